@@ -1,0 +1,43 @@
+/**
+ * The process log: one JSON object a line on standard error, levels checked before fields are built.
+ * It is for events (start, reload, a worker that died, a breaker that opened), a few a second at most; the access
+ * log, thousands a second, has its own path (data/response/access-log.ts). Never give it a secret.
+ */
+
+export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
+
+export interface Logger {
+  readonly level: LogLevel;
+  debug(message: string, fields?: LogFields): void;
+  info(message: string, fields?: LogFields): void;
+  warn(message: string, fields?: LogFields): void;
+  error(message: string, fields?: LogFields): void;
+  /** A logger that adds these fields to every line. */
+  child(fields: LogFields): Logger;
+}
+
+/** Takes one finished line without its line feed. */
+export type LogSink = (line: string) => void;
+
+const stderrSink: LogSink = (line) => {
+  process.stderr.write(`${line}\n`);
+};
+
+export function createLogger(level: LogLevel = 'info', sink: LogSink = stderrSink, bound: LogFields = {}): Logger {
+  const threshold = LOG_LEVELS.indexOf(level);
+  const write = (at: LogLevel, message: string, fields: LogFields | undefined): void => {
+    if (LOG_LEVELS.indexOf(at) < threshold) return;
+    sink(JSON.stringify({ time: new Date().toISOString(), level: at, message, ...bound, ...fields }));
+  };
+  return {
+    level,
+    debug: (message, fields) => write('debug', message, fields),
+    info: (message, fields) => write('info', message, fields),
+    warn: (message, fields) => write('warn', message, fields),
+    error: (message, fields) => write('error', message, fields),
+    child: (fields) => createLogger(level, sink, { ...bound, ...fields }),
+  };
+}

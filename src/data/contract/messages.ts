@@ -1,0 +1,31 @@
+/** What the main thread and its workers tell each other. Everything here survives a structured clone. */
+import type { SharedState } from './shared.ts';
+import type { Secrets, Snapshot } from './snapshot.ts';
+
+/** `workerData` of a new worker. */
+export interface WorkerStart {
+  readonly index: number;
+  readonly shared: SharedState;
+  readonly snapshot: Snapshot;
+  readonly secrets: Secrets;
+}
+
+export type ToWorker =
+  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
+  /** Stop accepting, finish what is in flight, close the connections, exit. */
+  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  | { readonly kind: 'logWritten'; readonly bytes: number };
+
+export type FromWorker =
+  | { readonly kind: 'listening'; readonly listeners: readonly { readonly id: string; readonly port: number }[] }
+  | { readonly kind: 'applied'; readonly version: number }
+  | { readonly kind: 'refused'; readonly version: number; readonly problem: string }
+  | { readonly kind: 'drained'; readonly cutOff: number }
+  /** Whole lines of the access log. */
+  | { readonly kind: 'log'; readonly lines: Uint8Array }
+  | {
+      readonly kind: 'event';
+      readonly level: 'debug' | 'info' | 'warn' | 'error';
+      readonly message: string;
+      readonly fields: Readonly<Record<string, string | number | boolean>>;
+    };

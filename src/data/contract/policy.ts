@@ -1,0 +1,116 @@
+/**
+ * What a policy is: a name, the phases it acts in, and a `create` that checks and precomputes once per snapshot and
+ * returns named hooks. Hooks should be synchronous; one that returns a promise pays for it. A hook ends the
+ * exchange by returning a `Reply` or a `Fault` and lets it go on by returning nothing. It never throws on bad
+ * traffic: a throw is a defect and becomes 500 `internal`.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { Fault } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { PolicyPhase } from '../../base/vocabulary.ts';
+import type { SharedState } from './shared.ts';
+import type { Secrets } from './snapshot.ts';
+
+/** An answer made by the gateway. Body strings are UTF-8. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string | Uint8Array;
+}
+
+export type Outcome = undefined | Reply | Fault;
+
+/** Who is calling, as far as a policy of phase `authenticate` found out. Created once per token, then shared. */
+export interface Identity {
+  /** How it was proven: `jwt`, `apiKey`, `basic`, `mtls`, `introspect`, `external`. */
+  readonly method: string;
+  readonly subject: string;
+  readonly roles: readonly string[];
+  readonly scopes: readonly string[];
+  readonly plan: string | null;
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */
+  readonly upstreamHeaders: Readonly<Record<string, string>>;
+}
+
+/** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
+export interface PolicyContext {
+  readonly requestId: string;
+  readonly routeId: string;
+  readonly method: string;
+  /** The one path that is matched and forwarded, still percent-encoded, without the query. */
+  readonly path: string;
+  /** Without `?`; empty when there is none. */
+  readonly query: string;
+  readonly host: string;
+  readonly scheme: 'http' | 'https';
+  /** The caller: the peer, or what a trusted proxy said about it. Canonical text. */
+  readonly address: string;
+  /** Subject of a verified client certificate, or null. */
+  readonly clientCertificate: { readonly subject: string; readonly fingerprint256: string } | null;
+  readonly params: Readonly<Record<string, string>>;
+  /** Value of a request field, name in lower case; several fields of one name are joined with `, `; null if absent. */
+  header(name: string): string | null;
+  /** Value of a cookie, or null. */
+  cookie(name: string): string | null;
+  /** Declared length of the request body: 0 for none, -1 when it is chunked. */
+  readonly contentLength: number;
+
+  identity: Identity | null;
+
+  /** Replaces or adds a field of the upstream request, removing every copy that the caller sent. */
+  setUpstreamHeader(name: string, value: string): void;
+  removeUpstreamHeader(name: string): void;
+  /** Adds a field to the response, whoever makes it. */
+  addResponseHeader(name: string, value: string): void;
+  /** Replaces a field of the response. */
+  setResponseHeader(name: string, value: string): void;
+  removeResponseHeader(name: string): void;
+  /** In `responseHead` and `finish`: the status of the answer; 0 before. */
+  readonly status: number;
+  /** In `responseHead`: a field of the upstream's answer, name in lower case. */
+  responseHeader(name: string): string | null;
+  /** Adds a field to the access record. Bounded names only, no secrets. */
+  logField(name: string, value: string | number): void;
+  /** In `finish`: how the exchange failed, or null. */
+  readonly fault: Fault | null;
+}
+
+export type PolicyHook = (exchange: PolicyContext) => Outcome | Promise<Outcome>;
+/** `responseHead` and `finish` only look at and decorate the answer. */
+export type ResponseHook = (exchange: PolicyContext) => void;
+
+export interface PolicyHooks {
+  readonly arrival?: PolicyHook;
+  readonly authenticate?: PolicyHook;
+  readonly authorize?: PolicyHook;
+  readonly limit?: PolicyHook;
+  readonly requestHead?: PolicyHook;
+  readonly responseHead?: ResponseHook;
+  readonly finish?: ResponseHook;
+  /** Frees what `create` took, when the snapshot is replaced. */
+  readonly dispose?: () => void;
+}
+
+/** What a policy may use, handed in so that tests can hand in their own. */
+export interface PolicyEnvironment {
+  readonly routeId: string;
+  readonly routeSlot: number;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly shared: SharedState;
+  readonly secrets: Secrets;
+  /** Things that outlive a snapshot and belong to the worker (token caches, key sets), by name, made on first use. */
+  perWorker<T>(name: string, make: () => T): T;
+}
+
+export interface PolicyDefinition<Options = never> {
+  /** As in the configuration, and the name of the file. */
+  readonly name: string;
+  readonly phases: readonly PolicyPhase[];
+  create(options: Options, environment: PolicyEnvironment): PolicyHooks;
+}
+
+export function definePolicy<Options>(definition: PolicyDefinition<Options>): PolicyDefinition<Options> {
+  return definition;
+}

@@ -1,0 +1,368 @@
+/**
+ * The compiled configuration: what control publishes and every worker lives by. Plain frozen data, because it
+ * crosses threads by structured clone; live objects (router, pools, balancers) are built from it off the hot path.
+ * Units are in the names. Slots are indices into shared memory (data/contract/shared.ts); control hands them out
+ * and a thing keeps its slot across reloads as long as its id stays. No secret is ever in a Snapshot: certificates,
+ * keys and the like travel beside it in `Secrets`.
+ */
+import type { LogLevel } from '../../base/log.ts';
+
+export interface Snapshot {
+  /** Counts up by one with each published snapshot. */
+  readonly version: number;
+  readonly gateway: GatewaySettings;
+  readonly listeners: readonly ListenerSettings[];
+  readonly services: readonly ServiceSettings[];
+  readonly routes: readonly RouteSettings[];
+}
+
+/** What must not be printed or dumped. Keys are the `secret` ids that the snapshot refers to. */
+export type Secrets = Readonly<Record<string, string>>;
+
+export interface GatewaySettings {
+  readonly name: string;
+  readonly version: string;
+  readonly logLevel: LogLevel;
+  readonly accessLog: 'off' | 'stdout' | { readonly file: string };
+  /** Shape of error bodies when the caller's `Accept` does not decide. */
+  readonly errorFormat: ErrorFormat;
+  /** CIDR blocks whose forwarded fields, request ids and PROXY headers are believed. */
+  readonly trustProxy: readonly string[];
+  /** Name under which the gateway appears in `Via`; empty sends no `Via`. */
+  readonly via: string;
+  readonly shutdownTimeoutMs: number;
+  readonly limits: ConnectionLimits;
+}
+
+export type ErrorFormat = 'problem' | 'nested' | 'flat';
+
+/** Deadlines and sizes of downstream connections. 0 turns a deadline off. */
+export interface ConnectionLimits {
+  /** From the first byte of a request to the end of its head. */
+  readonly headTimeoutMs: number;
+  /** Between two requests on one connection. */
+  readonly keepAliveTimeoutMs: number;
+  /** Longest pause inside a request body. */
+  readonly bodyIdleTimeoutMs: number;
+  /** Least average bytes per second of a request body, after a grace of `bodyIdleTimeoutMs`. 0 turns it off. */
+  readonly minBodyBytesPerSecond: number;
+  /** Longest time that a caller may leave written bytes unread. */
+  readonly writeTimeoutMs: number;
+  /** Longest pause, both ways, in a tunnel (WebSocket). */
+  readonly tunnelIdleTimeoutMs: number;
+  readonly maxHeadBytes: number;
+  readonly maxTargetBytes: number;
+  readonly maxFields: number;
+  readonly maxConnections: number;
+  /** Open tunnels per worker. */
+  readonly maxTunnels: number;
+  readonly maxRequestsPerConnection: number;
+}
+
+export interface ListenerSettings {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  /** Read a PROXY protocol v1 or v2 header first; only peers in `trustProxy` may connect then. */
+  readonly proxyProtocol: boolean;
+  readonly tls: ListenerTls | null;
+}
+
+export interface ListenerTls {
+  readonly certificates: readonly TlsCertificate[];
+  readonly minVersion: 'TLSv1.2' | 'TLSv1.3';
+  readonly clientCertificate: 'off' | 'optional' | 'required';
+  /** Secret id of the PEM bundle that client certificates must chain to. */
+  readonly clientCa: string | null;
+}
+
+export interface TlsCertificate {
+  /** Server names, `*.example.com` allowed; the first certificate also answers when no name matches. */
+  readonly names: readonly string[];
+  /** Secret ids of PEM texts. */
+  readonly cert: string;
+  readonly key: string;
+}
+
+export interface ServiceSettings {
+  readonly name: string;
+  readonly slot: number;
+  readonly instances: readonly InstanceSettings[];
+  /** Name of the algorithm and its options, as its definition validated them. */
+  readonly balancer: { readonly algorithm: string; readonly options: unknown };
+  readonly timeouts: UpstreamTimeouts;
+  readonly pool: PoolSettings;
+  readonly retries: RetrySettings;
+  readonly tls: UpstreamTls | null;
+  /** `preserve` sends the caller's Host; otherwise the instance's own authority or a fixed one. */
+  readonly host: 'preserve' | 'instance' | { readonly fixed: string };
+  /** Resilience beyond the above; `null` where not configured. Read by data/balancer only. */
+  readonly resilience: ResilienceSettings;
+}
+
+export interface InstanceSettings {
+  /** Stable across reloads: service name and address. */
+  readonly id: string;
+  readonly slot: number;
+  readonly url: string;
+  readonly protocol: 'http' | 'https';
+  readonly host: string;
+  readonly port: number;
+  /** Unix socket or named pipe; host and port then only form the Host field. */
+  readonly socketPath: string | null;
+  /** Prefix that the instance's URL carries, put before every path; `''` for none. */
+  readonly basePath: string;
+  /** 1 is usual; 0 takes no new traffic. */
+  readonly weight: number;
+  readonly zone: string | null;
+  /** As configured; probes and ejection change the live state in shared memory, not this. */
+  readonly healthy: boolean;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+/** 0 means no limit. */
+export interface UpstreamTimeouts {
+  readonly connectMs: number;
+  /** From the last request byte to the first response byte. */
+  readonly firstByteMs: number;
+  /** Longest pause inside the response body. */
+  readonly idleMs: number;
+  /** The whole exchange, all attempts together. */
+  readonly totalMs: number;
+}
+
+export interface PoolSettings {
+  /** Connections per instance and worker. */
+  readonly maxConnections: number;
+  /** Exchanges that may wait for a connection, per instance and worker. */
+  readonly maxQueued: number;
+  readonly queueTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+export interface RetrySettings {
+  /** Further tries after the first; 0 never retries. */
+  readonly attempts: number;
+  /** Fault reasons that may be tried again (`connect_failed`, `first_byte_timeout` ...), within what is safe. */
+  readonly faults: readonly string[];
+  /** Statuses of upstream answers that are tried again. */
+  readonly statuses: readonly number[];
+  /** Methods that count as idempotent, upper case. */
+  readonly methods: readonly string[];
+  /** Each single try's deadline to the first byte; 0 uses `timeouts.firstByteMs`. */
+  readonly perTryMs: number;
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** Retries and hedges as a share of requests, over ten seconds; 1 is no limit. */
+  readonly budgetRatio: number;
+  /** Retries per second that the budget always allows, so that a quiet service can retry at all. */
+  readonly budgetMinPerSecond: number;
+  /** Request bodies up to this size are kept so that they can be sent again. */
+  readonly maxReplayBytes: number;
+}
+
+export interface UpstreamTls {
+  readonly serverName: string | null;
+  /** Secret ids of PEM texts, or null. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  /** False accepts any certificate; `check` warns about it. */
+  readonly verify: boolean;
+}
+
+export interface ResilienceSettings {
+  readonly breaker: BreakerSettings | null;
+  readonly ejection: EjectionSettings | null;
+  readonly concurrency: ConcurrencySettings | null;
+  readonly hedge: HedgeSettings | null;
+  readonly slowStartMs: number;
+  /** When every instance is down: refuse at once, or try them anyway. */
+  readonly whenAllDown: 'fail' | 'try';
+  readonly sticky: StickySettings | null;
+  readonly zone: ZoneSettings | null;
+  /** What to do when the breaker is open or no instance is left. */
+  readonly fallback: FallbackSettings | null;
+}
+
+export interface BreakerSettings {
+  /** A slower answer than this counts as an error. 0 turns it off. */
+  readonly timeoutMs: number;
+  readonly errorThresholdRatio: number;
+  readonly resetTimeoutMs: number;
+  readonly rollingWindowMs: number;
+  readonly rollingBuckets: number;
+  /** Least answers in the window before the breaker may open. */
+  readonly volumeThreshold: number;
+  readonly halfOpenProbes: number;
+  /** Statuses that count as errors; faults of the upstream side always do. */
+  readonly errorStatuses: readonly number[];
+  readonly scope: 'service' | 'instance' | 'both';
+}
+
+export interface EjectionSettings {
+  readonly consecutiveFaults: number;
+  /** Error ratio above the service's mean, in standard deviations; 0 turns it off. */
+  readonly deviationFactor: number;
+  readonly minimumRequests: number;
+  readonly intervalMs: number;
+  readonly baseEjectionMs: number;
+  readonly maxEjectionMs: number;
+  readonly maxEjectedRatio: number;
+}
+
+export interface ConcurrencySettings {
+  /** In flight per service over all workers; 0 is no limit. */
+  readonly maxPerService: number;
+  readonly maxPerInstance: number;
+  readonly maxQueued: number;
+  readonly queueTimeoutMs: number;
+  readonly adaptive: boolean;
+}
+
+export interface HedgeSettings {
+  /** Fixed delay, or null when `percentile` decides. */
+  readonly delayMs: number | null;
+  /** 0 to 1: hedge when an answer takes longer than this share of recent ones. */
+  readonly percentile: number | null;
+  readonly methods: readonly string[];
+}
+
+export interface StickySettings {
+  readonly cookie: string;
+  readonly ttlSeconds: number;
+  /** Secret id of the key that signs the cookie. */
+  readonly key: string;
+  readonly path: string;
+  readonly secure: boolean;
+  readonly sameSite: 'Lax' | 'Strict' | 'None';
+}
+
+export interface ZoneSettings {
+  readonly local: string;
+  /** Leave the zone when fewer than this share of its instances is healthy. */
+  readonly minHealthyRatio: number;
+  /** Leave the zone when its instances hold more than this many requests in flight each; 0 turns it off. */
+  readonly maxInFlightPerInstance: number;
+}
+
+export type FallbackSettings =
+  | { readonly kind: 'service'; readonly service: string }
+  | { readonly kind: 'respond'; readonly response: FixedResponse };
+
+export interface RouteSettings {
+  readonly id: string;
+  readonly slot: number;
+  readonly match: RouteMatch;
+  /** Higher goes first among routes that could both match. */
+  readonly priority: number;
+  readonly version: RouteVersion | null;
+  readonly action: RouteAction;
+  /** Policies with the options that their definitions validated; the engine orders them by phase. */
+  readonly policies: readonly PolicySettings[];
+  readonly maxRequestBytes: number;
+  readonly pathSafety: PathSafety;
+  readonly rewrite: RewriteSettings | null;
+  /** `Upgrade` tokens that may open a tunnel, lower case. */
+  readonly upgrades: readonly string[];
+  readonly mirror: MirrorSettings | null;
+}
+
+export interface RouteMatch {
+  /** Lower case; `*.example.com` covers any number of labels below; empty is any host. */
+  readonly hosts: readonly string[];
+  readonly path: PathMatch;
+  /** Upper case; empty is any method. */
+  readonly methods: readonly string[];
+  readonly headers: readonly FieldMatch[];
+  readonly query: readonly FieldMatch[];
+}
+
+/**
+ * `pattern` segments: literal, `:name` (one segment), and a final `/*` (the rest, also nothing: `/a/*` matches `/a`
+ * and `/a/b/c`). `regex` is a source that must match the whole path; named groups become parameters.
+ */
+export type PathMatch =
+  | { readonly kind: 'pattern'; readonly pattern: string }
+  | { readonly kind: 'regex'; readonly source: string };
+
+export interface FieldMatch {
+  /** Header names are lower case; query names are as written. */
+  readonly name: string;
+  readonly test: { readonly equals: string } | { readonly regex: string } | { readonly present: boolean };
+}
+
+export interface RouteVersion {
+  readonly name: string;
+  /** Where the version is named; `path` is already part of the pattern. */
+  readonly by:
+    | { readonly kind: 'path' }
+    | { readonly kind: 'header'; readonly header: string }
+    | { readonly kind: 'accept'; readonly mediaType: string };
+  /** Also answers when the request names no version. */
+  readonly isDefault: boolean;
+  /** RFC 9745 `Deprecation`, seconds since 1970; null when not deprecated. */
+  readonly deprecatedAtSeconds: number | null;
+  /** RFC 8594 `Sunset`, an IMF-fixdate. */
+  readonly sunset: string | null;
+  /** Target of a `Link: rel="deprecation"` or successor page. */
+  readonly link: string | null;
+}
+
+export type RouteAction =
+  | { readonly kind: 'service'; readonly targets: readonly WeightedTarget[]; readonly split: SplitSettings | null }
+  | { readonly kind: 'respond'; readonly response: FixedResponse }
+  | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string };
+
+export interface WeightedTarget {
+  readonly service: string;
+  readonly weight: number;
+}
+
+/** How a traffic split chooses: by weight alone, or first by what a header or cookie says. */
+export interface SplitSettings {
+  /** Requests whose header has the value go to the target. */
+  readonly headers: readonly { readonly name: string; readonly value: string; readonly service: string }[];
+  readonly cookies: readonly { readonly name: string; readonly value: string; readonly service: string }[];
+  /** Cookie that keeps a caller on the target it got first; null is not sticky. */
+  readonly stickyCookie: { readonly name: string; readonly ttlSeconds: number } | null;
+}
+
+export interface FixedResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+export interface PolicySettings {
+  readonly name: string;
+  readonly options: unknown;
+}
+
+/** False refuses the form with 400; true lets it through, the same for matching and forwarding. */
+export interface PathSafety {
+  readonly allowDotSegments: boolean;
+  readonly allowEncodedSlash: boolean;
+  readonly allowEncodedBackslash: boolean;
+  readonly allowEncodedDot: boolean;
+  readonly allowDoubleSlash: boolean;
+}
+
+export interface RewriteSettings {
+  /** Removed from the front of the path when it is there. */
+  readonly stripPrefix: string | null;
+  readonly addPrefix: string | null;
+  /** Template with `:name` and a final `*` from the match; replaces the path. */
+  readonly path: string | null;
+  /** Regular expression and its replacement (`$1`), on the path. */
+  readonly regex: { readonly source: string; readonly replacement: string } | null;
+  readonly host: string | null;
+}
+
+export interface MirrorSettings {
+  readonly service: string;
+  /** 0 to 1. */
+  readonly ratio: number;
+  /** Requests with larger bodies are not mirrored. */
+  readonly maxBodyBytes: number;
+}
