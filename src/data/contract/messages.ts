@@ -8,12 +8,16 @@ export interface WorkerStart {
   readonly shared: SharedState;
   readonly snapshot: Snapshot;
   readonly secrets: Secrets;
+  /** What control had published before the worker started, by topic. */
+  readonly published: Readonly<Record<string, unknown>>;
 }
 
 export type ToWorker =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
   /** Stop accepting, finish what is in flight, close the connections, exit. */
   | { readonly kind: 'drain'; readonly timeoutMs: number }
+  | { readonly kind: 'publish'; readonly topic: string; readonly data: unknown }
+  | { readonly kind: 'answer'; readonly id: number; readonly data: unknown; readonly problem: string | null }
   | { readonly kind: 'logWritten'; readonly bytes: number };
 
 export type FromWorker =
@@ -21,6 +25,8 @@ export type FromWorker =
   | { readonly kind: 'applied'; readonly version: number }
   | { readonly kind: 'refused'; readonly version: number; readonly problem: string }
   | { readonly kind: 'drained'; readonly cutOff: number }
+  | { readonly kind: 'tell'; readonly topic: string; readonly data: unknown }
+  | { readonly kind: 'ask'; readonly id: number; readonly topic: string; readonly data: unknown }
   /** Whole lines of the access log. */
   | { readonly kind: 'log'; readonly lines: Uint8Array }
   | {

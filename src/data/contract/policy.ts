@@ -102,6 +102,20 @@ export interface PolicyEnvironment {
   readonly secrets: Secrets;
   /** Things that outlive a snapshot and belong to the worker (token caches, key sets), by name, made on first use. */
   perWorker<T>(name: string, make: () => T): T;
+  readonly control: ControlLink;
+}
+
+/**
+ * A worker's line to the control plane. Topics are `<area>:<subject>`, such as `identity:keys`; data must survive a
+ * structured clone. What control has published is kept per topic, so a late subscriber gets the latest at once.
+ */
+export interface ControlLink {
+  /** Calls `listener` with the latest published data, now if there is any and on each change. Returns the way out. */
+  subscribe(topic: string, listener: (data: unknown) => void): () => void;
+  /** One way, never waits. */
+  tell(topic: string, data: unknown): void;
+  /** Asks control; rejects after `timeoutMs` or if nobody there answers to the topic. */
+  ask(topic: string, data: unknown, timeoutMs: number): Promise<unknown>;
 }
 
 export interface PolicyDefinition<Options = never> {
