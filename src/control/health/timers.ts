@@ -1,0 +1,46 @@
+/**
+ * Timers as a value that is handed in, so that health, discovery and leases are tested without waiting. One method:
+ * run this once, after so long. The real ones never keep the process alive. The per-connection deadlines of the data
+ * plane have a wheel of their own (base/timers.ts); these are for some thousands of slow repetitions.
+ */
+import { systemClock } from '../../base/clock.ts';
+
+/** Forgets a timer; harmless when it has fired. */
+export type Cancel = () => void;
+
+export interface Timers {
+  /** Runs `run` once, `ms` from now or later. */
+  after(ms: number, run: () => void): Cancel;
+}
+
+/** What Node's timers hold; a longer delay would fire at once. */
+const MAX_DELAY_MS = 2_147_483_647;
+
+export const systemTimers: Timers = {
+  after(ms, run) {
+    const dueMs = systemClock.monotonicMs() + ms;
+    let timer: NodeJS.Timeout;
+    // Node rounds down and may fire a fraction early, which would make "after 2 s" a lie for whoever compares clocks.
+    const arm = (): void => {
+      const leftMs = dueMs - systemClock.monotonicMs();
+      timer = setTimeout(
+        () => (systemClock.monotonicMs() < dueMs ? arm() : run()),
+        Math.min(Math.max(leftMs, 0), MAX_DELAY_MS),
+      );
+      timer.unref();
+    };
+    arm();
+    return () => clearTimeout(timer);
+  },
+};
+
+/** `ms` spread evenly over plus and minus `ratio` of it; `random` gives [0, 1). */
+export function jittered(ms: number, ratio: number, random: () => number): number {
+  return ms * (1 + ratio * (2 * random() - 1));
+}
+
+/** Exponential back-off with full jitter over its upper half: `base`, twice, four times ... up to `max`. */
+export function backoffMs(attempt: number, baseMs: number, maxMs: number, random: () => number): number {
+  const ceiling = Math.min(maxMs, baseMs * 2 ** Math.min(attempt, 30));
+  return ceiling / 2 + (random() * ceiling) / 2;
+}
