@@ -1,0 +1,54 @@
+/**
+ * Reads what a database driver threw: is it away, is it a unique key, is it contention that another try solves.
+ * Works on the codes of `node:sqlite` (extended result codes) and of PostgreSQL (SQLSTATE), never on message texts
+ * where a code exists.
+ */
+
+interface DriverError {
+  readonly code?: unknown;
+  readonly errcode?: unknown;
+  readonly message?: unknown;
+}
+
+function read(error: unknown): { code: string; errcode: number; message: string } {
+  const found = (typeof error === 'object' && error !== null ? error : {}) as DriverError;
+  return {
+    code: typeof found.code === 'string' ? found.code : '',
+    errcode: typeof found.errcode === 'number' ? found.errcode : -1,
+    message: typeof found.message === 'string' ? found.message : '',
+  };
+}
+
+/** SQLite result codes (https://www.sqlite.org/rescode.html): PERM BUSY LOCKED READONLY IOERR CORRUPT FULL CANTOPEN. */
+const SQLITE_AWAY = new Set([3, 5, 6, 8, 10, 11, 13, 14]);
+const SOCKET_CODES = /^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN|NOENT|ACCES)$/;
+
+/** True when the database cannot be used now, so that the caller should answer 503 and not 500. */
+export function isUnavailable(error: unknown): boolean {
+  const { code, errcode, message } = read(error);
+  if (code === 'ERR_SQLITE_ERROR') return SQLITE_AWAY.has(errcode & 0xff);
+  // A handle that was closed, by us at the end or by a failed disk.
+  if (code === 'ERR_INVALID_STATE' && message.includes('database is not open')) return true;
+  // SQLSTATE 08: connection, 53: resources, 57: operator (shutdown, cancelled by a timeout), 58: system.
+  if (/^(08|53|57|58)[0-9A-Z]{3}$/.test(code) || SOCKET_CODES.test(code)) return true;
+  return /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout)/.test(message);
+}
+
+/** True for a second row with the same unique key. */
+export function isUniqueViolation(error: unknown): boolean {
+  const { code, errcode } = read(error);
+  // 2067 SQLITE_CONSTRAINT_UNIQUE, 1555 SQLITE_CONSTRAINT_PRIMARYKEY; 23505 unique_violation
+  return code === '23505' || (code === 'ERR_SQLITE_ERROR' && (errcode === 2067 || errcode === 1555));
+}
+
+/** True for what PostgreSQL rolled back only because of others: the same transaction may succeed now. */
+export function isContention(error: unknown): boolean {
+  const { code } = read(error);
+  return code === '40001' || code === '40P01';
+}
+
+/** True when SQLite refused because another process holds the write lock; nothing of the statement happened. */
+export function isSqliteBusy(error: unknown): boolean {
+  const { code, errcode } = read(error);
+  return code === 'ERR_SQLITE_ERROR' && (errcode & 0xff) === 5;
+}

@@ -1,0 +1,41 @@
+/**
+ * Kysely on `pg`, loaded only for a postgres URL. Every wait has an end (connection, lock, statement), because a
+ * database that is away must cost a caller a 503 and never a hang.
+ */
+import { Kysely, PostgresDialect } from 'kysely';
+import { Pool, types } from 'pg';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+
+const INT8 = 20;
+
+/** Times are milliseconds in `bigint` columns: numbers here, as in SQLite, since they stay below 2^53. */
+const readers = {
+  getTypeParser(oid: number, format?: string): unknown {
+    if (oid === INT8) return Number;
+    return types.getTypeParser(oid, format as 'text');
+  },
+};
+
+export async function openPostgres<Tables>(
+  url: string,
+  maxConnections: number,
+  busyTimeoutMs: number,
+  log: Logger | undefined,
+): Promise<Kysely<Tables>> {
+  const pool = new Pool({
+    connectionString: url,
+    max: maxConnections,
+    connectionTimeoutMillis: busyTimeoutMs,
+    idleTimeoutMillis: 30_000,
+    statement_timeout: 2 * busyTimeoutMs,
+    query_timeout: 3 * busyTimeoutMs,
+    lock_timeout: busyTimeoutMs,
+    idle_in_transaction_session_timeout: 30_000,
+    application_name: 'gatehouse',
+    types: readers as typeof types,
+  });
+  // An idle connection that breaks is replaced on next use; without a listener it would end the process.
+  pool.on('error', (error) => log?.warn('a database connection broke', { problem: messageOf(error) }));
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+}

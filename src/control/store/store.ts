@@ -1,0 +1,134 @@
+/**
+ * The SQL store that the control plane keeps its durable state in: SQLite by default, PostgreSQL by URL, one Kysely
+ * handle for both. Areas (identity, usage, configuration history) own their tables and migrations; this file owns
+ * the connection and the transaction. Called by control parts at their start; never by the data plane.
+ *
+ * One SQLite file is opened once per thread and shared, because `node:sqlite` is synchronous: a second connection
+ * that waits for the first one's lock would stop the very thread that has to release it.
+ */
+import { AsyncLocalStorage } from 'node:async_hooks';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type Kysely, sql, type Transaction } from 'kysely';
+import type { Logger } from '../../base/log.ts';
+import { isContention } from './faults.ts';
+
+export type StoreDialect = 'sqlite' | 'postgres';
+
+export interface StoreOptions {
+  /** Most PostgreSQL connections of this process. Default 10. Without meaning for SQLite. */
+  readonly maxConnections?: number;
+  /** Longest wait for a connection or a lock, in milliseconds. Default 5,000. */
+  readonly busyTimeoutMs?: number;
+  readonly log?: Logger;
+}
+
+export interface Store<Tables> {
+  readonly dialect: StoreDialect;
+  /** For single statements. Inside `transaction` use the handle given there: this one throws a TypeError then. */
+  readonly db: Kysely<Tables>;
+  /**
+   * Runs `work` in one transaction (SQLite: BEGIN IMMEDIATE, PostgreSQL: READ COMMITTED). `work` may run again when
+   * PostgreSQL breaks a deadlock, so it must touch nothing but the database.
+   */
+  transaction<Result>(work: (trx: Transaction<Tables>) => Promise<Result>): Promise<Result>;
+  /** Rejects when the database cannot answer. */
+  ping(): Promise<void>;
+  /** Gives the connection back; the last holder of a shared SQLite file closes it. */
+  close(): Promise<void>;
+}
+
+interface Shared {
+  // biome-ignore lint/suspicious/noExplicitAny: each holder has its own table types
+  readonly db: Kysely<any>;
+  holders: number;
+}
+
+const sqliteFiles = new Map<string, Shared>();
+/** The handles whose transaction the running code is in, so that the wrong one is an error and not a deadlock. */
+const insideTransaction = new AsyncLocalStorage<ReadonlySet<unknown>>();
+
+function refuseInsideTransaction(owner: unknown): void {
+  if (insideTransaction.getStore()?.has(owner) !== true) return;
+  throw new TypeError('inside a transaction use the handle that was given to it, not the store');
+}
+
+/**
+ * Opens the store of a URL: `sqlite:./data/gatehouse.db`, `sqlite::memory:` (a store of its own each time),
+ * `postgres://user:password@host/database`. Throws a TypeError for any other. The password appears in no message.
+ */
+export async function openStore<Tables>(url: string, options: StoreOptions = {}): Promise<Store<Tables>> {
+  const busyTimeoutMs = options.busyTimeoutMs ?? 5_000;
+  if (/^postgres(ql)?:\/\//.test(url)) {
+    const { openPostgres } = await import('./postgres.ts');
+    const owner = {};
+    const db = await openPostgres<Tables>(url, options.maxConnections ?? 10, busyTimeoutMs, options.log);
+    return makeStore(db, 'postgres', owner, () => db.destroy());
+  }
+  if (!url.startsWith('sqlite:')) {
+    throw new TypeError(
+      `the store must be sqlite:PATH, sqlite::memory: or postgres://HOST/DATABASE, not "${withoutSecret(url)}"`,
+    );
+  }
+  const { openSqlite, sqlitePath } = await import('./sqlite.ts');
+  const path = sqlitePath(url);
+  if (path === ':memory:') {
+    const owner = {};
+    const db = openSqlite<Tables>(path, busyTimeoutMs);
+    return makeStore(db, 'sqlite', owner, () => db.destroy());
+  }
+  let shared = sqliteFiles.get(path);
+  if (shared === undefined) {
+    shared = { db: openSqlite(path, busyTimeoutMs), holders: 0 };
+    sqliteFiles.set(path, shared);
+  }
+  shared.holders++;
+  const held = shared;
+  return makeStore<Tables>(held.db, 'sqlite', path, async () => {
+    if (--held.holders > 0) return;
+    sqliteFiles.delete(path);
+    await held.db.destroy();
+  });
+}
+
+function makeStore<Tables>(
+  db: Kysely<Tables>,
+  dialect: StoreDialect,
+  owner: unknown,
+  release: () => Promise<void>,
+): Store<Tables> {
+  let open = true;
+  return {
+    dialect,
+    get db() {
+      refuseInsideTransaction(owner);
+      return db;
+    },
+    async transaction(work) {
+      refuseInsideTransaction(owner);
+      const around = insideTransaction.getStore();
+      const owners = new Set(around).add(owner);
+      for (let attempt = 1; ; attempt++) {
+        try {
+          return await db.transaction().execute((trx) => insideTransaction.run(owners, () => work(trx)));
+        } catch (error) {
+          if (attempt >= 4 || !isContention(error)) throw error;
+          await delay(5 * 2 ** attempt * (0.5 + Math.random()));
+        }
+      }
+    },
+    async ping() {
+      refuseInsideTransaction(owner);
+      await sql`select 1`.execute(db);
+    },
+    async close() {
+      if (!open) return;
+      open = false;
+      await release();
+    },
+  };
+}
+
+/** The URL without its password, for messages. */
+export function withoutSecret(url: string): string {
+  return url.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:***@').replace(/([?&]password=)[^&]*/g, '$1***');
+}
