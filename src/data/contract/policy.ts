@@ -33,6 +33,16 @@ export interface Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
 }
 
+/** What TLS verified of the caller, in the forms of Node's `X509Certificate`. */
+export interface ClientCertificate {
+  /** One attribute a line, escaped as in RFC 4514: `O=Example\nCN=billing`. */
+  readonly subject: string;
+  /** SHA-256, hex with colons. */
+  readonly fingerprint256: string;
+  /** `DNS:billing.internal, URI:spiffe://example/billing`; absent when the certificate has none. */
+  readonly subjectAltName?: string | undefined;
+}
+
 /** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
 export interface PolicyContext {
   readonly requestId: string;
@@ -46,8 +56,8 @@ export interface PolicyContext {
   readonly scheme: 'http' | 'https';
   /** The caller: the peer, or what a trusted proxy said about it. Canonical text. */
   readonly address: string;
-  /** Subject of a verified client certificate, or null. */
-  readonly clientCertificate: { readonly subject: string; readonly fingerprint256: string } | null;
+  /** A verified client certificate, or null. */
+  readonly clientCertificate: ClientCertificate | null;
   readonly params: Readonly<Record<string, string>>;
   /** Value of a request field, name in lower case; several fields of one name are joined with `, `; null if absent. */
   header(name: string): string | null;
