@@ -1,0 +1,90 @@
+/**
+ * What the `auth` policies of one worker share and keep across reloads: published keys, revocations, and verifiers with
+ * their caches. Routes with equal settings share one verifier; it goes when the last route that uses it is disposed of,
+ * and because a reload creates the new routes first, unchanged settings keep their warm cache. Owner: one worker.
+ */
+import { hash } from 'node:crypto';
+import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
+import { KeyStore } from './key-store.ts';
+import { Revocations } from './revocations.ts';
+import type { TokenCache } from './token-cache.ts';
+
+/** Something with a cache that routes can share. */
+export interface Shared {
+  readonly cache: TokenCache<never> | TokenCache<any>;
+  dispose?(): void;
+  /** Sessions or tokens were revoked. */
+  forget?(revoked: { readonly sids: ReadonlySet<string>; readonly jtis: ReadonlySet<string> }): void;
+  /** Keys may have been revoked: forget all answers of the identity service. */
+  readonly clearsOnRevocation?: boolean;
+}
+
+/** How often idle caches let go of what is too old. */
+const TURN_EVERY_MS = 15_000;
+
+export class AuthWorkerState {
+  readonly keys: KeyStore;
+  readonly revocations = new Revocations();
+  readonly #shared = new Map<string, { readonly thing: Shared; users: number }>();
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(control: ControlLink) {
+    this.keys = new KeyStore(control);
+    control.subscribe('identity:revoked', (message) => this.#revoked(message));
+  }
+
+  static of(environment: PolicyEnvironment): AuthWorkerState {
+    return environment.perWorker('auth', () => new AuthWorkerState(environment.control));
+  }
+
+  /** The thing made from equal settings before, or a new one. `release` gives it back, once. */
+  acquire<T extends Shared>(settingsKey: string, make: () => T): { readonly thing: T; release(): void } {
+    let entry = this.#shared.get(settingsKey);
+    if (entry === undefined) {
+      entry = { thing: make(), users: 0 };
+      this.#shared.set(settingsKey, entry);
+      this.#timer ??= setInterval(() => this.turn(), TURN_EVERY_MS).unref();
+    }
+    const held = entry;
+    held.users++;
+    let released = false;
+    return {
+      thing: held.thing as T,
+      release: () => {
+        if (released) return;
+        released = true;
+        held.users--;
+        if (held.users > 0) return;
+        this.#shared.delete(settingsKey);
+        held.thing.dispose?.();
+        if (this.#shared.size > 0) return;
+        clearInterval(this.#timer);
+        this.#timer = undefined;
+      },
+    };
+  }
+
+  /** Lets idle caches forget. Public so that tests can do without the timer. */
+  turn(): void {
+    for (const { thing } of this.#shared.values()) thing.cache.turn();
+  }
+
+  get sharedCount(): number {
+    return this.#shared.size;
+  }
+
+  #revoked(message: unknown): void {
+    const fresh = this.revocations.replace(message);
+    for (const { thing } of this.#shared.values()) {
+      if (fresh.sids.size > 0 || fresh.jtis.size > 0) thing.forget?.(fresh);
+      if (thing.clearsOnRevocation === true) thing.cache.clear();
+    }
+  }
+}
+
+/** One key for equal settings and equal secrets; secrets go in as a digest. */
+export function settingsKey(kind: string, settings: unknown, secrets: readonly (string | undefined)[]): string {
+  const digest = hash('sha256', JSON.stringify(secrets), 'base64url');
+  return `${kind} ${digest} ${JSON.stringify(settings)}`;
+}
+

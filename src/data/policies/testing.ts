@@ -1,0 +1,209 @@
+/**
+ * For tests of policies: an exchange that records what a policy did to it, a line to control that a test holds the other
+ * end of, and an environment made of both. Each keeps the contract that the engine keeps (header names in lower case,
+ * one value per name joined with `, `, a removed field gone), so that a policy cannot tell the difference.
+ */
+import { FakeClock } from '../../base/clock.ts';
+import type { Fault } from '../../base/errors.ts';
+import { createLogger } from '../../base/log.ts';
+import type {
+  ClientCertificate,
+  ControlLink,
+  Identity,
+  Outcome,
+  PolicyContext,
+  PolicyDefinition,
+  PolicyEnvironment,
+  PolicyHooks,
+  Reply,
+} from '../contract/policy.ts';
+
+export interface ExchangeFacts {
+  readonly method?: string;
+  readonly path?: string;
+  readonly query?: string;
+  readonly host?: string;
+  readonly scheme?: 'http' | 'https';
+  readonly address?: string;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly params?: Readonly<Record<string, string>>;
+  readonly clientCertificate?: ClientCertificate | null;
+  readonly contentLength?: number;
+  readonly identity?: Identity | null;
+  readonly requestId?: string;
+}
+
+/** Records every change; `upstreamHeaders` and `answerHeaders` are what the two sides would see. */
+export class RecordingExchange implements PolicyContext {
+  readonly requestId: string;
+  readonly routeId = 'route';
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly host: string;
+  readonly scheme: 'http' | 'https';
+  readonly address: string;
+  readonly clientCertificate: ClientCertificate | null;
+  readonly params: Readonly<Record<string, string>>;
+  readonly contentLength: number;
+  identity: Identity | null;
+  status = 0;
+  fault: Fault | null = null;
+  readonly logged: Record<string, string | number> = {};
+  /** Fields of the request as the upstream would get them; starts as a copy of the caller's. */
+  readonly upstreamHeaders: Map<string, string>;
+  /** Fields set or added for the answer, names in lower case. */
+  readonly answerHeaders = new Map<string, string[]>();
+  /** Fields of the upstream's answer; a test fills it before `responseHead`. */
+  readonly upstreamAnswer = new Map<string, string>();
+  readonly #headers: ReadonlyMap<string, string>;
+
+  constructor(facts: ExchangeFacts = {}) {
+    this.method = facts.method ?? 'GET';
+    this.path = facts.path ?? '/';
+    this.query = facts.query ?? '';
+    this.host = facts.host ?? 'gateway.example';
+    this.scheme = facts.scheme ?? 'https';
+    this.address = facts.address ?? '192.0.2.1';
+    this.clientCertificate = facts.clientCertificate ?? null;
+    this.params = facts.params ?? {};
+    this.contentLength = facts.contentLength ?? 0;
+    this.identity = facts.identity ?? null;
+    this.requestId = facts.requestId ?? 'req-1';
+    const headers = Object.entries({ host: this.host, ...facts.headers });
+    this.#headers = new Map(headers.map(([name, value]) => [name.toLowerCase(), value]));
+    this.upstreamHeaders = new Map(this.#headers);
+  }
+
+  header(name: string): string | null {
+    return this.#headers.get(name) ?? null;
+  }
+
+  cookie(name: string): string | null {
+    for (const pair of (this.header('cookie') ?? '').split(';')) {
+      const equals = pair.indexOf('=');
+      if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
+    }
+    return null;
+  }
+
+  setUpstreamHeader(name: string, value: string): void {
+    this.upstreamHeaders.set(name.toLowerCase(), value);
+  }
+
+  removeUpstreamHeader(name: string): void {
+    this.upstreamHeaders.delete(name.toLowerCase());
+  }
+
+  addResponseHeader(name: string, value: string): void {
+    const values = this.answerHeaders.get(name.toLowerCase()) ?? [];
+    this.answerHeaders.set(name.toLowerCase(), [...values, value]);
+  }
+
+  setResponseHeader(name: string, value: string): void {
+    this.upstreamAnswer.delete(name.toLowerCase());
+    this.answerHeaders.set(name.toLowerCase(), [value]);
+  }
+
+  removeResponseHeader(name: string): void {
+    this.upstreamAnswer.delete(name.toLowerCase());
+    this.answerHeaders.delete(name.toLowerCase());
+  }
+
+  responseHeader(name: string): string | null {
+    return this.upstreamAnswer.get(name) ?? null;
+  }
+
+  logField(name: string, value: string | number): void {
+    this.logged[name] = value;
+  }
+
+  /** A field of the answer as the caller would see it: the upstream's own, then what was added. */
+  answerHeader(name: string): string | null {
+    const own = this.upstreamAnswer.get(name);
+    const values = [...(own === undefined ? [] : [own]), ...(this.answerHeaders.get(name) ?? [])];
+    return values.length === 0 ? null : values.join(', ');
+  }
+}
+
+/** The control plane's end in the hands of a test: publishes at once, answers as told, remembers what it was asked. */
+export class HandheldControl implements ControlLink {
+  readonly asked: { readonly topic: string; readonly data: unknown }[] = [];
+  readonly told: { readonly topic: string; readonly data: unknown }[] = [];
+  readonly #latest = new Map<string, unknown>();
+  readonly #listeners = new Map<string, Set<(data: unknown) => void>>();
+  readonly #answers = new Map<string, (data: unknown) => unknown>();
+
+  publish(topic: string, data: unknown): void {
+    const copy: unknown = structuredClone(data);
+    this.#latest.set(topic, copy);
+    for (const listener of this.#listeners.get(topic) ?? []) listener(copy);
+  }
+
+  /** How questions of a topic are answered; a throw rejects the question. */
+  answer(topic: string, how: (data: unknown) => unknown): void {
+    this.#answers.set(topic, how);
+  }
+
+  subscribe(topic: string, listener: (data: unknown) => void): () => void {
+    const listeners = this.#listeners.get(topic) ?? new Set();
+    this.#listeners.set(topic, listeners.add(listener));
+    if (this.#latest.has(topic)) listener(this.#latest.get(topic));
+    return () => listeners.delete(listener);
+  }
+
+  tell(topic: string, data: unknown): void {
+    this.told.push({ topic, data });
+  }
+
+  async ask(topic: string, data: unknown, _timeoutMs: number): Promise<unknown> {
+    this.asked.push({ topic, data });
+    const how = this.#answers.get(topic);
+    if (how === undefined) throw new Error(`nobody answers to ${topic}`);
+    return structuredClone(await how(data));
+  }
+}
+
+export interface TestEnvironment extends PolicyEnvironment {
+  readonly clock: FakeClock;
+  readonly control: HandheldControl;
+}
+
+/** An environment whose `perWorker` things last as long as it does; give two routes the same one to share a worker. */
+export function testEnvironment(
+  more: { readonly secrets?: Readonly<Record<string, string>>; readonly clock?: FakeClock } = {},
+): TestEnvironment {
+  const things = new Map<string, unknown>();
+  const memory = new SharedArrayBuffer(1_024);
+  return {
+    routeId: 'route',
+    routeSlot: 1,
+    clock: more.clock ?? new FakeClock(),
+    log: createLogger('silent'),
+    shared: { metrics: memory, instances: memory, limits: memory },
+    secrets: more.secrets ?? {},
+    perWorker<T>(name: string, make: () => T): T {
+      if (!things.has(name)) things.set(name, make());
+      return things.get(name) as T;
+    },
+    control: new HandheldControl(),
+  };
+}
+
+/** Runs the hooks of the phases before the upstream in their order, as the engine does, until one ends the exchange. */
+export async function runRequestPhases(hooks: PolicyHooks, exchange: PolicyContext): Promise<Reply | Fault | undefined> {
+  for (const phase of ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead'] as const) {
+    const outcome: Outcome = await hooks[phase]?.(exchange);
+    if (outcome !== undefined) return outcome;
+  }
+  return undefined;
+}
+
+/** `create` with options of the type that the definition asks for. */
+export function createPolicy<Options>(
+  definition: PolicyDefinition<Options>,
+  options: Options,
+  environment: PolicyEnvironment = testEnvironment(),
+): PolicyHooks {
+  return definition.create(options, environment);
+}
