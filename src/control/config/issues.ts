@@ -1,0 +1,224 @@
+/**
+ * Zod's issues in our words: what is wrong, what was found, what is expected, the nearest right one. Of a union that
+ * fails, the branch is told that the value was meant for. Secrets and values of the environment are never shown.
+ */
+import type * as z from 'zod';
+import type { KeyPath } from '../../data/contract/options.ts';
+import { keysAt, placesOf, schemasAt } from './json-schema.ts';
+import { nearest } from './nearest.ts';
+import type { Problem } from './problems.ts';
+import { formatKey } from './problems.ts';
+import { isReserved } from './reserved.ts';
+import { isSecretKey, showValue } from './secrecy.ts';
+import type { ConfigSource } from './source.ts';
+import { isMapping, pathId } from './source.ts';
+
+type Issue = z.core.$ZodIssue;
+
+/** One thing to say, before it has a place. */
+interface Finding {
+  readonly path: KeyPath;
+  readonly part: 'key' | 'value';
+  readonly message: string;
+  readonly expected?: string | undefined;
+  readonly suggestion?: string | undefined;
+  readonly showsValue: boolean;
+  /** For a key that is not there: its name. */
+  readonly missing?: string;
+}
+
+export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource, value: unknown): Problem[] {
+  const findings = issues.flatMap((issue) => findingsOf(issue, [], value));
+  const suggested = new Set(
+    findings.flatMap(({ path, suggestion, part }) =>
+      part === 'key' && suggestion !== undefined ? [pathId([...path.slice(0, -1), suggestion])] : [],
+    ),
+  );
+  // "unknown key retrys, did you mean retries" and "retries is missing" are one mistake.
+  return findings
+    .filter((finding) => finding.missing === undefined || !suggested.has(pathId([...finding.path, finding.missing])))
+    .map((finding) => toProblem(finding, source, value));
+}
+
+function toProblem(finding: Finding, source: ConfigSource, root: unknown): Problem {
+  const { path, part, message, expected, suggestion } = finding;
+  // What is unknown is named in the message; the key before it is where it stands.
+  const keyPath = part === 'key' ? path.slice(0, -1) : path;
+  return {
+    severity: 'error',
+    ...source.place(path, part),
+    key: formatKey(keyPath),
+    message,
+    ...(finding.showsValue ? { got: shown(path, source, root) } : {}),
+    ...(expected === undefined ? {} : { expected }),
+    ...(suggestion === undefined ? {} : { suggestion }),
+  };
+}
+
+/** The value at a key, or why it is not shown. */
+export function shown(path: KeyPath, source: ConfigSource, root: unknown): string {
+  const value = valueAt(root, path);
+  const origin = source.environmentValues.get(pathId(path));
+  if (origin !== undefined) return `the value of ${origin.variables.join(' and ')}`;
+  if (value !== null && typeof value === 'object') return showValue(value);
+  if (isSecretKey(path) || schemasAt(path).some((schema) => schema.writeOnly === true)) return 'a secret';
+  return showValue(value);
+}
+
+function valueAt(root: unknown, path: KeyPath): unknown {
+  let value: unknown = root;
+  for (const part of path) {
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, part)) return undefined;
+    value = (value as Record<string | number, unknown>)[part];
+  }
+  return value;
+}
+
+function findingsOf(issue: Issue, base: KeyPath, root: unknown): Finding[] {
+  const path: KeyPath = [...base, ...(issue.path as (string | number)[])];
+  const simple = (message: string, expected?: string, suggestion?: string): Finding[] => [
+    { path, part: 'value', message, expected, suggestion, showsValue: true },
+  ];
+  switch (issue.code) {
+    case 'unrecognized_keys':
+      return issue.keys.map((key) => unknownKey([...path, key]));
+    case 'invalid_key': {
+      const message = issue.issues[0]?.message ?? 'is not a possible name';
+      return [{ path, part: 'key', message: `${JSON.stringify(path.at(-1))} ${message}`, showsValue: false }];
+    }
+    case 'invalid_union':
+      return unionFindings(issue, path, root);
+    case 'invalid_type': {
+      if (valueAt(root, path) !== undefined) return simple('wrong type', typeWords(issue.expected));
+      const missing = path.at(-1);
+      const at = path.slice(0, -1);
+      if (typeof missing !== 'string') return simple('is missing');
+      return [
+        {
+          path: at,
+          part: 'value',
+          message: `the key ${JSON.stringify(missing)} is missing`,
+          showsValue: false,
+          missing,
+        },
+      ];
+    }
+    case 'invalid_value': {
+      const known = issue.values.map(String);
+      const value = valueAt(root, path);
+      if (value === undefined)
+        return [{ path, part: 'value', message: 'is missing', expected: listWords(known), showsValue: false }];
+      return simple(
+        'not a possible value',
+        listWords(known),
+        typeof value === 'string' ? nearest(value, known) : undefined,
+      );
+    }
+    case 'too_small':
+      return simple(`too ${sizeWord(issue.origin, 'small')}`, boundWords('at least', issue.origin, issue.minimum));
+    case 'too_big':
+      return simple(`too ${sizeWord(issue.origin, 'big')}`, boundWords('at most', issue.origin, issue.maximum));
+    case 'custom': {
+      const expected: unknown = issue.params?.['expected'];
+      return simple(issue.message, typeof expected === 'string' ? expected : undefined);
+    }
+    default:
+      return simple(issue.message.startsWith('Invalid') ? 'not a possible value' : issue.message);
+  }
+}
+
+function unknownKey(path: KeyPath): Finding {
+  const key = String(path.at(-1));
+  const quoted = JSON.stringify(key);
+  const finding = { path, part: 'key' as const, showsValue: false };
+  if (isReserved(path)) return { ...finding, message: `${quoted} is not supported by this version of Gatehouse` };
+  const suggestion = nearest(key, keysAt(path.slice(0, -1)));
+  if (suggestion !== undefined) return { ...finding, message: `unknown key ${quoted}`, suggestion };
+  const elsewhere = placesOf(key);
+  if (elsewhere.length === 0) return { ...finding, message: `unknown key ${quoted}` };
+  return { ...finding, message: `unknown key ${quoted} (there is ${elsewhere.join(', and ')})` };
+}
+
+type UnionIssue = Extract<Issue, { readonly code: 'invalid_union' }>;
+
+function unionFindings(issue: UnionIssue, path: KeyPath, root: unknown): Finding[] {
+  const value = valueAt(root, path);
+  if (issue.errors.length === 0) {
+    // A discriminated union without a branch for what the value says it is.
+    const known = alternativesAt(path);
+    const suggestion = typeof value === 'string' ? nearest(value, known) : undefined;
+    if (value === undefined)
+      return [{ path, part: 'value', message: 'is missing', expected: listWords(known), showsValue: false }];
+    return [
+      {
+        path,
+        part: 'value',
+        message: 'not a possible value',
+        expected: listWords(known),
+        suggestion,
+        showsValue: true,
+      },
+    ];
+  }
+  const meant = issue.errors.filter((branch) => !branch.some(isMismatch));
+  const best = [...meant].sort((a, b) => a.length - b.length)[0];
+  if (best !== undefined) return best.flatMap((inner) => findingsOf(inner, path, root));
+  const expectations = issue.errors.flatMap((branch) =>
+    branch
+      .filter(isMismatch)
+      .slice(0, 1)
+      .flatMap((inner) => findingsOf(inner, path, root)),
+  );
+  const words = [...new Set(expectations.map(({ expected }) => expected).filter((text) => text !== undefined))];
+  const suggestion = expectations.find((finding) => finding.suggestion !== undefined)?.suggestion;
+  const message = isMapping(value) || Array.isArray(value) ? 'wrong type' : 'not a possible value';
+  return [{ path, part: 'value', message, expected: words.join(', or '), suggestion, showsValue: true }];
+}
+
+/** The value is of another kind than the branch takes: it was not meant. */
+function isMismatch(issue: Issue): boolean {
+  if (issue.path.length > 0) return false;
+  if (issue.code === 'invalid_union')
+    return issue.errors.length > 0 && issue.errors.every((branch) => branch.some(isMismatch));
+  if (issue.code === 'custom') return issue.message === 'wrong type';
+  return issue.code === 'invalid_type' || issue.code === 'invalid_value';
+}
+
+/** The constants that a key may be. */
+function alternativesAt(path: KeyPath): string[] {
+  const values = schemasAt(path).flatMap((schema) => [
+    ...(schema.const === undefined ? [] : [schema.const]),
+    ...(schema.enum ?? []),
+  ]);
+  return [...new Set(values.map(String))];
+}
+
+function listWords(values: readonly string[]): string {
+  return values.length === 1 ? (values[0] ?? '') : `one of ${values.join(', ')}`;
+}
+
+const TYPE_WORDS: Readonly<Record<string, string>> = {
+  string: 'a text',
+  number: 'a number',
+  int: 'a whole number',
+  boolean: 'true or false',
+  object: 'a mapping',
+  record: 'a mapping',
+  array: 'a list',
+};
+
+function typeWords(expected: string): string {
+  return TYPE_WORDS[expected] ?? expected;
+}
+
+function sizeWord(origin: string, which: 'small' | 'big'): string {
+  if (origin === 'string') return which === 'small' ? 'short' : 'long';
+  if (origin === 'array' || origin === 'set' || origin === 'map') return which === 'small' ? 'few' : 'many';
+  return which === 'small' ? 'small' : 'large';
+}
+
+function boundWords(bound: string, origin: string, limit: number | bigint): string {
+  if (origin === 'string') return `${bound} ${limit} character${limit === 1 ? '' : 's'}`;
+  if (origin === 'array') return `${bound} ${limit} ${limit === 1 ? 'entry' : 'entries'}`;
+  return `${bound} ${limit}`;
+}

@@ -1,0 +1,100 @@
+/**
+ * From a file, or from an object of the embedding program, to a checked document: read, substitute, put the environment
+ * variables in, check. Says everything that is wrong in one go and never throws over a document. What crosses threads
+ * is made of the result by compile.ts.
+ */
+import { readFile } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { messageOf } from '../../base/errors.ts';
+import { fileKind } from './files.ts';
+import { moduleSource } from './module-source.ts';
+import type { Problem } from './problems.ts';
+import { hasErrors, sortProblems } from './problems.ts';
+import type { ConfigDocument } from './schema/document.ts';
+import type { ConfigSource, Environment, SourceResult } from './source.ts';
+import { valueSource } from './source.ts';
+import { textSource } from './text-source.ts';
+import { validate } from './validate.ts';
+import { withVariables } from './variables.ts';
+
+export interface LoadOptions {
+  /** Path of the file; relative to `cwd`. */
+  readonly file?: string;
+  /** The document itself, instead of a file. */
+  readonly document?: unknown;
+  /** Environment variables; default none, so that what a test reads is what it says. */
+  readonly env?: Environment;
+  /** Default: the working directory of the process. */
+  readonly cwd?: string;
+}
+
+/** A document that was found right. */
+export interface LoadedConfig {
+  readonly document: ConfigDocument;
+  readonly source: ConfigSource;
+  readonly env: Environment;
+  /** Absolute path of the file; null for a document that was handed in. */
+  readonly file: string | null;
+  /** What relative paths in the document are relative to. */
+  readonly baseDir: string;
+  /** Warnings only. */
+  readonly problems: readonly Problem[];
+}
+
+export type LoadResult =
+  | { readonly ok: true; readonly config: LoadedConfig }
+  | { readonly ok: false; readonly problems: readonly Problem[] };
+
+export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
+  const env = options.env ?? {};
+  const cwd = options.cwd ?? process.cwd();
+  const file = options.file === undefined ? null : resolve(cwd, options.file);
+  const read =
+    file === null
+      ? { source: valueSource(options.document), problems: [] }
+      : await readSource(file, options.file ?? file, env);
+  if (read.source === undefined) return { ok: false, problems: sortProblems(read.problems) };
+  const source = withVariables(read.source, env);
+  const { document, problems } = validate(source);
+  const all = sortProblems([...read.problems, ...problems]);
+  if (document === undefined || hasErrors(all)) return { ok: false, problems: all };
+  const baseDir = file === null ? cwd : dirname(file);
+  return { ok: true, config: { document, source, env, file, baseDir, problems: all } };
+}
+
+async function readSource(path: string, name: string, env: Environment): Promise<SourceResult> {
+  const refuse = (message: string, expected?: string): SourceResult => ({
+    source: undefined,
+    problems: [
+      {
+        severity: 'error',
+        file: name,
+        line: null,
+        column: null,
+        key: '',
+        message,
+        ...(expected === undefined ? {} : { expected }),
+      },
+    ],
+  });
+  const kind = fileKind(path);
+  if (kind === undefined)
+    return refuse('the kind of the file is not known', '.yaml, .yml, .json, .ts, .mts, .js or .mjs');
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
+  } catch (error) {
+    return refuse(`the file cannot be read: ${readFailure(error)}`);
+  }
+  // A module is read by Node; here only whether it is there.
+  return kind === 'module' ? moduleSource(path, name, env) : textSource(text, name, kind, env);
+}
+
+function readFailure(error: unknown): string {
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') return 'it does not exist';
+  if (code === 'EACCES') return 'permission denied';
+  if (code === 'EISDIR') return 'it is a folder';
+  if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return 'it is not UTF-8';
+  return messageOf(error);
+}

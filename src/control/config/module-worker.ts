@@ -1,0 +1,51 @@
+/**
+ * The thread in which a TypeScript or JavaScript configuration file runs, once; started by module-source.ts. Sends the
+ * document, or what is wrong with it, and is then ended.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import type { ModuleMessage } from './module-source.ts';
+
+function send(message: ModuleMessage): void {
+  parentPort?.postMessage(message);
+}
+
+/** Where something other than plain data is, and what it is. */
+function foreignValue(value: unknown, key: string, open: Set<object>): { key: string; what: string } | undefined {
+  if (typeof value === 'function' || typeof value === 'symbol' || typeof value === 'bigint') {
+    return { key, what: `a ${typeof value}` };
+  }
+  if (typeof value !== 'object' || value === null) return undefined;
+  if (open.has(value)) return { key, what: 'a reference to what it is inside of' };
+  const prototype: unknown = Object.getPrototypeOf(value);
+  const isPlain = Array.isArray(value) || prototype === null || Object.getPrototypeOf(prototype) === null;
+  if (!isPlain) return { key, what: `an instance of ${value.constructor?.name ?? 'a class'}` };
+  open.add(value);
+  for (const [name, inner] of Object.entries(value)) {
+    const found = foreignValue(inner, key === '' ? name : `${key}.${name}`, open);
+    if (found !== undefined) return found;
+  }
+  open.delete(value);
+  return undefined;
+}
+
+async function run(url: string): Promise<void> {
+  const module = (await import(url)) as { default?: unknown };
+  let document: unknown = module.default;
+  if (typeof document === 'function') document = await (document as () => unknown)();
+  if (document === undefined) {
+    send({ kind: 'problem', key: '', message: 'the file has no default export', stack: '' });
+    return;
+  }
+  const foreign = foreignValue(document, '', new Set());
+  if (foreign !== undefined) {
+    send({ kind: 'problem', key: foreign.key, message: `must be plain data (got ${foreign.what})`, stack: '' });
+    return;
+  }
+  send({ kind: 'document', document });
+}
+
+run((workerData as { url: string }).url).catch((error: unknown) => {
+  const known = error instanceof Error ? error : new Error(String(error));
+  const line = known.message.split('\n', 1)[0] ?? '';
+  send({ kind: 'problem', key: '', message: `the file fails: ${line}`, stack: known.stack ?? '' });
+});

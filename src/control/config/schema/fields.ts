@@ -1,0 +1,116 @@
+/**
+ * Small types that several sections share: names, field names and values, patterns, lists that may be written as one
+ * text. Every message says what would be right.
+ */
+import * as z from 'zod';
+
+/** RFC 9110 §5.6.2 token: method and field names. */
+export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+/** RFC 9110 §5.5 field value: visible characters and inner blanks; no line end can get into a head. */
+const FIELD_VALUE = /^(?:[\x21-\x7e\x80-\xff](?:[\t\x20-\x7e\x80-\xff]*[\x21-\x7e\x80-\xff])?)?$/;
+
+/** Names of services; they are in metric labels, log lines and URLs of the admin API. */
+export function serviceName(): z.ZodString {
+  return z
+    .string()
+    .max(100)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a name of letters, digits, ".", "_" and "-"');
+}
+
+export function fieldName(): z.ZodString {
+  return z.string().max(200).regex(TOKEN, 'must be the name of a header field');
+}
+
+export function fieldValue(): z.ZodString {
+  return z.string().regex(FIELD_VALUE, 'must be a header value: one line, no blank at either end');
+}
+
+/** Names that frame the message or belong to one connection: the engine writes them, nobody else. */
+const FRAMING_FIELDS = new Set([
+  'connection',
+  'content-length',
+  'keep-alive',
+  'proxy-connection',
+  'te',
+  'trailer',
+  'transfer-encoding',
+  'upgrade',
+]);
+
+/** Header fields of an answer that the configuration writes; names in any case, those of the framing refused. */
+export function responseFields() {
+  return z.record(
+    fieldName().refine((name) => !FRAMING_FIELDS.has(name.toLowerCase()), 'is written by the gateway itself'),
+    fieldValue(),
+  );
+}
+
+/** RFC 6265 §4.1.1 cookie-name. */
+export function cookieName(): z.ZodString {
+  return z.string().max(100).regex(TOKEN, 'must be the name of a cookie');
+}
+
+/** Upper case of a method name; CONNECT is no method that a route could serve. */
+export function method() {
+  return z
+    .string()
+    .max(32)
+    .regex(TOKEN, 'must be a method such as GET')
+    .refine((name) => name.toUpperCase() !== 'CONNECT', 'CONNECT is always refused')
+    .transform((name) => name.toUpperCase());
+}
+
+/** The source of a regular expression, checked. */
+export function regexSource() {
+  return z
+    .string()
+    .min(1)
+    .max(1_000)
+    .check((context) => {
+      const problem = regexProblem(context.value);
+      if (problem === undefined) return;
+      context.issues.push({ code: 'custom', input: context.value, message: `not a regular expression: ${problem}` });
+    });
+}
+
+export function regexProblem(source: string): string | undefined {
+  try {
+    new RegExp(source, 'u');
+    return undefined;
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    // `Invalid regular expression: /x(/u: Unterminated group`: only the reason, the source is shown beside it.
+    return message.slice(message.lastIndexOf(': ') + 2).toLowerCase();
+  }
+}
+
+/** `a` or `[a, b]`, as a list. */
+export function oneOrMore<Item extends z.ZodType>(item: Item) {
+  return z
+    .union([item, z.array(item).min(1)])
+    .transform((value) => (Array.isArray(value) ? value : [value]) as z.output<Item>[]);
+}
+
+/** A path that a request can have, without a query. */
+export function plainPath(): z.ZodString {
+  return z.string().regex(/^\/[^\s?#:*]*$/, 'must be a path such as /health, without ":" and "*"');
+}
+
+/** The path of a file, relative to the configuration file. */
+export function filePath(): z.ZodString {
+  return z.string().min(1).max(4_096);
+}
+
+/** A moment: `2026-06-30` (midnight UTC) or an ISO 8601 date and time with its zone. Milliseconds since 1970. */
+export function moment() {
+  const expected = 'a date such as 2026-06-30 or a time such as 2026-06-30T12:00:00Z';
+  return z.string().transform((input, context) => {
+    const isIso = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d))?$/.test(input);
+    const ms = isIso ? Date.parse(input) : Number.NaN;
+    // Date.parse turns 31 June into 1 July.
+    const isReal = !Number.isNaN(ms) && (input.length > 10 || new Date(ms).toISOString().startsWith(input));
+    if (isReal) return ms;
+    context.issues.push({ code: 'custom', input, message: 'not a date', params: { expected } });
+    return z.NEVER;
+  });
+}

@@ -1,0 +1,171 @@
+/**
+ * The section `gateway`: where the process listens, what it grants to connections, how it talks about itself. Compiled
+ * by compile/gateway.ts; listeners and their certificates are in listener.ts.
+ */
+import * as z from 'zod';
+import { LOG_LEVELS } from '../../../base/log.ts';
+import { cidr, duration, durationOrOff, MAX_TIMER_MS, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
+import { extensionShape } from './extensions.ts';
+import { filePath, plainPath, TOKEN } from './fields.ts';
+import { host, listener, port } from './listener.ts';
+
+const deadline = { min: 100, max: MAX_TIMER_MS };
+
+const limits = z
+  .strictObject({
+    maxHeadSize: size({ min: 1024, max: 1024 ** 2 })
+      .prefault('32kb')
+      .describe('Largest request head: request line and header fields together. A larger one is answered with 431.'),
+    maxTargetSize: size({ min: 256, max: 64 * 1024 })
+      .prefault('8kb')
+      .describe('Longest request target (path and query). A longer one is answered with 414.'),
+    maxFields: z
+      .int()
+      .min(10)
+      .max(1_000)
+      .prefault(100)
+      .describe('Most header fields of a request; more are answered with 431.'),
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .prefault(20_000)
+      .describe('Most open downstream connections for each worker. Further ones are answered with 503 and closed.'),
+    maxTunnels: z
+      .int()
+      .min(0)
+      .max(1_000_000)
+      .prefault(10_000)
+      .describe('Most open tunnels (WebSocket) for each worker.'),
+    maxRequestsPerConnection: z
+      .int()
+      .min(1)
+      .max(1_000_000_000)
+      .prefault(100_000)
+      .describe('After this many requests a connection is closed, which lets load spread anew.'),
+    minBodyRate: size({ max: 1024 ** 3 })
+      .prefault('240b')
+      .describe(
+        'Least average size per second of a request body, after a grace of `timeouts.bodyIdle`; slower ones are answered with 408. 0 turns it off.',
+      ),
+  })
+  .prefault({})
+  .describe('Sizes and counts granted to downstream connections.');
+
+const timeouts = z
+  .strictObject({
+    head: durationOrOff(deadline)
+      .prefault('10s')
+      .describe('From the first byte of a request to the end of its head; later is answered with 408.'),
+    keepAlive: durationOrOff(deadline)
+      .prefault('75s')
+      .describe('Longest pause between two requests on one connection.'),
+    bodyIdle: durationOrOff(deadline)
+      .prefault('30s')
+      .describe('Longest pause inside a request body; longer is answered with 408.'),
+    write: durationOrOff(deadline)
+      .prefault('60s')
+      .describe('Longest time that a caller may leave written bytes unread before the connection is closed.'),
+    tunnelIdle: durationOrOff(deadline)
+      .prefault('1h')
+      .describe('Longest pause, in both directions, in a tunnel (WebSocket).'),
+  })
+  .prefault({})
+  .describe('Deadlines of downstream connections.');
+
+const endpointPath = z.union([z.literal('off'), plainPath()]);
+
+const endpoints = z
+  .union([
+    z.literal('off'),
+    z.strictObject({
+      health: endpointPath.prefault('/health').describe('Health of the gateway and its services in short.'),
+      live: endpointPath.prefault('/health/live').describe('Liveness: answers as long as the process works.'),
+      ready: endpointPath
+        .prefault('/health/ready')
+        .describe('Readiness: fails while the gateway starts, drains or lacks what it needs.'),
+      detailed: endpointPath.prefault('/health/detailed').describe('Health in detail: instances, balancers, breakers.'),
+      status: endpointPath.prefault('/status').describe('What runs: version, workers, uptime.'),
+      metrics: endpointPath
+        .prefault('/metrics')
+        .describe('Metrics as Prometheus text, or as JSON when asked for by `Accept`.'),
+      prometheus: endpointPath.prefault('/metrics/prometheus').describe('Metrics as Prometheus text.'),
+    }),
+  ])
+  .prefault({})
+  .describe('Paths of the built-in endpoints; `off` turns one, or all of them, off.');
+
+const accessLog = z
+  .union([z.enum(['off', 'stdout']), z.strictObject({ file: filePath().describe('File that lines are added to.') })])
+  .prefault('off')
+  .describe('Where the access log goes, one JSON object a line: `off`, `stdout`, or `{ file: ... }`.');
+
+const core = {
+  name: z.string().min(1).max(100).prefault('gatehouse').describe('Name of this gateway in logs, health and traces.'),
+  version: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Version that the health endpoint reports. Default: the version of Gatehouse.'),
+  port: port().prefault(8000).describe('Port to listen on; 0 lets the system choose. Not with `listeners`.'),
+  host: host().prefault('0.0.0.0').describe('Address to listen on. Not with `listeners`.'),
+  listeners: z
+    .array(listener)
+    .min(1)
+    .max(32)
+    .optional()
+    .describe('Several addresses, TLS, PROXY protocol; instead of `port` and `host`.'),
+  workers: z
+    .union([z.literal('auto'), z.int().min(1).max(64)])
+    .prefault('auto')
+    .describe(
+      'Worker threads that serve traffic. `auto` is one for each processor; where the system cannot share a port between threads (macOS, Windows) it is one.',
+    ),
+  clusterMode: z
+    .boolean()
+    .optional()
+    .describe('`false` is one worker thread, whatever `workers` says; `true` goes by `workers`.'),
+  dataDir: filePath()
+    .prefault('./data')
+    .describe('Folder for everything the gateway keeps: control socket, databases, keys. Made when it is missing.'),
+  logLevel: z.enum(LOG_LEVELS).prefault('info').describe('Least level of the process log on standard error.'),
+  accessLog,
+  errorFormat: z
+    .enum(['problem', 'nested', 'flat'])
+    .prefault('problem')
+    .describe('Shape of error bodies where `Accept` does not decide: `problem` (RFC 9457), `nested` or `flat`.'),
+  trustProxy: z
+    .array(cidr())
+    .max(10_000)
+    .prefault([])
+    .describe(
+      'Blocks of addresses whose `X-Forwarded-*`, `Forwarded`, `X-Request-ID` and PROXY headers are believed. Security: list only proxies of your own.',
+    ),
+  via: z
+    .string()
+    .max(100)
+    .regex(TOKEN, 'must be a name without blanks, or off')
+    .prefault('gatehouse')
+    .describe('Name of the gateway in `Via` fields (RFC 9110 §7.6.3); `off` sends none.'),
+  shutdownTimeout: duration({ max: 3_600_000 })
+    .prefault('30s')
+    .describe('How long requests in flight may take to finish when the gateway stops.'),
+  maxRequestSize: sizeOrUnlimited()
+    .prefault('10mb')
+    .describe(
+      'Largest request body, counted while it streams; a larger one is answered with 413. Routes may say otherwise.',
+    ),
+  serviceTimeout: durationOrOff({ min: 1, max: MAX_TIMER_MS })
+    .prefault('30s')
+    .describe(
+      'How long a service may take to start its answer, for services that set neither `timeout` nor `timeouts.firstByte`.',
+    ),
+  limits,
+  timeouts,
+  endpoints,
+};
+
+export const gatewaySchema = z.strictObject({ ...core, ...(extensionShape('gateway', Object.keys(core)) as object) });
+export type GatewayOptions = z.output<z.ZodObject<typeof core, z.core.$strict>>;
+export type GatewayInput = z.input<z.ZodObject<typeof core, z.core.$strict>>;

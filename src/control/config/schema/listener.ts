@@ -1,0 +1,76 @@
+/**
+ * `gateway.listeners`: an address, and TLS or the PROXY protocol on it. Certificate files are read, and held against
+ * their keys, by compile/listeners.ts.
+ */
+import { isIP } from 'node:net';
+import * as z from 'zod';
+import { filePath } from './fields.ts';
+
+export function port(): z.ZodInt {
+  return z.int().min(0).max(65_535);
+}
+
+export function host() {
+  return z
+    .string()
+    .max(253)
+    .refine((text) => isIP(text) !== 0 || /^[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/.test(text), {
+      error: 'must be an address such as 127.0.0.1 or ::, or a host name',
+    });
+}
+
+const serverName = z
+  .string()
+  .max(253)
+  .regex(/^(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?$/, 'must be a host name or *.domain')
+  .transform((name) => name.toLowerCase());
+
+const certificate = z.strictObject({
+  cert: filePath().describe('File with the certificate and its chain, PEM.'),
+  key: filePath().describe('File with its private key, PEM, not encrypted.'),
+  names: z
+    .array(serverName)
+    .min(1)
+    .max(1_000)
+    .optional()
+    .describe(
+      'Server names (SNI) that get this certificate; `*.example.com` is possible. Default: the names in the certificate.',
+    ),
+});
+
+const tls = z.strictObject({
+  certificates: z
+    .array(certificate)
+    .min(1)
+    .max(1_000)
+    .describe('Certificates by server name. The first one also answers when no name fits.'),
+  minVersion: z.enum(['1.2', '1.3']).prefault('1.2').describe('Oldest version of TLS.'),
+  clientCertificate: z
+    .enum(['off', 'optional', 'required'])
+    .prefault('off')
+    .describe('Whether callers are asked for a certificate, and may go on without one.'),
+  clientCa: filePath()
+    .optional()
+    .describe(
+      'File with the authorities that client certificates must chain to, PEM. Needed unless `clientCertificate` is off.',
+    ),
+});
+
+export const listener = z.strictObject({
+  name: z
+    .string()
+    .max(100)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a name of letters, digits, ".", "_" and "-"')
+    .optional()
+    .describe('Name in logs and status. Default: address and port.'),
+  port: port().describe('Port to listen on; 0 lets the system choose.'),
+  host: host().prefault('0.0.0.0').describe('Address to listen on.'),
+  tls: tls.optional().describe('HTTPS on this address.'),
+  proxyProtocol: z
+    .boolean()
+    .prefault(false)
+    .describe('Reads a PROXY protocol header (v1 or v2) first; then only peers in `gateway.trustProxy` may connect.'),
+});
+
+export type ListenerOptions = z.output<typeof listener>;
+export type ListenerTlsOptions = z.output<typeof tls>;

@@ -1,0 +1,105 @@
+/** `match` and `version` of a route: which requests it takes. Compiled by compile/match.ts. */
+import * as z from 'zod';
+import { fieldName, method, moment, oneOrMore, regexSource } from './fields.ts';
+import { patternProblem } from './pattern.ts';
+
+const HOST = /^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/;
+
+const hostPattern = z
+  .string()
+  .max(255)
+  .regex(HOST, 'must be a host name or *.domain, without a port')
+  .transform((name) => name.toLowerCase());
+
+const pattern = z
+  .string()
+  .max(2_048)
+  .check((context) => {
+    const message = patternProblem(context.value);
+    if (message !== undefined) context.issues.push({ code: 'custom', input: context.value, message });
+  });
+
+const test = z.union([
+  z.string().max(4_096),
+  z.strictObject({ equals: z.string().max(4_096).describe('The whole value.') }),
+  z.strictObject({ regex: regexSource().describe('A regular expression that is found in the value.') }),
+  z.strictObject({ present: z.boolean().describe('`true`: must be there; `false`: must not be there.') }),
+]);
+
+export const match = z
+  .strictObject({
+    path: z
+      .union([
+        pattern,
+        z.strictObject({
+          regex: regexSource().describe(
+            'A regular expression that matches the whole path; named groups become parameters.',
+          ),
+        }),
+      ])
+      .describe(
+        'Path: literal segments, `:name` for one segment, a final `/*` for the rest (also nothing); or `{ regex: ... }`.',
+      ),
+    hosts: oneOrMore(hostPattern)
+      .optional()
+      .describe('Host names; `*.example.com` is any name below. Default: any host.'),
+    methods: oneOrMore(method()).optional().describe('Methods. Default: any method.'),
+    headers: z
+      .record(fieldName(), test)
+      .prefault({})
+      .describe(
+        'Header fields that must be as said: a text is the whole value; or `{ regex: ... }`, `{ present: true }`.',
+      ),
+    query: z
+      .record(z.string().min(1).max(200), test)
+      .prefault({})
+      .describe('Query parameters that must be as said; as for `headers`.'),
+  })
+  .describe('Which requests the route takes.');
+
+export const version = z
+  .strictObject({
+    name: z
+      .string()
+      .min(1)
+      .max(50)
+      .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a version such as v1 or 2026-01-01')
+      .describe('The version, such as `v1`.'),
+    by: z
+      .union([
+        z.literal('path'),
+        z.strictObject({ header: fieldName().describe('Header field that holds the version.') }),
+        z.strictObject({
+          accept: z
+            .string()
+            .max(200)
+            .regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/, 'must be a media type such as application/vnd.example+json')
+            .describe('Media type in `Accept` whose parameter `version` holds the version.'),
+        }),
+      ])
+      .prefault('path')
+      .describe('Where requests name the version; `path`: it is a part of `match.path`.'),
+    default: z.boolean().prefault(false).describe('Also takes requests that name no version.'),
+    deprecated: moment().optional().describe('Since when the version is deprecated; sent as `Deprecation` (RFC 9745).'),
+    sunset: moment().optional().describe('When the version will go away; sent as `Sunset` (RFC 8594).'),
+    link: z
+      .url({ protocol: /^https?$/, error: 'must be an http or https URL' })
+      .optional()
+      .describe('Page about it; sent as `Link` with `rel="deprecation"`.'),
+  })
+  .check((context) => {
+    const { deprecated, sunset, link } = context.value;
+    const refuse = (key: string, message: string): void => {
+      context.issues.push({ code: 'custom', path: [key], input: context.value, message });
+    };
+    // RFC 9745 §4
+    if (deprecated !== undefined && sunset !== undefined && sunset < deprecated)
+      refuse('sunset', 'must not be before deprecated');
+    if (link !== undefined && deprecated === undefined && sunset === undefined)
+      refuse('link', 'needs deprecated or sunset');
+  })
+  .describe('The version of the API that the route is.');
+
+export type MatchOptions = z.output<typeof match>;
+export type VersionOptions = z.output<typeof version>;
+export type FieldTestOptions = z.output<typeof test>;

@@ -1,0 +1,194 @@
+/**
+ * One entry of `routes`: a match, exactly one action, and what is done on the way. That there is exactly one action is
+ * checked by crosschecks.ts, on the document as written, so that it is reported beside all other problems. Compiled by
+ * compile/route.ts.
+ */
+import * as z from 'zod';
+import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
+import { extensionShape, policiesAt } from './extensions.ts';
+import { cookieName, fieldName, fieldValue, oneOrMore, regexSource, serviceName, TOKEN } from './fields.ts';
+import { match, version } from './match.ts';
+import { patternProblem } from './pattern.ts';
+import { fixedResponse } from './response.ts';
+
+const target = z.strictObject({
+  service: serviceName().describe('Name of the service.'),
+  weight: z.number().min(0).max(1_000_000).prefault(1).describe('Share of the traffic, against the other weights.'),
+});
+
+const location = z
+  .string()
+  .min(1)
+  .max(4_096)
+  .regex(/^[\x21-\x7e]+$/, 'must be a URL or a path; percent-encode blanks and other characters');
+
+const redirect = z.union([
+  location,
+  z.strictObject({
+    location: location.describe('Target: a URL or a path. `:name` and a final `*` stand for what the path matched.'),
+    status: z
+      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
+      .prefault(308)
+      .describe('Status of the answer.'),
+  }),
+]);
+
+const prefix = z
+  .string()
+  .max(2_048)
+  .regex(/^(\/[^/\s?#]+)+$/, 'must be a path such as /api/v1, without a slash at its end');
+
+const rewrite = z
+  .strictObject({
+    stripPrefix: prefix.optional().describe('Taken off the front of the path.'),
+    addPrefix: prefix.optional().describe('Put before the path, after `stripPrefix`.'),
+    path: z
+      .string()
+      .max(2_048)
+      .check((context) => {
+        const message = patternProblem(context.value);
+        if (message !== undefined) context.issues.push({ code: 'custom', input: context.value, message });
+      })
+      .optional()
+      .describe('The whole new path; `:name` and a final `*` stand for what `match.path` matched.'),
+    regex: z
+      .strictObject({
+        pattern: regexSource().describe('A regular expression that is looked for in the path.'),
+        replacement: z.string().max(2_048).describe('What is put there; `$1` is the first group.'),
+      })
+      .optional()
+      .describe('Replaces a part of the path.'),
+    host: z
+      .string()
+      .min(1)
+      .max(255)
+      .optional()
+      .describe('`Host` of the upstream request; wins over `host` of the service.'),
+  })
+  .check((context) => {
+    const { path, regex, stripPrefix, addPrefix } = context.value;
+    const ways = [path !== undefined, regex !== undefined, stripPrefix !== undefined || addPrefix !== undefined];
+    if (ways.filter(Boolean).length < 2) return;
+    context.issues.push({
+      code: 'custom',
+      input: context.value,
+      message: 'takes only one of path, regex, and stripPrefix with addPrefix',
+    });
+  })
+  .describe('Changes the path and the host before the request is sent on.');
+
+const splitRule = (name: z.ZodString, value: z.ZodString, what: string) =>
+  z.strictObject({
+    name: name.describe(`Name of the ${what}.`),
+    value: value.describe('Its whole value.'),
+    service: serviceName().describe('Service of the list that then gets the request.'),
+  });
+
+const split = z
+  .strictObject({
+    headers: z
+      .array(splitRule(fieldName(), fieldValue(), 'header field'))
+      .max(100)
+      .prefault([])
+      .describe('Requests with this header go to this service.'),
+    cookies: z
+      .array(splitRule(cookieName(), z.string().max(4_096), 'cookie'))
+      .max(100)
+      .prefault([])
+      .describe('Requests with this cookie go to this service.'),
+    sticky: z
+      .strictObject({
+        cookie: cookieName().prefault('gatehouse_split').describe('Name of the cookie.'),
+        ttl: duration({ min: 1_000 }).prefault('1h').describe('How long the cookie lives.'),
+      })
+      .optional()
+      .describe('Keeps a caller on the service that it got first.'),
+  })
+  .describe('How a weighted list of services is chosen from, beyond the weights.');
+
+const mirror = z
+  .strictObject({
+    service: serviceName().describe('Service that gets the copies; its answers are thrown away.'),
+    ratio: ratio().prefault('100%').describe('Share of the requests that are copied.'),
+    maxBodySize: size({ max: 64 * 1024 ** 2 })
+      .prefault('64kb')
+      .describe('Requests with larger bodies are not copied.'),
+  })
+  .describe('Sends a copy of requests to another service.');
+
+const allowed = (what: string) =>
+  z.boolean().prefault(false).describe(`Lets ${what} through instead of answering 400.`);
+
+const pathSafety = z
+  .strictObject({
+    allowDotSegments: allowed('`.` and `..` segments'),
+    allowEncodedSlash: allowed('`%2F`'),
+    allowEncodedBackslash: allowed('`%5C` and `\\`'),
+    allowEncodedDot: allowed('`%2E`'),
+    allowDoubleSlash: allowed('`//`'),
+  })
+  .prefault({})
+  .describe(
+    'Forms of a path that a service could read in another way than the gateway does. Security: allow only what the service needs.',
+  );
+
+/** `public`, and what the authentication policy takes if the catalogue has one. */
+function authSchema() {
+  const policy = policiesAt('route').find(({ key }) => key === 'auth');
+  const meaning = 'Who may call. `public`: anybody.';
+  if (policy === undefined) return z.literal('public').optional().describe(meaning);
+  return z
+    .union([z.literal('public'), policy.schema])
+    .optional()
+    .describe(policy.schema.description ?? meaning) as never;
+}
+
+const core = {
+  name: z
+    .string()
+    .max(200)
+    .regex(/^[A-Za-z0-9][A-Za-z0-9 ._/-]*$/, 'must be a name of letters, digits, blanks, ".", "_", "/" and "-"')
+    .optional()
+    .describe('Name in logs and metrics; keeps counts together when the match changes. Default: made from `match`.'),
+  match,
+  priority: z
+    .int()
+    .min(-1_000_000)
+    .max(1_000_000)
+    .prefault(0)
+    .describe('Higher goes first among routes that could take the same request; then the more exact match does.'),
+  version: version.optional(),
+  service: z
+    .union([serviceName(), z.array(target).min(1).max(100)])
+    .optional()
+    .describe('Action: sends the request to a service, or to one of a list `[{ service, weight }]`.'),
+  respond: fixedResponse.optional().describe('Action: answers by itself.'),
+  redirect: redirect.optional().describe('Action: redirects; a text is the location.'),
+  builtin: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe('Action: sends the request to a service of the gateway itself, such as `ops`.'),
+  auth: authSchema(),
+  split: split.optional(),
+  rewrite: rewrite.optional(),
+  mirror: mirror.optional(),
+  maxRequestSize: sizeOrUnlimited()
+    .optional()
+    .describe('Largest request body; `unlimited` is possible. Default: `gateway.maxRequestSize`.'),
+  pathSafety,
+  upgrades: oneOrMore(
+    z
+      .string()
+      .max(50)
+      .regex(TOKEN, 'must be a protocol such as websocket')
+      .transform((token) => token.toLowerCase()),
+  )
+    .default([])
+    .describe('Protocols that `Upgrade` may open a tunnel for, such as `websocket`.'),
+};
+
+export const routeSchema = z.strictObject({ ...core, ...(extensionShape('route', Object.keys(core)) as object) });
+export type RouteOptions = z.output<z.ZodObject<typeof core, z.core.$strict>>;
+export type RouteInput = z.input<z.ZodObject<typeof core, z.core.$strict>>;

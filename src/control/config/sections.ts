@@ -1,0 +1,29 @@
+/**
+ * Every configuration key that a feature of the control plane adds, in one explicit list. To add one, write
+ * `export const mySection = defineSection({ at: 'top', key: 'my', schema: ..., compile(options, context) { ... } })` in
+ * the feature's folder, list it here, and run `node tools/generate-reference.ts`. The engine starts without any of them.
+ * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
+ */
+import type * as z from 'zod';
+import type { SectionDefinition, SectionPlace } from './section.ts';
+
+/** Sorted by place, then by key. */
+export const SECTIONS = [] as const satisfies readonly SectionDefinition[];
+
+type Sections = (typeof SECTIONS)[number];
+type At<Place extends SectionPlace> = Extract<Sections, { readonly at: Place }>;
+
+/** The keys as they are written, for `defineConfig`. */
+export type SectionInputs<Place extends SectionPlace> = {
+  readonly [Section in At<Place> as Section['key']]?: z.input<Section['schema']>;
+};
+
+/** What the keys compiled to, for the plan. */
+export type SectionResults<Place extends SectionPlace> = {
+  readonly [Section in At<Place> as Section['key']]: ReturnType<Section['compile']>;
+};
+
+/** The sections at one place, without their types, for the code that treats all alike. */
+export function sectionsAt(place: SectionPlace): readonly SectionDefinition[] {
+  return (SECTIONS as readonly SectionDefinition[]).filter((section) => section.at === place);
+}

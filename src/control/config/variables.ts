@@ -1,0 +1,103 @@
+/**
+ * The environment variables that stand for a key of the configuration. Precedence, highest first: environment variable,
+ * file, default. An empty variable counts as not set. Features add theirs with their section (sections.ts).
+ */
+import type { Place } from './problems.ts';
+import type { SectionDefinition, VariableDefinition } from './section.ts';
+import { SECTIONS } from './sections.ts';
+import type { ConfigSource, Environment, EnvironmentValue } from './source.ts';
+import { isMapping, pathId } from './source.ts';
+
+function switchText(text: string): unknown {
+  const lower = text.toLowerCase();
+  if (lower === 'true' || lower === '1' || lower === 'yes' || lower === 'on') return true;
+  if (lower === 'false' || lower === '0' || lower === 'no' || lower === 'off') return false;
+  return text;
+}
+
+/** In order of application: of two that set one key, the later wins. */
+const OWN_VARIABLES: readonly VariableDefinition[] = [
+  { name: 'PORT', path: ['gateway', 'port'], meaning: 'Port of the gateway.' },
+  { name: 'GATEWAY_PORT', path: ['gateway', 'port'], meaning: 'Port of the gateway; wins over `PORT`.' },
+  { name: 'HOST', path: ['gateway', 'host'], meaning: 'Address to listen on.' },
+  { name: 'WORKERS', path: ['gateway', 'workers'], meaning: 'Number of worker threads, or `auto`.' },
+  {
+    name: 'CLUSTER_MODE',
+    path: ['gateway', 'clusterMode'],
+    meaning: '`true`: one worker thread for each processor. `false`: one worker thread.',
+    read: switchText,
+  },
+  {
+    name: 'DEBUG',
+    path: ['gateway', 'logLevel'],
+    meaning: '`true` sets the log level to `debug`. Values other than a switch are left to other programs.',
+    read: (text) => (switchText(text) === true ? 'debug' : undefined),
+  },
+  {
+    name: 'LOG_LEVEL',
+    path: ['gateway', 'logLevel'],
+    meaning: 'Log level; wins over `DEBUG`.',
+    read: (text) => text.toLowerCase(),
+  },
+  {
+    name: 'SERVICE_TIMEOUT',
+    path: ['gateway', 'serviceTimeout'],
+    meaning: 'How long a service may take to start its answer, where the service itself says nothing.',
+  },
+];
+
+/** Read where it is needed, and not a key of the file. */
+export const PLAIN_VARIABLES = [
+  {
+    name: 'NODE_ENV',
+    meaning:
+      'Name of the environment, told to the features that behave differently in development. Default `production`.',
+  },
+] as const;
+
+export function allVariables(): readonly VariableDefinition[] {
+  return [
+    ...OWN_VARIABLES,
+    ...(SECTIONS as readonly SectionDefinition[]).flatMap((section) => section.variables ?? []),
+  ];
+}
+
+/** The document with the variables in it; the given one stays as it is. */
+export function withVariables(source: ConfigSource, env: Environment): ConfigSource {
+  let value: unknown = source.value ?? {};
+  const environmentValues = new Map(source.environmentValues);
+  const setBy = new Map<string, string>();
+  for (const { name, path, read } of allVariables()) {
+    const text = env[name];
+    if (text === undefined || text === '') continue;
+    const wanted = read === undefined ? text : read(text);
+    if (wanted === undefined) continue;
+    const next = setAt(value, path, wanted);
+    if (next === undefined) continue;
+    value = next;
+    setBy.set(pathId(path), name);
+    const whole = typeof wanted === 'string' ? wanted : undefined;
+    const entry: EnvironmentValue = { path, variables: [name], whole, isMissing: false };
+    environmentValues.set(pathId(path), entry);
+  }
+  if (setBy.size === 0) return source;
+  return {
+    file: source.file,
+    value,
+    environmentValues,
+    place: (path, part) => {
+      const name = setBy.get(pathId(path));
+      const place: Place = { file: `environment variable ${name}`, line: null, column: null };
+      return name === undefined ? source.place(path, part) : place;
+    },
+  };
+}
+
+/** Copies what lies on the way. Undefined when something there is not a mapping: the schema complains about that. */
+function setAt(value: unknown, path: readonly string[], wanted: unknown): unknown {
+  const [key, ...rest] = path;
+  if (key === undefined) return wanted;
+  if (!isMapping(value)) return undefined;
+  const inner = setAt(rest.length === 0 ? undefined : (value[key] ?? {}), rest, wanted);
+  return inner === undefined ? undefined : { ...value, [key]: inner };
+}
