@@ -1,0 +1,99 @@
+/**
+ * Holds many idle keep-alive connections, a process of its own that is driven over IPC: `open` (how many, to which
+ * port), `request` (one request on each, every answer checked), `count` (how many are still open).
+ */
+import { connect, type Socket } from 'node:net';
+import { MessageReader } from './lib/wire.ts';
+
+export type IdleCommand =
+  | { readonly open: number; readonly port: number }
+  | { readonly request: string; readonly expectBytes: number }
+  | { readonly count: true };
+
+export interface IdleReply {
+  /** Connections open now. */
+  readonly open: number;
+  /** Good answers to the last `request`. */
+  readonly answered: number;
+}
+
+interface Held {
+  readonly socket: Socket;
+  onAnswer: ((good: boolean) => void) | undefined;
+  expectBytes: number;
+}
+
+const held = new Set<Held>();
+/** Connections being opened, and requests in flight, at once: enough to be quick, too few to overflow a backlog. */
+const parallel = 200;
+
+process.on('message', (command: IdleCommand) => {
+  void run(command).then((answered) => process.send?.({ open: held.size, answered } satisfies IdleReply));
+});
+process.on('disconnect', () => process.exit(0));
+
+async function run(command: IdleCommand): Promise<number> {
+  if ('open' in command) {
+    await inParallel(Array.from({ length: command.open }, () => () => open(command.port)));
+    return 0;
+  }
+  if ('count' in command) return 0;
+  let answered = 0;
+  const jobs = [...held].map((one) => async () => {
+    if (await request(one, command.request, command.expectBytes)) answered++;
+  });
+  await inParallel(jobs);
+  return answered;
+}
+
+async function inParallel(jobs: (() => Promise<void>)[]): Promise<void> {
+  const worker = async () => {
+    for (let job = jobs.pop(); job !== undefined; job = jobs.pop()) await job();
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+}
+
+/** A connection that is refused is simply not held; the count tells. */
+function open(port: number): Promise<void> {
+  return new Promise((resolve) => {
+    const socket = connect({ port, host: '127.0.0.1', noDelay: true });
+    const one: Held = { socket, onAnswer: undefined, expectBytes: 0 };
+    let good = false;
+    let bytes = 0;
+    const reader = new MessageReader({
+      head: (head) => {
+        good = head.startsWith('200', 9);
+        bytes = 0;
+      },
+      body: (chunk) => {
+        bytes += chunk.length;
+      },
+      end: () => one.onAnswer?.(good && bytes === one.expectBytes),
+    });
+    socket.on('data', (bytes: Buffer) => reader.feed(bytes));
+    socket.once('connect', () => {
+      held.add(one);
+      resolve();
+    });
+    socket.once('error', () => socket.destroy());
+    socket.once('close', () => {
+      held.delete(one);
+      one.onAnswer?.(false);
+      resolve();
+    });
+  });
+}
+
+function request(one: Held, text: string, expectBytes: number): Promise<boolean> {
+  if (one.socket.destroyed) return Promise.resolve(false);
+  return new Promise((resolve) => {
+    const timer = setTimeout(() => resolve(false), 10_000);
+    one.expectBytes = expectBytes;
+    one.onAnswer = (good) => {
+      clearTimeout(timer);
+      one.onAnswer = undefined;
+      resolve(good);
+    };
+    one.socket.write(text, 'latin1');
+  });
+}

@@ -1,0 +1,136 @@
+/**
+ * Memory at rest and of idle keep-alive connections. Each proxy is measured alone: its memory before, with the
+ * connections opened, after one request on each, and whether traffic is still served while they are held. Memory is
+ * the proportional set (PSS), which shares pages fairly between a parent and its workers.
+ */
+
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import type { IdleCommand, IdleReply } from '../idle-source.ts';
+import { absence, type Candidate, startPeer, startUpstream, subfolder } from '../lib/candidates.ts';
+import { cases } from '../lib/cases.ts';
+import { checkCase } from '../lib/check.ts';
+import { chooseGenerator, runLoad } from '../lib/load.ts';
+import { type Running, start } from '../lib/processes.ts';
+import { descriptorLimit, proportionalBytes, residentBytes } from '../lib/procfs.ts';
+import type { Job, JobResult } from './job.ts';
+
+export interface IdleResult {
+  readonly peer: string;
+  /** Resident and proportional memory with no connection ever made, in bytes. */
+  readonly restResidentBytes: number;
+  readonly restBytes: number;
+  readonly asked: number;
+  /** Connections open at the end of the measurement. */
+  readonly held: number;
+  /** Memory per held connection above rest, in bytes. */
+  readonly openedBytes: number;
+  readonly afterRequestBytes: number;
+  /** Requests/s served on other connections while these were held, and errors. */
+  readonly perSecond: number;
+  readonly errors: number;
+}
+
+/** One source holds at most this many, so that a descriptor limit of 1,024 times ten suffices. */
+const perSource = 6_000;
+
+export async function runIdleJob(job: Job): Promise<JobResult> {
+  const idle: IdleResult[] = [];
+  const result: JobResult = { cases: [], idle, absent: [] };
+  const upstream = await startUpstream(job.smoke ? 'bundled' : 'static', job.folder);
+  try {
+    for (const peer of job.peers) {
+      let reason = absence(peer, 'idle');
+      if (reason === undefined) {
+        try {
+          job.progress(`idle: ${peer.name}`);
+          const conditions = { upstreamPort: upstream.port, connections: job.idleConnections + 200 };
+          idle.push(await measure(job, await startPeer(peer, conditions, job.folder)));
+        } catch (error) {
+          reason = (error as Error).message;
+        }
+      }
+      if (reason !== undefined) result.absent.push({ name: peer.name, reason });
+    }
+  } finally {
+    await upstream.running.stop();
+  }
+  return result;
+}
+
+async function measure(job: Job, candidate: Candidate): Promise<IdleResult> {
+  const sources: Running[] = [];
+  try {
+    const rest = await settled(candidate);
+    const restResidentBytes = residentBytes(candidate.running.pids());
+    const problem = await checkCase(candidate.port, false, cases['1k']);
+    if (problem !== undefined) throw new Error(`wrong answer, not measured: ${problem}`);
+    const asked = Math.min(job.idleConnections, descriptorLimit() - 300);
+    await openAll(job, candidate, asked, sources);
+    const opened = await settled(candidate);
+    const replies = await Promise.all(sources.map((source) => ask(source, oneRequest(candidate))));
+    const answered = replies.reduce((sum, reply) => sum + reply.answered, 0);
+    const afterRequest = await settled(candidate);
+    const served = await serve(job, candidate);
+    const counts = await Promise.all(sources.map((source) => ask(source, { count: true })));
+    const held = counts.reduce((sum, reply) => sum + reply.open, 0);
+    return {
+      peer: candidate.peer.name,
+      restResidentBytes,
+      restBytes: rest,
+      asked,
+      held,
+      openedBytes: (opened - rest) / held,
+      afterRequestBytes: (afterRequest - rest) / held,
+      perSecond: served.requests / served.seconds,
+      errors: served.errors + Math.max(0, held - answered),
+    };
+  } finally {
+    await Promise.all([candidate.running, ...sources].map((running) => running.stop()));
+  }
+}
+
+async function openAll(job: Job, candidate: Candidate, asked: number, sources: Running[]): Promise<void> {
+  const script = fileURLToPath(new URL('../idle-source.ts', import.meta.url));
+  for (let left = asked; left > 0; left -= perSource) {
+    const folder = subfolder(job.folder, 'idle-source');
+    const source = await start({ role: 'load', command: process.execPath, args: [script], folder, ipc: true });
+    sources.push(source);
+    await ask(source, { open: Math.min(left, perSource), port: candidate.port });
+  }
+}
+
+function oneRequest(candidate: Candidate): IdleCommand {
+  const { path, expectBytes } = cases['1k'];
+  return { request: `GET ${path} HTTP/1.1\r\nHost: 127.0.0.1:${candidate.port}\r\n\r\n`, expectBytes };
+}
+
+/** Sends one command and awaits its reply, at most a minute. */
+function ask(source: Running, command: IdleCommand): Promise<IdleReply> {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error('the source of idle connections does not answer')), 60_000);
+    source.child.once('message', (reply) => {
+      clearTimeout(timer);
+      resolve(reply as IdleReply);
+    });
+    source.child.send(command);
+  });
+}
+
+/** Proportional memory once it stands still (two readings half a second apart within 1 %), after at most 8 s. */
+async function settled(candidate: Candidate): Promise<number> {
+  let before = proportionalBytes(candidate.running.pids());
+  for (let reading = 0; reading < 16; reading++) {
+    await delay(500);
+    const now = proportionalBytes(candidate.running.pids());
+    if (Math.abs(now - before) < before * 0.01) return now;
+    before = now;
+  }
+  return before;
+}
+
+function serve(job: Job, candidate: Candidate) {
+  const { path, expectBytes, uploadBytes } = cases['1k'];
+  const plan = { port: candidate.port, tls: false, path, uploadBytes, expectBytes, connections: 16 };
+  return runLoad(chooseGenerator(job.seconds), { ...plan, seconds: job.seconds }, candidate.folder);
+}

@@ -1,0 +1,97 @@
+/**
+ * Gatehouse itself, as a user starts it: compiled, one worker, access log to a file, metrics on. `compare.ts` makes two
+ * of these from two checkouts.
+ */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { audience, issuer, limits } from '../jobs/gateway.ts';
+import type { Launch, Peer, Setup } from './peer.ts';
+
+export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
+
+export function gatehouseAt(root: string, name: string): Peer {
+  return {
+    name,
+    features: new Set(['http', 'tls', 'websocket', 'idle', 'gateway'] as const),
+    note: 'one worker, JSON access log to a file, metrics, X-Request-ID, Forwarded, X-Forwarded-*, Via',
+    missing: () => (existsSync(join(root, 'bin/gatehouse.js')) ? undefined : 'this checkout has no bin/gatehouse.js'),
+    version: () => version(root),
+    prepare: (setup) => prepare(root, setup),
+  };
+}
+
+export const gatehouse = gatehouseAt(projectRoot, 'gatehouse');
+
+function version(root: string): string {
+  const { version: number } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { version: string };
+  const git = spawnSync('git', ['-C', root, 'describe', '--always', '--dirty'], { encoding: 'utf8' });
+  return git.status === 0 ? `${number} (${git.stdout.trim()})` : number;
+}
+
+const built = new Set<string>();
+
+/** Compiles the checkout unless its output is newer than every source. */
+function build(root: string): void {
+  if (built.has(root)) return;
+  const output = join(root, 'dist/main.js');
+  if (!existsSync(output) || newestSource(join(root, 'src')) > statSync(output).mtimeMs) {
+    const args = [join(root, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.build.json'];
+    const result = spawnSync(process.execPath, args, { cwd: root, encoding: 'utf8', timeout: 120_000 });
+    if (result.status !== 0 || !existsSync(output)) throw new Error(`the build failed\n${result.stdout.slice(-600)}`);
+  }
+  built.add(root);
+}
+
+function newestSource(folder: string): number {
+  let newest = 0;
+  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
+    if (entry.endsWith('.ts') && !entry.endsWith('.test.ts'))
+      newest = Math.max(newest, statSync(join(folder, entry)).mtimeMs);
+  }
+  return newest;
+}
+
+function prepare(root: string, setup: Setup): Launch {
+  build(root);
+  const accessLog = join(setup.folder, 'access.log');
+  const file = setup.gateway === undefined ? plainConfig(setup, accessLog) : gatewayFile;
+  return {
+    command: process.execPath,
+    args: [join(root, 'bin/gatehouse.js'), 'start', file],
+    env: { ...variables(setup, accessLog), WORKERS: '1' },
+    accessLog,
+    metricsPath: '/metrics',
+  };
+}
+
+/** The gateway job is a file to read, `bench/jobs/gateway.yaml`; what differs from run to run are its variables. */
+const gatewayFile = fileURLToPath(new URL('../jobs/gateway.yaml', import.meta.url));
+
+function variables(setup: Setup, accessLog: string): Record<string, string> {
+  if (setup.gateway === undefined) return {};
+  return {
+    BENCH_PORT: String(setup.port),
+    BENCH_DATA: setup.folder,
+    BENCH_UPSTREAM: `http://127.0.0.1:${setup.upstreamPort}`,
+    BENCH_ACCESS_LOG: accessLog,
+    BENCH_JWKS: setup.gateway.jwksFile,
+    BENCH_ISSUER: issuer,
+    BENCH_AUDIENCE: audience,
+    BENCH_PER_MINUTE: String(limits.perMinute),
+    BENCH_PER_HOUR: String(limits.perHour),
+  };
+}
+
+function plainConfig(setup: Setup, accessLog: string): string {
+  const file = join(setup.folder, 'gatehouse.json');
+  const tls = setup.tls === undefined ? {} : { tls: { cert: setup.tls.certFile, key: setup.tls.keyFile } };
+  const document = {
+    gateway: { host: '127.0.0.1', port: setup.port, workers: 1, dataDir: setup.folder, accessLog, ...tls },
+    services: { upstream: { instances: [{ url: `http://127.0.0.1:${setup.upstreamPort}` }] } },
+    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public' }],
+  };
+  writeFileSync(file, JSON.stringify(document, null, 2));
+  return file;
+}

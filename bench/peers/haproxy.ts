@@ -1,0 +1,43 @@
+/** HAProxy, one thread, without a log: it logs to a syslog server, which would be another process to pay for. */
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { descriptorLimit } from '../lib/procfs.ts';
+import { findProgram, programVersion } from '../lib/programs.ts';
+import type { Peer } from './peer.ts';
+
+export const haproxy: Peer = {
+  name: 'haproxy',
+  features: new Set(['http', 'tls', 'websocket', 'idle'] as const),
+  note: 'one thread, no access log, X-Forwarded-For',
+  missing: () => (findProgram('haproxy') === undefined ? 'apt-get install --no-install-recommends haproxy' : undefined),
+  version: () => programVersion('haproxy', '-v'),
+  prepare(setup) {
+    const file = join(setup.folder, 'haproxy.cfg');
+    // It reserves two descriptors for each connection, so the descriptor limit bounds what it may promise to hold.
+    const connections = Math.min(setup.connections + 200, Math.floor((descriptorLimit() - 200) / 2));
+    const tls = setup.tls === undefined ? '' : ` ssl crt ${setup.tls.bundleFile}`;
+    writeFileSync(
+      file,
+      `global
+  nbthread 1
+  maxconn ${connections}
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 600s
+  timeout server 600s
+  timeout tunnel 600s
+  timeout http-request 600s
+  timeout http-keep-alive 600s
+  option forwardfor
+  http-reuse always
+frontend front
+  bind 127.0.0.1:${setup.port}${tls}
+  default_backend target
+backend target
+  server one 127.0.0.1:${setup.upstreamPort}
+`,
+    );
+    return { command: findProgram('haproxy') ?? 'haproxy', args: ['-db', '-f', file] };
+  },
+};

@@ -1,0 +1,39 @@
+/** nginx as a careful operator sets it up: the reference of every ratio. */
+import { join } from 'node:path';
+import { accessLog, launchNginx, nginxMissing, nginxVersion, proxySettings, upstreamPool } from './nginx-config.ts';
+import type { Peer } from './peer.ts';
+
+export const nginx: Peer = {
+  name: 'nginx',
+  features: new Set(['http', 'tls', 'websocket', 'idle'] as const),
+  note: 'JSON access log to a file (64 KB buffer), X-Forwarded-*, 16 x 64k buffers, request buffering off',
+  missing: nginxMissing,
+  version: nginxVersion,
+  prepare(setup) {
+    const log = join(setup.folder, 'access.log');
+    const tls =
+      setup.tls === undefined
+        ? ''
+        : `ssl_certificate ${setup.tls.certFile}; ssl_certificate_key ${setup.tls.keyFile};
+    ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:4m;`;
+    const launch = launchNginx({
+      folder: setup.folder,
+      connections: setup.connections,
+      http: `${accessLog(log)}${upstreamPool(setup)}
+  server {
+    listen 127.0.0.1:${setup.port}${setup.tls === undefined ? '' : ' ssl'} backlog=4096;
+    ${tls}
+    ${proxySettings}
+    location / { proxy_pass http://target; }
+    location /echo {
+      proxy_pass http://target;
+      proxy_set_header Upgrade $http_upgrade;
+      proxy_set_header Connection "upgrade";
+      proxy_set_header Host $http_host;
+      proxy_read_timeout 600s; proxy_send_timeout 600s;
+    }
+  }`,
+    });
+    return { ...launch, accessLog: log };
+  },
+};
