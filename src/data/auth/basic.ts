@@ -60,7 +60,9 @@ export class BasicMethod implements AuthMethod {
     const cacheKey = createHmac('sha256', this.#salt).update(text).digest('base64url');
     const known = this.cache.get(cacheKey, this.#clock.wallMs());
     if (known !== undefined) return known.verdict;
-    const flight = this.#flights.join(cacheKey, () => this.#check(text.slice(0, colon), text.slice(colon + 1), cacheKey));
+    const flight = this.#flights.join(cacheKey, () =>
+      this.#check(text.slice(0, colon), text.slice(colon + 1), cacheKey),
+    );
     return flight ?? new Unavailable('too many passwords in question');
   }
 

@@ -49,7 +49,7 @@ function splitUnescaped(text: string, separator: string): string[] {
 
 /** Runs of `\XX` are UTF-8 bytes (RFC 4514 §2.4); any other escaped character is itself. */
 function unescapeValue(value: string): string {
-  return value.replace(/((?:\\[0-9A-Fa-f]{2})+)|\\([^])/g, (_, hex: string | undefined, char: string | undefined) =>
+  return value.replace(/((?:\\[0-9A-Fa-f]{2})+)|\\(.)/gs, (_, hex: string | undefined, char: string | undefined) =>
     hex === undefined ? (char ?? '') : Buffer.from(hex.replaceAll('\\', ''), 'hex').toString('utf8'),
   );
 }

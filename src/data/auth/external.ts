@@ -4,7 +4,7 @@
  * fields that it gives; 401 and 403 refuse; anything else means that it could not decide. Owner: one worker.
  */
 import type { Clock } from '../../base/clock.ts';
-import { Fault, FAULTS, messageOf } from '../../base/errors.ts';
+import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { ControlLink, Identity, PolicyContext, Reply } from '../contract/policy.ts';
 import { Flights } from './flights.ts';
 import { PreparedIdentity } from './identity.ts';

@@ -107,12 +107,7 @@ export class JwtVerifier {
     return this.#remember(parsed, issuer, cacheKey, nowMs);
   }
 
-  #remember(
-    parsed: ParsedToken,
-    issuer: Issuer,
-    cacheKey: string,
-    nowMs: number,
-  ): VerifiedToken | TokenProblem {
+  #remember(parsed: ParsedToken, issuer: Issuer, cacheKey: string, nowMs: number): VerifiedToken | TokenProblem {
     const certificate = boundCertificate(parsed.claims['cnf']);
     if (certificate === undefined) return 'wrong_binding';
     const facts = factsOfClaims('jwt', parsed.claims, issuer.settings.claims);

@@ -77,7 +77,9 @@ function meets(
 ): boolean {
   if (rule.fingerprints.length > 0 && !rule.fingerprints.includes(fingerprint)) return false;
   if (rule.alternativeNames.length > 0 && !rule.alternativeNames.some((name) => names.includes(name))) return false;
-  return Object.entries(rule.subject).every(([type, value]) => subject.get(type.toUpperCase())?.includes(value) === true);
+  return Object.entries(rule.subject).every(
+    ([type, value]) => subject.get(type.toUpperCase())?.includes(value) === true,
+  );
 }
 
 /** Null when the certificate does not say it, or says it twice. */

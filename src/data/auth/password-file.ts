@@ -63,7 +63,8 @@ function parseLine(line: string): FileUser | string {
   for (const item of items) {
     const equals = item.indexOf('=');
     const name = item.slice(0, Math.max(equals, 0));
-    if (name !== 'roles' && name !== 'scopes' && name !== 'plan') return 'after the hash come roles=, scopes= and plan=';
+    if (name !== 'roles' && name !== 'scopes' && name !== 'plan')
+      return 'after the hash come roles=, scopes= and plan=';
     known[name] = item.slice(equals + 1);
   }
   const list = (value: string): string[] => value.split(',').filter((entry) => entry !== '');
@@ -78,10 +79,13 @@ function parseLine(line: string): FileUser | string {
 
 /** The hash, or what is wrong with it. */
 export function parsePasswordHash(text: string): PasswordHash | string {
-  const argon = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(text);
+  const argon = /^\$argon2id\$v=19\$m=(\d{1,7}),t=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(
+    text,
+  );
   const scrypt = /^\$scrypt\$ln=(\d{1,2}),r=(\d{1,2}),p=(\d{1,2})\$([A-Za-z0-9+/]+)\$([A-Za-z0-9+/]+)$/.exec(text);
   const match = argon ?? scrypt;
-  if (match === null) return 'the hash is not of the form $argon2id$v=19$m=,t=,p=$salt$hash or $scrypt$ln=,r=,p=$salt$hash';
+  if (match === null)
+    return 'the hash is not of the form $argon2id$v=19$m=,t=,p=$salt$hash or $scrypt$ln=,r=,p=$salt$hash';
   const [memory, passes, parallelism] = [Number(match[1]), Number(match[2]), Number(match[3])];
   const salt = Buffer.from(match[4]!, 'base64');
   const digest = Buffer.from(match[5]!, 'base64');

@@ -2,7 +2,7 @@
  * What an identity must have to pass: scopes, roles, a second factor, a fresh sign-in. Used by `auth` and `authorize`.
  * Precomputed once per route; a request that passes costs a few list look-ups and no object.
  */
-import { Fault, FAULTS } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Identity } from '../contract/policy.ts';
 import type { Requirements } from './settings.ts';
 

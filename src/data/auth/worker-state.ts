@@ -7,11 +7,10 @@ import { hash } from 'node:crypto';
 import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
 import { KeyStore } from './key-store.ts';
 import { Revocations } from './revocations.ts';
-import type { TokenCache } from './token-cache.ts';
 
 /** Something with a cache that routes can share. */
 export interface Shared {
-  readonly cache: TokenCache<never> | TokenCache<any>;
+  readonly cache: { turn(): void; clear(): void };
   dispose?(): void;
   /** Sessions or tokens were revoked. */
   forget?(revoked: { readonly sids: ReadonlySet<string>; readonly jtis: ReadonlySet<string> }): void;
@@ -87,4 +86,3 @@ export function settingsKey(kind: string, settings: unknown, secrets: readonly (
   const digest = hash('sha256', JSON.stringify(secrets), 'base64url');
   return `${kind} ${digest} ${JSON.stringify(settings)}`;
 }
-

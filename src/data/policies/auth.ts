@@ -3,7 +3,7 @@
  * gives the exchange its identity, and then checks what the route asks of it (scopes, roles, second factor). The ways
  * themselves are in data/auth/. A request with a cached token passes without a promise or an object.
  */
-import { Fault, FAULTS } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import { ApiKeyJudge, ApiKeyMethod } from '../auth/api-key.ts';
 import { BasicMethod } from '../auth/basic.ts';
 import { BearerMethod } from '../auth/bearer.ts';
@@ -40,7 +40,9 @@ export const auth = definePolicy<AuthSettings>({
     try {
       const methods = createMethods(settings, environment, (kind, own, secretIds, make) => {
         const parts = [own, settings.forward];
-        const secrets = [...secretIds, forwardSecret(settings)].map((id) => (id === null ? '' : environment.secrets[id]));
+        const secrets = [...secretIds, forwardSecret(settings)].map((id) =>
+          id === null ? '' : environment.secrets[id],
+        );
         const { thing, release } = state.acquire(settingsKey(kind, parts, secrets), make);
         releases.push(release);
         return thing;
@@ -156,7 +158,8 @@ function createHooks(
   const checkRequirements: PolicyHook = (exchange) => requirements.check(exchange.identity, environment.clock.wallMs());
 
   return {
-    authenticate: methods.length === 1 ? authenticateOnce : all ? authenticateAll : (exchange) => authenticateAny(exchange),
+    authenticate:
+      methods.length === 1 ? authenticateOnce : all ? authenticateAll : (exchange) => authenticateAny(exchange),
     ...(requirements.isEmpty ? {} : { authorize: checkRequirements }),
   };
 }

@@ -191,7 +191,10 @@ export function testEnvironment(
 }
 
 /** Runs the hooks of the phases before the upstream in their order, as the engine does, until one ends the exchange. */
-export async function runRequestPhases(hooks: PolicyHooks, exchange: PolicyContext): Promise<Reply | Fault | undefined> {
+export async function runRequestPhases(
+  hooks: PolicyHooks,
+  exchange: PolicyContext,
+): Promise<Reply | Fault | undefined> {
   for (const phase of ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead'] as const) {
     const outcome: Outcome = await hooks[phase]?.(exchange);
     if (outcome !== undefined) return outcome;
