@@ -25,6 +25,8 @@ export interface OptionContext {
   /** Where the key stands, such as `['routes', 3, 'auth']`. */
   readonly path: KeyPath;
   readonly env: Readonly<Record<string, string | undefined>>;
+  /** The whole checked document, for keys that name what stands elsewhere (`plans`, `issuers`); absent in unit tests. */
+  readonly document?: Readonly<Record<string, unknown>>;
   /** Absolute path of a file named in the configuration. */
   resolve(file: string): string;
   /** The text of a file named in the configuration; a file that cannot be read is reported, and gives undefined. */
