@@ -36,6 +36,11 @@ export interface Balancer {
 export interface BalancerDefinition<Options = unknown> {
   /** As in the configuration, and the name of the file. */
   readonly name: string;
+  /**
+   * True when picks follow `weight`; slow start then works through the weight. Default false: the service thins out
+   * the picks of an instance that is starting, so that slow start holds for every algorithm.
+   */
+  readonly weighted?: boolean;
   /** `random` gives numbers in [0, 1); tests hand in a seeded one. */
   create(options: Options, random: () => number): Balancer;
 }

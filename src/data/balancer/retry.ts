@@ -1,0 +1,65 @@
+/**
+ * May a failed attempt be tried again, and after how long? A pure decision from the settings, the request and how it
+ * failed; the budget is asked by the service, last, because asking takes from it.
+ *
+ * What may be sent twice: anything of which no byte was sent (the fault's advice is `always`); after that only idempotent
+ * methods (RFC 9110 §9.2.2) and requests whose caller vouches with an `Idempotency-Key`. A lost connection that had been
+ * reused is the ordinary race with the upstream's idle timeout (RFC 9112 §9.3.1), so there the list of faults is
+ * not asked and there is no pause.
+ */
+import type { FaultKind } from '../../base/errors.ts';
+import type { RetrySettings } from '../contract/snapshot.ts';
+
+/** What the decision needs to know of a request. */
+export interface RetryRequest {
+  /** Upper case. */
+  method: string;
+  hasIdempotencyKey: boolean;
+  /** Whatever was read of the body so far can be sent again from its start; true for no body. */
+  bodyReplayable: boolean;
+}
+
+export interface FailedAttempt {
+  /** 1 after the first. */
+  readonly attemptsMade: number;
+  readonly fault: FaultKind | null;
+  /** Status of the answer; 0 when there was none. */
+  readonly status: number;
+  readonly reusedConnection: boolean;
+  /** From the answer; -1 when it did not say. */
+  readonly retryAfterSeconds: number;
+}
+
+/** Milliseconds to wait, or -1 for "not again". */
+export function retryDelayMs(
+  settings: RetrySettings,
+  request: RetryRequest,
+  failed: FailedAttempt,
+  random: () => number,
+): number {
+  if (failed.attemptsMade > settings.attempts || !request.bodyReplayable) return -1;
+  const { fault } = failed;
+  const mayRepeat = request.hasIdempotencyKey || settings.methods.includes(request.method);
+  if (fault === null) {
+    if (!mayRepeat || !settings.statuses.includes(failed.status)) return -1;
+    return afterAnswer(settings, failed, random);
+  }
+  if (fault.retry === 'never' || (fault.retry === 'idempotent' && !mayRepeat)) return -1;
+  if (failed.reusedConnection && fault.reason === 'upstream_reset') return 0;
+  if (!settings.faults.includes(fault.reason)) return -1;
+  return backoffMs(settings, failed.attemptsMade, random);
+}
+
+/** An upstream that names a time later than we would wait gets no retry: an earlier one would be against its word. */
+function afterAnswer(settings: RetrySettings, failed: FailedAttempt, random: () => number): number {
+  const pauseMs = backoffMs(settings, failed.attemptsMade, random);
+  if (failed.retryAfterSeconds < 0) return pauseMs;
+  const askedMs = failed.retryAfterSeconds * 1_000;
+  return askedMs > settings.backoffMaxMs ? -1 : Math.max(pauseMs, askedMs);
+}
+
+/** Exponential with full jitter: anywhere between 0 and the step, so that callers who failed together spread out. */
+export function backoffMs(settings: RetrySettings, attemptsMade: number, random: () => number): number {
+  const step = Math.min(settings.backoffMaxMs, settings.backoffBaseMs * 2 ** (attemptsMade - 1));
+  return Math.floor(random() * step);
+}
