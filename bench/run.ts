@@ -20,7 +20,7 @@ const options = readOptions();
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bench-'));
 process.on('exit', () => {
   if (options.keep) console.log(`kept ${folder}`);
-  else rmSync(folder, { recursive: true, force: true });
+  else rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
 });
 process.exitCode = await main();
 

@@ -24,7 +24,7 @@ export interface HttpJob {
   readonly feature: Feature;
   readonly tls?: Certificate;
   readonly gateway?: GatewayJob;
-  /** Whose ratio is 1. */
+  /** Whose ratio is 1, unless the run wants another. */
   readonly reference: string;
   /** In place of the check of every case: what is wrong, or undefined. */
   readonly check?: (candidate: Candidate) => Promise<string | undefined>;
@@ -111,7 +111,7 @@ async function runCase(
     );
   const progress = (text: string) => job.progress(`${name}: ${text}`);
   const results = await timeCase(good, { ...job, load, progress });
-  return { name, connections, upstream: upstream.name, generator, reference: http.reference, results };
+  return { name, connections, upstream: upstream.name, generator, reference: job.reference ?? http.reference, results };
 }
 
 /** The answer, and that a proxy which is said to log does so. */

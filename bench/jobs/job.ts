@@ -12,6 +12,8 @@ export interface Job {
   readonly connections: number;
   /** Connections of the idle job. */
   readonly idleConnections: number;
+  /** Whose ratio is 1; the job's own choice if absent. */
+  readonly reference?: string;
   /** Only prove that answers are right: short, and with nothing that needs installing. */
   readonly smoke: boolean;
   /** The run's temporary folder. */

@@ -33,15 +33,8 @@ export async function runWebSocketJob(job: Job): Promise<JobResult> {
       load: (candidate, seconds) => load(candidate, job.connections, seconds),
       progress: (text) => job.progress(`${name}: ${text}`),
     });
-    const { connections } = job;
-    result.cases.push({
-      name,
-      connections,
-      upstream: upstream.name,
-      generator: 'bundled',
-      reference: 'nginx',
-      results,
-    });
+    const { connections, reference = 'nginx' } = job;
+    result.cases.push({ name, connections, upstream: upstream.name, generator: 'bundled', reference, results });
   } finally {
     await Promise.all([...candidates, { running: upstream.running }].map(({ running }) => running.stop()));
   }

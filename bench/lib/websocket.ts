@@ -12,23 +12,25 @@ export function acceptKey(key: string): string {
 /** One final binary frame; masked, as everything from a client must be (RFC 6455 §5.1), when a mask is given. */
 export function frame(payload: Buffer, mask?: Buffer): Buffer {
   const long = payload.length > 125;
-  const header = Buffer.alloc((long ? 4 : 2) + (mask === undefined ? 0 : 4));
-  header[0] = 0x82;
-  header[1] = (mask === undefined ? 0 : 0x80) | (long ? 126 : payload.length);
-  if (long) header.writeUInt16BE(payload.length, 2);
-  if (mask === undefined) return Buffer.concat([header, payload]);
-  mask.copy(header, header.length - 4);
-  return Buffer.concat([header, unmask(payload, mask)]);
+  const payloadAt = (long ? 4 : 2) + (mask === undefined ? 0 : 4);
+  const bytes = Buffer.allocUnsafe(payloadAt + payload.length);
+  bytes[0] = 0x82;
+  bytes[1] = (mask === undefined ? 0 : 0x80) | (long ? 126 : payload.length);
+  if (long) bytes.writeUInt16BE(payload.length, 2);
+  payload.copy(bytes, payloadAt);
+  if (mask !== undefined) {
+    mask.copy(bytes, payloadAt - 4);
+    applyMask(bytes.subarray(payloadAt), mask);
+  }
+  return bytes;
 }
 
-/** XOR with the mask, into new bytes (its own inverse). */
-function unmask(payload: Buffer, mask: Buffer): Buffer {
-  const result = Buffer.allocUnsafe(payload.length);
-  for (let i = 0; i < payload.length; i++) result[i] = (payload[i] as number) ^ (mask[i & 3] as number);
-  return result;
+/** XOR with the mask in place (its own inverse). */
+function applyMask(payload: Buffer, mask: Buffer): void {
+  for (let i = 0; i < payload.length; i++) payload[i] = (payload[i] as number) ^ (mask[i & 3] as number);
 }
 
-/** Cuts a byte stream into frames and hands on each payload, unmasked. */
+/** Cuts a byte stream into frames and hands on each payload, unmasked within the bytes that were fed. */
 export class FrameReader {
   #rest: Buffer | undefined;
   #onPayload: (payload: Buffer) => void;
@@ -40,14 +42,15 @@ export class FrameReader {
   feed(bytes: Buffer): void {
     let data = this.#rest === undefined ? bytes : Buffer.concat([this.#rest, bytes]);
     this.#rest = undefined;
-    for (;;) {
+    while (data.length > 0) {
       const size = frameSize(data);
       if (size === undefined || data.length < size.total) {
-        if (data.length > 0) this.#rest = Buffer.from(data);
+        this.#rest = Buffer.from(data);
         return;
       }
       const payload = data.subarray(size.payloadAt, size.total);
-      this.#onPayload(size.masked ? unmask(payload, data.subarray(size.payloadAt - 4, size.payloadAt)) : payload);
+      if (size.masked) applyMask(payload, data.subarray(size.payloadAt - 4, size.payloadAt));
+      this.#onPayload(payload);
       data = data.subarray(size.total);
     }
   }

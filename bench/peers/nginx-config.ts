@@ -43,7 +43,8 @@ worker_processes 1;
 pid ${folder}/nginx.pid;
 error_log ${folder}/error.log warn;
 worker_rlimit_nofile 20000;
-events { worker_connections ${options.connections + 512}; }
+# Below a sixteenth of free ones nginx closes idle connections, which are what some jobs count.
+events { worker_connections ${Math.ceil(options.connections * 1.1) + 640}; }
 http {
   default_type application/octet-stream;
   types { application/json json; }
