@@ -84,13 +84,21 @@ function variables(setup: Setup, accessLog: string): Record<string, string> {
   };
 }
 
+/** Defaults throughout, except that idle connections may stay for as long as the idle job measures. */
 function plainConfig(setup: Setup, accessLog: string): string {
   const file = join(setup.folder, 'gatehouse.json');
-  const tls = setup.tls === undefined ? {} : { tls: { cert: setup.tls.certFile, key: setup.tls.keyFile } };
+  const address = { host: '127.0.0.1', port: setup.port };
+  const certificates = [{ cert: setup.tls?.certFile, key: setup.tls?.keyFile }];
   const document = {
-    gateway: { host: '127.0.0.1', port: setup.port, workers: 1, dataDir: setup.folder, accessLog, ...tls },
-    services: { upstream: { instances: [{ url: `http://127.0.0.1:${setup.upstreamPort}` }] } },
-    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public' }],
+    gateway: {
+      ...(setup.tls === undefined ? address : { listeners: [{ ...address, tls: { certificates } }] }),
+      workers: 1,
+      dataDir: setup.folder,
+      accessLog: { file: accessLog },
+      timeouts: { keepAlive: '10m' },
+    },
+    services: { upstream: { instances: [`http://127.0.0.1:${setup.upstreamPort}`] } },
+    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public', upgrades: ['websocket'] }],
   };
   writeFileSync(file, JSON.stringify(document, null, 2));
   return file;
