@@ -7,7 +7,7 @@
  *   3. path, segment by segment from the left: literal, then `:param`, then `/*`; regular expressions after all these
  *   4. conditions on header fields, query and version (by header or `Accept`): the more first
  *   5. the caller's preference (`q`) where `Accept` names several versions; known only with the request
- *   6. methods: the fewer first, "any" last; so a route for HEAD goes before one whose GET would serve it
+ *   6. methods: the fewer first, "any" last; HEAD counts where GET brings it, so a route for HEAD goes before it
  *   7. order in the configuration
  */
 import { type Pattern, parsePattern } from './route-pattern.ts';
@@ -75,8 +75,13 @@ function keysOf(route: RouteSettings, index: number): Key[] {
     pattern,
     shape: shapeOf(pattern),
     conditions: conditionCount(route),
-    methods: match.methods.length === 0 ? Number.POSITIVE_INFINITY : match.methods.length,
+    methods: methodCount(match.methods),
   }));
+}
+
+function methodCount(methods: readonly string[]): number {
+  if (methods.length === 0) return Number.POSITIVE_INFINITY;
+  return methods.includes('GET') && !methods.includes('HEAD') ? methods.length + 1 : methods.length;
 }
 
 /** Exact names are 0; suffixes are negative lengths turned round so that longer ones come first; any is last. */

@@ -1,0 +1,37 @@
+/** The routes of one host pattern, laid out by the form of their paths. Filled once, in the order of ranks. */
+import type { Candidate } from './candidate.ts';
+import { finish, insert, TrieNode, walk } from './path-trie.ts';
+import type { Search } from './search.ts';
+
+export class Bucket {
+  readonly #literals = new Map<string, Candidate[]>();
+  readonly #tree = new TrieNode('');
+  readonly #regexes: Candidate[] = [];
+  #lowestRegex = Number.POSITIVE_INFINITY;
+
+  /** Candidates must come in the order of their ranks. */
+  add(candidate: Candidate): void {
+    const { pattern } = candidate;
+    if (pattern === null) this.#regexes.push(candidate);
+    else if (pattern.wildcard || candidate.paramNames.length > 0) insert(this.#tree, pattern, candidate);
+    else {
+      const path = `/${pattern.segments.map((segment) => (segment.kind === 'literal' ? segment.text : '')).join('/')}`;
+      const same = this.#literals.get(path);
+      if (same === undefined) this.#literals.set(path, [candidate]);
+      else same.push(candidate);
+    }
+  }
+
+  /** To be called once when all are in. */
+  finish(): void {
+    finish(this.#tree);
+    this.#lowestRegex = this.#regexes[0]?.rank ?? Number.POSITIVE_INFINITY;
+  }
+
+  search(path: string, search: Search): void {
+    const literals = this.#literals.get(path);
+    if (literals !== undefined) search.consider(literals);
+    if (this.#tree.lowest < search.best) walk(this.#tree, path, 0, search);
+    if (this.#lowestRegex < search.best) search.consider(this.#regexes);
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * What the router is asked and what it answers. Both are handed in: the request is the exchange itself, the result is
+ * an object that is used again, so that a match of a static route allocates nothing.
+ */
+import type { RouteSettings } from '../contract/snapshot.ts';
+
+export interface RouterRequest {
+  /** Case matters (RFC 9110 §9.1). */
+  readonly method: string;
+  /** Lower case, without port and final dot, as `readAuthority` gives it; empty when there is none. */
+  readonly host: string;
+  /** Percent-encoded, as `readTarget` gives it. */
+  readonly path: string;
+  /** Without `?`. */
+  readonly query: string;
+  /** Value of a field, name in lower case; several are joined with `, `; null if absent. */
+  header(name: string): string | null;
+}
+
+export const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
+
+export class RouteMatchResult {
+  /** Null when none matches; then one of `allow`, `versionProblem` and `isAmbiguous` may say more. */
+  route: RouteSettings | null = null;
+  /** Of `route` in the snapshot; -1 when none matches. */
+  index = -1;
+  /**
+   * Parameters of the path, percent-decoded once (UTF-8); so `%2520` is `%20`. What is not UTF-8 stays encoded:
+   * `pathProblem` refuses such a path before anybody acts on it. One shared frozen object when there are none.
+   */
+  params: Readonly<Record<string, string>> = NO_PARAMS;
+  /** Value of `Allow` when the path exists for other methods: 405. */
+  allow: string | null = null;
+  /** The path and method exist, but not in the version that the request names: 406. */
+  versionProblem = false;
+  /** Another reading of the path leads to another route: 400 `unsafe_path` (see readings.ts). */
+  isAmbiguous = false;
+
+  #path = '';
+  #wildcardStart = -1;
+
+  /**
+   * What a final `/*` took, percent-encoded, with its slash: for `/a/*` it is `/b/c` of `/a/b/c`, `/` of `/a/` and
+   * empty of `/a`. Empty as well when the route has no `/*`. Cut on demand.
+   */
+  get wildcard(): string {
+    return this.#wildcardStart < 0 ? '' : this.#path.slice(this.#wildcardStart);
+  }
+
+  /** For the router. */
+  reset(path: string): void {
+    this.route = null;
+    this.index = -1;
+    this.params = NO_PARAMS;
+    this.allow = null;
+    this.versionProblem = false;
+    this.isAmbiguous = false;
+    this.#path = path;
+    this.#wildcardStart = -1;
+  }
+
+  /** For the router. */
+  found(route: RouteSettings, index: number, params: Readonly<Record<string, string>>, wildcardStart: number): void {
+    this.route = route;
+    this.index = index;
+    this.params = params;
+    this.#wildcardStart = wildcardStart;
+  }
+}

@@ -1,0 +1,111 @@
+/**
+ * Finds the route of a request: host, path, method, conditions, version, in the total order of
+ * contract/route-order.ts. Built once per snapshot, off the hot path; `match` is called once per request by the
+ * exchange. It decides nothing else: whether the path is safe for the route is `pathProblem`'s to say, and 404, 405
+ * and 406 are made by the exchange from the result.
+ *
+ *   host -> chain of buckets (host-table.ts), in each:
+ *           (bucket.ts) literal paths: a Map -> the rest: a tree (path-trie.ts) -> regular expressions, by rank
+ *   every candidate found is held against the request (search.ts); the one of the lowest rank wins
+ *
+ * A rank says where a route stands among all, so each part is skipped when it cannot hold a better one. A static
+ * route costs one Map read and no allocation.
+ */
+import { orderRoutes } from '../contract/route-order.ts';
+import type { RouteSettings } from '../contract/snapshot.ts';
+import { Bucket } from './bucket.ts';
+import { type Candidate, compileCandidate, readParams, wildcardStart } from './candidate.ts';
+import { HostTable } from './host-table.ts';
+import type { RouteMatchResult, RouterRequest } from './match-result.ts';
+import { capitalEscapes, needsReadings, plainReading, withoutParameters } from './readings.ts';
+import { allowText, Search } from './search.ts';
+
+export { RouteMatchResult, type RouterRequest } from './match-result.ts';
+
+export interface Router {
+  /** Writes the answer into `out`, whatever was in it. Keeps nothing of the request. */
+  match(request: RouterRequest, out: RouteMatchResult): void;
+}
+
+/**
+ * Throws a TypeError on routes that the check of the configuration should have refused (`routeProblems`): a path that
+ * is no pattern, a regular expression that could be made slow.
+ */
+export function buildRouter(routes: readonly RouteSettings[]): Router {
+  const buckets = new Map<string, Bucket>();
+  for (const entry of orderRoutes(routes)) {
+    const host = entry.host.toLowerCase();
+    let bucket = buckets.get(host);
+    if (bucket === undefined) {
+      bucket = new Bucket();
+      buckets.set(host, bucket);
+    }
+    bucket.add(compileCandidate(entry));
+  }
+  for (const bucket of buckets.values()) bucket.finish();
+  return new HostRouter(new HostTable(buckets));
+}
+
+class HostRouter implements Router {
+  readonly #hosts: HostTable<Bucket>;
+  readonly #search = new Search();
+
+  constructor(hosts: HostTable<Bucket>) {
+    this.#hosts = hosts;
+  }
+
+  match(request: RouterRequest, out: RouteMatchResult): void {
+    const { path } = request;
+    out.reset(path);
+    if (path.charCodeAt(0) !== 0x2f) return; // `*` and the authority-form name no resource of ours
+    const buckets = this.#hosts.find(request.host);
+    if (!needsReadings(path)) {
+      const found = this.#find(buckets, request, path);
+      if (found === null) this.#explainMiss(buckets, path, out);
+      else tell(out, found, path);
+    } else {
+      this.#matchEveryReading(buckets, request, out);
+    }
+    this.#search.end();
+  }
+
+  #find(buckets: readonly Bucket[], request: RouterRequest, path: string): Candidate | null {
+    this.#search.begin(request, path);
+    for (let i = 0; i < buckets.length; i++) buckets[i]!.search(path, this.#search);
+    return this.#search.found;
+  }
+
+  /** See readings.ts. A reading that finds no route is none that an upstream behind this gateway is known to have. */
+  #matchEveryReading(buckets: readonly Bucket[], request: RouterRequest, out: RouteMatchResult): void {
+    const path = capitalEscapes(request.path);
+    const found = this.#find(buckets, request, path);
+    if (found === null) {
+      this.#explainMiss(buckets, path, out);
+      return;
+    }
+    const decoded = plainReading(path);
+    const bare = found.hasSemicolon ? decoded : withoutParameters(decoded);
+    for (const reading of decoded === bare ? [decoded] : [decoded, bare]) {
+      if (reading === path) continue;
+      const other = this.#find(buckets, request, reading);
+      if (other !== null && other.index !== found.index) {
+        out.isAmbiguous = true;
+        return;
+      }
+    }
+    tell(out, found, path);
+  }
+
+  /** A path that exists for other methods, or in other versions only, is told apart from one that does not exist. */
+  #explainMiss(buckets: readonly Bucket[], path: string, out: RouteMatchResult): void {
+    const survey = this.#search.beginSurvey();
+    for (const bucket of buckets) bucket.search(path, this.#search);
+    if (survey.allowed.size > 0) out.allow = allowText(survey.allowed);
+    else if (survey.versionMissed) out.versionProblem = true;
+    else if (survey.allowedInOtherVersions.size > 0) out.allow = allowText(survey.allowedInOtherVersions);
+  }
+}
+
+function tell(out: RouteMatchResult, found: Candidate, path: string): void {
+  out.found(found.route, found.index, readParams(found, path), wildcardStart(found, path));
+}
