@@ -4,8 +4,7 @@
  * a token. `none` is not in the table and so does not exist here. All arithmetic is node:crypto's.
  */
 
-export const ALGORITHMS = ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'RS256', 'PS256', 'HS256'] as const;
-export type Algorithm = (typeof ALGORITHMS)[number];
+import { ALGORITHMS, type Algorithm } from '../contract/auth.ts';
 
 /** Those that sign with a private key: the only ones allowed with keys that somebody publishes. */
 export const PUBLIC_KEY_ALGORITHMS = ALGORITHMS.filter((name) => name !== 'HS256');

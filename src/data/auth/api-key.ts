@@ -6,30 +6,20 @@
 import { hash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import {
+  API_KEY_TOPIC,
+  type ApiKeyAnswer,
+  type ApiKeyQuestion,
+  type ApiKeySettings,
+  type StaticApiKey,
+} from '../contract/auth.ts';
 import type { ControlLink, Identity, PolicyContext } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { Flights } from './flights.ts';
 import { PreparedIdentity } from './identity.ts';
 import type { HeaderMaker } from './identity-headers.ts';
 import { type AuthMethod, type Refusal, Unavailable, type Verdict } from './method.ts';
-import type { ApiKeySettings, StaticApiKey } from './settings.ts';
 import { TokenCache } from './token-cache.ts';
-
-export const API_KEY_TOPIC = 'identity:api-key';
-export interface ApiKeyQuestion {
-  readonly key: string;
-  /** The caller's: a key can be limited to addresses. */
-  readonly address: string;
-}
-export interface ApiKeyAnswer {
-  readonly subject: string;
-  readonly roles: readonly string[];
-  readonly scopes: readonly string[];
-  readonly plan: string | null;
-  readonly keyId: string;
-  /** Milliseconds since 1970, or null when it does not expire. */
-  readonly expiresAt: number | null;
-}
 
 const MAX_KEY_LENGTH = 512;
 /** Visible ASCII: also what joins several fields of one name (`, `) is refused by it. */

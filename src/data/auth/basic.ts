@@ -6,6 +6,7 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import type { BasicSettings } from '../contract/auth.ts';
 import type { Identity, PolicyContext } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { Flights } from './flights.ts';
@@ -14,7 +15,6 @@ import type { HeaderMaker } from './identity-headers.ts';
 import { type AuthMethod, type Refusal, Unavailable, type Verdict } from './method.ts';
 import { PasswordChecker } from './password.ts';
 import { type FileUser, parsePasswordFile } from './password-file.ts';
-import type { BasicSettings } from './settings.ts';
 import { TokenCache } from './token-cache.ts';
 
 const MAX_FIELD_LENGTH = 2_048;

@@ -4,14 +4,13 @@
  * field, one Map hit and two comparisons.
  */
 import type { Clock } from '../../base/clock.ts';
+import { REFRESH_TOPIC, type RefreshQuestion, type TokenSource } from '../contract/auth.ts';
 import type { ControlLink, PolicyContext } from '../contract/policy.ts';
 import { plainFingerprint } from './certificate.ts';
 import type { Introspector } from './introspector.ts';
 import type { Issuer } from './issuer.ts';
 import { type JwtVerifier, NeedsKeys, type VerifiedToken } from './jwt-verifier.ts';
-import { REFRESH_TOPIC, type RefreshQuestion } from './key-store.ts';
 import { type AuthMethod, Unavailable, type Verdict } from './method.ts';
-import type { TokenSource } from './settings.ts';
 import { cookieMayAct, TokenFinder } from './token-source.ts';
 
 /** How long a request waits for keys to be fetched anew. */

@@ -5,32 +5,13 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { EXTERNAL_TOPIC, type ExternalAnswer, type ExternalQuestion, type ExternalSettings } from '../contract/auth.ts';
 import type { ControlLink, Identity, PolicyContext, Reply } from '../contract/policy.ts';
 import { Flights } from './flights.ts';
 import { PreparedIdentity } from './identity.ts';
 import type { HeaderMaker } from './identity-headers.ts';
 import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict } from './method.ts';
-import type { ExternalSettings } from './settings.ts';
 import { TokenCache } from './token-cache.ts';
-
-export const EXTERNAL_TOPIC = 'auth:external';
-export interface ExternalQuestion {
-  readonly id: string;
-  readonly method: string;
-  readonly scheme: string;
-  readonly host: string;
-  /** Path and query. */
-  readonly uri: string;
-  readonly address: string;
-  readonly requestId: string;
-  readonly headers: Readonly<Record<string, string>>;
-}
-export interface ExternalAnswer {
-  readonly status: number;
-  /** Lower-case names. */
-  readonly headers: Readonly<Record<string, string>>;
-  readonly body: string;
-}
 
 /** Most questions under way, per route; beyond it the authorizer is taken as not reachable. */
 const MOST_QUESTIONS = 512;

@@ -4,6 +4,7 @@
  */
 import { createHmac, createPrivateKey, createSecretKey, type KeyObject, sign } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
+import type { SignedHeaderSettings } from '../contract/auth.ts';
 
 /** What the headers are made from. */
 export interface IdentityFacts {
@@ -57,16 +58,6 @@ export const plainHeaders: HeaderMaker = (facts) => {
 
 const NOTHING: Readonly<Record<string, string>> = Object.freeze({});
 export const noHeaders: HeaderMaker = () => NOTHING;
-
-export interface SignedHeaderSettings {
-  readonly algorithm: 'HS256' | 'ES256' | 'EdDSA';
-  readonly kid: string | null;
-  readonly issuer: string;
-  /** Empty for none. */
-  readonly audience: string;
-  /** How long an upstream may believe one header. An identity is cached for 30 s at most, so this is 60 or more. */
-  readonly lifetimeSeconds: number;
-}
 
 /**
  * `X-Auth-Identity: <JWT>`, for upstreams that others than the gateway can reach. `key` is the shared secret for

@@ -3,19 +3,9 @@
  * the fields for the upstream. Done once per credential; the result is frozen and shared by every request that
  * brings the credential while it is cached.
  */
+import type { ClaimNames, ClaimPath } from '../contract/auth.ts';
 import type { Identity } from '../contract/policy.ts';
 import type { HeaderMaker, IdentityFacts } from './identity-headers.ts';
-
-/** Where an issuer keeps what the gateway needs. Each is a list of paths; the first that is present counts. */
-export interface ClaimNames {
-  readonly subject: readonly ClaimPath[];
-  readonly roles: readonly ClaimPath[];
-  readonly scopes: readonly ClaimPath[];
-  readonly plan: readonly ClaimPath[];
-}
-
-/** `realm_access.roles` as `['realm_access', 'roles']`. */
-export type ClaimPath = readonly string[];
 
 /** Names in common use: RFC 9068 (`scope`, `roles`), Okta and Entra (`scp`), this project's documents (`tier` ...). */
 export const DEFAULT_CLAIM_NAMES: ClaimNames = {

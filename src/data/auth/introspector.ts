@@ -6,21 +6,13 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import { INTROSPECT_TOPIC, type IntrospectQuestion, type IntrospectSettings } from '../contract/auth.ts';
 import type { ControlLink, Identity } from '../contract/policy.ts';
 import { Flights } from './flights.ts';
 import { factsOfClaims, PreparedIdentity } from './identity.ts';
 import type { HeaderMaker } from './identity-headers.ts';
 import { type Refusal, Unavailable } from './method.ts';
-import type { IntrospectSettings } from './settings.ts';
 import { TokenCache } from './token-cache.ts';
-
-export const INTROSPECT_TOPIC = 'auth:introspect';
-export interface IntrospectQuestion {
-  readonly id: string;
-  readonly token: string;
-}
-/** Members of the answer (RFC 7662 §2.2); `active: false` has no others. */
-export type IntrospectAnswer = Readonly<Record<string, unknown>> & { readonly active: boolean };
 
 /** Most different tokens that may be in question at once. */
 const MOST_QUESTIONS = 256;

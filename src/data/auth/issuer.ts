@@ -2,10 +2,10 @@
  * One issuer as a worker lives by it: its rules from the configuration and its keys as last published. Rebuilt keys
  * say whether tokens verified earlier may still count. Owner: one JwtVerifier.
  */
+
+import type { ClaimRules, IssuerSettings } from '../contract/auth.ts';
 import type { Secrets } from '../contract/snapshot.ts';
-import type { ClaimRules } from './jwt.ts';
 import type { KeyStore } from './key-store.ts';
-import type { IssuerSettings } from './settings.ts';
 import { KeySet, secretVerifyKey } from './verify-key.ts';
 
 const NEVER = Number.POSITIVE_INFINITY;

@@ -5,6 +5,7 @@
  * settings share one.
  */
 import type { Clock } from '../../base/clock.ts';
+import type { JwtSettings } from '../contract/auth.ts';
 import type { Identity } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { fingerprintOfThumbprint } from './certificate.ts';
@@ -14,7 +15,6 @@ import { Issuer } from './issuer.ts';
 import { claimsProblem, type ParsedToken, parseToken, type TokenProblem } from './jwt.ts';
 import type { KeyStore } from './key-store.ts';
 import type { Revocations } from './revocations.ts';
-import type { JwtSettings } from './settings.ts';
 import { TokenCache } from './token-cache.ts';
 
 /** A verified token; lives in the cache and is shared by the requests that bring it. */

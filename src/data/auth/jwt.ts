@@ -5,7 +5,8 @@
  * carry it for one function, verification through it is asynchronous WebCrypto (a promise per request, 0.25 ms for
  * ES256 against 0.1 ms), and the rules below are stricter than its defaults.
  */
-import { type Algorithm, isAlgorithm } from './algorithms.ts';
+import type { Algorithm, ClaimRules } from '../contract/auth.ts';
+import { isAlgorithm } from './algorithms.ts';
 import { decodeBase64url } from './base64url.ts';
 import { parseStrictObject } from './strict-json.ts';
 
@@ -126,18 +127,6 @@ function standardClaimsAreTyped(claims: Readonly<Record<string, unknown>>): bool
     typeof audience === 'string' ||
     (Array.isArray(audience) && audience.every((entry) => typeof entry === 'string'))
   );
-}
-
-/** What an issuer's tokens must say about time, audience and type. */
-export interface ClaimRules {
-  /** One of these must be in `aud`; null takes any, also none. */
-  readonly audiences: readonly string[] | null;
-  /** As in `ParsedToken.type`. */
-  readonly types: readonly string[];
-  /** Allowed difference between the clocks, seconds. */
-  readonly leewaySeconds: number;
-  /** Greatest age since `iat`, seconds; 0 does not ask for `iat`. */
-  readonly maxAgeSeconds: number;
 }
 
 /** Why the claims are not acceptable now, or null. `exp` is always required (RFC 8725 gives no reason to do without). */

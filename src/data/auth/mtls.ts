@@ -3,12 +3,12 @@
  * (the listener's `clientCa`); here a rule says which certificates may call and as whom.
  */
 import type { Clock } from '../../base/clock.ts';
+import type { MtlsRule, MtlsSettings } from '../contract/auth.ts';
 import type { Identity, PolicyContext } from '../contract/policy.ts';
 import { alternativeNames, parseDistinguishedName, plainFingerprint } from './certificate.ts';
 import { PreparedIdentity } from './identity.ts';
 import type { HeaderMaker } from './identity-headers.ts';
 import type { AuthMethod, Refusal, Verdict } from './method.ts';
-import type { MtlsRule, MtlsSettings } from './settings.ts';
 import { MAX_CACHE_MS, TokenCache } from './token-cache.ts';
 
 /** Certificates remembered per worker. */

@@ -3,8 +3,8 @@
  * Precomputed once per route; a request that passes costs a few list look-ups and no object.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import type { Requirements } from '../contract/auth.ts';
 import type { Identity } from '../contract/policy.ts';
-import type { Requirements } from './settings.ts';
 
 export class RequirementCheck {
   readonly #requirements: Requirements;

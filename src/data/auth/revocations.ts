@@ -4,11 +4,7 @@
  * says what is new, so that caches drop only that. Owner: one worker.
  */
 
-/** As published: pairs of id and the second after which it matters no more; bare ids matter until they are gone. */
-export interface RevokedMessage {
-  readonly sids?: readonly (string | readonly [string, number])[];
-  readonly jtis?: readonly (string | readonly [string, number])[];
-}
+import type { RevokedMessage } from '../contract/auth.ts';
 
 export class Revocations {
   #sids: ReadonlySet<string> = new Set();

@@ -3,10 +3,9 @@
  * of the `auth` policy to start from.
  */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
-import { ALGORITHM_TRAITS, type Algorithm } from './algorithms.ts';
+import type { Algorithm, AuthSettings, IssuerSettings, Jwk, JwtSettings } from '../contract/auth.ts';
+import { ALGORITHM_TRAITS } from './algorithms.ts';
 import { DEFAULT_CLAIM_NAMES } from './identity.ts';
-import type { AuthSettings, IssuerSettings, JwtSettings } from './settings.ts';
-import type { Jwk } from './verify-key.ts';
 
 export const encodePart = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');

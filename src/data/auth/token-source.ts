@@ -2,8 +2,9 @@
  * Finds the token in a request. A token in `Authorization` is returned with its scheme, so that a cached one is found
  * without cutting a new string out of the field; `bareToken` cuts it when the cache does not know it.
  */
+
+import type { TokenSource } from '../contract/auth.ts';
 import type { PolicyContext } from '../contract/policy.ts';
-import type { TokenSource } from './settings.ts';
 
 /** RFC 9110 §11.1: the scheme compares without case, one space or more follow. */
 const BEARER = /^bearer +(\S+)$/i;

@@ -13,23 +13,9 @@ import {
   verify,
 } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';
-import { ALGORITHM_TRAITS, ALGORITHMS, type Algorithm, isAlgorithm } from './algorithms.ts';
+import { ALGORITHMS, type Algorithm, type Jwk } from '../contract/auth.ts';
+import { ALGORITHM_TRAITS, isAlgorithm } from './algorithms.ts';
 import { decodeBase64url } from './base64url.ts';
-
-/** A JSON Web Key as published; unknown members are ignored (RFC 7517 §4). */
-export interface Jwk {
-  readonly kty: string;
-  readonly kid?: string;
-  readonly use?: string;
-  readonly key_ops?: readonly string[];
-  readonly alg?: string;
-  readonly crv?: string;
-  readonly x?: string;
-  readonly y?: string;
-  readonly n?: string;
-  readonly e?: string;
-  readonly k?: string;
-}
 
 /** RFC 7518 §3.3 asks for 2048 bits or more. */
 const MIN_RSA_BITS = 2_048;

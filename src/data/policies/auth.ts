@@ -14,8 +14,8 @@ import { JwtVerifier } from '../auth/jwt-verifier.ts';
 import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict } from '../auth/method.ts';
 import { MtlsMethod } from '../auth/mtls.ts';
 import { RequirementCheck } from '../auth/requirements.ts';
-import type { AuthSettings } from '../auth/settings.ts';
 import { AuthWorkerState, type Shared, settingsKey } from '../auth/worker-state.ts';
+import type { AuthSettings } from '../contract/auth.ts';
 import {
   definePolicy,
   type Outcome,
