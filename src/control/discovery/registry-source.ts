@@ -1,0 +1,20 @@
+/** The registry source: what has registered for the service (registry/registry.ts), told at each change. */
+import type { RegistrationRules } from './registry/registry.ts';
+import { defineSource } from './source.ts';
+
+export const registrySource = defineSource<RegistrationRules>({
+  name: 'registry',
+  create: (_rules, { registry, service }) => {
+    let unsubscribe = (): void => {};
+    return {
+      start(onInstances, onProblem) {
+        if (registry === null) {
+          onProblem('there is no registry: the configuration has no section `registry`');
+          return;
+        }
+        unsubscribe = registry.subscribe(service, onInstances);
+      },
+      stop: () => unsubscribe(),
+    };
+  },
+});

@@ -1,0 +1,389 @@
+/**
+ * Who has registered: leases by service and id, kept alive by heartbeats. A lease that runs out takes its instance
+ * away; an address that flaps is held back (damping.ts); everything is bounded, and everything but heartbeats outlives a
+ * restart (store.ts). Owner: the main thread. HTTP is app.ts; `discovery` reads it through registry-source.ts.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Clock } from '../../../base/clock.ts';
+import { CidrSet } from '../../../base/ip.ts';
+import type { Logger } from '../../../base/log.ts';
+import type { Timers } from '../../health/timers.ts';
+import type { InstanceInput } from '../instance.ts';
+import { byUrl, instanceAt } from '../instance.ts';
+import { words } from '../source.ts';
+import { addressProblem } from './address-rules.ts';
+import type { DampingSettings } from './damping.ts';
+import { Damping } from './damping.ts';
+import type { RegistryContent, RegistryStore } from './store.ts';
+
+/** Of one service, as its `discovery.registry` says. */
+export interface RegistrationRules {
+  /** CIDR blocks; empty allows every address but link-local ones. */
+  readonly allow: readonly string[];
+  readonly maxInstances: number;
+}
+
+export interface RegistrySettings {
+  readonly leaseMs: { readonly default: number; readonly min: number; readonly max: number };
+  /** After a restart a lease lasts at least this long, so that its holder can find the gateway again. */
+  readonly restartGraceMs: number;
+  readonly damping: DampingSettings;
+}
+
+export interface RegistryEnvironment {
+  readonly store: RegistryStore;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Makes ids; tests hand in their own. */
+  readonly newId?: () => string;
+}
+
+export interface Registration {
+  /** Canonical. */
+  readonly url: string;
+  readonly weight: number;
+  readonly zone: string | null;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly leaseMs: number;
+}
+
+export type Changes = Partial<Pick<Registration, 'weight' | 'zone' | 'metadata'>>;
+
+/** A registered instance as the API shows it. Times of day, milliseconds since 1970. */
+export interface Lease extends Registration {
+  readonly service: string;
+  readonly id: string;
+  /** `held`: flaps, gets no traffic until `heldUntilMs`. */
+  readonly state: 'active' | 'held';
+  readonly heldUntilMs: number | null;
+  readonly comebacks: number;
+  readonly registeredAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+export type RegisterResult =
+  | { readonly ok: true; readonly lease: Lease; readonly isNew: boolean }
+  | { readonly ok: false; readonly refusal: 'unknown' }
+  | { readonly ok: false; readonly refusal: 'full'; readonly most: number }
+  | { readonly ok: false; readonly refusal: 'address'; readonly expected: string };
+
+interface Entry extends Registration {
+  readonly service: string;
+  readonly id: string;
+  readonly registeredAtMs: number;
+  /** Monotonic. */
+  expiresMs: number;
+  /** Monotonic; 0 when not held. */
+  heldUntilMs: number;
+}
+
+interface Service {
+  rules: RegistrationRules;
+  allow: CidrSet;
+  /** By id. */
+  readonly entries: Map<string, Entry>;
+  readonly listeners: Set<(instances: readonly InstanceInput[]) => void>;
+}
+
+/** Over all services. Shared memory has slots for 8,192 instances of all kinds. */
+export const MAX_LEASES = 4_096;
+/** The timer this late means that the whole process stood still, and with it every heartbeat. */
+const STALL_MS = 1_000;
+
+export class Registry {
+  readonly #env: RegistryEnvironment;
+  #settings: RegistrySettings;
+  readonly #damping: Damping;
+  readonly #services = new Map<string, Service>();
+  /** What the file had, until the first `configure` says which services there are. */
+  #restored: RegistryContent | null;
+  #cancelTimer: (() => void) | undefined;
+  #closed = false;
+
+  private constructor(environment: RegistryEnvironment, settings: RegistrySettings, restored: RegistryContent | null) {
+    this.#env = environment;
+    this.#settings = settings;
+    this.#damping = new Damping(settings.damping, 2 * MAX_LEASES);
+    this.#restored = restored;
+  }
+
+  /** Reads what was kept. A file that cannot be read is logged; the registry begins empty then. */
+  static async open(environment: RegistryEnvironment, settings: RegistrySettings): Promise<Registry> {
+    const restored = await environment.store.load().catch((error: unknown) => {
+      environment.log.error('the registry begins empty', { reason: words(error) });
+      return null;
+    });
+    return new Registry(environment, settings, restored);
+  }
+
+  get settings(): RegistrySettings {
+    return this.#settings;
+  }
+
+  /** At start and after each reload: the settings, and the services that take registrations. */
+  configure(settings: RegistrySettings, services: ReadonlyMap<string, RegistrationRules>): void {
+    this.#settings = settings;
+    this.#damping.configure(settings.damping);
+    for (const [name, service] of this.#services) {
+      if (services.has(name) || service.entries.size === 0) continue;
+      this.#env.log.info('registrations dropped: the service takes none any more', { service: name });
+      service.entries.clear();
+      this.#changed(name, service);
+    }
+    for (const name of this.#services.keys()) if (!services.has(name)) this.#services.delete(name);
+    for (const [name, rules] of services) {
+      const service = this.#services.get(name);
+      const allow = new CidrSet(rules.allow);
+      if (service === undefined) this.#services.set(name, { rules, allow, entries: new Map(), listeners: new Set() });
+      else Object.assign(service, { rules, allow });
+    }
+    this.#damping.forget((key) => services.has(serviceOf(key)));
+    this.#restore();
+    this.#arm();
+  }
+
+  takesRegistrations(service: string): boolean {
+    return this.#services.has(service);
+  }
+
+  /** The same URL again is the same instance, started anew: it gets a new id, and the old one ends. */
+  register(serviceName: string, registration: Registration): RegisterResult {
+    const service = this.#services.get(serviceName);
+    if (service === undefined || this.#closed) return { ok: false, refusal: 'unknown' };
+    const expected = addressProblem(registration.url, service.allow);
+    if (expected !== undefined) return { ok: false, refusal: 'address', expected };
+    const former = [...service.entries.values()].find((entry) => entry.url === registration.url);
+    if (former === undefined) {
+      const { maxInstances } = service.rules;
+      if (service.entries.size >= maxInstances) return { ok: false, refusal: 'full', most: maxInstances };
+      if (this.#count() >= MAX_LEASES) return { ok: false, refusal: 'full', most: MAX_LEASES };
+    } else service.entries.delete(former.id);
+    const nowMs = this.#env.clock.monotonicMs();
+    const key = keyOf(serviceName, registration.url);
+    const known = former !== undefined || this.#damping.knows(key);
+    const holdMs = known ? this.#damping.cameBack(key, nowMs) : 0;
+    const entry: Entry = {
+      ...registration,
+      service: serviceName,
+      id: this.#env.newId?.() ?? randomUUID(),
+      registeredAtMs: this.#env.clock.wallMs(),
+      expiresMs: nowMs + registration.leaseMs,
+      // A new start does not end an older hold-down sooner.
+      heldUntilMs: Math.max(holdMs === 0 ? 0 : nowMs + holdMs, former?.heldUntilMs ?? 0),
+    };
+    service.entries.set(entry.id, entry);
+    const told = { service: serviceName, instance: entry.id, url: entry.url };
+    if (this.#isHeld(entry)) {
+      const heldMs = Math.round(entry.heldUntilMs - nowMs);
+      this.#env.log.warn('flapping instance held back', {
+        ...told,
+        heldMs,
+        comebacks: this.#damping.count(key, nowMs),
+      });
+    } else this.#env.log.info('instance registered', { ...told, again: known });
+    this.#changed(serviceName, service);
+    return { ok: true, lease: this.#show(entry), isNew: former === undefined };
+  }
+
+  /** Lengthens the lease by its whole length and takes changes; undefined when there is no such lease. */
+  heartbeat(serviceName: string, id: string, changes: Changes = {}): Lease | undefined {
+    const service = this.#services.get(serviceName);
+    const entry = service?.entries.get(id);
+    if (service === undefined || entry === undefined) return undefined;
+    const renewed = { ...entry, ...changes, expiresMs: this.#env.clock.monotonicMs() + entry.leaseMs };
+    service.entries.set(id, renewed);
+    // Not armed anew: a later end is noticed when the timer comes by.
+    if (Object.keys(changes).length > 0) this.#changed(serviceName, service);
+    return this.#show(renewed);
+  }
+
+  /** False when there is no such lease. */
+  remove(serviceName: string, id: string): boolean {
+    const service = this.#services.get(serviceName);
+    const entry = service?.entries.get(id);
+    if (service === undefined || entry === undefined) return false;
+    service.entries.delete(id);
+    this.#damping.left(keyOf(serviceName, entry.url));
+    this.#env.log.info('instance deregistered', { service: serviceName, instance: id, url: entry.url });
+    this.#changed(serviceName, service);
+    return true;
+  }
+
+  /** Undefined when the service takes no registrations. */
+  list(serviceName: string): Lease[] | undefined {
+    const service = this.#services.get(serviceName);
+    return service && [...service.entries.values()].sort(byUrlOf).map((entry) => this.#show(entry));
+  }
+
+  /** Every service that takes registrations, with its leases. */
+  listAll(): Map<string, Lease[]> {
+    return new Map([...this.#services.keys()].map((name) => [name, this.list(name) ?? []]));
+  }
+
+  /** Calls `listener` with the instances that may get traffic, now and on each change. Returns the way out. */
+  subscribe(serviceName: string, listener: (instances: readonly InstanceInput[]) => void): () => void {
+    const service = this.#services.get(serviceName);
+    if (service === undefined) {
+      listener([]);
+      return () => {};
+    }
+    service.listeners.add(listener);
+    listener(this.#instances(service));
+    return () => service.listeners.delete(listener);
+  }
+
+  /** Ends the timer and waits until everything is on the disk. Leases live on in the file. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#cancelTimer?.();
+    await this.#env.store.flush();
+  }
+
+  #count(): number {
+    let count = 0;
+    for (const service of this.#services.values()) count += service.entries.size;
+    return count;
+  }
+
+  #instances(service: Service): InstanceInput[] {
+    return [...service.entries.values()]
+      .filter((entry) => !this.#isHeld(entry))
+      .map(({ url, weight, zone, metadata }) => instanceAt(url, { weight, zone, metadata }))
+      .sort(byUrl);
+  }
+
+  #isHeld(entry: Entry): boolean {
+    return entry.heldUntilMs > this.#env.clock.monotonicMs();
+  }
+
+  #show(entry: Entry): Lease {
+    const { clock } = this.#env;
+    const nowMs = clock.monotonicMs();
+    const { expiresMs, heldUntilMs, ...shown } = entry;
+    const held = heldUntilMs > nowMs;
+    return {
+      ...shown,
+      state: held ? 'held' : 'active',
+      heldUntilMs: held ? Math.round(clock.wallMs() + heldUntilMs - nowMs) : null,
+      comebacks: this.#damping.count(keyOf(entry.service, entry.url), nowMs),
+      expiresAtMs: Math.round(clock.wallMs() + expiresMs - nowMs),
+    };
+  }
+
+  #changed(name: string, service: Service): void {
+    const instances = this.#instances(service);
+    for (const listener of service.listeners) listener(instances);
+    if (this.#closed) return;
+    this.#env.store.save(() => this.#content());
+    this.#arm();
+    this.#env.log.debug('registry changed', { service: name, instances: instances.length });
+  }
+
+  /** One timer, for whatever ends first. */
+  #arm(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    if (this.#closed) return;
+    const nowMs = this.#env.clock.monotonicMs();
+    let dueMs = Number.POSITIVE_INFINITY;
+    for (const service of this.#services.values()) {
+      for (const entry of service.entries.values()) {
+        dueMs = Math.min(dueMs, entry.expiresMs, this.#isHeld(entry) ? entry.heldUntilMs : Number.POSITIVE_INFINITY);
+      }
+    }
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.#cancelTimer = this.#env.timers.after(Math.max(0, dueMs - nowMs), () => this.#sweep(dueMs));
+  }
+
+  #sweep(dueMs: number): void {
+    const nowMs = this.#env.clock.monotonicMs();
+    const lateMs = nowMs - dueMs;
+    if (lateMs > STALL_MS) {
+      // Nobody's heartbeat could be heard meanwhile; to drop them all would turn a pause into an outage.
+      this.#env.log.warn('leases lengthened: the process stood still', { stoodStillMs: Math.round(lateMs) });
+      for (const service of this.#services.values())
+        for (const entry of service.entries.values()) entry.expiresMs += lateMs;
+    }
+    for (const [name, service] of this.#services) this.#sweepService(name, service, nowMs);
+    this.#arm();
+  }
+
+  #sweepService(name: string, service: Service, nowMs: number): void {
+    let changed = false;
+    for (const entry of [...service.entries.values()]) {
+      const told = { service: name, instance: entry.id, url: entry.url };
+      if (entry.expiresMs <= nowMs) {
+        service.entries.delete(entry.id);
+        this.#damping.left(keyOf(name, entry.url));
+        this.#env.log.warn('instance removed: heartbeat lost', { ...told, leaseMs: entry.leaseMs });
+        changed = true;
+      } else if (entry.heldUntilMs > 0 && entry.heldUntilMs <= nowMs) {
+        entry.heldUntilMs = 0;
+        this.#env.log.info('flapping instance let in again', told);
+        changed = true;
+      }
+    }
+    if (changed) this.#changed(name, service);
+  }
+
+  #content(): RegistryContent {
+    const { clock } = this.#env;
+    const toWall = clock.wallMs() - clock.monotonicMs();
+    const leases = [...this.#services.values()].flatMap((service) =>
+      [...service.entries.values()].map(({ expiresMs: _, heldUntilMs, ...entry }) => ({
+        ...entry,
+        heldUntilMs: heldUntilMs === 0 ? 0 : Math.max(0, heldUntilMs + toWall),
+      })),
+    );
+    const comebacks = [...this.#damping.entries()].map(([key, stamps]) => ({
+      service: serviceOf(key),
+      url: urlOf(key),
+      atMs: stamps.map((stamp) => Math.max(0, stamp + toWall)),
+    }));
+    return { leases, comebacks };
+  }
+
+  #restore(): void {
+    const content = this.#restored;
+    this.#restored = null;
+    if (content === null) return;
+    const { clock, log } = this.#env;
+    const nowMs = clock.monotonicMs();
+    const toMonotonic = nowMs - clock.wallMs();
+    for (const { service, url, atMs } of content.comebacks) {
+      // A time of day that was set back meanwhile must not make stamps of the future.
+      const stamps = atMs.map((stamp) => Math.min(stamp + toMonotonic, nowMs));
+      if (this.#services.has(service)) this.#damping.restore(keyOf(service, url), stamps);
+    }
+    let restored = 0;
+    for (const { heldUntilMs, ...lease } of content.leases) {
+      const service = this.#services.get(lease.service);
+      if (service === undefined || addressProblem(lease.url, service.allow) !== undefined) continue;
+      if (service.entries.size >= service.rules.maxInstances) continue;
+      const heldMs = Math.min(Math.max(0, heldUntilMs - clock.wallMs()), this.#settings.damping.maxHoldMs);
+      service.entries.set(lease.id, {
+        ...lease,
+        expiresMs: nowMs + Math.max(lease.leaseMs, this.#settings.restartGraceMs),
+        heldUntilMs: heldUntilMs === 0 || heldMs === 0 ? 0 : nowMs + heldMs,
+      });
+      restored++;
+    }
+    if (restored > 0) log.info('registrations restored', { instances: restored });
+  }
+}
+
+const byUrlOf = (a: Entry, b: Entry): number => (a.url < b.url ? -1 : 1);
+
+/** Service names have no blank. */
+function keyOf(service: string, url: string): string {
+  return `${service} ${url}`;
+}
+
+function serviceOf(key: string): string {
+  return key.slice(0, key.indexOf(' '));
+}
+
+function urlOf(key: string): string {
+  return key.slice(key.indexOf(' ') + 1);
+}
