@@ -45,12 +45,13 @@ export interface Timing {
   readonly seconds: number;
   /** Seconds of load before the first round, for compilers and caches. */
   readonly warmSeconds: number;
+  /** How often a run may be repeated because something else used the proxy's core. */
+  readonly mostTries: number;
   readonly load: (candidate: Candidate, seconds: number) => Promise<LoadResult>;
   readonly progress: (text: string) => void;
 }
 
 const repeatAboveForeignCores = 0.1;
-const mostTries = 3;
 /** Share of failed requests above which a run does not count. */
 const mostErrors = 0.001;
 
@@ -86,7 +87,7 @@ async function timeRound(
   timing: Timing,
 ): Promise<Run | undefined> {
   let best: Run | undefined;
-  for (let attempt = 0; attempt < mostTries; attempt++) {
+  for (let attempt = 0; attempt < timing.mostTries; attempt++) {
     try {
       const run = await timeOnce(candidate, round, timing);
       if (best === undefined || run.foreignCores < best.foreignCores) best = run;

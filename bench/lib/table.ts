@@ -84,7 +84,7 @@ function noise(result: CaseResult): string {
   const steal = runs.map((run) => run.stealCores);
   const rounds = Math.max(...result.results.map((one) => one.runs.length));
   const spread = (values: number[]) => `${median(values).toFixed(2)} (worst ${Math.max(...values).toFixed(2)})`;
-  return `${rounds} rounds; cores used by others ${spread(foreign)}, stolen ${spread(steal)}`;
+  return `${rounds} round${rounds === 1 ? '' : 's'}; cores used by others ${spread(foreign)}, stolen ${spread(steal)}`;
 }
 
 export function idleTable(results: readonly IdleResult[]): string {
