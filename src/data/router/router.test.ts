@@ -276,6 +276,14 @@ test('versions by Accept: both spellings, weights, default, refusal', () => {
   );
 });
 
+test('of versions that the caller likes equally, the first in the file is taken', () => {
+  const by = { kind: 'accept', mediaType: 'application/vnd.acme+json' } as const;
+  const routes = ['3', '2', '1'].map((name) => route('/a', { id: name, version: version(name, by) }));
+  const accept = ['1;q=0.2', '2;q=0.4', '3;q=0.4'].map((end) => `application/vnd.acme+json;version=${end}`).join(',');
+  assert.equal(find(routes, 'GET /a', { accept }), '3');
+  assert.equal(find([...routes].reverse(), 'GET /a', { accept }), '2');
+});
+
 test('parameters are decoded once; the rest stays encoded; nothing is left of the last match', () => {
   const router = buildRouter([
     route('/u/:id/f/:name/*'),
