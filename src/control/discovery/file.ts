@@ -95,5 +95,5 @@ async function read(path: string): Promise<string> {
 }
 
 function kept(instances: readonly InstanceInput[]): string {
-  return instances.length === 0 ? '' : `; keeping the last ${instances.length} instances`;
+  return instances.length === 0 ? '' : `; keeping the last list of ${instances.length}`;
 }
