@@ -5,10 +5,17 @@
  * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
+import { discoverySection } from '../discovery/options.ts';
+import { registrySection } from '../discovery/registry/options.ts';
+import { healthCheckSection } from '../health/options.ts';
 import type { SectionDefinition, SectionPlace } from './section.ts';
 
 /** Sorted by place, then by key. */
-export const SECTIONS = [] as const satisfies readonly SectionDefinition[];
+export const SECTIONS = [
+  registrySection,
+  discoverySection,
+  healthCheckSection,
+] as const satisfies readonly SectionDefinition[];
 
 type Sections = (typeof SECTIONS)[number];
 type At<Place extends SectionPlace> = Extract<Sections, { readonly at: Place }>;

@@ -70,7 +70,7 @@ export function substitute(
     if (name === undefined) {
       complain(
         `${JSON.stringify(token)} is not a substitution`,
-        '${NAME} or ${NAME:-default}; write $${ for a plain ${',
+        `\${NAME} or \${NAME:-default}; write $\${ for a plain \${`,
       );
       return '';
     }

@@ -22,7 +22,9 @@ const core = {
     .array(routeSchema)
     .max(16_000)
     .prefault([])
-    .describe('Which requests go where. Their order has no meaning.'),
+    .describe(
+      'Which requests go where. The more exact match goes first, whatever the order; that decides only between equals.',
+    ),
 };
 
 export const documentSchema = z.strictObject({

@@ -3,6 +3,8 @@
  * text. Every message says what would be right.
  */
 import * as z from 'zod';
+import { regexProblem } from '../../../base/safe-regex.ts';
+import { patternProblem } from '../../../data/contract/route-pattern.ts';
 
 /** RFC 9110 §5.6.2 token: method and field names. */
 export const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
@@ -60,28 +62,31 @@ export function method() {
     .transform((name) => name.toUpperCase());
 }
 
-/** The source of a regular expression, checked. */
+/** A regular expression that matches a whole text and cannot be made slow (base/safe-regex.ts). */
 export function regexSource() {
   return z
     .string()
     .min(1)
-    .max(1_000)
     .check((context) => {
       const problem = regexProblem(context.value);
       if (problem === undefined) return;
-      context.issues.push({ code: 'custom', input: context.value, message: `not a regular expression: ${problem}` });
+      context.issues.push({
+        code: 'custom',
+        input: context.value,
+        message: `not a usable regular expression: ${problem}`,
+      });
     });
 }
 
-export function regexProblem(source: string): string | undefined {
-  try {
-    new RegExp(source, 'u');
-    return undefined;
-  } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    // `Invalid regular expression: /x(/u: Unterminated group`: only the reason, the source is shown beside it.
-    return message.slice(message.lastIndexOf(': ') + 2).toLowerCase();
-  }
+/** A path pattern as the router reads it: literals, `:name`, a final `*`. */
+export function pathPattern() {
+  return z.string().check((context) => {
+    const problem = patternProblem(context.value);
+    if (problem === undefined) return;
+    // The value is shown beside the message anyway.
+    const message = problem.replace(/^the path "[^"]*":? /, '');
+    context.issues.push({ code: 'custom', input: context.value, message });
+  });
 }
 
 /** `a` or `[a, b]`, as a list. */

@@ -166,6 +166,25 @@ const core = {
   endpoints,
 };
 
-export const gatewaySchema = z.strictObject({ ...core, ...(extensionShape('gateway', Object.keys(core)) as object) });
+/**
+ * The Enhanced document's `rateLimit`, which must load as it stands. Without a feature that owns the key, the document
+ * is accepted with a warning (compile/gateway.ts); this is the one key that a version without the feature lets pass.
+ */
+const documentRateLimit = z
+  .strictObject({
+    windowMs: duration({ min: 1_000 }).describe('Length of the window.'),
+    max: z.int().min(1).max(1_000_000_000).describe('Most requests of one address in the window.'),
+  })
+  .describe('Not enforced by this version, which warns about it.');
+
+const extensions = extensionShape('gateway', Object.keys(core));
+/** True where a feature enforces `gateway.rateLimit`. */
+export const HAS_RATE_LIMIT: boolean = 'rateLimit' in extensions;
+
+export const gatewaySchema = z.strictObject({
+  ...core,
+  ...((HAS_RATE_LIMIT ? {} : { rateLimit: documentRateLimit.optional() }) as object),
+  ...(extensions as object),
+});
 export type GatewayOptions = z.output<z.ZodObject<typeof core, z.core.$strict>>;
 export type GatewayInput = z.input<z.ZodObject<typeof core, z.core.$strict>>;

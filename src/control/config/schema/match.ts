@@ -1,28 +1,25 @@
 /** `match` and `version` of a route: which requests it takes. Compiled by compile/match.ts. */
 import * as z from 'zod';
-import { fieldName, method, moment, oneOrMore, regexSource } from './fields.ts';
-import { patternProblem } from './pattern.ts';
-
-const HOST = /^(\*\.)?[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?$|^\[[0-9A-Fa-f:.]+\]$/;
+import { hostProblem } from '../../../data/contract/route-pattern.ts';
+import { fieldName, method, moment, oneOrMore, pathPattern, regexSource } from './fields.ts';
 
 const hostPattern = z
   .string()
-  .max(255)
-  .regex(HOST, 'must be a host name or *.domain, without a port')
-  .transform((name) => name.toLowerCase());
-
-const pattern = z
-  .string()
-  .max(2_048)
+  .transform((name) => name.toLowerCase())
   .check((context) => {
-    const message = patternProblem(context.value);
-    if (message !== undefined) context.issues.push({ code: 'custom', input: context.value, message });
+    const problem = hostProblem(context.value);
+    if (problem === undefined) return;
+    context.issues.push({
+      code: 'custom',
+      input: context.value,
+      message: problem.replace(/^(the host )?"[^"]*" /, ''),
+    });
   });
 
 const test = z.union([
   z.string().max(4_096),
   z.strictObject({ equals: z.string().max(4_096).describe('The whole value.') }),
-  z.strictObject({ regex: regexSource().describe('A regular expression that is found in the value.') }),
+  z.strictObject({ regex: regexSource().describe('A regular expression that matches the whole value.') }),
   z.strictObject({ present: z.boolean().describe('`true`: must be there; `false`: must not be there.') }),
 ]);
 
@@ -30,7 +27,7 @@ export const match = z
   .strictObject({
     path: z
       .union([
-        pattern,
+        pathPattern(),
         z.strictObject({
           regex: regexSource().describe(
             'A regular expression that matches the whole path; named groups become parameters.',
@@ -74,7 +71,9 @@ export const version = z
             .string()
             .max(200)
             .regex(/^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/, 'must be a media type such as application/vnd.example+json')
-            .describe('Media type in `Accept` whose parameter `version` holds the version.'),
+            .describe(
+              'Media type in `Accept` that names the version, as in `application/vnd.acme.v2+json` or by its parameter `version`; written without the version.',
+            ),
         }),
       ])
       .prefault('path')

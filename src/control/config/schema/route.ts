@@ -6,9 +6,17 @@
 import * as z from 'zod';
 import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { extensionShape, policiesAt } from './extensions.ts';
-import { cookieName, fieldName, fieldValue, oneOrMore, regexSource, serviceName, TOKEN } from './fields.ts';
+import {
+  cookieName,
+  fieldName,
+  fieldValue,
+  oneOrMore,
+  pathPattern,
+  regexSource,
+  serviceName,
+  TOKEN,
+} from './fields.ts';
 import { match, version } from './match.ts';
-import { patternProblem } from './pattern.ts';
 import { fixedResponse } from './response.ts';
 
 const target = z.strictObject({
@@ -25,7 +33,9 @@ const location = z
 const redirect = z.union([
   location,
   z.strictObject({
-    location: location.describe('Target: a URL or a path. `:name` and a final `*` stand for what the path matched.'),
+    location: location.describe(
+      'Target: a URL or a path. `:name` stands for a parameter of the match, `{path}`, `{query}`, `{search}` (the query with its `?`) and `{host}` for those of the request.',
+    ),
     status: z
       .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
       .prefault(308)
@@ -42,18 +52,12 @@ const rewrite = z
   .strictObject({
     stripPrefix: prefix.optional().describe('Taken off the front of the path.'),
     addPrefix: prefix.optional().describe('Put before the path, after `stripPrefix`.'),
-    path: z
-      .string()
-      .max(2_048)
-      .check((context) => {
-        const message = patternProblem(context.value);
-        if (message !== undefined) context.issues.push({ code: 'custom', input: context.value, message });
-      })
+    path: pathPattern()
       .optional()
       .describe('The whole new path; `:name` and a final `*` stand for what `match.path` matched.'),
     regex: z
       .strictObject({
-        pattern: regexSource().describe('A regular expression that is looked for in the path.'),
+        pattern: regexSource().describe('A regular expression that matches the whole path.'),
         replacement: z.string().max(2_048).describe('What is put there; `$1` is the first group.'),
       })
       .optional()

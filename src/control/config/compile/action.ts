@@ -1,0 +1,200 @@
+/** The action of a route, and the keys that go with one kind of action only: split, rewrite, mirror, upgrades. */
+import type { KeyPath } from '../../../data/contract/options.ts';
+import { paramNames, parsePattern } from '../../../data/contract/route-pattern.ts';
+import type {
+  MirrorSettings,
+  RewriteSettings,
+  RouteAction,
+  RouteMatch,
+  SplitSettings,
+  WeightedTarget,
+} from '../../../data/contract/snapshot.ts';
+import { nearest } from '../nearest.ts';
+import type { RouteOptions } from '../schema/route.ts';
+import { showValue } from '../secrecy.ts';
+import type { Compilation } from './context.ts';
+import { fixedResponse } from './resilience.ts';
+
+export const BUILTIN = 'builtin:';
+
+export function compileAction(
+  compilation: Compilation,
+  path: KeyPath,
+  options: RouteOptions,
+  match: RouteMatch,
+  builtins: readonly string[],
+): RouteAction {
+  checkCompanions(compilation, path, options);
+  if (options.respond !== undefined) return { kind: 'respond', response: fixedResponse(options.respond) };
+  if (options.redirect !== undefined) return redirect(compilation, path, options.redirect, match);
+  const targets =
+    options.builtin === undefined
+      ? weightedTargets(compilation, path, options)
+      : [builtin(compilation, path, options.builtin, builtins)];
+  return { kind: 'service', targets, split: split(compilation, path, options, targets) };
+}
+
+/** What would do nothing beside an action that asks no service. */
+function checkCompanions(compilation: Compilation, path: KeyPath, options: RouteOptions): void {
+  const action = options.respond !== undefined ? 'respond' : options.redirect !== undefined ? 'redirect' : undefined;
+  if (action === undefined) return;
+  for (const key of ['rewrite', 'split', 'mirror', 'upgrades'] as const) {
+    const value = options[key];
+    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+    compilation.problem([...path, key], `has no effect beside ${action}`);
+  }
+}
+
+function builtin(compilation: Compilation, path: KeyPath, name: string, builtins: readonly string[]): WeightedTarget {
+  const full = name.startsWith(BUILTIN) ? name : BUILTIN + name;
+  if (!builtins.includes(full)) {
+    const known = builtins.map((one) => one.slice(BUILTIN.length));
+    const suggestion = nearest(full.slice(BUILTIN.length), known);
+    compilation.problem([...path, 'builtin'], 'there is no such built-in service', {
+      got: showValue(name),
+      expected: known.length === 1 ? (known[0] ?? '') : `one of ${known.join(', ')}`,
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
+  }
+  return { service: full, weight: 1 };
+}
+
+/** That the services exist has been checked by crosschecks.ts. */
+function weightedTargets(compilation: Compilation, path: KeyPath, { service }: RouteOptions): WeightedTarget[] {
+  if (typeof service === 'string') return [{ service, weight: 1 }];
+  const targets = service ?? [];
+  const seen = new Set<string>();
+  for (const [index, target] of targets.entries()) {
+    if (seen.has(target.service)) {
+      compilation.problem([...path, 'service', index, 'service'], 'is in the list already', {
+        got: showValue(target.service),
+      });
+    }
+    seen.add(target.service);
+  }
+  if (targets.every(({ weight }) => weight === 0)) {
+    compilation.problem([...path, 'service'], 'every weight is 0', {
+      expected: 'a weight above 0 for one service at least',
+    });
+  }
+  return targets;
+}
+
+function split(
+  compilation: Compilation,
+  path: KeyPath,
+  { split: options }: RouteOptions,
+  targets: readonly WeightedTarget[],
+): SplitSettings | null {
+  if (options === undefined) return null;
+  const names = targets.map(({ service }) => service);
+  if (targets.length < 2) {
+    compilation.problem([...path, 'split'], 'needs a list of services to choose from', {
+      expected: 'service: [{ service, weight }, ...]',
+    });
+  }
+  for (const kind of ['headers', 'cookies'] as const) {
+    for (const [index, rule] of options[kind].entries()) {
+      if (names.includes(rule.service)) continue;
+      const suggestion = nearest(rule.service, names);
+      compilation.problem([...path, 'split', kind, index, 'service'], 'is not in the list of services of the route', {
+        got: showValue(rule.service),
+        expected: `one of ${names.join(', ')}`,
+        ...(suggestion === undefined ? {} : { suggestion }),
+      });
+    }
+  }
+  const { sticky } = options;
+  return {
+    headers: options.headers.map((rule) => ({ ...rule, name: rule.name.toLowerCase() })),
+    cookies: options.cookies,
+    stickyCookie: sticky === undefined ? null : { name: sticky.cookie, ttlSeconds: Math.round(sticky.ttl / 1_000) },
+  };
+}
+
+const REQUEST_PARTS = ['path', 'query', 'search', 'host'];
+
+function redirect(
+  compilation: Compilation,
+  path: KeyPath,
+  options: NonNullable<RouteOptions['redirect']>,
+  match: RouteMatch,
+): RouteAction {
+  const { location, status } = typeof options === 'string' ? { location: options, status: 308 as const } : options;
+  const at = typeof options === 'string' ? [...path, 'redirect'] : [...path, 'redirect', 'location'];
+  const names = matchedNames(match);
+  for (const [, part, param] of location.matchAll(/\{([^}]*)\}|:([A-Za-z_][A-Za-z0-9_]*)/g)) {
+    if (part !== undefined && !REQUEST_PARTS.includes(part)) {
+      compilation.problem(at, `there is no {${part}}`, { expected: REQUEST_PARTS.map((one) => `{${one}}`).join(', ') });
+    }
+    if (param !== undefined && !names.includes(param)) unknownParameter(compilation, at, param, names);
+  }
+  // The engine's templates have the form ${path}, which a file would take for an environment variable.
+  return { kind: 'redirect', status, location: location.replace(/\{([a-z]+)\}/g, (_, part) => `$\{${part}}`) };
+}
+
+export function compileRewrite(
+  compilation: Compilation,
+  path: KeyPath,
+  options: RouteOptions['rewrite'],
+  match: RouteMatch,
+): RewriteSettings | null {
+  if (options === undefined) return null;
+  const at = [...path, 'rewrite'];
+  if (options.path !== undefined) {
+    const target = parsePattern(options.path);
+    const names = matchedNames(match);
+    for (const name of paramNames(target)) {
+      if (!names.includes(name)) unknownParameter(compilation, [...at, 'path'], name, names);
+    }
+    const hasRest = match.path.kind === 'pattern' && parsePattern(match.path.pattern).wildcard;
+    if (target.wildcard && !hasRest) {
+      compilation.problem([...at, 'path'], 'has a "*", but match.path has none to fill it', {
+        got: showValue(options.path),
+      });
+    }
+  }
+  if (options.stripPrefix !== undefined && !canBegin(match, options.stripPrefix)) {
+    compilation.problem([...at, 'stripPrefix'], 'no path that the route matches begins like this', {
+      got: showValue(options.stripPrefix),
+    });
+  }
+  return {
+    stripPrefix: options.stripPrefix ?? null,
+    addPrefix: options.addPrefix ?? null,
+    path: options.path ?? null,
+    regex:
+      options.regex === undefined ? null : { source: options.regex.pattern, replacement: options.regex.replacement },
+    host: options.host ?? null,
+  };
+}
+
+/** Can a path that matches begin with the prefix? Yes where it is not certain. */
+function canBegin(match: RouteMatch, prefix: string): boolean {
+  if (match.path.kind === 'regex') return true;
+  const { segments, wildcard } = parsePattern(match.path.pattern);
+  const wanted = parsePattern(prefix).segments;
+  return wanted.every((want, index) => {
+    const have = segments[index];
+    if (have === undefined) return wildcard;
+    return have.kind === 'param' || (want.kind === 'literal' && have.text === want.text);
+  });
+}
+
+function matchedNames(match: RouteMatch): string[] {
+  if (match.path.kind === 'pattern') return paramNames(parsePattern(match.path.pattern));
+  return [...match.path.source.matchAll(/\(\?<([A-Za-z_][A-Za-z0-9_]*)>/g)].map((found) => found[1] ?? '');
+}
+
+function unknownParameter(compilation: Compilation, at: KeyPath, name: string, names: readonly string[]): void {
+  const suggestion = nearest(name, names);
+  compilation.problem(at, `match.path has no parameter ":${name}"`, {
+    ...(names.length === 0 ? {} : { expected: names.map((known) => `:${known}`).join(', ') }),
+    ...(suggestion === undefined ? {} : { suggestion: `:${suggestion}` }),
+  });
+}
+
+export function compileMirror(options: RouteOptions['mirror']): MirrorSettings | null {
+  if (options === undefined) return null;
+  return { service: options.service, ratio: options.ratio, maxBodyBytes: options.maxBodySize };
+}

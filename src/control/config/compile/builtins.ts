@@ -1,0 +1,108 @@
+/**
+ * What the gateway serves itself: built-in services as services like any other, on a socket of their own, and the routes
+ * to them. The user's routes come first in everything; a built-in one that could then never be reached is a problem,
+ * with the key that moves it.
+ */
+import type { RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
+import type { ControlPlan } from '../plan.ts';
+import { ENDPOINTS } from '../plan.ts';
+import type { BuiltinRoute } from '../section.ts';
+import { BUILTIN } from './action.ts';
+import type { UnslottedInstance } from './instances.ts';
+import type { UnslottedRoute } from './route.ts';
+import type { UnslottedService } from './service.ts';
+
+/** Where health, status and metrics are answered. */
+export const OPS = `${BUILTIN}ops`;
+
+const NOTHING_ALLOWED: RouteSettings['pathSafety'] = {
+  allowDotSegments: false,
+  allowEncodedSlash: false,
+  allowEncodedBackslash: false,
+  allowEncodedDot: false,
+  allowDoubleSlash: false,
+};
+
+const MAX_BUILTIN_BODY = 10 * 1024 ** 2;
+
+export function endpointRoutes(endpoints: ControlPlan['endpoints']): BuiltinRoute[] {
+  return ENDPOINTS.flatMap((name) => {
+    const path = endpoints[name];
+    if (path === null) return [];
+    return [
+      { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'], movedBy: `gateway.endpoints.${name}` },
+    ];
+  });
+}
+
+export function compileBuiltinRoute(route: BuiltinRoute): UnslottedRoute {
+  return {
+    id: route.id,
+    match: {
+      hosts: [],
+      path: { kind: 'pattern', pattern: route.path },
+      methods: route.methods ?? [],
+      headers: [],
+      query: [],
+    },
+    priority: 0,
+    version: null,
+    action: { kind: 'service', targets: [{ service: route.service, weight: 1 }], split: null },
+    policies: [],
+    maxRequestBytes: MAX_BUILTIN_BODY,
+    pathSafety: NOTHING_ALLOWED,
+    rewrite: null,
+    upgrades: route.upgrades ?? [],
+    mirror: null,
+  };
+}
+
+/** A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once. */
+export function compileBuiltinService(name: string, socketPath: string): UnslottedService {
+  const instance: UnslottedInstance = {
+    // The socket's name may change with the process; the instance is the same.
+    id: name,
+    url: `unix:${socketPath}`,
+    protocol: 'http',
+    host: 'localhost',
+    port: 80,
+    socketPath,
+    basePath: '',
+    weight: 1,
+    zone: null,
+    healthy: true,
+    metadata: {},
+  };
+  const settings: Omit<ServiceSettings, 'slot' | 'instances'> = {
+    name,
+    balancer: { algorithm: 'round-robin', options: {} },
+    timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 0 },
+    pool: { maxConnections: 64, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 },
+    retries: {
+      attempts: 1,
+      faults: ['connect_failed', 'upstream_reset'],
+      statuses: [],
+      methods: ['GET', 'HEAD', 'OPTIONS'],
+      perTryMs: 0,
+      backoffBaseMs: 0,
+      backoffMaxMs: 0,
+      budgetRatio: 1,
+      budgetMinPerSecond: 10,
+      maxReplayBytes: 0,
+    },
+    tls: null,
+    host: 'preserve',
+    resilience: {
+      breaker: null,
+      ejection: null,
+      concurrency: null,
+      hedge: null,
+      slowStartMs: 0,
+      whenAllDown: 'try',
+      sticky: null,
+      zone: null,
+      fallback: null,
+    },
+  };
+  return { ...settings, instances: [instance] };
+}

@@ -1,0 +1,93 @@
+/**
+ * What all parts of the compiler share: the problems found so far, the secrets put aside, the files read. One lives for
+ * one compilation.
+ */
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import type { KeyPath, OptionContext, ProblemDetail } from '../../../data/contract/options.ts';
+import type { LoadedConfig } from '../load.ts';
+import type { Problem } from '../problems.ts';
+import { formatKey } from '../problems.ts';
+import { pathId } from '../source.ts';
+
+export class Compilation {
+  readonly config: LoadedConfig;
+  readonly problems: Problem[] = [];
+  readonly secrets: Record<string, string> = {};
+  readonly files = new Set<string>();
+
+  constructor(config: LoadedConfig) {
+    this.config = config;
+  }
+
+  problem(path: KeyPath, message: string, detail: ProblemDetail = {}): void {
+    this.#add('error', path, message, detail);
+  }
+
+  warning(path: KeyPath, message: string, detail: ProblemDetail = {}): void {
+    this.#add('warning', path, message, detail);
+  }
+
+  #add(severity: Problem['severity'], path: KeyPath, message: string, detail: ProblemDetail): void {
+    const at = [...path, ...(detail.at ?? [])];
+    const { got, expected, suggestion } = detail;
+    const origin = this.config.source.environmentValues.get(pathId(at));
+    const shown = got === undefined || origin === undefined ? got : `the value of ${origin.variables.join(' and ')}`;
+    this.problems.push({
+      severity,
+      ...this.config.source.place(at, 'value'),
+      key: formatKey(at),
+      message,
+      ...(shown === undefined ? {} : { got: shown }),
+      ...(expected === undefined ? {} : { expected }),
+      ...(suggestion === undefined ? {} : { suggestion }),
+    });
+  }
+
+  resolve(file: string): string {
+    return resolve(this.config.baseDir, file);
+  }
+
+  /** The text of a file that the document names; one that cannot be read is reported. */
+  readText(path: KeyPath, file: string, detail: ProblemDetail = {}): string | undefined {
+    const absolute = this.resolve(file);
+    this.files.add(absolute);
+    try {
+      return readFileSync(absolute, 'utf8');
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
+      const reason = code === 'ENOENT' ? 'it does not exist' : code === 'EACCES' ? 'permission denied' : code;
+      this.problem(path, `the file cannot be read: ${reason}`, { got: JSON.stringify(file), ...detail });
+      return undefined;
+    }
+  }
+
+  secret(id: string, text: string): string {
+    this.secrets[id] = text;
+    return id;
+  }
+
+  /** The same, as the definitions of policies, sections and algorithms see it. */
+  options(path: KeyPath, owner: string): OptionContext {
+    return {
+      path,
+      env: this.config.env,
+      document: this.config.document as unknown as Readonly<Record<string, unknown>>,
+      resolve: (file) => this.resolve(file),
+      readText: (file, detail = {}) => this.readText(path, file, detail),
+      secret: (id, text) => this.secret(`${owner}/${id}`, text),
+      problem: (message, detail) => this.problem(path, message, detail),
+      warning: (message, detail) => this.warning(path, message, detail),
+    };
+  }
+
+  /** True when the document, as it was written, has the key. */
+  has(path: KeyPath): boolean {
+    let value: unknown = this.config.source.value;
+    for (const part of path) {
+      if (typeof value !== 'object' || value === null) return false;
+      value = (value as Record<string | number, unknown>)[part];
+    }
+    return value !== undefined;
+  }
+}

@@ -1,0 +1,122 @@
+/** `gateway` to the snapshot's settings, and what of it is for the control plane. */
+import { availableParallelism } from 'node:os';
+import { MAX_WORKERS } from '../../../data/contract/shared.ts';
+import type { ConnectionLimits, GatewaySettings } from '../../../data/contract/snapshot.ts';
+import type { Endpoint } from '../plan.ts';
+import { controlSocketPath, ENDPOINTS, MAX_SOCKET_PATH } from '../plan.ts';
+import type { GatewayOptions } from '../schema/gateway.ts';
+import { HAS_RATE_LIMIT } from '../schema/gateway.ts';
+import { showValue } from '../secrecy.ts';
+import { sectionsAt } from '../sections.ts';
+import { pathId } from '../source.ts';
+import type { Compilation } from './context.ts';
+
+export function compileGateway(compilation: Compilation, productVersion: string): GatewaySettings {
+  const { gateway } = compilation.config.document;
+  const { accessLog } = gateway;
+  return {
+    name: gateway.name,
+    version: gateway.version ?? productVersion,
+    logLevel: gateway.logLevel,
+    accessLog: typeof accessLog === 'string' ? accessLog : { file: compilation.resolve(accessLog.file) },
+    errorFormat: gateway.errorFormat,
+    trustProxy: gateway.trustProxy,
+    via: gateway.via === 'off' ? '' : gateway.via,
+    shutdownTimeoutMs: gateway.shutdownTimeout,
+    limits: connectionLimits(gateway),
+  };
+}
+
+function connectionLimits({ limits, timeouts }: GatewayOptions): ConnectionLimits {
+  return {
+    headTimeoutMs: timeouts.head,
+    keepAliveTimeoutMs: timeouts.keepAlive,
+    bodyIdleTimeoutMs: timeouts.bodyIdle,
+    minBodyBytesPerSecond: limits.minBodyRate,
+    writeTimeoutMs: timeouts.write,
+    tunnelIdleTimeoutMs: timeouts.tunnelIdle,
+    maxHeadBytes: limits.maxHeadSize,
+    maxTargetBytes: limits.maxTargetSize,
+    maxFields: limits.maxFields,
+    maxConnections: limits.maxConnections,
+    maxTunnels: limits.maxTunnels,
+    maxRequestsPerConnection: limits.maxRequestsPerConnection,
+  };
+}
+
+/** How many workers run. Only Linux spreads the connections of one port over threads evenly (SO_REUSEPORT). */
+export function workerCount(
+  compilation: Compilation,
+  platform: NodeJS.Platform = process.platform,
+  processors: number = availableParallelism(),
+): number {
+  const { workers, clusterMode } = compilation.config.document.gateway;
+  const asked = workers === 'auto' ? Math.min(processors, MAX_WORKERS) : workers;
+  if (clusterMode === false) {
+    if (workers !== 'auto' && workers > 1) {
+      compilation.warning(['gateway', 'workers'], 'has no effect beside clusterMode: false', {
+        got: showValue(workers),
+      });
+    }
+    return 1;
+  }
+  if (platform === 'linux' || asked === 1) return asked;
+  if (workers !== 'auto') {
+    compilation.warning(['gateway', 'workers'], 'this system cannot share a port between threads; one worker runs', {
+      got: showValue(workers),
+    });
+  }
+  return 1;
+}
+
+export function endpointPaths(compilation: Compilation): Readonly<Record<Endpoint, string | null>> {
+  const { endpoints } = compilation.config.document.gateway;
+  const seen = new Map<string, Endpoint>();
+  const paths = ENDPOINTS.map((name): [Endpoint, string | null] => {
+    const path = endpoints === 'off' ? 'off' : endpoints[name];
+    if (path === 'off') return [name, null];
+    const other = seen.get(path);
+    if (other !== undefined) {
+      compilation.problem(['gateway', 'endpoints', name], `has the same path as ${other}`, { got: showValue(path) });
+    }
+    seen.set(path, name);
+    return [name, path];
+  });
+  return Object.fromEntries(paths) as Record<Endpoint, string | null>;
+}
+
+/** Absolute. A socket goes into it, and socket paths are short. */
+export function dataFolder(compilation: Compilation): string {
+  const { dataDir } = compilation.config.document.gateway;
+  const absolute = compilation.resolve(dataDir);
+  const socket = controlSocketPath(absolute);
+  if (process.platform !== 'win32' && Buffer.byteLength(socket) > MAX_SOCKET_PATH) {
+    compilation.problem(['gateway', 'dataDir'], `the path of the control socket in it would be too long`, {
+      got: showValue(socket),
+      expected: `at most ${MAX_SOCKET_PATH} bytes`,
+    });
+  }
+  return absolute;
+}
+
+/** A number without a unit is milliseconds everywhere, which somebody who sets SERVICE_TIMEOUT=30 may not expect. */
+export function warnOfShortServiceTimeout(compilation: Compilation): void {
+  const path = ['gateway', 'serviceTimeout'];
+  const origin = compilation.config.source.environmentValues.get(pathId(path));
+  const { serviceTimeout } = compilation.config.document.gateway;
+  if (origin === undefined || serviceTimeout === 0 || serviceTimeout >= 1_000) return;
+  compilation.warning(path, `is ${serviceTimeout} milliseconds; write a unit if seconds are meant`);
+}
+
+/** Keys of the Enhanced document that load in every version, and that this one does nothing about. */
+export function warnOfUnenforcedKeys(compilation: Compilation): void {
+  if (!HAS_RATE_LIMIT && compilation.has(['gateway', 'rateLimit'])) {
+    compilation.warning(['gateway', 'rateLimit'], 'is not enforced: this version has no rate limits');
+  }
+  if (sectionsAt('service').some(({ key }) => key === 'healthCheck')) return;
+  for (const [name, { loadBalancing }] of Object.entries(compilation.config.document.services)) {
+    if (loadBalancing?.healthCheckInterval === undefined) continue;
+    const path = ['services', name, 'loadBalancing', 'healthCheckInterval'];
+    compilation.warning(path, 'has no effect: this version has no active health checks');
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Certificates and keys: read, and held against each other, so that a wrong pair stops the start and not the first
+ * handshake. Texts go to the secrets; nothing here repeats one.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import type { KeyPath } from '../../../data/contract/options.ts';
+import type { Compilation } from './context.ts';
+
+/** A PEM text: the file's, or the value itself where a variable brought the text and not a path. */
+export function readPem(compilation: Compilation, path: KeyPath, value: string): string | undefined {
+  if (value.includes('-----BEGIN')) return value;
+  const text = compilation.readText(path, value);
+  if (text === undefined || text.includes('-----BEGIN')) return text;
+  compilation.problem(path, 'the file holds no PEM text', { got: JSON.stringify(value) });
+  return undefined;
+}
+
+/** All certificates of a bundle; undefined, and reported, when one is not readable. */
+export function readCertificates(compilation: Compilation, path: KeyPath, pem: string): X509Certificate[] | undefined {
+  const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
+  try {
+    if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
+  } catch {
+    // Said below, without the parser's words.
+  }
+  compilation.problem(path, 'not a certificate in PEM');
+  return undefined;
+}
+
+/** Reads a certificate with its key; both are undefined when something is wrong with either. */
+export function readPair(
+  compilation: Compilation,
+  certPath: KeyPath,
+  cert: string,
+  keyPath: KeyPath,
+  key: string,
+  nowMs: number,
+): { cert: string; key: string; leaf: X509Certificate } | undefined {
+  const certPem = readPem(compilation, certPath, cert);
+  const keyPem = readPem(compilation, keyPath, key);
+  const leaf = certPem === undefined ? undefined : readCertificates(compilation, certPath, certPem)?.[0];
+  if (certPem === undefined || keyPem === undefined || leaf === undefined) return undefined;
+  try {
+    if (!leaf.checkPrivateKey(createPrivateKey(keyPem))) {
+      compilation.problem(keyPath, 'is not the private key of the certificate');
+      return undefined;
+    }
+  } catch {
+    compilation.problem(keyPath, 'not a private key in PEM without a passphrase');
+    return undefined;
+  }
+  if (Date.parse(leaf.validTo) < nowMs) {
+    compilation.warning(certPath, `the certificate ended on ${new Date(leaf.validTo).toISOString().slice(0, 10)}`);
+  }
+  return { cert: certPem, key: keyPem, leaf };
+}
+
+/** DNS names of a certificate (RFC 6125 §6.4: the common name counts only where there is no alternative name). */
+export function certificateNames(certificate: X509Certificate): string[] {
+  const names = [...(certificate.subjectAltName ?? '').matchAll(/DNS:([^,\s"]+)/g)].map((match) => match[1] ?? '');
+  const common = /(?:^|\n)CN=([^\n]+)/.exec(certificate.subject)?.[1];
+  if (names.length === 0 && common !== undefined && !common.includes(' ')) names.push(common);
+  return names.map((name) => name.toLowerCase());
+}

@@ -1,0 +1,66 @@
+/** One entry of `routes` to the snapshot's settings. */
+import type { RouteAction, RouteSettings } from '../../../data/contract/snapshot.ts';
+import type { RouteOptions } from '../schema/route.ts';
+import { compileAction, compileMirror, compileRewrite } from './action.ts';
+import type { Compilation } from './context.ts';
+import { compileMatch, compileVersion, routeId } from './match.ts';
+import { compilePolicies } from './policies.ts';
+
+export type UnslottedRoute = Omit<RouteSettings, 'slot'>;
+
+/** All routes of the document, in its order; `builtins` are the names of built-in services. */
+export function compileRoutes(compilation: Compilation, builtins: readonly string[]): UnslottedRoute[] {
+  const names = new Set<string>();
+  const ids = new Map<string, number>();
+  return compilation.config.document.routes.map((options, index) => {
+    const route = compileRoute(compilation, options, index, builtins, ids);
+    if (options.name !== undefined) {
+      if (names.has(options.name)) {
+        compilation.problem(['routes', index, 'name'], 'another route has this name', {
+          got: JSON.stringify(options.name),
+        });
+      }
+      names.add(options.name);
+    }
+    return route;
+  });
+}
+
+function compileRoute(
+  compilation: Compilation,
+  options: RouteOptions,
+  index: number,
+  builtins: readonly string[],
+  ids: Map<string, number>,
+): UnslottedRoute {
+  const path = ['routes', index];
+  const match = compileMatch(options.match);
+  const version = compileVersion(compilation, path, match, options.version);
+  const id = distinct(options.name ?? routeId(match, version), ids);
+  const action = compileAction(compilation, path, options, match, builtins);
+  const { pathSafety } = options;
+  return {
+    id,
+    match,
+    priority: options.priority,
+    version,
+    action,
+    policies: compilePolicies(compilation, index, { id, services: servicesOf(action) }),
+    maxRequestBytes: options.maxRequestSize ?? compilation.config.document.gateway.maxRequestSize,
+    pathSafety,
+    rewrite: compileRewrite(compilation, path, options.rewrite, match),
+    upgrades: [...new Set(options.upgrades)],
+    mirror: compileMirror(options.mirror),
+  };
+}
+
+/** Two routes may match the same when their priority or the like differs; the later one is told apart by a number. */
+function distinct(id: string, ids: Map<string, number>): string {
+  const count = (ids.get(id) ?? 0) + 1;
+  ids.set(id, count);
+  return count === 1 ? id : `${id} #${count}`;
+}
+
+export function servicesOf(action: RouteAction): string[] {
+  return action.kind === 'service' ? action.targets.map(({ service }) => service) : [];
+}

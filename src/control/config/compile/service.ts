@@ -1,0 +1,183 @@
+/** One entry of `services` to the snapshot's settings. */
+import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
+import type { BalancerOptionsDefinition, KeyPath } from '../../../data/contract/options.ts';
+import type { RetrySettings, ServiceSettings, UpstreamTimeouts, UpstreamTls } from '../../../data/contract/snapshot.ts';
+import type { ServiceOptions } from '../schema/service.ts';
+import { retryOptions } from '../schema/service.ts';
+import { showValue } from '../secrecy.ts';
+import { sectionsAt } from '../sections.ts';
+import type { Compilation } from './context.ts';
+import type { DiscoveredInstance, UnslottedInstance } from './instances.ts';
+import { compileInstances } from './instances.ts';
+import { readCertificates, readPair, readPem } from './pem.ts';
+import { compileResilience } from './resilience.ts';
+
+export type UnslottedService = Omit<ServiceSettings, 'slot' | 'instances'> & {
+  readonly instances: readonly UnslottedInstance[];
+};
+
+const DEFAULT_ALGORITHM = 'weighted-round-robin';
+
+export function compileService(
+  compilation: Compilation,
+  name: string,
+  options: ServiceOptions,
+  discovered: readonly DiscoveredInstance[],
+  nowMs: number,
+): UnslottedService {
+  const path: KeyPath = ['services', name];
+  const instances = compileInstances(compilation, name, options, discovered);
+  checkInstances(compilation, path, options, instances);
+  return {
+    name,
+    instances,
+    balancer: balancer(compilation, path, options, instances),
+    timeouts: timeouts(compilation, path, options),
+    pool: {
+      maxConnections: options.pool.maxConnections,
+      maxQueued: options.pool.maxQueued,
+      queueTimeoutMs: options.pool.queueTimeout,
+      idleTimeoutMs: options.pool.idleTimeout,
+    },
+    retries: retries(compilation, path, options),
+    tls: upstreamTls(compilation, name, options, instances, nowMs),
+    host: options.host,
+    resilience: compileResilience(compilation, name, options),
+  };
+}
+
+function checkInstances(
+  compilation: Compilation,
+  path: KeyPath,
+  options: ServiceOptions,
+  instances: readonly UnslottedInstance[],
+): void {
+  const sources = sectionsAt('service').filter(({ givesInstances }) => givesInstances === true);
+  const mayCome = sources.some(({ key }) => (options as unknown as Record<string, unknown>)[key] !== undefined);
+  if (options.instances.length === 0 && !mayCome) {
+    const keys = ['instances', ...sources.map(({ key }) => key)];
+    compilation.problem(path, 'the service has no instances', { expected: keys.join(' or ') });
+  }
+  if (instances.length > 0 && instances.every(({ weight }) => weight === 0)) {
+    compilation.warning([...path, 'instances'], 'every weight is 0, so no instance takes traffic');
+  }
+  const local = options.zone?.local;
+  if (local !== undefined && !mayCome && !instances.some(({ zone }) => zone === local)) {
+    compilation.warning([...path, 'zone', 'local'], 'no instance is in this zone', { got: showValue(local) });
+  }
+}
+
+function balancer(
+  compilation: Compilation,
+  path: KeyPath,
+  options: ServiceOptions,
+  instances: readonly UnslottedInstance[],
+): ServiceSettings['balancer'] {
+  const { algorithm = DEFAULT_ALGORITHM, healthCheckInterval: _, ...rest } = options.loadBalancing ?? {};
+  const at = [...path, 'loadBalancing'];
+  const weights = new Set(instances.map(({ weight }) => weight).filter((weight) => weight > 0));
+  if (algorithm === 'round-robin' && weights.size > 1) {
+    compilation.warning([...at, 'algorithm'], 'takes turns without regard to weights', {
+      suggestion: DEFAULT_ALGORITHM,
+    });
+  }
+  const definition = (BALANCER_OPTIONS as readonly BalancerOptionsDefinition[]).find(
+    (one) => one.algorithm === algorithm,
+  );
+  const context = compilation.options(at, `service/${String(path[1])}/balancer`);
+  return { algorithm, options: definition?.compile === undefined ? rest : definition.compile(rest, context) };
+}
+
+function timeouts(compilation: Compilation, path: KeyPath, options: ServiceOptions): UpstreamTimeouts {
+  const { timeout, timeouts: given } = options;
+  if (timeout !== undefined && given.firstByte !== undefined) {
+    compilation.problem([...path, 'timeout'], 'says the same as timeouts.firstByte', { expected: 'one of them' });
+  }
+  return {
+    connectMs: given.connect,
+    firstByteMs: given.firstByte ?? timeout ?? compilation.config.document.gateway.serviceTimeout,
+    idleMs: given.idle,
+    totalMs: given.total,
+  };
+}
+
+function retries(compilation: Compilation, path: KeyPath, options: ServiceOptions): RetrySettings {
+  const written = retryOptions(options.retries);
+  if (written.backoff.max < written.backoff.base) {
+    compilation.problem([...path, 'retries', 'backoff', 'max'], 'is less than base', {
+      got: `${written.backoff.max} ms`,
+      expected: `at least ${written.backoff.base} ms`,
+    });
+  }
+  return {
+    attempts: written.attempts,
+    faults: written.faults,
+    statuses: written.statuses,
+    methods: written.methods,
+    perTryMs: written.perTry,
+    backoffBaseMs: written.backoff.base,
+    backoffMaxMs: written.backoff.max,
+    budgetRatio: written.budget,
+    budgetMinPerSecond: written.budgetMinimum,
+    maxReplayBytes: written.maxReplaySize,
+  };
+}
+
+const PLAIN_TLS: UpstreamTls = { serverName: null, ca: null, cert: null, key: null, verify: true };
+
+function upstreamTls(
+  compilation: Compilation,
+  name: string,
+  { tls, ...options }: ServiceOptions,
+  instances: readonly UnslottedInstance[],
+  nowMs: number,
+): UpstreamTls | null {
+  const at: KeyPath = ['services', name, 'tls'];
+  const isSecure = instances.some(({ protocol }) => protocol === 'https');
+  if (tls === undefined) return isSecure ? PLAIN_TLS : null;
+  if (!isSecure && options.instances.length > 0) {
+    compilation.problem(at, 'has no effect: no instance has an https URL');
+  }
+  if (!tls.verify)
+    compilation.warning([...at, 'verify'], 'any certificate is accepted, so the service can be impersonated');
+  let ca: string | null = null;
+  if (tls.ca !== undefined) {
+    const pem = readPem(compilation, [...at, 'ca'], tls.ca);
+    if (pem !== undefined && readCertificates(compilation, [...at, 'ca'], pem) !== undefined) {
+      ca = compilation.secret(`service/${name}/ca`, pem);
+    }
+  }
+  if ((tls.cert === undefined) !== (tls.key === undefined)) {
+    compilation.problem(at, 'cert and key belong together', { expected: 'both' });
+  }
+  const pair =
+    tls.cert === undefined || tls.key === undefined
+      ? undefined
+      : readPair(compilation, [...at, 'cert'], tls.cert, [...at, 'key'], tls.key, nowMs);
+  return {
+    serverName: tls.serverName ?? null,
+    ca,
+    cert: pair === undefined ? null : compilation.secret(`service/${name}/cert`, pair.cert),
+    key: pair === undefined ? null : compilation.secret(`service/${name}/key`, pair.key),
+    verify: tls.verify,
+  };
+}
+
+/** Each service that falls back on itself, over however many others. */
+export function checkFallbackLoops(compilation: Compilation): void {
+  const { services } = compilation.config.document;
+  const next = (name: string): string | undefined => {
+    const fallback = services[name]?.fallback;
+    return fallback !== undefined && 'service' in fallback ? fallback.service : undefined;
+  };
+  for (const name of Object.keys(services)) {
+    const seen = [name];
+    for (let at = next(name); at !== undefined; at = next(at)) {
+      seen.push(at);
+      if (at === name) {
+        compilation.problem(['services', name, 'fallback', 'service'], `falls back on itself: ${seen.join(' -> ')}`);
+      }
+      if (seen.indexOf(at) < seen.length - 1) break;
+    }
+  }
+}
