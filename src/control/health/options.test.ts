@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import * as z from 'zod';
-import { healthCheckInterval, healthCheckOf, healthCheckOptions, healthCheckSettings } from './options.ts';
+import type { SectionContext } from '../config/section.ts';
+import { healthCheckOptions, healthCheckSection, healthCheckSettings } from './options.ts';
 
 const read = (input: z.input<typeof healthCheckOptions>) => healthCheckSettings(healthCheckOptions.parse(input));
 
@@ -47,6 +48,11 @@ describe('healthCheck options', () => {
     { name: 'an interval below 100 ms', input: { interval: 50 }, path: 'interval' },
     { name: 'a path without a slash', input: { path: 'health' }, path: 'path' },
     { name: 'a broken regular expression', input: { expectBody: { regex: '(' } }, path: 'expectBody' },
+    {
+      name: 'a regular expression that a text can make slow',
+      input: { expectBody: { regex: '(a+)+b' } },
+      path: 'expectBody',
+    },
     { name: 'a range that runs backwards', input: { expectStatus: '299-200' }, path: 'expectStatus' },
     { name: 'a status that cannot be', input: { expectStatus: 99 }, path: 'expectStatus' },
     { name: 'a body expected of HEAD', input: { method: 'HEAD', expectBody: 'ok' }, path: 'expectBody' },
@@ -71,18 +77,23 @@ describe('healthCheck options', () => {
   });
 });
 
-describe('healthCheckOf', () => {
+describe('the healthCheck section', () => {
+  const compile = (input: object | undefined, healthCheckIntervalMs: number | undefined) =>
+    healthCheckSection.compile(input === undefined ? undefined : healthCheckOptions.parse(input), {
+      healthCheckIntervalMs,
+    } as SectionContext);
+
   it('makes an http probe of /health out of loadBalancing.healthCheckInterval', () => {
-    const check = healthCheckOf(undefined, healthCheckInterval.parse(30_000));
+    const check = compile(undefined, 30_000);
     assert.deepEqual([check?.kind, check?.path, check?.intervalMs], ['auto', '/health', 30_000]);
   });
 
   it('lets healthCheck win over the shorthand', () => {
-    const check = healthCheckOf(healthCheckOptions.parse({ path: '/up' }), 30_000);
+    const check = compile({ path: '/up' }, 30_000);
     assert.deepEqual([check?.path, check?.intervalMs], ['/up', 10_000]);
   });
 
   it('probes nothing when neither is there', () => {
-    assert.equal(healthCheckOf(undefined, undefined), null);
+    assert.equal(compile(undefined, undefined), null);
   });
 });

@@ -1,10 +1,13 @@
 /**
- * The service key `healthCheck` and the Enhanced document's shorthand `loadBalancing.healthCheckInterval`: the one
- * source of their types, defaults, bounds and words. Durations come out in milliseconds; `healthCheckSettings` gives
- * the form that the monitor reads, with units in the names.
+ * The service key `healthCheck`, the one source of its types, defaults, bounds and words, and what it compiles to: the
+ * form that the monitor reads, with units in the names. The Enhanced document's shorthand
+ * `loadBalancing.healthCheckInterval` means an HTTP probe of /health at that interval; `healthCheck` says more and wins.
  */
 import * as z from 'zod';
-import { duration, ratio, size } from '../../base/zod-units.ts';
+import { regexProblem } from '../../base/safe-regex.ts';
+import { formatDuration } from '../../base/units.ts';
+import { duration, MAX_TIMER_MS, ratio, size } from '../../base/zod-units.ts';
+import { defineSection } from '../config/section.ts';
 
 const STATUS_RANGE = /^([1-5]\d\d)-([1-5]\d\d)$/;
 
@@ -25,10 +28,10 @@ export const healthCheckOptions = z
       .prefault('/health')
       .describe('Path and query that HTTP probes ask for, behind the path of the instance URL if it has one.'),
     method: z.enum(['GET', 'HEAD']).prefault('GET').describe('Method of HTTP probes.'),
-    interval: duration({ min: 100 })
+    interval: duration({ min: 100, max: MAX_TIMER_MS })
       .prefault('10s')
       .describe('Time from the start of one probe of an instance to the start of the next.'),
-    timeout: duration({ min: 10 })
+    timeout: duration({ min: 10, max: MAX_TIMER_MS })
       .optional()
       .describe(
         'A probe without its whole answer after this long has failed. Default 2s, or the interval if that is shorter.',
@@ -57,7 +60,9 @@ export const healthCheckOptions = z
     expectBody: z
       .union([z.string().min(1), z.strictObject({ regex: z.string().min(1) })])
       .optional()
-      .describe('Text that the body must contain, or `{ regex: ... }` that it must match. HTTP only.'),
+      .describe(
+        'Text that the body must contain, or `{ regex: ... }` that must be found in its first 8 KiB. HTTP only.',
+      ),
     maxBody: size({ min: 1, max: 1024 ** 2 })
       .prefault('64kb')
       .describe('How much of the body is read; `expectBody` looks at no more than this.'),
@@ -79,19 +84,20 @@ export const healthCheckOptions = z
   })
   .check((context) => {
     const { interval, timeout, expectBody, expectStatus, method } = context.value;
-    const refuse = (path: string, input: unknown, message: string): void => {
-      context.issues.push({ code: 'custom', path: [path], input, message });
+    const refuse = (path: string, input: unknown, message: string, expected: string): void => {
+      context.issues.push({ code: 'custom', path: [path], input, message, params: { expected } });
     };
     if (timeout !== undefined && timeout > interval) {
-      refuse('timeout', timeout, `must not be longer than the interval (${interval} ms)`);
+      refuse('timeout', timeout, 'longer than the interval', `at most ${formatDuration(interval)}`);
     }
-    if (method === 'HEAD' && expectBody !== undefined) refuse('expectBody', expectBody, 'HEAD answers have no body');
-    if (typeof expectBody === 'object' && !isRegex(expectBody.regex)) {
-      refuse('expectBody', expectBody.regex, 'must be a valid regular expression');
+    if (method === 'HEAD' && expectBody !== undefined) {
+      refuse('expectBody', expectBody, 'an answer to HEAD has no body', '`method: GET`, or no `expectBody`');
     }
+    const slow = typeof expectBody === 'object' ? regexProblem(expectBody.regex) : undefined;
+    if (slow !== undefined) refuse('expectBody', expectBody, slow, 'a regular expression that no text can make slow');
     for (const range of [expectStatus].flat()) {
       if (typeof range === 'string' && statusBounds(range).first > statusBounds(range).last) {
-        refuse('expectStatus', range, 'must be a range from the lower to the higher status');
+        refuse('expectStatus', range, 'runs backwards', 'a range from the lower to the higher status');
       }
     }
   });
@@ -99,11 +105,6 @@ export const healthCheckOptions = z
 /** As written in a configuration. */
 export type HealthCheckInput = z.input<typeof healthCheckOptions>;
 export type HealthCheckOptions = z.output<typeof healthCheckOptions>;
-
-/** The key `healthCheckInterval` of `loadBalancing`; the same as `healthCheck: { path: /health, interval: ... }`. */
-export const healthCheckInterval = duration({ min: 100 }).describe(
-  'Shorthand for an HTTP probe of /health at this interval. `healthCheck` says more and wins.',
-);
 
 export interface StatusRange {
   readonly first: number;
@@ -151,30 +152,23 @@ export function healthCheckSettings(options: HealthCheckOptions): HealthCheckSet
   };
 }
 
-/**
- * The check of a service from both of its keys: `healthCheck` wins over the shorthand (milliseconds), and neither
- * means that the service is not probed.
- */
-export function healthCheckOf(
-  options: HealthCheckOptions | undefined,
-  shorthandIntervalMs: number | undefined,
-): HealthCheckSettings | null {
-  if (options !== undefined) return healthCheckSettings(options);
-  if (shorthandIntervalMs === undefined) return null;
-  return healthCheckSettings(healthCheckOptions.parse({ interval: shorthandIntervalMs }));
+/** Milliseconds of the shorthand, as a whole check. */
+function fromInterval(intervalMs: number | undefined): HealthCheckSettings | null {
+  return intervalMs === undefined ? null : healthCheckSettings(healthCheckOptions.parse({ interval: intervalMs }));
 }
+
+export const healthCheckSection = defineSection({
+  at: 'service',
+  key: 'healthCheck',
+  schema: healthCheckOptions,
+  /** Null: the service is not probed. */
+  compile(options, context): HealthCheckSettings | null {
+    return options === undefined ? fromInterval(context.healthCheckIntervalMs) : healthCheckSettings(options);
+  },
+});
 
 function statusBounds(range: number | string): StatusRange {
   if (typeof range === 'number') return { first: range, last: range };
   const match = STATUS_RANGE.exec(range);
   return { first: Number(match?.[1]), last: Number(match?.[2]) };
-}
-
-function isRegex(source: string): boolean {
-  try {
-    new RegExp(source);
-    return true;
-  } catch {
-    return false;
-  }
 }

@@ -21,7 +21,7 @@ export interface HealthTarget {
   readonly address: ProbeAddress;
 }
 
-/** `checks` has the checks of the services that have one, by service name (`healthCheckOf`). */
+/** `checks` has the checks of the services that have one, by service name (section `healthCheck`). */
 export function healthTargets(
   snapshot: Snapshot,
   secrets: Secrets,
