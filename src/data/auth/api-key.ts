@@ -40,6 +40,7 @@ export function digestOfKey(key: string): string {
 /** The keys and what was learned of them; shared by the routes with the same settings. */
 export class ApiKeyJudge {
   readonly cache: TokenCache<Judged>;
+  readonly clearsOnRevocation = true;
   readonly #settings: ApiKeySettings;
   readonly #control: ControlLink;
   readonly #clock: Clock;
@@ -79,6 +80,7 @@ export class ApiKeyJudge {
 
   async #ask(question: ApiKeyQuestion, cacheKey: string): Promise<Identity | Refusal | Unavailable> {
     let answer: unknown;
+    const clearedBefore = this.cache.clears;
     try {
       answer = await this.#control.ask(API_KEY_TOPIC, question, this.#settings.timeoutMs);
     } catch (error) {
@@ -90,7 +92,10 @@ export class ApiKeyJudge {
     const good = found !== null && nowMs < expiresAtMs;
     const verdict = good ? this.#identityOf(found, found.keyId) : 'unknown_credential';
     const untilMs = good ? expiresAtMs : nowMs + this.#settings.refusedCacheMs;
-    this.cache.set(cacheKey, { verdict, validUntilMs: this.cache.validUntilMs(nowMs, untilMs) });
+    // An answer that overtook a revocation serves the request that asked for it and no other.
+    if (this.cache.clears === clearedBefore) {
+      this.cache.set(cacheKey, { verdict, validUntilMs: this.cache.validUntilMs(nowMs, untilMs) });
+    }
     return verdict;
   }
 

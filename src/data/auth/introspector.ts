@@ -57,7 +57,7 @@ export class Introspector {
     }
     const nowMs = this.#clock.wallMs();
     const verdict = this.#verdictOn(answer, nowMs);
-    const { exp } = answer as { readonly exp?: unknown };
+    const exp = (answer as { readonly exp?: unknown } | null)?.exp;
     const expiresAtMs = typeof exp === 'number' && typeof verdict !== 'string' ? exp * 1_000 : Number.POSITIVE_INFINITY;
     this.cache.set(token, { verdict, validUntilMs: this.cache.validUntilMs(nowMs, expiresAtMs) });
     return verdict;

@@ -123,12 +123,15 @@ export class JwtVerifier {
     return verified;
   }
 
-  /** Exact match (RFC 7519 §4.1.1); an issuer without a name takes what nobody else claims. */
+  /**
+   * Exact match (RFC 7519 §4.1.1); an issuer without a name takes what nobody else claims. The identity service has no
+   * name until it has published its keys: then such a token cannot be judged, and "come back" is truer than "refused".
+   */
   #issuerOf(iss: string | null): Issuer | null {
     let unnamed: Issuer | null = null;
     for (const issuer of this.#issuers) {
       if (issuer.iss !== null && issuer.iss === iss) return issuer;
-      if (issuer.iss === null && issuer.settings.keys.kind === 'secret') unnamed = issuer;
+      if (issuer.iss === null && (unnamed === null || issuer.settings.keys.kind === 'secret')) unnamed = issuer;
     }
     return unnamed;
   }

@@ -30,6 +30,8 @@ export class TokenCache<Entry extends CacheEntry> {
   #youngSinceMs: number;
   hits = 0;
   misses = 0;
+  /** How often everything was forgotten. */
+  clears = 0;
 
   /** `maxEntries` bounds both generations together; `lifeMs` is at most `MAX_CACHE_MS`, 0 caches nothing. */
   constructor(clock: Clock, maxEntries: number, lifeMs: number = MAX_CACHE_MS) {
@@ -90,6 +92,7 @@ export class TokenCache<Entry extends CacheEntry> {
   }
 
   clear(): void {
+    this.clears++;
     this.#young = new Map();
     this.#old = new Map();
   }
