@@ -3,6 +3,7 @@
  * an object that is used again, so that a match of a static route allocates nothing.
  */
 import type { RouteSettings } from '../contract/snapshot.ts';
+import { type Candidate, type Params, readParams, wildcardStart } from './candidate.ts';
 
 export interface RouterRequest {
   /** Case matters (RFC 9110 §9.1). */
@@ -17,18 +18,11 @@ export interface RouterRequest {
   header(name: string): string | null;
 }
 
-export const NO_PARAMS: Readonly<Record<string, string>> = Object.freeze({});
-
 export class RouteMatchResult {
   /** Null when none matches; then one of `allow`, `versionProblem` and `isAmbiguous` may say more. */
   route: RouteSettings | null = null;
   /** Of `route` in the snapshot; -1 when none matches. */
   index = -1;
-  /**
-   * Parameters of the path, percent-decoded once (UTF-8); so `%2520` is `%20`. What is not UTF-8 stays encoded:
-   * `pathProblem` refuses such a path before anybody acts on it. One shared frozen object when there are none.
-   */
-  params: Readonly<Record<string, string>> = NO_PARAMS;
   /** Value of `Allow` when the path exists for other methods: 405. */
   allow: string | null = null;
   /** The path and method exist, but not in the version that the request names: 406. */
@@ -37,33 +31,45 @@ export class RouteMatchResult {
   isAmbiguous = false;
 
   #path = '';
-  #wildcardStart = -1;
+  #candidate: Candidate | null = null;
+  #params: Params | null = null;
+
+  /**
+   * Parameters of the path, percent-decoded once (UTF-8); so `%2520` is `%20`. What is not UTF-8 stays encoded:
+   * `pathProblem` refuses such a path before anybody acts on it. One shared frozen object when there are none.
+   * Made when first asked for.
+   */
+  get params(): Params {
+    this.#params ??= readParams(this.#candidate, this.#path);
+    return this.#params;
+  }
 
   /**
    * What a final `/*` took, percent-encoded, with its slash: for `/a/*` it is `/b/c` of `/a/b/c`, `/` of `/a/` and
-   * empty of `/a`. Empty as well when the route has no `/*`. Cut on demand.
+   * empty of `/a`. Empty as well when the route has no `/*`. Cut when asked for.
    */
   get wildcard(): string {
-    return this.#wildcardStart < 0 ? '' : this.#path.slice(this.#wildcardStart);
+    const start = wildcardStart(this.#candidate, this.#path);
+    return start < 0 ? '' : this.#path.slice(start);
   }
 
-  /** For the router. */
-  reset(path: string): void {
+  /** For the router: nothing is found. */
+  reset(): void {
     this.route = null;
     this.index = -1;
-    this.params = NO_PARAMS;
     this.allow = null;
     this.versionProblem = false;
     this.isAmbiguous = false;
-    this.#path = path;
-    this.#wildcardStart = -1;
+    this.#path = '';
+    this.#candidate = null;
+    this.#params = null;
   }
 
   /** For the router. */
-  found(route: RouteSettings, index: number, params: Readonly<Record<string, string>>, wildcardStart: number): void {
-    this.route = route;
-    this.index = index;
-    this.params = params;
-    this.#wildcardStart = wildcardStart;
+  found(candidate: Candidate, path: string): void {
+    this.route = candidate.route;
+    this.index = candidate.index;
+    this.#candidate = candidate;
+    this.#path = path;
   }
 }

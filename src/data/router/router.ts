@@ -14,7 +14,7 @@
 import { orderRoutes } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
 import { Bucket } from './bucket.ts';
-import { type Candidate, compileCandidate, readParams, wildcardStart } from './candidate.ts';
+import { Candidate, Pool } from './candidate.ts';
 import { HostTable } from './host-table.ts';
 import type { RouteMatchResult, RouterRequest } from './match-result.ts';
 import { capitalEscapes, needsReadings, plainReading, withoutParameters } from './readings.ts';
@@ -33,6 +33,7 @@ export interface Router {
  */
 export function buildRouter(routes: readonly RouteSettings[]): Router {
   const buckets = new Map<string, Bucket>();
+  const pool = new Pool();
   for (const entry of orderRoutes(routes)) {
     const host = entry.host.toLowerCase();
     let bucket = buckets.get(host);
@@ -40,7 +41,7 @@ export function buildRouter(routes: readonly RouteSettings[]): Router {
       bucket = new Bucket();
       buckets.set(host, bucket);
     }
-    bucket.add(compileCandidate(entry));
+    bucket.add(new Candidate(entry, pool));
   }
   for (const bucket of buckets.values()) bucket.finish();
   return new HostRouter(new HostTable(buckets));
@@ -56,13 +57,13 @@ class HostRouter implements Router {
 
   match(request: RouterRequest, out: RouteMatchResult): void {
     const { path } = request;
-    out.reset(path);
+    out.reset();
     if (path.charCodeAt(0) !== 0x2f) return; // `*` and the authority-form name no resource of ours
     const buckets = this.#hosts.find(request.host);
     if (!needsReadings(path)) {
       const found = this.#find(buckets, request, path);
       if (found === null) this.#explainMiss(buckets, path, out);
-      else tell(out, found, path);
+      else out.found(found, path);
     } else {
       this.#matchEveryReading(buckets, request, out);
     }
@@ -93,7 +94,8 @@ class HostRouter implements Router {
         return;
       }
     }
-    tell(out, found, path);
+    // The caller's own bytes, unless a regular expression has to read them again.
+    out.found(found, found.regex === null ? request.path : path);
   }
 
   /** A path that exists for other methods, or in other versions only, is told apart from one that does not exist. */
@@ -104,8 +106,4 @@ class HostRouter implements Router {
     else if (survey.versionMissed) out.versionProblem = true;
     else if (survey.allowedInOtherVersions.size > 0) out.allow = allowText(survey.allowedInOtherVersions);
   }
-}
-
-function tell(out: RouteMatchResult, found: Candidate, path: string): void {
-  out.found(found.route, found.index, readParams(found, path), wildcardStart(found, path));
 }

@@ -1,0 +1,1 @@
+export function compileSplit(a:any,b:any){return (c:any)=>0}

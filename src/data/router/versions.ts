@@ -1,0 +1,1 @@
+export function versionLines(a:any){return ''}
