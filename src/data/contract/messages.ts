@@ -29,9 +29,7 @@ export type FromWorker =
   | { readonly kind: 'ask'; readonly id: number; readonly topic: string; readonly data: unknown }
   /** Whole lines of the access log. */
   | { readonly kind: 'log'; readonly lines: Uint8Array }
-  | {
-      readonly kind: 'event';
-      readonly level: 'debug' | 'info' | 'warn' | 'error';
-      readonly message: string;
-      readonly fields: Readonly<Record<string, string | number | boolean>>;
-    };
+  /** One finished line of the process log. */
+  | { readonly kind: 'logLine'; readonly line: string }
+  /** Something was thrown where nothing may throw: replace this worker, its state is not to be trusted. */
+  | { readonly kind: 'unwell'; readonly problem: string };

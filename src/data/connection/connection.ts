@@ -1,0 +1,493 @@
+/**
+ * One downstream HTTP/1.1 connection (RFC 9112): reads a head, hands it to a new exchange, feeds it the body, writes
+ * its answer, and goes on with the next request or closes. Requests that come before the answer wait their turn
+ * (pipelining, §9.3.2). It knows nothing of routes and upstreams; the deadlines here are those of the connection.
+ *
+ *   IDLE -> HEAD -> BODY -> AWAIT -> IDLE ...     BODY/AWAIT -> TUNNEL (upgrade)     any -> LINGER -> CLOSED
+ *
+ * Owner: the worker's thread. One connection stays on its worker for life.
+ */
+import type { Socket } from 'node:net';
+import { FAULTS, Fault } from '../../base/errors.ts';
+import type { DeadlineOwner } from '../../base/timers.ts';
+import { Deadline } from '../../base/timers.ts';
+import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
+import { CHUNKED, understandRequest } from '../parser/framing.ts';
+import type { Head } from '../parser/head.ts';
+import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
+import { fieldLines, statusLine } from '../parser/serialize.ts';
+import { Outbox } from '../wire/outbox.ts';
+import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
+import type { ConnectionHost } from './host.ts';
+import { INTERIM_DROP } from './host.ts';
+import type { Incoming } from './incoming.ts';
+
+const IDLE = 0;
+const HEAD = 1;
+const BODY = 2;
+const AWAIT = 3;
+const TUNNEL = 4;
+const LINGER = 5;
+const CLOSED = 6;
+
+/** How the answer's body is framed. */
+const FRAME_NONE = 0;
+const FRAME_RAW = 1;
+const FRAME_CHUNKED = 2;
+
+/** A rest of a request body up to this size is read away so that the connection can be kept. */
+const MAX_DISCARD_BYTES = 64 * 1024;
+/** After an early answer: how long and how much is read so that the answer is not lost to a reset (RFC 9112 §9.6). */
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1024 * 1024;
+
+const NO_BYTES = Buffer.alloc(0);
+
+export class Connection implements Downstream, DeadlineOwner {
+  readonly peer: Peer;
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #outbox: Outbox;
+  readonly #deadline: Deadline;
+  #state: number = IDLE;
+  #user: DownstreamUser | null = null;
+  #incoming: Incoming | null = null;
+  #body: BodyReader | null = null;
+  /** Bytes read and not used yet: part of a head, or requests that came early. */
+  #pending: Buffer = NO_BYTES;
+  #requests = 0;
+  #frame = FRAME_NONE;
+  #headSent = false;
+  #answered = false;
+  #closeAfter = false;
+  /** Bytes wait for a caller who does not read. */
+  #stalled = false;
+  #lingered = 0;
+
+  constructor(socket: Socket, peer: Peer, host: ConnectionHost) {
+    this.#socket = socket;
+    this.peer = peer;
+    this.#host = host;
+    this.#outbox = new Outbox(socket);
+    this.#deadline = new Deadline(this, 0);
+    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
+    socket.on('end', () => this.#onGone());
+    socket.on('error', () => this.#onGone());
+    socket.on('close', () => this.#onClosed());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('timeout', () => this.#onStalled());
+    host.wheel.set(this.#deadline, host.limits.headTimeoutMs);
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------
+
+  onBytes(chunk: Buffer): void {
+    switch (this.#state) {
+      case IDLE:
+      case HEAD:
+        this.#readHead(chunk);
+        break;
+      case BODY:
+        this.#readBody(chunk, 0);
+        this.#flushUser();
+        break;
+      case AWAIT:
+        this.#stash(chunk);
+        break;
+      case TUNNEL:
+        this.#host.wheel.set(this.#deadline, this.#host.limits.tunnelIdleTimeoutMs);
+        this.#user?.onRequestBody(chunk);
+        this.#flushUser();
+        break;
+      case LINGER:
+        this.#lingered += chunk.length;
+        if (this.#lingered > LINGER_BYTES) this.#destroy();
+        break;
+      default:
+    }
+  }
+
+  #readHead(chunk: Buffer): void {
+    const limits = this.#host.limits;
+    let bytes = chunk;
+    if (this.#pending.length > 0) {
+      const known = this.#pending.length;
+      bytes = Buffer.concat([this.#pending, chunk]);
+      // Refused at the latest when the limit is passed, so a slow trickle costs one look at each byte.
+      if (bytes.length < limits.maxHeadBytes && !mayBeComplete(bytes, 0, known, bytes.length)) {
+        this.#pending = bytes;
+        return;
+      }
+      this.#pending = NO_BYTES;
+    }
+    if (this.#state === IDLE) {
+      this.#state = HEAD;
+      if (this.#requests > 0) this.#setRead(limits.headTimeoutMs);
+    }
+    const incoming = this.#host.takeIncoming();
+    const after = readRequestHead(bytes, 0, bytes.length, limits, incoming.head);
+    if (after === INCOMPLETE) {
+      this.#host.giveIncoming(incoming);
+      this.#pending = bytes;
+      return;
+    }
+    if (after === REFUSED || !understandRequest(incoming.head, incoming.meaning)) {
+      const fault = new Fault(incoming.head.problem, { detail: incoming.head.detail });
+      this.#host.giveIncoming(incoming);
+      this.#refuse(fault);
+      return;
+    }
+    this.#begin(incoming, bytes, after);
+  }
+
+  #begin(incoming: Incoming, bytes: Buffer, after: number): void {
+    this.#requests++;
+    this.#incoming = incoming;
+    this.#headSent = false;
+    this.#answered = false;
+    const meaning = incoming.meaning;
+    this.#closeAfter =
+      !meaning.keepAlive || this.#host.draining || this.#requests >= this.#host.limits.maxRequestsPerConnection;
+    if (meaning.bodyLength === 0) {
+      this.#state = AWAIT;
+      this.#host.wheel.clear(this.#deadline);
+      if (after < bytes.length) this.#stash(bytes.subarray(after));
+    } else {
+      this.#state = BODY;
+      this.#body ??= new BodyReader(this.#host.clock);
+      this.#body.start(meaning.bodyLength);
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+    const user = this.#host.beginExchange(this, incoming);
+    // The exchange may already have answered and ended.
+    if (user !== null) {
+      this.#user = user;
+      if (meaning.bodyLength === 0) user.onRequestEnd(null);
+      else if (after < bytes.length) this.#readBody(bytes, after);
+      this.#flushUser();
+    } else if (this.#state === BODY && after < bytes.length) {
+      this.#readBody(bytes, after);
+    }
+  }
+
+  #readBody(bytes: Buffer, from: number): void {
+    const body = this.#body!;
+    const limits = this.#host.limits;
+    let at = from;
+    while (at < bytes.length) {
+      const found = body.step(bytes, at, bytes.length);
+      if (found === BODY_BAD) {
+        this.#bodyFault(new Fault(FAULTS.malformedBody, { detail: body.problem }));
+        return;
+      }
+      at = body.position;
+      if (body.dataEnd > body.dataStart) this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd));
+      if (found === BODY_END) {
+        this.#host.wheel.clear(this.#deadline);
+        // The exchange may have closed the connection on the last bytes.
+        if (this.#state !== BODY) return;
+        this.#state = AWAIT;
+        if (at < bytes.length) this.#stash(bytes.subarray(at));
+        if (this.#answered) this.#next();
+        else this.#user?.onRequestEnd(body.trailers);
+        return;
+      }
+      if (this.#state !== BODY) return;
+    }
+    if (this.#user === null && body.received > MAX_DISCARD_BYTES) {
+      this.#destroy();
+      return;
+    }
+    if (limits.minBodyBytesPerSecond > 0 && body.isTooSlow(limits.minBodyBytesPerSecond, limits.bodyIdleTimeoutMs)) {
+      this.#bodyFault(
+        new Fault(FAULTS.bodyTimeout, { detail: `slower than ${limits.minBodyBytesPerSecond} bytes a second` }),
+      );
+      return;
+    }
+    if (!body.paused) this.#setRead(limits.bodyIdleTimeoutMs);
+  }
+
+  #bodyFault(fault: Fault): void {
+    this.#closeAfter = true;
+    const user = this.#user;
+    if (user === null) this.#destroy();
+    else user.onRequestFault(fault);
+  }
+
+  #flushUser(): void {
+    if (!this.#outbox.isEmpty) this.flush();
+  }
+
+  /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */
+  #stash(bytes: Buffer): void {
+    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+    if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#socket.pause();
+  }
+
+  pauseBody(): void {
+    this.#socket.pause();
+    if (this.#state === BODY) {
+      this.#body!.pause();
+      this.#host.wheel.clear(this.#deadline);
+    }
+  }
+
+  resumeBody(): void {
+    this.#socket.resume();
+    if (this.#state === BODY) {
+      this.#body!.resume();
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+  }
+
+  // --- writing -----------------------------------------------------------------------------------------------
+
+  sendInterim(head: Head): void {
+    // RFC 9110 §15.2: not to HTTP/1.0. A 100 that nobody waits for is dropped as well.
+    if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#headSent) return;
+    if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
+    this.#outbox.text(`${statusLine(head.status)}${fieldLines(head, INTERIM_DROP, null, null)}\r\n`);
+  }
+
+  sendHead(status: number, reason: string, lines: string, bodyLength: number): void {
+    const incoming = this.#incoming!;
+    const withoutBody = bodyLength === 0 || incoming.head.method === 'HEAD' || status === 204 || status === 304;
+    let framing = '';
+    if (withoutBody) {
+      this.#frame = FRAME_NONE;
+    } else if (bodyLength !== CHUNKED) {
+      this.#frame = FRAME_RAW;
+    } else if (incoming.head.minor === 1) {
+      this.#frame = FRAME_CHUNKED;
+      framing = 'Transfer-Encoding: chunked\r\n';
+    } else {
+      // HTTP/1.0 knows no chunks: the end of the connection is the end of the body (RFC 9112 §6.3 rule 8).
+      this.#frame = FRAME_RAW;
+      this.#closeAfter = true;
+    }
+    if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
+    if (this.#closeAfter || this.#host.draining) {
+      this.#closeAfter = true;
+      framing += 'Connection: close\r\n';
+    } else if (incoming.head.minor === 0) {
+      framing += 'Connection: keep-alive\r\n';
+    }
+    this.#headSent = true;
+    const start = reason === '' ? statusLine(status) : `HTTP/1.1 ${status} ${reason}\r\n`;
+    this.#outbox.text(`${start}${lines}${framing}\r\n`);
+  }
+
+  /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
+  #canDiscardRest(): boolean {
+    const incoming = this.#incoming!;
+    if (incoming.meaning.expectsContinue && this.#body!.received === 0) return false;
+    const rest = this.#body!.remaining;
+    return rest >= 0 && rest <= MAX_DISCARD_BYTES;
+  }
+
+  sendUpgrade(lines: string): void {
+    this.#headSent = true;
+    this.#closeAfter = true;
+    this.#frame = FRAME_RAW;
+    this.#state = TUNNEL;
+    this.#outbox.text(`${statusLine(101)}${lines}\r\n`);
+    this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
+    this.#host.onTunnel(1);
+    if (this.#pending.length > 0) {
+      const early = this.#pending;
+      this.#pending = NO_BYTES;
+      this.#user?.onRequestBody(early);
+    }
+    this.#socket.resume();
+  }
+
+  sendBody(bytes: Uint8Array): void {
+    if (this.#frame === FRAME_NONE || bytes.length === 0) return;
+    if (this.#frame === FRAME_CHUNKED) {
+      this.#outbox.text(`${bytes.length.toString(16)}\r\n`);
+      this.#outbox.piece(bytes);
+      this.#outbox.text('\r\n');
+      return;
+    }
+    this.#outbox.piece(bytes);
+    if (this.#state === TUNNEL) this.#host.wheel.set(this.#deadline, this.#host.limits.tunnelIdleTimeoutMs);
+  }
+
+  sendEnd(trailers: string): void {
+    if (this.#frame === FRAME_CHUNKED) this.#outbox.text(`0\r\n${trailers}\r\n`);
+  }
+
+  flush(): boolean {
+    const more = this.#outbox.flush();
+    if (!more) this.#watchStall();
+    return more;
+  }
+
+  /**
+   * The socket's own timeout sees progress inside a large write, which the stream's counters do not; it is set only
+   * while the caller is behind, so that it costs nothing otherwise.
+   */
+  #watchStall(): void {
+    if (this.#stalled) return;
+    this.#stalled = true;
+    this.#socket.setTimeout(this.#host.limits.writeTimeoutMs);
+  }
+
+  #onStalled(): void {
+    if (!this.#stalled) return;
+    this.#user?.onRequestFault(new Fault(FAULTS.downstreamStalled));
+    this.#destroy();
+  }
+
+  get holdsBytes(): boolean {
+    return this.#outbox.holdsBytes;
+  }
+
+  get bytesWritten(): number {
+    return this.#outbox.written;
+  }
+
+  // --- ending ------------------------------------------------------------------------------------------------
+
+  exchangeDone(): void {
+    this.#user = null;
+    this.#answered = true;
+    if (this.#incoming !== null) this.#host.giveIncoming(this.#incoming);
+    this.#incoming = null;
+    this.#flushUser();
+    if (this.#state === CLOSED) return;
+    if (this.#state === TUNNEL) {
+      this.#finishWriting();
+    } else if (this.#closeAfter) {
+      if (this.#state === BODY) this.#linger();
+      else this.#finishWriting();
+    } else if (this.#state === AWAIT) {
+      this.#next();
+    } else {
+      // The rest of the body is read away, then comes the next request.
+      this.#socket.resume();
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+  }
+
+  #next(): void {
+    this.#state = IDLE;
+    this.#user = null;
+    if (this.#pending.length === 0) {
+      if (this.#host.draining) this.#finishWriting();
+      else this.#setRead(this.#host.limits.keepAliveTimeoutMs);
+      return;
+    }
+    // On a turn of its own, so that a long pipeline neither recurses nor starves other connections.
+    process.nextTick(Connection.#goOn, this);
+  }
+
+  static #goOn(this: void, connection: Connection): void {
+    if (connection.#state !== IDLE) return;
+    const early = connection.#pending;
+    connection.#pending = NO_BYTES;
+    connection.#socket.resume();
+    connection.#readHead(early);
+  }
+
+  /** An answer to what is not a request, then the end of the connection. */
+  #refuse(fault: Fault): void {
+    this.#host.onRefused(fault, this.peer);
+    this.#outbox.text(this.#host.refusal(fault));
+    this.#outbox.flush();
+    this.#linger();
+  }
+
+  /** Ends our side and reads the other for a while, so that a reset does not destroy the answer (RFC 9112 §9.6). */
+  #linger(): void {
+    this.#finishWriting();
+    this.#socket.resume();
+  }
+
+  #finishWriting(): void {
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = LINGER;
+    this.#host.wheel.clear(this.#deadline);
+    if (this.#socket.writableLength > 0) this.#watchStall();
+    this.#socket.end(() => {
+      if (this.#state === LINGER) this.#setRead(LINGER_MS);
+    });
+  }
+
+  /** Called on drain of the process: an idle connection ends now, a busy one after its answer. */
+  drain(): void {
+    if (this.#state === IDLE && this.#pending.length === 0) this.#finishWriting();
+    else this.#closeAfter = true;
+  }
+
+  abort(): void {
+    this.#destroy();
+  }
+
+  #destroy(): void {
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = CLOSED;
+    this.#socket.destroy();
+  }
+
+  #onGone(): void {
+    if (this.#state === CLOSED) return;
+    const user = this.#user;
+    this.#user = null;
+    const tunnel = this.#state === TUNNEL;
+    if (user !== null || this.#state === HEAD) {
+      if (tunnel) this.#host.onTunnel(-1);
+      this.#state = CLOSED;
+      user?.onDownstreamGone();
+      if (tunnel) this.#socket.end();
+      else this.#socket.destroy();
+    }
+  }
+
+  #onClosed(): void {
+    this.#onGone();
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = CLOSED;
+    this.#host.wheel.clear(this.#deadline);
+    if (this.#incoming !== null) this.#host.giveIncoming(this.#incoming);
+    this.#incoming = null;
+    this.#pending = NO_BYTES;
+    this.#host.onClosed(this);
+  }
+
+  #onDrain(): void {
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#socket.setTimeout(0);
+    }
+    this.#user?.onDownstreamDrain();
+  }
+
+  #setRead(ms: number): void {
+    if (ms > 0) this.#host.wheel.set(this.#deadline, ms);
+    else this.#host.wheel.clear(this.#deadline);
+  }
+
+  onDeadline(): void {
+    switch (this.#state) {
+      case IDLE:
+        if (this.#requests === 0) this.#destroy();
+        else this.#finishWriting();
+        break;
+      case HEAD:
+        this.#refuse(new Fault(FAULTS.headTimeout));
+        break;
+      case BODY:
+        this.#bodyFault(new Fault(FAULTS.bodyTimeout));
+        break;
+      case TUNNEL:
+        this.#user?.onRequestFault(new Fault(FAULTS.bodyTimeout, { detail: 'the tunnel was idle' }));
+        this.#destroy();
+        break;
+      case LINGER:
+        this.#destroy();
+        break;
+      default:
+    }
+  }
+}

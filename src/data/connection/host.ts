@@ -1,0 +1,29 @@
+/** What a connection needs of the worker it lives in. */
+import type { Clock } from '../../base/clock.ts';
+import type { Fault } from '../../base/errors.ts';
+import type { TimerWheel } from '../../base/timers.ts';
+import type { ConnectionLimits } from '../contract/snapshot.ts';
+import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
+import { isHopByHop } from '../parser/framing.ts';
+import { dropMask } from '../parser/serialize.ts';
+import type { Connection } from './connection.ts';
+import type { Incoming } from './incoming.ts';
+
+export interface ConnectionHost {
+  readonly limits: ConnectionLimits;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  /** The process is ending: no connection is kept after its answer. */
+  readonly draining: boolean;
+  takeIncoming(): Incoming;
+  giveIncoming(incoming: Incoming): void;
+  /** Null when the exchange has already ended. */
+  beginExchange(downstream: Downstream, incoming: Incoming): DownstreamUser | null;
+  /** The whole answer to bytes that are not a request. */
+  refusal(fault: Fault): string;
+  onRefused(fault: Fault, peer: Peer): void;
+  onTunnel(change: 1 | -1): void;
+  onClosed(connection: Connection): void;
+}
+
+export const INTERIM_DROP = dropMask([], isHopByHop);

@@ -1,0 +1,30 @@
+/** What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond). */
+import { Meaning } from '../parser/framing.ts';
+import { Head } from '../parser/head.ts';
+
+export class Incoming {
+  readonly head: Head;
+  readonly meaning = new Meaning();
+
+  constructor(maxFields: number) {
+    this.head = new Head(maxFields);
+  }
+}
+
+/** A small stock; what it does not hold is left to the garbage collector. */
+export class IncomingStock {
+  readonly #stock: Incoming[] = [];
+  readonly #maxFields: number;
+
+  constructor(maxFields: number) {
+    this.#maxFields = maxFields;
+  }
+
+  take(): Incoming {
+    return this.#stock.pop() ?? new Incoming(this.#maxFields);
+  }
+
+  give(incoming: Incoming): void {
+    if (this.#stock.length < 64) this.#stock.push(incoming);
+  }
+}

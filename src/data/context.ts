@@ -1,0 +1,174 @@
+/**
+ * What travels with an exchange: the request as it was understood, what policies found out about the caller, and
+ * what they want changed. The only object that policies, the router and balancers see (as `PolicyContext`,
+ * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Fault } from '../base/errors.ts';
+import type { Incoming } from './connection/incoming.ts';
+import type { BalancerRequest } from './contract/balancer.ts';
+import type { Identity, PolicyContext } from './contract/policy.ts';
+import type { Peer } from './downstream.ts';
+import type { LiveRoute } from './live.ts';
+import { X_REQUEST_ID } from './parser/field-names.ts';
+import type { Head } from './parser/head.ts';
+import { isFieldName, isFieldValue } from './parser/serialize.ts';
+import { Target } from './parser/target.ts';
+import { RouteMatchResult } from './router/match-result.ts';
+
+/** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
+
+export class Context implements PolicyContext, BalancerRequest {
+  readonly peer: Peer;
+  protected readonly incoming: Incoming;
+  readonly method: string;
+  readonly target = new Target();
+  readonly matched = new RouteMatchResult();
+  readonly startedMs: number;
+
+  host = '';
+  /** Host with port, as the caller wrote it. */
+  authority = '';
+  address = '';
+  requestId = '';
+  route: LiveRoute | null = null;
+  identity: Identity | null = null;
+  status = 0;
+  fault: Fault | null = null;
+  /** Only inside `responseHead`. */
+  protected responseFields: Head | null = null;
+
+  /** Field names, lower case, that the caller's copy is taken out of the upstream request. Null: none. */
+  protected removedUpstream: string[] | null = null;
+  protected addedUpstream = '';
+  protected removedResponse: string[] | null = null;
+  protected addedResponse = '';
+  /** `,"name":value` parts of the access record. */
+  protected logParts = '';
+
+  constructor(peer: Peer, incoming: Incoming, startedMs: number) {
+    this.peer = peer;
+    this.incoming = incoming;
+    this.method = incoming.head.method;
+    this.startedMs = startedMs;
+  }
+
+  get routeId(): string {
+    return this.route?.settings.id ?? '';
+  }
+
+  get path(): string {
+    return this.target.path;
+  }
+
+  get query(): string {
+    return this.target.query;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.peer.secure ? 'https' : 'http';
+  }
+
+  get clientCertificate(): PolicyContext['clientCertificate'] {
+    return this.peer.clientCertificate;
+  }
+
+  get params(): Readonly<Record<string, string>> {
+    return this.matched.params;
+  }
+
+  get subject(): string | null {
+    return this.identity?.subject ?? null;
+  }
+
+  get contentLength(): number {
+    return this.incoming.meaning.bodyLength;
+  }
+
+  header(name: string): string | null {
+    return this.incoming.head.valueOf(name);
+  }
+
+  cookie(name: string): string | null {
+    const cookies = this.header('cookie');
+    if (cookies === null) return null;
+    for (let at = 0; at < cookies.length; ) {
+      let end = cookies.indexOf(';', at);
+      if (end < 0) end = cookies.length;
+      const equals = cookies.indexOf('=', at);
+      if (equals > 0 && equals < end && cookies.slice(at, equals).trim() === name) {
+        const value = cookies.slice(equals + 1, end).trim();
+        return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+      }
+      at = end + 1;
+    }
+    return null;
+  }
+
+  /** The id of the caller when it is sane, else a new one. */
+  protected nameRequest(): void {
+    const at = this.incoming.head.find(X_REQUEST_ID);
+    if (at >= 0) {
+      const given = this.incoming.head.value(at);
+      if (SANE_REQUEST_ID.test(given)) {
+        this.requestId = given;
+        return;
+      }
+    }
+    this.requestId = randomUUID();
+  }
+
+  // --- what policies want changed ----------------------------------------------------------------------------
+
+  setUpstreamHeader(name: string, value: string): void {
+    this.removeUpstreamHeader(name);
+    this.addedUpstream += fieldLine(name, value);
+  }
+
+  removeUpstreamHeader(name: string): void {
+    const lower = name.toLowerCase();
+    this.removedUpstream ??= [];
+    this.removedUpstream.push(lower);
+    this.addedUpstream = withoutField(this.addedUpstream, lower);
+  }
+
+  addResponseHeader(name: string, value: string): void {
+    this.addedResponse += fieldLine(name, value);
+  }
+
+  setResponseHeader(name: string, value: string): void {
+    this.removeResponseHeader(name);
+    this.addedResponse += fieldLine(name, value);
+  }
+
+  removeResponseHeader(name: string): void {
+    const lower = name.toLowerCase();
+    this.removedResponse ??= [];
+    this.removedResponse.push(lower);
+    this.addedResponse = withoutField(this.addedResponse, lower);
+  }
+
+  responseHeader(name: string): string | null {
+    return this.responseFields?.valueOf(name) ?? null;
+  }
+
+  logField(name: string, value: string | number): void {
+    this.logParts += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  }
+}
+
+/** One field line; a policy that makes an impossible one has a defect, which must not become a split message. */
+function fieldLine(name: string, value: string): string {
+  if (!isFieldName(name) || !isFieldValue(value)) throw new TypeError(`not a field: ${JSON.stringify(name)}`);
+  return `${name}: ${value}\r\n`;
+}
+
+function withoutField(lines: string, lowerName: string): string {
+  if (lines === '') return lines;
+  return lines
+    .split('\r\n')
+    .filter((line) => line !== '' && line.slice(0, line.indexOf(':')).toLowerCase() !== lowerName)
+    .map((line) => `${line}\r\n`)
+    .join('');
+}

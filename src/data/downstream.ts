@@ -1,0 +1,55 @@
+/**
+ * What an exchange may ask of the side that called, whatever protocol that speaks. HTTP/1.1 implements it in
+ * connection/connection.ts; the exchange knows nothing of connections, pipelining or chunk sizes.
+ */
+import type { Head } from './parser/head.ts';
+
+/** Who is at the other end of a connection; one object per connection. */
+export interface Peer {
+  /** Canonical address of the socket's other end, or of what the PROXY protocol said. */
+  readonly address: string;
+  readonly port: number;
+  readonly secure: boolean;
+  /** The address lies in `trustProxy`: what it says about the caller is believed. */
+  readonly trusted: boolean;
+  readonly clientCertificate: { readonly subject: string; readonly fingerprint256: string } | null;
+}
+
+export interface Downstream {
+  readonly peer: Peer;
+  /** 1xx other than 101. */
+  sendInterim(head: Head): void;
+  /**
+   * The final head. `lines` are whole field lines with CRLF, without framing and connection fields except a
+   * `Content-Length` that agrees with `bodyLength` (a number of bytes, or `CHUNKED` when it is not known). `reason` may
+   * be empty.
+   */
+  sendHead(status: number, reason: string, lines: string, bodyLength: number): void;
+  /** 101, and from now on bytes pass as they are, both ways. */
+  sendUpgrade(lines: string): void;
+  sendBody(bytes: Uint8Array): void;
+  /** The answer is complete; `trailers` are whole field lines or empty. */
+  sendEnd(trailers: string): void;
+  /** Hands to the kernel what the above have gathered. False: wait for `onDownstreamDrain`. */
+  flush(): boolean;
+  /** Bytes given to `sendBody` may still be referred to. */
+  readonly holdsBytes: boolean;
+  /** Backpressure for the request body. */
+  pauseBody(): void;
+  resumeBody(): void;
+  /** The answer cannot be completed: the caller must see that, not a short body (RFC 9112 §8). */
+  abort(): void;
+  /** The exchange is over; the connection may go on with the next. */
+  exchangeDone(): void;
+}
+
+/** What the downstream tells an exchange. */
+export interface DownstreamUser {
+  onRequestBody(bytes: Uint8Array): void;
+  onRequestEnd(trailers: Head | null): void;
+  /** Something about the body is wrong (framing, length, time). */
+  onRequestFault(fault: import('../base/errors.ts').Fault): void;
+  onDownstreamDrain(): void;
+  /** The caller closed or reset the connection. */
+  onDownstreamGone(): void;
+}

@@ -1,0 +1,603 @@
+/**
+ * THE STORY: one request from its head to the last byte of its answer. Read `#advance` for the way there, then the
+ * callbacks below it in order: an attempt asks for the body, brings a head, brings the answer, ends. There is one error
+ * exit, `#fail`. Everything that happens once per try is in attempt.ts; everything about HTTP/1.1 is behind
+ * `Downstream` and `Session`.
+ *
+ *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
+ *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
+ */
+import type { FaultKind } from '../base/errors.ts';
+import { FAULTS, Fault, messageOf } from '../base/errors.ts';
+import { Deadline } from '../base/timers.ts';
+import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
+import { Attempt } from './attempt.ts';
+import type { AttemptWaiter } from './balancer/service.ts';
+import type { Incoming } from './connection/incoming.ts';
+import { Context } from './context.ts';
+import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
+import type { Downstream, DownstreamUser } from './downstream.ts';
+import { callerAddress } from './forwarding.ts';
+import { upstreamHeadText } from './heads.ts';
+import type { Live, LiveRoute } from './live.ts';
+import { sendMirror } from './mirror.ts';
+import type { Meaning } from './parser/framing.ts';
+import { CHUNKED, UNTIL_CLOSE } from './parser/framing.ts';
+import type { Head } from './parser/head.ts';
+import { trailerLines } from './parser/serialize.ts';
+import { pathProblem, readTarget } from './parser/target.ts';
+import type { Plane } from './plane.ts';
+import { RequestBody } from './request-body.ts';
+import { replyLines, responseLines } from './response/lines.ts';
+import { faultBody, faultLines } from './response/problem.ts';
+import { accessLine, report } from './response/report.ts';
+import { routeFault, upgradeFault } from './route-faults.ts';
+
+/** Where `#advance` goes on after an asynchronous policy. */
+const ARRIVAL = 0;
+const ROUTE = 1;
+const AUTHENTICATE = 2;
+const AUTHORIZE = 3;
+const LIMIT = 4;
+const REQUEST_HEAD = 5;
+const ACT = 6;
+
+const NO_ENDPOINTS: readonly UpstreamEndpoint[] = [];
+
+export class Exchange extends Context implements DownstreamUser, AttemptOwner, AttemptWaiter {
+  readonly downstream: Downstream;
+  readonly plane: Plane;
+  /** The configuration this exchange began with; a reload does not change it on the way. */
+  readonly live: Live;
+  readonly body: RequestBody;
+  service: UpstreamService | null = null;
+  /** The attempt that answers, or the latest. */
+  attempt: Attempt | null = null;
+  attemptsMade = 0;
+  bytesSent = 0;
+  isDone = false;
+  #hedge: Attempt | null = null;
+  #tried: readonly UpstreamEndpoint[] = NO_ENDPOINTS;
+  #headSent = false;
+  #requestComplete: boolean;
+  #deadline: Deadline | null = null;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(plane: Plane, downstream: Downstream, incoming: Incoming) {
+    super(downstream.peer, incoming, plane.clock.monotonicMs());
+    this.plane = plane;
+    this.live = plane.live;
+    this.live.active++;
+    this.downstream = downstream;
+    this.body = new RequestBody(incoming.meaning.bodyLength);
+    this.#requestComplete = this.body.complete;
+  }
+
+  /** `accept` is over: the head is whole and valid. */
+  begin(): void {
+    this.nameRequest();
+    this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
+    this.#advance(ARRIVAL);
+  }
+
+  // --- the way there ---------------------------------------------------------------------------------------------
+
+  /** From phase to phase, falling through, until something answers or an asynchronous policy is waited for. */
+  #advance(from: number, hook = 0): void {
+    try {
+      switch (from) {
+        // biome-ignore-start lint/suspicious/noFallthroughSwitchClause: the phases follow each other
+        case ARRIVAL:
+          if (this.#stoppedBy(this.live.arrival, ARRIVAL, hook)) return;
+          hook = 0;
+        case ROUTE:
+          if (!this.#findRoute()) return;
+        case AUTHENTICATE:
+          if (this.#stoppedBy(this.route!.authenticate, AUTHENTICATE, hook)) return;
+          hook = 0;
+        case AUTHORIZE:
+          if (this.#stoppedBy(this.route!.authorize, AUTHORIZE, hook)) return;
+          hook = 0;
+        case LIMIT:
+          if (this.#stoppedBy(this.route!.limit, LIMIT, hook)) return;
+          hook = 0;
+        case REQUEST_HEAD:
+          if (this.#stoppedBy(this.route!.requestHead, REQUEST_HEAD, hook)) return;
+        case ACT:
+          this.#act(this.route!);
+        // biome-ignore-end lint/suspicious/noFallthroughSwitchClause: the phases follow each other
+      }
+    } catch (error) {
+      this.#failInternally(error);
+    }
+  }
+
+  /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
+  #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
+    for (let i = first; i < hooks.length; i++) {
+      const outcome = hooks[i]!(this);
+      if (outcome === undefined) continue;
+      if (outcome instanceof Promise) {
+        this.#wait(outcome, phase, i + 1);
+        return true;
+      }
+      this.#settle(outcome);
+      return true;
+    }
+    return false;
+  }
+
+  #wait(promised: Promise<Outcome>, phase: number, nextHook: number): void {
+    promised.then(
+      (outcome) => {
+        if (this.isDone) return;
+        if (outcome === undefined) this.#advance(phase, nextHook);
+        else this.#settle(outcome);
+        this.downstream.flush();
+      },
+      (error: unknown) => {
+        if (this.isDone) return;
+        this.#failInternally(error);
+        this.downstream.flush();
+      },
+    );
+  }
+
+  #settle(outcome: Reply | Fault): void {
+    if (outcome instanceof Fault) this.#fail(outcome);
+    else this.#reply(outcome);
+  }
+
+  #findRoute(): boolean {
+    const { head, meaning } = this.incoming;
+    const problem = readTarget(head.bytes.latin1Slice(head.targetStart, head.targetEnd), this.method, this.target);
+    if (problem !== undefined) return this.#refused(new Fault(FAULTS.malformedRequest, { detail: problem }));
+    if (this.target.form === 'authority' || this.method === 'TRACE')
+      return this.#refused(new Fault(FAULTS.methodNotImplemented));
+    if (this.target.form === 'asterisk') {
+      this.#reply(SERVER_OPTIONS);
+      return false;
+    }
+    this.authority = this.target.authority ?? (meaning.host < 0 ? '' : head.value(meaning.host));
+    const host = this.plane.hosts.normalize(this.authority);
+    if (host === null)
+      return this.#refused(new Fault(FAULTS.malformedRequest, { detail: 'the Host field is not a host' }));
+    this.host = host;
+    this.live.router.match(this, this.matched);
+    const settings = this.matched.route;
+    if (settings === null) return this.#refused(routeFault(this.matched));
+    const route = this.live.routes[this.matched.index]!;
+    this.route = route;
+    if (this.target.isSuspicious) {
+      const unsafe = pathProblem(this.target.path, settings.pathSafety);
+      if (unsafe !== undefined) return this.#refused(new Fault(FAULTS.unsafePath, { detail: unsafe }));
+    }
+    if (meaning.bodyLength > settings.maxRequestBytes) return this.#refused(this.#tooLarge(settings.maxRequestBytes));
+    if (meaning.upgrade >= 0) {
+      const fault = upgradeFault(head.value(meaning.upgrade), settings.upgrades, this.plane);
+      if (fault !== null) return this.#refused(fault);
+    }
+    if (route.responseLines !== '') this.addedResponse += route.responseLines;
+    return true;
+  }
+
+  #refused(fault: Fault): false {
+    this.#fail(fault);
+    return false;
+  }
+
+  #tooLarge(limit: number): Fault {
+    return new Fault(FAULTS.payloadTooLarge, { detail: `the limit is ${limit} bytes` });
+  }
+
+  #act(route: LiveRoute): void {
+    if (route.answer !== null) {
+      this.#reply(route.answer(this));
+      return;
+    }
+    const service = route.chooseService!(this);
+    this.service = service;
+    const { retries, timeouts } = service.settings;
+    if (retries.attempts > 0 || route.mirror !== null)
+      this.body.allowReplay(Math.max(retries.maxReplayBytes, route.mirror?.maxBodyBytes ?? 0));
+    if (timeouts.totalMs > 0) {
+      this.#deadline = new Deadline(this, 0);
+      this.plane.wheel.set(this.#deadline, timeouts.totalMs);
+    }
+    this.#try();
+  }
+
+  // --- one attempt after another ---------------------------------------------------------------------------------
+
+  #try(): void {
+    const service = this.service!;
+    const endpoint = service.pick(this, this.#tried, this);
+    if (endpoint === 'wait') return;
+    if (endpoint instanceof Fault) {
+      this.#fallBack(endpoint);
+      return;
+    }
+    this.attemptsMade++;
+    const attempt = new Attempt(this, service, endpoint, this.plane.clock, this.plane.wheel);
+    this.attempt = attempt;
+    attempt.start();
+    if (this.attemptsMade === 1 && this.body.length === 0) this.#planHedge(service);
+  }
+
+  onAdmitted(): void {
+    if (!this.isDone) this.#try();
+    this.downstream.flush();
+  }
+
+  onRefused(fault: Fault): void {
+    if (!this.isDone) this.#fallBack(fault);
+    this.downstream.flush();
+  }
+
+  /** A second attempt beside a slow first one (hedging); whichever brings its head first counts. */
+  #planHedge(service: UpstreamService): void {
+    const delayMs = service.hedgeDelayMs(this.#retryRequest());
+    if (delayMs < 0 || this.isDone) return;
+    this.#timer = setTimeout(() => {
+      if (this.isDone || this.#headSent || this.#hedge !== null || this.attempt === null || !service.takeHedge())
+        return;
+      const endpoint = service.pick(this, [this.attempt.endpoint], this);
+      if (endpoint === 'wait') service.cancelWait(this);
+      if (endpoint === 'wait' || endpoint instanceof Fault) return;
+      this.plane.metrics.add('hedges', 1);
+      this.attemptsMade++;
+      this.#hedge = new Attempt(this, service, endpoint, this.plane.clock, this.plane.wheel);
+      this.#hedge.start();
+    }, delayMs);
+  }
+
+  upstreamHead(endpoint: UpstreamEndpoint): string {
+    return upstreamHeadText(this, this.incoming, endpoint, this.removedUpstream, this.addedUpstream);
+  }
+
+  onAttemptReady(attempt: Attempt): void {
+    if (this.body.length === 0) {
+      attempt.sendEnd(false, '');
+      return;
+    }
+    const chunked = this.body.isChunked;
+    for (const bytes of this.body.kept) attempt.sendBody(bytes, chunked);
+    this.body.handedOver();
+    if (this.#requestComplete) attempt.sendEnd(chunked, this.body.trailers);
+    else this.downstream.resumeBody();
+  }
+
+  // --- requestBody -----------------------------------------------------------------------------------------------
+
+  onRequestBody(bytes: Uint8Array): void {
+    const attempt = this.attempt;
+    if (this.status === 101) {
+      this.body.received += bytes.length;
+      attempt?.sendBody(bytes, false);
+      if (attempt?.flush() === false) this.downstream.pauseBody();
+      return;
+    }
+    const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
+    if (this.body.received + bytes.length > limit) {
+      this.body.received += bytes.length;
+      this.#fail(this.#tooLarge(limit));
+      return;
+    }
+    const sending = attempt?.isConnected === true;
+    this.body.take(bytes, sending);
+    if (!sending) {
+      this.downstream.pauseBody();
+      return;
+    }
+    attempt.sendBody(bytes, this.body.isChunked);
+    if (!attempt.flush()) this.downstream.pauseBody();
+  }
+
+  onRequestEnd(trailers: Head | null): void {
+    if (this.#requestComplete) return;
+    this.#requestComplete = true;
+    this.body.complete = true;
+    this.body.trailers = trailerLines(trailers);
+    const attempt = this.attempt;
+    if (attempt?.isConnected !== true) return;
+    attempt.sendEnd(this.body.isChunked, this.body.trailers);
+    attempt.flush();
+  }
+
+  onAttemptDrain(attempt: Attempt): void {
+    if (attempt === this.attempt && !this.isDone) this.downstream.resumeBody();
+  }
+
+  onRequestFault(fault: Fault): void {
+    this.#fail(fault);
+    this.downstream.flush();
+  }
+
+  // --- upstreamHead ----------------------------------------------------------------------------------------------
+
+  onAttemptInterim(_attempt: Attempt, head: Head): void {
+    if (!this.#headSent) this.downstream.sendInterim(head);
+  }
+
+  onAttemptHead(attempt: Attempt, head: Head, meaning: Meaning): void {
+    const service = this.service!;
+    if (service.settings.retries.statuses.includes(head.status) && this.#retried(attempt, null, head)) return;
+    this.#choose(attempt);
+    if (this.route!.mirror !== null) sendMirror(this, this.incoming);
+    this.#sendAnswerHead(attempt, head, meaning);
+  }
+
+  /** This attempt answers; the other one, if there is one, is given up. */
+  #choose(attempt: Attempt): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = null;
+    const hedge = this.#hedge;
+    if (hedge === null) return;
+    const loser = hedge === attempt ? this.attempt! : hedge;
+    this.attempt = attempt;
+    this.#hedge = null;
+    this.#drop(loser);
+  }
+
+  // --- responseHead, responseBody --------------------------------------------------------------------------------
+
+  #sendAnswerHead(attempt: Attempt, head: Head, meaning: Meaning): void {
+    this.status = head.status;
+    try {
+      const cookie = attempt.service.stickyCookieFor(attempt.endpoint, this);
+      if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
+      this.responseFields = head;
+      this.#decorate();
+      const lines = responseLines(this, head, meaning, this.removedResponse, this.addedResponse);
+      this.responseFields = null;
+      this.#headSent = true;
+      const length = meaning.bodyLength === UNTIL_CLOSE ? CHUNKED : meaning.bodyLength;
+      this.downstream.sendHead(head.status, head.bytes.latin1Slice(head.reasonStart, head.reasonEnd), lines, length);
+    } catch (error) {
+      this.#failInternally(error);
+    }
+  }
+
+  #decorate(): void {
+    const hooks = this.route?.responseHead;
+    if (hooks === undefined) return;
+    for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
+  }
+
+  onAttemptBody(_attempt: Attempt, bytes: Uint8Array): void {
+    this.bytesSent += bytes.length;
+    this.downstream.sendBody(bytes);
+  }
+
+  onDownstreamDrain(): void {
+    this.attempt?.resume();
+  }
+
+  onAttemptEnd(attempt: Attempt, trailers: Head | null): void {
+    this.downstream.sendEnd(trailerLines(trailers));
+    attempt.release(this.#requestComplete);
+    this.#finish();
+  }
+
+  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Uint8Array): void {
+    if (this.incoming.meaning.upgrade < 0) {
+      attempt.cancel();
+      this.onAttemptFault(attempt, FAULTS.upstreamMalformed, 'switched protocols without being asked');
+      return;
+    }
+    this.#choose(attempt);
+    this.status = 101;
+    this.#headSent = true;
+    this.plane.wheel.clear(this.#deadline ?? NO_DEADLINE);
+    this.plane.metrics.add('tunnels_opened', 1);
+    const upgrade = head.valueOf('upgrade') ?? '';
+    const lines = responseLines(this, head, null, this.removedResponse, this.addedResponse);
+    this.downstream.sendUpgrade(`${lines}Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+    if (rest.length > 0) this.onAttemptBody(attempt, rest);
+  }
+
+  // --- what can go wrong -----------------------------------------------------------------------------------------
+
+  onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void {
+    if (this.isDone) return;
+    const other = attempt === this.#hedge ? this.attempt : this.#hedge;
+    if (other !== null && !this.#headSent) {
+      // One of two side by side failed; the other may still answer.
+      this.#count(attempt, kind, false);
+      this.attempt = other;
+      this.#hedge = null;
+      return;
+    }
+    if (!this.#headSent && this.#retried(attempt, kind, null)) return;
+    this.#fail(new Fault(kind, { cause }), attempt);
+    this.downstream.flush();
+  }
+
+  /** Tries again if the service says that it may and should. */
+  #retried(attempt: Attempt, kind: FaultKind | null, head: Head | null): boolean {
+    const service = this.service!;
+    const status = head?.status ?? 0;
+    const retryAfter = head === null ? -1 : Number(head.valueOf('retry-after') ?? -1);
+    const delayMs = service.retryDelayMs(
+      this.#retryRequest(),
+      this.attemptsMade,
+      kind,
+      status,
+      attempt.reusedConnection,
+      Number.isFinite(retryAfter) ? retryAfter : -1,
+    );
+    if (delayMs < 0) return false;
+    this.#count(attempt, kind, false);
+    attempt.cancel();
+    this.plane.metrics.add('retries', 1);
+    this.#tried = [...this.#tried, attempt.endpoint];
+    this.attempt = null;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (delayMs === 0) {
+      this.#try();
+    } else {
+      this.#timer = setTimeout(() => {
+        this.#timer = null;
+        if (!this.isDone) this.#try();
+      }, delayMs);
+    }
+    return true;
+  }
+
+  #retryRequest(): { method: string; hasIdempotencyKey: boolean; bodyReplayable: boolean } {
+    return {
+      method: this.method,
+      hasIdempotencyKey: this.header('idempotency-key') !== null,
+      bodyReplayable: this.body.isReplayable,
+    };
+  }
+
+  mayResend(): boolean {
+    const { methods } = this.service!.settings.retries;
+    if (!this.body.isReplayable || !(methods.includes(this.method) || this.header('idempotency-key') !== null))
+      return false;
+    this.plane.metrics.add('stale_reuses', 1);
+    return true;
+  }
+
+  /** No instance could be picked: the service's fallback, if it has one, answers instead. */
+  #fallBack(fault: Fault): void {
+    const fallback = this.service?.settings.resilience.fallback ?? null;
+    if (fallback?.kind === 'respond') {
+      this.#reply(fallback.response);
+    } else if (
+      fallback?.kind === 'service' &&
+      this.live.services.has(fallback.service) &&
+      this.service!.settings.name !== fallback.service
+    ) {
+      this.service = this.live.services.get(fallback.service)!;
+      this.#tried = NO_ENDPOINTS;
+      this.#try();
+    } else {
+      this.#fail(fault);
+    }
+  }
+
+  onDeadline(): void {
+    const attempt = this.attempt;
+    attempt?.cancel();
+    this.#fail(new Fault(FAULTS.totalTimeout), attempt);
+    this.downstream.flush();
+  }
+
+  onDownstreamGone(): void {
+    if (this.isDone) return;
+    this.plane.metrics.add('exchanges_aborted', 1);
+    if (this.status !== 101) this.fault = new Fault(FAULTS.downstreamAborted);
+    this.#finish();
+  }
+
+  #failInternally(error: unknown): void {
+    this.plane.log.error('an exchange failed inside the gateway', {
+      request_id: this.requestId,
+      route: this.routeId,
+      error: messageOf(error),
+      stack: error instanceof Error ? (error.stack ?? '') : '',
+    });
+    this.#fail(new Fault(FAULTS.internal));
+  }
+
+  /** The one error exit: an honest answer while there can be one, an abort when bytes of another are on their way. */
+  #fail(fault: Fault, failed: Attempt | null = null): void {
+    if (this.isDone) return;
+    this.fault = fault;
+    if (failed !== null) {
+      this.#count(failed, fault.kind, false);
+      this.attempt = null;
+    }
+    if (this.#headSent) {
+      this.#finish();
+      this.downstream.abort();
+      return;
+    }
+    const { contentType, body } = faultBody(
+      fault,
+      this.live.gateway.errorFormat,
+      this.header('accept'),
+      this.requestId,
+      this.target.path,
+      this.plane.clock.wallMs(),
+    );
+    this.#answer(fault.kind.status, `Content-Type: ${contentType}\r\n${faultLines(fault)}`, body);
+  }
+
+  /** An answer made by a policy or by the route itself. */
+  #reply(reply: Reply): void {
+    this.#answer(reply.status, replyLines(reply.headers), reply.body);
+  }
+
+  #answer(status: number, lines: string, body: string | Uint8Array): void {
+    this.status = status;
+    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
+    try {
+      this.#decorate();
+    } catch (error) {
+      // The answer goes out undecorated: it may be the one that says that a policy is broken.
+      this.plane.log.error('a responseHead policy failed', {
+        request_id: this.requestId,
+        route: this.routeId,
+        error: messageOf(error),
+      });
+    }
+    this.#headSent = true;
+    const length = status === 204 || status === 304 ? '' : `Content-Length: ${bytes.length}\r\n`;
+    this.downstream.sendHead(
+      status,
+      '',
+      `${lines}${length}${responseLines(this, null, null, null, this.addedResponse)}`,
+      bytes.length,
+    );
+    this.downstream.sendBody(bytes);
+    this.bytesSent += bytes.length;
+    this.downstream.sendEnd('');
+    this.#finish();
+  }
+
+  // --- finish ----------------------------------------------------------------------------------------------------
+
+  #finish(): void {
+    if (this.isDone) return;
+    this.isDone = true;
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
+    if (this.attempt === null) this.service?.cancelWait(this);
+    else this.#drop(this.attempt);
+    if (this.#hedge !== null) this.#drop(this.#hedge);
+    report(this);
+    if (--this.live.active === 0 && this.live.retired) this.live.dispose();
+    this.downstream.exchangeDone();
+  }
+
+  accessLine(status: number, elapsedMs: number): string {
+    return accessLine(this, status, elapsedMs, this.logParts);
+  }
+
+  /** Ends an attempt: one that answered counts as such, one that is given up counts for nothing. */
+  #drop(attempt: Attempt): void {
+    this.#count(attempt, null, attempt !== this.attempt || attempt.status === 0 || this.fault !== null);
+    if (this.status === 101) attempt.endTunnel();
+    else attempt.cancel();
+  }
+
+  #count(attempt: Attempt, kind: FaultKind | null, cancelled: boolean): void {
+    if (attempt.counted) return;
+    attempt.counted = true;
+    const { slot } = attempt.endpoint.settings;
+    if (!cancelled) this.plane.metrics.instance(slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
+    const tookMs = kind === null ? attempt.firstByteMs : this.plane.clock.monotonicMs() - attempt.startedMs;
+    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, cancelled);
+  }
+}
+
+/** `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7). */
+const SERVER_OPTIONS: Reply = {
+  status: 204,
+  headers: { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
+  body: '',
+};
+const NO_DEADLINE = new Deadline({ onDeadline: () => {} }, 0);

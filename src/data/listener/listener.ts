@@ -1,0 +1,191 @@
+/**
+ * One bound address of one worker: accepts sockets, refuses what may not come in (too many connections, banned
+ * addresses, PROXY headers from strangers), and makes connections of the rest. All workers bind the same port
+ * (`reusePort`); the kernel spreads connections over them and nothing is handed between threads.
+ */
+import type { AddressInfo, Server, Socket } from 'node:net';
+import { createServer } from 'node:net';
+import type { TLSSocket, Server as TlsServer } from 'node:tls';
+import { createServer as createTlsServer } from 'node:tls';
+import { canonicalAddress } from '../../base/ip.ts';
+import { Connection } from '../connection/connection.ts';
+import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
+import type { Peer } from '../downstream.ts';
+import type { Plane } from '../plane.ts';
+import { readProxyHeader } from './proxy-protocol.ts';
+import { CertificateChoice, tlsOptions } from './tls.ts';
+
+interface Caller {
+  readonly address: string;
+  readonly port: number;
+}
+
+export class Listener {
+  settings: ListenerSettings;
+  readonly #plane: Plane;
+  readonly #server: Server;
+  readonly #tlsServer: TlsServer | null;
+  #certificates: CertificateChoice | null = null;
+  /** What the PROXY header said, until the TLS handshake of that socket is through. */
+  readonly #callers = new WeakMap<Socket, Caller>();
+
+  constructor(settings: ListenerSettings, secrets: Secrets, plane: Plane) {
+    this.settings = settings;
+    this.#plane = plane;
+    if (settings.tls === null) {
+      this.#tlsServer = null;
+      this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+      return;
+    }
+    this.#certificates = new CertificateChoice(settings.tls, secrets);
+    const tls = createTlsServer(
+      tlsOptions(settings.tls, secrets, plane.limits.headTimeoutMs, () => this.#certificates!),
+    );
+    tls.on('secureConnection', (socket) => this.#secured(socket));
+    tls.on('tlsClientError', (_error, socket) => {
+      plane.metrics.add('tls_handshake_errors', 1);
+      socket.destroy();
+    });
+    this.#tlsServer = tls;
+    // A plain server in front, because admission and PROXY headers come before the handshake.
+    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  listen(): Promise<number> {
+    return new Promise((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(
+        { host: this.settings.host, port: this.settings.port, reusePort: REUSE_PORT, backlog: 4096 },
+        () => {
+          this.#server.off('error', reject);
+          this.#server.on('error', (error) =>
+            this.#plane.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
+          );
+          resolve((this.#server.address() as AddressInfo).port);
+        },
+      );
+    });
+  }
+
+  /** New certificates for new handshakes. */
+  update(settings: ListenerSettings, secrets: Secrets): void {
+    if (settings.tls !== null) this.#certificates = new CertificateChoice(settings.tls, secrets);
+    this.settings = settings;
+  }
+
+  /** Stops accepting. Open connections are not its business any more. */
+  close(): void {
+    this.#server.close();
+  }
+
+  #accept(socket: Socket): void {
+    const plane = this.#plane;
+    const address = canonicalAddress(socket.remoteAddress ?? '');
+    if (address === undefined) {
+      socket.destroy(); // gone before it was looked at
+      return;
+    }
+    if (plane.connections.size >= plane.limits.maxConnections || plane.live.isBanned(address)) {
+      plane.metrics.add('connections_refused', 1);
+      socket.resetAndDestroy();
+      return;
+    }
+    plane.metrics.add('connections_accepted', 1);
+    const caller = { address, port: socket.remotePort ?? 0 };
+    if (this.settings.proxyProtocol) this.#readProxyHeader(socket, caller);
+    else this.#admit(socket, caller, null);
+  }
+
+  #readProxyHeader(socket: Socket, peer: Caller): void {
+    if (!this.#plane.live.trusted.has(peer.address)) {
+      this.#plane.log.warn('a PROXY header may only come from trustProxy', {
+        address: peer.address,
+        listener: this.settings.id,
+      });
+      this.#plane.metrics.add('connections_refused', 1);
+      socket.resetAndDestroy();
+      return;
+    }
+    let bytes: Buffer = Buffer.alloc(0);
+    const giveUp = (): void => {
+      socket.destroy();
+    };
+    socket.setTimeout(this.#plane.limits.headTimeoutMs, giveUp);
+    socket.on('error', giveUp);
+    const onData = (chunk: Buffer): void => {
+      bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
+      const header = readProxyHeader(bytes);
+      if (header.kind === 'incomplete') return;
+      socket.off('data', onData);
+      socket.off('error', giveUp);
+      socket.off('timeout', giveUp);
+      socket.setTimeout(0);
+      if (header.kind === 'bad') {
+        this.#plane.log.warn('a PROXY header was refused', { address: peer.address, problem: header.problem });
+        this.#plane.metrics.add('connections_refused', 1);
+        socket.on('error', giveUp);
+        socket.destroy();
+        return;
+      }
+      const caller = header.address === null ? peer : { address: header.address, port: header.port };
+      if (this.#plane.live.isBanned(caller.address)) socket.resetAndDestroy();
+      else this.#admit(socket, caller, bytes.length > header.length ? bytes.subarray(header.length) : null);
+    };
+    socket.on('data', onData);
+  }
+
+  #admit(socket: Socket, caller: Caller, rest: Buffer | null): void {
+    if (this.#tlsServer === null) {
+      this.#connect(socket, this.#peer(caller, false, null), rest);
+      return;
+    }
+    this.#callers.set(socket, caller);
+    if (rest !== null) {
+      socket.pause();
+      socket.unshift(rest);
+    }
+    this.#tlsServer.emit('connection', socket);
+  }
+
+  #secured(socket: TLSSocket): void {
+    // The plain socket under a TLS one; `_parent` has been there since the first tls.Server.
+    const below = (socket as unknown as { _parent?: Socket })._parent;
+    const caller = (below === undefined ? undefined : this.#callers.get(below)) ?? {
+      address: canonicalAddress(socket.remoteAddress ?? '') ?? '',
+      port: socket.remotePort ?? 0,
+    };
+    socket.setNoDelay(true);
+    this.#connect(socket, this.#peer(caller, true, clientCertificate(socket)), null);
+  }
+
+  #peer(caller: Caller, secure: boolean, certificate: Peer['clientCertificate']): Peer {
+    return {
+      address: caller.address,
+      port: caller.port,
+      secure,
+      trusted: this.#plane.live.trusted.has(caller.address),
+      clientCertificate: certificate,
+    };
+  }
+
+  #connect(socket: Socket, peer: Peer, rest: Buffer | null): void {
+    const plane = this.#plane;
+    const connection = new Connection(socket, peer, plane);
+    plane.connections.add(connection);
+    plane.metrics.add('connections_active', 1);
+    if (rest !== null) connection.onBytes(rest);
+  }
+}
+
+/** Where `SO_REUSEPORT` spreads connections; elsewhere one worker runs and binds alone. */
+const REUSE_PORT = process.platform === 'linux';
+
+function clientCertificate(socket: TLSSocket): Peer['clientCertificate'] {
+  if (!socket.authorized) return null;
+  const certificate = socket.getPeerCertificate();
+  if (certificate.subject === undefined) return null;
+  const subject = Object.entries(certificate.subject)
+    .map(([name, value]) => `${name}=${Array.isArray(value) ? value.join('+') : String(value)}`)
+    .join(',');
+  return { subject, fingerprint256: certificate.fingerprint256 };
+}

@@ -1,0 +1,70 @@
+/**
+ * Certificates of a TLS listener: which one for which name (SNI), who may connect (client certificates), and their
+ * exchange on reload without touching open connections. Keys arrive as secrets and stay in OpenSSL contexts.
+ */
+import type { SecureContext, TlsOptions } from 'node:tls';
+import { createSecureContext } from 'node:tls';
+import type { ListenerTls, Secrets } from '../contract/snapshot.ts';
+
+/** Secret id of the keys that seal session tickets; one for all workers, so that a resumed session finds its way. */
+export const TICKET_KEYS = 'tls:ticket-keys';
+
+export class CertificateChoice {
+  readonly #exact = new Map<string, SecureContext>();
+  readonly #wildcard = new Map<string, SecureContext>();
+  readonly first: SecureContext;
+
+  constructor(tls: ListenerTls, secrets: Secrets) {
+    let first: SecureContext | undefined;
+    for (const certificate of tls.certificates) {
+      const context = createSecureContext({
+        cert: secrets[certificate.cert],
+        key: secrets[certificate.key],
+        minVersion: tls.minVersion,
+        ...clientCa(tls, secrets),
+      });
+      first ??= context;
+      for (const name of certificate.names) {
+        if (name.startsWith('*.')) this.#wildcard.set(name.slice(1), context);
+        else this.#exact.set(name, context);
+      }
+    }
+    if (first === undefined) throw new TypeError('a TLS listener needs a certificate');
+    this.first = first;
+  }
+
+  /** RFC 6125 §6.4.3: a wildcard stands for one label. */
+  for(serverName: string): SecureContext {
+    const name = serverName.toLowerCase();
+    const dot = name.indexOf('.');
+    return this.#exact.get(name) ?? (dot > 0 ? this.#wildcard.get(name.slice(dot)) : undefined) ?? this.first;
+  }
+}
+
+function clientCa(tls: ListenerTls, secrets: Secrets): { ca?: string } {
+  const ca = tls.clientCa === null ? undefined : secrets[tls.clientCa];
+  return ca === undefined ? {} : { ca };
+}
+
+/** Options of the server; `choice` is asked anew for each handshake, so a reload only swaps what it gives. */
+export function tlsOptions(
+  tls: ListenerTls,
+  secrets: Secrets,
+  handshakeTimeoutMs: number,
+  choice: () => CertificateChoice,
+): TlsOptions {
+  const first = tls.certificates[0]!;
+  const ticketKeys = secrets[TICKET_KEYS];
+  return {
+    cert: secrets[first.cert],
+    key: secrets[first.key],
+    minVersion: tls.minVersion,
+    requestCert: tls.clientCertificate !== 'off',
+    rejectUnauthorized: tls.clientCertificate === 'required',
+    ALPNProtocols: ['http/1.1'],
+    handshakeTimeout: handshakeTimeoutMs,
+    ...clientCa(tls, secrets),
+    ...(ticketKeys === undefined ? {} : { ticketKeys: Buffer.from(ticketKeys, 'base64') }),
+    SNICallback: (name, done) => done(null, choice().for(name)),
+  };
+}

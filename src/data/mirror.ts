@@ -1,0 +1,122 @@
+/**
+ * A copy of a request for a shadow service, sent when the real answer has begun, so that it can delay nothing. The
+ * answer is read and thrown away, faults are counted and forgotten. Only requests whose body is whole and small are
+ * copied; the shadow's balancer, pool and limits are its own.
+ */
+import type { FaultKind } from '../base/errors.ts';
+import { Fault } from '../base/errors.ts';
+import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
+import { Attempt } from './attempt.ts';
+import type { Incoming } from './connection/incoming.ts';
+import type { Downstream } from './downstream.ts';
+import type { Exchange } from './exchange.ts';
+import { upstreamHeadText } from './heads.ts';
+
+export function sendMirror(exchange: Exchange, incoming: Incoming): void {
+  const mirror = exchange.route!.mirror!;
+  const { body, plane, live } = exchange;
+  if (mirror.ratio < 1 && Math.random() >= mirror.ratio) return;
+  const service = live.services.get(mirror.service);
+  if (service === undefined || !body.complete || !body.isReplayable || body.received > mirror.maxBodyBytes) {
+    plane.metrics.add('mirror_dropped', 1);
+    return;
+  }
+  const endpoint = service.pick(exchange, [], NOBODY_WAITS);
+  if (endpoint === 'wait' || endpoint instanceof Fault) {
+    if (endpoint === 'wait') service.cancelWait(NOBODY_WAITS);
+    plane.metrics.add('mirror_dropped', 1);
+    return;
+  }
+  plane.metrics.add('mirrored', 1);
+  const chunked = body.isChunked;
+  new MirrorAttempt(
+    exchange,
+    service,
+    endpoint,
+    upstreamHeadText(exchange, incoming, endpoint, null, ''),
+    [...body.kept],
+    chunked,
+  ).start();
+}
+
+const NOBODY_WAITS = { onAdmitted: () => {}, onRefused: () => {} };
+
+/** Takes the answer's bytes and keeps none. */
+const NOWHERE: Downstream = {
+  peer: { address: '', port: 0, secure: false, trusted: false, clientCertificate: null },
+  sendInterim: () => {},
+  sendHead: () => {},
+  sendUpgrade: () => {},
+  sendBody: () => {},
+  sendEnd: () => {},
+  flush: () => true,
+  holdsBytes: false,
+  pauseBody: () => {},
+  resumeBody: () => {},
+  abort: () => {},
+  exchangeDone: () => {},
+};
+
+class MirrorAttempt implements AttemptOwner {
+  readonly downstream = NOWHERE;
+  readonly method: string;
+  readonly #head: string;
+  readonly #body: readonly Uint8Array[];
+  readonly #chunked: boolean;
+  readonly #attempt: Attempt;
+
+  constructor(
+    exchange: Exchange,
+    service: UpstreamService,
+    endpoint: UpstreamEndpoint,
+    head: string,
+    body: readonly Uint8Array[],
+    chunked: boolean,
+  ) {
+    this.method = exchange.method;
+    this.#head = head;
+    this.#body = body;
+    this.#chunked = chunked;
+    this.#attempt = new Attempt(this, service, endpoint, exchange.plane.clock, exchange.plane.wheel);
+  }
+
+  start(): void {
+    this.#attempt.start();
+  }
+
+  upstreamHead(): string {
+    return this.#head;
+  }
+
+  onAttemptReady(attempt: Attempt): void {
+    for (const bytes of this.#body) attempt.sendBody(bytes, this.#chunked);
+    attempt.sendEnd(this.#chunked, '');
+  }
+
+  mayResend(): boolean {
+    return true;
+  }
+
+  onAttemptInterim(): void {}
+  onAttemptHead(): void {}
+  onAttemptBody(): void {}
+  onAttemptDrain(): void {}
+
+  onAttemptEnd(attempt: Attempt): void {
+    attempt.release(true);
+    this.#finish(attempt, null);
+  }
+
+  onAttemptUpgraded(attempt: Attempt): void {
+    attempt.cancel();
+    this.#finish(attempt, null);
+  }
+
+  onAttemptFault(attempt: Attempt, kind: FaultKind): void {
+    this.#finish(attempt, kind);
+  }
+
+  #finish(attempt: Attempt, kind: FaultKind | null): void {
+    attempt.service.finish(attempt.endpoint, attempt.status, kind, attempt.firstByteMs, false);
+  }
+}

@@ -1,0 +1,115 @@
+/**
+ * What lives as long as its worker: clock, timer wheel, counters, open connections, and the pointer to the live
+ * configuration, which a reload swaps. The host of every connection and the home of every exchange.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Fault } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { MetricsBank } from '../base/metrics.ts';
+import type { TimerWheel } from '../base/timers.ts';
+import type { Connection } from './connection/connection.ts';
+import type { ConnectionHost } from './connection/host.ts';
+import type { Incoming } from './connection/incoming.ts';
+import { IncomingStock } from './connection/incoming.ts';
+import type { ConnectionLimits } from './contract/snapshot.ts';
+import type { Downstream, DownstreamUser, Peer } from './downstream.ts';
+import { Exchange } from './exchange.ts';
+import { Hosts } from './hosts.ts';
+import type { Live } from './live.ts';
+import { statusLine } from './parser/serialize.ts';
+import type { AccessLog } from './response/access-log.ts';
+import { faultBody, faultLines } from './response/problem.ts';
+
+/** Heads in stock have room for this many fields, whatever a reload may allow. */
+const MOST_FIELDS = 512;
+
+export class Plane implements ConnectionHost {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Logger;
+  readonly metrics: MetricsBank;
+  readonly accessLog: AccessLog;
+  readonly hosts = new Hosts();
+  readonly connections = new Set<Connection>();
+  live: Live;
+  draining = false;
+  #tunnels = 0;
+  readonly #stock: IncomingStock;
+  #dateSecond = 0;
+  #date = '';
+
+  constructor(parts: {
+    clock: Clock;
+    wheel: TimerWheel;
+    log: Logger;
+    metrics: MetricsBank;
+    accessLog: AccessLog;
+    live: Live;
+  }) {
+    this.clock = parts.clock;
+    this.wheel = parts.wheel;
+    this.log = parts.log;
+    this.metrics = parts.metrics;
+    this.accessLog = parts.accessLog;
+    this.live = parts.live;
+    this.#stock = new IncomingStock(MOST_FIELDS);
+  }
+
+  get limits(): ConnectionLimits {
+    return this.live.gateway.limits;
+  }
+
+  takeIncoming(): Incoming {
+    return this.#stock.take();
+  }
+
+  giveIncoming(incoming: Incoming): void {
+    this.#stock.give(incoming);
+  }
+
+  beginExchange(downstream: Downstream, incoming: Incoming): DownstreamUser | null {
+    this.metrics.add('exchanges_active', 1);
+    const exchange = new Exchange(this, downstream, incoming);
+    exchange.begin();
+    return exchange.isDone ? null : exchange;
+  }
+
+  refusal(fault: Fault): string {
+    const { contentType, body } = faultBody(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
+    const lines = `Date: ${this.httpDate()}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+    return `${statusLine(fault.kind.status)}${lines}${faultLines(fault)}Connection: close\r\n\r\n${body}`;
+  }
+
+  onRefused(fault: Fault, peer: Peer): void {
+    this.metrics.add('requests_refused', 1);
+    this.metrics.fault(fault.kind.reason);
+    if (this.live.gateway.accessLog === 'off') return;
+    this.accessLog.write(
+      this.clock.wallMs(),
+      `"address":"${peer.address}","status":${fault.kind.status},"fault":"${fault.kind.reason}"}`,
+    );
+  }
+
+  onTunnel(change: 1 | -1): void {
+    this.#tunnels += change;
+    this.metrics.add('tunnels_active', change);
+  }
+
+  hasTunnelLeft(): boolean {
+    return this.#tunnels < this.limits.maxTunnels;
+  }
+
+  onClosed(connection: Connection): void {
+    if (this.connections.delete(connection)) this.metrics.add('connections_active', -1);
+  }
+
+  /** IMF-fixdate (RFC 9110 §5.6.7), made once a second. */
+  httpDate(): string {
+    const second = Math.floor(this.clock.wallMs() / 1000);
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second;
+      this.#date = new Date(second * 1000).toUTCString();
+    }
+    return this.#date;
+  }
+}

@@ -1,0 +1,49 @@
+/** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
+import { messageOf } from '../../base/errors.ts';
+import type { Exchange } from '../exchange.ts';
+import { jsonText } from './access-log.ts';
+
+export function report(exchange: Exchange): void {
+  const { plane, live, route } = exchange;
+  if (route !== null) {
+    for (const hook of route.finish) {
+      try {
+        hook(exchange);
+      } catch (error) {
+        plane.log.error('a finish policy failed', {
+          request_id: exchange.requestId,
+          route: exchange.routeId,
+          error: messageOf(error),
+        });
+      }
+    }
+  }
+  const elapsedMs = plane.clock.monotonicMs() - exchange.startedMs;
+  const fault = exchange.fault;
+  const status = exchange.status === 0 ? (fault?.kind.status ?? 499) : exchange.status;
+  plane.metrics.add('exchanges_active', -1);
+  plane.metrics.route(route?.settings.slot ?? 0, status, elapsedMs / 1000, exchange.body.received, exchange.bytesSent);
+  if (fault !== null) plane.metrics.fault(fault.kind.reason);
+  if (live.gateway.accessLog !== 'off')
+    plane.accessLog.write(plane.clock.wallMs(), exchange.accessLine(status, elapsedMs));
+}
+
+/** The record behind its time: names and order are documented in docs/guide/logs.md. */
+export function accessLine(exchange: Exchange, status: number, elapsedMs: number, parts: string): string {
+  const { attempt, fault, service } = exchange;
+  let line = `"request_id":${jsonText(exchange.requestId)},"address":"${exchange.address}","method":${jsonText(exchange.method)},`;
+  line += `"host":${jsonText(exchange.host)},"path":${jsonText(exchange.path)},"status":${status},"duration_ms":${elapsedMs.toFixed(3)},`;
+  line += `"bytes_in":${exchange.body.received},"bytes_out":${exchange.bytesSent},"route":${jsonText(exchange.routeId)}`;
+  if (service !== null) line += `,"service":${jsonText(service.settings.name)}`;
+  if (attempt !== null)
+    line += `,"instance":${jsonText(attempt.endpoint.settings.url)},"upstream_ms":${attempt.firstByteMs.toFixed(3)}`;
+  if (exchange.attemptsMade > 1) line += `,"attempts":${exchange.attemptsMade}`;
+  if (exchange.identity !== null) line += `,"subject":${jsonText(exchange.identity.subject)}`;
+  const agent = exchange.header('user-agent');
+  if (agent !== null) line += `,"user_agent":${jsonText(agent)}`;
+  if (fault !== null) {
+    line += `,"fault":"${fault.kind.reason}"`;
+    if (fault.cause !== undefined) line += `,"cause":${jsonText(fault.cause)}`;
+  }
+  return `${line}${parts}}`;
+}

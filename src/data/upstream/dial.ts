@@ -1,0 +1,105 @@
+/**
+ * Opens one connection to an instance: TCP, TLS or a Unix socket. Nothing has been sent when it fails, so every
+ * fault here is a connect fault and safe to retry. The deadline is the caller's (pool.ts).
+ */
+import type { Socket } from 'node:net';
+import { connect as connectTcp, isIP } from 'node:net';
+import type { ConnectionOptions, SecureContext } from 'node:tls';
+import { checkServerIdentity, connect as connectTls, createSecureContext } from 'node:tls';
+import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
+import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
+import type { SessionOwner } from './session.ts';
+import { Session } from './session.ts';
+
+/** What makes two connections interchangeable: address, and for TLS the name, trust and certificate used. */
+export interface DialTarget {
+  readonly instance: InstanceSettings;
+  readonly tls: UpstreamTls | null;
+  readonly secureContext: SecureContext | null;
+}
+
+export function dialTarget(instance: InstanceSettings, tls: UpstreamTls | null, secrets: Secrets): DialTarget {
+  if (instance.protocol !== 'https') return { instance, tls: null, secureContext: null };
+  const text = (id: string | null | undefined): string | undefined => (id == null ? undefined : secrets[id]);
+  const ca = text(tls?.ca);
+  const cert = text(tls?.cert);
+  const key = text(tls?.key);
+  const secureContext = createSecureContext({
+    minVersion: 'TLSv1.2',
+    ...(ca === undefined ? {} : { ca }),
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+  });
+  return { instance, tls, secureContext };
+}
+
+export interface DialResult {
+  onConnected(session: Session): void;
+  /** Once, instead of `onConnected`. */
+  onConnectFault(kind: FaultKind, cause: string): void;
+}
+
+/** Starts connecting; the returned function gives up (and then neither callback is called). */
+export function dial(target: DialTarget, owner: SessionOwner, result: DialResult): () => void {
+  const { instance } = target;
+  let session: Session | null = null;
+  let settled = false;
+  const buffer = Session.newBuffer();
+  const onread = {
+    buffer: (): Buffer => (session === null ? buffer : session.nextBuffer()),
+    callback: (length: number, bytes: Uint8Array): boolean => {
+      session?.onRead(length, bytes as Buffer);
+      return true;
+    },
+  };
+  const address =
+    instance.socketPath === null ? { host: instance.host, port: instance.port } : { path: instance.socketPath };
+  let socket: Socket;
+  if (target.secureContext === null) {
+    socket = connectTcp({ ...address, noDelay: true, onread });
+  } else {
+    const name = target.tls?.serverName ?? instance.host;
+    // The types do not know that a TLS socket takes `onread` as a plain one does (lib: net.Socket's options).
+    const options: ConnectionOptions & { onread: typeof onread } = {
+      ...address,
+      secureContext: target.secureContext,
+      // RFC 6066 §3: no literal addresses in SNI.
+      ...(isIP(name) === 0 ? { servername: name } : {}),
+      rejectUnauthorized: target.tls?.verify ?? true,
+      checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+      ALPNProtocols: ['http/1.1'],
+      onread,
+    };
+    socket = connectTls(options);
+    socket.setNoDelay(true);
+  }
+  const fail = (error: NodeJS.ErrnoException): void => {
+    if (settled) return;
+    settled = true;
+    socket.destroy();
+    const tlsFault = target.secureContext !== null && !isNetworkError(error.code);
+    result.onConnectFault(tlsFault ? FAULTS.upstreamTlsFailed : FAULTS.connectRefused, error.code ?? error.message);
+  };
+  const closedEarly = (): void => fail(new Error('closed while connecting'));
+  socket.once('error', fail);
+  socket.once('close', closedEarly);
+  socket.once(target.secureContext === null ? 'connect' : 'secureConnect', () => {
+    if (settled) return;
+    settled = true;
+    socket.off('error', fail);
+    socket.off('close', closedEarly);
+    session = new Session(socket, owner, buffer);
+    result.onConnected(session);
+  });
+  return () => {
+    if (settled) return;
+    settled = true;
+    socket.on('error', () => {}); // what happens to a connection that nobody wants is of no interest
+    socket.destroy();
+  };
+}
+
+function isNetworkError(code: string | undefined): boolean {
+  return code !== undefined && /^E(CONN|HOST|NET|TIMEDOUT|AI_|PIPE|ADDR|NOENT|ACCES|MFILE|NFILE|NOTFOUND)/.test(code);
+}

@@ -1,0 +1,315 @@
+/**
+ * One connection to an instance, speaking HTTP/1.1 (RFC 9112), one exchange at a time: writes what an attempt gives
+ * it, reads the answer with the same strictness as requests, and tells the attempt what it found. It does not choose
+ * instances, retry, or know routes. Opened and kept by pool.ts; after each answer it is either reusable or closed.
+ *
+ * Reading goes into a buffer of the session's own (`onread`), without a copy: what the downstream's kernel has not
+ * taken by the end of a callback keeps the old buffer and the session reads into a new one.
+ *
+ *   IDLE -> HEAD (-> HEAD for 1xx) -> BODY -> IDLE | CLOSED        HEAD -> TUNNEL on 101
+ */
+import type { Socket } from 'node:net';
+import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
+import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
+import { CHUNKED, Meaning, UNTIL_CLOSE, understandResponse } from '../parser/framing.ts';
+import type { HeadLimits } from '../parser/head.ts';
+import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
+import { Outbox } from '../wire/outbox.ts';
+
+const SMALL_BUFFER = 64 * 1024;
+/** Pays only for large bodies (measured -20 % CPU at 1 MB), so a session grows into it and gives it back. */
+const LARGE_BUFFER = 256 * 1024;
+/** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
+const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
+
+const TUNNEL_END_MS = 2_000;
+
+const IDLE = 0;
+const READING_HEAD = 1;
+const READING_BODY = 2;
+const TUNNEL = 3;
+const CLOSED = 4;
+
+/** What a session tells the attempt that uses it. */
+export interface SessionUser {
+  onInterimHead(head: Head): void;
+  onResponseHead(head: Head, meaning: Meaning): void;
+  onResponseBody(bytes: Uint8Array): void;
+  onResponseEnd(trailers: Head | null): void;
+  /** 101: from here on the socket belongs to the tunnel; `rest` came with the head. */
+  onUpgraded(head: Head, rest: Uint8Array): void;
+  /** All of one read has been told. True when bytes of it are still referred to. */
+  onReadDone(): boolean;
+  onUpstreamDrain(): void;
+  /** Once, and nothing after it. `anyByte`: part of an answer had come, so the upstream has seen the request. */
+  onSessionFault(kind: FaultKind, cause: string, anyByte: boolean): void;
+}
+
+export interface SessionOwner {
+  /** The session is idle and may serve another exchange. */
+  onIdle(session: Session): void;
+  /** Once. */
+  onClosed(session: Session): void;
+}
+
+export class Session {
+  readonly socket: Socket;
+  readonly outbox: Outbox;
+  readonly #owner: SessionOwner;
+  readonly #head = new Head(HEAD_LIMITS.maxFields);
+  readonly #meaning = new Meaning();
+  #decoder: ChunkedDecoder | null = null;
+  #user: SessionUser | null = null;
+  #state: number = IDLE;
+  #method = '';
+  #remaining = 0;
+  #partial: Buffer | null = null;
+  #requestDone = false;
+  #anyByte = false;
+  #stayOpen = false;
+  #buffer: Buffer;
+  #bufferHeld = false;
+  #fullReads = 0;
+  /** Exchanges begun on this connection. */
+  served = 0;
+  /** When it became idle, by the pool's clock. */
+  idleSinceMs = 0;
+
+  constructor(socket: Socket, owner: SessionOwner, buffer: Buffer) {
+    this.socket = socket;
+    this.outbox = new Outbox(socket);
+    this.#owner = owner;
+    this.#buffer = buffer;
+    socket.on('drain', () => this.#user?.onUpstreamDrain());
+    socket.on('end', () => this.#onEnd());
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(FAULTS.upstreamReset, error.code ?? error.message));
+    socket.on('close', () => this.#onClose());
+  }
+
+  static newBuffer(): Buffer {
+    return Buffer.allocUnsafeSlow(SMALL_BUFFER);
+  }
+
+  get isOpen(): boolean {
+    return this.#state !== CLOSED && !this.socket.destroyed;
+  }
+
+  /** Begins an exchange. The request head follows by `outbox`, then `flush`. */
+  begin(user: SessionUser, method: string): void {
+    this.#user = user;
+    this.#method = method;
+    this.#state = READING_HEAD;
+    this.#requestDone = false;
+    this.#anyByte = false;
+    this.served++;
+  }
+
+  /** The request has been written whole; only then may the connection be used again. */
+  requestWritten(): void {
+    this.#requestDone = true;
+    if (this.#state === IDLE) this.#becomeIdle();
+  }
+
+  /** The user gives up; the connection cannot be used again, since its answer would belong to somebody else. */
+  abandon(): void {
+    this.#user = null;
+    this.close();
+  }
+
+  /** Sends what is gathered, then the end, and waits a moment for the other side's. */
+  endTunnel(): void {
+    if (this.#state === CLOSED) return;
+    this.#user = null;
+    this.#state = CLOSED;
+    this.#owner.onClosed(this);
+    this.outbox.flush();
+    this.socket.setTimeout(TUNNEL_END_MS, () => this.socket.destroy());
+    this.socket.end();
+    this.socket.resume();
+  }
+
+  close(): void {
+    if (this.#state === CLOSED) return;
+    this.#state = CLOSED;
+    this.socket.destroy();
+    this.#owner.onClosed(this);
+  }
+
+  pause(): void {
+    this.socket.pause();
+  }
+
+  resume(): void {
+    this.socket.resume();
+  }
+
+  /** The buffer for the next read: the same one unless somebody still needs its bytes. */
+  nextBuffer(): Buffer {
+    if (this.#bufferHeld) {
+      this.#bufferHeld = false;
+      this.#buffer = Buffer.allocUnsafeSlow(this.#fullReads >= 2 ? LARGE_BUFFER : SMALL_BUFFER);
+    } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
+      this.#buffer = Buffer.allocUnsafeSlow(LARGE_BUFFER);
+    }
+    return this.#buffer;
+  }
+
+  /** Called by the socket with each read. */
+  onRead(length: number, bytes: Buffer): void {
+    if (length === bytes.length) this.#fullReads++;
+    const user = this.#user;
+    if (user === null) {
+      if (this.#state === CLOSED) return;
+      // Bytes that nobody asked for: an answer to nothing must never become the answer to the next request.
+      this.close();
+      return;
+    }
+    this.#anyByte = true;
+    if (this.#state === TUNNEL) user.onResponseBody(bytes.subarray(0, length));
+    else this.#read(user, bytes, length);
+    this.#bufferHeld = user.onReadDone();
+    if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();
+  }
+
+  #read(user: SessionUser, read: Buffer, length: number): void {
+    let bytes = read;
+    let end = length;
+    let i = 0;
+    while (this.#state === READING_HEAD) {
+      const partial = this.#partial;
+      if (partial !== null) {
+        bytes = Buffer.concat([partial, read.subarray(i, length)]);
+        end = bytes.length;
+        i = 0;
+        this.#partial = null;
+        if (end < HEAD_LIMITS.maxHeadBytes && !mayBeComplete(bytes, 0, partial.length, end)) {
+          this.#partial = bytes;
+          return;
+        }
+      }
+      const after = readResponseHead(bytes, i, end, HEAD_LIMITS, this.#head);
+      if (after === INCOMPLETE) {
+        this.#partial = Buffer.from(bytes.subarray(i, end));
+        return;
+      }
+      if (after === REFUSED || !understandResponse(this.#head, this.#method, this.#meaning)) {
+        this.#fail(FAULTS.upstreamMalformed, this.#head.detail);
+        return;
+      }
+      i = after;
+      if (this.#onHead(user, bytes, i, end) || i === end) return;
+    }
+    if (this.#state === READING_BODY) i = this.#readBody(user, bytes, i, end);
+    // Bytes behind the end of an answer: the connection is out of step.
+    if (this.#state === IDLE && i < end) this.#stayOpen = false;
+  }
+
+  /** True when the rest of this read is none of the parser's business. */
+  #onHead(user: SessionUser, bytes: Buffer, after: number, end: number): boolean {
+    const head = this.#head;
+    const meaning = this.#meaning;
+    if (head.status === 101) {
+      this.#state = TUNNEL;
+      user.onUpgraded(head, bytes.subarray(after, end));
+      return true;
+    }
+    if (head.status < 200) {
+      user.onInterimHead(head);
+      return this.#user !== user;
+    }
+    this.#stayOpen = meaning.keepAlive;
+    this.#remaining = meaning.bodyLength;
+    this.#state = READING_BODY;
+    if (meaning.bodyLength === CHUNKED) {
+      this.#decoder ??= new ChunkedDecoder();
+      this.#decoder.reset();
+    }
+    user.onResponseHead(head, meaning);
+    if (this.#user !== user) return true;
+    if (this.#remaining === 0) this.#endOfAnswer(user, null);
+    return false;
+  }
+
+  #readBody(user: SessionUser, bytes: Buffer, from: number, end: number): number {
+    let i = from;
+    if (this.#remaining === CHUNKED) {
+      const decoder = this.#decoder!;
+      while (i < end && this.#user === user) {
+        const found = decoder.step(bytes, i, end);
+        if (found === BAD) {
+          this.#fail(FAULTS.upstreamTruncated, decoder.problem);
+          return end;
+        }
+        i = decoder.position;
+        if (found === DATA) user.onResponseBody(bytes.subarray(decoder.dataStart, decoder.dataEnd));
+        if (found === END) {
+          this.#endOfAnswer(user, decoder.trailers);
+          break;
+        }
+      }
+      return i;
+    }
+    if (i === end) return i;
+    if (this.#remaining === UNTIL_CLOSE) {
+      user.onResponseBody(bytes.subarray(i, end));
+      return end;
+    }
+    const take = Math.min(this.#remaining, end - i);
+    this.#remaining -= take;
+    user.onResponseBody(bytes.subarray(i, i + take));
+    if (this.#remaining === 0 && this.#user === user) this.#endOfAnswer(user, null);
+    return i + take;
+  }
+
+  #endOfAnswer(user: SessionUser, trailers: Head | null): void {
+    this.#state = IDLE;
+    user.onResponseEnd(trailers);
+  }
+
+  #becomeIdle(): void {
+    if (!this.#stayOpen || !this.isOpen) {
+      this.#user = null;
+      this.close();
+      return;
+    }
+    this.#user = null;
+    this.#fullReads = 0;
+    if (this.#buffer.length > SMALL_BUFFER) {
+      this.#buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER);
+      this.#bufferHeld = false;
+    }
+    this.#owner.onIdle(this);
+  }
+
+  #onEnd(): void {
+    const user = this.#user;
+    if (user !== null && this.#state === READING_BODY && this.#remaining === UNTIL_CLOSE) {
+      this.#stayOpen = false;
+      this.#endOfAnswer(user, null);
+      user.onReadDone();
+      this.#user = null;
+      this.close();
+      return;
+    }
+    if (user !== null && this.#state === TUNNEL) {
+      user.onResponseEnd(null);
+      return;
+    }
+    this.#fail(
+      this.#state === READING_BODY ? FAULTS.upstreamTruncated : FAULTS.upstreamReset,
+      'closed by the upstream',
+    );
+  }
+
+  #onClose(): void {
+    this.#fail(this.#state === READING_BODY ? FAULTS.upstreamTruncated : FAULTS.upstreamReset, 'closed');
+  }
+
+  #fail(kind: FaultKind, cause: string): void {
+    const user = this.#state === IDLE && this.#requestDone ? null : this.#user;
+    this.#user = null;
+    this.close();
+    user?.onSessionFault(kind, cause, this.#anyByte);
+  }
+}

@@ -1,0 +1,211 @@
+/**
+ * One worker thread: takes snapshots, builds live objects, swaps them in, binds the listeners, drains at the end. It
+ * joins the steps of the path; a request's own life is in exchange.ts. Everything comes by message from the main
+ * thread (control/workers.ts) and by shared memory.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { parentPort, workerData } from 'node:worker_threads';
+import { systemClock } from '../base/clock.ts';
+import { messageOf } from '../base/errors.ts';
+import { createLogger } from '../base/log.ts';
+import { MetricsBank } from '../base/metrics.ts';
+import { TimerWheel } from '../base/timers.ts';
+import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
+import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
+import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
+import { MessageControlLink } from './control-link.ts';
+import { Listener } from './listener/listener.ts';
+import type { Live } from './live.ts';
+import { buildLive } from './live.ts';
+import { Plane } from './plane.ts';
+import { POLICIES } from './policies/index.ts';
+import { AccessLog } from './response/access-log.ts';
+import { ServiceSet } from './services.ts';
+
+const DRAIN_POLL_MS = 50;
+
+class DataWorker {
+  readonly #start: WorkerStart;
+  readonly #port: MessagePort;
+  readonly #control: MessageControlLink;
+  readonly #log;
+  readonly #metrics: MetricsBank;
+  readonly #wheel = new TimerWheel();
+  readonly #accessLog: AccessLog;
+  readonly #services: ServiceSet;
+  readonly #listeners = new Map<string, Listener>();
+  readonly #kept = new Map<string, unknown>();
+  readonly #policies = new Map<string, PolicyDefinition<never>>(
+    POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never>]),
+  );
+  #plane: Plane | null = null;
+  /** Snapshots are applied one after the other. */
+  #applying: Promise<void> = Promise.resolve();
+
+  constructor(start: WorkerStart, port: MessagePort) {
+    this.#start = start;
+    this.#port = port;
+    this.#control = new MessageControlLink((message) => this.#send(message), start.published);
+    this.#log = createLogger(start.snapshot.gateway.logLevel, (line) => this.#send({ kind: 'logLine', line }), {
+      worker: start.index,
+    });
+    this.#metrics = new MetricsBank(start.shared.metrics, start.index);
+    this.#accessLog = new AccessLog(
+      (lines) => this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer as ArrayBuffer]),
+      this.#metrics,
+    );
+    this.#services = new ServiceSet({ start, wheel: this.#wheel, clock: systemClock, log: this.#log });
+    this.#wheel.start();
+    port.on('message', (message: ToWorker) => this.#onMessage(message));
+    process.on('uncaughtException', (error) => this.#onUnwell(error));
+    process.on('unhandledRejection', (reason) =>
+      this.#log.error('a promise was rejected and nobody cared', { error: messageOf(reason), stack: stackOf(reason) }),
+    );
+    this.#apply(start.snapshot, start.secrets);
+  }
+
+  #send(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+
+  #onMessage(message: ToWorker): void {
+    switch (message.kind) {
+      case 'snapshot':
+        this.#apply(message.snapshot, message.secrets);
+        break;
+      case 'publish':
+        this.#control.onPublished(message.topic, message.data);
+        break;
+      case 'answer':
+        this.#control.onAnswer(message.id, message.data, message.problem);
+        break;
+      case 'logWritten':
+        this.#accessLog.written(message.bytes);
+        break;
+      case 'drain':
+        void this.#drain(message.timeoutMs);
+        break;
+    }
+  }
+
+  #apply(snapshot: Snapshot, secrets: Secrets): void {
+    this.#applying = this.#applying.then(async () => {
+      try {
+        await this.#swap(snapshot, secrets);
+        this.#send({ kind: 'applied', version: snapshot.version });
+      } catch (error) {
+        this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });
+      }
+    });
+  }
+
+  /** Builds everything aside; only when all of it stands does the pointer move. */
+  async #swap(snapshot: Snapshot, secrets: Secrets): Promise<void> {
+    const services = await this.#services.prepare(snapshot, secrets);
+    const live = buildLive(snapshot, {
+      services,
+      policies: this.#policies,
+      environment: (route) => this.#environment(route, secrets),
+      isBanned: () => false,
+    });
+    const plane = this.#plane;
+    if (plane === null) {
+      this.#plane = new Plane({
+        clock: systemClock,
+        wheel: this.#wheel,
+        log: this.#log,
+        metrics: this.#metrics,
+        accessLog: this.#accessLog,
+        live,
+      });
+    } else {
+      const old = plane.live;
+      plane.live = live;
+      retire(old);
+    }
+    this.#services.commit(services);
+    await this.#bind(snapshot, secrets);
+  }
+
+  async #bind(snapshot: Snapshot, secrets: Secrets): Promise<void> {
+    const bound: { id: string; port: number }[] = [];
+    const wanted = new Set(snapshot.listeners.map((listener) => listener.id));
+    for (const [id, listener] of this.#listeners) {
+      if (wanted.has(id)) continue;
+      listener.close();
+      this.#listeners.delete(id);
+    }
+    for (const settings of snapshot.listeners) {
+      const existing = this.#listeners.get(settings.id);
+      if (existing !== undefined) {
+        existing.update(settings, secrets);
+        continue;
+      }
+      const listener = new Listener(settings, secrets, this.#plane!);
+      bound.push({ id: settings.id, port: await listener.listen() });
+      this.#listeners.set(settings.id, listener);
+    }
+    if (bound.length > 0) this.#send({ kind: 'listening', listeners: bound });
+  }
+
+  #environment(route: RouteSettings, secrets: Secrets): PolicyEnvironment {
+    return {
+      routeId: route.id,
+      routeSlot: route.slot,
+      clock: systemClock,
+      log: this.#log,
+      shared: this.#start.shared,
+      secrets,
+      control: this.#control,
+      perWorker: <T>(name: string, make: () => T): T => {
+        if (!this.#kept.has(name)) this.#kept.set(name, make());
+        return this.#kept.get(name) as T;
+      },
+    };
+  }
+
+  /** Stops accepting, lets what is in flight finish, cuts off what takes too long, and ends the thread. */
+  async #drain(timeoutMs: number): Promise<void> {
+    const plane = this.#plane;
+    for (const listener of this.#listeners.values()) listener.close();
+    let cutOff = 0;
+    if (plane !== null) {
+      plane.draining = true;
+      for (const connection of plane.connections) connection.drain();
+      const deadline = performance.now() + timeoutMs;
+      while (plane.connections.size > 0 && performance.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+      }
+      for (const connection of plane.connections) {
+        cutOff++;
+        connection.abort();
+      }
+    }
+    this.#services.dispose();
+    this.#accessLog.flush();
+    this.#wheel.stop();
+    this.#send({ kind: 'drained', cutOff });
+    this.#port.close();
+  }
+
+  #onUnwell(error: Error): void {
+    this.#log.error('an exception reached the top of a worker, which will be replaced', {
+      error: error.message,
+      stack: stackOf(error),
+    });
+    this.#send({ kind: 'unwell', problem: error.message });
+  }
+}
+
+/** Policies of a replaced configuration live until the last exchange that uses them has ended. */
+function retire(live: Live): void {
+  live.retired = true;
+  if (live.active === 0) live.dispose();
+}
+
+function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? '') : '';
+}
+
+if (parentPort === null) throw new TypeError('data/worker.ts runs as a worker thread');
+new DataWorker(workerData as WorkerStart, parentPort);
