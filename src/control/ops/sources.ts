@@ -1,0 +1,139 @@
+/** What health, readiness and status say, from the state of the process. Pure: data in, bodies out. */
+import type { ServiceState } from '../../data/contract/service-state.ts';
+import type { MetricsSources } from '../telemetry/prometheus.ts';
+import { totals } from '../telemetry/prometheus.ts';
+import type { WorkerStatus } from '../workers.ts';
+
+/** Something the gateway leans on: a store, Redis, the identity service. */
+export interface Dependency {
+  readonly name: string;
+  readonly available: boolean;
+  /** Without it the gateway is not ready. */
+  readonly required: boolean;
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+export interface OpsSources {
+  readonly name: string;
+  readonly version: string;
+  readonly startedAt: string;
+  readonly draining: boolean;
+  readonly workers: readonly WorkerStatus[];
+  readonly workersWanted: number;
+  readonly services: readonly ServiceState[];
+  readonly dependencies: readonly Dependency[];
+  readonly listeners: readonly {
+    readonly id: string;
+    readonly host: string;
+    readonly port: number;
+    readonly tls: boolean;
+  }[];
+  readonly metrics: MetricsSources;
+  readonly metricsFormat: 'prometheus' | 'json';
+  readonly lastReload: { readonly at: string; readonly ok: boolean; readonly problems: readonly string[] } | null;
+}
+
+type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
+
+function serviceStatus(service: ServiceState): { status: 'running' | 'degraded' | 'unavailable'; available: boolean } {
+  const usable = service.instances.filter((instance) => instance.usable).length;
+  if (service.breaker?.state === 'open' || (usable === 0 && service.instances.length > 0))
+    return { status: 'unavailable', available: false };
+  return { status: usable < service.instances.length ? 'degraded' : 'running', available: true };
+}
+
+function overall(sources: OpsSources): HealthStatus {
+  const listening = sources.workers.filter((worker) => worker.listening).length;
+  if (sources.draining || listening === 0 || sources.dependencies.some((each) => each.required && !each.available))
+    return 'unhealthy';
+  const states = sources.services.map((service) => serviceStatus(service).status);
+  const whole =
+    listening === sources.workersWanted &&
+    states.every((state) => state === 'running') &&
+    sources.dependencies.every((each) => each.available);
+  return whole ? 'healthy' : 'degraded';
+}
+
+export function readiness(sources: OpsSources) {
+  const listening = sources.workers.filter((worker) => worker.listening).length;
+  const checks = {
+    accepting: !sources.draining,
+    workers: listening > 0,
+    ...Object.fromEntries(
+      sources.dependencies.filter((each) => each.required).map((each) => [each.name, each.available]),
+    ),
+  };
+  const ready = Object.values(checks).every(Boolean);
+  return { status: ready ? 'ready' : 'not ready', ready, timestamp: new Date().toISOString(), checks };
+}
+
+/** The AIVillage document's body: status, timestamp, services, version. */
+export function plainHealth(sources: OpsSources) {
+  const services: Record<string, Readonly<Record<string, unknown>>> = {};
+  for (const service of sources.services) services[service.name] = serviceStatus(service);
+  services['websocket'] ??= { status: 'running', active_connections: sources.metrics.reader.number('tunnels_active') };
+  return { status: overall(sources), timestamp: new Date().toISOString(), services, version: sources.version };
+}
+
+/** The Enhanced document's detailed body: Redis, balancers and breakers, and what else an operator wants first. */
+export function detailedHealth(sources: OpsSources) {
+  const redis = sources.dependencies.find((each) => each.name === 'redis');
+  return {
+    ...plainHealth(sources),
+    uptime: sources.metrics.uptimeSeconds,
+    memory: { residentBytes: sources.metrics.residentBytes },
+    redis:
+      redis === undefined
+        ? { status: 'not configured' }
+        : { status: redis.available ? 'connected' : 'disconnected', ...redis.detail },
+    dependencies: sources.dependencies,
+    loadBalancers: Object.fromEntries(
+      sources.services.map((service) => [
+        service.name,
+        {
+          algorithm: service.algorithm,
+          totalInstances: service.instances.length,
+          healthyInstances: service.instances.filter((instance) => instance.usable).length,
+          inFlight: service.inFlight,
+          waiting: service.waiting,
+          instances: service.instances,
+        },
+      ]),
+    ),
+    circuitBreakers: Object.fromEntries(
+      sources.services.map((service) => [
+        service.name,
+        service.breaker ?? {
+          state: 'closed',
+          configured: service.instances.some((instance) => instance.breaker !== null),
+        },
+      ]),
+    ),
+    workers: sources.workers,
+  };
+}
+
+export function gatewayStatus(sources: OpsSources) {
+  const { requests, errors, averageMs, errorRatio } = totals(sources.metrics);
+  return {
+    name: sources.name,
+    version: sources.version,
+    status: overall(sources),
+    startedAt: sources.startedAt,
+    uptimeSeconds: sources.metrics.uptimeSeconds,
+    pid: process.pid,
+    configuration: { version: sources.metrics.snapshot.version, lastReload: sources.lastReload },
+    listeners: sources.listeners,
+    workers: sources.workers,
+    traffic: {
+      requests,
+      errors,
+      errorRatio,
+      averageMs,
+      activeConnections: sources.metrics.reader.number('connections_active'),
+      activeExchanges: sources.metrics.reader.number('exchanges_active'),
+      tunnels: sources.metrics.reader.number('tunnels_active'),
+    },
+    services: sources.services,
+  };
+}

@@ -1,0 +1,42 @@
+/**
+ * Ports before workers bind them. Workers share a port by `SO_REUSEPORT`, which would also let a second gateway of the
+ * same user slip in beside the first and take half of its connections; so each new port is bound alone once, and a
+ * port of 0 becomes a free one that all workers then use.
+ */
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import type { ListenerSettings, Snapshot } from '../data/contract/snapshot.ts';
+
+export class Ports {
+  /** Ports of listeners that are bound, by what was configured. */
+  #bound = new Map<string, number>();
+
+  /** The snapshot with real ports. Rejects, naming listener and address, when one cannot be had. */
+  async resolve(snapshot: Snapshot): Promise<Snapshot> {
+    const bound = new Map<string, number>();
+    const listeners: ListenerSettings[] = [];
+    for (const listener of snapshot.listeners) {
+      const key = `${listener.id} ${listener.host} ${listener.port}`;
+      const port = this.#bound.get(key) ?? (await probe(listener));
+      bound.set(key, port);
+      // The address is part of the id: a listener that moves is another one to the workers.
+      listeners.push({ ...listener, id: `${listener.id}@${listener.host}:${port}`, port });
+    }
+    this.#bound = bound;
+    return { ...snapshot, listeners };
+  }
+}
+
+function probe({ id, host, port }: ListenerSettings): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'another process is listening there' : (error.code ?? error.message);
+      reject(new Error(`listener "${id}" cannot be bound to ${host}:${port}: ${why}`));
+    });
+    server.listen({ host, port }, () => {
+      const free = (server.address() as AddressInfo).port;
+      server.close(() => resolve(free));
+    });
+  });
+}

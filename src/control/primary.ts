@@ -1,0 +1,294 @@
+/**
+ * The main thread's half of a running gateway: owns shared memory, workers, the built-in operations service, the
+ * control socket and the configuration's life (load, compile, publish, reload, roll back). Sees no request. Features
+ * of the control plane are attached here and told of each new plan.
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import { Hono } from 'hono';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
+import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
+import { readServiceState } from '../data/contract/service-state.ts';
+import type { SharedState } from '../data/contract/shared.ts';
+import { MAX_INSTANCES, MAX_ROUTES } from '../data/contract/shared.ts';
+import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
+import type { Compiled, DiscoveredInstance } from './config/compile.ts';
+import { compile } from './config/compile.ts';
+import type { LoadedConfig, LoadOptions } from './config/load.ts';
+import { loadConfig } from './config/load.ts';
+import { changesThatNeedRestart, localSocketPath } from './config/plan.ts';
+import { ConfigurationError, formatProblem } from './config/problems.ts';
+import { PRODUCT_VERSION } from './config/version.ts';
+import type { Feature } from './feature.ts';
+import { LocalServer } from './local-server.ts';
+import { createOpsApp } from './ops/ops-app.ts';
+import type { OpsSources } from './ops/sources.ts';
+import { gatewayStatus } from './ops/sources.ts';
+import { Ports } from './ports.ts';
+import { AccessLogWriter } from './telemetry/access-log-writer.ts';
+import { FileWatch } from './watch.ts';
+import { Workers } from './workers.ts';
+
+export interface PrimaryOptions {
+  readonly load: LoadOptions;
+  readonly log: Logger;
+  readonly writeLog: (line: string) => void;
+  readonly workerEntry: URL;
+  /** Secret id under which the workers find the keys that seal TLS session tickets. */
+  readonly ticketKeysId: string;
+  readonly createLimits: () => SharedArrayBuffer;
+  readonly features: readonly ((primary: Primary) => Feature)[];
+}
+
+export interface ReloadResult {
+  readonly ok: boolean;
+  readonly version: number;
+  readonly problems: readonly string[];
+}
+
+export class Primary {
+  readonly log: Logger;
+  readonly shared: SharedState;
+  readonly instances: InstanceTable;
+  readonly metrics: MetricsReader;
+  readonly workers: Workers;
+  readonly #options: PrimaryOptions;
+  readonly #startedAt = new Date();
+  readonly #accessLog: AccessLogWriter;
+  readonly #ports = new Ports();
+  readonly #watch: FileWatch;
+  readonly #control: LocalServer;
+  readonly #ticketKeys = randomBytes(48).toString('base64');
+  readonly #builtins = new Map<string, LocalServer>();
+  #features: Feature[] = [];
+  #config: LoadedConfig;
+  #compiled: Compiled;
+  #snapshot: Snapshot;
+  #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
+  #draining = false;
+  #lastReload: OpsSources['lastReload'] = null;
+  /** Changes of the configuration happen one after the other. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  /** Loads, compiles, starts everything. Rejects with a `ConfigurationError` or with what could not be bound. */
+  static async start(options: PrimaryOptions): Promise<Primary> {
+    const loaded = await loadConfig(options.load);
+    if (!loaded.ok) throw new ConfigurationError(loaded.problems);
+    const compiled = compile(loaded.config);
+    if (!compiled.ok) throw new ConfigurationError(compiled.problems);
+    for (const problem of compiled.problems) options.log.warn(formatProblem(problem));
+    const primary = new Primary(options, loaded.config, compiled);
+    await primary.#begin();
+    return primary;
+  }
+
+  private constructor(options: PrimaryOptions, config: LoadedConfig, compiled: Compiled) {
+    this.#options = options;
+    this.log = options.log;
+    this.#config = config;
+    this.#compiled = compiled;
+    this.#snapshot = compiled.snapshot;
+    const { plan } = compiled;
+    this.shared = {
+      metrics: createMetricsBuffer({ workers: plan.workers, routes: MAX_ROUTES, instances: MAX_INSTANCES }),
+      instances: createInstanceTable(),
+      limits: options.createLimits(),
+    };
+    this.instances = new InstanceTable(this.shared.instances);
+    this.metrics = new MetricsReader(this.shared.metrics);
+    this.#accessLog = new AccessLogWriter(this.log);
+    this.workers = new Workers({
+      entry: options.workerEntry,
+      count: plan.workers,
+      shared: this.shared,
+      log: this.log,
+      metrics: this.metrics,
+      instances: this.instances,
+      writeAccessLog: (lines, done) => this.#accessLog.write(lines, done),
+      writeLog: options.writeLog,
+    });
+    this.#watch = new FileWatch(() => void this.reload('a file changed'), this.log);
+    this.#control = new LocalServer(plan.controlSocket, this.#controlApp().fetch);
+  }
+
+  async #begin(): Promise<void> {
+    const { plan } = this.#compiled;
+    await mkdir(plan.dataDir, { recursive: true });
+    await this.#control.listen();
+    try {
+      this.#snapshot = await this.#ports.resolve(this.#compiled.snapshot);
+      await this.#accessLog.target(this.#snapshot.gateway.accessLog);
+      await this.serveBuiltin('builtin:ops', createOpsApp(plan.endpoints, () => this.opsSources()).fetch);
+      this.#features = this.#options.features.map((make) => make(this));
+      for (const feature of this.#features) await feature.start?.(this.#compiled);
+      await this.workers.start(this.#snapshot, this.#secrets());
+      this.#watchFiles();
+    } catch (error) {
+      await this.stop(0);
+      throw error;
+    }
+    for (const feature of this.#features) feature.applied?.(this.#compiled);
+  }
+
+  // --- configuration ---------------------------------------------------------------------------------------------
+
+  get compiled(): Compiled {
+    return this.#compiled;
+  }
+
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  /** Reads the configuration anew and publishes it; a bad one changes nothing and says so. */
+  reload(reason: string): Promise<ReloadResult> {
+    return this.#inTurn(async () => {
+      const loaded = await loadConfig(this.#options.load);
+      const result = loaded.ok
+        ? await this.#publish(loaded.config)
+        : refused(this.#snapshot.version, loaded.problems.map(formatProblem));
+      this.#lastReload = { at: new Date().toISOString(), ok: result.ok, problems: result.problems };
+      if (result.ok) this.log.info('the configuration was reloaded', { reason, version: result.version });
+      else
+        this.log.error('the configuration was not reloaded, the old one stays', { reason, problems: result.problems });
+      return result;
+    });
+  }
+
+  /** Publishes the same document with other instances, as discovery found them. */
+  setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult> {
+    return this.#inTurn(() => {
+      this.#discovered = discovered;
+      return this.#publish(this.#config);
+    });
+  }
+
+  async #publish(config: LoadedConfig): Promise<ReloadResult> {
+    const before = this.#compiled;
+    const version = this.#snapshot.version + 1;
+    const compiled = compile(config, { version, slots: before.slots, discovered: this.#discovered });
+    if (!compiled.ok) return refused(this.#snapshot.version, compiled.problems.map(formatProblem));
+    let snapshot: Snapshot;
+    try {
+      snapshot = await this.#ports.resolve(compiled.snapshot);
+      await this.#accessLog.target(snapshot.gateway.accessLog);
+    } catch (error) {
+      return refused(this.#snapshot.version, [messageOf(error)]);
+    }
+    for (const slot of compiled.fresh.routes) this.metrics.clearRoute(slot);
+    for (const slot of compiled.fresh.instances) this.metrics.clearInstance(slot);
+    this.#compiled = compiled;
+    const problems = await this.workers.publishSnapshot(snapshot, this.#secrets());
+    if (problems.length > 0) {
+      // All workers must agree: what some refused, the others give back.
+      this.#compiled = before;
+      this.#snapshot = { ...this.#snapshot, version: version + 1 };
+      await this.workers.publishSnapshot(this.#snapshot, this.#secrets());
+      return refused(this.#snapshot.version, problems);
+    }
+    this.#config = config;
+    this.#snapshot = snapshot;
+    const restart = changesThatNeedRestart(before.plan, compiled.plan);
+    if (restart.length > 0) this.log.warn('some settings take effect at the next start only', { keys: restart });
+    for (const problem of compiled.problems) this.log.warn(formatProblem(problem));
+    const ops = this.#builtins.get('builtin:ops');
+    if (ops !== undefined) ops.fetch = createOpsApp(compiled.plan.endpoints, () => this.opsSources()).fetch;
+    this.#watchFiles();
+    for (const feature of this.#features) feature.applied?.(compiled);
+    return { ok: true, version, problems: [] };
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+
+  #secrets(): Secrets {
+    return { ...this.#compiled.secrets, [this.#options.ticketKeysId]: this.#ticketKeys };
+  }
+
+  #watchFiles(): void {
+    const { file, files } = this.#compiled.plan;
+    this.#watch.set(file === null ? files : [file, ...files]);
+  }
+
+  // --- built-in services and the control socket --------------------------------------------------------------------
+
+  /** Serves a built-in service on its socket, where the routes of the configuration find it. */
+  async serveBuiltin(name: string, fetch: (request: Request) => Response | Promise<Response>): Promise<void> {
+    const server = new LocalServer(localSocketPath(this.#compiled.plan.dataDir, name.slice('builtin:'.length)), fetch);
+    await server.listen();
+    this.#builtins.set(name, server);
+  }
+
+  #controlApp(): Hono {
+    const app = new Hono();
+    app.get('/status', (context) => context.json(gatewayStatus(this.opsSources())));
+    app.post('/reload', async (context) => {
+      const result = await this.reload('asked by the command line');
+      return context.json(result, result.ok ? 200 : 422);
+    });
+    return app;
+  }
+
+  opsSources(): OpsSources {
+    const { snapshot } = this;
+    const workers = this.workers.status();
+    const services = snapshot.services
+      .filter(({ name }) => !name.startsWith('builtin:'))
+      .map((service) => readServiceState(this.instances, service));
+    return {
+      name: snapshot.gateway.name,
+      version: PRODUCT_VERSION,
+      startedAt: this.#startedAt.toISOString(),
+      draining: this.#draining,
+      workers,
+      workersWanted: this.#compiled.plan.workers,
+      services,
+      dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
+      listeners: this.addresses(),
+      metrics: {
+        reader: this.metrics,
+        snapshot,
+        services,
+        workersListening: this.workers.listening,
+        workerRestarts: workers.reduce((sum, worker) => sum + worker.restarts, 0),
+        uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
+        residentBytes: process.memoryUsage.rss(),
+        extra: this.#features.flatMap((feature) => feature.metrics?.() ?? []),
+      },
+      metricsFormat: 'prometheus',
+      lastReload: this.#lastReload,
+    };
+  }
+
+  addresses(): { id: string; host: string; port: number; tls: boolean }[] {
+    return this.#snapshot.listeners.map(({ id, host, port, tls }) => ({
+      id: id.slice(0, id.indexOf('@')),
+      host,
+      port,
+      tls: tls !== null,
+    }));
+  }
+
+  // --- ending ----------------------------------------------------------------------------------------------------
+
+  /** Readiness fails, listeners close, what is in flight finishes; resolves with the connections that were cut off. */
+  async stop(timeoutMs = this.#snapshot.gateway.shutdownTimeoutMs): Promise<number> {
+    this.#draining = true;
+    this.#watch.close();
+    const cutOff = await this.workers.drain(timeoutMs);
+    for (const feature of this.#features) await feature.stop?.();
+    for (const server of this.#builtins.values()) await server.close();
+    await this.#control.close();
+    await this.#accessLog.close();
+    return cutOff;
+  }
+}
+
+function refused(version: number, problems: readonly string[]): ReloadResult {
+  return { ok: false, version, problems };
+}

@@ -1,0 +1,103 @@
+/**
+ * Writes the access log's blocks, from all workers, one after the other, without ever blocking the thread: a stalled
+ * disk or pipe keeps one write waiting, the workers see it by what is outstanding and drop lines, counted. A file is
+ * opened for appending and can be opened anew after it was moved away (`reopen`, on reload).
+ */
+
+import { write } from 'node:fs';
+import type { FileHandle } from 'node:fs/promises';
+import { open } from 'node:fs/promises';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+
+const STDOUT = 1;
+
+interface Block {
+  readonly lines: Uint8Array;
+  readonly done: () => void;
+}
+
+export class AccessLogWriter {
+  readonly #log: Logger;
+  #file: FileHandle | null = null;
+  #path: string | null = null;
+  #toStdout = false;
+  readonly #queue: Block[] = [];
+  #writing = false;
+  #failing = false;
+  #idle: (() => void)[] = [];
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** Chooses where to write; also opens the same file anew, so that a rotated log is let go. Rejects when it cannot. */
+  async target(accessLog: 'off' | 'stdout' | { readonly file: string }): Promise<void> {
+    const path = typeof accessLog === 'object' ? accessLog.file : null;
+    const file = path === null ? null : await open(path, 'a');
+    await this.idle();
+    await this.#file?.close();
+    this.#file = file;
+    this.#path = path;
+    this.#toStdout = accessLog === 'stdout';
+  }
+
+  write(lines: Uint8Array, done: () => void): void {
+    this.#queue.push({ lines, done });
+    if (!this.#writing) this.#next();
+  }
+
+  /** Resolves when everything given so far is written or given up. */
+  idle(): Promise<void> {
+    if (!this.#writing && this.#queue.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#idle.push(resolve));
+  }
+
+  async close(): Promise<void> {
+    await this.idle();
+    await this.#file?.close();
+    this.#file = null;
+  }
+
+  #next(): void {
+    const block = this.#queue.shift();
+    if (block === undefined) {
+      this.#writing = false;
+      for (const resolve of this.#idle.splice(0)) resolve();
+      return;
+    }
+    this.#writing = true;
+    const fd = this.#file?.fd ?? (this.#toStdout ? STDOUT : -1);
+    if (fd < 0) this.#finish(block);
+    else this.#writeFrom(fd, block, 0);
+  }
+
+  #writeFrom(fd: number, block: Block, from: number): void {
+    write(fd, block.lines, from, block.lines.length - from, null, (error, written) => {
+      if (error !== null && error.code === 'EAGAIN') {
+        setTimeout(() => this.#writeFrom(fd, block, from), 10);
+        return;
+      }
+      if (error !== null) {
+        if (!this.#failing)
+          this.#log.error('the access log cannot be written, lines are lost', {
+            file: this.#path ?? 'stdout',
+            error: messageOf(error),
+          });
+        this.#failing = true;
+      } else if (from + written < block.lines.length) {
+        this.#writeFrom(fd, block, from + written);
+        return;
+      } else if (this.#failing) {
+        this.#failing = false;
+        this.#log.info('the access log is written again', { file: this.#path ?? 'stdout' });
+      }
+      this.#finish(block);
+    });
+  }
+
+  #finish(block: Block): void {
+    block.done();
+    this.#next();
+  }
+}

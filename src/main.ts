@@ -1,0 +1,84 @@
+/**
+ * Starts a gateway: joins the control plane (this thread) and the data plane (worker threads). The only file that
+ * knows both. The command line and the embedding API come here.
+ */
+import type { Logger } from './base/log.ts';
+import { createLogger } from './base/log.ts';
+import { ConfigurationError } from './control/config/problems.ts';
+import type { Environment } from './control/config/source.ts';
+import { FEATURES } from './control/features.ts';
+import type { ReloadResult } from './control/primary.ts';
+import { Primary } from './control/primary.ts';
+import { TICKET_KEYS } from './data/listener/tls.ts';
+
+export { ConfigurationError };
+
+export interface GatewayOptions {
+  /** Path of the configuration file. Either this or `document`. */
+  readonly configFile?: string;
+  /** The configuration itself. */
+  readonly document?: unknown;
+  /** Environment variables. Default: those of the process. */
+  readonly env?: Environment;
+  /** Folder that a relative `configFile`, and relative paths in a `document`, are relative to. Default: the working directory. */
+  readonly cwd?: string;
+  /** Default: JSON lines on standard error at level `info`. */
+  readonly log?: Logger;
+}
+
+export interface GatewayAddress {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+export interface RunningGateway {
+  /** Where it listens, with real ports where 0 was configured. */
+  readonly addresses: readonly GatewayAddress[];
+  /** Reads the configuration anew; a bad one changes nothing. */
+  reload(): Promise<ReloadResult>;
+  /** What `gatehouse status` shows. */
+  status(): unknown;
+  /** Ends: in-flight requests get `timeoutMs` (default `gateway.shutdownTimeout`). Resolves with the connections cut off. */
+  stop(options?: { timeoutMs?: number }): Promise<number>;
+  /** The main thread's half, for tests and embedding programs that need more; not a stable interface. */
+  readonly primary: Primary;
+}
+
+/** Rejects with a `ConfigurationError` when the configuration is wrong, or with what could not be bound or opened. */
+export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  const log = options.log ?? createLogger(logLevel(options.env ?? process.env));
+  const primary = await Primary.start({
+    load: {
+      env: options.env ?? process.env,
+      ...(options.configFile === undefined ? {} : { file: options.configFile }),
+      ...(options.document === undefined ? {} : { document: options.document }),
+      ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+    },
+    log,
+    writeLog: (line) => process.stderr.write(`${line}\n`),
+    workerEntry: WORKER_ENTRY,
+    ticketKeysId: TICKET_KEYS,
+    createLimits: () => new SharedArrayBuffer(8),
+    features: FEATURES,
+  });
+  return {
+    get addresses() {
+      return primary.addresses();
+    },
+    reload: () => primary.reload('asked by the program'),
+    status: () => primary.opsSources(),
+    stop: (stopOptions) => primary.stop(stopOptions?.timeoutMs),
+    primary,
+  };
+}
+
+/** TypeScript in the checkout, JavaScript when built: `tsc` rewrites imports but not URLs. */
+const WORKER_ENTRY = new URL(`./data/worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+
+function logLevel(env: Environment): 'debug' | 'info' {
+  return env['DEBUG'] === undefined || env['DEBUG'] === '' || env['DEBUG'] === 'false' || env['DEBUG'] === '0'
+    ? 'info'
+    : 'debug';
+}
