@@ -1,0 +1,116 @@
+/**
+ * Starts one example: its services as processes of their own, then the gateway in front of them, and prints what
+ * listens where and what to try. `npm start` is the quickstart; `npm run example NAME` any other. Ctrl-C ends it all.
+ */
+import type { ChildProcess } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+/** What an example's `example.ts` exports as default. */
+export interface Example {
+  readonly title: string;
+  readonly services: readonly {
+    readonly name: string;
+    /** Module to run, relative to the example. */
+    readonly file: string;
+    readonly port: number;
+    readonly env?: Readonly<Record<string, string>>;
+  }[];
+  /** Configuration, relative to the example. */
+  readonly configuration: string;
+  readonly port: number;
+  readonly env?: Readonly<Record<string, string>>;
+  /** Commands to try, one a line. */
+  readonly tries: readonly string[];
+}
+
+const STARTED_WITHIN_MS = 15_000;
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+async function main(name: string | undefined): Promise<void> {
+  const folder = `${root}examples/${name ?? ''}`;
+  if (name === undefined || !existsSync(`${folder}/example.ts`)) {
+    const names = readdirSync(`${root}examples`, { withFileTypes: true }).filter((entry) =>
+      existsSync(`${root}examples/${entry.name}/example.ts`),
+    );
+    console.error(`usage: npm run example NAME, where NAME is one of: ${names.map((entry) => entry.name).join(', ')}`);
+    process.exitCode = 2;
+    return;
+  }
+  const example = ((await import(pathToFileURL(`${folder}/example.ts`).href)) as { default: Example }).default;
+  for (const { port, name: service } of [...example.services, { port: example.port, name: 'the gateway' }]) {
+    if (await isListening(port)) {
+      console.error(`port ${port}, which ${service} wants, is in use: stop what listens there and start again`);
+      process.exitCode = 1;
+      return;
+    }
+  }
+  const children = new Set<ChildProcess>();
+  let ending = false;
+  const end = (code: number): void => {
+    if (ending) return;
+    ending = true;
+    process.exitCode = code;
+    // The gateway first, so that it can finish what is in flight.
+    const [gateway] = [...children].reverse();
+    const others = [...children].filter((child) => child !== gateway);
+    gateway?.once('exit', () => {
+      for (const child of others) child.kill('SIGTERM');
+    });
+    if (gateway === undefined || gateway.exitCode !== null) for (const child of others) child.kill('SIGTERM');
+    else gateway.kill('SIGTERM');
+  };
+  const start = (label: string, args: readonly string[], env: Readonly<Record<string, string>>): ChildProcess => {
+    const child = spawn(process.execPath, [...args], {
+      cwd: folder,
+      env: { ...process.env, ...env },
+      stdio: ['ignore', 'inherit', 'inherit'],
+    });
+    children.add(child);
+    child.on('exit', (code, signal) => {
+      children.delete(child);
+      if (!ending) console.error(`${label} ended (${signal ?? code}), so the example ends`);
+      end(code === 0 || ending ? 0 : 1);
+    });
+    return child;
+  };
+  process.on('SIGINT', () => end(0));
+  process.on('SIGTERM', () => end(0));
+
+  for (const service of example.services)
+    start(service.name, [`${folder}/${service.file}`], { ...service.env, PORT: String(service.port) });
+  for (const service of example.services) await listening(service.port, service.name, () => ending);
+  if (ending) return;
+  start('the gateway', [`${root}bin/gatehouse.js`, 'start', example.configuration], { ...example.env });
+  await listening(example.port, 'the gateway', () => ending);
+  if (ending) return;
+  console.log(`\n${example.title}\n`);
+  for (const service of example.services) console.log(`  ${service.name.padEnd(16)} http://127.0.0.1:${service.port}`);
+  console.log(`  ${'gateway'.padEnd(16)} http://127.0.0.1:${example.port}\n\nTry, in another terminal:\n`);
+  for (const line of example.tries) console.log(`  ${line}`);
+  console.log('\nCtrl-C ends it.\n');
+}
+
+function isListening(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => {
+      socket.destroy();
+      resolve(true);
+    });
+    socket.once('error', () => resolve(false));
+  });
+}
+
+async function listening(port: number, name: string, given: () => boolean): Promise<void> {
+  const deadline = Date.now() + STARTED_WITHIN_MS;
+  while (!given() && !(await isListening(port))) {
+    if (Date.now() > deadline)
+      throw new Error(`${name} does not listen on port ${port} after ${STARTED_WITHIN_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+await main(process.argv[2]);
