@@ -4,6 +4,7 @@
  * Tolerates anything at any place; what has a wrong type is the schema's to complain about.
  */
 import type { KeyPath } from '../../data/contract/options.ts';
+import { keysAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
 import { formatKey } from './problems.ts';
@@ -27,6 +28,15 @@ export function crossProblems(document: unknown, source: ConfigSource): Problem[
   return checker.problems;
 }
 
+/** `servise: a` is one mistake and not two. */
+function hasMistypedAction(route: Record<string, unknown>): boolean {
+  const known = keysAt(['routes', 0]);
+  return Object.keys(route).some((key) => {
+    const meant = known.includes(key) ? undefined : nearest(key, known);
+    return ACTIONS.some((action) => action === meant);
+  });
+}
+
 class CrossChecker {
   readonly problems: Problem[] = [];
   readonly #source: ConfigSource;
@@ -47,7 +57,7 @@ class CrossChecker {
     if (!isMapping(route)) return;
     const path: KeyPath = ['routes', index];
     const actions = ACTIONS.filter((action) => route[action] !== undefined);
-    const isLater = LATER_ACTIONS.some((action) => route[action] !== undefined);
+    const isLater = LATER_ACTIONS.some((action) => route[action] !== undefined) || hasMistypedAction(route);
     const [first, second] = actions;
     if (first === undefined && !isLater)
       this.#complain(path, 'the route has no action', { expected: `one of ${ACTIONS.join(', ')}` });

@@ -28,7 +28,7 @@ interface Finding {
 }
 
 export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource, value: unknown): Problem[] {
-  const findings = issues.flatMap((issue) => findingsOf(issue, [], value));
+  const findings = withoutFollowers(issues).flatMap((issue) => findingsOf(issue, [], value));
   const suggested = new Set(
     findings.flatMap(({ path, suggestion, part }) =>
       part === 'key' && suggestion !== undefined ? [pathId([...path.slice(0, -1), suggestion])] : [],
@@ -38,6 +38,13 @@ export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource,
   return findings
     .filter((finding) => finding.missing === undefined || !suggested.has(pathId([...finding.path, finding.missing])))
     .map((finding) => toProblem(finding, source, value));
+}
+
+/** A list where a text belongs is also "too short": what follows from a wrong type is not said. */
+function withoutFollowers(issues: readonly Issue[]): Issue[] {
+  const id = (issue: Issue): string => pathId(issue.path as (string | number)[]);
+  const wrong = new Set(issues.filter(({ code }) => code === 'invalid_type').map(id));
+  return issues.filter((issue) => (issue.code !== 'too_small' && issue.code !== 'too_big') || !wrong.has(id(issue)));
 }
 
 function toProblem(finding: Finding, source: ConfigSource, root: unknown): Problem {
@@ -59,7 +66,7 @@ function toProblem(finding: Finding, source: ConfigSource, root: unknown): Probl
 export function shown(path: KeyPath, source: ConfigSource, root: unknown): string {
   const value = valueAt(root, path);
   const origin = source.environmentValues.get(pathId(path));
-  if (origin !== undefined) return `the value of ${origin.variables.join(' and ')}`;
+  if (origin !== undefined && !origin.isDeclared) return `the value of ${origin.variables.join(' and ')}`;
   if (value !== null && typeof value === 'object') return showValue(value);
   if (isSecretKey(path) || schemasAt(path).some((schema) => schema.writeOnly === true)) return 'a secret';
   return showValue(value);
@@ -89,19 +96,8 @@ function findingsOf(issue: Issue, base: KeyPath, root: unknown): Finding[] {
     case 'invalid_union':
       return unionFindings(issue, path, root);
     case 'invalid_type': {
-      if (valueAt(root, path) !== undefined) return simple('wrong type', typeWords(issue.expected));
-      const missing = path.at(-1);
-      const at = path.slice(0, -1);
-      if (typeof missing !== 'string') return simple('is missing');
-      return [
-        {
-          path: at,
-          part: 'value',
-          message: `the key ${JSON.stringify(missing)} is missing`,
-          showsValue: false,
-          missing,
-        },
-      ];
+      if (valueAt(root, path) !== undefined) return simple('wrong type', typeWords(issue.expected, path));
+      return missingKey(path);
     }
     case 'invalid_value': {
       const known = issue.values.map(String);
@@ -120,11 +116,28 @@ function findingsOf(issue: Issue, base: KeyPath, root: unknown): Finding[] {
       return simple(`too ${sizeWord(issue.origin, 'big')}`, boundWords('at most', issue.origin, issue.maximum));
     case 'custom': {
       const expected: unknown = issue.params?.['expected'];
-      return simple(issue.message, typeof expected === 'string' ? expected : undefined);
+      const value = valueAt(root, path);
+      return [
+        {
+          path,
+          part: 'value',
+          message: issue.message,
+          expected: typeof expected === 'string' ? expected : undefined,
+          // That it is a mapping is not what is wrong with it.
+          showsValue: typeof value !== 'object' || issue.message === 'wrong type',
+        },
+      ];
     }
     default:
       return simple(issue.message.startsWith('Invalid') ? 'not a possible value' : issue.message);
   }
+}
+
+function missingKey(path: KeyPath): Finding[] {
+  const missing = path.at(-1);
+  if (typeof missing !== 'string') return [{ path, part: 'value', message: 'is missing', showsValue: false }];
+  const message = `the key ${JSON.stringify(missing)} is missing`;
+  return [{ path: path.slice(0, -1), part: 'value', message, showsValue: false, missing }];
 }
 
 function unknownKey(path: KeyPath): Finding {
@@ -160,8 +173,12 @@ function unionFindings(issue: UnionIssue, path: KeyPath, root: unknown): Finding
       },
     ];
   }
-  const meant = issue.errors.filter((branch) => !branch.some(isMismatch));
-  const best = [...meant].sort((a, b) => a.length - b.length)[0];
+  if (value === undefined) return missingKey(path);
+  const meant = issue.errors.filter((branch) => !branch.some(isMismatch)).sort((a, b) => a.length - b.length);
+  const [best, second] = meant;
+  if (best !== undefined && second !== undefined && isMapping(value) && second.length === best.length) {
+    return formOfMapping(best, path, root);
+  }
   if (best !== undefined) return best.flatMap((inner) => findingsOf(inner, path, root));
   const expectations = issue.errors.flatMap((branch) =>
     branch
@@ -175,8 +192,19 @@ function unionFindings(issue: UnionIssue, path: KeyPath, root: unknown): Finding
   return [{ path, part: 'value', message, expected: words.join(', or '), suggestion, showsValue: true }];
 }
 
-/** The value is of another kind than the branch takes: it was not meant. */
-function isMismatch(issue: Issue): boolean {
+/** Several mappings are possible and none is meant more than the others. */
+function formOfMapping(branch: readonly Issue[], path: KeyPath, root: unknown): Finding[] {
+  const unknown = branch
+    .filter(({ code }) => code === 'unrecognized_keys')
+    .flatMap((issue) => findingsOf(issue, path, root));
+  const expected = listWords(keysAt(path));
+  if (unknown.length > 0)
+    return unknown.map((finding) => (finding.suggestion === undefined ? { ...finding, expected } : finding));
+  return [{ path, part: 'value', message: 'needs another key', expected, showsValue: false }];
+}
+
+/** The value is of another kind than what is wanted: of a union, the branch was not meant. */
+export function isMismatch(issue: Issue): boolean {
   if (issue.path.length > 0) return false;
   if (issue.code === 'invalid_union')
     return issue.errors.length > 0 && issue.errors.every((branch) => branch.some(isMismatch));
@@ -207,7 +235,10 @@ const TYPE_WORDS: Readonly<Record<string, string>> = {
   array: 'a list',
 };
 
-function typeWords(expected: string): string {
+function typeWords(expected: string, path: KeyPath): string {
+  // Of a text where a whole number belongs, zod says only that it is no number.
+  const kinds = schemasAt(path).map(({ type }) => type);
+  if (expected === 'number' && kinds.includes('integer') && !kinds.includes('number')) return 'a whole number';
   return TYPE_WORDS[expected] ?? expected;
 }
 

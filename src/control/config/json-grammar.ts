@@ -42,7 +42,10 @@ function firstStrangeNode(document: Document.Parsed): JsonProblem | undefined {
       else if (isScalar(node)) {
         if (node.type === Scalar.QUOTE_DOUBLE) return;
         if (node.type === Scalar.PLAIN && LITERAL.test(node.source ?? '')) return;
-        note(node, node.type === Scalar.QUOTE_SINGLE ? 'texts take double quotes' : 'a text without double quotes');
+        note(
+          node,
+          node.type === Scalar.QUOTE_SINGLE ? 'texts take double quotes' : 'a comment, or a text without double quotes',
+        );
       }
     },
   });

@@ -129,7 +129,7 @@ export function keysAt(path: KeyPath): string[] {
   return [...new Set(schemasAt(path).flatMap((schema) => Object.keys(schema.properties ?? {})))];
 }
 
-/** Where else in a document a key could stand, as `services.<name>.retries`; the first two places. */
+/** Where in a document a key could stand, as `services.<name>.retries`; none when it is everywhere. */
 export function placesOf(key: string): string[] {
   const places: string[] = [];
   const walk = (schema: JsonSchema, at: string): void => {
@@ -144,5 +144,5 @@ export function placesOf(key: string): string[] {
     }
   };
   walk(inputSchema(), '');
-  return places.sort((a, b) => a.length - b.length).slice(0, 2);
+  return places.length > 2 ? [] : places;
 }

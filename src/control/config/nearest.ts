@@ -3,12 +3,19 @@
  * (optimal string alignment), case ignored; a word is near when it takes no more than a third of its length.
  */
 
+/** `retry` and `retries`, `time_out` and `timeout` differ in nothing that counts. */
+function stem(word: string): string {
+  const plain = word.replace(/[-_]/g, '');
+  return plain.length > 3 ? plain.replace(/ies$/, 'y').replace(/s$/, '') : plain;
+}
+
 export function nearest(word: string, known: Iterable<string>): string | undefined {
   const text = word.toLowerCase().slice(0, 64);
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of known) {
     const other = candidate.toLowerCase();
+    if (stem(text) === stem(other) && other !== text) return candidate;
     const allowed = Math.max(1, Math.floor(Math.max(text.length, other.length) / 3));
     if (Math.abs(text.length - other.length) > allowed && !isPart(text, other)) continue;
     const distance = isPart(text, other) ? Math.min(allowed, editDistance(text, other)) : editDistance(text, other);

@@ -14,8 +14,10 @@ export interface EnvironmentValue {
   readonly variables: readonly string[];
   /** Undefined when it is a part of a longer text. */
   readonly whole: string | undefined;
-  /** A variable is missing, which has been said: nothing else at this key is worth saying. */
+  /** A variable, or an anchor, is missing, which has been said: nothing else at this key is worth saying. */
   readonly isMissing: boolean;
+  /** From a variable that stands for this very key (variables.ts), so that the key tells whether it is a secret. */
+  readonly isDeclared: boolean;
 }
 
 export interface ConfigSource {

@@ -42,7 +42,7 @@ export function textSource(text: string, file: string, kind: 'yaml' | 'json', en
 
   let document: Document.Parsed;
   try {
-    document = parseDocument(masked.text, { lineCounter: lines, prettyErrors: false, logLevel: 'silent' });
+    document = parseDocument(masked.text, { lineCounter: lines, prettyErrors: false, logLevel: 'error' });
   } catch {
     // The parser recurses, so nesting without end exhausts the stack.
     return refusal(file, 'the file is nested too deeply');
@@ -158,7 +158,16 @@ class TreeBuilder {
       return null;
     }
     const target = this.#follow(node, path);
-    if (target === undefined) return null;
+    if (target === undefined) {
+      this.environmentValues.set(pathId(path), {
+        path,
+        variables: [],
+        whole: undefined,
+        isMissing: true,
+        isDeclared: false,
+      });
+      return null;
+    }
     if (isScalar(target)) return this.#scalar(target, path);
     this.#open.add(target);
     let value: unknown = null;
@@ -203,7 +212,13 @@ class TreeBuilder {
     if (result === undefined) return undefined;
     if (result.variables.length > 0 || isMissing) {
       const whole = result.isWhole ? result.text : undefined;
-      this.environmentValues.set(pathId(path), { path, variables: result.variables, whole, isMissing });
+      this.environmentValues.set(pathId(path), {
+        path,
+        variables: result.variables,
+        whole,
+        isMissing,
+        isDeclared: false,
+      });
     }
     return result.text;
   }

@@ -4,7 +4,7 @@
  */
 import type * as z from 'zod';
 import { crossProblems } from './crosschecks.ts';
-import { problemsOfIssues } from './issues.ts';
+import { isMismatch, problemsOfIssues } from './issues.ts';
 import type { Problem } from './problems.ts';
 import type { ConfigDocument } from './schema/document.ts';
 import { documentSchema } from './schema/document.ts';
@@ -46,22 +46,28 @@ function parseWithEnvironment(value: unknown, source: ConfigSource): { value: un
   );
   if (candidates.length === 0) return { value, result: first };
   const second = documentSchema.safeParse(retyped(value, candidates));
-  // What does not fit as a number either is reported as the text that it is.
-  const refused = new Set(unfit(second, candidates));
+  // What is no number or switch after all is reported as the text that it is.
+  const refused = new Set(unfit(second, candidates, isMismatch));
   const kept = candidates.filter((candidate) => !refused.has(candidate));
   const final = retyped(value, kept);
   return { value: final, result: documentSchema.safeParse(final) };
 }
 
-/** Those of the values that the result complains about. */
-function unfit(result: ParseResult, values: readonly EnvironmentValue[]): EnvironmentValue[] {
+/** Those of the values that the result complains about, in the way that is asked for. */
+function unfit(
+  result: ParseResult,
+  values: readonly EnvironmentValue[],
+  counts: (issue: z.core.$ZodIssue) => boolean = () => true,
+): EnvironmentValue[] {
   if (result.success) return [];
   const places = new Set<string>();
   const note = (issue: z.core.$ZodIssue, base: readonly PropertyKey[]): void => {
     const path = [...base, ...issue.path];
-    places.add(pathId(path as (string | number)[]));
+    if (counts({ ...issue, path: [] })) places.add(pathId(path as (string | number)[]));
     // The branches of a union may complain further inside.
-    if (issue.code === 'invalid_union') for (const inner of issue.errors.flat()) note(inner, path);
+    if (issue.code === 'invalid_union') {
+      for (const inner of issue.errors.flat()) if (inner.path.length > 0) note(inner, path);
+    }
   };
   for (const issue of result.error.issues) note(issue, []);
   return values.filter(({ path }) => places.has(pathId(path)));

@@ -77,7 +77,7 @@ export function withVariables(source: ConfigSource, env: Environment): ConfigSou
     value = next;
     setBy.set(pathId(path), name);
     const whole = typeof wanted === 'string' ? wanted : undefined;
-    const entry: EnvironmentValue = { path, variables: [name], whole, isMissing: false };
+    const entry: EnvironmentValue = { path, variables: [name], whole, isMissing: false, isDeclared: true };
     environmentValues.set(pathId(path), entry);
   }
   if (setBy.size === 0) return source;

@@ -87,7 +87,7 @@ function split(
   targets: readonly WeightedTarget[],
 ): SplitSettings | null {
   if (options === undefined) return null;
-  const names = targets.map(({ service }) => service);
+  const names = [...new Set(targets.map(({ service }) => service))];
   if (targets.length < 2) {
     compilation.problem([...path, 'split'], 'needs a list of services to choose from', {
       expected: 'service: [{ service, weight }, ...]',

@@ -32,7 +32,10 @@ export class Compilation {
     const at = [...path, ...(detail.at ?? [])];
     const { got, expected, suggestion } = detail;
     const origin = this.config.source.environmentValues.get(pathId(at));
-    const shown = got === undefined || origin === undefined ? got : `the value of ${origin.variables.join(' and ')}`;
+    const shown =
+      got === undefined || origin === undefined || origin.isDeclared
+        ? got
+        : `the value of ${origin.variables.join(' and ')}`;
     this.problems.push({
       severity,
       ...this.config.source.place(at, 'value'),

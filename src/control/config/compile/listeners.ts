@@ -23,8 +23,9 @@ export function compileListeners(compilation: Compilation, nowMs: number): Liste
     const path = ['gateway', 'listeners', index];
     const address = `${listener.host}:${listener.port}`;
     const id = listener.name ?? (listener.port === 0 ? `${address}#${index}` : address);
-    if (ids.has(id) || (listener.port !== 0 && addresses.has(address))) {
-      compilation.problem(path, `there is another listener of this ${ids.has(id) ? 'name' : 'address'}`, { got: id });
+    if (ids.has(id)) compilation.problem(path, 'another listener has this name', { got: JSON.stringify(id) });
+    else if (listener.port !== 0 && addresses.has(address)) {
+      compilation.problem(path, 'another listener has this address', { got: address });
     }
     ids.add(id);
     addresses.add(address);

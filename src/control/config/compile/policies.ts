@@ -15,8 +15,13 @@ interface Said {
 }
 
 /** `index` is the route's place in the document. */
-export function compilePolicies(compilation: Compilation, index: number, route: RouteFacts): PolicySettings[] {
-  return (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).flatMap((definition) => {
+export function compilePolicies(
+  compilation: Compilation,
+  index: number,
+  route: RouteFacts,
+  definitions: readonly PolicyOptionsDefinition[] = POLICY_OPTIONS,
+): PolicySettings[] {
+  return definitions.flatMap((definition) => {
     const said = saidOf(compilation, definition, index, route);
     const holding = definition.combine === 'all' ? said : said.slice(-1);
     return holding

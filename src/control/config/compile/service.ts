@@ -3,7 +3,7 @@ import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition, KeyPath } from '../../../data/contract/options.ts';
 import type { RetrySettings, ServiceSettings, UpstreamTimeouts, UpstreamTls } from '../../../data/contract/snapshot.ts';
 import type { ServiceOptions } from '../schema/service.ts';
-import { retryOptions } from '../schema/service.ts';
+import { DEFAULT_ALGORITHM, retryOptions } from '../schema/service.ts';
 import { showValue } from '../secrecy.ts';
 import { sectionsAt } from '../sections.ts';
 import type { Compilation } from './context.ts';
@@ -15,8 +15,6 @@ import { compileResilience } from './resilience.ts';
 export type UnslottedService = Omit<ServiceSettings, 'slot' | 'instances'> & {
   readonly instances: readonly UnslottedInstance[];
 };
-
-const DEFAULT_ALGORITHM = 'weighted-round-robin';
 
 export function compileService(
   compilation: Compilation,

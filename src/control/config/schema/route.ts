@@ -36,10 +36,7 @@ const redirect = z.union([
     location: location.describe(
       'Target: a URL or a path. `:name` stands for a parameter of the match, `{path}`, `{query}`, `{search}` (the query with its `?`) and `{host}` for those of the request.',
     ),
-    status: z
-      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
-      .prefault(308)
-      .describe('Status of the answer.'),
+    status: z.literal([301, 302, 303, 307, 308]).prefault(308).describe('Status of the answer.'),
   }),
 ]);
 

@@ -37,15 +37,24 @@ const instance = z.strictObject({
     .describe('Facts about the instance, for algorithms and for people.'),
 });
 
+/** Chosen where nothing else is; takes turns where all weights are equal. */
+export const DEFAULT_ALGORITHM = 'weighted-round-robin';
+
 /** Types of `loadBalancing`: one strict object for each algorithm that exists. */
 function loadBalancingSchema() {
   const healthCheckInterval = duration({ min: 100, max: MAX_TIMER_MS })
     .optional()
     .describe('Time between active health checks; the short form of `healthCheck: { interval: ... }`.');
+  const meaning = 'How an instance is chosen for each request.';
+  // Typed as always there; the default algorithm's may be left out.
+  const name = (algorithm: string): z.ZodLiteral<string> => {
+    const literal = z.literal(algorithm).describe(meaning);
+    return algorithm === DEFAULT_ALGORITHM ? (literal.optional() as unknown as z.ZodLiteral<string>) : literal;
+  };
   const definitions = BALANCER_OPTIONS as readonly BalancerOptionsDefinition[];
   const options = definitions.map(({ algorithm, schema }) =>
     z.strictObject({
-      algorithm: z.literal(algorithm).describe('How an instance is chosen for each request.'),
+      algorithm: name(algorithm),
       healthCheckInterval,
       ...schema.shape,
     }),

@@ -1,0 +1,89 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: it is the syntax under test
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import * as fc from 'fast-check';
+import type { KeyPath } from '../../data/contract/options.ts';
+import type { ConfigSource } from './source.ts';
+import { textSource } from './text-source.ts';
+
+function sourceOf(text: string, kind: 'yaml' | 'json' = 'yaml', env: Record<string, string> = {}): ConfigSource {
+  const { source, problems } = textSource(text, 'f', kind, env);
+  assert.deepEqual(problems, []);
+  assert.ok(source);
+  return source;
+}
+
+const YAML = `# a comment
+gateway:
+  port: 8000
+services:
+  a: { instances: [ { url: u } , v ] }
+  b:
+    instances:
+      - w
+`;
+const places: readonly { path: KeyPath; part: 'key' | 'value'; want: string }[] = [
+  { path: [], part: 'value', want: '2:1' },
+  { path: ['gateway', 'port'], part: 'key', want: '3:3' },
+  { path: ['gateway', 'port'], part: 'value', want: '3:9' },
+  { path: ['services', 'a', 'instances', 0, 'url'], part: 'value', want: '5:28' },
+  { path: ['services', 'a', 'instances', 1], part: 'value', want: '5:34' },
+  { path: ['services', 'b', 'instances', 0], part: 'value', want: '8:9' },
+  { path: ['services', 'b', 'timeout'], part: 'value', want: '6:3' },
+  { path: ['services', 'c', 'timeout'], part: 'value', want: '4:1' },
+];
+
+for (const { path, part, want } of places) {
+  test(`the ${part} of ${JSON.stringify(path)} is at ${want}`, () => {
+    const { line, column } = sourceOf(YAML).place(path, part);
+    assert.equal(`${line}:${column}`, want);
+  });
+}
+
+test('JSON has the same places as YAML, tabs and escapes included', () => {
+  const source = sourceOf('{\n\t"a": { "b\\u0063": [1, "x\\ty"] }\n}\n', 'json');
+  assert.deepEqual(source.value, { a: { bc: [1, 'x\ty'] } });
+  assert.deepEqual(source.place(['a', 'bc', 1], 'value'), { file: 'f', line: 2, column: 24 });
+});
+
+test('a variable’s content is never read as syntax', () => {
+  const env = { V: '1\nadmin: true', Q: '"}, x: {' };
+  assert.deepEqual(sourceOf('a: ${V}\nb: { c: ${Q}, d: "${Q}" }', 'yaml', env).value, {
+    a: '1\nadmin: true',
+    b: { c: '"}, x: {', d: '"}, x: {' },
+  });
+  assert.deepEqual(sourceOf('{"a": "${Q}"}', 'json', env).value, { a: '"}, x: {' });
+});
+
+test('nesting without end and aliases without end are refused, not suffered', () => {
+  const deep = textSource('['.repeat(50_000), 'f', 'yaml', {});
+  assert.equal(deep.source, undefined);
+  const bomb = ['x0: &x0 [a, a, a, a, a, a, a, a, a, a]'];
+  for (let level = 1; level < 12; level++) {
+    bomb.push(`x${level}: &x${level} [${Array.from({ length: 10 }, () => `*x${level - 1}`).join(', ')}]`);
+  }
+  const { problems } = textSource(bomb.join('\n'), 'f', 'yaml', {});
+  assert.match(problems[0]?.message ?? '', /too large/);
+});
+
+test('any JSON value comes through as JSON.parse reads it', () => {
+  // A key twice, "__proto__" and tokens have a meaning of their own.
+  const isPlain = (text: string): boolean =>
+    !text.includes('__proto__') && !text.includes('${') && !/[\uE000-\uF8FF]/.test(text);
+  fc.assert(
+    fc.property(fc.json().filter(isPlain), (text) => {
+      assert.deepEqual(sourceOf(text, 'json').value, JSON.parse(text));
+    }),
+  );
+});
+
+test('whatever is read as JSON, JSON.parse reads as well', () => {
+  const noise = fc.string({ unit: fc.constantFrom(...'{}[]",:\'#&*-\n\t 01ae\\') });
+  fc.assert(
+    fc.property(noise, (text) => {
+      const { source, problems } = textSource(text, 'f', 'json', {});
+      if (source !== undefined && problems.length === 0) assert.deepEqual(source.value, JSON.parse(text));
+    }),
+    { numRuns: 2_000 },
+  );
+});
