@@ -21,6 +21,8 @@ const MAX_LIMIT = 2_000;
 const TOLERANCE = 1.5;
 const SMOOTHING = 0.5;
 const MEASURE_EVERY_MS = 30_000;
+/** The first time, as the first window may have been measured under load. */
+const MEASURE_FIRST_MS = 2_000;
 /** A measurement that gets too few answers is given up after this long. */
 const MEASURE_AT_MOST_MS = 2_000;
 /** With a tenth of a window's answers lost to timeouts, the limit is cut without asking the median. */
@@ -58,7 +60,7 @@ export class AdaptiveLimit {
   record(ms: number, timedOut: boolean, inFlight: number, nowMs: number): void {
     if (this.#windowStartMs < 0) {
       this.#windowStartMs = nowMs;
-      this.#lastMeasuredMs = nowMs;
+      this.#lastMeasuredMs = nowMs - MEASURE_EVERY_MS + MEASURE_FIRST_MS;
     }
     if (inFlight > this.#peakInFlight) this.#peakInFlight = inFlight;
     if (this.#restoreLimit > 0 && nowMs - ms < this.#measureSinceMs) {

@@ -6,13 +6,15 @@ import { peakEwma } from './peak-ewma.ts';
 
 algorithmSuite(peakEwma, { options: {} });
 
-it('takes the cheaper of two: latency times what is in flight, by weight', () => {
+it('takes the cheaper of two: latency times what there is to do, for the weight', () => {
   const balancer = peakEwma.create({}, seeded(1));
   const cases: { latencies: [number, number]; inFlight: [number, number]; weights: [number, number]; want: number }[] =
     [
       { latencies: [10, 20], inFlight: [0, 0], weights: [1, 1], want: 0 },
       { latencies: [10, 20], inFlight: [2, 0], weights: [1, 1], want: 1 },
-      { latencies: [10, 20], inFlight: [0, 0], weights: [1, 4], want: 1 },
+      { latencies: [10, 20], inFlight: [0, 0], weights: [1, 4], want: 0 },
+      { latencies: [10, 10], inFlight: [2, 4], weights: [1, 1], want: 0 },
+      { latencies: [10, 10], inFlight: [2, 4], weights: [1, 3], want: 1 },
       { latencies: [5_000, 1], inFlight: [0, 900], weights: [1, 1], want: 1 },
     ];
   for (const { latencies, inFlight, weights, want } of cases) {
