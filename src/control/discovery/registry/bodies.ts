@@ -21,7 +21,7 @@ const EXPECTED_ZONE = 'a text of 1 to 64 characters, or null';
 const EXPECTED_METADATA = `an object of at most ${MAX_METADATA} texts; keys up to ${MAX_METADATA_KEY} and texts up to ${MAX_METADATA_VALUE} characters`;
 
 const weight = z.number(EXPECTED_WEIGHT).min(0, EXPECTED_WEIGHT).max(MAX_WEIGHT, EXPECTED_WEIGHT);
-const zone = z.union([z.null(), z.string().min(1).max(64)], EXPECTED_ZONE);
+const zone = z.string(EXPECTED_ZONE).min(1, EXPECTED_ZONE).max(64, EXPECTED_ZONE).nullable();
 const metadata = z
   .record(z.string().min(1).max(MAX_METADATA_KEY), z.string().max(MAX_METADATA_VALUE), EXPECTED_METADATA)
   .refine((entries) => Object.keys(entries).length <= MAX_METADATA, EXPECTED_METADATA);
@@ -99,10 +99,13 @@ function valueAt(body: unknown, path: readonly PropertyKey[]): unknown {
   return value;
 }
 
-/** Null for what was not sent; never more than a line of text. */
+/** Null for what was not sent; never more than a line of text, never the password of a URL. */
 function shown(value: unknown): unknown {
   if (value === undefined) return null;
-  if (typeof value === 'string') return value.length > 200 ? `${value.slice(0, 200)}...` : value;
+  if (typeof value === 'string') {
+    const safe = value.slice(0, 2_048).replace(/\/\/[^/]*@/, '//***@');
+    return safe.length > 200 ? `${safe.slice(0, 200)}...` : safe;
+  }
   if (typeof value === 'object' && value !== null) {
     const text = JSON.stringify(value);
     return text.length > 200 ? `${text.slice(0, 200)}...` : value;

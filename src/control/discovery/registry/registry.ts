@@ -233,11 +233,13 @@ export class Registry {
     return () => service.listeners.delete(listener);
   }
 
-  /** Ends the timer and waits until everything is on the disk. Leases live on in the file. */
+  /** Ends the timer and waits until everything is on the disk, or the store has said why not. Leases live on there. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelTimer?.();
-    await this.#env.store.flush();
+    await this.#env.store.flush().catch((error: unknown) => {
+      this.#env.log.error('the registry ends without its last changes kept', { reason: words(error) });
+    });
   }
 
   #count(): number {
@@ -301,9 +303,11 @@ export class Registry {
     const lateMs = nowMs - dueMs;
     if (lateMs > STALL_MS) {
       // Nobody's heartbeat could be heard meanwhile; to drop them all would turn a pause into an outage.
-      this.#env.log.warn('leases lengthened: the process stood still', { stoodStillMs: Math.round(lateMs) });
-      for (const service of this.#services.values())
-        for (const entry of service.entries.values()) entry.expiresMs += lateMs;
+      this.#env.log.warn('leases renewed: the process stood still', { stoodStillMs: Math.round(lateMs) });
+      for (const service of this.#services.values()) {
+        for (const entry of service.entries.values())
+          entry.expiresMs = Math.max(entry.expiresMs, nowMs + entry.leaseMs);
+      }
     }
     for (const [name, service] of this.#services) this.#sweepService(name, service, nowMs);
     this.#arm();

@@ -40,13 +40,16 @@ export interface RegistryStore {
 }
 
 /** For tests and for gateways that need not remember. */
-export function memoryStore(content: RegistryContent | null = null): RegistryStore {
-  let kept = content;
+export function memoryStore(): RegistryStore {
+  let latest: () => RegistryContent | null = () => null;
   return {
-    load: async () => kept,
-    save: (current) => {
-      kept = structuredClone(current());
+    load: async () => structuredClone(latest()),
+    save: (content) => {
+      latest = content;
     },
-    flush: async () => {},
+    flush: async () => {
+      const kept = structuredClone(latest());
+      latest = () => kept;
+    },
   };
 }
