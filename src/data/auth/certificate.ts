@@ -15,14 +15,14 @@ export function fingerprintOfThumbprint(thumbprint: string): string | null {
 }
 
 /**
- * Attributes of a distinguished name, by type in upper case. Takes both forms that OpenSSL and Node print: one
- * attribute a line, or RFC 4514 with commas. A backslash escapes the next character (or two hex digits), so a value
- * that contains `,CN=admin` stays one value. A type that occurs twice keeps all its values.
+ * Attributes of a distinguished name, by type in upper case, from the form of Node's `X509Certificate#subject`: one
+ * attribute a line, a backslash before what would otherwise mean something. The form with commas is not read: where it
+ * is made without escaping, a value that contains `,CN=admin` could not be told from two. A type that occurs twice
+ * keeps all its values.
  */
 export function parseDistinguishedName(text: string): ReadonlyMap<string, readonly string[]> {
   const attributes = new Map<string, string[]>();
-  const separator = text.includes('\n') ? '\n' : ',';
-  for (const part of splitUnescaped(text, separator).flatMap((rdn) => splitUnescaped(rdn, '+'))) {
+  for (const part of text.split('\n').flatMap((line) => splitUnescaped(line, '+'))) {
     const equals = part.indexOf('=');
     if (equals <= 0) continue;
     const type = part.slice(0, equals).trim().toUpperCase();

@@ -70,6 +70,7 @@ export class PreparedIdentity implements Identity {
   readonly plan: string | null;
   readonly claims: Readonly<Record<string, unknown>>;
   readonly upstreamHeaders: Readonly<Record<string, string>>;
+  limiterSlots: Int32Array | null = null;
 
   constructor(facts: IdentityFacts, claims: Readonly<Record<string, unknown>>, headers: HeaderMaker) {
     this.method = facts.method;

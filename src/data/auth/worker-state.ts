@@ -5,6 +5,7 @@
  */
 import { hash } from 'node:crypto';
 import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
+import type { Secrets } from '../contract/snapshot.ts';
 import { KeyStore } from './key-store.ts';
 import { Revocations } from './revocations.ts';
 
@@ -81,8 +82,18 @@ export class AuthWorkerState {
   }
 }
 
-/** One key for equal settings and equal secrets; secrets go in as a digest. */
-export function settingsKey(kind: string, settings: unknown, secrets: readonly (string | undefined)[]): string {
-  const digest = hash('sha256', JSON.stringify(secrets), 'base64url');
-  return `${kind} ${digest} ${JSON.stringify(settings)}`;
+/** Members of the settings that are ids into `Secrets`. */
+const SECRET_MEMBERS: ReadonlySet<string> = new Set(['secret', 'keys', 'users', 'endpoint']);
+
+/**
+ * One key for equal settings: ids of secrets, which name the route, are replaced by a digest of what they stand for,
+ * so that two routes that say the same share, and a changed secret does not.
+ */
+export function settingsKey(kind: string, settings: unknown, secrets: Secrets): string {
+  const text = JSON.stringify(settings, (name, value: unknown) => {
+    if (typeof value !== 'string' || !SECRET_MEMBERS.has(name)) return value;
+    const secret = secrets[value];
+    return secret === undefined ? value : `sha256:${hash('sha256', secret, 'base64url')}`;
+  });
+  return `${kind} ${text}`;
 }

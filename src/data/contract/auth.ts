@@ -278,6 +278,8 @@ export interface RefreshQuestion {
 export interface RevokedMessage {
   readonly sids?: readonly (string | readonly [string, number])[];
   readonly jtis?: readonly (string | readonly [string, number])[];
+  /** Ids of API keys. */
+  readonly keys?: readonly (string | readonly [string, number])[];
 }
 
 export const INTROSPECT_TOPIC = 'auth:introspect';
@@ -304,6 +306,8 @@ export interface ApiKeyAnswer {
   readonly scopes: readonly string[];
   readonly plan: string | null;
   readonly keyId: string;
+  /** More than the above: `par` of a child's key, for instance. */
+  readonly claims?: Readonly<Record<string, unknown>>;
   /** Milliseconds since 1970, or null when it does not expire. */
   readonly expiresAt: number | null;
 }

@@ -31,6 +31,8 @@ export interface Identity {
   readonly claims: Readonly<Record<string, unknown>>;
   /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */
   readonly upstreamHeaders: Readonly<Record<string, string>>;
+  /** The limiter's: what it computed of this identity once (hashed keys, cells). Nobody else reads it. */
+  limiterSlots?: Int32Array | null;
 }
 
 /** What TLS verified of the caller, in the forms of Node's `X509Certificate`. */
@@ -92,6 +94,11 @@ export type ResponseHook = (exchange: PolicyContext) => void;
 
 export interface PolicyHooks {
   readonly arrival?: PolicyHook;
+  /**
+   * Answers a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) for the route that the announced
+   * method would reach, instead of `authenticate` and all that follows: a preflight never carries credentials.
+   */
+  readonly preflight?: PolicyHook;
   readonly authenticate?: PolicyHook;
   readonly authorize?: PolicyHook;
   readonly limit?: PolicyHook;

@@ -38,12 +38,9 @@ export const auth = definePolicy<AuthSettings>({
       for (const release of releases.splice(0)) release();
     };
     try {
-      const methods = createMethods(settings, environment, (kind, own, secretIds, make) => {
-        const parts = [own, settings.forward];
-        const secrets = [...secretIds, forwardSecret(settings)].map((id) =>
-          id === null ? '' : environment.secrets[id],
-        );
-        const { thing, release } = state.acquire(settingsKey(kind, parts, secrets), make);
+      const methods = createMethods(settings, environment, (kind, own, make) => {
+        const key = settingsKey(kind, [own, settings.forward], environment.secrets);
+        const { thing, release } = state.acquire(key, make);
         releases.push(release);
         return thing;
       });
@@ -55,12 +52,7 @@ export const auth = definePolicy<AuthSettings>({
   },
 });
 
-type Share = <T extends Shared>(
-  kind: string,
-  settings: unknown,
-  secretIds: readonly (string | null)[],
-  make: () => T,
-) => T;
+type Share = <T extends Shared>(kind: string, settings: unknown, make: () => T) => T;
 
 /** In the order in which they look at a request. */
 function createMethods(settings: AuthSettings, environment: PolicyEnvironment, share: Share): AuthMethod[] {
@@ -73,29 +65,29 @@ function createMethods(settings: AuthSettings, environment: PolicyEnvironment, s
     const verifier =
       jwt === null
         ? null
-        : share('jwt', jwt, jwt.issuers.map(issuerSecret), () => {
+        : share('jwt', jwt, () => {
             const parts = { secrets, store: state.keys, revocations: state.revocations, clock, headers };
             return new JwtVerifier(jwt, parts);
           });
     const introspector =
       introspect === null
         ? null
-        : share('introspect', introspect, [], () => new Introspector(introspect, control, clock, headers));
+        : share('introspect', introspect, () => new Introspector(introspect, control, clock, headers));
     const sources = jwt?.sources ?? introspect?.sources ?? [];
     methods.push(new BearerMethod(sources, verifier, introspector, control, clock));
   }
   if (apiKey !== null) {
-    const judge = share('apiKey', apiKey, [apiKey.keys], () => {
+    const judge = share('apiKey', apiKey, () => {
       return new ApiKeyJudge(apiKey, secrets, control, clock, headers);
     });
     methods.push(new ApiKeyMethod(apiKey, judge));
   }
   if (basic !== null) {
-    methods.push(share('basic', basic, [basic.users], () => new BasicMethod(basic, secrets, clock, headers)));
+    methods.push(share('basic', basic, () => new BasicMethod(basic, secrets, clock, headers)));
   }
-  if (mtls !== null) methods.push(share('mtls', mtls, [], () => new MtlsMethod(mtls, clock, headers)));
+  if (mtls !== null) methods.push(share('mtls', mtls, () => new MtlsMethod(mtls, clock, headers)));
   if (external !== null) {
-    methods.push(share('external', external, [], () => new ExternalMethod(external, control, clock, headers)));
+    methods.push(share('external', external, () => new ExternalMethod(external, control, clock, headers)));
   }
   return methods;
 }
@@ -202,12 +194,4 @@ function headerMaker(settings: AuthSettings, environment: PolicyEnvironment): He
   const key = environment.secrets[forward.secret];
   if (key === undefined) throw new TypeError(`there is no secret ${forward.secret}`);
   return signedHeaders(forward.signed, key, environment.clock);
-}
-
-function forwardSecret({ forward }: AuthSettings): string | null {
-  return forward.kind === 'signed' ? forward.secret : null;
-}
-
-function issuerSecret({ keys }: { readonly keys: { readonly kind: string; readonly secret?: string } }): string | null {
-  return keys.secret ?? null;
 }
