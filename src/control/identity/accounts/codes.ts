@@ -1,0 +1,118 @@
+/**
+ * Codes that work once: links in mails, tickets between two steps of a sign-in, challenges. Only their keyed hash is
+ * stored; what belongs to them is sealed. One statement decides the single use (rule 1).
+ */
+import type { KeyObject } from 'node:crypto';
+import type { Kysely } from 'kysely';
+import type { Clock } from '../../../base/clock.ts';
+import { keyedHash, type MasterKey } from '../secrets/master-key.ts';
+import { randomSecret } from '../secrets/opaque.ts';
+import { Seal } from '../secrets/seal.ts';
+import type { IdentityTables } from '../tables.ts';
+
+export type CodePurpose =
+  | 'register'
+  | 'verify-email'
+  | 'reset-password'
+  | 'mfa-ticket'
+  | 'passkey-register'
+  | 'passkey-login'
+  | 'first-admin'
+  | 'outside-state'
+  | 'outside-result';
+
+export interface UsedCode {
+  readonly userId: string | null;
+  readonly payload: unknown;
+}
+
+type Handle = Kysely<IdentityTables>;
+
+export class OneTimeCodes {
+  readonly #key: KeyObject;
+  readonly #seal: Seal;
+  readonly #clock: Clock;
+
+  constructor(master: MasterKey, clock: Clock) {
+    this.#key = master.derive('one-time-codes');
+    this.#seal = new Seal(master.derive('one-time-payloads'));
+    this.#clock = clock;
+  }
+
+  /** A new code. Earlier ones of the same purpose and account stop working unless `keepEarlier`. */
+  async issue(
+    db: Handle,
+    purpose: CodePurpose,
+    about: { userId?: string | null; payload?: unknown; ttlMs: number; keepEarlier?: boolean; text?: string },
+  ): Promise<string> {
+    const code = about.text ?? randomSecret();
+    const hash = this.#hash(purpose, code);
+    const now = this.#clock.wallMs();
+    if (about.userId != null && about.keepEarlier !== true) {
+      await db
+        .updateTable('one_time_codes')
+        .set({ used_at: now })
+        .where('user_id', '=', about.userId)
+        .where('purpose', '=', purpose)
+        .where('used_at', 'is', null)
+        .execute();
+    }
+    await db
+      .insertInto('one_time_codes')
+      .values({
+        hash,
+        purpose,
+        user_id: about.userId ?? null,
+        sealed: about.payload === undefined ? null : this.#seal.close(JSON.stringify(about.payload), hash),
+        attempts: 0,
+        created_at: now,
+        expires_at: now + about.ttlMs,
+        used_at: null,
+      })
+      .execute();
+    return code;
+  }
+
+  /** Uses the code up. Undefined when it is wrong, expired, of another purpose or was used: the caller cannot tell. */
+  async use(db: Handle, purpose: CodePurpose, code: string): Promise<UsedCode | undefined> {
+    const hash = this.#hash(purpose, code);
+    const now = this.#clock.wallMs();
+    const row = await db
+      .updateTable('one_time_codes')
+      .set({ used_at: now })
+      .where('hash', '=', hash)
+      .where('purpose', '=', purpose)
+      .where('used_at', 'is', null)
+      .where('expires_at', '>', now)
+      .returning(['user_id', 'sealed'])
+      .executeTakeFirst();
+    return row === undefined ? undefined : this.#read(row, hash);
+  }
+
+  /** Counts a try without using the code up; undefined once `maxAttempts` were made. For tickets that allow a typing error. */
+  async attempt(db: Handle, purpose: CodePurpose, code: string, maxAttempts: number): Promise<UsedCode | undefined> {
+    const hash = this.#hash(purpose, code);
+    const row = await db
+      .updateTable('one_time_codes')
+      .set((eb) => ({ attempts: eb('attempts', '+', 1) }))
+      .where('hash', '=', hash)
+      .where('purpose', '=', purpose)
+      .where('used_at', 'is', null)
+      .where('attempts', '<', maxAttempts)
+      .where('expires_at', '>', this.#clock.wallMs())
+      .returning(['user_id', 'sealed'])
+      .executeTakeFirst();
+    return row === undefined ? undefined : this.#read(row, hash);
+  }
+
+  #hash(purpose: CodePurpose, code: string): string {
+    return keyedHash(this.#key, `${purpose}:${code}`);
+  }
+
+  #read(row: { user_id: string | null; sealed: string | null }, hash: string): UsedCode {
+    return {
+      userId: row.user_id,
+      payload: row.sealed === null ? undefined : JSON.parse(this.#seal.open(row.sealed, hash)),
+    };
+  }
+}

@@ -1,0 +1,75 @@
+/**
+ * How the first administrator comes to be: never by a default password. Either `gatehouse user create --admin`, or a
+ * link that is printed at start while there is no administrator, works once, and is void as soon as there is one.
+ */
+import type { Kysely } from 'kysely';
+import { isUniqueViolation } from '../../store/faults.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import { conflict, invalidCode } from '../http/problem.ts';
+import { checkNewPassword } from '../passwords/policy.ts';
+import type { IdentityTables, User } from '../tables.ts';
+import { insertUser } from './users.ts';
+
+const LINK_TTL_MS = 86_400_000;
+
+export async function hasAdmin(db: Kysely<IdentityTables>): Promise<boolean> {
+  const row = await db
+    .selectFrom('user_roles')
+    .innerJoin('users', 'users.id', 'user_roles.user_id')
+    .select('users.id')
+    .where('user_roles.role', '=', 'admin')
+    .executeTakeFirst();
+  return row !== undefined;
+}
+
+/** The link, or undefined when there is an administrator. Earlier links stop working. */
+export async function firstAdminLink(context: IdentityContext): Promise<string | undefined> {
+  const code = await context.store.transaction(async (trx) => {
+    if (await hasAdmin(trx)) return undefined;
+    const now = context.clock.wallMs();
+    await trx
+      .updateTable('one_time_codes')
+      .set({ used_at: now })
+      .where('purpose', '=', 'first-admin')
+      .where('used_at', 'is', null)
+      .execute();
+    return await context.codes.issue(trx, 'first-admin', { ttlMs: LINK_TTL_MS });
+  });
+  if (code === undefined) return undefined;
+  const url = new URL(context.options.mail.linkBase ?? context.options.publicUrl);
+  url.searchParams.set('action', 'setup');
+  url.hash = new URLSearchParams({ token: code }).toString();
+  return url.toString();
+}
+
+export async function createFirstAdmin(
+  context: IdentityContext,
+  given: { token: string; email: string; password: string; username?: string | undefined },
+  caller: Caller,
+): Promise<User> {
+  checkNewPassword(given.password, [given.email, given.username], context.options.passwords);
+  await context.guard.checkAddress(context.store.db, caller.address);
+  const passwordHash = await context.hasher.hash(given.password, caller.signal);
+  try {
+    return await context.store.transaction(async (trx) => {
+      // Using the code up comes first: of two requests with one link the second finds it used.
+      if ((await context.codes.use(trx, 'first-admin', given.token)) === undefined) throw invalidCode();
+      if (await hasAdmin(trx)) throw invalidCode();
+      const names = { email: given.email, username: given.username ?? null };
+      const roles = [...new Set([...context.options.defaultRoles, 'admin'])];
+      const user = await insertUser(context, trx, { kind: 'user', ...names, emailVerified: true, passwordHash, roles });
+      const { address, requestId } = caller;
+      await context.audit.append(trx, {
+        actor: 'system',
+        action: 'user.first-admin',
+        target: user.id,
+        address,
+        requestId,
+      });
+      return user;
+    });
+  } catch (error) {
+    if (isUniqueViolation(error)) throw conflict('name_taken', 'the address or the user name is taken');
+    throw error;
+  }
+}

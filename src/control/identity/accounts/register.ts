@@ -1,0 +1,200 @@
+/**
+ * Registering. With `verifyEmail: required` no account exists until the code of the mail comes back: what was typed
+ * waits, sealed, with the code. So the answer is the same for known and unknown addresses, nobody can hold somebody
+ * else's address, and a mail to an existing account says so only to its owner.
+ */
+
+import type { Transaction } from 'kysely';
+import { isUniqueViolation } from '../../store/faults.ts';
+import { ageOf } from '../children/rules.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import { conflict, forbidden, invalidCode, type Problem } from '../http/problem.ts';
+import { checkNewPassword } from '../passwords/policy.ts';
+import type { IdentityTables, User } from '../tables.ts';
+import { completeSignIn } from './sign-in.ts';
+import { findById, findByLogin, insertUser } from './users.ts';
+
+type Trx = Transaction<IdentityTables>;
+
+const CODE_TTL_MS = 86_400_000;
+
+export interface Registration {
+  readonly email: string;
+  readonly password: string;
+  readonly username?: string | undefined;
+  readonly displayName?: string | undefined;
+  readonly birthDate?: string | undefined;
+}
+
+interface Waiting {
+  readonly email: string;
+  readonly username: string | null;
+  readonly displayName: string | null;
+  readonly birthDate: string | null;
+  readonly passwordHash: string;
+}
+
+const SENT = {
+  status: 'verification_sent',
+  message: 'if the address can be registered, a mail with a code is on its way',
+} as const;
+
+export async function register(
+  context: IdentityContext,
+  given: Registration,
+  caller: Caller,
+): Promise<{ status: 201 | 202; body: object }> {
+  if (!context.options.registration.open)
+    throw forbidden('accounts are made by administrators here', 'registration_closed');
+  checkNewPassword(given.password, [given.email, given.username, given.displayName], context.options.passwords);
+  checkAge(context, given.birthDate);
+  await context.guard.checkAddress(context.store.db, caller.address);
+  const waiting: Waiting = {
+    email: given.email,
+    username: given.username ?? null,
+    displayName: given.displayName ?? null,
+    birthDate: given.birthDate ?? null,
+    passwordHash: await context.hasher.hash(given.password, caller.signal),
+  };
+  if (context.options.registration.verifyEmail === 'required') {
+    await sendCode(context, waiting, caller);
+    return { status: 202, body: SENT };
+  }
+  const user = await createAccount(context, waiting, false, caller);
+  const facts = { amr: ['pwd'], mfaAt: null, scopes: null };
+  const tokens = await completeSignIn(context, user, facts, caller);
+  return { status: 201, body: { ...tokens, user: publicUser(user) } };
+}
+
+/** Too young to register alone; a parent makes the account. */
+function checkAge(context: IdentityContext, birthDate: string | undefined): void {
+  const age = ageOf(birthDate ?? null, context.clock.wallMs());
+  if (age !== undefined && age < 13) throw forbidden('a parent must make this account', 'too_young');
+}
+
+async function sendCode(context: IdentityContext, waiting: Waiting, caller: Caller): Promise<void> {
+  await context.store.transaction(async (trx) => {
+    const known = await findByLogin(trx, waiting.email);
+    const about = { payload: waiting, ttlMs: CODE_TTL_MS };
+    // The code is made in both cases, so that both take the same time; nobody learns the one for a known address.
+    const code = await context.codes.issue(trx, 'register', about);
+    const { alreadyRegistered, verifyEmail } = context.letters;
+    const letter = known === undefined ? verifyEmail(waiting.email, code) : alreadyRegistered(waiting.email);
+    await context.outbox.add(trx, letter);
+    const { address, requestId } = caller;
+    await context.audit.append(trx, { actor: 'anonymous', action: 'registration.asked', address, requestId });
+  });
+  context.outbox.nudge();
+}
+
+/**
+ * Uses the code of the mail up: makes the account, or gives an existing one its new address. `username` replaces one
+ * that was taken. When something stands in the way, the code stays good.
+ */
+export async function confirmRegistration(
+  context: IdentityContext,
+  token: string,
+  username: string | undefined,
+  caller: Caller,
+): Promise<object> {
+  const user = await context.store.transaction(async (trx) => {
+    const changed = await confirmNewEmail(context, trx, token, caller);
+    if (changed !== undefined) return changed;
+    const used = await context.codes.use(trx, 'register', token);
+    if (used === undefined) throw invalidCode();
+    const waiting = used.payload as Waiting;
+    return await insertFrom(context, trx, { ...waiting, username: username ?? waiting.username }, true, caller);
+  });
+  context.outbox.nudge();
+  return { status: 'verified', user: publicUser(user) };
+}
+
+async function createAccount(
+  context: IdentityContext,
+  waiting: Waiting,
+  verified: boolean,
+  caller: Caller,
+): Promise<User> {
+  return await context.store.transaction((trx) => insertFrom(context, trx, waiting, verified, caller));
+}
+
+async function insertFrom(
+  context: IdentityContext,
+  trx: Trx,
+  waiting: Waiting,
+  emailVerified: boolean,
+  caller: Caller,
+): Promise<User> {
+  if ((await findByLogin(trx, waiting.email)) !== undefined) throw emailTaken();
+  if (waiting.username !== null && (await findByLogin(trx, waiting.username)) !== undefined) throw usernameTaken();
+  try {
+    const user = await insertUser(context, trx, {
+      kind: 'user',
+      ...waiting,
+      emailVerified,
+      roles: context.options.defaultRoles,
+    });
+    const { address, requestId } = caller;
+    await context.audit.append(trx, { actor: user.id, action: 'user.created', target: user.id, address, requestId });
+    return user;
+  } catch (error) {
+    // Two at the same moment: the database decides.
+    if (isUniqueViolation(error)) throw conflict('name_taken', 'the address or the user name is taken');
+    throw error;
+  }
+}
+
+export const emailTaken = (): Problem => conflict('email_taken', 'an account with this address exists');
+export const usernameTaken = (): Problem => conflict('username_taken', 'the user name is taken; choose another');
+
+/** A code that was sent to the new address of an existing account. */
+async function confirmNewEmail(
+  context: IdentityContext,
+  trx: Trx,
+  token: string,
+  caller: Caller,
+): Promise<User | undefined> {
+  const used = await context.codes.use(trx, 'verify-email', token);
+  if (used === undefined || used.userId === null) return undefined;
+  const { email } = used.payload as { email: string };
+  const before = await findById(trx, used.userId);
+  if (before === undefined || before.status !== 'active') throw invalidCode();
+  const holder = await findByLogin(trx, email);
+  if (holder !== undefined && holder.id !== before.id) throw emailTaken();
+  const now = context.clock.wallMs();
+  const user = await trx
+    .updateTable('users')
+    .set({ email, email_verified_at: now, updated_at: now })
+    .where('id', '=', before.id)
+    .returningAll()
+    .executeTakeFirstOrThrow();
+  if (before.email !== null && before.email !== email)
+    await context.outbox.add(trx, context.letters.newEmail(before.email));
+  const { address, requestId } = caller;
+  await context.audit.append(trx, {
+    actor: user.id,
+    action: 'user.email-changed',
+    target: user.id,
+    address,
+    requestId,
+  });
+  return user;
+}
+
+/** What an account may see of itself; no hash, no rule of its parent. */
+export function publicUser(user: User): Record<string, unknown> {
+  return {
+    id: user.id,
+    kind: user.kind,
+    email: user.email,
+    emailVerified: user.email_verified_at !== null,
+    username: user.username,
+    displayName: user.display_name,
+    plan: user.plan,
+    birthDate: user.birth_date,
+    parentId: user.parent_id,
+    status: user.status,
+    createdAt: new Date(user.created_at).toISOString(),
+    lastLoginAt: user.last_login_at === null ? null : new Date(user.last_login_at).toISOString(),
+  };
+}

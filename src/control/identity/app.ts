@@ -1,0 +1,117 @@
+/**
+ * The identity service as one Hono application: request id and caller, then the routes under `basePath` and the further
+ * paths, the key set, and one exit for everything that is thrown. Knows HTTP only; what happens is in the folders
+ * beside it.
+ */
+import { randomUUID } from 'node:crypto';
+import { Hono } from 'hono';
+import { CidrSet, canonicalAddress } from '../../base/ip.ts';
+import type { Caller, IdentityContext } from './context.ts';
+import type { Env } from './http/actor.ts';
+import { asProblem, Problem, problemResponse } from './http/problem.ts';
+import { accountRoutes } from './http/routes-account.ts';
+import { adminRoutes } from './http/routes-admin.ts';
+import { auditRoutes } from './http/routes-audit.ts';
+import { childRoutes } from './http/routes-children.ts';
+import { keyRoutes } from './http/routes-keys.ts';
+import { mfaRoutes } from './http/routes-mfa.ts';
+import { setupRoutes } from './http/routes-setup.ts';
+import { signInRoutes } from './http/routes-sign-in.ts';
+import { tokenRoutes } from './http/routes-tokens.ts';
+import type { ApiKeyVerifier } from './keys/verify.ts';
+import { outsideRoutes } from './oauth/routes-outside.ts';
+
+const MAX_USER_AGENT = 200;
+
+/** What node-server puts beside a request. */
+interface NodeBindings {
+  readonly incoming?: { readonly socket?: { readonly remoteAddress?: string | undefined } };
+}
+
+export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustProxy: readonly string[]): Hono<Env> {
+  const trusted = new CidrSet(trustProxy);
+  const app = new Hono<Env>();
+
+  app.use(async (c, next) => {
+    c.set('caller', callerOf(c.req.raw, c.env as NodeBindings | undefined, trusted));
+    await next();
+    c.res.headers.set('x-request-id', c.get('caller').requestId);
+    // Answers hold tokens and personal data; the key set says otherwise itself.
+    if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store');
+  });
+
+  const api = new Hono<Env>();
+  for (const routes of [
+    signInRoutes(context),
+    accountRoutes(context),
+    keyRoutes(context),
+    mfaRoutes(context),
+    tokenRoutes(context, keys),
+    childRoutes(context),
+    adminRoutes(context),
+    auditRoutes(context),
+    setupRoutes(context),
+    outsideRoutes(context),
+  ]) {
+    api.route('/', routes);
+  }
+  for (const path of new Set([context.options.basePath, ...context.options.alsoAt])) app.route(path, api);
+
+  app.get('/.well-known/jwks.json', async (c) => {
+    return c.json(await context.keyring.publicJwks(), 200, { 'cache-control': 'public, max-age=300' });
+  });
+  app.get('/health', async (c) => {
+    await context.store.ping();
+    return c.json({ status: 'ok' });
+  });
+
+  app.notFound((c) => {
+    const problem = new Problem(404, 'RESOURCE_NOT_FOUND', 'route_not_found', 'there is nothing at this path');
+    return answer(problem, c.get('caller'));
+  });
+  app.onError((error, c) => {
+    const problem = asProblem(error);
+    const caller = c.get('caller');
+    if (problem.status >= 500) {
+      context.log.error('a request to the identity service failed', {
+        path: c.req.path,
+        requestId: caller.requestId,
+        status: problem.status,
+        problem: error.message,
+        ...(problem.status === 500 ? { stack: error.stack ?? '' } : {}),
+      });
+    }
+    return answer(problem, caller);
+  });
+
+  const answer = (problem: Problem, caller: Caller): Response => {
+    const response = problemResponse(problem, context.options.errorFormat, caller.requestId, context.clock.wallMs());
+    response.headers.set('x-request-id', caller.requestId);
+    return response;
+  };
+  return app;
+}
+
+/**
+ * Behind the gateway's Unix socket there is no peer address and the forwarded list is the gateway's; on a TCP port
+ * it is believed only from trusted proxies. The caller is the last address that is not such a proxy.
+ */
+function callerOf(request: Request, bindings: NodeBindings | undefined, trusted: CidrSet): Caller {
+  const peer = canonicalAddress(bindings?.incoming?.socket?.remoteAddress ?? '');
+  let address = peer ?? '';
+  if (peer === undefined || trusted.has(peer)) {
+    for (const hop of (request.headers.get('x-forwarded-for') ?? '').split(',').reverse()) {
+      const next = canonicalAddress(hop.trim());
+      if (next === undefined) break;
+      address = next;
+      if (!trusted.has(next)) break;
+    }
+  }
+  const said = request.headers.get('x-request-id') ?? '';
+  return {
+    address,
+    userAgent: (request.headers.get('user-agent') ?? '').slice(0, MAX_USER_AGENT),
+    requestId: /^[A-Za-z0-9._-]{8,100}$/.test(said) ? said : randomUUID(),
+    signal: request.signal,
+  };
+}

@@ -1,0 +1,48 @@
+/** What every part of the identity service is given: the store, its settings, and the small services made at start. */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Store } from '../store/store.ts';
+import type { OneTimeCodes } from './accounts/codes.ts';
+import type { LoginGuard } from './accounts/guard.ts';
+import type { AuditLog } from './audit/chain.ts';
+import type { EnvironmentKey } from './keys/environment-keys.ts';
+import type { Letters } from './mail/letters.ts';
+import type { Outbox } from './mail/outbox.ts';
+import type { IdentityOptions } from './options.ts';
+import type { PasswordHasher } from './passwords/hasher.ts';
+import type { MasterKey } from './secrets/master-key.ts';
+import type { IdentityTables } from './tables.ts';
+import type { AccessTokens } from './tokens/access-token.ts';
+import type { Keyring } from './tokens/keyring.ts';
+import type { Revocations } from './tokens/revocations.ts';
+
+export interface IdentityContext {
+  readonly options: IdentityOptions;
+  readonly store: Store<IdentityTables>;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly master: MasterKey;
+  readonly audit: AuditLog;
+  readonly hasher: PasswordHasher;
+  readonly guard: LoginGuard;
+  readonly codes: OneTimeCodes;
+  readonly keyring: Keyring;
+  readonly tokens: AccessTokens;
+  readonly revocations: Revocations;
+  readonly outbox: Outbox;
+  readonly letters: Letters;
+  /** Keys of `API_KEY_n`, by SHA-256 of the key. */
+  readonly environmentKeys: ReadonlyMap<string, EnvironmentKey>;
+}
+
+/** Who sends a request, as far as the connection tells; nothing here is proof of anything. */
+export interface Caller {
+  /** Canonical address. */
+  readonly address: string;
+  readonly userAgent: string;
+  readonly requestId: string;
+  readonly signal?: AbortSignal;
+}
+
+/** The caller when there is no request: the command line, the service itself. */
+export const LOCAL_CALLER: Caller = { address: '', userAgent: '', requestId: '' };

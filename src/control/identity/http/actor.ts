@@ -1,0 +1,78 @@
+/**
+ * Who is acting: the account behind a request's bearer token, proven here again although the gateway checked it
+ * before, because this service decides about accounts. The session must be alive in the database, so a revoked token
+ * stops at once and not with its expiry.
+ */
+import type { Context } from 'hono';
+import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
+import { findById } from '../accounts/users.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import type { Session, User } from '../tables.ts';
+import { forbidden, Problem, unauthenticated } from './problem.ts';
+
+export interface Actor {
+  readonly user: User;
+  readonly session: Session;
+  readonly access: Access;
+  /** Scopes of the token itself, which may be fewer than the account's. */
+  readonly scopes: readonly string[];
+  /** For the audit log: the account, or `administrator as account`. */
+  readonly name: string;
+}
+
+export interface Variables {
+  caller: Caller;
+}
+export type Env = { Variables: Variables };
+
+export function bearerOf(request: Request): string | undefined {
+  return /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
+}
+
+const refused = (): Problem => unauthenticated('the access token is not valid', 'invalid_token');
+
+/** The signed-in account; throws 401. `enrolling` also takes a session that must set up its second factor first. */
+export async function actorOf(context: IdentityContext, c: Context<Env>, enrolling = false): Promise<Actor> {
+  const token = bearerOf(c.req.raw);
+  if (token === undefined) throw unauthenticated();
+  const claims = await context.tokens.verify(token);
+  const sid = claims?.['sid'];
+  if (claims === undefined || typeof sid !== 'string') throw refused();
+  const { db } = context.store;
+  const session = await db.selectFrom('sessions').selectAll().where('id', '=', sid).executeTakeFirst();
+  if (session === undefined || session.revoked_at !== null || session.expires_at <= context.clock.wallMs())
+    throw refused();
+  const user = session.user_id === claims.sub ? await findById(db, session.user_id) : undefined;
+  const access = user === undefined ? undefined : await accessOf(context, db, user);
+  if (user === undefined || access === undefined || access.allowedUntil === undefined) throw refused();
+  const scopes = String(claims['scope'] ?? '')
+    .split(' ')
+    .filter(Boolean);
+  const mustEnrol = scopes.includes(ENROL_SCOPE) || (access.mfaRequired && session.mfa_at === null);
+  if (mustEnrol && !enrolling) {
+    throw new Problem(403, 'MFA_REQUIRED', 'mfa_enrolment_required', 'set up a second factor first');
+  }
+  const name = session.actor_id === null ? user.id : `${session.actor_id} as ${user.id}`;
+  // What was taken from the account since the token was minted counts at once.
+  return { user, session, access, scopes: scopes.filter((scope) => access.scopes.includes(scope)), name };
+}
+
+/** An administrator, by scope; an impersonated session never is one. */
+export async function adminOf(context: IdentityContext, c: Context<Env>, scope: string): Promise<Actor> {
+  const actor = await actorOf(context, c);
+  if (!actor.scopes.includes(scope) || actor.session.actor_id !== null) {
+    throw forbidden(`the scope ${scope} is needed`);
+  }
+  return actor;
+}
+
+/** For changes that matter: not while impersonating, and with a recent second factor if the account has one. */
+export function requireOwnHands(context: IdentityContext, actor: Actor, hasFactor: boolean): void {
+  if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
+  if (!hasFactor) return;
+  const at = actor.session.mfa_at;
+  if (at !== null && context.clock.wallMs() - at <= context.options.mfa.stepUpTtl) return;
+  throw new Problem(403, 'MFA_REQUIRED', 'step_up_required', 'give your second factor again first', {
+    members: { stepUp: `${context.options.basePath}/mfa/step-up` },
+  });
+}

@@ -1,0 +1,102 @@
+/**
+ * Reads a request's body or query by a Zod schema and turns every complaint into field, value and expectation.
+ * Bodies are JSON objects (or forms, where OAuth demands them), at most 64 KiB; unknown fields are refused.
+ */
+import type * as z from 'zod';
+import { type FieldProblem, invalid, Problem } from './problem.ts';
+
+const MAX_BODY_BYTES = 64 * 1024;
+/** Fields whose value appears in no answer and no log. */
+const SECRET = /password|secret|token|code|ticket|key|response|recovery/i;
+const MAX_VALUE_LENGTH = 80;
+
+export async function readBody<Schema extends z.ZodType>(request: Request, schema: Schema): Promise<z.output<Schema>> {
+  return check(await readJson(request), schema);
+}
+
+/** A body that may be absent: then an empty object. */
+export async function readOptionalBody<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+): Promise<z.output<Schema>> {
+  const text = await readText(request);
+  return check(text.trim() === '' ? {} : parse(request, text), schema);
+}
+
+export function readQuery<Schema extends z.ZodType>(url: string, schema: Schema): z.output<Schema> {
+  const found: Record<string, string> = Object.create(null);
+  for (const [name, value] of new URL(url).searchParams) found[name] = value;
+  return check({ ...found }, schema);
+}
+
+/** OAuth's form bodies (RFC 7009, RFC 7662); JSON is taken as well. A field that appears twice is refused. */
+export async function readForm<Schema extends z.ZodType>(request: Request, schema: Schema): Promise<z.output<Schema>> {
+  if (!mediaType(request).endsWith('x-www-form-urlencoded')) return readBody(request, schema);
+  const found = new Map<string, string>();
+  for (const [name, value] of new URLSearchParams(await readText(request))) {
+    if (found.has(name)) throw invalid([{ field: name, expected: 'to appear once' }]);
+    found.set(name, value);
+  }
+  return check(Object.fromEntries(found), schema);
+}
+
+async function readJson(request: Request): Promise<unknown> {
+  return parse(request, await readText(request));
+}
+
+function parse(request: Request, text: string): unknown {
+  // Only JSON's own media type: a form of a foreign page cannot send it without asking first (CORS).
+  if (mediaType(request) !== 'application/json') {
+    const found = request.headers.get('content-type') ?? '';
+    throw new Problem(415, 'UNSUPPORTED_MEDIA_TYPE', 'media_type', 'the body must be application/json', {
+      fields: [{ field: 'content-type', value: shorten(found), expected: 'application/json' }],
+    });
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw invalid([{ field: '(body)', expected: 'a JSON object' }]);
+  }
+}
+
+function mediaType(request: Request): string {
+  return (request.headers.get('content-type') ?? '').split(';')[0]?.trim().toLowerCase() ?? '';
+}
+
+async function readText(request: Request): Promise<string> {
+  if (request.body === null) return '';
+  const chunks: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const chunk of request.body) {
+    bytes += chunk.length;
+    if (bytes > MAX_BODY_BYTES) {
+      throw new Problem(413, 'PAYLOAD_TOO_LARGE', 'payload_too_large', `the body may have ${MAX_BODY_BYTES} bytes`);
+    }
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString('utf8');
+}
+
+function check<Schema extends z.ZodType>(input: unknown, schema: Schema): z.output<Schema> {
+  const result = schema.safeParse(input, { reportInput: true });
+  if (result.success) return result.data;
+  throw invalid(result.error.issues.flatMap(fieldProblems));
+}
+
+function fieldProblems(issue: z.core.$ZodIssue): FieldProblem[] {
+  const path = issue.path.map(String).join('.');
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      field: shorten(path === '' ? key : `${path}.${key}`),
+      expected: 'no field of this name',
+    }));
+  }
+  const field = path === '' ? '(body)' : path;
+  if (issue.input === undefined) return [{ field, expected: `${issue.message} (it is missing)` }];
+  if (SECRET.test(field) || path === '') return [{ field, expected: issue.message }];
+  return [{ field, value: shorten(JSON.stringify(issue.input)), expected: issue.message }];
+}
+
+function shorten(text: string): string {
+  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;
+}

@@ -1,0 +1,185 @@
+/**
+ * The identity service, put together: opens its store, migrates it, makes keys, runs its small loops, and serves an HTTP
+ * application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process of
+ * its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
+ */
+import { mkdirSync, rmSync } from 'node:fs';
+import { createServer, type Server } from 'node:http';
+import { dirname, join } from 'node:path';
+import { getRequestListener } from '@hono/node-server';
+import type { Clock } from '../../base/clock.ts';
+import { systemClock } from '../../base/clock.ts';
+import { createLogger, type Logger } from '../../base/log.ts';
+import type { ControlBus } from '../bus.ts';
+import { migrate } from '../store/migrate.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { OneTimeCodes } from './accounts/codes.ts';
+import { firstAdminLink } from './accounts/first-admin.ts';
+import { LoginGuard } from './accounts/guard.ts';
+import { createApp } from './app.ts';
+import { AuditLog } from './audit/chain.ts';
+import { connectWorkers } from './bus-topics.ts';
+import type { IdentityContext } from './context.ts';
+import { type Environment, withEnvironment } from './environment.ts';
+import { startJanitor } from './janitor.ts';
+import { environmentKeys } from './keys/environment-keys.ts';
+import { ApiKeyVerifier } from './keys/verify.ts';
+import { makeLetters } from './mail/letters.ts';
+import { makeMailer } from './mail/mailer.ts';
+import { Outbox } from './mail/outbox.ts';
+import { IDENTITY_MIGRATIONS } from './migrations.ts';
+import type { IdentityInput } from './options.ts';
+import { PasswordHasher } from './passwords/hasher.ts';
+import { checkMasterKey, masterKeyFile, masterKeyOf } from './secrets/master-key.ts';
+import type { IdentityTables } from './tables.ts';
+import { AccessTokens } from './tokens/access-token.ts';
+import { Keyring } from './tokens/keyring.ts';
+import { Revocations } from './tokens/revocations.ts';
+
+export interface IdentityDeps {
+  /** Folder for the SQLite file, the master key and mails that no server takes. */
+  readonly dataDir: string;
+  readonly environment?: Environment;
+  /** An open store to share; otherwise one is opened by URL and closed with the service. */
+  readonly store?: Store<IdentityTables>;
+  /** URL used when neither `store` nor the options nor DATABASE_URL name one. Default SQLite in `dataDir`. */
+  readonly storeUrl?: string;
+  /** The line to the workers, when there are any. */
+  readonly bus?: ControlBus;
+  /** CIDR blocks of proxies whose `X-Forwarded-For` is believed: the gateway's `trustProxy`. */
+  readonly trustProxy?: readonly string[];
+  readonly clock?: Clock;
+  readonly log?: Logger;
+  /** Where the first administrator's link is printed. Default: standard error. It is a secret: not the log. */
+  readonly print?: (text: string) => void;
+}
+
+export interface Identity {
+  readonly app: { fetch(request: Request): Response | Promise<Response> };
+  readonly context: IdentityContext;
+  /** Listens on a Unix socket (a path) or on `host:port`; with port 0 the answer tells the port. */
+  start(where: string | { host: string; port: number }): Promise<{ port: number }>;
+  /** Stops listening, finishes what runs, writes what waits, closes the store. */
+  close(): Promise<void>;
+}
+
+/** Throws when an option cannot be honoured, the database is newer, or the master key does not belong to it. */
+export async function createIdentity(input: IdentityInput, deps: IdentityDeps): Promise<Identity> {
+  const { context, release } = await openContext(input, deps);
+  const keys = new ApiKeyVerifier(context);
+  const loops: (() => Promise<void> | void)[] = [];
+  await context.keyring.refresh();
+  await context.revocations.announce();
+  context.revocations.start();
+  context.outbox.start();
+  keys.start();
+  loops.push(startJanitor(context));
+  if (deps.bus !== undefined) loops.push(connectWorkers(context, keys, deps.bus));
+  if (context.options.firstAdmin === 'link') {
+    const link = await firstAdminLink(context);
+    const print = deps.print ?? ((text: string) => void process.stderr.write(`${text}\n`));
+    if (link !== undefined) print(`There is no administrator yet. Make one within a day, once, at:\n  ${link}`);
+  }
+  const app = createApp(context, keys, deps.trustProxy ?? []);
+  const provider = context.options.oauth.enabled
+    ? await (await import('./oauth/provider.ts')).createProvider(context)
+    : undefined;
+  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  let server: Server | undefined;
+  let socketPath: string | undefined;
+  return {
+    app,
+    context,
+    async start(where) {
+      server = createServer(
+        { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
+        (request, response) => {
+          if (provider?.handles(request.url ?? '') === true) provider.handle(request, response);
+          else void listener(request, response);
+        },
+      );
+      const listening = server;
+      if (typeof where === 'string') {
+        socketPath = where;
+        if (!where.startsWith('\\\\')) {
+          mkdirSync(dirname(where), { recursive: true, mode: 0o700 });
+          rmSync(where, { force: true }); // left behind by a process that was killed
+        }
+      }
+      await new Promise<void>((done, fail) => {
+        listening.once('error', fail);
+        if (typeof where === 'string') listening.listen(where, done);
+        else listening.listen(where.port, where.host, done);
+      });
+      const address = listening.address();
+      return { port: typeof address === 'object' && address !== null ? address.port : 0 };
+    },
+    async close() {
+      if (server !== undefined) {
+        const closing = server;
+        closing.closeIdleConnections();
+        await new Promise<void>((done) => {
+          const hard = setTimeout(() => closing.closeAllConnections(), 5_000);
+          closing.close(() => {
+            clearTimeout(hard);
+            done();
+          });
+        });
+        if (socketPath !== undefined) rmSync(socketPath, { force: true });
+      }
+      for (const stop of loops) await stop();
+      await keys.stop();
+      await context.outbox.stop();
+      await context.revocations.stop();
+      await release();
+    },
+  };
+}
+
+/** The parts without a server and without loops: what the command line works with. */
+export async function openContext(
+  input: IdentityInput,
+  deps: IdentityDeps,
+): Promise<{ context: IdentityContext; release: () => Promise<void> }> {
+  const environment = deps.environment ?? {};
+  const options = withEnvironment(input, environment);
+  const clock = deps.clock ?? systemClock;
+  const log = (deps.log ?? createLogger('info')).child({ area: 'identity' });
+  const url = options.store ?? deps.storeUrl ?? `sqlite:${join(deps.dataDir, 'identity.db')}`;
+  const keysOfEnvironment = environmentKeys(environment);
+  const store = deps.store ?? (await openStore<IdentityTables>(url, { log }));
+  const release = async (): Promise<void> => {
+    if (deps.store === undefined) await store.close();
+  };
+  try {
+    await migrate(store, 'identity', IDENTITY_MIGRATIONS, () => clock.wallMs());
+    const master =
+      options.masterKey === undefined
+        ? masterKeyFile(join(deps.dataDir, 'identity.key'))
+        : masterKeyOf(options.masterKey);
+    await checkMasterKey(store, master);
+    const keyring = new Keyring(store, options, master, clock);
+    const mailer = await makeMailer(options.mail, options.mail.mailbox ?? join(deps.dataDir, 'mailbox'), log);
+    const context: IdentityContext = {
+      options,
+      store,
+      clock,
+      log,
+      master,
+      audit: new AuditLog(store, master.derive('audit-log'), clock),
+      hasher: new PasswordHasher(options.passwords),
+      guard: new LoginGuard(options.lockout, clock),
+      codes: new OneTimeCodes(master, clock),
+      keyring,
+      tokens: new AccessTokens(options, keyring, clock),
+      revocations: new Revocations(store, clock, log),
+      outbox: new Outbox(store, master, mailer, clock, log),
+      letters: makeLetters(options),
+      environmentKeys: keysOfEnvironment,
+    };
+    return { context, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
+}

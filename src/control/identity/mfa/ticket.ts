@@ -1,0 +1,65 @@
+/**
+ * The second step of a sign-in, and the same check for step-up: one factor, by what the caller sent. Wrong ones count
+ * against the account like wrong passwords, and against the ticket, which bears five.
+ */
+import { guardKey, type TicketPayload } from '../accounts/sign-in.ts';
+import { findById } from '../accounts/users.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import { type Problem, unauthenticated } from '../http/problem.ts';
+import type { SignInFacts } from '../sessions/sessions.ts';
+import type { User } from '../tables.ts';
+import { takePasskey } from './passkeys.ts';
+import { takeRecoveryCode } from './recovery.ts';
+import { takeTotp } from './totp.ts';
+
+export interface GivenFactor {
+  readonly code?: string | undefined;
+  readonly recoveryCode?: string | undefined;
+  readonly passkey?: Record<string, unknown> | undefined;
+}
+
+const MAX_TRIES = 5;
+
+const badTicket = (): Problem => unauthenticated('the ticket is not valid; sign in again', 'invalid_ticket');
+const wrongFactor = (): Problem => unauthenticated('the second factor is wrong', 'invalid_second_factor');
+
+export async function giveSecondFactor(
+  context: IdentityContext,
+  given: GivenFactor & { mfaTicket: string },
+  caller: Caller,
+): Promise<{ user: User; facts: SignInFacts }> {
+  const { store, codes, guard } = context;
+  await guard.checkAddress(store.db, caller.address);
+  const ticket = await codes.attempt(store.db, 'mfa-ticket', given.mfaTicket, MAX_TRIES);
+  if (ticket === undefined || ticket.userId === null) throw badTicket();
+  const user = await findById(store.db, ticket.userId);
+  const payload = ticket.payload as TicketPayload;
+  if (user === undefined || user.password_hash !== payload.passwordHash) throw badTicket();
+  const amr = await takeFactor(context, user, given, caller);
+  if ((await codes.use(store.db, 'mfa-ticket', given.mfaTicket)) === undefined) throw badTicket();
+  const now = context.clock.wallMs();
+  return { user, facts: { amr: [...new Set([...payload.amr, ...amr, 'mfa'])], mfaAt: now, scopes: payload.scopes } };
+}
+
+/** Takes the factor; returns its RFC 8176 names, or throws 401. */
+export async function takeFactor(
+  context: IdentityContext,
+  user: User,
+  given: GivenFactor,
+  caller: Caller,
+): Promise<string[]> {
+  const { store, guard } = context;
+  const key = guardKey(context, user, '');
+  if (await guard.isLocked(store.db, key)) throw wrongFactor();
+  if (given.code !== undefined && (await takeTotp(context, store.db, user.id, given.code))) return ['otp'];
+  if (given.recoveryCode !== undefined && (await takeRecoveryCode(context, store.db, user.id, given.recoveryCode))) {
+    return ['kba'];
+  }
+  if (given.passkey !== undefined && (await takePasskey(context, given.passkey, user.id)) !== undefined) return ['hwk'];
+  await store.transaction(async (trx) => {
+    await guard.fail(trx, key, caller.address);
+    const { address, requestId } = caller;
+    await context.audit.append(trx, { actor: user.id, action: 'mfa.failed', target: user.id, address, requestId });
+  });
+  throw wrongFactor();
+}
