@@ -1,0 +1,132 @@
+/** Upgrades (RFC 9110 §7.8), WebSocket (RFC 6455) as an opaque tunnel, and server-sent events. */
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import type { Socket } from 'node:net';
+import { describe, test } from 'node:test';
+import { startTestGateway } from '../support/gateway.ts';
+import { RawCaller } from '../support/raw.ts';
+import type { Scope } from '../support/scope.ts';
+import { httpUpstream } from '../support/upstream.ts';
+
+const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
+const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+const UPGRADE = `GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: ${KEY}\r\n\r\n`;
+
+/** Accepts every upgrade and sends all bytes back. */
+async function echoTunnel(test: Scope) {
+  const sockets: Socket[] = [];
+  const upstream = await httpUpstream(test, (_request, response) => void response.end('plain'));
+  upstream.server.on('upgrade', (request, socket: Socket, early: Buffer) => {
+    sockets.push(socket);
+    const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    socket.on('error', () => {});
+    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    if (early.length > 0) socket.write(early);
+    socket.pipe(socket);
+  });
+  return { upstream, sockets };
+}
+
+async function setUp(test: Scope, route: Record<string, unknown> = {}, gateway: Record<string, unknown> = {}) {
+  const { upstream, sockets } = await echoTunnel(test);
+  const running = await startTestGateway(test, {
+    gateway,
+    services: { s: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/*' }, service: 's', upgrades: ['websocket'], auth: 'public', ...route }],
+  });
+  return { gateway: running, sockets };
+}
+
+async function until(caller: RawCaller, length: number): Promise<Buffer> {
+  while (caller.received.length < length && !caller.closed) await new Promise((resolve) => caller.socket.once('data', resolve));
+  return caller.received;
+}
+
+describe('a WebSocket', () => {
+  test('is opened, passes bytes both ways, and closes when either side does', async (t) => {
+    const { gateway, sockets } = await setUp(t);
+    const caller = new RawCaller(gateway.port).send(UPGRADE);
+    const answer = await caller.answer();
+    assert.equal(answer.status, 101);
+    assert.equal(answer.headers['upgrade'], 'websocket');
+    assert.equal(answer.headers['sec-websocket-accept'], ACCEPT);
+    caller.send('hello');
+    assert.equal((await until(caller, 5)).toString(), 'hello');
+    const closed = new Promise((resolve) => sockets[0]!.once('close', resolve));
+    caller.socket.end();
+    await closed;
+  });
+
+  test('whose first frames come with the handshake loses none of them', async (t) => {
+    const { gateway } = await setUp(t);
+    const caller = new RawCaller(gateway.port).send(`${UPGRADE}early`);
+    assert.equal((await caller.answer()).status, 101);
+    assert.equal((await until(caller, 5)).toString(), 'early');
+    caller.close();
+  });
+
+  test('passes a megabyte intact', async (t) => {
+    const { gateway } = await setUp(t);
+    const caller = new RawCaller(gateway.port).send(UPGRADE);
+    await caller.answer();
+    const bytes = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => (i * 31) & 255));
+    caller.send(bytes);
+    assert.ok((await until(caller, bytes.length)).equals(bytes));
+    caller.close();
+  });
+
+  test('ends for the caller when the upstream ends it', async (t) => {
+    const { gateway, sockets } = await setUp(t);
+    const caller = new RawCaller(gateway.port).send(UPGRADE);
+    await caller.answer();
+    sockets[0]!.end('bye');
+    assert.equal((await caller.end()).toString(), 'bye');
+  });
+
+  test('is refused with 426 where the route does not allow it', async (t) => {
+    const { gateway } = await setUp(t, { upgrades: ['another'] });
+    const answer = await new RawCaller(gateway.port).send(UPGRADE).answer();
+    assert.equal(answer.status, 426);
+  });
+
+  test('any other protocol is refused too, HTTP/2 in clear text above all', async (t) => {
+    const { gateway } = await setUp(t);
+    const answer = await new RawCaller(gateway.port).send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n').answer();
+    assert.equal(answer.status, 426);
+  });
+
+  test('beyond the number of tunnels is refused with 503', async (t) => {
+    const { gateway } = await setUp(t, {}, { limits: { maxTunnels: 1 } });
+    const first = new RawCaller(gateway.port).send(UPGRADE);
+    assert.equal((await first.answer()).status, 101);
+    assert.equal((await new RawCaller(gateway.port).send(UPGRADE).answer()).status, 503);
+    first.close();
+  });
+
+  test('that is silent too long is closed', async (t) => {
+    const { gateway } = await setUp(t, {}, { timeouts: { tunnelIdle: '200ms' } });
+    const caller = new RawCaller(gateway.port).send(UPGRADE);
+    await caller.answer();
+    await caller.end();
+  });
+});
+
+test('server-sent events arrive one by one, as they are sent', async (t) => {
+  let send: (text: string) => void = () => {};
+  const upstream = await httpUpstream(t, (_request, response) => {
+    response.writeHead(200, { 'Content-Type': 'text/event-stream' });
+    response.flushHeaders();
+    send = (text) => void response.write(text);
+  });
+  const gateway = await startTestGateway(t, { services: { s: { instances: [{ url: upstream.url }] } }, routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }] });
+  const caller = new RawCaller(gateway.port).send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n');
+  const has = async (text: string) => {
+    while (!caller.received.includes(text)) await new Promise((resolve) => caller.socket.once('data', resolve));
+  };
+  await has('text/event-stream');
+  for (let i = 0; i < 5; i++) {
+    send(`data: ${i}\n\n`);
+    await has(`data: ${i}\n\n`);
+  }
+  caller.close();
+});
