@@ -53,7 +53,7 @@ function toProblem(finding: Finding, source: ConfigSource, root: unknown): Probl
   const keyPath = part === 'key' ? path.slice(0, -1) : path;
   return {
     severity: 'error',
-    ...source.place(path, part),
+    ...source.place(path, finding.missing === undefined ? part : 'key'),
     key: formatKey(keyPath),
     message,
     ...(finding.showsValue ? { got: shown(path, source, root) } : {}),

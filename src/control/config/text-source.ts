@@ -13,8 +13,9 @@ import type { ConfigSource, Environment, EnvironmentValue, SourceResult } from '
 import { pathId } from './source.ts';
 import { maskTokens, substitute } from './substitute.ts';
 
-/** Aliases can make a short file expand without end; no real configuration is near this. */
 const MOST_VALUES = 1_000_000;
+/** Aliases can make a short file expand without end; no real configuration is near this. */
+const MOST_ALIASED_VALUES = 100_000;
 const DEEPEST = 64;
 
 interface Offsets {
@@ -138,6 +139,10 @@ class TreeBuilder {
   /** Anchored nodes that are being built; one of them again is a cycle. */
   readonly #open = new Set<Node>();
   #values = 0;
+  /** Aliases that the walk is inside of, and values met there. */
+  #aliases = 0;
+  #aliasedValues = 0;
+  #isTooLarge = false;
 
   constructor(document: Document.Parsed, tokens: readonly string[], env: Environment, complain: Complain) {
     this.#document = document;
@@ -151,10 +156,12 @@ class TreeBuilder {
       this.offsets.set(pathId(path), { key: keyOffset, value: offsetOfNode(node) });
     }
     this.#values++;
-    if (this.#values > MOST_VALUES || depth > DEEPEST) {
-      if (this.#values === MOST_VALUES + 1 || depth === DEEPEST + 1) {
+    if (this.#aliases > 0) this.#aliasedValues++;
+    if (this.#values > MOST_VALUES || this.#aliasedValues > MOST_ALIASED_VALUES || depth > DEEPEST) {
+      if (!this.#isTooLarge) {
         this.#complain(offsetOfNode(node), formatKey(path), 'the document is too large or nested too deeply');
       }
+      this.#isTooLarge = true;
       return null;
     }
     const target = this.#follow(node, path);
@@ -169,6 +176,8 @@ class TreeBuilder {
       return null;
     }
     if (isScalar(target)) return this.#scalar(target, path);
+    const isAliased = target !== node;
+    if (isAliased) this.#aliases++;
     this.#open.add(target);
     let value: unknown = null;
     if (isSeq(target)) {
@@ -180,6 +189,7 @@ class TreeBuilder {
       value = this.#mapping(target.items as Pair<Node, Node | null>[], path, depth);
     }
     this.#open.delete(target);
+    if (isAliased) this.#aliases--;
     return value;
   }
 

@@ -38,7 +38,8 @@ export class Compilation {
         : `the value of ${origin.variables.join(' and ')}`;
     this.problems.push({
       severity,
-      ...this.config.source.place(at, 'value'),
+      // A mapping is best known by its key: its content starts somewhere below.
+      ...this.config.source.place(at, this.#isMapping(at) ? 'key' : 'value'),
       key: formatKey(at),
       message,
       ...(shown === undefined ? {} : { got: shown }),
@@ -86,11 +87,20 @@ export class Compilation {
 
   /** True when the document, as it was written, has the key. */
   has(path: KeyPath): boolean {
+    return this.#written(path) !== undefined;
+  }
+
+  #isMapping(path: KeyPath): boolean {
+    const value = this.#written(path);
+    return typeof value === 'object' && value !== null;
+  }
+
+  #written(path: KeyPath): unknown {
     let value: unknown = this.config.source.value;
     for (const part of path) {
-      if (typeof value !== 'object' || value === null) return false;
+      if (typeof value !== 'object' || value === null) return undefined;
       value = (value as Record<string | number, unknown>)[part];
     }
-    return value !== undefined;
+    return value;
   }
 }
