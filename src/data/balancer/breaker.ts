@@ -11,15 +11,16 @@
  *                                                            no verdict in good time: |   ^   a probe fails
  *                                                            a new round of probes    +---+
  *
- *   word: [ round 16 | good probes 7 | probes let through 7 | state 2 ]        every change is one compare-and-swap
+ *   word: [ round 10 | good probes 10 | probes let through 10 | state 2 ]        every change is one compare-and-swap
  *
  * A probe carries the number of its round; answers of an older round, and of requests that began before the breaker
  * closed, count for nothing: the failures of the past must not open it again. The probes of a worker that died
  * are replaced by the next round. Called by service.ts (pick, finish); it never sees a request.
  */
+import { MAX_HALF_OPEN_PROBES } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
 import { TICK_MS } from '../contract/instance-table.ts';
-import { bucketTicksOf } from '../contract/service-state.ts';
+import { breakerWindow } from '../contract/service-state.ts';
 import type { BreakerSettings } from '../contract/snapshot.ts';
 import { RollingWindow } from './rolling-window.ts';
 
@@ -28,8 +29,9 @@ const OPEN = 1;
 const HALF_OPEN = 2;
 const STATE_MASK = 3;
 const ONE_PROBE = 1 << 2;
-const ONE_GOOD = 1 << 9;
-const COUNT_MASK = 127;
+const ONE_GOOD = 1 << 12;
+const COUNT_MASK = 1_023;
+const ROUND_SHIFT = 22;
 
 /** What `admit` gives when the request is no probe, and when it must not pass. */
 export const NO_PROBE = -1;
@@ -50,6 +52,7 @@ export class Breaker {
   readonly #wordAt: number;
   readonly #sinceAt: number;
   readonly #settings: BreakerSettings;
+  readonly #probes: number;
   readonly #resetTicks: number;
   readonly #patienceTicks: number;
   readonly #window: RollingWindow;
@@ -73,8 +76,9 @@ export class Breaker {
     this.#settings = settings;
     this.#resetTicks = Math.max(1, Math.ceil(settings.resetTimeoutMs / TICK_MS));
     this.#patienceTicks = Math.max(this.#resetTicks, Math.ceil(patienceMs / TICK_MS));
-    const bucketTicks = bucketTicksOf(settings.rollingWindowMs, settings.rollingBuckets);
-    this.#window = new RollingWindow(table.words, windowAt, settings.rollingBuckets, bucketTicks);
+    const { buckets, bucketTicks } = breakerWindow(settings);
+    this.#window = new RollingWindow(table.words, windowAt, buckets, bucketTicks);
+    this.#probes = Math.min(settings.halfOpenProbes, MAX_HALF_OPEN_PROBES);
     this.#listener = listener;
   }
 
@@ -96,7 +100,7 @@ export class Breaker {
   }
 
   #hasProbe(word: number): boolean {
-    return ((word >>> 2) & COUNT_MASK) < this.#settings.halfOpenProbes;
+    return ((word >>> 2) & COUNT_MASK) < this.#probes;
   }
 
   /** May a request pass? `NO_PROBE`: yes. `REFUSED`: no. Otherwise yes, as a probe of the round that is returned. */
@@ -107,14 +111,14 @@ export class Breaker {
       const state = word & STATE_MASK;
       if (state === CLOSED) return NO_PROBE;
       if (state === HALF_OPEN && this.#hasProbe(word)) {
-        if (this.#swap(word, word + ONE_PROBE)) return word >>> 16;
+        if (this.#swap(word, word + ONE_PROBE)) return word >>> ROUND_SHIFT;
         continue;
       }
       if (this.waitTicks(tick) > 0) return REFUSED;
       const next = nextRound(word, HALF_OPEN) | ONE_PROBE;
       if (!this.#change(word, next, tick)) continue;
       if (state === OPEN) this.#listener.onBreaker('half-open', 'reset timeout passed');
-      return next >>> 16;
+      return next >>> ROUND_SHIFT;
     }
   }
 
@@ -122,7 +126,7 @@ export class Breaker {
   giveBack(round: number): void {
     for (;;) {
       const word = Atomics.load(this.#words, this.#wordAt);
-      if ((word & STATE_MASK) !== HALF_OPEN || word >>> 16 !== round) return;
+      if ((word & STATE_MASK) !== HALF_OPEN || word >>> ROUND_SHIFT !== round) return;
       if (this.#swap(word, word - ONE_PROBE)) return;
     }
   }
@@ -154,19 +158,19 @@ export class Breaker {
   #recordProbe(tick: number, failed: boolean, round: number): void {
     for (;;) {
       const word = Atomics.load(this.#words, this.#wordAt);
-      if ((word & STATE_MASK) !== HALF_OPEN || word >>> 16 !== round) return;
+      if ((word & STATE_MASK) !== HALF_OPEN || word >>> ROUND_SHIFT !== round) return;
       if (failed) {
         if (!this.#change(word, nextRound(word, OPEN), tick)) continue;
         this.#listener.onBreaker('open', 'a probe failed');
         return;
       }
-      if (((word >>> 9) & COUNT_MASK) + 1 < this.#settings.halfOpenProbes) {
+      if (((word >>> 12) & COUNT_MASK) + 1 < this.#probes) {
         if (this.#swap(word, word + ONE_GOOD)) return;
         continue;
       }
       this.#window.clear();
       if (!this.#change(word, nextRound(word, CLOSED), tick)) continue;
-      this.#listener.onBreaker('closed', `${this.#settings.halfOpenProbes} probes were answered well`);
+      this.#listener.onBreaker('closed', `${this.#probes} probes were answered well`);
       return;
     }
   }
@@ -183,5 +187,5 @@ export class Breaker {
 }
 
 function nextRound(word: number, state: number): number {
-  return (((word >>> 16) + 1) << 16) | state | 0;
+  return (((word >>> ROUND_SHIFT) + 1) << ROUND_SHIFT) | state | 0;
 }

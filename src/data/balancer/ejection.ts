@@ -1,11 +1,11 @@
 /**
  * Passive health: takes an instance out when the traffic itself shows that it fails, and lets it back after a time that
- * doubles with each relapse. Two signs: so many failures in a row, or an error ratio above that of its peers. All
+ * grows with each relapse. Two signs: so many failures in a row, or an error ratio above that of its peers. All
  * numbers are in shared memory, so the traffic of all workers counts and all see an ejection at once.
  *
  *   usable -- consecutiveFaults, or error ratio > peers' mean + deviationFactor * spread --> ejected
  *     ^                                                                                         |
- *     +------ baseEjection * 2^(relapses), at most maxEjection, passed: slow start, if any -----+
+ *     +------ baseEjection * (1 + relapses), at most maxEjection, passed: slow start, if any ---+
  *
  * At most `maxEjectedRatio` of the instances are out at a time (one may be, however few there are), and never the last
  * one that works: a service that fails as a whole is the breaker's business. Each limit holds across workers: the bit is set
@@ -140,7 +140,7 @@ export class Ejector<E extends Ejectable> {
 
   #ticksOf(streak: number): number {
     const { baseEjectionMs, maxEjectionMs } = this.#settings;
-    return Math.max(1, Math.round(Math.min(maxEjectionMs, baseEjectionMs * 2 ** (streak - 1)) / TICK_MS));
+    return Math.max(1, Math.round(Math.min(maxEjectionMs, baseEjectionMs * streak) / TICK_MS));
   }
 
   /** With those that are out now: not too many, and one that works is left. */

@@ -115,6 +115,11 @@ export class Service<P> {
     this.#chooser = this.#assemble();
   }
 
+  /** Throws what `update` would throw, and changes nothing: for a snapshot that is taken as a whole or not at all. */
+  check(settings: ServiceSettings): void {
+    this.#checked(settings);
+  }
+
   /**
    * Chooses an instance and counts the attempt in until `finish`. 'wait': queued; the waiter hears later, and calls `pick`
    * again inside `onAdmitted`. `tried` holds what earlier attempts got: those are avoided if there are others.

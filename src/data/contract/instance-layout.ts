@@ -5,14 +5,14 @@
  *
  *   header | services: 1,024 records | instances: 8,192 records | banks: one per worker
  *
- * The buffer is some 7 MB of address space; the system gives memory only to pages that are written.
+ * The buffer is some 11 MB of address space; the system gives memory only to pages that are written.
  */
 import { MAX_INSTANCES, MAX_SERVICES, MAX_WORKERS } from './shared.ts';
 
 /** Most buckets of a breaker's rolling window. */
-export const MAX_BREAKER_BUCKETS = 32;
-/** Most probes that a half-open breaker may let through: seven bits of its word. */
-export const MAX_HALF_OPEN_PROBES = 127;
+export const MAX_BREAKER_BUCKETS = 60;
+/** Most probes that a half-open breaker may let through: ten bits of its word. */
+export const MAX_HALF_OPEN_PROBES = 1_023;
 /** Words of one bucket of a rolling window: epoch, total, marked (errors, or retries). */
 export const BUCKET_WORDS = 3;
 
@@ -38,7 +38,7 @@ export const SERVICE = {
   counters: 32,
   budgetWindow: 48,
   breakerWindow: 96,
-  size: 96 + BREAKER_WINDOW_WORDS,
+  size: roundedUp(96 + BREAKER_WINDOW_WORDS),
 } as const;
 
 /** Seconds that the retry budget looks back over, one bucket each. */
@@ -64,7 +64,7 @@ export const INSTANCE = {
   ejections: 24,
   breakerOpenings: 25,
   breakerWindow: 32,
-  size: 32 + BREAKER_WINDOW_WORDS,
+  size: roundedUp(32 + BREAKER_WINDOW_WORDS),
 } as const;
 
 export const EJECTION_BUCKETS = 2;
@@ -87,6 +87,11 @@ export const BANK = {
 } as const;
 
 export const TABLE_BYTES: number = (BANKS_AT + MAX_WORKERS * BANK.size) * 4;
+
+/** To whole cache lines of 16 words. */
+function roundedUp(words: number): number {
+  return (words + 15) & ~15;
+}
 
 export function serviceAt(slot: number): number {
   return SERVICES_AT + slot * SERVICE.size;

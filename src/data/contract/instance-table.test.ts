@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeClock } from '../../base/clock.ts';
 import { instance, settings } from '../balancer/fixtures.suite.ts';
-import { INSTANCE, instanceAt, TABLE_BYTES } from './instance-layout.ts';
+import { INSTANCE, instanceAt, SERVICE, serviceAt, TABLE_BYTES } from './instance-layout.ts';
 import { createInstanceTable, InstanceTable, TICK_MS } from './instance-table.ts';
 import { readServiceState } from './service-state.ts';
 
@@ -128,5 +128,5 @@ describe('instance table', () => {
 
 /** Word of service slot 1's version. */
 function instanceVersionAt(): number {
-  return 16 + 192 + 16;
+  return serviceAt(1) + SERVICE.version;
 }

@@ -10,6 +10,7 @@ import {
   EJECTED,
   INSTANCE,
   instanceAt,
+  MAX_BREAKER_BUCKETS,
   SERVICE,
   serviceAt,
 } from './instance-layout.ts';
@@ -149,8 +150,8 @@ function readBreaker(
   openings: number,
 ): BreakerState {
   const state = PHASES[Atomics.load(table.words, wordAt) & 3] ?? 'closed';
-  const bucketTicks = bucketTicksOf(settings.rollingWindowMs, settings.rollingBuckets);
-  const seen = windowTotals(table.words, windowAt, settings.rollingBuckets, bucketTicks, nowTick);
+  const { buckets, bucketTicks } = breakerWindow(settings);
+  const seen = windowTotals(table.words, windowAt, buckets, bucketTicks, nowTick);
   const openTicks = (nowTick - Atomics.load(table.words, wordAt + 1)) | 0;
   return {
     state,
@@ -161,9 +162,11 @@ function readBreaker(
   };
 }
 
-/** Length of one bucket, in whole ticks, one at least. */
-export function bucketTicksOf(windowMs: number, buckets: number): number {
-  return Math.max(1, Math.round(windowMs / buckets / TICK_MS));
+/** A breaker's window in ticks. A bucket is one tick at least, so a very short window has fewer buckets than asked for. */
+export function breakerWindow(settings: BreakerSettings): { buckets: number; bucketTicks: number } {
+  const ticks = Math.max(1, Math.round(settings.rollingWindowMs / TICK_MS));
+  const buckets = Math.min(settings.rollingBuckets, MAX_BREAKER_BUCKETS, ticks);
+  return { buckets, bucketTicks: Math.round(ticks / buckets) };
 }
 
 /** Sums a rolling window as data/balancer/rolling-window.ts writes it: buckets of epoch, total and marked. */
