@@ -13,7 +13,7 @@ import type { FileSettings } from './file.ts';
 import { MAX_WEIGHT } from './instance.ts';
 import type { KubernetesSettings } from './kubernetes.ts';
 import { SERVICE_ACCOUNT } from './kubernetes-access.ts';
-import type { RegistrationRules } from './registry/registry.ts';
+import type { RegistrationRules } from './registry/leases.ts';
 
 const port = z.int().min(1).max(65_535);
 const weight = z.number().min(0).max(MAX_WEIGHT);

@@ -3,7 +3,7 @@ import type { InstanceInput } from './instance.ts';
 import { instanceAt } from './instance.ts';
 import type { DiscoveryPlan } from './manager.ts';
 import type { DiscoverySettings } from './options.ts';
-import type { RegistrationRules } from './registry/registry.ts';
+import type { RegistrationRules } from './registry/leases.ts';
 
 /** As the sections of each service compiled: `plan.services`. */
 export type DiscoveryByService = Readonly<Record<string, { readonly discovery: DiscoverySettings | null }>>;

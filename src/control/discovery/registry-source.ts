@@ -1,5 +1,5 @@
 /** The registry source: what has registered for the service (registry/registry.ts), told at each change. */
-import type { RegistrationRules } from './registry/registry.ts';
+import type { RegistrationRules } from './registry/leases.ts';
 import { defineSource } from './source.ts';
 
 export const registrySource = defineSource<RegistrationRules>({

@@ -19,7 +19,8 @@ import type { FieldProblem } from './bodies.ts';
 import { readChanges, readRegistration } from './bodies.ts';
 import type { ApiError } from './error-body.ts';
 import { errorBody } from './error-body.ts';
-import type { Lease, RegisterResult, Registry } from './registry.ts';
+import type { Lease, RegisterResult } from './leases.ts';
+import type { Registry } from './registry.ts';
 
 export interface RegistryAppDependencies {
   readonly registry: Registry;

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { formatDuration, parseDurationMs } from '../../../base/units.ts';
 import { MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_WEIGHT, readInstanceUrl } from '../instance.ts';
-import type { Changes, Registration, RegistrySettings } from './registry.ts';
+import type { Changes, Registration, RegistrySettings } from './leases.ts';
 
 export interface FieldProblem {
   readonly field: string;

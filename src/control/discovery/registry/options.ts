@@ -8,7 +8,7 @@ import { duration, MAX_TIMER_MS, secret } from '../../../base/zod-units.ts';
 import { defineSection } from '../../config/section.ts';
 import type { DiscoverySettings } from '../options.ts';
 import type { DampingSettings } from './damping.ts';
-import type { RegistrySettings } from './registry.ts';
+import type { RegistrySettings } from './leases.ts';
 
 /** Short enough to type, long enough that nobody guesses it over the network. */
 const MIN_TOKEN_LENGTH = 16;

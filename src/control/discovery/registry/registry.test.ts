@@ -5,7 +5,7 @@ import { createLogger } from '../../../base/log.ts';
 import type { InstanceInput } from '../instance.ts';
 import { registrySource } from '../registry-source.ts';
 import { sourceSuite, startSource } from '../source.suite.ts';
-import type { Lease, Registration, RegistrationRules, RegistrySettings } from './registry.ts';
+import type { Lease, Registration, RegistrationRules, RegistrySettings } from './leases.ts';
 import { MAX_LEASES, Registry } from './registry.ts';
 import type { RegistryStore } from './store.ts';
 import { memoryStore } from './store.ts';

@@ -12,23 +12,18 @@ import type { InstanceInput } from '../instance.ts';
 import { byUrl, instanceAt } from '../instance.ts';
 import { words } from '../source.ts';
 import { addressProblem } from './address-rules.ts';
-import type { DampingSettings } from './damping.ts';
 import { Damping } from './damping.ts';
+import type {
+  Changes,
+  Entry,
+  Lease,
+  RegisterResult,
+  Registration,
+  RegistrationRules,
+  RegistrySettings,
+} from './leases.ts';
+import { byUrlOf, keyOf, serviceOf, urlOf } from './leases.ts';
 import type { RegistryContent, RegistryStore } from './store.ts';
-
-/** Of one service, as its `discovery.registry` says. */
-export interface RegistrationRules {
-  /** CIDR blocks; empty allows every address but link-local ones. */
-  readonly allow: readonly string[];
-  readonly maxInstances: number;
-}
-
-export interface RegistrySettings {
-  readonly leaseMs: { readonly default: number; readonly min: number; readonly max: number };
-  /** After a restart a lease lasts at least this long, so that its holder can find the gateway again. */
-  readonly restartGraceMs: number;
-  readonly damping: DampingSettings;
-}
 
 export interface RegistryEnvironment {
   readonly store: RegistryStore;
@@ -37,45 +32,6 @@ export interface RegistryEnvironment {
   readonly log: Logger;
   /** Makes ids; tests hand in their own. */
   readonly newId?: () => string;
-}
-
-export interface Registration {
-  /** Canonical. */
-  readonly url: string;
-  readonly weight: number;
-  readonly zone: string | null;
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly leaseMs: number;
-}
-
-export type Changes = Partial<Pick<Registration, 'weight' | 'zone' | 'metadata'>>;
-
-/** A registered instance as the API shows it. Times of day, milliseconds since 1970. */
-export interface Lease extends Registration {
-  readonly service: string;
-  readonly id: string;
-  /** `held`: flaps, gets no traffic until `heldUntilMs`. */
-  readonly state: 'active' | 'held';
-  readonly heldUntilMs: number | null;
-  readonly comebacks: number;
-  readonly registeredAtMs: number;
-  readonly expiresAtMs: number;
-}
-
-export type RegisterResult =
-  | { readonly ok: true; readonly lease: Lease; readonly isNew: boolean }
-  | { readonly ok: false; readonly refusal: 'unknown' }
-  | { readonly ok: false; readonly refusal: 'full'; readonly most: number }
-  | { readonly ok: false; readonly refusal: 'address'; readonly expected: string };
-
-interface Entry extends Registration {
-  readonly service: string;
-  readonly id: string;
-  readonly registeredAtMs: number;
-  /** Monotonic. */
-  expiresMs: number;
-  /** Monotonic; 0 when not held. */
-  heldUntilMs: number;
 }
 
 interface Service {
@@ -375,19 +331,4 @@ export class Registry {
     }
     if (restored > 0) log.info('registrations restored', { instances: restored });
   }
-}
-
-const byUrlOf = (a: Entry, b: Entry): number => (a.url < b.url ? -1 : 1);
-
-/** Service names have no blank. */
-function keyOf(service: string, url: string): string {
-  return `${service} ${url}`;
-}
-
-function serviceOf(key: string): string {
-  return key.slice(0, key.indexOf(' '));
-}
-
-function urlOf(key: string): string {
-  return key.slice(key.indexOf(' ') + 1);
 }
