@@ -48,7 +48,7 @@ const prefix = z
 const rewrite = z
   .strictObject({
     stripPrefix: prefix.optional().describe('Taken off the front of the path.'),
-    addPrefix: prefix.optional().describe('Put before the path, after `stripPrefix`.'),
+    addPrefix: prefix.optional().describe('Put before the path.'),
     path: pathPattern()
       .optional()
       .describe('The whole new path; `:name` and a final `*` stand for what `match.path` matched.'),
@@ -67,16 +67,18 @@ const rewrite = z
       .describe('`Host` of the upstream request; wins over `host` of the service.'),
   })
   .check((context) => {
-    const { path, regex, stripPrefix, addPrefix } = context.value;
-    const ways = [path !== undefined, regex !== undefined, stripPrefix !== undefined || addPrefix !== undefined];
-    if (ways.filter(Boolean).length < 2) return;
+    const { path, stripPrefix } = context.value;
+    if (path === undefined || stripPrefix === undefined) return;
     context.issues.push({
       code: 'custom',
-      input: context.value,
-      message: 'takes only one of path, regex, and stripPrefix with addPrefix',
+      path: ['stripPrefix'],
+      input: stripPrefix,
+      message: 'has no effect beside path',
     });
   })
-  .describe('Changes the path and the host before the request is sent on.');
+  .describe(
+    'Changes the path and the host before the request is sent on. In this order: `path` or `stripPrefix`, `regex`, `addPrefix`.',
+  );
 
 const splitRule = (name: z.ZodString, value: z.ZodString, what: string) =>
   z.strictObject({

@@ -45,7 +45,7 @@ function loadBalancingSchema() {
   const healthCheckInterval = duration({ min: 100, max: MAX_TIMER_MS })
     .optional()
     .describe('Time between active health checks; the short form of `healthCheck: { interval: ... }`.');
-  const meaning = 'How an instance is chosen for each request.';
+  const meaning = 'How an instance is chosen for each request. Default: `weighted-round-robin`.';
   // Typed as always there; the default algorithm's may be left out.
   const name = (algorithm: string): z.ZodLiteral<string> => {
     const literal = z.literal(algorithm).describe(meaning);
