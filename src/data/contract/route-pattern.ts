@@ -50,7 +50,7 @@ export function parsePattern(pattern: string): Pattern {
   const wildcard = parts.at(-1) === '*';
   if (wildcard) parts.pop();
   const segments = parts.map<Segment>((part) =>
-    part.startsWith(':') ? { kind: 'param', name: part.slice(1) } : { kind: 'literal', text: spell(part) },
+    part.startsWith(':') ? { kind: 'param', name: part.slice(1) } : { kind: 'literal', text: spellLiteral(part) },
   );
   return { segments, wildcard };
 }
@@ -115,8 +115,8 @@ function isUtf8(encoded: string): boolean {
   }
 }
 
-/** The one spelling of a literal. */
-function spell(text: string): string {
+/** The one spelling of a literal, of one segment. */
+export function spellLiteral(text: string): string {
   let spelled = '';
   for (const char of text.replace(/%[0-9a-f]{2}/gi, (encoded) => encoded.toUpperCase())) {
     spelled += char === '%' || PLAIN.test(char) ? char : encodeURIComponent(char);

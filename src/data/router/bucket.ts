@@ -1,8 +1,7 @@
 /** The routes of one host pattern, laid out by the form of their paths. Filled once, in the order of ranks. */
 import type { Pattern } from '../contract/route-pattern.ts';
 import type { Candidate } from './candidate.ts';
-import { finish, insert, TrieNode, walk } from './path-trie.ts';
-import type { Search } from './search.ts';
+import { finish, insert, TrieNode, type Visitor, walk } from './path-trie.ts';
 
 export class Bucket {
   #literals: Map<string, Candidate[]> | null = null;
@@ -31,11 +30,12 @@ export class Bucket {
     this.#lowestRegex = this.#regexes?.[0]?.rank ?? Number.POSITIVE_INFINITY;
   }
 
-  search(path: string, search: Search): void {
+  /** Hands the candidates whose path fits to the visitor, better ones first as far as that is cheap to know. */
+  search(path: string, visitor: Visitor): void {
     const literals = this.#literals?.get(path);
-    if (literals !== undefined) search.consider(literals);
-    if (this.#lowestInTree < search.best) walk(this.#tree!, path, 0, search);
-    if (this.#lowestRegex < search.best) search.consider(this.#regexes!);
+    if (literals !== undefined) visitor.consider(literals);
+    if (this.#lowestInTree < visitor.best) walk(this.#tree!, path, 0, visitor);
+    if (this.#lowestRegex < visitor.best) visitor.consider(this.#regexes!);
   }
 
   #addLiteral(candidate: Candidate, pattern: Pattern): void {

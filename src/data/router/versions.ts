@@ -1,1 +1,35 @@
-export function versionLines(a:any){return ''}
+/**
+ * What every answer of a versioned route says about its version: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), a
+ * `Link` to where this is explained, and `Vary` where a request field chose the version. Made once per snapshot.
+ */
+import type { RouteVersion } from '../contract/snapshot.ts';
+
+/** Names and values to be added to an answer; they replace nothing that the service says. */
+export function versionFields(version: RouteVersion | null): readonly (readonly [name: string, value: string])[] {
+  if (version === null) return [];
+  const { by, deprecatedAtSeconds, sunset, link } = version;
+  const fields: (readonly [string, string])[] = [];
+  // RFC 9745 §2.1: a Date of structured fields, which may lie in the future.
+  if (deprecatedAtSeconds !== null) fields.push(['Deprecation', `@${Math.trunc(deprecatedAtSeconds)}`]);
+  if (sunset !== null) fields.push(['Sunset', sunset]);
+  if (link !== null) {
+    // RFC 9745 §3 and RFC 8594 §6. A version that is neither deprecated nor ending has its documentation there.
+    const relation = deprecatedAtSeconds !== null ? 'deprecation' : sunset !== null ? 'sunset' : 'service-doc';
+    fields.push(['Link', `<${link}>; rel="${relation}"`]);
+  }
+  // RFC 9110 §12.5.5: without it, a cache would answer one version's requests with another's answers.
+  if (by.kind === 'header') fields.push(['Vary', by.header]);
+  if (by.kind === 'accept') fields.push(['Vary', 'Accept']);
+  return fields;
+}
+
+/** The same as field lines of HTTP/1.1, each with its CRLF. Throws a TypeError on a value that would break a line. */
+export function versionLines(version: RouteVersion | null): string {
+  let lines = '';
+  for (const [name, value] of versionFields(version)) {
+    if (/[^\x20-\x7e]/.test(value))
+      throw new TypeError(`the field ${name} cannot have the value ${JSON.stringify(value)}`);
+    lines += `${name}: ${value}\r\n`;
+  }
+  return lines;
+}
