@@ -3,6 +3,11 @@ import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Bench, makeBench, PASSWORD } from './harness.ts';
 
+/** The value at a path of keys. */
+function at(body: unknown, path: readonly string[]): unknown {
+  return path.reduce((found, key) => (found as Record<string, unknown>)[key], body);
+}
+
 describe('accounts', () => {
   let bench: Bench;
   before(async () => {
@@ -280,10 +285,7 @@ describe('accounts with other settings', () => {
       const bench = await makeBench({ errorFormat: shape });
       t.after(() => bench.close());
       const { body } = await bench.call('GET', '/me');
-      assert.equal(
-        path.reduce<any>((found, key) => found[key], body),
-        'AUTHENTICATION_REQUIRED',
-      );
+      assert.equal(at(body, path), 'AUTHENTICATION_REQUIRED');
       assert.ok('timestamp' in body && 'request_id' in body);
     });
   }

@@ -27,6 +27,8 @@ export const displayName = text(
   /^[^\p{Cc}\p{Cf}\u2028\u2029]{1,80}$/u,
 );
 export const opaque = (expected: string): z.ZodString => text(expected, /^[A-Za-z0-9._~-]{8,600}$/);
+/** Any token: a JWT may be long. */
+export const token = text('a token', /^[A-Za-z0-9._~+/=-]{1,8192}$/);
 export const id = text('an id', /^[A-Za-z0-9_-]{1,64}$/);
 export const scope = text('a scope: 1 to 100 visible characters without quotes', /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/);
 export const scopes = z.array(scope, 'a list of scopes').max(100, 'at most 100 scopes');

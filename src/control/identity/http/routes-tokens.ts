@@ -12,7 +12,7 @@ import { forbidden, notFound, unauthenticated } from './problem.ts';
 import { readBody, readForm } from './validate.ts';
 
 export const INTROSPECT_SCOPE = 'identity:introspect';
-const token = field.opaque('a token');
+const { token } = field;
 const hint = z.string('a kind of token').max(50, 'at most 50 characters').optional();
 
 export function tokenRoutes(context: IdentityContext, keys: ApiKeyVerifier): Hono<Env> {

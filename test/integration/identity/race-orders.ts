@@ -1,0 +1,63 @@
+/** What both processes of a race do at once, and what they report: how many of their tries got through. */
+import { createFirstAdmin } from '../../../src/control/identity/accounts/first-admin.ts';
+import { resetPassword } from '../../../src/control/identity/accounts/passwords.ts';
+import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identity/context.ts';
+import { takeRecoveryCode } from '../../../src/control/identity/mfa/recovery.ts';
+import { takeTotp } from '../../../src/control/identity/mfa/totp.ts';
+import { refreshSession } from '../../../src/control/identity/sessions/sessions.ts';
+
+export interface RaceOrder {
+  readonly kind: 'refresh' | 'reset' | 'recovery' | 'totp' | 'audit' | 'first-admin' | 'failures';
+  readonly tries: number;
+  readonly userId: string;
+  readonly secret: string;
+}
+
+export interface Outcomes {
+  readonly passed: number;
+  /** Anything but a plain refusal. */
+  readonly faults: readonly string[];
+}
+
+export async function runOrder(context: IdentityContext, order: RaceOrder): Promise<Outcomes> {
+  const results = await Promise.allSettled(Array.from({ length: order.tries }, (_, i) => attempt(context, order, i)));
+  const faults: string[] = [];
+  let passed = 0;
+  for (const result of results) {
+    if (result.status === 'fulfilled') passed += result.value ? 1 : 0;
+    else if (!['invalid_refresh_token', 'refresh_in_progress', 'invalid_code'].includes(result.reason?.reason))
+      faults.push(String(result.reason));
+  }
+  return { passed, faults };
+}
+
+async function attempt(context: IdentityContext, order: RaceOrder, i: number): Promise<boolean> {
+  const { userId, secret } = order;
+  switch (order.kind) {
+    case 'refresh':
+      await refreshSession(context, secret, LOCAL_CALLER);
+      return true;
+    case 'reset':
+      await resetPassword(context, secret, `a password of process ${process.pid} ${i}`, LOCAL_CALLER);
+      return true;
+    case 'recovery':
+      return await takeRecoveryCode(context, context.store.db, userId, secret);
+    case 'totp':
+      return await takeTotp(context, context.store.db, userId, secret);
+    case 'audit':
+      await context.audit.write({ actor: String(process.pid), action: 'race', detail: { i } });
+      return true;
+    case 'failures':
+      await context.guard.fail(context.store.db, `user:${userId}`, '192.0.2.1');
+      return true;
+    case 'first-admin': {
+      const names = { email: `a${process.pid}-${i}@example.com`, username: `a${process.pid}-${i}` };
+      await createFirstAdmin(
+        context,
+        { token: secret, password: 'ancient walrus paints 9 fences', ...names },
+        LOCAL_CALLER,
+      );
+      return true;
+    }
+  }
+}
