@@ -1,0 +1,148 @@
+/**
+ * `cors`: which pages of other sites may read this route's answers (WHATWG Fetch §3.2). It tells browsers, it does not
+ * guard: a caller that is no browser is not stopped by it, which is what `auth` is for. Preflights are answered here,
+ * before authentication, because they never carry credentials; every other answer, also a refusal of the gateway, gets
+ * its fields in `responseHead`, and what the upstream said about CORS is replaced, so that two voices cannot disagree.
+ */
+import { FAULTS, Fault } from '../../base/errors.ts';
+import { definePolicy, type PolicyContext, type Reply } from '../contract/policy.ts';
+
+export interface CorsSettings {
+  /** `*`, exact origins such as `https://app.example`, or with one leading wildcard label: `https://*.example`. */
+  readonly allowedSites: readonly string[];
+  /** Upper case; `*` allows any (never together with credentials). */
+  readonly methods: readonly string[];
+  /** Lower case; `*` allows any (never together with credentials, and never `authorization`). */
+  readonly headers: readonly string[];
+  readonly exposedHeaders: readonly string[];
+  readonly credentials: boolean;
+  /** How long a browser may remember a preflight, seconds; 0 sends nothing. */
+  readonly maxAgeSeconds: number;
+  /** Answer `Access-Control-Request-Private-Network` with yes. */
+  readonly privateNetwork: boolean;
+  /** Refuse requests of browsers on other sites with 403 instead of only not sharing the answer. */
+  readonly refuseOthers: boolean;
+}
+
+/** Fields of an answer that only this policy may write. */
+const CORS_FIELDS = [
+  'access-control-allow-origin',
+  'access-control-allow-credentials',
+  'access-control-expose-headers',
+  'access-control-allow-methods',
+  'access-control-allow-headers',
+  'access-control-max-age',
+] as const;
+
+export const cors = definePolicy<CorsSettings>({
+  name: 'cors',
+  phases: ['authenticate', 'responseHead'],
+  create(settings) {
+    const allows = siteTest(settings.allowedSites);
+    const anySite = settings.allowedSites.includes('*') && !settings.credentials;
+    const exposed = settings.exposedHeaders.join(', ');
+    const preflights = new Preflights(settings, anySite);
+    const otherSite = new Fault(FAULTS.insufficientPermissions, { cause: 'cors' });
+
+    return {
+      preflight: (exchange) => preflights.answer(exchange, allows),
+
+      ...(settings.refuseOthers && {
+        authenticate: (exchange) => {
+          const site = exchange.header('origin');
+          const own = site === null || site.slice(site.indexOf('://') + 3) === exchange.header('host');
+          return own || allows(site) ? undefined : otherSite;
+        },
+      }),
+
+      responseHead: (exchange) => {
+        for (let i = 0; i < CORS_FIELDS.length; i++) {
+          if (exchange.responseHeader(CORS_FIELDS[i]!) !== null) exchange.removeResponseHeader(CORS_FIELDS[i]!);
+        }
+        // A cache must not give one site's answer to another (Fetch §3.2.5), nor the answer made without one.
+        if (!anySite) addVary(exchange);
+        const site = exchange.header('origin');
+        if (site === null || !allows(site)) return;
+        exchange.setResponseHeader('Access-Control-Allow-Origin', anySite ? '*' : site);
+        if (settings.credentials) exchange.setResponseHeader('Access-Control-Allow-Credentials', 'true');
+        if (exposed !== '') exchange.setResponseHeader('Access-Control-Expose-Headers', exposed);
+      },
+    };
+  },
+});
+
+/** `Vary: Origin`, unless the upstream says it or `*` already. */
+function addVary(exchange: PolicyContext): void {
+  const vary = exchange.responseHeader('vary');
+  if (vary !== null && (vary === '*' || /(?:^|,)\s*origin\s*(?:,|$)/i.test(vary))) return;
+  exchange.addResponseHeader('Vary', 'Origin');
+}
+
+/** Origins compare as bytes: browsers send them in one spelling (RFC 6454 §6.2). */
+function siteTest(sites: readonly string[]): (site: string) => boolean {
+  if (sites.includes('*')) return () => true;
+  const exact = new Set(sites.filter((site) => !site.includes('*')));
+  const wild = sites.filter((site) => site.includes('*')).map((site) => site.split('*') as [string, string]);
+  return (site) => {
+    if (exact.has(site)) return true;
+    for (const [before, after] of wild) {
+      if (site.length <= before.length + after.length || !site.startsWith(before) || !site.endsWith(after)) continue;
+      const labels = site.slice(before.length, site.length - after.length);
+      // `*` stands for whole labels, so neither a port nor user info can hide in it.
+      if (/^[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?$/.test(labels)) return true;
+    }
+    return false;
+  };
+}
+
+const REQUESTED = 'Access-Control-Request-Method, Access-Control-Request-Headers';
+/** RFC 9110 §5.6.2, what a browser could list as header names. */
+const NAME_LIST = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+(?:\s*,\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+)*$/;
+
+/** Answers to preflights: always 204, and what is not allowed is simply not said, as the browser expects. */
+class Preflights {
+  readonly #settings: CorsSettings;
+  readonly #anySite: boolean;
+  readonly #methods: string;
+  readonly #vary: string;
+
+  constructor(settings: CorsSettings, anySite: boolean) {
+    this.#settings = settings;
+    this.#anySite = anySite;
+    this.#methods = settings.methods.join(', ');
+    this.#vary = anySite ? REQUESTED : `Origin, ${REQUESTED}`;
+  }
+
+  answer(exchange: PolicyContext, allows: (site: string) => boolean): Reply {
+    const headers: Record<string, string> = {};
+    // A preflight that shares nothing says so with no CORS field at all.
+    const site = exchange.header('origin');
+    if (site !== null && allows(site)) this.#grant(exchange, site, headers);
+    headers['Vary'] = this.#vary;
+    return { status: 204, headers, body: '' };
+  }
+
+  #grant(exchange: PolicyContext, site: string, headers: Record<string, string>): void {
+    const { credentials, maxAgeSeconds, methods, privateNetwork } = this.#settings;
+    headers['Access-Control-Allow-Origin'] = this.#anySite ? '*' : site;
+    if (credentials) headers['Access-Control-Allow-Credentials'] = 'true';
+    const method = exchange.header('access-control-request-method');
+    // `*` is a name, not a wildcard, in requests with credentials (Fetch §3.2.3), so what was asked for is echoed.
+    headers['Access-Control-Allow-Methods'] = methods.includes('*') ? (method ?? '*') : this.#methods;
+    const names = this.#allowedNames(exchange.header('access-control-request-headers'));
+    if (names !== '') headers['Access-Control-Allow-Headers'] = names;
+    if (maxAgeSeconds > 0) headers['Access-Control-Max-Age'] = String(maxAgeSeconds);
+    if (privateNetwork && exchange.header('access-control-request-private-network') === 'true') {
+      headers['Access-Control-Allow-Private-Network'] = 'true';
+    }
+  }
+
+  #allowedNames(requested: string | null): string {
+    const allowed = this.#settings.headers;
+    if (!allowed.includes('*')) return allowed.join(', ');
+    if (requested === null || requested.length > 1_024 || !NAME_LIST.test(requested)) return '';
+    // Fetch §4.8: `authorization` must be named by the server on purpose, never by a wildcard.
+    const names = requested.split(',').map((name) => name.trim().toLowerCase());
+    return names.filter((name) => name !== 'authorization' || allowed.includes(name)).join(', ');
+  }
+}
