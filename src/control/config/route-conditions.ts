@@ -3,6 +3,7 @@
  * every request that fulfils the second fulfils the first. For reachability.ts only, and careful like it: two
  * conditions that are written differently count as different.
  */
+import { servesMethod } from '../../data/contract/route-order.ts';
 import { versionKey, versionPlace } from '../../data/contract/route-version.ts';
 import type { FieldMatch, RouteSettings } from '../../data/contract/snapshot.ts';
 
@@ -50,8 +51,7 @@ export function coversConditions(outer: Conditions, inner: Conditions): boolean 
 export function coversMethods(outer: readonly string[], inner: readonly string[]): boolean {
   if (outer.length === 0) return true;
   if (inner.length === 0) return false;
-  const serves = (method: string) => outer.includes(method) || (method === 'HEAD' && outer.includes('GET'));
-  return inner.every(serves);
+  return inner.every((method) => servesMethod(outer, method));
 }
 
 function keyOf(place: string, name: string, test: FieldMatch['test']): string {
