@@ -24,6 +24,8 @@ export interface GatewayOptions {
   readonly cwd?: string;
   /** Default: JSON lines on standard error at level `info`. */
   readonly log?: Logger;
+  /** Takes the finished log lines of the worker threads. Default: standard error. */
+  readonly writeLog?: (line: string) => void;
 }
 
 export interface GatewayAddress {
@@ -57,7 +59,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     },
     log,
-    writeLog: (line) => process.stderr.write(`${line}\n`),
+    writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
     createLimits: () => new SharedArrayBuffer(8),

@@ -19,8 +19,9 @@ export class Ports {
       const key = `${listener.id} ${listener.host} ${listener.port}`;
       const port = this.#bound.get(key) ?? (await probe(listener));
       bound.set(key, port);
-      // The address is part of the id: a listener that moves is another one to the workers.
-      listeners.push({ ...listener, id: `${listener.id}@${listener.host}:${port}`, port });
+      // To the workers, a listener that moves or speaks differently is another one.
+      const mode = `${listener.proxyProtocol ? '+proxy' : ''}${listener.tls === null ? '' : `+tls-${listener.tls.clientCertificate}`}`;
+      listeners.push({ ...listener, id: `${listener.id}@${listener.host}:${port}${mode}`, port });
     }
     this.#bound = bound;
     return { ...snapshot, listeners };

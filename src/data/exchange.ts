@@ -51,6 +51,8 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   readonly live: Live;
   readonly body: RequestBody;
   service: UpstreamService | null = null;
+  /** The path as the upstream gets it, before an instance's own prefix. */
+  upstreamPath = '';
   /** The attempt that answers, or the latest. */
   attempt: Attempt | null = null;
   attemptsMade = 0;
@@ -195,6 +197,12 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       this.#reply(route.answer(this));
       return;
     }
+    const path = route.rewrite === null ? this.target.path : route.rewrite(this.target.path, this.matched);
+    if (path === null) {
+      this.#fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
+      return;
+    }
+    this.upstreamPath = path;
     const service = route.chooseService!(this);
     this.service = service;
     const { retries, timeouts } = service.settings;

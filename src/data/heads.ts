@@ -14,10 +14,8 @@ export function upstreamHeadText(
   added: string,
 ): string {
   const { head, meaning } = incoming;
-  const route = exchange.route!;
-  const instance = endpoint.settings;
-  const rewritten = route.rewrite === null ? exchange.path : route.rewrite(exchange.path, exchange.matched);
-  const path = instance.basePath === '' ? rewritten : instance.basePath + rewritten;
+  const { basePath } = endpoint.settings;
+  const path = basePath === '' ? exchange.upstreamPath : basePath + exchange.upstreamPath;
   const target = exchange.target.hasQuery ? `${path}?${exchange.query}` : path;
   let text = `${exchange.method} ${target} HTTP/1.1\r\nHost: ${hostFor(exchange, endpoint)}\r\n`;
   text += fieldLines(head, REQUEST_DROP, meaning.nominated, removed);

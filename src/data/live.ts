@@ -15,7 +15,7 @@ import type {
   ResponseHook,
 } from './contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, RouteSettings, Snapshot } from './contract/snapshot.ts';
-import type { RouteMatchResult } from './router/match-result.ts';
+import type { Rewrite } from './router/rewrite.ts';
 import { compileRewrite } from './router/rewrite.ts';
 import type { Router } from './router/router.ts';
 import { buildRouter } from './router/router.ts';
@@ -33,7 +33,7 @@ export interface LiveRoute {
   /** Exactly one of the two: the service that gets the request, or the answer made here. */
   readonly chooseService: ((context: Context) => UpstreamService) | null;
   readonly answer: ((context: Context) => Reply) | null;
-  readonly rewrite: ((path: string, matched: RouteMatchResult) => string) | null;
+  readonly rewrite: Rewrite | null;
   readonly mirror: MirrorSettings | null;
   /** Lines that every answer of the route carries (`Deprecation`, `Sunset`). */
   readonly responseLines: string;

@@ -30,10 +30,14 @@ export async function startTestGateway(
   const folder = await mkdtemp(join(tmpdir(), 'gh-'));
   const logged: string[] = [];
   const gateway = await startGateway({
-    document: { ...document, gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: folder, ...document.gateway } },
+    document: {
+      ...document,
+      gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: folder, ...document.gateway },
+    },
     env,
     cwd: folder,
     log: createLogger('info', (line) => void logged.push(line)),
+    writeLog: (line) => void logged.push(line),
   }).catch(async (error: unknown) => {
     await rm(folder, { recursive: true, force: true });
     throw error;
@@ -43,5 +47,10 @@ export async function startTestGateway(
     await rm(folder, { recursive: true, force: true });
   });
   const { port } = gateway.addresses[0]!;
-  return Object.assign(Object.create(gateway) as RunningGateway, { port, url: `http://127.0.0.1:${port}`, logged, folder });
+  return Object.assign(Object.create(gateway) as RunningGateway, {
+    port,
+    url: `http://127.0.0.1:${port}`,
+    logged,
+    folder,
+  });
 }

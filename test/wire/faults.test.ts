@@ -11,7 +11,12 @@ import { cannedUpstream, deadPort, httpUpstream, rawUpstream } from '../support/
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 const OK = 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok';
 
-function inFront(test: Scope, url: string, service: Record<string, unknown> = {}, gateway: Record<string, unknown> = {}): Promise<TestGateway> {
+function inFront(
+  test: Scope,
+  url: string,
+  service: Record<string, unknown> = {},
+  gateway: Record<string, unknown> = {},
+): Promise<TestGateway> {
   return startTestGateway(test, {
     gateway,
     services: { s: { instances: [{ url }], ...service } },
@@ -33,18 +38,26 @@ function reasonOf(answer: { body: Buffer }): unknown {
 describe('an upstream that does not speak HTTP/1.1', () => {
   const rows: { name: string; answer: string }[] = [
     { name: 'garbage', answer: '\x00\x01\x02garbage\r\n\r\n' },
-    { name: 'length and coding together', answer: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok' },
+    {
+      name: 'length and coding together',
+      answer: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok',
+    },
     { name: 'two lengths', answer: 'HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok' },
     { name: 'a bare line feed', answer: 'HTTP/1.1 200 OK\nContent-Length: 2\n\nok' },
     { name: 'a folded field', answer: 'HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 2\r\n\r\nok' },
     { name: 'a NUL in a field', answer: 'HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 2\r\n\r\nok' },
     { name: 'an unknown coding', answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n' },
-    { name: 'a switch of protocols that nobody asked for', answer: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n' },
+    {
+      name: 'a switch of protocols that nobody asked for',
+      answer: 'HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: x\r\n\r\n',
+    },
     { name: 'a head without end', answer: `HTTP/1.1 200 OK\r\n${'X: y\r\n'.repeat(15_000)}` },
   ];
   for (const { name, answer } of rows) {
     test(`${name}: the caller gets 502 and the connection to the upstream is dropped`, async (t) => {
-      const upstream = await rawUpstream(t, (socket) => socket.on('data', () => void socket.write(Buffer.from(answer, 'latin1'))));
+      const upstream = await rawUpstream(t, (socket) =>
+        socket.on('data', () => void socket.write(Buffer.from(answer, 'latin1'))),
+      );
       const gateway = await inFront(t, upstream.url, { retries: 0 });
       const got = await ask(gateway);
       assert.equal(got.status, 502);
@@ -65,10 +78,17 @@ describe('an upstream that breaks off', () => {
   test('a connect fault is tried again at another instance, also for POST', async (t) => {
     const good = await cannedUpstream(t, OK);
     const gateway = await startTestGateway(t, {
-      services: { s: { instances: [{ url: `http://127.0.0.1:${await deadPort()}` }, { url: good.url }], retries: 1, loadBalancing: { algorithm: 'round-robin' } } },
+      services: {
+        s: {
+          instances: [{ url: `http://127.0.0.1:${await deadPort()}` }, { url: good.url }],
+          retries: 1,
+          loadBalancing: { algorithm: 'round-robin' },
+        },
+      },
       routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
     });
-    for (let i = 0; i < 6; i++) assert.equal((await ask(gateway, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi')).status, 200);
+    for (let i = 0; i < 6; i++)
+      assert.equal((await ask(gateway, 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi')).status, 200);
   });
 
   test('it closes before an answer: 502 upstream_reset, and POST is not sent twice', async (t) => {
@@ -109,7 +129,11 @@ describe('an upstream that breaks off', () => {
   });
 
   test('inside a chunked body: the last chunk never comes', async (t) => {
-    const upstream = await cannedUpstream(t, 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n', 'end');
+    const upstream = await cannedUpstream(
+      t,
+      'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n',
+      'end',
+    );
     const gateway = await inFront(t, upstream.url);
     const caller = new RawCaller(gateway.port);
     caller.send(GET);
@@ -257,7 +281,9 @@ describe('a caller that behaves badly', () => {
   });
 
   test('an early answer to a long upload arrives whole', async (t) => {
-    const upstream = await rawUpstream(t, (socket) => socket.once('data', () => void socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')));
+    const upstream = await rawUpstream(t, (socket) =>
+      socket.once('data', () => void socket.write('HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno')),
+    );
     const gateway = await inFront(t, upstream.url);
     const caller = new RawCaller(gateway.port);
     caller.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n');

@@ -36,11 +36,16 @@ describe('a request through the gateway', () => {
     const caller = new RawCaller(gateway.port);
     const answer = await caller.send(text).answer(method);
     caller.close();
-    return { answer, echo: method === 'HEAD' || answer.status !== 200 ? null : (JSON.parse(answer.body.toString()) as Echo) };
+    return {
+      answer,
+      echo: method === 'HEAD' || answer.status !== 200 ? null : (JSON.parse(answer.body.toString()) as Echo),
+    };
   };
 
   test('arrives with method, target and fields, and is answered on the same connection', async () => {
-    const { answer, echo } = await ask('PUT /a/b?c=d&e HTTP/1.1\r\nHost: example.com\r\nAccept: x/y\r\nContent-Length: 5\r\n\r\nhello');
+    const { answer, echo } = await ask(
+      'PUT /a/b?c=d&e HTTP/1.1\r\nHost: example.com\r\nAccept: x/y\r\nContent-Length: 5\r\n\r\nhello',
+    );
     assert.equal(answer.status, 200);
     assert.equal(echo?.method, 'PUT');
     assert.equal(echo?.url, '/a/b?c=d&e');
@@ -56,12 +61,15 @@ describe('a request through the gateway', () => {
     const { echo } = await ask(
       'GET / HTTP/1.1\r\nHost: a\r\nConnection: close, X-Secret\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nTE: gzip\r\nProxy-Authorization: b\r\nX-Kept: yes\r\n\r\n',
     );
-    for (const name of ['x-secret', 'keep-alive', 'proxy-connection', 'te', 'proxy-authorization']) assert.deepEqual(fields(echo!, name), [], name);
+    for (const name of ['x-secret', 'keep-alive', 'proxy-connection', 'te', 'proxy-authorization'])
+      assert.deepEqual(fields(echo!, name), [], name);
     assert.deepEqual(fields(echo!, 'x-kept'), ['yes']);
   });
 
   test('Connection cannot take off Host or the length', async () => {
-    const { echo } = await ask('POST / HTTP/1.1\r\nHost: a\r\nConnection: host, content-length\r\nContent-Length: 2\r\n\r\nhi');
+    const { echo } = await ask(
+      'POST / HTTP/1.1\r\nHost: a\r\nConnection: host, content-length\r\nContent-Length: 2\r\n\r\nhi',
+    );
     assert.equal(echo?.body, 'hi');
     assert.equal(fields(echo!, 'host').length, 1);
   });
@@ -89,7 +97,9 @@ describe('a request through the gateway', () => {
   });
 
   test('a chunked body arrives whole, with its trailers and without its extensions', async () => {
-    const { echo } = await ask('POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: Digest\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nDigest: 1\r\nContent-Length: 9\r\n\r\n');
+    const { echo } = await ask(
+      'POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTrailer: Digest\r\n\r\n3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nDigest: 1\r\nContent-Length: 9\r\n\r\n',
+    );
     assert.equal(echo?.body, 'abcde');
     assert.deepEqual(echo?.trailers, ['Digest', '1']);
   });
@@ -131,13 +141,18 @@ describe('a request through the gateway', () => {
   });
 
   test('two pipelined requests, split at every offset, are answered in order', async () => {
-    const pair = 'POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcPOST /second HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n';
+    const pair =
+      'POST /first HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabcPOST /second HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nde\r\n0\r\n\r\n';
     const caller = new RawCaller(gateway.port);
     for (let at = 1; at < pair.length; at++) {
       await caller.sendSplit(pair, [at]);
       const first = JSON.parse((await caller.answer()).body.toString()) as Echo;
       const second = JSON.parse((await caller.answer()).body.toString()) as Echo;
-      assert.deepEqual([first.url, first.body, second.url, second.body], ['/first', 'abc', '/second', 'de'], `split at ${at}`);
+      assert.deepEqual(
+        [first.url, first.body, second.url, second.body],
+        ['/first', 'abc', '/second', 'de'],
+        `split at ${at}`,
+      );
     }
     caller.close();
   });
@@ -145,7 +160,10 @@ describe('a request through the gateway', () => {
   test('a request a byte at a time is a request', async () => {
     const text = 'POST /slow HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nok';
     const caller = new RawCaller(gateway.port);
-    await caller.sendSplit(text, Array.from({ length: text.length - 1 }, (_, i) => i + 1));
+    await caller.sendSplit(
+      text,
+      Array.from({ length: text.length - 1 }, (_, i) => i + 1),
+    );
     assert.equal((JSON.parse((await caller.answer()).body.toString()) as Echo).body, 'ok');
     caller.close();
   });
@@ -153,7 +171,8 @@ describe('a request through the gateway', () => {
   test('fifty pipelined requests are answered in order over few upstream connections', async () => {
     const caller = new RawCaller(gateway.port);
     caller.send(Array.from({ length: 50 }, (_, i) => `GET /${i} HTTP/1.1\r\nHost: a\r\n\r\n`).join(''));
-    for (let i = 0; i < 50; i++) assert.equal((JSON.parse((await caller.answer()).body.toString()) as Echo).url, `/${i}`);
+    for (let i = 0; i < 50; i++)
+      assert.equal((JSON.parse((await caller.answer()).body.toString()) as Echo).url, `/${i}`);
     caller.close();
   });
 
@@ -167,7 +186,9 @@ describe('a request through the gateway', () => {
   });
 
   test('an unknown path is 404 with code, message, time and request id (RFC 9457)', async (t) => {
-    const lone = await startTestGateway(t, { routes: [{ match: { path: '/only', methods: ['GET'] }, respond: { status: 200, body: 'x' }, auth: 'public' }] });
+    const lone = await startTestGateway(t, {
+      routes: [{ match: { path: '/only', methods: ['GET'] }, respond: { status: 200, body: 'x' }, auth: 'public' }],
+    });
     const caller = new RawCaller(lone.port);
     const answer = await caller.send('GET /other HTTP/1.1\r\nHost: a\r\n\r\n').answer();
     assert.equal(answer.status, 404);
@@ -184,21 +205,63 @@ describe('a request through the gateway', () => {
 });
 
 describe('an answer through the gateway', () => {
-  const rows: { name: string; answer: string; then?: 'keep' | 'end'; want: { status: number; body?: string; trailers?: Record<string, string> } }[] = [
-    { name: 'with a length', answer: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello', want: { status: 200, body: 'hello' } },
-    { name: 'with chunks and extensions', answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n', want: { status: 200, body: 'hello' } },
-    { name: 'with trailers', answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nDigest: 7\r\n\r\n', want: { status: 200, body: 'x', trailers: { digest: '7' } } },
-    { name: 'that ends with the connection', answer: 'HTTP/1.1 200 OK\r\n\r\nhello', then: 'end', want: { status: 200, body: 'hello' } },
-    { name: 'of HTTP/1.0', answer: 'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello', then: 'end', want: { status: 200, body: 'hello' } },
+  const rows: {
+    name: string;
+    answer: string;
+    ending?: 'keep' | 'end';
+    want: { status: number; body?: string; trailers?: Record<string, string> };
+  }[] = [
+    {
+      name: 'with a length',
+      answer: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+      want: { status: 200, body: 'hello' },
+    },
+    {
+      name: 'with chunks and extensions',
+      answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3;a=b\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n',
+      want: { status: 200, body: 'hello' },
+    },
+    {
+      name: 'with trailers',
+      answer: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nDigest: 7\r\n\r\n',
+      want: { status: 200, body: 'x', trailers: { digest: '7' } },
+    },
+    {
+      name: 'that ends with the connection',
+      answer: 'HTTP/1.1 200 OK\r\n\r\nhello',
+      ending: 'end',
+      want: { status: 200, body: 'hello' },
+    },
+    {
+      name: 'of HTTP/1.0',
+      answer: 'HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello',
+      ending: 'end',
+      want: { status: 200, body: 'hello' },
+    },
     { name: '204', answer: 'HTTP/1.1 204 No Content\r\n\r\n', want: { status: 204, body: '' } },
-    { name: '304 with a length', answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n', want: { status: 304, body: '' } },
-    { name: 'behind an early hint', answer: 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok', want: { status: 103 } },
-    { name: 'with an odd status', answer: 'HTTP/1.1 299 Whatever It Is\r\nContent-Length: 0\r\n\r\n', want: { status: 299, body: '' } },
+    {
+      name: '304 with a length',
+      answer: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\nETag: "a"\r\n\r\n',
+      want: { status: 304, body: '' },
+    },
+    {
+      name: 'behind an early hint',
+      answer: 'HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok',
+      want: { status: 103 },
+    },
+    {
+      name: 'with an odd status',
+      answer: 'HTTP/1.1 299 Whatever It Is\r\nContent-Length: 0\r\n\r\n',
+      want: { status: 299, body: '' },
+    },
   ];
-  for (const { name, answer, then, want } of rows) {
+  for (const { name, answer, ending, want } of rows) {
     test(`passes one ${name}`, async (t) => {
-      const upstream = await cannedUpstream(t, answer, then);
-      const gateway = await startTestGateway(t, { services: { s: { instances: [{ url: upstream.url }] } }, routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }] });
+      const upstream = await cannedUpstream(t, answer, ending);
+      const gateway = await startTestGateway(t, {
+        services: { s: { instances: [{ url: upstream.url }] } },
+        routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+      });
       const caller = new RawCaller(gateway.port);
       const got = await caller.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n').answer();
       assert.equal(got.status, want.status);

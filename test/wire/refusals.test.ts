@@ -23,10 +23,27 @@ describe('a request that could be read in two ways', () => {
   });
 
   const rows: { name: string; input: string; status: number }[] = [
-    { name: 'length and coding together', input: 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n', status: 400 },
-    { name: 'two lengths', input: 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 44\r\n\r\nabcd', status: 400 },
-    { name: 'a coding hidden behind a tab', input: 'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n', status: 400 },
-    { name: 'an unknown coding', input: 'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n', status: 501 },
+    {
+      name: 'length and coding together',
+      input:
+        'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n',
+      status: 400,
+    },
+    {
+      name: 'two lengths',
+      input: 'POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\nContent-Length: 44\r\n\r\nabcd',
+      status: 400,
+    },
+    {
+      name: 'a coding hidden behind a tab',
+      input: 'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding\t: chunked\r\n\r\n0\r\n\r\n',
+      status: 400,
+    },
+    {
+      name: 'an unknown coding',
+      input: 'POST /x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n',
+      status: 501,
+    },
     { name: 'two Host fields', input: 'GET /x HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n', status: 400 },
     { name: 'a Host that is none', input: 'GET /x HTTP/1.1\r\nHost: a b\r\n\r\n', status: 400 },
     { name: 'a Host with a path', input: 'GET /x HTTP/1.1\r\nHost: a/b\r\n\r\n', status: 400 },
@@ -43,8 +60,16 @@ describe('a request that could be read in two ways', () => {
     { name: 'an encoded NUL', input: 'GET /a%00b HTTP/1.1\r\nHost: a\r\n\r\n', status: 400 },
     { name: 'a broken escape', input: 'GET /a%zz HTTP/1.1\r\nHost: a\r\n\r\n', status: 400 },
     { name: 'a target that is too long', input: `GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: a\r\n\r\n`, status: 414 },
-    { name: 'a head that is too large', input: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`, status: 431 },
-    { name: 'an expectation it does not know', input: 'GET / HTTP/1.1\r\nHost: a\r\nExpect: rain\r\n\r\n', status: 417 },
+    {
+      name: 'a head that is too large',
+      input: `GET / HTTP/1.1\r\nHost: a\r\nX: ${'x'.repeat(70_000)}\r\n\r\n`,
+      status: 431,
+    },
+    {
+      name: 'an expectation it does not know',
+      input: 'GET / HTTP/1.1\r\nHost: a\r\nExpect: rain\r\n\r\n',
+      status: 417,
+    },
   ];
   for (const { name, input, status } of rows) {
     test(`${name} is answered with ${status}`, async () => {
@@ -79,7 +104,10 @@ describe('a request that is too large', () => {
   let gateway: TestGateway;
   before(async () => {
     const upstream = await httpUpstream(scope, (request, response) => {
-      request.resume().on('end', () => response.end('ok')).on('error', () => {});
+      request
+        .resume()
+        .on('end', () => response.end('ok'))
+        .on('error', () => {});
     });
     gateway = await startTestGateway(scope, {
       services: { s: { instances: [{ url: upstream.url }] } },
@@ -97,7 +125,9 @@ describe('a request that is too large', () => {
 
   test('by its length, told before 100 Continue, is 413 and not 100', async () => {
     const caller = new RawCaller(gateway.port);
-    const answer = await caller.send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n').answer();
+    const answer = await caller
+      .send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n')
+      .answer();
     assert.equal(answer.status, 413);
     assert.equal(answer.headers['connection'], 'close');
     await caller.end();
@@ -106,7 +136,9 @@ describe('a request that is too large', () => {
   test('in chunks is 413 as soon as it is', async () => {
     const caller = new RawCaller(gateway.port);
     const chunk = `100\r\n${'x'.repeat(256)}\r\n`;
-    const answer = await caller.send(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}`).answer();
+    const answer = await caller
+      .send(`POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n${chunk.repeat(5)}`)
+      .answer();
     assert.equal(answer.status, 413);
     await caller.end();
   });

@@ -18,9 +18,13 @@ async function echoTunnel(test: Scope) {
   const upstream = await httpUpstream(test, (_request, response) => void response.end('plain'));
   upstream.server.on('upgrade', (request, socket: Socket, early: Buffer) => {
     sockets.push(socket);
-    const accept = createHash('sha1').update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
+    const accept = createHash('sha1')
+      .update(`${request.headers['sec-websocket-key']}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`)
+      .digest('base64');
     socket.on('error', () => {});
-    socket.write(`HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`);
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`,
+    );
     if (early.length > 0) socket.write(early);
     socket.pipe(socket);
   });
@@ -38,7 +42,8 @@ async function setUp(test: Scope, route: Record<string, unknown> = {}, gateway: 
 }
 
 async function until(caller: RawCaller, length: number): Promise<Buffer> {
-  while (caller.received.length < length && !caller.closed) await new Promise((resolve) => caller.socket.once('data', resolve));
+  while (caller.received.length < length && !caller.closed)
+    await new Promise((resolve) => caller.socket.once('data', resolve));
   return caller.received;
 }
 
@@ -91,7 +96,11 @@ describe('a WebSocket', () => {
 
   test('any other protocol is refused too, HTTP/2 in clear text above all', async (t) => {
     const { gateway } = await setUp(t);
-    const answer = await new RawCaller(gateway.port).send('GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n').answer();
+    const answer = await new RawCaller(gateway.port)
+      .send(
+        'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n',
+      )
+      .answer();
     assert.equal(answer.status, 426);
   });
 
@@ -118,7 +127,10 @@ test('server-sent events arrive one by one, as they are sent', async (t) => {
     response.flushHeaders();
     send = (text) => void response.write(text);
   });
-  const gateway = await startTestGateway(t, { services: { s: { instances: [{ url: upstream.url }] } }, routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }] });
+  const gateway = await startTestGateway(t, {
+    services: { s: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+  });
   const caller = new RawCaller(gateway.port).send('GET /events HTTP/1.1\r\nHost: a\r\n\r\n');
   const has = async (text: string) => {
     while (!caller.received.includes(text)) await new Promise((resolve) => caller.socket.once('data', resolve));

@@ -13,7 +13,7 @@ import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
 import type { Peer } from '../downstream.ts';
 import type { Plane } from '../plane.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
-import { CertificateChoice, tlsOptions } from './tls.ts';
+import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 
 interface Caller {
   readonly address: string;
@@ -69,7 +69,10 @@ export class Listener {
 
   /** New certificates for new handshakes. */
   update(settings: ListenerSettings, secrets: Secrets): void {
-    if (settings.tls !== null) this.#certificates = new CertificateChoice(settings.tls, secrets);
+    if (settings.tls !== null) {
+      this.#certificates = new CertificateChoice(settings.tls, secrets);
+      this.#tlsServer?.setSecureContext(defaultContext(settings.tls, secrets));
+    }
     this.settings = settings;
   }
 

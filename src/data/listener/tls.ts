@@ -2,7 +2,7 @@
  * Certificates of a TLS listener: which one for which name (SNI), who may connect (client certificates), and their
  * exchange on reload without touching open connections. Keys arrive as secrets and stay in OpenSSL contexts.
  */
-import type { SecureContext, TlsOptions } from 'node:tls';
+import type { SecureContext, SecureContextOptions, TlsOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import type { ListenerTls, Secrets } from '../contract/snapshot.ts';
 
@@ -41,6 +41,21 @@ export class CertificateChoice {
   }
 }
 
+/** What callers get that name no server: the first certificate. On reload it is set anew on the server. */
+export function defaultContext(tls: ListenerTls, secrets: Secrets): SecureContextOptions & { ticketKeys?: Buffer } {
+  const first = tls.certificates[0]!;
+  const cert = secrets[first.cert];
+  const key = secrets[first.key];
+  const ticketKeys = secrets[TICKET_KEYS];
+  return {
+    ...(cert === undefined ? {} : { cert }),
+    ...(key === undefined ? {} : { key }),
+    minVersion: tls.minVersion,
+    ...clientCa(tls, secrets),
+    ...(ticketKeys === undefined ? {} : { ticketKeys: Buffer.from(ticketKeys, 'base64') }),
+  };
+}
+
 function clientCa(tls: ListenerTls, secrets: Secrets): { ca?: string } {
   const ca = tls.clientCa === null ? undefined : secrets[tls.clientCa];
   return ca === undefined ? {} : { ca };
@@ -53,18 +68,12 @@ export function tlsOptions(
   handshakeTimeoutMs: number,
   choice: () => CertificateChoice,
 ): TlsOptions {
-  const first = tls.certificates[0]!;
-  const ticketKeys = secrets[TICKET_KEYS];
   return {
-    cert: secrets[first.cert],
-    key: secrets[first.key],
-    minVersion: tls.minVersion,
+    ...defaultContext(tls, secrets),
     requestCert: tls.clientCertificate !== 'off',
     rejectUnauthorized: tls.clientCertificate === 'required',
     ALPNProtocols: ['http/1.1'],
     handshakeTimeout: handshakeTimeoutMs,
-    ...clientCa(tls, secrets),
-    ...(ticketKeys === undefined ? {} : { ticketKeys: Buffer.from(ticketKeys, 'base64') }),
     SNICallback: (name, done) => done(null, choice().for(name)),
   };
 }
