@@ -53,6 +53,10 @@ describe('the latency of an instance', () => {
     one.observe(20);
     for (let i = 0; i < 5; i++) one.observeFailure(0.3);
     near(one.latencyMs, 20 * 2 ** 5);
+    for (let i = 0; i < 50; i++) one.observeFailure(0.3);
+    near(one.latencyMs, 1_000);
+    one.observeFailure(5_000);
+    near(one.latencyMs, 5_000);
   });
 
   it('learns from an attempt that was called off, if it took longer than expected', () => {

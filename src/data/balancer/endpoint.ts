@@ -23,8 +23,12 @@ export interface Timeline {
 
 /** An old latency has lost two thirds of its say after this long. */
 const LATENCY_DECAY_MS = 10_000;
-/** A failure counts as twice the latency so far, this at least: quick errors must not look like quick answers. */
+/**
+ * A failure counts as twice the latency so far, within these: quick errors must not look like quick answers, and many
+ * of them must not keep an instance out for minutes after it is well again.
+ */
 const LEAST_FAILURE_MS = 10;
+const MOST_FAILURE_MS = 1_000;
 
 export class Instance<P> implements Endpoint<P> {
   readonly id: string;
@@ -96,7 +100,7 @@ export class Instance<P> implements Endpoint<P> {
   }
 
   observeFailure(ms: number): void {
-    this.observe(Math.max(ms, this.latencyMs * 2, LEAST_FAILURE_MS));
+    this.observe(Math.max(ms, LEAST_FAILURE_MS, Math.min(this.latencyMs * 2, MOST_FAILURE_MS)));
   }
 
   /** An attempt was called off: its latency would have been this at least. */
