@@ -1,0 +1,57 @@
+/**
+ * Finds the servers that the tests start (Redis, PostgreSQL) and the tools they call (openssl), and installs what is
+ * missing where it may (root on Debian). Otherwise it says what to install and fails: no test is skipped in silence.
+ */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readdirSync } from 'node:fs';
+import { delimiter, join } from 'node:path';
+
+interface Need {
+  readonly program: string;
+  /** Debian's package. */
+  readonly package: string;
+  readonly why: string;
+  find(): boolean;
+}
+
+function onPath(program: string): boolean {
+  return (process.env['PATH'] ?? '').split(delimiter).some((folder) => existsSync(join(folder, program)));
+}
+
+function hasPostgres(): boolean {
+  const versions = existsSync('/usr/lib/postgresql') ? readdirSync('/usr/lib/postgresql') : [];
+  return versions.some((version) => existsSync(`/usr/lib/postgresql/${version}/bin/initdb`)) || onPath('initdb');
+}
+
+const NEEDS: readonly Need[] = [
+  {
+    program: 'redis-server',
+    package: 'redis-server',
+    why: 'limits shared over Redis',
+    find: () => onPath('redis-server'),
+  },
+  { program: 'initdb', package: 'postgresql', why: 'identity on PostgreSQL', find: hasPostgres },
+  { program: 'openssl', package: 'openssl', why: 'certificates for TLS tests', find: () => onPath('openssl') },
+];
+
+const missing = NEEDS.filter((need) => !need.find());
+if (missing.length > 0) {
+  const packages = missing.map((need) => need.package);
+  const command = `apt-get install -y --no-install-recommends ${packages.join(' ')}`;
+  const mayInstall = process.getuid?.() === 0 && onPath('apt-get');
+  if (!mayInstall) {
+    for (const need of missing) console.error(`missing: ${need.program} (${need.why})`);
+    console.error(`install it and run again:\n  sudo ${command}`);
+    process.exit(1);
+  }
+  console.log(`installing ${packages.join(', ')}`);
+  // Debian starts the servers that it installs; the tests start their own.
+  const env = { ...process.env, DEBIAN_FRONTEND: 'noninteractive', RUNLEVEL: '1' };
+  execFileSync('apt-get', ['update', '-q'], { stdio: 'inherit', env });
+  execFileSync('apt-get', ['install', '-y', '--no-install-recommends', ...packages], { stdio: 'inherit', env });
+  const still = NEEDS.filter((need) => !need.find());
+  if (still.length > 0) {
+    console.error(`still missing after the installation: ${still.map((need) => need.program).join(', ')}`);
+    process.exit(1);
+  }
+}
