@@ -17,8 +17,8 @@ export interface GatewayJob {
   readonly tokensFile: string;
   /** SubjectPublicKeyInfo, PEM. */
   readonly publicKeyFile: string;
-  /** JWK set with the one public key. */
-  readonly jwksFile: string;
+  /** Its coordinates, base64url (RFC 7518 §6.2.1). */
+  readonly publicKey: { readonly x: string; readonly y: string };
   readonly goodToken: string;
   /** A subject of its own, so that exhausting it leaves the others alone. */
   readonly exhaustToken: string;
@@ -35,16 +35,15 @@ export function makeGatewayJob(folder: string): GatewayJob {
   const files = {
     tokensFile: join(folder, 'tokens.txt'),
     publicKeyFile: join(folder, 'public.pem'),
-    jwksFile: join(folder, 'jwks.json'),
   };
   const tokens = Array.from({ length: subjects }, (_, i) => token(`user-${i}`));
   writeFileSync(files.tokensFile, `${tokens.join('\n')}\n`);
   writeFileSync(files.publicKeyFile, publicKey.export({ type: 'spki', format: 'pem' }));
-  const jwk = { ...publicKey.export({ format: 'jwk' }), kid: 'bench', alg: 'ES256', use: 'sig' };
-  writeFileSync(files.jwksFile, JSON.stringify({ keys: [jwk] }));
+  const { x = '', y = '' } = publicKey.export({ format: 'jwk' });
   const good = tokens[0] as string;
   return {
     ...files,
+    publicKey: { x, y },
     goodToken: good,
     exhaustToken: token('exhausted'),
     badTokens: [
