@@ -1,48 +1,70 @@
 /** The routes of one host pattern, laid out by the form of their paths. Filled once, in the order of ranks. */
+import type { RouteEntry } from '../contract/route-order.ts';
 import type { Pattern } from '../contract/route-pattern.ts';
-import type { Candidate } from './candidate.ts';
-import { finish, insert, TrieNode, type Visitor, walk } from './path-trie.ts';
+import { Candidate, Pool } from './candidate.ts';
+import { NO_RANK, type PathTable, packTrees, type Visitor } from './path-table.ts';
+import { insert, TrieNode } from './path-trie.ts';
 
 export class Bucket {
-  #literals: Map<string, Candidate[]> | null = null;
-  #tree: TrieNode | null = null;
-  #regexes: Candidate[] | null = null;
-  #lowestInTree = Number.POSITIVE_INFINITY;
-  #lowestRegex = Number.POSITIVE_INFINITY;
+  readonly #literals: ReadonlyMap<string, readonly Candidate[]> | null;
+  readonly #table: PathTable;
+  readonly #root: number;
+  readonly #lowestInTable: number;
+  readonly #regexes: readonly Candidate[];
+  readonly #lowestRegex: number;
 
-  /** Candidates must come in the order of their ranks. */
-  add(candidate: Candidate): void {
-    const { pattern } = candidate;
-    if (pattern === null) {
-      this.#regexes ??= [];
-      this.#regexes.push(candidate);
-    } else if (pattern.wildcard || candidate.params.names.length > 0) {
-      this.#tree ??= new TrieNode('');
-      insert(this.#tree, pattern, candidate);
-    } else {
-      this.#addLiteral(candidate, pattern);
-    }
-  }
-
-  /** To be called once when all are in. */
-  finish(): void {
-    if (this.#tree !== null) this.#lowestInTree = finish(this.#tree);
-    this.#lowestRegex = this.#regexes?.[0]?.rank ?? Number.POSITIVE_INFINITY;
+  constructor(plan: BucketPlan, table: PathTable, root: number) {
+    this.#literals = plan.literals.size === 0 ? null : plan.literals;
+    this.#table = table;
+    this.#root = root;
+    this.#lowestInTable = table.lowest(root);
+    this.#regexes = plan.regexes;
+    this.#lowestRegex = plan.regexes[0]?.rank ?? NO_RANK;
   }
 
   /** Hands the candidates whose path fits to the visitor, better ones first as far as that is cheap to know. */
   search(path: string, visitor: Visitor): void {
     const literals = this.#literals?.get(path);
     if (literals !== undefined) visitor.consider(literals);
-    if (this.#lowestInTree < visitor.best) walk(this.#tree!, path, 0, visitor);
-    if (this.#lowestRegex < visitor.best) visitor.consider(this.#regexes!);
+    if (this.#lowestInTable < visitor.best) this.#table.walk(this.#root, path, visitor);
+    if (this.#lowestRegex < visitor.best) visitor.consider(this.#regexes);
   }
+}
 
-  #addLiteral(candidate: Candidate, pattern: Pattern): void {
-    this.#literals ??= new Map();
-    const path = `/${pattern.segments.map((segment) => (segment.kind === 'literal' ? segment.text : '')).join('/')}`;
-    const same = this.#literals.get(path);
-    if (same === undefined) this.#literals.set(path, [candidate]);
-    else same.push(candidate);
+/** Builds the buckets of all hosts; they share one table. Entries must come in the order of their ranks. */
+export function buildBuckets(entries: readonly RouteEntry[]): Map<string, Bucket> {
+  const plans = new Map<string, BucketPlan>();
+  const pool = new Pool();
+  for (const entry of entries) {
+    const candidate = new Candidate(entry, pool);
+    let plan = plans.get(candidate.host);
+    if (plan === undefined) {
+      plan = new BucketPlan();
+      plans.set(candidate.host, plan);
+    }
+    plan.add(candidate, entry.pattern);
   }
+  const { table, roots } = packTrees([...plans.values()].map((plan) => plan.tree));
+  return new Map([...plans].map(([host, plan], at) => [host, new Bucket(plan, table, roots[at]!)]));
+}
+
+class BucketPlan {
+  readonly literals = new Map<string, Candidate[]>();
+  readonly tree = new TrieNode('');
+  readonly regexes: Candidate[] = [];
+
+  add(candidate: Candidate, pattern: Pattern | null): void {
+    if (pattern === null) this.regexes.push(candidate);
+    else if (pattern.wildcard || candidate.params.names.length > 0) insert(this.tree, pattern, candidate);
+    else {
+      const path = literalPath(pattern);
+      const same = this.literals.get(path);
+      if (same === undefined) this.literals.set(path, [candidate]);
+      else same.push(candidate);
+    }
+  }
+}
+
+function literalPath({ segments }: Pattern): string {
+  return `/${segments.map((segment) => (segment.kind === 'literal' ? segment.text : '')).join('/')}`;
 }

@@ -1,17 +1,17 @@
 /**
  * One route under one of its hosts, compiled so that a request can be held against it. Where it stands among the
  * others is decided in contract/route-order.ts; whether its host and path fit is found out by host-table.ts and
- * path-trie.ts before it is asked.
+ * path-table.ts before it is asked.
  */
 import { literalPrefix, wholeRegex } from '../../base/safe-regex.ts';
 import type { RouteEntry } from '../contract/route-order.ts';
 import { isParamName, type Pattern } from '../contract/route-pattern.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
 import { compileFieldTests, type FieldTest } from './field-tests.ts';
-import { compileVersion, type VersionTest } from './version-test.ts';
+import { compileVersion, type VersionTest } from './requested-version.ts';
 
-/** Fields that a match reads come first; a class keeps them in this order in memory. */
-export class Candidate implements RouteEntry {
+/** Fields that a match reads come first; a class keeps them in this order in memory. Patterns are not kept. */
+export class Candidate {
   readonly rank: number;
   readonly group: number;
   /** As configured, and HEAD where GET is; null is any. */
@@ -31,7 +31,6 @@ export class Candidate implements RouteEntry {
   /** The pattern itself has a `;`, so that one in a path need not begin a parameter. */
   readonly hasSemicolon: boolean;
   readonly host: string;
-  readonly pattern: Pattern | null;
 
   constructor(entry: RouteEntry, pool: Pool) {
     const { route, pattern } = entry;
@@ -50,8 +49,7 @@ export class Candidate implements RouteEntry {
     this.index = entry.index;
     this.regexPrefix = source === null ? '' : literalPrefix(source);
     this.hasSemicolon = match.path.kind === 'pattern' && match.path.pattern.includes(';');
-    this.host = entry.host;
-    this.pattern = pattern;
+    this.host = entry.host.toLowerCase();
   }
 }
 

@@ -3,16 +3,17 @@
  * routes` and the console, where time does not matter. The verdict on the whole comes from the router itself, so it
  * cannot differ from what traffic sees.
  */
-import { orderRoutes } from '../contract/route-order.ts';
+import { orderRoutes, type RouteEntry } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
-import { Bucket } from './bucket.ts';
+import { buildBuckets } from './bucket.ts';
 import { Candidate, matchesRegex, Pool, takesMethod } from './candidate.ts';
 import { type FieldTest, headerPasses, parameterPasses } from './field-tests.ts';
 import { HostTable } from './host-table.ts';
 import { RouteMatchResult, type RouterRequest } from './match-result.ts';
+import { NO_RANK } from './path-table.ts';
 import { capitalEscapes } from './readings.ts';
+import { VersionReader } from './requested-version.ts';
 import { buildRouter } from './router.ts';
-import { VersionReader } from './version-test.ts';
 
 /** What a request is held against, in this order. */
 export type Check = 'host' | 'path' | 'method' | 'header' | 'query' | 'version';
@@ -47,7 +48,7 @@ export function explainMatch(routes: readonly RouteSettings[], request: RouterRe
   let isDecided = false;
   for (const entry of orderRoutes(routes)) {
     const candidate = new Candidate(entry, pool);
-    const failure = failureOf(candidate, request, versions);
+    const failure = failureOf(entry, candidate, request, versions);
     const chosen: boolean = failure === null && !isDecided && result.index === candidate.index;
     explained.push({
       route: candidate.route,
@@ -74,12 +75,17 @@ function fittingReason(chosen: boolean, result: RouteMatchResult): string {
   return 'fits, but another route goes before it';
 }
 
-function failureOf(candidate: Candidate, request: RouterRequest, versions: VersionReader): Failure | null {
+function failureOf(
+  entry: RouteEntry,
+  candidate: Candidate,
+  request: RouterRequest,
+  versions: VersionReader,
+): Failure | null {
   const { host, route } = candidate;
   if (!hostFits(host, request.host)) {
     return { check: 'host', reason: `the host is ${quoted(request.host)}, the route's is ${quoted(host)}` };
   }
-  if (!pathFits(candidate, request)) {
+  if (!pathFits(entry, candidate, request)) {
     const { path } = route.match;
     const wanted = path.kind === 'pattern' ? path.pattern : `the expression ${path.source}`;
     return { check: 'path', reason: `the path does not match ${wanted}` };
@@ -118,16 +124,14 @@ function hostFits(pattern: string, host: string): boolean {
   return new HostTable(new Map([[pattern, true]])).find(host).length > 0;
 }
 
-function pathFits(candidate: Candidate, request: RouterRequest): boolean {
+function pathFits(entry: RouteEntry, candidate: Candidate, request: RouterRequest): boolean {
   const path = capitalEscapes(request.path);
   if (!path.startsWith('/')) return false;
-  if (candidate.pattern === null) return matchesRegex(candidate, path);
-  const bucket = new Bucket();
+  if (entry.pattern === null) return matchesRegex(candidate, path);
   let fits = false;
-  bucket.add(candidate);
-  bucket.finish();
-  bucket.search(path, {
-    best: Number.POSITIVE_INFINITY,
+  const [bucket] = buildBuckets([entry]).values();
+  bucket?.search(path, {
+    best: NO_RANK,
     consider: () => {
       fits = true;
     },

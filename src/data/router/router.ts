@@ -5,7 +5,7 @@
  * and 406 are made by the exchange from the result.
  *
  *   host -> chain of buckets (host-table.ts), in each:
- *           (bucket.ts) literal paths: a Map -> the rest: a tree (path-trie.ts) -> regular expressions, by rank
+ *           (bucket.ts) literal paths: a Map -> the rest: a tree (path-table.ts) -> regular expressions
  *   every candidate found is held against the request (search.ts); the one of the lowest rank wins
  *
  * A rank says where a route stands among all, so each part is skipped when it cannot hold a better one. A static
@@ -13,8 +13,8 @@
  */
 import { orderRoutes } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
-import { Bucket } from './bucket.ts';
-import { Candidate, Pool } from './candidate.ts';
+import { type Bucket, buildBuckets } from './bucket.ts';
+import type { Candidate } from './candidate.ts';
 import { HostTable } from './host-table.ts';
 import type { RouteMatchResult, RouterRequest } from './match-result.ts';
 import { capitalEscapes, needsReadings, plainReading, withoutParameters } from './readings.ts';
@@ -32,19 +32,7 @@ export interface Router {
  * is no pattern, a regular expression that could be made slow.
  */
 export function buildRouter(routes: readonly RouteSettings[]): Router {
-  const buckets = new Map<string, Bucket>();
-  const pool = new Pool();
-  for (const entry of orderRoutes(routes)) {
-    const host = entry.host.toLowerCase();
-    let bucket = buckets.get(host);
-    if (bucket === undefined) {
-      bucket = new Bucket();
-      buckets.set(host, bucket);
-    }
-    bucket.add(new Candidate(entry, pool));
-  }
-  for (const bucket of buckets.values()) bucket.finish();
-  return new HostRouter(new HostTable(buckets));
+  return new HostRouter(new HostTable(buildBuckets(orderRoutes(routes))));
 }
 
 class HostRouter implements Router {

@@ -6,15 +6,15 @@
 import { type Candidate, matchesRegex, takesMethod } from './candidate.ts';
 import { headersPass, queryPasses } from './field-tests.ts';
 import type { RouterRequest } from './match-result.ts';
-import type { Visitor } from './path-trie.ts';
-import { FULL_QUALITY, VersionReader } from './version-test.ts';
+import { NO_RANK, type Visitor } from './path-table.ts';
+import { FULL_QUALITY, VersionReader } from './requested-version.ts';
 
 const NOBODY: RouterRequest = { method: '', host: '', path: '', query: '', header: () => null };
 const CUSTOMARY = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS'];
 
 export class Search implements Visitor {
-  /** Rank of `found`, or infinity. Nothing that ranks lower can matter any more. */
-  best = Number.POSITIVE_INFINITY;
+  /** Rank of `found`, or `NO_RANK`. Nothing that ranks lower can matter any more. */
+  best = NO_RANK;
   found: Candidate | null = null;
   readonly #versions = new VersionReader();
   #request = NOBODY;
@@ -26,13 +26,13 @@ export class Search implements Visitor {
     this.#request = request;
     this.#path = path;
     this.#survey = null;
-    this.best = Number.POSITIVE_INFINITY;
+    this.best = NO_RANK;
     this.found = null;
   }
 
   beginSurvey(): Survey {
     this.#survey = { allowed: new Set(), allowedInOtherVersions: new Set(), versionMissed: false };
-    this.best = Number.POSITIVE_INFINITY;
+    this.best = NO_RANK;
     return this.#survey;
   }
 
