@@ -96,9 +96,8 @@ function isLeaf(schema: JsonSchema): boolean {
 
 /** A text without any rule takes a substitution as it is. */
 function isText(schema: JsonSchema): boolean {
-  return (
-    schema.type === 'string' && schema.pattern === undefined && schema.enum === undefined && schema.const === undefined
-  );
+  if (schema.type !== 'string' || schema.enum !== undefined || schema.const !== undefined) return false;
+  return schema.pattern === undefined && (schema.minLength ?? 0) <= 1;
 }
 
 function isStrictLeaf(schema: JsonSchema): boolean {

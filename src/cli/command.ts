@@ -1,0 +1,69 @@
+/**
+ * What a command of `gatehouse` is: a name, words for its help, options for `parseArgs`, and a function that does it and
+ * gives the exit code. Everything a command touches outside of its arguments is in its context, so that tests hand in
+ * their own. The list of commands is commands.ts.
+ */
+import type { ParseArgsOptionDescriptor } from 'node:util';
+
+/** Exit codes; docs/guide/command-line.md lists them. */
+export const EXIT = {
+  ok: 0,
+  /** The configuration is wrong, or a reload was refused. */
+  configuration: 1,
+  /** The command line is wrong: unknown command, unknown option, missing argument. */
+  usage: 2,
+  /** No running gateway answers. */
+  unreachable: 3,
+  /** What was asked for is not there: no route matches. */
+  notFound: 4,
+  /** Something outside stands in the way: a port in use, a file that exists already, a file that cannot be written. */
+  failed: 5,
+} as const;
+
+export interface CommandOption extends ParseArgsOptionDescriptor {
+  /** What follows the option in the help, such as `FILE`; none for switches. */
+  readonly value?: string;
+  /** One line. */
+  readonly meaning: string;
+}
+
+/** The part of `process` that tells of signals. */
+export interface SignalSource {
+  on(signal: NodeJS.Signals, listener: () => void): unknown;
+  off(signal: NodeJS.Signals, listener: () => void): unknown;
+}
+
+export interface CommandContext {
+  /** Arguments without options. */
+  readonly positionals: readonly string[];
+  readonly options: Readonly<Record<string, string | boolean | readonly (string | boolean)[] | undefined>>;
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly signals: SignalSource;
+  /** Ends the process at once. */
+  readonly exit: (code: number) => void;
+  /** Writes to standard output; the text has its own line ends. */
+  readonly out: (text: string) => void;
+  /** Writes to standard error. */
+  readonly err: (text: string) => void;
+}
+
+export interface Command {
+  readonly name: string;
+  /** For the list of commands. Lower case, no full stop. */
+  readonly summary: string;
+  /** Forms of use after `gatehouse NAME`, such as `[FILE]`. */
+  readonly usage: readonly string[];
+  /** Paragraphs of the help. */
+  readonly description: string;
+  readonly options: Readonly<Record<string, CommandOption>>;
+  /** Least and most arguments without options. */
+  readonly arguments: { readonly min: number; readonly max: number };
+  run(context: CommandContext): Promise<number>;
+}
+
+/** Thrown by a command whose arguments make no sense together: exit code 2, with a pointer to the help. */
+export class UsageError extends Error {}
+
+/** Options that several commands have. */
+export const JSON_OPTION: CommandOption = { type: 'boolean', meaning: 'print JSON, for programs' };

@@ -1,0 +1,97 @@
+/**
+ * Finds and calls a running gateway: its control socket lies in the data folder, which the configuration names. The
+ * configuration is read leniently for that, because a gateway must be reachable also while its file is being edited.
+ */
+import { readFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { dirname, resolve } from 'node:path';
+import { defaultFiles, fileKind } from '../control/config/files.ts';
+import { controlSocketPath } from '../control/config/plan.ts';
+import type { ConfigSource } from '../control/config/source.ts';
+import { isMapping } from '../control/config/source.ts';
+import type { CommandContext, CommandOption } from './command.ts';
+
+const DEFAULT_DATA_DIR = './data';
+const ANSWER_TIMEOUT_MS = 30_000;
+const MOST_BYTES = 16 * 1024 ** 2;
+
+/** For every command that talks to a running gateway. */
+export const SOCKET_OPTION: CommandOption = {
+  type: 'string',
+  value: 'PATH',
+  meaning: 'control socket of the gateway; default is gatehouse.sock in its data folder',
+};
+
+/** No gateway answers: exit code 3. */
+export class UnreachableError extends Error {}
+
+/** The socket that is named, or that of the gateway that a configuration file belongs to. */
+export async function findSocket(file: string | undefined, { cwd, env, options }: CommandContext): Promise<string> {
+  const named = options['socket'];
+  if (typeof named === 'string') return resolve(cwd, named);
+  const name = file ?? defaultFiles(cwd)[0];
+  if (name === undefined) return controlSocketPath(resolve(cwd, DEFAULT_DATA_DIR));
+  const path = resolve(cwd, name);
+  const source = await readLeniently(path, env);
+  const gateway = isMapping(source?.value) ? source.value['gateway'] : undefined;
+  const dataDir = isMapping(gateway) && typeof gateway['dataDir'] === 'string' ? gateway['dataDir'] : DEFAULT_DATA_DIR;
+  return controlSocketPath(resolve(dirname(path), dataDir));
+}
+
+async function readLeniently(path: string, env: CommandContext['env']): Promise<ConfigSource | undefined> {
+  const kind = fileKind(path);
+  if (kind === 'module') {
+    const { moduleSource } = await import('../control/config/module-source.ts');
+    return (await moduleSource(path, path, env)).source;
+  }
+  const { textSource } = await import('../control/config/text-source.ts');
+  const text = await readFile(path, 'utf8').catch(() => undefined);
+  return text === undefined ? undefined : textSource(text, path, kind ?? 'yaml', env).source;
+}
+
+export interface Answer {
+  readonly status: number;
+  readonly body: unknown;
+}
+
+/** Asks the gateway. Rejects with an `UnreachableError` when there is none. */
+export function callGateway(socketPath: string, method: 'GET' | 'POST', path: string): Promise<Answer> {
+  return new Promise((resolveAnswer, reject) => {
+    const fail = (reason: string): void => {
+      reject(new UnreachableError(`no gateway answers at ${socketPath}: ${reason}`));
+    };
+    const call = request({ socketPath, method, path, timeout: ANSWER_TIMEOUT_MS }, (response) => {
+      const parts: Buffer[] = [];
+      let size = 0;
+      response.on('data', (part: Buffer) => {
+        size += part.length;
+        if (size > MOST_BYTES) call.destroy(new Error('its answer is too large'));
+        else parts.push(part);
+      });
+      response.on('error', (error) => fail(error.message));
+      response.on('end', () => {
+        try {
+          resolveAnswer({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString('utf8')) });
+        } catch {
+          fail('its answer is not JSON');
+        }
+      });
+    });
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
+    call.on('error', (error: NodeJS.ErrnoException) => fail(reasonOf(error)));
+    call.end();
+  });
+}
+
+function reasonOf(error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'ENOENT':
+      return 'there is no such socket; is it running, and with this configuration?';
+    case 'ECONNREFUSED':
+      return 'it does not run any more';
+    case 'EACCES':
+      return 'this user may not use the socket';
+    default:
+      return error.message;
+  }
+}

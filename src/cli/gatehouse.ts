@@ -1,0 +1,95 @@
+/**
+ * The command line: finds the command, reads its options, runs it, gives the exit code. Started by bin/gatehouse.js;
+ * knows nothing of what the commands do.
+ */
+import { parseArgs } from 'node:util';
+import { messageOf } from '../base/errors.ts';
+import { nearest } from '../control/config/nearest.ts';
+import { PRODUCT_VERSION } from '../control/config/version.ts';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, UsageError } from './command.ts';
+import { COMMANDS } from './commands.ts';
+import { commandHelp, overview } from './help.ts';
+
+/** What of a command's context comes from outside. */
+export type Surroundings = Omit<CommandContext, 'positionals' | 'options'>;
+
+/** `args` are those after `gatehouse`. Resolves with the exit code; rejects on defects only. */
+export async function main(
+  args: readonly string[],
+  surroundings: Surroundings = processSurroundings(),
+): Promise<number> {
+  const { out, err } = surroundings;
+  const [first, ...rest] = args;
+  if (first === '--version' || first === '-v' || first === '-V') {
+    out(`${PRODUCT_VERSION}\n`);
+    return EXIT.ok;
+  }
+  if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
+    const asked = COMMANDS.find(({ name }) => name === rest[0]);
+    (first === undefined ? err : out)(asked === undefined ? overview(COMMANDS, PRODUCT_VERSION) : commandHelp(asked));
+    return first === undefined ? EXIT.usage : EXIT.ok;
+  }
+  const command = COMMANDS.find(({ name }) => name === first);
+  if (command === undefined) {
+    const names = COMMANDS.map(({ name }) => name);
+    const suggestion = nearest(first, names);
+    const hint = suggestion === undefined ? `one of ${names.join(', ')}` : `did you mean "${suggestion}"?`;
+    err(`gatehouse: there is no command "${first}"; ${hint}\n`);
+    return EXIT.usage;
+  }
+  return runCommand(command, rest, surroundings);
+}
+
+async function runCommand(command: Command, args: readonly string[], surroundings: Surroundings): Promise<number> {
+  const { out, err } = surroundings;
+  try {
+    const ownsH = Object.values(command.options).some(({ short }) => short === 'h');
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      options: { ...command.options, help: { type: 'boolean', ...(ownsH ? {} : { short: 'h' }) } },
+      allowPositionals: true,
+      strict: true,
+    });
+    if (values['help'] === true) {
+      out(commandHelp(command));
+      return EXIT.ok;
+    }
+    const { min, max } = command.arguments;
+    if (positionals.length < min) throw new UsageError('an argument is missing');
+    if (positionals.length > max) throw new UsageError(`there is one argument too many: "${positionals[max]}"`);
+    return await command.run({ ...surroundings, positionals, options: values });
+  } catch (error) {
+    if (!isUsageError(error)) throw error;
+    err(`gatehouse ${command.name}: ${usageMessage(error, command)}\n`);
+    const forms = command.usage.map((form) => `gatehouse ${command.name} ${form}`.trimEnd());
+    err(`usage: ${forms.join('\n       ')}\n`);
+    return EXIT.usage;
+  }
+}
+
+function isUsageError(error: unknown): boolean {
+  if (error instanceof UsageError) return true;
+  return error instanceof TypeError && String((error as NodeJS.ErrnoException).code).startsWith('ERR_PARSE_ARGS_');
+}
+
+/** The parser's message as one line, with the nearest option where one is unknown. */
+function usageMessage(error: unknown, command: Command): string {
+  const message = messageOf(error);
+  const unknown = /^Unknown option '--?([^']*)'/.exec(message)?.[1];
+  if (unknown === undefined) return message.charAt(0).toLowerCase() + (message.split('. ', 1)[0] ?? '').slice(1);
+  const suggestion = nearest(unknown, [...Object.keys(command.options), 'help']);
+  const shown = unknown.length > 1 ? `--${unknown}` : `-${unknown}`;
+  return `there is no option ${shown}${suggestion === undefined ? '' : `; did you mean --${suggestion}?`}`;
+}
+
+function processSurroundings(): Surroundings {
+  return {
+    cwd: process.cwd(),
+    env: process.env,
+    signals: process,
+    exit: (code) => process.exit(code),
+    out: (text) => void process.stdout.write(text),
+    err: (text) => void process.stderr.write(text),
+  };
+}

@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { editorSchema } from '../control/config/json-schema.ts';
+import { commandLine } from './command-line.suite.ts';
+
+const cli = commandLine();
+after(() => cli.remove());
+
+test('what init writes is right, and names the schema that lies beside it', async () => {
+  const { code } = await cli.run('init', 'new/folder');
+  assert.equal(code, 0);
+  const file = join(cli.folder, 'new/folder/gatehouse.yaml');
+  assert.match(readFileSync(file, 'utf8'), /^# yaml-language-server: \$schema=\.\/gatehouse\.schema\.json\n/);
+  const schema: unknown = JSON.parse(readFileSync(join(cli.folder, 'new/folder/gatehouse.schema.json'), 'utf8'));
+  assert.deepEqual(schema, JSON.parse(JSON.stringify(editorSchema())));
+  const checked = await cli.run('check', 'new/folder/gatehouse.yaml', '--strict');
+  assert.deepEqual([checked.code, checked.err], [0, '']);
+});
+
+test('every line that init leaves commented out is right as well', async () => {
+  await cli.run('init', 'full');
+  const file = join(cli.folder, 'full/gatehouse.yaml');
+  const text = readFileSync(file, 'utf8');
+  const head = text.indexOf('\ngateway:');
+  // Keys and list entries; sentences stay comments. Listeners need files and exclude the port.
+  const uncommented = text.slice(head).replace(/^( *)# ((?:- \{|trustProxy|circuitBreaker).*)$/gm, '$1$2');
+  writeFileSync(file, uncommented);
+  assert.notEqual(uncommented, text.slice(head));
+  assert.deepEqual(await cli.run('check', 'full/gatehouse.yaml'), {
+    code: 0,
+    out: 'full/gatehouse.yaml is right: 1 service, 2 routes\n',
+    err: '',
+  });
+});
+
+test('init never overwrites', async () => {
+  writeFileSync(join(cli.folder, 'gatehouse.yaml'), 'mine');
+  const { code, err } = await cli.run('init');
+  assert.equal(code, 5);
+  assert.match(err, /gatehouse.yaml exists already and is left as it is/);
+  assert.equal(readFileSync(join(cli.folder, 'gatehouse.yaml'), 'utf8'), 'mine');
+});

@@ -1,0 +1,147 @@
+/**
+ * `gatehouse routes`: the routes in the order in which they are considered, or which of them takes a request, and why the
+ * others do not. Asks the router itself (data/router/explain.ts), so the answer cannot differ from what traffic sees.
+ */
+import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
+import type { Explanation } from '../data/router/explain.ts';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, JSON_OPTION, UsageError } from './command.ts';
+import { configFile, loadAndCompile, problemLines } from './config-file.ts';
+import { readRequest } from './routes-request.ts';
+
+export const routes: Command = {
+  name: 'routes',
+  summary: 'show the routes, or which one takes a request and why',
+  usage: ['[FILE] [--json]', '[FILE] METHOD URL [-H "NAME: VALUE"]... [--all] [--json]'],
+  description: `Without a request: all routes, in the order in which they are considered. With one: the route that takes it, and for the others the first thing that does not fit. Routes of another host or path are left out unless --all is given.
+
+  gatehouse routes GET /api/notes/7
+  gatehouse routes gatehouse.yaml POST https://api.example.com/orders -H "X-API-Version: 2"
+
+Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no route takes it.`,
+  options: {
+    header: {
+      type: 'string',
+      short: 'H',
+      multiple: true,
+      value: '"NAME: VALUE"',
+      meaning: 'a header field of the request',
+    },
+    all: { type: 'boolean', meaning: 'show also the routes of other hosts and paths' },
+    json: JSON_OPTION,
+  },
+  arguments: { min: 0, max: 3 },
+  async run(context) {
+    const { positionals } = context;
+    const isListing = positionals.length < 2;
+    const named = positionals.length === 2 ? undefined : positionals[0];
+    const loaded = await loadAndCompile(configFile(named, context), context);
+    if (!loaded.ok) {
+      context.err(problemLines(loaded.problems));
+      return EXIT.configuration;
+    }
+    const all = loaded.compiled.snapshot.routes;
+    if (isListing) {
+      if (context.options['header'] !== undefined) throw new UsageError('a header field belongs to a METHOD and a URL');
+      return list(all, context);
+    }
+    const [method = '', url = ''] = positionals.slice(-2);
+    const request = readRequest(method, url, (context.options['header'] ?? []) as readonly string[]);
+    const { explainMatch } = await import('../data/router/explain.ts');
+    return show(`${request.method} ${url}`, explainMatch(all, request), context);
+  },
+};
+
+async function list(all: readonly RouteSettings[], { options, out }: CommandContext): Promise<number> {
+  const { orderRoutes } = await import('../data/contract/route-order.ts');
+  const ordered = [...new Set(orderRoutes(all).map(({ route }) => route))];
+  if (options['json'] === true) {
+    const rows = ordered.map(({ id, priority, match, action }) => ({ id, priority, match, action }));
+    out(`${JSON.stringify(rows, null, 2)}\n`);
+    return EXIT.ok;
+  }
+  const rows = ordered.map((route) => [matchWords(route), actionWords(route.action), route.id]);
+  const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  for (const row of rows)
+    out(
+      `${row
+        .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+        .join('  ')
+        .trimEnd()}\n`,
+    );
+  return EXIT.ok;
+}
+
+function show(title: string, { routes: explained, result }: Explanation, { options, out }: CommandContext): number {
+  const { route } = result;
+  const verdict = route === null ? refusal(result) : null;
+  if (options['json'] === true) {
+    const shown = {
+      request: title,
+      route: route === null ? null : { id: route.id, index: result.index, action: route.action, params: result.params },
+      refusal: verdict,
+      considered: explained.map(({ route: { id }, index, host, chosen, fits, failed, reason }) => ({
+        id,
+        index,
+        host,
+        chosen,
+        fits,
+        failed,
+        reason,
+      })),
+    };
+    out(`${JSON.stringify(shown, null, 2)}\n`);
+    return route === null ? EXIT.notFound : EXIT.ok;
+  }
+  out(`${title}\n`);
+  if (route === null) out(`  ${verdict?.status}: ${verdict?.reason}\n`);
+  else {
+    out(`  -> ${route.id}: ${actionWords(route.action)}\n`);
+    for (const [name, value] of Object.entries(result.params)) out(`     :${name} = ${JSON.stringify(value)}\n`);
+    for (const { name } of route.policies) out(`     policy ${name}\n`);
+  }
+  const isNear = ({ failed }: { failed: string | null }): boolean => failed !== 'host' && failed !== 'path';
+  const near = options['all'] === true ? explained : explained.filter(isNear);
+  out(near.length === 0 ? '' : '\nconsidered, first to last:\n');
+  for (const {
+    chosen,
+    route: { id },
+    reason,
+  } of near)
+    out(`  ${chosen ? '*' : ' '} ${id}: ${reason}\n`);
+  const others = explained.length - near.length;
+  if (others > 0) out(`\n${others} more have another host or path (--all shows them)\n`);
+  return route === null ? EXIT.notFound : EXIT.ok;
+}
+
+function refusal(result: Explanation['result']): { readonly status: number; readonly reason: string } {
+  if (result.isAmbiguous)
+    return { status: 400, reason: 'the path could be read in two ways, which lead to two routes' };
+  if (result.allow !== null) return { status: 405, reason: `the path takes ${result.allow}` };
+  if (result.versionProblem) return { status: 406, reason: 'the path has no such version' };
+  return { status: 404, reason: 'no route matches' };
+}
+
+function matchWords({ match, priority }: RouteSettings): string {
+  const path = match.path.kind === 'pattern' ? match.path.pattern : `~ ${match.path.source}`;
+  const methods = match.methods.length === 0 ? 'any' : match.methods.join(',');
+  const conditions = [...match.headers.map(({ name }) => name), ...match.query.map(({ name }) => `?${name}`)];
+  const more = [
+    ...(conditions.length === 0 ? [] : [`if ${conditions.join(', ')}`]),
+    ...(priority === 0 ? [] : [`priority ${priority}`]),
+  ];
+  return `${methods} ${match.hosts.join(',')}${path}${more.length === 0 ? '' : ` (${more.join('; ')})`}`;
+}
+
+function actionWords(action: RouteAction): string {
+  switch (action.kind) {
+    case 'service':
+      return action.targets.length === 1
+        ? `service ${action.targets[0]?.service}`
+        : `services ${action.targets.map(({ service, weight }) => `${service} (${weight})`).join(', ')}`;
+    case 'respond':
+      return `respond ${action.response.status}`;
+    case 'redirect':
+      return `redirect ${action.status} ${action.location}`;
+  }
+}

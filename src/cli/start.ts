@@ -1,0 +1,90 @@
+/**
+ * `gatehouse start`: runs a gateway until it is told to end. SIGTERM and SIGINT drain it, a second one ends it at once,
+ * SIGHUP reloads the configuration. Everything else happens in main.ts.
+ */
+import { messageOf } from '../base/errors.ts';
+import type { GatewayAddress, RunningGateway } from '../main.ts';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, JSON_OPTION } from './command.ts';
+import { configFile, counted } from './config-file.ts';
+
+/** What a shell shows for a process that a signal ended. */
+const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
+
+export const start: Command = {
+  name: 'start',
+  summary: 'start a gateway',
+  usage: ['[FILE] [--json]'],
+  description: `Runs a gateway in the foreground. FILE is a YAML, JSON, TypeScript or JavaScript configuration; default is gatehouse.yaml, .yml, .json, .ts or .js in the working directory. Environment variables such as PORT win over the file.
+
+SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing.
+
+Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use.`,
+  options: { json: JSON_OPTION },
+  arguments: { min: 0, max: 1 },
+  async run(context) {
+    const file = configFile(context.positionals[0], context);
+    // Signals count from here on: one that comes while the gateway starts must not be lost.
+    const ending = endingOf(context);
+    const { ConfigurationError, startGateway } = await import('../main.ts');
+    let gateway: RunningGateway;
+    try {
+      gateway = await startGateway({ configFile: file, cwd: context.cwd, env: context.env });
+    } catch (error) {
+      ending.forget();
+      context.err(`${messageOf(error)}\n`);
+      if (error instanceof ConfigurationError) {
+        context.err(
+          `${file}: ${counted(error.problems.filter(({ severity }) => severity === 'error').length, 'error')}\n`,
+        );
+        return EXIT.configuration;
+      }
+      return EXIT.failed;
+    }
+    tell(gateway, file, context);
+    const reload = (): void => void gateway.reload().catch((error: unknown) => context.err(`${messageOf(error)}\n`));
+    context.signals.on('SIGHUP', reload);
+    await ending.asked;
+    const cutOff = await gateway.stop();
+    context.signals.off('SIGHUP', reload);
+    ending.forget();
+    if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
+    return EXIT.ok;
+  },
+};
+
+/** The first signal asks for the end; the second one does not wait for it. */
+function endingOf({ signals, exit }: CommandContext): { readonly asked: Promise<void>; forget(): void } {
+  let count = 0;
+  const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const listeners = (['SIGTERM', 'SIGINT'] as const).map((signal) => {
+    const listener = (): void => {
+      count++;
+      if (count === 1) resolve();
+      else exit(SIGNAL_CODES[signal]);
+    };
+    signals.on(signal, listener);
+    return { signal, listener };
+  });
+  return {
+    asked,
+    forget: () => {
+      for (const { signal, listener } of listeners) signals.off(signal, listener);
+    },
+  };
+}
+
+function tell({ addresses }: RunningGateway, file: string, { options, out }: CommandContext): void {
+  if (options['json'] === true) {
+    out(`${JSON.stringify({ event: 'started', file, pid: process.pid, addresses })}\n`);
+    return;
+  }
+  for (const address of addresses) out(`gatehouse listens on ${urlOf(address)}\n`);
+}
+
+/** As it can be put into a browser on the same machine. */
+function urlOf({ host, port, tls }: GatewayAddress): string {
+  const anywhere = host === '0.0.0.0' || host === '::';
+  const name = anywhere ? 'localhost' : host.includes(':') ? `[${host}]` : host;
+  return `${tls ? 'https' : 'http'}://${name}:${port}${anywhere ? ` (all addresses)` : ''}`;
+}
