@@ -13,7 +13,7 @@ const { context, release } = await openContext(
 );
 await context.keyring.refresh();
 process.on('message', (order: RaceOrder | 'end') => {
-  if (order === 'end') void release().then(() => process.disconnect());
+  if (order === 'end') void release().then(() => process.disconnect?.());
   else void runOrder(context, order).then((outcomes) => process.send?.(outcomes));
 });
 process.send?.('ready');

@@ -37,6 +37,8 @@ export class AuditLog {
   readonly #store: Store<IdentityTables>;
   readonly #key: KeyObject;
   readonly #clock: Clock;
+  /** Entries by action since the start of this process, for metrics: the names are fixed, so they are few. */
+  readonly counts = new Map<string, number>();
 
   constructor(store: Store<IdentityTables>, key: KeyObject, clock: Clock) {
     this.#store = store;
@@ -51,7 +53,7 @@ export class AuditLog {
 
   /** An entry that stands or falls with the caller's transaction. */
   async append(trx: Transaction<IdentityTables>, entry: AuditEntry): Promise<void> {
-    // An UPDATE that changes nothing: takes the row's lock in PostgreSQL, and is inside BEGIN IMMEDIATE in SQLite.
+    // Takes the row's lock in PostgreSQL; in SQLite the transaction holds the only one already.
     const head = await trx
       .updateTable('audit_head')
       .set((eb) => ({ seq: eb('seq', '+', 1) }))
@@ -74,6 +76,7 @@ export class AuditLog {
       .values({ ...row, mac })
       .execute();
     await trx.updateTable('audit_head').set({ mac }).where('id', '=', 1).execute();
+    this.counts.set(entry.action, (this.counts.get(entry.action) ?? 0) + 1);
   }
 
   /** Walks the whole chain in pages. `expected` is a head noted earlier: the chain must still contain it. */

@@ -51,6 +51,8 @@ export class AccessTokens {
   readonly #options: IdentityOptions;
   readonly #keyring: Keyring;
   readonly #clock: Clock;
+  /** Tokens signed since the start of this process. */
+  minted = 0;
 
   constructor(options: IdentityOptions, keyring: Keyring, clock: Clock) {
     this.issuer = options.issuer ?? options.publicUrl.replace(/\/$/, '');
@@ -75,6 +77,7 @@ export class AccessTokens {
       .setExpirationTime(expiresAt)
       .setJti(jti)
       .sign(key);
+    this.minted++;
     return { token, jti, expiresAt, expiresIn: expiresAt - now };
   }
 

@@ -83,6 +83,11 @@ export class Revocations {
     await this.#reading;
   }
 
+  /** False while the database does not answer; asked a few times a second, so it is never old. */
+  get isReading(): boolean {
+    return !this.#failed;
+  }
+
   message(): RevokedMessage {
     const lists: Record<RevocationTable['kind'], [string, number][]> = { sid: [], jti: [], key: [] };
     for (const { kind, value, expires_at } of this.#entries.values()) {

@@ -1,0 +1,102 @@
+/**
+ * The identity service as a feature of the gateway's process: starts with it on its socket, joined to the workers by
+ * the bus, and stops with it. Its settings are read once: a reload that changes them says that a restart is needed.
+ */
+
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { ControlBus } from '../bus.ts';
+import { localSocketPath } from '../config/plan.ts';
+import type { Feature } from '../feature.ts';
+import type { ExtraMetric } from '../telemetry/prometheus.ts';
+import { createIdentity, type Identity, type IdentityDeps } from './identity.ts';
+import type { IdentityPlan } from './section.ts';
+
+/** What it needs of the process around it. */
+export interface IdentityHost {
+  readonly log: Logger;
+  readonly workers: ControlBus;
+}
+
+/** What it reads of a compiled configuration. */
+interface CompiledIdentity {
+  readonly snapshot: { readonly gateway: { readonly trustProxy: readonly string[] } };
+  readonly plan: { readonly dataDir: string; readonly sections: { readonly identity?: IdentityPlan | null } };
+}
+
+export function identityFeature(host: IdentityHost): Feature {
+  let identity: Identity | undefined;
+  let runsBy = '';
+  const settingsOf = (compiled: CompiledIdentity): string =>
+    JSON.stringify(compiled.plan.sections.identity?.options ?? null);
+  return {
+    async start(compiled) {
+      const found: CompiledIdentity = compiled as unknown as CompiledIdentity;
+      const plan = found.plan.sections.identity;
+      runsBy = settingsOf(found);
+      if (plan == null) return;
+      const deps: IdentityDeps = {
+        dataDir: found.plan.dataDir,
+        environment: plan.environment,
+        bus: host.workers,
+        trustProxy: found.snapshot.gateway.trustProxy,
+        log: host.log,
+        ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
+      };
+      identity = await createIdentity(plan.options, deps);
+      await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
+    },
+    applied(compiled) {
+      if (settingsOf(compiled as unknown as CompiledIdentity) === runsBy) return;
+      host.log.warn('a change of identity needs a restart', { key: 'identity' });
+    },
+    dependencies() {
+      if (identity === undefined) return [];
+      // Without it known tokens still pass, so the gateway stays ready.
+      return [{ name: 'identity', available: identity.context.revocations.isReading, required: false }];
+    },
+    metrics() {
+      return identity === undefined ? [] : identityMetrics(identity);
+    },
+    async stop() {
+      const running = identity;
+      identity = undefined;
+      try {
+        await running?.close();
+      } catch (error) {
+        host.log.warn('the identity service did not end cleanly', { problem: messageOf(error) });
+      }
+    },
+  };
+}
+
+function identityMetrics({ context }: Identity): ExtraMetric[] {
+  const one = (value: number) => [{ labels: {}, value }];
+  const { semaphore } = context.hasher;
+  return [
+    {
+      name: 'gatehouse_identity_events_total',
+      type: 'counter',
+      help: 'Security events by action, such as session.created and login.failed',
+      samples: [...context.audit.counts].map(([action, value]) => ({ labels: { action }, value })),
+    },
+    {
+      name: 'gatehouse_identity_tokens_total',
+      type: 'counter',
+      help: 'Access tokens signed',
+      samples: one(context.tokens.minted),
+    },
+    {
+      name: 'gatehouse_identity_hashes_running',
+      type: 'gauge',
+      help: 'Password hashes being computed',
+      samples: one(semaphore.running),
+    },
+    {
+      name: 'gatehouse_identity_hashes_queued',
+      type: 'gauge',
+      help: 'Password hashes waiting for their turn',
+      samples: one(semaphore.queued),
+    },
+  ];
+}
