@@ -22,7 +22,7 @@ export function serviceMetrics(
   const statuses = ['healthy', 'unhealthy', 'unknown'] as const;
   return [
     {
-      name: 'health_instances',
+      name: 'gatehouse_health_instances',
       type: 'gauge',
       help: 'Probed instances by what their health checks say',
       samples: services.flatMap((service) =>
@@ -33,13 +33,13 @@ export function serviceMetrics(
       ),
     },
     {
-      name: 'discovery_instances',
+      name: 'gatehouse_discovery_instances',
       type: 'gauge',
       help: 'Instances that a discovery source gives',
       samples: sources.map(({ service, source, instances }) => ({ labels: { service, source }, value: instances })),
     },
     {
-      name: 'discovery_problem',
+      name: 'gatehouse_discovery_problem',
       type: 'gauge',
       help: '1 while a discovery source fails and its last good instances are kept',
       samples: sources.map(({ service, source, problem }) => ({
@@ -48,7 +48,7 @@ export function serviceMetrics(
       })),
     },
     {
-      name: 'registry_leases',
+      name: 'gatehouse_registry_leases',
       type: 'gauge',
       help: 'Registered instances; held ones came and went too often and get no traffic',
       samples: [...leases].flatMap(([service, all]) =>

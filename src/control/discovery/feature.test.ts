@@ -269,9 +269,9 @@ describe('services feature', () => {
           samples.map(({ labels, value }) => [...Object.values(labels), value].join(' ')),
         ]),
     );
-    assert.deepEqual(metrics['registry_leases'], ['app active 1', 'app held 0']);
-    assert.ok(metrics['discovery_instances']?.includes('app registry 1'));
-    assert.deepEqual(metrics['discovery_problem'], ['app static 0', 'app registry 0']);
-    assert.equal(metrics['health_instances']?.length, 3);
+    assert.deepEqual(metrics['gatehouse_registry_leases'], ['app active 1', 'app held 0']);
+    assert.ok(metrics['gatehouse_discovery_instances']?.includes('app registry 1'));
+    assert.deepEqual(metrics['gatehouse_discovery_problem'], ['app static 0', 'app registry 0']);
+    assert.equal(metrics['gatehouse_health_instances']?.length, 3);
   });
 });
