@@ -60,7 +60,7 @@ export class Admission {
 
   /** True, and counted, if there is room and nobody waits longer. */
   tryEnter(waiter: AttemptWaiter): boolean {
-    if (this.#queue.size > 0 && waiter !== this.#admitting) return false;
+    if (this.#queue.size > 0 && waiter !== this.#admitting && this.#settings !== null) return false;
     if (this.adaptive !== null && this.localInFlight >= this.adaptive.limit) return false;
     if (!this.#table.enterService(this.#slot, this.#worker, this.#settings?.maxPerService ?? 0)) return false;
     this.localInFlight++;

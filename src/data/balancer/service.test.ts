@@ -195,6 +195,15 @@ describe('a reload', () => {
     assert.equal(one.spread(20).size, 2);
   });
 
+  it('does not hold what a removed instance does against the new owner of its slot', () => {
+    const ejection = { ...EJECTION, consecutiveFaults: 1 };
+    const one = new Bench({ instances: instances(2), resilience: { ejection } });
+    const held = [one.pick(), one.pick()].find((endpoint) => endpoint.settings.slot === 2)!;
+    one.service.update(settings({ instances: [instance(1), instance(2, { id: 'other' })], resilience: { ejection } }));
+    one.answer(held, 500);
+    assert.equal(one.service.snapshotState().instances[1]!.ejected, false);
+  });
+
   it('keeps the turn of an algorithm that stays, and takes another one up', () => {
     const one = new Bench({ instances: instances(3) });
     const first = one.spread(1).keys().next().value!;

@@ -196,7 +196,8 @@ export class Service<P> {
     this.#table.leaveInstance(instance.settings.slot, this.#worker);
     this.#admission.leave();
     instance.localInFlight--;
-    if (this.#outcome.saysNothing(fault, cancelled)) {
+    // A retired instance's words in shared memory may be another's by now.
+    if (instance.isRetired || this.#outcome.saysNothing(fault, cancelled)) {
       this.#calledOff(instance, probe, firstByteMs);
     } else {
       const failed = this.#outcome.hasFailed(status, fault, firstByteMs);
@@ -215,10 +216,15 @@ export class Service<P> {
     this.#admission.admitWaiting();
   }
 
-  /** Its time so far is a lower bound of its latency: without it, hedging would hide a slow instance from the balancer. */
+  /**
+   * Its time so far is a lower bound of its latency. Without it hedging would hide a slow instance from the balancer, and
+   * lower its own percentile by cutting off whatever is above.
+   */
   #calledOff(instance: Instance<P>, probe: Probe<P> | null, ms: number): void {
     if (ms > 0) instance.observeAtLeast(ms);
-    if (probe === null) return;
+    const percentile = this.#settings.resilience.hedge?.percentile ?? null;
+    if (percentile !== null && ms > 0 && ms >= this.#latencies.quantileMs(percentile)) this.#latencies.record(ms);
+    if (probe === null || instance.isRetired) return;
     if (probe.serviceRound !== NO_PROBE) this.#breaker?.giveBack(probe.serviceRound);
     if (probe.instanceRound !== NO_PROBE) instance.breaker?.giveBack(probe.instanceRound);
   }

@@ -17,7 +17,8 @@ import { Service } from './service.ts';
 
 /** What an instance does with a request that it takes up now. */
 export type Behaviour =
-  | { readonly kind: 'answer'; readonly status: number; readonly ms: number }
+  /** After `ms` on average: evenly between half and one and a half of it, or with a long tail (exponential). */
+  | { readonly kind: 'answer'; readonly status: number; readonly ms: number; readonly longTail?: boolean }
   | { readonly kind: 'refuse' }
   | { readonly kind: 'reset'; readonly ms: number }
   | { readonly kind: 'hang' };
@@ -222,7 +223,9 @@ class Upstream {
       return;
     }
     this.#busy++;
-    this.#world.in(behaviour.ms * (0.5 + this.#world.random()), () => {
+    const draw = this.#world.random();
+    const isLong = behaviour.kind === 'answer' && behaviour.longTail === true;
+    this.#world.in(behaviour.ms * (isLong ? -Math.log(1 - draw) : 0.5 + draw), () => {
       this.#busy--;
       // Those who wait in the instance come before what the end of this one brings.
       this.#waiting.shift()?.();

@@ -170,6 +170,18 @@ describe('one of four instances', () => {
   });
 });
 
+describe('hedging while all is well', () => {
+  it('stays near its percentile: what it calls off does not lower it', () => {
+    const hedge = { delayMs: null, percentile: 0.95, methods: ['GET'] };
+    const resilience = { breaker: null, ejection: null, hedge };
+    const well: Behaviour = { kind: 'answer', status: 200, ms: 20, longTail: true };
+    const parts = { resilience, retries: { budgetRatio: 0.5 } };
+    const outcome = run('hedging at p95, all well', parts, { postShare: 0, behave: () => well });
+    assert.ok(outcome.load() > 1.02 && outcome.load() < 1.08, `load ${outcome.load()}`);
+    assert.ok(outcome.latency(0.99, FROM, TO) < 85, `p99 ${outcome.latency(0.99, FROM, TO)} ms instead of 92`);
+  });
+});
+
 describe('a whole zone lost', () => {
   it('costs no request that can be sent again, and traffic comes home', () => {
     const zone = { local: 'a', minHealthyRatio: 0.5, maxInFlightPerInstance: 0 };
