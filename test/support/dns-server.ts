@@ -127,6 +127,6 @@ function ipv6(address: string): Buffer {
   const tail = after === undefined ? [] : groups(after);
   const all = [...head, ...new Array<number>(8 - head.length - tail.length).fill(0), ...tail];
   const bytes = Buffer.alloc(16);
-  all.forEach((group, index) => bytes.writeUInt16BE(group, index * 2));
+  for (const [index, group] of all.entries()) bytes.writeUInt16BE(group, index * 2);
   return bytes;
 }

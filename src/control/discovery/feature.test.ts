@@ -257,6 +257,20 @@ describe('services feature', () => {
     assert.equal(host.lines.find((line) => line['message'] === 'instance unhealthy')?.['reason'], 'status 500');
   });
 
+  it('shows a source that fails as something that the gateway leans on, with the last good count', async (t) => {
+    const folder = await temporary(t);
+    const path = join(folder, 'list.yaml');
+    await writeFile(path, '- http://10.0.0.2:2\n');
+    const host = await Host.start(t, { services: { app: { discovery: { file: 'list.yaml' } } }, routes }, folder);
+    const name = 'discovery:app/file';
+    const detail = (problem: string | null) => ({ instances: 1, problem });
+    assert.deepEqual(host.feature.dependencies(), [{ name, available: true, required: false, detail: detail(null) }]);
+    await writeFile(path, 'not a list');
+    await until(() => host.feature.dependencies()[0]?.available === false, 'the problem');
+    assert.deepEqual(host.instances(), ['http://10.0.0.2:2']);
+    assert.match(String(host.feature.dependencies()[0]?.detail.problem), /must be a list of instances/);
+  });
+
   it('gives metrics per service, source and state', async (t) => {
     const host = await Host.start(t, registered({ healthCheck: { interval: '1h' } }));
     await host.call('POST', REGISTER, { url: 'http://127.0.0.1:1' });
@@ -271,7 +285,7 @@ describe('services feature', () => {
     );
     assert.deepEqual(metrics['gatehouse_registry_leases'], ['app active 1', 'app held 0']);
     assert.ok(metrics['gatehouse_discovery_instances']?.includes('app registry 1'));
-    assert.deepEqual(metrics['gatehouse_discovery_problem'], ['app static 0', 'app registry 0']);
+    assert.deepEqual(metrics['gatehouse_discovery_problem'], ['app registry 0']);
     assert.equal(metrics['gatehouse_health_instances']?.length, 3);
   });
 });

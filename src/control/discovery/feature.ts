@@ -139,6 +139,18 @@ export class ServicesFeature {
     return this.#manager?.status() ?? [];
   }
 
+  /** Sources outside of this process. None is required: the last good instances stay. */
+  dependencies() {
+    return this.discovery()
+      .filter(({ source }) => source !== 'static' && source !== 'registry')
+      .map(({ service, source, problem, instances }) => ({
+        name: `discovery:${service}/${source}`,
+        available: problem === null,
+        required: false,
+        detail: { instances, problem },
+      }));
+  }
+
   metrics() {
     return serviceMetrics(this.health(), this.discovery(), this.#registry?.listAll() ?? new Map());
   }

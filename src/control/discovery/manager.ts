@@ -163,7 +163,7 @@ export class DiscoveryManager {
     service.running = new Map();
     for (const name of Object.keys(this.#sources) as SourceName[]) {
       const settings = name === 'static' ? plan.static : plan.discovery[name];
-      if (settings === null) continue;
+      if (settings === null || (name === 'static' && plan.static.length === 0)) continue;
       const key = JSON.stringify(settings);
       const known = before.get(name);
       if (known?.key === key) {
