@@ -5,8 +5,21 @@
  * policies/index.ts; a test holds the two against each other.
  */
 import type { PolicyOptionsDefinition } from './contract/options.ts';
+import { authOptions } from './policies/auth.options.ts';
+import { authorizeOptions } from './policies/authorize.options.ts';
+import { corsOptions } from './policies/cors.options.ts';
+import { headersOptions } from './policies/headers.options.ts';
+import { securityHeadersOptions } from './policies/security-headers.options.ts';
 
 /** Sorted by key. */
-export const POLICY_OPTIONS = [] as const satisfies readonly PolicyOptionsDefinition[];
+export const POLICY_OPTIONS = [
+  authOptions,
+  authorizeOptions,
+  corsOptions,
+  headersOptions,
+  securityHeadersOptions,
+] as const satisfies readonly PolicyOptionsDefinition[];
 
 export { BALANCER_OPTIONS } from './balancer/options.ts';
+/** What stands under a name in `issuers`; the section is control's (control/auth/options.ts), the schema is also `auth`'s. */
+export { issuerSchema } from './policies/auth-issuers.options.ts';

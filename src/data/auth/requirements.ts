@@ -40,7 +40,7 @@ export class RequirementCheck {
   /** Is anything asked for at all? */
   get isEmpty(): boolean {
     const { scopes, roles, mfa, maxAuthAgeSeconds } = this.#requirements;
-    return scopes.length === 0 && roles.length === 0 && !mfa && maxAuthAgeSeconds === 0;
+    return scopes.length === 0 && roles.length === 0 && mfa === 'off' && maxAuthAgeSeconds === 0;
   }
 
   /** The fault, or undefined when the identity has everything. */
@@ -54,7 +54,8 @@ export class RequirementCheck {
     for (let i = 0; i < scopes.length; i++) {
       if (!identity.scopes.includes(scopes[i]!)) return this.#tooFewScopes;
     }
-    if (mfa && !hasSecondFactor(identity)) return this.#noSecondFactor;
+    if (mfa !== 'off' && (mfa === 'always' || isToken(identity)) && !hasSecondFactor(identity))
+      return this.#noSecondFactor;
     if (maxAuthAgeSeconds > 0) {
       const signedInAt = identity.claims['auth_time'];
       const fresh = typeof signedInAt === 'number' && wallMs / 1_000 - signedInAt <= maxAuthAgeSeconds;
@@ -68,4 +69,9 @@ export class RequirementCheck {
 export function hasSecondFactor(identity: Identity): boolean {
   const { mfa_verified: verified, amr } = identity.claims;
   return verified === true || (Array.isArray(amr) && amr.includes('mfa'));
+}
+
+/** Keys and certificates belong to programs, which have no second factor. */
+function isToken({ method }: Identity): boolean {
+  return method === 'jwt' || method === 'introspect';
 }

@@ -105,7 +105,7 @@ export function authSettings(more: Partial<AuthSettings> = {}): AuthSettings {
     basic: null,
     mtls: null,
     external: null,
-    requirements: { scopes: [], roles: [], mfa: false, maxAuthAgeSeconds: 0 },
+    requirements: { scopes: [], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 },
     forward: { kind: 'plain' },
     hideCredentials: false,
     ...more,

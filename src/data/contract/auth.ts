@@ -85,8 +85,8 @@ export interface Requirements {
   readonly scopes: readonly string[];
   /** One of these. */
   readonly roles: readonly string[];
-  /** A second factor, shown by `mfa_verified` or `amr`. */
-  readonly mfa: boolean;
+  /** A second factor, shown by `mfa_verified` or `amr`; `tokens` asks only those who come with a token. */
+  readonly mfa: 'off' | 'tokens' | 'always';
   /** Longest time since the caller last proved who it is (`auth_time`), seconds; 0 does not ask. */
   readonly maxAuthAgeSeconds: number;
 }

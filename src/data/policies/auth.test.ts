@@ -92,7 +92,7 @@ describe('no credential', () => {
   });
 
   test('where something is required of an optional identity, its absence is 401', async () => {
-    const requirements = { scopes: ['x'], roles: [], mfa: false, maxAuthAgeSeconds: 0 };
+    const requirements = { scopes: ['x'], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 };
     const { call } = routeOf({ jwt: inline(), optional: true, requirements });
     assert.equal((await call()).fault?.kind, FAULTS.authenticationRequired);
   });
@@ -480,7 +480,7 @@ test('what a route asks for: roles, scopes, a second factor, a fresh sign-in', a
   const requirements = {
     scopes: ['projects:read', 'projects:write'],
     roles: ['editor', 'admin'],
-    mfa: true,
+    mfa: 'always' as const,
     maxAuthAgeSeconds: 300,
   };
   const { bearer, environment } = routeOf({ jwt: inline(), requirements });

@@ -12,7 +12,7 @@ import { createPolicy, type ExchangeFacts, RecordingExchange, runRequestPhases, 
 const settings = (more: Partial<AuthorizeSettings>): AuthorizeSettings => ({
   realm: 'test',
   level: 'user',
-  requirements: { scopes: [], roles: [], mfa: false, maxAuthAgeSeconds: 0 },
+  requirements: { scopes: [], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 },
   claims: [],
   owns: null,
   ownsExcept: [],
@@ -58,7 +58,7 @@ for (const { level, roles, want } of [
 }
 
 test('roles, scopes and a second factor are asked for', async () => {
-  const requirements = { scopes: ['a'], roles: ['editor'], mfa: true, maxAuthAgeSeconds: 0 };
+  const requirements = { scopes: ['a'], roles: ['editor'], mfa: 'always' as const, maxAuthAgeSeconds: 0 };
   const verdict = (identity: PreparedIdentity) => faultOf({ requirements }, { identity });
   assert.equal(await verdict(someone({ mfa_verified: true }, ['editor'], ['a'])), null);
   assert.equal((await verdict(someone({ mfa_verified: true }, [], ['a'])))?.cause, 'role');
@@ -98,7 +98,7 @@ describe('ownership', () => {
   });
 
   test('who lacks a scope learns nothing about what exists', async () => {
-    const requirements = { scopes: ['write'], roles: [], mfa: false, maxAuthAgeSeconds: 0 };
+    const requirements = { scopes: ['write'], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 };
     const fault = await faultOf({ owns, requirements }, { identity: someone(), params: { userId: 'bob' } });
     assert.equal(fault?.kind, FAULTS.insufficientPermissions);
   });

@@ -1,0 +1,178 @@
+/**
+ * Options of `auth`, on the gateway, a service or a route, and what they compile to. Everything needs authentication
+ * unless a route says `public`: a route without the key gets `{}`, which is whatever the configuration offers (tokens of
+ * the identity service and of `issuers`, API keys). What a nearer level does not say about methods it takes from the
+ * gateway's. Each way to authenticate is written in a file beside this one.
+ */
+import * as z from 'zod';
+import { durationOrOff } from '../../base/zod-units.ts';
+import { oneOrMore, roleName, scopeName } from '../auth/option-parts.ts';
+import type { AuthSettings, Requirements } from '../contract/auth.ts';
+import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
+import { compileForward, forwardSchema } from './auth-forward.options.ts';
+import {
+  apiKeySchema,
+  basicSchema,
+  compileApiKey,
+  compileBasic,
+  compileExternal,
+  compileMtls,
+  externalSchema,
+  mtlsSchema,
+  offersApiKeys,
+} from './auth-methods.options.ts';
+import { compileIntrospect, compileJwt, introspectSchema, jwtSchema, offersTokens } from './auth-tokens.options.ts';
+
+export const DEFAULT_REALM = 'gatehouse';
+
+const METHODS = ['jwt', 'introspect', 'apiKey', 'basic', 'mtls', 'external'] as const;
+
+export const requirementShape = {
+  scopes: oneOrMore(scopeName()).optional().describe('Scopes that the caller must have, all of them.'),
+  roles: oneOrMore(roleName()).optional().describe('Roles of which the caller must have one.'),
+  mfa: z
+    .boolean()
+    .optional()
+    .describe(
+      'Whether the caller must have shown a second factor (`mfa_verified`, or `mfa` in `amr`). Default: true for tokens when REQUIRE_MFA is set.',
+    ),
+  maxAuthAge: durationOrOff({ min: 1_000 })
+    .optional()
+    .describe(
+      'Longest time since the caller last signed in (`auth_time`); later is answered with 401 as RFC 9470 says. Default: off.',
+    ),
+};
+
+/** What `requirementShape` compiles to; shared with `authorize`. */
+export function compileRequirements(
+  options: { readonly [Name in keyof typeof requirementShape]?: z.output<(typeof requirementShape)[Name]> },
+  mfaByDefault: boolean,
+): Requirements {
+  const { scopes = [], roles = [], mfa, maxAuthAge = 0 } = options;
+  const byDefault = mfaByDefault ? 'tokens' : 'off';
+  return {
+    scopes,
+    roles,
+    mfa: mfa === undefined ? byDefault : mfa ? 'always' : 'off',
+    maxAuthAgeSeconds: maxAuthAge / 1_000,
+  };
+}
+
+const authObject = z
+  .strictObject({
+    jwt: jwtSchema.optional(),
+    introspect: introspectSchema.optional(),
+    apiKey: apiKeySchema.optional(),
+    basic: basicSchema.optional(),
+    mtls: mtlsSchema.optional(),
+    external: externalSchema.optional(),
+    mode: z
+      .enum(['any', 'all'])
+      .optional()
+      .describe(
+        'With several methods: `any`, the first that finds a credential decides, in the order jwt, introspect, apiKey, basic, mtls, external; `all`, each must find a good one, and the first names the caller. Default: any.',
+      ),
+    optional: z
+      .boolean()
+      .optional()
+      .describe(
+        'Lets requests without any credential pass, without an identity. A bad credential is always refused. Default: false.',
+      ),
+    ...requirementShape,
+    realm: z
+      .string()
+      .max(100)
+      .regex(/^[\x20-\x21\x23-\x5b\x5d-\x7e]+$/, 'must be a text without quotes')
+      .optional()
+      .describe('Name of what is protected, in `WWW-Authenticate`. Default: gatehouse.'),
+    identity: forwardSchema.optional(),
+    hideCredentials: z
+      .boolean()
+      .optional()
+      .describe(
+        'Whether the field or cookie with the credential is kept from the service. Default: false. A key in the query is never hidden.',
+      ),
+  })
+  .describe('Who may call, and how callers prove who they are.');
+
+export const authSchema = z
+  .union([z.literal('public'), authObject])
+  .describe(
+    'Who may call. `public`: anybody. `{}` or absent: whoever has a token or key that this gateway knows. Default: `{}`.',
+  );
+
+export type AuthOptions = z.output<typeof authObject>;
+
+export const authOptions = definePolicyOptions({
+  key: 'auth',
+  schema: authSchema,
+  levels: ['gateway', 'service', 'route'],
+  whenAbsent: () => ({}),
+  compile(options, context) {
+    if (options === 'public') return [];
+    const settings = compileAuth(withGatewayMethods(options, context), context);
+    return settings === undefined ? [] : [{ name: 'auth', options: settings }];
+  },
+});
+
+function namesMethod(options: AuthOptions): boolean {
+  return METHODS.some((method) => options[method] !== undefined);
+}
+
+/** What is required is never inherited: it belongs to the place where it is written. */
+function withGatewayMethods(options: AuthOptions, context: OptionContext): AuthOptions {
+  if (context.path[0] === 'gateway') return options;
+  const gateway = (context.document?.['gateway'] as { readonly auth?: AuthOptions | 'public' } | undefined)?.auth;
+  if (gateway === undefined || gateway === 'public') return options;
+  const { scopes: _s, roles: _r, mfa: _m, maxAuthAge: _a, optional: _o, ...general } = gateway;
+  const said = Object.fromEntries(Object.entries(options).filter((entry) => entry[1] !== undefined));
+  if (!namesMethod(options)) return { ...general, ...said };
+  const { realm, identity, hideCredentials } = general;
+  return { ...dropUndefined({ realm, identity, hideCredentials }), ...said } as AuthOptions;
+}
+
+function dropUndefined<T extends object>(value: T): Partial<T> {
+  return Object.fromEntries(Object.entries(value).filter((entry) => entry[1] !== undefined)) as Partial<T>;
+}
+
+function compileAuth(written: AuthOptions, context: OptionContext): AuthSettings | undefined {
+  const options = namesMethod(written) ? written : { ...written, ...methodsOnOffer(context) };
+  if (!namesMethod(options)) {
+    context.problem('nothing is configured that could authenticate a caller', {
+      expected: '`public`, or a method such as jwt; or identity, issuers, JWT_SECRET or API_KEY_1',
+    });
+    return undefined;
+  }
+  const { jwt, introspect, apiKey, basic, mtls, external } = options;
+  const sources = jwt?.from ?? introspect?.from;
+  const compiled = {
+    jwt: jwt === undefined ? null : compileJwt(jwt, sources, context),
+    introspect: introspect === undefined ? null : compileIntrospect(introspect, sources, context),
+    apiKey: apiKey === undefined ? null : compileApiKey(apiKey, context),
+    basic: basic === undefined ? null : compileBasic(basic, context),
+    mtls: mtls === undefined ? null : compileMtls(mtls, context),
+    external: external === undefined ? null : compileExternal(external, context),
+    forward: compileForward(options.identity ?? 'plain', context),
+  };
+  // What is undefined has a problem, and that is reported.
+  if (Object.values(compiled).includes(undefined as never)) return undefined;
+  return {
+    ...(compiled as Pick<AuthSettings, keyof typeof compiled>),
+    realm: options.realm ?? DEFAULT_REALM,
+    mode: options.mode ?? 'any',
+    optional: options.optional ?? false,
+    requirements: compileRequirements(options, requiresMfa(context)),
+    hideCredentials: options.hideCredentials ?? false,
+  };
+}
+
+function methodsOnOffer(context: OptionContext): Pick<AuthOptions, 'jwt' | 'apiKey'> {
+  return {
+    ...(offersTokens(context) && { jwt: jwtSchema.parse({}) }),
+    ...(offersApiKeys(context) && { apiKey: apiKeySchema.parse({}) }),
+  };
+}
+
+export function requiresMfa({ env }: OptionContext): boolean {
+  return /^(?:true|1|yes|on)$/i.test(env['REQUIRE_MFA'] ?? '');
+}
