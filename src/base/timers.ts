@@ -7,7 +7,8 @@
  *                ^ cursor              a node whose due tick is still in the future goes round again
  *
  * Moving a deadline later, the common case (every byte of a body does it), only writes `dueTick`; the node is
- * put in its new slot when the wheel comes by its old one. Owner: one thread; the node belongs to its holder.
+ * put in its new slot when the wheel comes by its old one. Clearing one writes `dueTick` too and leaves the node where
+ * it is, for the next `set`; a holder that goes away calls `remove`. Owner: one thread; the node belongs to its holder.
  */
 import assert from 'node:assert/strict';
 import type { Clock } from './clock.ts';
@@ -26,6 +27,7 @@ export class Deadline {
   readonly kind: number;
   /** @internal */ dueTick = -1;
   /** @internal slot the node is linked in, -1 when it is in none */ slot = -1;
+  /** @internal when the wheel comes by that slot */ visitTick = -1;
   /** @internal */ previous: Deadline | null = null;
   /** @internal */ next: Deadline | null = null;
 
@@ -68,14 +70,21 @@ export class TimerWheel {
     // The wheel's own tick may lag behind the clock while a long callback runs, so the due tick is reckoned from the clock.
     const due = Math.ceil((this.#clock.monotonicMs() - this.#startMs + ms) / this.tickMs);
     const tick = due > this.#tick ? due : this.#tick + 1;
-    const linkedEarlier = deadline.slot >= 0 && deadline.dueTick >= 0 && tick >= deadline.dueTick;
     deadline.dueTick = tick;
-    if (linkedEarlier) return; // lazily moved when its old slot comes by
-    if (deadline.slot >= 0) this.#unlink(deadline);
+    if (deadline.slot >= 0) {
+      if (tick >= deadline.visitTick) return; // moved when its old slot comes by
+      this.#unlink(deadline);
+    }
     this.#link(deadline);
   }
 
+  /** It does not fire, unless it is set again. */
   clear(deadline: Deadline): void {
+    deadline.dueTick = -1;
+  }
+
+  /** Clears it and lets go of it, so that the wheel does not keep its owner alive until its slot comes by. */
+  remove(deadline: Deadline): void {
     deadline.dueTick = -1;
     if (deadline.slot >= 0) this.#unlink(deadline);
   }
@@ -124,6 +133,7 @@ export class TimerWheel {
   #link(node: Deadline): void {
     assert(node.slot === -1);
     const slot = node.dueTick % SLOTS;
+    node.visitTick = node.dueTick;
     const head = this.#heads[slot] ?? null;
     node.slot = slot;
     node.previous = null;

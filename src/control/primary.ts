@@ -6,6 +6,7 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import { Hono } from 'hono';
+import { BlockWriter } from '../base/block-writer.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
@@ -27,7 +28,6 @@ import { createOpsApp } from './ops/ops-app.ts';
 import type { OpsSources } from './ops/sources.ts';
 import { gatewayStatus } from './ops/sources.ts';
 import { Ports } from './ports.ts';
-import { AccessLogWriter } from './telemetry/access-log-writer.ts';
 import { FileWatch } from './watch.ts';
 import { Workers } from './workers.ts';
 
@@ -56,7 +56,7 @@ export class Primary {
   readonly workers: Workers;
   readonly #options: PrimaryOptions;
   readonly #startedAt = new Date();
-  readonly #accessLog: AccessLogWriter;
+  readonly #stdout: BlockWriter;
   readonly #ports = new Ports();
   readonly #watch: FileWatch;
   readonly #control: LocalServer;
@@ -98,7 +98,7 @@ export class Primary {
     };
     this.instances = new InstanceTable(this.shared.instances);
     this.metrics = new MetricsReader(this.shared.metrics);
-    this.#accessLog = new AccessLogWriter(this.log);
+    this.#stdout = new BlockWriter(this.log);
     this.workers = new Workers({
       entry: options.workerEntry,
       count: plan.workers,
@@ -106,7 +106,7 @@ export class Primary {
       log: this.log,
       metrics: this.metrics,
       instances: this.instances,
-      writeAccessLog: (lines, done) => this.#accessLog.write(lines, done),
+      writeStdout: (lines, done) => this.#stdout.write(lines, done),
       writeLog: options.writeLog,
     });
     this.#watch = new FileWatch(() => void this.reload('a file changed'), this.log);
@@ -119,7 +119,7 @@ export class Primary {
     await this.#control.listen();
     try {
       this.#snapshot = await this.#ports.resolve(this.#compiled.snapshot);
-      await this.#accessLog.target(this.#snapshot.gateway.accessLog);
+      await this.#stdout.target('stdout');
       await this.serveBuiltin('builtin:ops', createOpsApp(plan.endpoints, () => this.opsSources()).fetch);
       this.#features = this.#options.features.map((make) => make(this));
       for (const feature of this.#features) await feature.start?.(this.#compiled);
@@ -173,7 +173,6 @@ export class Primary {
     let snapshot: Snapshot;
     try {
       snapshot = await this.#ports.resolve(compiled.snapshot);
-      await this.#accessLog.target(snapshot.gateway.accessLog);
     } catch (error) {
       return refused(this.#snapshot.version, [messageOf(error)]);
     }
@@ -284,7 +283,7 @@ export class Primary {
     for (const feature of this.#features) await feature.stop?.();
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();
-    await this.#accessLog.close();
+    await this.#stdout.close();
     return cutOff;
   }
 }

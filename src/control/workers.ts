@@ -27,8 +27,8 @@ export interface WorkersOptions {
   readonly log: Logger;
   readonly metrics: MetricsReader;
   readonly instances: InstanceTable;
-  /** Takes blocks of the access log; `done` says that they are written or dropped. */
-  writeAccessLog(lines: Uint8Array, done: () => void): void;
+  /** Takes blocks of the access log for standard output; `done` says that they are written or dropped. */
+  writeStdout(lines: Uint8Array, done: () => void): void;
   /** Whole lines of the process log. */
   writeLog(line: string): void;
 }
@@ -216,7 +216,7 @@ export class Workers implements ControlBus {
   #onMessage(member: Member, message: FromWorker): void {
     switch (message.kind) {
       case 'log':
-        this.#options.writeAccessLog(message.lines, () =>
+        this.#options.writeStdout(message.lines, () =>
           this.#send(member, { kind: 'logWritten', bytes: message.lines.length }),
         );
         break;

@@ -8,8 +8,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { FaultKind } from '../base/errors.ts';
 import { FAULTS } from '../base/errors.ts';
-import type { DeadlineOwner, TimerWheel } from '../base/timers.ts';
-import { Deadline } from '../base/timers.ts';
+import type { TimerWheel } from '../base/timers.ts';
 import type { Endpoint, Service } from './balancer/service.ts';
 import type { UpstreamTimeouts } from './contract/snapshot.ts';
 import type { Downstream } from './downstream.ts';
@@ -48,7 +47,7 @@ const RECEIVING = 3;
 const TUNNEL = 4;
 const ENDED = 5;
 
-export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
+export class Attempt implements SessionUser, PoolWaiter {
   readonly service: UpstreamService;
   readonly endpoint: UpstreamEndpoint;
   readonly startedMs: number;
@@ -65,7 +64,6 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
   readonly #wheel: TimerWheel;
   readonly #timeouts: UpstreamTimeouts;
   readonly #firstByteTimeoutMs: number;
-  readonly #deadline: Deadline;
   #session: Session | null = null;
   #state: number = CONNECTING;
 
@@ -84,7 +82,6 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     this.#wheel = wheel;
     this.#timeouts = service.settings.timeouts;
     this.#firstByteTimeoutMs = service.settings.retries.perTryMs || this.#timeouts.firstByteMs;
-    this.#deadline = new Deadline(this, 0);
     this.startedMs = clock.monotonicMs();
   }
 
@@ -102,7 +99,6 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     this.#state = SENDING;
     session.begin(this, this.#owner.method);
     session.outbox.text(this.#owner.upstreamHead(this.endpoint));
-    this.#setDeadline(this.#firstByteTimeoutMs);
     this.#owner.onAttemptReady(this);
     if (this.#state !== ENDED) session.outbox.flush();
   }
@@ -124,7 +120,6 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     if (chunked) outbox.text('\r\n');
     // While a body is on its way the upstream owes progress, not an answer.
     if (this.#state === SENDING) this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));
-    if (this.#state === TUNNEL) this.#setDeadline(0);
   }
 
   /** The request is complete. */
@@ -156,12 +151,10 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     this.firstByteMs = this.#clock.monotonicMs() - this.startedMs;
     this.status = head.status;
     this.#state = RECEIVING;
-    this.#setDeadline(this.#timeouts.idleMs);
     this.#owner.onAttemptHead(this, head, meaning);
   }
 
   onResponseBody(bytes: Uint8Array): void {
-    if (this.#state === RECEIVING) this.#setDeadline(this.#timeouts.idleMs);
     this.#owner.onAttemptBody(this, bytes);
   }
 
@@ -174,7 +167,7 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     this.firstByteMs = this.#clock.monotonicMs() - this.startedMs;
     this.status = head.status;
     this.#state = TUNNEL;
-    this.#wheel.clear(this.#deadline);
+    this.#setDeadline(0);
     this.#owner.onAttemptUpgraded(this, head, rest);
   }
 
@@ -183,7 +176,10 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     if (!more && (this.#state === RECEIVING || this.#state === TUNNEL)) {
       // The caller is the slow one now, so the upstream's silence is no fault.
       this.#session?.pause();
-      this.#wheel.clear(this.#deadline);
+      this.#setDeadline(0);
+    } else if (this.#state === RECEIVING) {
+      // Once per read, not per chunk; an answer that came whole needs none.
+      this.#setDeadline(this.#timeouts.idleMs);
     }
     return this.#downstream.holdsBytes;
   }
@@ -200,7 +196,6 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
       // The connection had been closed while it lay idle: not the instance's fault, so it is not counted as a try.
       this.#session = null;
       this.#state = CONNECTING;
-      this.#wheel.clear(this.#deadline);
       this.endpoint.pool.acquire(this, true);
       return;
     }
@@ -232,7 +227,7 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
     this.#session = null;
   }
 
-  onDeadline(): void {
+  onSessionDeadline(): void {
     const kind = this.#state === RECEIVING ? FAULTS.upstreamIdleTimeout : FAULTS.firstByteTimeout;
     this.#end();
     this.#session?.abandon();
@@ -241,11 +236,12 @@ export class Attempt implements SessionUser, PoolWaiter, DeadlineOwner {
 
   #end(): void {
     this.#state = ENDED;
-    this.#wheel.clear(this.#deadline);
+    this.#setDeadline(0);
   }
 
   #setDeadline(ms: number): void {
-    if (ms > 0) this.#wheel.set(this.#deadline, ms);
-    else this.#wheel.clear(this.#deadline);
+    if (this.#session === null) return;
+    if (ms > 0) this.#wheel.set(this.#session.deadline, ms);
+    else this.#wheel.clear(this.#session.deadline);
   }
 }

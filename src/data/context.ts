@@ -3,17 +3,17 @@
  * what they want changed. The only object that policies, the router and balancers see (as `PolicyContext`,
  * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
  */
-import { randomUUID } from 'node:crypto';
 import type { Fault } from '../base/errors.ts';
 import type { Incoming } from './connection/incoming.ts';
 import type { BalancerRequest } from './contract/balancer.ts';
 import type { Identity, PolicyContext } from './contract/policy.ts';
 import type { Peer } from './downstream.ts';
 import type { LiveRoute } from './live.ts';
-import { X_REQUEST_ID } from './parser/field-names.ts';
+import { USER_AGENT, X_REQUEST_ID } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
 import { isFieldName, isFieldValue } from './parser/serialize.ts';
 import { Target } from './parser/target.ts';
+import type { RequestIds } from './request-ids.ts';
 import { RouteMatchResult } from './router/match-result.ts';
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
@@ -106,8 +106,13 @@ export class Context implements PolicyContext, BalancerRequest {
     return null;
   }
 
+  userAgent(): string | null {
+    const at = this.incoming.head.find(USER_AGENT);
+    return at < 0 ? null : this.incoming.head.value(at);
+  }
+
   /** The id of the caller when it is sane, else a new one. */
-  protected nameRequest(): void {
+  protected nameRequest(ids: RequestIds): void {
     const at = this.incoming.head.find(X_REQUEST_ID);
     if (at >= 0) {
       const given = this.incoming.head.value(at);
@@ -116,7 +121,7 @@ export class Context implements PolicyContext, BalancerRequest {
         return;
       }
     }
-    this.requestId = randomUUID();
+    this.requestId = ids.next();
   }
 
   // --- what policies want changed ----------------------------------------------------------------------------

@@ -77,7 +77,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   /** `accept` is over: the head is whole and valid. */
   begin(): void {
-    this.nameRequest();
+    this.nameRequest(this.plane.requestIds);
     this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
     this.#advance(ARRIVAL);
   }
@@ -396,7 +396,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     this.#choose(attempt);
     this.status = 101;
     this.#headSent = true;
-    this.plane.wheel.clear(this.#deadline ?? NO_DEADLINE);
+    if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
     this.plane.metrics.add('tunnels_opened', 1);
     const upgrade = head.valueOf('upgrade') ?? '';
     const lines = responseLines(this, head, null, this.removedResponse, this.addedResponse);
@@ -572,7 +572,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     if (this.isDone) return;
     this.isDone = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
-    if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
+    if (this.#deadline !== null) this.plane.wheel.remove(this.#deadline);
     if (this.attempt === null) this.service?.cancelWait(this);
     else this.#drop(this.attempt);
     if (this.#hedge !== null) this.#drop(this.#hedge);
@@ -608,4 +608,3 @@ const SERVER_OPTIONS: Reply = {
   headers: { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
   body: '',
 };
-const NO_DEADLINE = new Deadline({ onDeadline: () => {} }, 0);

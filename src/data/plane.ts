@@ -17,7 +17,9 @@ import { Exchange } from './exchange.ts';
 import { Hosts } from './hosts.ts';
 import type { Live } from './live.ts';
 import { statusLine } from './parser/serialize.ts';
+import { RequestIds } from './request-ids.ts';
 import type { AccessLog } from './response/access-log.ts';
+import { JsonTexts } from './response/access-log.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 
 /** Heads in stock have room for this many fields, whatever a reload may allow. */
@@ -30,6 +32,10 @@ export class Plane implements ConnectionHost {
   readonly metrics: MetricsBank;
   readonly accessLog: AccessLog;
   readonly hosts = new Hosts();
+  readonly requestIds = new RequestIds();
+  /** Names of services and instances, and user agents, as the access log writes them. */
+  readonly jsonTexts = new JsonTexts();
+  readonly userAgents = new JsonTexts();
   readonly connections = new Set<Connection>();
   live: Live;
   draining = false;
@@ -68,7 +74,7 @@ export class Plane implements ConnectionHost {
   }
 
   beginExchange(downstream: Downstream, incoming: Incoming): DownstreamUser | null {
-    this.metrics.add('exchanges_active', 1);
+    this.metrics.exchange(1);
     const exchange = new Exchange(this, downstream, incoming);
     exchange.begin();
     return exchange.isDone ? null : exchange;

@@ -5,6 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { parentPort, workerData } from 'node:worker_threads';
+import { BlockWriter } from '../base/block-writer.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
@@ -31,6 +32,7 @@ class DataWorker {
   readonly #log;
   readonly #metrics: MetricsBank;
   readonly #wheel = new TimerWheel();
+  readonly #logFile: BlockWriter;
   readonly #accessLog: AccessLog;
   readonly #services: ServiceSet;
   readonly #listeners = new Map<string, Listener>();
@@ -50,10 +52,8 @@ class DataWorker {
       worker: start.index,
     });
     this.#metrics = new MetricsBank(start.shared.metrics, start.index);
-    this.#accessLog = new AccessLog(
-      (lines) => this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer as ArrayBuffer]),
-      this.#metrics,
-    );
+    this.#logFile = new BlockWriter(this.#log);
+    this.#accessLog = new AccessLog((lines) => this.#writeAccessLog(lines), this.#metrics);
     this.#services = new ServiceSet({ start, wheel: this.#wheel, clock: systemClock, log: this.#log });
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));
@@ -62,6 +62,12 @@ class DataWorker {
       this.#log.error('a promise was rejected and nobody cared', { error: messageOf(reason), stack: stackOf(reason) }),
     );
     this.#apply(start.snapshot, start.secrets);
+  }
+
+  #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
+    if (this.#plane?.live.gateway.accessLog === 'stdout')
+      this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer]);
+    else this.#logFile.write(lines, () => this.#accessLog.written(lines.length));
   }
 
   #send(message: FromWorker): void {
@@ -101,6 +107,7 @@ class DataWorker {
 
   /** Builds everything aside; only when all of it stands does the pointer move. */
   async #swap(snapshot: Snapshot, secrets: Secrets): Promise<void> {
+    await this.#logFile.target(snapshot.gateway.accessLog);
     const services = await this.#services.prepare(snapshot, secrets);
     const live = buildLive(snapshot, {
       services,
@@ -183,6 +190,7 @@ class DataWorker {
     }
     this.#services.dispose();
     this.#accessLog.flush();
+    await this.#logFile.close();
     this.#wheel.stop();
     this.#send({ kind: 'drained', cutOff });
     this.#port.close();

@@ -120,15 +120,14 @@ export class Connection implements Downstream, DeadlineOwner {
       }
       this.#pending = NO_BYTES;
     }
-    if (this.#state === IDLE) {
-      this.#state = HEAD;
-      if (this.#requests > 0) this.#setRead(limits.headTimeoutMs);
-    }
     const incoming = this.#host.takeIncoming();
     const after = readRequestHead(bytes, 0, bytes.length, limits, incoming.head);
     if (after === INCOMPLETE) {
       this.#host.giveIncoming(incoming);
       this.#pending = bytes;
+      // From its first byte on a head has its time, however it trickles in; a new connection has it from the start.
+      if (this.#state === IDLE && this.#requests > 0) this.#setRead(limits.headTimeoutMs);
+      this.#state = HEAD;
       return;
     }
     if (after === REFUSED || !understandRequest(incoming.head, incoming.meaning)) {
@@ -448,7 +447,7 @@ export class Connection implements Downstream, DeadlineOwner {
     this.#onGone();
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = CLOSED;
-    this.#host.wheel.clear(this.#deadline);
+    this.#host.wheel.remove(this.#deadline);
     if (this.#incoming !== null) this.#host.giveIncoming(this.#incoming);
     this.#incoming = null;
     this.#pending = NO_BYTES;

@@ -27,7 +27,7 @@ export type FromWorker =
   | { readonly kind: 'drained'; readonly cutOff: number }
   | { readonly kind: 'tell'; readonly topic: string; readonly data: unknown }
   | { readonly kind: 'ask'; readonly id: number; readonly topic: string; readonly data: unknown }
-  /** Whole lines of the access log. */
+  /** Whole lines of the access log, for standard output. */
   | { readonly kind: 'log'; readonly lines: Uint8Array }
   /** One finished line of the process log. */
   | { readonly kind: 'logLine'; readonly line: string }

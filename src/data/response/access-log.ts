@@ -1,7 +1,7 @@
 /**
- * The access log: one JSON line an exchange, put together by hand (0.2 microseconds against 3.8 with a logging
- * library) and handed on in blocks, so that no request waits for a disk or a pipe. Blocks go to the main thread,
- * which writes them (control/telemetry/access-log-writer.ts); when it falls behind, lines are dropped and counted.
+ * The access log: one JSON line an exchange, put together by hand (a tenth of what a logging library takes) into a
+ * block of bytes, and handed on by the block, so that no request waits for a disk or a pipe. When blocks are not taken
+ * fast enough, lines are dropped and counted. Lines are ASCII: whatever is not is escaped as JSON allows.
  */
 import type { MetricsBank } from '../../base/metrics.ts';
 
@@ -11,39 +11,45 @@ const FLUSH_MS = 200;
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
 
 export class AccessLog {
-  readonly #send: (lines: Uint8Array) => void;
+  readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
-  #text = '';
+  #block = newBlock(BLOCK_BYTES);
+  #used = 0;
   #outstanding = 0;
   #timer: NodeJS.Timeout | null = null;
   #second = 0;
   #secondText = '';
 
-  /** `send` takes the block over; `written` is called with its size once it is on its way to the disk. */
-  constructor(send: (lines: Uint8Array) => void, metrics: MetricsBank) {
+  /** `send` takes the block over; `written` is called with its size once it is written or given up. */
+  constructor(send: (lines: Uint8Array<ArrayBuffer>) => void, metrics: MetricsBank) {
     this.#send = send;
     this.#metrics = metrics;
   }
 
-  /** `line` is a JSON object without its opening brace and time, and without the line feed. */
+  /** `line` is a JSON object of ASCII without its opening brace and time, and without the line feed. */
   write(wallMs: number, line: string): void {
     if (this.#outstanding > MAX_OUTSTANDING_BYTES) {
       this.#metrics.add('access_log_dropped', 1);
       return;
     }
-    this.#text += `{"time":"${this.#stamp(wallMs)}",${line}\n`;
-    if (this.#text.length >= BLOCK_BYTES) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    const text = `{"time":"${this.#stamp(wallMs)}",${line}\n`;
+    if (this.#used + text.length > this.#block.length) {
+      this.flush();
+      if (text.length > this.#block.length) this.#block = newBlock(text.length);
+    }
+    this.#used += this.#block.latin1Write(text, this.#used, text.length);
+    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
-    if (this.#text === '') return;
-    const block = new TextEncoder().encode(this.#text);
-    this.#text = '';
-    this.#outstanding += block.length;
-    this.#send(block);
+    if (this.#used === 0) return;
+    const lines = this.#block.subarray(0, this.#used);
+    this.#block = newBlock(BLOCK_BYTES);
+    this.#outstanding += this.#used;
+    this.#used = 0;
+    this.#send(lines);
   }
 
   written(bytes: number): void {
@@ -62,9 +68,39 @@ export class AccessLog {
   }
 }
 
-/** Text that needs no escape in JSON. Most paths and user agents are. */
+/** Memory of its own, because it is handed to another thread. */
+function newBlock(bytes: number): Buffer<ArrayBuffer> {
+  return Buffer.from(new ArrayBuffer(bytes));
+}
+
+/** Text that needs no escape in JSON. */
 const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
 
+/** A JSON string in ASCII. */
 export function jsonText(text: string): string {
-  return PLAIN.test(text) ? `"${text}"` : JSON.stringify(text);
+  if (PLAIN.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Texts that come again and again (user agents), escaped once; bounded, since callers choose them. */
+export class JsonTexts {
+  readonly #known = new Map<string, string>();
+  #last = '';
+  #lastText = '""';
+
+  get(text: string): string {
+    if (text === this.#last) return this.#lastText;
+    let json = this.#known.get(text);
+    if (json === undefined) {
+      json = jsonText(text);
+      if (this.#known.size >= 512) this.#known.clear();
+      this.#known.set(text, json);
+    }
+    this.#last = text;
+    this.#lastText = json;
+    return json;
+  }
 }

@@ -8,6 +8,7 @@ import type { ConnectionOptions, SecureContext } from 'node:tls';
 import { checkServerIdentity, connect as connectTls, createSecureContext } from 'node:tls';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
 import type { SessionOwner } from './session.ts';
 import { Session } from './session.ts';
@@ -41,7 +42,7 @@ export interface DialResult {
 }
 
 /** Starts connecting; the returned function gives up (and then neither callback is called). */
-export function dial(target: DialTarget, owner: SessionOwner, result: DialResult): () => void {
+export function dial(target: DialTarget, owner: SessionOwner, result: DialResult, wheel: TimerWheel): () => void {
   const { instance } = target;
   let session: Session | null = null;
   let settled = false;
@@ -89,7 +90,7 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
     settled = true;
     socket.off('error', fail);
     socket.off('close', closedEarly);
-    session = new Session(socket, owner, buffer);
+    session = new Session(socket, owner, buffer, wheel);
     result.onConnected(session);
   });
   return () => {

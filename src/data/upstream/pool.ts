@@ -101,7 +101,7 @@ export class Pool implements SessionOwner, DeadlineOwner {
   /** Lets exchanges in flight finish, closes everything else and takes no new ones. */
   close(): void {
     this.#closed = true;
-    this.#environment.wheel.clear(this.#sweep);
+    this.#environment.wheel.remove(this.#sweep);
     for (const session of this.#idle.splice(0)) session.close();
     for (const queued of [...this.#queue]) {
       this.dropQueued(queued);
@@ -154,7 +154,7 @@ export class Pool implements SessionOwner, DeadlineOwner {
 
   /** @internal */ dropQueued(queued: Queued): void {
     this.#queue.delete(queued);
-    this.#environment.wheel.clear(queued.deadline);
+    this.#environment.wheel.remove(queued.deadline);
   }
 
   #serveQueue(): void {
@@ -201,18 +201,18 @@ class Dialling implements DialResult, DeadlineOwner {
     this.#deadline = new Deadline(this, 0);
     pool.dialStarted();
     if (pool.connectMs > 0) wheel.set(this.#deadline, pool.connectMs);
-    this.#giveUp = dial(pool.target, pool, this);
+    this.#giveUp = dial(pool.target, pool, this, wheel);
   }
 
   onConnected(session: Session): void {
-    this.#wheel.clear(this.#deadline);
+    this.#wheel.remove(this.#deadline);
     this.#pool.dialEnded(this, session);
     if (this.waiter === null) this.#pool.onIdle(session);
     else this.waiter.onSession(session);
   }
 
   onConnectFault(kind: FaultKind, cause: string): void {
-    this.#wheel.clear(this.#deadline);
+    this.#wheel.remove(this.#deadline);
     this.#pool.dialEnded(this, null);
     this.waiter?.onNoSession(kind, cause);
   }

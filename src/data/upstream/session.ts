@@ -11,6 +11,8 @@
 import type { Socket } from 'node:net';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
+import { Deadline } from '../../base/timers.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
 import { CHUNKED, Meaning, UNTIL_CLOSE, understandResponse } from '../parser/framing.ts';
 import type { HeadLimits } from '../parser/head.ts';
@@ -44,6 +46,8 @@ export interface SessionUser {
   onUpstreamDrain(): void;
   /** Once, and nothing after it. `anyByte`: part of an answer had come, so the upstream has seen the request. */
   onSessionFault(kind: FaultKind, cause: string, anyByte: boolean): void;
+  /** What `deadline` was set for has not come in time. */
+  onSessionDeadline(): void;
 }
 
 export interface SessionOwner {
@@ -53,7 +57,7 @@ export interface SessionOwner {
   onClosed(session: Session): void;
 }
 
-export class Session {
+export class Session implements DeadlineOwner {
   readonly socket: Socket;
   readonly outbox: Outbox;
   readonly #owner: SessionOwner;
@@ -75,9 +79,14 @@ export class Session {
   served = 0;
   /** When it became idle, by the pool's clock. */
   idleSinceMs = 0;
+  /** The user's deadline; it lives here because connections are few and attempts are many. */
+  readonly deadline: Deadline;
+  readonly #wheel: TimerWheel;
 
-  constructor(socket: Socket, owner: SessionOwner, buffer: Buffer) {
+  constructor(socket: Socket, owner: SessionOwner, buffer: Buffer, wheel: TimerWheel) {
     this.socket = socket;
+    this.#wheel = wheel;
+    this.deadline = new Deadline(this, 0);
     this.outbox = new Outbox(socket);
     this.#owner = owner;
     this.#buffer = buffer;
@@ -92,7 +101,11 @@ export class Session {
   }
 
   get isOpen(): boolean {
-    return this.#state !== CLOSED && !this.socket.destroyed;
+    return this.#state !== CLOSED;
+  }
+
+  onDeadline(): void {
+    this.#user?.onSessionDeadline();
   }
 
   /** Begins an exchange. The request head follows by `outbox`, then `flush`. */
@@ -122,6 +135,7 @@ export class Session {
     if (this.#state === CLOSED) return;
     this.#user = null;
     this.#state = CLOSED;
+    this.#wheel.remove(this.deadline);
     this.#owner.onClosed(this);
     this.outbox.flush();
     this.socket.setTimeout(TUNNEL_END_MS, () => this.socket.destroy());
@@ -132,6 +146,7 @@ export class Session {
   close(): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    this.#wheel.remove(this.deadline);
     this.socket.destroy();
     this.#owner.onClosed(this);
   }

@@ -54,11 +54,11 @@ export class Outbox {
     if (total === 0) return !socket.writableNeedDrain;
     this.#gathered = 0;
     this.written += total;
-    if (pieces.length === 1) {
-      const only = pieces[0]!;
-      if (typeof only === 'string') socket.write(only, 'latin1');
-      else socket.write(only);
+    const only = pieces.length === 1 ? pieces[0]! : '';
+    if (typeof only !== 'string') {
+      socket.write(only);
     } else if (total <= JOIN_BYTES) {
+      // Also for text alone: a string write looks up its encoding anew each time.
       socket.write(join(pieces, total));
     } else {
       socket.cork();

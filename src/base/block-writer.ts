@@ -1,14 +1,16 @@
 /**
- * Writes the access log's blocks, from all workers, one after the other, without ever blocking the thread: a stalled
- * disk or pipe keeps one write waiting, the workers see it by what is outstanding and drop lines, counted. A file is
- * opened for appending and can be opened anew after it was moved away (`reopen`, on reload).
+ * Writes blocks of whole lines to a file or to standard output, one after the other, without ever blocking the thread:
+ * a stalled disk or pipe keeps one write waiting, and whoever gives blocks sees it by those that are not `done`. A file
+ * is opened for appending (so that several threads can write to it) and anew on each `target`, so that a log that was
+ * moved away is let go. Workers write the access log's file by it; blocks for standard output go through the main
+ * thread, because a pipe takes a block of 64 KB in parts and two threads would mix their lines.
  */
 
 import { write } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
-import { messageOf } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
+import { messageOf } from './errors.ts';
+import type { Logger } from './log.ts';
 
 const STDOUT = 1;
 
@@ -17,7 +19,7 @@ interface Block {
   readonly done: () => void;
 }
 
-export class AccessLogWriter {
+export class BlockWriter {
   readonly #log: Logger;
   #file: FileHandle | null = null;
   #path: string | null = null;
