@@ -139,6 +139,8 @@ export interface PolicyDefinition<Options = never> {
   /** As in the configuration, and the name of the file. */
   readonly name: string;
   readonly phases: readonly PolicyPhase[];
+  /** Its hooks run before those of other policies of the same phase. Default false. */
+  readonly first?: boolean;
   create(options: Options, environment: PolicyEnvironment): PolicyHooks;
 }
 

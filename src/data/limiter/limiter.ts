@@ -4,11 +4,12 @@
  * given back. So it never admits too much, and refuses too much only for the instant between two charges of another
  * thread that is itself refused. One instance per worker; the decision object is reused, read it before the next call.
  */
+import type { OverflowPolicy } from '../contract/limits.ts';
 import type { Rule } from './rule.ts';
 import { CHARGED, type LimitTable, MAX_SLOTS, NO_ROOM } from './table.ts';
 
-/** What to do with a key for which the table has no cell: refuse the request, or let it pass uncounted. */
-export type OverflowPolicy = 'deny' | 'allow';
+/** Most different keys in one decision. */
+export const MAX_KEYS = 8;
 
 /** The rules of one decision, compiled. */
 export class RuleSet {
@@ -46,10 +47,10 @@ export class Decision {
 
 export class Limiter {
   readonly table: LimitTable;
-  readonly overflowPolicy: OverflowPolicy;
+  overflowPolicy: OverflowPolicy;
   readonly decision = new Decision();
-  readonly keysA = new Int32Array(MAX_SLOTS);
-  readonly keysB = new Int32Array(MAX_SLOTS);
+  readonly keysA = new Int32Array(MAX_KEYS);
+  readonly keysB = new Int32Array(MAX_KEYS);
   /** Which rules of the decision at hand were charged; with `allow`, one without a cell is passed over. */
   readonly #charged = new Uint8Array(MAX_SLOTS);
 
@@ -65,11 +66,13 @@ export class Limiter {
     this.overflowPolicy = overflowPolicy;
   }
 
-  /** Counts one request under every rule of the set, by the keys in `keysA` and `keysB`, or under none. */
-  decide(set: RuleSet): Decision {
+  /**
+   * Counts one request under every rule of the set, by the keys in `keysA` and `keysB`, or under none. `nowMs` is the
+   * table's time, just read.
+   */
+  decide(set: RuleSet, nowMs: number = this.table.time.nowMs()): Decision {
     const { table, decision, keysA, keysB } = this;
     const { rules, keys, costs } = set;
-    const nowMs = table.time.nowMs();
     decision.allowed = true;
     decision.overflow = false;
     decision.index = -1;
@@ -113,16 +116,12 @@ export class Limiter {
     return decision;
   }
 
-  /** Charges every rule of the set `cost` more, whatever is left: for a cost that the answer tells. */
-  addCost(set: RuleSet, cost: number): void {
-    const nowMs = this.table.time.nowMs();
-    for (let i = 0; i < set.rules.length; i++) {
-      const key = set.keys[i] as number;
-      const a = this.keysA[key] as number;
-      if (this.table.chargeAnyway(set.rules[i] as Rule, a, this.keysB[key] as number, nowMs, cost) === NO_ROOM) {
-        this.overflowed++;
-      }
-    }
+  /** Charges one rule of the set `cost` more, whatever is left: for a cost that the answer tells. */
+  addCost(set: RuleSet, index: number, cost: number): void {
+    const { table } = this;
+    const key = set.keys[index] as number;
+    const [a, b] = [this.keysA[key] as number, this.keysB[key] as number];
+    if (table.chargeAnyway(set.rules[index] as Rule, a, b, table.time.nowMs(), cost) === NO_ROOM) this.overflowed++;
   }
 
   /** Of the rules that refuse, the one that demands the longest wait is told. */

@@ -4,8 +4,9 @@
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
+import type { RuleSpec } from '../contract/limits.ts';
 import { Limiter, RuleSet } from './limiter.ts';
-import { Rule, type RuleSpec } from './rule.ts';
+import { Rule } from './rule.ts';
 import { LimitTable } from './table.ts';
 
 export interface RaceRule extends RuleSpec {

@@ -7,30 +7,14 @@
  *   fixed    7 bits of the window's number, 24 bits of count; windows are aligned to the time of day
  *   sliding  the same, one cell for even and one for odd windows: the last window counts by the share still in sight
  */
+import { type Algorithm, MAX_LIMIT, type RuleSpec, ruleProblem } from '../contract/limits.ts';
 import type { KeyHash } from './hash.ts';
-
-export type Algorithm = 'gcra' | 'sliding' | 'fixed';
-
-/** One limit as configured. */
-export interface RuleSpec {
-  /** Units (requests, unless they cost more) per window; 1 to 16,000,000. */
-  readonly limit: number;
-  /** Milliseconds; 100 ms to 31 days. */
-  readonly windowMs: number;
-  readonly algorithm: Algorithm;
-  /** Units at once, for `gcra`; the others take `limit`. */
-  readonly burst: number;
-}
 
 /** More for a while: the limit times `factor`, then plus `extra`. */
 export interface Boost {
   readonly factor: number;
   readonly extra: number;
 }
-
-export const MAX_LIMIT = 16_000_000;
-export const MIN_WINDOW_MS = 100;
-export const MAX_WINDOW_MS = 31 * 86_400_000;
 
 /** A live word, without the sign bit that marks free cells. */
 export const WORD_MASK = 0x7fffffff;
@@ -40,20 +24,6 @@ const WINDOW_MASK = 0x7f;
 /** Highest level of a GCRA word: far enough below 2^30 that a difference of two words has a sign. */
 const MAX_LEVEL = 2 ** 29;
 const NO_BOOST: Boost = { factor: 1, extra: 0 };
-
-/** What is wrong with a limit, or nothing. */
-export function ruleProblem(spec: RuleSpec): string | undefined {
-  if (!Number.isInteger(spec.limit) || spec.limit < 1 || spec.limit > MAX_LIMIT) {
-    return `the limit must be a whole number from 1 to ${MAX_LIMIT}, not ${spec.limit}`;
-  }
-  if (!(spec.windowMs >= MIN_WINDOW_MS && spec.windowMs <= MAX_WINDOW_MS)) {
-    return `the window must be from ${MIN_WINDOW_MS} ms to 31 days, not ${spec.windowMs} ms`;
-  }
-  if (!Number.isInteger(spec.burst) || spec.burst < 1 || spec.burst > MAX_LIMIT) {
-    return `the burst must be a whole number from 1 to ${MAX_LIMIT}, not ${spec.burst}`;
-  }
-  return undefined;
-}
 
 export class Rule {
   readonly algorithm: Algorithm;

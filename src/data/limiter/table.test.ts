@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { FakeClock } from '../../base/clock.ts';
-import { type Algorithm, Rule } from './rule.ts';
+import type { Algorithm } from '../contract/limits.ts';
+import { Rule } from './rule.ts';
 import { allocateLimits, CHARGED, LimitTable, limitsBytes } from './table.ts';
 
 const open = (bytes = 64 * 1024): { clock: FakeClock; table: LimitTable } => {

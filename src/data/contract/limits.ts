@@ -1,0 +1,130 @@
+/**
+ * What control and the workers tell each other about limits: rules, plans, settings, and the topics they travel under. Plain
+ * data, checked by the schemas in limit-schema.ts; no zod here, because workers load this file too.
+ */
+import { formatDuration, parseDurationMs } from '../../base/units.ts';
+
+export type Algorithm = 'gcra' | 'sliding' | 'fixed';
+
+/** One limit as configured. */
+export interface RuleSpec {
+  /** Units (requests, unless they cost more) per window; 1 to 16,000,000. */
+  readonly limit: number;
+  /** Milliseconds; 100 ms to 31 days. */
+  readonly windowMs: number;
+  readonly algorithm: Algorithm;
+  /** Units at once, for `gcra`; the others take `limit`. */
+  readonly burst: number;
+}
+
+export const MAX_LIMIT = 16_000_000;
+export const MIN_WINDOW_MS = 100;
+export const MAX_WINDOW_MS = 31 * 86_400_000;
+
+/** What is wrong with a limit, or nothing. */
+export function ruleProblem(spec: RuleSpec): string | undefined {
+  if (!Number.isInteger(spec.limit) || spec.limit < 1 || spec.limit > MAX_LIMIT) {
+    return `the limit must be a whole number from 1 to ${MAX_LIMIT}, not ${spec.limit}`;
+  }
+  if (!(spec.windowMs >= MIN_WINDOW_MS && spec.windowMs <= MAX_WINDOW_MS)) {
+    return `the window must be from ${MIN_WINDOW_MS} ms to 31 days, not ${spec.windowMs} ms`;
+  }
+  if (!Number.isInteger(spec.burst) || spec.burst < 1 || spec.burst > MAX_LIMIT) {
+    return `the burst must be a whole number from 1 to ${MAX_LIMIT}, not ${spec.burst}`;
+  }
+  return undefined;
+}
+
+/** Whose counter a request goes to. */
+export type KeyPart =
+  | { readonly kind: 'ip' | 'user' | 'apiKey' | 'plan' | 'method' }
+  | { readonly kind: 'header'; readonly name: string };
+
+/** Some limits with one key. */
+export interface LimitBlock {
+  /** All of them together are the key; empty counts all callers together. */
+  readonly by: readonly KeyPart[];
+  readonly rules: readonly RuleSpec[];
+  /** Also the limits of the caller's plan. */
+  readonly plan: boolean;
+  /** Methods that it is for, upper case; empty is all. */
+  readonly methods: readonly string[];
+  readonly cost: number;
+  /** Field of the answer that tells what the request cost in the end, lower case. */
+  readonly costHeader: string | null;
+  /** Counters with the same scope, key and numbers are one. */
+  readonly scope: string;
+}
+
+/** Phases in which limits are checked: before the route is known, before authentication, after it. */
+export type LimitPhase = 'arrival' | 'authenticate' | 'limit';
+
+/** Options of the policy `rate-limit`, as its schema compiles them. */
+export interface RateLimitSettings {
+  readonly blocks: readonly (LimitBlock & { readonly phase: LimitPhase })[];
+  /** `X-RateLimit-*`. */
+  readonly legacyHeaders: boolean;
+  /** `RateLimit` and `RateLimit-Policy`. */
+  readonly standardHeaders: boolean;
+}
+
+/** More of a plan's limits for a while. */
+export interface OccasionSettings {
+  readonly name: string;
+  /** Milliseconds since 1970. */
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly factor: number;
+  readonly extra: number;
+}
+
+export interface PlanSettings {
+  readonly limits: readonly RuleSpec[];
+  readonly occasions: readonly OccasionSettings[];
+}
+
+/** Published as `limits:plans`. */
+export interface PlansSettings {
+  /** For callers without a plan, or with one that is not listed. */
+  readonly defaultPlan: string;
+  readonly plans: Readonly<Record<string, PlanSettings>>;
+}
+
+/** What to do with a key for which the table has no cell: refuse the request, or let it pass uncounted. */
+export type OverflowPolicy = 'deny' | 'allow';
+
+/** Published as `limits:settings`. */
+export interface LimiterSettings {
+  readonly overflow: OverflowPolicy;
+}
+
+export const SETTINGS_TOPIC = 'limits:settings';
+export const PLANS_TOPIC = 'limits:plans';
+export const ALGORITHMS = ['gcra', 'sliding', 'fixed'] as const satisfies readonly Algorithm[];
+
+const SHORT_FORM = /^(\d+)\s*\/\s*(\S+)$/;
+
+/** The rule of `60/1m`, or what is wrong with it. */
+export function parseLimit(text: string, algorithm: Algorithm = 'gcra'): RuleSpec | string {
+  const match = SHORT_FORM.exec(text.trim());
+  const windowMs = parseDurationMs(match?.[2]);
+  if (match === null || windowMs === undefined) return `"${text}" is not a limit such as 60/1m`;
+  const limit = Number(match[1]);
+  const spec = { limit, windowMs, algorithm, burst: limit };
+  return ruleProblem(spec) ?? spec;
+}
+
+/** A rule in words, such as `60/1m`. */
+export function formatLimit(rule: Pick<RuleSpec, 'limit' | 'windowMs'>): string {
+  return `${rule.limit}/${formatDuration(rule.windowMs)}`;
+}
+
+/** Can the key be told before anybody is authenticated? */
+export function needsNoIdentity(by: readonly KeyPart[]): boolean {
+  return by.every((part) => part.kind === 'ip' || part.kind === 'header' || part.kind === 'method');
+}
+
+/** How the key is called in the names of policies: `user`, `ip`, `header+ip`. */
+export function formatKey(by: readonly KeyPart[]): string {
+  return by.length === 0 ? 'all' : by.map((part) => part.kind).join('+');
+}

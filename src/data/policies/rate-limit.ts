@@ -1,0 +1,100 @@
+/**
+ * `rateLimit`: refuses with 429 what goes over a limit, and tells every caller how much is left. Limits by address may be
+ * checked before authentication, so that guessing is limited too; the others after authorization, so that nobody uses up
+ * another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
+ */
+import { FAULTS, Fault } from '../../base/errors.ts';
+import type { LimitPhase, RateLimitSettings } from '../contract/limits.ts';
+import { definePolicy, type Outcome, type PolicyContext, type PolicyHooks } from '../contract/policy.ts';
+import { retryAfterSeconds } from '../limiter/headers.ts';
+import { type LimitSet, LimitSets } from '../limiter/limit-sets.ts';
+import type { Decision } from '../limiter/limiter.ts';
+import { WorkerLimits } from '../limiter/worker-limits.ts';
+
+const PHASES = ['arrival', 'authenticate', 'limit'] as const satisfies readonly LimitPhase[];
+
+export const rateLimit = definePolicy<RateLimitSettings>({
+  name: 'rate-limit',
+  phases: [...PHASES, 'responseHead'],
+  first: true,
+  create(settings, environment): PolicyHooks {
+    const limits = WorkerLimits.of(environment);
+    const acquired: string[] = [];
+    const hooks: { -readonly [Name in keyof PolicyHooks]: PolicyHooks[Name] } = {};
+    for (const phase of PHASES) {
+      const blocks = settings.blocks.filter((block) => block.phase === phase);
+      if (blocks.length === 0) continue;
+      // The same function for the same settings: what comes before the route is known must count once, not once per route.
+      const key = `rate-limit ${JSON.stringify([phase, blocks, settings.legacyHeaders, settings.standardHeaders])}`;
+      acquired.push(key);
+      const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks), settings));
+      hooks[phase] = checker.check;
+      if (blocks.some((block) => block.costHeader !== null)) {
+        const earlier = hooks.responseHead;
+        hooks.responseHead =
+          earlier === undefined
+            ? checker.addCosts
+            : (exchange) => {
+                earlier(exchange);
+                checker.addCosts(exchange);
+              };
+      }
+    }
+    return { ...hooks, dispose: () => releaseAll(limits, acquired) };
+  },
+});
+
+class Checker {
+  readonly #limits: WorkerLimits;
+  readonly #sets: LimitSets;
+  readonly #settings: RateLimitSettings;
+
+  constructor(limits: WorkerLimits, sets: LimitSets, settings: RateLimitSettings) {
+    this.#limits = limits;
+    this.#sets = sets;
+    this.#settings = settings;
+  }
+
+  readonly check = (exchange: PolicyContext): Outcome => {
+    const limits = this.#limits;
+    const nowMs = limits.table.time.nowMs();
+    const set = this.#sets.prepare(exchange, nowMs);
+    return this.#answer(exchange, set, limits.decide(set, nowMs), nowMs);
+  };
+
+  /** Charges what the answer says the request cost beyond what was charged before. */
+  readonly addCosts = (exchange: PolicyContext): void => {
+    const limits = this.#limits;
+    const set = this.#sets.prepare(exchange, limits.table.time.nowMs());
+    for (let i = 0; i < set.rules.length; i++) {
+      const name = set.costHeaders[i];
+      if (name === null || name === undefined) continue;
+      const more = costOf(exchange.responseHeader(name)) - (set.costs[i] as number);
+      if (more > 0) limits.limiter.addCost(set, i, more);
+    }
+  };
+
+  #answer(exchange: PolicyContext, set: LimitSet, decision: Decision, nowMs: number): Outcome {
+    if (set.plan !== '') this.#limits.count(set.plan, decision.allowed);
+    const { legacyHeaders, standardHeaders } = this.#settings;
+    if (legacyHeaders) set.headers.legacy(exchange, decision, this.#limits.table.time.wallMs(nowMs));
+    if (standardHeaders) set.headers.standard(exchange, decision);
+    if (decision.allowed) return undefined;
+    if (decision.index < 0) return new Fault(FAULTS.limiterUnavailable, { retryAfterSeconds: 1 });
+    const name = set.names[decision.index] as string;
+    exchange.logField('limit', name);
+    return new Fault(FAULTS.rateLimitExceeded, {
+      detail: set.plan === '' ? `limit ${name}` : `rate limit exceeded for plan ${set.plan}`,
+      retryAfterSeconds: retryAfterSeconds(decision),
+    });
+  }
+}
+
+/** A whole number of at most nine digits; anything else costs nothing more. */
+function costOf(text: string | null): number {
+  return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : 0;
+}
+
+function releaseAll(limits: WorkerLimits, keys: readonly string[]): void {
+  for (const key of keys) limits.release(key);
+}
