@@ -18,6 +18,7 @@ import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
 import { compile } from './config/compile.ts';
 import type { LoadedConfig, LoadOptions } from './config/load.ts';
+import type { Environment } from './config/source.ts';
 import { loadConfig } from './config/load.ts';
 import { changesThatNeedRestart, localSocketPath } from './config/plan.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
@@ -67,6 +68,7 @@ export class Primary {
   #compiled: Compiled;
   #snapshot: Snapshot;
   #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
+  #begun = false;
   #draining = false;
   #lastReload: OpsSources['lastReload'] = null;
   /** Changes of the configuration happen one after the other. */
@@ -121,6 +123,7 @@ export class Primary {
       this.#snapshot = await this.#ports.resolve(this.#compiled.snapshot);
       await this.#stdout.target('stdout');
       await this.serveBuiltin('builtin:ops', createOpsApp(plan.endpoints, () => this.opsSources()).fetch);
+      this.#claim(this.#snapshot, false);
       this.#features = this.#options.features.map((make) => make(this));
       for (const feature of this.#features) await feature.start?.(this.#compiled);
       await this.workers.start(this.#snapshot, this.#secrets());
@@ -129,6 +132,7 @@ export class Primary {
       await this.stop(0);
       throw error;
     }
+    this.#begun = true;
     for (const feature of this.#features) feature.applied?.(this.#compiled);
   }
 
@@ -178,6 +182,7 @@ export class Primary {
     }
     for (const slot of compiled.fresh.routes) this.metrics.clearRoute(slot);
     for (const slot of compiled.fresh.instances) this.metrics.clearInstance(slot);
+    this.#claim(snapshot, true);
     this.#compiled = compiled;
     const problems = await this.workers.publishSnapshot(snapshot, this.#secrets());
     if (problems.length > 0) {
@@ -195,8 +200,23 @@ export class Primary {
     const ops = this.#builtins.get('builtin:ops');
     if (ops !== undefined) ops.fetch = createOpsApp(compiled.plan.endpoints, () => this.opsSources()).fetch;
     this.#watchFiles();
-    for (const feature of this.#features) feature.applied?.(compiled);
+    // Discovery publishes before everybody has started; they are told of the first configuration when they have.
+    if (this.#begun) for (const feature of this.#features) feature.applied?.(compiled);
     return { ok: true, version, problems: [] };
+  }
+
+  /** Before anybody writes a verdict about an instance: its words in shared memory are its own from here on. */
+  #claim(snapshot: Snapshot, slowStart: boolean): void {
+    for (const service of snapshot.services) this.instances.claim(service, slowStart);
+  }
+
+  /** Instances that the live document lists itself, by service. */
+  listed(): LoadedConfig['document']['services'] {
+    return this.#config.document.services;
+  }
+
+  get env(): Environment {
+    return this.#options.load.env ?? {};
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

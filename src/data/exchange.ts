@@ -470,7 +470,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   /** No instance could be picked: the service's fallback, if it has one, answers instead. */
   #fallBack(fault: Fault): void {
-    const fallback = this.service?.settings.resilience.fallback ?? null;
+    const fallback = this.service?.fallbackFor(fault) ?? null;
     if (fallback?.kind === 'respond') {
       this.#reply(fallback.response);
     } else if (
@@ -597,7 +597,9 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     attempt.counted = true;
     const { slot } = attempt.endpoint.settings;
     if (!cancelled) this.plane.metrics.instance(slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
-    const tookMs = kind === null ? attempt.firstByteMs : this.plane.clock.monotonicMs() - attempt.startedMs;
+    // The balancer learns slowness also from what was given up, such as a hedge's loser.
+    const tookMs =
+      kind === null && !cancelled ? attempt.firstByteMs : this.plane.clock.monotonicMs() - attempt.startedMs;
     attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, cancelled);
   }
 }

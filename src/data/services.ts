@@ -41,6 +41,7 @@ export class ServiceSet {
     const services = new Map<string, UpstreamService>();
     for (const settings of snapshot.services) {
       const existing = this.#services.get(settings.name);
+      existing?.check(settings);
       services.set(settings.name, existing?.settings.slot === settings.slot ? existing : this.#make(settings));
     }
     this.#pending = new Map(snapshot.services.map((settings) => [settings.name, settings]));
@@ -69,12 +70,16 @@ export class ServiceSet {
 
   #make(settings: ServiceSettings): UpstreamService {
     const { start, wheel, clock, log } = this.#parts;
+    const secrets = (): Secrets => this.#secrets;
     return new Service<Pool>(settings, {
       clock,
       log,
       random: Math.random,
       shared: start.shared,
-      secrets: this.#secrets,
+      // Asked for each time: a reload may bring other ones.
+      get secrets() {
+        return secrets();
+      },
       workerIndex: start.index,
       findBalancer: (name) => this.#find(name),
       makePool: (instance, service) =>

@@ -5,13 +5,17 @@
  * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
+import { issuersSection } from '../auth/options.ts';
 import { discoverySection } from '../discovery/options.ts';
 import { registrySection } from '../discovery/registry/options.ts';
 import { healthCheckSection } from '../health/options.ts';
+import { identitySection } from '../identity/section.ts';
 import type { SectionDefinition, SectionPlace } from './section.ts';
 
 /** Sorted by place, then by key. */
 export const SECTIONS = [
+  identitySection,
+  issuersSection,
   registrySection,
   discoverySection,
   healthCheckSection,

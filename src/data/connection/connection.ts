@@ -60,6 +60,8 @@ export class Connection implements Downstream, DeadlineOwner {
   #headSent = false;
   #answered = false;
   #closeAfter = false;
+  /** We do not read at the moment. */
+  #paused = false;
   /** Bytes wait for a caller who does not read. */
   #stalled = false;
   #lingered = 0;
@@ -220,11 +222,22 @@ export class Connection implements Downstream, DeadlineOwner {
   /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */
   #stash(bytes: Buffer): void {
     this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
-    if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#socket.pause();
+    if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#pause();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
   }
 
   pauseBody(): void {
-    this.#socket.pause();
+    this.#pause();
     if (this.#state === BODY) {
       this.#body!.pause();
       this.#host.wheel.clear(this.#deadline);
@@ -232,7 +245,7 @@ export class Connection implements Downstream, DeadlineOwner {
   }
 
   resumeBody(): void {
-    this.#socket.resume();
+    this.#resume();
     if (this.#state === BODY) {
       this.#body!.resume();
       this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
@@ -297,7 +310,7 @@ export class Connection implements Downstream, DeadlineOwner {
       this.#pending = NO_BYTES;
       this.#user?.onRequestBody(early);
     }
-    this.#socket.resume();
+    this.#resume();
   }
 
   sendBody(bytes: Uint8Array): void {
@@ -364,7 +377,7 @@ export class Connection implements Downstream, DeadlineOwner {
       this.#next();
     } else {
       // The rest of the body is read away, then comes the next request.
-      this.#socket.resume();
+      this.#resume();
       this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
     }
   }
@@ -372,6 +385,8 @@ export class Connection implements Downstream, DeadlineOwner {
   #next(): void {
     this.#state = IDLE;
     this.#user = null;
+    // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
+    this.#resume();
     if (this.#pending.length === 0) {
       if (this.#host.draining) this.#finishWriting();
       else this.#setRead(this.#host.limits.keepAliveTimeoutMs);
@@ -385,7 +400,6 @@ export class Connection implements Downstream, DeadlineOwner {
     if (connection.#state !== IDLE) return;
     const early = connection.#pending;
     connection.#pending = NO_BYTES;
-    connection.#socket.resume();
     connection.#readHead(early);
   }
 
@@ -400,7 +414,7 @@ export class Connection implements Downstream, DeadlineOwner {
   /** Ends our side and reads the other for a while, so that a reset does not destroy the answer (RFC 9112 §9.6). */
   #linger(): void {
     this.#finishWriting();
-    this.#socket.resume();
+    this.#resume();
   }
 
   #finishWriting(): void {
