@@ -3,11 +3,11 @@
  * paths, the key set, and one exit for everything that is thrown. Knows HTTP only; what happens is in the folders
  * beside it.
  */
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
-import { CidrSet, canonicalAddress } from '../../base/ip.ts';
+import { CidrSet } from '../../base/ip.ts';
 import type { Caller, IdentityContext } from './context.ts';
 import type { Env } from './http/actor.ts';
+import { callerOf } from './http/caller.ts';
 import { asProblem, Problem, problemResponse } from './http/problem.ts';
 import { accountRoutes } from './http/routes-account.ts';
 import { adminRoutes } from './http/routes-admin.ts';
@@ -21,8 +21,6 @@ import { tokenRoutes } from './http/routes-tokens.ts';
 import type { ApiKeyVerifier } from './keys/verify.ts';
 import { outsideRoutes } from './oauth/routes-outside.ts';
 
-const MAX_USER_AGENT = 200;
-
 /** What node-server puts beside a request. */
 interface NodeBindings {
   readonly incoming?: { readonly socket?: { readonly remoteAddress?: string | undefined } };
@@ -33,7 +31,11 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   const app = new Hono<Env>();
 
   app.use(async (c, next) => {
-    c.set('caller', callerOf(c.req.raw, c.env as NodeBindings | undefined, trusted));
+    const peer = (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress;
+    c.set(
+      'caller',
+      callerOf((name) => c.req.raw.headers.get(name), peer, trusted, c.req.raw.signal),
+    );
     await next();
     c.res.headers.set('x-request-id', c.get('caller').requestId);
     // Answers hold tokens and personal data; the key set says otherwise itself.
@@ -90,28 +92,4 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     return response;
   };
   return app;
-}
-
-/**
- * Behind the gateway's Unix socket there is no peer address and the forwarded list is the gateway's; on a TCP port
- * it is believed only from trusted proxies. The caller is the last address that is not such a proxy.
- */
-function callerOf(request: Request, bindings: NodeBindings | undefined, trusted: CidrSet): Caller {
-  const peer = canonicalAddress(bindings?.incoming?.socket?.remoteAddress ?? '');
-  let address = peer ?? '';
-  if (peer === undefined || trusted.has(peer)) {
-    for (const hop of (request.headers.get('x-forwarded-for') ?? '').split(',').reverse()) {
-      const next = canonicalAddress(hop.trim());
-      if (next === undefined) break;
-      address = next;
-      if (!trusted.has(next)) break;
-    }
-  }
-  const said = request.headers.get('x-request-id') ?? '';
-  return {
-    address,
-    userAgent: (request.headers.get('user-agent') ?? '').slice(0, MAX_USER_AGENT),
-    requestId: /^[A-Za-z0-9._-]{8,100}$/.test(said) ? said : randomUUID(),
-    signal: request.signal,
-  };
 }

@@ -9,6 +9,7 @@ import { dirname, join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
+import { CidrSet } from '../../base/ip.ts';
 import { createLogger, type Logger } from '../../base/log.ts';
 import type { ControlBus } from '../bus.ts';
 import { migrate } from '../store/migrate.ts';
@@ -21,6 +22,7 @@ import { AuditLog } from './audit/chain.ts';
 import { connectWorkers } from './bus-topics.ts';
 import type { IdentityContext } from './context.ts';
 import { type Environment, withEnvironment } from './environment.ts';
+import { callerOfMessage } from './http/caller.ts';
 import { startJanitor } from './janitor.ts';
 import { environmentKeys } from './keys/environment-keys.ts';
 import { ApiKeyVerifier } from './keys/verify.ts';
@@ -84,6 +86,7 @@ export async function createIdentity(input: IdentityInput, deps: IdentityDeps): 
   const provider = context.options.oauth.enabled
     ? await (await import('./oauth/provider.ts')).createProvider(context)
     : undefined;
+  const trusted = new CidrSet(deps.trustProxy ?? []);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let server: Server | undefined;
   let socketPath: string | undefined;
@@ -94,8 +97,9 @@ export async function createIdentity(input: IdentityInput, deps: IdentityDeps): 
       server = createServer(
         { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
         (request, response) => {
-          if (provider?.handles(request.url ?? '') === true) provider.handle(request, response);
-          else void listener(request, response);
+          if (provider?.handles(request.url ?? '') === true) {
+            provider.handle(request, response, callerOfMessage(request, trusted));
+          } else void listener(request, response);
         },
       );
       const listening = server;

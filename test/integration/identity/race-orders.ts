@@ -4,10 +4,11 @@ import { resetPassword } from '../../../src/control/identity/accounts/passwords.
 import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identity/context.ts';
 import { takeRecoveryCode } from '../../../src/control/identity/mfa/recovery.ts';
 import { takeTotp } from '../../../src/control/identity/mfa/totp.ts';
+import { adapterFactory } from '../../../src/control/identity/oauth/adapter.ts';
 import { refreshSession } from '../../../src/control/identity/sessions/sessions.ts';
 
 export interface RaceOrder {
-  readonly kind: 'refresh' | 'reset' | 'recovery' | 'totp' | 'audit' | 'first-admin' | 'failures';
+  readonly kind: 'refresh' | 'reset' | 'recovery' | 'totp' | 'audit' | 'first-admin' | 'failures' | 'oauth-code';
   readonly tries: number;
   readonly userId: string;
   readonly secret: string;
@@ -25,7 +26,9 @@ export async function runOrder(context: IdentityContext, order: RaceOrder): Prom
   let passed = 0;
   for (const result of results) {
     if (result.status === 'fulfilled') passed += result.value ? 1 : 0;
-    else if (!['invalid_refresh_token', 'refresh_in_progress', 'invalid_code'].includes(result.reason?.reason))
+    else if (
+      !['invalid_refresh_token', 'refresh_in_progress', 'invalid_code', 'invalid_grant'].includes(result.reason?.reason)
+    )
       faults.push(String(result.reason));
   }
   return { passed, faults };
@@ -49,6 +52,9 @@ async function attempt(context: IdentityContext, order: RaceOrder, i: number): P
       return true;
     case 'failures':
       await context.guard.fail(context.store.db, `user:${userId}`, '192.0.2.1');
+      return true;
+    case 'oauth-code':
+      await adapterFactory(context)('AuthorizationCode').consume(secret);
       return true;
     case 'first-admin': {
       const names = { email: `a${process.pid}-${i}@example.com`, username: `a${process.pid}-${i}` };

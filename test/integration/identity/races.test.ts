@@ -19,6 +19,7 @@ import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identit
 import { openContext } from '../../../src/control/identity/identity.ts';
 import { makeRecoveryCodes } from '../../../src/control/identity/mfa/recovery.ts';
 import { enrolTotp } from '../../../src/control/identity/mfa/totp.ts';
+import { adapterFactory } from '../../../src/control/identity/oauth/adapter.ts';
 import type { User } from '../../../src/control/identity/tables.ts';
 import { isUnavailable } from '../../../src/control/store/faults.ts';
 import { type PostgresServer, startPostgres } from '../../support/postgres.ts';
@@ -116,6 +117,14 @@ function raceSuite(name: string, makeUrl: (folder: string) => Promise<string>): 
         await context.store.db.updateTable('mfa_totp').set({ last_step: 0 }).execute();
         const code = await generate({ secret });
         assert.deepEqual(await race(context, other, order('totp', code)), { passed: 1, faults: [] });
+      }
+    });
+
+    test('one authorization code of an application is consumed once (rule 3)', async () => {
+      const codes = adapterFactory(context)('AuthorizationCode');
+      for (let round = 0; round < ROUNDS; round++) {
+        await codes.upsert(`code-${round}`, { grantId: 'g', accountId: user.id }, 60);
+        assert.deepEqual(await race(context, other, order('oauth-code', `code-${round}`)), { passed: 1, faults: [] });
       }
     });
 

@@ -30,6 +30,12 @@ const oauthClient = z.strictObject({
     .default(['authorization_code', 'refresh_token'])
     .describe('What the application may ask for.'),
   scopes: z.array(z.string().min(1)).default(['openid']).describe('Scopes that it may be given.'),
+  mayIntrospect: z
+    .boolean()
+    .default(false)
+    .describe(
+      'Whether it may introspect tokens of other applications, as a resource server or a gateway does. Needs a secret.',
+    ),
 });
 
 export const oauthProviderOptions = z.strictObject({

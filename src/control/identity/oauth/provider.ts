@@ -1,7 +1,209 @@
+/**
+ * Being an OAuth 2 and OpenID provider, with oidc-provider: discovery, code with PKCE, client credentials, refresh,
+ * introspection, revocation, device flow. Access tokens are opaque (rule 4). The provider is made anew whenever the
+ * signing key changes (rule 5), since it cannot change keys in place. Loaded only when it is turned on.
+ */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { IdentityContext } from '../context.ts';
-export async function createProvider(
-  _context: IdentityContext,
-): Promise<{ handles(url: string): boolean; handle(request: IncomingMessage, response: ServerResponse): void }> {
-  throw new Error('identity.oauth.enabled is not possible in this build');
+import Provider, { type ClientMetadata, type Configuration } from 'oidc-provider';
+import { messageOf } from '../../../base/errors.ts';
+import { findById } from '../accounts/users.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import type { IdentityOptions } from '../options.ts';
+import { adapterFactory } from './adapter.ts';
+import { interaction, PROVIDER_SCOPES } from './interactions.ts';
+import { html, PAGE_HEADERS, page, problemPage } from './pages.ts';
+
+export interface MountedProvider {
+  /** Is this path the provider's? */
+  handles(url: string): boolean;
+  handle(request: IncomingMessage, response: ServerResponse, caller: Caller): void;
+}
+
+const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
+const MINUTE = 60;
+const DAY = 86_400;
+
+export async function createProvider(context: IdentityContext): Promise<MountedProvider> {
+  const { options, keyring, log } = context;
+  if (keyring.algorithm === 'HS256') {
+    throw new TypeError(
+      'identity.oauth needs keys that others can verify with: set identity.tokens.algorithm to ES256, EdDSA or RS256',
+    );
+  }
+  const { path } = options.oauth;
+  const publicUrl = new URL(options.publicUrl);
+  let current:
+    | { signer: string; published: number; provider: Provider; listener: ReturnType<Provider['callback']> }
+    | undefined;
+
+  const ready = async (): Promise<NonNullable<typeof current>> => {
+    const keys = await keyring.privateJwks();
+    const signer = keys.map((key) => key.kid).join(' ');
+    if (current?.signer !== signer) {
+      const provider = new Provider(`${publicUrl.origin}${path}`, configuration(context, keys));
+      provider.proxy = true;
+      provider.on('server_error', (_ctx, error) =>
+        log.error('the OAuth provider failed', { problem: messageOf(error) }),
+      );
+      current = { signer, published: keys.length, provider, listener: provider.callback() };
+    }
+    return current;
+  };
+  await ready();
+
+  const serve = async (request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> => {
+    const { provider, listener } = await ready();
+    const mounted = request as IncomingMessage & { originalUrl?: string };
+    mounted.originalUrl = request.url ?? '/';
+    request.url = (request.url ?? '/').slice(path.length) || '/';
+    // The addresses that the provider writes are the public ones, whatever a caller says in Host.
+    request.headers['x-forwarded-proto'] = publicUrl.protocol.slice(0, -1);
+    request.headers['x-forwarded-host'] = publicUrl.host;
+    if (request.url.startsWith('/interaction/')) await interaction(context, provider, request, response, caller);
+    else await listener(request, response);
+  };
+  return {
+    handles: (url) => url === path || url.startsWith(`${path}/`) || url.startsWith(`${path}?`),
+    handle(request, response, caller) {
+      serve(request, response, caller).catch((error: unknown) => {
+        log.error('the OAuth provider failed', { problem: messageOf(error), requestId: caller.requestId });
+        if (response.headersSent) return void response.destroy();
+        response.writeHead(500, PAGE_HEADERS);
+        response.end(problemPage('That did not work', 'Try again in a moment.'));
+      });
+    },
+  };
+}
+
+function configuration(context: IdentityContext, keys: readonly object[]): Configuration {
+  const { options, keyring, master } = context;
+  const scopes = [...new Set([...PROVIDER_SCOPES, ...options.oauth.clients.flatMap((each) => each.scopes)])];
+  const cookieKey = master.derive('oauth-cookies').export().toString('base64url');
+  const seconds = (ms: number): number => Math.floor(ms / 1_000);
+  return {
+    adapter: adapterFactory(context),
+    clients: options.oauth.clients.map((each) => clientOf(each, keyring.algorithm)),
+    jwks: { keys: keys as NonNullable<Configuration['jwks']>['keys'] },
+    scopes,
+    claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
+    pkce: { required: () => true },
+    // A public client's refresh token works once; one that is used again ends the grant.
+    rotateRefreshToken: true,
+    findAccount: async (_ctx, id) => {
+      const user = await findById(context.store.db, id);
+      // Rule 3: undefined refuses whatever was asked for, at once, also a refresh.
+      if (user === undefined || user.status !== 'active' || user.kind !== 'user') return undefined;
+      return {
+        accountId: id,
+        claims: async () => ({
+          sub: id,
+          email: user.email,
+          email_verified: user.email_verified_at !== null,
+          name: user.display_name ?? user.username ?? undefined,
+          preferred_username: user.username ?? undefined,
+        }),
+      };
+    },
+    interactions: { url: (_ctx, found) => `${options.oauth.path}/interaction/${found.uid}` },
+    cookies: {
+      keys: [cookieKey],
+      names: { session: 'gh_op_session', interaction: 'gh_op_interaction', resume: 'gh_op_resume' },
+      long: { httpOnly: true, sameSite: 'lax', signed: true },
+      short: { httpOnly: true, sameSite: 'lax', signed: true },
+    },
+    ttl: {
+      AccessToken: seconds(options.oauth.accessTtl),
+      ClientCredentials: seconds(options.oauth.accessTtl),
+      RefreshToken: seconds(options.oauth.refreshTtl),
+      AuthorizationCode: MINUTE,
+      DeviceCode: 10 * MINUTE,
+      IdToken: 5 * MINUTE,
+      Interaction: 30 * MINUTE,
+      Session: DAY,
+      Grant: seconds(options.oauth.refreshTtl),
+    },
+    features: {
+      devInteractions: { enabled: false },
+      clientCredentials: { enabled: true },
+      introspection: {
+        enabled: true,
+        // Its own tokens, or anybody's when the configuration says that it is a resource server.
+        allowedPolicy: async (_ctx, asking, token) =>
+          token.clientId === asking.clientId ||
+          options.oauth.clients.some(
+            (each) => each.id === asking.clientId && each.mayIntrospect && each.secret !== undefined,
+          ),
+      },
+      // An application ends its own tokens; for any other the answer is the usual one and nothing happens.
+      revocation: { enabled: true, allowedPolicy: async (_ctx, asking, token) => token.clientId === asking.clientId },
+      rpInitiatedLogout: { enabled: false },
+      deviceFlow: { enabled: true, ...devicePages() },
+    },
+    renderError: async (ctx, out) => {
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = problemPage('That did not work', out.error_description ?? out.error);
+    },
+    issueRefreshToken: async (_ctx, found, code) =>
+      found.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+  };
+}
+
+function devicePages(): Pick<
+  NonNullable<NonNullable<Configuration['features']>['deviceFlow']>,
+  'userCodeInputSource' | 'userCodeConfirmSource' | 'successSource'
+> {
+  const button = (form: string, words: string): string => `<button type="submit" form="${form}">${words}</button>`;
+  return {
+    // `form` is made by the provider: the form element with its protection against foreign pages.
+    userCodeInputSource: async (ctx, form, _out, error) => {
+      const problem =
+        error === undefined
+          ? ''
+          : '<p class="error" role="alert" id="problem">The code is wrong or over. Look at your device and try again.</p>';
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = page(
+        'Connect a device',
+        `${problem}<p>Enter the code that your device shows.</p>${labelled(form)}${button('op.deviceInputForm', 'Go on')}`,
+      );
+    },
+    userCodeConfirmSource: async (ctx, form, asking, _info, code) => {
+      const name = html(asking.clientName ?? asking.clientId);
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = page(
+        'Is this your device?',
+        `<p>Go on only if you began this on your own device, and it shows this code for <strong>${name}</strong>:</p><p class="code">${html(code)}</p>${form}${button('op.deviceConfirmForm', 'Yes, go on')}<button type="submit" class="second" form="op.deviceConfirmForm" value="yes" name="abort">No</button>`,
+      );
+    },
+    successSource: async (ctx) => {
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = page('Your device is connected', '<p>You can close this page and go back to your device.</p>');
+    },
+  };
+}
+
+/** The provider's field has no label, and a handler that our policy would not run. */
+function labelled(form: string): string {
+  const label = '<label for="user_code">Code of your device</label><input id="user_code" ';
+  return form.replace(/onfocus="[^"]*"\s*/, '').replace(/<input\s+(?=[^>]*name="user_code")/, label);
+}
+
+function clientOf(options: IdentityOptions['oauth']['clients'][number], algorithm: string): ClientMetadata {
+  const code = options.grants.includes('authorization_code');
+  const grants = options.grants.map((grant) => (grant === 'device_code' ? DEVICE_GRANT : grant));
+  const native = options.redirectUris.some(
+    (uri) => /^http:\/\/(127\.0\.0\.1|\[::1\])/.test(uri) || !/^https?:/.test(uri),
+  );
+  return {
+    client_id: options.id,
+    client_name: options.name,
+    ...(options.secret === undefined ? {} : { client_secret: options.secret }),
+    token_endpoint_auth_method: options.secret === undefined ? 'none' : 'client_secret_basic',
+    redirect_uris: [...options.redirectUris],
+    response_types: code ? ['code'] : [],
+    grant_types: grants,
+    scope: options.scopes.join(' '),
+    id_token_signed_response_alg: algorithm as 'ES256',
+    // RFC 8252 §7.3: loopback redirects are for installed applications.
+    application_type: native ? 'native' : 'web',
+  };
 }

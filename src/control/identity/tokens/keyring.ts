@@ -25,6 +25,7 @@ export interface SigningKey {
 interface Loaded extends SigningKey {
   readonly useFrom: number;
   readonly publicJwk: JWK;
+  readonly privateJwk: JWK;
   readonly verify: CryptoKey | KeyObject | Uint8Array;
 }
 
@@ -93,6 +94,13 @@ export class Keyring {
   /** What the gateway's own workers get: for HS256 the secret as an `oct` key, which never leaves the process. */
   async workerJwks(): Promise<{ keys: JWK[] }> {
     return this.#shared === undefined ? await this.publicJwks() : { keys: [this.#shared.jwk] };
+  }
+
+  /** All living keys with their private halves, the one that signs now first: for the OAuth provider, in this process. */
+  async privateJwks(): Promise<JWK[]> {
+    const signer = await this.signer();
+    const found = [...this.#keys].sort((a, b) => Number(b.kid === signer.kid) - Number(a.kid === signer.kid));
+    return found.map(({ privateJwk, publicJwk }) => ({ ...privateJwk, ...publicJwk }));
   }
 
   /** Loads the set when it is old, and makes the next key when it is time. */
@@ -189,6 +197,6 @@ export class Keyring {
     const publicJwk = JSON.parse(row.public_jwk) as JWK;
     const privateJwk = JSON.parse(this.#seal.open(row.sealed_jwk, row.kid)) as JWK;
     const [key, verify] = await Promise.all([importJWK(privateJwk, algorithm), importJWK(publicJwk, algorithm)]);
-    return { kid: row.kid, algorithm, key, verify, useFrom: row.use_from, publicJwk };
+    return { kid: row.kid, algorithm, key, verify, useFrom: row.use_from, publicJwk, privateJwk };
   }
 }

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { addressKey } from '../accounts/guard.ts';
+import { masterKeyFile, masterKeyOf } from './master-key.ts';
+import { base62 } from './opaque.ts';
+import { Seal } from './seal.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gatehouse-secrets-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+describe('a sealed value', () => {
+  const seal = new Seal(masterKeyOf('a master key of enough characters').derive('test'));
+
+  test('opens as it was, each time sealed differently', () => {
+    assert.equal(seal.open(seal.close('grüße', 'row 1'), 'row 1'), 'grüße');
+    assert.notEqual(seal.close('a', 'row 1'), seal.close('a', 'row 1'));
+  });
+
+  test('does not open in another row, with another key, or changed at any byte', () => {
+    const sealed = seal.close('secret', 'row 1');
+    assert.throws(() => seal.open(sealed, 'row 2'));
+    assert.throws(() =>
+      new Seal(masterKeyOf('another master key of enough text').derive('test')).open(sealed, 'row 1'),
+    );
+    assert.throws(() =>
+      new Seal(masterKeyOf('a master key of enough characters').derive('other')).open(sealed, 'row 1'),
+    );
+    const bytes = Buffer.from(sealed.slice(3), 'base64url');
+    for (let i = 0; i < bytes.length; i++) {
+      const changed = Buffer.from(bytes);
+      changed[i] = (changed[i] ?? 0) ^ 1;
+      assert.throws(() => seal.open(`v1.${changed.toString('base64url')}`, 'row 1'));
+    }
+    for (const text of ['', 'v1.', 'v1.AAAA', 'v2.x']) assert.throws(() => seal.open(text, 'row 1'));
+  });
+});
+
+describe('the master key file', () => {
+  test('is made once, for its owner only, and read the same again', () => {
+    const path = join(folder, 'deep', 'identity.key');
+    const first = masterKeyFile(path).derive('x').export().toString('hex');
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    assert.equal(masterKeyFile(path).derive('x').export().toString('hex'), first);
+    assert.ok(readFileSync(path, 'utf8').length >= 64);
+  });
+
+  test('that is damaged stops the start', () => {
+    const path = join(folder, 'short.key');
+    writeFileSync(path, 'abc');
+    assert.throws(() => masterKeyFile(path), /damaged/);
+  });
+});
+
+test('base 62 keeps one length and both ends of the range', () => {
+  assert.equal(base62(new Uint8Array(32)), '0'.repeat(43));
+  assert.equal(base62(new Uint8Array(32).fill(255)).length, 43);
+});
+
+describe('the key under which an address is counted', () => {
+  const cases = [
+    { a: '2001:db8::1', b: '2001:db8:0:0:ffff::2', same: true },
+    { a: '2001:db8:0:1::1', b: '2001:db8::1', same: false },
+    { a: '2001:DB8::1', b: '2001:db8::2', same: true },
+    { a: '192.0.2.1', b: '192.0.2.2', same: false },
+  ];
+  for (const { a, b, same } of cases) {
+    test(`${a} and ${b} are ${same ? 'one' : 'two'}`, () => assert.equal(addressKey(a) === addressKey(b), same));
+  }
+});
