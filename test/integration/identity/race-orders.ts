@@ -27,7 +27,9 @@ export async function runOrder(context: IdentityContext, order: RaceOrder): Prom
   for (const result of results) {
     if (result.status === 'fulfilled') passed += result.value ? 1 : 0;
     else if (
-      !['invalid_refresh_token', 'refresh_in_progress', 'invalid_code', 'invalid_grant'].includes(result.reason?.reason)
+      !['invalid_refresh_token', 'refresh_in_progress', 'invalid_code', 'invalid_grant'].includes(
+        result.reason?.reason ?? result.reason?.message,
+      )
     )
       faults.push(String(result.reason));
   }
