@@ -15,7 +15,8 @@ function write(name: string, text: string): void {
   writeFileSync(join(cli.folder, name), text);
 }
 
-const GOOD = 'services: { a: { instances: [http://127.0.0.1:4001] } }\nroutes: [{ match: { path: /a }, service: a }]\n';
+const GOOD =
+  'services: { a: { instances: [http://127.0.0.1:4001] } }\nroutes: [{ match: { path: /a }, service: a, auth: public }]\n';
 
 test('a right configuration is said to be right, with what is in it', async () => {
   write('gatehouse.yaml', GOOD);

@@ -24,7 +24,10 @@ function write(body: string): void {
 /** Starts, and gives the port once it listens, and the exit code to come. */
 async function started() {
   const ended = cli.run('start', '--json');
-  await once(cli.signals, 'printed', { signal: AbortSignal.timeout(20_000) });
+  const printed = once(cli.signals, 'printed', { signal: AbortSignal.timeout(20_000) });
+  // One that does not start ends instead, and then says why.
+  const first = await Promise.race([printed, ended]);
+  assert.ok(Array.isArray(first), JSON.stringify(first));
   const { addresses } = JSON.parse(cli.printed().split('\n')[0] ?? '') as { addresses: { port: number }[] };
   const url = `http://127.0.0.1:${addresses[0]?.port}/`;
   return { ended, body: async () => (await fetch(url, { headers: { connection: 'close' } })).text() };

@@ -23,7 +23,7 @@ async function compiled(document: unknown, options?: CompileOptions): Promise<Co
 }
 
 const service = (port: number) => ({ instances: [`http://127.0.0.1:${port}`] });
-const route = (path: string, name: string) => ({ match: { path }, service: name });
+const route = (path: string, name: string) => ({ match: { path }, service: name, auth: 'public' });
 
 test('the document of Enhanced loads as it stands', async () => {
   const loaded = await loadConfig({ file: 'enhanced.json', cwd: GOLDEN });

@@ -192,9 +192,10 @@ const VALID = {
       match: { path: '/a/:id/*', hosts: ['a.example'], headers: { 'x-a': { regex: '[0-9]+' } } },
       service: [{ service: 'a' }, { service: 'b', weight: 0 }],
       split: { sticky: {} },
+      auth: 'public',
     },
-    { match: { path: '/b' }, redirect: { location: '/c', status: 301 } },
-    { match: { path: '/v1/c' }, respond: { json: [1] }, version: { name: 'v1', sunset: '2030-01-01' } },
+    { auth: 'public', match: { path: '/b' }, redirect: { location: '/c', status: 301 } },
+    { auth: 'public', match: { path: '/v1/c' }, respond: { json: [1] }, version: { name: 'v1', sunset: '2030-01-01' } },
   ],
 };
 

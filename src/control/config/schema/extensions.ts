@@ -25,7 +25,8 @@ export function extensionShape(place: SectionPlace | 'route', own: readonly stri
       // The route's own key: `public` is always there, with or without an authentication policy (route.ts).
       if (place === 'route' && policy.key === 'auth') continue;
       // On a nearer level `off` ends what a wider one began; on the widest there is nothing to end.
-      const canEnd = policy.levels.length > 1 && place !== widest(policy);
+      // Authentication has a word of its own for that, `public`, and needs no second one.
+      const canEnd = policy.levels.length > 1 && place !== widest(policy) && policy.key !== 'auth';
       const schema = canEnd ? z.union([z.literal('off'), policy.schema]) : policy.schema;
       const meaning = policy.schema.description;
       add(policy.key, meaning === undefined ? schema : schema.describe(meaning));
