@@ -1,0 +1,95 @@
+/**
+ * One bounded HTTP exchange with an outside service of authentication: a deadline for all of it, a limit for the body, no
+ * redirects, kept connections. node:http and not `fetch`, because redirects must not be followed, bodies must be cut off
+ * at a limit while they arrive, and nothing of a cookie or cache should happen on its own.
+ */
+import http from 'node:http';
+import https from 'node:https';
+
+export interface OutsideRequest {
+  readonly url: string;
+  readonly method?: 'GET' | 'POST';
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: string;
+  /** From the first byte sent to the last byte received. */
+  readonly timeoutMs: number;
+  readonly maxBytes: number;
+}
+
+export interface OutsideAnswer {
+  readonly status: number;
+  /** Lower-case names; several of one name are joined with `, `, except that only the first Set-Cookie is kept. */
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** What control's parts use, so that tests can hand in their own. */
+export type AskOutside = (request: OutsideRequest) => Promise<OutsideAnswer>;
+
+/** Connections kept to one service. */
+const MOST_SOCKETS = 64;
+
+export class OutsideServices {
+  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
+  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
+
+  /** Rejects with a short reason, without the URL's password. */
+  readonly ask: AskOutside = ({ url, method = 'GET', headers = {}, body, timeoutMs, maxBytes }) =>
+    new Promise((resolve, reject) => {
+      const { protocol, username, password } = new URL(url);
+      const target = new URL(url);
+      target.username = '';
+      target.password = '';
+      const secure = protocol === 'https:';
+      const auth = username === '' ? {} : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` };
+      const options = { method, headers: { 'user-agent': 'gatehouse', ...headers }, ...auth };
+      const request = secure
+        ? https.request(target, { ...options, agent: this.#secure })
+        : http.request(target, { ...options, agent: this.#plain });
+      const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
+      const settle = (result: OutsideAnswer | Error): void => {
+        clearTimeout(timer);
+        if (result instanceof Error) reject(new Error(`${target.host}: ${result.message}`));
+        else resolve(result);
+      };
+      request.on('error', settle);
+      request.on('response', (response) => {
+        readBody(response, maxBytes, (text) => {
+          if (text instanceof Error) request.destroy();
+          settle(
+            text instanceof Error
+              ? text
+              : { status: response.statusCode ?? 0, headers: oneEach(response.headers), body: text },
+          );
+        });
+      });
+      request.end(body);
+    });
+
+  close(): void {
+    this.#plain.destroy();
+    this.#secure.destroy();
+  }
+}
+
+function readBody(response: http.IncomingMessage, maxBytes: number, done: (text: string | Error) => void): void {
+  const chunks: Buffer[] = [];
+  let received = 0;
+  response.on('data', (chunk: Buffer) => {
+    received += chunk.length;
+    if (received > maxBytes) done(new Error(`the answer is longer than ${maxBytes} bytes`));
+    else chunks.push(chunk);
+  });
+  response.on('end', () =>
+    done(response.complete ? Buffer.concat(chunks).toString('utf8') : new Error('the answer was cut off')),
+  );
+  response.on('error', done);
+}
+
+function oneEach(headers: http.IncomingHttpHeaders): Record<string, string> {
+  const result: Record<string, string> = {};
+  for (const [name, value] of Object.entries(headers)) {
+    if (value !== undefined) result[name] = Array.isArray(value) ? (value[0] ?? '') : value;
+  }
+  return result;
+}
