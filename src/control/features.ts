@@ -1,10 +1,12 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
+import { AuthFeature } from './auth/feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import type { Feature } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import type { Primary } from './primary.ts';
 
 export const FEATURES: readonly ((primary: Primary) => Feature)[] = [
+  (primary) => new AuthFeature({ bus: primary.workers, log: primary.log, latest: () => primary.compiled }),
   (primary) => identityFeature(primary),
   (primary) =>
     new ServicesFeature({
