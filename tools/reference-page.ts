@@ -6,6 +6,8 @@ import { formatDuration } from '../src/base/units.ts';
 import { formatSize } from '../src/base/zod-units.ts';
 import type { JsonSchema } from '../src/control/config/json-schema.ts';
 
+type Links = ReadonlyMap<string, string>;
+
 interface Section {
   /** Such as `services.<name>.instances[]`. */
   readonly at: string;
@@ -15,11 +17,12 @@ interface Section {
 /** A page with one table for each mapping of the document, in the order in which they appear. */
 export function configurationPage(root: JsonSchema): string {
   const sections: Section[] = [];
-  collect(root, '', sections);
+  const links = new Map<string, string>();
+  collect(root, '', sections, { links, byContent: new Map() });
   const parts = sections.map(({ at, schema }) => {
     const heading = at === '' ? '## The document' : `${'#'.repeat(depthOf(at))} ${code(at)}`;
     const meaning = at === '' ? undefined : schema.description;
-    return [heading, ...(meaning === undefined ? [] : [meaning]), table(at, schema)].join('\n\n');
+    return [heading, ...(meaning === undefined ? [] : [meaning]), table(at, schema, links)].join('\n\n');
   });
   return [INTRODUCTION, contents(sections), ...parts].join('\n\n').concat('\n');
 }
@@ -39,19 +42,34 @@ function contents(sections: readonly Section[]): string {
   return tops.map(({ at }) => `- [${code(at)}](#${anchor(at)})`).join('\n');
 }
 
-/** Every mapping with keys of its own, the outer ones first. */
-function collect(schema: JsonSchema, at: string, sections: Section[]): void {
+interface Known {
+  /** Where a mapping is described that is the same elsewhere: `routes[].auth` -> `gateway.auth`. */
+  readonly links: Map<string, string>;
+  readonly byContent: Map<string, string>;
+}
+
+/** Every mapping with keys of its own, the outer ones first; of mappings that are the same, the first. */
+function collect(schema: JsonSchema, at: string, sections: Section[], known: Known): void {
   const mappings = branches(schema).filter(({ properties }) => properties !== undefined);
   const properties = mergedProperties(mappings);
   if (properties !== undefined) {
     const description = schema.description ?? mappings[0]?.description;
     const required = mappings.length === 1 ? (mappings[0]?.required ?? []) : [];
+    const content = JSON.stringify([properties, required]);
+    const same = known.byContent.get(content);
+    if (same !== undefined) {
+      known.links.set(at, same);
+      return;
+    }
+    known.byContent.set(content, at);
     sections.push({ at, schema: { ...(description === undefined ? {} : { description }), properties, required } });
-    for (const [key, inner] of Object.entries(properties)) collect(inner, at === '' ? key : `${at}.${key}`, sections);
+    for (const [key, inner] of Object.entries(properties))
+      collect(inner, at === '' ? key : `${at}.${key}`, sections, known);
   }
   for (const branch of branches(schema)) {
-    if (typeof branch.additionalProperties === 'object') collect(branch.additionalProperties, `${at}.<name>`, sections);
-    if (branch.items !== undefined) collect(branch.items, `${at}[]`, sections);
+    if (typeof branch.additionalProperties === 'object')
+      collect(branch.additionalProperties, `${at}.<name>`, sections, known);
+    if (branch.items !== undefined) collect(branch.items, `${at}[]`, sections, known);
   }
 }
 
@@ -78,13 +96,13 @@ function mergedProperties(mappings: readonly JsonSchema[]): Record<string, JsonS
   return merged;
 }
 
-function table(at: string, { properties = {}, required = [] }: JsonSchema): string {
+function table(at: string, { properties = {}, required = [] }: JsonSchema, links: Links): string {
   const rows = Object.entries(properties).map(([key, schema]) => {
     const path = at === '' ? key : `${at}.${key}`;
     const cells = [
       code(key),
       schema.description ?? '',
-      valueWords(schema, path),
+      valueWords(schema, path, links),
       defaultWords(schema, required.includes(key)),
     ];
     return `| ${cells.map((cell) => cell.replaceAll('|', '\\|').replaceAll('\n', ' ')).join(' | ')} |`;
@@ -92,22 +110,22 @@ function table(at: string, { properties = {}, required = [] }: JsonSchema): stri
   return ['| Key | Meaning | Value | Default |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }
 
-function valueWords(schema: JsonSchema, path: string): string {
-  const words = branches(schema).map((branch) => oneValue(branch, path));
+function valueWords(schema: JsonSchema, path: string, links: Links): string {
+  const words = branches(schema).map((branch) => oneValue(branch, path, links));
   const constants = words.filter((word) => word.startsWith('`'));
   const others = words.filter((word) => !word.startsWith('`'));
   return [...new Set([...constants, ...others])].join(', or ');
 }
 
-function oneValue(schema: JsonSchema, path: string): string {
+function oneValue(schema: JsonSchema, path: string, links: Links): string {
   if (schema.const !== undefined) return code(String(schema.const));
   if (schema.enum !== undefined) return schema.enum.map((value) => code(String(value))).join(', ');
   const unit = schema['x-unit'];
   if (unit !== undefined) return unitWords(unit, schema);
-  if (schema.items !== undefined) return `list of ${valueWords(schema.items, `${path}[]`)}${countWords(schema)}`;
-  if (schema.properties !== undefined) return `mapping: [keys](#${anchor(path)})`;
+  if (schema.items !== undefined) return `list of ${valueWords(schema.items, `${path}[]`, links)}${countWords(schema)}`;
+  if (schema.properties !== undefined) return `mapping: [keys](#${anchor(links.get(path) ?? path)})`;
   if (typeof schema.additionalProperties === 'object') {
-    return `mapping of names to ${valueWords(schema.additionalProperties, `${path}.<name>`)}`;
+    return `mapping of names to ${valueWords(schema.additionalProperties, `${path}.<name>`, links)}`;
   }
   if (schema.type === 'integer') return `whole number${rangeWords(schema)}`;
   if (schema.type === 'number') return `number${rangeWords(schema)}`;

@@ -5,6 +5,7 @@
 import * as z from 'zod';
 import type { KeyPath } from '../../data/contract/options.ts';
 import { documentSchema } from './schema/document.ts';
+import { sharedDefinitions } from './shared-definitions.ts';
 
 /** What of JSON Schema our schemas come to. `x-unit`, `x-min` and `x-max` are ours (base/zod-units.ts). */
 export interface JsonSchema {
@@ -48,12 +49,12 @@ export function inputSchema(): JsonSchema {
 /** For editors: `${NAME}` is accepted where a number, a switch or a text of a certain form is expected. */
 export function editorSchema(): JsonSchema & { readonly $schema: string; readonly title: string } {
   const { $schema: _, ...schema } = withSubstitution(inputSchema()) as JsonSchema & { $schema?: string };
-  return {
+  return sharedDefinitions({
     $schema: 'https://json-schema.org/draft/2020-12/schema',
     title: 'Gatehouse configuration',
     ...schema,
     patternProperties: { '^x-': {} },
-  };
+  });
 }
 
 const SUBSTITUTION: JsonSchema = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}' };
