@@ -1,23 +1,29 @@
 /**
  * An HTTP server of the control plane on a Unix socket (a named pipe on Windows): what built-in services and the
- * control socket listen on. The app can be exchanged while it runs.
+ * control socket listen on. The listener can be exchanged while it runs.
  */
 import { chmod, mkdir, unlink } from 'node:fs/promises';
-import type { Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
+import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
-import { createAdaptorServer } from '@hono/node-server';
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
+/** What a Hono app gives, as a listener. The adapter is loaded when the first one is served, not before. */
+export async function fetchListener(fetch: Fetch): Promise<RequestListener> {
+  const { getRequestListener } = await import('@hono/node-server');
+  return getRequestListener(fetch) as RequestListener;
+}
+
 export class LocalServer {
   readonly path: string;
-  fetch: Fetch;
+  listener: RequestListener;
   #server: Server | null = null;
 
-  constructor(path: string, fetch: Fetch) {
+  constructor(path: string, listener: RequestListener) {
     this.path = path;
-    this.fetch = fetch;
+    this.listener = listener;
   }
 
   /** Rejects when another process answers on the same path; a socket file that nobody serves any more is removed. */
@@ -27,7 +33,7 @@ export class LocalServer {
       if (await answers(this.path)) throw new Error(`another gateway is running with ${this.path}`);
       await unlink(this.path).catch(() => {});
     }
-    const server = createAdaptorServer({ fetch: (request) => this.fetch(request) }) as Server;
+    const server = createServer((request, response) => this.listener(request, response));
     // The gateway's own pools decide when an idle connection ends.
     server.keepAliveTimeout = 0;
     server.requestTimeout = 0;

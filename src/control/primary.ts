@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import { Hono } from 'hono';
+import type { RequestListener } from 'node:http';
 import { BlockWriter } from '../base/block-writer.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -18,13 +18,14 @@ import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
 import { compile } from './config/compile.ts';
 import type { LoadedConfig, LoadOptions } from './config/load.ts';
-import type { Environment } from './config/source.ts';
 import { loadConfig } from './config/load.ts';
 import { changesThatNeedRestart, localSocketPath } from './config/plan.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
+import type { Environment } from './config/source.ts';
 import { PRODUCT_VERSION } from './config/version.ts';
 import type { Feature } from './feature.ts';
-import { LocalServer } from './local-server.ts';
+import type { Fetch } from './local-server.ts';
+import { fetchListener, LocalServer } from './local-server.ts';
 import { createOpsApp } from './ops/ops-app.ts';
 import type { OpsSources } from './ops/sources.ts';
 import { gatewayStatus } from './ops/sources.ts';
@@ -112,7 +113,7 @@ export class Primary {
       writeLog: options.writeLog,
     });
     this.#watch = new FileWatch(() => void this.reload('a file changed'), this.log);
-    this.#control = new LocalServer(plan.controlSocket, this.#controlApp().fetch);
+    this.#control = new LocalServer(plan.controlSocket, this.#controlListener());
   }
 
   async #begin(): Promise<void> {
@@ -122,7 +123,10 @@ export class Primary {
     try {
       this.#snapshot = await this.#ports.resolve(this.#compiled.snapshot);
       await this.#stdout.target('stdout');
-      await this.serveBuiltin('builtin:ops', createOpsApp(plan.endpoints, () => this.opsSources()).fetch);
+      await this.#serve(
+        'builtin:ops',
+        createOpsApp(plan.endpoints, () => this.opsSources()),
+      );
       this.#claim(this.#snapshot, false);
       this.#features = this.#options.features.map((make) => make(this));
       for (const feature of this.#features) await feature.start?.(this.#compiled);
@@ -198,7 +202,7 @@ export class Primary {
     if (restart.length > 0) this.log.warn('some settings take effect at the next start only', { keys: restart });
     for (const problem of compiled.problems) this.log.warn(formatProblem(problem));
     const ops = this.#builtins.get('builtin:ops');
-    if (ops !== undefined) ops.fetch = createOpsApp(compiled.plan.endpoints, () => this.opsSources()).fetch;
+    if (ops !== undefined) ops.listener = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
     this.#watchFiles();
     // Discovery publishes before everybody has started; they are told of the first configuration when they have.
     if (this.#begun) for (const feature of this.#features) feature.applied?.(compiled);
@@ -237,20 +241,31 @@ export class Primary {
   // --- built-in services and the control socket --------------------------------------------------------------------
 
   /** Serves a built-in service on its socket, where the routes of the configuration find it. */
-  async serveBuiltin(name: string, fetch: (request: Request) => Response | Promise<Response>): Promise<void> {
-    const server = new LocalServer(localSocketPath(this.#compiled.plan.dataDir, name.slice('builtin:'.length)), fetch);
+  async serveBuiltin(name: string, fetch: Fetch): Promise<void> {
+    await this.#serve(name, await fetchListener(fetch));
+  }
+
+  async #serve(name: string, listener: RequestListener): Promise<void> {
+    const path = localSocketPath(this.#compiled.plan.dataDir, name.slice('builtin:'.length));
+    const server = new LocalServer(path, listener);
     await server.listen();
     this.#builtins.set(name, server);
   }
 
-  #controlApp(): Hono {
-    const app = new Hono();
-    app.get('/status', (context) => context.json(gatewayStatus(this.opsSources())));
-    app.post('/reload', async (context) => {
-      const result = await this.reload('asked by the command line');
-      return context.json(result, result.ok ? 200 : 422);
-    });
-    return app;
+  /** `GET /status` and `POST /reload`, for the command line. */
+  #controlListener(): RequestListener {
+    return (request, response) => {
+      const answer = (status: number, body: unknown): void => {
+        response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
+      };
+      if (request.method === 'GET' && request.url === '/status') {
+        answer(200, gatewayStatus(this.opsSources()));
+      } else if (request.method === 'POST' && request.url === '/reload') {
+        void this.reload('asked by the command line').then((result) => answer(result.ok ? 200 : 422, result));
+      } else {
+        answer(404, { message: 'there are GET /status and POST /reload' });
+      }
+    };
   }
 
   opsSources(): OpsSources {

@@ -238,6 +238,7 @@ describe('services feature', () => {
     const host = await Host.start(t, { services: { app: { instances: ['http://10.0.0.1:1'] } }, routes });
     assert.equal(host.builtins.size, 0);
     await host.reload(registered());
+    await until(() => host.builtins.has('builtin:registry'), 'the registry is served');
     assert.equal((await host.call('POST', REGISTER, { url: 'http://10.0.0.7:4001' })).status, 201);
     await host.reload({ ...registered(), registry: { token: 'another-token-of-some-length' } });
     assert.equal((await host.call('GET', '/api/v1/registry/services')).status, 401);

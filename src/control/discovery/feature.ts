@@ -22,7 +22,6 @@ import { DiscoveryManager } from './manager.ts';
 import type { DiscoverySettings } from './options.ts';
 import type { ListedByService } from './plan.ts';
 import { discoveryPlans, registrationRules } from './plan.ts';
-import { createRegistryApp } from './registry/app.ts';
 import { fileStore } from './registry/file-store.ts';
 import type { RegistrySection } from './registry/options.ts';
 import { servicesWithoutRegistry } from './registry/options.ts';
@@ -180,6 +179,7 @@ export class ServicesFeature {
   async #serve(): Promise<void> {
     if (this.#serves || this.#registry === undefined) return;
     this.#serves = true;
+    const { createRegistryApp } = await import('./registry/app.ts');
     const { log } = this.#host;
     const registry = this.#registry;
     const current = () => ({

@@ -2,7 +2,7 @@
  * gRPC probes: `grpc.health.v1.Health/Check` over a connection of its own, HTTP/2 in clear for http instances and over
  * TLS for https ones. Good is `grpc-status: 0` with SERVING in the message, nothing else.
  */
-import http2 from 'node:http2';
+import type http2 from 'node:http2';
 import net from 'node:net';
 import tls from 'node:tls';
 import { decodeResponse, encodeRequest, SERVING, SERVING_STATUS } from './grpc-message.ts';
@@ -14,9 +14,11 @@ import { authorityOf, bad, good, lowerCased, socketFault, tlsOptions } from './p
 const MAX_MESSAGE_BYTES = 1_024;
 
 export const grpcProbe: Probe = {
-  run(address, check, signal) {
+  async run(address, check, signal) {
+    // HTTP/2 takes 10 MB of memory, which a gateway without gRPC probes does not need.
+    const { connect } = await import('node:http2');
     return new Promise((resolve) => {
-      const session = open(address);
+      const session = open(connect, address);
       const settle = (outcome: ProbeOutcome): void => {
         signal.removeEventListener('abort', giveUp);
         resolve(outcome);
@@ -31,13 +33,13 @@ export const grpcProbe: Probe = {
   },
 };
 
-function open(address: ProbeAddress): http2.ClientHttp2Session {
+function open(connect: typeof http2.connect, address: ProbeAddress): http2.ClientHttp2Session {
   const secure = address.protocol === 'https';
   const security = secure ? tlsOptions(address.tls) : {};
   const path = address.socketPath;
   const overSocket = (): net.Socket =>
     secure ? tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security }) : net.connect({ path: path ?? '' });
-  return http2.connect(`${secure ? 'https' : 'http'}://${authorityOf(address, secure)}`, {
+  return connect(`${secure ? 'https' : 'http'}://${authorityOf(address, secure)}`, {
     ...security,
     ...(path === null ? {} : { createConnection: overSocket }),
   });

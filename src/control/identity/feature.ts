@@ -9,7 +9,7 @@ import type { ControlBus } from '../bus.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature } from '../feature.ts';
 import type { ExtraMetric } from '../telemetry/prometheus.ts';
-import { createIdentity, type Identity, type IdentityDeps } from './identity.ts';
+import type { Identity, IdentityDeps } from './identity.ts';
 import type { IdentityPlan } from './section.ts';
 
 /** What it needs of the process around it. */
@@ -43,6 +43,8 @@ export function identityFeature(host: IdentityHost): Feature {
         log: host.log,
         ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
       };
+      // Loaded only where it runs: store, tokens and web framework take 30 MB.
+      const { createIdentity } = await import('./identity.ts');
       identity = await createIdentity(plan.options, deps);
       await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
     },

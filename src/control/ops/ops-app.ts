@@ -1,47 +1,74 @@
 /**
  * `builtin:ops`: health, status and metrics over HTTP, an upstream like any other behind the routes that the
  * configuration adds for them. Reads shared memory and asks no worker, so it answers also while all of them are busy.
+ * Seven GETs on plain node:http: a framework would cost a gateway at rest more memory than everything else it does.
  */
-
-import type { Context } from 'hono';
-import { Hono } from 'hono';
+import type { RequestListener } from 'node:http';
 import type { Endpoint } from '../config/plan.ts';
 import { metricsJson, prometheusText } from '../telemetry/prometheus.ts';
 import type { OpsSources } from './sources.ts';
 import { detailedHealth, gatewayStatus, plainHealth, readiness } from './sources.ts';
 
-/** A fresh app for each configuration, since the paths are configuration. */
-export function createOpsApp(endpoints: Readonly<Record<Endpoint, string | null>>, sources: () => OpsSources): Hono {
-  const app = new Hono();
-  const get = (path: string | null, answer: (context: Context) => Response): void => {
-    if (path !== null) app.get(path, (context) => answer(context));
-  };
-  get(endpoints.live, (context) => context.json({ status: 'alive', timestamp: new Date().toISOString() }));
-  get(endpoints.ready, (context) => {
-    const ready = readiness(sources());
-    return context.json(ready, ready.ready ? 200 : 503);
-  });
-  get(endpoints.health, (context) => {
-    const health = plainHealth(sources());
-    return context.json(health, health.status === 'unhealthy' ? 503 : 200);
-  });
-  get(endpoints.detailed, (context) => {
-    const health = detailedHealth(sources());
-    return context.json(health, health.status === 'unhealthy' ? 503 : 200);
-  });
-  get(endpoints.status, (context) => context.json(gatewayStatus(sources())));
-  get(endpoints.metrics, (context) => {
-    const { metrics, metricsFormat } = sources();
-    return wantsJson(context.req.header('accept'), metricsFormat)
-      ? context.json(metricsJson(metrics))
-      : prometheus(context, prometheusText(metrics));
-  });
-  get(endpoints.prometheus, (context) => prometheus(context, prometheusText(sources().metrics)));
-  return app;
+interface Answer {
+  readonly status: number;
+  readonly type: string;
+  readonly body: string;
 }
 
-function prometheus(context: Context, text: string): Response {
-  return context.body(text, 200, { 'Content-Type': 'text/plain; version=0.0.4; charset=utf-8' });
+/** A fresh listener for each configuration, since the paths are configuration. */
+export function createOpsApp(
+  endpoints: Readonly<Record<Endpoint, string | null>>,
+  sources: () => OpsSources,
+): RequestListener {
+  const byPath = new Map<string, Endpoint>();
+  for (const [endpoint, path] of Object.entries(endpoints)) if (path !== null) byPath.set(path, endpoint as Endpoint);
+  return (request, response) => {
+    const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    const endpoint = byPath.get(path);
+    const { status, type, body } =
+      endpoint === undefined
+        ? json({ message: `there is no ${path} here` }, 404)
+        : answer(endpoint, sources(), request.headers.accept);
+    response.writeHead(status, {
+      'Content-Type': type,
+      'Content-Length': Buffer.byteLength(body),
+      'Cache-Control': 'no-store',
+    });
+    response.end(body);
+  };
+}
+
+function answer(endpoint: Endpoint, sources: OpsSources, accept: string | undefined): Answer {
+  switch (endpoint) {
+    case 'live':
+      return json({ status: 'alive', timestamp: new Date().toISOString() });
+    case 'ready': {
+      const ready = readiness(sources);
+      return json(ready, ready.ready ? 200 : 503);
+    }
+    case 'health': {
+      const health = plainHealth(sources);
+      return json(health, health.status === 'unhealthy' ? 503 : 200);
+    }
+    case 'detailed': {
+      const health = detailedHealth(sources);
+      return json(health, health.status === 'unhealthy' ? 503 : 200);
+    }
+    case 'status':
+      return json(gatewayStatus(sources));
+    case 'metrics':
+      return wantsJson(accept, sources.metricsFormat) ? json(metricsJson(sources.metrics)) : prometheus(sources);
+    case 'prometheus':
+      return prometheus(sources);
+  }
+}
+
+function json(value: unknown, status = 200): Answer {
+  return { status, type: 'application/json', body: JSON.stringify(value) };
+}
+
+function prometheus(sources: OpsSources): Answer {
+  return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: prometheusText(sources.metrics) };
 }
 
 /** `Accept` decides where it names one of the two; otherwise the configuration does. */
