@@ -15,8 +15,11 @@ import { cookieMayAct, TokenFinder } from './token-source.ts';
 
 /** How long a request waits for keys to be fetched anew. */
 const REFRESH_TIMEOUT_MS = 5_000;
-/** Least time between two questions for new keys of one issuer; control keeps a cool-down of its own for all workers. */
-const REFRESH_COOLDOWN_MS = 10_000;
+/**
+ * Least time between two questions for new keys of one issuer. It bounds what invented key ids cost this worker; what
+ * they cost the issuer is bounded by control's own cool-down, for all workers together.
+ */
+const REFRESH_COOLDOWN_MS = 1_000;
 
 interface Refreshing {
   promise: Promise<boolean> | null;
