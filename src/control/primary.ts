@@ -9,6 +9,7 @@ import type { RequestListener } from 'node:http';
 import { BlockWriter } from '../base/block-writer.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { releaseMemory } from '../base/release-memory.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
 import { readServiceState } from '../data/contract/service-state.ts';
@@ -49,6 +50,9 @@ export interface ReloadResult {
   readonly version: number;
   readonly problems: readonly string[];
 }
+
+/** After this the start is over and done with. */
+const SETTLED_MS = 1_000;
 
 export class Primary {
   readonly log: Logger;
@@ -137,6 +141,7 @@ export class Primary {
       throw error;
     }
     this.#begun = true;
+    setTimeout(releaseMemory, SETTLED_MS).unref();
     for (const feature of this.#features) feature.applied?.(this.#compiled);
   }
 

@@ -10,6 +10,7 @@ import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
 import { createLogger } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
+import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
@@ -97,7 +98,9 @@ class DataWorker {
   #apply(snapshot: Snapshot, secrets: Secrets): void {
     this.#applying = this.#applying.then(async () => {
       try {
+        const isFirst = this.#plane === null;
         await this.#swap(snapshot, secrets);
+        if (isFirst) releaseMemory();
         this.#send({ kind: 'applied', version: snapshot.version });
       } catch (error) {
         this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });

@@ -1,0 +1,18 @@
+/**
+ * Gives the memory that starting took back to the system: compiling modules and reading the configuration leaves some
+ * 20 MB of garbage per process, which V8 would keep until traffic makes it collect. One thorough collection after the
+ * start, before there is traffic, costs about 30 ms; it is never called again. `gc` has no public import, so it is
+ * taken from a fresh context while the flag is on, which is the way the Node documentation of `v8` describes flags.
+ */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+
+type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resort' }) => void;
+
+/** For the calling thread's own heap. */
+export function releaseMemory(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as Collect | undefined;
+  setFlagsFromString('--no-expose-gc');
+  collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
+}
