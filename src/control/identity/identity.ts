@@ -3,9 +3,8 @@
  * application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process of
  * its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
  */
-import { mkdirSync, rmSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
@@ -23,6 +22,7 @@ import { connectWorkers } from './bus-topics.ts';
 import type { IdentityContext } from './context.ts';
 import { type Environment, withEnvironment } from './environment.ts';
 import { callerOfMessage } from './http/caller.ts';
+import { closeServer, listenOn, type Where } from './http/listen.ts';
 import { startJanitor } from './janitor.ts';
 import { environmentKeys } from './keys/environment-keys.ts';
 import { ApiKeyVerifier } from './keys/verify.ts';
@@ -60,7 +60,7 @@ export interface Identity {
   readonly app: { fetch(request: Request): Response | Promise<Response> };
   readonly context: IdentityContext;
   /** Listens on a Unix socket (a path) or on `host:port`; with port 0 the answer tells the port. */
-  start(where: string | { host: string; port: number }): Promise<{ port: number }>;
+  start(where: Where): Promise<{ port: number }>;
   /** Stops listening, finishes what runs, writes what waits, closes the store. */
   close(): Promise<void>;
 }
@@ -70,6 +70,28 @@ export async function createIdentity(input: IdentityInput, deps: IdentityDeps): 
   const { context, release } = await openContext(input, deps);
   const keys = new ApiKeyVerifier(context);
   const loops: (() => Promise<void> | void)[] = [];
+  const stop = async (): Promise<void> => {
+    for (const end of loops) await end();
+    await keys.stop();
+    await context.outbox.stop();
+    await context.revocations.stop();
+    await release();
+  };
+  try {
+    return await assemble(context, keys, loops, stop, deps);
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function assemble(
+  context: IdentityContext,
+  keys: ApiKeyVerifier,
+  loops: (() => Promise<void> | void)[],
+  stop: () => Promise<void>,
+  deps: IdentityDeps,
+): Promise<Identity> {
   await context.keyring.refresh();
   await context.revocations.announce();
   context.revocations.start();
@@ -89,53 +111,23 @@ export async function createIdentity(input: IdentityInput, deps: IdentityDeps): 
   const trusted = new CidrSet(deps.trustProxy ?? []);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let server: Server | undefined;
-  let socketPath: string | undefined;
   return {
     app,
     context,
     async start(where) {
       server = createServer(
-        { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: 75_000 },
+        { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: typeof where === 'string' ? 0 : 75_000 },
         (request, response) => {
           if (provider?.handles(request.url ?? '') === true) {
             provider.handle(request, response, callerOfMessage(request, trusted));
           } else void listener(request, response);
         },
       );
-      const listening = server;
-      if (typeof where === 'string') {
-        socketPath = where;
-        if (!where.startsWith('\\\\')) {
-          mkdirSync(dirname(where), { recursive: true, mode: 0o700 });
-          rmSync(where, { force: true }); // left behind by a process that was killed
-        }
-      }
-      await new Promise<void>((done, fail) => {
-        listening.once('error', fail);
-        if (typeof where === 'string') listening.listen(where, done);
-        else listening.listen(where.port, where.host, done);
-      });
-      const address = listening.address();
-      return { port: typeof address === 'object' && address !== null ? address.port : 0 };
+      return { port: await listenOn(server, where) };
     },
     async close() {
-      if (server !== undefined) {
-        const closing = server;
-        closing.closeIdleConnections();
-        await new Promise<void>((done) => {
-          const hard = setTimeout(() => closing.closeAllConnections(), 5_000);
-          closing.close(() => {
-            clearTimeout(hard);
-            done();
-          });
-        });
-        if (socketPath !== undefined) rmSync(socketPath, { force: true });
-      }
-      for (const stop of loops) await stop();
-      await keys.stop();
-      await context.outbox.stop();
-      await context.revocations.stop();
-      await release();
+      if (server !== undefined) await closeServer(server);
+      await stop();
     },
   };
 }

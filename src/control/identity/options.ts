@@ -136,7 +136,7 @@ export const identityOptions = z.strictObject({
     .describe('Further paths of the same API.'),
   store: secret()
     .optional()
-    .describe('Database URL. Default: `stores.sql`, then DATABASE_URL, then SQLite in the data folder.'),
+    .describe('Database URL. Default: DATABASE_URL, then `stores.sql`, then SQLite in the data folder.'),
   masterKey: secret(32)
     .optional()
     .describe(

@@ -172,6 +172,25 @@ describe('step-up', () => {
   });
 });
 
+describe('a lost device', () => {
+  test('is removed by an administrator, which ends all sessions and is told by mail', async (t) => {
+    const bench = await benchFor(t);
+    const [admin, member] = [await bench.admin(), await bench.member('otto')];
+    await enrol(bench, member);
+    const removed = await bench.call('DELETE', `/admin/users/${member.id}/mfa`, undefined, admin.accessToken);
+    assert.equal(removed.status, 200);
+    assert.equal((await bench.call('GET', '/me', undefined, member.accessToken)).status, 401);
+    assert.equal((await bench.call('POST', '/login', { username: 'otto', password: PASSWORD })).status, 200);
+    assert.ok(
+      (await bench.mails()).some((mail) => mail.includes('To: otto@') && mail.includes('An administrator removed')),
+    );
+    assert.equal(
+      (await bench.call('DELETE', `/admin/users/${admin.id}/mfa`, undefined, member.accessToken)).status,
+      401,
+    );
+  });
+});
+
 describe('REQUIRE_MFA', () => {
   test('an account without a second factor may do nothing but set one up', async (t) => {
     const bench = await makeBench({ roles: { user: { scopes: ['read'] } } }, { environment: { REQUIRE_MFA: 'true' } });

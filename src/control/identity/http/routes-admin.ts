@@ -220,6 +220,24 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     return c.json({ success: true });
   });
 
+  /** For a lost device without recovery codes. Ends all sessions: whoever asked may not have been the person. */
+  app.delete('/admin/users/:id/mfa', async (c) => {
+    const actor = await admin(c);
+    const user = await target(c);
+    await store.transaction(async (trx) => {
+      await trx.deleteFrom('mfa_totp').where('user_id', '=', user.id).execute();
+      await trx.deleteFrom('passkeys').where('user_id', '=', user.id).execute();
+      await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
+      await endAllAccess(context, trx, user.id, 'second factors removed');
+      const letter = 'An administrator removed the second factors of your account';
+      if (user.email !== null) await context.outbox.add(trx, context.letters.mfaChanged(user.email, letter));
+      await context.audit.append(trx, entry(c, actor, 'mfa.removed', user.id));
+    });
+    await context.revocations.announce();
+    context.outbox.nudge();
+    return c.json({ success: true });
+  });
+
   app.get('/admin/users/:id/sessions', async (c) => {
     await admin(c);
     return c.json({

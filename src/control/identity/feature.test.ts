@@ -1,0 +1,118 @@
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync, statSync } from 'node:fs';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { createLogger } from '../../base/log.ts';
+import type { ControlBus } from '../bus.ts';
+import type { SectionContext } from '../config/section.ts';
+import { identityFeature } from './feature.ts';
+import { identityOptions } from './options.ts';
+import { identitySection } from './section.ts';
+
+const MASTER = 'a master key of enough characters';
+
+function ask(socketPath: string, path: string): Promise<{ status: number; body: string }> {
+  return new Promise((done, fail) => {
+    const sent = request({ socketPath, path, headers: { 'x-forwarded-for': '192.0.2.9' } }, (answer) => {
+      let body = '';
+      answer.setEncoding('utf8').on('data', (text: string) => (body += text));
+      answer.on('end', () => done({ status: answer.statusCode ?? 0, body }));
+    });
+    sent.on('error', fail).end();
+  });
+}
+
+function compileWith(input: unknown, env: Record<string, string> = {}) {
+  const problems: string[] = [];
+  const routes: string[] = [];
+  const context = {
+    env,
+    document: { stores: { sql: 'sqlite::memory:' } },
+    problem: (message: string) => void problems.push(message),
+    addRoute: (route: { path: string }) => void routes.push(route.path),
+  } as unknown as SectionContext;
+  return { plan: identitySection.compile(identityOptions.parse(input), context), problems, routes };
+}
+
+describe('the identity section', () => {
+  test('adds the routes of the service, and of the provider when it is on', () => {
+    const { plan, routes, problems } = compileWith({ enabled: true, oauth: { enabled: true } });
+    assert.deepEqual(problems, []);
+    assert.deepEqual(routes, ['/api/auth/*', '/api/v1/auth/*', '/.well-known/jwks.json', '/oauth/*']);
+    assert.equal(plan?.storeUrl, 'sqlite::memory:');
+  });
+
+  test('does nothing while it is off', () => {
+    assert.deepEqual(compileWith({}), { plan: null, problems: [], routes: [] });
+  });
+
+  const bad: { name: string; input: object; env?: Record<string, string>; want: RegExp }[] = [
+    {
+      name: 'a weak secret of the environment',
+      input: {},
+      env: { JWT_SECRET: 'weak' },
+      want: /JWT_SECRET has 4 bytes/,
+    },
+    { name: 'an API key that does not read', input: {}, env: { API_KEY_3: 'x' }, want: /API_KEY_3/ },
+    { name: 'HS256 without a secret', input: { tokens: { algorithm: 'HS256' } }, want: /needs identity.tokens.secret/ },
+    {
+      name: 'keys published for longer than they sign',
+      input: { tokens: { rotateEvery: '1h', publishBefore: '2h' } },
+      want: /shorter than/,
+    },
+    {
+      name: 'an idle time beyond the end',
+      input: { sessions: { idleTtl: '9d', absoluteTtl: '1d' } },
+      want: /not be longer/,
+    },
+  ];
+  for (const { name, input, env, want } of bad) {
+    test(`refuses ${name}`, () => assert.match(compileWith({ enabled: true, ...input }, env).problems.join(), want));
+  }
+});
+
+describe('the identity feature', () => {
+  test('serves on its socket, tells the workers its keys, reports itself, and stops', async (t) => {
+    const dataDir = mkdtempSync(join(tmpdir(), 'gatehouse-feature-'));
+    t.after(() => rmSync(dataDir, { recursive: true, force: true }));
+    const published = new Map<string, unknown>();
+    const workers: ControlBus = {
+      publish: (topic, data) => void published.set(topic, data),
+      onTell: () => {},
+      onAsk: () => {},
+    };
+    const logged: string[] = [];
+    const feature = identityFeature({ log: createLogger('warn', (line) => logged.push(line)), workers });
+    const { plan } = compileWith({ enabled: true, masterKey: MASTER, firstAdmin: 'off' });
+    const compiled = {
+      snapshot: { gateway: { trustProxy: [] } },
+      plan: { dataDir, sections: { identity: plan } },
+    } as never;
+    t.after(() => feature.stop?.());
+    await feature.start?.(compiled);
+    const socket = join(dataDir, 'identity.sock');
+    assert.equal(statSync(socket).mode & 0o077, 0, 'for its owner only');
+    const { status, body } = await ask(socket, '/.well-known/jwks.json');
+    assert.deepEqual([status, JSON.parse(body).keys.length], [200, 1]);
+    assert.ok(published.has('identity:keys') && published.has('identity:revoked'));
+    assert.deepEqual(feature.dependencies?.(), [{ name: 'identity', available: true, required: false }]);
+    assert.ok(feature.metrics?.().some(({ name }) => name === 'gatehouse_identity_tokens_total'));
+    feature.applied?.(compiled);
+    assert.deepEqual(logged, []);
+    const other = compileWith({ enabled: true, masterKey: MASTER, defaultPlan: 'premium' }).plan;
+    feature.applied?.({ plan: { dataDir, sections: { identity: other } } } as never);
+    assert.match(logged.join(), /needs a restart/);
+    await feature.stop?.();
+    await assert.rejects(ask(socket, '/health'));
+  });
+
+  test('does nothing without the section', async () => {
+    const workers: ControlBus = { publish: () => {}, onTell: () => {}, onAsk: () => {} };
+    const feature = identityFeature({ log: createLogger('silent'), workers });
+    await feature.start?.({ plan: { dataDir: '/nonexistent', sections: {} } } as never);
+    assert.deepEqual(feature.dependencies?.(), []);
+    await feature.stop?.();
+  });
+});
