@@ -1,10 +1,24 @@
 /** Every command, in the order of the help. To add one, write its file and add it here. */
 import { check } from './check.ts';
 import type { Command } from './command.ts';
+import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { init } from './init.ts';
 import { reload } from './reload.ts';
 import { routes } from './routes.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 
-export const COMMANDS: readonly Command[] = [start, check, init, routes, reload, status];
+export const COMMANDS: readonly Command[] = [
+  start,
+  check,
+  init,
+  routes,
+  reload,
+  status,
+  user,
+  key,
+  token,
+  identity,
+  audit,
+  migrate,
+];

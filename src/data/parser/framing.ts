@@ -19,7 +19,6 @@ import {
   PROXY_AUTHORIZATION,
   PROXY_CONNECTION,
   TE,
-  TRAILER,
   TRANSFER_ENCODING,
   UPGRADE,
 } from './field-names.ts';
@@ -204,7 +203,6 @@ export function isHopByHop(id: number): boolean {
     case KEEP_ALIVE:
     case PROXY_CONNECTION:
     case TE:
-    case TRAILER:
     case TRANSFER_ENCODING:
     case UPGRADE:
     case PROXY_AUTHENTICATE:
