@@ -357,6 +357,22 @@ describe('authentication', () => {
     });
     assert.equal(other.headers['access-control-allow-origin'], undefined);
   });
+
+  test('a preflight is answered without a token, for the route that it asks about', async () => {
+    const ask = { Origin: 'https://app.example', 'Access-Control-Request-Method': 'PUT' };
+    const allowed = await call(gateway.port, '/shared', ask, 'OPTIONS');
+    assert.equal(allowed.status, 204);
+    assert.equal(allowed.headers['access-control-allow-origin'], 'https://app.example');
+    assert.match(allowed.headers['access-control-allow-methods'] ?? '', /PUT/);
+    const other = await call(gateway.port, '/shared', { ...ask, Origin: 'https://evil.example' }, 'OPTIONS');
+    assert.deepEqual([other.status, other.headers['access-control-allow-origin']], [204, undefined]);
+    assert.equal(
+      (await call(gateway.port, '/jwt', ask, 'OPTIONS')).status,
+      401,
+      'a route without CORS has no preflight',
+    );
+    assert.equal((await call(gateway.port, '/shared', {}, 'OPTIONS')).status, 401, 'OPTIONS alone is none');
+  });
 });
 
 test('an issuer that is away answers 503, public routes and other methods work, and its return is noticed', async (t) => {
@@ -397,6 +413,7 @@ test('client certificates name their holders', async (t) => {
   const authority = await Authority.create(t);
   const gatewayCert = await authority.issue('gateway', ['localhost', '127.0.0.1']);
   const billing = await authority.issue('billing', ['billing.internal']);
+  const shipping = await authority.issue('shipping', ['shipping.internal']);
   const other = await authority.issue('other', ['other.internal']);
   const gateway = await startTestGateway(t, {
     gateway: {
@@ -419,7 +436,14 @@ test('client certificates name their holders', async (t) => {
       {
         match: { path: '/*' },
         respond: { status: 200, body: 'in' },
-        auth: { mtls: { certificates: [{ subject: { CN: 'billing.internal' }, roles: 'service' }] } },
+        auth: {
+          mtls: {
+            certificates: [
+              { subject: { CN: 'billing.internal' }, roles: 'service' },
+              { san: 'DNS:shipping.internal', as: { name: 'shipping' }, roles: 'service' },
+            ],
+          },
+        },
         authorize: { level: 'service' },
       },
     ],
@@ -438,6 +462,7 @@ test('client certificates name their holders', async (t) => {
       asked.end();
     });
   assert.equal(await status(billing), 200);
+  assert.equal(await status(shipping), 200);
   assert.equal(await status(other), 401);
   assert.equal(await status(), 401);
 });

@@ -104,6 +104,14 @@ test('a request without Origin varies too, since its answer may be cached for on
   assert.equal(answerTo({}, {})('vary'), 'Origin');
 });
 
+test('a preflight, once answered, is not decorated again', () => {
+  const hooks = createPolicy(cors, settings);
+  const exchange = new RecordingExchange({ method: 'OPTIONS', headers: ask });
+  hooks.preflight?.(exchange);
+  hooks.responseHead?.(exchange);
+  assert.equal(exchange.answerHeaders.size, 0);
+});
+
 test('Vary is not said twice', () => {
   assert.equal(answerTo({}, {}, { vary: 'accept, ORIGIN' })('vary'), 'accept, ORIGIN');
   assert.equal(answerTo({}, {}, { vary: '*' })('vary'), '*');

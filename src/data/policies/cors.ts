@@ -56,6 +56,8 @@ export const cors = definePolicy<CorsSettings>({
       }),
 
       responseHead: (exchange) => {
+        // The answer to a preflight was made above, whole.
+        if (isPreflight(exchange)) return;
         for (let i = 0; i < CORS_FIELDS.length; i++) {
           if (exchange.responseHeader(CORS_FIELDS[i]!) !== null) exchange.removeResponseHeader(CORS_FIELDS[i]!);
         }
@@ -70,6 +72,15 @@ export const cors = definePolicy<CorsSettings>({
     };
   },
 });
+
+/** Fetch §3.2.2: OPTIONS with both fields; nothing else is one. */
+function isPreflight(exchange: PolicyContext): boolean {
+  return (
+    exchange.method === 'OPTIONS' &&
+    exchange.header('access-control-request-method') !== null &&
+    exchange.header('origin') !== null
+  );
+}
 
 /** `Vary: Origin`, unless the upstream says it or `*` already. */
 function addVary(exchange: PolicyContext): void {
