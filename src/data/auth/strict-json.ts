@@ -52,7 +52,8 @@ export function hasRepeatedMember(text: string): boolean {
           while (text.charCodeAt(at) !== 0x22) at += text.charCodeAt(at) === 0x5c ? 2 : 1;
           if (!nameNext || names === null) break;
           nameNext = false;
-          const name = JSON.parse(text.slice(from, at + 1)) as string;
+          const raw = text.slice(from + 1, at);
+          const name = raw.includes('\\') ? (JSON.parse(`"${raw}"`) as string) : raw;
           if (names.has(name) || !name.isWellFormed()) return true;
           names.add(name);
           break;
