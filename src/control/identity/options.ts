@@ -33,6 +33,10 @@ const passwords = z.strictObject({
   maxQueued: count(0, 10_000).default(100).describe('Hashes that may wait; further logins are answered with 503.'),
   queueTimeout: duration({ min: 100, max: 60_000 }).prefault('10s').describe('Longest wait of one hash; then 503.'),
   refuseCommon: z.boolean().default(true).describe('Whether passwords of the bundled list of common ones are refused.'),
+  refuseNames: z
+    .boolean()
+    .default(true)
+    .describe('Whether passwords that are little more than the name or address of the account are refused.'),
 });
 
 const lockout = z.strictObject({

@@ -141,4 +141,20 @@ describe('new passwords', () => {
   test('length is counted in characters, not in units of UTF-16', () => {
     assert.throws(() => checkNewPassword('😀😃😄😁😆😅', [], options));
   });
+
+  test('each rule that has a switch can be switched off, and only that one', () => {
+    const short = { ...options, minLength: 8 };
+    const refused = (rules: typeof options): string | undefined => {
+      try {
+        checkNewPassword('admin123', ['admin'], rules);
+        return undefined;
+      } catch (error) {
+        return (error as Problem).more.fields?.[0]?.expected;
+      }
+    };
+    assert.match(refused(short) ?? '', /own name/);
+    assert.match(refused({ ...short, refuseNames: false }) ?? '', /common/);
+    assert.match(refused({ ...short, refuseCommon: false }) ?? '', /own name/);
+    assert.equal(refused({ ...short, refuseCommon: false, refuseNames: false }), undefined);
+  });
 });

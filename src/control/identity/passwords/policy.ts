@@ -30,7 +30,7 @@ function passwordProblem(
   if (length > MAX_LENGTH) return `at most ${MAX_LENGTH} characters`;
   if (new Set(password).size < 4) return 'more than three different characters';
   const lower = password.toLowerCase();
-  for (const name of names) {
+  for (const name of options.refuseNames ? names : []) {
     const own = name?.toLowerCase();
     if (own === undefined || own.length < 3) continue;
     const part = own.split('@')[0] ?? own;
