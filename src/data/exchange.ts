@@ -328,8 +328,13 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   onAttemptHead(attempt: Attempt, head: Head, meaning: Meaning): void {
-    const service = this.service!;
-    if (service.settings.retries.statuses.includes(head.status) && this.#retried(attempt, null, head)) return;
+    if (this.service!.settings.retries.statuses.includes(head.status)) {
+      if (this.#leftToOther(attempt, null)) {
+        attempt.cancel();
+        return;
+      }
+      if (this.#retried(attempt, null, head)) return;
+    }
     this.#choose(attempt);
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
     this.#sendAnswerHead(attempt, head, meaning);
@@ -408,17 +413,20 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void {
     if (this.isDone) return;
-    const other = attempt === this.#hedge ? this.attempt : this.#hedge;
-    if (other !== null && !this.#headSent) {
-      // One of two side by side failed; the other may still answer.
-      this.#count(attempt, kind, false);
-      this.attempt = other;
-      this.#hedge = null;
-      return;
-    }
-    if (!this.#headSent && this.#retried(attempt, kind, null)) return;
+    if (!this.#headSent && (this.#leftToOther(attempt, kind) || this.#retried(attempt, kind, null))) return;
     this.#fail(new Fault(kind, { cause }), attempt);
     this.downstream.flush();
+  }
+
+  /** One of two side by side (hedging) failed: true when the other one is left, and may still answer. */
+  #leftToOther(attempt: Attempt, kind: FaultKind | null): boolean {
+    const other = attempt === this.#hedge ? this.attempt : this.#hedge;
+    if (other === null) return false;
+    this.#count(attempt, kind, false);
+    this.#tried = [...this.#tried, attempt.endpoint];
+    this.attempt = other;
+    this.#hedge = null;
+    return true;
   }
 
   /** Tries again if the service says that it may and should. */
