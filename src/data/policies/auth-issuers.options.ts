@@ -9,7 +9,7 @@ import { messageOf } from '../../base/errors.ts';
 import { duration, durationOrOff, secret } from '../../base/zod-units.ts';
 import { PUBLIC_KEY_ALGORITHMS } from '../auth/algorithms.ts';
 import { DEFAULT_CLAIM_NAMES } from '../auth/identity.ts';
-import { claimPath, oneOrMore, safeUrlProblem } from '../auth/option-parts.ts';
+import { claimPath, oneOrMore, safeUrlProblem } from '../auth/schema-parts.options.ts';
 import { KeySet } from '../auth/verify-key.ts';
 import { ALGORITHMS, type Algorithm, type IssuerKeys, type IssuerSettings, type Jwk } from '../contract/auth.ts';
 import type { KeyPath, OptionContext } from '../contract/options.ts';

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { duration, secret, size } from '../../base/zod-units.ts';
 import { DEFAULT_CLAIM_NAMES } from '../auth/identity.ts';
-import { headerName, oneOrMore, safeUrl } from '../auth/option-parts.ts';
+import { headerName, oneOrMore, safeUrl } from '../auth/schema-parts.options.ts';
 import {
   ALGORITHMS,
   type IntrospectEndpoint,

@@ -6,7 +6,7 @@
  */
 import * as z from 'zod';
 import { durationOrOff } from '../../base/zod-units.ts';
-import { oneOrMore, roleName, scopeName } from '../auth/option-parts.ts';
+import { oneOrMore, roleName, scopeName } from '../auth/schema-parts.options.ts';
 import type { AuthSettings, Requirements } from '../contract/auth.ts';
 import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
 import { compileForward, forwardSchema } from './auth-forward.options.ts';

@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
 import type { AuthorizerFile } from '../auth/authorizer.ts';
 import { expressionProblem } from '../auth/expression.ts';
-import { checkedText, oneOrMore, roleName } from '../auth/option-parts.ts';
+import { checkedText, oneOrMore, roleName } from '../auth/schema-parts.options.ts';
 import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
 import { compileRequirements, DEFAULT_REALM, requirementShape } from './auth.options.ts';
 import type { AuthorizeSettings, HoursSettings } from './authorize.ts';

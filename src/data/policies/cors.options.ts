@@ -1,7 +1,7 @@
 /** Options of `cors` and what they compile to. */
 import * as z from 'zod';
 import { durationOrOff } from '../../base/zod-units.ts';
-import { headerName, oneOrMore } from '../auth/option-parts.ts';
+import { headerName, oneOrMore } from '../auth/schema-parts.options.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import type { CorsSettings } from './cors.ts';
 

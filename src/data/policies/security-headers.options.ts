@@ -1,7 +1,7 @@
 /** Options of `securityHeaders` and what they compile to. Each field can be changed, or left out with `off`. */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
-import { headerName, oneOrMore } from '../auth/option-parts.ts';
+import { headerName, oneOrMore } from '../auth/schema-parts.options.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import type { SecurityHeadersSettings } from './security-headers.ts';
 
