@@ -9,8 +9,8 @@ import type { RequestListener } from 'node:http';
 import { BlockWriter } from '../base/block-writer.ts';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { releaseMemory } from '../base/release-memory.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
+import { releaseMemory } from '../base/release-memory.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
 import { readServiceState } from '../data/contract/service-state.ts';
 import type { SharedState } from '../data/contract/shared.ts';
@@ -23,7 +23,6 @@ import { loadConfig } from './config/load.ts';
 import { changesThatNeedRestart, localSocketPath } from './config/plan.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
-import { PRODUCT_VERSION } from './config/version.ts';
 import type { Feature } from './feature.ts';
 import type { Fetch } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
@@ -281,7 +280,7 @@ export class Primary {
       .map((service) => readServiceState(this.instances, service));
     return {
       name: snapshot.gateway.name,
-      version: PRODUCT_VERSION,
+      version: snapshot.gateway.version,
       startedAt: this.#startedAt.toISOString(),
       draining: this.#draining,
       workers,
@@ -299,7 +298,7 @@ export class Primary {
         residentBytes: process.memoryUsage.rss(),
         extra: this.#features.flatMap((feature) => feature.metrics?.() ?? []),
       },
-      metricsFormat: 'prometheus',
+      metricsFormat: this.#config.document.gateway.metricsFormat,
       lastReload: this.#lastReload,
     };
   }

@@ -88,7 +88,7 @@ const endpoints = z
       status: endpointPath.prefault('/status').describe('What runs: version, workers, uptime.'),
       metrics: endpointPath
         .prefault('/metrics')
-        .describe('Metrics as Prometheus text, or as JSON when asked for by `Accept`.'),
+        .describe('Metrics, as Prometheus text or JSON: as `Accept` asks for, else as `metricsFormat` says.'),
       prometheus: endpointPath.prefault('/metrics/prometheus').describe('Metrics as Prometheus text.'),
     }),
   ])
@@ -131,6 +131,10 @@ const core = {
     .describe('Folder for everything the gateway keeps: control socket, databases, keys. Made when it is missing.'),
   logLevel: z.enum(LOG_LEVELS).prefault('info').describe('Least level of the process log on standard error.'),
   accessLog,
+  metricsFormat: z
+    .enum(['prometheus', 'json'])
+    .prefault('prometheus')
+    .describe('What `endpoints.metrics` answers where `Accept` names neither `text/plain` nor `application/json`.'),
   errorFormat: z
     .enum(['problem', 'nested', 'flat'])
     .prefault('problem')
