@@ -96,6 +96,22 @@ export type OverflowPolicy = 'deny' | 'allow';
 /** Published as `limits:settings`. */
 export interface LimiterSettings {
   readonly overflow: OverflowPolicy;
+  /** Absent: this machine counts alone. */
+  readonly redis?: RedisLimitSettings;
+}
+
+/** How workers use Redis. */
+export interface RedisLimitSettings {
+  /** Secret id of the URL. */
+  readonly url: string;
+  readonly mode: 'exact' | 'leased';
+  readonly fallback: 'local' | 'open' | 'closed';
+  /** Longest wait for one decision. */
+  readonly timeoutMs: number;
+  /** Largest batch that a worker takes ahead, as a share of the limit. */
+  readonly leaseShare: number;
+  readonly leaseMs: number;
+  readonly prefix: string;
 }
 
 export const SETTINGS_TOPIC = 'limits:settings';

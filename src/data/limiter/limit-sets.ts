@@ -8,6 +8,7 @@ import { formatKey, type LimitBlock } from '../contract/limits.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import { LimitHeaders, ruleName } from './headers.ts';
 import { MAX_KEYS, RuleSet } from './limiter.ts';
+import { callerTag, callerText } from './redis/key-texts.ts';
 import { type Boost, Rule } from './rule.ts';
 import { MAX_SLOTS } from './table.ts';
 import type { WorkerLimits } from './worker-limits.ts';
@@ -15,7 +16,11 @@ import type { WorkerLimits } from './worker-limits.ts';
 /** A caller's plan counts over the whole gateway, wherever its limits are applied. */
 const PLAN_SCOPE = 'plan';
 
+let made = 0;
+
 export class LimitSet extends RuleSet {
+  /** Unlike that of every other set of this worker. */
+  readonly number: number = ++made;
   readonly headers: LimitHeaders;
   readonly names: readonly string[];
   /** The plan whose limits are among the rules; empty if none are. */
@@ -87,6 +92,11 @@ export class LimitSets {
     const made = this.#make(plan, exchange.method);
     sets[chosen] = made;
     return made;
+  }
+
+  /** The callers' tags, as Redis knows them, by the limiter's keys. */
+  tags(exchange: PolicyContext): string[] {
+    return this.#blocks.map((block) => callerTag(callerText(block.by, exchange)));
   }
 
   /** One bit for each block that is for this method. */

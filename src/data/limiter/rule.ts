@@ -31,6 +31,8 @@ export class Rule {
   /** What callers are told: units per window, with the boost. */
   readonly limit: number;
   readonly windowMs: number;
+  /** Tells the rule from others wherever counters are kept; a boost does not change it. */
+  readonly id: string;
   /** Mixed into the key, so that two rules of one caller have two cells. */
   readonly seedA: number;
   readonly seedB: number;
@@ -38,6 +40,8 @@ export class Rule {
   // gcra
   readonly unitsPerMs: number;
   readonly msPerUnit: number;
+  /** How many units one request of the plain rule is. */
+  readonly scale: number;
   /** What one request adds to the level. */
   readonly units: number;
   /** Highest level that a request may leave behind. */
@@ -54,7 +58,8 @@ export class Rule {
     this.algorithm = spec.algorithm;
     this.windowMs = spec.windowMs;
     this.limit = boosted(spec.limit, boost);
-    hash.text(`${scope}\n${by}\n${spec.algorithm}\n${spec.limit}/${spec.windowMs}/${spec.burst}`);
+    this.id = `${scope}\n${by}\n${spec.algorithm}\n${spec.limit}/${spec.windowMs}/${spec.burst}`;
+    hash.text(this.id);
     this.seedA = hash.a;
     this.seedB = hash.b;
 
@@ -62,7 +67,8 @@ export class Rule {
     const bits = unitBits(spec, Math.max(burst, this.limit));
     this.unitsPerMs = (2 ** bits * spec.limit) / spec.windowMs;
     this.msPerUnit = 1 / this.unitsPerMs;
-    this.units = Math.ceil(2 ** bits / boost.factor);
+    this.scale = 2 ** bits;
+    this.units = Math.ceil(this.scale / boost.factor);
     this.tolerance = burst * this.units;
   }
 

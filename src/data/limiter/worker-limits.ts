@@ -3,11 +3,16 @@
  * and the counts for the metrics. Made by the first policy that needs it (`WorkerLimits.of`).
  */
 import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
 import { type LimiterSettings, SETTINGS_TOPIC } from '../contract/limits.ts';
-import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
+import type { ControlLink, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
+import type { Secrets } from '../contract/snapshot.ts';
 import { KeyReader } from './keys.ts';
-import { type Decision, Limiter, type RuleSet } from './limiter.ts';
+import type { LimitSet, LimitSets } from './limit-sets.ts';
+import { type Decision, Limiter } from './limiter.ts';
 import { Plans } from './plans.ts';
+import { openRedis } from './redis/connection.ts';
+import { type RedisCounts, RedisLimits } from './redis/redis-limits.ts';
 import { LimitTable } from './table.ts';
 
 /** For the metrics; all but `live` and `cells` only ever grow. */
@@ -23,6 +28,8 @@ export interface LimitCounts {
   readonly cells: number;
   /** By plan: decisions allowed and refused. */
   readonly plans: Readonly<Record<string, { readonly allowed: number; readonly refused: number }>>;
+  /** Absent without Redis. */
+  readonly redis?: RedisCounts;
 }
 
 export class WorkerLimits {
@@ -33,25 +40,76 @@ export class WorkerLimits {
   readonly #perPlan = new Map<string, { allowed: number; refused: number }>();
   readonly #made = new Map<string, { readonly thing: unknown; users: number }>();
 
-  constructor(memory: SharedArrayBuffer, clock: Clock, control: ControlLink) {
+  readonly #log: Logger;
+  #settings: LimiterSettings = { overflow: 'deny' };
+  #secrets: Secrets = {};
+  #redis: { readonly limits: RedisLimits; readonly madeFrom: string } | null = null;
+
+  constructor(memory: SharedArrayBuffer, clock: Clock, control: ControlLink, log: Logger) {
+    this.#log = log;
     this.table = new LimitTable(memory, clock);
     this.limiter = new Limiter(this.table);
     this.keys = new KeyReader(this.table.hash);
     this.plans = new Plans(control, this.table.time);
     control.subscribe(SETTINGS_TOPIC, (data) => {
-      this.limiter.overflowPolicy = (data as LimiterSettings).overflow;
+      this.#settings = data as LimiterSettings;
+      this.limiter.overflowPolicy = this.#settings.overflow;
+      this.#connect();
     });
   }
 
   static of(environment: PolicyEnvironment): WorkerLimits {
-    return environment.perWorker('limits', () => {
-      return new WorkerLimits(environment.shared.limits, environment.clock, environment.control);
+    const limits = environment.perWorker('limits', () => {
+      const { shared, clock, control, log } = environment;
+      return new WorkerLimits(shared.limits, clock, control, log);
     });
+    limits.#secrets = environment.secrets;
+    limits.#connect();
+    return limits;
   }
 
-  /** Decides by the keys that are in the limiter. */
-  decide(set: RuleSet, nowMs: number): Decision {
-    return this.limiter.decide(set, nowMs);
+  /** Decides by the keys that are in the limiter; the same object each time, unless it is promised. */
+  decide(set: LimitSet, nowMs: number, sets: LimitSets, exchange: PolicyContext): Decision | Promise<Decision> {
+    if (this.#redis === null) return this.limiter.decide(set, nowMs);
+    return this.#redis.limits.decide(set, nowMs, () => sets.tags(exchange));
+  }
+
+  /** Charges what a request cost beyond what was decided; `costs[i]` is for rule i, 0 for none. */
+  addCosts(set: LimitSet, costs: readonly number[], sets: LimitSets, exchange: PolicyContext): void {
+    if (this.#redis !== null) {
+      this.#redis.limits.addCosts(set, costs, sets.tags(exchange));
+      return;
+    }
+    for (const [i, cost] of costs.entries()) if (cost > 0) this.limiter.addCost(set, i, cost);
+  }
+
+  /** The line to Redis follows the settings and the secret that they name, which arrive apart. */
+  #connect(): void {
+    const { redis } = this.#settings;
+    const url = redis === undefined ? undefined : this.#secrets[redis.url];
+    if (redis !== undefined && url === undefined) return;
+    const madeFrom = JSON.stringify([redis, url]);
+    if ((this.#redis?.madeFrom ?? JSON.stringify([undefined, undefined])) === madeFrom) return;
+    this.#redis?.limits.close();
+    this.#redis = null;
+    if (redis === undefined || url === undefined) return;
+    const line = openRedis(url, (reason) => this.#redisProblem(reason));
+    this.#redis = { limits: new RedisLimits(line, redis, this.limiter), madeFrom };
+  }
+
+  #toldAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Once in ten seconds: a Redis that is away is a failed connection many times over. */
+  #redisProblem(reason: string): void {
+    const nowMs = this.table.time.nowMs();
+    if (nowMs - this.#toldAtMs < 10_000) return;
+    this.#toldAtMs = nowMs;
+    this.#log.warn('limits cannot be shared through Redis', { reason, fallback: this.#settings.redis?.fallback });
+  }
+
+  close(): void {
+    this.#redis?.limits.close();
+    this.#redis = null;
   }
 
   count(plan: string, allowed: boolean): void {
@@ -85,6 +143,7 @@ export class WorkerLimits {
   counts(): LimitCounts {
     const { allowed, refused, overflowed, givenBack } = this.limiter;
     const { live, cells } = this.table.occupancy(16_384);
-    return { allowed, refused, overflowed, givenBack, live, cells, plans: Object.fromEntries(this.#perPlan) };
+    const redis = this.#redis === null ? {} : { redis: this.#redis.limits.counts() };
+    return { allowed, refused, overflowed, givenBack, live, cells, plans: Object.fromEntries(this.#perPlan), ...redis };
   }
 }

@@ -55,23 +55,29 @@ class Checker {
     this.#settings = settings;
   }
 
-  readonly check = (exchange: PolicyContext): Outcome => {
+  readonly check = (exchange: PolicyContext): Outcome | Promise<Outcome> => {
     const limits = this.#limits;
     const nowMs = limits.table.time.nowMs();
     const set = this.#sets.prepare(exchange, nowMs);
-    return this.#answer(exchange, set, limits.decide(set, nowMs), nowMs);
+    const decision = limits.decide(set, nowMs, this.#sets, exchange);
+    if (decision instanceof Promise) return decision.then((made) => this.#answer(exchange, set, made, nowMs));
+    return this.#answer(exchange, set, decision, nowMs);
   };
 
   /** Charges what the answer says the request cost beyond what was charged before. */
   readonly addCosts = (exchange: PolicyContext): void => {
     const limits = this.#limits;
     const set = this.#sets.prepare(exchange, limits.table.time.nowMs());
+    let costs: number[] | undefined;
     for (let i = 0; i < set.rules.length; i++) {
       const name = set.costHeaders[i];
       if (name === null || name === undefined) continue;
       const more = costOf(exchange.responseHeader(name)) - (set.costs[i] as number);
-      if (more > 0) limits.limiter.addCost(set, i, more);
+      if (more <= 0) continue;
+      costs ??= set.rules.map(() => 0);
+      costs[i] = more;
     }
+    if (costs !== undefined) limits.addCosts(set, costs, this.#sets, exchange);
   };
 
   #answer(exchange: PolicyContext, set: LimitSet, decision: Decision, nowMs: number): Outcome {

@@ -1,0 +1,46 @@
+/**
+ * The key `stores`: the databases that several features lean on. `sql` holds what must outlive a restart, `redis` what many
+ * machines share. Only the URLs are here; each feature opens its own connection.
+ */
+import * as z from 'zod';
+import { secret } from '../../base/zod-units.ts';
+import { defineSection } from '../config/section.ts';
+
+export interface StoresPlan {
+  /** Secret id of the SQL URL, or null for SQLite in the data folder. */
+  readonly sql: string | null;
+  /** Secret id of the Redis URL, or null: this machine counts alone. */
+  readonly redis: string | null;
+}
+
+const REDIS_FORM = /^(rediss?|redis\+sentinel|rediss\+sentinel|redis\+cluster|rediss\+cluster):\/\/\S+$/;
+const SQL_FORM = /^(sqlite:|postgres(ql)?:\/\/)\S+$/;
+
+export const storesOptions = z.strictObject({
+  sql: secret()
+    .regex(SQL_FORM, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
+    .optional()
+    .describe('Database for accounts, usage, bans and history. Default: SQLite in the data folder.'),
+  redis: secret()
+    .regex(REDIS_FORM, 'must be redis://, rediss://, redis+sentinel:// or redis+cluster://')
+    .optional()
+    .describe(
+      'Redis for limits and bans that several machines share: `redis://user:password@host:6379/0`, `redis+sentinel://host1:26379,host2:26379/NAME?db=0`, `redis+cluster://host1:6379,host2:6379`; with `rediss` over TLS. Default: none, each machine counts alone.',
+    ),
+});
+
+export const storesSection = defineSection({
+  at: 'top',
+  key: 'stores',
+  schema: storesOptions,
+  variables: [
+    { name: 'REDIS_URL', path: ['stores', 'redis'], meaning: 'Redis that several machines share.' },
+    { name: 'DATABASE_URL', path: ['stores', 'sql'], meaning: 'Database for accounts, usage, bans and history.' },
+  ],
+  compile(options, context): StoresPlan {
+    const keep = (name: string, url: string | undefined): string | null => {
+      return url === undefined || url === '' ? null : context.secret(name, url);
+    };
+    return { sql: keep('sql', options?.sql), redis: keep('redis', options?.redis) };
+  },
+});
