@@ -3,9 +3,11 @@
  * folder to read codes from, and `call`, which speaks to it as a caller would.
  */
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Client } from 'pg';
 import { FakeClock } from '../../../src/base/clock.ts';
 import { createLogger } from '../../../src/base/log.ts';
 import { createIdentity, type Identity, type IdentityDeps } from '../../../src/control/identity/identity.ts';
@@ -47,7 +49,25 @@ export interface Member {
 export const PASSWORD = 'ancient walrus paints 9 fences';
 const CHEAP = { memory: '8mb', passes: 1 } as const;
 
+/**
+ * SQLite in memory, or with GATEHOUSE_TEST_POSTGRES (the address of a server's `postgres` database) a new database
+ * there each time, so that every flow can be run on both.
+ */
+async function testStore(): Promise<string> {
+  const server = process.env['GATEHOUSE_TEST_POSTGRES'];
+  if (server === undefined) return 'sqlite::memory:';
+  const name = `bench_${randomBytes(8).toString('hex')}`;
+  const client = new Client({ connectionString: server });
+  await client.connect();
+  await client.query(`create database ${name}`);
+  await client.end();
+  const url = new URL(server);
+  url.pathname = `/${name}`;
+  return url.href;
+}
+
 export async function makeBench(input: IdentityInput = {}, deps: Partial<IdentityDeps> = {}): Promise<Bench> {
+  const storeUrl = await testStore();
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-identity-'));
   const clock = (deps.clock as FakeClock | undefined) ?? new FakeClock();
   const printed: string[] = [];
@@ -55,7 +75,7 @@ export async function makeBench(input: IdentityInput = {}, deps: Partial<Identit
   const log = createLogger('info', (line) => logged.push(line));
   const identity = await createIdentity(
     { firstAdmin: 'off', ...input, passwords: { ...CHEAP, ...input.passwords } },
-    { dataDir: folder, storeUrl: 'sqlite::memory:', clock, log, print: (text) => printed.push(text), ...deps },
+    { dataDir: folder, storeUrl, clock, log, print: (text) => printed.push(text), ...deps },
   );
   const call: Bench['call'] = async (method, path, body, token, headers = {}) => {
     const request = new Request(
