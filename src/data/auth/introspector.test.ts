@@ -52,6 +52,8 @@ for (const { name, answer, cause } of [
   { name: 'an expired one, though called active', answer: { active: true, sub: 'a', exp: 1 }, cause: 'expired' },
   { name: 'one for later', answer: { active: true, sub: 'a', nbf: 9e9 }, cause: 'not_yet_valid' },
   { name: 'one bound to a key', answer: { active: true, sub: 'a', cnf: { jkt: 'x' } }, cause: 'wrong_binding' },
+  { name: 'a refresh token', answer: { active: true, sub: 'a', token_type: 'refresh_token' }, cause: 'bad_type' },
+  { name: 'a refresh token of Keycloak', answer: { active: true, sub: 'a', typ: 'Refresh' }, cause: 'bad_type' },
   { name: 'one of nobody', answer: { active: true }, cause: 'bad_claims' },
 ]) {
   test(`refuses ${name} with the common 401, and remembers it`, async () => {

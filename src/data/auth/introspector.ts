@@ -72,6 +72,7 @@ export class Introspector {
     if (typeof exp === 'number' && nowMs >= exp * 1_000) return 'expired';
     if (typeof nbf === 'number' && nowMs < nbf * 1_000) return 'not_yet_valid';
     if (claims['cnf'] !== undefined) return 'wrong_binding';
+    if (isOtherKind(claims['token_type']) || isOtherKind(claims['typ'])) return 'bad_type';
     const { audiences } = this.#settings;
     if (audiences !== null) {
       const aud: readonly unknown[] = Array.isArray(claims['aud']) ? claims['aud'] : [claims['aud']];
@@ -82,4 +83,9 @@ export class Introspector {
     const facts = factsOfClaims('introspect', claims, this.#settings.claims);
     return facts === null ? 'bad_claims' : new PreparedIdentity(facts, claims, this.#headers);
   }
+}
+
+/** Endpoints also know refresh tokens, and call them active; as a bearer token one is stolen or mistaken. */
+function isOtherKind(type: unknown): boolean {
+  return typeof type === 'string' && !/^(?:bearer|access_token|at\+jwt|jwt)$/i.test(type);
 }
