@@ -437,3 +437,17 @@ test('a key that is not on the curve is refused when it is published, not when i
   const jwk = honest.publicKey.export({ format: 'jwk' });
   assert.throws(() => createPublicKey({ key: { ...jwk, y: jwk.x! }, format: 'jwk' }));
 });
+
+test('no change of one character, anywhere in a token, passes', async () => {
+  const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.';
+  for (const issuer of [honest, edwards]) {
+    const token = issuer.token(claims);
+    for (let at = 0; at < token.length; at++) {
+      const char = alphabet[(alphabet.indexOf(token[at]!) + 1 + (at % (alphabet.length - 1))) % alphabet.length]!;
+      const changed = token.slice(0, at) + char + token.slice(at + 1);
+      assert.notEqual(changed, token);
+      const { outcome } = await call(changed);
+      assert.ok(outcome instanceof Fault, `character ${at} as ${char} passes`);
+    }
+  }
+});

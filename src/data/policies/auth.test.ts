@@ -435,6 +435,17 @@ describe('a worker over reloads', () => {
     assert.equal(state.sharedCount, 0);
   });
 
+  test('equal settings share, also where each route has its own id for the same secret', () => {
+    const environment = testEnvironment({
+      secrets: { 'route/a': 'one secret of thirty-two bytes ok', 'route/b': 'one secret of thirty-two bytes ok' },
+    });
+    for (const secret of ['route/a', 'route/b']) {
+      const keys = { kind: 'secret' as const, secret, kid: null };
+      routeOf({ jwt: jwtSettings([issuerSettings({ algorithms: ['HS256'], keys })]) }, environment);
+    }
+    assert.equal(AuthWorkerState.of(environment).sharedCount, 1);
+  });
+
   test('a changed secret under the same id is another verifier', async () => {
     const environment = testEnvironment({ secrets: { s: 'first secret of thirty-two bytes!' } });
     const jwt = jwtSettings([
