@@ -142,7 +142,9 @@ function builtinSockets(
   routes: readonly BuiltinRoute[],
   given: Readonly<Record<string, string>>,
 ): Map<string, string> {
-  const names = [...OWN_BUILTINS, ...routes.map(({ service }) => service), ...Object.keys(given)];
+  // A route that a section adds may also lead to a service of the user's, such as `gatehouse identity` elsewhere.
+  const ofRoutes = routes.map(({ service }) => service).filter((name) => name.startsWith(BUILTIN));
+  const names = [...OWN_BUILTINS, ...ofRoutes, ...Object.keys(given)];
   const socketOf = (name: string): string => given[name] ?? localSocketPath(dataDir, name.slice(BUILTIN.length));
   return new Map([...new Set(names)].map((name) => [name, socketOf(name)]));
 }

@@ -5,6 +5,7 @@
  */
 import { Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
+import { extraText } from '../telemetry/prometheus.ts';
 import type { Caller, IdentityContext } from './context.ts';
 import type { Env } from './http/actor.ts';
 import { callerOf } from './http/caller.ts';
@@ -19,6 +20,7 @@ import { setupRoutes } from './http/routes-setup.ts';
 import { signInRoutes } from './http/routes-sign-in.ts';
 import { tokenRoutes } from './http/routes-tokens.ts';
 import type { ApiKeyVerifier } from './keys/verify.ts';
+import { identityMetrics } from './metrics.ts';
 import { outsideRoutes } from './oauth/routes-outside.ts';
 
 /** What node-server puts beside a request. */
@@ -62,6 +64,10 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   app.get('/.well-known/jwks.json', async (c) => {
     return c.json(await context.keyring.publicJwks(), 200, { 'cache-control': 'public, max-age=300' });
   });
+  // Beside the API, not below it: no route of the gateway leads here.
+  app.get('/metrics', (c) =>
+    c.text(extraText(identityMetrics(context)), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+  );
   app.get('/health', async (c) => {
     await context.store.ping();
     return c.json({ status: 'ok' });

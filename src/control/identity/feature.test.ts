@@ -29,6 +29,7 @@ function compileWith(input: unknown, env: Record<string, string> = {}) {
   const routes: string[] = [];
   const context = {
     env,
+    services: ['authentication'],
     document: { stores: { sql: 'sqlite::memory:' } },
     problem: (message: string) => void problems.push(message),
     addRoute: (route: { path: string }) => void routes.push(route.path),
@@ -42,6 +43,12 @@ describe('the identity section', () => {
     assert.deepEqual(problems, []);
     assert.deepEqual(routes, ['/api/auth/*', '/api/v1/auth/*', '/.well-known/jwks.json', '/oauth/*']);
     assert.equal(plan?.storeUrl, 'sqlite::memory:');
+  });
+
+  test('leads to a service where it runs as processes of its own, which must exist', () => {
+    const { plan, problems } = compileWith({ enabled: true, service: 'authentication' });
+    assert.deepEqual([plan?.options.service, problems], ['authentication', []]);
+    assert.deepEqual(compileWith({ enabled: true, service: 'nowhere' }).problems, ['there is no such service']);
   });
 
   test('does nothing while it is off', () => {
@@ -104,6 +111,12 @@ describe('the identity feature', () => {
     const other = compileWith({ enabled: true, masterKey: MASTER, defaultPlan: 'premium' }).plan;
     feature.applied?.({ plan: { dataDir, sections: { identity: other } } } as never);
     assert.match(logged.join(), /needs a restart/);
+    const metrics = await ask(socket, '/metrics');
+    assert.match(
+      metrics.body,
+      /^# HELP gatehouse_identity_events_total .+\n# TYPE gatehouse_identity_events_total counter/,
+    );
+    assert.match(metrics.body, /^gatehouse_identity_tokens_total 0$/m);
     await feature.stop?.();
     await assert.rejects(ask(socket, '/health'));
   });

@@ -8,8 +8,8 @@ import type { Logger } from '../../base/log.ts';
 import type { ControlBus } from '../bus.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature } from '../feature.ts';
-import type { ExtraMetric } from '../telemetry/prometheus.ts';
 import type { Identity, IdentityDeps } from './identity.ts';
+import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
 
 /** What it needs of the process around it. */
@@ -46,7 +46,8 @@ export function identityFeature(host: IdentityHost): Feature {
       // Loaded only where it runs: store, tokens and web framework take 30 MB.
       const { createIdentity } = await import('./identity.ts');
       identity = await createIdentity(plan.options, deps);
-      await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
+      // Elsewhere it answers; here it only tells the workers of keys and revocations, and judges API keys.
+      if (plan.options.service === undefined) await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
     },
     applied(compiled) {
       if (settingsOf(compiled as unknown as CompiledIdentity) === runsBy) return;
@@ -58,7 +59,7 @@ export function identityFeature(host: IdentityHost): Feature {
       return [{ name: 'identity', available: identity.context.revocations.isReading, required: false }];
     },
     metrics() {
-      return identity === undefined ? [] : identityMetrics(identity);
+      return identity === undefined ? [] : identityMetrics(identity.context);
     },
     async stop() {
       const running = identity;
@@ -70,35 +71,4 @@ export function identityFeature(host: IdentityHost): Feature {
       }
     },
   };
-}
-
-function identityMetrics({ context }: Identity): ExtraMetric[] {
-  const one = (value: number) => [{ labels: {}, value }];
-  const { semaphore } = context.hasher;
-  return [
-    {
-      name: 'gatehouse_identity_events_total',
-      type: 'counter',
-      help: 'Security events by action, such as session.created and login.failed',
-      samples: [...context.audit.counts].map(([action, value]) => ({ labels: { action }, value })),
-    },
-    {
-      name: 'gatehouse_identity_tokens_total',
-      type: 'counter',
-      help: 'Access tokens signed',
-      samples: one(context.tokens.minted),
-    },
-    {
-      name: 'gatehouse_identity_hashes_running',
-      type: 'gauge',
-      help: 'Password hashes being computed',
-      samples: one(semaphore.running),
-    },
-    {
-      name: 'gatehouse_identity_hashes_queued',
-      type: 'gauge',
-      help: 'Password hashes waiting for their turn',
-      samples: one(semaphore.queued),
-    },
-  ];
 }

@@ -123,6 +123,14 @@ const apiKeys = z.strictObject({
 
 export const identityOptions = z.strictObject({
   enabled: z.boolean().default(false).describe('Runs the identity service as `builtin:identity`.'),
+  service: z
+    .string()
+    .min(1)
+    .max(100)
+    .optional()
+    .describe(
+      'Name of a service of this configuration whose instances run `gatehouse identity` on the same database: requests go there. This process then answers none; it reads keys, revocations and API keys from the database. Default: it answers them itself.',
+    ),
   publicUrl: z
     .url()
     .default('http://127.0.0.1:8000')

@@ -37,16 +37,21 @@ export const identitySection = defineSection({
     if (options.sessions.idleTtl > options.sessions.absoluteTtl) {
       context.problem('must not be longer than sessions.absoluteTtl', { at: ['sessions', 'idleTtl'] });
     }
+    if (options.service !== undefined && !context.services.includes(options.service)) {
+      context.problem('there is no such service', { at: ['service'], got: options.service });
+      return null;
+    }
+    const service = options.service ?? IDENTITY_SERVICE;
     const paths = new Set([options.basePath, ...options.alsoAt]);
     for (const path of paths) {
       const movedBy = path === options.basePath ? 'identity.basePath' : 'identity.alsoAt';
-      context.addRoute({ id: `${IDENTITY_SERVICE}${path}`, service: IDENTITY_SERVICE, path: `${path}/*`, movedBy });
+      context.addRoute({ id: `${IDENTITY_SERVICE}${path}`, service, path: `${path}/*`, movedBy });
     }
     const jwks = '/.well-known/jwks.json';
     const methods = ['GET', 'HEAD'];
     context.addRoute({
       id: `${IDENTITY_SERVICE}/jwks`,
-      service: IDENTITY_SERVICE,
+      service,
       path: jwks,
       methods,
       movedBy: 'identity.enabled',
@@ -55,7 +60,7 @@ export const identitySection = defineSection({
       const { path } = options.oauth;
       context.addRoute({
         id: `${IDENTITY_SERVICE}${path}`,
-        service: IDENTITY_SERVICE,
+        service,
         path: `${path}/*`,
         movedBy: 'identity.oauth.path',
       });

@@ -143,12 +143,23 @@ export function prometheusText(sources: MetricsSources): string {
   }
   processFamilies(text, sources);
   serviceFamilies(text, sources);
-  for (const extra of sources.extra) {
-    text.family(extra.name, extra.type, extra.help);
-    for (const { labels, value } of extra.samples) text.sample(extra.name, labels, value);
-  }
+  extraFamilies(text, sources.extra);
   documentFamilies(text, sources);
   return text.toString();
+}
+
+/** Only these, for a part that runs as a process of its own. */
+export function extraText(metrics: readonly ExtraMetric[]): string {
+  const text = new Text();
+  extraFamilies(text, metrics);
+  return text.toString();
+}
+
+function extraFamilies(text: Text, metrics: readonly ExtraMetric[]): void {
+  for (const { name, type, help, samples } of metrics) {
+    text.family(name, type, help);
+    for (const { labels, value } of samples) text.sample(name, labels, value);
+  }
 }
 
 function processFamilies(text: Text, sources: MetricsSources): void {

@@ -48,7 +48,8 @@ export async function actorOf(context: IdentityContext, c: Context<Env>, enrolli
   const scopes = String(claims['scope'] ?? '')
     .split(' ')
     .filter(Boolean);
-  const mustEnrol = scopes.includes(ENROL_SCOPE) || (access.mfaRequired && session.mfa_at === null);
+  const unproven = access.mfaRequired && session.mfa_at === null && session.actor_id === null;
+  const mustEnrol = scopes.includes(ENROL_SCOPE) || unproven;
   if (mustEnrol && !enrolling) {
     throw new Problem(403, 'MFA_REQUIRED', 'mfa_enrolment_required', 'set up a second factor first');
   }

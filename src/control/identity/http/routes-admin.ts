@@ -1,5 +1,4 @@
 /** Routes: what administrators do with accounts. Every change is in the audit log with the administrator's id. */
-import { randomUUID } from 'node:crypto';
 import { Hono } from 'hono';
 import { sql } from 'kysely';
 import * as z from 'zod';
@@ -11,15 +10,14 @@ import { endAllAccess, findById, insertUser, revokeKeys } from '../accounts/user
 import type { IdentityContext } from '../context.ts';
 import { publicKey } from '../keys/manage.ts';
 import { checkNewPassword } from '../passwords/policy.ts';
-import { answerFor } from '../sessions/sessions.ts';
-import type { Session, User } from '../tables.ts';
+import { impersonate } from '../sessions/impersonate.ts';
+import type { User } from '../tables.ts';
 import { type Actor, adminOf, type Env, requireOwnHands } from './actor.ts';
 import * as field from './fields.ts';
-import { forbidden, invalidField, notFound } from './problem.ts';
+import { invalidField, notFound } from './problem.ts';
 import { endSessions, openSessions, publicSession } from './routes-account.ts';
 import { readBody, readQuery } from './validate.ts';
 
-const IMPERSONATE_TTL_MS = 15 * 60_000;
 const roleList = z.array(field.role, 'a list of roles').max(20, 'at most 20 roles');
 
 const newUser = z.strictObject({
@@ -277,43 +275,9 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     return c.json({ success: true });
   });
 
-  /** A short session as somebody else, without a refresh token, marked in every token and log entry. */
   app.post('/admin/users/:id/impersonate', async (c) => {
     const actor = await admin(c);
-    const user = await target(c);
-    const access = await accessOf(context, store.db, user);
-    if (access === undefined || access.allowedUntil === undefined)
-      throw forbidden('the account may not be used', 'account_disabled');
-    if (user.kind === 'service' || access.scopes.includes(ADMIN_SCOPE)) {
-      throw forbidden('administrators and services are not impersonated', 'not_impersonable');
-    }
-    const { address, userAgent } = c.get('caller');
-    const now = context.clock.wallMs();
-    const session: Session = {
-      id: randomUUID(),
-      user_id: user.id,
-      created_at: now,
-      last_seen_at: now,
-      expires_at: now + IMPERSONATE_TTL_MS,
-      revoked_at: null,
-      revoke_reason: null,
-      address,
-      user_agent: userAgent,
-      amr: '[]',
-      auth_at: now,
-      // The administrator's own proof stands for nothing of the account's.
-      mfa_at: null,
-      scopes: null,
-      actor_id: actor.user.id,
-    };
-    await store.transaction(async (trx) => {
-      await trx.insertInto('sessions').values(session).execute();
-      await context.audit.append(trx, {
-        ...entry(c, actor, 'user.impersonated', user.id),
-        detail: { session: session.id },
-      });
-    });
-    return c.json(await answerFor(context, session, { ...access, mfaRequired: false }), 201);
+    return c.json(await impersonate(context, actor, await target(c), c.get('caller')), 201);
   });
 
   return app;
