@@ -1,0 +1,65 @@
+/**
+ * What every failure test begins and ends with: instances in processes of their own, a gateway with two workers in front
+ * of them, callers that measure; and at the end the figures, what may have been lost, and that nothing ran twice.
+ */
+import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
+import { Fleet } from './fleet.ts';
+import type { TestGateway } from './gateway.ts';
+import { startTestGateway } from './gateway.ts';
+import type { LoadOptions } from './measured-load.ts';
+import { assertHonest, assertOnce, Load } from './measured-load.ts';
+
+/**
+ * A service as its owner would protect it: short deadlines for each try, three further tries, ejection. Times are short
+ * because tests are; the budget is the default.
+ */
+export const PROTECTED = {
+  loadBalancing: { algorithm: 'round-robin' },
+  timeouts: { connect: '500ms', firstByte: '600ms' },
+  retries: { attempts: 3, statuses: [500], backoff: { base: '5ms', max: '50ms' }, budgetMinimum: 10 },
+  ejection: { consecutiveFaults: 3, baseEjection: '500ms', maxEjection: '1s' },
+} as const;
+
+export interface Scene {
+  readonly fleet: Fleet;
+  readonly gateway: TestGateway;
+  readonly load: Load;
+}
+
+export interface SceneOptions {
+  readonly names?: readonly string[];
+  /** Fields of the instance with this name. */
+  readonly instance?: (name: string) => Readonly<Record<string, unknown>>;
+  /** Keys of the service over those of `PROTECTED`. */
+  readonly service?: Readonly<Record<string, unknown>>;
+  readonly load?: LoadOptions;
+}
+
+/** Three instances unless named otherwise, and load that has already been answered by each of them. */
+export async function startScene(t: TestContext, options: SceneOptions = {}): Promise<Scene> {
+  const fleet = await Fleet.start(t, options.names ?? ['a', 'b', 'c']);
+  const instances = fleet.instances.map(({ name, url }) => ({ url, ...options.instance?.(name) }));
+  const gateway = await startTestGateway(t, {
+    gateway: { workers: 2 },
+    services: { work: { instances, ...PROTECTED, ...options.service } },
+    routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
+  });
+  const load = new Load(gateway.port, options.load);
+  t.after(() => load.stop());
+  await load.more(10);
+  return { fleet, gateway, load };
+}
+
+/** Ends the load, prints what the callers saw, and holds it against what was promised. */
+export async function endScene(
+  t: TestContext,
+  { fleet, load }: Pick<Scene, 'fleet' | 'load'>,
+  alsoHonest: readonly string[] = [],
+): Promise<void> {
+  await load.stop();
+  t.diagnostic(load.describe());
+  assertHonest(load, alsoHonest);
+  assertOnce(await fleet.journal());
+  assert.ok(load.GET.longestGapMs < 3_000, 'GET was answered all the time');
+}
