@@ -56,6 +56,19 @@ describe('accounts', () => {
     assert.match(letters.at(-1) ?? '', /already has one/);
   });
 
+  test('nobody’s mailbox is filled through us: five mails an hour, and the answer does not change', async () => {
+    await bench.member('flooded');
+    const ask = () => bench.call('POST', '/password/forgot', { email: 'flooded@example.com' });
+    const answers = [];
+    for (let i = 0; i < 8; i++) answers.push(await ask());
+    assert.ok(answers.every(({ status, body }) => status === 202 && body.status === 'sent'));
+    const count = async () => (await bench.mails()).filter((mail) => mail.includes('To: flooded@')).length;
+    assert.equal(await count(), 5, 'the confirmation and four of eight');
+    bench.clock.advance(3_600_001);
+    await ask();
+    assert.equal(await count(), 6);
+  });
+
   test('a taken user name is told to the holder of the code only, and the code stays good', async () => {
     await bench.member('taken');
     await bench.call('POST', '/register', { email: 'second@example.com', username: 'Taken', password: PASSWORD });

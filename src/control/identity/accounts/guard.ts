@@ -13,6 +13,9 @@ import type { GuardTable, IdentityTables } from '../tables.ts';
 
 type Handle = Kysely<IdentityTables>;
 
+const MAIL_WINDOW_MS = 3_600_000;
+const MAILS_PER_WINDOW = 5;
+
 export class LoginGuard {
   readonly #options: IdentityOptions['lockout'];
   readonly #clock: Clock;
@@ -55,6 +58,15 @@ export class LoginGuard {
       .where('key', '=', key)
       .execute();
     return beyond === 0;
+  }
+
+  /**
+   * May one more mail that a stranger can cause go to this address? Five an hour; beyond it none is sent and the answer
+   * stays the same, so that nobody's mailbox can be filled through us.
+   */
+  async mayMail(db: Handle, hashedAddress: string): Promise<boolean> {
+    const sent = await this.#count(db, `mail:${hashedAddress}`, this.#clock.wallMs(), MAIL_WINDOW_MS, true);
+    return sent <= MAILS_PER_WINDOW;
   }
 
   /** A right sign-in forgets the account's wrong ones; the address keeps its count. */

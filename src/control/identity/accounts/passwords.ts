@@ -10,7 +10,7 @@ import { checkNewPassword } from '../passwords/policy.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { rolesOf } from './access.ts';
 import { guardKey } from './sign-in.ts';
-import { endAllAccess, findById, findByLogin } from './users.ts';
+import { endAllAccess, findById, findByLogin, mayMail } from './users.ts';
 
 const RESET_TTL_MS = 30 * 60_000;
 type Trx = Transaction<IdentityTables>;
@@ -85,7 +85,9 @@ export async function requestReset(context: IdentityContext, email: string, call
     const about = { userId: known ? user.id : null, ttlMs: RESET_TTL_MS };
     const code = await context.codes.issue(trx, 'reset-password', about);
     // For an unknown address a code is made, too, that nobody gets and that belongs to nobody.
-    if (known) await context.outbox.add(trx, context.letters.resetPassword(email, user.username ?? email, code));
+    const allowed = await mayMail(context, trx, email);
+    const letter = context.letters.resetPassword(email, user?.username ?? email, code);
+    if (known && allowed) await context.outbox.add(trx, letter);
     const target = known ? user.id : '';
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: 'anonymous', action: 'password.reset-asked', target, address, requestId });

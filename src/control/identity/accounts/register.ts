@@ -12,7 +12,7 @@ import { conflict, forbidden, invalidCode, type Problem } from '../http/problem.
 import { checkNewPassword } from '../passwords/policy.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { completeSignIn } from './sign-in.ts';
-import { findById, findByLogin, insertUser } from './users.ts';
+import { findById, findByLogin, insertUser, mayMail } from './users.ts';
 
 type Trx = Transaction<IdentityTables>;
 
@@ -80,7 +80,7 @@ async function sendCode(context: IdentityContext, waiting: Waiting, caller: Call
     const code = await context.codes.issue(trx, 'register', about);
     const { alreadyRegistered, verifyEmail } = context.letters;
     const letter = known === undefined ? verifyEmail(waiting.email, code) : alreadyRegistered(waiting.email);
-    await context.outbox.add(trx, letter);
+    if (await mayMail(context, trx, waiting.email)) await context.outbox.add(trx, letter);
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: 'anonymous', action: 'registration.asked', address, requestId });
   });

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import type { IdentityContext } from '../context.ts';
+import { keyedHash } from '../secrets/master-key.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { IdentityTables, User } from '../tables.ts';
 
@@ -122,4 +123,9 @@ export async function revokeKeys(
     ended.map((row) => ({ kind: 'key' as const, value: row.id, expires_at: now + KEY_MEMORY_MS })),
   );
   return ended.map((row) => row.id);
+}
+
+/** See `LoginGuard.mayMail`; the address is counted under a hash, since it may be nobody's here. */
+export async function mayMail(context: IdentityContext, trx: Handle, email: string): Promise<boolean> {
+  return await context.guard.mayMail(trx, keyedHash(context.master.derive('guard-names'), email.toLowerCase()));
 }

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { changePassword, deleteAccount, requestReset, resetPassword } from '../accounts/passwords.ts';
 import { changeUsername } from '../accounts/profile.ts';
 import { publicUser } from '../accounts/register.ts';
+import { mayMail } from '../accounts/users.ts';
 import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
@@ -59,7 +60,8 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
     await context.store.transaction(async (trx) => {
       const about = { userId: actor.user.id, payload: { email: body.email }, ttlMs: 86_400_000 };
       const code = await context.codes.issue(trx, 'verify-email', about);
-      await context.outbox.add(trx, context.letters.verifyEmail(body.email, code));
+      const letter = context.letters.verifyEmail(body.email, code);
+      if (await mayMail(context, trx, body.email)) await context.outbox.add(trx, letter);
     });
     context.outbox.nudge();
     return c.json({ status: 'verification_sent' }, 202);
