@@ -22,6 +22,8 @@ export interface Example {
   readonly configuration: string;
   readonly port: number;
   readonly env?: Readonly<Record<string, string>>;
+  /** Module that is run to its end, with the gateway's environment, before the gateway starts; such as one that makes accounts. */
+  readonly setUp?: string;
   /** Commands to try, one a line. */
   readonly tries: readonly string[];
 }
@@ -83,6 +85,11 @@ async function main(name: string | undefined): Promise<void> {
     start(service.name, [`${folder}/${service.file}`], { ...service.env, PORT: String(service.port) });
   for (const service of example.services) await listening(service.port, service.name, () => ending);
   if (ending) return;
+  if (example.setUp !== undefined && !(await finished(`${folder}/${example.setUp}`, { ...example.env }))) {
+    end(1);
+    return;
+  }
+  if (ending) return;
   start('the gateway', [`${root}bin/gatehouse.js`, 'start', example.configuration], { ...example.env });
   await listening(example.port, 'the gateway', () => ending);
   if (ending) return;
@@ -91,6 +98,15 @@ async function main(name: string | undefined): Promise<void> {
   console.log(`  ${'gateway'.padEnd(16)} http://127.0.0.1:${example.port}\n\nTry, in another terminal:\n`);
   for (const line of example.tries) console.log(`  ${line}`);
   console.log('\nCtrl-C ends it.\n');
+}
+
+/** Resolves with whether it ended well. */
+function finished(file: string, env: Readonly<Record<string, string>>): Promise<boolean> {
+  const child = spawn(process.execPath, [file], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  return new Promise((resolve) => child.on('exit', (code) => resolve(code === 0)));
 }
 
 function isListening(port: number): Promise<boolean> {
