@@ -5,8 +5,9 @@
  */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { type Burst, endInTime } from './lib/burst.ts';
 import { Latencies } from './lib/latency.ts';
-import type { LoadPlan, LoadResult } from './lib/load.ts';
+import type { LoadPlan } from './lib/load.ts';
 import { acceptKey, FrameReader, frame } from './lib/websocket.ts';
 import { field } from './lib/wire.ts';
 
@@ -14,9 +15,7 @@ const plan = JSON.parse(process.argv[2] ?? '') as LoadPlan;
 const payload = randomBytes(plan.expectBytes);
 const message = frame(payload, randomBytes(4));
 const latencies = new Latencies();
-let completed = 0;
-let errors = 0;
-let stopping = false;
+const burst: Burst = { stopped: false, completed: 0, errors: 0 };
 
 function run(): void {
   const key = randomBytes(16).toString('base64');
@@ -28,10 +27,10 @@ function run(): void {
     socket.write(message);
   };
   const frames = new FrameReader((echo) => {
-    if (stopping) return;
+    if (burst.stopped) return;
     latencies.add(performance.now() - sentAt);
-    if (echo.equals(payload)) completed++;
-    else errors++;
+    if (echo.equals(payload)) burst.completed++;
+    else burst.errors++;
     send();
   });
   /** Collects the handshake; returns what follows it. */
@@ -57,20 +56,9 @@ function run(): void {
   });
   socket.once('error', () => socket.destroy());
   socket.once('close', () => {
-    if (!stopping) errors++;
+    if (!burst.stopped) burst.errors++;
   });
 }
 
-const startedAt = performance.now();
 for (let i = 0; i < plan.connections; i++) run();
-setTimeout(() => {
-  stopping = true;
-  const result: LoadResult = {
-    requests: completed,
-    errors,
-    seconds: (performance.now() - startedAt) / 1000,
-    p50Ms: latencies.quantileMs(0.5),
-    p99Ms: latencies.quantileMs(0.99),
-  };
-  process.stdout.write(JSON.stringify(result), () => process.exit(0));
-}, plan.seconds * 1000);
+endInTime(plan, burst, latencies);

@@ -6,17 +6,16 @@
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
+import { type Burst, endInTime } from './lib/burst.ts';
 import { Latencies } from './lib/latency.ts';
-import type { LoadPlan, LoadResult } from './lib/load.ts';
+import type { LoadPlan } from './lib/load.ts';
 import { MessageReader } from './lib/wire.ts';
 
 const plan = JSON.parse(process.argv[2] ?? '') as LoadPlan;
 const requests = buildRequests();
 const latencies = new Latencies();
 let nextRequest = 0;
-let completed = 0;
-let errors = 0;
-let stopping = false;
+const burst: Burst = { stopped: false, completed: 0, errors: 0 };
 
 function buildRequests(): Buffer[] {
   const method = plan.uploadBytes > 0 ? 'POST' : 'GET';
@@ -48,10 +47,10 @@ function run(): void {
       bytes += chunk.length;
     },
     end: () => {
-      if (stopping) return;
+      if (burst.stopped) return;
       latencies.add(performance.now() - sentAt);
-      if (good && bytes === plan.expectBytes) completed++;
-      else errors++;
+      if (good && bytes === plan.expectBytes) burst.completed++;
+      else burst.errors++;
       send();
     },
   });
@@ -59,8 +58,8 @@ function run(): void {
   socket.once(plan.tls ? 'secureConnect' : 'connect', send);
   socket.once('error', () => socket.destroy());
   socket.once('close', () => {
-    if (stopping) return;
-    errors++;
+    if (burst.stopped) return;
+    burst.errors++;
     setImmediate(run);
   });
 }
@@ -71,16 +70,5 @@ function open(): Socket {
   return plan.tls ? connectTls({ ...target, rejectUnauthorized: false, ALPNProtocols: ['http/1.1'] }) : connect(target);
 }
 
-const startedAt = performance.now();
 for (let i = 0; i < plan.connections; i++) run();
-setTimeout(() => {
-  stopping = true;
-  const result: LoadResult = {
-    requests: completed,
-    errors,
-    seconds: (performance.now() - startedAt) / 1000,
-    p50Ms: latencies.quantileMs(0.5),
-    p99Ms: latencies.quantileMs(0.99),
-  };
-  process.stdout.write(JSON.stringify(result), () => process.exit(0));
-}, plan.seconds * 1000);
+endInTime(plan, burst, latencies);

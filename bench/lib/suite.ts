@@ -45,7 +45,7 @@ export interface Timing {
   readonly seconds: number;
   /** Seconds of load before the first round, for compilers and caches. */
   readonly warmSeconds: number;
-  /** How often a run may be repeated because something else used the proxy's core. */
+  /** How often a run is tried, because it failed or something else used the proxy's core. */
   readonly mostTries: number;
   readonly load: (candidate: Candidate, seconds: number) => Promise<LoadResult>;
   readonly progress: (text: string) => void;
@@ -79,7 +79,7 @@ export async function timeCase(candidates: readonly Candidate[], timing: Timing)
   return results;
 }
 
-/** One run that counts: repeated while something else used the proxy's core, the quietest try kept. */
+/** One run that counts: repeated while it fails or something else uses the proxy's core, the quietest try kept. */
 async function timeRound(
   candidate: Candidate,
   result: PeerResult,
@@ -98,7 +98,7 @@ async function timeRound(
       result.problem = `ended by itself: ${candidate.running.output()}`;
       return undefined;
     }
-    if (best === undefined || best.foreignCores <= repeatAboveForeignCores) break;
+    if (best !== undefined && best.foreignCores <= repeatAboveForeignCores) break;
   }
   return best;
 }
