@@ -154,6 +154,13 @@ export class Context implements PolicyContext, BalancerRequest {
     this.addedResponse = withoutField(this.addedResponse, lower);
   }
 
+  /** Of the lines of an answer made here, those that no policy has removed or replaced. */
+  protected keptLines(lines: string): string {
+    let kept = lines;
+    if (this.removedResponse !== null) for (const name of this.removedResponse) kept = withoutField(kept, name);
+    return kept;
+  }
+
   responseHeader(name: string): string | null {
     return this.responseFields?.valueOf(name) ?? null;
   }

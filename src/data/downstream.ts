@@ -2,6 +2,7 @@
  * What an exchange may ask of the side that called, whatever protocol that speaks. HTTP/1.1 implements it in
  * connection/connection.ts; the exchange knows nothing of connections, pipelining or chunk sizes.
  */
+import type { ClientCertificate } from './contract/policy.ts';
 import type { Head } from './parser/head.ts';
 
 /** Who is at the other end of a connection; one object per connection. */
@@ -12,7 +13,7 @@ export interface Peer {
   readonly secure: boolean;
   /** The address lies in `trustProxy`: what it says about the caller is believed. */
   readonly trusted: boolean;
-  readonly clientCertificate: { readonly subject: string; readonly fingerprint256: string } | null;
+  readonly clientCertificate: ClientCertificate | null;
 }
 
 export interface Downstream {

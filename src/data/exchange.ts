@@ -165,6 +165,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     if (host === null)
       return this.#refused(new Fault(FAULTS.malformedRequest, { detail: 'the Host field is not a host' }));
     this.host = host;
+    if (this.method === 'OPTIONS' && this.#answeredPreflight()) return false;
     this.live.router.match(this, this.matched);
     const settings = this.matched.route;
     if (settings === null) return this.#refused(routeFault(this.matched));
@@ -180,6 +181,21 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       if (fault !== null) return this.#refused(fault);
     }
     if (route.responseLines !== '') this.addedResponse += route.responseLines;
+    return true;
+  }
+
+  /** A CORS preflight is about the route that the announced method would reach; its policy answers, before all others. */
+  #answeredPreflight(): boolean {
+    const method = this.header('access-control-request-method');
+    if (method === null || this.header('origin') === null) return false;
+    const { host, path, query } = this;
+    this.live.router.match({ method, host, path, query, header: (name) => this.header(name) }, this.matched);
+    const route = this.matched.route === null ? null : this.live.routes[this.matched.index]!;
+    if (route === null || route.preflight === null) return false;
+    const outcome = route.preflight(this);
+    if (outcome instanceof Promise || outcome === undefined) return false;
+    this.route = route;
+    this.#settle(outcome);
     return true;
   }
 
@@ -565,7 +581,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     this.downstream.sendHead(
       status,
       '',
-      `${lines}${length}${responseLines(this, null, null, null, this.addedResponse)}`,
+      `${this.keptLines(lines)}${length}${responseLines(this, null, null, null, this.addedResponse)}`,
       bytes.length,
     );
     this.downstream.sendBody(bytes);

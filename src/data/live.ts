@@ -25,6 +25,8 @@ import { versionLines } from './router/versions.ts';
 
 export interface LiveRoute {
   readonly settings: RouteSettings;
+  /** Answers CORS preflights; null where no policy does. */
+  readonly preflight: PolicyHook | null;
   readonly authenticate: readonly PolicyHook[];
   readonly authorize: readonly PolicyHook[];
   readonly limit: readonly PolicyHook[];
@@ -106,6 +108,7 @@ function buildRoute(settings: RouteSettings, parts: LiveParts, made: PolicyHooks
   const { action } = settings;
   return {
     settings,
+    preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
     authenticate: hooks.flatMap((each) => each.authenticate ?? []),
     authorize: hooks.flatMap((each) => each.authorize ?? []),
     limit: hooks.flatMap((each) => each.limit ?? []),
@@ -159,7 +162,7 @@ function answerOf(settings: RouteSettings): ((context: Context) => Reply) | null
 
 /** `${path}`, `${query}`, `${host}` and `:name` of the match in a redirect's target. */
 function redirectTarget(template: string, context: Context): string {
-  return template.replace(
+  const target = template.replace(
     /\$\{(path|query|host|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
     (whole, name: string | undefined, param: string | undefined) => {
       if (param !== undefined)
@@ -170,4 +173,6 @@ function redirectTarget(template: string, context: Context): string {
       return context.query;
     },
   );
+  // A path that begins with two slashes would be read as another host (RFC 3986 §4.2).
+  return target.startsWith('//') && !template.startsWith('//') ? target.replace(/^\/+/, '/') : target;
 }
