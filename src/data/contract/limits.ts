@@ -144,3 +144,63 @@ export function needsNoIdentity(by: readonly KeyPart[]): boolean {
 export function formatKey(by: readonly KeyPart[]): string {
   return by.length === 0 ? 'all' : by.map((part) => part.kind).join('+');
 }
+
+// --- quotas ------------------------------------------------------------------------------------------------------
+
+/** Asked as `limits:quota`: may this caller use so much? */
+export interface QuotaQuestion {
+  readonly quota: string;
+  readonly account: string;
+  /** The account that pays for a child's. */
+  readonly parent: string | null;
+  readonly plan: string | null;
+  /** What a parent allows its child, from the claim `quotas`. */
+  readonly cap: number | null;
+  /** At least this much, or nothing. */
+  readonly least: number;
+  /** As much as this, to spare further questions. */
+  readonly want: number;
+}
+
+export interface QuotaAnswer {
+  /** 0: refused. */
+  readonly granted: number;
+  /** What is left beside what was granted. */
+  readonly remaining: number;
+  readonly limit: number;
+  /** Name of the period, such as `2026-07-01`, `2026-W27` or `2026-07`. */
+  readonly period: string;
+  /** Length and end of the period: seconds, and milliseconds since 1970. */
+  readonly periodSeconds: number;
+  readonly endMs: number;
+}
+
+/** Told as `limits:quota-used`: what became of what was granted. */
+export interface QuotaReport {
+  readonly quota: string;
+  readonly account: string;
+  readonly parent: string | null;
+  readonly period: string;
+  /** Used up; may be more than was granted, when the cost was known only afterwards. */
+  readonly used: number;
+  /** Taken off what is held: what was used of the grant, and what is given back. */
+  readonly settled: number;
+}
+
+export const QUOTA_TOPIC = 'limits:quota';
+export const QUOTA_USED_TOPIC = 'limits:quota-used';
+
+/** Options of the policy `quota`, as its schema compiles them. */
+export interface QuotaSettings {
+  readonly quota: string;
+  readonly cost: number;
+  /** Field of the answer that tells the cost, lower case. */
+  readonly costHeader: string | null;
+  /** Which answers count: any, those below 500, those below 400. */
+  readonly counts: 'always' | 'answered' | 'success';
+  /** Longest wait for control. */
+  readonly timeoutMs: number;
+  /** When control does not answer: let pass uncounted, or refuse with 503. */
+  readonly whenAway: 'open' | 'closed';
+  readonly headers: boolean;
+}
