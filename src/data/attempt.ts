@@ -137,6 +137,11 @@ export class Attempt implements SessionUser, PoolWaiter {
     return this.#session === null || this.#session.outbox.flush();
   }
 
+  /** Body bytes given to `sendBody` may still be referred to. */
+  get holdsBytes(): boolean {
+    return this.#session?.outbox.holdsBytes ?? false;
+  }
+
   onUpstreamDrain(): void {
     this.#owner.onAttemptDrain(this);
   }

@@ -47,6 +47,8 @@ export interface Downstream {
 /** What the downstream tells an exchange. */
 export interface DownstreamUser {
   onRequestBody(bytes: Uint8Array): void;
+  /** Body bytes that were told are still referred to, so that their memory must be left alone. */
+  readonly holdsRequestBytes: boolean;
   onRequestEnd(trailers: Head | null): void;
   /** Something about the body is wrong (framing, length, time). */
   onRequestFault(fault: import('../base/errors.ts').Fault): void;

@@ -317,6 +317,10 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     if (!attempt.flush()) this.downstream.pauseBody();
   }
 
+  get holdsRequestBytes(): boolean {
+    return this.body.holdsBytes || this.attempt?.holdsBytes === true;
+  }
+
   onRequestEnd(trailers: Head | null): void {
     if (this.#requestComplete) return;
     this.#requestComplete = true;

@@ -11,6 +11,7 @@ import type { Connection } from './connection/connection.ts';
 import type { ConnectionHost } from './connection/host.ts';
 import type { Incoming } from './connection/incoming.ts';
 import { IncomingStock } from './connection/incoming.ts';
+import { BufferStock } from './connection/read-buffers.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from './downstream.ts';
 import { Exchange } from './exchange.ts';
@@ -31,6 +32,7 @@ export class Plane implements ConnectionHost {
   readonly log: Logger;
   readonly metrics: MetricsBank;
   readonly accessLog: AccessLog;
+  readonly buffers = new BufferStock();
   readonly hosts = new Hosts();
   readonly requestIds = new RequestIds();
   /** Names of services and instances, and user agents, as the access log writes them. */

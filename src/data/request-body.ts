@@ -33,6 +33,11 @@ export class RequestBody {
     return this.#keeping;
   }
 
+  /** Some of the bytes that were taken are still here. */
+  get holdsBytes(): boolean {
+    return this.#kept.length > 0;
+  }
+
   get kept(): readonly Uint8Array[] {
     return this.#kept;
   }

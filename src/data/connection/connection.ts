@@ -12,15 +12,19 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
-import { CHUNKED, understandRequest } from '../parser/framing.ts';
+import { Meaning, understandRequest, understandResponse } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
 import { fieldLines, statusLine } from '../parser/serialize.ts';
+import type { Reader } from '../wire/adopt.ts';
+import { adopt } from '../wire/adopt.ts';
 import { Outbox } from '../wire/outbox.ts';
+import { AnswerFrame } from './answer-frame.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost } from './host.ts';
 import { INTERIM_DROP } from './host.ts';
 import type { Incoming } from './incoming.ts';
+import { ReadBuffers } from './read-buffers.ts';
 
 const IDLE = 0;
 const HEAD = 1;
@@ -30,25 +34,27 @@ const TUNNEL = 4;
 const LINGER = 5;
 const CLOSED = 6;
 
-/** How the answer's body is framed. */
-const FRAME_NONE = 0;
-const FRAME_RAW = 1;
-const FRAME_CHUNKED = 2;
-
 /** A rest of a request body up to this size is read away so that the connection can be kept. */
 const MAX_DISCARD_BYTES = 64 * 1024;
 /** After an early answer: how long and how much is read so that the answer is not lost to a reset (RFC 9112 §9.6). */
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 1024 * 1024;
 
-const NO_BYTES = Buffer.alloc(0);
+/** What is read at a time of a body or tunnel whose length is not known. */
+const UNKNOWN_BODY_BYTES = 64 * 1024;
 
-export class Connection implements Downstream, DeadlineOwner {
+const NO_BYTES = Buffer.alloc(0);
+/** What the Connection field of an interim head means; read and forgotten. */
+const INTERIM_MEANING = new Meaning();
+
+export class Connection implements Downstream, DeadlineOwner, Reader {
   readonly peer: Peer;
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
+  readonly #buffers: ReadBuffers;
   readonly #outbox: Outbox;
   readonly #deadline: Deadline;
+  readonly #frame = new AnswerFrame();
   #state: number = IDLE;
   #user: DownstreamUser | null = null;
   #incoming: Incoming | null = null;
@@ -56,8 +62,6 @@ export class Connection implements Downstream, DeadlineOwner {
   /** Bytes read and not used yet: part of a head, or requests that came early. */
   #pending: Buffer = NO_BYTES;
   #requests = 0;
-  #frame = FRAME_NONE;
-  #headSent = false;
   #answered = false;
   #closeAfter = false;
   /** We do not read at the moment. */
@@ -66,13 +70,16 @@ export class Connection implements Downstream, DeadlineOwner {
   #stalled = false;
   #lingered = 0;
 
-  constructor(socket: Socket, peer: Peer, host: ConnectionHost) {
-    this.#socket = socket;
+  /** `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. */
+  constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean) {
     this.peer = peer;
     this.#host = host;
+    this.#buffers = new ReadBuffers(host.buffers);
+    const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
+    this.#socket = socket;
     this.#outbox = new Outbox(socket);
     this.#deadline = new Deadline(this, 0);
-    socket.on('data', (chunk: Buffer) => this.onBytes(chunk));
+    if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
     socket.on('end', () => this.#onGone());
     socket.on('error', () => this.#onGone());
     socket.on('close', () => this.#onClosed());
@@ -82,6 +89,22 @@ export class Connection implements Downstream, DeadlineOwner {
   }
 
   // --- reading -----------------------------------------------------------------------------------------------
+
+  nextBuffer(): Buffer {
+    const isStream = this.#user !== null && (this.#state === BODY || this.#state === TUNNEL);
+    if (!isStream) return this.#buffers.next(0, false);
+    const remaining = this.#state === TUNNEL ? -1 : this.#body!.remaining;
+    return this.#buffers.next(remaining < 0 ? UNKNOWN_BODY_BYTES : remaining, this.#paused);
+  }
+
+  onRead(length: number, bytes: Buffer): void {
+    if (!this.#buffers.isOwn(bytes)) {
+      this.onBytes(Buffer.from(bytes.subarray(0, length)));
+      return;
+    }
+    this.onBytes(bytes.subarray(0, length));
+    this.#buffers.held = this.#pending.length > 0 || this.#user?.holdsRequestBytes === true;
+  }
 
   onBytes(chunk: Buffer): void {
     switch (this.#state) {
@@ -144,7 +167,7 @@ export class Connection implements Downstream, DeadlineOwner {
   #begin(incoming: Incoming, bytes: Buffer, after: number): void {
     this.#requests++;
     this.#incoming = incoming;
-    this.#headSent = false;
+    this.#frame.reset();
     this.#answered = false;
     const meaning = incoming.meaning;
     this.#closeAfter =
@@ -256,27 +279,18 @@ export class Connection implements Downstream, DeadlineOwner {
 
   sendInterim(head: Head): void {
     // RFC 9110 §15.2: not to HTTP/1.0. A 100 that nobody waits for is dropped as well.
-    if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#headSent) return;
+    if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#frame.headSent) return;
     if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
-    this.#outbox.text(`${statusLine(head.status)}${fieldLines(head, INTERIM_DROP, null, null)}\r\n`);
+    understandResponse(head, '', INTERIM_MEANING);
+    this.#outbox.text(
+      `${statusLine(head.status)}${fieldLines(head, INTERIM_DROP, INTERIM_MEANING.nominated, null)}\r\n`,
+    );
   }
 
   sendHead(status: number, reason: string, lines: string, bodyLength: number): void {
     const incoming = this.#incoming!;
-    const withoutBody = bodyLength === 0 || incoming.head.method === 'HEAD' || status === 204 || status === 304;
-    let framing = '';
-    if (withoutBody) {
-      this.#frame = FRAME_NONE;
-    } else if (bodyLength !== CHUNKED) {
-      this.#frame = FRAME_RAW;
-    } else if (incoming.head.minor === 1) {
-      this.#frame = FRAME_CHUNKED;
-      framing = 'Transfer-Encoding: chunked\r\n';
-    } else {
-      // HTTP/1.0 knows no chunks: the end of the connection is the end of the body (RFC 9112 §6.3 rule 8).
-      this.#frame = FRAME_RAW;
-      this.#closeAfter = true;
-    }
+    let framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
+    if (this.#frame.endsByClose) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
     if (this.#closeAfter || this.#host.draining) {
       this.#closeAfter = true;
@@ -284,7 +298,6 @@ export class Connection implements Downstream, DeadlineOwner {
     } else if (incoming.head.minor === 0) {
       framing += 'Connection: keep-alive\r\n';
     }
-    this.#headSent = true;
     const start = reason === '' ? statusLine(status) : `HTTP/1.1 ${status} ${reason}\r\n`;
     this.#outbox.text(`${start}${lines}${framing}\r\n`);
   }
@@ -298,9 +311,8 @@ export class Connection implements Downstream, DeadlineOwner {
   }
 
   sendUpgrade(lines: string): void {
-    this.#headSent = true;
+    this.#frame.chooseTunnel();
     this.#closeAfter = true;
-    this.#frame = FRAME_RAW;
     this.#state = TUNNEL;
     this.#outbox.text(`${statusLine(101)}${lines}\r\n`);
     this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
@@ -314,19 +326,12 @@ export class Connection implements Downstream, DeadlineOwner {
   }
 
   sendBody(bytes: Uint8Array): void {
-    if (this.#frame === FRAME_NONE || bytes.length === 0) return;
-    if (this.#frame === FRAME_CHUNKED) {
-      this.#outbox.text(`${bytes.length.toString(16)}\r\n`);
-      this.#outbox.piece(bytes);
-      this.#outbox.text('\r\n');
-      return;
-    }
-    this.#outbox.piece(bytes);
+    this.#frame.body(this.#outbox, bytes);
     if (this.#state === TUNNEL) this.#host.wheel.set(this.#deadline, this.#host.limits.tunnelIdleTimeoutMs);
   }
 
   sendEnd(trailers: string): void {
-    if (this.#frame === FRAME_CHUNKED) this.#outbox.text(`0\r\n${trailers}\r\n`);
+    this.#frame.end(this.#outbox, trailers);
   }
 
   flush(): boolean {
@@ -368,11 +373,12 @@ export class Connection implements Downstream, DeadlineOwner {
     this.#incoming = null;
     this.#flushUser();
     if (this.#state === CLOSED) return;
-    if (this.#state === TUNNEL) {
+    if (this.#frame.headSent && !this.#frame.complete) {
+      this.#destroy();
+    } else if (this.#state === TUNNEL) {
       this.#finishWriting();
     } else if (this.#closeAfter) {
-      if (this.#state === BODY) this.#linger();
-      else this.#finishWriting();
+      this.#finishWriting();
     } else if (this.#state === AWAIT) {
       this.#next();
     } else {
@@ -385,9 +391,9 @@ export class Connection implements Downstream, DeadlineOwner {
   #next(): void {
     this.#state = IDLE;
     this.#user = null;
-    // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
-    this.#resume();
     if (this.#pending.length === 0) {
+      // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
+      this.#resume();
       if (this.#host.draining) this.#finishWriting();
       else this.#setRead(this.#host.limits.keepAliveTimeoutMs);
       return;
@@ -397,9 +403,12 @@ export class Connection implements Downstream, DeadlineOwner {
   }
 
   static #goOn(this: void, connection: Connection): void {
-    if (connection.#state !== IDLE) return;
+    // Bytes that came in between may have been taken together with these.
+    if (connection.#state !== IDLE || connection.#pending.length === 0) return;
     const early = connection.#pending;
     connection.#pending = NO_BYTES;
+    // Only now, so that a caller who sends ahead is stopped again before more of it is read.
+    connection.#resume();
     connection.#readHead(early);
   }
 
@@ -408,18 +417,14 @@ export class Connection implements Downstream, DeadlineOwner {
     this.#host.onRefused(fault, this.peer);
     this.#outbox.text(this.#host.refusal(fault));
     this.#outbox.flush();
-    this.#linger();
+    this.#finishWriting();
   }
 
   /** Ends our side and reads the other for a while, so that a reset does not destroy the answer (RFC 9112 §9.6). */
-  #linger(): void {
-    this.#finishWriting();
-    this.#resume();
-  }
-
   #finishWriting(): void {
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = LINGER;
+    this.#resume();
     this.#host.wheel.clear(this.#deadline);
     if (this.#socket.writableLength > 0) this.#watchStall();
     this.#socket.end(() => {
@@ -440,7 +445,9 @@ export class Connection implements Downstream, DeadlineOwner {
   #destroy(): void {
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = CLOSED;
-    this.#socket.destroy();
+    // RFC 9112 §8: a body that ends with the connection looks whole unless that ends by a reset. TLS tells by itself.
+    if (this.#frame.endsByClose && !this.#frame.complete && !this.peer.secure) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
   }
 
   #onGone(): void {

@@ -4,10 +4,12 @@ import type { Fault } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
+import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import { isHopByHop } from '../parser/framing.ts';
 import { dropMask } from '../parser/serialize.ts';
 import type { Connection } from './connection.ts';
 import type { Incoming } from './incoming.ts';
+import type { BufferStock } from './read-buffers.ts';
 
 export interface ConnectionHost {
   readonly limits: ConnectionLimits;
@@ -15,6 +17,7 @@ export interface ConnectionHost {
   readonly clock: Clock;
   /** The process is ending: no connection is kept after its answer. */
   readonly draining: boolean;
+  readonly buffers: BufferStock;
   takeIncoming(): Incoming;
   giveIncoming(incoming: Incoming): void;
   /** Null when the exchange has already ended. */
@@ -26,4 +29,5 @@ export interface ConnectionHost {
   onClosed(connection: Connection): void;
 }
 
-export const INTERIM_DROP = dropMask([], isHopByHop);
+/** RFC 9110 §8.6: no 1xx has a length; one that says so could be taken for a head with a body. */
+export const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);

@@ -34,7 +34,7 @@ export class Listener {
     this.#plane = plane;
     if (settings.tls === null) {
       this.#tlsServer = null;
-      this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+      this.#server = createServer({ noDelay: true, pauseOnConnect: this.#isPlain }, (socket) => this.#accept(socket));
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
@@ -49,6 +49,11 @@ export class Listener {
     this.#tlsServer = tls;
     // A plain server in front, because admission and PROXY headers come before the handshake.
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+  }
+
+  /** No TLS and no PROXY header: what comes is HTTP from the first byte. */
+  get #isPlain(): boolean {
+    return this.settings.tls === null && !this.settings.proxyProtocol;
   }
 
   listen(): Promise<number> {
@@ -173,7 +178,7 @@ export class Listener {
 
   #connect(socket: Socket, peer: Peer, rest: Buffer | null): void {
     const plane = this.#plane;
-    const connection = new Connection(socket, peer, plane);
+    const connection = new Connection(socket, peer, plane, this.#isPlain);
     plane.connections.add(connection);
     plane.metrics.add('connections_active', 1);
     if (rest !== null) connection.onBytes(rest);

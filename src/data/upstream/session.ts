@@ -9,6 +9,7 @@
  *   IDLE -> HEAD (-> HEAD for 1xx) -> BODY -> IDLE | CLOSED        HEAD -> TUNNEL on 101
  */
 import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
@@ -74,7 +75,11 @@ export class Session implements DeadlineOwner {
   #stayOpen = false;
   #buffer: Buffer;
   #bufferHeld = false;
+  #paused = false;
+  readonly #secure: boolean;
   #fullReads = 0;
+  /** Bytes of interim heads in this exchange. */
+  #interimBytes = 0;
   /** Exchanges begun on this connection. */
   served = 0;
   /** When it became idle, by the pool's clock. */
@@ -85,6 +90,7 @@ export class Session implements DeadlineOwner {
 
   constructor(socket: Socket, owner: SessionOwner, buffer: Buffer, wheel: TimerWheel) {
     this.socket = socket;
+    this.#secure = socket instanceof TLSSocket;
     this.#wheel = wheel;
     this.deadline = new Deadline(this, 0);
     this.outbox = new Outbox(socket);
@@ -115,6 +121,7 @@ export class Session implements DeadlineOwner {
     this.#state = READING_HEAD;
     this.#requestDone = false;
     this.#anyByte = false;
+    this.#interimBytes = 0;
     this.served++;
   }
 
@@ -151,11 +158,14 @@ export class Session implements DeadlineOwner {
     this.#owner.onClosed(this);
   }
 
+  /** Until the downstream has taken all it was given; then `resume`. */
   pause(): void {
+    this.#paused = true;
     this.socket.pause();
   }
 
   resume(): void {
+    this.#paused = false;
     this.socket.resume();
   }
 
@@ -163,6 +173,9 @@ export class Session implements DeadlineOwner {
   nextBuffer(): Buffer {
     if (this.#bufferHeld) {
       this.#bufferHeld = false;
+      // Nothing is read before the downstream has drained, and then nobody needs the old bytes any more. TLS hands out
+      // what it has decrypted already, paused or not.
+      if (this.#paused && !this.#secure) return this.#buffer;
       this.#buffer = Buffer.allocUnsafeSlow(this.#fullReads >= 2 ? LARGE_BUFFER : SMALL_BUFFER);
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
       this.#buffer = Buffer.allocUnsafeSlow(LARGE_BUFFER);
@@ -212,8 +225,9 @@ export class Session implements DeadlineOwner {
         this.#fail(FAULTS.upstreamMalformed, this.#head.detail);
         return;
       }
+      const headBytes = after - i;
       i = after;
-      if (this.#onHead(user, bytes, i, end) || i === end) return;
+      if (this.#onHead(user, bytes, i, end, headBytes) || i === end) return;
     }
     if (this.#state === READING_BODY) i = this.#readBody(user, bytes, i, end);
     // Bytes behind the end of an answer: the connection is out of step.
@@ -221,7 +235,7 @@ export class Session implements DeadlineOwner {
   }
 
   /** True when the rest of this read is none of the parser's business. */
-  #onHead(user: SessionUser, bytes: Buffer, after: number, end: number): boolean {
+  #onHead(user: SessionUser, bytes: Buffer, after: number, end: number, headBytes: number): boolean {
     const head = this.#head;
     const meaning = this.#meaning;
     if (head.status === 101) {
@@ -230,6 +244,12 @@ export class Session implements DeadlineOwner {
       return true;
     }
     if (head.status < 200) {
+      // Nothing holds an upstream back that sends these without end to a caller who reads slowly.
+      this.#interimBytes += headBytes;
+      if (this.#interimBytes > HEAD_LIMITS.maxHeadBytes) {
+        this.#fail(FAULTS.upstreamMalformed, 'too many interim answers');
+        return true;
+      }
       user.onInterimHead(head);
       return this.#user !== user;
     }

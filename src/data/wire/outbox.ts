@@ -13,6 +13,7 @@ export class Outbox {
   readonly #socket: Socket;
   readonly #pieces: (string | Uint8Array)[] = [];
   #gathered = 0;
+  #refersToPieces = false;
   /** All bytes ever handed to the socket. */
   written = 0;
 
@@ -38,9 +39,10 @@ export class Outbox {
     return this.#gathered === 0;
   }
 
-  /** Bytes that the kernel has not taken yet, so that their memory must be left alone. */
+  /** Pieces that were written as they are and not taken whole yet, so that their memory must be left alone. */
   get holdsBytes(): boolean {
-    return this.#socket.writableLength > 0;
+    if (this.#refersToPieces) this.#refersToPieces = this.#socket.writableLength > 0;
+    return this.#refersToPieces;
   }
 
   /**
@@ -56,11 +58,13 @@ export class Outbox {
     this.written += total;
     const only = pieces.length === 1 ? pieces[0]! : '';
     if (typeof only !== 'string') {
+      this.#refersToPieces = true;
       socket.write(only);
     } else if (total <= JOIN_BYTES) {
       // Also for text alone: a string write looks up its encoding anew each time.
       socket.write(join(pieces, total));
     } else {
+      this.#refersToPieces = true;
       socket.cork();
       for (let i = 0; i < pieces.length; i++) {
         const piece = pieces[i]!;

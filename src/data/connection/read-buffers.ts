@@ -1,0 +1,65 @@
+/**
+ * Where a connection reads to. Heads go through one buffer that all connections of a worker share and are copied out
+ * of it, so that an idle connection holds none; the bytes of a large body go through a buffer of the connection's own
+ * and on to the upstream without a copy. A buffer whose bytes somebody still refers to is not read into again.
+ */
+
+const SHARED_BYTES = 64 * 1024;
+/** Larger reads are fewer system calls; measured worth it from a few hundred kilobytes of body on. */
+const LARGE_BYTES = 256 * 1024;
+/** A rest of a body below this comes through the shared buffer: a copy is cheaper than anything else. */
+const SMALL_BODY = 16 * 1024;
+const MOST_IN_STOCK = 32;
+
+/** Buffers of one worker. */
+export class BufferStock {
+  readonly shared = Buffer.allocUnsafeSlow(SHARED_BYTES);
+  readonly #small: Buffer[] = [];
+  readonly #large: Buffer[] = [];
+
+  take(bytes: number): Buffer {
+    const [stock, size] = bytes > LARGE_BYTES ? [this.#large, LARGE_BYTES] : [this.#small, SHARED_BYTES];
+    return stock.pop() ?? Buffer.allocUnsafeSlow(size);
+  }
+
+  give(buffer: Buffer): void {
+    const stock = buffer.length === LARGE_BYTES ? this.#large : this.#small;
+    if (stock.length < MOST_IN_STOCK) stock.push(buffer);
+  }
+}
+
+/** The buffers of one connection. */
+export class ReadBuffers {
+  readonly #stock: BufferStock;
+  #own: Buffer | null = null;
+  /** Bytes of the last read are still referred to. */
+  held = false;
+
+  constructor(stock: BufferStock) {
+    this.#stock = stock;
+  }
+
+  isOwn(bytes: Buffer): boolean {
+    return bytes === this.#own;
+  }
+
+  /**
+   * The buffer for the next read. `bodyBytes` is how much of a body is to come: 0 for none, infinite when not known.
+   * While `paused`, nothing is read before the other side has taken everything, so a held buffer may stay.
+   */
+  next(bodyBytes: number, paused: boolean): Buffer {
+    if (bodyBytes <= SMALL_BODY) {
+      this.release();
+      return this.#stock.shared;
+    }
+    if (this.#own === null || (this.held && !paused)) this.#own = this.#stock.take(bodyBytes);
+    this.held = false;
+    return this.#own;
+  }
+
+  release(): void {
+    if (this.#own !== null && !this.held) this.#stock.give(this.#own);
+    this.#own = null;
+    this.held = false;
+  }
+}
