@@ -5,7 +5,12 @@
 import * as z from 'zod';
 import { duration, ratio, size } from '../../base/zod-units.ts';
 import { limitSchema, planName } from '../../data/contract/limit-schema.ts';
-import type { LimiterSettings, OccasionSettings, RedisLimitSettings } from '../../data/contract/limits.ts';
+import {
+  type LimiterSettings,
+  type OccasionSettings,
+  type RedisLimitSettings,
+  UNLIMITED_QUOTA,
+} from '../../data/contract/limits.ts';
 import { defineSection } from '../config/section.ts';
 import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans.ts';
 
@@ -42,8 +47,6 @@ export const planSchema = z.strictObject({
     .optional()
     .describe('Times at which the plan has more: a launch, a holiday. What was used before stays counted.'),
 });
-
-export const UNLIMITED_QUOTA = Number.MAX_SAFE_INTEGER;
 
 export const plansSection = defineSection({
   at: 'top',

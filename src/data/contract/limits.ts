@@ -147,6 +147,9 @@ export function formatKey(by: readonly KeyPart[]): string {
 
 // --- quotas ------------------------------------------------------------------------------------------------------
 
+/** What a quota without limit tells: more than anybody asks for, and an integer in every language. */
+export const UNLIMITED_QUOTA = 2_147_483_647;
+
 /** Asked as `limits:quota`: may this caller use so much? */
 export interface QuotaQuestion {
   readonly quota: string;
@@ -180,6 +183,7 @@ export interface QuotaReport {
   readonly quota: string;
   readonly account: string;
   readonly parent: string | null;
+  readonly cap: number | null;
   readonly period: string;
   /** Used up; may be more than was granted, when the cost was known only afterwards. */
   readonly used: number;

@@ -99,8 +99,7 @@ export class QuotaBook {
   settle({ grant: held, cost, period }: Reservation, used: number): void {
     const grant = held as Grant;
     if (grant.isLoose || grant.answer?.period !== period) {
-      const { quota, caller } = grant;
-      this.#late.push({ quota, account: caller.account, parent: caller.parent, period, used, settled: cost });
+      this.#late.push(reportOf(grant, period, used, cost));
       this.#timer ??= setInterval(() => this.report(), REPORT_EVERY_MS).unref();
       return;
     }
@@ -245,11 +244,15 @@ export class QuotaBook {
 
   #collect(grant: Grant, reports: QuotaReport[]): void {
     if (grant.answer === null || (grant.used === 0 && grant.settled === 0)) return;
-    const { quota, caller, used, settled } = grant;
-    reports.push({ quota, account: caller.account, parent: caller.parent, period: grant.answer.period, used, settled });
+    reports.push(reportOf(grant, grant.answer.period, grant.used, grant.settled));
     grant.used = 0;
     grant.settled = 0;
   }
+}
+
+function reportOf({ quota, caller }: Grant, period: string, used: number, settled: number): QuotaReport {
+  const { account, parent, cap } = caller;
+  return { quota, account, parent, cap, period, used, settled };
 }
 
 function isSame(one: QuotaCaller, other: QuotaCaller): boolean {

@@ -4,7 +4,7 @@
  * until the period ends. Durable counting is control's; the worker holds small grants (data/limiter/quota-book.ts).
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import type { QuotaSettings } from '../contract/limits.ts';
+import { type QuotaSettings, UNLIMITED_QUOTA } from '../contract/limits.ts';
 import {
   definePolicy,
   type Identity,
@@ -103,7 +103,7 @@ class Checker {
   #answer(exchange: PolicyContext, outcome: QuotaOutcome): Outcome {
     const { quota: name, headers } = this.#settings;
     const secondsLeft = Math.max(1, Math.ceil((outcome.endMs - this.#environment.clock.wallMs()) / 1_000));
-    if (headers) {
+    if (headers && outcome.limit < UNLIMITED_QUOTA) {
       exchange.addResponseHeader('RateLimit-Policy', `"${name}";q=${outcome.limit};w=${outcome.periodSeconds}`);
       exchange.addResponseHeader('RateLimit', `"${name}";r=${outcome.remaining};t=${secondsLeft}`);
     }

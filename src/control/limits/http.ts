@@ -1,0 +1,79 @@
+/**
+ * What the HTTP side of limits needs in common: who is calling and how an error is told. The gateway's own fields name the caller
+ * (`X-Auth-*`): it takes away every copy that comes from outside, and nobody else reaches the socket. On the socket for the
+ * command line everybody is an administrator, as with the control socket: the file's permissions decide.
+ */
+import { randomUUID } from 'node:crypto';
+import type { Context } from 'hono';
+import type { ErrorFormat } from '../../data/contract/snapshot.ts';
+import { type ApiError, errorBody } from '../discovery/registry/error-body.ts';
+
+/** Whoever has this scope or the role `admin` may see and change what is not theirs. */
+export const ADMIN_SCOPE = 'limits:admin';
+
+export interface ApiCaller {
+  /** Null on the local socket, where no account is meant. */
+  readonly account: string | null;
+  readonly plan: string | null;
+  readonly isAdmin: boolean;
+  /** For records of who did something. */
+  readonly name: string;
+}
+
+/** Null: nobody was authenticated. */
+export type ReadCaller = (context: Context) => ApiCaller | null;
+
+export const localCaller: ReadCaller = () => ({ account: null, plan: null, isAdmin: true, name: 'command line' });
+
+export const gatewayCaller: ReadCaller = (context) => {
+  const subject = decoded(context.req.header('x-auth-subject'));
+  if (subject === null) return null;
+  const roles = (context.req.header('x-auth-roles') ?? '').split(',').map((role) => decoded(role));
+  const scopes = (context.req.header('x-auth-scopes') ?? '').split(' ').map((scope) => decoded(scope));
+  return {
+    account: subject,
+    plan: decoded(context.req.header('x-auth-plan')),
+    isAdmin: roles.includes('admin') || scopes.includes(ADMIN_SCOPE),
+    name: subject,
+  };
+};
+
+function decoded(text: string | undefined): string | null {
+  if (text === undefined || text === '') return null;
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return null;
+  }
+}
+
+export interface Refusal {
+  readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500;
+  readonly code: string;
+  readonly message: string;
+  readonly field?: { readonly field: string; readonly value: string; readonly expected: string };
+}
+
+export const REFUSALS = {
+  unauthenticated: { status: 401, code: 'AUTHENTICATION_REQUIRED', message: 'authentication is required' },
+  forbidden: {
+    status: 403,
+    code: 'INSUFFICIENT_PERMISSIONS',
+    message: `this needs the role admin or the scope ${ADMIN_SCOPE}`,
+  },
+  notFound: { status: 404, code: 'RESOURCE_NOT_FOUND', message: 'there is no such endpoint' },
+  tooLarge: { status: 413, code: 'PAYLOAD_TOO_LARGE', message: 'the body is too large' },
+  internal: { status: 500, code: 'INTERNAL_ERROR', message: 'internal error' },
+} as const satisfies Record<string, Refusal>;
+
+export function refuse(context: Context, { field, ...error }: Refusal, format: ErrorFormat, wallMs: number): Response {
+  const full = { ...error, status: error.status as ApiError['status'], fields: field === undefined ? [] : [field] };
+  const { contentType, body } = errorBody(full, {
+    format,
+    accept: context.req.header('accept'),
+    requestId: context.req.header('x-request-id') ?? randomUUID(),
+    path: context.req.path,
+    wallMs,
+  });
+  return context.body(body, error.status, { 'content-type': contentType, 'cache-control': 'no-store' });
+}
