@@ -9,7 +9,7 @@
  *
  * At most `maxEjectedRatio` of the instances are out at a time (one may be, however few there are), and never the last
  * one that works: a service that fails as a whole is the breaker's business. Each limit holds across workers: the bit is set
- * first and taken back if there are too many then.
+ * first and taken back if there are too many then. If the others go away later, roster.ts lets it back early.
  */
 import { BUCKET_WORDS, EJECTED, EJECTION_BUCKETS, INSTANCE, SERVICE, serviceAt } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
@@ -172,8 +172,13 @@ export function outlierLimit(peerRatios: readonly number[], sampleSize: number, 
 
 /** True for the one caller who lets an instance back whose time is over. Works without settings: a reload may drop them. */
 export function returnIfDue(table: InstanceTable, at: number, tick: number): boolean {
+  if (((Atomics.load(table.words, at + INSTANCE.ejectedUntil) - tick) | 0) > 0) return false;
+  return letBack(table, at, tick);
+}
+
+/** True for the one caller who ends an ejection, whatever time is left of it. */
+export function letBack(table: InstanceTable, at: number, tick: number): boolean {
   const { words } = table;
-  if (((Atomics.load(words, at + INSTANCE.ejectedUntil) - tick) | 0) > 0) return false;
   if ((Atomics.and(words, at + INSTANCE.health, ~EJECTED) & EJECTED) === 0) return false;
   Atomics.store(words, at + INSTANCE.consecutiveFaults, 0);
   Atomics.store(words, at + INSTANCE.recoveredAt, tick);

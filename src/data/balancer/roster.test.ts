@@ -41,15 +41,23 @@ describe('health', () => {
     assert.deepEqual([...one.spread(20).keys()], [id(1)], 'one that is up ends the emergency');
   });
 
-  it('names the time of the first return when all that work are ejected', () => {
+  it('lets an ejected instance back early when no other is left, and does not eject it again', () => {
     const one = new Bench({
       instances: instances(2),
       resilience: { ejection: { ...EJECTION, consecutiveFaults: 1, baseEjectionMs: 20_000 } },
     });
-    one.answer(one.pick(), 500);
+    const ejected = one.pick();
+    one.answer(ejected, 500);
     const other = one.spread(1).keys().next().value;
+    assert.notEqual(other, ejected.id);
     one.table.setHealthy(other === id(1) ? 1 : 2, false);
-    assert.equal(one.refused().retryAfterSeconds, 20);
+    assert.deepEqual([...one.spread(5).keys()], [ejected.id]);
+    for (let i = 0; i < 3; i++) one.answer(one.pick(), 500);
+    assert.deepEqual([...one.spread(5).keys()], [ejected.id]);
+    assert.deepEqual(
+      one.changes.map(({ change, reason }) => `${change}: ${reason}`),
+      ['ejected: 1 failures in a row; out for 20000 ms', 'returned: no other instance is left'],
+    );
   });
 });
 

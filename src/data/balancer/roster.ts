@@ -10,7 +10,7 @@ import { DRAINING, EJECTED, INSTANCE, SERVICE, serviceAt } from '../contract/ins
 import type { InstanceTable } from '../contract/instance-table.ts';
 import { TICK_MS } from '../contract/instance-table.ts';
 import type { ServiceSettings } from '../contract/snapshot.ts';
-import { returnIfDue } from './ejection.ts';
+import { letBack, returnIfDue } from './ejection.ts';
 import type { Instance } from './endpoint.ts';
 
 /** Looked through at least this often. */
@@ -22,7 +22,7 @@ const LEAST_RAMP = 0.05;
 const LEAST_WEIGHT = 1e-6;
 
 export interface RosterListener<P> {
-  onReturned(instance: Instance<P>): void;
+  onReturned(instance: Instance<P>, reason: string): void;
 }
 
 export class Roster<P> {
@@ -90,6 +90,7 @@ export class Roster<P> {
     const usable: Instance<P>[] = [];
     const desperate: Instance<P>[] = [];
     const probing: Instance<P>[] = [];
+    const ejected: Instance<P>[] = [];
     for (const instance of this.#instances) {
       const health = this.#health(instance, tick);
       const { breaker } = instance;
@@ -107,7 +108,10 @@ export class Roster<P> {
       }
       desperate.push(instance);
       if (health === 0) usable.push(instance);
+      else if (health === EJECTED) ejected.push(instance);
     }
+    if (usable.length === 0 && probing.length === 0)
+      for (const instance of ejected) usable.push(this.#return(instance, tick));
     this.usable = usable;
     this.desperate = desperate;
     this.probing = probing;
@@ -121,13 +125,22 @@ export class Roster<P> {
     if ((health & EJECTED) === 0) return health;
     if (returnIfDue(this.#table, instance.at, tick)) {
       this.#table.touch(this.#settings.slot);
-      this.#listener.onReturned(instance);
+      this.#listener.onReturned(instance, 'ejection time passed');
     }
     const now = Atomics.load(words, instance.at + INSTANCE.health);
     if ((now & EJECTED) !== 0) {
       this.#backIn(tick, (Atomics.load(words, instance.at + INSTANCE.ejectedUntil) - tick) | 0);
     }
     return now;
+  }
+
+  /** An ejection was decided while others worked. With nobody else left, one that failed before is better than none. */
+  #return(instance: Instance<P>, tick: number): Instance<P> {
+    if (letBack(this.#table, instance.at, tick)) {
+      this.#table.touch(this.#settings.slot);
+      this.#listener.onReturned(instance, 'no other instance is left');
+    }
+    return instance;
   }
 
   #ramp(instance: Instance<P>, tick: number): void {

@@ -318,7 +318,7 @@ export class Service<P> {
 
   #makeRoster(): Roster<P> {
     return new Roster(this.#table, this.#settings, this.#instances, {
-      onReturned: (instance) => this.#events.changed('returned', instance, 'ejection time passed'),
+      onReturned: (instance, reason) => this.#events.changed('returned', instance, reason),
     });
   }
 
