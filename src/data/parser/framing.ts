@@ -94,6 +94,7 @@ function readConnectionFields(head: Head, meaning: Meaning): boolean {
   meaning.nominated = null;
   let upgradeField = -1;
   let connectionUpgrade = false;
+  let close = false;
   let lengths = 0;
   let codings = 0;
   for (let i = 0; i < head.count; i++) {
@@ -122,7 +123,8 @@ function readConnectionFields(head: Head, meaning: Meaning): boolean {
         break;
       case CONNECTION: {
         const options = readConnection(head, i, meaning);
-        if (options) connectionUpgrade = true;
+        if ((options & UPGRADE_OPTION) !== 0) connectionUpgrade = true;
+        if ((options & CLOSE_OPTION) !== 0) close = true;
         break;
       }
       case UPGRADE:
@@ -148,6 +150,8 @@ function readConnectionFields(head: Head, meaning: Meaning): boolean {
   }
   meaning.lengthGiven = lengths + codings > 0;
   if (connectionUpgrade && upgradeField >= 0) meaning.upgrade = upgradeField;
+  // RFC 9112 §9.3: `close` wins, whatever stands beside it and in whichever of several fields.
+  if (close) meaning.keepAlive = false;
   return true;
 }
 
@@ -156,11 +160,15 @@ function readLength(head: Head, field: number): number {
   const end = head.marks[field * 4 + 3]!;
   if (start === end || end - start > MAX_LENGTH_DIGITS) return -1;
   let length = 0;
+  let zeros = 0;
   for (let i = start; i < end; i++) {
     const digit = head.bytes[i]! - 0x30;
     if (digit < 0 || digit > 9) return -1;
     length = length * 10 + digit;
+    if (length === 0) zeros++;
   }
+  // Leading zeros are decimal here and octal to some, so they are not passed on: the value is what we understood.
+  head.marks[field * 4 + 2] = start + Math.min(zeros, end - start - 1);
   return length;
 }
 
@@ -168,32 +176,30 @@ function isChunked(head: Head, field: number): boolean {
   return nameIs(head.bytes, head.marks[field * 4 + 2]!, head.marks[field * 4 + 3]!, 'chunked');
 }
 
-/** Reads the options of one Connection field; true when `upgrade` is among them. */
-function readConnection(head: Head, field: number, meaning: Meaning): boolean {
+const CLOSE_OPTION = 1;
+const UPGRADE_OPTION = 2;
+
+/** Reads the options of one Connection field; says whether `close` and `upgrade` are among them. */
+function readConnection(head: Head, field: number, meaning: Meaning): number {
   const start = head.marks[field * 4 + 2]!;
   const end = head.marks[field * 4 + 3]!;
   if (nameIs(head.bytes, start, end, 'keep-alive')) {
-    if (head.minor === 0) meaning.keepAlive = true;
-    return false;
+    meaning.keepAlive = true;
+    return 0;
   }
-  if (nameIs(head.bytes, start, end, 'close')) {
-    meaning.keepAlive = false;
-    return false;
-  }
-  let upgrade = false;
-  let close = false;
+  if (nameIs(head.bytes, start, end, 'close')) return CLOSE_OPTION;
+  let found = 0;
   for (const part of head.value(field).split(',')) {
     const option = part.trim().toLowerCase();
-    if (option === 'close') close = true;
+    if (option === 'close') found |= CLOSE_OPTION;
     else if (option === 'keep-alive') meaning.keepAlive = true;
-    else if (option === 'upgrade') upgrade = true;
+    else if (option === 'upgrade') found |= UPGRADE_OPTION;
     else if (option !== '' && option !== 'te') {
       meaning.nominated ??= [];
       meaning.nominated.push(option);
     }
   }
-  if (close) meaning.keepAlive = false;
-  return upgrade;
+  return found;
 }
 
 /** Fields that never cross the gateway (RFC 9110 §7.6.1), besides those that `Connection` names. */

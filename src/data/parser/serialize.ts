@@ -3,7 +3,7 @@
  * pass, so that a message of twenty fields costs two or three string slices. Lines with unusual white space are
  * written anew. Pure; which fields pass is the caller's choice by a mask of field ids.
  */
-import { nameIs } from './field-names.ts';
+import { nameIs, OTHER } from './field-names.ts';
 import { isProtectedFromNomination } from './framing.ts';
 import type { Head } from './head.ts';
 
@@ -70,13 +70,16 @@ export function isFieldName(text: string): boolean {
 const NO_TRAILER =
   /^(content-length|transfer-encoding|host|trailer|te|connection|keep-alive|upgrade|authorization|set-cookie|cookie|expect|range|content-encoding|content-type|content-range|cache-control|age|date|expires|location|retry-after|vary|warning|www-authenticate|proxy-.*|x-forwarded-.*|forwarded|x-auth-.*|max-forwards|if-.*|via)$/i;
 
-/** The trailer lines that may pass, each with its CRLF. */
+/**
+ * The trailer lines that may pass, each with its CRLF. No name that the engine itself understands is among them, nor
+ * one that only the gateway may say: services that merge trailers into the fields would take it for the gateway's word.
+ */
 export function trailerLines(trailers: Head | null): string {
   if (trailers === null) return '';
   let text = '';
   for (let i = 0; i < trailers.count; i++) {
     const name = trailers.name(i);
-    if (!NO_TRAILER.test(name)) text += `${name}: ${trailers.value(i)}\r\n`;
+    if (trailers.ids[i] === OTHER && !NO_TRAILER.test(name)) text += `${name}: ${trailers.value(i)}\r\n`;
   }
   return text;
 }

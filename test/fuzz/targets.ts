@@ -1,0 +1,8 @@
+/** The fuzz targets, by name. */
+import { chunked } from './chunked.fuzz.ts';
+import { head } from './head.fuzz.ts';
+import { proxyProtocol } from './proxy-protocol.fuzz.ts';
+import type { FuzzTarget } from './support/target.ts';
+import { target } from './target.fuzz.ts';
+
+export const TARGETS: readonly FuzzTarget[] = [chunked, head, proxyProtocol, target];

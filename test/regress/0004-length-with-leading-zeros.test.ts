@@ -1,0 +1,30 @@
+/**
+ * Symptom: `Content-Length: 010` was taken for ten bytes and passed on as `010`, which a service that reads numbers
+ * as C does takes for eight: two bytes of the body would begin its next request.
+ * Cause: a field line that is understood is copied as it came.
+ * Fix: leading zeros are not part of the value, so that the line is written anew without them.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Meaning, understandRequest } from '../../src/data/parser/framing.ts';
+import { Head, readRequestHead } from '../../src/data/parser/head.ts';
+import { dropMask, fieldLines } from '../../src/data/parser/serialize.ts';
+
+const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
+
+for (const [written, length] of [
+  ['010', 10],
+  ['000', 0],
+  ['0', 0],
+  ['00000000000012', 12],
+] as const) {
+  test(`a length of ${written} is passed on as ${length}`, () => {
+    const bytes = Buffer.from(`POST / HTTP/1.1\r\nHost: a\r\nContent-Length: ${written}\r\nX: y\r\n\r\n`, 'latin1');
+    const head = new Head(16);
+    const meaning = new Meaning();
+    assert.ok(readRequestHead(bytes, 0, bytes.length, LIMITS, head) > 0);
+    assert.ok(understandRequest(head, meaning));
+    assert.equal(meaning.bodyLength, length);
+    assert.equal(fieldLines(head, dropMask([]), null, null), `Host: a\r\nContent-Length: ${length}\r\nX: y\r\n`);
+  });
+}
