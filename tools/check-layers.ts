@@ -16,6 +16,7 @@ const isForControl = (file: string): boolean =>
   file === 'data/catalog.ts' ||
   file.endsWith('.options.ts') ||
   file === 'data/contract/options.ts' ||
+  file === 'data/contract/limit-schema.ts' ||
   file === 'data/balancer/options.ts';
 /** Floors of the data path that every step may stand on. */
 const FLOORS = ['contract', 'parser', 'wire'];

@@ -4,17 +4,17 @@
  * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
  */
 import type { Fault } from '../base/errors.ts';
-import type { Incoming } from './connection/incoming.ts';
 import type { BalancerRequest } from './contract/balancer.ts';
 import type { Identity, PolicyContext } from './contract/policy.ts';
 import type { Peer } from './downstream.ts';
+import type { Incoming } from './incoming.ts';
 import type { LiveRoute } from './live.ts';
 import { USER_AGENT, X_REQUEST_ID } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
 import { isFieldName, isFieldValue } from './parser/serialize.ts';
-import { Target } from './parser/target.ts';
+import type { Target } from './parser/target.ts';
 import type { RequestIds } from './request-ids.ts';
-import { RouteMatchResult } from './router/match-result.ts';
+import type { RouteMatchResult } from './router/match-result.ts';
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
@@ -23,8 +23,8 @@ export class Context implements PolicyContext, BalancerRequest {
   readonly peer: Peer;
   protected readonly incoming: Incoming;
   readonly method: string;
-  readonly target = new Target();
-  readonly matched = new RouteMatchResult();
+  readonly target: Target;
+  readonly matched: RouteMatchResult;
   readonly startedMs: number;
 
   host = '';
@@ -50,6 +50,11 @@ export class Context implements PolicyContext, BalancerRequest {
   constructor(peer: Peer, incoming: Incoming, startedMs: number) {
     this.peer = peer;
     this.incoming = incoming;
+    this.target = incoming.target;
+    this.matched = incoming.matched;
+    // Used again from request to request: what a refusal before the route may ask for must not be another one's.
+    this.target.path = '';
+    this.matched.reset();
     this.method = incoming.head.method;
     this.startedMs = startedMs;
   }

@@ -2,6 +2,7 @@
  * What an exchange may ask of the side that called, whatever protocol that speaks. HTTP/1.1 implements it in
  * connection/connection.ts; the exchange knows nothing of connections, pipelining or chunk sizes.
  */
+import type { ConnectionTexts } from './connection-texts.ts';
 import type { ClientCertificate } from './contract/policy.ts';
 import type { Head } from './parser/head.ts';
 
@@ -18,6 +19,7 @@ export interface Peer {
 
 export interface Downstream {
   readonly peer: Peer;
+  readonly texts: ConnectionTexts;
   /** 1xx other than 101. */
   sendInterim(head: Head): void;
   /**

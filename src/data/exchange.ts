@@ -13,12 +13,12 @@ import { Deadline } from '../base/timers.ts';
 import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
 import { Attempt } from './attempt.ts';
 import type { AttemptWaiter } from './balancer/service.ts';
-import type { Incoming } from './connection/incoming.ts';
 import { Context } from './context.ts';
 import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
 import { callerAddress } from './forwarding.ts';
 import { upstreamHeadText } from './heads.ts';
+import type { Incoming } from './incoming.ts';
 import type { Live, LiveRoute } from './live.ts';
 import { sendMirror } from './mirror.ts';
 import type { Meaning } from './parser/framing.ts';
@@ -27,7 +27,8 @@ import type { Head } from './parser/head.ts';
 import { trailerLines } from './parser/serialize.ts';
 import { pathProblem, readTarget } from './parser/target.ts';
 import type { Plane } from './plane.ts';
-import { RequestBody } from './request-body.ts';
+import type { RequestBody } from './request-body.ts';
+import { bodyOf } from './request-body.ts';
 import { replyLines, responseLines } from './response/lines.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 import { accessLine, report } from './response/report.ts';
@@ -71,7 +72,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     this.live = plane.live;
     this.live.active++;
     this.downstream = downstream;
-    this.body = new RequestBody(incoming.meaning.bodyLength);
+    this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
     this.#requestComplete = this.body.complete;
   }
 

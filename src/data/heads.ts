@@ -1,8 +1,8 @@
 /** The head of the upstream request: what the caller sent, less what must not pass, plus what the gateway says. */
 import type { UpstreamEndpoint } from './attempt.ts';
-import type { Incoming } from './connection/incoming.ts';
 import type { Exchange } from './exchange.ts';
-import { forwardingLines, REQUEST_DROP } from './forwarding.ts';
+import { REQUEST_DROP } from './forwarding.ts';
+import type { Incoming } from './incoming.ts';
 import { CHUNKED } from './parser/framing.ts';
 import { fieldLines } from './parser/serialize.ts';
 
@@ -19,7 +19,7 @@ export function upstreamHeadText(
   const target = exchange.target.hasQuery ? `${path}?${exchange.query}` : path;
   let text = `${exchange.method} ${target} HTTP/1.1\r\nHost: ${hostFor(exchange, endpoint)}\r\n`;
   text += fieldLines(head, REQUEST_DROP, meaning.nominated, removed);
-  text += forwardingLines(exchange.peer, head, exchange.authority, exchange.live.gateway.via);
+  text += exchange.downstream.texts.forwarding(exchange, head);
   text += `X-Request-ID: ${exchange.requestId}\r\n`;
   const identity = exchange.identity;
   if (identity !== null)

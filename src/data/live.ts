@@ -15,7 +15,6 @@ import type {
   ResponseHook,
 } from './contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, RouteSettings, Snapshot } from './contract/snapshot.ts';
-import { jsonText } from './response/access-log.ts';
 import type { Rewrite } from './router/rewrite.ts';
 import { compileRewrite } from './router/rewrite.ts';
 import type { Router } from './router/router.ts';
@@ -40,8 +39,6 @@ export interface LiveRoute {
   readonly mirror: MirrorSettings | null;
   /** Lines that every answer of the route carries (`Deprecation`, `Sunset`). */
   readonly responseLines: string;
-  /** `"route":"..."` of the access record. */
-  readonly logText: string;
 }
 
 export interface Live {
@@ -120,7 +117,6 @@ function buildRoute(settings: RouteSettings, parts: LiveParts, made: PolicyHooks
     rewrite: settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path),
     mirror: settings.mirror,
     responseLines: versionLines(settings.version),
-    logText: `"route":${jsonText(settings.id)}`,
   };
 }
 

@@ -7,10 +7,11 @@ import type { FaultKind } from '../base/errors.ts';
 import { Fault } from '../base/errors.ts';
 import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
 import { Attempt } from './attempt.ts';
-import type { Incoming } from './connection/incoming.ts';
+import { ConnectionTexts } from './connection-texts.ts';
 import type { Downstream } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
 import { upstreamHeadText } from './heads.ts';
+import type { Incoming } from './incoming.ts';
 
 export function sendMirror(exchange: Exchange, incoming: Incoming): void {
   const mirror = exchange.route!.mirror!;
@@ -43,6 +44,7 @@ const NOBODY_WAITS = { onAdmitted: () => {}, onRefused: () => {} };
 
 /** Takes the answer's bytes and keeps none. */
 const NOWHERE: Downstream = {
+  texts: new ConnectionTexts(),
   peer: { address: '', port: 0, secure: false, trusted: false, clientCertificate: null },
   sendInterim: () => {},
   sendHead: () => {},

@@ -9,18 +9,17 @@ import type { MetricsBank } from '../base/metrics.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Connection } from './connection/connection.ts';
 import type { ConnectionHost } from './connection/host.ts';
-import type { Incoming } from './connection/incoming.ts';
-import { IncomingStock } from './connection/incoming.ts';
 import { BufferStock } from './connection/read-buffers.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from './downstream.ts';
 import { Exchange } from './exchange.ts';
 import { Hosts } from './hosts.ts';
+import type { Incoming } from './incoming.ts';
+import { IncomingStock } from './incoming.ts';
 import type { Live } from './live.ts';
 import { statusLine } from './parser/serialize.ts';
 import { RequestIds } from './request-ids.ts';
 import type { AccessLog } from './response/access-log.ts';
-import { JsonTexts } from './response/access-log.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 
 /** Heads in stock have room for this many fields, whatever a reload may allow. */
@@ -35,9 +34,6 @@ export class Plane implements ConnectionHost {
   readonly buffers = new BufferStock();
   readonly hosts = new Hosts();
   readonly requestIds = new RequestIds();
-  /** Names of services and instances, and user agents, as the access log writes them. */
-  readonly jsonTexts = new JsonTexts();
-  readonly userAgents = new JsonTexts();
   readonly connections = new Set<Connection>();
   live: Live;
   draining = false;

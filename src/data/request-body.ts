@@ -5,6 +5,14 @@
  */
 import { CHUNKED } from './parser/framing.ts';
 
+/**
+ * The body of requests that have none: one for all, since nothing ever happens to it. A tunnel counts bytes and so has
+ * one of its own.
+ */
+export function bodyOf(length: number, mayTunnel: boolean): RequestBody {
+  return length === 0 && !mayTunnel ? NONE : new RequestBody(length);
+}
+
 export class RequestBody {
   /** Declared length, or `CHUNKED`. */
   readonly length: number;
@@ -70,3 +78,5 @@ export class RequestBody {
     this.#keptBytes = 0;
   }
 }
+
+const NONE = new RequestBody(0);

@@ -11,7 +11,9 @@ import type { Socket } from 'node:net';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
+import { ConnectionTexts } from '../connection-texts.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
+import type { Incoming } from '../incoming.ts';
 import { Meaning, understandRequest, understandResponse } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
@@ -23,7 +25,6 @@ import { AnswerFrame } from './answer-frame.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost } from './host.ts';
 import { INTERIM_DROP } from './host.ts';
-import type { Incoming } from './incoming.ts';
 import { ReadBuffers } from './read-buffers.ts';
 
 const IDLE = 0;
@@ -49,6 +50,7 @@ const INTERIM_MEANING = new Meaning();
 
 export class Connection implements Downstream, DeadlineOwner, Reader {
   readonly peer: Peer;
+  readonly texts = new ConnectionTexts();
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #buffers: ReadBuffers;

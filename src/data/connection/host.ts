@@ -4,11 +4,11 @@ import type { Fault } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
+import type { Incoming } from '../incoming.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import { isHopByHop } from '../parser/framing.ts';
 import { dropMask } from '../parser/serialize.ts';
 import type { Connection } from './connection.ts';
-import type { Incoming } from './incoming.ts';
 import type { BufferStock } from './read-buffers.ts';
 
 export interface ConnectionHost {

@@ -45,6 +45,8 @@ export class Head {
   reasonEnd = 0;
 
   count = 0;
+  /** A bit for each known id that is among the fields. */
+  seen = 0;
   /** Per field: name start, name end, value start, value end (both without white space around). */
   marks: Int32Array;
   ids: Uint8Array;
@@ -68,6 +70,7 @@ export class Head {
 
   /** Index of the next field with a known id at or after `from`, or -1. */
   find(id: number, from = 0): number {
+    if ((this.seen & (1 << id)) === 0) return -1;
     for (let i = from; i < this.count; i++) if (this.ids[i] === id) return i;
     return -1;
   }
@@ -82,18 +85,6 @@ export class Head {
       joined = joined === null ? value : `${joined}${lowerName === 'cookie' ? '; ' : ', '}${value}`;
     }
     return joined;
-  }
-
-  /** Takes the bytes out of a buffer that is about to be reused. */
-  detach(from: number): void {
-    this.bytes = Buffer.from(this.bytes.subarray(from, this.end));
-    for (let i = 0; i < this.count * MARKS; i++) this.marks[i]! -= from;
-    this.fieldsStart -= from;
-    this.reasonStart -= from;
-    this.reasonEnd -= from;
-    this.targetStart -= from;
-    this.targetEnd -= from;
-    this.end -= from;
   }
 
   refuse(problem: FaultKind, detail: string): typeof REFUSED {
@@ -156,6 +147,7 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, limi
   if (i === end) return INCOMPLETE;
   // RFC 9112 §4 wants a space before an empty reason too; many services leave it out, and no two readings follow.
   if (bytes[i] === SP) i++;
+  else if (bytes[i] !== CR) return head.refuse(FAULTS.upstreamMalformed, 'the status is not three digits');
   head.reasonStart = i;
   while (i < end && VALUE[bytes[i]!] === 1) i++;
   head.reasonEnd = i;
@@ -180,6 +172,7 @@ export function readFields(
   const marks = head.marks;
   const last = end - headStart > limits.maxHeadBytes ? headStart + limits.maxHeadBytes : end;
   let count = 0;
+  let seen = 0;
   let i = from;
   head.fieldsStart = from;
   for (;;) {
@@ -190,6 +183,7 @@ export function readFields(
       if (bytes[i + 1] !== LF) return head.refuse(FAULTS.malformedRequest, 'a carriage return stands alone');
       head.bytes = bytes;
       head.count = count;
+      head.seen = seen;
       head.end = i + 2;
       return head.end;
     }
@@ -213,7 +207,9 @@ export function readFields(
     marks[mark + 1] = nameEnd;
     marks[mark + 2] = valueStart;
     marks[mark + 3] = valueEnd;
-    head.ids[count] = fieldId(bytes, nameStart, nameEnd);
+    const id = fieldId(bytes, nameStart, nameEnd);
+    head.ids[count] = id;
+    seen |= 1 << id;
     count++;
     i += 2;
   }

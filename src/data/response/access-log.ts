@@ -84,23 +84,3 @@ export function jsonText(text: string): string {
     (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
-
-/** Texts that come again and again (user agents), escaped once; bounded, since callers choose them. */
-export class JsonTexts {
-  readonly #known = new Map<string, string>();
-  #last = '';
-  #lastText = '""';
-
-  get(text: string): string {
-    if (text === this.#last) return this.#lastText;
-    let json = this.#known.get(text);
-    if (json === undefined) {
-      json = jsonText(text);
-      if (this.#known.size >= 512) this.#known.clear();
-      this.#known.set(text, json);
-    }
-    this.#last = text;
-    this.#lastText = json;
-    return json;
-  }
-}

@@ -33,17 +33,12 @@ export function report(exchange: Exchange): void {
  * is escaped: method, host, path and request id have passed grammars that know neither quotes nor backslashes.
  */
 export function accessLine(exchange: Exchange, status: number, elapsedMs: number, parts: string): string {
-  const { attempt, fault, service } = exchange;
-  let line = `"request_id":"${exchange.requestId}","address":"${exchange.address}","method":"${exchange.method}","host":"${exchange.host}","path":"${exchange.path}",`;
-  line += `"status":${status},"duration_ms":${milliseconds(elapsedMs)},"bytes_in":${exchange.body.received},"bytes_out":${exchange.bytesSent},`;
-  line += exchange.route === null ? '"route":""' : exchange.route.logText;
-  if (service !== null) line += `,"service":${exchange.plane.jsonTexts.get(service.settings.name)}`;
-  if (attempt !== null)
-    line += `,"instance":${exchange.plane.jsonTexts.get(attempt.endpoint.settings.url)},"upstream_ms":${milliseconds(attempt.firstByteMs)}`;
+  const { attempt, fault } = exchange;
+  let line = `"request_id":"${exchange.requestId}","method":"${exchange.method}","path":"${exchange.path}","status":${status},"duration_ms":${milliseconds(elapsedMs)},`;
+  if (attempt !== null) line += `"upstream_ms":${milliseconds(attempt.firstByteMs)},`;
+  line += `"bytes_in":${exchange.body.received},"bytes_out":${exchange.bytesSent},${exchange.downstream.texts.recordTail(exchange)}`;
   if (exchange.attemptsMade > 1) line += `,"attempts":${exchange.attemptsMade}`;
   if (exchange.identity !== null) line += `,"subject":${jsonText(exchange.identity.subject)}`;
-  const agent = exchange.userAgent();
-  if (agent !== null) line += `,"user_agent":${exchange.plane.userAgents.get(agent)}`;
   if (fault !== null) {
     line += `,"fault":"${fault.kind.reason}"`;
     if (fault.cause !== undefined) line += `,"cause":${jsonText(fault.cause)}`;

@@ -1,10 +1,14 @@
 /** What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond). */
-import { Meaning } from '../parser/framing.ts';
-import { Head } from '../parser/head.ts';
+import { Meaning } from './parser/framing.ts';
+import { Head } from './parser/head.ts';
+import { Target } from './parser/target.ts';
+import { RouteMatchResult } from './router/match-result.ts';
 
 export class Incoming {
   readonly head: Head;
   readonly meaning = new Meaning();
+  readonly target = new Target();
+  readonly matched = new RouteMatchResult();
 
   constructor(maxFields: number) {
     this.head = new Head(maxFields);
