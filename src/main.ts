@@ -2,7 +2,7 @@
  * Starts a gateway: joins the control plane (this thread) and the data plane (worker threads). The only file that
  * knows both. The command line and the embedding API come here.
  */
-import type { Logger } from './base/log.ts';
+import type { LevelSetting, Logger } from './base/log.ts';
 import { createLogger } from './base/log.ts';
 import { ConfigurationError } from './control/config/problems.ts';
 import type { Environment } from './control/config/source.ts';
@@ -22,7 +22,7 @@ export interface GatewayOptions {
   readonly env?: Environment;
   /** Folder that a relative `configFile`, and relative paths in a `document`, are relative to. Default: the working directory. */
   readonly cwd?: string;
-  /** Default: JSON lines on standard error at level `info`. */
+  /** Default: JSON lines on standard error at level `gateway.logLevel`. */
   readonly log?: Logger;
   /** Takes the finished log lines of the worker threads. Default: standard error. */
   readonly writeLog?: (line: string) => void;
@@ -50,7 +50,9 @@ export interface RunningGateway {
 
 /** Rejects with a `ConfigurationError` when the configuration is wrong, or with what could not be bound or opened. */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
-  const log = options.log ?? createLogger(logLevel(options.env ?? process.env));
+  // Until the configuration is read, what the environment alone says.
+  const setting: LevelSetting = { level: logLevel(options.env ?? process.env) };
+  const log = options.log ?? createLogger(setting);
   const primary = await Primary.start({
     load: {
       env: options.env ?? process.env,
@@ -59,6 +61,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     },
     log,
+    setLogLevel: (level) => {
+      setting.level = level;
+    },
     writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,

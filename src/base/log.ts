@@ -9,6 +9,11 @@ export type LogLevel = (typeof LOG_LEVELS)[number];
 
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
+/** A level that may change while the process runs; all loggers made with it follow. */
+export interface LevelSetting {
+  level: LogLevel;
+}
+
 export interface Logger {
   readonly level: LogLevel;
   debug(message: string, fields?: LogFields): void;
@@ -26,18 +31,24 @@ const stderrSink: LogSink = (line) => {
   process.stderr.write(`${line}\n`);
 };
 
-export function createLogger(level: LogLevel = 'info', sink: LogSink = stderrSink, bound: LogFields = {}): Logger {
-  const threshold = LOG_LEVELS.indexOf(level);
+export function createLogger(
+  level: LogLevel | LevelSetting = 'info',
+  sink: LogSink = stderrSink,
+  bound: LogFields = {},
+): Logger {
+  const setting = typeof level === 'string' ? { level } : level;
   const write = (at: LogLevel, message: string, fields: LogFields | undefined): void => {
-    if (LOG_LEVELS.indexOf(at) < threshold) return;
+    if (LOG_LEVELS.indexOf(at) < LOG_LEVELS.indexOf(setting.level)) return;
     sink(JSON.stringify({ time: new Date().toISOString(), level: at, message, ...bound, ...fields }));
   };
   return {
-    level,
+    get level() {
+      return setting.level;
+    },
     debug: (message, fields) => write('debug', message, fields),
     info: (message, fields) => write('info', message, fields),
     warn: (message, fields) => write('warn', message, fields),
     error: (message, fields) => write('error', message, fields),
-    child: (fields) => createLogger(level, sink, { ...bound, ...fields }),
+    child: (fields) => createLogger(setting, sink, { ...bound, ...fields }),
   };
 }

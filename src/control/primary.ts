@@ -8,7 +8,7 @@ import { mkdir } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { BlockWriter } from '../base/block-writer.ts';
 import { messageOf } from '../base/errors.ts';
-import type { Logger } from '../base/log.ts';
+import type { Logger, LogLevel } from '../base/log.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
@@ -36,6 +36,8 @@ import { Workers } from './workers.ts';
 export interface PrimaryOptions {
   readonly load: LoadOptions;
   readonly log: Logger;
+  /** Told of `gateway.logLevel`, at start and when a reload changes it. */
+  readonly setLogLevel: (level: LogLevel) => void;
   readonly writeLog: (line: string) => void;
   readonly workerEntry: URL;
   /** Secret id under which the workers find the keys that seal TLS session tickets. */
@@ -84,6 +86,7 @@ export class Primary {
     if (!loaded.ok) throw new ConfigurationError(loaded.problems);
     const compiled = compile(loaded.config);
     if (!compiled.ok) throw new ConfigurationError(compiled.problems);
+    options.setLogLevel(compiled.snapshot.gateway.logLevel);
     for (const problem of compiled.problems) options.log.warn(formatProblem(problem));
     const primary = new Primary(options, loaded.config, compiled);
     await primary.#begin();
@@ -202,6 +205,7 @@ export class Primary {
     }
     this.#config = config;
     this.#snapshot = snapshot;
+    this.#options.setLogLevel(snapshot.gateway.logLevel);
     const restart = changesThatNeedRestart(before.plan, compiled.plan);
     if (restart.length > 0) this.log.warn('some settings take effect at the next start only', { keys: restart });
     for (const problem of compiled.problems) this.log.warn(formatProblem(problem));
