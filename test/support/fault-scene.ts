@@ -54,12 +54,17 @@ export async function startScene(t: TestContext, options: SceneOptions = {}): Pr
 /** Ends the load, prints what the callers saw, and holds it against what was promised. */
 export async function endScene(
   t: TestContext,
-  { fleet, load }: Pick<Scene, 'fleet' | 'load'>,
+  { fleet, gateway, load }: Scene,
   alsoHonest: readonly string[] = [],
 ): Promise<void> {
   await load.stop();
   t.diagnostic(load.describe());
-  assertHonest(load, alsoHonest);
-  assertOnce(await fleet.journal());
-  assert.ok(load.GET.longestGapMs < 3_000, 'GET was answered all the time');
+  try {
+    assertHonest(load, alsoHonest);
+    assertOnce(await fleet.journal());
+    assert.ok(load.GET.longestGapMs < 3_000, 'GET was answered all the time');
+  } catch (error) {
+    for (const line of gateway.logged) t.diagnostic(line);
+    throw error;
+  }
 }

@@ -15,14 +15,22 @@ export type Mood =
   | { readonly kind: 'well' | 'errors' | 'resets' | 'garbage' }
   | { readonly kind: 'slow' | 'busy'; readonly ms: number };
 
-export interface ToInstance {
-  readonly mood: Mood;
-  readonly number: number;
+/** Where an instance registers itself, with the product's own library. */
+export interface Registration {
+  readonly gateway: string;
+  readonly token: string;
+  readonly service: string;
+  readonly lease: string;
 }
+
+export type ToInstance =
+  | { readonly kind: 'mood'; readonly mood: Mood; readonly number: number }
+  | ({ readonly kind: 'register' } & Registration);
 
 export type FromInstance =
   | { readonly kind: 'listening'; readonly port: number }
-  | { readonly kind: 'mood'; readonly number: number };
+  | { readonly kind: 'mood'; readonly number: number }
+  | { readonly kind: 'registered' };
 
 const PROGRAM = new URL('./instance-main.ts', import.meta.url);
 
@@ -58,7 +66,15 @@ export class Instance {
     const child = this.#running();
     const number = ++this.#moods;
     const taken = this.#hear(child, (message) => message.kind === 'mood' && message.number === number);
-    child.send({ mood, number } satisfies ToInstance);
+    child.send({ kind: 'mood', mood, number } satisfies ToInstance);
+    await taken;
+  }
+
+  /** Resolves when the gateway has taken it. */
+  async register(registration: Registration): Promise<void> {
+    const child = this.#running();
+    const taken = this.#hear(child, ({ kind }) => kind === 'registered');
+    child.send({ kind: 'register', ...registration } satisfies ToInstance);
     await taken;
   }
 
@@ -108,30 +124,33 @@ export interface JournalEntry {
 }
 
 export class Fleet {
-  readonly instances: readonly Instance[];
+  readonly instances: Instance[] = [];
+  readonly #test: Scope;
   readonly #journal: string;
 
-  private constructor(instances: readonly Instance[], journal: string) {
-    this.instances = instances;
+  private constructor(test: Scope, journal: string) {
+    this.#test = test;
     this.#journal = journal;
   }
 
-  /** Starts an instance for each name, all at once; `hosts` are loopback addresses other than 127.0.0.1, by name. */
-  static async start(
-    test: Scope,
-    names: readonly string[],
-    hosts: Readonly<Record<string, string>> = {},
-  ): Promise<Fleet> {
+  /** Starts an instance for each name, all at once. */
+  static async start(test: Scope, names: readonly string[]): Promise<Fleet> {
     const folder = await mkdtemp(join(tmpdir(), 'gh-fleet-'));
+    test.after(() => rm(folder, { recursive: true, force: true }));
     const journal = join(folder, 'journal');
     await writeFile(journal, '');
-    const instances = names.map((name) => new Instance(name, hosts[name] ?? '127.0.0.1', 0, journal));
-    test.after(async () => {
-      for (const instance of instances) await instance.kill();
-      await rm(folder, { recursive: true, force: true });
-    });
-    await Promise.all(instances.map((instance) => instance.start()));
-    return new Fleet(instances, journal);
+    const fleet = new Fleet(test, journal);
+    await Promise.all(names.map((name) => fleet.add(name)));
+    return fleet;
+  }
+
+  /** Starts one more; `host` is a loopback address. */
+  async add(name: string, host = '127.0.0.1', port = 0): Promise<Instance> {
+    const instance = new Instance(name, host, port, this.#journal);
+    this.instances.push(instance);
+    this.#test.after(() => instance.kill());
+    await instance.start();
+    return instance;
   }
 
   get(name: string): Instance {

@@ -9,6 +9,7 @@ import { appendFileSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { register } from '../../src/registry/index.ts';
 import type { FromInstance, Mood, ToInstance } from './fleet.ts';
 
 const [name = '', host = '127.0.0.1', port = '0', journal = ''] = process.argv.slice(2);
@@ -49,14 +50,23 @@ function turn(ms: number): Promise<unknown> {
 }
 
 process.on('message', (message: ToInstance) => {
-  mood = message.mood;
-  tell({ kind: 'mood', number: message.number });
+  if (message.kind === 'mood') {
+    mood = message.mood;
+    tell({ kind: 'mood', number: message.number });
+  } else {
+    const { gateway, token, service, lease } = message;
+    void register({ gateway, token, service, lease, url: ownUrl() }).then(() => tell({ kind: 'registered' }));
+  }
 });
 // Whoever started it is gone.
 process.on('disconnect', () => process.exit());
 
 function tell(message: FromInstance): void {
   process.send?.(message);
+}
+
+function ownUrl(): string {
+  return `http://${host}:${(server.address() as AddressInfo).port}`;
 }
 
 server.keepAliveTimeout = 60_000;
