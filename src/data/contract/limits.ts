@@ -208,3 +208,59 @@ export interface QuotaSettings {
   readonly whenAway: 'open' | 'closed';
   readonly headers: boolean;
 }
+
+// --- abuse -------------------------------------------------------------------------------------------------------
+
+/**
+ * What counts against a caller: answers 401, 403, 404 and 429, heads that the parser refused, paths that only scanners ask
+ * for, and sign-ins that failed (reported by the identity service).
+ */
+export const ABUSE_EVENTS = [
+  'unauthorized',
+  'forbidden',
+  'notFound',
+  'tooMany',
+  'malformed',
+  'scan',
+  'failedLogin',
+] as const;
+export type AbuseEvent = (typeof ABUSE_EVENTS)[number];
+
+/** Who is banned: an address or block of them, an account, an API key. */
+export type BanKind = 'address' | 'user' | 'key';
+
+export interface AbuseRule {
+  readonly name: string;
+  readonly events: readonly AbuseEvent[];
+  readonly by: BanKind;
+  /** So many events are borne; the next one bans. */
+  readonly limit: RuleSpec;
+}
+
+/** Published as `abuse:rules`. */
+export interface AbuseRules {
+  readonly rules: readonly AbuseRule[];
+  /** Blocks of addresses that nothing counts against. */
+  readonly exempt: readonly string[];
+  /** Parts of paths, lower case, that only scanners ask for. */
+  readonly scanPaths: readonly string[];
+}
+
+/** Published as `abuse:bans`, whole, each time it changes; what has ended is not in it. */
+export interface PublishedBans {
+  /** Addresses and blocks. */
+  readonly addresses: readonly string[];
+  readonly users: readonly string[];
+  readonly keys: readonly string[];
+}
+
+/** Told as `abuse:trip`: a rule was broken. */
+export interface AbuseTrip {
+  readonly rule: string;
+  readonly kind: BanKind;
+  readonly subject: string;
+}
+
+export const ABUSE_RULES_TOPIC = 'abuse:rules';
+export const BANS_TOPIC = 'abuse:bans';
+export const TRIP_TOPIC = 'abuse:trip';

@@ -1,0 +1,182 @@
+/**
+ * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together, tells control
+ * when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls what: the listener
+ * asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named another address, and
+ * reports answers; the engine reports requests that no route took (`ended`) and heads that were refused (`refused`).
+ */
+import {
+  ABUSE_RULES_TOPIC,
+  type AbuseEvent,
+  type AbuseRules,
+  type AbuseTrip,
+  BANS_TOPIC,
+  type BanKind,
+  type PublishedBans,
+  TRIP_TOPIC,
+} from '../contract/limits.ts';
+import type { ControlLink, Identity, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
+import { readAddress } from './address.ts';
+import { BlockSet } from './block-set.ts';
+import { Rule } from './rule.ts';
+import { CHARGED, DENIED, type LimitTable } from './table.ts';
+import { WorkerLimits } from './worker-limits.ts';
+
+/** A broken rule is told once in this time per subject, however many workers see it broken again. */
+const TELL_EVERY_MS = 2_000;
+const NOBODY: BlockSet = new BlockSet([]);
+
+interface Counter {
+  readonly name: string;
+  readonly by: BanKind;
+  readonly rule: Rule;
+  readonly told: Rule;
+}
+
+/** What of an exchange counts; the engine's context is one. */
+export type EndedExchange = Pick<PolicyContext, 'address' | 'identity' | 'path' | 'status' | 'fault'>;
+
+export interface AbuseCounts {
+  /** Events that counted, by kind. */
+  readonly events: Readonly<Partial<Record<AbuseEvent, number>>>;
+  /** Rules broken, as told to control. */
+  readonly trips: number;
+  /** Requests and connections refused because of a ban. */
+  readonly refused: number;
+}
+
+export class WorkerAbuse {
+  readonly #table: LimitTable;
+  readonly #control: ControlLink;
+  readonly #counters = new Map<AbuseEvent, Counter[]>();
+  readonly #words = new Int32Array(4);
+  #exempt = NOBODY;
+  #scanPaths: readonly string[] = [];
+  #addresses = NOBODY;
+  #users: ReadonlySet<string> = new Set();
+  #keys: ReadonlySet<string> = new Set();
+  readonly #events: Partial<Record<AbuseEvent, number>> = {};
+  #trips = 0;
+  #refused = 0;
+
+  constructor(table: LimitTable, control: ControlLink) {
+    this.#table = table;
+    this.#control = control;
+    control.subscribe(ABUSE_RULES_TOPIC, (data) => this.#configure(data as AbuseRules));
+    control.subscribe(BANS_TOPIC, (data) => {
+      const { addresses, users, keys } = data as PublishedBans;
+      this.#addresses = new BlockSet(addresses);
+      this.#users = new Set(users);
+      this.#keys = new Set(keys);
+    });
+  }
+
+  static of(environment: PolicyEnvironment): WorkerAbuse {
+    return environment.perWorker('abuse', () => {
+      return new WorkerAbuse(WorkerLimits.of(environment).table, environment.control);
+    });
+  }
+
+  /** Is this address banned? Cheap when nobody is; the answer is counted as a refusal. */
+  isBanned(address: string): boolean {
+    if (this.#addresses.size === 0 || !this.#addresses.has(address)) return false;
+    this.#refused++;
+    return true;
+  }
+
+  isCallerBanned(identity: Identity): boolean {
+    const keyId = this.#keys.size === 0 ? undefined : keyOf(identity);
+    if (!this.#users.has(identity.subject) && (keyId === undefined || !this.#keys.has(keyId))) return false;
+    this.#refused++;
+    return true;
+  }
+
+  /** An exchange has its answer. Not to be told of refusals because of a ban. */
+  ended(exchange: EndedExchange): void {
+    if (this.#counters.size === 0) return;
+    switch (exchange.fault?.kind.status ?? exchange.status) {
+      case 401:
+        this.observe('unauthorized', exchange.address, exchange.identity);
+        break;
+      case 403:
+        if (exchange.fault?.kind.reason === 'banned' || exchange.fault?.kind.reason === 'address_denied') return;
+        this.observe('forbidden', exchange.address, exchange.identity);
+        break;
+      case 404:
+        this.observe('notFound', exchange.address, exchange.identity);
+        if (this.#isScan(exchange.path)) this.observe('scan', exchange.address, exchange.identity);
+        break;
+      case 429:
+        this.observe('tooMany', exchange.address, exchange.identity);
+        break;
+    }
+  }
+
+  /** The parser refused a head from this address. */
+  refused(address: string): void {
+    this.observe('malformed', address, null);
+  }
+
+  observe(event: AbuseEvent, address: string, identity: Identity | null): void {
+    const counters = this.#counters.get(event);
+    if (counters === undefined || this.#exempt.has(address)) return;
+    this.#events[event] = (this.#events[event] ?? 0) + 1;
+    const nowMs = this.#table.time.nowMs();
+    for (const counter of counters) this.#count(counter, address, identity, nowMs);
+  }
+
+  counts(): AbuseCounts {
+    return { events: { ...this.#events }, trips: this.#trips, refused: this.#refused };
+  }
+
+  #configure({ rules, exempt, scanPaths }: AbuseRules): void {
+    this.#counters.clear();
+    this.#exempt = exempt.length === 0 ? NOBODY : new BlockSet(exempt);
+    this.#scanPaths = scanPaths;
+    const { hash } = this.#table;
+    for (const { name, events, by, limit } of rules) {
+      const rule = new Rule(limit, `abuse ${name}`, by, hash);
+      const tellOnce = { limit: 1, windowMs: TELL_EVERY_MS, algorithm: 'gcra', burst: 1 } as const;
+      const told = new Rule(tellOnce, `abuse told ${name}`, by, hash);
+      for (const event of events) {
+        this.#counters.set(event, [...(this.#counters.get(event) ?? []), { name, by, rule, told }]);
+      }
+    }
+  }
+
+  #count({ name, by, rule, told }: Counter, address: string, identity: Identity | null, nowMs: number): void {
+    const { hash } = this.#table;
+    let subject: string | undefined;
+    if (by === 'address') {
+      const family = readAddress(address, this.#words);
+      if (family === 0) return;
+      hash.words(this.#words, family === 4 ? 1 : 2);
+    } else {
+      subject = identity === null ? undefined : by === 'user' ? identity.subject : keyOf(identity);
+      if (subject === undefined) return;
+      hash.text(subject);
+    }
+    const { a, b } = hash;
+    if (this.#table.charge(rule, a, b, nowMs, 1) !== DENIED) return;
+    if (this.#table.charge(told, a, b, nowMs, 1) !== CHARGED) return;
+    this.#trips++;
+    const trip: AbuseTrip = { rule: name, kind: by, subject: subject ?? addressSubject(address, this.#words) };
+    this.#control.tell(TRIP_TOPIC, trip);
+  }
+
+  #isScan(path: string): boolean {
+    const lower = path.toLowerCase();
+    return this.#scanPaths.some((part) => lower.includes(part));
+  }
+}
+
+/** IPv6 callers are banned by /64, as they are counted. */
+function addressSubject(address: string, words: Int32Array): string {
+  if (readAddress(address, words) === 4) return address;
+  const groups = [0, 1].flatMap((i) => [((words[i] as number) >>> 16) & 0xffff, (words[i] as number) & 0xffff]);
+  return `${groups.map((group) => group.toString(16)).join(':')}::/64`;
+}
+
+function keyOf(identity: Identity): string | undefined {
+  const keyId = identity.claims['key_id'];
+  return identity.method === 'apiKey' && typeof keyId === 'string' ? keyId : undefined;
+}
