@@ -9,6 +9,7 @@ import type { Environment } from './control/config/source.ts';
 import { FEATURES } from './control/features.ts';
 import type { ReloadResult } from './control/primary.ts';
 import { Primary } from './control/primary.ts';
+import { allocateLimits } from './data/limiter/table.ts';
 import { TICKET_KEYS } from './data/listener/tls.ts';
 
 export { ConfigurationError };
@@ -67,7 +68,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
-    createLimits: () => new SharedArrayBuffer(8),
+    createLimits: () => allocateLimits(),
     features: FEATURES,
   });
   return {

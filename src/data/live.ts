@@ -78,7 +78,8 @@ export function buildLive(snapshot: Snapshot, parts: LiveParts): Live {
       router: buildRouter(snapshot.routes),
       routes,
       services: parts.services,
-      arrival: made.flatMap((hooks) => hooks.arrival ?? []),
+      // What routes share acts once: the same function stands for the same settings.
+      arrival: [...new Set(made.flatMap((hooks) => hooks.arrival ?? []))],
       isBanned: parts.isBanned,
       active: 0,
       retired: false,
@@ -95,13 +96,17 @@ function disposeAll(made: readonly PolicyHooks[]): void {
 }
 
 function buildRoute(settings: RouteSettings, parts: LiveParts, made: PolicyHooks[]): LiveRoute {
-  const hooks = settings.policies.map((policy) => {
+  const environment = parts.environment(settings);
+  const first: PolicyHooks[] = [];
+  const others: PolicyHooks[] = [];
+  for (const policy of settings.policies) {
     const definition = parts.policies.get(policy.name);
     if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
-    const created = definition.create(policy.options as never, parts.environment(settings));
+    const created = definition.create(policy.options as never, environment);
     made.push(created);
-    return created;
-  });
+    (definition.first === true ? first : others).push(created);
+  }
+  const hooks = [...first, ...others];
   const { action } = settings;
   return {
     settings,
