@@ -270,6 +270,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   }
 
   resumeBody(): void {
+    this.#buffers.resume(this.#user?.holdsRequestBytes !== false);
     this.#resume();
     if (this.#state === BODY) {
       this.#body!.resume();

@@ -32,6 +32,8 @@ export class BufferStock {
 export class ReadBuffers {
   readonly #stock: BufferStock;
   #own: Buffer | null = null;
+  /** The one before, with bytes that had not been taken when reading was paused. */
+  #before: Buffer | null = null;
   /** Bytes of the last read are still referred to. */
   held = false;
 
@@ -45,21 +47,32 @@ export class ReadBuffers {
 
   /**
    * The buffer for the next read. `bodyBytes` is how much of a body is to come: 0 for none, infinite when not known.
-   * While `paused`, nothing is read before the other side has taken everything, so a held buffer may stay.
+   * A held buffer is not read into again, paused or not: bytes may also be held for a further try of the request.
    */
   next(bodyBytes: number, paused: boolean): Buffer {
     if (bodyBytes <= SMALL_BODY) {
       this.release();
       return this.#stock.shared;
     }
-    if (this.#own === null || (this.held && !paused)) this.#own = this.#stock.take(bodyBytes);
+    if (this.#own !== null && this.held) {
+      if (paused) this.#before = this.#own;
+      this.#own = null;
+    }
+    this.#own ??= this.#stock.take(bodyBytes);
     this.held = false;
     return this.#own;
+  }
+
+  /** Reading goes on. `stillHeld`: not everything that was read before has been let go of. */
+  resume(stillHeld: boolean): void {
+    if (this.#before !== null && !stillHeld) this.#stock.give(this.#before);
+    this.#before = null;
   }
 
   release(): void {
     if (this.#own !== null && !this.held) this.#stock.give(this.#own);
     this.#own = null;
+    this.#before = null;
     this.held = false;
   }
 }

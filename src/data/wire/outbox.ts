@@ -39,8 +39,9 @@ export class Outbox {
     return this.#gathered === 0;
   }
 
-  /** Pieces that were written as they are and not taken whole yet, so that their memory must be left alone. */
+  /** Pieces that are not flushed, or written as they are and not taken whole: their memory must be left alone. */
   get holdsBytes(): boolean {
+    if (this.#gathered > 0) return true;
     if (this.#refersToPieces) this.#refersToPieces = this.#socket.writableLength > 0;
     return this.#refersToPieces;
   }
