@@ -43,6 +43,8 @@ const LINGER_BYTES = 1024 * 1024;
 
 /** What is read at a time of a body or tunnel whose length is not known. */
 const UNKNOWN_BODY_BYTES = 64 * 1024;
+/** Reads of this size in a tunnel mean that it carries a stream rather than frames. */
+const STREAM_BYTES = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 /** What the Connection field of an interim head means; read and forgotten. */
@@ -64,6 +66,9 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   /** Bytes read and not used yet: part of a head, or requests that came early. */
   #pending: Buffer = NO_BYTES;
   #requests = 0;
+  #lastRead = 0;
+  /** A frame went either way since the deadline was set. */
+  #tunnelUsed = false;
   #answered = false;
   #closeAfter = false;
   /** We do not read at the moment. */
@@ -95,11 +100,15 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   nextBuffer(): Buffer {
     const isStream = this.#user !== null && (this.#state === BODY || this.#state === TUNNEL);
     if (!isStream) return this.#buffers.next(0, false);
-    const remaining = this.#state === TUNNEL ? -1 : this.#body!.remaining;
+    // Ten thousand tunnels that carry a small frame now and then must not hold a buffer each.
+    if (this.#state === TUNNEL)
+      return this.#buffers.next(this.#lastRead >= STREAM_BYTES ? UNKNOWN_BODY_BYTES : 0, this.#paused);
+    const { remaining } = this.#body!;
     return this.#buffers.next(remaining < 0 ? UNKNOWN_BODY_BYTES : remaining, this.#paused);
   }
 
   onRead(length: number, bytes: Buffer): void {
+    this.#lastRead = length;
     if (!this.#buffers.isOwn(bytes)) {
       this.onBytes(Buffer.from(bytes.subarray(0, length)));
       return;
@@ -122,7 +131,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
         this.#stash(chunk);
         break;
       case TUNNEL:
-        this.#host.wheel.set(this.#deadline, this.#host.limits.tunnelIdleTimeoutMs);
+        this.#tunnelUsed = true;
         this.#user?.onRequestBody(chunk);
         this.#flushUser();
         break;
@@ -330,7 +339,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
 
   sendBody(bytes: Uint8Array): void {
     this.#frame.body(this.#outbox, bytes);
-    if (this.#state === TUNNEL) this.#host.wheel.set(this.#deadline, this.#host.limits.tunnelIdleTimeoutMs);
+    this.#tunnelUsed = true;
   }
 
   sendEnd(trailers: string): void {
@@ -504,6 +513,12 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
         this.#bodyFault(new Fault(FAULTS.bodyTimeout));
         break;
       case TUNNEL:
+        // Looked at once per period instead of moved by every frame: an idle tunnel ends after one to two of them.
+        if (this.#tunnelUsed) {
+          this.#tunnelUsed = false;
+          this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
+          break;
+        }
         this.#user?.onRequestFault(new Fault(FAULTS.bodyTimeout, { detail: 'the tunnel was idle' }));
         this.#destroy();
         break;

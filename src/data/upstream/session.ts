@@ -26,6 +26,11 @@ const LARGE_BUFFER = 256 * 1024;
 /** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
 
+/** Reads of this size in a tunnel mean that it carries a stream rather than frames. */
+const STREAM_BYTES = 16 * 1024;
+/** What all tunnels of the thread read to. */
+const SHARED_BUFFER = Buffer.allocUnsafeSlow(SMALL_BUFFER);
+
 const TUNNEL_END_MS = 2_000;
 
 const IDLE = 0;
@@ -78,6 +83,7 @@ export class Session implements DeadlineOwner {
   #paused = false;
   readonly #secure: boolean;
   #fullReads = 0;
+  #lastRead = 0;
   /** Bytes of interim heads in this exchange. */
   #interimBytes = 0;
   /** Exchanges begun on this connection. */
@@ -171,6 +177,13 @@ export class Session implements DeadlineOwner {
 
   /** The buffer for the next read: the same one unless somebody still needs its bytes. */
   nextBuffer(): Buffer {
+    if (this.#state === TUNNEL && this.#lastRead < STREAM_BYTES) {
+      // Frames are small and tunnels many: they share one buffer, and their bytes are copied out of it.
+      this.#buffer = SHARED_BUFFER;
+      this.#bufferHeld = false;
+      return SHARED_BUFFER;
+    }
+    if (this.#buffer === SHARED_BUFFER) this.#buffer = Session.newBuffer();
     if (this.#bufferHeld) {
       this.#bufferHeld = false;
       // Nothing is read before the downstream has drained, and then nobody needs the old bytes any more. TLS hands out
@@ -194,8 +207,11 @@ export class Session implements DeadlineOwner {
       return;
     }
     this.#anyByte = true;
-    if (this.#state === TUNNEL) user.onResponseBody(bytes.subarray(0, length));
-    else this.#read(user, bytes, length);
+    this.#lastRead = length;
+    if (this.#state === TUNNEL) {
+      const read = bytes.subarray(0, length);
+      user.onResponseBody(bytes === SHARED_BUFFER ? Buffer.from(read) : read);
+    } else this.#read(user, bytes, length);
     this.#bufferHeld = user.onReadDone();
     if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();
   }
