@@ -59,6 +59,9 @@ export interface BanShare {
   lifted(ban: Ban): void;
 }
 
+/** Bans that are over are listed so long, with `all`. */
+const KEPT_MS = 90 * 86_400_000;
+
 export class BanBook {
   readonly #store: Store<LimitTables>;
   readonly #log: Logger;
@@ -94,9 +97,14 @@ export class BanBook {
     this.#share = share;
   }
 
-  /** Reads what holds, and publishes it. */
+  /** Reads what holds, and publishes it; clears away what has been over for long. */
   async load(): Promise<void> {
     const nowMs = this.#clock.wallMs();
+    await this.#store.db
+      .deleteFrom('limits_bans')
+      .where('made_at', '<', nowMs - KEPT_MS)
+      .where((row) => row.or([row('lifted_at', 'is not', null), row('ends_at', '<', nowMs - KEPT_MS)]))
+      .execute();
     const rows = await this.#store.db
       .selectFrom('limits_bans')
       .selectAll()

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseRedisUrl, reconnectDelayMs } from './connection.ts';
+import { parseRedisUrl, reconnectDelayMs } from './redis.ts';
 
 const single = { kind: 'single', name: '', username: null, password: null, db: 0, tls: false };
 
