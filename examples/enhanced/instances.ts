@@ -15,7 +15,7 @@ export interface LocalInstance {
 const COUNTS = {
   'project-manager': 2,
   'ai-planner': 2,
-  'workflow-orchestrator': 2,
+  'workflow-orchestrator': 3,
   'smart-notifications': 3,
   'analytics-dashboard': 2,
 } as const;

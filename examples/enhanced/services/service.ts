@@ -7,6 +7,7 @@
 import { mkdirSync } from 'node:fs';
 import type { Server } from 'node:http';
 import { DatabaseSync } from 'node:sqlite';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { serve } from '@hono/node-server';
 import type { Context } from 'hono';
@@ -53,10 +54,15 @@ export function createService(definition: ServiceDefinition, instance: string, d
     state = await input(context, drill);
     return context.json(state);
   });
-  app.use('/api/*', async (_context, next) => {
+  app.use('/api/*', async (context, next) => {
     if (state.mode === 'errors' || state.mode === 'down')
       throw new HTTPException(500, { message: `a drill: ${instance} was told to fail` });
-    if (state.mode === 'slow') await new Promise((resolve) => setTimeout(resolve, state.delayMs));
+    if (state.mode === 'slow') {
+      const { signal } = context.req.raw;
+      await delay(state.delayMs, undefined, { signal }).catch(() => {
+        throw new HTTPException(503, { message: 'nobody waits for the answer any more' });
+      });
+    }
     await next();
   });
   app.route('/', definition.routes(database));
