@@ -61,6 +61,7 @@ export async function runIdleJob(job: Job): Promise<JobResult> {
 async function measure(job: Job, candidate: Candidate): Promise<IdleResult> {
   const sources: Running[] = [];
   try {
+    await delay(START_IS_OVER_MS);
     const rest = await settled(candidate);
     const restResidentBytes = residentBytes(candidate.running.pids());
     const problem = await checkCase(candidate.port, false, cases['1k']);
@@ -118,6 +119,9 @@ function ask(source: Running, command: IdleCommand): Promise<IdleReply> {
 }
 
 /** Proportional memory once it stands still (two readings half a second apart within 1 %), after at most 8 s. */
+/** At rest means: what starting took has been given back. */
+const START_IS_OVER_MS = 3_000;
+
 async function settled(candidate: Candidate): Promise<number> {
   let before = proportionalBytes(candidate.running.pids());
   for (let reading = 0; reading < 16; reading++) {
