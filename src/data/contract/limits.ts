@@ -145,6 +145,16 @@ export function formatKey(by: readonly KeyPart[]): string {
   return by.length === 0 ? 'all' : by.map((part) => part.kind).join('+');
 }
 
+/** Told as `limits:counts`: how much each count of a worker has grown since the last time, by name. */
+export const COUNTS_TOPIC = 'limits:counts';
+
+/** Told as `limits:table`: how many cells are live, of how many. */
+export interface TableOccupancy {
+  readonly live: number;
+  readonly cells: number;
+}
+export const OCCUPANCY_TOPIC = 'limits:table';
+
 // --- quotas ------------------------------------------------------------------------------------------------------
 
 /** What a quota without limit tells: more than anybody asks for, and an integer in every language. */

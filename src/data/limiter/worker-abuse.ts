@@ -72,7 +72,10 @@ export class WorkerAbuse {
 
   static of(environment: PolicyEnvironment): WorkerAbuse {
     return environment.perWorker('abuse', () => {
-      return new WorkerAbuse(WorkerLimits.of(environment).table, environment.control);
+      const limits = WorkerLimits.of(environment);
+      const abuse = new WorkerAbuse(limits.table, environment.control);
+      limits.reporter.add(() => abuse.#flatCounts());
+      return abuse;
     });
   }
 
@@ -126,6 +129,12 @@ export class WorkerAbuse {
 
   counts(): AbuseCounts {
     return { events: { ...this.#events }, trips: this.#trips, refused: this.#refused };
+  }
+
+  #flatCounts(): Record<string, number> {
+    const counts: Record<string, number> = { 'abuse trips': this.#trips, 'abuse refused': this.#refused };
+    for (const [event, count] of Object.entries(this.#events)) counts[`event ${event}`] = count;
+    return counts;
   }
 
   #configure({ rules, exempt, scanPaths }: AbuseRules): void {

@@ -4,9 +4,10 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import { type LimiterSettings, SETTINGS_TOPIC } from '../contract/limits.ts';
+import { type LimiterSettings, OCCUPANCY_TOPIC, SETTINGS_TOPIC, type TableOccupancy } from '../contract/limits.ts';
 import type { ControlLink, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
+import { CountReporter } from './count-reporter.ts';
 import { KeyReader } from './keys.ts';
 import type { LimitSet, LimitSets } from './limit-sets.ts';
 import { type Decision, Limiter } from './limiter.ts';
@@ -37,10 +38,13 @@ export class WorkerLimits {
   readonly limiter: Limiter;
   readonly keys: KeyReader;
   readonly plans: Plans;
+  /** Other parts of the limits add what they count. */
+  readonly reporter: CountReporter;
   readonly #perPlan = new Map<string, { allowed: number; refused: number }>();
   readonly #made = new Map<string, { readonly thing: unknown; users: number }>();
 
   readonly #log: Logger;
+  readonly #control: ControlLink;
   #settings: LimiterSettings = { overflow: 'deny' };
   #secrets: Secrets = {};
   #redis: { readonly limits: RedisLimits; readonly madeFrom: string } | null = null;
@@ -51,6 +55,9 @@ export class WorkerLimits {
     this.limiter = new Limiter(this.table);
     this.keys = new KeyReader(this.table.hash);
     this.plans = new Plans(control, this.table.time);
+    this.reporter = new CountReporter(control);
+    this.reporter.add(() => this.#flatCounts());
+    this.#control = control;
     control.subscribe(SETTINGS_TOPIC, (data) => {
       this.#settings = data as LimiterSettings;
       this.limiter.overflowPolicy = this.#settings.overflow;
@@ -138,6 +145,26 @@ export class WorkerLimits {
   release(key: string): void {
     const known = this.#made.get(key);
     if (known !== undefined && --known.users === 0) this.#made.delete(key);
+  }
+
+  #occupancyTold = 0;
+
+  /** For control, under the names that control/limits/metrics.ts reads. */
+  #flatCounts(): Record<string, number> {
+    const { allowed, refused, overflowed, givenBack } = this.limiter;
+    const counts: Record<string, number> = { allowed, refused, overflowed, givenBack };
+    for (const [plan, { allowed: yes, refused: no }] of this.#perPlan) {
+      counts[`plan ${plan} allowed`] = yes;
+      counts[`plan ${plan} refused`] = no;
+    }
+    if (this.#redis !== null) {
+      const { state: _state, ...redis } = this.#redis.limits.counts();
+      for (const [name, value] of Object.entries(redis)) counts[`redis ${name}`] = value;
+    }
+    const { live, cells } = this.table.occupancy(4_096);
+    if (live !== this.#occupancyTold) this.#control.tell(OCCUPANCY_TOPIC, { live, cells } satisfies TableOccupancy);
+    this.#occupancyTold = live;
+    return counts;
   }
 
   counts(): LimitCounts {

@@ -10,6 +10,7 @@ import {
   type QuotaSettings,
 } from '../contract/limits.ts';
 import type { Identity, Outcome, PolicyHooks } from '../contract/policy.ts';
+import { allocateLimits } from '../limiter/table.ts';
 import { quota, quotaBook } from './quota.ts';
 import { RecordingExchange, type TestEnvironment, testEnvironment } from './testing.ts';
 
@@ -55,8 +56,13 @@ class Ledger {
   }
 }
 
+function environmentWithTable(): TestEnvironment {
+  const fake = testEnvironment();
+  return { ...fake, shared: { ...fake.shared, limits: allocateLimits(4_096, fake.clock) } };
+}
+
 function bench(...settings: readonly QuotaSettings[]) {
-  const environment = testEnvironment();
+  const environment = environmentWithTable();
   const ledger = new Ledger();
   environment.control.answer(QUOTA_TOPIC, (data) => ledger.answer(data));
   const hooks = quota.create(settings.length === 0 ? [stories] : settings, environment);
@@ -207,7 +213,7 @@ test('two quotas on one route: what the second refuses costs nothing of the firs
 
 test('without control it is as configured: refused with 503, or let through uncounted', async () => {
   for (const whenAway of ['closed', 'open'] as const) {
-    const environment = testEnvironment();
+    const environment = environmentWithTable();
     const hooks = quota.create([{ ...stories, whenAway }], environment);
     const { outcome, passed } = await send(hooks, ada(), 200);
     assert.equal(passed, whenAway === 'open');

@@ -14,6 +14,7 @@ import {
   type PolicyHooks,
 } from '../contract/policy.ts';
 import { QuotaBook, type QuotaCaller, type QuotaOutcome, type Reservation } from '../limiter/quota-book.ts';
+import { WorkerLimits } from '../limiter/worker-limits.ts';
 
 /** Longest wait that `Retry-After` tells, in seconds: clients take longer ones for an outage. */
 const LONGEST_RETRY_SECONDS = 7 * 86_400;
@@ -52,7 +53,19 @@ export const quota = definePolicy<readonly QuotaSettings[]>({
 
 /** One per worker; the engine's metrics read its `counts()`. */
 export function quotaBook(environment: PolicyEnvironment): QuotaBook {
-  return environment.perWorker('quotas', () => new QuotaBook(environment.control, environment.clock));
+  return environment.perWorker('quotas', () => {
+    const book = new QuotaBook(environment.control, environment.clock);
+    WorkerLimits.of(environment).reporter.add(() => {
+      const { allowed, refused, asked, unanswered } = book.counts();
+      return {
+        'quota allowed': allowed,
+        'quota refused': refused,
+        'quota asked': asked,
+        'quota unanswered': unanswered,
+      };
+    });
+    return book;
+  });
 }
 
 class Checker {
