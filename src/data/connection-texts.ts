@@ -11,6 +11,11 @@ import { VIA } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
 import { jsonText } from './response/access-log.ts';
 
+/** The same ASCII text in one piece: joined ones keep all their parts, a kilobyte a connection. */
+function flat(text: string): string {
+  return Buffer.from(text, 'latin1').latin1Slice(0, text.length);
+}
+
 export class ConnectionTexts {
   #authority: string | null = null;
   #via = '';
@@ -31,7 +36,7 @@ export class ConnectionTexts {
     if (authority !== this.#authority || via !== this.#via) {
       this.#authority = authority;
       this.#via = via;
-      this.#forwarding = forwardingLines(peer, head, authority, via);
+      this.#forwarding = flat(forwardingLines(peer, head, authority, via));
     }
     return this.#forwarding;
   }
@@ -57,6 +62,7 @@ export class ConnectionTexts {
       if (exchange.service !== null) this.#tail += `,"service":${jsonText(exchange.service.settings.name)}`;
       if (instance !== null) this.#tail += `,"instance":${jsonText(instance.url)}`;
       if (agent !== null) this.#tail += `,"user_agent":${jsonText(agent)}`;
+      this.#tail = flat(this.#tail);
     }
     return this.#tail;
   }
