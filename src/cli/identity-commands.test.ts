@@ -62,6 +62,16 @@ describe('gatehouse user, token, key, audit, migrate', () => {
     assert.match((await run('user list')).out, /chief@example\.com/);
   });
 
+  test('an account changes its plan for one that there is', async (t) => {
+    const { run } = shell(t);
+    await run('user create --email ada@example.com --username ada');
+    const changed = await run('user plan ada --plan premium --json');
+    assert.deepEqual([changed.code, JSON.parse(changed.out).plan], [0, 'premium']);
+    const unknown = await run('user plan ada --plan platinum');
+    assert.deepEqual([unknown.code, /standard, premium, enterprise/.test(unknown.err)], [5, true]);
+    await assert.rejects(run('user plan ada'), /--plan is needed/);
+  });
+
   test('a token is minted, checked by its claims, and revoked', async (t) => {
     const { run } = shell(t);
     const minted = await run('token --user user123 --scopes read,write --plan premium --mfa --ttl 2h --json');

@@ -24,10 +24,11 @@ export const user: Command = {
     'list [--query TEXT]',
     'show|disable|enable|password ACCOUNT',
     'roles ACCOUNT --roles LIST',
+    'plan ACCOUNT --plan NAME',
   ],
   description: `ACCOUNT is an id, an address or a user name. A password is read from standard input with --password-stdin; without it one is made and shown once.
 
-Changing a password, disabling and changing roles end the sessions of the account.
+Changing a password, disabling and changing roles end the sessions of the account. A plan counts from the next refresh of a session on.
 
 ${EXITS}`,
   options: {
@@ -36,7 +37,7 @@ ${EXITS}`,
     admin: flag('give the role admin'),
     service: flag('an account without a password, for keys and tokens'),
     roles: text('LIST', 'roles instead of the usual ones, with commas between'),
-    plan: text('NAME', 'plan instead of the usual one'),
+    plan: text('NAME', 'plan instead of the usual one, or the new plan'),
     query: text('TEXT', 'accounts whose address or name begins so'),
     'password-stdin': flag('read the password from standard input'),
     ...COMMON,

@@ -75,6 +75,9 @@ export const runUser = identityCommand<Values>(async (values, [action = '', acco
       case 'roles':
         show({ id: account, roles: await setRoles(context, await find(context, account), listOf(values.roles)) });
         return 0;
+      case 'plan':
+        show(publicUser(await setPlan(context, await find(context, account), values.plan)));
+        return 0;
       default:
         throw new UsageError(action === '' ? 'user: what?' : `user: there is no "${action}"`);
     }
@@ -166,6 +169,18 @@ async function setStatus(context: IdentityContext, user: User, enabled: boolean)
       action: enabled ? 'user.enabled' : 'user.disabled',
       target: user.id,
     });
+  });
+  return await find(context, user.id);
+}
+
+/** Reaches tokens with the next refresh; nothing ends. */
+async function setPlan(context: IdentityContext, user: User, plan: string | undefined): Promise<User> {
+  if (plan === undefined) throw new UsageError('user plan: --plan is needed');
+  const known = context.options.plans;
+  if (!known.includes(plan)) throw new RefusedError(`there is no plan "${plan}"; there are ${known.join(', ')}`);
+  await context.store.transaction(async (trx) => {
+    await trx.updateTable('users').set({ plan }).where('id', '=', user.id).execute();
+    await context.audit.append(trx, { actor: ACTOR, action: 'user.changed', target: user.id, detail: { plan } });
   });
   return await find(context, user.id);
 }
