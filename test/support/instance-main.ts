@@ -16,9 +16,9 @@ const [name = '', host = '127.0.0.1', port = '0', journal = ''] = process.argv.s
 let mood: Mood = { kind: 'well' };
 
 const server = createServer((request, response) => {
+  // What goes wrong goes wrong with the work only: probes must not be what saves the day.
   if (request.url === '/health') {
-    response.statusCode = mood.kind === 'errors' ? 500 : 200;
-    response.end('health');
+    response.end('well');
     return;
   }
   appendFileSync(journal, `${name} ${request.method} ${request.url}\n`);
