@@ -99,8 +99,8 @@ export class Roster<P> {
       instance.takesSticky = health === 0 && !isShut;
       if ((health & DRAINING) !== 0 || instance.baseWeight <= 0) continue;
       if (isShut) {
-        this.hasOpenBreaker = true;
         if (health !== 0) continue;
+        this.hasOpenBreaker = true;
         const wait = breaker.waitTicks(tick);
         if (wait === 0 || breaker.isHalfOpen) probing.push(instance);
         if (wait > 0) this.#backIn(tick, wait);
