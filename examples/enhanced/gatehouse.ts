@@ -105,7 +105,7 @@ const config: GatehouseConfig = {
     enabled: true,
     basePath: '/api/v1/auth',
     alsoAt: [],
-    publicUrl: env['PUBLIC_URL'] || `http://127.0.0.1:${port === '0' ? '3000' : port}`,
+    publicUrl: env['PUBLIC_URL'] || `http://127.0.0.1:${/^[1-9]\d*$/.test(port) ? port : '3000'}`,
     registration: { open: false },
     // `admin123` is short, on the list of common passwords and made of the name `admin`.
     ...(env['DEMO_ACCOUNT'] === 'true' && { passwords: { minLength: 8, refuseCommon: false, refuseNames: false } }),
