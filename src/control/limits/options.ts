@@ -11,7 +11,7 @@ import {
   type RedisLimitSettings,
   UNLIMITED_QUOTA,
 } from '../../data/contract/limits.ts';
-import { defineSection } from '../config/section.ts';
+import { type BuiltinRoute, defineSection } from '../config/section.ts';
 import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans.ts';
 
 /** More would not fit the words of the limiter, which have room for 16 times the limit. */
@@ -136,6 +136,10 @@ export const limitsOptions = z.strictObject({
     .enum(['deny', 'allow'])
     .prefault('deny')
     .describe('When it is full: refuse callers that are not counted yet with 503, or let them pass uncounted.'),
+  publishPlans: z
+    .boolean()
+    .prefault(true)
+    .describe('Tell anybody who asks what each plan allows, at `/.well-known/gatehouse/plans`.'),
   redis: redisOptions.prefault({}).describe('How machines share counters when `stores.redis` is set.'),
 });
 
@@ -147,12 +151,21 @@ export interface LimitsPlan {
   readonly redis: Omit<RedisLimitSettings, 'url'>;
 }
 
+const PLANS_ROUTE: BuiltinRoute = {
+  id: 'builtin:limits/plans',
+  service: 'builtin:limits',
+  path: '/.well-known/gatehouse/plans',
+  methods: ['GET', 'HEAD'],
+  movedBy: 'limits.publishPlans',
+};
+
 export const limitsSection = defineSection({
   at: 'top',
   key: 'limits',
   schema: limitsOptions,
   compile(options, context): LimitsPlan {
-    const { defaultPlan, memory, overflow, redis } = options ?? limitsOptions.parse({});
+    const { defaultPlan, memory, overflow, publishPlans, redis } = options ?? limitsOptions.parse({});
+    if (publishPlans) context.addRoute(PLANS_ROUTE);
     const plans = (context.document?.['plans'] ?? {}) as object;
     if (!Object.hasOwn(SHIPPED_PLANS, defaultPlan) && !Object.hasOwn(plans, defaultPlan)) {
       context.problem('there is no such plan', { at: ['defaultPlan'], got: defaultPlan });

@@ -1,0 +1,249 @@
+/**
+ * Limits as a feature of the control plane: publishes plans, settings and rules to the workers, keeps quotas and bans in SQL, answers
+ * what workers ask, and serves the API of usage and bans: `builtin:limits` for the gateway's routes, and a socket of
+ * its own for the command line. It only connects; the parts are beside it.
+ */
+import { join } from 'node:path';
+import { Hono } from 'hono';
+import { type Clock, systemClock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import {
+  ABUSE_RULES_TOPIC,
+  type AbuseTrip,
+  BANS_TOPIC,
+  COUNTS_TOPIC,
+  type LimiterSettings,
+  OCCUPANCY_TOPIC,
+  PLANS_TOPIC,
+  type PlansSettings,
+  QUOTA_TOPIC,
+  QUOTA_USED_TOPIC,
+  type QuotaQuestion,
+  type QuotaReport,
+  SETTINGS_TOPIC,
+  type TableOccupancy,
+  TRIP_TOPIC,
+} from '../../data/contract/limits.ts';
+import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
+import type { ControlBus } from '../bus.ts';
+import { migrate } from '../store/migrate.ts';
+import { openStore, type Store } from '../store/store.ts';
+import type { ExtraMetric } from '../telemetry/prometheus.ts';
+import { type AbusePlan, NO_ABUSE } from './abuse-options.ts';
+import { RedisBanShare } from './ban-share.ts';
+import { BanBook } from './bans.ts';
+import { createBansApp } from './bans-app.ts';
+import { gatewayCaller, localCaller, REFUSALS, type ReadCaller, refuse } from './http.ts';
+import { limitMetrics, type Utilisation, WorkerCounts } from './metrics.ts';
+import type { LimitsPlan } from './options.ts';
+import type { Plan } from './plans.ts';
+import { type QuotaBasis, QuotaLedger } from './quota-ledger.ts';
+import type { QuotaDefinitions } from './quota-options.ts';
+import type { StoresPlan } from './stores-section.ts';
+import { type LimitTables, MIGRATIONS } from './tables.ts';
+import { UsageReader } from './usage.ts';
+import { createUsageApp } from './usage-app.ts';
+
+/** What it reads of a compiled configuration. */
+export interface CompiledLimits {
+  readonly snapshot: { readonly gateway: { readonly errorFormat: ErrorFormat } };
+  readonly secrets: Secrets;
+  readonly plan: {
+    readonly dataDir: string;
+    readonly sections: {
+      readonly stores: StoresPlan;
+      readonly limits: LimitsPlan;
+      readonly plans: Readonly<Record<string, Plan>>;
+      readonly quotas: QuotaDefinitions;
+      readonly abuse: AbusePlan | null;
+    };
+  };
+}
+
+/** What it needs of the process around it. */
+export interface LimitsHost {
+  readonly log: Logger;
+  readonly bus: ControlBus;
+  serveBuiltin(name: string, fetch: (request: Request) => Response | Promise<Response>): Promise<void>;
+  /** For tests. Default the system's. */
+  readonly clock?: Clock;
+}
+
+/** Bans that administrators make are kept the same way when no rules are configured. */
+const DEFAULT_BAN_TIMES = { firstMs: 600_000, factor: 2, longestMs: 86_400_000, forgetMs: 7 * 86_400_000 };
+const DEFAULT_MAX_BANS = 10_000;
+
+export class LimitsFeature {
+  readonly #host: LimitsHost;
+  readonly #clock: Clock;
+  readonly #workers = new WorkerCounts();
+  readonly #utilisation = new Map<string, Utilisation>();
+  #compiled: CompiledLimits | undefined;
+  #store: Store<LimitTables> | undefined;
+  #ledger: QuotaLedger | undefined;
+  #bans: BanBook | undefined;
+  #share: { readonly share: RedisBanShare; readonly madeFrom: string } | undefined;
+
+  constructor(host: LimitsHost) {
+    this.#host = host;
+    this.#clock = host.clock ?? systemClock;
+  }
+
+  /** Rejects when the database cannot be opened or is newer than this program. */
+  async start(compiled: CompiledLimits): Promise<void> {
+    const { log, bus } = this.#host;
+    this.#compiled = compiled;
+    const store = await openStore<LimitTables>(storeUrl(compiled), { log });
+    this.#store = store;
+    await migrate(store, 'limits', MIGRATIONS);
+    const problem = (error: unknown): void => log.error('quotas could not be counted', { reason: messageOf(error) });
+    const ledger = new QuotaLedger(store, basisOf(compiled), problem, this.#clock);
+    this.#ledger = ledger;
+    const { times = DEFAULT_BAN_TIMES, maxBans = DEFAULT_MAX_BANS } = compiled.plan.sections.abuse ?? {};
+    const bans = new BanBook({
+      store,
+      log,
+      publish: (all) => bus.publish(BANS_TOPIC, all),
+      times,
+      maxBans,
+      clock: this.#clock,
+    });
+    this.#bans = bans;
+    await bans.load();
+    this.#publish(compiled);
+    bus.onAsk(QUOTA_TOPIC, async (data) => await this.#grant(ledger, data as QuotaQuestion));
+    bus.onTell(QUOTA_USED_TOPIC, (data) => ledger.report(data as readonly QuotaReport[]));
+    bus.onTell(TRIP_TOPIC, (data) => void bans.trip(data as AbuseTrip));
+    bus.onTell(COUNTS_TOPIC, (data) => this.#workers.add(data as Readonly<Record<string, number>>));
+    bus.onTell(OCCUPANCY_TOPIC, (data) => {
+      this.#workers.occupancy = data as TableOccupancy;
+    });
+    await this.#host.serveBuiltin('builtin:limits', this.#app('/api/v1', gatewayCaller).fetch);
+    await this.#host.serveBuiltin('builtin:limits-control', this.#app('/', localCaller).fetch);
+  }
+
+  applied(compiled: CompiledLimits): void {
+    if (this.#store === undefined) return;
+    if (storeUrl(compiled) !== storeUrl(this.#compiled ?? compiled)) {
+      this.#host.log.warn('a change of the database needs a restart', { key: 'stores.sql' });
+    }
+    this.#compiled = compiled;
+    this.#ledger?.configure(basisOf(compiled));
+    const { abuse } = compiled.plan.sections;
+    this.#bans?.configure(abuse?.times ?? DEFAULT_BAN_TIMES, abuse?.maxBans ?? DEFAULT_MAX_BANS);
+    this.#publish(compiled);
+  }
+
+  dependencies() {
+    if (this.#share === undefined) return [];
+    // Each machine goes on alone without it.
+    return [{ name: 'redis', available: this.#share.share.isConnected, required: false }];
+  }
+
+  metrics(): readonly ExtraMetric[] {
+    return limitMetrics(this.#workers, {
+      bansActive: this.#bans?.activeCount ?? 0,
+      bansMade: this.#bans?.madeByRule ?? new Map(),
+      ledger: this.#ledger ?? null,
+      utilisation: this.#utilisation,
+    });
+  }
+
+  async stop(): Promise<void> {
+    this.#share?.share.close();
+    this.#bans?.close();
+    await this.#ledger?.settled();
+    await this.#store?.close();
+    this.#store = undefined;
+  }
+
+  async #grant(ledger: QuotaLedger, question: QuotaQuestion) {
+    const answer = await ledger.ask(question);
+    const plans = this.#compiled?.plan.sections.plans ?? {};
+    // Plans that nobody defined share one label.
+    const plan = question.plan !== null && Object.hasOwn(plans, question.plan) ? question.plan : 'other';
+    const key = `${question.quota} ${plan}`;
+    const before = this.#utilisation.get(key) ?? { quota: question.quota, plan, granted: 0, refused: 0 };
+    this.#utilisation.set(key, {
+      ...before,
+      granted: before.granted + answer.granted,
+      refused: before.refused + (answer.granted === 0 ? 1 : 0),
+    });
+    return answer;
+  }
+
+  #publish(compiled: CompiledLimits): void {
+    const { bus } = this.#host;
+    const { plans, limits, stores, abuse } = compiled.plan.sections;
+    const published: PlansSettings = {
+      defaultPlan: limits.defaultPlan,
+      plans: Object.fromEntries(
+        Object.entries(plans).map(([name, { limits: rules, occasions }]) => [name, { limits: rules, occasions }]),
+      ),
+    };
+    bus.publish(PLANS_TOPIC, published);
+    const settings: LimiterSettings = {
+      ...limits.settings,
+      ...(stores.redis === null ? {} : { redis: { ...limits.redis, url: stores.redis } }),
+    };
+    bus.publish(SETTINGS_TOPIC, settings);
+    bus.publish(ABUSE_RULES_TOPIC, abuse?.rules ?? NO_ABUSE);
+    this.#connect(compiled);
+  }
+
+  #connect({ plan, secrets }: CompiledLimits): void {
+    const { stores, limits } = plan.sections;
+    const url = stores.redis === null ? undefined : secrets[stores.redis];
+    const madeFrom = url === undefined ? '' : `${limits.redis.prefix} ${url}`;
+    if ((this.#share?.madeFrom ?? '') === madeFrom || this.#bans === undefined) return;
+    this.#share?.share.close();
+    this.#share = undefined;
+    this.#bans.shareWith(null);
+    if (url === undefined) return;
+    const share = new RedisBanShare({ url, prefix: limits.redis.prefix, bans: this.#bans, log: this.#host.log });
+    this.#bans.shareWith(share);
+    this.#share = { share, madeFrom };
+  }
+
+  #app(path: string, caller: ReadCaller): Hono {
+    const { log } = this.#host;
+    const [bans, ledger, store] = [this.#bans, this.#ledger, this.#store];
+    if (bans === undefined || ledger === undefined || store === undefined) throw new TypeError('not started');
+    const errorFormat = (): ErrorFormat => this.#compiled?.snapshot.gateway.errorFormat ?? 'problem';
+    const quotas = (): QuotaDefinitions => this.#compiled?.plan.sections.quotas ?? {};
+    const usage = new UsageReader(store, ledger, quotas, this.#clock);
+    const parts = { caller, errorFormat, clock: this.#clock };
+    const app = new Hono();
+    app.onError((error, context) => {
+      log.error('the API of limits failed', { reason: error.message });
+      return refuse(context, REFUSALS.internal, errorFormat(), this.#clock.wallMs());
+    });
+    app.notFound((context) => refuse(context, REFUSALS.notFound, errorFormat(), this.#clock.wallMs()));
+    app.get('/.well-known/gatehouse/plans', (context) => context.json({ plans: this.#shownPlans() }));
+    app.route(path, createUsageApp({ ...parts, usage }));
+    app.route(path, createBansApp({ ...parts, bans }));
+    return app;
+  }
+
+  /** What anybody may know: how much each plan allows. */
+  #shownPlans() {
+    const { plans = {}, limits } = this.#compiled?.plan.sections ?? {};
+    return Object.entries(plans).map(([name, plan]) => ({
+      name,
+      default: name === limits?.defaultPlan,
+      limits: plan.limits.map(({ limit, windowMs, burst }) => ({ limit, window_seconds: windowMs / 1_000, burst })),
+      quotas: plan.quotas,
+    }));
+  }
+}
+
+function storeUrl({ plan, secrets }: CompiledLimits): string {
+  const { sql } = plan.sections.stores;
+  const url = sql === null ? undefined : secrets[sql];
+  return url ?? `sqlite:${join(plan.dataDir, 'usage.db')}`;
+}
+
+function basisOf({ plan: { sections } }: CompiledLimits): QuotaBasis {
+  return { quotas: sections.quotas, plans: sections.plans, defaultPlan: sections.limits.defaultPlan };
+}
