@@ -1,0 +1,75 @@
+/** `gatehouse usage`: what an account has used of its quotas, and exports for billing. */
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, JSON_OPTION, UsageError } from './command.ts';
+import { SOCKET_OPTION, UnreachableError } from './control-socket.ts';
+import { callLimits, messageIn } from './limits-call.ts';
+
+interface ShownUsage {
+  readonly quota: string;
+  readonly period: string;
+  readonly end: string;
+  readonly used: number;
+  readonly limit: number | null;
+  readonly remaining: number | null;
+}
+
+export const usage: Command = {
+  name: 'usage',
+  summary: 'show what an account used of its quotas, or export a period for billing',
+  usage: ['show ACCOUNT [--json]', 'export QUOTA PERIOD [--format csv|json] [--partial]'],
+  description: `Talks to a running gateway. PERIOD is a day, week or month as the quota counts them: 2026-07-01, 2026-W27, 2026-07. An export of a period that has been over for 15 minutes is the same each time; --partial exports one that is not over.
+
+  gatehouse usage export stories 2026-07-01 --format csv > stories.csv
+
+Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such quota, 5 refused.`,
+  options: {
+    format: { type: 'string', value: 'csv|json', meaning: 'of an export; default json' },
+    partial: { type: 'boolean', meaning: 'export a period that is not over' },
+    socket: SOCKET_OPTION,
+    json: JSON_OPTION,
+  },
+  arguments: { min: 2, max: 3 },
+  async run(context) {
+    const [action, first, second] = context.positionals;
+    try {
+      if (action === 'show' && first !== undefined && second === undefined) return await show(context, first);
+      if (action === 'export' && first !== undefined && second !== undefined)
+        return await exportPeriod(context, first, second);
+    } catch (error) {
+      if (!(error instanceof UnreachableError)) throw error;
+      context.err(`${error.message}\n`);
+      return EXIT.unreachable;
+    }
+    throw new UsageError('say show ACCOUNT or export QUOTA PERIOD');
+  },
+};
+
+async function show(context: CommandContext, account: string): Promise<number> {
+  const { status, text } = await callLimits(context, 'GET', `/usage?${new URLSearchParams({ account })}`);
+  if (status !== 200) return refused(context, status, text);
+  const { quotas } = JSON.parse(text) as { quotas: readonly ShownUsage[] };
+  if (context.options['json'] === true) context.out(`${JSON.stringify(quotas, null, 2)}\n`);
+  else if (quotas.length === 0) context.out('no quotas are defined\n');
+  else {
+    for (const { quota, period, used, limit, remaining, end } of quotas) {
+      const left = limit === null ? 'unlimited' : `of ${limit}, ${remaining} left`;
+      context.out(`${quota}  ${period}  ${used} used ${left}, until ${end}\n`);
+    }
+  }
+  return EXIT.ok;
+}
+
+async function exportPeriod(context: CommandContext, quota: string, period: string): Promise<number> {
+  const { format = 'json', partial } = context.options;
+  if (format !== 'csv' && format !== 'json') throw new UsageError('--format is csv or json');
+  const query = new URLSearchParams({ quota, period, format, ...(partial === true ? { partial: 'true' } : {}) });
+  const { status, text } = await callLimits(context, 'GET', `/usage/export?${query}`);
+  if (status !== 200) return refused(context, status, text);
+  context.out(text);
+  return EXIT.ok;
+}
+
+function refused(context: CommandContext, status: number, text: string): number {
+  context.err(`${messageIn(text)}\n`);
+  return status === 404 ? EXIT.notFound : EXIT.failed;
+}
