@@ -57,7 +57,9 @@ export class RawCaller {
         return found.answer;
       }
       if (this.closed || Date.now() > deadline) {
-        throw new Error(`no whole answer ${this.closed ? 'before the connection ended' : `within ${WAIT_MS} ms`}; received ${JSON.stringify(this.received.toString('latin1').slice(0, 500))}`);
+        throw new Error(
+          `no whole answer ${this.closed ? 'before the connection ended' : `within ${WAIT_MS} ms`}; received ${JSON.stringify(this.received.toString('latin1').slice(0, 500))}`,
+        );
       }
       await this.#change(deadline);
     }
@@ -92,7 +94,10 @@ function readAnswer(bytes: Buffer, method: string, ended: boolean): { answer: An
   const status = Number(start.split(' ')[1]);
   const headers = fieldsOf(lines);
   const from = end + 4;
-  const done = (length: number, body: Buffer, trailers = {}) => ({ answer: { status, headers, body, trailers }, length });
+  const done = (length: number, body: Buffer, trailers = {}) => ({
+    answer: { status, headers, body, trailers },
+    length,
+  });
   if (status < 200 || status === 204 || status === 304 || method === 'HEAD') return done(from, Buffer.alloc(0));
   if (headers['transfer-encoding'] === 'chunked') {
     const chunks = readChunks(bytes, from);
@@ -105,7 +110,10 @@ function readAnswer(bytes: Buffer, method: string, ended: boolean): { answer: An
   return ended ? done(bytes.length, bytes.subarray(from)) : null;
 }
 
-function readChunks(bytes: Buffer, from: number): { body: Buffer; end: number; trailers: Record<string, string> } | null {
+function readChunks(
+  bytes: Buffer,
+  from: number,
+): { body: Buffer; end: number; trailers: Record<string, string> } | null {
   const parts: Buffer[] = [];
   let at = from;
   for (;;) {

@@ -5,7 +5,6 @@ import type { AddressInfo, Socket } from 'node:net';
 import { createServer as createTcpServer } from 'node:net';
 import type { Scope } from './scope.ts';
 
-
 export interface Upstream {
   readonly port: number;
   readonly url: string;
@@ -56,7 +55,11 @@ export function rawUpstream(test: Scope, onConnection: (socket: Socket, nth: num
 }
 
 /** Answers each request head it sees with these bytes. */
-export function cannedUpstream(test: Scope, answer: string | Buffer, then: 'keep' | 'end' | 'reset' = 'keep'): Promise<Upstream> {
+export function cannedUpstream(
+  test: Scope,
+  answer: string | Buffer,
+  then: 'keep' | 'end' | 'reset' = 'keep',
+): Promise<Upstream> {
   return rawUpstream(test, (socket) => {
     socket.on('data', (bytes: Buffer) => {
       if (!bytes.includes('\r\n\r\n')) return;
