@@ -69,9 +69,13 @@ export function understandRequest(head: Head, meaning: Meaning): boolean {
 /** Fills `meaning` for the answer to a request with this method; false when it is refused (reason in `head`). */
 export function understandResponse(head: Head, method: string, meaning: Meaning): boolean {
   if (!readConnectionFields(head, meaning)) return false;
-  if (head.minor === 0 && meaning.bodyLength === CHUNKED)
-    return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no transfer coding');
   const status = head.status;
+  if (head.minor === 0) {
+    if (meaning.bodyLength === CHUNKED)
+      return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no transfer coding');
+    // RFC 9110 §15.2: to a reader of HTTP/1.0 it would be the final answer, and what follows its body.
+    if (status < 200) return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no interim answers');
+  }
   // RFC 9112 §6.3 rules 1 and 2: these never have a body, whatever their fields say.
   if (status < 200 || status === 204 || status === 304 || method === 'HEAD') meaning.bodyLength = 0;
   else if (!meaning.lengthGiven) meaning.bodyLength = UNTIL_CLOSE;

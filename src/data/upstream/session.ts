@@ -86,6 +86,8 @@ export class Session implements DeadlineOwner {
   #lastRead = 0;
   /** Bytes of interim heads in this exchange. */
   #interimBytes = 0;
+  /** An interim head has said that the connection will be closed (RFC 9112 §9.6). */
+  #closeAnnounced = false;
   /** Exchanges begun on this connection. */
   served = 0;
   /** When it became idle, by the pool's clock. */
@@ -128,6 +130,7 @@ export class Session implements DeadlineOwner {
     this.#requestDone = false;
     this.#anyByte = false;
     this.#interimBytes = 0;
+    this.#closeAnnounced = false;
     this.served++;
   }
 
@@ -266,10 +269,11 @@ export class Session implements DeadlineOwner {
         this.#fail(FAULTS.upstreamMalformed, 'too many interim answers');
         return true;
       }
+      if (!meaning.keepAlive) this.#closeAnnounced = true;
       user.onInterimHead(head);
       return this.#user !== user;
     }
-    this.#stayOpen = meaning.keepAlive;
+    this.#stayOpen = meaning.keepAlive && !this.#closeAnnounced;
     this.#remaining = meaning.bodyLength;
     this.#state = READING_BODY;
     if (meaning.bodyLength === CHUNKED) {

@@ -1,0 +1,117 @@
+/**
+ * A real upstream `Session` whose socket is a stream in memory: one request is begun, the test's bytes come back, and
+ * what the session understood is kept as text.
+ */
+import { FakeClock } from '../../../src/base/clock.ts';
+import type { FaultKind } from '../../../src/base/errors.ts';
+import { TimerWheel } from '../../../src/base/timers.ts';
+import type { Meaning } from '../../../src/data/parser/framing.ts';
+import type { Head } from '../../../src/data/parser/head.ts';
+import { Session, type SessionUser } from '../../../src/data/upstream/session.ts';
+import { PretendedSocket, turn } from './driven-connection.ts';
+
+export interface UnderstoodAnswer {
+  status: number;
+  minor: number;
+  fields: readonly (readonly [string, string])[];
+  body: string;
+  trailers: readonly (readonly [string, string])[];
+  complete: boolean;
+  interim: number;
+  upgraded: boolean;
+  fault: string | null;
+  /** The connection went back to its pool. */
+  reusable: boolean;
+}
+
+/** Shows the pieces to a session that waits for the answer to `method`. */
+export async function understandAnswer(pieces: readonly Buffer[], method: string, ended: boolean) {
+  const socket = new PretendedSocket();
+  const answer: UnderstoodAnswer = {
+    status: 0,
+    minor: -1,
+    fields: [],
+    body: '',
+    trailers: [],
+    complete: false,
+    interim: 0,
+    upgraded: false,
+    fault: null,
+    reusable: false,
+  };
+  const owner = {
+    onIdle: (): void => {
+      answer.reusable = true;
+    },
+    onClosed: (): void => {},
+  };
+  const session = new Session(socket.asSocket(), owner, Session.newBuffer(), new TimerWheel(100, new FakeClock()));
+  session.begin(new Noting(answer), method);
+  session.requestWritten();
+  for (const piece of pieces) {
+    if (!session.isOpen) break;
+    // As the socket does: the bytes stand at the start of the buffer that the session asked to read into.
+    const buffer = session.nextBuffer();
+    piece.copy(buffer);
+    session.onRead(piece.length, buffer);
+    // Whatever was told must have been taken by now: the memory may hold anything afterwards.
+    if (session.nextBuffer() === buffer) buffer.fill(0x58);
+  }
+  if (ended && session.isOpen) {
+    socket.push(null);
+    socket.resume();
+    await turn();
+  }
+  answer.reusable &&= session.isOpen;
+  session.close();
+  socket.destroy();
+  return answer;
+}
+
+class Noting implements SessionUser {
+  readonly #answer: UnderstoodAnswer;
+
+  constructor(answer: UnderstoodAnswer) {
+    this.#answer = answer;
+  }
+
+  onInterimHead(): void {
+    this.#answer.interim++;
+  }
+
+  onResponseHead(head: Head, _meaning: Meaning): void {
+    this.#answer.status = head.status;
+    this.#answer.minor = head.minor;
+    this.#answer.fields = fieldsOf(head);
+  }
+
+  onResponseBody(bytes: Uint8Array): void {
+    this.#answer.body += Buffer.from(bytes).toString('latin1');
+  }
+
+  onResponseEnd(trailers: Head | null): void {
+    this.#answer.complete = true;
+    if (trailers !== null) this.#answer.trailers = fieldsOf(trailers);
+  }
+
+  onUpgraded(_head: Head, rest: Uint8Array): void {
+    this.#answer.upgraded = true;
+    this.onResponseBody(rest);
+  }
+
+  onReadDone(): boolean {
+    return false;
+  }
+
+  onUpstreamDrain(): void {}
+
+  onSessionFault(kind: FaultKind): void {
+    this.#answer.fault = kind.reason;
+  }
+
+  onSessionDeadline(): void {}
+}
+
+function fieldsOf(head: Head): (readonly [string, string])[] {
+  return Array.from({ length: head.count }, (_, i) => [head.name(i), head.value(i)] as const);
+}
