@@ -65,6 +65,8 @@ export function readAnswers(text: string, methods: readonly string[], ended: boo
     const status = Number(line[2]);
     const declared = bodyLength(head.fields, minor);
     const isInterim = status < 200;
+    // RFC 9110 §15.2: there are none in HTTP/1.0.
+    if (isInterim && minor === 0) throw new Unreadable('interim answer');
     const method = methods[nth] ?? 'GET';
     if (!isInterim) nth++;
     const isBodiless = isInterim || status === 204 || status === 304 || method === 'HEAD';
