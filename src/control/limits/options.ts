@@ -165,8 +165,10 @@ export const limitsSection = defineSection({
   schema: limitsOptions,
   compile(options, context): LimitsPlan {
     const { defaultPlan, memory, overflow, publishPlans, redis } = options ?? limitsOptions.parse({});
-    if (publishPlans) context.addRoute(PLANS_ROUTE);
     const plans = (context.document?.['plans'] ?? {}) as object;
+    // Of interest where somebody has thought about limits; elsewhere the shipped plans bind nobody.
+    if (publishPlans && (options !== undefined || context.document?.['plans'] !== undefined))
+      context.addRoute(PLANS_ROUTE);
     if (!Object.hasOwn(SHIPPED_PLANS, defaultPlan) && !Object.hasOwn(plans, defaultPlan)) {
       context.problem('there is no such plan', { at: ['defaultPlan'], got: defaultPlan });
     }
