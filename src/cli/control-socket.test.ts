@@ -30,14 +30,14 @@ test('the data folder that the configuration names tells which gateway is meant,
   mkdirSync(join(cli.folder, 'elsewhere/state'), { recursive: true });
   writeFileSync(join(cli.folder, 'elsewhere/g.yaml'), 'gateway: { dataDir: ./${STATE:-state}, prot: 1 }\n');
   await gatewayAt(join(cli.folder, 'elsewhere/state/gatehouse.sock'), () => '{"name":"elsewhere"}');
-  const { code, out } = await cli.run('status', 'elsewhere/g.yaml');
-  assert.deepEqual([code, out], [0, 'name: elsewhere\n']);
+  const { code, out } = await cli.run('status', 'elsewhere/g.yaml', '--json');
+  assert.deepEqual([code, JSON.parse(out)], [0, { name: 'elsewhere' }]);
 });
 
 test('--socket names it outright', async () => {
   const socket = join(cli.folder, 'own.sock');
   await gatewayAt(socket, () => '{"name":"own"}');
-  assert.equal((await cli.run('status', '--socket', 'own.sock')).out, 'name: own\n');
+  assert.deepEqual(JSON.parse((await cli.run('status', '--socket', 'own.sock', '--json')).out), { name: 'own' });
 });
 
 test('an answer that is not JSON is no gateway’s', async () => {

@@ -41,7 +41,7 @@ test('start serves, status and reload reach it, and SIGTERM ends it with 0', asy
   const shown = await cli.run('status', '--json');
   assert.equal(shown.code, 0);
   assert.equal((JSON.parse(shown.out) as { pid: number }).pid, process.pid);
-  assert.match((await cli.run('status')).out, /^name: gatehouse\n/);
+  assert.match((await cli.run('status')).out, /^gatehouse \S+: healthy, up /);
 
   write('two');
   const reloaded = await cli.run('reload');

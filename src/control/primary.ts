@@ -42,7 +42,8 @@ export interface PrimaryOptions {
   readonly workerEntry: URL;
   /** Secret id under which the workers find the keys that seal TLS session tickets. */
   readonly ticketKeysId: string;
-  readonly createLimits: () => SharedArrayBuffer;
+  /** Memory of the rate limits, of this many bytes. */
+  readonly createLimits: (bytes: number) => SharedArrayBuffer;
   readonly features: readonly ((primary: Primary) => Feature)[];
 }
 
@@ -103,7 +104,7 @@ export class Primary {
     this.shared = {
       metrics: createMetricsBuffer({ workers: plan.workers, routes: MAX_ROUTES, instances: MAX_INSTANCES }),
       instances: createInstanceTable(),
-      limits: options.createLimits(),
+      limits: options.createLimits(plan.sections.limits.memoryBytes),
     };
     this.instances = new InstanceTable(this.shared.instances);
     this.metrics = new MetricsReader(this.shared.metrics);
@@ -290,6 +291,8 @@ export class Primary {
       workers,
       workersWanted: this.#compiled.plan.workers,
       services,
+      health: this.#features.flatMap((feature) => feature.health?.() ?? []),
+      discovery: this.#features.flatMap((feature) => feature.discovery?.() ?? []),
       dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
       listeners: this.addresses(),
       metrics: {

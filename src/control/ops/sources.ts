@@ -1,8 +1,11 @@
 /** What health, readiness and status say, from the state of the process. Pure: data in, bodies out. */
 import type { ServiceState } from '../../data/contract/service-state.ts';
+import type { SourceStatus } from '../discovery/manager.ts';
+import type { InstanceHealth } from '../health/monitor.ts';
 import type { MetricsSources } from '../telemetry/prometheus.ts';
 import { totals } from '../telemetry/prometheus.ts';
 import type { WorkerStatus } from '../workers.ts';
+import { serviceBreaker, serviceReports, serviceStatus } from './services.ts';
 
 /** Something the gateway leans on: a store, Redis, the identity service. */
 export interface Dependency {
@@ -21,6 +24,9 @@ export interface OpsSources {
   readonly workers: readonly WorkerStatus[];
   readonly workersWanted: number;
   readonly services: readonly ServiceState[];
+  /** What health checks found, and how the sources of discovery are. */
+  readonly health: readonly InstanceHealth[];
+  readonly discovery: readonly SourceStatus[];
   readonly dependencies: readonly Dependency[];
   readonly listeners: readonly {
     readonly id: string;
@@ -35,18 +41,11 @@ export interface OpsSources {
 
 type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
 
-function serviceStatus(service: ServiceState): { status: 'running' | 'degraded' | 'unavailable'; available: boolean } {
-  const usable = service.instances.filter((instance) => instance.usable).length;
-  if (service.breaker?.state === 'open' || (usable === 0 && service.instances.length > 0))
-    return { status: 'unavailable', available: false };
-  return { status: usable < service.instances.length ? 'degraded' : 'running', available: true };
-}
-
 function overall(sources: OpsSources): HealthStatus {
   const listening = sources.workers.filter((worker) => worker.listening).length;
   if (sources.draining || listening === 0 || sources.dependencies.some((each) => each.required && !each.available))
     return 'unhealthy';
-  const states = sources.services.map((service) => serviceStatus(service).status);
+  const states = sources.services.map(serviceStatus);
   const whole =
     listening === sources.workersWanted &&
     states.every((state) => state === 'running') &&
@@ -70,7 +69,10 @@ export function readiness(sources: OpsSources) {
 /** The AIVillage document's body: status, timestamp, services, version. */
 export function plainHealth(sources: OpsSources) {
   const services: Record<string, Readonly<Record<string, unknown>>> = {};
-  for (const service of sources.services) services[service.name] = serviceStatus(service);
+  for (const service of sources.services) {
+    const status = serviceStatus(service);
+    services[service.name] = { status, available: status !== 'unavailable' };
+  }
   services['websocket'] ??= { status: 'running', active_connections: sources.metrics.reader.number('tunnels_active') };
   return { status: overall(sources), timestamp: new Date().toISOString(), services, version: sources.version };
 }
@@ -88,7 +90,7 @@ export function detailedHealth(sources: OpsSources) {
         : { status: redis.available ? 'connected' : 'disconnected', ...redis.detail },
     dependencies: sources.dependencies,
     loadBalancers: Object.fromEntries(
-      sources.services.map((service) => [
+      serviceReports(sources.services, sources.health, sources.discovery).map((service) => [
         service.name,
         {
           algorithm: service.algorithm,
@@ -97,18 +99,11 @@ export function detailedHealth(sources: OpsSources) {
           inFlight: service.inFlight,
           waiting: service.waiting,
           instances: service.instances,
+          discovery: service.discovery,
         },
       ]),
     ),
-    circuitBreakers: Object.fromEntries(
-      sources.services.map((service) => [
-        service.name,
-        service.breaker ?? {
-          state: 'closed',
-          configured: service.instances.some((instance) => instance.breaker !== null),
-        },
-      ]),
-    ),
+    circuitBreakers: Object.fromEntries(sources.services.map((service) => [service.name, serviceBreaker(service)])),
     workers: sources.workers,
   };
 }
@@ -134,6 +129,9 @@ export function gatewayStatus(sources: OpsSources) {
       activeExchanges: sources.metrics.reader.number('exchanges_active'),
       tunnels: sources.metrics.reader.number('tunnels_active'),
     },
-    services: sources.services,
+    services: serviceReports(sources.services, sources.health, sources.discovery),
   };
 }
+
+/** What the control socket answers, and `gatehouse status` shows. */
+export type GatewayStatus = ReturnType<typeof gatewayStatus>;

@@ -6,7 +6,7 @@
 import { FAULT_REASONS } from '../../base/errors.ts';
 import type { MetricsReader, ProcessNumber, StatusCounts } from '../../base/metrics.ts';
 import { GAUGES, LATENCY_BUCKETS, PROCESS_NUMBERS } from '../../base/metrics.ts';
-import type { ServiceState } from '../../data/contract/service-state.ts';
+import type { InstanceState, ServiceState } from '../../data/contract/service-state.ts';
 import { SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 
@@ -185,51 +185,62 @@ function serviceFamilies(text: Text, { reader, services, snapshot }: MetricsSour
   const slots = new Map(
     snapshot.services.flatMap((service) => service.instances.map((instance) => [instance.id, instance.slot] as const)),
   );
-  text.family('gatehouse_upstream_requests_total', 'counter', 'Attempts answered, by service, instance and status');
-  for (const service of services) {
-    for (const instance of service.instances) {
-      const counts = reader.instance(slots.get(instance.id) ?? 0);
-      for (const [status, count] of counts.byStatus)
-        text.sample(
-          'gatehouse_upstream_requests_total',
-          { service: service.name, instance: instance.url, status },
-          count,
-        );
+  const instances = services.flatMap((service) =>
+    service.instances.map((state) => ({
+      state,
+      labels: { service: service.name, instance: state.url },
+      counts: reader.instance(slots.get(state.id) ?? 0),
+    })),
+  );
+  /** One family at a time: the format wants all samples of a name together. Null: no sample. */
+  const each = (
+    name: string,
+    type: 'counter' | 'gauge',
+    help: string,
+    value: (state: InstanceState, counts: StatusCounts) => number | null,
+  ): void => {
+    text.family(name, type, help);
+    for (const { state, labels, counts } of instances) {
+      const number = value(state, counts);
+      if (number !== null) text.sample(name, labels, number);
     }
-  }
-  text.family('gatehouse_upstream_faults_total', 'counter', 'Attempts that failed without an answer');
+  };
+  text.family('gatehouse_upstream_requests_total', 'counter', 'Attempts answered, by service, instance and status');
+  for (const { labels, counts } of instances)
+    for (const [status, count] of counts.byStatus)
+      text.sample('gatehouse_upstream_requests_total', { ...labels, status }, count);
+  each(
+    'gatehouse_upstream_faults_total',
+    'counter',
+    'Attempts that failed without an answer',
+    (_, { faults }) => faults,
+  );
   text.family(
     'gatehouse_upstream_duration_seconds',
     'histogram',
     'Time from the start of an attempt to the head of its answer',
   );
-  for (const service of services) {
-    for (const instance of service.instances) {
-      const labels = { service: service.name, instance: instance.url };
-      const counts = reader.instance(slots.get(instance.id) ?? 0);
-      text.sample('gatehouse_upstream_faults_total', labels, counts.faults);
-      if (counts.total > 0) text.histogram('gatehouse_upstream_duration_seconds', labels, counts);
-    }
-  }
-  text.family('gatehouse_upstream_healthy', 'gauge', '1 when the instance takes traffic');
-  text.family('gatehouse_upstream_in_flight', 'gauge', 'Requests in flight at the instance');
-  for (const service of services) {
-    for (const instance of service.instances) {
-      const labels = { service: service.name, instance: instance.url };
-      text.sample('gatehouse_upstream_healthy', labels, instance.usable ? 1 : 0);
-      text.sample('gatehouse_upstream_in_flight', labels, instance.inFlight);
-    }
-  }
+  for (const { labels, counts } of instances)
+    if (counts.total > 0) text.histogram('gatehouse_upstream_duration_seconds', labels, counts);
+  each('gatehouse_upstream_healthy', 'gauge', '1 when the instance takes traffic', ({ usable }) => (usable ? 1 : 0));
+  each('gatehouse_upstream_in_flight', 'gauge', 'Requests in flight at the instance', ({ inFlight }) => inFlight);
+  each('gatehouse_upstream_ejected', 'gauge', '1 while failures of the traffic keep the instance out', ({ ejected }) =>
+    ejected ? 1 : 0,
+  );
+  each('gatehouse_upstream_ejections_total', 'counter', 'Ejections of the instance', ({ ejections }) => ejections);
+  each(
+    'gatehouse_upstream_breaker_open',
+    'gauge',
+    'Breaker of the instance: 0 closed, 0.5 half-open, 1 open',
+    ({ breaker }) => (breaker === null ? null : BREAKER_VALUE[breaker.state]),
+  );
   text.family('gatehouse_breaker_open', 'gauge', 'Breaker of the service: 0 closed, 0.5 half-open, 1 open');
-  for (const service of services) {
-    if (service.breaker !== null)
-      text.sample('gatehouse_breaker_open', { service: service.name }, BREAKER_VALUE[service.breaker.state]);
-  }
+  for (const { name, breaker } of services)
+    if (breaker !== null) text.sample('gatehouse_breaker_open', { service: name }, BREAKER_VALUE[breaker.state]);
   text.family('gatehouse_service_events_total', 'counter', 'Retries, hedges, refusals and the like, by service');
-  for (const service of services) {
+  for (const { name, counters } of services)
     for (const event of SERVICE_COUNTERS)
-      text.sample('gatehouse_service_events_total', { service: service.name, event }, service.counters[event]);
-  }
+      text.sample('gatehouse_service_events_total', { service: name, event }, counters[event]);
 }
 
 const BREAKER_VALUE = { closed: 0, 'half-open': 0.5, open: 1 } as const;
