@@ -3,6 +3,7 @@
  * pass, so that a message of twenty fields costs two or three string slices. Lines with unusual white space are
  * written anew. Pure; which fields pass is the caller's choice by a mask of field ids.
  */
+import { SP } from './bytes.ts';
 import { nameIs, OTHER } from './field-names.ts';
 import { isProtectedFromNomination } from './framing.ts';
 import type { Head } from './head.ts';
@@ -36,7 +37,9 @@ export function fieldLines(
       passes = !named(bytes, nameStart, marks[mark + 1]!, nominated);
     if (passes && removed !== null) passes = !named(bytes, nameStart, marks[mark + 1]!, removed);
     const lineEnd = i + 1 < count ? marks[mark + 4]! : head.end - 2;
-    const regular = marks[mark + 2]! - marks[mark + 1]! === 2 && lineEnd - marks[mark + 3]! === 2;
+    const nameEnd = marks[mark + 1]!;
+    // The byte is looked at because a value may begin behind zeros that are not passed on (framing.ts).
+    const regular = marks[mark + 2]! - nameEnd === 2 && bytes[nameEnd + 1] === SP && lineEnd - marks[mark + 3]! === 2;
     if (passes && regular) {
       if (runStart < 0) runStart = nameStart;
       continue;
