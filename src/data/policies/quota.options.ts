@@ -48,6 +48,8 @@ export const quotaOptions = definePolicyOptions({
   policy: 'quota',
   compile(options, context) {
     const list = Array.isArray(options) ? options : [options];
+    if (isPublic(context))
+      context.problem('a route that is public has nobody to count', { expected: 'no `auth: public`' });
     const settings = list.map((each, index): QuotaSettings => {
       const full = typeof each === 'string' ? one.parse({ name: each }) : each;
       checkName(full.name, context, Array.isArray(options) ? [index] : []);
@@ -64,6 +66,11 @@ export const quotaOptions = definePolicyOptions({
     return [{ name: 'quota', options: settings }];
   },
 });
+
+function isPublic({ path, document }: OptionContext): boolean {
+  const routes = document?.['routes'] as readonly { readonly auth?: unknown }[] | undefined;
+  return routes?.[Number(path[1])]?.auth === 'public';
+}
 
 function checkName(quota: string, context: OptionContext, at: (string | number)[]): void {
   if (context.document === undefined) return;
