@@ -68,7 +68,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
-    createLimits: () => allocateLimits(),
+    createLimits: (bytes) => allocateLimits(bytes),
     features: FEATURES,
   });
   return {

@@ -1,4 +1,5 @@
 /** Every command, in the order of the help. To add one, write its file and add it here. */
+import { ban } from './ban.ts';
 import { check } from './check.ts';
 import type { Command } from './command.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
@@ -7,6 +8,7 @@ import { reload } from './reload.ts';
 import { routes } from './routes.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
+import { usage } from './usage.ts';
 
 export const COMMANDS: readonly Command[] = [
   start,
@@ -21,4 +23,6 @@ export const COMMANDS: readonly Command[] = [
   identity,
   audit,
   migrate,
+  ban,
+  usage,
 ];

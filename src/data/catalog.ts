@@ -5,18 +5,26 @@
  * policies/index.ts; a test holds the two against each other.
  */
 import type { PolicyOptionsDefinition } from './contract/options.ts';
+import { abuseOptions } from './policies/abuse.options.ts';
 import { authOptions } from './policies/auth.options.ts';
 import { authorizeOptions } from './policies/authorize.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
+import { ipFilterOptions } from './policies/ip-filter.options.ts';
+import { quotaOptions } from './policies/quota.options.ts';
+import { rateLimitOptions } from './policies/rate-limit.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
 
 /** Sorted by key. */
 export const POLICY_OPTIONS = [
+  abuseOptions,
   authOptions,
   authorizeOptions,
   corsOptions,
   headersOptions,
+  ipFilterOptions,
+  quotaOptions,
+  rateLimitOptions,
   securityHeadersOptions,
 ] as const satisfies readonly PolicyOptionsDefinition[];
 

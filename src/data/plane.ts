@@ -10,6 +10,7 @@ import type { TimerWheel } from '../base/timers.ts';
 import type { Connection } from './connection/connection.ts';
 import type { ConnectionHost } from './connection/host.ts';
 import { BufferStock } from './connection/read-buffers.ts';
+import type { PolicyContext } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from './downstream.ts';
 import { Exchange } from './exchange.ts';
@@ -25,12 +26,19 @@ import { faultBody, faultLines } from './response/problem.ts';
 /** Heads in stock have room for this many fields, whatever a reload may allow. */
 const MOST_FIELDS = 512;
 
+export interface AbuseWatch {
+  refused(address: string): void;
+  ended(exchange: PolicyContext): void;
+}
+
 export class Plane implements ConnectionHost {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly log: Logger;
   readonly metrics: MetricsBank;
   readonly accessLog: AccessLog;
+  /** Told of what no route sees: requests that none took, and heads that were refused. */
+  readonly abuse: AbuseWatch;
   readonly buffers = new BufferStock();
   readonly hosts = new Hosts();
   readonly requestIds = new RequestIds();
@@ -48,6 +56,7 @@ export class Plane implements ConnectionHost {
     log: Logger;
     metrics: MetricsBank;
     accessLog: AccessLog;
+    abuse: AbuseWatch;
     live: Live;
   }) {
     this.clock = parts.clock;
@@ -55,6 +64,7 @@ export class Plane implements ConnectionHost {
     this.log = parts.log;
     this.metrics = parts.metrics;
     this.accessLog = parts.accessLog;
+    this.abuse = parts.abuse;
     this.live = parts.live;
     this.#stock = new IncomingStock(MOST_FIELDS);
   }
@@ -85,6 +95,7 @@ export class Plane implements ConnectionHost {
   }
 
   onRefused(fault: Fault, peer: Peer): void {
+    this.abuse.refused(peer.address);
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
     if (this.live.gateway.accessLog === 'off') return;

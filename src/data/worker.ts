@@ -17,6 +17,7 @@ import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { MessageControlLink } from './control-link.ts';
+import { WorkerAbuse } from './limiter/worker-abuse.ts';
 import { Listener } from './listener/listener.ts';
 import type { Live } from './live.ts';
 import { buildLive } from './live.ts';
@@ -27,6 +28,9 @@ import { AccessLog } from './response/access-log.ts';
 import { ServiceSet } from './services.ts';
 
 const DRAIN_POLL_MS = 50;
+
+/** For what belongs to the worker and to no route. */
+const NO_ROUTE = { id: '', slot: 0 };
 
 class DataWorker {
   readonly #start: WorkerStart;
@@ -115,11 +119,12 @@ class DataWorker {
   async #swap(snapshot: Snapshot, secrets: Secrets): Promise<void> {
     await this.#logFile.target(snapshot.gateway.accessLog);
     const services = await this.#services.prepare(snapshot, secrets);
+    const abuse = WorkerAbuse.of(this.#environment(NO_ROUTE, secrets));
     const live = buildLive(snapshot, {
       services,
       policies: this.#policies,
       environment: (route) => this.#environment(route, secrets),
-      isBanned: () => false,
+      isBanned: (address) => abuse.isBanned(address),
     });
     const plane = this.#plane;
     if (plane === null) {
@@ -129,6 +134,7 @@ class DataWorker {
         log: this.#log,
         metrics: this.#metrics,
         accessLog: this.#accessLog,
+        abuse,
         live,
       });
     } else {
@@ -161,7 +167,7 @@ class DataWorker {
     if (bound.length > 0) this.#send({ kind: 'listening', listeners: bound });
   }
 
-  #environment(route: RouteSettings, secrets: Secrets): PolicyEnvironment {
+  #environment(route: Pick<RouteSettings, 'id' | 'slot'>, secrets: Secrets): PolicyEnvironment {
     return {
       routeId: route.id,
       routeSlot: route.slot,

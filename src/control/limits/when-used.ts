@@ -45,6 +45,8 @@ function areUsed({ snapshot, plan }: Compiled): boolean {
   const { abuse, quotas } = plan.sections;
   if (abuse !== null || Object.keys(quotas).length > 0) return true;
   return snapshot.routes.some(
-    (route) => route.id.startsWith('builtin:limits/') || route.policies.some((policy) => POLICIES.has(policy.name)),
+    ({ action, policies }) =>
+      policies.some((policy) => POLICIES.has(policy.name)) ||
+      (action.kind === 'service' && action.targets.some(({ service }) => service.startsWith('builtin:limits'))),
   );
 }

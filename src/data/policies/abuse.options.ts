@@ -13,7 +13,9 @@ export const abuseOptions = definePolicyOptions({
   levels: ['gateway', 'route'],
   policy: 'abuse',
   whenAbsent: () => 'on' as const,
-  compile() {
+  compile(_options, context) {
+    // Without rules and bans nobody is watched, and no request pays for it.
+    if (context.document?.['abuse'] === undefined) return [];
     const settings: AbuseSettings = {};
     return [{ name: 'abuse', options: settings }];
   },

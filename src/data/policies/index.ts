@@ -1,9 +1,23 @@
 /** Every policy of the data plane, sorted by name. Nothing registers itself. */
 import type { PolicyDefinition } from '../contract/policy.ts';
+import { abuse } from './abuse.ts';
 import { auth } from './auth.ts';
 import { authorize } from './authorize.ts';
 import { cors } from './cors.ts';
 import { headers } from './headers.ts';
+import { ipFilter } from './ip-filter.ts';
+import { quota } from './quota.ts';
+import { rateLimit } from './rate-limit.ts';
 import { securityHeaders } from './security-headers.ts';
 
-export const POLICIES: readonly PolicyDefinition<never>[] = [auth, authorize, cors, headers, securityHeaders];
+export const POLICIES: readonly PolicyDefinition<never>[] = [
+  abuse,
+  auth,
+  authorize,
+  cors,
+  headers,
+  ipFilter,
+  quota,
+  rateLimit,
+  securityHeaders,
+];

@@ -5,7 +5,9 @@ import { jsonText } from './access-log.ts';
 
 export function report(exchange: Exchange): void {
   const { plane, live, route } = exchange;
-  if (route !== null) {
+  if (route === null) {
+    plane.abuse.ended(exchange);
+  } else {
     for (const hook of route.finish) {
       try {
         hook(exchange);
