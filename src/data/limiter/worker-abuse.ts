@@ -2,7 +2,7 @@
  * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together, tells control
  * when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls what: the listener
  * asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named another address, and
- * reports answers; the engine reports requests that no route took (`ended`) and heads that were refused (`refused`).
+ * reports answers; the engine reports requests that no route took or a built-in one (`ended`), and refused heads (`refused`).
  */
 import {
   ABUSE_RULES_TOPIC,
@@ -33,7 +33,10 @@ interface Counter {
 }
 
 /** What of an exchange counts; the engine's context is one. */
-export type EndedExchange = Pick<PolicyContext, 'address' | 'identity' | 'path' | 'status' | 'fault'>;
+export type EndedExchange = Pick<
+  PolicyContext,
+  'address' | 'identity' | 'method' | 'path' | 'routeId' | 'status' | 'fault'
+>;
 
 export interface AbuseCounts {
   /** Events that counted, by kind. */
@@ -98,7 +101,7 @@ export class WorkerAbuse {
     if (this.#counters.size === 0) return;
     switch (exchange.fault?.kind.status ?? exchange.status) {
       case 401:
-        this.observe('unauthorized', exchange.address, exchange.identity);
+        this.observe(isSignIn(exchange) ? 'failedLogin' : 'unauthorized', exchange.address, exchange.identity);
         break;
       case 403:
         if (exchange.fault?.kind.reason === 'banned' || exchange.fault?.kind.reason === 'address_denied') return;
@@ -176,6 +179,13 @@ export class WorkerAbuse {
     const lower = path.toLowerCase();
     return this.#scanPaths.some((part) => lower.includes(part));
   }
+}
+
+/** Routes of the identity service; it answers 401 to a POST when somebody could not be signed in. */
+const SIGN_IN_ROUTES = 'builtin:identity';
+
+function isSignIn({ method, routeId }: EndedExchange): boolean {
+  return method === 'POST' && routeId.startsWith(SIGN_IN_ROUTES);
 }
 
 /** IPv6 callers are banned by /64, as they are counted. */

@@ -96,6 +96,17 @@ test('paths of scanners, refused heads, and requests that no route took count to
   ]);
 });
 
+test('a sign-in that fails is an event of its own', () => {
+  const signIn: AbuseRule = { name: 'passwords', events: ['failedLogin'], by: 'address', limit: perMinute(1) };
+  const { trips, watch } = bench({ rules: [signIn] });
+  const answer = { address: '192.0.2.5', identity: null, path: '/api/auth/login', status: 401, fault: null };
+  for (let i = 0; i < 5; i++) watch.ended({ ...answer, method: 'GET', routeId: 'builtin:identity/api/auth' });
+  for (let i = 0; i < 5; i++) watch.ended({ ...answer, method: 'POST', routeId: 'orders' });
+  assert.deepEqual(trips(), []);
+  for (let i = 0; i < 2; i++) watch.ended({ ...answer, method: 'POST', routeId: 'builtin:identity/api/auth' });
+  assert.deepEqual(trips(), [{ rule: 'passwords', kind: 'address', subject: '192.0.2.5' }]);
+});
+
 test('nothing counts against exempt addresses, nor a refusal because of a ban', () => {
   const { end, trips, watch } = bench();
   for (let i = 0; i < 10; i++) end(401, { address: '10.1.2.3' });

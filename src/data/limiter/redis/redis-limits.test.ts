@@ -85,3 +85,19 @@ test('leased: a slow caller is counted exactly', async () => {
   }
   assert.equal(admitted, 20);
 });
+
+test('a cost told afterwards is charged in Redis, above the limit too', async () => {
+  const scope = scopeOf('cost');
+  const [one, two] = await Promise.all(
+    [1, 2].map(() => new Caller(worker(redis.url), scope, [spec(10, HOUR), spec(100, HOUR)]).ready()),
+  );
+  assert.ok(one !== undefined && two !== undefined);
+  assert.equal((await one.decide()).allowed, true);
+  one.addCosts([14, 0]);
+  const deadline = performance.now() + 5_000;
+  let refused = await two.decide();
+  while (refused.allowed && performance.now() < deadline) refused = await two.decide();
+  assert.deepEqual([refused.allowed, refused.index, refused.remaining], [false, 0, 0]);
+  // Five or more above the limit, an hour for ten: at least 36 minutes until one fits again.
+  assert.ok(refused.retryMs > 2_100_000, `${refused.retryMs} ms`);
+});

@@ -89,6 +89,12 @@ export class Caller {
     return decision instanceof Promise ? decision : Object.assign({}, decision);
   }
 
+  addCosts(costs: readonly number[], address = '192.0.2.1'): void {
+    const exchange = new RecordingExchange({ address });
+    const set = this.sets.prepare(exchange, this.limits.table.time.nowMs());
+    this.limits.addCosts(set, costs, this.sets, exchange);
+  }
+
   /** The first decision that Redis makes: the line comes up in the background. */
   async ready(): Promise<this> {
     const deadline = performance.now() + 10_000;
