@@ -10,10 +10,11 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Scope } from './scope.ts';
 
-/** How an instance answers. `busy`: one request at a time, each so long; `slow`: each so long. */
+/** How an instance answers. `slow`: each answer takes so long; `busy`: so long, and so many at a time, the rest wait. */
 export type Mood =
   | { readonly kind: 'well' | 'errors' | 'resets' | 'garbage' }
-  | { readonly kind: 'slow' | 'busy'; readonly ms: number };
+  | { readonly kind: 'slow'; readonly ms: number }
+  | { readonly kind: 'busy'; readonly ms: number; readonly places: number };
 
 /** Where an instance registers itself, with the product's own library. */
 export interface Registration {

@@ -33,7 +33,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, now: M
   for await (const part of request) body += String(part);
   const text = `${name} ${request.method} ${request.url} ${body}`;
   if (now.kind === 'errors') response.statusCode = 500;
-  if (now.kind === 'busy') await turn(now.ms);
+  if (now.kind === 'busy') await turn(now);
   if (now.kind === 'slow') await pause(now.ms);
   response.end(text);
 }
@@ -42,11 +42,15 @@ function pause(ms: number): Promise<unknown> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }
 
-/** One after the other, as something does that has only one of what every request needs. */
-let last: Promise<unknown> = Promise.resolve();
-function turn(ms: number): Promise<unknown> {
-  last = last.then(() => pause(ms));
-  return last;
+/** The end of what each place has been given so far. */
+const places: Promise<unknown>[] = [];
+let turns = 0;
+
+function turn(now: { readonly ms: number; readonly places: number }): Promise<unknown> {
+  const place = turns++ % now.places;
+  const done = (places[place] ?? Promise.resolve()).then(() => pause(now.ms));
+  places[place] = done;
+  return done;
 }
 
 process.on('message', (message: ToInstance) => {

@@ -34,6 +34,7 @@ export class Tally {
   readonly byInstance = new Map<string, number>();
   /** Longest time in which no caller got a right answer. */
   longestGapMs = 0;
+  /** Of all requests, in the order in which they ended. */
   readonly latenciesMs: number[] = [];
   #lastOkMs = performance.now();
 
@@ -60,16 +61,6 @@ export class Tally {
 
   noteGap(): void {
     this.longestGapMs = Math.max(this.longestGapMs, performance.now() - this.#lastOkMs);
-  }
-
-  /** Of the answers since the last call of `forgetLatencies`; `share` from 0 to 1. */
-  latencyMs(share: number): number {
-    const sorted = this.latenciesMs.toSorted((a, b) => a - b);
-    return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))] ?? 0;
-  }
-
-  forgetLatencies(): void {
-    this.latenciesMs.length = 0;
   }
 
   describe(): string {
