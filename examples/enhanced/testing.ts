@@ -47,6 +47,8 @@ export interface CallOptions {
   readonly anonymous?: boolean;
   /** Address that the call comes from, one of 127.0.0.0/8. */
   readonly from?: string;
+  /** On a connection of its own, which any worker may get. */
+  readonly alone?: boolean;
 }
 
 export interface System {
@@ -70,8 +72,9 @@ function caller(base: string, scope: Scope) {
   });
   return (path: string, options: CallOptions = {}): Promise<Answer> => {
     const from = options.from ?? '127.0.0.1';
-    const agent = agents.get(from) ?? new Agent({ keepAlive: true, maxSockets: 1 });
-    agents.set(from, agent);
+    const kept = agents.get(from) ?? new Agent({ keepAlive: true, maxSockets: 1 });
+    agents.set(from, kept);
+    const agent = options.alone === true ? false : kept;
     const { body } = options;
     const text = body === undefined || typeof body === 'string' ? body : JSON.stringify(body);
     const headers: Record<string, string> = {
