@@ -624,8 +624,9 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   #count(attempt: Attempt, kind: FaultKind | null, cancelled: boolean): void {
     if (attempt.counted) return;
     attempt.counted = true;
-    const { slot } = attempt.endpoint.settings;
-    if (!cancelled) this.plane.metrics.instance(slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
+    const { settings, isRetired } = attempt.endpoint;
+    if (!cancelled && !isRetired)
+      this.plane.metrics.instance(settings.slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
     // The balancer learns slowness also from what was given up, such as a hedge's loser.
     const tookMs =
       kind === null && !cancelled ? attempt.firstByteMs : this.plane.clock.monotonicMs() - attempt.startedMs;

@@ -14,6 +14,8 @@ import type { RollingWindow } from './rolling-window.ts';
 export interface Endpoint<P> extends Candidate {
   readonly settings: InstanceSettings;
   readonly pool: P;
+  /** No longer configured: its slots in shared memory may be another's by now. */
+  readonly isRetired: boolean;
 }
 
 /** The time of the current pick or finish, so that one reading of the clock serves all of it. */
@@ -133,6 +135,10 @@ export class Probe<P> implements Endpoint<P> {
 
   get pool(): P {
     return this.target.pool;
+  }
+
+  get isRetired(): boolean {
+    return this.target.isRetired;
   }
 
   get zone(): string | null {
