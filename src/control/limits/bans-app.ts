@@ -18,6 +18,8 @@ import { REFUSALS, type ReadCaller, type Refusal, refuse } from './http.ts';
 export interface BansAppParts {
   readonly bans: BanBook;
   readonly caller: ReadCaller;
+  /** False without the key `abuse`: then only the listener asks, and that knows addresses alone. */
+  readonly watches: () => boolean;
   readonly errorFormat: () => ErrorFormat;
   readonly clock: Clock;
 }
@@ -33,7 +35,14 @@ const wanted = z.strictObject({
   for: z.union([z.string(), z.number()]).prefault('1h'),
 });
 
-export function createBansApp({ bans, caller, errorFormat, clock }: BansAppParts): Hono {
+/** A ban that nobody enforces must not look like one. */
+const NOT_ENFORCED: Refusal = {
+  status: 409,
+  code: 'BANS_NOT_ENFORCED',
+  message: 'users and keys are only looked at where the configuration has the key abuse; abuse: {} is enough',
+};
+
+export function createBansApp({ bans, caller, watches, errorFormat, clock }: BansAppParts): Hono {
   const app = new Hono();
   const no = (context: Context, refusal: Refusal): Response => refuse(context, refusal, errorFormat(), clock.wallMs());
 
@@ -78,6 +87,7 @@ export function createBansApp({ bans, caller, errorFormat, clock }: BansAppParts
       const subject =
         data.kind === 'address' ? cidr().safeParse(data.subject) : { success: true as const, data: data.subject };
       if (!subject.success) return no(context, invalid('subject', data.subject, 'an address or a CIDR block'));
+      if (data.kind !== 'address' && !watches()) return no(context, NOT_ENFORCED);
       const madeBy = caller(context)?.name ?? 'unknown';
       const ban = await bans.ban({ kind: data.kind, subject: subject.data, reason: data.reason, madeBy, forMs });
       return context.json(shown(ban), 201);

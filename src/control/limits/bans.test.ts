@@ -162,7 +162,14 @@ test('a ban of another machine holds here too, and so does its end', async () =>
 
 test('the API lists, bans and lifts, for administrators only', async () => {
   const { bans, clock } = await open();
-  const app = createBansApp({ bans, caller: gatewayCaller, errorFormat: () => 'nested', clock });
+  let watches = true;
+  const app = createBansApp({
+    bans,
+    caller: gatewayCaller,
+    watches: () => watches,
+    errorFormat: () => 'nested',
+    clock,
+  });
   const admin = { 'x-auth-subject': 'root', 'x-auth-roles': 'user,admin' };
   const send = async (method: string, path: string, body?: unknown, headers: Record<string, string> = admin) => {
     const response = await app.request(path, {
@@ -200,6 +207,10 @@ test('the API lists, bans and lifts, for administrators only', async () => {
     (await send('GET', '/bans')).body.bans.map((ban: { subject: string }) => ban.subject),
     ['ada'],
   );
+  watches = false;
+  assert.equal((await send('POST', '/bans', { kind: 'user', subject: 'eve' })).body.error.code, 'BANS_NOT_ENFORCED');
+  assert.equal((await send('POST', '/bans', { subject: '192.0.2.77' })).status, 201);
+  watches = true;
   for (const wrong of [
     { subject: 'nowhere' },
     { subject: '192.0.2.1', for: 'soon' },

@@ -222,7 +222,8 @@ export class LimitsFeature {
     app.notFound((context) => refuse(context, REFUSALS.notFound, errorFormat(), this.#clock.wallMs()));
     app.get('/.well-known/gatehouse/plans', (context) => context.json({ plans: this.#shownPlans() }));
     app.route(path, createUsageApp({ ...parts, usage }));
-    app.route(path, createBansApp({ ...parts, bans }));
+    const watches = (): boolean => (this.#compiled?.plan.sections.abuse ?? null) !== null;
+    app.route(path, createBansApp({ ...parts, bans, watches }));
     return app;
   }
 
