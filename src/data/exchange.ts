@@ -16,6 +16,7 @@ import type { AttemptWaiter } from './balancer/service.ts';
 import { Context } from './context.ts';
 import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
+import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
 import { upstreamHeadText } from './heads.ts';
 import type { Incoming } from './incoming.ts';
@@ -25,14 +26,13 @@ import type { Meaning } from './parser/framing.ts';
 import { CHUNKED, UNTIL_CLOSE } from './parser/framing.ts';
 import type { Head } from './parser/head.ts';
 import { trailerLines } from './parser/serialize.ts';
-import { pathProblem, readTarget } from './parser/target.ts';
 import type { Plane } from './plane.ts';
 import type { RequestBody } from './request-body.ts';
 import { bodyOf } from './request-body.ts';
 import { replyLines, responseLines } from './response/lines.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 import { accessLine, report } from './response/report.ts';
-import { routeFault, upgradeFault } from './route-faults.ts';
+import { tooLarge } from './route-faults.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -152,61 +152,13 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   #findRoute(): boolean {
-    const { head, meaning } = this.incoming;
-    const problem = readTarget(head.bytes.latin1Slice(head.targetStart, head.targetEnd), this.method, this.target);
-    if (problem !== undefined) return this.#refused(new Fault(FAULTS.malformedRequest, { detail: problem }));
-    if (this.target.form === 'authority' || this.method === 'TRACE')
-      return this.#refused(new Fault(FAULTS.methodNotImplemented));
-    if (this.target.form === 'asterisk') {
-      this.#reply(SERVER_OPTIONS);
+    const outcome = findRoute(this, this.incoming);
+    if (outcome !== null) {
+      this.#settle(outcome);
       return false;
     }
-    this.authority = this.target.authority ?? (meaning.host < 0 ? '' : head.value(meaning.host));
-    const host = this.plane.hosts.normalize(this.authority);
-    if (host === null)
-      return this.#refused(new Fault(FAULTS.malformedRequest, { detail: 'the Host field is not a host' }));
-    this.host = host;
-    if (this.method === 'OPTIONS' && this.#answeredPreflight()) return false;
-    this.live.router.match(this, this.matched);
-    const settings = this.matched.route;
-    if (settings === null) return this.#refused(routeFault(this.matched));
-    const route = this.live.routes[this.matched.index]!;
-    this.route = route;
-    if (this.target.isSuspicious) {
-      const unsafe = pathProblem(this.target.path, settings.pathSafety);
-      if (unsafe !== undefined) return this.#refused(new Fault(FAULTS.unsafePath, { detail: unsafe }));
-    }
-    if (meaning.bodyLength > settings.maxRequestBytes) return this.#refused(this.#tooLarge(settings.maxRequestBytes));
-    if (meaning.upgrade >= 0) {
-      const fault = upgradeFault(head.value(meaning.upgrade), settings.upgrades, this.plane);
-      if (fault !== null) return this.#refused(fault);
-    }
-    if (route.responseLines !== '') this.addedResponse += route.responseLines;
+    this.addedResponse += this.route!.responseLines;
     return true;
-  }
-
-  /** A CORS preflight is about the route that the announced method would reach; its policy answers, before all others. */
-  #answeredPreflight(): boolean {
-    const method = this.header('access-control-request-method');
-    if (method === null || this.header('origin') === null) return false;
-    const { host, path, query } = this;
-    this.live.router.match({ method, host, path, query, header: (name) => this.header(name) }, this.matched);
-    const route = this.matched.route === null ? null : this.live.routes[this.matched.index]!;
-    if (route === null || route.preflight === null) return false;
-    const outcome = route.preflight(this);
-    if (outcome instanceof Promise || outcome === undefined) return false;
-    this.route = route;
-    this.#settle(outcome);
-    return true;
-  }
-
-  #refused(fault: Fault): false {
-    this.#fail(fault);
-    return false;
-  }
-
-  #tooLarge(limit: number): Fault {
-    return new Fault(FAULTS.payloadTooLarge, { detail: `the limit is ${limit} bytes` });
   }
 
   #act(route: LiveRoute): void {
@@ -305,7 +257,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
     if (this.body.received + bytes.length > limit) {
       this.body.received += bytes.length;
-      this.#fail(this.#tooLarge(limit));
+      this.#fail(tooLarge(limit));
       return;
     }
     const sending = attempt?.isConnected === true;
@@ -435,7 +387,9 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void {
     if (this.isDone) return;
     if (!this.#headSent && (this.#leftToOther(attempt, kind) || this.#retried(attempt, kind, null))) return;
-    this.#fail(new Fault(kind, { cause }), attempt);
+    // Those of the connection pool say that there is too much to do at the moment.
+    const more = kind.status === 503 ? { cause, retryAfterSeconds: 1 } : { cause };
+    this.#fail(new Fault(kind, more), attempt);
     this.downstream.flush();
   }
 
@@ -633,10 +587,3 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, cancelled);
   }
 }
-
-/** `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7). */
-const SERVER_OPTIONS: Reply = {
-  status: 204,
-  headers: { Allow: 'GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS' },
-  body: '',
-};

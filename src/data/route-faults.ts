@@ -26,3 +26,8 @@ export function upgradeFault(token: string, allowed: readonly string[], plane: P
     ? null
     : new Fault(FAULTS.overloaded, { detail: 'as many tunnels are open as may be', retryAfterSeconds: 5 });
 }
+
+/** `limit` is the route's `maxRequestSize`. */
+export function tooLarge(limit: number): Fault {
+  return new Fault(FAULTS.payloadTooLarge, { detail: `the limit is ${limit} bytes` });
+}

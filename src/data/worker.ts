@@ -202,6 +202,8 @@ class DataWorker {
     }
     this.#services.dispose();
     this.#accessLog.flush();
+    // What belongs to the worker gives back what it holds, such as granted quotas.
+    for (const kept of this.#kept.values()) (kept as { close?(): void }).close?.();
     await this.#logFile.close();
     this.#wheel.stop();
     this.#send({ kind: 'drained', cutOff });

@@ -72,6 +72,16 @@ describe('what may be sent again', () => {
   });
 });
 
+describe('an instance whose connection pool is full', () => {
+  it('sends to another one at once, whatever the method and the faults listed: nothing was sent', () => {
+    for (const fault of [FAULTS.overloaded, FAULTS.queueTimeout])
+      assert.equal(
+        retryDelayMs({ ...RETRIES, faults: [] }, POST, failed(fault), () => 0.99),
+        0,
+      );
+  });
+});
+
 describe('the pause', () => {
   it('is anywhere between nothing and a step that doubles up to its limit', () => {
     const most = (attempt: number): number => backoffMs({ ...RETRIES, backoffBaseMs: 100 }, attempt, () => 0.999_999);

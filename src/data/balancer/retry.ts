@@ -5,7 +5,7 @@
  * What may be sent twice: anything of which no byte was sent (the fault's advice is `always`); after that only idempotent
  * methods (RFC 9110 §9.2.2) and requests whose caller vouches with an `Idempotency-Key`. A lost connection that had been
  * reused is the ordinary race with the upstream's idle timeout (RFC 9112 §9.3.1), so there the list of faults is
- * not asked and there is no pause.
+ * not asked and there is no pause. Nor for an instance whose connection pool is full.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import type { RetrySettings } from '../contract/snapshot.ts';
@@ -45,6 +45,8 @@ export function retryDelayMs(
     return afterAnswer(settings, failed, random);
   }
   if (fault.retry === 'never' || (fault.retry === 'idempotent' && !mayRepeat)) return -1;
+  // The pool of the instance had no free connection: nothing was sent, and another instance may have one.
+  if (fault.phase === 'pick') return 0;
   if (failed.reusedConnection && fault.reason === 'upstream_reset') return 0;
   if (!settings.faults.includes(fault.reason)) return -1;
   return backoffMs(settings, failed.attemptsMade, random);

@@ -251,6 +251,13 @@ describe('retries of a service', () => {
     assert.equal(one.service.snapshotState().counters.retries, 0);
   });
 
+  it('go on to the other instances, but not round again, when connection pools are full', () => {
+    const one = new Bench({ retries: { ...RETRIES, attempts: 5, budgetRatio: 1 } });
+    one.answer(one.pick());
+    const full = (attempts: number): number => one.service.retryDelayMs(GET, attempts, FAULTS.overloaded, 0, false, -1);
+    assert.deepEqual([full(1), full(2), full(3)], [0, 0, -1]);
+  });
+
   it('do not count as requests in the budget', () => {
     const one = new Bench();
     const first = one.pick();

@@ -244,6 +244,8 @@ export class Service<P> {
     const failed = { attemptsMade, fault, status, reusedConnection, retryAfterSeconds };
     const delayMs = retryDelayMs(this.#settings.retries, request, failed, this.#env.random);
     if (delayMs < 0) return -1;
+    // A full connection pool is no reason to ask the same instance again.
+    if (fault?.phase === 'pick' && attemptsMade >= this.#roster.usable.length) return -1;
     const tick = this.#table.nowTick();
     if (this.#breaker !== null && this.#breaker.waitTicks(tick) > 0) return -1; // would be refused, and cost budget
     return this.#take(tick, 'retries') ? delayMs : -1;

@@ -5,9 +5,9 @@ import { jsonText } from './access-log.ts';
 
 export function report(exchange: Exchange): void {
   const { plane, live, route } = exchange;
-  if (route === null) {
-    plane.abuse.ended(exchange);
-  } else {
+  // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
+  if (route === null || route.settings.id.startsWith('builtin:')) plane.abuse.ended(exchange);
+  if (route !== null) {
     for (const hook of route.finish) {
       try {
         hook(exchange);
