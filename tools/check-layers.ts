@@ -10,7 +10,7 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 
 /** Packages that a worker may load; the last ones only when configured, by dynamic import. */
-const WORKER_PACKAGES = new Set(['ipaddr.js', 'ioredis']);
+const WORKER_PACKAGES = new Set(['ioredis']);
 /** Files of `src/data` that are for control alone, since they describe options with Zod. */
 const isForControl = (file: string): boolean =>
   file === 'data/catalog.ts' ||
