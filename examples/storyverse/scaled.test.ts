@@ -1,0 +1,109 @@
+/**
+ * The deployment's configuration with real processes: an identity process and two gateways on one PostgreSQL and one
+ * Redis. What one of them knows the others know, and one that ends takes nothing with it.
+ */
+import assert from 'node:assert/strict';
+import { before, describe, it } from 'node:test';
+import { suiteScope } from '../../test/support/scope.ts';
+import { type ScaledSystem, startScaled } from './scaled/system.ts';
+import { Visitor } from './testing.ts';
+
+const STORY = { title: 'The Hare', text: 'A hare ran over the hill.' };
+const DEADLINE_MS = 8_000;
+
+describe('StoryVerse, apart', () => {
+  const scope = suiteScope();
+  let system: ScaledSystem;
+  let ada: Visitor;
+  let adaThere: Visitor;
+
+  /** The same person at the other gateway. */
+  const moved = (visitor: Visitor, gateway: number): Visitor => {
+    const same = new Visitor(system.gateways[gateway]!.url, visitor.address);
+    same.accessToken = visitor.accessToken;
+    same.refreshToken = visitor.refreshToken;
+    return same;
+  };
+  const eventually = async (what: string, look: () => Promise<boolean>): Promise<void> => {
+    const deadline = performance.now() + DEADLINE_MS;
+    while (!(await look())) {
+      assert.ok(performance.now() < deadline, what);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+  };
+
+  before(async () => {
+    system = await startScaled({ command: ['tools/gatehouse.ts'], port: () => 0, print: null });
+    scope.after(() => system.stop());
+    ada = new Visitor(system.gateways[0]!.url, '203.0.113.1');
+    const registered = await ada.register('ada');
+    assert.equal(registered.status, 201, registered.text);
+    adaThere = moved(ada, 1);
+  });
+
+  it('takes at one gateway the token that came through the other, from the identity process', async () => {
+    assert.equal((await ada.call('POST', '/api/stories', STORY)).status, 201);
+    const { body } = await adaThere.call('GET', '/api/stories');
+    assert.equal(body.stories.length, 1);
+    const own = await (await fetch(`${system.identity.url}/metrics`)).text();
+    assert.match(own, /^gatehouse_identity_events_total\{action="session\.created"\} 1$/m);
+  });
+
+  it('counts the quota of stories over both gateways', async () => {
+    const statuses: number[] = [];
+    for (let i = 0; i < 6; i++)
+      statuses.push((await (i % 2 ? ada : adaThere).call('POST', '/api/stories', STORY)).status);
+    assert.deepEqual(statuses, [201, 201, 201, 201, 429, 429], 'one was made before');
+  });
+
+  it('counts requests over both gateways: 60 a minute, wherever they go', async () => {
+    const bo = new Visitor(system.gateways[1]!.url, '203.0.113.2');
+    await bo.register('bo');
+    const boThere = moved(bo, 0);
+    const started = performance.now();
+    let passed = 0;
+    for (let i = 0; i < 90; i++)
+      if ((await (i % 2 ? bo : boThere).call('GET', '/api/universes')).status === 200) passed++;
+    const refilled = Math.ceil((performance.now() - started) / 1_000);
+    assert.ok(passed >= 60 && passed <= 60 + refilled, `${passed} of 90 passed, ${refilled} s`);
+  });
+
+  it('signs out everywhere', async () => {
+    const cyd = new Visitor(system.gateways[0]!.url, '203.0.113.3');
+    await cyd.register('cyd');
+    const cydThere = moved(cyd, 1);
+    assert.equal((await cydThere.call('GET', '/api/stories')).status, 200);
+    assert.equal((await cyd.call('POST', '/api/auth/logout')).status, 200);
+    await eventually('the other gateway still takes the token', async () => {
+      return (await cydThere.call('GET', '/api/stories')).status === 401;
+    });
+  });
+
+  it('goes on counting alone while Redis is away, and together again afterwards', async () => {
+    await system.redis.kill();
+    assert.equal((await ada.call('GET', '/api/stories')).status, 200);
+    assert.equal((await adaThere.call('GET', '/api/stories')).status, 200);
+    await system.redis.start();
+    await eventually('nothing is counted in Redis', async () => {
+      await ada.call('GET', '/api/universes');
+      return Number((await system.redis.command('DBSIZE')).replace(':', '')) > 0;
+    });
+  });
+
+  it('serves on with one gateway when the other is ended', async () => {
+    const [first] = system.gateways;
+    const exit = new Promise((resolve) => first!.process.once('exit', resolve));
+    first!.process.kill('SIGTERM');
+    await exit;
+    assert.equal((await adaThere.call('GET', '/api/stories')).status, 200);
+    assert.equal((await adaThere.refresh()).status, 200);
+  });
+
+  it('lets known tokens pass when the identity process is gone, and says so to who wants a new one', async () => {
+    const exit = new Promise((resolve) => system.identity.process.once('exit', resolve));
+    system.identity.process.kill('SIGKILL');
+    await exit;
+    assert.equal((await adaThere.call('GET', '/api/stories')).status, 200);
+    assert.ok([502, 503].includes((await adaThere.refresh()).status));
+  });
+});
