@@ -121,7 +121,7 @@ async function startAll(): Promise<System> {
       .join(' '),
     DEMO_ACCOUNT: 'true',
     // The document's limit is per address, and all of this load comes from one: it is counted and not reached.
-    RATE_LIMIT_MAX: '1000000000',
+    RATE_LIMIT_MAX: '16000000',
   };
   setUp(join(root, 'bin/gatehouse.js'), { ...process.env, ...env });
   const args = [join(root, 'bin/gatehouse.js'), 'start', join(root, 'examples/enhanced/gatehouse.ts')];
