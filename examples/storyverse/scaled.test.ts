@@ -3,6 +3,7 @@
  * Redis. What one of them knows the others know, and one that ends takes nothing with it.
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { before, describe, it } from 'node:test';
 import { suiteScope } from '../../test/support/scope.ts';
 import { type ScaledSystem, startScaled } from './scaled/system.ts';
@@ -66,6 +67,26 @@ describe('StoryVerse, apart', () => {
       if ((await (i % 2 ? bo : boThere).call('GET', '/api/universes')).status === 200) passed++;
     const refilled = Math.ceil((performance.now() - started) / 1_000);
     assert.ok(passed >= 60 && passed <= 60 + refilled, `${passed} of 90 passed, ${refilled} s`);
+  });
+
+  it('has every metric that the dashboard and the alerts of the deployment ask for', async () => {
+    const scanner = new Visitor(system.gateways[0]!.url, '198.51.100.7');
+    for (let i = 0; i < 5; i++) await scanner.call('GET', '/.env');
+    await eventually('who scans is not banned', async () => (await scanner.call('GET', '/docs')).status === 403);
+    const asked = ['grafana-dashboard.json', 'prometheus-rules.yaml'].flatMap((file) => {
+      const text = readFileSync(new URL(`../../deploy/storyverse/${file}`, import.meta.url), 'utf8');
+      return text.match(/\bgatehouse_[a-z_]+/g) ?? [];
+    });
+    assert.ok(new Set(asked).size >= 15);
+    let missing: string[] = [];
+    const look = async (): Promise<boolean> => {
+      const gateway = await (await fetch(`${system.gateways[0]!.url}/metrics/prometheus`)).text();
+      const identity = await (await fetch(`${system.identity.url}/metrics`)).text();
+      const known = new Set([...`${gateway}\n${identity}`.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+      missing = asked.filter((name) => !known.has(name.replace(/_bucket$/, '')));
+      return missing.length === 0;
+    };
+    await eventually('metrics are missing', look).catch(() => assert.deepEqual([...new Set(missing)], []));
   });
 
   it('signs out everywhere', async () => {

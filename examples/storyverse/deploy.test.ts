@@ -1,0 +1,120 @@
+/**
+ * The deployment against the document: resources, spread over zones, and the same routes, plans and limits as the example
+ * that the other tests run. Manifests are read here; that a cluster takes them is not what a test on one machine can show.
+ */
+import assert from 'node:assert/strict';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { describe, it } from 'node:test';
+import { parse, parseAllDocuments } from 'yaml';
+
+const folder = new URL('../../deploy/storyverse/', import.meta.url);
+const text = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
+// biome-ignore lint/suspicious/noExplicitAny: manifests are looked into freely
+type Manifest = any;
+
+const manifests: Manifest[] = (parse(text('kustomization.yaml')).resources as string[]).flatMap((file) =>
+  parseAllDocuments(text(file)).map((document) => {
+    assert.deepEqual(document.errors, [], file);
+    return document.toJS();
+  }),
+);
+const find = (kind: string, name: string): Manifest =>
+  manifests.find((manifest) => manifest.kind === kind && manifest.metadata.name === name);
+
+/** From the document. */
+const SERVICES = [
+  ['api-gateway-service', 'api-gateway', '0.5', '1Gi', '1', '2Gi'],
+  ['authentication-service', 'authentication', '0.5', '1Gi', '1', '2Gi'],
+  ['rate-limiting-service', 'rate-limiting', '0.3', '512Mi', '0.5', '1Gi'],
+] as const;
+
+describe('the deployment', () => {
+  for (const [name, app, requestCpu, requestMemory, limitCpu, limitMemory] of SERVICES) {
+    it(`gives ${name} the document's image, resources and spread over zones`, () => {
+      const { spec } = find(name === 'rate-limiting-service' ? 'StatefulSet' : 'Deployment', name);
+      assert.deepEqual(spec.selector, { matchLabels: { app } });
+      assert.equal(spec.template.metadata.labels.app, app);
+      const [container] = spec.template.spec.containers;
+      assert.deepEqual([container.name, container.image], [app, `storyverse/${app}:latest`]);
+      const { requests, limits } = container.resources;
+      assert.deepEqual(
+        [String(requests.cpu), requests.memory, String(limits.cpu), limits.memory],
+        [requestCpu, requestMemory, limitCpu, limitMemory],
+      );
+      assert.deepEqual(spec.template.spec.topologySpreadConstraints, [
+        {
+          maxSkew: 1,
+          topologyKey: 'topology.kubernetes.io/zone',
+          whenUnsatisfiable: 'ScheduleAnyway',
+          labelSelector: { matchLabels: { app } },
+        },
+      ]);
+      assert.ok(spec.replicas >= 2);
+      assert.deepEqual(find('PodDisruptionBudget', name).spec.selector, { matchLabels: { app } });
+    });
+  }
+
+  it('scales the gateway and the authentication service by processor use', () => {
+    for (const name of ['api-gateway-service', 'authentication-service']) {
+      const { spec } = find('HorizontalPodAutoscaler', name);
+      assert.deepEqual(spec.scaleTargetRef, { apiVersion: 'apps/v1', kind: 'Deployment', name });
+      assert.ok(spec.minReplicas >= find('Deployment', name).spec.replicas - 1 && spec.maxReplicas > spec.minReplicas);
+    }
+  });
+
+  it('lets services hear from gateways only, since they believe what those say of callers', () => {
+    const { spec } = find('NetworkPolicy', 'gateways-to-services');
+    assert.deepEqual(spec.ingress[0].from, [{ podSelector: { matchLabels: { app: 'api-gateway' } } }]);
+    assert.deepEqual(find('NetworkPolicy', 'nobody-unless-said').spec, { podSelector: {}, policyTypes: ['Ingress'] });
+    for (const name of ['stories', 'library', 'generator']) {
+      const workload = find('Deployment', name) ?? find('StatefulSet', name);
+      assert.equal(workload.spec.template.metadata.labels.tier, 'service');
+    }
+  });
+
+  it('mounts and names only what there is', () => {
+    for (const manifest of manifests) {
+      const pod = manifest.spec?.template?.spec;
+      if (pod === undefined) continue;
+      const claims = (manifest.spec.volumeClaimTemplates ?? []).map((claim: Manifest) => claim.metadata.name);
+      const volumes = new Set([...(pod.volumes ?? []).map((volume: Manifest) => volume.name), ...claims]);
+      for (const container of pod.containers) {
+        const ports = new Set((container.ports ?? []).map((port: Manifest) => port.name));
+        for (const mount of container.volumeMounts ?? []) assert.ok(volumes.has(mount.name), mount.name);
+        for (const probe of ['startupProbe', 'livenessProbe', 'readinessProbe']) {
+          const port = container[probe]?.httpGet?.port ?? container[probe]?.tcpSocket?.port;
+          if (port !== undefined) assert.ok(ports.has(port), `${manifest.metadata.name} ${port}`);
+        }
+        const [, , file] = [...(container.args ?? [])].reverse();
+        if (container.image === 'storyverse/services:latest')
+          assert.ok(existsSync(new URL(`../../${container.args[1]}`, folder)), String(file ?? container.args[1]));
+      }
+    }
+    const dockerfile = text('Dockerfile');
+    for (const [, sources = ''] of dockerfile.matchAll(/^COPY (?!--from)(.+) \S+$/gm))
+      for (const source of sources.split(' '))
+        if (!source.includes('*')) assert.ok(existsSync(new URL(`../../${source}`, folder)), source);
+    for (const [, image = ''] of readdirSync(folder).flatMap((file) => [
+      ...text(file).matchAll(/image: storyverse\/([a-z-]+):latest/g),
+    ]))
+      assert.match(dockerfile, new RegExp(`^FROM \\S+ AS ${image}$`, 'm'));
+  });
+
+  it('has the same routes, plans, quotas and limits as the example', () => {
+    const example = parse(readFileSync(new URL('gatehouse.yaml', import.meta.url), 'utf8'));
+    const deployed = parse(text('gatehouse.yaml'));
+    // There the accounts are a service; here they are part of the process.
+    for (const route of deployed.routes) {
+      if (route.service !== 'authentication') continue;
+      delete route.service;
+      route.builtin = 'identity';
+    }
+    assert.deepEqual(deployed.routes, example.routes);
+    for (const key of ['plans', 'quotas', 'abuse']) assert.deepEqual(deployed[key], example[key]);
+    for (const key of ['headers', 'rateLimit', 'cors', 'securityHeaders'])
+      assert.deepEqual(deployed.gateway[key], example.gateway[key]);
+    for (const key of ['plans', 'defaultPlan', 'roles', 'tokens'])
+      assert.deepEqual(deployed.identity[key], example.identity[key]);
+    assert.equal(deployed.identity.registration.verifyEmail, 'required');
+  });
+});
