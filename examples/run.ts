@@ -94,8 +94,10 @@ async function main(name: string | undefined): Promise<void> {
   await listening(example.port, 'the gateway', () => ending);
   if (ending) return;
   console.log(`\n${example.title}\n`);
-  for (const service of example.services) console.log(`  ${service.name.padEnd(16)} http://127.0.0.1:${service.port}`);
-  console.log(`  ${'gateway'.padEnd(16)} http://127.0.0.1:${example.port}\n\nTry, in another terminal:\n`);
+  const width = Math.max(...example.services.map(({ name: label }) => label.length), 16);
+  for (const service of example.services)
+    console.log(`  ${service.name.padEnd(width)} http://127.0.0.1:${service.port}`);
+  console.log(`  ${'gateway'.padEnd(width)} http://127.0.0.1:${example.port}\n\nTry, in another terminal:\n`);
   for (const line of example.tries) console.log(`  ${line}`);
   console.log('\nCtrl-C ends it.\n');
 }
