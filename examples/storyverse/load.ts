@@ -177,9 +177,9 @@ async function spike(families: readonly Person[], visitors: number): Promise<voi
   await Promise.all(reading);
   table.print();
   console.log(
-    '\n  The story itself needs an account, so visitors without one are refused (401). One address that asks 900',
+    '\n  The story needs an account, so visitors without one are refused (401). One address that asks 900 times is told',
   );
-  console.log('  times is told to wait after 600; families are not touched by that.\n');
+  console.log('  to wait and, if it goes on, banned for a while; families are not touched by that.\n');
 }
 
 console.log(`Against ${urls.join(' and ')}; ${new Date().toISOString()}`);
