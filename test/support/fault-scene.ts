@@ -9,6 +9,7 @@ import type { TestGateway } from './gateway.ts';
 import { startTestGateway } from './gateway.ts';
 import type { LoadOptions } from './measured-load.ts';
 import { assertHonest, assertOnce, Load } from './measured-load.ts';
+import { until } from './until.ts';
 
 /**
  * A service as its owner would protect it: short deadlines for each try, three further tries, ejection. Times are short
@@ -63,8 +64,21 @@ export async function endScene(
     assertHonest(load, alsoHonest);
     assertOnce(await fleet.journal());
     assert.ok(load.GET.longestGapMs < 3_000, 'GET was answered all the time');
+    await assertQuiet(gateway);
   } catch (error) {
     for (const line of gateway.logged) t.diagnostic(line);
     throw error;
   }
+}
+
+/** With nobody asking any more, nothing is counted as under way, and nothing went wrong inside. */
+async function assertQuiet(gateway: TestGateway): Promise<void> {
+  const busy = (): string => {
+    const [service] = gateway.primary.opsSources().services;
+    const { inFlight, waiting, instances } = service!;
+    return [inFlight, waiting, ...instances.map((instance) => instance.inFlight)].join();
+  };
+  await until(() => /^0(,0)*$/.test(busy()), 'nothing is in flight any more');
+  const errors = gateway.logged.filter((line) => (JSON.parse(line) as { level: string }).level === 'error');
+  assert.deepEqual(errors, [], 'no error in the log');
 }
