@@ -29,6 +29,7 @@ function run(plan: PacedPlan): void {
   let errors = 0;
   let sent = 0;
   const lines = Array.from({ length: plan.connections }, () => open());
+  let ready = 0;
 
   function open(): Line {
     let good = false;
