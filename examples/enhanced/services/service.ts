@@ -140,17 +140,23 @@ export async function startInstance(
     );
     made.once('error', reject);
   });
+  // Ctrl-C in a terminal and the launcher both say so.
+  let closed: Promise<void> | undefined;
+  const close = (): Promise<void> =>
+    new Promise((resolve) => {
+      server.close(() => {
+        database.close();
+        resolve();
+      });
+      server.closeIdleConnections();
+    });
   return {
     url: `http://127.0.0.1:${address.port}`,
     port: address.port,
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => {
-          database.close();
-          resolve();
-        });
-        server.closeIdleConnections();
-      }),
+    close: () => {
+      closed ??= close();
+      return closed;
+    },
   };
 }
 
