@@ -45,9 +45,12 @@ export function identityFeature(host: IdentityHost): Feature {
       };
       // Loaded only where it runs: store, tokens and web framework take 30 MB.
       const { createIdentity } = await import('./identity.ts');
-      identity = await createIdentity(plan.options, deps);
-      // Elsewhere it answers; here it only tells the workers of keys and revocations, and judges API keys.
-      if (plan.options.service === undefined) await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
+      // Where it answers elsewhere, here it only tells the workers of keys and revocations, and judges API keys.
+      const apart = plan.options.service !== undefined;
+      const { oauth } = plan.options;
+      const silent = { ...plan.options, firstAdmin: 'off' as const, oauth: { ...oauth, enabled: false } };
+      identity = await createIdentity(apart ? silent : plan.options, deps);
+      if (!apart) await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
     },
     applied(compiled) {
       if (settingsOf(compiled as unknown as CompiledIdentity) === runsBy) return;
