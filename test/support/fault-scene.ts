@@ -72,7 +72,7 @@ export async function endScene(
 }
 
 /** With nobody asking any more, nothing is counted as under way, and nothing went wrong inside. */
-async function assertQuiet(gateway: TestGateway): Promise<void> {
+export async function assertQuiet(gateway: TestGateway): Promise<void> {
   const busy = (): string => {
     const [service] = gateway.primary.opsSources().services;
     const { inFlight, waiting, instances } = service!;
