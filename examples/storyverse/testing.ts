@@ -98,8 +98,9 @@ export async function startStoryVerse(
     folder,
     async accessLog() {
       const text = await readFile(join(folder, 'access.log'), 'utf8').catch(() => '');
+      // The last line may be half written.
       return text
-        .trim()
+        .slice(0, text.lastIndexOf('\n') + 1)
         .split('\n')
         .filter(Boolean)
         .map((line) => JSON.parse(line) as Record<string, unknown>);
