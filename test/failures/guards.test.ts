@@ -15,9 +15,9 @@ import { deadPort, httpUpstream } from '../support/upstream.ts';
 
 const PATIENCE_MS = 9_000;
 
-function inFront(t: TestContext, service: object, others: object = {}): Promise<TestGateway> {
+function inFront(t: TestContext, service: object, others: object = {}, workers = 1): Promise<TestGateway> {
   return startTestGateway(t, {
-    gateway: { workers: 2 },
+    gateway: { workers },
     services: { work: service, ...others },
     routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
   });
@@ -43,12 +43,13 @@ const reasonOf = (answer: Answer): unknown => (JSON.parse(answer.body.toString()
 describe('a sticky service', () => {
   test('keeps a caller on one instance, on every worker, until that one dies; then on another', async (t) => {
     const upstreams = await named(t, 4);
-    const gateway = await inFront(t, {
+    const service = {
       instances: instances(upstreams),
       loadBalancing: { algorithm: 'round-robin' },
       sticky: { key: 'a key of some length', cookie: 'who' },
       retries: 3,
-    });
+    };
+    const gateway = await inFront(t, service, {}, 2);
     const cookieOf = (answer: Answer): string => answer.headers['set-cookie']!.split(';')[0]!;
     const first = await ask(gateway);
     const mine = first.body.toString();

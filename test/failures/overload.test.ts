@@ -84,9 +84,16 @@ test('150 % load: an adaptive limit keeps answers quick, and refuses what is too
 });
 
 test('hedging cuts the tail that one slow instance of five makes', async (t) => {
-  const fleet = await Fleet.start(t, ['a', 'b', 'c', 'd', 'slow']);
-  await fleet.get('slow').become({ kind: 'slow', ms: 400 });
-  const urls = fleet.instances.map(({ url }) => url);
+  const upstreams = await Promise.all(
+    ['a', 'b', 'c', 'd', 'slow'].map((name) =>
+      httpUpstream(t, (request, response) => {
+        const answer = (): unknown => response.end(`${name} ${request.method} ${request.url} `);
+        if (name === 'slow') setTimeout(answer, 400);
+        else answer();
+      }),
+    ),
+  );
+  const urls = upstreams.map(({ url }) => url);
   const p99 = async (service: object): Promise<number> => {
     const gateway = await inFront(t, urls, { loadBalancing: { algorithm: 'round-robin' }, ...service });
     const load = new Load(gateway.port, { callers: { GET: 10, PUT: 0, POST: 0 } });

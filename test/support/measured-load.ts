@@ -25,6 +25,9 @@ export interface LoadOptions {
   readonly path?: string;
 }
 
+/** Of the last request; one row of numbers for all loads, since their instances may have one journal. */
+let number = 0;
+
 /** What the callers of one method saw. */
 export class Tally {
   requests = 0;
@@ -81,7 +84,6 @@ export class Load {
   readonly #tallies: readonly Tally[];
   readonly #agents: Agent[] = [];
   readonly #callers: Promise<void>[] = [];
-  #number = 0;
   #stopped = false;
 
   constructor(port: number, options: LoadOptions = {}) {
@@ -128,7 +130,7 @@ export class Load {
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, nextMs - performance.now())));
       const beganMs = performance.now();
-      const outcome = await this.#ask(method, agent, `${this.#path}/${++this.#number}`);
+      const outcome = await this.#ask(method, agent, `${this.#path}/${++number}`);
       tally.count(outcome, performance.now() - beganMs);
       nextMs = Math.max(nextMs + this.#everyMs, performance.now() - this.#everyMs);
     }
