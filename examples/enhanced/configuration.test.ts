@@ -176,9 +176,20 @@ describe('the variables of the document', () => {
     JWT_REFRESH_SECRET: 'another secret of the tests, long enough too',
   };
 
-  test('PORT, NODE_ENV, CLUSTER_MODE and LOG_LEVEL as printed', async () => {
-    const env = { PORT: '3000', NODE_ENV: 'production', CLUSTER_MODE: 'true', LOG_LEVEL: 'info', ...strong };
-    const { snapshot, plan } = await compiled(file, env);
+  test('all of them as printed, but for the two secrets', async () => {
+    const { snapshot, plan, secrets } = await compiled(file, {
+      PORT: '3000',
+      NODE_ENV: 'production',
+      CLUSTER_MODE: 'true',
+      REDIS_URL: 'redis://localhost:6379',
+      LOG_LEVEL: 'info',
+      RATE_LIMIT_WINDOW: '900000',
+      RATE_LIMIT_MAX: '1000',
+      ...strong,
+    });
+    assert.equal(secrets[plan.sections.stores.redis ?? ''], 'redis://localhost:6379');
+    const policy = snapshot.routes[0]?.policies.find(({ name }) => name === 'rate-limit');
+    assert.match(JSON.stringify(policy?.options), /"limit":1000,"windowMs":900000/);
     assert.equal(snapshot.listeners[0]?.port, 3_000);
     assert.equal(plan.environment, 'production');
     assert.equal(snapshot.gateway.logLevel, 'info');
@@ -196,6 +207,9 @@ describe('the variables of the document', () => {
     { name: 'PORT', value: '70000', why: /PORT.*65535/s },
     { name: 'CLUSTER_MODE', value: 'perhaps', why: /CLUSTER_MODE/ },
     { name: 'LOG_LEVEL', value: 'loud', why: /LOG_LEVEL/ },
+    { name: 'RATE_LIMIT_MAX', value: 'many', why: /RATE_LIMIT_MAX.*expected a whole number/ },
+    { name: 'RATE_LIMIT_WINDOW', value: '-1', why: /RATE_LIMIT_WINDOW/ },
+    { name: 'REDIS_URL', value: 'your-super-secret-redis:6379', why: /REDIS_URL.*must be redis:/ },
     // The document prints placeholders; a secret that everybody can read is none.
     {
       name: 'JWT_SECRET',

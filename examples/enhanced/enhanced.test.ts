@@ -1,5 +1,6 @@
 /** Every call of the document, with its headers and bodies as printed, and the unhappy ones around each. */
 import assert from 'node:assert/strict';
+import { availableParallelism } from 'node:os';
 import { before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { suiteScope } from '../../test/support/scope.ts';
@@ -211,6 +212,12 @@ describe('the calls of the document', () => {
       ],
     );
     for (const { state } of Object.values(body.circuitBreakers)) assert.equal(state, 'closed');
+  });
+
+  test('in cluster mode a worker for each processor listens', async () => {
+    const { workers } = (await anonymous('/status')).json<{ workers: { listening: boolean }[] }>();
+    assert.equal(workers.length, process.platform === 'linux' ? availableParallelism() : 1);
+    assert.ok(workers.every(({ listening }) => listening));
   });
 
   test('GET /metrics answers JSON with every number of the document', async () => {

@@ -207,7 +207,7 @@ export async function startSystem(scope: Scope, options: SystemOptions = {}): Pr
 }
 
 /** Looks again until it is so. */
-export async function eventually(condition: () => Promise<boolean>, what: string, deadlineMs = 8_000): Promise<void> {
+export async function eventually(condition: () => Promise<boolean>, what: string, deadlineMs = 15_000): Promise<void> {
   const giveUpMs = performance.now() + deadlineMs;
   while (!(await condition())) {
     if (performance.now() > giveUpMs) throw new Error(`it did not happen within ${deadlineMs} ms: ${what}`);
