@@ -15,6 +15,7 @@ export interface JsonSchema {
   readonly const?: unknown;
   readonly enum?: readonly unknown[];
   readonly pattern?: string;
+  readonly format?: string;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly required?: readonly string[];
   readonly additionalProperties?: JsonSchema | boolean;
@@ -98,7 +99,7 @@ function isLeaf(schema: JsonSchema): boolean {
 /** A text without any rule takes a substitution as it is. */
 function isText(schema: JsonSchema): boolean {
   if (schema.type !== 'string' || schema.enum !== undefined || schema.const !== undefined) return false;
-  return schema.pattern === undefined && (schema.minLength ?? 0) <= 1;
+  return schema.pattern === undefined && schema.format === undefined && (schema.minLength ?? 0) <= 1;
 }
 
 function isStrictLeaf(schema: JsonSchema): boolean {
