@@ -1,0 +1,92 @@
+/**
+ * What it costs to write a message on: field lines copied in runs around those that must not pass, with and without
+ * fields that break the runs, and an answer's body framed and joined for one write.
+ */
+import { AnswerFrame } from '../../src/data/connection/answer-frame.ts';
+import { REQUEST_DROP, RESPONSE_DROP } from '../../src/data/forwarding.ts';
+import { CHUNKED, Meaning, understandRequest, understandResponse } from '../../src/data/parser/framing.ts';
+import { Head, readRequestHead, readResponseHead } from '../../src/data/parser/head.ts';
+import type { DropMask } from '../../src/data/parser/serialize.ts';
+import { fieldLines, statusLine } from '../../src/data/parser/serialize.ts';
+import { Outbox } from '../../src/data/wire/outbox.ts';
+import { measure } from './measure.ts';
+import { ANSWER_HEAD, API_HEAD, BROWSER_HEAD } from './parser.ts';
+import type { Row } from './row.ts';
+
+const LIMITS = { maxHeadBytes: 64 * 1024, maxTargetBytes: 8 * 1024, maxFields: 100 };
+
+function request(bytes: Buffer): { head: Head; meaning: Meaning } {
+  const head = new Head(LIMITS.maxFields);
+  const meaning = new Meaning();
+  readRequestHead(bytes, 0, bytes.length, LIMITS, head);
+  if (!understandRequest(head, meaning)) throw new Error(head.detail);
+  return { head, meaning };
+}
+
+function answer(bytes: Buffer): { head: Head; meaning: Meaning } {
+  const head = new Head(LIMITS.maxFields);
+  const meaning = new Meaning();
+  readResponseHead(bytes, 0, bytes.length, LIMITS, head);
+  if (!understandResponse(head, 'GET', meaning)) throw new Error(head.detail);
+  return { head, meaning };
+}
+
+function writing({ head, meaning }: ReturnType<typeof request>, drop: DropMask, removed: readonly string[] | null) {
+  return (rounds: number): number => {
+    let sum = 0;
+    for (let round = 0; round < rounds; round++) {
+      // The characters are looked at, so that the pieces of the text are really put together.
+      const text = fieldLines(head, drop, meaning.nominated, removed);
+      sum += text.charCodeAt(text.length - 3);
+    }
+    return sum;
+  };
+}
+
+/** Takes what it is given, as a socket does whose kernel has room. */
+const SOCKET = {
+  writableLength: 0,
+  writableNeedDrain: false,
+  taken: 0,
+  write(bytes: Uint8Array | string): boolean {
+    this.taken += bytes.length;
+    return true;
+  },
+  cork(): void {},
+  uncork(): void {},
+};
+
+function sending({ head, meaning }: ReturnType<typeof request>, bodyBytes: number, length: number) {
+  const frame = new AnswerFrame();
+  const outbox = new Outbox(SOCKET as unknown as ConstructorParameters<typeof Outbox>[0]);
+  const body = Buffer.alloc(bodyBytes, 'x');
+  return (rounds: number): number => {
+    for (let round = 0; round < rounds; round++) {
+      frame.reset();
+      const framing = frame.choose(length, 'GET', 200, 1);
+      const lines = fieldLines(head, RESPONSE_DROP, meaning.nominated, null);
+      outbox.text(`${statusLine(200)}${lines}${framing}\r\n`);
+      frame.body(outbox, body);
+      frame.end(outbox, '');
+      outbox.flush();
+    }
+    return SOCKET.taken % 1e9;
+  };
+}
+
+export function run(): Row[] {
+  const api = request(API_HEAD);
+  const browser = request(BROWSER_HEAD);
+  const json = answer(ANSWER_HEAD);
+  return [
+    measure('write the fields of a request, 406 B', writing(api, REQUEST_DROP, null), { atMost: 300 }),
+    measure('write the fields of a request, 1 KB of a browser', writing(browser, REQUEST_DROP, null), { atMost: 300 }),
+    measure('the same, with two fields taken off', writing(browser, REQUEST_DROP, ['cookie', 'referer'])),
+    measure(`write the fields of an answer, ${ANSWER_HEAD.length} B`, writing(json, RESPONSE_DROP, null), {
+      atMost: 300,
+    }),
+    measure('an answer of 1 KB with a length, in one write', sending(json, 1_024, 1_024)),
+    measure('an answer of 1 KB in chunks, in one write', sending(json, 1_024, CHUNKED)),
+    measure('an answer of 64 KB with a length, corked', sending(json, 65_536, 65_536)),
+  ];
+}
