@@ -28,6 +28,8 @@ import type { Head } from './head.ts';
 export const CHUNKED = -1;
 export const UNTIL_CLOSE = -2;
 
+/** Connection options in all; nobody has use for more, and each costs a look at every field. */
+const MAX_OPTIONS = 64;
 /** A length with more digits than this cannot be a safe integer. */
 const MAX_LENGTH_DIGITS = 15;
 
@@ -127,6 +129,8 @@ function readConnectionFields(head: Head, meaning: Meaning): boolean {
         break;
       case CONNECTION: {
         const options = readConnection(head, i, meaning);
+        if (options === TOO_MANY_OPTIONS)
+          return refuse(head, FAULTS.malformedRequest, `the limit is ${MAX_OPTIONS} connection options`);
         if ((options & UPGRADE_OPTION) !== 0) connectionUpgrade = true;
         if ((options & CLOSE_OPTION) !== 0) close = true;
         break;
@@ -182,8 +186,9 @@ function isChunked(head: Head, field: number): boolean {
 
 const CLOSE_OPTION = 1;
 const UPGRADE_OPTION = 2;
+const TOO_MANY_OPTIONS = -1;
 
-/** Reads the options of one Connection field; says whether `close` and `upgrade` are among them. */
+/** Reads the options of one Connection field; says whether `close` and `upgrade` are among them, or too many. */
 function readConnection(head: Head, field: number, meaning: Meaning): number {
   const start = head.marks[field * 4 + 2]!;
   const end = head.marks[field * 4 + 3]!;
@@ -193,7 +198,9 @@ function readConnection(head: Head, field: number, meaning: Meaning): number {
   }
   if (nameIs(head.bytes, start, end, 'close')) return CLOSE_OPTION;
   let found = 0;
-  for (const part of head.value(field).split(',')) {
+  const parts = head.value(field).split(',', MAX_OPTIONS + 1);
+  if (parts.length + (meaning.nominated?.length ?? 0) > MAX_OPTIONS) return TOO_MANY_OPTIONS;
+  for (const part of parts) {
     const option = part.trim().toLowerCase();
     if (option === 'close') found |= CLOSE_OPTION;
     else if (option === 'keep-alive') meaning.keepAlive = true;
