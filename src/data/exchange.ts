@@ -131,6 +131,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   #wait(promised: Promise<Outcome>, phase: number, nextHook: number): void {
+    this.incoming.isShared = true;
     promised.then(
       (outcome) => {
         if (this.isDone) return;

@@ -7,6 +7,8 @@ import { RouteMatchResult } from './router/match-result.ts';
 export class Incoming {
   readonly head: Head;
   readonly meaning = new Meaning();
+  /** A promise was waited for with this in sight; it may still be looked at when its exchange has long ended. */
+  isShared = false;
   readonly target = new Target();
   readonly matched = new RouteMatchResult();
 
@@ -29,6 +31,6 @@ export class IncomingStock {
   }
 
   give(incoming: Incoming): void {
-    if (this.#stock.length < 64) this.#stock.push(incoming);
+    if (!incoming.isShared && this.#stock.length < 64) this.#stock.push(incoming);
   }
 }
