@@ -2,14 +2,24 @@
  * Addresses and sets of CIDR blocks. Addresses are compared in their canonical text or as numbers, never as the
  * caller wrote them: `::ffff:192.0.2.1` and `192.0.2.1` are one address.
  */
-import { BlockList, isIP, isIPv4 } from 'node:net';
+import { BlockList, isIP, isIPv4, isIPv6 } from 'node:net';
 
-/** The address without an IPv4-in-IPv6 prefix and without a zone, or `undefined` if it is none. */
+/**
+ * The one text of an address (RFC 5952): lower case, shortened, without a zone, and an IPv4 address inside an IPv6 one
+ * as that IPv4 address, however it was written. `undefined` if it is none.
+ */
 export function canonicalAddress(text: string): string | undefined {
-  const bare = text.startsWith('::ffff:') && isIPv4(text.slice(7)) ? text.slice(7) : text;
-  const zone = bare.indexOf('%');
-  const address = zone < 0 ? bare : bare.slice(0, zone);
-  return isIP(address) === 0 ? undefined : address;
+  if (isIPv4(text)) return text;
+  // What a socket that serves both families says of its IPv4 peers.
+  if (text.startsWith('::ffff:') && isIPv4(text.slice(7))) return text.slice(7);
+  const zone = text.indexOf('%');
+  const bare = zone < 0 ? text : text.slice(0, zone);
+  if (!isIPv6(bare)) return undefined;
+  const address = new URL(`http://[${bare}]`).hostname.slice(1, -1);
+  const mapped = /^::ffff:([0-9a-f]{1,4}):([0-9a-f]{1,4})$/.exec(address);
+  if (mapped === null) return address;
+  const [high, low] = [Number.parseInt(mapped[1]!, 16), Number.parseInt(mapped[2]!, 16)];
+  return `${high >> 8}.${high & 255}.${low >> 8}.${low & 255}`;
 }
 
 /** Checks `10.0.0.0/8`, `2001:db8::/32` or a single address; says what is wrong, or nothing. */

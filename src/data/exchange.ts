@@ -367,9 +367,13 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   onAttemptUpgraded(attempt: Attempt, head: Head, rest: Uint8Array): void {
-    if (this.incoming.meaning.upgrade < 0) {
+    const upgrade = head.valueOf('upgrade') ?? '';
+    const { meaning } = this.incoming;
+    // RFC 9110 §7.8: only to what the request named, and with a field that says so.
+    const asked = meaning.upgrade < 0 ? '' : this.incoming.head.value(meaning.upgrade);
+    if (asked === '' || upgrade.toLowerCase() !== asked.toLowerCase()) {
       attempt.cancel();
-      this.onAttemptFault(attempt, FAULTS.upstreamMalformed, 'switched protocols without being asked');
+      this.onAttemptFault(attempt, FAULTS.upstreamMalformed, 'switched to a protocol that was not asked for');
       return;
     }
     this.#choose(attempt);
@@ -377,7 +381,6 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     this.#headSent = true;
     if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
     this.plane.metrics.add('tunnels_opened', 1);
-    const upgrade = head.valueOf('upgrade') ?? '';
     const lines = responseLines(this, head, null, this.removedResponse, this.addedResponse);
     this.downstream.sendUpgrade(`${lines}Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
     if (rest.length > 0) this.onAttemptBody(attempt, rest);

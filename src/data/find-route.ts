@@ -6,6 +6,8 @@ import { FAULTS, Fault } from '../base/errors.ts';
 import type { Reply } from './contract/policy.ts';
 import type { Exchange } from './exchange.ts';
 import type { Incoming } from './incoming.ts';
+import { MAX_FORWARDS } from './parser/field-names.ts';
+import type { Head } from './parser/head.ts';
 import { pathProblem, readTarget } from './parser/target.ts';
 import { routeFault, tooLarge, upgradeFault } from './route-faults.ts';
 
@@ -29,7 +31,7 @@ export function findRoute(exchange: Exchange, { head, meaning }: Incoming): Repl
   if (host === null) return new Fault(FAULTS.malformedRequest, { detail: 'the Host field is not a host' });
   exchange.host = host;
   if (method === 'OPTIONS') {
-    const preflight = answerPreflight(exchange);
+    const preflight = answerPreflight(exchange) ?? countForward(exchange, head);
     if (preflight !== null) return preflight;
   }
   live.router.match(exchange, matched);
@@ -42,6 +44,19 @@ export function findRoute(exchange: Exchange, { head, meaning }: Incoming): Repl
   }
   if (meaning.bodyLength > settings.maxRequestBytes) return tooLarge(settings.maxRequestBytes);
   return meaning.upgrade >= 0 ? upgradeFault(head.value(meaning.upgrade), settings.upgrades, plane) : null;
+}
+
+/**
+ * RFC 9110 §7.6.2: how many may still pass an OPTIONS request on. At 0 the gateway is the one that answers; a value
+ * that is no number is passed on for the service to judge.
+ */
+function countForward(exchange: Exchange, head: Head): Reply | null {
+  const at = head.find(MAX_FORWARDS);
+  if (at < 0 || !/^\d{1,9}$/.test(head.value(at))) return null;
+  const left = Number(head.value(at));
+  if (left === 0) return SERVER_OPTIONS;
+  exchange.setUpstreamHeader('Max-Forwards', `${left - 1}`);
+  return null;
 }
 
 /** A CORS preflight is about the route that the announced method would reach; its policy answers, before all others. */

@@ -23,7 +23,7 @@ export const proxyProtocol: FuzzTarget = {
     }
     assert.ok(whole.length > 0 && whole.length <= Math.min(bytes.length, MOST));
     assert.ok(whole.address === null || isIP(whole.address) !== 0, `not an address: ${whole.address}`);
-    if (!input.startsWith('PROXY')) checkBinaryAddress(whole.address);
+    checkCanonical(whole.address);
     assert.ok(Number.isInteger(whole.port) && whole.port >= 0 && whole.port <= 65_535);
     for (const after of ['', '\r\n', 'GET / HTTP/1.1\r\n', '\0'])
       assert.deepEqual(readProxyHeader(Buffer.from(input.slice(0, whole.length) + after, 'latin1')), whole);
@@ -43,8 +43,8 @@ function checkPieces(bytes: Buffer, whole: ProxyHeader): void {
   }
 }
 
-/** Sixteen bytes have one canonical text (RFC 5952), and an IPv4 address inside is that address. */
-function checkBinaryAddress(address: string | null): void {
+/** An address has one text (RFC 5952), and an IPv4 address inside an IPv6 one is that address. */
+function checkCanonical(address: string | null): void {
   if (address === null || isIP(address) === 4) return;
   assert.equal(new URL(`http://[${address}]`).hostname, `[${address}]`);
   assert.doesNotMatch(address, /^::ffff:[^:]+:[^:]+$/, 'an IPv4 address in IPv6 dress');
