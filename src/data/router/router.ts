@@ -90,8 +90,8 @@ class HostRouter implements Router {
   #explainMiss(buckets: readonly Bucket[], path: string, out: RouteMatchResult): void {
     const survey = this.#search.beginSurvey();
     for (const bucket of buckets) bucket.search(path, this.#search);
-    if (survey.allowed.size > 0) out.allow = allowText(survey.allowed);
-    else if (survey.versionMissed) out.versionProblem = true;
+    if (survey.versionMissed && !survey.versionExists) out.versionProblem = true;
+    else if (survey.allowed.size > 0) out.allow = allowText(survey.allowed);
     else if (survey.allowedInOtherVersions.size > 0) out.allow = allowText(survey.allowedInOtherVersions);
   }
 }

@@ -31,7 +31,12 @@ export class Search implements Visitor {
   }
 
   beginSurvey(): Survey {
-    this.#survey = { allowed: new Set(), allowedInOtherVersions: new Set(), versionMissed: false };
+    this.#survey = {
+      allowed: new Set(),
+      allowedInOtherVersions: new Set(),
+      versionMissed: false,
+      versionExists: false,
+    };
     this.best = NO_RANK;
     return this.#survey;
   }
@@ -102,6 +107,7 @@ export class Search implements Visitor {
       if (takesMethod(candidate, this.#request.method)) survey.versionMissed ||= !versionFits;
       else {
         const allowed = versionFits ? survey.allowed : survey.allowedInOtherVersions;
+        survey.versionExists ||= versionFits && candidate.version !== null;
         for (const method of candidate.methods ?? []) allowed.add(method);
       }
     }
@@ -115,6 +121,8 @@ export interface Survey {
   readonly allowedInOtherVersions: Set<string>;
   /** The method fits and the version does not. */
   versionMissed: boolean;
+  /** The version that the request names, or the default, is there for other methods. Routes without version do not count. */
+  versionExists: boolean;
 }
 
 /** `Allow` (RFC 9110 §10.2.1), the customary methods first, so that the same path always gives the same text. */
