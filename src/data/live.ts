@@ -23,7 +23,8 @@ import { compileSplit } from './router/split.ts';
 import { versionLines } from './router/versions.ts';
 
 export interface LiveRoute {
-  readonly settings: RouteSettings;
+  /** Replaced by a copy without slot when a later configuration has the route no more (former-lives.ts). */
+  settings: RouteSettings;
   /** Answers CORS preflights; null where no policy does. */
   readonly preflight: PolicyHook | null;
   readonly authenticate: readonly PolicyHook[];
@@ -64,6 +65,8 @@ export interface LiveParts {
   readonly policies: ReadonlyMap<string, PolicyDefinition<never>>;
   environment(route: RouteSettings): PolicyEnvironment;
   isBanned(address: string): boolean;
+  /** Told once, when it is disposed of. */
+  ended(live: Live): void;
 }
 
 /** Throws a `TypeError` that names the route when something in the snapshot cannot be built. */
@@ -71,7 +74,7 @@ export function buildLive(snapshot: Snapshot, parts: LiveParts): Live {
   const made: PolicyHooks[] = [];
   try {
     const routes = snapshot.routes.map((route) => buildRoute(route, parts, made));
-    return {
+    const live: Live = {
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),
@@ -83,8 +86,12 @@ export function buildLive(snapshot: Snapshot, parts: LiveParts): Live {
       isBanned: parts.isBanned,
       active: 0,
       retired: false,
-      dispose: () => disposeAll(made),
+      dispose: () => {
+        disposeAll(made);
+        parts.ended(live);
+      },
     };
+    return live;
   } catch (error) {
     disposeAll(made);
     throw error;

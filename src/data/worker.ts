@@ -17,9 +17,9 @@ import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { MessageControlLink } from './control-link.ts';
+import { FormerLives } from './former-lives.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
 import { Listener } from './listener/listener.ts';
-import type { Live } from './live.ts';
 import { buildLive } from './live.ts';
 import { reserveIdentityNames } from './parser/field-names.ts';
 import { Plane } from './plane.ts';
@@ -43,6 +43,7 @@ class DataWorker {
   readonly #accessLog: AccessLog;
   readonly #services: ServiceSet;
   readonly #listeners = new Map<string, Listener>();
+  readonly #former = new FormerLives();
   readonly #kept = new Map<string, unknown>();
   readonly #policies = new Map<string, PolicyDefinition<never>>(
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never>]),
@@ -125,6 +126,7 @@ class DataWorker {
       policies: this.#policies,
       environment: (route) => this.#environment(route, secrets),
       isBanned: (address) => abuse.isBanned(address),
+      ended: (ended) => this.#former.ended(ended),
     });
     const plane = this.#plane;
     if (plane === null) {
@@ -140,7 +142,7 @@ class DataWorker {
     } else {
       const old = plane.live;
       plane.live = live;
-      retire(old);
+      this.#former.retire(old, live);
     }
     this.#services.commit(services);
     await this.#bind(snapshot, secrets);
@@ -217,12 +219,6 @@ class DataWorker {
     });
     this.#send({ kind: 'unwell', problem: error.message });
   }
-}
-
-/** Policies of a replaced configuration live until the last exchange that uses them has ended. */
-function retire(live: Live): void {
-  live.retired = true;
-  if (live.active === 0) live.dispose();
 }
 
 function stackOf(error: unknown): string {

@@ -125,7 +125,7 @@ export function prometheusText(sources: MetricsSources): string {
   text.family(
     'gatehouse_requests_total',
     'counter',
-    'Requests answered, by route and status; route "" is what no route took',
+    'Requests answered, by route and status; route "" is what no route took, or one that a reload removed meanwhile',
   );
   for (const { id, counts } of routes)
     for (const [status, count] of counts.byStatus)
