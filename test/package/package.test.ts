@@ -8,7 +8,7 @@ import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { cp, mkdir, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
+import { dirname, join, posix } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -112,6 +112,25 @@ describe('the package', { timeout: 240_000 }, () => {
       assert.ok(listed.includes(file), file);
     const strange = listed.filter((file) => /\.test\.|\.suite\.|(^|\/)(test|src|examples|bench|\.ci)\//.test(file));
     assert.deepEqual(strange, []);
+  });
+
+  test('has no module that only tests use', async () => {
+    const installed = join(project, 'node_modules/gatehouse');
+    const modules = listed.filter((file) => file.endsWith('.js'));
+    const { exports } = JSON.parse(await readFile(join(installed, 'package.json'), 'utf8')) as {
+      exports: Record<string, { default?: string }>;
+    };
+    const used = new Set(Object.values(exports).map((entry) => posix.normalize(entry.default ?? '')));
+    for (const file of listed.filter((each) => /\.(js|d\.ts)$/.test(each))) {
+      const text = await readFile(join(installed, file), 'utf8');
+      // Imports, those of types too, and the files that threads start with, which are named without their ending.
+      for (const [, name = ''] of text.matchAll(/['"`](\.\.?\/[\w./-]+?)(?:\.[jt]s['"]|\$\{)/g))
+        used.add(`${posix.join(posix.dirname(file), name)}.js`);
+    }
+    assert.deepEqual(
+      modules.filter((file) => !file.startsWith('bin/') && !used.has(file)),
+      [],
+    );
   });
 
   test('prints its version', async () => {
