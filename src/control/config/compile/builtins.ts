@@ -3,12 +3,17 @@
  * to them. The user's routes come first in everything; a built-in one that could then never be reached is a problem,
  * with the key that moves it.
  */
-import type { RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
+import { POLICY_OPTIONS } from '../../../data/catalog.ts';
+import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
+import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../plan.ts';
 import { ENDPOINTS } from '../plan.ts';
+import { hasErrors } from '../problems.ts';
 import type { BuiltinRoute } from '../section.ts';
 import { BUILTIN } from './action.ts';
+import { Compilation } from './context.ts';
 import type { UnslottedInstance } from './instances.ts';
+import { compilePolicies } from './policies.ts';
 import type { UnslottedRoute } from './route.ts';
 import type { UnslottedService } from './service.ts';
 
@@ -35,7 +40,10 @@ export function endpointRoutes(endpoints: ControlPlan['endpoints']): BuiltinRout
   });
 }
 
-export function compileBuiltinRoute(route: BuiltinRoute): UnslottedRoute {
+/** Null for a route that needs to know its callers where nothing could authenticate one. */
+export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRoute): UnslottedRoute | null {
+  const policies = route.authenticated === true ? policiesOfAuthenticated(compilation, route) : [];
+  if (policies === null) return null;
   return {
     id: route.id,
     match: {
@@ -48,13 +56,37 @@ export function compileBuiltinRoute(route: BuiltinRoute): UnslottedRoute {
     priority: 0,
     version: null,
     action: { kind: 'service', targets: [{ service: route.service, weight: 1 }], split: null },
-    policies: [],
+    policies,
     maxRequestBytes: MAX_BUILTIN_BODY,
     pathSafety: NOTHING_ALLOWED,
     rewrite: null,
     upgrades: route.upgrades ?? [],
     mirror: null,
   };
+}
+
+/**
+ * What the gateway says for every route, and authentication in any case, with the identity in the fields that built-in
+ * services read. Not `abuse`: what built-in routes answer is counted by the engine. What is wrong with the gateway's keys
+ * is reported where routes of the document have them; here it only means that the route cannot be.
+ */
+function policiesOfAuthenticated(compilation: Compilation, { id, service }: BuiltinRoute): PolicySettings[] | null {
+  const { document } = compilation.config;
+  const definitions = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).flatMap((definition) => {
+    if (definition.key === 'abuse') return [];
+    const isOpen = definition.key === 'auth' && (document.gateway as { auth?: unknown }).auth === 'public';
+    return [isOpen ? { ...definition, levels: definition.levels.filter((level) => level !== 'gateway') } : definition];
+  });
+  const attempt = new Compilation(compilation.config);
+  const policies = compilePolicies(attempt, document.routes.length, { id, services: [service] }, definitions);
+  if (hasErrors(attempt.problems) || !policies.some(({ name }) => name === 'auth')) return null;
+  Object.assign(compilation.secrets, attempt.secrets);
+  for (const file of attempt.files) compilation.files.add(file);
+  return policies.map((policy) =>
+    policy.name === 'auth'
+      ? { ...policy, options: { ...(policy.options as object), forward: { kind: 'plain' } } }
+      : policy,
+  );
 }
 
 /** A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once. */
@@ -77,7 +109,8 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     name,
     balancer: { algorithm: 'round-robin', options: {} },
     timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 0 },
-    pool: { maxConnections: 64, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 },
+    // More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it.
+    pool: { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 },
     retries: {
       attempts: 1,
       faults: ['connect_failed', 'upstream_reset'],

@@ -1,14 +1,13 @@
 /**
- * Hashes and checks passwords with argon2id of `node:crypto`, behind a semaphore. The stored text is the usual PHC
- * string, so parameters can be raised later: a hash made with others is made anew at the next login. For an account
- * that does not exist or has no password a dummy is checked, which takes the same time.
+ * Hashes and checks passwords with argon2id of `node:crypto`, behind a semaphore and in threads of its own. The stored
+ * text is the usual PHC string, so parameters can be raised later: a hash made with others is made anew at the next
+ * login. For an account that does not exist or has no password a dummy is checked, which takes the same time.
  */
-import { type Argon2Parameters, argon2, randomBytes, timingSafeEqual } from 'node:crypto';
-import { promisify } from 'node:util';
+import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IdentityOptions } from '../options.ts';
+import { hashInThread } from './hash-threads.ts';
 import { Semaphore } from './semaphore.ts';
 
-const derive = promisify(argon2) as (algorithm: 'argon2id', parameters: Argon2Parameters) => Promise<Buffer>;
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
 const PHC = /^\$argon2id\$v=19\$m=(\d{1,8}),t=(\d{1,3}),p=(\d{1,2})\$([A-Za-z0-9+/]{11,86})\$([A-Za-z0-9+/]{11,86})$/;
@@ -23,14 +22,14 @@ export class PasswordHasher {
   readonly semaphore: Semaphore;
   readonly #memoryKib: number;
   readonly #passes: number;
-  readonly #dummy: Promise<string>;
+  readonly #dummy: string;
 
   constructor(options: IdentityOptions['passwords']) {
     this.semaphore = new Semaphore(options.parallel, options.maxQueued, options.queueTimeout);
     this.#memoryKib = Math.floor(options.memory / 1024);
     this.#passes = options.passes;
-    this.#dummy = this.#make(randomBytes(18).toString('base64'));
-    this.#dummy.catch(() => {}); // told to whoever awaits it
+    // Nothing hashes to it that anybody could find, and finding it would not help: a dummy never matches.
+    this.#dummy = this.#text(randomBytes(SALT_BYTES), randomBytes(HASH_BYTES));
   }
 
   async hash(password: string, signal?: AbortSignal): Promise<string> {
@@ -40,11 +39,11 @@ export class PasswordHasher {
   /** To be called inside `semaphore.run`. `stored` null checks the dummy and never matches. */
   async checkInside(password: string, stored: string | null): Promise<PasswordCheck> {
     const known = stored === null ? null : PHC.exec(stored);
-    const match = known ?? PHC.exec(await this.#dummy);
+    const match = known ?? PHC.exec(this.#dummy);
     if (match === null) throw new Error('the dummy hash is malformed');
     const [, memory = '', passes = '', lanes = '', salt = '', hash = ''] = match;
     const expected = Buffer.from(hash, 'base64');
-    const found = await derive('argon2id', {
+    const { hash: found } = await hashInThread({
       message: Buffer.from(normalised(password)),
       nonce: Buffer.from(salt, 'base64'),
       memory: Number(memory),
@@ -62,7 +61,7 @@ export class PasswordHasher {
 
   async #make(password: string): Promise<string> {
     const nonce = randomBytes(SALT_BYTES);
-    const found = await derive('argon2id', {
+    const { hash } = await hashInThread({
       message: Buffer.from(normalised(password)),
       nonce,
       memory: this.#memoryKib,
@@ -70,8 +69,12 @@ export class PasswordHasher {
       parallelism: 1,
       tagLength: HASH_BYTES,
     });
+    return this.#text(nonce, hash);
+  }
+
+  #text(nonce: Buffer, hash: Buffer): string {
     const text = (bytes: Buffer): string => bytes.toString('base64').replace(/=+$/, '');
-    return `$argon2id$v=19$m=${this.#memoryKib},t=${this.#passes},p=1$${text(nonce)}$${text(found)}`;
+    return `$argon2id$v=19$m=${this.#memoryKib},t=${this.#passes},p=1$${text(nonce)}$${text(hash)}`;
   }
 }
 

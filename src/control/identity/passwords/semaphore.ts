@@ -1,5 +1,5 @@
 /**
- * Lets a bounded number of tasks run and a bounded number wait (rule 7): argon2 takes 19 MiB and a libuv thread each,
+ * Lets a bounded number of tasks run and a bounded number wait (rule 7): argon2 takes 19 MiB and a core each,
  * so a flood of logins must queue here and be refused with 503 beyond the queue, instead of starving everything
  * else. First come, first served; a waiter leaves when its time is over or its caller has gone.
  */
