@@ -159,6 +159,11 @@ export class Context implements PolicyContext, BalancerRequest {
     this.addedResponse = withoutField(this.addedResponse, lower);
   }
 
+  hideAnswerHeader(lowerName: string): void {
+    this.removedResponse ??= [];
+    this.removedResponse.push(lowerName);
+  }
+
   /** Of the lines of an answer made here, those that no policy has removed or replaced. */
   protected keptLines(lines: string): string {
     let kept = lines;
@@ -175,6 +180,8 @@ export class Context implements PolicyContext, BalancerRequest {
   }
 }
 
+const COLON = 0x3a;
+
 /** One field line; a policy that makes an impossible one has a defect, which must not become a split message. */
 function fieldLine(name: string, value: string): string {
   if (!isFieldName(name) || !isFieldValue(value)) throw new TypeError(`not a field: ${JSON.stringify(name)}`);
@@ -182,10 +189,14 @@ function fieldLine(name: string, value: string): string {
 }
 
 function withoutField(lines: string, lowerName: string): string {
-  if (lines === '') return lines;
-  return lines
-    .split('\r\n')
-    .filter((line) => line !== '' && line.slice(0, line.indexOf(':')).toLowerCase() !== lowerName)
-    .map((line) => `${line}\r\n`)
-    .join('');
+  let kept = lines;
+  for (let at = 0; at < kept.length; ) {
+    const end = kept.indexOf('\r\n', at) + 2;
+    // Most names are told apart by their length.
+    const colon = at + lowerName.length;
+    if (kept.charCodeAt(colon) === COLON && kept.slice(at, colon).toLowerCase() === lowerName) {
+      kept = kept.slice(0, at) + kept.slice(end);
+    } else at = end;
+  }
+  return kept;
 }

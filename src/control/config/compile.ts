@@ -85,8 +85,12 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   warnOfUnenforcedKeys(compilation);
   const features = compileSections(compilation, dataDir, environment);
 
-  const builtinRoutes = [...endpointRoutes(endpoints), ...features.routes];
-  const builtins = builtinSockets(dataDir, builtinRoutes, options.builtins ?? {});
+  const built = [...endpointRoutes(endpoints), ...features.routes].flatMap((route) => {
+    const settings = compileBuiltinRoute(compilation, route);
+    return settings === null ? [] : [{ route, settings }];
+  });
+  const builtinRoutes = built.map(({ route }) => route);
+  const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins, options.builtins ?? {});
   const services = [
     ...Object.entries(config.document.services).map(([name, service]) =>
       compileService(compilation, name, service, options.discovered?.[name] ?? [], nowMs),
@@ -95,7 +99,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   ];
   checkFallbackLoops(compilation);
   const written = compileRoutes(compilation, [...builtins.keys()]);
-  const routes = [...written, ...builtinRoutes.map(compileBuiltinRoute)];
+  const routes = [...written, ...built.map(({ settings }) => settings)];
   warnOfIdleServices(compilation, services, routes);
 
   const slotted = assignSlots(compilation, options.slots ?? emptySlotTable(), services, routes);
@@ -140,11 +144,12 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
 function builtinSockets(
   dataDir: string,
   routes: readonly BuiltinRoute[],
+  offered: readonly string[],
   given: Readonly<Record<string, string>>,
 ): Map<string, string> {
   // A route that a section adds may also lead to a service of the user's, such as `gatehouse identity` elsewhere.
   const ofRoutes = routes.map(({ service }) => service).filter((name) => name.startsWith(BUILTIN));
-  const names = [...OWN_BUILTINS, ...ofRoutes, ...Object.keys(given)];
+  const names = [...OWN_BUILTINS, ...ofRoutes, ...offered, ...Object.keys(given)];
   const socketOf = (name: string): string => given[name] ?? localSocketPath(dataDir, name.slice(BUILTIN.length));
   return new Map([...new Set(names)].map((name) => [name, socketOf(name)]));
 }

@@ -32,6 +32,12 @@ export interface BuiltinRoute {
   /** The key that moves it or turns it off, for the message when a route of the user's is in the way. */
   readonly movedBy: string;
   readonly upgrades?: readonly string[];
+  /**
+   * True: only for callers who are known. It has what the gateway says for every route (limits, address lists), and
+   * authentication whatever the gateway says. Where nothing could authenticate anybody the route is left out. Default
+   * false: no policies.
+   */
+  readonly authenticated?: boolean;
 }
 
 export interface SectionContext extends OptionContext {
@@ -46,6 +52,8 @@ export interface SectionContext extends OptionContext {
   /** For `service` keys: the Enhanced document's `loadBalancing.healthCheckInterval`, if the service has it. */
   readonly healthCheckIntervalMs: number | undefined;
   addRoute(route: BuiltinRoute): void;
+  /** A built-in service that routes of the document may name, though no section adds a route to it. */
+  addService(name: string): void;
 }
 
 export interface SectionDefinition<

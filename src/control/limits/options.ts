@@ -11,7 +11,7 @@ import {
   type RedisLimitSettings,
   UNLIMITED_QUOTA,
 } from '../../data/contract/limits.ts';
-import { type BuiltinRoute, defineSection } from '../config/section.ts';
+import { type BuiltinRoute, defineSection, type SectionContext } from '../config/section.ts';
 import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans.ts';
 
 /** More would not fit the words of the limiter, which have room for 16 times the limit. */
@@ -140,6 +140,18 @@ export const limitsOptions = z.strictObject({
     .boolean()
     .prefault(true)
     .describe('Tell anybody who asks what each plan allows, at `/.well-known/gatehouse/plans`.'),
+  usageApi: z
+    .boolean()
+    .prefault(true)
+    .describe(
+      'With `quotas` or `plans`: callers see what they have used at `/api/v1/usage`, administrators export it. Not added where a route of the document has `builtin: limits`, or nothing could authenticate anybody.',
+    ),
+  bansApi: z
+    .boolean()
+    .prefault(true)
+    .describe(
+      'With `abuse`: administrators list, add and lift bans at `/api/v1/bans`. Not added where `usageApi` is not.',
+    ),
   redis: redisOptions.prefault({}).describe('How machines share counters when `stores.redis` is set.'),
 });
 
@@ -151,12 +163,32 @@ export interface LimitsPlan {
   readonly redis: Omit<RedisLimitSettings, 'url'>;
 }
 
+const SERVICE = 'builtin:limits';
+
 const PLANS_ROUTE: BuiltinRoute = {
-  id: 'builtin:limits/plans',
-  service: 'builtin:limits',
+  id: `${SERVICE}/plans`,
+  service: SERVICE,
   path: '/.well-known/gatehouse/plans',
   methods: ['GET', 'HEAD'],
   movedBy: 'limits.publishPlans',
+};
+
+const USAGE_ROUTE: BuiltinRoute = {
+  id: `${SERVICE}/usage`,
+  service: SERVICE,
+  path: '/api/v1/usage/*',
+  methods: ['GET', 'HEAD'],
+  movedBy: 'limits.usageApi',
+  authenticated: true,
+};
+
+const BANS_ROUTE: BuiltinRoute = {
+  id: `${SERVICE}/bans`,
+  service: SERVICE,
+  path: '/api/v1/bans/*',
+  methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+  movedBy: 'limits.bansApi',
+  authenticated: true,
 };
 
 export const limitsSection = defineSection({
@@ -164,11 +196,10 @@ export const limitsSection = defineSection({
   key: 'limits',
   schema: limitsOptions,
   compile(options, context): LimitsPlan {
-    const { defaultPlan, memory, overflow, publishPlans, redis } = options ?? limitsOptions.parse({});
+    const written = options ?? limitsOptions.parse({});
+    const { defaultPlan, memory, overflow, redis } = written;
     const plans = (context.document?.['plans'] ?? {}) as object;
-    // Of interest where somebody has thought about limits; elsewhere the shipped plans bind nobody.
-    if (publishPlans && (options !== undefined || context.document?.['plans'] !== undefined))
-      context.addRoute(PLANS_ROUTE);
+    addRoutes(written, options !== undefined, context);
     if (!Object.hasOwn(SHIPPED_PLANS, defaultPlan) && !Object.hasOwn(plans, defaultPlan)) {
       context.problem('there is no such plan', { at: ['defaultPlan'], got: defaultPlan });
     }
@@ -187,6 +218,24 @@ export const limitsSection = defineSection({
     };
   },
 });
+
+/** What is of no use to a configuration is not there, so that it costs nothing. */
+function addRoutes(
+  { publishPlans, usageApi, bansApi }: z.output<typeof limitsOptions>,
+  isWritten: boolean,
+  context: SectionContext,
+): void {
+  const has = (key: string): boolean => context.document?.[key] !== undefined;
+  // Of interest where somebody has thought about limits; elsewhere the shipped plans bind nobody.
+  if (publishPlans && (isWritten || has('plans'))) context.addRoute(PLANS_ROUTE);
+  const routes = (context.document?.['routes'] ?? []) as readonly { readonly builtin?: string }[];
+  if (routes.some(({ builtin }) => builtin === 'limits' || builtin === SERVICE)) {
+    context.addService(SERVICE);
+    return;
+  }
+  if (usageApi && (has('quotas') || has('plans'))) context.addRoute(USAGE_ROUTE);
+  if (bansApi && has('abuse')) context.addRoute(BANS_ROUTE);
+}
 
 function occasionSettings({ name, start, end, factor, extra }: z.output<typeof occasion>): OccasionSettings {
   return { name, startMs: momentMs(start), endMs: momentMs(end), factor, extra };

@@ -78,6 +78,8 @@ export interface PolicyContext {
   /** Replaces a field of the response. */
   setResponseHeader(name: string, value: string): void;
   removeResponseHeader(name: string): void;
+  /** Takes a field out of the answer that comes, name in lower case; what policies have added or add under that name stays. */
+  hideAnswerHeader(lowerName: string): void;
   /** In `responseHead` and `finish`: the status of the answer; 0 before. */
   readonly status: number;
   /** In `responseHead`: a field of the upstream's answer, name in lower case. */

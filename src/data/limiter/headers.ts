@@ -1,7 +1,8 @@
 /**
  * What callers are told: `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds), and the `RateLimit` and
- * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The parts that do not change
- * are made once per set of rules.
+ * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The former can say one
+ * thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The latter are
+ * lists, which phases and services add to. The parts that do not change are made once per set of rules.
  */
 import { formatDuration } from '../../base/units.ts';
 import type { PolicyContext } from '../contract/policy.ts';
@@ -10,6 +11,11 @@ import type { Rule } from './rule.ts';
 
 /** Rounding of fractions must not turn a whole second into the next one. */
 const FUZZ_SECONDS = 1e-6;
+
+const LEGACY_LOWER = ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'];
+
+/** What `X-RateLimit-Remaining` says of an exchange so far. */
+export type Told = WeakMap<PolicyContext, number>;
 
 export function secondsUp(ms: number): number {
   return Math.ceil(ms / 1000 - FUZZ_SECONDS);
@@ -34,8 +40,15 @@ export class LimitHeaders {
       .join(', ');
   }
 
-  legacy(exchange: PolicyContext, decision: Decision, wallMs: number): void {
+  /** `told` is shared by the phases of an exchange, where several tell; null where this one is alone. */
+  legacy(exchange: PolicyContext, decision: Decision, wallMs: number, told: Told | null): void {
     if (decision.index < 0) return;
+    const before = told === null ? undefined : told.get(exchange);
+    // A refusal ends the exchange, so nothing that was told before counts.
+    if (before !== undefined && decision.allowed && decision.remaining >= before) return;
+    if (told !== null) told.set(exchange, decision.remaining);
+    if (before === undefined) for (let i = 0; i < 3; i++) exchange.hideAnswerHeader(LEGACY_LOWER[i] as string);
+    else for (let i = 0; i < 3; i++) exchange.removeResponseHeader(LEGACY_LOWER[i] as string);
     exchange.addResponseHeader('X-RateLimit-Limit', this.#limits[decision.index] as string);
     exchange.addResponseHeader('X-RateLimit-Remaining', String(decision.remaining));
     exchange.addResponseHeader('X-RateLimit-Reset', String(secondsUp(wallMs + decision.resetMs)));

@@ -51,14 +51,17 @@ interface Block extends LimitBlock {
 export class LimitSets {
   readonly #limits: WorkerLimits;
   readonly #blocks: readonly Block[];
+  readonly #prefix: string;
   readonly #usesPlan: boolean;
   readonly #usesMethods: boolean;
   readonly #sets = new Map<string, LimitSet[]>();
   #version = -1;
 
-  constructor(limits: WorkerLimits, blocks: readonly LimitBlock[]) {
+  /** `prefix` begins the names of the rules, so that those of two phases differ. */
+  constructor(limits: WorkerLimits, blocks: readonly LimitBlock[], prefix = '') {
     if (blocks.length > MAX_KEYS) throw new TypeError(`at most ${MAX_KEYS} blocks of limits may apply to one request`);
     this.#limits = limits;
+    this.#prefix = prefix;
     this.#blocks = blocks.map((block) => ({
       ...block,
       methodSet: block.methods.length === 0 ? null : new Set(block.methods),
@@ -116,7 +119,7 @@ export class LimitSets {
     const costHeaders: (string | null)[] = [];
     const add = (index: number, block: Block, spec: RuleSpec, scope: string, key: string, boost?: Boost): void => {
       const rule = new Rule(spec, scope, formatKey(block.by), hash, boost);
-      const name = ruleName(key, rule);
+      const name = `${this.#prefix}${ruleName(key, rule)}`;
       parts.rules.push(rule);
       parts.keys.push(index);
       parts.costs.push(block.cost);

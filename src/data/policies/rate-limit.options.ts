@@ -107,21 +107,50 @@ export const rateLimitOptions = definePolicyOptions({
   levels: ['gateway', 'service', 'route'],
   policy: 'rate-limit',
   compile(options, context, route) {
-    const list = Array.isArray(options) ? options : [options];
-    const at = (index: number): (string | number)[] => (Array.isArray(options) ? [index] : []);
-    const blocks = list.flatMap((one, index) => {
-      const compiled = compileBlock(one, context, route, at(index));
-      return compiled === undefined ? [] : [compiled];
-    });
-    const shown = list[0]?.headers ?? 'all';
-    const settings: RateLimitSettings = {
-      blocks,
-      legacyHeaders: shown === 'all' || shown === 'legacy',
-      standardHeaders: shown === 'all' || shown === 'standard',
-    };
-    return blocks.length === 0 ? [] : [{ name: 'rate-limit', options: settings }];
+    const own = compileBlocks(options, context, route);
+    const atGateway = context.path[0] === 'gateway' ? own : gatewayBlocks(context, route);
+    // What is checked before the route is known holds for each of them, whatever it says itself.
+    const before = only(atGateway, ({ phase }) => phase === 'arrival');
+    const after = only(own, ({ phase }) => phase !== 'arrival');
+    return [before, after].flatMap((settings) =>
+      settings.blocks.length === 0 ? [] : [{ name: 'rate-limit', options: settings }],
+    );
   },
 });
+
+type Written = Block | readonly Block[];
+
+function compileBlocks(options: Written, context: OptionContext, route: RouteFacts): RateLimitSettings {
+  const list = [options].flat() as readonly Block[];
+  const at = (index: number): (string | number)[] => (Array.isArray(options) ? [index] : []);
+  const blocks = list.flatMap((one, index) => {
+    const compiled = compileBlock(one, context, route, at(index));
+    return compiled === undefined ? [] : [compiled];
+  });
+  const shown = list[0]?.headers ?? 'all';
+  return {
+    blocks,
+    legacyHeaders: shown === 'all' || shown === 'legacy',
+    standardHeaders: shown === 'all' || shown === 'standard',
+  };
+}
+
+/** The gateway's limits, for a route that has its own. */
+function gatewayBlocks(context: OptionContext, route: RouteFacts): RateLimitSettings {
+  const gateway = context.document?.['gateway'] as { readonly rateLimit?: Written | 'off' } | undefined;
+  const written = gateway?.rateLimit;
+  if (written === undefined || written === 'off') return { blocks: [], legacyHeaders: false, standardHeaders: false };
+  const problem: OptionContext['problem'] = (message, detail) =>
+    context.problem(`gateway.rateLimit: ${message}`, { ...detail, at: [] });
+  return compileBlocks(written, { ...context, path: ['gateway', 'rateLimit'], problem }, route);
+}
+
+function only(
+  { blocks, ...headers }: RateLimitSettings,
+  isWanted: (block: RateLimitSettings['blocks'][number]) => boolean,
+): RateLimitSettings {
+  return { ...headers, blocks: blocks.filter(isWanted) };
+}
 
 function compileBlock(
   one: Block,

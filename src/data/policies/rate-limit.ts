@@ -4,7 +4,7 @@
  * another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import type { LimitPhase, RateLimitSettings } from '../contract/limits.ts';
+import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';
 import { definePolicy, type Outcome, type PolicyContext, type PolicyHooks } from '../contract/policy.ts';
 import { retryAfterSeconds } from '../limiter/headers.ts';
 import { type LimitSet, LimitSets } from '../limiter/limit-sets.ts';
@@ -21,13 +21,22 @@ export const rateLimit = definePolicy<RateLimitSettings>({
     const limits = WorkerLimits.of(environment);
     const acquired: string[] = [];
     const hooks: { -readonly [Name in keyof PolicyHooks]: PolicyHooks[Name] } = {};
+    const named = new Set<string>();
+    const isAlone = new Set(settings.blocks.map(({ phase }) => phase)).size === 1;
     for (const phase of PHASES) {
       const blocks = settings.blocks.filter((block) => block.phase === phase);
       if (blocks.length === 0) continue;
+      const keys = blocks.map(({ by }) => formatKey(by));
+      // Rules are told by name, so no two phases may have the same; those of a route and those before it may be alike.
+      const prefix = phase === 'arrival' ? 'gateway-' : keys.some((key) => named.has(key)) ? `${phase}-` : '';
+      for (const key of keys) named.add(key);
+      const { legacyHeaders, standardHeaders } = settings;
+      const facts = { legacyHeaders, standardHeaders, isAlone: isAlone && phase !== 'arrival' };
       // The same function for the same settings: what comes before the route is known must count once, not once per route.
-      const key = `rate-limit ${JSON.stringify([phase, blocks, settings.legacyHeaders, settings.standardHeaders])}`;
+      const key = `rate-limit ${JSON.stringify({ ...facts, phase, prefix, blocks })}`;
       acquired.push(key);
-      const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks), settings));
+      const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks, prefix), facts));
+      if (phase === 'arrival') limits.arrivals++;
       hooks[phase] = checker.check;
       if (blocks.some((block) => block.costHeader !== null)) {
         const earlier = hooks.responseHead;
@@ -40,16 +49,25 @@ export const rateLimit = definePolicy<RateLimitSettings>({
               };
       }
     }
-    return { ...hooks, dispose: () => releaseAll(limits, acquired) };
+    const dispose = (): void => {
+      for (const key of acquired) limits.release(key);
+      if (hooks.arrival !== undefined) limits.arrivals--;
+    };
+    return { ...hooks, dispose };
   },
 });
+
+interface CheckerSettings extends Pick<RateLimitSettings, 'legacyHeaders' | 'standardHeaders'> {
+  /** No other phase of the route tells callers of limits; those before the route may still. */
+  readonly isAlone: boolean;
+}
 
 class Checker {
   readonly #limits: WorkerLimits;
   readonly #sets: LimitSets;
-  readonly #settings: RateLimitSettings;
+  readonly #settings: CheckerSettings;
 
-  constructor(limits: WorkerLimits, sets: LimitSets, settings: RateLimitSettings) {
+  constructor(limits: WorkerLimits, sets: LimitSets, settings: CheckerSettings) {
     this.#limits = limits;
     this.#sets = sets;
     this.#settings = settings;
@@ -82,8 +100,11 @@ class Checker {
 
   #answer(exchange: PolicyContext, set: LimitSet, decision: Decision, nowMs: number): Outcome {
     if (set.plan !== '') this.#limits.count(set.plan, decision.allowed);
-    const { legacyHeaders, standardHeaders } = this.#settings;
-    if (legacyHeaders) set.headers.legacy(exchange, decision, this.#limits.table.time.wallMs(nowMs));
+    const { legacyHeaders, standardHeaders, isAlone } = this.#settings;
+    if (legacyHeaders) {
+      const told = isAlone && this.#limits.arrivals === 0 ? null : this.#limits.told;
+      set.headers.legacy(exchange, decision, this.#limits.table.time.wallMs(nowMs), told);
+    }
     if (standardHeaders) set.headers.standard(exchange, decision);
     if (decision.allowed) return undefined;
     if (decision.index < 0) return new Fault(FAULTS.limiterUnavailable, { retryAfterSeconds: 1 });
@@ -99,8 +120,4 @@ class Checker {
 /** A whole number of at most nine digits; anything else costs nothing more. */
 function costOf(text: string | null): number {
   return text !== null && /^\d{1,9}$/.test(text) ? Number(text) : 0;
-}
-
-function releaseAll(limits: WorkerLimits, keys: readonly string[]): void {
-  for (const key of keys) limits.release(key);
 }

@@ -110,6 +110,10 @@ export class RecordingExchange implements PolicyContext {
     this.answerHeaders.delete(name.toLowerCase());
   }
 
+  hideAnswerHeader(lowerName: string): void {
+    this.upstreamAnswer.delete(lowerName);
+  }
+
   responseHeader(name: string): string | null {
     return this.upstreamAnswer.get(name) ?? null;
   }

@@ -10,12 +10,15 @@ export interface CompiledSections {
   readonly gateway: ControlPlan['gateway'];
   readonly services: ControlPlan['services'];
   readonly routes: readonly BuiltinRoute[];
+  /** Built-in services that sections offer beside those of their routes. */
+  readonly builtins: readonly string[];
 }
 
 export function compileSections(compilation: Compilation, dataDir: string, environment: string): CompiledSections {
   const { document } = compilation.config;
   const names = Object.keys(document.services);
   const routes: BuiltinRoute[] = [];
+  const builtins: string[] = [];
 
   const compileAt = (place: SectionPlace, base: KeyPath, owner: object): Record<string, unknown> => {
     const results: Record<string, unknown> = {};
@@ -30,6 +33,7 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
         service,
         healthCheckIntervalMs: document.services[service]?.loadBalancing?.healthCheckInterval,
         addRoute: (route) => routes.push(route),
+        addService: (name) => builtins.push(name),
       };
       results[section.key] = section.compile((owner as Record<string, unknown>)[section.key], context);
     }
@@ -48,5 +52,6 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
     gateway: compileAt('gateway', ['gateway'], document.gateway) as ControlPlan['gateway'],
     services: services as ControlPlan['services'],
     routes,
+    builtins,
   };
 }
