@@ -57,15 +57,15 @@ function collect(schema: JsonSchema, at: string, sections: Section[], known: Kno
     const required = mappings.length === 1 ? (mappings[0]?.required ?? []) : [];
     const content = JSON.stringify([properties, required]);
     const same = known.byContent.get(content);
-    if (same !== undefined) {
-      known.links.set(at, same);
-      return;
+    if (same !== undefined) known.links.set(at, same);
+    else {
+      known.byContent.set(content, at);
+      sections.push({ at, schema: { ...(description === undefined ? {} : { description }), properties, required } });
+      for (const [key, inner] of Object.entries(properties))
+        collect(inner, at === '' ? key : `${at}.${key}`, sections, known);
     }
-    known.byContent.set(content, at);
-    sections.push({ at, schema: { ...(description === undefined ? {} : { description }), properties, required } });
-    for (const [key, inner] of Object.entries(properties))
-      collect(inner, at === '' ? key : `${at}.${key}`, sections, known);
   }
+  // Of a mapping that is described elsewhere too: lists of it are other paths, which links may name.
   for (const branch of branches(schema)) {
     if (typeof branch.additionalProperties === 'object')
       collect(branch.additionalProperties, `${at}.<name>`, sections, known);

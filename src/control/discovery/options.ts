@@ -217,7 +217,7 @@ function kubernetesSettings(
 export const discoverySection = defineSection({
   at: 'service',
   key: 'discovery',
-  schema: discoveryOptions,
+  schema: discoveryOptions.describe('Where the instances come from, beside or instead of `instances`.'),
   givesInstances: true,
   /** Null: the service has the configured instances and no others. */
   compile(options, context): DiscoverySettings | null {

@@ -58,7 +58,10 @@ export const healthCheckOptions = z
       .prefault('200-299')
       .describe('Statuses that count as good: a number, a range such as `200-299`, or a list of both. HTTP only.'),
     expectBody: z
-      .union([z.string().min(1), z.strictObject({ regex: z.string().min(1) })])
+      .union([
+        z.string().min(1),
+        z.strictObject({ regex: z.string().min(1).describe('What must be found in the first 8 KiB of the body.') }),
+      ])
       .optional()
       .describe(
         'Text that the body must contain, or `{ regex: ... }` that must be found in its first 8 KiB. HTTP only.',
@@ -160,7 +163,9 @@ function fromInterval(intervalMs: number | undefined): HealthCheckSettings | nul
 export const healthCheckSection = defineSection({
   at: 'service',
   key: 'healthCheck',
-  schema: healthCheckOptions,
+  schema: healthCheckOptions.describe(
+    'Asks every instance again and again whether it is well; one that is not gets no requests until it is.',
+  ),
   /** Null: the service is not probed. */
   compile(options, context): HealthCheckSettings | null {
     return options === undefined ? fromInterval(context.healthCheckIntervalMs) : healthCheckSettings(options);

@@ -20,7 +20,9 @@ export const IDENTITY_SERVICE = 'builtin:identity';
 export const identitySection = defineSection({
   at: 'top',
   key: 'identity',
-  schema: identityOptions,
+  schema: identityOptions.describe(
+    'Accounts, sessions, tokens, API keys and OAuth, served by the gateway itself. Default: off.',
+  ),
   /** Null: the service does not run. */
   compile(options, context): IdentityPlan | null {
     if (options === undefined || !options.enabled) return null;

@@ -103,7 +103,8 @@ export const abuseSchema = z.strictObject({
         .prefault('7d')
         .describe('A ban longer ago than this does not count for the next one’s length.'),
     })
-    .prefault({}),
+    .prefault({})
+    .describe('How long callers who break a rule are kept out.'),
   maxBans: z
     .int()
     .min(1)

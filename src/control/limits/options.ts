@@ -194,7 +194,9 @@ const BANS_ROUTE: BuiltinRoute = {
 export const limitsSection = defineSection({
   at: 'top',
   key: 'limits',
-  schema: limitsOptions,
+  schema: limitsOptions.describe(
+    'How limits, quotas and bans are counted and told. What is limited is said by `rateLimit`, `quotas`, `plans` and `abuse`.',
+  ),
   compile(options, context): LimitsPlan {
     const written = options ?? limitsOptions.parse({});
     const { defaultPlan, memory, overflow, redis } = written;

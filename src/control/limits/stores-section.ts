@@ -32,7 +32,7 @@ export const storesOptions = z.strictObject({
 export const storesSection = defineSection({
   at: 'top',
   key: 'stores',
-  schema: storesOptions,
+  schema: storesOptions.describe('Databases that several features share. Default: SQLite in the data folder.'),
   variables: [
     { name: 'REDIS_URL', path: ['stores', 'redis'], meaning: 'Redis that several machines share.' },
     { name: 'DATABASE_URL', path: ['stores', 'sql'], meaning: 'Database for accounts, usage, bans and history.' },

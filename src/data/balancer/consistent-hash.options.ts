@@ -13,9 +13,9 @@ export const consistentHashOptions = defineBalancerOptions({
     by: z
       .union([
         z.enum(['path', 'user']),
-        z.strictObject({ header: headerName }),
-        z.strictObject({ cookie: cookieName }),
-        z.strictObject({ query: queryName }),
+        z.strictObject({ header: headerName.describe('Field of the request by whose value they are kept together.') }),
+        z.strictObject({ cookie: cookieName.describe('Cookie by whose value.') }),
+        z.strictObject({ query: queryName.describe('Parameter of the query by whose value.') }),
       ])
       .describe(
         'What keeps requests together: `path`, `user`, `{ header: X-Tenant }`, `{ cookie: basket }` or `{ query: id }`. A request without it goes by its address.',

@@ -117,7 +117,7 @@ export function hashToken(text: string): string {
 export const registrySection = defineSection({
   at: 'top',
   key: 'registry',
-  schema: registryOptions,
+  schema: registryOptions.describe('Services that register themselves, by a token. Default: nobody can.'),
   variables: [
     {
       name: 'GATEHOUSE_REGISTRY_TOKEN',
