@@ -31,7 +31,9 @@ const passwords = z.strictObject({
   passes: count(1, 20).default(2).describe('Passes of argon2id over its memory.'),
   parallel: count(1, 4)
     .default(2)
-    .describe('Hashes computed at once in this process, each in a thread that on Linux has the lowest priority.'),
+    .describe(
+      'Hashes computed at once in this process, each in a thread that on Linux steps back behind all other work of the gateway.',
+    ),
   maxQueued: count(0, 10_000).default(100).describe('Hashes that may wait; further logins are answered with 503.'),
   queueTimeout: duration({ min: 100, max: 60_000 }).prefault('10s').describe('Longest wait of one hash; then 503.'),
   refuseCommon: z.boolean().default(true).describe('Whether passwords of the bundled list of common ones are refused.'),

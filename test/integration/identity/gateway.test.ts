@@ -108,7 +108,7 @@ describe('identity in a gateway', () => {
     });
     assert.equal(made.status, 202, JSON.stringify(made.body));
     const token = await until('the mail', mailedCode);
-    assert.equal((await call('POST', '/api/auth/verify-email', { token })).status, 200);
+    assert.equal((await call('POST', '/api/auth/verify-email', { token, password: PASSWORD })).status, 200);
     const login = await call('POST', '/api/v1/auth/login', { username: 'eve', password: PASSWORD });
     assert.equal(login.status, 200, JSON.stringify(login.body));
 

@@ -133,7 +133,7 @@ export async function makeBench(input: IdentityInput = {}, deps: Partial<Identit
       const email = `${username}@example.com`;
       const asked = await call('POST', '/register', { email, username, password });
       assert.equal(asked.status, 202, JSON.stringify(asked.body));
-      const confirmed = await call('POST', '/verify-email', { token: await mailedCode(email, 'confirm') });
+      const confirmed = await call('POST', '/verify-email', { token: await mailedCode(email, 'confirm'), password });
       assert.equal(confirmed.status, 200, JSON.stringify(confirmed.body));
       return await signedIn(username, password);
     },

@@ -84,7 +84,7 @@ describe('mail by SMTP', () => {
     assert.deepEqual(sink.mails[0]?.to, ['smtp@example.com']);
     const text = (sink.mails[0]?.text ?? '').replaceAll('=\r\n', '');
     const token = /code: (\w+)/.exec(text)?.[1];
-    assert.equal((await bench.call('POST', '/verify-email', { token })).status, 200);
+    assert.equal((await bench.call('POST', '/verify-email', { token, password: PASSWORD })).status, 200);
   });
 
   test('waits, sealed, while the server does not take it, and is tried again', async (t) => {

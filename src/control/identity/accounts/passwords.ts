@@ -63,7 +63,12 @@ export async function changePassword(
 }
 
 /** The password of a signed-in account, guarded like a sign-in: a stolen session must not be an oracle for guesses. */
-async function provePassword(context: IdentityContext, user: User, password: string, caller: Caller): Promise<void> {
+export async function provePassword(
+  context: IdentityContext,
+  user: User,
+  password: string,
+  caller: Caller,
+): Promise<void> {
   const { hasher, guard, store } = context;
   const key = guardKey(context, user, '');
   await guard.checkAddress(store.db, caller.address);
@@ -110,14 +115,7 @@ export async function resetPassword(
     if (user === undefined || user.status !== 'active') return false;
     checkNewPassword(fresh, [user.email, user.username, user.display_name], context.options.passwords, 'newPassword');
     await storePassword(context, trx, user, hash, 'password reset');
-    // Whoever read the mail has shown that the address is theirs.
-    const verified = { email_verified_at: context.clock.wallMs() };
-    await trx
-      .updateTable('users')
-      .set(verified)
-      .where('id', '=', user.id)
-      .where('email_verified_at', 'is', null)
-      .execute();
+    if (user.email_verified_at === null) await takeOver(context, trx, user);
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: user.id, action: 'password.reset', target: user.id, address, requestId });
     return true;
@@ -128,6 +126,24 @@ export async function resetPassword(
   }
   await context.revocations.announce();
   context.outbox.nudge();
+}
+
+/**
+ * Whoever read the mail has shown that the address is theirs; until now nobody had (`verifyEmail: off`). What was set up
+ * before may be a stranger's who registered this address, so it ends: second factors, passkeys, links to outside
+ * accounts, and the passwords of child accounts. Sessions, keys and grants ended with the password.
+ */
+async function takeOver(context: IdentityContext, trx: Trx, user: User): Promise<void> {
+  for (const table of ['mfa_totp', 'recovery_codes', 'passkeys', 'linked_accounts'] as const)
+    await trx.deleteFrom(table).where('user_id', '=', user.id).execute();
+  const children = await trx
+    .updateTable('users')
+    .set({ password_hash: null })
+    .where('parent_id', '=', user.id)
+    .returning('id')
+    .execute();
+  for (const { id } of children) await endAllAccess(context, trx, id, 'parent verified', { keys: true });
+  await trx.updateTable('users').set({ email_verified_at: context.clock.wallMs() }).where('id', '=', user.id).execute();
 }
 
 /** Removes the account and all that belongs to it; the audit log keeps its id. */

@@ -8,9 +8,10 @@ import type { Transaction } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { ageOf } from '../children/rules.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { conflict, forbidden, invalidCode, type Problem } from '../http/problem.ts';
+import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../http/problem.ts';
 import { checkNewPassword } from '../passwords/policy.ts';
 import type { IdentityTables, User } from '../tables.ts';
+import { provePassword } from './passwords.ts';
 import { completeSignIn } from './sign-in.ts';
 import { findById, findByLogin, insertUser, mayMail } from './users.ts';
 
@@ -87,26 +88,70 @@ async function sendCode(context: IdentityContext, waiting: Waiting, caller: Call
   context.outbox.nudge();
 }
 
+export interface Confirmation {
+  readonly token: string;
+  readonly password?: string | undefined;
+  readonly newPassword?: string | undefined;
+  readonly username?: string | undefined;
+}
+
+const CONFIRM_ATTEMPTS = 10;
+
 /**
- * Uses the code of the mail up: makes the account, or gives an existing one its new address. `username` replaces one
- * that was taken. When something stands in the way, the code stays good.
+ * Uses the code of the mail up: makes the account, or gives an existing one its new address. Holding the code is not
+ * enough: whoever has the mailbox must also know the password that was given with the address, or set another in its
+ * place. Otherwise a stranger could register somebody's address, wait until that person opens the link, and have the
+ * password of an account that its owner takes for their own. `username` replaces one that was taken. When something
+ * stands in the way, the code stays good.
  */
 export async function confirmRegistration(
   context: IdentityContext,
-  token: string,
-  username: string | undefined,
+  given: Confirmation,
   caller: Caller,
 ): Promise<object> {
+  const { db } = context.store;
+  const { token } = given;
+  await context.guard.checkAddress(db, caller.address);
+  const waiting = (await context.codes.attempt(db, 'register', token, CONFIRM_ATTEMPTS))?.payload as
+    | Waiting
+    | undefined;
+  const moving = waiting === undefined ? await movingAccount(context, token) : undefined;
+  if (waiting === undefined && moving === undefined) {
+    await context.guard.fail(db, 'name:confirm', caller.address);
+    throw invalidCode();
+  }
+  let passwordHash = waiting?.passwordHash ?? '';
+  if (given.newPassword !== undefined) {
+    if (waiting === undefined) throw invalidField('newPassword', 'the password of the account, in `password`');
+    const names = [waiting.email, given.username ?? waiting.username, waiting.displayName];
+    checkNewPassword(given.newPassword, names, context.options.passwords, 'newPassword');
+    passwordHash = await context.hasher.hash(given.newPassword, caller.signal);
+  } else if (moving !== undefined) await provePassword(context, moving, given.password ?? '', caller);
+  else {
+    const { matches } = await context.hasher.check(given.password ?? '', passwordHash, caller.signal);
+    if (!matches) {
+      await context.guard.fail(db, 'name:confirm', caller.address);
+      throw forbidden('this is not the password of the registration; give it, or a newPassword', 'wrong_password');
+    }
+  }
   const user = await context.store.transaction(async (trx) => {
-    const changed = await confirmNewEmail(context, trx, token, caller);
-    if (changed !== undefined) return changed;
+    if (moving !== undefined) return await confirmNewEmail(context, trx, token, caller);
     const used = await context.codes.use(trx, 'register', token);
     if (used === undefined) throw invalidCode();
-    const waiting = used.payload as Waiting;
-    return await insertFrom(context, trx, { ...waiting, username: username ?? waiting.username }, true, caller);
+    const asked = used.payload as Waiting;
+    const made = { ...asked, passwordHash, username: given.username ?? asked.username };
+    return await insertFrom(context, trx, made, true, caller);
   });
   context.outbox.nudge();
   return { status: 'verified', user: publicUser(user) };
+}
+
+/** The account that a code sent to its new address belongs to. */
+async function movingAccount(context: IdentityContext, token: string): Promise<User | undefined> {
+  const { db } = context.store;
+  const found = await context.codes.attempt(db, 'verify-email', token, CONFIRM_ATTEMPTS);
+  const user = found?.userId == null ? undefined : await findById(db, found.userId);
+  return user?.status === 'active' ? user : undefined;
 }
 
 async function createAccount(
@@ -148,14 +193,9 @@ export const emailTaken = (): Problem => conflict('email_taken', 'an account wit
 export const usernameTaken = (): Problem => conflict('username_taken', 'the user name is taken; choose another');
 
 /** A code that was sent to the new address of an existing account. */
-async function confirmNewEmail(
-  context: IdentityContext,
-  trx: Trx,
-  token: string,
-  caller: Caller,
-): Promise<User | undefined> {
+async function confirmNewEmail(context: IdentityContext, trx: Trx, token: string, caller: Caller): Promise<User> {
   const used = await context.codes.use(trx, 'verify-email', token);
-  if (used === undefined || used.userId === null) return undefined;
+  if (used === undefined || used.userId === null) throw invalidCode();
   const { email } = used.payload as { email: string };
   const before = await findById(trx, used.userId);
   if (before === undefined || before.status !== 'active') throw invalidCode();

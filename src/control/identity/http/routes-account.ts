@@ -1,7 +1,7 @@
 /** Routes: the signed-in account itself: profile, sessions, password, address, deletion. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { changePassword, deleteAccount, requestReset, resetPassword } from '../accounts/passwords.ts';
+import { changePassword, deleteAccount, provePassword, requestReset, resetPassword } from '../accounts/passwords.ts';
 import { changeUsername } from '../accounts/profile.ts';
 import { publicUser } from '../accounts/register.ts';
 import { mayMail } from '../accounts/users.ts';
@@ -55,8 +55,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
     const body = await readBody(c.req.raw, z.strictObject({ email: field.email, password: field.password }));
     if (actor.user.kind === 'child') throw forbidden('a child account has no address', 'child_account');
     requireOwnHands(context, actor, (await factorsOf(context.store.db, actor.user.id)).length > 0);
-    const { matches } = await context.hasher.check(body.password, actor.user.password_hash, c.req.raw.signal);
-    if (!matches) throw forbidden('the password is wrong', 'wrong_password');
+    await provePassword(context, actor.user, body.password, c.get('caller'));
     await context.store.transaction(async (trx) => {
       const about = { userId: actor.user.id, payload: { email: body.email }, ttlMs: 86_400_000 };
       const code = await context.codes.issue(trx, 'verify-email', about);

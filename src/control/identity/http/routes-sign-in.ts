@@ -28,6 +28,13 @@ const login = z.strictObject({
   scope: field.scopeText.optional(),
 });
 
+const confirmation = z.strictObject({
+  token: field.opaque('the code of the mail'),
+  password: field.password.optional(),
+  newPassword: field.password.optional(),
+  username: field.username.optional(),
+});
+
 const secondFactor = z
   .strictObject({
     mfaTicket: field.opaque('the ticket that the sign-in answered'),
@@ -51,11 +58,13 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/verify-email', async (c) => {
-    const body = await readBody(
-      c.req.raw,
-      z.strictObject({ token: field.opaque('the code of the mail'), username: field.username.optional() }),
-    );
-    return c.json(await confirmRegistration(context, body.token, body.username, c.get('caller')));
+    const body = await readBody(c.req.raw, confirmation);
+    if ((body.password === undefined) === (body.newPassword === undefined)) {
+      throw invalid([
+        { field: 'password', expected: 'the password of the registration; or instead of it a newPassword to set' },
+      ]);
+    }
+    return c.json(await confirmRegistration(context, body, c.get('caller')));
   });
 
   app.post('/login', async (c) => {

@@ -36,7 +36,8 @@ export function makeLetters(options: IdentityOptions): Letters {
         link('verify-email', token),
         '',
         `Or use this code: ${token}`,
-        'It works once, within a day. If it was not you, do nothing: no account comes to be.',
+        'It works once, within a day, together with the password that was chosen or a new one.',
+        'If it was not you, do nothing: no account comes to be.',
       ),
     alreadyRegistered: (to) =>
       letter(

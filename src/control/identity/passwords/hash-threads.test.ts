@@ -19,8 +19,17 @@ describe('the threads that hash', () => {
     for (const { hash } of found) assert.deepEqual(hash, expected);
   });
 
-  test('have the lowest priority of the system', { skip: process.platform !== 'linux' && 'Linux only' }, async () => {
-    assert.equal((await hashInThread(order)).lowered, true);
+  test('step back behind everything else', { skip: process.platform !== 'linux' && 'Linux only' }, async () => {
+    assert.notEqual((await hashInThread(order, 60_000)).priority, 'usual');
+  });
+
+  test('an order that waits too long is computed by a usual thread, and the next ones find their way', async () => {
+    const slow = { ...order, memory: 64 * 1024, passes: 4 };
+    const expected = argon2Sync('argon2id', slow);
+    const hashes = await Promise.all([1, 2, 3].map(() => hashInThread(slow, 1)));
+    for (const { hash } of hashes) assert.deepEqual(hash, expected);
+    assert.ok(hashes.some(({ priority }) => priority === 'usual'));
+    assert.equal((await hashInThread(order)).hash.length, 32);
   });
 
   test('an order that cannot be computed fails alone, and the thread goes on', async () => {
