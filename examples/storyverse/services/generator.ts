@@ -41,13 +41,12 @@ const audioBody = z.strictObject({
 
 export function createGenerator(storyteller: Storyteller): Hono {
   const app = createApp('generator');
-  const { model, tales, heldOutPerplexity } = storyteller;
+  const { model, tales } = storyteller;
   const facts = {
     kind: 'interpolated Kneser-Ney, 4-grams',
     tales: tales.length,
     tokens: model.trainedOn,
     vocabulary: model.words.length,
-    heldOutPerplexity: Math.round(heldOutPerplexity),
   };
 
   app.get('/health', (context) => context.json({ status: 'ok', model: facts }));

@@ -27,7 +27,8 @@ const DESCRIBES = new Set(
 );
 /** Neither people nor things, though they stand where those do. */
 const OTHERS =
-  /s$|^(?:the|what|here|there|a|an|not|no|of|with|children|mice|people|men|he|she|it|they|and|but|so|one|other|others|first|second|third|own|same|last|most|up|out|to|in|as|who|all|very|morning|evening|day|night|way|time|moment)$/;
+  /s$|^(?:the|what|here|there|why|if|two|whole|eldest|youngest|seventh|rest|latter|violent|strange|loud|light|grey|tame|a|an|not|no|of|with|children|mice|people|men|he|she|it|they|and|but|so|one|other|others|first|second|third|own|same|last|most|up|out|to|in|as|who|all|very|morning|evening|day|night|way|time|moment)$/;
+const ACTING_SHARE = 0.12;
 const NEVER_NAMES = new Set(['I', 'O', 'Oh', 'Ah', 'God', 'Heaven', 'Christmas', 'Egypt', 'Alas', 'Yes', 'No', 'Then']);
 
 export function castOf(tales: readonly Tale[]): Cast {
@@ -54,10 +55,19 @@ export function castOf(tales: readonly Tale[]): Cast {
   }
   const often = (counts: ReadonlyMap<string, number>, least: number): string[] =>
     [...counts].filter(([, count]) => count >= least).map(([word]) => word);
-  const actors = new Set(often(acting, 2));
+  // The sea has been heard to speak, and is no person for that.
+  const actors = new Set(
+    often(acting, 2).filter((word) => acting.get(word)! >= ACTING_SHARE * (things.get(word) ?? 0)),
+  );
   const names = often(middle, 3).filter((word) => {
     const plain = word.toLowerCase();
-    return !lower.has(plain) && !actors.has(plain) && !NEVER_NAMES.has(word) && word !== word.toUpperCase();
+    return (
+      /^[A-Za-z-]+$/.test(word) &&
+      !lower.has(plain) &&
+      !actors.has(plain) &&
+      !NEVER_NAMES.has(word) &&
+      word !== word.toUpperCase()
+    );
   });
   const openers = new Set<string>();
   for (const { tokens } of tales)
@@ -74,7 +84,12 @@ interface Recast {
 }
 
 /** Gives the parts to `characters` in the order in which the told story speaks of somebody most often. */
-export function recast(paragraphs: readonly (readonly string[])[], characters: readonly string[], cast: Cast): Recast {
+export function recast(
+  paragraphs: readonly (readonly string[])[],
+  characters: readonly string[],
+  wanted: readonly string[],
+  cast: Cast,
+): Recast {
   const parts = new Map<string, number>();
   for (const tokens of paragraphs) {
     for (const token of tokens) {
@@ -88,7 +103,8 @@ export function recast(paragraphs: readonly (readonly string[])[], characters: r
     const name = characters[i];
     if (name !== undefined) names.set(part, name.replace(/^The /, 'the '));
   }
-  const hero = characters[0] ?? (order[0] === undefined ? '' : cast.names.has(order[0]) ? order[0] : `the ${order[0]}`);
+  const first = order.find((part) => wanted.includes(part)) ?? order[0];
+  const hero = characters[0] ?? (first === undefined ? '' : cast.names.has(first) ? first : `the ${first}`);
   return { tokens: paragraphs.map((tokens) => withNames(tokens, names, cast)), hero };
 }
 

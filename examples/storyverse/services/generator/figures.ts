@@ -50,7 +50,7 @@ const PEOPLE: Readonly<Record<string, Person>> = {
 export const FIGURE_KINDS: readonly string[] = [
   ...Object.keys(BEASTS),
   ...Object.keys(PEOPLE),
-  ...['tortoise', 'frog', 'bird', 'swan', 'fish'],
+  ...['tortoise', 'frog', 'bird', 'swan', 'dragon', 'owl', 'fish'],
 ];
 
 export function drawFigure(kind: string): string {
@@ -138,5 +138,7 @@ const OTHERS: Readonly<Record<string, string>> = {
   frog: `<ellipse cx="0" cy="-18" rx="30" ry="18" fill="#4f9a3d"/><circle cx="16" cy="-36" r="9" fill="#5fb04a"/><circle cx="0" cy="-37" r="9" fill="#5fb04a"/><path d="M-28 0 q-14 -18 4 -22" stroke="#4f9a3d" stroke-width="9" fill="none"/><path d="M20 0 h18" stroke="#4f9a3d" stroke-width="7" stroke-linecap="round"/>${eye(18, -38)}${eye(2, -39)}<path d="M-4 -20 q14 8 26 -2" stroke="#2c5b22" stroke-width="2" fill="none"/>`,
   bird: `<path d="M-8 0 v-12 M6 0 v-12" stroke="#c7882b" stroke-width="3"/><ellipse cx="0" cy="-26" rx="26" ry="16" fill="#33485e"/><path d="M-20 -28 l-26 -8 l20 16Z" fill="#2a3c4f"/><path d="M-12 -30 q10 -24 26 -4Z" fill="#4a6480"/><circle cx="24" cy="-40" r="11" fill="#33485e"/><path d="M33 -42 l14 4 l-13 4Z" fill="#e0a030"/>${eye(27, -43)}`,
   swan: `<path d="M-40 -14 q6 -32 40 -24 q28 4 26 24 q-30 16 -66 0Z" fill="#f5f3ec" stroke="#0002"/><path d="M20 -20 C44 -40 14 -70 34 -82" stroke="#f5f3ec" stroke-width="10" fill="none" stroke-linecap="round"/><path d="M37 -86 l16 6 l-15 5Z" fill="#e08a30"/>${eye(34, -85)}`,
+  dragon: `<path d="M-34 -22 q-50 6 -62 -26 l-12 2 l10 -16 l14 12 q10 12 46 8Z" fill="#3f7f4a"/><path d="M-10 -44 q-30 -52 -62 -44 q14 10 10 22 q16 -2 18 12 q14 -4 20 12Z" fill="#2f6a5a"/><path d="M14 -44 q12 -58 48 -56 q-12 12 -6 24 q-16 0 -16 14 q-14 -2 -16 14Z" fill="#357563"/><ellipse cx="0" cy="-32" rx="40" ry="22" fill="#3f7f4a"/><ellipse cx="4" cy="-26" rx="26" ry="14" fill="#c9b96a"/><rect x="-26" y="-18" width="11" height="18" rx="4" fill="#356b3f"/><rect x="14" y="-18" width="11" height="18" rx="4" fill="#356b3f"/><path d="M26 -38 q12 -34 26 -36" stroke="#3f7f4a" stroke-width="15" fill="none" stroke-linecap="round"/><path d="M44 -86 q26 -2 36 14 q-14 10 -36 6Z" fill="#3f7f4a"/><path d="M46 -84 l-8 -14 l14 10Z" fill="#c9b96a"/><path d="M80 -70 q18 -6 34 4 q-12 2 -10 8 q-14 -2 -24 -12Z" fill="#e8742c"/>${eye(58, -78)}`,
+  owl: `<ellipse cx="0" cy="-32" rx="22" ry="30" fill="#7a5c3c"/><ellipse cx="0" cy="-24" rx="13" ry="20" fill="#d8c39a"/><path d="M-18 -54 l-2 -18 l12 10Z M18 -54 l2 -18 l-12 10Z" fill="#7a5c3c"/><circle cx="-8" cy="-48" r="8" fill="#f4e6bd"/><circle cx="8" cy="-48" r="8" fill="#f4e6bd"/>${eye(-8, -48)}${eye(8, -48)}<path d="M-3 -44 h6 l-3 7Z" fill="#d99a2b"/><path d="M-8 -4 v4 M8 -4 v4" stroke="#c7882b" stroke-width="4"/>`,
   fish: `<path d="M-26 -30 q26 -26 54 0 q-28 26 -54 0Z" fill="#e08a4a"/><path d="M-24 -30 l-20 -14 v28Z" fill="#d07030"/><path d="M0 -44 q8 -10 14 0" fill="#d07030"/>${eye(16, -34)}`,
 };

@@ -8,18 +8,18 @@ import { narrate } from './narration.ts';
 import { soundsOf } from './phonemes.ts';
 import { paint } from './picture.ts';
 import { sceneOf } from './scene.ts';
-import { type StoryRequest, Storyteller } from './storyteller.ts';
+import { type StoryRequest, Storyteller, type ToldStory } from './storyteller.ts';
 import { readTales, tokenize, write } from './tokens.ts';
 import { SAMPLE_RATE, speak } from './voice.ts';
 
 const TEXT = readFileSync(new URL('../../text/tales.txt', import.meta.url), 'utf8');
 const storyteller = new Storyteller(TEXT);
 
-const tell = (more: Partial<StoryRequest> = {}) =>
+const tell = (more: Partial<StoryRequest> = {}): ToldStory =>
   storyteller.tell({
     about: 'a fox in a garden in the snow',
     characters: [],
-    words: 120,
+    words: 80,
     maxRating: 18,
     blockedTopics: [],
     seed: 7,
@@ -35,10 +35,11 @@ describe('the language model', () => {
     for (const token of train) counts.set(token, (counts.get(token) ?? 0) + 1);
     const chance = (token: string): number => ((counts.get(token) ?? 0) + 1) / (train.length + counts.size + 1);
     const byFrequency = 2 ** (test.reduce((bits, token) => bits - Math.log2(chance(token)), 0) / test.length);
-    assert.ok(
-      storyteller.heldOutPerplexity < byFrequency * 0.7,
-      `${storyteller.heldOutPerplexity} against ${byFrequency}`,
-    );
+    const model = new LanguageModel(tales.filter((_, i) => i % 10 !== 9).map(({ tokens }) => tokens));
+    const perplexity = model.perplexity(test);
+    assert.ok(perplexity < byFrequency * 0.4, `${perplexity} against ${byFrequency}`);
+    // What the README says.
+    assert.equal(Math.round(perplexity), 130);
   });
 
   it('gives the words after a history chances that sum to one', () => {
@@ -67,7 +68,7 @@ describe('a told story', () => {
 
   it('has to do with what was asked for, and with whom', () => {
     const share = (about: string, word: RegExp): number =>
-      [1, 2, 3, 4, 5, 6].filter((seed) => word.test(tell({ about, seed }).text)).length;
+      [1, 2, 3, 4, 5].filter((seed) => word.test(tell({ about, seed }).text)).length;
     assert.ok(share('a giant and his garden', /garden/i) > share('a ship at sea', /garden/i));
     const named = [1, 2, 3, 4].filter((seed) => tell({ characters: ['Mirabel'], seed }).text.includes('Mirabel'));
     assert.ok(named.length >= 3, `${named.length} of 4 name the hero`);
@@ -78,7 +79,7 @@ describe('a told story', () => {
     const known = ` ${plain(TEXT).join(' ')} `;
     let runs = 0;
     let copies = 0;
-    for (const seed of [1, 2, 3, 4, 5, 6]) {
+    for (const seed of [1, 2, 3, 4]) {
       const words = plain(tell({ seed }).text);
       for (let i = 0; i + 14 <= words.length; i++, runs++)
         if (known.includes(` ${words.slice(i, i + 14).join(' ')} `)) copies++;
@@ -87,7 +88,7 @@ describe('a told story', () => {
   });
 
   it('never says what the age rating or the blocked topics forbid', () => {
-    for (const seed of [1, 2, 3, 4, 5, 6]) {
+    for (const seed of [1, 2, 3, 4]) {
       const story = tell({ about: 'a wolf, an axe and rum', maxRating: 6, blockedTopics: ['wolves'], seed });
       assert.ok(story.rating <= 6, story.text);
       assert.ok(!judge(story.text).topics.includes('wolves'), story.text);
@@ -95,11 +96,8 @@ describe('a told story', () => {
   });
 
   it('is written with quotation marks that close', () => {
-    assert.equal(
-      write(tokenize('"run, fox!" said the hare. so it ran.')),
-      '“Run, fox!” said the hare. So it ran.'.replace('said', 'Said'),
-    );
-    for (const seed of [1, 2, 3, 4, 5]) {
+    assert.equal(write(tokenize('"run, fox!" said the hare. so it ran.')), '“Run, fox!” said the hare. So it ran.');
+    for (const seed of [1, 2, 3]) {
       const { text } = tell({ seed });
       for (const paragraph of text.split('\n\n'))
         assert.equal(paragraph.split('“').length, paragraph.split('”').length, paragraph);

@@ -12,24 +12,56 @@ const DISCOUNT = 0.75;
  * How much of the share that belongs to shorter histories is used when text is drawn, by the length of the history. All of
  * it would be right for judging a text; for telling one it wanders off too often with so little to learn from.
  */
-const WANDER = [0, 0.03, 0.15, 0.3];
+const WANDER = [0, 0.005, 0.03, 0.15];
 /** From runs of this many tokens on that stand so in the training text, going on is made unlikely: tales should not be copied. */
 const COPY_LENGTH = 7;
 const COPY_WEIGHT = 0.12;
 
-class Followers {
-  readonly counts = new Map<number, number>();
-  total = 0;
+const INDEXED_FROM = 16;
+const NOTHING: ReadonlySet<number> = new Set();
 
-  add(token: number): void {
-    this.counts.set(token, (this.counts.get(token) ?? 0) + 1);
+/** Counts of the tokens after one history. Most histories have one or two, so the index comes only with more. */
+class Followers {
+  readonly tokens: number[] = [];
+  readonly counts: number[] = [];
+  total = 0;
+  #index: Map<number, number> | undefined;
+
+  /** Whether the token is new here. */
+  add(token: number): boolean {
     this.total++;
+    const at = this.#find(token);
+    if (at >= 0) {
+      this.counts[at]!++;
+      return false;
+    }
+    this.#index?.set(token, this.tokens.length);
+    this.tokens.push(token);
+    this.counts.push(1);
+    if (this.tokens.length === INDEXED_FROM) this.#index = new Map(this.tokens.map((each, i) => [each, i]));
+    return true;
+  }
+
+  count(token: number): number {
+    return this.counts[this.#find(token)] ?? 0;
   }
 
   /** The share that goes to the shorter history. */
   get leftOver(): number {
-    return (DISCOUNT * this.counts.size) / this.total;
+    return (DISCOUNT * this.tokens.length) / this.total;
   }
+
+  #find(token: number): number {
+    return this.#index === undefined ? this.tokens.indexOf(token) : (this.#index.get(token) ?? -1);
+  }
+}
+
+export interface Drawn {
+  readonly token: number;
+  /** Tokens of the history that it was seen after. */
+  readonly after: number;
+  /** The training text goes on just so, after the same long run. */
+  readonly isCopy: boolean;
 }
 
 /** Weight of a token, 0 to forbid it; 1 leaves its chance as it is. */
@@ -43,7 +75,7 @@ export class LanguageModel {
   /** By length of the history. */
   readonly #levels: readonly Map<number, Followers>[] = [new Map(), new Map(), new Map(), new Map()];
   readonly #text: readonly number[];
-  /** Where in the text each token stands. */
+  /** Where in the text each three tokens stand: the place of the last. */
   readonly #places = new Map<number, number[]>();
 
   constructor(texts: readonly (readonly string[])[]) {
@@ -62,10 +94,11 @@ export class LanguageModel {
     this.#text = encoded.flat();
     this.trainedOn = this.#text.length;
     for (const tokens of encoded) for (let i = 0; i < tokens.length; i++) this.#count(tokens, i);
-    for (const [i, token] of this.#text.entries()) {
-      const places = this.#places.get(token);
-      if (places === undefined) this.#places.set(token, [i]);
-      else places.push(i);
+    for (let end = LONGEST_HISTORY; end <= this.#text.length; end++) {
+      const key = this.#key(this.#text, end, LONGEST_HISTORY);
+      const places = this.#places.get(key);
+      if (places === undefined) this.#places.set(key, [end - 1]);
+      else places.push(end - 1);
     }
   }
 
@@ -74,9 +107,7 @@ export class LanguageModel {
     const token = tokens[at]!;
     for (let length = Math.min(LONGEST_HISTORY, at); length >= 0; length--) {
       const followers = entry(this.#levels[length]!, this.#key(tokens, at, length));
-      const isNew = !followers.counts.has(token);
-      followers.add(token);
-      if (!isNew) return;
+      if (!followers.add(token)) return;
     }
   }
 
@@ -98,7 +129,7 @@ export class LanguageModel {
     for (let length = 0; length <= longest; length++) {
       const followers = this.#levels[length]!.get(this.#key(history, history.length, length));
       if (followers === undefined) break;
-      const count = token === undefined ? 0 : (followers.counts.get(token) ?? 0);
+      const count = token === undefined ? 0 : followers.count(token);
       chance = Math.max(count - DISCOUNT, 0) / followers.total + followers.leftOver * chance;
     }
     return chance;
@@ -120,35 +151,33 @@ export class LanguageModel {
    * Draws the next token. Goes down from the longest history: by the share of its discounted counts it takes one of its
    * followers, else it tries the shorter one; `weight` bends both. Undefined when everything is forbidden.
    */
-  draw(history: readonly number[], random: Random, weight: Weight): number | undefined {
+  draw(history: readonly number[], random: Random, weight: Weight): Drawn | undefined {
     const copied = this.#continuations(history);
     for (let length = Math.min(LONGEST_HISTORY, history.length); length >= 0; length--) {
       const followers = this.#levels[length]!.get(this.#key(history, history.length, length));
       if (followers === undefined) continue;
-      const shares: [number, number][] = [];
+      const { tokens, counts } = followers;
+      const shares = new Float64Array(tokens.length);
       let sum = 0;
-      for (const [token, count] of followers.counts) {
-        const share = (count - DISCOUNT) * weight(token) * (copied.has(token) ? COPY_WEIGHT : 1);
-        if (share <= 0) continue;
-        sum += share;
-        shares.push([token, share]);
+      for (let i = 0; i < tokens.length; i++) {
+        const token = tokens[i]!;
+        sum += (counts[i]! - DISCOUNT) * weight(token) * (copied.has(token) ? COPY_WEIGHT : 1);
+        shares[i] = sum;
       }
-      let at = random.next() * (sum + WANDER[length]! * DISCOUNT * followers.counts.size);
-      for (const [token, share] of shares) {
-        at -= share;
-        if (at < 0) return token;
-      }
-      if (length === 0) return shares.at(-1)?.[0];
+      const at = random.next() * (sum + (length === 0 ? 0 : WANDER[length]! * DISCOUNT * tokens.length));
+      if (at >= sum) continue;
+      const token = tokens[shares.findIndex((share) => at < share)]!;
+      return { token, after: length, isCopy: copied.has(token) };
     }
     return undefined;
   }
 
   /** What follows in the text wherever the end of `history` stands in it, if that end is long enough to be a copy. */
   #continuations(history: readonly number[]): ReadonlySet<number> {
+    if (history.length < COPY_LENGTH) return NOTHING;
     const found = new Set<number>();
-    if (history.length < COPY_LENGTH) return found;
-    for (const place of this.#places.get(history.at(-1)!) ?? []) {
-      let length = 1;
+    for (const place of this.#places.get(this.#key(history, history.length, LONGEST_HISTORY)) ?? []) {
+      let length = LONGEST_HISTORY;
       while (length < COPY_LENGTH && this.#text[place - length] === history[history.length - 1 - length]) length++;
       const next = this.#text[place + 1];
       if (length === COPY_LENGTH && next !== undefined) found.add(next);

@@ -64,6 +64,8 @@ const FIGURES: Readonly<Record<string, string>> = {
   bird: 'bird birds crow swallow nightingale linnet dove lark cock hen henny-penny',
   swan: 'swan swans duck duckling goose ducklings',
   fish: 'fish fishes whale',
+  dragon: 'dragon dragons',
+  owl: 'owl owls',
   king: 'king emperor',
   queen: 'queen',
   princess: 'princess rapunzel cinderella thumbelina',
@@ -121,7 +123,7 @@ export function sceneOf(text: string): Scene {
     {
       snow: 'snow snowflakes ice frost winter frozen christmas snowy',
       rain: 'rain raining rainy drops umbrella',
-      storm: 'storm thunder lightning hail',
+      storm: 'storm stormy thunder lightning hail',
       clear: 'sun bright clear fine summer spring',
     },
     'clear',

@@ -8,7 +8,8 @@ import { isWordFit, type Judgement, judge, wordsOf } from '../content.ts';
 import { type Cast, castOf, recast } from './cast.ts';
 import { LanguageModel } from './language-model.ts';
 import { createRandom, type Random } from './random.ts';
-import { CLOSE, LAST, OPEN, PARAGRAPH, readTales, SENTENCE_ENDS, TALE, type Tale, tokenize, write } from './tokens.ts';
+import { Sentences } from './sentences.ts';
+import { LAST, PARAGRAPH, readTales, TALE, type Tale, tokenize, write } from './tokens.ts';
 
 export interface StoryRequest {
   /** What it should be about, in words. */
@@ -27,13 +28,11 @@ export interface ToldStory extends Judgement {
   readonly words: number;
 }
 
-const CANDIDATES = 16;
+const CANDIDATES = 2;
 const WORDS_OF_PARAGRAPH = 70;
 /** How strongly a request bends the model, from 0 to 1. */
 const BEND = 0.6;
 const MAX_WEIGHT = 6;
-const LONGEST_SENTENCE = 35;
-const MARKS = new Set(['.', ',', ';', ':', '!', '?']);
 const COMMON = new Set(
   'a an and are as at but by for from had has have he her his how i in into is it its little me my not of on one or our she so story tell that the their them there they this to up was we were when where which who will with you your about'.split(
     ' ',
@@ -43,8 +42,6 @@ const COMMON = new Set(
 export class Storyteller {
   readonly model: LanguageModel;
   readonly tales: readonly Tale[];
-  /** On every tenth tale, by a model that was trained on the others. */
-  readonly heldOutPerplexity: number;
   readonly #cast: Cast;
   readonly #wordsOfTale: readonly ReadonlyMap<string, number>[];
   readonly #talesWith = new Map<string, number>();
@@ -52,8 +49,6 @@ export class Storyteller {
   constructor(text: string) {
     this.tales = readTales(text);
     this.model = new LanguageModel(this.tales.map(({ tokens }) => tokens));
-    const kept = new LanguageModel(this.tales.filter((_, i) => i % 10 !== 9).map(({ tokens }) => tokens));
-    this.heldOutPerplexity = kept.perplexity(this.tales.filter((_, i) => i % 10 === 9).flatMap(({ tokens }) => tokens));
     this.#cast = castOf(this.tales);
     this.#wordsOfTale = this.tales.map(({ title, tokens }) => counted([...tokenize(title), ...tokens]));
     for (const words of this.#wordsOfTale)
@@ -66,7 +61,7 @@ export class Storyteller {
     const weight = this.#weights(wanted, request);
     let best: { story: ToldStory; score: number } | undefined;
     for (let i = 0; i < CANDIDATES; i++) {
-      const paragraphs = this.#paragraphs(request.words, weight, random);
+      const paragraphs = this.#paragraphs(request.words, wanted, weight, random);
       const story = this.#finish(paragraphs, request);
       const fluency =
         paragraphs.reduce((sum, each) => sum - Math.log2(this.model.perplexity(each)), 0) / paragraphs.length;
@@ -114,73 +109,54 @@ export class Storyteller {
     return scores.map((score) => Math.exp(Math.min(score, 12) / 2));
   }
 
-  #paragraphs(words: number, weight: Float64Array, random: Random): string[][] {
+  /** Paragraphs of whole sentences, until there are enough words. */
+  #paragraphs(words: number, wanted: readonly string[], weights: Float64Array, random: Random): string[][] {
+    const said = new Map<string, number>();
+    const gain = (word: string): number => {
+      if (COMMON.has(word) || !/^[a-z]{3}/.test(word)) return 0;
+      const times = said.get(word) ?? 0;
+      if (wanted.includes(word)) return times < 3 ? 2.5 / (1 + times) : 0;
+      // Whom and what it has spoken of, it goes on speaking of; new people are a burden.
+      if (this.#cast.actors.has(word) || this.#cast.nouns.has(word)) return times > 0 ? 0.5 : -0.1;
+      return 0;
+    };
+    const sentences = new Sentences(this.model, { weights, openers: this.#cast.openers, gain }, random);
     const paragraphs: string[][] = [];
     let left = words;
     while (left > 0) {
       const sign = paragraphs.length === 0 ? TALE : left <= WORDS_OF_PARAGRAPH ? LAST : PARAGRAPH;
-      const paragraph = this.#paragraph(sign, Math.min(left, WORDS_OF_PARAGRAPH), weight, random);
-      paragraphs.push(paragraph);
-      left -= Math.max(10, paragraph.filter((token) => /[a-z]/i.test(token)).length);
+      const history = [this.model.id(sign)!];
+      const tokens: string[] = [];
+      const size = left < WORDS_OF_PARAGRAPH * 1.4 ? left : WORDS_OF_PARAGRAPH;
+      let count = 0;
+      while (count < size) {
+        const sentence = sentences.next(history);
+        // Nothing fits here: begin anew, as a paragraph does.
+        if (sentence.length === 0) {
+          if (history.length === 1) break;
+          history.splice(0, history.length, this.model.id(PARAGRAPH)!);
+          continue;
+        }
+        for (const token of sentence) {
+          tokens.push(token);
+          history.push(this.model.id(token)!);
+          if (!/^[a-z]/i.test(token)) continue;
+          count++;
+          const word = token.toLowerCase();
+          said.set(word, (said.get(word) ?? 0) + 1);
+        }
+      }
+      if (tokens.length > 0) paragraphs.push(tokens);
+      left -= Math.max(10, count);
     }
     return paragraphs;
-  }
-
-  /** Whole sentences, until there are enough words. */
-  #paragraph(sign: string, words: number, weight: Float64Array, random: Random): string[] {
-    const history = [this.model.id(sign)!];
-    const tokens: string[] = [];
-    let count = 0;
-    let sentence = 0;
-    let isQuoted = false;
-    const open = this.model.id(OPEN)!;
-    const close = this.model.id(CLOSE)!;
-    const signs = new Set([TALE, PARAGRAPH, LAST].map((each) => this.model.id(each)));
-    const weightOf = (token: number): number => {
-      if (signs.has(token)) return 0;
-      const word = this.model.words[token]!;
-      const before = tokens.at(-1) ?? '';
-      const isBeginning = tokens.length === 0 || before === OPEN || SENTENCE_ENDS.has(before) || before === CLOSE;
-      if (token === open) return isQuoted || before === OPEN ? 0 : 1;
-      if (token === close) return isQuoted && before !== OPEN ? 1 : 0;
-      if (MARKS.has(word)) {
-        if (isBeginning || MARKS.has(before)) return 0;
-        // A sentence that has run on for long ends where it may.
-        return sentence > LONGEST_SENTENCE && SENTENCE_ENDS.has(word) ? 40 : 1;
-      }
-      if (
-        isBeginning
-          ? /^[a-z]/.test(word) && before !== CLOSE && before !== OPEN
-          : this.#cast.openers.has(word) && before !== ',' && before !== ':'
-      )
-        return 0;
-      return weight[token]!;
-    };
-    while (count < words * 3) {
-      const token = this.model.draw(history, random, weightOf) ?? this.model.id('.')!;
-      const word = this.model.words[token]!;
-      history.push(token);
-      tokens.push(word);
-      if (/[a-z]/i.test(word)) count++;
-      sentence = SENTENCE_ENDS.has(word) ? 0 : sentence + 1;
-      if (token === open) isQuoted = true;
-      if (token === close) isQuoted = false;
-      const isDone = SENTENCE_ENDS.has(word) || (token === close && SENTENCE_ENDS.has(tokens.at(-2) ?? ''));
-      if (count >= words && isDone && !isQuoted) break;
-      if (count >= words && isDone && isQuoted) {
-        tokens.push(CLOSE);
-        break;
-      }
-    }
-    if (!SENTENCE_ENDS.has(tokens.at(-1) ?? '') && tokens.at(-1) !== CLOSE) tokens.push('.');
-    return tokens;
   }
 
   #finish(
     paragraphs: readonly (readonly string[])[],
     { characters, about, maxRating, blockedTopics }: StoryRequest,
   ): ToldStory {
-    const { tokens, hero } = recast(paragraphs, characters, this.#cast);
+    const { tokens, hero } = recast(paragraphs, characters, wordsOf(about), this.#cast);
     const text = tokens.map(write).join('\n\n');
     const title = this.#title(text, hero, about, (word) => isWordFit(word, maxRating, blockedTopics));
     return { title, text, words: text.split(/\s+/).length, ...judge(`${title} ${text}`) };

@@ -48,7 +48,10 @@ export function tokenize(line: string): string[] {
   return tokens;
 }
 
-/** A paragraph as people write it: blanks, quotation marks, capitals at the beginning of sentences. */
+/**
+ * A paragraph as people write it: blanks, quotation marks, capitals at the beginning of sentences. After a speech that ends
+ * in `?` or `!` the sentence may go on (said the fox), so there the word is left as it is.
+ */
 export function write(tokens: readonly string[]): string {
   let text = '';
   let capital = true;
@@ -58,8 +61,7 @@ export function write(tokens: readonly string[]): string {
     const word = capital && /^[a-z]/.test(token) ? token[0]?.toUpperCase() + token.slice(1) : token;
     text += (glued || isMark ? '' : ' ') + word;
     glued = token === OPEN;
-    if (SENTENCE_ENDS.has(token) || (token === OPEN && capital)) capital = true;
-    else if (token !== CLOSE) capital = false;
+    capital = SENTENCE_ENDS.has(token) || (token === OPEN && capital);
   }
   return text;
 }
