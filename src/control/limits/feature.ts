@@ -70,6 +70,8 @@ export interface LimitsHost {
   readonly clock?: Clock;
 }
 
+/** Longest wait for the database at the end. */
+const LAST_WRITES_MS = 5_000;
 /** Bans that administrators make are kept the same way when no rules are configured. */
 const DEFAULT_BAN_TIMES = { firstMs: 600_000, factor: 2, longestMs: 86_400_000, forgetMs: 7 * 86_400_000 };
 const DEFAULT_MAX_BANS = 10_000;
@@ -153,7 +155,8 @@ export class LimitsFeature {
   async stop(): Promise<void> {
     this.#share?.share.close();
     this.#bans?.close();
-    await this.#ledger?.settled();
+    const unwritten = (await this.#ledger?.close(LAST_WRITES_MS)) ?? 0;
+    if (unwritten > 0) this.#host.log.error('usage was lost: the database is away', { reports: unwritten });
     await this.#store?.close();
     this.#store = undefined;
   }

@@ -2,11 +2,15 @@
  * The durable count of quotas: what was used, and what is held by workers, per quota, account and period. All questions and
  * reports that come while one transaction runs are done together in the next, so that a burst costs one commit. A period
  * that was exported is frozen: what is reported on it later counts for the present one, so that an export never changes.
+ * Several processes may write at a time (ledger-order.ts); each numbers its batches of reports, so that one whose commit
+ * was not heard of, because the line broke, is not booked twice.
  */
+import { randomUUID } from 'node:crypto';
 import type { Transaction } from 'kysely';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { type QuotaAnswer, type QuotaQuestion, type QuotaReport, UNLIMITED_QUOTA } from '../../data/contract/limits.ts';
 import type { Store } from '../store/store.ts';
+import { holdRows, type UsageKey, withFreezesApart } from './ledger-order.ts';
 import { type Period, periodAt, periodOf } from './periods.ts';
 import { boostedAmount, type Plan } from './plans.ts';
 import type { QuotaDefinition, QuotaDefinitions } from './quota-options.ts';
@@ -35,7 +39,12 @@ export class QuotaLedger {
   #basis: QuotaBasis;
   #asked: Asked[] = [];
   #reported: QuotaReport[] = [];
+  /** Reports that are being written, or have to be written again. */
+  #batch: readonly QuotaReport[] = [];
+  readonly #writer = randomUUID();
+  #batches = 0;
   #running: Promise<void> | null = null;
+  #isClosed = false;
   #onProblem: (error: unknown) => void;
   // For the metrics.
   granted = 0;
@@ -73,7 +82,7 @@ export class QuotaLedger {
 
   report(reports: readonly QuotaReport[]): void {
     const known = reports.filter(({ quota }) => Object.hasOwn(this.#basis.quotas, quota));
-    if (this.#reported.length + known.length > MOST_WAITING) {
+    if (this.#reported.length + this.#batch.length + known.length > MOST_WAITING) {
       this.failed += known.length;
       this.#onProblem(new Error('reports of usage were dropped: the database does not keep up'));
       return;
@@ -87,6 +96,18 @@ export class QuotaLedger {
     while (this.#running !== null) await this.#running;
   }
 
+  /** The same at the end of the process, but for so long at most. Gives the number of reports that were not written. */
+  async close(timeoutMs: number): Promise<number> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, timeoutMs);
+    });
+    await Promise.race([this.settled(), late]);
+    clearTimeout(timer);
+    this.#isClosed = true;
+    return this.#batch.length + this.#reported.length;
+  }
+
   /** How much a plan has of a quota at a moment, occasions included; null is unlimited. */
   amountOf(quota: string, plan: string | null, wallMs: number): number | null {
     const { quotas, plans, defaultPlan } = this.#basis;
@@ -98,26 +119,34 @@ export class QuotaLedger {
 
   #begin(): void {
     this.#running ??= Promise.resolve().then(async () => {
-      while (this.#asked.length > 0 || this.#reported.length > 0) await this.#work();
+      const waits = (): boolean => this.#asked.length + this.#reported.length + this.#batch.length > 0;
+      while (waits() && !this.#isClosed) await this.#work();
       this.#running = null;
     });
   }
 
   async #work(): Promise<void> {
     const asked = this.#asked;
-    const reported = merged(this.#reported);
     this.#asked = [];
-    this.#reported = [];
+    if (this.#batch.length === 0) {
+      this.#batch = merged(this.#reported);
+      this.#reported = [];
+      this.#batches++;
+    }
+    const reported = this.#batch;
     try {
       const answers = await this.#store.transaction(async (trx) => {
-        // The same order in every process, or two of them could wait for each other.
-        for (const report of reported) await this.#book(trx, report);
+        await withFreezesApart(this.#store, trx);
+        const frozen = await this.#frozenOf(trx, reported);
+        await holdRows(this.#store, trx, this.#rowsOf(asked, reported, frozen), this.#clock.wallMs());
+        if (await this.#isNew(trx, reported)) for (const report of reported) await this.#book(trx, report, frozen);
         const done: { readonly at: number; readonly answer: QuotaAnswer }[] = [];
         for (const at of inOrder(asked))
           done.push({ at, answer: await this.#grant(trx, (asked[at] as Asked).question) });
         return done;
       });
       for (const { used } of reported) this.used += used;
+      this.#batch = [];
       for (const { at, answer } of answers) {
         if (answer.granted > 0) this.granted++;
         else this.refused++;
@@ -127,8 +156,7 @@ export class QuotaLedger {
       this.failed += asked.length + reported.length;
       this.#onProblem(error);
       for (const one of asked) one.reject(error);
-      // Usage must not be lost to a database that is away for a moment.
-      if (this.#reported.length + reported.length <= MOST_WAITING) this.#reported.unshift(...reported);
+      // Usage must not be lost to a database that is away for a moment: the batch stays, under its number.
       if (this.#asked.length === 0) await new Promise((resolve) => setTimeout(resolve, 250));
     }
   }
@@ -197,24 +225,74 @@ export class QuotaLedger {
     return { used: Number(row.used), held: Number(row.held) };
   }
 
-  async #book(trx: Trx, report: QuotaReport): Promise<void> {
-    const definition = this.#basis.quotas[report.quota] as QuotaDefinition;
-    const nowMs = this.#clock.wallMs();
-    const frozen = await trx
-      .selectFrom('limits_frozen')
-      .select('frozen_at')
-      .where('quota', '=', report.quota)
-      .where('period', '=', report.period)
+  /** False when this batch was committed before and only the answer was lost. */
+  async #isNew(trx: Trx, reported: readonly QuotaReport[]): Promise<boolean> {
+    if (reported.length === 0) return false;
+    const row = { id: this.#writer, batch: this.#batches, written_at: this.#clock.wallMs() };
+    const written = await trx
+      .insertInto('limits_writers')
+      .values(row)
+      .onConflict((conflict) =>
+        conflict
+          .column('id')
+          .doUpdateSet({ batch: row.batch, written_at: row.written_at })
+          .where('limits_writers.batch', '<', row.batch),
+      )
       .executeTakeFirst();
-    for (const [account] of payers(definition, report)) {
-      if (frozen === undefined) {
-        const named = periodOf(definition.per, definition.timeZone, report.period);
-        const period = named ?? periodAt(definition.per, definition.timeZone, nowMs);
-        await this.#add(trx, report, account, period, report.used, report.settled, 0, nowMs);
-      } else {
-        const period = periodAt(definition.per, definition.timeZone, nowMs);
-        await this.#add(trx, report, account, period, report.used, 0, report.used, nowMs);
-      }
+    return (written.numInsertedOrUpdatedRows ?? 0n) > 0n;
+  }
+
+  /** Which of the periods that are reported on were exported, as `QUOTA\nPERIOD`. */
+  async #frozenOf(trx: Trx, reported: readonly QuotaReport[]): Promise<ReadonlySet<string>> {
+    const periods = [...new Set(reported.map(({ period }) => period))];
+    if (periods.length === 0) return new Set();
+    const rows = await trx
+      .selectFrom('limits_frozen')
+      .select(['quota', 'period'])
+      .where('period', 'in', periods)
+      .execute();
+    return new Set(rows.map(({ quota, period }) => `${quota}\n${period}`));
+  }
+
+  /** Where a report is booked: its own period, or the present one when that was exported. */
+  #periodFor(report: QuotaReport, frozen: ReadonlySet<string>): Period {
+    const { per, timeZone } = this.#basis.quotas[report.quota] as QuotaDefinition;
+    const named = frozen.has(`${report.quota}\n${report.period}`) ? undefined : periodOf(per, timeZone, report.period);
+    return named ?? periodAt(per, timeZone, this.#clock.wallMs());
+  }
+
+  #rowsOf(asked: readonly Asked[], reported: readonly QuotaReport[], frozen: ReadonlySet<string>): UsageKey[] {
+    const rows = (basis: QuotaQuestion | QuotaReport, period: Period): UsageKey[] =>
+      payers(this.#basis.quotas[basis.quota] as QuotaDefinition, basis).map(([account]) => ({
+        quota: basis.quota,
+        account,
+        period,
+      }));
+    const nowMs = this.#clock.wallMs();
+    const present = ({ per, timeZone }: QuotaDefinition): Period => periodAt(per, timeZone, nowMs);
+    return [
+      ...reported.flatMap((report) => rows(report, this.#periodFor(report, frozen))),
+      ...asked.flatMap(({ question }) =>
+        rows(question, present(this.#basis.quotas[question.quota] as QuotaDefinition)),
+      ),
+    ];
+  }
+
+  async #book(trx: Trx, report: QuotaReport, frozen: ReadonlySet<string>): Promise<void> {
+    const nowMs = this.#clock.wallMs();
+    const period = this.#periodFor(report, frozen);
+    const isLate = frozen.has(`${report.quota}\n${report.period}`);
+    for (const [account] of payers(this.#basis.quotas[report.quota] as QuotaDefinition, report)) {
+      await this.#add(
+        trx,
+        report,
+        account,
+        period,
+        report.used,
+        isLate ? 0 : report.settled,
+        isLate ? report.used : 0,
+        nowMs,
+      );
     }
   }
 

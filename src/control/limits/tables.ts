@@ -44,7 +44,16 @@ export interface BanRow {
   strikes: number;
 }
 
+/** How far each process that writes usage has got, so that a batch whose commit nobody heard of is not written twice. */
+export interface WriterRow {
+  id: string;
+  /** Number of its last batch. */
+  batch: number;
+  written_at: number;
+}
+
 export interface LimitTables {
+  limits_writers: WriterRow;
   limits_usage: UsageRow;
   limits_frozen: FrozenRow;
   limits_bans: BanRow;
@@ -99,6 +108,17 @@ export const MIGRATIONS: readonly Migration[] = [
         .createIndex('limits_bans_subject')
         .on('limits_bans')
         .columns(['kind', 'subject', 'made_at'])
+        .execute();
+    },
+  },
+  {
+    id: '0002-writers',
+    async up(trx) {
+      await trx.schema
+        .createTable('limits_writers')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('batch', 'bigint', (column) => column.notNull())
+        .addColumn('written_at', 'bigint', (column) => column.notNull())
         .execute();
     },
   },

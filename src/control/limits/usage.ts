@@ -5,6 +5,7 @@
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { UNLIMITED_QUOTA } from '../../data/contract/limits.ts';
 import type { Store } from '../store/store.ts';
+import { freezeAlone } from './ledger-order.ts';
 import { type PeriodKind, periodAt, periodOf } from './periods.ts';
 import type { QuotaLedger } from './quota-ledger.ts';
 import type { QuotaDefinitions } from './quota-options.ts';
@@ -151,11 +152,14 @@ export class UsageReader {
   /** Waits for what is being written, so that a report that was on its way is either in or counts as late. */
   async #freeze(quota: string, period: string, nowMs: number): Promise<void> {
     await this.#ledger.settled();
-    await this.#store.db
-      .insertInto('limits_frozen')
-      .values({ quota, period, frozen_at: nowMs })
-      .onConflict((conflict) => conflict.columns(['quota', 'period']).doNothing())
-      .execute();
+    await this.#store.transaction(async (trx) => {
+      await freezeAlone(this.#store, trx);
+      await trx
+        .insertInto('limits_frozen')
+        .values({ quota, period, frozen_at: nowMs })
+        .onConflict((conflict) => conflict.columns(['quota', 'period']).doNothing())
+        .execute();
+    });
   }
 }
 
