@@ -19,7 +19,11 @@ export const runIdentity = identityCommand<Values>(async (values, words, io) => 
   const deps = { dataDir, environment: io.env, trustProxy, log, print: (text: string) => io.err(`${text}\n`) };
   // Signals count from here on: one that comes while the service starts must not be lost.
   const stopped = untilSignal(io);
-  const identity = await createIdentity(options, { ...deps, ...(storeUrl === undefined ? {} : { storeUrl }) });
+  const identity = await createIdentity(options, {
+    ...deps,
+    ...(storeUrl === undefined ? {} : { storeUrl }),
+    ...(typeof where === 'string' || where.port === 0 ? {} : { localUrl: `http://${hostText(where)}` }),
+  });
   try {
     const { port } = await identity.start(where);
     const shown = typeof where === 'string' ? where : `http://${where.host}:${port}`;
@@ -30,6 +34,10 @@ export const runIdentity = identityCommand<Values>(async (values, words, io) => 
   }
   return 0;
 });
+
+function hostText({ host, port }: { host: string; port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
 
 function address(text: string): { host: string; port: number } {
   const match = /^(\[[0-9a-f:]+\]|[^:]+):(\d{1,5})$/i.exec(text);

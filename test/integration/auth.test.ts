@@ -500,3 +500,26 @@ for (const { name, routes, want } of [
     );
   });
 }
+
+test('what the gateway asks of everybody who is known closes no public route', async (t) => {
+  const gateway = await startTestGateway(t, {
+    gateway: {
+      auth: { apiKey: { keys: [{ subject: 'ada', key: 'ada-key-of-enough-characters' }] } },
+      authorize: { roles: ['member'] },
+    },
+    services: {},
+    routes: [
+      { match: { path: '/open' }, respond: { status: 200, body: 'open' }, auth: 'public' },
+      { match: { path: '/freed' }, respond: { status: 200, body: 'freed' }, authorize: 'off' },
+      { match: { path: '/members' }, respond: { status: 200, body: 'members' } },
+    ],
+  });
+  const status = async (path: string, key?: string): Promise<number> => {
+    const answer = await fetch(`${gateway.url}${path}`, key === undefined ? {} : { headers: { 'x-api-key': key } });
+    return answer.status;
+  };
+  assert.equal(await status('/open'), 200);
+  assert.equal(await status('/health'), 200);
+  assert.deepEqual([await status('/freed'), await status('/freed', 'ada-key-of-enough-characters')], [401, 200]);
+  assert.deepEqual([await status('/members'), await status('/members', 'ada-key-of-enough-characters')], [401, 403]);
+});

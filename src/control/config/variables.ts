@@ -53,6 +53,32 @@ export const PLAIN_VARIABLES = [
     meaning:
       'Name of the environment, told to the features that behave differently in development. Default `production`.',
   },
+  {
+    name: 'JWT_SECRET',
+    meaning:
+      'Secret of HS256 tokens, at least 32 bytes: the identity service signs with it (`identity.tokens.secret`); where that does not run, routes take tokens signed with it.',
+  },
+  { name: 'JWT_SECRET_KEY', meaning: 'The same as `JWT_SECRET`, which wins.' },
+  {
+    name: 'JWT_REFRESH_SECRET',
+    meaning:
+      'Key under which the identity service hashes refresh tokens (`identity.sessions.refreshSecret`), at least 32 bytes. A new value ends all sessions.',
+  },
+  {
+    name: 'REQUIRE_MFA',
+    meaning:
+      '`true`: every account of the identity service needs a second factor. It can only add to `identity.mfa.required`.',
+  },
+  {
+    name: 'GATEHOUSE_MASTER_KEY',
+    meaning:
+      'Seals signing keys and other secrets of the identity service (`identity.masterKey`), at least 32 bytes. Default: the file `identity.key` in the data folder.',
+  },
+  {
+    name: 'API_KEY_n',
+    meaning:
+      'An API key: `API_KEY_1="key:user:scope,scope:plan"`, `API_KEY_2` and so on. Scopes and plan may be left out.',
+  },
 ] as const;
 
 export function allVariables(): readonly VariableDefinition[] {

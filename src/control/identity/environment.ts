@@ -2,16 +2,21 @@
  * The environment variables of the identity service, laid over its section of the configuration. Each is checked
  * like the setting it stands for: one that cannot be honoured stops the start.
  */
-import { type IdentityInput, type IdentityOptions, identityOptions } from './options.ts';
+import { DEFAULT_ISSUER, type IdentityInput, type IdentityOptions, identityOptions } from './options.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /**
  * JWT_SECRET or JWT_SECRET_KEY (HS256 and its key, at least 32 bytes), JWT_REFRESH_SECRET, REQUIRE_MFA, DATABASE_URL,
  * GATEHOUSE_MASTER_KEY. What the section sets itself wins, except REQUIRE_MFA=true, which can only add.
+ * `localUrl` stands for `publicUrl` where that is not set.
  * Throws a TypeError that names the variable and never repeats its value.
  */
-export function withEnvironment(input: IdentityInput, environment: Environment): IdentityOptions {
+export function withEnvironment(
+  input: IdentityInput,
+  environment: Environment,
+  localUrl = DEFAULT_ISSUER,
+): IdentityOptions {
   const section = identityOptions.parse(input);
   const tokens = { ...section.tokens };
   const name = set(environment['JWT_SECRET']) ? 'JWT_SECRET' : 'JWT_SECRET_KEY';
@@ -31,6 +36,8 @@ export function withEnvironment(input: IdentityInput, environment: Environment):
   const masterKey = section.masterKey ?? strong(environment, 'GATEHOUSE_MASTER_KEY');
   return {
     ...section,
+    publicUrl: section.publicUrl ?? localUrl,
+    issuer: section.issuer ?? (section.publicUrl ?? DEFAULT_ISSUER).replace(/\/$/, ''),
     tokens,
     sessions,
     mfa: { ...section.mfa, required: section.mfa.required || flag(environment, 'REQUIRE_MFA') },

@@ -16,6 +16,8 @@ import type { IdentityPlan } from './section.ts';
 export interface IdentityHost {
   readonly log: Logger;
   readonly workers: ControlBus;
+  /** Where the gateway listens, with the ports it really has. */
+  addresses?(): readonly { readonly host: string; readonly port: number; readonly tls: boolean }[];
 }
 
 /** What it reads of a compiled configuration. */
@@ -41,6 +43,7 @@ export function identityFeature(host: IdentityHost): Feature {
         bus: host.workers,
         trustProxy: found.snapshot.gateway.trustProxy,
         log: host.log,
+        ...localUrl(host),
         ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
       };
       // Loaded only where it runs: store, tokens and web framework take 30 MB.
@@ -74,4 +77,13 @@ export function identityFeature(host: IdentityHost): Feature {
       }
     },
   };
+}
+
+/** The first listener, as a browser on this machine reaches it. */
+function localUrl(host: IdentityHost): { localUrl?: string } {
+  const [first] = host.addresses?.() ?? [];
+  if (first === undefined) return {};
+  const any = first.host === '0.0.0.0' || first.host === '::';
+  const name = any ? '127.0.0.1' : first.host.includes(':') ? `[${first.host}]` : first.host;
+  return { localUrl: `${first.tls ? 'https' : 'http'}://${name}:${first.port}` };
 }

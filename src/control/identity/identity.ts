@@ -46,6 +46,8 @@ export interface IdentityDeps {
   readonly store?: Store<IdentityTables>;
   /** URL used when neither `store` nor the options nor DATABASE_URL name one. Default SQLite in `dataDir`. */
   readonly storeUrl?: string;
+  /** Where the service can be reached from this machine; stands for `publicUrl` where that is not set. */
+  readonly localUrl?: string;
   /** The line to the workers, when there are any. */
   readonly bus?: ControlBus;
   /** CIDR blocks of proxies whose `X-Forwarded-For` is believed: the gateway's `trustProxy`. */
@@ -138,7 +140,7 @@ export async function openContext(
   deps: IdentityDeps,
 ): Promise<{ context: IdentityContext; release: () => Promise<void> }> {
   const environment = deps.environment ?? {};
-  const options = withEnvironment(input, environment);
+  const options = withEnvironment(input, environment, deps.localUrl);
   const clock = deps.clock ?? systemClock;
   const log = (deps.log ?? createLogger('info')).child({ area: 'identity' });
   const url = options.store ?? deps.storeUrl ?? `sqlite:${join(deps.dataDir, 'identity.db')}`;

@@ -137,9 +137,15 @@ export const identityOptions = z.strictObject({
     ),
   publicUrl: z
     .url()
-    .default('http://127.0.0.1:8000')
-    .describe('Where callers reach the gateway; mail links and redirects are built from it.'),
-  issuer: z.string().min(1).optional().describe('`iss` of tokens. Default: `publicUrl`.'),
+    .optional()
+    .describe(
+      'Where callers reach the gateway; mail links and redirects are built from it. Default: the first listener of this process, for trying it out.',
+    ),
+  issuer: z
+    .string()
+    .min(1)
+    .optional()
+    .describe('`iss` of tokens. Default: `publicUrl`, or `http://127.0.0.1:8000` without it.'),
   basePath: z
     .string()
     .regex(/^(\/[A-Za-z0-9._~-]+)+$/, 'a path such as /api/auth')
@@ -199,5 +205,11 @@ export const identityOptions = z.strictObject({
   oauth: oauthProviderOptions.prefault({}).describe('Being an OAuth 2 and OpenID provider for others.'),
 });
 
-export type IdentityOptions = z.output<typeof identityOptions>;
+/** `iss` where nobody said otherwise: it must not change with the port of a trial. */
+export const DEFAULT_ISSUER = 'http://127.0.0.1:8000';
+
+/** The section as it stands in the configuration. */
+export type IdentitySection = z.output<typeof identityOptions>;
+/** As environment.ts completes it. */
+export type IdentityOptions = IdentitySection & { readonly publicUrl: string };
 export type IdentityInput = z.input<typeof identityOptions>;

@@ -6,10 +6,10 @@ import { messageOf } from '../../base/errors.ts';
 import { defineSection } from '../config/section.ts';
 import { withEnvironment } from './environment.ts';
 import { environmentKeys } from './keys/environment-keys.ts';
-import { type IdentityOptions, identityOptions } from './options.ts';
+import { type IdentitySection, identityOptions } from './options.ts';
 
 export interface IdentityPlan {
-  readonly options: IdentityOptions;
+  readonly options: IdentitySection;
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** `stores.sql` of the document, when the section names no store of its own. */
   readonly storeUrl: string | undefined;

@@ -44,6 +44,8 @@ export interface RouteFacts {
   readonly id: string;
   /** Names of the services that the route may send to; empty for `respond` and `redirect`. */
   readonly services: readonly string[];
+  /** Nobody is known here: what holds of `auth` is `public`. */
+  readonly isPublic?: boolean;
 }
 
 export type PolicyLevel = 'gateway' | 'service' | 'route';
@@ -59,7 +61,7 @@ export interface PolicyOptionsDefinition<
   readonly schema: Schema;
   /**
    * Where the key may stand, such as `['gateway', 'route']`. On the gateway it goes for every route, on a service for
-   * the routes that send to that service alone. Where there are several levels, `off` on a nearer one ends the wider one.
+   * the routes that send to that service alone. Where there are several levels, `off` on a nearer one ends the wider ones.
    */
   readonly levels: readonly Level[];
   /** Which level holds when several say something. Default `nearest`. */

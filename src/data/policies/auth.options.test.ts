@@ -35,6 +35,7 @@ interface Given {
   readonly files?: Readonly<Record<string, string>>;
   readonly document?: Readonly<Record<string, unknown>>;
   readonly path?: KeyPath;
+  readonly isPublic?: boolean;
 }
 
 /** Parses and compiles one key as the configuration does, and gathers what it says. */
@@ -68,7 +69,11 @@ function compile(definition: PolicyOptionsDefinition, written: unknown, given: G
     problems.push(...linesOf(parsed.error.issues));
     return { policies: [], settings: undefined as never, problems, secrets };
   }
-  const policies = definition.compile!(parsed.data as never, context, { id: 'r', services: [] });
+  const policies = definition.compile!(parsed.data as never, context, {
+    id: 'r',
+    services: [],
+    isPublic: given.isPublic ?? false,
+  });
   return { policies, settings: policies[0]?.options as AuthSettings, problems, secrets };
 }
 
@@ -466,13 +471,25 @@ describe('authorize', () => {
     {
       name: 'a public route',
       written: {},
-      given: { document: { routes: [{ auth: 'public' }] } },
+      given: { isPublic: true },
       want: /nobody is known on a public route/,
     },
     { name: 'a missing function', written: { function: { file: 'check.ts' } }, want: /cannot be read/ },
   ] as readonly { name: string; written: Record<string, unknown>; want: RegExp; given?: Given }[]) {
     test(`refuses ${name}`, () => assert.match(compileAuthorize(written, given).problems.join('\n'), want));
   }
+
+  test('of the gateway or a service is not asked on a public route, unless it asks for nobody', () => {
+    for (const path of [
+      ['gateway', 'authorize'],
+      ['services', 'stories', 'authorize'],
+    ]) {
+      const { policies, problems } = compileAuthorize({ roles: ['member'] }, { isPublic: true, path });
+      assert.deepEqual([policies, problems], [[], []]);
+    }
+    const open = { level: 'public', when: "request.method == 'GET'" };
+    assert.equal(compileAuthorize(open, { isPublic: true, path: ['gateway', 'authorize'] }).policies.length, 1);
+  });
 });
 
 describe('cors', () => {

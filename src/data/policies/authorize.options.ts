@@ -138,8 +138,10 @@ export const authorizeOptions = definePolicyOptions({
   schema: authorizeSchema,
   levels: ['gateway', 'service', 'route'],
   combine: 'all',
-  compile(options, context) {
-    if (options.level !== 'public' && isPublic(context)) {
+  compile(options, context, route) {
+    if (options.level !== 'public' && route.isPublic === true) {
+      // What the gateway or a service asks of everybody who is known is not asked where nobody is.
+      if (context.path[0] !== 'routes') return [];
       context.problem('nobody is known on a public route', { expected: 'auth on the route, or level: public' });
     }
     const decide = options.function === undefined ? null : compileFunction(options.function, context);
@@ -167,14 +169,6 @@ export const authorizeOptions = definePolicyOptions({
     return [{ name: 'authorize', options: settings }];
   },
 });
-
-/** Only of a route can be told whether it is public; a gateway-wide rule also meets public routes, and closes them. */
-function isPublic({ path, document }: OptionContext): boolean {
-  const [section, index] = path;
-  if (section !== 'routes' || typeof index !== 'number') return false;
-  const routes = document?.['routes'] as readonly { readonly auth?: unknown }[] | undefined;
-  return routes?.[index]?.auth === 'public';
-}
 
 function compileHours({ spans, timeZone, for: whom }: z.output<typeof hours>): HoursSettings {
   return {

@@ -88,16 +88,19 @@ describe('identity in a gateway', () => {
     }
   }
 
-  function mailedCode(): string | undefined {
-    const mailbox = join(folder, 'data', 'mailbox');
+  function mailbox(): string {
+    const mails = join(folder, 'data', 'mailbox');
     try {
-      const text = readdirSync(mailbox)
-        .map((name) => readFileSync(join(mailbox, name), 'utf8'))
+      return readdirSync(mails)
+        .map((name) => readFileSync(join(mails, name), 'utf8'))
         .join('\n');
-      return /code: (\w+)/.exec(text)?.[1];
     } catch {
-      return undefined;
+      return '';
     }
+  }
+
+  function mailedCode(): string | undefined {
+    return /code: (\w+)/.exec(mailbox())?.[1];
   }
 
   test('an account made through the gateway passes its routes until it signs out, everywhere within a second', async () => {
@@ -108,6 +111,8 @@ describe('identity in a gateway', () => {
     });
     assert.equal(made.status, 202, JSON.stringify(made.body));
     const token = await until('the mail', mailedCode);
+    const letter = mailbox();
+    assert.ok(letter.includes(`${base}/?action=verify-email`), `without publicUrl, the real port: ${letter}`);
     assert.equal((await call('POST', '/api/auth/verify-email', { token, password: PASSWORD })).status, 200);
     const login = await call('POST', '/api/v1/auth/login', { username: 'eve', password: PASSWORD });
     assert.equal(login.status, 200, JSON.stringify(login.body));

@@ -73,6 +73,26 @@ test('off on a nearer level ends the wider one', async () => {
   assert.deepEqual(policies, []);
 });
 
+test('off on a nearer level ends the wider ones of a policy that combines them', async () => {
+  const { policies } = await policiesOf({ gateway: { count: { max: 1 } }, route: { count: 'off' } }, count);
+  assert.deepEqual(policies, []);
+});
+
+test('a policy is told whether the route is public', async () => {
+  const seen: unknown[] = [];
+  const asking = definePolicyOptions({
+    key: 'limit',
+    schema: limitSchema,
+    levels: ['gateway', 'service', 'route'],
+    compile: (_options, _context, route) => {
+      seen.push(route.isPublic);
+      return [];
+    },
+  });
+  for (const route of [{ auth: 'public' }, {}]) await policiesOf({ gateway: { limit: {} }, route }, auth, asking);
+  assert.deepEqual(seen, [true, false]);
+});
+
 test('a policy that combines all levels is there once for each', async () => {
   const { policies } = await policiesOf({ gateway: { count: { max: 1 } }, route: { count: { max: 3 } } }, count);
   assert.deepEqual(policies, [

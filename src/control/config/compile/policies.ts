@@ -21,16 +21,22 @@ export function compilePolicies(
   route: RouteFacts,
   definitions: readonly PolicyOptionsDefinition[] = POLICY_OPTIONS,
 ): PolicySettings[] {
+  const auth = definitions.find(({ key }) => key === 'auth');
+  const facts: RouteFacts = {
+    ...route,
+    isPublic: auth !== undefined && saidOf(compilation, auth, index, route).at(-1)?.value === 'public',
+  };
   return definitions.flatMap((definition) => {
     const said = saidOf(compilation, definition, index, route);
-    const holding = definition.combine === 'all' ? said : said.slice(-1);
+    const end = said.findLastIndex(({ value }) => endsPolicy(definition, value));
+    const holding = definition.combine === 'all' ? said.slice(end + 1) : said.slice(-1);
     return holding
       .filter(({ value }) => !endsPolicy(definition, value))
       .flatMap(({ path, value }) => {
         const options = value as never;
         const owner = `${path[0] === 'routes' ? `route/${route.id}` : path.slice(0, -1).join('/')}/${definition.key}`;
         if (definition.compile === undefined) return [{ name: definition.policy ?? definition.key, options }];
-        return definition.compile(options, compilation.options(path, owner), route);
+        return definition.compile(options, compilation.options(path, owner), facts);
       });
   });
 }

@@ -55,7 +55,7 @@ export class AccessTokens {
   minted = 0;
 
   constructor(options: IdentityOptions, keyring: Keyring, clock: Clock) {
-    this.issuer = options.issuer ?? options.publicUrl.replace(/\/$/, '');
+    this.issuer = options.issuer ?? options.publicUrl;
     this.audience = options.tokens.audience;
     this.#options = options;
     this.#keyring = keyring;
