@@ -4,6 +4,7 @@ import { check } from './check.ts';
 import type { Command } from './command.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { init } from './init.ts';
+import { limits } from './limits.ts';
 import { reload } from './reload.ts';
 import { routes } from './routes.ts';
 import { start } from './start.ts';
@@ -21,6 +22,7 @@ export const COMMANDS: readonly Command[] = [
   key,
   token,
   identity,
+  limits,
   audit,
   migrate,
   ban,
