@@ -1,7 +1,7 @@
 /** `gatehouse ban`: who is banned, ban, lift. */
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { SOCKET_OPTION, UnreachableError } from './control-socket.ts';
+import { SOCKET_OPTION } from './control-socket.ts';
 import { callLimits, messageIn } from './limits-call.ts';
 
 interface ShownBan {
@@ -39,15 +39,9 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
   arguments: { min: 0, max: 2 },
   async run(context) {
     const [action = 'list', subject] = context.positionals;
-    try {
-      if (action === 'list' && subject === undefined) return await list(context);
-      if (action === 'add' && subject !== undefined) return await add(context, subject);
-      if (action === 'lift' && subject !== undefined) return await lift(context, subject);
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      context.err(`${error.message}\n`);
-      return EXIT.unreachable;
-    }
+    if (action === 'list' && subject === undefined) return await list(context);
+    if (action === 'add' && subject !== undefined) return await add(context, subject);
+    if (action === 'lift' && subject !== undefined) return await lift(context, subject);
     throw new UsageError('say list, add SUBJECT or lift ID');
   },
 };

@@ -65,5 +65,8 @@ export interface Command {
 /** Thrown by a command whose arguments make no sense together: exit code 2, with a pointer to the help. */
 export class UsageError extends Error {}
 
+/** Thrown by a command that talks to a running gateway when none answers: exit code 3, with the reason. */
+export class UnreachableError extends Error {}
+
 /** Options that several commands have. */
 export const JSON_OPTION: CommandOption = { type: 'boolean', meaning: 'print JSON, for programs' };

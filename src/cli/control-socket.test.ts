@@ -5,8 +5,9 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { UnreachableError } from './command.ts';
 import { commandLine } from './command-line.suite.ts';
-import { callGateway, UnreachableError } from './control-socket.ts';
+import { callGateway } from './control-socket.ts';
 
 const cli = commandLine();
 after(() => cli.remove());

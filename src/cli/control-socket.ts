@@ -10,6 +10,7 @@ import { controlSocketPath } from '../control/config/plan.ts';
 import type { ConfigSource } from '../control/config/source.ts';
 import { isMapping } from '../control/config/source.ts';
 import type { CommandContext, CommandOption } from './command.ts';
+import { UnreachableError } from './command.ts';
 
 const DEFAULT_DATA_DIR = './data';
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -21,9 +22,6 @@ export const SOCKET_OPTION: CommandOption = {
   value: 'PATH',
   meaning: 'control socket of the gateway; default is gatehouse.sock in its data folder',
 };
-
-/** No gateway answers: exit code 3. */
-export class UnreachableError extends Error {}
 
 /** The socket that is named, or that of the gateway that a configuration file belongs to. */
 export async function findSocket(file: string | undefined, { cwd, env, options }: CommandContext): Promise<string> {
@@ -55,32 +53,46 @@ export interface Answer {
 }
 
 /** Asks the gateway. Rejects with an `UnreachableError` when there is none. */
-export function callGateway(socketPath: string, method: 'GET' | 'POST', path: string): Promise<Answer> {
+export async function callGateway(socketPath: string, method: 'GET' | 'POST', path: string): Promise<Answer> {
+  const { status, text } = await callSocket(socketPath, method, path, { maxBytes: MOST_BYTES });
+  try {
+    return { status, body: JSON.parse(text) };
+  } catch {
+    throw unreachable(socketPath, 'its answer is not JSON');
+  }
+}
+
+/** One call over a socket of a running gateway; `body` goes as JSON. Rejects with an `UnreachableError` when none answers. */
+export function callSocket(
+  socketPath: string,
+  method: 'GET' | 'POST' | 'DELETE',
+  path: string,
+  { body, maxBytes = Number.POSITIVE_INFINITY }: { readonly body?: unknown; readonly maxBytes?: number } = {},
+): Promise<{ readonly status: number; readonly text: string }> {
   return new Promise((resolveAnswer, reject) => {
-    const fail = (reason: string): void => {
-      reject(new UnreachableError(`no gateway answers at ${socketPath}: ${reason}`));
-    };
-    const call = request({ socketPath, method, path, timeout: ANSWER_TIMEOUT_MS }, (response) => {
+    const fail = (error: NodeJS.ErrnoException): void => reject(unreachable(socketPath, reasonOf(error)));
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const call = request({ socketPath, method, path, headers, timeout: ANSWER_TIMEOUT_MS }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {
         size += part.length;
-        if (size > MOST_BYTES) call.destroy(new Error('its answer is too large'));
+        if (size > maxBytes) call.destroy(new Error('its answer is too large'));
         else parts.push(part);
       });
-      response.on('error', (error) => fail(error.message));
+      response.on('error', fail);
       response.on('end', () => {
-        try {
-          resolveAnswer({ status: response.statusCode ?? 0, body: JSON.parse(Buffer.concat(parts).toString('utf8')) });
-        } catch {
-          fail('its answer is not JSON');
-        }
+        resolveAnswer({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') });
       });
     });
     call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
-    call.on('error', (error: NodeJS.ErrnoException) => fail(reasonOf(error)));
-    call.end();
+    call.on('error', fail);
+    call.end(body === undefined ? undefined : JSON.stringify(body));
   });
+}
+
+function unreachable(socketPath: string, reason: string): UnreachableError {
+  return new UnreachableError(`no gateway answers at ${socketPath}: ${reason}`);
 }
 
 function reasonOf(error: NodeJS.ErrnoException): string {

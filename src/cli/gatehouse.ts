@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 import { nearest } from '../control/config/nearest.ts';
 import { PRODUCT_VERSION } from '../control/config/version.ts';
 import type { Command, CommandContext } from './command.ts';
-import { EXIT, UsageError } from './command.ts';
+import { EXIT, UnreachableError, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
 
@@ -60,6 +60,10 @@ async function runCommand(command: Command, args: readonly string[], surrounding
     if (positionals.length > max) throw new UsageError(`there is one argument too many: "${positionals[max]}"`);
     return await command.run({ ...surroundings, positionals, options: values });
   } catch (error) {
+    if (error instanceof UnreachableError) {
+      err(`${error.message}\n`);
+      return EXIT.unreachable;
+    }
     if (!isUsageError(error)) throw error;
     err(`gatehouse ${command.name}: ${usageMessage(error, command)}\n`);
     const forms = command.usage.map((form) => `gatehouse ${command.name} ${form}`.trimEnd());

@@ -2,12 +2,9 @@
  * Calls the API of bans and usage of a running gateway over a socket beside its control socket; whoever may open it is
  * an administrator. For `gatehouse ban` and `gatehouse usage`.
  */
-import { request } from 'node:http';
 import { dirname, join } from 'node:path';
 import type { CommandContext } from './command.ts';
-import { findSocket, UnreachableError } from './control-socket.ts';
-
-const ANSWER_TIMEOUT_MS = 30_000;
+import { callSocket, findSocket } from './control-socket.ts';
 
 export interface LimitsAnswer {
   readonly status: number;
@@ -27,27 +24,7 @@ export async function callLimits(
   path: string,
   body?: unknown,
 ): Promise<LimitsAnswer> {
-  const socketPath = limitsSocket(await findSocket(undefined, context));
-  return await new Promise((resolve, reject) => {
-    const fail = (reason: string): void => {
-      reject(new UnreachableError(`no gateway answers at ${socketPath}: ${reason}`));
-    };
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const call = request({ socketPath, method, path, headers, timeout: ANSWER_TIMEOUT_MS }, (response) => {
-      const parts: Buffer[] = [];
-      response.on('data', (part: Buffer) => parts.push(part));
-      response.on('error', (error) => fail(error.message));
-      response.on('end', () => {
-        resolve({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') });
-      });
-    });
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
-    call.on('error', (error: NodeJS.ErrnoException) => {
-      const isAway = error.code === 'ENOENT' || error.code === 'ECONNREFUSED';
-      fail(isAway ? 'it does not run, or with another data folder' : error.message);
-    });
-    call.end(body === undefined ? undefined : JSON.stringify(body));
-  });
+  return callSocket(limitsSocket(await findSocket(undefined, context)), method, path, { body });
 }
 
 /** The message of an error body, for people. */

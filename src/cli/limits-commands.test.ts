@@ -7,6 +7,7 @@ import { after, test } from 'node:test';
 import { ban } from './ban.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
+import { commandLine } from './command-line.suite.ts';
 import { limitsSocket } from './limits-call.ts';
 import { usage } from './usage.ts';
 
@@ -127,8 +128,15 @@ test('usage shows an account and exports a period', async () => {
   await assert.rejects(run(usage, socket, ['export', 'stories', '2026'], { format: 'xml' }), UsageError);
 });
 
-test('without a gateway the exit code says so', async () => {
-  const { code, err } = await run(ban, join(folder, 'nowhere', 'gatehouse.sock'), ['list']);
-  assert.equal(code, EXIT.unreachable);
-  assert.match(err, /no gateway answers/);
+test('without a gateway the exit code says so', async (t) => {
+  const cli = commandLine();
+  t.after(() => cli.remove());
+  for (const words of [
+    ['ban', 'list'],
+    ['usage', 'show', 'u1'],
+  ]) {
+    const { code, err } = await cli.run(...words, '--socket', 'nowhere/gatehouse.sock');
+    assert.equal(code, EXIT.unreachable);
+    assert.match(err, /^no gateway answers at .*nowhere\/limits-control\.sock: there is no such socket/);
+  }
 });

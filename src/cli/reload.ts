@@ -2,7 +2,7 @@
 import { isMapping } from '../control/config/source.ts';
 import type { Command } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
-import { callGateway, findSocket, SOCKET_OPTION, UnreachableError } from './control-socket.ts';
+import { callGateway, findSocket, SOCKET_OPTION } from './control-socket.ts';
 
 export const reload: Command = {
   name: 'reload',
@@ -14,23 +14,17 @@ Exit codes: 0 reloaded, 1 the configuration is wrong, 3 no gateway answers.`,
   options: { socket: SOCKET_OPTION, json: JSON_OPTION },
   arguments: { min: 0, max: 1 },
   async run(context) {
-    try {
-      const socket = await findSocket(context.positionals[0], context);
-      const { status, body } = await callGateway(socket, 'POST', '/reload');
-      const result = isMapping(body) ? body : {};
-      const isReloaded = status === 200;
-      if (context.options['json'] === true) context.out(`${JSON.stringify(body, null, 2)}\n`);
-      else {
-        const problems = Array.isArray(result['problems']) ? result['problems'] : [];
-        for (const problem of problems) context.err(`${String(problem)}\n`);
-        if (isReloaded) context.out(`reloaded: version ${String(result['version'])} is in use\n`);
-        else context.err(`not reloaded: version ${String(result['version'])} stays in use\n`);
-      }
-      return isReloaded ? EXIT.ok : EXIT.configuration;
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      context.err(`${error.message}\n`);
-      return EXIT.unreachable;
+    const socket = await findSocket(context.positionals[0], context);
+    const { status, body } = await callGateway(socket, 'POST', '/reload');
+    const result = isMapping(body) ? body : {};
+    const isReloaded = status === 200;
+    if (context.options['json'] === true) context.out(`${JSON.stringify(body, null, 2)}\n`);
+    else {
+      const problems = Array.isArray(result['problems']) ? result['problems'] : [];
+      for (const problem of problems) context.err(`${String(problem)}\n`);
+      if (isReloaded) context.out(`reloaded: version ${String(result['version'])} is in use\n`);
+      else context.err(`not reloaded: version ${String(result['version'])} stays in use\n`);
     }
+    return isReloaded ? EXIT.ok : EXIT.configuration;
   },
 };

@@ -2,7 +2,7 @@
 import type { GatewayStatus } from '../control/ops/sources.ts';
 import type { Command } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
-import { callGateway, findSocket, SOCKET_OPTION, UnreachableError } from './control-socket.ts';
+import { callGateway, findSocket, SOCKET_OPTION } from './control-socket.ts';
 import { statusText } from './status-text.ts';
 
 export const status: Command = {
@@ -15,19 +15,13 @@ Exit codes: 0 it answered, 3 no gateway answers.`,
   options: { socket: SOCKET_OPTION, json: JSON_OPTION },
   arguments: { min: 0, max: 1 },
   async run(context) {
-    try {
-      const socket = await findSocket(context.positionals[0], context);
-      const { body } = await callGateway(socket, 'GET', '/status');
-      context.out(
-        context.options['json'] === true
-          ? `${JSON.stringify(body, null, 2)}\n`
-          : statusText(body as GatewayStatus, Date.now()),
-      );
-      return EXIT.ok;
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      context.err(`${error.message}\n`);
-      return EXIT.unreachable;
-    }
+    const socket = await findSocket(context.positionals[0], context);
+    const { body } = await callGateway(socket, 'GET', '/status');
+    context.out(
+      context.options['json'] === true
+        ? `${JSON.stringify(body, null, 2)}\n`
+        : statusText(body as GatewayStatus, Date.now()),
+    );
+    return EXIT.ok;
   },
 };

@@ -1,7 +1,7 @@
 /** `gatehouse usage`: what an account has used of its quotas, and exports for billing. */
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { SOCKET_OPTION, UnreachableError } from './control-socket.ts';
+import { SOCKET_OPTION } from './control-socket.ts';
 import { callLimits, messageIn } from './limits-call.ts';
 
 interface ShownUsage {
@@ -31,15 +31,9 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
   arguments: { min: 2, max: 3 },
   async run(context) {
     const [action, first, second] = context.positionals;
-    try {
-      if (action === 'show' && first !== undefined && second === undefined) return await show(context, first);
-      if (action === 'export' && first !== undefined && second !== undefined)
-        return await exportPeriod(context, first, second);
-    } catch (error) {
-      if (!(error instanceof UnreachableError)) throw error;
-      context.err(`${error.message}\n`);
-      return EXIT.unreachable;
-    }
+    if (action === 'show' && first !== undefined && second === undefined) return await show(context, first);
+    if (action === 'export' && first !== undefined && second !== undefined)
+      return await exportPeriod(context, first, second);
     throw new UsageError('say show ACCOUNT or export QUOTA PERIOD');
   },
 };
