@@ -11,6 +11,7 @@ import { parsePasswordFile } from '../auth/password-file.ts';
 import { headerName, oneOrMore, roleName, safeUrl, scopeName } from '../auth/schema-parts.options.ts';
 import { MAX_CACHE_MS } from '../auth/token-cache.ts';
 import type { ApiKeySettings, BasicSettings, ExternalSettings, MtlsRule, MtlsSettings } from '../contract/auth.ts';
+import { FRAMING_FIELDS } from '../contract/framing-fields.ts';
 import type { OptionContext } from '../contract/options.ts';
 import { environmentKeys, type WrittenKey } from './auth-environment.ts';
 import { cacheEntries, cacheTtl, identityEnabled, idOf } from './auth-parts.options.ts';
@@ -264,15 +265,5 @@ export function compileExternal(
   };
 }
 
-/** Fields that frame a message or belong to a connection (RFC 9110 §7.6.1), and the host. */
-export const UNTOUCHABLE: ReadonlySet<string> = new Set([
-  'connection',
-  'content-length',
-  'host',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
+/** Fields that no option may write: those of the framing, and the host. */
+export const UNTOUCHABLE: ReadonlySet<string> = new Set([...FRAMING_FIELDS, 'host']);

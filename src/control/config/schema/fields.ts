@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { regexProblem } from '../../../base/safe-regex.ts';
+import { FRAMING_FIELDS } from '../../../data/contract/framing-fields.ts';
 import { patternProblem } from '../../../data/contract/route-pattern.ts';
 
 /** RFC 9110 §5.6.2 token: method and field names. */
@@ -26,18 +27,6 @@ export function fieldName(): z.ZodString {
 export function fieldValue(): z.ZodString {
   return z.string().regex(FIELD_VALUE, 'must be a header value: one line, no blank at either end');
 }
-
-/** Names that frame the message or belong to one connection: the engine writes them, nobody else. */
-const FRAMING_FIELDS = new Set([
-  'connection',
-  'content-length',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
 
 /** Header fields of an answer that the configuration writes; names in any case, those of the framing refused. */
 export function responseFields() {
