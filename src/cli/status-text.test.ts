@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { breakerState as breaker, instanceState, serviceState } from '../../test/support/service-state.ts';
 import type { InstanceReport, ProbeReport, ServiceReport } from '../control/ops/services.ts';
 import type { GatewayStatus } from '../control/ops/sources.ts';
 import type { BreakerState } from '../data/contract/service-state.ts';
-import { SERVICE_COUNTERS } from '../data/contract/service-state.ts';
 import { statusText } from './status-text.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
@@ -21,41 +21,15 @@ const probe = (more: Partial<ProbeReport> = {}): ProbeReport => ({
   ...more,
 });
 
-const breaker = (more: Partial<BreakerState> = {}): BreakerState => ({
-  state: 'closed',
-  requests: 120,
-  errors: 3,
-  retryInMs: 0,
-  openings: 0,
-  ...more,
-});
-
 const instance = (port: number, more: Partial<InstanceReport> = {}): InstanceReport => ({
-  id: `s@127.0.0.1:${port}`,
-  url: `http://127.0.0.1:${port}`,
-  zone: null,
-  weight: 1,
-  healthy: true,
-  draining: false,
-  ejected: false,
-  ejectedForMs: 0,
-  ejections: 0,
-  inFlight: 0,
-  breaker: null,
-  usable: true,
+  ...instanceState(`s@127.0.0.1:${port}`, { url: `http://127.0.0.1:${port}` }),
   healthCheck: null,
   ...more,
 });
 
 const service = (more: Partial<ServiceReport> = {}): ServiceReport => ({
-  name: 'orders',
-  algorithm: 'round-robin',
+  ...serviceState({ name: 'orders' }),
   status: 'running',
-  inFlight: 0,
-  waiting: 0,
-  breaker: null,
-  budget: { requests: 0, retries: 0 },
-  counters: Object.fromEntries(SERVICE_COUNTERS.map((name) => [name, 0])) as ServiceReport['counters'],
   instances: [instance(4001)],
   discovery: [],
   ...more,

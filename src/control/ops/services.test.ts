@@ -1,46 +1,16 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import type { BreakerState, InstanceState, ServiceState } from '../../data/contract/service-state.ts';
-import { SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
+import {
+  breakerState,
+  instanceState as instance,
+  serviceState as service,
+} from '../../../test/support/service-state.ts';
+import type { BreakerState, ServiceState } from '../../data/contract/service-state.ts';
 import type { SourceStatus } from '../discovery/manager.ts';
 import type { InstanceHealth } from '../health/monitor.ts';
 import { serviceBreaker, serviceReports, serviceStatus } from './services.ts';
 
-const breaker = (state: BreakerState['state']): BreakerState => ({
-  state,
-  requests: 10,
-  errors: 5,
-  retryInMs: 0,
-  openings: 1,
-});
-
-const instance = (id: string, more: Partial<InstanceState> = {}): InstanceState => ({
-  id,
-  url: `http://${id}`,
-  zone: null,
-  weight: 1,
-  healthy: true,
-  draining: false,
-  ejected: false,
-  ejectedForMs: 0,
-  ejections: 0,
-  inFlight: 0,
-  breaker: null,
-  usable: true,
-  ...more,
-});
-
-const service = (more: Partial<ServiceState> = {}): ServiceState => ({
-  name: 's',
-  algorithm: 'round-robin',
-  inFlight: 0,
-  waiting: 0,
-  breaker: null,
-  budget: { requests: 0, retries: 0 },
-  counters: Object.fromEntries(SERVICE_COUNTERS.map((name) => [name, 0])) as ServiceState['counters'],
-  instances: [instance('a'), instance('b')],
-  ...more,
-});
+const breaker = (state: BreakerState['state']): BreakerState => breakerState({ state });
 
 const health = (id: string, more: Partial<InstanceHealth> = {}): InstanceHealth => ({
   service: 's',
