@@ -2,6 +2,8 @@
  * Time as a value that is handed in, so that no test waits for it. `monotonicMs` never steps back and measures
  * durations; `wallMs` is the time of day and may step, so it is only for stamps that leave the process.
  */
+import { performance } from 'node:perf_hooks';
+
 export interface Clock {
   monotonicMs(): number;
   wallMs(): number;

@@ -65,10 +65,18 @@ export class TimerWheel {
     this.#interval = undefined;
   }
 
-  /** Sets or moves a deadline; it fires once, between `ms` and `ms` plus one tick from now. */
-  set(deadline: Deadline, ms: number): void {
+  /** The clock's time at the latest turn: up to one tick old, more while a long callback runs; costs nothing. */
+  get coarseMs(): number {
+    return this.#startMs + this.#tick * this.tickMs;
+  }
+
+  /**
+   * Sets or moves a deadline; it fires once, between `ms` and `ms` plus one tick from now. `nowMs` is the clock's time
+   * where the caller has just read it.
+   */
+  set(deadline: Deadline, ms: number, nowMs = this.#clock.monotonicMs()): void {
     // The wheel's own tick may lag behind the clock while a long callback runs, so the due tick is reckoned from the clock.
-    const due = Math.ceil((this.#clock.monotonicMs() - this.#startMs + ms) / this.tickMs);
+    const due = Math.ceil((nowMs - this.#startMs + ms) / this.tickMs);
     const tick = due > this.#tick ? due : this.#tick + 1;
     deadline.dueTick = tick;
     if (deadline.slot >= 0) {

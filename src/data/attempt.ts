@@ -16,6 +16,7 @@ import type { Meaning } from './parser/framing.ts';
 import type { Head } from './parser/head.ts';
 import type { Pool, PoolWaiter } from './upstream/pool.ts';
 import type { Session, SessionUser } from './upstream/session.ts';
+import type { HeadSink } from './wire/outbox.ts';
 
 export type UpstreamService = Service<Pool>;
 export type UpstreamEndpoint = Endpoint<Pool>;
@@ -24,8 +25,8 @@ export type UpstreamEndpoint = Endpoint<Pool>;
 export interface AttemptOwner {
   readonly downstream: Downstream;
   readonly method: string;
-  /** The request head for this endpoint, ready to send. */
-  upstreamHead(endpoint: UpstreamEndpoint): string;
+  /** Writes the whole request head for this endpoint. */
+  writeHead(out: HeadSink, endpoint: UpstreamEndpoint): void;
   /** The head is in the outbox: send what there is of the body. */
   onAttemptReady(attempt: Attempt): void;
   /** May the same request be sent once more on a fresh connection, after a reused one turned out to be closed? */
@@ -66,6 +67,8 @@ export class Attempt implements SessionUser, PoolWaiter {
   readonly #firstByteTimeoutMs: number;
   #session: Session | null = null;
   #state: number = CONNECTING;
+  /** The time while one callback lasts, or -1. */
+  #nowMs: number;
 
   constructor(
     owner: AttemptOwner,
@@ -73,6 +76,7 @@ export class Attempt implements SessionUser, PoolWaiter {
     endpoint: UpstreamEndpoint,
     clock: Clock,
     wheel: TimerWheel,
+    nowMs = clock.monotonicMs(),
   ) {
     this.#owner = owner;
     this.#downstream = owner.downstream;
@@ -82,13 +86,20 @@ export class Attempt implements SessionUser, PoolWaiter {
     this.#wheel = wheel;
     this.#timeouts = service.settings.timeouts;
     this.#firstByteTimeoutMs = service.settings.retries.perTryMs || this.#timeouts.firstByteMs;
-    this.startedMs = clock.monotonicMs();
+    this.startedMs = nowMs;
+    this.#nowMs = nowMs;
   }
 
   /** Begins; the callbacks may come before this returns. */
   start(): void {
     const session = this.endpoint.pool.acquire(this, false);
     if (session !== null) this.onSession(session);
+    this.#nowMs = -1;
+  }
+
+  /** Time of the monotonic clock, read at most once per callback of the event loop. */
+  nowMs(): number {
+    return this.#nowMs >= 0 ? this.#nowMs : this.#clock.monotonicMs();
   }
 
   // --- sending -----------------------------------------------------------------------------------------------
@@ -98,7 +109,7 @@ export class Attempt implements SessionUser, PoolWaiter {
     this.reusedConnection = session.served > 0;
     this.#state = SENDING;
     session.begin(this, this.#owner.method);
-    session.outbox.text(this.#owner.upstreamHead(this.endpoint));
+    this.#owner.writeHead(session.outbox, this.endpoint);
     this.#owner.onAttemptReady(this);
     if (this.#state !== ENDED) session.outbox.flush();
   }
@@ -153,7 +164,8 @@ export class Attempt implements SessionUser, PoolWaiter {
   }
 
   onResponseHead(head: Head, meaning: Meaning): void {
-    this.firstByteMs = this.#clock.monotonicMs() - this.startedMs;
+    this.#nowMs = this.#clock.monotonicMs();
+    this.firstByteMs = this.#nowMs - this.startedMs;
     this.status = head.status;
     this.#state = RECEIVING;
     this.#owner.onAttemptHead(this, head, meaning);
@@ -177,6 +189,7 @@ export class Attempt implements SessionUser, PoolWaiter {
   }
 
   onReadDone(): boolean {
+    this.#nowMs = -1;
     const more = this.#downstream.flush();
     if (!more && (this.#state === RECEIVING || this.#state === TUNNEL)) {
       // The caller is the slow one now, so the upstream's silence is no fault.
@@ -246,7 +259,7 @@ export class Attempt implements SessionUser, PoolWaiter {
 
   #setDeadline(ms: number): void {
     if (this.#session === null) return;
-    if (ms > 0) this.#wheel.set(this.#session.deadline, ms);
+    if (ms > 0) this.#wheel.set(this.#session.deadline, ms, this.nowMs());
     else this.#wheel.clear(this.#session.deadline);
   }
 }

@@ -12,7 +12,7 @@ import type { Head } from './parser/head.ts';
 import { jsonText } from './response/access-log.ts';
 
 /** The same ASCII text in one piece: joined ones keep all their parts, a kilobyte a connection. */
-function flat(text: string): string {
+export function flat(text: string): string {
   return Buffer.from(text, 'latin1').latin1Slice(0, text.length);
 }
 

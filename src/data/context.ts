@@ -15,6 +15,7 @@ import { isFieldName, isFieldValue } from './parser/serialize.ts';
 import type { Target } from './parser/target.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { RouteMatchResult } from './router/match-result.ts';
+import type { HeadSink } from './wire/outbox.ts';
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
@@ -31,7 +32,7 @@ export class Context implements PolicyContext, BalancerRequest {
   /** Host with port, as the caller wrote it. */
   authority = '';
   address = '';
-  requestId = '';
+  #requestId = '';
   route: LiveRoute | null = null;
   identity: Identity | null = null;
   status = 0;
@@ -57,6 +58,15 @@ export class Context implements PolicyContext, BalancerRequest {
     this.matched.reset();
     this.method = incoming.head.method;
     this.startedMs = startedMs;
+  }
+
+  get requestId(): string {
+    if (this.#requestId === '') this.#requestId = this.incoming.id.latin1Slice(0, this.incoming.idLength);
+    return this.#requestId;
+  }
+
+  writeRequestId(out: HeadSink): void {
+    out.run(this.incoming.id, 0, this.incoming.idLength);
   }
 
   get routeId(): string {
@@ -118,15 +128,11 @@ export class Context implements PolicyContext, BalancerRequest {
 
   /** The id of the caller when it is sane, else a new one. */
   protected nameRequest(ids: RequestIds): void {
-    const at = this.incoming.head.find(X_REQUEST_ID);
-    if (at >= 0) {
-      const given = this.incoming.head.value(at);
-      if (SANE_REQUEST_ID.test(given)) {
-        this.requestId = given;
-        return;
-      }
-    }
-    this.requestId = ids.next();
+    const { head, id } = this.incoming;
+    const at = head.find(X_REQUEST_ID);
+    const given = at < 0 ? '' : head.value(at);
+    if (given !== '' && SANE_REQUEST_ID.test(given)) this.incoming.idLength = id.latin1Write(given, 0);
+    else this.incoming.idLength = ids.write(id);
   }
 
   // --- what policies want changed ----------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 import type { ConnectionTexts } from './connection-texts.ts';
 import type { ClientCertificate } from './contract/policy.ts';
 import type { Head } from './parser/head.ts';
+import type { HeadSink } from './wire/outbox.ts';
 
 /** Who is at the other end of a connection; one object per connection. */
 export interface Peer {
@@ -23,13 +24,14 @@ export interface Downstream {
   /** 1xx other than 101. */
   sendInterim(head: Head): void;
   /**
-   * The final head. `lines` are whole field lines with CRLF, without framing and connection fields except a
-   * `Content-Length` that agrees with `bodyLength` (a number of bytes, or `CHUNKED` when it is not known). `reason` may
-   * be empty.
+   * Begins the final head, with the reason of `answer` if it has one. Whole field lines with CRLF are written to what is
+   * returned, without framing and connection fields except a `Content-Length` that agrees with `endHead`.
    */
-  sendHead(status: number, reason: string, lines: string, bodyLength: number): void;
-  /** 101, and from now on bytes pass as they are, both ways. */
-  sendUpgrade(lines: string): void;
+  startHead(status: number, answer: Head | null): HeadSink;
+  /** Ends it; a number of bytes, or `CHUNKED` when it is not known. */
+  endHead(status: number, bodyLength: number): void;
+  /** Ends the head of a 101, and from now on bytes pass as they are, both ways. */
+  endUpgrade(): void;
   sendBody(bytes: Uint8Array): void;
   /** The answer is complete; `trailers` are whole field lines or empty. */
   sendEnd(trailers: string): void;
@@ -42,8 +44,8 @@ export interface Downstream {
   resumeBody(): void;
   /** The answer cannot be completed: the caller must see that, not a short body (RFC 9112 §8). */
   abort(): void;
-  /** The exchange is over; the connection may go on with the next. */
-  exchangeDone(): void;
+  /** The exchange is over, at this time of the monotonic clock; the connection may go on with the next. */
+  exchangeDone(nowMs: number): void;
 }
 
 /** What the downstream tells an exchange. */

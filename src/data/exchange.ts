@@ -18,7 +18,7 @@ import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
-import { upstreamHeadText } from './heads.ts';
+import { writeUpstreamHead } from './heads.ts';
 import type { Incoming } from './incoming.ts';
 import type { Live, LiveRoute } from './live.ts';
 import { sendMirror } from './mirror.ts';
@@ -29,10 +29,12 @@ import { trailerLines } from './parser/serialize.ts';
 import type { Plane } from './plane.ts';
 import type { RequestBody } from './request-body.ts';
 import { bodyOf } from './request-body.ts';
-import { replyLines, responseLines } from './response/lines.ts';
+import type { AccessLog } from './response/access-log.ts';
+import { replyLines, writeResponseLines } from './response/lines.ts';
 import { faultBody, faultLines } from './response/problem.ts';
-import { accessLine, report } from './response/report.ts';
+import { report, writeRecord } from './response/report.ts';
 import { tooLarge } from './route-faults.ts';
+import type { HeadSink } from './wire/outbox.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -65,6 +67,8 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   #requestComplete: boolean;
   #deadline: Deadline | null = null;
   #timer: NodeJS.Timeout | null = null;
+  /** Time has passed since the request came: something was waited for. */
+  #waited = false;
 
   constructor(plane: Plane, downstream: Downstream, incoming: Incoming) {
     super(downstream.peer, incoming, plane.clock.monotonicMs());
@@ -132,6 +136,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   #wait(promised: Promise<Outcome>, phase: number, nextHook: number): void {
     this.incoming.isShared = true;
+    this.#waited = true;
     promised.then(
       (outcome) => {
         if (this.isDone) return;
@@ -190,13 +195,19 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   #try(): void {
     const service = this.service!;
     const endpoint = service.pick(this, this.#tried, this);
-    if (endpoint === 'wait') return;
+    if (endpoint === 'wait') {
+      this.#waited = true;
+      return;
+    }
     if (endpoint instanceof Fault) {
       this.#fallBack(endpoint);
       return;
     }
     this.attemptsMade++;
-    const attempt = new Attempt(this, service, endpoint, this.plane.clock, this.plane.wheel);
+    const { clock, wheel } = this.plane;
+    // Mostly the first attempt follows its request within microseconds.
+    const nowMs = this.#waited || this.attemptsMade > 1 ? clock.monotonicMs() : this.startedMs;
+    const attempt = new Attempt(this, service, endpoint, clock, wheel, nowMs);
     this.attempt = attempt;
     attempt.start();
     if (this.attemptsMade === 1 && this.body.length === 0) this.#planHedge(service);
@@ -229,8 +240,8 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     }, delayMs);
   }
 
-  upstreamHead(endpoint: UpstreamEndpoint): string {
-    return upstreamHeadText(this, this.incoming, endpoint, this.removedUpstream, this.addedUpstream);
+  writeHead(out: HeadSink, endpoint: UpstreamEndpoint): void {
+    writeUpstreamHead(out, this, this.incoming, endpoint, this.removedUpstream, this.addedUpstream);
   }
 
   onAttemptReady(attempt: Attempt): void {
@@ -335,11 +346,11 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
       this.responseFields = head;
       this.#decorate();
-      const lines = responseLines(this, head, meaning, this.removedResponse, this.addedResponse);
       this.responseFields = null;
       this.#headSent = true;
-      const length = meaning.bodyLength === UNTIL_CLOSE ? CHUNKED : meaning.bodyLength;
-      this.downstream.sendHead(head.status, head.bytes.latin1Slice(head.reasonStart, head.reasonEnd), lines, length);
+      const out = this.downstream.startHead(head.status, head);
+      writeResponseLines(out, this, head, meaning, this.removedResponse, this.addedResponse);
+      this.downstream.endHead(head.status, meaning.bodyLength === UNTIL_CLOSE ? CHUNKED : meaning.bodyLength);
     } catch (error) {
       this.#failInternally(error);
     }
@@ -381,8 +392,10 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     this.#headSent = true;
     if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
     this.plane.metrics.add('tunnels_opened', 1);
-    const lines = responseLines(this, head, null, this.removedResponse, this.addedResponse);
-    this.downstream.sendUpgrade(`${lines}Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+    const out = this.downstream.startHead(101, null);
+    writeResponseLines(out, this, head, null, this.removedResponse, this.addedResponse);
+    out.text(`Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+    this.downstream.endUpgrade();
     if (rest.length > 0) this.onAttemptBody(attempt, rest);
   }
 
@@ -540,13 +553,11 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       });
     }
     this.#headSent = true;
-    const length = status === 204 || status === 304 ? '' : `Content-Length: ${bytes.length}\r\n`;
-    this.downstream.sendHead(
-      status,
-      '',
-      `${this.keptLines(lines)}${length}${responseLines(this, null, null, null, this.addedResponse)}`,
-      bytes.length,
-    );
+    const out = this.downstream.startHead(status, null);
+    out.text(this.keptLines(lines));
+    if (status !== 204 && status !== 304) out.text(`Content-Length: ${bytes.length}\r\n`);
+    writeResponseLines(out, this, null, null, null, this.addedResponse);
+    this.downstream.endHead(status, bytes.length);
     this.downstream.sendBody(bytes);
     this.bytesSent += bytes.length;
     this.downstream.sendEnd('');
@@ -563,13 +574,14 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     if (this.attempt === null) this.service?.cancelWait(this);
     else this.#drop(this.attempt);
     if (this.#hedge !== null) this.#drop(this.#hedge);
-    report(this);
+    const nowMs = this.attempt === null ? this.plane.clock.monotonicMs() : this.attempt.nowMs();
+    report(this, nowMs);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
-    this.downstream.exchangeDone();
+    this.downstream.exchangeDone(nowMs);
   }
 
-  accessLine(status: number, elapsedMs: number): string {
-    return accessLine(this, status, elapsedMs, this.logParts);
+  writeRecord(log: AccessLog, status: number, elapsedMs: number): void {
+    writeRecord(log, this, status, elapsedMs, this.logParts);
   }
 
   /** Ends an attempt: one that answered counts as such, one that is given up counts for nothing. */

@@ -4,31 +4,55 @@ import type { Exchange } from './exchange.ts';
 import { REQUEST_DROP } from './forwarding.ts';
 import type { Incoming } from './incoming.ts';
 import { CHUNKED } from './parser/framing.ts';
-import { fieldLines } from './parser/serialize.ts';
+import { writeFieldLines } from './parser/serialize.ts';
+import type { HeadSink } from './wire/outbox.ts';
+import { constant } from './wire/outbox.ts';
 
-export function upstreamHeadText(
+const GET = constant('GET ');
+const VERSION_AND_HOST = constant(' HTTP/1.1\r\nHost: ');
+const REQUEST_ID = constant('X-Request-ID: ');
+const LINE_END = constant('\r\n');
+const HEAD_END = constant('\r\n\r\n');
+
+/** Ends with the empty line. */
+export function writeUpstreamHead(
+  out: HeadSink,
   exchange: Exchange,
   incoming: Incoming,
   endpoint: UpstreamEndpoint,
   removed: readonly string[] | null,
   added: string,
-): string {
+): void {
   const { head, meaning } = incoming;
-  const { basePath } = endpoint.settings;
-  const path = basePath === '' ? exchange.upstreamPath : basePath + exchange.upstreamPath;
-  const target = exchange.target.hasQuery ? `${path}?${exchange.query}` : path;
-  let text = `${exchange.method} ${target} HTTP/1.1\r\nHost: ${hostFor(exchange, endpoint)}\r\n`;
-  text += fieldLines(head, REQUEST_DROP, meaning.nominated, removed);
-  text += exchange.downstream.texts.forwarding(exchange, head);
-  text += `X-Request-ID: ${exchange.requestId}\r\n`;
+  writeRequestLine(out, exchange, endpoint);
+  out.run(VERSION_AND_HOST, 0, VERSION_AND_HOST.length);
+  out.text(hostFor(exchange, endpoint));
+  out.run(LINE_END, 0, 2);
+  writeFieldLines(out, head, REQUEST_DROP, meaning.nominated, removed);
+  out.text(exchange.downstream.texts.forwarding(exchange, head));
   const identity = exchange.identity;
   if (identity !== null)
-    for (const name in identity.upstreamHeaders) text += `${name}: ${identity.upstreamHeaders[name]}\r\n`;
-  text += added;
-  if (meaning.bodyLength === CHUNKED) text += 'Transfer-Encoding: chunked\r\n';
-  if (meaning.upgrade >= 0) text += `Connection: Upgrade\r\nUpgrade: ${head.value(meaning.upgrade)}\r\n`;
-  else if (meaning.takesTrailers) text += 'Connection: TE\r\nTE: trailers\r\n';
-  return `${text}\r\n`;
+    for (const name in identity.upstreamHeaders) out.text(`${name}: ${identity.upstreamHeaders[name]}\r\n`);
+  if (added !== '') out.text(added);
+  if (meaning.bodyLength === CHUNKED) out.text('Transfer-Encoding: chunked\r\n');
+  if (meaning.upgrade >= 0) out.text(`Connection: Upgrade\r\nUpgrade: ${head.value(meaning.upgrade)}\r\n`);
+  else if (meaning.takesTrailers) out.text('Connection: TE\r\nTE: trailers\r\n');
+  out.run(REQUEST_ID, 0, REQUEST_ID.length);
+  exchange.writeRequestId(out);
+  out.run(HEAD_END, 0, 4);
+}
+
+function writeRequestLine(out: HeadSink, exchange: Exchange, endpoint: UpstreamEndpoint): void {
+  const { method, target } = exchange;
+  const { basePath } = endpoint.settings;
+  if (method === 'GET') out.run(GET, 0, 4);
+  else out.text(`${method} `);
+  if (basePath !== '') out.text(basePath);
+  out.text(exchange.upstreamPath);
+  if (target.hasQuery) {
+    out.text('?');
+    out.text(target.query);
+  }
 }
 
 function hostFor(exchange: Exchange, endpoint: UpstreamEndpoint): string {

@@ -4,8 +4,18 @@ import { Head } from './parser/head.ts';
 import { Target } from './parser/target.ts';
 import { RouteMatchResult } from './router/match-result.ts';
 
+/** Heads up to this size are read into memory that is used again. */
+export const HEAD_BYTES = 2 * 1024;
+/** The longest request id that is taken from a caller. */
+export const MAX_REQUEST_ID_BYTES = 128;
+
 export class Incoming {
   readonly head: Head;
+  /** What a whole head of at most `HEAD_BYTES` is copied to. */
+  readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
+  /** The request id, Latin-1. */
+  readonly id = Buffer.allocUnsafeSlow(MAX_REQUEST_ID_BYTES);
+  idLength = 0;
   readonly meaning = new Meaning();
   /** A promise was waited for with this in sight; it may still be looked at when its exchange has long ended. */
   isShared = false;

@@ -10,8 +10,10 @@ import { Attempt } from './attempt.ts';
 import { ConnectionTexts } from './connection-texts.ts';
 import type { Downstream } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
-import { upstreamHeadText } from './heads.ts';
+import { writeUpstreamHead } from './heads.ts';
 import type { Incoming } from './incoming.ts';
+import type { HeadSink } from './wire/outbox.ts';
+import { TextSink } from './wire/text-sink.ts';
 
 export function sendMirror(exchange: Exchange, incoming: Incoming): void {
   const mirror = exchange.route!.mirror!;
@@ -30,14 +32,10 @@ export function sendMirror(exchange: Exchange, incoming: Incoming): void {
   }
   plane.metrics.add('mirrored', 1);
   const chunked = body.isChunked;
-  new MirrorAttempt(
-    exchange,
-    service,
-    endpoint,
-    upstreamHeadText(exchange, incoming, endpoint, null, ''),
-    [...body.kept],
-    chunked,
-  ).start();
+  // Written now: when the connection is there the exchange may be gone.
+  const head = new TextSink();
+  writeUpstreamHead(head, exchange, incoming, endpoint, null, '');
+  new MirrorAttempt(exchange, service, endpoint, head.whole, [...body.kept], chunked).start();
 }
 
 const NOBODY_WAITS = { onAdmitted: () => {}, onRefused: () => {} };
@@ -47,8 +45,9 @@ const NOWHERE: Downstream = {
   texts: new ConnectionTexts(),
   peer: { address: '', port: 0, secure: false, trusted: false, clientCertificate: null },
   sendInterim: () => {},
-  sendHead: () => {},
-  sendUpgrade: () => {},
+  startHead: () => new TextSink(),
+  endHead: () => {},
+  endUpgrade: () => {},
   sendBody: () => {},
   sendEnd: () => {},
   flush: () => true,
@@ -86,8 +85,8 @@ class MirrorAttempt implements AttemptOwner {
     this.#attempt.start();
   }
 
-  upstreamHead(): string {
-    return this.#head;
+  writeHead(out: HeadSink): void {
+    out.text(this.#head);
   }
 
   onAttemptReady(attempt: Attempt): void {

@@ -10,6 +10,7 @@ import type { TimerWheel } from '../base/timers.ts';
 import type { Connection } from './connection/connection.ts';
 import type { ConnectionHost } from './connection/host.ts';
 import { BufferStock } from './connection/read-buffers.ts';
+import { flat } from './connection-texts.ts';
 import type { PolicyContext } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamUser, Peer } from './downstream.ts';
@@ -49,6 +50,7 @@ export class Plane implements ConnectionHost {
   readonly #stock: IncomingStock;
   #dateSecond = 0;
   #date = '';
+  #dateLine = '';
 
   constructor(parts: {
     clock: Clock;
@@ -99,10 +101,9 @@ export class Plane implements ConnectionHost {
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
     if (this.live.gateway.accessLog === 'off') return;
-    this.accessLog.write(
-      this.clock.wallMs(),
-      `"address":"${peer.address}","status":${fault.kind.status},"fault":"${fault.kind.reason}"}`,
-    );
+    if (!this.accessLog.begin(this.clock.wallMs())) return;
+    this.accessLog.text(`"address":"${peer.address}","status":${fault.kind.status},"fault":"${fault.kind.reason}"}`);
+    this.accessLog.end();
   }
 
   onTunnel(change: 1 | -1): void {
@@ -124,7 +125,14 @@ export class Plane implements ConnectionHost {
     if (second !== this.#dateSecond) {
       this.#dateSecond = second;
       this.#date = new Date(second * 1000).toUTCString();
+      this.#dateLine = flat(`Date: ${this.#date}\r\n`);
     }
     return this.#date;
+  }
+
+  /** A whole field line. */
+  dateLine(): string {
+    this.httpDate();
+    return this.#dateLine;
   }
 }

@@ -8,7 +8,8 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { Meaning, understandRequest } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
-import { dropMask, fieldLines } from '../../src/data/parser/serialize.ts';
+import { dropMask } from '../../src/data/parser/serialize.ts';
+import { fieldLines } from '../support/field-lines.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
 

@@ -14,13 +14,15 @@ import { Deadline } from '../../base/timers.ts';
 import { ConnectionTexts } from '../connection-texts.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
 import type { Incoming } from '../incoming.ts';
+import { HEAD_BYTES } from '../incoming.ts';
 import { Meaning, understandRequest, understandResponse } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
-import { fieldLines, statusLine } from '../parser/serialize.ts';
+import { statusLine, writeFieldLines } from '../parser/serialize.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
-import { Outbox } from '../wire/outbox.ts';
+import type { HeadSink } from '../wire/outbox.ts';
+import { constant, Outbox } from '../wire/outbox.ts';
 import { AnswerFrame } from './answer-frame.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost } from './host.ts';
@@ -47,6 +49,8 @@ const UNKNOWN_BODY_BYTES = 64 * 1024;
 const STREAM_BYTES = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
+const VERSION = constant('HTTP/1.1 ');
+const LINE_END = constant('\r\n');
 /** What the Connection field of an interim head means; read and forgotten. */
 const INTERIM_MEANING = new Meaning();
 
@@ -84,7 +88,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     this.#buffers = new ReadBuffers(host.buffers);
     const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
     this.#socket = socket;
-    this.#outbox = new Outbox(socket);
+    this.#outbox = new Outbox(socket, peer.secure);
     this.#deadline = new Deadline(this, 0);
     if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
     socket.on('end', () => this.#onGone());
@@ -110,7 +114,9 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   onRead(length: number, bytes: Buffer): void {
     this.#lastRead = length;
     if (!this.#buffers.isOwn(bytes)) {
-      this.onBytes(Buffer.from(bytes.subarray(0, length)));
+      if (this.#state === IDLE && this.#pending.length === 0 && length <= HEAD_BYTES)
+        this.#readWholeHead(bytes, length);
+      else this.onBytes(Buffer.from(bytes.subarray(0, length)));
       return;
     }
     this.onBytes(bytes.subarray(0, length));
@@ -143,6 +149,24 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     }
   }
 
+  /**
+   * The usual case, a head that came in one read: it goes to memory that is used again for other requests, unless there
+   * is something behind it, which may be referred to for longer. `shared` belongs to all connections.
+   */
+  #readWholeHead(shared: Buffer, length: number): void {
+    const incoming = this.#host.takeIncoming();
+    const { head, meaning, bytes } = incoming;
+    shared.copy(bytes, 0, 0, length);
+    const after = readRequestHead(bytes, 0, length, this.#host.limits, head);
+    if (after > 0 && understandRequest(head, meaning)) {
+      if (after < length || meaning.bodyLength !== 0) head.bytes = Buffer.from(shared.subarray(0, length));
+      this.#begin(incoming, head.bytes, after, length);
+      return;
+    }
+    this.#host.giveIncoming(incoming);
+    this.#readHead(Buffer.from(shared.subarray(0, length)));
+  }
+
   #readHead(chunk: Buffer): void {
     const limits = this.#host.limits;
     let bytes = chunk;
@@ -172,10 +196,11 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
       this.#refuse(fault);
       return;
     }
-    this.#begin(incoming, bytes, after);
+    this.#begin(incoming, bytes, after, bytes.length);
   }
 
-  #begin(incoming: Incoming, bytes: Buffer, after: number): void {
+  /** The head lies in front of `after`; `[after, end)` has come behind it. */
+  #begin(incoming: Incoming, bytes: Buffer, after: number, end: number): void {
     this.#requests++;
     this.#incoming = incoming;
     this.#frame.reset();
@@ -186,7 +211,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (meaning.bodyLength === 0) {
       this.#state = AWAIT;
       this.#host.wheel.clear(this.#deadline);
-      if (after < bytes.length) this.#stash(bytes.subarray(after));
+      if (after < end) this.#stash(bytes.subarray(after));
     } else {
       this.#state = BODY;
       this.#body ??= new BodyReader(this.#host.clock);
@@ -198,9 +223,9 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (user !== null) {
       this.#user = user;
       if (meaning.bodyLength === 0) user.onRequestEnd(null);
-      else if (after < bytes.length) this.#readBody(bytes, after);
+      else if (after < end) this.#readBody(bytes, after);
       this.#flushUser();
-    } else if (this.#state === BODY && after < bytes.length) {
+    } else if (this.#state === BODY && after < end) {
       this.#readBody(bytes, after);
     }
   }
@@ -223,7 +248,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
         if (this.#state !== BODY) return;
         this.#state = AWAIT;
         if (at < bytes.length) this.#stash(bytes.subarray(at));
-        if (this.#answered) this.#next();
+        if (this.#answered) this.#next(this.#host.clock.monotonicMs());
         else this.#user?.onRequestEnd(body.trailers);
         return;
       }
@@ -294,24 +319,38 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#frame.headSent) return;
     if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
     understandResponse(head, '', INTERIM_MEANING);
-    this.#outbox.text(
-      `${statusLine(head.status)}${fieldLines(head, INTERIM_DROP, INTERIM_MEANING.nominated, null)}\r\n`,
-    );
+    this.#outbox.text(statusLine(head.status));
+    writeFieldLines(this.#outbox, head, INTERIM_DROP, INTERIM_MEANING.nominated, null);
+    this.#outbox.run(LINE_END, 0, 2);
   }
 
-  sendHead(status: number, reason: string, lines: string, bodyLength: number): void {
+  startHead(status: number, answer: Head | null): HeadSink {
+    const outbox = this.#outbox;
+    if (answer !== null && answer.reasonEnd > answer.reasonStart) {
+      // Status, space and reason as they came: the parser has seen that they stand like this.
+      outbox.run(VERSION, 0, VERSION.length);
+      outbox.run(answer.bytes, answer.reasonStart - 4, answer.reasonEnd);
+      outbox.run(LINE_END, 0, 2);
+    } else {
+      outbox.text(statusLine(status));
+    }
+    return outbox;
+  }
+
+  endHead(status: number, bodyLength: number): void {
     const incoming = this.#incoming!;
-    let framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
+    const outbox = this.#outbox;
+    const framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
     if (this.#frame.endsByClose) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
     if (this.#closeAfter || this.#host.draining) {
       this.#closeAfter = true;
-      framing += 'Connection: close\r\n';
+      outbox.text('Connection: close\r\n');
     } else if (incoming.head.minor === 0) {
-      framing += 'Connection: keep-alive\r\n';
+      outbox.text('Connection: keep-alive\r\n');
     }
-    const start = reason === '' ? statusLine(status) : `HTTP/1.1 ${status} ${reason}\r\n`;
-    this.#outbox.text(`${start}${lines}${framing}\r\n`);
+    if (framing !== '') outbox.text(framing);
+    outbox.run(LINE_END, 0, 2);
   }
 
   /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
@@ -322,11 +361,11 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     return rest >= 0 && rest <= MAX_DISCARD_BYTES;
   }
 
-  sendUpgrade(lines: string): void {
+  endUpgrade(): void {
     this.#frame.chooseTunnel();
     this.#closeAfter = true;
     this.#state = TUNNEL;
-    this.#outbox.text(`${statusLine(101)}${lines}\r\n`);
+    this.#outbox.run(LINE_END, 0, 2);
     this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
     this.#host.onTunnel(1);
     if (this.#pending.length > 0) {
@@ -378,7 +417,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
 
   // --- ending ------------------------------------------------------------------------------------------------
 
-  exchangeDone(): void {
+  exchangeDone(nowMs: number): void {
     this.#user = null;
     this.#answered = true;
     if (this.#incoming !== null) this.#host.giveIncoming(this.#incoming);
@@ -392,7 +431,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     } else if (this.#closeAfter) {
       this.#finishWriting();
     } else if (this.#state === AWAIT) {
-      this.#next();
+      this.#next(nowMs);
     } else {
       // The rest of the body is read away, then comes the next request.
       this.#resume();
@@ -400,14 +439,14 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     }
   }
 
-  #next(): void {
+  #next(nowMs: number): void {
     this.#state = IDLE;
     this.#user = null;
     if (this.#pending.length === 0) {
       // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
       this.#resume();
       if (this.#host.draining) this.#finishWriting();
-      else this.#setRead(this.#host.limits.keepAliveTimeoutMs);
+      else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);
       return;
     }
     // On a turn of its own, so that a long pipeline neither recurses nor starves other connections.
@@ -495,8 +534,8 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     this.#user?.onDownstreamDrain();
   }
 
-  #setRead(ms: number): void {
-    if (ms > 0) this.#host.wheel.set(this.#deadline, ms);
+  #setRead(ms: number, nowMs = this.#host.clock.monotonicMs()): void {
+    if (ms > 0) this.#host.wheel.set(this.#deadline, ms, nowMs);
     else this.#host.wheel.clear(this.#deadline);
   }
 

@@ -1,8 +1,9 @@
 /**
  * Heads back to bytes: the fields that were understood are copied in whole runs of lines around those that must not
- * pass, so that a message of twenty fields costs two or three string slices. Lines with unusual white space are
+ * pass, so that a message of twenty fields costs two or three copies. Lines with unusual white space are
  * written anew. Pure; which fields pass is the caller's choice by a mask of field ids.
  */
+import type { HeadSink } from '../wire/outbox.ts';
 import { SP } from './bytes.ts';
 import { nameIs, OTHER } from './field-names.ts';
 import { isProtectedFromNomination } from './framing.ts';
@@ -16,17 +17,17 @@ export function dropMask(ids: readonly number[], rule?: (id: number) => boolean)
 }
 
 /**
- * The field lines of `head` that pass, each with its CRLF. `nominated` are names that `Connection` takes off,
+ * Writes the field lines of `head` that pass, each with its CRLF. `nominated` are names that `Connection` takes off,
  * `removed` those that policies do; both lower case.
  */
-export function fieldLines(
+export function writeFieldLines(
+  out: HeadSink,
   head: Head,
   drop: DropMask,
   nominated: readonly string[] | null,
   removed: readonly string[] | null,
-): string {
+): void {
   const { bytes, marks, ids, count } = head;
-  let text = '';
   let runStart = -1;
   for (let i = 0; i < count; i++) {
     const mark = i * 4;
@@ -45,13 +46,17 @@ export function fieldLines(
       continue;
     }
     if (runStart >= 0) {
-      text += bytes.latin1Slice(runStart, nameStart);
+      out.run(bytes, runStart, nameStart);
       runStart = -1;
     }
-    if (passes) text += `${head.name(i)}: ${head.value(i)}\r\n`;
+    if (passes) {
+      out.run(bytes, nameStart, nameEnd);
+      out.text(': ');
+      out.run(bytes, marks[mark + 2]!, marks[mark + 3]!);
+      out.text('\r\n');
+    }
   }
-  if (runStart >= 0) text += bytes.latin1Slice(runStart, head.end - 2);
-  return text;
+  if (runStart >= 0) out.run(bytes, runStart, head.end - 2);
 }
 
 function named(bytes: Buffer, start: number, end: number, names: readonly string[]): boolean {

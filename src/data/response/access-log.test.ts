@@ -7,14 +7,19 @@ function setUp() {
   const buffer = createMetricsBuffer({ workers: 1, routes: 2, instances: 2 });
   const blocks: Uint8Array[] = [];
   const log = new AccessLog((lines) => void blocks.push(lines), new MetricsBank(buffer, 0));
+  const write = (wallMs: number, rest: string): void => {
+    if (!log.begin(wallMs)) return;
+    log.text(rest);
+    log.end();
+  };
   const lines = (): string[] => Buffer.concat(blocks).toString('utf8').split('\n').filter(Boolean);
-  return { log, blocks, lines, dropped: () => new MetricsReader(buffer).number('access_log_dropped') };
+  return { log, write, blocks, lines, dropped: () => new MetricsReader(buffer).number('access_log_dropped') };
 }
 
 test('a line is a JSON object with its time to the millisecond', () => {
-  const { log, lines } = setUp();
-  log.write(Date.UTC(2026, 0, 2, 3, 4, 5, 6), '"a":1}');
-  log.write(Date.UTC(2026, 0, 2, 3, 4, 5, 78), '"a":2}');
+  const { log, write, lines } = setUp();
+  write(Date.UTC(2026, 0, 2, 3, 4, 5, 6), '"a":1}');
+  write(Date.UTC(2026, 0, 2, 3, 4, 5, 78), '"a":2}');
   log.flush();
   assert.deepEqual(
     lines().map((line) => JSON.parse(line)),
@@ -33,10 +38,10 @@ test('any text comes back from its JSON', () => {
 });
 
 test('blocks hold whole lines, also one that is longer than a block', () => {
-  const { log, blocks, lines } = setUp();
+  const { log, write, blocks, lines } = setUp();
   const long = 'x'.repeat(100_000);
-  for (let i = 0; i < 500; i++) log.write(0, `"n":${i},"pad":"${'y'.repeat(300)}"}`);
-  log.write(0, `"long":"${long}"}`);
+  for (let i = 0; i < 500; i++) write(0, `"n":${i},"pad":"${'y'.repeat(300)}"}`);
+  write(0, `"long":"${long}"}`);
   log.flush();
   for (const block of blocks) assert.equal(block[block.length - 1], 0x0a);
   assert.equal(lines().length, 501);
@@ -44,12 +49,58 @@ test('blocks hold whole lines, also one that is longer than a block', () => {
 });
 
 test('what is not written in time is dropped and counted, and the log goes on once it is', () => {
-  const { log, blocks, dropped } = setUp();
+  const { log, write, blocks, dropped } = setUp();
   const line = `"pad":"${'y'.repeat(1_000)}"}`;
-  for (let i = 0; i < 10_000; i++) log.write(0, line);
+  for (let i = 0; i < 10_000; i++) write(0, line);
   assert.ok(dropped() > 5_000);
   for (const block of blocks) log.written(block.length);
   const before = dropped();
-  log.write(0, line);
+  write(0, line);
   assert.equal(dropped(), before);
+});
+
+test('numbers are written as numbers', () => {
+  const { log, lines } = setUp();
+  const integers = [0, 1, 9, 10, 99, 100, 12_345, 2_147_483_647, 2_147_483_648, 9_007_199_254_740_991];
+  const times = [0, 0.001, 0.0004, 0.0006, 0.01, 0.9996, 1, 12.345, 999.9999, 60_000.5, 3e6];
+  log.begin(0);
+  log.text('"integers":[');
+  for (const [i, value] of integers.entries()) {
+    if (i > 0) log.text(',');
+    log.integer(value);
+  }
+  log.text('],"times":[');
+  for (const [i, value] of times.entries()) {
+    if (i > 0) log.text(',');
+    log.milliseconds(value);
+  }
+  log.text(']}');
+  log.end();
+  log.flush();
+  const read = JSON.parse(lines()[0]!) as { integers: number[]; times: number[] };
+  assert.deepEqual(read.integers, integers);
+  assert.deepEqual(
+    read.times,
+    times.map((ms) => Math.round(ms * 1000) / 1000),
+  );
+});
+
+test('a line that outgrows its block in any of its parts is whole, and so are those before it', () => {
+  for (let pad = 64 * 1024 - 1_200; pad < 64 * 1024 + 20; pad += 7) {
+    const { log, write, lines } = setUp();
+    write(0, '"first":true}');
+    log.begin(0);
+    log.text(`"pad":"${'z'.repeat(pad)}","n":`);
+    log.integer(123_456);
+    log.text(',"ms":');
+    log.milliseconds(7.25);
+    log.constant(Buffer.from('}'));
+    log.end();
+    write(0, '"last":true}');
+    log.flush();
+    const [first, middle, last] = lines().map((line) => JSON.parse(line) as Record<string, unknown>);
+    assert.equal(first!['first'], true);
+    assert.deepEqual([middle!['n'], middle!['ms'], (middle!['pad'] as string).length], [123_456, 7.25, pad]);
+    assert.equal(last!['last'], true);
+  }
 });

@@ -3,22 +3,34 @@
  * block of bytes, and handed on by the block, so that no request waits for a disk or a pipe. When blocks are not taken
  * fast enough, lines are dropped and counted. Lines are ASCII: whatever is not is escaped as JSON allows.
  */
+import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
+import type { HeadSink } from '../wire/outbox.ts';
+import { constant } from '../wire/outbox.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 const FLUSH_MS = 200;
 /** What may be on its way to the writer, per worker. */
 const MAX_OUTSTANDING_BYTES = 4 * 1024 * 1024;
 
-export class AccessLog {
+const LINE_START = constant('{"time":"');
+const TIME_END = constant('Z",');
+const LINE_FEED = constant('\n');
+const TIME_LENGTH = '2026-01-01T00:00:00.'.length;
+/** Room that is asked for a line before it is begun; a longer one costs a copy of what there is of it. */
+const USUAL_LINE_BYTES = 1024;
+
+export class AccessLog implements HeadSink {
   readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
   #block = newBlock(BLOCK_BYTES);
   #used = 0;
+  /** Where the line that is being written began. */
+  #lineStart = 0;
   #outstanding = 0;
   #timer: NodeJS.Timeout | null = null;
-  #second = 0;
-  #secondText = '';
+  #second = -1;
+  readonly #secondText = Buffer.alloc(TIME_LENGTH);
 
   /** `send` takes the block over; `written` is called with its size once it is written or given up. */
   constructor(send: (lines: Uint8Array<ArrayBuffer>) => void, metrics: MetricsBank) {
@@ -26,18 +38,78 @@ export class AccessLog {
     this.#metrics = metrics;
   }
 
-  /** `line` is a JSON object of ASCII without its opening brace and time, and without the line feed. */
-  write(wallMs: number, line: string): void {
+  /**
+   * Begins a line with its time: `{"time":"...",`. The rest of a JSON object follows by the methods below, in ASCII,
+   * then `end`. False: the disk is too slow, the line is dropped and counted, write nothing.
+   */
+  begin(wallMs: number): boolean {
     if (this.#outstanding > MAX_OUTSTANDING_BYTES) {
       this.#metrics.add('access_log_dropped', 1);
+      return false;
+    }
+    if (this.#used + USUAL_LINE_BYTES > this.#block.length) this.flush();
+    this.#lineStart = this.#used;
+    this.constant(LINE_START);
+    this.#stamp(wallMs);
+    return true;
+  }
+
+  text(text: string): void {
+    const { length } = text;
+    if (this.#used + length > this.#block.length) this.#makeRoom(length);
+    this.#block.latin1Write(text, this.#used, length);
+    this.#used += length;
+  }
+
+  run(bytes: Buffer, start: number, end: number): void {
+    if (this.#used + end - start > this.#block.length) this.#makeRoom(end - start);
+    const block = this.#block;
+    let at = this.#used;
+    for (let i = start; i < end; i++) block[at++] = bytes[i]!;
+    this.#used = at;
+  }
+
+  constant(bytes: Buffer): void {
+    this.run(bytes, 0, bytes.length);
+  }
+
+  /** A whole number that is not negative. */
+  integer(value: number): void {
+    if (value > 0x7fffffff) {
+      this.text(`${value}`);
       return;
     }
-    const text = `{"time":"${this.#stamp(wallMs)}",${line}\n`;
-    if (this.#used + text.length > this.#block.length) {
-      this.flush();
-      if (text.length > this.#block.length) this.#block = newBlock(text.length);
+    let digits = 1;
+    for (let limit = 10; value >= limit; limit *= 10) digits++;
+    if (this.#used + digits > this.#block.length) this.#makeRoom(digits);
+    const block = this.#block;
+    let rest = value | 0;
+    for (let at = this.#used + digits - 1; at >= this.#used; at--) {
+      const tenth = (rest / 10) | 0;
+      block[at] = 0x30 + rest - tenth * 10;
+      rest = tenth;
     }
-    this.#used += this.#block.latin1Write(text, this.#used, text.length);
+    this.#used += digits;
+  }
+
+  /** Milliseconds to the microsecond: `12.345`. */
+  milliseconds(ms: number): void {
+    const micros = Math.round(ms * 1000);
+    const whole = Math.floor(micros / 1000);
+    this.integer(whole);
+    const rest = micros - whole * 1000;
+    if (this.#used + 4 > this.#block.length) this.#makeRoom(4);
+    const block = this.#block;
+    block[this.#used] = 0x2e;
+    block[this.#used + 1] = 0x30 + ((rest / 100) | 0);
+    block[this.#used + 2] = 0x30 + (((rest / 10) | 0) % 10);
+    block[this.#used + 3] = 0x30 + (rest % 10);
+    this.#used += 4;
+  }
+
+  end(): void {
+    this.constant(LINE_FEED);
+    this.#lineStart = this.#used;
     this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
@@ -56,15 +128,33 @@ export class AccessLog {
     this.#outstanding -= bytes;
   }
 
+  /** The line outgrows its block: it goes on in a new one, and the lines before it are sent. */
+  #makeRoom(length: number): void {
+    const begun = this.#block.subarray(this.#lineStart, this.#used);
+    const block = newBlock(Math.max(BLOCK_BYTES, (begun.length + length) * 2));
+    block.set(begun);
+    this.#used = this.#lineStart;
+    this.flush();
+    this.#block = block;
+    this.#lineStart = 0;
+    this.#used = begun.length;
+  }
+
   /** ISO 8601 with milliseconds; the part up to the second is made once a second. */
-  #stamp(wallMs: number): string {
+  #stamp(wallMs: number): void {
     const second = Math.floor(wallMs / 1000);
     if (second !== this.#second) {
       this.#second = second;
-      this.#secondText = new Date(second * 1000).toISOString().slice(0, 20);
+      this.#secondText.latin1Write(new Date(second * 1000).toISOString(), 0);
     }
-    const ms = wallMs - second * 1000;
-    return `${this.#secondText}${ms < 10 ? '00' : ms < 100 ? '0' : ''}${Math.floor(ms)}Z`;
+    this.constant(this.#secondText);
+    const ms = Math.floor(wallMs - second * 1000);
+    const block = this.#block;
+    block[this.#used] = 0x30 + ((ms / 100) | 0);
+    block[this.#used + 1] = 0x30 + (((ms / 10) | 0) % 10);
+    block[this.#used + 2] = 0x30 + (ms % 10);
+    this.#used += 3;
+    this.constant(TIME_END);
   }
 }
 

@@ -1,27 +1,53 @@
 /** The field lines of an answer, framing and connection fields left to the downstream. */
+
+import { flat } from '../connection-texts.ts';
 import type { Exchange } from '../exchange.ts';
 import { RESPONSE_DROP, RESPONSE_DROP_LENGTH, viaLine } from '../forwarding.ts';
-import { DATE } from '../parser/field-names.ts';
+import { DATE, VIA } from '../parser/field-names.ts';
 import type { Meaning } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
-import { fieldLines, isFieldName, isFieldValue } from '../parser/serialize.ts';
+import { isFieldName, isFieldValue, writeFieldLines } from '../parser/serialize.ts';
+import type { HeadSink } from '../wire/outbox.ts';
+import { constant } from '../wire/outbox.ts';
 
-/** What is kept of the upstream's fields (none when the gateway answers itself) and what the gateway adds. */
-export function responseLines(
+const REQUEST_ID = constant('X-Request-ID: ');
+const LINE_END = constant('\r\n');
+
+/** Writes what is kept of the upstream's fields (none when the gateway answers itself) and what the gateway adds. */
+export function writeResponseLines(
+  out: HeadSink,
   exchange: Exchange,
   head: Head | null,
   meaning: Meaning | null,
   removed: readonly string[] | null,
   added: string,
-): string {
-  const own = `X-Request-ID: ${exchange.requestId}\r\n`;
-  if (head === null) return `Date: ${exchange.plane.httpDate()}\r\n${own}${added}`;
-  // A length that says nothing about this answer would only invite somebody to believe it.
-  const drop = head.status === 204 || head.status === 101 ? RESPONSE_DROP_LENGTH : RESPONSE_DROP;
-  const kept = fieldLines(head, drop, meaning?.nominated ?? null, removed);
+): void {
+  if (head !== null) {
+    // A length that says nothing about this answer would only invite somebody to believe it.
+    const drop = head.status === 204 || head.status === 101 ? RESPONSE_DROP_LENGTH : RESPONSE_DROP;
+    writeFieldLines(out, head, drop, meaning?.nominated ?? null, removed);
+  }
   // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
-  const date = head.find(DATE) < 0 ? `Date: ${exchange.plane.httpDate()}\r\n` : '';
-  return `${kept}${date}${viaLine(head, exchange.live.gateway.via)}${own}${added}`;
+  if (head === null || head.find(DATE) < 0) out.text(exchange.plane.dateLine());
+  const { via } = exchange.live.gateway;
+  if (head !== null && via !== '') out.text(head.find(VIA) < 0 ? plainVia(head.minor, via) : viaLine(head, via));
+  out.run(REQUEST_ID, 0, REQUEST_ID.length);
+  exchange.writeRequestId(out);
+  out.run(LINE_END, 0, 2);
+  if (added !== '') out.text(added);
+}
+
+let lastVia = '';
+let lastViaLine = '';
+
+/** The line of an answer that no other gateway has passed, made once: it is nearly always the same. */
+function plainVia(minor: number, via: string): string {
+  if (minor !== 1) return `Via: 1.${minor} ${via}\r\n`;
+  if (via !== lastVia) {
+    lastVia = via;
+    lastViaLine = flat(`Via: 1.1 ${via}\r\n`);
+  }
+  return lastViaLine;
 }
 
 /** Field lines of an answer that a policy or the configuration made. */

@@ -1,9 +1,12 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
+import { constant } from '../wire/outbox.ts';
+import type { AccessLog } from './access-log.ts';
 import { jsonText } from './access-log.ts';
 
-export function report(exchange: Exchange): void {
+/** `nowMs`: when the exchange ended. */
+export function report(exchange: Exchange, nowMs: number): void {
   const { plane, live, route } = exchange;
   // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
   if (route === null || route.settings.id.startsWith('builtin:')) plane.abuse.ended(exchange);
@@ -20,35 +23,66 @@ export function report(exchange: Exchange): void {
       }
     }
   }
-  const elapsedMs = plane.clock.monotonicMs() - exchange.startedMs;
+  const elapsedMs = nowMs - exchange.startedMs;
   const fault = exchange.fault;
   const status = exchange.status === 0 ? (fault?.kind.status ?? 499) : exchange.status;
   plane.metrics.exchange(-1);
   plane.metrics.route(route?.settings.slot ?? 0, status, elapsedMs / 1000, exchange.body.received, exchange.bytesSent);
   if (fault !== null) plane.metrics.fault(fault.kind.reason);
-  if (live.gateway.accessLog !== 'off')
-    plane.accessLog.write(plane.clock.wallMs(), exchange.accessLine(status, elapsedMs));
+  if (live.gateway.accessLog !== 'off' && plane.accessLog.begin(plane.clock.wallMs()))
+    exchange.writeRecord(plane.accessLog, status, elapsedMs);
 }
+
+const REQUEST_ID = constant('"request_id":"');
+const METHOD = constant('","method":"');
+const PATH = constant('","path":"');
+const STATUS = constant('","status":');
+const DURATION = constant(',"duration_ms":');
+const UPSTREAM = constant(',"upstream_ms":');
+const BYTES_IN = constant(',"bytes_in":');
+const BYTES_OUT = constant(',"bytes_out":');
+const COMMA = constant(',');
+const CLOSE = constant('}');
 
 /**
  * The record behind its time; names and order are documented in docs/guide/logs.md. Only what a caller can choose freely
  * is escaped: method, host, path and request id have passed grammars that know neither quotes nor backslashes.
  */
-export function accessLine(exchange: Exchange, status: number, elapsedMs: number, parts: string): string {
+export function writeRecord(
+  log: AccessLog,
+  exchange: Exchange,
+  status: number,
+  elapsedMs: number,
+  parts: string,
+): void {
   const { attempt, fault } = exchange;
-  let line = `"request_id":"${exchange.requestId}","method":"${exchange.method}","path":"${exchange.path}","status":${status},"duration_ms":${milliseconds(elapsedMs)},`;
-  if (attempt !== null) line += `"upstream_ms":${milliseconds(attempt.firstByteMs)},`;
-  line += `"bytes_in":${exchange.body.received},"bytes_out":${exchange.bytesSent},${exchange.downstream.texts.recordTail(exchange)}`;
-  if (exchange.attemptsMade > 1) line += `,"attempts":${exchange.attemptsMade}`;
-  if (exchange.identity !== null) line += `,"subject":${jsonText(exchange.identity.subject)}`;
-  if (fault !== null) {
-    line += `,"fault":"${fault.kind.reason}"`;
-    if (fault.cause !== undefined) line += `,"cause":${jsonText(fault.cause)}`;
+  log.constant(REQUEST_ID);
+  exchange.writeRequestId(log);
+  log.constant(METHOD);
+  log.text(exchange.method);
+  log.constant(PATH);
+  log.text(exchange.path);
+  log.constant(STATUS);
+  log.integer(status);
+  log.constant(DURATION);
+  log.milliseconds(elapsedMs);
+  if (attempt !== null) {
+    log.constant(UPSTREAM);
+    log.milliseconds(attempt.firstByteMs);
   }
-  return `${line}${parts}}`;
-}
-
-/** To the microsecond; `toFixed` costs five times as much. */
-function milliseconds(ms: number): number {
-  return Math.round(ms * 1000) / 1000;
+  log.constant(BYTES_IN);
+  log.integer(exchange.body.received);
+  log.constant(BYTES_OUT);
+  log.integer(exchange.bytesSent);
+  log.constant(COMMA);
+  log.text(exchange.downstream.texts.recordTail(exchange));
+  if (exchange.attemptsMade > 1) log.text(`,"attempts":${exchange.attemptsMade}`);
+  if (exchange.identity !== null) log.text(`,"subject":${jsonText(exchange.identity.subject)}`);
+  if (fault !== null) {
+    log.text(`,"fault":"${fault.kind.reason}"`);
+    if (fault.cause !== undefined) log.text(`,"cause":${jsonText(fault.cause)}`);
+  }
+  if (parts !== '') log.text(parts);
+  log.constant(CLOSE);
+  log.end();
 }

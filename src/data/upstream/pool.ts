@@ -119,7 +119,7 @@ export class Pool implements SessionOwner, DeadlineOwner {
       queued.waiter.onSession(session);
       return;
     }
-    session.idleSinceMs = this.#environment.clock.monotonicMs();
+    session.idleSinceMs = this.#environment.wheel.coarseMs;
     this.#idle.push(session);
     if (!this.#sweep.isSet) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }

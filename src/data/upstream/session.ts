@@ -101,7 +101,7 @@ export class Session implements DeadlineOwner {
     this.#secure = socket instanceof TLSSocket;
     this.#wheel = wheel;
     this.deadline = new Deadline(this, 0);
-    this.outbox = new Outbox(socket);
+    this.outbox = new Outbox(socket, this.#secure);
     this.#owner = owner;
     this.#buffer = buffer;
     socket.on('drain', () => this.#user?.onUpstreamDrain());

@@ -2,37 +2,86 @@
  * What is about to be written to one socket, gathered over one callback and handed to the kernel at once: head and
  * body of a small message in one write (a second write costs 3.5 to 6 microseconds), pieces of a large one corked
  * into one `writev` without copying. Used by both sides. Whoever gathers calls `flush` before it returns to the
- * event loop; pieces may point into a read buffer that is reused afterwards (see `holdsBytes`).
+ * event loop; large pieces may point into a read buffer that is reused afterwards (see `holdsBytes`).
+ *
+ * Text and small pieces are copied to scratch memory as they come, so that a message needs no string or buffer of its
+ * own: flat text goes in at a fifth of the cost of text that was joined first.
  */
+import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { giveScratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
 const JOIN_BYTES = 16 * 1024;
+/** Up to here a loop is cheaper than a call out of JavaScript. */
+const LOOP_BYTES = 48;
 
-export class Outbox {
+const NONE = Buffer.alloc(0);
+
+/** What field lines are written to. */
+export interface HeadSink {
+  /** Latin-1 text. */
+  text(text: string): void;
+  /** The bytes `[start, end)`, which may change afterwards. */
+  run(bytes: Buffer, start: number, end: number): void;
+}
+
+/** Bytes of a constant text, for `run`. */
+export function constant(text: string): Buffer {
+  return Buffer.from(text, 'latin1');
+}
+
+export class Outbox implements HeadSink {
   readonly #socket: Socket;
-  readonly #pieces: (string | Uint8Array)[] = [];
+  /** TLS refers to what it was given until it is encrypted, and does not tell when that is. */
+  readonly #secure: boolean;
+  #scratch: Buffer = NONE;
+  #used = 0;
+  /** Where the part of the scratch begins that is not among the pieces yet. */
+  #sealed = 0;
+  readonly #pieces: Uint8Array[] = [];
   #gathered = 0;
   #refersToPieces = false;
   /** All bytes ever handed to the socket. */
   written = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, secure: boolean) {
     this.#socket = socket;
+    this.#secure = secure;
   }
 
-  /** Latin-1 text: heads, chunk sizes. */
   text(text: string): void {
-    const pieces = this.#pieces;
-    const last = pieces.length - 1;
-    if (last >= 0 && typeof pieces[last] === 'string') pieces[last] += text;
-    else pieces.push(text);
-    this.#gathered += text.length;
+    const length = text.length;
+    if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
+    this.#scratch.latin1Write(text, this.#used, length);
+    this.#used += length;
+    this.#gathered += length;
   }
 
+  run(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
+    const scratch = this.#scratch;
+    let at = this.#used;
+    if (length <= LOOP_BYTES) for (let i = start; i < end; i++) scratch[at++] = bytes[i]!;
+    else bytes.copy(scratch, at, start, end);
+    this.#used += length;
+    this.#gathered += length;
+  }
+
+  /** A part of a body: copied when it is small, otherwise referred to. */
   piece(bytes: Uint8Array): void {
-    this.#pieces.push(bytes);
-    this.#gathered += bytes.length;
+    const length = bytes.length;
+    this.#gathered += length;
+    if (length > JOIN_BYTES) {
+      this.#seal();
+      this.#refersToPieces = true;
+      this.#pieces.push(bytes);
+      return;
+    }
+    if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
+    this.#scratch.set(bytes, this.#used);
+    this.#used += length;
   }
 
   get isEmpty(): boolean {
@@ -41,8 +90,9 @@ export class Outbox {
 
   /** Pieces that are not flushed, or written as they are and not taken whole: their memory must be left alone. */
   get holdsBytes(): boolean {
-    if (this.#gathered > 0) return true;
-    if (this.#refersToPieces) this.#refersToPieces = this.#socket.writableLength > 0;
+    if (!this.#refersToPieces) return false;
+    if (this.#pieces.length > 0) return true;
+    this.#refersToPieces = this.#socket.writableLength > 0;
     return this.#refersToPieces;
   }
 
@@ -52,50 +102,52 @@ export class Outbox {
    */
   flush(): boolean {
     const socket = this.#socket;
-    const pieces = this.#pieces;
-    const total = this.#gathered;
-    if (total === 0) return !socket.writableNeedDrain;
+    if (this.#gathered === 0) return !socket.writableNeedDrain;
+    this.written += this.#gathered;
     this.#gathered = 0;
-    this.written += total;
-    const only = pieces.length === 1 ? pieces[0]! : '';
-    if (typeof only !== 'string') {
-      this.#refersToPieces = true;
-      socket.write(only);
-    } else if (total <= JOIN_BYTES) {
-      // Also for text alone: a string write looks up its encoding anew each time.
-      socket.write(join(pieces, total));
+    const scratch = this.#scratch;
+    if (this.#pieces.length === 0) {
+      const whole = scratch.subarray(0, this.#used);
+      socket.write(this.#secure ? Buffer.from(whole) : whole);
     } else {
-      this.#refersToPieces = true;
+      this.#writePieces();
+    }
+    this.#scratch = NONE;
+    this.#used = 0;
+    this.#sealed = 0;
+    const taken = socket.writableLength === 0;
+    if (taken || this.#secure) giveScratch(scratch);
+    return taken || !socket.writableNeedDrain;
+  }
+
+  #writePieces(): void {
+    const socket = this.#socket;
+    const pieces = this.#pieces;
+    this.#seal();
+    if (pieces.length === 1) {
+      socket.write(pieces[0]!);
+    } else {
       socket.cork();
-      for (let i = 0; i < pieces.length; i++) {
-        const piece = pieces[i]!;
-        if (typeof piece === 'string') socket.write(piece, 'latin1');
-        else socket.write(piece);
-      }
+      for (let i = 0; i < pieces.length; i++) socket.write(pieces[i]!);
       socket.uncork();
     }
     pieces.length = 0;
-    return socket.writableLength === 0 || !socket.writableNeedDrain;
   }
 
-  /** Forgets what was gathered and not flushed. */
-  clear(): void {
-    this.#pieces.length = 0;
-    this.#gathered = 0;
+  /** What was copied so far becomes a piece, so that what comes next stands behind it. */
+  #seal(): void {
+    if (this.#used === this.#sealed) return;
+    const part = this.#scratch.subarray(this.#sealed, this.#used);
+    this.#pieces.push(this.#secure ? Buffer.from(part) : part);
+    this.#sealed = this.#used;
   }
-}
 
-function join(pieces: readonly (string | Uint8Array)[], total: number): Buffer {
-  const joined = Buffer.allocUnsafe(total);
-  let offset = 0;
-  for (let i = 0; i < pieces.length; i++) {
-    const piece = pieces[i]!;
-    if (typeof piece === 'string') {
-      offset += joined.latin1Write(piece, offset, piece.length);
-    } else {
-      joined.set(piece, offset);
-      offset += piece.length;
-    }
+  /** The scratch is full, or there is none. A full one is among the pieces then, and not given back. */
+  #makeRoom(length: number): void {
+    this.#seal();
+    if (this.#secure) giveScratch(this.#scratch);
+    this.#scratch = takeScratch(length);
+    this.#used = 0;
+    this.#sealed = 0;
   }
-  return joined;
 }

@@ -185,15 +185,16 @@ class Answering implements DownstreamUser {
   }
 
   #answer(status: number): void {
-    this.#downstream.sendHead(status, '', 'Content-Length: 2\r\n', 2);
+    this.#downstream.startHead(status, null).text('Content-Length: 2\r\n');
+    this.#downstream.endHead(status, 2);
     this.#downstream.sendBody(Buffer.from('ok'));
     this.#downstream.sendEnd('');
-    this.#downstream.exchangeDone();
+    this.#downstream.exchangeDone(performance.now());
   }
 
   onDownstreamDrain(): void {}
   onDownstreamGone(): void {
-    this.#downstream.exchangeDone();
+    this.#downstream.exchangeDone(performance.now());
   }
 }
 
