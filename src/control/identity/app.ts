@@ -14,6 +14,7 @@ import { accountRoutes } from './http/routes-account.ts';
 import { adminRoutes } from './http/routes-admin.ts';
 import { auditRoutes } from './http/routes-audit.ts';
 import { childRoutes } from './http/routes-children.ts';
+import { clientRoutes } from './http/routes-clients.ts';
 import { keyRoutes } from './http/routes-keys.ts';
 import { mfaRoutes } from './http/routes-mfa.ts';
 import { setupRoutes } from './http/routes-setup.ts';
@@ -56,6 +57,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     auditRoutes(context),
     setupRoutes(context),
     outsideRoutes(context),
+    ...(context.options.oauth.enabled ? [clientRoutes(context)] : []),
   ]) {
     api.route('/', routes);
   }

@@ -101,6 +101,14 @@ create index audit_log_by_target on audit_log (target, seq);
 create table audit_head (id bigint primary key, seq bigint not null, mac text not null);
 insert into audit_head (id, seq, mac) values (1, 0, '')`;
 
+/** Tokens and grants are found by their application, so that they end with it. */
+const CLIENTS = `
+create table oauth_clients (
+  id text primary key, sealed text not null, scopes text not null, created_by text not null,
+  created_at bigint not null, updated_at bigint not null);
+alter table oidc_models add column client_id text;
+create index oidc_models_by_client on oidc_models (client_id)`;
+
 /** The log only grows: the database itself refuses to change or remove an entry. */
 const AUDIT_SQLITE = [
   `create trigger audit_log_no_update before update on audit_log begin select raise(abort, 'the audit log only grows'); end`,
@@ -132,4 +140,5 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
       for (const text of dialect === 'sqlite' ? AUDIT_SQLITE : AUDIT_POSTGRES) await sql.raw(text).execute(trx);
     },
   },
+  { id: '0006-oauth-clients', up: (trx) => run(trx, CLIENTS) },
 ];

@@ -183,8 +183,20 @@ export interface OidcTable {
   uid_hash: string | null;
   user_code_hash: string | null;
   account_id: string | null;
+  client_id: string | null;
   expires_at: number | null;
   consumed_at: number | null;
+}
+
+export interface OauthClientTable {
+  id: string;
+  /** Its settings with its secret, as JSON. */
+  sealed: string;
+  /** JSON list: what the provider must know before it knows the application. */
+  scopes: string;
+  created_by: string;
+  created_at: number;
+  updated_at: number;
 }
 
 export interface IdentityTables {
@@ -207,6 +219,7 @@ export interface IdentityTables {
   audit_log: AuditTable;
   audit_head: { id: number; seq: number; mac: string };
   oidc_models: OidcTable;
+  oauth_clients: OauthClientTable;
   identity_meta: { name: string; value: string };
 }
 

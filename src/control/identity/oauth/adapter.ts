@@ -9,6 +9,7 @@ import { errors } from 'oidc-provider';
 import type { IdentityContext } from '../context.ts';
 import { Seal } from '../secrets/seal.ts';
 import type { OidcTable } from '../tables.ts';
+import { clientOf, findClient } from './clients.ts';
 
 /** Their id is the secret that the caller holds; it is not even in the sealed payload. */
 const BEARERS = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken', 'ClientCredentials']);
@@ -19,7 +20,35 @@ function hashOf(text: string): string {
 
 export function adapterFactory(context: IdentityContext): (model: string) => Adapter {
   const seal = new Seal(context.master.derive('oauth'));
-  return (model) => new SqlAdapter(context, seal, model);
+  return (model) => (model === 'Client' ? new ClientAdapter(context) : new SqlAdapter(context, seal, model));
+}
+
+/** Applications that administrators made; those of the configuration are known to the provider itself. */
+class ClientAdapter implements Adapter {
+  readonly #context: IdentityContext;
+
+  constructor(context: IdentityContext) {
+    this.#context = context;
+  }
+
+  async find(id: string): Promise<AdapterPayload | undefined> {
+    const found = await findClient(this.#context, this.#context.store.db, id);
+    if (found === undefined) return undefined;
+    return clientOf(found.settings, this.#context.keyring.algorithm) as AdapterPayload;
+  }
+
+  async upsert(): Promise<void> {
+    throw new TypeError('applications are made by administrators');
+  }
+
+  async destroy(): Promise<void> {
+    throw new TypeError('applications are removed by administrators');
+  }
+
+  async findByUid(): Promise<undefined> {}
+  async findByUserCode(): Promise<undefined> {}
+  async consume(): Promise<void> {}
+  async revokeByGrantId(): Promise<void> {}
 }
 
 class SqlAdapter implements Adapter {
@@ -44,6 +73,7 @@ class SqlAdapter implements Adapter {
       uid_hash: optional(payload.uid),
       user_code_hash: optional(payload.userCode),
       account_id: payload.accountId ?? null,
+      client_id: payload.clientId ?? null,
       expires_at: expiresIn === undefined ? null : Date.now() + expiresIn * 1_000,
     };
     await this.#context.store.db

@@ -24,6 +24,10 @@ const oauthClient = z.strictObject({
   name: z.string().min(1).max(100).describe('Shown on the consent page.'),
   secret: secret(32).optional().describe('`client_secret`. Without it the application is public and must use PKCE.'),
   redirectUris: z.array(z.url()).default([]).describe('Exact addresses to which codes are sent.'),
+  postLogoutRedirectUris: z
+    .array(z.url())
+    .default([])
+    .describe('Exact addresses to which a browser may be sent after a sign-out.'),
   grants: z
     .array(z.enum(['authorization_code', 'refresh_token', 'client_credentials', 'device_code']))
     .min(1)

@@ -4,12 +4,12 @@
  * signing key changes (rule 5), since it cannot change keys in place. Loaded only when it is turned on.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import Provider, { type ClientMetadata, type Configuration } from 'oidc-provider';
+import Provider, { type Configuration } from 'oidc-provider';
 import { messageOf } from '../../../base/errors.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import type { IdentityOptions } from '../options.ts';
 import { adapterFactory } from './adapter.ts';
+import { clientOf, clientsVersion, findClient, scopesOfClients } from './clients.ts';
 import { interaction, PROVIDER_SCOPES } from './interactions.ts';
 import { html, PAGE_HEADERS, page, problemPage } from './pages.ts';
 
@@ -19,7 +19,6 @@ export interface MountedProvider {
   handle(request: IncomingMessage, response: ServerResponse, caller: Caller): void;
 }
 
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const MINUTE = 60;
 const DAY = 86_400;
 
@@ -38,9 +37,11 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
 
   const ready = async (): Promise<NonNullable<typeof current>> => {
     const keys = await keyring.privateJwks();
-    const signer = keys.map((key) => key.kid).join(' ');
+    const { db } = context.store;
+    const signer = `${keys.map((key) => key.kid).join(' ')} ${await clientsVersion(db)}`;
     if (current?.signer !== signer) {
-      const provider = new Provider(`${publicUrl.origin}${path}`, configuration(context, keys));
+      const made = configuration(context, keys, await scopesOfClients(db));
+      const provider = new Provider(`${publicUrl.origin}${path}`, made);
       provider.proxy = true;
       provider.on('server_error', (_ctx, error) =>
         log.error('the OAuth provider failed', { problem: messageOf(error) }),
@@ -75,9 +76,14 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
   };
 }
 
-function configuration(context: IdentityContext, keys: readonly object[]): Configuration {
+function configuration(
+  context: IdentityContext,
+  keys: readonly object[],
+  moreScopes: readonly string[],
+): Configuration {
   const { options, keyring, master } = context;
-  const scopes = [...new Set([...PROVIDER_SCOPES, ...options.oauth.clients.flatMap((each) => each.scopes)])];
+  const configured = options.oauth.clients.flatMap((each) => each.scopes);
+  const scopes = [...new Set([...PROVIDER_SCOPES, ...configured, ...moreScopes])];
   const cookieKey = master.derive('oauth-cookies').export().toString('base64url');
   const seconds = (ms: number): number => Math.floor(ms / 1_000);
   return {
@@ -128,15 +134,16 @@ function configuration(context: IdentityContext, keys: readonly object[]): Confi
       introspection: {
         enabled: true,
         // Its own tokens, or anybody's when the configuration says that it is a resource server.
-        allowedPolicy: async (_ctx, asking, token) =>
-          token.clientId === asking.clientId ||
-          options.oauth.clients.some(
-            (each) => each.id === asking.clientId && each.mayIntrospect && each.secret !== undefined,
-          ),
+        allowedPolicy: async (_ctx, asking, token) => {
+          if (token.clientId === asking.clientId) return true;
+          const configured = options.oauth.clients.find((each) => each.id === asking.clientId);
+          const found = configured ?? (await findClient(context, context.store.db, asking.clientId))?.settings;
+          return found?.mayIntrospect === true && found.secret !== undefined;
+        },
       },
       // An application ends its own tokens; for any other the answer is the usual one and nothing happens.
       revocation: { enabled: true, allowedPolicy: async (_ctx, asking, token) => token.clientId === asking.clientId },
-      rpInitiatedLogout: { enabled: false },
+      rpInitiatedLogout: { enabled: true, ...logoutPages() },
       deviceFlow: { enabled: true, ...devicePages() },
     },
     renderError: async (ctx, out) => {
@@ -145,6 +152,28 @@ function configuration(context: IdentityContext, keys: readonly object[]): Confi
     },
     issueRefreshToken: async (_ctx, found, code) =>
       found.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
+  };
+}
+
+function logoutPages(): Pick<
+  NonNullable<NonNullable<Configuration['features']>['rpInitiatedLogout']>,
+  'logoutSource' | 'postLogoutSuccessSource'
+> {
+  return {
+    // `form` is made by the provider: the form element with its protection against foreign pages.
+    logoutSource: async (ctx, form) => {
+      const name = ctx.oidc.entities.Client?.clientName;
+      const who = name === undefined ? 'An application' : `<strong>${html(name)}</strong>`;
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = page(
+        'Sign out?',
+        `<p>${who} has signed you out. Sign out of this service as well, and of all other applications?</p>${form}<button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out everywhere</button><button type="submit" class="second" form="op.logoutForm">Stay signed in</button>`,
+      );
+    },
+    postLogoutSuccessSource: async (ctx) => {
+      ctx.set({ ...PAGE_HEADERS });
+      ctx.body = page('You are signed out', '<p>You can close this page.</p>');
+    },
   };
 }
 
@@ -185,25 +214,4 @@ function devicePages(): Pick<
 function labelled(form: string): string {
   const label = '<label for="user_code">Code of your device</label><input id="user_code" ';
   return form.replace(/onfocus="[^"]*"\s*/, '').replace(/<input\s+(?=[^>]*name="user_code")/, label);
-}
-
-function clientOf(options: IdentityOptions['oauth']['clients'][number], algorithm: string): ClientMetadata {
-  const code = options.grants.includes('authorization_code');
-  const grants = options.grants.map((grant) => (grant === 'device_code' ? DEVICE_GRANT : grant));
-  const native = options.redirectUris.some(
-    (uri) => /^http:\/\/(127\.0\.0\.1|\[::1\])/.test(uri) || !/^https?:/.test(uri),
-  );
-  return {
-    client_id: options.id,
-    client_name: options.name,
-    ...(options.secret === undefined ? {} : { client_secret: options.secret }),
-    token_endpoint_auth_method: options.secret === undefined ? 'none' : 'client_secret_basic',
-    redirect_uris: [...options.redirectUris],
-    response_types: code ? ['code'] : [],
-    grant_types: grants,
-    scope: options.scopes.join(' '),
-    id_token_signed_response_alg: algorithm as 'ES256',
-    // RFC 8252 §7.3: loopback redirects are for installed applications.
-    application_type: native ? 'native' : 'web',
-  };
 }
