@@ -9,6 +9,7 @@ import { createLogger } from '../../src/base/log.ts';
 import { startGateway } from '../../src/main.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
+import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
 /** Asks again and again over keep-alive connections until told to stop; counts what it got. */
@@ -45,9 +46,7 @@ function load(port: number, callers: number) {
   });
   return {
     counts,
-    async until(ok: number) {
-      while (counts.ok < ok) await new Promise((resolve) => setImmediate(resolve));
-    },
+    until: (ok: number) => until(() => counts.ok >= ok, `${ok} answers`, 30_000),
     async stop() {
       stopped = true;
       await Promise.all(loops);
@@ -122,7 +121,7 @@ test('a worker that dies takes its own connections with it, is replaced, and nob
   const traffic = load(gateway.port, 16);
   await traffic.until(100);
   await gateway.primary.workers.terminate(0);
-  while (gateway.primary.workers.listening < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+  await until(() => gateway.primary.workers.listening === 2, 'the new worker', 30_000);
   await traffic.until(traffic.counts.ok + 200);
   await traffic.stop();
   // Every caller can lose at most the one request that it had in the worker that died.
@@ -145,7 +144,7 @@ test('the end: what is in flight finishes, new connections are refused, idle one
   const slow = new RawCaller(gateway.port).send('GET /slow HTTP/1.1\r\nHost: a\r\n\r\n');
   const idle = new RawCaller(gateway.port).send('GET /x HTTP/1.1\r\nHost: a\r\n\r\n');
   await idle.answer();
-  while (finish.length === 0) await new Promise((resolve) => setImmediate(resolve));
+  await until(() => finish.length > 0, 'the slow request');
   const ended = gateway.stop({ timeoutMs: 5_000 });
   await idle.end();
   const refused = await new RawCaller(gateway.port).end();
