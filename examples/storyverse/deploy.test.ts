@@ -28,10 +28,13 @@ const SERVICES = [
   ['rate-limiting-service', 'rate-limiting', '0.3', '512Mi', '0.5', '1Gi'],
 ] as const;
 
+/** What is a service there and part of the gateway's process here. */
+const BUILT_IN: Readonly<Record<string, string>> = { authentication: 'identity', 'rate-limiting': 'limits' };
+
 describe('the deployment', () => {
   for (const [name, app, requestCpu, requestMemory, limitCpu, limitMemory] of SERVICES) {
     it(`gives ${name} the document's image, resources and spread over zones`, () => {
-      const { spec } = find(name === 'rate-limiting-service' ? 'StatefulSet' : 'Deployment', name);
+      const { spec } = find('Deployment', name);
       assert.deepEqual(spec.selector, { matchLabels: { app } });
       assert.equal(spec.template.metadata.labels.app, app);
       const [container] = spec.template.spec.containers;
@@ -54,12 +57,28 @@ describe('the deployment', () => {
     });
   }
 
-  it('scales the gateway and the authentication service by processor use', () => {
-    for (const name of ['api-gateway-service', 'authentication-service']) {
+  it('scales each of the three by processor use', () => {
+    for (const [name] of SERVICES) {
       const { spec } = find('HorizontalPodAutoscaler', name);
       assert.deepEqual(spec.scaleTargetRef, { apiVersion: 'apps/v1', kind: 'Deployment', name });
       assert.ok(spec.minReplicas >= find('Deployment', name).spec.replicas - 1 && spec.maxReplicas > spec.minReplicas);
     }
+  });
+
+  it('spreads the counters over zones as well, and lets only gateways and the rate limiting service at them', () => {
+    const { spec } = find('StatefulSet', 'rate-limiting-redis');
+    const [spread] = spec.template.spec.topologySpreadConstraints;
+    assert.equal(spread.topologyKey, 'topology.kubernetes.io/zone');
+    assert.deepEqual(spread.labelSelector, spec.selector);
+    const policy = find('NetworkPolicy', 'gateways-to-rate-limiting-redis').spec;
+    assert.deepEqual(policy.podSelector, spec.selector);
+    assert.deepEqual(
+      policy.ingress[0].from.map((peer: Manifest) => peer.podSelector.matchLabels.app),
+      ['api-gateway', 'rate-limiting', 'rate-limiting-join'],
+    );
+    const names = text('kustomization.yaml').match(/rate-limiting-redis-\d\.rate-limiting-redis:6379/g) ?? [];
+    assert.equal(names.length, 3);
+    assert.equal(find('Service', 'rate-limiting-redis').metadata.name, spec.serviceName);
   });
 
   it('lets services hear from gateways only, since they believe what those say of callers', () => {
@@ -103,11 +122,12 @@ describe('the deployment', () => {
   it('has the same routes, plans, quotas and limits as the example', () => {
     const example = parse(readFileSync(new URL('gatehouse.yaml', import.meta.url), 'utf8'));
     const deployed = parse(text('gatehouse.yaml'));
-    // There the accounts are a service; here they are part of the process.
+    // There accounts and usage are services; here they are part of the process.
     for (const route of deployed.routes) {
-      if (route.service !== 'authentication') continue;
+      const builtin = BUILT_IN[route.service];
+      if (builtin === undefined) continue;
       delete route.service;
-      route.builtin = 'identity';
+      route.builtin = builtin;
     }
     assert.deepEqual(deployed.routes, example.routes);
     for (const key of ['plans', 'quotas', 'abuse']) assert.deepEqual(deployed[key], example[key]);

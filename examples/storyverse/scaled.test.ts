@@ -1,6 +1,6 @@
 /**
- * The deployment's configuration with real processes: an identity process and two gateways on one PostgreSQL and one
- * Redis. What one of them knows the others know, and one that ends takes nothing with it.
+ * The deployment's configuration with real processes: an identity process, a limits process and two gateways on one PostgreSQL
+ * and one Redis. What one of them knows the others know, and one that ends takes nothing with it.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -57,6 +57,34 @@ describe('StoryVerse, apart', () => {
     assert.deepEqual(statuses, [201, 201, 201, 201, 429, 429], 'one was made before');
   });
 
+  it('tells at the limits process what both gateways counted, and keeps it from others', async () => {
+    type Usage = { quotas: { quota: string; used: number; limit: number }[] };
+    await eventually('five stories are not in the account', async () => {
+      const { status, body } = await adaThere.call('GET', '/api/v1/usage');
+      const [stories] = (body as Usage).quotas.filter(({ quota }) => quota === 'stories');
+      return status === 200 && stories?.used === 5 && stories.limit === 5;
+    });
+    assert.equal((await adaThere.call('GET', '/api/v1/usage/export?quota=stories&period=2026-01-01')).status, 403);
+    assert.equal((await adaThere.call('GET', '/api/v1/bans')).status, 403);
+    assert.equal((await fetch(`${system.limits.url}/api/v1/usage`)).status, 401, 'it was not a gateway that asked');
+  });
+
+  it('shuts out at the gateways whom the limits process bans, through Redis', async () => {
+    const crow = new Visitor(system.gateways[0]!.url, '198.51.100.9');
+    assert.equal((await crow.call('GET', '/docs')).status, 200);
+    const made = await fetch(`${system.limits.url}/api/v1/bans`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'x-auth-subject': 'root', 'x-auth-roles': 'admin' },
+      body: JSON.stringify({ subject: '198.51.100.9', reason: 'as a test' }),
+    });
+    assert.equal(made.status, 201);
+    for (const gateway of [0, 1])
+      await eventually(`gateway ${gateway} lets it in`, async () => {
+        return (await moved(crow, gateway).call('GET', '/docs')).status === 403;
+      });
+    assert.match(await (await fetch(`${system.limits.url}/metrics`)).text(), /^gatehouse_bans_active 1$/m);
+  });
+
   it('counts requests over both gateways: 60 a minute, wherever they go', async () => {
     const bo = new Visitor(system.gateways[1]!.url, '203.0.113.2');
     await bo.register('bo');
@@ -82,7 +110,10 @@ describe('StoryVerse, apart', () => {
     const look = async (): Promise<boolean> => {
       const gateway = await (await fetch(`${system.gateways[0]!.url}/metrics/prometheus`)).text();
       const identity = await (await fetch(`${system.identity.url}/metrics`)).text();
-      const known = new Set([...`${gateway}\n${identity}`.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name));
+      const limits = await (await fetch(`${system.limits.url}/metrics`)).text();
+      const known = new Set(
+        [...`${gateway}\n${identity}\n${limits}`.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name),
+      );
       missing = asked.filter((name) => !known.has(name.replace(/_bucket$/, '')));
       return missing.length === 0;
     };
@@ -98,6 +129,15 @@ describe('StoryVerse, apart', () => {
     await eventually('the other gateway still takes the token', async () => {
       return (await cydThere.call('GET', '/api/stories')).status === 401;
     });
+  });
+
+  it('serves on without the limits process; only usage and bans cannot be asked for', async () => {
+    const exit = new Promise((resolve) => system.limits.process.once('exit', resolve));
+    system.limits.process.kill('SIGTERM');
+    await exit;
+    assert.equal((await ada.call('GET', '/api/stories')).status, 200);
+    assert.equal((await ada.call('POST', '/api/stories', STORY)).status, 429, 'the quota is still counted');
+    assert.ok([502, 503].includes((await ada.call('GET', '/api/v1/usage')).status));
   });
 
   it('goes on counting alone while Redis is away, and together again afterwards', async () => {

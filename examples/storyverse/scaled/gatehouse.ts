@@ -34,7 +34,7 @@ Object.assign(document.gateway, {
 });
 for (const [name, service] of Object.entries(document.services)) {
   delete service.discovery;
-  service.instances = variable(`${name.toUpperCase()}_URLS`).split(',');
+  service.instances = variable(`${name.toUpperCase().replace('-', '_')}_URLS`).split(',');
 }
 document.identity['registration'] = { verifyEmail: 'off' };
 const mail = document.identity['mail'] as { smtp?: string };

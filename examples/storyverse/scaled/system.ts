@@ -1,5 +1,5 @@
 /**
- * Starts StoryVerse as the deployment has it: PostgreSQL and Redis, an identity process, two gateways, and the services, each
+ * Starts StoryVerse as the deployment has it: PostgreSQL and Redis, an identity process, a limits process, two gateways, and the services, each
  * a process of its own. Used by scaled.ts for people and by its test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
@@ -25,6 +25,7 @@ export interface Part {
 export interface ScaledSystem {
   readonly gateways: readonly Part[];
   readonly identity: Part;
+  readonly limits: Part;
   readonly services: readonly Part[];
   readonly redis: Awaited<ReturnType<typeof startRedis>>;
   readonly databaseUrl: string;
@@ -88,6 +89,7 @@ export async function startScaled({ command, port, print }: ScaledOptions): Prom
         .map(({ url }) => url)
         .join(',');
     const identityPort = await portOf('identity');
+    const limitsPort = await portOf('limits');
     const gatewayPorts = [await portOf('gateway-1'), await portOf('gateway-2')];
     const shared = {
       DATABASE_URL: databaseUrl,
@@ -95,6 +97,7 @@ export async function startScaled({ command, port, print }: ScaledOptions): Prom
       GATEHOUSE_MASTER_KEY: 'a master key for this machine only, 32 bytes or more',
       PUBLIC_URL: `http://127.0.0.1:${gatewayPorts[0]}`,
       AUTHENTICATION_URLS: `http://127.0.0.1:${identityPort}`,
+      RATE_LIMITING_URLS: `http://127.0.0.1:${limitsPort}`,
       STORIES_URLS: urlsOf('stories'),
       LIBRARY_URLS: urlsOf('library'),
       GENERATOR_URLS: urlsOf('generator'),
@@ -105,13 +108,20 @@ export async function startScaled({ command, port, print }: ScaledOptions): Prom
       const own = { STORYVERSE_PORT: String(at), STORYVERSE_DATA: join(folder, name), WORKERS: '1' };
       return run(name, [...command, ...args], at, { ...shared, ...own });
     };
-    const listen = ['identity', '--listen', `127.0.0.1:${identityPort}`, '--config', configuration];
+    const apart = (command: string, at: number): string[] => [
+      command,
+      '--listen',
+      `127.0.0.1:${at}`,
+      '--config',
+      configuration,
+    ];
     // All at once: who comes first makes the tables, and the others wait for that.
-    const [identity, ...gateways] = await Promise.all([
-      gatehouse('identity', identityPort, listen),
+    const [identity, limits, ...gateways] = await Promise.all([
+      gatehouse('identity', identityPort, apart('identity', identityPort)),
+      gatehouse('limits', limitsPort, apart('limits', limitsPort)),
       ...gatewayPorts.map((at, i) => gatehouse(`gateway-${i + 1}`, at, ['start', configuration])),
     ]);
-    return { gateways, identity, services, redis, databaseUrl, stop };
+    return { gateways, identity, limits, services, redis, databaseUrl, stop };
   } catch (error) {
     await stop();
     throw error;
