@@ -26,12 +26,13 @@ export default {
     GATEHOUSE_REGISTRY_TOKEN: registryToken,
   },
   tries: [
-    `curl -s ${url}/api/v1/auth/login -H 'Content-Type: application/json' -d '{"username":"admin","password":"admin123"}'`,
-    'TOKEN=...                       # the accessToken of the answer',
+    `TOKEN=$(curl -s ${url}/api/v1/auth/login -H 'Content-Type: application/json' \\`,
+    `  -d '{"username":"admin","password":"admin123"}' | grep -o '"accessToken":"[^"]*"' | cut -d'"' -f4)`,
     `curl -i ${url}/api/v1/projects -H "Authorization: Bearer $TOKEN"    # again and again: Served-By changes`,
+    `curl -s ${url}/api/v1/projects -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"name":"Bridge"}'`,
+    `curl -s ${url}/metrics; curl -s ${url}/metrics/prometheus`,
     `curl -s ${url}/health/detailed      # ${down.name} is down; nobody started it. Start it, and look again:`,
     `PORT=${down.port} INSTANCE=${down.name} npx node examples/enhanced/services/${down.service}.ts`,
-    `curl -s ${url}/metrics; curl -s ${url}/metrics/prometheus`,
-    'More, such as breakers and drills: examples/enhanced/README.md',
+    '# More, such as breakers and drills: examples/enhanced/README.md',
   ],
 } satisfies Example;
