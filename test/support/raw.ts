@@ -65,6 +65,17 @@ export class RawCaller {
     }
   }
 
+  /** As soon as there are so many bytes that were not taken; all of them. */
+  async atLeast(length: number): Promise<Buffer> {
+    const deadline = Date.now() + WAIT_MS;
+    while (this.received.length < length) {
+      if (this.closed || Date.now() > deadline)
+        throw new Error(`${this.received.length} of ${length} bytes ${this.closed ? 'came' : `within ${WAIT_MS} ms`}`);
+      await this.#change(deadline);
+    }
+    return this.received;
+  }
+
   /** Until the other side has closed; what came and was not taken. */
   async end(): Promise<Buffer> {
     const deadline = Date.now() + WAIT_MS;

@@ -6,6 +6,7 @@ import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { until } from '../support/until.ts';
 import { cannedUpstream, deadPort, httpUpstream, rawUpstream } from '../support/upstream.ts';
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
@@ -201,15 +202,12 @@ describe('an upstream that is slow', () => {
     const gateway = await inFront(t, upstream.url, { pool: { maxConnections: 1, maxQueued: 1, queueTimeout: '10s' } });
     const first = new RawCaller(gateway.port).send(GET);
     const second = new RawCaller(gateway.port).send(GET);
-    const until = async (count: number) => {
-      while (answerAll.length < count) await new Promise((resolve) => setImmediate(resolve));
-    };
-    await until(1);
+    await until(() => answerAll.length === 1, 'the one that has the connection');
     // Which of the two was first is the kernel's choice; a third finds connection and queue taken.
     const refused = await ask(gateway);
     assert.deepEqual([refused.status, reasonOf(refused)], [503, 'overloaded']);
     answerAll[0]!();
-    await until(2);
+    await until(() => answerAll.length === 2, 'the one that waited');
     answerAll[1]!();
     assert.equal((await first.answer()).status, 200);
     assert.equal((await second.answer()).status, 200);

@@ -41,12 +41,6 @@ async function setUp(test: Scope, route: Record<string, unknown> = {}, gateway: 
   return { gateway: running, sockets };
 }
 
-async function until(caller: RawCaller, length: number): Promise<Buffer> {
-  while (caller.received.length < length && !caller.closed)
-    await new Promise((resolve) => caller.socket.once('data', resolve));
-  return caller.received;
-}
-
 describe('a WebSocket', () => {
   test('is opened, passes bytes both ways, and closes when either side does', async (t) => {
     const { gateway, sockets } = await setUp(t);
@@ -56,7 +50,7 @@ describe('a WebSocket', () => {
     assert.equal(answer.headers['upgrade'], 'websocket');
     assert.equal(answer.headers['sec-websocket-accept'], ACCEPT);
     caller.send('hello');
-    assert.equal((await until(caller, 5)).toString(), 'hello');
+    assert.equal((await caller.atLeast(5)).toString(), 'hello');
     const closed = new Promise((resolve) => sockets[0]!.once('close', resolve));
     caller.socket.end();
     await closed;
@@ -66,7 +60,7 @@ describe('a WebSocket', () => {
     const { gateway } = await setUp(t);
     const caller = new RawCaller(gateway.port).send(`${UPGRADE}early`);
     assert.equal((await caller.answer()).status, 101);
-    assert.equal((await until(caller, 5)).toString(), 'early');
+    assert.equal((await caller.atLeast(5)).toString(), 'early');
     caller.close();
   });
 
@@ -76,7 +70,7 @@ describe('a WebSocket', () => {
     await caller.answer();
     const bytes = Buffer.from(Array.from({ length: 1 << 20 }, (_, i) => (i * 31) & 255));
     caller.send(bytes);
-    assert.ok((await until(caller, bytes.length)).equals(bytes));
+    assert.ok((await caller.atLeast(bytes.length)).equals(bytes));
     caller.close();
   });
 
