@@ -37,7 +37,10 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     const peer = (c.env as NodeBindings | undefined)?.incoming?.socket?.remoteAddress;
     c.set(
       'caller',
-      callerOf((name) => c.req.raw.headers.get(name), peer, trusted, c.req.raw.signal),
+      callerOf((name) => c.req.raw.headers.get(name), peer, trusted, {
+        signal: c.req.raw.signal,
+        placeField: context.options.place.header,
+      }),
     );
     await next();
     c.res.headers.set('x-request-id', c.get('caller').requestId);

@@ -10,6 +10,7 @@ import type { Letters } from './mail/letters.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { IdentityOptions } from './options.ts';
 import type { PasswordHasher } from './passwords/hasher.ts';
+import type { Places } from './places/places.ts';
 import type { MasterKey } from './secrets/master-key.ts';
 import type { IdentityTables } from './tables.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
@@ -30,6 +31,7 @@ export interface IdentityContext {
   readonly tokens: AccessTokens;
   readonly revocations: Revocations;
   readonly outbox: Outbox;
+  readonly places: Places;
   readonly letters: Letters;
   /** Keys of `API_KEY_n`, by SHA-256 of the key. */
   readonly environmentKeys: ReadonlyMap<string, EnvironmentKey>;
@@ -41,6 +43,8 @@ export interface Caller {
   readonly address: string;
   readonly userAgent: string;
   readonly requestId: string;
+  /** What a trusted proxy says about where the caller is. */
+  readonly placeSaid?: string;
   readonly signal?: AbortSignal;
 }
 

@@ -32,6 +32,7 @@ import { Outbox } from './mail/outbox.ts';
 import { IDENTITY_MIGRATIONS } from './migrations.ts';
 import type { IdentityInput } from './options.ts';
 import { PasswordHasher } from './passwords/hasher.ts';
+import { makePlaces } from './places/places.ts';
 import { checkMasterKey, masterKeyFile, masterKeyOf } from './secrets/master-key.ts';
 import type { IdentityTables } from './tables.ts';
 import { AccessTokens } from './tokens/access-token.ts';
@@ -121,7 +122,7 @@ async function assemble(
         { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: typeof where === 'string' ? 0 : 75_000 },
         (request, response) => {
           if (provider?.handles(request.url ?? '') === true) {
-            provider.handle(request, response, callerOfMessage(request, trusted));
+            provider.handle(request, response, callerOfMessage(request, trusted, context.options.place.header));
           } else void listener(request, response);
         },
       );
@@ -173,6 +174,7 @@ export async function openContext(
       revocations: new Revocations(store, clock, log),
       outbox: new Outbox(store, master, mailer, clock, log),
       letters: makeLetters(options),
+      places: await makePlaces(options.place),
       environmentKeys: keysOfEnvironment,
     };
     return { context, release };

@@ -141,4 +141,5 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
     },
   },
   { id: '0006-oauth-clients', up: (trx) => run(trx, CLIENTS) },
+  { id: '0007-places', up: (trx) => run(trx, 'alter table sessions add column place text') },
 ];

@@ -115,6 +115,23 @@ const mail = z.strictObject({
     .describe('Page that mail links lead to, with `?action=...&token=...`. Default: `publicUrl`.'),
 });
 
+const place = z.strictObject({
+  database: z
+    .string()
+    .min(1)
+    .optional()
+    .describe(
+      'Database file of places in MaxMind’s format (`.mmdb`, such as GeoLite2 City or Country), read at start and held in memory.',
+    ),
+  header: z
+    .string()
+    .regex(/^[A-Za-z0-9-]{1,100}$/, 'the name of a request field')
+    .optional()
+    .describe(
+      'Request field in which a proxy of `gateway.trustProxy` names the country, such as `CF-IPCountry`. From anybody else it is not read.',
+    ),
+});
+
 const role = z.strictObject({
   scopes: z.array(scopeName).max(200).describe('Scopes that the role carries.'),
   description: z.string().max(200).default('').describe('What the role is for.'),
@@ -190,6 +207,7 @@ export const identityOptions = z.strictObject({
   mfa: mfa.prefault({}).describe('Second factors.'),
   passkeys: passkeys.prefault({}).describe('Passkeys (WebAuthn).'),
   mail: mail.prefault({}).describe('How mails leave.'),
+  place: place.prefault({}).describe('Where sessions come from, shown in their list.'),
   apiKeys: apiKeys.prefault({}).describe('API keys of accounts.'),
   providers: z
     .record(

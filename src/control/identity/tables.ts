@@ -40,6 +40,8 @@ export interface SessionTable {
   revoke_reason: string | null;
   address: string;
   user_agent: string;
+  /** In words; null when nothing is known. */
+  place: string | null;
   /** JSON list of RFC 8176 values. */
   amr: string;
   auth_at: number;

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type CidrSet, canonicalAddress } from '../../../base/ip.ts';
 import type { Caller } from '../context.ts';
+import { readPlace } from '../places/places.ts';
 
 const MAX_USER_AGENT = 200;
 
@@ -14,31 +15,36 @@ export function callerOf(
   field: (name: string) => string | null,
   peerAddress: string | undefined,
   trusted: CidrSet,
-  signal?: AbortSignal,
+  more: { readonly signal?: AbortSignal; readonly placeField?: string | undefined } = {},
 ): Caller {
   const peer = canonicalAddress(peerAddress ?? '');
   let address = peer ?? '';
+  let throughProxy = false;
   if (peer === undefined || trusted.has(peer)) {
     for (const hop of (field('x-forwarded-for') ?? '').split(',').reverse()) {
       const next = canonicalAddress(hop.trim());
       if (next === undefined) break;
       address = next;
       if (!trusted.has(next)) break;
+      throughProxy = true;
     }
   }
   const said = field('x-request-id') ?? '';
+  // Who comes straight to the gateway could write anything into it.
+  const place = throughProxy && more.placeField !== undefined ? readPlace(field(more.placeField)) : undefined;
   return {
     address,
     userAgent: (field('user-agent') ?? '').slice(0, MAX_USER_AGENT),
     requestId: /^[A-Za-z0-9._-]{8,100}$/.test(said) ? said : randomUUID(),
-    ...(signal === undefined ? {} : { signal }),
+    ...(more.signal === undefined ? {} : { signal: more.signal }),
+    ...(place === undefined ? {} : { placeSaid: place }),
   };
 }
 
-export function callerOfMessage(request: IncomingMessage, trusted: CidrSet): Caller {
+export function callerOfMessage(request: IncomingMessage, trusted: CidrSet, placeField?: string): Caller {
   const field = (name: string): string | null => {
-    const value = request.headers[name];
+    const value = request.headers[name.toLowerCase()];
     return Array.isArray(value) ? value.join(', ') : (value ?? null);
   };
-  return callerOf(field, request.socket.remoteAddress, trusted);
+  return callerOf(field, request.socket.remoteAddress, trusted, { placeField });
 }

@@ -159,6 +159,7 @@ export function publicSession(row: Session, currentId: string): Record<string, u
     current: row.id === currentId,
     device: row.user_agent,
     address: row.address,
+    place: row.place,
     createdAt: new Date(row.created_at).toISOString(),
     lastSeenAt: new Date(row.last_seen_at).toISOString(),
     expiresAt: new Date(row.expires_at).toISOString(),

@@ -37,6 +37,7 @@ export async function impersonate(
     revoke_reason: null,
     address,
     user_agent: userAgent,
+    place: context.places.of(caller),
     amr: '[]',
     auth_at: now,
     // The administrator's own proof stands for nothing of the account's.

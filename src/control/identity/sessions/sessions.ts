@@ -75,6 +75,7 @@ export async function startSession(
     revoke_reason: null,
     address: caller.address,
     user_agent: caller.userAgent,
+    place: context.places.of(caller),
     amr: JSON.stringify(facts.amr),
     auth_at: now,
     mfa_at: facts.mfaAt,
@@ -198,7 +199,12 @@ async function rotate(context: IdentityContext, trx: Trx, hash: string, caller: 
   if (used === undefined) return await judgeDuplicate(context, trx, hash, caller);
   const session = await trx
     .updateTable('sessions')
-    .set({ last_seen_at: now, address: caller.address, user_agent: caller.userAgent })
+    .set({
+      last_seen_at: now,
+      address: caller.address,
+      user_agent: caller.userAgent,
+      place: context.places.of(caller),
+    })
     .where('id', '=', used.session_id)
     .where('revoked_at', 'is', null)
     .where('expires_at', '>', now)
