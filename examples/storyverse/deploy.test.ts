@@ -3,9 +3,14 @@
  * that the other tests run. Manifests are read here; that a cluster takes them is not what a test on one machine can show.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { parse, parseAllDocuments } from 'yaml';
+import { compile } from '../../src/control/config/compile.ts';
+import { loadConfig } from '../../src/control/config/load.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from '../../test/support/test-certificate.ts';
 
 const folder = new URL('../../deploy/storyverse/', import.meta.url);
 const text = (name: string): string => readFileSync(new URL(name, folder), 'utf8');
@@ -27,6 +32,13 @@ const SERVICES = [
   ['authentication-service', 'authentication', '0.5', '1Gi', '1', '2Gi'],
   ['rate-limiting-service', 'rate-limiting', '0.3', '512Mi', '0.5', '1Gi'],
 ] as const;
+
+/** From the document: monitoring metrics of the three. */
+const MONITORING = [
+  ...['request rate', 'latency', 'error rate', 'endpoint popularity'],
+  ...['login rate', 'token issuance rate', 'failed attempts'],
+  ...['throttled requests', 'quota utilization', 'abuse detections'],
+];
 
 /** What is a service there and part of the gateway's process here. */
 const BUILT_IN: Readonly<Record<string, string>> = { authentication: 'identity', 'rate-limiting': 'limits' };
@@ -117,6 +129,36 @@ describe('the deployment', () => {
       ...text(file).matchAll(/image: storyverse\/([a-z-]+):latest/g),
     ]))
       assert.match(dockerfile, new RegExp(`^FROM \\S+ AS ${image}$`, 'm'));
+  });
+
+  it('has a configuration that is right as it stands, once its certificate is there', async (t) => {
+    const own = mkdtempSync(join(tmpdir(), 'gh-storyverse-'));
+    t.after(() => rmSync(own, { recursive: true, force: true }));
+    writeFileSync(join(own, 'tls.crt'), TEST_CERTIFICATE);
+    writeFileSync(join(own, 'tls.key'), TEST_KEY);
+    const file = join(own, 'gatehouse.yaml');
+    writeFileSync(file, text('gatehouse.yaml').replaceAll('/etc/storyverse-tls/', `${own}/`));
+    const env = {
+      PUBLIC_URL: 'https://api.storyverse.example',
+      DATABASE_URL: 'postgres://storyverse:secret@db.example/storyverse',
+      REDIS_URL: text('kustomization.yaml').match(/REDIS_URL='([^']+)'/)?.[1] ?? '',
+      GATEHOUSE_MASTER_KEY: 'a master key for this test only, 32 bytes or more',
+      SMTP_URL: 'smtps://mail.example',
+    };
+    const loaded = await loadConfig({ file, env, cwd: own });
+    assert.ok(loaded.ok, JSON.stringify(loaded));
+    const compiled = compile(loaded.config);
+    assert.ok(compiled.ok, JSON.stringify(compiled));
+    assert.deepEqual(
+      compiled.snapshot.listeners.map(({ port }) => port),
+      [8_443, 8_000],
+    );
+  });
+
+  it('has a panel for each monitoring metric of the document', () => {
+    const { panels } = JSON.parse(text('grafana-dashboard.json')) as { panels: Manifest[] };
+    const titles = panels.flatMap((panel) => [panel, ...(panel.panels ?? [])]).map(({ title }) => title.toLowerCase());
+    for (const metric of MONITORING) assert.ok(titles.includes(metric), metric);
   });
 
   it('has the same routes, plans, quotas and limits as the example', () => {
