@@ -68,8 +68,9 @@ async function main(name: string | undefined): Promise<void> {
     const child = spawn(process.execPath, [...args], {
       cwd: folder,
       env: { ...process.env, ...env },
-      stdio: ['ignore', 'inherit', 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
+    child.stdout.pipe(process.stdout, { end: false });
     children.add(child);
     child.on('exit', (code, signal) => {
       children.delete(child);
@@ -90,8 +91,11 @@ async function main(name: string | undefined): Promise<void> {
     return;
   }
   if (ending) return;
-  start('the gateway', [`${root}bin/gatehouse.js`, 'start', example.configuration], { ...example.env });
+  const gateway = start('the gateway', [`${root}bin/gatehouse.js`, 'start', example.configuration], { ...example.env });
+  // It says so once it listens; what to try belongs below that.
+  const said = new Promise((resolve) => gateway.stdout?.once('data', resolve));
   await listening(example.port, 'the gateway', () => ending);
+  if (!ending) await Promise.race([said, new Promise((resolve) => gateway.once('exit', resolve))]);
   if (ending) return;
   console.log(`\n${example.title}\n`);
   const width = Math.max(...example.services.map(({ name: label }) => label.length), 16);
