@@ -18,6 +18,7 @@ import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
 import { capture, pinnedCommand, type Running, start } from './lib/processes.ts';
 import { cpuNanoseconds } from './lib/procfs.ts';
+import { quietest } from './lib/quiet.ts';
 import { median, pairedRatios } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
 import type { LoginPlan, LoginResult } from './load-logins.ts';
@@ -26,8 +27,8 @@ import type { PacedPlan } from './load-paced.ts';
 const root = fileURLToPath(new URL('../', import.meta.url));
 const { values } = parseArgs({
   options: {
-    seconds: { type: 'string', default: '8' },
-    rounds: { type: 'string', default: '6' },
+    seconds: { type: 'string', default: '4' },
+    rounds: { type: 'string', default: '8' },
     callers: { type: 'string', default: '100' },
     /** Cores of the gateway. The load and the upstream have the last one of the machine. */
     cores: { type: 'string', default: '0' },
@@ -53,6 +54,8 @@ interface Measured {
   readonly logins?: LoginResult;
   readonly queued: number;
   readonly gatewayCores: number;
+  /** Cores that other programs used meanwhile: what is above 0.1 was disturbed. */
+  foreignCores?: number;
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-login-'));
@@ -76,12 +79,17 @@ async function main(): Promise<void> {
   const busy: Measured[] = [];
   for (let round = 0; round < rounds; round++) {
     const inTurn = [
-      async () => quiet.push(await measure(gateway, base, traffic, seconds)),
-      async () => busy.push(await measure(gateway, base, traffic, seconds, logins)),
+      async () => quiet.push(await undisturbed(() => measure(gateway, base, traffic, seconds))),
+      async () => busy.push(await undisturbed(() => measure(gateway, base, traffic, seconds, logins))),
     ];
     for (const one of round % 2 === 0 ? inTurn : inTurn.reverse()) await one();
   }
   report(traffic, quiet, busy);
+}
+
+async function undisturbed(run: () => Promise<Measured>): Promise<Measured> {
+  const [measured, foreignCores] = await quietest(running, run);
+  return { ...measured, foreignCores };
 }
 
 async function startAll(): Promise<{ port: number; gateway: Running }> {
@@ -254,6 +262,7 @@ function report(traffic: readonly Traffic[], quiet: readonly Measured[], busy: r
       markdownTable(header, rows),
       '',
       `sign-ins: ${figure(decided / loginSeconds)}/s, by status ${JSON.stringify(statuses)}, waiting ${figure(median(busy.map((one) => one.queued)))}`,
+      `cores used by others: ${figure(median(quiet.map((one) => one.foreignCores ?? 0)))} alone, ${figure(median(busy.map((one) => one.foreignCores ?? 0)))} with logins`,
       `cores used by the gateway: ${figure(median(quiet.map((one) => one.gatewayCores)))} alone, ${figure(median(busy.map((one) => one.gatewayCores)))} with logins`,
     ].join('\n'),
   );
