@@ -1,8 +1,9 @@
 /**
  * What exact limits through Redis add to a request: `npm run bench:redis [-- --rounds N] [--seconds N] [--rate N] [--json FILE]`
  * after `npm run build`; Linux, redis-server installed. A gateway that counts in Redis and one that counts in memory are asked in
- * turn at the same rate over the same connections, and Redis alone with PING at that rate. Wanted: one command a request, and at
- * the 99th percentile no more on top than twice the bare round trip.
+ * turn at the same rate over the same connections; meanwhile a third program asks the same Redis with PING, which is the bare
+ * round trip under that load. Wanted: one command a request, and at the 99th percentile no more on top than twice the bare
+ * round trip. How long it is without load is measured too, as a row of its own.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -34,13 +35,17 @@ const seconds = Number(values.seconds);
 const perSecond = Number(values.rate);
 const CONNECTIONS = 32;
 const BODY = 'ok';
+/** So few that they are no load themselves. */
+const PINGS = 500;
 /** Added at the 99th percentile, in bare round trips. */
 const MOST_ROUND_TRIPS = 2;
 
 interface Round {
   readonly local: LoadResult;
   readonly exact: LoadResult;
+  /** While the gateway counts in Redis. */
   readonly bare: LoadResult;
+  readonly idle: LoadResult;
   readonly foreignCores: number;
 }
 
@@ -63,20 +68,22 @@ async function main(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     // In turn and in changing order, so that a slow phase of the machine hits all three.
     const [result, foreignCores] = await quietest(running, async () => {
+      const beside: { bare?: LoadResult } = {};
       const steps = {
-        local: () => paced(ports.local, seconds),
-        bare: () => bare(),
+        local: async () => (await Promise.all([paced(ports.local, seconds), bare()]))[0],
+        idle: () => bare(),
         exact: async () => {
           const before = await scripts();
-          const taken = await paced(ports.exact, seconds);
+          const [taken, alone] = await Promise.all([paced(ports.exact, seconds), bare()]);
           commands = ((await scripts()) - before) / (perSecond * seconds);
+          beside.bare = alone;
           return taken;
         },
       };
-      const order = round % 2 === 0 ? (['local', 'bare', 'exact'] as const) : (['exact', 'bare', 'local'] as const);
+      const order = round % 2 === 0 ? (['local', 'idle', 'exact'] as const) : (['exact', 'idle', 'local'] as const);
       const taken: Partial<Record<keyof typeof steps, LoadResult>> = {};
       for (const name of order) taken[name] = await steps[name]();
-      return taken as Pick<Round, 'local' | 'exact' | 'bare'>;
+      return { ...taken, ...beside } as Pick<Round, 'local' | 'exact' | 'bare' | 'idle'>;
     });
     done.push({ ...result, foreignCores });
   }
@@ -110,7 +117,7 @@ async function paced(port: number, forSeconds: number): Promise<LoadResult> {
 }
 
 async function bare(): Promise<LoadResult> {
-  return await load('load-redis.ts', { port: redis.port, perSecond, seconds } satisfies RedisPlan, seconds);
+  return await load('load-redis.ts', { port: redis.port, perSecond: PINGS, seconds } satisfies RedisPlan, seconds);
 }
 
 async function load(script: string, plan: object, forSeconds: number): Promise<LoadResult> {
@@ -139,8 +146,9 @@ function report(done: readonly Round[], commands: number): void {
     ['limits in memory', of(({ local }) => local.p50Ms), of(({ local }) => local.p99Ms)],
     ['limits in Redis, exact', of(({ exact }) => exact.p50Ms), of(({ exact }) => exact.p99Ms)],
     ['added', of(added('p50Ms')), of(added('p99Ms'))],
-    ['Redis alone, PING', of(({ bare: alone }) => alone.p50Ms), of(({ bare: alone }) => alone.p99Ms)],
-    ['added, in bare round trips', of(trips('p50Ms')), of(trips('p99Ms'))],
+    ['PING meanwhile', of(({ bare: meanwhile }) => meanwhile.p50Ms), of(({ bare: meanwhile }) => meanwhile.p99Ms)],
+    ['PING without load', of(({ idle }) => idle.p50Ms), of(({ idle }) => idle.p99Ms)],
+    ['added, in bare round trips under load', of(trips('p50Ms')), of(trips('p99Ms'))],
   ];
   const share = median(done.map(trips('p99Ms')));
   console.log(`${perSecond} requests a second over ${CONNECTIONS} connections, ${done.length} rounds of ${seconds} s`);

@@ -210,6 +210,10 @@ test('a quota is counted durably over workers and shown by the API', async () =>
   const { body } = await call('builtin:limits', '/api/v1/usage', { headers: { 'x-auth-subject': 'ada' } });
   assert.deepEqual([body.quotas[0].used, body.quotas[0].remaining], [5, 0]);
   assert.equal((await call('builtin:limits', '/api/v1/usage?account=ada')).status, 401);
+  const ratio = () => feature.metrics().find(({ name }) => name === 'gatehouse_quota_utilisation_ratio')?.samples;
+  const deadline = performance.now() + 5_000;
+  while (ratio() === undefined && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(ratio(), [{ labels: { quota: 'stories', plan: 'basic' }, value: 1 }]);
   assert.equal((await call('builtin:limits-control', '/usage?account=ada')).body.quotas[0].used, 5);
   await feature.stop();
 });

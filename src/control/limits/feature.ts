@@ -42,7 +42,7 @@ import { type QuotaBasis, QuotaLedger } from './quota-ledger.ts';
 import type { QuotaDefinitions } from './quota-options.ts';
 import type { StoresPlan } from './stores-section.ts';
 import { type LimitTables, MIGRATIONS } from './tables.ts';
-import { UsageReader } from './usage.ts';
+import { type PlanUtilisation, UsageReader } from './usage.ts';
 import { createUsageApp } from './usage-app.ts';
 
 /** What it reads of a compiled configuration. */
@@ -70,6 +70,8 @@ export interface LimitsHost {
   readonly clock?: Clock;
 }
 
+/** Adding up a period reads all its accounts, so it is done this seldom. */
+const RATIOS_EVERY_MS = 30_000;
 /** Longest wait for the database at the end. */
 const LAST_WRITES_MS = 5_000;
 /** Bans that administrators make are kept the same way when no rules are configured. */
@@ -81,6 +83,9 @@ export class LimitsFeature {
   readonly #clock: Clock;
   readonly #workers = new WorkerCounts();
   readonly #utilisation = new Map<string, Utilisation>();
+  readonly #ratios = new Map<string, { readonly quota: string; readonly plan: string; readonly ratio: number }>();
+  #ratiosAtMs = Number.NEGATIVE_INFINITY;
+  #usage: UsageReader | undefined;
   #compiled: CompiledLimits | undefined;
   #store: Store<LimitTables> | undefined;
   #ledger: QuotaLedger | undefined;
@@ -149,7 +154,35 @@ export class LimitsFeature {
       bansMade: this.#bans?.madeByRule ?? new Map(),
       ledger: this.#ledger ?? null,
       utilisation: this.#utilisation,
+      ratios: this.#knownRatios(),
     });
+  }
+
+  /** What the database said last; who asks has it asked again for the next time, so that nobody waits and idle gateways ask nothing. */
+  #knownRatios() {
+    const nowMs = this.#clock.monotonicMs();
+    const hasQuotas = Object.keys(this.#compiled?.plan.sections.quotas ?? {}).length > 0;
+    if (this.#usage !== undefined && hasQuotas && nowMs - this.#ratiosAtMs >= RATIOS_EVERY_MS) {
+      this.#ratiosAtMs = nowMs;
+      const failed = (error: unknown): void =>
+        this.#host.log.warn('the utilisation of quotas is not known', { reason: messageOf(error) });
+      this.#usage.utilisation().then((rows) => this.#setRatios(rows), failed);
+    }
+    return [...this.#ratios.values()];
+  }
+
+  #setRatios(rows: readonly PlanUtilisation[]): void {
+    const { plans = {}, limits } = this.#compiled?.plan.sections ?? {};
+    const sums = new Map<string, { quota: string; plan: string; used: number; amount: number }>();
+    for (const { quota, plan, used, amount } of rows) {
+      const named = plan ?? limits?.defaultPlan ?? '';
+      const known = Object.hasOwn(plans, named) ? named : 'other';
+      const sum = sums.get(`${quota} ${known}`) ?? { quota, plan: known, used: 0, amount: 0 };
+      sums.set(`${quota} ${known}`, { ...sum, used: sum.used + used, amount: sum.amount + amount });
+    }
+    this.#ratios.clear();
+    for (const [key, { quota, plan, used, amount }] of sums)
+      this.#ratios.set(key, { quota, plan, ratio: used / amount });
   }
 
   async stop(): Promise<void> {
@@ -216,6 +249,7 @@ export class LimitsFeature {
     const errorFormat = (): ErrorFormat => this.#compiled?.snapshot.gateway.errorFormat ?? 'problem';
     const quotas = (): QuotaDefinitions => this.#compiled?.plan.sections.quotas ?? {};
     const usage = new UsageReader(store, ledger, quotas, this.#clock);
+    this.#usage = usage;
     const parts = { caller, errorFormat, clock: this.#clock };
     const app = new Hono();
     app.onError((error, context) => {

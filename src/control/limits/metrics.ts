@@ -11,6 +11,8 @@ export interface ControlCounts {
   readonly ledger: { readonly used: number; readonly failed: number } | null;
   /** Questions of workers by quota and plan, and how much of them was granted. */
   readonly utilisation: ReadonlyMap<string, Utilisation>;
+  /** How much of what callers may use in the present period they have used, by quota and plan; 1 is all of it. */
+  readonly ratios: readonly { readonly quota: string; readonly plan: string; readonly ratio: number }[];
 }
 
 export interface Utilisation {
@@ -83,6 +85,11 @@ export function limitMetrics(workers: WorkerCounts, control: ControlCounts): Ext
       'quota_refusals_total',
       'Questions that were refused, by quota and plan',
       utilisationSamples(control, 'refused'),
+    ),
+    gauge(
+      'quota_utilisation_ratio',
+      'Used and held of what the callers of a plan may use in the present period',
+      control.ratios.map(({ quota, plan, ratio }) => ({ labels: { quota, plan }, value: ratio })),
     ),
     counter(
       'abuse_events_total',

@@ -29,6 +29,13 @@ export interface Usage {
   readonly remaining: number | null;
 }
 
+export interface PlanUtilisation {
+  readonly quota: string;
+  readonly plan: string | null;
+  readonly used: number;
+  readonly amount: number;
+}
+
 export interface ExportRow {
   readonly account: string;
   readonly plan: string | null;
@@ -100,6 +107,28 @@ export class UsageReader {
         limit,
         remaining: limit === null ? null : Math.max(0, limit - used - reserved),
       });
+    }
+    return result;
+  }
+
+  /** Of the present period of each quota, by plan: what its callers have used, and hold, of what they may. */
+  async utilisation(): Promise<PlanUtilisation[]> {
+    const nowMs = this.#clock.wallMs();
+    const result: PlanUtilisation[] = [];
+    for (const [quota, { per, timeZone }] of Object.entries(this.#quotas())) {
+      const rows = await this.#store.db
+        .selectFrom('limits_usage')
+        .select((row) => ['plan', row.fn.sum('used').as('used'), row.fn.sum('held').as('held')])
+        .select((row) => row.fn.sum('amount').as('amount'))
+        .where('quota', '=', quota)
+        .where('period', '=', periodAt(per, timeZone, nowMs).id)
+        .where('amount', '>', 0)
+        .where('amount', '<', UNLIMITED_QUOTA)
+        .groupBy('plan')
+        .execute();
+      for (const { plan, used, held, amount } of rows) {
+        result.push({ quota, plan, used: Number(used) + Number(held), amount: Number(amount) });
+      }
     }
     return result;
   }
