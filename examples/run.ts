@@ -70,7 +70,7 @@ async function main(name: string | undefined): Promise<void> {
       env: { ...process.env, ...env },
       stdio: ['ignore', 'pipe', 'inherit'],
     });
-    child.stdout.pipe(process.stdout, { end: false });
+    child.stdout.on('data', (text: Buffer) => process.stdout.write(text));
     children.add(child);
     child.on('exit', (code, signal) => {
       children.delete(child);
