@@ -10,13 +10,13 @@ import type { FaultKind } from '../base/errors.ts';
 import { FAULTS } from '../base/errors.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { Endpoint, Service } from './balancer/service.ts';
+import type { HeadSink } from './contract/head-sink.ts';
 import type { UpstreamTimeouts } from './contract/snapshot.ts';
 import type { Downstream } from './downstream.ts';
 import type { Meaning } from './parser/framing.ts';
 import type { Head } from './parser/head.ts';
 import type { Pool, PoolWaiter } from './upstream/pool.ts';
 import type { Session, SessionUser } from './upstream/session.ts';
-import type { HeadSink } from './wire/outbox.ts';
 
 export type UpstreamService = Service<Pool>;
 export type UpstreamEndpoint = Endpoint<Pool>;

@@ -3,6 +3,7 @@
  * caller, and the part of the access record that names caller, route, service, instance and agent. Each remembers what
  * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
  */
+import { flat } from '../base/text.ts';
 import type { InstanceSettings } from './contract/snapshot.ts';
 import type { Exchange } from './exchange.ts';
 import { forwardingLines } from './forwarding.ts';
@@ -10,11 +11,6 @@ import type { LiveRoute } from './live.ts';
 import { VIA } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
 import { jsonText } from './response/access-log.ts';
-
-/** The same ASCII text in one piece: joined ones keep all their parts, a kilobyte a connection. */
-export function flat(text: string): string {
-  return Buffer.from(text, 'latin1').latin1Slice(0, text.length);
-}
 
 export class ConnectionTexts {
   #authority: string | null = null;

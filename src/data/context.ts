@@ -5,17 +5,20 @@
  */
 import type { Fault } from '../base/errors.ts';
 import type { BalancerRequest } from './contract/balancer.ts';
-import type { Identity, PolicyContext } from './contract/policy.ts';
+import type { HeadSink } from './contract/head-sink.ts';
+import type { FieldRange, Identity, LimitNotice, PolicyContext } from './contract/policy.ts';
 import type { Peer } from './downstream.ts';
 import type { Incoming } from './incoming.ts';
 import type { LiveRoute } from './live.ts';
-import { USER_AGENT, X_REQUEST_ID } from './parser/field-names.ts';
+import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
 import { isFieldName, isFieldValue } from './parser/serialize.ts';
 import type { Target } from './parser/target.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { RouteMatchResult } from './router/match-result.ts';
-import type { HeadSink } from './wire/outbox.ts';
+import { TextSink } from './wire/text-sink.ts';
+
+const NO_NOTICES: LimitNotice[] = [];
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
@@ -45,6 +48,10 @@ export class Context implements PolicyContext, BalancerRequest {
   protected addedUpstream = '';
   protected removedResponse: string[] | null = null;
   protected addedResponse = '';
+  /** The nearest notice of a limit. */
+  #notice: LimitNotice | null = null;
+  /** All of them when there are several; `NO_NOTICES` when `#notice` is the only one, null when there is none. */
+  #notices: LimitNotice[] | null = null;
   /** `,"name":value` parts of the access record. */
   protected logParts = '';
 
@@ -103,6 +110,16 @@ export class Context implements PolicyContext, BalancerRequest {
 
   header(name: string): string | null {
     return this.incoming.head.valueOf(name);
+  }
+
+  authorizationAt(out: FieldRange): boolean {
+    const { head } = this.incoming;
+    const at = head.find(AUTHORIZATION);
+    if (at < 0 || head.find(AUTHORIZATION, at + 1) >= 0) return false;
+    out.bytes = head.bytes;
+    out.start = head.marks[at * 4 + 2]!;
+    out.end = head.marks[at * 4 + 3]!;
+    return true;
   }
 
   cookie(name: string): string | null {
@@ -165,9 +182,38 @@ export class Context implements PolicyContext, BalancerRequest {
     this.addedResponse = withoutField(this.addedResponse, lower);
   }
 
-  hideAnswerHeader(lowerName: string): void {
-    this.removedResponse ??= [];
-    this.removedResponse.push(lowerName);
+  noteLimit(notice: LimitNotice): void {
+    if (this.#notices === null) {
+      this.#notice = notice;
+      this.#notices = NO_NOTICES;
+      return;
+    }
+    if (this.#notices === NO_NOTICES) this.#notices = [this.#notice!];
+    this.#notices.push(notice);
+    if (notice.hasLegacy && (!this.#notice!.hasLegacy || notice.nearness < this.#notice!.nearness))
+      this.#notice = notice;
+  }
+
+  /** The answer tells of limits in the words that services use as well. */
+  get tellsLimits(): boolean {
+    return this.#notice?.hasLegacy === true;
+  }
+
+  /** Writes what the caller is told of limits. */
+  writeNotices(out: HeadSink): void {
+    const nearest = this.#notice;
+    if (nearest === null) return;
+    if (this.removedResponse !== null) {
+      const sink = new TextSink();
+      this.#writeNotices(sink, nearest);
+      out.text(this.keptLines(sink.whole));
+    } else this.#writeNotices(out, nearest);
+  }
+
+  #writeNotices(out: HeadSink, nearest: LimitNotice): void {
+    if (nearest.hasLegacy) nearest.writeLegacy(out);
+    if (this.#notices === NO_NOTICES) nearest.writeStandard(out);
+    else for (const notice of this.#notices!) notice.writeStandard(out);
   }
 
   /** Of the lines of an answer made here, those that no policy has removed or replaced. */

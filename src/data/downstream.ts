@@ -3,9 +3,9 @@
  * connection/connection.ts; the exchange knows nothing of connections, pipelining or chunk sizes.
  */
 import type { ConnectionTexts } from './connection-texts.ts';
+import type { HeadSink } from './contract/head-sink.ts';
 import type { ClientCertificate } from './contract/policy.ts';
 import type { Head } from './parser/head.ts';
-import type { HeadSink } from './wire/outbox.ts';
 
 /** Who is at the other end of a connection; one object per connection. */
 export interface Peer {

@@ -14,6 +14,7 @@ import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.
 import { Attempt } from './attempt.ts';
 import type { AttemptWaiter } from './balancer/service.ts';
 import { Context } from './context.ts';
+import type { HeadSink } from './contract/head-sink.ts';
 import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
 import { findRoute } from './find-route.ts';
@@ -34,7 +35,6 @@ import { replyLines, writeResponseLines } from './response/lines.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 import { report, writeRecord } from './response/report.ts';
 import { tooLarge } from './route-faults.ts';
-import type { HeadSink } from './wire/outbox.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;

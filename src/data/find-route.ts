@@ -26,7 +26,7 @@ export function findRoute(exchange: Exchange, { head, meaning }: Incoming): Repl
   if (target.form === 'authority' || method === 'TRACE') return new Fault(FAULTS.methodNotImplemented);
   if (target.form === 'asterisk') return SERVER_OPTIONS;
   // RFC 9112 §3.2.2: the authority of an absolute target replaces Host.
-  exchange.authority = target.authority ?? (meaning.host < 0 ? '' : head.value(meaning.host));
+  exchange.authority = target.authority ?? hostField(exchange, meaning.host, head);
   const host = plane.hosts.normalize(exchange.authority);
   if (host === null) return new Fault(FAULTS.malformedRequest, { detail: 'the Host field is not a host' });
   exchange.host = host;
@@ -44,6 +44,11 @@ export function findRoute(exchange: Exchange, { head, meaning }: Incoming): Repl
   }
   if (meaning.bodyLength > settings.maxRequestBytes) return tooLarge(settings.maxRequestBytes);
   return meaning.upgrade >= 0 ? upgradeFault(head.value(meaning.upgrade), settings.upgrades, plane) : null;
+}
+
+function hostField({ plane }: Exchange, field: number, head: Head): string {
+  if (field < 0) return '';
+  return plane.hosts.text(head.bytes, head.marks[field * 4 + 2]!, head.marks[field * 4 + 3]!);
 }
 
 /**

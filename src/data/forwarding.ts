@@ -11,6 +11,7 @@ import {
   FORWARDED,
   HOST,
   IDENTITY,
+  RATE_LIMIT,
   VIA,
   X_FORWARDED_FOR,
   X_FORWARDED_HOST,
@@ -43,8 +44,14 @@ export const REQUEST_DROP: DropMask = dropMask(
 
 /** Fields of an answer that are not copied. */
 export const RESPONSE_DROP: DropMask = dropMask([VIA, X_REQUEST_ID], isHopByHop);
+/** The same where the gateway tells of limits itself. */
+export const RESPONSE_DROP_LIMITS: DropMask = dropMask([VIA, X_REQUEST_ID, RATE_LIMIT], isHopByHop);
 /** The same for an answer without a length of its own, or whose length means nothing (204, 101). */
 export const RESPONSE_DROP_LENGTH: DropMask = dropMask([VIA, X_REQUEST_ID, CONTENT_LENGTH], isHopByHop);
+export const RESPONSE_DROP_LIMITS_LENGTH: DropMask = dropMask(
+  [VIA, X_REQUEST_ID, RATE_LIMIT, CONTENT_LENGTH],
+  isHopByHop,
+);
 
 /** The address that limits, logs and balancers go by. */
 export function callerAddress(peer: Peer, head: Head, trusted: CidrSet): string {

@@ -8,11 +8,11 @@ import { Fault } from '../base/errors.ts';
 import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
 import { Attempt } from './attempt.ts';
 import { ConnectionTexts } from './connection-texts.ts';
+import type { HeadSink } from './contract/head-sink.ts';
 import type { Downstream } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
 import { writeUpstreamHead } from './heads.ts';
 import type { Incoming } from './incoming.ts';
-import type { HeadSink } from './wire/outbox.ts';
 import { TextSink } from './wire/text-sink.ts';
 
 export function sendMirror(exchange: Exchange, incoming: Incoming): void {

@@ -1,12 +1,13 @@
 /**
  * Bearer tokens (RFC 6750): JWTs judged here, opaque tokens by introspection. Where both are configured, a JWT of a
  * known issuer is judged by its keys and everything else is asked for. The cached path, almost every request, is one
- * field, one Map hit and two comparisons.
+ * Map hit and two comparisons (front-cache.ts).
  */
 import type { Clock } from '../../base/clock.ts';
 import { REFRESH_TOPIC, type RefreshQuestion, type TokenSource } from '../contract/auth.ts';
 import type { ControlLink, PolicyContext } from '../contract/policy.ts';
 import { plainFingerprint } from './certificate.ts';
+import { FrontCache } from './front-cache.ts';
 import type { Introspector } from './introspector.ts';
 import type { Issuer } from './issuer.ts';
 import { type JwtVerifier, NeedsKeys, type VerifiedToken } from './jwt-verifier.ts';
@@ -29,6 +30,7 @@ interface Refreshing {
 export class BearerMethod implements AuthMethod {
   readonly #finder: TokenFinder;
   readonly #verifier: JwtVerifier | null;
+  readonly #front: FrontCache<VerifiedToken> | null;
   readonly #introspector: Introspector | null;
   readonly #control: ControlLink;
   readonly #clock: Clock;
@@ -44,6 +46,8 @@ export class BearerMethod implements AuthMethod {
   ) {
     this.#finder = new TokenFinder(sources);
     this.#verifier = verifier;
+    this.#front =
+      verifier !== null && this.#finder.isSingle ? new FrontCache(verifier.cache, verifier.cacheEntries) : null;
     this.#introspector = introspector;
     this.#control = control;
     this.#clock = clock;
@@ -51,11 +55,17 @@ export class BearerMethod implements AuthMethod {
   }
 
   authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
+    const wallMs = this.#clock.wallMs();
+    const front = this.#front?.get(exchange, wallMs);
+    if (front !== undefined) return this.#admit(exchange, front, 0);
     const text = this.#finder.find(exchange);
     if (text === null) return null;
     const sourceIndex = this.#finder.lastIndex;
-    const known = this.#verifier?.cache.get(text, this.#clock.wallMs());
-    if (known !== undefined) return this.#admit(exchange, known, sourceIndex);
+    const known = this.#verifier?.cache.get(text, wallMs);
+    if (known !== undefined) {
+      this.#front?.remember(exchange, known);
+      return this.#admit(exchange, known, sourceIndex);
+    }
     const token = this.#finder.bareToken(text, sourceIndex);
     if (token === null) return null;
     if (token === '') return 'malformed';

@@ -73,6 +73,11 @@ export class JwtVerifier {
     this.cache.clear();
   }
 
+  /** Bound of the cache of verified tokens. */
+  get cacheEntries(): number {
+    return this.#settings.cacheEntries;
+  }
+
   get issuers(): readonly Issuer[] {
     return this.#issuers;
   }

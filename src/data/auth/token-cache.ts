@@ -32,6 +32,8 @@ export class TokenCache<Entry extends CacheEntry> {
   misses = 0;
   /** How often everything was forgotten. */
   clears = 0;
+  /** Goes up whenever entries are forgotten. */
+  version = 0;
 
   /** `maxEntries` bounds both generations together; `lifeMs` is at most `MAX_CACHE_MS`, 0 caches nothing. */
   constructor(clock: Clock, maxEntries: number, lifeMs: number = MAX_CACHE_MS) {
@@ -80,6 +82,7 @@ export class TokenCache<Entry extends CacheEntry> {
 
   /** Forgets the entries that `test` names; says how many. */
   drop(test: (entry: Entry) => boolean): number {
+    this.version++;
     let dropped = 0;
     for (const generation of [this.#young, this.#old]) {
       for (const [text, entry] of generation) {
@@ -93,11 +96,13 @@ export class TokenCache<Entry extends CacheEntry> {
 
   clear(): void {
     this.clears++;
+    this.version++;
     this.#young = new Map();
     this.#old = new Map();
   }
 
   #rotate(): void {
+    this.version++;
     this.#old = this.#young;
     this.#young = new Map();
     this.#youngSinceMs = this.#clock.monotonicMs();

@@ -21,6 +21,11 @@ export class TokenFinder {
     this.#single = sources.length === 1 && sources[0]?.in === 'authorization';
   }
 
+  /** Nothing but the Authorization field is looked at. */
+  get isSingle(): boolean {
+    return this.#single;
+  }
+
   get sources(): readonly TokenSource[] {
     return this.#sources;
   }

@@ -12,6 +12,7 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import { ConnectionTexts } from '../connection-texts.ts';
+import type { HeadSink } from '../contract/head-sink.ts';
 import type { Downstream, DownstreamUser, Peer } from '../downstream.ts';
 import type { Incoming } from '../incoming.ts';
 import { HEAD_BYTES } from '../incoming.ts';
@@ -21,7 +22,6 @@ import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/h
 import { statusLine, writeFieldLines } from '../parser/serialize.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
-import type { HeadSink } from '../wire/outbox.ts';
 import { constant, Outbox } from '../wire/outbox.ts';
 import { AnswerFrame } from './answer-frame.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';

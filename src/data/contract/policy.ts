@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
+import type { HeadSink } from './head-sink.ts';
 import type { SharedState } from './shared.ts';
 import type { Secrets } from './snapshot.ts';
 
@@ -19,6 +20,12 @@ export interface Reply {
 }
 
 export type Outcome = undefined | Reply | Fault;
+
+export interface IdentityTexts {
+  readonly upstreamLines: string;
+  /** `,"subject":"..."` */
+  readonly record: string;
+}
 
 /** Who is calling, as far as a policy of phase `authenticate` found out. Created once per token, then shared. */
 export interface Identity {
@@ -33,6 +40,8 @@ export interface Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   /** The limiter's: what it computed of this identity once (hashed keys, cells). Nobody else reads it. */
   limiterSlots?: Int32Array | null;
+  /** The engine's: the lines of `upstreamHeaders` and the part of the access record, made once. Nobody else reads it. */
+  texts?: IdentityTexts | null;
 }
 
 /** What TLS verified of the caller, in the forms of Node's `X509Certificate`. */
@@ -43,6 +52,24 @@ export interface ClientCertificate {
   readonly fingerprint256: string;
   /** `DNS:billing.internal, URI:spiffe://example/billing`; absent when the certificate has none. */
   readonly subjectAltName?: string | undefined;
+}
+
+/** What a caller is told of a limit that his request was counted under; the fields are written with the answer's head. */
+export interface LimitNotice {
+  /** How much is left: the notice with the least is the nearest. A refusal counts less than anything. */
+  readonly nearness: number;
+  /** `X-RateLimit-*`, whole lines. Where any notice has these, those of the service are dropped. */
+  readonly hasLegacy: boolean;
+  writeLegacy(out: HeadSink): void;
+  /** `RateLimit` and `RateLimit-Policy`, whole lines, or nothing. */
+  writeStandard(out: HeadSink): void;
+}
+
+/** Bytes of a field's value. */
+export interface FieldRange {
+  bytes: Buffer;
+  start: number;
+  end: number;
 }
 
 /** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
@@ -63,6 +90,11 @@ export interface PolicyContext {
   readonly params: Readonly<Record<string, string>>;
   /** Value of a request field, name in lower case; several fields of one name are joined with `, `; null if absent. */
   header(name: string): string | null;
+  /**
+   * Where the value of the one Authorization field lies, for comparing without making a text of it; false when there is
+   * none, or several. The bytes must not be kept. Absent where requests are not bytes.
+   */
+  authorizationAt?(out: FieldRange): boolean;
   /** Value of a cookie, or null. */
   cookie(name: string): string | null;
   /** Declared length of the request body: 0 for none, -1 when it is chunked. */
@@ -78,8 +110,8 @@ export interface PolicyContext {
   /** Replaces a field of the response. */
   setResponseHeader(name: string, value: string): void;
   removeResponseHeader(name: string): void;
-  /** Takes a field out of the answer that comes, name in lower case; what policies have added or add under that name stays. */
-  hideAnswerHeader(lowerName: string): void;
+  /** Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its others. */
+  noteLimit(notice: LimitNotice): void;
   /** In `responseHead` and `finish`: the status of the answer; 0 before. */
   readonly status: number;
   /** In `responseHead`: a field of the upstream's answer, name in lower case. */

@@ -4,61 +4,87 @@
  * thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The latter are
  * lists, which phases and services add to. The parts that do not change are made once per set of rules.
  */
+
+import { flat } from '../../base/text.ts';
 import { formatDuration } from '../../base/units.ts';
-import type { PolicyContext } from '../contract/policy.ts';
+import type { HeadSink } from '../contract/head-sink.ts';
+import type { LimitNotice } from '../contract/policy.ts';
 import type { Decision } from './limiter.ts';
 import type { Rule } from './rule.ts';
 
 /** Rounding of fractions must not turn a whole second into the next one. */
 const FUZZ_SECONDS = 1e-6;
 
-const LEGACY_LOWER = ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'];
-
-/** What `X-RateLimit-Remaining` says of an exchange so far. */
-export type Told = WeakMap<PolicyContext, number>;
-
 export function secondsUp(ms: number): number {
   return Math.ceil(ms / 1000 - FUZZ_SECONDS);
 }
 
+/** The constant parts of what is told of a set of rules. */
 export class LimitHeaders {
   /** The value of `RateLimit-Policy`: every rule of the set, §3 of the draft. */
   readonly policy: string;
-  readonly #names: readonly string[];
-  readonly #limits: readonly string[];
+  readonly #legacy: readonly string[];
+  readonly #standard: readonly string[];
 
   /** `names[i]` is what rule i is called, such as `user-1m`; it must be printable ASCII without quotes. */
   constructor(rules: readonly Rule[], names: readonly string[]) {
-    this.#names = names.map((name) => `"${name}"`);
-    this.#limits = rules.map((rule) => String(rule.limit));
     this.policy = rules
       .map((rule, i) => {
         // §3.1.3: whole seconds only, so a window that is not has no `w`.
         const window = rule.windowMs % 1000 === 0 ? `;w=${rule.windowMs / 1000}` : '';
-        return `${this.#names[i]};q=${rule.limit}${window}`;
+        return `"${names[i]}";q=${rule.limit}${window}`;
       })
       .join(', ');
+    this.#legacy = rules.map((rule) => flat(`X-RateLimit-Limit: ${rule.limit}\r\nX-RateLimit-Remaining: `));
+    this.#standard = names.map((name) => flat(`RateLimit-Policy: ${this.policy}\r\nRateLimit: "${name}";r=`));
   }
 
-  /** `told` is shared by the phases of an exchange, where several tell; null where this one is alone. */
-  legacy(exchange: PolicyContext, decision: Decision, wallMs: number, told: Told | null): void {
-    if (decision.index < 0) return;
-    const before = told === null ? undefined : told.get(exchange);
+  /** What to tell of a decision; null when no rule decided. */
+  notice(decision: Decision, wallMs: number, legacy: boolean, standard: boolean): LimitNotice | null {
+    const { index } = decision;
+    if (index < 0) return null;
+    const legacyText = legacy ? (this.#legacy[index] as string) : '';
+    return new Notice(legacyText, standard ? (this.#standard[index] as string) : '', decision, wallMs);
+  }
+}
+
+class Notice implements LimitNotice {
+  readonly nearness: number;
+  readonly #legacy: string;
+  readonly #standard: string;
+  readonly #remaining: number;
+  readonly #resetSeconds: number;
+  readonly #windowSeconds: number;
+
+  constructor(legacy: string, standard: string, decision: Decision, wallMs: number) {
     // A refusal ends the exchange, so nothing that was told before counts.
-    if (before !== undefined && decision.allowed && decision.remaining >= before) return;
-    if (told !== null) told.set(exchange, decision.remaining);
-    if (before === undefined) for (let i = 0; i < 3; i++) exchange.hideAnswerHeader(LEGACY_LOWER[i] as string);
-    else for (let i = 0; i < 3; i++) exchange.removeResponseHeader(LEGACY_LOWER[i] as string);
-    exchange.addResponseHeader('X-RateLimit-Limit', this.#limits[decision.index] as string);
-    exchange.addResponseHeader('X-RateLimit-Remaining', String(decision.remaining));
-    exchange.addResponseHeader('X-RateLimit-Reset', String(secondsUp(wallMs + decision.resetMs)));
+    this.nearness = decision.allowed ? decision.remaining : -1;
+    this.#legacy = legacy;
+    this.#standard = standard;
+    this.#remaining = decision.remaining;
+    this.#resetSeconds = secondsUp(wallMs + decision.resetMs);
+    this.#windowSeconds = effectiveWindowSeconds(decision);
   }
 
-  standard(exchange: PolicyContext, decision: Decision): void {
-    if (decision.index < 0) return;
-    exchange.addResponseHeader('RateLimit-Policy', this.policy);
-    const name = this.#names[decision.index] as string;
-    exchange.addResponseHeader('RateLimit', `${name};r=${decision.remaining};t=${effectiveWindowSeconds(decision)}`);
+  get hasLegacy(): boolean {
+    return this.#legacy !== '';
+  }
+
+  writeLegacy(out: HeadSink): void {
+    out.text(this.#legacy);
+    out.integer(this.#remaining);
+    out.text('\r\nX-RateLimit-Reset: ');
+    out.integer(this.#resetSeconds);
+    out.text('\r\n');
+  }
+
+  writeStandard(out: HeadSink): void {
+    if (this.#standard === '') return;
+    out.text(this.#standard);
+    out.integer(this.#remaining);
+    out.text(';t=');
+    out.integer(this.#windowSeconds);
+    out.text('\r\n');
   }
 }
 

@@ -8,7 +8,6 @@ import { type LimiterSettings, OCCUPANCY_TOPIC, SETTINGS_TOPIC, type TableOccupa
 import type { ControlLink, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { CountReporter } from './count-reporter.ts';
-import type { Told } from './headers.ts';
 import { KeyReader } from './keys.ts';
 import type { LimitSet, LimitSets } from './limit-sets.ts';
 import { type Decision, Limiter } from './limiter.ts';
@@ -41,10 +40,6 @@ export class WorkerLimits {
   readonly plans: Plans;
   /** Other parts of the limits add what they count. */
   readonly reporter: CountReporter;
-  /** For exchanges that are told by several phases. */
-  readonly told: Told = new WeakMap();
-  /** Limits that are checked before the route is known: then every route's limits may be told second. */
-  arrivals = 0;
   readonly #perPlan = new Map<string, { allowed: number; refused: number }>();
   readonly #made = new Map<string, { readonly thing: unknown; users: number }>();
 

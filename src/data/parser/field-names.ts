@@ -35,6 +35,9 @@ export const RETRY_AFTER = 25;
 export const USER_AGENT = 26;
 export const IDEMPOTENCY_KEY = 27;
 export const MAX_FORWARDS = 28;
+export const AUTHORIZATION = 29;
+/** What services tell of limits of their own in the same words as the gateway. */
+export const RATE_LIMIT = 30;
 
 const KNOWN: readonly (readonly [string, number])[] = [
   ['host', HOST],
@@ -63,6 +66,10 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['user-agent', USER_AGENT],
   ['idempotency-key', IDEMPOTENCY_KEY],
   ['max-forwards', MAX_FORWARDS],
+  ['authorization', AUTHORIZATION],
+  ['x-ratelimit-limit', RATE_LIMIT],
+  ['x-ratelimit-remaining', RATE_LIMIT],
+  ['x-ratelimit-reset', RATE_LIMIT],
 ];
 
 interface Known {

@@ -22,7 +22,6 @@ export const rateLimit = definePolicy<RateLimitSettings>({
     const acquired: string[] = [];
     const hooks: { -readonly [Name in keyof PolicyHooks]: PolicyHooks[Name] } = {};
     const named = new Set<string>();
-    const isAlone = new Set(settings.blocks.map(({ phase }) => phase)).size === 1;
     for (const phase of PHASES) {
       const blocks = settings.blocks.filter((block) => block.phase === phase);
       if (blocks.length === 0) continue;
@@ -31,12 +30,11 @@ export const rateLimit = definePolicy<RateLimitSettings>({
       const prefix = phase === 'arrival' ? 'gateway-' : keys.some((key) => named.has(key)) ? `${phase}-` : '';
       for (const key of keys) named.add(key);
       const { legacyHeaders, standardHeaders } = settings;
-      const facts = { legacyHeaders, standardHeaders, isAlone: isAlone && phase !== 'arrival' };
+      const facts = { legacyHeaders, standardHeaders };
       // The same function for the same settings: what comes before the route is known must count once, not once per route.
       const key = `rate-limit ${JSON.stringify({ ...facts, phase, prefix, blocks })}`;
       acquired.push(key);
       const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks, prefix), facts));
-      if (phase === 'arrival') limits.arrivals++;
       hooks[phase] = checker.check;
       if (blocks.some((block) => block.costHeader !== null)) {
         const earlier = hooks.responseHead;
@@ -51,16 +49,12 @@ export const rateLimit = definePolicy<RateLimitSettings>({
     }
     const dispose = (): void => {
       for (const key of acquired) limits.release(key);
-      if (hooks.arrival !== undefined) limits.arrivals--;
     };
     return { ...hooks, dispose };
   },
 });
 
-interface CheckerSettings extends Pick<RateLimitSettings, 'legacyHeaders' | 'standardHeaders'> {
-  /** No other phase of the route tells callers of limits; those before the route may still. */
-  readonly isAlone: boolean;
-}
+type CheckerSettings = Pick<RateLimitSettings, 'legacyHeaders' | 'standardHeaders'>;
 
 class Checker {
   readonly #limits: WorkerLimits;
@@ -100,12 +94,12 @@ class Checker {
 
   #answer(exchange: PolicyContext, set: LimitSet, decision: Decision, nowMs: number): Outcome {
     if (set.plan !== '') this.#limits.count(set.plan, decision.allowed);
-    const { legacyHeaders, standardHeaders, isAlone } = this.#settings;
-    if (legacyHeaders) {
-      const told = isAlone && this.#limits.arrivals === 0 ? null : this.#limits.told;
-      set.headers.legacy(exchange, decision, this.#limits.table.time.wallMs(nowMs), told);
+    const { legacyHeaders, standardHeaders } = this.#settings;
+    if (legacyHeaders || standardHeaders) {
+      const wallMs = this.#limits.table.time.wallMs(nowMs);
+      const notice = set.headers.notice(decision, wallMs, legacyHeaders, standardHeaders);
+      if (notice !== null) exchange.noteLimit(notice);
     }
-    if (standardHeaders) set.headers.standard(exchange, decision);
     if (decision.allowed) return undefined;
     if (decision.index < 0) return new Fault(FAULTS.limiterUnavailable, { retryAfterSeconds: 1 });
     const name = set.names[decision.index] as string;

@@ -10,6 +10,7 @@ import type {
   ClientCertificate,
   ControlLink,
   Identity,
+  LimitNotice,
   Outcome,
   PolicyContext,
   PolicyDefinition,
@@ -17,6 +18,7 @@ import type {
   PolicyHooks,
   Reply,
 } from '../contract/policy.ts';
+import { TextSink } from '../wire/text-sink.ts';
 
 export interface ExchangeFacts {
   readonly method?: string;
@@ -57,6 +59,7 @@ export class RecordingExchange implements PolicyContext {
   /** Fields of the upstream's answer; a test fills it before `responseHead`. */
   readonly upstreamAnswer = new Map<string, string>();
   readonly #headers: ReadonlyMap<string, string>;
+  readonly #notices: LimitNotice[] = [];
 
   constructor(facts: ExchangeFacts = {}) {
     this.method = facts.method ?? 'GET';
@@ -110,8 +113,20 @@ export class RecordingExchange implements PolicyContext {
     this.answerHeaders.delete(name.toLowerCase());
   }
 
-  hideAnswerHeader(lowerName: string): void {
-    this.upstreamAnswer.delete(lowerName);
+  noteLimit(notice: LimitNotice): void {
+    this.#notices.push(notice);
+    const sink = new TextSink();
+    const told = this.#notices.filter(({ hasLegacy }) => hasLegacy);
+    told.sort((one, other) => one.nearness - other.nearness);
+    told[0]?.writeLegacy(sink);
+    for (const each of this.#notices) each.writeStandard(sink);
+    const lines = sink.whole.split('\r\n').filter(Boolean);
+    const fields = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);
+    for (const [name] of fields) this.answerHeaders.delete(name.toLowerCase());
+    for (const [name, value] of fields) {
+      if (name.startsWith('X-')) this.upstreamAnswer.delete(name.toLowerCase());
+      this.addResponseHeader(name, value);
+    }
   }
 
   responseHeader(name: string): string | null {

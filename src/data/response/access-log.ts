@@ -5,7 +5,8 @@
  */
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
-import type { HeadSink } from '../wire/outbox.ts';
+import type { HeadSink } from '../contract/head-sink.ts';
+import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import { constant } from '../wire/outbox.ts';
 
 const BLOCK_BYTES = 64 * 1024;
@@ -73,22 +74,14 @@ export class AccessLog implements HeadSink {
     this.run(bytes, 0, bytes.length);
   }
 
-  /** A whole number that is not negative. */
   integer(value: number): void {
-    if (value > 0x7fffffff) {
+    if (value > MOST_DIGITS_VALUE) {
       this.text(`${value}`);
       return;
     }
-    let digits = 1;
-    for (let limit = 10; value >= limit; limit *= 10) digits++;
+    const digits = digitsOf(value);
     if (this.#used + digits > this.#block.length) this.#makeRoom(digits);
-    const block = this.#block;
-    let rest = value | 0;
-    for (let at = this.#used + digits - 1; at >= this.#used; at--) {
-      const tenth = (rest / 10) | 0;
-      block[at] = 0x30 + rest - tenth * 10;
-      rest = tenth;
-    }
+    writeDigits(this.#block, this.#used, digits, value);
     this.#used += digits;
   }
 

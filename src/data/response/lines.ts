@@ -1,13 +1,19 @@
 /** The field lines of an answer, framing and connection fields left to the downstream. */
 
-import { flat } from '../connection-texts.ts';
+import { flat } from '../../base/text.ts';
+import type { HeadSink } from '../contract/head-sink.ts';
 import type { Exchange } from '../exchange.ts';
-import { RESPONSE_DROP, RESPONSE_DROP_LENGTH, viaLine } from '../forwarding.ts';
+import {
+  RESPONSE_DROP,
+  RESPONSE_DROP_LENGTH,
+  RESPONSE_DROP_LIMITS,
+  RESPONSE_DROP_LIMITS_LENGTH,
+  viaLine,
+} from '../forwarding.ts';
 import { DATE, VIA } from '../parser/field-names.ts';
 import type { Meaning } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { isFieldName, isFieldValue, writeFieldLines } from '../parser/serialize.ts';
-import type { HeadSink } from '../wire/outbox.ts';
 import { constant } from '../wire/outbox.ts';
 
 const REQUEST_ID = constant('X-Request-ID: ');
@@ -24,7 +30,10 @@ export function writeResponseLines(
 ): void {
   if (head !== null) {
     // A length that says nothing about this answer would only invite somebody to believe it.
-    const drop = head.status === 204 || head.status === 101 ? RESPONSE_DROP_LENGTH : RESPONSE_DROP;
+    const hasNoLength = head.status === 204 || head.status === 101;
+    const limits = exchange.tellsLimits;
+    const dropWithout = limits ? RESPONSE_DROP_LIMITS_LENGTH : RESPONSE_DROP_LENGTH;
+    const drop = hasNoLength ? dropWithout : limits ? RESPONSE_DROP_LIMITS : RESPONSE_DROP;
     writeFieldLines(out, head, drop, meaning?.nominated ?? null, removed);
   }
   // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
@@ -34,6 +43,7 @@ export function writeResponseLines(
   out.run(REQUEST_ID, 0, REQUEST_ID.length);
   exchange.writeRequestId(out);
   out.run(LINE_END, 0, 2);
+  exchange.writeNotices(out);
   if (added !== '') out.text(added);
 }
 

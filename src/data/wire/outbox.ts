@@ -9,6 +9,8 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import type { HeadSink } from '../contract/head-sink.ts';
+import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
@@ -17,14 +19,6 @@ const JOIN_BYTES = 16 * 1024;
 const LOOP_BYTES = 48;
 
 const NONE = Buffer.alloc(0);
-
-/** What field lines are written to. */
-export interface HeadSink {
-  /** Latin-1 text. */
-  text(text: string): void;
-  /** The bytes `[start, end)`, which may change afterwards. */
-  run(bytes: Buffer, start: number, end: number): void;
-}
 
 /** Bytes of a constant text, for `run`. */
 export function constant(text: string): Buffer {
@@ -67,6 +61,18 @@ export class Outbox implements HeadSink {
     else bytes.copy(scratch, at, start, end);
     this.#used += length;
     this.#gathered += length;
+  }
+
+  integer(value: number): void {
+    if (value > MOST_DIGITS_VALUE) {
+      this.text(`${value}`);
+      return;
+    }
+    const digits = digitsOf(value);
+    if (this.#used + digits > this.#scratch.length) this.#makeRoom(digits);
+    writeDigits(this.#scratch, this.#used, digits, value);
+    this.#used += digits;
+    this.#gathered += digits;
   }
 
   /** A part of a body: copied when it is small, otherwise referred to. */

@@ -1,5 +1,5 @@
-/** A head kept as text, for when the connection that it goes to is not there yet. */
-import type { HeadSink } from './outbox.ts';
+/** Field lines kept as text, for when what they go to is not there yet. */
+import type { HeadSink } from '../contract/head-sink.ts';
 
 export class TextSink implements HeadSink {
   whole = '';
@@ -10,5 +10,9 @@ export class TextSink implements HeadSink {
 
   run(bytes: Buffer, start: number, end: number): void {
     this.whole += bytes.latin1Slice(start, end);
+  }
+
+  integer(value: number): void {
+    this.whole += value;
   }
 }
