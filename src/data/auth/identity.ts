@@ -72,6 +72,7 @@ export class PreparedIdentity implements Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   limiterSlots: Int32Array | null = null;
   texts: IdentityTexts | null = null;
+  passedCheck = 0;
 
   constructor(facts: IdentityFacts, claims: Readonly<Record<string, unknown>>, headers: HeaderMaker) {
     this.method = facts.method;

@@ -6,7 +6,11 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Requirements } from '../contract/auth.ts';
 import type { Identity } from '../contract/policy.ts';
 
+let made = 0;
+
 export class RequirementCheck {
+  /** Unlike that of every other check of this worker; an identity keeps the number of the last one that it has passed. */
+  readonly #number = ++made;
   readonly #requirements: Requirements;
   readonly #anonymous: Fault;
   readonly #tooFewScopes: Fault;
@@ -45,8 +49,24 @@ export class RequirementCheck {
 
   /** The fault, or undefined when the identity has everything. */
   check(identity: Identity | null, wallMs: number): Fault | undefined {
-    const { scopes, roles, mfa, maxAuthAgeSeconds } = this.#requirements;
+    const { maxAuthAgeSeconds } = this.#requirements;
     if (identity === null) return this.#anonymous;
+    if (identity.passedCheck !== this.#number) {
+      const fault = this.#lacking(identity);
+      if (fault !== undefined) return fault;
+      if (identity.passedCheck !== undefined) identity.passedCheck = this.#number;
+    }
+    if (maxAuthAgeSeconds > 0) {
+      const signedInAt = identity.claims['auth_time'];
+      const fresh = typeof signedInAt === 'number' && wallMs / 1_000 - signedInAt <= maxAuthAgeSeconds;
+      if (!fresh) return this.#staleSignIn;
+    }
+    return undefined;
+  }
+
+  /** What does not change while the identity lives. */
+  #lacking(identity: Identity): Fault | undefined {
+    const { scopes, roles, mfa } = this.#requirements;
     for (let i = 0; i < roles.length; i++) {
       if (identity.roles.includes(roles[i]!)) break;
       if (i === roles.length - 1) return this.#wrongRole;
@@ -56,11 +76,6 @@ export class RequirementCheck {
     }
     if (mfa !== 'off' && (mfa === 'always' || isToken(identity)) && !hasSecondFactor(identity))
       return this.#noSecondFactor;
-    if (maxAuthAgeSeconds > 0) {
-      const signedInAt = identity.claims['auth_time'];
-      const fresh = typeof signedInAt === 'number' && wallMs / 1_000 - signedInAt <= maxAuthAgeSeconds;
-      if (!fresh) return this.#staleSignIn;
-    }
     return undefined;
   }
 }

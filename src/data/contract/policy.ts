@@ -40,6 +40,8 @@ export interface Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   /** The limiter's: what it computed of this identity once (hashed keys, cells). Nobody else reads it. */
   limiterSlots?: Int32Array | null;
+  /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */
+  passedCheck?: number;
   /** The engine's: the lines of `upstreamHeaders` and the part of the access record, made once. Nobody else reads it. */
   texts?: IdentityTexts | null;
 }
