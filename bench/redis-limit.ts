@@ -5,6 +5,7 @@
  * round trip under that load. Wanted: one command a request, and at the 99th percentile no more on top than twice the bare
  * round trip. How long it is without load is measured too, as a row of its own.
  */
+import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,7 +15,7 @@ import { startRedis } from '../test/support/redis.ts';
 import type { LoadResult } from './lib/load.ts';
 import { describeMachine } from './lib/machine.ts';
 import { freePort } from './lib/ports.ts';
-import { capture, type Running, start } from './lib/processes.ts';
+import { capture, pinned, type Running, start } from './lib/processes.ts';
 import { quietest } from './lib/quiet.ts';
 import { median, quantile } from './lib/statistics.ts';
 import { figure, markdownTable } from './lib/table.ts';
@@ -61,6 +62,9 @@ try {
 }
 
 async function main(): Promise<void> {
+  // As the other end of every benchmark here: beside the load, so that the gateway has its core to itself.
+  const id = /process_id:(\d+)/.exec(await redis.command('INFO', 'server'))?.[1];
+  if (pinned && id !== undefined) spawnSync('taskset', ['-cp', '1', id]);
   const ports = { local: await startGateway('local', {}), exact: await startGateway('exact', { redis: redis.url }) };
   for (const port of Object.values(ports)) await paced(port, 1);
   const done: Round[] = [];

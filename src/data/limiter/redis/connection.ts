@@ -16,6 +16,8 @@ export interface RedisLine {
   readonly isCluster: boolean;
   /** Keys share one Cluster slot. */
   take(keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** `take` with keys and arguments in one list. */
+  takeFlat(keyCount: number, keysAndArgs: readonly string[]): Promise<unknown>;
   giveBack(keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
   ping(): Promise<unknown>;
   close(): void;
@@ -35,27 +37,22 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
     (error: unknown) => onProblem(messageOf(error)),
   );
   const defined = new Set<string>();
-  const call = async (
-    name: ScriptName,
-    keys: readonly string[],
-    args: readonly (string | number)[],
-  ): Promise<unknown> => {
-    if (connection?.status !== 'ready') throw new Error('Redis is not connected');
+  const callFlat = (name: ScriptName, keyCount: number, all: readonly (string | number)[]): Promise<unknown> => {
+    if (connection?.status !== 'ready') return Promise.reject(new Error('Redis is not connected'));
     // A command per number of keys: only then does ioredis know by the first argument which node a command is for.
-    const command = `gatehouse${name}${keys.length}`;
+    const command = `gatehouse${name}${keyCount}`;
     if (!defined.has(command)) {
-      connection.defineCommand(command, { lua: SCRIPTS[name], numberOfKeys: keys.length });
+      connection.defineCommand(command, { lua: SCRIPTS[name], numberOfKeys: keyCount });
       defined.add(command);
     }
-    return await ((connection as unknown as Record<string, Command>)[command] as Command).call(
-      connection,
-      ...keys,
-      ...args,
-    );
+    return ((connection as unknown as Record<string, Command>)[command] as Command).apply(connection, all as string[]);
   };
+  const call = (name: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
+    callFlat(name, keys.length, [...keys, ...args]);
   return {
     isCluster: address.kind === 'cluster',
     take: (keys, args) => call('Take', keys, args),
+    takeFlat: (keyCount, keysAndArgs) => callFlat('Take', keyCount, keysAndArgs),
     giveBack: (keys, args) => call('GiveBack', keys, args),
     async ping() {
       if (connection?.status !== 'ready') throw new Error('Redis is not connected');

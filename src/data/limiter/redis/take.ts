@@ -19,7 +19,8 @@ export interface Question {
 }
 
 export async function take(line: RedisLine, prefix: string, question: Question): Promise<Taken> {
-  const groups = line.isCluster ? groupsByTag(question) : [question.set.rules.map((_rule, i) => i)];
+  if (!line.isCluster) return await takeAll(line, prefix, question);
+  const groups = groupsByTag(question);
   const numbers = new Float64Array(question.set.rules.length * 3);
   const asked = groups.map((indexes) => askGroup(line, prefix, question, indexes, numbers));
   const granted = await Promise.all(asked);
@@ -29,6 +30,35 @@ export async function take(line: RedisLine, prefix: string, question: Question):
     if (more > 0) void giveBack(line, prefix, question, indexes, more).catch(() => {});
   }
   return { granted: all, numbers };
+}
+
+/** What does not change from question to question: the arguments of all rules, as texts, with their usual costs. */
+const usualArguments = new WeakMap<RuleSet, readonly string[]>();
+
+/** All rules in one script; the way of nearly every decision, so that nothing is made that need not be. */
+async function takeAll(line: RedisLine, prefix: string, question: Question): Promise<Taken> {
+  const { set, tags, wanted, forcedCosts } = question;
+  let rules = forcedCosts === undefined ? usualArguments.get(set) : undefined;
+  if (rules === undefined) {
+    const made: string[] = [];
+    for (let i = 0; i < set.rules.length; i++) {
+      const cost = forcedCosts?.[i] ?? (set.costs[i] as number);
+      for (const argument of ruleArguments(set.rules[i] as Rule, cost)) made.push(String(argument));
+    }
+    if (forcedCosts === undefined) usualArguments.set(set, made);
+    rules = made;
+  }
+  const count = set.rules.length;
+  const all: string[] = [];
+  for (let i = 0; i < count; i++) {
+    all.push(counterKey(prefix, tags[set.keys[i] as number] as string, set.rules[i] as Rule));
+  }
+  all.push(String(wanted), forcedCosts === undefined ? '0' : '1');
+  for (let i = 0; i < rules.length; i++) all.push(rules[i] as string);
+  const answer = (await line.takeFlat(count, all)) as (number | string)[];
+  const numbers = new Float64Array(count * 3);
+  for (let i = 0; i < numbers.length; i++) numbers[i] = Number(answer[1 + i]);
+  return { granted: Number(answer[0]), numbers };
 }
 
 function groupsByTag({ set, tags }: Question): number[][] {
