@@ -30,6 +30,8 @@ export interface Example {
 
 const STARTED_WITHIN_MS = 15_000;
 const root = fileURLToPath(new URL('..', import.meta.url));
+/** The compiled one; tests take the sources. */
+const COMMAND_LINE = process.env['GATEHOUSE_COMMAND'] ?? `${root}bin/gatehouse.js`;
 
 async function main(name: string | undefined): Promise<void> {
   const folder = `${root}examples/${name ?? ''}`;
@@ -91,7 +93,7 @@ async function main(name: string | undefined): Promise<void> {
     return;
   }
   if (ending) return;
-  const gateway = start('the gateway', [`${root}bin/gatehouse.js`, 'start', example.configuration], { ...example.env });
+  const gateway = start('the gateway', [COMMAND_LINE, 'start', example.configuration], { ...example.env });
   // It says so once it listens; what to try belongs below that.
   const said = new Promise((resolve) => gateway.stdout?.once('data', resolve));
   await listening(example.port, 'the gateway', () => ending);
