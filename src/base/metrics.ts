@@ -90,6 +90,8 @@ function shapeOf(buffer: SharedArrayBuffer): MetricsShape {
 const FAULT_BASE = PROCESS_NUMBERS.length;
 const ROUTE_BASE = FAULT_BASE + FAULT_REASONS.length;
 const NUMBER_INDEX = new Map<string, number>(PROCESS_NUMBERS.map((name, index) => [name, index]));
+const BYTES_RECEIVED = PROCESS_NUMBERS.indexOf('bytes_received');
+const BYTES_SENT = PROCESS_NUMBERS.indexOf('bytes_sent');
 const EXCHANGES_ACTIVE = PROCESS_NUMBERS.indexOf('exchanges_active');
 const FAULT_INDEX = new Map<string, number>(FAULT_REASONS.map((reason, index) => [reason, FAULT_BASE + index]));
 
@@ -129,6 +131,8 @@ export class MetricsBank {
     numbers[base + SUM]! += seconds;
     numbers[base + BYTES_IN]! += bytesIn;
     numbers[base + BYTES_OUT]! += bytesOut;
+    numbers[BYTES_RECEIVED]! += bytesIn;
+    numbers[BYTES_SENT]! += bytesOut;
   }
 
   /** One attempt at an instance; status 0 when it failed without an answer. */

@@ -4,6 +4,7 @@
  */
 import type { Clock } from '../base/clock.ts';
 import type { Logger } from '../base/log.ts';
+import type { MetricsBank } from '../base/metrics.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { UpstreamService } from './attempt.ts';
 import { balancerFinder, loadCustomBalancers } from './balancer/custom.ts';
@@ -19,6 +20,7 @@ interface Parts {
   readonly wheel: TimerWheel;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: MetricsBank;
 }
 
 export class ServiceSet {
@@ -69,7 +71,7 @@ export class ServiceSet {
   }
 
   #make(settings: ServiceSettings): UpstreamService {
-    const { start, wheel, clock, log } = this.#parts;
+    const { start, wheel, clock, log, metrics } = this.#parts;
     const secrets = (): Secrets => this.#secrets;
     return new Service<Pool>(settings, {
       clock,
@@ -83,7 +85,11 @@ export class ServiceSet {
       workerIndex: start.index,
       findBalancer: (name) => this.#find(name),
       makePool: (instance, service) =>
-        new Pool(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs, { wheel, clock }),
+        new Pool(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs, {
+          wheel,
+          clock,
+          metrics,
+        }),
       updatePool: (pool, instance, service) =>
         pool.update(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs),
       disposePool: (pool) => pool.close(),

@@ -62,7 +62,13 @@ class DataWorker {
     this.#metrics = new MetricsBank(start.shared.metrics, start.index);
     this.#logFile = new BlockWriter(this.#log);
     this.#accessLog = new AccessLog((lines) => this.#writeAccessLog(lines), this.#metrics);
-    this.#services = new ServiceSet({ start, wheel: this.#wheel, clock: systemClock, log: this.#log });
+    this.#services = new ServiceSet({
+      start,
+      wheel: this.#wheel,
+      clock: systemClock,
+      log: this.#log,
+      metrics: this.#metrics,
+    });
     reserveIdentityNames(IDENTITY_HEADERS);
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));

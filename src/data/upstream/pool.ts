@@ -7,6 +7,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import type { MetricsBank } from '../../base/metrics.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
@@ -22,6 +23,7 @@ export interface PoolWaiter {
 }
 
 export interface PoolEnvironment {
+  readonly metrics: MetricsBank;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
 }
@@ -146,7 +148,8 @@ export class Pool implements SessionOwner, DeadlineOwner {
 
   /** @internal */ dialEnded(dialling: Dialling, session: Session | null): void {
     this.#dialling.delete(dialling);
-    if (session === null) {
+    if (session !== null) this.#environment.metrics.add('upstream_connections_opened', 1);
+    else {
       this.#count--;
       this.#serveQueue();
     }
