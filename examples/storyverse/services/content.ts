@@ -12,7 +12,7 @@ export const TOPICS = {
   violence: {
     rating: 12,
     words:
-      'axe beat cannon dagger fight fought gun kill killed kills killing knife murder pistol shoot shot slay stab sword war',
+      'axe beat behead beheaded beheading cannon dagger execution executioner fight fought gallows gun hang hanged kill killed kills killing knife murder murdered murderer murderers pistol shoot shot slain slaughter slaughtered slaughterer slaughterers slay slew stab stabbed strangle strangled sword torture war',
   },
   death: { rating: 9, words: 'dead death die died dies dying funeral drown drowned poison' },
   alcohol: { rating: 9, words: 'ale beer brandy drunk rum wine' },
