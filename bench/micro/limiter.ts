@@ -4,6 +4,7 @@
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
+import { BlockSet } from '../../src/data/limiter/block-set.ts';
 import { Limiter, RuleSet } from '../../src/data/limiter/limiter.ts';
 import { Rule } from '../../src/data/limiter/rule.ts';
 import { allocateLimits, LimitTable, limitsBytes } from '../../src/data/limiter/table.ts';
@@ -139,6 +140,23 @@ function memoryPerCaller(): Row {
   };
 }
 
+/** The look-up of `ipFilter` and of bans, hits and misses in turn. */
+function longList(): Row {
+  // Far enough apart that no two become one range.
+  const text = (value: number): string => [24, 16, 8, 0].map((shift) => (value >>> shift) & 255).join('.');
+  const list = new BlockSet(Array.from({ length: 100_000 }, (_, i) => `${text(i * 42_949)}/28`));
+  const addresses = Array.from({ length: 4_096 }, (_, i) => text(((i * 24_391) % 100_000) * 42_949 + (i % 2) * 16_000));
+  return measure(
+    'an address in a list of 100,000 blocks',
+    (rounds) => {
+      let found = 0;
+      for (let i = 0; i < rounds; i++) if (list.has(addresses[i & 4_095] as string)) found++;
+      return found;
+    },
+    { note: 'reading the address included' },
+  );
+}
+
 export async function run(): Promise<Row[]> {
   const load = new Load(allocateLimits(), 1);
   const hash = measure('hash of a 36-character user id', (rounds) => {
@@ -160,6 +178,7 @@ export async function run(): Promise<Row[]> {
     await contended('decide two windows, 2 threads, 1 caller', 1, 'CPU time; both threads on one caller'),
     newCallers(),
     hash,
+    longList(),
     memoryPerCaller(),
   ];
 }

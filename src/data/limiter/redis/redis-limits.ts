@@ -32,6 +32,13 @@ interface Waiting {
   readonly giveUp: () => void;
 }
 
+/** Questions of one turn of the event loop: one timer for all, ended with the last answer, so that it keeps nothing alive. */
+interface Turn {
+  readonly waiting: Waiting[];
+  open: number;
+  readonly timer: NodeJS.Timeout;
+}
+
 export class RedisLimits {
   readonly #line: RedisLine;
   readonly #settings: RedisLimitSettings;
@@ -39,7 +46,7 @@ export class RedisLimits {
   readonly #breaker: RedisBreaker;
   readonly #leases: LeaseBook;
   /** Decisions asked for in this turn of the event loop share one timer. */
-  #turn: Waiting[] | null = null;
+  #turn: Turn | null = null;
   #asked = 0;
   #answered = 0;
   #late = 0;
@@ -171,11 +178,11 @@ export class RedisLimits {
           resolve(null);
         },
       };
-      this.#watch(waiting);
+      const turn = this.#watch(waiting);
       take(this.#line, this.#settings.prefix, { set, tags, wanted }).then(
         (taken) => {
           if (waiting.isOver) return;
-          waiting.isOver = true;
+          ended(waiting, turn);
           this.#answered++;
           this.#latencyMs += performance.now() - started;
           this.#breaker.succeeded(this.#limiter.table.time.nowMs());
@@ -183,7 +190,7 @@ export class RedisLimits {
         },
         () => {
           if (waiting.isOver) return;
-          waiting.isOver = true;
+          ended(waiting, turn);
           this.#failed++;
           this.#breaker.failed(this.#limiter.table.time.nowMs());
           resolve(null);
@@ -192,19 +199,24 @@ export class RedisLimits {
     });
   }
 
-  #watch(waiting: Waiting): void {
-    if (this.#turn === null) {
-      const turn: Waiting[] = [];
+  #watch(waiting: Waiting): Turn {
+    let turn = this.#turn;
+    // One whose questions have all failed at once has no timer any more.
+    if (turn === null || turn.open === 0) {
+      const list: Waiting[] = [];
+      const timer = setTimeout(giveUpAll, this.#settings.timeoutMs, list).unref();
+      turn = { waiting: list, open: 0, timer };
       this.#turn = turn;
-      setImmediate(() => {
-        if (this.#turn === turn) this.#turn = null;
-      });
-      setTimeout(() => {
-        for (const each of turn) each.giveUp();
-      }, this.#settings.timeoutMs).unref();
+      setImmediate(this.#endTurn);
     }
-    this.#turn.push(waiting);
+    turn.waiting.push(waiting);
+    turn.open++;
+    return turn;
   }
+
+  readonly #endTurn = (): void => {
+    this.#turn = null;
+  };
 
   #mayAsk(nowMs: number): boolean {
     const answer = this.#breaker.ask(nowMs);
@@ -223,10 +235,10 @@ export class RedisLimits {
         this.#breaker.failed(time.nowMs());
       },
     };
-    this.#watch(waiting);
+    const turn = this.#watch(waiting);
     this.#line.ping().then(() => {
       if (waiting.isOver) return;
-      waiting.isOver = true;
+      ended(waiting, turn);
       this.#breaker.succeeded(time.nowMs());
     }, waiting.giveUp);
   }
@@ -265,6 +277,15 @@ export class RedisLimits {
     }
     return (high >>> 0) * 2_097_152 + (low >>> 11);
   }
+}
+
+function giveUpAll(waiting: readonly Waiting[]): void {
+  for (const each of waiting) each.giveUp();
+}
+
+function ended(waiting: Waiting, turn: Turn): void {
+  waiting.isOver = true;
+  if (--turn.open === 0) clearTimeout(turn.timer);
 }
 
 function copyOf(decision: Decision): Decision {
