@@ -1,8 +1,8 @@
 /**
  * THE STORY: one request from its head to the last byte of its answer. Read `#advance` for the way there, then the
  * callbacks below it in order: an attempt asks for the body, brings a head, brings the answer, ends. There is one error
- * exit, `#fail`. Everything that happens once per try is in attempt.ts; everything about HTTP/1.1 is behind
- * `Downstream` and `Session`.
+ * exit, `fail`. How often and where to try is in tries.ts, what happens in each try in attempt.ts; everything about
+ * HTTP/1.1 is behind `Downstream` and `Session`.
  *
  *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
@@ -10,10 +10,7 @@
 import type { FaultKind } from '../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../base/errors.ts';
 import { Deadline } from '../base/timers.ts';
-import type { AttemptOwner, UpstreamEndpoint, UpstreamService } from './attempt.ts';
-import { Attempt } from './attempt.ts';
-import type { AttemptWaiter } from './balancer/service.ts';
-import { Context } from './context.ts';
+import type { Attempt, UpstreamEndpoint } from './attempt.ts';
 import type { HeadSink } from './contract/head-sink.ts';
 import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
@@ -21,20 +18,19 @@ import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
 import { writeUpstreamHead } from './heads.ts';
 import type { Incoming } from './incoming.ts';
-import type { Live, LiveRoute } from './live.ts';
+import type { LiveRoute } from './live.ts';
 import { sendMirror } from './mirror.ts';
 import type { Meaning } from './parser/framing.ts';
 import { CHUNKED, UNTIL_CLOSE } from './parser/framing.ts';
 import type { Head } from './parser/head.ts';
 import { trailerLines } from './parser/serialize.ts';
 import type { Plane } from './plane.ts';
-import type { RequestBody } from './request-body.ts';
-import { bodyOf } from './request-body.ts';
 import type { AccessLog } from './response/access-log.ts';
 import { replyLines, writeResponseLines } from './response/lines.ts';
 import { faultBody, faultLines } from './response/problem.ts';
 import { report, writeRecord } from './response/report.ts';
 import { tooLarge } from './route-faults.ts';
+import { Tries } from './tries.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -45,38 +41,15 @@ const LIMIT = 4;
 const REQUEST_HEAD = 5;
 const ACT = 6;
 
-const NO_ENDPOINTS: readonly UpstreamEndpoint[] = [];
-
-export class Exchange extends Context implements DownstreamUser, AttemptOwner, AttemptWaiter {
-  readonly downstream: Downstream;
-  readonly plane: Plane;
-  /** The configuration this exchange began with; a reload does not change it on the way. */
-  readonly live: Live;
-  readonly body: RequestBody;
-  service: UpstreamService | null = null;
+export class Exchange extends Tries implements DownstreamUser {
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';
-  /** The attempt that answers, or the latest. */
-  attempt: Attempt | null = null;
-  attemptsMade = 0;
   bytesSent = 0;
-  isDone = false;
-  #hedge: Attempt | null = null;
-  #tried: readonly UpstreamEndpoint[] = NO_ENDPOINTS;
-  #headSent = false;
   #requestComplete: boolean;
   #deadline: Deadline | null = null;
-  #timer: NodeJS.Timeout | null = null;
-  /** Time has passed since the request came: something was waited for. */
-  #waited = false;
 
   constructor(plane: Plane, downstream: Downstream, incoming: Incoming) {
-    super(downstream.peer, incoming, plane.clock.monotonicMs());
-    this.plane = plane;
-    this.live = plane.live;
-    this.live.active++;
-    this.downstream = downstream;
-    this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
+    super(plane, downstream, incoming);
     this.#requestComplete = this.body.complete;
   }
 
@@ -136,7 +109,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   #wait(promised: Promise<Outcome>, phase: number, nextHook: number): void {
     this.incoming.isShared = true;
-    this.#waited = true;
+    this.hasWaited = true;
     promised.then(
       (outcome) => {
         if (this.isDone) return;
@@ -153,8 +126,8 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   #settle(outcome: Reply | Fault): void {
-    if (outcome instanceof Fault) this.#fail(outcome);
-    else this.#reply(outcome);
+    if (outcome instanceof Fault) this.fail(outcome);
+    else this.reply(outcome);
   }
 
   #findRoute(): boolean {
@@ -169,12 +142,12 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   #act(route: LiveRoute): void {
     if (route.answer !== null) {
-      this.#reply(route.answer(this));
+      this.reply(route.answer(this));
       return;
     }
     const path = route.rewrite === null ? this.target.path : route.rewrite(this.target.path, this.matched);
     if (path === null) {
-      this.#fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
+      this.fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
       return;
     }
     this.upstreamPath = path;
@@ -187,57 +160,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       this.#deadline = new Deadline(this, 0);
       this.plane.wheel.set(this.#deadline, timeouts.totalMs);
     }
-    this.#try();
-  }
-
-  // --- one attempt after another ---------------------------------------------------------------------------------
-
-  #try(): void {
-    const service = this.service!;
-    const endpoint = service.pick(this, this.#tried, this);
-    if (endpoint === 'wait') {
-      this.#waited = true;
-      return;
-    }
-    if (endpoint instanceof Fault) {
-      this.#fallBack(endpoint);
-      return;
-    }
-    this.attemptsMade++;
-    const { clock, wheel } = this.plane;
-    // Mostly the first attempt follows its request within microseconds.
-    const nowMs = this.#waited || this.attemptsMade > 1 ? clock.monotonicMs() : this.startedMs;
-    const attempt = new Attempt(this, service, endpoint, clock, wheel, nowMs);
-    this.attempt = attempt;
-    attempt.start();
-    if (this.attemptsMade === 1 && this.body.length === 0) this.#planHedge(service);
-  }
-
-  onAdmitted(): void {
-    if (!this.isDone) this.#try();
-    this.downstream.flush();
-  }
-
-  onRefused(fault: Fault): void {
-    if (!this.isDone) this.#fallBack(fault);
-    this.downstream.flush();
-  }
-
-  /** A second attempt beside a slow first one (hedging); whichever brings its head first counts. */
-  #planHedge(service: UpstreamService): void {
-    const delayMs = service.hedgeDelayMs(this.#retryRequest());
-    if (delayMs < 0 || this.isDone) return;
-    this.#timer = setTimeout(() => {
-      if (this.isDone || this.#headSent || this.#hedge !== null || this.attempt === null || !service.takeHedge())
-        return;
-      const endpoint = service.pick(this, [this.attempt.endpoint], this);
-      if (endpoint === 'wait') service.cancelWait(this);
-      if (endpoint === 'wait' || endpoint instanceof Fault) return;
-      this.plane.metrics.add('hedges', 1);
-      this.attemptsMade++;
-      this.#hedge = new Attempt(this, service, endpoint, this.plane.clock, this.plane.wheel);
-      this.#hedge.start();
-    }, delayMs);
+    this.tryNext();
   }
 
   writeHead(out: HeadSink, endpoint: UpstreamEndpoint): void {
@@ -269,7 +192,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
     if (this.body.received + bytes.length > limit) {
       this.body.received += bytes.length;
-      this.#fail(tooLarge(limit));
+      this.fail(tooLarge(limit));
       return;
     }
     const sending = attempt?.isConnected === true;
@@ -302,39 +225,27 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   onRequestFault(fault: Fault): void {
-    this.#fail(fault);
+    this.fail(fault);
     this.downstream.flush();
   }
 
   // --- upstreamHead ----------------------------------------------------------------------------------------------
 
   onAttemptInterim(_attempt: Attempt, head: Head): void {
-    if (!this.#headSent) this.downstream.sendInterim(head);
+    if (!this.headSent) this.downstream.sendInterim(head);
   }
 
   onAttemptHead(attempt: Attempt, head: Head, meaning: Meaning): void {
     if (this.service!.settings.retries.statuses.includes(head.status)) {
-      if (this.#leftToOther(attempt, null)) {
+      if (this.leftToOther(attempt, null)) {
         attempt.cancel();
         return;
       }
-      if (this.#retried(attempt, null, head)) return;
+      if (this.retried(attempt, null, head)) return;
     }
-    this.#choose(attempt);
+    this.choose(attempt);
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
     this.#sendAnswerHead(attempt, head, meaning);
-  }
-
-  /** This attempt answers; the other one, if there is one, is given up. */
-  #choose(attempt: Attempt): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    this.#timer = null;
-    const hedge = this.#hedge;
-    if (hedge === null) return;
-    const loser = hedge === attempt ? this.attempt! : hedge;
-    this.attempt = attempt;
-    this.#hedge = null;
-    this.#drop(loser);
   }
 
   // --- responseHead, responseBody --------------------------------------------------------------------------------
@@ -347,7 +258,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       this.responseFields = head;
       this.#decorate();
       this.responseFields = null;
-      this.#headSent = true;
+      this.headSent = true;
       const out = this.downstream.startHead(head.status, head);
       writeResponseLines(out, this, head, meaning, this.removedResponse, this.addedResponse);
       this.downstream.endHead(head.status, meaning.bodyLength === UNTIL_CLOSE ? CHUNKED : meaning.bodyLength);
@@ -387,9 +298,9 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       this.onAttemptFault(attempt, FAULTS.upstreamMalformed, 'switched to a protocol that was not asked for');
       return;
     }
-    this.#choose(attempt);
+    this.choose(attempt);
     this.status = 101;
-    this.#headSent = true;
+    this.headSent = true;
     if (this.#deadline !== null) this.plane.wheel.clear(this.#deadline);
     this.plane.metrics.add('tunnels_opened', 1);
     const out = this.downstream.startHead(101, null);
@@ -403,93 +314,17 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void {
     if (this.isDone) return;
-    if (!this.#headSent && (this.#leftToOther(attempt, kind) || this.#retried(attempt, kind, null))) return;
+    if (!this.headSent && (this.leftToOther(attempt, kind) || this.retried(attempt, kind, null))) return;
     // Those of the connection pool say that there is too much to do at the moment.
     const more = kind.status === 503 ? { cause, retryAfterSeconds: 1 } : { cause };
-    this.#fail(new Fault(kind, more), attempt);
+    this.fail(new Fault(kind, more), attempt);
     this.downstream.flush();
-  }
-
-  /** One of two side by side (hedging) failed: true when the other one is left, and may still answer. */
-  #leftToOther(attempt: Attempt, kind: FaultKind | null): boolean {
-    const other = attempt === this.#hedge ? this.attempt : this.#hedge;
-    if (other === null) return false;
-    this.#count(attempt, kind, false);
-    this.#tried = [...this.#tried, attempt.endpoint];
-    this.attempt = other;
-    this.#hedge = null;
-    return true;
-  }
-
-  /** Tries again if the service says that it may and should. */
-  #retried(attempt: Attempt, kind: FaultKind | null, head: Head | null): boolean {
-    const service = this.service!;
-    const status = head?.status ?? 0;
-    const retryAfter = head === null ? -1 : Number(head.valueOf('retry-after') ?? -1);
-    const delayMs = service.retryDelayMs(
-      this.#retryRequest(),
-      this.attemptsMade,
-      kind,
-      status,
-      attempt.reusedConnection,
-      Number.isFinite(retryAfter) ? retryAfter : -1,
-    );
-    if (delayMs < 0) return false;
-    this.#count(attempt, kind, false);
-    attempt.cancel();
-    this.plane.metrics.add('retries', 1);
-    this.#tried = [...this.#tried, attempt.endpoint];
-    this.attempt = null;
-    if (this.#timer !== null) clearTimeout(this.#timer);
-    if (delayMs === 0) {
-      this.#try();
-    } else {
-      this.#timer = setTimeout(() => {
-        this.#timer = null;
-        if (!this.isDone) this.#try();
-      }, delayMs);
-    }
-    return true;
-  }
-
-  #retryRequest(): { method: string; hasIdempotencyKey: boolean; bodyReplayable: boolean } {
-    return {
-      method: this.method,
-      hasIdempotencyKey: this.header('idempotency-key') !== null,
-      bodyReplayable: this.body.isReplayable,
-    };
-  }
-
-  mayResend(): boolean {
-    const { methods } = this.service!.settings.retries;
-    if (!this.body.isReplayable || !(methods.includes(this.method) || this.header('idempotency-key') !== null))
-      return false;
-    this.plane.metrics.add('stale_reuses', 1);
-    return true;
-  }
-
-  /** No instance could be picked: the service's fallback, if it has one, answers instead. */
-  #fallBack(fault: Fault): void {
-    const fallback = this.service?.fallbackFor(fault) ?? null;
-    if (fallback?.kind === 'respond') {
-      this.#reply(fallback.response);
-    } else if (
-      fallback?.kind === 'service' &&
-      this.live.services.has(fallback.service) &&
-      this.service!.settings.name !== fallback.service
-    ) {
-      this.service = this.live.services.get(fallback.service)!;
-      this.#tried = NO_ENDPOINTS;
-      this.#try();
-    } else {
-      this.#fail(fault);
-    }
   }
 
   onDeadline(): void {
     const attempt = this.attempt;
     attempt?.cancel();
-    this.#fail(new Fault(FAULTS.totalTimeout), attempt);
+    this.fail(new Fault(FAULTS.totalTimeout), attempt);
     this.downstream.flush();
   }
 
@@ -507,18 +342,18 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
       error: messageOf(error),
       stack: error instanceof Error ? (error.stack ?? '') : '',
     });
-    this.#fail(new Fault(FAULTS.internal));
+    this.fail(new Fault(FAULTS.internal));
   }
 
   /** The one error exit: an honest answer while there can be one, an abort when bytes of another are on their way. */
-  #fail(fault: Fault, failed: Attempt | null = null): void {
+  protected fail(fault: Fault, failed: Attempt | null = null): void {
     if (this.isDone) return;
     this.fault = fault;
     if (failed !== null) {
-      this.#count(failed, fault.kind, false);
+      this.count(failed, fault.kind, false);
       this.attempt = null;
     }
-    if (this.#headSent) {
+    if (this.headSent) {
       this.#finish();
       this.downstream.abort();
       return;
@@ -535,7 +370,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   }
 
   /** An answer made by a policy or by the route itself. */
-  #reply(reply: Reply): void {
+  protected reply(reply: Reply): void {
     this.#answer(reply.status, replyLines(reply.headers), reply.body);
   }
 
@@ -552,7 +387,7 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
         error: messageOf(error),
       });
     }
-    this.#headSent = true;
+    this.headSent = true;
     const out = this.downstream.startHead(status, null);
     out.text(this.keptLines(lines));
     if (status !== 204 && status !== 304) out.text(`Content-Length: ${bytes.length}\r\n`);
@@ -569,11 +404,8 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
   #finish(): void {
     if (this.isDone) return;
     this.isDone = true;
-    if (this.#timer !== null) clearTimeout(this.#timer);
     if (this.#deadline !== null) this.plane.wheel.remove(this.#deadline);
-    if (this.attempt === null) this.service?.cancelWait(this);
-    else this.#drop(this.attempt);
-    if (this.#hedge !== null) this.#drop(this.#hedge);
+    this.endTries();
     const nowMs = this.attempt === null ? this.plane.clock.monotonicMs() : this.attempt.nowMs();
     report(this, nowMs);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
@@ -582,24 +414,5 @@ export class Exchange extends Context implements DownstreamUser, AttemptOwner, A
 
   writeRecord(log: AccessLog, status: number, elapsedMs: number): void {
     writeRecord(log, this, status, elapsedMs, this.logParts);
-  }
-
-  /** Ends an attempt: one that answered counts as such, one that is given up counts for nothing. */
-  #drop(attempt: Attempt): void {
-    this.#count(attempt, null, attempt !== this.attempt || attempt.status === 0 || this.fault !== null);
-    if (this.status === 101) attempt.endTunnel();
-    else attempt.cancel();
-  }
-
-  #count(attempt: Attempt, kind: FaultKind | null, cancelled: boolean): void {
-    if (attempt.counted) return;
-    attempt.counted = true;
-    const { settings, isRetired } = attempt.endpoint;
-    if (!cancelled && !isRetired)
-      this.plane.metrics.instance(settings.slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
-    // The balancer learns slowness also from what was given up, such as a hedge's loser.
-    const tookMs =
-      kind === null && !cancelled ? attempt.firstByteMs : this.plane.clock.monotonicMs() - attempt.startedMs;
-    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, cancelled);
   }
 }

@@ -124,14 +124,23 @@ export class Service<P> {
    * Chooses an instance and counts the attempt in until `finish`. 'wait': queued; the waiter hears later, and calls `pick`
    * again inside `onAdmitted`. `tried` holds what earlier attempts got: those are avoided if there are others.
    */
-  pick(request: BalancerRequest, tried: readonly Endpoint<P>[], waiter: AttemptWaiter): Endpoint<P> | Fault | 'wait' {
-    const result = this.#pick(request, tried, waiter);
+  pick(
+    request: BalancerRequest,
+    tried: readonly Endpoint<P>[],
+    waiter: AttemptWaiter,
+    nowMs = this.#env.clock.monotonicMs(),
+  ): Endpoint<P> | Fault | 'wait' {
+    const result = this.#pick(request, tried, waiter, nowMs);
     if (result !== 'wait' && this.#admission.queued > 0) this.#admission.forget(waiter);
     return result;
   }
 
-  #pick(request: BalancerRequest, tried: readonly Endpoint<P>[], waiter: AttemptWaiter): Endpoint<P> | Fault | 'wait' {
-    const nowMs = this.#env.clock.monotonicMs();
+  #pick(
+    request: BalancerRequest,
+    tried: readonly Endpoint<P>[],
+    waiter: AttemptWaiter,
+    nowMs: number,
+  ): Endpoint<P> | Fault | 'wait' {
     const tick = this.#table.tickOf(nowMs);
     this.#timeline.nowMs = nowMs;
     this.#roster.refresh(tick);
@@ -186,8 +195,8 @@ export class Service<P> {
     fault: FaultKind | null,
     firstByteMs: number,
     cancelled: boolean,
+    nowMs = this.#env.clock.monotonicMs(),
   ): void {
-    const nowMs = this.#env.clock.monotonicMs();
     const tick = this.#table.tickOf(nowMs);
     this.#timeline.nowMs = nowMs;
     const instance = instanceOf(endpoint);
@@ -249,6 +258,11 @@ export class Service<P> {
     const tick = this.#table.nowTick();
     if (this.#breaker !== null && this.#breaker.waitTicks(tick) > 0) return -1; // would be refused, and cost budget
     return this.#take(tick, 'retries') ? delayMs : -1;
+  }
+
+  /** There may be second attempts beside slow first ones. */
+  get hedges(): boolean {
+    return this.#settings.resilience.hedge !== null;
   }
 
   /** After how many milliseconds without an answer a second attempt may start; -1: none. */
