@@ -1,6 +1,7 @@
 /** What both processes of a race do at once, and what they report: how many of their tries got through. */
 import { createFirstAdmin } from '../../../src/control/identity/accounts/first-admin.ts';
 import { resetPassword } from '../../../src/control/identity/accounts/passwords.ts';
+import { confirmRegistration } from '../../../src/control/identity/accounts/register.ts';
 import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identity/context.ts';
 import { takeRecoveryCode } from '../../../src/control/identity/mfa/recovery.ts';
 import { takeTotp } from '../../../src/control/identity/mfa/totp.ts';
@@ -8,7 +9,16 @@ import { adapterFactory } from '../../../src/control/identity/oauth/adapter.ts';
 import { refreshSession } from '../../../src/control/identity/sessions/sessions.ts';
 
 export interface RaceOrder {
-  readonly kind: 'refresh' | 'reset' | 'recovery' | 'totp' | 'audit' | 'first-admin' | 'failures' | 'oauth-code';
+  readonly kind:
+    | 'refresh'
+    | 'reset'
+    | 'confirm'
+    | 'recovery'
+    | 'totp'
+    | 'audit'
+    | 'first-admin'
+    | 'failures'
+    | 'oauth-code';
   readonly tries: number;
   readonly userId: string;
   readonly secret: string;
@@ -45,6 +55,11 @@ async function attempt(context: IdentityContext, order: RaceOrder, i: number): P
     case 'reset':
       await resetPassword(context, secret, `a password of process ${process.pid} ${i}`, LOCAL_CALLER);
       return true;
+    case 'confirm': {
+      const newPassword = `a password of process ${process.pid} ${i}`;
+      await confirmRegistration(context, { token: secret, newPassword }, LOCAL_CALLER);
+      return true;
+    }
     case 'recovery':
       return await takeRecoveryCode(context, context.store.db, userId, secret);
     case 'totp':

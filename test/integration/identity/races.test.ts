@@ -103,6 +103,17 @@ function raceSuite(name: string, makeUrl: (folder: string) => Promise<string>): 
       }
     });
 
+    test('one confirmation makes one account, with the password that came first', async () => {
+      for (let round = 0; round < 2; round++) {
+        const email = `confirmed-${round}@example.com`;
+        const waiting = { email, username: null, displayName: null, birthDate: null, passwordHash: '' };
+        const code = await context.codes.issue(context.store.db, 'register', { payload: waiting, ttlMs: 60_000 });
+        assert.deepEqual(await race(context, other, order('confirm', code)), { passed: 1, faults: [] });
+        const made = await context.store.db.selectFrom('users').select('id').where('email', '=', email).execute();
+        assert.equal(made.length, 1);
+      }
+    });
+
     test('one recovery code is taken once', async () => {
       const codes = await makeRecoveryCodes(context, context.store.db, user.id);
       for (const code of codes)
