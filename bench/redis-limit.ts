@@ -100,6 +100,8 @@ async function startGateway(name: string, stores: object): Promise<number> {
   const document = {
     gateway: { host: '127.0.0.1', port, workers: 1, dataDir: join(folder, name), accessLog: 'off' },
     stores,
+    // A stall of the machine must not be answered without Redis.
+    limits: { redis: { timeout: '5s', fallback: 'closed' } },
     routes: [
       {
         match: { path: '/limited' },
