@@ -17,6 +17,7 @@ import { childRoutes } from './http/routes-children.ts';
 import { clientRoutes } from './http/routes-clients.ts';
 import { keyRoutes } from './http/routes-keys.ts';
 import { mfaRoutes } from './http/routes-mfa.ts';
+import { pageOfProblem, pageRoutes } from './http/routes-pages.ts';
 import { setupRoutes } from './http/routes-setup.ts';
 import { signInRoutes } from './http/routes-sign-in.ts';
 import { tokenRoutes } from './http/routes-tokens.ts';
@@ -59,12 +60,14 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     adminRoutes(context),
     auditRoutes(context),
     setupRoutes(context),
+    pageRoutes(context),
     outsideRoutes(context),
     ...(context.options.oauth.enabled ? [clientRoutes(context)] : []),
   ]) {
     api.route('/', routes);
   }
-  for (const path of new Set([context.options.basePath, ...context.options.alsoAt])) app.route(path, api);
+  const mounts = [...new Set([context.options.basePath, ...context.options.alsoAt])];
+  for (const path of mounts) app.route(path, api);
 
   app.get('/.well-known/jwks.json', async (c) => {
     return c.json(await context.keyring.publicJwks(), 200, { 'cache-control': 'public, max-age=300' });
@@ -94,7 +97,8 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
         ...(problem.status === 500 ? { stack: error.stack ?? '' } : {}),
       });
     }
-    return answer(problem, caller);
+    const isPage = mounts.some((path) => c.req.path.startsWith(`${path}/pages/`));
+    return isPage ? pageOfProblem(problem) : answer(problem, caller);
   });
 
   const answer = (problem: Problem, caller: Caller): Response => {

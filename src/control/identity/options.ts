@@ -112,7 +112,9 @@ const mail = z.strictObject({
   linkBase: z
     .url()
     .optional()
-    .describe('Page that mail links lead to, with `?action=...&token=...`. Default: `publicUrl`.'),
+    .describe(
+      'A page of your own that links in mails and the first administrator’s link lead to, with `?action=verify-email#token=...` (or `reset-password`, `setup`). Default: the pages of the service, under `basePath` at `publicUrl`.',
+    ),
 });
 
 const place = z.strictObject({
@@ -156,7 +158,7 @@ export const identityOptions = z.strictObject({
     .url()
     .optional()
     .describe(
-      'Where callers reach the gateway; mail links and redirects are built from it. Default: the first listener of this process, for trying it out.',
+      'Where callers reach the gateway; links in mails and redirects are built from it. Default: the first listener of this process, for trying it out.',
     ),
   issuer: z
     .string()

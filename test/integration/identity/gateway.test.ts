@@ -9,6 +9,7 @@ import { after, before, describe, test } from 'node:test';
 import { createLogger } from '../../../src/base/log.ts';
 import { type RunningGateway, startGateway } from '../../../src/main.ts';
 import { PASSWORD } from './harness.ts';
+import { headingOf, open, submit } from './page-reader.ts';
 
 const DEADLINE_MS = 5_000;
 
@@ -32,7 +33,13 @@ describe('identity in a gateway', () => {
       env: { API_KEY_1: 'key123:user1:stories:read:premium' },
       log: createLogger('warn', (line) => logged.push(line)),
       document: {
-        gateway: { port: 0, host: '127.0.0.1', workers: 2, dataDir: './data' },
+        gateway: {
+          port: 0,
+          host: '127.0.0.1',
+          workers: 2,
+          dataDir: './data',
+          accessLog: { file: join(folder, 'access.log') },
+        },
         services: { stories: { instances: [{ url: `http://127.0.0.1:${port}` }] } },
         identity: {
           enabled: true,
@@ -112,8 +119,15 @@ describe('identity in a gateway', () => {
     assert.equal(made.status, 202, JSON.stringify(made.body));
     const token = await until('the mail', mailedCode);
     const letter = mailbox();
-    assert.ok(letter.includes(`${base}/?action=verify-email`), `without publicUrl, the real port: ${letter}`);
-    assert.equal((await call('POST', '/api/auth/verify-email', { token, password: PASSWORD })).status, 200);
+    const link = /http:\S+/.exec(letter)?.[0] ?? '';
+    assert.equal(link, `${base}/api/auth/pages/verify-email?token=${token}`, 'without publicUrl, the real port');
+    const done = await submit(await open(link), { password: PASSWORD });
+    assert.deepEqual([done.status, headingOf(done)], [200, 'Your address is confirmed']);
+    const accessLog = await until('both in the access log', () => {
+      const text = readFileSync(join(folder, 'access.log'), 'utf8');
+      return text.match(/pages\/verify-email/g)?.length === 2 ? text : undefined;
+    });
+    assert.ok(!accessLog.includes(token), accessLog);
     const login = await call('POST', '/api/v1/auth/login', { username: 'eve', password: PASSWORD });
     assert.equal(login.status, 200, JSON.stringify(login.body));
 

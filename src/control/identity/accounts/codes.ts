@@ -21,6 +21,14 @@ export type CodePurpose =
   | 'outside-state'
   | 'outside-result';
 
+export interface SeenCode {
+  /** It can still be used: it was not used, did not expire, and was not tried too often. */
+  readonly isGood: boolean;
+  readonly userId: string | null;
+  /** Undefined also when it is no longer good. */
+  readonly payload: unknown;
+}
+
 export interface UsedCode {
   readonly userId: string | null;
   readonly payload: unknown;
@@ -103,6 +111,20 @@ export class OneTimeCodes {
       .returning(['user_id', 'sealed'])
       .executeTakeFirst();
     return row === undefined ? undefined : this.#read(row, hash);
+  }
+
+  /** Looks at a code without using it up or counting a try; undefined when there is none such. */
+  async look(db: Handle, purpose: CodePurpose, code: string, maxAttempts: number): Promise<SeenCode | undefined> {
+    const hash = this.#hash(purpose, code);
+    const row = await db
+      .selectFrom('one_time_codes')
+      .select(['user_id', 'sealed', 'attempts', 'used_at', 'expires_at'])
+      .where('hash', '=', hash)
+      .where('purpose', '=', purpose)
+      .executeTakeFirst();
+    if (row === undefined) return undefined;
+    const isGood = row.used_at === null && row.attempts < maxAttempts && row.expires_at > this.#clock.wallMs();
+    return isGood ? { isGood, ...this.#read(row, hash) } : { isGood, userId: row.user_id, payload: undefined };
   }
 
   #hash(purpose: CodePurpose, code: string): string {

@@ -6,6 +6,7 @@ import type { Kysely } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Caller, IdentityContext } from '../context.ts';
 import { conflict, invalidCode } from '../http/problem.ts';
+import { linkTo } from '../mail/links.ts';
 import { checkNewPassword } from '../passwords/policy.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { insertUser } from './users.ts';
@@ -35,11 +36,7 @@ export async function firstAdminLink(context: IdentityContext): Promise<string |
       .execute();
     return await context.codes.issue(trx, 'first-admin', { ttlMs: LINK_TTL_MS });
   });
-  if (code === undefined) return undefined;
-  const url = new URL(context.options.mail.linkBase ?? context.options.publicUrl);
-  url.searchParams.set('action', 'setup');
-  url.hash = new URLSearchParams({ token: code }).toString();
-  return url.toString();
+  return code === undefined ? undefined : linkTo(context.options, 'setup', code);
 }
 
 export async function createFirstAdmin(

@@ -95,7 +95,8 @@ export interface Confirmation {
   readonly username?: string | undefined;
 }
 
-const CONFIRM_ATTEMPTS = 10;
+/** Tries that one code of a mail allows; each costs a hash. */
+export const CONFIRM_ATTEMPTS = 10;
 
 /**
  * Uses the code of the mail up: makes the account, or gives an existing one its new address. Holding the code is not

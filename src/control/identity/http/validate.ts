@@ -31,13 +31,42 @@ export function readQuery<Schema extends z.ZodType>(url: string, schema: Schema)
 
 /** OAuth's form bodies (RFC 7009, RFC 7662); JSON is taken as well. A field that appears twice is refused. */
 export async function readForm<Schema extends z.ZodType>(request: Request, schema: Schema): Promise<z.output<Schema>> {
-  if (!mediaType(request).endsWith('x-www-form-urlencoded')) return readBody(request, schema);
+  if (!isForm(request)) return readBody(request, schema);
+  return check(Object.fromEntries(await formFields(request)), schema);
+}
+
+/** What a page's form sent, unchecked: what is wrong is said beside what was typed. Fields left empty are not there. */
+export async function readPageForm(request: Request): Promise<ReadonlyMap<string, string>> {
+  if (!isForm(request)) {
+    throw new Problem(
+      415,
+      'UNSUPPORTED_MEDIA_TYPE',
+      'media_type',
+      'the body must be application/x-www-form-urlencoded',
+    );
+  }
+  const found = await formFields(request);
+  for (const [name, value] of found) if (value === '') found.delete(name);
+  return found;
+}
+
+/** Throws a 400 that names every field that is wrong. */
+export function checkPageForm<Schema extends z.ZodType>(
+  given: ReadonlyMap<string, string>,
+  schema: Schema,
+): z.output<Schema> {
+  return check(Object.fromEntries(given), schema);
+}
+
+const isForm = (request: Request): boolean => mediaType(request).endsWith('x-www-form-urlencoded');
+
+async function formFields(request: Request): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   for (const [name, value] of new URLSearchParams(await readText(request))) {
     if (found.has(name)) throw invalid([{ field: name, expected: 'to appear once' }]);
     found.set(name, value);
   }
-  return check(Object.fromEntries(found), schema);
+  return found;
 }
 
 async function readJson(request: Request): Promise<unknown> {

@@ -1,5 +1,6 @@
 /** The texts of the mails, all in one place, plain text only. Each says what to do when one did not ask for it. */
 import type { IdentityOptions } from '../options.ts';
+import { linkTo } from './links.ts';
 import type { Mail } from './mailer.ts';
 
 export interface Letters {
@@ -13,15 +14,7 @@ export interface Letters {
 }
 
 export function makeLetters(options: IdentityOptions): Letters {
-  const base = options.mail.linkBase ?? options.publicUrl;
   const name = options.mfa.issuer;
-  const link = (action: string, token: string): string => {
-    const url = new URL(base);
-    url.searchParams.set('action', action);
-    // In the fragment: it does not reach logs of servers and proxies, nor a Referer field.
-    url.hash = new URLSearchParams({ token }).toString();
-    return url.toString();
-  };
   const letter = (to: string, subject: string, ...lines: string[]): Mail => ({
     to,
     subject: `${name}: ${subject}`,
@@ -33,7 +26,7 @@ export function makeLetters(options: IdentityOptions): Letters {
         to,
         'confirm your address',
         'Somebody registered an account with this address. To confirm it, open:',
-        link('verify-email', token),
+        linkTo(options, 'verify-email', token),
         '',
         `Or use this code: ${token}`,
         'It works once, within a day, together with the password that was chosen or a new one.',
@@ -51,7 +44,7 @@ export function makeLetters(options: IdentityOptions): Letters {
         to,
         'set a new password',
         `Somebody asked for a new password for the account "${who}". To set one, open:`,
-        link('reset-password', token),
+        linkTo(options, 'reset-password', token),
         '',
         `Or use this code: ${token}`,
         'It works once, within 30 minutes. If it was not you, do nothing: the password stays.',

@@ -12,8 +12,9 @@ import type { Caller, IdentityContext } from '../context.ts';
 import { Problem } from '../http/problem.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
+import { PAGE_HEADERS, problemPage } from '../pages/layout.ts';
 import type { User } from '../tables.ts';
-import { consentPage, factorPage, loginPage, PAGE_HEADERS, problemPage } from './pages.ts';
+import { consentPage, factorPage, loginPage } from './pages.ts';
 
 const MAX_FORM_BYTES = 8_192;
 /** What the provider itself gives meaning to; all other scopes must be the account's own. */

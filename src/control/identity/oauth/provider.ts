@@ -8,10 +8,10 @@ import Provider, { type Configuration } from 'oidc-provider';
 import { messageOf } from '../../../base/errors.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
+import { html, PAGE_HEADERS, page, problemPage } from '../pages/layout.ts';
 import { adapterFactory } from './adapter.ts';
 import { clientOf, clientsVersion, findClient, scopesOfClients } from './clients.ts';
 import { interaction, PROVIDER_SCOPES } from './interactions.ts';
-import { html, PAGE_HEADERS, page, problemPage } from './pages.ts';
 
 export interface MountedProvider {
   /** Is this path the provider's? */
