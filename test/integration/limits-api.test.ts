@@ -85,6 +85,12 @@ test('with abuse administrators list, add and lift bans', { timeout: 20_000 }, a
 
 const absent: { name: string; document: Record<string, unknown>; env: Record<string, string> }[] = [
   { name: 'when it is switched off', document: { ...QUOTAS, limits: { usageApi: false } }, env: KEYS },
+  { name: 'when it is off', document: { ...QUOTAS, limits: { usageApi: 'off' } }, env: KEYS },
+  {
+    name: 'when both are off',
+    document: { ...QUOTAS, abuse: {}, limits: { usageApi: 'off', bansApi: 'off', publishPlans: 'off' } },
+    env: KEYS,
+  },
   { name: 'when nothing could authenticate anybody', document: { ...QUOTAS, abuse: {} }, env: {} },
 ];
 for (const { name, document, env } of absent) {

@@ -125,6 +125,9 @@ const redisOptions = z.strictObject({
     .describe('Keys in Redis begin with this. Gateways that share counters have the same.'),
 });
 
+/** `off` is what every other key calls it. */
+const apiSwitch = z.union([z.boolean(), z.literal('off')]).prefault(true);
+
 export const limitsOptions = z.strictObject({
   defaultPlan: planName.prefault(DEFAULT_PLAN).describe('Plan of callers that have none, or one that is not known.'),
   memory: size({ min: 4_096, max: 4 * 1024 ** 3 })
@@ -136,22 +139,13 @@ export const limitsOptions = z.strictObject({
     .enum(['deny', 'allow'])
     .prefault('deny')
     .describe('When it is full: refuse callers that are not counted yet with 503, or let them pass uncounted.'),
-  publishPlans: z
-    .boolean()
-    .prefault(true)
-    .describe('Tell anybody who asks what each plan allows, at `/.well-known/gatehouse/plans`.'),
-  usageApi: z
-    .boolean()
-    .prefault(true)
-    .describe(
-      'With `quotas` or `plans`: callers see what they have used at `/api/v1/usage`, administrators export it. Not added where a route of the document has `builtin: limits`, or nothing could authenticate anybody.',
-    ),
-  bansApi: z
-    .boolean()
-    .prefault(true)
-    .describe(
-      'With `abuse`: administrators list, add and lift bans at `/api/v1/bans`. Not added where `usageApi` is not.',
-    ),
+  publishPlans: apiSwitch.describe('Tell anybody who asks what each plan allows, at `/.well-known/gatehouse/plans`.'),
+  usageApi: apiSwitch.describe(
+    'With `quotas` or `plans`: callers see what they have used at `/api/v1/usage`, administrators export it. Not added where a route of the document has `builtin: limits`, or nothing could authenticate anybody.',
+  ),
+  bansApi: apiSwitch.describe(
+    'With `abuse`: administrators list, add and lift bans at `/api/v1/bans`. Not added where `usageApi` is not.',
+  ),
   redis: redisOptions.prefault({}).describe('How machines share counters when `stores.redis` is set.'),
 });
 
@@ -229,14 +223,14 @@ function addRoutes(
 ): void {
   const has = (key: string): boolean => context.document?.[key] !== undefined;
   // Of interest where somebody has thought about limits; elsewhere the shipped plans bind nobody.
-  if (publishPlans && (isWritten || has('plans'))) context.addRoute(PLANS_ROUTE);
+  if (publishPlans === true && (isWritten || has('plans'))) context.addRoute(PLANS_ROUTE);
   const routes = (context.document?.['routes'] ?? []) as readonly { readonly builtin?: string }[];
   if (routes.some(({ builtin }) => builtin === 'limits' || builtin === SERVICE)) {
     context.addService(SERVICE);
     return;
   }
-  if (usageApi && (has('quotas') || has('plans'))) context.addRoute(USAGE_ROUTE);
-  if (bansApi && has('abuse')) context.addRoute(BANS_ROUTE);
+  if (usageApi === true && (has('quotas') || has('plans'))) context.addRoute(USAGE_ROUTE);
+  if (bansApi === true && has('abuse')) context.addRoute(BANS_ROUTE);
 }
 
 function occasionSettings({ name, start, end, factor, extra }: z.output<typeof occasion>): OccasionSettings {
