@@ -249,3 +249,15 @@ test('links lead to the page of an operator who has one, with the code where no 
   const code = await bench.mailedCode('ida@example.com', 'confirm');
   assert.ok((await bench.mails()).some((mail) => mail.includes(`${start}verify-email#token=${code}\r\n`)));
 });
+
+test('links follow the path that the service is mounted at, and their forms with them', async (t) => {
+  const bench = await makeBench({ firstAdmin: 'link', basePath: '/people', publicUrl: 'https://api.example.com/' });
+  t.after(() => bench.close());
+  const [link = ''] = /https:\S+/.exec(bench.printed.join()) ?? [];
+  assert.match(link, /^https:\/\/api\.example\.com\/people\/pages\/setup\?token=\w{43}$/);
+  const { port } = await bench.identity.start({ host: '127.0.0.1', port: 0 });
+  const page = await open(link.replace('https://api.example.com', `http://127.0.0.1:${port}`));
+  const done = await submit(page, { email: 'boss@example.com', password: PASSWORD });
+  assert.equal(done.url, `http://127.0.0.1:${port}/people/pages/setup`, 'without the code');
+  assert.equal(headingOf(done), 'You are the administrator');
+});

@@ -188,7 +188,8 @@ function complaintsOf(problem: Problem, given: Given): Complaints {
 
 function dead({ another }: LinkPage, state: 'over' | 'unknown'): Response {
   // RFC 9110 §15.5.11: what was here is gone for good.
-  if (state === 'over') return answer(deadLinkPage('It was used before, or is too old.', another), { status: 410 });
+  if (state === 'over')
+    return answer(deadLinkPage('It was used before, was tried too often, or is too old.', another), { status: 410 });
   return answer(
     deadLinkPage('It is not complete, or was never given out. Open it again from the letter, whole.', another),
     {
