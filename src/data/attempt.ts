@@ -111,7 +111,7 @@ export class Attempt implements SessionUser, PoolWaiter {
     session.begin(this, this.#owner.method);
     this.#owner.writeHead(session.outbox, this.endpoint);
     this.#owner.onAttemptReady(this);
-    if (this.#state !== ENDED) session.outbox.flush();
+    if (this.#state !== ENDED && !this.#downstream.bodyInHand) session.outbox.flush();
   }
 
   onNoSession(kind: FaultKind, cause: string): void {
@@ -124,10 +124,10 @@ export class Attempt implements SessionUser, PoolWaiter {
   }
 
   /** Gathers body bytes; `flush` sends them. */
-  sendBody(bytes: Uint8Array, chunked: boolean): void {
+  sendBody(bytes: Uint8Array, chunked: boolean, isVolatile = false): void {
     const outbox = this.#session!.outbox;
     if (chunked) outbox.text(`${bytes.length.toString(16)}\r\n`);
-    outbox.piece(bytes);
+    outbox.piece(bytes, isVolatile);
     if (chunked) outbox.text('\r\n');
     // While a body is on its way the upstream owes progress, not an answer.
     if (this.#state === SENDING) this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));

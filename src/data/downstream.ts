@@ -37,6 +37,8 @@ export interface Downstream {
   sendEnd(trailers: string): void;
   /** Hands to the kernel what the above have gathered. False: wait for `onDownstreamDrain`. */
   flush(): boolean;
+  /** A few bytes of the request body lie here and are told before the callback ends: the head can wait for them. */
+  readonly bodyInHand: boolean;
   /** Bytes given to `sendBody` may still be referred to. */
   readonly holdsBytes: boolean;
   /** Backpressure for the request body. */
@@ -50,7 +52,10 @@ export interface Downstream {
 
 /** What the downstream tells an exchange. */
 export interface DownstreamUser {
-  onRequestBody(bytes: Uint8Array): void;
+  /** `isVolatile`: the memory is used again as soon as this returns, so what is kept must be copied. */
+  onRequestBody(bytes: Uint8Array, isVolatile: boolean): void;
+  /** All of one read has been told: now is the time to send it on. */
+  onRequestRead(): void;
   /** Body bytes that were told are still referred to, so that their memory must be left alone. */
   readonly holdsRequestBytes: boolean;
   onRequestEnd(trailers: Head | null): void;

@@ -181,12 +181,11 @@ export class Exchange extends Tries implements DownstreamUser {
 
   // --- requestBody -----------------------------------------------------------------------------------------------
 
-  onRequestBody(bytes: Uint8Array): void {
+  onRequestBody(bytes: Uint8Array, isVolatile: boolean): void {
     const attempt = this.attempt;
     if (this.status === 101) {
       this.body.received += bytes.length;
-      attempt?.sendBody(bytes, false);
-      if (attempt?.flush() === false) this.downstream.pauseBody();
+      attempt?.sendBody(bytes, false, isVolatile);
       return;
     }
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
@@ -196,13 +195,18 @@ export class Exchange extends Tries implements DownstreamUser {
       return;
     }
     const sending = attempt?.isConnected === true;
-    this.body.take(bytes, sending);
+    this.body.take(bytes, sending, isVolatile);
     if (!sending) {
       this.downstream.pauseBody();
       return;
     }
-    attempt.sendBody(bytes, this.body.isChunked);
-    if (!attempt.flush()) this.downstream.pauseBody();
+    attempt.sendBody(bytes, this.body.isChunked, isVolatile);
+  }
+
+  onRequestRead(): void {
+    const attempt = this.attempt;
+    if (attempt?.isConnected !== true || attempt.flush()) return;
+    if (!this.#requestComplete || this.status === 101) this.downstream.pauseBody();
   }
 
   get holdsRequestBytes(): boolean {
@@ -217,7 +221,6 @@ export class Exchange extends Tries implements DownstreamUser {
     const attempt = this.attempt;
     if (attempt?.isConnected !== true) return;
     attempt.sendEnd(this.body.isChunked, this.body.trailers);
-    attempt.flush();
   }
 
   onAttemptDrain(attempt: Attempt): void {

@@ -51,6 +51,7 @@ const NOWHERE: Downstream = {
   sendBody: () => {},
   sendEnd: () => {},
   flush: () => true,
+  bodyInHand: false,
   holdsBytes: false,
   pauseBody: () => {},
   resumeBody: () => {},

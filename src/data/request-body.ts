@@ -55,15 +55,18 @@ export class RequestBody {
     this.#maxKept = maxBytes;
   }
 
-  /** Takes bytes in. `sent` when an upstream has them already, otherwise they must be held whatever their size. */
-  take(bytes: Uint8Array, sent: boolean): void {
+  /**
+   * Takes bytes in. `sent` when an upstream has them already, otherwise they must be held whatever their size. Volatile
+   * ones are copied if they are kept.
+   */
+  take(bytes: Uint8Array, sent: boolean, isVolatile: boolean): void {
     this.received += bytes.length;
     if (!this.#keeping) return;
     if (sent && this.#keptBytes + bytes.length > this.#maxKept) {
       this.forget();
       return;
     }
-    this.#kept.push(bytes);
+    this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);
     this.#keptBytes += bytes.length;
   }
 

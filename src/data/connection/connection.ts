@@ -22,7 +22,7 @@ import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/h
 import { statusLine, writeFieldLines } from '../parser/serialize.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
-import { constant, Outbox } from '../wire/outbox.ts';
+import { constant, JOIN_BYTES, Outbox } from '../wire/outbox.ts';
 import { AnswerFrame } from './answer-frame.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost } from './host.ts';
@@ -80,6 +80,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   /** Bytes wait for a caller who does not read. */
   #stalled = false;
   #lingered = 0;
+  #bodyInHand = false;
 
   /** `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. */
   constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean) {
@@ -114,13 +115,27 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   onRead(length: number, bytes: Buffer): void {
     this.#lastRead = length;
     if (!this.#buffers.isOwn(bytes)) {
-      if (this.#state === IDLE && this.#pending.length === 0 && length <= HEAD_BYTES)
-        this.#readWholeHead(bytes, length);
-      else this.onBytes(Buffer.from(bytes.subarray(0, length)));
+      this.#readShared(bytes, length);
       return;
     }
     this.onBytes(bytes.subarray(0, length));
     this.#buffers.held = this.#pending.length > 0 || this.#user?.holdsRequestBytes === true;
+  }
+
+  /** `bytes` belong to all connections: what is not sent on before this returns is copied. */
+  #readShared(bytes: Buffer, length: number): void {
+    if (this.#state === IDLE && this.#pending.length === 0) {
+      this.#readWholeHead(bytes, length);
+    } else if (this.#state === BODY) {
+      this.#readBody(bytes, 0, length, true);
+      this.#endRead();
+    } else if (this.#state === TUNNEL) {
+      this.#tunnelUsed = true;
+      this.#user?.onRequestBody(bytes.subarray(0, length), true);
+      this.#endRead();
+    } else {
+      this.onBytes(Buffer.from(bytes.subarray(0, length)));
+    }
   }
 
   onBytes(chunk: Buffer): void {
@@ -130,16 +145,16 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
         this.#readHead(chunk);
         break;
       case BODY:
-        this.#readBody(chunk, 0);
-        this.#flushUser();
+        this.#readBody(chunk, 0, chunk.length, false);
+        this.#endRead();
         break;
       case AWAIT:
-        this.#stash(chunk);
+        this.#stash(chunk, false);
         break;
       case TUNNEL:
         this.#tunnelUsed = true;
-        this.#user?.onRequestBody(chunk);
-        this.#flushUser();
+        this.#user?.onRequestBody(chunk, false);
+        this.#endRead();
         break;
       case LINGER:
         this.#lingered += chunk.length;
@@ -150,17 +165,17 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   }
 
   /**
-   * The usual case, a head that came in one read: it goes to memory that is used again for other requests, unless there
-   * is something behind it, which may be referred to for longer. `shared` belongs to all connections.
+   * The usual case, a head that came in one read, perhaps with a body behind it: it is copied to memory that is used
+   * again for other requests.
    */
   #readWholeHead(shared: Buffer, length: number): void {
     const incoming = this.#host.takeIncoming();
     const { head, meaning, bytes } = incoming;
-    shared.copy(bytes, 0, 0, length);
-    const after = readRequestHead(bytes, 0, length, this.#host.limits, head);
-    if (after > 0 && understandRequest(head, meaning)) {
-      if (after < length || meaning.bodyLength !== 0) head.bytes = Buffer.from(shared.subarray(0, length));
-      this.#begin(incoming, head.bytes, after, length);
+    const after = readRequestHead(shared, 0, length, this.#host.limits, head);
+    if (after > 0 && after <= HEAD_BYTES && understandRequest(head, meaning)) {
+      shared.copy(bytes, 0, 0, after);
+      head.bytes = bytes;
+      this.#begin(incoming, shared, after, length, true);
       return;
     }
     this.#host.giveIncoming(incoming);
@@ -196,11 +211,11 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
       this.#refuse(fault);
       return;
     }
-    this.#begin(incoming, bytes, after, bytes.length);
+    this.#begin(incoming, bytes, after, bytes.length, false);
   }
 
-  /** The head lies in front of `after`; `[after, end)` has come behind it. */
-  #begin(incoming: Incoming, bytes: Buffer, after: number, end: number): void {
+  /** `bytes[after, end)` have come behind the head. */
+  #begin(incoming: Incoming, bytes: Buffer, after: number, end: number, isVolatile: boolean): void {
     this.#requests++;
     this.#incoming = incoming;
     this.#frame.reset();
@@ -211,9 +226,10 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (meaning.bodyLength === 0) {
       this.#state = AWAIT;
       this.#host.wheel.clear(this.#deadline);
-      if (after < end) this.#stash(bytes.subarray(after));
+      if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
     } else {
       this.#state = BODY;
+      this.#bodyInHand = after < end && end - after <= JOIN_BYTES;
       this.#body ??= new BodyReader(this.#host.clock);
       this.#body.start(meaning.bodyLength);
       this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
@@ -223,31 +239,33 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (user !== null) {
       this.#user = user;
       if (meaning.bodyLength === 0) user.onRequestEnd(null);
-      else if (after < end) this.#readBody(bytes, after);
-      this.#flushUser();
+      else if (after < end) this.#readBody(bytes, after, end, isVolatile);
+      this.#endRead();
     } else if (this.#state === BODY && after < end) {
-      this.#readBody(bytes, after);
+      this.#readBody(bytes, after, end, isVolatile);
     }
+    this.#bodyInHand = false;
   }
 
-  #readBody(bytes: Buffer, from: number): void {
+  #readBody(bytes: Buffer, from: number, end: number, isVolatile: boolean): void {
     const body = this.#body!;
     const limits = this.#host.limits;
     let at = from;
-    while (at < bytes.length) {
-      const found = body.step(bytes, at, bytes.length);
+    while (at < end) {
+      const found = body.step(bytes, at, end);
       if (found === BODY_BAD) {
         this.#bodyFault(new Fault(FAULTS.malformedBody, { detail: body.problem }));
         return;
       }
       at = body.position;
-      if (body.dataEnd > body.dataStart) this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd));
+      if (body.dataEnd > body.dataStart)
+        this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
       if (found === BODY_END) {
         this.#host.wheel.clear(this.#deadline);
         // The exchange may have closed the connection on the last bytes.
         if (this.#state !== BODY) return;
         this.#state = AWAIT;
-        if (at < bytes.length) this.#stash(bytes.subarray(at));
+        if (at < end) this.#stash(bytes.subarray(at, end), isVolatile);
         if (this.#answered) this.#next(this.#host.clock.monotonicMs());
         else this.#user?.onRequestEnd(body.trailers);
         return;
@@ -274,13 +292,25 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     else user.onRequestFault(fault);
   }
 
+  /** All of one read has been told to the exchange. */
+  #endRead(): void {
+    this.#bodyInHand = false;
+    this.#user?.onRequestRead();
+    this.#flushUser();
+  }
+
   #flushUser(): void {
     if (!this.#outbox.isEmpty) this.flush();
   }
 
+  get bodyInHand(): boolean {
+    return this.#bodyInHand;
+  }
+
   /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */
-  #stash(bytes: Buffer): void {
-    this.#pending = this.#pending.length === 0 ? bytes : Buffer.concat([this.#pending, bytes]);
+  #stash(bytes: Buffer, isVolatile: boolean): void {
+    if (this.#pending.length > 0) this.#pending = Buffer.concat([this.#pending, bytes]);
+    else this.#pending = isVolatile ? Buffer.from(bytes) : bytes;
     if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#pause();
   }
 
@@ -371,7 +401,8 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (this.#pending.length > 0) {
       const early = this.#pending;
       this.#pending = NO_BYTES;
-      this.#user?.onRequestBody(early);
+      this.#user?.onRequestBody(early, false);
+      this.#user?.onRequestRead();
     }
     this.#resume();
   }

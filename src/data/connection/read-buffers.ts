@@ -4,7 +4,9 @@
  * and on to the upstream without a copy. A buffer whose bytes somebody still refers to is not read into again.
  */
 
-const SHARED_BYTES = 64 * 1024;
+/** What is read here is copied, so no more of a large body than is cheap to copy; the rest has a buffer of its own. */
+const SHARED_BYTES = 16 * 1024;
+const SMALL_BYTES = 64 * 1024;
 /** Larger reads are fewer system calls; measured worth it from a few hundred kilobytes of body on. */
 const LARGE_BYTES = 256 * 1024;
 /** A rest of a body below this comes through the shared buffer: a copy is cheaper than anything else. */
@@ -18,7 +20,7 @@ export class BufferStock {
   readonly #large: Buffer[] = [];
 
   take(bytes: number): Buffer {
-    const [stock, size] = bytes > LARGE_BYTES ? [this.#large, LARGE_BYTES] : [this.#small, SHARED_BYTES];
+    const [stock, size] = bytes > LARGE_BYTES ? [this.#large, LARGE_BYTES] : [this.#small, SMALL_BYTES];
     return stock.pop() ?? Buffer.allocUnsafeSlow(size);
   }
 

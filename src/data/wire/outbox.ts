@@ -14,7 +14,7 @@ import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
-const JOIN_BYTES = 16 * 1024;
+export const JOIN_BYTES = 16 * 1024;
 /** Up to here a loop is cheaper than a call out of JavaScript. */
 const LOOP_BYTES = 48;
 
@@ -75,14 +75,14 @@ export class Outbox implements HeadSink {
     this.#gathered += digits;
   }
 
-  /** A part of a body: copied when it is small, otherwise referred to. */
-  piece(bytes: Uint8Array): void {
+  /** A part of a body: copied when it is small or volatile, otherwise referred to. */
+  piece(bytes: Uint8Array, isVolatile = false): void {
     const length = bytes.length;
     this.#gathered += length;
     if (length > JOIN_BYTES) {
       this.#seal();
-      this.#refersToPieces = true;
-      this.#pieces.push(bytes);
+      if (!isVolatile) this.#refersToPieces = true;
+      this.#pieces.push(isVolatile ? Buffer.from(bytes) : bytes);
       return;
     }
     if (this.#used + length > this.#scratch.length) this.#makeRoom(length);

@@ -165,6 +165,8 @@ class Answering implements DownstreamUser {
     this.#understood.body += Buffer.from(bytes).toString('latin1');
   }
 
+  onRequestRead(): void {}
+
   onRequestEnd(trailers: Parameters<DownstreamUser['onRequestEnd']>[0]): void {
     if (trailers !== null) {
       const { count } = trailers;
