@@ -16,6 +16,7 @@ import type { Downstream } from './downstream.ts';
 import type { Meaning } from './parser/framing.ts';
 import type { Head } from './parser/head.ts';
 import type { Pool, PoolWaiter } from './upstream/pool.ts';
+import type { Holder } from './upstream/read-stock.ts';
 import type { Session, SessionUser } from './upstream/session.ts';
 
 export type UpstreamService = Service<Pool>;
@@ -188,7 +189,7 @@ export class Attempt implements SessionUser, PoolWaiter {
     this.#owner.onAttemptUpgraded(this, head, rest);
   }
 
-  onReadDone(): boolean {
+  onReadDone(): Holder | null {
     this.#nowMs = -1;
     const more = this.#downstream.flush();
     if (!more && (this.#state === RECEIVING || this.#state === TUNNEL)) {
@@ -199,7 +200,7 @@ export class Attempt implements SessionUser, PoolWaiter {
       // Once per read, not per chunk; an answer that came whole needs none.
       this.#setDeadline(this.#timeouts.idleMs);
     }
-    return this.#downstream.holdsBytes;
+    return this.#downstream.holdsBytes ? this.#downstream : null;
   }
 
   /** The downstream takes bytes again. */

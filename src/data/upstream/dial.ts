@@ -10,6 +10,7 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
+import { takeBuffer } from './read-stock.ts';
 import type { SessionOwner } from './session.ts';
 import { Session } from './session.ts';
 
@@ -46,7 +47,7 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
   const { instance } = target;
   let session: Session | null = null;
   let settled = false;
-  const buffer = Session.newBuffer();
+  const buffer = takeBuffer(false);
   const onread = {
     buffer: (): Buffer => (session === null ? buffer : session.nextBuffer()),
     callback: (length: number, bytes: Uint8Array): boolean => {

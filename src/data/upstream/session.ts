@@ -19,10 +19,9 @@ import { CHUNKED, Meaning, UNTIL_CLOSE, understandResponse } from '../parser/fra
 import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
 import { Outbox } from '../wire/outbox.ts';
+import type { Holder } from './read-stock.ts';
+import { giveBuffer, SMALL_BUFFER, takeBuffer } from './read-stock.ts';
 
-const SMALL_BUFFER = 64 * 1024;
-/** Pays only for large bodies (measured -20 % CPU at 1 MB), so a session grows into it and gives it back. */
-const LARGE_BUFFER = 256 * 1024;
 /** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
 
@@ -47,8 +46,8 @@ export interface SessionUser {
   onResponseEnd(trailers: Head | null): void;
   /** 101: from here on the socket belongs to the tunnel; `rest` came with the head. */
   onUpgraded(head: Head, rest: Uint8Array): void;
-  /** All of one read has been told. True when bytes of it are still referred to. */
-  onReadDone(): boolean;
+  /** All of one read has been told. Returns who still refers to bytes of it, or null. */
+  onReadDone(): Holder | null;
   onUpstreamDrain(): void;
   /** Once, and nothing after it. `anyByte`: part of an answer had come, so the upstream has seen the request. */
   onSessionFault(kind: FaultKind, cause: string, anyByte: boolean): void;
@@ -79,7 +78,8 @@ export class Session implements DeadlineOwner {
   #anyByte = false;
   #stayOpen = false;
   #buffer: Buffer;
-  #bufferHeld = false;
+  /** Who still refers to bytes in the buffer. */
+  #holder: Holder | null = null;
   #paused = false;
   readonly #secure: boolean;
   #fullReads = 0;
@@ -108,10 +108,6 @@ export class Session implements DeadlineOwner {
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(FAULTS.upstreamReset, error.code ?? error.message));
     socket.on('close', () => this.#onClose());
-  }
-
-  static newBuffer(): Buffer {
-    return Buffer.allocUnsafeSlow(SMALL_BUFFER);
   }
 
   get isOpen(): boolean {
@@ -182,21 +178,27 @@ export class Session implements DeadlineOwner {
   nextBuffer(): Buffer {
     if (this.#state === TUNNEL && this.#lastRead < STREAM_BYTES) {
       // Frames are small and tunnels many: they share one buffer, and their bytes are copied out of it.
-      this.#buffer = SHARED_BUFFER;
-      this.#bufferHeld = false;
+      this.#exchangeBuffer(SHARED_BUFFER);
       return SHARED_BUFFER;
     }
-    if (this.#buffer === SHARED_BUFFER) this.#buffer = Session.newBuffer();
-    if (this.#bufferHeld) {
-      this.#bufferHeld = false;
-      // Nothing is read before the downstream has drained, and then nobody needs the old bytes any more. TLS hands out
-      // what it has decrypted already, paused or not.
-      if (this.#paused && !this.#secure) return this.#buffer;
-      this.#buffer = Buffer.allocUnsafeSlow(this.#fullReads >= 2 ? LARGE_BUFFER : SMALL_BUFFER);
+    if (this.#buffer === SHARED_BUFFER) this.#buffer = takeBuffer(false);
+    if (this.#holder !== null) {
+      // Paused, nothing is read before the downstream has drained, and then nobody needs the old bytes any more. Only TLS
+      // hands out what it has decrypted already, paused or not.
+      if (!this.#paused || this.#secure) this.#exchangeBuffer(takeBuffer(this.#fullReads >= 2));
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
-      this.#buffer = Buffer.allocUnsafeSlow(LARGE_BUFFER);
+      this.#exchangeBuffer(takeBuffer(true));
+    } else if (this.#fullReads === 0 && this.#buffer.length > SMALL_BUFFER) {
+      this.#exchangeBuffer(takeBuffer(false));
     }
     return this.#buffer;
+  }
+
+  /** Only where the socket is about to be told of the new one: until then it reads to the old. */
+  #exchangeBuffer(next: Buffer): void {
+    if (this.#buffer !== SHARED_BUFFER) giveBuffer(this.#buffer, this.#holder);
+    this.#buffer = next;
+    this.#holder = null;
   }
 
   /** Called by the socket with each read. */
@@ -215,7 +217,7 @@ export class Session implements DeadlineOwner {
       const read = bytes.subarray(0, length);
       user.onResponseBody(bytes === SHARED_BUFFER ? Buffer.from(read) : read);
     } else this.#read(user, bytes, length);
-    this.#bufferHeld = user.onReadDone();
+    this.#holder = user.onReadDone();
     if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();
   }
 
@@ -330,10 +332,6 @@ export class Session implements DeadlineOwner {
     }
     this.#user = null;
     this.#fullReads = 0;
-    if (this.#buffer.length > SMALL_BUFFER) {
-      this.#buffer = Buffer.allocUnsafeSlow(SMALL_BUFFER);
-      this.#bufferHeld = false;
-    }
     this.#owner.onIdle(this);
   }
 
@@ -358,6 +356,8 @@ export class Session implements DeadlineOwner {
   }
 
   #onClose(): void {
+    // Nothing is read any more, so the buffer may go to another.
+    this.#exchangeBuffer(SHARED_BUFFER);
     this.#fail(this.#state === READING_BODY ? FAULTS.upstreamTruncated : FAULTS.upstreamReset, 'closed');
   }
 
