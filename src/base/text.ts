@@ -6,5 +6,5 @@ import { Buffer } from 'node:buffer';
  * much to write.
  */
 export function flat(text: string): string {
-  return Buffer.from(text, 'latin1').latin1Slice(0, text.length);
+  return Buffer.from(text, 'latin1').toString('latin1');
 }

@@ -14,10 +14,10 @@ test('the metrics in the guide are those of a gateway', async (t) => {
   assert.equal((await fetch(`${gateway.url}/x`, { method: 'POST', body: 'three' })).status, 200);
   const text = await (await fetch(`${gateway.url}/metrics`)).text();
   const given = new Set([...text.matchAll(/^# TYPE (gatehouse_\w+) /gm)].map(([, name]) => name!));
-  const valueOf = (name: string): number => Number(new RegExp(`^gatehouse_${name} (\\d+)$`, 'm').exec(text)?.[1]);
-  assert.equal(valueOf('bytes_received_total'), 5);
-  assert.equal(valueOf('bytes_sent_total'), 2);
-  assert.ok(valueOf('upstream_connections_opened_total') >= 1);
+  const count = (name: string): number => Number(new RegExp(`^gatehouse_${name} (\\d+)$`, 'm').exec(text)?.[1]);
+  assert.equal(count('bytes_received_total'), 5);
+  assert.equal(count('bytes_sent_total'), 2);
+  assert.ok(count('upstream_connections_opened_total') >= 1);
   const page = readFileSync(new URL('../../docs/guide/monitoring.md', import.meta.url), 'utf8');
   const named = new Set([...page.matchAll(/\bgatehouse_\w+/g)].map(([name]) => name));
   assert.ok(named.size > 20);
