@@ -7,6 +7,7 @@ import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { Latencies } from './lib/latency.ts';
 import type { LoadPlan, LoadResult } from './lib/load.ts';
+import { paced } from './lib/pace.ts';
 import { MessageReader } from './lib/wire.ts';
 
 export interface PacedPlan extends LoadPlan {
@@ -52,7 +53,7 @@ function run(plan: PacedPlan): void {
     });
     socket.on('data', (chunk: Buffer) => reader.feed(chunk));
     socket.once('connect', () => {
-      if (++ready === plan.connections) start();
+      if (++ready === plan.connections) paced(plan, send, finish);
     });
     socket.once('error', () => socket.destroy());
     // What was sent on it stays unanswered; before the start there is nothing to measure with.
@@ -68,22 +69,6 @@ function run(plan: PacedPlan): void {
     sent++;
     line.due.push(dueAt);
     line.socket.write(`GET ${plan.path} HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n${token}\r\n`);
-  }
-
-  function start(): void {
-    const startedAt = performance.now();
-    const total = Math.round(plan.perSecond * plan.seconds);
-    const timer = setInterval(() => {
-      const now = performance.now();
-      while (sent < total) {
-        const dueAt = startedAt + (sent * 1000) / plan.perSecond;
-        if (dueAt > now) break;
-        send(dueAt);
-      }
-      if (sent < total) return;
-      clearInterval(timer);
-      setTimeout(() => finish((performance.now() - startedAt) / 1000), 500);
-    }, 1);
   }
 
   function finish(seconds: number): void {

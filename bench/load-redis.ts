@@ -6,6 +6,7 @@
 import { connect } from 'node:net';
 import { Latencies } from './lib/latency.ts';
 import type { LoadResult } from './lib/load.ts';
+import { paced } from './lib/pace.ts';
 
 export interface RedisPlan {
   readonly port: number;
@@ -29,30 +30,22 @@ function run(plan: RedisPlan): void {
     const now = performance.now();
     for (bytes += chunk.length; bytes >= PONG; bytes -= PONG) latencies.add(now - (due[first++] as number));
   });
-  socket.once('connect', () => {
-    const startedAt = performance.now();
-    const total = Math.round(plan.perSecond * plan.seconds);
-    const timer = setInterval(() => {
-      const now = performance.now();
-      while (sent < total) {
-        const dueAt = startedAt + (sent * 1000) / plan.perSecond;
-        if (dueAt > now) break;
-        sent++;
-        due.push(dueAt);
-        socket.write(PING);
-      }
-      if (sent < total) return;
-      clearInterval(timer);
-      setTimeout(() => {
-        const result: LoadResult = {
-          requests: first,
-          errors: sent - first,
-          seconds: (performance.now() - startedAt) / 1000,
-          p50Ms: latencies.quantileMs(0.5),
-          p99Ms: latencies.quantileMs(0.99),
-        };
-        process.stdout.write(JSON.stringify(result), () => process.exit(0));
-      }, 500);
-    }, 1);
-  });
+  socket.once('connect', () => paced(plan, send, finish));
+
+  function send(dueAt: number): void {
+    sent++;
+    due.push(dueAt);
+    socket.write(PING);
+  }
+
+  function finish(seconds: number): void {
+    const result: LoadResult = {
+      requests: first,
+      errors: sent - first,
+      seconds,
+      p50Ms: latencies.quantileMs(0.5),
+      p99Ms: latencies.quantileMs(0.99),
+    };
+    process.stdout.write(JSON.stringify(result), () => process.exit(0));
+  }
 }

@@ -16,6 +16,23 @@ export interface UsageKey {
   readonly period: Period;
 }
 
+/** The row of a period in which nothing has been used yet; `amount` is what may be. */
+export function unusedRow({ quota, account, period }: UsageKey, plan: string | null, amount: number, nowMs: number) {
+  return {
+    quota,
+    account,
+    period: period.id,
+    start_at: period.startMs,
+    end_at: period.endMs,
+    used: 0,
+    held: 0,
+    late: 0,
+    plan,
+    amount,
+    updated_at: nowMs,
+  };
+}
+
 /** Number of the advisory lock; nobody else in the database is to use it. */
 const FREEZE_LOCK = 6_774_861_205;
 
@@ -40,19 +57,7 @@ export async function holdRows(
   const named = new Map(keys.map((key) => [`${key.quota}\n${key.account}\n${key.period.id}`, key]));
   const rows = [...named]
     .sort(([one], [other]) => (one < other ? -1 : 1))
-    .map(([, { quota, account, period }]) => ({
-      quota,
-      account,
-      period: period.id,
-      start_at: period.startMs,
-      end_at: period.endMs,
-      used: 0,
-      held: 0,
-      late: 0,
-      plan: null,
-      amount: 0,
-      updated_at: nowMs,
-    }));
+    .map(([, key]) => unusedRow(key, null, 0, nowMs));
   // Eleven parameters a row, and a statement may have 65,535.
   for (let at = 0; at < rows.length; at += MOST_ROWS) {
     await trx

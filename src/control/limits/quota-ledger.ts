@@ -10,7 +10,7 @@ import type { Transaction } from 'kysely';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { type QuotaAnswer, type QuotaQuestion, type QuotaReport, UNLIMITED_QUOTA } from '../../data/contract/limits.ts';
 import type { Store } from '../store/store.ts';
-import { holdRows, type UsageKey, withFreezesApart } from './ledger-order.ts';
+import { holdRows, type UsageKey, unusedRow, withFreezesApart } from './ledger-order.ts';
 import { type Period, periodAt, periodOf } from './periods.ts';
 import { boostedAmount, type Plan } from './plans.ts';
 import type { QuotaDefinition, QuotaDefinitions } from './quota-options.ts';
@@ -197,19 +197,7 @@ export class QuotaLedger {
     const { quota, plan } = question;
     await trx
       .insertInto('limits_usage')
-      .values({
-        quota,
-        account,
-        period: period.id,
-        start_at: period.startMs,
-        end_at: period.endMs,
-        used: 0,
-        held: 0,
-        late: 0,
-        plan,
-        amount: most,
-        updated_at: nowMs,
-      })
+      .values(unusedRow({ quota, account, period }, plan, most, nowMs))
       .onConflict((conflict) =>
         conflict.columns(['quota', 'account', 'period']).doUpdateSet({ plan, amount: most, updated_at: nowMs }),
       )
