@@ -13,6 +13,7 @@ import { Deadline } from '../base/timers.ts';
 import type { Attempt, UpstreamEndpoint } from './attempt.ts';
 import type { HeadSink } from './contract/head-sink.ts';
 import type { Outcome, PolicyHook, Reply } from './contract/policy.ts';
+import type { MirrorSettings, RetrySettings } from './contract/snapshot.ts';
 import type { Downstream, DownstreamUser } from './downstream.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
@@ -154,13 +155,18 @@ export class Exchange extends Tries implements DownstreamUser {
     const service = route.chooseService!(this);
     this.service = service;
     const { retries, timeouts } = service.settings;
-    if (retries.attempts > 0 || route.mirror !== null)
-      this.body.allowReplay(Math.max(retries.maxReplayBytes, route.mirror?.maxBodyBytes ?? 0));
+    if (this.body.length !== 0) this.#allowReplay(retries, route.mirror);
     if (timeouts.totalMs > 0) {
       this.#deadline = new Deadline(this, 0);
       this.plane.wheel.set(this.#deadline, timeouts.totalMs);
     }
     this.tryNext();
+  }
+
+  /** What has been sent is kept only where it may be sent again: almost never for a POST. */
+  #allowReplay({ attempts, methods, maxReplayBytes }: RetrySettings, mirror: MirrorSettings | null): void {
+    const mayRepeat = attempts > 0 && (methods.includes(this.method) || this.header('idempotency-key') !== null);
+    this.body.allowReplay(Math.max(mayRepeat ? maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
   }
 
   writeHead(out: HeadSink, endpoint: UpstreamEndpoint): void {
