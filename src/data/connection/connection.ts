@@ -166,15 +166,16 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
 
   /**
    * The usual case, a head that came in one read, perhaps with a body behind it: it is copied to memory that is used
-   * again for other requests.
+   * again for other requests, or, when it is large, to memory of its own.
    */
   #readWholeHead(shared: Buffer, length: number): void {
     const incoming = this.#host.takeIncoming();
     const { head, meaning, bytes } = incoming;
     const after = readRequestHead(shared, 0, length, this.#host.limits, head);
-    if (after > 0 && after <= HEAD_BYTES && understandRequest(head, meaning)) {
-      shared.copy(bytes, 0, 0, after);
-      head.bytes = bytes;
+    if (after > 0 && understandRequest(head, meaning)) {
+      const fits = after <= HEAD_BYTES;
+      if (fits) shared.copy(bytes, 0, 0, after);
+      head.bytes = fits ? bytes : Buffer.from(shared.subarray(0, after));
       this.#begin(incoming, shared, after, length, true);
       return;
     }
