@@ -112,7 +112,8 @@ export class Outbox implements HeadSink {
     this.written += this.#gathered;
     this.#gathered = 0;
     const scratch = this.#scratch;
-    if (this.#pieces.length === 0) {
+    const isOnePiece = this.#pieces.length === 0;
+    if (isOnePiece) {
       const whole = scratch.subarray(0, this.#used);
       socket.write(this.#secure ? Buffer.from(whole) : whole);
     } else {
@@ -122,7 +123,8 @@ export class Outbox implements HeadSink {
     this.#used = 0;
     this.#sealed = 0;
     const taken = socket.writableLength === 0;
-    if (taken || this.#secure) giveScratch(scratch);
+    // Bytes that the kernel has not taken must stay; pieces are copies or refer elsewhere.
+    if (taken || this.#secure || !isOnePiece) giveScratch(scratch);
     return taken || !socket.writableNeedDrain;
   }
 
@@ -140,18 +142,17 @@ export class Outbox implements HeadSink {
     pieces.length = 0;
   }
 
-  /** What was copied so far becomes a piece, so that what comes next stands behind it. */
+  /** What was gathered so far becomes a piece of its own, so that what comes next stands behind it. */
   #seal(): void {
     if (this.#used === this.#sealed) return;
-    const part = this.#scratch.subarray(this.#sealed, this.#used);
-    this.#pieces.push(this.#secure ? Buffer.from(part) : part);
+    this.#pieces.push(Buffer.from(this.#scratch.subarray(this.#sealed, this.#used)));
     this.#sealed = this.#used;
   }
 
-  /** The scratch is full, or there is none. A full one is among the pieces then, and not given back. */
+  /** The scratch is full, or there is none. */
   #makeRoom(length: number): void {
     this.#seal();
-    if (this.#secure) giveScratch(this.#scratch);
+    giveScratch(this.#scratch);
     this.#scratch = takeScratch(length);
     this.#used = 0;
     this.#sealed = 0;
