@@ -117,6 +117,7 @@ export class Context implements PolicyContext, BalancerRequest {
     const at = head.find(AUTHORIZATION);
     if (at < 0 || head.find(AUTHORIZATION, at + 1) >= 0) return false;
     out.bytes = head.bytes;
+    out.view = head.bytes === this.incoming.bytes ? this.incoming.view : null;
     out.start = head.marks[at * 4 + 2]!;
     out.end = head.marks[at * 4 + 3]!;
     return true;

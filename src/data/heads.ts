@@ -3,7 +3,7 @@ import type { UpstreamEndpoint } from './attempt.ts';
 import type { HeadSink } from './contract/head-sink.ts';
 import type { Exchange } from './exchange.ts';
 import { REQUEST_DROP } from './forwarding.ts';
-import { textsOf } from './identity-texts.ts';
+import { notesOf } from './identity-notes.ts';
 import type { Incoming } from './incoming.ts';
 import { CHUNKED } from './parser/framing.ts';
 import { writeFieldLines } from './parser/serialize.ts';
@@ -32,7 +32,7 @@ export function writeUpstreamHead(
   writeFieldLines(out, head, REQUEST_DROP, meaning.nominated, removed);
   out.text(exchange.downstream.texts.forwarding(exchange, head));
   const identity = exchange.identity;
-  if (identity !== null) out.text(textsOf(identity).upstreamLines);
+  if (identity !== null) out.text(notesOf(identity).upstreamLines);
   if (added !== '') out.text(added);
   if (meaning.bodyLength === CHUNKED) out.text('Transfer-Encoding: chunked\r\n');
   if (meaning.upgrade >= 0) out.text(`Connection: Upgrade\r\nUpgrade: ${head.value(meaning.upgrade)}\r\n`);

@@ -13,6 +13,7 @@ export class Incoming {
   readonly head: Head;
   /** What a whole head of at most `HEAD_BYTES` is copied to. */
   readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
+  readonly view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
   /** The request id, Latin-1. */
   readonly id = Buffer.allocUnsafeSlow(MAX_REQUEST_ID_BYTES);
   idLength = 0;

@@ -19,6 +19,7 @@ class BytesExchange extends RecordingExchange {
 
   authorizationAt(out: FieldRange): boolean {
     out.bytes = Buffer.from(`GET / HTTP/1.1\r\nAuthorization: ${this.#text}\r\n\r\n`, 'latin1');
+    out.view = null;
     out.start = 31;
     out.end = 31 + this.#text.length;
     return true;

@@ -21,10 +21,18 @@ export interface Reply {
 
 export type Outcome = undefined | Reply | Fault;
 
-export interface IdentityTexts {
+/** What the engine and the limiter work out of an identity once (data/identity-notes.ts). */
+export interface IdentityNotes {
+  /** The lines of `upstreamHeaders`. */
   readonly upstreamLines: string;
   /** `,"subject":"..."` */
   readonly record: string;
+  /** The limiter's: the halves of the hashes that the caller is counted under, once `hasKeys` is true. */
+  hasKeys: boolean;
+  userA: number;
+  userB: number;
+  apiKeyA: number;
+  apiKeyB: number;
 }
 
 /** Who is calling, as far as a policy of phase `authenticate` found out. Created once per token, then shared. */
@@ -38,12 +46,10 @@ export interface Identity {
   readonly claims: Readonly<Record<string, unknown>>;
   /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */
   readonly upstreamHeaders: Readonly<Record<string, string>>;
-  /** The limiter's: what it computed of this identity once (hashed keys, cells). Nobody else reads it. */
-  limiterSlots?: Int32Array | null;
   /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */
   passedCheck?: number;
-  /** The engine's: the lines of `upstreamHeaders` and the part of the access record, made once. Nobody else reads it. */
-  texts?: IdentityTexts | null;
+  /** The engine's. Nobody else reads it. */
+  notes?: IdentityNotes | null;
 }
 
 /** What TLS verified of the caller, in the forms of Node's `X509Certificate`. */
@@ -70,6 +76,8 @@ export interface LimitNotice {
 /** Bytes of a field's value. */
 export interface FieldRange {
   bytes: Buffer;
+  /** All of `bytes`, by words; null where nobody keeps such a view. */
+  view: DataView | null;
   start: number;
   end: number;
 }

@@ -6,17 +6,13 @@
  */
 
 import type { KeyPart } from '../contract/limits.ts';
-import type { Identity, PolicyContext } from '../contract/policy.ts';
+import type { Identity, IdentityNotes, PolicyContext } from '../contract/policy.ts';
+import { notesOf } from '../identity-notes.ts';
 import { readAddress } from './address.ts';
 import type { KeyHash } from './hash.ts';
 
 /** Methods that change nothing (RFC 9110 §9.2.1) are one class, all others the other. */
 const READ_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);
-
-// Words of `Identity.limiterSlots`.
-const USER = 0;
-const API_KEY = 2;
-const SLOT_WORDS = 4;
 
 export class KeyReader {
   /** The halves of the last key's hash. */
@@ -68,7 +64,7 @@ export class KeyReader {
       case 'user':
       case 'apiKey':
         if (exchange.identity === null) this.address(exchange.address);
-        else this.#identity(exchange.identity, part.kind === 'user' ? USER : API_KEY);
+        else this.#identity(exchange.identity, part.kind === 'user');
         break;
       case 'plan':
         this.text(exchange.identity?.plan ?? '');
@@ -85,21 +81,22 @@ export class KeyReader {
     }
   }
 
-  #identity(identity: Identity, at: typeof USER | typeof API_KEY): void {
-    let slots = identity.limiterSlots;
-    if (slots === undefined || slots === null) {
-      slots = new Int32Array(SLOT_WORDS);
-      this.text(identity.subject);
-      slots[USER] = this.a;
-      slots[USER + 1] = this.b;
-      const keyId = identity.claims['key_id'];
-      if (identity.method === 'apiKey' && typeof keyId === 'string') this.text(`key ${keyId}`);
-      slots[API_KEY] = this.a;
-      slots[API_KEY + 1] = this.b;
-      if ('limiterSlots' in identity || Object.isExtensible(identity)) identity.limiterSlots = slots;
-    }
-    this.a = slots[at] as number;
-    this.b = slots[at + 1] as number;
+  #identity(identity: Identity, byUser: boolean): void {
+    const notes = notesOf(identity);
+    if (!notes.hasKeys) this.#note(identity, notes);
+    this.a = byUser ? notes.userA : notes.apiKeyA;
+    this.b = byUser ? notes.userB : notes.apiKeyB;
+  }
+
+  #note(identity: Identity, notes: IdentityNotes): void {
+    this.text(identity.subject);
+    notes.userA = this.a;
+    notes.userB = this.b;
+    const keyId = identity.claims['key_id'];
+    if (identity.method === 'apiKey' && typeof keyId === 'string') this.text(`key ${keyId}`);
+    notes.apiKeyA = this.a;
+    notes.apiKeyB = this.b;
+    notes.hasKeys = true;
   }
 
   #take(words: Int32Array, count: number): void {

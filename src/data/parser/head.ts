@@ -17,6 +17,7 @@ export const REFUSED = -1;
 
 const MARKS = 4;
 const EMPTY = Buffer.alloc(0);
+const EMPTY_VIEW = new DataView(EMPTY.buffer, EMPTY.byteOffset, 0);
 /** Longer than any registered method; RFC 9112 §3 asks for 501 then. */
 const MAX_METHOD_BYTES = 24;
 
@@ -55,9 +56,22 @@ export class Head {
   problem: FaultKind = FAULTS.malformedRequest;
   detail = '';
 
+  /** What was read last, by words. */
+  #viewed: Buffer = EMPTY;
+  #view: DataView = EMPTY_VIEW;
+
   constructor(maxFields: number) {
     this.marks = new Int32Array(maxFields * MARKS);
     this.ids = new Uint8Array(maxFields);
+  }
+
+  /** `bytes` by words; heads come in a few buffers that are used again and again, so this is mostly known. */
+  viewOf(bytes: Buffer): DataView {
+    if (bytes !== this.#viewed) {
+      this.#viewed = bytes;
+      this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+    }
+    return this.#view;
   }
 
   value(field: number): string {
@@ -170,7 +184,9 @@ export function readFields(
   head: Head,
 ): number {
   const marks = head.marks;
+  const view = head.viewOf(bytes);
   const last = end - headStart > limits.maxHeadBytes ? headStart + limits.maxHeadBytes : end;
+  const lastWord = last - 3;
   let count = 0;
   let seen = 0;
   let i = from;
@@ -194,6 +210,7 @@ export function readFields(
     const nameEnd = i++;
     while (i < last && (bytes[i] === SP || bytes[i] === HTAB)) i++;
     const valueStart = i;
+    while (i < lastWord && arePlain(view.getInt32(i, true))) i += 4;
     while (i < last && VALUE[bytes[i]!] === 1) i++;
     if (i + 1 >= last) break;
     if (bytes[i] !== CR || bytes[i + 1] !== LF)
@@ -216,6 +233,12 @@ export function readFields(
   if (last < end || end - headStart >= limits.maxHeadBytes)
     return head.refuse(FAULTS.headTooLarge, `the limit is ${limits.maxHeadBytes} bytes`);
   return INCOMPLETE;
+}
+
+/** Four bytes at once: is none of them a control character? (HTAB is one, and is looked at by the byte.) */
+function arePlain(word: number): boolean {
+  const deletes = word ^ 0x7f7f7f7f;
+  return ((((word - 0x20202020) & ~word) | ((deletes - 0x01010101) & ~deletes)) & 0x80808080) === 0;
 }
 
 /**

@@ -70,7 +70,7 @@ const identity = (subject: string, more: Partial<Identity> = {}): Identity => ({
   plan: null,
   claims: {},
   upstreamHeaders: {},
-  limiterSlots: null,
+  notes: null,
   ...more,
 });
 

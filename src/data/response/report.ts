@@ -1,7 +1,7 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
 import type { Exchange } from '../exchange.ts';
-import { textsOf } from '../identity-texts.ts';
+import { notesOf } from '../identity-notes.ts';
 import { constant } from '../wire/outbox.ts';
 import type { AccessLog } from './access-log.ts';
 import { jsonText } from './access-log.ts';
@@ -78,7 +78,7 @@ export function writeRecord(
   log.constant(COMMA);
   log.text(exchange.downstream.texts.recordTail(exchange));
   if (exchange.attemptsMade > 1) log.text(`,"attempts":${exchange.attemptsMade}`);
-  if (exchange.identity !== null) log.text(textsOf(exchange.identity).record);
+  if (exchange.identity !== null) log.text(notesOf(exchange.identity).record);
   if (fault !== null) {
     log.text(`,"fault":"${fault.kind.reason}"`);
     if (fault.cause !== undefined) log.text(`,"cause":${jsonText(fault.cause)}`);
