@@ -10,7 +10,7 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
-import { takeBuffer } from './read-stock.ts';
+import { SHARED_BUFFER } from './read-stock.ts';
 import type { SessionOwner } from './session.ts';
 import { Session } from './session.ts';
 
@@ -47,9 +47,8 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
   const { instance } = target;
   let session: Session | null = null;
   let settled = false;
-  const buffer = takeBuffer(false);
   const onread = {
-    buffer: (): Buffer => (session === null ? buffer : session.nextBuffer()),
+    buffer: (): Buffer => (session === null ? SHARED_BUFFER : session.nextBuffer()),
     callback: (length: number, bytes: Uint8Array): boolean => {
       session?.onRead(length, bytes as Buffer);
       return true;
@@ -91,7 +90,7 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
     settled = true;
     socket.off('error', fail);
     socket.off('close', closedEarly);
-    session = new Session(socket, owner, buffer, wheel);
+    session = new Session(socket, owner, wheel);
     result.onConnected(session);
   });
   return () => {

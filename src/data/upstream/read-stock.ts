@@ -4,6 +4,16 @@
  * are gone. Owner: the thread.
  */
 
+import { JOIN_BYTES } from '../wire/outbox.ts';
+
+/**
+ * What all sessions of the thread read to unless much is to come: heads, short bodies, frames of tunnels. An idle session
+ * holds no buffer, and the bytes of an answer mostly lie where those of the last one were, in the nearest cache. They are
+ * gone with the next read; nobody may refer to them after the callback that told them, and nobody does, because pieces of
+ * this size are copied by an outbox (`JOIN_BYTES`).
+ */
+export const SHARED_BUFFER: Buffer = Buffer.allocUnsafeSlow(JOIN_BYTES);
+
 export const SMALL_BUFFER = 64 * 1024;
 /** Pays only for large bodies (measured -20 % CPU at 1 MB), so a session grows into it and gives it back. */
 export const LARGE_BUFFER = 256 * 1024;

@@ -3,8 +3,9 @@
  * it, reads the answer with the same strictness as requests, and tells the attempt what it found. It does not choose
  * instances, retry, or know routes. Opened and kept by pool.ts; after each answer it is either reusable or closed.
  *
- * Reading goes into a buffer of the session's own (`onread`), without a copy: what the downstream's kernel has not
- * taken by the end of a callback keeps the old buffer and the session reads into a new one.
+ * Heads are read into a buffer that all sessions share; a long body into one of the session's own (`onread`), without a
+ * copy: what the downstream's kernel has not taken by the end of a callback keeps the old buffer and the session reads
+ * into a new one.
  *
  *   IDLE -> HEAD (-> HEAD for 1xx) -> BODY -> IDLE | CLOSED        HEAD -> TUNNEL on 101
  */
@@ -20,15 +21,10 @@ import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
 import { Outbox } from '../wire/outbox.ts';
 import type { Holder } from './read-stock.ts';
-import { giveBuffer, SMALL_BUFFER, takeBuffer } from './read-stock.ts';
+import { giveBuffer, SHARED_BUFFER, SMALL_BUFFER, takeBuffer } from './read-stock.ts';
 
 /** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
-
-/** Reads of this size in a tunnel mean that it carries a stream rather than frames. */
-const STREAM_BYTES = 16 * 1024;
-/** What all tunnels of the thread read to. */
-const SHARED_BUFFER = Buffer.allocUnsafeSlow(SMALL_BUFFER);
 
 const TUNNEL_END_MS = 2_000;
 
@@ -77,7 +73,7 @@ export class Session implements DeadlineOwner {
   #requestDone = false;
   #anyByte = false;
   #stayOpen = false;
-  #buffer: Buffer;
+  #buffer: Buffer = SHARED_BUFFER;
   /** Who still refers to bytes in the buffer. */
   #holder: Holder | null = null;
   #paused = false;
@@ -96,14 +92,13 @@ export class Session implements DeadlineOwner {
   readonly deadline: Deadline;
   readonly #wheel: TimerWheel;
 
-  constructor(socket: Socket, owner: SessionOwner, buffer: Buffer, wheel: TimerWheel) {
+  constructor(socket: Socket, owner: SessionOwner, wheel: TimerWheel) {
     this.socket = socket;
     this.#secure = socket instanceof TLSSocket;
     this.#wheel = wheel;
     this.deadline = new Deadline(this, 0);
     this.outbox = new Outbox(socket, this.#secure);
     this.#owner = owner;
-    this.#buffer = buffer;
     socket.on('drain', () => this.#user?.onUpstreamDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(FAULTS.upstreamReset, error.code ?? error.message));
@@ -174,24 +169,26 @@ export class Session implements DeadlineOwner {
     this.socket.resume();
   }
 
-  /** The buffer for the next read: the same one unless somebody still needs its bytes. */
+  /** The buffer for the next read: the same one unless somebody still needs its bytes, or more or less is to come. */
   nextBuffer(): Buffer {
-    if (this.#state === TUNNEL && this.#lastRead < STREAM_BYTES) {
-      // Frames are small and tunnels many: they share one buffer, and their bytes are copied out of it.
-      this.#exchangeBuffer(SHARED_BUFFER);
-      return SHARED_BUFFER;
-    }
-    if (this.#buffer === SHARED_BUFFER) this.#buffer = takeBuffer(false);
-    if (this.#holder !== null) {
+    if (!this.#muchToCome()) {
+      if (this.#buffer !== SHARED_BUFFER) this.#exchangeBuffer(SHARED_BUFFER);
+    } else if (this.#buffer === SHARED_BUFFER) {
+      this.#buffer = takeBuffer(false);
+    } else if (this.#holder !== null) {
       // Paused, nothing is read before the downstream has drained, and then nobody needs the old bytes any more. Only TLS
       // hands out what it has decrypted already, paused or not.
       if (!this.#paused || this.#secure) this.#exchangeBuffer(takeBuffer(this.#fullReads >= 2));
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
       this.#exchangeBuffer(takeBuffer(true));
-    } else if (this.#fullReads === 0 && this.#buffer.length > SMALL_BUFFER) {
-      this.#exchangeBuffer(takeBuffer(false));
     }
     return this.#buffer;
+  }
+
+  /** More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. */
+  #muchToCome(): boolean {
+    if (this.#state === READING_BODY && this.#remaining >= 0) return this.#remaining > SHARED_BUFFER.length;
+    return (this.#state === READING_BODY || this.#state === TUNNEL) && this.#lastRead >= SHARED_BUFFER.length;
   }
 
   /** Only where the socket is about to be told of the new one: until then it reads to the old. */
@@ -203,7 +200,7 @@ export class Session implements DeadlineOwner {
 
   /** Called by the socket with each read. */
   onRead(length: number, bytes: Buffer): void {
-    if (length === bytes.length) this.#fullReads++;
+    if (length === bytes.length && bytes !== SHARED_BUFFER) this.#fullReads++;
     const user = this.#user;
     if (user === null) {
       if (this.#state === CLOSED) return;
@@ -214,8 +211,7 @@ export class Session implements DeadlineOwner {
     this.#anyByte = true;
     this.#lastRead = length;
     if (this.#state === TUNNEL) {
-      const read = bytes.subarray(0, length);
-      user.onResponseBody(bytes === SHARED_BUFFER ? Buffer.from(read) : read);
+      user.onResponseBody(bytes.subarray(0, length));
     } else this.#read(user, bytes, length);
     this.#holder = user.onReadDone();
     if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();

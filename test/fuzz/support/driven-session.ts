@@ -7,7 +7,6 @@ import type { FaultKind } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
 import type { Meaning } from '../../../src/data/parser/framing.ts';
 import type { Head } from '../../../src/data/parser/head.ts';
-import { takeBuffer } from '../../../src/data/upstream/read-stock.ts';
 import { Session, type SessionUser } from '../../../src/data/upstream/session.ts';
 import { PretendedSocket, turn } from './driven-connection.ts';
 
@@ -46,7 +45,7 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
     },
     onClosed: (): void => {},
   };
-  const session = new Session(socket.asSocket(), owner, takeBuffer(false), new TimerWheel(100, new FakeClock()));
+  const session = new Session(socket.asSocket(), owner, new TimerWheel(100, new FakeClock()));
   session.begin(new Noting(answer), method);
   session.requestWritten();
   for (const piece of pieces) {
