@@ -53,7 +53,7 @@ async function main(): Promise<number> {
   const { rounds, seconds, connections, idleConnections } = options;
   const startedAt = new Date().toISOString();
   const progress = (text: string) => process.stderr.isTTY && process.stderr.write(`\r\x1b[K${text}`);
-  const timing = { rounds, seconds, warmSeconds: 1, mostTries: 3, connections, idleConnections };
+  const timing = { rounds, seconds, warmSeconds: 1, settleSeconds: 1, mostTries: 3, connections, idleConnections };
   const job: Job = { ...timing, peers, reference: base.name, smoke: false, folder, progress };
   const jobs: Report['jobs'] = {};
   for (const name of options.jobs) {

@@ -86,7 +86,9 @@ function choosePeers(): readonly Peer[] {
 function job(peers: readonly Peer[]): Job {
   const { rounds, seconds, connections, idleConnections, smoke } = options;
   // The load of a warm-up must be a whole number of seconds for wrk.
-  const effort = smoke ? { warmSeconds: 0, mostTries: 1 } : { warmSeconds: 1, mostTries: 3 };
+  const effort = smoke
+    ? { warmSeconds: 0, settleSeconds: 0, mostTries: 1 }
+    : { warmSeconds: 1, settleSeconds: 1, mostTries: 3 };
   return { peers, rounds, seconds, ...effort, connections, idleConnections, smoke, folder, progress };
 }
 

@@ -9,6 +9,7 @@ export interface Job {
   readonly rounds: number;
   readonly seconds: number;
   readonly warmSeconds: number;
+  readonly settleSeconds: number;
   readonly mostTries: number;
   readonly connections: number;
   /** Connections of the idle job. */

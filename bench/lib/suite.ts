@@ -45,6 +45,11 @@ export interface Timing {
   readonly seconds: number;
   /** Seconds of load before the first round, for compilers and caches. */
   readonly warmSeconds: number;
+  /**
+   * Seconds of the same load before each timed burst. Between two bursts of one proxy lie those of all others, and what
+   * ages meanwhile (verified tokens do, after half a minute) would be filled anew within the burst, as under no steady load.
+   */
+  readonly settleSeconds: number;
   /** How often a run is tried, because it failed or something else used the proxy's core. */
   readonly mostTries: number;
   readonly load: (candidate: Candidate, seconds: number) => Promise<LoadResult>;
@@ -89,6 +94,7 @@ async function timeRound(
   let best: Run | undefined;
   for (let attempt = 0; attempt < timing.mostTries; attempt++) {
     try {
+      if (timing.settleSeconds > 0) await timing.load(candidate, timing.settleSeconds);
       const run = await timeOnce(candidate, round, timing);
       if (best === undefined || run.foreignCores < best.foreignCores) best = run;
     } catch (error) {
