@@ -117,7 +117,7 @@ export class Context implements PolicyContext, BalancerRequest {
     const at = head.find(AUTHORIZATION);
     if (at < 0 || head.find(AUTHORIZATION, at + 1) >= 0) return false;
     out.bytes = head.bytes;
-    out.view = head.bytes === this.incoming.bytes ? this.incoming.view : null;
+    out.view = this.incoming.viewOfHead();
     out.start = head.marks[at * 4 + 2]!;
     out.end = head.marks[at * 4 + 3]!;
     return true;
@@ -146,11 +146,11 @@ export class Context implements PolicyContext, BalancerRequest {
 
   /** The id of the caller when it is sane, else a new one. */
   protected nameRequest(ids: RequestIds): void {
-    const { head, id } = this.incoming;
+    const { head, id, idWords } = this.incoming;
     const at = head.find(X_REQUEST_ID);
     const given = at < 0 ? '' : head.value(at);
     if (given !== '' && SANE_REQUEST_ID.test(given)) this.incoming.idLength = id.latin1Write(given, 0);
-    else this.incoming.idLength = ids.write(id);
+    else this.incoming.idLength = ids.write(idWords);
   }
 
   // --- what policies want changed ----------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import type { Exchange } from './exchange.ts';
 import type { Incoming } from './incoming.ts';
 import { MAX_FORWARDS } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
-import { pathProblem, readTarget } from './parser/target.ts';
+import { pathProblem } from './parser/target.ts';
 import { routeFault, tooLarge, upgradeFault } from './route-faults.ts';
 
 /** `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7). */
@@ -18,9 +18,11 @@ const SERVER_OPTIONS: Reply = {
   body: '',
 };
 
-export function findRoute(exchange: Exchange, { head, meaning }: Incoming): Reply | Fault | null {
+export function findRoute(exchange: Exchange, incoming: Incoming): Reply | Fault | null {
+  const { head, meaning } = incoming;
   const { live, matched, method, plane, target } = exchange;
-  const problem = readTarget(head.bytes.latin1Slice(head.targetStart, head.targetEnd), method, target);
+  const view = incoming.viewOfHead();
+  const problem = plane.targets.read(head.bytes, view, head.targetStart, head.targetEnd, method, target);
   if (problem !== undefined) return new Fault(FAULTS.malformedRequest, { detail: problem });
   // TRACE would show the caller what the gateway adds for the service alone; CONNECT is for forward proxies.
   if (target.form === 'authority' || method === 'TRACE') return new Fault(FAULTS.methodNotImplemented);

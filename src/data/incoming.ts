@@ -2,6 +2,7 @@
 import { Meaning } from './parser/framing.ts';
 import { Head } from './parser/head.ts';
 import { Target } from './parser/target.ts';
+import { ID_WORDS } from './request-ids.ts';
 import { RouteMatchResult } from './router/match-result.ts';
 
 /** Heads up to this size are read into memory that is used again. */
@@ -13,9 +14,11 @@ export class Incoming {
   readonly head: Head;
   /** What a whole head of at most `HEAD_BYTES` is copied to. */
   readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
-  readonly view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
+  readonly #view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
   /** The request id, Latin-1. */
   readonly id = Buffer.allocUnsafeSlow(MAX_REQUEST_ID_BYTES);
+  /** The start of it, by words, for an id that is made here. */
+  readonly idWords = new Int32Array(this.id.buffer, this.id.byteOffset, ID_WORDS);
   idLength = 0;
   readonly meaning = new Meaning();
   /** A promise was waited for with this in sight; it may still be looked at when its exchange has long ended. */
@@ -25,6 +28,11 @@ export class Incoming {
 
   constructor(maxFields: number) {
     this.head = new Head(maxFields);
+  }
+
+  /** The head's bytes by words; null for a head that has memory of its own. */
+  viewOfHead(): DataView | null {
+    return this.head.bytes === this.bytes ? this.#view : null;
   }
 }
 

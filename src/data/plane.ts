@@ -18,6 +18,7 @@ import { Exchange } from './exchange.ts';
 import { Hosts } from './hosts.ts';
 import type { Incoming } from './incoming.ts';
 import { IncomingStock } from './incoming.ts';
+import { KnownTargets } from './known-targets.ts';
 import type { Live } from './live.ts';
 import { statusLine } from './parser/serialize.ts';
 import { RequestIds } from './request-ids.ts';
@@ -42,6 +43,7 @@ export class Plane implements ConnectionHost {
   readonly abuse: AbuseWatch;
   readonly buffers = new BufferStock();
   readonly hosts = new Hosts();
+  readonly targets = new KnownTargets();
   readonly requestIds = new RequestIds();
   readonly connections = new Set<Connection>();
   live: Live;

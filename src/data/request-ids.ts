@@ -4,15 +4,19 @@
  */
 import { randomBytes } from 'node:crypto';
 
-/** The counter's last three digits, ready made. */
-const LAST_DIGITS = Array.from({ length: 4_096 }, (_, value) =>
-  Buffer.from(value.toString(16).padStart(3, '0'), 'latin1'),
-);
-const MOST = 2 ** 36;
 const LENGTH = 36;
+const MOST = 2 ** 36;
+/** Words of an id. */
+export const ID_WORDS: number = LENGTH / 4;
+
+/** The counter's last three digits as the last three bytes of a word, ready made. */
+const LAST_DIGITS = Int32Array.from({ length: 4_096 }, (_, value) =>
+  wordOf(`\0${value.toString(16).padStart(3, '0')}`),
+);
 
 export class RequestIds {
-  readonly #text = Buffer.alloc(LENGTH);
+  readonly #words = new Int32Array(ID_WORDS);
+  readonly #text = Buffer.from(this.#words.buffer);
   #high: number;
   #low = 0;
 
@@ -27,23 +31,28 @@ export class RequestIds {
     this.#writeHigh();
   }
 
-  /** Writes the next one to the start of `out`; returns its length. */
-  write(out: Buffer): number {
+  /** Writes the next one to `out`; returns its length in bytes. */
+  write(out: Int32Array): number {
     if (this.#low === LAST_DIGITS.length) {
       this.#low = 0;
       this.#high = (this.#high + 1) % MOST;
       this.#writeHigh();
     }
-    const text = this.#text;
-    const last = LAST_DIGITS[this.#low++]!;
-    for (let i = 0; i < LENGTH - 3; i++) out[i] = text[i]!;
-    out[LENGTH - 3] = last[0]!;
-    out[LENGTH - 2] = last[1]!;
-    out[LENGTH - 1] = last[2]!;
+    const words = this.#words;
+    for (let i = 0; i < ID_WORDS - 1; i++) out[i] = words[i]!;
+    out[ID_WORDS - 1] = words[ID_WORDS - 1]! | LAST_DIGITS[this.#low++]!;
     return LENGTH;
   }
 
+  /** The last word has the ninth digit and room for the three of the low part. */
   #writeHigh(): void {
-    this.#text.latin1Write(this.#high.toString(16).padStart(9, '0'), LENGTH - 12);
+    this.#text.latin1Write(`${this.#high.toString(16).padStart(9, '0')}\0\0\0`, LENGTH - 12);
   }
+}
+
+/** Four bytes in the machine's own order. */
+function wordOf(text: string): number {
+  const word = new Int32Array(1);
+  Buffer.from(word.buffer).latin1Write(text, 0);
+  return word[0]!;
 }

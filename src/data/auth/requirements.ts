@@ -2,6 +2,7 @@
  * What an identity must have to pass: scopes, roles, a second factor, a fresh sign-in. Used by `auth` and `authorize`.
  * Precomputed once per route; a request that passes costs a few list look-ups and no object.
  */
+import type { Clock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Requirements } from '../contract/auth.ts';
 import type { Identity } from '../contract/policy.ts';
@@ -48,7 +49,7 @@ export class RequirementCheck {
   }
 
   /** The fault, or undefined when the identity has everything. */
-  check(identity: Identity | null, wallMs: number): Fault | undefined {
+  check(identity: Identity | null, clock: Clock): Fault | undefined {
     const { maxAuthAgeSeconds } = this.#requirements;
     if (identity === null) return this.#anonymous;
     if (identity.passedCheck !== this.#number) {
@@ -58,7 +59,7 @@ export class RequirementCheck {
     }
     if (maxAuthAgeSeconds > 0) {
       const signedInAt = identity.claims['auth_time'];
-      const fresh = typeof signedInAt === 'number' && wallMs / 1_000 - signedInAt <= maxAuthAgeSeconds;
+      const fresh = typeof signedInAt === 'number' && clock.wallMs() / 1_000 - signedInAt <= maxAuthAgeSeconds;
       if (!fresh) return this.#staleSignIn;
     }
     return undefined;

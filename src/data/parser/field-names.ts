@@ -109,11 +109,14 @@ export function fieldId(bytes: Uint8Array, start: number, end: number): number {
     const known = candidates[c]!;
     const name = known.bytes;
     if (name.length !== length) continue;
+    let id = known.id;
     let i = 0;
-    while (i < length && FOLD[bytes[start + i]!] === name[i]) i++;
-    if (i < length) continue;
-    for (i = start; i < end; i++) if (bytes[i] === 0x5f) return CONFUSABLE;
-    return known.id;
+    for (; i < length; i++) {
+      const byte = bytes[start + i]!;
+      if (FOLD[byte] !== name[i]) break;
+      if (byte === 0x5f) id = CONFUSABLE;
+    }
+    if (i === length) return id;
   }
   return OTHER;
 }

@@ -147,7 +147,7 @@ function createHooks(
   };
 
   const requirements = new RequirementCheck(settings.requirements, settings.realm);
-  const checkRequirements: PolicyHook = (exchange) => requirements.check(exchange.identity, environment.clock.wallMs());
+  const checkRequirements: PolicyHook = (exchange) => requirements.check(exchange.identity, environment.clock);
 
   return {
     authenticate:

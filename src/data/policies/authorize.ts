@@ -97,7 +97,7 @@ function createChecks(settings: AuthorizeSettings, { clock }: PolicyEnvironment)
     checks.push((identity) => (identity.roles.includes(level) ? undefined : wrongLevel));
   }
   const requirements = new RequirementCheck(settings.requirements, settings.realm);
-  if (!requirements.isEmpty) checks.push((identity) => requirements.check(identity, clock.wallMs()));
+  if (!requirements.isEmpty) checks.push((identity) => requirements.check(identity, clock));
   for (const { path, values } of settings.claims) {
     const wrongClaim = forbidden(`claim ${path.join('.')}`);
     checks.push((identity) => (claimHolds(readClaim(identity.claims, path), values) ? undefined : wrongClaim));

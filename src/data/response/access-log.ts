@@ -7,7 +7,7 @@ import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
 import type { HeadSink } from '../contract/head-sink.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
-import { constant } from '../wire/outbox.ts';
+import { constant, SHORT_TEXT } from '../wire/outbox.ts';
 
 const BLOCK_BYTES = 64 * 1024;
 const FLUSH_MS = 200;
@@ -58,7 +58,8 @@ export class AccessLog implements HeadSink {
   text(text: string): void {
     const { length } = text;
     if (this.#used + length > this.#block.length) this.#makeRoom(length);
-    this.#block.latin1Write(text, this.#used, length);
+    if (length > SHORT_TEXT) this.#block.latin1Write(text, this.#used, length);
+    else for (let i = 0; i < length; i++) this.#block[this.#used + i] = text.charCodeAt(i);
     this.#used += length;
   }
 

@@ -7,6 +7,8 @@ import { insert, TrieNode } from './path-trie.ts';
 
 export class Bucket {
   readonly #literals: ReadonlyMap<string, readonly Candidate[]> | null;
+  /** 1 for each length that a literal path has: asking the map with a new string is dear. */
+  readonly #literalLengths: Uint8Array;
   readonly #table: PathTable;
   readonly #root: number;
   readonly #lowestInTable: number;
@@ -15,6 +17,10 @@ export class Bucket {
 
   constructor(plan: BucketPlan, table: PathTable, root: number) {
     this.#literals = plan.literals.size === 0 ? null : plan.literals;
+    let longest = 0;
+    for (const path of plan.literals.keys()) longest = Math.max(longest, path.length);
+    this.#literalLengths = new Uint8Array(longest + 1);
+    for (const path of plan.literals.keys()) this.#literalLengths[path.length] = 1;
     this.#table = table;
     this.#root = root;
     this.#lowestInTable = table.lowest(root);
@@ -24,7 +30,7 @@ export class Bucket {
 
   /** Hands the candidates whose path fits to the visitor, better ones first as far as that is cheap to know. */
   search(path: string, visitor: Visitor): void {
-    const literals = this.#literals?.get(path);
+    const literals = this.#literalLengths[path.length] === 1 ? this.#literals?.get(path) : undefined;
     if (literals !== undefined) visitor.consider(literals);
     if (this.#lowestInTable < visitor.best) this.#table.walk(this.#root, path, visitor);
     if (this.#lowestRegex < visitor.best) visitor.consider(this.#regexes);

@@ -11,14 +11,14 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { HeadSink } from '../contract/head-sink.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
-import { giveScratch, takeScratch } from './scratch.ts';
+import { giveScratch, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
 export const JOIN_BYTES = 16 * 1024;
 /** Up to here a loop is cheaper than a call out of JavaScript. */
 const LOOP_BYTES = 48;
-
-const NONE = Buffer.alloc(0);
+/** The same for text. */
+export const SHORT_TEXT = 12;
 
 /** Bytes of a constant text, for `run`. */
 export function constant(text: string): Buffer {
@@ -29,7 +29,9 @@ export class Outbox implements HeadSink {
   readonly #socket: Socket;
   /** TLS refers to what it was given until it is encrypted, and does not tell when that is. */
   readonly #secure: boolean;
-  #scratch: Buffer = NONE;
+  #memory: Scratch = NO_SCRATCH;
+  /** The bytes of it. */
+  #scratch: Buffer = NO_SCRATCH.bytes;
   #used = 0;
   /** Where the part of the scratch begins that is not among the pieces yet. */
   #sealed = 0;
@@ -47,7 +49,8 @@ export class Outbox implements HeadSink {
   text(text: string): void {
     const length = text.length;
     if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
-    this.#scratch.latin1Write(text, this.#used, length);
+    if (length > SHORT_TEXT) this.#scratch.latin1Write(text, this.#used, length);
+    else for (let i = 0; i < length; i++) this.#scratch[this.#used + i] = text.charCodeAt(i);
     this.#used += length;
     this.#gathered += length;
   }
@@ -111,20 +114,21 @@ export class Outbox implements HeadSink {
     if (this.#gathered === 0) return !socket.writableNeedDrain;
     this.written += this.#gathered;
     this.#gathered = 0;
-    const scratch = this.#scratch;
+    const memory = this.#memory;
     const isOnePiece = this.#pieces.length === 0;
     if (isOnePiece) {
-      const whole = scratch.subarray(0, this.#used);
+      const whole = memory.first(this.#used);
       socket.write(this.#secure ? Buffer.from(whole) : whole);
     } else {
       this.#writePieces();
     }
-    this.#scratch = NONE;
+    this.#memory = NO_SCRATCH;
+    this.#scratch = NO_SCRATCH.bytes;
     this.#used = 0;
     this.#sealed = 0;
     const taken = socket.writableLength === 0;
     // Bytes that the kernel has not taken must stay; pieces are copies or refer elsewhere.
-    if (taken || this.#secure || !isOnePiece) giveScratch(scratch);
+    if (taken || this.#secure || !isOnePiece) giveScratch(memory);
     return taken || !socket.writableNeedDrain;
   }
 
@@ -152,8 +156,9 @@ export class Outbox implements HeadSink {
   /** The scratch is full, or there is none. */
   #makeRoom(length: number): void {
     this.#seal();
-    giveScratch(this.#scratch);
-    this.#scratch = takeScratch(length);
+    giveScratch(this.#memory);
+    this.#memory = takeScratch(length);
+    this.#scratch = this.#memory.bytes;
     this.#used = 0;
     this.#sealed = 0;
   }

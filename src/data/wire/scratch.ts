@@ -6,16 +6,40 @@
 
 export const SCRATCH_BYTES = 32 * 1024;
 const MOST_IN_STOCK = 16;
+/** A power of two. */
+const KEPT_VIEWS = 256;
 
-const stock: Buffer[] = [];
+const NOTHING = Buffer.alloc(0);
 
-/** A buffer of at least `bytes`; what it holds is garbage. */
-export function takeScratch(bytes: number): Buffer {
-  if (bytes > SCRATCH_BYTES) return Buffer.allocUnsafeSlow(bytes);
-  return stock.pop() ?? Buffer.allocUnsafeSlow(SCRATCH_BYTES);
+export class Scratch {
+  readonly bytes: Buffer;
+  readonly #views: Buffer[] = Array.from({ length: KEPT_VIEWS }, () => NOTHING);
+
+  constructor(bytes: number) {
+    this.bytes = bytes === 0 ? NOTHING : Buffer.allocUnsafeSlow(bytes);
+  }
+
+  /** The first `length` bytes. Messages of a service are often of the same length, and a view is dear to make. */
+  first(length: number): Buffer {
+    const at = length & (KEPT_VIEWS - 1);
+    const known = this.#views[at]!;
+    if (known.length === length) return known;
+    const view = this.bytes.subarray(0, length);
+    this.#views[at] = view;
+    return view;
+  }
+}
+
+export const NO_SCRATCH: Scratch = new Scratch(0);
+const stock: Scratch[] = [];
+
+/** Memory of at least `bytes`; what it holds is garbage. */
+export function takeScratch(bytes: number): Scratch {
+  if (bytes > SCRATCH_BYTES) return new Scratch(bytes);
+  return stock.pop() ?? new Scratch(SCRATCH_BYTES);
 }
 
 /** Nobody refers to it any more. */
-export function giveScratch(buffer: Buffer): void {
-  if (buffer.length === SCRATCH_BYTES && stock.length < MOST_IN_STOCK) stock.push(buffer);
+export function giveScratch(scratch: Scratch): void {
+  if (scratch.bytes.length === SCRATCH_BYTES && stock.length < MOST_IN_STOCK) stock.push(scratch);
 }
