@@ -145,8 +145,13 @@ test('a full range refuses new keys and forgives no live one; expired keys make 
   assert.ok(charged.length >= 200 && full > 1_000, `${charged.length} charged, ${full} found no room`);
   for (const who of charged) assert.equal(charge(table, limit, who), 'denied', who);
   assert.ok(table.occupancy().ratio > 0.9);
+  const bits = Array.from({ length: 16 }, () => table.occupancyBit(64));
+  for (const { ratio } of bits) assert.ok(ratio > 0.5, `${ratio}`);
+  assert.deepEqual(bits.at(-1), table.occupancy(64), 'sixteen bits are one look over the whole table');
   clock.advance(200_000);
   assert.equal(table.occupancy().live, 0);
+  for (let i = 0; i < 16; i++) table.occupancyBit(64);
+  assert.equal(table.occupancyBit(64).live, 0);
   assert.equal(charge(table, limit, 'user-1999'), 'charged');
   assert.ok(table.claims.reused > 0);
 });

@@ -72,6 +72,15 @@ const BEFORE = 4;
 /** Turns the tag of an even window into that of an odd one. */
 const OTHER_WINDOW = 0x5bd1e900;
 
+export interface Occupancy {
+  readonly cells: number;
+  readonly live: number;
+  readonly ratio: number;
+}
+
+/** Calls of `occupancyBit` that make one look over the whole table. */
+const BITS = 16;
+
 export class LimitTable {
   readonly hash: KeyHash;
   readonly time: TableTime;
@@ -80,6 +89,8 @@ export class LimitTable {
   readonly #cells: Cells;
   readonly #whole = new Int32Array(MAX_SLOTS * SLOT);
   readonly #parts = new Float64Array(MAX_SLOTS * SLOT);
+  readonly #bits: { readonly looked: number; readonly live: number }[] = [];
+  #bit = 0;
 
   /** Left by `describe`: how much the key may still use right now. */
   remaining = 0;
@@ -189,10 +200,33 @@ export class LimitTable {
   }
 
   /** How full the table is, from at most `most` cells spread over it. */
-  occupancy(most = 65_536): { readonly cells: number; readonly live: number; readonly ratio: number } {
-    const { looked, live } = this.#cells.sample(Math.floor(this.time.nowMs() * TICKS_PER_MS), most);
+  occupancy(most = 65_536): Occupancy {
+    return this.#occupancyOf(this.#cells.sample(this.#tick(), most));
+  }
+
+  /**
+   * The same from what 16 calls have looked at, a sixteenth each: touching thousands of cells at once would push out of the
+   * processor's caches what requests need.
+   */
+  occupancyBit(most = 4_096): Occupancy {
+    this.#bits[this.#bit] = this.#cells.sample(this.#tick(), most, this.#bit, BITS);
+    this.#bit = (this.#bit + 1) % BITS;
+    let looked = 0;
+    let live = 0;
+    for (const bit of this.#bits) {
+      looked += bit.looked;
+      live += bit.live;
+    }
+    return this.#occupancyOf({ looked, live });
+  }
+
+  #occupancyOf({ looked, live }: { readonly looked: number; readonly live: number }): Occupancy {
     const ratio = looked === 0 ? 0 : live / looked;
     return { cells: this.#cells.size, live: Math.round(ratio * this.#cells.size), ratio };
+  }
+
+  #tick(): number {
+    return Math.floor(this.time.nowMs() * TICKS_PER_MS);
   }
 
   /** Claims by this thread, of fresh cells and of expired keys' cells. */

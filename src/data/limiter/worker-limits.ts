@@ -161,7 +161,7 @@ export class WorkerLimits {
       const { state: _state, ...redis } = this.#redis.limits.counts();
       for (const [name, value] of Object.entries(redis)) counts[`redis ${name}`] = value;
     }
-    const { live, cells } = this.table.occupancy(4_096);
+    const { live, cells } = this.table.occupancyBit();
     if (live !== this.#occupancyTold) this.#control.tell(OCCUPANCY_TOPIC, { live, cells } satisfies TableOccupancy);
     this.#occupancyTold = live;
     return counts;
