@@ -71,7 +71,7 @@ function sending({ head, meaning }: ReturnType<typeof request>, bodyBytes: numbe
       writeFieldLines(outbox, head, RESPONSE_DROP, meaning.nominated, null);
       if (framing !== '') outbox.text(framing);
       outbox.run(LINE_END, 0, 2);
-      frame.body(outbox, body);
+      frame.body(outbox, body, 0, body.length);
       frame.end(outbox, '');
       outbox.flush();
     }

@@ -34,9 +34,9 @@ export interface AttemptOwner {
   mayResend(): boolean;
   onAttemptInterim(attempt: Attempt, head: Head): void;
   onAttemptHead(attempt: Attempt, head: Head, meaning: Meaning): void;
-  onAttemptBody(attempt: Attempt, bytes: Uint8Array): void;
+  onAttemptBody(attempt: Attempt, bytes: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt, trailers: Head | null): void;
-  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Uint8Array): void;
+  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void;
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void;
   /** The upstream takes body bytes again. */
   onAttemptDrain(attempt: Attempt): void;
@@ -172,8 +172,8 @@ export class Attempt implements SessionUser, PoolWaiter {
     this.#owner.onAttemptHead(this, head, meaning);
   }
 
-  onResponseBody(bytes: Uint8Array): void {
-    this.#owner.onAttemptBody(this, bytes);
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.#owner.onAttemptBody(this, bytes, start, end);
   }
 
   onResponseEnd(trailers: Head | null): void {
@@ -181,7 +181,7 @@ export class Attempt implements SessionUser, PoolWaiter {
     this.#owner.onAttemptEnd(this, trailers);
   }
 
-  onUpgraded(head: Head, rest: Uint8Array): void {
+  onUpgraded(head: Head, rest: Buffer): void {
     this.firstByteMs = this.#clock.monotonicMs() - this.startedMs;
     this.status = head.status;
     this.#state = TUNNEL;

@@ -32,7 +32,8 @@ export interface Downstream {
   endHead(status: number, bodyLength: number): void;
   /** Ends the head of a 101, and from now on bytes pass as they are, both ways. */
   endUpgrade(): void;
-  sendBody(bytes: Uint8Array): void;
+  /** The next `bytes[start, end)` of it. */
+  sendBody(bytes: Buffer, start: number, end: number): void;
   /** The answer is complete; `trailers` are whole field lines or empty. */
   sendEnd(trailers: string): void;
   /** Hands to the kernel what the above have gathered. False: wait for `onDownstreamDrain`. */

@@ -282,9 +282,9 @@ export class Exchange extends Tries implements DownstreamUser {
     for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
   }
 
-  onAttemptBody(_attempt: Attempt, bytes: Uint8Array): void {
-    this.bytesSent += bytes.length;
-    this.downstream.sendBody(bytes);
+  onAttemptBody(_attempt: Attempt, bytes: Buffer, start: number, end: number): void {
+    this.bytesSent += end - start;
+    this.downstream.sendBody(bytes, start, end);
   }
 
   onDownstreamDrain(): void {
@@ -297,7 +297,7 @@ export class Exchange extends Tries implements DownstreamUser {
     this.#finish();
   }
 
-  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Uint8Array): void {
+  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void {
     const upgrade = head.valueOf('upgrade') ?? '';
     const { meaning } = this.incoming;
     // RFC 9110 §7.8: only to what the request named, and with a field that says so.
@@ -316,7 +316,7 @@ export class Exchange extends Tries implements DownstreamUser {
     writeResponseLines(out, this, head, null, this.removedResponse, this.addedResponse);
     out.text(`Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
     this.downstream.endUpgrade();
-    if (rest.length > 0) this.onAttemptBody(attempt, rest);
+    if (rest.length > 0) this.onAttemptBody(attempt, rest, 0, rest.length);
   }
 
   // --- what can go wrong -----------------------------------------------------------------------------------------
@@ -385,7 +385,8 @@ export class Exchange extends Tries implements DownstreamUser {
 
   #answer(status: number, lines: string, body: string | Uint8Array): void {
     this.status = status;
-    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body;
+    const bytes =
+      typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body.buffer, body.byteOffset, body.length);
     try {
       this.#decorate();
     } catch (error) {
@@ -402,7 +403,7 @@ export class Exchange extends Tries implements DownstreamUser {
     if (status !== 204 && status !== 304) out.text(`Content-Length: ${bytes.length}\r\n`);
     writeResponseLines(out, this, null, null, null, this.addedResponse);
     this.downstream.endHead(status, bytes.length);
-    this.downstream.sendBody(bytes);
+    this.downstream.sendBody(bytes, 0, bytes.length);
     this.bytesSent += bytes.length;
     this.downstream.sendEnd('');
     this.#finish();

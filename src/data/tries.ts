@@ -51,15 +51,20 @@ export abstract class Tries extends Context implements AttemptOwner, AttemptWait
     this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
   }
 
+  /** Until the first attempt hardly any time passes, unless something is waited for. */
+  get nowMs(): number {
+    return this.hasWaited || this.attemptsMade > 0 ? this.plane.clock.monotonicMs() : this.startedMs;
+  }
+
   protected abstract fail(fault: Fault, failed?: Attempt | null): void;
   protected abstract reply(reply: Reply): void;
   abstract writeHead(out: HeadSink, endpoint: UpstreamEndpoint): void;
   abstract onAttemptReady(attempt: Attempt): void;
   abstract onAttemptInterim(attempt: Attempt, head: Head): void;
   abstract onAttemptHead(attempt: Attempt, head: Head, meaning: Meaning): void;
-  abstract onAttemptBody(attempt: Attempt, bytes: Uint8Array): void;
+  abstract onAttemptBody(attempt: Attempt, bytes: Buffer, start: number, end: number): void;
   abstract onAttemptEnd(attempt: Attempt, trailers: Head | null): void;
-  abstract onAttemptUpgraded(attempt: Attempt, head: Head, rest: Uint8Array): void;
+  abstract onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void;
   abstract onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void;
   abstract onAttemptDrain(attempt: Attempt): void;
 
@@ -67,8 +72,7 @@ export abstract class Tries extends Context implements AttemptOwner, AttemptWait
   protected tryNext(): void {
     const service = this.service!;
     const { clock, wheel } = this.plane;
-    // Mostly the first attempt follows its request within microseconds.
-    const nowMs = this.hasWaited || this.attemptsMade > 0 ? clock.monotonicMs() : this.startedMs;
+    const { nowMs } = this;
     const endpoint = service.pick(this, this.#tried, this, nowMs);
     if (endpoint === 'wait') {
       this.hasWaited = true;

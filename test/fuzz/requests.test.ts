@@ -135,7 +135,8 @@ function rewrite(text: string, body: string): string {
   const outbox = new Outbox(socket.asSocket(), false);
   const frame = new AnswerFrame();
   frame.choose(meaning.bodyLength, 'POST', 200, 1);
-  frame.body(outbox, Buffer.from(body, 'latin1'));
+  const content = Buffer.from(body, 'latin1');
+  frame.body(outbox, content, 0, content.length);
   frame.end(outbox, '');
   outbox.flush();
   assert.equal(socket.written === '', meaning.bodyLength !== CHUNKED && body === '');

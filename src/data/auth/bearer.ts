@@ -55,7 +55,8 @@ export class BearerMethod implements AuthMethod {
   }
 
   authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
-    const wallMs = this.#clock.wallMs();
+    const { nowMs } = exchange;
+    const wallMs = nowMs === undefined ? this.#clock.wallMs() : this.#clock.wallAt(nowMs);
     const front = this.#front?.get(exchange, wallMs);
     if (front !== undefined) return this.#admit(exchange, front, 0);
     const text = this.#finder.find(exchange);

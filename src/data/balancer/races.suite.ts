@@ -43,6 +43,9 @@ export class SharedClock implements Clock {
   wallMs(): number {
     return this.monotonicMs();
   }
+  wallAt(nowMs: number): number {
+    return nowMs;
+  }
 }
 
 const start = workerData as RaceStart;

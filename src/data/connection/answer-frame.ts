@@ -45,14 +45,14 @@ export class AnswerFrame {
     this.#kind = RAW;
   }
 
-  body(outbox: Outbox, bytes: Uint8Array): void {
-    if (this.#kind === NONE || bytes.length === 0) return;
+  body(outbox: Outbox, bytes: Buffer, start: number, end: number): void {
+    if (this.#kind === NONE || start === end) return;
     if (this.#kind === RAW) {
-      outbox.piece(bytes);
+      outbox.part(bytes, start, end);
       return;
     }
-    outbox.text(`${bytes.length.toString(16)}\r\n`);
-    outbox.piece(bytes);
+    outbox.text(`${(end - start).toString(16)}\r\n`);
+    outbox.part(bytes, start, end);
     outbox.text('\r\n');
   }
 

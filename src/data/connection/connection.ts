@@ -408,8 +408,8 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     this.#resume();
   }
 
-  sendBody(bytes: Uint8Array): void {
-    this.#frame.body(this.#outbox, bytes);
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    this.#frame.body(this.#outbox, bytes, start, end);
     this.#tunnelUsed = true;
   }
 

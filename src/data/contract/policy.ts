@@ -84,6 +84,11 @@ export interface FieldRange {
 
 /** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
 export interface PolicyContext {
+  /**
+   * The monotonic time of this moment where it is known without a look at the clock, as it mostly is on the way to the
+   * service, which takes microseconds.
+   */
+  readonly nowMs?: number | undefined;
   readonly requestId: string;
   readonly routeId: string;
   readonly method: string;

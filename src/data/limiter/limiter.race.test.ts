@@ -43,7 +43,7 @@ async function race(
 ): Promise<Result> {
   const board = new Int32Array(new SharedArrayBuffer((BOARD_HEAD + setting.callers) * 4));
   board[2] = 1_000;
-  const memory = allocateLimits(bytes, { monotonicMs: () => 0, wallMs: () => 0 });
+  const memory = allocateLimits(bytes, { monotonicMs: () => 0, wallMs: () => 0, wallAt: (nowMs: number) => nowMs });
   const workers = Array.from({ length: threads }, (_, i) => {
     const workerData: Race = {
       memory,

@@ -49,6 +49,10 @@ export class BoardClock implements Clock {
   wallMs(): number {
     return Atomics.load(this.#board, 2);
   }
+
+  wallAt(nowMs: number): number {
+    return nowMs;
+  }
 }
 
 export function raceSets(table: LimitTable, rules: readonly RaceRule[], maxCost: number): RuleSet[] {

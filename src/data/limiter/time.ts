@@ -28,9 +28,9 @@ export class TableTime {
     this.#shiftMs = (clock === systemClock ? systemOffsetMs : 0) - epochMs;
   }
 
-  /** Milliseconds since the table was allocated, fractions included. */
-  nowMs(): number {
-    return this.#clock.monotonicMs() + this.#shiftMs;
+  /** Milliseconds since the table was allocated, fractions included; `monotonicMs` is this thread's clock, just read. */
+  nowMs(monotonicMs: number = this.#clock.monotonicMs()): number {
+    return monotonicMs + this.#shiftMs;
   }
 
   /** The time of day, in milliseconds since 1970, at a moment of the table near now; off by a clock step for 500 ms at most. */

@@ -69,7 +69,7 @@ class Checker {
 
   readonly check = (exchange: PolicyContext): Outcome | Promise<Outcome> => {
     const limits = this.#limits;
-    const nowMs = limits.table.time.nowMs();
+    const nowMs = limits.table.time.nowMs(exchange.nowMs);
     const set = this.#sets.prepare(exchange, nowMs);
     const decision = limits.decide(set, nowMs, this.#sets, exchange);
     if (decision instanceof Promise) return decision.then((made) => this.#answer(exchange, set, made, nowMs));

@@ -30,12 +30,13 @@ export function report(exchange: Exchange, nowMs: number): void {
   plane.metrics.exchange(-1);
   plane.metrics.route(route?.settings.slot ?? 0, status, elapsedMs / 1000, exchange.body.received, exchange.bytesSent);
   if (fault !== null) plane.metrics.fault(fault.kind.reason);
-  if (live.gateway.accessLog !== 'off' && plane.accessLog.begin(plane.clock.wallMs()))
+  if (live.gateway.accessLog !== 'off' && plane.accessLog.begin(plane.clock.wallAt(nowMs)))
     exchange.writeRecord(plane.accessLog, status, elapsedMs);
 }
 
 const REQUEST_ID = constant('"request_id":"');
 const METHOD = constant('","method":"');
+const METHOD_GET_AND_PATH = constant('","method":"GET","path":"');
 const PATH = constant('","path":"');
 const STATUS = constant('","status":');
 const DURATION = constant(',"duration_ms":');
@@ -59,9 +60,13 @@ export function writeRecord(
   const { attempt, fault } = exchange;
   log.constant(REQUEST_ID);
   exchange.writeRequestId(log);
-  log.constant(METHOD);
-  log.text(exchange.method);
-  log.constant(PATH);
+  if (exchange.method === 'GET') {
+    log.constant(METHOD_GET_AND_PATH);
+  } else {
+    log.constant(METHOD);
+    log.text(exchange.method);
+    log.constant(PATH);
+  }
   log.text(exchange.path);
   log.constant(STATUS);
   log.integer(status);

@@ -38,10 +38,11 @@ const CLOSED = 4;
 export interface SessionUser {
   onInterimHead(head: Head): void;
   onResponseHead(head: Head, meaning: Meaning): void;
-  onResponseBody(bytes: Uint8Array): void;
+  /** `bytes[start, end)`; a view of its own for each part of a body would be dear. */
+  onResponseBody(bytes: Buffer, start: number, end: number): void;
   onResponseEnd(trailers: Head | null): void;
   /** 101: from here on the socket belongs to the tunnel; `rest` came with the head. */
-  onUpgraded(head: Head, rest: Uint8Array): void;
+  onUpgraded(head: Head, rest: Buffer): void;
   /** All of one read has been told. Returns who still refers to bytes of it, or null. */
   onReadDone(): Holder | null;
   onUpstreamDrain(): void;
@@ -211,7 +212,7 @@ export class Session implements DeadlineOwner {
     this.#anyByte = true;
     this.#lastRead = length;
     if (this.#state === TUNNEL) {
-      user.onResponseBody(bytes.subarray(0, length));
+      user.onResponseBody(bytes, 0, length);
     } else this.#read(user, bytes, length);
     this.#holder = user.onReadDone();
     if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();
@@ -295,7 +296,7 @@ export class Session implements DeadlineOwner {
           return end;
         }
         i = decoder.position;
-        if (found === DATA) user.onResponseBody(bytes.subarray(decoder.dataStart, decoder.dataEnd));
+        if (found === DATA) user.onResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
         if (found === END) {
           this.#endOfAnswer(user, decoder.trailers);
           break;
@@ -305,12 +306,12 @@ export class Session implements DeadlineOwner {
     }
     if (i === end) return i;
     if (this.#remaining === UNTIL_CLOSE) {
-      user.onResponseBody(bytes.subarray(i, end));
+      user.onResponseBody(bytes, i, end);
       return end;
     }
     const take = Math.min(this.#remaining, end - i);
     this.#remaining -= take;
-    user.onResponseBody(bytes.subarray(i, i + take));
+    user.onResponseBody(bytes, i, i + take);
     if (this.#remaining === 0 && this.#user === user) this.#endOfAnswer(user, null);
     return i + take;
   }

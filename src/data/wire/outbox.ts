@@ -93,6 +93,12 @@ export class Outbox implements HeadSink {
     this.#used += length;
   }
 
+  /** `bytes[start, end)` of a body, like `piece`. */
+  part(bytes: Buffer, start: number, end: number): void {
+    if (end - start > JOIN_BYTES) this.piece(bytes.subarray(start, end));
+    else this.run(bytes, start, end);
+  }
+
   get isEmpty(): boolean {
     return this.#gathered === 0;
   }

@@ -189,7 +189,7 @@ class Answering implements DownstreamUser {
   #answer(status: number): void {
     this.#downstream.startHead(status, null).text('Content-Length: 2\r\n');
     this.#downstream.endHead(status, 2);
-    this.#downstream.sendBody(Buffer.from('ok'));
+    this.#downstream.sendBody(Buffer.from('ok'), 0, 2);
     this.#downstream.sendEnd('');
     this.#downstream.exchangeDone(performance.now());
   }

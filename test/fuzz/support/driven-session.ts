@@ -85,8 +85,8 @@ class Noting implements SessionUser {
     this.#answer.fields = fieldsOf(head);
   }
 
-  onResponseBody(bytes: Uint8Array): void {
-    this.#answer.body += Buffer.from(bytes).toString('latin1');
+  onResponseBody(bytes: Buffer, start: number, end: number): void {
+    this.#answer.body += bytes.latin1Slice(start, end);
   }
 
   onResponseEnd(trailers: Head | null): void {
@@ -94,9 +94,9 @@ class Noting implements SessionUser {
     if (trailers !== null) this.#answer.trailers = fieldsOf(trailers);
   }
 
-  onUpgraded(_head: Head, rest: Uint8Array): void {
+  onUpgraded(_head: Head, rest: Buffer): void {
     this.#answer.upgraded = true;
-    this.onResponseBody(rest);
+    this.onResponseBody(rest, 0, rest.length);
   }
 
   onReadDone(): null {
