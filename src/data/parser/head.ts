@@ -183,7 +183,8 @@ export function readFields(
   limits: HeadLimits,
   head: Head,
 ): number {
-  const marks = head.marks;
+  const { marks, ids } = head;
+  const mostFields = Math.min(limits.maxFields, ids.length);
   const view = head.viewOf(bytes);
   const last = end - headStart > limits.maxHeadBytes ? headStart + limits.maxHeadBytes : end;
   const lastWord = last - 3;
@@ -210,22 +211,30 @@ export function readFields(
     const nameEnd = i++;
     while (i < last && (bytes[i] === SP || bytes[i] === HTAB)) i++;
     const valueStart = i;
-    while (i < lastWord && arePlain(view.getInt32(i, true))) i += 4;
+    while (i < lastWord) {
+      const controls = controlsIn(view.getInt32(i, true));
+      if (controls === 0) {
+        i += 4;
+        continue;
+      }
+      i += placeOf(controls);
+      if (bytes[i] !== HTAB) break;
+      i++;
+    }
     while (i < last && VALUE[bytes[i]!] === 1) i++;
     if (i + 1 >= last) break;
     if (bytes[i] !== CR || bytes[i + 1] !== LF)
       return head.refuse(FAULTS.malformedRequest, 'a field value has a control character or a line ends without CRLF');
     let valueEnd = i;
     while (valueEnd > valueStart && (bytes[valueEnd - 1] === SP || bytes[valueEnd - 1] === HTAB)) valueEnd--;
-    if (count >= limits.maxFields || count >= head.ids.length)
-      return head.refuse(FAULTS.headTooLarge, `the limit is ${limits.maxFields} fields`);
+    if (count >= mostFields) return head.refuse(FAULTS.headTooLarge, `the limit is ${limits.maxFields} fields`);
     const mark = count * MARKS;
     marks[mark] = nameStart;
     marks[mark + 1] = nameEnd;
     marks[mark + 2] = valueStart;
     marks[mark + 3] = valueEnd;
     const id = fieldId(bytes, nameStart, nameEnd);
-    head.ids[count] = id;
+    ids[count] = id;
     seen |= 1 << id;
     count++;
     i += 2;
@@ -235,10 +244,19 @@ export function readFields(
   return INCOMPLETE;
 }
 
-/** Four bytes at once: is none of them a control character? (HTAB is one, and is looked at by the byte.) */
-function arePlain(word: number): boolean {
+/**
+ * Four bytes at once: the highest bit of each that is a control character (HTAB is one), exact up to the first of them.
+ * Nearly every byte of a message passes through here, and half the cost of a loop over single bytes is that nobody can
+ * foresee where it ends.
+ */
+function controlsIn(word: number): number {
   const deletes = word ^ 0x7f7f7f7f;
-  return ((((word - 0x20202020) & ~word) | ((deletes - 0x01010101) & ~deletes)) & 0x80808080) === 0;
+  return (((word - 0x20202020) & ~word) | ((deletes - 0x01010101) & ~deletes)) & 0x80808080;
+}
+
+/** Which of the four bytes is the first. */
+function placeOf(controls: number): number {
+  return (31 - Math.clz32(controls & -controls)) >> 3;
 }
 
 /**
