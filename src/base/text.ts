@@ -8,3 +8,15 @@ import { Buffer } from 'node:buffer';
 export function flat(text: string): string {
   return Buffer.from(text, 'latin1').toString('latin1');
 }
+
+/** Text that needs no escape in JSON. */
+const PLAIN = /^[\x20\x21\x23-\x5b\x5d-\x7e]*$/;
+
+/** A JSON string in ASCII. */
+export function jsonText(text: string): string {
+  if (PLAIN.test(text)) return `"${text}"`;
+  return JSON.stringify(text).replace(
+    /[^\x20-\x7e]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}

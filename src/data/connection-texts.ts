@@ -3,14 +3,13 @@
  * caller, and the part of the access record that names caller, route, service, instance and agent. Each remembers what
  * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
  */
-import { flat } from '../base/text.ts';
+import { flat, jsonText } from '../base/text.ts';
 import type { InstanceSettings } from './contract/snapshot.ts';
 import type { Exchange } from './exchange.ts';
 import { forwardingLines } from './forwarding.ts';
 import type { LiveRoute } from './live.ts';
 import { VIA } from './parser/field-names.ts';
 import type { Head } from './parser/head.ts';
-import { jsonText } from './response/access-log.ts';
 
 export class ConnectionTexts {
   #authority: string | null = null;

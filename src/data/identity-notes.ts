@@ -3,9 +3,8 @@
  * cached, and so is the object. All in one object, because a caller comes back after many others, when nothing about him
  * is in the processor's nearest memory, and every further object is a wait of its own.
  */
-import { flat } from '../base/text.ts';
+import { flat, jsonText } from '../base/text.ts';
 import type { Identity, IdentityNotes } from './contract/policy.ts';
-import { jsonText } from './response/access-log.ts';
 
 class Notes implements IdentityNotes {
   readonly upstreamLines: string;

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { createMetricsBuffer, MetricsBank, MetricsReader } from '../../base/metrics.ts';
-import { AccessLog, jsonText } from './access-log.ts';
+import { jsonText } from '../../base/text.ts';
+import { AccessLog } from './access-log.ts';
 
 function setUp() {
   const buffer = createMetricsBuffer({ workers: 1, routes: 2, instances: 2 });

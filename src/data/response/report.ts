@@ -1,10 +1,10 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
+import { jsonText } from '../../base/text.ts';
 import type { Exchange } from '../exchange.ts';
 import { notesOf } from '../identity-notes.ts';
 import { constant } from '../wire/outbox.ts';
 import type { AccessLog } from './access-log.ts';
-import { jsonText } from './access-log.ts';
 
 /** `nowMs`: when the exchange ended. */
 export function report(exchange: Exchange, nowMs: number): void {
