@@ -50,9 +50,14 @@ function hostAndPort(text: string, standardPort: number): { host: string; port: 
 
 /**
  * A connection that comes up in the background, and again after each loss. Commands of one turn of the event loop travel
- * together; none is kept while it is down, and none is sent again. The caller must listen to `error`.
+ * together, unless `gathers` is false because the caller sees to that (a Cluster always gathers); none is kept while it is
+ * down, and none is sent again. The caller must listen to `error`.
  */
-export async function connectRedis(address: RedisAddress, connectionName: string): Promise<RedisConnection> {
+export async function connectRedis(
+  address: RedisAddress,
+  connectionName: string,
+  gathers = true,
+): Promise<RedisConnection> {
   const { Cluster, Redis } = await import('ioredis');
   const common = {
     ...(address.username === null ? {} : { username: address.username }),
@@ -76,7 +81,7 @@ export async function connectRedis(address: RedisAddress, connectionName: string
       redisOptions: common,
     });
   }
-  const one = { ...common, enableAutoPipelining: true, retryStrategy, db: address.db };
+  const one = { ...common, enableAutoPipelining: gathers, retryStrategy, db: address.db };
   if (address.kind === 'sentinel') {
     return new Redis({ ...one, sentinels: nodes, name: address.name, sentinelRetryStrategy: retryStrategy });
   }

@@ -96,10 +96,11 @@ export class Exchange extends Tries implements DownstreamUser {
   /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
   #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
     for (let i = first; i < hooks.length; i++) {
-      const outcome = hooks[i]!(this);
+      const hook = hooks[i]!;
+      const outcome = hook(this);
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
-        this.#wait(outcome, phase, i + 1);
+        this.#wait(outcome, phase, i + 1, this.live.lettingGo.has(hook));
         return true;
       }
       this.#settle(outcome);
@@ -108,11 +109,14 @@ export class Exchange extends Tries implements DownstreamUser {
     return false;
   }
 
-  #wait(promised: Promise<Outcome>, phase: number, nextHook: number): void {
+  /** `letsGo`: once settled, nobody who was waited for looks at the request any more. */
+  #wait(promised: Promise<Outcome>, phase: number, nextHook: number, letsGo: boolean): void {
+    const wasShared = this.incoming.isShared;
     this.incoming.isShared = true;
     this.hasWaited = true;
     promised.then(
       (outcome) => {
+        if (letsGo && !this.isDone) this.incoming.isShared = wasShared;
         if (this.isDone) return;
         if (outcome === undefined) this.#advance(phase, nextHook);
         else this.#settle(outcome);

@@ -52,6 +52,8 @@ export interface Live {
   readonly services: ReadonlyMap<string, UpstreamService>;
   /** `arrival` policies of all routes, each once: they act before the route is known. */
   readonly arrival: readonly PolicyHook[];
+  /** Hooks of policies that let go of an exchange when their promise has settled. */
+  readonly lettingGo: ReadonlySet<unknown>;
   isBanned(address: string): boolean;
   /** Exchanges that began under this configuration and have not ended. */
   active: number;
@@ -72,8 +74,9 @@ export interface LiveParts {
 /** Throws a `TypeError` that names the route when something in the snapshot cannot be built. */
 export function buildLive(snapshot: Snapshot, parts: LiveParts): Live {
   const made: PolicyHooks[] = [];
+  const lettingGo = new Set<unknown>();
   try {
-    const routes = snapshot.routes.map((route) => buildRoute(route, parts, made));
+    const routes = snapshot.routes.map((route) => buildRoute(route, parts, made, lettingGo));
     const live: Live = {
       version: snapshot.version,
       gateway: snapshot.gateway,
@@ -83,6 +86,7 @@ export function buildLive(snapshot: Snapshot, parts: LiveParts): Live {
       services: parts.services,
       // What routes share acts once: the same function stands for the same settings.
       arrival: [...new Set(made.flatMap((hooks) => hooks.arrival ?? []))],
+      lettingGo,
       isBanned: parts.isBanned,
       active: 0,
       retired: false,
@@ -102,7 +106,12 @@ function disposeAll(made: readonly PolicyHooks[]): void {
   for (const hooks of made) hooks.dispose?.();
 }
 
-function buildRoute(settings: RouteSettings, parts: LiveParts, made: PolicyHooks[]): LiveRoute {
+function buildRoute(
+  settings: RouteSettings,
+  parts: LiveParts,
+  made: PolicyHooks[],
+  lettingGo: Set<unknown>,
+): LiveRoute {
   const environment = parts.environment(settings);
   const first: PolicyHooks[] = [];
   const others: PolicyHooks[] = [];
@@ -111,6 +120,7 @@ function buildRoute(settings: RouteSettings, parts: LiveParts, made: PolicyHooks
     if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
     const created = definition.create(policy.options as never, environment);
     made.push(created);
+    if (definition.letsGo === true) for (const hook of Object.values(created)) lettingGo.add(hook);
     (definition.first === true ? first : others).push(created);
   }
   const hooks = [...first, ...others];

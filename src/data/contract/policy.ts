@@ -190,6 +190,11 @@ export interface PolicyDefinition<Options = never> {
   readonly phases: readonly PolicyPhase[];
   /** Its hooks run before those of other policies of the same phase. Default false. */
   readonly first?: boolean;
+  /**
+   * When a promise of one of its hooks has settled, nothing of the policy looks at that exchange any more, so that its
+   * memory may serve the next request. Default false, which is always safe.
+   */
+  readonly letsGo?: boolean;
   create(options: Options, environment: PolicyEnvironment): PolicyHooks;
 }
 

@@ -3,6 +3,7 @@
  * turn of the event loop travel together; nothing is queued while the line is down, and nothing is sent again after it
  * was cut, because a decision that nobody waits for any more must not be charged later.
  */
+import type { Socket } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
 import { GIVE_BACK_SCRIPT, TAKE_SCRIPT } from './script.ts';
@@ -28,7 +29,7 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
   const address = parseRedisUrl(url);
   let connection: RedisConnection | undefined;
   let isClosed = false;
-  connectRedis(address, 'gatehouse-limits').then(
+  connectRedis(address, 'gatehouse-limits', false).then(
     (connected) => {
       connected.on('error', (error: Error) => onProblem(error.message || error.name));
       if (isClosed) connected.disconnect();
@@ -45,6 +46,7 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
       connection.defineCommand(command, { lua: SCRIPTS[name], numberOfKeys: keyCount });
       defined.add(command);
     }
+    gather(connection);
     return ((connection as unknown as Record<string, Command>)[command] as Command).apply(connection, all as string[]);
   };
   const call = (name: ScriptName, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> =>
@@ -63,4 +65,25 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
       connection?.disconnect();
     },
   };
+}
+
+let corked: Socket | null = null;
+
+/**
+ * What is sent in this turn of the event loop goes in one write. ioredis can do that itself, with an object of dozens of
+ * parts for every turn: most of what limits through Redis allocated, and pauses of milliseconds to collect it.
+ */
+function gather(connection: RedisConnection): void {
+  // Of a Cluster each node's connection has one of its own; there ioredis gathers.
+  const stream = (connection as { readonly stream?: Socket }).stream;
+  if (stream === undefined || stream === corked) return;
+  corked?.uncork();
+  corked = stream;
+  stream.cork();
+  setImmediate(uncork);
+}
+
+function uncork(): void {
+  corked?.uncork();
+  corked = null;
 }
