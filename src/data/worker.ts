@@ -82,7 +82,7 @@ class DataWorker {
   #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
     if (this.#plane?.live.gateway.accessLog === 'stdout')
       this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer]);
-    else this.#logFile.write(lines, () => this.#accessLog.written(lines.length));
+    else this.#logFile.write(lines, () => this.#accessLog.written(lines.length, lines));
   }
 
   #send(message: FromWorker): void {

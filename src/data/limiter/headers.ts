@@ -12,6 +12,7 @@ import type { LimitNotice } from '../contract/policy.ts';
 import type { Decision } from './limiter.ts';
 import type { Rule } from './rule.ts';
 
+const RESET = Buffer.from('\r\nX-RateLimit-Reset: ', 'latin1');
 /** Rounding of fractions must not turn a whole second into the next one. */
 const FUZZ_SECONDS = 1e-6;
 
@@ -73,7 +74,7 @@ class Notice implements LimitNotice {
   writeLegacy(out: HeadSink): void {
     out.text(this.#legacy);
     out.integer(this.#remaining);
-    out.text('\r\nX-RateLimit-Reset: ');
+    out.run(RESET, 0, RESET.length);
     out.integer(this.#resetSeconds);
     out.text('\r\n');
   }

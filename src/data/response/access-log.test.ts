@@ -105,3 +105,21 @@ test('a line that outgrows its block in any of its parts is whole, and so are th
     assert.equal(last!['last'], true);
   }
 });
+
+test('a block that comes back is written to again, and only then', () => {
+  const { log, write, blocks } = setUp();
+  const sent: string[] = [];
+  for (let n = 0; n < 6; n++) {
+    write(0, `"n":${n}}`);
+    log.flush();
+    const block = blocks.at(-1) as Uint8Array<ArrayBuffer>;
+    sent.push(Buffer.from(block).toString('latin1'));
+    // The first two stay under way for good.
+    if (n >= 2) log.written(block.length, block);
+  }
+  for (const [n, text] of sent.entries()) assert.equal((JSON.parse(text) as { n: number }).n, n);
+  for (const n of [0, 1]) assert.equal(Buffer.from(blocks[n]!).toString('latin1'), sent[n]);
+  const memory = new Set(blocks.map(({ buffer }) => buffer));
+  assert.ok(memory.size < 6, `${memory.size} blocks for six`);
+  assert.equal(new Set(blocks.slice(0, 3).map(({ buffer }) => buffer)).size, 3);
+});

@@ -25,6 +25,8 @@ export class AccessLog implements HeadSink {
   readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
   #block = newBlock(BLOCK_BYTES);
+  /** A block that was written and has come back. */
+  #spare: Buffer<ArrayBuffer> | null = null;
   #used = 0;
   /** Where the line that is being written began. */
   #lineStart = 0;
@@ -112,14 +114,17 @@ export class AccessLog implements HeadSink {
     this.#timer = null;
     if (this.#used === 0) return;
     const lines = this.#block.subarray(0, this.#used);
-    this.#block = newBlock(BLOCK_BYTES);
+    this.#block = this.#spare ?? newBlock(BLOCK_BYTES);
+    this.#spare = null;
     this.#outstanding += this.#used;
     this.#used = 0;
     this.#send(lines);
   }
 
-  written(bytes: number): void {
+  /** `lines` are what `send` got, when nobody else has them any more. */
+  written(bytes: number, lines: Uint8Array<ArrayBuffer> | null = null): void {
     this.#outstanding -= bytes;
+    if (lines !== null && lines.buffer.byteLength === BLOCK_BYTES) this.#spare = Buffer.from(lines.buffer);
   }
 
   /** The line outgrows its block: it goes on in a new one, and the lines before it are sent. */
