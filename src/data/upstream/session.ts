@@ -81,6 +81,9 @@ export class Session implements DeadlineOwner {
   readonly #secure: boolean;
   #fullReads = 0;
   #lastRead = 0;
+  /** This answer had a read that the shared buffer cannot hold more than; the last one had. */
+  #isLong = false;
+  #lastWasLong = false;
   /** Bytes of interim heads in this exchange. */
   #interimBytes = 0;
   /** An interim head has said that the connection will be closed (RFC 9112 §9.6). */
@@ -182,12 +185,18 @@ export class Session implements DeadlineOwner {
       if (!this.#paused || this.#secure) this.#exchangeBuffer(takeBuffer(this.#fullReads >= 2));
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
       this.#exchangeBuffer(takeBuffer(true));
+    } else if (this.#fullReads === 0 && this.#buffer.length > SMALL_BUFFER) {
+      this.#exchangeBuffer(takeBuffer(false));
     }
     return this.#buffer;
   }
 
-  /** More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. */
+  /**
+   * More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. After a long answer the next
+   * one is taken for long from its head on: a first part that has to be copied is one write and one wait more.
+   */
   #muchToCome(): boolean {
+    if (this.#state === IDLE || this.#state === READING_HEAD) return this.#lastWasLong;
     if (this.#state === READING_BODY && this.#remaining >= 0) return this.#remaining > SHARED_BUFFER.length;
     return (this.#state === READING_BODY || this.#state === TUNNEL) && this.#lastRead >= SHARED_BUFFER.length;
   }
@@ -211,6 +220,7 @@ export class Session implements DeadlineOwner {
     }
     this.#anyByte = true;
     this.#lastRead = length;
+    if (length >= SHARED_BUFFER.length) this.#isLong = true;
     if (this.#state === TUNNEL) {
       user.onResponseBody(bytes, 0, length);
     } else this.#read(user, bytes, length);
@@ -329,6 +339,8 @@ export class Session implements DeadlineOwner {
     }
     this.#user = null;
     this.#fullReads = 0;
+    this.#lastWasLong = this.#isLong;
+    this.#isLong = false;
     this.#owner.onIdle(this);
   }
 
