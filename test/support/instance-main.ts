@@ -33,7 +33,7 @@ async function answer(request: IncomingMessage, response: ServerResponse, now: M
   for await (const part of request) body += String(part);
   const text = `${name} ${request.method} ${request.url} ${body}`;
   if (now.kind === 'errors') response.statusCode = 500;
-  if (now.kind === 'busy') await turn(now);
+  if (now.kind === 'busy') response.setHeader('X-Ahead', await turn(now));
   if (now.kind === 'slow') await pause(now.ms);
   response.end(text);
 }
@@ -45,12 +45,17 @@ function pause(ms: number): Promise<unknown> {
 /** The end of what each place has been given so far. */
 const places: Promise<unknown>[] = [];
 let turns = 0;
+let inHand = 0;
 
-function turn(now: { readonly ms: number; readonly places: number }): Promise<unknown> {
+/** Resolves when the request is done, with how many were in hand when it came. */
+async function turn(now: { readonly ms: number; readonly places: number }): Promise<number> {
+  const ahead = inHand++;
   const place = turns++ % now.places;
   const done = (places[place] ?? Promise.resolve()).then(() => pause(now.ms));
   places[place] = done;
-  return done;
+  await done;
+  inHand--;
+  return ahead;
 }
 
 process.on('message', (message: ToInstance) => {

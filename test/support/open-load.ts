@@ -2,6 +2,7 @@
  * Load that does not wait for its answers: so many requests a second, whatever becomes of them, as the world outside
  * sends them. For overload, which callers that wait for each other can never make.
  */
+import type { IncomingHttpHeaders } from 'node:http';
 import { Agent, request } from 'node:http';
 
 export interface OpenOutcome {
@@ -10,17 +11,22 @@ export interface OpenOutcome {
   readonly retryAfter: string | undefined;
   readonly body: string;
   readonly tookMs: number;
+  /** How many were in hand at a busy instance when it came there; NaN where nobody says. */
+  readonly ahead: number;
+  /** How many that were sent later had their answers earlier. */
+  readonly overtaken: number;
 }
 
 /** Sends for `forMs` and resolves with all outcomes when the last one is there. */
 export async function openLoad(port: number, perSecond: number, forMs: number): Promise<OpenOutcome[]> {
   const agent = new Agent({ keepAlive: true });
   const asked: Promise<OpenOutcome>[] = [];
+  const answered: number[] = [];
   const beganMs = performance.now();
   await new Promise<void>((resolve) => {
     const timer = setInterval(() => {
       const elapsedMs = Math.min(forMs, performance.now() - beganMs);
-      while (asked.length < (elapsedMs * perSecond) / 1_000) asked.push(ask(port, agent, asked.length));
+      while (asked.length < (elapsedMs * perSecond) / 1_000) asked.push(ask(port, agent, asked.length, answered));
       if (elapsedMs < forMs) return;
       clearInterval(timer);
       resolve();
@@ -31,20 +37,25 @@ export async function openLoad(port: number, perSecond: number, forMs: number): 
   return outcomes;
 }
 
-function ask(port: number, agent: Agent, number: number): Promise<OpenOutcome> {
+function ask(port: number, agent: Agent, number: number, answered: number[]): Promise<OpenOutcome> {
   const beganMs = performance.now();
   return new Promise((resolve) => {
-    const end = (status: number, retryAfter: string | undefined, body: string): void =>
-      resolve({ status, retryAfter, body, tookMs: performance.now() - beganMs });
+    const end = (status: number, headers: IncomingHttpHeaders, body: string): void => {
+      const overtaken = answered.filter((other) => other > number).length;
+      answered.push(number);
+      const ahead = Number(headers['x-ahead'] ?? Number.NaN);
+      const tookMs = performance.now() - beganMs;
+      resolve({ status, retryAfter: headers['retry-after'], body, tookMs, ahead, overtaken });
+    };
     const asked = request({ port, host: '127.0.0.1', path: `/w/${number}`, agent }, (response) => {
       let text = '';
       response.on('data', (part) => {
         text += String(part);
       });
-      response.on('end', () => end(response.statusCode ?? 0, response.headers['retry-after'], text));
-      response.on('error', (error) => end(0, undefined, error.message));
+      response.on('end', () => end(response.statusCode ?? 0, response.headers, text));
+      response.on('error', (error) => end(0, {}, error.message));
     });
-    asked.on('error', (error) => end(0, undefined, error.message));
+    asked.on('error', (error) => end(0, {}, error.message));
     asked.end();
   });
 }
