@@ -78,7 +78,7 @@ describe('consistent hashing', () => {
       retries: 2,
       ejection: { consecutiveFaults: 1 },
     });
-    const keys = Array.from({ length: 18 }, (_, i) => `tenant-${i}`);
+    const keys = Array.from({ length: 48 }, (_, i) => `tenant-${i}`);
     const where = async (): Promise<string[]> => {
       const found: string[] = [];
       for (const key of keys) found.push((await ask(gateway, `X-Tenant: ${key}\r\n`)).body.toString());
