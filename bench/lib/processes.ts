@@ -106,9 +106,14 @@ export async function start(options: StartOptions): Promise<Running> {
   return running;
 }
 
+/** In a row, because a program may bind a port for a moment first to see whether it is free, as Gatehouse does. */
+const ANSWERS_WANTED = 3;
+
 async function waitUntilReady(running: Running, port: number, name: string): Promise<void> {
   const deadline = performance.now() + 10_000;
-  while (!(await answers(port))) {
+  for (let inARow = 0; inARow < ANSWERS_WANTED; ) {
+    inARow = (await answers(port)) ? inARow + 1 : 0;
+    if (inARow === ANSWERS_WANTED) return;
     if (!running.alive() || performance.now() > deadline) {
       const reason = running.alive() ? `does not listen on port ${port}` : 'ended while starting';
       await running.stop();
