@@ -1,9 +1,10 @@
 /**
  * kill -9 in the middle of use: what may be lost to billing, and to the caller, is bounded; the quota is never passed. Run as a
- * program it uses up a quota until it is killed, and prints a line for each use that has ended.
+ * program it says that it is ready, waits for a word, uses up a quota until it is killed, and prints a line for each use
+ * that has ended.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { writeSync } from 'node:fs';
 import { describe, test } from 'node:test';
@@ -57,6 +58,9 @@ async function useUntilKilled(url: string): Promise<void> {
     systemClock,
   );
   const caller = { account: 'ada', parent: null, plan: null, cap: null };
+  say('ready\n');
+  await once(process.stdin, 'data');
+  process.stdin.destroy();
   for (;;) {
     const { reservation } = await book.reserve('uses', caller, 1, 10_000);
     if (reservation === null) {
@@ -72,18 +76,27 @@ async function useUntilKilled(url: string): Promise<void> {
   }
 }
 
-/** Uses that a process has made when it ends, or is killed after so many. */
-async function usesOf(url: string, killAfter: number): Promise<number> {
+/**
+ * Uses that processes have made when they end, or are killed after so many. They begin together, however long each of
+ * them took to start.
+ */
+async function usesOf(url: string, ...killAfter: readonly number[]): Promise<number[]> {
   const program = fileURLToPath(new URL('./quota-crash.suite.ts', import.meta.url));
-  const child: ChildProcess = spawn(process.execPath, [program, url], { stdio: ['ignore', 'pipe', 'inherit'] });
-  const closed = once(child, 'close');
-  let uses = 0;
-  child.stdout?.on('data', (part: Buffer) => {
-    uses += part.toString('latin1').split('\n').length - 1;
-    if (uses >= killAfter) child.kill('SIGKILL');
+  const started = killAfter.map(async (most) => {
+    const child = spawn(process.execPath, [program, url], { stdio: ['pipe', 'pipe', 'inherit'] });
+    const closed = once(child, 'close');
+    let uses = 0;
+    const [first] = await Promise.race([once(child.stdout, 'data'), closed]);
+    assert.equal(String(first), 'ready\n', 'it ended before it was ready');
+    child.stdout.on('data', (part: Buffer) => {
+      uses += part.toString('latin1').split('\n').length - 1;
+      if (uses >= most) child.kill('SIGKILL');
+    });
+    return { child, ended: closed.then(() => uses) };
   });
-  await closed;
-  return uses;
+  const processes = await Promise.all(started);
+  for (const { child } of processes) child.stdin.write('go\n');
+  return await Promise.all(processes.map(({ ended }) => ended));
 }
 
 export function crashSuite({ name, database }: { readonly name: string; database(): Promise<string> }): void {
@@ -92,7 +105,7 @@ export function crashSuite({ name, database }: { readonly name: string; database
       const url = await database();
       let usedInAll = 0;
       for (const killAfter of [400, 1_500]) {
-        usedInAll += await usesOf(url, killAfter);
+        usedInAll += (await usesOf(url, killAfter))[0]!;
         const { store, ledger } = await openLedger(url);
         const row = await store.db.selectFrom('limits_usage').select(['used', 'held']).executeTakeFirstOrThrow();
         const [billed, held] = [Number(row.used), Number(row.held)];
@@ -130,8 +143,8 @@ export function crashSuite({ name, database }: { readonly name: string; database
 
     test('two processes on one quota, one killed: together they never pass it, and the other is billed exactly', async () => {
       const url = await database();
-      const [killed, whole] = await Promise.all([usesOf(url, 100), usesOf(url, Number.POSITIVE_INFINITY)]);
-      assert.ok(killed >= 100 && whole > 0 && killed + whole <= LIMIT, `${killed} and ${whole} of ${LIMIT}`);
+      const [killed = 0, whole = 0] = await usesOf(url, 300, Number.POSITIVE_INFINITY);
+      assert.ok(killed >= 300 && whole > 0 && killed + whole <= LIMIT, `${killed} and ${whole} of ${LIMIT}`);
       const { store } = await openLedger(url);
       const row = await store.db.selectFrom('limits_usage').select(['used', 'held']).executeTakeFirstOrThrow();
       const [billed, held] = [Number(row.used), Number(row.held)];
