@@ -4,7 +4,7 @@
  */
 export type { GatehouseConfig } from './control/config/define.ts';
 export { defineConfig } from './control/config/define.ts';
-export { type AuthorizeFunction, defineAuthorizer } from './data/auth/authorizer.ts';
+export { type AuthorizeFunction, defineAuthorizer } from './data/auth/authorize/authorizer.ts';
 export type { Balancer, BalancerDefinition, BalancerRequest, Candidate } from './data/contract/balancer.ts';
 export { defineBalancer } from './data/contract/balancer.ts';
 export type { GatewayAddress, GatewayOptions, RunningGateway } from './main.ts';

@@ -21,10 +21,23 @@ const isForControl = (file: string): boolean =>
 /** Floors of the data path that every step may stand on. */
 const FLOORS = ['contract', 'parser', 'wire'];
 /** Who may know more: the files directly in `src/data` join the steps. */
-const STEPS = ['listener', 'connection', 'router', 'policies', 'balancer', 'upstream', 'response', 'auth', 'limiter'];
+const STEPS = [
+  'listener',
+  'http1',
+  'router',
+  'policies',
+  'balancer',
+  'resilience',
+  'upstream',
+  'response',
+  'auth',
+  'limiter',
+];
 /** Steps that build on another one on purpose. */
 const ALLOWED_STEPS: Readonly<Record<string, readonly string[]>> = {
-  listener: ['connection'],
+  listener: ['http1'],
+  balancer: ['resilience'],
+  upstream: ['http1'],
   policies: ['auth', 'limiter'],
 };
 

@@ -5,8 +5,8 @@
  */
 import { hash } from 'node:crypto';
 import { FakeClock, systemClock } from '../../src/base/clock.ts';
+import { TokenCache } from '../../src/data/auth/jwt/token-cache.ts';
 import { authSettings, issuerSettings, jwtSettings, SigningIssuer, secretToken } from '../../src/data/auth/testing.ts';
-import { TokenCache } from '../../src/data/auth/token-cache.ts';
 import type { JwtSettings } from '../../src/data/contract/auth.ts';
 import { auth } from '../../src/data/policies/auth.ts';
 import { createPolicy, RecordingExchange, testEnvironment } from '../../src/data/policies/testing.ts';

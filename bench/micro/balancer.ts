@@ -5,7 +5,7 @@
  */
 import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';
-import { balancerFinder } from '../../src/data/balancer/custom.ts';
+import { balancerFinder } from '../../src/data/balancer/algorithms/custom.ts';
 import { BALANCERS } from '../../src/data/balancer/index.ts';
 import type { AttemptWaiter, Endpoint } from '../../src/data/balancer/service.ts';
 import { Service } from '../../src/data/balancer/service.ts';

@@ -4,7 +4,7 @@
  * prototype; a parser made of string operations takes three to four times as long.
  */
 import { ChunkedDecoder, DATA, END } from '../../src/data/parser/chunked.ts';
-import { Meaning, understandRequest, understandResponse } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming, readResponseFraming } from '../../src/data/parser/framing.ts';
 import { Head, mayBeComplete, readRequestHead, readResponseHead } from '../../src/data/parser/head.ts';
 import { readTarget, Target } from '../../src/data/parser/target.ts';
 import { measure } from './measure.ts';
@@ -62,13 +62,13 @@ function reading(read: Read, bytes: Buffer) {
 /** All that a request costs before the exchange begins. */
 function understanding(bytes: Buffer) {
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   const target = new Target();
   return (rounds: number): number => {
     let sum = 0;
     for (let round = 0; round < rounds; round++) {
       readRequestHead(bytes, 0, bytes.length, LIMITS, head);
-      if (!understandRequest(head, meaning)) throw new Error(head.detail);
+      if (!readRequestFraming(head, meaning)) throw new Error(head.detail);
       readTarget(head.bytes.latin1Slice(head.targetStart, head.targetEnd), head.method, target);
       sum += target.path.length;
     }
@@ -78,12 +78,12 @@ function understanding(bytes: Buffer) {
 
 function understandingAnswer(bytes: Buffer) {
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   return (rounds: number): number => {
     let sum = 0;
     for (let round = 0; round < rounds; round++) {
       readResponseHead(bytes, 0, bytes.length, LIMITS, head);
-      if (!understandResponse(head, 'GET', meaning)) throw new Error(head.detail);
+      if (!readResponseFraming(head, 'GET', meaning)) throw new Error(head.detail);
       sum += meaning.bodyLength;
     }
     return sum;

@@ -2,9 +2,10 @@
  * What it costs to write a message on: field lines copied in runs around those that must not pass, with and without
  * fields that break the runs, and an answer's body framed and joined for one write.
  */
-import { AnswerFrame } from '../../src/data/connection/answer-frame.ts';
-import { REQUEST_DROP, RESPONSE_DROP } from '../../src/data/forwarding.ts';
-import { CHUNKED, Meaning, understandRequest, understandResponse } from '../../src/data/parser/framing.ts';
+
+import { REQUEST_DROP, RESPONSE_DROP } from '../../src/data/exchange/forwarding.ts';
+import { ResponseFraming } from '../../src/data/http1/response-framing.ts';
+import { CHUNKED, MessageFraming, readRequestFraming, readResponseFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead, readResponseHead } from '../../src/data/parser/head.ts';
 import type { DropMask } from '../../src/data/parser/serialize.ts';
 import { statusLine, writeFieldLines } from '../../src/data/parser/serialize.ts';
@@ -15,19 +16,19 @@ import type { Row } from './row.ts';
 
 const LIMITS = { maxHeadBytes: 64 * 1024, maxTargetBytes: 8 * 1024, maxFields: 100 };
 
-function request(bytes: Buffer): { head: Head; meaning: Meaning } {
+function request(bytes: Buffer): { head: Head; meaning: MessageFraming } {
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   readRequestHead(bytes, 0, bytes.length, LIMITS, head);
-  if (!understandRequest(head, meaning)) throw new Error(head.detail);
+  if (!readRequestFraming(head, meaning)) throw new Error(head.detail);
   return { head, meaning };
 }
 
-function answer(bytes: Buffer): { head: Head; meaning: Meaning } {
+function answer(bytes: Buffer): { head: Head; meaning: MessageFraming } {
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   readResponseHead(bytes, 0, bytes.length, LIMITS, head);
-  if (!understandResponse(head, 'GET', meaning)) throw new Error(head.detail);
+  if (!readResponseFraming(head, 'GET', meaning)) throw new Error(head.detail);
   return { head, meaning };
 }
 
@@ -60,7 +61,7 @@ const SOCKET = {
 };
 
 function sending({ head, meaning }: ReturnType<typeof request>, bodyBytes: number, length: number) {
-  const frame = new AnswerFrame();
+  const frame = new ResponseFraming();
   const outbox = new Outbox(SOCKET as unknown as ConstructorParameters<typeof Outbox>[0], false);
   const body = Buffer.alloc(bodyBytes, 'x');
   return (rounds: number): number => {

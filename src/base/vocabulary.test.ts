@@ -10,7 +10,7 @@ test('docs/life-of-a-request.md has a heading for each phase, in order', () => {
 });
 
 test('exchange.ts names the phases in the same order', () => {
-  const story = readFileSync(new URL('../data/exchange.ts', import.meta.url), 'utf8');
+  const story = readFileSync(new URL('../data/exchange/exchange.ts', import.meta.url), 'utf8');
   const header = story.slice(0, story.indexOf('*/'));
   const named = [...header.matchAll(/[a-zA-Z]+/g)]
     .map((match) => match[0])

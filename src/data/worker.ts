@@ -13,19 +13,19 @@ import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
+import { compileConfig } from './config/active-config.ts';
+import { DrainingConfigs } from './config/draining-configs.ts';
+import { ServiceSet } from './config/services.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { MessageControlLink } from './control-link.ts';
-import { FormerLives } from './former-lives.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
 import { Listener } from './listener/listener.ts';
-import { buildLive } from './live.ts';
 import { reserveIdentityNames } from './parser/field-names.ts';
-import { Plane } from './plane.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
-import { ServiceSet } from './services.ts';
+import { WorkerRuntime } from './runtime.ts';
 
 const DRAIN_POLL_MS = 50;
 
@@ -43,12 +43,12 @@ class DataWorker {
   readonly #accessLog: AccessLog;
   readonly #services: ServiceSet;
   readonly #listeners = new Map<string, Listener>();
-  readonly #former = new FormerLives();
+  readonly #former = new DrainingConfigs();
   readonly #kept = new Map<string, unknown>();
   readonly #policies = new Map<string, PolicyDefinition<never>>(
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never>]),
   );
-  #plane: Plane | null = null;
+  #runtime: WorkerRuntime | null = null;
   /** Snapshots are applied one after the other. */
   #applying: Promise<void> = Promise.resolve();
 
@@ -80,7 +80,7 @@ class DataWorker {
   }
 
   #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
-    if (this.#plane?.live.gateway.accessLog === 'stdout')
+    if (this.#runtime?.live.gateway.accessLog === 'stdout')
       this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer]);
     else this.#logFile.write(lines, () => this.#accessLog.written(lines.length, lines));
   }
@@ -112,7 +112,7 @@ class DataWorker {
   #apply(snapshot: Snapshot, secrets: Secrets): void {
     this.#applying = this.#applying.then(async () => {
       try {
-        const isFirst = this.#plane === null;
+        const isFirst = this.#runtime === null;
         await this.#swap(snapshot, secrets);
         if (isFirst) releaseMemory();
         this.#send({ kind: 'applied', version: snapshot.version });
@@ -127,16 +127,16 @@ class DataWorker {
     await this.#logFile.target(snapshot.gateway.accessLog);
     const services = await this.#services.prepare(snapshot, secrets);
     const abuse = WorkerAbuse.of(this.#environment(NO_ROUTE, secrets));
-    const live = buildLive(snapshot, {
+    const live = compileConfig(snapshot, {
       services,
       policies: this.#policies,
       environment: (route) => this.#environment(route, secrets),
       isBanned: (address) => abuse.isBanned(address),
       ended: (ended) => this.#former.ended(ended),
     });
-    const plane = this.#plane;
-    if (plane === null) {
-      this.#plane = new Plane({
+    const runtime = this.#runtime;
+    if (runtime === null) {
+      this.#runtime = new WorkerRuntime({
         clock: systemClock,
         wheel: this.#wheel,
         log: this.#log,
@@ -146,8 +146,8 @@ class DataWorker {
         live,
       });
     } else {
-      const old = plane.live;
-      plane.live = live;
+      const old = runtime.live;
+      runtime.live = live;
       this.#former.retire(old, live);
     }
     this.#services.commit(services);
@@ -168,7 +168,7 @@ class DataWorker {
         existing.update(settings, secrets);
         continue;
       }
-      const listener = new Listener(settings, secrets, this.#plane!);
+      const listener = new Listener(settings, secrets, this.#runtime!);
       bound.push({ id: settings.id, port: await listener.listen() });
       this.#listeners.set(settings.id, listener);
     }
@@ -193,17 +193,17 @@ class DataWorker {
 
   /** Stops accepting, lets what is in flight finish, cuts off what takes too long, and ends the thread. */
   async #drain(timeoutMs: number): Promise<void> {
-    const plane = this.#plane;
+    const runtime = this.#runtime;
     for (const listener of this.#listeners.values()) listener.close();
     let cutOff = 0;
-    if (plane !== null) {
-      plane.draining = true;
-      for (const connection of plane.connections) connection.drain();
+    if (runtime !== null) {
+      runtime.draining = true;
+      for (const connection of runtime.connections) connection.drain();
       const deadline = performance.now() + timeoutMs;
-      while (plane.connections.size > 0 && performance.now() < deadline) {
+      while (runtime.connections.size > 0 && performance.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
       }
-      for (const connection of plane.connections) {
+      for (const connection of runtime.connections) {
         cutOff++;
         connection.abort();
       }

@@ -4,7 +4,7 @@
  * back is read as the same fields.
  */
 import assert from 'node:assert/strict';
-import { Meaning, understandRequest, understandResponse } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming, readResponseFraming } from '../../src/data/parser/framing.ts';
 import {
   Head,
   INCOMPLETE,
@@ -41,8 +41,8 @@ function checkRequest(input: string): string {
     assert.ok(strict.messages.length === 0, 'the strict reader has a whole head where we wait for more');
     return 'incomplete';
   }
-  const meaning = new Meaning();
-  if (result === REFUSED || !understandRequest(read, meaning)) {
+  const meaning = new MessageFraming();
+  if (result === REFUSED || !readRequestFraming(read, meaning)) {
     assert.ok(isOurChoice(read, strict), `refused although it is sound: ${read.detail}`);
     return `refused: ${read.detail}`;
   }
@@ -65,8 +65,8 @@ function checkAnswer(input: string): string {
     assert.ok(strict.messages.length === 0, 'the strict reader has a whole head where we wait for more');
     return 'answer incomplete';
   }
-  const meaning = new Meaning();
-  if (result === REFUSED || !understandResponse(read, 'HEAD', meaning)) {
+  const meaning = new MessageFraming();
+  if (result === REFUSED || !readResponseFraming(read, 'HEAD', meaning)) {
     assert.ok(isOurChoice(read, strict), `refused although it is sound: ${read.detail}`);
     return `answer refused: ${read.detail}`;
   }

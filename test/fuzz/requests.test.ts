@@ -6,8 +6,8 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { AnswerFrame } from '../../src/data/connection/answer-frame.ts';
-import { CHUNKED, Meaning, understandRequest } from '../../src/data/parser/framing.ts';
+import { ResponseFraming } from '../../src/data/http1/response-framing.ts';
+import { CHUNKED, MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
 import { dropMask } from '../../src/data/parser/serialize.ts';
 import { readTarget, Target } from '../../src/data/parser/target.ts';
@@ -126,14 +126,14 @@ describe('a damaged pipeline', () => {
 function rewrite(text: string, body: string): string {
   const bytes = Buffer.from(text, 'latin1');
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   assert.ok(readRequestHead(bytes, 0, bytes.length, LIMITS, head) > 0, head.detail);
-  assert.ok(understandRequest(head, meaning), head.detail);
+  assert.ok(readRequestFraming(head, meaning), head.detail);
   const start = bytes.latin1Slice(0, head.fieldsStart);
   const lines = fieldLines(head, dropMask([]), null, null);
   const socket = new PretendedSocket();
   const outbox = new Outbox(socket.asSocket(), false);
-  const frame = new AnswerFrame();
+  const frame = new ResponseFraming();
   frame.choose(meaning.bodyLength, 'POST', 200, 1);
   const content = Buffer.from(body, 'latin1');
   frame.body(outbox, content, 0, content.length);

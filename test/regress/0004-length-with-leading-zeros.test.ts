@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Meaning, understandRequest } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
 import { dropMask } from '../../src/data/parser/serialize.ts';
 import { fieldLines } from '../support/field-lines.ts';
@@ -25,9 +25,9 @@ for (const [written, length] of [
       const text = `POST / HTTP/1.1\r\nHost: a\r\nContent-Length:${blank}${written}\r\nX: y\r\n\r\n`;
       const bytes = Buffer.from(text, 'latin1');
       const head = new Head(16);
-      const meaning = new Meaning();
+      const meaning = new MessageFraming();
       assert.ok(readRequestHead(bytes, 0, bytes.length, LIMITS, head) > 0);
-      assert.ok(understandRequest(head, meaning));
+      assert.ok(readRequestFraming(head, meaning));
       assert.equal(meaning.bodyLength, length);
       assert.equal(fieldLines(head, dropMask([]), null, null), `Host: a\r\nContent-Length: ${length}\r\nX: y\r\n`);
     }

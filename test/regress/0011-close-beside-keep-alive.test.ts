@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Meaning, understandRequest } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
@@ -14,9 +14,9 @@ function keepsAlive(version: string, ...options: string[]): boolean {
   const fields = options.map((value) => `Connection: ${value}\r\n`).join('');
   const bytes = Buffer.from(`GET / ${version}\r\nHost: a\r\n${fields}\r\n`, 'latin1');
   const head = new Head(16);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   assert.ok(readRequestHead(bytes, 0, bytes.length, LIMITS, head) > 0);
-  assert.ok(understandRequest(head, meaning));
+  assert.ok(readRequestFraming(head, meaning));
   return meaning.keepAlive;
 }
 

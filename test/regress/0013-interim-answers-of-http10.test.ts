@@ -5,7 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Meaning, understandResponse } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readResponseFraming } from '../../src/data/parser/framing.ts';
 import { Head, readResponseHead } from '../../src/data/parser/head.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
@@ -14,7 +14,7 @@ function understood(line: string): boolean {
   const bytes = Buffer.from(`${line}\r\nLink: </a>\r\n\r\n`, 'latin1');
   const head = new Head(16);
   assert.ok(readResponseHead(bytes, 0, bytes.length, LIMITS, head) > 0);
-  return understandResponse(head, 'GET', new Meaning());
+  return readResponseFraming(head, 'GET', new MessageFraming());
 }
 
 test('an interim answer has version 1.1', () => {

@@ -6,7 +6,7 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Meaning, understandRequest } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
 
 const LIMITS = { maxHeadBytes: 64 * 1024, maxTargetBytes: 256, maxFields: 100 };
@@ -15,9 +15,9 @@ function understood(fields: readonly string[]): { understood: boolean; status: n
   const lines = fields.map((value) => `Connection: ${value}\r\n`).join('');
   const bytes = Buffer.from(`GET / HTTP/1.1\r\nHost: a\r\n${lines}\r\n`, 'latin1');
   const head = new Head(LIMITS.maxFields);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   assert.ok(readRequestHead(bytes, 0, bytes.length, LIMITS, head) > 0);
-  const isUnderstood = understandRequest(head, meaning);
+  const isUnderstood = readRequestFraming(head, meaning);
   return { understood: isUnderstood, status: head.problem.status, nominated: meaning.nominated?.length ?? 0 };
 }
 

@@ -10,7 +10,7 @@ import { FakeClock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { auth } from '../policies/auth.ts';
 import { createPolicy, RecordingExchange, runRequestPhases, testEnvironment } from '../policies/testing.ts';
-import type { TokenProblem } from './jwt.ts';
+import type { TokenProblem } from './jwt/jwt.ts';
 import { authSettings, encodePart, issuerSettings, jwtSettings, SigningIssuer, secretToken } from './testing.ts';
 
 const NOW = Math.floor(Date.UTC(2026, 0, 1) / 1_000);

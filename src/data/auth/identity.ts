@@ -4,7 +4,7 @@
  * brings the credential while it is cached.
  */
 import type { ClaimNames, ClaimPath } from '../contract/auth.ts';
-import type { Identity, IdentityNotes } from '../contract/policy.ts';
+import type { Identity, IdentityDerived } from '../contract/policy.ts';
 import type { HeaderMaker, IdentityFacts } from './identity-headers.ts';
 
 /** Names in common use: RFC 9068 (`scope`, `roles`), Okta and Entra (`scp`), this project's documents (`tier` ...). */
@@ -70,7 +70,7 @@ export class PreparedIdentity implements Identity {
   readonly plan: string | null;
   readonly claims: Readonly<Record<string, unknown>>;
   readonly upstreamHeaders: Readonly<Record<string, string>>;
-  notes: IdentityNotes | null = null;
+  notes: IdentityDerived | null = null;
   passedCheck = 0;
 
   constructor(facts: IdentityFacts, claims: Readonly<Record<string, unknown>>, headers: HeaderMaker) {

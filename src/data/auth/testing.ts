@@ -4,8 +4,8 @@
  */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';
 import type { Algorithm, AuthSettings, IssuerSettings, Jwk, JwtSettings } from '../contract/auth.ts';
-import { ALGORITHM_TRAITS } from './algorithms.ts';
 import { DEFAULT_CLAIM_NAMES } from './identity.ts';
+import { ALGORITHM_TRAITS } from './jwt/algorithms.ts';
 
 export const encodePart = (value: unknown): string =>
   Buffer.from(typeof value === 'string' ? value : JSON.stringify(value)).toString('base64url');

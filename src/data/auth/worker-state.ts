@@ -6,8 +6,8 @@
 import { hash } from 'node:crypto';
 import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
-import { KeyStore } from './key-store.ts';
-import { Revocations } from './revocations.ts';
+import { KeyStore } from './jwt/key-store.ts';
+import { Revocations } from './jwt/revocations.ts';
 
 /** Something with a cache that routes can share. */
 export interface Shared {

@@ -6,8 +6,8 @@
 import type { BalancerRequest } from '../contract/balancer.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
 import type { ServiceSettings } from '../contract/snapshot.ts';
-import { NO_PROBE, REFUSED } from './breaker.ts';
-import type { CreatedBalancer } from './custom.ts';
+import { NO_PROBE, REFUSED } from '../resilience/breaker.ts';
+import type { CreatedBalancer } from './algorithms/custom.ts';
 import type { Endpoint, Instance } from './endpoint.ts';
 import { instanceOf } from './endpoint.ts';
 import type { Roster } from './roster.ts';

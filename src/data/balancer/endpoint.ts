@@ -7,8 +7,8 @@ import type { Candidate } from '../contract/balancer.ts';
 import { INSTANCE, instanceAt } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
 import type { InstanceSettings } from '../contract/snapshot.ts';
-import type { Breaker } from './breaker.ts';
-import type { RollingWindow } from './rolling-window.ts';
+import type { Breaker } from '../resilience/breaker.ts';
+import type { RollingWindow } from '../resilience/rolling-window.ts';
 
 /** What the engine gets of an instance; P is its connection pool there. */
 export interface Endpoint<P> extends Candidate {
@@ -19,7 +19,7 @@ export interface Endpoint<P> extends Candidate {
 }
 
 /** The time of the current pick or finish, so that one reading of the clock serves all of it. */
-export interface Timeline {
+export interface PickClock {
   nowMs: number;
 }
 
@@ -52,11 +52,11 @@ export class Instance<P> implements Endpoint<P> {
   /** Healthy and not kept from its sticky callers; set by the roster. */
   takesSticky = false;
   readonly #words: Int32Array;
-  readonly #timeline: Timeline;
+  readonly #timeline: PickClock;
   #latencyMs = 0;
   #latencyAtMs = 0;
 
-  constructor(settings: InstanceSettings, pool: P, table: InstanceTable, timeline: Timeline) {
+  constructor(settings: InstanceSettings, pool: P, table: InstanceTable, timeline: PickClock) {
     this.id = settings.id;
     this.pool = pool;
     this.settings = settings;

@@ -18,8 +18,8 @@ import type {
   RetrySettings,
   ServiceSettings,
 } from '../contract/snapshot.ts';
-import { balancerFinder } from './custom.ts';
-import type { ServiceEnvironment, StateChange } from './environment.ts';
+import type { ServiceEnvironment, StateChange } from '../resilience/environment.ts';
+import { balancerFinder } from './algorithms/custom.ts';
 import type { AttemptWaiter, Endpoint } from './service.ts';
 import { Service } from './service.ts';
 

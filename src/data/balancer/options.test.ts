@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { OptionContext } from '../contract/options.ts';
-import { consistentHashOptions } from './consistent-hash.options.ts';
-import { customOptions } from './custom.options.ts';
+import { consistentHashOptions } from './algorithms/consistent-hash.options.ts';
+import { customOptions } from './algorithms/custom.options.ts';
 import { BALANCERS } from './index.ts';
 import { BALANCER_OPTIONS } from './options.ts';
 

@@ -5,8 +5,8 @@
 import * as z from 'zod';
 import type { BalancerOptionsDefinition } from '../contract/options.ts';
 import { defineBalancerOptions } from '../contract/options.ts';
-import { consistentHashOptions } from './consistent-hash.options.ts';
-import { customOptions } from './custom.options.ts';
+import { consistentHashOptions } from './algorithms/consistent-hash.options.ts';
+import { customOptions } from './algorithms/custom.options.ts';
 
 const none = z.strictObject({});
 

@@ -6,12 +6,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { EJECTED, INSTANCE, instanceAt, SERVICE, serviceAt } from '../contract/instance-layout.ts';
 import { InstanceTable } from '../contract/instance-table.ts';
-import { Breaker, NO_PROBE } from './breaker.ts';
-import type { Ejectable } from './ejection.ts';
-import { Ejector } from './ejection.ts';
+import { Breaker, NO_PROBE } from '../resilience/breaker.ts';
+import type { Ejectable } from '../resilience/ejection.ts';
+import { Ejector } from '../resilience/ejection.ts';
+import { RetryBudget } from '../resilience/retry-budget.ts';
+import { RollingWindow } from '../resilience/rolling-window.ts';
 import { BREAKER, EJECTION } from './fixtures.suite.ts';
-import { RetryBudget } from './retry-budget.ts';
-import { RollingWindow } from './rolling-window.ts';
 
 export interface RaceStart {
   readonly scenario: keyof typeof scenarios;

@@ -10,7 +10,7 @@ import { DRAINING, EJECTED, INSTANCE, SERVICE, serviceAt } from '../contract/ins
 import type { InstanceTable } from '../contract/instance-table.ts';
 import { TICK_MS } from '../contract/instance-table.ts';
 import type { ServiceSettings } from '../contract/snapshot.ts';
-import { letBack, returnIfDue } from './ejection.ts';
+import { letBack, returnIfDue } from '../resilience/ejection.ts';
 import type { Instance } from './endpoint.ts';
 
 /** Looked through at least this often. */

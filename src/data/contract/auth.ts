@@ -192,7 +192,7 @@ export interface StaticApiKey {
 }
 
 export interface BasicSettings {
-  /** Secret id of the user file's text (data/auth/password-file.ts). */
+  /** Secret id of the user file's text (data/auth/methods/password-file.ts). */
   readonly users: string;
   readonly cacheMs: number;
   readonly cacheEntries: number;

@@ -8,7 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
-import type { HeadSink } from './head-sink.ts';
+import type { FieldWriter } from './field-writer.ts';
 import type { SharedState } from './shared.ts';
 import type { Secrets } from './snapshot.ts';
 
@@ -21,8 +21,8 @@ export interface Reply {
 
 export type Outcome = undefined | Reply | Fault;
 
-/** What the engine and the limiter work out of an identity once (data/identity-notes.ts). */
-export interface IdentityNotes {
+/** What the engine and the limiter work out of an identity once (data/exchange/identity-derived.ts). */
+export interface IdentityDerived {
   /** The lines of `upstreamHeaders`. */
   readonly upstreamLines: string;
   /** `,"subject":"..."` */
@@ -49,7 +49,7 @@ export interface Identity {
   /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */
   passedCheck?: number;
   /** The engine's. Nobody else reads it. */
-  notes?: IdentityNotes | null;
+  notes?: IdentityDerived | null;
 }
 
 /** What TLS verified of the caller, in the forms of Node's `X509Certificate`. */
@@ -68,9 +68,9 @@ export interface LimitNotice {
   readonly nearness: number;
   /** `X-RateLimit-*`, whole lines. Where any notice has these, those of the service are dropped. */
   readonly hasLegacy: boolean;
-  writeLegacy(out: HeadSink): void;
+  writeLegacy(out: FieldWriter): void;
   /** `RateLimit` and `RateLimit-Policy`, whole lines, or nothing. */
-  writeStandard(out: HeadSink): void;
+  writeStandard(out: FieldWriter): void;
 }
 
 /** Bytes of a field's value. */
@@ -194,7 +194,7 @@ export interface PolicyDefinition<Options = never> {
    * When a promise of one of its hooks has settled, nothing of the policy looks at that exchange any more, so that its
    * memory may serve the next request. Default false, which is always safe.
    */
-  readonly letsGo?: boolean;
+  readonly readsRequestOnlyWhilePending?: boolean;
   create(options: Options, environment: PolicyEnvironment): PolicyHooks;
 }
 

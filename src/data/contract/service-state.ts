@@ -169,7 +169,7 @@ export function breakerWindow(settings: BreakerSettings): { buckets: number; buc
   return { buckets, bucketTicks: Math.round(ticks / buckets) };
 }
 
-/** Sums a rolling window as data/balancer/rolling-window.ts writes it: buckets of epoch, total and marked. */
+/** Sums a rolling window as data/resilience/rolling-window.ts writes it: buckets of epoch, total and marked. */
 export function windowTotals(
   words: Int32Array,
   at: number,

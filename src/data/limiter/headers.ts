@@ -7,7 +7,7 @@
 
 import { flat } from '../../base/text.ts';
 import { formatDuration } from '../../base/units.ts';
-import type { HeadSink } from '../contract/head-sink.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import type { LimitNotice } from '../contract/policy.ts';
 import type { Decision } from './limiter.ts';
 import type { Rule } from './rule.ts';
@@ -71,7 +71,7 @@ class Notice implements LimitNotice {
     return this.#legacy !== '';
   }
 
-  writeLegacy(out: HeadSink): void {
+  writeLegacy(out: FieldWriter): void {
     out.text(this.#legacy);
     out.integer(this.#remaining);
     out.run(RESET, 0, RESET.length);
@@ -79,7 +79,7 @@ class Notice implements LimitNotice {
     out.text('\r\n');
   }
 
-  writeStandard(out: HeadSink): void {
+  writeStandard(out: FieldWriter): void {
     if (this.#standard === '') return;
     out.text(this.#standard);
     out.integer(this.#remaining);

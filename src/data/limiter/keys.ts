@@ -6,8 +6,8 @@
  */
 
 import type { KeyPart } from '../contract/limits.ts';
-import type { Identity, IdentityNotes, PolicyContext } from '../contract/policy.ts';
-import { notesOf } from '../identity-notes.ts';
+import type { Identity, IdentityDerived, PolicyContext } from '../contract/policy.ts';
+import { derivedOf } from '../exchange/identity-derived.ts';
 import { readAddress } from './address.ts';
 import type { KeyHash } from './hash.ts';
 
@@ -82,13 +82,13 @@ export class KeyReader {
   }
 
   #identity(identity: Identity, byUser: boolean): void {
-    const notes = notesOf(identity);
+    const notes = derivedOf(identity);
     if (!notes.hasKeys) this.#note(identity, notes);
     this.a = byUser ? notes.userA : notes.apiKeyA;
     this.b = byUser ? notes.userB : notes.apiKeyB;
   }
 
-  #note(identity: Identity, notes: IdentityNotes): void {
+  #note(identity: Identity, notes: IdentityDerived): void {
     this.text(identity.subject);
     notes.userA = this.a;
     notes.userB = this.b;

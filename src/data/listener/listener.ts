@@ -8,10 +8,10 @@ import { createServer } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
 import { canonicalAddress } from '../../base/ip.ts';
-import { Connection } from '../connection/connection.ts';
 import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
-import type { Peer } from '../downstream.ts';
-import type { Plane } from '../plane.ts';
+import type { Peer } from '../exchange/downstream.ts';
+import { Connection } from '../http1/connection.ts';
+import type { WorkerRuntime } from '../runtime.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 
@@ -22,16 +22,16 @@ interface Caller {
 
 export class Listener {
   settings: ListenerSettings;
-  readonly #plane: Plane;
+  readonly #runtime: WorkerRuntime;
   readonly #server: Server;
   readonly #tlsServer: TlsServer | null;
   #certificates: CertificateChoice | null = null;
   /** What the PROXY header said, until the TLS handshake of that socket is through. */
   readonly #callers = new WeakMap<Socket, Caller>();
 
-  constructor(settings: ListenerSettings, secrets: Secrets, plane: Plane) {
+  constructor(settings: ListenerSettings, secrets: Secrets, runtime: WorkerRuntime) {
     this.settings = settings;
-    this.#plane = plane;
+    this.#runtime = runtime;
     if (settings.tls === null) {
       this.#tlsServer = null;
       this.#server = createServer({ noDelay: true, pauseOnConnect: this.#isPlain }, (socket) => this.#accept(socket));
@@ -39,11 +39,11 @@ export class Listener {
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
     const tls = createTlsServer(
-      tlsOptions(settings.tls, secrets, plane.limits.headTimeoutMs, () => this.#certificates!),
+      tlsOptions(settings.tls, secrets, runtime.limits.headTimeoutMs, () => this.#certificates!),
     );
     tls.on('secureConnection', (socket) => this.#secured(socket));
     tls.on('tlsClientError', (_error, socket) => {
-      plane.metrics.add('tls_handshake_errors', 1);
+      runtime.metrics.add('tls_handshake_errors', 1);
       socket.destroy();
     });
     this.#tlsServer = tls;
@@ -64,7 +64,7 @@ export class Listener {
         () => {
           this.#server.off('error', reject);
           this.#server.on('error', (error) =>
-            this.#plane.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
+            this.#runtime.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
           );
           resolve((this.#server.address() as AddressInfo).port);
         },
@@ -87,30 +87,30 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
-    const plane = this.#plane;
+    const runtime = this.#runtime;
     const address = canonicalAddress(socket.remoteAddress ?? '');
     if (address === undefined) {
       socket.destroy(); // gone before it was looked at
       return;
     }
-    if (plane.connections.size >= plane.limits.maxConnections || plane.live.isBanned(address)) {
-      plane.metrics.add('connections_refused', 1);
+    if (runtime.connections.size >= runtime.limits.maxConnections || runtime.live.isBanned(address)) {
+      runtime.metrics.add('connections_refused', 1);
       socket.resetAndDestroy();
       return;
     }
-    plane.metrics.add('connections_accepted', 1);
+    runtime.metrics.add('connections_accepted', 1);
     const caller = { address, port: socket.remotePort ?? 0 };
     if (this.settings.proxyProtocol) this.#readProxyHeader(socket, caller);
     else this.#admit(socket, caller, null);
   }
 
   #readProxyHeader(socket: Socket, peer: Caller): void {
-    if (!this.#plane.live.trusted.has(peer.address)) {
-      this.#plane.log.warn('a PROXY header may only come from trustProxy', {
+    if (!this.#runtime.live.trusted.has(peer.address)) {
+      this.#runtime.log.warn('a PROXY header may only come from trustProxy', {
         address: peer.address,
         listener: this.settings.id,
       });
-      this.#plane.metrics.add('connections_refused', 1);
+      this.#runtime.metrics.add('connections_refused', 1);
       socket.resetAndDestroy();
       return;
     }
@@ -118,7 +118,7 @@ export class Listener {
     const giveUp = (): void => {
       socket.destroy();
     };
-    socket.setTimeout(this.#plane.limits.headTimeoutMs, giveUp);
+    socket.setTimeout(this.#runtime.limits.headTimeoutMs, giveUp);
     socket.on('error', giveUp);
     const onData = (chunk: Buffer): void => {
       bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
@@ -129,14 +129,14 @@ export class Listener {
       socket.off('timeout', giveUp);
       socket.setTimeout(0);
       if (header.kind === 'bad') {
-        this.#plane.log.warn('a PROXY header was refused', { address: peer.address, problem: header.problem });
-        this.#plane.metrics.add('connections_refused', 1);
+        this.#runtime.log.warn('a PROXY header was refused', { address: peer.address, problem: header.problem });
+        this.#runtime.metrics.add('connections_refused', 1);
         socket.on('error', giveUp);
         socket.destroy();
         return;
       }
       const caller = header.address === null ? peer : { address: header.address, port: header.port };
-      if (this.#plane.live.isBanned(caller.address)) socket.resetAndDestroy();
+      if (this.#runtime.live.isBanned(caller.address)) socket.resetAndDestroy();
       else this.#admit(socket, caller, bytes.length > header.length ? bytes.subarray(header.length) : null);
     };
     socket.on('data', onData);
@@ -171,16 +171,16 @@ export class Listener {
       address: caller.address,
       port: caller.port,
       secure,
-      trusted: this.#plane.live.trusted.has(caller.address),
+      trusted: this.#runtime.live.trusted.has(caller.address),
       clientCertificate: certificate,
     };
   }
 
   #connect(socket: Socket, peer: Peer, rest: Buffer | null): void {
-    const plane = this.#plane;
-    const connection = new Connection(socket, peer, plane, this.#isPlain);
-    plane.connections.add(connection);
-    plane.metrics.add('connections_active', 1);
+    const runtime = this.#runtime;
+    const connection = new Connection(socket, peer, runtime, this.#isPlain);
+    runtime.connections.add(connection);
+    runtime.metrics.add('connections_active', 1);
     if (rest !== null) connection.onBytes(rest);
   }
 }

@@ -33,7 +33,7 @@ const MAX_OPTIONS = 64;
 /** A length with more digits than this cannot be a safe integer. */
 const MAX_LENGTH_DIGITS = 15;
 
-export class Meaning {
+export class MessageFraming {
   /** Bytes of the body, `CHUNKED` or (answers only) `UNTIL_CLOSE`. */
   bodyLength = 0;
   /** The head says how long the body is. */
@@ -52,7 +52,7 @@ export class Meaning {
 }
 
 /** Fills `meaning` for a request; false when it is refused (reason in `head`). */
-export function understandRequest(head: Head, meaning: Meaning): boolean {
+export function readRequestFraming(head: Head, meaning: MessageFraming): boolean {
   if (!readConnectionFields(head, meaning)) return false;
   if (head.minor === 1) {
     // RFC 9112 §3.2: exactly one Host in HTTP/1.1.
@@ -69,7 +69,7 @@ export function understandRequest(head: Head, meaning: Meaning): boolean {
 }
 
 /** Fills `meaning` for the answer to a request with this method; false when it is refused (reason in `head`). */
-export function understandResponse(head: Head, method: string, meaning: Meaning): boolean {
+export function readResponseFraming(head: Head, method: string, meaning: MessageFraming): boolean {
   if (!readConnectionFields(head, meaning)) return false;
   const status = head.status;
   if (head.minor === 0) {
@@ -90,7 +90,7 @@ function refuse(head: Head, problem: Head['problem'], detail: string): false {
   return false;
 }
 
-function readConnectionFields(head: Head, meaning: Meaning): boolean {
+function readConnectionFields(head: Head, meaning: MessageFraming): boolean {
   meaning.bodyLength = 0;
   meaning.keepAlive = head.minor === 1;
   meaning.host = -1;
@@ -189,7 +189,7 @@ const UPGRADE_OPTION = 2;
 const TOO_MANY_OPTIONS = -1;
 
 /** Reads the options of one Connection field; says whether `close` and `upgrade` are among them, or too many. */
-function readConnection(head: Head, field: number, meaning: Meaning): number {
+function readConnection(head: Head, field: number, meaning: MessageFraming): number {
   const start = head.marks[field * 4 + 2]!;
   const end = head.marks[field * 4 + 3]!;
   if (nameIs(head.bytes, start, end, 'keep-alive')) {

@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FAULTS } from '../../base/errors.ts';
-import { CHUNKED, Meaning, UNTIL_CLOSE, understandRequest, understandResponse } from './framing.ts';
+import { CHUNKED, MessageFraming, readRequestFraming, readResponseFraming, UNTIL_CLOSE } from './framing.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readRequestHead, readResponseHead } from './head.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
 
-function request(text: string): { after: number; head: Head; meaning: Meaning; understood: boolean } {
+function request(text: string): { after: number; head: Head; meaning: MessageFraming; understood: boolean } {
   const bytes = Buffer.from(text, 'latin1');
   const head = new Head(64);
-  const meaning = new Meaning();
+  const meaning = new MessageFraming();
   const after = readRequestHead(bytes, 0, bytes.length, LIMITS, head);
-  return { after, head, meaning, understood: after > 0 && understandRequest(head, meaning) };
+  return { after, head, meaning, understood: after > 0 && readRequestFraming(head, meaning) };
 }
 
 const GET = 'GET / HTTP/1.1\r\nHost: a\r\n';
@@ -151,7 +151,7 @@ describe('request heads that are understood', () => {
     assert.equal(request(`${GET}A: 1\r\nB: x\r\na: 2\r\n\r\n`).head.valueOf('a'), '1, 2');
   });
 
-  const meanings: { name: string; input: string; want: Partial<Meaning> }[] = [
+  const meanings: { name: string; input: string; want: Partial<MessageFraming> }[] = [
     { name: 'no body without length', input: `${GET}\r\n`, want: { bodyLength: 0, keepAlive: true } },
     { name: 'a length', input: `${GET}Content-Length: 12\r\n\r\n`, want: { bodyLength: 12 } },
     { name: 'chunks, in any case', input: `${GET}Transfer-Encoding: Chunked\r\n\r\n`, want: { bodyLength: CHUNKED } },
@@ -196,7 +196,8 @@ describe('request heads that are understood', () => {
     test(`understands: ${name}`, () => {
       const { meaning, understood, head } = request(input);
       assert.ok(understood, head.detail);
-      for (const [key, value] of Object.entries(want)) assert.deepEqual(meaning[key as keyof Meaning], value, key);
+      for (const [key, value] of Object.entries(want))
+        assert.deepEqual(meaning[key as keyof MessageFraming], value, key);
     });
   }
 });
@@ -222,9 +223,9 @@ describe('response heads', () => {
   function response(text: string, method = 'GET') {
     const bytes = Buffer.from(text, 'latin1');
     const head = new Head(64);
-    const meaning = new Meaning();
+    const meaning = new MessageFraming();
     const after = readResponseHead(bytes, 0, bytes.length, LIMITS, head);
-    return { after, head, meaning, understood: after > 0 && understandResponse(head, method, meaning) };
+    return { after, head, meaning, understood: after > 0 && readResponseFraming(head, method, meaning) };
   }
 
   const framings: { name: string; input: string; method?: string; want: number }[] = [

@@ -3,7 +3,7 @@
  * pass, so that a message of twenty fields costs two or three copies. Lines with unusual white space are
  * written anew. Pure; which fields pass is the caller's choice by a mask of field ids.
  */
-import type { HeadSink } from '../contract/head-sink.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import { SP } from './bytes.ts';
 import { nameIs, OTHER } from './field-names.ts';
 import { isProtectedFromNomination } from './framing.ts';
@@ -21,7 +21,7 @@ export function dropMask(ids: readonly number[], rule?: (id: number) => boolean)
  * `removed` those that policies do; both lower case.
  */
 export function writeFieldLines(
-  out: HeadSink,
+  out: FieldWriter,
   head: Head,
   drop: DropMask,
   nominated: readonly string[] | null,

@@ -19,7 +19,7 @@ export interface EnvironmentKeys {
 }
 
 const SCOPE = /^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,200}$/;
-/** As data/auth/api-key.ts takes keys: visible characters without a comma. */
+/** As data/auth/methods/api-key.ts takes keys: visible characters without a comma. */
 const KEY = /^[\x21-\x2b\x2d-\x7e]{1,512}$/;
 
 export function environmentKeys(env: Readonly<Record<string, string | undefined>>): EnvironmentKeys {

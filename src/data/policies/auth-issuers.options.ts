@@ -7,10 +7,10 @@ import { createPublicKey, hash } from 'node:crypto';
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
 import { duration, durationOrOff, secret } from '../../base/zod-units.ts';
-import { PUBLIC_KEY_ALGORITHMS } from '../auth/algorithms.ts';
 import { DEFAULT_CLAIM_NAMES } from '../auth/identity.ts';
+import { PUBLIC_KEY_ALGORITHMS } from '../auth/jwt/algorithms.ts';
+import { KeySet } from '../auth/jwt/verify-key.ts';
 import { claimPath, oneOrMore, safeUrlProblem } from '../auth/schema-parts.options.ts';
-import { KeySet } from '../auth/verify-key.ts';
 import { ALGORITHMS, type Algorithm, type IssuerKeys, type IssuerSettings, type Jwk } from '../contract/auth.ts';
 import type { KeyPath, OptionContext } from '../contract/options.ts';
 

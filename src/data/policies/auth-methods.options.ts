@@ -4,12 +4,12 @@
  */
 import * as z from 'zod';
 import { duration, durationOrOff, secret } from '../../base/zod-units.ts';
-import { digestOfKey } from '../auth/api-key.ts';
-import { plainFingerprint } from '../auth/certificate.ts';
 import { IDENTITY_HEADERS } from '../auth/identity-headers.ts';
-import { parsePasswordFile } from '../auth/password-file.ts';
+import { MAX_CACHE_MS } from '../auth/jwt/token-cache.ts';
+import { digestOfKey } from '../auth/methods/api-key.ts';
+import { plainFingerprint } from '../auth/methods/certificate.ts';
+import { parsePasswordFile } from '../auth/methods/password-file.ts';
 import { headerName, oneOrMore, roleName, safeUrl, scopeName } from '../auth/schema-parts.options.ts';
-import { MAX_CACHE_MS } from '../auth/token-cache.ts';
 import type { ApiKeySettings, BasicSettings, ExternalSettings, MtlsRule, MtlsSettings } from '../contract/auth.ts';
 import { FRAMING_FIELDS } from '../contract/framing-fields.ts';
 import type { OptionContext } from '../contract/options.ts';

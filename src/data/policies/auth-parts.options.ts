@@ -2,7 +2,7 @@
 import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { durationOrOff } from '../../base/zod-units.ts';
-import { MAX_CACHE_MS } from '../auth/token-cache.ts';
+import { MAX_CACHE_MS } from '../auth/jwt/token-cache.ts';
 import type { OptionContext } from '../contract/options.ts';
 
 /** An id that is equal for equal endpoints, on whatever route they stand. */

@@ -4,16 +4,16 @@
  * themselves are in data/auth/. A request with a cached token passes without a promise or an object.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import { ApiKeyJudge, ApiKeyMethod } from '../auth/api-key.ts';
-import { BasicMethod } from '../auth/basic.ts';
-import { BearerMethod } from '../auth/bearer.ts';
-import { ExternalMethod } from '../auth/external.ts';
+import { RequirementCheck } from '../auth/authorize/requirements.ts';
 import { type HeaderMaker, noHeaders, plainHeaders, signedHeaders } from '../auth/identity-headers.ts';
-import { Introspector } from '../auth/introspector.ts';
-import { JwtVerifier } from '../auth/jwt-verifier.ts';
-import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict } from '../auth/method.ts';
-import { MtlsMethod } from '../auth/mtls.ts';
-import { RequirementCheck } from '../auth/requirements.ts';
+import { JwtVerifier } from '../auth/jwt/jwt-verifier.ts';
+import { ApiKeyJudge, ApiKeyMethod } from '../auth/methods/api-key.ts';
+import { BasicMethod } from '../auth/methods/basic.ts';
+import { BearerMethod } from '../auth/methods/bearer.ts';
+import { ExternalMethod } from '../auth/methods/external.ts';
+import { Introspector } from '../auth/methods/introspector.ts';
+import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict } from '../auth/methods/method.ts';
+import { MtlsMethod } from '../auth/methods/mtls.ts';
 import { AuthWorkerState, type Shared, settingsKey } from '../auth/worker-state.ts';
 import type { AuthSettings } from '../contract/auth.ts';
 import {

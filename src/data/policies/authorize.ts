@@ -4,12 +4,12 @@
  * out by `auth`; nothing here looks at credentials. What is asked for is fixed when the snapshot is built.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import { Authorizer, type AuthorizerFile, type Decided } from '../auth/authorizer.ts';
-import { certainAge, isChild, mayReadAbout, mayView } from '../auth/child.ts';
-import { compileCondition, compileReader } from '../auth/expression.ts';
-import { AllowedHours, type HourSpan } from '../auth/hours.ts';
+import { Authorizer, type AuthorizerFile, type Decided } from '../auth/authorize/authorizer.ts';
+import { certainAge, isChild, mayReadAbout, mayView } from '../auth/authorize/child.ts';
+import { compileCondition, compileReader } from '../auth/authorize/expression.ts';
+import { AllowedHours, type HourSpan } from '../auth/authorize/hours.ts';
+import { RequirementCheck } from '../auth/authorize/requirements.ts';
 import { readClaim } from '../auth/identity.ts';
-import { RequirementCheck } from '../auth/requirements.ts';
 import type { ClaimPath, Requirements } from '../contract/auth.ts';
 import {
   definePolicy,

@@ -1,8 +1,8 @@
 /** Options of `headers` and what they compile to. Names and placeholders are checked here, once. */
 import * as z from 'zod';
+import { templateProblem } from '../auth/authorize/template.ts';
 import { IDENTITY_HEADERS } from '../auth/identity-headers.ts';
 import { checkedText, headerName, oneOrMore } from '../auth/schema-parts.options.ts';
-import { templateProblem } from '../auth/template.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import { UNTOUCHABLE } from './auth-methods.options.ts';
 import type { HeaderChanges } from './headers.ts';

@@ -4,7 +4,7 @@
  * placeholders (`{request.id}`, `{auth.sub}`, `{params.x}` ...), compiled once. Fields that frame a message, belong to
  * a connection, or say who the caller is are refused by the configuration (headers.options.ts) and not checked again.
  */
-import { compileTemplate, type Template } from '../auth/template.ts';
+import { compileTemplate, type Template } from '../auth/authorize/template.ts';
 import { definePolicy, type PolicyHook, type ResponseHook } from '../contract/policy.ts';
 
 export interface HeaderChanges {

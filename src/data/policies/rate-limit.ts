@@ -17,7 +17,7 @@ export const rateLimit = definePolicy<RateLimitSettings>({
   name: 'rate-limit',
   phases: [...PHASES, 'responseHead'],
   first: true,
-  letsGo: true,
+  readsRequestOnlyWhilePending: true,
   create(settings, environment): PolicyHooks {
     const limits = WorkerLimits.of(environment);
     const acquired: string[] = [];

@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
-import type { HeadSink } from '../contract/head-sink.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import { constant, SHORT_TEXT } from '../wire/outbox.ts';
 
@@ -21,7 +21,7 @@ const TIME_LENGTH = '2026-01-01T00:00:00.'.length;
 /** Room that is asked for a line before it is begun; a longer one costs a copy of what there is of it. */
 const USUAL_LINE_BYTES = 1024;
 
-export class AccessLog implements HeadSink {
+export class AccessLog implements FieldWriter {
   readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
   #block = newBlock(BLOCK_BYTES);

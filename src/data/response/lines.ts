@@ -1,17 +1,17 @@
 /** The field lines of an answer, framing and connection fields left to the downstream. */
 
 import { flat } from '../../base/text.ts';
-import type { HeadSink } from '../contract/head-sink.ts';
-import type { Exchange } from '../exchange.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
+import type { Exchange } from '../exchange/exchange.ts';
 import {
   RESPONSE_DROP,
   RESPONSE_DROP_LENGTH,
   RESPONSE_DROP_LIMITS,
   RESPONSE_DROP_LIMITS_LENGTH,
   viaLine,
-} from '../forwarding.ts';
+} from '../exchange/forwarding.ts';
 import { DATE, VIA } from '../parser/field-names.ts';
-import type { Meaning } from '../parser/framing.ts';
+import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { isFieldName, isFieldValue, writeFieldLines } from '../parser/serialize.ts';
 import { constant } from '../wire/outbox.ts';
@@ -21,10 +21,10 @@ const LINE_END = constant('\r\n');
 
 /** Writes what is kept of the upstream's fields (none when the gateway answers itself) and what the gateway adds. */
 export function writeResponseLines(
-  out: HeadSink,
+  out: FieldWriter,
   exchange: Exchange,
   head: Head | null,
-  meaning: Meaning | null,
+  meaning: MessageFraming | null,
   removed: readonly string[] | null,
   added: string,
 ): void {
@@ -37,7 +37,7 @@ export function writeResponseLines(
     writeFieldLines(out, head, drop, meaning?.nominated ?? null, removed);
   }
   // RFC 9110 §6.6.1: who forwards an answer without a Date adds one.
-  if (head === null || head.find(DATE) < 0) out.text(exchange.plane.dateLine());
+  if (head === null || head.find(DATE) < 0) out.text(exchange.runtime.dateLine());
   const { via } = exchange.live.gateway;
   if (head !== null && via !== '') out.text(head.find(VIA) < 0 ? plainVia(head.minor, via) : viaLine(head, via));
   out.run(REQUEST_ID, 0, REQUEST_ID.length);

@@ -1,22 +1,22 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
-import type { Exchange } from '../exchange.ts';
-import { notesOf } from '../identity-notes.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { derivedOf } from '../exchange/identity-derived.ts';
 import { constant } from '../wire/outbox.ts';
 import type { AccessLog } from './access-log.ts';
 
 /** `nowMs`: when the exchange ended. */
 export function report(exchange: Exchange, nowMs: number): void {
-  const { plane, live, route } = exchange;
+  const { runtime, live, route } = exchange;
   // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
-  if (route === null || route.settings.id.startsWith('builtin:')) plane.abuse.ended(exchange);
+  if (route === null || route.settings.id.startsWith('builtin:')) runtime.abuse.ended(exchange);
   if (route !== null) {
     for (const hook of route.finish) {
       try {
         hook(exchange);
       } catch (error) {
-        plane.log.error('a finish policy failed', {
+        runtime.log.error('a finish policy failed', {
           request_id: exchange.requestId,
           route: exchange.routeId,
           error: messageOf(error),
@@ -27,11 +27,17 @@ export function report(exchange: Exchange, nowMs: number): void {
   const elapsedMs = nowMs - exchange.startedMs;
   const fault = exchange.fault;
   const status = exchange.status === 0 ? (fault?.kind.status ?? 499) : exchange.status;
-  plane.metrics.exchange(-1);
-  plane.metrics.route(route?.settings.slot ?? 0, status, elapsedMs / 1000, exchange.body.received, exchange.bytesSent);
-  if (fault !== null) plane.metrics.fault(fault.kind.reason);
-  if (live.gateway.accessLog !== 'off' && plane.accessLog.begin(plane.clock.wallAt(nowMs)))
-    exchange.writeRecord(plane.accessLog, status, elapsedMs);
+  runtime.metrics.exchange(-1);
+  runtime.metrics.route(
+    route?.settings.slot ?? 0,
+    status,
+    elapsedMs / 1000,
+    exchange.body.received,
+    exchange.bytesSent,
+  );
+  if (fault !== null) runtime.metrics.fault(fault.kind.reason);
+  if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs)))
+    exchange.writeRecord(runtime.accessLog, status, elapsedMs);
 }
 
 const REQUEST_ID = constant('"request_id":"');
@@ -83,7 +89,7 @@ export function writeRecord(
   log.constant(COMMA);
   log.text(exchange.downstream.texts.recordTail(exchange));
   if (exchange.attemptsMade > 1) log.text(`,"attempts":${exchange.attemptsMade}`);
-  if (exchange.identity !== null) log.text(notesOf(exchange.identity).record);
+  if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);
   if (fault !== null) {
     log.text(`,"fault":"${fault.kind.reason}"`);
     if (fault.cause !== undefined) log.text(`,"cause":${jsonText(fault.cause)}`);

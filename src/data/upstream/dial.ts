@@ -10,9 +10,9 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
-import { SHARED_BUFFER } from './read-stock.ts';
-import type { SessionOwner } from './session.ts';
-import { Session } from './session.ts';
+import { SHARED_BUFFER } from '../http1/buffer-pool.ts';
+import type { SessionOwner } from '../http1/session.ts';
+import { Session } from '../http1/session.ts';
 
 /** What makes two connections interchangeable: address, and for TLS the name, trust and certificate used. */
 export interface DialTarget {

@@ -11,9 +11,9 @@ import type { MetricsBank } from '../../base/metrics.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
+import type { Session, SessionOwner } from '../http1/session.ts';
 import type { DialResult, DialTarget } from './dial.ts';
 import { dial } from './dial.ts';
-import type { Session, SessionOwner } from './session.ts';
 
 /** Somebody who asked for a connection. */
 export interface PoolWaiter {

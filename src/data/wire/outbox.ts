@@ -9,7 +9,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { HeadSink } from '../contract/head-sink.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
 
@@ -25,7 +25,7 @@ export function constant(text: string): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
-export class Outbox implements HeadSink {
+export class Outbox implements FieldWriter {
   readonly #socket: Socket;
   /** TLS refers to what it was given until it is encrypted, and does not tell when that is. */
   readonly #secure: boolean;

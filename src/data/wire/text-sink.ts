@@ -1,7 +1,7 @@
 /** Field lines kept as text, for when what they go to is not there yet. */
-import type { HeadSink } from '../contract/head-sink.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 
-export class TextSink implements HeadSink {
+export class TextSink implements FieldWriter {
   whole = '';
 
   text(text: string): void {

@@ -8,12 +8,12 @@ import { Duplex } from 'node:stream';
 import { FakeClock } from '../../../src/base/clock.ts';
 import type { Fault } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
-import { Connection } from '../../../src/data/connection/connection.ts';
-import type { ConnectionHost } from '../../../src/data/connection/host.ts';
-import { BufferStock } from '../../../src/data/connection/read-buffers.ts';
 import type { ConnectionLimits } from '../../../src/data/contract/snapshot.ts';
-import type { Downstream, DownstreamUser } from '../../../src/data/downstream.ts';
-import { type Incoming, IncomingStock } from '../../../src/data/incoming.ts';
+import type { Downstream, DownstreamHandler } from '../../../src/data/exchange/downstream.ts';
+import { RequestBufferPool, type RequestBuffers } from '../../../src/data/exchange/request-buffers.ts';
+import { Connection } from '../../../src/data/http1/connection.ts';
+import type { ConnectionHost } from '../../../src/data/http1/connection-host.ts';
+import { BufferPool } from '../../../src/data/http1/read-buffers.ts';
 import { statusLine } from '../../../src/data/parser/serialize.ts';
 
 /** A request as the exchange sees it; strings are Latin-1. */
@@ -83,7 +83,7 @@ export class DrivenConnection implements ConnectionHost {
   readonly clock = new FakeClock();
   readonly wheel = new TimerWheel(100, this.clock);
   readonly draining = false;
-  readonly buffers = new BufferStock();
+  readonly buffers = new BufferPool();
   readonly socket = new PretendedSocket();
   readonly requests: Understood[] = [];
   /** Status of the refusal, 0 when there was none. */
@@ -91,7 +91,7 @@ export class DrivenConnection implements ConnectionHost {
   /** When false, whole requests join `waiting` and are answered when the test says so. */
   answersAtOnce = true;
   readonly waiting: { answer(): void }[] = [];
-  readonly #stock = new IncomingStock(LIMITS.maxFields);
+  readonly #stock = new RequestBufferPool(LIMITS.maxFields);
   readonly #connection: Connection;
 
   constructor() {
@@ -118,15 +118,15 @@ export class DrivenConnection implements ConnectionHost {
     this.#connection.drain();
   }
 
-  takeIncoming(): Incoming {
+  takeBuffers(): RequestBuffers {
     return this.#stock.take();
   }
 
-  giveIncoming(incoming: Incoming): void {
+  giveBuffers(incoming: RequestBuffers): void {
     this.#stock.give(incoming);
   }
 
-  beginExchange(downstream: Downstream, incoming: Incoming): DownstreamUser {
+  beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler {
     return new Answering(this, downstream, incoming);
   }
 
@@ -140,13 +140,13 @@ export class DrivenConnection implements ConnectionHost {
   onClosed(): void {}
 }
 
-class Answering implements DownstreamUser {
+class Answering implements DownstreamHandler {
   readonly holdsRequestBytes = false;
   readonly #host: DrivenConnection;
   readonly #downstream: Downstream;
   readonly #understood: Understood;
 
-  constructor(host: DrivenConnection, downstream: Downstream, { head }: Incoming) {
+  constructor(host: DrivenConnection, downstream: Downstream, { head }: RequestBuffers) {
     this.#host = host;
     this.#downstream = downstream;
     this.#understood = {
@@ -167,7 +167,7 @@ class Answering implements DownstreamUser {
 
   onRequestRead(): void {}
 
-  onRequestEnd(trailers: Parameters<DownstreamUser['onRequestEnd']>[0]): void {
+  onRequestEnd(trailers: Parameters<DownstreamHandler['onRequestEnd']>[0]): void {
     if (trailers !== null) {
       const { count } = trailers;
       this.#understood.trailers = Array.from({ length: count }, (_, i) => [trailers.name(i), trailers.value(i)]);

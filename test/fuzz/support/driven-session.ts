@@ -5,9 +5,9 @@
 import { FakeClock } from '../../../src/base/clock.ts';
 import type { FaultKind } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
-import type { Meaning } from '../../../src/data/parser/framing.ts';
+import { Session, type SessionHandler } from '../../../src/data/http1/session.ts';
+import type { MessageFraming } from '../../../src/data/parser/framing.ts';
 import type { Head } from '../../../src/data/parser/head.ts';
-import { Session, type SessionUser } from '../../../src/data/upstream/session.ts';
 import { PretendedSocket, turn } from './driven-connection.ts';
 
 export interface UnderstoodAnswer {
@@ -68,7 +68,7 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
   return answer;
 }
 
-class Noting implements SessionUser {
+class Noting implements SessionHandler {
   readonly #answer: UnderstoodAnswer;
 
   constructor(answer: UnderstoodAnswer) {
@@ -79,7 +79,7 @@ class Noting implements SessionUser {
     this.#answer.interim++;
   }
 
-  onResponseHead(head: Head, _meaning: Meaning): void {
+  onResponseHead(head: Head, _meaning: MessageFraming): void {
     this.#answer.status = head.status;
     this.#answer.minor = head.minor;
     this.#answer.fields = fieldsOf(head);

@@ -1,0 +1,42 @@
+/**
+ * What the identity service has revoked and tokens may still claim: sessions and single tokens, until they would have
+ * expired anyway. Control publishes the whole list on topic `identity:revoked` with every change; this keeps it and
+ * says what is new, so that caches drop only that. Owner: one worker.
+ */
+
+import type { RevokedMessage } from '../../contract/auth.ts';
+
+export class Revocations {
+  #sids: ReadonlySet<string> = new Set();
+  #jtis: ReadonlySet<string> = new Set();
+
+  /** Takes a published list. True if it names anything that the last one did not. */
+  replace(message: unknown): { readonly sids: ReadonlySet<string>; readonly jtis: ReadonlySet<string> } {
+    const { sids, jtis } = (typeof message === 'object' && message !== null ? message : {}) as RevokedMessage;
+    const before = { sids: this.#sids, jtis: this.#jtis };
+    this.#sids = idsOf(sids);
+    this.#jtis = idsOf(jtis);
+    return { sids: added(this.#sids, before.sids), jtis: added(this.#jtis, before.jtis) };
+  }
+
+  covers(claims: Readonly<Record<string, unknown>>): boolean {
+    const sid = claims['sid'];
+    const jti = claims['jti'];
+    return (typeof sid === 'string' && this.#sids.has(sid)) || (typeof jti === 'string' && this.#jtis.has(jti));
+  }
+}
+
+function idsOf(list: readonly (string | readonly [string, number])[] | undefined): Set<string> {
+  const ids = new Set<string>();
+  for (const entry of Array.isArray(list) ? list : []) {
+    const id: unknown = Array.isArray(entry) ? entry[0] : entry;
+    if (typeof id === 'string') ids.add(id);
+  }
+  return ids;
+}
+
+function added(now: ReadonlySet<string>, before: ReadonlySet<string>): ReadonlySet<string> {
+  const fresh = new Set<string>();
+  for (const id of now) if (!before.has(id)) fresh.add(id);
+  return fresh;
+}

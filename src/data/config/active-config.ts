@@ -1,0 +1,197 @@
+/**
+ * Live objects made from a snapshot, off the hot path: router, routes with their policies in arrays per phase,
+ * services with their pools. The worker swaps one pointer to it; exchanges that began before keep the old one.
+ * Services live longer than a snapshot: one whose name stays keeps its connections, counts and breaker.
+ */
+import { CidrSet } from '../../base/ip.ts';
+import type {
+  PolicyDefinition,
+  PolicyEnvironment,
+  PolicyHook,
+  PolicyHooks,
+  Reply,
+  ResponseHook,
+} from '../contract/policy.ts';
+import type { GatewaySettings, MirrorSettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
+import type { UpstreamService } from '../exchange/attempt.ts';
+import type { Context } from '../exchange/context.ts';
+import type { Rewrite } from '../router/rewrite.ts';
+import { compileRewrite } from '../router/rewrite.ts';
+import type { Router } from '../router/router.ts';
+import { buildRouter } from '../router/router.ts';
+import { compileSplit } from '../router/split.ts';
+import { versionLines } from '../router/versions.ts';
+
+export interface CompiledRoute {
+  /** Replaced by a copy without slot when a later configuration has the route no more (former-lives.ts). */
+  settings: RouteSettings;
+  /** Answers CORS preflights; null where no policy does. */
+  readonly preflight: PolicyHook | null;
+  readonly authenticate: readonly PolicyHook[];
+  readonly authorize: readonly PolicyHook[];
+  readonly limit: readonly PolicyHook[];
+  readonly requestHead: readonly PolicyHook[];
+  readonly responseHead: readonly ResponseHook[];
+  readonly finish: readonly ResponseHook[];
+  /** Exactly one of the two: the service that gets the request, or the answer made here. */
+  readonly chooseService: ((context: Context) => UpstreamService) | null;
+  readonly answer: ((context: Context) => Reply) | null;
+  readonly rewrite: Rewrite | null;
+  readonly mirror: MirrorSettings | null;
+  /** Lines that every answer of the route carries (`Deprecation`, `Sunset`). */
+  readonly responseLines: string;
+}
+
+export interface ActiveConfig {
+  readonly version: number;
+  readonly gateway: GatewaySettings;
+  readonly trusted: CidrSet;
+  readonly router: Router;
+  /** By index in the snapshot. */
+  readonly routes: readonly CompiledRoute[];
+  readonly services: ReadonlyMap<string, UpstreamService>;
+  /** `arrival` policies of all routes, each once: they act before the route is known. */
+  readonly arrival: readonly PolicyHook[];
+  /** Hooks of policies that let go of an exchange when their promise has settled. */
+  readonly readOnlyWhilePending: ReadonlySet<unknown>;
+  isBanned(address: string): boolean;
+  /** Exchanges that began under this configuration and have not ended. */
+  active: number;
+  /** Replaced by a newer one: policies are disposed of when the last exchange ends. */
+  retired: boolean;
+  dispose(): void;
+}
+
+export interface LiveParts {
+  readonly services: ReadonlyMap<string, UpstreamService>;
+  readonly policies: ReadonlyMap<string, PolicyDefinition<never>>;
+  environment(route: RouteSettings): PolicyEnvironment;
+  isBanned(address: string): boolean;
+  /** Told once, when it is disposed of. */
+  ended(live: ActiveConfig): void;
+}
+
+/** Throws a `TypeError` that names the route when something in the snapshot cannot be built. */
+export function compileConfig(snapshot: Snapshot, parts: LiveParts): ActiveConfig {
+  const made: PolicyHooks[] = [];
+  const readOnlyWhilePending = new Set<unknown>();
+  try {
+    const routes = snapshot.routes.map((route) => buildRoute(route, parts, made, readOnlyWhilePending));
+    const live: ActiveConfig = {
+      version: snapshot.version,
+      gateway: snapshot.gateway,
+      trusted: new CidrSet(snapshot.gateway.trustProxy),
+      router: buildRouter(snapshot.routes),
+      routes,
+      services: parts.services,
+      // What routes share acts once: the same function stands for the same settings.
+      arrival: [...new Set(made.flatMap((hooks) => hooks.arrival ?? []))],
+      readOnlyWhilePending,
+      isBanned: parts.isBanned,
+      active: 0,
+      retired: false,
+      dispose: () => {
+        disposeAll(made);
+        parts.ended(live);
+      },
+    };
+    return live;
+  } catch (error) {
+    disposeAll(made);
+    throw error;
+  }
+}
+
+function disposeAll(made: readonly PolicyHooks[]): void {
+  for (const hooks of made) hooks.dispose?.();
+}
+
+function buildRoute(
+  settings: RouteSettings,
+  parts: LiveParts,
+  made: PolicyHooks[],
+  readOnlyWhilePending: Set<unknown>,
+): CompiledRoute {
+  const environment = parts.environment(settings);
+  const first: PolicyHooks[] = [];
+  const others: PolicyHooks[] = [];
+  for (const policy of settings.policies) {
+    const definition = parts.policies.get(policy.name);
+    if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
+    const created = definition.create(policy.options as never, environment);
+    made.push(created);
+    if (definition.readsRequestOnlyWhilePending === true)
+      for (const hook of Object.values(created)) readOnlyWhilePending.add(hook);
+    (definition.first === true ? first : others).push(created);
+  }
+  const hooks = [...first, ...others];
+  const { action } = settings;
+  return {
+    settings,
+    preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
+    authenticate: hooks.flatMap((each) => each.authenticate ?? []),
+    authorize: hooks.flatMap((each) => each.authorize ?? []),
+    limit: hooks.flatMap((each) => each.limit ?? []),
+    requestHead: hooks.flatMap((each) => each.requestHead ?? []),
+    responseHead: hooks.flatMap((each) => each.responseHead ?? []),
+    finish: hooks.flatMap((each) => each.finish ?? []),
+    chooseService: action.kind === 'service' ? chooser(settings, parts.services) : null,
+    answer: answerOf(settings),
+    rewrite: settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path),
+    mirror: settings.mirror,
+    responseLines: versionLines(settings.version),
+  };
+}
+
+function chooser(
+  settings: RouteSettings,
+  services: ReadonlyMap<string, UpstreamService>,
+): (context: Context) => UpstreamService {
+  if (settings.action.kind !== 'service') throw new TypeError(`route "${settings.id}" has no service`);
+  const { targets, split } = settings.action;
+  const live = targets.map((target) => {
+    const service = services.get(target.service);
+    if (service === undefined) throw new TypeError(`route "${settings.id}": there is no service "${target.service}"`);
+    return service;
+  });
+  const only = live[0]!;
+  if (live.length === 1 && split === null) return () => only;
+  const choose = compileSplit(targets, split);
+  return (context) => live[choose(context)]!;
+}
+
+function answerOf(settings: RouteSettings): ((context: Context) => Reply) | null {
+  const { action } = settings;
+  switch (action.kind) {
+    case 'respond': {
+      const { status, headers, body } = action.response;
+      const reply = { status, headers, body: Buffer.from(body, 'utf8') };
+      return () => reply;
+    }
+    case 'redirect':
+      return (context) => ({
+        status: action.status,
+        headers: { Location: redirectTarget(action.location, context) },
+        body: '',
+      });
+    case 'service':
+      return null;
+  }
+}
+
+/** `${path}`, `${query}`, `${host}` and `:name` of the match in a redirect's target. */
+function redirectTarget(template: string, context: Context): string {
+  const target = template.replace(
+    /\$\{(path|query|host|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
+    (whole, name: string | undefined, param: string | undefined) => {
+      if (param !== undefined)
+        return context.params[param] === undefined ? whole : encodeURIComponent(context.params[param]);
+      if (name === 'path') return context.path;
+      if (name === 'host') return context.authority;
+      if (name === 'search') return context.target.hasQuery ? `?${context.query}` : '';
+      return context.query;
+    },
+  );
+  // A path that begins with two slashes would be read as another host (RFC 3986 §4.2).
+  return target.startsWith('//') && !template.startsWith('//') ? target.replace(/^\/+/, '/') : target;
+}

@@ -1,0 +1,109 @@
+/**
+ * The services of a worker across reloads: one whose name and slot stay keeps its object, and with it connections,
+ * counts, breaker and queue. New ones are built aside; a snapshot that is refused leaves everything as it was.
+ */
+import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
+import type { MetricsBank } from '../../base/metrics.ts';
+import type { TimerWheel } from '../../base/timers.ts';
+import { balancerFinder, loadCustomBalancers } from '../balancer/algorithms/custom.ts';
+import { Service } from '../balancer/service.ts';
+import type { WorkerStart } from '../contract/messages.ts';
+import type { InstanceSettings, Secrets, ServiceSettings, Snapshot, UpstreamTls } from '../contract/snapshot.ts';
+import type { UpstreamService } from '../exchange/attempt.ts';
+import type { DialTarget } from '../upstream/dial.ts';
+import { dialTarget } from '../upstream/dial.ts';
+import { Pool } from '../upstream/pool.ts';
+
+interface Parts {
+  readonly start: WorkerStart;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: MetricsBank;
+}
+
+export class ServiceSet {
+  readonly #parts: Parts;
+  #services: ReadonlyMap<string, UpstreamService> = new Map();
+  #pending: ReadonlyMap<string, ServiceSettings> = new Map();
+  #secrets: Secrets = {};
+  #find = balancerFinder();
+  /** TLS contexts are dear and the same for all instances of a service; kept as long as settings and secrets stay. */
+  readonly #targets = new Map<string, { readonly key: string; readonly target: DialTarget }>();
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** The services that the snapshot will have: old objects where they stay, new ones where not. Changes nothing yet. */
+  async prepare(snapshot: Snapshot, secrets: Secrets): Promise<ReadonlyMap<string, UpstreamService>> {
+    this.#find = balancerFinder(await loadCustomBalancers(snapshot.services));
+    this.#secrets = secrets;
+    const services = new Map<string, UpstreamService>();
+    for (const settings of snapshot.services) {
+      const existing = this.#services.get(settings.name);
+      existing?.check(settings);
+      services.set(settings.name, existing?.settings.slot === settings.slot ? existing : this.#make(settings));
+    }
+    this.#pending = new Map(snapshot.services.map((settings) => [settings.name, settings]));
+    return services;
+  }
+
+  /** The snapshot is live: services that stay take their new settings, those that are gone end after their last request. */
+  commit(services: ReadonlyMap<string, UpstreamService>): void {
+    const before = this.#services;
+    this.#services = services;
+    for (const [name, service] of services) {
+      const settings = this.#pending.get(name)!;
+      if (before.get(name) === service) service.update(settings);
+    }
+    for (const [name, service] of before) if (services.get(name) !== service) service.dispose();
+  }
+
+  get(name: string): UpstreamService | undefined {
+    return this.#services.get(name);
+  }
+
+  dispose(): void {
+    for (const service of this.#services.values()) service.dispose();
+    this.#services = new Map();
+  }
+
+  #make(settings: ServiceSettings): UpstreamService {
+    const { start, wheel, clock, log, metrics } = this.#parts;
+    const secrets = (): Secrets => this.#secrets;
+    return new Service<Pool>(settings, {
+      clock,
+      log,
+      random: Math.random,
+      shared: start.shared,
+      // Asked for each time: a reload may bring other ones.
+      get secrets() {
+        return secrets();
+      },
+      workerIndex: start.index,
+      findBalancer: (name) => this.#find(name),
+      makePool: (instance, service) =>
+        new Pool(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs, {
+          wheel,
+          clock,
+          metrics,
+        }),
+      updatePool: (pool, instance, service) =>
+        pool.update(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs),
+      disposePool: (pool) => pool.close(),
+    });
+  }
+
+  #target(instance: InstanceSettings, tls: UpstreamTls | null): DialTarget {
+    if (instance.protocol !== 'https') return dialTarget(instance, null, this.#secrets);
+    const texts = [tls?.ca, tls?.cert, tls?.key].map((id) => (id == null ? '' : (this.#secrets[id] ?? '')));
+    const key = JSON.stringify([instance, tls, texts]);
+    const known = this.#targets.get(instance.id);
+    if (known?.key === key) return known.target;
+    const target = dialTarget(instance, tls, this.#secrets);
+    this.#targets.set(instance.id, { key, target });
+    return target;
+  }
+}

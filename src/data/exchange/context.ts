@@ -1,0 +1,255 @@
+/**
+ * What travels with an exchange: the request as it was understood, what policies found out about the caller, and
+ * what they want changed. The only object that policies, the router and balancers see (as `PolicyContext`,
+ * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
+ */
+import type { Fault } from '../../base/errors.ts';
+import type { CompiledRoute } from '../config/active-config.ts';
+import type { BalancerRequest } from '../contract/balancer.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
+import type { FieldRange, Identity, LimitNotice, PolicyContext } from '../contract/policy.ts';
+import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
+import type { Head } from '../parser/head.ts';
+import { isFieldName, isFieldValue } from '../parser/serialize.ts';
+import type { Target } from '../parser/target.ts';
+import type { RouteMatchResult } from '../router/match-result.ts';
+import { TextSink } from '../wire/text-sink.ts';
+import type { Peer } from './downstream.ts';
+import type { RequestBuffers } from './request-buffers.ts';
+import type { RequestIds } from './request-ids.ts';
+
+const NO_NOTICES: LimitNotice[] = [];
+
+/** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
+const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
+
+export class Context implements PolicyContext, BalancerRequest {
+  readonly peer: Peer;
+  protected readonly incoming: RequestBuffers;
+  readonly method: string;
+  readonly target: Target;
+  readonly matched: RouteMatchResult;
+  readonly startedMs: number;
+
+  host = '';
+  /** Host with port, as the caller wrote it. */
+  authority = '';
+  address = '';
+  #requestId = '';
+  route: CompiledRoute | null = null;
+  identity: Identity | null = null;
+  status = 0;
+  fault: Fault | null = null;
+  /** Only inside `responseHead`. */
+  protected responseFields: Head | null = null;
+
+  /** Field names, lower case, that the caller's copy is taken out of the upstream request. Null: none. */
+  protected removedUpstream: string[] | null = null;
+  protected addedUpstream = '';
+  protected removedResponse: string[] | null = null;
+  protected addedResponse = '';
+  /** The nearest notice of a limit. */
+  #notice: LimitNotice | null = null;
+  /** All of them when there are several; `NO_NOTICES` when `#notice` is the only one, null when there is none. */
+  #notices: LimitNotice[] | null = null;
+  /** `,"name":value` parts of the access record. */
+  protected logParts = '';
+
+  constructor(peer: Peer, incoming: RequestBuffers, startedMs: number) {
+    this.peer = peer;
+    this.incoming = incoming;
+    this.target = incoming.target;
+    this.matched = incoming.matched;
+    // Used again from request to request: what a refusal before the route may ask for must not be another one's.
+    this.target.path = '';
+    this.matched.reset();
+    this.method = incoming.head.method;
+    this.startedMs = startedMs;
+  }
+
+  get requestId(): string {
+    if (this.#requestId === '') this.#requestId = this.incoming.id.latin1Slice(0, this.incoming.idLength);
+    return this.#requestId;
+  }
+
+  writeRequestId(out: FieldWriter): void {
+    out.run(this.incoming.id, 0, this.incoming.idLength);
+  }
+
+  get routeId(): string {
+    return this.route?.settings.id ?? '';
+  }
+
+  get path(): string {
+    return this.target.path;
+  }
+
+  get query(): string {
+    return this.target.query;
+  }
+
+  get scheme(): 'http' | 'https' {
+    return this.peer.secure ? 'https' : 'http';
+  }
+
+  get clientCertificate(): PolicyContext['clientCertificate'] {
+    return this.peer.clientCertificate;
+  }
+
+  get params(): Readonly<Record<string, string>> {
+    return this.matched.params;
+  }
+
+  get subject(): string | null {
+    return this.identity?.subject ?? null;
+  }
+
+  get contentLength(): number {
+    return this.incoming.meaning.bodyLength;
+  }
+
+  header(name: string): string | null {
+    return this.incoming.head.valueOf(name);
+  }
+
+  authorizationAt(out: FieldRange): boolean {
+    const { head } = this.incoming;
+    const at = head.find(AUTHORIZATION);
+    if (at < 0 || head.find(AUTHORIZATION, at + 1) >= 0) return false;
+    out.bytes = head.bytes;
+    out.view = this.incoming.viewOfHead();
+    out.start = head.marks[at * 4 + 2]!;
+    out.end = head.marks[at * 4 + 3]!;
+    return true;
+  }
+
+  cookie(name: string): string | null {
+    const cookies = this.header('cookie');
+    if (cookies === null) return null;
+    for (let at = 0; at < cookies.length; ) {
+      let end = cookies.indexOf(';', at);
+      if (end < 0) end = cookies.length;
+      const equals = cookies.indexOf('=', at);
+      if (equals > 0 && equals < end && cookies.slice(at, equals).trim() === name) {
+        const value = cookies.slice(equals + 1, end).trim();
+        return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+      }
+      at = end + 1;
+    }
+    return null;
+  }
+
+  userAgent(): string | null {
+    const at = this.incoming.head.find(USER_AGENT);
+    return at < 0 ? null : this.incoming.head.value(at);
+  }
+
+  /** The id of the caller when it is sane, else a new one. */
+  protected nameRequest(ids: RequestIds): void {
+    const { head, id, idWords } = this.incoming;
+    const at = head.find(X_REQUEST_ID);
+    const given = at < 0 ? '' : head.value(at);
+    if (given !== '' && SANE_REQUEST_ID.test(given)) this.incoming.idLength = id.latin1Write(given, 0);
+    else this.incoming.idLength = ids.write(idWords);
+  }
+
+  // --- what policies want changed ----------------------------------------------------------------------------
+
+  setUpstreamHeader(name: string, value: string): void {
+    this.removeUpstreamHeader(name);
+    this.addedUpstream += fieldLine(name, value);
+  }
+
+  removeUpstreamHeader(name: string): void {
+    const lower = name.toLowerCase();
+    this.removedUpstream ??= [];
+    this.removedUpstream.push(lower);
+    this.addedUpstream = withoutField(this.addedUpstream, lower);
+  }
+
+  addResponseHeader(name: string, value: string): void {
+    this.addedResponse += fieldLine(name, value);
+  }
+
+  setResponseHeader(name: string, value: string): void {
+    this.removeResponseHeader(name);
+    this.addedResponse += fieldLine(name, value);
+  }
+
+  removeResponseHeader(name: string): void {
+    const lower = name.toLowerCase();
+    this.removedResponse ??= [];
+    this.removedResponse.push(lower);
+    this.addedResponse = withoutField(this.addedResponse, lower);
+  }
+
+  noteLimit(notice: LimitNotice): void {
+    if (this.#notices === null) {
+      this.#notice = notice;
+      this.#notices = NO_NOTICES;
+      return;
+    }
+    if (this.#notices === NO_NOTICES) this.#notices = [this.#notice!];
+    this.#notices.push(notice);
+    if (notice.hasLegacy && (!this.#notice!.hasLegacy || notice.nearness < this.#notice!.nearness))
+      this.#notice = notice;
+  }
+
+  /** The answer tells of limits in the words that services use as well. */
+  get tellsLimits(): boolean {
+    return this.#notice?.hasLegacy === true;
+  }
+
+  /** Writes what the caller is told of limits. */
+  writeNotices(out: FieldWriter): void {
+    const nearest = this.#notice;
+    if (nearest === null) return;
+    if (this.removedResponse !== null) {
+      const sink = new TextSink();
+      this.#writeNotices(sink, nearest);
+      out.text(this.keptLines(sink.whole));
+    } else this.#writeNotices(out, nearest);
+  }
+
+  #writeNotices(out: FieldWriter, nearest: LimitNotice): void {
+    if (nearest.hasLegacy) nearest.writeLegacy(out);
+    if (this.#notices === NO_NOTICES) nearest.writeStandard(out);
+    else for (const notice of this.#notices!) notice.writeStandard(out);
+  }
+
+  /** Of the lines of an answer made here, those that no policy has removed or replaced. */
+  protected keptLines(lines: string): string {
+    let kept = lines;
+    if (this.removedResponse !== null) for (const name of this.removedResponse) kept = withoutField(kept, name);
+    return kept;
+  }
+
+  responseHeader(name: string): string | null {
+    return this.responseFields?.valueOf(name) ?? null;
+  }
+
+  logField(name: string, value: string | number): void {
+    this.logParts += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
+  }
+}
+
+const COLON = 0x3a;
+
+/** One field line; a policy that makes an impossible one has a defect, which must not become a split message. */
+function fieldLine(name: string, value: string): string {
+  if (!isFieldName(name) || !isFieldValue(value)) throw new TypeError(`not a field: ${JSON.stringify(name)}`);
+  return `${name}: ${value}\r\n`;
+}
+
+function withoutField(lines: string, lowerName: string): string {
+  let kept = lines;
+  for (let at = 0; at < kept.length; ) {
+    const end = kept.indexOf('\r\n', at) + 2;
+    // Most names are told apart by their length.
+    const colon = at + lowerName.length;
+    if (kept.charCodeAt(colon) === COLON && kept.slice(at, colon).toLowerCase() === lowerName) {
+      kept = kept.slice(0, at) + kept.slice(end);
+    } else at = end;
+  }
+  return kept;
+}

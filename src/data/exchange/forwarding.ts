@@ -1,0 +1,120 @@
+/**
+ * Who called, and what the upstream is told about it: `X-Forwarded-For/Proto/Host/Port`, `Forwarded` (RFC 7239),
+ * `Via` (RFC 9110 §7.6.3). What callers say of themselves is dropped, unless their address lies in `trustProxy`;
+ * then their list is kept and the caller is the last address in it that is not a trusted proxy itself.
+ */
+import type { CidrSet } from '../../base/ip.ts';
+import { canonicalAddress } from '../../base/ip.ts';
+import {
+  CONTENT_LENGTH,
+  FORWARDED,
+  HOST,
+  IDENTITY,
+  RATE_LIMIT,
+  VIA,
+  X_FORWARDED_FOR,
+  X_FORWARDED_HOST,
+  X_FORWARDED_PORT,
+  X_FORWARDED_PROTO,
+  X_REAL_IP,
+  X_REQUEST_ID,
+} from '../parser/field-names.ts';
+import { isHopByHop } from '../parser/framing.ts';
+import type { Head } from '../parser/head.ts';
+import type { DropMask } from '../parser/serialize.ts';
+import { dropMask } from '../parser/serialize.ts';
+import type { Peer } from './downstream.ts';
+
+/** Fields of a request that are not copied, because the gateway writes its own or nobody may. */
+export const REQUEST_DROP: DropMask = dropMask(
+  [
+    HOST,
+    X_FORWARDED_FOR,
+    X_FORWARDED_PROTO,
+    X_FORWARDED_HOST,
+    X_FORWARDED_PORT,
+    X_REAL_IP,
+    FORWARDED,
+    VIA,
+    X_REQUEST_ID,
+    IDENTITY,
+  ],
+  isHopByHop,
+);
+
+/** Fields of an answer that are not copied. */
+export const RESPONSE_DROP: DropMask = dropMask([VIA, X_REQUEST_ID], isHopByHop);
+/** The same where the gateway tells of limits itself. */
+export const RESPONSE_DROP_LIMITS: DropMask = dropMask([VIA, X_REQUEST_ID, RATE_LIMIT], isHopByHop);
+/** The same for an answer without a length of its own, or whose length means nothing (204, 101). */
+export const RESPONSE_DROP_LENGTH: DropMask = dropMask([VIA, X_REQUEST_ID, CONTENT_LENGTH], isHopByHop);
+export const RESPONSE_DROP_LIMITS_LENGTH: DropMask = dropMask(
+  [VIA, X_REQUEST_ID, RATE_LIMIT, CONTENT_LENGTH],
+  isHopByHop,
+);
+
+/** The address that limits, logs and balancers go by. */
+export function callerAddress(peer: Peer, head: Head, trusted: CidrSet): string {
+  if (!peer.trusted) return peer.address;
+  const list = head.valueOf('x-forwarded-for');
+  if (list === null) return peer.address;
+  const hops = list.split(',');
+  let caller = peer.address;
+  for (let i = hops.length - 1; i >= 0; i--) {
+    const address = canonicalAddress(withoutPort(hops[i]!.trim()));
+    if (address === undefined) break; // what an unknown word says of those before it is worth nothing
+    caller = address;
+    if (!trusted.has(address)) break;
+  }
+  return caller;
+}
+
+/** The scheme the caller used, as a trusted proxy says. */
+export function callerScheme(peer: Peer, head: Head): 'http' | 'https' {
+  const own = peer.secure ? 'https' : 'http';
+  if (!peer.trusted) return own;
+  const said = head.valueOf('x-forwarded-proto');
+  return said === 'http' || said === 'https' ? said : own;
+}
+
+/** The field lines that tell the upstream where the request came from. */
+export function forwardingLines(peer: Peer, head: Head, authority: string, via: string): string {
+  const scheme = callerScheme(peer, head);
+  if (!peer.trusted) {
+    const node = forwardedNode(peer.address);
+    return (
+      `X-Forwarded-For: ${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${authority}\r\n` +
+      `Forwarded: for=${node};host="${authority}";proto=${scheme}\r\n${viaLine(head, via)}`
+    );
+  }
+  const list = head.valueOf('x-forwarded-for');
+  const host = head.valueOf('x-forwarded-host') ?? authority;
+  const forwarded = head.valueOf('forwarded');
+  const element = `for=${forwardedNode(peer.address)};host="${authority}";proto=${peer.secure ? 'https' : 'http'}`;
+  return (
+    `X-Forwarded-For: ${list === null ? '' : `${list}, `}${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${host}\r\n` +
+    `Forwarded: ${forwarded === null ? '' : `${forwarded}, `}${element}\r\n${viaLine(head, via)}`
+  );
+}
+
+/** `Via: earlier, 1.1 name`, of a request or an answer; empty when `via` is. */
+export function viaLine(head: Head | null, via: string): string {
+  if (via === '') return '';
+  const earlier = head === null || head.find(VIA) < 0 ? null : head.valueOf('via');
+  const minor = head === null ? 1 : head.minor;
+  return earlier === null ? `Via: 1.${minor} ${via}\r\n` : `Via: ${earlier}, 1.${minor} ${via}\r\n`;
+}
+
+/** RFC 7239 §6: an IPv6 address stands in brackets and quotes. */
+function forwardedNode(address: string): string {
+  return address.includes(':') ? `"[${address}]"` : address;
+}
+
+function withoutPort(hop: string): string {
+  if (hop.startsWith('[')) {
+    const close = hop.indexOf(']');
+    return close < 0 ? hop : hop.slice(1, close);
+  }
+  const colon = hop.indexOf(':');
+  return colon >= 0 && colon === hop.lastIndexOf(':') ? hop.slice(0, colon) : hop;
+}

@@ -1,0 +1,55 @@
+/** What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond). */
+import { MessageFraming } from '../parser/framing.ts';
+import { Head } from '../parser/head.ts';
+import { Target } from '../parser/target.ts';
+import { RouteMatchResult } from '../router/match-result.ts';
+import { ID_WORDS } from './request-ids.ts';
+
+/** Heads up to this size are read into memory that is used again. */
+export const HEAD_BYTES = 2 * 1024;
+/** The longest request id that is taken from a caller. */
+export const MAX_REQUEST_ID_BYTES = 128;
+
+export class RequestBuffers {
+  readonly head: Head;
+  /** What a whole head of at most `HEAD_BYTES` is copied to. */
+  readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
+  readonly #view = new DataView(this.bytes.buffer, this.bytes.byteOffset, HEAD_BYTES);
+  /** The request id, Latin-1. */
+  readonly id = Buffer.allocUnsafeSlow(MAX_REQUEST_ID_BYTES);
+  /** The start of it, by words, for an id that is made here. */
+  readonly idWords = new Int32Array(this.id.buffer, this.id.byteOffset, ID_WORDS);
+  idLength = 0;
+  readonly meaning = new MessageFraming();
+  /** A promise was waited for with this in sight; it may still be looked at when its exchange has long ended. */
+  heldByPolicy = false;
+  readonly target = new Target();
+  readonly matched = new RouteMatchResult();
+
+  constructor(maxFields: number) {
+    this.head = new Head(maxFields);
+  }
+
+  /** The head's bytes by words; null for a head that has memory of its own. */
+  viewOfHead(): DataView | null {
+    return this.head.bytes === this.bytes ? this.#view : null;
+  }
+}
+
+/** A small stock; what it does not hold is left to the garbage collector. */
+export class RequestBufferPool {
+  readonly #stock: RequestBuffers[] = [];
+  readonly #maxFields: number;
+
+  constructor(maxFields: number) {
+    this.#maxFields = maxFields;
+  }
+
+  take(): RequestBuffers {
+    return this.#stock.pop() ?? new RequestBuffers(this.#maxFields);
+  }
+
+  give(incoming: RequestBuffers): void {
+    if (!incoming.heldByPolicy && this.#stock.length < 64) this.#stock.push(incoming);
+  }
+}

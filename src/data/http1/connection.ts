@@ -1,0 +1,602 @@
+/**
+ * One downstream HTTP/1.1 connection (RFC 9112): reads a head, hands it to a new exchange, feeds it the body, writes
+ * its answer, and goes on with the next request or closes. Requests that come before the answer wait their turn
+ * (pipelining, §9.3.2). It knows nothing of routes and upstreams; the deadlines here are those of the connection.
+ *
+ *   IDLE -> HEAD -> BODY -> AWAIT -> IDLE ...     BODY/AWAIT -> TUNNEL (upgrade)     any -> LINGER -> CLOSED
+ *
+ * Owner: the worker's thread. One connection stays on its worker for life.
+ */
+import type { Socket } from 'node:net';
+import { FAULTS, Fault } from '../../base/errors.ts';
+import type { DeadlineOwner } from '../../base/timers.ts';
+import { Deadline } from '../../base/timers.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
+import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
+import type { RequestBuffers } from '../exchange/request-buffers.ts';
+import { HEAD_BYTES } from '../exchange/request-buffers.ts';
+import { MessageFraming, readRequestFraming, readResponseFraming } from '../parser/framing.ts';
+import type { Head } from '../parser/head.ts';
+import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
+import { statusLine, writeFieldLines } from '../parser/serialize.ts';
+import type { Reader } from '../wire/adopt.ts';
+import { adopt } from '../wire/adopt.ts';
+import { constant, JOIN_BYTES, Outbox } from '../wire/outbox.ts';
+import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
+import type { ConnectionHost } from './connection-host.ts';
+import { INTERIM_DROP } from './connection-host.ts';
+import { PerConnectionCache } from './per-connection-cache.ts';
+import { ReadBuffers } from './read-buffers.ts';
+import { ResponseFraming } from './response-framing.ts';
+
+const IDLE = 0;
+const HEAD = 1;
+const BODY = 2;
+const AWAIT = 3;
+const TUNNEL = 4;
+const LINGER = 5;
+const CLOSED = 6;
+
+/** A rest of a request body up to this size is read away so that the connection can be kept. */
+const MAX_DISCARD_BYTES = 64 * 1024;
+/** After an early answer: how long and how much is read so that the answer is not lost to a reset (RFC 9112 §9.6). */
+const LINGER_MS = 2_000;
+const LINGER_BYTES = 1024 * 1024;
+
+/** What is read at a time of a body or tunnel whose length is not known. */
+const UNKNOWN_BODY_BYTES = 64 * 1024;
+/** Reads of this size in a tunnel mean that it carries a stream rather than frames. */
+const STREAM_BYTES = 16 * 1024;
+
+const NO_BYTES = Buffer.alloc(0);
+const VERSION = constant('HTTP/1.1 ');
+const LINE_END = constant('\r\n');
+/** What the Connection field of an interim head means; read and forgotten. */
+const INTERIM_MEANING = new MessageFraming();
+
+export class Connection implements Downstream, DeadlineOwner, Reader {
+  readonly peer: Peer;
+  readonly texts = new PerConnectionCache();
+  readonly #socket: Socket;
+  readonly #host: ConnectionHost;
+  readonly #buffers: ReadBuffers;
+  readonly #outbox: Outbox;
+  readonly #deadline: Deadline;
+  readonly #frame = new ResponseFraming();
+  #state: number = IDLE;
+  #user: DownstreamHandler | null = null;
+  #incoming: RequestBuffers | null = null;
+  #body: BodyReader | null = null;
+  /** Bytes read and not used yet: part of a head, or requests that came early. */
+  #pending: Buffer = NO_BYTES;
+  #requests = 0;
+  #lastRead = 0;
+  /** A frame went either way since the deadline was set. */
+  #tunnelUsed = false;
+  #answered = false;
+  #closeAfter = false;
+  /** We do not read at the moment. */
+  #paused = false;
+  /** Bytes wait for a caller who does not read. */
+  #stalled = false;
+  #lingered = 0;
+  #bodyInHand = false;
+
+  /** `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. */
+  constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean) {
+    this.peer = peer;
+    this.#host = host;
+    this.#buffers = new ReadBuffers(host.buffers);
+    const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
+    this.#socket = socket;
+    this.#outbox = new Outbox(socket, peer.secure);
+    this.#deadline = new Deadline(this, 0);
+    if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
+    socket.on('end', () => this.#onGone());
+    socket.on('error', () => this.#onGone());
+    socket.on('close', () => this.#onClosed());
+    socket.on('drain', () => this.#onDrain());
+    socket.on('timeout', () => this.#onStalled());
+    host.wheel.set(this.#deadline, host.limits.headTimeoutMs);
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------
+
+  nextBuffer(): Buffer {
+    const isStream = this.#user !== null && (this.#state === BODY || this.#state === TUNNEL);
+    if (!isStream) return this.#buffers.next(0, false);
+    // Ten thousand tunnels that carry a small frame now and then must not hold a buffer each.
+    if (this.#state === TUNNEL)
+      return this.#buffers.next(this.#lastRead >= STREAM_BYTES ? UNKNOWN_BODY_BYTES : 0, this.#paused);
+    const { remaining } = this.#body!;
+    return this.#buffers.next(remaining < 0 ? UNKNOWN_BODY_BYTES : remaining, this.#paused);
+  }
+
+  onRead(length: number, bytes: Buffer): void {
+    this.#lastRead = length;
+    if (!this.#buffers.isOwn(bytes)) {
+      this.#readShared(bytes, length);
+      return;
+    }
+    this.onBytes(bytes.subarray(0, length));
+    this.#buffers.held = this.#pending.length > 0 || this.#user?.holdsRequestBytes === true;
+  }
+
+  /** `bytes` belong to all connections: what is not sent on before this returns is copied. */
+  #readShared(bytes: Buffer, length: number): void {
+    if (this.#state === IDLE && this.#pending.length === 0) {
+      this.#readWholeHead(bytes, length);
+    } else if (this.#state === BODY) {
+      this.#readBody(bytes, 0, length, true);
+      this.#endRead();
+    } else if (this.#state === TUNNEL) {
+      this.#tunnelUsed = true;
+      this.#user?.onRequestBody(bytes.subarray(0, length), true);
+      this.#endRead();
+    } else {
+      this.onBytes(Buffer.from(bytes.subarray(0, length)));
+    }
+  }
+
+  onBytes(chunk: Buffer): void {
+    switch (this.#state) {
+      case IDLE:
+      case HEAD:
+        this.#readHead(chunk);
+        break;
+      case BODY:
+        this.#readBody(chunk, 0, chunk.length, false);
+        this.#endRead();
+        break;
+      case AWAIT:
+        this.#stash(chunk, false);
+        break;
+      case TUNNEL:
+        this.#tunnelUsed = true;
+        this.#user?.onRequestBody(chunk, false);
+        this.#endRead();
+        break;
+      case LINGER:
+        this.#lingered += chunk.length;
+        if (this.#lingered > LINGER_BYTES) this.#destroy();
+        break;
+      default:
+    }
+  }
+
+  /**
+   * The usual case, a head that came in one read, perhaps with a body behind it: it is copied to memory that is used
+   * again for other requests, or, when it is large, to memory of its own.
+   */
+  #readWholeHead(shared: Buffer, length: number): void {
+    const incoming = this.#host.takeBuffers();
+    const { head, meaning, bytes } = incoming;
+    const after = readRequestHead(shared, 0, length, this.#host.limits, head);
+    if (after > 0 && readRequestFraming(head, meaning)) {
+      const fits = after <= HEAD_BYTES;
+      if (fits) shared.copy(bytes, 0, 0, after);
+      head.bytes = fits ? bytes : Buffer.from(shared.subarray(0, after));
+      this.#begin(incoming, shared, after, length, true);
+      return;
+    }
+    this.#host.giveBuffers(incoming);
+    this.#readHead(Buffer.from(shared.subarray(0, length)));
+  }
+
+  #readHead(chunk: Buffer): void {
+    const limits = this.#host.limits;
+    let bytes = chunk;
+    if (this.#pending.length > 0) {
+      const known = this.#pending.length;
+      bytes = Buffer.concat([this.#pending, chunk]);
+      // Refused at the latest when the limit is passed, so a slow trickle costs one look at each byte.
+      if (bytes.length < limits.maxHeadBytes && !mayBeComplete(bytes, 0, known, bytes.length)) {
+        this.#pending = bytes;
+        return;
+      }
+      this.#pending = NO_BYTES;
+    }
+    const incoming = this.#host.takeBuffers();
+    const after = readRequestHead(bytes, 0, bytes.length, limits, incoming.head);
+    if (after === INCOMPLETE) {
+      this.#host.giveBuffers(incoming);
+      this.#pending = bytes;
+      // From its first byte on a head has its time, however it trickles in; a new connection has it from the start.
+      if (this.#state === IDLE && this.#requests > 0) this.#setRead(limits.headTimeoutMs);
+      this.#state = HEAD;
+      return;
+    }
+    if (after === REFUSED || !readRequestFraming(incoming.head, incoming.meaning)) {
+      const fault = new Fault(incoming.head.problem, { detail: incoming.head.detail });
+      this.#host.giveBuffers(incoming);
+      this.#refuse(fault);
+      return;
+    }
+    this.#begin(incoming, bytes, after, bytes.length, false);
+  }
+
+  /** `bytes[after, end)` have come behind the head. */
+  #begin(incoming: RequestBuffers, bytes: Buffer, after: number, end: number, isVolatile: boolean): void {
+    this.#requests++;
+    this.#incoming = incoming;
+    this.#frame.reset();
+    this.#answered = false;
+    const meaning = incoming.meaning;
+    this.#closeAfter =
+      !meaning.keepAlive || this.#host.draining || this.#requests >= this.#host.limits.maxRequestsPerConnection;
+    if (meaning.bodyLength === 0) {
+      this.#state = AWAIT;
+      this.#host.wheel.clear(this.#deadline);
+      if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
+    } else {
+      this.#state = BODY;
+      this.#bodyInHand = after < end && end - after <= JOIN_BYTES;
+      this.#body ??= new BodyReader(this.#host.clock);
+      this.#body.start(meaning.bodyLength);
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+    const user = this.#host.beginExchange(this, incoming);
+    // The exchange may already have answered and ended.
+    if (user !== null) {
+      this.#user = user;
+      if (meaning.bodyLength === 0) user.onRequestEnd(null);
+      else if (after < end) this.#readBody(bytes, after, end, isVolatile);
+      this.#endRead();
+    } else if (this.#state === BODY && after < end) {
+      this.#readBody(bytes, after, end, isVolatile);
+    }
+    this.#bodyInHand = false;
+  }
+
+  #readBody(bytes: Buffer, from: number, end: number, isVolatile: boolean): void {
+    const body = this.#body!;
+    const limits = this.#host.limits;
+    let at = from;
+    while (at < end) {
+      const found = body.step(bytes, at, end);
+      if (found === BODY_BAD) {
+        this.#bodyFault(new Fault(FAULTS.malformedBody, { detail: body.problem }));
+        return;
+      }
+      at = body.position;
+      if (body.dataEnd > body.dataStart)
+        this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
+      if (found === BODY_END) {
+        this.#host.wheel.clear(this.#deadline);
+        // The exchange may have closed the connection on the last bytes.
+        if (this.#state !== BODY) return;
+        this.#state = AWAIT;
+        if (at < end) this.#stash(bytes.subarray(at, end), isVolatile);
+        if (this.#answered) this.#next(this.#host.clock.monotonicMs());
+        else this.#user?.onRequestEnd(body.trailers);
+        return;
+      }
+      if (this.#state !== BODY) return;
+    }
+    if (this.#user === null && body.received > MAX_DISCARD_BYTES) {
+      this.#destroy();
+      return;
+    }
+    if (limits.minBodyBytesPerSecond > 0 && body.isTooSlow(limits.minBodyBytesPerSecond, limits.bodyIdleTimeoutMs)) {
+      this.#bodyFault(
+        new Fault(FAULTS.bodyTimeout, { detail: `slower than ${limits.minBodyBytesPerSecond} bytes a second` }),
+      );
+      return;
+    }
+    if (!body.paused) this.#setRead(limits.bodyIdleTimeoutMs);
+  }
+
+  #bodyFault(fault: Fault): void {
+    this.#closeAfter = true;
+    const user = this.#user;
+    if (user === null) this.#destroy();
+    else user.onRequestFault(fault);
+  }
+
+  /** All of one read has been told to the exchange. */
+  #endRead(): void {
+    this.#bodyInHand = false;
+    this.#user?.onRequestRead();
+    this.#flushUser();
+  }
+
+  #flushUser(): void {
+    if (!this.#outbox.isEmpty) this.flush();
+  }
+
+  get bodyInHand(): boolean {
+    return this.#bodyInHand;
+  }
+
+  /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */
+  #stash(bytes: Buffer, isVolatile: boolean): void {
+    if (this.#pending.length > 0) this.#pending = Buffer.concat([this.#pending, bytes]);
+    else this.#pending = isVolatile ? Buffer.from(bytes) : bytes;
+    if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#pause();
+  }
+
+  #pause(): void {
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  #resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#socket.resume();
+  }
+
+  pauseBody(): void {
+    this.#pause();
+    if (this.#state === BODY) {
+      this.#body!.pause();
+      this.#host.wheel.clear(this.#deadline);
+    }
+  }
+
+  resumeBody(): void {
+    this.#buffers.resume(this.#user?.holdsRequestBytes !== false);
+    this.#resume();
+    if (this.#state === BODY) {
+      this.#body!.resume();
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+  }
+
+  // --- writing -----------------------------------------------------------------------------------------------
+
+  sendInterim(head: Head): void {
+    // RFC 9110 §15.2: not to HTTP/1.0. A 100 that nobody waits for is dropped as well.
+    if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#frame.headSent) return;
+    if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
+    readResponseFraming(head, '', INTERIM_MEANING);
+    this.#outbox.text(statusLine(head.status));
+    writeFieldLines(this.#outbox, head, INTERIM_DROP, INTERIM_MEANING.nominated, null);
+    this.#outbox.run(LINE_END, 0, 2);
+  }
+
+  startHead(status: number, answer: Head | null): FieldWriter {
+    const outbox = this.#outbox;
+    if (answer !== null && answer.reasonEnd > answer.reasonStart) {
+      // Status, space and reason as they came: the parser has seen that they stand like this.
+      outbox.run(VERSION, 0, VERSION.length);
+      outbox.run(answer.bytes, answer.reasonStart - 4, answer.reasonEnd);
+      outbox.run(LINE_END, 0, 2);
+    } else {
+      outbox.text(statusLine(status));
+    }
+    return outbox;
+  }
+
+  endHead(status: number, bodyLength: number): void {
+    const incoming = this.#incoming!;
+    const outbox = this.#outbox;
+    const framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
+    if (this.#frame.endsByClose) this.#closeAfter = true;
+    if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
+    if (this.#closeAfter || this.#host.draining) {
+      this.#closeAfter = true;
+      outbox.text('Connection: close\r\n');
+    } else if (incoming.head.minor === 0) {
+      outbox.text('Connection: keep-alive\r\n');
+    }
+    if (framing !== '') outbox.text(framing);
+    outbox.run(LINE_END, 0, 2);
+  }
+
+  /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
+  #canDiscardRest(): boolean {
+    const incoming = this.#incoming!;
+    if (incoming.meaning.expectsContinue && this.#body!.received === 0) return false;
+    const rest = this.#body!.remaining;
+    return rest >= 0 && rest <= MAX_DISCARD_BYTES;
+  }
+
+  endUpgrade(): void {
+    this.#frame.chooseTunnel();
+    this.#closeAfter = true;
+    this.#state = TUNNEL;
+    this.#outbox.run(LINE_END, 0, 2);
+    this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
+    this.#host.onTunnel(1);
+    if (this.#pending.length > 0) {
+      const early = this.#pending;
+      this.#pending = NO_BYTES;
+      this.#user?.onRequestBody(early, false);
+      this.#user?.onRequestRead();
+    }
+    this.#resume();
+  }
+
+  sendBody(bytes: Buffer, start: number, end: number): void {
+    this.#frame.body(this.#outbox, bytes, start, end);
+    this.#tunnelUsed = true;
+  }
+
+  sendEnd(trailers: string): void {
+    this.#frame.end(this.#outbox, trailers);
+  }
+
+  flush(): boolean {
+    const more = this.#outbox.flush();
+    if (!more) this.#watchStall();
+    return more;
+  }
+
+  /**
+   * The socket's own timeout sees progress inside a large write, which the stream's counters do not; it is set only
+   * while the caller is behind, so that it costs nothing otherwise.
+   */
+  #watchStall(): void {
+    if (this.#stalled) return;
+    this.#stalled = true;
+    this.#socket.setTimeout(this.#host.limits.writeTimeoutMs);
+  }
+
+  #onStalled(): void {
+    if (!this.#stalled) return;
+    this.#user?.onRequestFault(new Fault(FAULTS.downstreamStalled));
+    this.#destroy();
+  }
+
+  get holdsBytes(): boolean {
+    return this.#outbox.holdsBytes;
+  }
+
+  get bytesWritten(): number {
+    return this.#outbox.written;
+  }
+
+  // --- ending ------------------------------------------------------------------------------------------------
+
+  exchangeDone(nowMs: number): void {
+    this.#user = null;
+    this.#answered = true;
+    if (this.#incoming !== null) this.#host.giveBuffers(this.#incoming);
+    this.#incoming = null;
+    this.#flushUser();
+    if (this.#state === CLOSED) return;
+    if (this.#frame.headSent && !this.#frame.complete) {
+      this.#destroy();
+    } else if (this.#state === TUNNEL) {
+      this.#finishWriting();
+    } else if (this.#closeAfter) {
+      this.#finishWriting();
+    } else if (this.#state === AWAIT) {
+      this.#next(nowMs);
+    } else {
+      // The rest of the body is read away, then comes the next request.
+      this.#resume();
+      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+    }
+  }
+
+  #next(nowMs: number): void {
+    this.#state = IDLE;
+    this.#user = null;
+    if (this.#pending.length === 0) {
+      // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
+      this.#resume();
+      if (this.#host.draining) this.#finishWriting();
+      else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);
+      return;
+    }
+    // On a turn of its own, so that a long pipeline neither recurses nor starves other connections.
+    process.nextTick(Connection.#goOn, this);
+  }
+
+  static #goOn(this: void, connection: Connection): void {
+    // Bytes that came in between may have been taken together with these.
+    if (connection.#state !== IDLE || connection.#pending.length === 0) return;
+    const early = connection.#pending;
+    connection.#pending = NO_BYTES;
+    // Only now, so that a caller who sends ahead is stopped again before more of it is read.
+    connection.#resume();
+    connection.#readHead(early);
+  }
+
+  /** An answer to what is not a request, then the end of the connection. */
+  #refuse(fault: Fault): void {
+    this.#host.onRefused(fault, this.peer);
+    this.#outbox.text(this.#host.refusal(fault));
+    this.#outbox.flush();
+    this.#finishWriting();
+  }
+
+  /** Ends our side and reads the other for a while, so that a reset does not destroy the answer (RFC 9112 §9.6). */
+  #finishWriting(): void {
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = LINGER;
+    this.#resume();
+    this.#host.wheel.clear(this.#deadline);
+    if (this.#socket.writableLength > 0) this.#watchStall();
+    this.#socket.end(() => {
+      if (this.#state === LINGER) this.#setRead(LINGER_MS);
+    });
+  }
+
+  /** Called on drain of the process: an idle connection ends now, a busy one after its answer. */
+  drain(): void {
+    if (this.#state === IDLE && this.#pending.length === 0) this.#finishWriting();
+    else this.#closeAfter = true;
+  }
+
+  abort(): void {
+    this.#destroy();
+  }
+
+  #destroy(): void {
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = CLOSED;
+    // RFC 9112 §8: a body that ends with the connection looks whole unless that ends by a reset. TLS tells by itself.
+    if (this.#frame.endsByClose && !this.#frame.complete && !this.peer.secure) this.#socket.resetAndDestroy();
+    else this.#socket.destroy();
+  }
+
+  #onGone(): void {
+    if (this.#state === CLOSED) return;
+    const user = this.#user;
+    this.#user = null;
+    const tunnel = this.#state === TUNNEL;
+    if (user !== null || this.#state === HEAD) {
+      if (tunnel) this.#host.onTunnel(-1);
+      this.#state = CLOSED;
+      user?.onDownstreamGone();
+      if (tunnel) this.#socket.end();
+      else this.#socket.destroy();
+    }
+  }
+
+  #onClosed(): void {
+    this.#onGone();
+    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
+    this.#state = CLOSED;
+    this.#host.wheel.remove(this.#deadline);
+    if (this.#incoming !== null) this.#host.giveBuffers(this.#incoming);
+    this.#incoming = null;
+    this.#pending = NO_BYTES;
+    this.#host.onClosed(this);
+  }
+
+  #onDrain(): void {
+    if (this.#stalled) {
+      this.#stalled = false;
+      this.#socket.setTimeout(0);
+    }
+    this.#user?.onDownstreamDrain();
+  }
+
+  #setRead(ms: number, nowMs = this.#host.clock.monotonicMs()): void {
+    if (ms > 0) this.#host.wheel.set(this.#deadline, ms, nowMs);
+    else this.#host.wheel.clear(this.#deadline);
+  }
+
+  onDeadline(): void {
+    switch (this.#state) {
+      case IDLE:
+        if (this.#requests === 0) this.#destroy();
+        else this.#finishWriting();
+        break;
+      case HEAD:
+        this.#refuse(new Fault(FAULTS.headTimeout));
+        break;
+      case BODY:
+        this.#bodyFault(new Fault(FAULTS.bodyTimeout));
+        break;
+      case TUNNEL:
+        // Looked at once per period instead of moved by every frame: an idle tunnel ends after one to two of them.
+        if (this.#tunnelUsed) {
+          this.#tunnelUsed = false;
+          this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
+          break;
+        }
+        this.#user?.onRequestFault(new Fault(FAULTS.bodyTimeout, { detail: 'the tunnel was idle' }));
+        this.#destroy();
+        break;
+      case LINGER:
+        this.#destroy();
+        break;
+      default:
+    }
+  }
+}

@@ -1,0 +1,140 @@
+/**
+ * What lives as long as its worker: clock, timer wheel, counters, open connections, and the pointer to the live
+ * configuration, which a reload swaps. The host of every connection and the home of every exchange.
+ */
+import type { Clock } from '../base/clock.ts';
+import type { Fault } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { MetricsBank } from '../base/metrics.ts';
+import { flat } from '../base/text.ts';
+import type { TimerWheel } from '../base/timers.ts';
+import type { ActiveConfig } from './config/active-config.ts';
+import type { PolicyContext } from './contract/policy.ts';
+import type { ConnectionLimits } from './contract/snapshot.ts';
+import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
+import { Exchange } from './exchange/exchange.ts';
+import type { RequestBuffers } from './exchange/request-buffers.ts';
+import { RequestBufferPool } from './exchange/request-buffers.ts';
+import { RequestIds } from './exchange/request-ids.ts';
+import type { Connection } from './http1/connection.ts';
+import type { ConnectionHost } from './http1/connection-host.ts';
+import { BufferPool } from './http1/read-buffers.ts';
+import { statusLine } from './parser/serialize.ts';
+import type { AccessLog } from './response/access-log.ts';
+import { faultBody, faultLines } from './response/problem.ts';
+import { HostCache } from './router/host-cache.ts';
+import { TargetCache } from './router/target-cache.ts';
+
+/** Heads in stock have room for this many fields, whatever a reload may allow. */
+const MOST_FIELDS = 512;
+
+export interface AbuseWatch {
+  refused(address: string): void;
+  ended(exchange: PolicyContext): void;
+}
+
+export class WorkerRuntime implements ConnectionHost {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  readonly log: Logger;
+  readonly metrics: MetricsBank;
+  readonly accessLog: AccessLog;
+  /** Told of what no route sees: requests that none took, and heads that were refused. */
+  readonly abuse: AbuseWatch;
+  readonly buffers = new BufferPool();
+  readonly hosts = new HostCache();
+  readonly targets = new TargetCache();
+  readonly requestIds = new RequestIds();
+  readonly connections = new Set<Connection>();
+  live: ActiveConfig;
+  draining = false;
+  #tunnels = 0;
+  readonly #stock: RequestBufferPool;
+  #dateSecond = 0;
+  #date = '';
+  #dateLine = '';
+
+  constructor(parts: {
+    clock: Clock;
+    wheel: TimerWheel;
+    log: Logger;
+    metrics: MetricsBank;
+    accessLog: AccessLog;
+    abuse: AbuseWatch;
+    live: ActiveConfig;
+  }) {
+    this.clock = parts.clock;
+    this.wheel = parts.wheel;
+    this.log = parts.log;
+    this.metrics = parts.metrics;
+    this.accessLog = parts.accessLog;
+    this.abuse = parts.abuse;
+    this.live = parts.live;
+    this.#stock = new RequestBufferPool(MOST_FIELDS);
+  }
+
+  get limits(): ConnectionLimits {
+    return this.live.gateway.limits;
+  }
+
+  takeBuffers(): RequestBuffers {
+    return this.#stock.take();
+  }
+
+  giveBuffers(incoming: RequestBuffers): void {
+    this.#stock.give(incoming);
+  }
+
+  beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null {
+    this.metrics.exchange(1);
+    const exchange = new Exchange(this, downstream, incoming);
+    exchange.begin();
+    return exchange.isDone ? null : exchange;
+  }
+
+  refusal(fault: Fault): string {
+    const { contentType, body } = faultBody(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
+    const lines = `Date: ${this.httpDate()}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
+    return `${statusLine(fault.kind.status)}${lines}${faultLines(fault)}Connection: close\r\n\r\n${body}`;
+  }
+
+  onRefused(fault: Fault, peer: Peer): void {
+    this.abuse.refused(peer.address);
+    this.metrics.add('requests_refused', 1);
+    this.metrics.fault(fault.kind.reason);
+    if (this.live.gateway.accessLog === 'off') return;
+    if (!this.accessLog.begin(this.clock.wallMs())) return;
+    this.accessLog.text(`"address":"${peer.address}","status":${fault.kind.status},"fault":"${fault.kind.reason}"}`);
+    this.accessLog.end();
+  }
+
+  onTunnel(change: 1 | -1): void {
+    this.#tunnels += change;
+    this.metrics.add('tunnels_active', change);
+  }
+
+  hasTunnelLeft(): boolean {
+    return this.#tunnels < this.limits.maxTunnels;
+  }
+
+  onClosed(connection: Connection): void {
+    if (this.connections.delete(connection)) this.metrics.add('connections_active', -1);
+  }
+
+  /** IMF-fixdate (RFC 9110 §5.6.7), made once a second. */
+  httpDate(): string {
+    const second = Math.floor(this.clock.wallMs() / 1000);
+    if (second !== this.#dateSecond) {
+      this.#dateSecond = second;
+      this.#date = new Date(second * 1000).toUTCString();
+      this.#dateLine = flat(`Date: ${this.#date}\r\n`);
+    }
+    return this.#date;
+  }
+
+  /** A whole field line. */
+  dateLine(): string {
+    this.httpDate();
+    return this.#dateLine;
+  }
+}
