@@ -246,7 +246,7 @@ describe('StoryVerse', () => {
     const settings = { enabled: true, publicUrl: 'http://127.0.0.1:0', tokens: { audience: 'storyverse' } } as const;
     const { context, release } = await openContext(settings, { dataDir: story.folder, log: createLogger('silent') });
     scope.after(release);
-    await context.keyring.refresh();
+    await context.signingKeys.refresh();
     const claims = {
       subject: ada.id,
       scopes: ['stories:read'],

@@ -5,9 +5,9 @@ import { defaultFiles } from '../control/config/files.ts';
 import { loadConfig } from '../control/config/load.ts';
 import { formatProblem } from '../control/config/problems.ts';
 import type { IdentityContext } from '../control/identity/context.ts';
-import { Problem } from '../control/identity/http/problem.ts';
 import { openContext } from '../control/identity/identity.ts';
 import type { IdentityInput } from '../control/identity/options.ts';
+import { Problem } from '../control/identity/problem.ts';
 import { type CommandContext, EXIT, UsageError } from './command.ts';
 
 /** Wrong values of options: exit code 2. The same class as of every command. */

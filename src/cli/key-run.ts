@@ -3,7 +3,7 @@ import { cidrProblem } from '../base/ip.ts';
 import { parseDurationMs } from '../base/units.ts';
 import { accessOf } from '../control/identity/accounts/access.ts';
 import { revokeKeys } from '../control/identity/accounts/users.ts';
-import { createKey, publicKey, rotateKey } from '../control/identity/keys/manage.ts';
+import { createKey, publicKey, rotateKey } from '../control/identity/api-keys/manage.ts';
 import {
   type CommonValues,
   identityCommand,

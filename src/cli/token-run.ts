@@ -60,7 +60,7 @@ export const runToken = identityCommand<Values>(
           return found.active ? EXIT.ok : EXIT.notFound;
         }
         case 'rotate':
-          io.out(`${await context.keyring.rotate()}\n`);
+          io.out(`${await context.signingKeys.rotate()}\n`);
           return 0;
         default:
           throw new UsageError(`token: there is no "${action}"`);

@@ -1,13 +1,13 @@
 /** `gatehouse user`: accounts from the command line, above all the first administrator. */
 
 import { allRoles, rolesOf } from '../control/identity/accounts/access.ts';
-import { refuseLastAdmin, storePassword } from '../control/identity/accounts/passwords.ts';
+import { refuseLastAdmin, storePassword } from '../control/identity/accounts/change-password.ts';
 import { publicUser } from '../control/identity/accounts/register.ts';
 import { endAllAccess, findById, findByLogin, insertUser } from '../control/identity/accounts/users.ts';
 import type { IdentityContext } from '../control/identity/context.ts';
-import * as field from '../control/identity/http/fields.ts';
-import { checkNewPassword } from '../control/identity/passwords/policy.ts';
-import { randomSecret } from '../control/identity/secrets/opaque.ts';
+import * as field from '../control/identity/fields.ts';
+import { checkNewPassword } from '../control/identity/password-hashing/policy.ts';
+import { randomSecret } from '../control/identity/secrets/random-token.ts';
 import type { User } from '../control/identity/tables.ts';
 import { isUniqueViolation } from '../control/store/faults.ts';
 import type { CommandContext } from './command.ts';

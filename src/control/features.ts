@@ -3,14 +3,14 @@ import { AuthFeature } from './auth/feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import type { Feature } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
-import { limitsWhenUsed } from './limits/when-used.ts';
+import { lazyLimits } from './limits/lazy-feature.ts';
 import type { Primary } from './primary.ts';
 
 export const FEATURES: readonly ((primary: Primary) => Feature)[] = [
   (primary) => new AuthFeature({ bus: primary.workers, log: primary.log, latest: () => primary.compiled }),
   (primary) => identityFeature(primary),
   (primary) =>
-    limitsWhenUsed({
+    lazyLimits({
       log: primary.log,
       bus: primary.workers,
       serveBuiltin: (name, fetch) => primary.serveBuiltin(name, fetch),

@@ -10,10 +10,10 @@ import { discoverySection } from '../discovery/options.ts';
 import { registrySection } from '../discovery/registry/options.ts';
 import { healthCheckSection } from '../health/options.ts';
 import { identitySection } from '../identity/section.ts';
-import { abuseSection } from '../limits/abuse-options.ts';
+import { abuseSection } from '../limits/bans/abuse-options.ts';
 import { limitsSection, plansSection } from '../limits/options.ts';
-import { quotasSection } from '../limits/quota-options.ts';
-import { storesSection } from '../limits/stores-section.ts';
+import { quotasSection } from '../limits/quotas/quota-options.ts';
+import { storesSection } from '../store/stores-section.ts';
 import type { SectionDefinition, SectionPlace } from './section.ts';
 
 /** Sorted by place, then by key. */

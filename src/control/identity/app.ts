@@ -6,24 +6,24 @@
 import { Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
 import { extraText } from '../telemetry/prometheus.ts';
+import { accountRoutes } from './accounts/routes.ts';
+import { adminRoutes } from './accounts/routes-admin.ts';
+import { setupRoutes } from './accounts/routes-setup.ts';
+import { signInRoutes } from './accounts/routes-sign-in.ts';
+import { keyRoutes } from './api-keys/routes.ts';
+import type { ApiKeyVerifier } from './api-keys/verify.ts';
+import { auditRoutes } from './audit/routes.ts';
+import { childRoutes } from './child-accounts/routes.ts';
 import type { Caller, IdentityContext } from './context.ts';
 import type { Env } from './http/actor.ts';
 import { callerOf } from './http/caller.ts';
-import { asProblem, Problem, problemResponse } from './http/problem.ts';
-import { accountRoutes } from './http/routes-account.ts';
-import { adminRoutes } from './http/routes-admin.ts';
-import { auditRoutes } from './http/routes-audit.ts';
-import { childRoutes } from './http/routes-children.ts';
-import { clientRoutes } from './http/routes-clients.ts';
-import { keyRoutes } from './http/routes-keys.ts';
-import { mfaRoutes } from './http/routes-mfa.ts';
-import { pageOfProblem, pageRoutes } from './http/routes-pages.ts';
-import { setupRoutes } from './http/routes-setup.ts';
-import { signInRoutes } from './http/routes-sign-in.ts';
-import { tokenRoutes } from './http/routes-tokens.ts';
-import type { ApiKeyVerifier } from './keys/verify.ts';
 import { identityMetrics } from './metrics.ts';
-import { outsideRoutes } from './oauth/routes-outside.ts';
+import { mfaRoutes } from './mfa/routes.ts';
+import { clientRoutes } from './oauth/routes-clients.ts';
+import { pageOfProblem, pageRoutes } from './pages/routes.ts';
+import { asProblem, Problem, problemResponse } from './problem.ts';
+import { socialLoginRoutes } from './social-login/routes.ts';
+import { tokenRoutes } from './tokens/routes.ts';
 
 /** What node-server puts beside a request. */
 interface NodeBindings {
@@ -61,7 +61,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     auditRoutes(context),
     setupRoutes(context),
     pageRoutes(context),
-    outsideRoutes(context),
+    socialLoginRoutes(context),
     ...(context.options.oauth.enabled ? [clientRoutes(context)] : []),
   ]) {
     api.route('/', routes);
@@ -70,7 +70,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   for (const path of mounts) app.route(path, api);
 
   app.get('/.well-known/jwks.json', async (c) => {
-    return c.json(await context.keyring.publicJwks(), 200, { 'cache-control': 'public, max-age=300' });
+    return c.json(await context.signingKeys.publicJwks(), 200, { 'cache-control': 'public, max-age=300' });
   });
   // Beside the API, not below it: no route of the gateway leads here.
   app.get('/metrics', (c) =>

@@ -5,8 +5,8 @@
 
 import { messageOf } from '../../base/errors.ts';
 import type { ControlBus } from '../bus.ts';
+import type { ApiKeyQuestion, ApiKeyVerifier } from './api-keys/verify.ts';
 import type { IdentityContext } from './context.ts';
-import type { ApiKeyQuestion, ApiKeyVerifier } from './keys/verify.ts';
 import { introspect } from './tokens/introspect.ts';
 
 /** Key rotation happens within this of its time, also when nobody signs in. */
@@ -17,11 +17,11 @@ export function connectWorkers(context: IdentityContext, keys: ApiKeyVerifier, b
   const publishKeys = async (): Promise<void> => {
     const { issuer, audience } = context.tokens;
     // Only inside this process: for HS256 the set holds the shared secret.
-    bus.publish('identity:keys', { issuer, audience, jwks: await context.keyring.workerJwks() });
+    bus.publish('identity:keys', { issuer, audience, jwks: await context.signingKeys.workerJwks() });
   };
   const warn = (error: unknown): void =>
     context.log.warn('the key set could not be published', { problem: messageOf(error) });
-  context.keyring.onChange(() => void publishKeys().catch(warn));
+  context.signingKeys.onChange(() => void publishKeys().catch(warn));
   void publishKeys().catch(warn);
   context.revocations.onChange((message) => bus.publish('identity:revoked', message));
   bus.onAsk('identity:api-key', async (data) => await keys.verify(data as ApiKeyQuestion));
@@ -29,6 +29,6 @@ export function connectWorkers(context: IdentityContext, keys: ApiKeyVerifier, b
     'identity:introspect',
     async (data) => await introspect(context, String((data as { token?: unknown }).token ?? '')),
   );
-  const timer = setInterval(() => void context.keyring.refresh().catch(warn), ROTATION_CHECK_MS).unref();
+  const timer = setInterval(() => void context.signingKeys.refresh().catch(warn), ROTATION_CHECK_MS).unref();
   return () => clearInterval(timer);
 }

@@ -4,18 +4,18 @@ import type { Logger } from '../../base/log.ts';
 import type { Store } from '../store/store.ts';
 import type { OneTimeCodes } from './accounts/codes.ts';
 import type { LoginGuard } from './accounts/guard.ts';
+import type { EnvironmentKey } from './api-keys/environment-keys.ts';
 import type { AuditLog } from './audit/chain.ts';
-import type { EnvironmentKey } from './keys/environment-keys.ts';
-import type { Letters } from './mail/letters.ts';
+import type { GeoIp } from './geoip/geoip.ts';
+import type { MailTemplates } from './mail/mail-templates.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { IdentityOptions } from './options.ts';
-import type { PasswordHasher } from './passwords/hasher.ts';
-import type { Places } from './places/places.ts';
+import type { PasswordHasher } from './password-hashing/hasher.ts';
 import type { MasterKey } from './secrets/master-key.ts';
 import type { IdentityTables } from './tables.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
-import type { Keyring } from './tokens/keyring.ts';
 import type { Revocations } from './tokens/revocations.ts';
+import type { SigningKeys } from './tokens/signing-keys.ts';
 
 export interface IdentityContext {
   readonly options: IdentityOptions;
@@ -27,12 +27,12 @@ export interface IdentityContext {
   readonly hasher: PasswordHasher;
   readonly guard: LoginGuard;
   readonly codes: OneTimeCodes;
-  readonly keyring: Keyring;
+  readonly signingKeys: SigningKeys;
   readonly tokens: AccessTokens;
   readonly revocations: Revocations;
   readonly outbox: Outbox;
-  readonly places: Places;
-  readonly letters: Letters;
+  readonly geoip: GeoIp;
+  readonly mailTemplates: MailTemplates;
   /** Keys of `API_KEY_n`, by SHA-256 of the key. */
   readonly environmentKeys: ReadonlyMap<string, EnvironmentKey>;
 }

@@ -1,7 +1,7 @@
 /**
- * The identity service, put together: opens its store, migrates it, makes keys, runs its small loops, and serves an HTTP
- * application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process of
- * its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
+ * The identity service, put together: opens its store, migrates it, makes keys, runs its small loops, and serves an
+ * HTTP application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process
+ * of its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
  */
 import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
@@ -16,28 +16,28 @@ import { openStore, type Store } from '../store/store.ts';
 import { OneTimeCodes } from './accounts/codes.ts';
 import { firstAdminLink } from './accounts/first-admin.ts';
 import { LoginGuard } from './accounts/guard.ts';
+import { environmentKeys } from './api-keys/environment-keys.ts';
+import { ApiKeyVerifier } from './api-keys/verify.ts';
 import { createApp } from './app.ts';
 import { AuditLog } from './audit/chain.ts';
 import { connectWorkers } from './bus-topics.ts';
+import { startCleanup } from './cleanup.ts';
 import type { IdentityContext } from './context.ts';
 import { type Environment, withEnvironment } from './environment.ts';
+import { openGeoIp } from './geoip/geoip.ts';
 import { callerOfMessage } from './http/caller.ts';
 import { closeServer, listenOn, type Where } from './http/listen.ts';
-import { startJanitor } from './janitor.ts';
-import { environmentKeys } from './keys/environment-keys.ts';
-import { ApiKeyVerifier } from './keys/verify.ts';
-import { makeLetters } from './mail/letters.ts';
+import { makeMailTemplates } from './mail/mail-templates.ts';
 import { makeMailer } from './mail/mailer.ts';
 import { Outbox } from './mail/outbox.ts';
 import { IDENTITY_MIGRATIONS } from './migrations.ts';
 import type { IdentityInput } from './options.ts';
-import { PasswordHasher } from './passwords/hasher.ts';
-import { makePlaces } from './places/places.ts';
+import { PasswordHasher } from './password-hashing/hasher.ts';
 import { checkMasterKey, masterKeyFile, masterKeyOf } from './secrets/master-key.ts';
 import type { IdentityTables } from './tables.ts';
 import { AccessTokens } from './tokens/access-token.ts';
-import { Keyring } from './tokens/keyring.ts';
 import { Revocations } from './tokens/revocations.ts';
+import { SigningKeys } from './tokens/signing-keys.ts';
 
 export interface IdentityDeps {
   /** Folder for the SQLite file, the master key and mails that no server takes. */
@@ -95,12 +95,12 @@ async function assemble(
   stop: () => Promise<void>,
   deps: IdentityDeps,
 ): Promise<Identity> {
-  await context.keyring.refresh();
+  await context.signingKeys.refresh();
   await context.revocations.announce();
   context.revocations.start();
   context.outbox.start();
   keys.start();
-  loops.push(startJanitor(context));
+  loops.push(startCleanup(context));
   if (deps.bus !== undefined) loops.push(connectWorkers(context, keys, deps.bus));
   if (context.options.firstAdmin === 'link') {
     const link = await firstAdminLink(context);
@@ -157,7 +157,7 @@ export async function openContext(
         ? masterKeyFile(join(deps.dataDir, 'identity.key'))
         : masterKeyOf(options.masterKey);
     await checkMasterKey(store, master);
-    const keyring = new Keyring(store, options, master, clock);
+    const signingKeys = new SigningKeys(store, options, master, clock);
     const mailer = await makeMailer(options.mail, options.mail.mailbox ?? join(deps.dataDir, 'mailbox'), log);
     const context: IdentityContext = {
       options,
@@ -169,12 +169,12 @@ export async function openContext(
       hasher: new PasswordHasher(options.passwords),
       guard: new LoginGuard(options.lockout, clock),
       codes: new OneTimeCodes(master, clock),
-      keyring,
-      tokens: new AccessTokens(options, keyring, clock),
+      signingKeys,
+      tokens: new AccessTokens(options, signingKeys, clock),
       revocations: new Revocations(store, clock, log),
       outbox: new Outbox(store, master, mailer, clock, log),
-      letters: makeLetters(options),
-      places: await makePlaces(options.place),
+      mailTemplates: makeMailTemplates(options),
+      geoip: await openGeoIp(options.place),
       environmentKeys: keysOfEnvironment,
     };
     return { context, release };

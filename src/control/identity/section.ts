@@ -4,8 +4,8 @@
  */
 import { messageOf } from '../../base/errors.ts';
 import { defineSection } from '../config/section.ts';
+import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
-import { environmentKeys } from './keys/environment-keys.ts';
 import { type IdentitySection, identityOptions } from './options.ts';
 
 export interface IdentityPlan {

@@ -1,4 +1,7 @@
-/** Control and two workers joined by a bus in memory: what is configured reaches the workers, and what they tell has its effect. */
+/**
+ * Control and two workers joined by a bus in memory: what is configured reaches the workers, and what they tell has
+ * its effect.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -17,11 +20,11 @@ import { rateLimit } from '../../data/policies/rate-limit.ts';
 import { RecordingExchange, testEnvironment } from '../../data/policies/testing.ts';
 import type { ControlBus } from '../bus.ts';
 import type { SectionContext } from '../config/section.ts';
-import { abuseSchema, abuseSection } from './abuse-options.ts';
+import { storesSection } from '../store/stores-section.ts';
+import { abuseSchema, abuseSection } from './bans/abuse-options.ts';
 import { type CompiledLimits, LimitsFeature } from './feature.ts';
 import { limitsOptions, limitsSection, plansSection } from './options.ts';
-import { quotasOptions, quotasSection } from './quota-options.ts';
-import { storesSection } from './stores-section.ts';
+import { quotasOptions, quotasSection } from './quotas/quota-options.ts';
 
 const folders: string[] = [];
 after(() => {

@@ -1,7 +1,7 @@
 /**
- * Limits as a feature of the control plane: publishes plans, settings and rules to the workers, keeps quotas and bans in SQL, answers
- * what workers ask, and serves the API of usage and bans: `builtin:limits` for the gateway's routes, and a socket of
- * its own for the command line. It only connects; the parts are beside it.
+ * Limits as a feature of the control plane: publishes plans, settings and rules to the workers, keeps quotas and bans
+ * in SQL, answers what workers ask, and serves the API of usage and bans: `builtin:limits` for the gateway's routes,
+ * and a socket of its own for the command line. It only connects; the parts are beside it.
  */
 import { join } from 'node:path';
 import { Hono } from 'hono';
@@ -29,21 +29,21 @@ import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
 import type { ControlBus } from '../bus.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
+import type { StoresPlan } from '../store/stores-section.ts';
 import type { ExtraMetric } from '../telemetry/prometheus.ts';
-import { type AbusePlan, NO_ABUSE } from './abuse-options.ts';
-import { RedisBanShare } from './ban-share.ts';
-import { BanBook } from './bans.ts';
-import { createBansApp } from './bans-app.ts';
+import { type AbusePlan, NO_ABUSE } from './bans/abuse-options.ts';
+import { RedisBanShare } from './bans/ban-share.ts';
+import { BanBook } from './bans/bans.ts';
+import { createBansApp } from './bans/bans-app.ts';
 import { gatewayCaller, localCaller, REFUSALS, type ReadCaller, refuse } from './http.ts';
 import { limitMetrics, type Utilisation, WorkerCounts } from './metrics.ts';
 import type { LimitsPlan } from './options.ts';
-import type { Plan } from './plans.ts';
-import { type QuotaBasis, QuotaLedger } from './quota-ledger.ts';
-import type { QuotaDefinitions } from './quota-options.ts';
-import type { StoresPlan } from './stores-section.ts';
+import type { Plan } from './plans/plans.ts';
+import { type QuotaBasis, QuotaLedger } from './quotas/quota-ledger.ts';
+import type { QuotaDefinitions } from './quotas/quota-options.ts';
+import { type PlanUtilisation, UsageReader } from './quotas/usage.ts';
+import { createUsageApp } from './quotas/usage-app.ts';
 import { type LimitTables, MIGRATIONS } from './tables.ts';
-import { type PlanUtilisation, UsageReader } from './usage.ts';
-import { createUsageApp } from './usage-app.ts';
 
 /** What it reads of a compiled configuration. */
 export interface CompiledLimits {
@@ -158,7 +158,10 @@ export class LimitsFeature {
     });
   }
 
-  /** What the database said last; who asks has it asked again for the next time, so that nobody waits and idle gateways ask nothing. */
+  /**
+   * What the database said last; who asks has it asked again for the next time, so that nobody waits and idle
+   * gateways ask nothing.
+   */
   #knownRatios() {
     const nowMs = this.#clock.monotonicMs();
     const hasQuotas = Object.keys(this.#compiled?.plan.sections.quotas ?? {}).length > 0;

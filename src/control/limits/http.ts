@@ -1,7 +1,8 @@
 /**
- * What the HTTP side of limits needs in common: who is calling and how an error is told. The gateway's own fields name the caller
- * (`X-Auth-*`): it takes away every copy that comes from outside, and nobody else reaches the socket. On the socket for the
- * command line everybody is an administrator, as with the control socket: the file's permissions decide.
+ * What the HTTP side of limits needs in common: who is calling and how an error is told. The gateway's own fields
+ * name the caller (`X-Auth-*`): it takes away every copy that comes from outside, and nobody else reaches the socket.
+ * On the socket for the command line everybody is an administrator, as with the control socket: the file's
+ * permissions decide.
  */
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';

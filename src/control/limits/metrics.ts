@@ -1,4 +1,7 @@
-/** What the limits of all workers and of control counted, as metrics. Labels are bounded: plans, rules, events, results. */
+/**
+ * What the limits of all workers and of control counted, as metrics. Labels are bounded: plans, rules, events,
+ * results.
+ */
 import type { TableOccupancy } from '../../data/contract/limits.ts';
 import type { ExtraMetric } from '../telemetry/prometheus.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The keys `plans` and `limits`: what callers of each plan may use, and how counting is done: how much memory, what when it is
- * full, how several machines share counters. Per-route limits are the policy `rateLimit`.
+ * The keys `plans` and `limits`: what callers of each plan may use, and how counting is done: how much memory, what
+ * when it is full, how several machines share counters. Per-route limits are the policy `rateLimit`.
  */
 import * as z from 'zod';
 import { duration, ratio, size } from '../../base/zod-units.ts';
@@ -12,7 +12,7 @@ import {
   UNLIMITED_QUOTA,
 } from '../../data/contract/limits.ts';
 import { type BuiltinRoute, defineSection, type SectionContext } from '../config/section.ts';
-import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans.ts';
+import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans/plans.ts';
 
 /** More would not fit the words of the limiter, which have room for 16 times the limit. */
 const MAX_FACTOR = 16;

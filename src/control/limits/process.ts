@@ -1,8 +1,8 @@
 /**
- * Limits as a process of its own (`gatehouse limits`): serves usage, exports, plans and bans for gateways that route to it, on
- * the database and the Redis that they share. It decides about no request: counters are in Redis and gateways ask that
- * themselves, since a second hop for each request would cost more than the decision. What runs on top of them (exports that
- * read whole periods, long lists of bans) runs here, apart from traffic.
+ * Limits as a process of its own (`gatehouse limits`): serves usage, exports, plans and bans for gateways that route
+ * to it, on the database and the Redis that they share. It decides about no request: counters are in Redis and
+ * gateways ask that themselves, since a second hop for each request would cost more than the decision. What runs on
+ * top of them (exports that read whole periods, long lists of bans) runs here, apart from traffic.
  *
  * Who calls is what `X-Auth-*` say, as behind a gateway. Anybody who can connect could say so, hence `from`.
  */

@@ -44,7 +44,9 @@ export interface BanRow {
   strikes: number;
 }
 
-/** How far each process that writes usage has got, so that a batch whose commit nobody heard of is not written twice. */
+/**
+ * How far each process that writes usage has got, so that a batch whose commit nobody heard of is not written twice.
+ */
 export interface WriterRow {
   id: string;
   /** Number of its last batch. */

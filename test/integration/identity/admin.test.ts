@@ -100,7 +100,7 @@ describe('administrators', () => {
     const [admin, member] = [await bench.admin(), await bench.member('bad')];
     const key = await bench.call('POST', '/keys', { name: 'k' }, member.accessToken);
     const minted = await bench.call('POST', '/tokens', { subject: 'bad', scopes: [] }, admin.accessToken);
-    const { ApiKeyVerifier } = await import('../../../src/control/identity/keys/verify.ts');
+    const { ApiKeyVerifier } = await import('../../../src/control/identity/api-keys/verify.ts');
     const keys = new ApiKeyVerifier(bench.identity.context);
     const ask = { key: key.body.key, address: '192.0.2.1' };
     assert.ok((await keys.verify(ask)) !== null);

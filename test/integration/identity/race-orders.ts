@@ -1,6 +1,7 @@
 /** What both processes of a race do at once, and what they report: how many of their tries got through. */
+
+import { resetPassword } from '../../../src/control/identity/accounts/change-password.ts';
 import { createFirstAdmin } from '../../../src/control/identity/accounts/first-admin.ts';
-import { resetPassword } from '../../../src/control/identity/accounts/passwords.ts';
 import { confirmRegistration } from '../../../src/control/identity/accounts/register.ts';
 import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identity/context.ts';
 import { takeRecoveryCode } from '../../../src/control/identity/mfa/recovery.ts';

@@ -11,7 +11,7 @@ const { context, release } = await openContext(
   { passwords: { memory: '8mb', passes: 1 } },
   { dataDir, storeUrl, log: createLogger('silent') },
 );
-await context.keyring.refresh();
+await context.signingKeys.refresh();
 process.on('message', (order: RaceOrder | 'end') => {
   if (order === 'end') void release().then(() => process.disconnect?.());
   else void runOrder(context, order).then((outcomes) => process.send?.(outcomes));

@@ -51,7 +51,7 @@ function raceSuite(name: string, makeUrl: (folder: string) => Promise<string>): 
         { passwords: { memory: '8mb', passes: 1 } },
         { dataDir: folder, storeUrl, log: createLogger('silent') },
       ));
-      await context.keyring.refresh();
+      await context.signingKeys.refresh();
       other = fork(new URL('./race-worker.ts', import.meta.url), [storeUrl, folder], {
         stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
       });

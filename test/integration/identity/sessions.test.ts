@@ -207,7 +207,7 @@ describe('access tokens', () => {
     const pem = createPublicKey({ key: keys[0], format: 'jwk' }).export({ type: 'spki', format: 'pem' });
     const confused = `${encode({ ...header, alg: 'HS256' })}.${body}`;
     const { context } = bench.identity;
-    const { key } = await context.keyring.signer();
+    const { key } = await context.signingKeys.signer();
     const mint = (claims: object, more: object = {}): Promise<string> =>
       new SignJWT({ ...good, ...claims } as never)
         .setProtectedHeader({ ...header, ...more } as never)

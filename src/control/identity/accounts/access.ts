@@ -4,7 +4,7 @@
  * child's answer is always computed from the parent's present one: it cannot exceed a parent that lost something.
  */
 import type { Kysely } from 'kysely';
-import { ageBand, ageOf, allowedUntil, type ChildRules, childRules } from '../children/rules.ts';
+import { ageBand, ageOf, allowedUntil, type ChildRules, childRules } from '../child-accounts/rules.ts';
 import type { IdentityContext } from '../context.ts';
 import type { IdentityTables, User } from '../tables.ts';
 

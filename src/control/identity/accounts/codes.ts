@@ -1,13 +1,13 @@
 /**
  * Codes that work once: links in mails, tickets between two steps of a sign-in, challenges. Only their keyed hash is
- * stored; what belongs to them is sealed. One statement decides the single use (rule 1).
+ * stored; what belongs to them is sealed. One statement decides the single use (docs/identity-rules.md, 1).
  */
 import type { KeyObject } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import { keyedHash, type MasterKey } from '../secrets/master-key.ts';
-import { randomSecret } from '../secrets/opaque.ts';
-import { Seal } from '../secrets/seal.ts';
+import { randomSecret } from '../secrets/random-token.ts';
 import type { IdentityTables } from '../tables.ts';
 
 export type CodePurpose =
@@ -38,12 +38,12 @@ type Handle = Kysely<IdentityTables>;
 
 export class OneTimeCodes {
   readonly #key: KeyObject;
-  readonly #seal: Seal;
+  readonly #encryption: Encryption;
   readonly #clock: Clock;
 
   constructor(master: MasterKey, clock: Clock) {
     this.#key = master.derive('one-time-codes');
-    this.#seal = new Seal(master.derive('one-time-payloads'));
+    this.#encryption = new Encryption(master.derive('one-time-payloads'));
     this.#clock = clock;
   }
 
@@ -71,7 +71,7 @@ export class OneTimeCodes {
         hash,
         purpose,
         user_id: about.userId ?? null,
-        sealed: about.payload === undefined ? null : this.#seal.close(JSON.stringify(about.payload), hash),
+        sealed: about.payload === undefined ? null : this.#encryption.encrypt(JSON.stringify(about.payload), hash),
         attempts: 0,
         created_at: now,
         expires_at: now + about.ttlMs,
@@ -97,7 +97,10 @@ export class OneTimeCodes {
     return row === undefined ? undefined : this.#read(row, hash);
   }
 
-  /** Counts a try without using the code up; undefined once `maxAttempts` were made. For tickets that allow a typing error. */
+  /**
+   * Counts a try without using the code up; undefined once `maxAttempts` were made. For tickets that allow a typing
+   * error.
+   */
   async attempt(db: Handle, purpose: CodePurpose, code: string, maxAttempts: number): Promise<UsedCode | undefined> {
     const hash = this.#hash(purpose, code);
     const row = await db
@@ -134,7 +137,7 @@ export class OneTimeCodes {
   #read(row: { user_id: string | null; sealed: string | null }, hash: string): UsedCode {
     return {
       userId: row.user_id,
-      payload: row.sealed === null ? undefined : JSON.parse(this.#seal.open(row.sealed, hash)),
+      payload: row.sealed === null ? undefined : JSON.parse(this.#encryption.decrypt(row.sealed, hash)),
     };
   }
 }

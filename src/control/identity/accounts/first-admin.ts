@@ -5,9 +5,9 @@
 import type { Kysely } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { conflict, invalidCode } from '../http/problem.ts';
 import { linkTo } from '../mail/links.ts';
-import { checkNewPassword } from '../passwords/policy.ts';
+import { checkNewPassword } from '../password-hashing/policy.ts';
+import { conflict, invalidCode } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { insertUser } from './users.ts';
 

@@ -1,14 +1,14 @@
 /**
- * What guessing costs. Wrong passwords are counted per account id, never per typed name (rule 6): the address and the
- * user name of one account share one count. After some free tries each further one doubles a delay. Names that do
- * not exist are counted under a hash of the name, with the same statements, so that neither the answer nor the time
- * tells whether an account exists. A second count goes by address, IPv6 by its /64.
+ * What guessing costs. Wrong passwords are counted per account id, never per typed name (docs/identity-rules.md, 6):
+ * the address and the user name of one account share one count. After some free tries each further one doubles a
+ * delay. Names that do not exist are counted under a hash of the name, with the same statements, so that neither the
+ * answer nor the time tells whether an account exists. A second count goes by address, IPv6 by its /64.
  */
 import { isIPv6 } from 'node:net';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
-import { Problem } from '../http/problem.ts';
 import type { IdentityOptions } from '../options.ts';
+import { Problem } from '../problem.ts';
 import type { GuardTable, IdentityTables } from '../tables.ts';
 
 type Handle = Kysely<IdentityTables>;

@@ -1,7 +1,7 @@
 /** Changing how an account is called. */
 import { isUniqueViolation } from '../../store/faults.ts';
+import type { Actor } from '../actor.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import type { Actor } from '../http/actor.ts';
 import type { User } from '../tables.ts';
 import { usernameTaken } from './register.ts';
 

@@ -6,12 +6,12 @@
 
 import type { Transaction } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
-import { ageOf } from '../children/rules.ts';
+import { ageOf } from '../child-accounts/rules.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../http/problem.ts';
-import { checkNewPassword } from '../passwords/policy.ts';
+import { checkNewPassword } from '../password-hashing/policy.ts';
+import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
-import { provePassword } from './passwords.ts';
+import { provePassword } from './change-password.ts';
 import { completeSignIn } from './sign-in.ts';
 import { findById, findByLogin, insertUser, mayMail } from './users.ts';
 
@@ -79,7 +79,7 @@ async function sendCode(context: IdentityContext, waiting: Waiting, caller: Call
     const about = { payload: waiting, ttlMs: CODE_TTL_MS };
     // The code is made in both cases, so that both take the same time; nobody learns the one for a known address.
     const code = await context.codes.issue(trx, 'register', about);
-    const { alreadyRegistered, verifyEmail } = context.letters;
+    const { alreadyRegistered, verifyEmail } = context.mailTemplates;
     const letter = known === undefined ? verifyEmail(waiting.email, code) : alreadyRegistered(waiting.email);
     if (await mayMail(context, trx, waiting.email)) await context.outbox.add(trx, letter);
     const { address, requestId } = caller;
@@ -210,7 +210,7 @@ async function confirmNewEmail(context: IdentityContext, trx: Trx, token: string
     .returningAll()
     .executeTakeFirstOrThrow();
   if (before.email !== null && before.email !== email)
-    await context.outbox.add(trx, context.letters.newEmail(before.email));
+    await context.outbox.add(trx, context.mailTemplates.newEmail(before.email));
   const { address, requestId } = caller;
   await context.audit.append(trx, {
     actor: user.id,

@@ -4,8 +4,8 @@
  * work. A right password of an account with a second factor gives a ticket, not a session.
  */
 import type { Caller, IdentityContext } from '../context.ts';
-import { badCredentials, Problem } from '../http/problem.ts';
 import { factorsOf } from '../mfa/factors.ts';
+import { badCredentials, Problem } from '../problem.ts';
 import { keyedHash } from '../secrets/master-key.ts';
 import { answerFor, type SignInFacts, startSession, type TokenAnswer } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';
@@ -53,7 +53,7 @@ async function recordFailure(
     // While an account is locked, guesses at it lengthen nothing: otherwise a stranger could lock it for good.
     const begins = await context.guard.fail(trx, locked ? `${key}:locked` : key, caller.address);
     const { email } = user ?? {};
-    if (begins && !locked && email != null) await context.outbox.add(trx, context.letters.locked(email));
+    if (begins && !locked && email != null) await context.outbox.add(trx, context.mailTemplates.locked(email));
     await context.audit.append(trx, {
       actor: 'anonymous',
       action: 'login.failed',

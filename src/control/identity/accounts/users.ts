@@ -9,7 +9,7 @@ import type { IdentityTables, User } from '../tables.ts';
 type Handle = Kysely<IdentityTables>;
 type Trx = Transaction<IdentityTables>;
 
-/** By address when it holds an `@`, which no user name does (rule 6), otherwise by user name. */
+/** By address when it holds an `@`, which no user name does (docs/identity-rules.md, 6), otherwise by user name. */
 export async function findByLogin(db: Handle, login: string): Promise<User | undefined> {
   const key = login.trim().toLowerCase();
   const column = key.includes('@') ? 'email' : 'username_key';
@@ -65,8 +65,8 @@ export async function insertUser(context: IdentityContext, trx: Trx, fresh: NewU
 }
 
 /**
- * Ends everything that could act for the account (rule 8): sessions, minted tokens, grants of applications, open codes,
- * and with `keys` its API keys. `exceptSession` keeps the one that asked.
+ * Ends everything that could act for the account (docs/identity-rules.md, 8): sessions, minted tokens, grants of
+ * applications, open codes, and with `keys` its API keys. `exceptSession` keeps the one that asked.
  */
 export async function endAllAccess(
   context: IdentityContext,

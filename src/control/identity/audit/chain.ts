@@ -1,8 +1,8 @@
 /**
  * The audit log: entries that only grow, each with a keyed MAC (HMAC-SHA-256) over itself and the MAC before it, so
- * that changing, removing, inserting or swapping entries shows. The last number and MAC are in `audit_head`, which every
- * writer locks first: two processes on one database make one chain. Cutting off the end together with a restored
- * head cannot be seen from inside; keep `gatehouse audit head` elsewhere to see that too.
+ * that changing, removing, inserting or swapping entries shows. The last number and MAC are in `audit_head`, which
+ * every writer locks first: two processes on one database make one chain. Cutting off the end together with a
+ * restored head cannot be seen from inside; keep `gatehouse audit head` elsewhere to see that too.
  *
  * Inside a larger transaction `append` comes last, so that all writers take their locks in the same order.
  */

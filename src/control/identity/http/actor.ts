@@ -4,21 +4,11 @@
  * stops at once and not with its expiry.
  */
 import type { Context } from 'hono';
-import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
+import { accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import { findById } from '../accounts/users.ts';
+import type { Actor } from '../actor.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import type { Session, User } from '../tables.ts';
-import { forbidden, Problem, unauthenticated } from './problem.ts';
-
-export interface Actor {
-  readonly user: User;
-  readonly session: Session;
-  readonly access: Access;
-  /** Scopes of the token itself, which may be fewer than the account's. */
-  readonly scopes: readonly string[];
-  /** For the audit log: the account, or `administrator as account`. */
-  readonly name: string;
-}
+import { forbidden, Problem, unauthenticated } from '../problem.ts';
 
 export interface Variables {
   caller: Caller;
@@ -65,15 +55,4 @@ export async function adminOf(context: IdentityContext, c: Context<Env>, scope: 
     throw forbidden(`the scope ${scope} is needed`);
   }
   return actor;
-}
-
-/** For changes that matter: not while impersonating, and with a recent second factor if the account has one. */
-export function requireOwnHands(context: IdentityContext, actor: Actor, hasFactor: boolean): void {
-  if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
-  if (!hasFactor) return;
-  const at = actor.session.mfa_at;
-  if (at !== null && context.clock.wallMs() - at <= context.options.mfa.stepUpTtl) return;
-  throw new Problem(403, 'MFA_REQUIRED', 'step_up_required', 'give your second factor again first', {
-    members: { stepUp: `${context.options.basePath}/mfa/step-up` },
-  });
 }

@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type CidrSet, canonicalAddress } from '../../../base/ip.ts';
 import type { Caller } from '../context.ts';
-import { readPlace } from '../places/places.ts';
+import { readPlace } from '../geoip/geoip.ts';
 
 const MAX_USER_AGENT = 200;
 

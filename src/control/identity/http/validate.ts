@@ -3,7 +3,7 @@
  * Bodies are JSON objects (or forms, where OAuth demands them), at most 64 KiB; unknown fields are refused.
  */
 import type * as z from 'zod';
-import { type FieldProblem, invalid, Problem } from './problem.ts';
+import { type FieldProblem, invalid, Problem } from '../problem.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
 /** Fields whose value appears in no answer and no log. */

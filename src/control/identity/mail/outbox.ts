@@ -9,8 +9,8 @@ import type { Clock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
 import type { Store } from '../../store/store.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import type { MasterKey } from '../secrets/master-key.ts';
-import { Seal } from '../secrets/seal.ts';
 import type { IdentityTables } from '../tables.ts';
 import type { Mail, Mailer } from './mailer.ts';
 
@@ -21,7 +21,7 @@ const CLAIM_MS = 60_000;
 
 export class Outbox {
   readonly #store: Store<IdentityTables>;
-  readonly #seal: Seal;
+  readonly #encryption: Encryption;
   readonly #mailer: Mailer;
   readonly #clock: Clock;
   readonly #log: Logger;
@@ -31,7 +31,7 @@ export class Outbox {
 
   constructor(store: Store<IdentityTables>, master: MasterKey, mailer: Mailer, clock: Clock, log: Logger) {
     this.#store = store;
-    this.#seal = new Seal(master.derive('mail-outbox'));
+    this.#encryption = new Encryption(master.derive('mail-outbox'));
     this.#mailer = mailer;
     this.#clock = clock;
     this.#log = log;
@@ -40,7 +40,7 @@ export class Outbox {
   async add(db: Kysely<IdentityTables>, mail: Mail): Promise<void> {
     const id = randomUUID();
     const now = this.#clock.wallMs();
-    const sealed = this.#seal.close(JSON.stringify(mail), id);
+    const sealed = this.#encryption.encrypt(JSON.stringify(mail), id);
     await db.insertInto('mail_outbox').values({ id, sealed, created_at: now, attempts: 0, next_at: now }).execute();
   }
 
@@ -105,7 +105,7 @@ export class Outbox {
       .executeTakeFirst();
     if (row === undefined) return;
     try {
-      await this.#mailer.send(JSON.parse(this.#seal.open(row.sealed, id)) as Mail);
+      await this.#mailer.send(JSON.parse(this.#encryption.decrypt(row.sealed, id)) as Mail);
     } catch (error) {
       const last = row.attempts >= MAX_ATTEMPTS;
       this.#log.warn(last ? 'a mail was given up' : 'a mail could not be sent yet', {

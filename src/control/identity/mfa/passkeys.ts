@@ -7,7 +7,7 @@ import type { AuthenticationResponseJSON, RegistrationResponseJSON } from '@simp
 import { isUniqueViolation } from '../../store/faults.ts';
 import { findById } from '../accounts/users.ts';
 import type { IdentityContext } from '../context.ts';
-import { conflict, invalidCode } from '../http/problem.ts';
+import { conflict, invalidCode } from '../problem.ts';
 import type { User } from '../tables.ts';
 
 const CHALLENGE_TTL_MS = 5 * 60_000;

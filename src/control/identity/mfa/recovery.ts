@@ -1,4 +1,4 @@
-/** Recovery codes: ten at a time, shown once, kept as keyed hashes, each good once (rule 1). */
+/** Recovery codes: ten at a time, shown once, kept as keyed hashes, each good once (docs/identity-rules.md, 1). */
 import { randomInt } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { IdentityContext } from '../context.ts';

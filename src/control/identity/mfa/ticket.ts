@@ -5,7 +5,7 @@
 import { guardKey, type TicketPayload } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { type Problem, unauthenticated } from '../http/problem.ts';
+import { type Problem, unauthenticated } from '../problem.ts';
 import type { SignInFacts } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';
 import { takePasskey } from './passkeys.ts';

@@ -6,7 +6,7 @@
 import type { Kysely } from 'kysely';
 import { generateSecret, generateURI, verify } from 'otplib';
 import type { IdentityContext } from '../context.ts';
-import { Seal } from '../secrets/seal.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import type { IdentityTables, User } from '../tables.ts';
 
 const STEP_SECONDS = 30;
@@ -15,8 +15,8 @@ const TOLERANCE_SECONDS = 30;
 
 type Handle = Kysely<IdentityTables>;
 
-function seal(context: IdentityContext): Seal {
-  return new Seal(context.master.derive('totp'));
+function encryption(context: IdentityContext): Encryption {
+  return new Encryption(context.master.derive('totp'));
 }
 
 /** A new secret that counts only once `confirmTotp` has seen a code of it. Replaces one that was never confirmed. */
@@ -28,7 +28,7 @@ export async function enrolTotp(
   const secret = generateSecret({ length: 20 });
   const label = user.email ?? user.username ?? user.id;
   const row = {
-    sealed_secret: seal(context).close(secret, user.id),
+    sealed_secret: encryption(context).encrypt(secret, user.id),
     created_at: context.clock.wallMs(),
     confirmed_at: null,
     last_step: 0,
@@ -56,7 +56,7 @@ export async function takeTotp(
   const row = await query.executeTakeFirst();
   if (row === undefined) return false;
   const epoch = Math.floor(context.clock.wallMs() / 1_000);
-  const secret = seal(context).open(row.sealed_secret, userId);
+  const secret = encryption(context).decrypt(row.sealed_secret, userId);
   const result = await verify({ secret, token: code, epoch, period: STEP_SECONDS, epochTolerance: TOLERANCE_SECONDS });
   if (!result.valid) return false;
   const step = Math.floor(epoch / STEP_SECONDS) + result.delta;

@@ -1,13 +1,13 @@
 /**
- * Where oidc-provider keeps its things: one table, payloads sealed, ids hashed (rule 3). A copy of the database gives
- * neither a code nor a token. `consume` is one statement, and whoever comes second gets `invalid_grant`: with a
- * naive adapter, four of eight parallel exchanges of one code went through on PostgreSQL.
+ * Where oidc-provider keeps its things: one table, payloads sealed, ids hashed (docs/identity-rules.md, 3). A copy of
+ * the database gives neither a code nor a token. `consume` is one statement, and whoever comes second gets
+ * `invalid_grant`: with a naive adapter, four of eight parallel exchanges of one code went through on PostgreSQL.
  */
 import { createHash } from 'node:crypto';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import type { IdentityContext } from '../context.ts';
-import { Seal } from '../secrets/seal.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import type { OidcTable } from '../tables.ts';
 import { clientOf, findClient } from './clients.ts';
 
@@ -19,8 +19,8 @@ function hashOf(text: string): string {
 }
 
 export function adapterFactory(context: IdentityContext): (model: string) => Adapter {
-  const seal = new Seal(context.master.derive('oauth'));
-  return (model) => (model === 'Client' ? new ClientAdapter(context) : new SqlAdapter(context, seal, model));
+  const encryption = new Encryption(context.master.derive('oauth'));
+  return (model) => (model === 'Client' ? new ClientAdapter(context) : new SqlAdapter(context, encryption, model));
 }
 
 /** Applications that administrators made; those of the configuration are known to the provider itself. */
@@ -34,7 +34,7 @@ class ClientAdapter implements Adapter {
   async find(id: string): Promise<AdapterPayload | undefined> {
     const found = await findClient(this.#context, this.#context.store.db, id);
     if (found === undefined) return undefined;
-    return clientOf(found.settings, this.#context.keyring.algorithm) as AdapterPayload;
+    return clientOf(found.settings, this.#context.signingKeys.algorithm) as AdapterPayload;
   }
 
   async upsert(): Promise<void> {
@@ -53,12 +53,12 @@ class ClientAdapter implements Adapter {
 
 class SqlAdapter implements Adapter {
   readonly #context: IdentityContext;
-  readonly #seal: Seal;
+  readonly #encryption: Encryption;
   readonly #model: string;
 
-  constructor(context: IdentityContext, seal: Seal, model: string) {
+  constructor(context: IdentityContext, encryption: Encryption, model: string) {
     this.#context = context;
-    this.#seal = seal;
+    this.#encryption = encryption;
     this.#model = model;
   }
 
@@ -68,7 +68,7 @@ class SqlAdapter implements Adapter {
     const kept = BEARERS.has(this.#model) ? rest : { ...rest, jti };
     const optional = (text: string | undefined): string | null => (text === undefined ? null : hashOf(text));
     const row = {
-      sealed: this.#seal.close(JSON.stringify(kept), `${this.#model}:${hash}`),
+      sealed: this.#encryption.encrypt(JSON.stringify(kept), `${this.#model}:${hash}`),
       grant_hash: optional(payload.grantId),
       uid_hash: optional(payload.uid),
       user_code_hash: optional(payload.userCode),
@@ -132,7 +132,7 @@ class SqlAdapter implements Adapter {
   }
 
   #read(row: OidcTable): AdapterPayload {
-    const payload = JSON.parse(this.#seal.open(row.sealed, `${row.model}:${row.hash}`)) as AdapterPayload;
+    const payload = JSON.parse(this.#encryption.decrypt(row.sealed, `${row.model}:${row.hash}`)) as AdapterPayload;
     return row.consumed_at === null ? payload : { ...payload, consumed: row.consumed_at };
   }
 }

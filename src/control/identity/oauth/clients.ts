@@ -6,7 +6,7 @@
 import type { Kysely, Transaction } from 'kysely';
 import type { ClientMetadata } from 'oidc-provider';
 import type { IdentityContext } from '../context.ts';
-import { Seal } from '../secrets/seal.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import type { IdentityTables, OauthClientTable } from '../tables.ts';
 import type { OauthProviderOptions } from './options.ts';
 
@@ -25,7 +25,7 @@ type Trx = Transaction<IdentityTables>;
 const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 export const MAX_CLIENTS = 1_000;
 
-const seal = (context: IdentityContext): Seal => new Seal(context.master.derive('oauth-clients'));
+const encryption = (context: IdentityContext): Encryption => new Encryption(context.master.derive('oauth-clients'));
 
 /** Throws a unique violation when the id is taken. */
 export async function addClient(
@@ -56,7 +56,7 @@ export async function changeClient(context: IdentityContext, trx: Trx, settings:
 
 function columns(context: IdentityContext, settings: ClientSettings): Pick<OauthClientTable, 'sealed' | 'scopes'> {
   return {
-    sealed: seal(context).close(JSON.stringify(settings), `client:${settings.id}`),
+    sealed: encryption(context).encrypt(JSON.stringify(settings), `client:${settings.id}`),
     scopes: JSON.stringify(settings.scopes),
   };
 }
@@ -72,7 +72,7 @@ export async function listClients(context: IdentityContext, db: Handle): Promise
 }
 
 function read(context: IdentityContext, row: OauthClientTable): StoredClient {
-  const settings = JSON.parse(seal(context).open(row.sealed, `client:${row.id}`)) as ClientSettings;
+  const settings = JSON.parse(encryption(context).decrypt(row.sealed, `client:${row.id}`)) as ClientSettings;
   return { settings, createdBy: row.created_by, createdAt: row.created_at, updatedAt: row.updated_at };
 }
 

@@ -9,10 +9,10 @@ import { accessOf } from '../accounts/access.ts';
 import { checkPassword, secondFactorNeeded } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { Problem } from '../http/problem.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
 import { PAGE_HEADERS, problemPage } from '../pages/layout.ts';
+import { Problem } from '../problem.ts';
 import type { User } from '../tables.ts';
 import { consentPage, factorPage, loginPage } from './pages.ts';
 

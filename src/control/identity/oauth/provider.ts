@@ -1,7 +1,8 @@
 /**
  * Being an OAuth 2 and OpenID provider, with oidc-provider: discovery, code with PKCE, client credentials, refresh,
- * introspection, revocation, device flow. Access tokens are opaque (rule 4). The provider is made anew whenever the
- * signing key changes (rule 5), since it cannot change keys in place. Loaded only when it is turned on.
+ * introspection, revocation, device flow. Access tokens are opaque (docs/identity-rules.md, 4). The provider is made
+ * anew whenever the signing key changes (docs/identity-rules.md, 5), since it cannot change keys in place. Loaded
+ * only when it is turned on.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Provider, { type Configuration } from 'oidc-provider';
@@ -23,8 +24,8 @@ const MINUTE = 60;
 const DAY = 86_400;
 
 export async function createProvider(context: IdentityContext): Promise<MountedProvider> {
-  const { options, keyring, log } = context;
-  if (keyring.algorithm === 'HS256') {
+  const { options, signingKeys, log } = context;
+  if (signingKeys.algorithm === 'HS256') {
     throw new TypeError(
       'identity.oauth needs keys that others can verify with: set identity.tokens.algorithm to ES256, EdDSA or RS256',
     );
@@ -36,7 +37,7 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
     | undefined;
 
   const ready = async (): Promise<NonNullable<typeof current>> => {
-    const keys = await keyring.privateJwks();
+    const keys = await signingKeys.privateJwks();
     const { db } = context.store;
     const signer = `${keys.map((key) => key.kid).join(' ')} ${await clientsVersion(db)}`;
     if (current?.signer !== signer) {
@@ -81,14 +82,14 @@ function configuration(
   keys: readonly object[],
   moreScopes: readonly string[],
 ): Configuration {
-  const { options, keyring, master } = context;
+  const { options, signingKeys, master } = context;
   const configured = options.oauth.clients.flatMap((each) => each.scopes);
   const scopes = [...new Set([...PROVIDER_SCOPES, ...configured, ...moreScopes])];
   const cookieKey = master.derive('oauth-cookies').export().toString('base64url');
   const seconds = (ms: number): number => Math.floor(ms / 1_000);
   return {
     adapter: adapterFactory(context),
-    clients: options.oauth.clients.map((each) => clientOf(each, keyring.algorithm)),
+    clients: options.oauth.clients.map((each) => clientOf(each, signingKeys.algorithm)),
     jwks: { keys: keys as NonNullable<Configuration['jwks']>['keys'] },
     scopes,
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },

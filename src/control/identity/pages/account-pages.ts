@@ -1,5 +1,5 @@
 /**
- * The pages that links of letters and the first administrator's link lead to, as HTML. What is wrong is said at its
+ * The pages that links of emails and the first administrator's link lead to, as HTML. What is wrong is said at its
  * field, announced, and the first such field has the focus. Forms post to their own page by a relative address, so
  * that they work wherever the service is mounted, and without the code that the address held: it is a hidden field.
  */

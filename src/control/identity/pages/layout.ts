@@ -1,7 +1,7 @@
 /**
- * What all pages of the identity service have in common: look, headers, escaping. Plain HTML that works without scripts,
- * with a keyboard and with a screen reader: one heading, labels, errors announced and tied to their field, visible
- * focus, contrast above 7:1, text that scales, 320 pixels, dark mode. Everything from outside is escaped.
+ * What all pages of the identity service have in common: look, headers, escaping. Plain HTML that works without
+ * scripts, with a keyboard and with a screen reader: one heading, labels, errors announced and tied to their field,
+ * visible focus, contrast above 7:1, text that scales, 320 pixels, dark mode. Everything from outside is escaped.
  */
 import { createHash } from 'node:crypto';
 
@@ -28,7 +28,7 @@ export const PAGE_HEADERS = {
 } as const;
 
 /**
- * Pages that links of letters lead to: forms go nowhere but back, and nobody else keeps, frames or lists the page, whose
+ * Pages that links of emails lead to: forms go nowhere but back, and nobody else keeps, frames or lists the page, whose
  * address holds the code.
  */
 export const LINK_PAGE_HEADERS = {

@@ -10,7 +10,7 @@ import { dirname } from 'node:path';
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Store } from '../../store/store.ts';
 import type { IdentityTables } from '../tables.ts';
-import { Seal } from './seal.ts';
+import { Encryption } from './encryption.ts';
 
 export interface MasterKey {
   /** A key of 32 bytes for one use; the same each time. */
@@ -46,12 +46,12 @@ export function masterKeyFile(path: string): MasterKey {
 
 /** Throws when the database was made with another master key. */
 export async function checkMasterKey(store: Store<IdentityTables>, master: MasterKey): Promise<void> {
-  const seal = new Seal(master.derive('check'));
+  const encryption = new Encryption(master.derive('check'));
   const find = () =>
     store.db.selectFrom('identity_meta').select('value').where('name', '=', 'master-check').executeTakeFirst();
   let row = await find();
   if (row === undefined) {
-    const value = seal.close('gatehouse', 'master-check');
+    const value = encryption.encrypt('gatehouse', 'master-check');
     try {
       await store.db.insertInto('identity_meta').values({ name: 'master-check', value }).execute();
     } catch (error) {
@@ -60,7 +60,7 @@ export async function checkMasterKey(store: Store<IdentityTables>, master: Maste
     row = await find();
   }
   try {
-    if (seal.open(row?.value ?? '', 'master-check') === 'gatehouse') return;
+    if (encryption.decrypt(row?.value ?? '', 'master-check') === 'gatehouse') return;
   } catch {
     // told below: a failed tag is the expected sign of a wrong key
   }

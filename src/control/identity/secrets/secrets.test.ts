@@ -4,37 +4,37 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { addressKey } from '../accounts/guard.ts';
+import { Encryption } from './encryption.ts';
 import { masterKeyFile, masterKeyOf } from './master-key.ts';
-import { base62 } from './opaque.ts';
-import { Seal } from './seal.ts';
+import { base62 } from './random-token.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-secrets-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('a sealed value', () => {
-  const seal = new Seal(masterKeyOf('a master key of enough characters').derive('test'));
+  const encryption = new Encryption(masterKeyOf('a master key of enough characters').derive('test'));
 
   test('opens as it was, each time sealed differently', () => {
-    assert.equal(seal.open(seal.close('grüße', 'row 1'), 'row 1'), 'grüße');
-    assert.notEqual(seal.close('a', 'row 1'), seal.close('a', 'row 1'));
+    assert.equal(encryption.decrypt(encryption.encrypt('grüße', 'row 1'), 'row 1'), 'grüße');
+    assert.notEqual(encryption.encrypt('a', 'row 1'), encryption.encrypt('a', 'row 1'));
   });
 
   test('does not open in another row, with another key, or changed at any byte', () => {
-    const sealed = seal.close('secret', 'row 1');
-    assert.throws(() => seal.open(sealed, 'row 2'));
+    const sealed = encryption.encrypt('secret', 'row 1');
+    assert.throws(() => encryption.decrypt(sealed, 'row 2'));
     assert.throws(() =>
-      new Seal(masterKeyOf('another master key of enough text').derive('test')).open(sealed, 'row 1'),
+      new Encryption(masterKeyOf('another master key of enough text').derive('test')).decrypt(sealed, 'row 1'),
     );
     assert.throws(() =>
-      new Seal(masterKeyOf('a master key of enough characters').derive('other')).open(sealed, 'row 1'),
+      new Encryption(masterKeyOf('a master key of enough characters').derive('other')).decrypt(sealed, 'row 1'),
     );
     const bytes = Buffer.from(sealed.slice(3), 'base64url');
     for (let i = 0; i < bytes.length; i++) {
       const changed = Buffer.from(bytes);
       changed[i] = (changed[i] ?? 0) ^ 1;
-      assert.throws(() => seal.open(`v1.${changed.toString('base64url')}`, 'row 1'));
+      assert.throws(() => encryption.decrypt(`v1.${changed.toString('base64url')}`, 'row 1'));
     }
-    for (const text of ['', 'v1.', 'v1.AAAA', 'v2.x']) assert.throws(() => seal.open(text, 'row 1'));
+    for (const text of ['', 'v1.', 'v1.AAAA', 'v2.x']) assert.throws(() => encryption.decrypt(text, 'row 1'));
   });
 });
 

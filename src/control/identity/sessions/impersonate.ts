@@ -1,12 +1,13 @@
 /**
- * A short session as somebody else, for support: without a refresh token, marked in every token (`act`) and in every log
- * entry, without the right to anything sensitive (http/actor.ts, `requireOwnHands`), and never as an administrator.
+ * A short session as somebody else, for support: without a refresh token, marked in every token (`act`) and in every
+ * log entry, without the right to anything sensitive (http/actor.ts, `requireOwnHands`), and never as an
+ * administrator.
  */
 import { randomUUID } from 'node:crypto';
 import { ADMIN_SCOPE, accessOf } from '../accounts/access.ts';
+import type { Actor } from '../actor.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import type { Actor } from '../http/actor.ts';
-import { forbidden } from '../http/problem.ts';
+import { forbidden } from '../problem.ts';
 import type { Session, User } from '../tables.ts';
 import { answerFor, type TokenAnswer } from './sessions.ts';
 
@@ -37,7 +38,7 @@ export async function impersonate(
     revoke_reason: null,
     address,
     user_agent: userAgent,
-    place: context.places.of(caller),
+    place: context.geoip.of(caller),
     amr: '[]',
     auth_at: now,
     // The administrator's own proof stands for nothing of the account's.

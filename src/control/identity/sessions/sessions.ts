@@ -1,16 +1,16 @@
 /**
- * Sessions and their refresh tokens. A session is a family (rule 2): each refresh token works once, its use makes the
- * next, and one that is used again after the grace ends the session, because somebody holds a copy. Within the grace
- * (two tabs, a lost answer) the second use is refused and nothing ends. All in one transaction that begins with
- * the statement that decides (rule 1).
+ * Sessions and their refresh tokens. A session is a family (docs/identity-rules.md, 2): each refresh token works
+ * once, its use makes the next, and one that is used again after the grace ends the session, because somebody holds a
+ * copy. Within the grace (two tabs, a lost answer) the second use is refused and nothing ends. All in one transaction
+ * that begins with the statement that decides (docs/identity-rules.md, 1).
  */
 import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import type { Caller, IdentityContext } from '../context.ts';
-import { conflict, forbidden, Problem } from '../http/problem.ts';
+import { conflict, forbidden, Problem } from '../problem.ts';
 import { keyedHash } from '../secrets/master-key.ts';
-import { randomSecret } from '../secrets/opaque.ts';
+import { randomSecret } from '../secrets/random-token.ts';
 import type { IdentityTables, Session, User } from '../tables.ts';
 import type { MintedToken } from '../tokens/access-token.ts';
 
@@ -75,7 +75,7 @@ export async function startSession(
     revoke_reason: null,
     address: caller.address,
     user_agent: caller.userAgent,
-    place: context.places.of(caller),
+    place: context.geoip.of(caller),
     amr: JSON.stringify(facts.amr),
     auth_at: now,
     mfa_at: facts.mfaAt,
@@ -203,7 +203,7 @@ async function rotate(context: IdentityContext, trx: Trx, hash: string, caller: 
       last_seen_at: now,
       address: caller.address,
       user_agent: caller.userAgent,
-      place: context.places.of(caller),
+      place: context.geoip.of(caller),
     })
     .where('id', '=', used.session_id)
     .where('revoked_at', 'is', null)
@@ -243,7 +243,9 @@ async function judgeDuplicate(context: IdentityContext, trx: Trx, hash: string, 
   return { kind: 'reuse', sessionId: known.session_id };
 }
 
-/** Ends sessions and makes their access tokens void. Returns their ids; call `revocations.announce` after the commit. */
+/**
+ * Ends sessions and makes their access tokens void. Returns their ids; call `revocations.announce` after the commit.
+ */
 export async function revokeSessions(
   context: IdentityContext,
   trx: Kysely<IdentityTables>,

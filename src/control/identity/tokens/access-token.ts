@@ -1,13 +1,14 @@
 /**
  * Access tokens: JWTs of RFC 9068 (`typ` is `at+jwt`), five minutes by default, with who, for which session, what may
  * be done, how it was proven and, for children, what their parent allows. Verification here pins type, algorithm,
- * issuer and audience (RFC 8725 §3); whether the session is still alive is the caller's to ask (rule 4).
+ * issuer and audience (RFC 8725 §3); whether the session is still alive is the caller's to ask
+ * (docs/identity-rules.md, 4).
  */
 import { randomUUID } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../../../base/clock.ts';
 import type { IdentityOptions } from '../options.ts';
-import type { Keyring } from './keyring.ts';
+import type { SigningKeys } from './signing-keys.ts';
 
 export interface AccessClaims {
   readonly subject: string;
@@ -49,16 +50,16 @@ export class AccessTokens {
   readonly issuer: string;
   readonly audience: string;
   readonly #options: IdentityOptions;
-  readonly #keyring: Keyring;
+  readonly #signingKeys: SigningKeys;
   readonly #clock: Clock;
   /** Tokens signed since the start of this process. */
   minted = 0;
 
-  constructor(options: IdentityOptions, keyring: Keyring, clock: Clock) {
+  constructor(options: IdentityOptions, signingKeys: SigningKeys, clock: Clock) {
     this.issuer = options.issuer ?? options.publicUrl;
     this.audience = options.tokens.audience;
     this.#options = options;
-    this.#keyring = keyring;
+    this.#signingKeys = signingKeys;
     this.#clock = clock;
   }
 
@@ -67,7 +68,7 @@ export class AccessTokens {
     const wanted = now + Math.floor((claims.ttlMs ?? this.#options.tokens.accessTtl) / 1_000);
     const expiresAt = claims.notAfter === undefined ? wanted : Math.min(wanted, Math.floor(claims.notAfter / 1_000));
     const jti = claims.jti ?? randomUUID();
-    const { kid, algorithm, key } = await this.#keyring.signer();
+    const { kid, algorithm, key } = await this.#signingKeys.signer();
     const token = await new SignJWT(payloadOf(claims))
       .setProtectedHeader({ alg: algorithm, kid, typ: TYPE })
       .setIssuer(this.issuer)
@@ -88,13 +89,13 @@ export class AccessTokens {
       const { payload } = await jwtVerify(
         token,
         async (header) => {
-          const found = await this.#keyring.verifier(header.kid ?? '', header.alg);
+          const found = await this.#signingKeys.verifier(header.kid ?? '', header.alg);
           if (found === undefined) throw new errors.JWKSNoMatchingKey();
           return found.key;
         },
         {
           // Keys of an algorithm used earlier stay published until their tokens are gone.
-          algorithms: this.#keyring.algorithm === 'HS256' ? ['HS256'] : ['ES256', 'EdDSA', 'RS256'],
+          algorithms: this.#signingKeys.algorithm === 'HS256' ? ['HS256'] : ['ES256', 'EdDSA', 'RS256'],
           typ: TYPE,
           issuer: this.issuer,
           audience: this.audience,

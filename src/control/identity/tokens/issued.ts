@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { accessOf } from '../accounts/access.ts';
 import { findById, findByLogin } from '../accounts/users.ts';
-import { ageBand, ageOf } from '../children/rules.ts';
+import { ageBand, ageOf } from '../child-accounts/rules.ts';
 import type { IdentityContext } from '../context.ts';
-import { invalidField } from '../http/problem.ts';
+import { invalidField } from '../problem.ts';
 import type { MintedToken } from './access-token.ts';
 
 export interface MintRequest {

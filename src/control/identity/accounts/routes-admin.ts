@@ -1,0 +1,285 @@
+/** Routes: what administrators do with accounts. Every change is in the audit log with the administrator's id. */
+import { Hono } from 'hono';
+import { sql } from 'kysely';
+import * as z from 'zod';
+import { isUniqueViolation } from '../../store/faults.ts';
+import { type Actor, requireOwnHands } from '../actor.ts';
+import { publicKey } from '../api-keys/manage.ts';
+import type { IdentityContext } from '../context.ts';
+import * as field from '../fields.ts';
+import { adminOf, type Env } from '../http/actor.ts';
+import { readBody, readQuery } from '../http/validate.ts';
+import { checkNewPassword } from '../password-hashing/policy.ts';
+import { invalidField, notFound } from '../problem.ts';
+import { impersonate } from '../sessions/impersonate.ts';
+import type { User } from '../tables.ts';
+import { ADMIN_SCOPE, accessOf, allRoles, rolesOf } from './access.ts';
+import { refuseLastAdmin, removeUser, storePassword } from './change-password.ts';
+import { publicUser, usernameTaken } from './register.ts';
+import { endSessions, openSessions, publicSession } from './routes.ts';
+import { endAllAccess, findById, insertUser, revokeKeys } from './users.ts';
+
+const roleList = z.array(field.role, 'a list of roles').max(20, 'at most 20 roles');
+
+const newUser = z.strictObject({
+  kind: z.enum(['user', 'service'], '"user" or "service"').default('user'),
+  email: field.email.optional(),
+  username: field.username.optional(),
+  password: field.password.optional(),
+  displayName: field.displayName.optional(),
+  plan: field.plan.optional(),
+  roles: roleList.optional(),
+});
+
+const change = z.strictObject({
+  status: z.enum(['active', 'disabled'], '"active" or "disabled"').optional(),
+  plan: field.plan.optional(),
+  roles: roleList.optional(),
+  displayName: field.displayName.nullable().optional(),
+});
+
+const search = z.strictObject({
+  q: z.string('a text').max(100, 'at most 100 characters').optional(),
+  status: z.enum(['active', 'disabled'], '"active" or "disabled"').optional(),
+  after: field.id.optional(),
+  limit: field.pageSize,
+});
+
+export function adminRoutes(context: IdentityContext): Hono<Env> {
+  const app = new Hono<Env>();
+  const { store } = context;
+  type Ctx = Parameters<typeof adminOf>[1];
+
+  /** Changes need a present second factor when the administrator has one. */
+  const admin = async (c: Ctx): Promise<Actor> => {
+    const actor = await adminOf(context, c, ADMIN_SCOPE);
+    if (c.req.method !== 'GET') requireOwnHands(context, actor, actor.session.mfa_at !== null);
+    return actor;
+  };
+  const target = async (c: Ctx): Promise<User> => {
+    const user = await findById(store.db, c.req.param('id') ?? '');
+    if (user === undefined) throw notFound('account');
+    return user;
+  };
+  const entry = (c: Ctx, actor: Actor, action: string, id: string) => {
+    const { address, requestId } = c.get('caller');
+    return { actor: actor.name, action, target: id, address, requestId };
+  };
+  const checkRoles = async (roles: readonly string[]): Promise<void> => {
+    const known = await allRoles(context, store.db);
+    const unknown = roles.find((role) => !known.has(role) || role === 'child');
+    if (unknown !== undefined)
+      throw invalidField('roles', `roles among ${[...known.keys()].filter((r) => r !== 'child').join(', ')}`, unknown);
+  };
+
+  app.get('/admin/users', async (c) => {
+    await admin(c);
+    const { q, status, after, limit } = readQuery(c.req.url, search);
+    let query = store.db.selectFrom('users').selectAll().orderBy('id').limit(limit);
+    if (after !== undefined) query = query.where('id', '>', after);
+    if (status !== undefined) query = query.where('status', '=', status);
+    if (q !== undefined) {
+      // By what stands at the beginning; `_` and `%` mean themselves.
+      const begins = `${q.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`;
+      query = query.where((eb) =>
+        eb.or([
+          eb('id', '=', q),
+          sql<boolean>`email like ${begins} escape '\\'`,
+          sql<boolean>`username_key like ${begins} escape '\\'`,
+        ]),
+      );
+    }
+    const rows = await query.execute();
+    return c.json({ users: rows.map(publicUser), next: rows.length === limit ? rows.at(-1)?.id : null });
+  });
+
+  app.post('/admin/users', async (c) => {
+    const actor = await admin(c);
+    const body = await readBody(c.req.raw, newUser);
+    const roles = body.roles ?? (body.kind === 'service' ? ['service'] : context.options.defaultRoles);
+    await checkRoles(roles);
+    if (body.kind === 'service' && body.password !== undefined)
+      throw invalidField('password', 'none: services use keys and tokens');
+    if (body.kind === 'user' && body.email === undefined && body.username === undefined) {
+      throw invalidField('email', 'an address or a user name');
+    }
+    let passwordHash: string | null = null;
+    if (body.password !== undefined) {
+      checkNewPassword(body.password, [body.email, body.username], context.options.passwords);
+      passwordHash = await context.hasher.hash(body.password, c.req.raw.signal);
+    }
+    const { kind, email, username, displayName, plan } = body;
+    const user = await store
+      .transaction(async (trx) => {
+        const names = { email: email ?? null, username: username ?? null, displayName: displayName ?? null };
+        const more = plan === undefined ? {} : { plan };
+        const made = await insertUser(context, trx, {
+          kind,
+          ...names,
+          ...more,
+          passwordHash,
+          emailVerified: email !== undefined,
+          roles,
+        });
+        await context.audit.append(trx, { ...entry(c, actor, 'user.created', made.id), detail: { roles: [...roles] } });
+        return made;
+      })
+      .catch((error: unknown) => {
+        throw isUniqueViolation(error) ? usernameTaken() : error;
+      });
+    return c.json({ ...publicUser(user), roles }, 201);
+  });
+
+  app.get('/admin/users/:id', async (c) => {
+    await admin(c);
+    const user = await target(c);
+    const access = await accessOf(context, store.db, user);
+    const roles = await rolesOf(store.db, user.id);
+    return c.json({ ...publicUser(user), disabledReason: user.disabled_reason, roles, scopes: access?.scopes ?? [] });
+  });
+
+  app.patch('/admin/users/:id', async (c) => {
+    const actor = await admin(c);
+    const user = await target(c);
+    const body = await readBody(c.req.raw, change);
+    if (body.roles !== undefined) {
+      if (user.kind === 'child') throw invalidField('roles', 'no roles: a child has what its parent allows');
+      await checkRoles(body.roles);
+    }
+    await store.transaction(async (trx) => {
+      const disables = body.status === 'disabled' && user.status === 'active';
+      const demotes = body.roles !== undefined && !body.roles.includes('admin');
+      if (disables || demotes) await refuseLastAdmin(context, trx, user.id);
+      await trx
+        .updateTable('users')
+        .set({
+          updated_at: context.clock.wallMs(),
+          ...(body.status === undefined
+            ? {}
+            : { status: body.status, disabled_reason: body.status === 'active' ? null : 'administrator' }),
+          ...(body.plan === undefined ? {} : { plan: body.plan }),
+          ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
+        })
+        .where('id', '=', user.id)
+        .execute();
+      if (body.roles !== undefined) {
+        await trx.deleteFrom('user_roles').where('user_id', '=', user.id).execute();
+        for (const role of new Set(body.roles))
+          await trx.insertInto('user_roles').values({ user_id: user.id, role }).execute();
+      }
+      // Disabled, or with fewer roles: what was given before ends now. Keys stay, and are checked by status and scope.
+      if (disables || body.roles !== undefined) {
+        await endAllAccess(context, trx, user.id, disables ? 'account disabled' : 'roles changed');
+        const children = await trx.selectFrom('users').select('id').where('parent_id', '=', user.id).execute();
+        for (const child of children) await endAllAccess(context, trx, child.id, 'parent changed');
+      }
+      const detail = {
+        fields: Object.keys(body),
+        ...(body.roles === undefined ? {} : { roles: body.roles }),
+        status: body.status ?? null,
+      };
+      await context.audit.append(trx, {
+        ...entry(c, actor, disables ? 'user.disabled' : 'user.changed', user.id),
+        detail,
+      });
+    });
+    await context.revocations.announce();
+    const after = await target(c);
+    return c.json({ ...publicUser(after), roles: await rolesOf(store.db, user.id) });
+  });
+
+  app.delete('/admin/users/:id', async (c) => {
+    const actor = await admin(c);
+    const user = await target(c);
+    await store.transaction(async (trx) => {
+      await refuseLastAdmin(context, trx, user.id);
+      const children = await trx.selectFrom('users').select('id').where('parent_id', '=', user.id).execute();
+      for (const { id } of [...children, user]) await removeUser(context, trx, id);
+      await context.audit.append(trx, {
+        ...entry(c, actor, 'user.deleted', user.id),
+        detail: { children: children.length },
+      });
+    });
+    await context.revocations.announce();
+    return c.json({ success: true });
+  });
+
+  app.post('/admin/users/:id/password', async (c) => {
+    const actor = await admin(c);
+    const user = await target(c);
+    const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
+    checkNewPassword(body.newPassword, [user.email, user.username], context.options.passwords, 'newPassword');
+    const hash = await context.hasher.hash(body.newPassword, c.req.raw.signal);
+    await store.transaction(async (trx) => {
+      await storePassword(context, trx, user, hash, 'password set by administrator');
+      await context.audit.append(trx, entry(c, actor, 'password.set', user.id));
+    });
+    await context.revocations.announce();
+    context.outbox.nudge();
+    return c.json({ success: true });
+  });
+
+  /** For a lost device without recovery codes. Ends all sessions: whoever asked may not have been the person. */
+  app.delete('/admin/users/:id/mfa', async (c) => {
+    const actor = await admin(c);
+    const user = await target(c);
+    await store.transaction(async (trx) => {
+      await trx.deleteFrom('mfa_totp').where('user_id', '=', user.id).execute();
+      await trx.deleteFrom('passkeys').where('user_id', '=', user.id).execute();
+      await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
+      await endAllAccess(context, trx, user.id, 'second factors removed');
+      const letter = 'An administrator removed the second factors of your account';
+      if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, letter));
+      await context.audit.append(trx, entry(c, actor, 'mfa.removed', user.id));
+    });
+    await context.revocations.announce();
+    context.outbox.nudge();
+    return c.json({ success: true });
+  });
+
+  app.get('/admin/users/:id/sessions', async (c) => {
+    await admin(c);
+    return c.json({
+      sessions: (await openSessions(context, (await target(c)).id)).map((row) => publicSession(row, '')),
+    });
+  });
+
+  app.delete('/admin/users/:id/sessions', async (c) => {
+    const actor = await admin(c);
+    const which = { userId: (await target(c)).id };
+    return c.json({ ended: await endSessions(context, which, actor.name, c.get('caller').requestId, true) });
+  });
+
+  app.get('/admin/users/:id/keys', async (c) => {
+    await admin(c);
+    const { id } = await target(c);
+    const rows = await store.db
+      .selectFrom('api_keys')
+      .selectAll()
+      .where('user_id', '=', id)
+      .orderBy('created_at')
+      .limit(1_000)
+      .execute();
+    return c.json({ keys: rows.map(publicKey) });
+  });
+
+  app.delete('/admin/keys/:key', async (c) => {
+    const actor = await admin(c);
+    const id = c.req.param('key');
+    const ended = await store.transaction(async (trx) => {
+      const ids = await revokeKeys(context, trx, { id });
+      if (ids.length > 0) await context.audit.append(trx, entry(c, actor, 'key.revoked', id));
+      return ids;
+    });
+    if (ended.length === 0) throw notFound('key');
+    await context.revocations.announce();
+    return c.json({ success: true });
+  });
+
+  app.post('/admin/users/:id/impersonate', async (c) => {
+    const actor = await admin(c);
+    return c.json(await impersonate(context, actor, await target(c), c.get('caller')), 201);
+  });
+
+  return app;
+}

@@ -1,0 +1,212 @@
+/** Routes: second factors: authenticator app, recovery codes, passkeys, step-up. */
+import { Hono } from 'hono';
+import * as z from 'zod';
+import { completeSignIn } from '../accounts/sign-in.ts';
+import { type Actor, requireOwnHands } from '../actor.ts';
+import type { IdentityContext } from '../context.ts';
+import * as field from '../fields.ts';
+import { actorOf, type Env } from '../http/actor.ts';
+import { readBody } from '../http/validate.ts';
+import { badCredentials, conflict, forbidden, invalidCode, notFound } from '../problem.ts';
+import { answerFor } from '../sessions/sessions.ts';
+import { factorsOf } from './factors.ts';
+import { addPasskey, passkeyChallenge, passkeyRegistration, takePasskey } from './passkeys.ts';
+import { makeRecoveryCodes } from './recovery.ts';
+import { takeFactor } from './ticket.ts';
+import { enrolTotp, takeTotp } from './totp.ts';
+
+const passkeyAnswer = z.record(z.string(), z.unknown(), 'the answer of the authenticator');
+
+export function mfaRoutes(context: IdentityContext): Hono<Env> {
+  const app = new Hono<Env>();
+  const { store } = context;
+
+  /** May change factors: the owner, with a present factor if there is one. */
+  const owner = async (c: Parameters<typeof actorOf>[1]): Promise<Actor> => {
+    const actor = await actorOf(context, c, true);
+    if (actor.user.kind === 'child') throw forbidden('a child account has no second factors', 'child_account');
+    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    return actor;
+  };
+
+  app.get('/mfa', async (c) => {
+    const actor = await actorOf(context, c, true);
+    const passkeys = await store.db
+      .selectFrom('passkeys')
+      .select(['id', 'name', 'created_at', 'last_used_at'])
+      .where('user_id', '=', actor.user.id)
+      .execute();
+    const unused = await store.db
+      .selectFrom('recovery_codes')
+      .select('hash')
+      .where('user_id', '=', actor.user.id)
+      .where('used_at', 'is', null)
+      .execute();
+    const factors = await factorsOf(store.db, actor.user.id);
+    return c.json({ factors, required: actor.access.mfaRequired, passkeys, recoveryCodesLeft: unused.length });
+  });
+
+  app.post('/mfa/totp', async (c) => {
+    const actor = await owner(c);
+    const enrolled = await enrolTotp(context, store.db, actor.user);
+    if (enrolled === undefined)
+      throw conflict('totp_active', 'an authenticator app is set up already; remove it first');
+    return c.json(enrolled, 201);
+  });
+
+  app.post('/mfa/totp/confirm', async (c) => {
+    const actor = await owner(c);
+    const body = await readBody(c.req.raw, z.strictObject({ code: field.totpCode }));
+    const codes = await store.transaction(async (trx) => {
+      if (!(await takeTotp(context, trx, actor.user.id, body.code, true))) throw invalidCode();
+      await markProven(actor, trx, ['otp']);
+      return await firstCodes(actor, trx, 'mfa.totp-added');
+    });
+    context.outbox.nudge();
+    return c.json({ recoveryCodes: codes, ...(await freshTokens(actor)) });
+  });
+
+  app.delete('/mfa/totp', async (c) => {
+    const actor = await owner(c);
+    await store.transaction(async (trx) => {
+      const gone = await trx
+        .deleteFrom('mfa_totp')
+        .where('user_id', '=', actor.user.id)
+        .returning('user_id')
+        .executeTakeFirst();
+      if (gone === undefined) throw notFound('authenticator app');
+      await afterRemoval(actor, trx, 'mfa.totp-removed');
+    });
+    context.outbox.nudge();
+    return c.json({ success: true });
+  });
+
+  app.post('/mfa/recovery-codes', async (c) => {
+    const actor = await owner(c);
+    if ((await factorsOf(store.db, actor.user.id)).length === 0)
+      throw conflict('no_factor', 'set up a second factor first');
+    const codes = await store.transaction(async (trx) => {
+      const made = await makeRecoveryCodes(context, trx, actor.user.id);
+      await context.audit.append(trx, { actor: actor.name, action: 'mfa.recovery-codes-made', target: actor.user.id });
+      return made;
+    });
+    return c.json({ recoveryCodes: codes }, 201);
+  });
+
+  app.post('/mfa/passkeys/options', async (c) => c.json(await passkeyRegistration(context, (await owner(c)).user)));
+
+  app.post('/mfa/passkeys', async (c) => {
+    const actor = await owner(c);
+    const body = await readBody(c.req.raw, z.strictObject({ name: field.displayName, response: passkeyAnswer }));
+    const hadNone = (await factorsOf(store.db, actor.user.id)).length === 0;
+    const id = await addPasskey(context, actor.user, body.response, body.name);
+    const codes = await store.transaction(async (trx) => {
+      await markProven(actor, trx, ['hwk']);
+      return hadNone ? await firstCodes(actor, trx, 'mfa.recovery-codes-made') : undefined;
+    });
+    context.outbox.nudge();
+    const more = codes === undefined ? {} : { recoveryCodes: codes };
+    return c.json({ id, ...more, ...(await freshTokens(actor)) }, 201);
+  });
+
+  app.delete('/mfa/passkeys/:id', async (c) => {
+    const actor = await owner(c);
+    await store.transaction(async (trx) => {
+      const gone = await trx
+        .deleteFrom('passkeys')
+        .where('id', '=', c.req.param('id'))
+        .where('user_id', '=', actor.user.id)
+        .returning('id')
+        .executeTakeFirst();
+      if (gone === undefined) throw notFound('passkey');
+      await afterRemoval(actor, trx, 'mfa.passkey-removed');
+    });
+    context.outbox.nudge();
+    return c.json({ success: true });
+  });
+
+  /** Proves a factor again in a running session; the answer is an access token with the new proof in it. */
+  app.post('/mfa/step-up', async (c) => {
+    const actor = await actorOf(context, c);
+    if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
+    const schema = z.strictObject({
+      code: field.totpCode.optional(),
+      recoveryCode: field.recoveryCode.optional(),
+      passkey: passkeyAnswer.optional(),
+    });
+    const body = await readBody(c.req.raw, schema);
+    await context.guard.checkAddress(store.db, c.get('caller').address);
+    const amr = await takeFactor(context, actor.user, body, c.get('caller'));
+    await store.transaction((trx) => markProven(actor, trx, amr));
+    return c.json(await freshTokens(actor));
+  });
+
+  /** A challenge for the signed-in account (step-up) or, without a token, for anybody (sign-in). */
+  app.post('/passkeys/challenge', async (c) => {
+    const signedIn = c.req.header('authorization') !== undefined;
+    return c.json(await passkeyChallenge(context, signedIn ? (await actorOf(context, c)).user.id : null));
+  });
+
+  /** Signing in with a passkey alone: possession and the device's own check of the person are two factors. */
+  app.post('/login/passkey', async (c) => {
+    const body = await readBody(
+      c.req.raw,
+      z.strictObject({ passkey: passkeyAnswer, scope: field.scopeText.optional() }),
+    );
+    const caller = c.get('caller');
+    await context.guard.checkAddress(store.db, caller.address);
+    const user = await takePasskey(context, body.passkey);
+    if (user === undefined) {
+      await context.guard.fail(store.db, 'name:passkey', caller.address);
+      throw badCredentials();
+    }
+    const facts = { amr: ['hwk', 'user', 'mfa'], mfaAt: context.clock.wallMs(), scopes: body.scope ?? null };
+    return c.json(await completeSignIn(context, user, facts, caller));
+  });
+
+  type Trx = Parameters<Parameters<typeof store.transaction>[0]>[0];
+
+  async function markProven(actor: Actor, trx: Trx, amr: readonly string[]): Promise<void> {
+    const all = [...new Set([...(JSON.parse(actor.session.amr) as string[]), ...amr, 'mfa'])];
+    const now = context.clock.wallMs();
+    await trx
+      .updateTable('sessions')
+      .set({ mfa_at: now, auth_at: now, amr: JSON.stringify(all) })
+      .where('id', '=', actor.session.id)
+      .execute();
+    await context.audit.append(trx, { actor: actor.name, action: 'mfa.proven', target: actor.session.id });
+  }
+
+  async function firstCodes(actor: Actor, trx: Trx, action: string): Promise<string[]> {
+    const codes = await makeRecoveryCodes(context, trx, actor.user.id);
+    await tell(actor, trx, 'A second factor was added to your account');
+    await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });
+    return codes;
+  }
+
+  async function afterRemoval(actor: Actor, trx: Trx, action: string): Promise<void> {
+    const left = await factorsOf(trx, actor.user.id);
+    if (left.length === 0) {
+      if (actor.access.mfaRequired) throw conflict('mfa_required', 'this account must keep a second factor');
+      await trx.deleteFrom('recovery_codes').where('user_id', '=', actor.user.id).execute();
+    }
+    await tell(actor, trx, 'A second factor was removed from your account');
+    await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });
+  }
+
+  async function tell(actor: Actor, trx: Trx, what: string): Promise<void> {
+    if (actor.user.email !== null)
+      await context.outbox.add(trx, context.mailTemplates.mfaChanged(actor.user.email, what));
+  }
+
+  async function freshTokens(actor: Actor): Promise<object> {
+    const session = await store.db
+      .selectFrom('sessions')
+      .selectAll()
+      .where('id', '=', actor.session.id)
+      .executeTakeFirstOrThrow();
+    return await answerFor(context, session, actor.access);
+  }
+
+  return app;
+}

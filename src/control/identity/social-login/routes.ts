@@ -1,0 +1,104 @@
+/** Routes: signing in and linking with an outside provider; the exchange itself is in outside.ts. */
+import { type Context, Hono } from 'hono';
+import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
+import * as z from 'zod';
+import { requireOwnHands } from '../actor.ts';
+import type { IdentityContext } from '../context.ts';
+import * as field from '../fields.ts';
+import { actorOf, type Env } from '../http/actor.ts';
+import { readBody, readQuery } from '../http/validate.ts';
+import { factorsOf } from '../mfa/factors.ts';
+import { conflict, forbidden, notFound } from '../problem.ts';
+import { type Begun, SocialLogin } from './social-login.ts';
+
+const COOKIE = 'gh_outside';
+const page = z.string('a page of identity.returnTo').max(500, 'at most 500 characters');
+
+export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
+  const app = new Hono<Env>();
+  const outside = new SocialLogin(context);
+  const { store, options } = context;
+  const secure = options.publicUrl.startsWith('https:');
+
+  const bind = (c: Context<Env>, begun: Begun): void =>
+    setCookie(c, COOKIE, begun.state, { httpOnly: true, sameSite: 'Lax', secure, path: '/', maxAge: 600 });
+
+  app.get('/outside', (c) => c.json({ providers: Object.keys(options.providers) }));
+
+  app.get('/outside/:provider/start', async (c) => {
+    const { returnTo } = readQuery(c.req.url, z.strictObject({ returnTo: page }));
+    const begun = await outside.begin(c.req.param('provider'), returnTo, null);
+    bind(c, begun);
+    return c.redirect(begun.location, 302);
+  });
+
+  app.get('/outside/:provider/callback', async (c) => {
+    const state = getCookie(c, COOKIE);
+    deleteCookie(c, COOKIE, { path: '/', secure });
+    return c.redirect(await outside.finish(c.req.param('provider'), new URL(c.req.url), state, c.get('caller')), 302);
+  });
+
+  app.post('/outside/exchange', async (c) => {
+    const { code } = await readBody(c.req.raw, z.strictObject({ code: field.opaque('the code of the page') }));
+    return c.json(await outside.exchange(code, c.get('caller')));
+  });
+
+  /** Begins linking from a session; the page sends the browser to `location`. */
+  app.post('/outside/:provider/link', async (c) => {
+    const actor = await actorOf(context, c);
+    if (actor.user.kind === 'child') throw forbidden('a child account is not linked', 'child_account');
+    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    const { returnTo } = await readBody(c.req.raw, z.strictObject({ returnTo: page }));
+    const begun = await outside.begin(c.req.param('provider'), returnTo, actor.user.id);
+    bind(c, begun);
+    return c.json({ location: begun.location });
+  });
+
+  app.get('/outside/links', async (c) => {
+    const actor = await actorOf(context, c);
+    const rows = await store.db
+      .selectFrom('linked_accounts')
+      .select(['provider', 'email', 'created_at'])
+      .where('user_id', '=', actor.user.id)
+      .execute();
+    return c.json({
+      links: rows.map(({ provider, email, created_at }) => ({
+        provider,
+        email,
+        createdAt: new Date(created_at).toISOString(),
+      })),
+    });
+  });
+
+  app.delete('/outside/:provider/link', async (c) => {
+    const actor = await actorOf(context, c);
+    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    await store.transaction(async (trx) => {
+      const gone = await trx
+        .deleteFrom('linked_accounts')
+        .where('provider', '=', c.req.param('provider'))
+        .where('user_id', '=', actor.user.id)
+        .returning('subject')
+        .execute();
+      if (gone.length === 0) throw notFound('link');
+      const left = await trx
+        .selectFrom('linked_accounts')
+        .select('provider')
+        .where('user_id', '=', actor.user.id)
+        .executeTakeFirst();
+      const passkey = await trx
+        .selectFrom('passkeys')
+        .select('id')
+        .where('user_id', '=', actor.user.id)
+        .executeTakeFirst();
+      if (left === undefined && passkey === undefined && actor.user.password_hash === null) {
+        throw conflict('last_way_in', 'set a password first: this is the only way into the account');
+      }
+      const detail = { provider: c.req.param('provider') };
+      await context.audit.append(trx, { actor: actor.name, action: 'outside.unlinked', target: actor.user.id, detail });
+    });
+    return c.json({ success: true });
+  });
+
+  return app;
+}

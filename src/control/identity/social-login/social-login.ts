@@ -1,0 +1,245 @@
+/**
+ * Signing in with an outside OpenID provider, through openid-client: code flow with PKCE, state and nonce, bound to
+ * the browser by a cookie. Accounts are linked only when that is safe (docs/identity-rules.md, 9): from a signed-in
+ * session, or when the provider vouches for an address that is verified here as well.
+ */
+import type { Configuration } from 'openid-client';
+import { isUniqueViolation } from '../../store/faults.ts';
+import { completeSignIn, secondFactorNeeded } from '../accounts/sign-in.ts';
+import { findById, findByLogin, insertUser } from '../accounts/users.ts';
+import type { Caller, IdentityContext } from '../context.ts';
+import { email as emailField } from '../fields.ts';
+import { factorsOf } from '../mfa/factors.ts';
+import { conflict, forbidden, notFound, Problem, unavailable } from '../problem.ts';
+import type { TokenAnswer } from '../sessions/sessions.ts';
+import type { User } from '../tables.ts';
+
+const STATE_TTL_MS = 10 * 60_000;
+const RESULT_TTL_MS = 2 * 60_000;
+const DISCOVERY_TTL_MS = 3_600_000;
+
+interface State {
+  readonly provider: string;
+  readonly nonce: string;
+  readonly verifier: string;
+  readonly returnTo: string;
+  /** Account that links from its session; null for a sign-in. */
+  readonly linkTo: string | null;
+}
+
+export interface Begun {
+  readonly location: string;
+  /** For the cookie that binds the answer to this browser. */
+  readonly state: string;
+}
+
+export class SocialLogin {
+  readonly #context: IdentityContext;
+  readonly #found = new Map<string, { configuration: Configuration; until: number }>();
+
+  constructor(context: IdentityContext) {
+    this.#context = context;
+  }
+
+  async begin(provider: string, returnTo: string, linkTo: string | null): Promise<Begun> {
+    const { codes, store, options } = this.#context;
+    if (!options.returnTo.includes(returnTo)) {
+      throw new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', {
+        fields: [
+          { field: 'returnTo', value: JSON.stringify(returnTo.slice(0, 200)), expected: 'one of identity.returnTo' },
+        ],
+      });
+    }
+    const library = await import('openid-client');
+    const configuration = await this.#configuration(provider);
+    const verifier = library.randomPKCECodeVerifier();
+    const payload: State = { provider, nonce: library.randomNonce(), verifier, returnTo, linkTo };
+    const state = await codes.issue(store.db, 'outside-state', { payload, ttlMs: STATE_TTL_MS });
+    const location = library.buildAuthorizationUrl(configuration, {
+      redirect_uri: this.redirectUri(provider),
+      scope: this.#options(provider).scopes.join(' '),
+      code_challenge: await library.calculatePKCECodeChallenge(verifier),
+      code_challenge_method: 'S256',
+      state,
+      nonce: payload.nonce,
+    });
+    return { location: location.href, state };
+  }
+
+  /** Takes the provider's answer; returns where to send the browser, with a one-time code or an error. */
+  async finish(provider: string, url: URL, cookieState: string | undefined, caller: Caller): Promise<string> {
+    const { codes, store } = this.#context;
+    const state = url.searchParams.get('state') ?? '';
+    // Another browser's answer (login CSRF): the cookie must name the same flow.
+    if (cookieState === undefined || cookieState !== state)
+      throw forbidden('this sign-in was begun elsewhere', 'foreign_sign_in');
+    const used = await codes.use(store.db, 'outside-state', state);
+    const begun = used?.payload as State | undefined;
+    if (begun === undefined || begun.provider !== provider)
+      throw forbidden('this sign-in is over; begin again', 'sign_in_over');
+    const back = new URL(begun.returnTo);
+    try {
+      const user = await this.#userOf(provider, begun, url, state, caller);
+      const about = { userId: user.id, payload: { amr: ['fed'] }, ttlMs: RESULT_TTL_MS };
+      const code = await codes.issue(store.db, 'outside-result', about);
+      // In the fragment: it does not reach logs, nor a Referer field.
+      back.hash = new URLSearchParams({ code }).toString();
+    } catch (error) {
+      if (!(error instanceof Problem)) throw error;
+      back.hash = new URLSearchParams({ error: error.reason, error_description: error.message }).toString();
+    }
+    return back.href;
+  }
+
+  /** The application's page exchanges the one-time code for tokens. */
+  async exchange(code: string, caller: Caller): Promise<TokenAnswer> {
+    const { codes, store } = this.#context;
+    const used = await codes.use(store.db, 'outside-result', code);
+    const user = used?.userId == null ? undefined : await findById(store.db, used.userId);
+    if (user === undefined)
+      throw new Problem(400, 'VALIDATION_ERROR', 'invalid_code', 'the code is wrong, expired or was used before');
+    const factors = await factorsOf(store.db, user.id);
+    if (factors.length > 0)
+      throw await secondFactorNeeded(this.#context, user, factors, { amr: ['fed'], scopes: null });
+    return await completeSignIn(this.#context, user, { amr: ['fed'], mfaAt: null, scopes: null }, caller);
+  }
+
+  redirectUri(provider: string): string {
+    const { publicUrl, basePath } = this.#context.options;
+    return new URL(`${basePath}/outside/${provider}/callback`, publicUrl).href;
+  }
+
+  #options(provider: string) {
+    const found = Object.hasOwn(this.#context.options.providers, provider)
+      ? this.#context.options.providers[provider]
+      : undefined;
+    if (found === undefined) throw notFound('provider');
+    return found;
+  }
+
+  async #configuration(provider: string): Promise<Configuration> {
+    const options = this.#options(provider);
+    const now = this.#context.clock.monotonicMs();
+    const known = this.#found.get(provider);
+    if (known !== undefined && known.until > now) return known.configuration;
+    const library = await import('openid-client');
+    const { clientId, clientSecret, issuer, allowInsecure } = options;
+    try {
+      const configuration = await library.discovery(
+        new URL(issuer),
+        clientId,
+        clientSecret,
+        clientSecret === undefined ? library.None() : undefined,
+        {
+          timeout: 10,
+          ...(allowInsecure ? { execute: [library.allowInsecureRequests] } : {}),
+        },
+      );
+      this.#found.set(provider, { configuration, until: now + DISCOVERY_TTL_MS });
+      return configuration;
+    } catch {
+      throw unavailable('the provider cannot be reached', 10);
+    }
+  }
+
+  async #userOf(provider: string, begun: State, url: URL, state: string, caller: Caller): Promise<User> {
+    const library = await import('openid-client');
+    const configuration = await this.#configuration(provider);
+    // The public address is what the provider was told, whatever Host says here.
+    const answer = new URL(this.redirectUri(provider));
+    answer.search = url.search;
+    const tokens = await library
+      .authorizationCodeGrant(configuration, answer, {
+        expectedState: state,
+        expectedNonce: begun.nonce,
+        pkceCodeVerifier: begun.verifier,
+        idTokenExpected: true,
+      })
+      .catch(() => undefined); // whatever did not fit is for the provider's log, not for the page
+    const claims = tokens?.claims();
+    if (tokens === undefined || claims === undefined)
+      throw forbidden('the provider did not vouch for you', 'outside_refused');
+    let { email, email_verified: verified } = claims as { email?: unknown; email_verified?: unknown };
+    if (email === undefined) {
+      const info = await library.fetchUserInfo(configuration, tokens.access_token, claims.sub).catch(() => undefined);
+      ({ email, email_verified: verified } = info ?? {});
+    }
+    const checked = emailField.safeParse(email);
+    const trusted = this.#options(provider).trustEmail && verified === true;
+    return await this.#link(provider, claims.sub, checked.success ? checked.data : null, trusted, begun.linkTo, caller);
+  }
+
+  async #link(
+    provider: string,
+    subject: string,
+    email: string | null,
+    emailTrusted: boolean,
+    linkTo: string | null,
+    caller: Caller,
+  ): Promise<User> {
+    const context = this.#context;
+    const { address, requestId } = caller;
+    return await context.store.transaction(async (trx) => {
+      const linked = await trx
+        .selectFrom('linked_accounts')
+        .selectAll()
+        .where('provider', '=', provider)
+        .where('subject', '=', subject)
+        .executeTakeFirst();
+      if (linked !== undefined) {
+        if (linkTo !== null && linkTo !== linked.user_id)
+          throw conflict('linked_elsewhere', 'this outside account belongs to another account');
+        const user = await findById(trx, linked.user_id);
+        if (user === undefined || user.status !== 'active')
+          throw forbidden('the account may not sign in', 'account_disabled');
+        return user;
+      }
+      let user = linkTo === null ? undefined : await findById(trx, linkTo);
+      if (linkTo === null) {
+        const holder = email === null ? undefined : await findByLogin(trx, email);
+        if (holder !== undefined) {
+          // Verified on both sides, or anybody could take an account over by its address (pre-account hijacking).
+          if (!emailTrusted || holder.email_verified_at === null) {
+            throw conflict(
+              'link_needs_sign_in',
+              'an account with this address exists: sign in to it and link from there',
+            );
+          }
+          user = holder;
+        } else {
+          if (!context.options.registration.open)
+            throw forbidden('accounts are made by administrators here', 'registration_closed');
+          const names = emailTrusted ? { email, emailVerified: true } : {};
+          user = await insertUser(context, trx, { kind: 'user', ...names, roles: context.options.defaultRoles });
+          await context.audit.append(trx, {
+            actor: user.id,
+            action: 'user.created',
+            target: user.id,
+            address,
+            requestId,
+            detail: { provider },
+          });
+        }
+      }
+      if (user === undefined || user.status !== 'active' || user.kind !== 'user')
+        throw forbidden('the account may not be linked', 'not_linkable');
+      try {
+        const row = { provider, subject, user_id: user.id, email, created_at: context.clock.wallMs() };
+        await trx.insertInto('linked_accounts').values(row).execute();
+      } catch (error) {
+        if (isUniqueViolation(error))
+          throw conflict('linked_elsewhere', 'the account was linked a moment ago; try again');
+        throw error;
+      }
+      await context.audit.append(trx, {
+        actor: user.id,
+        action: 'outside.linked',
+        target: user.id,
+        address,
+        requestId,
+        detail: { provider },
+      });
+      return user;
+    });
+  }
+}
