@@ -3,10 +3,11 @@
  * control socket listen on. The listener can be exchanged while it runs.
  */
 import { chmod, mkdir, unlink } from 'node:fs/promises';
-import type { RequestListener, Server } from 'node:http';
+import type { IncomingMessage, RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { dirname } from 'node:path';
+import type { Duplex } from 'node:stream';
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
@@ -16,14 +17,24 @@ export async function fetchListener(fetch: Fetch): Promise<RequestListener> {
   return getRequestListener(fetch) as RequestListener;
 }
 
+/**
+ * Takes a request with `Upgrade` (RFC 9110 §7.8) and the socket under it, as node:http gives them: what a WebSocket
+ * library wants. It writes the response itself, 101 or a refusal, and owns the socket from then on.
+ */
+export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
 export class LocalServer {
   readonly path: string;
   listener: RequestListener;
+  readonly #onUpgrade: UpgradeListener | undefined;
+  readonly #upgraded = new Set<Duplex>();
   #server: Server | null = null;
 
-  constructor(path: string, listener: RequestListener) {
+  /** Without `onUpgrade`, `Upgrade` is ignored and the request is answered as any other. */
+  constructor(path: string, listener: RequestListener, onUpgrade?: UpgradeListener) {
     this.path = path;
     this.listener = listener;
+    this.#onUpgrade = onUpgrade;
   }
 
   /** Rejects when another process answers on the same path; a socket file that nobody serves any more is removed. */
@@ -34,6 +45,15 @@ export class LocalServer {
       await unlink(this.path).catch(() => {});
     }
     const server = createServer((request, response) => this.listener(request, response));
+    const onUpgrade = this.#onUpgrade;
+    if (onUpgrade !== undefined)
+      server.on('upgrade', (request, socket, head) => {
+        this.#upgraded.add(socket);
+        socket.once('close', () => this.#upgraded.delete(socket));
+        // A client that resets its connection must not end the process; whoever took the socket sees it close.
+        socket.on('error', () => {});
+        onUpgrade(request, socket, head);
+      });
     // The gateway's own pools decide when an idle connection ends.
     server.keepAliveTimeout = 0;
     server.requestTimeout = 0;
@@ -54,6 +74,8 @@ export class LocalServer {
     this.#server = null;
     if (server === null) return;
     server.closeAllConnections();
+    // The server knows these no more. Their owners said goodbye when the feature stopped.
+    for (const socket of this.#upgraded) socket.destroy();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
 }

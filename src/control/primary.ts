@@ -24,7 +24,7 @@ import { changesThatNeedRestart, localSocketPath } from './config/plan.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
 import type { Feature } from './feature.ts';
-import type { Fetch } from './local-server.ts';
+import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
 import { createOpsApp } from './ops/ops-app.ts';
 import type { OpsSources } from './ops/sources.ts';
@@ -249,14 +249,17 @@ export class Primary {
 
   // --- built-in services and the control socket --------------------------------------------------------------------
 
-  /** Serves a built-in service on its socket, where the routes of the configuration find it. */
-  async serveBuiltin(name: string, fetch: Fetch): Promise<void> {
-    await this.#serve(name, await fetchListener(fetch));
+  /**
+   * Serves a built-in service on its socket, where the routes of the configuration find it. With `onUpgrade` it takes
+   * upgrades too, on routes whose `upgrades` have the protocol; what it upgraded is its own until the process ends.
+   */
+  async serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void> {
+    await this.#serve(name, await fetchListener(fetch), onUpgrade);
   }
 
-  async #serve(name: string, listener: RequestListener): Promise<void> {
+  async #serve(name: string, listener: RequestListener, onUpgrade?: UpgradeListener): Promise<void> {
     const path = localSocketPath(this.#compiled.plan.dataDir, name.slice('builtin:'.length));
-    const server = new LocalServer(path, listener);
+    const server = new LocalServer(path, listener, onUpgrade);
     await server.listen();
     this.#builtins.set(name, server);
   }
