@@ -4,11 +4,17 @@
  */
 
 import { REQUEST_DROP, RESPONSE_DROP } from '../../src/data/exchange/forwarding.ts';
+import { writeFieldLines } from '../../src/data/http1/field-lines.ts';
 import { ResponseFraming } from '../../src/data/http1/response-framing.ts';
-import { CHUNKED, MessageFraming, readRequestFraming, readResponseFraming } from '../../src/data/parser/framing.ts';
+import { statusLine } from '../../src/data/http1/status-line.ts';
+import {
+  MessageFraming,
+  readRequestFraming,
+  readResponseFraming,
+  UNKNOWN_LENGTH,
+} from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead, readResponseHead } from '../../src/data/parser/head.ts';
-import type { DropMask } from '../../src/data/parser/serialize.ts';
-import { statusLine, writeFieldLines } from '../../src/data/parser/serialize.ts';
+import type { DropMask } from '../../src/data/parser/head-writer.ts';
 import { constant, Outbox } from '../../src/data/wire/outbox.ts';
 import { measure } from './measure.ts';
 import { ANSWER_HEAD, API_HEAD, BROWSER_HEAD } from './parser.ts';
@@ -71,9 +77,9 @@ function sending({ head, meaning }: ReturnType<typeof request>, bodyBytes: numbe
       outbox.text(statusLine(200));
       writeFieldLines(outbox, head, RESPONSE_DROP, meaning.nominated, null);
       if (framing !== '') outbox.text(framing);
-      outbox.run(LINE_END, 0, 2);
+      outbox.bytes(LINE_END, 0, 2);
       frame.body(outbox, body, 0, body.length);
-      frame.end(outbox, '');
+      frame.end(outbox, null);
       outbox.flush();
     }
     return SOCKET.taken % 1e9;
@@ -92,7 +98,7 @@ export function run(): Row[] {
       atMost: 300,
     }),
     measure('an answer of 1 KB with a length, in one write', sending(json, 1_024, 1_024)),
-    measure('an answer of 1 KB in chunks, in one write', sending(json, 1_024, CHUNKED)),
+    measure('an answer of 1 KB in chunks, in one write', sending(json, 1_024, UNKNOWN_LENGTH)),
     measure('an answer of 64 KB with a length, corked', sending(json, 65_536, 65_536)),
   ];
 }

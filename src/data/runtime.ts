@@ -6,22 +6,20 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsBank } from '../base/metrics.ts';
-import { flat } from '../base/text.ts';
 import type { TimerWheel } from '../base/timers.ts';
 import type { ActiveConfig } from './config/active-config.ts';
-import type { PolicyContext } from './contract/policy.ts';
+import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
+import type { PolicyContext, Reply } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
-import type { Connection } from './http1/connection.ts';
-import type { ConnectionHost } from './http1/connection-host.ts';
+import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts';
 import { BufferPool } from './http1/read-buffers.ts';
-import { statusLine } from './parser/serialize.ts';
 import type { AccessLog } from './response/access-log.ts';
-import { faultBody, faultLines } from './response/problem.ts';
+import { faultReply } from './response/problem.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
 
@@ -45,14 +43,13 @@ export class WorkerRuntime implements ConnectionHost {
   readonly hosts = new HostCache();
   readonly targets = new TargetCache();
   readonly requestIds = new RequestIds();
-  readonly connections = new Set<Connection>();
+  readonly connections = new Set<OpenConnection>();
   live: ActiveConfig;
   draining = false;
   #tunnels = 0;
   readonly #stock: RequestBufferPool;
   #dateSecond = 0;
-  #date = '';
-  #dateLine = '';
+  #date = NO_FIELDS;
 
   constructor(parts: {
     clock: Clock;
@@ -92,10 +89,9 @@ export class WorkerRuntime implements ConnectionHost {
     return exchange.isDone ? null : exchange;
   }
 
-  refusal(fault: Fault): string {
-    const { contentType, body } = faultBody(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
-    const lines = `Date: ${this.httpDate()}\r\nContent-Type: ${contentType}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n`;
-    return `${statusLine(fault.kind.status)}${lines}${faultLines(fault)}Connection: close\r\n\r\n${body}`;
+  refusal(fault: Fault): Reply {
+    const reply = faultReply(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
+    return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers } };
   }
 
   onRefused(fault: Fault, peer: Peer): void {
@@ -117,24 +113,17 @@ export class WorkerRuntime implements ConnectionHost {
     return this.#tunnels < this.limits.maxTunnels;
   }
 
-  onClosed(connection: Connection): void {
+  onClosed(connection: OpenConnection): void {
     if (this.connections.delete(connection)) this.metrics.add('connections_active', -1);
   }
 
-  /** IMF-fixdate (RFC 9110 §5.6.7), made once a second. */
-  httpDate(): string {
+  /** `Date` as IMF-fixdate (RFC 9110 §5.6.7), made once a second. */
+  date(): FieldBlock {
     const second = Math.floor(this.clock.wallMs() / 1000);
     if (second !== this.#dateSecond) {
       this.#dateSecond = second;
-      this.#date = new Date(second * 1000).toUTCString();
-      this.#dateLine = flat(`Date: ${this.#date}\r\n`);
+      this.#date = new FieldBlock(['Date'], [new Date(second * 1000).toUTCString()]);
     }
     return this.#date;
-  }
-
-  /** A whole field line. */
-  dateLine(): string {
-    this.httpDate();
-    return this.#dateLine;
   }
 }

@@ -13,7 +13,7 @@ import {
   readRequestHead,
   readResponseHead,
 } from '../../src/data/parser/head.ts';
-import { dropMask } from '../../src/data/parser/serialize.ts';
+import { dropMask } from '../../src/data/parser/head-writer.ts';
 import { fieldLines } from '../support/field-lines.ts';
 import { type Reading, readAnswers, readRequests, valuesOf } from './support/strict-reader.ts';
 import { corpus, type FuzzTarget } from './support/target.ts';

@@ -7,9 +7,9 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { ResponseFraming } from '../../src/data/http1/response-framing.ts';
-import { CHUNKED, MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
+import { MessageFraming, readRequestFraming, UNKNOWN_LENGTH } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
-import { dropMask } from '../../src/data/parser/serialize.ts';
+import { dropMask } from '../../src/data/parser/head-writer.ts';
 import { readTarget, Target } from '../../src/data/parser/target.ts';
 import { Outbox } from '../../src/data/wire/outbox.ts';
 import { fieldLines } from '../support/field-lines.ts';
@@ -122,7 +122,7 @@ describe('a damaged pipeline', () => {
   });
 });
 
-/** The one request of `text` as the gateway would write it: its head by serialize.ts, its body framed anew. */
+/** The one request of `text` as the gateway would write it: its head by field-lines.ts, its body framed anew. */
 function rewrite(text: string, body: string): string {
   const bytes = Buffer.from(text, 'latin1');
   const head = new Head(LIMITS.maxFields);
@@ -137,9 +137,9 @@ function rewrite(text: string, body: string): string {
   frame.choose(meaning.bodyLength, 'POST', 200, 1);
   const content = Buffer.from(body, 'latin1');
   frame.body(outbox, content, 0, content.length);
-  frame.end(outbox, '');
+  frame.end(outbox, null);
   outbox.flush();
-  assert.equal(socket.written === '', meaning.bodyLength !== CHUNKED && body === '');
+  assert.equal(socket.written === '', meaning.bodyLength !== UNKNOWN_LENGTH && body === '');
   return `${start}${lines}\r\n${socket.written}`;
 }
 

@@ -8,14 +8,14 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { ChunkedDecoder, END } from '../../src/data/parser/chunked.ts';
 import { reserveIdentityNames } from '../../src/data/parser/field-names.ts';
-import { trailerLines } from '../../src/data/parser/serialize.ts';
+import { passingTrailers } from '../../src/data/parser/trailers.ts';
 
 function passed(...trailers: string[]): string {
   const bytes = Buffer.from(`0\r\n${trailers.map((line) => `${line}\r\n`).join('')}\r\n`, 'latin1');
   const decoder = new ChunkedDecoder();
   decoder.reset();
   assert.equal(decoder.step(bytes, 0, bytes.length), END);
-  return trailerLines(decoder.trailers);
+  return passingTrailers(decoder.trailers)?.lines ?? '';
 }
 
 test('what only the gateway may say does not pass as a trailer, however it is spelled', () => {

@@ -8,7 +8,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { MessageFraming, readRequestFraming } from '../../src/data/parser/framing.ts';
 import { Head, readRequestHead } from '../../src/data/parser/head.ts';
-import { dropMask } from '../../src/data/parser/serialize.ts';
+import { dropMask } from '../../src/data/parser/head-writer.ts';
 import { fieldLines } from '../support/field-lines.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };

@@ -1,8 +1,24 @@
 /** The field lines of a head that pass, as text. */
+import type { ByteWriter } from '../../src/data/contract/byte-writer.ts';
+import { writeFieldLines } from '../../src/data/http1/field-lines.ts';
 import type { Head } from '../../src/data/parser/head.ts';
-import type { DropMask } from '../../src/data/parser/serialize.ts';
-import { writeFieldLines } from '../../src/data/parser/serialize.ts';
-import { TextSink } from '../../src/data/wire/text-sink.ts';
+import type { DropMask } from '../../src/data/parser/head-writer.ts';
+
+class TextWriter implements ByteWriter {
+  whole = '';
+
+  text(text: string): void {
+    this.whole += text;
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    this.whole += bytes.latin1Slice(start, end);
+  }
+
+  integer(value: number): void {
+    this.whole += value;
+  }
+}
 
 export function fieldLines(
   head: Head,
@@ -10,7 +26,7 @@ export function fieldLines(
   nominated: readonly string[] | null,
   removed: readonly string[] | null,
 ): string {
-  const sink = new TextSink();
-  writeFieldLines(sink, head, drop, nominated, removed);
-  return sink.whole;
+  const out = new TextWriter();
+  writeFieldLines(out, head, drop, nominated, removed);
+  return out.whole;
 }

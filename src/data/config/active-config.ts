@@ -4,6 +4,7 @@
  * Services live longer than a snapshot: one whose name stays keeps its connections, counts and breaker.
  */
 import { CidrSet } from '../../base/ip.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type {
   PolicyDefinition,
   PolicyEnvironment,
@@ -20,7 +21,7 @@ import { compileRewrite } from '../router/rewrite.ts';
 import type { Router } from '../router/router.ts';
 import { buildRouter } from '../router/router.ts';
 import { compileSplit } from '../router/split.ts';
-import { versionLines } from '../router/versions.ts';
+import { versionFields } from '../router/versions.ts';
 
 export interface CompiledRoute {
   /** Replaced by a copy without slot when a later configuration has the route no more (former-lives.ts). */
@@ -38,8 +39,8 @@ export interface CompiledRoute {
   readonly answer: ((context: Context) => Reply) | null;
   readonly rewrite: Rewrite | null;
   readonly mirror: MirrorSettings | null;
-  /** Lines that every answer of the route carries (`Deprecation`, `Sunset`). */
-  readonly responseLines: string;
+  /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */
+  readonly responseFields: FieldBlock | null;
 }
 
 export interface ActiveConfig {
@@ -139,7 +140,7 @@ function buildRoute(
     answer: answerOf(settings),
     rewrite: settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path),
     mirror: settings.mirror,
-    responseLines: versionLines(settings.version),
+    responseFields: versionFields(settings.version),
   };
 }
 

@@ -13,7 +13,7 @@ import type { InstanceSettings, Secrets, ServiceSettings, Snapshot, UpstreamTls 
 import type { UpstreamService } from '../exchange/attempt.ts';
 import type { DialTarget } from '../upstream/dial.ts';
 import { dialTarget } from '../upstream/dial.ts';
-import { Pool } from '../upstream/pool.ts';
+import { Pool, type UpstreamPool } from '../upstream/pool.ts';
 
 interface Parts {
   readonly start: WorkerStart;
@@ -73,7 +73,7 @@ export class ServiceSet {
   #make(settings: ServiceSettings): UpstreamService {
     const { start, wheel, clock, log, metrics } = this.#parts;
     const secrets = (): Secrets => this.#secrets;
-    return new Service<Pool>(settings, {
+    return new Service<UpstreamPool>(settings, {
       clock,
       log,
       random: Math.random,

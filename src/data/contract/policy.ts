@@ -8,6 +8,7 @@ import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
+import type { FieldBlock } from './field-block.ts';
 import type { FieldWriter } from './field-writer.ts';
 import type { SharedState } from './shared.ts';
 import type { Secrets } from './snapshot.ts';
@@ -21,10 +22,8 @@ export interface Reply {
 
 export type Outcome = undefined | Reply | Fault;
 
-/** What the engine and the limiter work out of an identity once (data/exchange/identity-derived.ts). */
-export interface IdentityDerived {
-  /** The lines of `upstreamHeaders`. */
-  readonly upstreamLines: string;
+/** Made of an identity once (data/exchange/identity-derived.ts): the block of its `upstreamHeaders`, and more. */
+export interface IdentityDerived extends FieldBlock {
   /** `,"subject":"..."` */
   readonly record: string;
   /** The limiter's: the halves of the hashes that the caller is counted under, once `hasKeys` is true. */
@@ -66,10 +65,10 @@ export interface ClientCertificate {
 export interface LimitNotice {
   /** How much is left: the notice with the least is the nearest. A refusal counts less than anything. */
   readonly nearness: number;
-  /** `X-RateLimit-*`, whole lines. Where any notice has these, those of the service are dropped. */
+  /** It has `X-RateLimit-*`. Where any notice has these, those of the service are dropped. */
   readonly hasLegacy: boolean;
   writeLegacy(out: FieldWriter): void;
-  /** `RateLimit` and `RateLimit-Policy`, whole lines, or nothing. */
+  /** `RateLimit` and `RateLimit-Policy`, or nothing. */
   writeStandard(out: FieldWriter): void;
 }
 

@@ -10,32 +10,30 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { Endpoint, Service } from '../balancer/service.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { UpstreamTimeouts } from '../contract/snapshot.ts';
-import type { Holder } from '../http1/buffer-pool.ts';
-import type { Session, SessionHandler } from '../http1/session.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
-import type { Pool, PoolWaiter } from '../upstream/pool.ts';
+import { passingTrailers } from '../parser/trailers.ts';
 import type { Downstream } from './downstream.ts';
+import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
 
-export type UpstreamService = Service<Pool>;
-export type UpstreamInstance = Endpoint<Pool>;
+export type UpstreamService = Service<StreamPool>;
+export type UpstreamInstance = Endpoint<StreamPool>;
 
 /** What an attempt tells and asks the exchange it belongs to. */
 export interface AttemptHandler {
   readonly downstream: Downstream;
-  readonly method: string;
   /** Writes the whole request head for this endpoint. */
-  writeHead(out: FieldWriter, endpoint: UpstreamInstance): void;
-  /** The head is in the outbox: send what there is of the body. */
+  writeHead(stream: UpstreamStream, attempt: Attempt): void;
+  /** The head is written: send what there is of the body. */
   onAttemptReady(attempt: Attempt): void;
   /** May the same request be sent once more on a fresh connection, after a reused one turned out to be closed? */
   mayResend(): boolean;
   onAttemptInterim(attempt: Attempt, head: Head): void;
   onAttemptHead(attempt: Attempt, head: Head, meaning: MessageFraming): void;
   onAttemptBody(attempt: Attempt, bytes: Buffer, start: number, end: number): void;
-  onAttemptEnd(attempt: Attempt, trailers: Head | null): void;
+  onAttemptEnd(attempt: Attempt, trailers: FieldBlock | null): void;
   onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void;
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void;
   /** The upstream takes body bytes again. */
@@ -49,7 +47,7 @@ const RECEIVING = 3;
 const TUNNEL = 4;
 const ENDED = 5;
 
-export class Attempt implements SessionHandler, PoolWaiter {
+export class Attempt implements UpstreamHandler, StreamWaiter {
   readonly service: UpstreamService;
   readonly endpoint: UpstreamInstance;
   readonly startedMs: number;
@@ -66,7 +64,7 @@ export class Attempt implements SessionHandler, PoolWaiter {
   readonly #wheel: TimerWheel;
   readonly #timeouts: UpstreamTimeouts;
   readonly #firstByteTimeoutMs: number;
-  #session: Session | null = null;
+  #stream: UpstreamStream | null = null;
   #state: number = CONNECTING;
   /** The time while one callback lasts, or -1. */
   #nowMs: number;
@@ -93,8 +91,8 @@ export class Attempt implements SessionHandler, PoolWaiter {
 
   /** Begins; the callbacks may come before this returns. */
   start(): void {
-    const session = this.endpoint.pool.acquire(this, false);
-    if (session !== null) this.onSession(session);
+    const stream = this.endpoint.pool.acquire(this, false);
+    if (stream !== null) this.onStream(stream);
     this.#nowMs = -1;
   }
 
@@ -105,53 +103,48 @@ export class Attempt implements SessionHandler, PoolWaiter {
 
   // --- sending -----------------------------------------------------------------------------------------------
 
-  onSession(session: Session): void {
-    this.#session = session;
-    this.reusedConnection = session.served > 0;
+  onStream(stream: UpstreamStream): void {
+    this.#stream = stream;
     this.#state = SENDING;
-    session.begin(this, this.#owner.method);
-    this.#owner.writeHead(session.outbox, this.endpoint);
+    this.#owner.writeHead(stream, this);
+    this.reusedConnection = stream.isReused;
     this.#owner.onAttemptReady(this);
-    if (this.#state !== ENDED && !this.#downstream.bodyInHand) session.outbox.flush();
+    if (this.#state !== ENDED && !this.#downstream.bodyInHand) stream.flush();
   }
 
-  onNoSession(kind: FaultKind, cause: string): void {
+  onNoStream(kind: FaultKind, cause: string): void {
     this.#end();
     this.#owner.onAttemptFault(this, kind, cause);
   }
 
   get isConnected(): boolean {
-    return this.#session !== null;
+    return this.#stream !== null;
   }
 
   /** Gathers body bytes; `flush` sends them. */
-  sendBody(bytes: Uint8Array, chunked: boolean, isVolatile = false): void {
-    const outbox = this.#session!.outbox;
-    if (chunked) outbox.text(`${bytes.length.toString(16)}\r\n`);
-    outbox.piece(bytes, isVolatile);
-    if (chunked) outbox.text('\r\n');
+  sendBody(bytes: Uint8Array, isVolatile: boolean): void {
+    this.#stream!.sendBody(bytes, isVolatile);
     // While a body is on its way the upstream owes progress, not an answer.
     if (this.#state === SENDING) this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));
   }
 
   /** The request is complete. */
-  sendEnd(chunked: boolean, trailers: string): void {
-    if (chunked) this.#session!.outbox.text(`0\r\n${trailers}\r\n`);
+  sendEnd(trailers: FieldBlock | null): void {
     if (this.#state === SENDING) {
       this.#state = WAITING;
       this.#setDeadline(this.#firstByteTimeoutMs);
     }
-    this.#session!.requestWritten();
+    this.#stream!.sendEnd(trailers);
   }
 
   /** False when the upstream reads too slowly; `onAttemptDrain` follows. */
   flush(): boolean {
-    return this.#session === null || this.#session.outbox.flush();
+    return this.#stream === null || this.#stream.flush();
   }
 
   /** Body bytes given to `sendBody` may still be referred to. */
   get holdsBytes(): boolean {
-    return this.#session?.outbox.holdsBytes ?? false;
+    return this.#stream?.holdsBytes ?? false;
   }
 
   onUpstreamDrain(): void {
@@ -178,7 +171,7 @@ export class Attempt implements SessionHandler, PoolWaiter {
 
   onResponseEnd(trailers: Head | null): void {
     this.#end();
-    this.#owner.onAttemptEnd(this, trailers);
+    this.#owner.onAttemptEnd(this, passingTrailers(trailers));
   }
 
   onUpgraded(head: Head, rest: Buffer): void {
@@ -189,12 +182,12 @@ export class Attempt implements SessionHandler, PoolWaiter {
     this.#owner.onAttemptUpgraded(this, head, rest);
   }
 
-  onReadDone(): Holder | null {
+  onReadDone(): BytesHolder | null {
     this.#nowMs = -1;
     const more = this.#downstream.flush();
     if (!more && (this.#state === RECEIVING || this.#state === TUNNEL)) {
       // The caller is the slow one now, so the upstream's silence is no fault.
-      this.#session?.pause();
+      this.#stream?.pause();
       this.#setDeadline(0);
     } else if (this.#state === RECEIVING) {
       // Once per read, not per chunk; an answer that came whole needs none.
@@ -206,14 +199,14 @@ export class Attempt implements SessionHandler, PoolWaiter {
   /** The downstream takes bytes again. */
   resume(): void {
     if (this.#state === RECEIVING) this.#setDeadline(this.#timeouts.idleMs);
-    if (this.#state !== ENDED) this.#session?.resume();
+    if (this.#state !== ENDED) this.#stream?.resume();
   }
 
-  onSessionFault(kind: FaultKind, cause: string, anyByte: boolean): void {
+  onStreamFault(kind: FaultKind, cause: string, responseBegan: boolean): void {
     if (this.#state === ENDED) return;
-    if (!anyByte && this.reusedConnection && kind === FAULTS.upstreamReset && this.#owner.mayResend()) {
+    if (!responseBegan && this.reusedConnection && kind === FAULTS.upstreamReset && this.#owner.mayResend()) {
       // The connection had been closed while it lay idle: not the instance's fault, so it is not counted as a try.
-      this.#session = null;
+      this.#stream = null;
       this.#state = CONNECTING;
       this.endpoint.pool.acquire(this, true);
       return;
@@ -226,30 +219,30 @@ export class Attempt implements SessionHandler, PoolWaiter {
 
   /** Gives up without a word to the owner: the downstream left, another attempt won, or the exchange failed. */
   cancel(): void {
-    if (this.#state === ENDED && this.#session === null) return;
+    if (this.#state === ENDED && this.#stream === null) return;
     if (this.#state === CONNECTING) this.endpoint.pool.cancel(this);
     this.#end();
-    this.#session?.abandon();
-    this.#session = null;
+    this.#stream?.abandon();
+    this.#stream = null;
   }
 
   /** The caller left a tunnel: the upstream gets what is on its way, then the end. */
   endTunnel(): void {
     this.#end();
-    this.#session?.endTunnel();
-    this.#session = null;
+    this.#stream?.endTunnel();
+    this.#stream = null;
   }
 
   /** The answer is through; a request that is still being sent spoils the connection. */
   release(requestDone: boolean): void {
-    if (!requestDone) this.#session?.abandon();
-    this.#session = null;
+    if (!requestDone) this.#stream?.abandon();
+    this.#stream = null;
   }
 
-  onSessionDeadline(): void {
+  onStreamDeadline(): void {
     const kind = this.#state === RECEIVING ? FAULTS.upstreamIdleTimeout : FAULTS.firstByteTimeout;
     this.#end();
-    this.#session?.abandon();
+    this.#stream?.abandon();
     this.#owner.onAttemptFault(this, kind, `after ${Math.round(this.#clock.monotonicMs() - this.startedMs)} ms`);
   }
 
@@ -259,8 +252,8 @@ export class Attempt implements SessionHandler, PoolWaiter {
   }
 
   #setDeadline(ms: number): void {
-    if (this.#session === null) return;
-    if (ms > 0) this.#wheel.set(this.#session.deadline, ms, this.nowMs());
-    else this.#wheel.clear(this.#session.deadline);
+    if (this.#stream === null) return;
+    if (ms > 0) this.#wheel.set(this.#stream.deadline, ms, this.nowMs());
+    else this.#wheel.clear(this.#stream.deadline);
   }
 }

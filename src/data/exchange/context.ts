@@ -6,15 +6,15 @@
 import type { Fault } from '../../base/errors.ts';
 import type { CompiledRoute } from '../config/active-config.ts';
 import type { BalancerRequest } from '../contract/balancer.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext } from '../contract/policy.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
-import { isFieldName, isFieldValue } from '../parser/serialize.ts';
 import type { Target } from '../parser/target.ts';
 import type { RouteMatchResult } from '../router/match-result.ts';
-import { TextSink } from '../wire/text-sink.ts';
 import type { Peer } from './downstream.ts';
+import { FieldChanges, RemovingWriter } from './field-changes.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { RequestIds } from './request-ids.ts';
 
@@ -43,11 +43,9 @@ export class Context implements PolicyContext, BalancerRequest {
   /** Only inside `responseHead`. */
   protected responseFields: Head | null = null;
 
-  /** Field names, lower case, that the caller's copy is taken out of the upstream request. Null: none. */
-  protected removedUpstream: string[] | null = null;
-  protected addedUpstream = '';
-  protected removedResponse: string[] | null = null;
-  protected addedResponse = '';
+  /** Null: none. */
+  protected upstreamChanges: FieldChanges | null = null;
+  protected responseChanges: FieldChanges | null = null;
   /** The nearest notice of a limit. */
   #notice: LimitNotice | null = null;
   /** All of them when there are several; `NO_NOTICES` when `#notice` is the only one, null when there is none. */
@@ -72,8 +70,8 @@ export class Context implements PolicyContext, BalancerRequest {
     return this.#requestId;
   }
 
-  writeRequestId(out: FieldWriter): void {
-    out.run(this.incoming.id, 0, this.incoming.idLength);
+  writeRequestId(out: ByteWriter): void {
+    out.bytes(this.incoming.id, 0, this.incoming.idLength);
   }
 
   get routeId(): string {
@@ -156,31 +154,28 @@ export class Context implements PolicyContext, BalancerRequest {
   // --- what policies want changed ----------------------------------------------------------------------------
 
   setUpstreamHeader(name: string, value: string): void {
-    this.removeUpstreamHeader(name);
-    this.addedUpstream += fieldLine(name, value);
+    this.upstreamChanges ??= new FieldChanges();
+    this.upstreamChanges.set(name, value);
   }
 
   removeUpstreamHeader(name: string): void {
-    const lower = name.toLowerCase();
-    this.removedUpstream ??= [];
-    this.removedUpstream.push(lower);
-    this.addedUpstream = withoutField(this.addedUpstream, lower);
+    this.upstreamChanges ??= new FieldChanges();
+    this.upstreamChanges.remove(name);
   }
 
   addResponseHeader(name: string, value: string): void {
-    this.addedResponse += fieldLine(name, value);
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.add(name, value);
   }
 
   setResponseHeader(name: string, value: string): void {
-    this.removeResponseHeader(name);
-    this.addedResponse += fieldLine(name, value);
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.set(name, value);
   }
 
   removeResponseHeader(name: string): void {
-    const lower = name.toLowerCase();
-    this.removedResponse ??= [];
-    this.removedResponse.push(lower);
-    this.addedResponse = withoutField(this.addedResponse, lower);
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.remove(name);
   }
 
   noteLimit(notice: LimitNotice): void {
@@ -204,24 +199,15 @@ export class Context implements PolicyContext, BalancerRequest {
   writeNotices(out: FieldWriter): void {
     const nearest = this.#notice;
     if (nearest === null) return;
-    if (this.removedResponse !== null) {
-      const sink = new TextSink();
-      this.#writeNotices(sink, nearest);
-      out.text(this.keptLines(sink.whole));
-    } else this.#writeNotices(out, nearest);
+    const changes = this.responseChanges;
+    const kept = changes === null || changes.removed === null ? out : new RemovingWriter(out, changes);
+    this.#writeNotices(kept, nearest);
   }
 
   #writeNotices(out: FieldWriter, nearest: LimitNotice): void {
     if (nearest.hasLegacy) nearest.writeLegacy(out);
     if (this.#notices === NO_NOTICES) nearest.writeStandard(out);
     else for (const notice of this.#notices!) notice.writeStandard(out);
-  }
-
-  /** Of the lines of an answer made here, those that no policy has removed or replaced. */
-  protected keptLines(lines: string): string {
-    let kept = lines;
-    if (this.removedResponse !== null) for (const name of this.removedResponse) kept = withoutField(kept, name);
-    return kept;
   }
 
   responseHeader(name: string): string | null {
@@ -231,25 +217,4 @@ export class Context implements PolicyContext, BalancerRequest {
   logField(name: string, value: string | number): void {
     this.logParts += `,${JSON.stringify(name)}:${JSON.stringify(value)}`;
   }
-}
-
-const COLON = 0x3a;
-
-/** One field line; a policy that makes an impossible one has a defect, which must not become a split message. */
-function fieldLine(name: string, value: string): string {
-  if (!isFieldName(name) || !isFieldValue(value)) throw new TypeError(`not a field: ${JSON.stringify(name)}`);
-  return `${name}: ${value}\r\n`;
-}
-
-function withoutField(lines: string, lowerName: string): string {
-  let kept = lines;
-  for (let at = 0; at < kept.length; ) {
-    const end = kept.indexOf('\r\n', at) + 2;
-    // Most names are told apart by their length.
-    const colon = at + lowerName.length;
-    if (kept.charCodeAt(colon) === COLON && kept.slice(at, colon).toLowerCase() === lowerName) {
-      kept = kept.slice(0, at) + kept.slice(end);
-    } else at = end;
-  }
-  return kept;
 }

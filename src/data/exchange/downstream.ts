@@ -1,12 +1,15 @@
 /**
- * What an exchange may ask of the side that called, whatever protocol that speaks. HTTP/1.1 implements it in
- * connection/connection.ts; the exchange knows nothing of connections, pipelining or chunk sizes.
+ * One request of a client, whatever version of HTTP it speaks; HTTP/1.1 implements it in http1/connection.ts. The
+ * exchange is its handler, and knows nothing of connections, pipelining, streams or framing.
  */
 
-import type { FieldWriter } from '../contract/field-writer.ts';
+import type { Fault } from '../../base/errors.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { ClientCertificate } from '../contract/policy.ts';
-import type { PerConnectionCache } from '../http1/per-connection-cache.ts';
 import type { Head } from '../parser/head.ts';
+import type { HeadWriter } from '../parser/head-writer.ts';
+import type { PerConnectionCache } from './per-connection-cache.ts';
+import type { BytesHolder } from './upstream-stream.ts';
 
 /** Who is at the other end of a connection; one object per connection. */
 export interface Peer {
@@ -19,51 +22,53 @@ export interface Peer {
   readonly clientCertificate: ClientCertificate | null;
 }
 
-export interface Downstream {
+export interface Downstream extends BytesHolder {
   readonly peer: Peer;
-  readonly texts: PerConnectionCache;
+  /** One per connection. */
+  readonly cache: PerConnectionCache;
   /** 1xx other than 101. */
   sendInterim(head: Head): void;
+  /** Sends `100 Continue` if the client waits for it: somebody here wants the body before an instance has it. */
+  sendContinue(): void;
+  /** Begins the final head, with the reason of `from` if it has one. The fields are written to what is returned. */
+  startHead(status: number, from: Head | null): HeadWriter;
   /**
-   * Begins the final head, with the reason of `answer` if it has one. Whole field lines with CRLF are written to what is
-   * returned, without framing and connection fields except a `Content-Length` that agrees with `endHead`.
+   * Ends it. `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a known
+   * length is written where the status allows one.
    */
-  startHead(status: number, answer: Head | null): FieldWriter;
-  /** Ends it; a number of bytes, or `CHUNKED` when it is not known. */
-  endHead(status: number, bodyLength: number): void;
-  /** Ends the head of a 101, and from now on bytes pass as they are, both ways. */
-  endUpgrade(): void;
-  /** The next `bytes[start, end)` of it. */
+  endHead(bodyLength: number, declareLength: boolean): void;
+  /** Ends the head of a 101: from now on bytes pass as they are, both ways. */
+  endUpgrade(protocol: string): void;
+  /** The next `bytes[start, end)` of the body. */
   sendBody(bytes: Buffer, start: number, end: number): void;
-  /** The answer is complete; `trailers` are whole field lines or empty. */
-  sendEnd(trailers: string): void;
+  /** The response is complete. */
+  sendEnd(trailers: FieldBlock | null): void;
   /** Hands to the kernel what the above have gathered. False: wait for `onDownstreamDrain`. */
   flush(): boolean;
-  /** A few bytes of the request body lie here and are told before the callback ends: the head can wait for them. */
+  /** A few bytes of the request body lie here and follow before the callback ends: the upstream head can wait for them. */
   readonly bodyInHand: boolean;
-  /** Bytes given to `sendBody` may still be referred to. */
-  readonly holdsBytes: boolean;
   /** Backpressure for the request body. */
   pauseBody(): void;
   resumeBody(): void;
-  /** The answer cannot be completed: the caller must see that, not a short body (RFC 9112 §8). */
+  /** The response cannot be completed: the client must see that, not a short body (RFC 9112 §8). */
   abort(): void;
   /** The exchange is over, at this time of the monotonic clock; the connection may go on with the next. */
   exchangeDone(nowMs: number): void;
 }
 
-/** What the downstream tells an exchange. */
+/** What the downstream calls. */
 export interface DownstreamHandler {
   /** `isVolatile`: the memory is used again as soon as this returns, so what is kept must be copied. */
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void;
-  /** All of one read has been told: now is the time to send it on. */
+  /** All of one read has been handed over: now is the time to send it on. */
   onRequestRead(): void;
-  /** Body bytes that were told are still referred to, so that their memory must be left alone. */
+  /** Body bytes that were handed over are still referred to, so that their memory must be left alone. */
   readonly holdsRequestBytes: boolean;
+  /** As they came: the handler decides what passes. */
   onRequestEnd(trailers: Head | null): void;
   /** Something about the body is wrong (framing, length, time). */
-  onRequestFault(fault: import('../../base/errors.ts').Fault): void;
+  onRequestFault(fault: Fault): void;
   onDownstreamDrain(): void;
-  /** The caller closed or reset the connection. */
+  /** The client closed or reset the connection. */
   onDownstreamGone(): void;
 }

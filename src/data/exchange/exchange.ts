@@ -11,27 +11,28 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { CompiledRoute } from '../config/active-config.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
 import type { MirrorSettings, RetrySettings } from '../contract/snapshot.ts';
-import { writeUpstreamHead } from '../http1/upstream-head.ts';
 import type { MessageFraming } from '../parser/framing.ts';
-import { CHUNKED, UNTIL_CLOSE } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
-import { trailerLines } from '../parser/serialize.ts';
+import { passingTrailers } from '../parser/trailers.ts';
 import type { AccessLog } from '../response/access-log.ts';
-import { replyLines, writeResponseLines } from '../response/lines.ts';
-import { faultBody, faultLines } from '../response/problem.ts';
-import { report, writeRecord } from '../response/report.ts';
+import { faultReply } from '../response/problem.ts';
 import type { WorkerRuntime } from '../runtime.ts';
-import type { Attempt, UpstreamInstance } from './attempt.ts';
+import type { Attempt } from './attempt.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
+import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
 import { sendMirror } from './mirror.ts';
+import { report, writeRecord } from './report.ts';
 import type { RequestBuffers } from './request-buffers.ts';
+import { writeRequestHead } from './request-head.ts';
+import { writeResponseFields } from './response-head.ts';
 import { tooLarge } from './route-faults.ts';
 import { Tries } from './tries.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -141,7 +142,11 @@ export class Exchange extends Tries implements DownstreamHandler {
       this.#settle(outcome);
       return false;
     }
-    this.addedResponse += this.route!.responseLines;
+    const { responseFields } = this.route!;
+    if (responseFields !== null) {
+      this.responseChanges ??= new FieldChanges();
+      this.responseChanges.addBlock(responseFields);
+    }
     return true;
   }
 
@@ -173,19 +178,18 @@ export class Exchange extends Tries implements DownstreamHandler {
     this.body.allowReplay(Math.max(mayRepeat ? maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
   }
 
-  writeHead(out: FieldWriter, endpoint: UpstreamInstance): void {
-    writeUpstreamHead(out, this, this.incoming, endpoint, this.removedUpstream, this.addedUpstream);
+  writeHead(stream: UpstreamStream, attempt: Attempt): void {
+    writeRequestHead(stream, attempt, this, this.incoming, attempt.endpoint, this.upstreamChanges);
   }
 
   onAttemptReady(attempt: Attempt): void {
     if (this.body.length === 0) {
-      attempt.sendEnd(false, '');
+      attempt.sendEnd(null);
       return;
     }
-    const chunked = this.body.isChunked;
-    for (const bytes of this.body.kept) attempt.sendBody(bytes, chunked);
+    for (const bytes of this.body.kept) attempt.sendBody(bytes, false);
     this.body.handedOver();
-    if (this.#requestComplete) attempt.sendEnd(chunked, this.body.trailers);
+    if (this.#requestComplete) attempt.sendEnd(this.body.trailers);
     else this.downstream.resumeBody();
   }
 
@@ -195,7 +199,7 @@ export class Exchange extends Tries implements DownstreamHandler {
     const attempt = this.attempt;
     if (this.status === 101) {
       this.body.received += bytes.length;
-      attempt?.sendBody(bytes, false, isVolatile);
+      attempt?.sendBody(bytes, isVolatile);
       return;
     }
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
@@ -210,7 +214,7 @@ export class Exchange extends Tries implements DownstreamHandler {
       this.downstream.pauseBody();
       return;
     }
-    attempt.sendBody(bytes, this.body.isChunked, isVolatile);
+    attempt.sendBody(bytes, isVolatile);
   }
 
   onRequestRead(): void {
@@ -227,10 +231,10 @@ export class Exchange extends Tries implements DownstreamHandler {
     if (this.#requestComplete) return;
     this.#requestComplete = true;
     this.body.complete = true;
-    this.body.trailers = trailerLines(trailers);
+    this.body.trailers = passingTrailers(trailers);
     const attempt = this.attempt;
     if (attempt?.isConnected !== true) return;
-    attempt.sendEnd(this.body.isChunked, this.body.trailers);
+    attempt.sendEnd(this.body.trailers);
   }
 
   onAttemptDrain(attempt: Attempt): void {
@@ -273,8 +277,8 @@ export class Exchange extends Tries implements DownstreamHandler {
       this.responseFields = null;
       this.headSent = true;
       const out = this.downstream.startHead(head.status, head);
-      writeResponseLines(out, this, head, meaning, this.removedResponse, this.addedResponse);
-      this.downstream.endHead(head.status, meaning.bodyLength === UNTIL_CLOSE ? CHUNKED : meaning.bodyLength);
+      writeResponseFields(out, this, head, meaning, this.responseChanges);
+      this.downstream.endHead(meaning.bodyLength, false);
     } catch (error) {
       this.#failInternally(error);
     }
@@ -295,8 +299,8 @@ export class Exchange extends Tries implements DownstreamHandler {
     this.attempt?.resume();
   }
 
-  onAttemptEnd(attempt: Attempt, trailers: Head | null): void {
-    this.downstream.sendEnd(trailerLines(trailers));
+  onAttemptEnd(attempt: Attempt, trailers: FieldBlock | null): void {
+    this.downstream.sendEnd(trailers);
     attempt.release(this.#requestComplete);
     this.#finish();
   }
@@ -317,9 +321,8 @@ export class Exchange extends Tries implements DownstreamHandler {
     if (this.#deadline !== null) this.runtime.wheel.clear(this.#deadline);
     this.runtime.metrics.add('tunnels_opened', 1);
     const out = this.downstream.startHead(101, null);
-    writeResponseLines(out, this, head, null, this.removedResponse, this.addedResponse);
-    out.text(`Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
-    this.downstream.endUpgrade();
+    writeResponseFields(out, this, head, null, this.responseChanges);
+    this.downstream.endUpgrade(upgrade);
     if (rest.length > 0) this.onAttemptBody(attempt, rest, 0, rest.length);
   }
 
@@ -371,23 +374,14 @@ export class Exchange extends Tries implements DownstreamHandler {
       this.downstream.abort();
       return;
     }
-    const { contentType, body } = faultBody(
-      fault,
-      this.live.gateway.errorFormat,
-      this.header('accept'),
-      this.requestId,
-      this.target.path,
-      this.runtime.clock.wallMs(),
-    );
-    this.#answer(fault.kind.status, `Content-Type: ${contentType}\r\n${faultLines(fault)}`, body);
+    const { errorFormat } = this.live.gateway;
+    const wallMs = this.runtime.clock.wallMs();
+    this.reply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
   }
 
-  /** An answer made by a policy or by the route itself. */
-  protected reply(reply: Reply): void {
-    this.#answer(reply.status, replyLines(reply.headers), reply.body);
-  }
-
-  #answer(status: number, lines: string, body: string | Uint8Array): void {
+  /** A response made by a policy, by the route itself or of a fault. */
+  protected reply({ status, headers, body }: Reply): void {
+    for (const name in headers) checkField(name, headers[name]!);
     this.status = status;
     const bytes =
       typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body.buffer, body.byteOffset, body.length);
@@ -403,13 +397,13 @@ export class Exchange extends Tries implements DownstreamHandler {
     }
     this.headSent = true;
     const out = this.downstream.startHead(status, null);
-    out.text(this.keptLines(lines));
-    if (status !== 204 && status !== 304) out.text(`Content-Length: ${bytes.length}\r\n`);
-    writeResponseLines(out, this, null, null, null, this.addedResponse);
-    this.downstream.endHead(status, bytes.length);
+    const changes = this.responseChanges;
+    for (const name in headers) if (changes?.removes(name) !== true) out.field(name, headers[name]!);
+    writeResponseFields(out, this, null, null, changes);
+    this.downstream.endHead(bytes.length, true);
     this.downstream.sendBody(bytes, 0, bytes.length);
     this.bytesSent += bytes.length;
-    this.downstream.sendEnd('');
+    this.downstream.sendEnd(null);
     this.#finish();
   }
 

@@ -5,6 +5,7 @@
  */
 import type { CidrSet } from '../../base/ip.ts';
 import { canonicalAddress } from '../../base/ip.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import {
   CONTENT_LENGTH,
   FORWARDED,
@@ -21,8 +22,8 @@ import {
 } from '../parser/field-names.ts';
 import { isHopByHop } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
-import type { DropMask } from '../parser/serialize.ts';
-import { dropMask } from '../parser/serialize.ts';
+import type { DropMask } from '../parser/head-writer.ts';
+import { dropMask } from '../parser/head-writer.ts';
 import type { Peer } from './downstream.ts';
 
 /** Fields of a request that are not copied, because the gateway writes its own or nobody may. */
@@ -77,32 +78,26 @@ export function callerScheme(peer: Peer, head: Head): 'http' | 'https' {
   return said === 'http' || said === 'https' ? said : own;
 }
 
-/** The field lines that tell the upstream where the request came from. */
-export function forwardingLines(peer: Peer, head: Head, authority: string, via: string): string {
-  const scheme = callerScheme(peer, head);
-  if (!peer.trusted) {
-    const node = forwardedNode(peer.address);
-    return (
-      `X-Forwarded-For: ${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${authority}\r\n` +
-      `Forwarded: for=${node};host="${authority}";proto=${scheme}\r\n${viaLine(head, via)}`
-    );
-  }
-  const list = head.valueOf('x-forwarded-for');
-  const host = head.valueOf('x-forwarded-host') ?? authority;
-  const forwarded = head.valueOf('forwarded');
-  const element = `for=${forwardedNode(peer.address)};host="${authority}";proto=${peer.secure ? 'https' : 'http'}`;
-  return (
-    `X-Forwarded-For: ${list === null ? '' : `${list}, `}${peer.address}\r\nX-Forwarded-Proto: ${scheme}\r\nX-Forwarded-Host: ${host}\r\n` +
-    `Forwarded: ${forwarded === null ? '' : `${forwarded}, `}${element}\r\n${viaLine(head, via)}`
-  );
+/** The fields that tell the upstream where the request came from. */
+export function writeForwarding(out: FieldWriter, peer: Peer, head: Head, authority: string, via: string): void {
+  const { address, secure, trusted } = peer;
+  const element = `for=${forwardedNode(address)};host="${authority}";proto=${secure ? 'https' : 'http'}`;
+  // What a trusted proxy says of the client is kept, with the proxy itself behind it.
+  const list = trusted ? head.valueOf('x-forwarded-for') : null;
+  const host = trusted ? head.valueOf('x-forwarded-host') : null;
+  const forwarded = trusted ? head.valueOf('forwarded') : null;
+  out.field('X-Forwarded-For', list === null ? address : `${list}, ${address}`);
+  out.field('X-Forwarded-Proto', callerScheme(peer, head));
+  out.field('X-Forwarded-Host', host ?? authority);
+  out.field('Forwarded', forwarded === null ? element : `${forwarded}, ${element}`);
+  if (via !== '') out.field('Via', viaOf(head, via));
 }
 
-/** `Via: earlier, 1.1 name`, of a request or an answer; empty when `via` is. */
-export function viaLine(head: Head | null, via: string): string {
-  if (via === '') return '';
-  const earlier = head === null || head.find(VIA) < 0 ? null : head.valueOf('via');
-  const minor = head === null ? 1 : head.minor;
-  return earlier === null ? `Via: 1.${minor} ${via}\r\n` : `Via: ${earlier}, 1.${minor} ${via}\r\n`;
+/** `earlier, 1.1 name` (RFC 9110 §7.6.3), of a request or a response. */
+export function viaOf(head: Head, via: string): string {
+  const earlier = head.find(VIA) < 0 ? null : head.valueOf('via');
+  const own = `${head.major}.${head.minor} ${via}`;
+  return earlier === null ? own : `${earlier}, ${own}`;
 }
 
 /** RFC 7239 §6: an IPv6 address stands in brackets and quotes. */

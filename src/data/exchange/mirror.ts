@@ -5,15 +5,16 @@
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { Fault } from '../../base/errors.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
-import { PerConnectionCache } from '../http1/per-connection-cache.ts';
-import { writeUpstreamHead } from '../http1/upstream-head.ts';
-import { TextSink } from '../wire/text-sink.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
+import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { AttemptHandler, UpstreamInstance, UpstreamService } from './attempt.ts';
 import { Attempt } from './attempt.ts';
 import type { Downstream } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
+import { PerConnectionCache } from './per-connection-cache.ts';
 import type { RequestBuffers } from './request-buffers.ts';
+import { authorityFor, writeRequestFields } from './request-head.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
   const mirror = exchange.route!.mirror!;
@@ -31,21 +32,21 @@ export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
     return;
   }
   runtime.metrics.add('mirrored', 1);
-  const chunked = body.isChunked;
   // Written now: when the connection is there the exchange may be gone.
-  const head = new TextSink();
-  writeUpstreamHead(head, exchange, incoming, endpoint, null, '');
-  new MirrorAttempt(exchange, service, endpoint, head.whole, [...body.kept], chunked).start();
+  const recorder = new FieldRecorder();
+  writeRequestFields(recorder, exchange, incoming, null);
+  new MirrorAttempt(exchange, service, endpoint, recorder.block()).start();
 }
 
 const NOBODY_WAITS = { onAdmitted: () => {}, onRefused: () => {} };
 
 /** Takes the answer's bytes and keeps none. */
 const NOWHERE: Downstream = {
-  texts: new PerConnectionCache(),
+  cache: new PerConnectionCache(),
   peer: { address: '', port: 0, secure: false, trusted: false, clientCertificate: null },
   sendInterim: () => {},
-  startHead: () => new TextSink(),
+  sendContinue: () => {},
+  startHead: () => new FieldRecorder(),
   endHead: () => {},
   endUpgrade: () => {},
   sendBody: () => {},
@@ -61,24 +62,23 @@ const NOWHERE: Downstream = {
 
 class MirrorAttempt implements AttemptHandler {
   readonly downstream = NOWHERE;
-  readonly method: string;
-  readonly #head: string;
+  readonly #method: string;
+  readonly #authority: string;
+  readonly #path: string;
+  readonly #query: string | null;
+  readonly #fields: FieldBlock;
+  readonly #length: number;
   readonly #body: readonly Uint8Array[];
-  readonly #chunked: boolean;
   readonly #attempt: Attempt;
 
-  constructor(
-    exchange: Exchange,
-    service: UpstreamService,
-    endpoint: UpstreamInstance,
-    head: string,
-    body: readonly Uint8Array[],
-    chunked: boolean,
-  ) {
-    this.method = exchange.method;
-    this.#head = head;
-    this.#body = body;
-    this.#chunked = chunked;
+  constructor(exchange: Exchange, service: UpstreamService, endpoint: UpstreamInstance, fields: FieldBlock) {
+    this.#method = exchange.method;
+    this.#authority = authorityFor(exchange, endpoint);
+    this.#path = exchange.upstreamPath;
+    this.#query = exchange.target.hasQuery ? exchange.target.query : null;
+    this.#fields = fields;
+    this.#length = exchange.body.length;
+    this.#body = [...exchange.body.kept];
     this.#attempt = new Attempt(this, service, endpoint, exchange.runtime.clock, exchange.runtime.wheel);
   }
 
@@ -86,13 +86,15 @@ class MirrorAttempt implements AttemptHandler {
     this.#attempt.start();
   }
 
-  writeHead(out: FieldWriter): void {
-    out.text(this.#head);
+  writeHead(stream: UpstreamStream, attempt: Attempt): void {
+    const { basePath } = attempt.endpoint.settings;
+    stream.begin(attempt, this.#method, this.#authority, basePath, this.#path, this.#query).fields(this.#fields);
+    stream.endHead(this.#length, false, '', false);
   }
 
   onAttemptReady(attempt: Attempt): void {
-    for (const bytes of this.#body) attempt.sendBody(bytes, this.#chunked);
-    attempt.sendEnd(this.#chunked, '');
+    for (const bytes of this.#body) attempt.sendBody(bytes, false);
+    attempt.sendEnd(null);
   }
 
   mayResend(): boolean {

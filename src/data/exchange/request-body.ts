@@ -3,7 +3,7 @@
  * further attempt can send it again. Held memory is bounded: while no upstream takes bytes the downstream is paused,
  * and what is kept for replay ends at the service's `maxReplayBytes`.
  */
-import { CHUNKED } from '../parser/framing.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 
 /**
  * The body of requests that have none: one for all, since nothing ever happens to it. A tunnel counts bytes and so has
@@ -14,12 +14,12 @@ export function bodyOf(length: number, mayTunnel: boolean): RequestBody {
 }
 
 export class RequestBody {
-  /** Declared length, or `CHUNKED`. */
+  /** Declared length, or `UNKNOWN_LENGTH` (framing.ts). */
   readonly length: number;
   received = 0;
   complete = false;
-  /** Trailer lines that may pass, once complete. */
-  trailers = '';
+  /** Those that may pass, once complete. */
+  trailers: FieldBlock | null = null;
   /** From the first byte on, as long as all of them are here. */
   readonly #kept: Uint8Array[] = [];
   #keptBytes = 0;
@@ -30,10 +30,6 @@ export class RequestBody {
   constructor(length: number) {
     this.length = length;
     this.complete = length === 0;
-  }
-
-  get isChunked(): boolean {
-    return this.length === CHUNKED;
   }
 
   /** Everything that came so far can be sent again. */

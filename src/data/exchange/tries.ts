@@ -7,7 +7,7 @@ import type { FaultKind } from '../../base/errors.ts';
 import { Fault } from '../../base/errors.ts';
 import type { AttemptWaiter } from '../balancer/service.ts';
 import type { ActiveConfig } from '../config/active-config.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
@@ -19,6 +19,7 @@ import type { Downstream } from './downstream.ts';
 import type { RequestBody } from './request-body.ts';
 import { bodyOf } from './request-body.ts';
 import type { RequestBuffers } from './request-buffers.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 const NO_ENDPOINTS: readonly UpstreamInstance[] = [];
 
@@ -58,12 +59,12 @@ export abstract class Tries extends Context implements AttemptHandler, AttemptWa
 
   protected abstract fail(fault: Fault, failed?: Attempt | null): void;
   protected abstract reply(reply: Reply): void;
-  abstract writeHead(out: FieldWriter, endpoint: UpstreamInstance): void;
+  abstract writeHead(stream: UpstreamStream, attempt: Attempt): void;
   abstract onAttemptReady(attempt: Attempt): void;
   abstract onAttemptInterim(attempt: Attempt, head: Head): void;
   abstract onAttemptHead(attempt: Attempt, head: Head, meaning: MessageFraming): void;
   abstract onAttemptBody(attempt: Attempt, bytes: Buffer, start: number, end: number): void;
-  abstract onAttemptEnd(attempt: Attempt, trailers: Head | null): void;
+  abstract onAttemptEnd(attempt: Attempt, trailers: FieldBlock | null): void;
   abstract onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void;
   abstract onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void;
   abstract onAttemptDrain(attempt: Attempt): void;

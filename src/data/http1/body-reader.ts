@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
-import { CHUNKED } from '../parser/framing.ts';
+import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 
 export const BODY_MORE = 0;
@@ -36,8 +36,8 @@ export class BodyReader {
     this.paused = false;
     this.#startedMs = this.#clock.monotonicMs();
     this.#pausedMs = 0;
-    this.remaining = length === CHUNKED ? -1 : length;
-    if (length === CHUNKED) {
+    this.remaining = length === UNKNOWN_LENGTH ? -1 : length;
+    if (length === UNKNOWN_LENGTH) {
       this.#decoder ??= new ChunkedDecoder();
       this.#decoder.reset();
     }

@@ -4,6 +4,7 @@
  * are gone. Owner: the thread.
  */
 
+import type { BytesHolder } from '../exchange/upstream-stream.ts';
 import { JOIN_BYTES } from '../wire/outbox.ts';
 
 /**
@@ -22,15 +23,10 @@ const MOST_FREE = 16;
 /** Those above are left to the garbage collector. */
 const MOST_WAITING = 32;
 
-/** Somebody who may still refer to the bytes of a buffer. */
-export interface Holder {
-  readonly holdsBytes: boolean;
-}
-
 class Stock {
   readonly #size: number;
   readonly #free: Buffer[] = [];
-  readonly #waiting: { readonly buffer: Buffer; readonly holder: Holder }[] = [];
+  readonly #waiting: { readonly buffer: Buffer; readonly holder: BytesHolder }[] = [];
 
   constructor(size: number) {
     this.#size = size;
@@ -50,7 +46,7 @@ class Stock {
     return Buffer.allocUnsafeSlow(this.#size);
   }
 
-  give(buffer: Buffer, holder: Holder | null): void {
+  give(buffer: Buffer, holder: BytesHolder | null): void {
     if (holder?.holdsBytes !== true) {
       if (this.#free.length < MOST_FREE) this.#free.push(buffer);
       return;
@@ -68,7 +64,7 @@ export function takeBuffer(isLarge: boolean): Buffer {
 }
 
 /** `holder` may still refer to its bytes; null: nobody does. */
-export function giveBuffer(buffer: Buffer, holder: Holder | null): void {
+export function giveBuffer(buffer: Buffer, holder: BytesHolder | null): void {
   if (buffer.length === LARGE_BUFFER) large.give(buffer, holder);
   else if (buffer.length === SMALL_BUFFER) small.give(buffer, holder);
 }

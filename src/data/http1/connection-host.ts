@@ -2,13 +2,10 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
+import type { Reply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
-import { CONTENT_LENGTH } from '../parser/field-names.ts';
-import { isHopByHop } from '../parser/framing.ts';
-import { dropMask } from '../parser/serialize.ts';
-import type { Connection } from './connection.ts';
 import type { BufferPool } from './read-buffers.ts';
 
 export interface ConnectionHost {
@@ -22,12 +19,16 @@ export interface ConnectionHost {
   giveBuffers(incoming: RequestBuffers): void;
   /** Null when the exchange has already ended. */
   beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null;
-  /** The whole answer to bytes that are not a request. */
-  refusal(fault: Fault): string;
+  /** The response to bytes that are not a request. */
+  refusal(fault: Fault): Reply;
   onRefused(fault: Fault, peer: Peer): void;
   onTunnel(change: 1 | -1): void;
-  onClosed(connection: Connection): void;
+  onClosed(connection: OpenConnection): void;
 }
 
-/** RFC 9110 §8.6: no 1xx has a length; one that says so could be taken for a head with a body. */
-export const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);
+/** A connection as the worker sees it. */
+export interface OpenConnection {
+  /** The process ends: an idle connection ends now, a busy one after its response. */
+  drain(): void;
+  abort(): void;
+}

@@ -11,23 +11,25 @@ import type { Socket } from 'node:net';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
+import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { HEAD_BYTES } from '../exchange/request-buffers.ts';
-import { MessageFraming, readRequestFraming, readResponseFraming } from '../parser/framing.ts';
+import { CONTENT_LENGTH } from '../parser/field-names.ts';
+import { isHopByHop, MessageFraming, readRequestFraming, readResponseFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
-import { statusLine, writeFieldLines } from '../parser/serialize.ts';
+import { dropMask, type HeadWriter } from '../parser/head-writer.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
-import { constant, JOIN_BYTES, Outbox } from '../wire/outbox.ts';
+import { constant, JOIN_BYTES } from '../wire/outbox.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
-import type { ConnectionHost } from './connection-host.ts';
-import { INTERIM_DROP } from './connection-host.ts';
-import { PerConnectionCache } from './per-connection-cache.ts';
+import type { ConnectionHost, OpenConnection } from './connection-host.ts';
+import { MessageWriter } from './message-writer.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { ResponseFraming } from './response-framing.ts';
+import { statusLine } from './status-line.ts';
 
 const IDLE = 0;
 const HEAD = 1;
@@ -50,17 +52,21 @@ const STREAM_BYTES = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
 const VERSION = constant('HTTP/1.1 ');
-const LINE_END = constant('\r\n');
+const CONTINUE = constant('HTTP/1.1 100 Continue\r\n\r\n');
+const CLOSE = constant('Connection: close\r\n');
+const LENGTH = new FieldStart('Content-Length');
+/** RFC 9110 §8.6: no 1xx has a length; one that says so could be taken for a head with a body. */
+const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);
 /** What the Connection field of an interim head means; read and forgotten. */
 const INTERIM_MEANING = new MessageFraming();
 
-export class Connection implements Downstream, DeadlineOwner, Reader {
+export class Connection implements Downstream, OpenConnection, DeadlineOwner, Reader {
   readonly peer: Peer;
-  readonly texts = new PerConnectionCache();
+  readonly cache = new PerConnectionCache();
   readonly #socket: Socket;
   readonly #host: ConnectionHost;
   readonly #buffers: ReadBuffers;
-  readonly #outbox: Outbox;
+  readonly #outbox: MessageWriter;
   readonly #deadline: Deadline;
   readonly #frame = new ResponseFraming();
   #state: number = IDLE;
@@ -73,6 +79,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   #lastRead = 0;
   /** A frame went either way since the deadline was set. */
   #tunnelUsed = false;
+  #status = 0;
   #answered = false;
   #closeAfter = false;
   /** We do not read at the moment. */
@@ -89,7 +96,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     this.#buffers = new ReadBuffers(host.buffers);
     const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
     this.#socket = socket;
-    this.#outbox = new Outbox(socket, peer.secure);
+    this.#outbox = new MessageWriter(socket, peer.secure);
     this.#deadline = new Deadline(this, 0);
     if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
     socket.on('end', () => this.#onGone());
@@ -351,37 +358,52 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
     readResponseFraming(head, '', INTERIM_MEANING);
     this.#outbox.text(statusLine(head.status));
-    writeFieldLines(this.#outbox, head, INTERIM_DROP, INTERIM_MEANING.nominated, null);
-    this.#outbox.run(LINE_END, 0, 2);
+    this.#outbox.copyFields(head, INTERIM_DROP, INTERIM_MEANING.nominated, null);
+    this.#outbox.end();
   }
 
-  startHead(status: number, answer: Head | null): FieldWriter {
+  sendContinue(): void {
+    const incoming = this.#incoming;
+    if (incoming === null || !incoming.meaning.expectsContinue || this.#frame.headSent) return;
+    incoming.meaning.expectsContinue = false;
+    this.#outbox.bytes(CONTINUE, 0, CONTINUE.length);
+    this.#outbox.flush();
+  }
+
+  startHead(status: number, from: Head | null): HeadWriter {
     const outbox = this.#outbox;
-    if (answer !== null && answer.reasonEnd > answer.reasonStart) {
+    this.#status = status;
+    if (from !== null && from.reasonEnd > from.reasonStart) {
       // Status, space and reason as they came: the parser has seen that they stand like this.
-      outbox.run(VERSION, 0, VERSION.length);
-      outbox.run(answer.bytes, answer.reasonStart - 4, answer.reasonEnd);
-      outbox.run(LINE_END, 0, 2);
+      outbox.bytes(VERSION, 0, VERSION.length);
+      outbox.bytes(from.bytes, from.reasonStart - 4, from.reasonEnd);
+      outbox.end();
     } else {
       outbox.text(statusLine(status));
     }
     return outbox;
   }
 
-  endHead(status: number, bodyLength: number): void {
+  endHead(bodyLength: number, declareLength: boolean): void {
     const incoming = this.#incoming!;
     const outbox = this.#outbox;
+    const status = this.#status;
     const framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
+    if (declareLength && bodyLength >= 0 && status !== 204 && status !== 304) {
+      outbox.begin(LENGTH);
+      outbox.integer(bodyLength);
+      outbox.end();
+    }
     if (this.#frame.endsByClose) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
     if (this.#closeAfter || this.#host.draining) {
       this.#closeAfter = true;
-      outbox.text('Connection: close\r\n');
+      outbox.bytes(CLOSE, 0, CLOSE.length);
     } else if (incoming.head.minor === 0) {
       outbox.text('Connection: keep-alive\r\n');
     }
     if (framing !== '') outbox.text(framing);
-    outbox.run(LINE_END, 0, 2);
+    outbox.end();
   }
 
   /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
@@ -392,11 +414,11 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     return rest >= 0 && rest <= MAX_DISCARD_BYTES;
   }
 
-  endUpgrade(): void {
+  endUpgrade(protocol: string): void {
     this.#frame.chooseTunnel();
     this.#closeAfter = true;
     this.#state = TUNNEL;
-    this.#outbox.run(LINE_END, 0, 2);
+    this.#outbox.text(`Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`);
     this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
     this.#host.onTunnel(1);
     if (this.#pending.length > 0) {
@@ -413,7 +435,7 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     this.#tunnelUsed = true;
   }
 
-  sendEnd(trailers: string): void {
+  sendEnd(trailers: FieldBlock | null): void {
     this.#frame.end(this.#outbox, trailers);
   }
 
@@ -441,10 +463,6 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
 
   get holdsBytes(): boolean {
     return this.#outbox.holdsBytes;
-  }
-
-  get bytesWritten(): number {
-    return this.#outbox.written;
   }
 
   // --- ending ------------------------------------------------------------------------------------------------
@@ -498,8 +516,16 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
   /** An answer to what is not a request, then the end of the connection. */
   #refuse(fault: Fault): void {
     this.#host.onRefused(fault, this.peer);
-    this.#outbox.text(this.#host.refusal(fault));
-    this.#outbox.flush();
+    const { status, headers, body } = this.#host.refusal(fault);
+    const outbox = this.#outbox;
+    const bytes = Buffer.from(body);
+    outbox.text(statusLine(status));
+    for (const name in headers) outbox.field(name, headers[name]!);
+    outbox.field('Content-Length', `${bytes.length}`);
+    outbox.bytes(CLOSE, 0, CLOSE.length);
+    outbox.end();
+    outbox.piece(bytes);
+    outbox.flush();
     this.#finishWriting();
   }
 
@@ -515,7 +541,6 @@ export class Connection implements Downstream, DeadlineOwner, Reader {
     });
   }
 
-  /** Called on drain of the process: an idle connection ends now, a busy one after its answer. */
   drain(): void {
     if (this.#state === IDLE && this.#pending.length === 0) this.#finishWriting();
     else this.#closeAfter = true;

@@ -2,7 +2,9 @@
  * How the body of one answer is framed on an HTTP/1.1 connection (RFC 9112 §6.3): not at all, by its length, in chunks,
  * or by the end of the connection; and how far the answer has come. One per connection, begun anew with each request.
  */
-import { CHUNKED } from '../parser/framing.ts';
+
+import type { FieldBlock } from '../contract/field-block.ts';
+import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Outbox } from '../wire/outbox.ts';
 
 const NONE = 0;
@@ -29,7 +31,7 @@ export class ResponseFraming {
     this.#kind = NONE;
     if (bodyLength === 0 || method === 'HEAD' || status === 204 || status === 304) return '';
     this.#kind = RAW;
-    if (bodyLength !== CHUNKED) return '';
+    if (bodyLength !== UNKNOWN_LENGTH) return '';
     if (minor === 1) {
       this.#kind = IN_CHUNKS;
       return 'Transfer-Encoding: chunked\r\n';
@@ -56,8 +58,8 @@ export class ResponseFraming {
     outbox.text('\r\n');
   }
 
-  end(outbox: Outbox, trailers: string): void {
+  end(outbox: Outbox, trailers: FieldBlock | null): void {
     this.complete = true;
-    if (this.#kind === IN_CHUNKS) outbox.text(`0\r\n${trailers}\r\n`);
+    if (this.#kind === IN_CHUNKS) outbox.text(trailers === null ? '0\r\n\r\n' : `0\r\n${trailers.lines}\r\n`);
   }
 }

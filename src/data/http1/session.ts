@@ -15,42 +15,34 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
+import type { BytesHolder, UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
-import { CHUNKED, MessageFraming, readResponseFraming, UNTIL_CLOSE } from '../parser/framing.ts';
+import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
 import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
-import { Outbox } from '../wire/outbox.ts';
-import type { Holder } from './buffer-pool.ts';
+import type { HeadWriter } from '../parser/head-writer.ts';
+import { constant } from '../wire/outbox.ts';
 import { giveBuffer, SHARED_BUFFER, SMALL_BUFFER, takeBuffer } from './buffer-pool.ts';
+import { MessageWriter } from './message-writer.ts';
 
 /** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
 
 const TUNNEL_END_MS = 2_000;
 
+const GET = constant('GET ');
+const SPACE = constant(' ');
+const QUESTION_MARK = constant('?');
+const VERSION_AND_HOST = constant(' HTTP/1.1\r\nHost: ');
+const CHUNKED = constant('Transfer-Encoding: chunked\r\n');
+const TAKES_TRAILERS = constant('Connection: TE\r\nTE: trailers\r\n');
+
 const IDLE = 0;
 const READING_HEAD = 1;
 const READING_BODY = 2;
 const TUNNEL = 3;
 const CLOSED = 4;
-
-/** What a session tells the attempt that uses it. */
-export interface SessionHandler {
-  onInterimHead(head: Head): void;
-  onResponseHead(head: Head, meaning: MessageFraming): void;
-  /** `bytes[start, end)`; a view of its own for each part of a body would be dear. */
-  onResponseBody(bytes: Buffer, start: number, end: number): void;
-  onResponseEnd(trailers: Head | null): void;
-  /** 101: from here on the socket belongs to the tunnel; `rest` came with the head. */
-  onUpgraded(head: Head, rest: Buffer): void;
-  /** All of one read has been told. Returns who still refers to bytes of it, or null. */
-  onReadDone(): Holder | null;
-  onUpstreamDrain(): void;
-  /** Once, and nothing after it. `anyByte`: part of an answer had come, so the upstream has seen the request. */
-  onSessionFault(kind: FaultKind, cause: string, anyByte: boolean): void;
-  /** What `deadline` was set for has not come in time. */
-  onSessionDeadline(): void;
-}
 
 export interface SessionOwner {
   /** The session is idle and may serve another exchange. */
@@ -59,24 +51,26 @@ export interface SessionOwner {
   onClosed(session: Session): void;
 }
 
-export class Session implements DeadlineOwner {
+export class Session implements UpstreamStream, DeadlineOwner {
   readonly socket: Socket;
-  readonly outbox: Outbox;
+  readonly #outbox: MessageWriter;
   readonly #owner: SessionOwner;
   readonly #head = new Head(HEAD_LIMITS.maxFields);
   readonly #meaning = new MessageFraming();
   #decoder: ChunkedDecoder | null = null;
-  #user: SessionHandler | null = null;
+  #handler: UpstreamHandler | null = null;
   #state: number = IDLE;
   #method = '';
   #remaining = 0;
   #partial: Buffer | null = null;
+  /** The body of the request goes in chunks. */
+  #chunked = false;
   #requestDone = false;
   #anyByte = false;
   #stayOpen = false;
   #buffer: Buffer = SHARED_BUFFER;
   /** Who still refers to bytes in the buffer. */
-  #holder: Holder | null = null;
+  #holder: BytesHolder | null = null;
   #paused = false;
   readonly #secure: boolean;
   #fullReads = 0;
@@ -88,8 +82,8 @@ export class Session implements DeadlineOwner {
   #interimBytes = 0;
   /** An interim head has said that the connection will be closed (RFC 9112 §9.6). */
   #closeAnnounced = false;
-  /** Exchanges begun on this connection. */
-  served = 0;
+  isReused = false;
+  #served = 0;
   /** When it became idle, by the pool's clock. */
   idleSinceMs = 0;
   /** The user's deadline; it lives here because connections are few and attempts are many. */
@@ -101,9 +95,9 @@ export class Session implements DeadlineOwner {
     this.#secure = socket instanceof TLSSocket;
     this.#wheel = wheel;
     this.deadline = new Deadline(this, 0);
-    this.outbox = new Outbox(socket, this.#secure);
+    this.#outbox = new MessageWriter(socket, this.#secure);
     this.#owner = owner;
-    socket.on('drain', () => this.#user?.onUpstreamDrain());
+    socket.on('drain', () => this.#handler?.onUpstreamDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(FAULTS.upstreamReset, error.code ?? error.message));
     socket.on('close', () => this.#onClose());
@@ -114,41 +108,96 @@ export class Session implements DeadlineOwner {
   }
 
   onDeadline(): void {
-    this.#user?.onSessionDeadline();
+    this.#handler?.onStreamDeadline();
   }
 
-  /** Begins an exchange. The request head follows by `outbox`, then `flush`. */
-  begin(user: SessionHandler, method: string): void {
-    this.#user = user;
+  // --- the request ---------------------------------------------------------------------------------------------
+
+  begin(
+    handler: UpstreamHandler,
+    method: string,
+    authority: string,
+    basePath: string,
+    path: string,
+    query: string | null,
+  ): HeadWriter {
+    this.#handler = handler;
     this.#method = method;
     this.#state = READING_HEAD;
     this.#requestDone = false;
     this.#anyByte = false;
     this.#interimBytes = 0;
     this.#closeAnnounced = false;
-    this.served++;
+    this.isReused = this.#served++ > 0;
+    const outbox = this.#outbox;
+    if (method === 'GET') outbox.bytes(GET, 0, 4);
+    else {
+      outbox.text(method);
+      outbox.bytes(SPACE, 0, 1);
+    }
+    if (basePath !== '') outbox.text(basePath);
+    outbox.text(path);
+    if (query !== null) {
+      outbox.bytes(QUESTION_MARK, 0, 1);
+      outbox.text(query);
+    }
+    outbox.bytes(VERSION_AND_HOST, 0, VERSION_AND_HOST.length);
+    outbox.text(authority);
+    outbox.end();
+    return outbox;
   }
 
-  /** The request has been written whole; only then may the connection be used again. */
-  requestWritten(): void {
+  endHead(bodyLength: number, declareLength: boolean, upgrade: string, takesTrailers: boolean): void {
+    const outbox = this.#outbox;
+    this.#chunked = bodyLength === UNKNOWN_LENGTH;
+    if (this.#chunked) outbox.bytes(CHUNKED, 0, CHUNKED.length);
+    else if (declareLength && (bodyLength > 0 || /^P(OST|UT|ATCH)$/.test(this.#method)))
+      outbox.field('Content-Length', `${bodyLength}`);
+    if (upgrade !== '') outbox.text(`Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+    else if (takesTrailers) outbox.bytes(TAKES_TRAILERS, 0, TAKES_TRAILERS.length);
+    outbox.end();
+  }
+
+  sendBody(bytes: Uint8Array, isVolatile: boolean): void {
+    const outbox = this.#outbox;
+    if (!this.#chunked) {
+      outbox.piece(bytes, isVolatile);
+      return;
+    }
+    outbox.text(`${bytes.length.toString(16)}\r\n`);
+    outbox.piece(bytes, isVolatile);
+    outbox.end();
+  }
+
+  /** Only now may the connection be used again. */
+  sendEnd(trailers: FieldBlock | null): void {
+    if (this.#chunked) this.#outbox.text(trailers === null ? '0\r\n\r\n' : `0\r\n${trailers.lines}\r\n`);
     this.#requestDone = true;
     if (this.#state === IDLE) this.#becomeIdle();
   }
 
-  /** The user gives up; the connection cannot be used again, since its answer would belong to somebody else. */
+  flush(): boolean {
+    return this.#outbox.flush();
+  }
+
+  get holdsBytes(): boolean {
+    return this.#outbox.holdsBytes;
+  }
+
+  /** The handler gives up; the connection cannot be used again, since its answer would belong to somebody else. */
   abandon(): void {
-    this.#user = null;
+    this.#handler = null;
     this.close();
   }
 
   /** Sends what is gathered, then the end, and waits a moment for the other side's. */
   endTunnel(): void {
     if (this.#state === CLOSED) return;
-    this.#user = null;
+    this.#handler = null;
     this.#state = CLOSED;
     this.#wheel.remove(this.deadline);
     this.#owner.onClosed(this);
-    this.outbox.flush();
+    this.#outbox.flush();
     this.socket.setTimeout(TUNNEL_END_MS, () => this.socket.destroy());
     this.socket.end();
     this.socket.resume();
@@ -172,6 +221,8 @@ export class Session implements DeadlineOwner {
     this.#paused = false;
     this.socket.resume();
   }
+
+  // --- the response --------------------------------------------------------------------------------------------
 
   /** The buffer for the next read: the same one unless somebody still needs its bytes, or more or less is to come. */
   nextBuffer(): Buffer {
@@ -211,8 +262,8 @@ export class Session implements DeadlineOwner {
   /** Called by the socket with each read. */
   onRead(length: number, bytes: Buffer): void {
     if (length === bytes.length && bytes !== SHARED_BUFFER) this.#fullReads++;
-    const user = this.#user;
-    if (user === null) {
+    const handler = this.#handler;
+    if (handler === null) {
       if (this.#state === CLOSED) return;
       // Bytes that nobody asked for: an answer to nothing must never become the answer to the next request.
       this.close();
@@ -222,13 +273,13 @@ export class Session implements DeadlineOwner {
     this.#lastRead = length;
     if (length >= SHARED_BUFFER.length) this.#isLong = true;
     if (this.#state === TUNNEL) {
-      user.onResponseBody(bytes, 0, length);
-    } else this.#read(user, bytes, length);
-    this.#holder = user.onReadDone();
+      handler.onResponseBody(bytes, 0, length);
+    } else this.#read(handler, bytes, length);
+    this.#holder = handler.onReadDone();
     if (this.#state === IDLE && this.#requestDone) this.#becomeIdle();
   }
 
-  #read(user: SessionHandler, read: Buffer, length: number): void {
+  #read(handler: UpstreamHandler, read: Buffer, length: number): void {
     let bytes = read;
     let end = length;
     let i = 0;
@@ -255,20 +306,20 @@ export class Session implements DeadlineOwner {
       }
       const headBytes = after - i;
       i = after;
-      if (this.#onHead(user, bytes, i, end, headBytes) || i === end) return;
+      if (this.#onHead(handler, bytes, i, end, headBytes) || i === end) return;
     }
-    if (this.#state === READING_BODY) i = this.#readBody(user, bytes, i, end);
+    if (this.#state === READING_BODY) i = this.#readBody(handler, bytes, i, end);
     // Bytes behind the end of an answer: the connection is out of step.
     if (this.#state === IDLE && i < end) this.#stayOpen = false;
   }
 
   /** True when the rest of this read is none of the parser's business. */
-  #onHead(user: SessionHandler, bytes: Buffer, after: number, end: number, headBytes: number): boolean {
+  #onHead(handler: UpstreamHandler, bytes: Buffer, after: number, end: number, headBytes: number): boolean {
     const head = this.#head;
     const meaning = this.#meaning;
     if (head.status === 101) {
       this.#state = TUNNEL;
-      user.onUpgraded(head, bytes.subarray(after, end));
+      handler.onUpgraded(head, bytes.subarray(after, end));
       return true;
     }
     if (head.status < 200) {
@@ -279,36 +330,36 @@ export class Session implements DeadlineOwner {
         return true;
       }
       if (!meaning.keepAlive) this.#closeAnnounced = true;
-      user.onInterimHead(head);
-      return this.#user !== user;
+      handler.onInterimHead(head);
+      return this.#handler !== handler;
     }
     this.#stayOpen = meaning.keepAlive && !this.#closeAnnounced;
     this.#remaining = meaning.bodyLength;
     this.#state = READING_BODY;
-    if (meaning.bodyLength === CHUNKED) {
+    if (meaning.bodyLength === UNKNOWN_LENGTH) {
       this.#decoder ??= new ChunkedDecoder();
       this.#decoder.reset();
-    }
-    user.onResponseHead(head, meaning);
-    if (this.#user !== user) return true;
-    if (this.#remaining === 0) this.#endOfAnswer(user, null);
+    } else if (meaning.bodyLength === UNTIL_CLOSE) meaning.bodyLength = UNKNOWN_LENGTH;
+    handler.onResponseHead(head, meaning);
+    if (this.#handler !== handler) return true;
+    if (this.#remaining === 0) this.#endResponse(handler, null);
     return false;
   }
 
-  #readBody(user: SessionHandler, bytes: Buffer, from: number, end: number): number {
+  #readBody(handler: UpstreamHandler, bytes: Buffer, from: number, end: number): number {
     let i = from;
-    if (this.#remaining === CHUNKED) {
+    if (this.#remaining === UNKNOWN_LENGTH) {
       const decoder = this.#decoder!;
-      while (i < end && this.#user === user) {
+      while (i < end && this.#handler === handler) {
         const found = decoder.step(bytes, i, end);
         if (found === BAD) {
           this.#fail(FAULTS.upstreamTruncated, decoder.problem);
           return end;
         }
         i = decoder.position;
-        if (found === DATA) user.onResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
+        if (found === DATA) handler.onResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
         if (found === END) {
-          this.#endOfAnswer(user, decoder.trailers);
+          this.#endResponse(handler, decoder.trailers);
           break;
         }
       }
@@ -316,28 +367,28 @@ export class Session implements DeadlineOwner {
     }
     if (i === end) return i;
     if (this.#remaining === UNTIL_CLOSE) {
-      user.onResponseBody(bytes, i, end);
+      handler.onResponseBody(bytes, i, end);
       return end;
     }
     const take = Math.min(this.#remaining, end - i);
     this.#remaining -= take;
-    user.onResponseBody(bytes, i, i + take);
-    if (this.#remaining === 0 && this.#user === user) this.#endOfAnswer(user, null);
+    handler.onResponseBody(bytes, i, i + take);
+    if (this.#remaining === 0 && this.#handler === handler) this.#endResponse(handler, null);
     return i + take;
   }
 
-  #endOfAnswer(user: SessionHandler, trailers: Head | null): void {
+  #endResponse(handler: UpstreamHandler, trailers: Head | null): void {
     this.#state = IDLE;
-    user.onResponseEnd(trailers);
+    handler.onResponseEnd(trailers);
   }
 
   #becomeIdle(): void {
     if (!this.#stayOpen || !this.isOpen) {
-      this.#user = null;
+      this.#handler = null;
       this.close();
       return;
     }
-    this.#user = null;
+    this.#handler = null;
     this.#fullReads = 0;
     this.#lastWasLong = this.#isLong;
     this.#isLong = false;
@@ -345,17 +396,17 @@ export class Session implements DeadlineOwner {
   }
 
   #onEnd(): void {
-    const user = this.#user;
-    if (user !== null && this.#state === READING_BODY && this.#remaining === UNTIL_CLOSE) {
+    const handler = this.#handler;
+    if (handler !== null && this.#state === READING_BODY && this.#remaining === UNTIL_CLOSE) {
       this.#stayOpen = false;
-      this.#endOfAnswer(user, null);
-      user.onReadDone();
-      this.#user = null;
+      this.#endResponse(handler, null);
+      handler.onReadDone();
+      this.#handler = null;
       this.close();
       return;
     }
-    if (user !== null && this.#state === TUNNEL) {
-      user.onResponseEnd(null);
+    if (handler !== null && this.#state === TUNNEL) {
+      handler.onResponseEnd(null);
       return;
     }
     this.#fail(
@@ -371,9 +422,9 @@ export class Session implements DeadlineOwner {
   }
 
   #fail(kind: FaultKind, cause: string): void {
-    const user = this.#state === IDLE && this.#requestDone ? null : this.#user;
-    this.#user = null;
+    const handler = this.#state === IDLE && this.#requestDone ? null : this.#handler;
+    this.#handler = null;
     this.close();
-    user?.onSessionFault(kind, cause, this.#anyByte);
+    handler?.onStreamFault(kind, cause, this.#anyByte);
   }
 }

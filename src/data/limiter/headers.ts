@@ -5,14 +5,15 @@
  * lists, which phases and services add to. The parts that do not change are made once per set of rules.
  */
 
-import { flat } from '../../base/text.ts';
 import { formatDuration } from '../../base/units.ts';
+import { FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { LimitNotice } from '../contract/policy.ts';
 import type { Decision } from './limiter.ts';
 import type { Rule } from './rule.ts';
 
-const RESET = Buffer.from('\r\nX-RateLimit-Reset: ', 'latin1');
+const REMAINING = new FieldStart('X-RateLimit-Remaining');
+const RESET = new FieldStart('X-RateLimit-Reset');
 /** Rounding of fractions must not turn a whole second into the next one. */
 const FUZZ_SECONDS = 1e-6;
 
@@ -24,8 +25,9 @@ export function secondsUp(ms: number): number {
 export class LimitHeaders {
   /** The value of `RateLimit-Policy`: every rule of the set, §3 of the draft. */
   readonly policy: string;
-  readonly #legacy: readonly string[];
-  readonly #standard: readonly string[];
+  readonly #policy: FieldBlock;
+  readonly #legacy: readonly FieldBlock[];
+  readonly #standard: readonly FieldStart[];
 
   /** `names[i]` is what rule i is called, such as `user-1m`; it must be printable ASCII without quotes. */
   constructor(rules: readonly Rule[], names: readonly string[]) {
@@ -36,31 +38,40 @@ export class LimitHeaders {
         return `"${names[i]}";q=${rule.limit}${window}`;
       })
       .join(', ');
-    this.#legacy = rules.map((rule) => flat(`X-RateLimit-Limit: ${rule.limit}\r\nX-RateLimit-Remaining: `));
-    this.#standard = names.map((name) => flat(`RateLimit-Policy: ${this.policy}\r\nRateLimit: "${name}";r=`));
+    this.#policy = FieldBlock.of([['RateLimit-Policy', this.policy]]);
+    this.#legacy = rules.map((rule) => FieldBlock.of([['X-RateLimit-Limit', `${rule.limit}`]]));
+    this.#standard = names.map((name) => new FieldStart('RateLimit', `"${name}";r=`));
   }
 
   /** What to tell of a decision; null when no rule decided. */
   notice(decision: Decision, wallMs: number, legacy: boolean, standard: boolean): LimitNotice | null {
     const { index } = decision;
     if (index < 0) return null;
-    const legacyText = legacy ? (this.#legacy[index] as string) : '';
-    return new Notice(legacyText, standard ? (this.#standard[index] as string) : '', decision, wallMs);
+    const limit = legacy ? this.#legacy[index]! : null;
+    return new Notice(limit, this.#policy, standard ? this.#standard[index]! : null, decision, wallMs);
   }
 }
 
 class Notice implements LimitNotice {
   readonly nearness: number;
-  readonly #legacy: string;
-  readonly #standard: string;
+  readonly #limit: FieldBlock | null;
+  readonly #policy: FieldBlock;
+  readonly #standard: FieldStart | null;
   readonly #remaining: number;
   readonly #resetSeconds: number;
   readonly #windowSeconds: number;
 
-  constructor(legacy: string, standard: string, decision: Decision, wallMs: number) {
+  constructor(
+    limit: FieldBlock | null,
+    policy: FieldBlock,
+    standard: FieldStart | null,
+    decision: Decision,
+    wallMs: number,
+  ) {
     // A refusal ends the exchange, so nothing that was told before counts.
     this.nearness = decision.allowed ? decision.remaining : -1;
-    this.#legacy = legacy;
+    this.#limit = limit;
+    this.#policy = policy;
     this.#standard = standard;
     this.#remaining = decision.remaining;
     this.#resetSeconds = secondsUp(wallMs + decision.resetMs);
@@ -68,24 +79,28 @@ class Notice implements LimitNotice {
   }
 
   get hasLegacy(): boolean {
-    return this.#legacy !== '';
+    return this.#limit !== null;
   }
 
   writeLegacy(out: FieldWriter): void {
-    out.text(this.#legacy);
+    if (this.#limit === null) return;
+    out.fields(this.#limit);
+    out.begin(REMAINING);
     out.integer(this.#remaining);
-    out.run(RESET, 0, RESET.length);
+    out.end();
+    out.begin(RESET);
     out.integer(this.#resetSeconds);
-    out.text('\r\n');
+    out.end();
   }
 
   writeStandard(out: FieldWriter): void {
-    if (this.#standard === '') return;
-    out.text(this.#standard);
+    if (this.#standard === null) return;
+    out.fields(this.#policy);
+    out.begin(this.#standard);
     out.integer(this.#remaining);
     out.text(';t=');
     out.integer(this.#windowSeconds);
-    out.text('\r\n');
+    out.end();
   }
 }
 

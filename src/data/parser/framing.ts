@@ -24,8 +24,8 @@ import {
 } from './field-names.ts';
 import type { Head } from './head.ts';
 
-/** Body lengths that are not numbers of bytes. */
-export const CHUNKED = -1;
+/** Body lengths that are not numbers of bytes. The second is known to HTTP/1.1 alone: the body ends with the connection. */
+export const UNKNOWN_LENGTH = -1;
 export const UNTIL_CLOSE = -2;
 
 /** Connection options in all; nobody has use for more, and each costs a look at every field. */
@@ -34,7 +34,7 @@ const MAX_OPTIONS = 64;
 const MAX_LENGTH_DIGITS = 15;
 
 export class MessageFraming {
-  /** Bytes of the body, `CHUNKED` or (answers only) `UNTIL_CLOSE`. */
+  /** Bytes of the body, `UNKNOWN_LENGTH` (chunks) or, while a response of HTTP/1.1 is read, `UNTIL_CLOSE`. */
   bodyLength = 0;
   /** The head says how long the body is. */
   lengthGiven = false;
@@ -58,7 +58,8 @@ export function readRequestFraming(head: Head, meaning: MessageFraming): boolean
     // RFC 9112 §3.2: exactly one Host in HTTP/1.1.
     if (meaning.host < 0) return refuse(head, FAULTS.malformedRequest, 'HTTP/1.1 needs a Host field');
   } else {
-    if (meaning.bodyLength === CHUNKED) return refuse(head, FAULTS.ambiguousFraming, 'HTTP/1.0 has no transfer coding');
+    if (meaning.bodyLength === UNKNOWN_LENGTH)
+      return refuse(head, FAULTS.ambiguousFraming, 'HTTP/1.0 has no transfer coding');
     meaning.upgrade = -1;
     meaning.expectsContinue = false;
   }
@@ -73,7 +74,7 @@ export function readResponseFraming(head: Head, method: string, meaning: Message
   if (!readConnectionFields(head, meaning)) return false;
   const status = head.status;
   if (head.minor === 0) {
-    if (meaning.bodyLength === CHUNKED)
+    if (meaning.bodyLength === UNKNOWN_LENGTH)
       return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no transfer coding');
     // RFC 9110 §15.2: to a reader of HTTP/1.0 it would be the final answer, and what follows its body.
     if (status < 200) return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no interim answers');
@@ -154,7 +155,7 @@ function readConnectionFields(head: Head, meaning: MessageFraming): boolean {
     // RFC 9112 §6.1: both together is an attempt to smuggle or a broken sender.
     if (lengths > 0)
       return refuse(head, FAULTS.ambiguousFraming, 'Content-Length and Transfer-Encoding stand together');
-    meaning.bodyLength = CHUNKED;
+    meaning.bodyLength = UNKNOWN_LENGTH;
   }
   meaning.lengthGiven = lengths + codings > 0;
   if (connectionUpgrade && upgradeField >= 0) meaning.upgrade = upgradeField;

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { FAULTS } from '../../base/errors.ts';
-import { CHUNKED, MessageFraming, readRequestFraming, readResponseFraming, UNTIL_CLOSE } from './framing.ts';
+import { MessageFraming, readRequestFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from './framing.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readRequestHead, readResponseHead } from './head.ts';
 
 const LIMITS = { maxHeadBytes: 1_024, maxTargetBytes: 256, maxFields: 16 };
@@ -154,7 +154,11 @@ describe('request heads that are understood', () => {
   const meanings: { name: string; input: string; want: Partial<MessageFraming> }[] = [
     { name: 'no body without length', input: `${GET}\r\n`, want: { bodyLength: 0, keepAlive: true } },
     { name: 'a length', input: `${GET}Content-Length: 12\r\n\r\n`, want: { bodyLength: 12 } },
-    { name: 'chunks, in any case', input: `${GET}Transfer-Encoding: Chunked\r\n\r\n`, want: { bodyLength: CHUNKED } },
+    {
+      name: 'chunks, in any case',
+      input: `${GET}Transfer-Encoding: Chunked\r\n\r\n`,
+      want: { bodyLength: UNKNOWN_LENGTH },
+    },
     { name: 'close', input: `${GET}Connection: close\r\n\r\n`, want: { keepAlive: false } },
     {
       name: 'close in a list',
@@ -230,7 +234,7 @@ describe('response heads', () => {
 
   const framings: { name: string; input: string; method?: string; want: number }[] = [
     { name: 'a length', input: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', want: 5 },
-    { name: 'chunks', input: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', want: CHUNKED },
+    { name: 'chunks', input: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', want: UNKNOWN_LENGTH },
     { name: 'neither: until the end of the connection', input: 'HTTP/1.1 200 OK\r\n\r\n', want: UNTIL_CLOSE },
     { name: 'an answer to HEAD', input: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', method: 'HEAD', want: 0 },
     { name: '204', input: 'HTTP/1.1 204 No Content\r\n\r\n', want: 0 },

@@ -34,7 +34,8 @@ export class Head {
   fieldsStart = 0;
   /** Offset behind the empty line. */
   end = 0;
-  /** Of HTTP/1.x. */
+  /** The version that it came by; heads of HTTP/1 are read as such or refused. */
+  major = 1;
   minor = 1;
 
   method = '';

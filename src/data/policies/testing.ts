@@ -18,7 +18,7 @@ import type {
   PolicyHooks,
   Reply,
 } from '../contract/policy.ts';
-import { TextSink } from '../wire/text-sink.ts';
+import { FieldRecorder } from '../parser/field-recorder.ts';
 
 export interface ExchangeFacts {
   readonly method?: string;
@@ -115,13 +115,13 @@ export class RecordingExchange implements PolicyContext {
 
   noteLimit(notice: LimitNotice): void {
     this.#notices.push(notice);
-    const sink = new TextSink();
+    const recorder = new FieldRecorder();
     const told = this.#notices.filter(({ hasLegacy }) => hasLegacy);
     told.sort((one, other) => one.nearness - other.nearness);
-    told[0]?.writeLegacy(sink);
-    for (const each of this.#notices) each.writeStandard(sink);
-    const lines = sink.whole.split('\r\n').filter(Boolean);
-    const fields = lines.map((line) => [line.slice(0, line.indexOf(':')), line.slice(line.indexOf(':') + 2)] as const);
+    told[0]?.writeLegacy(recorder);
+    for (const each of this.#notices) each.writeStandard(recorder);
+    const { names, values } = recorder.block();
+    const fields = names.map((name, i) => [name, values[i]!] as const);
     for (const [name] of fields) this.answerHeaders.delete(name.toLowerCase());
     for (const [name, value] of fields) {
       if (name.startsWith('X-')) this.upstreamAnswer.delete(name.toLowerCase());

@@ -5,7 +5,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import { constant, SHORT_TEXT } from '../wire/outbox.ts';
 
@@ -21,7 +21,7 @@ const TIME_LENGTH = '2026-01-01T00:00:00.'.length;
 /** Room that is asked for a line before it is begun; a longer one costs a copy of what there is of it. */
 const USUAL_LINE_BYTES = 1024;
 
-export class AccessLog implements FieldWriter {
+export class AccessLog implements ByteWriter {
   readonly #send: (lines: Uint8Array<ArrayBuffer>) => void;
   readonly #metrics: MetricsBank;
   #block = newBlock(BLOCK_BYTES);
@@ -65,7 +65,7 @@ export class AccessLog implements FieldWriter {
     this.#used += length;
   }
 
-  run(bytes: Buffer, start: number, end: number): void {
+  bytes(bytes: Buffer, start: number, end: number): void {
     if (this.#used + end - start > this.#block.length) this.#makeRoom(end - start);
     const block = this.#block;
     let at = this.#used;
@@ -74,7 +74,7 @@ export class AccessLog implements FieldWriter {
   }
 
   constant(bytes: Buffer): void {
-    this.run(bytes, 0, bytes.length);
+    this.bytes(bytes, 0, bytes.length);
   }
 
   integer(value: number): void {

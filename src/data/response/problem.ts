@@ -4,14 +4,31 @@
  * gets that. Every shape carries code, message, timestamp and request id.
  */
 import type { Fault } from '../../base/errors.ts';
+import type { Reply } from '../contract/policy.ts';
 import type { ErrorFormat } from '../contract/snapshot.ts';
 
-export interface FaultBody {
+interface FaultBody {
   readonly contentType: string;
   readonly body: string;
 }
 
-export function faultBody(
+/** The whole response; `path` is that of the request, or empty. */
+export function faultReply(
+  fault: Fault,
+  format: ErrorFormat,
+  accept: string | null,
+  requestId: string,
+  path: string,
+  wallMs: number,
+): Reply {
+  const { contentType, body } = faultBody(fault, format, accept, requestId, path, wallMs);
+  const headers: Record<string, string> = { 'Content-Type': contentType };
+  if (fault.retryAfterSeconds !== undefined)
+    headers['Retry-After'] = `${Math.max(0, Math.ceil(fault.retryAfterSeconds))}`;
+  return { status: fault.kind.status, headers: { ...headers, ...fault.headers }, body };
+}
+
+function faultBody(
   fault: Fault,
   format: ErrorFormat,
   accept: string | null,
@@ -54,14 +71,4 @@ export function faultBody(
 
 function json(value: unknown): FaultBody {
   return { contentType: 'application/json; charset=utf-8', body: JSON.stringify(value) };
-}
-
-/** The field lines that go with a fault, besides type and length of its body. */
-export function faultLines(fault: Fault): string {
-  let lines = '';
-  if (fault.retryAfterSeconds !== undefined)
-    lines += `Retry-After: ${Math.max(0, Math.ceil(fault.retryAfterSeconds))}\r\n`;
-  if (fault.headers !== undefined)
-    for (const [name, value] of Object.entries(fault.headers)) lines += `${name}: ${value}\r\n`;
-  return lines;
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { version } from '../../../test/support/route-settings.ts';
 import type { RouteVersion } from '../contract/snapshot.ts';
-import { versionFields, versionLines } from './versions.ts';
+import { versionFields, versionPairs } from './versions.ts';
 
 const SUNSET = 'Sun, 30 Jun 2024 23:59:59 GMT';
 const header = { kind: 'header', header: 'x-api-version' } as const;
@@ -35,14 +35,14 @@ test('RFC 9745 §2.1, RFC 8594 §3: Deprecation, Sunset, Link and Vary as the ve
   ];
   for (const { name, version: given, want } of rows) {
     assert.deepEqual(
-      versionFields(given).map((field) => field.join(': ')),
+      versionPairs(given).map((field) => field.join(': ')),
       want,
       name,
     );
-    assert.equal(versionLines(given), want.map((line) => `${line}\r\n`).join(''), name);
+    assert.equal(versionFields(given)?.lines ?? '', want.map((line) => `${line}\r\n`).join(''), name);
   }
 });
 
 test('a value that would break the line is a mistake of the program', () => {
-  assert.throws(() => versionLines(version('1', header, { link: '/a\r\nX: y' })), TypeError);
+  assert.throws(() => versionFields(version('1', header, { link: '/a\r\nX: y' })), TypeError);
 });

@@ -2,10 +2,19 @@
  * What every answer of a versioned route says about its version: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), a
  * `Link` to where this is explained, and `Vary` where a request field chose the version. Made once per snapshot.
  */
+import { FieldBlock } from '../contract/field-block.ts';
 import type { RouteVersion } from '../contract/snapshot.ts';
 
-/** Names and values to be added to an answer; they replace nothing that the service says. */
-export function versionFields(version: RouteVersion | null): readonly (readonly [name: string, value: string])[] {
+/**
+ * Fields to be added to a response, or null; they replace nothing that the service says. Throws a TypeError on a value
+ * that is none.
+ */
+export function versionFields(version: RouteVersion | null): FieldBlock | null {
+  const pairs = versionPairs(version);
+  return pairs.length === 0 ? null : FieldBlock.of(pairs);
+}
+
+export function versionPairs(version: RouteVersion | null): readonly (readonly [name: string, value: string])[] {
   if (version === null) return [];
   const { by, deprecatedAtSeconds, sunset, link } = version;
   const fields: (readonly [string, string])[] = [];
@@ -21,15 +30,4 @@ export function versionFields(version: RouteVersion | null): readonly (readonly 
   if (by.kind === 'header') fields.push(['Vary', by.header]);
   if (by.kind === 'accept') fields.push(['Vary', 'Accept']);
   return fields;
-}
-
-/** The same as field lines of HTTP/1.1, each with its CRLF. Throws a TypeError on a value that would break a line. */
-export function versionLines(version: RouteVersion | null): string {
-  let lines = '';
-  for (const [name, value] of versionFields(version)) {
-    if (/[^\x20-\x7e]/.test(value))
-      throw new TypeError(`the field ${name} cannot have the value ${JSON.stringify(value)}`);
-    lines += `${name}: ${value}\r\n`;
-  }
-  return lines;
 }

@@ -11,15 +11,15 @@ import type { MetricsBank } from '../../base/metrics.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
+import type { StreamPool, StreamWaiter } from '../exchange/upstream-stream.ts';
 import type { Session, SessionOwner } from '../http1/session.ts';
 import type { DialResult, DialTarget } from './dial.ts';
 import { dial } from './dial.ts';
 
-/** Somebody who asked for a connection. */
-export interface PoolWaiter {
-  onSession(session: Session): void;
-  /** Nothing was sent. */
-  onNoSession(kind: FaultKind, cause: string): void;
+/** A pool of any protocol, as the service's owner sees it. */
+export interface UpstreamPool extends StreamPool {
+  update(target: DialTarget, settings: PoolSettings, connectMs: number): void;
+  close(): void;
 }
 
 export interface PoolEnvironment {
@@ -31,7 +31,7 @@ export interface PoolEnvironment {
 /** How often idle connections are looked over. */
 const SWEEP_MS = 1_000;
 
-export class Pool implements SessionOwner, DeadlineOwner {
+export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   target: DialTarget;
   settings: PoolSettings;
   connectMs: number;
@@ -62,23 +62,11 @@ export class Pool implements SessionOwner, DeadlineOwner {
     if (!interchangeable) for (const session of this.#idle.splice(0)) session.close();
   }
 
-  get open(): number {
-    return this.#count;
-  }
-
-  get idle(): number {
-    return this.#idle.length;
-  }
-
-  get queued(): number {
-    return this.#queue.size;
-  }
-
   /**
    * An idle session at once, or null: then the waiter hears later. `fresh` asks for a new connection, after a reused
    * one turned out to be stale.
    */
-  acquire(waiter: PoolWaiter, fresh: boolean): Session | null {
+  acquire(waiter: StreamWaiter, fresh: boolean): Session | null {
     if (!fresh) {
       for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
         if (session.isOpen) return session;
@@ -89,13 +77,13 @@ export class Pool implements SessionOwner, DeadlineOwner {
     } else if (this.#queue.size < this.settings.maxQueued) {
       this.#queue.add(new Queued(this, waiter, this.#environment.wheel));
     } else {
-      waiter.onNoSession(FAULTS.overloaded, 'connection pool and queue are full');
+      waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
     }
     return null;
   }
 
   /** The waiter does not want a connection any more. */
-  cancel(waiter: PoolWaiter): void {
+  cancel(waiter: StreamWaiter): void {
     for (const queued of this.#queue) if (queued.waiter === waiter) this.dropQueued(queued);
     for (const dialling of this.#dialling) if (dialling.waiter === waiter) dialling.waiter = null;
   }
@@ -107,7 +95,7 @@ export class Pool implements SessionOwner, DeadlineOwner {
     for (const session of this.#idle.splice(0)) session.close();
     for (const queued of [...this.#queue]) {
       this.dropQueued(queued);
-      queued.waiter.onNoSession(FAULTS.noInstance, 'the instance was removed');
+      queued.waiter.onNoStream(FAULTS.noInstance, 'the instance was removed');
     }
   }
 
@@ -118,7 +106,7 @@ export class Pool implements SessionOwner, DeadlineOwner {
     }
     for (const queued of this.#queue) {
       this.dropQueued(queued);
-      queued.waiter.onSession(session);
+      queued.waiter.onStream(session);
       return;
     }
     session.idleSinceMs = this.#environment.wheel.coarseMs;
@@ -172,11 +160,11 @@ export class Pool implements SessionOwner, DeadlineOwner {
 
 /** One who waits for a connection to become free. */
 class Queued implements DeadlineOwner {
-  readonly waiter: PoolWaiter;
+  readonly waiter: StreamWaiter;
   readonly deadline: Deadline;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, waiter: PoolWaiter, wheel: TimerWheel) {
+  constructor(pool: Pool, waiter: StreamWaiter, wheel: TimerWheel) {
     this.#pool = pool;
     this.waiter = waiter;
     this.deadline = new Deadline(this, 0);
@@ -185,19 +173,19 @@ class Queued implements DeadlineOwner {
 
   onDeadline(): void {
     this.#pool.dropQueued(this);
-    this.waiter.onNoSession(FAULTS.queueTimeout, `waited ${this.#pool.settings.queueTimeoutMs} ms`);
+    this.waiter.onNoStream(FAULTS.queueTimeout, `waited ${this.#pool.settings.queueTimeoutMs} ms`);
   }
 }
 
 /** One connection being made, for one waiter; when he has gone it joins the idle ones. */
 class Dialling implements DialResult, DeadlineOwner {
-  waiter: PoolWaiter | null;
+  waiter: StreamWaiter | null;
   readonly #pool: Pool;
   readonly #wheel: TimerWheel;
   readonly #deadline: Deadline;
   readonly #giveUp: () => void;
 
-  constructor(pool: Pool, waiter: PoolWaiter, wheel: TimerWheel) {
+  constructor(pool: Pool, waiter: StreamWaiter, wheel: TimerWheel) {
     this.#pool = pool;
     this.waiter = waiter;
     this.#wheel = wheel;
@@ -211,18 +199,18 @@ class Dialling implements DialResult, DeadlineOwner {
     this.#wheel.remove(this.#deadline);
     this.#pool.dialEnded(this, session);
     if (this.waiter === null) this.#pool.onIdle(session);
-    else this.waiter.onSession(session);
+    else this.waiter.onStream(session);
   }
 
   onConnectFault(kind: FaultKind, cause: string): void {
     this.#wheel.remove(this.#deadline);
     this.#pool.dialEnded(this, null);
-    this.waiter?.onNoSession(kind, cause);
+    this.waiter?.onNoStream(kind, cause);
   }
 
   onDeadline(): void {
     this.#giveUp();
     this.#pool.dialEnded(this, null);
-    this.waiter?.onNoSession(FAULTS.connectTimeout, `not connected after ${this.#pool.connectMs} ms`);
+    this.waiter?.onNoStream(FAULTS.connectTimeout, `not connected after ${this.#pool.connectMs} ms`);
   }
 }

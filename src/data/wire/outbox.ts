@@ -9,7 +9,7 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
-import type { FieldWriter } from '../contract/field-writer.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
 
@@ -20,12 +20,12 @@ const LOOP_BYTES = 32;
 /** The same for text. */
 export const SHORT_TEXT = 6;
 
-/** Bytes of a constant text, for `run`. */
+/** Bytes of a constant text, for `bytes`. */
 export function constant(text: string): Buffer {
   return Buffer.from(text, 'latin1');
 }
 
-export class Outbox implements FieldWriter {
+export class Outbox implements ByteWriter {
   readonly #socket: Socket;
   /** TLS refers to what it was given until it is encrypted, and does not tell when that is. */
   readonly #secure: boolean;
@@ -38,8 +38,6 @@ export class Outbox implements FieldWriter {
   readonly #pieces: Uint8Array[] = [];
   #gathered = 0;
   #refersToPieces = false;
-  /** All bytes ever handed to the socket. */
-  written = 0;
 
   constructor(socket: Socket, secure: boolean) {
     this.#socket = socket;
@@ -55,7 +53,7 @@ export class Outbox implements FieldWriter {
     this.#gathered += length;
   }
 
-  run(bytes: Buffer, start: number, end: number): void {
+  bytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
     const scratch = this.#scratch;
@@ -96,7 +94,7 @@ export class Outbox implements FieldWriter {
   /** `bytes[start, end)` of a body, like `piece`. */
   part(bytes: Buffer, start: number, end: number): void {
     if (end - start > JOIN_BYTES) this.piece(bytes.subarray(start, end));
-    else this.run(bytes, start, end);
+    else this.bytes(bytes, start, end);
   }
 
   get isEmpty(): boolean {
@@ -118,7 +116,6 @@ export class Outbox implements FieldWriter {
   flush(): boolean {
     const socket = this.#socket;
     if (this.#gathered === 0) return !socket.writableNeedDrain;
-    this.written += this.#gathered;
     this.#gathered = 0;
     const memory = this.#memory;
     const isOnePiece = this.#pieces.length === 0;

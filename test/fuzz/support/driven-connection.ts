@@ -8,13 +8,13 @@ import { Duplex } from 'node:stream';
 import { FakeClock } from '../../../src/base/clock.ts';
 import type { Fault } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
+import type { Reply } from '../../../src/data/contract/policy.ts';
 import type { ConnectionLimits } from '../../../src/data/contract/snapshot.ts';
 import type { Downstream, DownstreamHandler } from '../../../src/data/exchange/downstream.ts';
 import { RequestBufferPool, type RequestBuffers } from '../../../src/data/exchange/request-buffers.ts';
 import { Connection } from '../../../src/data/http1/connection.ts';
 import type { ConnectionHost } from '../../../src/data/http1/connection-host.ts';
 import { BufferPool } from '../../../src/data/http1/read-buffers.ts';
-import { statusLine } from '../../../src/data/parser/serialize.ts';
 
 /** A request as the exchange sees it; strings are Latin-1. */
 export interface Understood {
@@ -130,9 +130,9 @@ export class DrivenConnection implements ConnectionHost {
     return new Answering(this, downstream, incoming);
   }
 
-  refusal(fault: Fault): string {
+  refusal(fault: Fault): Reply {
     this.refused = fault.kind.status;
-    return `${statusLine(fault.kind.status)}Content-Length: 0\r\nConnection: close\r\n\r\n`;
+    return { status: fault.kind.status, headers: {}, body: '' };
   }
 
   onRefused(): void {}
@@ -187,10 +187,10 @@ class Answering implements DownstreamHandler {
   }
 
   #answer(status: number): void {
-    this.#downstream.startHead(status, null).text('Content-Length: 2\r\n');
-    this.#downstream.endHead(status, 2);
+    this.#downstream.startHead(status, null);
+    this.#downstream.endHead(2, true);
     this.#downstream.sendBody(Buffer.from('ok'), 0, 2);
-    this.#downstream.sendEnd('');
+    this.#downstream.sendEnd(null);
     this.#downstream.exchangeDone(performance.now());
   }
 

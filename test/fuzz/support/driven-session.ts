@@ -5,7 +5,8 @@
 import { FakeClock } from '../../../src/base/clock.ts';
 import type { FaultKind } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
-import { Session, type SessionHandler } from '../../../src/data/http1/session.ts';
+import type { UpstreamHandler } from '../../../src/data/exchange/upstream-stream.ts';
+import { Session } from '../../../src/data/http1/session.ts';
 import type { MessageFraming } from '../../../src/data/parser/framing.ts';
 import type { Head } from '../../../src/data/parser/head.ts';
 import { PretendedSocket, turn } from './driven-connection.ts';
@@ -46,8 +47,9 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
     onClosed: (): void => {},
   };
   const session = new Session(socket.asSocket(), owner, new TimerWheel(100, new FakeClock()));
-  session.begin(new Noting(answer), method);
-  session.requestWritten();
+  session.begin(new Noting(answer), method, 'a.test', '', '/', null);
+  session.endHead(0, false, '', true);
+  session.sendEnd(null);
   for (const piece of pieces) {
     if (!session.isOpen) break;
     // As the socket does: the bytes stand at the start of the buffer that the session asked to read into.
@@ -68,7 +70,7 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
   return answer;
 }
 
-class Noting implements SessionHandler {
+class Noting implements UpstreamHandler {
   readonly #answer: UnderstoodAnswer;
 
   constructor(answer: UnderstoodAnswer) {
@@ -105,11 +107,11 @@ class Noting implements SessionHandler {
 
   onUpstreamDrain(): void {}
 
-  onSessionFault(kind: FaultKind): void {
+  onStreamFault(kind: FaultKind): void {
     this.#answer.fault = kind.reason;
   }
 
-  onSessionDeadline(): void {}
+  onStreamDeadline(): void {}
 }
 
 function fieldsOf(head: Head): (readonly [string, string])[] {

@@ -1,20 +1,23 @@
 /**
- * Texts that stay the same from request to request on one connection, made once: what the upstream is told of the
- * caller, and the part of the access record that names caller, route, service, instance and agent. Each remembers what
+ * What stays the same from request to request on one connection, made once: the fields that tell the upstream of the
+ * client, and the part of the access record that names client, route, service, instance and agent. Each remembers what
  * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
  */
 import { flat, jsonText } from '../../base/text.ts';
 import type { CompiledRoute } from '../config/active-config.ts';
+import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import type { InstanceSettings } from '../contract/snapshot.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import { forwardingLines } from '../exchange/forwarding.ts';
 import { VIA } from '../parser/field-names.ts';
+import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Head } from '../parser/head.ts';
+import type { Exchange } from './exchange.ts';
+import { writeForwarding } from './forwarding.ts';
 
 export class PerConnectionCache {
   #authority: string | null = null;
   #via = '';
-  #forwarding = '';
+  #forwarding: FieldBlock = NO_FIELDS;
 
   #route: CompiledRoute | null = null;
   #instance: InstanceSettings | null = null;
@@ -22,18 +25,23 @@ export class PerConnectionCache {
   #agent: string | null = null;
   #tail = '';
 
-  /** Field lines that tell the upstream where the request came from. */
-  forwarding(exchange: Exchange, head: Head): string {
+  /** The fields that tell the upstream where the request came from. */
+  writeForwarding(out: FieldWriter, exchange: Exchange, head: Head): void {
     const { authority, peer } = exchange;
     const { via } = exchange.live.gateway;
     // What a trusted proxy says differs from request to request, and so does a Via.
-    if (peer.trusted || head.find(VIA) >= 0) return forwardingLines(peer, head, authority, via);
+    if (peer.trusted || head.find(VIA) >= 0) {
+      writeForwarding(out, peer, head, authority, via);
+      return;
+    }
     if (authority !== this.#authority || via !== this.#via) {
+      const recorder = new FieldRecorder();
+      writeForwarding(recorder, peer, head, authority, via);
       this.#authority = authority;
       this.#via = via;
-      this.#forwarding = flat(forwardingLines(peer, head, authority, via));
+      this.#forwarding = recorder.block();
     }
-    return this.#forwarding;
+    out.fields(this.#forwarding);
   }
 
   /** `"address":...,"host":...,"route":...` to the end of what is usually the same. */

@@ -1,10 +1,10 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
-import type { Exchange } from '../exchange/exchange.ts';
-import { derivedOf } from '../exchange/identity-derived.ts';
+import type { AccessLog } from '../response/access-log.ts';
 import { constant } from '../wire/outbox.ts';
-import type { AccessLog } from './access-log.ts';
+import type { Exchange } from './exchange.ts';
+import { derivedOf } from './identity-derived.ts';
 
 /** `nowMs`: when the exchange ended. */
 export function report(exchange: Exchange, nowMs: number): void {
@@ -87,7 +87,7 @@ export function writeRecord(
   log.constant(BYTES_OUT);
   log.integer(exchange.bytesSent);
   log.constant(COMMA);
-  log.text(exchange.downstream.texts.recordTail(exchange));
+  log.text(exchange.downstream.cache.recordTail(exchange));
   if (exchange.attemptsMade > 1) log.text(`,"attempts":${exchange.attemptsMade}`);
   if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);
   if (fault !== null) {

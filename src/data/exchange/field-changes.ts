@@ -1,0 +1,103 @@
+/**
+ * What policies want changed of one head: fields of the other side that are taken out, and fields that are added. Made
+ * when the first policy asks for a change; most exchanges have none.
+ */
+import { checkField, type FieldBlock } from '../contract/field-block.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
+
+export class FieldChanges {
+  /** Lower-case names. Null: none. */
+  removed: string[] | null = null;
+  /** A name and its value by turns, or a block in place of the two. */
+  #added: (string | FieldBlock)[] = [];
+
+  add(name: string, value: string): void {
+    checkField(name, value);
+    this.#added.push(name, value);
+  }
+
+  addBlock(block: FieldBlock): void {
+    this.#added.push(block);
+  }
+
+  set(name: string, value: string): void {
+    this.remove(name);
+    this.add(name, value);
+  }
+
+  remove(name: string): void {
+    const lower = name.toLowerCase();
+    this.removed ??= [];
+    this.removed.push(lower);
+    if (this.#added.length > 0) this.#added = without(this.#added, lower);
+  }
+
+  removes(name: string): boolean {
+    return this.removed?.includes(name.toLowerCase()) === true;
+  }
+
+  writeAdded(out: FieldWriter): void {
+    const added = this.#added;
+    for (let i = 0; i < added.length; i++) {
+      const each = added[i]!;
+      if (typeof each === 'string') out.field(each, added[++i] as string);
+      else out.fields(each);
+    }
+  }
+}
+
+function without(added: readonly (string | FieldBlock)[], lowerName: string): (string | FieldBlock)[] {
+  const kept: (string | FieldBlock)[] = [];
+  const keep = (name: string, value: string): void => {
+    if (name.length !== lowerName.length || name.toLowerCase() !== lowerName) kept.push(name, value);
+  };
+  for (let i = 0; i < added.length; i++) {
+    const each = added[i]!;
+    if (typeof each === 'string') keep(each, added[++i] as string);
+    else if (each.valueOf(lowerName) === null) kept.push(each);
+    else for (const [at, name] of each.names.entries()) keep(name, each.values[at]!);
+  }
+  return kept;
+}
+
+/** Hands on what is written to it, except the fields that policies have removed. */
+export class RemovingWriter implements FieldWriter {
+  readonly #out: FieldWriter;
+  readonly #changes: FieldChanges;
+  #skips = false;
+
+  constructor(out: FieldWriter, changes: FieldChanges) {
+    this.#out = out;
+    this.#changes = changes;
+  }
+
+  field(name: string, value: string): void {
+    if (!this.#changes.removes(name)) this.#out.field(name, value);
+  }
+
+  fields(block: FieldBlock): void {
+    for (const [i, name] of block.names.entries()) this.field(name, block.values[i]!);
+  }
+
+  begin(start: Parameters<FieldWriter['begin']>[0]): void {
+    this.#skips = this.#changes.removes(start.name);
+    if (!this.#skips) this.#out.begin(start);
+  }
+
+  text(text: string): void {
+    if (!this.#skips) this.#out.text(text);
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    if (!this.#skips) this.#out.bytes(bytes, start, end);
+  }
+
+  integer(value: number): void {
+    if (!this.#skips) this.#out.integer(value);
+  }
+
+  end(): void {
+    if (!this.#skips) this.#out.end();
+    this.#skips = false;
+  }
+}
