@@ -115,8 +115,7 @@ function show(title: string, { routes: explained, result }: Explanation, { optio
 }
 
 function refusal(result: Explanation['result']): { readonly status: number; readonly reason: string } {
-  if (result.isAmbiguous)
-    return { status: 400, reason: 'the path could be read in two ways, which lead to two routes' };
+  if (result.unsafe !== null) return { status: 400, reason: result.unsafe };
   if (result.allow !== null) return { status: 405, reason: `the path takes ${result.allow}` };
   if (result.versionProblem) return { status: 406, reason: 'the path has no such version' };
   return { status: 404, reason: 'no route matches' };

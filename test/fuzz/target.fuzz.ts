@@ -7,6 +7,7 @@ import { Authority, pathProblem, readAuthority, readTarget, Target } from '../..
 import { corpus, type FuzzTarget } from './support/target.ts';
 
 const STRICT = {
+  strict: true,
   allowDotSegments: false,
   allowDoubleSlash: false,
   allowEncodedSlash: false,
@@ -28,10 +29,12 @@ function checkTarget(input: string, method: string): string {
   const read = new Target();
   const problem = readTarget(input, method, read);
   if (problem !== undefined) return problem;
-  // The head's parser lets only these through, so that nothing else is ever forwarded.
-  assert.doesNotMatch(read.path + read.query, /[#\s]/);
+  // Nothing else is ever forwarded: the path in one spelling, the query as it came.
+  assert.match(read.path, /^(?:[A-Za-z0-9\-._~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*$/);
+  assert.doesNotMatch(read.query, /[\0-\x20\x7f]/);
   const tail = read.path + (read.hasQuery ? `?${read.query}` : '');
-  if (read.form === 'origin') assert.equal(tail, input);
+  if (read.form === 'origin' && !read.isRespelled) assert.equal(tail, input);
+  if (read.form === 'origin' && read.isRespelled) assertSpelled(input, tail);
   if (read.form === 'absolute') {
     const authority = new Authority();
     assert.equal(readAuthority(read.authority!, authority), undefined);
@@ -39,11 +42,20 @@ function checkTarget(input: string, method: string): string {
     if (URL.canParse(input)) checkUrl(new URL(input), read, authority);
     else assert.match(authority.host, /(^|\.)(0x[0-9a-f]*|[0-9]+)$|^xn--|\.xn--/);
   }
-  const unsafe = pathProblem(read.path, STRICT);
+  const unsafe = pathProblem(read.path, read.isRespelled, STRICT);
   if (!read.isSuspicious && read.path !== '*' && read.form !== 'authority')
     assert.equal(unsafe, undefined, 'a path that was not marked as suspicious is unsafe');
   if (unsafe === undefined && (read.form === 'origin' || read.form === 'absolute')) checkSafe(read.path);
   return `${read.form} ${unsafe ?? 'safe'}`;
+}
+
+/** Encoding only made what it stands for visible: decoded once, both are the same bytes. */
+function assertSpelled(input: string, tail: string): void {
+  const decoded = (text: string): string =>
+    text.replaceAll(/%([0-9a-f]{2})/gi, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+  const query = input.includes('?') ? input.indexOf('?') : input.length;
+  assert.equal(tail.slice(tail.length - (input.length - query)), input.slice(query));
+  assert.equal(decoded(tail.slice(0, tail.length - (input.length - query))), decoded(input.slice(0, query)));
 }
 
 function checkUrl(url: URL, read: Target, authority: Authority): void {

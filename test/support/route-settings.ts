@@ -2,7 +2,8 @@
 import type { FieldMatch, PathSafety, RouteSettings, RouteVersion } from '../../src/data/contract/snapshot.ts';
 import type { RouterRequest } from '../../src/data/router/match-result.ts';
 
-export const STRICT_PATHS: PathSafety = {
+export const USUAL_PATHS: PathSafety = {
+  strict: false,
   allowDotSegments: false,
   allowEncodedSlash: false,
   allowEncodedBackslash: false,
@@ -30,7 +31,7 @@ export function route(spec: string, extras: RouteExtras = {}): RouteSettings {
     action: { kind: 'respond', response: { status: 200, headers: {}, body: spec } },
     policies: [],
     maxRequestBytes: 0,
-    pathSafety: STRICT_PATHS,
+    pathSafety: USUAL_PATHS,
     rewrite: null,
     upgrades: [],
     mirror: null,

@@ -123,3 +123,8 @@ export function spellLiteral(text: string): string {
   }
   return spelled;
 }
+
+/** A prefix in the spelling of paths, without a slash at the end. */
+export function spellPrefix(text: string): string {
+  return text.replace(/\/+$/, '').split('/').map(spellLiteral).join('/');
+}

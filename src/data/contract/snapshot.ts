@@ -339,11 +339,17 @@ export interface PolicySettings {
   readonly options: unknown;
 }
 
-/** False refuses the form with 400; true lets it through, the same for matching and forwarding. */
+/**
+ * Forms of a path that have several readings. True lets one through, the same for matching and forwarding: the service
+ * takes it for data. False: only if no reading belongs to another route, or with `strict` not at all.
+ */
 export interface PathSafety {
+  readonly strict: boolean;
+  /** Without it, dot segments are always refused. */
   readonly allowDotSegments: boolean;
   readonly allowEncodedSlash: boolean;
   readonly allowEncodedBackslash: boolean;
+  /** Of use with `strict` only. */
   readonly allowEncodedDot: boolean;
   readonly allowDoubleSlash: boolean;
 }

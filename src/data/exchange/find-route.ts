@@ -6,7 +6,7 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Reply } from '../contract/policy.ts';
 import { MAX_FORWARDS } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
-import { pathProblem } from '../parser/target.ts';
+import { pathProblem, shownTarget } from '../parser/target.ts';
 import type { Exchange } from './exchange.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { routeFault, tooLarge, upgradeFault } from './route-faults.ts';
@@ -23,7 +23,10 @@ export function findRoute(exchange: Exchange, incoming: RequestBuffers): Reply |
   const { live, matched, method, runtime, target } = exchange;
   const view = incoming.viewOfHead();
   const problem = runtime.targets.read(head.bytes, view, head.targetStart, head.targetEnd, method, target);
-  if (problem !== undefined) return new Fault(FAULTS.malformedRequest, { detail: problem });
+  if (problem !== undefined) {
+    target.path = shownTarget(head.bytes.latin1Slice(head.targetStart, head.targetEnd));
+    return new Fault(FAULTS.malformedRequest, { detail: problem });
+  }
   // TRACE would show the caller what the gateway adds for the service alone; CONNECT is for forward proxies.
   if (target.form === 'authority' || method === 'TRACE') return new Fault(FAULTS.methodNotImplemented);
   if (target.form === 'asterisk') return SERVER_OPTIONS;
@@ -41,8 +44,9 @@ export function findRoute(exchange: Exchange, incoming: RequestBuffers): Reply |
   if (settings === null) return routeFault(matched);
   exchange.route = live.routes[matched.index]!;
   if (target.isSuspicious) {
-    const unsafe = pathProblem(target.path, settings.pathSafety);
+    const unsafe = pathProblem(target.path, target.isRespelled, settings.pathSafety);
     if (unsafe !== undefined) return new Fault(FAULTS.unsafePath, { detail: unsafe });
+    if (matched.plainPath !== null) target.path = matched.plainPath;
   }
   if (meaning.bodyLength > settings.maxRequestBytes) return tooLarge(settings.maxRequestBytes);
   return meaning.upgrade >= 0 ? upgradeFault(head.value(meaning.upgrade), settings.upgrades, runtime) : null;

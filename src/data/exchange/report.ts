@@ -92,7 +92,8 @@ export function writeRecord(
   if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);
   if (fault !== null) {
     log.text(`,"fault":"${fault.kind.reason}"`);
-    if (fault.cause !== undefined) log.text(`,"cause":${jsonText(fault.cause)}`);
+    const cause = fault.cause ?? fault.detail;
+    if (cause !== undefined) log.text(`,"cause":${jsonText(cause)}`);
   }
   if (parts !== '') log.text(parts);
   log.constant(CLOSE);

@@ -10,8 +10,7 @@ export function routeFault(matched: RouteMatchResult): Fault {
       headers: { Allow: matched.allow },
     });
   }
-  if (matched.isAmbiguous)
-    return new Fault(FAULTS.unsafePath, { detail: 'written otherwise, the path belongs to another route' });
+  if (matched.unsafe !== null) return new Fault(FAULTS.unsafePath, { detail: matched.unsafe });
   return new Fault(matched.versionProblem ? FAULTS.versionNotAcceptable : FAULTS.routeNotFound);
 }
 

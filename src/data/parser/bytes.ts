@@ -18,8 +18,8 @@ export const TOKEN = table(
 /** `field-vchar`, SP and HTAB, RFC 9110 §5.5; obs-text (0x80 and up) is opaque data and passes. */
 export const VALUE = table((byte) => byte === 0x09 || (byte >= 0x20 && byte !== 0x7f));
 
-/** What a request-target may be made of; its grammar proper (RFC 3986) is checked in target.ts. */
-export const TARGET = table((byte) => byte > 0x20 && byte < 0x7f);
+/** What a request-target may be made of, raw UTF-8 besides; its grammar proper (RFC 3986) is checked in target.ts. */
+export const TARGET = table((byte) => byte > 0x20 && byte !== 0x7f);
 
 /** Value of a hexadecimal digit, 255 for any other byte. */
 export const HEX = Uint8Array.from({ length: 256 }, (_, byte) => {

@@ -1,10 +1,11 @@
-/** Which paths are refused by default, and what each opt-in of a route lets through. */
+/** Which paths are always refused, which with `strict`, and what each opt-in of a route lets through. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { PathSafety } from '../contract/snapshot.ts';
 import { pathProblem, readTarget, Target } from './target.ts';
 
 const STRICT: PathSafety = {
+  strict: true,
   allowDotSegments: false,
   allowEncodedSlash: false,
   allowEncodedBackslash: false,
@@ -12,12 +13,14 @@ const STRICT: PathSafety = {
   allowDoubleSlash: false,
 };
 const LAX: PathSafety = {
+  strict: true,
   allowDotSegments: true,
   allowEncodedSlash: true,
   allowEncodedBackslash: true,
   allowEncodedDot: true,
   allowDoubleSlash: true,
 };
+const USUAL: PathSafety = { ...STRICT, strict: false };
 
 const SAFE = [
   '/',
@@ -69,8 +72,8 @@ const NEVER: { path: string; want: RegExp }[] = [
   { path: '/a%2Db', want: /needs no encoding/ },
   { path: '/a%5Fb', want: /needs no encoding/ },
   { path: '/%39', want: /needs no encoding/ },
-  { path: '/%c0%af', want: /not UTF-8/ },
-  { path: '/%e0%80%af', want: /not UTF-8/ },
+  { path: '/%c0%af', want: /overlong/ },
+  { path: '/%e0%80%af', want: /overlong/ },
   { path: '/%e9', want: /not UTF-8/ },
   { path: '/%ed%a0%80', want: /not UTF-8/ },
   { path: '/%C3', want: /not UTF-8/ },
@@ -85,26 +88,45 @@ const NEVER: { path: string; want: RegExp }[] = [
 ];
 
 test('a path with one reading is safe', () => {
-  for (const path of SAFE) assert.equal(pathProblem(path, STRICT), undefined, path);
+  for (const path of SAFE) assert.equal(pathProblem(path, false, STRICT), undefined, path);
 });
 
 test('a path with two readings is refused unless the route opts in to that very form', () => {
   for (const { path, want, opt } of UNSAFE) {
-    assert.match(pathProblem(path, STRICT) ?? 'safe', want, path);
-    assert.equal(pathProblem(path, { ...STRICT, ...opt }), undefined, path);
-    const others = Object.fromEntries(Object.keys(LAX).map((key) => [key, !(key in (opt ?? {}))]));
-    assert.notEqual(pathProblem(path, others as unknown as PathSafety), undefined, path);
+    assert.match(pathProblem(path, false, STRICT) ?? 'safe', want, path);
+    assert.equal(pathProblem(path, false, { ...STRICT, ...opt }), undefined, path);
+    const others = Object.fromEntries(Object.keys(LAX).map((key) => [key, key === 'strict' || !(key in (opt ?? {}))]));
+    assert.notEqual(pathProblem(path, false, others as unknown as PathSafety), undefined, path);
   }
 });
 
 test('no opt-in lets through what is never right', () => {
-  for (const { path, want } of NEVER) assert.match(pathProblem(path, LAX) ?? 'safe', want, path);
+  for (const { path, want } of NEVER) assert.match(pathProblem(path, false, LAX) ?? 'safe', want, path);
 });
 
 test('a target that calls its path not suspicious has a path without problem', () => {
   const target = new Target();
   for (const path of [...SAFE, ...UNSAFE.map((row) => row.path), ...NEVER.map((row) => row.path)]) {
     if (readTarget(path, 'GET', target) !== undefined || target.isSuspicious) continue;
-    assert.equal(pathProblem(target.path, STRICT), undefined, path);
+    assert.equal(pathProblem(target.path, false, STRICT), undefined, path);
   }
+});
+
+test('without `strict` only what no service should ever read is refused', () => {
+  const refused = [
+    ...['/../a', '/a/..;/b', '/a/.;x=1/b', '/a/..%3b/b', '/a/%2e%2e/b', '/a/.%2e', '/a/%2E'],
+    ...['/a%00', '/a%0d%0ab', '/a%7F', '/a%2500', '/a\\b', '/a b', '/é', '/%', '/%4z', 'a', ''],
+    ...['/%c0%af', '/%C1%9C', '/%e0%80%af', '/%E0%9f%bf', '/%f0%80%80%af', '/%f0%8f%bf%bf'],
+  ];
+  for (const path of refused) assert.notEqual(pathProblem(path, false, USUAL), undefined, path);
+  const passing = [
+    ...[...SAFE, '/a%2fb', '/@scope%2Fname', '/a%252fb', '/a%5cb', '/a//b', '//a', '/a%2eb', '/%61dmin', '/a%2Db'],
+    ...['/%e9', '/%ed%a0%80', '/%C3', '/%C0', '/%C0%20', '/%E0', '/caf%E9'],
+  ];
+  for (const path of passing) assert.equal(pathProblem(path, false, USUAL), undefined, path);
+});
+
+test('bytes that came unencoded are refused with `strict` only', () => {
+  assert.match(pathProblem('/a%7Cb', true, STRICT) ?? '', /must be percent-encoded/);
+  assert.equal(pathProblem('/a%7Cb', true, USUAL), undefined);
 });

@@ -1,33 +1,29 @@
 /**
- * Which paths may be routed by. The gateway matches and forwards one path, byte for byte, and resolves nothing in it:
- * a path that an upstream could read as another one, and so reach what another route guards, is refused (400
- * `unsafe_path`). Called with the matched route's settings; router/readings.ts asks the other half of the question,
- * whether a second reading would choose another route.
+ * Which paths may be routed by, whatever the routes are. The gateway matches and forwards one path and resolves nothing
+ * in it. Called with the matched route's settings; router/readings.ts asks the other half of the question, whether
+ * another reading would choose another route or climb.
  *
- * Nothing is decoded here for good, so a percent-encoded letter does not match a literal route: with the routes
- * `/admin` (guarded) and `/*` (open), `/%61dmin` would match `/*` and an upstream that decodes would serve `/admin`.
- * Normalising it would be the other way out, but then the upstream sees bytes that the caller did not sign or cache
- * by, and one that does not decode sees another path than the caller asked for. RFC 3986 §2.3 says that unreserved
- * characters should not be encoded by producers, so hardly anybody loses by the refusal. `%7E` is let through:
- * RFC 1738 counted `~` as unsafe and some libraries still encode it; the second reading guards that case.
+ * Refused always: dot segments, unless the route opts in; encoded control characters (NUL ends strings); overlong UTF-8
+ * (`%C0%AF` is a slash to some decoders). With `strict`, for services of which nobody knows how they read, whatever
+ * could be read in another way is refused although no route of this gateway is concerned: `//`, `%2F`, `%5C` and `%2E`
+ * (also encoded twice), each with an opt-in; unneeded escapes, bytes that are not UTF-8 and bytes that came unencoded.
  *
- * The same reasoning refuses, always: encoded control characters (NUL ends strings), bytes that are not UTF-8
- * (overlong forms of `/` and `.`), and a raw backslash (a slash to some). What a route may opt in to, with
- * `PathSafety`: dot segments, `//`, and `%2F`, `%5C`, `%2E`, each also when encoded twice (`%252F`).
+ * Nothing is decoded here for good: then the service would see bytes that the caller did not sign or cache by.
  */
 import type { PathSafety } from '../contract/snapshot.ts';
 import { HEX } from './bytes.ts';
 
-/** Says why `path` is refused, or nothing. Takes any string; whatever is no path at all is refused too. */
-export function pathProblem(path: string, safety: PathSafety): string | undefined {
+/** Says why `path` is refused, or nothing. Takes any string; `isRespelled`: bytes of it came unencoded. */
+export function pathProblem(path: string, isRespelled: boolean, safety: PathSafety): string | undefined {
   const length = path.length;
   if (path.charCodeAt(0) !== SLASH) return path === '*' ? undefined : 'the path does not begin with a slash';
+  if (isRespelled && safety.strict) return 'the path has a character that must be percent-encoded';
   let hasHighBytes = false;
   for (let i = 0; i < length; i++) {
     const code = path.charCodeAt(i);
     if (code === SLASH) {
       const next = path.charCodeAt(i + 1);
-      if (next === SLASH && !safety.allowDoubleSlash) return 'the path has a double slash';
+      if (next === SLASH && safety.strict && !safety.allowDoubleSlash) return 'the path has a double slash';
       // A dot segment may begin with a dot or, encoded, with a percent sign.
       if ((next === DOT || next === PERCENT) && !safety.allowDotSegments && isDotSegment(path, i + 1)) {
         return 'the path has a dot segment';
@@ -42,8 +38,9 @@ export function pathProblem(path: string, safety: PathSafety): string | undefine
       return 'the path has a character that must be percent-encoded';
     }
   }
-  if (hasHighBytes && !isUtf8(path)) return 'the path has encoded bytes that are not UTF-8';
-  return undefined;
+  if (!hasHighBytes) return undefined;
+  if (OVERLONG.test(path)) return 'the path has an overlong encoding';
+  return safety.strict && !isUtf8(path) ? 'the path has encoded bytes that are not UTF-8' : undefined;
 }
 
 const SLASH = 0x2f;
@@ -51,16 +48,18 @@ const DOT = 0x2e;
 const PERCENT = 0x25;
 const BACKSLASH = 0x5c;
 const TILDE = 0x7e;
+/** RFC 3629 §3: the shortest form is the only one. */
+const OVERLONG = /%(?:C[01]%[89AB]|E0%[89]|F0%8)/i;
 
 function escapeProblem(path: string, at: number, safety: PathSafety): string | undefined {
   const code = escapedByte(path, at);
   if (code < 0) return 'a "%" in the path does not begin an encoded byte';
   if (code < 0x20 || code === 0x7f) return 'the path has an encoded control character';
-  if (code !== PERCENT) return delimiterProblem(code, safety) ?? unreservedProblem(code);
+  if (code !== PERCENT) return safety.strict ? (delimiterProblem(code, safety) ?? unreservedProblem(code)) : undefined;
   // `%252F` is `%2F` to an upstream behind another proxy that decodes once more than it should.
   const inner = hexByte(path, at + 3);
   if (inner === 0) return 'the path has an encoded control character';
-  return inner < 0 ? undefined : delimiterProblem(inner, safety);
+  return inner < 0 || !safety.strict ? undefined : delimiterProblem(inner, safety);
 }
 
 function delimiterProblem(code: number, safety: PathSafety): string | undefined {

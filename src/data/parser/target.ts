@@ -1,12 +1,12 @@
 /**
  * The request target (RFC 9112 §3.2): which of its four forms it has, and its parts. Strings in, strings out; no
  * sockets, no configuration. Called by the connection for every request; the plain origin-form is one pass over it.
- * Whether a path that the grammar allows is also safe to route by is decided in path-safety.ts.
+ * Whether a path that the grammar allows is also safe to route by is decided in path-safety.ts and router/readings.ts.
  *
- * Stricter and laxer than RFC 3986 on purpose, once each: host names may not hold `%` or the other characters that
- * only generic URIs use, because nothing that resolves names reads them alike; and a query may hold ``[]{}|\^` ``
- * as they are, because browsers send them so (WHATWG URL, query percent-encode set). The path has no such
- * licence: it is what decisions are made on.
+ * Laxer than RFC 3986 where clients are: browsers (WHATWG URL) and SDKs send `|`, `[`, `^` or UTF-8 as they are. A path
+ * gets one spelling, with such bytes percent-encoded: it is matched and forwarded so. A query is opaque and stays as
+ * it came. Stricter once: host names may not hold `%` or the other characters that only generic URIs use, because
+ * nothing that resolves names reads them alike.
  */
 import { isIPv6 } from 'node:net';
 import { escapedByte } from './path-safety.ts';
@@ -18,7 +18,7 @@ export type TargetForm = 'origin' | 'absolute' | 'authority' | 'asterisk';
 /** One request target, read. Reused from request to request. */
 export class Target {
   form: TargetForm = 'origin';
-  /** Percent-encoded, byte for byte as it came; `/` for an absolute-form without a path, `*` for the asterisk-form. */
+  /** Percent-encoded; as it came but for `isRespelled`. `/` for an absolute-form without one, `*` for the asterisk-form. */
   path = '/';
   /** Without the `?`; empty when there is none. */
   query = '';
@@ -28,8 +28,10 @@ export class Target {
   authority: string | null = null;
   /** Of absolute-form only. */
   scheme: 'http' | 'https' | '' = '';
-  /** The path has a `%`, `;`, `//` or `/.`. False: there is nothing that `pathProblem` could object to. */
+  /** The path has a `%`, `;`, `//` or `/.`: somebody could read it in another way. */
   isSuspicious = false;
+  /** The path came with bytes that must be percent-encoded, which they are in `path`. */
+  isRespelled = false;
 }
 
 /** Host and port, as a Host field or an authority names them. Reused. */
@@ -40,28 +42,27 @@ export class Authority {
   port = -1;
 }
 
-/** What a character may do. Everything not listed is refused. */
-const REFUSE = 0;
+/** What a character of a path may do. Everything not listed is refused. */
 const PLAIN = 1;
 const SLASH = 2;
 const PERCENT = 3;
 const SEMICOLON = 4;
 const QUESTION = 5;
-const QUERY_ONLY = 6;
+/** May come as it is and is percent-encoded. */
+const ENCODE = 6;
 
 const CLASS = new Uint8Array(256);
-for (let code = 0; code < 128; code++) {
+for (let code = 0x21; code < 256; code++) {
   // RFC 3986 §3.3: pchar = unreserved / pct-encoded / sub-delims / ":" / "@"
   if (/[A-Za-z0-9\-._~!$&'()*+,=:@]/.test(String.fromCharCode(code))) CLASS[code] = PLAIN;
-  else if ('[]{}|\\^`'.includes(String.fromCharCode(code))) CLASS[code] = QUERY_ONLY;
+  else if (code !== 0x23 && code !== 0x7f) CLASS[code] = ENCODE;
 }
 CLASS[0x2f] = SLASH;
 CLASS[0x25] = PERCENT;
 CLASS[0x3b] = SEMICOLON;
 CLASS[0x3f] = QUESTION;
 
-const BAD_ESCAPE = 'a "%" in the request target does not begin an encoded byte';
-const BAD_CHARACTER = 'the request target has a character that must be percent-encoded';
+const BAD_CHARACTER = 'the request target has a space, a control character or one above U+00FF';
 const FRAGMENT = 'the request target has a fragment';
 const BAD_AUTHORITY = 'the host or port is not valid';
 
@@ -83,6 +84,14 @@ export function readTarget(target: string, method: string, out: Target): string 
     return asterisk(out);
   }
   return readAbsoluteForm(method, target, out);
+}
+
+/** What a log may show of a target that was refused: short, without a query, and without a character to escape. */
+export function shownTarget(target: string): string {
+  const query = target.indexOf('?');
+  return target
+    .slice(0, Math.min(query < 0 ? target.length : query, 200))
+    .replaceAll(/[^A-Za-z0-9\-._~!$&'()*+,;=:@/%]/g, (char) => ESCAPES[char.charCodeAt(0) & 0xff]!);
 }
 
 /** Reads `host[:port]`, the value of Host or an authority (RFC 9110 §7.2). Says what is wrong, or nothing. */
@@ -145,6 +154,7 @@ function isHostCharacter(code: number): boolean {
 /** RFC 9112 §3.2.1. `start` is where the path begins. */
 function readPathAndQuery(target: string, start: number, out: Target): string | undefined {
   let isSuspicious = false;
+  let isRespelled = false;
   let i = start;
   for (; i < target.length; i++) {
     const kind = CLASS[target.charCodeAt(i)];
@@ -155,28 +165,39 @@ function readPathAndQuery(target: string, start: number, out: Target): string | 
     } else if (kind === QUESTION) break;
     else if (kind === SEMICOLON) isSuspicious = true;
     else if (kind === PERCENT) {
-      if (escapedByte(target, i) < 0) return BAD_ESCAPE;
       isSuspicious = true;
-      i += 2;
-    } else return target.charCodeAt(i) === 0x23 ? FRAGMENT : BAD_CHARACTER;
+      if (escapedByte(target, i) < 0) isRespelled = true;
+      else i += 2;
+    } else if (kind === ENCODE) isRespelled = true;
+    else return target.charCodeAt(i) === 0x23 ? FRAGMENT : BAD_CHARACTER;
   }
-  out.path = start === 0 && i === target.length ? target : target.slice(start, i);
-  out.isSuspicious = isSuspicious;
+  const path = start === 0 && i === target.length ? target : target.slice(start, i);
+  out.path = isRespelled ? spellPath(path) : path;
+  out.isSuspicious = isSuspicious || isRespelled;
+  out.isRespelled = isRespelled;
   out.hasQuery = i < target.length;
   out.query = '';
   return out.hasQuery ? readQuery(target, i + 1, out) : undefined;
 }
 
+/** Encodes what must be encoded. A `%` that begins no encoded byte is one of itself. */
+function spellPath(path: string): string {
+  let spelled = '';
+  for (let i = 0; i < path.length; i++) {
+    const code = path.charCodeAt(i);
+    const kind = CLASS[code];
+    spelled += kind === ENCODE || (kind === PERCENT && escapedByte(path, i) < 0) ? ESCAPES[code] : path[i];
+  }
+  return spelled;
+}
+
+const ESCAPES = Array.from({ length: 256 }, (_, code) => `%${code.toString(16).toUpperCase().padStart(2, '0')}`);
+
+/** Whatever it holds, it is passed on as it came; only what would end the request line is looked for. */
 function readQuery(target: string, start: number, out: Target): string | undefined {
   for (let i = start; i < target.length; i++) {
-    const kind = CLASS[target.charCodeAt(i)];
-    if (kind === PLAIN) continue;
-    if (kind === PERCENT) {
-      if (escapedByte(target, i) < 0) return BAD_ESCAPE;
-      i += 2;
-    } else if (kind === REFUSE || kind === undefined) {
-      return target.charCodeAt(i) === 0x23 ? FRAGMENT : BAD_CHARACTER;
-    }
+    const code = target.charCodeAt(i);
+    if (code <= 0x20 || code === 0x7f || code > 0xff) return BAD_CHARACTER;
   }
   out.query = target.slice(start);
   return undefined;
@@ -230,4 +251,5 @@ function noPath(out: Target, path: string): undefined {
   out.query = '';
   out.hasQuery = false;
   out.isSuspicious = false;
+  out.isRespelled = false;
 }

@@ -5,7 +5,7 @@
  */
 import { literalPrefix, wholeRegex } from '../../base/safe-regex.ts';
 import type { RouteEntry } from '../contract/route-order.ts';
-import { isParamName, type Pattern } from '../contract/route-pattern.ts';
+import { isParamName, type Pattern, spellPrefix } from '../contract/route-pattern.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
 import { compileFieldTests, type FieldTest } from './field-tests.ts';
 import { compileVersion, type VersionTest } from './requested-version.ts';
@@ -31,6 +31,8 @@ export class Candidate {
   /** The pattern itself has a `;`, so that one in a path need not begin a parameter. */
   readonly hasSemicolon: boolean;
   readonly host: string;
+  /** What the route takes off the front of the path, as paths are spelled; empty for nothing. */
+  readonly strippedPrefix: string;
 
   constructor(entry: RouteEntry, pool: Pool) {
     const { route, pattern } = entry;
@@ -50,6 +52,8 @@ export class Candidate {
     this.regexPrefix = source === null ? '' : literalPrefix(source);
     this.hasSemicolon = match.path.kind === 'pattern' && match.path.pattern.includes(';');
     this.host = entry.host.toLowerCase();
+    const { rewrite } = route;
+    this.strippedPrefix = rewrite === null || rewrite.path !== null ? '' : spellPrefix(rewrite.stripPrefix ?? '');
   }
 }
 

@@ -48,7 +48,7 @@ export function explainMatch(routes: readonly RouteSettings[], request: RouterRe
   let isDecided = false;
   for (const entry of orderRoutes(routes)) {
     const candidate = new Candidate(entry, pool);
-    const failure = failureOf(entry, candidate, request, versions);
+    const failure = failureOf(entry, candidate, request, versions, result.plainPath);
     const chosen: boolean = failure === null && !isDecided && result.index === candidate.index;
     explained.push({
       route: candidate.route,
@@ -71,7 +71,7 @@ interface Failure {
 
 function fittingReason(chosen: boolean, result: RouteMatchResult): string {
   if (chosen) return 'is taken';
-  if (result.isAmbiguous) return 'fits, but another reading of the path belongs to another route';
+  if (result.unsafe !== null) return `fits, but ${result.unsafe}`;
   return 'fits, but another route goes before it';
 }
 
@@ -80,12 +80,13 @@ function failureOf(
   candidate: Candidate,
   request: RouterRequest,
   versions: VersionReader,
+  plainPath: string | null,
 ): Failure | null {
   const { host, route } = candidate;
   if (!hostFits(host, request.host)) {
     return { check: 'host', reason: `the host is ${quoted(request.host)}, the route's is ${quoted(host)}` };
   }
-  if (!pathFits(entry, candidate, request)) {
+  if (!pathFits(entry, candidate, request, plainPath)) {
     const { path } = route.match;
     const wanted = path.kind === 'pattern' ? path.pattern : `the expression ${path.source}`;
     return { check: 'path', reason: `the path does not match ${wanted}` };
@@ -124,8 +125,8 @@ function hostFits(pattern: string, host: string): boolean {
   return new HostTable(new Map([[pattern, true]])).find(host).length > 0;
 }
 
-function pathFits(entry: RouteEntry, candidate: Candidate, request: RouterRequest): boolean {
-  const path = capitalEscapes(request.path);
+function pathFits(entry: RouteEntry, candidate: Candidate, request: RouterRequest, plainPath: string | null): boolean {
+  const path = capitalEscapes(plainPath ?? request.path);
   if (!path.startsWith('/')) return false;
   if (entry.pattern === null) return matchesRegex(candidate, path);
   let fits = false;

@@ -19,7 +19,7 @@ export interface RouterRequest {
 }
 
 export class RouteMatchResult {
-  /** Null when none matches; then one of `allow`, `versionProblem` and `isAmbiguous` may say more. */
+  /** Null when none matches; then one of `allow`, `versionProblem` and `unsafe` may say more. */
   route: RouteSettings | null = null;
   /** Of `route` in the snapshot; -1 when none matches. */
   index = -1;
@@ -27,16 +27,18 @@ export class RouteMatchResult {
   allow: string | null = null;
   /** The path and method exist, but not in the version that the request names: 406. */
   versionProblem = false;
-  /** Another reading of the path leads to another route: 400 `unsafe_path` (see readings.ts). */
-  isAmbiguous = false;
+  /** Another reading of the path leads to another route, or climbs: 400 `unsafe_path` with this detail (readings.ts). */
+  unsafe: string | null = null;
+  /** The spelling that matched when the one that came did not: to be forwarded instead of it. Null otherwise. */
+  plainPath: string | null = null;
 
   #path = '';
   #candidate: Candidate | null = null;
   #params: Params | null = null;
 
   /**
-   * Parameters of the path, percent-decoded once (UTF-8); so `%2520` is `%20`. What is not UTF-8 stays encoded:
-   * `pathProblem` refuses such a path before anybody acts on it. One shared frozen object when there are none.
+   * Parameters of the path, percent-decoded once (UTF-8); so `%2520` is `%20`. What is not UTF-8 stays encoded. One
+   * shared frozen object when there are none.
    * Made when first asked for.
    */
   get params(): Params {
@@ -59,7 +61,8 @@ export class RouteMatchResult {
     this.index = -1;
     this.allow = null;
     this.versionProblem = false;
-    this.isAmbiguous = false;
+    this.unsafe = null;
+    this.plainPath = null;
     this.#path = '';
     this.#candidate = null;
     this.#params = null;

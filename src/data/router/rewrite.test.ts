@@ -27,6 +27,8 @@ test('prefixes, templates and expressions', () => {
     { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v1/', want: '/' },
     { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v10', want: '/api/v10' },
     { match: '/*', settings: { stripPrefix: '/api/v1/' }, path: '/api/v1/a', want: '/a' },
+    { match: '/*', settings: { stripPrefix: '/api' }, path: '/api//a//b', want: '/a//b' },
+    { match: '/*', settings: { stripPrefix: '/api' }, path: '/api///', want: '/' },
     { match: '/*', settings: { stripPrefix: '/café' }, path: '/caf%c3%a9/a%2fb', want: '/a%2fb' },
     { match: '/*', settings: { addPrefix: '/x' }, path: '/a', want: '/x/a' },
     { match: '/*', settings: { addPrefix: '/x y/' }, path: '/', want: '/x%20y/' },
@@ -91,6 +93,7 @@ test('a result that would be read as another path is refused', () => {
 
 test('what the route let through on purpose stays as it was', () => {
   assert.equal(rewrite('/a/*', { path: '/b/*' }, '/a//x'), '/b//x');
+  assert.equal(rewrite('/a/*', { addPrefix: '/b' }, '/a//x'), '/b/a//x');
   assert.equal(rewrite('/a/*', { path: '/b/*' }, '/a/../x'), '/b/../x');
   assert.equal(rewrite('/a/*', { stripPrefix: '/a' }, '/a/../x'), '/../x');
 });

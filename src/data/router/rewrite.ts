@@ -8,10 +8,10 @@
  * none is refused (`null`: 400 `unsafe_path`), as is one that is no path any more.
  */
 import { wholeRegex } from '../../base/safe-regex.ts';
-import { parsePattern, spellLiteral } from '../contract/route-pattern.ts';
-import type { PathMatch, PathSafety, RewriteSettings } from '../contract/snapshot.ts';
-import { pathProblem, readTarget, Target } from '../parser/target.ts';
-import { capitalEscapes } from './readings.ts';
+import { parsePattern, spellPrefix } from '../contract/route-pattern.ts';
+import type { PathMatch, RewriteSettings } from '../contract/snapshot.ts';
+import { readTarget, Target } from '../parser/target.ts';
+import { capitalEscapes, hasDotSegment, readingsOf } from './readings.ts';
 
 /** What the router found, as `RouteMatchResult` has it. */
 export interface Matched {
@@ -30,9 +30,9 @@ export function compileRewrite(settings: RewriteSettings, match: PathMatch): Rew
   const { path: template, stripPrefix, regex, addPrefix } = settings;
   const steps: Step[] = [];
   if (template !== null) steps.push(fill(template, match));
-  else if (stripPrefix !== null) steps.push(strip(spellPath(stripPrefix)));
+  else if (stripPrefix !== null) steps.push(strip(spellPrefix(stripPrefix)));
   if (regex !== null) steps.push(replace(regex.source, regex.replacement));
-  if (addPrefix !== null && spellPath(addPrefix) !== '') steps.push(add(spellPath(addPrefix)));
+  if (addPrefix !== null && spellPrefix(addPrefix) !== '') steps.push(add(spellPrefix(addPrefix)));
   const [first, ...others] = steps;
   if (first === undefined) return null;
   // A prefix that comes or goes at the end of a segment makes no structure that was not there.
@@ -64,12 +64,18 @@ function fill(template: string, match: PathMatch): Step {
   };
 }
 
-/** Only whole segments: `/api` is taken off `/api/x` and `/api`, not off `/apix`. */
+/**
+ * Only whole segments: `/api` is taken off `/api/x` and `/api`, not off `/apix`. A base URL with a slash too many makes
+ * `/api//x`; what is left of it is `/x`, because `//x` is a host to whoever reads it as a URL.
+ */
 function strip(prefix: string): Step {
   return (path) => {
     if (!path.startsWith(prefix) && !capitalEscapes(path).startsWith(prefix)) return path;
     if (path.length === prefix.length) return '/';
-    return path.charCodeAt(prefix.length) === SLASH ? path.slice(prefix.length) : path;
+    let at = prefix.length;
+    if (path.charCodeAt(at) !== SLASH) return path;
+    while (path.charCodeAt(at + 1) === SLASH) at++;
+    return path.slice(at);
   };
 }
 
@@ -83,29 +89,16 @@ function replace(source: string, replacement: string): Step {
   return (path) => capitalEscapes(path).replace(regex, replacement);
 }
 
-/** In the spelling of paths, without a slash at the end. */
-function spellPath(text: string): string {
-  return text.replace(/\/+$/, '').split('/').map(spellLiteral).join('/');
-}
-
-const EVERYTHING: PathSafety = {
-  allowDotSegments: true,
-  allowEncodedSlash: true,
-  allowEncodedBackslash: true,
-  allowEncodedDot: true,
-  allowDoubleSlash: true,
-};
-const NO_DOTS: PathSafety = { ...EVERYTHING, allowDotSegments: false };
-const NO_DOUBLE_SLASH: PathSafety = { ...EVERYTHING, allowDoubleSlash: false };
 const scratch = new Target();
 
 function isSafeChange(path: string, result: string): boolean {
   if (readTarget(result, 'GET', scratch) !== undefined || scratch.path !== result || scratch.hasQuery) return false;
   if (!scratch.isSuspicious) return true;
-  for (const safety of [NO_DOTS, NO_DOUBLE_SLASH]) {
-    if (pathProblem(result, safety) !== undefined && pathProblem(path, safety) === undefined) return false;
-  }
-  return true;
+  return (!climbs(result) || climbs(path)) && (!result.includes('//') || path.includes('//'));
+}
+
+function climbs(path: string): boolean {
+  return readingsOf(capitalEscapes(path))?.some(hasDotSegment) ?? true;
 }
 
 const SLASH = 0x2f;

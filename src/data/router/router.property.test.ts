@@ -79,16 +79,6 @@ function reference(routes: readonly RouteSettings[], asked: RouterRequest, path:
   return standing[0]?.route ?? null;
 }
 
-/** What the readings of readings.ts come to, written differently. */
-function readings(path: string): string[] {
-  const decoded = path.replaceAll('%61', 'a').replaceAll('%3B', ';').replaceAll('%3b', ';');
-  const bare = decoded
-    .split('/')
-    .map((segment) => segment.split(';')[0])
-    .join('/');
-  return [decoded, bare];
-}
-
 const segment = fc.constantFrom('a', 'b', 'ab', ':x', ':y', 'aa');
 const pattern = fc
   .tuple(fc.array(segment, { maxLength: 4 }), fc.constantFrom('', '/*', '/'))
@@ -154,11 +144,13 @@ test('the router finds what a linear scan by the documented order finds', () => 
       (all, requests) => {
         const router = buildRouter(all);
         for (const one of requests) {
+          // What has several readings: readings.property.test.ts.
+          if (one.path.includes('//')) continue;
           router.match(one, out);
           const want = reference(all, one, one.path);
           assert.equal(out.route?.id ?? null, want?.id ?? null, `${one.method} ${one.host}${one.path}`);
           assert.equal(out.index, want === null ? -1 : all.indexOf(want));
-          assert.equal(out.isAmbiguous, false);
+          assert.equal(out.unsafe, null);
           if (want !== null || out.allow === null) continue;
           // What Allow names would have worked, and nothing else would have.
           for (const method of ['GET', 'HEAD', 'POST', 'PUT']) {
@@ -169,26 +161,6 @@ test('the router finds what a linear scan by the documented order finds', () => 
       },
     ),
     { numRuns: 1_500 },
-  );
-});
-
-test('with escapes and semicolons it finds the same, or calls the path ambiguous when a reading differs', () => {
-  const out = new RouteMatchResult();
-  const pieces = ['a', 'b', '%61', 'a;b', '%61b', 'a%3Bx', 'b;', '%3bb', 'c'];
-  fc.assert(
-    fc.property(routes, fc.array(asked(pieces), { minLength: 8, maxLength: 16 }), (all, requests) => {
-      const router = buildRouter(all);
-      for (const one of requests) {
-        router.match(one, out);
-        const asWritten = one.path.replaceAll('%3b', '%3B');
-        const want = reference(all, one, asWritten);
-        const others = readings(asWritten).map((reading) => reference(all, one, reading));
-        const differs = want !== null && others.some((other) => other !== null && other !== want);
-        assert.equal(out.isAmbiguous, differs, one.path);
-        assert.equal(out.route?.id ?? null, differs ? null : (want?.id ?? null), one.path);
-      }
-    }),
-    { numRuns: 1_000 },
   );
 });
 
@@ -219,6 +191,9 @@ test('no path is slow: deep, long, full of slashes, escapes, semicolons or dead 
     '/%61'.repeat(2_000),
     '/a;b'.repeat(2_000),
     '/%3b'.repeat(2_000),
+    '/%252F;%5c//'.repeat(600),
+    '/%25%32%35%32%46'.repeat(500),
+    '//;//'.repeat(1_500),
     `/${'abc/'.repeat(2_000)}`,
     '/x'.repeat(100),
   ];

@@ -12,7 +12,7 @@ const out = new RouteMatchResult();
 function find(routes: readonly RouteSettings[], line: string, fields: Readonly<Record<string, string>> = {}): string {
   buildRouter(routes).match(request(line, fields), out);
   if (out.route !== null) return out.route.id;
-  if (out.isAmbiguous) return 'ambiguous';
+  if (out.unsafe !== null) return 'ambiguous';
   if (out.allow !== null) return `405 ${out.allow}`;
   return out.versionProblem ? '406' : '404';
 }
@@ -52,7 +52,7 @@ test('paths: literal before parameter before rest, segment by segment from the l
       { line: 'GET /p/1/q', want: '/p/:id/q/*' },
       { line: 'GET /p/1/q/', want: '/p/:id/q/*' },
       { line: 'GET /p/1/q/r/s', want: '/p/:id/q/*' },
-      { line: 'GET /p//q', want: '/*' },
+      { line: 'GET /p//q', want: 'ambiguous' },
       { line: 'GET /p/1/qq', want: '/*' },
     ],
   );
@@ -331,13 +331,26 @@ test('a path that another reading would send to another route is ambiguous', () 
     { line: 'GET /m/a;b=c', want: '/m/:x' },
     { line: 'GET /k;v', want: '/k;v' },
     { line: 'GET /k;w', want: 'ambiguous' },
-    { line: 'GET /users%2Fbob', want: '/*' },
+    { line: 'GET /users%2Fbob', want: 'ambiguous' },
+    { line: 'GET /x%2Fbob', want: '/*' },
+    { line: 'GET /x//bob', want: '/*' },
+    { line: 'GET //admin', want: 'ambiguous' },
+    { line: 'GET //host/admin', want: 'ambiguous' },
+    { line: 'GET /;/admin', want: 'ambiguous' },
+    { line: 'GET /;a=b/admin', want: 'ambiguous' },
+    { line: 'GET /%3b/admin', want: 'ambiguous' },
+    { line: 'GET /%2561dmin', want: 'ambiguous' },
+    { line: 'GET /x%2F..%2Fadmin', want: 'ambiguous' },
+    { line: 'GET /x%5c..%5cy', want: 'ambiguous' },
+    { line: 'GET /users%5Cbob', want: 'ambiguous' },
   ]);
   check(
     ['/%7Bx%7D', '/y'],
     [
       { line: 'GET /%7bx%7d', want: '/%7Bx%7D' },
-      { line: 'GET /%79', want: '404' },
+      { line: 'GET /%79', want: '/y' },
+      { line: 'GET //y', want: '/y' },
+      { line: 'GET /%2Fy', want: '404' },
     ],
   );
 });

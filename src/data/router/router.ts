@@ -17,7 +17,7 @@ import { type Bucket, buildBuckets } from './bucket.ts';
 import type { Candidate } from './candidate.ts';
 import { HostTable } from './host-table.ts';
 import type { RouteMatchResult, RouterRequest } from './match-result.ts';
-import { capitalEscapes, needsReadings, plainReading, withoutParameters } from './readings.ts';
+import { capitalEscapes, hasDotSegment, needsReadings, plainSpelling, readAsData, readingsOf } from './readings.ts';
 import { allowText, Search } from './search.ts';
 
 export { RouteMatchResult, type RouterRequest } from './match-result.ts';
@@ -66,24 +66,51 @@ class HostRouter implements Router {
 
   /** See readings.ts. A reading that finds no route is none that an upstream behind this gateway is known to have. */
   #matchEveryReading(buckets: readonly Bucket[], request: RouterRequest, out: RouteMatchResult): void {
-    const path = capitalEscapes(request.path);
-    const found = this.#find(buckets, request, path);
+    const asWritten = capitalEscapes(request.path);
+    let path = asWritten;
+    let found = this.#find(buckets, request, path);
     if (found === null) {
-      this.#explainMiss(buckets, path, out);
+      path = plainSpelling(asWritten);
+      found = path === asWritten ? null : this.#find(buckets, request, path);
+    }
+    if (found === null) {
+      this.#explainMiss(buckets, asWritten, out);
       return;
     }
-    const decoded = plainReading(path);
-    const bare = found.hasSemicolon ? decoded : withoutParameters(decoded);
-    for (const reading of decoded === bare ? [decoded] : [decoded, bare]) {
-      if (reading === path) continue;
-      const other = this.#find(buckets, request, reading);
-      if (other !== null && other.index !== found.index) {
-        out.isAmbiguous = true;
-        return;
-      }
+    const unsafe = this.#otherReading(buckets, request, path, found);
+    if (unsafe !== null) {
+      out.unsafe = unsafe;
+      return;
     }
+    if (path !== asWritten) out.plainPath = path;
     // The caller's own bytes, unless a regular expression has to read them again.
-    out.found(found, found.regex === null ? request.path : path);
+    out.found(found, found.regex === null && path === asWritten ? request.path : path);
+  }
+
+  /** Says why another reading forbids the route, or nothing. */
+  #otherReading(buckets: readonly Bucket[], request: RouterRequest, path: string, found: Candidate): string | null {
+    const { pathSafety } = found.route;
+    const all = readingsOf(path);
+    if (all === null) return 'the path can be read in too many ways';
+    if (!pathSafety.allowDotSegments && all.some(hasDotSegment)) return 'the path has a dot segment';
+    const data = readAsData(pathSafety, found.hasSemicolon);
+    for (const reading of readingsOf(path, data) ?? all) {
+      if (reading !== path && !this.#isOf(found, buckets, request, reading))
+        return 'written otherwise, the path belongs to another route';
+    }
+    // What is left behind a prefix is a path of its own to the service: `//host/x` has an authority there.
+    const prefix = found.strippedPrefix;
+    if (prefix === '' || !path.startsWith(prefix)) return null;
+    for (const reading of readingsOf(path.slice(prefix.length), data) ?? []) {
+      if (!this.#isOf(found, buckets, request, prefix + reading))
+        return 'behind the prefix, the path could be read as that of another route';
+    }
+    return null;
+  }
+
+  #isOf(found: Candidate, buckets: readonly Bucket[], request: RouterRequest, reading: string): boolean {
+    const other = this.#find(buckets, request, reading);
+    return other === null || other.index === found.index;
   }
 
   /** A path that exists for other methods, or in other versions only, is told apart from one that does not exist. */

@@ -18,6 +18,7 @@ interface Known {
   readonly query: string;
   readonly hasQuery: boolean;
   readonly isSuspicious: boolean;
+  readonly isRespelled: boolean;
 }
 
 export class TargetCache {
@@ -49,6 +50,7 @@ export class TargetCache {
       out.query = known.query;
       out.hasQuery = known.hasQuery;
       out.isSuspicious = known.isSuspicious;
+      out.isRespelled = known.isRespelled;
       return undefined;
     }
     const problem = readTarget(bytes.latin1Slice(start, end), method, out);
@@ -71,9 +73,9 @@ export class TargetCache {
   #keep(place: number, hash: number, view: DataView, start: number, length: number, target: Target): void {
     const from = place * MOST_BYTES;
     for (let i = 0; i < length; i++) this.#bytes.setUint8(from + i, view.getUint8(start + i));
-    const { query, hasQuery, isSuspicious } = target;
+    const { query, hasQuery, isSuspicious, isRespelled } = target;
     target.path = lasting(target.path);
-    this.#known[place] = { hash, length, path: target.path, query, hasQuery, isSuspicious };
+    this.#known[place] = { hash, length, path: target.path, query, hasQuery, isSuspicious, isRespelled };
   }
 }
 

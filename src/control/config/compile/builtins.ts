@@ -21,6 +21,7 @@ import type { UnslottedService } from './service.ts';
 export const OPS = `${BUILTIN}ops`;
 
 const NOTHING_ALLOWED: RouteSettings['pathSafety'] = {
+  strict: false,
   allowDotSegments: false,
   allowEncodedSlash: false,
   allowEncodedBackslash: false,

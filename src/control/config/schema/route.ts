@@ -119,20 +119,24 @@ const mirror = z
   })
   .describe('Sends a copy of requests to another service.');
 
-const allowed = (what: string) =>
-  z.boolean().prefault(false).describe(`Lets ${what} through instead of answering 400.`);
+const allowed = (what: string) => z.boolean().prefault(false).describe(what);
+
+const pathForms = z.strictObject({
+  strict: allowed(
+    'Refuses every form that could be read in two ways with 400, also where no other route is concerned, and bytes that came unencoded.',
+  ),
+  allowDotSegments: allowed('Lets `.` and `..` segments through instead of answering 400.'),
+  allowEncodedSlash: allowed('`%2F` is data to the service: it is never read as a slash.'),
+  allowEncodedBackslash: allowed('`%5C` and a backslash are data to the service.'),
+  allowEncodedDot: allowed('With `strict`: lets `%2E` through.'),
+  allowDoubleSlash: allowed('`//` is data to the service: slashes are never merged.'),
+});
 
 const pathSafety = z
-  .strictObject({
-    allowDotSegments: allowed('`.` and `..` segments'),
-    allowEncodedSlash: allowed('`%2F`'),
-    allowEncodedBackslash: allowed('`%5C` and `\\`'),
-    allowEncodedDot: allowed('`%2E`'),
-    allowDoubleSlash: allowed('`//`'),
-  })
+  .union([z.literal('strict').transform(() => pathForms.parse({ strict: true })), pathForms])
   .prefault({})
   .describe(
-    'Forms of a path that a service could read in another way than the gateway does. Security: allow only what the service needs.',
+    'Forms of a path that a service could read in another way than the gateway does. They pass unless another reading belongs to another route; `strict` refuses them all. Security: allow only what the service needs.',
   );
 
 /** `public`, and what the authentication policy takes if the catalogue has one. */
