@@ -152,7 +152,8 @@ const STRICTER_NODE = new Set([
 
 function isStricter(error: string, mine: Compared, before: readonly Compared[]): boolean {
   if (STRICTER_NODE.has(error) || before.some(({ trailers }) => trailers.some(isFraming))) return true;
-  // The form of the target is read after the connection, in target.ts.
+  // The form of the target is read after the connection, in target.ts. Raw UTF-8 in it is too much for Node.
+  if (error === 'HPE_INVALID_URL' && /[\x80-\xff]/.test(mine.target)) return true;
   return error === 'HPE_INVALID_URL' && readTarget(mine.target, mine.method, new Target()) !== undefined;
 }
 

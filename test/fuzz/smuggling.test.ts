@@ -132,7 +132,16 @@ function checkCaller(answers: readonly ReadMessage[], text: string, otherMark: M
 
 /** What the upstream answers with: target and body as it read them. */
 function echo({ method, target, body }: Pick<ReadMessage, 'method' | 'target' | 'body'>): string {
-  return JSON.stringify([method, target.replace(/^https?:\/\/[^/?]*/i, '').replace(/^(?!\/)/, '/'), body]);
+  const [, path = '', query = ''] = /^([^?]*)(.*)$/s.exec(target.replace(/^https?:\/\/[^/?]*/i, ''))!;
+  return JSON.stringify([method, `${spelled(path).replace(/^(?!\/)/, '/')}${query}`, body]);
+}
+
+/** The one spelling of a path: what must be encoded is. Said twice, it is the same. */
+function spelled(path: string): string {
+  return path.replaceAll(
+    /%(?![0-9a-f]{2})|[^\w\-.~!$&'()*+,;=:@/%]/gi,
+    (char) => `%${char.charCodeAt(0).toString(16).toUpperCase()}`,
+  );
 }
 
 function record(socket: Socket, recorded: Recorded[]): void {

@@ -62,7 +62,7 @@ CLASS[0x25] = PERCENT;
 CLASS[0x3b] = SEMICOLON;
 CLASS[0x3f] = QUESTION;
 
-const BAD_CHARACTER = 'the request target has a space, a control character or one above U+00FF';
+const BAD_CHARACTER = 'the request target has a space or another character that must be percent-encoded';
 const FRAGMENT = 'the request target has a fragment';
 const BAD_AUTHORITY = 'the host or port is not valid';
 

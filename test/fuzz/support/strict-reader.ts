@@ -42,7 +42,7 @@ export function readRequests(text: string, bodies: 'with bodies' | 'heads only' 
     const start = text.startsWith('\r\n', from) ? from + 2 : from;
     const head = readHead(text, start);
     const line = /^([^ ]+) ([^ ]+) HTTP\/1\.([01])$/.exec(head.startLine);
-    if (line === null || !TOKEN.test(line[1]!) || !/^[\x21-\x7e]+$/.test(line[2]!))
+    if (line === null || !TOKEN.test(line[1]!) || !/^[\x21-\x7e\x80-\xff]+$/.test(line[2]!))
       throw new Unreadable('request line');
     const minor = Number(line[3]);
     const hosts = valuesOf(head.fields, 'host');
