@@ -1,0 +1,102 @@
+/** Reads one stored object, or one that is still being filled, in order. The entry is pinned until `close`. */
+import type { Cursor } from './chains.ts';
+import { BODY_BYTES, CHUNK_BYTES, FIRST_CHUNK, FLAGS, KIND, LIVE, META_BYTES, WRITTEN } from './layout.ts';
+import { headStart } from './meta.ts';
+import { NO_PIN } from './pins.ts';
+import { Queues } from './queues.ts';
+import type { CacheStore, Entry } from './store.ts';
+
+export class Reader {
+  readonly entry: Entry;
+  readonly #store: CacheStore;
+  readonly #at: number;
+  #pin: number;
+  readonly #cursor: Cursor = { chunk: 0, offset: 0 };
+  /** Of the body. */
+  #read = 0;
+
+  /** Of an entry that is glanced at or otherwise known to be there; null when it is gone or this worker reads too many. */
+  static open(store: CacheStore, entry: Entry): Reader | null {
+    const before = Atomics.load(store.words, store.at(entry));
+    const pin = store.hold(entry);
+    if (pin === NO_PIN) return null;
+    if (Atomics.load(store.words, store.at(entry)) === before) {
+      if ((before & KIND) === LIVE) Queues.hit(store.words, store.at(entry));
+      return new Reader(store, entry, pin);
+    }
+    store.drop(entry, pin);
+    return null;
+  }
+
+  private constructor(store: CacheStore, entry: Entry, pin: number) {
+    this.#store = store;
+    this.entry = entry;
+    this.#at = store.at(entry);
+    this.#pin = pin;
+  }
+
+  get kind(): number {
+    return Atomics.load(this.#store.words, this.#at) & KIND;
+  }
+
+  get flags(): number {
+    return this.#store.words[this.#at + FLAGS]!;
+  }
+
+  /** The head has come. */
+  get hasHead(): boolean {
+    const meta = this.#store.words[this.#at + META_BYTES]!;
+    return meta > 0 && Atomics.load(this.#store.words, this.#at + WRITTEN) >= meta;
+  }
+
+  /** -1: not known yet. */
+  get bodyBytes(): number {
+    return this.#store.words[this.#at + BODY_BYTES]!;
+  }
+
+  get bodyRead(): number {
+    return this.#read;
+  }
+
+  /** Bytes of the body that can be read now. */
+  get available(): number {
+    const { words } = this.#store;
+    return Atomics.load(words, this.#at + WRITTEN) - words[this.#at + META_BYTES]! - this.#read;
+  }
+
+  /** The head as bytes of HTTP/1.1, in memory of its own. Puts the reader at the beginning of the body. */
+  head(): Buffer {
+    const { words, chains } = this.#store;
+    const length = words[this.#at + META_BYTES]!;
+    const meta = Buffer.allocUnsafe(length);
+    this.#cursor.chunk = words[this.#at + FIRST_CHUNK]!;
+    this.#cursor.offset = 0;
+    chains.readOn(this.#cursor, length, meta, 0);
+    this.#read = 0;
+    return meta.subarray(headStart(meta, 0));
+  }
+
+  /** Moves on to this byte of the body, which must be there. */
+  skipTo(byte: number): void {
+    const { words, chains } = this.#store;
+    let chunk = words[this.#at + FIRST_CHUNK]!;
+    let offset = words[this.#at + META_BYTES]! + byte;
+    for (; offset > CHUNK_BYTES; offset -= CHUNK_BYTES) chunk = chains.next(chunk);
+    this.#cursor.chunk = chunk;
+    this.#cursor.offset = offset;
+    this.#read = byte;
+  }
+
+  /** Copies the next `length` bytes of the body, which must be available. */
+  read(target: Buffer, at: number, length: number): void {
+    this.#store.chains.readOn(this.#cursor, length, target, at);
+    this.#read += length;
+  }
+
+  close(): void {
+    if (this.#pin === NO_PIN) return;
+    const pin = this.#pin;
+    this.#pin = NO_PIN;
+    this.#store.drop(this.entry, pin);
+  }
+}

@@ -1,0 +1,622 @@
+/**
+ * The store of the cache: finds entries, begins and ends fills, evicts, purges, and takes back what a dead worker held.
+ * One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the entry
+ * (pins.ts) and then looks whether it is still the same. Everything that changes buckets, queues or free lists
+ * happens under one lock for about a microsecond (lock.ts); if it is not to be had the request goes on without the cache.
+ *
+ *   EMPTY -> FILLING -> LIVE -> DYING -> EMPTY          FILLING -> DYING (given up)          EMPTY -> PASS -> EMPTY
+ */
+import { KeyHash } from '../../limiter/hash.ts';
+import { Chains } from './chains.ts';
+import {
+  BEFORE,
+  BEHIND,
+  BODY_BYTES,
+  CHUNK_BYTES,
+  CHUNKS,
+  DYING,
+  EMPTY,
+  ENTRY_WORDS,
+  EVICTIONS,
+  FILLING,
+  FIRST_CHUNK,
+  FLAGS,
+  FREE_ENTRIES,
+  FRESH_ENTRY,
+  FRESH_UNTIL_MS,
+  HASH_KEY,
+  KEY_A,
+  KEY_B,
+  KIND,
+  type Layout,
+  LIVE,
+  LIVE_ENTRIES,
+  layoutOf,
+  META_BYTES,
+  NEXT_IN_BUCKET,
+  PASS,
+  PROGRESS,
+  RESETS,
+  SEQUENCE,
+  USE,
+  WRITTEN,
+} from './layout.ts';
+import { StoreLock } from './lock.ts';
+import { hasKey, keyIn, MAX_KEY_BYTES, tagsIn, writeKey } from './meta.ts';
+import { NO_PIN, Pins } from './pins.ts';
+import { Purges } from './purges.ts';
+import { Queues } from './queues.ts';
+
+/** Entries of one bucket that are looked at; there is about one in each. */
+const LONGEST_BUCKET = 64;
+/** Evictions to make room for one object. */
+const MOST_EVICTIONS = 4_096;
+
+/** An entry that `find` or `begin` found. `NOTHING` when there is none. */
+export type Entry = number;
+export const NOTHING = 0;
+
+export class CacheStore {
+  readonly words: Int32Array;
+  readonly floats: Float64Array;
+  readonly chains: Chains;
+  readonly pins: Pins;
+  readonly purges: Purges;
+  readonly queues: Queues;
+  readonly lock: StoreLock;
+  readonly layout: Layout;
+  readonly hash: KeyHash;
+  readonly worker: number;
+  /** What the latest `find` found: a response, one that somebody fetches, and that nobody should wait for one. */
+  live: Entry = NOTHING;
+  filling: Entry = NOTHING;
+  passes = false;
+  /** The key of the latest `find`. */
+  a = 0;
+  b = 0;
+  begunPin = NO_PIN;
+  /** What this thread glances at. */
+  #glanced: Entry = NOTHING;
+  /** Entries that could not be freed because the lock was not to be had. */
+  readonly #later: Entry[] = [];
+
+  /** `worker`: index of the worker; -1 is the main thread. */
+  constructor(memory: SharedArrayBuffer, worker: number) {
+    this.layout = layoutOf(memory.byteLength);
+    this.words = new Int32Array(memory);
+    this.floats = new Float64Array(memory);
+    this.worker = worker;
+    this.hash = new KeyHash(this.words[HASH_KEY]!, this.words[HASH_KEY + 1]!);
+    this.chains = new Chains(memory, this.words, this.layout);
+    this.pins = new Pins(this.words, this.layout, worker);
+    this.purges = new Purges(memory, this.words, this.layout);
+    this.queues = new Queues(this.words, this.layout);
+    this.lock = new StoreLock(this.words, worker);
+  }
+
+  /** Word where an entry begins. */
+  at(entry: Entry): number {
+    return this.layout.entries + entry * ENTRY_WORDS;
+  }
+
+  kindOf(entry: Entry): number {
+    return Atomics.load(this.words, this.at(entry)) & KIND;
+  }
+
+  // --- finding -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Looks a key up; `live`, `filling` and `passes` say what there is. A live entry is pinned for this callback: pin it
+   * longer (`hold`) or read it, and call `glanceEnd` in any case.
+   */
+  find(key: string, nowMs: number): void {
+    this.live = NOTHING;
+    this.filling = NOTHING;
+    this.passes = false;
+    this.hash.text(key);
+    this.a = this.hash.a;
+    this.b = this.hash.b;
+    const words = this.words;
+    let entry = Atomics.load(words, this.#bucket(this.a));
+    for (let i = 0; entry !== 0 && i < LONGEST_BUCKET; i++) {
+      const at = this.at(entry);
+      if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) this.#look(entry, at, key, nowMs);
+      entry = Atomics.load(words, at + NEXT_IN_BUCKET);
+    }
+  }
+
+  #look(entry: Entry, at: number, key: string, nowMs: number): void {
+    const words = this.words;
+    const state = Atomics.load(words, at);
+    const kind = state & KIND;
+    if (kind === PASS) {
+      this.passes = this.floats[(at + FRESH_UNTIL_MS) >> 1]! > nowMs;
+      return;
+    }
+    if (kind !== LIVE && kind !== FILLING) return;
+    // The glance is for the live one; of the other only its first chunk is read, and its state says whether that was so.
+    if (this.live === NOTHING) this.#glance(entry);
+    if (Atomics.load(words, at) !== state) return;
+    const isSame = hasKey(this.chains.bytes, words[at + FIRST_CHUNK]! * CHUNK_BYTES, key);
+    if (Atomics.load(words, at) !== state || !isSame) return;
+    if (kind === FILLING) this.filling = entry;
+    else if (!this.#isPurged(at, key)) this.live = entry;
+  }
+
+  #glance(entry: Entry): void {
+    const former = this.#glanced;
+    this.#glanced = entry;
+    this.pins.glance(entry);
+    if (former !== NOTHING && this.kindOf(former) === DYING) this.#free(former);
+  }
+
+  /** Compares an entry with the purges since it began or was last compared. */
+  #isPurged(at: number, key: string): boolean {
+    const { words, purges } = this;
+    const sequence = words[at + SEQUENCE]!;
+    const latest = purges.sequence;
+    if (sequence >= latest) return false;
+    if (purges.purgedAll(sequence) || purges.purgedPrefix(key, sequence)) return true;
+    for (const tag of this.tagsOf(at)) if (purges.purgedTag(tag, sequence)) return true;
+    Atomics.compareExchange(words, at + SEQUENCE, sequence, latest);
+    return false;
+  }
+
+  tagsOf(at: number): number[] {
+    const words = this.words;
+    const length = words[at + META_BYTES]!;
+    const first = words[at + FIRST_CHUNK]!;
+    if (length <= CHUNK_BYTES) return tagsIn(this.chains.bytes, first * CHUNK_BYTES);
+    const meta = Buffer.allocUnsafe(length);
+    this.chains.read(first, 0, length, meta, 0);
+    return tagsIn(meta, 0);
+  }
+
+  keyOf(entry: Entry): string {
+    return keyIn(this.chains.bytes, this.words[this.at(entry) + FIRST_CHUNK]! * CHUNK_BYTES);
+  }
+
+  /** Pins an entry that is glanced at or that the caller has made; `NO_PIN` when this worker holds too many. */
+  hold(entry: Entry): number {
+    return this.pins.pin(entry);
+  }
+
+  /** The entry is no longer read by the holder of the pin. */
+  drop(entry: Entry, pin: number): void {
+    this.pins.unpin(pin);
+    if (this.kindOf(entry) === DYING) this.#free(entry);
+  }
+
+  /** Ends the glance of `find`. */
+  glanceEnd(): void {
+    if (this.#glanced !== NOTHING) this.#glance(NOTHING);
+  }
+
+  // --- filling -----------------------------------------------------------------------------------------------------
+
+  /**
+   * Makes this thread the one that fetches the key of the latest `find`. Returns the entry to fill; or, negative, the
+   * entry that somebody else fills; or NOTHING when neither is possible (no lock, no room, key too long). An entry to fill
+   * is pinned in `begunPin` before anybody can find it, or a purge at this very moment would free it.
+   */
+  begin(key: string): Entry {
+    if (key.length > MAX_KEY_BYTES || !this.#locked()) return NOTHING;
+    try {
+      const words = this.words;
+      const head = this.#bucket(this.a);
+      let steps = 0;
+      for (let entry = words[head]!; entry !== 0 && steps < LONGEST_BUCKET; steps++) {
+        const at = this.at(entry);
+        const next = words[at + NEXT_IN_BUCKET]!;
+        if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) {
+          const kind = words[at]! & KIND;
+          if (kind === FILLING && this.keyOf(entry) === key) return -entry;
+          if (kind === PASS) this.#removeNow(entry);
+        }
+        entry = next;
+      }
+      // Longer ones would be searched in vain.
+      if (steps === LONGEST_BUCKET || !this.#makeRoom(1)) return NOTHING;
+      const entry = this.#newEntry();
+      if (entry === NOTHING) return NOTHING;
+      const at = this.at(entry);
+      this.begunPin = this.hold(entry);
+      if (this.begunPin === NO_PIN) {
+        words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
+        words[FREE_ENTRIES] = entry;
+        return NOTHING;
+      }
+      const first = this.chains.take(1);
+      words[at + KEY_A] = this.a;
+      words[at + KEY_B] = this.b;
+      words[at + FIRST_CHUNK] = first;
+      words[at + CHUNKS] = 1;
+      words[at + WRITTEN] = 0;
+      words[at + META_BYTES] = 0;
+      words[at + BODY_BYTES] = -1;
+      words[at + SEQUENCE] = this.purges.sequence;
+      words[at + BEFORE] = this.worker + 1;
+      words[at + BEHIND] = PROGRESS;
+      words[at + USE] = 0;
+      words[at + FLAGS] = 0;
+      writeKey(this.chains.bytes, first * CHUNK_BYTES, key);
+      this.#setKind(at, FILLING);
+      this.#link(entry, at);
+      return entry;
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Makes the chain of an entry that is being filled `count` chunks longer. False: there is no room. */
+  grow(entry: Entry, last: number, count: number): boolean {
+    if (!this.#locked()) return false;
+    try {
+      if (!this.#makeRoom(count)) return false;
+      this.chains.extend(last, this.chains.take(count));
+      this.words[this.at(entry) + CHUNKS]! += count;
+      return true;
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Something happened to an entry that is being filled: wakes those who wait for it. */
+  progress(at: number): void {
+    const words = this.words;
+    const seen = Atomics.load(words, at + BEHIND);
+    Atomics.store(words, at + BEHIND, PROGRESS | ((seen + 1) & (PROGRESS - 1)));
+    Atomics.notify(words, at + BEHIND);
+  }
+
+  /** The entry is whole: from now on it is found, instead of a former one of its key. False: it was taken away meanwhile. */
+  commit(entry: Entry): boolean {
+    const at = this.at(entry);
+    const words = this.words;
+    if (!this.#locked()) {
+      this.giveUp(entry);
+      return false;
+    }
+    try {
+      if ((words[at]! & KIND) !== FILLING) return false;
+      const former = this.#siblingOf(entry, at, LIVE);
+      if (former === NOTHING) this.queues.add(entry);
+      else {
+        this.queues.addLike(entry, former);
+        this.#unlink(former, this.at(former));
+        this.queues.remove(former);
+        this.#kill(former);
+      }
+      words[LIVE_ENTRIES]!++;
+      this.#setKind(at, LIVE);
+    } finally {
+      this.lock.release();
+    }
+    Atomics.notify(words, at + BEHIND);
+    return true;
+  }
+
+  /** The entry will not become whole. `passUntilMs` above 0: the next requests must not wait for each other until then. */
+  giveUp(entry: Entry, passUntilMs = 0): void {
+    const at = this.at(entry);
+    const words = this.words;
+    if (!this.#locked()) {
+      // Waiters see that it has ended; it is taken out of its bucket later.
+      this.#later.push(entry);
+      this.#setKind(at, DYING);
+      this.progress(at);
+      return;
+    }
+    try {
+      if ((words[at]! & KIND) === FILLING) {
+        this.#unlink(entry, at);
+        this.#setKind(at, DYING);
+        this.progress(at);
+        if (passUntilMs > 0) this.#pass(words[at + KEY_A]!, words[at + KEY_B]!, passUntilMs);
+        this.#freeNow(entry);
+      }
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  #pass(a: number, b: number, untilMs: number): void {
+    const entry = this.#newEntry();
+    if (entry === NOTHING) return;
+    const at = this.at(entry);
+    const words = this.words;
+    words[at + KEY_A] = a;
+    words[at + KEY_B] = b;
+    words[at + FIRST_CHUNK] = 0;
+    words[at + CHUNKS] = 0;
+    words[at + FLAGS] = 0;
+    this.floats[(at + FRESH_UNTIL_MS) >> 1] = untilMs;
+    this.#setKind(at, PASS);
+    this.#link(entry, at);
+    this.queues.add(entry);
+    words[LIVE_ENTRIES]!++;
+  }
+
+  // --- taking away -------------------------------------------------------------------------------------------------
+
+  /** Takes what is stored under the key of the latest `find` away, and what is on its way. True: there was something. */
+  remove(key: string): boolean {
+    this.hash.text(key);
+    this.a = this.hash.a;
+    this.b = this.hash.b;
+    if (!this.#locked()) return false;
+    let found = false;
+    try {
+      const words = this.words;
+      for (let entry = words[this.#bucket(this.a)]!; entry !== 0; ) {
+        const at = this.at(entry);
+        const next = words[at + NEXT_IN_BUCKET]!;
+        if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) {
+          const kind = words[at]! & KIND;
+          if (kind === FILLING && this.keyOf(entry) === key) this.#doom(entry, at);
+          else if (kind === LIVE && this.keyOf(entry) === key) this.#removeNow(entry);
+          else if (kind !== PASS) {
+            entry = next;
+            continue;
+          } else this.#removeNow(entry);
+          found = true;
+        }
+        entry = next;
+      }
+    } finally {
+      this.lock.release();
+    }
+    return found;
+  }
+
+  /** Under the lock: what is being filled leaves the index; its readers go on, and `commit` finds it dying. */
+  #doom(entry: Entry, at: number): void {
+    this.#unlink(entry, at);
+    this.#setKind(at, DYING);
+    this.progress(at);
+    this.#freeNow(entry);
+  }
+
+  purgeAll(): boolean {
+    return this.#purging(() => {
+      this.purges.all();
+      return true;
+    });
+  }
+
+  purgeTag(tag: string): boolean {
+    const hash = this.tagHash(tag);
+    return this.#purging(() => this.purges.tag(hash));
+  }
+
+  purgePrefix(prefix: string): boolean {
+    return this.#purging(() => this.purges.prefix(prefix));
+  }
+
+  tagHash(tag: string): number {
+    this.hash.text(`tag\n${tag}`);
+    return this.hash.a;
+  }
+
+  #purging(write: () => boolean): boolean {
+    if (!this.#locked()) return false;
+    try {
+      if (write()) return true;
+      this.#sweep();
+      return write();
+    } finally {
+      this.lock.release();
+    }
+  }
+
+  /** Under the lock: compares all entries with all purges and forgets these. */
+  #sweep(): void {
+    const { words, purges } = this;
+    const latest = purges.sequence;
+    for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
+      const at = this.at(entry);
+      const kind = words[at]! & KIND;
+      if (kind === FILLING) this.#doom(entry, at);
+      else if (kind === LIVE) {
+        if (this.#isPurged(at, this.keyOf(entry))) this.#removeNow(entry);
+        else words[at + SEQUENCE] = latest;
+      }
+    }
+    purges.clear();
+  }
+
+  /** Under the lock: out of its bucket and its queue; its chunks are freed now or when nobody reads them any more. */
+  #removeNow(entry: Entry): void {
+    this.#unlink(entry, this.at(entry));
+    this.queues.remove(entry);
+    this.#kill(entry);
+  }
+
+  #kill(entry: Entry): void {
+    this.words[LIVE_ENTRIES]!--;
+    this.#setKind(this.at(entry), DYING);
+    this.#freeNow(entry);
+  }
+
+  // --- room --------------------------------------------------------------------------------------------------------
+
+  /** Under the lock: evicts until so many chunks are free. */
+  #makeRoom(chunks: number): boolean {
+    for (let i = 0; this.chains.free < chunks; i++) {
+      const victim = i < MOST_EVICTIONS ? this.queues.victim() : NOTHING;
+      if (victim === NOTHING) return false;
+      this.words[EVICTIONS]!++;
+      this.#removeNow(victim);
+    }
+    return true;
+  }
+
+  #newEntry(): Entry {
+    const words = this.words;
+    for (let i = 0; i < MOST_EVICTIONS; i++) {
+      const free = words[FREE_ENTRIES]!;
+      if (free !== 0) {
+        words[FREE_ENTRIES] = words[this.at(free) + NEXT_IN_BUCKET]!;
+        return free;
+      }
+      if (words[FRESH_ENTRY]! < this.layout.chunks) return words[FRESH_ENTRY]!++;
+      const victim = this.queues.victim();
+      if (victim === NOTHING) return NOTHING;
+      words[EVICTIONS]!++;
+      this.#removeNow(victim);
+    }
+    return NOTHING;
+  }
+
+  /** The last reader of a dying entry, or whoever made it one, frees it. */
+  #free(entry: Entry): void {
+    if (!this.#locked()) {
+      this.#later.push(entry);
+      return;
+    }
+    this.#freeNow(entry);
+    this.lock.release();
+  }
+
+  /** Under the lock. */
+  #freeNow(entry: Entry): void {
+    const words = this.words;
+    const at = this.at(entry);
+    if ((words[at]! & KIND) !== DYING || this.pins.names(entry)) return;
+    const first = words[at + FIRST_CHUNK]!;
+    words[at + FIRST_CHUNK] = 0;
+    this.#setKind(at, EMPTY);
+    if (first !== 0) this.chains.give(first);
+    words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
+    words[FREE_ENTRIES] = entry;
+  }
+
+  /** Takes the lock, and catches up with what waited for it. */
+  #locked(): boolean {
+    if (!this.lock.take()) return false;
+    while (this.#later.length > 0) {
+      const entry = this.#later.pop()!;
+      this.#unlink(entry, this.at(entry));
+      this.#freeNow(entry);
+    }
+    return true;
+  }
+
+  // --- buckets -----------------------------------------------------------------------------------------------------
+
+  #bucket(a: number): number {
+    return this.layout.heads + ((a >>> 7) & (this.layout.buckets - 1));
+  }
+
+  #link(entry: Entry, at: number): void {
+    const head = this.#bucket(this.words[at + KEY_A]!);
+    Atomics.store(this.words, at + NEXT_IN_BUCKET, this.words[head]!);
+    Atomics.store(this.words, head, entry);
+  }
+
+  #unlink(entry: Entry, at: number): void {
+    const words = this.words;
+    let place = this.#bucket(words[at + KEY_A]!);
+    for (let i = 0; words[place] !== 0 && i < 2 * LONGEST_BUCKET; i++) {
+      if (words[place] === entry) {
+        Atomics.store(words, place, words[at + NEXT_IN_BUCKET]!);
+        return;
+      }
+      place = this.at(words[place]!) + NEXT_IN_BUCKET;
+    }
+  }
+
+  /** Another entry of the same key and of this kind. */
+  #siblingOf(entry: Entry, at: number, kind: number): Entry {
+    const words = this.words;
+    for (let other = words[this.#bucket(words[at + KEY_A]!)]!; other !== 0; ) {
+      const otherAt = this.at(other);
+      if (
+        other !== entry &&
+        words[otherAt + KEY_A] === words[at + KEY_A] &&
+        words[otherAt + KEY_B] === words[at + KEY_B] &&
+        (words[otherAt]! & KIND) === kind &&
+        this.keyOf(other) === this.keyOf(entry)
+      )
+        return other;
+      other = words[otherAt + NEXT_IN_BUCKET]!;
+    }
+    return NOTHING;
+  }
+
+  #setKind(at: number, kind: number): void {
+    Atomics.store(this.words, at, ((this.words[at]! & ~KIND) + KIND + 1) | kind);
+  }
+
+  // --- after a death -----------------------------------------------------------------------------------------------
+
+  /** Main: a worker is gone. Its pins and fills are taken back; if it died inside the lock the store is emptied. */
+  clearWorker(worker: number): void {
+    const heldLock = this.lock.takeFrom(worker);
+    if (heldLock) {
+      try {
+        this.pins.clearRow(worker);
+        this.#rebuild();
+      } finally {
+        this.lock.release();
+      }
+      return;
+    }
+    const named = this.pins.clearRow(worker);
+    this.#whenLocked(() => {
+      for (const entry of named) this.#freeNow(entry);
+      const words = this.words;
+      for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
+        const at = this.at(entry);
+        const kind = words[at]! & KIND;
+        if (kind === FILLING && words[at + BEFORE] === worker + 1) this.#doom(entry, at);
+        // What it could not free itself any more.
+        else if (kind === DYING) {
+          this.#unlink(entry, at);
+          this.#freeNow(entry);
+        }
+      }
+    });
+  }
+
+  #whenLocked(task: () => void): void {
+    for (let i = 0; i < 100; i++) {
+      if (!this.#locked()) continue;
+      try {
+        task();
+      } finally {
+        this.lock.release();
+      }
+      return;
+    }
+  }
+
+  /**
+   * Under the lock that a dead thread held: lists may be half changed, so everything that nobody reads is made anew. What others
+   * read or fill keeps its chunks until they are done.
+   */
+  #rebuild(): void {
+    const { words, layout, chains } = this;
+    words.fill(0, layout.heads, layout.heads + layout.buckets);
+    words[RESETS]!++;
+    this.queues.clear();
+    words[LIVE_ENTRIES] = 0;
+    words[FREE_ENTRIES] = 0;
+    const kept = new Set<number>();
+    for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
+      const at = this.at(entry);
+      if ((words[at]! & KIND) !== EMPTY && this.pins.names(entry)) {
+        if ((words[at]! & KIND) === FILLING) this.progress(at);
+        this.#setKind(at, DYING);
+        for (let chunk = words[at + FIRST_CHUNK]!; chunk !== 0 && !kept.has(chunk); chunk = chains.next(chunk))
+          kept.add(chunk);
+        continue;
+      }
+      words[at + FIRST_CHUNK] = 0;
+      this.#setKind(at, EMPTY);
+      words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
+      words[FREE_ENTRIES] = entry;
+    }
+    chains.rebuild(kept);
+  }
+}
