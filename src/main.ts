@@ -7,7 +7,7 @@ import { createLogger } from './base/log.ts';
 import { ConfigurationError } from './control/config/problems.ts';
 import type { Environment } from './control/config/source.ts';
 import { FEATURES } from './control/features.ts';
-import type { ReloadResult } from './control/primary.ts';
+import type { ReloadResult } from './control/live-configuration.ts';
 import { Primary } from './control/primary.ts';
 import { allocateLimits } from './data/limiter/table.ts';
 import { TICKET_KEYS } from './data/listener/tls.ts';
@@ -40,7 +40,7 @@ export interface RunningGateway {
   /** Where it listens, with real ports where 0 was configured. */
   readonly addresses: readonly GatewayAddress[];
   /** Reads the configuration anew; a bad one changes nothing. */
-  reload(): Promise<ReloadResult>;
+  reload(reason?: string): Promise<ReloadResult>;
   /** What `gatehouse status` shows. */
   status(): unknown;
   /** Ends: in-flight requests get `timeoutMs` (default `gateway.shutdownTimeout`). Resolves with the connections cut off. */
@@ -75,7 +75,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     get addresses() {
       return primary.addresses();
     },
-    reload: () => primary.reload('asked by the program'),
+    reload: (reason = 'asked by the program') => primary.reload({ author: 'program', reason }),
     status: () => primary.opsSources(),
     stop: (stopOptions) => primary.stop(stopOptions?.timeoutMs),
     primary,

@@ -1,6 +1,7 @@
 /** `gatehouse audit`: checks the chain of the audit log, shows its head to note elsewhere, and lists entries. */
 import { EXIT } from './command.ts';
-import { type CommonValues, identityCommand, table, UsageError, withIdentity } from './identity-common.ts';
+import { type CommonValues, identityCommand, UsageError, withIdentity } from './identity-common.ts';
+import { table } from './table.ts';
 
 interface Values extends CommonValues {
   readonly expect?: string;

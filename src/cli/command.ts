@@ -18,6 +18,8 @@ export const EXIT = {
   notFound: 4,
   /** Something outside stands in the way: a port in use, a file that exists already, a file that cannot be written. */
   failed: 5,
+  /** Done, but some settings take effect at the next start only. */
+  restart: 6,
 } as const;
 
 export interface CommandOption extends ParseArgsOptionDescriptor {
@@ -70,3 +72,24 @@ export class UnreachableError extends Error {}
 
 /** Options that several commands have. */
 export const JSON_OPTION: CommandOption = { type: 'boolean', meaning: 'print JSON, for programs' };
+
+/** Which gateway, or which configuration, a command is about. Every command has it. */
+const CONFIG_OPTION: CommandOption = {
+  type: 'string',
+  short: 'c',
+  value: 'FILE',
+  meaning: 'configuration file; default is the one in the working directory',
+};
+
+/** Options of a command, with those that all have. */
+export function optionsOf({ options }: Pick<Command, 'options'>): Readonly<Record<string, CommandOption>> {
+  return { config: CONFIG_OPTION, ...options };
+}
+
+/** The file that a command is about, where one is named: as an argument or by `--config`. */
+export function namedFile(argument: string | undefined, { options }: CommandContext): string | undefined {
+  const { config } = options;
+  if (typeof config !== 'string') return argument;
+  if (argument !== undefined) throw new UsageError('name the configuration once: as an argument or with --config');
+  return config;
+}

@@ -6,6 +6,7 @@ import { audit, identity, key, migrate, token, user } from './identity-commands.
 import { init } from './init.ts';
 import { limits } from './limits.ts';
 import { reload } from './reload.ts';
+import { history, rollback } from './rollback.ts';
 import { routes } from './routes.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
@@ -17,6 +18,8 @@ export const COMMANDS: readonly Command[] = [
   init,
   routes,
   reload,
+  rollback,
+  history,
   status,
   user,
   key,

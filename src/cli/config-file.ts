@@ -4,10 +4,12 @@ import { DEFAULT_FILES, defaultFiles } from '../control/config/files.ts';
 import type { Problem } from '../control/config/problems.ts';
 import { formatProblem } from '../control/config/problems.ts';
 import type { CommandContext } from './command.ts';
-import { UsageError } from './command.ts';
+import { namedFile, UsageError } from './command.ts';
 
 /** The name as people should see it. Throws a `UsageError` when none is named and none is there. */
-export function configFile(named: string | undefined, { cwd, err }: CommandContext): string {
+export function configFile(argument: string | undefined, context: CommandContext): string {
+  const { cwd, err } = context;
+  const named = namedFile(argument, context);
   if (named !== undefined) return named;
   const [found, ...others] = defaultFiles(cwd);
   if (found === undefined) {

@@ -10,7 +10,7 @@ import { controlSocketPath } from '../control/config/plan.ts';
 import type { ConfigSource } from '../control/config/source.ts';
 import { isMapping } from '../control/config/source.ts';
 import type { CommandContext, CommandOption } from './command.ts';
-import { UnreachableError } from './command.ts';
+import { namedFile, UnreachableError } from './command.ts';
 
 const DEFAULT_DATA_DIR = './data';
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -24,10 +24,11 @@ export const SOCKET_OPTION: CommandOption = {
 };
 
 /** The socket that is named, or that of the gateway that a configuration file belongs to. */
-export async function findSocket(file: string | undefined, { cwd, env, options }: CommandContext): Promise<string> {
+export async function findSocket(file: string | undefined, context: CommandContext): Promise<string> {
+  const { cwd, env, options } = context;
   const named = options['socket'];
   if (typeof named === 'string') return resolve(cwd, named);
-  const name = file ?? defaultFiles(cwd)[0];
+  const name = namedFile(file, context) ?? defaultFiles(cwd)[0];
   if (name === undefined) return controlSocketPath(resolve(cwd, DEFAULT_DATA_DIR));
   const path = resolve(cwd, name);
   const source = await readLeniently(path, env);

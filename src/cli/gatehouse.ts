@@ -7,7 +7,7 @@ import { messageOf } from '../base/errors.ts';
 import { nearest } from '../control/config/nearest.ts';
 import { PRODUCT_VERSION } from '../control/config/version.ts';
 import type { Command, CommandContext } from './command.ts';
-import { EXIT, UnreachableError, UsageError } from './command.ts';
+import { EXIT, optionsOf, UnreachableError, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
 
@@ -44,10 +44,11 @@ export async function main(
 async function runCommand(command: Command, args: readonly string[], surroundings: Surroundings): Promise<number> {
   const { out, err } = surroundings;
   try {
-    const ownsH = Object.values(command.options).some(({ short }) => short === 'h');
+    const known = optionsOf(command);
+    const ownsH = Object.values(known).some(({ short }) => short === 'h');
     const { values, positionals } = parseArgs({
       args: [...args],
-      options: { ...command.options, help: { type: 'boolean', ...(ownsH ? {} : { short: 'h' }) } },
+      options: { ...known, help: { type: 'boolean', ...(ownsH ? {} : { short: 'h' }) } },
       allowPositionals: true,
       strict: true,
     });
@@ -82,7 +83,7 @@ function usageMessage(error: unknown, command: Command): string {
   const message = messageOf(error);
   const unknown = /^Unknown option '--?([^']*)'/.exec(message)?.[1];
   if (unknown === undefined) return message.charAt(0).toLowerCase() + (message.split('. ', 1)[0] ?? '').slice(1);
-  const suggestion = nearest(unknown, [...Object.keys(command.options), 'help']);
+  const suggestion = nearest(unknown, [...Object.keys(optionsOf(command)), 'help']);
   const shown = unknown.length > 1 ? `--${unknown}` : `-${unknown}`;
   return `there is no option ${shown}${suggestion === undefined ? '' : `; did you mean --${suggestion}?`}`;
 }

@@ -1,5 +1,6 @@
 /** Help texts, made from what the commands say of themselves. */
 import type { Command, CommandOption } from './command.ts';
+import { optionsOf } from './command.ts';
 
 const WIDTH = 100;
 
@@ -27,7 +28,7 @@ Usage: ${usage}
 ${wrap(command.description)}
 
 Options:
-${optionLines(command.options).join('\n')}
+${optionLines(optionsOf(command)).join('\n')}
 `;
 }
 

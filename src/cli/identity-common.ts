@@ -97,17 +97,3 @@ export async function standardInput(): Promise<string> {
 export function listOf(text: string | undefined): string[] {
   return (text ?? '').split(/[\s,]+/).filter((each) => each !== '');
 }
-
-/** A table for people: columns as wide as their widest value. */
-export function table(rows: readonly (readonly string[])[]): string {
-  const widths: number[] = [];
-  for (const row of rows) for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
-  return rows
-    .map((row) =>
-      row
-        .map((cell, i) => cell.padEnd(widths[i] ?? 0))
-        .join('  ')
-        .trimEnd(),
-    )
-    .join('\n');
-}

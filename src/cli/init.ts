@@ -2,7 +2,7 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import type { Command } from './command.ts';
-import { EXIT } from './command.ts';
+import { EXIT, UsageError } from './command.ts';
 import { INITIAL_CONFIG, SCHEMA_FILE } from './init-template.ts';
 
 const CONFIG_FILE = 'gatehouse.yaml';
@@ -16,7 +16,8 @@ export const init: Command = {
 Exit codes: 0 written, 5 a file exists already or cannot be written.`,
   options: {},
   arguments: { min: 0, max: 1 },
-  async run({ positionals, cwd, out, err }) {
+  async run({ positionals, options, cwd, out, err }) {
+    if (options['config'] !== undefined) throw new UsageError("init makes a folder's first file; name the FOLDER");
     const folder = resolve(cwd, positionals[0] ?? '.');
     const { editorSchema } = await import('../control/config/json-schema.ts');
     const config = join(folder, CONFIG_FILE);

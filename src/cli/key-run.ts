@@ -9,10 +9,10 @@ import {
   identityCommand,
   listOf,
   RefusedError,
-  table,
   UsageError,
   withIdentity,
 } from './identity-common.ts';
+import { table } from './table.ts';
 import { find } from './user-run.ts';
 
 interface Values extends CommonValues {

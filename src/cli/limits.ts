@@ -16,21 +16,17 @@ Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 5 it cannot sta
       value: 'LIST',
       meaning: 'CIDR blocks of the gateways, with commas between; needed unless HOST is loopback',
     },
-    config: { type: 'string', short: 'c', value: 'FILE', meaning: 'configuration file of the gateways' },
     json: { type: 'boolean', meaning: 'print JSON, for programs' },
   },
   arguments: { min: 0, max: 0 },
   async run(context) {
-    const { listen = '127.0.0.1:8082', from = '', config, json } = context.options;
+    const { listen = '127.0.0.1:8082', from = '', json } = context.options;
     const where = addressOf(String(listen));
     const blocks = await blocksOf(String(from));
     if (blocks.length === 0 && !/^(127\.|::1$|localhost$)/.test(where.host)) {
       throw new UsageError(`--from is needed with ${where.host}: it believes what those who connect say of callers`);
     }
-    const loaded = await loadAndCompile(
-      configFile(config === undefined ? undefined : String(config), context),
-      context,
-    );
+    const loaded = await loadAndCompile(configFile(undefined, context), context);
     if (!loaded.ok) {
       context.err(problemLines(loaded.problems));
       return EXIT.configuration;

@@ -42,7 +42,8 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       return EXIT.failed;
     }
     tell(gateway, file, context);
-    const reload = (): void => void gateway.reload().catch((error: unknown) => context.err(`${messageOf(error)}\n`));
+    const reload = (): void =>
+      void gateway.reload('SIGHUP').catch((error: unknown) => context.err(`${messageOf(error)}\n`));
     context.signals.on('SIGHUP', reload);
     await ending.asked;
     const cutOff = await gateway.stop();

@@ -1,12 +1,24 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { breakerState as breaker, instanceState, serviceState } from '../../test/support/service-state.ts';
-import type { InstanceReport, ProbeReport, ServiceReport } from '../control/ops/services.ts';
+import type { Revision } from '../control/config/history.ts';
+import type { ProbeReport } from '../control/health/report.ts';
+import type { InstanceReport, ServiceReport } from '../control/ops/services.ts';
 import type { GatewayStatus } from '../control/ops/sources.ts';
 import type { BreakerState } from '../data/contract/service-state.ts';
 import { statusText } from './status-text.ts';
 
 const NOW = Date.parse('2026-01-02T03:04:05Z');
+
+const CONFIGURATION: GatewayStatus['configuration'] = {
+  version: 3,
+  revision: null,
+  source: 'gatehouse.yaml',
+  readOnly: null,
+  differsFromSource: false,
+  needsRestart: [],
+  lastReload: null,
+};
 
 const probe = (more: Partial<ProbeReport> = {}): ProbeReport => ({
   status: 'healthy',
@@ -44,7 +56,9 @@ function shown(services: readonly ServiceReport[], more: Partial<GatewayStatus> 
       startedAt: '2026-01-01T00:00:00Z',
       uptimeSeconds: 93_845,
       pid: 42,
-      configuration: { version: 3, lastReload: null },
+      configuration: CONFIGURATION,
+      dependencies: [],
+      features: {},
       listeners: [
         { id: 'a', host: '127.0.0.1', port: 8000, tls: false },
         { id: 'b', host: '::', port: 8443, tls: true },
@@ -84,8 +98,17 @@ test('the gateway itself takes four lines', () => {
 
 test('a reload that was refused is said with its first problem', () => {
   const lastReload = { at: '2026-01-02T03:00:00Z', ok: false, problems: ['unknown key "prot"', 'another'] };
-  const text = shown([], { configuration: { version: 3, lastReload } });
+  const text = shown([], { configuration: { ...CONFIGURATION, lastReload } });
   assert.match(text, /^configuration: version 3, a reload was refused: unknown key "prot"$/m);
+});
+
+test('who made the configuration, and what of the file does not hold, is said', () => {
+  const revision = { revision: 7, author: 'local:ann', reason: 'gatehouse rollback' } as Revision;
+  const needsRestart = ['gateway.workers', 'identity'];
+  const text = shown([], { configuration: { ...CONFIGURATION, revision, differsFromSource: true, needsRestart } });
+  assert.match(text, /^configuration: version 3, revision 7 by local:ann \(gatehouse rollback\)$/m);
+  assert.match(text, /^ {2}gatehouse.yaml holds another one: its next change, or a reload, replaces this one$/m);
+  assert.match(text, /^ {2}takes effect at the next start only: gateway.workers, identity$/m);
 });
 
 test('a service says what it is, and each instance why it gets no traffic', () => {

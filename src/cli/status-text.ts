@@ -16,12 +16,25 @@ export function statusText(status: GatewayStatus, nowMs: number): string {
   const open = `${traffic.activeConnections} connections, ${traffic.activeExchanges} requests, ${traffic.tunnels} tunnels open`;
   return [
     `${status.name} ${status.version}: ${status.status}, up ${span(status.uptimeSeconds * 1_000)}, pid ${status.pid}`,
-    `configuration: version ${configuration.version}${refused}`,
+    `configuration: version ${configuration.version}${madeBy(configuration.revision)}${refused}`,
+    ...notices(configuration),
     `listening: ${urls.join(', ')}; ${listening} of ${workers.length} workers${restarts === 0 ? '' : `, ${restarts} restarts`}`,
     `traffic: ${traffic.requests} requests, ${percent(traffic.errorRatio)} errors, ${rounded(traffic.averageMs)} ms on average; ${open}`,
     ...status.services.flatMap((service) => ['', ...serviceLines(service, nowMs)]),
     '',
   ].join('\n');
+}
+
+function madeBy(revision: GatewayStatus['configuration']['revision']): string {
+  return revision === null ? '' : `, revision ${revision.revision} by ${revision.author} (${revision.reason})`;
+}
+
+/** What somebody who reads the file would not expect. */
+function notices({ needsRestart, differsFromSource, source }: GatewayStatus['configuration']): string[] {
+  return [
+    ...(differsFromSource ? [`  ${source} holds another one: its next change, or a reload, replaces this one`] : []),
+    ...(needsRestart.length > 0 ? [`  takes effect at the next start only: ${needsRestart.join(', ')}`] : []),
+  ];
 }
 
 function serviceLines(service: ServiceReport, nowMs: number): string[] {

@@ -17,10 +17,10 @@ import {
   listOf,
   RefusedError,
   standardInput,
-  table,
   UsageError,
   withIdentity,
 } from './identity-common.ts';
+import { table } from './table.ts';
 
 const ACTOR = 'command line';
 

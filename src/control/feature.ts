@@ -1,20 +1,82 @@
-/** A part of the control plane that lives beside the core: health checks, discovery, identity, limits. */
-import type { Compiled } from './config/compile.ts';
-import type { SourceStatus } from './discovery/manager.ts';
-import type { InstanceHealth } from './health/monitor.ts';
-import type { Dependency } from './ops/sources.ts';
-import type { ExtraMetric } from './telemetry/prometheus.ts';
+/**
+ * A part of the control plane that lives beside the core (health checks, discovery, identity, limits ...), and what the
+ * process around it gives it. Features are listed in features.ts; primary.ts is the host. A feature takes only the
+ * members of `FeatureHost` that it uses (`Pick`), so that its test hands in as much and no more.
+ */
+import type { ExtraMetric } from '../base/extra-metric.ts';
+import type { Logger } from '../base/log.ts';
+import type { InstanceTable } from '../data/contract/instance-table.ts';
+import type { ControlBus } from './bus.ts';
+import type { Compiled, DiscoveredInstance } from './config/compile.ts';
+import type { LoadedConfig } from './config/load.ts';
+import type { Environment } from './config/source.ts';
+import type { SourceReport } from './discovery/report.ts';
+import type { ProbeReport } from './health/report.ts';
+import type { ReloadResult } from './live-configuration.ts';
+import type { Fetch, UpgradeListener } from './local-server.ts';
+
+/** Something the gateway leans on: a store, Redis, the identity service. */
+export interface Dependency {
+  readonly name: string;
+  readonly available: boolean;
+  /** Without it the gateway is not ready. */
+  readonly required: boolean;
+  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
+}
+
+/** What a feature shows of itself. All of it is plain data and holds no secret. */
+export interface FeatureStatus {
+  /** What probes found, by the id of the instance. */
+  readonly probes?: ReadonlyMap<string, ProbeReport>;
+  /** Where instances come from, by the name of the service. */
+  readonly sources?: ReadonlyMap<string, readonly SourceReport[]>;
+  /** Members of the status under `features`, such as `cluster`; shown as they are. */
+  readonly sections?: Readonly<Record<string, unknown>>;
+}
 
 export interface Feature {
   /** Before the workers start; a rejection stops the start. */
   start?(compiled: Compiled): Promise<void>;
+  /**
+   * Before another configuration is published, so that what its routes lead to is there. A rejection refuses it as a
+   * whole. May be called for one that is refused after all.
+   */
+  prepare?(next: Compiled): Promise<void>;
+  /** Keys of a configuration whose values differ from those that this process runs by until it ends. */
+  restartKeys?(next: Compiled): readonly string[];
   /** A configuration is live: the first one, and each reloaded one. Must not throw. */
   applied?(compiled: Compiled): void;
   /** What readiness and health should say about what it leans on. */
   dependencies?(): readonly Dependency[];
   metrics?(): readonly ExtraMetric[];
-  /** What the probes of each instance found, and how the sources of instances are. */
-  health?(): readonly InstanceHealth[];
-  discovery?(): readonly SourceStatus[];
+  /** What health, `gatehouse status` and the console show of it. */
+  status?(): FeatureStatus;
   stop?(): Promise<void>;
+}
+
+export interface ListeningAddress {
+  readonly id: string;
+  readonly host: string;
+  readonly port: number;
+  readonly tls: boolean;
+}
+
+/** What the process gives its features. */
+export interface FeatureHost {
+  readonly log: Logger;
+  /** The line to the workers. */
+  readonly bus: ControlBus;
+  readonly env: Environment;
+  /** Health, weight and counts of instances in shared memory. */
+  readonly instances: InstanceTable;
+  /** The newest compiled configuration: workers have it a moment before `applied` is called. */
+  readonly compiled: Compiled;
+  /** `services` of the live document: the instances that it lists itself. */
+  listed(): LoadedConfig['document']['services'];
+  /** Where the gateway listens, with the ports it really has. */
+  addresses(): readonly ListeningAddress[];
+  /** Publishes the live document with these instances. */
+  setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult>;
+  /** Serves a built-in service (`builtin:NAME`); with `onUpgrade` it takes upgrades such as WebSocket too. */
+  serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void>;
 }

@@ -3,7 +3,7 @@
  * of them the event loop turns, so that promises and finished socket work are seen before the next one fires.
  */
 import { FakeClock } from '../../src/base/clock.ts';
-import type { Cancel, Timers } from '../../src/control/health/timers.ts';
+import type { Cancel, Timers } from '../../src/base/system-timers.ts';
 
 interface Entry {
   readonly dueMs: number;

@@ -6,7 +6,9 @@
  */
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { Logger } from '../../base/log.ts';
+import { systemTimers, type Timers } from '../../base/system-timers.ts';
 import {
   type AuthSettings,
   EXTERNAL_TOPIC,
@@ -22,8 +24,6 @@ import {
 import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import type { ControlBus } from '../bus.ts';
 import type { Feature } from '../feature.ts';
-import { systemTimers, type Timers } from '../health/timers.ts';
-import type { ExtraMetric } from '../telemetry/prometheus.ts';
 import { Authorizer, IntrospectionEndpoint } from './endpoints.ts';
 import { type AskOutside, OutsideServices } from './http.ts';
 import { JwksFetcher } from './jwks-fetcher.ts';

@@ -11,8 +11,8 @@
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { backoffMs, type Cancel, jittered, type Timers } from '../../base/system-timers.ts';
 import type { Jwk, PublishedKeySource, PublishedKeys } from '../../data/contract/auth.ts';
-import { backoffMs, type Cancel, jittered, type Timers } from '../health/timers.ts';
 import type { AskOutside } from './http.ts';
 
 const MAX_SET_BYTES = 512 * 1024;

@@ -41,8 +41,8 @@ export interface CompileOptions {
   readonly version?: number;
   /** Table of the compilation whose snapshot is published; default an empty one. */
   readonly slots?: SlotTable;
-  /** Sockets of built-in services by their full name (`builtin:ops`). Those that are missing get their usual socket. */
-  readonly builtins?: Readonly<Record<string, string>>;
+  /** Data folder of the process that runs, which another document cannot move. Default: the document's. */
+  readonly dataDir?: string;
   /** Instances that discovery found, by service. */
   readonly discovered?: Readonly<Record<string, readonly DiscoveredInstance[]>>;
   /** Time of day, for the end of certificates. Default: now. */
@@ -74,7 +74,8 @@ const OWN_BUILTINS = [OPS];
 export function compile(config: LoadedConfig, options: CompileOptions = {}): CompileResult {
   const compilation = new Compilation(config);
   const nowMs = options.nowMs ?? Date.now();
-  const dataDir = dataFolder(compilation);
+  const documentDataDir = dataFolder(compilation);
+  const dataDir = options.dataDir ?? documentDataDir;
   const environment = config.env['NODE_ENV'] || 'production';
 
   const gateway = compileGateway(compilation, PRODUCT_VERSION);
@@ -90,7 +91,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     return settings === null ? [] : [{ route, settings }];
   });
   const builtinRoutes = built.map(({ route }) => route);
-  const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins, options.builtins ?? {});
+  const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins);
   const services = [
     ...Object.entries(config.document.services).map(([name, service]) =>
       compileService(compilation, name, service, options.discovered?.[name] ?? [], nowMs),
@@ -113,10 +114,12 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     file: config.file,
     baseDir: config.baseDir,
     dataDir,
+    documentDataDir,
     controlSocket: controlSocketPath(dataDir),
     environment,
     workers,
     endpoints,
+    watch: config.document.gateway.watch,
     files: [...compilation.files],
     sections,
     gateway: gatewaySections,
@@ -145,12 +148,11 @@ function builtinSockets(
   dataDir: string,
   routes: readonly BuiltinRoute[],
   offered: readonly string[],
-  given: Readonly<Record<string, string>>,
 ): Map<string, string> {
   // A route that a section adds may also lead to a service of the user's, such as `gatehouse identity` elsewhere.
   const ofRoutes = routes.map(({ service }) => service).filter((name) => name.startsWith(BUILTIN));
-  const names = [...OWN_BUILTINS, ...ofRoutes, ...offered, ...Object.keys(given)];
-  const socketOf = (name: string): string => given[name] ?? localSocketPath(dataDir, name.slice(BUILTIN.length));
+  const names = [...OWN_BUILTINS, ...ofRoutes, ...offered];
+  const socketOf = (name: string): string => localSocketPath(dataDir, name.slice(BUILTIN.length));
   return new Map([...new Set(names)].map((name) => [name, socketOf(name)]));
 }
 

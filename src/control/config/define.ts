@@ -8,10 +8,10 @@
 import type * as z from 'zod';
 import type { POLICY_OPTIONS } from '../../data/catalog.ts';
 import type { PolicyLevel, PolicyOptionsDefinition } from '../../data/contract/options.ts';
+import type { SectionInputs } from '../sections.ts';
 import type { GatewayInput } from './schema/gateway.ts';
 import type { RouteInput } from './schema/route.ts';
 import type { ServiceInput } from './schema/service.ts';
-import type { SectionInputs } from './sections.ts';
 
 type Policies = (typeof POLICY_OPTIONS)[number];
 

@@ -39,6 +39,10 @@ export interface LoadedConfig {
   readonly baseDir: string;
   /** Warnings only. */
   readonly problems: readonly Problem[];
+  /** Files that a TypeScript or JavaScript configuration imports, absolute: a change of one is a change of it. */
+  readonly files: readonly string[];
+  /** As it was written, before environment variables were put in. */
+  readonly text: string;
 }
 
 export type LoadResult =
@@ -46,48 +50,68 @@ export type LoadResult =
   | { readonly ok: false; readonly problems: readonly Problem[] };
 
 export async function loadConfig(options: LoadOptions): Promise<LoadResult> {
-  const env = options.env ?? {};
-  const cwd = options.cwd ?? process.cwd();
-  const file = options.file === undefined ? null : resolve(cwd, options.file);
+  const { env, file } = placeOf(options);
+  if (file !== null) return checked(await readSource(file, options.file ?? file, env), options);
+  const source = valueSource(options.document);
+  return checked({ source, problems: [], text: () => JSON.stringify(options.document, null, 2), files: [] }, options);
+}
+
+/** A text as if it stood in the file of `options`, or, without a file, as the document itself (YAML or JSON). */
+export async function loadText(text: string, options: LoadOptions): Promise<LoadResult> {
+  const { env, file } = placeOf(options);
+  const name = options.file ?? 'configuration';
+  const kind = file === null ? 'yaml' : fileKind(file);
   const read =
-    file === null
-      ? { source: valueSource(options.document), problems: [] }
-      : await readSource(file, options.file ?? file, env);
+    kind === undefined || kind === 'module'
+      ? refused(name, 'a text can be checked for YAML and JSON configurations only')
+      : { ...textSource(text, name, kind, env), text: () => text, files: [] };
+  return checked(read, options);
+}
+
+/** A source with what else is known of where it was read. */
+interface ReadSource extends SourceResult {
+  readonly text: () => string;
+  /** Further files that were read, absolute. */
+  readonly files: readonly string[];
+}
+
+function placeOf({ env = {}, cwd = process.cwd(), file }: LoadOptions) {
+  return { env, cwd, file: file === undefined ? null : resolve(cwd, file) };
+}
+
+function checked(read: ReadSource, options: LoadOptions): LoadResult {
+  const { env, cwd, file } = placeOf(options);
   if (read.source === undefined) return { ok: false, problems: sortProblems(read.problems) };
   const source = withVariables(read.source, env);
   const { document, problems } = validate(source);
   const all = sortProblems([...read.problems, ...problems]);
   if (document === undefined || hasErrors(all)) return { ok: false, problems: all };
   const baseDir = file === null ? cwd : dirname(file);
-  return { ok: true, config: { document, source, env, file, baseDir, problems: all } };
+  return {
+    ok: true,
+    config: { document, source, env, file, baseDir, problems: all, files: read.files, text: read.text() },
+  };
 }
 
-async function readSource(path: string, name: string, env: Environment): Promise<SourceResult> {
-  const refuse = (message: string, expected?: string): SourceResult => ({
-    source: undefined,
-    problems: [
-      {
-        severity: 'error',
-        file: name,
-        line: null,
-        column: null,
-        key: '',
-        message,
-        ...(expected === undefined ? {} : { expected }),
-      },
-    ],
-  });
+function refused(file: string, message: string, expected?: string): ReadSource {
+  const more = expected === undefined ? {} : { expected };
+  const problem: Problem = { severity: 'error', file, line: null, column: null, key: '', message, ...more };
+  return { source: undefined, problems: [problem], text: () => '', files: [] };
+}
+
+async function readSource(path: string, name: string, env: Environment): Promise<ReadSource> {
   const kind = fileKind(path);
   if (kind === undefined)
-    return refuse('the kind of the file is not known', '.yaml, .yml, .json, .ts, .mts, .js or .mjs');
+    return refused(name, 'the kind of the file is not known', '.yaml, .yml, .json, .ts, .mts, .js or .mjs');
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(await readFile(path));
   } catch (error) {
-    return refuse(`the file cannot be read: ${readFailure(error)}`);
+    return refused(name, `the file cannot be read: ${readFailure(error)}`);
   }
-  // A module is read by Node; here only whether it is there.
-  return kind === 'module' ? moduleSource(path, name, env) : textSource(text, name, kind, env);
+  // A module is read by Node; its text is for the history only.
+  const read = kind === 'module' ? await moduleSource(path, name, env) : textSource(text, name, kind, env);
+  return { files: [], ...read, text: () => text };
 }
 
 function readFailure(error: unknown): string {

@@ -12,7 +12,7 @@ import { valueSource } from './source.ts';
 
 /** What module-worker.ts sends. */
 export type ModuleMessage =
-  | { readonly kind: 'document'; readonly document: unknown }
+  | { readonly kind: 'document'; readonly document: unknown; readonly files: readonly string[] }
   | { readonly kind: 'problem'; readonly key: string; readonly message: string; readonly stack: string };
 
 const SLOWEST_MS = 15_000;
@@ -28,7 +28,8 @@ export async function moduleSource(
   timeoutMs = SLOWEST_MS,
 ): Promise<SourceResult> {
   const message = await runModule(pathToFileURL(path).href, env, timeoutMs);
-  if (message.kind === 'document') return { source: valueSource(message.document, file), problems: [] };
+  if (message.kind === 'document')
+    return { source: valueSource(message.document, file), problems: [], files: message.files };
   const problem: Problem = {
     severity: 'error',
     file,

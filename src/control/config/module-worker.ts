@@ -2,8 +2,22 @@
  * The thread in which a TypeScript or JavaScript configuration file runs, once; started by module-source.ts. Sends the
  * document, or what is wrong with it, and is then ended.
  */
+import { registerHooks } from 'node:module';
+import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
 import type { ModuleMessage } from './module-source.ts';
+
+/** Files that the configuration imports, installed packages aside: saving one is saving the configuration. */
+const imported = new Set<string>();
+const MOST_FILES = 200;
+
+registerHooks({
+  load(url, context, nextLoad) {
+    if (url.startsWith('file:') && !url.includes('/node_modules/') && imported.size < MOST_FILES)
+      imported.add(fileURLToPath(url));
+    return nextLoad(url, context);
+  },
+});
 
 function send(message: ModuleMessage): void {
   parentPort?.postMessage(message);
@@ -41,7 +55,7 @@ async function run(url: string): Promise<void> {
     send({ kind: 'problem', key: foreign.key, message: `must be plain data (got ${foreign.what})`, stack: '' });
     return;
   }
-  send({ kind: 'document', document });
+  send({ kind: 'document', document, files: [...imported] });
 }
 
 run((workerData as { url: string }).url).catch((error: unknown) => {

@@ -4,7 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import type { SectionResults } from './sections.ts';
+import type { SectionResults } from '../sections.ts';
 
 /** Built-in endpoints, by what they tell. */
 export const ENDPOINTS = ['health', 'live', 'ready', 'detailed', 'status', 'metrics', 'prometheus'] as const;
@@ -15,8 +15,10 @@ export interface ControlPlan {
   readonly file: string | null;
   /** Folder that relative paths in the document are relative to. */
   readonly baseDir: string;
-  /** Absolute path of `gateway.dataDir`. It may not exist yet. */
+  /** Absolute path of the data folder that the process uses. It may not exist yet. */
   readonly dataDir: string;
+  /** Absolute path of the document's `gateway.dataDir`: another one after a reload takes effect at the next start. */
+  readonly documentDataDir: string;
   /** Unix socket, or named pipe on Windows, of `gatehouse reload` and `gatehouse status`. */
   readonly controlSocket: string;
   /** `NODE_ENV`, or `production`. */
@@ -24,6 +26,8 @@ export interface ControlPlan {
   readonly workers: number;
   /** Paths of the built-in endpoints; null is off. */
   readonly endpoints: Readonly<Record<Endpoint, string | null>>;
+  /** False: files are not watched, and changes wait for a reload by hand. */
+  readonly watch: boolean;
   /** Further files that the document is made of (certificates, keys ...), absolute: a change of one is a change of it. */
   readonly files: readonly string[];
   /** Results of the sections at the top level, such as `plan.sections.identity`. */
@@ -55,7 +59,8 @@ export function localSocketPath(dataDir: string, name: string, platform: NodeJS.
  */
 export function changesThatNeedRestart(running: ControlPlan, next: ControlPlan): string[] {
   const keys: string[] = [];
-  if (running.dataDir !== next.dataDir) keys.push('gateway.dataDir');
+  if (running.dataDir !== next.documentDataDir) keys.push('gateway.dataDir');
   if (running.workers !== next.workers) keys.push('gateway.workers');
+  if (running.sections.limits.memoryBytes !== next.sections.limits.memoryBytes) keys.push('limits.memory');
   return keys;
 }

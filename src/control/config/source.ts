@@ -33,6 +33,8 @@ export interface SourceResult {
   /** Undefined when nothing can be made of the document. */
   readonly source: ConfigSource | undefined;
   readonly problems: readonly Problem[];
+  /** Further files that were read, absolute; absent for none. */
+  readonly files?: readonly string[];
 }
 
 export function pathId(path: KeyPath): string {

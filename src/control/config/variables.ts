@@ -2,9 +2,10 @@
  * The environment variables that stand for a key of the configuration. Precedence, highest first: environment variable,
  * file, default. An empty variable counts as not set. Features add theirs with their section (sections.ts).
  */
+
+import { SECTIONS } from '../sections.ts';
 import type { Place } from './problems.ts';
 import type { SectionDefinition, VariableDefinition } from './section.ts';
-import { SECTIONS } from './sections.ts';
 import type { ConfigSource, Environment, EnvironmentValue } from './source.ts';
 import { isMapping, pathId } from './source.ts';
 

@@ -4,8 +4,8 @@
  * again sooner. What records mean is in dns-records.ts; nothing is cached but the last answer.
  */
 import { Resolver } from 'node:dns/promises';
-import type { Cancel } from '../health/timers.ts';
-import { backoffMs } from '../health/timers.ts';
+import type { Cancel } from '../../base/system-timers.ts';
+import { backoffMs } from '../../base/system-timers.ts';
 import type { DnsAnswer } from './dns-records.ts';
 import { DnsLookup } from './dns-records.ts';
 import type { InstanceInput } from './instance.ts';

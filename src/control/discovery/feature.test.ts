@@ -181,8 +181,15 @@ describe('services feature', () => {
     await until(() => host.instances().join() === `!${instance.url}`, 'the dead instance');
     await instance.listen();
     await until(() => host.instances().join() === instance.url, 'the instance that came back');
-    const health = host.feature.health().find((state) => state.service === 'app');
+    const [health] = host.feature.status().probes!.values();
     assert.deepEqual([health?.status, health?.lastStatus], ['healthy', 200]);
+    assert.deepEqual(
+      host.feature
+        .status()
+        .sources!.get('app')
+        ?.map(({ source, instances }) => [source, instances]),
+      [['registry', 1]],
+    );
   });
 
   it('knows registered instances before it is started again', async (t) => {

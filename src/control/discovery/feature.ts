@@ -6,15 +6,17 @@
 import { join } from 'node:path';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
-import type { Logger } from '../../base/log.ts';
+import type { Timers } from '../../base/system-timers.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
-import type { HealthSink, InstanceHealth } from '../health/monitor.ts';
+import type { FeatureHost, FeatureStatus } from '../feature.ts';
+import type { HealthSink } from '../health/monitor.ts';
 import { HealthMonitor } from '../health/monitor.ts';
 import type { HealthCheckSettings } from '../health/options.ts';
 import { PROBES } from '../health/probes.ts';
+import type { ProbeReport } from '../health/report.ts';
+import { probeReport } from '../health/report.ts';
 import { healthTargets } from '../health/targets.ts';
-import type { Timers } from '../health/timers.ts';
-import { systemTimers } from '../health/timers.ts';
 import { serviceMetrics } from './feature-metrics.ts';
 import type { InstanceInput } from './instance.ts';
 import type { SourceStatus } from './manager.ts';
@@ -26,6 +28,8 @@ import { fileStore } from './registry/file-store.ts';
 import type { RegistrySection } from './registry/options.ts';
 import { servicesWithoutRegistry } from './registry/options.ts';
 import { Registry } from './registry/registry.ts';
+import type { SourceReport } from './report.ts';
+import { sourceReport } from './report.ts';
 
 /** What it reads of a compiled configuration. */
 export interface CompiledServices {
@@ -41,22 +45,19 @@ export interface CompiledServices {
 }
 
 /** What it needs of the process around it. */
-export interface ServicesHost {
-  readonly log: Logger;
+export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin'> & {
   /** Health bits in shared memory. */
   readonly instances: HealthSink;
-  readonly env: Readonly<Record<string, string | undefined>>;
   /** `services` of the document that is live: the instances that it lists itself. */
   listed(): ListedByService;
   /** Publishes the live document with these instances. */
   setDiscovered(
     instances: Readonly<Record<string, readonly InstanceInput[]>>,
   ): Promise<{ readonly ok: boolean; readonly problems: readonly string[] }>;
-  serveBuiltin(name: string, fetch: (request: Request) => Response | Promise<Response>): Promise<void>;
   /** For tests. Default those of the system. */
   readonly clock?: Clock;
   readonly timers?: Timers;
-}
+};
 
 /** The start waits this long for the first answers of discovery; what comes later is published when it comes. */
 export const START_WAIT_MS = 3_000;
@@ -129,18 +130,29 @@ export class ServicesFeature {
     });
   }
 
-  /** Every probed instance, for `/health/detailed` and `gatehouse status`. */
-  health(): readonly InstanceHealth[] {
-    return this.#monitor.states();
+  /** Probes of each instance and sources of each service, for health and `gatehouse status`. */
+  status(): FeatureStatus {
+    const probes = new Map<string, ProbeReport>();
+    for (const state of this.#monitor.states()) {
+      const report = probeReport(state);
+      if (report !== null) probes.set(state.instance, report);
+    }
+    const sources = new Map<string, SourceReport[]>();
+    for (const state of this.#discovery()) {
+      const reports = sources.get(state.service) ?? [];
+      reports.push(sourceReport(state));
+      sources.set(state.service, reports);
+    }
+    return { probes, sources };
   }
 
-  discovery(): readonly SourceStatus[] {
+  #discovery(): readonly SourceStatus[] {
     return this.#manager?.status() ?? [];
   }
 
   /** Sources outside of this process. None is required: the last good instances stay. */
   dependencies() {
-    return this.discovery()
+    return this.#discovery()
       .filter(({ source }) => source !== 'static' && source !== 'registry')
       .map(({ service, source, problem, instances }) => ({
         name: `discovery:${service}/${source}`,
@@ -151,7 +163,7 @@ export class ServicesFeature {
   }
 
   metrics() {
-    return serviceMetrics(this.health(), this.discovery(), this.#registry?.listAll() ?? new Map());
+    return serviceMetrics(this.#monitor.states(), this.#discovery(), this.#registry?.listAll() ?? new Map());
   }
 
   async stop(): Promise<void> {

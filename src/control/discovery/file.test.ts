@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
 import { until } from '../../../test/support/until.ts';
-import { systemTimers } from '../health/timers.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import { fileSource, SETTLE_MS } from './file.ts';
 import { seen, sourceSuite, startSource } from './source.suite.ts';
 

@@ -7,7 +7,7 @@ import type { FSWatcher } from 'node:fs';
 import { watch } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Cancel } from '../health/timers.ts';
+import type { Cancel } from '../../base/system-timers.ts';
 import type { InstanceInput } from './instance.ts';
 import { readInstanceList } from './instance-list.ts';
 import { defineSource, words } from './source.ts';

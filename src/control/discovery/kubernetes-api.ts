@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import http from 'node:http';
 import https from 'node:https';
-import type { Cancel, Timers } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { KubernetesAccess } from './kubernetes-access.ts';
 
 /** An answer that is not 200, with what the server says about it. */

@@ -5,8 +5,8 @@
  * instances stay. Needs `get`, `list` and `watch` on endpointslices.discovery.k8s.io in the namespace.
  */
 import { ZodError } from 'zod';
-import type { Cancel } from '../health/timers.ts';
-import { backoffMs } from '../health/timers.ts';
+import type { Cancel } from '../../base/system-timers.ts';
+import { backoffMs } from '../../base/system-timers.ts';
 import type { InstanceInput } from './instance.ts';
 import { readAccess } from './kubernetes-access.ts';
 import { ApiStatusError, getJson, watchJson } from './kubernetes-api.ts';

@@ -7,7 +7,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Cancel, Timers } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { InstanceInput } from './instance.ts';
 import { readInstanceUrl, sameInstances } from './instance.ts';
 import type { DiscoverySettings } from './options.ts';

@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Timers } from '../health/timers.ts';
+import type { Timers } from '../../base/system-timers.ts';
 import type { InstanceInput } from './instance.ts';
 import type { Registry } from './registry/registry.ts';
 

@@ -8,6 +8,8 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
+import { jittered } from '../../base/system-timers.ts';
 import type { HealthCheckSettings } from './options.ts';
 import type { Probe, ProbeOutcome } from './probe.ts';
 import { bad } from './probe.ts';
@@ -15,8 +17,6 @@ import type { ProbeKind } from './probes.ts';
 import type { HealthState, HealthStatus } from './state.ts';
 import { initialState, nextState } from './state.ts';
 import type { HealthTarget } from './targets.ts';
-import type { Cancel, Timers } from './timers.ts';
-import { jittered } from './timers.ts';
 
 /** Where the workers read it: the table over shared memory, or what a test hands in. */
 export interface HealthSink {

@@ -85,13 +85,13 @@ describe('the identity feature', () => {
     const dataDir = mkdtempSync(join(tmpdir(), 'gatehouse-feature-'));
     t.after(() => rmSync(dataDir, { recursive: true, force: true }));
     const published = new Map<string, unknown>();
-    const workers: ControlBus = {
+    const bus: ControlBus = {
       publish: (topic, data) => void published.set(topic, data),
       onTell: () => {},
       onAsk: () => {},
     };
     const logged: string[] = [];
-    const feature = identityFeature({ log: createLogger('warn', (line) => logged.push(line)), workers });
+    const feature = identityFeature({ log: createLogger('warn', (line) => logged.push(line)), bus });
     const { plan } = compileWith({ enabled: true, masterKey: MASTER, firstAdmin: 'off' });
     const compiled = {
       snapshot: { gateway: { trustProxy: [] } },
@@ -106,11 +106,12 @@ describe('the identity feature', () => {
     assert.ok(published.has('identity:keys') && published.has('identity:revoked'));
     assert.deepEqual(feature.dependencies?.(), [{ name: 'identity', available: true, required: false }]);
     assert.ok(feature.metrics?.().some(({ name }) => name === 'gatehouse_identity_tokens_total'));
-    feature.applied?.(compiled);
+    assert.deepEqual(feature.restartKeys?.(compiled), []);
     assert.deepEqual(logged, []);
     const other = compileWith({ enabled: true, masterKey: MASTER, defaultPlan: 'premium' }).plan;
-    feature.applied?.({ plan: { dataDir, sections: { identity: other } } } as never);
-    assert.match(logged.join(), /needs a restart/);
+    assert.deepEqual(feature.restartKeys?.({ plan: { dataDir, sections: { identity: other } } } as never), [
+      'identity',
+    ]);
     const metrics = await ask(socket, '/metrics');
     assert.match(
       metrics.body,
@@ -122,8 +123,8 @@ describe('the identity feature', () => {
   });
 
   test('does nothing without the section', async () => {
-    const workers: ControlBus = { publish: () => {}, onTell: () => {}, onAsk: () => {} };
-    const feature = identityFeature({ log: createLogger('silent'), workers });
+    const bus: ControlBus = { publish: () => {}, onTell: () => {}, onAsk: () => {} };
+    const feature = identityFeature({ log: createLogger('silent'), bus });
     await feature.start?.({ plan: { dataDir: '/nonexistent', sections: {} } } as never);
     assert.deepEqual(feature.dependencies?.(), []);
     await feature.stop?.();

@@ -4,21 +4,14 @@
  */
 
 import { messageOf } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
-import type { ControlBus } from '../bus.ts';
 import { localSocketPath } from '../config/plan.ts';
-import type { Feature } from '../feature.ts';
+import type { Feature, FeatureHost } from '../feature.ts';
 import type { Identity, IdentityDeps } from './identity.ts';
 import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
 
 /** What it needs of the process around it. */
-export interface IdentityHost {
-  readonly log: Logger;
-  readonly workers: ControlBus;
-  /** Where the gateway listens, with the ports it really has. */
-  addresses?(): readonly { readonly host: string; readonly port: number; readonly tls: boolean }[];
-}
+export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> & Partial<Pick<FeatureHost, 'addresses'>>;
 
 /** What it reads of a compiled configuration. */
 interface CompiledIdentity {
@@ -31,34 +24,41 @@ export function identityFeature(host: IdentityHost): Feature {
   let runsBy = '';
   const settingsOf = (compiled: CompiledIdentity): string =>
     JSON.stringify(compiled.plan.sections.identity?.options ?? null);
+  const begin = async (found: CompiledIdentity): Promise<void> => {
+    const plan = found.plan.sections.identity;
+    runsBy = settingsOf(found);
+    if (plan == null) return;
+    const deps: IdentityDeps = {
+      dataDir: found.plan.dataDir,
+      environment: plan.environment,
+      bus: host.bus,
+      trustProxy: found.snapshot.gateway.trustProxy,
+      log: host.log,
+      ...localUrl(host),
+      ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
+    };
+    // Loaded only where it runs: store, tokens and web framework take 30 MB.
+    const { createIdentity } = await import('./identity.ts');
+    // Where it answers elsewhere, here it only tells the workers of keys and revocations, and judges API keys.
+    const apart = plan.options.service !== undefined;
+    const { oauth } = plan.options;
+    const silent = { ...plan.options, firstAdmin: 'off' as const, oauth: { ...oauth, enabled: false } };
+    const made = await createIdentity(apart ? silent : plan.options, deps);
+    try {
+      if (!apart) await made.start(localSocketPath(found.plan.dataDir, 'identity'));
+    } catch (error) {
+      await made.close();
+      throw error;
+    }
+    identity = made;
+  };
   return {
-    async start(compiled) {
-      const found: CompiledIdentity = compiled as unknown as CompiledIdentity;
-      const plan = found.plan.sections.identity;
-      runsBy = settingsOf(found);
-      if (plan == null) return;
-      const deps: IdentityDeps = {
-        dataDir: found.plan.dataDir,
-        environment: plan.environment,
-        bus: host.workers,
-        trustProxy: found.snapshot.gateway.trustProxy,
-        log: host.log,
-        ...localUrl(host),
-        ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
-      };
-      // Loaded only where it runs: store, tokens and web framework take 30 MB.
-      const { createIdentity } = await import('./identity.ts');
-      // Where it answers elsewhere, here it only tells the workers of keys and revocations, and judges API keys.
-      const apart = plan.options.service !== undefined;
-      const { oauth } = plan.options;
-      const silent = { ...plan.options, firstAdmin: 'off' as const, oauth: { ...oauth, enabled: false } };
-      identity = await createIdentity(apart ? silent : plan.options, deps);
-      if (!apart) await identity.start(localSocketPath(found.plan.dataDir, 'identity'));
+    start: (compiled) => begin(compiled as unknown as CompiledIdentity),
+    // Turned on by a reload: it must listen before its routes are there.
+    async prepare(next) {
+      if (identity === undefined) await begin(next as unknown as CompiledIdentity);
     },
-    applied(compiled) {
-      if (settingsOf(compiled as unknown as CompiledIdentity) === runsBy) return;
-      host.log.warn('a change of identity needs a restart', { key: 'identity' });
-    },
+    restartKeys: (next) => (settingsOf(next as unknown as CompiledIdentity) === runsBy ? [] : ['identity']),
     dependencies() {
       if (identity === undefined) return [];
       // Without it known tokens still pass, so the gateway stays ready.

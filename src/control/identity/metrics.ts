@@ -2,7 +2,7 @@
  * What the identity service counts: sign-ins, failures, tokens, hashes. Shown among the gateway's metrics where it runs
  * inside one, and at its own `/metrics` where it runs by itself (`gatehouse identity`).
  */
-import type { ExtraMetric } from '../telemetry/prometheus.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { IdentityContext } from './context.ts';
 
 export function identityMetrics(context: IdentityContext): ExtraMetric[] {

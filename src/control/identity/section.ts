@@ -1,5 +1,5 @@
 /**
- * The `identity` key of the configuration, as config/sections.ts lists it: checks what only the environment completes
+ * The `identity` key of the configuration, as control/sections.ts lists it: checks what only the environment completes
  * (secrets, switches), and adds the routes of `builtin:identity`.
  */
 import { messageOf } from '../../base/errors.ts';

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import {
   ABUSE_RULES_TOPIC,
   type AbuseTrip,
@@ -26,11 +26,10 @@ import {
   TRIP_TOPIC,
 } from '../../data/contract/limits.ts';
 import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
-import type { ControlBus } from '../bus.ts';
+import type { FeatureHost } from '../feature.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { StoresPlan } from '../store/stores-section.ts';
-import type { ExtraMetric } from '../telemetry/prometheus.ts';
 import { type AbusePlan, NO_ABUSE } from './bans/abuse-options.ts';
 import { RedisBanShare } from './bans/ban-share.ts';
 import { BanBook } from './bans/bans.ts';
@@ -62,13 +61,10 @@ export interface CompiledLimits {
 }
 
 /** What it needs of the process around it. */
-export interface LimitsHost {
-  readonly log: Logger;
-  readonly bus: ControlBus;
-  serveBuiltin(name: string, fetch: (request: Request) => Response | Promise<Response>): Promise<void>;
+export type LimitsHost = Pick<FeatureHost, 'log' | 'bus' | 'serveBuiltin'> & {
   /** For tests. Default the system's. */
   readonly clock?: Clock;
-}
+};
 
 /** Adding up a period reads all its accounts, so it is done this seldom. */
 const RATIOS_EVERY_MS = 30_000;
@@ -88,6 +84,7 @@ export class LimitsFeature {
   #usage: UsageReader | undefined;
   #compiled: CompiledLimits | undefined;
   #store: Store<LimitTables> | undefined;
+  #storeUrl: string | undefined;
   #ledger: QuotaLedger | undefined;
   #bans: BanBook | undefined;
   #share: { readonly share: RedisBanShare; readonly madeFrom: string } | undefined;
@@ -101,7 +98,8 @@ export class LimitsFeature {
   async start(compiled: CompiledLimits): Promise<void> {
     const { log, bus } = this.#host;
     this.#compiled = compiled;
-    const store = await openStore<LimitTables>(storeUrl(compiled), { log });
+    this.#storeUrl = storeUrl(compiled);
+    const store = await openStore<LimitTables>(this.#storeUrl, { log });
     this.#store = store;
     await migrate(store, 'limits', MIGRATIONS);
     const problem = (error: unknown): void => log.error('quotas could not be counted', { reason: messageOf(error) });
@@ -130,11 +128,13 @@ export class LimitsFeature {
     await this.#host.serveBuiltin('builtin:limits-control', this.#app('/', localCaller).fetch);
   }
 
+  /** The database is opened once. */
+  restartKeys(next: CompiledLimits): string[] {
+    return this.#storeUrl === undefined || storeUrl(next) === this.#storeUrl ? [] : ['stores.sql'];
+  }
+
   applied(compiled: CompiledLimits): void {
     if (this.#store === undefined) return;
-    if (storeUrl(compiled) !== storeUrl(this.#compiled ?? compiled)) {
-      this.#host.log.warn('a change of the database needs a restart', { key: 'stores.sql' });
-    }
     this.#compiled = compiled;
     this.#ledger?.configure(basisOf(compiled));
     const { abuse } = compiled.plan.sections;

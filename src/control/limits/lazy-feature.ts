@@ -2,7 +2,6 @@
  * Limits start with the first configuration that uses them: their database and web framework take 30 MB, which a
  * gateway without limits, quotas and bans does not need. Once started they stay until the end.
  */
-import { messageOf } from '../../base/errors.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature } from '../feature.ts';
 import type { LimitsFeature, LimitsHost } from './feature.ts';
@@ -11,31 +10,24 @@ const POLICIES: ReadonlySet<string> = new Set(['rate-limit', 'quota']);
 
 export function lazyLimits(host: LimitsHost): Feature {
   let feature: LimitsFeature | undefined;
-  let starting: Promise<void> | undefined;
   const begin = async (compiled: Compiled): Promise<void> => {
     const { LimitsFeature } = await import('./feature.ts');
     const made = new LimitsFeature(host);
     await made.start(compiled);
     feature = made;
   };
+  const beginIfUsed = async (compiled: Compiled): Promise<void> => {
+    if (feature === undefined && areUsed(compiled)) await begin(compiled);
+  };
   return {
-    async start(compiled) {
-      if (areUsed(compiled)) await begin(compiled);
-    },
-    applied(compiled) {
-      if (feature !== undefined) {
-        feature.applied(compiled);
-      } else if (areUsed(compiled)) {
-        starting ??= begin(compiled).catch((error: unknown) => {
-          starting = undefined;
-          host.log.error('limits could not be started', { reason: messageOf(error) });
-        });
-      }
-    },
+    start: beginIfUsed,
+    // Used first by a reload: what counts must be there before anything is counted.
+    prepare: beginIfUsed,
+    restartKeys: (next) => feature?.restartKeys(next) ?? [],
+    applied: (compiled) => feature?.applied(compiled),
     dependencies: () => feature?.dependencies() ?? [],
     metrics: () => feature?.metrics() ?? [],
     async stop() {
-      await starting;
       await feature?.stop();
     },
   };

@@ -2,8 +2,9 @@
  * What the limits of all workers and of control counted, as metrics. Labels are bounded: plans, rules, events,
  * results.
  */
+
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { TableOccupancy } from '../../data/contract/limits.ts';
-import type { ExtraMetric } from '../telemetry/prometheus.ts';
 
 type Sample = ExtraMetric['samples'][number];
 

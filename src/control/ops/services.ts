@@ -1,38 +1,15 @@
 /**
- * What health and status say of services: shared memory (traffic, breakers, ejections) joined with what the health
- * checks and the sources of discovery know in this thread. Pure: data in, bodies out.
+ * What health and status say of services: shared memory (traffic, breakers, ejections) joined with what features
+ * know in this thread (probes, sources of instances). Pure: data in, bodies out.
  */
 import type { BreakerState, InstanceState, ServiceState } from '../../data/contract/service-state.ts';
-import type { SourceStatus } from '../discovery/manager.ts';
-import type { InstanceHealth } from '../health/monitor.ts';
-
-/** What the probes of one instance found. Times are ISO 8601. */
-export interface ProbeReport {
-  readonly status: 'healthy' | 'unhealthy' | 'unknown';
-  readonly kind: string;
-  /** HTTP status of the last probe; null where there was none. */
-  readonly lastStatus: number | null;
-  /** Why the last probe failed; null when it was good. */
-  readonly reason: string | null;
-  readonly latencyMs: number | null;
-  readonly consecutiveSuccesses: number;
-  readonly consecutiveFailures: number;
-  /** When `status` became what it is, and when the last probe ended. */
-  readonly since: string;
-  readonly checkedAt: string | null;
-}
+import type { SourceReport } from '../discovery/report.ts';
+import type { FeatureStatus } from '../feature.ts';
+import type { ProbeReport } from '../health/report.ts';
 
 export interface InstanceReport extends InstanceState {
   /** Null without a health check. */
   readonly healthCheck: ProbeReport | null;
-}
-
-export interface SourceReport {
-  readonly source: string;
-  readonly instances: number;
-  /** Null while all is well; meanwhile the last good instances are kept. */
-  readonly problem: string | null;
-  readonly updatedAt: string | null;
 }
 
 export interface ServiceReport extends Omit<ServiceState, 'instances'> {
@@ -44,18 +21,23 @@ export interface ServiceReport extends Omit<ServiceState, 'instances'> {
 
 export function serviceReports(
   services: readonly ServiceState[],
-  health: readonly InstanceHealth[],
-  sources: readonly SourceStatus[],
+  features: readonly FeatureStatus[],
 ): readonly ServiceReport[] {
-  const probed = new Map(health.map((state) => [state.instance, state]));
+  const found = <Value>(look: (status: FeatureStatus) => Value | undefined): Value | undefined => {
+    for (const status of features) {
+      const value = look(status);
+      if (value !== undefined) return value;
+    }
+    return undefined;
+  };
   return services.map((service) => ({
     ...service,
     status: serviceStatus(service),
     instances: service.instances.map((instance) => ({
       ...instance,
-      healthCheck: probeReport(probed.get(instance.id)),
+      healthCheck: found(({ probes }) => probes?.get(instance.id)) ?? null,
     })),
-    discovery: sources.filter((source) => source.service === service.name).map(sourceReport),
+    discovery: found(({ sources }) => sources?.get(service.name)) ?? [],
   }));
 }
 
@@ -74,27 +56,4 @@ export function serviceBreaker(
   const own = service.instances.map(({ breaker }) => breaker).filter((breaker) => breaker !== null);
   const allOpen = own.length > 0 && own.every(({ state }) => state === 'open');
   return { state: allOpen ? 'open' : 'closed', configured: own.length > 0 };
-}
-
-function probeReport(health: InstanceHealth | undefined): ProbeReport | null {
-  if (health === undefined || health.status === 'unchecked' || health.kind === null) return null;
-  return {
-    status: health.status,
-    kind: health.kind,
-    lastStatus: health.lastStatus,
-    reason: health.lastReason,
-    latencyMs: health.latencyMs === null ? null : Math.round(health.latencyMs * 1_000) / 1_000,
-    consecutiveSuccesses: health.consecutiveSuccesses,
-    consecutiveFailures: health.consecutiveFailures,
-    since: new Date(health.sinceMs).toISOString(),
-    checkedAt: timeOrNull(health.checkedAtMs),
-  };
-}
-
-function sourceReport({ source, instances, problem, toldAtMs }: SourceStatus): SourceReport {
-  return { source, instances, problem, updatedAt: timeOrNull(toldAtMs) };
-}
-
-function timeOrNull(ms: number | null): string | null {
-  return ms === null ? null : new Date(ms).toISOString();
 }

@@ -1,20 +1,11 @@
 /** What health, readiness and status say, from the state of the process. Pure: data in, bodies out. */
 import type { ServiceState } from '../../data/contract/service-state.ts';
-import type { SourceStatus } from '../discovery/manager.ts';
-import type { InstanceHealth } from '../health/monitor.ts';
+import type { Dependency, FeatureStatus, ListeningAddress } from '../feature.ts';
+import type { LiveConfiguration } from '../live-configuration.ts';
 import type { MetricsSources } from '../telemetry/prometheus.ts';
 import { totals } from '../telemetry/prometheus.ts';
 import type { WorkerStatus } from '../workers.ts';
 import { serviceBreaker, serviceReports, serviceStatus } from './services.ts';
-
-/** Something the gateway leans on: a store, Redis, the identity service. */
-export interface Dependency {
-  readonly name: string;
-  readonly available: boolean;
-  /** Without it the gateway is not ready. */
-  readonly required: boolean;
-  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
-}
 
 export interface OpsSources {
   readonly name: string;
@@ -24,19 +15,13 @@ export interface OpsSources {
   readonly workers: readonly WorkerStatus[];
   readonly workersWanted: number;
   readonly services: readonly ServiceState[];
-  /** What health checks found, and how the sources of discovery are. */
-  readonly health: readonly InstanceHealth[];
-  readonly discovery: readonly SourceStatus[];
+  /** What each feature says of itself. */
+  readonly features: readonly FeatureStatus[];
   readonly dependencies: readonly Dependency[];
-  readonly listeners: readonly {
-    readonly id: string;
-    readonly host: string;
-    readonly port: number;
-    readonly tls: boolean;
-  }[];
+  readonly listeners: readonly ListeningAddress[];
   readonly metrics: MetricsSources;
   readonly metricsFormat: 'prometheus' | 'json';
-  readonly lastReload: { readonly at: string; readonly ok: boolean; readonly problems: readonly string[] } | null;
+  readonly configuration: ReturnType<LiveConfiguration['status']>;
 }
 
 type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
@@ -90,7 +75,7 @@ export function detailedHealth(sources: OpsSources) {
         : { status: redis.available ? 'connected' : 'disconnected', ...redis.detail },
     dependencies: sources.dependencies,
     loadBalancers: Object.fromEntries(
-      serviceReports(sources.services, sources.health, sources.discovery).map((service) => [
+      serviceReports(sources.services, sources.features).map((service) => [
         service.name,
         {
           algorithm: service.algorithm,
@@ -117,7 +102,7 @@ export function gatewayStatus(sources: OpsSources) {
     startedAt: sources.startedAt,
     uptimeSeconds: sources.metrics.uptimeSeconds,
     pid: process.pid,
-    configuration: { version: sources.metrics.snapshot.version, lastReload: sources.lastReload },
+    configuration: sources.configuration,
     listeners: sources.listeners,
     workers: sources.workers,
     traffic: {
@@ -129,7 +114,9 @@ export function gatewayStatus(sources: OpsSources) {
       activeExchanges: sources.metrics.reader.number('exchanges_active'),
       tunnels: sources.metrics.reader.number('tunnels_active'),
     },
-    services: serviceReports(sources.services, sources.health, sources.discovery),
+    services: serviceReports(sources.services, sources.features),
+    dependencies: sources.dependencies,
+    features: Object.fromEntries(sources.features.flatMap(({ sections }) => Object.entries(sections ?? {}))),
   };
 }
 

@@ -4,6 +4,7 @@
  * `api_gateway_*` names are those of the Enhanced document.
  */
 import { FAULT_REASONS } from '../../base/errors.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { MetricsReader, ProcessNumber, StatusCounts } from '../../base/metrics.ts';
 import { GAUGES, LATENCY_BUCKETS, PROCESS_NUMBERS } from '../../base/metrics.ts';
 import type { InstanceState, ServiceState } from '../../data/contract/service-state.ts';
@@ -20,13 +21,6 @@ export interface MetricsSources {
   readonly residentBytes: number;
   /** Counters and gauges of parts that keep their own, such as limits and identity. */
   readonly extra: readonly ExtraMetric[];
-}
-
-export interface ExtraMetric {
-  readonly name: string;
-  readonly type: 'counter' | 'gauge';
-  readonly help: string;
-  readonly samples: readonly { readonly labels: Readonly<Record<string, string>>; readonly value: number }[];
 }
 
 const HELP: Readonly<Record<ProcessNumber, string>> = {

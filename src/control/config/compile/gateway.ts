@@ -2,12 +2,12 @@
 import { availableParallelism } from 'node:os';
 import { MAX_WORKERS } from '../../../data/contract/shared.ts';
 import type { ConnectionLimits, GatewaySettings } from '../../../data/contract/snapshot.ts';
+import { sectionsAt } from '../../sections.ts';
 import type { Endpoint } from '../plan.ts';
 import { controlSocketPath, ENDPOINTS, MAX_SOCKET_PATH } from '../plan.ts';
 import type { GatewayOptions } from '../schema/gateway.ts';
 import { HAS_RATE_LIMIT } from '../schema/gateway.ts';
 import { showValue } from '../secrecy.ts';
-import { sectionsAt } from '../sections.ts';
 import { pathId } from '../source.ts';
 import type { Compilation } from './context.ts';
 

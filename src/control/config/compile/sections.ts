@@ -1,8 +1,8 @@
 /** Runs the `compile` of every section (sections.ts) and gathers what they give, and the routes that they add. */
 import type { KeyPath } from '../../../data/contract/options.ts';
+import { sectionsAt } from '../../sections.ts';
 import type { ControlPlan } from '../plan.ts';
 import type { BuiltinRoute, SectionContext, SectionPlace } from '../section.ts';
-import { sectionsAt } from '../sections.ts';
 import type { Compilation } from './context.ts';
 
 export interface CompiledSections {

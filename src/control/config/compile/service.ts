@@ -2,10 +2,10 @@
 import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition, KeyPath } from '../../../data/contract/options.ts';
 import type { RetrySettings, ServiceSettings, UpstreamTimeouts, UpstreamTls } from '../../../data/contract/snapshot.ts';
+import { sectionsAt } from '../../sections.ts';
 import type { ServiceOptions } from '../schema/service.ts';
 import { DEFAULT_ALGORITHM, retryOptions } from '../schema/service.ts';
 import { showValue } from '../secrecy.ts';
-import { sectionsAt } from '../sections.ts';
 import type { Compilation } from './context.ts';
 import type { DiscoveredInstance, UnslottedInstance } from './instances.ts';
 import { compileInstances } from './instances.ts';

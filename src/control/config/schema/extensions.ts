@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
 import type { PolicyLevel, PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { SectionPlace } from '../section.ts';
-import { sectionsAt } from '../sections.ts';
+import { sectionsAt } from '../../sections.ts';
 
 export function policiesAt(level: PolicyLevel): readonly PolicyOptionsDefinition[] {
   return (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).filter((policy) => policy.levels.includes(level));

@@ -129,6 +129,10 @@ const core = {
   dataDir: filePath()
     .prefault('./data')
     .describe('Folder for everything the gateway keeps: control socket, databases, keys. Made when it is missing.'),
+  watch: z
+    .boolean()
+    .prefault(true)
+    .describe('Reload when the configuration, or a file that it names, changes. `false` waits for `gatehouse reload`.'),
   logLevel: z.enum(LOG_LEVELS).prefault('info').describe('Least level of the process log on standard error.'),
   accessLog,
   metricsFormat: z

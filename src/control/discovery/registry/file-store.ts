@@ -6,7 +6,7 @@ import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
 import type { Logger } from '../../../base/log.ts';
-import type { Timers } from '../../health/timers.ts';
+import type { Timers } from '../../../base/system-timers.ts';
 import { words } from '../source.ts';
 import type { RegistryContent, RegistryStore } from './store.ts';
 

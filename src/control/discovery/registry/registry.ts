@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../base/clock.ts';
 import { CidrSet } from '../../../base/ip.ts';
 import type { Logger } from '../../../base/log.ts';
-import type { Timers } from '../../health/timers.ts';
+import type { Timers } from '../../../base/system-timers.ts';
 import type { InstanceInput } from '../instance.ts';
 import { byUrl, instanceAt } from '../instance.ts';
 import { words } from '../source.ts';

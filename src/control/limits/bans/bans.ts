@@ -6,8 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../../base/clock.ts';
 import type { Logger } from '../../../base/log.ts';
+import { type Cancel, systemTimers, type Timers } from '../../../base/system-timers.ts';
 import type { AbuseTrip, BanKind, PublishedBans } from '../../../data/contract/limits.ts';
-import { type Cancel, systemTimers, type Timers } from '../../health/timers.ts';
 import type { Store } from '../../store/store.ts';
 import type { BanRow, LimitTables } from '../tables.ts';
 import type { BanTimes } from './abuse-options.ts';

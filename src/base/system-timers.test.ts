@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { backoffMs, jittered, systemTimers } from './timers.ts';
+import { backoffMs, jittered, systemTimers } from './system-timers.ts';
 
 describe('system timers', () => {
   it('fire once, never early by the monotonic clock, and not at all when cancelled', async () => {

@@ -5,16 +5,16 @@
  * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
-import { issuersSection } from '../auth/options.ts';
-import { discoverySection } from '../discovery/options.ts';
-import { registrySection } from '../discovery/registry/options.ts';
-import { healthCheckSection } from '../health/options.ts';
-import { identitySection } from '../identity/section.ts';
-import { abuseSection } from '../limits/bans/abuse-options.ts';
-import { limitsSection, plansSection } from '../limits/options.ts';
-import { quotasSection } from '../limits/quotas/quota-options.ts';
-import { storesSection } from '../store/stores-section.ts';
-import type { SectionDefinition, SectionPlace } from './section.ts';
+import { issuersSection } from './auth/options.ts';
+import type { SectionDefinition, SectionPlace } from './config/section.ts';
+import { discoverySection } from './discovery/options.ts';
+import { registrySection } from './discovery/registry/options.ts';
+import { healthCheckSection } from './health/options.ts';
+import { identitySection } from './identity/section.ts';
+import { abuseSection } from './limits/bans/abuse-options.ts';
+import { limitsSection, plansSection } from './limits/options.ts';
+import { quotasSection } from './limits/quotas/quota-options.ts';
+import { storesSection } from './store/stores-section.ts';
 
 /** Sorted by place, then by key. */
 export const SECTIONS = [

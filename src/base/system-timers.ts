@@ -3,7 +3,7 @@
  * run this once, after so long. The real ones never keep the process alive. The per-connection deadlines of the data
  * plane have a wheel of their own (base/timers.ts); these are for some thousands of slow repetitions.
  */
-import { systemClock } from '../../base/clock.ts';
+import { systemClock } from './clock.ts';
 
 /** Forgets a timer; harmless when it has fired. */
 export type Cancel = () => void;

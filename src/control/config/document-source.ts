@@ -1,0 +1,144 @@
+/**
+ * Where the configuration document comes from: a file, a value of the embedding program, later a cluster. A source
+ * reads the document, says when there may be another one and who changed it, and writes it where that is possible.
+ * What a document means is the same for all of them (load.ts, compile.ts); live-configuration.ts is the only caller.
+ */
+import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, resolve } from 'node:path';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import { FileWatch } from '../watch.ts';
+import { fileKind } from './files.ts';
+import type { LoadOptions, LoadResult } from './load.ts';
+import { loadConfig, loadText } from './load.ts';
+
+/** Who wants another document, and why. Shown in the log, the history and the console. */
+export interface Change {
+  readonly author: string;
+  readonly reason: string;
+}
+
+export interface DocumentSource {
+  /** Shown to people: a path, or `the program`. */
+  readonly name: string;
+  load(): Promise<LoadResult>;
+  /** Checks a text as if the source had it; nothing is written. Undefined for a source that cannot hold this text. */
+  check(text: string): Promise<LoadResult>;
+  /**
+   * Tells when there may be another document. `files` are those that the live one is made of besides. Called again
+   * after each change that went live; the call replaces the one before.
+   */
+  watch(files: readonly string[], changed: (change: Change) => void): void;
+  /** Null where `write` works; else why it does not, lower case and without a full stop. */
+  readonly whyReadOnly: string | null;
+  /** Replaces the document with one that was checked. The caller publishes it. */
+  write(text: string): Promise<void>;
+  /** Stops watching; `watch` begins again. */
+  close(): void;
+}
+
+const NOT_A_TEXT = 'a TypeScript or JavaScript configuration is a program: change its file';
+
+/** A file on disk, watched; the text is replaced at once, so that nobody reads half of it. */
+export class FileSource implements DocumentSource {
+  readonly name: string;
+  readonly whyReadOnly: string | null;
+  readonly #options: LoadOptions;
+  readonly #path: string;
+  readonly #log: Logger;
+  readonly #watch: FileWatch;
+  #changed: (change: Change) => void = () => {};
+
+  constructor(options: LoadOptions & { readonly file: string }, log: Logger) {
+    this.#options = options;
+    this.#path = resolve(options.cwd ?? process.cwd(), options.file);
+    this.name = options.file;
+    this.#log = log;
+    this.#watch = new FileWatch((changed) => {
+      this.#changed({ author: 'file', reason: `${basename(changed)} changed` });
+    }, log);
+    this.whyReadOnly = fileKind(this.#path) === 'module' ? NOT_A_TEXT : null;
+  }
+
+  load(): Promise<LoadResult> {
+    this.#watch.note(this.#path);
+    return loadConfig(this.#options);
+  }
+
+  check(text: string): Promise<LoadResult> {
+    return loadText(text, this.#options);
+  }
+
+  watch(files: readonly string[], changed: (change: Change) => void): void {
+    this.#changed = changed;
+    this.#watch.set([this.#path, ...files]);
+  }
+
+  async write(text: string): Promise<void> {
+    if (this.whyReadOnly !== null) throw new Error(this.whyReadOnly);
+    const now = await readFile(this.#path, 'utf8').catch(() => null);
+    if (now === text) return;
+    const mode = (await stat(this.#path).catch(() => null))?.mode ?? 0o600;
+    const beside = `${this.#path}.${process.pid}.new`;
+    try {
+      await writeAll(beside, text, 'w', mode);
+      await rename(beside, this.#path);
+    } catch (error) {
+      await rm(beside, { force: true }).catch(() => {});
+      // A single file that is mounted into a container cannot be renamed over, but it can be written to.
+      this.#log.debug('the configuration file is written in place', { reason: messageOf(error) });
+      await writeAll(this.#path, text, 'r+', mode);
+    }
+    this.#watch.accept();
+  }
+
+  close(): void {
+    this.#watch.close();
+  }
+}
+
+async function writeAll(path: string, text: string, flags: string, mode: number): Promise<void> {
+  const handle = await open(path, flags, mode);
+  try {
+    await handle.truncate(0);
+    await handle.writeFile(text);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** A document that the embedding program handed in. A written one lives until the process ends. */
+export class ValueSource implements DocumentSource {
+  readonly name = 'the program';
+  readonly whyReadOnly = null;
+  readonly #options: LoadOptions;
+  #written: string | null = null;
+
+  constructor(options: LoadOptions) {
+    this.#options = options;
+  }
+
+  load(): Promise<LoadResult> {
+    return this.#written === null ? loadConfig(this.#options) : loadText(this.#written, this.#options);
+  }
+
+  check(text: string): Promise<LoadResult> {
+    return loadText(text, this.#options);
+  }
+
+  /** A value cannot change by itself; the files that it names can. */
+  watch(): void {}
+
+  async write(text: string): Promise<void> {
+    this.#written = text;
+  }
+
+  close(): void {}
+}
+
+export function documentSource(options: LoadOptions, log: Logger): DocumentSource {
+  return options.file === undefined
+    ? new ValueSource(options)
+    : new FileSource({ ...options, file: options.file }, log);
+}

@@ -1,0 +1,347 @@
+/**
+ * The life of the configuration: load, compile, publish to all workers or to none, reload, try without publishing,
+ * replace, go back. One change at a time. Owner of the document and of what it compiled to; primary.ts has one and
+ * gives it the process around it. A bad document changes nothing and says everything that is wrong with it.
+ */
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import type { Snapshot } from '../data/contract/snapshot.ts';
+import type { Compiled, CompileResult, DiscoveredInstance } from './config/compile.ts';
+import { compile } from './config/compile.ts';
+import type { Difference } from './config/difference.ts';
+import { difference } from './config/difference.ts';
+import type { Change, DocumentSource } from './config/document-source.ts';
+import { fileKind } from './config/files.ts';
+import type { History, Revision } from './config/history.ts';
+import { hashOf } from './config/history.ts';
+import type { LoadedConfig, LoadResult } from './config/load.ts';
+import type { ControlPlan } from './config/plan.ts';
+import { changesThatNeedRestart } from './config/plan.ts';
+import type { Problem } from './config/problems.ts';
+import { ConfigurationError, formatProblem } from './config/problems.ts';
+
+export interface ReloadResult {
+  readonly ok: boolean;
+  /** Of the snapshot that is live now. */
+  readonly version: number;
+  readonly problems: readonly string[];
+  /** Keys that take effect at the next start only; empty when all is live. */
+  readonly restart: readonly string[];
+}
+
+export interface TrialResult {
+  readonly ok: boolean;
+  readonly problems: readonly Problem[];
+  /** Against what is live. Null for a document that is wrong. */
+  readonly difference: Difference | null;
+  readonly restart: readonly string[];
+}
+
+/** What became of a wish to replace the document. */
+export type ReplaceResult =
+  | (ReloadResult & { readonly kind: 'done' | 'refused' })
+  /** Somebody else changed it meanwhile; `hash` is what is live. */
+  | { readonly kind: 'stale'; readonly hash: string }
+  | { readonly kind: 'unwritable'; readonly reason: string };
+
+/** What it needs of the process around it. */
+export interface ConfigurationHost {
+  readonly log: Logger;
+  readonly source: DocumentSource;
+  readonly history: (dataDir: string) => History;
+  /** Fills in real ports; rejects when one cannot be had. */
+  resolvePorts(snapshot: Snapshot): Promise<Snapshot>;
+  /** What must happen before traffic sees it; a rejection refuses the configuration. */
+  prepare(next: Compiled): Promise<void>;
+  /** Clears shared memory for new owners and sends it to all workers; the problems of those that refuse it. */
+  publish(snapshot: Snapshot, compiled: Compiled): Promise<readonly string[]>;
+  /** It is live everywhere. */
+  applied(compiled: Compiled): void;
+  /** Keys of features that take effect at the next start only. */
+  restartKeys(next: Compiled): readonly string[];
+}
+
+export interface LastReload {
+  readonly at: string;
+  readonly ok: boolean;
+  readonly problems: readonly string[];
+}
+
+export class LiveConfiguration {
+  readonly #host: ConfigurationHost;
+  readonly history: History;
+  /** Of the start: what cannot change while the process runs is compared with this. */
+  readonly #startPlan: ControlPlan;
+  #config: LoadedConfig;
+  #compiled: Compiled;
+  #snapshot: Snapshot;
+  #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
+  #queue: Promise<unknown> = Promise.resolve();
+  #revision: Revision | null = null;
+  /** True after going back: the source holds another document than the live one. */
+  #differsFromSource = false;
+  #lastReload: LastReload | null = null;
+  #restart: readonly string[] = [];
+  /** Programs cannot be made from their text again, so what they gave is kept while the process runs. */
+  readonly #programs = new Map<number, LoadedConfig>();
+
+  /** Rejects with a `ConfigurationError`. Publishes nothing yet. */
+  static async load(host: ConfigurationHost): Promise<LiveConfiguration> {
+    const loaded = await host.source.load();
+    if (!loaded.ok) throw new ConfigurationError(loaded.problems);
+    const compiled = compile(loaded.config);
+    if (!compiled.ok) throw new ConfigurationError(compiled.problems);
+    for (const problem of compiled.problems) host.log.warn(formatProblem(problem));
+    return new LiveConfiguration(host, loaded.config, compiled);
+  }
+
+  private constructor(host: ConfigurationHost, config: LoadedConfig, compiled: Compiled) {
+    this.#host = host;
+    this.#config = config;
+    this.#compiled = compiled;
+    this.#snapshot = compiled.snapshot;
+    this.#startPlan = compiled.plan;
+    this.history = host.history(compiled.plan.dataDir);
+  }
+
+  get config(): LoadedConfig {
+    return this.#config;
+  }
+
+  get compiled(): Compiled {
+    return this.#compiled;
+  }
+
+  /** With the ports that listeners really have. */
+  get snapshot(): Snapshot {
+    return this.#snapshot;
+  }
+
+  get lastReload(): LastReload | null {
+    return this.#lastReload;
+  }
+
+  /** The `ETag` of the live document. */
+  get hash(): string {
+    const { text, document } = this.#config;
+    return hashOf(this.#isProgram ? `${text}${JSON.stringify(document)}` : text);
+  }
+
+  /** TypeScript and JavaScript: the text alone is not the document. */
+  get #isProgram(): boolean {
+    return this.#config.file !== null && fileKind(this.#config.file) === 'module';
+  }
+
+  /** What is live, who made it so, and whether it is what the source holds. */
+  status() {
+    return {
+      version: this.#snapshot.version,
+      revision: this.#revision,
+      source: this.#host.source.name,
+      readOnly: this.#host.source.whyReadOnly,
+      differsFromSource: this.#differsFromSource,
+      needsRestart: this.#restart,
+      lastReload: this.#lastReload,
+    };
+  }
+
+  /** Ports, before workers start. */
+  async resolve(): Promise<Snapshot> {
+    this.#snapshot = await this.#host.resolvePorts(this.#compiled.snapshot);
+    return this.#snapshot;
+  }
+
+  /** The first configuration is live: the history has it, and the source is watched. */
+  async begun(): Promise<void> {
+    await this.history.open().catch((error: unknown) => {
+      this.#host.log.warn('the history of the configuration cannot be kept', { reason: messageOf(error) });
+    });
+    await this.#record({ author: 'start', reason: 'the gateway started' });
+    this.#watch();
+  }
+
+  /** Reads the document anew and publishes it. */
+  reload(change: Change): Promise<ReloadResult> {
+    return this.#inTurn(async () => {
+      const loaded = await this.#host.source.load();
+      const result = await this.#take(loaded, change);
+      if (result.ok) this.#differsFromSource = false;
+      return result;
+    });
+  }
+
+  /** Publishes the same document with other instances, as discovery found them. */
+  setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult> {
+    return this.#inTurn(() => {
+      this.#discovered = discovered;
+      return this.#publish(this.#config);
+    });
+  }
+
+  /** What a text, or without one the source as it is now, would change. Publishes nothing. */
+  async tryOut(text?: string): Promise<TrialResult> {
+    const { source } = this.#host;
+    return this.#judge(text === undefined ? await source.load() : await source.check(text));
+  }
+
+  /** What a revision of the history would change. Null when it is not there or cannot be restored. */
+  async tryRevision(revision: number): Promise<TrialResult | null> {
+    const loaded = await this.#loadRevision(revision);
+    return loaded === null ? null : this.#judge(loaded);
+  }
+
+  /** Checks, writes and publishes another document; all three or none. `ifHash` guards against a change in between. */
+  replace(text: string, change: Change, ifHash: string | null): Promise<ReplaceResult> {
+    return this.#inTurn(async () => {
+      const { source } = this.#host;
+      if (ifHash !== null && ifHash !== this.hash) return { kind: 'stale', hash: this.hash };
+      if (source.whyReadOnly !== null) return { kind: 'unwritable', reason: source.whyReadOnly };
+      return this.#written(text, await source.check(text), change);
+    });
+  }
+
+  /**
+   * Makes a revision live again: by default the newest that is not what is live. With `write` the source gets it too;
+   * without, its next change, or a reload, ends it.
+   */
+  goBack(revision: number | null, change: Change, write: boolean): Promise<ReplaceResult | null> {
+    return this.#inTurn(async () => {
+      const wanted = revision ?? this.history.list().find(({ hash }) => hash !== this.hash)?.revision;
+      const loaded = wanted === undefined ? null : await this.#loadRevision(wanted);
+      if (loaded === null) return null;
+      const { source } = this.#host;
+      if (write && source.whyReadOnly !== null) return { kind: 'unwritable', reason: source.whyReadOnly };
+      if (write && loaded.ok) return this.#written(loaded.config.text, loaded, change);
+      const result = await this.#take(loaded, change);
+      if (result.ok) this.#differsFromSource = true;
+      return { kind: result.ok ? 'done' : 'refused', ...result };
+    });
+  }
+
+  async #written(text: string, loaded: LoadResult, change: Change): Promise<ReplaceResult> {
+    const { source } = this.#host;
+    const before = this.#config.text;
+    const trial = this.#judge(loaded);
+    if (!trial.ok) return { kind: 'refused', ...this.#refused(trial.problems.map(formatProblem)) };
+    try {
+      await source.write(text);
+    } catch (error) {
+      return { kind: 'unwritable', reason: messageOf(error) };
+    }
+    const result = await this.#take(loaded, change);
+    if (result.ok) this.#differsFromSource = false;
+    else await source.write(before).catch((error: unknown) => this.#host.log.error(messageOf(error)));
+    return { kind: result.ok ? 'done' : 'refused', ...result };
+  }
+
+  async #loadRevision(revision: number): Promise<LoadResult | null> {
+    const program = this.#programs.get(revision);
+    if (program !== undefined) return { ok: true, config: program };
+    const entry = await this.history.read(revision);
+    return entry === null || !entry.restorable ? null : this.#host.source.check(entry.text);
+  }
+
+  #judge(loaded: LoadResult): TrialResult {
+    const compiled = loaded.ok ? this.#compile(loaded.config) : loaded;
+    if (!compiled.ok) return { ok: false, problems: compiled.problems, difference: null, restart: [] };
+    return {
+      ok: true,
+      problems: compiled.problems,
+      difference: difference(this.#compiled, compiled),
+      restart: this.#restartKeys(compiled),
+    };
+  }
+
+  /** Publishes what was loaded, and says in log, status and history what became of it. */
+  async #take(loaded: LoadResult, change: Change): Promise<ReloadResult> {
+    const result = loaded.ok ? await this.#publish(loaded.config) : this.#refused(loaded.problems.map(formatProblem));
+    const { log } = this.#host;
+    this.#lastReload = { at: new Date().toISOString(), ok: result.ok, problems: result.problems };
+    if (result.ok) {
+      await this.#record(change);
+      log.info('the configuration was reloaded', { ...change, version: result.version });
+    } else {
+      log.error('the configuration was not reloaded, the old one stays', { ...change, problems: result.problems });
+    }
+    return result;
+  }
+
+  async #record(change: Change): Promise<void> {
+    const isProgram = this.#isProgram;
+    const { name } = this.#host.source;
+    this.#revision = await this.history.record(this.#config.text, change, name, !isProgram, this.hash);
+    if (!isProgram) return;
+    this.#programs.set(this.#revision.revision, this.#config);
+    for (const revision of [...this.#programs.keys()].slice(0, -MOST_PROGRAMS)) this.#programs.delete(revision);
+  }
+
+  async #publish(config: LoadedConfig): Promise<ReloadResult> {
+    const host = this.#host;
+    const before = this.#compiled;
+    const compiled = this.#compile(config);
+    if (!compiled.ok) return this.#refused(compiled.problems.map(formatProblem));
+    let snapshot: Snapshot;
+    try {
+      await host.prepare(compiled);
+      snapshot = await host.resolvePorts(compiled.snapshot);
+    } catch (error) {
+      return this.#refused([messageOf(error)]);
+    }
+    this.#compiled = compiled;
+    const problems = await host.publish(snapshot, compiled);
+    if (problems.length > 0) {
+      // All workers must agree: what some refused, the others give back.
+      this.#compiled = before;
+      this.#snapshot = { ...this.#snapshot, version: snapshot.version + 1 };
+      await host.publish(this.#snapshot, before);
+      return this.#refused(problems);
+    }
+    this.#config = config;
+    this.#snapshot = snapshot;
+    this.#restart = this.#restartKeys(compiled);
+    if (this.#restart.length > 0)
+      host.log.warn('some settings take effect at the next start only', { keys: this.#restart });
+    for (const problem of compiled.problems) host.log.warn(formatProblem(problem));
+    this.#watch();
+    host.applied(compiled);
+    return { ok: true, version: snapshot.version, problems: [], restart: this.#restart };
+  }
+
+  #compile(config: LoadedConfig): CompileResult {
+    return compile(config, {
+      version: this.#snapshot.version + 1,
+      slots: this.#compiled.slots,
+      discovered: this.#discovered,
+      // Built-in services listen where they began to, whatever a new document says.
+      dataDir: this.#startPlan.dataDir,
+    });
+  }
+
+  #restartKeys(next: Compiled): string[] {
+    return [...changesThatNeedRestart(this.#startPlan, next.plan), ...this.#host.restartKeys(next)];
+  }
+
+  #refused(problems: readonly string[]): ReloadResult {
+    return { ok: false, version: this.#snapshot.version, problems, restart: [] };
+  }
+
+  #watch(): void {
+    const { source } = this.#host;
+    const { plan } = this.#compiled;
+    if (!plan.watch) source.close();
+    else source.watch([...plan.files, ...this.#config.files], (change) => void this.reload(change));
+  }
+
+  /** Nothing is reloaded any more. */
+  close(): void {
+    this.#host.source.close();
+  }
+
+  #inTurn<T>(task: () => Promise<T>): Promise<T> {
+    const result = this.#queue.then(task);
+    this.#queue = result.catch(() => {});
+    return result;
+  }
+}
+
+const MOST_PROGRAMS = 5;
