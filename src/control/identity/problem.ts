@@ -3,14 +3,10 @@
  * the three shapes of requirements §7. A problem carries a documented `code`, a finer `reason`, and for bad input
  * the fields with value and expectation, never the value of a secret.
  */
+import { type ErrorFormat, errorBody, type FieldError } from '../../base/error-body.ts';
 import { isUnavailable } from '../store/faults.ts';
 
-export interface FieldProblem {
-  readonly field: string;
-  /** As JSON text, shortened; absent for secrets and missing fields. */
-  readonly value?: string;
-  readonly expected: string;
-}
+export type FieldProblem = FieldError & { readonly value?: string };
 
 export interface ProblemMore {
   readonly fields?: readonly FieldProblem[];
@@ -78,29 +74,20 @@ export function asProblem(error: unknown): Problem {
   return new Problem(500, 'INTERNAL_ERROR', 'internal', 'the request could not be handled');
 }
 
-export type ErrorShape = 'problem' | 'nested' | 'flat';
+export type ErrorShape = ErrorFormat;
 
-/** The answer in the configured shape. `atMs` is the time of day. */
-export function problemResponse(problem: Problem, shape: ErrorShape, requestId: string, atMs: number): Response {
+/** The response in the configured shape. `atMs` is the time of day. */
+export function problemResponse(problem: Problem, format: ErrorShape, requestId: string, atMs: number): Response {
   const { fields, members, retryAfterSeconds, headers } = problem.more;
-  const timestamp = new Date(atMs).toISOString();
-  const errors = fields === undefined ? {} : { errors: fields };
-  let body: Record<string, unknown>;
-  if (shape === 'nested') {
-    const details = { reason: problem.reason, ...errors, ...members };
-    body = { error: { code: problem.code, message: problem.message, details }, timestamp, request_id: requestId };
-  } else if (shape === 'flat') {
-    const fault = { success: false, error_code: problem.code, message: problem.message, reason: problem.reason };
-    body = { ...fault, ...errors, ...members, timestamp, request_id: requestId };
-  } else {
-    const { status, code, reason, message } = problem;
-    body = { type: 'about:blank', title: message, status, code, message, reason, ...errors, ...members };
-    Object.assign(body, { timestamp, request_id: requestId });
-  }
-  return new Response(JSON.stringify(body), {
-    status: problem.status,
+  const { status, code, reason, message } = problem;
+  const { contentType, body } = errorBody(
+    { status, code, reason, message, fields, members },
+    { format, accept: null, requestId, path: '', wallMs: atMs },
+  );
+  return new Response(body, {
+    status,
     headers: {
-      'content-type': shape === 'problem' ? 'application/problem+json' : 'application/json',
+      'content-type': contentType,
       'cache-control': 'no-store',
       ...(retryAfterSeconds === undefined ? {} : { 'retry-after': String(Math.ceil(retryAfterSeconds)) }),
       ...headers,

@@ -6,8 +6,8 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
+import { errorBody } from '../../base/error-body.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
-import { type ApiError, errorBody } from '../discovery/registry/error-body.ts';
 
 /** Whoever has this scope or the role `admin` may see and change what is not theirs. */
 export const ADMIN_SCOPE = 'limits:admin';
@@ -68,7 +68,7 @@ export const REFUSALS = {
 } as const satisfies Record<string, Refusal>;
 
 export function refuse(context: Context, { field, ...error }: Refusal, format: ErrorFormat, wallMs: number): Response {
-  const full = { ...error, status: error.status as ApiError['status'], fields: field === undefined ? [] : [field] };
+  const full = { ...error, fields: field === undefined ? [] : [field] };
   const { contentType, body } = errorBody(full, {
     format,
     accept: context.req.header('accept'),

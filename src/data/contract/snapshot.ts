@@ -5,6 +5,7 @@
  * and a thing keeps its slot across reloads as long as its id stays. No secret is ever in a Snapshot: certificates,
  * keys and the like travel beside it in `Secrets`.
  */
+import type { ErrorFormat } from '../../base/error-body.ts';
 import type { LogLevel } from '../../base/log.ts';
 
 export interface Snapshot {
@@ -34,7 +35,7 @@ export interface GatewaySettings {
   readonly limits: ConnectionLimits;
 }
 
-export type ErrorFormat = 'problem' | 'nested' | 'flat';
+export type { ErrorFormat };
 
 /** Deadlines and sizes of downstream connections. 0 turns a deadline off. */
 export interface ConnectionLimits {

@@ -13,12 +13,10 @@ import type { Context } from 'hono';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import type { Clock } from '../../../base/clock.ts';
+import type { ErrorFacts, ErrorFormat, FieldError } from '../../../base/error-body.ts';
+import { errorBody } from '../../../base/error-body.ts';
 import type { Logger } from '../../../base/log.ts';
-import type { ErrorFormat } from '../../../data/contract/snapshot.ts';
-import type { FieldProblem } from './bodies.ts';
 import { readChanges, readRegistration } from './bodies.ts';
-import type { ApiError } from './error-body.ts';
-import { errorBody } from './error-body.ts';
 import type { Lease, RegisterResult } from './leases.ts';
 import type { Registry } from './registry.ts';
 
@@ -38,6 +36,8 @@ export interface RegistryAppDependencies {
 
 /** A registration with the most metadata that is allowed fits. */
 const MAX_BODY_BYTES = 16 * 1024;
+
+type ApiError = ErrorFacts & { readonly status: 400 | 401 | 404 | 409 | 413 | 500 };
 
 const UNAUTHENTICATED: ApiError = {
   status: 401,
@@ -137,7 +137,7 @@ function isAuthorized(header: string | undefined, hashes: readonly string[]): bo
 }
 
 /** An empty body is no value; `null`, which JSON could also say, is none either. */
-async function readJson(context: Context): Promise<{ value: unknown } | { problems: readonly FieldProblem[] }> {
+async function readJson(context: Context): Promise<{ value: unknown } | { problems: readonly FieldError[] }> {
   const text = await context.req.text();
   if (text === '') return { value: undefined };
   try {
@@ -147,7 +147,7 @@ async function readJson(context: Context): Promise<{ value: unknown } | { proble
   }
 }
 
-function invalid(fields: readonly FieldProblem[]): ApiError {
+function invalid(fields: readonly FieldError[]): ApiError {
   const [first] = fields;
   const message =
     first === undefined ? 'the body is not valid' : `${first.field} is not valid: expected ${first.expected}`;

@@ -3,18 +3,12 @@
  * value and what was expected. Bounds that hang on the configuration (leases) are handed in.
  */
 import * as z from 'zod';
+import type { FieldError } from '../../../base/error-body.ts';
 import { formatDuration, parseDurationMs } from '../../../base/units.ts';
 import { MAX_METADATA, MAX_METADATA_KEY, MAX_METADATA_VALUE, MAX_WEIGHT, readInstanceUrl } from '../instance.ts';
 import type { Changes, Registration, RegistrySettings } from './leases.ts';
 
-export interface FieldProblem {
-  readonly field: string;
-  /** As it was sent; long texts are cut. */
-  readonly value: unknown;
-  readonly expected: string;
-}
-
-export type Read<T> = { readonly value: T } | { readonly problems: readonly FieldProblem[] };
+export type Read<T> = { readonly value: T } | { readonly problems: readonly FieldError[] };
 
 const EXPECTED_WEIGHT = `a number from 0 to ${MAX_WEIGHT}; 0 takes no new traffic`;
 const EXPECTED_ZONE = 'a text of 1 to 64 characters, or null';
@@ -77,8 +71,8 @@ export function readChanges(body: unknown): Read<Changes> {
   };
 }
 
-function problemsOf(error: z.ZodError, body: unknown): FieldProblem[] {
-  return error.issues.flatMap((issue): FieldProblem[] => {
+function problemsOf(error: z.ZodError, body: unknown): FieldError[] {
+  return error.issues.flatMap((issue): FieldError[] => {
     if (issue.code === 'unrecognized_keys') {
       return issue.keys.map((key) => ({
         field: [...issue.path, key].map(String).join('.'),
