@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { execFile } from 'node:child_process';
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 import { editorSchema } from '../control/config/json-schema.ts';
 import { commandLine } from './command-line.suite.ts';
 
@@ -41,4 +44,26 @@ test('init never overwrites', async () => {
   assert.equal(code, 5);
   assert.match(err, /gatehouse.yaml exists already and is left as it is/);
   assert.equal(readFileSync(join(cli.folder, 'gatehouse.yaml'), 'utf8'), 'mine');
+});
+
+test('init --policy writes a policy whose test passes, and never overwrites it', async () => {
+  assert.equal((await cli.run('init', 'mine', '--policy', 'my-policy')).code, 0);
+  const folder = join(cli.folder, 'mine');
+  // The package as it is found from a project, made of the sources.
+  const source = fileURLToPath(new URL('..', import.meta.url));
+  const modules = join(folder, 'node_modules/gatehouse');
+  mkdirSync(modules, { recursive: true });
+  symlinkSync(source, join(modules, 'src'));
+  const exports = { './policy': './src/data/contract/user-policy.ts', './testing': './src/testing/index.ts' };
+  writeFileSync(join(modules, 'package.json'), JSON.stringify({ name: 'gatehouse', type: 'module', exports }));
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
+  const { stdout } = await promisify(execFile)(process.execPath, ['--test', 'policies/my-policy.test.ts'], {
+    cwd: folder,
+    env: { PATH: process.env['PATH'] },
+  });
+  assert.match(stdout, /pass 2/);
+  const again = await cli.run('init', 'mine', '--policy', 'my-policy');
+  assert.equal(again.code, 5);
+  assert.match(again.err, /my-policy\.ts exists already/);
+  assert.equal((await cli.run('init', '--policy', 'My Policy')).code, 2);
 });

@@ -77,6 +77,11 @@ export interface FeatureHost {
   addresses(): readonly ListeningAddress[];
   /** Publishes the live document with these instances. */
   setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult>;
+  /** Thread ids of the workers that live, and a call when one starts, ends or takes a configuration. */
+  workerThreads(): readonly number[];
+  onWorkersChange(listener: () => void): void;
+  /** Ends a worker at once, with its connections; it is replaced. */
+  endWorker(thread: number): Promise<void>;
   /** Serves a built-in service (`builtin:NAME`); with `onUpgrade` it takes upgrades such as WebSocket too. */
   serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void>;
 }

@@ -4,9 +4,11 @@ import { ServicesFeature } from './discovery/feature.ts';
 import type { Feature, FeatureHost } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
+import { policiesFeature } from './policies/feature.ts';
 
 export const FEATURES: readonly ((host: FeatureHost) => Feature)[] = [
   (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled }),
+  policiesFeature,
   identityFeature,
   lazyLimits,
   (host) => new ServicesFeature(host),

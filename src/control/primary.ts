@@ -199,6 +199,21 @@ export class Primary implements FeatureHost {
     return { ...secrets, [this.#options.ticketKeysId]: this.#ticketKeys };
   }
 
+  // --- workers, for features that watch them -----------------------------------------------------------------------
+
+  workerThreads(): readonly number[] {
+    return this.workers.status().map(({ threadId }) => threadId);
+  }
+
+  onWorkersChange(listener: () => void): void {
+    this.workers.onChange(listener);
+  }
+
+  async endWorker(thread: number): Promise<void> {
+    const worker = this.workers.status().find(({ threadId }) => threadId === thread);
+    if (worker !== undefined) await this.workers.terminate(worker.index);
+  }
+
   // --- built-in services and what they show ------------------------------------------------------------------------
 
   /**

@@ -14,6 +14,7 @@ import { identitySection } from './identity/section.ts';
 import { abuseSection } from './limits/bans/abuse-options.ts';
 import { limitsSection, plansSection } from './limits/options.ts';
 import { quotasSection } from './limits/quotas/quota-options.ts';
+import { policiesSection } from './policies/options.ts';
 import { storesSection } from './store/stores-section.ts';
 
 /** Sorted by place, then by key. */
@@ -26,6 +27,7 @@ export const SECTIONS = [
   quotasSection,
   registrySection,
   storesSection,
+  policiesSection,
   discoverySection,
   healthCheckSection,
 ] as const satisfies readonly SectionDefinition[];

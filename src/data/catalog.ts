@@ -14,6 +14,7 @@ import { ipFilterOptions } from './policies/ip-filter.options.ts';
 import { quotaOptions } from './policies/quota.options.ts';
 import { rateLimitOptions } from './policies/rate-limit.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
+import { useOptions } from './policies/use.options.ts';
 
 /** Sorted by key. */
 export const POLICY_OPTIONS = [
@@ -26,6 +27,7 @@ export const POLICY_OPTIONS = [
   quotaOptions,
   rateLimitOptions,
   securityHeadersOptions,
+  useOptions,
 ] as const satisfies readonly PolicyOptionsDefinition[];
 
 export { BALANCER_OPTIONS } from './balancer/options.ts';

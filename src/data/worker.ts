@@ -26,6 +26,7 @@ import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
 import { WorkerRuntime } from './runtime.ts';
+import { UserPolicies } from './user-policies/user-policies.ts';
 
 const DRAIN_POLL_MS = 50;
 
@@ -126,7 +127,9 @@ class DataWorker {
   async #swap(snapshot: Snapshot, secrets: Secrets): Promise<void> {
     await this.#logFile.target(snapshot.gateway.accessLog);
     const services = await this.#services.prepare(snapshot, secrets);
-    const abuse = WorkerAbuse.of(this.#environment(NO_ROUTE, secrets));
+    const ofWorker = this.#environment(NO_ROUTE, secrets);
+    const abuse = WorkerAbuse.of(ofWorker);
+    await UserPolicies.of(ofWorker).load(snapshot);
     const live = compileConfig(snapshot, {
       services,
       policies: this.#policies,

@@ -173,7 +173,13 @@ function linkPackage(folder: string): void {
   const modules = join(folder, 'node_modules', 'gatehouse');
   if (existsSync(modules)) return;
   mkdirSync(modules, { recursive: true });
-  const entries = { '.': 'index.ts', './balancer': 'data/contract/balancer.ts', './registry': 'registry/index.ts' };
+  const entries = {
+    '.': 'index.ts',
+    './balancer': 'data/contract/balancer.ts',
+    './policy': 'data/contract/user-policy.ts',
+    './testing': 'testing/index.ts',
+    './registry': 'registry/index.ts',
+  };
   const exports = Object.fromEntries(Object.keys(entries).map((entry, i) => [entry, `./${i}.ts`]));
   Object.values(entries).forEach((source, i) => {
     symlinkSync(`${CHECKOUT}src/${source}`, join(modules, `${i}.ts`));
@@ -209,10 +215,15 @@ test('TypeScript in the documents compiles', { timeout: 120_000 }, async () => {
     paths: {
       gatehouse: source('index.ts'),
       'gatehouse/balancer': source('data/contract/balancer.ts'),
+      'gatehouse/policy': source('data/contract/user-policy.ts'),
+      'gatehouse/testing': source('testing/index.ts'),
       'gatehouse/registry': source('registry/index.ts'),
     },
   };
-  writeFileSync(join(root, 'tsconfig.json'), JSON.stringify({ compilerOptions: options, include: ['docs'] }));
+  writeFileSync(
+    join(root, 'tsconfig.json'),
+    JSON.stringify({ compilerOptions: options, include: ['docs', 'src/base/buffer.d.ts'] }),
+  );
   const compiler = join(CHECKOUT, 'node_modules/.bin/tsc');
   const { stdout } = await promisify(execFile)(compiler, ['-p', '.'], { cwd: root }).catch(
     (error: { stdout: string }) => error,

@@ -9,6 +9,7 @@ import { ipFilter } from './ip-filter.ts';
 import { quota } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
 import { securityHeaders } from './security-headers.ts';
+import { use } from './use.ts';
 
 export const POLICIES: readonly PolicyDefinition<never>[] = [
   abuse,
@@ -20,4 +21,5 @@ export const POLICIES: readonly PolicyDefinition<never>[] = [
   quota,
   rateLimit,
   securityHeaders,
+  use,
 ];

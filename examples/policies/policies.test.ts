@@ -1,0 +1,91 @@
+/** Each policy of the example by itself, and the whole example through a gateway. */
+import assert from 'node:assert/strict';
+import { createHmac } from 'node:crypto';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { parse } from 'yaml';
+import { runPolicy } from '../../src/testing/index.ts';
+import { startTestGateway } from '../../test/support/gateway.ts';
+import { placeDatabase } from '../../test/support/place-database.ts';
+import { echoUpstream } from '../../test/support/upstream.ts';
+import abTest from './policies/ab-test.ts';
+import geoipBlock from './policies/geoip-block.ts';
+import tenant from './policies/tenant.ts';
+
+test('tenant: the claim becomes a header field, and nothing that the client sends does', async () => {
+  const run = (claims: object) =>
+    runPolicy(tenant, {
+      options: { claim: 'org' },
+      request: { headers: { 'X-Tenant': 'forged' }, identity: { subject: 'u1', claims: claims as never } },
+    });
+  const { upstreamRequest, logged } = await run({ org: 'acme' });
+  assert.equal(upstreamRequest?.headers['x-tenant'], 'acme');
+  assert.equal(logged['tenant'], 'acme');
+  for (const claims of [{}, { org: 5 }, { org: '' }, { org: 'a\r\nX-Admin: 1' }]) {
+    const refused = await run(claims);
+    assert.equal(refused.response.status, 403);
+    assert.equal(JSON.parse(refused.response.body).code, 'TENANT_UNKNOWN');
+    assert.equal(refused.upstreamRequest, null);
+  }
+});
+
+test('ab-test: a new visitor gets a cookie, a known one keeps its group, a forged group is replaced', async () => {
+  const run = (cookie: string | null, share = 100) =>
+    runPolicy(abTest, {
+      options: { cookie: 'group', share },
+      request: cookie === null ? {} : { headers: { Cookie: cookie } },
+    });
+  const fresh = await run(null);
+  assert.match(fresh.response.headers['set-cookie'] ?? '', /^group=b; /);
+  assert.equal(fresh.upstreamRequest?.headers['x-group'], 'b');
+  const known = await run('group=a');
+  assert.equal(known.response.headers['set-cookie'], undefined);
+  assert.equal(known.upstreamRequest?.headers['x-group'], 'a');
+  assert.equal((await run('group=admin', 0)).upstreamRequest?.headers['x-group'], 'a');
+  await assert.rejects(runPolicy(abTest, { options: { cookie: 'group', share: 200 } }), /does not fit/);
+});
+
+test('geoip-block: by the country of the address; an unknown address passes', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-geo-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const database = join(folder, 'places.mmdb');
+  await writeFile(database, placeDatabase({ '203.0.113.0/24': { country: { iso_code: 'AQ' } } }));
+  const run = (address: string, countries: readonly string[]) =>
+    runPolicy(geoipBlock, { options: { database, countries }, request: { address } });
+  const blocked = await run('203.0.113.9', ['AQ']);
+  assert.equal(blocked.response.status, 451);
+  assert.equal(blocked.fault, 'policy_refused');
+  assert.equal((await run('203.0.113.9', ['DE'])).response.status, 200);
+  assert.equal((await run('198.51.100.1', ['AQ'])).response.status, 200);
+});
+
+test('the example runs: the service sees the tenant of the token and the group of the visitor', async (t) => {
+  const secret = 'a-secret-of-the-test-that-is-long-enough-to-be-one';
+  const text = await readFile(new URL('gatehouse.yaml', import.meta.url), 'utf8');
+  const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
+  // The same configuration, on ports of its own.
+  const document = parse(
+    text.replaceAll(/policy: (\.\/\S+),/g, (_, path: string) => `policy: ${here(path)},`),
+  ) as Record<string, unknown> & {
+    services: { orders: { instances: unknown } };
+    issuers: { example: { secret: string } };
+    gateway: unknown;
+  };
+  document.issuers.example.secret = secret;
+  document.services.orders.instances = [{ url: (await echoUpstream(t)).url }];
+  const { url } = await startTestGateway(t, { ...document, gateway: {} });
+  const part = (value: object): string => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const body = `${part({ alg: 'HS256' })}.${part({ sub: 'u1', org: 'acme', exp: Math.floor(Date.now() / 1000) + 60 })}`;
+  const token = `${body}.${createHmac('sha256', secret).update(body).digest('base64url')}`;
+  const seen = async (path: string, headers: Record<string, string>): Promise<string> => {
+    const response = await fetch(url + path, { headers });
+    assert.equal(response.status, 200);
+    return JSON.stringify(((await response.json()) as { headers: string[] }).headers);
+  };
+  assert.match(await seen('/orders', { Authorization: `Bearer ${token}` }), /"X-Tenant","acme"/);
+  assert.match(await seen('/shop/orders', { Cookie: 'group=b' }), /"X-Group","b"/);
+  assert.equal((await fetch(`${url}/orders`)).status, 401);
+});

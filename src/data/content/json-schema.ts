@@ -1,0 +1,185 @@
+/**
+ * JSON Schema 2020-12 behind one small interface: a schema that `schemaProblem` found usable becomes a function that
+ * gives every violation, or null. The validator is typebox's, loaded on first use and only where a schema is configured;
+ * nothing else in the project knows which library it is.
+ */
+import type { TLocalizedValidationError } from 'typebox/error';
+import type { JsonSchema } from '../contract/user-policy.ts';
+import type { Violation } from './violation.ts';
+import { violation } from './violation.ts';
+
+export { schemaProblem } from './schema-keywords.ts';
+
+/** Null: the value is valid. `in` of the violations is empty. */
+export type SchemaCheck = (value: unknown) => readonly Violation[] | null;
+
+/** Compiling the same schema again gives the same function: a reload costs nothing for what has not changed. */
+const compiled = new Map<string, SchemaCheck>();
+const MAX_COMPILED = 2_000;
+const MAX_VIOLATIONS = 32;
+
+/** Rejects when the schema is one that `schemaProblem` refuses. */
+export async function compileSchema(schema: JsonSchema): Promise<SchemaCheck> {
+  const key = JSON.stringify(schema);
+  const known = compiled.get(key);
+  if (known !== undefined) return known;
+  const [{ Compile }, { Settings }] = await Promise.all([import('typebox/schema'), import('typebox/system')]);
+  Settings.Set({ maxErrors: MAX_VIOLATIONS });
+  const validator = Compile(withoutInheritedNames(schema) as object);
+  const check: SchemaCheck = (value) => {
+    if (validator.Check(value)) return null;
+    const [, errors] = validator.Errors(value);
+    const found = errors.filter(isTelling).flatMap((error) => violationsOf(error, value));
+    // The fast check decides; if the slow one finds nothing to say, the value is still refused.
+    return found.length > 0 ? found : [violation('', '', value, 'what the schema describes')];
+  };
+  if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
+  compiled.set(key, check);
+  return check;
+}
+
+/**
+ * The validator looks properties up by `in`, and `toString` is in every object. As a pattern, such a name is looked for
+ * among an object's own keys, which is what the specification means.
+ */
+function withoutInheritedNames(schema: unknown): unknown {
+  if (Array.isArray(schema)) return schema.map(withoutInheritedNames);
+  if (typeof schema !== 'object' || schema === null) return schema;
+  const { properties, patternProperties, ...rest } = schema as Record<string, Record<string, unknown> | undefined>;
+  const result: Record<string, unknown> = {};
+  for (const [key, value] of Object.entries(rest))
+    result[key] = LITERAL.includes(key) ? value : withoutInheritedNames(value);
+  const own = entriesOf(properties);
+  const patterns = entriesOf(patternProperties);
+  for (const [name, value] of own.filter(([each]) => each in Object.prototype)) patterns.push([`^${name}$`, value]);
+  const plain = own.filter(([name]) => !(name in Object.prototype));
+  if (properties !== undefined) result['properties'] = Object.fromEntries(plain);
+  if (patterns.length > 0) result['patternProperties'] = Object.fromEntries(patterns);
+  return result;
+}
+
+/** Keywords whose value is data, not schemas. */
+const LITERAL = ['const', 'enum', 'default', 'example', 'examples'];
+
+function entriesOf(schemas: Record<string, unknown> | undefined): [string, unknown][] {
+  return Object.entries(schemas ?? {}).map(([name, each]) => [name, withoutInheritedNames(each)]);
+}
+
+/** `anyOf` says no more than its branches did, `false` under an unknown member no more than that it is unknown. */
+function isTelling({ keyword }: TLocalizedValidationError, _index: number, all: TLocalizedValidationError[]): boolean {
+  if (keyword === 'anyOf' || keyword === 'if') return all.length === 1;
+  if (keyword === 'boolean') return !all.some((other) => UNKNOWN_MEMBER.includes(other.keyword));
+  return true;
+}
+
+const UNKNOWN_MEMBER = ['additionalProperties', 'unevaluatedProperties', 'unevaluatedItems'];
+
+function violationsOf(error: TLocalizedValidationError, root: unknown): Violation[] {
+  const at = error.instancePath;
+  const value = valueAt(root, at);
+  const one = (expected: string): Violation[] => [violation('', at, value, expected)];
+  switch (error.keyword) {
+    case 'required':
+      return error.params.requiredProperties.map((name) =>
+        violation('', `${at}/${escaped(name)}`, undefined, 'required'),
+      );
+    case 'additionalProperties':
+      return error.params.additionalProperties.map((name) => unknownField(at, name));
+    case 'unevaluatedProperties':
+      return error.params.unevaluatedProperties.map((name) => unknownField(at, String(name)));
+    case 'propertyNames':
+      return error.params.propertyNames.map((name) =>
+        violation('', `${at}/${escaped(name)}`, undefined, 'another name'),
+      );
+    case 'dependentRequired':
+      return error.params.dependencies.map((name) =>
+        violation('', `${at}/${escaped(name)}`, undefined, `required beside ${error.params.property}`),
+      );
+    case 'type':
+      return one(typesText(error.params.type));
+    case 'enum':
+      return one(`one of ${error.params.allowedValues.slice(0, 20).map(short).join(', ')}`);
+    case 'const':
+      return one(short(error.params.allowedValue));
+    case 'minimum':
+      return one(`${error.params.limit} or more`);
+    case 'maximum':
+      return one(`${error.params.limit} or less`);
+    case 'exclusiveMinimum':
+      return one(`more than ${error.params.limit}`);
+    case 'exclusiveMaximum':
+      return one(`less than ${error.params.limit}`);
+    case 'multipleOf':
+      return one(`a multiple of ${error.params.multipleOf}`);
+    case 'minLength':
+      return one(`at least ${counted(error.params.limit, 'character')}`);
+    case 'maxLength':
+      return one(`at most ${counted(error.params.limit, 'character')}`);
+    case 'minItems':
+      return one(`at least ${counted(error.params.limit, 'item')}`);
+    case 'maxItems':
+      return one(`at most ${counted(error.params.limit, 'item')}`);
+    case 'minProperties':
+      return one(`at least ${counted(error.params.limit, 'member')}`);
+    case 'maxProperties':
+      return one(`at most ${counted(error.params.limit, 'member')}`);
+    case 'pattern':
+      return one(`text that matches ${String(error.params.pattern)}`);
+    case 'format':
+      return one(`${/^[aeiou]/.test(error.params.format) ? 'an' : 'a'} ${error.params.format}`);
+    case 'uniqueItems':
+      return one('no item twice');
+    case 'oneOf':
+      return one('exactly one of the forms that are described');
+    case 'anyOf':
+      return one('one of the forms that are described');
+    case 'boolean':
+      return one('nothing');
+    case 'not':
+      return one('anything but what "not" describes');
+    case 'unevaluatedItems':
+      return error.params.unevaluatedItems.map((index) => violation('', `${at}/${index}`, undefined, 'no such item'));
+    default:
+      return one(error.message);
+  }
+}
+
+function unknownField(at: string, name: string): Violation {
+  return violation('', `${at}/${escaped(name)}`, undefined, 'no such member');
+}
+
+function typesText(type: string | readonly string[]): string {
+  const articles: Readonly<Record<string, string>> = {
+    array: 'a list',
+    integer: 'a whole number',
+    null: 'null',
+    object: 'an object',
+  };
+  return [type]
+    .flat()
+    .map((each) => articles[each] ?? `a ${each}`)
+    .join(' or ');
+}
+
+function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
+
+function short(value: unknown): string {
+  const text = JSON.stringify(value);
+  return text.length > 60 ? `${text.slice(0, 59)}…` : text;
+}
+
+function escaped(name: string): string {
+  return name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
+}
+
+function valueAt(root: unknown, pointer: string): unknown {
+  let value = root;
+  for (const step of pointer.split('/').slice(1)) {
+    const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
+    if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+    value = (value as Record<string, unknown>)[key];
+  }
+  return value;
+}

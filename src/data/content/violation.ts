@@ -1,0 +1,31 @@
+/**
+ * One thing that is wrong with a request or a response: where, what was there, what was expected. Error bodies carry a
+ * list of these in every format (response/problem.ts).
+ */
+export interface Violation {
+  /** `body`, `query`, `path`, `header`, `cookie`, `form`; empty where there is only one place. */
+  readonly in: string;
+  /** JSON Pointer into a body (`/items/0/price`, `` for all of it), or the name of a parameter. */
+  readonly field: string;
+  /** As JSON, shortened; absent when nothing was there or it must not be shown. */
+  readonly value?: string;
+  /** What would be right, such as `a string` or `at most 5 items`. */
+  readonly expected: string;
+}
+
+const MAX_VALUE = 80;
+/** What may be told to the client that sent it must still not reach a log or a screen. */
+const SECRET_NAME = /pass(word|phrase|wd)|secret|token|api_?key|authorization|card_?number|cvv|pin$/i;
+
+/** A value as a violation may show it. Undefined is not shown. */
+export function shownValue(field: string, value: unknown): string | undefined {
+  if (value === undefined || SECRET_NAME.test(field)) return undefined;
+  if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
+  const text = JSON.stringify(typeof value === 'string' ? value.slice(0, MAX_VALUE + 1) : value);
+  return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE - 1)}…` : text;
+}
+
+export function violation(where: string, field: string, value: unknown, expected: string): Violation {
+  const shown = shownValue(field, value);
+  return { in: where, field, ...(shown === undefined ? {} : { value: shown }), expected };
+}

@@ -1,0 +1,43 @@
+/**
+ * Run as a process of its own by `gatehouse check`, at start and at reload, before a worker sees the file: a module that
+ * never ends, ends the process or prints things does no harm here. Gets one JSON argument, writes one JSON line to
+ * descriptor 3. `create` is not called: it may open connections, which a check must not.
+ */
+import { writeSync } from 'node:fs';
+import { messageOf } from '../../base/errors.ts';
+import { checkedOptions, definitionOf, PolicyError } from './definition.ts';
+import { loadModule } from './load-module.ts';
+
+export interface CheckRequest {
+  readonly file: string;
+  readonly version: string;
+  readonly options: unknown;
+}
+
+export type CheckResult =
+  | { readonly ok: true; readonly name: string }
+  | {
+      readonly ok: false;
+      readonly message: string;
+      readonly path: readonly (string | number)[] | null;
+      readonly expected?: string | undefined;
+    };
+
+async function check({ file, version, options }: CheckRequest): Promise<CheckResult> {
+  try {
+    const definition = definitionOf(await loadModule(file, version));
+    await checkedOptions(definition, options);
+    return { ok: true, name: definition.name };
+  } catch (error) {
+    if (error instanceof PolicyError)
+      return { ok: false, message: error.message, path: error.path, expected: error.expected };
+    return { ok: false, message: `the file cannot be loaded: ${messageOf(error).split('\n', 1)[0]}`, path: null };
+  }
+}
+
+if (import.meta.main) {
+  const result = await check(JSON.parse(process.argv[2] ?? '{}') as CheckRequest);
+  writeSync(3, JSON.stringify(result));
+  // Whatever the module has begun ends here.
+  process.exit(0);
+}

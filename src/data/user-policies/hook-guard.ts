@@ -1,0 +1,201 @@
+/**
+ * What stands around every hook of a user's policy: says in shared memory that it runs, turns what it throws, returns
+ * wrongly or never returns into a fault that names the policy, and counts. A hook without promise costs two stores and a
+ * call. What happens here never reaches another request: the worst a policy can do is fail its own routes.
+ */
+import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Outcome, PolicyContext, PolicyHook, ResponseHook } from '../contract/policy.ts';
+import type { PolicyCount, PolicyWatch } from '../contract/policy-watch.ts';
+import type {
+  ExchangeHook,
+  PolicyCall,
+  PolicyOutcome,
+  PolicyResponse,
+  Refusal,
+  RequestHook,
+} from '../contract/user-policy.ts';
+import { isRefusal } from '../contract/user-policy.ts';
+
+/** A failing policy is logged this often, with the number of failures since. */
+const LOG_EVERY_MS = 1_000;
+/** Fields that frame the message belong to the engine. */
+const FRAMING = /^(content-length|transfer-encoding|connection|keep-alive|upgrade|te|trailer)$/i;
+const FIELD_NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
+const NO_FIELD_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+
+export interface GuardParts {
+  readonly name: string;
+  readonly slot: number;
+  readonly watch: PolicyWatch;
+  readonly log: Logger;
+  readonly timeoutMs: number;
+  /** What a policy that is out of use does to its requests. */
+  readonly onBroken: 'fail' | 'skip';
+  nowMs(): number;
+}
+
+export class HookGuard {
+  /** Set when the watchdog has taken the policy out of use. */
+  isBroken = false;
+  readonly #parts: GuardParts;
+  readonly #broken: Fault | undefined;
+  #loggedMs = Number.NEGATIVE_INFINITY;
+  #unlogged = 0;
+
+  constructor(parts: GuardParts) {
+    this.#parts = parts;
+    this.#broken =
+      parts.onBroken === 'skip'
+        ? undefined
+        : new Fault(FAULTS.policyBroken, { cause: `policy ${parts.name} is out of use` });
+  }
+
+  request(hook: RequestHook, hooks: object, phase: string): PolicyHook {
+    const { watch, slot } = this.#parts;
+    // An async function that takes no second argument needs no signal; most hooks are of this kind.
+    const takesCall = hook.length > 1;
+    return (exchange) => {
+      if (this.isBroken) return this.#broken;
+      const call = takesCall ? new Call() : null;
+      let outcome: PolicyOutcome | Promise<PolicyOutcome>;
+      watch.enter(slot);
+      try {
+        outcome = hook.call(hooks, exchange, call as PolicyCall);
+      } catch (error) {
+        outcome = undefined;
+        return this.#failed(phase, error);
+      } finally {
+        watch.leave();
+      }
+      if (outcome === undefined) return undefined;
+      return isPromise(outcome) ? this.#inTime(outcome, phase, call) : this.#checked(outcome, phase);
+    };
+  }
+
+  /** `responseHead`: a throw fails the exchange; `finish`: there is nothing left to fail. */
+  exchange(hook: ExchangeHook, hooks: object, phase: 'responseHead' | 'finish'): ResponseHook {
+    const { watch, slot } = this.#parts;
+    return (exchange: PolicyContext) => {
+      if (this.isBroken) return;
+      let returned: unknown;
+      watch.enter(slot);
+      try {
+        returned = hook.call(hooks, exchange);
+      } catch (error) {
+        const fault = this.#failed(phase, error);
+        if (phase === 'responseHead') throw new TypeError(fault.cause);
+        return;
+      } finally {
+        watch.leave();
+      }
+      if (isPromise(returned)) {
+        returned.then(undefined, () => {});
+        this.#failed(phase, new TypeError('it returned a promise, and this phase does not wait'));
+      }
+    };
+  }
+
+  #inTime(promise: Promise<PolicyOutcome>, phase: string, call: Call | null): Promise<Outcome> {
+    const { timeoutMs, watch, slot } = this.#parts;
+    return new Promise((resolve) => {
+      let isLate = false;
+      const timer = setTimeout(() => {
+        isLate = true;
+        call?.abort();
+        this.#note('timeouts', phase, `no result within ${timeoutMs} ms`);
+        resolve(new Fault(FAULTS.policyTimeout, { cause: `policy ${this.#parts.name}, ${phase}` }));
+      }, timeoutMs);
+      const settled = (settle: () => Outcome): void => {
+        clearTimeout(timer);
+        if (isLate) watch.count(slot, 'late');
+        else resolve(settle());
+      };
+      promise.then(
+        (outcome) => settled(() => this.#checked(outcome, phase)),
+        (error: unknown) => settled(() => this.#failed(phase, error)),
+      );
+    });
+  }
+
+  #checked(outcome: PolicyOutcome, phase: string): Outcome {
+    if (outcome === undefined || outcome === null) return undefined;
+    if (typeof outcome === 'object' && isRefusal(outcome)) return faultOf(outcome, this.#parts.name);
+    const problem = problemOf(outcome);
+    if (problem !== undefined) return this.#failed(phase, new TypeError(problem));
+    return { status: outcome.status, headers: outcome.headers ?? {}, body: outcome.body ?? '' };
+  }
+
+  #failed(phase: string, error: unknown): Fault {
+    this.#note('failures', phase, messageOf(error), error instanceof Error ? (error.stack ?? '') : '');
+    return new Fault(FAULTS.policyFailed, { cause: `policy ${this.#parts.name}, ${phase}: ${messageOf(error)}` });
+  }
+
+  #note(what: PolicyCount, phase: string, problem: string, stack = ''): void {
+    const { watch, slot, log } = this.#parts;
+    watch.count(slot, what);
+    const now = this.#parts.nowMs();
+    if (now - this.#loggedMs < LOG_EVERY_MS) {
+      this.#unlogged++;
+      return;
+    }
+    log.error('a policy failed', { phase, problem, stack, unlogged: this.#unlogged });
+    this.#loggedMs = now;
+    this.#unlogged = 0;
+  }
+}
+
+/** The signal is made when it is asked for. */
+class Call implements PolicyCall {
+  #controller: AbortController | null = null;
+
+  get signal(): AbortSignal {
+    this.#controller ??= new AbortController();
+    return this.#controller.signal;
+  }
+
+  abort(): void {
+    this.#controller ??= new AbortController();
+    this.#controller.abort(new DOMException('the time of the policy is over', 'TimeoutError'));
+  }
+}
+
+function isPromise(value: unknown): value is Promise<PolicyOutcome> {
+  return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
+}
+
+function faultOf(refusal: Refusal, policy: string): Fault {
+  const { status, code, message, detail, headers, retryAfterSeconds } = refusal;
+  return new Fault(
+    { ...FAULTS.policyRefused, status, code, message },
+    {
+      cause: `policy ${policy}`,
+      ...(detail === undefined ? {} : { detail }),
+      ...(headers === undefined ? {} : { headers: checkedFields(headers) }),
+      ...(retryAfterSeconds === undefined ? {} : { retryAfterSeconds }),
+    },
+  );
+}
+
+function checkedFields(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).filter(([name, value]) => fieldProblem(name, value) === undefined));
+}
+
+function problemOf({ status, headers, body }: PolicyResponse): string | undefined {
+  if (!Number.isInteger(status) || status < 200 || status > 599)
+    return `it returned neither nothing, a refusal nor a response with a status from 200 to 599`;
+  if (body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array))
+    return 'the body of its response is neither a string nor a Uint8Array';
+  for (const [name, value] of Object.entries(headers ?? {})) {
+    const problem = fieldProblem(name, value);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function fieldProblem(name: string, value: unknown): string | undefined {
+  if (!FIELD_NAME.test(name)) return `its response has the field name ${JSON.stringify(name)}`;
+  if (typeof value !== 'string' || NO_FIELD_VALUE.test(value)) return `its response field ${name} has no usable value`;
+  if (FRAMING.test(name)) return `its response sets ${name}, which the gateway does`;
+  return undefined;
+}

@@ -1,0 +1,51 @@
+/**
+ * Loads a module of the user's by the version of its files. Node keeps a module by its URL for good; so the version is a
+ * part of the URL, of the module and of what it imports by relative paths, and a changed file is a new module. What it
+ * imports as `gatehouse/policy` or `gatehouse/testing` is the running gateway's own, wherever the file lies.
+ */
+import { registerHooks } from 'node:module';
+import { pathToFileURL } from 'node:url';
+
+const PARAMETER = 'gatehouse-version';
+const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
+
+/** What the package exports to modules that run inside the gateway, and where it is from here. */
+const OWN: Readonly<Record<string, string>> = {
+  gatehouse: `../../index${EXTENSION}`,
+  'gatehouse/policy': `../contract/user-policy${EXTENSION}`,
+  'gatehouse/balancer': `../contract/balancer${EXTENSION}`,
+};
+
+let hooked = false;
+/** Modules loaded in this thread, old versions included: none of them is ever freed. */
+const loaded = new Set<string>();
+
+export function loadedModules(): number {
+  return loaded.size;
+}
+
+/** Rejects with what is wrong with the module: it does not exist, does not parse, throws. */
+export async function loadModule(file: string, version: string): Promise<Readonly<Record<string, unknown>>> {
+  if (!hooked) hook();
+  hooked = true;
+  const url = pathToFileURL(file);
+  url.searchParams.set(PARAMETER, version);
+  loaded.add(url.href);
+  return (await import(url.href)) as Record<string, unknown>;
+}
+
+function hook(): void {
+  registerHooks({
+    resolve(specifier, context, next) {
+      const { parentURL } = context;
+      if (parentURL === undefined || !parentURL.includes(`?${PARAMETER}=`)) return next(specifier, context);
+      const own = OWN[specifier];
+      if (own !== undefined) return next(new URL(own, import.meta.url).href, context);
+      const found = next(specifier, context);
+      if (!/^\.{1,2}\//.test(specifier) || !found.url.startsWith('file:')) return found;
+      const url = new URL(found.url);
+      url.searchParams.set(PARAMETER, new URL(parentURL).searchParams.get(PARAMETER) ?? '');
+      return { ...found, url: url.href };
+    },
+  });
+}
