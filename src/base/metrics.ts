@@ -30,9 +30,26 @@ export const PROCESS_NUMBERS = [
   'upstream_connections_opened',
   'stale_reuses',
   'tls_handshake_errors',
+  'http2_connections_active',
+  'http2_connections_accepted',
+  'http2_requests',
+  'http2_abuse_rapid_reset',
+  'http2_abuse_provoked_reset',
+  'http2_abuse_continuation',
+  'http2_abuse_empty_frame',
+  'http2_abuse_settings',
+  'http2_abuse_ping',
+  'http2_abuse_priority',
+  'http2_abuse_tiny_window',
+  'http2_abuse_field_block',
 ] as const;
 export type ProcessNumber = (typeof PROCESS_NUMBERS)[number];
-export const GAUGES: readonly ProcessNumber[] = ['connections_active', 'tunnels_active', 'exchanges_active'];
+export const GAUGES: readonly ProcessNumber[] = [
+  'connections_active',
+  'tunnels_active',
+  'exchanges_active',
+  'http2_connections_active',
+];
 
 /** Statuses counted by themselves; any other counts under its class. */
 export const STATUSES = [

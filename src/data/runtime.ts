@@ -18,6 +18,7 @@ import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
 import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts';
 import { BufferPool } from './http1/read-buffers.ts';
+import type { AbuseKind } from './http2/abuse-budget.ts';
 import type { AccessLog } from './response/access-log.ts';
 import { faultReply } from './response/problem.ts';
 import { HostCache } from './router/host-cache.ts';
@@ -111,6 +112,25 @@ export class WorkerRuntime implements ConnectionHost {
 
   hasTunnelLeft(): boolean {
     return this.#tunnels < this.limits.maxTunnels;
+  }
+
+  opened(connection: OpenConnection): void {
+    this.connections.add(connection);
+    this.metrics.add('connections_active', 1);
+  }
+
+  onHttp2Abuse(kind: AbuseKind, peer: Peer): void {
+    this.metrics.add(`http2_abuse_${kind}`, 1);
+    this.abuse.refused(peer.address);
+  }
+
+  onHttp2Request(): void {
+    this.metrics.add('http2_requests', 1);
+  }
+
+  onHttp2Closed(connection: OpenConnection): void {
+    this.metrics.add('http2_connections_active', -1);
+    this.onClosed(connection);
   }
 
   onClosed(connection: OpenConnection): void {

@@ -42,6 +42,18 @@ const HELP: Readonly<Record<ProcessNumber, string>> = {
   upstream_connections_opened: 'Connections opened to instances',
   stale_reuses: 'Requests sent again because an idle connection had been closed by the instance',
   tls_handshake_errors: 'TLS handshakes with callers that failed',
+  http2_connections_active: 'Downstream HTTP/2 connections open now',
+  http2_connections_accepted: 'Downstream connections that spoke HTTP/2',
+  http2_requests: 'Requests that came by HTTP/2',
+  http2_abuse_rapid_reset: 'HTTP/2 connections ended because of requests that were cancelled at once',
+  http2_abuse_provoked_reset: 'HTTP/2 connections ended because of streams that had to be reset',
+  http2_abuse_continuation: 'HTTP/2 connections ended because of field blocks in too many frames or too long',
+  http2_abuse_empty_frame: 'HTTP/2 connections ended because of frames without content',
+  http2_abuse_settings: 'HTTP/2 connections ended because of too many SETTINGS',
+  http2_abuse_ping: 'HTTP/2 connections ended because of too many PINGs',
+  http2_abuse_priority: 'HTTP/2 connections ended because of too many priority or unknown frames',
+  http2_abuse_tiny_window: 'HTTP/2 connections ended because of windows of a few bytes',
+  http2_abuse_field_block: 'HTTP/2 connections ended because of field blocks that unfold too far',
 };
 
 class Text {

@@ -33,6 +33,7 @@ export interface GatewaySettings {
   readonly via: string;
   readonly shutdownTimeoutMs: number;
   readonly limits: ConnectionLimits;
+  readonly http2: Http2Settings;
 }
 
 export type { ErrorFormat };
@@ -60,14 +61,27 @@ export interface ConnectionLimits {
   readonly maxRequestsPerConnection: number;
 }
 
+/** What one downstream HTTP/2 connection may have at a time. */
+export interface Http2Settings {
+  /** Requests in flight. */
+  readonly maxConcurrentStreams: number;
+  /** Request body bytes that may wait here for a slow service: of one stream, and of all streams together. */
+  readonly streamWindow: number;
+  readonly connectionWindow: number;
+}
+
 export interface ListenerSettings {
   readonly id: string;
   readonly host: string;
   readonly port: number;
   /** Read a PROXY protocol v1 or v2 header first; only peers in `trustProxy` may connect then. */
   readonly proxyProtocol: boolean;
+  /** What clients may speak; with TLS they choose by ALPN, in clear text HTTP/2 begins with its preface. */
+  readonly protocols: readonly ListenerProtocol[];
   readonly tls: ListenerTls | null;
 }
+
+export type ListenerProtocol = 'h1' | 'h2';
 
 export interface ListenerTls {
   readonly certificates: readonly TlsCertificate[];

@@ -42,7 +42,7 @@ const NOBODY_WAITS = { onAdmitted: () => {}, onRefused: () => {} };
 
 /** Takes the answer's bytes and keeps none. */
 const NOWHERE: Downstream = {
-  cache: new PerConnectionCache(),
+  cache: new PerConnectionCache(''),
   peer: { address: '', port: 0, secure: false, trusted: false, clientCertificate: null },
   sendInterim: () => {},
   sendContinue: () => {},

@@ -15,6 +15,7 @@ import type { Exchange } from './exchange.ts';
 import { writeForwarding } from './forwarding.ts';
 
 export class PerConnectionCache {
+  readonly #protocol: string;
   #authority: string | null = null;
   #via = '';
   #forwarding: FieldBlock = NO_FIELDS;
@@ -24,6 +25,11 @@ export class PerConnectionCache {
   #host = '';
   #agent: string | null = null;
   #tail = '';
+
+  /** `protocol` by its name in ALPN. */
+  constructor(protocol: string) {
+    this.#protocol = protocol;
+  }
 
   /** The fields that tell the upstream where the request came from. */
   writeForwarding(out: FieldWriter, exchange: Exchange, head: Head): void {
@@ -61,7 +67,7 @@ export class PerConnectionCache {
       this.#instance = instance;
       this.#host = host;
       this.#agent = agent;
-      this.#tail = `"address":"${address}","host":"${host}","route":${jsonText(exchange.routeId)}`;
+      this.#tail = `"address":"${address}","protocol":"${this.#protocol}","host":"${host}","route":${jsonText(exchange.routeId)}`;
       if (exchange.service !== null) this.#tail += `,"service":${jsonText(exchange.service.settings.name)}`;
       if (instance !== null) this.#tail += `,"instance":${jsonText(instance.url)}`;
       if (agent !== null) this.#tail += `,"user_agent":${jsonText(agent)}`;

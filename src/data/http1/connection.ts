@@ -51,6 +51,8 @@ const UNKNOWN_BODY_BYTES = 64 * 1024;
 const STREAM_BYTES = 16 * 1024;
 
 const NO_BYTES = Buffer.alloc(0);
+/** Of the preface of HTTP/2 (RFC 9113 §3.4), what the parser has seen when it refuses the version. */
+const HTTP2_BEGIN = Buffer.from('PRI * HTTP/2.0', 'latin1');
 const VERSION = constant('HTTP/1.1 ');
 const CONTINUE = constant('HTTP/1.1 100 Continue\r\n\r\n');
 const CLOSE = constant('Connection: close\r\n');
@@ -60,10 +62,14 @@ const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);
 /** What the Connection field of an interim head means; read and forgotten. */
 const INTERIM_MEANING = new MessageFraming();
 
+/** Makes an HTTP/2 connection of the socket, of which `bytes` have been read. */
+export type ToHttp2 = (socket: Socket, peer: Peer, bytes: Buffer) => void;
+
 export class Connection implements Downstream, OpenConnection, DeadlineOwner, Reader {
   readonly peer: Peer;
-  readonly cache = new PerConnectionCache();
+  readonly cache = new PerConnectionCache('http/1.1');
   readonly #socket: Socket;
+  readonly #toHttp2: ToHttp2 | null;
   readonly #host: ConnectionHost;
   readonly #buffers: ReadBuffers;
   readonly #outbox: MessageWriter;
@@ -89,8 +95,12 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #lingered = 0;
   #bodyInHand = false;
 
-  /** `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. */
-  constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean) {
+  /**
+   * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
+   * the socket over when a client begins with HTTP/2 (RFC 9113 §3.3); null: it may not.
+   */
+  constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean, toHttp2: ToHttp2 | null = null) {
+    this.#toHttp2 = toHttp2;
     this.peer = peer;
     this.#host = host;
     this.#buffers = new ReadBuffers(host.buffers);
@@ -216,10 +226,22 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (after === REFUSED || !readRequestFraming(incoming.head, incoming.meaning)) {
       const fault = new Fault(incoming.head.problem, { detail: incoming.head.detail });
       this.#host.giveBuffers(incoming);
-      this.#refuse(fault);
+      if (!this.#handOver(bytes)) this.#refuse(fault);
       return;
     }
     this.#begin(incoming, bytes, after, bytes.length, false);
+  }
+
+  /** What is no request here may be the beginning of HTTP/2. The socket's events are its new owner's from then on. */
+  #handOver(bytes: Buffer): boolean {
+    if (this.#toHttp2 === null || this.#requests > 0) return false;
+    if (bytes.compare(HTTP2_BEGIN, 0, HTTP2_BEGIN.length, 0, HTTP2_BEGIN.length) !== 0) return false;
+    this.#state = CLOSED;
+    this.#pending = NO_BYTES;
+    this.#host.wheel.remove(this.#deadline);
+    this.#host.onClosed(this);
+    this.#toHttp2(this.#socket, this.peer, bytes);
+    return true;
   }
 
   /** `bytes[after, end)` have come behind the head. */

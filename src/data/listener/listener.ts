@@ -11,7 +11,9 @@ import { canonicalAddress } from '../../base/ip.ts';
 import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
 import type { Peer } from '../exchange/downstream.ts';
 import { Connection } from '../http1/connection.ts';
+import { DownstreamConnection } from '../http2/downstream-connection.ts';
 import type { WorkerRuntime } from '../runtime.ts';
+import { isAdopted } from '../wire/adopt.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 
@@ -39,7 +41,13 @@ export class Listener {
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
     const tls = createTlsServer(
-      tlsOptions(settings.tls, secrets, runtime.limits.headTimeoutMs, () => this.#certificates!),
+      tlsOptions(
+        settings.tls,
+        secrets,
+        runtime.limits.headTimeoutMs,
+        () => this.#certificates!,
+        () => this.settings.protocols,
+      ),
     );
     tls.on('secureConnection', (socket) => this.#secured(socket));
     tls.on('tlsClientError', (_error, socket) => {
@@ -177,11 +185,32 @@ export class Listener {
   }
 
   #connect(socket: Socket, peer: Peer, rest: Buffer | null): void {
-    const runtime = this.#runtime;
-    const connection = new Connection(socket, peer, runtime, this.#isPlain);
-    runtime.connections.add(connection);
-    runtime.metrics.add('connections_active', 1);
+    const { protocols } = this.settings;
+    if (peer.secure && !protocols.includes('h1') && (socket as TLSSocket).alpnProtocol !== 'h2') {
+      socket.destroy(); // without ALPN it would be HTTP/1.1, which is not spoken here
+      return;
+    }
+    if (peer.secure ? (socket as TLSSocket).alpnProtocol === 'h2' : !protocols.includes('h1')) {
+      this.#connectHttp2(socket, peer, rest);
+      return;
+    }
+    const takesHttp2 = !peer.secure && protocols.includes('h2');
+    const connection = new Connection(socket, peer, this.#runtime, this.#isPlain, takesHttp2 ? this.#toHttp2 : null);
+    this.#runtime.opened(connection);
     if (rest !== null) connection.onBytes(rest);
+  }
+
+  readonly #toHttp2 = (socket: Socket, peer: Peer, bytes: Buffer): void => this.#connectHttp2(socket, peer, bytes);
+
+  #connectHttp2(socket: Socket, peer: Peer, rest: Buffer | null): void {
+    const runtime = this.#runtime;
+    runtime.metrics.add('http2_connections_accepted', 1);
+    runtime.metrics.add('http2_connections_active', 1);
+    const connection = new DownstreamConnection(socket, peer, runtime, runtime.live.gateway.http2, isAdopted(socket));
+    runtime.opened(connection);
+    if (rest !== null) connection.onRead(rest.length, rest);
+    // A listener without HTTP/1.1 does not read before this.
+    socket.resume();
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import type { SecureContext, SecureContextOptions, TlsOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
-import type { ListenerTls, Secrets } from '../contract/snapshot.ts';
+import type { ListenerProtocol, ListenerTls, Secrets } from '../contract/snapshot.ts';
 
 /** Secret id of the keys that seal session tickets; one for all workers, so that a resumed session finds its way. */
 export const TICKET_KEYS = 'tls:ticket-keys';
@@ -61,18 +61,23 @@ function clientCa(tls: ListenerTls, secrets: Secrets): { ca?: string } {
   return ca === undefined ? {} : { ca };
 }
 
-/** Options of the server; `choice` is asked anew for each handshake, so a reload only swaps what it gives. */
+/** Options of the server; `choice` and `protocols` are asked anew for each handshake, so a reload only swaps what they give. */
 export function tlsOptions(
   tls: ListenerTls,
   secrets: Secrets,
   handshakeTimeoutMs: number,
   choice: () => CertificateChoice,
+  protocols: () => readonly ListenerProtocol[],
 ): TlsOptions {
   return {
     ...defaultContext(tls, secrets),
     requestCert: tls.clientCertificate !== 'off',
     rejectUnauthorized: tls.clientCertificate === 'required',
-    ALPNProtocols: ['http/1.1'],
+    // RFC 7301 §3.2: the first of ours that the client offers; none in common ends the handshake.
+    ALPNCallback: ({ protocols: offered }) =>
+      protocols()
+        .map((name) => (name === 'h2' ? 'h2' : 'http/1.1'))
+        .find((name) => offered.includes(name)),
     handshakeTimeout: handshakeTimeoutMs,
     SNICallback: (name, done) => done(null, choice().for(name)),
   };

@@ -288,6 +288,7 @@ function readVersion(bytes: Buffer, start: number, end: number, head: Head): num
   if (major < 0 || minor < 0 || bytes[start + 6] !== 0x2e)
     return head.refuse(FAULTS.malformedRequest, 'the version is not HTTP/1.1');
   if (major !== 1 || minor > 1) return head.refuse(FAULTS.versionNotSupported, 'only HTTP/1.0 and HTTP/1.1 are');
+  head.major = 1;
   head.minor = minor;
   return start + 8;
 }

@@ -13,6 +13,18 @@ export interface Reader {
   onRead(length: number, bytes: Buffer): void;
 }
 
+/** Who reads of each adopted socket. */
+const readers = new WeakMap<Socket, { reader: Reader }>();
+
+/** From now on another one reads: the protocol turned out to be a different one. */
+export function readInto(socket: Socket, reader: Reader): void {
+  readers.get(socket)!.reader = reader;
+}
+
+export function isAdopted(socket: Socket): boolean {
+  return readers.has(socket);
+}
+
 interface WithHandle {
   _handle?: object | null;
 }
@@ -23,17 +35,19 @@ export function adopt(accepted: Socket, reader: Reader): Socket | null {
   const handle = holder._handle;
   if (handle === undefined || handle === null) return null;
   holder._handle = null;
+  const reading = { reader };
   const options = {
     handle,
     onread: {
-      buffer: () => reader.nextBuffer(),
+      buffer: () => reading.reader.nextBuffer(),
       callback: (length: number, bytes: Uint8Array): boolean => {
-        reader.onRead(length, bytes as Buffer);
+        reading.reader.onRead(length, bytes as Buffer);
         return true;
       },
     },
   };
   const socket = new NetSocket(options as ConstructorParameters<typeof NetSocket>[0]);
+  readers.set(socket, reading);
   socket.setNoDelay(true);
   accepted.destroy(); // has no handle any more, so this only tells its server that it is gone
   return socket;

@@ -1,7 +1,7 @@
 /** `gateway` to the snapshot's settings, and what of it is for the control plane. */
 import { availableParallelism } from 'node:os';
 import { MAX_WORKERS } from '../../../data/contract/shared.ts';
-import type { ConnectionLimits, GatewaySettings } from '../../../data/contract/snapshot.ts';
+import type { ConnectionLimits, GatewaySettings, Http2Settings } from '../../../data/contract/snapshot.ts';
 import { sectionsAt } from '../../sections.ts';
 import type { Endpoint } from '../plan.ts';
 import { controlSocketPath, ENDPOINTS, MAX_SOCKET_PATH } from '../plan.ts';
@@ -24,6 +24,7 @@ export function compileGateway(compilation: Compilation, productVersion: string)
     via: gateway.via === 'off' ? '' : gateway.via,
     shutdownTimeoutMs: gateway.shutdownTimeout,
     limits: connectionLimits(gateway),
+    http2: http2Settings(gateway),
   };
 }
 
@@ -41,6 +42,14 @@ function connectionLimits({ limits, timeouts }: GatewayOptions): ConnectionLimit
     maxConnections: limits.maxConnections,
     maxTunnels: limits.maxTunnels,
     maxRequestsPerConnection: limits.maxRequestsPerConnection,
+  };
+}
+
+function http2Settings({ http2 }: GatewayOptions): Http2Settings {
+  return {
+    maxConcurrentStreams: http2.maxConcurrentStreams,
+    streamWindow: http2.streamWindow,
+    connectionWindow: Math.max(http2.connectionWindow, http2.streamWindow),
   };
 }
 

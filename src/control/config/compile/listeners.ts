@@ -6,7 +6,8 @@ import { certificateNames, readCertificates, readPair, readPem } from './pem.ts'
 
 export function compileListeners(compilation: Compilation, nowMs: number): ListenerSettings[] {
   const { listeners, port, host } = compilation.config.document.gateway;
-  if (listeners === undefined) return [{ id: 'main', host, port, proxyProtocol: false, tls: null }];
+  if (listeners === undefined)
+    return [{ id: 'main', host, port, proxyProtocol: false, protocols: ['h2', 'h1'], tls: null }];
 
   for (const key of ['port', 'host']) {
     const path = ['gateway', key];
@@ -37,6 +38,7 @@ export function compileListeners(compilation: Compilation, nowMs: number): Liste
       host: listener.host,
       port: listener.port,
       proxyProtocol: listener.proxyProtocol,
+      protocols: listener.protocols,
       tls: compileTls(compilation, listener, path, id, nowMs),
     };
   });

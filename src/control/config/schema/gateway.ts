@@ -52,6 +52,24 @@ const limits = z
   .prefault({})
   .describe('Sizes and counts granted to downstream connections.');
 
+const http2 = z
+  .strictObject({
+    maxConcurrentStreams: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .prefault(100)
+      .describe('Most requests in flight on one connection; a client that opens more has them refused, unprocessed.'),
+    streamWindow: size({ min: 65_535, max: 64 * 1024 ** 2 })
+      .prefault('256kb')
+      .describe('How much of one request body may wait here for a slow service. Larger is faster over long distances.'),
+    connectionWindow: size({ min: 65_535, max: 256 * 1024 ** 2 })
+      .prefault('1mb')
+      .describe('The same for all request bodies of one connection together; never less than `streamWindow`.'),
+  })
+  .prefault({})
+  .describe('What one downstream HTTP/2 connection may have at a time.');
+
 const timeouts = z
   .strictObject({
     head: durationOrOff(deadline)
@@ -170,6 +188,7 @@ const core = {
       'How long a service may take to start its answer, for services that set neither `timeout` nor `timeouts.firstByte`.',
     ),
   limits,
+  http2,
   timeouts,
   endpoints,
 };

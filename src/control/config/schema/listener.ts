@@ -66,6 +66,15 @@ export const listener = z.strictObject({
   port: port().describe('Port to listen on; 0 lets the system choose.'),
   host: host().prefault('0.0.0.0').describe('Address to listen on.'),
   tls: tls.optional().describe('HTTPS on this address.'),
+  protocols: z
+    .array(z.enum(['h2', 'h1']))
+    .min(1)
+    .max(2)
+    .refine((names) => new Set(names).size === names.length, { error: 'must not name a protocol twice' })
+    .prefault(['h2', 'h1'])
+    .describe(
+      'What clients may speak here: HTTP/2, HTTP/1.1 or both. With TLS the first one that the client offers as well is used (ALPN); without it HTTP/2 is taken from clients that begin with it (prior knowledge).',
+    ),
   proxyProtocol: z
     .boolean()
     .prefault(false)

@@ -1,0 +1,648 @@
+/**
+ * What an HTTP/2 connection is on either side (RFC 9113): frames in and out, settings, both windows of the connection,
+ * field blocks, the order in which waiting bytes go out (RFC 9218 §10), and the limits on what a peer may cost. The
+ * downstream and upstream connections add requests to it. What one callback or one turn of the event loop brings for the
+ * socket is written at once, since responses of many streams share it. Owner: the worker's thread.
+ */
+import type { Socket } from 'node:net';
+import type { Clock } from '../../base/clock.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
+import type { Outbox } from '../wire/outbox.ts';
+import type { AbuseKind } from './abuse-budget.ts';
+import { AbuseBudget } from './abuse-budget.ts';
+import { flushLater } from './flush-later.ts';
+import type { FrameHandler } from './frame-reader.ts';
+import { FrameReader } from './frame-reader.ts';
+import {
+  ACK,
+  COMPRESSION_ERROR,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  ENHANCE_YOUR_CALM,
+  errorName,
+  FLOW_CONTROL_ERROR,
+  FRAME_BYTES,
+  FRAME_SIZE_ERROR,
+  GOAWAY,
+  goawayFrame,
+  HAS_PRIORITY,
+  HEADER_BYTES,
+  HEADERS,
+  INITIAL_WINDOW,
+  integer31,
+  integer32,
+  MOST_WINDOW,
+  NO_ERROR,
+  numberFrame,
+  PING,
+  PRIORITY,
+  PRIORITY_UPDATE,
+  PROTOCOL_ERROR,
+  PUSH_PROMISE,
+  pingFrame,
+  putHeader,
+  RST_STREAM,
+  SETTING_ENABLE_CONNECT_PROTOCOL,
+  SETTING_ENABLE_PUSH,
+  SETTING_HEADER_TABLE_SIZE,
+  SETTING_INITIAL_WINDOW_SIZE,
+  SETTING_MAX_CONCURRENT_STREAMS,
+  SETTING_MAX_FRAME_SIZE,
+  SETTINGS,
+  SETTINGS_ACK,
+  STREAM_CLOSED,
+  WINDOW_UPDATE,
+} from './frames.ts';
+import { HeadEncoder } from './head-encoder.ts';
+import { HpackDecoder } from './hpack/decoder.ts';
+import { HpackEncoder } from './hpack/encoder.ts';
+import { readPriority } from './priority.ts';
+import type { Http2Stream } from './stream.ts';
+
+/** Gathered up to here before it is handed to the socket within one callback. */
+const GATHER_BYTES = 32 * 1024;
+/** A peer that lets this much of ours lie while it asks for more replies is not reading. */
+const UNREAD_REPLIES = 64 * 1024;
+/** Frames of one field block above this cost something. */
+const FREE_BLOCK_FRAMES = 8;
+/** Windows smaller than this make frames that are mostly header. */
+const TINY_WINDOW = 64;
+const NOTHING = Buffer.alloc(0);
+
+export interface Http2Limits {
+  /** Bytes of one field block, as it comes. */
+  readonly maxBlockBytes: number;
+  /** What we take at a time of one stream, and of all of them. */
+  readonly streamWindow: number;
+  readonly connectionWindow: number;
+}
+
+export abstract class Http2Connection implements FrameHandler {
+  protected readonly outbox: Outbox;
+  protected readonly socket: Socket;
+  protected readonly reader: FrameReader;
+  protected readonly decoder = new HpackDecoder();
+  readonly encoder = new HpackEncoder();
+  readonly headEncoder = new HeadEncoder(this.encoder);
+  readonly streams = new Map<number, Http2Stream>();
+  protected readonly clock: Clock;
+  readonly #abuse: AbuseBudget;
+  protected isClosed = false;
+  readonly #limits: Http2Limits;
+
+  /** What the peer announced (§6.5.2). */
+  peerWindow = INITIAL_WINDOW;
+  protected peerFrameBytes = FRAME_BYTES;
+  protected peerMostStreams = Number.POSITIVE_INFINITY;
+  protected peerTakesConnect = false;
+  #hasSettings = false;
+
+  #sendWindow = INITIAL_WINDOW;
+  #receiveWindow: number;
+  #uncredited = 0;
+  #gathered = 0;
+  #isDirty = false;
+  #isPumping = false;
+  /** Streams with bytes that wait. */
+  readonly #waiting: Http2Stream[] = [];
+  /** Streams that this read brought body bytes for. */
+  readonly #touched: Http2Stream[] = [];
+  /** The stream of the DATA frame that is being read. */
+  #dataStream: Http2Stream | null = null;
+
+  /** The stream whose field block is not whole; 0: none. */
+  #blockStream = 0;
+  #blockFlags = 0;
+  #block: Buffer = NOTHING;
+  #blockBytes = 0;
+  #blockFrames = 0;
+
+  constructor(socket: Socket, outbox: Outbox, clock: Clock, limits: Http2Limits, fromClient: boolean) {
+    this.socket = socket;
+    this.outbox = outbox;
+    this.clock = clock;
+    this.#limits = limits;
+    this.#abuse = new AbuseBudget(clock);
+    this.reader = new FrameReader(this, fromClient);
+    this.#receiveWindow = limits.connectionWindow;
+  }
+
+  get streamWindow(): number {
+    return this.#limits.streamWindow;
+  }
+
+  /** Settings and the window of the connection: the first that we send (§3.4). */
+  protected writeOpening(opening: Buffer): void {
+    this.writeControl(opening);
+    const more = this.#limits.connectionWindow - INITIAL_WINDOW;
+    if (more > 0) this.writeControl(numberFrame(WINDOW_UPDATE, 0, more));
+  }
+
+  // --- reading -----------------------------------------------------------------------------------------------
+
+  /** `bytes` are used again as soon as this returns. */
+  protected readBytes(bytes: Buffer, start: number, end: number): void {
+    this.reader.read(bytes, start, end);
+    const touched = this.#touched;
+    for (let i = 0; i < touched.length; i++) {
+      const stream = touched[i]!;
+      stream.isTouched = false;
+      if (!stream.isClosed) stream.onReadDone();
+      stream.credit();
+    }
+    touched.length = 0;
+  }
+
+  /** `onReadDone` of the stream is called at the end of this read. */
+  touch(stream: Http2Stream): void {
+    if (stream.isTouched) return;
+    stream.isTouched = true;
+    this.#touched.push(stream);
+  }
+
+  get isInsideBlock(): boolean {
+    return this.#blockStream !== 0 || this.reader.isInsideFrame;
+  }
+
+  onFrame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): boolean {
+    // §4.3: nothing may stand between the frames of a field block.
+    if (this.#blockStream !== 0 && (type !== CONTINUATION || stream !== this.#blockStream))
+      return this.fail(PROTOCOL_ERROR, 'a frame inside a field block');
+    // §3.4: settings come first.
+    if (!this.#hasSettings && (type !== SETTINGS || (flags & ACK) !== 0))
+      return this.fail(PROTOCOL_ERROR, 'the first frame is not SETTINGS');
+    const length = end - start;
+    switch (type) {
+      case HEADERS:
+        return this.#onHeadersFrame(flags, stream, bytes, start, end);
+      case CONTINUATION:
+        return this.#onContinuation(flags, bytes, start, end);
+      case PRIORITY:
+        // RFC 9113 §5.3.2: the old signals are read and not followed.
+        if (stream === 0) return this.fail(PROTOCOL_ERROR, 'PRIORITY on stream 0');
+        if (length !== 5) return this.fail(FRAME_SIZE_ERROR, 'PRIORITY that is not 5 bytes long');
+        return this.takeBudget('priority');
+      case RST_STREAM:
+        return this.#onReset(stream, bytes, start, length);
+      case SETTINGS:
+        return this.#onSettings(flags, stream, bytes, start, length);
+      case PING:
+        if (stream !== 0) return this.fail(PROTOCOL_ERROR, 'PING on a stream');
+        if (length !== 8) return this.fail(FRAME_SIZE_ERROR, 'PING that is not 8 bytes long');
+        if ((flags & ACK) !== 0) {
+          this.onPong(integer32(bytes, start), integer32(bytes, start + 4));
+          return true;
+        }
+        return this.#reply('ping', pingFrame(ACK, bytes, start));
+      case GOAWAY:
+        if (stream !== 0) return this.fail(PROTOCOL_ERROR, 'GOAWAY on a stream');
+        if (length < 8) return this.fail(FRAME_SIZE_ERROR, 'GOAWAY that is too short');
+        this.onGoaway(integer31(bytes, start), integer32(bytes, start + 4));
+        return !this.isClosed && this.takeBudget('settings');
+      case WINDOW_UPDATE:
+        return this.#onWindowUpdate(stream, bytes, start, length);
+      case PRIORITY_UPDATE:
+        return this.#onPriorityUpdate(stream, bytes, start, length);
+      case PUSH_PROMISE:
+        // Clients may not push (§8.4), and we told servers not to.
+        return this.fail(PROTOCOL_ERROR, 'PUSH_PROMISE');
+      default:
+        // §5.5: unknown frames are ignored.
+        return this.takeBudget('priority');
+    }
+  }
+
+  onFrameError(code: number, problem: string): void {
+    this.fail(code, problem);
+  }
+
+  onDataFrame(flags: number, id: number, length: number, padding: number): boolean {
+    if (this.#blockStream !== 0) return this.fail(PROTOCOL_ERROR, 'a frame inside a field block');
+    if (!this.#hasSettings) return this.fail(PROTOCOL_ERROR, 'the first frame is not SETTINGS');
+    if (id === 0) return this.fail(PROTOCOL_ERROR, 'DATA on stream 0');
+    this.#receiveWindow -= length;
+    if (this.#receiveWindow < 0) return this.fail(FLOW_CONTROL_ERROR, 'the window of the connection was not kept');
+    if (length === padding && (flags & END_STREAM) === 0 && !this.takeBudget('empty_frame')) return false;
+    let stream = this.streams.get(id) ?? null;
+    if (stream === null) {
+      if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'DATA on a stream that is idle');
+      // What is on its way to a stream that we have ended; its window is given back (§6.9).
+      this.creditConnection(length);
+      this.#dataStream = null;
+      return this.takeBudget('empty_frame');
+    }
+    if (stream.remoteEnded) {
+      this.creditConnection(length);
+      if (!this.streamError(stream, STREAM_CLOSED)) return false;
+      stream = null;
+    } else if (!stream.takeWindow(length, padding)) {
+      if (!this.streamError(stream, FLOW_CONTROL_ERROR)) return false;
+      stream = null;
+    } else this.touch(stream);
+    this.#dataStream = stream;
+    return true;
+  }
+
+  onData(_id: number, bytes: Buffer, start: number, end: number): boolean {
+    const stream = this.#dataStream;
+    if (stream === null || stream.isClosed) return !this.isClosed;
+    if (!stream.receive(bytes, start, end)) return this.onBadLength(stream);
+    return !this.isClosed;
+  }
+
+  onDataFrameEnd(flags: number): boolean {
+    const stream = this.#dataStream;
+    this.#dataStream = null;
+    if (stream === null || stream.isClosed || (flags & END_STREAM) === 0) return !this.isClosed;
+    if (!stream.receiveEnd(null)) return this.onBadLength(stream);
+    return !this.isClosed;
+  }
+
+  #onHeadersFrame(flags: number, stream: number, bytes: Buffer, from: number, end: number): boolean {
+    if (stream === 0) return this.fail(PROTOCOL_ERROR, 'HEADERS on stream 0');
+    let start = from;
+    if ((flags & HAS_PRIORITY) !== 0) {
+      start += 5;
+      if (start > end) return this.fail(FRAME_SIZE_ERROR, 'HEADERS without the priority that they announce');
+    }
+    if ((flags & END_HEADERS) !== 0) return this.onFieldBlock(stream, flags, bytes, start, end);
+    this.#blockStream = stream;
+    this.#blockFlags = flags;
+    this.#blockBytes = 0;
+    this.#blockFrames = 0;
+    return this.#gatherBlock(bytes, start, end);
+  }
+
+  #onContinuation(flags: number, bytes: Buffer, start: number, end: number): boolean {
+    if (this.#blockStream === 0) return this.fail(PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
+    if (!this.#gatherBlock(bytes, start, end)) return false;
+    if ((flags & END_HEADERS) === 0) return true;
+    const stream = this.#blockStream;
+    const block = this.#block;
+    this.#blockStream = 0;
+    this.#block = NOTHING;
+    return this.onFieldBlock(stream, this.#blockFlags, block, 0, this.#blockBytes);
+  }
+
+  #gatherBlock(bytes: Buffer, start: number, end: number): boolean {
+    if (++this.#blockFrames > FREE_BLOCK_FRAMES && !this.takeBudget('continuation')) return false;
+    if (start === end && !this.takeBudget('empty_frame')) return false;
+    const length = this.#blockBytes + end - start;
+    if (length > this.#limits.maxBlockBytes) {
+      this.onAbuse('continuation');
+      return this.fail(ENHANCE_YOUR_CALM, 'a field block that is too long');
+    }
+    if (length > this.#block.length) {
+      const larger = Buffer.allocUnsafe(Math.min(Math.max(length * 2, FRAME_BYTES), this.#limits.maxBlockBytes));
+      this.#block.copy(larger, 0, 0, this.#blockBytes);
+      this.#block = larger;
+    }
+    bytes.copy(this.#block, this.#blockBytes, start, end);
+    this.#blockBytes = length;
+    return true;
+  }
+
+  #onReset(id: number, bytes: Buffer, start: number, length: number): boolean {
+    if (length !== 4) return this.fail(FRAME_SIZE_ERROR, 'RST_STREAM that is not 4 bytes long');
+    if (id === 0 || this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'RST_STREAM on a stream that is idle');
+    const stream = this.streams.get(id);
+    if (stream === undefined) return this.takeBudget('empty_frame');
+    stream.close();
+    stream.onRemoteReset(integer32(bytes, start));
+    return !this.isClosed && this.onWasReset();
+  }
+
+  /** A stream was reset by the peer before it was over. */
+  protected onWasReset(): boolean {
+    return true;
+  }
+
+  #onSettings(flags: number, stream: number, bytes: Buffer, start: number, length: number): boolean {
+    if (stream !== 0) return this.fail(PROTOCOL_ERROR, 'SETTINGS on a stream');
+    if ((flags & ACK) !== 0)
+      return length === 0 || this.fail(FRAME_SIZE_ERROR, 'a SETTINGS acknowledgement with content');
+    if (length % 6 !== 0) return this.fail(FRAME_SIZE_ERROR, 'SETTINGS that are cut off');
+    const isFirst = !this.#hasSettings;
+    this.#hasSettings = true;
+    for (let at = start; at < start + length; at += 6) {
+      if (!this.#onSetting((bytes[at]! << 8) | bytes[at + 1]!, integer32(bytes, at + 2))) return false;
+    }
+    if (isFirst) {
+      this.writeControl(SETTINGS_ACK);
+      this.onFirstSettings();
+    } else if (!this.#reply('settings', SETTINGS_ACK)) return false;
+    this.pump();
+    return !this.isClosed;
+  }
+
+  #onSetting(id: number, value: number): boolean {
+    switch (id) {
+      case SETTING_HEADER_TABLE_SIZE:
+        this.encoder.limitTable(value);
+        break;
+      case SETTING_ENABLE_PUSH:
+        if (value > 1) return this.fail(PROTOCOL_ERROR, 'SETTINGS_ENABLE_PUSH is neither 0 nor 1');
+        break;
+      case SETTING_MAX_CONCURRENT_STREAMS:
+        this.peerMostStreams = value;
+        break;
+      case SETTING_INITIAL_WINDOW_SIZE: {
+        if (value > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'SETTINGS_INITIAL_WINDOW_SIZE is too large');
+        // §6.9.2: all streams move by the difference, below zero as well.
+        const change = value - this.peerWindow;
+        this.peerWindow = value;
+        for (const stream of this.streams.values()) {
+          stream.sendWindow += change;
+          if (stream.sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
+        }
+        break;
+      }
+      case SETTING_MAX_FRAME_SIZE:
+        if (value < FRAME_BYTES || value > 0xff_ffff)
+          return this.fail(PROTOCOL_ERROR, 'SETTINGS_MAX_FRAME_SIZE is out of range');
+        break;
+      case SETTING_ENABLE_CONNECT_PROTOCOL:
+        if (value > 1) return this.fail(PROTOCOL_ERROR, 'SETTINGS_ENABLE_CONNECT_PROTOCOL is neither 0 nor 1');
+        this.peerTakesConnect = value === 1;
+        break;
+      default:
+      // §6.5.2: unknown ones are ignored.
+    }
+    return true;
+  }
+
+  #onWindowUpdate(id: number, bytes: Buffer, start: number, length: number): boolean {
+    if (length !== 4) return this.fail(FRAME_SIZE_ERROR, 'WINDOW_UPDATE that is not 4 bytes long');
+    const increment = integer31(bytes, start);
+    if (increment < TINY_WINDOW && !this.takeBudget('tiny_window')) return false;
+    if (id === 0) {
+      if (increment === 0) return this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE by 0');
+      this.#sendWindow += increment;
+      if (this.#sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
+    } else {
+      const stream = this.streams.get(id);
+      if (stream === undefined)
+        return !this.isIdle(id) || this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on a stream that is idle');
+      if (increment === 0) return this.streamError(stream, PROTOCOL_ERROR);
+      stream.sendWindow += increment;
+      if (stream.sendWindow > MOST_WINDOW) return this.streamError(stream, FLOW_CONTROL_ERROR);
+      if (!stream.hasQueue) return true;
+    }
+    this.pump();
+    return !this.isClosed;
+  }
+
+  /** RFC 9218 §7.1. */
+  #onPriorityUpdate(id: number, bytes: Buffer, start: number, length: number): boolean {
+    if (id !== 0) return this.fail(PROTOCOL_ERROR, 'PRIORITY_UPDATE on a stream');
+    if (length < 4) return this.fail(FRAME_SIZE_ERROR, 'PRIORITY_UPDATE that is too short');
+    const stream = this.streams.get(integer31(bytes, start));
+    if (stream !== undefined) readPriority(bytes.latin1Slice(start + 4, start + length), stream);
+    return this.takeBudget('priority');
+  }
+
+  // --- windows of the connection -----------------------------------------------------------------------------
+
+  /** Body bytes that were taken, or that nobody will take. */
+  creditConnection(bytes: number): void {
+    this.#uncredited += bytes;
+    if (this.isClosed || this.#uncredited * 2 < this.#limits.connectionWindow) return;
+    this.#receiveWindow += this.#uncredited;
+    this.writeControl(numberFrame(WINDOW_UPDATE, 0, this.#uncredited));
+    this.#uncredited = 0;
+  }
+
+  /** The peer may send no body on any stream: nobody here has taken what it sent. */
+  get holdsAllOfWindow(): boolean {
+    return this.#receiveWindow < FRAME_BYTES;
+  }
+
+  /** How many of `length` bytes this stream may send in one frame now. */
+  mayTake(stream: Http2Stream, length: number): number {
+    if (this.#gathered >= GATHER_BYTES) this.flushNow();
+    if (this.socket.writableNeedDrain) return 0;
+    const take = Math.min(length, this.peerFrameBytes, stream.sendWindow, this.#sendWindow);
+    if (take < length && take < TINY_WINDOW && take > 0 && !this.takeBudget('tiny_window')) return 0;
+    return take;
+  }
+
+  // --- writing -----------------------------------------------------------------------------------------------
+
+  writeData(stream: Http2Stream, bytes: Buffer, start: number, end: number, flags: number): void {
+    const length = end - start;
+    putHeader(header, 0, length, DATA, flags, stream.id);
+    this.outbox.bytes(header, 0, HEADER_BYTES);
+    if (length > 0) {
+      stream.sendWindow -= length;
+      this.#sendWindow -= length;
+      this.outbox.part(bytes, start, end);
+      if (stream.waitingSinceMs > 0) stream.waitingSinceMs = this.clock.monotonicMs();
+    }
+    this.#gathered += length + HEADER_BYTES;
+    this.#makeDirty();
+    if ((flags & END_STREAM) !== 0) this.#afterEnd(stream);
+  }
+
+  /** The open block of the encoder, as HEADERS and what CONTINUATION it needs. */
+  writeFieldBlock(stream: Http2Stream, flags: number): void {
+    const { encoder, outbox } = this;
+    const { bytes, length } = encoder;
+    for (let at = 0; at === 0 || at < length; at += this.peerFrameBytes) {
+      const end = Math.min(length, at + this.peerFrameBytes);
+      const last = end === length ? END_HEADERS : 0;
+      putHeader(header, 0, end - at, at === 0 ? HEADERS : CONTINUATION, last | (at === 0 ? flags : 0), stream.id);
+      outbox.bytes(header, 0, HEADER_BYTES);
+      outbox.bytes(bytes, at, end);
+    }
+    encoder.end();
+    this.#gathered += length + HEADER_BYTES;
+    this.#makeDirty();
+    if ((flags & END_STREAM) !== 0) this.#afterEnd(stream);
+  }
+
+  writeTrailers(stream: Http2Stream, trailers: FieldBlock): void {
+    this.encoder.begin();
+    this.headEncoder.fields(trailers);
+    this.writeFieldBlock(stream, END_STREAM);
+  }
+
+  writeControl(frame: Buffer): void {
+    if (this.isClosed) return;
+    this.outbox.bytes(frame, 0, frame.length);
+    this.#gathered += frame.length;
+    this.#makeDirty();
+  }
+
+  /** A reply to what costs the peer nothing. */
+  #reply(kind: AbuseKind, frame: Buffer): boolean {
+    if (!this.takeBudget(kind)) return false;
+    if (this.socket.writableLength > UNREAD_REPLIES) {
+      this.onAbuse(kind);
+      return this.fail(ENHANCE_YOUR_CALM, 'replies are not read');
+    }
+    this.writeControl(frame);
+    return true;
+  }
+
+  #makeDirty(): void {
+    if (this.#isDirty) return;
+    this.#isDirty = true;
+    flushLater(this);
+  }
+
+  /** Hands to the socket what is gathered. */
+  flushNow(): void {
+    this.#isDirty = false;
+    this.#gathered = 0;
+    if (!this.outbox.isEmpty && !this.outbox.flush()) this.onBehind();
+  }
+
+  /** Both sides have ended: the stream is over. */
+  #afterEnd(stream: Http2Stream): void {
+    if (stream.remoteEnded) stream.close();
+    else this.onLocalEnd(stream);
+  }
+
+  // --- the order of what waits -------------------------------------------------------------------------------
+
+  wait(stream: Http2Stream): void {
+    if (stream.waitingSinceMs > 0) return;
+    stream.waitingSinceMs = this.clock.monotonicMs();
+    this.#waiting.push(stream);
+    this.onWaiting();
+  }
+
+  protected get waiting(): readonly Http2Stream[] {
+    return this.#waiting;
+  }
+
+  /** Sends what waits, as far as socket and windows take it. */
+  pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    for (let stream = this.#next(); stream !== null; stream = this.#next()) {
+      if (!stream.sendSome()) break;
+      if (stream.hasQueue) continue;
+      this.#stopWaiting(stream);
+      if (!stream.isClosed) stream.onQueueSent();
+    }
+    this.#isPumping = false;
+  }
+
+  /**
+   * RFC 9218 §10: by urgency; of the same urgency those that are not incremental first and in order of their streams, the
+   * others in turn.
+   */
+  #next(): Http2Stream | null {
+    if (this.#gathered >= GATHER_BYTES) this.flushNow();
+    if (this.isClosed || this.#waiting.length === 0 || this.socket.writableNeedDrain) return null;
+    let best: Http2Stream | null = null;
+    let place = 0;
+    for (let i = 0; i < this.#waiting.length; i++) {
+      const stream = this.#waiting[i]!;
+      if (!stream.canSendSome(this.#sendWindow)) continue;
+      if (best === null || precedes(stream, best)) {
+        best = stream;
+        place = i;
+      }
+    }
+    if (best?.incremental === true) {
+      this.#waiting.splice(place, 1);
+      this.#waiting.push(best);
+    }
+    return best;
+  }
+
+  #stopWaiting(stream: Http2Stream): void {
+    stream.waitingSinceMs = 0;
+    const place = this.#waiting.indexOf(stream);
+    if (place >= 0) this.#waiting.splice(place, 1);
+  }
+
+  // --- ending ------------------------------------------------------------------------------------------------
+
+  /** Called by a stream that is over; `bytes` of its body will not be taken by anybody. */
+  forget(stream: Http2Stream, bytes: number): void {
+    this.streams.delete(stream.id);
+    if (stream.waitingSinceMs > 0) this.#stopWaiting(stream);
+    if (bytes > 0) this.creditConnection(bytes);
+    this.onStreamClosed(stream);
+  }
+
+  /** Ends one stream for what the peer did on it (§5.4.2). False when the connection has ended with it. */
+  streamError(stream: Http2Stream, code: number): boolean {
+    stream.reset(code);
+    stream.onRemoteReset(code);
+    return !this.isClosed && this.takeBudget('provoked_reset');
+  }
+
+  /** The body is longer or shorter than declared (§8.1.1). */
+  protected onBadLength(stream: Http2Stream): boolean {
+    return this.streamError(stream, PROTOCOL_ERROR);
+  }
+
+  /** Ends the connection for what the peer did (§5.4.1). Always false, so that it can be returned. */
+  protected fail(code: number, problem: string): false {
+    if (this.isClosed) return false;
+    this.writeControl(goawayFrame(this.lastStream, code, problem));
+    this.flushNow();
+    this.endConnection(`${errorName(code)}: ${problem}`);
+    return false;
+  }
+
+  protected takeBudget(kind: AbuseKind): boolean {
+    if (this.#abuse.take(kind)) return true;
+    this.onAbuse(kind);
+    return this.fail(ENHANCE_YOUR_CALM, kind.replace('_', ' '));
+  }
+
+  protected failCompression(): false {
+    return this.fail(COMPRESSION_ERROR, this.decoder.problem);
+  }
+
+  /** All streams end with it; nothing is read or written any more. */
+  protected endConnection(cause: string): void {
+    if (this.isClosed) return;
+    this.isClosed = true;
+    this.reader.stop();
+    for (const stream of [...this.streams.values()]) {
+      stream.close();
+      stream.onConnectionGone(cause, false);
+    }
+    this.#waiting.length = 0;
+    this.#block = NOTHING;
+  }
+
+  protected writeGoaway(lastStream: number): void {
+    this.writeControl(goawayFrame(lastStream, NO_ERROR, ''));
+  }
+
+  /** The highest stream of the peer that we may have acted on (§6.8). */
+  protected abstract get lastStream(): number;
+  /** Has no such stream been opened yet (§5.1.1)? */
+  protected abstract isIdle(id: number): boolean;
+  /** A whole field block; it must be decoded, whatever becomes of its stream (§4.3). */
+  protected abstract onFieldBlock(stream: number, flags: number, bytes: Buffer, start: number, end: number): boolean;
+  protected abstract onGoaway(lastStream: number, code: number): void;
+  protected abstract onPong(high: number, low: number): void;
+  protected abstract onAbuse(kind: AbuseKind): void;
+  protected abstract onStreamClosed(stream: Http2Stream): void;
+  /** We have ended our side of a stream and the peer has not. */
+  protected abstract onLocalEnd(stream: Http2Stream): void;
+  /** The first settings of the peer are here. */
+  protected onFirstSettings(): void {}
+  /** The peer reads slower than we write. */
+  protected abstract onBehind(): void;
+  /** A stream begins to wait. */
+  protected abstract onWaiting(): void;
+}
+
+const header = Buffer.alloc(HEADER_BYTES);
+
+function precedes(a: Http2Stream, b: Http2Stream): boolean {
+  if (a.urgency !== b.urgency) return a.urgency < b.urgency;
+  if (a.incremental !== b.incremental) return b.incremental;
+  return !a.incremental && a.id < b.id;
+}

@@ -1,0 +1,124 @@
+/**
+ * Writes the fields of a head to a connection's HPACK encoder: names in lower case (RFC 9113 §8.2.1), each field put
+ * together as a line first, since that is what encoder and tables work on. Heads that came by HTTP/2 are such lines
+ * already. One per connection.
+ */
+import type { FieldBlock, FieldStart } from '../contract/field-block.ts';
+import { nameIs } from '../parser/field-names.ts';
+import type { Head } from '../parser/head.ts';
+import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
+import { fieldPasses } from '../parser/head-writer.ts';
+import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
+import type { HpackEncoder } from './hpack/encoder.ts';
+import { encodeLiterals } from './hpack/encoder.ts';
+
+const MARKS = 4;
+const SHORT = 32;
+const COLON = 0x3a;
+const SPACE = 0x20;
+const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte));
+
+/** Where lines are put together. Owner: the thread; used only between two calls that do not wait. */
+let line = Buffer.allocUnsafeSlow(4096);
+
+export class HeadEncoder implements HeadWriter {
+  readonly #encoder: HpackEncoder;
+  /** A field (lower case) that is not copied to this head, whatever the mask says. */
+  omitted: string | null = null;
+  #nameLength = 0;
+  #length = 0;
+
+  constructor(encoder: HpackEncoder) {
+    this.#encoder = encoder;
+  }
+
+  field(name: string, value: string): void {
+    this.#begin(name);
+    this.text(value);
+    this.end();
+  }
+
+  fields(block: FieldBlock): void {
+    block.encoded ??= encodeLiterals(block.names, block.values);
+    this.#encoder.encoded(block.encoded);
+  }
+
+  begin(start: FieldStart): void {
+    this.#begin(start.name);
+    if (start.value !== '') this.text(start.value);
+  }
+
+  #begin(name: string): void {
+    const { length } = name;
+    if (length + 2 > line.length) grow(length + 2, 0);
+    for (let i = 0; i < length; i++) line[i] = LOWER[name.charCodeAt(i) & 0xff]!;
+    line[length] = COLON;
+    line[length + 1] = SPACE;
+    this.#nameLength = length;
+    this.#length = length + 2;
+  }
+
+  end(): void {
+    this.#encoder.field(line, 0, this.#nameLength, this.#length - this.#nameLength - 2);
+  }
+
+  text(text: string): void {
+    const { length } = text;
+    if (this.#length + length > line.length) grow(this.#length + length, this.#length);
+    if (length > 6) line.latin1Write(text, this.#length, length);
+    else for (let i = 0; i < length; i++) line[this.#length + i] = text.charCodeAt(i);
+    this.#length += length;
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    const length = end - start;
+    if (this.#length + length > line.length) grow(this.#length + length, this.#length);
+    let at = this.#length;
+    if (length <= SHORT) for (let i = start; i < end; i++) line[at++] = bytes[i]!;
+    else bytes.copy(line, at, start, end);
+    this.#length += length;
+  }
+
+  integer(value: number): void {
+    if (value > MOST_DIGITS_VALUE) {
+      this.text(`${value}`);
+      return;
+    }
+    const digits = digitsOf(value);
+    if (this.#length + digits > line.length) grow(this.#length + digits, this.#length);
+    writeDigits(line, this.#length, digits, value);
+    this.#length += digits;
+  }
+
+  copyFields(head: Head, drop: DropMask, nominated: readonly string[] | null, removed: readonly string[] | null): void {
+    const { bytes, marks, count } = head;
+    for (let i = 0; i < count; i++) {
+      if (!fieldPasses(head, i, drop, nominated, removed)) continue;
+      const mark = i * MARKS;
+      const nameStart = marks[mark]!;
+      const nameEnd = marks[mark + 1]!;
+      const valueStart = marks[mark + 2]!;
+      const nameLength = nameEnd - nameStart;
+      if (this.omitted !== null && nameIs(bytes, nameStart, nameEnd, this.omitted)) continue;
+      if (head.major === 2 && valueStart - nameEnd === 2) {
+        this.#encoder.field(bytes, nameStart, nameLength, marks[mark + 3]! - valueStart);
+        continue;
+      }
+      if (nameLength + 2 > line.length) grow(nameLength + 2, 0);
+      for (let at = 0; at < nameLength; at++) line[at] = LOWER[bytes[nameStart + at]!]!;
+      line[nameLength] = COLON;
+      line[nameLength + 1] = SPACE;
+      this.#nameLength = nameLength;
+      this.#length = nameLength + 2;
+      this.bytes(bytes, valueStart, marks[mark + 3]!);
+      this.end();
+    }
+  }
+}
+
+/** `kept` bytes of the line stay. */
+function grow(length: number, kept: number): void {
+  const larger = Buffer.allocUnsafeSlow(length * 2);
+  line.copy(larger, 0, 0, kept);
+  line = larger;
+}

@@ -1,0 +1,28 @@
+/** What a downstream HTTP/2 connection needs of the worker it lives in, and how it is configured. */
+import type { Clock } from '../../base/clock.ts';
+import type { Fault } from '../../base/errors.ts';
+import type { TimerWheel } from '../../base/timers.ts';
+import type { Reply } from '../contract/policy.ts';
+import type { ConnectionLimits } from '../contract/snapshot.ts';
+import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
+import type { RequestBuffers } from '../exchange/request-buffers.ts';
+import type { AbuseKind } from './abuse-budget.ts';
+import type { DownstreamConnection } from './downstream-connection.ts';
+
+export interface Http2Host {
+  readonly limits: ConnectionLimits;
+  readonly wheel: TimerWheel;
+  readonly clock: Clock;
+  readonly draining: boolean;
+  takeBuffers(): RequestBuffers;
+  giveBuffers(incoming: RequestBuffers): void;
+  /** Null when the exchange has already ended. */
+  beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null;
+  refusal(fault: Fault): Reply;
+  onRefused(fault: Fault, peer: Peer): void;
+  onTunnel(change: 1 | -1): void;
+  /** A connection has used up what it may cost. */
+  onHttp2Abuse(kind: AbuseKind, peer: Peer): void;
+  onHttp2Request(): void;
+  onHttp2Closed(connection: DownstreamConnection): void;
+}

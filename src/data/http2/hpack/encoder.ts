@@ -1,0 +1,273 @@
+/**
+ * Encoder of HPACK (RFC 7541): one per connection and direction. It puts what it has seen twice into the dynamic table,
+ * so that fields which are the same in every message cost one byte and those that never repeat push nothing out. What
+ * may be a secret is never put there (§7.1.3). Values that go into the table are Huffman-coded, once; others are copied.
+ *
+ * A block is gathered in scratch memory of the thread from `begin` to `end`, with nothing in between that waits.
+ */
+import type { Scratch } from '../../wire/scratch.ts';
+import { giveScratch, NO_SCRATCH, takeScratch } from '../../wire/scratch.ts';
+import { TABLE_BYTES } from './decoder.ts';
+import { DynamicTable } from './dynamic-table.ts';
+import { encodeHuffman, huffmanLength } from './huffman.ts';
+import { STATIC_COUNT, staticNameIndexOf, staticStatusIndex } from './static-table.ts';
+
+const INDEXED = 0x80;
+const WITH_INDEXING = 0x40;
+const SIZE_UPDATE = 0x20;
+const NEVER_INDEXED = 0x10;
+const WITHOUT_INDEXING = 0x00;
+
+/** A line longer than this would push too much out of the table. */
+const LONGEST_INDEXED = 512;
+/** Powers of two. */
+const SLOTS = 128;
+const SEEN = 64;
+
+/** Whose values may be secrets: guessing one against the size of what we send must not be possible (RFC 7541 §7.1). */
+const SECRETS = new Set([
+  'authorization',
+  'proxy-authorization',
+  'cookie',
+  'set-cookie',
+  'www-authenticate',
+  'proxy-authenticate',
+  'authentication-info',
+  'x-api-key',
+  'x-auth-token',
+  'x-csrf-token',
+]);
+/** Whose values change with each message: looking for them would be for nothing. */
+const CHANGING = new Set([
+  'content-length',
+  'x-request-id',
+  'etag',
+  'last-modified',
+  'content-range',
+  'location',
+  'age',
+  'x-ratelimit-remaining',
+  'x-ratelimit-reset',
+  'ratelimit',
+  'traceparent',
+]);
+const SECRET = 1;
+const CHANGES = 2;
+
+/** The two lists by the bytes of a name, without making a string of it. */
+const SPECIAL: { readonly bytes: Buffer; readonly rule: number }[][] = Array.from({ length: 64 }, () => []);
+for (const [names, rule] of [
+  [SECRETS, SECRET],
+  [CHANGING, CHANGES],
+] as const) {
+  for (const name of names) {
+    const bytes = Buffer.from(name, 'latin1');
+    SPECIAL[specialBucket(bytes, 0, bytes.length)]!.push({ bytes, rule });
+  }
+}
+
+function specialBucket(bytes: Uint8Array, start: number, length: number): number {
+  return (length * 11 + bytes[start]! + bytes[start + length - 1]! * 3) & 63;
+}
+
+function ruleFor(bytes: Uint8Array, start: number, length: number): number {
+  const bucket = SPECIAL[specialBucket(bytes, start, length)]!;
+  for (let b = 0; b < bucket.length; b++) {
+    const name = bucket[b]!.bytes;
+    if (name.length !== length) continue;
+    let i = 0;
+    while (i < length && name[i] === bytes[start + i]) i++;
+    if (i === length) return bucket[b]!.rule;
+  }
+  return 0;
+}
+
+export class HpackEncoder {
+  /** Of the open block. */
+  bytes: Buffer = NO_SCRATCH.bytes;
+  length = 0;
+  #scratch: Scratch = NO_SCRATCH;
+  readonly #table: DynamicTable;
+  /** By hash of a line: number of its entry plus one. */
+  readonly #slots = new Int32Array(SLOTS);
+  /** Hashes of lines that came once. */
+  readonly #seen = new Int32Array(SEEN);
+  /** Sizes that the other side has to be told at the beginning of the next block (§4.2), or -1. */
+  #lowestSize = -1;
+  #newSize = -1;
+
+  constructor(tableBytes = TABLE_BYTES) {
+    this.#table = new DynamicTable(tableBytes);
+  }
+
+  /** SETTINGS_HEADER_TABLE_SIZE of the other side; we use at most the initial one of it. */
+  limitTable(bytes: number): void {
+    const size = Math.min(bytes, TABLE_BYTES);
+    if (size === this.#table.maxSize && this.#newSize < 0) return;
+    this.#lowestSize = this.#lowestSize < 0 ? size : Math.min(this.#lowestSize, size);
+    this.#newSize = size;
+    this.#table.resize(size);
+  }
+
+  begin(): void {
+    this.#scratch = takeScratch(0);
+    this.bytes = this.#scratch.bytes;
+    this.length = 0;
+    if (this.#newSize < 0) return;
+    if (this.#lowestSize < this.#newSize) this.#integer(this.#lowestSize, 5, SIZE_UPDATE);
+    this.#integer(this.#newSize, 5, SIZE_UPDATE);
+    this.#newSize = -1;
+    this.#lowestSize = -1;
+  }
+
+  /** The block has been copied: its memory goes back. */
+  end(): void {
+    giveScratch(this.#scratch);
+    this.#scratch = NO_SCRATCH;
+    this.bytes = NO_SCRATCH.bytes;
+    this.length = 0;
+  }
+
+  status(status: number): void {
+    const index = staticStatusIndex(status);
+    this.#makeRoom(8);
+    if (index > 0) {
+      this.bytes[this.length++] = INDEXED | index;
+      return;
+    }
+    this.bytes[this.length++] = WITHOUT_INDEXING | 8; // the name `:status`
+    this.bytes[this.length++] = 3;
+    this.bytes[this.length++] = 0x30 + ((status / 100) | 0);
+    this.bytes[this.length++] = 0x30 + (((status / 10) | 0) % 10);
+    this.bytes[this.length++] = 0x30 + (status % 10);
+  }
+
+  /** An entry of the static table as it is. */
+  staticField(index: number): void {
+    this.#makeRoom(2);
+    this.#integer(index, 7, INDEXED);
+  }
+
+  /** What has been encoded before, without use of the dynamic table. */
+  encoded(bytes: Uint8Array): void {
+    this.#makeRoom(bytes.length);
+    this.bytes.set(bytes, this.length);
+    this.length += bytes.length;
+  }
+
+  /** One field: the line `name: value CRLF` at `start`, its name in lower case. */
+  field(line: Buffer, start: number, nameLength: number, valueLength: number): void {
+    this.#makeRoom(nameLength + valueLength + 24);
+    const rule = ruleFor(line, start, nameLength);
+    const length = nameLength + 2 + valueLength;
+    if (rule !== 0 || length > LONGEST_INDEXED) {
+      this.#literal(line, start, nameLength, valueLength, rule === SECRET ? NEVER_INDEXED : WITHOUT_INDEXING);
+      return;
+    }
+    let hash = length;
+    for (let i = start, end = start + length; i < end; i++) hash = (Math.imul(hash, 31) + line[i]!) | 0;
+    hash ^= hash >>> 15;
+    const slot = hash & (SLOTS - 1);
+    const number = this.#slots[slot]! - 1;
+    if (number >= 0 && this.#isEntry(number, line, start, nameLength, length)) {
+      this.#integer(STATIC_COUNT + this.#table.inserted - number, 7, INDEXED);
+      return;
+    }
+    const place = (hash >>> 8) & (SEEN - 1);
+    if (this.#seen[place] !== hash) {
+      this.#seen[place] = hash;
+      this.#literal(line, start, nameLength, valueLength, WITHOUT_INDEXING);
+      return;
+    }
+    this.#literal(line, start, nameLength, valueLength, WITH_INDEXING);
+    if (this.#table.insert(line, start, nameLength, valueLength, 0)) this.#slots[slot] = this.#table.inserted;
+  }
+
+  #isEntry(number: number, line: Buffer, start: number, nameLength: number, length: number): boolean {
+    const table = this.#table;
+    if (!table.has(number) || table.nameLengthOf(number) !== nameLength) return false;
+    if (table.valueLengthOf(number) !== length - nameLength - 2) return false;
+    const at = table.startOf(number);
+    return table.bytes.compare(line, start, start + length, at, at + length) === 0;
+  }
+
+  #literal(line: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+    const nameIndex = staticNameIndexOf(line, start, start + nameLength);
+    this.#integer(nameIndex, kind === WITH_INDEXING ? 6 : 4, kind);
+    if (nameIndex === 0) this.#string(line, start, nameLength, kind === WITH_INDEXING);
+    this.#string(line, start + nameLength + 2, valueLength, kind === WITH_INDEXING);
+  }
+
+  #string(from: Buffer, start: number, length: number, mayHuffman: boolean): void {
+    const shorter = mayHuffman ? huffmanLength(from, start, start + length) : length;
+    if (shorter < length) {
+      this.#integer(shorter, 7, 0x80);
+      this.length = encodeHuffman(from, start, start + length, this.bytes, this.length);
+      return;
+    }
+    this.#integer(length, 7, 0);
+    if (length < 24) for (let i = start, end = start + length; i < end; i++) this.bytes[this.length++] = from[i]!;
+    else {
+      from.copy(this.bytes, this.length, start, start + length);
+      this.length += length;
+    }
+  }
+
+  /** RFC 7541 §5.1. There must be room. */
+  #integer(value: number, prefix: number, flags: number): void {
+    const most = (1 << prefix) - 1;
+    if (value < most) {
+      this.bytes[this.length++] = flags | value;
+      return;
+    }
+    this.bytes[this.length++] = flags | most;
+    let rest = value - most;
+    while (rest >= 0x80) {
+      this.bytes[this.length++] = (rest & 0x7f) | 0x80;
+      rest >>>= 7;
+    }
+    this.bytes[this.length++] = rest;
+  }
+
+  #makeRoom(length: number): void {
+    if (this.length + length <= this.bytes.length) return;
+    const larger = takeScratch(Math.max(this.bytes.length * 2, this.length + length));
+    this.bytes.copy(larger.bytes, 0, 0, this.length);
+    giveScratch(this.#scratch);
+    this.#scratch = larger;
+    this.bytes = larger.bytes;
+  }
+}
+
+/** Fields as literals without indexing, names in lower case: good on every connection. */
+export function encodeLiterals(names: readonly string[], values: readonly string[]): Uint8Array {
+  const parts: Buffer[] = [];
+  names.forEach((name, i) => {
+    const lower = Buffer.from(name.toLowerCase(), 'latin1');
+    const value = Buffer.from(values[i]!, 'latin1');
+    const index = staticNameIndexOf(lower, 0, lower.length);
+    const kind = ruleFor(lower, 0, lower.length) === SECRET ? NEVER_INDEXED : WITHOUT_INDEXING;
+    parts.push(integerBytes(index, 4, kind));
+    if (index === 0) parts.push(stringBytes(lower));
+    parts.push(stringBytes(value));
+  });
+  return Buffer.concat(parts);
+}
+
+function stringBytes(text: Buffer): Buffer {
+  const length = huffmanLength(text, 0, text.length);
+  if (length >= text.length) return Buffer.concat([integerBytes(text.length, 7, 0), text]);
+  const encoded = Buffer.alloc(length);
+  encodeHuffman(text, 0, text.length, encoded, 0);
+  return Buffer.concat([integerBytes(length, 7, 0x80), encoded]);
+}
+
+function integerBytes(value: number, prefix: number, flags: number): Buffer {
+  const most = (1 << prefix) - 1;
+  if (value < most) return Buffer.of(flags | value);
+  const bytes = [flags | most];
+  let rest = value - most;
+  for (; rest >= 0x80; rest >>>= 7) bytes.push((rest & 0x7f) | 0x80);
+  bytes.push(rest);
+  return Buffer.from(bytes);
+}
