@@ -25,6 +25,11 @@ for (const { name, claims, want } of [
     want: { subject: 'a', roles: ['ok'], scopes: [], plan: null },
   },
   {
+    name: 'a role that is one text is one role, also with blanks',
+    claims: { sub: 'a', role: 'Billing Admin', scope: 'Billing Admin' },
+    want: { subject: 'a', roles: ['Billing Admin'], scopes: ['Billing', 'Admin'], plan: null },
+  },
+  {
     name: 'names that are no text grant nothing',
     claims: { sub: 'a', roles: ['\ud800', 'fine'] },
     want: { subject: 'a', roles: ['fine'], scopes: [], plan: null },

@@ -25,7 +25,8 @@ export function readClaim(claims: Readonly<Record<string, unknown>>, path: Claim
   return value;
 }
 
-function firstClaim(claims: Readonly<Record<string, unknown>>, paths: readonly ClaimPath[]): unknown {
+/** The first of the places that has a value. */
+export function firstClaim(claims: Readonly<Record<string, unknown>>, paths: readonly ClaimPath[]): unknown {
   for (const path of paths) {
     const value = readClaim(claims, path);
     if (value !== undefined && value !== null) return value;
@@ -33,10 +34,15 @@ function firstClaim(claims: Readonly<Record<string, unknown>>, paths: readonly C
   return undefined;
 }
 
-/** A list of strings, or the words of one string. Anything else grants nothing. */
-function wordsOf(value: unknown): string[] {
-  if (typeof value === 'string') return value.split(' ').filter(isName);
+/** A list of names, or one name, whatever it holds: `Billing Admin` is one role and not `Admin`. Anything else is none. */
+function namesOf(value: unknown): string[] {
+  if (isName(value)) return [value];
   return Array.isArray(value) ? value.filter(isName) : [];
+}
+
+/** RFC 6749 §3.3: scopes, and nothing else, are words of one text. */
+function scopesOf(value: unknown): string[] {
+  return typeof value === 'string' ? value.split(' ').filter(isName) : namesOf(value);
 }
 
 function isName(value: unknown): value is string {
@@ -55,8 +61,8 @@ export function factsOfClaims(
   return {
     method,
     subject,
-    roles: wordsOf(firstClaim(claims, names.roles)),
-    scopes: wordsOf(firstClaim(claims, names.scopes)),
+    roles: namesOf(firstClaim(claims, names.roles)),
+    scopes: scopesOf(firstClaim(claims, names.scopes)),
     plan: isName(plan) ? plan : null,
   };
 }

@@ -6,9 +6,9 @@ import * as z from 'zod';
 
 /** One text or a list of them, as a list. */
 export function oneOrMore<Item extends z.ZodType>(item: Item, most = 200) {
-  return z
-    .union([item, z.array(item).min(1).max(most)])
-    .transform((value) => (Array.isArray(value) ? value : [value]) as z.output<Item>[]);
+  // Told apart as they are written: an item may itself become a list, and then its result says nothing.
+  const one = item.transform((value) => [value as z.output<Item>]);
+  return z.union([one, z.array(item).min(1).max(most) as unknown as z.ZodType<z.output<Item>[]>]);
 }
 
 /** RFC 6749 §3.3 scope-token; it also stands in `WWW-Authenticate`. */
@@ -24,7 +24,7 @@ export function roleName() {
     .string()
     .min(1)
     .max(200)
-    .regex(/^[^\s,]+$/, 'must be a role: a name without blanks and commas');
+    .regex(/^[^\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?$/u, 'must be a role: a name without blanks at its ends');
 }
 
 /** RFC 9110 §5.1 field name. */
@@ -35,13 +35,17 @@ export function headerName() {
     .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, 'must be the name of a header field');
 }
 
-/** `realm_access.roles` as a path of names. */
-export function claimPath() {
+/** `realm_access.roles`, or a whole name with dots such as `https://acme.example/roles`. */
+export function claimName() {
   return z
     .string()
     .max(500)
-    .regex(/^[^.\s]+(\.[^.\s]+)*$/, 'must be a claim such as roles or realm_access.roles')
-    .transform((path) => path.split('.'));
+    .regex(/^[^.\s]+(\.[^.\s]+)*$/, 'must be a claim such as roles or realm_access.roles');
+}
+
+/** The places where a claim may be: under its whole name first, then a level down for each dot. */
+export function claimPaths(names: readonly string[]): string[][] {
+  return names.flatMap((name) => (name.includes('.') ? [[name], name.split('.')] : [[name]]));
 }
 
 /** A text that `check` reads without complaint; it stays as written. */

@@ -10,7 +10,7 @@ import { duration, durationOrOff, secret } from '../../base/zod-units.ts';
 import { DEFAULT_CLAIM_NAMES } from '../auth/identity.ts';
 import { PUBLIC_KEY_ALGORITHMS } from '../auth/jwt/algorithms.ts';
 import { KeySet } from '../auth/jwt/verify-key.ts';
-import { claimPath, oneOrMore, safeUrlProblem } from '../auth/schema-parts.options.ts';
+import { claimName, claimPaths, oneOrMore, safeUrlProblem } from '../auth/schema-parts.options.ts';
 import { ALGORITHMS, type Algorithm, type IssuerKeys, type IssuerSettings, type Jwk } from '../contract/auth.ts';
 import type { KeyPath, OptionContext } from '../contract/options.ts';
 
@@ -23,19 +23,23 @@ const jwkSet = z
 
 const claimNames = z
   .strictObject({
-    subject: oneOrMore(claimPath(), 10).optional().describe('Who it is. Default: `sub`.'),
-    roles: oneOrMore(claimPath(), 10)
+    subject: oneOrMore(claimName(), 10).optional().describe('Who it is. Default: `sub`.'),
+    roles: oneOrMore(claimName(), 10)
       .optional()
-      .describe('Its roles, a list or one text, such as `realm_access.roles`. Default: `roles`, then `role`.'),
-    scopes: oneOrMore(claimPath(), 10)
+      .describe(
+        'Its roles: a list, or one text that is one role, such as `realm_access.roles`. Default: `roles`, then `role`.',
+      ),
+    scopes: oneOrMore(claimName(), 10)
       .optional()
       .describe('Its scopes, a list or words in one text. Default: `scope`, then `scp`, then `scopes`.'),
-    plan: oneOrMore(claimPath(), 10)
+    plan: oneOrMore(claimName(), 10)
       .optional()
       .describe('Its plan, for limits. Default: `plan`, then `tier`, then `rate_limit_tier`.'),
   })
   .prefault({})
-  .describe('Claims that hold what the gateway needs, in order of preference. A dot goes one level down.');
+  .describe(
+    'Claims that hold what the gateway needs, in order of preference. A name with dots is looked for whole, then a dot goes one level down.',
+  );
 
 const issuerShape = {
   issuer: z
@@ -153,10 +157,10 @@ export function compileIssuer(
     algorithms,
     keys,
     claims: {
-      subject: claims.subject ?? DEFAULT_CLAIM_NAMES.subject,
-      roles: claims.roles ?? DEFAULT_CLAIM_NAMES.roles,
-      scopes: claims.scopes ?? DEFAULT_CLAIM_NAMES.scopes,
-      plan: claims.plan ?? DEFAULT_CLAIM_NAMES.plan,
+      subject: claims.subject === undefined ? DEFAULT_CLAIM_NAMES.subject : claimPaths(claims.subject),
+      roles: claims.roles === undefined ? DEFAULT_CLAIM_NAMES.roles : claimPaths(claims.roles),
+      scopes: claims.scopes === undefined ? DEFAULT_CLAIM_NAMES.scopes : claimPaths(claims.scopes),
+      plan: claims.plan === undefined ? DEFAULT_CLAIM_NAMES.plan : claimPaths(claims.plan),
     },
   };
 }

@@ -219,8 +219,10 @@ export const externalSchema = z
     subject: headerName()
       .optional()
       .describe('Field of its answer that says who the caller is, such as `Remote-User`.'),
-    roles: headerName().optional().describe('Field of its answer with the roles, separated by commas or blanks.'),
-    scopes: headerName().optional().describe('Field of its answer with the scopes.'),
+    roles: headerName()
+      .optional()
+      .describe('Field of its answer with the roles, separated by commas; a role may hold blanks.'),
+    scopes: headerName().optional().describe('Field of its answer with the scopes, separated by blanks.'),
     passRefusal: z
       .boolean()
       .prefault(false)

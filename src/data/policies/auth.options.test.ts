@@ -440,8 +440,8 @@ describe('authorize', () => {
     assert.deepEqual(problems, []);
     const settings = policies[0]?.options as AuthorizeSettings;
     assert.deepEqual(settings.claims, [
-      { path: ['tenant'], values: ['acme'] },
-      { path: ['org', 'tier'], values: ['gold', 1] },
+      { paths: [['tenant']], values: ['acme'] },
+      { paths: [['org.tier'], ['org', 'tier']], values: ['gold', 1] },
     ]);
     assert.deepEqual(settings.hours, {
       timeZone: 'Europe/Berlin',

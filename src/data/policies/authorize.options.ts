@@ -6,7 +6,7 @@ import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
 import type { AuthorizerFile } from '../auth/authorize/authorizer.ts';
 import { expressionProblem } from '../auth/authorize/expression.ts';
-import { checkedText, oneOrMore, roleName } from '../auth/schema-parts.options.ts';
+import { checkedText, claimPaths, oneOrMore, roleName } from '../auth/schema-parts.options.ts';
 import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
 import { compileRequirements, DEFAULT_REALM, requirementShape } from './auth.options.ts';
 import type { AuthorizeSettings, HoursSettings } from './authorize.ts';
@@ -79,7 +79,7 @@ export const authorizeSchema = z
       )
       .optional()
       .describe(
-        'Claims and the values of which each must have one, such as `{ tenant: acme, org.tier: [gold, silver] }`.',
+        'Claims and the values of which each must have one, such as `{ tenant: acme, org.tier: [gold, silver] }`. A name with dots is looked for whole first.',
       ),
     owns: expression()
       .optional()
@@ -151,7 +151,7 @@ export const authorizeOptions = definePolicyOptions({
       level: options.level,
       requirements: compileRequirements(options, false),
       claims: Object.entries(options.claims ?? {}).map(([path, values]) => ({
-        path: path.split('.'),
+        paths: claimPaths([path]),
         values: Array.isArray(values) ? values : [values],
       })),
       owns: options.owns ?? null,

@@ -68,12 +68,17 @@ test('roles, scopes and a second factor are asked for', async () => {
 
 test('claims must have one of the values, alone or in a list, and of the same type', async () => {
   const claims = [
-    { path: ['org', 'tier'], values: ['gold', 'silver'] },
-    { path: ['staff'], values: [true] },
+    { paths: [['org.tier'], ['org', 'tier']], values: ['gold', 'silver'] },
+    { paths: [['staff']], values: [true] },
   ];
   const verdict = (more: Record<string, unknown>) => faultOf({ claims }, { identity: someone(more) });
   assert.equal(await verdict({ org: { tier: 'gold' }, staff: true }), null);
   assert.equal(await verdict({ org: { tier: ['bronze', 'silver'] }, staff: true }), null);
+  assert.equal(
+    await verdict({ 'org.tier': 'gold', org: { tier: 'bronze' }, staff: true }),
+    null,
+    'the whole name first',
+  );
   assert.equal((await verdict({ org: { tier: 'bronze' }, staff: true }))?.cause, 'claim org.tier');
   assert.equal((await verdict({ org: { tier: 'gold' }, staff: 'true' }))?.cause, 'claim staff');
   assert.equal((await verdict({ staff: true }))?.cause, 'claim org.tier');

@@ -9,7 +9,7 @@ import { certainAge, isChild, mayReadAbout, mayView } from '../auth/authorize/ch
 import { compileCondition, compileReader } from '../auth/authorize/expression.ts';
 import { AllowedHours, type HourSpan } from '../auth/authorize/hours.ts';
 import { RequirementCheck } from '../auth/authorize/requirements.ts';
-import { readClaim } from '../auth/identity.ts';
+import { firstClaim } from '../auth/identity.ts';
 import type { ClaimPath, Requirements } from '../contract/auth.ts';
 import {
   definePolicy,
@@ -27,7 +27,10 @@ export interface AuthorizeSettings {
   readonly level: AuthorizeLevel;
   readonly requirements: Requirements;
   /** Each claim must be one of the values, or a list that holds one. */
-  readonly claims: readonly { readonly path: ClaimPath; readonly values: readonly (string | number | boolean)[] }[];
+  readonly claims: readonly {
+    readonly paths: readonly ClaimPath[];
+    readonly values: readonly (string | number | boolean)[];
+  }[];
   /** Condition of ownership; when it is false the answer is that of a resource that does not exist. */
   readonly owns: string | null;
   /** Roles that need not own. */
@@ -98,9 +101,9 @@ function createChecks(settings: AuthorizeSettings, { clock }: PolicyEnvironment)
   }
   const requirements = new RequirementCheck(settings.requirements, settings.realm);
   if (!requirements.isEmpty) checks.push((identity) => requirements.check(identity, clock));
-  for (const { path, values } of settings.claims) {
-    const wrongClaim = forbidden(`claim ${path.join('.')}`);
-    checks.push((identity) => (claimHolds(readClaim(identity.claims, path), values) ? undefined : wrongClaim));
+  for (const { paths, values } of settings.claims) {
+    const wrongClaim = forbidden(`claim ${paths.at(-1)?.join('.')}`);
+    checks.push((identity) => (claimHolds(firstClaim(identity.claims, paths), values) ? undefined : wrongClaim));
   }
   checks.push(...childChecks(settings), ...hourChecks(settings.hours, () => clock.wallMs()), ...ownerChecks(settings));
   return checks;

@@ -11,7 +11,7 @@
 
 import type { ClaimPath } from '../../contract/auth.ts';
 import type { PolicyContext } from '../../contract/policy.ts';
-import { readClaim } from '../identity.ts';
+import { firstClaim } from '../identity.ts';
 
 /** Reads the request; undefined is "not there". */
 export type Reader = (exchange: PolicyContext) => unknown;
@@ -253,8 +253,9 @@ function pathReader(path: string, at: number): Reader {
 function identityReader(names: readonly string[], path: string, at: number): Reader {
   const [name = '', ...rest] = names;
   if (name === 'claims' && rest.length > 0) {
-    const claim: ClaimPath = rest;
-    return ({ identity }) => (identity === null ? undefined : readClaim(identity.claims, claim));
+    // `auth.claims.org.tier` is a claim of this whole name, or a level down.
+    const places: ClaimPath[] = rest.length === 1 ? [rest] : [[rest.join('.')], rest];
+    return ({ identity }) => (identity === null ? undefined : firstClaim(identity.claims, places));
   }
   if (rest.length === 0) {
     switch (name) {

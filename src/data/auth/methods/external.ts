@@ -125,12 +125,14 @@ export class ExternalMethod implements AuthMethod {
 
   #identityOf(headers: Readonly<Record<string, string>>): Identity {
     const { subjectHeader, rolesHeader, scopesHeader, id } = this.#settings;
-    const list = (name: string | null): string[] =>
-      name === null ? [] : (headers[name] ?? '').split(/[\s,]+/).filter((word) => word !== '');
+    // RFC 9110 §5.6.1: members of a field's list are apart by commas; only scopes are by blanks (RFC 6749 §3.3).
+    const list = (name: string | null, between: RegExp): string[] =>
+      name === null ? [] : (headers[name] ?? '').split(between).filter((word) => word !== '');
     const named = subjectHeader === null ? '' : (headers[subjectHeader] ?? '');
     // Without a name everybody is one subject; the identity then says only that the authorizer agreed.
     const subject = named === '' ? `external:${id}` : named;
-    const facts = { method: 'external', subject, roles: list(rolesHeader), scopes: list(scopesHeader), plan: null };
+    const roles = list(rolesHeader, /[ \t]*,[ \t]*/).map((role) => role.trim());
+    const facts = { method: 'external', subject, roles, scopes: list(scopesHeader, /[ \t]+/), plan: null };
     return new PreparedIdentity(facts, { sub: subject }, this.#headers);
   }
 }
