@@ -178,6 +178,7 @@ describe('authentication', () => {
       X_Auth_Scopes: 'everything',
       'X-Auth_Plan': 'enterprise',
       'X-AUTH-IDENTITY': 'forged',
+      'X-Auth-Issuer': 'https://forged.example',
     };
     const open = seen(await call(gateway.port, '/open', forged));
     assert.deepEqual(
@@ -187,8 +188,9 @@ describe('authentication', () => {
     const known = seen(await call(gateway.port, '/jwt', { ...forged, ...bearer(old.token(claims())) }));
     assert.deepEqual(known['x-auth-subject'], ['alice']);
     assert.deepEqual(known['x-auth-method'], ['jwt']);
+    assert.deepEqual(known['x-auth-issuer'], [issuerUrl]);
     const others = Object.keys(known).filter((name) => name.replaceAll('_', '-').startsWith('x-auth'));
-    assert.deepEqual(others.sort(), ['x-auth-method', 'x-auth-subject']);
+    assert.deepEqual(others.sort(), ['x-auth-issuer', 'x-auth-method', 'x-auth-subject']);
     assert.equal(known['authorization'], undefined, 'hidden');
   });
 

@@ -5,6 +5,7 @@
  */
 import { Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
+import { LogThrottle } from '../../base/log-throttle.ts';
 import { extraText } from '../telemetry/prometheus.ts';
 import { accountRoutes } from './accounts/routes.ts';
 import { adminRoutes } from './accounts/routes-admin.ts';
@@ -30,8 +31,18 @@ interface NodeBindings {
   readonly incoming?: { readonly socket?: { readonly remoteAddress?: string | undefined } };
 }
 
+/** Below a mount: what strangers may call. Introspection is not among them: it is for services, which ask for many. */
+const OPEN_CALLS =
+  /^\/(?:register|verify-email|login(?:\/.*)?|refresh|logout|password\/(?:forgot|reset)|setup|pages\/.*|passkeys\/challenge|outside\/(?:exchange|[^/]+\/(?:start|callback)))$/;
+
+function needsNoAccount(mounts: readonly string[], path: string): boolean {
+  const mount = mounts.find((each) => path.startsWith(`${each}/`));
+  return mount !== undefined && OPEN_CALLS.test(path.slice(mount.length));
+}
+
 export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustProxy: readonly string[]): Hono<Env> {
   const trusted = new CidrSet(trustProxy);
+  const refusals = new LogThrottle(context.clock);
   const app = new Hono<Env>();
 
   app.use(async (c, next) => {
@@ -50,6 +61,12 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   });
 
   const api = new Hono<Env>();
+  const mounts = [...new Set([context.options.basePath, ...context.options.alsoAt])];
+  // Before anything is read or looked up: a flood of calls that need no account costs a map look-up each.
+  api.use(async (c, next) => {
+    if (needsNoAccount(mounts, c.req.path)) context.budget.take('calls', c.get('caller').address);
+    await next();
+  });
   for (const routes of [
     signInRoutes(context),
     accountRoutes(context),
@@ -66,7 +83,6 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   ]) {
     api.route('/', routes);
   }
-  const mounts = [...new Set([context.options.basePath, ...context.options.alsoAt])];
   for (const path of mounts) app.route(path, api);
 
   app.get('/.well-known/jwks.json', async (c) => {
@@ -88,13 +104,18 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   app.onError((error, c) => {
     const problem = asProblem(error);
     const caller = c.get('caller');
-    if (problem.status >= 500) {
+    // Being full is no defect, and a flood must not write a line per refusal.
+    if (problem.status === 503) {
+      refusals.write((leftOut) =>
+        context.log.warn('the identity service refused requests', { problem: error.message, leftOut }),
+      );
+    } else if (problem.status >= 500) {
       context.log.error('a request to the identity service failed', {
         path: c.req.path,
         requestId: caller.requestId,
         status: problem.status,
         problem: error.message,
-        ...(problem.status === 500 ? { stack: error.stack ?? '' } : {}),
+        stack: error.stack ?? '',
       });
     }
     const isPage = mounts.some((path) => c.req.path.startsWith(`${path}/pages/`));

@@ -2,10 +2,12 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Store } from '../store/store.ts';
+import type { AddressBudget } from './accounts/address-budget.ts';
 import type { OneTimeCodes } from './accounts/codes.ts';
 import type { LoginGuard } from './accounts/guard.ts';
 import type { EnvironmentKey } from './api-keys/environment-keys.ts';
 import type { AuditLog } from './audit/chain.ts';
+import type { Background } from './background.ts';
 import type { GeoIp } from './geoip/geoip.ts';
 import type { MailTemplates } from './mail/mail-templates.ts';
 import type { Outbox } from './mail/outbox.ts';
@@ -26,6 +28,8 @@ export interface IdentityContext {
   readonly audit: AuditLog;
   readonly hasher: PasswordHasher;
   readonly guard: LoginGuard;
+  readonly budget: AddressBudget;
+  readonly background: Background;
   readonly codes: OneTimeCodes;
   readonly signingKeys: SigningKeys;
   readonly tokens: AccessTokens;
@@ -46,6 +50,8 @@ export interface Caller {
   /** What a trusted proxy says about where the caller is. */
   readonly placeSaid?: string;
   readonly signal?: AbortSignal;
+  /** What the device cookie says (accounts/devices.ts). */
+  readonly device?: string;
 }
 
 /** The caller when there is no request: the command line, the service itself. */

@@ -13,6 +13,7 @@ import { createLogger, type Logger } from '../../base/log.ts';
 import type { ControlBus } from '../bus.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
+import { AddressBudget } from './accounts/address-budget.ts';
 import { OneTimeCodes } from './accounts/codes.ts';
 import { firstAdminLink } from './accounts/first-admin.ts';
 import { LoginGuard } from './accounts/guard.ts';
@@ -20,6 +21,7 @@ import { environmentKeys } from './api-keys/environment-keys.ts';
 import { ApiKeyVerifier } from './api-keys/verify.ts';
 import { createApp } from './app.ts';
 import { AuditLog } from './audit/chain.ts';
+import { Background } from './background.ts';
 import { connectWorkers } from './bus-topics.ts';
 import { startCleanup } from './cleanup.ts';
 import type { IdentityContext } from './context.ts';
@@ -76,6 +78,7 @@ export async function createIdentity(input: IdentityInput, deps: IdentityDeps): 
   const stop = async (): Promise<void> => {
     for (const end of loops) await end();
     await keys.stop();
+    await context.background.settled();
     await context.outbox.stop();
     await context.revocations.stop();
     await release();
@@ -168,6 +171,8 @@ export async function openContext(
       audit: new AuditLog(store, master.derive('audit-log'), clock),
       hasher: new PasswordHasher(options.passwords),
       guard: new LoginGuard(options.lockout, clock),
+      budget: new AddressBudget(options.addressLimits, clock),
+      background: new Background(log),
       codes: new OneTimeCodes(master, clock),
       signingKeys,
       tokens: new AccessTokens(options, signingKeys, clock),

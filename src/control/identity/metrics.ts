@@ -22,6 +22,12 @@ export function identityMetrics(context: IdentityContext): ExtraMetric[] {
       samples: one(context.tokens.minted),
     },
     {
+      name: 'gatehouse_identity_address_refusals_total',
+      type: 'counter',
+      help: 'Calls refused because an address had used up what it may ask for without an account',
+      samples: one(context.budget.refused),
+    },
+    {
       name: 'gatehouse_identity_hashes_running',
       type: 'gauge',
       help: 'Password hashes being computed',

@@ -4,7 +4,8 @@
  * it by environment.ts.
  */
 import * as z from 'zod';
-import { duration, secret, size } from '../../base/zod-units.ts';
+import { duration, ratio, secret, size } from '../../base/zod-units.ts';
+import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { oauthProviderOptions, outsideProviderOptions } from './oauth/options.ts';
 
 const count = (least: number, most: number): z.ZodNumber => z.number().int().min(least).max(most);
@@ -35,6 +36,9 @@ const passwords = z.strictObject({
       'Hashes computed at once in this process, each in a thread that on Linux steps back behind all other work of the gateway.',
     ),
   maxQueued: count(0, 10_000).default(100).describe('Hashes that may wait; further logins are answered with 503.'),
+  queueShare: ratio({ min: 0.01, max: 1 })
+    .prefault(0.25)
+    .describe('Share of `maxQueued` that one address (IPv6: its /64) may hold.'),
   queueTimeout: duration({ min: 100, max: 60_000 }).prefault('10s').describe('Longest wait of one hash; then 503.'),
   refuseCommon: z.boolean().default(true).describe('Whether passwords of the bundled list of common ones are refused.'),
   refuseNames: z
@@ -44,7 +48,14 @@ const passwords = z.strictObject({
 });
 
 const lockout = z.strictObject({
-  freeAttempts: count(1, 100).default(5).describe('Wrong passwords of one account before the first delay.'),
+  freeAttempts: count(1, 100)
+    .default(5)
+    .describe('Wrong passwords of one account from one address (IPv6: its /64) before the first delay there.'),
+  accountAttempts: count(1, 100_000)
+    .default(100)
+    .describe(
+      'Wrong passwords of one account from all addresses before strangers are delayed everywhere. Devices and addresses that it signed in from are not.',
+    ),
   firstDelay: duration({ min: 100 }).prefault('1s').describe('First delay; each further wrong password doubles it.'),
   maxDelay: duration({ min: 1_000 }).prefault('15m').describe('Longest delay.'),
   forgetAfter: duration({ min: 60_000 })
@@ -54,6 +65,20 @@ const lockout = z.strictObject({
     .default(50)
     .describe('Wrong attempts of one address (IPv6: its /64) in a window; then 429.'),
   addressWindow: duration({ min: 1_000 }).prefault('10m').describe('The window of `addressAttempts`.'),
+});
+
+// What it gives can be read again: the section is parsed where it is written and where the service starts.
+const perAddress = limitSchema.transform((limit) => {
+  const { limit: calls, windowMs, burst } = limit('gcra');
+  return { limit: calls, window: windowMs, burst };
+});
+
+const addressLimits = z.strictObject({
+  calls: perAddress
+    .prefault('600/1m')
+    .describe('Calls that need no account: signing in, refreshing, challenges, pages, the start of an OAuth sign-in.'),
+  signUps: perAddress.prefault('60/1h').describe('Registrations and uses of the first administrator’s link.'),
+  emails: perAddress.prefault('60/1h').describe('Emails asked for with an address alone, such as for a new password.'),
 });
 
 const tokens = z.strictObject({
@@ -204,6 +229,9 @@ export const identityOptions = z.strictObject({
   registration: registration.prefault({}).describe('How accounts come to be.'),
   passwords: passwords.prefault({}).describe('Hashing and rules of passwords.'),
   lockout: lockout.prefault({}).describe('What guessing costs.'),
+  addressLimits: addressLimits
+    .prefault({})
+    .describe('What one address (IPv6: its /64) may ask for without an account; then 429.'),
   tokens: tokens.prefault({}).describe('Access tokens and their keys.'),
   sessions: sessions.prefault({}).describe('Sessions and refresh tokens.'),
   mfa: mfa.prefault({}).describe('Second factors.'),

@@ -124,7 +124,13 @@ export class LimitsFeature {
     bus.onTell(OCCUPANCY_TOPIC, (data) => {
       this.#workers.occupancy = data as TableOccupancy;
     });
-    await this.#host.serveBuiltin('builtin:limits', this.#app('/api/v1', gatewayCaller).fetch);
+    await this.#host.serveBuiltin(
+      'builtin:limits',
+      this.#app(
+        '/api/v1',
+        gatewayCaller(() => this.#compiled?.plan.sections.limits.adminIssuers ?? []),
+      ).fetch,
+    );
     await this.#host.serveBuiltin('builtin:limits-control', this.#app('/', localCaller).fetch);
   }
 

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { errorBody } from '../../base/error-body.ts';
+import { accountKey } from '../../data/contract/auth.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 
 /** Whoever has this scope or the role `admin` may see and change what is not theirs. */
@@ -26,18 +27,27 @@ export type ReadCaller = (context: Context) => ApiCaller | null;
 
 export const localCaller: ReadCaller = () => ({ account: null, plan: null, isAdmin: true, name: 'command line' });
 
-export const gatewayCaller: ReadCaller = (context) => {
-  const subject = decoded(context.req.header('x-auth-subject'));
-  if (subject === null) return null;
-  const roles = (context.req.header('x-auth-roles') ?? '').split(',').map((role) => decoded(role));
-  const scopes = (context.req.header('x-auth-scopes') ?? '').split(' ').map((scope) => decoded(scope));
-  return {
-    account: subject,
-    plan: decoded(context.req.header('x-auth-plan')),
-    isAdmin: roles.includes('admin') || scopes.includes(ADMIN_SCOPE),
-    name: subject,
+/**
+ * As the gateway says in `X-Auth-*`. An outside issuer's role `admin` is its own business: it administers here only
+ * when the operator named that issuer (`limits.adminIssuers`).
+ */
+export const gatewayCaller =
+  (adminIssuers: () => readonly string[]): ReadCaller =>
+  (context) => {
+    const subject = decoded(context.req.header('x-auth-subject'));
+    if (subject === null) return null;
+    const issuer = decoded(context.req.header('x-auth-issuer'));
+    const account = accountKey(issuer, subject);
+    const mayAdminister = issuer === null || adminIssuers().includes(issuer);
+    const roles = (context.req.header('x-auth-roles') ?? '').split(',').map((role) => decoded(role));
+    const scopes = (context.req.header('x-auth-scopes') ?? '').split(' ').map((scope) => decoded(scope));
+    return {
+      account,
+      plan: decoded(context.req.header('x-auth-plan')),
+      isAdmin: mayAdminister && (roles.includes('admin') || scopes.includes(ADMIN_SCOPE)),
+      name: account,
+    };
   };
-};
 
 function decoded(text: string | undefined): string | null {
   if (text === undefined || text === '') return null;

@@ -146,6 +146,13 @@ export const limitsOptions = z.strictObject({
   bansApi: apiSwitch.describe(
     'With `abuse`: administrators list, add and lift bans at `/api/v1/bans`. Not added where `usageApi` is not.',
   ),
+  adminIssuers: z
+    .array(z.string().min(1).max(1_000))
+    .max(50)
+    .prefault([])
+    .describe(
+      'Names of `issuers` whose tokens with the role `admin` or the scope `limits:admin` administer usage and bans. Default: none; accounts of the identity service and API keys may.',
+    ),
   redis: redisOptions.prefault({}).describe('How machines share counters when `stores.redis` is set.'),
 });
 
@@ -153,6 +160,8 @@ export interface LimitsPlan {
   readonly memoryBytes: number;
   readonly defaultPlan: string;
   readonly settings: LimiterSettings;
+  /** Values of `iss`. */
+  readonly adminIssuers: readonly string[];
   /** Without the URL's secret id, which comes from `stores`. */
   readonly redis: Omit<RedisLimitSettings, 'url'>;
 }
@@ -203,6 +212,7 @@ export const limitsSection = defineSection({
       memoryBytes: memory,
       defaultPlan,
       settings: { overflow },
+      adminIssuers: issuersOf(written.adminIssuers, context),
       redis: {
         mode: redis.mode,
         fallback: redis.fallback,
@@ -214,6 +224,16 @@ export const limitsSection = defineSection({
     };
   },
 });
+
+function issuersOf(names: readonly string[], context: SectionContext): string[] {
+  const known = (context.document?.['issuers'] ?? {}) as Readonly<Record<string, { readonly issuer?: string }>>;
+  return names.flatMap((name, index) => {
+    const issuer = Object.hasOwn(known, name) ? known[name]?.issuer : undefined;
+    if (issuer !== undefined) return [issuer];
+    context.problem('there is no issuer of this name', { at: ['adminIssuers', index], got: JSON.stringify(name) });
+    return [];
+  });
+}
 
 /** What is of no use to a configuration is not there, so that it costs nothing. */
 function addRoutes(

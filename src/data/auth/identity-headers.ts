@@ -10,6 +10,8 @@ import type { SignedHeaderSettings } from '../contract/auth.ts';
 export interface IdentityFacts {
   readonly method: string;
   readonly subject: string;
+  /** Null or absent: this gateway itself. */
+  readonly issuer?: string | null;
   readonly roles: readonly string[];
   readonly scopes: readonly string[];
   readonly plan: string | null;
@@ -23,6 +25,7 @@ export type HeaderMaker = (facts: IdentityFacts) => Readonly<Record<string, stri
  */
 export const IDENTITY_HEADERS = [
   'x-auth-subject',
+  'x-auth-issuer',
   'x-auth-roles',
   'x-auth-scopes',
   'x-auth-plan',
@@ -50,6 +53,7 @@ export const plainHeaders: HeaderMaker = (facts) => {
     'x-auth-subject': encodeFieldText(facts.subject),
     'x-auth-method': facts.method,
   };
+  if (facts.issuer != null) headers['x-auth-issuer'] = encodeFieldText(facts.issuer);
   if (facts.roles.length > 0) headers['x-auth-roles'] = facts.roles.map(encodeFieldText).join(',');
   if (facts.scopes.length > 0) headers['x-auth-scopes'] = facts.scopes.map(encodeFieldText).join(' ');
   if (facts.plan !== null) headers['x-auth-plan'] = encodeFieldText(facts.plan);
@@ -78,6 +82,8 @@ export function signedHeaders(settings: SignedHeaderSettings, key: string, clock
       iss: settings.issuer,
       ...(settings.audience === '' ? {} : { aud: settings.audience }),
       sub: facts.subject,
+      // RFC 9493 §3.2.4: whose subject it is, where it is an outside issuer's.
+      ...(facts.issuer == null ? {} : { sub_id: { format: 'iss_sub', iss: facts.issuer, sub: facts.subject } }),
       iat: nowSeconds,
       exp: nowSeconds + settings.lifetimeSeconds,
       method: facts.method,

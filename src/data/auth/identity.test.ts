@@ -36,7 +36,7 @@ for (const { name, claims, want } of [
   },
 ]) {
   test(name, () => {
-    assert.deepEqual(factsOfClaims('jwt', claims, DEFAULT_CLAIM_NAMES), { method: 'jwt', ...want });
+    assert.deepEqual(factsOfClaims('jwt', claims, DEFAULT_CLAIM_NAMES), { method: 'jwt', issuer: null, ...want });
   });
 }
 

@@ -3,7 +3,7 @@
  * the fields for the upstream. Done once per credential; the result is frozen and shared by every request that
  * brings the credential while it is cached.
  */
-import type { ClaimNames, ClaimPath } from '../contract/auth.ts';
+import { accountKey, type ClaimNames, type ClaimPath, ENROL_SCOPE } from '../contract/auth.ts';
 import type { Identity, IdentityDerived } from '../contract/policy.ts';
 import type { HeaderMaker, IdentityFacts } from './identity-headers.ts';
 
@@ -49,11 +49,12 @@ function isName(value: unknown): value is string {
   return typeof value === 'string' && value !== '' && value.isWellFormed();
 }
 
-/** The facts, or null when the claims name no subject. */
+/** The facts, or null when the claims name no subject. `issuer` is null for this gateway's own accounts. */
 export function factsOfClaims(
   method: string,
   claims: Readonly<Record<string, unknown>>,
   names: ClaimNames,
+  issuer: string | null = null,
 ): IdentityFacts | null {
   const subject = firstClaim(claims, names.subject);
   if (!isName(subject)) return null;
@@ -61,6 +62,7 @@ export function factsOfClaims(
   return {
     method,
     subject,
+    issuer,
     roles: namesOf(firstClaim(claims, names.roles)),
     scopes: scopesOf(firstClaim(claims, names.scopes)),
     plan: isName(plan) ? plan : null,
@@ -74,6 +76,9 @@ export class PreparedIdentity implements Identity {
   readonly roles: readonly string[];
   readonly scopes: readonly string[];
   readonly plan: string | null;
+  readonly issuer: string | null;
+  readonly account: string;
+  readonly mustEnrol: boolean;
   readonly claims: Readonly<Record<string, unknown>>;
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   notes: IdentityDerived | null = null;
@@ -85,6 +90,9 @@ export class PreparedIdentity implements Identity {
     this.roles = Object.freeze([...facts.roles]);
     this.scopes = Object.freeze([...facts.scopes]);
     this.plan = facts.plan;
+    this.issuer = facts.issuer ?? null;
+    this.account = accountKey(this.issuer, facts.subject);
+    this.mustEnrol = facts.scopes.includes(ENROL_SCOPE);
     this.claims = deepFreeze(claims);
     this.upstreamHeaders = Object.freeze(headers(facts));
   }

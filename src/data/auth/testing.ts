@@ -99,6 +99,7 @@ export function authSettings(more: Partial<AuthSettings> = {}): AuthSettings {
     realm: 'test',
     mode: 'any',
     optional: false,
+    mayEnrol: false,
     jwt: null,
     introspect: null,
     apiKey: null,

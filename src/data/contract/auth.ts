@@ -24,6 +24,17 @@ export interface Jwk {
   readonly k?: string;
 }
 
+/** The scope of a session that has to set up its second factor first; it opens nothing but the identity service. */
+export const ENROL_SCOPE = 'identity:enrol-mfa';
+
+/**
+ * One text for one caller: equal subjects of two issuers are two callers. `null` is this gateway, whose accounts, keys
+ * and users go by their subject alone.
+ */
+export function accountKey(issuer: string | null, subject: string): string {
+  return issuer === null ? subject : `${issuer}|${subject}`;
+}
+
 /** `realm_access.roles` as `['realm_access', 'roles']`. */
 export type ClaimPath = readonly string[];
 
@@ -67,6 +78,8 @@ export interface AuthSettings {
   readonly mode: 'any' | 'all';
   /** A request without any credential goes on without an identity. One with a bad credential never does. */
   readonly optional: boolean;
+  /** Lets sessions in that must set up their second factor first. */
+  readonly mayEnrol: boolean;
   readonly jwt: JwtSettings | null;
   readonly introspect: IntrospectSettings | null;
   readonly apiKey: ApiKeySettings | null;
@@ -154,6 +167,8 @@ export interface PublishedKeySource {
 export interface IntrospectSettings {
   /** Which endpoint control asks, on topic `auth:introspect`. */
   readonly id: string;
+  /** Value of `iss` that stands for this gateway's own accounts: that of its OAuth provider. */
+  readonly ownIssuer: string | null;
   /** Secret id of the endpoint (`IntrospectEndpoint` as JSON); only control reads it. */
   readonly endpoint: string;
   readonly sources: readonly TokenSource[];

@@ -43,6 +43,12 @@ export interface Identity {
   readonly scopes: readonly string[];
   readonly plan: string | null;
   readonly claims: Readonly<Record<string, unknown>>;
+  /** Who vouches for the subject (`iss`) when that is not this gateway itself; null for its own accounts and keys. */
+  readonly issuer?: string | null;
+  /** One text for one caller over all issuers: what limits, quotas and bans count by. Absent: the subject. */
+  readonly account?: string;
+  /** A session that may do nothing but set up its second factor. */
+  readonly mustEnrol?: boolean;
   /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */

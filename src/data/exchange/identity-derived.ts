@@ -16,10 +16,11 @@ class Derived extends FieldBlock implements IdentityDerived {
   apiKeyB = 0;
 
   constructor(identity: Identity) {
-    const { upstreamHeaders } = identity;
+    const { upstreamHeaders, issuer = null, subject } = identity;
     for (const name in upstreamHeaders) checkField(name, upstreamHeaders[name]!);
     super(Object.keys(upstreamHeaders), Object.values(upstreamHeaders));
-    this.record = flat(`,"subject":${jsonText(identity.subject)}`);
+    const from = issuer === null ? '' : `,"issuer":${jsonText(issuer)}`;
+    this.record = flat(`,"subject":${jsonText(subject)}${from}`);
   }
 }
 

@@ -89,7 +89,7 @@ export class KeyReader {
   }
 
   #note(identity: Identity, notes: IdentityDerived): void {
-    this.text(identity.subject);
+    this.text(identity.account ?? identity.subject);
     notes.userA = this.a;
     notes.userB = this.b;
     const keyId = identity.claims['key_id'];

@@ -91,7 +91,8 @@ export class WorkerAbuse {
 
   isCallerBanned(identity: Identity): boolean {
     const keyId = this.#keys.size === 0 ? undefined : keyOf(identity);
-    if (!this.#users.has(identity.subject) && (keyId === undefined || !this.#keys.has(keyId))) return false;
+    if (!this.#users.has(identity.account ?? identity.subject) && (keyId === undefined || !this.#keys.has(keyId)))
+      return false;
     this.#refused++;
     return true;
   }
@@ -163,7 +164,8 @@ export class WorkerAbuse {
       if (family === 0) return;
       hash.words(this.#words, family === 4 ? 1 : 2);
     } else {
-      subject = identity === null ? undefined : by === 'user' ? identity.subject : keyOf(identity);
+      subject =
+        identity === null ? undefined : by === 'user' ? (identity.account ?? identity.subject) : keyOf(identity);
       if (subject === undefined) return;
       hash.text(subject);
     }

@@ -171,6 +171,12 @@ function everyIssuer(context: OptionContext): IssuerSettings[] | undefined {
     issuers.push(compileIssuer(name, options, context, ['jwt']));
   }
   const shared = environmentSecret(context);
+  if (issuers.length > 1) {
+    context.warning('tokens of every issuer count here, since none is named', {
+      at: ['jwt', 'issuers'],
+      expected: `those that it is for, of ${issuers.map((each) => each?.name).join(', ')}`,
+    });
+  }
   if (shared !== undefined) {
     if (Buffer.byteLength(shared.value) < MIN_SECRET_BYTES) {
       context.problem(`${shared.name} is too short for HS256 (RFC 7518 §3.2)`, {
@@ -209,6 +215,15 @@ function writtenIssuers(
   return issuers.includes(undefined) ? undefined : (issuers as IssuerSettings[]);
 }
 
+/** `iss` of the gateway's own OAuth provider: its accounts are those of the identity service. */
+function ownProvider({ document }: OptionContext): string | null {
+  const identity = document?.['identity'] as
+    | { enabled?: boolean; publicUrl?: string; oauth?: { enabled?: boolean; path?: string } }
+    | undefined;
+  if (identity?.enabled !== true || identity.oauth?.enabled !== true || identity.publicUrl === undefined) return null;
+  return `${new URL(identity.publicUrl).origin}${identity.oauth.path ?? '/oauth'}`;
+}
+
 export function compileIntrospect(
   options: z.output<typeof introspectSchema>,
   sources: z.output<typeof from>,
@@ -224,6 +239,7 @@ export function compileIntrospect(
   const endpoint: IntrospectEndpoint = { url, credentials };
   return {
     id: idOf(endpoint),
+    ownIssuer: ownProvider(context),
     endpoint: context.secret('introspect', JSON.stringify(endpoint)),
     sources: sourcesOf(sources),
     audiences: audience ?? null,

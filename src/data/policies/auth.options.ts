@@ -34,7 +34,7 @@ export const requirementShape = {
     .boolean()
     .optional()
     .describe(
-      'Whether the caller must have shown a second factor (`mfa_verified`, or `mfa` in `amr`). Default: true for tokens when REQUIRE_MFA is set.',
+      'Whether the caller must have shown a second factor (`mfa_verified`, or `mfa` in `amr`). Default: true for tokens when `identity.mfa.required` or REQUIRE_MFA is set.',
     ),
   maxAuthAge: durationOrOff({ min: 1_000 })
     .optional()
@@ -108,9 +108,11 @@ export const authOptions = definePolicyOptions({
   schema: authSchema,
   levels: ['gateway', 'service', 'route'],
   whenAbsent: () => ({}),
-  compile(options, context) {
+  compile(options, context, route) {
     if (options === 'public') return [];
-    const settings = compileAuth(withGatewayMethods(options, context), context);
+    // The service where a second factor is set up lets such a session in, and nothing else does.
+    const mayEnrol = route.services.length > 0 && route.services.every((name) => name === 'builtin:identity');
+    const settings = compileAuth(withGatewayMethods(options, context), context, mayEnrol);
     return settings === undefined ? [] : [{ name: 'auth', options: settings }];
   },
 });
@@ -135,7 +137,7 @@ function dropUndefined<T extends object>(value: T): Partial<T> {
   return Object.fromEntries(Object.entries(value).filter((entry) => entry[1] !== undefined)) as Partial<T>;
 }
 
-function compileAuth(written: AuthOptions, context: OptionContext): AuthSettings | undefined {
+function compileAuth(written: AuthOptions, context: OptionContext, mayEnrol: boolean): AuthSettings | undefined {
   const options = namesMethod(written) ? written : { ...written, ...methodsOnOffer(context) };
   if (!namesMethod(options)) {
     context.problem('nothing is configured that could authenticate a caller', {
@@ -161,6 +163,7 @@ function compileAuth(written: AuthOptions, context: OptionContext): AuthSettings
     realm: options.realm ?? DEFAULT_REALM,
     mode: options.mode ?? 'any',
     optional: options.optional ?? false,
+    mayEnrol,
     requirements: compileRequirements(options, requiresMfa(context)),
     hideCredentials: options.hideCredentials ?? false,
   };
@@ -173,6 +176,9 @@ function methodsOnOffer(context: OptionContext): Pick<AuthOptions, 'jwt' | 'apiK
   };
 }
 
-export function requiresMfa({ env }: OptionContext): boolean {
+/** `identity.mfa.required` and REQUIRE_MFA are one thing, said in two places. */
+export function requiresMfa({ env, document }: OptionContext): boolean {
+  const identity = document?.['identity'] as { enabled?: boolean; mfa?: { required?: boolean } } | undefined;
+  if (identity?.enabled === true && identity.mfa?.required === true) return true;
   return /^(?:true|1|yes|on)$/i.test(env['REQUIRE_MFA'] ?? '');
 }

@@ -42,6 +42,7 @@ describe('a good token', () => {
     assert.deepEqual(first.identity?.upstreamHeaders, {
       'x-auth-subject': 'alice',
       'x-auth-method': 'jwt',
+      'x-auth-issuer': 'https://issuer.example',
       'x-auth-roles': 'user',
       'x-auth-scopes': 'a b',
       'x-auth-plan': 'premium',

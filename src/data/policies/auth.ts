@@ -25,6 +25,9 @@ import {
   type PolicyHooks,
 } from '../contract/policy.ts';
 
+/** The route may ask for nothing; the account must still have a second factor first. */
+const ENROL_FIRST = new Fault(FAULTS.mfaRequired, { cause: 'enrol_mfa' });
+
 /** Seconds after which a caller may try again when somebody who must be asked is away. */
 const RETRY_AFTER_SECONDS = 5;
 
@@ -107,6 +110,7 @@ function createHooks(
     if (typeof verdict === 'string') return refusals.of(verdict);
     if (verdict instanceof Unavailable) return refusals.unavailable(verdict);
     if (verdict instanceof PassedReply) return verdict.reply;
+    if (verdict.mustEnrol === true && !settings.mayEnrol) return ENROL_FIRST;
     exchange.identity = verdict;
     if (settings.hideCredentials) for (const method of methods) method.hide(exchange);
     return undefined;

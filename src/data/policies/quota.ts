@@ -3,7 +3,9 @@
  * answer is one that counts, the reservation is used up, otherwise it is given back. Refuses with 429 `QUOTA_EXCEEDED`
  * until the period ends. Durable counting is control's; the worker holds small grants (data/limiter/quota-book.ts).
  */
+
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { accountKey } from '../contract/auth.ts';
 import { type QuotaSettings, UNLIMITED_QUOTA } from '../contract/limits.ts';
 import {
   definePolicy,
@@ -142,12 +144,12 @@ class Checker {
   #callerOf(identity: Identity): QuotaCaller {
     let caller = this.#callers.get(identity);
     if (caller === undefined) {
-      const { subject: account, plan, claims } = identity;
+      const { subject, issuer = null, account = subject, plan, claims } = identity;
       const parent = claims['par'];
       const cap = (claims['quotas'] as Readonly<Record<string, unknown>> | null | undefined)?.[this.#settings.quota];
       caller = {
         account,
-        parent: typeof parent === 'string' ? parent : null,
+        parent: typeof parent === 'string' ? accountKey(issuer, parent) : null,
         plan,
         cap: typeof cap === 'number' && cap >= 0 ? Math.floor(cap) : null,
       };

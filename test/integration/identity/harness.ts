@@ -47,6 +47,8 @@ export interface Member {
 }
 
 export const PASSWORD = 'ancient walrus paints 9 fences';
+/** One test calls from one address as often as many people do. */
+const PLENTY = { calls: '100000/1m', signUps: '100000/1m', emails: '100000/1m' };
 const CHEAP = { memory: '8mb', passes: 1 } as const;
 
 /**
@@ -74,7 +76,7 @@ export async function makeBench(input: IdentityInput = {}, deps: Partial<Identit
   const logged: string[] = [];
   const log = createLogger('info', (line) => logged.push(line));
   const identity = await createIdentity(
-    { firstAdmin: 'off', ...input, passwords: { ...CHEAP, ...input.passwords } },
+    { firstAdmin: 'off', addressLimits: PLENTY, ...input, passwords: { ...CHEAP, ...input.passwords } },
     { dataDir: folder, storeUrl, clock, log, print: (text) => printed.push(text), ...deps },
   );
   const call: Bench['call'] = async (method, path, body, token, headers = {}) => {
@@ -96,6 +98,7 @@ export async function makeBench(input: IdentityInput = {}, deps: Partial<Identit
     return { status: response.status, body: text === '' ? undefined : JSON.parse(text), headers: response.headers };
   };
   const mails = async (): Promise<string[]> => {
+    await identity.context.background.settled();
     identity.context.outbox.nudge();
     await identity.context.outbox.settled();
     const mailbox = join(folder, 'mailbox');

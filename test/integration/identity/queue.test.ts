@@ -19,7 +19,7 @@ test('a queue full of sign-ins holds up no other call to the service', async (t)
       enabled: true,
       firstAdmin: 'off',
       registration: { verifyEmail: 'off' },
-      passwords: { memory: '8mb', passes: 1, parallel: 1 },
+      passwords: { memory: '8mb', passes: 1, parallel: 1, queueShare: 1 },
       lockout: { addressAttempts: 1_000 },
     },
   });

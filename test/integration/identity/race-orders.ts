@@ -69,7 +69,7 @@ async function attempt(context: IdentityContext, order: RaceOrder, i: number): P
       await context.audit.write({ actor: String(process.pid), action: 'race', detail: { i } });
       return true;
     case 'failures':
-      await context.guard.fail(context.store.db, `user:${userId}`, '192.0.2.1');
+      await context.guard.fail(context.store.db, `user:${userId}`, { address: '192.0.2.1', isKnown: false });
       return true;
     case 'oauth-code':
       await adapterFactory(context)('AuthorizationCode').consume(secret);

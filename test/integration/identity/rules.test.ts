@@ -122,10 +122,11 @@ describe('the rules of the identity service', () => {
       .selectFrom('guards')
       .selectAll()
       .where('key', 'like', 'user:%')
+      .where('key', 'like', 'user:%@%')
       .execute();
     assert.deepEqual(
       rows.map((row) => [row.key, row.failures]),
-      [[`user:${member.id}`, 3]],
+      [[`user:${member.id}@192.0.2.7`, 3]],
     );
     for (const username of ['counted', 'counted@example.com']) {
       assert.equal((await bench.call('POST', '/login', { username, password: PASSWORD })).status, 401);
@@ -154,7 +155,9 @@ describe('the rules of the identity service', () => {
     const bench = await benchFor(t, { passwords: { parallel: 2, maxQueued: 5 }, lockout: { addressAttempts: 10_000 } });
     const member = await bench.member('calm');
     const flood = Array.from({ length: 30 }, (_, i) =>
-      bench.call('POST', '/login', { username: `n${i}`, password: 'flood' }),
+      bench.call('POST', '/login', { username: `n${i}`, password: 'flood' }, undefined, {
+        'x-forwarded-for': `198.51.100.${i}`,
+      }),
     );
     const refreshed = await bench.call('POST', '/refresh', { refreshToken: member.refreshToken });
     assert.equal(refreshed.status, 200);

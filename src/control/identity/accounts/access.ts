@@ -25,8 +25,7 @@ export interface Access {
 /** Scopes of administration: never inherited by a child, never put on an API key by its owner without having them. */
 export const ADMIN_SCOPE = 'identity:admin';
 export const AUDIT_SCOPE = 'identity:audit';
-/** The one scope of a session that has to set up its second factor first. */
-export const ENROL_SCOPE = 'identity:enrol-mfa';
+export { ENROL_SCOPE } from '../../../data/contract/auth.ts';
 
 const BUILT_IN_ROLES: Readonly<Record<string, readonly string[]>> = {
   user: [],

@@ -9,6 +9,8 @@ import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { rolesOf } from './access.ts';
+import { guesserOf } from './devices.ts';
+import { ownerOf } from './guard.ts';
 import { guardKey } from './sign-in.ts';
 import { endAllAccess, findById, findByLogin, mayMail } from './users.ts';
 
@@ -32,7 +34,7 @@ export async function storePassword(
     .execute();
   const kept = exceptSession === undefined ? {} : { exceptSession };
   await endAllAccess(context, trx, user.id, reason, { ...kept, keys: true });
-  await context.guard.clear(trx, `user:${user.id}`);
+  await context.guard.clearAll(trx, `user:${user.id}`);
   if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.passwordChanged(user.email));
 }
 
@@ -46,7 +48,7 @@ export async function changePassword(
   const { user } = actor;
   await provePassword(context, user, current, caller);
   checkNewPassword(fresh, [user.email, user.username, user.display_name], context.options.passwords, 'newPassword');
-  const hash = await context.hasher.hash(fresh, caller.signal);
+  const hash = await context.hasher.hash(fresh, ownerOf(caller));
   await context.store.transaction(async (trx) => {
     await storePassword(context, trx, user, hash, 'password changed', actor.session.id);
     const { address, requestId } = caller;
@@ -73,29 +75,35 @@ export async function provePassword(
   const key = guardKey(context, user, '');
   await guard.checkAddress(store.db, caller.address);
   const right = await hasher.semaphore.run(async () => {
-    const locked = await guard.isLocked(store.db, key);
+    const who = await guesserOf(context, store.db, user, caller);
+    const locked = await guard.isLocked(store.db, key, who);
     const { matches } = await hasher.checkInside(password, locked ? null : user.password_hash);
-    if (!matches) await guard.fail(store.db, locked ? `${key}:locked` : key, caller.address);
+    if (!matches) await guard.fail(store.db, key, who, locked);
     return matches;
-  }, caller.signal);
+  }, ownerOf(caller));
   if (!right) throw forbidden('the password is wrong, or there were too many attempts', 'wrong_password');
 }
 
-/** Sends a mail if there is an account; does the same work if there is none. */
+/**
+ * Sends an email if there is an account. All of it happens after the response, which so tells nothing by its time, and
+ * an address that nobody has leaves no row.
+ */
 export async function requestReset(context: IdentityContext, email: string, caller: Caller): Promise<void> {
+  context.budget.take('emails', caller.address);
   await context.guard.checkAddress(context.store.db, caller.address);
+  context.background.run(() => sendReset(context, email, caller));
+}
+
+async function sendReset(context: IdentityContext, email: string, caller: Caller): Promise<void> {
+  const user = await findByLogin(context.store.db, email);
+  if (user === undefined || user.status !== 'active' || user.kind !== 'user') return;
   await context.store.transaction(async (trx) => {
-    const user = await findByLogin(trx, email);
-    const known = user !== undefined && user.status === 'active' && user.kind === 'user';
-    const about = { userId: known ? user.id : null, ttlMs: RESET_TTL_MS };
-    const code = await context.codes.issue(trx, 'reset-password', about);
-    // For an unknown address a code is made, too, that nobody gets and that belongs to nobody.
-    const allowed = await mayMail(context, trx, email);
-    const letter = context.mailTemplates.resetPassword(email, user?.username ?? email, code);
-    if (known && allowed) await context.outbox.add(trx, letter);
-    const target = known ? user.id : '';
+    if (!(await mayMail(context, trx, email))) return;
+    const code = await context.codes.issue(trx, 'reset-password', { userId: user.id, ttlMs: RESET_TTL_MS });
+    await context.outbox.add(trx, context.mailTemplates.resetPassword(email, user.username ?? email, code));
     const { address, requestId } = caller;
-    await context.audit.append(trx, { actor: 'anonymous', action: 'password.reset-asked', target, address, requestId });
+    const entry = { actor: 'anonymous', action: 'password.reset-asked', target: user.id, address, requestId };
+    await context.audit.append(trx, entry);
   });
   context.outbox.nudge();
 }
@@ -107,8 +115,15 @@ export async function resetPassword(
   caller: Caller,
 ): Promise<void> {
   checkNewPassword(fresh, [], context.options.passwords, 'newPassword');
-  await context.guard.checkAddress(context.store.db, caller.address);
-  const hash = await context.hasher.hash(fresh, caller.signal);
+  const { db } = context.store;
+  await context.guard.checkAddress(db, caller.address);
+  // A made-up code costs a look-up, not a hash.
+  const seen = await context.codes.look(db, 'reset-password', token, Number.POSITIVE_INFINITY);
+  if (seen?.isGood !== true) {
+    await context.guard.failAddress(db, caller.address);
+    throw invalidCode();
+  }
+  const hash = await context.hasher.hash(fresh, ownerOf(caller));
   const done = await context.store.transaction(async (trx) => {
     const used = await context.codes.use(trx, 'reset-password', token);
     const user = used?.userId == null ? undefined : await findById(trx, used.userId);
@@ -121,7 +136,7 @@ export async function resetPassword(
     return true;
   });
   if (!done) {
-    await context.guard.fail(context.store.db, 'name:reset', caller.address);
+    await context.guard.failAddress(db, caller.address);
     throw invalidCode();
   }
   await context.revocations.announce();
@@ -172,10 +187,7 @@ export async function deleteAccount(
 
 export async function removeUser(context: IdentityContext, trx: Trx, id: string): Promise<void> {
   await endAllAccess(context, trx, id, 'account deleted', { keys: true });
-  await trx
-    .deleteFrom('guards')
-    .where('key', 'in', [`user:${id}`, `user:${id}:locked`])
-    .execute();
+  await context.guard.clearAll(trx, `user:${id}`);
   await trx.deleteFrom('users').where('id', '=', id).execute();
 }
 

@@ -2,7 +2,7 @@
  * Codes that work once: links in mails, tickets between two steps of a sign-in, challenges. Only their keyed hash is
  * stored; what belongs to them is sealed. One statement decides the single use (docs/identity-rules.md, 1).
  */
-import type { KeyObject } from 'node:crypto';
+import { type KeyObject, randomFillSync, timingSafeEqual } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
 import { Encryption } from '../secrets/encryption.ts';
@@ -33,6 +33,9 @@ export interface UsedCode {
   readonly userId: string | null;
   readonly payload: unknown;
 }
+
+/** Of a carried code before its keyed hash: 16 random ones and six for its end. */
+const CARRIED_BYTES = 22;
 
 type Handle = Kysely<IdentityTables>;
 
@@ -114,6 +117,42 @@ export class OneTimeCodes {
       .returning(['user_id', 'sealed'])
       .executeTakeFirst();
     return row === undefined ? undefined : this.#read(row, hash);
+  }
+
+  /**
+   * A code that nothing is written for: it carries its end and a keyed hash. What strangers may ask for without end
+   * is made so. It is good once all the same: `spend` writes it down when it is used.
+   */
+  carry(purpose: CodePurpose, ttlMs: number): string {
+    const body = Buffer.alloc(CARRIED_BYTES);
+    randomFillSync(body, 0, CARRIED_BYTES - 6);
+    body.writeUIntBE(this.#clock.wallMs() + ttlMs, CARRIED_BYTES - 6, 6);
+    const mac = Buffer.from(this.#hash(purpose, `carried:${body.toString('base64url')}`), 'base64url');
+    return Buffer.concat([body, mac]).toString('base64url');
+  }
+
+  /** Was it made by `carry` for this purpose, and is it not over? It may have been spent. */
+  isCarried(purpose: CodePurpose, code: string): boolean {
+    const bytes = Buffer.from(code, 'base64url');
+    if (bytes.length <= CARRIED_BYTES || bytes.toString('base64url') !== code) return false;
+    const body = bytes.subarray(0, CARRIED_BYTES);
+    const mac = Buffer.from(this.#hash(purpose, `carried:${body.toString('base64url')}`), 'base64url');
+    const given = bytes.subarray(CARRIED_BYTES);
+    if (given.length !== mac.length || !timingSafeEqual(given, mac)) return false;
+    return body.readUIntBE(CARRIED_BYTES - 6, 6) > this.#clock.wallMs();
+  }
+
+  /** Uses a carried code up; false when it was used before. One insert decides. */
+  async spend(db: Handle, purpose: CodePurpose, code: string, ttlMs: number): Promise<boolean> {
+    const now = this.#clock.wallMs();
+    const fresh = { user_id: null, sealed: null, attempts: 0, created_at: now, expires_at: now + ttlMs, used_at: now };
+    const written = await db
+      .insertInto('one_time_codes')
+      .values({ hash: this.#hash(purpose, code), purpose, ...fresh })
+      .onConflict((conflict) => conflict.column('hash').doNothing())
+      .returning('hash')
+      .executeTakeFirst();
+    return written !== undefined;
   }
 
   /** Looks at a code without using it up or counting a try; undefined when there is none such. */

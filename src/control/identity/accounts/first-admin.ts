@@ -9,6 +9,7 @@ import { linkTo } from '../mail/links.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, invalidCode } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
+import { ownerOf } from './guard.ts';
 import { insertUser } from './users.ts';
 
 const LINK_TTL_MS = 86_400_000;
@@ -44,9 +45,17 @@ export async function createFirstAdmin(
   given: { token: string; email: string; password: string; username?: string | undefined },
   caller: Caller,
 ): Promise<User> {
+  const { db } = context.store;
+  context.budget.take('signUps', caller.address);
+  await context.guard.checkAddress(db, caller.address);
+  // A made-up code costs a look-up, not a hash.
+  const seen = await context.codes.look(db, 'first-admin', given.token, Number.POSITIVE_INFINITY);
+  if (seen?.isGood !== true || (await hasAdmin(db))) {
+    await context.guard.failAddress(db, caller.address);
+    throw invalidCode();
+  }
   checkNewPassword(given.password, [given.email, given.username], context.options.passwords);
-  await context.guard.checkAddress(context.store.db, caller.address);
-  const passwordHash = await context.hasher.hash(given.password, caller.signal);
+  const passwordHash = await context.hasher.hash(given.password, ownerOf(caller));
   try {
     return await context.store.transaction(async (trx) => {
       // Using the code up comes first: of two requests with one link the second finds it used.

@@ -1,13 +1,17 @@
 /**
- * What guessing costs. Wrong passwords are counted per account id, never per typed name (docs/identity-rules.md, 6):
- * the address and the user name of one account share one count. After some free tries each further one doubles a
- * delay. Names that do not exist are counted under a hash of the name, with the same statements, so that neither the
- * answer nor the time tells whether an account exists. A second count goes by address, IPv6 by its /64.
+ * What guessing costs. Wrong passwords are counted per account id, never per typed name (docs/identity-rules.md, 6), and
+ * for each account by address: after some free tries each further one doubles a delay there. So a stranger's guesses
+ * delay the stranger and not the owner. A count over all addresses stands behind it, far higher, for guessing from many;
+ * it delays only who comes from a device and an address that the account never signed in from. Names that do not exist
+ * are counted with the same statements, so that neither the response nor the time tells whether an account exists, in
+ * a fixed number of rows. Another count goes by address alone. IPv6 counts by its /64.
  */
 import { isIPv6 } from 'node:net';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
+import type { Caller } from '../context.ts';
 import type { IdentityOptions } from '../options.ts';
+import type { TaskOwner } from '../password-hashing/semaphore.ts';
 import { Problem } from '../problem.ts';
 import type { GuardTable, IdentityTables } from '../tables.ts';
 
@@ -37,18 +41,38 @@ export class LoginGuard {
     });
   }
 
-  /** Is the account, by its key, in a delay now? */
-  async isLocked(db: Handle, key: string): Promise<boolean> {
-    const row = await this.#read(db, key);
-    return row !== undefined && row.locked_until > this.#clock.wallMs();
+  /** Is the account, by its key, in a delay now for who asks? */
+  async isLocked(db: Handle, key: string, who: Guesser): Promise<boolean> {
+    const now = this.#clock.wallMs();
+    const own = await this.#read(db, ownKey(key, who));
+    const all = await this.#read(db, key);
+    return (own?.locked_until ?? 0) > now || (!who.isKnown && (all?.locked_until ?? 0) > now);
   }
 
-  /** Counts one wrong attempt; returns true when a delay begins with it. */
-  async fail(db: Handle, key: string, address: string): Promise<boolean> {
+  /**
+   * Counts one wrong attempt; returns true when a delay begins with it. While somebody is locked out, further guesses
+   * lengthen nothing.
+   */
+  async fail(db: Handle, key: string, who: Guesser, isLocked = false): Promise<boolean> {
+    const { freeAttempts, accountAttempts } = this.#options;
+    await this.failAddress(db, who.address);
+    const suffix = isLocked ? ':locked' : '';
+    const own = await this.#delay(db, `${ownKey(key, who)}${suffix}`, freeAttempts);
+    // Who is known cannot bring the delay upon strangers, nor strangers upon who is known.
+    const all = await this.#delay(db, who.isKnown ? `${key}:known` : `${key}${suffix}`, accountAttempts);
+    return !isLocked && (own === 0 || (!who.isKnown && all === 0));
+  }
+
+  /** Counts one wrong attempt of an address at something that belongs to no account. */
+  async failAddress(db: Handle, address: string): Promise<void> {
+    await this.#count(db, addressKey(address), this.#clock.wallMs(), this.#options.addressWindow, true);
+  }
+
+  /** Counts, sets the delay that follows; returns how many attempts are beyond the free ones. */
+  async #delay(db: Handle, key: string, free: number): Promise<number> {
     const now = this.#clock.wallMs();
-    await this.#count(db, addressKey(address), now, this.#options.addressWindow, true);
     const failures = await this.#count(db, key, now, this.#options.forgetAfter, false);
-    const beyond = failures - this.#options.freeAttempts;
+    const beyond = failures - free;
     // The same statement whether or not a delay begins: no difference in time.
     const delay =
       beyond < 0 ? 0 : Math.min(this.#options.firstDelay * 2 ** Math.min(beyond, 40), this.#options.maxDelay);
@@ -57,7 +81,7 @@ export class LoginGuard {
       .set({ locked_until: delay === 0 ? 0 : now + delay })
       .where('key', '=', key)
       .execute();
-    return beyond === 0;
+    return beyond;
   }
 
   /**
@@ -69,9 +93,17 @@ export class LoginGuard {
     return sent <= MAILS_PER_WINDOW;
   }
 
-  /** A right sign-in forgets the account's wrong ones; the address keeps its count. */
-  async clear(db: Handle, key: string): Promise<void> {
-    await db.deleteFrom('guards').where('key', '=', key).execute();
+  /** A right sign-in forgets the wrong ones of the same device or address; those of others keep their count. */
+  async clear(db: Handle, key: string, who: Guesser): Promise<void> {
+    await db.deleteFrom('guards').where('key', '=', ownKey(key, who)).execute();
+  }
+
+  /** A new password forgets them all. */
+  async clearAll(db: Handle, key: string): Promise<void> {
+    await db
+      .deleteFrom('guards')
+      .where((eb) => eb.or([eb('key', '=', key), eb('key', 'like', `${key}@%`), eb('key', 'like', `${key}:%`)]))
+      .execute();
   }
 
   async #read(db: Handle, key: string): Promise<GuardTable | undefined> {
@@ -108,8 +140,27 @@ export class LoginGuard {
 }
 
 export function addressKey(address: string): string {
-  return `address:${isIPv6(address) ? prefix64(address) : address}`;
+  return `address:${network(address)}`;
 }
+
+/** Who tries a password: from where, and whether this account knows the device or the address. */
+export interface Guesser {
+  readonly address: string;
+  readonly isKnown: boolean;
+  /** Id of a device that the account knows. */
+  readonly device?: string | undefined;
+}
+
+/** Whose place in the queue of hashes it is. */
+export const ownerOf = ({ address, signal }: Caller): TaskOwner => ({ key: addressKey(address), signal });
+
+/** A device counts for itself wherever it is; names that nobody has share one row an address. */
+function ownKey(key: string, { address, device }: Guesser): string {
+  if (device !== undefined) return `${key}@device ${device}`;
+  return `${key.startsWith('name:') ? 'name' : key}@${network(address)}`;
+}
+
+const network = (address: string): string => (isIPv6(address) ? prefix64(address) : address);
 
 /** The first four groups of an IPv6 address: what one subscriber usually has. */
 function prefix64(address: string): string {

@@ -4,7 +4,7 @@
  * else's address, and a mail to an existing account says so only to its owner.
  */
 
-import type { Transaction } from 'kysely';
+import type { Kysely, Transaction } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { ageOf } from '../child-accounts/rules.ts';
 import type { Caller, IdentityContext } from '../context.ts';
@@ -12,6 +12,7 @@ import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { provePassword } from './change-password.ts';
+import { ownerOf } from './guard.ts';
 import { completeSignIn } from './sign-in.ts';
 import { findById, findByLogin, insertUser, mayMail } from './users.ts';
 
@@ -44,18 +45,22 @@ export async function register(
   context: IdentityContext,
   given: Registration,
   caller: Caller,
-): Promise<{ status: 201 | 202; body: object }> {
+): Promise<{ status: 201 | 202; body: object; userId?: string }> {
   if (!context.options.registration.open)
     throw forbidden('accounts are made by administrators here', 'registration_closed');
+  const { db } = context.store;
+  context.budget.take('signUps', caller.address);
+  await context.guard.checkAddress(db, caller.address);
   checkNewPassword(given.password, [given.email, given.username, given.displayName], context.options.passwords);
   checkAge(context, given.birthDate);
-  await context.guard.checkAddress(context.store.db, caller.address);
+  // Where the response tells that a name is taken anyway, it does so before the hash.
+  if (context.options.registration.verifyEmail === 'off') await refuseTaken(db, given);
   const waiting: Waiting = {
     email: given.email,
     username: given.username ?? null,
     displayName: given.displayName ?? null,
     birthDate: given.birthDate ?? null,
-    passwordHash: await context.hasher.hash(given.password, caller.signal),
+    passwordHash: await context.hasher.hash(given.password, ownerOf(caller)),
   };
   if (context.options.registration.verifyEmail === 'required') {
     await sendCode(context, waiting, caller);
@@ -64,7 +69,7 @@ export async function register(
   const user = await createAccount(context, waiting, false, caller);
   const facts = { amr: ['pwd'], mfaAt: null, scopes: null };
   const tokens = await completeSignIn(context, user, facts, caller);
-  return { status: 201, body: { ...tokens, user: publicUser(user) } };
+  return { status: 201, body: { ...tokens, user: publicUser(user) }, userId: user.id };
 }
 
 /** Too young to register alone; a parent makes the account. */
@@ -118,7 +123,7 @@ export async function confirmRegistration(
     | undefined;
   const moving = waiting === undefined ? await movingAccount(context, token) : undefined;
   if (waiting === undefined && moving === undefined) {
-    await context.guard.fail(db, 'name:confirm', caller.address);
+    await context.guard.failAddress(db, caller.address);
     throw invalidCode();
   }
   let passwordHash = waiting?.passwordHash ?? '';
@@ -126,12 +131,12 @@ export async function confirmRegistration(
     if (waiting === undefined) throw invalidField('newPassword', 'the password of the account, in `password`');
     const names = [waiting.email, given.username ?? waiting.username, waiting.displayName];
     checkNewPassword(given.newPassword, names, context.options.passwords, 'newPassword');
-    passwordHash = await context.hasher.hash(given.newPassword, caller.signal);
+    passwordHash = await context.hasher.hash(given.newPassword, ownerOf(caller));
   } else if (moving !== undefined) await provePassword(context, moving, given.password ?? '', caller);
   else {
-    const { matches } = await context.hasher.check(given.password ?? '', passwordHash, caller.signal);
+    const { matches } = await context.hasher.check(given.password ?? '', passwordHash, ownerOf(caller));
     if (!matches) {
-      await context.guard.fail(db, 'name:confirm', caller.address);
+      await context.guard.failAddress(db, caller.address);
       throw forbidden('this is not the password of the registration; give it, or a newPassword', 'wrong_password');
     }
   }
@@ -164,6 +169,14 @@ async function createAccount(
   return await context.store.transaction((trx) => insertFrom(context, trx, waiting, verified, caller));
 }
 
+async function refuseTaken(
+  db: Kysely<IdentityTables>,
+  { email, username }: { readonly email: string; readonly username?: string | null | undefined },
+): Promise<void> {
+  if ((await findByLogin(db, email)) !== undefined) throw emailTaken();
+  if (username != null && (await findByLogin(db, username)) !== undefined) throw usernameTaken();
+}
+
 async function insertFrom(
   context: IdentityContext,
   trx: Trx,
@@ -171,8 +184,7 @@ async function insertFrom(
   emailVerified: boolean,
   caller: Caller,
 ): Promise<User> {
-  if ((await findByLogin(trx, waiting.email)) !== undefined) throw emailTaken();
-  if (waiting.username !== null && (await findByLogin(trx, waiting.username)) !== undefined) throw usernameTaken();
+  await refuseTaken(trx, waiting);
   try {
     const user = await insertUser(context, trx, {
       kind: 'user',

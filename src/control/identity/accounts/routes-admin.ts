@@ -15,6 +15,7 @@ import { impersonate } from '../sessions/impersonate.ts';
 import type { User } from '../tables.ts';
 import { ADMIN_SCOPE, accessOf, allRoles, rolesOf } from './access.ts';
 import { refuseLastAdmin, removeUser, storePassword } from './change-password.ts';
+import { ownerOf } from './guard.ts';
 import { publicUser, usernameTaken } from './register.ts';
 import { endSessions, openSessions, publicSession } from './routes.ts';
 import { endAllAccess, findById, insertUser, revokeKeys } from './users.ts';
@@ -106,7 +107,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     let passwordHash: string | null = null;
     if (body.password !== undefined) {
       checkNewPassword(body.password, [body.email, body.username], context.options.passwords);
-      passwordHash = await context.hasher.hash(body.password, c.req.raw.signal);
+      passwordHash = await context.hasher.hash(body.password, ownerOf(c.get('caller')));
     }
     const { kind, email, username, displayName, plan } = body;
     const user = await store
@@ -209,7 +210,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     const user = await target(c);
     const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
     checkNewPassword(body.newPassword, [user.email, user.username], context.options.passwords, 'newPassword');
-    const hash = await context.hasher.hash(body.newPassword, c.req.raw.signal);
+    const hash = await context.hasher.hash(body.newPassword, ownerOf(c.get('caller')));
     await store.transaction(async (trx) => {
       await storePassword(context, trx, user, hash, 'password set by administrator');
       await context.audit.append(trx, entry(c, actor, 'password.set', user.id));

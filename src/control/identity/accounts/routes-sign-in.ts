@@ -4,6 +4,7 @@ import * as z from 'zod';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { bearerOf, type Env } from '../http/actor.ts';
+import { knowDevice } from '../http/device-cookie.ts';
 import { readBody, readOptionalBody } from '../http/validate.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
 import { invalid, unauthenticated } from '../problem.ts';
@@ -54,6 +55,7 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
   app.post('/register', async (c) => {
     const body = await readBody(c.req.raw, registration);
     const result = await register(context, body, c.get('caller'));
+    if (result.userId !== undefined) knowDevice(context, c, result.userId);
     return c.json(result.body, result.status);
   });
 
@@ -74,13 +76,18 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
     if (name === undefined || names.length > 1) {
       throw invalid([{ field: 'username', expected: 'one of login, username or email' }]);
     }
-    return c.json(await signIn(context, { login: name, password: body.password }, body.scope ?? null, c.get('caller')));
+    const given = { login: name, password: body.password };
+    const { user, tokens } = await signIn(context, given, body.scope ?? null, c.get('caller'));
+    knowDevice(context, c, user.id);
+    return c.json(tokens);
   });
 
   app.post('/login/mfa', async (c) => {
     const body = await readBody(c.req.raw, secondFactor);
     const { user, facts } = await giveSecondFactor(context, body, c.get('caller'));
-    return c.json(await completeSignIn(context, user, facts, c.get('caller')));
+    const tokens = await completeSignIn(context, user, facts, c.get('caller'));
+    knowDevice(context, c, user.id);
+    return c.json(tokens);
   });
 
   app.post('/refresh', async (c) => {

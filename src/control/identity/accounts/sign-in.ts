@@ -9,17 +9,23 @@ import { badCredentials, Problem } from '../problem.ts';
 import { keyedHash } from '../secrets/master-key.ts';
 import { answerFor, type SignInFacts, startSession, type TokenAnswer } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';
-import { findByLogin } from './users.ts';
+import { guesserOf } from './devices.ts';
+import { type Guesser, ownerOf } from './guard.ts';
+import { findByLogin, mayMail } from './users.ts';
 
 export interface Credentials {
   readonly login: string;
   readonly password: string;
 }
 
-/** The key under which wrong passwords are counted: the account's id, or a hash of a name that nobody has. */
+/**
+ * The key under which wrong passwords are counted: the account's id, or one of 4,096 for names that nobody has, so that
+ * invented names fill no table.
+ */
 export function guardKey(context: IdentityContext, user: User | undefined, login: string): string {
   if (user !== undefined) return `user:${user.id}`;
-  return `name:${keyedHash(context.master.derive('guard-names'), login.trim().toLowerCase())}`;
+  const hash = keyedHash(context.master.derive('guard-names'), login.trim().toLowerCase());
+  return `name:${hash.slice(0, 2)}`;
 }
 
 /** The account of right credentials; throws `badCredentials` for any other. */
@@ -30,30 +36,32 @@ export async function checkPassword(context: IdentityContext, given: Credentials
     // Inside the queue: what was true when the request arrived may not be when its turn comes.
     const user = await findByLogin(store.db, given.login);
     const key = guardKey(context, user, given.login);
-    const locked = await guard.isLocked(store.db, key);
+    const who = await guesserOf(context, store.db, user, caller);
+    const locked = await guard.isLocked(store.db, key, who);
     const stored = user?.status === 'active' && !locked ? user.password_hash : null;
     const { matches, outdated } = await hasher.checkInside(given.password, stored);
     if (!matches || user === undefined) {
-      await recordFailure(context, user, key, locked, caller);
+      await recordFailure(context, user, key, who, locked, caller);
       throw badCredentials();
     }
     if (outdated) void renewHash(context, user, given.password);
     return user;
-  }, caller.signal);
+  }, ownerOf(caller));
 }
 
 async function recordFailure(
   context: IdentityContext,
   user: User | undefined,
   key: string,
+  who: Guesser,
   locked: boolean,
   caller: Caller,
 ): Promise<void> {
   await context.store.transaction(async (trx) => {
-    // While an account is locked, guesses at it lengthen nothing: otherwise a stranger could lock it for good.
-    const begins = await context.guard.fail(trx, locked ? `${key}:locked` : key, caller.address);
+    const begins = await context.guard.fail(trx, key, who, locked);
     const { email } = user ?? {};
-    if (begins && !locked && email != null) await context.outbox.add(trx, context.mailTemplates.locked(email));
+    if (begins && email != null && (await mayMail(context, trx, email)))
+      await context.outbox.add(trx, context.mailTemplates.locked(email));
     await context.audit.append(trx, {
       actor: 'anonymous',
       action: 'login.failed',
@@ -86,11 +94,12 @@ export async function signIn(
   given: Credentials,
   scopes: readonly string[] | null,
   caller: Caller,
-): Promise<TokenAnswer> {
+): Promise<{ user: User; tokens: TokenAnswer }> {
   const user = await checkPassword(context, given, caller);
   const factors = await factorsOf(context.store.db, user.id);
   if (factors.length > 0) throw await secondFactorNeeded(context, user, factors, { amr: ['pwd'], scopes });
-  return await completeSignIn(context, user, { amr: ['pwd'], mfaAt: null, scopes }, caller);
+  const tokens = await completeSignIn(context, user, { amr: ['pwd'], mfaAt: null, scopes }, caller);
+  return { user, tokens };
 }
 
 export interface TicketPayload {
@@ -141,7 +150,7 @@ export async function completeSignIn(
       .returningAll()
       .executeTakeFirst();
     if (user === undefined) return undefined;
-    await context.guard.clear(trx, `user:${user.id}`);
+    await context.guard.clear(trx, `user:${user.id}`, await guesserOf(context, trx, user, caller));
     return await startSession(context, trx, user, facts, caller);
   });
   if (begun === undefined) throw badCredentials();

@@ -125,7 +125,13 @@ export async function revokeKeys(
   return ended.map((row) => row.id);
 }
 
-/** See `LoginGuard.mayMail`; the address is counted under a hash, since it may be nobody's here. */
+/**
+ * See `LoginGuard.mayMail`; the address is counted under a hash, since it may be nobody's here, and without what many
+ * mail services ignore: `ann+shop@example.com` fills the mailbox of `ann@example.com`.
+ */
 export async function mayMail(context: IdentityContext, trx: Handle, email: string): Promise<boolean> {
-  return await context.guard.mayMail(trx, keyedHash(context.master.derive('guard-names'), email.toLowerCase()));
+  const [local = '', domain = ''] = email.toLowerCase().split('@');
+  const name = local.replace(/\+.*$/, '');
+  const box = /^g(oogle)?mail\.com$/.test(domain) ? `${name.replaceAll('.', '')}@gmail.com` : `${name}@${domain}`;
+  return await context.guard.mayMail(trx, keyedHash(context.master.derive('guard-names'), box));
 }

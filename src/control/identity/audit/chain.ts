@@ -32,6 +32,9 @@ export interface AuditVerdict {
 }
 
 const PAGE = 500;
+/** Entries with the actor `anonymous`: so many at once, then one in this time. */
+const STRANGER_BURST = 200;
+const STRANGER_STEP_MS = 5_000;
 
 export class AuditLog {
   readonly #store: Store<IdentityTables>;
@@ -39,6 +42,8 @@ export class AuditLog {
   readonly #clock: Clock;
   /** Entries by action since the start of this process, for metrics: the names are fixed, so they are few. */
   readonly counts = new Map<string, number>();
+  #strangersDue = 0;
+  #leftOut = 0;
 
   constructor(store: Store<IdentityTables>, key: KeyObject, clock: Clock) {
     this.#store = store;
@@ -51,8 +56,18 @@ export class AuditLog {
     await this.#store.transaction((trx) => this.append(trx, entry));
   }
 
-  /** An entry that stands or falls with the caller's transaction. */
+  /**
+   * An entry that stands or falls with the caller's transaction. What strangers cause is bounded: beyond a few a minute
+   * it is only counted, and the next such entry says how many are missing before it.
+   */
   async append(trx: Transaction<IdentityTables>, entry: AuditEntry): Promise<void> {
+    this.counts.set(entry.action, (this.counts.get(entry.action) ?? 0) + 1);
+    if (entry.actor === 'anonymous') {
+      if (!this.#mayWriteForStranger()) return;
+      const left = this.#leftOut;
+      this.#leftOut = 0;
+      if (left > 0) entry = { ...entry, detail: { ...entry.detail, leftOutBefore: left } };
+    }
     // Takes the row's lock in PostgreSQL; in SQLite the transaction holds the only one already.
     const head = await trx
       .updateTable('audit_head')
@@ -76,7 +91,17 @@ export class AuditLog {
       .values({ ...row, mac })
       .execute();
     await trx.updateTable('audit_head').set({ mac }).where('id', '=', 1).execute();
-    this.counts.set(entry.action, (this.counts.get(entry.action) ?? 0) + 1);
+  }
+
+  #mayWriteForStranger(): boolean {
+    const now = this.#clock.monotonicMs();
+    const due = Math.max(this.#strangersDue, now) + STRANGER_STEP_MS;
+    if (due - now > STRANGER_STEP_MS * STRANGER_BURST) {
+      this.#leftOut++;
+      return false;
+    }
+    this.#strangersDue = due;
+    return true;
   }
 
   /** Walks the whole chain in pages. `expected` is a head noted earlier: the chain must still contain it. */

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { readRules } from '../accounts/access.ts';
 import { removeUser, storePassword } from '../accounts/change-password.ts';
+import { ownerOf } from '../accounts/guard.ts';
 import { publicUser, usernameTaken } from '../accounts/register.ts';
 import { endSessions, openSessions, publicSession } from '../accounts/routes.ts';
 import { endAllAccess, insertUser } from '../accounts/users.ts';
@@ -83,7 +84,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
     const body = await readBody(c.req.raw, newChild);
     checkBirthDate(body.birthDate);
     checkNewPassword(body.password, [body.username, body.displayName], context.options.passwords);
-    const passwordHash = await context.hasher.hash(body.password, c.req.raw.signal);
+    const passwordHash = await context.hasher.hash(body.password, ownerOf(c.get('caller')));
     const child = await store
       .transaction(async (trx) => {
         // The parent's row orders two requests at once, so that together they do not pass the limit.
@@ -173,7 +174,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
     const child = await childOf(parent, c.req.param('id'));
     const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
     checkNewPassword(body.newPassword, [child.username, child.display_name], context.options.passwords, 'newPassword');
-    const hash = await context.hasher.hash(body.newPassword, c.req.raw.signal);
+    const hash = await context.hasher.hash(body.newPassword, ownerOf(c.get('caller')));
     await store.transaction(async (trx) => {
       await storePassword(context, trx, child, hash, 'password set by parent');
       await context.audit.append(trx, entry(parent, 'child.password-set', child.id, c.get('caller').requestId));

@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type CidrSet, canonicalAddress } from '../../../base/ip.ts';
+import { DEVICE_COOKIE } from '../accounts/devices.ts';
 import type { Caller } from '../context.ts';
 import { readPlace } from '../geoip/geoip.ts';
 
@@ -32,12 +33,14 @@ export function callerOf(
   const said = field('x-request-id') ?? '';
   // Who comes straight to the gateway could write anything into it.
   const place = throughProxy && more.placeField !== undefined ? readPlace(field(more.placeField)) : undefined;
+  const device = new RegExp(`(?:^|;) *${DEVICE_COOKIE}=([^;]{1,300})`).exec(field('cookie') ?? '')?.[1];
   return {
     address,
     userAgent: (field('user-agent') ?? '').slice(0, MAX_USER_AGENT),
     requestId: /^[A-Za-z0-9._-]{8,100}$/.test(said) ? said : randomUUID(),
     ...(more.signal === undefined ? {} : { signal: more.signal }),
     ...(place === undefined ? {} : { placeSaid: place }),
+    ...(device === undefined ? {} : { device }),
   };
 }
 

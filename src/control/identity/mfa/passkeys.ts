@@ -97,9 +97,11 @@ export async function addPasskey(
 /** Options for proving a passkey. Without an account the browser offers what it has for this site. */
 export async function passkeyChallenge(context: IdentityContext, userId: string | null): Promise<object> {
   const { generateAuthenticationOptions } = await import('@simplewebauthn/server');
-  const challenge = randomBytes(32);
-  const about = { userId, ttlMs: CHALLENGE_TTL_MS, text: challenge.toString('base64url'), keepEarlier: true };
-  await context.codes.issue(context.store.db, 'passkey-login', about);
+  const challenge = userId === null ? carriedChallenge(context) : randomBytes(32);
+  if (userId !== null) {
+    const about = { userId, ttlMs: CHALLENGE_TTL_MS, text: challenge.toString('base64url'), keepEarlier: true };
+    await context.codes.issue(context.store.db, 'passkey-login', about);
+  }
   const known =
     userId === null
       ? []
@@ -118,6 +120,11 @@ export async function passkeyChallenge(context: IdentityContext, userId: string 
   });
 }
 
+/** For anybody who asks: nothing is written until a passkey was proven with it. */
+function carriedChallenge(context: IdentityContext): Buffer {
+  return Buffer.from(context.codes.carry('passkey-login', CHALLENGE_TTL_MS), 'base64url');
+}
+
 /** The account that proved its passkey, or undefined. With `userId` it must be that account's. */
 export async function takePasskey(
   context: IdentityContext,
@@ -131,11 +138,16 @@ export async function takePasskey(
   if (passkey === undefined || (userId !== undefined && passkey.user_id !== userId)) return undefined;
   const { verifyAuthenticationResponse } = await import('@simplewebauthn/server');
   const { rpId, origins } = party(context);
+  let carried: string | undefined;
   const result = await verifyAuthenticationResponse({
     response: response as unknown as AuthenticationResponseJSON,
     expectedChallenge: async (challenge) => {
+      if (context.codes.isCarried('passkey-login', challenge)) {
+        carried = challenge;
+        return true;
+      }
       const used = await context.codes.use(db, 'passkey-login', challenge);
-      return used !== undefined && (used.userId === null || used.userId === passkey.user_id);
+      return used !== undefined && used.userId === passkey.user_id;
     },
     expectedOrigin: origins,
     expectedRPID: rpId,
@@ -147,6 +159,8 @@ export async function takePasskey(
     },
   }).catch(() => undefined);
   if (result?.verified !== true) return undefined;
+  if (carried !== undefined && !(await context.codes.spend(db, 'passkey-login', carried, CHALLENGE_TTL_MS)))
+    return undefined;
   // Counters of synchronised passkeys stay at 0; any other must have moved on, for two requests at once as well.
   const moved = await db
     .updateTable('passkeys')

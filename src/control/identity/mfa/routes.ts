@@ -6,6 +6,7 @@ import { type Actor, requireOwnHands } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
+import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { badCredentials, conflict, forbidden, invalidCode, notFound } from '../problem.ts';
 import { answerFor } from '../sessions/sessions.ts';
@@ -157,11 +158,13 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     await context.guard.checkAddress(store.db, caller.address);
     const user = await takePasskey(context, body.passkey);
     if (user === undefined) {
-      await context.guard.fail(store.db, 'name:passkey', caller.address);
+      await context.guard.failAddress(store.db, caller.address);
       throw badCredentials();
     }
     const facts = { amr: ['hwk', 'user', 'mfa'], mfaAt: context.clock.wallMs(), scopes: body.scope ?? null };
-    return c.json(await completeSignIn(context, user, facts, caller));
+    const tokens = await completeSignIn(context, user, facts, caller);
+    knowDevice(context, c, user.id);
+    return c.json(tokens);
   });
 
   type Trx = Parameters<Parameters<typeof store.transaction>[0]>[0];

@@ -2,6 +2,7 @@
  * The second step of a sign-in, and the same check for step-up: one factor, by what the caller sent. Wrong ones count
  * against the account like wrong passwords, and against the ticket, which bears five.
  */
+import { guesserOf } from '../accounts/devices.ts';
 import { guardKey, type TicketPayload } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
@@ -50,14 +51,15 @@ export async function takeFactor(
 ): Promise<string[]> {
   const { store, guard } = context;
   const key = guardKey(context, user, '');
-  if (await guard.isLocked(store.db, key)) throw wrongFactor();
+  const who = await guesserOf(context, store.db, user, caller);
+  if (await guard.isLocked(store.db, key, who)) throw wrongFactor();
   if (given.code !== undefined && (await takeTotp(context, store.db, user.id, given.code))) return ['otp'];
   if (given.recoveryCode !== undefined && (await takeRecoveryCode(context, store.db, user.id, given.recoveryCode))) {
     return ['kba'];
   }
   if (given.passkey !== undefined && (await takePasskey(context, given.passkey, user.id)) !== undefined) return ['hwk'];
   await store.transaction(async (trx) => {
-    await guard.fail(trx, key, caller.address);
+    await guard.fail(trx, key, who);
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: user.id, action: 'mfa.failed', target: user.id, address, requestId });
   });

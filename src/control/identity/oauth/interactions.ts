@@ -6,6 +6,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type Provider from 'oidc-provider';
 import type { InteractionResults } from 'oidc-provider';
 import { accessOf } from '../accounts/access.ts';
+import { guesserOf } from '../accounts/devices.ts';
 import { checkPassword, secondFactorNeeded } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
@@ -137,7 +138,7 @@ async function signedIn(
   caller: Caller,
 ): Promise<InteractionResults> {
   await context.store.transaction(async (trx) => {
-    await context.guard.clear(trx, `user:${user.id}`);
+    await context.guard.clear(trx, `user:${user.id}`, await guesserOf(context, trx, user, caller));
     const { address, requestId } = caller;
     await context.audit.append(trx, {
       actor: user.id,

@@ -10,6 +10,7 @@ import { messageOf } from '../../../base/errors.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller, IdentityContext } from '../context.ts';
 import { html, PAGE_HEADERS, page, problemPage } from '../pages/layout.ts';
+import { Problem } from '../problem.ts';
 import { adapterFactory } from './adapter.ts';
 import { clientOf, clientsVersion, findClient, scopesOfClients } from './clients.ts';
 import { interaction, PROVIDER_SCOPES } from './interactions.ts';
@@ -54,6 +55,10 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
   await ready();
 
   const serve = async (request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> => {
+    // Not the endpoints of applications, which speak for many people from one address.
+    const { path: asked } = /^(?<path>[^?]*)/.exec((request.url ?? '').slice(path.length))?.groups ?? {};
+    if (/^\/(?:auth|interaction|device|session)(?:\/|$)/.test(asked ?? ''))
+      context.budget.take('calls', caller.address);
     const { provider, listener } = await ready();
     const mounted = request as IncomingMessage & { originalUrl?: string };
     mounted.originalUrl = request.url ?? '/';
@@ -68,6 +73,11 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
     handles: (url) => url === path || url.startsWith(`${path}/`) || url.startsWith(`${path}?`),
     handle(request, response, caller) {
       serve(request, response, caller).catch((error: unknown) => {
+        if (error instanceof Problem && error.status === 429 && !response.headersSent) {
+          const wait = String(Math.ceil(error.more.retryAfterSeconds ?? 1));
+          response.writeHead(429, { ...PAGE_HEADERS, 'retry-after': wait });
+          return void response.end(problemPage('That did not work', error.message));
+        }
         log.error('the OAuth provider failed', { problem: messageOf(error), requestId: caller.requestId });
         if (response.headersSent) return void response.destroy();
         response.writeHead(500, PAGE_HEADERS);

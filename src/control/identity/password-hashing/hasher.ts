@@ -6,7 +6,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { IdentityOptions } from '../options.ts';
 import { hashInThread } from './hash-threads.ts';
-import { Semaphore } from './semaphore.ts';
+import { Semaphore, type TaskOwner } from './semaphore.ts';
 
 const SALT_BYTES = 16;
 const HASH_BYTES = 32;
@@ -25,15 +25,16 @@ export class PasswordHasher {
   readonly #dummy: string;
 
   constructor(options: IdentityOptions['passwords']) {
-    this.semaphore = new Semaphore(options.parallel, options.maxQueued, options.queueTimeout);
+    const share = Math.max(1, Math.floor(options.maxQueued * options.queueShare));
+    this.semaphore = new Semaphore(options.parallel, options.maxQueued, options.queueTimeout, share);
     this.#memoryKib = Math.floor(options.memory / 1024);
     this.#passes = options.passes;
     // Nothing hashes to it that anybody could find, and finding it would not help: a dummy never matches.
     this.#dummy = this.#text(randomBytes(SALT_BYTES), randomBytes(HASH_BYTES));
   }
 
-  async hash(password: string, signal?: AbortSignal): Promise<string> {
-    return this.semaphore.run(() => this.#make(password), signal);
+  async hash(password: string, owner?: TaskOwner): Promise<string> {
+    return this.semaphore.run(() => this.#make(password), owner);
   }
 
   /** To be called inside `semaphore.run`. `stored` null checks the dummy and never matches. */
@@ -55,8 +56,8 @@ export class PasswordHasher {
     return { matches, outdated: Number(memory) !== this.#memoryKib || Number(passes) !== this.#passes };
   }
 
-  async check(password: string, stored: string | null, signal?: AbortSignal): Promise<PasswordCheck> {
-    return this.semaphore.run(() => this.checkInside(password, stored), signal);
+  async check(password: string, stored: string | null, owner?: TaskOwner): Promise<PasswordCheck> {
+    return this.semaphore.run(() => this.checkInside(password, stored), owner);
   }
 
   async #make(password: string): Promise<string> {

@@ -43,12 +43,27 @@ describe('the semaphore', () => {
     assert.equal(await semaphore.run(async () => 'later'), 'later');
   });
 
+  test('an address holds its share of the queue, and places go round the addresses', async () => {
+    const semaphore = new Semaphore(1, 8, 60_000, 4);
+    let finish: () => void = () => {};
+    const first = semaphore.run(() => new Promise<void>((done) => (finish = done)), { key: 'flood' });
+    const order: string[] = [];
+    const enter = (name: string, key: string) => semaphore.run(async () => void order.push(name), { key });
+    const flood = [1, 2, 3, 4].map((i) => enter(`f${i}`, 'flood'));
+    await assert.rejects(enter('f5', 'flood'), isBusy);
+    const others = [enter('a1', 'a'), enter('a2', 'a'), enter('b1', 'b')];
+    finish();
+    await Promise.all([first, ...flood, ...others]);
+    assert.deepEqual(order, ['f1', 'a1', 'b1', 'f2', 'a2', 'f3', 'f4']);
+    assert.deepEqual([semaphore.running, semaphore.queued], [0, 0]);
+  });
+
   test('a waiter whose time is over or whose caller went leaves the queue', async () => {
     const semaphore = new Semaphore(1, 5, 20);
     let finish: () => void = () => {};
     const first = semaphore.run(() => new Promise<void>((done) => (finish = done)));
     const gone = new AbortController();
-    const left = semaphore.run(async () => 'left', gone.signal);
+    const left = semaphore.run(async () => 'left', { signal: gone.signal });
     gone.abort();
     await assert.rejects(left, isBusy);
     await assert.rejects(

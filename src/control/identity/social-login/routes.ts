@@ -6,6 +6,7 @@ import { requireOwnHands } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
+import { knowDevice } from '../http/device-cookie.ts';
 import { readBody, readQuery } from '../http/validate.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { conflict, forbidden, notFound } from '../problem.ts';
@@ -40,7 +41,9 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/outside/exchange', async (c) => {
     const { code } = await readBody(c.req.raw, z.strictObject({ code: field.opaque('the code of the page') }));
-    return c.json(await outside.exchange(code, c.get('caller')));
+    const { user, tokens } = await outside.exchange(code, c.get('caller'));
+    knowDevice(context, c, user.id);
+    return c.json(tokens);
   });
 
   /** Begins linking from a session; the page sends the browser to `location`. */

@@ -92,7 +92,7 @@ export class SocialLogin {
   }
 
   /** The application's page exchanges the one-time code for tokens. */
-  async exchange(code: string, caller: Caller): Promise<TokenAnswer> {
+  async exchange(code: string, caller: Caller): Promise<{ user: User; tokens: TokenAnswer }> {
     const { codes, store } = this.#context;
     const used = await codes.use(store.db, 'outside-result', code);
     const user = used?.userId == null ? undefined : await findById(store.db, used.userId);
@@ -101,7 +101,8 @@ export class SocialLogin {
     const factors = await factorsOf(store.db, user.id);
     if (factors.length > 0)
       throw await secondFactorNeeded(this.#context, user, factors, { amr: ['fed'], scopes: null });
-    return await completeSignIn(this.#context, user, { amr: ['fed'], mfaAt: null, scopes: null }, caller);
+    const tokens = await completeSignIn(this.#context, user, { amr: ['fed'], mfaAt: null, scopes: null }, caller);
+    return { user, tokens };
   }
 
   redirectUri(provider: string): string {

@@ -165,7 +165,7 @@ test('the API lists, bans and lifts, for administrators only', async () => {
   let watches = true;
   const app = createBansApp({
     bans,
-    caller: gatewayCaller,
+    caller: gatewayCaller(() => []),
     watches: () => watches,
     errorFormat: () => 'nested',
     clock,

@@ -38,7 +38,7 @@ async function open(local = false) {
   const usage = new UsageReader(store, ledger, () => quotas, clock);
   const app = createUsageApp({
     usage,
-    caller: local ? localCaller : gatewayCaller,
+    caller: local ? localCaller : gatewayCaller(() => []),
     errorFormat: () => 'problem',
     clock,
   });

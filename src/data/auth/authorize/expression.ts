@@ -262,6 +262,10 @@ function identityReader(names: readonly string[], path: string, at: number): Rea
       case 'sub':
       case 'subject':
         return ({ identity }) => identity?.subject;
+      case 'issuer':
+        return ({ identity }) => identity?.issuer ?? undefined;
+      case 'account':
+        return ({ identity }) => identity?.account ?? identity?.subject;
       case 'roles':
         return ({ identity }) => identity?.roles;
       case 'scopes':
@@ -273,7 +277,7 @@ function identityReader(names: readonly string[], path: string, at: number): Rea
     }
   }
   throw new ExpressionError(
-    `${JSON.stringify(path)} is not known, there are auth.sub, auth.roles, auth.scopes, auth.plan, auth.method and auth.claims.x`,
+    `${JSON.stringify(path)} is not known, there are auth.sub, auth.issuer, auth.account, auth.roles, auth.scopes, auth.plan, auth.method and auth.claims.x`,
     at,
   );
 }

@@ -115,7 +115,9 @@ export class JwtVerifier {
   #remember(parsed: ParsedToken, issuer: Issuer, cacheKey: string, nowMs: number): VerifiedToken | TokenProblem {
     const certificate = boundCertificate(parsed.claims['cnf']);
     if (certificate === undefined) return 'wrong_binding';
-    const facts = factsOfClaims('jwt', parsed.claims, issuer.settings.claims);
+    // A shared secret without a name is the operator's own, like the identity service.
+    const outside = issuer.settings.keys.kind === 'identity' ? null : issuer.iss;
+    const facts = factsOfClaims('jwt', parsed.claims, issuer.settings.claims, outside);
     if (facts === null) return 'bad_claims';
     const expiresAtMs = ((parsed.claims['exp'] as number) + issuer.rules.leewaySeconds) * 1_000;
     const verified: VerifiedToken = {

@@ -9,6 +9,7 @@ import { authSettings, issuerSettings, jwtSettings, SigningIssuer } from '../tes
 
 const introspect: IntrospectSettings = {
   id: 'op',
+  ownIssuer: null,
   endpoint: 'secret-of-control',
   sources: [{ in: 'authorization' }],
   audiences: null,

@@ -80,7 +80,10 @@ export class Introspector {
     }
     // RFC 7662 §2.2: `sub` may be absent; a token of client credentials then has its holder in `client_id`.
     if (claims['sub'] === undefined) claims['sub'] = claims['username'] ?? claims['client_id'];
-    const facts = factsOfClaims('introspect', claims, this.#settings.claims);
+    const said = claims['iss'];
+    const issuer = typeof said === 'string' && said !== '' ? said : 'introspection';
+    const outside = issuer === this.#settings.ownIssuer ? null : issuer;
+    const facts = factsOfClaims('introspect', claims, this.#settings.claims, outside);
     return facts === null ? 'bad_claims' : new PreparedIdentity(facts, claims, this.#headers);
   }
 }
