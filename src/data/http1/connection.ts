@@ -235,7 +235,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   /** What is no request here may be the beginning of HTTP/2. The socket's events are its new owner's from then on. */
   #handOver(bytes: Buffer): boolean {
     if (this.#toHttp2 === null || this.#requests > 0) return false;
-    if (bytes.compare(HTTP2_BEGIN, 0, HTTP2_BEGIN.length, 0, HTTP2_BEGIN.length) !== 0) return false;
+    if (!bytes.subarray(0, HTTP2_BEGIN.length).equals(HTTP2_BEGIN)) return false;
     this.#state = CLOSED;
     this.#pending = NO_BYTES;
     this.#host.wheel.remove(this.#deadline);
