@@ -1,0 +1,473 @@
+/**
+ * The cluster API over HTTP, for people and applications. The gateway serves it as `builtin:cluster`, so that TLS,
+ * authentication, limits and logs are the gateway's; the command line has it on a socket of its own. Nodes have calls of
+ * their own (node-app.ts). Schemas are in schemas.ts; `GET /cluster/openapi.json` is made of them.
+ */
+import { randomUUID } from 'node:crypto';
+import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { ErrorFormat } from '../../data/contract/snapshot.ts';
+import { errorBody } from '../discovery/registry/error-body.ts';
+import { isUnavailable } from '../store/faults.ts';
+import type { ReadCaller, Right } from './caller.ts';
+import { callerWith } from './caller.ts';
+import type { Cluster } from './cluster.ts';
+import { addEventRoutes } from './event-routes.ts';
+import { addNodeApp } from './node-app.ts';
+import { ClusterRefusal } from './refusal.ts';
+import { checkSettings } from './rollout.ts';
+import * as schema from './schemas.ts';
+
+export interface AppParts {
+  readonly cluster: Cluster;
+  readonly caller: ReadCaller;
+  readonly errorFormat: () => ErrorFormat;
+  readonly log: Logger;
+  /** Such as `/api/v1`. */
+  readonly path: string;
+  readonly version: string;
+}
+
+/** A response with JSON of this schema. */
+export function json<Schema extends z.ZodType>(schemaOf: Schema, description: string) {
+  return { description, content: { 'application/json': { schema: schemaOf } } };
+}
+
+export function body<Schema extends z.ZodType>(schemaOf: Schema) {
+  return { required: true, content: { 'application/json': { schema: schemaOf } } };
+}
+
+const id = z.object({ id: z.string().min(1).max(64) });
+const NONE = { description: 'Done.' };
+
+export function createClusterApp(parts: AppParts): OpenAPIHono {
+  const { cluster, caller, log } = parts;
+  const app = new OpenAPIHono({
+    defaultHook: (result) => {
+      if (!result.success) throw invalid(result.error);
+    },
+  }).basePath(parts.path);
+  const by = (right: Right, context: Context): string => callerWith(right, caller, context).name;
+
+  app.onError((error, context) => refuse(context, error, parts));
+  app.notFound((context) =>
+    refuse(context, new ClusterRefusal(404, 'RESOURCE_NOT_FOUND', 'there is no such endpoint'), parts),
+  );
+  app.use(async (context, next) => {
+    context.header('cache-control', 'no-store');
+    await next();
+  });
+  app.use(
+    bodyLimit({
+      maxSize: schema.MAX_DOCUMENT_BYTES + 64 * 1024,
+      onError: (context) =>
+        refuse(context, new ClusterRefusal(413, 'PAYLOAD_TOO_LARGE', 'the body is too large'), parts),
+    }),
+  );
+
+  addNodeApp(app, cluster);
+  addEventRoutes(app, cluster, (context) => void by('read', context));
+
+  // --- status --------------------------------------------------------------------------------------------------------
+
+  const statusSchema = z
+    .object({
+      name: z.string(),
+      status: z.enum(['healthy', 'degraded', 'unhealthy']),
+      queen: z.string().nullable(),
+      epoch: z.int(),
+      node: z.string(),
+      version: z.int(),
+      nodes: z.record(z.string(), z.int()),
+      tasks: z.record(z.string(), z.int()),
+      rollout: schema.rolloutSchema.nullable(),
+      timestamp: z.iso.datetime(),
+    })
+    .openapi('Status');
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster',
+      summary: 'Status of the cluster',
+      responses: { 200: json(statusSchema, 'The status.') },
+    }),
+    async (context) => {
+      by('read', context);
+      return context.json(await cluster.status(), 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/health',
+      summary: 'Whether the store answers and there is a queen',
+      responses: {
+        200: json(z.object({ status: z.string(), queen: z.string().nullable() }), 'It works.'),
+        503: json(z.object({ status: z.string(), queen: z.string().nullable() }), 'It does not.'),
+      },
+    }),
+    async (context) => {
+      by('read', context);
+      const { status, queen } = await cluster.status();
+      return context.json({ status, queen }, status === 'unhealthy' ? 503 : 200);
+    },
+  );
+
+  // --- nodes ---------------------------------------------------------------------------------------------------------
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/nodes',
+      summary: 'All nodes',
+      request: { query: z.object({ all: z.enum(['true', 'false']).default('false') }) },
+      responses: { 200: json(z.object({ nodes: z.array(schema.nodeSchema) }), 'The nodes, by name.') },
+    }),
+    async (context) => {
+      by('read', context);
+      const [nodes, queen] = [
+        await cluster.members.list({ all: context.req.valid('query').all === 'true' }),
+        await cluster.queenName(),
+      ];
+      return context.json({ nodes: nodes.map((node) => schema.shownNode(node, queen)) }, 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/nodes/{id}',
+      summary: 'One node',
+      request: { params: id },
+      responses: { 200: json(schema.nodeSchema, 'The node.') },
+    }),
+    async (context) => {
+      by('read', context);
+      const node = await cluster.members.get(context.req.valid('param').id);
+      return context.json(schema.shownNode(node, await cluster.queenName()), 200);
+    },
+  );
+  for (const [action, state, summary] of [
+    ['cordon', 'cordoned', 'Give the node no new tasks'],
+    ['drain', 'draining', 'Give the node no new tasks and no traffic'],
+    ['activate', 'active', 'Use a cordoned or draining node again'],
+    ['remove', 'left', 'Take the node out; its token ends'],
+  ] as const)
+    app.openapi(
+      createRoute({
+        method: 'post',
+        path: `/nodes/{id}/${action}` as const,
+        summary,
+        request: { params: id, body: body(schema.reasonSchema) },
+        responses: { 200: json(schema.nodeSchema, 'The node.') },
+      }),
+      async (context) => {
+        const who = by('operate', context);
+        const { reason } = context.req.valid('json');
+        const node = await cluster.members.setState(context.req.valid('param').id, state, reason, who);
+        return context.json(schema.shownNode(node, await cluster.queenName()), 200);
+      },
+    );
+  app.openapi(
+    createRoute({
+      method: 'put',
+      path: '/nodes/{id}/labels',
+      summary: 'Replace the labels of a node',
+      request: { params: id, body: body(schema.labelsSchema) },
+      responses: { 200: json(schema.nodeSchema, 'The node.') },
+    }),
+    async (context) => {
+      const who = by('operate', context);
+      const { labels } = context.req.valid('json');
+      const node = await cluster.members.setLabels(context.req.valid('param').id, labels, who);
+      return context.json(schema.shownNode(node, await cluster.queenName()), 200);
+    },
+  );
+
+  const madeToken = z.object({ id: z.string(), token: z.string(), expires_at: z.iso.datetime() }).openapi('MadeToken');
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/tokens',
+      summary: 'Make a join token; it is shown once',
+      request: { body: body(schema.joinTokenSchema) },
+      responses: { 201: json(madeToken, 'The token.') },
+    }),
+    async (context) => {
+      const who = by('admin', context);
+      const { ttl_ms, ...wanted } = context.req.valid('json');
+      const made = await cluster.members.createJoinToken({ ...wanted, ttlMs: ttl_ms, createdBy: who });
+      return context.json({ id: made.id, token: made.token, expires_at: schema.iso(made.expiresAtMs) }, 201);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/cluster/tokens/{id}',
+      summary: 'Revoke a join token',
+      request: { params: id },
+      responses: { 204: NONE },
+    }),
+    async (context) => {
+      by('admin', context);
+      await cluster.members.revokeJoinToken(context.req.valid('param').id);
+      return context.body(null, 204);
+    },
+  );
+
+  // --- tasks and messages --------------------------------------------------------------------------------------------
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/tasks',
+      summary: 'Put a task in; an Idempotency-Key makes twice the same as once',
+      request: {
+        headers: z.object({ 'idempotency-key': z.string().min(1).max(128).optional() }),
+        body: body(schema.newTaskSchema),
+      },
+      responses: { 200: json(schema.taskSchema, 'It was there.'), 202: json(schema.taskSchema, 'It is queued.') },
+    }),
+    async (context) => {
+      const who = by('tasks', context);
+      const { max_attempts, timeout_ms, payload, ...wanted } = context.req.valid('json');
+      if (JSON.stringify(payload ?? null).length > schema.MAX_PAYLOAD_BYTES)
+        throw new ClusterRefusal(413, 'PAYLOAD_TOO_LARGE', `a payload has at most ${schema.MAX_PAYLOAD_BYTES} bytes`);
+      const key = context.req.valid('header')['idempotency-key'];
+      const { task, isNew } = await cluster.tasks.create({
+        ...wanted,
+        payload,
+        maxAttempts: max_attempts,
+        timeoutMs: timeout_ms,
+        dedupe: key === undefined ? null : `${who} ${key}`,
+        createdBy: who,
+      });
+      context.header('location', `${parts.path}/cluster/tasks/${task.id}`);
+      return context.json(schema.shownTask(task), isNew ? 202 : 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/tasks',
+      summary: 'Tasks, newest first',
+      request: { query: schema.taskListQuery },
+      responses: { 200: json(z.object({ tasks: z.array(schema.taskSchema) }), 'The tasks.') },
+    }),
+    async (context) => {
+      by('read', context);
+      const { state, kind, limit } = context.req.valid('query');
+      const tasks = await cluster.tasks.list({
+        limit,
+        ...(state === undefined ? {} : { state }),
+        ...(kind === undefined ? {} : { kind }),
+      });
+      return context.json({ tasks: tasks.map(schema.shownTask) }, 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/tasks/{id}',
+      summary: 'One task',
+      request: { params: id },
+      responses: { 200: json(schema.taskSchema, 'The task.') },
+    }),
+    async (context) => {
+      by('read', context);
+      return context.json(schema.shownTask(await cluster.tasks.get(context.req.valid('param').id)), 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'delete',
+      path: '/cluster/tasks/{id}',
+      summary: 'Cancel a task that is not finished',
+      request: { params: id },
+      responses: { 200: json(schema.taskSchema, 'The task.') },
+    }),
+    async (context) => {
+      by('tasks', context);
+      return context.json(schema.shownTask(await cluster.tasks.cancel(context.req.valid('param').id)), 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/messages',
+      summary: 'Send a message to a node, or to all',
+      request: {
+        headers: z.object({ 'idempotency-key': z.string().min(1).max(128).optional() }),
+        body: body(schema.newMessageSchema),
+      },
+      responses: { 202: json(z.object({ sent_to: z.int() }), 'It is kept until it is acknowledged.') },
+    }),
+    async (context) => {
+      const who = by('operate', context);
+      const { ttl_ms, ...message } = context.req.valid('json');
+      const { sentTo } = await cluster.messages.send({
+        ...message,
+        from: who,
+        ttlMs: ttl_ms,
+        dedupe: context.req.valid('header')['idempotency-key'] ?? null,
+      });
+      return context.json({ sent_to: sentTo }, 202);
+    },
+  );
+
+  // --- rollouts ------------------------------------------------------------------------------------------------------
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/rollouts',
+      summary: 'Roll a configuration out: checked everywhere, tried on a few, then on all',
+      request: { body: body(schema.newRolloutSchema) },
+      responses: { 202: json(schema.rolloutSchema, 'It has begun.') },
+    }),
+    async (context) => {
+      const who = by('admin', context);
+      const wanted = context.req.valid('json');
+      const settings = {
+        ...cluster.plan.rollout,
+        ...(wanted.watch_ms === undefined ? {} : { watchMs: wanted.watch_ms }),
+        ...(wanted.waves === undefined ? {} : { waves: wanted.waves }),
+        ...(wanted.canary_share === undefined ? {} : { canaryShare: wanted.canary_share }),
+      };
+      checkSettings(settings);
+      const document = wanted.document ?? (await cluster.rollouts.version(wanted.version ?? 0)).document;
+      const { reason, force } = wanted;
+      const rollout = await cluster.rollouts.propose({ document, author: who, reason, settings, force });
+      context.header('location', `${parts.path}/cluster/rollouts/${rollout.id}`);
+      return context.json(schema.shownRollout(rollout), 202);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/rollouts',
+      summary: 'Rollouts, newest first',
+      responses: { 200: json(z.object({ rollouts: z.array(schema.rolloutSchema) }), 'The rollouts.') },
+    }),
+    async (context) => {
+      by('read', context);
+      return context.json({ rollouts: (await cluster.rollouts.list(100)).map(schema.shownRollout) }, 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/rollouts/{id}',
+      summary: 'One rollout',
+      request: { params: id },
+      responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
+    }),
+    async (context) => {
+      by('read', context);
+      return context.json(schema.shownRollout(await cluster.rollouts.get(context.req.valid('param').id)), 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/rollouts/{id}/abort',
+      summary: 'Undo a rollout that is not finished',
+      request: { params: id, body: body(schema.reasonSchema) },
+      responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
+    }),
+    async (context) => {
+      const who = by('admin', context);
+      const { reason } = context.req.valid('json');
+      const rollout = await cluster.rollouts.abort(context.req.valid('param').id, who, reason);
+      return context.json(schema.shownRollout(rollout), 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/versions',
+      summary: 'Versions of the configuration, newest first',
+      responses: { 200: json(z.object({ versions: z.array(schema.versionSchema) }), 'The versions.') },
+    }),
+    async (context) => {
+      by('read', context);
+      return context.json({ versions: (await cluster.rollouts.versions(200)).map(schema.shownVersion) }, 200);
+    },
+  );
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/versions/{version}',
+      summary: 'One version, with its document',
+      request: { params: z.object({ version: z.coerce.number().int().min(1) }) },
+      responses: { 200: json(schema.versionSchema, 'The version.') },
+    }),
+    async (context) => {
+      by('admin', context);
+      const version = await cluster.rollouts.version(context.req.valid('param').version);
+      return context.json(schema.shownVersion(version), 200);
+    },
+  );
+
+  app.get('/cluster/openapi.json', (context) => {
+    by('read', context);
+    return context.json(
+      app.getOpenAPI31Document({
+        openapi: '3.1.0',
+        info: { title: 'Gatehouse cluster', version: parts.version },
+      }),
+    );
+  });
+  log.debug('the cluster API is ready', { path: parts.path });
+  return app;
+}
+
+function invalid(error: z.ZodError): ClusterRefusal {
+  const [issue] = error.issues;
+  const field = issue?.path.map(String).join('.') || 'body';
+  const expected = issue?.message ?? 'another value';
+  return new ClusterRefusal(400, 'VALIDATION_ERROR', `${field} is not valid: expected ${expected}`, {
+    field,
+    value: issue?.input === undefined ? null : String(JSON.stringify(issue.input)).slice(0, 200),
+    expected,
+  });
+}
+
+function refuse(context: Context, error: unknown, { errorFormat, log }: AppParts): Response {
+  const known = error instanceof ClusterRefusal ? error : refusalOf(error, log);
+  const { contentType, body: text } = errorBody(
+    {
+      status: known.status as 400,
+      code: known.code,
+      message: known.message,
+      fields: known.field === undefined ? [] : [known.field],
+    },
+    {
+      format: errorFormat(),
+      accept: context.req.header('accept'),
+      requestId: context.req.header('x-request-id') ?? randomUUID(),
+      path: context.req.path,
+      wallMs: Date.now(),
+    },
+  );
+  const headers: Record<string, string> = { 'content-type': contentType, 'cache-control': 'no-store' };
+  if (known.status === 503 || known.status === 429) headers['retry-after'] = '1';
+  if (known.status === 401) headers['www-authenticate'] = 'Bearer realm="gatehouse cluster"';
+  return context.body(text, known.status, headers);
+}
+
+function refusalOf(
+  error: unknown,
+  log: Logger,
+): { status: 400 | 500 | 503; code: string; message: string; field?: undefined } {
+  if (isUnavailable(error))
+    return { status: 503, code: 'SERVICE_UNAVAILABLE', message: 'the store of the cluster is away; try again' };
+  // Hono's own: a body that is no JSON.
+  if ((error as { status?: unknown }).status === 400)
+    return { status: 400, code: 'VALIDATION_ERROR', message: 'the body is not JSON' };
+  log.error('the cluster API failed', { reason: messageOf(error) });
+  return { status: 500, code: 'INTERNAL_ERROR', message: 'internal error' };
+}

@@ -1,0 +1,59 @@
+/**
+ * Hands new events to all who listen: one reader for the whole process, which asks the store about once a second and only
+ * while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
+ */
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Cancel, Timers } from '../health/timers.ts';
+import type { EventReader } from './events.ts';
+
+const POLL_MS = 500;
+
+export class EventFeed {
+  readonly #reader: EventReader;
+  readonly #timers: Timers;
+  readonly #log: Logger;
+  readonly #listeners = new Set<(last: number) => void>();
+  #last = -1;
+  #cancel: Cancel = () => {};
+  #isReading = false;
+
+  constructor(reader: EventReader, timers: Timers, log: Logger) {
+    this.#reader = reader;
+    this.#timers = timers;
+    this.#log = log;
+  }
+
+  get listening(): number {
+    return this.#listeners.size;
+  }
+
+  /** `changed` is called whenever there are events after what was known; returns what ends it. */
+  listen(changed: () => void): Cancel {
+    this.#listeners.add(changed);
+    if (this.#listeners.size === 1 && !this.#isReading) this.#poll();
+    return () => {
+      this.#listeners.delete(changed);
+      if (this.#listeners.size === 0) this.#cancel();
+    };
+  }
+
+  #poll(): void {
+    this.#isReading = true;
+    this.#reader
+      .range()
+      .then(
+        ({ last }) => {
+          if (last !== this.#last && this.#last >= 0) for (const listener of [...this.#listeners]) listener(last);
+          this.#last = last;
+        },
+        (error: unknown) => this.#log.debug('events could not be read', { reason: messageOf(error) }),
+      )
+      .finally(() => {
+        this.#isReading = false;
+        this.#cancel = () => {};
+        if (this.#listeners.size > 0) this.#cancel = this.#timers.after(POLL_MS, () => this.#poll());
+        else this.#last = -1;
+      });
+  }
+}

@@ -1,0 +1,80 @@
+/** When the gate of a rollout closes, and when it must not. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { fisher, judge, since } from './gate.ts';
+
+const SETTINGS = { minRequests: 50, significance: 0.01, latencyRatio: 2 };
+const NONE = Array.from({ length: 14 }, () => 0);
+/** All requests in one bucket of the latency histogram. */
+const at = (bucket: number, count: number) => NONE.with(bucket, count);
+
+describe('fisher', () => {
+  // Worked out in whole numbers: the sum of C(n, k) C(m, a + b - k) over k >= a, by C(n + m, a + b).
+  for (const [a, n, b, m, want] of [
+    [3, 4, 1, 4, 0.24285714285714285],
+    [10, 50, 1, 50, 0.0038901956313959884],
+    [0, 100, 0, 100, 1],
+    [5, 1_000, 5, 1_000, 0.6233555730949242],
+    [40, 200, 20, 400, 2.5784212349925456e-8],
+  ] as const)
+    test(`${a} of ${n} against ${b} of ${m}`, () => {
+      const got = fisher(a, n, b, m);
+      assert.ok(Math.abs(got - want) <= want * 1e-5, `got ${got}, want ${want}`);
+    });
+});
+
+describe('judge', () => {
+  for (const { name, canary, others, closed } of [
+    {
+      name: 'stays open below the least number of requests',
+      canary: { requests: 49, faults: 49, buckets: NONE },
+      others: { requests: 1_000, faults: 0, buckets: NONE },
+      closed: null,
+    },
+    {
+      name: 'closes for many faults here and few elsewhere',
+      canary: { requests: 200, faults: 30, buckets: NONE },
+      others: { requests: 2_000, faults: 5, buckets: NONE },
+      closed: /30 of 200 requests/,
+    },
+    {
+      name: 'stays open when all fail alike: it is not the version',
+      canary: { requests: 200, faults: 60, buckets: NONE },
+      others: { requests: 2_000, faults: 640, buckets: NONE },
+      closed: null,
+    },
+    {
+      name: 'closes for a 99th percentile far above the others',
+      canary: { requests: 200, faults: 0, buckets: at(8, 200) },
+      others: { requests: 2_000, faults: 0, buckets: at(3, 2_000) },
+      closed: /99th percentile/,
+    },
+    {
+      name: 'stays open for twice as long where both are quick',
+      canary: { requests: 200, faults: 0, buckets: at(3, 200) },
+      others: { requests: 2_000, faults: 0, buckets: at(1, 2_000) },
+      closed: null,
+    },
+    {
+      name: 'closes for a share of faults where nobody else has traffic',
+      canary: { requests: 100, faults: 20, buckets: NONE },
+      others: { requests: 0, faults: 0, buckets: NONE },
+      closed: /20.0 %/,
+    },
+  ])
+    test(name, () => {
+      const got = judge(canary, others, SETTINGS);
+      if (closed === null) assert.equal(got, null);
+      else assert.match(got ?? '', closed);
+    });
+});
+
+test('counters that fell are those of a process that started anew', () => {
+  const before = { requests: 1_000, faults: 10, buckets: [500, 500], workerRestarts: 0 };
+  assert.deepEqual(since(before, { requests: 1_100, faults: 12, buckets: [550, 550], workerRestarts: 0 }), {
+    requests: 100,
+    faults: 2,
+    buckets: [50, 50],
+  });
+  assert.equal(since(before, { requests: 7, faults: 1, buckets: [7, 0], workerRestarts: 0 }).requests, 7);
+});

@@ -1,0 +1,112 @@
+/**
+ * The gate of a rollout: do the nodes that run the new version do worse than the others in the same time? Compares the
+ * share of faults by Fisher's exact test (one-sided) and the 99th percentile of latency; says nothing below a least number
+ * of requests. Pure; rollout.ts feeds it.
+ */
+import { LATENCY_BUCKETS } from '../../base/metrics.ts';
+import type { Traffic } from './members.ts';
+
+export interface GateSettings {
+  /** Requests on the canary below which faults and latency are not judged. Default 50. */
+  readonly minRequests: number;
+  /** Chance of a difference this large by luck, below which it counts as one. Default 0.01. */
+  readonly significance: number;
+  /** The canary's 99th percentile may be this many times that of the others. Default 2. */
+  readonly latencyRatio: number;
+}
+
+export interface GateSample {
+  readonly requests: number;
+  readonly faults: number;
+  readonly buckets: readonly number[];
+}
+
+/** A difference of latency smaller than this is not worth a rollback. */
+const LEAST_LATENCY_SECONDS = 0.025;
+/** Where there are no other nodes to compare with: a share of faults above this closes the gate. */
+const ABSOLUTE_FAULT_SHARE = 0.05;
+
+/** What came in between two readings of counters; a counter that fell means a restart, and counts from zero. */
+export function since(before: Traffic | undefined, now: Traffic | null): GateSample {
+  if (now === null) return { requests: 0, faults: 0, buckets: [] };
+  const base = before !== undefined && now.requests >= before.requests ? before : undefined;
+  return {
+    requests: now.requests - (base?.requests ?? 0),
+    faults: Math.max(0, now.faults - (base?.faults ?? 0)),
+    buckets: now.buckets.map((count, i) => Math.max(0, count - (base?.buckets[i] ?? 0))),
+  };
+}
+
+export function sumOf(samples: readonly GateSample[]): GateSample {
+  return {
+    requests: samples.reduce((sum, { requests }) => sum + requests, 0),
+    faults: samples.reduce((sum, { faults }) => sum + faults, 0),
+    buckets: Array.from({ length: LATENCY_BUCKETS.length + 1 }, (_, i) =>
+      samples.reduce((sum, { buckets }) => sum + (buckets[i] ?? 0), 0),
+    ),
+  };
+}
+
+/** Why the gate is closed, or null while it is open. */
+export function judge(canary: GateSample, others: GateSample, settings: GateSettings): string | null {
+  if (canary.requests < settings.minRequests) return null;
+  if (others.requests < settings.minRequests) {
+    const share = canary.faults / canary.requests;
+    if (share <= ABSOLUTE_FAULT_SHARE) return null;
+    return `${percent(share)} of ${canary.requests} requests on the canary failed, and no other node has traffic to compare with`;
+  }
+  const chance = fisher(canary.faults, canary.requests, others.faults, others.requests);
+  if (chance < settings.significance)
+    return `${canary.faults} of ${canary.requests} requests on the canary failed, ${others.faults} of ${others.requests} elsewhere (p = ${chance.toPrecision(2)})`;
+  const [mine, theirs] = [percentile(canary.buckets, 0.99), percentile(others.buckets, 0.99)];
+  if (mine > theirs * settings.latencyRatio && mine - theirs > LEAST_LATENCY_SECONDS)
+    return `the 99th percentile of latency is ${mine} s on the canary and ${theirs} s elsewhere`;
+  return null;
+}
+
+/**
+ * Chance of at least `a` faults among `n` requests of the canary when both sides fail alike (hypergeometric tail).
+ * Fisher, The Design of Experiments, 1935.
+ */
+export function fisher(a: number, n: number, b: number, m: number): number {
+  const faults = a + b;
+  if (faults === 0) return 1;
+  const log = (k: number): number => logChoose(n, k) + logChoose(m, faults - k) - logChoose(n + m, faults);
+  let chance = 0;
+  for (let k = a; k <= Math.min(n, faults); k++) {
+    const term = Math.exp(log(k));
+    chance += term;
+    if (term < chance * 1e-12) break;
+  }
+  return Math.min(1, chance);
+}
+
+function logChoose(n: number, k: number): number {
+  if (k < 0 || k > n) return Number.NEGATIVE_INFINITY;
+  return logFactorial(n) - logFactorial(k) - logFactorial(n - k);
+}
+
+/** Exact for small numbers, Stirling's series above. */
+function logFactorial(n: number): number {
+  if (n < 32) {
+    let sum = 0;
+    for (let i = 2; i <= n; i++) sum += Math.log(i);
+    return sum;
+  }
+  return n * Math.log(n) - n + 0.5 * Math.log(2 * Math.PI * n) + 1 / (12 * n) - 1 / (360 * n ** 3);
+}
+
+/** Upper bound in seconds of the bucket in which this share of the counts lies; the last bucket has twice the last bound. */
+function percentile(buckets: readonly number[], share: number): number {
+  const total = buckets.reduce((sum, count) => sum + count, 0);
+  let below = 0;
+  for (const [i, count] of buckets.entries()) {
+    below += count;
+    if (below >= total * share) return LATENCY_BUCKETS[i] ?? (LATENCY_BUCKETS.at(-1) ?? 0) * 2;
+  }
+  return 0;
+}
+
+function percent(share: number): string {
+  return `${(share * 100).toFixed(1)} %`;
+}

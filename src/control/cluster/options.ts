@@ -1,0 +1,166 @@
+/**
+ * The section `cluster`: gateways and workers that know each other through one store. Adds the routes of the API:
+ * `<path>/cluster` and `<path>/nodes` for callers that the gateway authenticates, `<path>/cluster/join` and
+ * `<path>/cluster/self` for nodes, which bring tokens of the cluster.
+ */
+import { hostname } from 'node:os';
+import * as z from 'zod';
+import { duration, MAX_TIMER_MS, ratio, secret } from '../../base/zod-units.ts';
+import { defineSection } from '../config/section.ts';
+import type { ElectionSettings } from './election.ts';
+import type { MemberSettings } from './members.ts';
+import type { RolloutSettings } from './rollout.ts';
+
+const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
+const EXPECTED_NAME = 'must be 1 to 63 letters, digits, ".", "_" and "-", beginning with a letter or digit';
+const span = (min: number) => ({ min, max: MAX_TIMER_MS });
+
+export const labels = z
+  .record(z.string().regex(NAME, EXPECTED_NAME), z.string().max(128))
+  .refine((entries) => Object.keys(entries).length <= 32, 'must be at most 32 labels');
+
+const rollout = z
+  .strictObject({
+    canary: ratio({ min: 0.001, max: 1 })
+      .prefault('10%')
+      .describe('Share of the gateways that run a new version first; at least one does.'),
+    watch: duration({ min: 0, max: MAX_TIMER_MS })
+      .prefault('60s')
+      .describe('How long the canary is compared with the others before they follow.'),
+    timeout: duration(span(1_000))
+      .prefault('30s')
+      .describe('Longest time that all nodes may take to check a version, and a step to apply it.'),
+    waves: z
+      .array(ratio({ min: 0.001, max: 1 }))
+      .min(1)
+      .max(20)
+      .prefault(['50%', '100%'])
+      .describe('Shares of all gateways that follow the canary, the last one 100%.'),
+    minRequests: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .prefault(50)
+      .describe('Requests on the canary below which faults and latency are not judged.'),
+    significance: z
+      .number()
+      .min(0.000001)
+      .max(0.5)
+      .prefault(0.01)
+      .describe("Chance of luck (Fisher's exact test) below which more faults on the canary undo the rollout."),
+    latencyRatio: z
+      .number()
+      .min(1)
+      .max(1_000)
+      .prefault(2)
+      .describe("How many times the others' 99th percentile of latency the canary may have."),
+  })
+  .check(({ value, issues }) => {
+    if (value.waves.at(-1) === 1 && value.waves.every((share, i) => share > (value.waves[i - 1] ?? 0))) return;
+    const expected = 'shares that grow and end with 100%';
+    issues.push({ code: 'custom', path: ['waves'], input: value.waves, message: 'out of order', params: { expected } });
+  });
+
+export const clusterOptions = z
+  .strictObject({
+    name: z.string().regex(NAME, EXPECTED_NAME).describe('Name of the cluster; its nodes all say the same.'),
+    node: z
+      .string()
+      .regex(NAME, EXPECTED_NAME)
+      .optional()
+      .describe('Name of this node, unlike every other. Default: the name of the host.'),
+    url: z.url().optional().describe('Where other nodes reach this one, for the list of members. Default: none.'),
+    zone: z.string().min(1).max(64).optional().describe('Zone of this node. Default: none.'),
+    labels: labels.prefault({}).describe('Labels of this node.'),
+    store: secret()
+      .regex(/^(sqlite:|postgres(ql)?:\/\/)\S+$/, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
+      .optional()
+      .describe(
+        'Database that the nodes share: one SQLite file on one machine, PostgreSQL for several. Default: `stores.sql`.',
+      ),
+    path: z
+      .string()
+      .regex(/^\/[A-Za-z0-9/_.-]*[A-Za-z0-9]$/, 'must be a path such as /api/v1')
+      .prefault('/api/v1')
+      .describe('Path under which `/cluster` and `/nodes` are served.'),
+    lease: duration(span(1_000)).prefault('10s').describe('How long the queen holds its office without renewing it.'),
+    heartbeat: duration(span(100)).prefault('3s').describe('How often gateways report, and workers should.'),
+    suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
+    goneAfter: duration(span(1_000)).prefault('30s').describe('Silence after which the tasks of a node go to others.'),
+    maxNodes: z.int().min(1).max(10_000).prefault(1_000).describe('Most nodes, gateways and workers together.'),
+    rollout: rollout.prefault({}).describe('How a change of configuration spreads.'),
+  })
+  .check(({ value, issues }) => {
+    const wrong = (path: string, input: number, expected: string): void => {
+      issues.push({ code: 'custom', path: [path], input, message: 'out of order', params: { expected } });
+    };
+    if (value.suspectAfter < 2 * value.heartbeat)
+      wrong('suspectAfter', value.suspectAfter, `at least twice heartbeat (${2 * value.heartbeat} ms)`);
+    if (value.goneAfter <= value.suspectAfter)
+      wrong('goneAfter', value.goneAfter, `more than suspectAfter (${value.suspectAfter} ms)`);
+  });
+
+export interface ClusterPlan {
+  readonly name: string;
+  readonly node: string;
+  readonly url: string | null;
+  readonly zone: string | null;
+  readonly labels: Readonly<Record<string, string>>;
+  /** Secret id of the URL; null: the SQL store of the gateway. */
+  readonly store: string | null;
+  readonly path: string;
+  readonly heartbeatMs: number;
+  readonly election: ElectionSettings;
+  readonly members: MemberSettings;
+  readonly rollout: RolloutSettings;
+}
+
+export const BUILTIN_CLUSTER = 'builtin:cluster';
+
+export const clusterSection = defineSection({
+  at: 'top',
+  key: 'cluster',
+  schema: clusterOptions.describe('Several gateways and workers that know each other. Default: this process alone.'),
+  variables: [
+    { name: 'GATEHOUSE_NODE', path: ['cluster', 'node'], meaning: 'Name of this node in the cluster.' },
+    { name: 'GATEHOUSE_ZONE', path: ['cluster', 'zone'], meaning: 'Zone of this node in the cluster.' },
+  ],
+  /** Null: no cluster. */
+  compile(options, context): ClusterPlan | null {
+    if (options === undefined) return null;
+    const { path, rollout: steps } = options;
+    const route = { service: BUILTIN_CLUSTER, movedBy: 'cluster.path' };
+    context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/join`, path: `${path}/cluster/join`, methods: ['POST'] });
+    context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/self`, path: `${path}/cluster/self/*` });
+    for (const area of ['cluster', 'nodes']) {
+      context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/${area}`, path: `${path}/${area}`, authenticated: true });
+      context.addRoute({
+        ...route,
+        id: `${BUILTIN_CLUSTER}/${area}/*`,
+        path: `${path}/${area}/*`,
+        authenticated: true,
+      });
+    }
+    return {
+      name: options.name,
+      node: options.node ?? hostname().slice(0, 63),
+      url: options.url ?? null,
+      zone: options.zone ?? null,
+      labels: options.labels,
+      store: options.store === undefined ? null : context.secret('cluster.store', options.store),
+      path,
+      heartbeatMs: options.heartbeat,
+      election: { leaseMs: options.lease, renewMs: options.lease / 3 },
+      members: { suspectMs: options.suspectAfter, goneMs: options.goneAfter, maxNodes: options.maxNodes },
+      rollout: {
+        canaryShare: steps.canary,
+        watchMs: steps.watch,
+        stepTimeoutMs: steps.timeout,
+        waves: steps.waves,
+        minRequests: steps.minRequests,
+        significance: steps.significance,
+        latencyRatio: steps.latencyRatio,
+      },
+    };
+  },
+});

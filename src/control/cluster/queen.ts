@@ -1,0 +1,123 @@
+/**
+ * What only the queen does, while it holds the lease: notices nodes that are gone, gives tasks to workers, moves the open
+ * rollout on, and forgets what is old. All of a round is one transaction behind the fence, so that it happens whole or
+ * not at all, and never by a queen whose time is over.
+ */
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Cancel, Timers } from '../health/timers.ts';
+import type { Store } from '../store/store.ts';
+import { readDatabaseTime } from './database-time.ts';
+import { addEvent, pruneEvents } from './events.ts';
+import type { Fence } from './fence.ts';
+import { FencedError } from './fence.ts';
+import type { Members } from './members.ts';
+import type { Messages } from './messages.ts';
+import { advanceRollout } from './rollout.ts';
+import { pruneTasks, schedule } from './scheduler.ts';
+import type { ClusterTables } from './tables.ts';
+
+export interface QueenParts {
+  readonly store: Store<ClusterTables>;
+  readonly fence: Fence;
+  readonly members: Members;
+  readonly messages: Messages;
+  readonly nodeName: string;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** The fence refused a write: the lease must be asked for again. */
+  readonly onFenced: () => void;
+  /** How long a round waits for the next; default 1,000. */
+  readonly tickMs?: number;
+}
+
+const TICK_MS = 1_000;
+/** While a rollout is open, so that it does not wait for the queen. */
+const FAST_TICK_MS = 250;
+const PRUNE_EVERY = 60;
+
+export class Queen {
+  readonly #parts: QueenParts;
+  #epoch: number | null = null;
+  #rounds = 0;
+  #cancel: Cancel = () => {};
+  #running: Promise<void> = Promise.resolve();
+
+  constructor(parts: QueenParts) {
+    this.#parts = parts;
+  }
+
+  /** Takes office with this epoch, or leaves it. */
+  reign(epoch: number | null): void {
+    this.#cancel();
+    this.#epoch = epoch;
+    if (epoch === null) return;
+    this.#running = this.#running.then(() => this.#takeOffice(epoch));
+  }
+
+  async #takeOffice(epoch: number): Promise<void> {
+    const { fence, store, nodeName } = this.#parts;
+    await this.#guarded(() =>
+      fence.write(epoch, (trx) =>
+        addEvent(trx, store.dialect, { type: 'queen.elected', subject: nodeName, data: { epoch }, epoch }),
+      ),
+    );
+    if (this.#epoch === epoch) await this.#round(epoch);
+  }
+
+  async #round(epoch: number): Promise<void> {
+    let isBusy = false;
+    await this.#guarded(async () => {
+      isBusy = await this.work(epoch);
+    });
+    if (this.#epoch !== epoch) return;
+    const tickMs = isBusy ? FAST_TICK_MS : (this.#parts.tickMs ?? TICK_MS);
+    this.#cancel = this.#parts.timers.after(tickMs, () => {
+      this.#running = this.#round(epoch);
+    });
+  }
+
+  /** One round. True while a rollout is open. */
+  async work(epoch: number): Promise<boolean> {
+    const { fence, store, members, messages } = this.#parts;
+    const { dialect } = store;
+    const isOpen = await fence.write(epoch, async (trx) => {
+      const now = await readDatabaseTime(trx, dialect);
+      const nodes = await members.list({ trx });
+      const rows = await trx.selectFrom('cluster_nodes').select('id').where('gone', '=', 0).execute();
+      const knownToBeThere = new Set(rows.map(({ id }) => id));
+      for (const { id, name, presence } of nodes) {
+        if (presence !== 'gone' || !knownToBeThere.has(id)) continue;
+        await trx.updateTable('cluster_nodes').set({ gone: 1 }).where('id', '=', id).execute();
+        await addEvent(trx, dialect, { type: 'node.gone', subject: id, data: { name }, epoch });
+      }
+      await schedule(trx, dialect, nodes, now, epoch);
+      if (this.#rounds % PRUNE_EVERY === 0) {
+        await pruneTasks(trx, now);
+        await pruneEvents(trx);
+      }
+      return await advanceRollout(trx, dialect, nodes, now, epoch);
+    });
+    if (this.#rounds++ % PRUNE_EVERY === 0) await messages.prune();
+    return isOpen;
+  }
+
+  async #guarded(work: () => Promise<unknown>): Promise<void> {
+    try {
+      await work();
+    } catch (error) {
+      if (error instanceof FencedError) {
+        this.#parts.log.warn('this node is no longer the queen: another one has written', { reason: error.message });
+        this.#epoch = null;
+        this.#parts.onFenced();
+      } else this.#parts.log.warn('the work of the queen waits for the store', { reason: messageOf(error) });
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#epoch = null;
+    this.#cancel();
+    await this.#running;
+    this.#cancel();
+  }
+}
