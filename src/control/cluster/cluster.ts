@@ -20,6 +20,7 @@ import { Rollouts } from './rollout.ts';
 import * as schema from './schemas.ts';
 import type { ClusterTables } from './tables.ts';
 import { Tasks } from './tasks.ts';
+import { WaitRoom } from './wait-room.ts';
 
 export interface ClusterParts {
   readonly store: Store<ClusterTables>;
@@ -42,6 +43,7 @@ export class Cluster {
   readonly rollouts: Rollouts;
   readonly events: EventReader;
   readonly feed: EventFeed;
+  readonly waitRoom: WaitRoom;
   readonly #store: Store<ClusterTables>;
   readonly #leases: LeaseStore;
   readonly #election: Election;
@@ -59,6 +61,7 @@ export class Cluster {
     this.rollouts = new Rollouts(store);
     this.events = new EventReader(store);
     this.feed = new EventFeed(this.events, timers, log);
+    this.waitRoom = new WaitRoom(store, timers, log);
     this.#leases = leases ?? new SqlLeaseStore(store, plan.name);
     this.#queen = new Queen({
       store,
@@ -138,6 +141,7 @@ export class Cluster {
   /** Gives the office up and ends streams; the store stays open. */
   async close(): Promise<void> {
     this.isClosed = true;
+    this.waitRoom.close();
     await this.#election.close();
     await this.#queen.close();
   }

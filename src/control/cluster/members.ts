@@ -97,10 +97,14 @@ export interface NewJoinToken {
 export const OPEN_ROLLOUT = ['checking', 'canary', 'watching', 'waves', 'rolling-back'] as const;
 
 const TOKEN_BYTES = 32;
+const KNOWN_MS = 10_000;
+const MAX_KNOWN = 10_000;
 
 export class Members {
   readonly #store: Store<ClusterTables>;
   #settings: MemberSettings;
+  /** Node tokens, by hash. */
+  readonly #known = new Map<string, { readonly id: string; readonly untilMs: number }>();
 
   constructor(store: Store<ClusterTables>, settings: MemberSettings) {
     this.#store = store;
@@ -258,15 +262,23 @@ export class Members {
 
   // --- staying and leaving -------------------------------------------------------------------------------------------
 
-  /** The id of the node whose token this is. */
+  /** The id of the node whose token this is. Known ones are remembered for some seconds; heartbeats refuse at once. */
   async authenticate(token: string): Promise<string> {
+    const hash = hashed(token);
+    const nowMs = performance.now();
+    const known = this.#known.get(hash);
+    if (known !== undefined && known.untilMs > nowMs) return known.id;
     const row = await this.#store.db
       .selectFrom('cluster_nodes')
       .select(['id', 'state'])
-      .where('token_hash', '=', hashed(token))
+      .where('token_hash', '=', hash)
       .executeTakeFirst();
-    if (row === undefined || row.state === 'left')
+    if (row === undefined || row.state === 'left') {
+      this.#known.delete(hash);
       throw new ClusterRefusal(401, 'AUTHENTICATION_REQUIRED', 'the node token is not known; join again');
+    }
+    if (this.#known.size >= MAX_KNOWN) this.#known.clear();
+    this.#known.set(hash, { id: row.id, untilMs: nowMs + KNOWN_MS });
     return row.id;
   }
 
@@ -330,6 +342,7 @@ export class Members {
         .returningAll()
         .executeTakeFirst();
       if (row === undefined) throw notFound('node', id);
+      if (state === 'left') this.#known.clear();
       await addEvent(trx, dialect, { type: `node.${state}`, subject: id, data: { name: row.name, reason, by } });
       return this.#shown(row, await readDatabaseTime(trx, dialect));
     });

@@ -14,10 +14,9 @@ import * as schema from './schemas.ts';
 
 const taskId = z.object({ id: z.string().min(1).max(64) });
 const messageId = z.object({ id: z.coerce.number().int().min(1) });
-const POLL_MS = 250;
 
 export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
-  const { members, tasks, messages, timers } = cluster;
+  const { members, tasks, messages } = cluster;
   /** Per address: joining, and tokens that are wrong. Per node: everything. */
   const strangers = new CallLimits({ perSecond: 1, burst: 20 }, cluster.clock);
   const nodes = new CallLimits({ perSecond: 100, burst: 400 }, cluster.clock);
@@ -104,7 +103,7 @@ export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
     async (context) => {
       const id = await self(context);
       const { limit, wait } = context.req.valid('query');
-      const found = await until(context, wait, () => tasks.assignedTo(id, limit));
+      const found = await until(context, id, wait, () => tasks.assignedTo(id, limit));
       return context.json({ tasks: found.map(schema.shownTask) }, 200);
     },
   );
@@ -173,7 +172,7 @@ export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
     async (context) => {
       const id = await self(context);
       const { after, limit, wait } = context.req.valid('query');
-      const found = await until(context, wait, () => messages.read(id, after, limit));
+      const found = await until(context, id, wait, () => messages.read(id, after, limit));
       return context.json({ messages: found.map(schema.shownMessage) }, 200);
     },
   );
@@ -210,15 +209,20 @@ export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
     },
   );
 
-  /** What `read` gives, asked again until there is something, the time is over or the client has gone. */
-  async function until<T>(context: Context, seconds: number, read: () => Promise<readonly T[]>): Promise<readonly T[]> {
+  /** What `read` gives: at once, or when there is something for the node, up to so many seconds. */
+  async function until<T>(
+    context: Context,
+    nodeId: string,
+    seconds: number,
+    read: () => Promise<readonly T[]>,
+  ): Promise<readonly T[]> {
     const deadline = cluster.clock.monotonicMs() + seconds * 1_000;
     const { signal } = context.req.raw;
     for (;;) {
       const found = await read();
-      if (found.length > 0 || cluster.clock.monotonicMs() >= deadline || signal.aborted || cluster.isClosed)
-        return found;
-      await new Promise<void>((resolve) => timers.after(POLL_MS, resolve));
+      const leftMs = deadline - cluster.clock.monotonicMs();
+      if (found.length > 0 || leftMs <= 0 || signal.aborted || cluster.isClosed) return found;
+      await cluster.waitRoom.wait(nodeId, leftMs, signal);
     }
   }
 }

@@ -1,0 +1,166 @@
+/**
+ * The client for applications: status, nodes, tasks, messages, rollouts, events. A token is an access token or API key that
+ * the gateway accepts.
+ */
+import type { ClusterEventRecord, ClusterNodeRecord, ClusterStatus, ClusterTask, RolloutRecord } from './records.ts';
+import { type CallOptions, ClusterCallError, Transport } from './transport.ts';
+
+export interface ClientOptions extends CallOptions {
+  /** Access token; a function is asked before each call, so that it can give a fresh one. */
+  readonly token?: string | (() => string | Promise<string>);
+  /** Instead of a token. */
+  readonly apiKey?: string;
+}
+
+export interface NewTaskInput {
+  readonly kind: string;
+  readonly payload?: unknown;
+  /** Labels that a node must have. */
+  readonly selector?: Readonly<Record<string, string>>;
+  /** Labels that are preferred. */
+  readonly affinity?: Readonly<Record<string, string>>;
+  readonly priority?: number;
+  readonly maxAttempts?: number;
+  /** Longest silence of the node that works on it. */
+  readonly timeoutMs?: number;
+  /** Twice with the same key is once. Default: a new one each time, so that a call can be repeated safely. */
+  readonly idempotencyKey?: string;
+}
+
+export interface ClusterClient {
+  status(): Promise<ClusterStatus>;
+  nodes(): Promise<readonly ClusterNodeRecord[]>;
+  node(id: string): Promise<ClusterNodeRecord>;
+  /** `remove` takes it out for good. */
+  changeNode(
+    id: string,
+    action: 'cordon' | 'drain' | 'activate' | 'remove',
+    reason: string,
+  ): Promise<ClusterNodeRecord>;
+  setLabels(id: string, labels: Readonly<Record<string, string>>): Promise<ClusterNodeRecord>;
+  createTask(task: NewTaskInput): Promise<ClusterTask>;
+  task(id: string): Promise<ClusterTask>;
+  cancelTask(id: string): Promise<ClusterTask>;
+  /** Resolves when it is done, failed or cancelled; asks about twice a second. */
+  waitForTask(id: string, options?: { readonly signal?: AbortSignal; readonly everyMs?: number }): Promise<ClusterTask>;
+  /** `to`: a node's id or `all`. Resolves with the number of nodes it is kept for. */
+  send(to: string, topic: string, body: unknown, idempotencyKey?: string): Promise<number>;
+  /** Events after an id, waiting up to `waitSeconds` (at most 30) for one. */
+  events(after: number, waitSeconds?: number): Promise<readonly ClusterEventRecord[]>;
+  rollouts(): Promise<readonly RolloutRecord[]>;
+  rollOut(change: {
+    readonly document: string;
+    readonly reason: string;
+    readonly force?: boolean;
+  }): Promise<RolloutRecord>;
+  /** A join token, shown once. */
+  createJoinToken(options?: {
+    readonly labels?: Readonly<Record<string, string>>;
+    readonly uses?: number | null;
+    readonly ttlMs?: number;
+  }): Promise<string>;
+}
+
+const OVER = new Set(['done', 'failed', 'cancelled']);
+
+export function clusterClient(options: ClientOptions): ClusterClient {
+  const transport = new Transport(options);
+  const { token, apiKey } = options;
+
+  const headers = async (more: Readonly<Record<string, string>>): Promise<Readonly<Record<string, string>>> => {
+    if (apiKey !== undefined) return { ...more, 'x-api-key': apiKey };
+    const text = typeof token === 'function' ? await token() : token;
+    return text === undefined ? more : { ...more, authorization: `Bearer ${text}` };
+  };
+  const get = async <T>(path: string, timeoutMs?: number, signal?: AbortSignal): Promise<T> =>
+    (await transport.call({
+      method: 'GET',
+      path,
+      headers: await headers({}),
+      isRepeatable: true,
+      ...(timeoutMs === undefined ? {} : { timeoutMs }),
+      ...(signal === undefined ? {} : { signal }),
+    })) as T;
+  const send = async <T>(
+    method: 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body: unknown,
+    idempotencyKey?: string,
+  ): Promise<T> =>
+    (await transport.call({
+      method,
+      path,
+      body,
+      headers: await headers(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+      isRepeatable: idempotencyKey !== undefined || method !== 'POST',
+    })) as T;
+
+  return {
+    status: () => get('/cluster'),
+    nodes: async () => (await get<{ nodes: ClusterNodeRecord[] }>('/nodes')).nodes,
+    node: (id) => get(`/nodes/${encodeURIComponent(id)}`),
+    changeNode: (id, action, reason) => send('POST', `/nodes/${encodeURIComponent(id)}/${action}`, { reason }),
+    setLabels: (id, labels) => send('PUT', `/nodes/${encodeURIComponent(id)}/labels`, { labels }),
+    createTask: ({ maxAttempts, timeoutMs, idempotencyKey, ...task }) =>
+      send(
+        'POST',
+        '/cluster/tasks',
+        {
+          ...task,
+          ...(maxAttempts === undefined ? {} : { max_attempts: maxAttempts }),
+          ...(timeoutMs === undefined ? {} : { timeout_ms: timeoutMs }),
+        },
+        idempotencyKey ?? crypto.randomUUID(),
+      ),
+    task: (id) => get(`/cluster/tasks/${encodeURIComponent(id)}`),
+    cancelTask: (id) => send('DELETE', `/cluster/tasks/${encodeURIComponent(id)}`, undefined),
+    async waitForTask(id, { signal, everyMs = 500 } = {}) {
+      for (;;) {
+        const found = await get<ClusterTask>(`/cluster/tasks/${encodeURIComponent(id)}`, undefined, signal).catch(
+          (error: unknown) => {
+            // The gateway that was asked may be ending; the task is in the store.
+            if (error instanceof ClusterCallError && error.status === 0 && signal?.aborted !== true) return undefined;
+            throw error;
+          },
+        );
+        if (found !== undefined && OVER.has(found.state)) return found;
+        await pause(everyMs, signal);
+      }
+    },
+    async send(to, topic, body, idempotencyKey = crypto.randomUUID()) {
+      const { sent_to } = await send<{ sent_to: number }>(
+        'POST',
+        '/cluster/messages',
+        { to, topic, body },
+        idempotencyKey,
+      );
+      return sent_to;
+    },
+    async events(after, waitSeconds = 0) {
+      const query = `after=${after}&limit=500&wait=${waitSeconds}`;
+      return (await get<{ events: ClusterEventRecord[] }>(`/cluster/events?${query}`, (waitSeconds + 10) * 1_000))
+        .events;
+    },
+    rollouts: async () => (await get<{ rollouts: RolloutRecord[] }>('/cluster/rollouts')).rollouts,
+    rollOut: (change) => send('POST', '/cluster/rollouts', change),
+    async createJoinToken({ labels = {}, uses = 1, ttlMs = 3_600_000 } = {}) {
+      const wanted = { labels, uses, ttl_ms: ttlMs };
+      return (await send<{ token: string }>('POST', '/cluster/tokens', wanted)).token;
+    },
+  };
+}
+
+export function pause(ms: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const gone = (): void => {
+      clearTimeout(timer);
+      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
+    };
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', gone);
+      resolve();
+    }, ms);
+    if (signal?.aborted === true) gone();
+    else signal?.addEventListener('abort', gone, { once: true });
+  });
+}

@@ -1,0 +1,71 @@
+/**
+ * Where the long polls of nodes wait: one question to the store, four times a second and only while somebody waits, says
+ * which nodes have something, however many wait. Owner: the process; each gateway has its own.
+ */
+import { sql } from 'kysely';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Cancel, Timers } from '../health/timers.ts';
+import type { Store } from '../store/store.ts';
+import type { ClusterTables } from './tables.ts';
+
+const POLL_MS = 250;
+
+export class WaitRoom {
+  readonly #store: Store<ClusterTables>;
+  readonly #timers: Timers;
+  readonly #log: Logger;
+  readonly #waiting = new Map<string, Set<() => void>>();
+  #isPolling = false;
+  #cancel: Cancel = () => {};
+
+  constructor(store: Store<ClusterTables>, timers: Timers, log: Logger) {
+    this.#store = store;
+    this.#timers = timers;
+    this.#log = log;
+  }
+
+  /** Resolves when the node may have something, after `ms`, or when the signal says that nobody waits any more. */
+  wait(nodeId: string, ms: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => {
+      const waiters = this.#waiting.get(nodeId) ?? new Set();
+      const done = (): void => {
+        cancelTimer();
+        signal.removeEventListener('abort', done);
+        waiters.delete(done);
+        if (waiters.size === 0 && this.#waiting.get(nodeId) === waiters) this.#waiting.delete(nodeId);
+        resolve();
+      };
+      const cancelTimer = this.#timers.after(ms, done);
+      signal.addEventListener('abort', done, { once: true });
+      waiters.add(done);
+      this.#waiting.set(nodeId, waiters);
+      if (signal.aborted) done();
+      else if (!this.#isPolling) this.#schedule();
+    });
+  }
+
+  #schedule(): void {
+    this.#isPolling = true;
+    this.#cancel = this.#timers.after(POLL_MS, () => void this.#poll());
+  }
+
+  async #poll(): Promise<void> {
+    try {
+      const { rows } = await sql<{ id: string }>`
+        select distinct node_id as id from cluster_tasks where state = 'assigned'
+        union select distinct to_node as id from cluster_messages where acked_at is null`.execute(this.#store.db);
+      for (const { id } of rows) for (const wake of [...(this.#waiting.get(id) ?? [])]) wake();
+    } catch (error) {
+      this.#log.debug('the store did not say what waits for nodes', { reason: messageOf(error) });
+    }
+    if (this.#waiting.size > 0) this.#schedule();
+    else this.#isPolling = false;
+  }
+
+  /** Everybody goes home. */
+  close(): void {
+    this.#cancel();
+    for (const waiters of [...this.#waiting.values()]) for (const wake of [...waiters]) wake();
+  }
+}
