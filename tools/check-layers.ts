@@ -69,7 +69,7 @@ function* imports(): Generator<Import> {
 
 function layerOf(file: string): string {
   const [first = ''] = file.split('/');
-  return ['base', 'data', 'control', 'cli', 'registry'].includes(first) ? first : 'main';
+  return ['base', 'data', 'control', 'cli', 'registry', 'cluster-client'].includes(first) ? first : 'main';
 }
 
 function problemOf({ file, target, isType }: Import): string | null {
@@ -88,6 +88,7 @@ function problemOf({ file, target, isType }: Import): string | null {
   const other = layerOf(target);
   if (layer === 'base' && other !== 'base') return 'base must not know of anything above';
   if (layer === 'registry' && other !== 'registry') return 'the registry client stands alone';
+  if (layer === 'cluster-client' && other !== layer) return 'the cluster client stands alone';
   if (layer === 'data') {
     if (other !== 'base' && other !== 'data') return 'data must not know of control or main';
     if (isForControl(target) && !isForControl(file) && !isType) return 'option schemas are for control alone';

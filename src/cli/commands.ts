@@ -1,6 +1,7 @@
 /** Every command, in the order of the help. To add one, write its file and add it here. */
 import { ban } from './ban.ts';
 import { check } from './check.ts';
+import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { init } from './init.ts';
@@ -30,4 +31,5 @@ export const COMMANDS: readonly Command[] = [
   migrate,
   ban,
   usage,
+  cluster,
 ];

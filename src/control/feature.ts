@@ -8,12 +8,15 @@ import type { Logger } from '../base/log.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { ControlBus } from './bus.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
+import type { Change } from './config/document-source.ts';
 import type { LoadedConfig } from './config/load.ts';
+import type { Overlay } from './config/overlay-source.ts';
 import type { Environment } from './config/source.ts';
 import type { SourceReport } from './discovery/report.ts';
 import type { ProbeReport } from './health/report.ts';
 import type { ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
+import type { ProcessTraffic } from './process-traffic.ts';
 
 /** Something the gateway leans on: a store, Redis, the identity service. */
 export interface Dependency {
@@ -82,6 +85,13 @@ export interface FeatureHost {
   onWorkersChange(listener: () => void): void;
   /** Ends a worker at once, with its connections; it is replaced. */
   endWorker(thread: number): Promise<void>;
+  /** What a document of the cluster in place of this node's own would do: its problems, or null. Publishes nothing. */
+  tryOverlay(overlay: Overlay): Promise<readonly string[] | null>;
+  /** Runs by a document of the cluster from now on, or (null) by the node's own. The problems, or null; all or nothing. */
+  useOverlay(overlay: Overlay | null, change: Change): Promise<readonly string[] | null>;
+  /** Counters of the whole process since its start. */
+  traffic(): ProcessTraffic;
+  health(): 'healthy' | 'degraded' | 'unhealthy';
   /** Serves a built-in service (`builtin:NAME`); with `onUpgrade` it takes upgrades such as WebSocket too. */
   serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void>;
 }

@@ -1,5 +1,6 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
 import { AuthFeature } from './auth/feature.ts';
+import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import type { Feature, FeatureHost } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
@@ -12,4 +13,5 @@ export const FEATURES: readonly ((host: FeatureHost) => Feature)[] = [
   identityFeature,
   lazyLimits,
   (host) => new ServicesFeature(host),
+  lazyCluster,
 ];

@@ -184,6 +184,11 @@ export class LiveConfiguration {
     return this.#judge(text === undefined ? await source.load() : await source.check(text));
   }
 
+  /** What a document that was loaded elsewhere would change. Publishes nothing. */
+  tryLoaded(loaded: LoadResult): TrialResult {
+    return this.#judge(loaded);
+  }
+
   /** What a revision of the history would change. Null when it is not there or cannot be restored. */
   async tryRevision(revision: number): Promise<TrialResult | null> {
     const loaded = await this.#loadRevision(revision);

@@ -22,7 +22,10 @@ import type { Change } from './config/document-source.ts';
 import { documentSource } from './config/document-source.ts';
 import { History } from './config/history.ts';
 import type { LoadedConfig, LoadOptions } from './config/load.ts';
+import type { Overlay } from './config/overlay-source.ts';
+import { OverlaySource } from './config/overlay-source.ts';
 import { localSocketPath } from './config/plan.ts';
+import { formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
 import { controlListener } from './control-socket.ts';
 import type { Feature, FeatureHost, ListeningAddress } from './feature.ts';
@@ -31,7 +34,10 @@ import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
 import { createOpsApp } from './ops/ops-app.ts';
 import type { OpsSources } from './ops/sources.ts';
+import { overallHealth } from './ops/sources.ts';
 import { Ports } from './ports.ts';
+import type { ProcessTraffic } from './process-traffic.ts';
+import { processTraffic } from './process-traffic.ts';
 import { Workers } from './workers.ts';
 
 export interface PrimaryOptions {
@@ -59,6 +65,7 @@ export class Primary implements FeatureHost {
   readonly workers: Workers;
   readonly configuration: LiveConfiguration;
   readonly #options: PrimaryOptions;
+  readonly #source: OverlaySource;
   readonly #startedAt = new Date();
   readonly #stdout: BlockWriter;
   readonly #control: LocalServer;
@@ -71,10 +78,11 @@ export class Primary implements FeatureHost {
   /** Loads, compiles, starts everything. Rejects with a `ConfigurationError` or with what could not be bound. */
   static async start(options: PrimaryOptions): Promise<Primary> {
     const ports = new Ports();
+    const source = new OverlaySource(documentSource(options.load, options.log));
     let primary: Primary | undefined;
     const configuration = await LiveConfiguration.load({
       log: options.log,
-      source: documentSource(options.load, options.log),
+      source,
       history: (dataDir) => new History(join(dataDir, 'history'), options.log),
       resolvePorts: (snapshot) => ports.resolve(snapshot),
       prepare: (next) => primary!.#prepare(next),
@@ -83,13 +91,14 @@ export class Primary implements FeatureHost {
       restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
     });
     options.setLogLevel(configuration.snapshot.gateway.logLevel);
-    primary = new Primary(options, configuration);
+    primary = new Primary(options, configuration, source);
     await primary.#begin();
     return primary;
   }
 
-  private constructor(options: PrimaryOptions, configuration: LiveConfiguration) {
+  private constructor(options: PrimaryOptions, configuration: LiveConfiguration, source: OverlaySource) {
     this.#options = options;
+    this.#source = source;
     this.log = options.log;
     this.configuration = configuration;
     const { plan } = configuration.compiled;
@@ -158,6 +167,20 @@ export class Primary implements FeatureHost {
     return this.configuration.setDiscovered(discovered);
   }
 
+  async tryOverlay(overlay: Overlay): Promise<readonly string[] | null> {
+    const trial = this.configuration.tryLoaded(await this.#source.checkOverlay(overlay));
+    return trial.ok ? null : trial.problems.map(formatProblem);
+  }
+
+  async useOverlay(overlay: Overlay | null, change: Change): Promise<readonly string[] | null> {
+    const before = this.#source.overlay;
+    this.#source.overlay = overlay;
+    const result = await this.reload(change);
+    if (result.ok) return null;
+    this.#source.overlay = before;
+    return result.problems;
+  }
+
   async #prepare(next: Compiled): Promise<void> {
     // While features start they publish what discovery found; the first configuration needs no preparing.
     if (this.#begun) for (const feature of this.#features) await feature.prepare?.(next);
@@ -212,6 +235,15 @@ export class Primary implements FeatureHost {
   async endWorker(thread: number): Promise<void> {
     const worker = this.workers.status().find(({ threadId }) => threadId === thread);
     if (worker !== undefined) await this.workers.terminate(worker.index);
+  }
+
+  traffic(): ProcessTraffic {
+    const restarts = this.workers.status().reduce((sum, worker) => sum + worker.restarts, 0);
+    return processTraffic(this.metrics, this.snapshot, restarts);
+  }
+
+  health(): 'healthy' | 'degraded' | 'unhealthy' {
+    return overallHealth(this.opsSources());
   }
 
   // --- built-in services and what they show ------------------------------------------------------------------------

@@ -6,6 +6,7 @@
  */
 import type * as z from 'zod';
 import { issuersSection } from './auth/options.ts';
+import { clusterSection } from './cluster/options.ts';
 import type { SectionDefinition, SectionPlace } from './config/section.ts';
 import { discoverySection } from './discovery/options.ts';
 import { registrySection } from './discovery/registry/options.ts';
@@ -20,6 +21,7 @@ import { storesSection } from './store/stores-section.ts';
 /** Sorted by place, then by key. */
 export const SECTIONS = [
   abuseSection,
+  clusterSection,
   identitySection,
   issuersSection,
   limitsSection,

@@ -217,6 +217,7 @@ test('TypeScript in the documents compiles', { timeout: 120_000 }, async () => {
       'gatehouse/balancer': source('data/contract/balancer.ts'),
       'gatehouse/policy': source('data/contract/user-policy.ts'),
       'gatehouse/testing': source('testing/index.ts'),
+      'gatehouse/cluster': source('cluster-client/index.ts'),
       'gatehouse/registry': source('registry/index.ts'),
     },
   };

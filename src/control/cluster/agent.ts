@@ -1,12 +1,12 @@
 /**
  * This process as a node of the cluster: joins, sends heartbeats, checks and applies the versions that a rollout wants, and
- * keeps the last one that worked on disk, so that it starts and goes on with it while the store is away. Sees no request;
+ * keeps the last one that worked on disk, with which feature.ts starts while the store is away. Sees no request;
  * what traffic does is read from the process's counters through `AgentHost`.
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Cancel, Timers } from '../health/timers.ts';
-import { jittered } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
+import { jittered } from '../../base/system-timers.ts';
 import type { KeptVersion } from './kept-version.ts';
 import type { ClusterNode, Heartbeat, Members, NewNode, Traffic } from './members.ts';
 import { ClusterRefusal } from './refusal.ts';
@@ -33,6 +33,8 @@ export interface AgentParts {
   readonly timers: Timers;
   readonly log: Logger;
   readonly random: () => number;
+  /** What the process runs by already: the version that was kept on disk, or 0. */
+  readonly appliedVersion: number;
 }
 
 /** While a rollout is open, so that its steps do not wait for heartbeats. */
@@ -53,21 +55,11 @@ export class Agent {
 
   constructor(parts: AgentParts) {
     this.#parts = parts;
+    this.#appliedVersion = parts.appliedVersion;
   }
 
-  /** Applies what was kept on disk, then joins in the background: a store that is away stops nobody. */
-  async start(): Promise<void> {
-    const { kept, host, log } = this.#parts;
-    const version = await kept.read();
-    if (version !== null) {
-      const problems = await host.apply(version.document, version.version);
-      if (problems === null) this.#appliedVersion = version.version;
-      else
-        log.error('the kept configuration of the cluster does not work any more', {
-          version: version.version,
-          problems,
-        });
-    }
+  /** Joins in the background: a store that is away stops nobody. */
+  start(): void {
     this.#beating = this.#beat();
   }
 

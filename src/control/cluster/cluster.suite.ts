@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
 import { systemClock } from '../../base/clock.ts';
 import { createLogger } from '../../base/log.ts';
-import { systemTimers } from '../health/timers.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { Cluster } from './cluster.ts';

@@ -4,7 +4,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Timers } from '../health/timers.ts';
+import type { Timers } from '../../base/system-timers.ts';
 import type { Store } from '../store/store.ts';
 import { Election } from './election.ts';
 import { EventFeed } from './event-feed.ts';

@@ -6,8 +6,8 @@
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Cancel, Timers } from '../health/timers.ts';
-import { jittered } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
+import { jittered } from '../../base/system-timers.ts';
 import type { LeaseStore } from './lease.ts';
 
 export interface ElectionSettings {

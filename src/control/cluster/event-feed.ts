@@ -4,7 +4,7 @@
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Cancel, Timers } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { EventReader } from './events.ts';
 
 const POLL_MS = 500;

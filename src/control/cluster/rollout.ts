@@ -255,7 +255,7 @@ interface Step {
   readonly now: number;
   readonly epoch: number;
   /** Counters of each node when the version began to spread. */
-  readonly baseline: Readonly<Record<string, { traffic: Traffic | null; incarnation: number }>>;
+  readonly baseline: Readonly<Record<string, { traffic: Traffic | null; incarnation: number; health: string }>>;
 }
 
 async function afterChecks(step: Step): Promise<void> {
@@ -329,13 +329,16 @@ async function afterGoingBack(step: Step): Promise<void> {
 
 /** A node that refuses the version, takes too long, started anew or is gone. */
 function problemOf({ rollout, now, baseline }: Step, nodes: readonly ClusterNode[]): string | null {
-  for (const { name, id, appliedVersion, applyProblem, presence, health, incarnation } of nodes) {
+  for (const { name, id, state, appliedVersion, applyProblem, presence, health, incarnation } of nodes) {
     if (applyProblem !== null && appliedVersion !== rollout.version)
       return `${name} could not apply it: ${applyProblem}`;
     if (presence === 'gone' || presence === 'left') return `${name} is ${presence}`;
     const before = baseline[id];
     if (before !== undefined && incarnation !== before.incarnation) return `${name} started anew with it`;
-    if (appliedVersion === rollout.version && health === 'unhealthy') return `${name} is unhealthy with it`;
+    // One that was drained, or unhealthy before, says nothing about the version.
+    const wasHealthy = state !== 'draining' && before?.health !== 'unhealthy';
+    if (appliedVersion === rollout.version && health === 'unhealthy' && wasHealthy)
+      return `${name} is unhealthy with it`;
     if (appliedVersion !== rollout.version && now - rollout.stateAtMs > rollout.settings.stepTimeoutMs)
       return `${name} did not apply it in time`;
   }
@@ -360,7 +363,9 @@ function gateProblem({ rollout, gateways, baseline }: Step): string | null {
 }
 
 function countersOf(nodes: readonly ClusterNode[]): Step['baseline'] {
-  return Object.fromEntries(nodes.map(({ id, traffic, incarnation }) => [id, { traffic, incarnation }]));
+  return Object.fromEntries(
+    nodes.map(({ id, traffic, incarnation, health }) => [id, { traffic, incarnation, health }]),
+  );
 }
 
 function baselineOf(row: Selectable<RolloutRow>): Step['baseline'] {

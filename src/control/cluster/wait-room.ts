@@ -5,7 +5,7 @@
 import { sql } from 'kysely';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { Cancel, Timers } from '../health/timers.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { Store } from '../store/store.ts';
 import type { ClusterTables } from './tables.ts';
 

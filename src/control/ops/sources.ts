@@ -26,7 +26,7 @@ export interface OpsSources {
 
 type HealthStatus = 'healthy' | 'degraded' | 'unhealthy';
 
-function overall(sources: OpsSources): HealthStatus {
+export function overallHealth(sources: OpsSources): HealthStatus {
   const listening = sources.workers.filter((worker) => worker.listening).length;
   if (sources.draining || listening === 0 || sources.dependencies.some((each) => each.required && !each.available))
     return 'unhealthy';
@@ -59,7 +59,7 @@ export function plainHealth(sources: OpsSources) {
     services[service.name] = { status, available: status !== 'unavailable' };
   }
   services['websocket'] ??= { status: 'running', active_connections: sources.metrics.reader.number('tunnels_active') };
-  return { status: overall(sources), timestamp: new Date().toISOString(), services, version: sources.version };
+  return { status: overallHealth(sources), timestamp: new Date().toISOString(), services, version: sources.version };
 }
 
 /** The Enhanced document's detailed body: Redis, balancers and breakers, and what else an operator wants first. */
@@ -98,7 +98,7 @@ export function gatewayStatus(sources: OpsSources) {
   return {
     name: sources.name,
     version: sources.version,
-    status: overall(sources),
+    status: overallHealth(sources),
     startedAt: sources.startedAt,
     uptimeSeconds: sources.metrics.uptimeSeconds,
     pid: process.pid,

@@ -17,11 +17,16 @@ const readers = {
   },
 };
 
+export interface PostgresOptions {
+  readonly maxConnections: number;
+  readonly busyTimeoutMs: number;
+  readonly idleTransactionMs: number;
+  readonly log: Logger | undefined;
+}
+
 export async function openPostgres<Tables>(
   url: string,
-  maxConnections: number,
-  busyTimeoutMs: number,
-  log: Logger | undefined,
+  { maxConnections, busyTimeoutMs, idleTransactionMs, log }: PostgresOptions,
 ): Promise<Kysely<Tables>> {
   const pool = new Pool({
     connectionString: url,
@@ -31,7 +36,7 @@ export async function openPostgres<Tables>(
     statement_timeout: 2 * busyTimeoutMs,
     query_timeout: 3 * busyTimeoutMs,
     lock_timeout: busyTimeoutMs,
-    idle_in_transaction_session_timeout: 30_000,
+    idle_in_transaction_session_timeout: idleTransactionMs,
     application_name: 'gatehouse',
     types: readers as typeof types,
   });

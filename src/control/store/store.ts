@@ -19,6 +19,8 @@ export interface StoreOptions {
   readonly maxConnections?: number;
   /** Longest wait for a connection or a lock, in milliseconds. Default 5,000. */
   readonly busyTimeoutMs?: number;
+  /** PostgreSQL ends a transaction in which nothing happens for so long, so that a stopped process holds up nobody. Default 30,000. */
+  readonly idleTransactionMs?: number;
   readonly log?: Logger;
 }
 
@@ -61,7 +63,12 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
   if (/^postgres(ql)?:\/\//.test(url)) {
     const { openPostgres } = await import('./postgres.ts');
     const owner = {};
-    const db = await openPostgres<Tables>(url, options.maxConnections ?? 10, busyTimeoutMs, options.log);
+    const db = await openPostgres<Tables>(url, {
+      maxConnections: options.maxConnections ?? 10,
+      busyTimeoutMs,
+      idleTransactionMs: options.idleTransactionMs ?? 30_000,
+      log: options.log,
+    });
     return makeStore(db, 'postgres', owner, () => db.destroy());
   }
   if (!url.startsWith('sqlite:')) {

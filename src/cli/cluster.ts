@@ -1,0 +1,262 @@
+/** `gatehouse cluster`: what the cluster API does, for people at a node. */
+import { readFile } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, JSON_OPTION, UsageError } from './command.ts';
+import { callSocket, findSocket, SOCKET_OPTION } from './control-socket.ts';
+import { messageIn } from './limits-call.ts';
+import { table } from './table.ts';
+
+interface ShownNode {
+  readonly id: string;
+  readonly name: string;
+  readonly kind: string;
+  readonly state: string;
+  readonly presence: string;
+  readonly is_queen: boolean;
+  readonly health: string;
+  readonly zone: string | null;
+  readonly applied_version: number;
+  readonly wanted_version: number;
+}
+
+interface ShownRollout {
+  readonly id: string;
+  readonly version: number;
+  readonly from_version: number;
+  readonly state: string;
+  readonly reason: string | null;
+}
+
+type Method = 'GET' | 'POST' | 'DELETE';
+const NODE_ACTIONS = ['cordon', 'drain', 'activate', 'remove'];
+const OVER = ['done', 'rejected', 'rolled-back'];
+const POLL_SECONDS = 10;
+
+export const cluster: Command = {
+  name: 'cluster',
+  summary: 'nodes, tasks and rollouts of the cluster that this node is in',
+  usage: [
+    'status [--json]',
+    'nodes [--json]',
+    'cordon|drain|activate|remove NODE [--reason TEXT]',
+    'token [--uses N] [--for SECONDS] [--label KEY=VALUE]',
+    'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--force] [--wait]',
+    'rollouts [--json]',
+    'abort ROLLOUT [--reason TEXT]',
+    'events [--json]',
+  ],
+  description: `Talks to the gateway of this machine. NODE is a name or an id. A rollout is checked on every node, tried on a few, compared with the others and undone by itself if it does worse.
+
+  gatehouse cluster drain gateway-2 --reason "kernel upgrade"
+  gatehouse cluster rollout gatehouse.yaml --reason "new orders service" --wait
+
+Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command line is wrong, 3 no gateway answers, 4 no such node or rollout, 5 refused.`,
+  options: {
+    reason: { type: 'string', value: 'TEXT', meaning: 'kept with the change' },
+    uses: { type: 'string', value: 'N', meaning: 'how many nodes may join with the token; default 1' },
+    for: { type: 'string', value: 'SECONDS', meaning: 'how long the token holds; default 3600' },
+    label: { type: 'string', multiple: true, value: 'KEY=VALUE', meaning: 'label of nodes that join with the token' },
+    watch: { type: 'string', value: 'SECONDS', meaning: 'how long the first nodes are compared with the others' },
+    force: { type: 'boolean', meaning: 'take a document again that was rolled back before' },
+    wait: { type: 'boolean', meaning: 'wait for the end of the rollout' },
+    socket: SOCKET_OPTION,
+    json: JSON_OPTION,
+  },
+  arguments: { min: 0, max: 2 },
+  async run(context) {
+    const [action = 'status', named] = context.positionals;
+    if (action === 'status' && named === undefined) return await showStatus(context);
+    if (action === 'nodes' && named === undefined) return await showNodes(context);
+    if (action === 'events' && named === undefined) return await showEvents(context);
+    if (action === 'rollouts' && named === undefined) return await showRollouts(context);
+    if (action === 'token' && named === undefined) return await makeToken(context);
+    if (NODE_ACTIONS.includes(action) && named !== undefined) return await changeNode(context, action, named);
+    if (action === 'rollout' && named !== undefined) return await rollOut(context, named);
+    if (action === 'abort' && named !== undefined) return await abort(context, named);
+    throw new UsageError('say status, nodes, events, rollouts, token, rollout FILE, abort ROLLOUT or drain NODE');
+  },
+};
+
+interface Response {
+  readonly status: number;
+  readonly text: string;
+}
+
+async function call(context: CommandContext, method: Method, path: string, body?: unknown): Promise<Response> {
+  const control = await findSocket(undefined, context);
+  const socket = control.endsWith('.sock')
+    ? join(dirname(control), 'cluster-control.sock')
+    : control.replace(/-gatehouse$/, '-cluster-control');
+  return await callSocket(socket, method, path, body === undefined ? {} : { body });
+}
+
+function refused(context: CommandContext, { status, text }: Response): number {
+  context.err(`${messageIn(text)}\n`);
+  return status === 404 ? EXIT.notFound : EXIT.failed;
+}
+
+/** Prints JSON as it came, or what `show` makes of it. */
+async function shown<T>(context: CommandContext, path: string, show: (body: T) => string): Promise<number> {
+  const response = await call(context, 'GET', path);
+  if (response.status !== 200) return refused(context, response);
+  const body = JSON.parse(response.text) as T;
+  context.out(context.options['json'] === true ? `${JSON.stringify(body, null, 2)}\n` : `${show(body)}\n`);
+  return EXIT.ok;
+}
+
+function showStatus(context: CommandContext): Promise<number> {
+  interface Status {
+    name: string;
+    status: string;
+    queen: string | null;
+    epoch: number;
+    node: string;
+    version: number;
+    nodes: Record<string, number>;
+    tasks: Record<string, number>;
+    rollout: ShownRollout | null;
+  }
+  const counts = (of: Record<string, number>): string =>
+    Object.entries(of)
+      .map(([key, count]) => `${count} ${key}`)
+      .join(', ') || 'none';
+  return shown<Status>(context, '/cluster', (status) =>
+    [
+      `cluster ${status.name}: ${status.status}`,
+      `queen: ${status.queen ?? 'none'} (epoch ${status.epoch}); this node: ${status.node}`,
+      `nodes: ${counts(status.nodes)}`,
+      `tasks: ${counts(status.tasks)}`,
+      `configuration: ${versionName(status.version)}`,
+      ...(status.rollout === null ? [] : [`last rollout: ${rolloutLine(status.rollout)}`]),
+    ].join('\n'),
+  );
+}
+
+function showNodes(context: CommandContext): Promise<number> {
+  return shown<{ nodes: readonly ShownNode[] }>(context, '/nodes', ({ nodes }) =>
+    table([
+      ['NAME', 'KIND', 'PRESENCE', 'STATE', 'HEALTH', 'ZONE', 'VERSION', 'ID'],
+      ...nodes.map((node) => [
+        `${node.name}${node.is_queen ? ' (queen)' : ''}`,
+        node.kind,
+        node.presence,
+        node.state,
+        node.health,
+        node.zone ?? '-',
+        node.applied_version === node.wanted_version
+          ? String(node.applied_version)
+          : `${node.applied_version} (wants ${node.wanted_version})`,
+        node.id,
+      ]),
+    ]),
+  );
+}
+
+async function showEvents(context: CommandContext): Promise<number> {
+  interface Event {
+    at: string;
+    type: string;
+    subject: string;
+    data: unknown;
+  }
+  return await shown<{ events: readonly Event[] }>(context, '/cluster/events?limit=1000', ({ events }) =>
+    events.map(({ at, type, subject, data }) => `${at}  ${type}  ${subject}  ${JSON.stringify(data)}`).join('\n'),
+  );
+}
+
+function showRollouts(context: CommandContext): Promise<number> {
+  return shown<{ rollouts: readonly ShownRollout[] }>(context, '/cluster/rollouts', ({ rollouts }) =>
+    rollouts.length === 0
+      ? 'nothing was rolled out'
+      : rollouts.map((each) => `${each.id}  ${rolloutLine(each)}`).join('\n'),
+  );
+}
+
+async function makeToken(context: CommandContext): Promise<number> {
+  const { uses = '1', for: seconds = '3600', label = [] } = context.options;
+  const labels: Record<string, string> = {};
+  for (const each of [label].flat()) {
+    const at = String(each).indexOf('=');
+    if (at < 1) throw new UsageError(`--label takes KEY=VALUE, not "${String(each)}"`);
+    labels[String(each).slice(0, at)] = String(each).slice(at + 1);
+  }
+  const body = { uses: whole('uses', uses), ttl_ms: whole('for', seconds) * 1_000, labels };
+  const response = await call(context, 'POST', '/cluster/tokens', body);
+  if (response.status !== 201) return refused(context, response);
+  const { token, expires_at } = JSON.parse(response.text) as { token: string; expires_at: string };
+  context.out(context.options['json'] === true ? `${response.text}\n` : `${token}\n`);
+  context.err(`shown once; it holds until ${expires_at}\n`);
+  return EXIT.ok;
+}
+
+function whole(name: string, value: unknown): number {
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1) throw new UsageError(`--${name} takes a whole number, 1 or more`);
+  return number;
+}
+
+async function changeNode(context: CommandContext, action: string, named: string): Promise<number> {
+  const listed = await call(context, 'GET', '/nodes');
+  if (listed.status !== 200) return refused(context, listed);
+  const { nodes } = JSON.parse(listed.text) as { nodes: readonly ShownNode[] };
+  const node = nodes.find(({ id, name }) => id === named || name === named);
+  if (node === undefined) {
+    context.err(`there is no node ${named}\n`);
+    return EXIT.notFound;
+  }
+  const { reason = 'by the command line' } = context.options;
+  const response = await call(context, 'POST', `/nodes/${encodeURIComponent(node.id)}/${action}`, { reason });
+  if (response.status !== 200) return refused(context, response);
+  context.out(`${node.name}: ${(JSON.parse(response.text) as ShownNode).state}\n`);
+  return EXIT.ok;
+}
+
+async function rollOut(context: CommandContext, named: string): Promise<number> {
+  const { reason, watch, force = false, wait = false } = context.options;
+  if (typeof reason !== 'string') throw new UsageError('--reason says why, for the history');
+  const what = /^\d+$/.test(named)
+    ? { version: Number(named) }
+    : { document: await readFile(resolve(context.cwd, named), 'utf8') };
+  const response = await call(context, 'POST', '/cluster/rollouts', {
+    ...what,
+    reason,
+    force,
+    ...(watch === undefined ? {} : { watch_ms: Number(watch) * 1_000 }),
+  });
+  if (response.status !== 202) return refused(context, response);
+  const rollout = JSON.parse(response.text) as ShownRollout;
+  context.out(`${rollout.id}  ${rolloutLine(rollout)}\n`);
+  return wait === true ? await waitFor(context, rollout) : EXIT.ok;
+}
+
+/** Prints each state; the long poll for events is what it waits by. */
+async function waitFor(context: CommandContext, { id, state }: ShownRollout): Promise<number> {
+  let [last, after] = [state, 0];
+  for (;;) {
+    const response = await call(context, 'GET', `/cluster/rollouts/${id}`);
+    if (response.status !== 200) return refused(context, response);
+    const rollout = JSON.parse(response.text) as ShownRollout;
+    if (rollout.state !== last) context.out(`${rolloutLine(rollout)}\n`);
+    last = rollout.state;
+    if (OVER.includes(rollout.state)) return rollout.state === 'done' ? EXIT.ok : EXIT.configuration;
+    const events = await call(context, 'GET', `/cluster/events?after=${after}&limit=1000&wait=${POLL_SECONDS}`);
+    if (events.status === 200) after = (JSON.parse(events.text) as { last: number }).last;
+  }
+}
+
+async function abort(context: CommandContext, id: string): Promise<number> {
+  const { reason = 'by the command line' } = context.options;
+  const response = await call(context, 'POST', `/cluster/rollouts/${encodeURIComponent(id)}/abort`, { reason });
+  if (response.status !== 200) return refused(context, response);
+  context.out(`${rolloutLine(JSON.parse(response.text) as ShownRollout)}\n`);
+  return EXIT.ok;
+}
+
+function versionName(version: number): string {
+  return version === 0 ? "the node's own file" : `version ${version}`;
+}
+
+function rolloutLine({ version, from_version, state, reason }: ShownRollout): string {
+  return `version ${version} (after ${versionName(from_version)}): ${state}${reason === null ? '' : `, ${reason}`}`;
+}
