@@ -104,7 +104,6 @@ const config: GatehouseConfig = {
   identity: {
     enabled: true,
     basePath: '/api/v1/auth',
-    alsoAt: [],
     publicUrl: env['PUBLIC_URL'] || `http://127.0.0.1:${/^[1-9]\d*$/.test(port) ? port : '3000'}`,
     registration: { open: false },
     // `admin123` is short, on the list of common passwords and made of the name `admin`.

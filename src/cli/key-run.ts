@@ -19,6 +19,7 @@ interface Values extends CommonValues {
   readonly user?: string;
   readonly name?: string;
   readonly scopes?: string;
+  readonly roles?: string;
   readonly ttl?: string;
   readonly addresses?: string;
   readonly grace?: string;
@@ -44,6 +45,7 @@ export const runKey = identityCommand<Values>(
           const fresh = {
             name: values.name,
             scopes: listOf(values.scopes),
+            roles: listOf(values.roles),
             addresses,
             ttlMs: timeOf('--ttl', values.ttl),
           };

@@ -24,24 +24,26 @@ function ask(socketPath: string, path: string): Promise<{ status: number; body: 
   });
 }
 
-function compileWith(input: unknown, env: Record<string, string> = {}) {
+function compileWith(input: unknown, env: Record<string, string> = {}, written: readonly object[] = []) {
   const problems: string[] = [];
+  const warnings: string[] = [];
   const routes: string[] = [];
   const context = {
     env,
     services: ['authentication'],
-    document: { stores: { sql: 'sqlite::memory:' } },
+    document: { stores: { sql: 'sqlite::memory:' }, routes: written },
     problem: (message: string) => void problems.push(message),
+    warning: (message: string) => void warnings.push(message),
     addRoute: (route: { path: string }) => void routes.push(route.path),
   } as unknown as SectionContext;
-  return { plan: identitySection.compile(identityOptions.parse(input), context), problems, routes };
+  return { plan: identitySection.compile(identityOptions.parse(input), context), problems, warnings, routes };
 }
 
 describe('the identity section', () => {
   test('adds the routes of the service, and of the provider when it is on', () => {
     const { plan, routes, problems } = compileWith({ enabled: true, oauth: { enabled: true } });
     assert.deepEqual(problems, []);
-    assert.deepEqual(routes, ['/api/auth/*', '/api/v1/auth/*', '/.well-known/jwks.json', '/oauth/*']);
+    assert.deepEqual(routes, ['/api/auth/*', '/.well-known/jwks.json', '/oauth/*']);
     assert.equal(plan?.storeUrl, 'sqlite::memory:');
   });
 
@@ -52,7 +54,32 @@ describe('the identity section', () => {
   });
 
   test('does nothing while it is off', () => {
-    assert.deepEqual(compileWith({}), { plan: null, problems: [], routes: [] });
+    assert.deepEqual(compileWith({}), { plan: null, problems: [], warnings: [], routes: [] });
+  });
+
+  test('warns of a limit that another path of the same API escapes, and not when it is written for both', () => {
+    const limited = (path: string) => ({ match: { path }, rateLimit: { limits: ['5/1m'] } });
+    const both = { enabled: true, alsoAt: ['/api/v1/auth'] };
+    const [warning] = compileWith(both, {}, [limited('/api/auth/login')]).warnings;
+    assert.match(warning ?? '', /\/api\/auth\/login does not go for \/api\/v1\/auth\/login/);
+    assert.equal(compileWith(both, {}, [limited('/api/v1/auth/login')]).warnings.length, 1);
+    const covered = [limited('/api/auth/login'), limited('/api/v1/auth/login')];
+    assert.deepEqual(compileWith(both, {}, covered).warnings, []);
+    assert.deepEqual(compileWith({ enabled: true }, {}, [limited('/api/auth/login')]).warnings, []);
+  });
+
+  test('warns of passkeys on an IP address and of a domain that pages do not belong to', () => {
+    const warned = (input: object) => compileWith({ enabled: true, ...input }).warnings.join();
+    assert.match(warned({ publicUrl: 'https://192.0.2.1:8443' }), /do not work on an IP address/);
+    assert.match(warned({ publicUrl: 'https://[2001:db8::1]' }), /do not work on an IP address/);
+    assert.match(
+      warned({ publicUrl: 'https://a.example', passkeys: { rpId: 'b.example' } }),
+      /b.example on pages of a.ex/,
+    );
+    assert.match(warned({ publicUrl: 'https://xa.example', passkeys: { rpId: 'a.example' } }), /refuse passkeys/);
+    assert.equal(warned({ publicUrl: 'https://www.a.example', passkeys: { rpId: 'a.example' } }), '');
+    const elsewhere = { rpId: 'b.example', origins: ['https://app.b.example'] };
+    assert.equal(warned({ publicUrl: 'https://a.example', passkeys: elsewhere }), '');
   });
 
   const bad: { name: string; input: object; env?: Record<string, string>; want: RegExp }[] = [

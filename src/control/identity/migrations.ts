@@ -142,4 +142,6 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
   },
   { id: '0006-oauth-clients', up: (trx) => run(trx, CLIENTS) },
   { id: '0007-places', up: (trx) => run(trx, 'alter table sessions add column place text') },
+  { id: '0008-key-roles', up: (trx) => run(trx, `alter table api_keys add column roles text not null default '[]'`) },
+  { id: '0009-refresh-successor', up: (trx) => run(trx, 'alter table refresh_tokens add column successor text') },
 ];

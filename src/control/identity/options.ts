@@ -101,7 +101,9 @@ const sessions = z.strictObject({
   absoluteTtl: duration({ min: 60_000 }).prefault('90d').describe('Longest life of a session.'),
   reuseGrace: duration({ max: 60_000 })
     .prefault('10s')
-    .describe('A refresh token used twice within this time is refused the second time; later the whole session ends.'),
+    .describe(
+      'A refresh token used twice within this time gives the same client the same next one, and is refused to any other; later the whole session ends.',
+    ),
   maxPerUser: count(1, 1_000)
     .default(50)
     .describe('Open sessions of one account; the oldest ends when one more begins.'),
@@ -198,8 +200,8 @@ export const identityOptions = z.strictObject({
   alsoAt: z
     .array(z.string().regex(/^(\/[A-Za-z0-9._~-]+)+$/, 'a path such as /api/v1/auth'))
     .max(5)
-    .default(['/api/v1/auth'])
-    .describe('Further paths of the same API.'),
+    .default([])
+    .describe('Further paths of the same API. Limits of routes to `basePath` do not go for them: write them for each.'),
   store: secret()
     .optional()
     .describe('Database URL. Default: DATABASE_URL, then `stores.sql`, then SQLite in the data folder.'),

@@ -2,8 +2,9 @@
  * The `identity` key of the configuration, as control/sections.ts lists it: checks what only the environment completes
  * (secrets, switches), and adds the routes of `builtin:identity`.
  */
+import { isIP } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
-import { defineSection } from '../config/section.ts';
+import { defineSection, type SectionContext } from '../config/section.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
 import { type IdentitySection, identityOptions } from './options.ts';
@@ -49,6 +50,8 @@ export const identitySection = defineSection({
       const movedBy = path === options.basePath ? 'identity.basePath' : 'identity.alsoAt';
       context.addRoute({ id: `${IDENTITY_SERVICE}${path}`, service, path: `${path}/*`, movedBy });
     }
+    warnOfUncovered([...paths], context);
+    warnOfPasskeys(options, context);
     const jwks = '/.well-known/jwks.json';
     const methods = ['GET', 'HEAD'];
     context.addRoute({
@@ -72,3 +75,53 @@ export const identitySection = defineSection({
     return { options, environment: context.env, storeUrl };
   },
 });
+
+interface LimitedRoute {
+  readonly name?: string;
+  readonly match?: { readonly path?: unknown };
+  readonly rateLimit?: unknown;
+}
+
+/** A limit that is written for one path of the API and not for another is none: the API is the same. */
+function warnOfUncovered(mounts: readonly string[], context: SectionContext): void {
+  const routes = (context.document?.['routes'] ?? []) as readonly LimitedRoute[];
+  const paths = new Set(routes.flatMap(({ match }) => (typeof match?.path === 'string' ? [match.path] : [])));
+  for (const { match, rateLimit } of routes) {
+    const path = match?.path;
+    if (typeof path !== 'string' || rateLimit === undefined || rateLimit === 'off') continue;
+    const mount = mounts.find((each) => path.startsWith(`${each}/`));
+    if (mount === undefined) continue;
+    for (const other of mounts) {
+      const alias = `${other}${path.slice(mount.length)}`;
+      if (other === mount || paths.has(alias)) continue;
+      context.warning(`the limit of the route ${path} does not go for ${alias}, which is the same`, {
+        at: ['alsoAt'],
+        expected: 'a route for each, or no further path',
+      });
+    }
+  }
+}
+
+/** WebAuthn §5.1.2: a relying party is a domain, and the page's own or one above it. */
+function warnOfPasskeys({ publicUrl, passkeys }: IdentitySection, context: SectionContext): void {
+  if (publicUrl === undefined) return;
+  const { hostname } = new URL(publicUrl);
+  const isAddress = (name: string): boolean => isIP(name.replace(/^\[|\]$/g, '')) !== 0;
+  if (passkeys.rpId === undefined ? isAddress(hostname) : isAddress(passkeys.rpId)) {
+    context.warning('passkeys do not work on an IP address', {
+      at: passkeys.rpId === undefined ? ['publicUrl'] : ['passkeys', 'rpId'],
+      expected: 'a domain name',
+    });
+    return;
+  }
+  const { rpId } = passkeys;
+  if (rpId === undefined) return;
+  const pages = passkeys.origins.length > 0 ? passkeys.origins.map((origin) => new URL(origin).hostname) : [hostname];
+  const foreign = pages.find((page) => page !== rpId && !page.endsWith(`.${rpId}`));
+  if (foreign !== undefined) {
+    context.warning(`browsers refuse passkeys of ${rpId} on pages of ${foreign}`, {
+      at: ['passkeys', 'rpId'],
+      expected: `${foreign} or a domain above it`,
+    });
+  }
+}

@@ -58,6 +58,8 @@ export interface RefreshTokenTable {
   created_at: number;
   expires_at: number;
   used_at: number | null;
+  /** The token that its use made, sealed with a key of the token itself. */
+  successor: string | null;
 }
 
 export interface SigningKeyTable {
@@ -80,6 +82,8 @@ export interface ApiKeyTable {
   name: string;
   hash: string;
   scopes: string;
+  /** JSON list; none unless they were asked for. */
+  roles: string;
   plan: string | null;
   addresses: string;
   created_at: number;

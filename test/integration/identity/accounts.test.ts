@@ -11,7 +11,7 @@ function at(body: unknown, path: readonly string[]): unknown {
 describe('accounts', () => {
   let bench: Bench;
   before(async () => {
-    bench = await makeBench({ lockout: { addressAttempts: 10_000 } });
+    bench = await makeBench({ lockout: { addressAttempts: 10_000 }, alsoAt: ['/api/v1/auth'] });
   });
   after(() => bench.close());
 

@@ -44,6 +44,7 @@ describe('identity in a gateway', () => {
         identity: {
           enabled: true,
           firstAdmin: 'off',
+          alsoAt: ['/api/v1/auth'],
           passwords: { memory: '8mb', passes: 1 },
           roles: { user: { scopes: ['stories:read'] } },
         },

@@ -12,7 +12,7 @@ describe('pages of links', () => {
   let base: string;
 
   before(async () => {
-    bench = await makeBench({ firstAdmin: 'link', publicUrl: 'https://api.example.com' });
+    bench = await makeBench({ firstAdmin: 'link', alsoAt: ['/api/v1/auth'], publicUrl: 'https://api.example.com' });
     const { port } = await bench.identity.start({ host: '127.0.0.1', port: 0 });
     base = `http://127.0.0.1:${port}`;
   });

@@ -47,14 +47,17 @@ export async function runOrder(context: IdentityContext, order: RaceOrder): Prom
   return { passed, faults };
 }
 
+const KEEP = { removePasskeys: false, removeLinks: false };
+
 async function attempt(context: IdentityContext, order: RaceOrder, i: number): Promise<boolean> {
   const { userId, secret } = order;
   switch (order.kind) {
     case 'refresh':
-      await refreshSession(context, secret, LOCAL_CALLER);
+      // Another client each time: the same one would get the same next token again.
+      await refreshSession(context, secret, { ...LOCAL_CALLER, userAgent: `${process.pid} ${i}` });
       return true;
     case 'reset':
-      await resetPassword(context, secret, `a password of process ${process.pid} ${i}`, LOCAL_CALLER);
+      await resetPassword(context, secret, `a password of process ${process.pid} ${i}`, KEEP, LOCAL_CALLER);
       return true;
     case 'confirm': {
       const newPassword = `a password of process ${process.pid} ${i}`;

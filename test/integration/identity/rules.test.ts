@@ -62,7 +62,10 @@ describe('the rules of the identity service', () => {
     const refresh = async (token: string) => bench.call('POST', '/refresh', { refreshToken: token });
     const next = await refresh(refreshToken);
     bench.clock.advance(4_999);
-    assert.equal((await refresh(refreshToken)).body.reason, 'refresh_in_progress');
+    assert.equal((await refresh(refreshToken)).body.refreshToken, next.body.refreshToken, 'the same client, again');
+    const other = { 'x-forwarded-for': '198.51.100.1' };
+    const elsewhere = await bench.call('POST', '/refresh', { refreshToken }, undefined, other);
+    assert.equal(elsewhere.body.reason, 'refresh_in_progress');
     const third = await refresh(next.body.refreshToken);
     assert.equal(third.status, 200);
     bench.clock.advance(1);

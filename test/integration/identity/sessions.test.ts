@@ -30,11 +30,28 @@ describe('refresh', () => {
     const bench = await benchFor(t);
     const member = await bench.member('rosa');
     const body = { refreshToken: member.refreshToken };
-    const answers = await Promise.all(Array.from({ length: 8 }, () => bench.call('POST', '/refresh', body)));
+    const answers = await Promise.all(
+      Array.from({ length: 8 }, (_, i) =>
+        bench.call('POST', '/refresh', body, undefined, { 'user-agent': `tab ${i}` }),
+      ),
+    );
     const statuses = answers.map((answer) => answer.status).sort();
     assert.deepEqual(statuses, [200, 409, 409, 409, 409, 409, 409, 409]);
     const winner = answers.find((answer) => answer.status === 200);
     assert.equal((await bench.call('GET', '/me', undefined, winner?.body.accessToken)).status, 200);
+  });
+
+  test('a client whose response was lost gets the same next token again, until it uses it', async (t) => {
+    const bench = await benchFor(t);
+    const { refreshToken } = await bench.member('rosa');
+    const refresh = (token: string) => bench.call('POST', '/refresh', { refreshToken: token });
+    const answers = await Promise.all(Array.from({ length: 5 }, () => refresh(refreshToken)));
+    const [next, ...others] = new Set(answers.map(({ body }) => body.refreshToken));
+    assert.deepEqual([answers.map(({ status }) => status), others], [[200, 200, 200, 200, 200], []]);
+    assert.equal((await refresh(next)).status, 200);
+    assert.equal((await refresh(refreshToken)).body.reason, 'refresh_in_progress', 'the next one was used');
+    const rows = await bench.identity.context.store.db.selectFrom('refresh_tokens').selectAll().execute();
+    assert.ok(!JSON.stringify(rows).includes(next), 'kept so that only the holder can read it');
   });
 
   test('a token used again after the grace ends the session of thief and owner', async (t) => {

@@ -5,6 +5,7 @@
 import type { Transaction } from 'kysely';
 import type { Actor } from '../actor.ts';
 import type { Caller, IdentityContext } from '../context.ts';
+import { factorsOf } from '../mfa/factors.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
@@ -43,14 +44,17 @@ export async function changePassword(
   actor: Actor,
   current: string,
   fresh: string,
+  remove: WaysToRemove,
   caller: Caller,
-): Promise<void> {
+): Promise<WaysLeft> {
   const { user } = actor;
   await provePassword(context, user, current, caller);
   checkNewPassword(fresh, [user.email, user.username, user.display_name], context.options.passwords, 'newPassword');
   const hash = await context.hasher.hash(fresh, ownerOf(caller));
-  await context.store.transaction(async (trx) => {
+  const left = await context.store.transaction(async (trx) => {
     await storePassword(context, trx, user, hash, 'password changed', actor.session.id);
+    // The routes asked for the second factor, so passkeys may go even when they are the only one.
+    const ways = await removeWays(trx, user, remove, true);
     const { address, requestId } = caller;
     await context.audit.append(trx, {
       actor: actor.name,
@@ -59,9 +63,43 @@ export async function changePassword(
       address,
       requestId,
     });
+    return ways;
   });
   await context.revocations.announce();
   context.outbox.nudge();
+  return left;
+}
+
+export interface WaysToRemove {
+  readonly removePasskeys: boolean;
+  readonly removeLinks: boolean;
+}
+
+/** Ways into the account that a new password does not close. */
+export interface WaysLeft {
+  readonly passkeysLeft: number;
+  readonly linksLeft: number;
+}
+
+/**
+ * Takes passkeys and links to outside accounts away when asked to; says how many there still are, so that a page can
+ * offer it. An emailed code must not replace a second factor: passkeys that are the only one stay (`mayDropFactor`).
+ */
+async function removeWays(
+  trx: Trx,
+  user: User,
+  { removePasskeys, removeLinks }: WaysToRemove,
+  mayDropFactor: boolean,
+): Promise<WaysLeft> {
+  const factors = await factorsOf(trx, user.id);
+  if (removePasskeys && (mayDropFactor || factors.includes('totp'))) {
+    await trx.deleteFrom('passkeys').where('user_id', '=', user.id).execute();
+    if (!factors.includes('totp')) await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
+  }
+  if (removeLinks) await trx.deleteFrom('linked_accounts').where('user_id', '=', user.id).execute();
+  const passkeys = await trx.selectFrom('passkeys').select('id').where('user_id', '=', user.id).execute();
+  const links = await trx.selectFrom('linked_accounts').select('provider').where('user_id', '=', user.id).execute();
+  return { passkeysLeft: passkeys.length, linksLeft: links.length };
 }
 
 /** The password of a signed-in account, guarded like a sign-in: a stolen session must not be an oracle for guesses. */
@@ -112,8 +150,9 @@ export async function resetPassword(
   context: IdentityContext,
   token: string,
   fresh: string,
+  remove: WaysToRemove,
   caller: Caller,
-): Promise<void> {
+): Promise<WaysLeft> {
   checkNewPassword(fresh, [], context.options.passwords, 'newPassword');
   const { db } = context.store;
   await context.guard.checkAddress(db, caller.address);
@@ -127,20 +166,22 @@ export async function resetPassword(
   const done = await context.store.transaction(async (trx) => {
     const used = await context.codes.use(trx, 'reset-password', token);
     const user = used?.userId == null ? undefined : await findById(trx, used.userId);
-    if (user === undefined || user.status !== 'active') return false;
+    if (user === undefined || user.status !== 'active') return undefined;
     checkNewPassword(fresh, [user.email, user.username, user.display_name], context.options.passwords, 'newPassword');
     await storePassword(context, trx, user, hash, 'password reset');
     if (user.email_verified_at === null) await takeOver(context, trx, user);
+    const ways = await removeWays(trx, user, remove, false);
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: user.id, action: 'password.reset', target: user.id, address, requestId });
-    return true;
+    return ways;
   });
-  if (!done) {
+  if (done === undefined) {
     await context.guard.failAddress(db, caller.address);
     throw invalidCode();
   }
   await context.revocations.announce();
   context.outbox.nudge();
+  return done;
 }
 
 /**

@@ -3,7 +3,7 @@ import { Hono } from 'hono';
 import { sql } from 'kysely';
 import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
-import { type Actor, requireOwnHands } from '../actor.ts';
+import { type Actor, requireOwnHands, requireRecentProof } from '../actor.ts';
 import { publicKey } from '../api-keys/manage.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
@@ -54,7 +54,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
   /** Changes need a present second factor when the administrator has one. */
   const admin = async (c: Ctx): Promise<Actor> => {
     const actor = await adminOf(context, c, ADMIN_SCOPE);
-    if (c.req.method !== 'GET') requireOwnHands(context, actor, actor.session.mfa_at !== null);
+    if (c.req.method !== 'GET') await requireOwnHands(context, actor);
     return actor;
   };
   const target = async (c: Ctx): Promise<User> => {
@@ -96,6 +96,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/users', async (c) => {
     const actor = await admin(c);
+    await requireRecentProof(context, actor);
     const body = await readBody(c.req.raw, newUser);
     const roles = body.roles ?? (body.kind === 'service' ? ['service'] : context.options.defaultRoles);
     await checkRoles(roles);
@@ -144,6 +145,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     const user = await target(c);
     const body = await readBody(c.req.raw, change);
     if (body.roles !== undefined) {
+      await requireRecentProof(context, actor);
       if (user.kind === 'child') throw invalidField('roles', 'no roles: a child has what its parent allows');
       await checkRoles(body.roles);
     }
@@ -207,6 +209,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/users/:id/password', async (c) => {
     const actor = await admin(c);
+    await requireRecentProof(context, actor);
     const user = await target(c);
     const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
     checkNewPassword(body.newPassword, [user.email, user.username], context.options.passwords, 'newPassword');
@@ -279,6 +282,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/users/:id/impersonate', async (c) => {
     const actor = await admin(c);
+    await requireRecentProof(context, actor);
     return c.json(await impersonate(context, actor, await target(c), c.get('caller')), 201);
   });
 

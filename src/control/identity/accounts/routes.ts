@@ -1,7 +1,7 @@
 /** Routes: the signed-in account itself: profile, sessions, password, address, deletion. */
 import { Hono } from 'hono';
 import * as z from 'zod';
-import { requireOwnHands } from '../actor.ts';
+import { requireOwnHands, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
@@ -14,6 +14,12 @@ import { changePassword, deleteAccount, provePassword, requestReset, resetPasswo
 import { changeUsername } from './profile.ts';
 import { publicUser } from './register.ts';
 import { mayMail } from './users.ts';
+
+/** With a new password: take the other ways into the account away as well. */
+const otherWaysIn = {
+  removePasskeys: z.boolean('true or false').default(false),
+  removeLinks: z.boolean('true or false').default(false),
+};
 
 export function accountRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
@@ -46,7 +52,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
       }),
     );
     if (actor.user.kind === 'child') throw forbidden('a parent deletes this account', 'child_account');
-    requireOwnHands(context, actor, (await factorsOf(context.store.db, actor.user.id)).length > 0);
+    await requireRecentProof(context, actor);
     await deleteAccount(context, actor, body.password, body.deleteChildren, c.get('caller'));
     return c.json({ success: true });
   });
@@ -55,7 +61,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
     const actor = await actorOf(context, c);
     const body = await readBody(c.req.raw, z.strictObject({ email: field.email, password: field.password }));
     if (actor.user.kind === 'child') throw forbidden('a child account has no address', 'child_account');
-    requireOwnHands(context, actor, (await factorsOf(context.store.db, actor.user.id)).length > 0);
+    await requireOwnHands(context, actor);
     await provePassword(context, actor.user, body.password, c.get('caller'));
     await context.store.transaction(async (trx) => {
       const about = { userId: actor.user.id, payload: { email: body.email }, ttlMs: 86_400_000 };
@@ -90,11 +96,14 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/password', async (c) => {
     const actor = await actorOf(context, c);
-    const schema = z.strictObject({ currentPassword: field.password, newPassword: field.password });
+    const schema = z.strictObject({ currentPassword: field.password, newPassword: field.password, ...otherWaysIn });
     const body = await readBody(c.req.raw, schema);
-    requireOwnHands(context, actor, false);
-    await changePassword(context, actor, body.currentPassword, body.newPassword, c.get('caller'));
-    return c.json({ success: true });
+    if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
+    // The current password is the proof; taking ways in away needs the second factor as well.
+    if (body.removePasskeys || body.removeLinks) await requireOwnHands(context, actor);
+    const { currentPassword, newPassword, ...remove } = body;
+    const left = await changePassword(context, actor, currentPassword, newPassword, remove, c.get('caller'));
+    return c.json({ success: true, ...left });
   });
 
   app.post('/password/forgot', async (c) => {
@@ -104,10 +113,14 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/password/reset', async (c) => {
-    const schema = z.strictObject({ token: field.opaque('the code of the mail'), newPassword: field.password });
+    const schema = z.strictObject({
+      token: field.opaque('the code of the mail'),
+      newPassword: field.password,
+      ...otherWaysIn,
+    });
     const body = await readBody(c.req.raw, schema);
-    await resetPassword(context, body.token, body.newPassword, c.get('caller'));
-    return c.json({ success: true });
+    const { token, newPassword, ...remove } = body;
+    return c.json({ success: true, ...(await resetPassword(context, token, newPassword, remove, c.get('caller'))) });
   });
 
   app.post('/logout/all', async (c) => {

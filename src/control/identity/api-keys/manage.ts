@@ -12,6 +12,8 @@ type Trx = Transaction<IdentityTables>;
 export interface NewKey {
   readonly name: string;
   readonly scopes: readonly string[];
+  /** Only those that are asked for: a key is for a program, which seldom needs to be all that its owner is. */
+  readonly roles?: readonly string[];
   readonly plan?: string | null | undefined;
   /** Milliseconds of life; null for ever. */
   readonly ttlMs: number | null;
@@ -28,6 +30,8 @@ export async function createKey(
 ): Promise<{ key: string; row: ApiKeyTable }> {
   const foreign = fresh.scopes.find((scope) => !access.scopes.includes(scope));
   if (foreign !== undefined) throw invalidField('scopes', 'scopes that the owner has', foreign);
+  const foreignRole = fresh.roles?.find((role) => !access.roles.includes(role));
+  if (foreignRole !== undefined) throw invalidField('roles', 'roles that the owner has', foreignRole);
   if (fresh.plan != null && fresh.plan !== access.plan) throw invalidField('plan', "the owner's plan", fresh.plan);
   const { maxPerUser, maxTtl } = context.options.apiKeys;
   if (maxTtl !== undefined && (fresh.ttlMs === null || fresh.ttlMs > maxTtl)) {
@@ -51,6 +55,7 @@ export async function createKey(
     name: fresh.name,
     hash,
     scopes: JSON.stringify(fresh.scopes),
+    roles: JSON.stringify(fresh.roles ?? []),
     plan: fresh.plan ?? null,
     addresses: JSON.stringify(fresh.addresses),
     created_at: now,
@@ -60,6 +65,16 @@ export async function createKey(
   };
   await trx.insertInto('api_keys').values(row).execute();
   return { key: text, row };
+}
+
+/** A living or ended key of this owner. */
+export async function findKey(trx: Trx, id: string, ownerId: string): Promise<ApiKeyTable | undefined> {
+  return await trx
+    .selectFrom('api_keys')
+    .selectAll()
+    .where('id', '=', id)
+    .where('user_id', '=', ownerId)
+    .executeTakeFirst();
 }
 
 /** A new key with the settings of an old one, which ends at once or after `graceMs`. */
@@ -101,6 +116,7 @@ export function publicKey(row: ApiKeyTable): Record<string, unknown> {
     name: row.name,
     owner: row.user_id,
     scopes: JSON.parse(row.scopes),
+    roles: JSON.parse(row.roles),
     plan: row.plan,
     addresses: JSON.parse(row.addresses),
     createdAt: time(row.created_at),

@@ -3,20 +3,20 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { cidrProblem } from '../../../base/ip.ts';
 import { revokeKeys } from '../accounts/users.ts';
-import { type Actor, requireOwnHands } from '../actor.ts';
+import { type Actor, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
 import { readBody, readOptionalBody } from '../http/validate.ts';
-import { factorsOf } from '../mfa/factors.ts';
 import { forbidden, invalidField, notFound } from '../problem.ts';
-import { createKey, publicKey, rotateKey } from './manage.ts';
+import { createKey, findKey, publicKey, rotateKey } from './manage.ts';
 
 const seconds = z.int('a whole number of seconds').min(60, 'at least 60 seconds').max(315_360_000, 'at most ten years');
 
 export const newKey = z.strictObject({
   name: field.displayName,
   scopes: field.scopes.default([]),
+  roles: z.array(field.role, 'a list of roles').max(20, 'at most 20 roles').default([]),
   plan: field.plan.optional(),
   expiresIn: seconds.nullable().default(null),
   addresses: z
@@ -36,7 +36,7 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
   const owner = async (c: Parameters<typeof actorOf>[1]): Promise<Actor> => {
     const actor = await actorOf(context, c);
     if (actor.user.kind === 'child') throw forbidden('a child account has no API keys', 'child_account');
-    requireOwnHands(context, actor, (await factorsOf(context.store.db, actor.user.id)).length > 0);
+    await requireRecentProof(context, actor, true);
     return actor;
   };
 
@@ -59,12 +59,15 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
     // A narrowed session must not make a key that can more than itself.
     const beyond = body.scopes.find((scope) => !actor.scopes.includes(scope));
     if (beyond !== undefined) throw invalidField('scopes', 'scopes that this session has', beyond);
+    refuseWider(actor, body.roles);
     const ttlMs = body.expiresIn === null ? null : body.expiresIn * 1_000;
     const made = await context.store.transaction(async (trx) => {
       const created = await createKey(context, trx, actor.user.id, actor.access, { ...body, ttlMs });
+      await told(trx, actor, `The API key "${body.name}" was made for your account`);
       await audited(trx, actor, 'key.created', created.row.id, c.get('caller').requestId);
       return created;
     });
+    context.outbox.nudge();
     return c.json({ key: made.key, ...publicKey(made.row) }, 201);
   });
 
@@ -73,11 +76,17 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
     const grace = z.int('a whole number of seconds').min(0, '0 or more').max(604_800, 'at most 7 days').default(0);
     const body = await readOptionalBody(c.req.raw, z.strictObject({ graceSeconds: grace }));
     const made = await context.store.transaction(async (trx) => {
+      const owned = await findKey(trx, c.req.param('id'), actor.user.id);
+      if (owned !== undefined && !(JSON.parse(owned.scopes) as string[]).every((scope) => actor.scopes.includes(scope)))
+        throw forbidden('the key can do more than this session', 'narrowed_session');
+      if (owned !== undefined) refuseWider(actor, JSON.parse(owned.roles) as string[]);
       const rotated = await rotateKey(context, trx, c.req.param('id'), actor.user.id, body.graceSeconds * 1_000);
+      await told(trx, actor, `The API key "${rotated.row.name}" of your account was replaced`);
       await audited(trx, actor, 'key.rotated', rotated.row.id, c.get('caller').requestId);
       return rotated;
     });
     await context.revocations.announce();
+    context.outbox.nudge();
     return c.json({ key: made.key, ...publicKey(made.row) }, 201);
   });
 
@@ -93,6 +102,17 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
     await context.revocations.announce();
     return c.json({ success: true });
   });
+
+  /** A session that named its scopes has no roles to give. */
+  const refuseWider = (actor: Actor, roles: readonly string[]): void => {
+    if (roles.length > 0 && actor.session.scopes !== null)
+      throw forbidden('sign in without naming scopes for this', 'narrowed_session');
+  };
+
+  const told = async (trx: Parameters<typeof createKey>[1], actor: Actor, what: string): Promise<void> => {
+    const { email } = actor.user;
+    if (email !== null) await context.outbox.add(trx, context.mailTemplates.accessChanged(email, what));
+  };
 
   const audited = (
     trx: Parameters<typeof createKey>[1],

@@ -62,7 +62,7 @@ export class ApiKeyVerifier {
     return {
       keyId: id,
       subject: row.user_id,
-      roles: access.roles,
+      roles: (JSON.parse(row.roles) as string[]).filter((role) => access.roles.includes(role)),
       scopes,
       plan: row.plan ?? access.plan,
       claims: { sub: row.user_id, key_id: id, ...(access.parentId === null ? {} : { par: access.parentId }) },

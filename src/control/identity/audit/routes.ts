@@ -68,7 +68,7 @@ export function auditRoutes(context: IdentityContext): Hono<Env> {
 
   app.put('/admin/roles/:name', async (c) => {
     const actor = await adminOf(context, c, ADMIN_SCOPE);
-    requireOwnHands(context, actor, actor.session.mfa_at !== null);
+    await requireOwnHands(context, actor);
     const name = c.req.param('name');
     if (!field.role.safeParse(name).success) throw invalidField('name', 'lower-case letters, digits, "-" or "_"', name);
     if (BUILT_IN.has(name) || name in context.options.roles) {
@@ -103,7 +103,7 @@ export function auditRoutes(context: IdentityContext): Hono<Env> {
 
   app.delete('/admin/roles/:name', async (c) => {
     const actor = await adminOf(context, c, ADMIN_SCOPE);
-    requireOwnHands(context, actor, actor.session.mfa_at !== null);
+    await requireOwnHands(context, actor);
     const name = c.req.param('name');
     await store.transaction(async (trx) => {
       const gone = await trx.deleteFrom('roles').where('name', '=', name).returning('name').executeTakeFirst();

@@ -11,7 +11,7 @@ import { ownerOf } from '../accounts/guard.ts';
 import { publicUser, usernameTaken } from '../accounts/register.ts';
 import { endSessions, openSessions, publicSession } from '../accounts/routes.ts';
 import { endAllAccess, insertUser } from '../accounts/users.ts';
-import type { Actor } from '../actor.ts';
+import { type Actor, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
@@ -45,6 +45,8 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
   const parentOf = async (c: Parameters<typeof actorOf>[1]): Promise<Actor> => {
     const actor = await actorOf(context, c);
     if (actor.user.kind !== 'user') throw forbidden('only a parent account may do this', 'not_a_parent');
+    if (c.req.method !== 'GET' && actor.session.scopes !== null)
+      throw forbidden('sign in without naming scopes for this', 'narrowed_session');
     // An administrator looks after an account, but does not raise its children unseen.
     if (actor.session.actor_id !== null && c.req.method !== 'GET')
       throw forbidden('not while impersonating', 'impersonating');
@@ -81,6 +83,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/children', async (c) => {
     const parent = await parentOf(c);
+    await requireRecentProof(context, parent);
     const body = await readBody(c.req.raw, newChild);
     checkBirthDate(body.birthDate);
     checkNewPassword(body.password, [body.username, body.displayName], context.options.passwords);
@@ -108,6 +111,9 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
           childRules: JSON.stringify(body.rules),
           roles: ['child'],
         });
+        const what = `The child account "${body.username}" was made`;
+        if (parent.user.email !== null)
+          await context.outbox.add(trx, context.mailTemplates.accessChanged(parent.user.email, what));
         await context.audit.append(trx, entry(parent, 'child.created', made.id, c.get('caller').requestId));
         return made;
       })
@@ -171,6 +177,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/children/:id/password', async (c) => {
     const parent = await parentOf(c);
+    await requireRecentProof(context, parent);
     const child = await childOf(parent, c.req.param('id'));
     const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
     checkNewPassword(body.newPassword, [child.username, child.display_name], context.options.passwords, 'newPassword');

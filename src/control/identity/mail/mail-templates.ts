@@ -11,6 +11,8 @@ export interface MailTemplates {
   locked(to: string): Mail;
   newEmail(to: string): Mail;
   mfaChanged(to: string, what: string): Mail;
+  /** A key, a link to an outside account or a child account: whatever else opens the account from now on. */
+  accessChanged(to: string, what: string): Mail;
 }
 
 export function makeMailTemplates(options: IdentityOptions): MailTemplates {
@@ -69,6 +71,13 @@ export function makeMailTemplates(options: IdentityOptions): MailTemplates {
         'your address was changed',
         'The address of your account was changed; this is the last mail to the old one.',
         'If it was not you, write to the administrators of this service.',
+      ),
+    accessChanged: (to, what) =>
+      letter(
+        to,
+        'access to your account changed',
+        `${what}.`,
+        'If it was not you, remove it, change your password and end all sessions at once.',
       ),
     mfaChanged: (to, what) =>
       letter(to, 'your second factors changed', `${what}.`, 'If it was not you, change your password at once.'),

@@ -1,15 +1,16 @@
 /** Routes: second factors: authenticator app, recovery codes, passkeys, step-up. */
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { provePassword } from '../accounts/change-password.ts';
 import { completeSignIn } from '../accounts/sign-in.ts';
-import { type Actor, requireOwnHands } from '../actor.ts';
+import { type Actor, hasFactor, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { badCredentials, conflict, forbidden, invalidCode, notFound } from '../problem.ts';
-import { answerFor } from '../sessions/sessions.ts';
+import { answerFor, revokeSessions } from '../sessions/sessions.ts';
 import { factorsOf } from './factors.ts';
 import { addPasskey, passkeyChallenge, passkeyRegistration, takePasskey } from './passkeys.ts';
 import { makeRecoveryCodes } from './recovery.ts';
@@ -26,7 +27,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
   const owner = async (c: Parameters<typeof actorOf>[1]): Promise<Actor> => {
     const actor = await actorOf(context, c, true);
     if (actor.user.kind === 'child') throw forbidden('a child account has no second factors', 'child_account');
-    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    await requireRecentProof(context, actor);
     return actor;
   };
 
@@ -58,11 +59,13 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
   app.post('/mfa/totp/confirm', async (c) => {
     const actor = await owner(c);
     const body = await readBody(c.req.raw, z.strictObject({ code: field.totpCode }));
+    const hadNone = (await factorsOf(store.db, actor.user.id)).length === 0;
     const codes = await store.transaction(async (trx) => {
       if (!(await takeTotp(context, trx, actor.user.id, body.code, true))) throw invalidCode();
       await markProven(actor, trx, ['otp']);
-      return await firstCodes(actor, trx, 'mfa.totp-added');
+      return await firstCodes(actor, trx, 'mfa.totp-added', hadNone);
     });
+    await context.revocations.announce();
     context.outbox.nudge();
     return c.json({ recoveryCodes: codes, ...(await freshTokens(actor)) });
   });
@@ -88,9 +91,11 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
       throw conflict('no_factor', 'set up a second factor first');
     const codes = await store.transaction(async (trx) => {
       const made = await makeRecoveryCodes(context, trx, actor.user.id);
+      await tell(actor, trx, 'New recovery codes were made for your account; the old ones no longer work');
       await context.audit.append(trx, { actor: actor.name, action: 'mfa.recovery-codes-made', target: actor.user.id });
       return made;
     });
+    context.outbox.nudge();
     return c.json({ recoveryCodes: codes }, 201);
   });
 
@@ -103,8 +108,11 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     const id = await addPasskey(context, actor.user, body.response, body.name);
     const codes = await store.transaction(async (trx) => {
       await markProven(actor, trx, ['hwk']);
-      return hadNone ? await firstCodes(actor, trx, 'mfa.recovery-codes-made') : undefined;
+      if (hadNone) return await firstCodes(actor, trx, 'mfa.recovery-codes-made', true);
+      await tell(actor, trx, 'A second factor was added to your account');
+      return undefined;
     });
+    await context.revocations.announce();
     context.outbox.nudge();
     const more = codes === undefined ? {} : { recoveryCodes: codes };
     return c.json({ id, ...more, ...(await freshTokens(actor)) }, 201);
@@ -126,16 +134,29 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     return c.json({ success: true });
   });
 
-  /** Proves a factor again in a running session; the answer is an access token with the new proof in it. */
+  /**
+   * Proves a factor again in a running session, or the password where there is no factor; the response is an access
+   * token with the new proof in it.
+   */
   app.post('/mfa/step-up', async (c) => {
-    const actor = await actorOf(context, c);
+    const actor = await actorOf(context, c, true);
     if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
     const schema = z.strictObject({
       code: field.totpCode.optional(),
       recoveryCode: field.recoveryCode.optional(),
       passkey: passkeyAnswer.optional(),
+      password: field.password.optional(),
     });
-    const body = await readBody(c.req.raw, schema);
+    const { password, ...body } = await readBody(c.req.raw, schema);
+    if (password !== undefined && !(await hasFactor(context, actor))) {
+      await provePassword(context, actor.user, password, c.get('caller'));
+      await store.transaction(async (trx) => {
+        const now = context.clock.wallMs();
+        await trx.updateTable('sessions').set({ auth_at: now }).where('id', '=', actor.session.id).execute();
+        await context.audit.append(trx, { actor: actor.name, action: 'password.proven', target: actor.session.id });
+      });
+      return c.json(await freshTokens(actor));
+    }
     await context.guard.checkAddress(store.db, c.get('caller').address);
     const amr = await takeFactor(context, actor.user, body, c.get('caller'));
     await store.transaction((trx) => markProven(actor, trx, amr));
@@ -180,7 +201,10 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     await context.audit.append(trx, { actor: actor.name, action: 'mfa.proven', target: actor.session.id });
   }
 
-  async function firstCodes(actor: Actor, trx: Trx, action: string): Promise<string[]> {
+  async function firstCodes(actor: Actor, trx: Trx, action: string, isFirst: boolean): Promise<string[]> {
+    // Sessions from before never gave a factor: whoever holds one must sign in with it.
+    if (isFirst)
+      await revokeSessions(context, trx, { userId: actor.user.id, exceptId: actor.session.id }, 'second factor added');
     const codes = await makeRecoveryCodes(context, trx, actor.user.id);
     await tell(actor, trx, 'A second factor was added to your account');
     await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });

@@ -7,7 +7,7 @@ import { Hono } from 'hono';
 import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { ADMIN_SCOPE } from '../accounts/access.ts';
-import { type Actor, requireOwnHands } from '../actor.ts';
+import { type Actor, requireOwnHands, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { adminOf, type Env } from '../http/actor.ts';
@@ -77,7 +77,7 @@ export function clientRoutes(context: IdentityContext): Hono<Env> {
 
   const admin = async (c: Ctx): Promise<Actor> => {
     const actor = await adminOf(context, c, ADMIN_SCOPE);
-    if (c.req.method !== 'GET') requireOwnHands(context, actor, actor.session.mfa_at !== null);
+    if (c.req.method !== 'GET') await requireOwnHands(context, actor);
     return actor;
   };
   const target = async (c: Ctx): Promise<StoredClient> => {
@@ -103,6 +103,7 @@ export function clientRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/oauth/clients', async (c) => {
     const actor = await admin(c);
+    await requireRecentProof(context, actor);
     const {
       public: isPublic,
       id = `app-${randomBytes(9).toString('base64url')}`,
@@ -154,6 +155,7 @@ export function clientRoutes(context: IdentityContext): Hono<Env> {
   /** A new secret; the old one ends at once, what was given with it lives on. */
   app.post('/admin/oauth/clients/:id/secret', async (c) => {
     const actor = await admin(c);
+    await requireRecentProof(context, actor);
     const { settings } = await target(c);
     if (settings.secret === undefined) throw conflict('public_client', 'a public application has no secret');
     const secret = secretOf();

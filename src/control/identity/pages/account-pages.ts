@@ -140,11 +140,16 @@ ${known}<h2>You forgot it, or somebody else chose it?</h2>${anew}`,
   );
 }
 
+/** Whoever lost control of the account may have lost more than its password. */
+const OTHER_WAYS = `
+<p class="choice"><input id="others" name="others" type="checkbox" value="remove" autocomplete="off">
+<label for="others">Remove passkeys and linked accounts, too</label></p>`;
+
 export function resetPage({ token, complaints, minLength }: FormState, account: string): string {
   return page(
     'Set a new password',
     `${general(complaints)}<p>All sessions, keys and applications that use the account are signed out.</p>
-${form('reset-password', token, `${whose(account)}${field(newPassword('newPassword', minLength), complaints)}`, 'Set the password')}`,
+${form('reset-password', token, `${whose(account)}${field(newPassword('newPassword', minLength), complaints)}${OTHER_WAYS}`, 'Set the password')}`,
   );
 }
 

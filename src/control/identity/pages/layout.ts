@@ -9,6 +9,7 @@ const STYLE = `:root{color-scheme:light dark}body{font:1.0625rem/1.6 system-ui,s
 main{overflow-wrap:anywhere;max-width:26rem;margin:0 auto;padding:2rem 1rem}h1{font-size:1.5rem;line-height:1.25}h2{font-size:1.2rem;line-height:1.3;margin-top:2.5rem}.hint{margin:.1rem 0 .3rem;color:#3f4550}
 label{display:block;font-weight:600;margin-top:1rem}
 input{font:inherit;width:100%;box-sizing:border-box;padding:.6rem;border:2px solid #5b6270;border-radius:.4rem;background:#fff;color:inherit}
+input[type=checkbox]{width:auto;margin-right:.5rem}.choice label{display:inline;font-weight:400}
 button{font:inherit;font-weight:600;padding:.65rem 1.2rem;border:2px solid #12418a;border-radius:.4rem;background:#12418a;color:#fff;margin:1.5rem .5rem 0 0;cursor:pointer}
 button.second{background:transparent;color:#12418a}:focus-visible{outline:3px solid #b3541e;outline-offset:2px}
 .error{border-left:.3rem solid #9b1c1c;padding:.5rem .8rem;color:#8a1414;font-weight:600}.code{font:1.5rem monospace;letter-spacing:.1em}

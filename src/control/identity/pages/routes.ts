@@ -84,9 +84,17 @@ const PAGES: readonly LinkPage[] = [
     action: 'reset-password',
     show: (state, { account }) => resetPage(state, account),
     async act(context, given, caller) {
-      const form = checkPageForm(given, z.object({ token, newPassword: field.password }));
-      await resetPassword(context, form.token, form.newPassword, caller);
-      return donePage('Your new password is set', 'You can close this page and sign in with it.');
+      const form = checkPageForm(
+        given,
+        z.object({ token, newPassword: field.password, others: z.string().optional() }),
+      );
+      const drop = form.others === 'remove';
+      const remove = { removePasskeys: drop, removeLinks: drop };
+      const left = await resetPassword(context, form.token, form.newPassword, remove, caller);
+      const others = left.passkeysLeft + left.linksLeft;
+      const text = 'You can close this page and sign in with it.';
+      const still = others === 0 ? '' : ` ${others} passkeys or linked accounts still open the account, too.`;
+      return donePage('Your new password is set', `${text}${still}`);
     },
     another: FORGOT,
   },

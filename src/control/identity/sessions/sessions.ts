@@ -1,17 +1,18 @@
 /**
  * Sessions and their refresh tokens. A session is a family (docs/identity-rules.md, 2): each refresh token works
  * once, its use makes the next, and one that is used again after the grace ends the session, because somebody holds a
- * copy. Within the grace (two tabs, a lost answer) the second use is refused and nothing ends. All in one transaction
- * that begins with the statement that decides (docs/identity-rules.md, 1).
+ * copy. Within the grace (two tabs, a lost response) the same client gets the same next token again, any other is
+ * refused, and nothing ends. All in one transaction that begins with the statement that decides (docs/identity-rules.md, 1).
  */
 import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import type { Caller, IdentityContext } from '../context.ts';
 import { conflict, forbidden, Problem } from '../problem.ts';
+import { Encryption } from '../secrets/encryption.ts';
 import { keyedHash } from '../secrets/master-key.ts';
 import { randomSecret } from '../secrets/random-token.ts';
-import type { IdentityTables, Session, User } from '../tables.ts';
+import type { IdentityTables, RefreshTokenTable, Session, User } from '../tables.ts';
 import type { MintedToken } from '../tokens/access-token.ts';
 
 type Trx = Transaction<IdentityTables>;
@@ -95,6 +96,12 @@ export async function startSession(
   return { session, refreshToken, access };
 }
 
+/** The next token, kept so that only who shows the one before it can read it. */
+function successorSeal(context: IdentityContext, token: string): Encryption {
+  const key = Buffer.from(keyedHash(refreshKey(context), `successor of ${token}`), 'base64url');
+  return new Encryption(createSecretKey(key));
+}
+
 async function addRefreshToken(context: IdentityContext, trx: Trx, session: Session): Promise<string> {
   const token = `ghr_${randomSecret()}`;
   const now = context.clock.wallMs();
@@ -106,6 +113,7 @@ async function addRefreshToken(context: IdentityContext, trx: Trx, session: Sess
       created_at: now,
       expires_at: Math.min(session.expires_at, now + context.options.sessions.idleTtl),
       used_at: null,
+      successor: null,
     })
     .execute();
   return token;
@@ -146,7 +154,7 @@ async function mintFor(
     subject: session.user_id,
     sessionId: session.id,
     scopes,
-    roles: needsFactor ? [] : access.roles,
+    roles: needsFactor ? [] : rolesIn(session, access),
     plan: access.plan,
     mfaVerified: session.mfa_at !== null,
     amr: JSON.parse(session.amr) as string[],
@@ -161,6 +169,11 @@ async function mintFor(
   });
 }
 
+/** A session that named its scopes has no more than those; `child` is no right but the opposite, and stays. */
+function rolesIn(session: Session, access: Access): readonly string[] {
+  return session.scopes === null ? access.roles : access.roles.filter((role) => role === 'child');
+}
+
 type Rotation =
   | { readonly kind: 'rotated'; readonly session: Session; readonly access: Access; readonly refreshToken: string }
   | { readonly kind: 'refused' | 'duplicate' | 'hours' }
@@ -169,7 +182,7 @@ type Rotation =
 /** Exchanges a refresh token for the next one and an access token. */
 export async function refreshSession(context: IdentityContext, token: string, caller: Caller): Promise<TokenAnswer> {
   const hash = refreshTokenHash(context, token);
-  const result = await context.store.transaction((trx) => rotate(context, trx, hash, caller));
+  const result = await context.store.transaction((trx) => rotate(context, trx, token, hash, caller));
   switch (result.kind) {
     case 'rotated':
       return await answerFor(context, result.session, result.access, result.refreshToken);
@@ -186,7 +199,13 @@ export async function refreshSession(context: IdentityContext, token: string, ca
   }
 }
 
-async function rotate(context: IdentityContext, trx: Trx, hash: string, caller: Caller): Promise<Rotation> {
+async function rotate(
+  context: IdentityContext,
+  trx: Trx,
+  token: string,
+  hash: string,
+  caller: Caller,
+): Promise<Rotation> {
   const now = context.clock.wallMs();
   const used = await trx
     .updateTable('refresh_tokens')
@@ -196,7 +215,7 @@ async function rotate(context: IdentityContext, trx: Trx, hash: string, caller: 
     .where('expires_at', '>', now)
     .returning('session_id')
     .executeTakeFirst();
-  if (used === undefined) return await judgeDuplicate(context, trx, hash, caller);
+  if (used === undefined) return await judgeDuplicate(context, trx, token, hash, caller);
   const session = await trx
     .updateTable('sessions')
     .set({
@@ -220,17 +239,63 @@ async function rotate(context: IdentityContext, trx: Trx, hash: string, caller: 
     return { kind: 'hours' };
   }
   const refreshToken = await addRefreshToken(context, trx, session);
+  const successor = successorSeal(context, token).encrypt(refreshToken, hash);
+  await trx.updateTable('refresh_tokens').set({ successor }).where('hash', '=', hash).execute();
   return { kind: 'rotated', session, access, refreshToken };
 }
 
-async function judgeDuplicate(context: IdentityContext, trx: Trx, hash: string, caller: Caller): Promise<Rotation> {
+/**
+ * Its response may have been lost: the same client, by address and program, gets the next token again as long as nobody
+ * has used it.
+ */
+async function sameAgain(
+  context: IdentityContext,
+  trx: Trx,
+  token: string,
+  hash: string,
+  known: Pick<RefreshTokenTable, 'session_id' | 'successor'>,
+  caller: Caller,
+): Promise<Rotation> {
+  if (known.successor === null) return { kind: 'duplicate' };
+  const now = context.clock.wallMs();
+  const session = await trx
+    .selectFrom('sessions')
+    .selectAll()
+    .where('id', '=', known.session_id)
+    .where('revoked_at', 'is', null)
+    .where('expires_at', '>', now)
+    .executeTakeFirst();
+  if (session === undefined) return { kind: 'refused' };
+  if (session.address !== caller.address || session.user_agent !== caller.userAgent) return { kind: 'duplicate' };
+  const refreshToken = successorSeal(context, token).decrypt(known.successor, hash);
+  const next = await trx
+    .selectFrom('refresh_tokens')
+    .select('used_at')
+    .where('hash', '=', refreshTokenHash(context, refreshToken))
+    .executeTakeFirst();
+  if (next === undefined || next.used_at !== null) return { kind: 'duplicate' };
+  const user = await trx.selectFrom('users').selectAll().where('id', '=', session.user_id).executeTakeFirst();
+  const access = user === undefined ? undefined : await accessOf(context, trx, user);
+  if (access === undefined) return { kind: 'refused' };
+  if (access.allowedUntil === undefined) return { kind: 'hours' };
+  return { kind: 'rotated', session, access, refreshToken };
+}
+
+async function judgeDuplicate(
+  context: IdentityContext,
+  trx: Trx,
+  token: string,
+  hash: string,
+  caller: Caller,
+): Promise<Rotation> {
   const known = await trx
     .selectFrom('refresh_tokens')
-    .select(['session_id', 'used_at'])
+    .select(['session_id', 'used_at', 'successor'])
     .where('hash', '=', hash)
     .executeTakeFirst();
   if (known === undefined || known.used_at === null) return { kind: 'refused' };
-  if (context.clock.wallMs() - known.used_at < context.options.sessions.reuseGrace) return { kind: 'duplicate' };
+  if (context.clock.wallMs() - known.used_at < context.options.sessions.reuseGrace)
+    return await sameAgain(context, trx, token, hash, known, caller);
   const ended = await revokeSessions(context, trx, { id: known.session_id }, 'refresh token reused');
   if (ended.length === 0) return { kind: 'refused' };
   await context.audit.append(trx, {

@@ -2,13 +2,12 @@
 import { type Context, Hono } from 'hono';
 import { deleteCookie, getCookie, setCookie } from 'hono/cookie';
 import * as z from 'zod';
-import { requireOwnHands } from '../actor.ts';
+import { requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { readBody, readQuery } from '../http/validate.ts';
-import { factorsOf } from '../mfa/factors.ts';
 import { conflict, forbidden, notFound } from '../problem.ts';
 import { type Begun, SocialLogin } from './social-login.ts';
 
@@ -50,7 +49,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   app.post('/outside/:provider/link', async (c) => {
     const actor = await actorOf(context, c);
     if (actor.user.kind === 'child') throw forbidden('a child account is not linked', 'child_account');
-    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    await requireRecentProof(context, actor);
     const { returnTo } = await readBody(c.req.raw, z.strictObject({ returnTo: page }));
     const begun = await outside.begin(c.req.param('provider'), returnTo, actor.user.id);
     bind(c, begun);
@@ -75,7 +74,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
 
   app.delete('/outside/:provider/link', async (c) => {
     const actor = await actorOf(context, c);
-    requireOwnHands(context, actor, (await factorsOf(store.db, actor.user.id)).length > 0);
+    await requireRecentProof(context, actor);
     await store.transaction(async (trx) => {
       const gone = await trx
         .deleteFrom('linked_accounts')
@@ -98,6 +97,9 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
         throw conflict('last_way_in', 'set a password first: this is the only way into the account');
       }
       const detail = { provider: c.req.param('provider') };
+      const what = `The link to your account at ${detail.provider} was removed`;
+      if (actor.user.email !== null)
+        await context.outbox.add(trx, context.mailTemplates.accessChanged(actor.user.email, what));
       await context.audit.append(trx, { actor: actor.name, action: 'outside.unlinked', target: actor.user.id, detail });
     });
     return c.json({ success: true });

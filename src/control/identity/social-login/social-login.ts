@@ -227,6 +227,9 @@ export class SocialLogin {
       try {
         const row = { provider, subject, user_id: user.id, email, created_at: context.clock.wallMs() };
         await trx.insertInto('linked_accounts').values(row).execute();
+        // Whoever had this address before, if it was another, learns of the new way in.
+        const what = `Your account can now be entered with an account at ${provider}`;
+        if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.accessChanged(user.email, what));
       } catch (error) {
         if (isUniqueViolation(error))
           throw conflict('linked_elsewhere', 'the account was linked a moment ago; try again');

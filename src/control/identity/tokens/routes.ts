@@ -2,7 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { ADMIN_SCOPE } from '../accounts/access.ts';
-import { requireOwnHands } from '../actor.ts';
+import { requireRecentProof } from '../actor.ts';
 import type { ApiKeyVerifier } from '../api-keys/verify.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
@@ -40,7 +40,7 @@ export function tokenRoutes(context: IdentityContext, keys: ApiKeyVerifier): Hon
 
   app.post('/tokens', async (c) => {
     const admin = await adminOf(context, c, ADMIN_SCOPE);
-    requireOwnHands(context, admin, admin.session.mfa_at !== null);
+    await requireRecentProof(context, admin);
     const schema = z.strictObject({
       subject: z.string('an account or a service').min(1, 'an account or a service').max(200, 'at most 200 characters'),
       scopes: field.scopes.default([]),
