@@ -38,6 +38,11 @@ function text(value: string): Buffer {
   return Buffer.concat([Buffer.of(127, 0x80 | (rest & 127), 0x80 | ((rest >> 7) & 127), rest >> 14), bytes]);
 }
 
+/** A frame whose payload is one number. */
+export function numbered(type: number, stream: number, value: number): Buffer {
+  return frame(type, 0, stream, number(value));
+}
+
 export function number(value: number): Buffer {
   const bytes = Buffer.alloc(4);
   bytes.writeUInt32BE(value);
@@ -203,7 +208,7 @@ export class Http2Peer {
       this.frames.push({ type, flags, stream, payload, fields });
       if (type === f.SETTINGS && flags === 0) this.send(f.SETTINGS_ACK);
       if (type === f.DATA && length > 0 && this.credits)
-        this.send(f.numberFrame(f.WINDOW_UPDATE, 0, length), f.numberFrame(f.WINDOW_UPDATE, stream, length));
+        this.send(numbered(f.WINDOW_UPDATE, 0, length), numbered(f.WINDOW_UPDATE, stream, length));
     }
     this.#wake();
   }

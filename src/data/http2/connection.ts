@@ -248,6 +248,8 @@ export abstract class Http2Connection implements FrameHandler {
   onData(_id: number, bytes: Buffer, start: number, end: number): boolean {
     const stream = this.#dataStream;
     if (stream === null || stream.isClosed) return !this.isClosed;
+    // A frame may go on in a later read than the one that brought its header.
+    this.touch(stream);
     if (!stream.receive(bytes, start, end)) return this.onBadLength(stream);
     return !this.isClosed;
   }
@@ -256,6 +258,7 @@ export abstract class Http2Connection implements FrameHandler {
     const stream = this.#dataStream;
     this.#dataStream = null;
     if (stream === null || stream.isClosed || (flags & END_STREAM) === 0) return !this.isClosed;
+    this.touch(stream);
     if (!stream.receiveEnd(null)) return this.onBadLength(stream);
     return !this.isClosed;
   }
@@ -376,7 +379,7 @@ export abstract class Http2Connection implements FrameHandler {
   #onWindowUpdate(id: number, bytes: Buffer, start: number, length: number): boolean {
     if (length !== 4) return this.fail(FRAME_SIZE_ERROR, 'WINDOW_UPDATE that is not 4 bytes long');
     const increment = integer31(bytes, start);
-    if (increment < TINY_WINDOW && !this.takeBudget('tiny_window')) return false;
+    if (increment > 0 && increment < TINY_WINDOW && !this.takeBudget('tiny_window')) return false;
     if (id === 0) {
       if (increment === 0) return this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE by 0');
       this.#sendWindow += increment;

@@ -178,6 +178,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (stream.remoteEnded) return this.streamError(stream, STREAM_CLOSED);
     if (!ended || trailerReader.isMalformed) return this.#badBody(stream, 'the trailers are malformed');
     if (trailerReader.isTooLarge) return this.#badBody(stream, 'the trailers are too large');
+    this.touch(stream);
     if (!stream.receiveEnd(trailerReader.finish())) return this.onBadLength(stream);
     return !this.isClosed;
   }

@@ -301,8 +301,8 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   }
 
   onSendStalled(): void {
-    this.#handler?.onRequestFault(new Fault(FAULTS.downstreamStalled));
     this.reset(CANCEL);
+    this.#handler?.onRequestFault(new Fault(FAULTS.downstreamStalled));
   }
 
   #gone(): void {

@@ -212,6 +212,7 @@ export abstract class Http2Stream {
       if (this.#endHeld && !this.isClosed) {
         this.#endHeld = false;
         this.onRemoteEnd(this.#heldTrailers === null ? null : headOf(this.#heldTrailers));
+        if (!this.isClosed) this.onReadDone();
       }
     }
     this.credit();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import * as f from '../../../src/data/http2/frames.ts';
 import { startTestGateway } from '../../support/gateway.ts';
-import { block, frame, GET, get, Http2Peer, number, post } from '../../support/http2-peer.ts';
+import { block, frame, GET, get, Http2Peer, number, numbered, post } from '../../support/http2-peer.ts';
 import { suiteScope } from '../../support/scope.ts';
 import { echoUpstream } from '../../support/upstream.ts';
 
@@ -41,12 +41,12 @@ const CONNECTION_ERRORS: readonly Case[] = [
   },
   {
     name: '§5.1: RST_STREAM on a stream that is idle',
-    send: (peer) => peer.send(f.numberFrame(f.RST_STREAM, 1, 8)),
+    send: (peer) => peer.send(numbered(f.RST_STREAM, 1, 8)),
     code: f.PROTOCOL_ERROR,
   },
   {
     name: '§5.1: WINDOW_UPDATE on a stream that is idle',
-    send: (peer) => peer.send(f.numberFrame(f.WINDOW_UPDATE, 1, 800)),
+    send: (peer) => peer.send(numbered(f.WINDOW_UPDATE, 1, 800)),
     code: f.PROTOCOL_ERROR,
   },
   { name: '§5.1.1: a stream of an even number', send: (peer) => peer.headers(2, GET), code: f.PROTOCOL_ERROR },
@@ -77,7 +77,7 @@ const CONNECTION_ERRORS: readonly Case[] = [
   },
   {
     name: '§6.4: RST_STREAM on stream 0',
-    send: (peer) => peer.send(f.numberFrame(f.RST_STREAM, 0, 8)),
+    send: (peer) => peer.send(numbered(f.RST_STREAM, 0, 8)),
     code: f.PROTOCOL_ERROR,
   },
   {
@@ -139,12 +139,12 @@ const CONNECTION_ERRORS: readonly Case[] = [
   },
   {
     name: '§6.9: WINDOW_UPDATE of the connection by 0',
-    send: (peer) => peer.send(f.numberFrame(f.WINDOW_UPDATE, 0, 0)),
+    send: (peer) => peer.send(numbered(f.WINDOW_UPDATE, 0, 0)),
     code: f.PROTOCOL_ERROR,
   },
   {
     name: '§6.9.1: a window of the connection above 2^31-1',
-    send: (peer) => peer.send(f.numberFrame(f.WINDOW_UPDATE, 0, f.MOST_WINDOW)),
+    send: (peer) => peer.send(numbered(f.WINDOW_UPDATE, 0, f.MOST_WINDOW)),
     code: f.FLOW_CONTROL_ERROR,
   },
   {
@@ -294,11 +294,11 @@ describe('RFC 9113', () => {
     peer.headers(3, get('/fixed'));
     peer.headers(5, get('/fixed'));
     await peer.head(5);
-    peer.send(f.numberFrame(f.WINDOW_UPDATE, 1, 0));
+    peer.send(numbered(f.WINDOW_UPDATE, 1, 0));
     assert.equal(await peer.reset(1), f.PROTOCOL_ERROR);
-    peer.send(f.numberFrame(f.WINDOW_UPDATE, 3, f.MOST_WINDOW), f.numberFrame(f.WINDOW_UPDATE, 3, f.MOST_WINDOW));
+    peer.send(numbered(f.WINDOW_UPDATE, 3, f.MOST_WINDOW), numbered(f.WINDOW_UPDATE, 3, f.MOST_WINDOW));
     await peer.response(3);
-    peer.send(f.numberFrame(f.WINDOW_UPDATE, 5, 100));
+    peer.send(numbered(f.WINDOW_UPDATE, 5, 100));
     assert.equal((await peer.response(5)).body, 'hello');
   });
 
@@ -310,7 +310,7 @@ describe('RFC 9113', () => {
     await peer.settled();
     assert.equal(peer.body(1).toString(), 'he');
     peer.send(f.settingsFrame([[4, 0]]));
-    peer.send(f.numberFrame(f.WINDOW_UPDATE, 1, 2));
+    peer.send(numbered(f.WINDOW_UPDATE, 1, 2));
     await peer.settled();
     assert.equal(peer.body(1).toString(), 'he');
     peer.send(f.settingsFrame([[4, 100]]));

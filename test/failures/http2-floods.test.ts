@@ -1,0 +1,132 @@
+/** What is cheap to send and expensive to handle ends the connection that sends it, and nobody else notices. */
+import assert from 'node:assert/strict';
+import { before, describe, test } from 'node:test';
+import * as f from '../../src/data/http2/frames.ts';
+import type { TestGateway } from '../support/gateway.ts';
+import { startTestGateway } from '../support/gateway.ts';
+import { block, frame, GET, get, Http2Peer, numbered, post } from '../support/http2-peer.ts';
+import { suiteScope } from '../support/scope.ts';
+import { httpUpstream, readAll } from '../support/upstream.ts';
+
+const MANY = 10_000;
+
+interface Flood {
+  readonly kind: string;
+  readonly settings?: readonly (readonly [number, number])[];
+  /** The nth message. */
+  readonly message: (n: number) => Uint8Array;
+}
+
+const FLOODS: readonly Flood[] = [
+  {
+    kind: 'rapid_reset',
+    message: (n) =>
+      Buffer.concat([frame(f.HEADERS, 5, n * 2 + 1, block(get('/slow'))), numbered(f.RST_STREAM, n * 2 + 1, f.CANCEL)]),
+  },
+  {
+    kind: 'provoked_reset',
+    message: (n) =>
+      Buffer.concat([frame(f.HEADERS, 5, n * 2 + 1, block(get('/slow'))), numbered(f.WINDOW_UPDATE, n * 2 + 1, 0)]),
+  },
+  {
+    kind: 'provoked_reset',
+    message: (n) => frame(f.HEADERS, 5, n * 2 + 1, block(get('/', [['connection', 'close']]))),
+  },
+  {
+    kind: 'continuation',
+    message: (n) =>
+      n === 0 ? frame(f.HEADERS, 1, 1, block(GET)) : frame(f.CONTINUATION, 0, 1, Buffer.of(0, 1, 0x61, 1, 0x62)),
+  },
+  {
+    kind: 'empty_frame',
+    message: (n) => (n === 0 ? frame(f.HEADERS, 4, 1, block(post('/slow'))) : frame(f.DATA, 0, 1)),
+  },
+  { kind: 'settings', message: () => f.settingsFrame([[4, 65_535]]) },
+  { kind: 'ping', message: () => frame(f.PING, 0, 0, 'floodpng') },
+  { kind: 'priority', message: () => frame(f.PRIORITY, 0, 1, '12345') },
+  { kind: 'priority', message: () => frame(0x99, 0, 0, 'whatever') },
+  { kind: 'tiny_window', message: () => numbered(f.WINDOW_UPDATE, 0, 1) },
+  {
+    kind: 'field_block',
+    // One line of 3 KB in the table, then told again and again by one byte each.
+    message: (n) =>
+      n === 0
+        ? frame(
+            f.HEADERS,
+            5,
+            1,
+            Buffer.concat([
+              block(GET),
+              Buffer.of(0x40, 1, 0x61, 127, 0x80 | (2873 & 127), 2873 >> 7),
+              Buffer.alloc(3000, 0x62),
+            ]),
+          )
+        : frame(f.HEADERS, 5, n * 2 + 1, Buffer.concat([block(GET), Buffer.alloc(12_000, 0xbe)])),
+  },
+];
+
+describe('a flood', () => {
+  const scope = suiteScope();
+  let gateway: TestGateway;
+  before(async () => {
+    const upstream = await httpUpstream(scope, (request, response) => {
+      readAll(request).then(
+        () => response.end('ok'),
+        () => {},
+      );
+    });
+    gateway = await startTestGateway(scope, {
+      services: { s: { instances: [upstream.url] } },
+      routes: [
+        { match: { path: '/fixed' }, respond: { status: 200, body: 'x'.repeat(1_000) }, auth: 'public' },
+        { match: { path: '/*' }, service: 's', auth: 'public' },
+      ],
+    });
+  });
+
+  const count = async (kind: string): Promise<number> => {
+    const text = await (await fetch(`${gateway.url}/metrics`)).text();
+    return Number(new RegExp(`^gatehouse_http2_abuse_${kind}_total (\\d+)$`, 'm').exec(text)?.[1]);
+  };
+
+  for (const { kind, settings = [], message } of FLOODS) {
+    test(`of ${kind} ends with ENHANCE_YOUR_CALM, is counted, and another connection goes on`, async (t) => {
+      const before = await count(kind);
+      const other = await Http2Peer.connect(t, gateway.port);
+      const peer = await Http2Peer.connect(t, gateway.port, settings);
+      // The acknowledgement of settings must not stand inside a field block.
+      await peer.settled();
+      for (let n = 0; n < MANY && !peer.isClosed; n++) {
+        peer.send(message(n));
+        if (n % 100 === 99) await new Promise((resolve) => setImmediate(resolve));
+      }
+      const { code } = await peer.goaway();
+      assert.equal(f.errorName(code), 'ENHANCE_YOUR_CALM');
+      await peer.closed();
+      assert.equal(await count(kind), before + 1);
+      other.headers(1, get('/fixed'));
+      assert.equal((await other.response(1)).status, '200');
+    });
+  }
+
+  test('of windows of one byte ends, though each of them is a frame', async (t) => {
+    const peer = await Http2Peer.connect(t, gateway.port, [[f.SETTING_INITIAL_WINDOW_SIZE, 1]]);
+    peer.credits = false;
+    for (let id = 1; id < 2 * MANY && !peer.isClosed; id += 2) {
+      peer.headers(id, get('/fixed'));
+      if (id % 50 === 49) await new Promise((resolve) => setImmediate(resolve));
+      if (id > 180) peer.send(numbered(f.WINDOW_UPDATE, id - 180, 1));
+    }
+    assert.equal(f.errorName((await peer.goaway()).code), 'ENHANCE_YOUR_CALM');
+  });
+
+  test('of requests that come whole and are waited for is none', async (t) => {
+    const peer = await Http2Peer.connect(t, gateway.port);
+    for (let id = 1; id < 6_000; id += 2) {
+      peer.headers(id, get('/fixed'));
+      if (id % 100 === 99) await peer.response(id);
+    }
+    assert.equal((await peer.response(5_999)).status, '200');
+    assert.ok(!peer.isClosed);
+  });
+});
