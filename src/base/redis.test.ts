@@ -35,6 +35,18 @@ test('one server, Sentinel and Cluster, with their usual ports', () => {
   });
 });
 
+test('the last @ ends the credentials, so that a password may hold one, a slash or a bare percent sign', () => {
+  for (const [url, password] of [
+    ['redis://:p@ss@host:6380/1', 'p@ss'],
+    ['redis://:a/b?c#d@host:6380/1', 'a/b?c#d'],
+    ['redis://:100%@host:6380/1', '100%'],
+    ['redis://ada:x:y@z@host:6380/1', 'x:y@z'],
+  ] as const) {
+    const { nodes, ...rest } = parseRedisUrl(url);
+    assert.deepEqual([nodes, rest.password, rest.db], [[{ host: 'host', port: 6_380 }], password, 1], url);
+  }
+});
+
 test('what is no Redis URL is refused without showing a password', () => {
   for (const url of ['http://a', 'redis://a,b', 'redis://a/x', 'redis+sentinel://:hush@one', 'redis://:hush@ho st:1']) {
     assert.throws(

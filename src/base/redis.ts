@@ -19,7 +19,8 @@ export interface RedisAddress {
 
 /** Reads `redis://`, `redis+sentinel://` and `redis+cluster://` URLs. Throws a TypeError that shows no password. */
 export function parseRedisUrl(url: string): RedisAddress {
-  const match = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:([^@/]*)@)?([^/?]+)(\/[^?]*)?(\?.*)?$/.exec(url);
+  // The last `@` ends the credentials: a password may hold one, or a slash, as it was pasted.
+  const match = /^(rediss?)(\+sentinel|\+cluster)?:\/\/(?:(.*)@)?([^/?@]+)(\/[^?]*)?(\?.*)?$/.exec(url);
   if (match === null)
     throw new TypeError('the Redis URL must begin with redis://, redis+sentinel:// or redis+cluster://');
   const [, scheme, form, credentials = '', hosts = '', path = '', query = ''] = match;
@@ -29,14 +30,23 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (kind === 'single' && nodes.length > 1)
     throw new TypeError('redis:// names one server; use redis+cluster:// for several');
   const colon = credentials.indexOf(':');
-  const username = colon > 0 ? decodeURIComponent(credentials.slice(0, colon)) : null;
-  const password = colon >= 0 ? decodeURIComponent(credentials.slice(colon + 1)) : null;
+  const username = colon > 0 ? decoded(credentials.slice(0, colon)) : null;
+  const password = colon >= 0 ? decoded(credentials.slice(colon + 1)) : null;
   const rest = decodeURIComponent(path.slice(1));
   const db = Number((kind === 'single' ? rest : new URLSearchParams(query).get('db')) || 0);
   if (!Number.isInteger(db) || db < 0) throw new TypeError('the database of the Redis URL must be a number');
   if (kind === 'sentinel' && rest === '')
     throw new TypeError('redis+sentinel:// must name the master: redis+sentinel://HOST/NAME');
   return { kind, nodes, name: kind === 'sentinel' ? rest : '', username, password, db, tls: scheme === 'rediss' };
+}
+
+/** Percent-encoded where that can be read; a bare `%` of a pasted password stands for itself. */
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 function hostAndPort(text: string, standardPort: number): { host: string; port: number } {

@@ -73,8 +73,8 @@ export class AuthFeature implements Feature {
       random: random ?? Math.random,
     };
     bus.onAsk(REFRESH_TOPIC, (data) => {
-      const { id } = data as RefreshQuestion;
-      return this.#find(() => this.#fetchers.get(id))?.refresh() ?? false;
+      const { id, kid } = data as RefreshQuestion;
+      return this.#find(() => this.#fetchers.get(id))?.refresh(kid) ?? false;
     });
     bus.onAsk(INTROSPECT_TOPIC, (data) => {
       const question = data as IntrospectQuestion;

@@ -59,23 +59,36 @@ test('fetches at the start and then in the background', async () => {
   assert.equal(told(), 2);
 });
 
-test('an unknown key id causes a fetch, once in a cool-down, shared by all who ask', async () => {
+test('an unknown key id causes a fetch, shared by all who ask, and none again where it is known to be absent', async () => {
   const { fetcher, timers, asked, sites } = fetcherOf({ [source.url!]: { keys: [key('a')] } });
   await fetcher.start();
-  assert.equal(await fetcher.refresh(), false, 'just fetched');
-  await timers.advance(30_000);
   sites[source.url!] = { keys: [key('a'), key('b')] };
-  const answers = await Promise.all([fetcher.refresh(), fetcher.refresh(), fetcher.refresh()]);
-  assert.deepEqual(answers, [true, true, true]);
+  const answers = await Promise.all([fetcher.refresh('b'), fetcher.refresh('b'), fetcher.refresh('c')]);
+  assert.deepEqual(answers, [true, true, true], 'right after the start: its own fetch counts for nothing');
   assert.deepEqual(kids(fetcher), ['a', 'b']);
   assert.equal(asked.length, 2);
-  for (let i = 0; i < 100; i++) await fetcher.refresh();
-  assert.equal(asked.length, 2);
+  for (let i = 0; i < 100; i++) assert.equal(await fetcher.refresh('made-up'), true);
+  assert.equal(asked.length, 3);
+  await timers.advance(30_000);
+  assert.equal(await fetcher.refresh('made-up'), true);
+  assert.equal(asked.length, 4, 'later it may be there');
+});
+
+test('made-up key ids use up a few fetches, then the answer is to come back, and the next fetch hurries', async () => {
+  const { fetcher, timers, asked, sites } = fetcherOf({ [source.url!]: { keys: [key('a')] } });
+  await fetcher.start();
+  for (let i = 0; i < 5; i++) assert.equal(await fetcher.refresh(`made-up ${i}`), true);
+  assert.equal(await fetcher.refresh('made-up 6'), false);
+  sites[source.url!] = { keys: [key('b')] };
+  assert.equal(await fetcher.refresh('b'), false, 'nobody can say: not "there is none"');
+  assert.equal(asked.length, 6);
+  await timers.advance(30_000);
+  assert.deepEqual(kids(fetcher), ['b'], 'without being asked again');
 });
 
 test('one flight at a time: who asks during a fetch waits for it', async () => {
   const { fetcher, asked } = fetcherOf({ [source.url!]: { keys: [key('a')] } });
-  const [started, refreshed] = await Promise.all([fetcher.start(), fetcher.refresh()]);
+  const [started, refreshed] = await Promise.all([fetcher.start(), fetcher.refresh('a')]);
   assert.deepEqual([started, refreshed, asked.length], [true, true, 1]);
 });
 
@@ -138,7 +151,7 @@ test('stopped, it fetches no more', async () => {
   await fetcher.start();
   fetcher.stop();
   await timers.advance(10_000_000);
-  assert.equal(await fetcher.refresh(), false);
+  assert.equal(await fetcher.refresh('x'), false);
   assert.equal(asked.length, 1);
   assert.equal(timers.pending, 0);
 });

@@ -1,6 +1,7 @@
 /**
- * Keeps the keys of one outside issuer: fetched in the background, again when a token names a key that is not there
- * (at most once per cool-down, however many ask), one fetch at a time. A failed fetch keeps the keys that there are until
+ * Keeps the keys of one outside issuer: fetched in the background, again when a token names a key that is not there, one
+ * fetch at a time. Fetches that tokens cause come from a bucket: a few at once, then one per cool-down, so that made-up
+ * key ids cost the issuer little; a key id that a fetch did not bring is not asked for again meanwhile. A failed fetch keeps the keys that there are until
  * they are `maxStaleMs` old; then they count no more, because a revoked key might be among them.
  *
  *   start -> fetch -ok-> wait refreshMs (jittered) -> fetch ...
@@ -18,6 +19,9 @@ import type { AskOutside } from './http.ts';
 const MAX_SET_BYTES = 512 * 1024;
 const FIRST_RETRY_MS = 1_000;
 const LAST_RETRY_MS = 60_000;
+/** Fetches that tokens may cause at once. */
+const ASKED_AT_ONCE = 5;
+const MOST_ABSENT = 1_000;
 
 export interface JwksFetcherParts {
   readonly ask: AskOutside;
@@ -34,7 +38,11 @@ export class JwksFetcher {
   readonly #parts: JwksFetcherParts;
   #published: PublishedKeys | null = null;
   #flight: Promise<boolean> | null = null;
-  #lastFetchMs = Number.NEGATIVE_INFINITY;
+  /** When the next fetch for a token would be on time. */
+  #dueMs = Number.NEGATIVE_INFINITY;
+  /** Key ids that a fetch did not bring, and when it was. */
+  readonly #absent = new Map<string, number>();
+  #isHurrying = false;
   #failures = 0;
   #lastProblem: string | null = null;
   #cancel: Cancel = () => {};
@@ -70,17 +78,45 @@ export class JwksFetcher {
     this.#cancel();
   }
 
-  /** A token named an unknown key. Resolves when it is known whether there are other keys now; at once in the cool-down. */
-  refresh(): Promise<boolean> {
-    if (this.#flight !== null) return this.#flight;
-    const sinceMs = this.#parts.clock.monotonicMs() - this.#lastFetchMs;
-    if (this.#stopped || sinceMs < this.source.cooldownMs) return Promise.resolve(false);
-    return this.#fetch();
+  /**
+   * A token named a key that is not there. True: the keys are as new as the question, and a key that is not among them
+   * does not exist. False: they could not be had, or too much was asked; the next fetch then comes as soon as it may.
+   */
+  async refresh(kid: string): Promise<boolean> {
+    if (this.#flight !== null) return await this.#flight;
+    const nowMs = this.#parts.clock.monotonicMs();
+    const { cooldownMs } = this.source;
+    const askedMs = this.#absent.get(kid);
+    if (askedMs !== undefined && nowMs - askedMs < cooldownMs) return true;
+    const dueMs = Math.max(this.#dueMs, nowMs) + cooldownMs;
+    if (this.#stopped || dueMs - nowMs > cooldownMs * ASKED_AT_ONCE) {
+      this.#fetchAt(dueMs - cooldownMs * ASKED_AT_ONCE - nowMs);
+      return false;
+    }
+    this.#dueMs = dueMs;
+    const isFresh = await this.#fetch();
+    if (isFresh && this.#published?.keys.some((key) => key.kid === kid) !== true) this.#noteAbsent(kid, nowMs);
+    return isFresh;
+  }
+
+  #noteAbsent(kid: string, nowMs: number): void {
+    this.#absent.delete(kid);
+    this.#absent.set(kid, nowMs);
+    const oldest = this.#absent.keys().next().value;
+    if (this.#absent.size > MOST_ABSENT && oldest !== undefined) this.#absent.delete(oldest);
+  }
+
+  /** Once, and sooner than the background would. */
+  #fetchAt(waitMs: number): void {
+    if (this.#isHurrying || this.#stopped) return;
+    this.#isHurrying = true;
+    this.#cancel();
+    this.#cancel = this.#parts.timers.after(Math.max(0, waitMs), () => void this.#fetch());
   }
 
   #fetch(): Promise<boolean> {
     this.#cancel();
-    this.#lastFetchMs = this.#parts.clock.monotonicMs();
+    this.#isHurrying = false;
     this.#flight ??= this.#fetchOnce().finally(() => {
       this.#flight = null;
       this.#plan();

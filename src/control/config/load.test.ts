@@ -41,6 +41,43 @@ test('a file that is missing, a folder, not text or of no known kind is one prob
   for (const [file, want] of rows) assert.deepEqual(said(await loadConfig({ file, cwd: folder })), [want]);
 });
 
+test('a file that is empty, or of comments alone, is refused: it would open what a real one keeps closed', async () => {
+  for (const [name, text] of [
+    ['empty.yaml', ''],
+    ['comments.yaml', '# routes: later\n\n'],
+    ['braces.yaml', '{}'],
+    ['braces.json', '{}'],
+    ['line.yaml', '---\n'],
+  ] as const) {
+    const result = await loadConfig({ file: write(name, text), env: { PORT: '8000' } });
+    assert.match(said(result).join(), /the file holds no configuration/, name);
+  }
+});
+
+test('what Kubernetes says of services beside the pod is no setting', async () => {
+  const file = write('pod.yaml', 'routes: []\ngateway: { port: 9000 }\n');
+  for (const [value, port] of [
+    ['tcp://10.96.0.12:80', 9_000],
+    ['8080', 8_080],
+  ] as const) {
+    const result = await loadConfig({ file, env: { GATEWAY_PORT: value, GATEWAY_SERVICE_HOST: '10.96.0.12' } });
+    assert.equal(result.ok && result.config.document.gateway.port, port, value);
+  }
+});
+
+test('a store URL is checked as the start would read it, and no part of its password is shown', async () => {
+  for (const stores of [
+    'redis: "redis://:p@ss/w#rd@host:6379/x"',
+    'redis: "redis://:pssw@ho st"',
+    'sql: "postgres://u:p/ssw@host/db"',
+  ]) {
+    const result = await loadConfig({ file: write('stores.yaml', `stores: { ${stores} }\n`) });
+    const text = said(result).join();
+    assert.equal(result.ok, false, stores);
+    assert.doesNotMatch(text, /p@ss|pssw|ss\/w|p\/ss|w#rd/, text);
+  }
+});
+
 test('a byte order mark is no problem', async () => {
   assert.ok((await loadConfig({ file: write('bom.json', '\uFEFF{"gateway": {"port": 0}}') })).ok);
 });

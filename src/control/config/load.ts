@@ -12,7 +12,7 @@ import type { Problem } from './problems.ts';
 import { hasErrors, sortProblems } from './problems.ts';
 import type { ConfigDocument } from './schema/document.ts';
 import type { ConfigSource, Environment, SourceResult } from './source.ts';
-import { valueSource } from './source.ts';
+import { isMapping, valueSource } from './source.ts';
 import { textSource } from './text-source.ts';
 import { validate } from './validate.ts';
 import { withVariables } from './variables.ts';
@@ -82,6 +82,7 @@ function placeOf({ env = {}, cwd = process.cwd(), file }: LoadOptions) {
 function checked(read: ReadSource, options: LoadOptions): LoadResult {
   const { env, cwd, file } = placeOf(options);
   if (read.source === undefined) return { ok: false, problems: sortProblems(read.problems) };
+  if (file !== null && isEmpty(read.source.value)) return { ok: false, problems: [emptyFile(options.file ?? file)] };
   const source = withVariables(read.source, env);
   const { document, problems } = validate(source);
   const all = sortProblems([...read.problems, ...problems]);
@@ -92,6 +93,21 @@ function checked(read: ReadSource, options: LoadOptions): LoadResult {
     config: { document, source, env, file, baseDir, problems: all, files: read.files, text: read.text() },
   };
 }
+
+/** An empty file, or one of comments: mostly one that is being written, and never what somebody wants to run. */
+function isEmpty(value: unknown): boolean {
+  return value === null || value === undefined || (isMapping(value) && Object.keys(value).length === 0);
+}
+
+const emptyFile = (file: string): Problem => ({
+  severity: 'error',
+  file,
+  line: 1,
+  column: 1,
+  key: '',
+  message: 'the file holds no configuration',
+  expected: 'at least one key, such as routes: []',
+});
 
 function refused(file: string, message: string, expected?: string): ReadSource {
   const more = expected === undefined ? {} : { expected };

@@ -23,6 +23,12 @@ const rows = [
   { text: '${A:-a:-b}', env: {}, want: 'a:-b', isWhole: true },
   { text: '$${A}', env: { A: '1' }, want: '${A}', isWhole: false },
   { text: '$A and $', env: { A: '1' }, want: '$A and $', isWhole: false },
+  { text: '${A:-${B}}', env: { B: '2' }, want: '2', isWhole: true },
+  { text: '${A:-${B:-${C:-x}}}', env: {}, want: 'x', isWhole: true },
+  { text: 'a${A:-b${B}c}d', env: { B: '-' }, want: 'ab-cd', isWhole: false },
+  { text: '${A:-${B}}', env: { A: '1' }, want: '1', isWhole: true },
+  { text: '$${A:-${B}}', env: { B: '2' }, want: '${A:-${B}}', isWhole: false },
+  { text: '${A', env: { A: '1' }, want: '${A', isWhole: false },
   { text: '${A}', env: { A: '${B}', B: 'no' }, want: '${B}', isWhole: true },
 ];
 
@@ -34,6 +40,8 @@ for (const { text, env, want, isWhole } of rows) {
 
 test('a variable that is missing, and a token that is none, are told', () => {
   assert.deepEqual(read('${A}').complaints, ['the environment variable A is not set']);
+  assert.deepEqual(read('${A:-${B}}').complaints, ['the environment variable B is not set']);
+  assert.deepEqual(read('${A:-${b c}}').complaints, ['"${b c}" is not a substitution']);
   assert.deepEqual(read('${a b}').complaints, ['"${a b}" is not a substitution']);
   assert.deepEqual(read('${}').complaints, ['"${}" is not a substitution']);
 });

@@ -14,8 +14,9 @@ const DIGIT_BASE = 0xe100;
 const DIGITS = 4_096;
 const MASKED = /\uE000([\uE100-\uF0FF])([\uE100-\uF0FF])\uE001*/g;
 
-const TOKEN = /\$?\$\{[^}\r\n]*\}/g;
-const VARIABLE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-([^}]*))?\}$/;
+/** Nobody writes a longer one; it bounds the work of text that opens braces and closes none. */
+const MAX_TOKEN = 4_096;
+const VARIABLE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?\}$/s;
 
 export interface MaskedText {
   readonly text: string;
@@ -26,7 +27,7 @@ export interface MaskedText {
 export function maskTokens(text: string): MaskedText | undefined {
   if (/[\uE000\uE001\uE100-\uF0FF]/.test(text)) return undefined;
   const tokens: string[] = [];
-  const masked = text.replace(TOKEN, (token) => {
+  const masked = replaceTokens(text, (token) => {
     const number = tokens.length;
     tokens.push(token);
     const digits = String.fromCharCode(
@@ -37,6 +38,34 @@ export function maskTokens(text: string): MaskedText | undefined {
     return START + digits + FILLER.repeat(token.length - 3);
   });
   return { text: masked, tokens };
+}
+
+/**
+ * Each `${...}`, and `$${...}`, to the brace that closes it: a default may hold tokens of its own. One that is not closed
+ * on its line is no token, and is read as the text it is.
+ */
+function replaceTokens(text: string, change: (token: string) => string): string {
+  let result = '';
+  let from = 0;
+  for (let at = text.indexOf('${'); at >= 0; at = text.indexOf('${', Math.max(at + 1, from))) {
+    const end = closingBrace(text, at);
+    if (end < 0) continue;
+    const start = at > from && text[at - 1] === '$' ? at - 1 : at;
+    result += text.slice(from, start) + change(text.slice(start, end + 1));
+    from = end + 1;
+  }
+  return result + text.slice(from);
+}
+
+function closingBrace(text: string, at: number): number {
+  let open = 0;
+  const end = Math.min(text.length, at + MAX_TOKEN);
+  for (let i = at; i < end; i++) {
+    if (text[i] === '\n' || text[i] === '\r') return -1;
+    if (text.startsWith('${', i)) open++;
+    else if (text[i] === '}' && --open === 0) return i;
+  }
+  return -1;
 }
 
 export interface Substitution {
@@ -56,13 +85,8 @@ export function substitute(
 ): Substitution | undefined {
   if (!scalar.includes(START)) return undefined;
   const variables: string[] = [];
-  let masks = 0;
-  let restLength = scalar.length;
-  const text = scalar.replace(MASKED, (mask: string, low: string, high: string) => {
-    masks++;
-    restLength -= mask.length;
-    const number = low.charCodeAt(0) - DIGIT_BASE + (high.charCodeAt(0) - DIGIT_BASE) * DIGITS;
-    const token = tokens[number] ?? '';
+  /** A token, or a default that holds tokens. */
+  const expand = (token: string): string => {
     // `$${NAME}` is the way to write `${NAME}` itself.
     if (token.startsWith('$$')) return token.slice(1);
     const match = VARIABLE.exec(token);
@@ -79,11 +103,19 @@ export function substitute(
     const fallback = match?.[2] === undefined ? undefined : (match[3] ?? '');
     // As in the shell, `:-` also stands in for a variable that is set and empty.
     if (value !== undefined && (value !== '' || fallback === undefined)) return value;
-    if (fallback !== undefined) return fallback;
+    if (fallback !== undefined) return replaceTokens(fallback, expand);
     complain(`the environment variable ${name} is not set`, `it to be set, or a default: \${${name}:-value}`);
     return '';
+  };
+  let masks = 0;
+  let restLength = scalar.length;
+  const text = scalar.replace(MASKED, (mask: string, low: string, high: string) => {
+    masks++;
+    restLength -= mask.length;
+    const number = low.charCodeAt(0) - DIGIT_BASE + (high.charCodeAt(0) - DIGIT_BASE) * DIGITS;
+    return expand(tokens[number] ?? '');
   });
-  return { text, variables, isWhole: masks === 1 && restLength === 0 && variables.length === 1 };
+  return { text, variables, isWhole: masks === 1 && restLength === 0 && variables.length > 0 };
 }
 
 /** `8000`, `0.5` and `true` as what they look like; undefined for other text. For a token that stands for a value. */

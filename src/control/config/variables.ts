@@ -89,6 +89,11 @@ export function allVariables(): readonly VariableDefinition[] {
   ];
 }
 
+/** Kubernetes tells a pod of every service beside it: `GATEWAY_PORT=tcp://10.0.0.1:80` for one called `gateway`. */
+function isKubernetesLink(name: string, text: string): boolean {
+  return name.endsWith('PORT') && /^(tcp|udp|sctp):\/\//.test(text);
+}
+
 /** The document with the variables in it; the given one stays as it is. */
 export function withVariables(source: ConfigSource, env: Environment): ConfigSource {
   let value: unknown = source.value ?? {};
@@ -96,7 +101,7 @@ export function withVariables(source: ConfigSource, env: Environment): ConfigSou
   const setBy = new Map<string, string>();
   for (const { name, path, read } of allVariables()) {
     const text = env[name];
-    if (text === undefined || text === '') continue;
+    if (text === undefined || text === '' || isKubernetesLink(name, text)) continue;
     const wanted = read === undefined ? text : read(text);
     if (wanted === undefined) continue;
     const next = setAt(value, path, wanted);

@@ -137,5 +137,6 @@ function makeStore<Tables>(
 
 /** The URL without its password, for messages. */
 export function withoutSecret(url: string): string {
-  return url.replace(/\/\/([^:@/]*):[^@/]*@/, '//$1:***@').replace(/([?&]password=)[^&]*/g, '$1***');
+  // The last `@` ends the credentials, so that no part of a password with one is shown.
+  return url.replace(/\/\/([^:@/]*):.*@/, '//$1:***@').replace(/([?&]password=)[^&]*/g, '$1***');
 }

@@ -51,11 +51,16 @@ export class SigningIssuer {
     switch (this.algorithm) {
       case 'ES256':
       case 'ES384':
+      case 'ES512':
         return sign(ALGORITHM_TRAITS[this.algorithm].digest, bytes, { key, dsaEncoding: 'ieee-p1363' });
       case 'PS256':
-        return sign('sha256', bytes, { key, padding: 6, saltLength: 32 });
+      case 'PS384':
+      case 'PS512':
+        return sign(ALGORITHM_TRAITS[this.algorithm].digest, bytes, { key, padding: 6, saltLength: -1 });
       case 'RS256':
-        return sign('sha256', bytes, key);
+      case 'RS384':
+      case 'RS512':
+        return sign(ALGORITHM_TRAITS[this.algorithm].digest, bytes, key);
       default:
         return sign(null, bytes, key);
     }

@@ -6,7 +6,22 @@
  */
 
 /** Signature algorithms of tokens (RFC 7518 §3.1, RFC 8037 §3.1, RFC 9864 §2.2); `none` is not one. */
-export const ALGORITHMS = ['ES256', 'ES384', 'EdDSA', 'Ed25519', 'RS256', 'PS256', 'HS256'] as const;
+export const ALGORITHMS = [
+  'ES256',
+  'ES384',
+  'ES512',
+  'EdDSA',
+  'Ed25519',
+  'RS256',
+  'RS384',
+  'RS512',
+  'PS256',
+  'PS384',
+  'PS512',
+  'HS256',
+  'HS384',
+  'HS512',
+] as const;
 export type Algorithm = (typeof ALGORITHMS)[number];
 
 /** A JSON Web Key as published; unknown members are ignored (RFC 7517 §4). */

@@ -80,7 +80,7 @@ const issuerShape = {
     .array(z.enum(ALGORITHMS))
     .min(1)
     .optional()
-    .describe('Signature algorithms that count. Default: HS256 with `secret`, all others without.'),
+    .describe('Signature algorithms that count. Default: HS256 with `secret`, all that have a public key without.'),
   types: z
     .array(z.string().min(1).max(100))
     .min(1)
@@ -128,9 +128,17 @@ export const issuerSchema = z.strictObject(issuerShape).check(({ value, issues }
   if (value.keyId !== undefined && (value.jwks !== undefined || sources.length === 0)) {
     complain(['keyId'], 'a JWK set has its own key ids');
   }
-  const mixed = value.algorithms?.some((name) => (name === 'HS256') !== isSecret) === true;
+  const mixed = value.algorithms?.some((name) => name.startsWith('HS') !== isSecret) === true;
+  const bytes = Math.max(
+    ...(value.algorithms ?? []).map((name) => (name === 'HS512' ? 64 : name === 'HS384' ? 48 : 0)),
+  );
+  if (isSecret && !mixed && Buffer.byteLength(value.secret ?? '') < bytes)
+    complain(['secret'], 'too short for its algorithm (RFC 7518 §3.2)', `${bytes} bytes or more`);
   if (mixed)
-    complain(['algorithms'], isSecret ? 'a shared secret signs with HS256 only' : 'HS256 needs a shared secret');
+    complain(
+      ['algorithms'],
+      isSecret ? 'a shared secret signs with HS256, HS384 and HS512 only' : 'HS256 and its kind need a shared secret',
+    );
 });
 
 export type IssuerOptions = z.output<typeof issuerSchema>;

@@ -7,7 +7,7 @@
 import { ALGORITHMS, type Algorithm } from '../../contract/auth.ts';
 
 /** Those that sign with a private key: the only ones allowed with keys that somebody publishes. */
-export const PUBLIC_KEY_ALGORITHMS = ALGORITHMS.filter((name) => name !== 'HS256');
+export const PUBLIC_KEY_ALGORITHMS = ALGORITHMS.filter((name) => !name.startsWith('HS'));
 
 export interface AlgorithmTraits {
   readonly keyType: 'EC' | 'OKP' | 'RSA' | 'oct';
@@ -21,11 +21,18 @@ export interface AlgorithmTraits {
 export const ALGORITHM_TRAITS: Readonly<Record<Algorithm, AlgorithmTraits>> = {
   ES256: { keyType: 'EC', curve: 'P-256', digest: 'sha256', signatureBytes: 64 },
   ES384: { keyType: 'EC', curve: 'P-384', digest: 'sha384', signatureBytes: 96 },
+  ES512: { keyType: 'EC', curve: 'P-521', digest: 'sha512', signatureBytes: 132 },
   EdDSA: { keyType: 'OKP', curve: 'Ed25519', digest: null, signatureBytes: 64 },
   Ed25519: { keyType: 'OKP', curve: 'Ed25519', digest: null, signatureBytes: 64 },
   RS256: { keyType: 'RSA', curve: null, digest: 'sha256', signatureBytes: 0 },
+  RS384: { keyType: 'RSA', curve: null, digest: 'sha384', signatureBytes: 0 },
+  RS512: { keyType: 'RSA', curve: null, digest: 'sha512', signatureBytes: 0 },
   PS256: { keyType: 'RSA', curve: null, digest: 'sha256', signatureBytes: 0 },
+  PS384: { keyType: 'RSA', curve: null, digest: 'sha384', signatureBytes: 0 },
+  PS512: { keyType: 'RSA', curve: null, digest: 'sha512', signatureBytes: 0 },
   HS256: { keyType: 'oct', curve: null, digest: 'sha256', signatureBytes: 32 },
+  HS384: { keyType: 'oct', curve: null, digest: 'sha384', signatureBytes: 48 },
+  HS512: { keyType: 'oct', curve: null, digest: 'sha512', signatureBytes: 64 },
 };
 
 export function isAlgorithm(name: unknown): name is Algorithm {

@@ -29,7 +29,7 @@ export class Issuer {
     if (source.kind === 'secret') {
       const secret = secrets[source.secret];
       if (secret === undefined) throw new TypeError(`issuer ${settings.name}: there is no secret ${source.secret}`);
-      this.keys = new KeySet([secretVerifyKey(secret, source.kid)], 'configuration');
+      this.keys = new KeySet([secretVerifyKey(secret, source.kid, settings.algorithms)], 'configuration');
     }
   }
 

@@ -42,12 +42,22 @@ export class VerifyKey {
     if (signature.length !== expectedBytes) return false;
     switch (algorithm) {
       case 'HS256':
-        return timingSafeEqual(createHmac('sha256', this.#key).update(input).digest(), signature);
+      case 'HS384':
+      case 'HS512':
+        return timingSafeEqual(
+          createHmac(traits.digest ?? '', this.#key)
+            .update(input)
+            .digest(),
+          signature,
+        );
       case 'ES256':
       case 'ES384':
+      case 'ES512':
         // RFC 7518 §3.4: r and s as two fixed-length numbers, not DER. OpenSSL refuses r or s of 0 or beyond the order.
         return verify(traits.digest, input, { key: this.#key, dsaEncoding: 'ieee-p1363' }, signature);
       case 'PS256':
+      case 'PS384':
+      case 'PS512':
         // RFC 7518 §3.5: the salt is as long as the digest.
         return verify(
           traits.digest,
@@ -61,10 +71,14 @@ export class VerifyKey {
   }
 }
 
-/** A symmetric key for HS256. Never made from anything that somebody publishes. */
-export function secretVerifyKey(secret: string | Buffer, kid: string | null): VerifyKey {
+/** A symmetric key. Never made from anything that somebody publishes. */
+export function secretVerifyKey(
+  secret: string | Buffer,
+  kid: string | null,
+  algorithms: readonly Algorithm[] = ['HS256'],
+): VerifyKey {
   const bytes = typeof secret === 'string' ? Buffer.from(secret, 'utf8') : secret;
-  return new VerifyKey(kid, ['HS256'], createSecretKey(bytes));
+  return new VerifyKey(kid, algorithms, createSecretKey(bytes));
 }
 
 /**
@@ -91,7 +105,9 @@ export function verifyKeyOfJwk(jwk: Jwk, allowed: readonly Algorithm[], trustSec
   const kid = jwk.kid ?? null;
   if (jwk.kty === 'oct') {
     const bytes = trustSecrets && typeof jwk.k === 'string' ? decodeBase64url(jwk.k) : null;
-    return bytes === null ? 'a symmetric key cannot come from a published set' : secretVerifyKey(bytes, kid);
+    return bytes === null
+      ? 'a symmetric key cannot come from a published set'
+      : secretVerifyKey(bytes, kid, algorithms);
   }
   // Only public members go on: a private key in a published set is somebody's accident, not ours to hold.
   const { kty, crv, x, y, n, e } = jwk;

@@ -16,15 +16,17 @@ import { type AuthMethod, Unavailable, type Verdict } from './method.ts';
 
 /** How long a request waits for keys to be fetched anew. */
 const REFRESH_TIMEOUT_MS = 5_000;
-/**
- * Least time between two questions for new keys of one issuer. It bounds what invented key ids cost this worker; what
- * they cost the issuer is bounded by control's own cool-down, for all workers together.
- */
-const REFRESH_COOLDOWN_MS = 1_000;
+/** How long this worker remembers that a key id does not exist, and how many: it bounds what invented ones cost. */
+const ABSENT_MS = 10_000;
+const MOST_ABSENT = 256;
+/** Key ids in question at once; for more the answer is to come back. */
+const MOST_ASKED = 64;
 
+/** By issuer: what is asked, and until when a key id is known not to exist. */
 interface Refreshing {
-  promise: Promise<boolean> | null;
-  notBeforeMs: number;
+  /** Questions under way, by key id: the answer about one says nothing of another. */
+  readonly asked: Map<string, Promise<boolean>>;
+  readonly absent: Map<string, number>;
 }
 
 export class BearerMethod implements AuthMethod {
@@ -70,7 +72,7 @@ export class BearerMethod implements AuthMethod {
     const token = this.#finder.bareToken(text, sourceIndex);
     if (token === null) return null;
     if (token === '') return 'malformed';
-    return this.#judge(exchange, token, text, sourceIndex, true);
+    return this.#judge(exchange, token, text, sourceIndex, null);
   }
 
   hide(exchange: PolicyContext): void {
@@ -87,7 +89,8 @@ export class BearerMethod implements AuthMethod {
     token: string,
     text: string,
     sourceIndex: number,
-    mayRefresh: boolean,
+    /** Null: keys were not asked for yet. Otherwise whether those that there are are as new as the question. */
+    isFresh: boolean | null,
   ): Verdict | Promise<Verdict> {
     const result = this.#verifier === null ? 'malformed' : this.#verifier.verify(token, text);
     if (typeof result === 'string') {
@@ -98,45 +101,58 @@ export class BearerMethod implements AuthMethod {
       return this.#introspector.judge(token);
     }
     if (!(result instanceof NeedsKeys)) return this.#admit(exchange, result, sourceIndex);
-    if (!mayRefresh) return this.#withoutKeys(result);
+    if (isFresh !== null) return this.#withoutKeys(result, isFresh);
     const refreshed = this.#refresh(result);
-    if (refreshed === null) return this.#withoutKeys(result);
-    return refreshed.then(() => this.#judge(exchange, token, text, sourceIndex, false));
+    if (typeof refreshed === 'boolean') return this.#withoutKeys(result, refreshed);
+    return refreshed.then((fresh) => this.#judge(exchange, token, text, sourceIndex, fresh));
   }
 
-  /** Never had a key of the issuer: nobody can say. Have some, but not this one: the token is refused. */
-  #withoutKeys({ issuer }: NeedsKeys): Verdict {
-    if (issuer.keys === null || this.#clock.wallMs() >= issuer.keysExpireAtMs) {
-      return new Unavailable(`no keys of issuer ${issuer.settings.name}`);
-    }
+  /**
+   * The newest keys are here and this one is not among them: the token is refused. Otherwise nobody can say: the issuer
+   * may have rotated its keys, and a token of the new one must not be called bad.
+   */
+  #withoutKeys({ issuer, kid }: NeedsKeys, isFresh: boolean): Verdict {
+    const hasKeys = issuer.keys !== null && this.#clock.wallMs() < issuer.keysExpireAtMs;
+    if (!hasKeys || !isFresh) return new Unavailable(`no keys of issuer ${issuer.settings.name}`);
+    this.#noteAbsent(this.#stateOf(issuer).absent, kid);
     return 'unknown_key';
   }
 
-  /** Asks control to fetch keys anew, once for all requests that wait; null during the cool-down. */
-  #refresh({ issuer, kid }: NeedsKeys): Promise<boolean> | null {
-    const id = issuer.publishedId;
-    if (id === null) return null;
+  #noteAbsent(absent: Map<string, number>, kid: string): void {
+    absent.delete(kid);
+    absent.set(kid, this.#clock.monotonicMs() + ABSENT_MS);
+    const oldest = absent.keys().next().value;
+    if (absent.size > MOST_ABSENT && oldest !== undefined) absent.delete(oldest);
+  }
+
+  #stateOf(issuer: Issuer): Refreshing {
     let state = this.#refreshing.get(issuer);
     if (state === undefined) {
-      state = { promise: null, notBeforeMs: Number.NEGATIVE_INFINITY };
+      state = { asked: new Map(), absent: new Map() };
       this.#refreshing.set(issuer, state);
     }
-    if (state.promise !== null) return state.promise;
-    const nowMs = this.#clock.monotonicMs();
-    if (nowMs < state.notBeforeMs) return null;
-    state.notBeforeMs = nowMs + REFRESH_COOLDOWN_MS;
-    const asked = state;
-    asked.promise = this.#control
+    return state;
+  }
+
+  /** Asks control to fetch keys anew, once for all requests that wait; at once when it is known that there is no such key. */
+  #refresh({ issuer, kid }: NeedsKeys): boolean | Promise<boolean> {
+    const id = issuer.publishedId;
+    if (id === null) return false;
+    const state = this.#stateOf(issuer);
+    if ((state.absent.get(kid) ?? 0) > this.#clock.monotonicMs()) return true;
+    const known = state.asked.get(kid);
+    if (known !== undefined) return known;
+    if (state.asked.size >= MOST_ASKED) return false;
+    const asked = this.#control
       .ask(REFRESH_TOPIC, { id, kid } satisfies RefreshQuestion, REFRESH_TIMEOUT_MS)
       .then(
-        () => true,
-        // The fetcher logs why; here the keys that there are decide.
+        (isFresh) => isFresh === true,
+        // The fetcher logs why.
         () => false,
       )
-      .finally(() => {
-        asked.promise = null;
-      });
-    return asked.promise;
+      .finally(() => state.asked.delete(kid));
+    state.asked.set(kid, asked);
+    return asked;
   }
 
   #admit(exchange: PolicyContext, token: VerifiedToken, sourceIndex: number): Verdict {
