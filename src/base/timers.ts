@@ -46,10 +46,15 @@ export class TimerWheel {
   readonly #clock: Clock;
   readonly #heads: (Deadline | null)[] = new Array<Deadline | null>(SLOTS).fill(null);
   readonly #startMs: number;
+  readonly #turnsWhenNeeded: boolean;
+  /** Nodes that are linked. */
+  #linked = 0;
   #tick = 0;
   #interval: NodeJS.Timeout | undefined;
 
-  constructor(tickMs = 100, clock: Clock = systemClock) {
+  /** `turnsWhenNeeded`: no `start` is asked for; it turns by itself while something is set, and sleeps otherwise. */
+  constructor(tickMs = 100, clock: Clock = systemClock, turnsWhenNeeded = false) {
+    this.#turnsWhenNeeded = turnsWhenNeeded;
     this.tickMs = tickMs;
     this.#clock = clock;
     this.#startMs = clock.monotonicMs();
@@ -106,6 +111,7 @@ export class TimerWheel {
       this.#tick++;
       this.#fireSlot(this.#tick % SLOTS);
     }
+    if (this.#turnsWhenNeeded && this.#linked === 0) this.stop();
   }
 
   #fireSlot(slot: number): void {
@@ -119,6 +125,7 @@ export class TimerWheel {
       node.previous = null;
       node.next = null;
       node.slot = -1;
+      this.#linked--;
       if (node.dueTick > this.#tick) {
         this.#link(node);
       } else if (node.dueTick >= 0) {
@@ -148,6 +155,12 @@ export class TimerWheel {
     node.next = head;
     if (head !== null) head.previous = node;
     this.#heads[slot] = node;
+    if (++this.#linked === 1 && this.#turnsWhenNeeded) this.#wake();
+  }
+
+  /** While it slept nothing was set, so nothing is due in the ticks that went by. */
+  #wake(): void {
+    if (this.#interval === undefined) this.start();
   }
 
   #unlink(node: Deadline): void {
@@ -157,5 +170,6 @@ export class TimerWheel {
     node.previous = null;
     node.next = null;
     node.slot = -1;
+    this.#linked--;
   }
 }

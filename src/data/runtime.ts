@@ -6,7 +6,7 @@ import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsBank } from '../base/metrics.ts';
-import type { TimerWheel } from '../base/timers.ts';
+import { TimerWheel } from '../base/timers.ts';
 import type { ActiveConfig } from './config/active-config.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
 import type { PolicyContext, Reply } from './contract/policy.ts';
@@ -16,6 +16,7 @@ import { Exchange } from './exchange/exchange.ts';
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
+import type { CallHost } from './exchange/upstream-call.ts';
 import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts';
 import { BufferPool } from './http1/read-buffers.ts';
 import type { AbuseKind } from './http2/abuse-budget.ts';
@@ -24,6 +25,8 @@ import { faultReply } from './response/problem.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
 
+/** How exact pauses between attempts are. */
+const SHORT_TICK_MS = 5;
 /** Heads in stock have room for this many fields, whatever a reload may allow. */
 const MOST_FIELDS = 512;
 
@@ -32,7 +35,7 @@ export interface AbuseWatch {
   ended(exchange: PolicyContext): void;
 }
 
-export class WorkerRuntime implements ConnectionHost {
+export class WorkerRuntime implements ConnectionHost, CallHost {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly log: Logger;
@@ -44,6 +47,8 @@ export class WorkerRuntime implements ConnectionHost {
   readonly hosts = new HostCache();
   readonly targets = new TargetCache();
   readonly requestIds = new RequestIds();
+  readonly random: () => number = Math.random;
+  readonly shortWheel: TimerWheel;
   readonly connections = new Set<OpenConnection>();
   live: ActiveConfig;
   draining = false;
@@ -63,6 +68,7 @@ export class WorkerRuntime implements ConnectionHost {
   }) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
+    this.shortWheel = new TimerWheel(SHORT_TICK_MS, parts.clock, true);
     this.log = parts.log;
     this.metrics = parts.metrics;
     this.accessLog = parts.accessLog;

@@ -1,8 +1,8 @@
 /**
- * One try of an exchange at one endpoint: waits for a connection, sends the request, tells the exchange what comes
- * back, and keeps the deadlines of the upstream side. Several attempts may follow each other (retries) or run side by
- * side (hedging); which one counts is the exchange's decision. Two failures, two meanings: before anything was sent it
- * is a connect fault, afterwards only what is idempotent may be tried again.
+ * One try of a call at one instance: waits for a connection, sends the request, hands on what comes back, and keeps the
+ * deadlines of the upstream side. Several attempts may follow each other (retries) or run side by side (hedging); which
+ * one counts is decided in upstream-call.ts. Two failures, two meanings: before anything was sent it is a connect fault,
+ * afterwards only what is idempotent may be tried again.
  */
 
 import type { Clock } from '../../base/clock.ts';
@@ -15,29 +15,30 @@ import type { UpstreamTimeouts } from '../contract/snapshot.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
-import type { Downstream } from './downstream.ts';
+import type { OutgoingRequest } from './outgoing-request.ts';
 import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
 
 export type UpstreamService = Service<StreamPool>;
 export type UpstreamInstance = Endpoint<StreamPool>;
 
-/** What an attempt tells and asks the exchange it belongs to. */
+/** The call that an attempt belongs to. */
 export interface AttemptHandler {
-  readonly downstream: Downstream;
-  /** Writes the whole request head for this endpoint. */
-  writeHead(stream: UpstreamStream, attempt: Attempt): void;
+  readonly request: OutgoingRequest;
   /** The head is written: send what there is of the body. */
   onAttemptReady(attempt: Attempt): void;
   /** May the same request be sent once more on a fresh connection, after a reused one turned out to be closed? */
   mayResend(): boolean;
-  onAttemptInterim(attempt: Attempt, head: Head): void;
-  onAttemptHead(attempt: Attempt, head: Head, meaning: MessageFraming): void;
-  onAttemptBody(attempt: Attempt, bytes: Buffer, start: number, end: number): void;
+  onAttemptInterim(head: Head): void;
+  onAttemptHead(attempt: Attempt, head: Head, framing: MessageFraming): void;
+  onAttemptBody(bytes: Buffer, start: number, end: number): void;
   onAttemptEnd(attempt: Attempt, trailers: FieldBlock | null): void;
   onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void;
   onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void;
   /** The upstream takes body bytes again. */
   onAttemptDrain(attempt: Attempt): void;
+  /** As in ResponseHandler. */
+  flush(): boolean;
+  readonly holder: BytesHolder | null;
 }
 
 const CONNECTING = 0;
@@ -53,13 +54,12 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   readonly startedMs: number;
   /** Time from start to the response head; 0 before. */
   firstByteMs = 0;
-  /** Status of the answer; 0 before its head. */
+  /** Status of the response; 0 before its head. */
   status = 0;
   reusedConnection = false;
-  /** Has been reported to its service. */
-  counted = false;
-  readonly #owner: AttemptHandler;
-  readonly #downstream: Downstream;
+  /** Its service and the metrics know how it ended. */
+  isReported = false;
+  readonly #call: AttemptHandler;
   readonly #clock: Clock;
   readonly #wheel: TimerWheel;
   readonly #timeouts: UpstreamTimeouts;
@@ -70,15 +70,14 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   #nowMs: number;
 
   constructor(
-    owner: AttemptHandler,
+    call: AttemptHandler,
     service: UpstreamService,
     endpoint: UpstreamInstance,
     clock: Clock,
     wheel: TimerWheel,
-    nowMs = clock.monotonicMs(),
+    nowMs: number,
   ) {
-    this.#owner = owner;
-    this.#downstream = owner.downstream;
+    this.#call = call;
     this.service = service;
     this.endpoint = endpoint;
     this.#clock = clock;
@@ -104,17 +103,18 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   // --- sending -----------------------------------------------------------------------------------------------
 
   onStream(stream: UpstreamStream): void {
+    const { request } = this.#call;
     this.#stream = stream;
     this.#state = SENDING;
-    this.#owner.writeHead(stream, this);
+    request.writeHead(stream, this);
     this.reusedConnection = stream.isReused;
-    this.#owner.onAttemptReady(this);
-    if (this.#state !== ENDED && !this.#downstream.bodyInHand) stream.flush();
+    this.#call.onAttemptReady(this);
+    if (this.#state !== ENDED && !request.bodyInHand) stream.flush();
   }
 
   onNoStream(kind: FaultKind, cause: string): void {
     this.#end();
-    this.#owner.onAttemptFault(this, kind, cause);
+    this.#call.onAttemptFault(this, kind, cause);
   }
 
   get isConnected(): boolean {
@@ -124,7 +124,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   /** Gathers body bytes; `flush` sends them. */
   sendBody(bytes: Uint8Array, isVolatile: boolean): void {
     this.#stream!.sendBody(bytes, isVolatile);
-    // While a body is on its way the upstream owes progress, not an answer.
+    // While a body is on its way the upstream owes progress, not a response.
     if (this.#state === SENDING) this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));
   }
 
@@ -148,30 +148,30 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   }
 
   onUpstreamDrain(): void {
-    this.#owner.onAttemptDrain(this);
+    this.#call.onAttemptDrain(this);
   }
 
   // --- receiving ---------------------------------------------------------------------------------------------
 
   onInterimHead(head: Head): void {
-    this.#owner.onAttemptInterim(this, head);
+    this.#call.onAttemptInterim(head);
   }
 
-  onResponseHead(head: Head, meaning: MessageFraming): void {
+  onResponseHead(head: Head, framing: MessageFraming): void {
     this.#nowMs = this.#clock.monotonicMs();
     this.firstByteMs = this.#nowMs - this.startedMs;
     this.status = head.status;
     this.#state = RECEIVING;
-    this.#owner.onAttemptHead(this, head, meaning);
+    this.#call.onAttemptHead(this, head, framing);
   }
 
   onResponseBody(bytes: Buffer, start: number, end: number): void {
-    this.#owner.onAttemptBody(this, bytes, start, end);
+    this.#call.onAttemptBody(bytes, start, end);
   }
 
   onResponseEnd(trailers: Head | null): void {
     this.#end();
-    this.#owner.onAttemptEnd(this, passingTrailers(trailers));
+    this.#call.onAttemptEnd(this, passingTrailers(trailers));
   }
 
   onUpgraded(head: Head, rest: Buffer): void {
@@ -179,24 +179,24 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.status = head.status;
     this.#state = TUNNEL;
     this.#setDeadline(0);
-    this.#owner.onAttemptUpgraded(this, head, rest);
+    this.#call.onAttemptUpgraded(this, head, rest);
   }
 
   onReadDone(): BytesHolder | null {
     this.#nowMs = -1;
-    const more = this.#downstream.flush();
+    const more = this.#call.flush();
     if (!more && (this.#state === RECEIVING || this.#state === TUNNEL)) {
-      // The caller is the slow one now, so the upstream's silence is no fault.
+      // The client is the slow one now, so the upstream's silence is no fault.
       this.#stream?.pause();
       this.#setDeadline(0);
     } else if (this.#state === RECEIVING) {
-      // Once per read, not per chunk; an answer that came whole needs none.
+      // Once per read, not per chunk; a response that came whole needs none.
       this.#setDeadline(this.#timeouts.idleMs);
     }
-    return this.#downstream.holdsBytes ? this.#downstream : null;
+    return this.#call.holder;
   }
 
-  /** The downstream takes bytes again. */
+  /** The client takes bytes again. */
   resume(): void {
     if (this.#state === RECEIVING) this.#setDeadline(this.#timeouts.idleMs);
     if (this.#state !== ENDED) this.#stream?.resume();
@@ -204,7 +204,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   onStreamFault(kind: FaultKind, cause: string, responseBegan: boolean): void {
     if (this.#state === ENDED) return;
-    if (!responseBegan && this.reusedConnection && kind === FAULTS.upstreamReset && this.#owner.mayResend()) {
+    if (!responseBegan && this.reusedConnection && kind === FAULTS.upstreamReset && this.#call.mayResend()) {
       // The connection had been closed while it lay idle: not the instance's fault, so it is not counted as a try.
       this.#stream = null;
       this.#state = CONNECTING;
@@ -212,12 +212,12 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
       return;
     }
     this.#end();
-    this.#owner.onAttemptFault(this, kind, cause);
+    this.#call.onAttemptFault(this, kind, cause);
   }
 
   // --- ending ------------------------------------------------------------------------------------------------
 
-  /** Gives up without a word to the owner: the downstream left, another attempt won, or the exchange failed. */
+  /** Gives up without a word to the call: the client left, another attempt won, or the exchange failed. */
   cancel(): void {
     if (this.#state === ENDED && this.#stream === null) return;
     if (this.#state === CONNECTING) this.endpoint.pool.cancel(this);
@@ -226,14 +226,18 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#stream = null;
   }
 
-  /** The caller left a tunnel: the upstream gets what is on its way, then the end. */
+  get isTunnel(): boolean {
+    return this.#state === TUNNEL;
+  }
+
+  /** The client left a tunnel: the upstream gets what is on its way, then the end. */
   endTunnel(): void {
     this.#end();
     this.#stream?.endTunnel();
     this.#stream = null;
   }
 
-  /** The answer is through; a request that is still being sent spoils the connection. */
+  /** The response is through; a request that is still being sent spoils the connection. */
   release(requestDone: boolean): void {
     if (!requestDone) this.#stream?.abandon();
     this.#stream = null;
@@ -243,7 +247,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     const kind = this.#state === RECEIVING ? FAULTS.upstreamIdleTimeout : FAULTS.firstByteTimeout;
     this.#end();
     this.#stream?.abandon();
-    this.#owner.onAttemptFault(this, kind, `after ${Math.round(this.#clock.monotonicMs() - this.startedMs)} ms`);
+    this.#call.onAttemptFault(this, kind, `after ${Math.round(this.#clock.monotonicMs() - this.startedMs)} ms`);
   }
 
   #end(): void {

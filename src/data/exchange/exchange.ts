@@ -1,38 +1,41 @@
 /**
- * THE STORY: one request from its head to the last byte of its answer. Read `#advance` for the way there, then the
- * callbacks below it in order: an attempt asks for the body, brings a head, brings the answer, ends. There is one error
- * exit, `fail`. How often and where to try is in tries.ts, what happens in each try in attempt.ts; everything about
- * HTTP/1.1 is behind `Downstream` and `Session`.
+ * THE STORY: one request from its head to the last byte of its response. Read `#advance` for the way there, then the
+ * methods below it in order: the body comes, a response comes, all of it is reported. There is one error exit, `#fail`.
+ * Which instance responds, and how often one is asked, is in upstream-call.ts.
  *
  *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
  */
-import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
-import { Deadline } from '../../base/timers.ts';
-import type { CompiledRoute } from '../config/active-config.ts';
+import type { ActiveConfig, CompiledRoute } from '../config/active-config.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
 import type { MirrorSettings, RetrySettings } from '../contract/snapshot.ts';
+import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
-import type { AccessLog } from '../response/access-log.ts';
+import { isRepeatable } from '../resilience/may-resend.ts';
 import { faultReply } from '../response/problem.ts';
 import type { WorkerRuntime } from '../runtime.ts';
 import type { Attempt } from './attempt.ts';
+import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress } from './forwarding.ts';
 import { sendMirror } from './mirror.ts';
-import { report, writeRecord } from './report.ts';
+import type { OutgoingRequest } from './outgoing-request.ts';
+import { report } from './report.ts';
+import type { RequestBody } from './request-body.ts';
+import { bodyOf } from './request-body.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestHead } from './request-head.ts';
 import { writeResponseFields } from './response-head.ts';
+import type { ResponseHandler } from './response-source.ts';
 import { tooLarge } from './route-faults.ts';
-import { Tries } from './tries.ts';
-import type { UpstreamStream } from './upstream-stream.ts';
+import { UpstreamCall } from './upstream-call.ts';
+import type { BytesHolder, UpstreamStream } from './upstream-stream.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -43,16 +46,35 @@ const LIMIT = 4;
 const REQUEST_HEAD = 5;
 const ACT = 6;
 
-export class Exchange extends Tries implements DownstreamHandler {
+export class Exchange extends Context implements DownstreamHandler, ResponseHandler, OutgoingRequest {
+  readonly runtime: WorkerRuntime;
+  readonly downstream: Downstream;
+  /** The configuration this exchange began with; a reload does not change it on the way. */
+  readonly live: ActiveConfig;
+  readonly body: RequestBody;
+  /** Null where no service is asked. */
+  call: UpstreamCall | null = null;
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';
   bytesSent = 0;
-  #requestComplete: boolean;
-  #deadline: Deadline | null = null;
+  isDone = false;
+  /** The client has the head of a response, so there can be no other. */
+  #headSent = false;
+  /** Time has passed since the request came: something was waited for. */
+  #wentAsync = false;
 
   constructor(runtime: WorkerRuntime, downstream: Downstream, incoming: RequestBuffers) {
-    super(runtime, downstream, incoming);
-    this.#requestComplete = this.body.complete;
+    super(downstream.peer, incoming, runtime.clock.monotonicMs());
+    this.runtime = runtime;
+    this.live = runtime.live;
+    this.live.active++;
+    this.downstream = downstream;
+    this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
+  }
+
+  /** Until a service is asked hardly any time passes, unless something is waited for. */
+  get nowMs(): number {
+    return this.#wentAsync || this.call !== null ? this.runtime.clock.monotonicMs() : this.startedMs;
   }
 
   /** `accept` is over: the head is whole and valid. */
@@ -114,7 +136,7 @@ export class Exchange extends Tries implements DownstreamHandler {
   #wait(promised: Promise<Outcome>, phase: number, nextHook: number, readsRequestOnlyWhilePending: boolean): void {
     const wasShared = this.incoming.heldByPolicy;
     this.incoming.heldByPolicy = true;
-    this.wentAsync = true;
+    this.#wentAsync = true;
     promised.then(
       (outcome) => {
         if (readsRequestOnlyWhilePending && !this.isDone) this.incoming.heldByPolicy = wasShared;
@@ -132,8 +154,8 @@ export class Exchange extends Tries implements DownstreamHandler {
   }
 
   #settle(outcome: Reply | Fault): void {
-    if (outcome instanceof Fault) this.fail(outcome);
-    else this.reply(outcome);
+    if (outcome instanceof Fault) this.#fail(outcome);
+    else this.onReply(outcome);
   }
 
   #findRoute(): boolean {
@@ -152,136 +174,120 @@ export class Exchange extends Tries implements DownstreamHandler {
 
   #act(route: CompiledRoute): void {
     if (route.answer !== null) {
-      this.reply(route.answer(this));
+      this.onReply(route.answer(this));
       return;
     }
     const path = route.rewrite === null ? this.target.path : route.rewrite(this.target.path, this.matched);
     if (path === null) {
-      this.fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
+      this.#fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
       return;
     }
     this.upstreamPath = path;
     const service = route.chooseService!(this);
-    this.service = service;
-    const { retries, timeouts } = service.settings;
-    if (this.body.length !== 0) this.#allowReplay(retries, route.mirror);
-    if (timeouts.totalMs > 0) {
-      this.#deadline = new Deadline(this, 0);
-      this.runtime.wheel.set(this.#deadline, timeouts.totalMs);
-    }
-    this.tryNext();
+    if (this.body.length !== 0) this.#allowReplay(service.settings.retries, route.mirror);
+    const { nowMs } = this;
+    this.call = new UpstreamCall(this.runtime, this.live, service, this, this.body, this);
+    this.call.start(nowMs);
   }
 
   /** What has been sent is kept only where it may be sent again: almost never for a POST. */
-  #allowReplay({ attempts, methods, maxReplayBytes }: RetrySettings, mirror: MirrorSettings | null): void {
-    const mayRepeat = attempts > 0 && (methods.includes(this.method) || this.header('idempotency-key') !== null);
-    this.body.allowReplay(Math.max(mayRepeat ? maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
-  }
-
-  writeHead(stream: UpstreamStream, attempt: Attempt): void {
-    writeRequestHead(stream, attempt, this, this.incoming, attempt.endpoint, this.upstreamChanges);
-  }
-
-  onAttemptReady(attempt: Attempt): void {
-    if (this.body.length === 0) {
-      attempt.sendEnd(null);
-      return;
-    }
-    for (const bytes of this.body.kept) attempt.sendBody(bytes, false);
-    this.body.handedOver();
-    if (this.#requestComplete) attempt.sendEnd(this.body.trailers);
-    else this.downstream.resumeBody();
+  #allowReplay(retries: RetrySettings, mirror: MirrorSettings | null): void {
+    const mayRepeat = retries.attempts > 0 && isRepeatable(retries, this);
+    this.body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
   }
 
   // --- requestBody -----------------------------------------------------------------------------------------------
 
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void {
-    const attempt = this.attempt;
+    const { body } = this;
     if (this.status === 101) {
-      this.body.received += bytes.length;
-      attempt?.sendBody(bytes, isVolatile);
+      body.received += bytes.length;
+      body.consumer?.onBodyBytes(bytes, isVolatile);
       return;
     }
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
-    if (this.body.received + bytes.length > limit) {
-      this.body.received += bytes.length;
-      this.fail(tooLarge(limit));
+    if (body.received + bytes.length > limit) {
+      body.received += bytes.length;
+      this.#fail(tooLarge(limit));
       return;
     }
-    const sending = attempt?.isConnected === true;
-    this.body.take(bytes, sending, isVolatile);
-    if (!sending) {
-      this.downstream.pauseBody();
-      return;
-    }
-    attempt.sendBody(bytes, isVolatile);
+    if (!body.take(bytes, isVolatile)) this.downstream.pauseBody();
   }
 
   onRequestRead(): void {
-    const attempt = this.attempt;
-    if (attempt?.isConnected !== true || attempt.flush()) return;
-    if (!this.#requestComplete || this.status === 101) this.downstream.pauseBody();
+    const { body } = this;
+    if (!body.flush() && (!body.complete || this.status === 101)) this.downstream.pauseBody();
   }
 
   get holdsRequestBytes(): boolean {
-    return this.body.holdsBytes || this.attempt?.holdsBytes === true;
+    return this.body.holdsBytes;
   }
 
   onRequestEnd(trailers: Head | null): void {
-    if (this.#requestComplete) return;
-    this.#requestComplete = true;
-    this.body.complete = true;
-    this.body.trailers = passingTrailers(trailers);
-    const attempt = this.attempt;
-    if (attempt?.isConnected !== true) return;
-    attempt.sendEnd(this.body.trailers);
+    if (!this.body.complete) this.body.end(passingTrailers(trailers));
   }
 
-  onAttemptDrain(attempt: Attempt): void {
-    if (attempt === this.attempt && !this.isDone) this.downstream.resumeBody();
+  onRequestDrain(): void {
+    if (!this.isDone) this.downstream.resumeBody();
   }
 
   onRequestFault(fault: Fault): void {
-    this.fail(fault);
+    this.#fail(fault);
     this.downstream.flush();
   }
 
-  // --- upstreamHead ----------------------------------------------------------------------------------------------
+  // --- send: the request as it goes to the service ---------------------------------------------------------------
 
-  onAttemptInterim(_attempt: Attempt, head: Head): void {
-    if (!this.headSent) this.downstream.sendInterim(head);
+  get hasIdempotencyKey(): boolean {
+    return this.incoming.head.find(IDEMPOTENCY_KEY) >= 0;
   }
 
-  onAttemptHead(attempt: Attempt, head: Head, meaning: MessageFraming): void {
-    if (this.service!.settings.retries.statuses.includes(head.status)) {
-      if (this.leftToOther(attempt, null)) {
-        attempt.cancel();
-        return;
-      }
-      if (this.retried(attempt, null, head)) return;
-    }
-    this.choose(attempt);
+  get upgrade(): string {
+    const { head, meaning } = this.incoming;
+    return meaning.upgrade < 0 ? '' : head.value(meaning.upgrade);
+  }
+
+  get bodyInHand(): boolean {
+    return this.downstream.bodyInHand;
+  }
+
+  writeHead(stream: UpstreamStream, attempt: Attempt): void {
+    writeRequestHead(stream, attempt, this, this.incoming, this.upstreamChanges);
+  }
+
+  // --- responseHead ----------------------------------------------------------------------------------------------
+
+  onInterim(head: Head): void {
+    if (!this.#headSent) this.downstream.sendInterim(head);
+  }
+
+  onHead(head: Head, framing: MessageFraming): void {
+    const { attempt } = this;
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
-    this.#sendAnswerHead(attempt, head, meaning);
-  }
-
-  // --- responseHead, responseBody --------------------------------------------------------------------------------
-
-  #sendAnswerHead(attempt: Attempt, head: Head, meaning: MessageFraming): void {
     this.status = head.status;
     try {
-      const cookie = attempt.service.stickyCookieFor(attempt.endpoint, this);
+      const cookie = attempt === null ? null : attempt.service.stickyCookieFor(attempt.endpoint, this);
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
       this.responseFields = head;
       this.#decorate();
       this.responseFields = null;
-      this.headSent = true;
+      this.#headSent = true;
       const out = this.downstream.startHead(head.status, head);
-      writeResponseFields(out, this, head, meaning, this.responseChanges);
-      this.downstream.endHead(meaning.bodyLength, false);
+      writeResponseFields(out, this, head, framing, this.responseChanges);
+      this.downstream.endHead(framing.bodyLength, false);
     } catch (error) {
       this.#failInternally(error);
     }
+  }
+
+  onUpgraded(head: Head, protocol: string, rest: Buffer): void {
+    this.status = 101;
+    this.#headSent = true;
+    this.runtime.metrics.add('tunnels_opened', 1);
+    const out = this.downstream.startHead(101, null);
+    writeResponseFields(out, this, head, null, this.responseChanges);
+    this.downstream.endUpgrade(protocol);
+    if (rest.length > 0) this.onBody(rest, 0, rest.length);
   }
 
   #decorate(): void {
@@ -290,58 +296,60 @@ export class Exchange extends Tries implements DownstreamHandler {
     for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
   }
 
-  onAttemptBody(_attempt: Attempt, bytes: Buffer, start: number, end: number): void {
+  /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
+  onReply({ status, headers, body }: Reply): void {
+    for (const name in headers) checkField(name, headers[name]!);
+    this.status = status;
+    const bytes =
+      typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body.buffer, body.byteOffset, body.length);
+    try {
+      this.#decorate();
+    } catch (error) {
+      // The response goes out undecorated: it may be the one that says that a policy is broken.
+      this.runtime.log.error('a responseHead policy failed', {
+        request_id: this.requestId,
+        route: this.routeId,
+        error: messageOf(error),
+      });
+    }
+    this.#headSent = true;
+    const changes = this.responseChanges;
+    const out = this.downstream.startHead(status, null);
+    for (const name in headers) if (changes?.removes(name) !== true) out.field(name, headers[name]!);
+    writeResponseFields(out, this, null, null, changes);
+    this.downstream.endHead(bytes.length, true);
+    this.onBody(bytes, 0, bytes.length);
+    this.onEnd(null);
+  }
+
+  // --- responseBody ----------------------------------------------------------------------------------------------
+
+  onBody(bytes: Buffer, start: number, end: number): void {
     this.bytesSent += end - start;
     this.downstream.sendBody(bytes, start, end);
   }
 
+  flush(): boolean {
+    return this.downstream.flush();
+  }
+
+  get holder(): BytesHolder | null {
+    return this.downstream.holdsBytes ? this.downstream : null;
+  }
+
   onDownstreamDrain(): void {
-    this.attempt?.resume();
+    this.call?.resume();
   }
 
-  onAttemptEnd(attempt: Attempt, trailers: FieldBlock | null): void {
+  onEnd(trailers: FieldBlock | null): void {
     this.downstream.sendEnd(trailers);
-    attempt.release(this.#requestComplete);
     this.#finish();
-  }
-
-  onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void {
-    const upgrade = head.valueOf('upgrade') ?? '';
-    const { meaning } = this.incoming;
-    // RFC 9110 §7.8: only to what the request named, and with a field that says so.
-    const asked = meaning.upgrade < 0 ? '' : this.incoming.head.value(meaning.upgrade);
-    if (asked === '' || upgrade.toLowerCase() !== asked.toLowerCase()) {
-      attempt.cancel();
-      this.onAttemptFault(attempt, FAULTS.upstreamMalformed, 'switched to a protocol that was not asked for');
-      return;
-    }
-    this.choose(attempt);
-    this.status = 101;
-    this.headSent = true;
-    if (this.#deadline !== null) this.runtime.wheel.clear(this.#deadline);
-    this.runtime.metrics.add('tunnels_opened', 1);
-    const out = this.downstream.startHead(101, null);
-    writeResponseFields(out, this, head, null, this.responseChanges);
-    this.downstream.endUpgrade(upgrade);
-    if (rest.length > 0) this.onAttemptBody(attempt, rest, 0, rest.length);
   }
 
   // --- what can go wrong -----------------------------------------------------------------------------------------
 
-  onAttemptFault(attempt: Attempt, kind: FaultKind, cause: string): void {
-    if (this.isDone) return;
-    if (!this.headSent && (this.leftToOther(attempt, kind) || this.retried(attempt, kind, null))) return;
-    // Those of the connection pool say that there is too much to do at the moment.
-    const more = kind.status === 503 ? { cause, retryAfterSeconds: 1 } : { cause };
-    this.fail(new Fault(kind, more), attempt);
-    this.downstream.flush();
-  }
-
-  onDeadline(): void {
-    const attempt = this.attempt;
-    attempt?.cancel();
-    this.fail(new Fault(FAULTS.totalTimeout), attempt);
-    this.downstream.flush();
+  onFault(fault: Fault): void {
+    this.#fail(fault);
   }
 
   onDownstreamGone(): void {
@@ -358,69 +366,40 @@ export class Exchange extends Tries implements DownstreamHandler {
       error: messageOf(error),
       stack: error instanceof Error ? (error.stack ?? '') : '',
     });
-    this.fail(new Fault(FAULTS.internal));
+    this.#fail(new Fault(FAULTS.internal));
   }
 
-  /** The one error exit: an honest answer while there can be one, an abort when bytes of another are on their way. */
-  protected fail(fault: Fault, failed: Attempt | null = null): void {
+  /** The one error exit: a proper response while there can be one, an abort when bytes of another are on their way. */
+  #fail(fault: Fault): void {
     if (this.isDone) return;
     this.fault = fault;
-    if (failed !== null) {
-      this.count(failed, fault.kind, false);
-      this.attempt = null;
-    }
-    if (this.headSent) {
+    if (this.#headSent) {
       this.#finish();
       this.downstream.abort();
       return;
     }
+    // What a service still does is of no use; its connection is not either.
+    this.call?.abandon();
     const { errorFormat } = this.live.gateway;
     const wallMs = this.runtime.clock.wallMs();
-    this.reply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
-  }
-
-  /** A response made by a policy, by the route itself or of a fault. */
-  protected reply({ status, headers, body }: Reply): void {
-    for (const name in headers) checkField(name, headers[name]!);
-    this.status = status;
-    const bytes =
-      typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body.buffer, body.byteOffset, body.length);
-    try {
-      this.#decorate();
-    } catch (error) {
-      // The answer goes out undecorated: it may be the one that says that a policy is broken.
-      this.runtime.log.error('a responseHead policy failed', {
-        request_id: this.requestId,
-        route: this.routeId,
-        error: messageOf(error),
-      });
-    }
-    this.headSent = true;
-    const out = this.downstream.startHead(status, null);
-    const changes = this.responseChanges;
-    for (const name in headers) if (changes?.removes(name) !== true) out.field(name, headers[name]!);
-    writeResponseFields(out, this, null, null, changes);
-    this.downstream.endHead(bytes.length, true);
-    this.downstream.sendBody(bytes, 0, bytes.length);
-    this.bytesSent += bytes.length;
-    this.downstream.sendEnd(null);
-    this.#finish();
+    this.onReply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
   }
 
   // --- finish ----------------------------------------------------------------------------------------------------
 
+  /** The attempt whose response counts, or the latest. */
+  get attempt(): Attempt | null {
+    return this.call === null ? null : this.call.attempt;
+  }
+
   #finish(): void {
     if (this.isDone) return;
     this.isDone = true;
-    if (this.#deadline !== null) this.runtime.wheel.remove(this.#deadline);
-    this.endTries();
-    const nowMs = this.attempt === null ? this.runtime.clock.monotonicMs() : this.attempt.nowMs();
-    report(this, nowMs);
+    this.call?.abandon();
+    const { attempt } = this;
+    const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
+    report(this, nowMs, this.logParts);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
     this.downstream.exchangeDone(nowMs);
-  }
-
-  writeRecord(log: AccessLog, status: number, elapsedMs: number): void {
-    writeRecord(log, this, status, elapsedMs, this.logParts);
   }
 }

@@ -6,6 +6,7 @@
 import type { CidrSet } from '../../base/ip.ts';
 import { canonicalAddress } from '../../base/ip.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
+import type { InstanceSettings } from '../contract/snapshot.ts';
 import {
   CONTENT_LENGTH,
   FORWARDED,
@@ -41,6 +42,11 @@ export const REQUEST_DROP: DropMask = dropMask(
     IDENTITY,
   ],
   isHopByHop,
+);
+
+/** The same where the length of the body is not what the client said. */
+export const REQUEST_DROP_LENGTH: DropMask = Uint8Array.from(REQUEST_DROP, (drops, id) =>
+  id === CONTENT_LENGTH ? 1 : drops,
 );
 
 /** Fields of an answer that are not copied. */
@@ -112,4 +118,10 @@ function withoutPort(hop: string): string {
   }
   const colon = hop.indexOf(':');
   return colon >= 0 && colon === hop.lastIndexOf(':') ? hop.slice(0, colon) : hop;
+}
+
+/** The authority of an instance's own address (RFC 3986 §3.2), without the port of its scheme. */
+export function authorityOf({ host, port, protocol }: InstanceSettings): string {
+  const name = host.includes(':') ? `[${host}]` : host;
+  return port === (protocol === 'https' ? 443 : 80) ? name : `${name}:${port}`;
 }

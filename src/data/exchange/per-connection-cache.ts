@@ -68,7 +68,7 @@ export class PerConnectionCache {
       this.#host = host;
       this.#agent = agent;
       this.#tail = `"address":"${address}","protocol":"${this.#protocol}","host":"${host}","route":${jsonText(exchange.routeId)}`;
-      if (exchange.service !== null) this.#tail += `,"service":${jsonText(exchange.service.settings.name)}`;
+      if (exchange.call !== null) this.#tail += `,"service":${jsonText(exchange.call.service.settings.name)}`;
       if (instance !== null) this.#tail += `,"instance":${jsonText(instance.url)}`;
       if (agent !== null) this.#tail += `,"user_agent":${jsonText(agent)}`;
       this.#tail = flat(this.#tail);

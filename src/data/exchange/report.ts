@@ -6,8 +6,8 @@ import { constant } from '../wire/outbox.ts';
 import type { Exchange } from './exchange.ts';
 import { derivedOf } from './identity-derived.ts';
 
-/** `nowMs`: when the exchange ended. */
-export function report(exchange: Exchange, nowMs: number): void {
+/** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
+export function report(exchange: Exchange, nowMs: number, logParts: string): void {
   const { runtime, live, route } = exchange;
   // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
   if (route === null || route.settings.id.startsWith('builtin:')) runtime.abuse.ended(exchange);
@@ -37,7 +37,7 @@ export function report(exchange: Exchange, nowMs: number): void {
   );
   if (fault !== null) runtime.metrics.fault(fault.kind.reason);
   if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs)))
-    exchange.writeRecord(runtime.accessLog, status, elapsedMs);
+    writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
 }
 
 const REQUEST_ID = constant('"request_id":"');
@@ -56,13 +56,7 @@ const CLOSE = constant('}');
  * The record behind its time; names and order are documented in docs/guide/logs.md. Only what a caller can choose freely
  * is escaped: method, host, path and request id have passed grammars that know neither quotes nor backslashes.
  */
-export function writeRecord(
-  log: AccessLog,
-  exchange: Exchange,
-  status: number,
-  elapsedMs: number,
-  parts: string,
-): void {
+function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsedMs: number, parts: string): void {
   const { attempt, fault } = exchange;
   log.constant(REQUEST_ID);
   exchange.writeRequestId(log);
@@ -88,7 +82,8 @@ export function writeRecord(
   log.integer(exchange.bytesSent);
   log.constant(COMMA);
   log.text(exchange.downstream.cache.recordTail(exchange));
-  if (exchange.attemptsMade > 1) log.text(`,"attempts":${exchange.attemptsMade}`);
+  const attempts = exchange.call?.attemptsMade ?? 0;
+  if (attempts > 1) log.text(`,"attempts":${attempts}`);
   if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);
   if (fault !== null) {
     log.text(`,"fault":"${fault.kind.reason}"`);

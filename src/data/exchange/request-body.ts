@@ -1,9 +1,21 @@
 /**
  * The request body between the two sides: what has come, what waits for a connection, and what is kept so that a
- * further attempt can send it again. Held memory is bounded: while no upstream takes bytes the downstream is paused,
- * and what is kept for replay ends at the service's `maxReplayBytes`.
+ * further attempt can send it again. Held memory is bounded: while nobody takes bytes the downstream is paused, and what
+ * is kept for replay ends at the service's `maxReplayBytes`.
  */
 import type { FieldBlock } from '../contract/field-block.ts';
+
+/** Who gets the body: a call to a service. */
+export interface BodyConsumer {
+  /** Has a connection, and so takes bytes. */
+  readonly takesBody: boolean;
+  /** Bytes that it was given are still referred to. */
+  readonly holdsBody: boolean;
+  onBodyBytes(bytes: Uint8Array, isVolatile: boolean): void;
+  /** Sends what was handed over. False: reads too slowly; the handler's `onRequestDrain` follows. */
+  flushBody(): boolean;
+  onBodyEnd(): void;
+}
 
 /**
  * The body of requests that have none: one for all, since nothing ever happens to it. A tunnel counts bytes and so has
@@ -20,11 +32,12 @@ export class RequestBody {
   complete = false;
   /** Those that may pass, once complete. */
   trailers: FieldBlock | null = null;
+  consumer: BodyConsumer | null = null;
   /** From the first byte on, as long as all of them are here. */
   readonly #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #keeping = true;
-  /** Bytes of the first attempt that found no connection yet; always also in `#kept` while that is complete. */
+  /** How much may be kept after it has been sent. */
   #maxKept = 0;
 
   constructor(length: number) {
@@ -32,14 +45,25 @@ export class RequestBody {
     this.complete = length === 0;
   }
 
+  /** One that is here already. */
+  static whole(parts: readonly Uint8Array[]): RequestBody {
+    const body = new RequestBody(parts.reduce((sum, part) => sum + part.length, 0));
+    body.#kept.push(...parts);
+    body.#keptBytes = body.length;
+    body.#maxKept = body.length;
+    body.received = body.length;
+    body.complete = true;
+    return body;
+  }
+
   /** Everything that came so far can be sent again. */
   get isReplayable(): boolean {
     return this.#keeping;
   }
 
-  /** Some of the bytes that were taken are still here. */
+  /** Some of the bytes that were taken are still here, or at the consumer's. */
   get holdsBytes(): boolean {
-    return this.#kept.length > 0;
+    return this.#kept.length > 0 || this.consumer?.holdsBody === true;
   }
 
   get kept(): readonly Uint8Array[] {
@@ -51,27 +75,40 @@ export class RequestBody {
     this.#maxKept = maxBytes;
   }
 
-  /**
-   * Takes bytes in. `sent` when an upstream has them already, otherwise they must be held whatever their size. Volatile
-   * ones are copied if they are kept.
-   */
-  take(bytes: Uint8Array, sent: boolean, isVolatile: boolean): void {
+  /** Takes bytes in; volatile ones are copied if they are kept. False: nobody takes them yet, so they wait here. */
+  take(bytes: Uint8Array, isVolatile: boolean): boolean {
     this.received += bytes.length;
-    if (!this.#keeping) return;
-    if (sent && this.#keptBytes + bytes.length > this.#maxKept) {
-      this.forget();
-      return;
+    const consumer = this.consumer;
+    const sent = consumer?.takesBody === true;
+    if (this.#keeping) {
+      if (sent && this.#keptBytes + bytes.length > this.#maxKept) {
+        this.#forget();
+      } else {
+        this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);
+        this.#keptBytes += bytes.length;
+      }
     }
-    this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);
-    this.#keptBytes += bytes.length;
+    if (sent) consumer!.onBodyBytes(bytes, isVolatile);
+    return sent;
+  }
+
+  /** False: the consumer reads too slowly. */
+  flush(): boolean {
+    return this.consumer?.takesBody !== true || this.consumer.flushBody();
+  }
+
+  end(trailers: FieldBlock | null): void {
+    this.complete = true;
+    this.trailers = trailers;
+    if (this.consumer?.takesBody === true) this.consumer.onBodyEnd();
   }
 
   /** All that was held has been sent: keep it only if it may be sent again. */
   handedOver(): void {
-    if (this.#keptBytes > this.#maxKept) this.forget();
+    if (this.#keptBytes > this.#maxKept) this.#forget();
   }
 
-  forget(): void {
+  #forget(): void {
     this.#keeping = this.received === 0;
     this.#kept.length = 0;
     this.#keptBytes = 0;

@@ -9,15 +9,10 @@
  */
 import type { FaultKind } from '../../base/errors.ts';
 import type { RetrySettings } from '../contract/snapshot.ts';
+import { isRepeatable, type ResendRequest } from './may-resend.ts';
 
 /** What the decision needs to know of a request. */
-export interface RetryRequest {
-  /** Upper case. */
-  method: string;
-  hasIdempotencyKey: boolean;
-  /** Whatever was read of the body so far can be sent again from its start; true for no body. */
-  bodyReplayable: boolean;
-}
+export type RetryRequest = ResendRequest;
 
 export interface FailedAttempt {
   /** 1 after the first. */
@@ -39,7 +34,7 @@ export function retryDelayMs(
 ): number {
   if (failed.attemptsMade > settings.attempts || !request.bodyReplayable) return -1;
   const { fault } = failed;
-  const mayRepeat = request.hasIdempotencyKey || settings.methods.includes(request.method);
+  const mayRepeat = isRepeatable(settings, request);
   if (fault === null) {
     if (!mayRepeat || !settings.statuses.includes(failed.status)) return -1;
     return afterAnswer(settings, failed, random);

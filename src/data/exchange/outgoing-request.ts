@@ -1,0 +1,82 @@
+/**
+ * A request as it goes to a service: the client's own (the exchange writes it) or one that the gateway makes (mirrors,
+ * parts of a composition, revalidation). It may be written several times, for retries and hedges.
+ */
+import type { BalancerRequest } from '../contract/balancer.ts';
+import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
+import type { Attempt } from './attempt.ts';
+import { authorityOf } from './forwarding.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
+
+export interface OutgoingRequest extends BalancerRequest {
+  /** Upper case. */
+  readonly method: string;
+  readonly hasIdempotencyKey: boolean;
+  /** The protocol that the client asks to switch to, or empty. */
+  readonly upgrade: string;
+  /** A few bytes of the body follow before the callback ends, so the head can wait for them. */
+  readonly bodyInHand: boolean;
+  /** Begins the request on `stream`, writes its head for the attempt's instance and ends that. */
+  writeHead(stream: UpstreamStream, attempt: Attempt): void;
+}
+
+export interface RequestParts {
+  readonly method: string;
+  /** Percent-encoded, without the query. */
+  readonly path: string;
+  /** Without `?`; null for none. */
+  readonly query?: string | null;
+  /** Without framing and connection fields; a Content-Length is written by the protocol. */
+  readonly fields?: FieldBlock;
+  /** Bytes of the body or `UNKNOWN_LENGTH`. Default none. */
+  readonly bodyLength?: number;
+  /** Default: the instance's own. */
+  readonly authority?: string | null;
+  /** For balancing and limits. */
+  readonly address?: string;
+  readonly subject?: string | null;
+}
+
+export class MadeRequest implements OutgoingRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly query: string;
+  readonly address: string;
+  readonly subject: string | null;
+  readonly hasIdempotencyKey: boolean;
+  readonly upgrade = '';
+  readonly bodyInHand = false;
+  readonly #query: string | null;
+  readonly #fields: FieldBlock;
+  readonly #bodyLength: number;
+  readonly #authority: string | null;
+
+  constructor(parts: RequestParts) {
+    this.method = parts.method;
+    this.path = parts.path;
+    this.#query = parts.query ?? null;
+    this.query = this.#query ?? '';
+    this.address = parts.address ?? '';
+    this.subject = parts.subject ?? null;
+    this.#fields = parts.fields ?? NO_FIELDS;
+    this.#bodyLength = parts.bodyLength ?? 0;
+    this.#authority = parts.authority ?? null;
+    this.hasIdempotencyKey = this.header('idempotency-key') !== null;
+  }
+
+  header(name: string): string | null {
+    return this.#fields.valueOf(name);
+  }
+
+  cookie(): null {
+    return null;
+  }
+
+  writeHead(stream: UpstreamStream, attempt: Attempt): void {
+    const { endpoint } = attempt;
+    const authority = this.#authority ?? authorityOf(endpoint.settings);
+    const out = stream.begin(attempt, this.method, authority, endpoint.settings.basePath, this.path, this.#query);
+    out.fields(this.#fields);
+    stream.endHead(this.#bodyLength, true, '', false);
+  }
+}
