@@ -3,6 +3,7 @@
  * A `Fault` is returned, never thrown: refusing a request must cost less than serving it, so it has no stack.
  * Programmer mistakes are ordinary `TypeError`s. docs/errors.md lists the table; a test keeps the two equal.
  */
+import type { FieldError } from './error-body.ts';
 import type { Phase, Side } from './vocabulary.ts';
 
 /** May the same request be tried again? `idempotent`: only if its effect is the same when it happens twice. */
@@ -304,6 +305,33 @@ export const FAULTS = {
     'never',
     'the route does not allow this upgrade',
   ),
+  invalidRequest: kind(
+    'invalid_request',
+    400,
+    'VALIDATION_ERROR',
+    'requestHead',
+    'downstream',
+    'never',
+    'the request does not fit what the API describes',
+  ),
+  unsupportedMediaType: kind(
+    'unsupported_media_type',
+    415,
+    'UNSUPPORTED_MEDIA_TYPE',
+    'requestHead',
+    'downstream',
+    'never',
+    'the route does not take this content type',
+  ),
+  invalidResponse: kind(
+    'invalid_response',
+    502,
+    'BAD_GATEWAY',
+    'responseBody',
+    'upstream',
+    'never',
+    'the response of the service does not fit what the API describes',
+  ),
   policyRefused: kind(
     'policy_refused',
     403,
@@ -503,16 +531,25 @@ export class Fault {
   readonly retryAfterSeconds: number | undefined;
   /** Further response fields, such as `Allow` with 405 or `WWW-Authenticate` with 401. */
   readonly headers: Readonly<Record<string, string>> | undefined;
+  /** What is wrong with the request, field by field. */
+  readonly fields: readonly FieldError[] | undefined;
 
   constructor(
     kind: FaultKind,
-    more: { detail?: string; cause?: string; retryAfterSeconds?: number; headers?: Record<string, string> } = NOTHING,
+    more: {
+      detail?: string;
+      cause?: string;
+      retryAfterSeconds?: number;
+      headers?: Record<string, string>;
+      fields?: readonly FieldError[];
+    } = NOTHING,
   ) {
     this.kind = kind;
     this.detail = more.detail;
     this.cause = more.cause;
     this.retryAfterSeconds = more.retryAfterSeconds;
     this.headers = more.headers;
+    this.fields = more.fields;
   }
 }
 

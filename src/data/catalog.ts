@@ -11,10 +11,12 @@ import { authorizeOptions } from './policies/authorize.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
+import { openapiOptions } from './policies/openapi.options.ts';
 import { quotaOptions } from './policies/quota.options.ts';
 import { rateLimitOptions } from './policies/rate-limit.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
 import { useOptions } from './policies/use.options.ts';
+import { validateOptions } from './policies/validate.options.ts';
 
 /** Sorted by key. */
 export const POLICY_OPTIONS = [
@@ -24,10 +26,12 @@ export const POLICY_OPTIONS = [
   corsOptions,
   headersOptions,
   ipFilterOptions,
+  openapiOptions,
   quotaOptions,
   rateLimitOptions,
   securityHeadersOptions,
   useOptions,
+  validateOptions,
 ] as const satisfies readonly PolicyOptionsDefinition[];
 
 export { BALANCER_OPTIONS } from './balancer/options.ts';

@@ -15,6 +15,7 @@ import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { compileConfig } from './config/active-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
+import { preparePolicies } from './config/prepare-policies.ts';
 import { ServiceSet } from './config/services.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
@@ -46,8 +47,8 @@ class DataWorker {
   readonly #listeners = new Map<string, Listener>();
   readonly #former = new DrainingConfigs();
   readonly #kept = new Map<string, unknown>();
-  readonly #policies = new Map<string, PolicyDefinition<never>>(
-    POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never>]),
+  readonly #policies = new Map<string, PolicyDefinition<never, unknown>>(
+    POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
   );
   #runtime: WorkerRuntime | null = null;
   /** Snapshots are applied one after the other. */
@@ -130,10 +131,12 @@ class DataWorker {
     const ofWorker = this.#environment(NO_ROUTE, secrets);
     const abuse = WorkerAbuse.of(ofWorker);
     await UserPolicies.of(ofWorker).load(snapshot);
+    const prepared = await preparePolicies(snapshot, this.#policies, (route) => this.#environment(route, secrets));
     const live = compileConfig(snapshot, {
       services,
       policies: this.#policies,
       environment: (route) => this.#environment(route, secrets),
+      prepared,
       isBanned: (address) => abuse.isBanned(address),
       ended: (ended) => this.#former.ended(ended),
     });

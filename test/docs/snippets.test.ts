@@ -163,6 +163,12 @@ function writeFixture(file: string): void {
   if (file.endsWith('.pem')) {
     const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
     writeFileSync(file, publicKey.export({ type: 'spki', format: 'pem' }));
+  } else if (file.endsWith('.yaml')) {
+    // The one kind of YAML file that keys name and whose content matters: an OpenAPI document.
+    writeFileSync(
+      file,
+      'openapi: 3.1.0\ninfo: { title: A, version: "1" }\npaths: { /pets: { get: { responses: {} } } }\n',
+    );
   } else if (file.endsWith('.txt')) {
     writeFileSync(file, '203.0.113.0/24\n');
   }

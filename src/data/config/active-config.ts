@@ -13,7 +13,7 @@ import type {
   Reply,
   ResponseHook,
 } from '../contract/policy.ts';
-import type { GatewaySettings, MirrorSettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
+import type { GatewaySettings, MirrorSettings, PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
 import type { Context } from '../exchange/context.ts';
 import type { Rewrite } from '../router/rewrite.ts';
@@ -65,8 +65,10 @@ export interface ActiveConfig {
 
 export interface LiveParts {
   readonly services: ReadonlyMap<string, UpstreamService>;
-  readonly policies: ReadonlyMap<string, PolicyDefinition<never>>;
+  readonly policies: ReadonlyMap<string, PolicyDefinition<never, unknown>>;
   environment(route: RouteSettings): PolicyEnvironment;
+  /** What `prepare` of policies gave (prepare-policies.ts). */
+  readonly prepared: ReadonlyMap<PolicySettings, unknown>;
   isBanned(address: string): boolean;
   /** Told once, when it is disposed of. */
   ended(live: ActiveConfig): void;
@@ -119,7 +121,7 @@ function buildRoute(
   for (const policy of settings.policies) {
     const definition = parts.policies.get(policy.name);
     if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
-    const created = definition.create(policy.options as never, environment);
+    const created = definition.create(policy.options as never, environment, parts.prepared.get(policy) as never);
     made.push(created);
     if (definition.readsRequestOnlyWhilePending === true)
       for (const hook of Object.values(created)) readOnlyWhilePending.add(hook);

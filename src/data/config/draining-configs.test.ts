@@ -19,6 +19,7 @@ function scene() {
       compileConfig(snapshot, {
         services: new Map(),
         policies: new Map(),
+        prepared: new Map(),
         environment: () => ({}) as never,
         isBanned: () => false,
         ended: (ended) => {

@@ -10,7 +10,7 @@ import { violation } from './violation.ts';
 
 export { schemaProblem } from './schema-keywords.ts';
 
-/** Null: the value is valid. `in` of the violations is empty. */
+/** Null: the value is valid. */
 export type SchemaCheck = (value: unknown) => readonly Violation[] | null;
 
 /** Compiling the same schema again gives the same function: a reload costs nothing for what has not changed. */
@@ -31,7 +31,7 @@ export async function compileSchema(schema: JsonSchema): Promise<SchemaCheck> {
     const [, errors] = validator.Errors(value);
     const found = errors.filter(isTelling).flatMap((error) => violationsOf(error, value));
     // The fast check decides; if the slow one finds nothing to say, the value is still refused.
-    return found.length > 0 ? found : [violation('', '', value, 'what the schema describes')];
+    return found.length > 0 ? found : [violation('', value, 'what the schema describes')];
   };
   if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
   compiled.set(key, check);
@@ -77,23 +77,19 @@ const UNKNOWN_MEMBER = ['additionalProperties', 'unevaluatedProperties', 'uneval
 function violationsOf(error: TLocalizedValidationError, root: unknown): Violation[] {
   const at = error.instancePath;
   const value = valueAt(root, at);
-  const one = (expected: string): Violation[] => [violation('', at, value, expected)];
+  const one = (expected: string): Violation[] => [violation(at, value, expected)];
   switch (error.keyword) {
     case 'required':
-      return error.params.requiredProperties.map((name) =>
-        violation('', `${at}/${escaped(name)}`, undefined, 'required'),
-      );
+      return error.params.requiredProperties.map((name) => violation(`${at}/${escaped(name)}`, undefined, 'required'));
     case 'additionalProperties':
       return error.params.additionalProperties.map((name) => unknownField(at, name));
     case 'unevaluatedProperties':
       return error.params.unevaluatedProperties.map((name) => unknownField(at, String(name)));
     case 'propertyNames':
-      return error.params.propertyNames.map((name) =>
-        violation('', `${at}/${escaped(name)}`, undefined, 'another name'),
-      );
+      return error.params.propertyNames.map((name) => violation(`${at}/${escaped(name)}`, undefined, 'another name'));
     case 'dependentRequired':
       return error.params.dependencies.map((name) =>
-        violation('', `${at}/${escaped(name)}`, undefined, `required beside ${error.params.property}`),
+        violation(`${at}/${escaped(name)}`, undefined, `required beside ${error.params.property}`),
       );
     case 'type':
       return one(typesText(error.params.type));
@@ -126,7 +122,7 @@ function violationsOf(error: TLocalizedValidationError, root: unknown): Violatio
     case 'pattern':
       return one(`text that matches ${String(error.params.pattern)}`);
     case 'format':
-      return one(`${/^[aeiou]/.test(error.params.format) ? 'an' : 'a'} ${error.params.format}`);
+      return one(`${/^[aei]/.test(error.params.format) ? 'an' : 'a'} ${error.params.format}`);
     case 'uniqueItems':
       return one('no item twice');
     case 'oneOf':
@@ -138,14 +134,14 @@ function violationsOf(error: TLocalizedValidationError, root: unknown): Violatio
     case 'not':
       return one('anything but what "not" describes');
     case 'unevaluatedItems':
-      return error.params.unevaluatedItems.map((index) => violation('', `${at}/${index}`, undefined, 'no such item'));
+      return error.params.unevaluatedItems.map((index) => violation(`${at}/${index}`, undefined, 'no such item'));
     default:
       return one(error.message);
   }
 }
 
 function unknownField(at: string, name: string): Violation {
-  return violation('', `${at}/${escaped(name)}`, undefined, 'no such member');
+  return violation(`${at}/${escaped(name)}`, undefined, 'no such member');
 }
 
 function typesText(type: string | readonly string[]): string {

@@ -106,9 +106,9 @@ export const MAX_SCHEMA_BYTES = 256 * 1_024;
 const MAX_DEPTH = 100;
 
 /** What is wrong with a schema and where, or undefined. */
-export function schemaProblem(schema: JsonSchema): string | undefined {
+export function schemaProblem(schema: JsonSchema, maxBytes = MAX_SCHEMA_BYTES): string | undefined {
   const text = JSON.stringify(schema);
-  if (text.length > MAX_SCHEMA_BYTES) return `the schema is longer than ${MAX_SCHEMA_BYTES / 1_024} KB`;
+  if (text.length > maxBytes) return `the schema is longer than ${maxBytes / 1_024} KB`;
   return new Walk(schema).problemOf(schema, '#', 0);
 }
 

@@ -1,11 +1,11 @@
 /**
  * One thing that is wrong with a request or a response: where, what was there, what was expected. Error bodies carry a
- * list of these in every format (response/problem.ts).
+ * list of these in every format (base/error-body.ts).
  */
+import type { FieldError } from '../../base/error-body.ts';
+
 export interface Violation {
-  /** `body`, `query`, `path`, `header`, `cookie`, `form`; empty where there is only one place. */
-  readonly in: string;
-  /** JSON Pointer into a body (`/items/0/price`, `` for all of it), or the name of a parameter. */
+  /** JSON Pointer into a body (`/items/0/price`, `` for all of it), or a parameter with its place (`query.limit`). */
   readonly field: string;
   /** As JSON, shortened; absent when nothing was there or it must not be shown. */
   readonly value?: string;
@@ -18,14 +18,19 @@ const MAX_VALUE = 80;
 const SECRET_NAME = /pass(word|phrase|wd)|secret|token|api_?key|authorization|card_?number|cvv|pin$/i;
 
 /** A value as a violation may show it. Undefined is not shown. */
-export function shownValue(field: string, value: unknown): string | undefined {
+function shownValue(field: string, value: unknown): string | undefined {
   if (value === undefined || SECRET_NAME.test(field)) return undefined;
   if (typeof value === 'object' && value !== null) return Array.isArray(value) ? 'a list' : 'an object';
   const text = JSON.stringify(typeof value === 'string' ? value.slice(0, MAX_VALUE + 1) : value);
   return text.length > MAX_VALUE ? `${text.slice(0, MAX_VALUE - 1)}…` : text;
 }
 
-export function violation(where: string, field: string, value: unknown, expected: string): Violation {
+export function violation(field: string, value: unknown, expected: string): Violation {
   const shown = shownValue(field, value);
-  return { in: where, field, ...(shown === undefined ? {} : { value: shown }), expected };
+  return { field, ...(shown === undefined ? {} : { value: shown }), expected };
+}
+
+/** The body as a whole has no name in a pointer; people need one. */
+export function fieldErrors(violations: readonly Violation[]): FieldError[] {
+  return violations.map((each) => (each.field === '' ? { ...each, field: 'body' } : each));
 }

@@ -122,6 +122,12 @@ export interface PolicyContext {
 
   identity: Identity | null;
 
+  /**
+   * The whole request body, which is still forwarded as it is. Only before the request is sent on, and once. Rejects with
+   * the `Fault` to answer with: longer than `maxBytes` (413), stalled, or broken off.
+   */
+  readBody(maxBytes: number): Promise<Buffer>;
+
   /** Replaces or adds a field of the upstream request, removing every copy that the caller sent. */
   setUpstreamHeader(name: string, value: string): void;
   removeUpstreamHeader(name: string): void;
@@ -189,7 +195,7 @@ export interface ControlLink {
   ask(topic: string, data: unknown, timeoutMs: number): Promise<unknown>;
 }
 
-export interface PolicyDefinition<Options = never> {
+export interface PolicyDefinition<Options = never, Prepared = void> {
   /** As in the configuration, and the name of the file. */
   readonly name: string;
   readonly phases: readonly PolicyPhase[];
@@ -200,9 +206,16 @@ export interface PolicyDefinition<Options = never> {
    * memory may serve the next request. Default false, which is always safe.
    */
   readonly readsRequestOnlyWhilePending?: boolean;
-  create(options: Options, environment: PolicyEnvironment): PolicyHooks;
+  /**
+   * Makes what `create` needs and cannot wait for, such as compiled schemas, before a snapshot is applied. Called once
+   * for each route that has the policy; a rejection refuses the snapshot.
+   */
+  prepare?(options: Options, environment: PolicyEnvironment): Promise<Prepared>;
+  create(options: Options, environment: PolicyEnvironment, prepared: Prepared): PolicyHooks;
 }
 
-export function definePolicy<Options>(definition: PolicyDefinition<Options>): PolicyDefinition<Options> {
+export function definePolicy<Options, Prepared = void>(
+  definition: PolicyDefinition<Options, Prepared>,
+): PolicyDefinition<Options, Prepared> {
   return definition;
 }

@@ -23,7 +23,7 @@ const NO_NOTICES: LimitNotice[] = [];
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
 
-export class Context implements PolicyContext, BalancerRequest {
+export abstract class Context implements PolicyContext, BalancerRequest {
   readonly peer: Peer;
   protected readonly incoming: RequestBuffers;
   readonly method: string;
@@ -105,6 +105,8 @@ export class Context implements PolicyContext, BalancerRequest {
   get contentLength(): number {
     return this.incoming.meaning.bodyLength;
   }
+
+  abstract readBody(maxBytes: number): Promise<Buffer>;
 
   header(name: string): string | null {
     return this.incoming.head.valueOf(name);

@@ -19,6 +19,7 @@ import { isRepeatable } from '../resilience/may-resend.ts';
 import { faultReply } from '../response/problem.ts';
 import type { WorkerRuntime } from '../runtime.ts';
 import type { Attempt } from './attempt.ts';
+import { BodyReading } from './body-reading.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
@@ -62,6 +63,8 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   #headSent = false;
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
+  /** A policy waits for the body. */
+  #reading: BodyReading | null = null;
 
   constructor(runtime: WorkerRuntime, downstream: Downstream, incoming: RequestBuffers) {
     super(downstream.peer, incoming, runtime.clock.monotonicMs());
@@ -198,6 +201,19 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
 
   // --- requestBody -----------------------------------------------------------------------------------------------
 
+  /** See PolicyContext: the body waits here as it does while no service takes it, but is asked for. */
+  readBody(maxBytes: number): Promise<Buffer> {
+    const reading = new BodyReading(maxBytes);
+    if (!reading.fits(this.body.length)) return reading.promise;
+    if (this.body.complete) reading.complete(this.body);
+    else {
+      this.#reading = reading;
+      this.downstream.sendContinue();
+      this.downstream.resumeBody();
+    }
+    return reading.promise;
+  }
+
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void {
     const { body } = this;
     if (this.status === 101) {
@@ -211,7 +227,9 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
       this.#fail(tooLarge(limit));
       return;
     }
-    if (!body.take(bytes, isVolatile)) this.downstream.pauseBody();
+    if (body.take(bytes, isVolatile)) return;
+    // Nobody takes it yet; a policy that waits for the whole of it still wants it to come.
+    if (this.#reading?.fits(body.received) !== true) this.downstream.pauseBody();
   }
 
   onRequestRead(): void {
@@ -224,7 +242,9 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   onRequestEnd(trailers: Head | null): void {
-    if (!this.body.complete) this.body.end(passingTrailers(trailers));
+    if (this.body.complete) return;
+    this.body.end(passingTrailers(trailers));
+    this.#reading?.complete(this.body);
   }
 
   onRequestDrain(): void {

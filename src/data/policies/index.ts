@@ -10,8 +10,9 @@ import { quota } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
 import { securityHeaders } from './security-headers.ts';
 import { use } from './use.ts';
+import { validate } from './validate.ts';
 
-export const POLICIES: readonly PolicyDefinition<never>[] = [
+export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   abuse,
   auth,
   authorize,
@@ -22,4 +23,5 @@ export const POLICIES: readonly PolicyDefinition<never>[] = [
   rateLimit,
   securityHeaders,
   use,
+  validate,
 ];

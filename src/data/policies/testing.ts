@@ -4,7 +4,7 @@
  * one value per name joined with `, `, a removed field gone), so that a policy cannot tell the difference.
  */
 import { FakeClock } from '../../base/clock.ts';
-import type { Fault } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
 import type {
   ClientCertificate,
@@ -33,6 +33,7 @@ export interface ExchangeFacts {
   readonly contentLength?: number;
   readonly identity?: Identity | null;
   readonly requestId?: string;
+  readonly body?: Uint8Array;
 }
 
 /** Records every change; `upstreamHeaders` and `answerHeaders` are what the two sides would see. */
@@ -48,6 +49,7 @@ export class RecordingExchange implements PolicyContext {
   readonly clientCertificate: ClientCertificate | null;
   readonly params: Readonly<Record<string, string>>;
   readonly contentLength: number;
+  readonly #body: Buffer;
   identity: Identity | null;
   status = 0;
   fault: Fault | null = null;
@@ -70,7 +72,8 @@ export class RecordingExchange implements PolicyContext {
     this.address = facts.address ?? '192.0.2.1';
     this.clientCertificate = facts.clientCertificate ?? null;
     this.params = facts.params ?? {};
-    this.contentLength = facts.contentLength ?? 0;
+    this.#body = Buffer.from(facts.body ?? []);
+    this.contentLength = facts.contentLength ?? this.#body.length;
     this.identity = facts.identity ?? null;
     this.requestId = facts.requestId ?? 'req-1';
     const headers = Object.entries({ host: this.host, ...facts.headers });
@@ -80,6 +83,11 @@ export class RecordingExchange implements PolicyContext {
 
   header(name: string): string | null {
     return this.#headers.get(name) ?? null;
+  }
+
+  readBody(maxBytes: number): Promise<Buffer> {
+    if (this.#body.length <= maxBytes) return Promise.resolve(this.#body);
+    return Promise.reject(new Fault(FAULTS.payloadTooLarge));
   }
 
   cookie(name: string): string | null {

@@ -15,8 +15,8 @@ export function faultReply(
   path: string,
   wallMs: number,
 ): Reply {
-  const { kind, detail } = fault;
-  const { contentType, body } = errorBody({ ...kind, detail }, { format, accept, requestId, path, wallMs });
+  const { kind, detail, fields } = fault;
+  const { contentType, body } = errorBody({ ...kind, detail, fields }, { format, accept, requestId, path, wallMs });
   const headers: Record<string, string> = { 'Content-Type': contentType };
   if (fault.retryAfterSeconds !== undefined)
     headers['Retry-After'] = `${Math.max(0, Math.ceil(fault.retryAfterSeconds))}`;

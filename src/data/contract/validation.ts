@@ -1,0 +1,85 @@
+/**
+ * What `validate` and `openapi` compile to: operations with their parameters and bodies as plain data. JSON Schemas refer
+ * to `#/$defs/NAME` in `definitions`, which all operations share.
+ */
+import type { JsonSchema } from './user-policy.ts';
+
+export type ParameterPlace = 'path' | 'query' | 'header' | 'cookie';
+export type ScalarType = 'string' | 'number' | 'boolean';
+
+/** How the text of a parameter becomes the value that the schema is about. */
+export type ParameterForm =
+  | { readonly kind: 'scalar'; readonly types: readonly ScalarType[] }
+  /** `separator` null: the name is repeated, `tag=a&tag=b`. */
+  | { readonly kind: 'list'; readonly separator: string | null; readonly types: readonly ScalarType[] }
+  | { readonly kind: 'json' };
+
+export interface ParameterSettings {
+  readonly in: ParameterPlace;
+  /** Header names in lower case. */
+  readonly name: string;
+  readonly required: boolean;
+  readonly form: ParameterForm;
+  readonly schema: JsonSchema;
+}
+
+export interface BodyTypeSettings {
+  /** `application/json`, `text/*`, `*` + `/*`, or `application/*+json`; lower case. */
+  readonly type: string;
+  readonly kind: 'json' | 'form' | 'multipart' | 'other';
+  /** Null: anything of this type. */
+  readonly schema: JsonSchema | null;
+  /** For forms: the types that each field's text may be read as. */
+  readonly fields: Readonly<Record<string, ParameterForm>>;
+}
+
+export interface BodySettings {
+  readonly required: boolean;
+  readonly types: readonly BodyTypeSettings[];
+}
+
+export interface ResponseSettings {
+  /** `200`, `2XX` or `default`. */
+  readonly status: string;
+  readonly types: readonly BodyTypeSettings[];
+}
+
+export interface OperationSettings {
+  /** Upper case; null for any. */
+  readonly method: string | null;
+  /** Template such as `/pets/{id}`; null: any path, and path parameters are the route's own. */
+  readonly path: string | null;
+  readonly parameters: readonly ParameterSettings[];
+  /** Null: nothing is said about the body. */
+  readonly body: BodySettings | null;
+  readonly responses: readonly ResponseSettings[];
+}
+
+export interface MultipartLimits {
+  readonly maxParts: number;
+  readonly maxFileBytes: number;
+  readonly maxFieldBytes: number;
+  /** Names of parts that may come; null: any. */
+  readonly names: readonly string[] | null;
+  /** Content types of files, such as `image/*`; null: any. */
+  readonly fileTypes: readonly string[] | null;
+}
+
+export interface ValidateSettings {
+  readonly operations: readonly OperationSettings[];
+  readonly definitions: Readonly<Record<string, JsonSchema>>;
+  /** Of responses, in which other members are required. */
+  readonly responseDefinitions: Readonly<Record<string, JsonSchema>>;
+  /** Taken off the front of the request's path before an operation is looked for. */
+  readonly basePath: string;
+  /** What happens to a request for which there is no operation. */
+  readonly unknownOperations: 'refuse' | 'pass';
+  readonly unknownQuery: 'refuse' | 'pass';
+  readonly mode: 'refuse' | 'report';
+  readonly responses: 'off' | 'refuse' | 'report';
+  /** Largest body that is read to be checked. */
+  readonly maxBodyBytes: number;
+  readonly maxDepth: number;
+  readonly safeIntegers: boolean;
+  readonly multipart: MultipartLimits | null;
+}
