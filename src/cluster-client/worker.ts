@@ -32,6 +32,8 @@ export interface JoinOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Tasks at once. Default 1. */
   readonly capacity?: number;
+  /** How long it goes on trying to join while no gateway is reached or its name is still taken, milliseconds. Default 60,000. */
+  readonly joinTimeoutMs?: number;
   /** Does a task; what it resolves with is the result. A rejection with `{ final: true }` is not tried again. */
   readonly run: (task: WorkerTask) => unknown;
   /** Messages to this node; acknowledged when it resolves. Default: none are read. */
@@ -57,10 +59,22 @@ interface Running {
 const POLL_SECONDS = 10;
 const RETRY_MS = 1_000;
 
-/** Resolves once it has joined. Rejects with a `ClusterCallError` when the cluster refuses it. */
+/** Resolves once it has joined. Rejects with a `ClusterCallError` when the cluster refuses it, or after `joinTimeoutMs`. */
 export async function joinCluster(options: JoinOptions): Promise<ClusterWorker> {
   const worker = new Worker(options);
-  await worker.join();
+  const giveUpMs = performance.now() + (options.joinTimeoutMs ?? 60_000);
+  for (;;) {
+    try {
+      await worker.join();
+      break;
+    } catch (error) {
+      // A process that took the place of a killed one has its name only when the cluster has missed that one's heartbeats.
+      const mayPass = error instanceof ClusterCallError && (error.status === 0 || error.code === 'NAME_TAKEN');
+      if (!mayPass || performance.now() > giveUpMs) throw error;
+      options.onEvent?.({ type: 'unreachable', error });
+      await pause(RETRY_MS * (0.5 + Math.random()));
+    }
+  }
   worker.begin();
   return worker;
 }
