@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { measure } from './availability.ts';
 import { countWords } from './services/count-words.ts';
-import { APPLICATION, Aware, waitFor } from './testing.ts';
+import { APPLICATION, Aware } from './testing.ts';
 import { wordCount } from './word-count.ts';
 
 const EVERY_MS = 10_000;
@@ -35,11 +35,7 @@ while (performance.now() < untilMs) {
     await aware.killGateway(victim);
     await new Promise((resolve) => setTimeout(resolve, EVERY_MS / 2));
     aware.startGateway(victim);
-    await waitFor(
-      () => aware.gatewaysAlive(),
-      (count) => count === 2,
-      `${victim} is back`,
-    );
+    await aware.gatewayIsReady(victim);
   } else await aware.killWorker(victim);
   await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
 }

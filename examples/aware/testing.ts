@@ -90,9 +90,14 @@ export class Aware {
     return nodes.filter(({ kind, presence }) => kind === 'worker' && presence === 'alive').length;
   }
 
-  async gatewaysAlive(): Promise<number> {
-    const nodes = await this.cluster.nodes();
-    return nodes.filter(({ kind, presence }) => kind === 'gateway' && presence === 'alive').length;
+  /** Resolves when it is ready; a row of a killed one may still look alive. */
+  async gatewayIsReady(name: string): Promise<void> {
+    const url = this.urls[Number(name.at(-1)) - 1];
+    await waitFor(
+      async () => (await fetch(`${url}/health/ready`)).status,
+      (status) => status === 200,
+      `${name} is ready`,
+    );
   }
 
   async stop(): Promise<void> {
