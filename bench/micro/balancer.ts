@@ -40,6 +40,7 @@ const EVERYTHING: ResilienceSettings = {
     scope: 'both',
   },
   ejection: {
+    counts: 'failures',
     consecutiveFaults: 5,
     deviationFactor: 3,
     minimumRequests: 20,

@@ -18,7 +18,7 @@ import { until } from './until.ts';
 export const PROTECTED = {
   loadBalancing: { algorithm: 'round-robin' },
   timeouts: { connect: '500ms', firstByte: '600ms' },
-  retries: { attempts: 3, statuses: [500], backoff: { base: '5ms', max: '50ms' }, budgetMinimum: 10 },
+  retries: { attempts: 3, perTry: '600ms', statuses: [500], backoff: { base: '5ms', max: '50ms' }, budgetMinimum: 10 },
   ejection: { consecutiveFaults: 3, baseEjection: '500ms', maxEjection: '1s' },
 } as const;
 
@@ -32,6 +32,8 @@ export interface SceneOptions {
   readonly names?: readonly string[];
   /** Fields of the instance with this name. */
   readonly instance?: (name: string) => Readonly<Record<string, unknown>>;
+  /** Nothing but instances: what a newcomer gets. */
+  readonly bare?: boolean;
   /** Keys of the service over those of `PROTECTED`. */
   readonly service?: Readonly<Record<string, unknown>>;
   readonly load?: LoadOptions;
@@ -43,7 +45,7 @@ export async function startScene(t: TestContext, options: SceneOptions = {}): Pr
   const instances = fleet.instances.map(({ name, url }) => ({ url, ...options.instance?.(name) }));
   const gateway = await startTestGateway(t, {
     gateway: { workers: 2 },
-    services: { work: { instances, ...PROTECTED, ...options.service } },
+    services: { work: { instances, ...(options.bare === true ? {} : PROTECTED), ...options.service } },
     routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
   });
   const load = new Load(gateway.port, options.load);

@@ -115,6 +115,7 @@ export const BREAKER: BreakerSettings = {
 };
 
 export const EJECTION: EjectionSettings = {
+  counts: 'failures',
   consecutiveFaults: 5,
   deviationFactor: 0,
   minimumRequests: 20,

@@ -152,7 +152,7 @@ const scenarios = {
     for (let round = 0; round < ROUNDS; round++) {
       barrier();
       const tick = table.nowTick();
-      for (let i = 0; i < 2 * EJECTABLES; i++) ejector.record(peers[(i + start.index) % EJECTABLES]!, tick, true);
+      for (let i = 0; i < 2 * EJECTABLES; i++) ejector.record(peers[(i + start.index) % EJECTABLES]!, tick, true, null);
       barrier();
       if (start.index === 0) {
         let out = 0;

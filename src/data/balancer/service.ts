@@ -44,6 +44,9 @@ export type { RetryRequest } from '../resilience/retry.ts';
 export type { AttemptWaiter } from '../resilience/wait-queue.ts';
 export type { Endpoint } from './endpoint.ts';
 
+/** Fewest answers of one instance that its breaker judges by. */
+const LEAST_VOLUME = 5;
+
 export class Service<P> {
   readonly #env: ServiceEnvironment<P>;
   readonly #table: InstanceTable;
@@ -187,7 +190,8 @@ export class Service<P> {
 
   /**
    * Ends an attempt, exactly once. `status` 0 and a kind when it failed; `cancelled` when the caller left or a hedge won
-   * (counts for nothing). `firstByteMs`: from its start to the response head, or to its failure.
+   * (counts for nothing). `firstByteMs`: from its start to the response head, or to its failure. `failedOver`: another
+   * instance is asked instead, so it says nothing about the service as a whole.
    */
   finish(
     endpoint: Endpoint<P>,
@@ -196,6 +200,7 @@ export class Service<P> {
     firstByteMs: number,
     cancelled: boolean,
     nowMs = this.#env.clock.monotonicMs(),
+    failedOver = false,
   ): void {
     const tick = this.#table.tickOf(nowMs);
     this.#timeline.nowMs = nowMs;
@@ -217,9 +222,10 @@ export class Service<P> {
       if (fault === null || isTimeout(fault)) {
         this.#admission.adaptive?.record(firstByteMs, fault !== null, inFlight, nowMs);
       }
-      this.#breaker?.record(tick, startTick, failed, probe === null ? NO_PROBE : probe.serviceRound);
+      if (!failedOver) this.#breaker?.record(tick, startTick, failed, probe === null ? NO_PROBE : probe.serviceRound);
+      else if (probe !== null && probe.serviceRound !== NO_PROBE) this.#breaker?.giveBack(probe.serviceRound);
       instance.breaker?.record(tick, startTick, failed, probe === null ? NO_PROBE : probe.instanceRound);
-      this.#ejector?.record(instance, tick, failed);
+      this.#ejector?.record(instance, tick, failed, fault);
     }
     if (instance.isRetired && instance.localInFlight === 0) this.#env.disposePool(instance.pool);
     this.#admission.admitWaiting();
@@ -258,6 +264,20 @@ export class Service<P> {
     const tick = this.#table.nowTick();
     if (this.#breaker !== null && this.#breaker.waitTicks(tick) > 0) return -1; // would be refused, and cost budget
     return this.#take(tick, 'retries') ? delayMs : -1;
+  }
+
+  /**
+   * Nothing was sent to `failed`: is there an instance that was not asked yet? Then it is asked at once, whatever the
+   * method, and takes nothing from the budget: each instance gets the request at most once, so there is no storm.
+   */
+  failsOver(fault: FaultKind, tried: readonly Endpoint<P>[], failed: Endpoint<P>): boolean {
+    if (fault.phase !== 'connect' && fault !== FAULTS.overloaded) return false;
+    const lost = instanceOf(failed);
+    const isOther = (instance: Instance<P>): boolean =>
+      instance !== lost && !tried.some((endpoint) => instanceOf(endpoint) === instance);
+    const other = this.#roster.usable.some(isOther);
+    if (other) this.#events.count('failovers');
+    return other;
   }
 
   /** There may be second attempts beside slow first ones. */
@@ -349,14 +369,7 @@ export class Service<P> {
         : this.#makeBreaker(at + SERVICE.breakerWord, at + SERVICE.breakerWindow, breaker, null);
     for (const instance of this.#instances) {
       instance.breaker =
-        breaker === null || breaker.scope === 'service'
-          ? null
-          : this.#makeBreaker(
-              instance.at + INSTANCE.breakerWord,
-              instance.at + INSTANCE.breakerWindow,
-              breaker,
-              instance,
-            );
+        breaker === null || breaker.scope === 'service' ? null : this.#breakerOfInstance(breaker, instance);
     }
     this.#ejector =
       ejection === null
@@ -369,6 +382,14 @@ export class Service<P> {
     this.#recordsLatencies = hedge !== null && hedge.percentile !== null;
     const { random } = this.#env;
     return new Chooser(this.#table, this.#worker, this.#settings, this.#roster, this.#algorithm, this.#sticky, random);
+  }
+
+  /** The threshold of a service is shared out among its instances, so that each opens on its own few answers. */
+  #breakerOfInstance(settings: BreakerSettings, instance: Instance<P>): Breaker {
+    const { volumeThreshold } = settings;
+    const share = Math.max(LEAST_VOLUME, Math.ceil(volumeThreshold / this.#instances.length));
+    const own = { ...settings, volumeThreshold: Math.min(volumeThreshold, share) };
+    return this.#makeBreaker(instance.at + INSTANCE.breakerWord, instance.at + INSTANCE.breakerWindow, own, instance);
   }
 
   #makeBreaker(wordAt: number, windowAt: number, settings: BreakerSettings, instance: Instance<P> | null): Breaker {

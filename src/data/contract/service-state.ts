@@ -59,6 +59,7 @@ export const SERVICE_COUNTERS = [
   'circuitRefusals',
   'noInstance',
   'breakerOpenings',
+  'failovers',
 ] as const;
 export type ServiceCounter = (typeof SERVICE_COUNTERS)[number];
 

@@ -216,6 +216,8 @@ export interface BreakerSettings {
 }
 
 export interface EjectionSettings {
+  /** Only lost connections, or every failure, error statuses and slow responses included. */
+  readonly counts: 'connections' | 'failures';
   readonly consecutiveFaults: number;
   /** Error ratio above the service's mean, in standard deviations; 0 turns it off. */
   readonly deviationFactor: number;

@@ -64,6 +64,8 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   readonly #handler: ResponseHandler;
   #hedge: Attempt | null = null;
   #tried: readonly UpstreamInstance[] = NO_INSTANCES;
+  /** Attempts that sent nothing and were made good by the next instance. */
+  #failovers = 0;
   /** The handler has the head of a response, so there can be no other. */
   #isCommitted = false;
   #isDone = false;
@@ -214,25 +216,33 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
 
   /** Tries again if the service says that it may and should. */
   #retry(attempt: Attempt, kind: FaultKind | null, head: Head | null): boolean {
-    const retryAfter = head === null ? -1 : Number(head.valueOf('retry-after') ?? -1);
-    const delayMs = this.service.retryDelayMs(
-      this.#resend(),
-      this.attemptsMade,
-      kind,
-      head?.status ?? 0,
-      attempt.reusedConnection,
-      Number.isFinite(retryAfter) ? retryAfter : -1,
-    );
+    const { service } = this;
+    const failsOver =
+      kind !== null && this.#body.isReplayable && service.failsOver(kind, this.#tried, attempt.endpoint);
+    const delayMs = failsOver ? 0 : this.#retryDelayMs(attempt, kind, head);
     if (delayMs < 0) return false;
-    this.#report(attempt, kind, false);
+    this.#report(attempt, kind, false, failsOver);
     attempt.cancel();
-    this.#host.metrics.add('retries', 1);
+    if (failsOver) this.#failovers++;
+    else this.#host.metrics.add('retries', 1);
     this.#tried = [...this.#tried, attempt.endpoint];
     this.attempt = null;
     this.#clearPause();
     if (delayMs === 0) this.#try(this.#host.clock.monotonicMs());
     else this.#setPause(RETRY, delayMs);
     return true;
+  }
+
+  #retryDelayMs(attempt: Attempt, kind: FaultKind | null, head: Head | null): number {
+    const retryAfter = head === null ? -1 : Number(head.valueOf('retry-after') ?? -1);
+    return this.service.retryDelayMs(
+      this.#resend(),
+      this.attemptsMade - this.#failovers,
+      kind,
+      head?.status ?? 0,
+      attempt.reusedConnection,
+      Number.isFinite(retryAfter) ? retryAfter : -1,
+    );
   }
 
   #resend(): ResendRequest {
@@ -397,7 +407,7 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   }
 
   /** Says once how an attempt ended; one that is given up counts for nothing. */
-  #report(attempt: Attempt, kind: FaultKind | null, isAbandoned: boolean): void {
+  #report(attempt: Attempt, kind: FaultKind | null, isAbandoned: boolean, failedOver = false): void {
     if (attempt.isReported) return;
     attempt.isReported = true;
     const { settings, isRetired } = attempt.endpoint;
@@ -406,6 +416,6 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     // The balancer learns slowness also from what was given up, such as a hedge's loser.
     const nowMs = attempt.nowMs();
     const tookMs = kind === null && !isAbandoned ? attempt.firstByteMs : nowMs - attempt.startedMs;
-    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs);
+    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs, failedOver);
   }
 }

@@ -11,11 +11,18 @@
  * one that works: a service that fails as a whole is the breaker's business. Each limit holds across workers: the bit is set
  * first and taken back if there are too many then. If the others go away later, roster.ts lets it back early.
  */
+import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
 import { BUCKET_WORDS, EJECTED, EJECTION_BUCKETS, INSTANCE, SERVICE, serviceAt } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
 import { TICK_MS } from '../contract/instance-table.ts';
 import type { EjectionSettings } from '../contract/snapshot.ts';
 import { RollingWindow } from './rolling-window.ts';
+
+/** The instance, or the way to it, is gone: not a response of it that somebody does not like, and not slowness. */
+function isOfConnection(fault: FaultKind): boolean {
+  return fault.phase === 'connect' || fault === FAULTS.upstreamReset || fault === FAULTS.upstreamTruncated;
+}
 
 /** An instance as the ejector sees it. */
 export interface Ejectable {
@@ -64,9 +71,11 @@ export class Ejector<E extends Ejectable> {
     }
   }
 
-  record(target: E, tick: number, failed: boolean): void {
+  /** `fault`: of the attempt, if it had one; `failed` is also true for an error status or a slow response. */
+  record(target: E, tick: number, outcome: boolean, fault: FaultKind | null): void {
     const { words } = this.#table;
     const settings = this.#settings;
+    const failed = settings.counts === 'failures' ? outcome : fault !== null && isOfConnection(fault);
     if (settings.deviationFactor > 0) {
       const window = target.ejectionWindow;
       window?.addTotal(tick);
@@ -79,7 +88,9 @@ export class Ejector<E extends Ejectable> {
       if (words[consecutiveAt] !== 0) Atomics.store(words, consecutiveAt, 0);
       return;
     }
-    const inARow = Atomics.add(words, consecutiveAt, 1) + 1;
+    // A response that breaks off behind its head comes between good ones: it would hardly ever be in a row.
+    const worth = fault === FAULTS.upstreamTruncated ? 2 : 1;
+    const inARow = Atomics.add(words, consecutiveAt, worth) + worth;
     if (settings.consecutiveFaults > 0 && inARow >= settings.consecutiveFaults) {
       this.#eject(target, tick, `${inARow} failures in a row`);
     }

@@ -55,9 +55,23 @@ function breaker(options: ServiceOptions['circuitBreaker']): BreakerSettings | n
   };
 }
 
+/** Of every service that says nothing else: an instance that is gone costs three requests a look, each tried elsewhere. */
+export const LOST_CONNECTIONS: EjectionSettings = {
+  counts: 'connections',
+  consecutiveFaults: 3,
+  deviationFactor: 0,
+  minimumRequests: 20,
+  intervalMs: 10_000,
+  baseEjectionMs: 10_000,
+  maxEjectionMs: 60_000,
+  maxEjectedRatio: 0.5,
+};
+
 function ejection(options: ServiceOptions['ejection']): EjectionSettings | null {
-  if (options === undefined) return null;
+  if (options === undefined) return LOST_CONNECTIONS;
+  if (options === 'off') return null;
   return {
+    counts: options.counts,
     consecutiveFaults: options.consecutiveFaults,
     deviationFactor: options.deviationFactor,
     minimumRequests: options.minimumRequests,

@@ -1,10 +1,11 @@
 /** One entry of `services` to the snapshot's settings. */
+import { FAULTS } from '../../../base/errors.ts';
 import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition, KeyPath } from '../../../data/contract/options.ts';
 import type { RetrySettings, ServiceSettings, UpstreamTimeouts, UpstreamTls } from '../../../data/contract/snapshot.ts';
 import { sectionsAt } from '../../sections.ts';
 import type { ServiceOptions } from '../schema/service.ts';
-import { DEFAULT_ALGORITHM, retryOptions } from '../schema/service.ts';
+import { DEFAULT_ALGORITHM, RETRIABLE_FAULTS, retryOptions } from '../schema/service.ts';
 import { showValue } from '../secrecy.ts';
 import type { Compilation } from './context.ts';
 import type { DiscoveredInstance, UnslottedInstance } from './instances.ts';
@@ -109,7 +110,9 @@ function retries(compilation: Compilation, path: KeyPath, options: ServiceOption
   }
   return {
     attempts: written.attempts,
-    faults: written.faults,
+    faults:
+      written.faults ??
+      RETRIABLE_FAULTS.filter((fault) => written.perTry > 0 || fault !== FAULTS.firstByteTimeout.reason),
     statuses: written.statuses,
     methods: written.methods,
     perTryMs: written.perTry,

@@ -69,7 +69,13 @@ export const circuitBreaker = z
   .describe('Stops asking a service, or an instance, that fails, and tries it again after a while.');
 
 export const ejection = z
-  .strictObject({
+  .union([z.literal('off'), z.strictObject({
+    counts: z
+      .enum(['connections', 'failures'])
+      .prefault('failures')
+      .describe(
+        'What counts: lost connections only (refused, reset, timed out, broken off), or every failure, error statuses and slow responses included.',
+      ),
     consecutiveFaults: z
       .int()
       .min(0)
@@ -100,8 +106,10 @@ export const ejection = z
       .prefault('5m')
       .describe('How long an ejection lasts at most.'),
     maxEjected: ratio().prefault('50%').describe('Largest share of the instances that may be ejected at one time.'),
-  })
-  .describe('Takes instances out of the traffic that answer worse than the others, for a while.');
+  })])
+  .describe(
+    'Takes instances out of the traffic that answer worse than the others, for a while. Without this key three lost connections in a row take an instance out for 10 s; `off` never does.',
+  );
 
 export const concurrency = z
   .strictObject({

@@ -77,8 +77,10 @@ const retriesObject = z.strictObject({
   faults: z
     .array(z.enum(RETRIABLE_FAULTS as [string, ...string[]]))
     .max(20)
-    .prefault([...RETRIABLE_FAULTS])
-    .describe('Faults that are tried again, within what is safe: once bytes were sent, only idempotent requests are.'),
+    .optional()
+    .describe(
+      'Faults that are tried again, within what is safe: once bytes were sent, only idempotent requests are. Default: all but `first_byte_timeout`, which is among them when `perTry` is set: what is slow is not made to do the work twice.',
+    ),
   statuses: z
     .array(status)
     .max(50)
