@@ -2,6 +2,7 @@
 import { AuthFeature } from './auth/feature.ts';
 import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
+import { lazyEvents } from './events/lazy-feature.ts';
 import type { Feature, FeatureHost } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
@@ -12,6 +13,7 @@ export const FEATURES: readonly ((host: FeatureHost) => Feature)[] = [
   policiesFeature,
   identityFeature,
   lazyLimits,
+  lazyEvents,
   (host) => new ServicesFeature(host),
   lazyCluster,
 ];

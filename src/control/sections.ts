@@ -10,6 +10,7 @@ import { clusterSection } from './cluster/options.ts';
 import type { SectionDefinition, SectionPlace } from './config/section.ts';
 import { discoverySection } from './discovery/options.ts';
 import { registrySection } from './discovery/registry/options.ts';
+import { eventsSection } from './events/options.ts';
 import { healthCheckSection } from './health/options.ts';
 import { identitySection } from './identity/section.ts';
 import { abuseSection } from './limits/bans/abuse-options.ts';
@@ -22,6 +23,7 @@ import { storesSection } from './store/stores-section.ts';
 export const SECTIONS = [
   abuseSection,
   clusterSection,
+  eventsSection,
   identitySection,
   issuersSection,
   limitsSection,

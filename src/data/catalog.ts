@@ -12,9 +12,11 @@ import { corsOptions } from './policies/cors.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
 import { openapiOptions } from './policies/openapi.options.ts';
+import { publishOptions } from './policies/publish.options.ts';
 import { quotaOptions } from './policies/quota.options.ts';
 import { rateLimitOptions } from './policies/rate-limit.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
+import { subscribeOptions } from './policies/subscribe.options.ts';
 import { useOptions } from './policies/use.options.ts';
 import { validateOptions } from './policies/validate.options.ts';
 
@@ -27,9 +29,11 @@ export const POLICY_OPTIONS = [
   headersOptions,
   ipFilterOptions,
   openapiOptions,
+  publishOptions,
   quotaOptions,
   rateLimitOptions,
   securityHeadersOptions,
+  subscribeOptions,
   useOptions,
   validateOptions,
 ] as const satisfies readonly PolicyOptionsDefinition[];

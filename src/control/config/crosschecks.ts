@@ -12,9 +12,9 @@ import { showValue } from './secrecy.ts';
 import type { ConfigSource } from './source.ts';
 import { isMapping } from './source.ts';
 
-const ACTIONS = ['service', 'respond', 'redirect', 'builtin'] as const;
+const ACTIONS = ['service', 'respond', 'redirect', 'builtin', 'publish', 'subscribe'] as const;
 /** Actions of later versions: refused by name (reserved.ts), so their route does not lack one. */
-const LATER_ACTIONS = ['aggregate', 'publish', 'subscribe'];
+const LATER_ACTIONS = ['aggregate'];
 
 export function crossProblems(document: unknown, source: ConfigSource): Problem[] {
   if (!isMapping(document)) return [];

@@ -10,8 +10,6 @@ const GATEWAY = ['rateLimit', 'cors', 'compression', 'securityHeaders', 'tracing
 const SERVICE = ['healthCheck', 'discovery', 'protocol', 'grpc'];
 const ROUTE = [
   'aggregate',
-  'publish',
-  'subscribe',
   'authorize',
   'rateLimit',
   'quota',

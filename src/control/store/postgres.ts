@@ -40,7 +40,9 @@ export async function openPostgres<Tables>(
     application_name: 'gatehouse',
     types: readers as typeof types,
   });
-  // An idle connection that breaks is replaced on next use; without a listener it would end the process.
-  pool.on('error', (error) => log?.warn('a database connection broke', { problem: messageOf(error) }));
+  // A connection that breaks is replaced on next use; without a listener it would end the process, idle or in use.
+  const onBroken = (error: unknown): void => log?.warn('a database connection broke', { problem: messageOf(error) });
+  pool.on('error', onBroken);
+  pool.on('connect', (client) => client.on('error', () => {}));
   return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
 }

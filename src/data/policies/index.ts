@@ -6,9 +6,11 @@ import { authorize } from './authorize.ts';
 import { cors } from './cors.ts';
 import { headers } from './headers.ts';
 import { ipFilter } from './ip-filter.ts';
+import { publish } from './publish.ts';
 import { quota } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
 import { securityHeaders } from './security-headers.ts';
+import { subscribe } from './subscribe.ts';
 import { use } from './use.ts';
 import { validate } from './validate.ts';
 
@@ -19,9 +21,11 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   cors,
   headers,
   ipFilter,
+  publish,
   quota,
   rateLimit,
   securityHeaders,
+  subscribe,
   use,
   validate,
 ];

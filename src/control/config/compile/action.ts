@@ -1,4 +1,5 @@
 /** The action of a route, and the keys that go with one kind of action only: split, rewrite, mirror, upgrades. */
+import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import { paramNames, parsePattern } from '../../../data/contract/route-pattern.ts';
 import type {
@@ -27,6 +28,8 @@ export function compileAction(
   checkCompanions(compilation, path, options);
   if (options.respond !== undefined) return { kind: 'respond', response: fixedResponse(options.respond) };
   if (options.redirect !== undefined) return redirect(compilation, path, options.redirect, match);
+  if (isEventAction(options))
+    return { kind: 'service', targets: [{ service: EVENTS_SERVICE, weight: 1 }], split: null };
   const targets =
     options.builtin === undefined
       ? weightedTargets(compilation, path, options)
@@ -34,9 +37,17 @@ export function compileAction(
   return { kind: 'service', targets, split: split(compilation, path, options, targets) };
 }
 
+/** `publish` and `subscribe`, which are policies too: those tell the event bridge what the route is about. */
+export function isEventAction(options: object): boolean {
+  const keys = options as Readonly<Record<string, unknown>>;
+  return keys['publish'] !== undefined || keys['subscribe'] !== undefined;
+}
+
 /** What would do nothing beside an action that asks no service. */
 function checkCompanions(compilation: Compilation, path: KeyPath, options: RouteOptions): void {
-  const action = options.respond !== undefined ? 'respond' : options.redirect !== undefined ? 'redirect' : undefined;
+  const action = (['respond', 'redirect', 'publish', 'subscribe'] as const).find(
+    (key) => (options as Readonly<Record<string, unknown>>)[key] !== undefined,
+  );
   if (action === undefined) return;
   for (const key of ['rewrite', 'split', 'mirror', 'upgrades'] as const) {
     const value = options[key];

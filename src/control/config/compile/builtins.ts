@@ -4,6 +4,7 @@
  * with the key that moves it.
  */
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
+import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
 import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../plan.ts';
@@ -90,6 +91,11 @@ function policiesOfAuthenticated(compilation: Compilation, { id, service }: Buil
   );
 }
 
+/** Where a connection is a subscriber's, who may stay for hours: the service itself says when there are too many. */
+const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE]);
+/** More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. */
+const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 };
+
 /** A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once. */
 export function compileBuiltinService(name: string, socketPath: string): UnslottedService {
   const instance: UnslottedInstance = {
@@ -110,8 +116,7 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     name,
     balancer: { algorithm: 'round-robin', options: {} },
     timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 0 },
-    // More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it.
-    pool: { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 },
+    pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000 } : {}) },
     retries: {
       attempts: 1,
       faults: ['connect_failed', 'upstream_reset'],

@@ -1,0 +1,68 @@
+/**
+ * The thread that the event bridge runs in: takes settings from feature.ts, serves the bridge on its socket, and reports
+ * once a second. Messages are handled one after the other.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../../base/errors.ts';
+import { createLogger, type LogLevel } from '../../base/log.ts';
+import { LocalServer } from '../local-server.ts';
+import { Bridge, type BridgeSettings } from './bridge.ts';
+import type { BridgeReport } from './metrics.ts';
+
+export interface BridgeThreadData {
+  readonly socketPath: string;
+  readonly logLevel: LogLevel;
+  readonly settings: BridgeSettings;
+}
+
+export type ToBridge = { readonly kind: 'apply'; readonly settings: BridgeSettings } | { readonly kind: 'stop' };
+
+export type FromBridge =
+  | { readonly kind: 'ready' }
+  | { readonly kind: 'failed'; readonly problem: string }
+  | { readonly kind: 'log'; readonly line: string }
+  | { readonly kind: 'report'; readonly report: BridgeReport }
+  | { readonly kind: 'stopped' };
+
+const REPORT_EVERY_MS = 1_000;
+
+const port = parentPort!;
+const tell = (message: FromBridge): void => port.postMessage(message);
+const { socketPath, logLevel, settings } = workerData as BridgeThreadData;
+const log = createLogger(logLevel, (line) => tell({ kind: 'log', line }));
+
+async function run(): Promise<void> {
+  const bridge = await Bridge.start(settings, log);
+  const server = new LocalServer(socketPath, bridge.listener);
+  await server.listen();
+  const report = (): void => tell({ kind: 'report', report: bridge.report() });
+  const reporting = setInterval(report, REPORT_EVERY_MS);
+  let turn: Promise<void> = Promise.resolve();
+  port.on('message', (message: ToBridge) => {
+    turn = turn.then(async () => {
+      try {
+        if (message.kind === 'apply') {
+          await bridge.apply(message.settings);
+          report();
+          return;
+        }
+        clearInterval(reporting);
+        await bridge.stop();
+        await server.close();
+        tell({ kind: 'stopped' });
+        port.close();
+      } catch (error) {
+        log.error('the event bridge could not do what it was told', { kind: message.kind, problem: messageOf(error) });
+        if (message.kind === 'stop') tell({ kind: 'stopped' });
+      }
+    });
+  });
+  report();
+  tell({ kind: 'ready' });
+}
+
+try {
+  await run();
+} catch (error) {
+  tell({ kind: 'failed', problem: messageOf(error) });
+}

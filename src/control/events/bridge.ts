@@ -1,0 +1,231 @@
+/**
+ * The event bridge: everything behind `builtin:events`. Holds the SQL store, the engines, one feed per stream, and
+ * serves `publish` and `subscribe` routes. Runs in a thread of its own (bridge-thread.ts), so that neither a broker that
+ * is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it runs
+ * where it is made.
+ */
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import {
+  CHANNEL_FIELD,
+  type ChannelCall,
+  type PublishSettings,
+  readChannelField,
+  type SubscribeSettings,
+} from '../../data/contract/events.ts';
+import type { ErrorFormat } from '../../data/contract/snapshot.ts';
+import { compilePattern, type SubjectTest } from '../../data/contract/subjects.ts';
+import { isUnavailable } from '../store/faults.ts';
+import { migrate } from '../store/migrate.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { EmbeddedEngine } from './engines/embedded.ts';
+import type { EventEngine, StreamSettings } from './engines/engine.ts';
+import { EngineFault } from './engines/engine.ts';
+import { REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
+import { type BridgeReport, bridgeMetrics } from './metrics.ts';
+import { EMBEDDED } from './options.ts';
+import { IdempotencyKeys } from './publish/idempotency.ts';
+import { Outbox } from './publish/outbox.ts';
+import { Publisher } from './publish/publish.ts';
+import { StatusTokens } from './publish/status-tokens.ts';
+import { Feed } from './subscribe/feed.ts';
+import { Subscriptions } from './subscribe/sse.ts';
+import { type EventTables, MIGRATIONS } from './tables.ts';
+
+export type ChannelRoute =
+  | { readonly kind: 'publish'; readonly settings: PublishSettings }
+  | { readonly kind: 'subscribe'; readonly settings: SubscribeSettings };
+
+/** What a configuration says to the bridge: plain data, with its secrets, for this process alone. */
+export interface BridgeSettings {
+  readonly storeUrl: string;
+  readonly errorFormat: ErrorFormat;
+  readonly proof: string;
+  readonly path: string | null;
+  readonly streams: readonly StreamSettings[];
+  readonly maxSubscribers: number;
+  readonly routes: Readonly<Record<string, ChannelRoute>>;
+}
+
+interface Stream {
+  readonly settings: StreamSettings;
+  readonly engine: EventEngine;
+  readonly feed: Feed;
+  readonly isRoutable: SubjectTest;
+}
+
+const CLEAN_EVERY_MS = 30_000;
+
+export class Bridge {
+  readonly #log: Logger;
+  readonly #store: Store<EventTables>;
+  readonly #engines = new Map<string, EventEngine>();
+  readonly #keys: IdempotencyKeys;
+  readonly #outbox: Outbox;
+  readonly #tokens: StatusTokens;
+  readonly #publisher: Publisher;
+  readonly #subscriptions: Subscriptions;
+  readonly #cleaning: NodeJS.Timeout;
+  #settings: BridgeSettings;
+  #streams = new Map<string, Stream>();
+
+  /** Rejects when the database cannot be opened or is newer than this program. */
+  static async start(settings: BridgeSettings, log: Logger): Promise<Bridge> {
+    const store = await openStore<EventTables>(settings.storeUrl, { log });
+    try {
+      await migrate(store, 'events', MIGRATIONS);
+      const bridge = new Bridge(settings, store, await StatusTokens.open(store, settings.path), log);
+      await bridge.apply(settings);
+      await bridge.#outbox.start();
+      return bridge;
+    } catch (error) {
+      await store.close();
+      throw error;
+    }
+  }
+
+  private constructor(settings: BridgeSettings, store: Store<EventTables>, tokens: StatusTokens, log: Logger) {
+    this.#settings = settings;
+    this.#store = store;
+    this.#log = log;
+    this.#tokens = tokens;
+    this.#keys = new IdempotencyKeys(store);
+    this.#outbox = new Outbox(store, log, (stream) => this.#streams.get(stream)?.engine);
+    this.#publisher = new Publisher({ keys: this.#keys, outbox: this.#outbox, tokens });
+    this.#subscriptions = new Subscriptions(() => this.#settings);
+    this.#engines.set(EMBEDDED, new EmbeddedEngine(store));
+    this.#cleaning = setInterval(() => void this.#clean(), CLEAN_EVERY_MS);
+    this.#cleaning.unref();
+  }
+
+  /** A configuration is live. Streams whose settings are the same go on as they are. */
+  async apply(settings: BridgeSettings): Promise<void> {
+    this.#settings = settings;
+    this.#tokens.path = settings.path;
+    const before = this.#streams;
+    const now = new Map<string, Stream>();
+    for (const stream of settings.streams) {
+      const known = before.get(stream.name);
+      const engine = this.#engines.get(stream.engine);
+      if (engine === undefined) continue;
+      if (known !== undefined && known.engine === engine) {
+        now.set(stream.name, { ...known, settings: stream, isRoutable: routable(stream) });
+      } else {
+        known?.feed.stop();
+        now.set(stream.name, {
+          settings: stream,
+          engine,
+          feed: new Feed(engine, stream.name),
+          isRoutable: routable(stream),
+        });
+      }
+    }
+    for (const [name, { feed }] of before) if (!now.has(name)) feed.stop();
+    this.#streams = now;
+    for (const [name, engine] of this.#engines) {
+      await engine.start(settings.streams.filter((stream) => stream.engine === name));
+    }
+    this.#subscriptions.endExcept((route) => settings.routes[route]?.kind === 'subscribe');
+  }
+
+  readonly listener: RequestListener = (request, response) => {
+    void this.#serve(request, response).then(
+      (refusal) => {
+        if (refusal !== undefined) refuse(request, response, refusal, this.#settings.errorFormat);
+      },
+      (error: unknown) => {
+        const isAway = isUnavailable(error) || error instanceof EngineFault;
+        if (!isAway) this.#log.error('a request of events failed', { problem: messageOf(error) });
+        const refusal = isAway ? unavailable('events are not available now', 5) : REFUSALS.internal;
+        refuse(request, response, refusal, this.#settings.errorFormat);
+      },
+    );
+  };
+
+  async #serve(request: IncomingMessage, response: ServerResponse): Promise<Refusal | undefined> {
+    const call = readChannelField(textOf(request.headers[CHANNEL_FIELD]), this.#settings.proof);
+    return call === null ? this.#serveOwn(request, response) : await this.#serveChannel(request, response, call);
+  }
+
+  async #serveChannel(
+    request: IncomingMessage,
+    response: ServerResponse,
+    call: ChannelCall,
+  ): Promise<Refusal | undefined> {
+    const route = this.#settings.routes[call.route];
+    const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
+    // Workers have a new configuration a moment before the bridge.
+    if (route === undefined || stream === undefined) return unavailable('the route is not ready yet', 1);
+    if (route.kind === 'publish') {
+      return await this.#publisher.serve(request, response, call, route.settings, stream);
+    }
+    await stream.feed.start();
+    const { engine } = stream.settings;
+    return await this.#subscriptions.serve(request, response, call, route.settings, engine, stream.feed);
+  }
+
+  /** Endpoints of the bridge's own, below `events.path`. */
+  async #serveOwn(request: IncomingMessage, response: ServerResponse): Promise<Refusal | undefined> {
+    const { path } = this.#settings;
+    const url = request.url?.split('?')[0] ?? '/';
+    if (path === null || !url.startsWith(`${path}/`)) return REFUSALS.notFound;
+    const [what = '', token = ''] = url.slice(path.length + 1).split('/');
+    if (what === 'published' && request.method === 'GET') {
+      const facts = this.#tokens.read(token);
+      if (facts === null) return REFUSALS.notFound;
+      const { number, ...shown } = facts;
+      const waiting = number === null ? null : await this.#outbox.find(number);
+      sendJson(response, 200, {
+        ...shown,
+        status: waiting === null ? 'stored' : 'queued',
+        ...(waiting === null ? {} : { attempts: waiting.attempts, problem: waiting.problem }),
+      });
+      return undefined;
+    }
+    return REFUSALS.notFound;
+  }
+
+  /** What is wrong with each engine in use; null while it can be used. */
+  report(): BridgeReport {
+    const streams = [...this.#streams.values()];
+    const engines = new Set(streams.map(({ settings }) => settings.engine));
+    const report: BridgeReport = {
+      engines: [...engines].map((name) => ({ name, problem: this.#engines.get(name)?.problem ?? null })),
+      metrics: [],
+    };
+    return {
+      ...report,
+      metrics: bridgeMetrics({
+        engines: report.engines,
+        published: this.#publisher.counts,
+        outbox: this.#outbox.waiting,
+        subscriptions: this.#subscriptions,
+        feeds: streams.map(({ feed }) => feed),
+      }),
+    };
+  }
+
+  async #clean(): Promise<void> {
+    try {
+      await this.#keys.clean();
+      for (const engine of this.#engines.values()) await engine.clean?.();
+    } catch (error) {
+      this.#log.warn('old events could not be removed', { problem: messageOf(error) });
+    }
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#cleaning);
+    this.#subscriptions.stop();
+    for (const { feed } of this.#streams.values()) feed.stop();
+    await this.#outbox.stop();
+    for (const engine of this.#engines.values()) await engine.stop();
+    await this.#store.close();
+  }
+}
+
+function routable({ subjects }: StreamSettings): SubjectTest {
+  const tests = subjects.map(compilePattern);
+  return (subject) => tests.some((test) => test(subject));
+}

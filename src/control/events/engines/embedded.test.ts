@@ -1,0 +1,64 @@
+/** The embedded engine on SQLite, with what only it promises. PostgreSQL is in embedded-postgres.test.ts. */
+import assert from 'node:assert/strict';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, test } from 'node:test';
+import { migrate } from '../../store/migrate.ts';
+import { openStore } from '../../store/store.ts';
+import { type EventTables, MIGRATIONS } from '../tables.ts';
+import { EmbeddedEngine } from './embedded.ts';
+import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
+import type { EventEngine, StreamSettings } from './engine.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'gatehouse-events-'));
+after(() => rmSync(folder, { recursive: true, force: true }));
+
+async function open(streams: readonly StreamSettings[], wallMs?: () => number): Promise<EventEngine> {
+  const store = await openStore<EventTables>(`sqlite:${folder}/events.db`);
+  await migrate(store, 'events', MIGRATIONS);
+  const engine = new EmbeddedEngine(store, wallMs);
+  await engine.start(streams);
+  const stop = engine.stop.bind(engine);
+  engine.stop = async () => {
+    await stop();
+    await store.close();
+  };
+  return engine;
+}
+
+engineSuite({ name: 'embedded (SQLite)', open, knowsKeys: true, givesPositions: true, trimsByCount: true });
+
+const NEVER = new AbortController().signal;
+
+test('events older than the stream keeps them are removed, by the time they came', async (t) => {
+  let nowMs = 1_000_000;
+  const engine = await open([streamSettings({ name: 'aged', maxAgeMs: 60_000 })], () => nowMs);
+  t.after(() => engine.stop());
+  await engine.publish('aged', event('old'), NEVER);
+  nowMs += 50_000;
+  await engine.publish('aged', event('new'), NEVER);
+  nowMs += 20_000;
+  await engine.clean!();
+  assert.deepEqual(
+    (await readAll(engine, 'aged')).map(({ id }) => id),
+    ['new'],
+  );
+});
+
+test('a stream keeps to its bytes while it is written', async (t) => {
+  const engine = await open([streamSettings({ name: 'large', maxBytes: 100_000 })]);
+  t.after(() => engine.stop());
+  const data = new Uint8Array(10_000);
+  for (let i = 0; i < 30; i++) await engine.publish('large', event(`e${i}`, { data }), NEVER);
+  const left = await readAll(engine, 'large');
+  assert.ok(left.length >= 9 && left.length <= 10, `${left.length} events`);
+  assert.equal(left.at(-1)!.id, 'e29');
+});
+
+test('a position that the stream never had is a gap', async (t) => {
+  const engine = await open([streamSettings({ name: 'short' })]);
+  t.after(() => engine.stop());
+  await engine.publish('short', event('e'), NEVER);
+  assert.deepEqual(await engine.read('short', '99', 10), { events: [], hasGap: true });
+});

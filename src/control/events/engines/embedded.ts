@@ -1,0 +1,411 @@
+/**
+ * The embedded engine: events in the SQL store (SQLite or PostgreSQL), with nothing to install. Publishers that come
+ * at the same time share one transaction, and so one write to the disk. A stream's counter row is locked while its
+ * events are written, so positions become visible in their order. Other gateways on the same database are noticed by
+ * looking; this process's own events at once.
+ */
+import { sql, type Transaction } from 'kysely';
+import { messageOf } from '../../../base/errors.ts';
+import { isUnavailable } from '../../store/faults.ts';
+import type { Store } from '../../store/store.ts';
+import type { EventTables } from '../tables.ts';
+import type {
+  EventEngine,
+  NewEvent,
+  Page,
+  Published,
+  StoredEvent,
+  StreamSettings,
+  Tail,
+  TailHandler,
+} from './engine.ts';
+import { EngineFault } from './engine.ts';
+
+/** Publishers that wait for the transaction that is under way; more are refused. */
+const MAX_WAITING = 10_000;
+const MAX_BATCH = 500;
+const MAX_BATCH_BYTES = 8 * 1024 ** 2;
+/** How often other processes' events are looked for. */
+const LOOK_EVERY_MS = 250;
+const PAGE = 500;
+
+interface Waiting {
+  readonly stream: string;
+  readonly event: NewEvent;
+  readonly resolve: (published: Published) => void;
+  readonly reject: (reason: EngineFault) => void;
+}
+
+type Trx = Transaction<EventTables>;
+
+export class EmbeddedEngine implements EventEngine {
+  readonly #store: Store<EventTables>;
+  readonly #wallMs: () => number;
+  readonly #streams = new Map<string, StreamSettings>();
+  readonly #tails = new Set<EmbeddedTail>();
+  #waiting: Waiting[] = [];
+  #writing = false;
+  #stopped = false;
+  #problem: string | null = null;
+
+  constructor(store: Store<EventTables>, wallMs: () => number = Date.now) {
+    this.#store = store;
+    this.#wallMs = wallMs;
+  }
+
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  async start(streams: readonly StreamSettings[]): Promise<void> {
+    this.#streams.clear();
+    for (const stream of streams) {
+      this.#streams.set(stream.name, stream);
+      await this.#store.db
+        .insertInto('event_streams')
+        .values({ name: stream.name, last: 0, bytes: 0 })
+        .onConflict((conflict) => conflict.doNothing())
+        .execute();
+    }
+  }
+
+  publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+    if (this.#stopped) return Promise.reject(new EngineFault('unavailable', 'the engine is stopping'));
+    if (this.#waiting.length >= MAX_WAITING) {
+      return Promise.reject(new EngineFault('full', 'too many events wait for the database'));
+    }
+    return new Promise((resolve, reject) => {
+      const waiting = { stream, event, resolve, reject };
+      this.#waiting.push(waiting);
+      signal.addEventListener(
+        'abort',
+        () => {
+          // One that is being written cannot be taken back: it may become durable, which its publisher hears as 503.
+          const index = this.#waiting.indexOf(waiting);
+          if (index >= 0) this.#waiting.splice(index, 1);
+          reject(new EngineFault('unavailable', 'the database did not acknowledge in time'));
+        },
+        { once: true },
+      );
+      if (!this.#writing) void this.#write();
+    });
+  }
+
+  async #write(): Promise<void> {
+    this.#writing = true;
+    // What comes in the same turn goes into the same transaction.
+    await new Promise(setImmediate);
+    while (this.#waiting.length > 0) {
+      const batch = this.#takeBatch();
+      try {
+        const published = await this.#store.transaction((trx) => this.#insertAll(trx, batch));
+        this.#problem = null;
+        for (const [index, { resolve }] of batch.entries()) resolve(published[index]!);
+      } catch (error) {
+        this.#problem = messageOf(error);
+        const fault = new EngineFault(
+          'unavailable',
+          isUnavailable(error) ? 'the database is away or full' : messageOf(error),
+        );
+        for (const { reject } of batch) reject(fault);
+      }
+      this.#wake();
+    }
+    this.#writing = false;
+  }
+
+  #takeBatch(): Waiting[] {
+    let bytes = 0;
+    let count = 0;
+    while (count < this.#waiting.length && count < MAX_BATCH && bytes < MAX_BATCH_BYTES) {
+      bytes += this.#waiting[count++]!.event.data.byteLength;
+    }
+    return this.#waiting.splice(0, count);
+  }
+
+  async #insertAll(trx: Trx, batch: readonly Waiting[]): Promise<Published[]> {
+    const published: Published[] = new Array(batch.length);
+    // In one order of streams always, so that two processes cannot wait for each other.
+    const streams = [...new Set(batch.map(({ stream }) => stream))].sort();
+    for (const stream of streams) {
+      const indices = batch
+        .keys()
+        .filter((index) => batch[index]!.stream === stream)
+        .toArray();
+      const known = await this.#reserve(
+        trx,
+        stream,
+        indices.map((index) => batch[index]!.event),
+        published,
+        indices,
+      );
+      if (known) await this.#trim(trx, stream);
+    }
+    return published;
+  }
+
+  /** Writes the events of one stream; true when there were any to write. */
+  async #reserve(
+    trx: Trx,
+    stream: string,
+    events: readonly NewEvent[],
+    published: Published[],
+    indices: readonly number[],
+  ): Promise<boolean> {
+    // Taken first: it is the lock, after which nobody else can add an event with one of these ids.
+    const { last } = await trx
+      .updateTable('event_streams')
+      .set({ last: sql`last + ${events.length}` })
+      .where('name', '=', stream)
+      .returning('last')
+      .executeTakeFirstOrThrow();
+    const positions = await this.#positionsOfKeyed(trx, stream, events);
+    let next = Number(last) - events.length + 1;
+    let bytes = 0;
+    const rows: EventTables['event_log'][] = [];
+    for (const [i, event] of events.entries()) {
+      const before = event.dedupeId === null ? undefined : positions.get(event.dedupeId);
+      if (before !== undefined) {
+        published[indices[i]!] = { position: String(before), duplicate: true };
+        continue;
+      }
+      const position = next++;
+      if (event.dedupeId !== null) positions.set(event.dedupeId, position);
+      bytes += sizeOf(event);
+      rows.push(this.#row(stream, position, event));
+      published[indices[i]!] = { position: String(position), duplicate: false };
+    }
+    // SQLite takes 32,766 values a statement, PostgreSQL 65,535.
+    for (let i = 0; i < rows.length; i += PAGE) {
+      await trx
+        .insertInto('event_log')
+        .values(rows.slice(i, i + PAGE))
+        .execute();
+    }
+    await trx
+      .updateTable('event_streams')
+      .set({ last: next - 1, bytes: sql`bytes + ${bytes}` })
+      .where('name', '=', stream)
+      .execute();
+    return rows.length > 0;
+  }
+
+  #row(stream: string, position: number, event: NewEvent): EventTables['event_log'] {
+    return {
+      stream,
+      position,
+      id: event.id,
+      subject: event.subject,
+      key: event.key,
+      content_type: event.contentType,
+      attributes: JSON.stringify(event.attributes),
+      data: asBuffer(event.data),
+      at_ms: this.#wallMs(),
+      dedupe_id: event.dedupeId,
+    };
+  }
+
+  async #positionsOfKeyed(trx: Trx, stream: string, events: readonly NewEvent[]): Promise<Map<string, number>> {
+    const ids = events.flatMap(({ dedupeId }) => (dedupeId === null ? [] : [dedupeId]));
+    if (ids.length === 0) return new Map();
+    const rows = await trx
+      .selectFrom('event_log')
+      .select(['dedupe_id', 'position'])
+      .where('stream', '=', stream)
+      .where('dedupe_id', 'in', ids)
+      .execute();
+    return new Map(rows.map((row) => [row.dedupe_id ?? '', Number(row.position)]));
+  }
+
+  /** Count and bytes are kept to while writing, so that a burst cannot fill the disk; age is `clean`'s. */
+  async #trim(trx: Trx, stream: string): Promise<void> {
+    const settings = this.#streams.get(stream);
+    if (settings === undefined) return;
+    const row = await trx
+      .selectFrom('event_streams')
+      .select(['last', 'bytes'])
+      .where('name', '=', stream)
+      .executeTakeFirstOrThrow();
+    await this.#dropUpTo(trx, stream, Number(row.last) - settings.maxEvents);
+    let excess = Number(row.bytes) - settings.maxBytes;
+    while (excess > 0) {
+      const oldest = await trx
+        .selectFrom('event_log')
+        .select(['position', sql<number>`length(data) + length(attributes)`.as('size')])
+        .where('stream', '=', stream)
+        .orderBy('position')
+        .limit(100)
+        .execute();
+      let upTo = 0;
+      for (const { position, size } of oldest) {
+        if (excess <= 0) break;
+        excess -= Number(size);
+        upTo = Number(position);
+      }
+      if (upTo === 0) break;
+      await this.#dropUpTo(trx, stream, upTo);
+    }
+  }
+
+  async #dropUpTo(trx: Trx, stream: string, position: number): Promise<void> {
+    if (position < 1) return;
+    const { freed } = await trx
+      .selectFrom('event_log')
+      .select(sql<number | null>`sum(length(data) + length(attributes))`.as('freed'))
+      .where('stream', '=', stream)
+      .where('position', '<=', position)
+      .executeTakeFirstOrThrow();
+    if (freed === null) return;
+    await trx.deleteFrom('event_log').where('stream', '=', stream).where('position', '<=', position).execute();
+    await trx
+      .updateTable('event_streams')
+      .set({ bytes: sql`bytes - ${Number(freed)}` })
+      .where('name', '=', stream)
+      .execute();
+  }
+
+  async clean(): Promise<void> {
+    for (const { name, maxAgeMs } of this.#streams.values()) {
+      await this.#store.transaction(async (trx) => {
+        const before = this.#wallMs() - maxAgeMs;
+        const row = await trx
+          .selectFrom('event_log')
+          .select(sql<number | null>`max(position)`.as('position'))
+          .where('stream', '=', name)
+          .where('at_ms', '<', before)
+          .executeTakeFirst();
+        if (row?.position != null) await this.#dropUpTo(trx, name, Number(row.position));
+      });
+    }
+  }
+
+  async read(stream: string, after: string | null, limit: number): Promise<Page> {
+    const from = after === null ? 0 : Number(after);
+    const rows = await this.#store.db
+      .selectFrom('event_log')
+      .selectAll()
+      .where('stream', '=', stream)
+      .where('position', '>', from)
+      .orderBy('position')
+      .limit(limit)
+      .execute();
+    this.#problem = null;
+    const first = rows[0];
+    if (first === undefined) return { events: [], hasGap: after !== null && (await this.#isElsewhere(stream, from)) };
+    const hasGap = after !== null && Number(first.position) !== from + 1;
+    return { events: rows.map(stored), hasGap };
+  }
+
+  /** Nothing lies after a position: is it the end of the stream, or one that the stream never had or has dropped? */
+  async #isElsewhere(stream: string, position: number): Promise<boolean> {
+    return position !== Number((await this.latest(stream)) ?? 0);
+  }
+
+  async latest(stream: string): Promise<string | null> {
+    const row = await this.#store.db
+      .selectFrom('event_streams')
+      .select('last')
+      .where('name', '=', stream)
+      .executeTakeFirst();
+    return row === undefined || Number(row.last) === 0 ? null : String(row.last);
+  }
+
+  tail(stream: string, after: string | null, handler: TailHandler): Tail {
+    const tail = new EmbeddedTail(this, stream, after, handler, () => this.#tails.delete(tail));
+    this.#tails.add(tail);
+    tail.look();
+    return tail;
+  }
+
+  #wake(): void {
+    for (const tail of this.#tails) tail.look();
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const tail of this.#tails) tail.stop();
+    while (this.#writing) await new Promise(setImmediate);
+  }
+}
+
+/** Reads what is new whenever it is woken, and four times a second for what other processes write. */
+class EmbeddedTail implements Tail {
+  readonly #engine: EmbeddedEngine;
+  readonly #stream: string;
+  readonly #handler: TailHandler;
+  readonly #gone: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #after: string | null;
+  #looking = false;
+  #again = false;
+  #stopped = false;
+
+  constructor(engine: EmbeddedEngine, stream: string, after: string | null, handler: TailHandler, gone: () => void) {
+    this.#engine = engine;
+    this.#stream = stream;
+    this.#after = after;
+    this.#handler = handler;
+    this.#gone = gone;
+    this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  look(): void {
+    this.#again = true;
+    if (!this.#looking) void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        for (;;) {
+          const { events, hasGap } = await this.#engine.read(this.#stream, this.#after, PAGE);
+          if (this.#stopped) break;
+          if (hasGap) this.#handler.onGap();
+          const last = events.at(-1);
+          if (last === undefined) {
+            // A stream that was emptied and begun anew: what comes next is its own.
+            if (hasGap) this.#after = await this.#engine.latest(this.#stream);
+            break;
+          }
+          this.#after = last.position;
+          this.#handler.onEvents(events);
+          if (events.length < PAGE) break;
+        }
+      } catch {
+        // The database is away: the next look tries again, and the engine's publishers report it.
+      }
+    }
+    this.#looking = false;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#gone();
+  }
+}
+
+function stored(row: EventTables['event_log']): StoredEvent {
+  return {
+    position: String(row.position),
+    id: row.id,
+    subject: row.subject,
+    key: row.key,
+    contentType: row.content_type,
+    attributes: JSON.parse(row.attributes) as Record<string, string>,
+    data: row.data,
+    dedupeId: row.dedupe_id,
+  };
+}
+
+function sizeOf(event: NewEvent): number {
+  return event.data.byteLength + JSON.stringify(event.attributes).length;
+}
+
+/** `pg` takes a Buffer for bytea, where a plain Uint8Array would become JSON. */
+export function asBuffer(data: Uint8Array): Buffer {
+  return Buffer.isBuffer(data) ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+}

@@ -1,0 +1,260 @@
+/**
+ * What every event engine promises, as one suite: order, positions, reading on from any of them, following, gaps that
+ * are told, keys without a second effect, and that nothing acknowledged is lost when the engine is killed.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { until } from '../../../../test/support/until.ts';
+import { comparePositions, type EventEngine, type NewEvent, type StoredEvent, type StreamSettings } from './engine.ts';
+
+export interface EngineUnderTest {
+  readonly name: string;
+  /** A new engine on the same storage each time; `close` ends it. */
+  open(streams: readonly StreamSettings[]): Promise<EventEngine>;
+  /** Ends the storage at once, without a word; `back` brings it back with what was durable. Absent: it cannot be killed. */
+  readonly outage?: { kill(): Promise<void>; back(): Promise<void> };
+  /** The engine recognises a second event with the same key. */
+  readonly knowsKeys: boolean;
+  /** Publishing gives the position. */
+  readonly givesPositions: boolean;
+  /** Keeps to `maxEvents` exactly enough for a test. */
+  readonly trimsByCount: boolean;
+}
+
+const NEVER = new AbortController().signal;
+let streams = 0;
+
+export function engineSuite(engine: EngineUnderTest): void {
+  const { name } = engine;
+
+  const opened = async (t: { after(hook: () => Promise<void>): void }, settings: Partial<StreamSettings> = {}) => {
+    const stream = settings.name ?? `s${++streams}_${process.pid}`;
+    const made = await engine.open([streamSettings({ ...settings, name: stream })]);
+    t.after(() => made.stop());
+    return { stream, engine: made };
+  };
+
+  test(`${name}: events are read in the order in which they were published`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    for (let i = 0; i < 5; i++) await one.publish(stream, event(`e${i}`), NEVER);
+    const all = await readAll(one, stream);
+    assert.deepEqual(
+      all.map(({ id }) => id),
+      ['e0', 'e1', 'e2', 'e3', 'e4'],
+    );
+    for (let i = 1; i < all.length; i++) assert.ok(comparePositions(all[i - 1]!.position, all[i]!.position) < 0);
+    assert.equal(await one.latest(stream), all.at(-1)!.position);
+  });
+
+  test(`${name}: an event comes back as it was, bytes and attributes`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    const data = Uint8Array.from({ length: 256 }, (_, i) => i);
+    const sent: NewEvent = {
+      id: 'é-1',
+      subject: `${stream}.a%2Eb.c`,
+      key: 'a key "quoted"',
+      contentType: 'application/octet-stream',
+      attributes: { type: 'com.example.made', source: '/s', time: '2026-01-02T03:04:05.678Z', ext: 'ü\n"\\' },
+      data,
+      dedupeId: null,
+    };
+    await one.publish(stream, sent, NEVER);
+    await one.publish(stream, event('empty', { data: new Uint8Array() }), NEVER);
+    const [found, empty] = await readAll(one, stream);
+    const { position: _, data: bytes, ...rest } = found!;
+    const { data: __, ...wanted } = sent;
+    assert.deepEqual(rest, wanted);
+    assert.deepEqual(new Uint8Array(bytes), data);
+    assert.equal(empty!.data.byteLength, 0);
+  });
+
+  test(`${name}: an empty stream has no latest position and nothing to read`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    assert.equal(await one.latest(stream), null);
+    assert.deepEqual(await one.read(stream, null, 10), { events: [], hasGap: false });
+  });
+
+  test(`${name}: reading goes on after any position, in pages`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    for (let i = 0; i < 7; i++) await one.publish(stream, event(`e${i}`), NEVER);
+    const all = await readAll(one, stream);
+    for (const [index, { position }] of all.entries()) {
+      const page = await one.read(stream, position, 3);
+      assert.equal(page.hasGap, false);
+      assert.deepEqual(
+        page.events.map(({ id }) => id),
+        all.slice(index + 1, index + 4).map(({ id }) => id),
+      );
+    }
+  });
+
+  test(`${name}: a tail is handed what comes after its position, each event once`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    for (let i = 0; i < 3; i++) await one.publish(stream, event(`e${i}`), NEVER);
+    const [first] = await readAll(one, stream);
+    const seen: string[] = [];
+    const tail = one.tail(stream, first!.position, collect(seen));
+    await until(() => seen.length === 2, 'the events before');
+    for (let i = 3; i < 6; i++) await one.publish(stream, event(`e${i}`), NEVER);
+    await until(() => seen.length === 5, 'the events after');
+    tail.stop();
+    assert.deepEqual(seen, ['e1', 'e2', 'e3', 'e4', 'e5']);
+  });
+
+  test(`${name}: a tail of an empty stream is handed its first event, also another process's`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    const { engine: other } = await opened(t, { name: stream });
+    const seen: string[] = [];
+    one.tail(stream, null, collect(seen));
+    await other.publish(stream, event('first'), NEVER);
+    await until(() => seen.length === 1, 'the event');
+  });
+
+  test(`${name}: two hundred publishers at once are all acknowledged and all there`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    const { engine: other } = await opened(t, { name: stream });
+    const ids = Array.from({ length: 200 }, (_, i) => `e${i}`);
+    const published = await Promise.all(
+      ids.map((id, i) => (i % 2 === 0 ? one : other).publish(stream, event(id), NEVER)),
+    );
+    const all = await readAll(one, stream);
+    assert.deepEqual(all.map(({ id }) => id).sort(), [...ids].sort());
+    if (!engine.givesPositions) return;
+    const positions = new Map(all.map(({ id, position }) => [id, position]));
+    for (const [i, id] of ids.entries()) assert.equal(published[i]!.position, positions.get(id));
+  });
+
+  if (engine.knowsKeys) {
+    test(`${name}: a key has one effect, whoever repeats it`, async (t) => {
+      const { stream, engine: one } = await opened(t);
+      const { engine: other } = await opened(t, { name: stream });
+      const keyed = event('e', { dedupeId: 'key-1' });
+      const results = await Promise.all([one, other, one, other].map((each) => each.publish(stream, keyed, NEVER)));
+      assert.equal(results.filter(({ duplicate }) => !duplicate).length, 1);
+      if (engine.givesPositions) assert.equal(new Set(results.map(({ position }) => position)).size, 1);
+      assert.equal((await readAll(one, stream)).length, 1);
+      assert.equal((await one.publish(stream, event('e', { dedupeId: 'key-2' }), NEVER)).duplicate, false);
+    });
+  }
+
+  if (engine.trimsByCount) {
+    test(`${name}: what is too much is removed, and a reader from before is told of the gap`, async (t) => {
+      const { stream, engine: one } = await opened(t, { maxEvents: 5 });
+      await one.publish(stream, event('e0'), NEVER);
+      const { position } = (await readAll(one, stream))[0]!;
+      for (let i = 1; i < 12; i++) await one.publish(stream, event(`e${i}`), NEVER);
+      await one.clean?.();
+      const page = await one.read(stream, position, 100);
+      assert.equal(page.hasGap, true);
+      assert.equal(page.events.at(-1)!.id, 'e11');
+      assert.ok(page.events.length <= 6, `${page.events.length} events are left`);
+      assert.equal((await one.read(stream, null, 100)).hasGap, false, 'the oldest kept is no gap');
+    });
+  }
+
+  const { outage } = engine;
+  if (outage === undefined) return;
+
+  test(`${name}: killed while publishers write: what was acknowledged is there, what was not is a fault`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    await one.publish(stream, event('before'), NEVER);
+    const acknowledged: string[] = ['before'];
+    let faults = 0;
+    let isOver = false;
+    const writers = Array.from({ length: 4 }, async (_, writer) => {
+      for (let i = 0; !isOver; i++) {
+        const id = `w${writer}-${i}`;
+        try {
+          await one.publish(stream, event(id, { dedupeId: id }), AbortSignal.timeout(1_000));
+          acknowledged.push(id);
+        } catch (error) {
+          assert.equal((error as { kind?: string }).kind, 'unavailable', String(error));
+          faults++;
+          await new Promise(setImmediate);
+        }
+      }
+    });
+    try {
+      await until(() => acknowledged.length > 20, 'some are written', 20_000);
+      await outage.kill();
+      const before = faults;
+      await until(() => faults > before, 'a fault', 20_000);
+      await outage.back();
+      const count = acknowledged.length;
+      await until(() => acknowledged.length > count + 5, 'it goes on', 30_000);
+    } finally {
+      isOver = true;
+      await Promise.all(writers);
+    }
+    const ids = (await readAll(one, stream)).map(({ id }) => id);
+    const lost = acknowledged.filter((id) => !ids.includes(id));
+    assert.deepEqual(lost, []);
+    if (engine.knowsKeys) assert.equal(new Set(ids).size, ids.length, 'an event is there twice');
+  });
+
+  test(`${name}: killed while a tail follows: it goes on where it was and misses nothing`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    const seen: string[] = [];
+    one.tail(stream, null, collect(seen));
+    await one.publish(stream, event('e0'), NEVER);
+    await until(() => seen.length === 1, 'the first', 20_000);
+    await outage.kill();
+    await outage.back();
+    const { engine: other } = await opened(t, { name: stream });
+    for (const id of ['e1', 'e2']) await retried(() => other.publish(stream, event(id), AbortSignal.timeout(1_000)));
+    await until(() => seen.includes('e1') && seen.includes('e2'), 'those after', 30_000);
+    const firsts = seen.filter((id, index) => seen.indexOf(id) === index);
+    assert.deepEqual(firsts, ['e0', 'e1', 'e2']);
+  });
+}
+
+export function streamSettings(settings: Partial<StreamSettings> & { readonly name: string }): StreamSettings {
+  return {
+    engine: 'engine',
+    subjects: ['>'],
+    maxAgeMs: 3_600_000,
+    maxEvents: 100_000,
+    maxBytes: 64 * 1024 ** 2,
+    ...settings,
+  };
+}
+
+export function event(id: string, more: Partial<NewEvent> = {}): NewEvent {
+  return {
+    id,
+    subject: 'a.b',
+    key: 'k',
+    contentType: 'application/json',
+    attributes: { type: 't', source: '/s' },
+    data: Buffer.from(JSON.stringify({ id })),
+    dedupeId: null,
+    ...more,
+  };
+}
+
+export async function readAll(engine: EventEngine, stream: string): Promise<StoredEvent[]> {
+  const all: StoredEvent[] = [];
+  for (;;) {
+    const { events } = await engine.read(stream, all.at(-1)?.position ?? null, 100);
+    if (events.length === 0) return all;
+    all.push(...events);
+  }
+}
+
+function collect(seen: string[]) {
+  return {
+    onEvents: (events: readonly StoredEvent[]) => void seen.push(...events.map(({ id }) => id)),
+    onGap: () => void seen.push('gap'),
+  };
+}
+
+async function retried<T>(act: () => Promise<T>): Promise<T> {
+  for (let attempt = 0; ; attempt++) {
+    try {
+      return await act();
+    } catch (error) {
+      if (attempt > 50) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  }
+}

@@ -1,0 +1,209 @@
+/**
+ * Events as a feature of the control plane: runs the event bridge in a thread while the configuration has `events`,
+ * gives it the streams and the `publish` and `subscribe` routes of each live configuration, and passes on its metrics
+ * and log. A bridge that dies is started again; requests meanwhile are answered with 503 by the balancer.
+ */
+import { Worker } from 'node:worker_threads';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { Logger } from '../../base/log.ts';
+import { EVENTS_SERVICE, type PublishSettings, type SubscribeSettings } from '../../data/contract/events.ts';
+import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
+import { localSocketPath } from '../config/plan.ts';
+import type { Dependency, Feature } from '../feature.ts';
+import type { BridgeSettings, ChannelRoute } from './bridge.ts';
+import type { BridgeThreadData, FromBridge, ToBridge } from './bridge-thread.ts';
+import type { BridgeReport } from './metrics.ts';
+import type { EventsPlan } from './options.ts';
+
+/** What it reads of a compiled configuration. */
+export interface CompiledEvents {
+  readonly snapshot: Snapshot;
+  readonly secrets: Secrets;
+  readonly plan: { readonly dataDir: string; readonly sections: { readonly events: EventsPlan | null } };
+}
+
+const ENTRY = new URL(`./bridge-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
+const START_AGAIN_AFTER_MS = 1_000;
+const STOP_WITHIN_MS = 5_000;
+const NO_REPORT: BridgeReport = { engines: [], metrics: [] };
+
+export class EventsFeature implements Feature {
+  readonly #log: Logger;
+  #thread: BridgeThread | undefined;
+  #settings: BridgeSettings | undefined;
+  #written = '';
+  #changing: Promise<void> = Promise.resolve();
+
+  constructor({ log }: { readonly log: Logger }) {
+    this.#log = log;
+  }
+
+  /** Rejects when the bridge cannot be started. */
+  async start(compiled: CompiledEvents): Promise<void> {
+    await this.#apply(compiled);
+  }
+
+  applied(compiled: CompiledEvents): void {
+    this.#changing = this.#changing
+      .then(() => this.#apply(compiled))
+      .catch((error: unknown) => {
+        this.#log.error('the event bridge could not be started', { problem: String(error) });
+      });
+  }
+
+  async #apply(compiled: CompiledEvents): Promise<void> {
+    const settings = bridgeSettings(compiled);
+    const written = JSON.stringify(settings ?? null);
+    if (written === this.#written) return;
+    const isElsewhere = this.#settings !== undefined && settings?.storeUrl !== this.#settings.storeUrl;
+    this.#settings = settings;
+    this.#written = written;
+    if (settings === undefined || isElsewhere) {
+      await this.#thread?.stop();
+      this.#thread = undefined;
+    }
+    if (settings === undefined) return;
+    if (this.#thread !== undefined) {
+      this.#thread.apply(settings);
+      return;
+    }
+    const socketPath = localSocketPath(compiled.plan.dataDir, EVENTS_SERVICE.slice('builtin:'.length));
+    const thread = new BridgeThread(socketPath, settings, this.#log);
+    this.#thread = thread;
+    await thread.start();
+  }
+
+  dependencies(): readonly Dependency[] {
+    // Other traffic needs none of them.
+    return this.#report.engines.map(({ name, problem }) => ({
+      name: `events ${name}`,
+      available: problem === null,
+      required: false,
+      detail: { problem },
+    }));
+  }
+
+  metrics(): readonly ExtraMetric[] {
+    return this.#report.metrics;
+  }
+
+  get #report(): BridgeReport {
+    return this.#thread?.report ?? NO_REPORT;
+  }
+
+  async stop(): Promise<void> {
+    await this.#changing;
+    await this.#thread?.stop();
+    this.#thread = undefined;
+  }
+}
+
+class BridgeThread {
+  report = NO_REPORT;
+  readonly #socketPath: string;
+  readonly #log: Logger;
+  #settings: BridgeSettings;
+  #worker: Worker | undefined;
+  #isEnding = false;
+  #onStopped: () => void = () => {};
+
+  constructor(socketPath: string, settings: BridgeSettings, log: Logger) {
+    this.#socketPath = socketPath;
+    this.#settings = settings;
+    this.#log = log;
+  }
+
+  start(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const { level } = this.#log;
+      const workerData: BridgeThreadData = {
+        socketPath: this.#socketPath,
+        settings: this.#settings,
+        logLevel: level,
+      };
+      const worker = new Worker(ENTRY, { workerData, name: 'events' });
+      this.#worker = worker;
+      let hasStarted = false;
+      worker.on('message', (message: FromBridge) => {
+        if (message.kind === 'report') this.report = message.report;
+        else if (message.kind === 'log') this.#relay(message.line);
+        else if (message.kind === 'stopped') this.#onStopped();
+        else if (message.kind === 'failed') {
+          this.#isEnding = true;
+          reject(new Error(`the event bridge could not be started: ${message.problem}`));
+        } else {
+          hasStarted = true;
+          resolve();
+        }
+      });
+      worker.on('error', (error) => this.#log.error('the event bridge failed', { problem: String(error) }));
+      worker.on('exit', () => {
+        this.#onStopped();
+        this.report = NO_REPORT;
+        if (this.#isEnding) return;
+        if (!hasStarted) reject(new Error('the event bridge ended while it started'));
+        else setTimeout(() => void this.#startAgain(), START_AGAIN_AFTER_MS).unref();
+      });
+    });
+  }
+
+  async #startAgain(): Promise<void> {
+    if (this.#isEnding) return;
+    try {
+      await this.start();
+      this.#log.warn('the event bridge was started again');
+    } catch (error) {
+      this.#log.error('the event bridge could not be started again', { problem: String(error) });
+      this.#isEnding = false;
+      setTimeout(() => void this.#startAgain(), 10 * START_AGAIN_AFTER_MS).unref();
+    }
+  }
+
+  #relay(line: string): void {
+    const { level, message, time: _, ...fields } = JSON.parse(line) as { level: 'warn'; message: string; time: string };
+    this.#log[level](message, fields);
+  }
+
+  apply(settings: BridgeSettings): void {
+    this.#settings = settings;
+    this.#worker?.postMessage({ kind: 'apply', settings } satisfies ToBridge);
+  }
+
+  async stop(): Promise<void> {
+    this.#isEnding = true;
+    const worker = this.#worker;
+    if (worker === undefined) return;
+    const stopped = new Promise<void>((resolve) => {
+      this.#onStopped = resolve;
+      setTimeout(resolve, STOP_WITHIN_MS).unref();
+    });
+    worker.postMessage({ kind: 'stop' } satisfies ToBridge);
+    await stopped;
+    await worker.terminate();
+  }
+}
+
+/** Undefined when the configuration has no events. */
+export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSettings | undefined {
+  const { events } = plan.sections;
+  if (events === null) return undefined;
+  const routes: Record<string, ChannelRoute> = {};
+  let proof = '';
+  for (const { id, policies } of snapshot.routes) {
+    for (const { name, options } of policies) {
+      if (name === 'publish') routes[id] = { kind: 'publish', settings: options as PublishSettings };
+      else if (name === 'subscribe') routes[id] = { kind: 'subscribe', settings: options as SubscribeSettings };
+      else continue;
+      proof = secrets[(options as PublishSettings).proof] ?? '';
+    }
+  }
+  return {
+    storeUrl: events.store === null ? `sqlite:${events.storeFile}` : (secrets[events.store] ?? ''),
+    errorFormat: snapshot.gateway.errorFormat,
+    proof,
+    path: events.path,
+    streams: events.streams,
+    maxSubscribers: events.maxSubscribers,
+    routes,
+  };
+}

@@ -1,0 +1,135 @@
+/**
+ * The key `events`: streams, the engines that keep them, and the endpoints of the event bridge. What routes do with
+ * streams is in the actions `publish` and `subscribe` (data/policies/).
+ */
+import * as z from 'zod';
+import { duration, secret, size } from '../../base/zod-units.ts';
+import { EVENTS_SERVICE } from '../../data/contract/events.ts';
+import { subjectProblem } from '../../data/contract/subjects.ts';
+import { defineSection } from '../config/section.ts';
+import type { StreamSettings } from './engines/engine.ts';
+
+export const EMBEDDED = 'embedded';
+
+const name = z
+  .string()
+  .max(100)
+  .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'must be a name of letters, digits, "_" and "-" that begins with a letter');
+
+/** Schemes of engines' URLs, with what they are. */
+export const ENGINE_SCHEMES = {} as const;
+
+const pattern = z
+  .string()
+  .min(1)
+  .max(255)
+  .check(({ value, issues }) => {
+    const message = subjectProblem(value, true);
+    if (message !== undefined) issues.push({ code: 'custom', input: value, message });
+  });
+
+const stream = z
+  .strictObject({
+    engine: name
+      .prefault(EMBEDDED)
+      .describe('Who keeps the events: a key of `engines`, or `embedded`, the SQL store of the gateway.'),
+    subjects: z
+      .array(pattern)
+      .min(1)
+      .max(50)
+      .optional()
+      .describe(
+        'Patterns of which the subject of an event must match one. Default: the name of the stream, and everything below it.',
+      ),
+    maxAge: duration({ min: 60_000, max: 3_650 * 86_400_000 })
+      .prefault('7d')
+      .describe('Older events are removed.'),
+    maxEvents: z.int().min(1).max(1_000_000_000).prefault(1_000_000).describe('Most events that are kept.'),
+    maxSize: size({ min: 64 * 1024 })
+      .prefault('1gb')
+      .describe('Most bytes that are kept.'),
+  })
+  .describe('What is kept of a stream, and where.');
+
+export const eventsOptions = z.strictObject({
+  store: secret()
+    .regex(/^(sqlite:|postgres(ql)?:\/\/)\S+$/, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
+    .optional()
+    .describe(
+      'Database of the embedded engine, the outbox, idempotency keys and consumers. Default: `stores.sql` if that is PostgreSQL, otherwise SQLite in the data folder, in a file of its own.',
+    ),
+  path: z
+    .union([
+      z.literal('off'),
+      z
+        .string()
+        .max(200)
+        .regex(/^(\/[A-Za-z0-9._~-]+)+$/, 'must be a path such as /events'),
+    ])
+    .prefault('/events')
+    .describe('Path below which the bridge has its own endpoints, for callers who are known; `off` is none.'),
+  streams: z.record(name, stream).prefault({}).describe('Streams by name.'),
+  maxSubscribers: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .prefault(20_000)
+    .describe('Open subscriptions of the process; more are answered with 503.'),
+});
+
+export interface EventsPlan {
+  /** Secret id of the database's URL; null: the file. */
+  readonly store: string | null;
+  readonly storeFile: string;
+  readonly path: string | null;
+  readonly streams: readonly StreamSettings[];
+  readonly maxSubscribers: number;
+}
+
+export const eventsSection = defineSection({
+  at: 'top',
+  key: 'events',
+  schema: eventsOptions.describe('Streams of events, for the route actions `publish` and `subscribe`. Default: off.'),
+  /** Null: nothing runs. */
+  compile(options, context): EventsPlan | null {
+    if (options === undefined) return null;
+    context.addService(EVENTS_SERVICE);
+    const path = options.path === 'off' ? null : options.path;
+    if (path !== null) {
+      context.addRoute({
+        id: `${EVENTS_SERVICE}${path}`,
+        service: EVENTS_SERVICE,
+        path: `${path}/*`,
+        movedBy: 'events.path',
+        authenticated: true,
+      });
+    }
+    const streams = Object.entries(options.streams).map(([key, settings]): StreamSettings => {
+      if (settings.engine !== EMBEDDED) {
+        context.problem('there is no such engine', {
+          at: ['streams', key, 'engine'],
+          got: settings.engine,
+          expected: EMBEDDED,
+        });
+      }
+      return {
+        name: key,
+        engine: settings.engine,
+        subjects: settings.subjects ?? [key, `${key}.>`],
+        maxAgeMs: settings.maxAge,
+        maxEvents: settings.maxEvents,
+        maxBytes: settings.maxSize,
+      };
+    });
+    const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
+    const shared = typeof stores?.sql === 'string' && /^postgres/.test(stores.sql) ? stores.sql : undefined;
+    const url = options.store ?? shared;
+    return {
+      store: url === undefined ? null : context.secret('store', url),
+      storeFile: `${context.dataDir}/events.db`,
+      path,
+      streams,
+      maxSubscribers: options.maxSubscribers,
+    };
+  },
+});

@@ -1,0 +1,188 @@
+/**
+ * A request's body to an event: CloudEvents 1.0 in structured mode (`application/cloudevents+json`) or binary mode
+ * (`ce-*` fields), or anything else as raw data with the attributes that the route gives. What is no CloudEvent though
+ * it says it is one is refused with the attribute that is wrong.
+ */
+import { randomUUID } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
+import { isJsonType } from '../event-json.ts';
+import { invalid, type Refusal } from '../http.ts';
+
+export interface EventParts {
+  readonly id: string;
+  readonly contentType: string;
+  readonly attributes: Readonly<Record<string, string>>;
+  readonly data: Uint8Array;
+}
+
+export interface EventDefaults {
+  readonly body: 'any' | 'json' | 'cloudevent';
+  readonly type: string;
+  readonly source: string;
+  readonly nowMs: number;
+}
+
+const STRUCTURED = /^application\/cloudevents\+json\s*(;|$)/i;
+const BATCH = /^application\/cloudevents-batch/i;
+/** CloudEvents 1.0 §3: attribute names are lower-case letters and digits. */
+const ATTRIBUTE_NAME = /^[a-z0-9]{1,20}$/;
+const MAX_ATTRIBUTES = 30;
+const MAX_ATTRIBUTE_LENGTH = 2_000;
+/** The subject is the route's to give: a filter that a publisher could write would decide who reads what. */
+const NOT_ATTRIBUTES: ReadonlySet<string> = new Set([
+  'specversion',
+  'id',
+  'subject',
+  'datacontenttype',
+  'data',
+  'data_base64',
+]);
+
+export function readEvent(headers: IncomingHttpHeaders, body: Buffer, defaults: EventDefaults): EventParts | Refusal {
+  const contentType = headers['content-type'] ?? 'application/octet-stream';
+  if (BATCH.test(contentType)) {
+    const message = 'one event at a time: batches of CloudEvents are not taken';
+    return { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message };
+  }
+  const parts = STRUCTURED.test(contentType)
+    ? structured(body)
+    : headers['ce-specversion'] !== undefined
+      ? binary(headers, contentType, body)
+      : defaults.body === 'cloudevent'
+        ? invalid(422, 'content-type', contentType, 'application/cloudevents+json, or ce-* fields')
+        : { id: '', contentType, attributes: {}, data: body };
+  if ('status' in parts) return parts;
+  const wantsJson = defaults.body === 'json' || (isJsonType(parts.contentType) && parts.data.byteLength > 0);
+  if (wantsJson && !isJson(parts.data)) return invalid(422, 'body', '', 'valid JSON in UTF-8');
+  const contentOf = defaults.body === 'json' && !isJsonType(parts.contentType) ? 'application/json' : parts.contentType;
+  return {
+    id: parts.id === '' ? randomUUID() : parts.id,
+    contentType: contentOf,
+    data: parts.data,
+    attributes: {
+      source: defaults.source,
+      type: defaults.type,
+      time: new Date(defaults.nowMs).toISOString(),
+      ...traceOf(headers),
+      ...parts.attributes,
+    },
+  };
+}
+
+/** CloudEvents extension for distributed tracing, so that who handles the event joins the publisher's trace. */
+function traceOf(headers: IncomingHttpHeaders): Record<string, string> {
+  const { traceparent, tracestate } = headers;
+  if (typeof traceparent !== 'string' || !/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) {
+    return {};
+  }
+  return { traceparent, ...(typeof tracestate === 'string' && tracestate.length <= 512 ? { tracestate } : {}) };
+}
+
+function structured(body: Buffer): EventParts | Refusal {
+  let written: unknown;
+  try {
+    written = JSON.parse(utf8(body) ?? '');
+  } catch {
+    return invalid(422, 'body', '', 'a CloudEvent as JSON');
+  }
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    return invalid(422, 'body', '', 'a CloudEvent as a JSON object');
+  }
+  const event = written as Readonly<Record<string, unknown>>;
+  const attributes: Record<string, string> = {};
+  for (const [name, value] of Object.entries(event)) {
+    if (NOT_ATTRIBUTES.has(name)) continue;
+    const problem = addAttribute(attributes, name, value);
+    if (problem !== undefined) return problem;
+  }
+  const { data, data_base64: base64 } = event;
+  if (data !== undefined && base64 !== undefined) {
+    return invalid(422, 'data_base64', '', 'data or data_base64, not both');
+  }
+  if (base64 !== undefined && (typeof base64 !== 'string' || !/^[A-Za-z0-9+/]*={0,2}$/.test(base64))) {
+    return invalid(422, 'data_base64', '', 'base64');
+  }
+  const written_type = event['datacontenttype'];
+  const contentType = typeof written_type === 'string' && written_type !== '' ? written_type : 'application/json';
+  if (!/^[\x20-\x7e]{1,200}$/.test(contentType)) return invalid(422, 'datacontenttype', contentType, 'a media type');
+  const bytes =
+    base64 !== undefined
+      ? Buffer.from(base64 as string, 'base64')
+      : data === undefined
+        ? Buffer.alloc(0)
+        : Buffer.from(isJsonType(contentType) || typeof data !== 'string' ? JSON.stringify(data) : data);
+  const id = event['id'];
+  return checked({ id: typeof id === 'string' ? id : '', contentType, attributes, data: bytes }, event['specversion']);
+}
+
+function binary(headers: IncomingHttpHeaders, contentType: string, body: Buffer): EventParts | Refusal {
+  const attributes: Record<string, string> = {};
+  let id = '';
+  for (const [field, value] of Object.entries(headers)) {
+    if (!field.startsWith('ce-')) continue;
+    const name = field.slice(3);
+    const text = decodeField(String(value));
+    if (text === null) return invalid(422, field, String(value), 'percent-encoded UTF-8');
+    if (name === 'id') id = text;
+    if (NOT_ATTRIBUTES.has(name)) continue;
+    const problem = addAttribute(attributes, name, text);
+    if (problem !== undefined) return problem;
+  }
+  return checked({ id, contentType, attributes, data: body }, headers['ce-specversion']);
+}
+
+/** CloudEvents HTTP binding §3.1.3.2. */
+function decodeField(value: string): string | null {
+  try {
+    return decodeURIComponent(value);
+  } catch {
+    return null;
+  }
+}
+
+function addAttribute(attributes: Record<string, string>, name: string, value: unknown): Refusal | undefined {
+  if (!ATTRIBUTE_NAME.test(name)) return invalid(422, name, '', 'an attribute name of lower-case letters and digits');
+  if (value === null) return undefined;
+  if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') {
+    return invalid(422, name, '', 'a text, a number or a boolean');
+  }
+  const text = String(value);
+  if (text.length > MAX_ATTRIBUTE_LENGTH) return invalid(422, name, '', `at most ${MAX_ATTRIBUTE_LENGTH} characters`);
+  if (Object.keys(attributes).length >= MAX_ATTRIBUTES) {
+    return invalid(422, name, '', `at most ${MAX_ATTRIBUTES} attributes`);
+  }
+  attributes[name] = text;
+  return undefined;
+}
+
+/** CloudEvents 1.0 §3.1: the attributes that every event has. */
+function checked(parts: EventParts, version: unknown): EventParts | Refusal {
+  if (version !== '1.0') return invalid(422, 'specversion', String(version ?? ''), '1.0');
+  if (parts.id === '' || parts.id.length > 500) return invalid(422, 'id', parts.id, 'a text of 1 to 500 characters');
+  for (const name of ['source', 'type']) {
+    if ((parts.attributes[name] ?? '') === '') return invalid(422, name, '', 'a text that is not empty');
+  }
+  const { time } = parts.attributes;
+  if (time !== undefined && (!/^\d{4}-\d\d-\d\dT/.test(time) || Number.isNaN(Date.parse(time)))) {
+    return invalid(422, 'time', time, 'a time of RFC 3339');
+  }
+  return parts;
+}
+
+function isJson(data: Uint8Array): boolean {
+  try {
+    JSON.parse(utf8(data) ?? '');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Null for bytes that are not UTF-8. */
+function utf8(data: Uint8Array): string | null {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
+  } catch {
+    return null;
+  }
+}

@@ -1,0 +1,310 @@
+/**
+ * The events of one stream for all who read it in this process: one reader of the engine, a ring of the newest events,
+ * and a reader per subscriber that is nothing but a position. A reader that is up to date is handed each event as it
+ * comes; one that cannot take more stops, and later goes on from its position: out of the ring, or out of the engine
+ * when the ring has moved on. So memory does not grow with slow readers, and nobody is told less than is kept.
+ */
+import type { SubjectTest } from '../../../data/contract/subjects.ts';
+import { comparePositions, type EventEngine, type StoredEvent, type Tail } from '../engines/engine.ts';
+
+/** What reads the feed: a connection of a subscriber, a consumer. */
+export interface Sink {
+  /** False: no more until `resume` of the reader. The event that it was given counts as taken. */
+  event(entry: FeedEntry): boolean;
+  /** Events are missing between the one before and the next. */
+  gap(): void;
+  /** It is too slow for its policy; nothing follows. */
+  tooSlow?(): void;
+}
+
+/** An event with what is made of it once for all readers. */
+export class FeedEntry {
+  readonly event: StoredEvent;
+  readonly #made = new Map<string, Buffer>();
+
+  constructor(event: StoredEvent) {
+    this.event = event;
+  }
+
+  get bytes(): number {
+    let bytes = this.event.data.byteLength + 500;
+    for (const made of this.#made.values()) bytes += made.byteLength;
+    return bytes;
+  }
+
+  once(name: string, make: (event: StoredEvent) => Buffer): Buffer {
+    let made = this.#made.get(name);
+    if (made === undefined) {
+      made = make(this.event);
+      this.#made.set(name, made);
+    }
+    return made;
+  }
+}
+
+export interface FeedLimits {
+  readonly ringEvents: number;
+  readonly ringBytes: number;
+}
+
+const DEFAULT_LIMITS: FeedLimits = { ringEvents: 5_000, ringBytes: 8 * 1024 ** 2 };
+const PAGE = 200;
+const AGAIN_AFTER_MS = 500;
+
+export type SlowPolicy = 'catch-up' | 'gap' | 'close';
+
+export class Feed {
+  readonly stream: string;
+  readonly engine: EventEngine;
+  readonly #limits: FeedLimits;
+  readonly #readers = new Set<Reader>();
+  readonly #ring: FeedEntry[] = [];
+  #ringBytes = 0;
+  /** Position before the ring's first entry; null: the ring holds the stream from its beginning. */
+  #base: string | null = null;
+  /** Position of the newest event that has come. */
+  #head: string | null = null;
+  #tail: Tail | null = null;
+  #starting: Promise<void> | null = null;
+  /** The longest time that handing events to all readers took since it was last asked for. */
+  slowestFanOutMs = 0;
+  fannedOut = 0;
+
+  constructor(engine: EventEngine, stream: string, limits: FeedLimits = DEFAULT_LIMITS) {
+    this.engine = engine;
+    this.stream = stream;
+    this.#limits = limits;
+  }
+
+  get readers(): number {
+    return this.#readers.size;
+  }
+
+  get head(): string | null {
+    return this.#head;
+  }
+
+  /** Resolves when the engine has said where the stream is. Rejects when it is away. */
+  start(): Promise<void> {
+    this.#starting ??= this.#begin().catch((error: unknown) => {
+      this.#starting = null;
+      throw error;
+    });
+    return this.#starting;
+  }
+
+  async #begin(): Promise<void> {
+    const latest = await this.engine.latest(this.stream);
+    this.#base = latest;
+    this.#head = latest;
+    this.#tail = this.engine.tail(this.stream, latest, {
+      onEvents: (events) => this.#onEvents(events),
+      onGap: () => this.#onGap(),
+    });
+  }
+
+  /** After `start`. `after`: a position, null for the oldest event kept, undefined for what comes from now on. */
+  read(after: string | null | undefined, test: SubjectTest, sink: Sink, slow: SlowPolicy = 'catch-up'): Reader {
+    const reader = new Reader(this, after === undefined ? this.#head : after, test, sink, slow, () => {
+      this.#readers.delete(reader);
+    });
+    // An empty stream has no position yet: what comes from now on is all that it has.
+    this.#readers.add(reader);
+    reader.resume();
+    return reader;
+  }
+
+  #onEvents(events: readonly StoredEvent[]): void {
+    const from = this.#ring.length;
+    const added: FeedEntry[] = [];
+    for (const event of events) {
+      if (this.#head !== null && comparePositions(event.position, this.#head) <= 0) continue;
+      this.#head = event.position;
+      const entry = new FeedEntry(event);
+      added.push(entry);
+      this.#ring.push(entry);
+      this.#ringBytes += entry.bytes;
+    }
+    if (this.#ring.length === from) return;
+    const beganMs = performance.now();
+    for (const reader of this.#readers) if (reader.isLive) reader.take(added);
+    this.slowestFanOutMs = Math.max(this.slowestFanOutMs, performance.now() - beganMs);
+    this.fannedOut += added.length;
+    this.#shrink();
+  }
+
+  #shrink(): void {
+    let drop = 0;
+    const { ringEvents, ringBytes } = this.#limits;
+    while (drop < this.#ring.length && (this.#ring.length - drop > ringEvents || this.#ringBytes > ringBytes)) {
+      this.#ringBytes -= this.#ring[drop]!.event.data.byteLength + 500;
+      this.#base = this.#ring[drop]!.event.position;
+      drop++;
+    }
+    if (drop > 0) this.#ring.splice(0, drop);
+  }
+
+  #onGap(): void {
+    this.#ring.length = 0;
+    this.#ringBytes = 0;
+    this.#base = this.#head;
+    for (const reader of this.#readers) if (reader.isLive) reader.gap();
+  }
+
+  /** Where the ring goes on after a position: an index, or null when older events would be needed. */
+  indexAfter(position: string | null): number | null {
+    if (this.#base !== null && (position === null || comparePositions(position, this.#base) < 0)) return null;
+    if (position === null) return 0;
+    let low = 0;
+    let high = this.#ring.length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (comparePositions(this.#ring[middle]!.event.position, position) <= 0) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  }
+
+  entry(index: number): FeedEntry | undefined {
+    return this.#ring[index];
+  }
+
+  get base(): string | null {
+    return this.#base;
+  }
+
+  stop(): void {
+    this.#tail?.stop();
+    this.#tail = null;
+    for (const reader of this.#readers) reader.close();
+  }
+}
+
+export class Reader {
+  /** Handed each event as it comes. */
+  isLive = false;
+  readonly #feed: Feed;
+  readonly #test: SubjectTest;
+  readonly #sink: Sink;
+  readonly #slow: SlowPolicy;
+  readonly #gone: () => void;
+  #position: string | null;
+  #isPumping = false;
+  #isClosed = false;
+  #hasBegun = false;
+  #again: NodeJS.Timeout | undefined;
+
+  constructor(feed: Feed, position: string | null, test: SubjectTest, sink: Sink, slow: SlowPolicy, gone: () => void) {
+    this.#feed = feed;
+    this.#position = position;
+    this.#test = test;
+    this.#sink = sink;
+    this.#slow = slow;
+    this.#gone = gone;
+  }
+
+  /** Everything up to here was handed over or was not for this reader. */
+  get position(): string | null {
+    return this.#position;
+  }
+
+  /** The sink takes events again. */
+  resume(): void {
+    if (this.isLive || this.#isPumping || this.#isClosed) return;
+    this.#isPumping = true;
+    void this.#pump();
+  }
+
+  take(entries: readonly FeedEntry[]): void {
+    for (const entry of entries) {
+      if (!this.#give(entry)) {
+        this.isLive = false;
+        return;
+      }
+      if (this.#isClosed) return;
+    }
+  }
+
+  gap(): void {
+    this.#sink.gap();
+  }
+
+  close(): void {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.isLive = false;
+    clearTimeout(this.#again);
+    this.#gone();
+  }
+
+  /** False when the sink wants no more for now. */
+  #give(entry: FeedEntry): boolean {
+    const { position, subject } = entry.event;
+    // A reader may come from a process that saw more than this one has yet.
+    if (this.#position !== null && comparePositions(position, this.#position) <= 0) return true;
+    this.#position = position;
+    return this.#test(subject) ? this.#sink.event(entry) : true;
+  }
+
+  async #pump(): Promise<void> {
+    try {
+      while (!this.#isClosed) {
+        const index = this.#feed.indexAfter(this.#position);
+        if (index !== null) {
+          if (this.#giveRing(index)) this.isLive = !this.#isClosed;
+          break;
+        }
+        if (this.#hasBegun && this.#slow !== 'catch-up') {
+          if (!this.#fallBehind()) break;
+          continue;
+        }
+        if (!(await this.#givePage())) break;
+      }
+    } catch {
+      // The engine is away: the connection stays and goes on where it was.
+      this.#again = setTimeout(() => this.resume(), AGAIN_AFTER_MS);
+    }
+    this.#isPumping = false;
+  }
+
+  /** True at the end of the ring, false when the sink wants no more. */
+  #giveRing(from: number): boolean {
+    this.#hasBegun = true;
+    for (let i = from; ; i++) {
+      const entry = this.#feed.entry(i);
+      if (entry === undefined) return true;
+      if (!this.#give(entry) || this.#isClosed) return false;
+    }
+  }
+
+  /** What the policy says for one that the ring has left behind. False: it is over. */
+  #fallBehind(): boolean {
+    if (this.#slow === 'close') {
+      this.#sink.tooSlow?.();
+      this.close();
+      return false;
+    }
+    this.#position = this.#feed.base;
+    this.#sink.gap();
+    return true;
+  }
+
+  /** A page out of the engine. False when the sink wants no more. */
+  async #givePage(): Promise<boolean> {
+    const { events, hasGap } = await this.#feed.engine.read(this.#feed.stream, this.#position, PAGE);
+    if (this.#isClosed) return false;
+    if (hasGap) this.#sink.gap();
+    const { base } = this.#feed;
+    let reachedRing = events.length === 0;
+    for (const event of events) {
+      if (base !== null && comparePositions(event.position, base) > 0) {
+        reachedRing = true;
+        break;
+      }
+      if (!this.#give(new FeedEntry(event)) || this.#isClosed) return false;
+    }
+    // Nothing before the ring is left: the ring is where the stream goes on.
+    if (reachedRing) this.#position = base;
+    return true;
+  }
+}

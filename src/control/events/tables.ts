@@ -1,0 +1,108 @@
+/**
+ * Tables of the event bridge in the SQL store: events of the embedded engine, the outbox, responses to idempotency keys,
+ * where consumers are, and dead letters. A released migration never changes.
+ */
+import { sql } from 'kysely';
+import type { Migration } from '../store/migrate.ts';
+
+export interface EventTables {
+  /** One row a stream; the counter is the lock that gives positions in the order of commits. */
+  event_streams: { name: string; last: number; bytes: number };
+  event_log: {
+    stream: string;
+    position: number;
+    id: string;
+    subject: string;
+    key: string;
+    content_type: string;
+    /** JSON. */
+    attributes: string;
+    data: Uint8Array;
+    at_ms: number;
+    /** Made of an idempotency key, and unique in the stream; null otherwise. */
+    dedupe_id: string | null;
+  };
+  event_keys: {
+    key_hash: string;
+    fingerprint: string;
+    /** JSON of the response, null while the request is in progress. */
+    response: string | null;
+    begun_ms: number;
+    expires_ms: number;
+  };
+  event_outbox: {
+    number: number;
+    stream: string;
+    id: string;
+    subject: string;
+    key: string;
+    content_type: string;
+    attributes: string;
+    data: Uint8Array;
+    dedupe_id: string | null;
+    at_ms: number;
+    attempts: number;
+    problem: string | null;
+  };
+  event_consumers: {
+    name: string;
+    stream: string;
+    position: string | null;
+    owner: string | null;
+    lease_until_ms: number;
+  };
+  event_retries: { consumer: string; position: string; attempts: number; next_ms: number; reason: string };
+  /** Secrets of the bridge that all processes on the database share. */
+  event_meta: { name: string; value: string };
+  event_dead: {
+    number: number;
+    consumer: string;
+    stream: string;
+    position: string;
+    id: string;
+    subject: string;
+    key: string;
+    content_type: string;
+    attributes: string;
+    data: Uint8Array;
+    attempts: number;
+    reason: string;
+    died_ms: number;
+  };
+}
+
+export const MIGRATIONS: readonly Migration[] = [
+  {
+    id: '0001-events',
+    async up(trx, dialect) {
+      const blob = dialect === 'postgres' ? 'bytea' : 'blob';
+      const counter = dialect === 'postgres' ? 'bigserial primary key' : 'integer primary key autoincrement';
+      const content = `id text not null, subject text not null, key text not null, content_type text not null,
+        attributes text not null, data ${blob} not null`;
+      const text = `
+create table event_streams (name text primary key, last bigint not null, bytes bigint not null);
+create table event_log (
+  stream text not null, position bigint not null, ${content}, at_ms bigint not null, dedupe_id text,
+  primary key (stream, position));
+create unique index event_log_by_dedupe_id on event_log (stream, dedupe_id);
+create table event_keys (
+  key_hash text primary key, fingerprint text not null, response text, begun_ms bigint not null,
+  expires_ms bigint not null);
+create index event_keys_by_end on event_keys (expires_ms);
+create table event_outbox (
+  number ${counter}, stream text not null, ${content}, dedupe_id text, at_ms bigint not null,
+  attempts bigint not null, problem text);
+create table event_consumers (
+  name text primary key, stream text not null, position text, owner text, lease_until_ms bigint not null);
+create table event_retries (
+  consumer text not null, position text not null, attempts bigint not null, next_ms bigint not null,
+  reason text not null, primary key (consumer, position));
+create table event_meta (name text primary key, value text not null);
+create table event_dead (
+  number ${counter}, consumer text not null, stream text not null, position text not null, ${content},
+  attempts bigint not null, reason text not null, died_ms bigint not null);
+create index event_dead_by_consumer on event_dead (consumer, number)`;
+      for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
+    },
+  },
+];

@@ -1,0 +1,71 @@
+/**
+ * What the workers and the event bridge of the control plane say to each other about `publish` and `subscribe` routes:
+ * the field that goes with each request to `builtin:events`, and what the policies of those names compile to, which the
+ * bridge reads from the snapshot too.
+ */
+
+export const EVENTS_SERVICE = 'builtin:events';
+export const CHANNEL_FIELD = 'x-gatehouse-channel';
+
+/** The content of the field, as JSON in percent encoding. */
+export interface ChannelCall {
+  /** The secret of this process. */
+  readonly proof: string;
+  readonly route: string;
+  readonly subject: string;
+  /** Order key; null: the subject. */
+  readonly key: string | null;
+  /** Subject of the caller; null for nobody. */
+  readonly caller: string | null;
+  readonly plan: string | null;
+  /** When what proved the identity ends, in seconds since 1970; null: never. */
+  readonly expires: number | null;
+  /** The caller's address, for limits of callers who are nobody. */
+  readonly address: string;
+}
+
+/** Null for anything that is not one with this proof. */
+export function readChannelField(text: string | undefined, proof: string): ChannelCall | null {
+  if (text === undefined) return null;
+  try {
+    const call = JSON.parse(decodeURIComponent(text)) as ChannelCall;
+    return typeof call === 'object' && call !== null && call.proof === proof ? call : null;
+  } catch {
+    return null;
+  }
+}
+
+/** What the settings of both policies have. */
+export interface ChannelSettings {
+  readonly stream: string;
+  /** With placeholders; for `subscribe` also with wildcards. */
+  readonly subject: string;
+  readonly key: string | null;
+  /** Secret id of the proof. */
+  readonly proof: string;
+}
+
+export interface PublishSettings extends ChannelSettings {
+  readonly body: 'any' | 'json' | 'cloudevent';
+  /** `type` (empty: the subject) and `source` of events that do not bring their own. */
+  readonly type: string;
+  readonly source: string;
+  readonly maxBytes: number;
+  readonly ackTimeoutMs: number;
+  /** An event that the engine does not acknowledge is kept in the SQL store and delivered later. */
+  readonly outbox: boolean;
+  readonly idempotencyKey: 'optional' | 'required';
+  readonly keysForMs: number;
+}
+
+export interface SubscribeSettings extends ChannelSettings {
+  /** Where a subscriber without a position begins. */
+  readonly from: 'now' | 'earliest';
+  /** What a client is sent of an event: the whole CloudEvent, or its data alone. */
+  readonly format: 'cloudevent' | 'data';
+  readonly heartbeatMs: number;
+  readonly retryMs: number;
+  /** What happens to a reader that is slower than the stream. */
+  readonly slow: 'catch-up' | 'gap' | 'close';
+  readonly maxPerCaller: number;
+}

@@ -1,0 +1,90 @@
+/**
+ * What `publish` and `subscribe` routes have in common: the request goes to the built-in service `builtin:events`, and
+ * one field tells that service which route this is, the subject with its placeholders filled in, and who calls. The
+ * engine removes every copy of the field that a caller sent, and the field holds a secret of this process, so that no
+ * other route to the service can be used to write one.
+ */
+import { FAULTS, Fault } from '../../base/errors.ts';
+import type { Reader } from '../auth/authorize/expression.ts';
+import { compileReader, ExpressionError } from '../auth/authorize/expression.ts';
+import { encodeFieldText } from '../auth/identity-headers.ts';
+import { CHANNEL_FIELD, type ChannelCall, type ChannelSettings } from '../contract/events.ts';
+import type { PolicyContext, PolicyEnvironment, PolicyHook } from '../contract/policy.ts';
+import { encodePart, MAX_SUBJECT_LENGTH, subjectProblem } from '../contract/subjects.ts';
+
+const PLACEHOLDER = /\{\{|\{([^{}]*)\}|[{}]/g;
+
+/** A text with placeholders to what it is for a request; null when one of them has no value. */
+export type SubjectTemplate = (exchange: PolicyContext) => string | null;
+
+/** Throws an `ExpressionError`. Each value becomes one part, whatever it holds. */
+export function compileSubject(text: string): SubjectTemplate {
+  const parts: (string | Reader)[] = [];
+  let end = 0;
+  for (const match of text.matchAll(PLACEHOLDER)) {
+    const [whole, path] = match;
+    parts.push(text.slice(end, match.index));
+    end = match.index + whole.length;
+    if (path === undefined) throw new ExpressionError('a brace cannot be part of a subject', match.index);
+    const name = path.trim();
+    if (!/^[A-Za-z_][A-Za-z0-9_.-]*$/.test(name)) {
+      throw new ExpressionError(`"{${path}}" is not a placeholder`, match.index);
+    }
+    parts.push(compileReader(name));
+  }
+  parts.push(text.slice(end));
+  return (exchange) => {
+    let result = '';
+    for (const part of parts) {
+      if (typeof part === 'string') {
+        result += part;
+        continue;
+      }
+      const value = part(exchange);
+      if (typeof value !== 'string' && typeof value !== 'number' && typeof value !== 'boolean') return null;
+      if (value === '') return null;
+      result += encodePart(String(value));
+    }
+    return result;
+  };
+}
+
+/** What is wrong with a subject or a pattern with placeholders, or nothing. */
+export function subjectTemplateProblem(text: string, wildcards: boolean): string | undefined {
+  try {
+    compileSubject(text);
+  } catch (error) {
+    if (error instanceof ExpressionError) return error.message;
+    throw error;
+  }
+  return subjectProblem(text.replace(/\{[^{}]*\}/g, 'x'), wildcards);
+}
+
+/** The hook of `requestHead`: fills the field, or refuses a request whose subject cannot be known. */
+export function channelHook(settings: ChannelSettings, { routeId, secrets }: PolicyEnvironment): PolicyHook {
+  const { subject, key } = settings;
+  const proof = secrets[settings.proof] ?? '';
+  const subjectOf = compileSubject(subject);
+  const keyOf = key === null ? null : compileSubject(key);
+  const unknown = new Fault(FAULTS.insufficientPermissions, { cause: 'the subject has a placeholder without a value' });
+  const tooLong = new Fault(FAULTS.uriTooLong, { cause: 'the subject is too long' });
+  return (exchange) => {
+    const named = subjectOf(exchange);
+    if (named === null) return unknown;
+    if (named.length > MAX_SUBJECT_LENGTH) return tooLong;
+    const { identity } = exchange;
+    const expires = identity?.claims['exp'];
+    const call: ChannelCall = {
+      proof,
+      route: routeId,
+      subject: named,
+      key: keyOf === null ? null : keyOf(exchange),
+      caller: identity?.subject ?? null,
+      plan: identity?.plan ?? null,
+      expires: typeof expires === 'number' ? expires : null,
+      address: exchange.address,
+    };
+    exchange.setUpstreamHeader(CHANNEL_FIELD, encodeFieldText(JSON.stringify(call)));
+    return undefined;
+  };
+}
