@@ -96,6 +96,8 @@ const config: GatehouseConfig = {
     version: '2.9.0',
     dataDir: env['DATA_DIR'] || './data',
     metricsFormat: 'json',
+    // Who may see health in detail, status and metrics; by default this machine alone.
+    ...(env['OPERATORS'] && { operations: { from: env['OPERATORS'].split(',') } }),
     securityHeaders: { contentSecurityPolicy: "default-src 'none'; frame-ancestors 'none'" },
     cors: { origins: (env['CORS_ORIGINS'] || 'http://localhost:8080').split(',') },
   },

@@ -33,6 +33,7 @@ import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
 import { createOpsApp } from './ops/ops-app.ts';
+import { OpsListener } from './ops/ops-listener.ts';
 import type { OpsSources } from './ops/sources.ts';
 import { overallHealth } from './ops/sources.ts';
 import { Ports } from './ports.ts';
@@ -71,6 +72,7 @@ export class Primary implements FeatureHost {
   readonly #control: LocalServer;
   readonly #ticketKeys = randomBytes(48).toString('base64');
   readonly #builtins = new Map<string, LocalServer>();
+  readonly #operations: OpsListener;
   #features: Feature[] = [];
   #begun = false;
   #draining = false;
@@ -120,6 +122,7 @@ export class Primary implements FeatureHost {
       writeStdout: (lines, done) => this.#stdout.write(lines, done),
       writeLog: options.writeLog,
     });
+    this.#operations = new OpsListener(this.log);
     this.#control = new LocalServer(plan.controlSocket, controlListener(this));
   }
 
@@ -132,6 +135,10 @@ export class Primary implements FeatureHost {
       await this.#stdout.target('stdout');
       await this.#serve(
         'builtin:ops',
+        createOpsApp(plan.endpoints, () => this.opsSources()),
+      );
+      await this.#operations.start(
+        plan.operations,
         createOpsApp(plan.endpoints, () => this.opsSources()),
       );
       this.#claim(this.snapshot, false);
@@ -196,7 +203,9 @@ export class Primary implements FeatureHost {
   #applied(compiled: Compiled): void {
     this.#options.setLogLevel(compiled.snapshot.gateway.logLevel);
     const ops = this.#builtins.get('builtin:ops');
-    if (ops !== undefined) ops.listener = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
+    const answer = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
+    if (ops !== undefined) ops.listener = answer;
+    this.#operations.applied(compiled.plan.operations, answer);
     // Discovery publishes before everybody has started; they are told of the first configuration when they have.
     if (this.#begun) for (const feature of this.#features) feature.applied?.(compiled);
   }
@@ -312,6 +321,7 @@ export class Primary implements FeatureHost {
     this.configuration.close();
     const cutOff = await this.workers.drain(timeoutMs);
     for (const feature of this.#features) await feature.stop?.();
+    await this.#operations.close();
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();
     await this.#stdout.close();

@@ -136,6 +136,7 @@ class DataWorker {
       services,
       policies: this.#policies,
       environment: (route) => this.#environment(route, secrets),
+      noRoute: NO_ROUTE,
       prepared,
       isBanned: (address) => abuse.isBanned(address),
       ended: (ended) => this.#former.ended(ended),

@@ -5,7 +5,13 @@
  */
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import { BUILTIN } from './compile/action.ts';
-import { compileBuiltinRoute, compileBuiltinService, endpointRoutes, OPS } from './compile/builtins.ts';
+import {
+  compileBuiltinRoute,
+  compileBuiltinService,
+  endpointRoutes,
+  OPS,
+  unroutedPolicies,
+} from './compile/builtins.ts';
 import { Compilation } from './compile/context.ts';
 import {
   compileGateway,
@@ -71,6 +77,10 @@ export type CompileResult = Compiled | { readonly ok: false; readonly problems: 
 /** Built-in services that exist whatever the document says. */
 const OWN_BUILTINS = [OPS];
 
+function operationsListener({ host, port }: { readonly host: string; readonly port?: number | undefined }) {
+  return port === undefined ? null : { host, port };
+}
+
 export function compile(config: LoadedConfig, options: CompileOptions = {}): CompileResult {
   const compilation = new Compilation(config);
   const nowMs = options.nowMs ?? Date.now();
@@ -86,10 +96,12 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   warnOfUnenforcedKeys(compilation);
   const features = compileSections(compilation, dataDir, environment);
 
-  const built = [...endpointRoutes(endpoints), ...features.routes].flatMap((route) => {
-    const settings = compileBuiltinRoute(compilation, route);
-    return settings === null ? [] : [{ route, settings }];
-  });
+  const built = [...endpointRoutes(endpoints, config.document.gateway.operations), ...features.routes].flatMap(
+    (route) => {
+      const settings = compileBuiltinRoute(compilation, route);
+      return settings === null ? [] : [{ route, settings }];
+    },
+  );
   const builtinRoutes = built.map(({ route }) => route);
   const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins);
   const services = [
@@ -119,6 +131,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     environment,
     workers,
     endpoints,
+    operations: operationsListener(config.document.gateway.operations),
     watch: config.document.gateway.watch,
     files: [...compilation.files],
     sections,
@@ -131,6 +144,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     listeners,
     services: slotted.services,
     routes: slotted.routes,
+    unrouted: unroutedPolicies(compilation),
   };
   return {
     ok: true,

@@ -10,7 +10,12 @@ import type { SectionResults } from '../sections.ts';
 export const ENDPOINTS = ['health', 'live', 'ready', 'detailed', 'status', 'metrics', 'prometheus'] as const;
 export type Endpoint = (typeof ENDPOINTS)[number];
 
+/** What they tell is for operators: versions, instances, routes. */
+export const CLOSED_ENDPOINTS: ReadonlySet<Endpoint> = new Set(['detailed', 'status', 'metrics', 'prometheus']);
+
 export interface ControlPlan {
+  /** A listener of its own for the endpoints, or null. */
+  readonly operations: { readonly host: string; readonly port: number } | null;
   /** Absolute path of the configuration file; null for a document that was handed in. */
   readonly file: string | null;
   /** Folder that relative paths in the document are relative to. */

@@ -32,6 +32,8 @@ export interface BuiltinRoute {
   /** The key that moves it or turns it off, for the message when a route of the user's is in the way. */
   readonly movedBy: string;
   readonly upgrades?: readonly string[];
+  /** Blocks of addresses that may call it; absent: all. */
+  readonly from?: readonly string[];
   /**
    * True: only for callers who are known. It has what the gateway says for every route (limits, address lists), and
    * authentication whatever the gateway says. Where nothing could authenticate anybody the route is left out. Default

@@ -51,6 +51,8 @@ export interface ActiveConfig {
   /** By index in the snapshot. */
   readonly routes: readonly CompiledRoute[];
   readonly services: ReadonlyMap<string, UpstreamService>;
+  /** For responses that belong to no route. */
+  readonly unrouted: readonly ResponseHook[];
   /** `arrival` policies of all routes, each once: they act before the route is known. */
   readonly arrival: readonly PolicyHook[];
   /** Hooks of policies that let go of an exchange when their promise has settled. */
@@ -66,7 +68,9 @@ export interface ActiveConfig {
 export interface LiveParts {
   readonly services: ReadonlyMap<string, UpstreamService>;
   readonly policies: ReadonlyMap<string, PolicyDefinition<never, unknown>>;
-  environment(route: RouteSettings): PolicyEnvironment;
+  environment(route: Pick<RouteSettings, 'id' | 'slot'>): PolicyEnvironment;
+  /** What the environment of a response without a route is made of. */
+  readonly noRoute: Pick<RouteSettings, 'id' | 'slot'>;
   /** What `prepare` of policies gave (prepare-policies.ts). */
   readonly prepared: ReadonlyMap<PolicySettings, unknown>;
   isBanned(address: string): boolean;
@@ -80,7 +84,15 @@ export function compileConfig(snapshot: Snapshot, parts: LiveParts): ActiveConfi
   const readOnlyWhilePending = new Set<unknown>();
   try {
     const routes = snapshot.routes.map((route) => buildRoute(route, parts, made, readOnlyWhilePending));
+    const unrouted = (snapshot.unrouted ?? []).flatMap(({ name, options }) => {
+      const created = parts.policies
+        .get(name)
+        ?.create(options as never, parts.environment(parts.noRoute), undefined as never);
+      if (created !== undefined) made.push(created);
+      return created?.responseHead ?? [];
+    });
     const live: ActiveConfig = {
+      unrouted,
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),

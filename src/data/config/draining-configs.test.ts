@@ -22,6 +22,7 @@ function scene() {
         prepared: new Map(),
         environment: () => ({}) as never,
         isBanned: () => false,
+        noRoute: { id: '', slot: 0 },
         ended: (ended) => {
           disposed.push(ended.version);
           former.ended(ended);

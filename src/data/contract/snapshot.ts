@@ -15,6 +15,8 @@ export interface Snapshot {
   readonly listeners: readonly ListenerSettings[];
   readonly services: readonly ServiceSettings[];
   readonly routes: readonly RouteSettings[];
+  /** Policies that decorate responses which belong to no route: 404, 405, 406 and the like. */
+  readonly unrouted?: readonly PolicySettings[];
 }
 
 /** What must not be printed or dumped. Keys are the `secret` ids that the snapshot refers to. */

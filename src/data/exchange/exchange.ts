@@ -311,8 +311,7 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   #decorate(): void {
-    const hooks = this.route?.responseHead;
-    if (hooks === undefined) return;
+    const hooks = this.route === null ? this.live.unrouted : this.route.responseHead;
     for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
   }
 

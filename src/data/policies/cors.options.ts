@@ -38,7 +38,15 @@ export const corsSchema = z
       .prefault(['authorization', 'content-type', 'x-api-key', 'x-request-id'])
       .describe('Request fields that they may send; `*` for all but `Authorization`, which must be named.'),
     exposedHeaders: oneOrMore(headerName())
-      .prefault(['X-Request-ID', 'X-RateLimit-Limit', 'X-RateLimit-Remaining', 'X-RateLimit-Reset', 'Retry-After'])
+      .prefault([
+        'X-Request-ID',
+        'RateLimit',
+        'RateLimit-Policy',
+        'X-RateLimit-Limit',
+        'X-RateLimit-Remaining',
+        'X-RateLimit-Reset',
+        'Retry-After',
+      ])
       .describe('Fields of answers that their scripts may read.'),
     credentials: z
       .boolean()

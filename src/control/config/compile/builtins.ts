@@ -8,7 +8,7 @@ import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
 import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../plan.ts';
-import { ENDPOINTS } from '../plan.ts';
+import { CLOSED_ENDPOINTS, ENDPOINTS } from '../plan.ts';
 import { hasErrors } from '../problems.ts';
 import type { BuiltinRoute } from '../section.ts';
 import { BUILTIN } from './action.ts';
@@ -32,19 +32,23 @@ const NOTHING_ALLOWED: RouteSettings['pathSafety'] = {
 
 const MAX_BUILTIN_BODY = 10 * 1024 ** 2;
 
-export function endpointRoutes(endpoints: ControlPlan['endpoints']): BuiltinRoute[] {
+export function endpointRoutes(
+  endpoints: ControlPlan['endpoints'],
+  operations: { readonly from: readonly string[]; readonly port?: number | undefined },
+): BuiltinRoute[] {
   return ENDPOINTS.flatMap((name) => {
     const path = endpoints[name];
-    if (path === null) return [];
-    return [
-      { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'], movedBy: `gateway.endpoints.${name}` },
-    ];
+    const isClosed = CLOSED_ENDPOINTS.has(name);
+    if (path === null || (isClosed && operations.port !== undefined)) return [];
+    const route = { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'] };
+    return [{ ...route, movedBy: `gateway.endpoints.${name}`, ...(isClosed ? { from: operations.from } : {}) }];
   });
 }
 
 /** Null for a route that needs to know its callers where nothing could authenticate one. */
 export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRoute): UnslottedRoute | null {
-  const policies = route.authenticated === true ? policiesOfAuthenticated(compilation, route) : [];
+  const policies =
+    route.authenticated === true ? policiesOfAuthenticated(compilation, route) : policiesOfOpen(compilation, route);
   if (policies === null) return null;
   return {
     id: route.id,
@@ -65,6 +69,21 @@ export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRout
     upgrades: route.upgrades ?? [],
     mirror: null,
   };
+}
+
+/** What the gateway tells browsers: pages of other sites may read what no route of the document answered, too. */
+export function unroutedPolicies(compilation: Compilation, id = 'none'): PolicySettings[] {
+  const cors = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).filter(({ key }) => key === 'cors');
+  const attempt = new Compilation(compilation.config);
+  return compilePolicies(attempt, compilation.config.document.routes.length, { id, services: [] }, cors);
+}
+
+/** The same, and an address list of its own. */
+function policiesOfOpen(compilation: Compilation, { id, from }: BuiltinRoute): PolicySettings[] {
+  const policies = unroutedPolicies(compilation, id);
+  if (from === undefined) return policies;
+  const allow = compilation.options(['gateway', 'operations'], `builtin/${id}`).secret('allow', from.join('\n'));
+  return [{ name: 'ip-filter', options: { allow, deny: null, phase: 'authenticate' } }, ...policies];
 }
 
 /**

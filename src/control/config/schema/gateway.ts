@@ -113,6 +113,23 @@ const endpoints = z
   .prefault({})
   .describe('Paths of the built-in endpoints; `off` turns one, or all of them, off.');
 
+const operations = z
+  .strictObject({
+    from: z
+      .array(cidr())
+      .max(1_000)
+      .prefault(['127.0.0.0/8', '::1/128'])
+      .describe(
+        'Blocks of addresses that may read health in detail, status and metrics on the listeners of the gateway; others get 403. They tell versions, instances and routes. Behind a proxy on this machine, name it in `trustProxy`, or all its clients come from here.',
+      ),
+    port: port()
+      .optional()
+      .describe('Port of a listener of its own for all endpoints. Health in detail, status and metrics are then on no other.'),
+    host: host().prefault('127.0.0.1').describe('Address of that listener.'),
+  })
+  .prefault({})
+  .describe('Who may see how the gateway is. `/health`, `/health/live` and `/health/ready` are open to all.');
+
 const accessLog = z
   .union([z.enum(['off', 'stdout']), z.strictObject({ file: filePath().describe('File that lines are added to.') })])
   .prefault('off')
@@ -153,6 +170,7 @@ const core = {
     .describe('Reload when the configuration, or a file that it names, changes. `false` waits for `gatehouse reload`.'),
   logLevel: z.enum(LOG_LEVELS).prefault('info').describe('Least level of the process log on standard error.'),
   accessLog,
+  operations,
   metricsFormat: z
     .enum(['prometheus', 'json'])
     .prefault('prometheus')
