@@ -31,5 +31,5 @@ export class OutcomeRules {
 
 /** Faults by which an upstream shows that it has more to do than it can. */
 export function isTimeout(fault: FaultKind | null): boolean {
-  return fault !== null && fault.status === 504;
+  return fault !== null && fault.status === 504 && fault.side === 'upstream';
 }
