@@ -99,6 +99,7 @@ function serviceOf(algorithm: string, count: number, resilience: ResilienceSetti
     instances: Array.from({ length: count }, (_, i) => instanceOf(i + 1)),
     balancer: { algorithm, options },
     timeouts: { connectMs: 1_000, firstByteMs: 5_000, idleMs: 5_000, totalMs: 30_000 },
+    protocol: 'h1',
     pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
     retries: {
       attempts: 2,

@@ -434,6 +434,15 @@ export const FAULTS = {
     'no trusted TLS connection to the service',
   ),
   // send and later: bytes were sent, so only what is idempotent may be tried again
+  upstreamRefused: kind(
+    'upstream_refused',
+    503,
+    'SERVICE_UNAVAILABLE',
+    'send',
+    'upstream',
+    'always',
+    'the service refused the request before it looked at it',
+  ),
   upstreamReset: kind(
     'upstream_reset',
     502,

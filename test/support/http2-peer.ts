@@ -7,6 +7,8 @@ import { connect as connectTcp } from 'node:net';
 import * as f from '../../src/data/http2/frames.ts';
 import { HpackDecoder } from '../../src/data/http2/hpack/decoder.ts';
 import type { Scope } from './scope.ts';
+import type { Upstream } from './upstream.ts';
+import { rawUpstream } from './upstream.ts';
 
 export interface Frame {
   readonly type: number;
@@ -73,9 +75,12 @@ export class Http2Peer {
   readonly #decoder = new HpackDecoder();
   #bytes: Buffer = Buffer.alloc(0);
   readonly #waiting = new Set<() => void>();
+  /** Bytes of a client's preface that are still to come. */
+  #preface = 0;
 
-  constructor(socket: Socket) {
+  constructor(socket: Socket, isServer = false) {
     this.socket = socket;
+    if (isServer) this.#preface = f.PREFACE.length;
     socket.on('data', (bytes: Buffer) => this.#read(bytes));
     socket.on('error', () => this.#close());
     socket.on('close', () => this.#close());
@@ -97,6 +102,26 @@ export class Http2Peer {
     });
     if (settings !== null) peer.send(f.PREFACE, f.settingsFrame(settings));
     return peer;
+  }
+
+  /** An instance that does with each connection exactly what the test says; settings are sent, and nothing else. */
+  static async serve(
+    test: Scope,
+    onConnection: (peer: Http2Peer, nth: number) => void,
+    settings: readonly (readonly [number, number])[] = [],
+  ): Promise<Upstream> {
+    return rawUpstream(test, (socket, nth) => {
+      const peer = new Http2Peer(socket, true);
+      peer.send(f.settingsFrame(settings));
+      onConnection(peer, nth);
+    });
+  }
+
+  /** The nth request that comes. */
+  async request(nth = 0): Promise<Frame> {
+    const requests = () => this.frames.filter(({ type, fields }) => type === f.HEADERS && fields[0]?.[0] === ':method');
+    await this.frame(() => requests().length > nth, `request ${nth}`);
+    return requests()[nth]!;
   }
 
   send(...frames: readonly Uint8Array[]): void {
@@ -195,8 +220,10 @@ export class Http2Peer {
       .join(' ');
   }
 
-  #read(bytes: Buffer): void {
-    this.#bytes = Buffer.concat([this.#bytes, bytes]);
+  #read(read: Buffer): void {
+    const skipped = Math.min(this.#preface, read.length);
+    this.#preface -= skipped;
+    this.#bytes = Buffer.concat([this.#bytes, read.subarray(skipped)]);
     while (this.#bytes.length >= f.HEADER_BYTES) {
       const length = this.#bytes.readUIntBE(0, 3);
       if (this.#bytes.length < f.HEADER_BYTES + length) break;

@@ -7,7 +7,7 @@ import type { KeyPath } from '../../data/contract/options.ts';
 
 const TOP = ['identity', 'plans', 'stores', 'registry', 'cluster', 'telemetry', 'admin', 'abuse', 'quotas', 'openapi'];
 const GATEWAY = ['rateLimit', 'cors', 'compression', 'securityHeaders', 'tracing', 'acme'];
-const SERVICE = ['healthCheck', 'discovery', 'protocol', 'grpc'];
+const SERVICE = ['healthCheck', 'discovery', 'grpc'];
 const ROUTE = [
   'aggregate',
   'authorize',

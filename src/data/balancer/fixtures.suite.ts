@@ -167,6 +167,7 @@ export function settings(parts: SettingsParts = {}): ServiceSettings {
     instances: instances(3),
     balancer: { algorithm: 'round-robin', options: {} },
     timeouts: { connectMs: 1_000, firstByteMs: 5_000, idleMs: 5_000, totalMs: 30_000 },
+    protocol: 'h1',
     pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
     retries: RETRIES,
     tls: null,

@@ -13,6 +13,7 @@ import type { InstanceSettings, Secrets, ServiceSettings, Snapshot, UpstreamTls 
 import type { UpstreamService } from '../exchange/attempt.ts';
 import type { DialTarget } from '../upstream/dial.ts';
 import { dialTarget } from '../upstream/dial.ts';
+import { Http2Pool } from '../upstream/http2-pool.ts';
 import { Pool, type UpstreamPool } from '../upstream/pool.ts';
 
 interface Parts {
@@ -44,7 +45,10 @@ export class ServiceSet {
     for (const settings of snapshot.services) {
       const existing = this.#services.get(settings.name);
       existing?.check(settings);
-      services.set(settings.name, existing?.settings.slot === settings.slot ? existing : this.#make(settings));
+      services.set(
+        settings.name,
+        existing !== undefined && isSame(existing.settings, settings) ? existing : this.#make(settings),
+      );
     }
     this.#pending = new Map(snapshot.services.map((settings) => [settings.name, settings]));
     return services;
@@ -85,11 +89,12 @@ export class ServiceSet {
       workerIndex: start.index,
       findBalancer: (name) => this.#find(name),
       makePool: (instance, service) =>
-        new Pool(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs, {
-          wheel,
-          clock,
-          metrics,
-        }),
+        new (service.protocol === 'h1' ? Pool : Http2Pool)(
+          this.#target(instance, service.tls),
+          service.pool,
+          service.timeouts.connectMs,
+          { wheel, clock, metrics },
+        ),
       updatePool: (pool, instance, service) =>
         pool.update(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs),
       disposePool: (pool) => pool.close(),
@@ -106,4 +111,9 @@ export class ServiceSet {
     this.#targets.set(instance.id, { key, target });
     return target;
   }
+}
+
+/** Connections that speak another protocol are another service, though it has the same name. */
+function isSame(before: ServiceSettings, after: ServiceSettings): boolean {
+  return before.slot === after.slot && before.protocol === after.protocol;
 }

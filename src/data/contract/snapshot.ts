@@ -108,6 +108,7 @@ export interface ServiceSettings {
   /** Name of the algorithm and its options, as its definition validated them. */
   readonly balancer: { readonly algorithm: string; readonly options: unknown };
   readonly timeouts: UpstreamTimeouts;
+  readonly protocol: ServiceProtocol;
   readonly pool: PoolSettings;
   readonly retries: RetrySettings;
   readonly tls: UpstreamTls | null;
@@ -147,6 +148,9 @@ export interface UpstreamTimeouts {
   /** The whole exchange, all attempts together. */
   readonly totalMs: number;
 }
+
+/** What instances speak: HTTP/1.1, HTTP/2 (with TLS or without), or gRPC over HTTP/2. */
+export type ServiceProtocol = 'h1' | 'h2' | 'grpc';
 
 export interface PoolSettings {
   /** Connections per instance and worker. */

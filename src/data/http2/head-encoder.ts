@@ -48,6 +48,11 @@ export class HeadEncoder implements HeadWriter {
     if (start.value !== '') this.text(start.value);
   }
 
+  /** A name that `FieldStart` does not take. */
+  beginPseudo(name: string): void {
+    this.#begin(name);
+  }
+
   #begin(name: string): void {
     const { length } = name;
     if (length + 2 > line.length) grow(length + 2, 0);

@@ -5,7 +5,8 @@
 import type { Socket } from 'node:net';
 import { connect as connectTcp, isIP } from 'node:net';
 import type { ConnectionOptions, SecureContext } from 'node:tls';
-import { checkServerIdentity, connect as connectTls, createSecureContext } from 'node:tls';
+import { checkServerIdentity, connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
+import type { Clock } from '../../base/clock.ts';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
@@ -13,6 +14,8 @@ import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapsho
 import { SHARED_BUFFER } from '../http1/buffer-pool.ts';
 import type { SessionOwner } from '../http1/session.ts';
 import { Session } from '../http1/session.ts';
+import type { UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
+import { UpstreamConnection } from '../http2/upstream-connection.ts';
 
 /** What makes two connections interchangeable: address, and for TLS the name, trust and certificate used. */
 export interface DialTarget {
@@ -44,16 +47,77 @@ export interface DialResult {
 
 /** Starts connecting; the returned function gives up (and then neither callback is called). */
 export function dial(target: DialTarget, owner: SessionOwner, result: DialResult, wheel: TimerWheel): () => void {
-  const { instance } = target;
   let session: Session | null = null;
-  let settled = false;
-  const onread = {
-    buffer: (): Buffer => (session === null ? SHARED_BUFFER : session.nextBuffer()),
-    callback: (length: number, bytes: Uint8Array): boolean => {
+  const reader: SocketReader = {
+    buffer: () => (session === null ? SHARED_BUFFER : session.nextBuffer()),
+    callback: (length, bytes) => {
       session?.onRead(length, bytes as Buffer);
       return true;
     },
   };
+  return openSocket(target, ['http/1.1'], reader, {
+    onSocket: (socket) => {
+      session = new Session(socket, owner, wheel);
+      result.onConnected(session);
+    },
+    onConnectFault: (kind, cause) => result.onConnectFault(kind, cause),
+  });
+}
+
+export interface Http2DialResult {
+  onConnected(connection: UpstreamConnection): void;
+  onConnectFault(kind: FaultKind, cause: string): void;
+}
+
+/** The same for HTTP/2: over TLS the instance must choose it (ALPN), in clear text it must know it (RFC 9113 §3.3). */
+export function dialHttp2(
+  target: DialTarget,
+  owner: UpstreamConnectionOwner,
+  result: Http2DialResult,
+  wheel: TimerWheel,
+  clock: Clock,
+): () => void {
+  let connection: UpstreamConnection | null = null;
+  const reader: SocketReader = {
+    buffer: () => UpstreamConnection.nextBuffer(),
+    callback: (length, bytes) => {
+      connection?.onRead(length, bytes as Buffer);
+      return true;
+    },
+  };
+  return openSocket(target, ['h2'], reader, {
+    onSocket: (socket) => {
+      if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') {
+        socket.on('error', () => {});
+        socket.destroy();
+        result.onConnectFault(FAULTS.upstreamTlsFailed, 'the instance did not choose HTTP/2 (ALPN)');
+        return;
+      }
+      connection = new UpstreamConnection(socket, owner, wheel, clock);
+      result.onConnected(connection);
+    },
+    onConnectFault: (kind, cause) => result.onConnectFault(kind, cause),
+  });
+}
+
+interface SocketReader {
+  buffer(): Buffer;
+  callback(length: number, bytes: Uint8Array): boolean;
+}
+
+interface SocketResult {
+  onSocket(socket: Socket): void;
+  onConnectFault(kind: FaultKind, cause: string): void;
+}
+
+function openSocket(
+  target: DialTarget,
+  protocols: readonly string[],
+  onread: SocketReader,
+  result: SocketResult,
+): () => void {
+  const { instance } = target;
+  let settled = false;
   const address =
     instance.socketPath === null ? { host: instance.host, port: instance.port } : { path: instance.socketPath };
   let socket: Socket;
@@ -69,7 +133,7 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
       ...(isIP(name) === 0 ? { servername: name } : {}),
       rejectUnauthorized: target.tls?.verify ?? true,
       checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
-      ALPNProtocols: ['http/1.1'],
+      ALPNProtocols: [...protocols],
       onread,
     };
     socket = connectTls(options);
@@ -90,8 +154,7 @@ export function dial(target: DialTarget, owner: SessionOwner, result: DialResult
     settled = true;
     socket.off('error', fail);
     socket.off('close', closedEarly);
-    session = new Session(socket, owner, wheel);
-    result.onConnected(session);
+    result.onSocket(socket);
   });
   return () => {
     if (settled) return;

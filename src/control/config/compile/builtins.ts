@@ -135,6 +135,7 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     name,
     balancer: { algorithm: 'round-robin', options: {} },
     timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 0 },
+    protocol: 'h1',
     pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000 } : {}) },
     retries: {
       attempts: 1,

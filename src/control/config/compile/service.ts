@@ -32,6 +32,7 @@ export function compileService(
     instances,
     balancer: balancer(compilation, path, options, instances),
     timeouts: timeouts(compilation, path, options),
+    protocol: options.protocol === 'h2c' ? 'h2' : options.protocol,
     pool: {
       maxConnections: options.pool.maxConnections,
       maxQueued: options.pool.maxQueued,
@@ -57,6 +58,11 @@ function checkInstances(
     const keys = ['instances', ...sources.map(({ key }) => key)];
     compilation.problem(path, 'the service has no instances', { expected: keys.join(' or ') });
   }
+  if (options.protocol === 'h2c' && instances.some(({ protocol }) => protocol === 'https'))
+    compilation.problem([...path, 'protocol'], 'h2c is HTTP/2 without TLS, and an instance has an https URL', {
+      got: '"h2c"',
+      expected: 'h2',
+    });
   if (instances.length > 0 && instances.every(({ weight }) => weight === 0)) {
     compilation.warning([...path, 'instances'], 'every weight is 0, so no instance takes traffic');
   }

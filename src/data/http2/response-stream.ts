@@ -1,0 +1,235 @@
+/**
+ * One request to an instance over HTTP/2, as an attempt sees it: a stream of an upstream connection. A stream that ends
+ * without END_STREAM is never a whole response, and one that the instance says it has not processed (RFC 9113 §8.7) may be
+ * sent again whatever its method.
+ */
+import { FAULTS } from '../../base/errors.ts';
+import type { DeadlineOwner } from '../../base/timers.ts';
+import { Deadline } from '../../base/timers.ts';
+import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
+import type { UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
+import type { Head } from '../parser/head.ts';
+import type { HeadWriter } from '../parser/head-writer.ts';
+import { CANCEL, END_STREAM, errorName, NO_ERROR, PROTOCOL_ERROR, REFUSED_STREAM } from './frames.ts';
+import { responseHead } from './response-head.ts';
+import { Http2Stream } from './stream.ts';
+import type { UpstreamConnection } from './upstream-connection.ts';
+
+const LENGTH = new FieldStart('content-length');
+
+export class ResponseStream extends Http2Stream implements UpstreamStream, DeadlineOwner {
+  readonly isReused: boolean;
+  readonly deadline: Deadline;
+  readonly #connection: UpstreamConnection;
+  #handler: UpstreamHandler | null = null;
+  #begun = false;
+  #method = '';
+  #responseBegan = false;
+  /** The final head has come. */
+  #hasHead = false;
+  /** What is left of a request body whose length is known, or -1. */
+  #left = -1;
+  #interimBytes = 0;
+
+  constructor(connection: UpstreamConnection, id: number, isReused: boolean) {
+    super(connection, id);
+    this.#connection = connection;
+    this.isReused = isReused;
+    this.deadline = new Deadline(this, 0);
+  }
+
+  // --- the request -------------------------------------------------------------------------------------------
+
+  begin(
+    handler: UpstreamHandler,
+    method: string,
+    authority: string,
+    basePath: string,
+    path: string,
+    query: string | null,
+  ): HeadWriter {
+    this.#handler = handler;
+    this.#method = method;
+    this.#begun = true;
+    const out = this.#connection.headEncoder;
+    this.#connection.encoder.begin();
+    out.field(':method', method);
+    out.field(':scheme', this.#connection.scheme);
+    out.field(':authority', authority);
+    out.beginPseudo(':path');
+    out.text(basePath);
+    out.text(path);
+    if (query !== null) {
+      out.text('?');
+      out.text(query);
+    }
+    out.end();
+    return out;
+  }
+
+  endHead(bodyLength: number, declareLength: boolean, upgrade: string, takesTrailers: boolean): void {
+    const out = this.#connection.headEncoder;
+    if (declareLength && bodyLength > 0) {
+      out.begin(LENGTH);
+      out.integer(bodyLength);
+      out.end();
+    }
+    // RFC 9113 §8.2.2: the only value that TE may have.
+    if (takesTrailers) out.field('te', 'trailers');
+    this.#left = bodyLength;
+    if (bodyLength === 0) this.endedWithHead();
+    this.#connection.writeFieldBlock(this, bodyLength === 0 ? END_STREAM : 0);
+    if (upgrade !== '') process.nextTick(ResponseStream.#refuseUpgrade, this);
+  }
+
+  /** RFC 8441 towards instances is not built; what the head asked for in HTTP/1.1 was not passed on. */
+  static #refuseUpgrade(this: void, stream: ResponseStream): void {
+    stream.#failWith(FAULTS.upstreamMalformed, 'services that speak HTTP/2 take no WebSocket', CANCEL);
+  }
+
+  sendBody(bytes: Uint8Array, _isVolatile: boolean): void {
+    const buffer = Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    if (this.#left > 0) this.#left -= bytes.length;
+    this.sendData(buffer, 0, buffer.length, this.#left === 0);
+  }
+
+  sendEnd(trailers: FieldBlock | null): void {
+    this.sendLast(trailers);
+  }
+
+  flush(): boolean {
+    return !this.hasQueue;
+  }
+
+  /** All that is sent is copied to where frames are put together. */
+  get holdsBytes(): boolean {
+    return false;
+  }
+
+  onQueueSent(): void {
+    this.#handler?.onUpstreamDrain();
+  }
+
+  // --- the response ------------------------------------------------------------------------------------------
+
+  /** A field block was decoded to `responseHead`. */
+  onHead(ended: boolean): void {
+    const handler = this.#handler;
+    if (handler === null) return;
+    this.#responseBegan = true;
+    const problem = responseHead.finish(this.#method, ended);
+    if (problem !== '') {
+      this.#failWith(FAULTS.upstreamMalformed, problem, PROTOCOL_ERROR);
+      return;
+    }
+    const { head, meaning } = responseHead;
+    if (head.status < 200) {
+      this.#interimBytes += head.end;
+      if (this.#interimBytes > MAX_INTERIM_BYTES)
+        this.#failWith(FAULTS.upstreamMalformed, 'too many interim responses', PROTOCOL_ERROR);
+      else handler.onInterimHead(head);
+      return;
+    }
+    this.#hasHead = true;
+    if (meaning.lengthGiven && meaning.bodyLength > 0) this.expectBytes(meaning.bodyLength);
+    this.#connection.touch(this);
+    handler.onResponseHead(head, meaning);
+    if (ended && !this.isClosed) this.receiveEnd(null);
+  }
+
+  get hasHead(): boolean {
+    return this.#hasHead;
+  }
+
+  protected onBody(bytes: Buffer, start: number, end: number): void {
+    if (!this.#hasHead) this.#failWith(FAULTS.upstreamMalformed, 'a body without a head', PROTOCOL_ERROR);
+    else this.#handler?.onResponseBody(bytes, start, end);
+  }
+
+  protected onRemoteEnd(trailers: Head | null): void {
+    const handler = this.#handler;
+    if (!this.#hasHead) {
+      this.#failWith(FAULTS.upstreamMalformed, 'a stream that ends without a response', PROTOCOL_ERROR);
+      return;
+    }
+    this.#handler = null;
+    handler?.onResponseEnd(trailers);
+    if (this.localEnded) this.close();
+    // What is left of the request is not wanted any more (§8.1), and nobody waits for it.
+    else this.reset(CANCEL);
+  }
+
+  onReadDone(): void {
+    this.#handler?.onReadDone();
+  }
+
+  pause(): void {
+    this.pauseReceiving();
+  }
+
+  resume(): void {
+    this.resumeReceiving();
+  }
+
+  // --- ending ------------------------------------------------------------------------------------------------
+
+  abandon(): void {
+    this.#handler = null;
+    if (this.#begun) this.reset(CANCEL);
+    else this.close();
+  }
+
+  endTunnel(): void {
+    this.abandon();
+  }
+
+  onDeadline(): void {
+    this.#handler?.onStreamDeadline();
+  }
+
+  /** The body or the trailers are not what they should be. */
+  onBadBody(cause: string): void {
+    this.#failWith(FAULTS.upstreamTruncated, cause, PROTOCOL_ERROR);
+  }
+
+  #failWith(kind: (typeof FAULTS)['upstreamMalformed'], cause: string, code: number): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    this.reset(code);
+    handler?.onStreamFault(kind, cause, this.#responseBegan);
+  }
+
+  onRemoteReset(code: number): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    // After a whole response it only says that the rest of the request is not wanted (§8.1).
+    if (this.remoteEnded && code === NO_ERROR) return;
+    if (code === REFUSED_STREAM && !this.#responseBegan)
+      handler?.onStreamFault(FAULTS.upstreamRefused, errorName(code), false);
+    else
+      handler?.onStreamFault(
+        this.#hasHead ? FAULTS.upstreamTruncated : FAULTS.upstreamReset,
+        errorName(code),
+        this.#responseBegan,
+      );
+  }
+
+  onConnectionGone(cause: string, notProcessed: boolean): void {
+    const handler = this.#handler;
+    this.#handler = null;
+    if (notProcessed) handler?.onStreamFault(FAULTS.upstreamRefused, cause, false);
+    else
+      handler?.onStreamFault(
+        this.#hasHead ? FAULTS.upstreamTruncated : FAULTS.upstreamReset,
+        cause,
+        this.#responseBegan,
+      );
+  }
+
+  onSendStalled(): void {
+    // The deadlines of an attempt see to it.
+  }
+}
+
+/** Nothing holds an instance back that sends interim responses without end to a client who reads slowly. */
+const MAX_INTERIM_BYTES = 64 * 1024;

@@ -1,0 +1,232 @@
+/**
+ * One HTTP/2 connection to an instance (RFC 9113): many requests at a time, up to what the instance takes. Its loss is
+ * that of the streams on it; those that the instance says it has not seen (GOAWAY, §6.8) may be sent again. Opened and
+ * kept by upstream/http2-pool.ts. Owner: the worker's thread.
+ */
+import type { Socket } from 'node:net';
+import { TLSSocket } from 'node:tls';
+import type { Clock } from '../../base/clock.ts';
+import type { TimerWheel } from '../../base/timers.ts';
+import { Outbox } from '../wire/outbox.ts';
+import { Http2Connection } from './connection.ts';
+import {
+  END_STREAM,
+  errorName,
+  MOST_STREAM_ID,
+  PREFACE,
+  PROTOCOL_ERROR,
+  pingFrame,
+  SETTING_ENABLE_PUSH,
+  SETTING_INITIAL_WINDOW_SIZE,
+  SETTING_MAX_HEADER_LIST_SIZE,
+  settingsFrame,
+} from './frames.ts';
+import type { FieldSink } from './hpack/decoder.ts';
+import { MAX_HEAD_BYTES, responseHead } from './response-head.ts';
+import { ResponseStream } from './response-stream.ts';
+import type { Http2Stream } from './stream.ts';
+import { trailerReader } from './trailers.ts';
+
+/** Streams at a time; more of them on one connection would wait for each other's bytes. */
+export const MOST_STREAMS = 100;
+/** What one slow client may let lie here; the window of the connection has room for all streams, so that none stops others. */
+const STREAM_WINDOW = 128 * 1024;
+const CONNECTION_WINDOW = MOST_STREAMS * STREAM_WINDOW;
+/** What all connections read to; whatever is kept of it is copied. */
+const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
+const OPENING = Buffer.concat([
+  PREFACE,
+  settingsFrame([
+    [SETTING_ENABLE_PUSH, 0],
+    [SETTING_INITIAL_WINDOW_SIZE, STREAM_WINDOW],
+    [SETTING_MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
+  ]),
+]);
+/** A connection from which nothing has come for so long is asked whether it is alive, and given as long to say so. */
+const QUIET_MS = 15_000;
+const PING = Buffer.from('gh-alive', 'latin1');
+
+const IGNORED: FieldSink = { onField: () => {} };
+
+export interface UpstreamConnectionOwner {
+  /** There is room for another stream, or there may be. */
+  onRoom(connection: UpstreamConnection): void;
+  /** No new streams on it; those that are open go on. */
+  onGoingAway(connection: UpstreamConnection): void;
+  /** Once. */
+  onClosed(connection: UpstreamConnection): void;
+}
+
+export class UpstreamConnection extends Http2Connection {
+  readonly scheme: string;
+  readonly openedMs: number;
+  /** When the last stream ended. */
+  idleSinceMs: number;
+  readonly #owner: UpstreamConnectionOwner;
+  readonly #wheel: TimerWheel;
+  #nextId = 1;
+  #served = 0;
+  #isGoingAway = false;
+  #lastReadMs: number;
+  #pingedMs = 0;
+
+  constructor(socket: Socket, owner: UpstreamConnectionOwner, wheel: TimerWheel, clock: Clock) {
+    const isSecure = socket instanceof TLSSocket;
+    super(
+      socket,
+      new Outbox(socket, isSecure),
+      clock,
+      { maxBlockBytes: MAX_HEAD_BYTES, streamWindow: STREAM_WINDOW, connectionWindow: CONNECTION_WINDOW },
+      false,
+    );
+    this.scheme = isSecure ? 'https' : 'http';
+    this.#owner = owner;
+    this.#wheel = wheel;
+    this.openedMs = clock.monotonicMs();
+    this.idleSinceMs = this.openedMs;
+    this.#lastReadMs = this.openedMs;
+    socket.on('drain', () => this.pump());
+    socket.on('end', () => this.#lose('closed by the upstream'));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#lose(error.code ?? error.message));
+    socket.on('close', () => this.#lose('closed'));
+    this.writeOpening(OPENING);
+  }
+
+  static nextBuffer(): Buffer {
+    return SHARED;
+  }
+
+  onRead(length: number, bytes: Buffer): void {
+    if (this.isClosed) return;
+    this.#lastReadMs = this.clock.monotonicMs();
+    this.#pingedMs = 0;
+    this.readBytes(bytes, 0, length);
+  }
+
+  get hasRoom(): boolean {
+    return !this.isClosed && !this.#isGoingAway && this.streams.size < Math.min(MOST_STREAMS, this.peerMostStreams);
+  }
+
+  /** Only with `hasRoom`. */
+  open(): ResponseStream {
+    const stream = new ResponseStream(this, this.#nextId, this.#served > 0);
+    this.streams.set(this.#nextId, stream);
+    this.#nextId += 2;
+    this.#served++;
+    if (this.#nextId > MOST_STREAM_ID) this.retire();
+    return stream;
+  }
+
+  /** No new streams; it ends when it has none. */
+  retire(): void {
+    if (this.#isGoingAway) return;
+    this.#isGoingAway = true;
+    this.#owner.onGoingAway(this);
+    if (this.streams.size === 0) this.close();
+  }
+
+  close(): void {
+    if (this.isClosed) return;
+    this.writeGoaway(0);
+    this.flushNow();
+    this.#lose('ended');
+    this.socket.destroySoon();
+  }
+
+  /** Called now and then: a connection that has died without a word is found out (§6.7). */
+  checkAlive(nowMs: number): void {
+    if (this.streams.size === 0 || nowMs - this.#lastReadMs < QUIET_MS) return;
+    if (this.#pingedMs === 0) {
+      this.#pingedMs = nowMs;
+      this.writeControl(pingFrame(0, PING, 0));
+    } else if (nowMs - this.#pingedMs >= QUIET_MS) {
+      this.#lose('no reply to PING');
+      this.socket.destroy();
+    }
+  }
+
+  // --- frames ------------------------------------------------------------------------------------------------
+
+  protected get lastStream(): number {
+    return 0;
+  }
+
+  protected isIdle(id: number): boolean {
+    return id >= this.#nextId || (id & 1) === 0;
+  }
+
+  protected onFieldBlock(id: number, flags: number, bytes: Buffer, start: number, end: number): boolean {
+    const ended = (flags & END_STREAM) !== 0;
+    const stream = this.streams.get(id) as ResponseStream | undefined;
+    if (stream === undefined) {
+      if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'a response to a request that was not sent');
+      return this.decoder.decode(bytes, start, end, IGNORED) || this.failCompression();
+    }
+    if (stream.hasHead) return this.#onTrailers(stream, ended, bytes, start, end);
+    responseHead.begin();
+    if (!this.decoder.decode(bytes, start, end, responseHead)) return this.failCompression();
+    stream.onHead(ended);
+    return !this.isClosed;
+  }
+
+  #onTrailers(stream: ResponseStream, ended: boolean, bytes: Buffer, start: number, end: number): boolean {
+    trailerReader.begin();
+    if (!this.decoder.decode(bytes, start, end, trailerReader)) return this.failCompression();
+    this.touch(stream);
+    if (!ended || trailerReader.isMalformed || trailerReader.isTooLarge) stream.onBadBody('the trailers are malformed');
+    else if (!stream.receiveEnd(trailerReader.finish())) stream.onBadBody('the body is shorter than Content-Length');
+    return !this.isClosed;
+  }
+
+  protected override onBadLength(stream: Http2Stream): boolean {
+    (stream as ResponseStream).onBadBody('the body does not have the length that Content-Length says');
+    return !this.isClosed;
+  }
+
+  protected onGoaway(lastStream: number, code: number): void {
+    const cause = `GOAWAY ${errorName(code)}`;
+    for (const stream of [...this.streams.values()]) {
+      if (stream.id <= lastStream) continue;
+      stream.close();
+      stream.onConnectionGone(cause, true);
+    }
+    this.retire();
+  }
+
+  protected override onFirstSettings(): void {
+    // Perhaps it takes fewer than we have opened; those it refuses may be sent again.
+    if (this.hasRoom) this.#owner.onRoom(this);
+  }
+
+  protected onStreamClosed(stream: Http2Stream): void {
+    this.#wheel.remove((stream as ResponseStream).deadline);
+    if (this.isClosed) return;
+    if (this.streams.size === 0) {
+      this.idleSinceMs = this.#wheel.coarseMs;
+      if (this.#isGoingAway) {
+        this.close();
+        return;
+      }
+    }
+    if (this.hasRoom) this.#owner.onRoom(this);
+  }
+
+  protected onLocalEnd(): void {}
+  protected onPong(): void {}
+  protected onAbuse(): void {}
+  protected onBehind(): void {}
+  protected onWaiting(): void {}
+
+  #lose(cause: string): void {
+    if (this.isClosed) return;
+    this.endConnection(cause);
+  }
+
+  protected override endConnection(cause: string): void {
+    if (this.isClosed) return;
+    super.endConnection(cause);
+    this.#owner.onClosed(this);
+    // After `fail` the GOAWAY still goes out.
+    this.socket.destroySoon();
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * The HTTP/2 connections of one worker to one instance: the first with room takes the next request, so that those the
+ * traffic does not need become idle and end; a new one is made when all are full. Who finds neither waits in a bounded
+ * queue with a deadline. Owner: the worker's thread.
+ */
+import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
+import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
+import { Deadline } from '../../base/timers.ts';
+import type { PoolSettings } from '../contract/snapshot.ts';
+import type { StreamWaiter, UpstreamStream } from '../exchange/upstream-stream.ts';
+import type { UpstreamConnection, UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
+import { MOST_STREAMS } from '../http2/upstream-connection.ts';
+import type { DialTarget, Http2DialResult } from './dial.ts';
+import { dialHttp2 } from './dial.ts';
+import type { PoolEnvironment, UpstreamPool } from './pool.ts';
+
+/** How often connections are looked over. */
+const SWEEP_MS = 1_000;
+/** After this time a connection takes no new requests: names may have moved, balancers in between want to spread anew. */
+const MOST_AGE_MS = 3_600_000;
+
+export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, DeadlineOwner {
+  #target: DialTarget;
+  #settings: PoolSettings;
+  #connectMs: number;
+  readonly #environment: PoolEnvironment;
+  /** Those that take requests. */
+  readonly #connections: UpstreamConnection[] = [];
+  readonly #waiting = new Set<Waiting>();
+  readonly #dialling = new Set<Dialling>();
+  readonly #sweep = new Deadline(this, 0);
+  /** Open, also those that only finish, and connecting. */
+  #count = 0;
+  #closed = false;
+
+  constructor(target: DialTarget, settings: PoolSettings, connectMs: number, environment: PoolEnvironment) {
+    this.#target = target;
+    this.#settings = settings;
+    this.#connectMs = connectMs;
+    this.#environment = environment;
+  }
+
+  update(target: DialTarget, settings: PoolSettings, connectMs: number): void {
+    const interchangeable =
+      JSON.stringify(target.tls) === JSON.stringify(this.#target.tls) &&
+      target.secureContext === this.#target.secureContext;
+    this.#target = target;
+    this.#settings = settings;
+    this.#connectMs = connectMs;
+    if (!interchangeable) for (const connection of [...this.#connections]) connection.retire();
+  }
+
+  get open(): number {
+    return this.#count;
+  }
+
+  get idle(): number {
+    return this.#connections.filter(({ streams }) => streams.size === 0).length;
+  }
+
+  get queued(): number {
+    return this.#waiting.size;
+  }
+
+  acquire(waiter: StreamWaiter, _fresh: boolean): UpstreamStream | null {
+    // A connection that was lost is not among them, so any is as good as a fresh one.
+    for (let i = 0; i < this.#connections.length; i++) {
+      const connection = this.#connections[i]!;
+      if (connection.hasRoom) return connection.open();
+    }
+    const coming = this.#dialling.size * MOST_STREAMS;
+    const mayDial = this.#count < this.#settings.maxConnections;
+    if (this.#waiting.size >= coming + (mayDial ? MOST_STREAMS : this.#settings.maxQueued)) {
+      waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
+      return null;
+    }
+    this.#waiting.add(new Waiting(this, waiter, this.#environment.wheel, this.#settings.queueTimeoutMs));
+    if (mayDial && this.#waiting.size > coming) this.#dial();
+    return null;
+  }
+
+  #dial(): void {
+    this.#count++;
+    this.#dialling.add(new Dialling(this, this.#target, this.#connectMs, this.#environment));
+  }
+
+  cancel(waiter: StreamWaiter): void {
+    for (const waiting of this.#waiting) if (waiting.waiter === waiter) this.dropWaiting(waiting);
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.#environment.wheel.remove(this.#sweep);
+    for (const connection of [...this.#connections]) connection.retire();
+    this.#failWaiting(FAULTS.noInstance, 'the instance was removed');
+  }
+
+  // --- what connections tell ---------------------------------------------------------------------------------
+
+  onRoom(connection: UpstreamConnection): void {
+    for (const waiting of this.#waiting) {
+      if (!connection.hasRoom) return;
+      this.dropWaiting(waiting);
+      waiting.waiter.onStream(connection.open());
+    }
+    if (!this.#sweep.isSet && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
+  }
+
+  onGoingAway(connection: UpstreamConnection): void {
+    const place = this.#connections.indexOf(connection);
+    if (place >= 0) this.#connections.splice(place, 1);
+    this.#dialForWaiting();
+  }
+
+  onClosed(connection: UpstreamConnection): void {
+    this.#count--;
+    this.onGoingAway(connection);
+  }
+
+  /** Who waited for one that is gone needs another. */
+  #dialForWaiting(): void {
+    if (this.#closed || this.#waiting.size <= this.#dialling.size * MOST_STREAMS) return;
+    if (this.#count < this.#settings.maxConnections) this.#dial();
+  }
+
+  onDeadline(): void {
+    const nowMs = this.#environment.clock.monotonicMs();
+    for (const connection of [...this.#connections]) {
+      connection.checkAlive(nowMs);
+      if (nowMs - connection.openedMs >= MOST_AGE_MS) connection.retire();
+      else if (connection.streams.size === 0 && nowMs - connection.idleSinceMs >= this.#settings.idleTimeoutMs)
+        connection.retire();
+    }
+    if (this.#connections.length > 0 && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
+  }
+
+  /** @internal */ onDialled(dialling: Dialling, connection: UpstreamConnection): void {
+    this.#dialling.delete(dialling);
+    this.#environment.metrics.add('upstream_connections_opened', 1);
+    if (this.#closed) {
+      connection.close();
+      return;
+    }
+    this.#connections.push(connection);
+    this.onRoom(connection);
+  }
+
+  /** @internal A connection could not be made: those that waited for it hear so, as long as no other one is coming. */
+  onDialFailed(dialling: Dialling, kind: FaultKind, cause: string): void {
+    this.#dialling.delete(dialling);
+    this.#count--;
+    if (this.#dialling.size === 0) this.#failWaiting(kind, cause);
+  }
+
+  #failWaiting(kind: FaultKind, cause: string): void {
+    for (const waiting of [...this.#waiting]) {
+      // One that hears may ask again, and the new one is not among those that failed.
+      this.dropWaiting(waiting);
+      waiting.waiter.onNoStream(kind, cause);
+    }
+  }
+
+  /** @internal */ dropWaiting(waiting: Waiting): void {
+    this.#waiting.delete(waiting);
+    this.#environment.wheel.remove(waiting.deadline);
+  }
+}
+
+/** One who waits for a connection, or for room on one. */
+class Waiting implements DeadlineOwner {
+  readonly waiter: StreamWaiter;
+  readonly deadline: Deadline;
+  readonly #pool: Http2Pool;
+  readonly #timeoutMs: number;
+
+  constructor(pool: Http2Pool, waiter: StreamWaiter, wheel: TimerWheel, timeoutMs: number) {
+    this.#pool = pool;
+    this.waiter = waiter;
+    this.deadline = new Deadline(this, 0);
+    this.#timeoutMs = timeoutMs;
+    if (timeoutMs > 0) wheel.set(this.deadline, timeoutMs);
+  }
+
+  onDeadline(): void {
+    this.#pool.dropWaiting(this);
+    this.waiter.onNoStream(FAULTS.queueTimeout, `waited ${this.#timeoutMs} ms`);
+  }
+}
+
+/** One connection being made. */
+class Dialling implements Http2DialResult, DeadlineOwner {
+  readonly #pool: Http2Pool;
+  readonly #wheel: TimerWheel;
+  readonly #deadline: Deadline;
+  readonly #connectMs: number;
+  readonly #giveUp: () => void;
+
+  constructor(pool: Http2Pool, target: DialTarget, connectMs: number, { wheel, clock }: PoolEnvironment) {
+    this.#pool = pool;
+    this.#wheel = wheel;
+    this.#connectMs = connectMs;
+    this.#deadline = new Deadline(this, 0);
+    if (connectMs > 0) wheel.set(this.#deadline, connectMs);
+    this.#giveUp = dialHttp2(target, pool, this, wheel, clock);
+  }
+
+  onConnected(connection: UpstreamConnection): void {
+    this.#wheel.remove(this.#deadline);
+    this.#pool.onDialled(this, connection);
+  }
+
+  onConnectFault(kind: FaultKind, cause: string): void {
+    this.#wheel.remove(this.#deadline);
+    this.#pool.onDialFailed(this, kind, cause);
+  }
+
+  onDeadline(): void {
+    this.#giveUp();
+    this.#pool.onDialFailed(this, FAULTS.connectTimeout, `not connected after ${this.#connectMs} ms`);
+  }
+}
