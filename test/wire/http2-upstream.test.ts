@@ -46,7 +46,7 @@ async function nodeInstance(t: Scope): Promise<{ url: string; sessions: () => nu
   server.on('session', () => void sessions++);
   server.on('stream', (stream, headers) => {
     stream.on('error', () => {});
-    answer(stream, headers[':path']!).catch(() => {});
+    answer(stream as ServerHttp2Stream, headers[':path']!).catch(() => {});
   });
   return { url: `http://127.0.0.1:${await listening(t, server)}`, sessions: () => sessions };
 }
@@ -97,7 +97,7 @@ describe('HTTP/2 to instances', () => {
     const authority = await Authority.create(t);
     const { certPem, keyPem } = await authority.issue('localhost', ['localhost']);
     const fine = createSecureServer({ cert: certPem, key: keyPem });
-    fine.on('stream', (stream, headers) => void answer(stream, headers[':path']!));
+    fine.on('stream', (stream, headers) => void answer(stream as ServerHttp2Stream, headers[':path']!));
     const { createServer: createHttps } = await import('node:https');
     const old = createHttps({ cert: certPem, key: keyPem, ALPNProtocols: ['http/1.1'] }, (_request, response) =>
       response.end('1.1'),

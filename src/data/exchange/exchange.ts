@@ -10,7 +10,7 @@ import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { ActiveConfig, CompiledRoute } from '../config/active-config.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
-import type { MirrorSettings, RetrySettings } from '../contract/snapshot.ts';
+import type { MirrorSettings, ServiceSettings } from '../contract/snapshot.ts';
 import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
@@ -187,15 +187,18 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     }
     this.upstreamPath = path;
     const service = route.chooseService!(this);
-    if (this.body.length !== 0) this.#allowReplay(service.settings.retries, route.mirror);
+    if (this.body.length !== 0) this.#allowReplay(service.settings, route.mirror);
     const { nowMs } = this;
     this.call = new UpstreamCall(this.runtime, this.live, service, this, this.body, this);
     this.call.start(nowMs);
   }
 
-  /** What has been sent is kept only where it may be sent again: almost never for a POST. */
-  #allowReplay(retries: RetrySettings, mirror: MirrorSettings | null): void {
-    const mayRepeat = retries.attempts > 0 && isRepeatable(retries, this);
+  /**
+   * What has been sent is kept only where it may be sent again: over HTTP/1.1 almost never for a POST, over HTTP/2 always,
+   * since an instance says whether it has processed it (RFC 9113 §8.7).
+   */
+  #allowReplay({ protocol, retries }: ServiceSettings, mirror: MirrorSettings | null): void {
+    const mayRepeat = retries.attempts > 0 && (protocol !== 'h1' || isRepeatable(retries, this));
     this.body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
   }
 
