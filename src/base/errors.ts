@@ -140,6 +140,15 @@ export const FAULTS = {
     'never',
     'the path could be read in two ways',
   ),
+  loopDetected: kind(
+    'loop_detected',
+    508,
+    'LOOP_DETECTED',
+    'route',
+    'downstream',
+    'never',
+    'the request goes in a circle',
+  ),
   routeNotFound: kind(
     'route_not_found',
     404,

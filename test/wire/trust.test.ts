@@ -19,8 +19,10 @@ async function fieldsSeen(test: Scope, gateway: Record<string, unknown>, text: s
   const answer = await caller.send(text).answer();
   caller.close();
   const { headers } = JSON.parse(answer.body.toString()) as { headers: string[] };
-  return (name: string): string | undefined =>
-    headers[headers.findIndex((field, i) => i % 2 === 0 && field.toLowerCase() === name) + 1];
+  return (name: string): string | undefined => {
+    const at = headers.findIndex((field, i) => i % 2 === 0 && field.toLowerCase() === name);
+    return at < 0 ? undefined : headers[at + 1];
+  };
 }
 
 describe('a trusted proxy', () => {
@@ -35,6 +37,84 @@ describe('a trusted proxy', () => {
     assert.equal(field('x-forwarded-host'), 'shop.example');
     assert.match(field('forwarded')!, /^for=203\.0\.113\.7, for=127\.0\.0\.1;/);
     assert.equal(field('via'), '1.1 edge, 1.1 gatehouse');
+  });
+});
+
+describe('what proxies say of the client', () => {
+  const trusting = { trustProxy: ['127.0.0.0/8', '10.0.0.0/8'] };
+  const ask = (fields: string): string => `GET / HTTP/1.1\r\nHost: inner\r\n${fields}\r\n`;
+
+  test('schemes are read in any case, in lists and of WebSockets', async (t) => {
+    const rows: { fields: string; scheme: string }[] = [
+      { fields: 'X-Forwarded-Proto: HTTPS\r\n', scheme: 'https' },
+      { fields: 'X-Forwarded-Proto: wss\r\n', scheme: 'https' },
+      { fields: 'X-Forwarded-Proto: ws\r\n', scheme: 'http' },
+      { fields: 'X-Forwarded-Proto: gopher\r\n', scheme: 'http' },
+      { fields: 'X-Forwarded-For: 203.0.113.7, 10.0.0.1\r\nX-Forwarded-Proto: https, http\r\n', scheme: 'https' },
+      // The client put the first one in front: the nearest proxy saw http.
+      { fields: 'X-Forwarded-For: 203.0.113.7\r\nX-Forwarded-Proto: https, http\r\n', scheme: 'http' },
+      { fields: 'Forwarded: for=203.0.113.7;Proto=https\r\n', scheme: 'https' },
+    ];
+    for (const { fields, scheme } of rows) {
+      const field = await fieldsSeen(t, trusting, ask(fields));
+      assert.equal(field('x-forwarded-proto'), scheme, fields);
+    }
+  });
+
+  test('a port and the families of proxies pass from a trusted proxy only', async (t) => {
+    const names = [
+      'X-Forwarded-Prefix',
+      'X-Forwarded-Ssl',
+      'X-Forwarded-User',
+      'X-Original-URL',
+      'Remote-User',
+      'Proxy',
+    ];
+    const fields = `X-Forwarded-Port: 8443\r\n${names.map((name) => `${name}: x\r\n`).join('')}`;
+    const trusted = await fieldsSeen(t, trusting, ask(fields));
+    assert.equal(trusted('x-forwarded-port'), '8443');
+    for (const name of names) assert.equal(trusted(name.toLowerCase()), 'x', name);
+    const other = await fieldsSeen(t, {}, ask(`${fields}X.Forwarded.For: 1.2.3.4\r\nX_Forwarded_Prefix: x\r\n`));
+    for (const name of [...names, 'X-Forwarded-Port', 'X.Forwarded.For', 'X_Forwarded_Prefix'])
+      assert.equal(other(name.toLowerCase()), undefined, name);
+  });
+
+  test('the client is read from Forwarded (RFC 7239) as from X-Forwarded-For', async (t) => {
+    const gateway = await startTestGateway(t, {
+      gateway: trusting,
+      routes: [
+        {
+          match: { path: '/*' },
+          respond: { status: 200 },
+          ipFilter: { allow: ['203.0.113.7', '2001:db8::1'] },
+          auth: 'public',
+        },
+      ],
+    });
+    const rows: { fields: string; status: number }[] = [
+      { fields: 'Forwarded: for=203.0.113.7\r\n', status: 200 },
+      { fields: 'Forwarded: For="203.0.113.7:4711";by=x, for=10.1.1.1\r\n', status: 200 },
+      { fields: 'Forwarded: for="[2001:db8::1]:80";proto=https\r\n', status: 200 },
+      { fields: 'Forwarded: for=203.0.113.7, for=198.51.100.1\r\n', status: 403 },
+      { fields: 'Forwarded: for="203.0.113.7, for=x", for=198.51.100.1\r\n', status: 403 },
+      { fields: 'Forwarded: for=unknown\r\n', status: 403 },
+    ];
+    for (const { fields, status } of rows) {
+      const caller = new RawCaller(gateway.port);
+      assert.equal((await caller.send(ask(fields)).answer()).status, status, fields);
+      caller.close();
+    }
+  });
+
+  test('a request that goes in a circle ends with 508 (RFC 9110 §7.6.3)', async (t) => {
+    const gateway = await startTestGateway(t, {
+      routes: [{ match: { path: '/*' }, respond: { status: 200 }, auth: 'public' }],
+    });
+    const caller = new RawCaller(gateway.port);
+    const passes = (times: number): string => ask(`Via: 1.1 other, ${'1.1 gatehouse, '.repeat(times)}1.1 edge\r\n`);
+    assert.equal((await caller.send(passes(7)).answer()).status, 200);
+    assert.equal((await caller.send(passes(8)).answer()).status, 508);
+    caller.close();
   });
 });
 

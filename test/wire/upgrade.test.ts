@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
-import { httpUpstream } from '../support/upstream.ts';
+import { echoUpstream, httpUpstream } from '../support/upstream.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
@@ -83,19 +83,54 @@ describe('a WebSocket', () => {
   });
 
   test('is refused with 426 where the route does not allow it', async (t) => {
-    const { gateway } = await setUp(t, { upgrades: ['another'] });
+    const { gateway } = await setUp(t, { upgrades: 'tcp' });
     const answer = await new RawCaller(gateway.port).send(UPGRADE).answer();
     assert.equal(answer.status, 426);
+    assert.equal(answer.headers['upgrade'], 'tcp');
+    assert.match(answer.body.toString(), /upgrades: websocket/);
   });
 
-  test('any other protocol is refused too, HTTP/2 in clear text above all', async (t) => {
-    const { gateway } = await setUp(t);
-    const answer = await new RawCaller(gateway.port)
-      .send(
-        'GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n',
-      )
-      .answer();
+  test('to anything else is ignored, and the service is asked in HTTP/1.1', async (t) => {
+    const upstream = await echoUpstream(t);
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [{ url: upstream.url }] } },
+      routes: [
+        { match: { path: '/made' }, respond: { status: 200, body: 'made' }, auth: 'public' },
+        { match: { path: '/*' }, service: 's', auth: 'public' },
+      ],
+    });
+    for (const protocol of ['h2c', 'TLS/1.2', 'h2c, websocket', 'IRC/6.9']) {
+      const caller = new RawCaller(gateway.port);
+      for (let i = 0; i < 2; i++) {
+        const answer = await caller
+          .send(
+            `GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n`,
+          )
+          .answer();
+        assert.equal(answer.status, 200, protocol);
+        const { headers } = JSON.parse(answer.body.toString()) as { headers: string[] };
+        assert.ok(!headers.some((name, at) => at % 2 === 0 && /^(upgrade|http2-settings)$/i.test(name)), protocol);
+      }
+      caller.close();
+    }
+    const caller = new RawCaller(gateway.port);
+    assert.equal((await caller.send(UPGRADE.replace('GET /', 'GET /made')).answer()).status, 200);
+    caller.close();
+  });
+
+  test("a service's own 426 keeps its Upgrade field", async (t) => {
+    const upstream = await httpUpstream(t, (_request, response) =>
+      response.writeHead(426, { Upgrade: 'TLS/1.3', Connection: 'Upgrade' }).end(),
+    );
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [{ url: upstream.url }] } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const caller = new RawCaller(gateway.port);
+    const answer = await caller.send('GET / HTTP/1.1\r\nHost: a\r\n\r\n').answer();
     assert.equal(answer.status, 426);
+    assert.equal(answer.headers['upgrade'], 'TLS/1.3');
+    caller.close();
   });
 
   test('beyond the number of tunnels is refused with 503', async (t) => {

@@ -8,8 +8,9 @@ import { MAX_FORWARDS } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import { pathProblem, shownTarget } from '../parser/target.ts';
 import type { Exchange } from './exchange.ts';
+import { isLooping } from './forwarding.ts';
 import type { RequestBuffers } from './request-buffers.ts';
-import { routeFault, tooLarge, upgradeFault } from './route-faults.ts';
+import { routeFault, tooLarge, tunnelFault, upgradeFault } from './route-faults.ts';
 
 /** `OPTIONS *` asks about the gateway itself (RFC 9110 §9.3.7). */
 const SERVER_OPTIONS: Reply = {
@@ -39,6 +40,7 @@ export function findRoute(exchange: Exchange, incoming: RequestBuffers): Reply |
     const preflight = answerPreflight(exchange) ?? countForward(exchange, head);
     if (preflight !== null) return preflight;
   }
+  if (isLooping(head, live.gateway.via)) return new Fault(FAULTS.loopDetected);
   live.router.match(exchange, matched);
   const settings = matched.route;
   if (settings === null) return routeFault(matched);
@@ -49,7 +51,20 @@ export function findRoute(exchange: Exchange, incoming: RequestBuffers): Reply |
     if (matched.plainPath !== null) target.path = matched.plainPath;
   }
   if (meaning.bodyLength > settings.maxRequestBytes) return tooLarge(settings.maxRequestBytes);
-  return meaning.upgrade >= 0 ? upgradeFault(head.value(meaning.upgrade), settings.upgrades, runtime) : null;
+  return meaning.upgrade >= 0 ? checkUpgrade(exchange, incoming, settings.upgrades) : null;
+}
+
+/**
+ * RFC 9110 §7.8: an upgrade to a protocol that is not done here is ignored, and the request is one of HTTP/1.1 like any
+ * other: `h2c` comes with every first request of Java's client and of `curl --http2`.
+ */
+function checkUpgrade(exchange: Exchange, { head, meaning }: RequestBuffers, allowed: readonly string[]): Fault | null {
+  const token = head.value(meaning.upgrade).toLowerCase();
+  if (allowed.includes(token)) return tunnelFault(exchange.runtime);
+  if (token === 'websocket' && exchange.route!.settings.action.kind === 'service')
+    return upgradeFault(allowed, exchange.runtime);
+  meaning.upgrade = -1;
+  return null;
 }
 
 function hostField({ runtime }: Exchange, field: number, head: Head): string {

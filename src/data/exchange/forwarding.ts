@@ -12,6 +12,7 @@ import {
   FORWARDED,
   HOST,
   IDENTITY,
+  PROXY_ONLY,
   RATE_LIMIT,
   VIA,
   X_FORWARDED_FOR,
@@ -40,8 +41,14 @@ export const REQUEST_DROP: DropMask = dropMask(
     VIA,
     X_REQUEST_ID,
     IDENTITY,
+    PROXY_ONLY,
   ],
   isHopByHop,
+);
+
+/** The same where the client is a trusted proxy. */
+export const REQUEST_DROP_TRUSTED: DropMask = Uint8Array.from(REQUEST_DROP, (drops, id) =>
+  id === PROXY_ONLY ? 0 : drops,
 );
 
 /** The same where the length of the body is not what the client said. */
@@ -63,29 +70,88 @@ export const RESPONSE_DROP_LIMITS_LENGTH: DropMask = dropMask(
 /** The address that limits, logs and balancers go by. */
 export function callerAddress(peer: Peer, head: Head, trusted: CidrSet): string {
   if (!peer.trusted) return peer.address;
-  const list = head.valueOf('x-forwarded-for');
-  if (list === null) return peer.address;
-  const hops = list.split(',');
-  let caller = peer.address;
-  for (let i = hops.length - 1; i >= 0; i--) {
-    const address = canonicalAddress(withoutPort(hops[i]!.trim()));
-    if (address === undefined) break; // what an unknown word says of those before it is worth nothing
-    caller = address;
-    if (!trusted.has(address)) break;
-  }
-  return caller;
+  const hops = hopsOf(head);
+  const { address } = callerHop(peer, hops, trusted);
+  return address;
 }
 
-/** The scheme the caller used, as a trusted proxy says. */
-export function callerScheme(peer: Peer, head: Head): 'http' | 'https' {
+/** Who each proxy on the way says it heard from, the nearest last: of X-Forwarded-For, else of Forwarded (RFC 7239). */
+function hopsOf(head: Head): readonly string[] {
+  const list = head.valueOf('x-forwarded-for');
+  if (list !== null) return list.split(',');
+  const forwarded = head.valueOf('forwarded');
+  return forwarded === null ? [] : forwardedElements(forwarded).map((element) => forwardedPair(element, 'for') ?? '');
+}
+
+/** The nearest hop that is no trusted proxy; `behind`: how many entries stand behind its own in the list. */
+function callerHop(peer: Peer, hops: readonly string[], trusted: CidrSet): { address: string; behind: number } {
+  let address = peer.address;
+  let behind = 0;
+  for (let i = hops.length - 1; i >= 0; i--) {
+    const hop = canonicalAddress(withoutPort(hops[i]!.trim()));
+    if (hop === undefined) break; // what an unknown word says of those before it is worth nothing
+    address = hop;
+    behind = hops.length - 1 - i;
+    if (!trusted.has(hop)) break;
+  }
+  return { address, behind };
+}
+
+/** The scheme that the client used, as a trusted proxy says: in any case, in a list, of a WebSocket too. */
+export function callerScheme(peer: Peer, head: Head, trusted: CidrSet | null = null): 'http' | 'https' {
   const own = peer.secure ? 'https' : 'http';
   if (!peer.trusted) return own;
-  const said = head.valueOf('x-forwarded-proto');
-  return said === 'http' || said === 'https' ? said : own;
+  const list = head.valueOf('x-forwarded-proto');
+  const forwarded = list === null ? head.valueOf('forwarded') : null;
+  if (list === null && forwarded === null) return own;
+  const said =
+    list !== null
+      ? list.split(',')
+      : forwardedElements(forwarded!).map((element) => forwardedPair(element, 'proto') ?? '');
+  // Each proxy adds what it saw. That of the nearest client's hop counts, not what a client put in front.
+  const { behind } = trusted === null ? { behind: 0 } : callerHop(peer, hopsOf(head), trusted);
+  const scheme = said[Math.max(0, said.length - 1 - behind)]!.trim().toLowerCase();
+  if (scheme === 'https' || scheme === 'wss') return 'https';
+  return scheme === 'http' || scheme === 'ws' ? 'http' : own;
+}
+
+/** The elements of a Forwarded field, cut at the commas that stand in no quotes. */
+function forwardedElements(text: string): readonly string[] {
+  return text.match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
+}
+
+/** The value of one pair of an element, without quotes; names in any case (RFC 7239 §4). */
+function forwardedPair(element: string, name: 'for' | 'proto'): string | null {
+  for (const pair of element.match(/(?:"(?:[^"\\]|\\.)*"|[^;"])+/g) ?? []) {
+    const equals = pair.indexOf('=');
+    if (equals < 0 || pair.slice(0, equals).trim().toLowerCase() !== name) continue;
+    const value = pair.slice(equals + 1).trim();
+    return value.startsWith('"') ? value.slice(1, -1).replaceAll(/\\(.)/g, '$1') : value;
+  }
+  return null;
+}
+
+/** How often a request may have come through gateways of this name before it goes in a circle (RFC 9110 §7.6.3). */
+const MOST_PASSES = 8;
+
+/** Has this request been here so often that it must be a loop? */
+export function isLooping(head: Head, via: string): boolean {
+  if (via === '' || head.find(VIA) < 0) return false;
+  const passed = head.valueOf('via')!.split(',');
+  let own = 0;
+  for (const entry of passed) if (entry.trim().split(/[ \t]+/)[1] === via) own++;
+  return own >= MOST_PASSES;
 }
 
 /** The fields that tell the upstream where the request came from. */
-export function writeForwarding(out: FieldWriter, peer: Peer, head: Head, authority: string, via: string): void {
+export function writeForwarding(
+  out: FieldWriter,
+  peer: Peer,
+  head: Head,
+  authority: string,
+  via: string,
+  trustedProxies: CidrSet | null = null,
+): void {
   const { address, secure, trusted } = peer;
   const element = `for=${forwardedNode(address)};host="${authority}";proto=${secure ? 'https' : 'http'}`;
   // What a trusted proxy says of the client is kept, with the proxy itself behind it.
@@ -93,8 +159,10 @@ export function writeForwarding(out: FieldWriter, peer: Peer, head: Head, author
   const host = trusted ? head.valueOf('x-forwarded-host') : null;
   const forwarded = trusted ? head.valueOf('forwarded') : null;
   out.field('X-Forwarded-For', list === null ? address : `${list}, ${address}`);
-  out.field('X-Forwarded-Proto', callerScheme(peer, head));
+  out.field('X-Forwarded-Proto', callerScheme(peer, head, trustedProxies));
   out.field('X-Forwarded-Host', host ?? authority);
+  const port = trusted ? head.valueOf('x-forwarded-port') : null;
+  if (port !== null) out.field('X-Forwarded-Port', port);
   out.field('Forwarded', forwarded === null ? element : `${forwarded}, ${element}`);
   if (via !== '') out.field('Via', viaOf(head, via));
 }

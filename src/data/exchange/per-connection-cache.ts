@@ -37,7 +37,7 @@ export class PerConnectionCache {
     const { via } = exchange.live.gateway;
     // What a trusted proxy says differs from request to request, and so does a Via.
     if (peer.trusted || head.find(VIA) >= 0) {
-      writeForwarding(out, peer, head, authority, via);
+      writeForwarding(out, peer, head, authority, via, exchange.live.trusted);
       return;
     }
     if (authority !== this.#authority || via !== this.#via) {

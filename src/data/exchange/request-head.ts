@@ -4,7 +4,7 @@ import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
-import { authorityOf, REQUEST_DROP } from './forwarding.ts';
+import { authorityOf, REQUEST_DROP, REQUEST_DROP_TRUSTED } from './forwarding.ts';
 import { derivedOf } from './identity-derived.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -29,7 +29,7 @@ export function writeRequestHead(
     exchange.upstreamPath,
     target.hasQuery ? target.query : null,
   );
-  writeRequestFields(out, exchange, incoming, REQUEST_DROP, changes);
+  writeRequestFields(out, exchange, incoming, exchange.peer.trusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP, changes);
   // The client's own Content-Length is among the fields.
   stream.endHead(meaning.bodyLength, false, exchange.upgrade, meaning.takesTrailers);
 }

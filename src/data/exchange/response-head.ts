@@ -29,6 +29,9 @@ export function writeResponseFields(
     const limits = exchange.tellsLimits;
     const dropWithout = limits ? RESPONSE_DROP_LIMITS_LENGTH : RESPONSE_DROP_LENGTH;
     const drop = hasNoLength ? dropWithout : limits ? RESPONSE_DROP_LIMITS : RESPONSE_DROP;
+    // RFC 9110 §15.5.22: what the client should have asked for; it means nothing on this connection otherwise.
+    const wanted = head.status === 426 ? head.valueOf('upgrade') : null;
+    if (wanted !== null) out.field('Upgrade', wanted);
     out.copyFields(head, drop, framing === null ? null : framing.nominated, changes === null ? null : changes.removed);
   }
   // RFC 9110 §6.6.1: who forwards a response without a Date adds one.

@@ -14,16 +14,24 @@ export function routeFault(matched: RouteMatchResult): Fault {
   return new Fault(matched.versionProblem ? FAULTS.versionNotAcceptable : FAULTS.routeNotFound);
 }
 
-/** `token` is the value of the Upgrade field; anything but one allowed protocol is refused before a byte is sent. */
-export function upgradeFault(token: string, allowed: readonly string[], runtime: WorkerRuntime): Fault | null {
-  if (!allowed.includes(token.toLowerCase())) {
+/**
+ * WebSocket is the one protocol that a client cannot do without: where the route does not take it, the client is told so
+ * before a byte is sent.
+ */
+export function upgradeFault(allowed: readonly string[], runtime: WorkerRuntime): Fault | null {
+  if (!allowed.includes('websocket')) {
     return new Fault(FAULTS.upgradeNotAllowed, {
-      detail: allowed.length === 0 ? 'the route allows none' : `allowed: ${allowed.join(', ')}`,
+      detail: 'the route has no "upgrades: websocket"',
+      ...(allowed.length === 0 ? {} : { headers: { Upgrade: allowed.join(', ') } }),
     });
   }
+  return tunnelFault(runtime);
+}
+
+export function tunnelFault(runtime: WorkerRuntime): Fault | null {
   return runtime.hasTunnelLeft()
     ? null
-    : new Fault(FAULTS.overloaded, { detail: 'as many tunnels are open as may be', retryAfterSeconds: 5 });
+    : new Fault(FAULTS.overloaded, { detail: 'the tunnel limit is reached', retryAfterSeconds: 5 });
 }
 
 /** `limit` is the route's `maxRequestSize`. */

@@ -1,7 +1,7 @@
 /**
  * The field names that the engine itself understands, each with a small number, found from bytes without making a
  * string: a hash of length, first and last byte picks a short list, a byte loop confirms. Everything else is `OTHER`
- * and passes untouched. Names that differ only in `_` for `-` are `CONFUSABLE`: never understood, never forwarded.
+ * and passes untouched. Names that differ only in `_` or `.` for `-` are `CONFUSABLE`: never understood, never forwarded.
  */
 import { FOLD } from './bytes.ts';
 
@@ -38,6 +38,8 @@ export const MAX_FORWARDS = 28;
 export const AUTHORIZATION = 29;
 /** What services tell of limits of their own in the same words as the gateway. */
 export const RATE_LIMIT = 30;
+/** What only proxies in front say, and services believe: removed from whoever is not trusted as one. */
+export const PROXY_ONLY = 31;
 
 const KNOWN: readonly (readonly [string, number])[] = [
   ['host', HOST],
@@ -72,6 +74,20 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['x-ratelimit-reset', RATE_LIMIT],
 ];
 
+const OF_PROXIES = [
+  ...['prefix', 'ssl', 'scheme', 'protocol', 'user', 'email', 'groups', 'preferred-username', 'access-token'].map(
+    (end) => `x-forwarded-${end}`,
+  ),
+  ...['client-cert', 'tls-client-cert', 'tls-client-cert-info', 'path', 'uri', 'method', 'server', 'by'].map(
+    (end) => `x-forwarded-${end}`,
+  ),
+  ...['x-original-url', 'x-rewrite-url', 'x-original-uri', 'x-original-method', 'x-original-host', 'x-url-scheme'],
+  ...['x-original-forwarded-for', 'x-client-ip', 'x-cluster-client-ip', 'true-client-ip', 'cf-connecting-ip'],
+  ...['client-cert', 'client-cert-chain', 'x-client-cert', 'ssl-client-cert', 'x-ssl-client-cert', 'ssl-client-verify'],
+  ...['x-ssl-client-verify', 'x-ssl-client-s-dn', 'ssl-client-s-dn', 'remote-user', 'x-remote-user', 'x-remote-group'],
+  ...['front-end-https', 'x-envoy-external-address', 'proxy'],
+];
+
 interface Known {
   readonly bytes: Uint8Array;
   readonly id: number;
@@ -89,6 +105,7 @@ function add(name: string, id: number): void {
 }
 
 for (const [name, id] of KNOWN) add(name, id);
+for (const name of OF_PROXIES) add(name, PROXY_ONLY);
 
 const identityNames = new Set<string>();
 
@@ -114,7 +131,7 @@ export function fieldId(bytes: Uint8Array, start: number, end: number): number {
     for (; i < length; i++) {
       const byte = bytes[start + i]!;
       if (FOLD[byte] !== name[i]) break;
-      if (byte === 0x5f) id = CONFUSABLE;
+      if (byte === 0x5f || byte === 0x2e) id = CONFUSABLE;
     }
     if (i === length) return id;
   }

@@ -49,7 +49,7 @@ function compileRoute(
     maxRequestBytes: options.maxRequestSize ?? compilation.config.document.gateway.maxRequestSize,
     pathSafety,
     rewrite: compileRewrite(compilation, path, options.rewrite, match),
-    upgrades: [...new Set(options.upgrades)],
+    upgrades: [...new Set(options.upgrades ?? (options.service === undefined ? [] : ['websocket']))],
     mirror: compileMirror(options.mirror),
   };
 }

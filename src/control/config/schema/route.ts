@@ -14,7 +14,6 @@ import {
   pathPattern,
   regexSource,
   serviceName,
-  TOKEN,
 } from './fields.ts';
 import { match, version } from './match.ts';
 import { fixedResponse } from './response.ts';
@@ -150,6 +149,9 @@ function authSchema() {
     .describe(policy.schema.description ?? meaning) as never;
 }
 
+/** What is known to work as a tunnel of bytes: `tcp` is Docker's, `spdy/3.1` that of Kubernetes. */
+const TUNNEL_PROTOCOLS = ['websocket', 'tcp', 'spdy/3.1'] as const;
+
 const core = {
   name: z
     .string()
@@ -185,15 +187,20 @@ const core = {
     .optional()
     .describe('Largest request body; `unlimited` is possible. Default: `gateway.maxRequestSize`.'),
   pathSafety,
-  upgrades: oneOrMore(
-    z
-      .string()
-      .max(50)
-      .regex(TOKEN, 'must be a protocol such as websocket')
-      .transform((token) => token.toLowerCase()),
-  )
-    .default([])
-    .describe('Protocols that `Upgrade` may open a tunnel for, such as `websocket`.'),
+  upgrades: z
+    .union([
+      z.literal('off').transform(() => []),
+      oneOrMore(
+        z
+          .string()
+          .transform((token) => token.toLowerCase())
+          .pipe(z.enum(TUNNEL_PROTOCOLS)),
+      ),
+    ])
+    .optional()
+    .describe(
+      'Protocols that `Upgrade` may open a tunnel for. Default: `websocket` on routes to services, `off` on others. An upgrade to anything else is ignored (RFC 9110 §7.8).',
+    ),
 };
 
 export const routeSchema = z.strictObject({ ...core, ...(extensionShape('route', Object.keys(core)) as object) });
