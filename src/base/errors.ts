@@ -506,6 +506,15 @@ export const FAULTS = {
     'never',
     'the service closed the connection inside its answer',
   ),
+  partFailed: kind(
+    'part_failed',
+    502,
+    'BAD_GATEWAY',
+    'upstreamHead',
+    'upstream',
+    'never',
+    'a part of the response could not be had',
+  ),
   downstreamStalled: kind(
     'downstream_stalled',
     499,

@@ -30,6 +30,8 @@ export const PROCESS_NUMBERS = [
   'upstream_connections_opened',
   'stale_reuses',
   'tls_handshake_errors',
+  'aggregate_parts',
+  'aggregate_parts_failed',
   'http2_connections_active',
   'http2_connections_accepted',
   'http2_requests',

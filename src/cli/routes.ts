@@ -2,6 +2,7 @@
  * `gatehouse routes`: the routes in the order in which they are considered, or which of them takes a request, and why the
  * others do not. Asks the router itself (data/router/explain.ts), so the answer cannot differ from what traffic sees.
  */
+import type { AggregateSettings } from '../data/contract/aggregate.ts';
 import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
 import type { Explanation } from '../data/router/explain.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -140,7 +141,19 @@ function actionWords(action: RouteAction): string {
         : `services ${action.targets.map(({ service, weight }) => `${service} (${weight})`).join(', ')}`;
     case 'respond':
       return `respond ${action.response.status}`;
+    case 'aggregate':
+      return `aggregate ${action.aggregate.parts.map(planWords).join(', ')}`;
     case 'redirect':
       return `redirect ${action.status} ${action.location}`;
   }
+}
+
+/** `orders (after user)`: the plan of a composition, in the order in which it runs. */
+function planWords({ name, service, needs, forEach }: AggregateSettings['parts'][number]): string {
+  const notes = [
+    ...(needs.length === 0 ? [] : [`after ${needs.join(' and ')}`]),
+    ...(forEach === null ? [] : ['for each']),
+  ];
+  const from = name === service ? name : `${name} of ${service}`;
+  return notes.length === 0 ? from : `${from} (${notes.join(', ')})`;
 }

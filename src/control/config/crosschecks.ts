@@ -12,9 +12,7 @@ import { showValue } from './secrecy.ts';
 import type { ConfigSource } from './source.ts';
 import { isMapping } from './source.ts';
 
-const ACTIONS = ['service', 'respond', 'redirect', 'builtin', 'publish', 'subscribe'] as const;
-/** Actions of later versions: refused by name (reserved.ts), so their route does not lack one. */
-const LATER_ACTIONS = ['aggregate'];
+const ACTIONS = ['service', 'respond', 'redirect', 'aggregate', 'builtin', 'publish', 'subscribe'] as const;
 
 export function crossProblems(document: unknown, source: ConfigSource): Problem[] {
   if (!isMapping(document)) return [];
@@ -57,15 +55,20 @@ class CrossChecker {
     if (!isMapping(route)) return;
     const path: KeyPath = ['routes', index];
     const actions = ACTIONS.filter((action) => route[action] !== undefined);
-    const isLater = LATER_ACTIONS.some((action) => route[action] !== undefined) || hasMistypedAction(route);
+    const isMistyped = hasMistypedAction(route);
     const [first, second] = actions;
-    if (first === undefined && !isLater)
+    if (first === undefined && !isMistyped)
       this.#complain(path, 'the route has no action', { expected: `one of ${ACTIONS.join(', ')}` });
     if (second !== undefined)
       this.#complain([...path, second], `the route has an action already: ${first}`, {
         expected: 'exactly one action',
       });
 
+    const { aggregate } = route;
+    if (isMapping(aggregate) && isMapping(aggregate['parts'])) {
+      for (const [name, part] of Object.entries(aggregate['parts']))
+        if (isMapping(part)) this.#reference(part['service'], [...path, 'aggregate', 'parts', name, 'service']);
+    }
     const service = route['service'];
     if (typeof service === 'string') this.#reference(service, [...path, 'service']);
     if (Array.isArray(service)) {

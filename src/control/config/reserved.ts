@@ -8,18 +8,7 @@ import type { KeyPath } from '../../data/contract/options.ts';
 const TOP = ['identity', 'plans', 'stores', 'registry', 'cluster', 'telemetry', 'admin', 'abuse', 'quotas', 'openapi'];
 const GATEWAY = ['rateLimit', 'cors', 'compression', 'securityHeaders', 'tracing', 'acme'];
 const SERVICE = ['healthCheck', 'discovery', 'grpc'];
-const ROUTE = [
-  'aggregate',
-  'authorize',
-  'rateLimit',
-  'quota',
-  'cache',
-  'cors',
-  'headers',
-  'compression',
-  'transform',
-  'slo',
-];
+const ROUTE = ['authorize', 'rateLimit', 'quota', 'cache', 'cors', 'headers', 'compression', 'transform', 'slo'];
 
 /** True when the key is a known one of a later version, at the place where it will stand. */
 export function isReserved(path: KeyPath): boolean {

@@ -24,6 +24,8 @@ export interface MetricsSources {
 }
 
 const HELP: Readonly<Record<ProcessNumber, string>> = {
+  aggregate_parts: 'Requests to services for parts of composed responses',
+  aggregate_parts_failed: 'Parts of composed responses that could not be had',
   connections_accepted: 'Downstream connections accepted',
   connections_active: 'Downstream connections open now',
   connections_refused: 'Downstream connections refused before a request was read',

@@ -14,6 +14,7 @@ import type {
   ResponseHook,
 } from '../contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
+import { aggregateAction, type Compose } from '../exchange/aggregate-call.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
 import type { Context } from '../exchange/context.ts';
 import type { Rewrite } from '../router/rewrite.ts';
@@ -37,6 +38,8 @@ export interface CompiledRoute {
   /** Exactly one of the two: the service that gets the request, or the answer made here. */
   readonly chooseService: ((context: Context) => UpstreamService) | null;
   readonly answer: ((context: Context) => Reply) | null;
+  /** A response that is put together of several, in place of `answer`. */
+  readonly compose: Compose | null;
   readonly rewrite: Rewrite | null;
   readonly mirror: MirrorSettings | null;
   /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */
@@ -152,6 +155,7 @@ function buildRoute(
     finish: hooks.flatMap((each) => each.finish ?? []),
     chooseService: action.kind === 'service' ? chooser(settings, parts.services) : null,
     answer: answerOf(settings),
+    compose: action.kind === 'aggregate' ? aggregateAction(action.aggregate, parts.services) : null,
     rewrite: settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path),
     mirror: settings.mirror,
     responseFields: versionFields(settings.version),
@@ -190,6 +194,7 @@ function answerOf(settings: RouteSettings): ((context: Context) => Reply) | null
         body: '',
       });
     case 'service':
+    case 'aggregate':
       return null;
   }
 }

@@ -7,6 +7,7 @@
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
 import type { LogLevel } from '../../base/log.ts';
+import type { AggregateSettings } from './aggregate.ts';
 
 export interface Snapshot {
   /** Counts up by one with each published snapshot. */
@@ -335,6 +336,7 @@ export interface RouteVersion {
 export type RouteAction =
   | { readonly kind: 'service'; readonly targets: readonly WeightedTarget[]; readonly split: SplitSettings | null }
   | { readonly kind: 'respond'; readonly response: FixedResponse }
+  | { readonly kind: 'aggregate'; readonly aggregate: AggregateSettings }
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string };
 
 export interface WeightedTarget {

@@ -12,26 +12,28 @@ import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
 import type { MirrorSettings, ServiceSettings } from '../contract/snapshot.ts';
 import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
+import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { isRepeatable } from '../resilience/may-resend.ts';
 import { faultReply } from '../response/problem.ts';
 import type { WorkerRuntime } from '../runtime.ts';
+import { actionFault } from './aggregate-call.ts';
 import type { Attempt } from './attempt.ts';
 import { BodyReading } from './body-reading.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
-import { callerAddress } from './forwarding.ts';
+import { callerAddress, REQUEST_DROP_LENGTH } from './forwarding.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { report } from './report.ts';
 import type { RequestBody } from './request-body.ts';
 import { bodyOf } from './request-body.ts';
 import type { RequestBuffers } from './request-buffers.ts';
-import { writeRequestHead } from './request-head.ts';
+import { writeRequestFields, writeRequestHead } from './request-head.ts';
 import { writeResponseFields } from './response-head.ts';
 import type { ResponseHandler } from './response-source.ts';
 import { tooLarge } from './route-faults.ts';
@@ -63,6 +65,8 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   #headSent = false;
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
+  /** What an action has under way that nobody waits for any more. */
+  #whenGone: (() => void) | null = null;
   /** A policy waits for the body. */
   #reading: BodyReading | null = null;
 
@@ -180,6 +184,10 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
       this.onReply(route.answer(this));
       return;
     }
+    if (route.compose !== null) {
+      this.#wait(route.compose(this).catch(actionFault), ACT, 0, false);
+      return;
+    }
     const path = route.rewrite === null ? this.target.path : route.rewrite(this.target.path, this.matched);
     if (path === null) {
       this.#fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
@@ -200,6 +208,18 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   #allowReplay({ protocol, retries }: ServiceSettings, mirror: MirrorSettings | null): void {
     const mayRepeat = retries.attempts > 0 && (protocol !== 'h1' || isRepeatable(retries, this));
     this.body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
+  }
+
+  /** The fields of a request to any service on behalf of this one: the client's, forwarding, identity, request id. */
+  forwardedFields(): FieldBlock {
+    const recorder = new FieldRecorder();
+    writeRequestFields(recorder, this, this.incoming, REQUEST_DROP_LENGTH, this.upstreamChanges);
+    return recorder.block();
+  }
+
+  /** Called once if the exchange ends before its action has a response. */
+  onGone(listener: () => void): void {
+    this.#whenGone = listener;
   }
 
   // --- requestBody -----------------------------------------------------------------------------------------------
@@ -417,6 +437,7 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   #finish(): void {
     if (this.isDone) return;
     this.isDone = true;
+    this.#whenGone?.();
     this.call?.abandon();
     const { attempt } = this;
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();

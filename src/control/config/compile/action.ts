@@ -1,4 +1,5 @@
 /** The action of a route, and the keys that go with one kind of action only: split, rewrite, mirror, upgrades. */
+import { compileAggregate } from '../../../data/aggregate/aggregate.options.ts';
 import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import { paramNames, parsePattern } from '../../../data/contract/route-pattern.ts';
@@ -30,6 +31,13 @@ export function compileAction(
   if (options.redirect !== undefined) return redirect(compilation, path, options.redirect, match);
   if (isEventAction(options))
     return { kind: 'service', targets: [{ service: EVENTS_SERVICE, weight: 1 }], split: null };
+  if (options.aggregate !== undefined) {
+    const at = [...path, 'aggregate'];
+    const aggregate = compileAggregate(options.aggregate, matchedNames(match), (message, detail) =>
+      compilation.problem(at, message, detail),
+    );
+    return { kind: 'aggregate', aggregate };
+  }
   const targets =
     options.builtin === undefined
       ? weightedTargets(compilation, path, options)
@@ -45,7 +53,7 @@ export function isEventAction(options: object): boolean {
 
 /** What would do nothing beside an action that asks no service. */
 function checkCompanions(compilation: Compilation, path: KeyPath, options: RouteOptions): void {
-  const action = (['respond', 'redirect', 'publish', 'subscribe'] as const).find(
+  const action = (['respond', 'redirect', 'aggregate', 'publish', 'subscribe'] as const).find(
     (key) => (options as Readonly<Record<string, unknown>>)[key] !== undefined,
   );
   if (action === undefined) return;

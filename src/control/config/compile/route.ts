@@ -62,5 +62,6 @@ function distinct(id: string, ids: Map<string, number>): string {
 }
 
 export function servicesOf(action: RouteAction): string[] {
+  if (action.kind === 'aggregate') return [...new Set(action.aggregate.parts.map(({ service }) => service))];
   return action.kind === 'service' ? action.targets.map(({ service }) => service) : [];
 }

@@ -5,6 +5,7 @@
  */
 import * as z from 'zod';
 import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
+import { aggregateSchema } from '../../../data/aggregate/aggregate.options.ts';
 import { extensionShape, policiesAt } from './extensions.ts';
 import {
   cookieName,
@@ -173,6 +174,7 @@ const core = {
     .describe('Action: sends the request to a service, or to one of a list `[{ service, weight }]`.'),
   respond: fixedResponse.optional().describe('Action: answers by itself.'),
   redirect: redirect.optional().describe('Action: redirects; a text is the location.'),
+  aggregate: aggregateSchema.optional(),
   builtin: z
     .string()
     .min(1)

@@ -1,0 +1,282 @@
+/**
+ * One response out of several: runs the parts, each as soon as those that it needs are there, within one deadline, and
+ * puts their bodies together. A required part that fails ends all others and is the response; an optional one is left out
+ * and named, in the body (`partial`) and in the field `Gatehouse-Partial`. Knows services only as a function to call.
+ */
+import { FAULTS, Fault } from '../../base/errors.ts';
+import { readJson } from '../content/read-json.ts';
+import type { AggregateSettings, PartSettings } from '../contract/aggregate.ts';
+import type { Reply } from '../contract/policy.ts';
+import { weakest } from './cache-control.ts';
+import type { Values } from './expression.ts';
+import { lookUp, MissingValue, pathText, scalarOf, valueOfTemplate } from './expression.ts';
+
+export interface PartRequest {
+  readonly service: string;
+  readonly method: string;
+  readonly path: string;
+  readonly query: string | null;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly body: Buffer | null;
+  readonly timeoutMs: number;
+}
+
+export interface PartResponse {
+  readonly status: number;
+  /** Of one name, in lower case; several values joined with a comma. */
+  header(name: string): string | null;
+  readonly cookies: readonly string[];
+  readonly body: Buffer;
+}
+
+/** Rejects with a `Fault`. Ends early when `signal` says that the result is not wanted any more. */
+export type CallService = (request: PartRequest, signal: AbortSignal) => Promise<PartResponse>;
+
+export interface ComposeContext {
+  readonly values: Omit<Values, 'parts' | 'item'>;
+  readonly call: CallService;
+  /** Does the part's `when` hold? */
+  holds(part: PartSettings): boolean;
+  nowMs(): number;
+  /** Adds a Set-Cookie field to the response. */
+  setCookie(value: string): void;
+  /** Told of each part that failed. */
+  failed(part: string, code: string): void;
+}
+
+/** A part's result as references see it (`parts.user.status`, `.headers`, `.body`). */
+interface PartResult {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: unknown;
+}
+
+class PartFailure extends Error {
+  /** In `partial` and the log: `timeout`, `status_500`, `not_json`, `missing_value` ... */
+  readonly code: string;
+  readonly fault: Fault;
+
+  constructor(code: string, fault: Fault) {
+    super(code);
+    this.code = code;
+    this.fault = fault;
+  }
+}
+
+/** Headers that parts show to references. */
+const SHOWN_HEADERS = ['content-type', 'etag', 'last-modified', 'link', 'location', 'x-total-count'];
+/** Statuses of a required part that are the client's business and so become the response's own. */
+const PASSED: Readonly<Record<number, string>> = {
+  400: 'VALIDATION_ERROR',
+  401: 'AUTHENTICATION_REQUIRED',
+  403: 'INSUFFICIENT_PERMISSIONS',
+  404: 'RESOURCE_NOT_FOUND',
+  409: 'CONFLICT',
+  410: 'RESOURCE_NOT_FOUND',
+  422: 'VALIDATION_ERROR',
+  429: 'RATE_LIMIT_EXCEEDED',
+  503: 'SERVICE_UNAVAILABLE',
+};
+
+export class Composition {
+  readonly #settings: AggregateSettings;
+  readonly #context: ComposeContext;
+  readonly #abort = new AbortController();
+  readonly #results: Record<string, PartResult> = Object.create(null) as Record<string, PartResult>;
+  readonly #running = new Map<string, Promise<void>>();
+  readonly #partial: { readonly part: string; readonly code: string }[] = [];
+  readonly #cacheControl: (string | null)[] = [];
+  readonly #cookies: string[] = [];
+  readonly #waiting: (() => void)[] = [];
+  #free: number;
+  #deadlineMs = 0;
+
+  constructor(settings: AggregateSettings, context: ComposeContext) {
+    this.#settings = settings;
+    this.#context = context;
+    this.#free = settings.concurrency;
+  }
+
+  /** Nobody wants the response any more. */
+  abandon(): void {
+    this.#abort.abort();
+  }
+
+  async run(): Promise<Reply | Fault> {
+    const { parts, timeoutMs } = this.#settings;
+    this.#deadlineMs = this.#context.nowMs() + timeoutMs;
+    for (const part of parts) this.#running.set(part.name, this.#part(part));
+    try {
+      await Promise.all(this.#running.values());
+    } catch (error) {
+      this.abandon();
+      if (error instanceof PartFailure) return error.fault;
+      throw error;
+    }
+    return this.#reply();
+  }
+
+  /** Settles when the part has its result or is left out; rejects when the whole fails by it. */
+  async #part(part: PartSettings): Promise<void> {
+    await Promise.all(part.needs.map((name) => this.#running.get(name)));
+    if (!this.#context.holds(part)) return;
+    try {
+      this.#results[part.name] =
+        part.forEach === null ? await this.#once(part) : await this.#forEach(part, part.forEach);
+    } catch (error) {
+      if (!(error instanceof PartFailure) || this.#abort.signal.aborted) throw error;
+      this.#context.failed(part.name, error.code);
+      const { onFailure } = part;
+      if (onFailure.kind === 'fail') throw error;
+      this.#partial.push({ part: part.name, code: error.code });
+      if (onFailure.kind === 'default') this.#results[part.name] = { status: 0, headers: {}, body: onFailure.value };
+    }
+  }
+
+  async #forEach(
+    part: PartSettings,
+    { list, max, concurrency }: NonNullable<PartSettings['forEach']>,
+  ): Promise<PartResult> {
+    const items = lookUp(list, this.#values());
+    if (!Array.isArray(items)) throw new PartFailure('no_list', unusable(part, `${list.path.join('.')} is no list`));
+    if (items.length > max) throw new PartFailure('too_many', unusable(part, `${items.length} items, at most ${max}`));
+    const bodies: unknown[] = Array.from({ length: items.length }, () => null);
+    let next = 0;
+    const worker = async (): Promise<void> => {
+      while (next < items.length) {
+        const index = next++;
+        try {
+          bodies[index] = (await this.#once(part, items[index])).body;
+        } catch (error) {
+          if (!(error instanceof PartFailure) || part.onFailure.kind === 'fail') throw error;
+          this.#context.failed(part.name, error.code);
+          this.#partial.push({ part: `${part.name}.${index}`, code: error.code });
+          if (part.onFailure.kind === 'default') bodies[index] = part.onFailure.value;
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
+    return { status: 200, headers: {}, body: bodies };
+  }
+
+  async #once(part: PartSettings, item?: unknown): Promise<PartResult> {
+    await this.#takeTurn();
+    try {
+      const request = this.#request(part, this.#values(item));
+      if (request.timeoutMs <= 0) throw new PartFailure('timeout', new Fault(FAULTS.totalTimeout));
+      return this.#read(part, await this.#context.call(request, this.#abort.signal));
+    } catch (error) {
+      throw this.#failureOf(part, error);
+    } finally {
+      this.#giveTurn();
+    }
+  }
+
+  #values(item?: unknown): Values {
+    // Called as a method of the context, whose `header` reads the request.
+    const { values } = this.#context;
+    return { ...values, header: (name) => values.header(name), parts: this.#results, item };
+  }
+
+  #request(part: PartSettings, values: Values): PartRequest {
+    const query = part.query.flatMap(([name, template]) => {
+      const value = scalarOf(template, values);
+      return value === undefined ? [] : [`${encodeURIComponent(name)}=${encodeURIComponent(value)}`];
+    });
+    const target = pathText(part.path, values);
+    const mark = target.indexOf('?');
+    const written = mark < 0 ? [] : [target.slice(mark + 1)];
+    const all = [...written, ...query];
+    const body = part.body === null ? null : Buffer.from(JSON.stringify(valueOfTemplate(part.body, values) ?? null));
+    return {
+      service: part.service,
+      method: part.method,
+      path: mark < 0 ? target : target.slice(0, mark),
+      query: all.length === 0 ? null : all.join('&'),
+      headers: part.headers.flatMap(([name, template]) => {
+        const value = scalarOf(template, values);
+        return value === undefined ? [] : [[name, value] as const];
+      }),
+      body,
+      timeoutMs: Math.min(part.timeoutMs, this.#deadlineMs - this.#context.nowMs()),
+    };
+  }
+
+  #read(part: PartSettings, response: PartResponse): PartResult {
+    const { status } = response;
+    if (status < 200 || status > 299) throw new PartFailure(`status_${status}`, faultOfStatus(part, status));
+    if (part.method === 'GET') this.#cacheControl.push(response.header('cache-control'));
+    else this.#cacheControl.push('no-store');
+    if (this.#settings.cookiesFrom.includes(part.name)) this.#cookies.push(...response.cookies);
+    const headers: Record<string, string> = {};
+    for (const name of SHOWN_HEADERS) {
+      const value = response.header(name);
+      if (value !== null) headers[name] = value;
+    }
+    if (response.body.length === 0) return { status, headers, body: null };
+    const reading = readJson(response.body);
+    if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
+    return { status, headers, body: reading.value };
+  }
+
+  #failureOf(part: PartSettings, error: unknown): PartFailure {
+    if (error instanceof PartFailure) return error;
+    if (error instanceof MissingValue) {
+      const fault = error.isOfClient
+        ? new Fault(FAULTS.invalidRequest, { fields: [{ field: error.reference, expected: 'a value' }] })
+        : unusable(part, error.message);
+      return new PartFailure('missing_value', fault);
+    }
+    if (!(error instanceof Fault)) throw error;
+    const code = error.kind.status === 504 ? 'timeout' : error.kind.reason;
+    return new PartFailure(code, new Fault(error.kind, { detail: `part ${part.name}`, cause: error.cause ?? '' }));
+  }
+
+  async #takeTurn(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return;
+    }
+    await new Promise<void>((resolve) => this.#waiting.push(resolve));
+  }
+
+  #giveTurn(): void {
+    const next = this.#waiting.shift();
+    if (next === undefined) this.#free++;
+    else next();
+  }
+
+  #reply(): Reply {
+    const { response, parts } = this.#settings;
+    let body: unknown;
+    if (response === null) {
+      const members: Record<string, unknown> = {};
+      for (const { name } of parts) {
+        const result = this.#results[name];
+        if (result !== undefined) Object.defineProperty(members, name, { value: result.body, enumerable: true });
+      }
+      body = members;
+    } else body = valueOfTemplate(response, this.#values()) ?? null;
+    const isPartial = this.#partial.length > 0;
+    if (isPartial && typeof body === 'object' && body !== null && !Array.isArray(body))
+      body = { ...body, partial: this.#partial };
+    const cacheControl = isPartial ? 'no-store' : weakest(this.#cacheControl);
+    const headers: Record<string, string> = { 'Content-Type': 'application/json; charset=utf-8' };
+    if (cacheControl !== null) headers['Cache-Control'] = cacheControl;
+    if (isPartial) headers['Gatehouse-Partial'] = [...new Set(this.#partial.map(({ part }) => part))].join(', ');
+    for (const cookie of this.#cookies) this.#context.setCookie(cookie);
+    return { status: 200, headers, body: JSON.stringify(body) };
+  }
+}
+
+/** The part did what the client cannot help. */
+function unusable({ name }: PartSettings, cause: string): Fault {
+  return new Fault(FAULTS.partFailed, { detail: `part ${name}`, cause });
+}
+
+function faultOfStatus(part: PartSettings, status: number): Fault {
+  const code = PASSED[status];
+  if (code === undefined) return unusable(part, `it answered ${status}`);
+  const kind = { ...FAULTS.partFailed, status, code };
+  return new Fault(kind, { detail: `part ${part.name}`, cause: `it answered ${status}` });
+}
