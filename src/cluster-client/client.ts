@@ -2,6 +2,8 @@
  * The client for applications: status, nodes, tasks, messages, rollouts, events. A token is an access token or API key that
  * the gateway accepts.
  */
+
+import { pause } from './pause.ts';
 import type { ClusterEventRecord, ClusterNodeRecord, ClusterStatus, ClusterTask, RolloutRecord } from './records.ts';
 import { type CallOptions, ClusterCallError, Transport } from './transport.ts';
 
@@ -148,19 +150,4 @@ export function clusterClient(options: ClientOptions): ClusterClient {
       return (await send<{ token: string }>('POST', '/cluster/tokens', wanted)).token;
     },
   };
-}
-
-export function pause(ms: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const gone = (): void => {
-      clearTimeout(timer);
-      reject(signal?.reason instanceof Error ? signal.reason : new Error('aborted'));
-    };
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', gone);
-      resolve();
-    }, ms);
-    if (signal?.aborted === true) gone();
-    else signal?.addEventListener('abort', gone, { once: true });
-  });
 }

@@ -2,6 +2,8 @@
  * One call to the cluster over `fetch`: tries the given gateways in turn while a call reaches nobody or is answered 502, 503
  * or 504, and only where trying again is safe. Used by the client and the worker.
  */
+import { pause } from './pause.ts';
+
 export interface CallOptions {
   /** Gateways, such as `https://gateway.example`; the first one that answers is used until it fails. */
   readonly url: string | readonly string[];
@@ -38,6 +40,9 @@ export interface Call {
 }
 
 const AWAY = new Set([502, 503, 504]);
+/** Times that each gateway is tried. */
+const ROUNDS = 4;
+const PAUSE_MS = 250;
 
 export class Transport {
   readonly #bases: readonly string[];
@@ -52,10 +57,18 @@ export class Transport {
     this.#fetch = given;
   }
 
-  /** The JSON of the response, or undefined for 204. Rejects with a `ClusterCallError`. */
+  /**
+   * The JSON of the response, or undefined for 204. A call that may be repeated is tried at each gateway, several times
+   * with growing pauses, before it fails. Rejects with a `ClusterCallError`.
+   */
   async call(call: Call): Promise<unknown> {
     let failure: unknown;
-    for (let tried = 0; tried < this.#bases.length; tried++) {
+    const most = this.#bases.length * (call.isRepeatable ? ROUNDS : 1);
+    for (let tried = 0; tried < most; tried++) {
+      if (tried > 0 && tried % this.#bases.length === 0)
+        await pause(PAUSE_MS * 2 ** (tried / this.#bases.length - 1) * (0.5 + Math.random()), call.signal).catch(
+          () => {},
+        );
       const response = await this.#send(call).catch((error: unknown) => {
         failure = error;
         return undefined;

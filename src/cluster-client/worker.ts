@@ -4,7 +4,7 @@
  * can be reached it goes on trying. A task may run twice (here, or on another node after this one fell silent), so what
  * it does should bear that; `task.signal` says that the task is no longer this node's.
  */
-import { pause } from './client.ts';
+import { pause } from './pause.ts';
 import type { ClusterTask, MessageRecord } from './records.ts';
 import { type Call, type CallOptions, ClusterCallError, Transport } from './transport.ts';
 

@@ -4,6 +4,7 @@
  * socket: the permissions of the file decide.
  */
 import type { Context } from 'hono';
+import { gatewayIdentity } from '../gateway-identity.ts';
 import { ClusterRefusal } from './refusal.ts';
 
 /** `read` sees everything, `tasks` puts tasks in, `operate` changes nodes and tasks, `admin` also tokens and rollouts. */
@@ -31,19 +32,22 @@ const OF_SCOPE: Readonly<Record<string, readonly Right[]>> = {
 
 export const localCaller: ReadCaller = () => ({ name: 'command line', rights: ALL });
 
-export const gatewayCaller: ReadCaller = (context) => {
-  const name = decoded(context.req.header('x-auth-subject'));
-  if (name === null) return null;
-  const rights = new Set<Right>();
-  for (const role of (context.req.header('x-auth-roles') ?? '').split(','))
-    for (const right of of(OF_ROLE, decoded(role))) rights.add(right);
-  for (const scope of (context.req.header('x-auth-scopes') ?? '').split(' '))
-    for (const right of of(OF_SCOPE, decoded(scope))) rights.add(right);
-  return { name, rights };
-};
+/** Roles and scopes of an outside issuer count only when the operator named it (`cluster.adminIssuers`). */
+export const gatewayCaller =
+  (adminIssuers: readonly string[]): ReadCaller =>
+  (context) => {
+    const identity = gatewayIdentity((name) => context.req.header(name));
+    if (identity === null) return null;
+    const rights = new Set<Right>();
+    if (identity.issuer === null || adminIssuers.includes(identity.issuer)) {
+      for (const role of identity.roles) for (const right of of(OF_ROLE, role)) rights.add(right);
+      for (const scope of identity.scopes) for (const right of of(OF_SCOPE, scope)) rights.add(right);
+    }
+    return { name: identity.account, rights };
+  };
 
-function of(table: Readonly<Record<string, readonly Right[]>>, key: string | null): readonly Right[] {
-  return key !== null && Object.hasOwn(table, key) ? (table[key] ?? []) : [];
+function of(table: Readonly<Record<string, readonly Right[]>>, key: string): readonly Right[] {
+  return Object.hasOwn(table, key) ? (table[key] ?? []) : [];
 }
 
 /** The caller, if it may do this. Throws what the API answers otherwise. */
@@ -57,13 +61,4 @@ export function callerWith(right: Right, read: ReadCaller, context: Context): Cl
     'INSUFFICIENT_PERMISSIONS',
     `this needs the role ${roles.join(' or ')}, or the scope cluster:${right}`,
   );
-}
-
-function decoded(text: string | undefined): string | null {
-  if (text === undefined || text === '') return null;
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return null;
-  }
 }

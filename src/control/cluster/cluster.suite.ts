@@ -28,6 +28,7 @@ export const PLAN: ClusterPlan = {
   labels: {},
   store: null,
   path: '/api/v1',
+  adminIssuers: [],
   heartbeatMs: 100,
   election: { leaseMs: 10_000, renewMs: 3_000 },
   members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 50 },

@@ -91,7 +91,7 @@ export class ClusterFeature {
     const plan = this.#plan;
     const cluster = new Cluster({ store, plan, clock: systemClock, timers: systemTimers, log });
     this.#cluster = cluster;
-    await this.#serve(BUILTIN_CLUSTER, cluster, gatewayCaller, plan.path);
+    await this.#serve(BUILTIN_CLUSTER, cluster, gatewayCaller(plan.adminIssuers), plan.path);
     await this.#serve(`${BUILTIN_CLUSTER}-control`, cluster, localCaller, '/');
     this.#agent = new Agent({
       host: {

@@ -6,6 +6,7 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
 import { duration, MAX_TIMER_MS, ratio, secret } from '../../base/zod-units.ts';
+import { issuersOf } from '../admin-issuers.ts';
 import { defineSection } from '../config/section.ts';
 import type { ElectionSettings } from './election.ts';
 import type { MemberSettings } from './members.ts';
@@ -83,6 +84,12 @@ export const clusterOptions = z
       .regex(/^\/[A-Za-z0-9/_.-]*[A-Za-z0-9]$/, 'must be a path such as /api/v1')
       .prefault('/api/v1')
       .describe('Path under which `/cluster` and `/nodes` are served.'),
+    adminIssuers: z
+      .array(z.string().min(1))
+      .prefault([])
+      .describe(
+        'Outside issuers whose roles and scopes count for this API. Default: only accounts and keys of the gateway.',
+      ),
     lease: duration(span(1_000)).prefault('10s').describe('How long the queen holds its office without renewing it.'),
     heartbeat: duration(span(100)).prefault('3s').describe('How often gateways report, and workers should.'),
     suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
@@ -109,6 +116,7 @@ export interface ClusterPlan {
   /** Secret id of the URL; null: the SQL store of the gateway. */
   readonly store: string | null;
   readonly path: string;
+  readonly adminIssuers: readonly string[];
   readonly heartbeatMs: number;
   readonly election: ElectionSettings;
   readonly members: MemberSettings;
@@ -149,6 +157,7 @@ export const clusterSection = defineSection({
       labels: options.labels,
       store: options.store === undefined ? null : context.secret('cluster.store', options.store),
       path,
+      adminIssuers: issuersOf(options.adminIssuers, context),
       heartbeatMs: options.heartbeat,
       election: { leaseMs: options.lease, renewMs: options.lease / 3 },
       members: { suspectMs: options.suspectAfter, goneMs: options.goneAfter, maxNodes: options.maxNodes },

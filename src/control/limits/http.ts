@@ -7,8 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { errorBody } from '../../base/error-body.ts';
-import { accountKey } from '../../data/contract/auth.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
+import { gatewayIdentity } from '../gateway-identity.ts';
 
 /** Whoever has this scope or the role `admin` may see and change what is not theirs. */
 export const ADMIN_SCOPE = 'limits:admin';
@@ -34,29 +34,13 @@ export const localCaller: ReadCaller = () => ({ account: null, plan: null, isAdm
 export const gatewayCaller =
   (adminIssuers: () => readonly string[]): ReadCaller =>
   (context) => {
-    const subject = decoded(context.req.header('x-auth-subject'));
-    if (subject === null) return null;
-    const issuer = decoded(context.req.header('x-auth-issuer'));
-    const account = accountKey(issuer, subject);
+    const identity = gatewayIdentity((name) => context.req.header(name));
+    if (identity === null) return null;
+    const { issuer, account, plan, roles, scopes } = identity;
     const mayAdminister = issuer === null || adminIssuers().includes(issuer);
-    const roles = (context.req.header('x-auth-roles') ?? '').split(',').map((role) => decoded(role));
-    const scopes = (context.req.header('x-auth-scopes') ?? '').split(' ').map((scope) => decoded(scope));
-    return {
-      account,
-      plan: decoded(context.req.header('x-auth-plan')),
-      isAdmin: mayAdminister && (roles.includes('admin') || scopes.includes(ADMIN_SCOPE)),
-      name: account,
-    };
+    const isAdmin = mayAdminister && (roles.includes('admin') || scopes.includes(ADMIN_SCOPE));
+    return { account, plan, isAdmin, name: account };
   };
-
-function decoded(text: string | undefined): string | null {
-  if (text === undefined || text === '') return null;
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return null;
-  }
-}
 
 export interface Refusal {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500;

@@ -11,6 +11,7 @@ import {
   type RedisLimitSettings,
   UNLIMITED_QUOTA,
 } from '../../data/contract/limits.ts';
+import { issuersOf } from '../admin-issuers.ts';
 import { type BuiltinRoute, defineSection, type SectionContext } from '../config/section.ts';
 import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans/plans.ts';
 
@@ -224,16 +225,6 @@ export const limitsSection = defineSection({
     };
   },
 });
-
-function issuersOf(names: readonly string[], context: SectionContext): string[] {
-  const known = (context.document?.['issuers'] ?? {}) as Readonly<Record<string, { readonly issuer?: string }>>;
-  return names.flatMap((name, index) => {
-    const issuer = Object.hasOwn(known, name) ? known[name]?.issuer : undefined;
-    if (issuer !== undefined) return [issuer];
-    context.problem('there is no issuer of this name', { at: ['adminIssuers', index], got: JSON.stringify(name) });
-    return [];
-  });
-}
 
 /** What is of no use to a configuration is not there, so that it costs nothing. */
 function addRoutes(
