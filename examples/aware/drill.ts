@@ -15,36 +15,46 @@ const TEXT = readFileSync(new URL('../storyverse/text/tales.txt', import.meta.ur
 const minutes = Number(process.argv[2] ?? 10);
 if (!(minutes > 0)) throw new TypeError('usage: npm run aware:drill -- MINUTES');
 const aware = await Aware.start();
-const ended = new AbortController();
-const measuring = measure({ urls: aware.urls, key: APPLICATION, callers: 4, signal: ended.signal });
-let [kills, counts, wrong] = [0, 0, 0];
-const expected = JSON.stringify(Object.entries(countWords(TEXT)).sort());
-
-const counting = (async () => {
-  while (!ended.signal.aborted) {
-    const { words } = await wordCount(aware.cluster, TEXT);
-    counts++;
-    if (JSON.stringify([...words].sort()) !== expected) wrong++;
-  }
-})();
-
-const untilMs = performance.now() + minutes * 60_000;
-while (performance.now() < untilMs) {
-  const victim = VICTIMS[kills++ % VICTIMS.length] ?? '';
-  if (victim.startsWith('gateway')) {
-    await aware.killGateway(victim);
-    await new Promise((resolve) => setTimeout(resolve, EVERY_MS / 2));
-    aware.startGateway(victim);
-    await aware.gatewayIsReady(victim);
-  } else await aware.killWorker(victim);
-  await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+try {
+  await drill();
+} finally {
+  await aware.stop();
 }
-ended.abort();
-const { calls, good, p50, p95, p99 } = await measuring;
-await counting;
-await aware.stop();
-console.log(
-  `${minutes} minutes, ${kills} kills: ${good} of ${calls} calls good (${((good / calls) * 100).toFixed(3)} %)`,
-);
-console.log(`p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms; ${counts} texts counted, ${wrong} of them wrong`);
-process.exitCode = good / calls >= 0.9995 && wrong === 0 ? 0 : 1;
+
+async function drill(): Promise<void> {
+  const ended = new AbortController();
+  const measuring = measure({ urls: aware.urls, key: APPLICATION, callers: 4, signal: ended.signal });
+  const expected = JSON.stringify(Object.entries(countWords(TEXT)).sort());
+  let [kills, counts, wrong] = [0, 0, 0];
+  const counting = (async () => {
+    while (!ended.signal.aborted) {
+      const { words } = await wordCount(aware.cluster, TEXT);
+      counts++;
+      if (JSON.stringify([...words].sort()) !== expected) wrong++;
+    }
+  })();
+  const killing = (async () => {
+    const untilMs = performance.now() + minutes * 60_000;
+    while (performance.now() < untilMs) {
+      await killAndStart(VICTIMS[kills++ % VICTIMS.length] ?? '');
+      await new Promise((resolve) => setTimeout(resolve, EVERY_MS));
+    }
+    ended.abort();
+  })();
+  const [{ calls, good, p50, p95, p99 }] = await Promise.all([measuring, counting, killing]);
+  const share = ((good / calls) * 100).toFixed(3);
+  console.log(`${minutes} minutes, ${kills} kills: ${good} of ${calls} calls good (${share} %)`);
+  console.log(`p50 ${p50} ms, p95 ${p95} ms, p99 ${p99} ms; ${counts} texts counted, ${wrong} of them wrong`);
+  process.exitCode = good / calls >= 0.9995 && wrong === 0 ? 0 : 1;
+}
+
+async function killAndStart(victim: string): Promise<void> {
+  if (!victim.startsWith('gateway')) {
+    await aware.killWorker(victim);
+    return;
+  }
+  await aware.killGateway(victim);
+  await new Promise((resolve) => setTimeout(resolve, EVERY_MS / 2));
+  aware.startGateway(victim);
+  await aware.gatewayIsReady(victim);
+}
