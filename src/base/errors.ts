@@ -461,6 +461,15 @@ export const FAULTS = {
     'idempotent',
     'the service closed the connection before it answered',
   ),
+  uploadCutOff: kind(
+    'upload_cut_off',
+    502,
+    'BAD_GATEWAY',
+    'send',
+    'downstream',
+    'idempotent',
+    'the service did not take the whole request and did not respond',
+  ),
   firstByteTimeout: kind(
     'first_byte_timeout',
     504,

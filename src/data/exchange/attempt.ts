@@ -64,6 +64,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   readonly #wheel: TimerWheel;
   readonly #timeouts: UpstreamTimeouts;
   readonly #firstByteTimeoutMs: number;
+  /** Longest pause inside the body; 0 for none, which an event stream has by nature. */
+  #idleMs: number;
   #stream: UpstreamStream | null = null;
   #state: number = CONNECTING;
   /** The time while one callback lasts, or -1. */
@@ -84,6 +86,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#wheel = wheel;
     this.#timeouts = service.settings.timeouts;
     this.#firstByteTimeoutMs = service.settings.retries.perTryMs || this.#timeouts.firstByteMs;
+    this.#idleMs = this.#timeouts.idleMs;
     this.startedMs = nowMs;
     this.#nowMs = nowMs;
   }
@@ -162,6 +165,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.firstByteMs = this.#nowMs - this.startedMs;
     this.status = head.status;
     this.#state = RECEIVING;
+    if (framing.bodyLength < 0 && isEventStream(head)) this.#idleMs = 0;
     this.#call.onAttemptHead(this, head, framing);
   }
 
@@ -191,20 +195,20 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
       this.#setDeadline(0);
     } else if (this.#state === RECEIVING) {
       // Once per read, not per chunk; a response that came whole needs none.
-      this.#setDeadline(this.#timeouts.idleMs);
+      this.#setDeadline(this.#idleMs);
     }
     return this.#call.holder;
   }
 
   /** The client takes bytes again. */
   resume(): void {
-    if (this.#state === RECEIVING) this.#setDeadline(this.#timeouts.idleMs);
+    if (this.#state === RECEIVING) this.#setDeadline(this.#idleMs);
     if (this.#state !== ENDED) this.#stream?.resume();
   }
 
   onStreamFault(kind: FaultKind, cause: string, responseBegan: boolean): void {
     if (this.#state === ENDED) return;
-    if (!responseBegan && this.reusedConnection && kind === FAULTS.upstreamReset && this.#call.mayResend()) {
+    if (!responseBegan && this.reusedConnection && isLost(kind) && this.#call.mayResend()) {
       // The connection had been closed while it lay idle: not the instance's fault, so it is not counted as a try.
       this.#stream = null;
       this.#state = CONNECTING;
@@ -260,4 +264,13 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     if (ms > 0) this.#wheel.set(this.#stream.deadline, ms, this.nowMs());
     else this.#wheel.clear(this.#stream.deadline);
   }
+}
+
+function isLost(kind: FaultKind): boolean {
+  return kind === FAULTS.upstreamReset || kind === FAULTS.uploadCutOff;
+}
+
+/** Server-sent events (HTML Standard §9.2): hours may pass between two. */
+function isEventStream(head: Head): boolean {
+  return /^text\/event-stream\s*(?:;|$)/i.test(head.valueOf('content-type') ?? '');
 }

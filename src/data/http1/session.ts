@@ -30,6 +30,8 @@ import { MessageWriter } from './message-writer.ts';
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
 
 const TUNNEL_END_MS = 2_000;
+/** How long a response may still take to arrive when the request cannot be sent any further. */
+const AFTER_LOST_WRITE_MS = 1_000;
 
 const GET = constant('GET ');
 const SPACE = constant(' ');
@@ -66,6 +68,10 @@ export class Session implements UpstreamStream, DeadlineOwner {
   /** The body of the request goes in chunks. */
   #chunked = false;
   #requestDone = false;
+  /** The instance takes no more of the request; its response may be here already. */
+  #cannotSend = false;
+  /** Bytes of the body were given to this exchange's request. */
+  #sentBody = false;
   #anyByte = false;
   #stayOpen = false;
   #buffer: Buffer = SHARED_BUFFER;
@@ -99,7 +105,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.#owner = owner;
     socket.on('drain', () => this.#handler?.onUpstreamDrain());
     socket.on('end', () => this.#onEnd());
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(FAULTS.upstreamReset, error.code ?? error.message));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#onError(error));
+    if (!this.#secure) keepReadable(socket);
     socket.on('close', () => this.#onClose());
   }
 
@@ -127,6 +134,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.#requestDone = false;
     this.#anyByte = false;
     this.#interimBytes = 0;
+    this.#sentBody = false;
     this.#closeAnnounced = false;
     this.isReused = this.#served++ > 0;
     const outbox = this.#outbox;
@@ -159,6 +167,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   }
 
   sendBody(bytes: Uint8Array, isVolatile: boolean): void {
+    if (this.#cannotSend) return;
+    this.#sentBody = true;
     const outbox = this.#outbox;
     if (!this.#chunked) {
       outbox.piece(bytes, isVolatile);
@@ -171,17 +181,18 @@ export class Session implements UpstreamStream, DeadlineOwner {
 
   /** Only now may the connection be used again. */
   sendEnd(trailers: FieldBlock | null): void {
+    if (this.#cannotSend) return;
     if (this.#chunked) this.#outbox.text(trailers === null ? '0\r\n\r\n' : `0\r\n${trailers.lines}\r\n`);
     this.#requestDone = true;
     if (this.#state === IDLE) this.#becomeIdle();
   }
 
   flush(): boolean {
-    return this.#outbox.flush();
+    return this.#cannotSend || this.#outbox.flush();
   }
 
   get holdsBytes(): boolean {
-    return this.#outbox.holdsBytes;
+    return !this.#cannotSend && this.#outbox.holdsBytes;
   }
 
   /** The handler gives up; the connection cannot be used again, since its answer would belong to somebody else. */
@@ -333,7 +344,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
       handler.onInterimHead(head);
       return this.#handler !== handler;
     }
-    this.#stayOpen = meaning.keepAlive && !this.#closeAnnounced;
+    this.#stayOpen = meaning.keepAlive && !this.#closeAnnounced && !this.#cannotSend;
     this.#remaining = meaning.bodyLength;
     this.#state = READING_BODY;
     if (meaning.bodyLength === UNKNOWN_LENGTH) {
@@ -397,6 +408,10 @@ export class Session implements UpstreamStream, DeadlineOwner {
 
   #onEnd(): void {
     const handler = this.#handler;
+    if (this.#state === CLOSED) {
+      this.socket.destroy();
+      return;
+    }
     if (handler !== null && this.#state === READING_BODY && this.#remaining === UNTIL_CLOSE) {
       this.#stayOpen = false;
       this.#endResponse(handler, null);
@@ -409,16 +424,36 @@ export class Session implements UpstreamStream, DeadlineOwner {
       handler.onResponseEnd(null);
       return;
     }
-    this.#fail(
-      this.#state === READING_BODY ? FAULTS.upstreamTruncated : FAULTS.upstreamReset,
-      'closed by the upstream',
-    );
+    this.#fail(this.#lostKind(), 'closed by the upstream');
+  }
+
+  /**
+   * A service that refuses an upload (401, 413) responds, closes, and what is still sent to it comes back as a reset. The
+   * response has arrived before that: sending ends, reading goes on until it is read or the connection is at its end.
+   */
+  #onError(error: NodeJS.ErrnoException): void {
+    const mayRead = this.#state === READING_HEAD || this.#state === READING_BODY;
+    if (error.syscall === 'write' && mayRead && !this.#secure && !this.socket.destroyed) {
+      if (this.#cannotSend) return;
+      this.#cannotSend = true;
+      this.#stayOpen = false;
+      this.socket.setTimeout(AFTER_LOST_WRITE_MS, () => this.#fail(this.#lostKind(), error.code ?? error.message));
+      this.#handler?.onUpstreamDrain();
+      return;
+    }
+    this.#fail(this.#lostKind(), error.code ?? error.message);
+  }
+
+  /** Who has not taken the whole request may have had its reason: that is not held against the instance. */
+  #lostKind(): FaultKind {
+    if (this.#state === READING_BODY) return FAULTS.upstreamTruncated;
+    return this.#sentBody && !this.#requestDone ? FAULTS.uploadCutOff : FAULTS.upstreamReset;
   }
 
   #onClose(): void {
     // Nothing is read any more, so the buffer may go to another.
     this.#exchangeBuffer(SHARED_BUFFER);
-    this.#fail(this.#state === READING_BODY ? FAULTS.upstreamTruncated : FAULTS.upstreamReset, 'closed');
+    this.#fail(this.#lostKind(), 'closed');
   }
 
   #fail(kind: FaultKind, cause: string): void {
@@ -427,4 +462,17 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.close();
     handler?.onStreamFault(kind, cause, this.#anyByte);
   }
+}
+
+/**
+ * A failed write must not end the reading side too. `autoDestroy` cannot be given to a socket, so its streams are told;
+ * every other end of the socket is seen to here.
+ */
+function keepReadable(socket: Socket): void {
+  const { _readableState: readable, _writableState: writable } = socket as unknown as Record<
+    '_readableState' | '_writableState',
+    { autoDestroy: boolean }
+  >;
+  readable.autoDestroy = false;
+  writable.autoDestroy = false;
 }

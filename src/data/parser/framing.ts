@@ -53,7 +53,7 @@ export class MessageFraming {
 
 /** Fills `meaning` for a request; false when it is refused (reason in `head`). */
 export function readRequestFraming(head: Head, meaning: MessageFraming): boolean {
-  if (!readConnectionFields(head, meaning)) return false;
+  if (!readConnectionFields(head, meaning, false)) return false;
   if (head.minor === 1) {
     // RFC 9112 §3.2: exactly one Host in HTTP/1.1.
     if (meaning.host < 0) return refuse(head, FAULTS.malformedRequest, 'HTTP/1.1 needs a Host field');
@@ -71,7 +71,7 @@ export function readRequestFraming(head: Head, meaning: MessageFraming): boolean
 
 /** Fills `meaning` for the answer to a request with this method; false when it is refused (reason in `head`). */
 export function readResponseFraming(head: Head, method: string, meaning: MessageFraming): boolean {
-  if (!readConnectionFields(head, meaning)) return false;
+  if (!readConnectionFields(head, meaning, true)) return false;
   const status = head.status;
   if (head.minor === 0) {
     if (meaning.bodyLength === UNKNOWN_LENGTH)
@@ -91,7 +91,7 @@ function refuse(head: Head, problem: Head['problem'], detail: string): false {
   return false;
 }
 
-function readConnectionFields(head: Head, meaning: MessageFraming): boolean {
+function readConnectionFields(head: Head, meaning: MessageFraming, isResponse: boolean): boolean {
   meaning.bodyLength = 0;
   meaning.keepAlive = head.minor === 1;
   meaning.host = -1;
@@ -113,7 +113,12 @@ function readConnectionFields(head: Head, meaning: MessageFraming): boolean {
         meaning.host = i;
         break;
       case CONTENT_LENGTH:
-        // RFC 9112 §6.3 rule 5 lets a recipient merge equal copies; refusing them all is as valid and safer.
+        // RFC 9112 §6.3 rule 5 lets a recipient merge equal copies. Of a service that is done, since many frameworks write
+        // it twice; from a client it is refused, which is as valid and safer.
+        if (lengths === 1 && isResponse && readLength(head, i) === meaning.bodyLength) {
+          head.ids[i] = CONFUSABLE;
+          break;
+        }
         if (++lengths > 1) return refuse(head, FAULTS.ambiguousFraming, 'there are two Content-Length fields');
         meaning.bodyLength = readLength(head, i);
         if (meaning.bodyLength < 0)

@@ -236,6 +236,11 @@ describe('response heads', () => {
     { name: 'a length', input: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', want: 5 },
     { name: 'chunks', input: 'HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', want: UNKNOWN_LENGTH },
     { name: 'neither: until the end of the connection', input: 'HTTP/1.1 200 OK\r\n\r\n', want: UNTIL_CLOSE },
+    {
+      name: 'the same length twice',
+      input: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 5\r\n\r\n',
+      want: 5,
+    },
     { name: 'an answer to HEAD', input: 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n', method: 'HEAD', want: 0 },
     { name: '204', input: 'HTTP/1.1 204 No Content\r\n\r\n', want: 0 },
     { name: '304 with a length', input: 'HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n', want: 0 },

@@ -36,7 +36,7 @@ describe('the outcome of an attempt', () => {
   it('says nothing about the upstream unless the upstream made it', () => {
     const rules = new OutcomeRules(null);
     for (const fault of Object.values(FAULTS)) {
-      const want = fault.side !== 'upstream' || fault.phase === 'pick';
+      const want = fault.side !== 'upstream' || fault.phase === 'pick' || fault === FAULTS.upstreamIdleTimeout;
       assert.equal(rules.saysNothing(fault, false), want, fault.reason);
     }
     assert.equal(rules.saysNothing(null, true), true);

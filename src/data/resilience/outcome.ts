@@ -4,6 +4,7 @@
  * timeout are failures. What the caller or the gateway did says nothing about the upstream.
  */
 import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
 import type { BreakerSettings } from '../contract/snapshot.ts';
 
 const STATUSES = 1_000;
@@ -19,9 +20,10 @@ export class OutcomeRules {
     this.#slowMs = breaker !== null && breaker.timeoutMs > 0 ? breaker.timeoutMs : Number.POSITIVE_INFINITY;
   }
 
-  /** A fault in `pick` is the gateway's own queueing (no free connection), although it is reckoned to the upstream's side. */
+  /** A pause in a body may be the nature of the response (a long poll): its end is no failure. A fault in `pick` is the gateway's own queueing (no free connection), although it is reckoned to the upstream's side. */
   saysNothing(fault: FaultKind | null, cancelled: boolean): boolean {
-    return cancelled || (fault !== null && (fault.side !== 'upstream' || fault.phase === 'pick'));
+    if (cancelled || fault === null) return cancelled;
+    return fault.side !== 'upstream' || fault.phase === 'pick' || fault === FAULTS.upstreamIdleTimeout;
   }
 
   hasFailed(status: number, fault: FaultKind | null, firstByteMs: number): boolean {

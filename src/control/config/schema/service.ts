@@ -132,7 +132,7 @@ const timeouts = z
     firstByte: durationOrOff(deadline)
       .optional()
       .describe('From the last byte of the request to the first one of the answer. Default: `gateway.serviceTimeout`.'),
-    idle: durationOrOff(deadline).prefault('60s').describe('Longest pause inside the body of an answer.'),
+    idle: durationOrOff(deadline).prefault('60s').describe('Longest pause inside the body of a response; event streams (`text/event-stream`) have none. Set `off` for long polls.'),
     total: durationOrOff(deadline)
       .prefault('off')
       .describe('The whole exchange, all tries and the body together. Event streams and large downloads need `off`.'),
