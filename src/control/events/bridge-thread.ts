@@ -33,7 +33,7 @@ const log = createLogger(logLevel, (line) => tell({ kind: 'log', line }));
 
 async function run(): Promise<void> {
   const bridge = await Bridge.start(settings, log);
-  const server = new LocalServer(socketPath, bridge.listener);
+  const server = new LocalServer(socketPath, bridge.listener, bridge.onUpgrade);
   await server.listen();
   const report = (): void => tell({ kind: 'report', report: bridge.report() });
   const reporting = setInterval(report, REPORT_EVERY_MS);

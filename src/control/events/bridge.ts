@@ -4,7 +4,9 @@
  * is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it runs
  * where it is made.
  */
-import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
+import { type IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import {
@@ -22,7 +24,7 @@ import { openStore, type Store } from '../store/store.ts';
 import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
-import { REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
+import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
 import { type BridgeReport, bridgeMetrics } from './metrics.ts';
 import { EMBEDDED } from './options.ts';
 import { IdempotencyKeys } from './publish/idempotency.ts';
@@ -30,7 +32,8 @@ import { Outbox } from './publish/outbox.ts';
 import { Publisher } from './publish/publish.ts';
 import { StatusTokens } from './publish/status-tokens.ts';
 import { Feed } from './subscribe/feed.ts';
-import { Subscriptions } from './subscribe/sse.ts';
+import { openSse } from './subscribe/sse.ts';
+import { Subscriptions } from './subscribe/subscriptions.ts';
 import { type EventTables, MIGRATIONS } from './tables.ts';
 
 export type ChannelRoute =
@@ -160,9 +163,53 @@ export class Bridge {
     if (route.kind === 'publish') {
       return await this.#publisher.serve(request, response, call, route.settings, stream);
     }
-    await stream.feed.start();
-    const { engine } = stream.settings;
-    return await this.#subscriptions.serve(request, response, call, route.settings, engine, stream.feed);
+    if (request.method !== 'GET') return methodNotAllowed('GET');
+    const { feed } = stream;
+    await feed.start();
+    const admitted = await this.#subscriptions.admit(request, call, route.settings, stream.settings.engine, feed);
+    if ('status' in admitted) return admitted;
+    if (response.destroyed) admitted.release();
+    else openSse(this.#subscriptions, response, call, route.settings, admitted, feed);
+    return undefined;
+  }
+
+  /** A request with `Upgrade: websocket`: a subscription over a WebSocket, or a refusal on the same socket. */
+  readonly onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
+    const refuseWith = (refusal: Refusal): void => {
+      const response = new ServerResponse(request);
+      response.shouldKeepAlive = false;
+      response.assignSocket(socket as Socket);
+      response.on('finish', () => socket.end());
+      refuse(request, response, refusal, this.#settings.errorFormat);
+    };
+    this.#upgrade(request, socket, head).then(
+      (refusal) => {
+        if (refusal !== undefined) refuseWith(refusal);
+      },
+      (error: unknown) => {
+        this.#log.warn('a WebSocket could not be opened', { problem: messageOf(error) });
+        refuseWith(unavailable('events are not available now', 5));
+      },
+    );
+  };
+
+  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Refusal | undefined> {
+    const call = readChannelField(textOf(request.headers[CHANNEL_FIELD]), this.#settings.proof);
+    const route = call === null ? undefined : this.#settings.routes[call.route];
+    const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
+    if (call === null || route === undefined || stream === undefined || route.kind === 'publish') {
+      return REFUSALS.notFound;
+    }
+    // Loaded with the first WebSocket.
+    const { openWebSocket, originRefusal } = await import('./subscribe/websocket.ts');
+    const forbidden = originRefusal(request, route.settings);
+    if (forbidden !== undefined) return forbidden;
+    const { feed } = stream;
+    await feed.start();
+    const admitted = await this.#subscriptions.admit(request, call, route.settings, stream.settings.engine, feed);
+    if ('status' in admitted) return admitted;
+    openWebSocket(this.#subscriptions, { request, socket, head }, call, route.settings, admitted, feed);
+    return undefined;
   }
 
   /** Endpoints of the bridge's own, below `events.path`. */

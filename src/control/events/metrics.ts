@@ -2,7 +2,7 @@
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { PublishOutcome } from './publish/publish.ts';
 import type { Feed } from './subscribe/feed.ts';
-import type { Subscriptions } from './subscribe/sse.ts';
+import type { Subscriptions } from './subscribe/subscriptions.ts';
 
 export interface EngineReport {
   readonly name: string;

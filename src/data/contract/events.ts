@@ -68,4 +68,6 @@ export interface SubscribeSettings extends ChannelSettings {
   /** What happens to a reader that is slower than the stream. */
   readonly slow: 'catch-up' | 'gap' | 'close';
   readonly maxPerCaller: number;
+  /** Origins of pages that may open a WebSocket, beside those of the gateway's own host; `*` is any. */
+  readonly origins: readonly string[];
 }

@@ -1,6 +1,7 @@
 /** Options of `subscribe`, a route's action. */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
+import { oneOrMore } from '../auth/schema-parts.options.ts';
 import type { SubscribeSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import { checkRoutable, checkStream, keepProof, streamName, subjectTemplate } from './event-parts.options.ts';
@@ -39,8 +40,20 @@ export const subscribeSchema = z
       .max(100_000)
       .prefault(20)
       .describe('Connections that one caller (or one address, for callers who are nobody) may have open, then 429.'),
+    origins: oneOrMore(
+      z
+        .string()
+        .max(300)
+        .regex(/^(\*|https?:\/\/[^/\s?#]+)$/, 'must be an origin such as https://app.example.com, or "*"'),
+    )
+      .optional()
+      .describe(
+        'Origins of pages that may open a WebSocket here. Browsers send cookies with it from any page, so others are answered with 403. Default: pages of the host that is asked.',
+      ),
   })
-  .describe('Action: sends events to the client as they come, as server-sent events, and again from where it was.');
+  .describe(
+    'Action: sends events to the client as they come, as server-sent events or over a WebSocket, and again from where it was.',
+  );
 
 export const subscribeOptions = definePolicyOptions({
   key: 'subscribe',
@@ -62,6 +75,7 @@ export const subscribeOptions = definePolicyOptions({
       retryMs: options.retry,
       slow: options.slow,
       maxPerCaller: options.maxPerCaller,
+      origins: options.origins ?? [],
     };
     return [{ name: 'subscribe', options: settings }];
   },

@@ -16,6 +16,7 @@ const SETTINGS: SubscribeSettings = {
   retryMs: 2_000,
   slow: 'catch-up',
   maxPerCaller: 20,
+  origins: [],
 };
 
 test('a value cannot widen the pattern', () => {

@@ -49,7 +49,7 @@ function compileRoute(
     maxRequestBytes: options.maxRequestSize ?? compilation.config.document.gateway.maxRequestSize,
     pathSafety,
     rewrite: compileRewrite(compilation, path, options.rewrite, match),
-    upgrades: [...new Set(options.upgrades ?? (options.service === undefined ? [] : ['websocket']))],
+    upgrades: [...new Set(options.upgrades ?? (takesWebSocket(options) ? ['websocket'] : []))],
     mirror: compileMirror(options.mirror),
   };
 }
@@ -59,6 +59,11 @@ function distinct(id: string, ids: Map<string, number>): string {
   const count = (ids.get(id) ?? 0) + 1;
   ids.set(id, count);
   return count === 1 ? id : `${id} #${count}`;
+}
+
+/** What a client may open a WebSocket to though the route does not say so. */
+function takesWebSocket(options: RouteOptions): boolean {
+  return options.service !== undefined || (options as Readonly<Record<string, unknown>>)['subscribe'] !== undefined;
 }
 
 export function servicesOf(action: RouteAction): string[] {
