@@ -113,8 +113,9 @@ async function startAll(): Promise<{ port: number; gateway: Running }> {
       registration: { verifyEmail: 'off' },
       // All callers have one address here.
       lockout: { addressAttempts: 100_000 },
+      addressLimits: { calls: '1000000/1m', signUps: '1000000/1m' },
       tokens: { accessTtl: '1h' },
-      ...(values.parallel === undefined ? {} : { passwords: { parallel: Number(values.parallel) } }),
+      passwords: { queueShare: 1, ...(values.parallel === undefined ? {} : { parallel: Number(values.parallel) }) },
     },
     routes: [
       { match: { path: BODY }, service: 'upstream', auth: 'public' },

@@ -36,7 +36,7 @@ export class BlockWriter {
   /** Chooses where to write; also opens the same file anew, so that a rotated log is let go. Rejects when it cannot. */
   async target(accessLog: 'off' | 'stdout' | { readonly file: string }): Promise<void> {
     const path = typeof accessLog === 'object' ? accessLog.file : null;
-    const file = path === null ? null : await open(path, 'a');
+    const file = path === null ? null : await open(path, 'a', 0o640);
     await this.idle();
     await this.#file?.close();
     this.#file = file;

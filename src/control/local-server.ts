@@ -40,7 +40,7 @@ export class LocalServer {
   /** Rejects when another process answers on the same path; a socket file that nobody serves any more is removed. */
   async listen(): Promise<void> {
     if (process.platform !== 'win32') {
-      await mkdir(dirname(this.path), { recursive: true });
+      await mkdir(dirname(this.path), { recursive: true, mode: 0o700 });
       if (await answers(this.path)) throw new Error(`another gateway is running with ${this.path}`);
       await unlink(this.path).catch(() => {});
     }

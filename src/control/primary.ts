@@ -128,7 +128,8 @@ export class Primary implements FeatureHost {
 
   async #begin(): Promise<void> {
     const { plan } = this.compiled;
-    await mkdir(plan.dataDir, { recursive: true });
+    // Accounts, keys and sockets are in it.
+    await mkdir(plan.dataDir, { recursive: true, mode: 0o700 });
     await this.#control.listen();
     try {
       await this.configuration.resolve();

@@ -12,7 +12,7 @@ import { createLogger } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
-import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
+import { IDENTITY_HEADERS, TRUSTED_BY_SERVICES } from './auth/identity-headers.ts';
 import { compileConfig } from './config/active-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
@@ -71,7 +71,7 @@ class DataWorker {
       log: this.#log,
       metrics: this.#metrics,
     });
-    reserveIdentityNames(IDENTITY_HEADERS);
+    reserveIdentityNames([...IDENTITY_HEADERS, ...TRUSTED_BY_SERVICES]);
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));
     process.on('uncaughtException', (error) => this.#onUnwell(error));

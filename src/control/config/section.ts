@@ -40,6 +40,8 @@ export interface BuiltinRoute {
    * false: no policies.
    */
   readonly authenticated?: boolean;
+  /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
+  readonly stepUp?: boolean;
 }
 
 export interface SectionContext extends OptionContext {

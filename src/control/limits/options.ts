@@ -190,9 +190,16 @@ const BANS_ROUTE: BuiltinRoute = {
   id: `${SERVICE}/bans`,
   service: SERVICE,
   path: '/api/v1/bans/*',
-  methods: ['GET', 'HEAD', 'POST', 'DELETE'],
+  methods: ['GET', 'HEAD'],
   movedBy: 'limits.bansApi',
   authenticated: true,
+};
+
+const BAN_CHANGES_ROUTE: BuiltinRoute = {
+  ...BANS_ROUTE,
+  id: `${SERVICE}/ban-changes`,
+  methods: ['POST', 'DELETE'],
+  stepUp: true,
 };
 
 export const limitsSection = defineSection({
@@ -241,7 +248,10 @@ function addRoutes(
     return;
   }
   if (usageApi === true && (has('quotas') || has('plans'))) context.addRoute(USAGE_ROUTE);
-  if (bansApi === true && has('abuse')) context.addRoute(BANS_ROUTE);
+  if (bansApi === true && has('abuse')) {
+    context.addRoute(BANS_ROUTE);
+    context.addRoute(BAN_CHANGES_ROUTE);
+  }
 }
 
 function occasionSettings({ name, start, end, factor, extra }: z.output<typeof occasion>): OccasionSettings {

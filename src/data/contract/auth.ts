@@ -117,6 +117,8 @@ export interface Requirements {
   readonly mfa: 'off' | 'tokens' | 'always';
   /** Longest time since the caller last proved who it is (`auth_time`), seconds; 0 does not ask. */
   readonly maxAuthAgeSeconds: number;
+  /** The same for tokens of accounts of this gateway that have a second factor: it must have been given so recently. */
+  readonly freshFactorSeconds?: number;
 }
 
 export type ForwardSettings =

@@ -1,7 +1,7 @@
 /**
  * The field names that the engine itself understands, each with a small number, found from bytes without making a
  * string: a hash of length, first and last byte picks a short list, a byte loop confirms. Everything else is `OTHER`
- * and passes untouched. Names that differ only in `_` or `.` for `-` are `CONFUSABLE`: never understood, never forwarded.
+ * and passes untouched. Names that differ only in another sign for `-` are `CONFUSABLE`: never understood, never forwarded.
  */
 import { FOLD } from './bytes.ts';
 
@@ -131,7 +131,7 @@ export function fieldId(bytes: Uint8Array, start: number, end: number): number {
     for (; i < length; i++) {
       const byte = bytes[start + i]!;
       if (FOLD[byte] !== name[i]) break;
-      if (byte === 0x5f || byte === 0x2e) id = CONFUSABLE;
+      if (name[i] === 0x2d && byte !== 0x2d) id = CONFUSABLE;
     }
     if (i === length) return id;
   }

@@ -18,6 +18,8 @@ export interface EnvironmentKeys {
   readonly problems: readonly string[];
 }
 
+/** Shorter ones are guessed in no time. The documents' own example has six characters. */
+const MIN_KEY_LENGTH = 6;
 const SCOPE = /^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,200}$/;
 /** As data/auth/methods/api-key.ts takes keys: visible characters without a comma. */
 const KEY = /^[\x21-\x2b\x2d-\x7e]{1,512}$/;
@@ -43,7 +45,8 @@ function parseKey(name: string, value: string): WrittenKey | string {
     .join(':')
     .split(',')
     .filter((scope) => scope !== '');
-  if (rest.length === 0 || subject === '' || !KEY.test(key)) return `${name} must read key:user:scope,scope:plan`;
+  if (rest.length === 0 || subject === '' || key.length < MIN_KEY_LENGTH || !KEY.test(key))
+    return `${name} must read key:user:scope,scope:plan, with six characters of key or more`;
   if (!scopes.every((scope) => SCOPE.test(scope))) return `${name} has a scope with blanks or quotes`;
   return { id: name, key, subject, roles: [], scopes, plan: plan === '' ? null : plan };
 }

@@ -3,7 +3,9 @@
  * to them. The user's routes come first in everything; a built-in one that could then never be reached is a problem,
  * with the key that moves it.
  */
+
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
+import type { AuthSettings } from '../../../data/contract/auth.ts';
 import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
 import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
@@ -91,7 +93,10 @@ function policiesOfOpen(compilation: Compilation, { id, from }: BuiltinRoute): P
  * services read. Not `abuse`: what built-in routes answer is counted by the engine. What is wrong with the gateway's keys
  * is reported where routes of the document have them; here it only means that the route cannot be.
  */
-function policiesOfAuthenticated(compilation: Compilation, { id, service }: BuiltinRoute): PolicySettings[] | null {
+function policiesOfAuthenticated(
+  compilation: Compilation,
+  { id, service, stepUp }: BuiltinRoute,
+): PolicySettings[] | null {
   const { document } = compilation.config;
   const definitions = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).flatMap((definition) => {
     if (definition.key === 'abuse') return [];
@@ -105,7 +110,10 @@ function policiesOfAuthenticated(compilation: Compilation, { id, service }: Buil
   for (const file of attempt.files) compilation.files.add(file);
   return policies.map((policy) =>
     policy.name === 'auth'
-      ? { ...policy, options: { ...(policy.options as object), forward: { kind: 'plain' } } }
+      ? {
+          ...policy,
+          options: ownOptions(policy.options as AuthSettings, stepUp === true ? stepUpSeconds(document) : 0),
+        }
       : policy,
   );
 }
@@ -114,6 +122,16 @@ function policiesOfAuthenticated(compilation: Compilation, { id, service }: Buil
 const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE]);
 /** More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. */
 const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 };
+
+function ownOptions(options: AuthSettings, freshFactorSeconds: number): AuthSettings {
+  const { requirements } = options;
+  return { ...options, forward: { kind: 'plain' }, requirements: { ...requirements, freshFactorSeconds } };
+}
+
+function stepUpSeconds(document: object): number {
+  const { identity } = document as { readonly identity?: { readonly mfa?: { readonly stepUpTtl?: number } } };
+  return (identity?.mfa?.stepUpTtl ?? 600_000) / 1_000;
+}
 
 /** A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once. */
 export function compileBuiltinService(name: string, socketPath: string): UnslottedService {

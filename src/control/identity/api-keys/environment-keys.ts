@@ -12,6 +12,8 @@ export interface EnvironmentKey {
   readonly plan: string | null;
 }
 
+/** Shorter ones are guessed in no time. The documents' own example has six characters. */
+const MIN_KEY_LENGTH = 6;
 const SCOPE = /^[\x21\x23-\x2b\x2d-\x5b\x5d-\x7e]{1,100}$/;
 
 export function environmentKeys(environment: Environment): Map<string, EnvironmentKey> {
@@ -19,7 +21,8 @@ export function environmentKeys(environment: Environment): Map<string, Environme
   for (const [name, value] of Object.entries(environment)) {
     if (!/^API_KEY_\d+$/.test(name) || value === undefined || value === '') continue;
     const parts = splitKey(value);
-    if (parts === undefined) throw new TypeError(`${name} must read key:user:scope,scope:plan`);
+    if (parts === undefined)
+      throw new TypeError(`${name} must read key:user:scope,scope:plan, with six characters of key or more`);
     const hash = hashOfKey(parts.key);
     if (keys.has(hash)) throw new TypeError(`${name} repeats the key of another API_KEY_n`);
     keys.set(hash, {
@@ -40,6 +43,7 @@ function splitKey(value: string): { key: string; user: string; scopes: string[];
     .join(':')
     .split(',')
     .filter((scope) => scope !== '');
-  if (key === '' || user === '' || rest.length === 0 || !scopes.every((scope) => SCOPE.test(scope))) return undefined;
+  if (key.length < MIN_KEY_LENGTH || user === '' || rest.length === 0 || !scopes.every((scope) => SCOPE.test(scope)))
+    return undefined;
   return { key, user, scopes, plan: plan === '' ? null : plan };
 }

@@ -32,7 +32,7 @@ describe('API_KEY_n', () => {
   test('reads key, user, scopes with colons, and plan', () => {
     const keys = environmentKeys({
       API_KEY_1: 'key123:user1:read,write:premium',
-      API_KEY_22: 'k2:u2:projects:read,a:standard',
+      API_KEY_22: 'key-22:u2:projects:read,a:standard',
       API_KEY_X: 'no',
       OTHER: 'x',
     });
@@ -42,7 +42,7 @@ describe('API_KEY_n', () => {
       scopes: ['read', 'write'],
       plan: 'premium',
     });
-    assert.deepEqual(keys.get(hashOfKey('k2')), {
+    assert.deepEqual(keys.get(hashOfKey('key-22')), {
       id: 'env-22',
       subject: 'u2',
       scopes: ['projects:read', 'a'],
@@ -52,7 +52,7 @@ describe('API_KEY_n', () => {
   });
 
   test('may name no plan', () => {
-    assert.deepEqual(environmentKeys({ API_KEY_1: 'k:u:read' }).get(hashOfKey('k')), {
+    assert.deepEqual(environmentKeys({ API_KEY_1: 'key-of-u:u:read' }).get(hashOfKey('key-of-u')), {
       id: 'env-1',
       subject: 'u',
       scopes: ['read'],
@@ -67,6 +67,6 @@ describe('API_KEY_n', () => {
   }
 
   test('the same key twice stops the start', () => {
-    assert.throws(() => environmentKeys({ API_KEY_1: 'k:a:r:p', API_KEY_2: 'k:b:r:p' }), /repeats/);
+    assert.throws(() => environmentKeys({ API_KEY_1: 'key-of-a:a:r:p', API_KEY_2: 'key-of-a:b:r:p' }), /repeats/);
   });
 });

@@ -33,21 +33,12 @@ export async function createKey(
   const foreignRole = fresh.roles?.find((role) => !access.roles.includes(role));
   if (foreignRole !== undefined) throw invalidField('roles', 'roles that the owner has', foreignRole);
   if (fresh.plan != null && fresh.plan !== access.plan) throw invalidField('plan', "the owner's plan", fresh.plan);
-  const { maxPerUser, maxTtl } = context.options.apiKeys;
+  const { maxTtl } = context.options.apiKeys;
   if (maxTtl !== undefined && (fresh.ttlMs === null || fresh.ttlMs > maxTtl)) {
     throw invalidField('expiresIn', `at most ${Math.floor(maxTtl / 1_000)} seconds`);
   }
-  // The owner's row orders two requests at once, so that together they do not pass the limit.
-  await trx.updateTable('users').set({ updated_at: context.clock.wallMs() }).where('id', '=', ownerId).execute();
   const now = context.clock.wallMs();
-  const { live } = await trx
-    .selectFrom('api_keys')
-    .select((eb) => eb.fn.countAll<number>().as('live'))
-    .where('user_id', '=', ownerId)
-    .where('revoked_at', 'is', null)
-    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
-    .executeTakeFirstOrThrow();
-  if (live >= maxPerUser) throw conflict('too_many_keys', `an account may have ${maxPerUser} live keys`);
+  await refuseTooMany(context, trx, ownerId, 0);
   const { id, text, hash } = makeKeyText();
   const row: ApiKeyTable = {
     id,
@@ -77,6 +68,23 @@ export async function findKey(trx: Trx, id: string, ownerId: string): Promise<Ap
     .executeTakeFirst();
 }
 
+/** Throws 409 when one more would be too many; `ending` of those that live now are about to end. */
+async function refuseTooMany(context: IdentityContext, trx: Trx, ownerId: string, ending: number): Promise<void> {
+  const { maxPerUser } = context.options.apiKeys;
+  const now = context.clock.wallMs();
+  // The owner's row orders two requests at once, so that together they do not pass the limit.
+  await trx.updateTable('users').set({ updated_at: now }).where('id', '=', ownerId).execute();
+  const { live } = await trx
+    .selectFrom('api_keys')
+    .select((eb) => eb.fn.countAll<number>().as('live'))
+    .where('user_id', '=', ownerId)
+    .where('revoked_at', 'is', null)
+    .where((eb) => eb.or([eb('expires_at', 'is', null), eb('expires_at', '>', now)]))
+    .executeTakeFirstOrThrow();
+  if (Number(live) - ending >= maxPerUser)
+    throw conflict('too_many_keys', `an account may have ${maxPerUser} live keys`);
+}
+
 /** A new key with the settings of an old one, which ends at once or after `graceMs`. */
 export async function rotateKey(
   context: IdentityContext,
@@ -96,6 +104,8 @@ export async function rotateKey(
     .returningAll()
     .executeTakeFirst();
   if (old === undefined) throw notFound('key');
+  // With a grace both live for a while, and both count.
+  await refuseTooMany(context, trx, ownerId, graceMs === 0 ? 1 : 0);
   const { id: newId, text, hash } = makeKeyText();
   const row: ApiKeyTable = { ...old, id: newId, hash, created_at: now, last_used_at: null };
   if (old.expires_at !== null) row.expires_at = now + (old.expires_at - old.created_at);

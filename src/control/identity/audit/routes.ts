@@ -2,6 +2,7 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { ADMIN_SCOPE, AUDIT_SCOPE, allRoles } from '../accounts/access.ts';
+import { endAllAccess } from '../accounts/users.ts';
 import { requireOwnHands } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
@@ -108,10 +109,17 @@ export function auditRoutes(context: IdentityContext): Hono<Env> {
     await store.transaction(async (trx) => {
       const gone = await trx.deleteFrom('roles').where('name', '=', name).returning('name').executeTakeFirst();
       if (gone === undefined) throw notFound('role');
-      await trx.deleteFrom('user_roles').where('role', '=', name).execute();
+      const holders = await trx.deleteFrom('user_roles').where('role', '=', name).returning('user_id').execute();
+      // Tokens name the role until they expire: what was given before ends now, of children as well.
+      for (const { user_id } of holders) {
+        await endAllAccess(context, trx, user_id, 'role removed');
+        const children = await trx.selectFrom('users').select('id').where('parent_id', '=', user_id).execute();
+        for (const { id } of children) await endAllAccess(context, trx, id, 'parent changed');
+      }
       const { address, requestId } = c.get('caller');
       await context.audit.append(trx, { actor: actor.name, action: 'role.removed', target: name, address, requestId });
     });
+    await context.revocations.announce();
     return c.json({ success: true });
   });
 

@@ -32,7 +32,7 @@ export class RequirementCheck {
     this.#wrongRole = new Fault(FAULTS.insufficientPermissions, { cause: 'role' });
     this.#noSecondFactor = new Fault(FAULTS.mfaRequired, { cause: 'mfa' });
     // RFC 9470 §3: step-up is a 401 with its own error code, so that an application knows to send the user to sign in.
-    const maxAge = requirements.maxAuthAgeSeconds;
+    const maxAge = requirements.maxAuthAgeSeconds || requirements.freshFactorSeconds || 0;
     this.#staleSignIn = new Fault(FAULTS.authenticationRequired, {
       cause: 'stale_sign_in',
       detail: `sign in again: the last sign-in may be at most ${maxAge} seconds ago`,
@@ -44,23 +44,26 @@ export class RequirementCheck {
 
   /** Is anything asked for at all? */
   get isEmpty(): boolean {
-    const { scopes, roles, mfa, maxAuthAgeSeconds } = this.#requirements;
-    return scopes.length === 0 && roles.length === 0 && mfa === 'off' && maxAuthAgeSeconds === 0;
+    const { scopes, roles, mfa, maxAuthAgeSeconds, freshFactorSeconds = 0 } = this.#requirements;
+    const noAge = maxAuthAgeSeconds === 0 && freshFactorSeconds === 0;
+    return scopes.length === 0 && roles.length === 0 && mfa === 'off' && noAge;
   }
 
   /** The fault, or undefined when the identity has everything. */
   check(identity: Identity | null, clock: Clock): Fault | undefined {
-    const { maxAuthAgeSeconds } = this.#requirements;
+    const { maxAuthAgeSeconds, freshFactorSeconds = 0 } = this.#requirements;
     if (identity === null) return this.#anonymous;
     if (identity.passedCheck !== this.#number) {
       const fault = this.#lacking(identity);
       if (fault !== undefined) return fault;
       if (identity.passedCheck !== undefined) identity.passedCheck = this.#number;
     }
-    if (maxAuthAgeSeconds > 0) {
+    const fresh = freshFactorSeconds > 0 && identity.method === 'jwt' && hasSecondFactor(identity);
+    const longest = fresh ? freshFactorSeconds : maxAuthAgeSeconds;
+    if (longest > 0) {
       const signedInAt = identity.claims['auth_time'];
-      const fresh = typeof signedInAt === 'number' && clock.wallMs() / 1_000 - signedInAt <= maxAuthAgeSeconds;
-      if (!fresh) return this.#staleSignIn;
+      const isRecent = typeof signedInAt === 'number' && clock.wallMs() / 1_000 - signedInAt <= longest;
+      if (!isRecent) return this.#staleSignIn;
     }
     return undefined;
   }
