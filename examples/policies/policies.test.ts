@@ -7,13 +7,14 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
-import { runPolicy } from '../../src/testing/index.ts';
+import { FakeClock, runPolicy } from '../../src/testing/index.ts';
 import { startTestGateway } from '../../test/support/gateway.ts';
 import { placeDatabase } from '../../test/support/place-database.ts';
 import { echoUpstream } from '../../test/support/upstream.ts';
 import abTest from './policies/ab-test.ts';
 import geoipBlock from './policies/geoip-block.ts';
 import tenant from './policies/tenant.ts';
+import webhookSignature from './policies/webhook-signature.ts';
 
 test('tenant: the claim becomes a header field, and nothing that the client sends does', async () => {
   const run = (claims: object) =>
@@ -60,6 +61,35 @@ test('geoip-block: by the country of the address; an unknown address passes', as
   assert.equal(blocked.fault, 'policy_refused');
   assert.equal((await run('203.0.113.9', ['DE'])).response.status, 200);
   assert.equal((await run('198.51.100.1', ['AQ'])).response.status, 200);
+});
+
+test('webhook-signature: only what was signed, with this secret, and lately', async () => {
+  const secret = 'a-secret-of-the-sender';
+  process.env['WEBHOOK_SECRET_OF_TEST'] = secret;
+  const clock = new FakeClock();
+  const now = Math.floor(clock.wallMs() / 1_000);
+  const sign = (time: number, body: string, by = secret): string =>
+    `t=${time},v1=${createHmac('sha256', by).update(`${time}.${body}`).digest('hex')}`;
+  const run = async (signature: string | null, body: string) => {
+    const { response } = await runPolicy(webhookSignature, {
+      clock,
+      options: { secretFrom: 'WEBHOOK_SECRET_OF_TEST', maxAge: 300 },
+      request: { method: 'POST', body, headers: signature === null ? {} : { 'X-Signature': signature } },
+    });
+    return response.status;
+  };
+  assert.equal(await run(sign(now, '{"a":1}'), '{"a":1}'), 200);
+  assert.equal(await run(sign(now, ''), ''), 200);
+  assert.equal(await run(sign(now, '{"a":1}'), '{"a":2}'), 401);
+  assert.equal(await run(sign(now, '{}', 'another-secret-of-16'), '{}'), 401);
+  assert.equal(await run(sign(now - 301, '{}'), '{}'), 401);
+  assert.equal(await run(sign(now, '{}').replace('v1=', 'v1=0'), '{}'), 401);
+  assert.equal(await run(null, '{}'), 401);
+  assert.equal(await run(sign(now, 'x'.repeat(1_100_000)), 'x'.repeat(1_100_000)), 413);
+  await assert.rejects(
+    runPolicy(webhookSignature, { options: { secretFrom: 'NO_SUCH_VARIABLE', maxAge: 300 } }),
+    /NO_SUCH_VARIABLE/,
+  );
 });
 
 test('the example runs: the service sees the tenant of the token and the group of the visitor', async (t) => {

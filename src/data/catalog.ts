@@ -10,6 +10,7 @@ import { authOptions } from './policies/auth.options.ts';
 import { authorizeOptions } from './policies/authorize.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
+import { hygieneOptions } from './policies/hygiene.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
 import { openapiOptions } from './policies/openapi.options.ts';
 import { publishOptions } from './policies/publish.options.ts';
@@ -27,6 +28,7 @@ export const POLICY_OPTIONS = [
   authorizeOptions,
   corsOptions,
   headersOptions,
+  hygieneOptions,
   ipFilterOptions,
   openapiOptions,
   publishOptions,

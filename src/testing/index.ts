@@ -27,6 +27,8 @@ export interface TestRequest {
   readonly address?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly params?: Readonly<Record<string, string>>;
+  /** Default: none. */
+  readonly body?: string | Uint8Array;
   /** Who is calling. Default: nobody. */
   readonly identity?: Partial<Identity> & { readonly subject: string };
 }
@@ -129,8 +131,14 @@ export async function runPolicy<Options>(
   };
 }
 
-function factsOf({ url = '/', identity, ...rest }: TestRequest): ConstructorParameters<typeof RecordingExchange>[0] {
+function factsOf({
+  url = '/',
+  identity,
+  body,
+  ...more
+}: TestRequest): ConstructorParameters<typeof RecordingExchange>[0] {
   const [path = '/', query = ''] = url.split('?', 2);
+  const rest = { ...more, ...(body === undefined ? {} : { body: Buffer.from(body) }) };
   if (identity === undefined) return { ...rest, path, query };
   const known: Identity = {
     method: 'jwt',

@@ -27,6 +27,7 @@ export type PolicyRequest = Pick<
   | 'header'
   | 'cookie'
   | 'contentLength'
+  | 'readBody'
   | 'setUpstreamHeader'
   | 'removeUpstreamHeader'
   | 'addResponseHeader'

@@ -5,6 +5,7 @@ import { auth } from './auth.ts';
 import { authorize } from './authorize.ts';
 import { cors } from './cors.ts';
 import { headers } from './headers.ts';
+import { hygiene } from './hygiene.ts';
 import { ipFilter } from './ip-filter.ts';
 import { publish } from './publish.ts';
 import { quota } from './quota.ts';
@@ -20,6 +21,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   authorize,
   cors,
   headers,
+  hygiene,
   ipFilter,
   publish,
   quota,

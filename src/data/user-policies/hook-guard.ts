@@ -113,7 +113,8 @@ export class HookGuard {
       };
       promise.then(
         (outcome) => settled(() => this.#checked(outcome, phase)),
-        (error: unknown) => settled(() => this.#failed(phase, error)),
+        // What the client did wrong while its body was read (`readBody`) is no failure of the policy.
+        (error: unknown) => settled(() => (error instanceof Fault ? error : this.#failed(phase, error))),
       );
     });
   }
