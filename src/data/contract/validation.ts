@@ -26,7 +26,7 @@ export interface ParameterSettings {
 export interface BodyTypeSettings {
   /** `application/json`, `text/*`, `*` + `/*`, or `application/*+json`; lower case. */
   readonly type: string;
-  readonly kind: 'json' | 'form' | 'multipart' | 'other';
+  readonly kind: 'json' | 'form' | 'other';
   /** Null: anything of this type. */
   readonly schema: JsonSchema | null;
   /** For forms: the types that each field's text may be read as. */
@@ -38,12 +38,6 @@ export interface BodySettings {
   readonly types: readonly BodyTypeSettings[];
 }
 
-export interface ResponseSettings {
-  /** `200`, `2XX` or `default`. */
-  readonly status: string;
-  readonly types: readonly BodyTypeSettings[];
-}
-
 export interface OperationSettings {
   /** Upper case; null for any. */
   readonly method: string | null;
@@ -52,34 +46,19 @@ export interface OperationSettings {
   readonly parameters: readonly ParameterSettings[];
   /** Null: nothing is said about the body. */
   readonly body: BodySettings | null;
-  readonly responses: readonly ResponseSettings[];
-}
-
-export interface MultipartLimits {
-  readonly maxParts: number;
-  readonly maxFileBytes: number;
-  readonly maxFieldBytes: number;
-  /** Names of parts that may come; null: any. */
-  readonly names: readonly string[] | null;
-  /** Content types of files, such as `image/*`; null: any. */
-  readonly fileTypes: readonly string[] | null;
 }
 
 export interface ValidateSettings {
   readonly operations: readonly OperationSettings[];
   readonly definitions: Readonly<Record<string, JsonSchema>>;
-  /** Of responses, in which other members are required. */
-  readonly responseDefinitions: Readonly<Record<string, JsonSchema>>;
   /** Taken off the front of the request's path before an operation is looked for. */
   readonly basePath: string;
   /** What happens to a request for which there is no operation. */
   readonly unknownOperations: 'refuse' | 'pass';
   readonly unknownQuery: 'refuse' | 'pass';
   readonly mode: 'refuse' | 'report';
-  readonly responses: 'off' | 'refuse' | 'report';
   /** Largest body that is read to be checked. */
   readonly maxBodyBytes: number;
   readonly maxDepth: number;
   readonly safeIntegers: boolean;
-  readonly multipart: MultipartLimits | null;
 }

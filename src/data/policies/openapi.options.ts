@@ -16,7 +16,6 @@ import type {
   OperationSettings,
   ParameterPlace,
   ParameterSettings,
-  ResponseSettings,
   ValidateSettings,
 } from '../contract/validation.ts';
 import { DocumentError, isMapping, pointerValue, SchemaTranslator } from './openapi-schemas.options.ts';
@@ -102,16 +101,13 @@ export function compileDocument(
     return {
       operations,
       definitions,
-      responseDefinitions: {},
       basePath: options.basePath ?? compiler.basePath(),
       unknownOperations: options.unknownOperations,
       unknownQuery: options.unknownQuery,
       mode: options.mode,
-      responses: 'off',
       maxBodyBytes: options.maxBodySize,
       maxDepth: 64,
       safeIntegers: false,
-      multipart: null,
     };
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
@@ -187,13 +183,11 @@ class DocumentCompiler {
     for (const [, name] of path.matchAll(/\{([^}]*)\}/g))
       if (!parameters.some((each) => each.in === 'path' && each.name === name))
         throw new DocumentError(at, `the path parameter {${name}} is not described`);
-    const responses: ResponseSettings[] = [];
     return {
       method: method.toUpperCase(),
       path,
       parameters,
       body: this.#body(operation['requestBody'], at),
-      responses,
     };
   }
 
@@ -243,8 +237,7 @@ class DocumentCompiler {
       const schema = isMapping(media) ? media['schema'] : undefined;
       const kind = kindOf(type);
       // What is in a part or a file of another format is not looked into.
-      if (schema === undefined || kind === 'other' || kind === 'multipart')
-        return { type, kind: kind === 'multipart' ? 'other' : kind, schema: null, fields: {} };
+      if (schema === undefined || kind === 'other') return { type, kind, schema: null, fields: {} };
       const resolved = this.#resolvedSchema(schema);
       const properties = isMapping(resolved) && isMapping(resolved['properties']) ? resolved['properties'] : {};
       const fields =
@@ -294,6 +287,5 @@ class DocumentCompiler {
 
 export function kindOf(type: string): BodyTypeSettings['kind'] {
   if (isJsonType(type)) return 'json';
-  if (type === 'application/x-www-form-urlencoded') return 'form';
-  return type === 'multipart/form-data' ? 'multipart' : 'other';
+  return type === 'application/x-www-form-urlencoded' ? 'form' : 'other';
 }

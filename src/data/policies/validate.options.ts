@@ -83,20 +83,16 @@ export const validateOptions = definePolicyOptions({
             ...parametersOf(options, 'cookies', 'cookie', context),
           ],
           body: bodyOf(options, context),
-          responses: [],
         },
       ],
       definitions: {},
-      responseDefinitions: {},
       basePath: '',
       unknownOperations: 'pass',
       unknownQuery: options.unknownQuery,
       mode: options.mode,
-      responses: 'off',
       maxBodyBytes: options.maxBodySize,
       maxDepth: options.maxDepth,
       safeIntegers: options.safeIntegers,
-      multipart: null,
     };
     for (const [index, name] of options.required.entries()) {
       const [place = '', ...rest] = name.split('.');
