@@ -16,9 +16,6 @@ const name = z
   .max(100)
   .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'must be a name of letters, digits, "_" and "-" that begins with a letter');
 
-/** Schemes of engines' URLs, with what they are. */
-export const ENGINE_SCHEMES = {} as const;
-
 const pattern = z
   .string()
   .min(1)
@@ -30,9 +27,7 @@ const pattern = z
 
 const stream = z
   .strictObject({
-    engine: name
-      .prefault(EMBEDDED)
-      .describe('Who keeps the events: a key of `engines`, or `embedded`, the SQL store of the gateway.'),
+    engine: name.prefault(EMBEDDED).describe('Who keeps the events: `embedded`, the SQL store of the gateway.'),
     subjects: z
       .array(pattern)
       .min(1)

@@ -1,6 +1,6 @@
 /**
  * The contract of event engines: what keeps the events of a stream, in an order, for a while. The embedded engine keeps
- * them in the SQL store; the others are clients of a broker. One shared suite (engine.suite.ts) holds them all to it.
+ * them in the SQL store; a client of a broker would be another. One shared suite (engine.suite.ts) holds engines to it.
  *
  * Positions are decimal numbers, or two of them joined by `-`, and grow with each event of a stream. They say nothing
  * about how many events lie between two of them.

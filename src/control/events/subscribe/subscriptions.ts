@@ -76,10 +76,6 @@ export class Subscriptions {
     this.#timer.unref();
   }
 
-  get open(): number {
-    return this.#open.size;
-  }
-
   now(): number {
     return this.#wallMs();
   }

@@ -59,6 +59,11 @@ export function openWebSocket(
   feed: Feed,
 ): void {
   const { request, socket, head } = upgrade;
+  // One that went away meanwhile is closed already.
+  if (socket.destroyed) {
+    admitted.release();
+    return;
+  }
   // A handshake that `ws` refuses (400, 426) never reaches the callback.
   socket.once('close', () => admitted.release());
   server.handleUpgrade(request, socket, head, (ws) => {
