@@ -15,6 +15,7 @@ import type { UpstreamTimeouts } from '../contract/snapshot.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
+import { countedStatus, readCode } from './grpc.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
 
@@ -164,6 +165,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#nowMs = this.#clock.monotonicMs();
     this.firstByteMs = this.#nowMs - this.startedMs;
     this.status = head.status;
+    // A call that failed at once has its status in the head ("Trailers-Only").
+    if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(head.valueOf('grpc-status')));
     this.#state = RECEIVING;
     if (framing.bodyLength < 0 && isEventStream(head)) this.#idleMs = 0;
     this.#call.onAttemptHead(this, head, framing);
@@ -175,7 +178,14 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   onResponseEnd(trailers: Head | null): void {
     this.#end();
-    this.#call.onAttemptEnd(this, passingTrailers(trailers));
+    const passing = passingTrailers(trailers);
+    if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(passing?.valueOf('grpc-status') ?? null));
+    this.#call.onAttemptEnd(this, passing);
+  }
+
+  /** What the call's status means to breaker, ejection, retries and metrics, which know those of HTTP. */
+  #countCode(code: number): void {
+    if (code >= 0 && this.status === 200) this.status = countedStatus(code);
   }
 
   onUpgraded(head: Head, rest: Buffer): void {

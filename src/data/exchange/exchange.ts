@@ -13,7 +13,7 @@ import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
 import type { MirrorSettings, ServiceSettings } from '../contract/snapshot.ts';
 import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
-import type { MessageFraming } from '../parser/framing.ts';
+import { type MessageFraming, UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { isRepeatable } from '../resilience/may-resend.ts';
@@ -27,6 +27,7 @@ import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress, REQUEST_DROP_LENGTH } from './forwarding.ts';
+import { faultTrailers, grpcCode, grpcReply, isGrpcType, NO_STATUS, readCode, readTimeout } from './grpc.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { report } from './report.ts';
@@ -67,6 +68,10 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   #wentAsync = false;
   /** What an action has under way that nobody waits for any more. */
   #whenGone: (() => void) | null = null;
+  /** How long the client of a gRPC call waits for all of it, or 0. */
+  deadlineMs = 0;
+  /** The response of a gRPC call is under way, whose status comes behind it. */
+  #endsByStatus = false;
   /** A policy waits for the body. */
   #reading: BodyReading | null = null;
 
@@ -196,9 +201,23 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     this.upstreamPath = path;
     const service = route.chooseService!(this);
     if (this.body.length !== 0) this.#allowReplay(service.settings, route.mirror);
+    if (service.settings.protocol === 'grpc') this.#readDeadline();
     const { nowMs } = this;
     this.call = new UpstreamCall(this.runtime, this.live, service, this, this.body, this);
     this.call.start(nowMs);
+  }
+
+  /** The client's own deadline holds here too; what is left of it goes on in its place (request-head.ts). */
+  #readDeadline(): void {
+    const timeoutMs = readTimeout(this.header('grpc-timeout'));
+    if (timeoutMs < 0) return;
+    this.deadlineMs = Math.max(1, timeoutMs);
+    this.removeUpstreamHeader('grpc-timeout');
+  }
+
+  /** Of `deadlineMs`. */
+  get remainingMs(): number {
+    return this.deadlineMs - (this.runtime.clock.monotonicMs() - this.startedMs);
   }
 
   /**
@@ -308,6 +327,7 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     const { attempt } = this;
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
     this.status = head.status;
+    if (this.call?.service.settings.protocol === 'grpc') this.#onGrpcHead(head, framing);
     try {
       const cookie = attempt === null ? null : attempt.service.stickyCookieFor(attempt.endpoint, this);
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
@@ -321,6 +341,17 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     } catch (error) {
       this.#failInternally(error);
     }
+  }
+
+  /** A response with a body ends with its status; one without has it in the head, or is no success (grpc.ts). */
+  #onGrpcHead(head: Head, framing: MessageFraming): void {
+    // Over HTTP/1.1 nobody who calls reads trailers, so a call that breaks off has to be seen as that.
+    if (head.status !== 200 || this.incoming.head.major !== 2 || !isGrpcType(this.header('content-type'))) return;
+    this.#endsByStatus = framing.bodyLength === UNKNOWN_LENGTH;
+    if (framing.bodyLength !== 0) return;
+    const code = readCode(head.valueOf('grpc-status'));
+    if (code >= 0) this.logField('grpc_status', code);
+    else for (const [i, name] of NO_STATUS.names.entries()) this.setResponseHeader(name, NO_STATUS.values[i]!);
   }
 
   onUpgraded(head: Head, protocol: string, rest: Buffer): void {
@@ -384,8 +415,15 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   onEnd(trailers: FieldBlock | null): void {
-    this.downstream.sendEnd(trailers);
+    this.downstream.sendEnd(this.#endsByStatus ? this.#withStatus(trailers) : trailers);
     this.#finish();
+  }
+
+  #withStatus(trailers: FieldBlock | null): FieldBlock {
+    const code = readCode(trailers?.valueOf('grpc-status') ?? null);
+    const ending = trailers === null || code < 0 ? NO_STATUS : trailers;
+    this.logField('grpc_status', readCode(ending.valueOf('grpc-status')));
+    return ending;
   }
 
   // --- what can go wrong -----------------------------------------------------------------------------------------
@@ -416,12 +454,22 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     if (this.isDone) return;
     this.fault = fault;
     if (this.#headSent) {
+      // A call says how it ended, also in the middle of its messages.
+      if (this.#endsByStatus) {
+        this.onEnd(faultTrailers(fault.kind));
+        return;
+      }
       this.#finish();
       this.downstream.abort();
       return;
     }
     // What a service still does is of no use; its connection is not either.
     this.call?.abandon();
+    if (isGrpcType(this.header('content-type'))) {
+      this.logField('grpc_status', grpcCode(fault.kind.status));
+      this.onReply(grpcReply(fault.kind, fault.detail, fault.headers ?? {}));
+      return;
+    }
     const { errorFormat } = this.live.gateway;
     const wallMs = this.runtime.clock.wallMs();
     this.onReply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));

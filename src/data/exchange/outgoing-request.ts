@@ -16,6 +16,8 @@ export interface OutgoingRequest extends BalancerRequest {
   readonly upgrade: string;
   /** A few bytes of the body follow before the callback ends, so the head can wait for them. */
   readonly bodyInHand: boolean;
+  /** How long the client waits for the whole response, if it says so; 0: it does not. */
+  readonly deadlineMs: number;
   /** Begins the request on `stream`, writes its head for the attempt's instance and ends that. */
   writeHead(stream: UpstreamStream, attempt: Attempt): void;
 }
@@ -46,6 +48,7 @@ export class MadeRequest implements OutgoingRequest {
   readonly hasIdempotencyKey: boolean;
   readonly upgrade = '';
   readonly bodyInHand = false;
+  readonly deadlineMs = 0;
   readonly #query: string | null;
   readonly #fields: FieldBlock;
   readonly #bodyLength: number;

@@ -5,6 +5,7 @@ import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
 import { authorityOf, REQUEST_DROP, REQUEST_DROP_TRUSTED } from './forwarding.ts';
+import { timeoutText } from './grpc.ts';
 import { derivedOf } from './identity-derived.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -30,8 +31,11 @@ export function writeRequestHead(
     target.hasQuery ? target.query : null,
   );
   writeRequestFields(out, exchange, incoming, exchange.peer.trusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP, changes);
-  // The client's own Content-Length is among the fields.
-  stream.endHead(meaning.bodyLength, false, exchange.upgrade, meaning.takesTrailers);
+  const isGrpc = service.settings.protocol === 'grpc';
+  // Each attempt is told what is left of the client's deadline.
+  if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
+  // The client's own Content-Length is among the fields. The status of a gRPC call is a trailer.
+  stream.endHead(meaning.bodyLength, false, exchange.upgrade, meaning.takesTrailers || isGrpc);
 }
 
 /** Without those that belong to the connection. */

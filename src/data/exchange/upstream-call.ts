@@ -91,7 +91,7 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
 
   start(nowMs: number): void {
     if (this.#body.length !== 0 || this.request.upgrade !== '') this.#body.consumer = this;
-    const { totalMs } = this.service.settings.timeouts;
+    const totalMs = shorter(this.service.settings.timeouts.totalMs, this.request.deadlineMs);
     if (totalMs > 0) {
       this.#total = new Deadline(this, TOTAL);
       this.#host.wheel.set(this.#total, totalMs, nowMs);
@@ -320,7 +320,7 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
 
   onAttemptHead(attempt: Attempt, head: Head, framing: MessageFraming): void {
     const { statuses } = this.service.settings.retries;
-    if (statuses.includes(head.status) && this.#goesOn(attempt, null, head)) return;
+    if (statuses.includes(attempt.status) && this.#goesOn(attempt, null, head)) return;
     this.#commitTo(attempt);
     this.#handler.onHead(head, framing);
   }
@@ -418,4 +418,10 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     const tookMs = kind === null && !isAbandoned ? attempt.firstByteMs : nowMs - attempt.startedMs;
     attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs, failedOver);
   }
+}
+
+/** The shorter of two times, of which 0 or less is none. */
+function shorter(a: number, b: number): number {
+  if (a <= 0 || b <= 0) return Math.max(a, b, 0);
+  return Math.min(a, b);
 }

@@ -1,0 +1,122 @@
+/**
+ * What of gRPC over HTTP/2 concerns the gateway: deadlines, statuses in trailers, and faults said in its words. Calls,
+ * messages and compression pass as they are. Pure; used by the exchange and its attempts for services with
+ * `protocol: grpc`, and for the faults of any request that is a gRPC call.
+ */
+import type { FaultKind } from '../../base/errors.ts';
+import { FieldBlock } from '../contract/field-block.ts';
+import type { Reply } from '../contract/policy.ts';
+
+export const DEADLINE_EXCEEDED = 4;
+const UNKNOWN = 2;
+const INTERNAL = 13;
+const UNAVAILABLE = 14;
+
+/** Is this the content type of a call: `application/grpc`, `application/grpc+proto`? gRPC-Web is another protocol. */
+export function isGrpcType(contentType: string | null): boolean {
+  return contentType !== null && /^application\/grpc(?:[+;]|$)/i.test(contentType);
+}
+
+/** The code that clients get for a fault, by the HTTP status that others get. */
+export function grpcCode(status: number): number {
+  switch (status) {
+    case 400:
+    case 500:
+      return INTERNAL;
+    case 401:
+      return 16;
+    case 403:
+      return 7;
+    case 404:
+    case 405:
+    case 501:
+      return 12;
+    case 408:
+    case 504:
+      return DEADLINE_EXCEEDED;
+    case 413:
+    case 429:
+      return 8;
+    case 499:
+      return 1;
+    case 502:
+    case 503:
+      return UNAVAILABLE;
+    default:
+      return UNKNOWN;
+  }
+}
+
+/** A status of a service as breaker, ejection, retries and metrics count it; those that are the client's are no failure. */
+export function countedStatus(code: number): number {
+  switch (code) {
+    case UNKNOWN:
+    case INTERNAL:
+    case 15:
+      return 500;
+    case DEADLINE_EXCEEDED:
+      return 504;
+    case 8:
+      return 429;
+    case UNAVAILABLE:
+      return 503;
+    default:
+      return 200;
+  }
+}
+
+/** The number in a `grpc-status` field; -1 when it is none. */
+export function readCode(value: string | null): number {
+  return value !== null && /^\d{1,3}$/.test(value) ? Number(value) : -1;
+}
+
+const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
+
+/** `grpc-timeout`: up to eight digits and a unit. In milliseconds, or -1 when there is none that can be read. */
+export function readTimeout(value: string | null): number {
+  const parts = value === null ? null : /^(\d{1,8})([HMSmun])$/.exec(value);
+  return parts === null ? -1 : Number(parts[1]) * UNIT_MS[parts[2]!]!;
+}
+
+export function timeoutText(ms: number): string {
+  const whole = Math.max(1, Math.floor(ms));
+  return whole < 100_000_000 ? `${whole}m` : `${Math.floor(whole / 1000)}S`;
+}
+
+/** A fault as a call's whole response ("Trailers-Only"): HTTP says 200, the code says what is wrong. */
+export function grpcReply({ status, message }: FaultKind, detail: string | undefined, more: Reply['headers']): Reply {
+  return {
+    status: 200,
+    headers: {
+      ...more,
+      'Content-Type': 'application/grpc',
+      'grpc-status': `${grpcCode(status)}`,
+      'grpc-message': percentEncoded(detail === undefined ? message : `${message}: ${detail}`),
+    },
+    body: '',
+  };
+}
+
+/** The end of a call whose response has begun. */
+export function faultTrailers({ status, message }: FaultKind): FieldBlock {
+  return FieldBlock.of([
+    ['grpc-status', `${grpcCode(status)}`],
+    ['grpc-message', percentEncoded(message)],
+  ]);
+}
+
+/** A response that ends without a status is no success: whoever takes it for one has lost the end of it. */
+export const NO_STATUS: FieldBlock = FieldBlock.of([
+  ['grpc-status', `${INTERNAL}`],
+  ['grpc-message', 'the service ended the call without a status'],
+]);
+
+/** As the protocol wants its messages: bytes of UTF-8, all but visible ASCII and `%` as they are. */
+export function percentEncoded(text: string): string {
+  let encoded = '';
+  for (const byte of Buffer.from(text, 'utf8')) {
+    if (byte >= 0x20 && byte <= 0x7e && byte !== 0x25) encoded += String.fromCharCode(byte);
+    else encoded += `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  }
+  return encoded;
+}
