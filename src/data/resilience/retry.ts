@@ -8,6 +8,7 @@
  * not asked and there is no pause. Nor for an instance whose connection pool is full.
  */
 import type { FaultKind } from '../../base/errors.ts';
+import { FAULTS } from '../../base/errors.ts';
 import type { RetrySettings } from '../contract/snapshot.ts';
 import { isRepeatable, type ResendRequest } from './may-resend.ts';
 
@@ -42,8 +43,10 @@ export function retryDelayMs(
   if (fault.retry === 'never' || (fault.retry === 'idempotent' && !mayRepeat)) return -1;
   // The pool of the instance had no free connection: nothing was sent, and another instance may have one.
   if (fault.phase === 'pick') return 0;
-  if (failed.reusedConnection && fault.reason === 'upstream_reset') return 0;
-  if (!settings.faults.includes(fault.reason)) return -1;
+  // An upload that was cut off is a reset too; it only is not held against the instance.
+  const reason = fault === FAULTS.uploadCutOff ? FAULTS.upstreamReset.reason : fault.reason;
+  if (failed.reusedConnection && reason === 'upstream_reset') return 0;
+  if (!settings.faults.includes(reason)) return -1;
   return backoffMs(settings, failed.attemptsMade, random);
 }
 
