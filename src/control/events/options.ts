@@ -68,8 +68,10 @@ export const eventsOptions = z.strictObject({
     .int()
     .min(1)
     .max(1_000_000)
-    .prefault(20_000)
-    .describe('Open subscriptions of the process; more are answered with 503.'),
+    .prefault(5_000)
+    .describe(
+      'Open subscriptions of the process; more are answered with 503. Each takes three file descriptors of its limit.',
+    ),
 });
 
 export interface EventsPlan {

@@ -1,6 +1,6 @@
 /**
- * Tables of the event bridge in the SQL store: events of the embedded engine, the outbox, responses to idempotency keys,
- * where consumers are, and dead letters. A released migration never changes.
+ * Tables of the event bridge in the SQL store: events of the embedded engine, the outbox, responses to idempotency keys
+ * and where consumers are. A released migration never changes.
  */
 import { sql } from 'kysely';
 import type { Migration } from '../store/migrate.ts';
@@ -51,24 +51,8 @@ export interface EventTables {
     owner: string | null;
     lease_until_ms: number;
   };
-  event_retries: { consumer: string; position: string; attempts: number; next_ms: number; reason: string };
   /** Secrets of the bridge that all processes on the database share. */
   event_meta: { name: string; value: string };
-  event_dead: {
-    number: number;
-    consumer: string;
-    stream: string;
-    position: string;
-    id: string;
-    subject: string;
-    key: string;
-    content_type: string;
-    attributes: string;
-    data: Uint8Array;
-    attempts: number;
-    reason: string;
-    died_ms: number;
-  };
 }
 
 export const MIGRATIONS: readonly Migration[] = [
@@ -94,14 +78,7 @@ create table event_outbox (
   attempts bigint not null, problem text);
 create table event_consumers (
   name text primary key, stream text not null, position text, owner text, lease_until_ms bigint not null);
-create table event_retries (
-  consumer text not null, position text not null, attempts bigint not null, next_ms bigint not null,
-  reason text not null, primary key (consumer, position));
-create table event_meta (name text primary key, value text not null);
-create table event_dead (
-  number ${counter}, consumer text not null, stream text not null, position text not null, ${content},
-  attempts bigint not null, reason text not null, died_ms bigint not null);
-create index event_dead_by_consumer on event_dead (consumer, number)`;
+create table event_meta (name text primary key, value text not null)`;
       for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
     },
   },
