@@ -11,6 +11,7 @@ import type { ReloadResult } from './control/live-configuration.ts';
 import { Primary } from './control/primary.ts';
 import { allocateLimits } from './data/limiter/table.ts';
 import { TICKET_KEYS } from './data/listener/tls.ts';
+import { explainRequest } from './explain-request.ts';
 
 export { ConfigurationError };
 
@@ -69,6 +70,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
     createLimits: (bytes) => allocateLimits(bytes),
+    explain: explainRequest,
     features: FEATURES,
   });
   return {

@@ -32,6 +32,7 @@ const NEEDS: readonly Need[] = [
   },
   { program: 'initdb', package: 'postgresql', why: 'identity on PostgreSQL', find: hasPostgres },
   { program: 'openssl', package: 'openssl', why: 'certificates for TLS tests', find: () => onPath('openssl') },
+  { program: 'chromium', package: 'chromium', why: 'the console in a browser', find: () => onPath('chromium') },
 ];
 
 const missing = NEEDS.filter((need) => !need.find());

@@ -6,6 +6,7 @@ import type { Command } from './command.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { init } from './init.ts';
 import { limits } from './limits.ts';
+import { breaker, instance, openConsole } from './operate.ts';
 import { reload } from './reload.ts';
 import { history, rollback } from './rollback.ts';
 import { routes } from './routes.ts';
@@ -22,6 +23,9 @@ export const COMMANDS: readonly Command[] = [
   rollback,
   history,
   status,
+  instance,
+  breaker,
+  openConsole,
   user,
   key,
   token,

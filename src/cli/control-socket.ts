@@ -13,7 +13,7 @@ import type { CommandContext, CommandOption } from './command.ts';
 import { namedFile, UnreachableError } from './command.ts';
 
 const DEFAULT_DATA_DIR = './data';
-const ANSWER_TIMEOUT_MS = 30_000;
+const ANSWER_TIMEOUT_MS = 90_000;
 const MOST_BYTES = 16 * 1024 ** 2;
 
 /** For every command that talks to a running gateway. */
@@ -66,7 +66,7 @@ export async function callGateway(socketPath: string, method: 'GET' | 'POST', pa
 /** One call over a socket of a running gateway; `body` goes as JSON. Rejects with an `UnreachableError` when none answers. */
 export function callSocket(
   socketPath: string,
-  method: 'GET' | 'POST' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
   path: string,
   { body, maxBytes = Number.POSITIVE_INFINITY }: { readonly body?: unknown; readonly maxBytes?: number } = {},
 ): Promise<{ readonly status: number; readonly text: string }> {

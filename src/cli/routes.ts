@@ -5,10 +5,11 @@
 import type { AggregateSettings } from '../data/contract/aggregate.ts';
 import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
 import type { Explanation } from '../data/router/explain.ts';
+import type { RouterRequest } from '../data/router/match-result.ts';
+import { explained, readRequest, refusalOf } from '../explain-request.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
 import { configFile, loadAndCompile, problemLines } from './config-file.ts';
-import { readRequest } from './routes-request.ts';
 
 export const routes: Command = {
   name: 'routes',
@@ -47,11 +48,19 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       return list(all, context);
     }
     const [method = '', url = ''] = positionals.slice(-2);
-    const request = readRequest(method, url, (context.options['header'] ?? []) as readonly string[]);
+    const request = requestOf(method, url, (context.options['header'] ?? []) as readonly string[]);
     const { explainMatch } = await import('../data/router/explain.ts');
     return show(`${request.method} ${url}`, explainMatch(all, request), context);
   },
 };
+
+function requestOf(method: string, url: string, fields: readonly string[]): RouterRequest {
+  try {
+    return readRequest(method, url, fields);
+  } catch (error) {
+    throw error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+}
 
 async function list(all: readonly RouteSettings[], { options, out }: CommandContext): Promise<number> {
   const { orderRoutes } = await import('../data/contract/route-order.ts');
@@ -73,25 +82,12 @@ async function list(all: readonly RouteSettings[], { options, out }: CommandCont
   return EXIT.ok;
 }
 
-function show(title: string, { routes: explained, result }: Explanation, { options, out }: CommandContext): number {
+function show(title: string, explanation: Explanation, { options, out }: CommandContext): number {
+  const { routes: all, result } = explanation;
   const { route } = result;
-  const verdict = route === null ? refusal(result) : null;
+  const verdict = route === null ? refusalOf(result) : null;
   if (options['json'] === true) {
-    const shown = {
-      request: title,
-      route: route === null ? null : { id: route.id, index: result.index, action: route.action, params: result.params },
-      refusal: verdict,
-      considered: explained.map(({ route: { id }, index, host, chosen, fits, failed, reason }) => ({
-        id,
-        index,
-        host,
-        chosen,
-        fits,
-        failed,
-        reason,
-      })),
-    };
-    out(`${JSON.stringify(shown, null, 2)}\n`);
+    out(`${JSON.stringify(explained(title, explanation), null, 2)}\n`);
     return route === null ? EXIT.notFound : EXIT.ok;
   }
   out(`${title}\n`);
@@ -102,7 +98,7 @@ function show(title: string, { routes: explained, result }: Explanation, { optio
     for (const { name } of route.policies) out(`     policy ${name}\n`);
   }
   const isNear = ({ failed }: { failed: string | null }): boolean => failed !== 'host' && failed !== 'path';
-  const near = options['all'] === true ? explained : explained.filter(isNear);
+  const near = options['all'] === true ? all : all.filter(isNear);
   out(near.length === 0 ? '' : '\nconsidered, first to last:\n');
   for (const {
     chosen,
@@ -110,16 +106,9 @@ function show(title: string, { routes: explained, result }: Explanation, { optio
     reason,
   } of near)
     out(`  ${chosen ? '*' : ' '} ${id}: ${reason}\n`);
-  const others = explained.length - near.length;
+  const others = all.length - near.length;
   if (others > 0) out(`\n${others} more have another host or path (--all shows them)\n`);
   return route === null ? EXIT.notFound : EXIT.ok;
-}
-
-function refusal(result: Explanation['result']): { readonly status: number; readonly reason: string } {
-  if (result.unsafe !== null) return { status: 400, reason: result.unsafe };
-  if (result.allow !== null) return { status: 405, reason: `the path takes ${result.allow}` };
-  if (result.versionProblem) return { status: 406, reason: 'the path has no such version' };
-  return { status: 404, reason: 'no route matches' };
 }
 
 function matchWords({ match, priority }: RouteSettings): string {

@@ -15,6 +15,7 @@ import { gatewayStatus } from './ops/sources.ts';
 export interface ControlSocketHost {
   readonly configuration: LiveConfiguration;
   opsSources(): OpsSources;
+  adminListener(): Promise<RequestListener> | undefined;
 }
 
 type Send = (status: number, body: unknown) => void;
@@ -24,7 +25,9 @@ export function controlListener(host: ControlSocketHost): RequestListener {
     const send: Send = (status, body) => {
       response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
     };
-    respond(host, request, send).catch((error: unknown) => {
+    const admin = request.url?.startsWith('/admin/') === true ? host.adminListener() : undefined;
+    const done = admin?.then((listener) => listener(request, response)) ?? respond(host, request, send);
+    done.catch((error: unknown) => {
       if (!response.headersSent) send(500, { message: messageOf(error) });
     });
   };
@@ -63,7 +66,7 @@ function shown({ problems, ...trial }: TrialResult) {
 }
 
 /** Only the user who runs the gateway, and root, can open the socket. */
-function localUser(): string {
+export function localUser(): string {
   try {
     return `local:${userInfo().username}`;
   } catch {

@@ -3,8 +3,10 @@
  * process around it gives it. Features are listed in features.ts; primary.ts is the host. A feature takes only the
  * members of `FeatureHost` that it uses (`Pick`), so that its test hands in as much and no more.
  */
+import type { RequestListener } from 'node:http';
 import type { ExtraMetric } from '../base/extra-metric.ts';
 import type { Logger } from '../base/log.ts';
+import type { MetricsReader } from '../base/metrics.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { ControlBus } from './bus.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
@@ -13,10 +15,14 @@ import type { LoadedConfig } from './config/load.ts';
 import type { Overlay } from './config/overlay-source.ts';
 import type { Environment } from './config/source.ts';
 import type { SourceReport } from './discovery/report.ts';
+import type { Events } from './events.ts';
 import type { ProbeReport } from './health/report.ts';
-import type { ReloadResult } from './live-configuration.ts';
+import type { LiveConfiguration, ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
+import type { OpsSources } from './ops/sources.ts';
+import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
+import type { Workers } from './workers.ts';
 
 /** Something the gateway leans on: a store, Redis, the identity service. */
 export interface Dependency {
@@ -52,6 +58,15 @@ export interface Feature {
   /** What readiness and health should say about what it leans on. */
   dependencies?(): readonly Dependency[];
   metrics?(): readonly ExtraMetric[];
+  /**
+   * Its API for operators, below `/api/NAME` of the admin API, which has found out who asks: `x-gatehouse-actor` is the
+   * name. Nobody else reaches it.
+   */
+  operations?(): { readonly name: string; readonly fetch: Fetch } | undefined;
+  /** Answers what comes below `/admin` on the control socket. */
+  controlListener?(): Promise<RequestListener>;
+  /** Adds to its audit chain. */
+  audit?(entry: AuditedAction): Promise<void>;
   /** What health, `gatehouse status` and the console show of it. */
   status?(): FeatureStatus;
   stop?(): Promise<void>;
@@ -94,4 +109,30 @@ export interface FeatureHost {
   health(): 'healthy' | 'degraded' | 'unhealthy';
   /** Serves a built-in service (`builtin:NAME`); with `onUpgrade` it takes upgrades such as WebSocket too. */
   serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void>;
+}
+
+/** What the admin API sees besides: all that an operator may look at and change. */
+export interface OperatorHost extends FeatureHost {
+  readonly configuration: LiveConfiguration;
+  readonly overrides: Overrides;
+  readonly events: Events;
+  readonly metrics: MetricsReader;
+  readonly workers: Workers;
+  /** The user who runs this process, for those who come over the control socket. */
+  readonly localUser: string;
+  opsSources(): OpsSources;
+  /** Which route takes a request, and why the others do not. Throws a `RangeError` on what is no request. */
+  explain(method: string, url: string, headers: readonly string[]): unknown;
+  /** APIs of features for operators, by the name below which the admin API has them. */
+  operations(): ReadonlyMap<string, Fetch>;
+  /** Adds to the audit chain, where there is one. */
+  audit(entry: AuditedAction): Promise<void>;
+}
+
+export interface AuditedAction {
+  readonly actor: string;
+  /** Such as `admin.instance.drain`. */
+  readonly action: string;
+  readonly target: string;
+  readonly detail: Readonly<Record<string, unknown>>;
 }

@@ -1,14 +1,15 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
+import { AdminFeature } from './admin/feature.ts';
 import { AuthFeature } from './auth/feature.ts';
 import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import { lazyEvents } from './events/lazy-feature.ts';
-import type { Feature, FeatureHost } from './feature.ts';
+import type { Feature, OperatorHost } from './feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
 import { policiesFeature } from './policies/feature.ts';
 
-export const FEATURES: readonly ((host: FeatureHost) => Feature)[] = [
+export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled }),
   policiesFeature,
   identityFeature,
@@ -16,4 +17,5 @@ export const FEATURES: readonly ((host: FeatureHost) => Feature)[] = [
   lazyEvents,
   (host) => new ServicesFeature(host),
   lazyCluster,
+  (host) => new AdminFeature(host),
 ];

@@ -34,7 +34,8 @@ function list(text: string | undefined, separator: string): string[] {
   return (text ?? '').split(separator).flatMap((part) => decoded(part) ?? []);
 }
 
-function decoded(text: string | undefined): string | null {
+/** A value as the gateway writes it; null for none. */
+export function decoded(text: string | undefined): string | null {
   if (text === undefined || text === '') return null;
   try {
     return decodeURIComponent(text);

@@ -49,6 +49,8 @@ export interface ConfigurationHost {
   readonly log: Logger;
   readonly source: DocumentSource;
   readonly history: (dataDir: string) => History;
+  /** What operators changed beside the document (overrides.ts), put over what it compiled to. */
+  overlay(snapshot: Snapshot): Snapshot;
   /** Fills in real ports; rejects when one cannot be had. */
   resolvePorts(snapshot: Snapshot): Promise<Snapshot>;
   /** What must happen before traffic sees it; a rejection refuses the configuration. */
@@ -147,7 +149,7 @@ export class LiveConfiguration {
 
   /** Ports, before workers start. */
   async resolve(): Promise<Snapshot> {
-    this.#snapshot = await this.#host.resolvePorts(this.#compiled.snapshot);
+    this.#snapshot = await this.#host.resolvePorts(this.#host.overlay(this.#compiled.snapshot));
     return this.#snapshot;
   }
 
@@ -176,6 +178,11 @@ export class LiveConfiguration {
       this.#discovered = discovered;
       return this.#publish(this.#config);
     });
+  }
+
+  /** Publishes the same document again, after what is put over it changed. */
+  republish(): Promise<ReloadResult> {
+    return this.#inTurn(() => this.#publish(this.#config));
   }
 
   /** What a text, or without one the source as it is now, would change. Publishes nothing. */
@@ -288,7 +295,7 @@ export class LiveConfiguration {
     let snapshot: Snapshot;
     try {
       await host.prepare(compiled);
-      snapshot = await host.resolvePorts(compiled.snapshot);
+      snapshot = await host.resolvePorts(host.overlay(compiled.snapshot));
     } catch (error) {
       return this.#refused([messageOf(error)]);
     }

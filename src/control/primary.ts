@@ -27,8 +27,9 @@ import { OverlaySource } from './config/overlay-source.ts';
 import { localSocketPath } from './config/plan.ts';
 import { formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
-import { controlListener } from './control-socket.ts';
-import type { Feature, FeatureHost, ListeningAddress } from './feature.ts';
+import { controlListener, localUser } from './control-socket.ts';
+import { Events, recorded } from './events.ts';
+import type { AuditedAction, Feature, ListeningAddress, OperatorHost } from './feature.ts';
 import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
@@ -36,6 +37,7 @@ import { createOpsApp } from './ops/ops-app.ts';
 import { OpsListener } from './ops/ops-listener.ts';
 import type { OpsSources } from './ops/sources.ts';
 import { overallHealth } from './ops/sources.ts';
+import { Overrides } from './overrides.ts';
 import { Ports } from './ports.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import { processTraffic } from './process-traffic.ts';
@@ -52,14 +54,18 @@ export interface PrimaryOptions {
   readonly ticketKeysId: string;
   /** Memory of the rate limits, of this many bytes. */
   readonly createLimits: (bytes: number) => SharedArrayBuffer;
-  readonly features: readonly ((host: FeatureHost) => Feature)[];
+  /** Which route of these takes a request, and why the others do not. */
+  readonly explain: (routes: Snapshot['routes'], method: string, url: string, headers: readonly string[]) => unknown;
+  readonly features: readonly ((host: OperatorHost) => Feature)[];
 }
 
 /** After this the start is over and done with. */
 const SETTLED_MS = 1_000;
 
-export class Primary implements FeatureHost {
+export class Primary implements OperatorHost {
   readonly log: Logger;
+  readonly events: Events;
+  readonly overrides: Overrides;
   readonly shared: SharedState;
   readonly instances: InstanceTable;
   readonly metrics: MetricsReader;
@@ -74,11 +80,21 @@ export class Primary implements FeatureHost {
   readonly #builtins = new Map<string, LocalServer>();
   readonly #operations: OpsListener;
   #features: Feature[] = [];
+  #adminListener: Promise<RequestListener> | undefined;
   #begun = false;
   #draining = false;
 
   /** Loads, compiles, starts everything. Rejects with a `ConfigurationError` or with what could not be bound. */
-  static async start(options: PrimaryOptions): Promise<Primary> {
+  static async start(given: PrimaryOptions): Promise<Primary> {
+    const events = new Events();
+    const options = {
+      ...given,
+      log: recorded(given.log, events),
+      writeLog: (line: string) => {
+        events.add(line);
+        given.writeLog(line);
+      },
+    };
     const ports = new Ports();
     const source = new OverlaySource(documentSource(options.load, options.log));
     let primary: Primary | undefined;
@@ -86,6 +102,7 @@ export class Primary implements FeatureHost {
       log: options.log,
       source,
       history: (dataDir) => new History(join(dataDir, 'history'), options.log),
+      overlay: (snapshot) => primary!.overrides.overlay(snapshot),
       resolvePorts: (snapshot) => ports.resolve(snapshot),
       prepare: (next) => primary!.#prepare(next),
       publish: (snapshot, compiled) => primary!.#publish(snapshot, compiled),
@@ -93,14 +110,20 @@ export class Primary implements FeatureHost {
       restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
     });
     options.setLogLevel(configuration.snapshot.gateway.logLevel);
-    primary = new Primary(options, configuration, source);
+    primary = new Primary(options, configuration, source, events);
     await primary.#begin();
     return primary;
   }
 
-  private constructor(options: PrimaryOptions, configuration: LiveConfiguration, source: OverlaySource) {
+  private constructor(
+    options: PrimaryOptions,
+    configuration: LiveConfiguration,
+    source: OverlaySource,
+    events: Events,
+  ) {
     this.#options = options;
     this.#source = source;
+    this.events = events;
     this.log = options.log;
     this.configuration = configuration;
     const { plan } = configuration.compiled;
@@ -123,6 +146,13 @@ export class Primary implements FeatureHost {
       writeLog: options.writeLog,
     });
     this.#operations = new OpsListener(this.log);
+    this.overrides = new Overrides({
+      file: join(plan.dataDir, 'overrides.json'),
+      log: this.log,
+      instances: this.instances,
+      snapshot: () => this.snapshot,
+      republish: () => this.configuration.republish(),
+    });
     this.#control = new LocalServer(plan.controlSocket, controlListener(this));
   }
 
@@ -132,6 +162,7 @@ export class Primary implements FeatureHost {
     await mkdir(plan.dataDir, { recursive: true, mode: 0o700 });
     await this.#control.listen();
     try {
+      await this.overrides.open();
       await this.configuration.resolve();
       await this.#stdout.target('stdout');
       await this.#serve(
@@ -202,7 +233,7 @@ export class Primary implements FeatureHost {
   }
 
   #applied(compiled: Compiled): void {
-    this.#options.setLogLevel(compiled.snapshot.gateway.logLevel);
+    this.#options.setLogLevel(this.snapshot.gateway.logLevel);
     const ops = this.#builtins.get('builtin:ops');
     const answer = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
     if (ops !== undefined) ops.listener = answer;
@@ -214,6 +245,7 @@ export class Primary implements FeatureHost {
   /** Before anybody writes a verdict about an instance: its words in shared memory are its own from here on. */
   #claim(snapshot: Snapshot, slowStart: boolean): void {
     for (const service of snapshot.services) this.instances.claim(service, slowStart);
+    this.overrides.apply(snapshot);
   }
 
   listed(): LoadedConfig['document']['services'] {
@@ -273,6 +305,31 @@ export class Primary implements FeatureHost {
     this.#builtins.set(name, server);
   }
 
+  explain(method: string, url: string, headers: readonly string[]): unknown {
+    return this.#options.explain(this.snapshot.routes, method, url, headers);
+  }
+
+  operations(): ReadonlyMap<string, Fetch> {
+    const found = this.#features.flatMap((feature) => feature.operations?.() ?? []);
+    return new Map(found.map(({ name, fetch }) => [name, fetch]));
+  }
+
+  async audit(entry: AuditedAction): Promise<void> {
+    this.log.info('an operator acted', { actor: entry.actor, action: entry.action, target: entry.target });
+    for (const feature of this.#features) await feature.audit?.(entry);
+  }
+
+  get localUser(): string {
+    return localUser();
+  }
+
+  /** The admin API for whoever may open the control socket; made when it is first asked for. */
+  adminListener(): Promise<RequestListener> | undefined {
+    const feature = this.#features.find((each) => each.controlListener !== undefined);
+    this.#adminListener ??= feature?.controlListener?.();
+    return this.#adminListener;
+  }
+
   opsSources(): OpsSources {
     const { snapshot } = this;
     const workers = this.workers.status();
@@ -325,6 +382,7 @@ export class Primary implements FeatureHost {
     await this.#operations.close();
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();
+    await this.overrides.close();
     await this.#stdout.close();
     return cutOff;
   }

@@ -5,6 +5,7 @@
  * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
+import { adminSection } from './admin/section.ts';
 import { issuersSection } from './auth/options.ts';
 import { clusterSection } from './cluster/options.ts';
 import type { SectionDefinition, SectionPlace } from './config/section.ts';
@@ -22,6 +23,7 @@ import { storesSection } from './store/stores-section.ts';
 /** Sorted by place, then by key. */
 export const SECTIONS = [
   abuseSection,
+  adminSection,
   clusterSection,
   eventsSection,
   identitySection,

@@ -113,6 +113,16 @@ export class Workers implements ControlBus {
     await this.#members[index]?.worker.terminate();
   }
 
+  /** A CPU profile of one worker, as JSON; null when there is no such worker. */
+  async profile(index: number, ms: number): Promise<string | null> {
+    const worker = this.#members[index]?.worker;
+    if (worker === undefined) return null;
+    const handle = await worker.startCpuProfile();
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    const profile: unknown = await handle.stop();
+    return typeof profile === 'string' ? profile : JSON.stringify(profile);
+  }
+
   /** Lets every worker finish what it has; resolves with the number of connections that were cut off. */
   async drain(timeoutMs: number): Promise<number> {
     this.#ending = true;

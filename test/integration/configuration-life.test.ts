@@ -143,3 +143,31 @@ test('watch: false waits for a reload by hand', async (t) => {
   assert.equal((await gateway.reload()).ok, true);
   assert.equal(await hello(), 'two');
 });
+
+test('an instance is drained and a breaker held open by command, here and from afar', async (t) => {
+  const { cli, gateway } = await running(
+    t,
+    `gateway:\n${LISTEN}admin: { listen: 127.0.0.1:0, tokens: [{ name: ci, role: operator, token: a-token-for-the-pipeline-of-ci }] }
+services:
+  s: { instances: [{ url: http://127.0.0.1:9 }, { url: http://127.0.0.1:10 }], circuitBreaker: {} }
+routes: [{ match: { path: /a }, service: s, auth: public }]\n`,
+  );
+  assert.equal((await cli.run('instance', 'drain', 'http://127.0.0.1:9')).code, 2, 'a reason is wanted');
+  const drained = await cli.run('instance', 'drain', 'http://127.0.0.1:9', '--reason', 'release', '--for', '1h');
+  assert.deepEqual([drained.code, drained.err], [0, '']);
+  assert.match((await cli.run('instance', 'list')).out, /s@127.0.0.1:9 +drained/);
+  const { url } = JSON.parse((await cli.run('console', '--json')).out) as { url: string };
+  assert.match(url, /^http:\/\/127\.0\.0\.1:\d+\/console\/#link=/);
+  cli.env = { GATEHOUSE_SERVER: new URL(url).origin, GATEHOUSE_TOKEN: 'a-token-for-the-pipeline-of-ci' };
+  const open = await cli.run('breaker', 'open', 's', '--reason', 'move', '--for', '10m');
+  assert.deepEqual([open.code, open.err], [0, '']);
+  assert.equal(gateway.primary.opsSources().services[0]!.breaker!.state, 'open');
+  assert.deepEqual(
+    gateway.primary.overrides.list().map(({ owner }) => owner.split(':')[0]),
+    ['local', 'token'],
+  );
+  assert.equal((await cli.run('breaker', 'reset', 's')).code, 0);
+  assert.equal((await cli.run('instance', 'undrain', 'http://127.0.0.1:9')).out, 'the configuration holds again\n');
+  assert.equal((await cli.run('instance', 'undrain', 'http://127.0.0.1:77')).code, 0);
+  assert.equal((await cli.run('console', '--role', 'admin')).code, 5, 'an operator makes no links');
+});

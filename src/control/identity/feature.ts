@@ -13,6 +13,8 @@ import type { IdentityPlan } from './section.ts';
 /** What it needs of the process around it. */
 export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> & Partial<Pick<FeatureHost, 'addresses'>>;
 
+type AuditDetail = Readonly<Record<string, string | number | boolean | null>>;
+
 /** What it reads of a compiled configuration. */
 interface CompiledIdentity {
   readonly snapshot: { readonly gateway: { readonly trustProxy: readonly string[] } };
@@ -59,6 +61,9 @@ export function identityFeature(host: IdentityHost): Feature {
       if (identity === undefined) await begin(next as unknown as CompiledIdentity);
     },
     restartKeys: (next) => (settingsOf(next as unknown as CompiledIdentity) === runsBy ? [] : ['identity']),
+    async audit({ actor, action, target, detail }) {
+      await identity?.context.audit.write({ actor, action, target, detail: detail as AuditDetail });
+    },
     dependencies() {
       if (identity === undefined) return [];
       // Without it known tokens still pass, so the gateway stays ready.

@@ -27,6 +27,7 @@ import {
 } from '../../data/contract/limits.ts';
 import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
 import type { FeatureHost } from '../feature.ts';
+import type { Fetch } from '../local-server.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { StoresPlan } from '../store/stores-section.ts';
@@ -85,6 +86,7 @@ export class LimitsFeature {
   #compiled: CompiledLimits | undefined;
   #store: Store<LimitTables> | undefined;
   #storeUrl: string | undefined;
+  #control: Fetch | undefined;
   #ledger: QuotaLedger | undefined;
   #bans: BanBook | undefined;
   #share: { readonly share: RedisBanShare; readonly madeFrom: string } | undefined;
@@ -131,7 +133,14 @@ export class LimitsFeature {
         gatewayCaller(() => this.#compiled?.plan.sections.limits.adminIssuers ?? []),
       ).fetch,
     );
-    await this.#host.serveBuiltin('builtin:limits-control', this.#app('/', localCaller).fetch);
+    const control = this.#app('/', localCaller).fetch;
+    this.#control = control;
+    await this.#host.serveBuiltin('builtin:limits-control', control);
+  }
+
+  /** Usage and bans, for the admin API. */
+  operations() {
+    return this.#control === undefined ? undefined : { name: 'limits', fetch: this.#control };
   }
 
   /** The database is opened once. */

@@ -8,7 +8,7 @@ import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
 import { errorBody } from '../../base/error-body.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
-import { gatewayIdentity } from '../gateway-identity.ts';
+import { decoded, gatewayIdentity } from '../gateway-identity.ts';
 
 /** Whoever has this scope or the role `admin` may see and change what is not theirs. */
 export const ADMIN_SCOPE = 'limits:admin';
@@ -25,7 +25,13 @@ export interface ApiCaller {
 /** Null: nobody was authenticated. */
 export type ReadCaller = (context: Context) => ApiCaller | null;
 
-export const localCaller: ReadCaller = () => ({ account: null, plan: null, isAdmin: true, name: 'command line' });
+/** The admin API has found out who it is; nobody else reaches this socket. */
+export const localCaller: ReadCaller = (context) => ({
+  account: null,
+  plan: null,
+  isAdmin: true,
+  name: decoded(context.req.header('x-gatehouse-actor')) ?? 'command line',
+});
 
 /**
  * As the gateway says in `X-Auth-*`. An outside issuer's role `admin` is its own business: it administers here only

@@ -25,6 +25,7 @@ export function lazyLimits(host: LimitsHost): Feature {
     prepare: beginIfUsed,
     restartKeys: (next) => feature?.restartKeys(next) ?? [],
     applied: (compiled) => feature?.applied(compiled),
+    operations: () => feature?.operations(),
     dependencies: () => feature?.dependencies() ?? [],
     metrics: () => feature?.metrics() ?? [],
     async stop() {

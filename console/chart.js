@@ -1,0 +1,50 @@
+/** A line chart of the last minutes, and the same numbers as a table for those who cannot see it. */
+
+import { clock, html, number } from './ui.js';
+import { useEffect, useRef } from './vendor/hooks.js';
+import uPlot from './vendor/uplot.js';
+
+const COLOURS = ['--accent', '--bad', '--warn'];
+
+export function Chart({ title, points, series }) {
+  const box = useRef(null);
+  const plot = useRef(null);
+  const data = [points.map(({ at }) => at), ...series.map(({ key }) => points.map((point) => point[key]))];
+  useEffect(() => {
+    const style = getComputedStyle(document.documentElement);
+    const colour = (name) => style.getPropertyValue(name).trim();
+    const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line') }, ticks: { stroke: colour('--line') } };
+    const width = () => box.current.clientWidth || 300;
+    plot.current = new uPlot(
+      {
+        width: width(),
+        height: 180,
+        cursor: { drag: { x: false, y: false } },
+        scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
+        axes: [axis, { ...axis, size: 55 }],
+        series: [{}, ...series.map(({ label }, index) => ({ label, stroke: colour(COLOURS[index]), width: 2 }))],
+      },
+      data,
+      box.current,
+    );
+    const resize = () => plot.current?.setSize({ width: width(), height: 180 });
+    addEventListener('resize', resize);
+    return () => {
+      removeEventListener('resize', resize);
+      plot.current.destroy();
+      plot.current = null;
+    };
+  }, []);
+  useEffect(() => plot.current?.setData(data), [points]);
+  const recent = points.slice(-15).reverse();
+  return html`<figure style=${{ margin: 0 }}>
+    <figcaption class="soft">${title}</figcaption>
+    <div class="chart" ref=${box} aria-hidden="true"></div>
+    <details><summary>${title}, as a table</summary>
+      <div class="scroll" tabindex="0" role="region" aria-label=${title}><table>
+        <thead><tr><th scope="col">Time</th>${series.map(({ label }) => html`<th scope="col">${label}</th>`)}</tr></thead>
+        <tbody>${recent.map((point) => html`<tr><td>${clock(point.at * 1000)}</td>${series.map(({ key }) => html`<td>${number(point[key])}</td>`)}</tr>`)}</tbody>
+      </table></div>
+    </details>
+  </figure>`;
+}

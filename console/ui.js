@@ -1,0 +1,93 @@
+/** Small parts that all pages use: markup, tables, messages, a dialog that asks for a reason, words for numbers. */
+
+import { me } from './api.js';
+import { useState } from './vendor/hooks.js';
+import htm from './vendor/htm.js';
+import { h } from './vendor/preact.js';
+
+export const html = htm.bind(h);
+
+const ROLES = ['viewer', 'operator', 'admin'];
+/** Whether the role is enough; the API decides, this only keeps buttons away that would be refused. */
+export function may(role) {
+  return ROLES.indexOf(me.value?.role) >= ROLES.indexOf(role);
+}
+
+export function Card({ title, children, id }) {
+  return html`<section class="card" aria-labelledby=${id}><h2 id=${id}>${title}</h2>${children}</section>`;
+}
+
+export function Table({ caption, head, rows, empty }) {
+  if (rows.length === 0) return html`<p class="soft">${empty}</p>`;
+  return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
+    <table>
+      <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
+      <tbody>${rows}</tbody>
+    </table>
+  </div>`;
+}
+
+export function Message({ error, done }) {
+  if (error) return html`<p class="error" role="alert">${error}</p>`;
+  return html`<p class="good" role="status">${done ?? ''}</p>`;
+}
+
+const TIMES = [
+  ['600000', '10 minutes'],
+  ['3600000', '1 hour'],
+  ['86400000', '1 day'],
+  ['', 'until I end it'],
+];
+
+/** Asks for reason and time before something is done. `act` gets both; a rejection is shown. */
+export function Ask({ label, title, act, endless = true }) {
+  const [open, setOpen] = useState(false);
+  const [error, setError] = useState('');
+  const submit = async (event) => {
+    event.preventDefault();
+    const data = new FormData(event.currentTarget);
+    const time = data.get('time');
+    try {
+      await act({ reason: data.get('reason'), ...(time === '' ? {} : { forMs: Number(time) }) });
+      setOpen(false);
+    } catch (failure) {
+      setError(failure.message);
+    }
+  };
+  const show = (dialog) => {
+    if (dialog !== null && !dialog.open) dialog.showModal();
+  };
+  return html`<button type="button" onClick=${() => setOpen(true)}>${label}</button>
+    ${
+      open &&
+      html`<dialog ref=${show} onClose=${() => setOpen(false)} aria-label=${title}>
+      <h2>${title}</h2>
+      <form onSubmit=${submit}>
+        <label class="wide">Why<input name="reason" required maxlength="200" autocomplete="off" /></label>
+        <label>How long<select name="time">
+          ${TIMES.filter(([value]) => endless || value !== '').map(([value, text]) => html`<option value=${value}>${text}</option>`)}
+        </select></label>
+        <button class="main">${label}</button>
+        <button type="button" onClick=${() => setOpen(false)}>Cancel</button>
+      </form>
+      <${Message} error=${error} />
+    </dialog>`
+    }`;
+}
+
+export function number(value) {
+  if (value === null || value === undefined) return '–';
+  return value >= 100 ? Math.round(value).toLocaleString('en') : String(Math.round(value * 100) / 100);
+}
+
+export function ago(ms) {
+  const seconds = Math.max(0, Math.round(ms / 1000));
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 86400) return `${Math.round(seconds / 3600)} h`;
+  return `${Math.round(seconds / 86400)} days`;
+}
+
+export function clock(time) {
+  return new Date(time).toLocaleTimeString('en', { hour12: false });
+}

@@ -1,0 +1,97 @@
+/**
+ * The admin API put together: operations below `/api`, their OpenAPI document, the APIs of features for operators, and
+ * the console's files. One for each way in, since each finds out differently who asks; access and recorder are shared.
+ * Loaded when somebody first needs it. Called by feature.ts.
+ */
+import { OpenAPIHono } from '@hono/zod-openapi';
+import { PRODUCT_VERSION } from '../config/version.ts';
+import type { OperatorHost } from '../feature.ts';
+import type { Fetch } from '../local-server.ts';
+import { type Access, CONSOLE_HEADER, COOKIE, mayAct, type ReadOperator } from './access.ts';
+import { consoleFile } from './console-files.ts';
+import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
+import type { Recorder } from './recorder.ts';
+import { configRoutes } from './routes-config.ts';
+import { liveRoutes } from './routes-live.ts';
+import { trafficRoutes } from './routes-traffic.ts';
+import type { AdminPlan } from './section.ts';
+
+export interface AdminParts {
+  readonly host: OperatorHost;
+  readonly plan: () => AdminPlan;
+  readonly access: Access;
+  readonly recorder: Recorder;
+  /** Origin of the listener of its own; null without one. */
+  readonly consoleUrl: () => string | null;
+}
+
+/** `prefix`: what stands before `/api` and `/console` in the paths that it gets. */
+export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: string): Fetch {
+  const { host, access } = parts;
+  const api = adminApp(host, read);
+  const kit: Kit = { app: api, host };
+  trafficRoutes(kit);
+  configRoutes(kit, parts.plan);
+  liveRoutes(kit, access, parts.recorder, parts.consoleUrl);
+  api.get('/openapi.json', (context) => context.json(document(api)));
+  featureRoutes(api, host);
+
+  const app = new OpenAPIHono();
+  // Before the API: who comes with a link is nobody yet.
+  app.post(`${prefix}/api/session`, async (context) => {
+    if (!context.req.header(CONSOLE_HEADER)) return context.json({ message: 'only the console signs in here' }, 403);
+    const body = (await context.req.json().catch(() => ({}))) as { readonly link?: unknown };
+    const session = typeof body.link === 'string' ? access.useLink(body.link) : undefined;
+    if (session === undefined) return context.json({ message: 'the link was used already, or is too old' }, 401);
+    context.header('set-cookie', `${COOKIE}=${session}; Path=${prefix}/api; HttpOnly; SameSite=Strict`);
+    return context.json({ signedIn: true });
+  });
+  app.delete(`${prefix}/api/session`, (context) => {
+    access.end(context.req.raw);
+    context.header('set-cookie', `${COOKIE}=; Path=${prefix}/api; HttpOnly; SameSite=Strict; Max-Age=0`);
+    return context.json({ signedIn: false });
+  });
+  app.route(`${prefix}/api`, api);
+  app.get(`${prefix}/console`, (context) => context.redirect(`${prefix}/console/`));
+  app.get(`${prefix}/console/*`, (context) => consoleFile(context.req.path.slice(`${prefix}/console/`.length)));
+  app.get(prefix === '' ? '/' : prefix, (context) => context.redirect(`${prefix}/console/`));
+  return (request) => app.fetch(request);
+}
+
+/** What a feature offers operators, such as `/api/limits/bans`. To look is for viewers, to change for operators. */
+function featureRoutes(api: AdminApp, host: OperatorHost): void {
+  api.all('/features/:feature/*', async (context) => {
+    const name = context.req.param('feature');
+    const fetch = host.operations().get(name);
+    if (fetch === undefined)
+      throw new AdminError(404, 'RESOURCE_NOT_FOUND', `the feature ${name} has no API, or is not in use`);
+    const operator = context.get('operator');
+    const { method } = context.req;
+    const needed = method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator';
+    if (!mayAct(operator.role, needed))
+      throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${needed}`);
+    const url = new URL(context.req.url);
+    const at = url.pathname.indexOf(`/features/${name}/`) + `/features/${name}`.length;
+    url.pathname = url.pathname.slice(at);
+    const headers = new Headers(context.req.raw.headers);
+    headers.set('x-gatehouse-actor', encodeURIComponent(operator.name));
+    const body = needed === 'viewer' ? null : await context.req.arrayBuffer();
+    const response = await fetch(new Request(url, { method, headers, body }));
+    if (needed === 'operator' && response.ok)
+      await host.audit({
+        actor: operator.name,
+        action: `admin.${name}`,
+        target: `${method} ${url.pathname}`,
+        detail: {},
+      });
+    return response;
+  });
+}
+
+function document(api: AdminApp) {
+  return api.getOpenAPI31Document({
+    openapi: '3.1.0',
+    info: { title: 'Gatehouse admin API', version: PRODUCT_VERSION },
+    servers: [{ url: '.' }],
+  });
+}

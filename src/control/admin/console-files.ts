@@ -1,0 +1,96 @@
+/**
+ * The console's files: pages and scripts of ours (compiled beside this package) and the libraries that they import, as
+ * npm installed them. A fixed list, so that no request names a path. Nothing is fetched from elsewhere, and the policy
+ * of the page (CSP) allows nothing else: a name that a client chose cannot become a script.
+ */
+import { createHash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const TYPES: Readonly<Record<string, string>> = {
+  html: 'text/html; charset=utf-8',
+  css: 'text/css; charset=utf-8',
+  js: 'text/javascript; charset=utf-8',
+  svg: 'image/svg+xml',
+};
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const require = createRequire(import.meta.url);
+/** `console/` of the package: beside `src/` in a checkout, beside `dist/` when installed. */
+const OWN = fileURLToPath(new URL('../../../console/', import.meta.url));
+
+/** Files of packages: where each is, by the package's own entry. */
+const VENDORED: Readonly<Record<string, () => string>> = {
+  'vendor/preact.js': () => beside('preact', 'preact.mjs'),
+  'vendor/hooks.js': () => beside('preact/hooks', 'hooks.mjs'),
+  'vendor/signals-core.js': () => beside('@preact/signals-core', 'signals-core.mjs'),
+  'vendor/signals.js': () => beside('@preact/signals', 'signals.mjs'),
+  'vendor/htm.js': () => beside('htm', 'htm.mjs'),
+  'vendor/uplot.js': () => beside('uplot', 'uPlot.esm.js'),
+  'vendor/uplot.css': () => beside('uplot', 'uPlot.min.css'),
+};
+/** What they import by name, a browser finds beside. An import map would need a script in the page, which CSP forbids. */
+const SPECIFIERS: Readonly<Record<string, string>> = {
+  preact: './preact.js',
+  'preact/hooks': './hooks.js',
+  '@preact/signals-core': './signals-core.js',
+};
+
+function beside(name: string, file: string): string {
+  return join(dirname(require.resolve(name)), file);
+}
+
+const OWN_FILES = new Set([
+  'index.html',
+  'style.css',
+  'app.js',
+  'api.js',
+  'ui.js',
+  'chart.js',
+  'pages-overview.js',
+  'pages-traffic.js',
+  'pages-changes.js',
+  'icon.svg',
+]);
+
+interface Served {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly etag: string;
+}
+const kept = new Map<string, Promise<Served>>();
+
+/** `name` is what stands behind `/console/`. */
+export async function consoleFile(name: string): Promise<Response> {
+  const file = name === '' ? 'index.html' : name;
+  const path = VENDORED[file]?.() ?? (OWN_FILES.has(file) ? join(OWN, file) : undefined);
+  if (path === undefined) return new Response('there is no such file\n', { status: 404 });
+  if (!kept.has(file)) kept.set(file, load(path));
+  const { bytes, etag } = await kept.get(file)!;
+  return new Response(bytes, {
+    headers: {
+      'content-type': TYPES[file.slice(file.lastIndexOf('.') + 1)] ?? 'application/octet-stream',
+      etag,
+      'cache-control': 'no-cache',
+      'content-security-policy': POLICY,
+      'x-content-type-options': 'nosniff',
+      'x-frame-options': 'DENY',
+      'referrer-policy': 'no-referrer',
+      'cross-origin-opener-policy': 'same-origin',
+    },
+  });
+}
+
+async function load(path: string): Promise<Served> {
+  const text = await readFile(path, 'utf8');
+  const bytes = new TextEncoder().encode(
+    text
+      .replace(/(\bfrom\s*|\bimport\s*)(["'])([^"'.][^"']*)\2/g, (whole, word: string, _quote: string, name: string) =>
+        SPECIFIERS[name] === undefined ? whole : `${word}"${SPECIFIERS[name]}"`,
+      )
+      .replace(/\n\/\/# sourceMappingURL=.*/, ''),
+  );
+  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"` };
+}

@@ -1,0 +1,247 @@
+/** The configuration over HTTP: read it, try another, apply it with If-Match, its history, and going back. */
+import * as z from 'zod';
+import { isSecretKey } from '../config/secrecy.ts';
+import type { ReplaceResult, TrialResult } from '../live-configuration.ts';
+import { AdminError, type Kit, notThere, operation } from './kit.ts';
+import type { AdminPlan } from './section.ts';
+
+const TAG = 'configuration';
+const reason = z.string().min(1).max(200).optional().describe('Why, for the history and the log.');
+const revision = z.coerce.number().int().min(1).describe('Number of a revision.');
+const trial = z.looseObject({ ok: z.boolean(), problems: z.array(z.looseObject({ message: z.string() })) });
+const outcome = z.looseObject({
+  ok: z.boolean(),
+  version: z.number(),
+  problems: z.array(z.string()),
+  restart: z.array(z.string()),
+});
+const MASK = '***';
+
+export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
+  const { host } = kit;
+  const { configuration } = host;
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/config',
+      tag: TAG,
+      summary: 'The live configuration, with secrets masked',
+      role: 'viewer',
+      response: z.looseObject({ etag: z.string(), document: z.looseObject({}) }),
+    },
+    ({ context }) => {
+      context.header('etag', `"${configuration.hash}"`);
+      const writable = plan().writable && configuration.status().readOnly === null;
+      return {
+        etag: configuration.hash,
+        writable,
+        ...configuration.status(),
+        document: masked(configuration.config.document),
+      };
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/config/text',
+      tag: TAG,
+      summary: 'The live configuration as it is written; it may hold secrets',
+      role: 'admin',
+      mediaType: 'text/plain',
+      response: z.string(),
+    },
+    ({ context }) => context.text(configuration.config.text, 200, { etag: `"${configuration.hash}"` }),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'post',
+      path: '/config/check',
+      tag: TAG,
+      summary: 'What a text, or the source as it is now, would change; nothing changes',
+      role: 'viewer',
+      body: z.strictObject({
+        text: z
+          .string()
+          .max(16 * 1024 ** 2)
+          .optional(),
+      }),
+      response: trial,
+    },
+    ({ body }): Promise<TrialResult> => configuration.tryOut(body.text),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'put',
+      path: '/config',
+      tag: TAG,
+      summary:
+        'Replaces the configuration: checked, written and live, or nothing of it. If-Match is the etag of what was read',
+      role: 'admin',
+      body: z.strictObject({ text: z.string().max(16 * 1024 ** 2), reason }),
+      response: outcome,
+      errors: {
+        409: 'It is read only',
+        412: 'Somebody else changed it meanwhile',
+        422: 'It is wrong',
+        428: 'If-Match is missing',
+      },
+    },
+    async ({ body, operator, context }) => {
+      const match = /^"?([0-9a-f]+)"?$/.exec(context.req.header('if-match') ?? '')?.[1];
+      if (match === undefined)
+        throw new AdminError(
+          428,
+          'PRECONDITION_REQUIRED',
+          'If-Match must have the etag of the configuration that was read',
+        );
+      if (!plan().writable) throw readOnly('admin.writable is false');
+      const change = { author: operator.name, reason: body.reason ?? 'applied by the admin API' };
+      const result = settled(await configuration.replace(body.text, change, match));
+      await host.audit({
+        actor: operator.name,
+        action: 'admin.config.apply',
+        target: 'configuration',
+        detail: { etag: configuration.hash },
+      });
+      return { ...result, etag: configuration.hash };
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'post',
+      path: '/config/reload',
+      tag: TAG,
+      summary: 'Reads the source anew',
+      role: 'operator',
+      body: z.strictObject({ reason }),
+      response: outcome,
+      errors: { 422: 'It is wrong' },
+    },
+    async ({ body, operator }) => {
+      const result = await configuration.reload({
+        author: operator.name,
+        reason: body.reason ?? 'reload by the admin API',
+      });
+      if (!result.ok) throw wrong(result.problems);
+      await host.audit({ actor: operator.name, action: 'admin.config.reload', target: 'configuration', detail: {} });
+      return result;
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/config/history',
+      tag: TAG,
+      summary: 'Configurations that were live, newest first, with who, when and why',
+      role: 'viewer',
+      response: z.looseObject({ revisions: z.array(z.looseObject({ revision: z.number(), author: z.string() })) }),
+    },
+    () => ({ live: configuration.status(), revisions: configuration.history.list() }),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/config/history/{revision}',
+      tag: TAG,
+      summary: 'A revision with its text; it may hold secrets',
+      role: 'admin',
+      params: z.object({ revision }),
+      response: z.looseObject({ text: z.string() }),
+      errors: { 404: 'No such revision' },
+    },
+    async ({ params }) => (await configuration.history.read(params.revision)) ?? raise(notThere('revision')),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/config/history/{revision}/diff',
+      tag: TAG,
+      summary: 'What going back to a revision would change',
+      role: 'viewer',
+      params: z.object({ revision }),
+      response: trial,
+      errors: { 404: 'No such revision, or one that cannot be restored' },
+    },
+    async ({ params }) =>
+      (await configuration.tryRevision(params.revision)) ?? raise(notThere('revision that can be restored')),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'post',
+      path: '/config/rollback',
+      tag: TAG,
+      summary: 'Makes an earlier revision live; the file is written only where it is writable and `write` is true',
+      role: 'admin',
+      body: z.strictObject({ revision: z.int().min(1).optional(), write: z.boolean().prefault(false), reason }),
+      response: outcome,
+      errors: { 404: 'No such revision', 409: 'It is read only', 422: 'It is wrong by now' },
+    },
+    async ({ body, operator }) => {
+      if (body.write && !plan().writable) throw readOnly('admin.writable is false');
+      const change = { author: operator.name, reason: body.reason ?? 'rollback by the admin API' };
+      const gone = await configuration.goBack(body.revision ?? null, change, body.write);
+      if (gone === null) throw notThere('revision that can be restored');
+      const result = settled(gone);
+      await host.audit({
+        actor: operator.name,
+        action: 'admin.config.rollback',
+        target: `revision ${body.revision ?? 'before'}`,
+        detail: { write: body.write },
+      });
+      return { ...result, etag: configuration.hash };
+    },
+  );
+}
+
+function settled(result: ReplaceResult) {
+  switch (result.kind) {
+    case 'stale':
+      throw new AdminError(412, 'PRECONDITION_FAILED', 'somebody else changed the configuration meanwhile', {
+        members: { etag: result.hash },
+      });
+    case 'unwritable':
+      throw readOnly(result.reason);
+    case 'refused':
+      throw wrong(result.problems);
+    case 'done':
+      return result;
+  }
+}
+
+const readOnly = (why: string): AdminError =>
+  new AdminError(409, 'CONFLICT', `the configuration is read only: ${why}`, { reason: 'read_only' });
+
+const wrong = (problems: readonly string[]): AdminError =>
+  new AdminError(422, 'VALIDATION_ERROR', 'the configuration is wrong, nothing was changed', { members: { problems } });
+
+function raise(error: Error): never {
+  throw error;
+}
+
+/** Values that may be secrets, by the name of their key. */
+function masked(value: unknown, path: readonly (string | number)[] = []): unknown {
+  if (Array.isArray(value)) return value.map((item, index) => masked(item, [...path, index]));
+  if (typeof value === 'object' && value !== null)
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, masked(inner, [...path, key])]));
+  if (typeof value !== 'string') return value;
+  if (isSecretKey(path)) return MASK;
+  return value.replace(/([a-z][a-z0-9+.-]*:\/\/)[^/?#\s]*@/gi, `$1${MASK}@`);
+}

@@ -1,0 +1,277 @@
+/** Routes, services, instances and breakers over HTTP: look, explain, drain, weigh, hold open, reset. */
+import * as z from 'zod';
+import type { Snapshot } from '../../data/contract/snapshot.ts';
+import { gatewayStatus } from '../ops/sources.ts';
+import type { Override, OverrideKind } from '../overrides.ts';
+import { AdminError, type Kit, notThere, operation } from './kit.ts';
+import { troubles } from './problems.ts';
+import { quantileMs } from './recorder.ts';
+
+const reason = z.string().min(1).max(200).describe('Why, for those who wonder later.');
+const forMs = z
+  .int()
+  .min(1_000)
+  .max(30 * 86_400_000)
+  .describe('How long it holds, in milliseconds.');
+const target = z.object({
+  id: z.string().min(1).max(500).describe('Id of the instance, as `/services` has it; percent-encoded.'),
+});
+const breakerTarget = z.object({
+  id: z.string().min(1).max(500).describe('Name of the service, or id of the instance where instances have breakers.'),
+});
+const override = z.looseObject({ kind: z.string(), target: z.string(), owner: z.string(), reason: z.string() });
+
+export function trafficRoutes(kit: Kit): void {
+  const { host } = kit;
+  const status = () => gatewayStatus(host.opsSources());
+  const snapshot = (): Snapshot => host.configuration.snapshot;
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/status',
+      tag: 'gateway',
+      summary: 'All that the gateway knows of itself, and what is wrong at the moment',
+      role: 'viewer',
+      response: z.looseObject({ status: z.string(), troubles: z.array(z.looseObject({ subject: z.string() })) }),
+    },
+    () => {
+      const found = status();
+      return { ...found, overrides: host.overrides.list(), troubles: troubles(found, host.overrides.list()) };
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/routes',
+      tag: 'traffic',
+      summary: 'Every route with what it does and what it has counted',
+      role: 'viewer',
+      response: z.looseObject({ routes: z.array(z.looseObject({ id: z.string() })) }),
+    },
+    () => ({ routes: snapshot().routes.map((route) => routeReport(kit, route)) }),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'post',
+      path: '/routes/explain',
+      tag: 'traffic',
+      summary: 'Which route takes a request, and why the others do not',
+      role: 'viewer',
+      body: z.strictObject({
+        method: z.string().max(30),
+        url: z.string().max(8_192).describe('A URL, or a path with or without a query.'),
+        headers: z.array(z.string().max(8_192)).max(100).prefault([]).describe('`Name: value`.'),
+      }),
+      response: z.looseObject({ considered: z.array(z.looseObject({ id: z.string(), reason: z.string() })) }),
+    },
+    ({ body }) => {
+      try {
+        return host.explain(body.method, body.url, body.headers);
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        throw new AdminError(400, 'VALIDATION_ERROR', error.message);
+      }
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/services',
+      tag: 'traffic',
+      summary: 'Every service with its breaker, its instances, and why one gets no traffic',
+      role: 'viewer',
+      response: z.looseObject({ services: z.array(z.looseObject({ name: z.string() })) }),
+    },
+    () => ({ services: status().services }),
+  );
+
+  operation(
+    kit,
+    {
+      method: 'get',
+      path: '/overrides',
+      tag: 'traffic',
+      summary: 'What operators changed beside the configuration, by whom, why and until when',
+      role: 'viewer',
+      response: z.object({ overrides: z.array(override) }),
+    },
+    () => ({ overrides: host.overrides.list() }),
+  );
+
+  const set = async (
+    kind: OverrideKind,
+    of: string,
+    value: Override['value'],
+    by: string,
+    why: string,
+    duration: number | undefined,
+  ): Promise<Override> => {
+    const now = Date.now();
+    const entry: Override = {
+      kind,
+      target: of,
+      value,
+      owner: by,
+      reason: why,
+      since: new Date(now).toISOString(),
+      until: duration === undefined ? null : new Date(now + duration).toISOString(),
+    };
+    await host.overrides.set(entry).catch((error: unknown) => {
+      throw error instanceof RangeError ? new AdminError(409, 'CONFLICT', error.message) : error;
+    });
+    await host.audit({
+      actor: by,
+      action: `admin.${kind}.set`,
+      target: of,
+      detail: { value, reason: why, until: entry.until },
+    });
+    return entry;
+  };
+  const end = async (kind: OverrideKind, of: string, by: string): Promise<{ ended: boolean }> => {
+    const ended = await host.overrides.end(kind, of, by);
+    if (ended) await host.audit({ actor: by, action: `admin.${kind}.end`, target: of, detail: {} });
+    return { ended };
+  };
+  const checkInstance = (id: string): void => {
+    if (!snapshot().services.some(({ instances }) => instances.some((instance) => instance.id === id)))
+      throw notThere('instance');
+  };
+
+  for (const kind of ['drain', 'weight'] as const) {
+    operation(
+      kit,
+      {
+        method: 'put',
+        path: `/instances/{id}/${kind}`,
+        tag: 'traffic',
+        summary:
+          kind === 'drain'
+            ? 'No new requests for an instance; what is in flight finishes'
+            : 'Another weight than the configured one; 0 is standby',
+        role: 'operator',
+        params: target,
+        body:
+          kind === 'drain'
+            ? z.strictObject({ reason, forMs: forMs.optional() })
+            : z.strictObject({ reason, forMs: forMs.optional(), weight: z.number().min(0).max(65_535) }),
+        response: override,
+        errors: { 404: 'No such instance', 409: 'Too many overrides' },
+      },
+      ({ params, body, operator }) => {
+        checkInstance(params.id);
+        const value = 'weight' in body ? (body.weight as number) : true;
+        return set(kind, params.id, value, operator.name, body.reason, body.forMs);
+      },
+    );
+    operation(
+      kit,
+      {
+        method: 'delete',
+        path: `/instances/{id}/${kind}`,
+        tag: 'traffic',
+        summary: kind === 'drain' ? 'The instance takes traffic again' : 'The configured weight holds again',
+        role: 'operator',
+        params: target,
+        response: z.object({ ended: z.boolean() }),
+      },
+      ({ params, operator }) => end(kind, params.id, operator.name),
+    );
+  }
+
+  operation(
+    kit,
+    {
+      method: 'put',
+      path: '/breakers/{id}/open',
+      tag: 'traffic',
+      summary: 'Holds a breaker open; afterwards it lets probes through, as after any opening',
+      role: 'operator',
+      params: breakerTarget,
+      body: z.strictObject({ reason, forMs }),
+      response: override,
+      errors: { 404: 'No such service or instance, or it has no breaker' },
+    },
+    ({ params, body, operator }) => {
+      if (!hasBreaker(snapshot(), params.id)) throw notThere('breaker');
+      return set('breaker', params.id, 'open', operator.name, body.reason, body.forMs);
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'post',
+      path: '/breakers/{id}/reset',
+      tag: 'traffic',
+      summary: 'Closes a breaker and forgets the errors that it counted',
+      role: 'operator',
+      params: breakerTarget,
+      response: z.object({ reset: z.boolean() }),
+      errors: { 404: 'No such service or instance, or it has no breaker' },
+    },
+    async ({ params, operator }) => {
+      if (!(await host.overrides.reset(params.id, operator.name))) throw notThere('breaker');
+      await host.audit({ actor: operator.name, action: 'admin.breaker.reset', target: params.id, detail: {} });
+      return { reset: true };
+    },
+  );
+
+  operation(
+    kit,
+    {
+      method: 'put',
+      path: '/log-level',
+      tag: 'gateway',
+      summary: 'Another level of the process log for a while',
+      role: 'operator',
+      body: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), reason, forMs }),
+      response: override,
+    },
+    ({ body, operator }) => set('logLevel', 'gateway', body.level, operator.name, body.reason, body.forMs),
+  );
+  operation(
+    kit,
+    {
+      method: 'delete',
+      path: '/log-level',
+      tag: 'gateway',
+      summary: 'The configured level holds again',
+      role: 'operator',
+      response: z.object({ ended: z.boolean() }),
+    },
+    ({ operator }) => end('logLevel', 'gateway', operator.name),
+  );
+}
+
+function routeReport({ host }: Kit, route: Snapshot['routes'][number]) {
+  const { total, byStatus, buckets } = host.metrics.route(route.slot);
+  const { id, match, priority, version, action, policies } = route;
+  return {
+    id,
+    match,
+    priority,
+    version: version?.name ?? null,
+    action: action.kind === 'service' ? { kind: 'service', targets: action.targets } : { kind: action.kind },
+    policies: policies.map(({ name }) => name),
+    requests: total,
+    statuses: Object.fromEntries(byStatus),
+    p50Ms: quantileMs(buckets, 0.5),
+    p99Ms: quantileMs(buckets, 0.99),
+  };
+}
+
+function hasBreaker({ services }: Snapshot, id: string): boolean {
+  return services.some(({ name, instances, resilience: { breaker } }) => {
+    if (breaker === null) return false;
+    if (name === id) return breaker.scope !== 'instance';
+    return breaker.scope !== 'service' && instances.some((instance) => instance.id === id);
+  });
+}

@@ -1,0 +1,237 @@
+/**
+ * What operators change at run time beside the configuration: an instance that drains, another weight, a breaker held
+ * open, another log level. Each has an owner, a reason and mostly an end, is listed as such, and survives reloads,
+ * discovery and a restart of the process. The document stays the truth: when an override ends, it holds again.
+ * Owner: primary.ts, main thread; the admin API is the only writer.
+ */
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { messageOf } from '../base/errors.ts';
+import type { Logger, LogLevel } from '../base/log.ts';
+import type { Cancel, Timers } from '../base/system-timers.ts';
+import { systemTimers } from '../base/system-timers.ts';
+import {
+  type BreakerPlace,
+  forceOpen,
+  instanceBreakerPlace,
+  resetBreaker,
+  serviceBreakerPlace,
+} from '../data/contract/breaker-word.ts';
+import type { InstanceTable } from '../data/contract/instance-table.ts';
+import type { Snapshot } from '../data/contract/snapshot.ts';
+
+export type OverrideKind = 'drain' | 'weight' | 'breaker' | 'logLevel';
+
+export interface Override {
+  readonly kind: OverrideKind;
+  /** Id of the instance, name of the service, or `gateway`. */
+  readonly target: string;
+  /** The weight, or the log level; `open` for a breaker; true for draining. */
+  readonly value: number | string | boolean;
+  readonly owner: string;
+  readonly reason: string;
+  readonly since: string;
+  /** ISO 8601; null until it is ended by hand. */
+  readonly until: string | null;
+}
+
+/** More would be a configuration. */
+const MOST_OVERRIDES = 1_000;
+
+export interface OverridesHost {
+  readonly file: string;
+  readonly log: Logger;
+  readonly instances: InstanceTable;
+  /** The live one, to find slots. */
+  snapshot(): Snapshot;
+  /** Publishes the live document again, through `overlay`. */
+  republish(): Promise<unknown>;
+  readonly timers?: Timers;
+  readonly now?: () => number;
+}
+
+export class Overrides {
+  readonly #host: OverridesHost;
+  readonly #timers: Timers;
+  readonly #now: () => number;
+  readonly #all = new Map<string, Override>();
+  #cancel: Cancel = () => {};
+  #writing: Promise<void> = Promise.resolve();
+
+  constructor(host: OverridesHost) {
+    this.#host = host;
+    this.#timers = host.timers ?? systemTimers;
+    this.#now = host.now ?? Date.now;
+  }
+
+  /** What an earlier process left, as far as it still holds. */
+  async open(): Promise<void> {
+    try {
+      const found = JSON.parse(await readFile(this.#host.file, 'utf8')) as readonly Override[];
+      for (const each of found.slice(0, MOST_OVERRIDES)) if (!this.#isOver(each)) this.#all.set(keyOf(each), each);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.#host.log.warn('overrides of an earlier process cannot be read', { reason: messageOf(error) });
+    }
+    this.#plan();
+  }
+
+  list(): readonly Override[] {
+    return [...this.#all.values()];
+  }
+
+  find(kind: OverrideKind, target: string): Override | undefined {
+    return this.#all.get(keyOf({ kind, target }));
+  }
+
+  /** Rejects with a `RangeError` when there are too many. */
+  async set(override: Override): Promise<void> {
+    const key = keyOf(override);
+    if (!this.#all.has(key) && this.#all.size >= MOST_OVERRIDES)
+      throw new RangeError(`there are ${MOST_OVERRIDES} overrides already`);
+    this.#all.set(key, override);
+    this.#host.log.info('an override was set', { ...logged(override), until: override.until });
+    await this.#changed([override]);
+  }
+
+  /** False when there is none. */
+  async end(kind: OverrideKind, target: string, author: string): Promise<boolean> {
+    const found = this.find(kind, target);
+    if (found === undefined) return false;
+    this.#all.delete(keyOf(found));
+    this.#host.log.info('an override was ended', { ...logged(found), ended_by: author });
+    await this.#changed([found]);
+    return true;
+  }
+
+  /** Closes a breaker and forgets what it counted. */
+  async reset(target: string, author: string): Promise<boolean> {
+    const place = this.#breakerOf(target);
+    if (place === undefined) return false;
+    this.#all.delete(keyOf({ kind: 'breaker', target }));
+    resetBreaker(this.#host.instances, place);
+    this.#host.log.info('a breaker was reset', { target, author });
+    await this.#changed([]);
+    return true;
+  }
+
+  /** The snapshot with overridden weights and log level. The same one when there are none. */
+  overlay(snapshot: Snapshot): Snapshot {
+    const level = this.find('logLevel', 'gateway')?.value as LogLevel | undefined;
+    const weights = new Map(
+      this.list().flatMap(({ kind, target, value }) => (kind === 'weight' ? [[target, value as number]] : [])),
+    );
+    if (level === undefined && weights.size === 0) return snapshot;
+    return {
+      ...snapshot,
+      gateway: level === undefined ? snapshot.gateway : { ...snapshot.gateway, logLevel: level },
+      services: snapshot.services.map((service) =>
+        service.instances.some(({ id }) => weights.has(id))
+          ? {
+              ...service,
+              instances: service.instances.map((instance) => ({
+                ...instance,
+                weight: weights.get(instance.id) ?? instance.weight,
+              })),
+            }
+          : service,
+      ),
+    };
+  }
+
+  /** After instances got their words in shared memory: whoever is new there drains again, or is held open. */
+  apply(snapshot: Snapshot): void {
+    for (const { instances } of snapshot.services) {
+      for (const { id, slot } of instances)
+        this.#host.instances.setDraining(slot, this.find('drain', id) !== undefined);
+    }
+    for (const each of this.#all.values()) if (each.kind === 'breaker') this.#hold(each);
+  }
+
+  close(): Promise<void> {
+    this.#cancel();
+    return this.#writing;
+  }
+
+  async #changed(touched: readonly Override[]): Promise<void> {
+    this.#plan();
+    this.#write();
+    const kinds = new Set(touched.map(({ kind }) => kind));
+    if (kinds.has('drain')) this.apply(this.#host.snapshot());
+    for (const each of touched) {
+      if (each.kind !== 'breaker') continue;
+      if (this.#all.has(keyOf(each))) this.#hold(each);
+      else {
+        const place = this.#breakerOf(each.target);
+        if (place !== undefined) resetBreaker(this.#host.instances, place);
+      }
+    }
+    if (kinds.has('weight') || kinds.has('logLevel')) await this.#host.republish();
+    await this.#writing;
+  }
+
+  #hold({ target, until }: Override): void {
+    const place = this.#breakerOf(target);
+    if (place === undefined || until === null) return;
+    forceOpen(this.#host.instances, place, Math.max(0, Date.parse(until) - this.#now()), place.resetTimeoutMs);
+  }
+
+  /** Undefined where no breaker is configured. */
+  #breakerOf(target: string): (BreakerPlace & { readonly resetTimeoutMs: number }) | undefined {
+    for (const service of this.#host.snapshot().services) {
+      const { breaker } = service.resilience;
+      if (breaker === null) continue;
+      const { resetTimeoutMs } = breaker;
+      if (breaker.scope !== 'instance' && service.name === target)
+        return { ...serviceBreakerPlace(service.slot), resetTimeoutMs };
+      if (breaker.scope === 'service') continue;
+      const instance = service.instances.find(({ id }) => id === target);
+      if (instance !== undefined) return { ...instanceBreakerPlace(instance.slot, service.slot), resetTimeoutMs };
+    }
+    return undefined;
+  }
+
+  #isOver({ until }: Override): boolean {
+    return until !== null && Date.parse(until) <= this.#now();
+  }
+
+  /** Wakes when the next one ends. */
+  #plan(): void {
+    this.#cancel();
+    const ends = this.list().flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
+    if (ends.length === 0) return;
+    this.#cancel = this.#timers.after(Math.max(1, Math.min(...ends) - this.#now()), () => void this.#expire());
+  }
+
+  async #expire(): Promise<void> {
+    // A breaker's own clock has ended it already: it goes on with probes.
+    const over = this.list().filter((each) => this.#isOver(each));
+    for (const each of over) {
+      this.#all.delete(keyOf(each));
+      this.#host.log.info('an override ended', logged(each));
+    }
+    await this.#changed(over.filter(({ kind }) => kind !== 'breaker')).catch((error: unknown) =>
+      this.#host.log.error('an override could not be ended', { reason: messageOf(error) }),
+    );
+  }
+
+  #write(): void {
+    const { file, log } = this.#host;
+    const text = JSON.stringify(this.list());
+    this.#writing = this.#writing
+      .then(async () => {
+        await mkdir(dirname(file), { recursive: true });
+        await writeFile(`${file}.new`, text, { mode: 0o600 });
+        await rename(`${file}.new`, file);
+      })
+      .catch((error: unknown) => log.warn('overrides cannot be kept over a restart', { reason: messageOf(error) }));
+  }
+}
+
+function keyOf({ kind, target }: Pick<Override, 'kind' | 'target'>): string {
+  return `${kind} ${target}`;
+}
+
+function logged({ kind, target, value, owner, reason }: Override) {
+  return { kind, target, value, owner, reason };
+}

@@ -1,0 +1,82 @@
+/**
+ * Which route takes a request, and why the others do not, of a request that somebody typed: for `gatehouse routes` and
+ * the admin API. Read by the same code as a request from a socket, so the two cannot differ.
+ */
+import type { RouteSettings } from './data/contract/snapshot.ts';
+import { Authority, readAuthority, readTarget, Target } from './data/parser/target.ts';
+import { type Explanation, explainMatch } from './data/router/explain.ts';
+import type { RouterRequest } from './data/router/match-result.ts';
+
+/** `url` is a URL, or a path with or without a query. `fields` are `name: value`. Throws a `RangeError`. */
+export function readRequest(method: string, url: string, fields: readonly string[]): RouterRequest {
+  if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) throw new RangeError(`"${method}" is not a method`);
+  const headers = new Map<string, string>();
+  for (const field of fields) {
+    const colon = field.indexOf(':');
+    if (colon < 1) throw new RangeError(`"${field}" is not a header field; write "NAME: VALUE"`);
+    const name = field.slice(0, colon).trim().toLowerCase();
+    const value = field.slice(colon + 1).trim();
+    const before = headers.get(name);
+    headers.set(name, before === undefined ? value : `${before}, ${value}`);
+  }
+  const target = new Target();
+  const problem = readTarget(url.replace(/#.*$/, ''), method.toUpperCase(), target);
+  if (problem !== undefined) throw new RangeError(`"${url}": ${problem}`);
+  const authority = new Authority();
+  const named = target.authority ?? headers.get('host') ?? '';
+  const wrong = readAuthority(named, authority);
+  if (wrong !== undefined) throw new RangeError(`"${named}": ${wrong}`);
+  const { path, query } = target;
+  return {
+    method: method.toUpperCase(),
+    host: authority.host,
+    path,
+    query,
+    header: (name) => headers.get(name) ?? null,
+  };
+}
+
+/** As plain data, for programs. Throws a `RangeError` on what is no request. */
+export function explainRequest(
+  routes: readonly RouteSettings[],
+  method: string,
+  url: string,
+  fields: readonly string[],
+): unknown {
+  const request = readRequest(method, url, fields);
+  return explained(`${request.method} ${url}`, explainMatch(routes, request));
+}
+
+export function explained(title: string, { routes, result }: Explanation) {
+  const { route } = result;
+  return {
+    request: title,
+    route:
+      route === null
+        ? null
+        : {
+            id: route.id,
+            index: result.index,
+            action: route.action,
+            params: result.params,
+            policies: route.policies.map(({ name }) => name),
+          },
+    refusal: route === null ? refusalOf(result) : null,
+    considered: routes.map(({ route: { id }, index, host, chosen, fits, failed, reason }) => ({
+      id,
+      index,
+      host,
+      chosen,
+      fits,
+      failed,
+      reason,
+    })),
+  };
+}
+
+export function refusalOf(result: Explanation['result']): { readonly status: number; readonly reason: string } {
+  if (result.unsafe !== null) return { status: 400, reason: result.unsafe };
+  if (result.allow !== null) return { status: 405, reason: `the path takes ${result.allow}` };
+  if (result.versionProblem) return { status: 406, reason: 'the path has no such version' };
+  return { status: 404, reason: 'no route matches' };
+}

@@ -1,0 +1,146 @@
+/** The console in a real browser: signs in by a link, does what operators do, is readable for everybody, runs no script of others. */
+import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { after, before, describe, it } from 'node:test';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { httpUpstream } from '../support/upstream.ts';
+
+const CHROMIUM = '/usr/bin/chromium';
+const TOKEN = 'admin-token-that-is-long-enough';
+const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const HOSTILE = '<img src=x onerror="window.broken=1">';
+
+describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chromium is not installed' }, () => {
+  let gateway: TestGateway;
+  let browser: Browser;
+  let page: Page;
+  let origin: string;
+  const wrong: string[] = [];
+  const ends: (() => unknown)[] = [];
+  const scope = { after: (end: () => unknown) => void ends.unshift(end) };
+
+  const link = async (role: string): Promise<string> => {
+    const response = await fetch(`${origin}/api/links`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ role }),
+    });
+    return ((await response.json()) as { url: string }).url;
+  };
+  const open = async (name: string): Promise<void> => {
+    await page.click(`nav >> text=${name}`);
+    await page.waitForSelector(`nav a[aria-current]:has-text("${name}")`);
+  };
+
+  before(async () => {
+    const upstream = await httpUpstream(scope as never, (_, response) => void response.end('ok'));
+    gateway = await startTestGateway(scope as never, {
+      admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'admin', token: TOKEN }] },
+      services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
+      routes: [{ name: 'notes', match: { path: '/api/notes/*' }, service: 'notes', auth: 'public' }],
+    });
+    const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
+    origin = (found!.sections!['admin'] as { url: string }).url;
+    browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+    page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    page.on('pageerror', (error) => wrong.push(error.message));
+    page.on('console', (message) => {
+      if (message.type() === 'error') wrong.push(message.text());
+    });
+    await page.goto(await link('admin'));
+    await page.waitForSelector('nav');
+  });
+
+  after(async () => {
+    await browser?.close();
+    for (const end of ends) await end();
+  });
+
+  it('signs in by the link, which is gone from the address', async () => {
+    assert.equal(new URL(page.url()).hash, '#/');
+    await page.waitForSelector('h1:has-text("gatehouse: healthy")');
+  });
+
+  it('says which route takes a request', async () => {
+    await open('Routes');
+    await page.fill('input[name=url]', '/api/notes/7');
+    await page.click('button:has-text("Explain")');
+    await page.waitForSelector('strong:has-text("notes")');
+  });
+
+  it('drains an instance with a reason, in three clicks, and takes it back in one', async () => {
+    await open('Services');
+    await page.click('button:has-text("Drain")');
+    await page.fill('dialog input[name=reason]', HOSTILE);
+    await page.click('dialog button.main');
+    await page.waitForSelector('td:has-text("drained")');
+    const [override] = gateway.primary.overrides.list();
+    assert.deepEqual([override?.kind, override?.owner, override?.reason], ['drain', 'token:test', HOSTILE]);
+    await open('Overview');
+    await page.waitForSelector(`li:has-text(${JSON.stringify('<img src=x')})`);
+    await open('Services');
+    await page.click('button:has-text("Take traffic again")');
+    await page.waitForSelector('td:has-text("up")');
+  });
+
+  it('shows events with names that clients chose, and runs none of them', async () => {
+    await open('Events');
+    await page.waitForSelector(`td:has-text(${JSON.stringify('<img src=x')})`);
+    assert.equal(await page.evaluate('window.broken'), undefined);
+  });
+
+  it('is accessible, and fits 360 pixels, on every page, light and dark', async () => {
+    for (const name of ['Overview', 'Routes', 'Services', 'Changes', 'Events']) {
+      await open(name);
+      for (const [colorScheme, width] of [
+        ['light', 1200],
+        ['dark', 360],
+      ] as const) {
+        await page.emulateMedia({ colorScheme });
+        await page.setViewportSize({ width, height: 800 });
+        await page.evaluate(AXE);
+        const ids = await page.evaluate('axe.run().then(({ violations }) => violations.map(({ id }) => id))');
+        assert.deepEqual(ids, [], `${name} ${colorScheme}`);
+        const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
+        assert.equal(isWide, false, `${name} scrolls sideways at ${width}`);
+      }
+    }
+    await page.setViewportSize({ width: 1200, height: 900 });
+  });
+
+  it('loads less than 200 KB, nothing from elsewhere, and no page may frame it', async () => {
+    const response = await fetch(`${origin}/console/`);
+    assert.match(response.headers.get('content-security-policy') ?? '', /default-src 'none'.*frame-ancestors 'none'/);
+    const loaded = (await page.evaluate(
+      'performance.getEntriesByType("resource").map(({ name, decodedBodySize }) => [name, decodedBodySize])',
+    )) as [string, number][];
+    assert.deepEqual(
+      loaded.filter(([name]) => !name.startsWith(origin)),
+      [],
+    );
+    const files = loaded.filter(([name]) => name.includes('/console/'));
+    assert.ok(files.reduce((sum, [, bytes]) => sum + bytes, 0) < 250_000);
+    for (const name of ['../../package.json', 'vendor/../app.js%00', 'none.js'])
+      assert.notEqual((await fetch(`${origin}/console/${name}`)).status, 200, name);
+  });
+
+  it('keeps buttons from viewers, and says so when nobody is signed in', async () => {
+    await page.click('button:has-text("Sign out")');
+    await page.waitForSelector('text=Nobody is signed in');
+    await page.goto(await link('viewer'));
+    await page.reload();
+    await page.goto(await link('viewer'));
+    await page.waitForSelector('nav');
+    await open('Services');
+    await page.waitForSelector('td:has-text("up")');
+    assert.equal(await page.locator('button:has-text("Drain")').count(), 0);
+    // A refusal of the browser's own (401 while nobody is signed in) is logged by it as an error.
+    assert.deepEqual(
+      wrong.filter((text) => !text.includes('401')),
+      [],
+    );
+  });
+});
