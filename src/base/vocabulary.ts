@@ -30,6 +30,7 @@ export const POLICY_PHASES = [
   'authorize',
   'limit',
   'requestHead',
+  'requestBody',
   'responseHead',
   'finish',
 ] as const satisfies readonly Phase[];

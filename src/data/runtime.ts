@@ -9,7 +9,7 @@ import type { MetricsBank } from '../base/metrics.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { ActiveConfig } from './config/active-config.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
-import type { PolicyContext, Reply } from './contract/policy.ts';
+import type { PolicyContext, WholeReply } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
@@ -96,7 +96,7 @@ export class WorkerRuntime implements ConnectionHost, CallHost {
     return exchange.isDone ? null : exchange;
   }
 
-  refusal(fault: Fault): Reply {
+  refusal(fault: Fault): WholeReply {
     const reply = faultReply(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
     return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers } };
   }

@@ -106,7 +106,7 @@ export async function runPolicy<Options>(
       exchange.status = outcome.status;
       for (const [name, value] of Object.entries(outcome.headers))
         exchange.upstreamAnswer.set(name.toLowerCase(), value);
-      body = typeof outcome.body === 'string' ? outcome.body : Buffer.from(outcome.body).toString('utf8');
+      body = Buffer.from(outcome.body as string | Uint8Array).toString('utf8');
     }
     break;
   }

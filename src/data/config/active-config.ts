@@ -4,24 +4,17 @@
  * Services live longer than a snapshot: one whose name stays keeps its connections, counts and breaker.
  */
 import { CidrSet } from '../../base/ip.ts';
+import { aggregateAction } from '../actions/aggregate.ts';
+import { redirectAction } from '../actions/redirect.ts';
+import { respondAction } from '../actions/respond.ts';
+import type { RouteAction } from '../actions/route-action.ts';
+import { serviceAction } from '../actions/service.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import type {
-  PolicyDefinition,
-  PolicyEnvironment,
-  PolicyHook,
-  PolicyHooks,
-  Reply,
-  ResponseHook,
-} from '../contract/policy.ts';
+import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks, ResponseHook } from '../contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
-import { aggregateAction, type Compose } from '../exchange/aggregate-call.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
-import type { Context } from '../exchange/context.ts';
-import type { Rewrite } from '../router/rewrite.ts';
-import { compileRewrite } from '../router/rewrite.ts';
 import type { Router } from '../router/router.ts';
 import { buildRouter } from '../router/router.ts';
-import { compileSplit } from '../router/split.ts';
 import { versionFields } from '../router/versions.ts';
 
 export interface CompiledRoute {
@@ -33,14 +26,10 @@ export interface CompiledRoute {
   readonly authorize: readonly PolicyHook[];
   readonly limit: readonly PolicyHook[];
   readonly requestHead: readonly PolicyHook[];
+  readonly requestBody: readonly PolicyHook[];
   readonly responseHead: readonly ResponseHook[];
   readonly finish: readonly ResponseHook[];
-  /** Exactly one of the two: the service that gets the request, or the answer made here. */
-  readonly chooseService: ((context: Context) => UpstreamService) | null;
-  readonly answer: ((context: Context) => Reply) | null;
-  /** A response that is put together of several, in place of `answer`. */
-  readonly compose: Compose | null;
-  readonly rewrite: Rewrite | null;
+  readonly action: RouteAction;
   readonly mirror: MirrorSettings | null;
   /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */
   readonly responseFields: FieldBlock | null;
@@ -143,7 +132,6 @@ function buildRoute(
     (definition.first === true ? first : others).push(created);
   }
   const hooks = [...first, ...others];
-  const { action } = settings;
   return {
     settings,
     preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
@@ -151,67 +139,25 @@ function buildRoute(
     authorize: hooks.flatMap((each) => each.authorize ?? []),
     limit: hooks.flatMap((each) => each.limit ?? []),
     requestHead: hooks.flatMap((each) => each.requestHead ?? []),
+    requestBody: hooks.flatMap((each) => each.requestBody ?? []),
     responseHead: hooks.flatMap((each) => each.responseHead ?? []),
     finish: hooks.flatMap((each) => each.finish ?? []),
-    chooseService: action.kind === 'service' ? chooser(settings, parts.services) : null,
-    answer: answerOf(settings),
-    compose: action.kind === 'aggregate' ? aggregateAction(action.aggregate, parts.services) : null,
-    rewrite: settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path),
+    action: actionOf(settings, parts.services),
     mirror: settings.mirror,
     responseFields: versionFields(settings.version),
   };
 }
 
-function chooser(
-  settings: RouteSettings,
-  services: ReadonlyMap<string, UpstreamService>,
-): (context: Context) => UpstreamService {
-  if (settings.action.kind !== 'service') throw new TypeError(`route "${settings.id}" has no service`);
-  const { targets, split } = settings.action;
-  const live = targets.map((target) => {
-    const service = services.get(target.service);
-    if (service === undefined) throw new TypeError(`route "${settings.id}": there is no service "${target.service}"`);
-    return service;
-  });
-  const only = live[0]!;
-  if (live.length === 1 && split === null) return () => only;
-  const choose = compileSplit(targets, split);
-  return (context) => live[choose(context)]!;
-}
-
-function answerOf(settings: RouteSettings): ((context: Context) => Reply) | null {
+function actionOf(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): RouteAction {
   const { action } = settings;
   switch (action.kind) {
-    case 'respond': {
-      const { status, headers, body } = action.response;
-      const reply = { status, headers, body: Buffer.from(body, 'utf8') };
-      return () => reply;
-    }
-    case 'redirect':
-      return (context) => ({
-        status: action.status,
-        headers: { Location: redirectTarget(action.location, context) },
-        body: '',
-      });
     case 'service':
+      return serviceAction(settings, services);
+    case 'respond':
+      return respondAction(action.response);
     case 'aggregate':
-      return null;
+      return aggregateAction(action.aggregate, services);
+    case 'redirect':
+      return redirectAction(action.status, action.location);
   }
-}
-
-/** `${path}`, `${query}`, `${host}` and `:name` of the match in a redirect's target. */
-function redirectTarget(template: string, context: Context): string {
-  const target = template.replace(
-    /\$\{(path|query|host|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
-    (whole, name: string | undefined, param: string | undefined) => {
-      if (param !== undefined)
-        return context.params[param] === undefined ? whole : encodeURIComponent(context.params[param]);
-      if (name === 'path') return context.path;
-      if (name === 'host') return context.authority;
-      if (name === 'search') return context.target.hasQuery ? `?${context.query}` : '';
-      return context.query;
-    },
-  );
-  // A path that begins with two slashes would be read as another host (RFC 3986 §4.2).
-  return target.startsWith('//') && !template.startsWith('//') ? target.replace(/^\/+/, '/') : target;
 }

@@ -8,15 +8,25 @@ import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
+import type { BodyAccess } from './body-access.ts';
 import type { FieldBlock } from './field-block.ts';
 import type { FieldWriter } from './field-writer.ts';
 import type { SharedState } from './shared.ts';
 import type { Secrets } from './snapshot.ts';
 
-/** An answer made by the gateway. Body strings are UTF-8. */
+/** A response made by the gateway. */
 export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
+  /**
+   * Strings are sent as UTF-8. Parts that come bit by bit (events, a stream of a handler) are pulled as fast as the client
+   * takes them; `return` is called when it leaves. Memory of bytes must not change afterwards.
+   */
+  readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
+}
+
+/** One that is there at once. */
+export interface WholeReply extends Reply {
   readonly body: string | Uint8Array;
 }
 
@@ -88,7 +98,7 @@ export interface FieldRange {
 }
 
 /** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
-export interface PolicyContext {
+export interface PolicyContext extends BodyAccess {
   /**
    * The monotonic time of this moment where it is known without a look at the clock, as it mostly is on the way to the
    * service, which takes microseconds.
@@ -121,12 +131,6 @@ export interface PolicyContext {
   readonly contentLength: number;
 
   identity: Identity | null;
-
-  /**
-   * The whole request body, which is still forwarded as it is. Only before the request is sent on, and once. Rejects with
-   * the `Fault` to answer with: longer than `maxBytes` (413), stalled, or broken off.
-   */
-  readBody(maxBytes: number): Promise<Buffer>;
 
   /** Replaces or adds a field of the upstream request, removing every copy that the caller sent. */
   setUpstreamHeader(name: string, value: string): void;
@@ -163,6 +167,8 @@ export interface PolicyHooks {
   readonly authorize?: PolicyHook;
   readonly limit?: PolicyHook;
   readonly requestHead?: PolicyHook;
+  /** Behind all of `requestHead`: for what looks at the body, and for the last word before a service is asked. */
+  readonly requestBody?: PolicyHook;
   readonly responseHead?: ResponseHook;
   readonly finish?: ResponseHook;
   /** Frees what `create` took, when the snapshot is replaced. */

@@ -3,7 +3,7 @@
  * call. Each part carries what every request to a service carries: identity, forwarding fields, request id, and the
  * client's own fields less those that are about the body, ranges, conditions or codings of the one request.
  */
-import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import type { ComposeContext, PartRequest, PartResponse } from '../aggregate/compose.ts';
 import { Composition } from '../aggregate/compose.ts';
 import { compileCondition } from '../auth/authorize/expression.ts';
@@ -128,9 +128,4 @@ function authOf({ subject, roles, scopes, plan, method, claims }: Identity): Rec
 function fieldOf(fields: readonly (readonly [string, string])[], name: string): string | null {
   const values = fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
   return values.length === 0 ? null : values.join(', ');
-}
-
-/** For the error exit: what the action threw. */
-export function actionFault(error: unknown): Fault {
-  return error instanceof Fault ? error : new Fault(FAULTS.internal, { cause: messageOf(error) });
 }

@@ -6,6 +6,7 @@
 import type { Fault } from '../../base/errors.ts';
 import type { CompiledRoute } from '../config/active-config.ts';
 import type { BalancerRequest } from '../contract/balancer.ts';
+import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext } from '../contract/policy.ts';
@@ -23,7 +24,7 @@ const NO_NOTICES: LimitNotice[] = [];
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
 
-export abstract class Context implements PolicyContext, BalancerRequest {
+export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerRequest {
   readonly peer: Peer;
   protected readonly incoming: RequestBuffers;
   readonly method: string;
@@ -105,8 +106,6 @@ export abstract class Context implements PolicyContext, BalancerRequest {
   get contentLength(): number {
     return this.incoming.meaning.bodyLength;
   }
-
-  abstract readBody(maxBytes: number): Promise<Buffer>;
 
   header(name: string): string | null {
     return this.incoming.head.valueOf(name);

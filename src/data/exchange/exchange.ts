@@ -8,37 +8,36 @@
  */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { ActiveConfig, CompiledRoute } from '../config/active-config.ts';
+import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
-import type { Outcome, PolicyHook, Reply } from '../contract/policy.ts';
-import type { MirrorSettings, ServiceSettings } from '../contract/snapshot.ts';
-import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
+import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
+import { CONNECTION, IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
-import { type MessageFraming, UNKNOWN_LENGTH } from '../parser/framing.ts';
+import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
-import { isRepeatable } from '../resilience/may-resend.ts';
 import { faultReply } from '../response/problem.ts';
 import type { WorkerRuntime } from '../runtime.ts';
-import { actionFault } from './aggregate-call.ts';
 import type { Attempt } from './attempt.ts';
-import { BodyReading } from './body-reading.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
-import { callerAddress, REQUEST_DROP_LENGTH } from './forwarding.ts';
+import { callerAddress, requestDrop } from './forwarding.ts';
 import { faultTrailers, grpcCode, grpcReply, isGrpcType, NO_STATUS, readCode, readTimeout } from './grpc.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
+import { StreamedBody } from './reply-source.ts';
 import { report } from './report.ts';
-import type { RequestBody } from './request-body.ts';
-import { bodyOf } from './request-body.ts';
+import { bodyOf, RequestBody } from './request-body.ts';
+import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestFields, writeRequestHead } from './request-head.ts';
+import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
 import { writeResponseFields } from './response-head.ts';
-import type { ResponseHandler } from './response-source.ts';
+import type { ResponseHandler, ResponseSource } from './response-source.ts';
 import { tooLarge } from './route-faults.ts';
-import { UpstreamCall } from './upstream-call.ts';
+import type { UpstreamCall } from './upstream-call.ts';
 import type { BytesHolder, UpstreamStream } from './upstream-stream.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
@@ -48,18 +47,26 @@ const AUTHENTICATE = 2;
 const AUTHORIZE = 3;
 const LIMIT = 4;
 const REQUEST_HEAD = 5;
-const ACT = 6;
+const REQUEST_BODY = 6;
+const ACT = 7;
 
-export class Exchange extends Context implements DownstreamHandler, ResponseHandler, OutgoingRequest {
+export class Exchange
+  extends Context
+  implements PolicyContext, DownstreamHandler, ResponseHandler, OutgoingRequest, RequestBodyOwner, ResponseBodyOwner
+{
   readonly runtime: WorkerRuntime;
   readonly downstream: Downstream;
   /** The configuration this exchange began with; a reload does not change it on the way. */
   readonly live: ActiveConfig;
-  readonly body: RequestBody;
+  body: RequestBody;
+  /** Where the response comes from; null until it is known, and where it was there at once. */
+  #source: ResponseSource | null = null;
   /** Null where no service is asked. */
   call: UpstreamCall | null = null;
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';
+  upstreamQuery: string | null = null;
+  bytesReceived = 0;
   bytesSent = 0;
   isDone = false;
   /** The client has the head of a response, so there can be no other. */
@@ -72,8 +79,13 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   deadlineMs = 0;
   /** The response of a gRPC call is under way, whose status comes behind it. */
   #endsByStatus = false;
-  /** A policy waits for the body. */
-  #reading: BodyReading | null = null;
+  /** Null as long as no policy touches the body. */
+  #requestWork: RequestBodyWork | null = null;
+  #responseWork: ResponseBodyWork | null = null;
+  #isBodyReplaced = false;
+  /** The head that waits for what a filter makes of the body. */
+  #heldHead: Head | null = null;
+  #heldReply: Reply | null = null;
 
   constructor(runtime: WorkerRuntime, downstream: Downstream, incoming: RequestBuffers) {
     super(downstream.peer, incoming, runtime.clock.monotonicMs());
@@ -119,6 +131,9 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
           hook = 0;
         case REQUEST_HEAD:
           if (this.#stoppedBy(this.route!.requestHead, REQUEST_HEAD, hook)) return;
+          hook = 0;
+        case REQUEST_BODY:
+          if (this.#stoppedBy(this.route!.requestBody, REQUEST_BODY, hook)) return;
         case ACT:
           this.#act(this.route!);
         // biome-ignore-end lint/suspicious/noFallthroughSwitchClause: the phases follow each other
@@ -159,7 +174,8 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
       },
       (error: unknown) => {
         if (this.isDone) return;
-        this.#failInternally(error);
+        if (error instanceof Fault) this.#fail(error);
+        else this.#failInternally(error);
         this.downstream.flush();
       },
     );
@@ -185,30 +201,18 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   #act(route: CompiledRoute): void {
-    if (route.answer !== null) {
-      this.onReply(route.answer(this));
-      return;
-    }
-    if (route.compose !== null) {
-      this.#wait(route.compose(this).catch(actionFault), ACT, 0, false);
-      return;
-    }
-    const path = route.rewrite === null ? this.target.path : route.rewrite(this.target.path, this.matched);
-    if (path === null) {
-      this.#fail(new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' }));
-      return;
-    }
-    this.upstreamPath = path;
-    const service = route.chooseService!(this);
-    if (this.body.length !== 0) this.#allowReplay(service.settings, route.mirror);
-    if (service.settings.protocol === 'grpc') this.#readDeadline();
+    this.#requestWork?.seal();
     const { nowMs } = this;
-    this.call = new UpstreamCall(this.runtime, this.live, service, this, this.body, this);
-    this.call.start(nowMs);
+    const opened = route.action.open(this, this);
+    if (opened instanceof Fault) this.#fail(opened);
+    else if ('start' in opened) {
+      this.#source = opened;
+      opened.start(nowMs);
+    } else this.onReply(opened);
   }
 
   /** The client's own deadline holds here too; what is left of it goes on in its place (request-head.ts). */
-  #readDeadline(): void {
+  readDeadline(): void {
     const timeoutMs = readTimeout(this.header('grpc-timeout'));
     if (timeoutMs < 0) return;
     this.deadlineMs = Math.max(1, timeoutMs);
@@ -220,20 +224,17 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     return this.deadlineMs - (this.runtime.clock.monotonicMs() - this.startedMs);
   }
 
-  /**
-   * What has been sent is kept only where it may be sent again: over HTTP/1.1 almost never for a POST, over HTTP/2 always,
-   * since an instance says whether it has processed it (RFC 9113 §8.7).
-   */
-  #allowReplay({ protocol, retries }: ServiceSettings, mirror: MirrorSettings | null): void {
-    const mayRepeat = retries.attempts > 0 && (protocol !== 'h1' || isRepeatable(retries, this));
-    this.body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, mirror?.maxBodyBytes ?? 0));
-  }
-
   /** The fields of a request to any service on behalf of this one: the client's, forwarding, identity, request id. */
   forwardedFields(): FieldBlock {
     const recorder = new FieldRecorder();
-    writeRequestFields(recorder, this, this.incoming, REQUEST_DROP_LENGTH, this.upstreamChanges);
+    writeRequestFields(recorder, this, this.incoming, requestDrop(this.peer.trusted, true), this.upstreamChanges);
     return recorder.block();
+  }
+
+  /** An action looks at the request after it has returned: the request's memory is not used for another one. */
+  keepRequest(): void {
+    this.incoming.heldByPolicy = true;
+    this.#wentAsync = true;
   }
 
   /** Called once if the exchange ends before its action has a response. */
@@ -243,38 +244,20 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
 
   // --- requestBody -----------------------------------------------------------------------------------------------
 
-  /** See PolicyContext: the body waits here as it does while no service takes it, but is asked for. */
-  readBody(maxBytes: number): Promise<Buffer> {
-    const reading = new BodyReading(maxBytes);
-    if (!reading.fits(this.body.length)) return reading.promise;
-    if (this.body.complete) reading.complete(this.body);
-    else {
-      this.#reading = reading;
-      this.downstream.sendContinue();
-      this.downstream.resumeBody();
-    }
-    return reading.promise;
-  }
-
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void {
-    const { body } = this;
+    this.bytesReceived += bytes.length;
     if (this.status === 101) {
-      body.received += bytes.length;
-      body.consumer?.onBodyBytes(bytes, isVolatile);
+      this.body.consumer?.onBodyBytes(bytes, isVolatile);
       return;
     }
     const limit = this.route?.settings.maxRequestBytes ?? Number.POSITIVE_INFINITY;
-    if (body.received + bytes.length > limit) {
-      body.received += bytes.length;
-      this.#fail(tooLarge(limit));
-      return;
-    }
-    if (body.take(bytes, isVolatile)) return;
-    // Nobody takes it yet; a policy that waits for the whole of it still wants it to come.
-    if (this.#reading?.fits(body.received) !== true) this.downstream.pauseBody();
+    if (this.bytesReceived > limit) this.#fail(tooLarge(limit));
+    else if (this.#requestWork !== null) this.#requestWork.onBytes(bytes, isVolatile);
+    else if (!this.body.take(bytes, isVolatile)) this.downstream.pauseBody();
   }
 
   onRequestRead(): void {
+    this.#requestWork?.onRead();
     const { body } = this;
     if (!body.flush() && (!body.complete || this.status === 101)) this.downstream.pauseBody();
   }
@@ -284,13 +267,35 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   onRequestEnd(trailers: Head | null): void {
-    if (this.body.complete) return;
-    this.body.end(passingTrailers(trailers));
-    this.#reading?.complete(this.body);
+    if (this.#requestWork !== null) this.#requestWork.onEnd(passingTrailers(trailers));
+    else if (!this.body.complete) this.body.end(passingTrailers(trailers));
   }
 
   onRequestDrain(): void {
-    if (!this.isDone) this.downstream.resumeBody();
+    if (this.isDone) return;
+    if (this.#requestWork === null) this.downstream.resumeBody();
+    else this.#requestWork.drained();
+  }
+
+  readBody(maxBytes: number): Promise<Buffer> {
+    this.#requestWork ??= new RequestBodyWork(this);
+    return this.#requestWork.read(maxBytes);
+  }
+
+  replaceBody(bytes: Uint8Array): void {
+    if (!this.body.complete) throw new TypeError('a body is replaced when it has been read');
+    this.body = RequestBody.whole([bytes]);
+    this.#isBodyReplaced = true;
+  }
+
+  filterRequestBody(filter: BodyFilter, length = UNKNOWN_LENGTH): void {
+    this.#requestWork ??= new RequestBodyWork(this);
+    this.#requestWork.filter(filter, length);
+  }
+
+  /** What is sent on is not what the client said it would be. */
+  get changesRequestBody(): boolean {
+    return this.#isBodyReplaced || this.#requestWork?.changesLength === true;
   }
 
   onRequestFault(fault: Fault): void {
@@ -333,12 +338,12 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
       this.responseFields = head;
       this.#decorate();
-      this.responseFields = null;
-      this.#headSent = true;
-      const out = this.downstream.startHead(head.status, head);
-      writeResponseFields(out, this, head, framing, this.responseChanges);
-      this.downstream.endHead(framing.bodyLength, false);
+      const work = this.#responseWork;
+      if (work !== null) this.#filterResponse(work, head, null);
+      else this.#sendHead(head, framing.nominated, null, framing.bodyLength, false);
+      this.responseFields = this.#heldHead;
     } catch (error) {
+      this.responseFields = null;
       this.#failInternally(error);
     }
   }
@@ -354,27 +359,88 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     else for (const [i, name] of NO_STATUS.names.entries()) this.setResponseHeader(name, NO_STATUS.values[i]!);
   }
 
+  /** `reply`: in place of `head`, for a response made here. `declareLength`: the length is not among the fields. */
+  #sendHead(
+    head: Head | null,
+    nominated: readonly string[] | null,
+    reply: Reply | null,
+    bodyLength: number,
+    declareLength: boolean,
+  ): void {
+    this.#headSent = true;
+    const changes = this.responseChanges;
+    const out = this.downstream.startHead(this.status, head !== null && head.status === this.status ? head : null);
+    if (reply !== null)
+      for (const name in reply.headers) if (changes?.removes(name) !== true) out.field(name, reply.headers[name]!);
+    writeResponseFields(out, this, head, nominated, changes, declareLength);
+    this.downstream.endHead(bodyLength, declareLength);
+  }
+
+  /** The body goes through filters, and so its length is another one; the head may have to wait for them. */
+  #filterResponse(work: ResponseBodyWork, head: Head | null, reply: Reply | null): void {
+    const hasBody = this.method !== 'HEAD' && this.status !== 204 && this.status !== 304;
+    if (!hasBody) {
+      work.abandon();
+      this.#responseWork = null;
+      this.#sendHead(head, nominatedBy(head), reply, this.method === 'HEAD' ? UNKNOWN_LENGTH : 0, true);
+      return;
+    }
+    if (work.holdsHead) {
+      this.#heldHead = head === null ? null : head.copy();
+      this.#heldReply = reply;
+    } else this.#sendHead(head, nominatedBy(head), reply, work.length, true);
+    work.begin();
+  }
+
+  sendHeldHead(bodyLength: number): void {
+    const head = this.#heldHead;
+    this.#heldHead = null;
+    this.responseFields = null;
+    this.#sendHead(head, nominatedBy(head), this.#heldReply, bodyLength, true);
+  }
+
+  filterResponseBody(filter: BodyFilter, options: ResponseFilterOptions = {}): void {
+    if (this.fault !== null || this.#headSent) {
+      filter.abandon();
+      return;
+    }
+    this.#responseWork ??= new ResponseBodyWork(this);
+    this.#responseWork.filter(filter, options);
+  }
+
+  setStatus(status: number): void {
+    if (!this.#headSent) this.status = status;
+  }
+
+  setUpstreamTarget(path: string, query: string | null): void {
+    if (!/^\/[!-~]*$/.test(path) || /[?#\\]/.test(path) || (query !== null && !/^[!-~]*$/.test(query)))
+      throw new TypeError(`not a target: ${JSON.stringify(path)}`);
+    this.upstreamPath = path;
+    this.upstreamQuery = query;
+  }
+
   onUpgraded(head: Head, protocol: string, rest: Buffer): void {
     this.status = 101;
     this.#headSent = true;
     this.runtime.metrics.add('tunnels_opened', 1);
     const out = this.downstream.startHead(101, null);
-    writeResponseFields(out, this, head, null, this.responseChanges);
+    writeResponseFields(out, this, head, null, this.responseChanges, false);
     this.downstream.endUpgrade(protocol);
     if (rest.length > 0) this.onBody(rest, 0, rest.length);
   }
 
   #decorate(): void {
     const hooks = this.route === null ? this.live.unrouted : this.route.responseHead;
+    if (hooks.length === 0) return;
+    this.responseChanges?.mark();
     for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
   }
 
   /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
-  onReply({ status, headers, body }: Reply): void {
+  onReply(reply: Reply): void {
+    const { headers, body } = reply;
     for (const name in headers) checkField(name, headers[name]!);
-    this.status = status;
-    const bytes =
-      typeof body === 'string' ? Buffer.from(body, 'utf8') : Buffer.from(body.buffer, body.byteOffset, body.length);
+    this.status = reply.status;
     try {
       this.#decorate();
     } catch (error) {
@@ -385,24 +451,38 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
         error: messageOf(error),
       });
     }
-    this.#headSent = true;
-    const changes = this.responseChanges;
-    const out = this.downstream.startHead(status, null);
-    for (const name in headers) if (changes?.removes(name) !== true) out.field(name, headers[name]!);
-    writeResponseFields(out, this, null, null, changes);
-    this.downstream.endHead(bytes.length, true);
-    this.onBody(bytes, 0, bytes.length);
-    this.onEnd(null);
+    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+    const work = this.#responseWork;
+    if (work !== null) this.#filterResponse(work, null, reply);
+    else this.#sendHead(null, null, reply, bytes === null ? UNKNOWN_LENGTH : bytes.length, true);
+    if (bytes !== null) {
+      this.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+      this.onEnd(null);
+      return;
+    }
+    const source = new StreamedBody(body as AsyncIterable<Uint8Array>, this);
+    this.#source = source;
+    if (this.method !== 'HEAD') source.start();
+    else this.onEnd(null);
   }
 
   // --- responseBody ----------------------------------------------------------------------------------------------
 
   onBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#responseWork === null) this.sendBytes(bytes, start, end);
+    else this.#responseWork.write(bytes, start, end);
+  }
+
+  sendBytes(bytes: Buffer, start: number, end: number): void {
     this.bytesSent += end - start;
     this.downstream.sendBody(bytes, start, end);
   }
 
   flush(): boolean {
+    return this.#responseWork === null || this.isDone ? this.downstream.flush() : this.#responseWork.flush();
+  }
+
+  flushDownstream(): boolean {
     return this.downstream.flush();
   }
 
@@ -411,10 +491,20 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
   }
 
   onDownstreamDrain(): void {
-    this.call?.resume();
+    if (this.#responseWork === null) this.resumeSource();
+    else this.#responseWork.drained();
+  }
+
+  resumeSource(): void {
+    this.#source?.resume();
   }
 
   onEnd(trailers: FieldBlock | null): void {
+    if (this.#responseWork === null) this.complete(trailers);
+    else this.#responseWork.end(trailers);
+  }
+
+  complete(trailers: FieldBlock | null): void {
     this.downstream.sendEnd(this.#endsByStatus ? this.#withStatus(trailers) : trailers);
     this.#finish();
   }
@@ -456,15 +546,16 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     if (this.#headSent) {
       // A call says how it ended, also in the middle of its messages.
       if (this.#endsByStatus) {
-        this.onEnd(faultTrailers(fault.kind));
+        this.complete(faultTrailers(fault.kind));
         return;
       }
       this.#finish();
       this.downstream.abort();
       return;
     }
-    // What a service still does is of no use; its connection is not either.
-    this.call?.abandon();
+    // What a source still does is of no use.
+    this.#source?.abandon();
+    this.#dropHeldResponse();
     if (isGrpcType(this.header('content-type'))) {
       this.logField('grpc_status', grpcCode(fault.kind.status));
       this.onReply(grpcReply(fault.kind, fault.detail, fault.headers ?? {}));
@@ -473,6 +564,16 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     const { errorFormat } = this.live.gateway;
     const wallMs = this.runtime.clock.wallMs();
     this.onReply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
+  }
+
+  /** What filters and policies wanted changed of a response that will not be sent. */
+  #dropHeldResponse(): void {
+    if (this.#responseWork === null) return;
+    this.#responseWork.abandon();
+    this.#responseWork = null;
+    this.#heldHead = null;
+    this.responseFields = null;
+    this.responseChanges?.rollBack();
   }
 
   // --- finish ----------------------------------------------------------------------------------------------------
@@ -486,7 +587,9 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     if (this.isDone) return;
     this.isDone = true;
     this.#whenGone?.();
-    this.call?.abandon();
+    this.#source?.abandon();
+    this.#responseWork?.abandon();
+    this.#requestWork?.abandon(this.fault ?? new Fault(FAULTS.downstreamAborted));
     const { attempt } = this;
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
     report(this, nowMs, this.logParts);
@@ -494,3 +597,12 @@ export class Exchange extends Context implements DownstreamHandler, ResponseHand
     this.downstream.exchangeDone(nowMs);
   }
 }
+
+/** Fields that belong to the connection of the upstream (RFC 9110 §7.6.1), of a head that may be a copy. */
+function nominatedBy(head: Head | null): readonly string[] | null {
+  if (head === null || head.find(CONNECTION) < 0) return null;
+  readResponseFraming(head, '', NOMINATED);
+  return NOMINATED.nominated;
+}
+
+const NOMINATED = new MessageFraming();

@@ -10,6 +10,8 @@ export class FieldChanges {
   removed: string[] | null = null;
   /** A name and its value by turns, or a block in place of the two. */
   #added: (string | FieldBlock)[] = [];
+  #markedAdded = 0;
+  #markedRemoved = 0;
 
   add(name: string, value: string): void {
     checkField(name, value);
@@ -34,6 +36,18 @@ export class FieldChanges {
 
   removes(name: string): boolean {
     return this.removed?.includes(name.toLowerCase()) === true;
+  }
+
+  /** Remembers how things stand, for `rollBack`. */
+  mark(): void {
+    this.#markedAdded = this.#added.length;
+    this.#markedRemoved = this.removed === null ? 0 : this.removed.length;
+  }
+
+  /** Forgets what was changed since `mark`; what was replaced since is gone. */
+  rollBack(): void {
+    this.#added.length = Math.min(this.#added.length, this.#markedAdded);
+    if (this.removed !== null) this.removed.length = Math.min(this.removed.length, this.#markedRemoved);
   }
 
   writeAdded(out: FieldWriter): void {

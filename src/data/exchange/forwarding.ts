@@ -47,14 +47,19 @@ export const REQUEST_DROP: DropMask = dropMask(
 );
 
 /** The same where the client is a trusted proxy. */
-export const REQUEST_DROP_TRUSTED: DropMask = Uint8Array.from(REQUEST_DROP, (drops, id) =>
-  id === PROXY_ONLY ? 0 : drops,
-);
+const REQUEST_DROP_TRUSTED: DropMask = Uint8Array.from(REQUEST_DROP, (drops, id) => (id === PROXY_ONLY ? 0 : drops));
+
+const withLength = (mask: DropMask): DropMask =>
+  Uint8Array.from(mask, (drops, id) => (id === CONTENT_LENGTH ? 1 : drops));
 
 /** The same where the length of the body is not what the client said. */
-export const REQUEST_DROP_LENGTH: DropMask = Uint8Array.from(REQUEST_DROP, (drops, id) =>
-  id === CONTENT_LENGTH ? 1 : drops,
-);
+const REQUEST_DROP_LENGTH: DropMask = withLength(REQUEST_DROP);
+const REQUEST_DROP_TRUSTED_LENGTH: DropMask = withLength(REQUEST_DROP_TRUSTED);
+
+export function requestDrop(isTrusted: boolean, changesLength: boolean): DropMask {
+  if (changesLength) return isTrusted ? REQUEST_DROP_TRUSTED_LENGTH : REQUEST_DROP_LENGTH;
+  return isTrusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP;
+}
 
 /** Fields of an answer that are not copied. */
 export const RESPONSE_DROP: DropMask = dropMask([VIA, X_REQUEST_ID], isHopByHop);

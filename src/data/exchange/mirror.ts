@@ -5,7 +5,7 @@
  */
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Exchange } from './exchange.ts';
-import { REQUEST_DROP_LENGTH } from './forwarding.ts';
+import { requestDrop } from './forwarding.ts';
 import { MadeRequest } from './outgoing-request.ts';
 import { RequestBody } from './request-body.ts';
 import type { RequestBuffers } from './request-buffers.ts';
@@ -24,7 +24,7 @@ export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
   }
   // Written now: when a connection is there the exchange may be gone.
   const recorder = new FieldRecorder();
-  writeRequestFields(recorder, exchange, incoming, REQUEST_DROP_LENGTH, null);
+  writeRequestFields(recorder, exchange, incoming, requestDrop(exchange.peer.trusted, true), null);
   const copy = RequestBody.whole([...body.kept]);
   const request = new MadeRequest({
     method: exchange.method,

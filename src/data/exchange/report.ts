@@ -32,7 +32,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     route?.settings.slot ?? 0,
     status,
     elapsedMs / 1000,
-    exchange.body.received,
+    exchange.bytesReceived,
     exchange.bytesSent,
   );
   if (fault !== null) runtime.metrics.fault(fault.kind.reason);
@@ -77,7 +77,7 @@ function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsed
     log.milliseconds(attempt.firstByteMs);
   }
   log.constant(BYTES_IN);
-  log.integer(exchange.body.received);
+  log.integer(exchange.bytesReceived);
   log.constant(BYTES_OUT);
   log.integer(exchange.bytesSent);
   log.constant(COMMA);

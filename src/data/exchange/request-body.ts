@@ -26,15 +26,15 @@ export function bodyOf(length: number, mayTunnel: boolean): RequestBody {
 }
 
 export class RequestBody {
-  /** Declared length, or `UNKNOWN_LENGTH` (framing.ts). */
-  readonly length: number;
+  /** Of what is sent on: the declared one, that of a filter, or `UNKNOWN_LENGTH` (framing.ts). */
+  length: number;
   received = 0;
   complete = false;
   /** Those that may pass, once complete. */
   trailers: FieldBlock | null = null;
   consumer: BodyConsumer | null = null;
   /** From the first byte on, as long as all of them are here. */
-  readonly #kept: Uint8Array[] = [];
+  #kept: Uint8Array[] = [];
   #keptBytes = 0;
   #keeping = true;
   /** How much may be kept after it has been sent. */
@@ -101,6 +101,23 @@ export class RequestBody {
     this.complete = true;
     this.trailers = trailers;
     if (this.consumer?.takesBody === true) this.consumer.onBodyEnd();
+  }
+
+  /** All of it; `complete` and held. */
+  whole(): Buffer {
+    return Buffer.concat(this.#kept);
+  }
+
+  /** Begins anew with another length, before anything has been sent; gives back what it held. */
+  reopen(length: number): readonly Uint8Array[] {
+    const held = this.#kept;
+    this.#kept = [];
+    this.#keptBytes = 0;
+    this.#keeping = true;
+    this.received = 0;
+    this.length = length;
+    this.complete = false;
+    return held;
   }
 
   /** All that was held has been sent: keep it only if it may be sent again. */

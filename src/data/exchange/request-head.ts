@@ -4,7 +4,7 @@ import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
-import { authorityOf, REQUEST_DROP, REQUEST_DROP_TRUSTED } from './forwarding.ts';
+import { authorityOf, requestDrop } from './forwarding.ts';
 import { timeoutText } from './grpc.ts';
 import { derivedOf } from './identity-derived.ts';
 import type { RequestBuffers } from './request-buffers.ts';
@@ -21,21 +21,22 @@ export function writeRequestHead(
 ): void {
   const { meaning } = incoming;
   const { endpoint, service } = attempt;
-  const { target } = exchange;
   const out = stream.begin(
     attempt,
     exchange.method,
     authorityFor(exchange, service) ?? authorityOf(endpoint.settings),
     endpoint.settings.basePath,
     exchange.upstreamPath,
-    target.hasQuery ? target.query : null,
+    exchange.upstreamQuery,
   );
-  writeRequestFields(out, exchange, incoming, exchange.peer.trusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP, changes);
+  // The client's own Content-Length is among the fields, unless the body is another one.
+  const isChanged = exchange.changesRequestBody;
+  writeRequestFields(out, exchange, incoming, requestDrop(exchange.peer.trusted, isChanged), changes);
   const isGrpc = service.settings.protocol === 'grpc';
   // Each attempt is told what is left of the client's deadline.
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
-  // The client's own Content-Length is among the fields. The status of a gRPC call is a trailer.
-  stream.endHead(meaning.bodyLength, false, exchange.upgrade, meaning.takesTrailers || isGrpc);
+  // The status of a gRPC call is a trailer.
+  stream.endHead(exchange.body.length, isChanged, exchange.upgrade, meaning.takesTrailers || isGrpc);
 }
 
 /** Without those that belong to the connection. */

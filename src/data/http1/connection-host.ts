@@ -2,7 +2,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
-import type { Reply } from '../contract/policy.ts';
+import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
@@ -20,7 +20,7 @@ export interface ConnectionHost {
   /** Null when the exchange has already ended. */
   beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null;
   /** The response to bytes that are not a request. */
-  refusal(fault: Fault): Reply;
+  refusal(fault: Fault): WholeReply;
   onRefused(fault: Fault, peer: Peer): void;
   onTunnel(change: 1 | -1): void;
   onClosed(connection: OpenConnection): void;

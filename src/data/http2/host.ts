@@ -2,7 +2,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
-import type { Reply } from '../contract/policy.ts';
+import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
@@ -18,7 +18,7 @@ export interface Http2Host {
   giveBuffers(incoming: RequestBuffers): void;
   /** Null when the exchange has already ended. */
   beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null;
-  refusal(fault: Fault): Reply;
+  refusal(fault: Fault): WholeReply;
   onRefused(fault: Fault, peer: Peer): void;
   onTunnel(change: 1 | -1): void;
   /** A connection has used up what it may cost. */

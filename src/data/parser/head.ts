@@ -75,6 +75,27 @@ export class Head {
     return this.#view;
   }
 
+  /** One with memory of its own, for whoever needs it longer than the bytes are there. */
+  copy(): Head {
+    const head = new Head(0);
+    head.bytes = Buffer.from(this.bytes.subarray(0, this.end));
+    head.fieldsStart = this.fieldsStart;
+    head.end = this.end;
+    head.major = this.major;
+    head.minor = this.minor;
+    head.method = this.method;
+    head.targetStart = this.targetStart;
+    head.targetEnd = this.targetEnd;
+    head.status = this.status;
+    head.reasonStart = this.reasonStart;
+    head.reasonEnd = this.reasonEnd;
+    head.count = this.count;
+    head.seen = this.seen;
+    head.marks = this.marks.slice(0, this.count * MARKS);
+    head.ids = this.ids.slice(0, this.count);
+    return head;
+  }
+
   value(field: number): string {
     return this.bytes.latin1Slice(this.marks[field * MARKS + 2]!, this.marks[field * MARKS + 3]!);
   }

@@ -6,6 +6,7 @@
 import { FakeClock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
+import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type {
   ClientCertificate,
   ControlLink,
@@ -49,7 +50,6 @@ export class RecordingExchange implements PolicyContext {
   readonly clientCertificate: ClientCertificate | null;
   readonly params: Readonly<Record<string, string>>;
   readonly contentLength: number;
-  readonly #body: Buffer;
   identity: Identity | null;
   status = 0;
   fault: Fault | null = null;
@@ -62,6 +62,12 @@ export class RecordingExchange implements PolicyContext {
   readonly upstreamAnswer = new Map<string, string>();
   readonly #headers: ReadonlyMap<string, string>;
   readonly #notices: LimitNotice[] = [];
+  /** The request body; what `replaceBody` says is sent on. */
+  body: Buffer;
+  readonly requestFilters: BodyFilter[] = [];
+  readonly responseFilters: { readonly filter: BodyFilter; readonly options: ResponseFilterOptions }[] = [];
+  /** What `setUpstreamTarget` says, or null. */
+  upstreamTarget: string | null = null;
 
   constructor(facts: ExchangeFacts = {}) {
     this.method = facts.method ?? 'GET';
@@ -72,8 +78,8 @@ export class RecordingExchange implements PolicyContext {
     this.address = facts.address ?? '192.0.2.1';
     this.clientCertificate = facts.clientCertificate ?? null;
     this.params = facts.params ?? {};
-    this.#body = Buffer.from(facts.body ?? []);
-    this.contentLength = facts.contentLength ?? this.#body.length;
+    this.body = Buffer.from(facts.body ?? []);
+    this.contentLength = facts.contentLength ?? this.body.length;
     this.identity = facts.identity ?? null;
     this.requestId = facts.requestId ?? 'req-1';
     const headers = Object.entries({ host: this.host, ...facts.headers });
@@ -86,7 +92,7 @@ export class RecordingExchange implements PolicyContext {
   }
 
   readBody(maxBytes: number): Promise<Buffer> {
-    if (this.#body.length <= maxBytes) return Promise.resolve(this.#body);
+    if (this.body.length <= maxBytes) return Promise.resolve(this.body);
     return Promise.reject(new Fault(FAULTS.payloadTooLarge));
   }
 
@@ -96,6 +102,26 @@ export class RecordingExchange implements PolicyContext {
       if (equals > 0 && pair.slice(0, equals).trim() === name) return pair.slice(equals + 1).trim();
     }
     return null;
+  }
+
+  replaceBody(bytes: Uint8Array): void {
+    this.body = Buffer.from(bytes);
+  }
+
+  filterRequestBody(filter: BodyFilter): void {
+    this.requestFilters.push(filter);
+  }
+
+  filterResponseBody(filter: BodyFilter, options: ResponseFilterOptions = {}): void {
+    this.responseFilters.push({ filter, options });
+  }
+
+  setStatus(status: number): void {
+    this.status = status;
+  }
+
+  setUpstreamTarget(path: string, query: string | null): void {
+    this.upstreamTarget = query === null ? path : `${path}?${query}`;
   }
 
   setUpstreamHeader(name: string, value: string): void {

@@ -3,7 +3,7 @@
  */
 import { errorBody } from '../../base/error-body.ts';
 import type { Fault } from '../../base/errors.ts';
-import type { Reply } from '../contract/policy.ts';
+import type { WholeReply } from '../contract/policy.ts';
 import type { ErrorFormat } from '../contract/snapshot.ts';
 
 /** The whole response; `path` is that of the request, or empty. */
@@ -14,7 +14,7 @@ export function faultReply(
   requestId: string,
   path: string,
   wallMs: number,
-): Reply {
+): WholeReply {
   const { kind, detail, fields } = fault;
   const { contentType, body } = errorBody({ ...kind, detail, fields }, { format, accept, requestId, path, wallMs });
   const headers: Record<string, string> = { 'Content-Type': contentType };

@@ -8,7 +8,7 @@ import { Duplex } from 'node:stream';
 import { FakeClock } from '../../../src/base/clock.ts';
 import type { Fault } from '../../../src/base/errors.ts';
 import { TimerWheel } from '../../../src/base/timers.ts';
-import type { Reply } from '../../../src/data/contract/policy.ts';
+import type { WholeReply } from '../../../src/data/contract/policy.ts';
 import type { ConnectionLimits } from '../../../src/data/contract/snapshot.ts';
 import type { Downstream, DownstreamHandler } from '../../../src/data/exchange/downstream.ts';
 import { RequestBufferPool, type RequestBuffers } from '../../../src/data/exchange/request-buffers.ts';
@@ -130,7 +130,7 @@ export class DrivenConnection implements ConnectionHost {
     return new Answering(this, downstream, incoming);
   }
 
-  refusal(fault: Fault): Reply {
+  refusal(fault: Fault): WholeReply {
     this.refused = fault.kind.status;
     return { status: fault.kind.status, headers: {}, body: '' };
   }

@@ -1,0 +1,24 @@
+/** `redirect`: to a location that is put together from the request. */
+import type { Exchange } from '../exchange/exchange.ts';
+import type { RouteAction } from './route-action.ts';
+
+export function redirectAction(status: number, location: string): RouteAction {
+  return { open: (exchange) => ({ status, headers: { Location: redirectTarget(location, exchange) }, body: '' }) };
+}
+
+/** `${path}`, `${query}`, `${host}` and `:name` of the match in a redirect's target. */
+function redirectTarget(template: string, exchange: Exchange): string {
+  const target = template.replace(
+    /\$\{(path|query|host|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
+    (whole, name: string | undefined, param: string | undefined) => {
+      if (param !== undefined)
+        return exchange.params[param] === undefined ? whole : encodeURIComponent(exchange.params[param]);
+      if (name === 'path') return exchange.path;
+      if (name === 'host') return exchange.authority;
+      if (name === 'search') return exchange.target.hasQuery ? `?${exchange.query}` : '';
+      return exchange.query;
+    },
+  );
+  // A path that begins with two slashes would be read as another host (RFC 3986 §4.2).
+  return target.startsWith('//') && !template.startsWith('//') ? target.replace(/^\/+/, '/') : target;
+}
