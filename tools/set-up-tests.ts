@@ -1,8 +1,8 @@
 /**
- * Finds the servers that the tests start (Redis, PostgreSQL) and the tools they call (openssl), and installs what is
+ * Finds the servers that the tests start and the tools they call, and installs what is
  * missing where it may (root on Debian). Otherwise it says what to install and fails: no test is skipped in silence.
  */
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 
@@ -23,6 +23,11 @@ function hasPostgres(): boolean {
   return versions.some((version) => existsSync(`/usr/lib/postgresql/${version}/bin/initdb`)) || onPath('initdb');
 }
 
+/** Debian's Python, which has Debian's modules; another one may be first on the path. */
+function hasModule(name: string): boolean {
+  return spawnSync('/usr/bin/python3', ['-c', `import ${name}`]).status === 0;
+}
+
 const NEEDS: readonly Need[] = [
   {
     program: 'redis-server',
@@ -32,6 +37,10 @@ const NEEDS: readonly Need[] = [
   },
   { program: 'initdb', package: 'postgresql', why: 'identity on PostgreSQL', find: hasPostgres },
   { program: 'openssl', package: 'openssl', why: 'certificates for TLS tests', find: () => onPath('openssl') },
+  { program: 'curl', package: 'curl', why: 'HTTP/2 by a client that is not ours', find: () => onPath('curl') },
+  { program: 'nghttp', package: 'nghttp2-client', why: 'HTTP/2 by another one', find: () => onPath('h2load') },
+  { program: 'python3 with h2', package: 'python3-h2', why: 'HTTP/2 by a third one', find: () => hasModule('h2') },
+  { program: 'python3 with grpc', package: 'python3-grpcio', why: 'gRPC at both ends', find: () => hasModule('grpc') },
   { program: 'chromium', package: 'chromium', why: 'the console in a browser', find: () => onPath('chromium') },
 ];
 
