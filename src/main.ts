@@ -9,6 +9,7 @@ import type { Environment } from './control/config/source.ts';
 import { FEATURES } from './control/features.ts';
 import type { ReloadResult } from './control/live-configuration.ts';
 import { Primary } from './control/primary.ts';
+import { CacheAdmin } from './data/cache/cache-admin.ts';
 import { allocateLimits } from './data/limiter/table.ts';
 import { TICKET_KEYS } from './data/listener/tls.ts';
 import { explainRequest } from './explain-request.ts';
@@ -69,6 +70,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
+    createCache: (bytes) => new CacheAdmin(bytes),
     createLimits: (bytes) => allocateLimits(bytes),
     explain: explainRequest,
     features: FEATURES,

@@ -470,6 +470,15 @@ export const FAULTS = {
     'idempotent',
     'the service did not take the whole request and did not respond',
   ),
+  notCached: kind(
+    'not_cached',
+    504,
+    'GATEWAY_TIMEOUT',
+    'requestHead',
+    'downstream',
+    'never',
+    'only a stored response was asked for, and there is none',
+  ),
   firstByteTimeout: kind(
     'first_byte_timeout',
     504,

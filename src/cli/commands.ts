@@ -1,5 +1,6 @@
 /** Every command, in the order of the help. To add one, write its file and add it here. */
 import { ban } from './ban.ts';
+import { cache } from './cache.ts';
 import { check } from './check.ts';
 import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
@@ -35,5 +36,6 @@ export const COMMANDS: readonly Command[] = [
   migrate,
   ban,
   usage,
+  cache,
   cluster,
 ];

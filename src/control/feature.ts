@@ -7,6 +7,7 @@ import type { RequestListener } from 'node:http';
 import type { ExtraMetric } from '../base/extra-metric.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
+import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { ControlBus } from './bus.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
@@ -87,6 +88,8 @@ export interface FeatureHost {
   readonly env: Environment;
   /** Health, weight and counts of instances in shared memory. */
   readonly instances: InstanceTable;
+  /** The store of responses. */
+  readonly cache: CacheControl;
   /** The newest compiled configuration: workers have it a moment before `applied` is called. */
   readonly compiled: Compiled;
   /** `services` of the live document: the instances that it lists itself. */

@@ -1,6 +1,7 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
 import { AdminFeature } from './admin/feature.ts';
 import { AuthFeature } from './auth/feature.ts';
+import { cacheFeature } from './cache/feature.ts';
 import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import { lazyEvents } from './events/lazy-feature.ts';
@@ -15,6 +16,7 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   identityFeature,
   lazyLimits,
   lazyEvents,
+  cacheFeature,
   (host) => new ServicesFeature(host),
   lazyCluster,
   (host) => new AdminFeature(host),

@@ -11,6 +11,7 @@ import { BlockWriter } from '../base/block-writer.ts';
 import type { Logger, LogLevel } from '../base/log.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
+import type { CacheControl } from '../data/contract/cache.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
 import { readServiceState } from '../data/contract/service-state.ts';
 import type { SharedState } from '../data/contract/shared.ts';
@@ -52,6 +53,8 @@ export interface PrimaryOptions {
   readonly workerEntry: URL;
   /** Secret id under which the workers find the keys that seal TLS session tickets. */
   readonly ticketKeysId: string;
+  /** A store for responses, of this many bytes. */
+  readonly createCache: (bytes: number) => CacheControl;
   /** Memory of the rate limits, of this many bytes. */
   readonly createLimits: (bytes: number) => SharedArrayBuffer;
   /** Which route of these takes a request, and why the others do not. */
@@ -69,6 +72,7 @@ export class Primary implements OperatorHost {
   readonly shared: SharedState;
   readonly instances: InstanceTable;
   readonly metrics: MetricsReader;
+  readonly cache: CacheControl;
   readonly workers: Workers;
   readonly configuration: LiveConfiguration;
   readonly #options: PrimaryOptions;
@@ -127,10 +131,12 @@ export class Primary implements OperatorHost {
     this.log = options.log;
     this.configuration = configuration;
     const { plan } = configuration.compiled;
+    this.cache = options.createCache(plan.sections.stores.cacheBytes);
     this.shared = {
       metrics: createMetricsBuffer({ workers: plan.workers, routes: MAX_ROUTES, instances: MAX_INSTANCES }),
       instances: createInstanceTable(),
       limits: options.createLimits(plan.sections.limits.memoryBytes),
+      cache: this.cache.memory,
     };
     this.instances = new InstanceTable(this.shared.instances);
     this.metrics = new MetricsReader(this.shared.metrics);
@@ -142,6 +148,7 @@ export class Primary implements OperatorHost {
       log: this.log,
       metrics: this.metrics,
       instances: this.instances,
+      cache: this.cache,
       writeStdout: (lines, done) => this.#stdout.write(lines, done),
       writeLog: options.writeLog,
     });

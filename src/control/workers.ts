@@ -7,6 +7,7 @@ import { Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
+import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../data/contract/messages.ts';
 import type { SharedState } from '../data/contract/shared.ts';
@@ -27,6 +28,7 @@ export interface WorkersOptions {
   readonly log: Logger;
   readonly metrics: MetricsReader;
   readonly instances: InstanceTable;
+  readonly cache: Pick<CacheControl, 'clearWorker'>;
   /** Takes blocks of the access log for standard output; `done` says that they are written or dropped. */
   writeStdout(lines: Uint8Array, done: () => void): void;
   /** Whole lines of the process log. */
@@ -195,12 +197,13 @@ export class Workers implements ControlBus {
   }
 
   #onExit(member: Member, code: number): void {
-    const { log, metrics, instances } = this.#options;
+    const { log, metrics, instances, cache } = this.#options;
     member.listening = false;
     // Whatever it held, in flight or open, is gone; nobody else can take it back.
     if (this.#members[member.index] === member) {
       metrics.clearGauges(member.index);
       instances.clearWorker(member.index);
+      cache.clearWorker(member.index);
     }
     for (const changed of this.#onChange) changed();
     if (this.#ending || member.replaced || this.#members[member.index] !== member) return;

@@ -8,6 +8,7 @@ import type { PolicyOptionsDefinition } from './contract/options.ts';
 import { abuseOptions } from './policies/abuse.options.ts';
 import { authOptions } from './policies/auth.options.ts';
 import { authorizeOptions } from './policies/authorize.options.ts';
+import { cacheOptions } from './policies/cache.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { hygieneOptions } from './policies/hygiene.options.ts';
@@ -26,6 +27,7 @@ export const POLICY_OPTIONS = [
   abuseOptions,
   authOptions,
   authorizeOptions,
+  cacheOptions,
   corsOptions,
   headersOptions,
   hygieneOptions,

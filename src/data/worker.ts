@@ -13,6 +13,7 @@ import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS, TRUSTED_BY_SERVICES } from './auth/identity-headers.ts';
+import { WorkerCache } from './cache/worker-cache.ts';
 import { compileConfig } from './config/active-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
@@ -138,6 +139,7 @@ class DataWorker {
       environment: (route) => this.#environment(route, secrets),
       noRoute: NO_ROUTE,
       prepared,
+      cache: () => this.#cache(secrets),
       isBanned: (address) => abuse.isBanned(address),
       ended: (ended) => this.#former.ended(ended),
     });
@@ -180,6 +182,12 @@ class DataWorker {
       this.#listeners.set(settings.id, listener);
     }
     if (bound.length > 0) this.#send({ kind: 'listening', listeners: bound });
+  }
+
+  #cache(secrets: Secrets): WorkerCache {
+    const { shared, index } = this.#start;
+    const { clock, control, perWorker } = this.#environment(NO_ROUTE, secrets);
+    return perWorker('cache', () => new WorkerCache(shared.cache, index, clock, control));
   }
 
   #environment(route: Pick<RouteSettings, 'id' | 'slot'>, secrets: Secrets): PolicyEnvironment {

@@ -5,7 +5,7 @@
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
 import { parseRedisUrl } from '../../base/redis.ts';
-import { secret } from '../../base/zod-units.ts';
+import { secret, size } from '../../base/zod-units.ts';
 import { defineSection } from '../config/section.ts';
 
 export interface StoresPlan {
@@ -13,8 +13,14 @@ export interface StoresPlan {
   readonly sql: string | null;
   /** Secret id of the Redis URL, or null: this machine counts alone. */
   readonly redis: string | null;
+  /** Memory for stored responses. */
+  readonly cacheBytes: number;
 }
 
+/** The API of the cache, where a route asks for it. */
+const CACHE_SERVICE = 'builtin:cache';
+/** Of a document without `stores`. */
+const DEFAULT_CACHE_BYTES = 64 * 1024 ** 2;
 const REDIS_FORM = /^(rediss?|redis\+sentinel|rediss\+sentinel|redis\+cluster|rediss\+cluster):\/\/\S+$/;
 const SQL_FORM = /^(sqlite:|postgres(ql)?:\/\/)\S+$/;
 
@@ -51,6 +57,11 @@ export const storesOptions = z.strictObject({
     .describe(
       'Redis for limits and bans that several machines share: `redis://user:password@host:6379/0`, `redis+sentinel://host1:26379,host2:26379/NAME?db=0`, `redis+cluster://host1:6379,host2:6379`; with `rediss` over TLS. Default: none, each machine counts alone.',
     ),
+  cacheMemory: size({ min: 1024 ** 2, max: 3 * 1024 ** 3 })
+    .prefault('64mb')
+    .describe(
+      'Memory for responses that routes with `cache` store, shared by all workers. What is not used of it is not taken from the machine. Read at start.',
+    ),
 });
 
 export const storesSection = defineSection({
@@ -65,6 +76,10 @@ export const storesSection = defineSection({
     const keep = (name: string, url: string | undefined): string | null => {
       return url === undefined || url === '' ? null : context.secret(name, url);
     };
-    return { sql: keep('sql', options?.sql), redis: keep('redis', options?.redis) };
+    const routes = (context.document?.['routes'] ?? []) as readonly { readonly builtin?: string }[];
+    if (routes.some(({ builtin }) => builtin === 'cache' || builtin === CACHE_SERVICE))
+      context.addService(CACHE_SERVICE);
+    const cacheBytes = options?.cacheMemory ?? DEFAULT_CACHE_BYTES;
+    return { sql: keep('sql', options?.sql), redis: keep('redis', options?.redis), cacheBytes };
   },
 });

@@ -5,10 +5,13 @@
  */
 import { CidrSet } from '../../base/ip.ts';
 import { aggregateAction } from '../actions/aggregate.ts';
+import { cachedAction } from '../actions/cached.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import type { RouteAction } from '../actions/route-action.ts';
 import { serviceAction } from '../actions/service.ts';
+import { compileCaches, type RouteCache } from '../cache/cached-route.ts';
+import type { WorkerCache } from '../cache/worker-cache.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks, ResponseHook } from '../contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
@@ -65,6 +68,8 @@ export interface LiveParts {
   readonly noRoute: Pick<RouteSettings, 'id' | 'slot'>;
   /** What `prepare` of policies gave (prepare-policies.ts). */
   readonly prepared: ReadonlyMap<PolicySettings, unknown>;
+  /** Asked for when a route has a cache. */
+  cache(): WorkerCache;
   isBanned(address: string): boolean;
   /** Told once, when it is disposed of. */
   ended(live: ActiveConfig): void;
@@ -75,7 +80,8 @@ export function compileConfig(snapshot: Snapshot, parts: LiveParts): ActiveConfi
   const made: PolicyHooks[] = [];
   const readOnlyWhilePending = new Set<unknown>();
   try {
-    const routes = snapshot.routes.map((route) => buildRoute(route, parts, made, readOnlyWhilePending));
+    const caches = compileCaches(snapshot, parts.cache);
+    const routes = snapshot.routes.map((route) => buildRoute(route, parts, caches, made, readOnlyWhilePending));
     const unrouted = (snapshot.unrouted ?? []).flatMap(({ name, options }) => {
       const created = parts.policies
         .get(name)
@@ -116,6 +122,7 @@ function disposeAll(made: readonly PolicyHooks[]): void {
 function buildRoute(
   settings: RouteSettings,
   parts: LiveParts,
+  caches: ReadonlyMap<RouteSettings, RouteCache>,
   made: PolicyHooks[],
   readOnlyWhilePending: Set<unknown>,
 ): CompiledRoute {
@@ -132,6 +139,8 @@ function buildRoute(
     (definition.first === true ? first : others).push(created);
   }
   const hooks = [...first, ...others];
+  const action = actionOf(settings, parts.services);
+  const cache = caches.get(settings);
   return {
     settings,
     preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
@@ -142,7 +151,7 @@ function buildRoute(
     requestBody: hooks.flatMap((each) => each.requestBody ?? []),
     responseHead: hooks.flatMap((each) => each.responseHead ?? []),
     finish: hooks.flatMap((each) => each.finish ?? []),
-    action: actionOf(settings, parts.services),
+    action: cache === undefined ? action : cachedAction(cache, action),
     mirror: settings.mirror,
     responseFields: versionFields(settings.version),
   };

@@ -21,6 +21,7 @@ function scene() {
         policies: new Map(),
         prepared: new Map(),
         environment: () => ({}) as never,
+        cache: () => assert.fail('no route has a cache'),
         isBanned: () => false,
         noRoute: { id: '', slot: 0 },
         ended: (ended) => {

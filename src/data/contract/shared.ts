@@ -9,6 +9,8 @@ export interface SharedState {
   readonly instances: SharedArrayBuffer;
   /** Rate-limit cells (data/limiter/table.ts). */
   readonly limits: SharedArrayBuffer;
+  /** Stored responses (data/cache/store/layout.ts). */
+  readonly cache: SharedArrayBuffer;
 }
 
 /** Most services, instances and routes that shared memory has slots for; slot 0 is "the rest" in metrics. */

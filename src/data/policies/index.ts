@@ -3,6 +3,7 @@ import type { PolicyDefinition } from '../contract/policy.ts';
 import { abuse } from './abuse.ts';
 import { auth } from './auth.ts';
 import { authorize } from './authorize.ts';
+import { cache } from './cache.ts';
 import { cors } from './cors.ts';
 import { headers } from './headers.ts';
 import { hygiene } from './hygiene.ts';
@@ -19,6 +20,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   abuse,
   auth,
   authorize,
+  cache,
   cors,
   headers,
   hygiene,

@@ -233,7 +233,7 @@ export function testEnvironment(
     routeSlot: 1,
     clock: more.clock ?? new FakeClock(),
     log: createLogger('silent'),
-    shared: { metrics: memory, instances: memory, limits: memory },
+    shared: { metrics: memory, instances: memory, limits: memory, cache: memory },
     secrets: more.secrets ?? {},
     perWorker<T>(name: string, make: () => T): T {
       if (!things.has(name)) things.set(name, make());

@@ -28,7 +28,8 @@ export function dateOf(head: Head, nowMs: number): number {
 
 /** §4.2.3: seconds of age that it had when it came. Of several values of `Age` the first counts; no number is no age (§5.1). */
 export function initialAge(head: Head, requestMs: number, responseMs: number): number {
-  const apparent = Math.max(0, (responseMs - dateOf(head, responseMs)) / 1000);
+  // `Date` knows seconds only, so what is less than one says nothing.
+  const apparent = Math.max(0, Math.floor((responseMs - dateOf(head, responseMs)) / 1000));
   const age = head.valueOf('age');
   if (age === null) return apparent;
   const first = age.split(',', 1)[0]!.trim();

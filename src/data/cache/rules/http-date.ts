@@ -1,6 +1,6 @@
 /**
  * HTTP dates (RFC 9110 §5.6.7), all three forms that a recipient has to read, and nothing else: a date that is not one is
- * worth a response that is stale, never one that is fresh by accident. Case counts, as the grammar says.
+ * worth a response that is stale, never one that is fresh by accident. Case does not count: it means nothing else.
  */
 
 const MONTHS: Readonly<Record<string, number>> = {
@@ -21,9 +21,9 @@ const MONTH = Object.keys(MONTHS).join('|');
 const TIME = '(\\d\\d):(\\d\\d):(\\d\\d)';
 const SHORT = '(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)';
 const LONG = '(?:Monday|Tuesday|Wednesday|Thursday|Friday|Saturday|Sunday)';
-const IMF_FIXDATE = new RegExp(`^${SHORT}, (\\d\\d) (${MONTH}) (\\d{4}) ${TIME} GMT$`);
-const RFC_850 = new RegExp(`^${LONG}, (\\d\\d)-(${MONTH})-(\\d\\d) ${TIME} GMT$`);
-const ASCTIME = new RegExp(`^${SHORT} (${MONTH}) ([ \\d]\\d) ${TIME} (\\d{4})$`);
+const IMF_FIXDATE = new RegExp(`^${SHORT}, (\\d\\d) (${MONTH}) (\\d{4}) ${TIME} GMT$`, 'i');
+const RFC_850 = new RegExp(`^${LONG}, (\\d\\d)-(${MONTH})-(\\d\\d) ${TIME} GMT$`, 'i');
+const ASCTIME = new RegExp(`^${SHORT} (${MONTH}) ([ \\d]\\d) ${TIME} (\\d{4})$`, 'i');
 
 /** Milliseconds since 1970, or NaN. `nowMs` decides the century of a year of two digits. */
 export function parseHttpDate(text: string, nowMs: number): number {
@@ -42,9 +42,13 @@ function yearNear(twoDigits: number, nowMs: number): number {
   return year > thisYear + 50 ? year - 100 : year;
 }
 
+function monthOf(name: string): number {
+  return MONTHS[name.slice(0, 1).toUpperCase() + name.slice(1).toLowerCase()]!;
+}
+
 function utc(year: number, month: string, day: string, hour: string, minute: string, second: string): number {
   const [d, h, m, s] = [Number(day), Number(hour), Number(minute), Number(second)];
-  const ms = Date.UTC(year, MONTHS[month]!, d, h, m, s);
-  const isReal = h < 24 && m < 60 && s <= 60 && new Date(Date.UTC(year, MONTHS[month]!, d)).getUTCDate() === d;
+  const ms = Date.UTC(year, monthOf(month), d, h, m, s);
+  const isReal = h < 24 && m < 60 && s <= 60 && new Date(Date.UTC(year, monthOf(month), d)).getUTCDate() === d;
   return isReal ? ms : Number.NaN;
 }

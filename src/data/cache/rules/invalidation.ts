@@ -2,6 +2,11 @@
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'REPORT', 'SEARCH']);
 
+/** RFC 9110 §9.2.1, for those that are known. */
+export function isSafe(method: string): boolean {
+  return SAFE.has(method);
+}
+
 export function invalidates(method: string, status: number): boolean {
   return !SAFE.has(method) && status >= 200 && status < 400;
 }

@@ -5,8 +5,8 @@ import { isErrorStatus, mayUseOnError, reuseOf, type StoredTerms } from './reuse
 import { NEEDS_VALIDATION, NEVER_STALE } from './storing.ts';
 
 const STORED: StoredTerms = { bornMs: 0, freshUntilMs: 60_000, staleWhileRevalidateS: 10, staleIfErrorS: 30, flags: 0 };
-const decide = (nowMs: number, request = '', stored: Partial<StoredTerms> = {}, obeys = true): string =>
-  reuseOf({ ...STORED, ...stored }, parseCacheControl(request), obeys, nowMs);
+const decide = (nowMs: number, request = '', stored: Partial<StoredTerms> = {}): string =>
+  reuseOf({ ...STORED, ...stored }, parseCacheControl(request), nowMs);
 
 test('RFC 9111 §4.2: fresh until its lifetime is over, then validated', () => {
   assert.equal(decide(59_999), 'hit');
@@ -33,11 +33,6 @@ test('RFC 9111 §5.2.1.2: max-stale takes what is stale, unless the response for
   assert.equal(decide(100_001, 'max-stale=40'), 'validate');
   assert.equal(decide(1e9, 'max-stale'), 'hit');
   assert.equal(decide(100_000, 'max-stale', { flags: NEVER_STALE, staleWhileRevalidateS: 0 }), 'validate');
-});
-
-test('where requests are not obeyed they change nothing', () => {
-  assert.equal(decide(30_000, 'no-cache, max-age=0', {}, false), 'hit');
-  assert.equal(decide(100_000, 'max-stale', {}, false), 'validate');
 });
 
 test('RFC 5861 §4: stale-if-error of the response or the request, within what may be stale', () => {

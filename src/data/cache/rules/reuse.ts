@@ -13,17 +13,14 @@ export interface StoredTerms {
 /** `hit`: as it is. `stale`: as it is, and refreshed beside (RFC 5861 §3). `validate`: not before the service has said so. */
 export type Reuse = 'hit' | 'stale' | 'validate';
 
-/** `obeys`: request directives that make a cache do more work count (off for public routes by default). */
-export function reuseOf(stored: StoredTerms, request: Readonly<Directives>, obeys: boolean, nowMs: number): Reuse {
-  if ((stored.flags & NEEDS_VALIDATION) !== 0) return 'validate';
-  if (obeys) {
-    if (request.noCache) return 'validate';
-    if (request.maxAge !== ABSENT && nowMs - stored.bornMs > request.maxAge * 1000) return 'validate';
-    if (request.minFresh !== ABSENT && stored.freshUntilMs - nowMs < request.minFresh * 1000) return 'validate';
-  }
+/** `request`: what it says, or `NO_DIRECTIVES` where requests are not obeyed. */
+export function reuseOf(stored: StoredTerms, request: Readonly<Directives>, nowMs: number): Reuse {
+  if ((stored.flags & NEEDS_VALIDATION) !== 0 || request.noCache) return 'validate';
+  if (request.maxAge !== ABSENT && nowMs - stored.bornMs > request.maxAge * 1000) return 'validate';
+  if (request.minFresh !== ABSENT && stored.freshUntilMs - nowMs < request.minFresh * 1000) return 'validate';
   const staleMs = nowMs - stored.freshUntilMs;
   if (staleMs < 0) return 'hit';
-  if (obeys && request.maxStale !== ABSENT && staleMs <= request.maxStale * 1000 && (stored.flags & NEVER_STALE) === 0)
+  if (request.maxStale !== ABSENT && staleMs <= request.maxStale * 1000 && (stored.flags & NEVER_STALE) === 0)
     return 'hit';
   return staleMs < stored.staleWhileRevalidateS * 1000 ? 'stale' : 'validate';
 }

@@ -12,8 +12,6 @@ import { governing } from './targeted.ts';
 export const NEEDS_VALIDATION = 1;
 /** Not used stale, whatever the request allows: `must-revalidate`, `proxy-revalidate`, `s-maxage` (§5.2.2.2, .8, .10). */
 export const NEVER_STALE = 2;
-/** Not a response but the names of the request fields that choose one. */
-export const IS_MARKER = 4;
 export const IS_200 = 8;
 
 /** Why a response is not stored, or a request not answered from the store. */

@@ -2,11 +2,24 @@
  * Conditions (RFC 9110 §13, RFC 9111 §4.3): those of the client against what is stored, and those that the cache itself
  * sends to the service.
  */
+import type { Head } from '../../parser/head.ts';
 import { parseHttpDate } from './http-date.ts';
 
 export interface Validators {
   readonly etag: string | null;
   readonly lastModified: string | null;
+}
+
+export function validatorsOf(head: Head): Validators {
+  return { etag: head.valueOf('etag'), lastModified: head.valueOf('last-modified') };
+}
+
+/** RFC 9111 §4.3.1: the fields that ask whether what is stored still holds; none when it has no validator. */
+export function conditionsOf({ etag, lastModified }: Validators): (readonly [name: string, value: string])[] {
+  const conditions: (readonly [string, string])[] = [];
+  if (etag !== null) conditions.push(['If-None-Match', etag]);
+  if (lastModified !== null) conditions.push(['If-Modified-Since', lastModified]);
+  return conditions;
 }
 
 /** Conditions as the client sent them. */

@@ -76,6 +76,11 @@ export class Fill {
     return !this.#ended && this.#store.kindOf(this.entry) === FILLING;
   }
 
+  /** There is room for all of it. */
+  get hasKnownLength(): boolean {
+    return this.#bodyBytes >= 0;
+  }
+
   /** Bytes of body that have been written. */
   get bodyWritten(): number {
     return this.#written - this.#store.words[this.#at + META_BYTES]!;

@@ -70,6 +70,8 @@ export const WRITTEN = 5;
 export const META_BYTES = 6;
 /** -1: not known yet. */
 export const BODY_BYTES = 7;
+/** Instead of a length: the fill was given up, what there is of the body is not all of it. */
+export const ABORTED = -2;
 /** Two words each: a float of 64 bits, milliseconds of the wall clock. */
 export const BORN_MS = 8;
 export const FRESH_UNTIL_MS = 10;
@@ -84,6 +86,10 @@ export const PROGRESS = 0x4000_0000;
 /** Low two bits: hits since it was looked at for eviction, three at most. Third bit: in the main queue. Above: hits. */
 export const USE = 17;
 export const FLAGS = 18;
+/** Of the flags: not a response, but what chooses one. The others below 0x100 are the caller's. */
+export const IS_MARKER = 4;
+/** Of the flags: taken away while it was filled, and still written to. */
+export const IS_DOOMED = 0x100;
 /** Chunks of the chain. */
 export const CHUNKS = 19;
 

@@ -1,6 +1,23 @@
 /** Reads one stored object, or one that is still being filled, in order. The entry is pinned until `close`. */
 import type { Cursor } from './chains.ts';
-import { BODY_BYTES, CHUNK_BYTES, FIRST_CHUNK, FLAGS, KIND, LIVE, META_BYTES, WRITTEN } from './layout.ts';
+import type { Terms } from './fill.ts';
+import {
+  ABORTED,
+  BODY_BYTES,
+  BORN_MS,
+  CHUNK_BYTES,
+  FILLING,
+  FIRST_CHUNK,
+  FLAGS,
+  FRESH_UNTIL_MS,
+  IS_MARKER,
+  KIND,
+  LIVE,
+  META_BYTES,
+  STALE_IF_ERROR_S,
+  STALE_WHILE_REVALIDATE_S,
+  WRITTEN,
+} from './layout.ts';
 import { headStart } from './meta.ts';
 import { NO_PIN } from './pins.ts';
 import { Queues } from './queues.ts';
@@ -10,7 +27,9 @@ export class Reader {
   readonly entry: Entry;
   readonly #store: CacheStore;
   readonly #at: number;
-  #pin: number;
+  /** Shared by all readers that hold the entry with one pin. */
+  readonly #pin: { slot: number; readers: number };
+  #isOpen = true;
   readonly #cursor: Cursor = { chunk: 0, offset: 0 };
   /** Of the body. */
   #read = 0;
@@ -22,17 +41,23 @@ export class Reader {
     if (pin === NO_PIN) return null;
     if (Atomics.load(store.words, store.at(entry)) === before) {
       if ((before & KIND) === LIVE) Queues.hit(store.words, store.at(entry));
-      return new Reader(store, entry, pin);
+      return new Reader(store, entry, { slot: pin, readers: 1 });
     }
     store.drop(entry, pin);
     return null;
   }
 
-  private constructor(store: CacheStore, entry: Entry, pin: number) {
+  private constructor(store: CacheStore, entry: Entry, pin: { slot: number; readers: number }) {
     this.#store = store;
     this.entry = entry;
     this.#at = store.at(entry);
     this.#pin = pin;
+  }
+
+  /** Another reader of the same entry, at its beginning. */
+  share(): Reader {
+    this.#pin.readers++;
+    return new Reader(this.#store, this.entry, this.#pin);
   }
 
   get kind(): number {
@@ -41,6 +66,23 @@ export class Reader {
 
   get flags(): number {
     return this.#store.words[this.#at + FLAGS]!;
+  }
+
+  get isMarker(): boolean {
+    return (this.flags & IS_MARKER) !== 0;
+  }
+
+  /** Until when it is fresh, and the like; once its head has come. */
+  get terms(): Terms {
+    const { words, floats } = this.#store;
+    const at = this.#at;
+    return {
+      bornMs: floats[(at + BORN_MS) >> 1]!,
+      freshUntilMs: floats[(at + FRESH_UNTIL_MS) >> 1]!,
+      staleWhileRevalidateS: words[at + STALE_WHILE_REVALIDATE_S]!,
+      staleIfErrorS: words[at + STALE_IF_ERROR_S]!,
+      flags: words[at + FLAGS]!,
+    };
   }
 
   /** The head has come. */
@@ -52,6 +94,14 @@ export class Reader {
   /** -1: not known yet. */
   get bodyBytes(): number {
     return this.#store.words[this.#at + BODY_BYTES]!;
+  }
+
+  /** Nobody will write more of it: it is whole, or was given up. */
+  get isOver(): boolean {
+    const { kind } = this;
+    if (kind === FILLING) return false;
+    if (kind === LIVE || this.bodyBytes === ABORTED) return true;
+    return this.hasHead && this.bodyBytes >= 0 && this.available + this.#read >= this.bodyBytes;
   }
 
   get bodyRead(): number {
@@ -94,9 +144,8 @@ export class Reader {
   }
 
   close(): void {
-    if (this.#pin === NO_PIN) return;
-    const pin = this.#pin;
-    this.#pin = NO_PIN;
-    this.#store.drop(this.entry, pin);
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    if (--this.#pin.readers === 0) this.#store.drop(this.entry, this.#pin.slot);
   }
 }

@@ -9,6 +9,7 @@
 import { KeyHash } from '../../limiter/hash.ts';
 import { Chains } from './chains.ts';
 import {
+  ABORTED,
   BEFORE,
   BEHIND,
   BODY_BYTES,
@@ -25,6 +26,7 @@ import {
   FRESH_ENTRY,
   FRESH_UNTIL_MS,
   HASH_KEY,
+  IS_DOOMED,
   KEY_A,
   KEY_B,
   KIND,
@@ -274,11 +276,17 @@ export class CacheStore {
     const at = this.at(entry);
     const words = this.words;
     if (!this.#locked()) {
-      this.giveUp(entry);
+      // Whole, but it cannot be put where it is found: who is sending it goes on to its end.
+      this.#later.push(entry);
+      this.#setKind(at, DYING);
+      this.progress(at);
       return false;
     }
     try {
-      if ((words[at]! & KIND) !== FILLING) return false;
+      if ((words[at]! & KIND) !== FILLING) {
+        this.progress(at);
+        return false;
+      }
       const former = this.#siblingOf(entry, at, LIVE);
       if (former === NOTHING) this.queues.add(entry);
       else {
@@ -303,18 +311,20 @@ export class CacheStore {
     if (!this.#locked()) {
       // Waiters see that it has ended; it is taken out of its bucket later.
       this.#later.push(entry);
+      Atomics.store(words, at + BODY_BYTES, ABORTED);
       this.#setKind(at, DYING);
       this.progress(at);
       return;
     }
     try {
+      Atomics.store(words, at + BODY_BYTES, ABORTED);
       if ((words[at]! & KIND) === FILLING) {
         this.#unlink(entry, at);
         this.#setKind(at, DYING);
         this.progress(at);
         if (passUntilMs > 0) this.#pass(words[at + KEY_A]!, words[at + KEY_B]!, passUntilMs);
         this.#freeNow(entry);
-      }
+      } else this.progress(at);
     } finally {
       this.lock.release();
     }
@@ -339,12 +349,35 @@ export class CacheStore {
 
   // --- taking away -------------------------------------------------------------------------------------------------
 
-  /** Takes what is stored under the key of the latest `find` away, and what is on its way. True: there was something. */
+  /** Takes what is stored under a key away, and what is on its way. True: there was something. */
   remove(key: string): boolean {
+    return this.#remove(key, false) === true;
+  }
+
+  /** The same, but leaves what is known about the key: that nobody should wait for its response. */
+  removeLive(key: string): boolean {
+    return this.#remove(key, true) === true;
+  }
+
+  /** True: nothing of the key is left, whether there was something or not. */
+  removeSurely(key: string): boolean {
+    return this.#remove(key, false) !== null;
+  }
+
+  /** The key of a live entry that is not pinned; null when it is gone. */
+  liveKeyOf(entry: Entry): string | null {
+    if (!this.#locked()) return null;
+    const key = (this.words[this.at(entry)]! & KIND) === LIVE ? this.keyOf(entry) : null;
+    this.lock.release();
+    return key;
+  }
+
+  /** Null: the lock was not to be had. */
+  #remove(key: string, leavesPass: boolean): boolean | null {
     this.hash.text(key);
     this.a = this.hash.a;
     this.b = this.hash.b;
-    if (!this.#locked()) return false;
+    if (!this.#locked()) return null;
     let found = false;
     try {
       const words = this.words;
@@ -358,7 +391,7 @@ export class CacheStore {
           else if (kind !== PASS) {
             entry = next;
             continue;
-          } else this.#removeNow(entry);
+          } else if (!leavesPass) this.#removeNow(entry);
           found = true;
         }
         entry = next;
@@ -372,6 +405,7 @@ export class CacheStore {
   /** Under the lock: what is being filled leaves the index; its readers go on, and `commit` finds it dying. */
   #doom(entry: Entry, at: number): void {
     this.#unlink(entry, at);
+    this.words[at + FLAGS]! |= IS_DOOMED;
     this.#setKind(at, DYING);
     this.progress(at);
     this.#freeNow(entry);
@@ -569,9 +603,16 @@ export class CacheStore {
       for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
         const at = this.at(entry);
         const kind = words[at]! & KIND;
-        if (kind === FILLING && words[at + BEFORE] === worker + 1) this.#doom(entry, at);
-        // What it could not free itself any more.
+        if (kind === FILLING && words[at + BEFORE] === worker + 1) {
+          Atomics.store(words, at + BODY_BYTES, ABORTED);
+          this.#doom(entry, at);
+        }
+        // What it could not free itself any more, and what it was filling when that was purged.
         else if (kind === DYING) {
+          if ((words[at + FLAGS]! & IS_DOOMED) !== 0 && words[at + BEFORE] === worker + 1) {
+            Atomics.store(words, at + BODY_BYTES, ABORTED);
+            this.progress(at);
+          }
           this.#unlink(entry, at);
           this.#freeNow(entry);
         }

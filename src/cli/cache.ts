@@ -1,0 +1,110 @@
+/** `gatehouse cache`: what the cache of a running gateway holds, and `gatehouse cache purge`. */
+import { dirname, join } from 'node:path';
+import { type Command, type CommandContext, EXIT, JSON_OPTION, UsageError } from './command.ts';
+import { callSocket, findSocket, SOCKET_OPTION } from './control-socket.ts';
+import { messageIn } from './limits-call.ts';
+
+interface Contents {
+  readonly objects: number;
+  readonly used_bytes: number;
+  readonly total_bytes: number;
+  readonly evictions: number;
+  readonly requests: number;
+  readonly hitShare: number;
+  readonly results: Readonly<Record<string, number>>;
+  readonly largest: readonly Shown[];
+  readonly most_used: readonly Shown[];
+}
+
+interface Shown {
+  readonly key: string;
+  readonly bytes: number;
+  readonly hits: number;
+  readonly ageSeconds: number;
+  readonly freshSeconds: number;
+}
+
+export const cache: Command = {
+  name: 'cache',
+  summary: 'show what is cached, or purge it',
+  usage: ['[--json]', 'purge (--url URL | --prefix URL | --tag TAG | --all)'],
+  description: `Asks the gateway over its control socket. A purge holds for all workers when the command ends; what was on its way from a service at that moment is not stored either.
+
+Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused.`,
+  options: {
+    url: { type: 'string', value: 'URL', meaning: 'purge this URL, with all its variants' },
+    prefix: { type: 'string', value: 'URL', meaning: 'purge every URL that begins so' },
+    tag: { type: 'string', value: 'TAG', meaning: 'purge what its service tagged so (Cache-Tag, Surrogate-Key)' },
+    all: { type: 'boolean', meaning: 'purge everything' },
+    socket: SOCKET_OPTION,
+    json: JSON_OPTION,
+  },
+  arguments: { min: 0, max: 1 },
+  async run(context) {
+    const [what] = context.positionals;
+    if (what !== undefined && what !== 'purge') throw new UsageError(`there is "purge", not "${what}"`);
+    const { url, prefix, tag, all } = context.options;
+    const wanted = { url, prefix, tag, all };
+    const given = Object.entries(wanted).filter(([, value]) => value !== undefined && value !== false);
+    if (what === undefined) {
+      if (given.length > 0) throw new UsageError('--url, --prefix, --tag and --all go with "purge"');
+      return await show(context);
+    }
+    if (given.length !== 1) throw new UsageError('say what to purge: one of --url, --prefix, --tag and --all');
+    return await purge(context, Object.fromEntries(given));
+  },
+};
+
+async function show(context: CommandContext): Promise<number> {
+  const { status, text } = await callSocket(await socketOf(context), 'GET', '/cache');
+  if (status !== 200) return refused(context, text);
+  context.out(context.options['json'] === true ? `${text}\n` : contentsText(JSON.parse(text) as Contents));
+  return EXIT.ok;
+}
+
+async function purge(context: CommandContext, body: Readonly<Record<string, unknown>>): Promise<number> {
+  const { status, text } = await callSocket(await socketOf(context), 'POST', '/cache/purge', { body });
+  if (status !== 200) return refused(context, text);
+  context.out(context.options['json'] === true ? `${text}\n` : 'purged\n');
+  return EXIT.ok;
+}
+
+function refused(context: CommandContext, text: string): number {
+  context.err(`gatehouse: ${messageIn(text)}\n`);
+  return EXIT.failed;
+}
+
+/** The socket of the cache beside the control socket, or its pipe on Windows. */
+async function socketOf(context: CommandContext): Promise<string> {
+  const control = await findSocket(undefined, context);
+  if (control.endsWith('.sock')) return join(dirname(control), 'cache-control.sock');
+  return control.replace(/-gatehouse$/, '-cache-control');
+}
+
+function contentsText(found: Contents): string {
+  const share = (found.hitShare * 100).toFixed(1);
+  const used = `${megabytes(found.used_bytes)} of ${megabytes(found.total_bytes)} MB`;
+  const results = Object.entries(found.results)
+    .filter(([, count]) => count > 0)
+    .map(([name, count]) => `${name} ${count}`);
+  const lines = [
+    `${found.objects} responses in ${used}, ${found.evictions} evicted`,
+    `${found.requests} requests, ${share} % without the service's full response${results.length > 0 ? `: ${results.join(', ')}` : ''}`,
+  ];
+  for (const [title, objects] of [
+    ['largest', found.largest],
+    ['most used', found.most_used],
+  ] as const) {
+    if (objects.length === 0) continue;
+    lines.push('', `${title}:`);
+    for (const { key, bytes, hits, ageSeconds, freshSeconds } of objects) {
+      const fresh = freshSeconds >= 0 ? `fresh ${freshSeconds} s` : `stale ${-freshSeconds} s`;
+      lines.push(
+        `  ${String(bytes).padStart(9)} bytes ${String(hits).padStart(7)} hits  age ${ageSeconds} s, ${fresh}  ${key}`,
+      );
+    }
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+const megabytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1);

@@ -1,0 +1,118 @@
+/**
+ * The API of the cache, for administrators.
+ *
+ *   GET  /cache          sizes, shares, the largest and the most used
+ *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers
+ */
+import * as z from 'zod';
+import { type CacheControl, type CacheSettings, MAX_PURGE_PREFIX } from '../../data/contract/cache.ts';
+import { gatewayIdentity } from '../gateway-identity.ts';
+import type { CacheCounts } from './counts.ts';
+
+export interface CacheApiParts {
+  readonly cache: CacheControl;
+  readonly counts: CacheCounts;
+  /** How the routes of the live configuration make keys. */
+  readonly keys: () => readonly CacheSettings['key'][];
+  readonly basePath: string;
+  /** The socket of the command line: whoever may open it is an administrator. */
+  readonly isLocal: boolean;
+}
+
+const MAX_BODY_BYTES = 8 * 1024;
+const SHOWN = 10;
+const ADMIN_SCOPE = 'cache:admin';
+
+const httpUrl = z.url({ protocol: /^https?$/, error: 'must be a URL such as https://host/path' });
+const wanted = z
+  .strictObject({
+    url: httpUrl.optional(),
+    prefix: httpUrl.max(MAX_PURGE_PREFIX, `must have at most ${MAX_PURGE_PREFIX} bytes`).optional(),
+    tag: z
+      .string()
+      .min(1)
+      .max(200)
+      .regex(/^[^\s,]+$/, 'must be one tag without blanks and commas')
+      .optional(),
+    all: z.literal(true).optional(),
+  })
+  .refine((body) => Object.values(body).filter((value) => value !== undefined).length === 1, {
+    error: 'must have exactly one of url, prefix, tag and all',
+  });
+
+export function cacheApi(parts: CacheApiParts): (request: Request) => Promise<Response> {
+  return async (request) => {
+    const { pathname } = new URL(request.url);
+    if (!parts.isLocal) {
+      const caller = gatewayIdentity((name) => request.headers.get(name) ?? undefined);
+      if (caller === null) return problem(401, 'authentication is required');
+      // Who is an administrator at another issuer is that issuer's business.
+      const isAdmin = caller.issuer === null && (caller.roles.includes('admin') || caller.scopes.includes(ADMIN_SCOPE));
+      if (!isAdmin) return problem(403, `this needs the role admin or the scope ${ADMIN_SCOPE}`);
+    }
+    if (pathname === `${parts.basePath}/cache` && request.method === 'GET') return json(200, contents(parts));
+    if (pathname === `${parts.basePath}/cache/purge` && request.method === 'POST') return await purge(parts, request);
+    return problem(404, `there are GET ${parts.basePath}/cache and POST ${parts.basePath}/cache/purge`);
+  };
+}
+
+function contents({ cache, counts }: CacheApiParts): unknown {
+  const { objects, usedBytes, totalBytes, evictions, resets } = cache.stats();
+  return {
+    objects,
+    used_bytes: usedBytes,
+    total_bytes: totalBytes,
+    evictions,
+    resets,
+    ...counts.totals(),
+    largest: cache.top('bytes', SHOWN),
+    most_used: cache.top('hits', SHOWN),
+  };
+}
+
+async function purge({ cache, keys }: CacheApiParts, request: Request): Promise<Response> {
+  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) return problem(413, 'the body is too large');
+  const text = await request.text();
+  let body: unknown;
+  try {
+    body = JSON.parse(text);
+  } catch {
+    return problem(400, 'the body is not JSON');
+  }
+  const read = wanted.safeParse(body);
+  if (!read.success) {
+    const [issue] = read.error.issues;
+    const field = issue?.path.join('.') ?? '';
+    return problem(400, `${field === '' ? 'the body' : field} ${issue?.message ?? 'is not valid'}`);
+  }
+  const { url, prefix, tag } = read.data;
+  const isDone =
+    url !== undefined
+      ? cache.purgeUrl(new URL(url), keys())
+      : prefix !== undefined
+        ? cache.purgePrefix(canonicalPrefix(prefix))
+        : tag !== undefined
+          ? cache.purgeTag(tag)
+          : cache.purgeAll();
+  return isDone ? json(200, { purged: read.data }) : problem(503, 'the cache is busy, try again');
+}
+
+/** As keys begin: scheme and host in lower case, no default port. A prefix of nothing but a host ends with its slash. */
+function canonicalPrefix(prefix: string): string {
+  return new URL(prefix).href;
+}
+
+function json(status: number, body: unknown): Response {
+  return new Response(JSON.stringify(body), {
+    status,
+    headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
+  });
+}
+
+function problem(status: number, message: string): Response {
+  const body = JSON.stringify({ type: 'about:blank', title: message, status, message });
+  return new Response(body, {
+    status,
+    headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' },
+  });
+}

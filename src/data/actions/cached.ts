@@ -1,0 +1,50 @@
+/**
+ * The cache around an action that asks a service: what is stored is sent without asking it, what may be stored is (data/cache). On
+ * routes without a cache of their own it only watches for requests that make stored responses invalid.
+ */
+import { Fault } from '../../base/errors.ts';
+import { CachedResponse } from '../cache/cached-response.ts';
+import { CachedRoute, type Refresh, type RouteCache } from '../cache/cached-route.ts';
+import { InvalidatingHandler } from '../cache/invalidating-handler.ts';
+import { isSafe } from '../cache/rules/invalidation.ts';
+import type { Reply } from '../contract/policy.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
+import { sendBeside } from '../exchange/send-beside.ts';
+import type { RouteAction } from './route-action.ts';
+
+export function cachedAction(cache: RouteCache, action: RouteAction): RouteAction {
+  if (!(cache instanceof CachedRoute)) {
+    return {
+      open: (exchange, handler) =>
+        action.open(exchange, isSafe(exchange.method) ? handler : new InvalidatingHandler(cache, exchange, handler)),
+    };
+  }
+  return {
+    open(exchange, handler) {
+      const open = (inner: ResponseHandler): ResponseSource => sourceOf(action.open(exchange, inner), inner);
+      return new CachedResponse(cache, exchange, open, handler, refreshWith(action, exchange));
+    },
+  };
+}
+
+/** A response that is there at once, in the form of a source. */
+function sourceOf(opened: ResponseSource | Reply | Fault, handler: ResponseHandler): ResponseSource {
+  if ('start' in opened) return opened;
+  return {
+    start: () => (opened instanceof Fault ? handler.onFault(opened) : handler.onReply(opened)),
+    resume() {},
+    abandon() {},
+  };
+}
+
+/** The action chooses service and path as for the request itself; a request of its own then goes there. */
+function refreshWith(action: RouteAction, exchange: Exchange): Refresh {
+  return (conditions, handler) => {
+    const opened = action.open(exchange, handler);
+    const { call } = exchange;
+    exchange.call = null;
+    if (call === null) handler.onFault(opened as Fault);
+    else sendBeside(exchange, call.service, conditions, handler);
+  };
+}

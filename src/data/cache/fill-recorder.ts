@@ -1,0 +1,208 @@
+/**
+ * Stores the response that one request fetches while it passes: decides whether it may be stored and under which key, puts
+ * the marker there when its `Vary` asks for one, and leaves a mark when nobody should wait for such a response again.
+ */
+import type { MessageFraming } from '../parser/framing.ts';
+import type { Head } from '../parser/head.ts';
+import type { CachedRoute } from './cached-route.ts';
+import { hasParts, type KeyRequest } from './keys.ts';
+import { isCovered, type Place, setMarker } from './lookup.ts';
+import type { Directives } from './rules/directives.ts';
+import { mayStore, type StoreRefusal, type Storing } from './rules/storing.ts';
+import { governing } from './rules/targeted.ts';
+import { varyNames } from './rules/vary.ts';
+import { Fill } from './store/fill.ts';
+import { MAX_TAGS } from './store/meta.ts';
+import { Reader } from './store/reader.ts';
+import type { Entry } from './store/store.ts';
+import { headForStore, mergedHead, readStored } from './stored-head.ts';
+
+/** What of a request makes keys and decides about storing. */
+export interface FillRequest extends KeyRequest {
+  readonly method: string;
+  /** Does `header` know this field? Absent: all of them. */
+  knows?(name: string): boolean;
+}
+
+/** `no_room`: the store could not take it, or another request is storing it already. */
+export type FillOutcome = 'stored' | StoreRefusal | 'no_room';
+
+/** Of these the next response of the URL is likely to be the same, so that waiting for it would be in vain. */
+const LASTING: ReadonlySet<FillOutcome> = new Set<FillOutcome>([
+  'partial',
+  'no_store',
+  'private',
+  'authorization',
+  'set_cookie',
+  'vary_star',
+  'no_lifetime',
+  'too_large',
+]);
+
+export class FillRecorder {
+  outcome: FillOutcome = 'no_room';
+  /** When the response was born, once it is stored. */
+  bornMs = 0;
+  readonly #route: CachedRoute;
+  readonly #request: FillRequest;
+  readonly #place: Place;
+  #fill: Fill | null;
+
+  /** Makes this request the one that fetches; negative: another one does; 0: the store cannot. */
+  static begin(route: CachedRoute, request: FillRequest, place: Place): FillRecorder | Entry {
+    const { store } = route.cache;
+    const { key } = route.settings;
+    if (place.vary === null && hasParts(key) && !setMarker(store, key, request, place, [], null)) return 0;
+    if (place.vary !== null) {
+      store.find(place.key, 0);
+      store.glanceEnd();
+    }
+    const fill = Fill.begin(store, place.key);
+    return typeof fill === 'number' ? fill : new FillRecorder(route, request, place, fill);
+  }
+
+  /** For a request that fetches without having announced it. */
+  static late(route: CachedRoute, request: FillRequest, place: Place): FillRecorder {
+    return new FillRecorder(route, request, place, null);
+  }
+
+  private constructor(route: CachedRoute, request: FillRequest, place: Place, fill: Fill | null) {
+    this.#route = route;
+    this.#request = request;
+    this.#place = place;
+    this.#fill = fill;
+  }
+
+  /** The head of the response has come. */
+  begin(head: Head, framing: MessageFraming, wanted: Readonly<Directives>, requestMs: number): FillOutcome {
+    const storing = this.#mayStore(head, wanted.noStore, requestMs);
+    if (typeof storing === 'string') return this.#refuse(storing, head.status);
+    if (framing.bodyLength > this.#route.mostBytes) return this.#refuse('too_large', head.status);
+    const bytes = headForStore(head, framing.nominated, storing.withheld);
+    if (!this.#open(head) || !this.#writeHead(bytes, head, framing.bodyLength, storing)) return this.#noRoom();
+    this.bornMs = storing.bornMs;
+    this.outcome = 'stored';
+    return 'stored';
+  }
+
+  /** A 304 has come for what is stored (RFC 9111 §4.3.4): the head as it is now, stored again with the old body. */
+  update(stale: Reader, stored: Head, head: Head, nominated: readonly string[] | null, requestMs: number): Buffer {
+    const { cache, rules } = this.#route;
+    const { withheld } = governing(head, rules.targets).directives;
+    const bytes = mergedHead(stored, head, nominated, withheld);
+    const merged = readStored(bytes, cache.otherHead);
+    const storing = this.#mayStore(merged, false, requestMs);
+    this.bornMs = typeof storing === 'string' ? cache.clock.wallMs() : storing.bornMs;
+    if (typeof storing === 'string') {
+      this.#refuse(storing, 200);
+      return bytes;
+    }
+    const isStored =
+      this.#open(merged) &&
+      this.#writeHead(bytes, merged, stale.bodyBytes, storing) &&
+      this.#fill!.appendFrom(stale.entry);
+    if (isStored && this.#fill!.commit()) this.outcome = 'stored';
+    else this.#noRoom();
+    this.#fill = null;
+    return bytes;
+  }
+
+  /** False: it is not stored after all. */
+  append(bytes: Buffer, start: number, end: number): boolean {
+    const fill = this.#fill;
+    if (fill === null) return true;
+    if (fill.bodyWritten + end - start > this.#route.mostBytes) {
+      this.giveUp(this.#route.settings.passMs);
+      return false;
+    }
+    if (fill.append(bytes, start, end)) return true;
+    this.giveUp(0);
+    return false;
+  }
+
+  /** The body is whole. */
+  end(): void {
+    const fill = this.#fill;
+    this.#fill = null;
+    if (fill?.commit() === true) this.#route.counts.stored();
+  }
+
+  /** `passMs` above 0: nobody waits for the next response of this key for so long. */
+  giveUp(passMs: number): void {
+    const fill = this.#fill;
+    this.#fill = null;
+    fill?.giveUp(passMs > 0 ? this.#route.cache.clock.wallMs() + passMs : 0);
+  }
+
+  /** Reads what is being stored, if its length is known: then there is room for all of it. */
+  openReader(): Reader | null {
+    const fill = this.#fill;
+    if (fill === null || !fill.hasKnownLength) return null;
+    return Reader.open(this.#route.cache.store, fill.entry);
+  }
+
+  #mayStore(head: Head, noStore: boolean, requestMs: number): Storing | StoreRefusal {
+    const { rules, settings, cache } = this.#route;
+    const request = this.#request;
+    const asked = {
+      method: request.method,
+      hasAuthorization: request.header('authorization') !== null,
+      noStore,
+      isPerUser: settings.key.user && request.identity !== null,
+    };
+    return mayStore(asked, head, rules, requestMs, cache.clock.wallMs());
+  }
+
+  /** Begins the fill where it is not begun, under the key that the response's `Vary` makes. */
+  #open(head: Head): boolean {
+    const { cache, settings } = this.#route;
+    const { store } = cache;
+    const place = this.#place;
+    const vary = head.valueOf('vary');
+    if (!isCovered(place, vary) || (place.vary === null && hasParts(settings.key))) {
+      // A refresh does not know the request's fields that nobody had asked for.
+      if (this.#request.knows !== undefined && !varyNames(vary).every((name) => this.#request.knows!(name)))
+        return false;
+      const own = place.vary === null ? this.#fill : null;
+      if (own === null) this.giveUp(0);
+      this.#fill = null;
+      if (!setMarker(store, settings.key, this.#request, place, varyNames(vary), own)) return false;
+    }
+    if (this.#fill !== null) return true;
+    store.find(place.key, 0);
+    store.glanceEnd();
+    const fill = Fill.begin(store, place.key);
+    if (typeof fill === 'number') return false;
+    this.#fill = fill;
+    return true;
+  }
+
+  #writeHead(bytes: Buffer, head: Head, bodyBytes: number, storing: Storing): boolean {
+    return this.#fill!.head(bytes, this.#tags(head), bodyBytes, storing);
+  }
+
+  #tags(head: Head): number[] {
+    const { store } = this.#route.cache;
+    const names = `${head.valueOf('cache-tag') ?? ''} ${head.valueOf('surrogate-key') ?? ''}`.split(/[\s,]+/);
+    return names
+      .filter((name) => name !== '')
+      .slice(0, MAX_TAGS)
+      .map((name) => store.tagHash(name));
+  }
+
+  #refuse(why: StoreRefusal, status: number): FillOutcome {
+    this.outcome = why;
+    const had = this.#fill !== null;
+    this.giveUp(LASTING.has(why) ? this.#route.settings.passMs : 0);
+    // What is stored is out of date, and what is true now may not be stored.
+    if (had && status < 500 && why !== 'status' && why !== 'partial')
+      this.#route.cache.store.removeLive(this.#place.key);
+    return why;
+  }
+
+  #noRoom(): FillOutcome {
+    this.giveUp(0);
+    this.outcome = 'no_room';
+    return 'no_room';
+  }
+}

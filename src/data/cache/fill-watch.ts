@@ -1,0 +1,98 @@
+/**
+ * Follows fills of other requests, of this worker or another one: one watch per entry and worker, however many wait
+ * for it. It sleeps on a word of the entry (`Atomics.waitAsync`) and tells its followers when something has happened:
+ * the head has come, more of the body, the end, or nothing for too long.
+ */
+import { BEHIND } from './store/layout.ts';
+import { Reader } from './store/reader.ts';
+import type { CacheStore, Entry } from './store/store.ts';
+
+export interface Follower {
+  /** Something happened to the entry; the follower looks what. */
+  onProgress(): void;
+  /** It takes too long: who has not begun to send goes on alone. */
+  onFillTimeout(): void;
+}
+
+/** The watches of one worker. */
+export class FillWatches {
+  readonly #store: CacheStore;
+  readonly #watches = new Map<Entry, FillWatch>();
+
+  constructor(store: CacheStore) {
+    this.#store = store;
+  }
+
+  /** Watches an entry that somebody fills; null when it is gone already or this worker watches too many. */
+  follow(entry: Entry, follower: Follower, longestMs: number): Reader | null {
+    let watch = this.#watches.get(entry);
+    if (watch !== undefined && !watch.isOver) {
+      watch.followers.add(follower);
+      return watch.reader.share();
+    }
+    const reader = Reader.open(this.#store, entry);
+    if (reader === null) return null;
+    watch = new FillWatch(this.#store, reader, longestMs, () => {
+      if (this.#watches.get(entry) === watch) this.#watches.delete(entry);
+    });
+    this.#watches.set(entry, watch);
+    watch.followers.add(follower);
+    watch.run();
+    return reader.share();
+  }
+
+  unfollow(entry: Entry, follower: Follower): void {
+    this.#watches.get(entry)?.followers.delete(follower);
+  }
+}
+
+class FillWatch {
+  readonly reader: Reader;
+  readonly followers = new Set<Follower>();
+  isOver = false;
+  readonly #words: Int32Array;
+  readonly #word: number;
+  readonly #untilMs: number;
+  readonly #onOver: () => void;
+
+  constructor(store: CacheStore, reader: Reader, longestMs: number, onOver: () => void) {
+    this.reader = reader;
+    this.#words = store.words;
+    this.#word = store.at(reader.entry) + BEHIND;
+    this.#untilMs = performance.now() + longestMs;
+    this.#onOver = onOver;
+  }
+
+  /** Looks, sleeps, tells, until the fill has ended one way or the other. */
+  run(): void {
+    for (;;) {
+      const seen = Atomics.load(this.#words, this.#word);
+      if (this.reader.isOver) {
+        this.#end();
+        return;
+      }
+      const leftMs = this.#untilMs - performance.now();
+      // The fill may go on for as long as it likes for those who have begun to send it.
+      const waiting = Atomics.waitAsync(this.#words, this.#word, seen, leftMs > 0 ? leftMs : 60_000);
+      if (!waiting.async) continue;
+      void waiting.value.then((woken) => {
+        if (woken === 'timed-out') for (const follower of [...this.followers]) follower.onFillTimeout();
+        else this.#tell();
+        if (this.followers.size === 0) this.#end();
+        else this.run();
+      });
+      return;
+    }
+  }
+
+  #tell(): void {
+    for (const follower of [...this.followers]) follower.onProgress();
+  }
+
+  #end(): void {
+    this.isOver = true;
+    this.#onOver();
+    this.#tell();
+    this.reader.close();
+  }
+}

@@ -1,0 +1,37 @@
+/** Makes invalid what unsafe requests have changed (RFC 9111 §4.4), over all routes of a configuration. */
+import type { Head } from '../parser/head.ts';
+import type { CachedRequest } from './cached-response.ts';
+import { type KeySettings, urlKey } from './keys.ts';
+import { invalidates, sameOriginTarget } from './rules/invalidation.ts';
+import type { WorkerCache } from './worker-cache.ts';
+
+/** It knows each way in which one of the routes makes keys of a URL. */
+export class Invalidator {
+  readonly #cache: WorkerCache;
+  readonly #keys: readonly KeySettings[];
+
+  constructor(cache: WorkerCache, keys: readonly KeySettings[]) {
+    this.#cache = cache;
+    const distinct = new Map(keys.map((key) => [JSON.stringify([key.query, key.partition]), key]));
+    this.#keys = [...distinct.values()];
+  }
+
+  /** The head of a response to an unsafe request has come; a failure changes nothing. */
+  afterResponse(request: CachedRequest, head: Head): void {
+    if (!invalidates(request.method, head.status)) return;
+    const { scheme, authority, path, query } = request;
+    this.#remove(scheme, authority, path, query);
+    const origin = `${scheme}://${authority}`;
+    for (const name of ['location', 'content-location']) {
+      const target = sameOriginTarget(head.valueOf(name), origin, path);
+      if (target === null) continue;
+      const mark = target.indexOf('?');
+      if (mark < 0) this.#remove(scheme, authority, target, '');
+      else this.#remove(scheme, authority, target.slice(0, mark), target.slice(mark + 1));
+    }
+  }
+
+  #remove(scheme: string, authority: string, path: string, query: string): void {
+    for (const key of this.#keys) this.#cache.store.remove(urlKey(key, scheme, authority, path, query));
+  }
+}

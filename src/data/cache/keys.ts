@@ -1,0 +1,100 @@
+/**
+ * Under which key a response is stored. The first key is the URL as the gateway matched it; what else chooses among the responses
+ * of one URL (parts that the configuration names, and the fields of `Vary`) makes a second key, which hangs on a marker that is
+ * stored under the first. Taking the marker away therefore takes all of them away at once.
+ */
+import type { Identity } from '../contract/policy.ts';
+import { normalisedValue } from './rules/vary.ts';
+
+export interface KeySettings {
+  /** Names of query parameters: `only` keeps these, `without` drops these, null keeps the query as it is. */
+  readonly query: { readonly mode: 'only' | 'without'; readonly names: readonly string[] } | null;
+  /** Lower-case names of fields, beside those of `Vary`. */
+  readonly headers: readonly string[];
+  readonly cookies: readonly string[];
+  /** Each user has responses of his own. */
+  readonly user: boolean;
+  readonly plan: boolean;
+  /** Tells routes of one URL apart that are chosen by more than the URL; empty for others. */
+  readonly partition: string;
+}
+
+/** What a key is made of. */
+export interface KeyRequest {
+  readonly scheme: string;
+  readonly authority: string;
+  readonly path: string;
+  readonly query: string;
+  readonly identity: Identity | null;
+  header(name: string): string | null;
+  cookie(name: string): string | null;
+}
+
+export function firstKey(settings: KeySettings, request: KeyRequest): string {
+  return urlKey(settings, request.scheme, request.authority, request.path, request.query);
+}
+
+export function urlKey(settings: KeySettings, scheme: string, authority: string, path: string, query: string): string {
+  const kept = query === '' || settings.query === null ? query : selected(query, settings.query);
+  const url = `${scheme}://${authority.toLowerCase()}${path}`;
+  const whole = kept === '' ? url : `${url}?${kept}`;
+  // A space stands in no URL.
+  return settings.partition === '' ? whole : `${whole} ${settings.partition}`;
+}
+
+/** Parameters that count, in the order of their names, so that the same ones in another order are the same. */
+function selected(query: string, { mode, names }: NonNullable<KeySettings['query']>): string {
+  const pairs = query.split('&').filter((pair) => {
+    const equals = pair.indexOf('=');
+    const name = equals < 0 ? pair : pair.slice(0, equals);
+    return pair !== '' && names.includes(decoded(name)) === (mode === 'only');
+  });
+  return pairs.sort((a, b) => compare(nameOf(a), nameOf(b))).join('&');
+}
+
+const nameOf = (pair: string): string => pair.split('=', 1)[0]!;
+const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
+
+function decoded(name: string): string {
+  if (!name.includes('%') && !name.includes('+')) return name;
+  try {
+    return decodeURIComponent(name.replaceAll('+', ' '));
+  } catch {
+    return name;
+  }
+}
+
+/** The configuration alone makes a second key necessary. */
+export function hasParts(settings: KeySettings): boolean {
+  return settings.user || settings.plan || settings.headers.length > 0 || settings.cookies.length > 0;
+}
+
+/**
+ * `marker`: what is unique to it; `vary`: names of fields. Values are told apart by a character that none of them can
+ * contain, and each part by its kind and name, so that no two requests that differ have one key.
+ */
+export function secondKey(
+  first: string,
+  marker: string,
+  settings: KeySettings,
+  vary: readonly string[],
+  request: KeyRequest,
+): string {
+  let key = `${first}\n${marker}`;
+  for (const name of settings.headers) key += `\nh ${name} ${normalisedValue(name, request.header(name))}`;
+  for (const name of settings.cookies) key += `\nc ${name} ${valueOrNone(request.cookie(name))}`;
+  if (settings.user) {
+    const { identity } = request;
+    key += identity === null ? '\nu' : `\nu ${identity.method} ${latin1(identity.subject)}`;
+  }
+  if (settings.plan) key += `\np ${latin1(request.identity?.plan ?? '\x00')}`;
+  for (const name of vary) key += `\nv ${name} ${normalisedValue(name, request.header(name))}`;
+  return key;
+}
+
+const valueOrNone = (value: string | null): string => value ?? '\x00';
+
+/** Keys are stored as Latin-1; what is not is written so that it stays apart, line ends too. */
+function latin1(text: string): string {
+  return /^[\x20-\x7e]*$/.test(text) && !text.startsWith('%') ? text : `%${encodeURIComponent(text)}`;
+}

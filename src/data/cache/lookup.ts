@@ -1,0 +1,111 @@
+/**
+ * Finds what is stored for a request: by its first key, and where a marker lies there by the second one, which the fields
+ * that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
+ */
+import { firstKey, hasParts, type KeyRequest, type KeySettings, secondKey } from './keys.ts';
+import { varyNames } from './rules/vary.ts';
+import { Fill } from './store/fill.ts';
+import { FLAGS, IS_MARKER } from './store/layout.ts';
+import { Reader } from './store/reader.ts';
+import { type CacheStore, type Entry, NOTHING } from './store/store.ts';
+
+export interface Place {
+  readonly firstKey: string;
+  /** The key of the response itself: the second one where there is a marker, else the first. */
+  key: string;
+  /** Names of fields that the marker has; null: there is none. */
+  vary: readonly string[] | null;
+}
+
+export interface Found {
+  readonly place: Place;
+  /** Open; the caller closes it. */
+  readonly reader: Reader | null;
+  readonly filling: Entry;
+  readonly passes: boolean;
+}
+
+const NO_NAMES: readonly string[] = [];
+
+export function lookUp(store: CacheStore, settings: KeySettings, request: KeyRequest, nowMs: number): Found {
+  const first = firstKey(settings, request);
+  const place: Place = { firstKey: first, key: first, vary: null };
+  store.find(first, nowMs);
+  const marker = markerOf(store);
+  if (marker !== null) {
+    place.vary = marker.vary;
+    place.key = secondKey(first, marker.id, settings, marker.vary, request);
+    store.glanceEnd();
+    store.find(place.key, nowMs);
+  } else if (hasParts(settings)) {
+    // Without its marker nothing can be found under the parts; the first to store something puts one there.
+    store.glanceEnd();
+    return { place, reader: null, filling: NOTHING, passes: store.passes };
+  }
+  const { live, filling, passes } = store;
+  const reader = live === NOTHING ? null : Reader.open(store, live);
+  store.glanceEnd();
+  return { place, reader, filling, passes };
+}
+
+/** What the latest `find` found, if it is a marker; it must be glanced at still. */
+function markerOf(store: CacheStore): { id: string; vary: readonly string[] } | null {
+  const { live } = store;
+  if (live === NOTHING || (store.words[store.at(live) + FLAGS]! & IS_MARKER) === 0) return null;
+  const reader = Reader.open(store, live);
+  if (reader === null) return null;
+  const names = reader.head().toString('latin1');
+  // Entry and state together are unique: the state counts up with every use of the entry.
+  const id = `${live}.${Atomics.load(store.words, store.at(live)) >>> 3}`;
+  reader.close();
+  return { id, vary: names === '' ? NO_NAMES : names.split(',') };
+}
+
+/**
+ * Puts a marker with these names under the first key, in place of whatever is there, and moves the place to the second
+ * key. `own`: the fill of the first key, if the caller has begun it; it becomes the marker. False: the store has no room.
+ */
+export function setMarker(
+  store: CacheStore,
+  settings: KeySettings,
+  request: KeyRequest,
+  place: Place,
+  vary: readonly string[],
+  own: Fill | null,
+): boolean {
+  let fill = own;
+  if (fill === null) {
+    store.find(place.firstKey, 0);
+    store.glanceEnd();
+    const begun = Fill.begin(store, place.firstKey);
+    if (typeof begun === 'number') return false;
+    fill = begun;
+  }
+  const names = [...new Set([...(place.vary ?? NO_NAMES), ...vary])].sort();
+  const isThere =
+    fill.head(Buffer.from(names.join(','), 'latin1'), [], 0, {
+      bornMs: 0,
+      freshUntilMs: Number.MAX_SAFE_INTEGER,
+      staleWhileRevalidateS: 0,
+      staleIfErrorS: 0,
+      flags: IS_MARKER,
+    }) && fill.commit();
+  if (!isThere) {
+    fill.giveUp();
+    return false;
+  }
+  store.find(place.firstKey, 0);
+  const marker = markerOf(store);
+  store.glanceEnd();
+  if (marker === null) return false;
+  place.vary = marker.vary;
+  place.key = secondKey(place.firstKey, marker.id, settings, marker.vary, request);
+  return true;
+}
+
+/** Does the marker of this place already name all fields of this `Vary`? */
+export function isCovered(place: Place, vary: string | null): boolean {
+  const names = varyNames(vary);
+  if (place.vary === null) return names.length === 0;
+  return names.every((name) => place.vary!.includes(name));
+}
