@@ -317,7 +317,8 @@ describe('StoryVerse', () => {
     assert.equal((await anybody.call('GET', '/.well-known/jwks.json')).body.keys.length, 1);
     const discovery = await anybody.call('GET', '/oauth/.well-known/openid-configuration');
     assert.equal(discovery.status, 200);
-    const { text } = await anybody.call('GET', '/metrics/prometheus');
+    assert.equal((await anybody.call('GET', '/metrics/prometheus')).status, 403, 'not for strangers');
+    const text = await (await fetch(`${story.url}/metrics/prometheus`)).text();
     for (const wanted of [
       /^gatehouse_requests_total\{route="story-new",status="201"\} [1-9]/m,
       /^gatehouse_request_duration_seconds_bucket\{route="stories",le="0\.005"\} /m,

@@ -31,6 +31,8 @@ Object.assign(document.gateway, {
   dataDir: variable('STORYVERSE_DATA'),
   accessLog: { file: `${variable('STORYVERSE_DATA')}/access.log` },
   trustProxy: ['127.0.0.1/32'],
+  // Two gateways on one machine cannot have one port.
+  operations: { from: ['127.0.0.0/8'] },
 });
 for (const [name, service] of Object.entries(document.services)) {
   delete service.discovery;
