@@ -185,7 +185,7 @@ test('more services than shared memory has slots for are refused', async () => {
   const { problems, ok } = await result({ services });
   assert.equal(ok, false);
   assert.ok(
-    problems.map(formatProblem).some((line) => line.includes('services: too many (got 1101, expected at most 1023)')),
+    problems.map(formatProblem).some((line) => line.includes('services: too many (got 1102, expected at most 1023)')),
   );
 });
 
