@@ -91,7 +91,23 @@ test('its numbers are those that the workers go by', async (t) => {
   assert.equal(gateway.primary.compiled.plan.services[NAME]!.healthCheck!.intervalMs, 30_000);
 });
 
-test('timeout: an answer that does not begin in time is 504; retries: three further tries for a GET, none for a POST', async (t) => {
+test('timeout: a response that does not begin in time is 504, and a slow GET is not done twice', async (t) => {
+  let asked = 0;
+  const upstream = await rawUpstream(t, (socket) => {
+    socket.on('data', (bytes: Buffer) => {
+      const isProbe = bytes.toString('latin1').includes(' /health');
+      if (isProbe) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else asked++;
+    });
+  });
+  const gateway = await start(t, upstream.url, 25);
+  const post = await ask(gateway, '/w/1', 'POST');
+  assert.deepEqual([post.status, reasonOf(post), asked], [504, 'first_byte_timeout', 1]);
+  const get = await ask(gateway);
+  assert.deepEqual([get.status, reasonOf(get), asked], [504, 'first_byte_timeout', 2]);
+});
+
+test('retries: three further tries for a GET whose connection is lost, none for a POST', async (t) => {
   let asked = 0;
   let answersAt = Number.POSITIVE_INFINITY;
   const upstream = await rawUpstream(t, (socket) => {
@@ -99,13 +115,14 @@ test('timeout: an answer that does not begin in time is 504; retries: three furt
       const isProbe = bytes.toString('latin1').includes(' /health');
       if (!isProbe) asked++;
       if (isProbe || asked >= answersAt) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
+      else socket.resetAndDestroy();
     });
   });
   const gateway = await start(t, upstream.url, 25);
   const post = await ask(gateway, '/w/1', 'POST');
-  assert.deepEqual([post.status, reasonOf(post), asked], [504, 'first_byte_timeout', 1]);
+  assert.deepEqual([post.status, reasonOf(post), asked], [502, 'upstream_reset', 1]);
   const get = await ask(gateway);
-  assert.deepEqual([get.status, reasonOf(get), asked], [504, 'first_byte_timeout', 5]);
+  assert.deepEqual([get.status, reasonOf(get), asked], [502, 'upstream_reset', 5]);
   answersAt = asked + 4;
   assert.equal((await ask(gateway)).status, 200);
 });

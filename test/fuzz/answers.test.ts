@@ -83,7 +83,7 @@ describe('a damaged answer', () => {
 });
 
 /** What Node's client refuses and RFC 9112 allows, or what it does not look at. */
-const STRICTER_NODE = new Set(['HPE_INVALID_CHUNK_SIZE', 'HPE_STRICT']);
+const STRICTER_NODE = new Set(['HPE_INVALID_CHUNK_SIZE', 'HPE_STRICT', 'HPE_UNEXPECTED_CONTENT_LENGTH']);
 
 async function disagreement(text: string, method: string, ours: UnderstoodAnswer): Promise<string | null> {
   if (!ours.complete || ours.upgraded) return null;

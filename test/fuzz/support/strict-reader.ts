@@ -63,7 +63,7 @@ export function readAnswers(text: string, methods: readonly string[], ended: boo
     if (line === null) throw new Unreadable('status line');
     const minor = Number(line[1]);
     const status = Number(line[2]);
-    const declared = bodyLength(head.fields, minor);
+    const declared = bodyLength(head.fields, minor, true);
     const isInterim = status < 200;
     // RFC 9110 §15.2: there are none in HTTP/1.0.
     if (isInterim && minor === 0) throw new Unreadable('interim answer');
@@ -135,7 +135,7 @@ function readField(line: string): [string, string] {
 }
 
 /** RFC 9112 §6.3; -1 for chunks, null when the head does not say. */
-function bodyLength(fields: ReadMessage['fields'], minor: number): number | null {
+function bodyLength(fields: ReadMessage['fields'], minor: number, isResponse = false): number | null {
   const lengths = valuesOf(fields, 'content-length');
   const codings = valuesOf(fields, 'transfer-encoding');
   if (codings.length > 0) {
@@ -144,7 +144,11 @@ function bodyLength(fields: ReadMessage['fields'], minor: number): number | null
     return -1;
   }
   if (lengths.length === 0) return null;
-  if (lengths.length > 1 || !/^[0-9]+$/.test(lengths[0]!)) throw new Unreadable('length');
+  if (lengths.some((length) => !/^[0-9]+$/.test(length))) throw new Unreadable('length');
+  // RFC 9112 §6.3 rule 5: equal copies may be one; of a service they are, of a client not.
+  const isOne =
+    lengths.length === 1 || (isResponse && lengths.every((length) => Number(length) === Number(lengths[0])));
+  if (!isOne) throw new Unreadable('length');
   return Number(lengths[0]);
 }
 
