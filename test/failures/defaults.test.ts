@@ -29,9 +29,10 @@ for (const algorithm of ALGORITHMS) {
     await load.more(120);
     assert.equal(load.POST.lost - lostBefore, underWay, load.describe());
     if (algorithm !== 'ip-hash') {
-      assert.ok(
-        gateway.logged.some((line) => line.includes('instance ejected') && line.includes('3 failures in a row')),
-      );
+      // The worker's line comes to the log of the process a moment later.
+      const isEjected = (line: string): boolean =>
+        line.includes('instance ejected') && line.includes('3 failures in a row');
+      await until(() => gateway.logged.some(isEjected), 'the ejection is in the log');
     }
     await endScene(t, scene);
   });
