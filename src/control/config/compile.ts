@@ -96,12 +96,12 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   warnOfUnenforcedKeys(compilation);
   const features = compileSections(compilation, dataDir, environment);
 
-  const built = [...endpointRoutes(endpoints, config.document.gateway.operations), ...features.routes].flatMap(
-    (route) => {
-      const settings = compileBuiltinRoute(compilation, route);
-      return settings === null ? [] : [{ route, settings }];
-    },
-  );
+  const { endpoints: written, operations } = config.document.gateway;
+  const answersGrpc = written !== 'off' && written.grpcHealth;
+  const built = [...endpointRoutes(endpoints, operations, answersGrpc), ...features.routes].flatMap((route) => {
+    const settings = compileBuiltinRoute(compilation, route);
+    return settings === null ? [] : [{ route, settings }];
+  });
   const builtinRoutes = built.map(({ route }) => route);
   const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins);
   const services = [
@@ -111,8 +111,8 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     ...[...builtins].map(([name, socket]) => compileBuiltinService(name, socket)),
   ];
   checkFallbackLoops(compilation);
-  const written = compileRoutes(compilation, [...builtins.keys()]);
-  const routes = [...written, ...built.map(({ settings }) => settings)];
+  const ownRoutes = compileRoutes(compilation, [...builtins.keys()]);
+  const routes = [...ownRoutes, ...built.map(({ settings }) => settings)];
   warnOfIdleServices(compilation, services, routes);
 
   const slotted = assignSlots(compilation, options.slots ?? emptySlotTable(), services, routes);

@@ -29,6 +29,6 @@ test('the types know the keys, so that the compiler refuses what loading would r
   defineConfig({ gateway: { prot: 8000 } });
   // @ts-expect-error a value of the wrong type
   defineConfig({ gateway: { workers: 'all' } });
-  // @ts-expect-error a match needs a path
-  defineConfig({ routes: [{ match: {}, service: 'a' }] });
+  // @ts-expect-error a path that is no text
+  defineConfig({ routes: [{ match: { path: 7 }, service: 'a' }] });
 });

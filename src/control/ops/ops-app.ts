@@ -6,6 +6,7 @@
 import type { RequestListener } from 'node:http';
 import type { Endpoint } from '../config/plan.ts';
 import { metricsJson, prometheusText } from '../telemetry/prometheus.ts';
+import { answerGrpcHealth, GRPC_HEALTH } from './grpc-health.ts';
 import type { OpsSources } from './sources.ts';
 import { detailedHealth, gatewayStatus, plainHealth, readiness } from './sources.ts';
 
@@ -24,6 +25,10 @@ export function createOpsApp(
   for (const [endpoint, path] of Object.entries(endpoints)) if (path !== null) byPath.set(path, endpoint as Endpoint);
   return (request, response) => {
     const path = (request.url ?? '').split('?', 1)[0] ?? '';
+    if (path.startsWith(GRPC_HEALTH)) {
+      answerGrpcHealth(path.slice(GRPC_HEALTH.length), request, response, sources);
+      return;
+    }
     const endpoint = byPath.get(path);
     const { status, type, body } =
       endpoint === undefined

@@ -34,6 +34,8 @@ export interface CompiledRoute {
   readonly finish: readonly ResponseHook[];
   readonly action: RouteAction;
   readonly mirror: MirrorSettings | null;
+  /** A service speaks gRPC, so calls in gRPC-Web are translated. */
+  readonly takesGrpcWeb: boolean;
   /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */
   readonly responseFields: FieldBlock | null;
 }
@@ -153,8 +155,14 @@ function buildRoute(
     finish: hooks.flatMap((each) => each.finish ?? []),
     action: cache === undefined ? action : cachedAction(cache, action),
     mirror: settings.mirror,
+    takesGrpcWeb: asksGrpc(settings, parts.services),
     responseFields: versionFields(settings.version),
   };
+}
+
+function asksGrpc({ action }: RouteSettings, services: ReadonlyMap<string, UpstreamService>): boolean {
+  if (action.kind !== 'service') return false;
+  return action.targets.some(({ service }) => services.get(service)?.settings.protocol === 'grpc');
 }
 
 function actionOf(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): RouteAction {

@@ -24,7 +24,17 @@ import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress, requestDrop } from './forwarding.ts';
-import { faultTrailers, grpcCode, grpcReply, isGrpcType, NO_STATUS, readCode, readTimeout } from './grpc.ts';
+import {
+  faultTrailers,
+  grpcCode,
+  grpcReply,
+  isGrpcType,
+  isGrpcWebType,
+  NO_STATUS,
+  readCode,
+  readTimeout,
+} from './grpc.ts';
+import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { StreamedBody } from './reply-source.ts';
@@ -79,6 +89,8 @@ export class Exchange
   deadlineMs = 0;
   /** The response of a gRPC call is under way, whose status comes behind it. */
   #endsByStatus = false;
+  /** Null where the client does not speak gRPC-Web to a gRPC service. */
+  #web: GrpcWebCall | null = null;
   /** Null as long as no policy touches the body. */
   #requestWork: RequestBodyWork | null = null;
   #responseWork: ResponseBodyWork | null = null;
@@ -201,6 +213,7 @@ export class Exchange
   }
 
   #act(route: CompiledRoute): void {
+    if (route.takesGrpcWeb) this.#web = GrpcWebCall.of(this);
     this.#requestWork?.seal();
     const { nowMs } = this;
     const opened = route.action.open(this, this);
@@ -332,7 +345,8 @@ export class Exchange
     const { attempt } = this;
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
     this.status = head.status;
-    if (this.call?.service.settings.protocol === 'grpc') this.#onGrpcHead(head, framing);
+    if (this.#web !== null) this.#web.onHead(head);
+    else if (this.call?.service.settings.protocol === 'grpc') this.#onGrpcHead(head, framing);
     try {
       const cookie = attempt === null ? null : attempt.service.stickyCookieFor(attempt.endpoint, this);
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
@@ -549,6 +563,10 @@ export class Exchange
         this.complete(faultTrailers(fault.kind));
         return;
       }
+      if (this.#web?.mayEnd === true && this.#responseWork !== null) {
+        this.#responseWork.end(faultTrailers(fault.kind));
+        return;
+      }
       this.#finish();
       this.downstream.abort();
       return;
@@ -556,9 +574,12 @@ export class Exchange
     // What a source still does is of no use.
     this.#source?.abandon();
     this.#dropHeldResponse();
-    if (isGrpcType(this.header('content-type'))) {
+    const contentType = this.header('content-type');
+    const isWeb = isGrpcWebType(contentType);
+    if (isWeb || isGrpcType(contentType)) {
       this.logField('grpc_status', grpcCode(fault.kind.status));
-      this.onReply(grpcReply(fault.kind, fault.detail, fault.headers ?? {}));
+      const reply = isWeb ? grpcWebReply : grpcReply;
+      this.onReply(reply(fault.kind, fault.detail, fault.headers ?? {}, contentType!, this.header('accept')));
       return;
     }
     const { errorFormat } = this.live.gateway;

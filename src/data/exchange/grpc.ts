@@ -17,6 +17,11 @@ export function isGrpcType(contentType: string | null): boolean {
   return contentType !== null && /^application\/grpc(?:[+;]|$)/i.test(contentType);
 }
 
+/** What a gRPC-Web client sends, and expects back, in binary or as base64 (`application/grpc-web-text`). */
+export function isGrpcWebType(contentType: string | null): boolean {
+  return contentType !== null && /^application\/grpc-web(?:-text)?(?:[+;]|$)/i.test(contentType);
+}
+
 /** The code that clients get for a fault, by the HTTP status that others get. */
 export function grpcCode(status: number): number {
   switch (status) {
@@ -84,24 +89,17 @@ export function timeoutText(ms: number): string {
 }
 
 /** A fault as a call's whole response ("Trailers-Only"): HTTP says 200, the code says what is wrong. */
-export function grpcReply({ status, message }: FaultKind, detail: string | undefined, more: Reply['headers']): Reply {
-  return {
-    status: 200,
-    headers: {
-      ...more,
-      'Content-Type': 'application/grpc',
-      'grpc-status': `${grpcCode(status)}`,
-      'grpc-message': percentEncoded(detail === undefined ? message : `${message}: ${detail}`),
-    },
-    body: '',
-  };
+export function grpcReply(kind: FaultKind, detail: string | undefined, more: Reply['headers']): Reply {
+  const { names, values } = faultTrailers(kind, detail);
+  const status = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
+  return { status: 200, headers: { ...more, 'Content-Type': 'application/grpc', ...status }, body: '' };
 }
 
-/** The end of a call whose response has begun. */
-export function faultTrailers({ status, message }: FaultKind): FieldBlock {
+/** The end of a call that failed here. */
+export function faultTrailers({ status, message }: FaultKind, detail?: string): FieldBlock {
   return FieldBlock.of([
     ['grpc-status', `${grpcCode(status)}`],
-    ['grpc-message', percentEncoded(message)],
+    ['grpc-message', percentEncoded(detail === undefined ? message : `${message}: ${detail}`)],
   ]);
 }
 

@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { durationOrOff } from '../../base/zod-units.ts';
 import { headerName, oneOrMore } from '../auth/schema-parts.options.ts';
-import { definePolicyOptions } from '../contract/options.ts';
+import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
 import type { CorsSettings } from './cors.ts';
 
 /** RFC 6454 §6.2 with an optional `*.` in front of the host: what browsers send, in their one spelling. */
@@ -79,16 +79,26 @@ export const corsSchema = z
   })
   .describe('Which pages of other sites may read answers (CORS).');
 
+/** What gRPC-Web cannot do without: its clients send these and read those. */
+const GRPC_WEB_HEADERS = ['content-type', 'x-grpc-web', 'x-user-agent', 'grpc-timeout'];
+const GRPC_WEB_EXPOSED = ['grpc-status', 'grpc-message', 'grpc-status-details-bin'];
+
+function asksGrpc(document: OptionContext['document'], names: readonly string[]): boolean {
+  const services = document?.['services'] as Readonly<Record<string, { readonly protocol?: string }>> | undefined;
+  return names.some((name) => services?.[name]?.protocol === 'grpc');
+}
+
 export const corsOptions = definePolicyOptions({
   key: 'cors',
   schema: corsSchema,
   levels: ['gateway', 'service', 'route'],
-  compile(options) {
+  compile(options, context, route) {
+    const isGrpc = asksGrpc(context.document, route.services);
     const settings: CorsSettings = {
       allowedSites: options.origins,
       methods: options.methods,
-      headers: options.headers,
-      exposedHeaders: options.exposedHeaders,
+      headers: isGrpc ? [...new Set([...options.headers, ...GRPC_WEB_HEADERS])] : options.headers,
+      exposedHeaders: isGrpc ? [...new Set([...options.exposedHeaders, ...GRPC_WEB_EXPOSED])] : options.exposedHeaders,
       credentials: options.credentials,
       maxAgeSeconds: Math.floor(options.maxAge / 1_000),
       privateNetwork: options.privateNetwork,

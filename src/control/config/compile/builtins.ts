@@ -20,6 +20,9 @@ import { compilePolicies } from './policies.ts';
 import type { UnslottedRoute } from './route.ts';
 import type { UnslottedService } from './service.ts';
 
+/** The one path that clients of grpc.health.v1 know. */
+const GRPC_HEALTH = '/grpc.health.v1.Health/*';
+
 /** Where health, status and metrics are answered. */
 export const OPS = `${BUILTIN}ops`;
 
@@ -37,14 +40,18 @@ const MAX_BUILTIN_BODY = 10 * 1024 ** 2;
 export function endpointRoutes(
   endpoints: ControlPlan['endpoints'],
   operations: { readonly from: readonly string[]; readonly port?: number | undefined },
+  answersGrpc: boolean,
 ): BuiltinRoute[] {
-  return ENDPOINTS.flatMap((name) => {
+  const routes = ENDPOINTS.flatMap((name) => {
     const path = endpoints[name];
     const isClosed = CLOSED_ENDPOINTS.has(name);
     if (path === null || (isClosed && operations.port !== undefined)) return [];
     const route = { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'] };
     return [{ ...route, movedBy: `gateway.endpoints.${name}`, ...(isClosed ? { from: operations.from } : {}) }];
   });
+  if (!answersGrpc) return routes;
+  const movedBy = 'gateway.endpoints.grpcHealth';
+  return [...routes, { id: `${OPS}/grpc-health`, service: OPS, path: GRPC_HEALTH, methods: ['POST'], movedBy }];
 }
 
 /** Null for a route that needs to know its callers where nothing could authenticate one. */
@@ -152,7 +159,8 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
   const settings: Omit<ServiceSettings, 'slot' | 'instances'> = {
     name,
     balancer: { algorithm: 'round-robin', options: {} },
-    timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: 60_000, totalMs: 0 },
+    // Who watches the health of a gateway that is well hears nothing for long.
+    timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: name === OPS ? 0 : 60_000, totalMs: 0 },
     protocol: 'h1',
     pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000 } : {}) },
     retries: {

@@ -10,14 +10,17 @@ import type { Compilation } from './context.ts';
 export function compileMatch(options: MatchOptions): RouteMatch {
   return {
     hosts: [...new Set(options.hosts ?? [])],
-    path:
-      typeof options.path === 'string'
-        ? { kind: 'pattern', pattern: options.path }
-        : { kind: 'regex', source: options.path.regex },
-    methods: [...new Set(options.methods ?? [])],
+    path: pathMatch(options),
+    methods: options.grpc === undefined ? [...new Set(options.methods ?? [])] : ['POST'],
     headers: Object.entries(options.headers).map(([name, test]) => fieldMatch(name.toLowerCase(), test)),
     query: Object.entries(options.query).map(([name, test]) => fieldMatch(name, test)),
   };
+}
+
+function pathMatch({ path, grpc }: MatchOptions): RouteMatch['path'] {
+  if (grpc !== undefined) return { kind: 'pattern', pattern: `/${grpc.service}/${grpc.method ?? '*'}` };
+  // That there is one of both is checked by the schema.
+  return typeof path === 'object' ? { kind: 'regex', source: path.regex } : { kind: 'pattern', pattern: path ?? '/' };
 }
 
 function fieldMatch(name: string, test: FieldTestOptions): FieldMatch {

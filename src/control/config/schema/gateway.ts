@@ -108,6 +108,12 @@ const endpoints = z
         .prefault('/metrics')
         .describe('Metrics, as Prometheus text or JSON: as `Accept` asks for, else as `metricsFormat` says.'),
       prometheus: endpointPath.prefault('/metrics/prometheus').describe('Metrics as Prometheus text.'),
+      grpcHealth: z
+        .boolean()
+        .prefault(false)
+        .describe(
+          'Answers `grpc.health.v1.Health` (`Check`, `Watch`): readiness of the gateway for the empty name, else the service of that name.',
+        ),
     }),
   ])
   .prefault({})

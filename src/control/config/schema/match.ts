@@ -34,9 +34,26 @@ export const match = z
           ),
         }),
       ])
+      .optional()
       .describe(
-        'Path: literal segments, `:name` for one segment, a final `/*` for the rest (also nothing); or `{ regex: ... }`.',
+        'Path: literal segments, `:name` for one segment, a final `/*` for the rest (also nothing); or `{ regex: ... }`. This or `grpc`.',
       ),
+    grpc: z
+      .strictObject({
+        service: z
+          .string()
+          .max(500)
+          .regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'must be a name such as craft.commits.v1.CommitService')
+          .describe('Full name of the gRPC service, with its package.'),
+        method: z
+          .string()
+          .max(200)
+          .regex(/^[A-Za-z_]\w*$/, 'must be the name of a method, without its service')
+          .optional()
+          .describe('Name of one method. Default: all methods of the service.'),
+      })
+      .optional()
+      .describe('Calls of gRPC and gRPC-Web, in place of `path` and `methods`: POST to `/service/method`.'),
     hosts: oneOrMore(hostPattern)
       .optional()
       .describe('Host names; `*.example.com` is any name below. Default: any host.'),
@@ -51,6 +68,16 @@ export const match = z
       .record(z.string().min(1).max(200), test)
       .prefault({})
       .describe('Query parameters that must be as said; as for `headers`.'),
+  })
+  .check((context) => {
+    const { path, grpc, methods } = context.value;
+    const refuse = (key: string, message: string): void => {
+      context.issues.push({ code: 'custom', path: [key], input: context.value, message });
+    };
+    if (path === undefined && grpc === undefined)
+      context.issues.push({ code: 'invalid_type', expected: 'string', path: ['path'], input: undefined });
+    if (path !== undefined && grpc !== undefined) refuse('grpc', 'says the same as path: one of them');
+    if (grpc !== undefined && methods !== undefined) refuse('methods', 'has no effect beside grpc: calls are POST');
   })
   .describe('Which requests the route takes.');
 
