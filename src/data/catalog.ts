@@ -9,7 +9,9 @@ import { abuseOptions } from './policies/abuse.options.ts';
 import { authOptions } from './policies/auth.options.ts';
 import { authorizeOptions } from './policies/authorize.options.ts';
 import { cacheOptions } from './policies/cache.options.ts';
+import { compressionOptions } from './policies/compression.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
+import { decompressionOptions } from './policies/decompression.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { hygieneOptions } from './policies/hygiene.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
@@ -28,7 +30,9 @@ export const POLICY_OPTIONS = [
   authOptions,
   authorizeOptions,
   cacheOptions,
+  compressionOptions,
   corsOptions,
+  decompressionOptions,
   headersOptions,
   hygieneOptions,
   ipFilterOptions,

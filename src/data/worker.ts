@@ -199,6 +199,7 @@ class DataWorker {
       shared: this.#start.shared,
       secrets,
       control: this.#control,
+      count: (name, change) => this.#metrics.add(name, change),
       perWorker: <T>(name: string, make: () => T): T => {
         if (!this.#kept.has(name)) this.#kept.set(name, make());
         return this.#kept.get(name) as T;

@@ -26,6 +26,10 @@ export interface MetricsSources {
 const HELP: Readonly<Record<ProcessNumber, string>> = {
   aggregate_parts: 'Requests to services for parts of composed responses',
   aggregate_parts_failed: 'Parts of composed responses that could not be had',
+  compressed_responses: 'Responses that the gateway packed',
+  compression_bytes_in: 'Bytes of responses before they were packed',
+  compression_bytes_out: 'Bytes of responses after they were packed',
+  unpacked_requests: 'Request bodies that the gateway unpacked',
   connections_accepted: 'Downstream connections accepted',
   connections_active: 'Downstream connections open now',
   connections_refused: 'Downstream connections refused before a request was read',

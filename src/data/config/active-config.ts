@@ -131,6 +131,7 @@ function buildRoute(
   const environment = parts.environment(settings);
   const first: PolicyHooks[] = [];
   const others: PolicyHooks[] = [];
+  const last: PolicyHooks[] = [];
   for (const policy of settings.policies) {
     const definition = parts.policies.get(policy.name);
     if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
@@ -138,9 +139,9 @@ function buildRoute(
     made.push(created);
     if (definition.readsRequestOnlyWhilePending === true)
       for (const hook of Object.values(created)) readOnlyWhilePending.add(hook);
-    (definition.first === true ? first : others).push(created);
+    (definition.first === true ? first : definition.last === true ? last : others).push(created);
   }
-  const hooks = [...first, ...others];
+  const hooks = [...first, ...others, ...last];
   const action = actionOf(settings, parts.services);
   const cache = caches.get(settings);
   return {

@@ -54,10 +54,14 @@ export interface BodyAccess {
    * nevertheless. In hooks up to `requestBody` of routes and not twice at the same time.
    */
   readBody(maxBytes: number): Promise<Buffer>;
+  /** A filter takes off the Content-Encoding of the request, so what is read here is not packed. */
+  isBodyUnpacked: boolean;
   /** What is sent on in place of the body that was read. */
   replaceBody(bytes: Uint8Array): void;
   /** In hooks up to `requestBody`; of several the first sees what the client sent. `length`: of what comes out of it. */
   filterRequestBody(filter: BodyFilter, length?: number): void;
+  /** In `responseHead`: bytes of the body as it stands, behind the filters so far; -1 when that is not known yet. */
+  readonly responseLength: number;
   /** In `responseHead`; of several the first sees what the service sent. Not for responses without a body, nor for faults. */
   filterResponseBody(filter: BodyFilter, options?: ResponseFilterOptions): void;
   /** In `responseHead`, and as long as a filter holds the head. */

@@ -7,6 +7,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import type { ProcessNumber } from '../../base/metrics.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
 import type { BodyAccess } from './body-access.ts';
 import type { FieldBlock } from './field-block.ts';
@@ -146,6 +147,8 @@ export interface PolicyContext extends BodyAccess {
   readonly status: number;
   /** In `responseHead`: a field of the upstream's answer, name in lower case. */
   responseHeader(name: string): string | null;
+  /** In `responseHead`: a field of the response as it would be sent now, whoever makes it, with what policies changed. */
+  sentHeader(name: string): string | null;
   /** Adds a field to the access record. Bounded names only, no secrets. */
   logField(name: string, value: string | number): void;
   /** In `finish`: how the exchange failed, or null. */
@@ -186,6 +189,8 @@ export interface PolicyEnvironment {
   /** Things that outlive a snapshot and belong to the worker (token caches, key sets), by name, made on first use. */
   perWorker<T>(name: string, make: () => T): T;
   readonly control: ControlLink;
+  /** Counts in the metrics of the worker. */
+  count(name: ProcessNumber, change: number): void;
 }
 
 /**
@@ -207,6 +212,8 @@ export interface PolicyDefinition<Options = never, Prepared = void> {
   readonly phases: readonly PolicyPhase[];
   /** Its hooks run before those of other policies of the same phase. Default false. */
   readonly first?: boolean;
+  /** Its hooks run behind those of all other policies of the same phase. Default false. */
+  readonly last?: boolean;
   /**
    * When a promise of one of its hooks has settled, nothing of the policy looks at that exchange any more, so that its
    * memory may serve the next request. Default false, which is always safe.

@@ -9,7 +9,7 @@ import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
-import type { FieldRange, Identity, LimitNotice, PolicyContext } from '../contract/policy.ts';
+import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import type { Target } from '../parser/target.ts';
@@ -43,6 +43,8 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   fault: Fault | null = null;
   /** Only inside `responseHead`. */
   protected responseFields: Head | null = null;
+  /** The same, of a response that is made here. */
+  protected replyFields: Reply['headers'] | null = null;
 
   /** Null: none. */
   protected upstreamChanges: FieldChanges | null = null;
@@ -213,6 +215,19 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
 
   responseHeader(name: string): string | null {
     return this.responseFields?.valueOf(name) ?? null;
+  }
+
+  sentHeader(name: string): string | null {
+    const changes = this.responseChanges;
+    const own = changes?.removes(name) === true ? null : this.#madeHeader(name);
+    const added = changes === null ? null : changes.addedValue(name);
+    return own === null || added === null ? (own ?? added) : `${own}, ${added}`;
+  }
+
+  #madeHeader(name: string): string | null {
+    if (this.replyFields === null) return this.responseHeader(name);
+    for (const each in this.replyFields) if (each.toLowerCase() === name) return this.replyFields[each]!;
+    return null;
   }
 
   logField(name: string, value: string | number): void {

@@ -95,6 +95,9 @@ export class Exchange
   #requestWork: RequestBodyWork | null = null;
   #responseWork: ResponseBodyWork | null = null;
   #isBodyReplaced = false;
+  isBodyUnpacked = false;
+  /** Of the response that is being decorated. */
+  #bodyLength = UNKNOWN_LENGTH;
   /** The head that waits for what a filter makes of the body. */
   #heldHead: Head | null = null;
   #heldReply: Reply | null = null;
@@ -351,6 +354,7 @@ export class Exchange
       const cookie = attempt === null ? null : attempt.service.stickyCookieFor(attempt.endpoint, this);
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
       this.responseFields = head;
+      this.#bodyLength = framing.bodyLength;
       this.#decorate();
       const work = this.#responseWork;
       if (work !== null) this.#filterResponse(work, head, null);
@@ -422,6 +426,11 @@ export class Exchange
     this.#responseWork.filter(filter, options);
   }
 
+  get responseLength(): number {
+    // HTTP/1.1 knows one more length that is none: up to the end of the connection.
+    return this.#responseWork === null ? Math.max(this.#bodyLength, UNKNOWN_LENGTH) : this.#responseWork.length;
+  }
+
   setStatus(status: number): void {
     if (!this.#headSent) this.status = status;
   }
@@ -455,6 +464,9 @@ export class Exchange
     const { headers, body } = reply;
     for (const name in headers) checkField(name, headers[name]!);
     this.status = reply.status;
+    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+    this.replyFields = headers;
+    this.#bodyLength = bytes === null ? UNKNOWN_LENGTH : bytes.length;
     try {
       this.#decorate();
     } catch (error) {
@@ -465,7 +477,6 @@ export class Exchange
         error: messageOf(error),
       });
     }
-    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
     const work = this.#responseWork;
     if (work !== null) this.#filterResponse(work, null, reply);
     else this.#sendHead(null, null, reply, bytes === null ? UNKNOWN_LENGTH : bytes.length, true);

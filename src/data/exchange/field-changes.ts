@@ -38,6 +38,19 @@ export class FieldChanges {
     return this.removed?.includes(name.toLowerCase()) === true;
   }
 
+  /** Values that were added under a lower-case name, joined with `, `; null: none. */
+  addedValue(lowerName: string): string | null {
+    const values: string[] = [];
+    const added = this.#added;
+    for (let i = 0; i < added.length; i++) {
+      const each = added[i]!;
+      const value = typeof each !== 'string' ? each.valueOf(lowerName) : added[++i];
+      if (value !== null && (typeof each !== 'string' || each.toLowerCase() === lowerName))
+        values.push(value as string);
+    }
+    return values.length === 0 ? null : values.join(', ');
+  }
+
   /** Remembers how things stand, for `rollBack`. */
   mark(): void {
     this.#markedAdded = this.#added.length;

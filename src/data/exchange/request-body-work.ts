@@ -42,8 +42,14 @@ export class RequestBodyWork implements BodySink {
   }
 
   filter(filter: BodyFilter, length: number): void {
-    if (this.#isSealed) throw new TypeError('a request body cannot be filtered any more when it has been read');
-    if (this.#owner.body.length === 0) {
+    const { body } = this.#owner;
+    if (this.#isSealed) {
+      if (!body.complete) throw new TypeError('a request body cannot be filtered while it is read');
+      // It was read whole before: what comes of that goes through this filter.
+      this.#isSealed = false;
+      this.#chain = null;
+    }
+    if (body.length === 0) {
       filter.abandon();
       return;
     }

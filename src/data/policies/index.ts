@@ -4,7 +4,9 @@ import { abuse } from './abuse.ts';
 import { auth } from './auth.ts';
 import { authorize } from './authorize.ts';
 import { cache } from './cache.ts';
+import { compression } from './compression.ts';
 import { cors } from './cors.ts';
+import { decompression } from './decompression.ts';
 import { headers } from './headers.ts';
 import { hygiene } from './hygiene.ts';
 import { ipFilter } from './ip-filter.ts';
@@ -21,7 +23,9 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   auth,
   authorize,
   cache,
+  compression,
   cors,
+  decompression,
   headers,
   hygiene,
   ipFilter,

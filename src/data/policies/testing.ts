@@ -91,6 +91,9 @@ export class RecordingExchange implements PolicyContext {
     return this.#headers.get(name) ?? null;
   }
 
+  isBodyUnpacked = false;
+  responseLength = -1;
+
   readBody(maxBytes: number): Promise<Buffer> {
     if (this.body.length <= maxBytes) return Promise.resolve(this.body);
     return Promise.reject(new Fault(FAULTS.payloadTooLarge));
@@ -167,6 +170,10 @@ export class RecordingExchange implements PolicyContext {
     return this.upstreamAnswer.get(name) ?? null;
   }
 
+  sentHeader(name: string): string | null {
+    return this.answerHeader(name);
+  }
+
   logField(name: string, value: string | number): void {
     this.logged[name] = value;
   }
@@ -240,6 +247,7 @@ export function testEnvironment(
       return things.get(name) as T;
     },
     control: new HandheldControl(),
+    count() {},
   };
 }
 

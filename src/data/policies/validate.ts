@@ -56,7 +56,7 @@ function checkedBy(
   if (type.check === null && type.kind !== 'json') return outcomeOf(check, violations, exchange);
   const coding = exchange.header('content-encoding');
   // A packed body would be checked by nobody.
-  if (coding !== null && coding.toLowerCase() !== 'identity')
+  if (coding !== null && coding.toLowerCase() !== 'identity' && !exchange.isBodyUnpacked)
     return refusedType(check, exchange, { 'Accept-Encoding': 'identity' });
   // Everything that is wrong is said at once, so the body is read also when a parameter is wrong.
   return exchange.readBody(check.settings.maxBodyBytes).then(
