@@ -4,6 +4,7 @@ import { cache } from './cache.ts';
 import { check } from './check.ts';
 import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
+import { events } from './events.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { init } from './init.ts';
 import { limits } from './limits.ts';
@@ -38,4 +39,5 @@ export const COMMANDS: readonly Command[] = [
   usage,
   cache,
   cluster,
+  events,
 ];

@@ -4,6 +4,7 @@
  * members of `FeatureHost` that it uses (`Pick`), so that its test hands in as much and no more.
  */
 import type { RequestListener } from 'node:http';
+import type { MessagePort } from 'node:worker_threads';
 import type { ExtraMetric } from '../base/extra-metric.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
@@ -103,6 +104,8 @@ export interface FeatureHost {
   onWorkersChange(listener: () => void): void;
   /** Ends a worker at once, with its connections; it is replaced. */
   endWorker(thread: number): Promise<void>;
+  /** A port on which a worker calls services (data/contract/service-calls.ts); it closes with the worker. */
+  openCalls(thread: number): MessagePort | undefined;
   /** What a document of the cluster in place of this node's own would do: its problems, or null. Publishes nothing. */
   tryOverlay(overlay: Overlay): Promise<readonly string[] | null>;
   /** Runs by a document of the cluster from now on, or (null) by the node's own. The problems, or null; all or nothing. */

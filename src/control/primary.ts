@@ -7,6 +7,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { RequestListener } from 'node:http';
 import { join } from 'node:path';
+import type { MessagePort } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
 import type { Logger, LogLevel } from '../base/log.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
@@ -284,6 +285,10 @@ export class Primary implements OperatorHost {
   async endWorker(thread: number): Promise<void> {
     const worker = this.workers.status().find(({ threadId }) => threadId === thread);
     if (worker !== undefined) await this.workers.terminate(worker.index);
+  }
+
+  openCalls(thread: number): MessagePort | undefined {
+    return this.workers.openCalls(thread);
   }
 
   traffic(): ProcessTraffic {

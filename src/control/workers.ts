@@ -3,7 +3,7 @@
  * back-off, carries the line between control and data, and drains them at the end. Connections of a dead worker are
  * lost with it; the others do not notice, since each has its own listening sockets.
  */
-import { Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
@@ -113,6 +113,16 @@ export class Workers implements ControlBus {
   /** Ends one worker at once, as a crash would. For operators and tests; it is replaced. */
   async terminate(index: number): Promise<void> {
     await this.#members[index]?.worker.terminate();
+  }
+
+  /** The near end of a port on which a worker calls services; undefined when there is no such worker. */
+  openCalls(threadId: number): MessagePort | undefined {
+    const member = this.#members.find((each) => each?.worker.threadId === threadId);
+    if (member?.listening !== true) return undefined;
+    const { port1, port2 } = new MessageChannel();
+    const message: ToWorker = { kind: 'calls', port: port2 };
+    member.worker.postMessage(message, [port2]);
+    return port1;
   }
 
   /** A CPU profile of one worker, as JSON; null when there is no such worker. */

@@ -28,6 +28,7 @@ import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
 import { WorkerRuntime } from './runtime.ts';
+import { ServiceCalls } from './service-calls.ts';
 import { UserPolicies } from './user-policies/user-policies.ts';
 
 const DRAIN_POLL_MS = 50;
@@ -47,6 +48,7 @@ class DataWorker {
   readonly #services: ServiceSet;
   readonly #listeners = new Map<string, Listener>();
   readonly #former = new DrainingConfigs();
+  readonly #calls = new ServiceCalls(() => this.#runtime);
   readonly #kept = new Map<string, unknown>();
   readonly #policies = new Map<string, PolicyDefinition<never, unknown>>(
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
@@ -105,6 +107,9 @@ class DataWorker {
         break;
       case 'logWritten':
         this.#accessLog.written(message.bytes);
+        break;
+      case 'calls':
+        this.#calls.serve(message.port);
         break;
       case 'drain':
         void this.#drain(message.timeoutMs);
@@ -212,11 +217,12 @@ class DataWorker {
     const runtime = this.#runtime;
     for (const listener of this.#listeners.values()) listener.close();
     let cutOff = 0;
+    this.#calls.isDraining = true;
     if (runtime !== null) {
       runtime.draining = true;
       for (const connection of runtime.connections) connection.drain();
       const deadline = performance.now() + timeoutMs;
-      while (runtime.connections.size > 0 && performance.now() < deadline) {
+      while (runtime.connections.size + this.#calls.active > 0 && performance.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
       }
       for (const connection of runtime.connections) {
@@ -224,6 +230,7 @@ class DataWorker {
         connection.abort();
       }
     }
+    this.#calls.close();
     this.#services.dispose();
     this.#accessLog.flush();
     // What belongs to the worker gives back what it holds, such as granted quotas.

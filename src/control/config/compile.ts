@@ -113,7 +113,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   checkFallbackLoops(compilation);
   const ownRoutes = compileRoutes(compilation, [...builtins.keys()]);
   const routes = [...ownRoutes, ...built.map(({ settings }) => settings)];
-  warnOfIdleServices(compilation, services, routes);
+  warnOfIdleServices(compilation, services, routes, features.used);
 
   const slotted = assignSlots(compilation, options.slots ?? emptySlotTable(), services, routes);
   if (slotted !== undefined && !hasErrors(compilation.problems))
@@ -174,8 +174,10 @@ function warnOfIdleServices(
   compilation: Compilation,
   services: readonly UnslottedService[],
   routes: readonly UnslottedRoute[],
+  usedBySections: readonly string[],
 ): void {
-  const used = new Set(routes.flatMap(({ action, mirror }) => [...servicesOf(action), mirror?.service]));
+  const ofRoutes = routes.flatMap(({ action, mirror }) => [...servicesOf(action), mirror?.service]);
+  const used = new Set([...ofRoutes, ...usedBySections]);
   for (const { resilience } of services)
     if (resilience.fallback?.kind === 'service') used.add(resilience.fallback.service);
   for (const { name } of services) {

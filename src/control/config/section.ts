@@ -58,6 +58,8 @@ export interface SectionContext extends OptionContext {
   addRoute(route: BuiltinRoute): void;
   /** A built-in service that routes of the document may name, though no section adds a route to it. */
   addService(name: string): void;
+  /** A service of the document that the feature calls by itself, so that it is in use without a route. */
+  usesService(name: string): void;
 }
 
 export interface SectionDefinition<

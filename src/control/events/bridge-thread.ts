@@ -2,12 +2,13 @@
  * The thread that the event bridge runs in: takes settings from feature.ts, serves the bridge on its socket, and reports
  * once a second. Messages are handled one after the other.
  */
-import { parentPort, workerData } from 'node:worker_threads';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';
 import { createLogger, type LogLevel } from '../../base/log.ts';
 import { LocalServer } from '../local-server.ts';
 import { Bridge, type BridgeSettings } from './bridge.ts';
 import type { BridgeReport } from './metrics.ts';
+import type { OperationRequest, OperationResponse } from './operations.ts';
 
 export interface BridgeThreadData {
   readonly socketPath: string;
@@ -15,13 +16,19 @@ export interface BridgeThreadData {
   readonly settings: BridgeSettings;
 }
 
-export type ToBridge = { readonly kind: 'apply'; readonly settings: BridgeSettings } | { readonly kind: 'stop' };
+export type ToBridge =
+  | { readonly kind: 'apply'; readonly settings: BridgeSettings }
+  /** Of a worker that calls services. */
+  | { readonly kind: 'calls'; readonly port: MessagePort }
+  | { readonly kind: 'operate'; readonly id: number; readonly request: OperationRequest }
+  | { readonly kind: 'stop' };
 
 export type FromBridge =
   | { readonly kind: 'ready' }
   | { readonly kind: 'failed'; readonly problem: string }
   | { readonly kind: 'log'; readonly line: string }
   | { readonly kind: 'report'; readonly report: BridgeReport }
+  | { readonly kind: 'operated'; readonly id: number; readonly response: OperationResponse }
   | { readonly kind: 'stopped' };
 
 const REPORT_EVERY_MS = 1_000;
@@ -38,7 +45,22 @@ async function run(): Promise<void> {
   const report = (): void => tell({ kind: 'report', report: bridge.report() });
   const reporting = setInterval(report, REPORT_EVERY_MS);
   let turn: Promise<void> = Promise.resolve();
+  const operate = async (id: number, request: OperationRequest): Promise<void> => {
+    const response = await bridge.operate(request).catch((error: unknown) => {
+      log.warn('an operation on events failed', { path: request.path, problem: messageOf(error) });
+      return { status: 503, body: { error: 'SERVICE_UNAVAILABLE', message: 'events are not available now' } };
+    });
+    tell({ kind: 'operated', id, response });
+  };
   port.on('message', (message: ToBridge) => {
+    if (message.kind === 'calls') {
+      bridge.addCalls(message.port);
+      return;
+    }
+    if (message.kind === 'operate') {
+      void operate(message.id, message.request);
+      return;
+    }
     turn = turn.then(async () => {
       try {
         if (message.kind === 'apply') {

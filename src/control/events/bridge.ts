@@ -7,6 +7,7 @@
 import { type IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import type { MessagePort } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import {
@@ -21,11 +22,14 @@ import { compilePattern, type SubjectTest } from '../../data/contract/subjects.t
 import { isUnavailable } from '../store/faults.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
+import { Consumers } from './deliver/consumers.ts';
+import type { ConsumerSettings } from './deliver/options.ts';
 import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
 import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
 import { type BridgeReport, bridgeMetrics } from './metrics.ts';
+import { type OperationRequest, type OperationResponse, operate, type ShownStream } from './operations.ts';
 import { EMBEDDED } from './options.ts';
 import { IdempotencyKeys } from './publish/idempotency.ts';
 import { Outbox } from './publish/outbox.ts';
@@ -47,6 +51,7 @@ export interface BridgeSettings {
   readonly proof: string;
   readonly path: string | null;
   readonly streams: readonly StreamSettings[];
+  readonly consumers: readonly ConsumerSettings[];
   readonly maxSubscribers: number;
   readonly routes: Readonly<Record<string, ChannelRoute>>;
 }
@@ -69,6 +74,7 @@ export class Bridge {
   readonly #tokens: StatusTokens;
   readonly #publisher: Publisher;
   readonly #subscriptions: Subscriptions;
+  readonly #consumers: Consumers;
   readonly #cleaning: NodeJS.Timeout;
   #settings: BridgeSettings;
   #streams = new Map<string, Stream>();
@@ -97,6 +103,7 @@ export class Bridge {
     this.#outbox = new Outbox(store, log, (stream) => this.#streams.get(stream)?.engine);
     this.#publisher = new Publisher({ keys: this.#keys, outbox: this.#outbox, tokens });
     this.#subscriptions = new Subscriptions(() => this.#settings);
+    this.#consumers = new Consumers(store, log);
     this.#engines.set(EMBEDDED, new EmbeddedEngine(store));
     this.#cleaning = setInterval(() => void this.#clean(), CLEAN_EVERY_MS);
     this.#cleaning.unref();
@@ -130,6 +137,29 @@ export class Bridge {
       await engine.start(settings.streams.filter((stream) => stream.engine === name));
     }
     this.#subscriptions.endExcept((route) => settings.routes[route]?.kind === 'subscribe');
+    await this.#consumers.apply(settings.consumers, (name) => {
+      const stream = now.get(name);
+      return stream === undefined ? undefined : { engine: stream.settings.engine, feed: stream.feed };
+    });
+  }
+
+  /** A worker that calls services for consumers. */
+  addCalls(port: MessagePort): void {
+    this.#consumers.callers.add(port);
+  }
+
+  operate(request: OperationRequest): Promise<OperationResponse> {
+    return operate(request, this.#consumers, () => this.#shownStreams());
+  }
+
+  #shownStreams(): ShownStream[] {
+    return [...this.#streams.values()].map(({ settings, engine, feed }) => ({
+      name: settings.name,
+      engine: settings.engine,
+      latest: feed.head,
+      problem: engine.problem,
+      subscribers: feed.readers,
+    }));
   }
 
   readonly listener: RequestListener = (request, response) => {
@@ -249,6 +279,7 @@ export class Bridge {
         outbox: this.#outbox.waiting,
         subscriptions: this.#subscriptions,
         feeds: streams.map(({ feed }) => feed),
+        consumers: this.#consumers,
       }),
     };
   }
@@ -256,6 +287,7 @@ export class Bridge {
   async #clean(): Promise<void> {
     try {
       await this.#keys.clean();
+      await this.#consumers.clean();
       for (const engine of this.#engines.values()) await engine.clean?.();
     } catch (error) {
       this.#log.warn('old events could not be removed', { problem: messageOf(error) });
@@ -265,6 +297,7 @@ export class Bridge {
   async stop(): Promise<void> {
     clearInterval(this.#cleaning);
     this.#subscriptions.stop();
+    await this.#consumers.stop();
     for (const { feed } of this.#streams.values()) feed.stop();
     await this.#outbox.stop();
     for (const engine of this.#engines.values()) await engine.stop();

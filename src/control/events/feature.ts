@@ -9,10 +9,11 @@ import type { Logger } from '../../base/log.ts';
 import { EVENTS_SERVICE, type PublishSettings, type SubscribeSettings } from '../../data/contract/events.ts';
 import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import { localSocketPath } from '../config/plan.ts';
-import type { Dependency, Feature } from '../feature.ts';
+import type { Dependency, Feature, FeatureHost } from '../feature.ts';
 import type { BridgeSettings, ChannelRoute } from './bridge.ts';
 import type { BridgeThreadData, FromBridge, ToBridge } from './bridge-thread.ts';
 import type { BridgeReport } from './metrics.ts';
+import type { OperationRequest, OperationResponse } from './operations.ts';
 import type { EventsPlan } from './options.ts';
 
 /** What it reads of a compiled configuration. */
@@ -24,18 +25,29 @@ export interface CompiledEvents {
 
 const ENTRY = new URL(`./bridge-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 const START_AGAIN_AFTER_MS = 1_000;
-const STOP_WITHIN_MS = 5_000;
+const STOP_WITHIN_MS = 8_000;
+const OPERATE_WITHIN_MS = 30_000;
+/** What it uses of the process. */
+export type EventsHost = Pick<FeatureHost, 'log' | 'openCalls' | 'workerThreads' | 'onWorkersChange'>;
+
 const NO_REPORT: BridgeReport = { engines: [], metrics: [] };
+const NOT_NOW: OperationResponse = {
+  status: 503,
+  body: { error: 'SERVICE_UNAVAILABLE', message: 'events are not available now' },
+};
 
 export class EventsFeature implements Feature {
+  readonly #host: EventsHost;
   readonly #log: Logger;
   #thread: BridgeThread | undefined;
   #settings: BridgeSettings | undefined;
   #written = '';
   #changing: Promise<void> = Promise.resolve();
 
-  constructor({ log }: { readonly log: Logger }) {
-    this.#log = log;
+  constructor(host: EventsHost) {
+    this.#host = host;
+    this.#log = host.log;
+    host.onWorkersChange(() => this.#thread?.connectWorkers());
   }
 
   /** Rejects when the bridge cannot be started. */
@@ -68,7 +80,7 @@ export class EventsFeature implements Feature {
       return;
     }
     const socketPath = localSocketPath(compiled.plan.dataDir, EVENTS_SERVICE.slice('builtin:'.length));
-    const thread = new BridgeThread(socketPath, settings, this.#log);
+    const thread = new BridgeThread(socketPath, settings, this.#host);
     this.#thread = thread;
     await thread.start();
   }
@@ -81,6 +93,22 @@ export class EventsFeature implements Feature {
       required: false,
       detail: { problem },
     }));
+  }
+
+  operations() {
+    const thread = this.#thread;
+    if (thread === undefined) return undefined;
+    const fetch = async (request: Request): Promise<Response> => {
+      const { pathname, searchParams } = new URL(request.url);
+      const { status, body } = await thread.operate({
+        method: request.method,
+        path: pathname,
+        query: Object.fromEntries(searchParams),
+        body: await request.text(),
+      });
+      return Response.json(body, { status });
+    };
+    return { name: 'events', fetch };
   }
 
   metrics(): readonly ExtraMetric[] {
@@ -101,16 +129,22 @@ export class EventsFeature implements Feature {
 class BridgeThread {
   report = NO_REPORT;
   readonly #socketPath: string;
+  readonly #host: EventsHost;
   readonly #log: Logger;
+  readonly #operations = new Map<number, (response: OperationResponse) => void>();
+  /** Thread ids of workers that this life of the bridge can call services through. */
+  #connected = new Set<number>();
+  #lastOperation = 0;
   #settings: BridgeSettings;
   #worker: Worker | undefined;
   #isEnding = false;
   #onStopped: () => void = () => {};
 
-  constructor(socketPath: string, settings: BridgeSettings, log: Logger) {
+  constructor(socketPath: string, settings: BridgeSettings, host: EventsHost) {
     this.#socketPath = socketPath;
     this.#settings = settings;
-    this.#log = log;
+    this.#host = host;
+    this.#log = host.log;
   }
 
   start(): Promise<void> {
@@ -123,16 +157,19 @@ class BridgeThread {
       };
       const worker = new Worker(ENTRY, { workerData, name: 'events' });
       this.#worker = worker;
+      this.#connected = new Set();
       let hasStarted = false;
       worker.on('message', (message: FromBridge) => {
         if (message.kind === 'report') this.report = message.report;
         else if (message.kind === 'log') this.#relay(message.line);
+        else if (message.kind === 'operated') this.#onOperated(message.id, message.response);
         else if (message.kind === 'stopped') this.#onStopped();
         else if (message.kind === 'failed') {
           this.#isEnding = true;
           reject(new Error(`the event bridge could not be started: ${message.problem}`));
         } else {
           hasStarted = true;
+          this.connectWorkers();
           resolve();
         }
       });
@@ -140,6 +177,8 @@ class BridgeThread {
       worker.on('exit', () => {
         this.#onStopped();
         this.report = NO_REPORT;
+        this.#worker = undefined;
+        for (const id of this.#operations.keys()) this.#onOperated(id, NOT_NOW);
         if (this.#isEnding) return;
         if (!hasStarted) reject(new Error('the event bridge ended while it started'));
         else setTimeout(() => void this.#startAgain(), START_AGAIN_AFTER_MS).unref();
@@ -167,6 +206,42 @@ class BridgeThread {
   apply(settings: BridgeSettings): void {
     this.#settings = settings;
     this.#worker?.postMessage({ kind: 'apply', settings } satisfies ToBridge);
+    this.connectWorkers();
+  }
+
+  /** Gives consumers a way to services by each worker that they do not have yet. */
+  connectWorkers(): void {
+    const worker = this.#worker;
+    if (worker === undefined || this.#settings.consumers.length === 0) return;
+    const threads = this.#host.workerThreads();
+    for (const thread of threads) {
+      if (this.#connected.has(thread)) continue;
+      const port = this.#host.openCalls(thread);
+      if (port === undefined) continue;
+      this.#connected.add(thread);
+      worker.postMessage({ kind: 'calls', port } satisfies ToBridge, [port]);
+    }
+    for (const thread of this.#connected) if (!threads.includes(thread)) this.#connected.delete(thread);
+  }
+
+  operate(request: OperationRequest): Promise<OperationResponse> {
+    const worker = this.#worker;
+    if (worker === undefined) return Promise.resolve(NOT_NOW);
+    const id = ++this.#lastOperation;
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => this.#onOperated(id, NOT_NOW), OPERATE_WITHIN_MS);
+      this.#operations.set(id, (response) => {
+        clearTimeout(timer);
+        resolve(response);
+      });
+      worker.postMessage({ kind: 'operate', id, request } satisfies ToBridge);
+    });
+  }
+
+  #onOperated(id: number, response: OperationResponse): void {
+    const done = this.#operations.get(id);
+    this.#operations.delete(id);
+    done?.(response);
   }
 
   async stop(): Promise<void> {
@@ -203,6 +278,11 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
     proof,
     path: events.path,
     streams: events.streams,
+    consumers: events.consumers.map((consumer) => ({
+      ...consumer,
+      secrets: consumer.secrets.map((id) => secrets[id] ?? ''),
+      headers: consumer.headers.map(([field, id]) => [field, secrets[id] ?? ''] as const),
+    })),
     maxSubscribers: events.maxSubscribers,
     routes,
   };

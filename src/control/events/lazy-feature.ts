@@ -1,10 +1,9 @@
 /** Events cost nothing until a configuration has them: the feature's code is loaded then. */
 import { messageOf } from '../../base/errors.ts';
-import type { Logger } from '../../base/log.ts';
 import type { Feature } from '../feature.ts';
-import type { EventsFeature } from './feature.ts';
+import type { EventsFeature, EventsHost } from './feature.ts';
 
-export function lazyEvents(host: { readonly log: Logger }): Feature {
+export function lazyEvents(host: EventsHost): Feature {
   let feature: EventsFeature | undefined;
   let loading: Promise<EventsFeature> | undefined;
   const load = (): Promise<EventsFeature> => {
@@ -27,6 +26,7 @@ export function lazyEvents(host: { readonly log: Logger }): Feature {
       }
     },
     dependencies: () => feature?.dependencies() ?? [],
+    operations: () => feature?.operations(),
     metrics: () => feature?.metrics() ?? [],
     async stop() {
       await loading;

@@ -1,5 +1,7 @@
 /** What the event bridge tells of itself: metrics, and how its engines are. Plain data, since it crosses threads. */
 import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { Consumer } from './deliver/consumer.ts';
+import type { Consumers } from './deliver/consumers.ts';
 import type { PublishOutcome } from './publish/publish.ts';
 import type { Feed } from './subscribe/feed.ts';
 import type { Subscriptions } from './subscribe/subscriptions.ts';
@@ -21,12 +23,13 @@ export interface BridgeNumbers {
   readonly outbox: number;
   readonly subscriptions: Subscriptions;
   readonly feeds: readonly Feed[];
+  readonly consumers: Consumers;
 }
 
 const one = (value: number): ExtraMetric['samples'] => [{ labels: {}, value }];
 
 export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
-  const { engines, published, outbox, subscriptions, feeds } = numbers;
+  const { engines, published, outbox, subscriptions, feeds, consumers } = numbers;
   const byStream = (read: (feed: Feed) => number): ExtraMetric['samples'] =>
     feeds.map((feed) => ({ labels: { stream: feed.stream }, value: read(feed) }));
   return [
@@ -84,6 +87,62 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
         feed.slowestFanOutMs = 0;
         return slowest;
       }),
+    },
+    ...(consumers.all.length === 0 ? [] : consumerMetrics(consumers)),
+  ];
+}
+
+function consumerMetrics(consumers: Consumers): ExtraMetric[] {
+  const by = (read: (consumer: Consumer) => number | null): ExtraMetric['samples'] =>
+    consumers.all.flatMap((consumer) => {
+      const value = read(consumer);
+      return value === null ? [] : [{ labels: { consumer: consumer.settings.name }, value }];
+    });
+  return [
+    {
+      name: 'gatehouse_events_deliveries_total',
+      type: 'counter',
+      help: 'Attempts to deliver an event, by what became of them',
+      samples: consumers.all.flatMap(({ settings, counts }) => [
+        { labels: { consumer: settings.name, outcome: 'delivered' }, value: counts.delivered },
+        { labels: { consumer: settings.name, outcome: 'failed' }, value: counts.failed },
+      ]),
+    },
+    {
+      name: 'gatehouse_events_redelivered_total',
+      type: 'counter',
+      help: 'Attempts after the first one of an event',
+      samples: by(({ counts }) => counts.redelivered),
+    },
+    {
+      name: 'gatehouse_events_dead_total',
+      type: 'counter',
+      help: 'Events that became dead letters',
+      samples: by(({ counts }) => counts.dead),
+    },
+    {
+      name: 'gatehouse_events_dead_letters',
+      type: 'gauge',
+      help: 'Dead letters that are kept',
+      samples: by(({ settings }) => consumers.rows.get(settings.name)?.dead ?? 0),
+    },
+    {
+      name: 'gatehouse_events_consumer_pending',
+      type: 'gauge',
+      help: 'Events that a consumer of this process has taken and not delivered yet',
+      samples: by((consumer) => (consumer.isHere ? consumer.pending : null)),
+    },
+    {
+      name: 'gatehouse_events_consumer_lag',
+      type: 'gauge',
+      help: 'Positions of the stream that a consumer of this process is behind the newest event',
+      samples: by((consumer) => consumer.lag),
+    },
+    {
+      name: 'gatehouse_events_consumer_gaps_total',
+      type: 'counter',
+      help: 'Times that events were removed from the stream before a consumer got them',
+      samples: by(({ counts }) => counts.gaps),
     },
   ];
 }

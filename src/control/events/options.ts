@@ -7,6 +7,7 @@ import { duration, secret, size } from '../../base/zod-units.ts';
 import { EVENTS_SERVICE } from '../../data/contract/events.ts';
 import { subjectProblem } from '../../data/contract/subjects.ts';
 import { defineSection } from '../config/section.ts';
+import { type ConsumerSettings, compileConsumers, consumerSchema } from './deliver/options.ts';
 import type { StreamSettings } from './engines/engine.ts';
 
 export const EMBEDDED = 'embedded';
@@ -64,6 +65,10 @@ export const eventsOptions = z.strictObject({
     .prefault('/events')
     .describe('Path below which the bridge has its own endpoints, for callers who are known; `off` is none.'),
   streams: z.record(name, stream).prefault({}).describe('Streams by name.'),
+  consumers: z
+    .record(name, consumerSchema(name, pattern))
+    .prefault({})
+    .describe('Services that are called with the events of a stream, by a name that stays.'),
   maxSubscribers: z
     .int()
     .min(1)
@@ -80,13 +85,16 @@ export interface EventsPlan {
   readonly storeFile: string;
   readonly path: string | null;
   readonly streams: readonly StreamSettings[];
+  readonly consumers: readonly ConsumerSettings[];
   readonly maxSubscribers: number;
 }
 
 export const eventsSection = defineSection({
   at: 'top',
   key: 'events',
-  schema: eventsOptions.describe('Streams of events, for the route actions `publish` and `subscribe`. Default: off.'),
+  schema: eventsOptions.describe(
+    'Streams of events, for the route actions `publish` and `subscribe`, and services that get them. Default: off.',
+  ),
   /** Null: nothing runs. */
   compile(options, context): EventsPlan | null {
     if (options === undefined) return null;
@@ -126,6 +134,11 @@ export const eventsSection = defineSection({
       storeFile: `${context.dataDir}/events.db`,
       path,
       streams,
+      consumers: compileConsumers(
+        options.consumers,
+        streams.map((each) => each.name),
+        context,
+      ),
       maxSubscribers: options.maxSubscribers,
     };
   },

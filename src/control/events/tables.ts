@@ -51,6 +51,25 @@ export interface EventTables {
     owner: string | null;
     lease_until_ms: number;
   };
+  /** Where each consumer stands: everything up to `position` was delivered, or is a row of `event_deliveries`. */
+  event_cursors: { consumer: string; stream_tag: string; position: string | null };
+  /** Events of a consumer that wait for another attempt, for their turn behind one that does, or are dead letters. */
+  event_deliveries: {
+    consumer: string;
+    position: string;
+    id: string;
+    subject: string;
+    key: string;
+    content_type: string;
+    attributes: string;
+    data: Uint8Array;
+    state: 'retry' | 'dead';
+    attempts: number;
+    /** 0 for one that was replayed or waits for its turn. */
+    next_ms: number;
+    changed_ms: number;
+    problem: string | null;
+  };
   /** Secrets of the bridge that all processes on the database share. */
   event_meta: { name: string; value: string };
 }
@@ -79,6 +98,21 @@ create table event_outbox (
 create table event_consumers (
   name text primary key, stream text not null, position text, owner text, lease_until_ms bigint not null);
 create table event_meta (name text primary key, value text not null)`;
+      for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
+    },
+  },
+  {
+    id: '0002-deliveries',
+    async up(trx, dialect) {
+      const blob = dialect === 'postgres' ? 'bytea' : 'blob';
+      const text = `
+create table event_cursors (consumer text primary key, stream_tag text not null, position text);
+create table event_deliveries (
+  consumer text not null, position text not null, id text not null, subject text not null, key text not null,
+  content_type text not null, attributes text not null, data ${blob} not null, state text not null,
+  attempts bigint not null, next_ms bigint not null, changed_ms bigint not null, problem text,
+  primary key (consumer, position));
+create index event_deliveries_by_state on event_deliveries (consumer, state, next_ms)`;
       for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
     },
   },

@@ -1,4 +1,5 @@
 /** What the main thread and its workers tell each other. Everything here survives a structured clone. */
+import type { MessagePort } from 'node:worker_threads';
 import type { SharedState } from './shared.ts';
 import type { Secrets, Snapshot } from './snapshot.ts';
 
@@ -18,7 +19,9 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly timeoutMs: number }
   | { readonly kind: 'publish'; readonly topic: string; readonly data: unknown }
   | { readonly kind: 'answer'; readonly id: number; readonly data: unknown; readonly problem: string | null }
-  | { readonly kind: 'logWritten'; readonly bytes: number };
+  | { readonly kind: 'logWritten'; readonly bytes: number }
+  /** A port on which calls to services are asked for (contract/service-calls.ts). */
+  | { readonly kind: 'calls'; readonly port: MessagePort };
 
 export type FromWorker =
   | { readonly kind: 'listening'; readonly listeners: readonly { readonly id: string; readonly port: number }[] }

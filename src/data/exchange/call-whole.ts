@@ -23,6 +23,8 @@ export interface CallLimits {
   readonly maxBytes: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
+  /** What lies behind `maxBytes` is dropped. Default false: such a response is a fault. */
+  readonly truncates?: boolean;
 }
 
 /** Rejects with a `Fault`. */
@@ -94,8 +96,13 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
+    const left = this.#limits.maxBytes - this.#length;
     this.#length += end - start;
     if (this.#length > this.#limits.maxBytes) {
+      if (this.#limits.truncates === true) {
+        if (left > 0) this.#parts.push(Buffer.from(bytes.subarray(start, start + left)));
+        return;
+      }
       this.#giveUp(new Fault(FAULTS.upstreamMalformed, { cause: `longer than ${this.#limits.maxBytes} bytes` }));
       return;
     }

@@ -44,6 +44,8 @@ export interface CallOptions {
   readonly services: ReadonlyMap<string, UpstreamService>;
   /** One attempt or none: no queue, no retry, no hedge, no fallback. Default false. */
   readonly once?: boolean;
+  /** False: the service's fallback does not respond in its place. Default true. */
+  readonly fallsBack?: boolean;
 }
 
 const NO_INSTANCES: readonly UpstreamInstance[] = [];
@@ -258,7 +260,8 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
 
   /** No instance could be picked: the service's fallback, if it has one, responds instead. */
   #fallBack(fault: Fault): void {
-    const fallback = this.#options.once === true ? null : this.service.fallbackFor(fault);
+    const { once, fallsBack } = this.#options;
+    const fallback = once === true || fallsBack === false ? null : this.service.fallbackFor(fault);
     if (fallback?.kind === 'respond') {
       this.#end();
       this.#handler.onReply(fallback.response);

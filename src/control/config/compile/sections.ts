@@ -12,6 +12,8 @@ export interface CompiledSections {
   readonly routes: readonly BuiltinRoute[];
   /** Built-in services that sections offer beside those of their routes. */
   readonly builtins: readonly string[];
+  /** Services that sections send to, though no route does. */
+  readonly used: readonly string[];
 }
 
 export function compileSections(compilation: Compilation, dataDir: string, environment: string): CompiledSections {
@@ -19,6 +21,7 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
   const names = Object.keys(document.services);
   const routes: BuiltinRoute[] = [];
   const builtins: string[] = [];
+  const used: string[] = [];
 
   const compileAt = (place: SectionPlace, base: KeyPath, owner: object): Record<string, unknown> => {
     const results: Record<string, unknown> = {};
@@ -34,6 +37,7 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
         healthCheckIntervalMs: document.services[service]?.loadBalancing?.healthCheckInterval,
         addRoute: (route) => routes.push(route),
         addService: (name) => builtins.push(name),
+        usesService: (name) => used.push(name),
       };
       results[section.key] = section.compile((owner as Record<string, unknown>)[section.key], context);
     }
@@ -53,5 +57,6 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
     services: services as ControlPlan['services'],
     routes,
     builtins,
+    used,
   };
 }

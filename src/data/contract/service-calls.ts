@@ -1,0 +1,37 @@
+/**
+ * What a part of the control plane and a worker say to each other over a message port of their own, when the former wants
+ * a service called: the call goes through that service's balancer, breaker, limits and retries as any request does. Used
+ * for deliveries of events (control/events/deliver/); served by data/service-calls.ts.
+ */
+
+export interface ServiceCall {
+  /** Names the call on its port. */
+  readonly id: number;
+  readonly service: string;
+  readonly method: string;
+  /** Before an instance's own prefix; begins with `/`. */
+  readonly path: string;
+  readonly query: string | null;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+  readonly body: Uint8Array;
+  readonly timeoutMs: number;
+  /** What lies behind so many bytes of the response is read and dropped. */
+  readonly maxBytes: number;
+}
+
+export type ServiceCallResult =
+  | {
+      readonly id: number;
+      readonly kind: 'response';
+      readonly status: number;
+      readonly retryAfter: string | null;
+      readonly body: Uint8Array;
+    }
+  | {
+      readonly id: number;
+      readonly kind: 'fault';
+      /** Reason of the fault, such as `connect_failed`. */
+      readonly reason: string;
+      /** False: no byte of it reached an instance. */
+      readonly mayHaveArrived: boolean;
+    };

@@ -1,0 +1,81 @@
+/**
+ * Serves calls to services that the control plane asks a worker for (contract/service-calls.ts). No exchange stands
+ * behind them, so no route's policies act and nothing is written to the access log; who asked reports what became of
+ * them. A service's fallback does not respond: it would stand for a service that never saw the request.
+ */
+import type { MessagePort } from 'node:worker_threads';
+import { Fault } from '../base/errors.ts';
+import { FieldBlock } from './contract/field-block.ts';
+import type { ServiceCall, ServiceCallResult } from './contract/service-calls.ts';
+import { callWhole } from './exchange/call-whole.ts';
+import { MadeRequest } from './exchange/outgoing-request.ts';
+import { RequestBody } from './exchange/request-body.ts';
+import type { WorkerRuntime } from './runtime.ts';
+
+/** More at once are refused. */
+const MOST_CALLS = 10_000;
+const NEVER = new AbortController().signal;
+
+export class ServiceCalls {
+  readonly #runtime: () => WorkerRuntime | null;
+  readonly #ports = new Set<MessagePort>();
+  /** Under way. */
+  active = 0;
+  isDraining = false;
+
+  constructor(runtime: () => WorkerRuntime | null) {
+    this.#runtime = runtime;
+  }
+
+  serve(port: MessagePort): void {
+    this.#ports.add(port);
+    port.on('message', (call: ServiceCall) => void this.#serve(port, call));
+    port.on('close', () => this.#ports.delete(port));
+  }
+
+  async #serve(port: MessagePort, call: ServiceCall): Promise<void> {
+    const runtime = this.#runtime();
+    if (runtime === null || this.isDraining || this.active >= MOST_CALLS) {
+      port.postMessage(unsent(call, 'overloaded'));
+      return;
+    }
+    this.active++;
+    try {
+      port.postMessage(await this.#call(runtime, call));
+    } finally {
+      this.active--;
+    }
+  }
+
+  async #call(runtime: WorkerRuntime, call: ServiceCall): Promise<ServiceCallResult> {
+    const { id, method, path, query, timeoutMs, maxBytes } = call;
+    const { services } = runtime.live;
+    const service = services.get(call.service);
+    if (service === undefined) return unsent(call, 'no_such_service');
+    try {
+      const fields = FieldBlock.of(call.fields);
+      const request = new MadeRequest({ method, path, query, fields, bodyLength: call.body.byteLength });
+      const body = RequestBody.whole(call.body.byteLength === 0 ? [] : [Buffer.from(call.body)]);
+      const limits = { maxBytes, timeoutMs, signal: NEVER, truncates: true };
+      const options = { services, fallsBack: false };
+      const response = await callWhole(runtime, options, service, request, body, limits);
+      const retryAfter = response.fields.find(([name]) => name.toLowerCase() === 'retry-after')?.[1] ?? null;
+      return { id, kind: 'response', status: response.status, retryAfter, body: response.body };
+    } catch (error) {
+      if (!(error instanceof Fault)) {
+        runtime.log.error('a call to a service failed', { service: call.service, error: String(error) });
+        return { id, kind: 'fault', reason: 'internal_error', mayHaveArrived: true };
+      }
+      const { reason, phase } = error.kind;
+      return { id, kind: 'fault', reason, mayHaveArrived: phase !== 'pick' && phase !== 'connect' };
+    }
+  }
+
+  close(): void {
+    for (const port of this.#ports) port.close();
+  }
+}
+
+function unsent({ id }: ServiceCall, reason: string): ServiceCallResult {
+  return { id, kind: 'fault', reason, mayHaveArrived: false };
+}
