@@ -37,8 +37,17 @@ describe('an error as a body', () => {
   it('nested: field, value and expectation in details, further fields beside', () => {
     const { contentType, body } = made('nested', { reason: 'finer', fields: [one, other] });
     assert.equal(contentType, 'application/json; charset=utf-8');
-    const details = { reason: 'finer', ...one, errors: [one, other] };
+    const details = { ...one, errors: [one, other] };
     assert.deepEqual(body, { error: { code: 'VALIDATION_ERROR', message: 'it is wrong', details }, ...COMMON });
+  });
+
+  it('nested and flat name a member of a body plainly, a problem by its JSON Pointer', () => {
+    const fields = [{ field: '/commits/0/a~1b', expected: 'a text' }];
+    const plain = { field: 'commits.0.a/b', expected: 'a text' };
+    const { body } = made('nested', { fields });
+    assert.deepEqual((body as { error: { details: object } }).error.details, plain);
+    assert.deepEqual((made('flat', { fields }).body as { details: object }).details, plain);
+    assert.deepEqual((made('problem', { fields }).body as { errors: object }).errors, fields);
   });
 
   it('nested: no details where there are none', () => {

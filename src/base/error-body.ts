@@ -58,16 +58,24 @@ export function errorBody(error: ErrorFacts, request: ErrorRequest): ErrorBody {
       body: JSON.stringify({ ...body, ...errors, ...members, ...common }),
     };
   }
-  // The CraftNudge document has one field, value and expectation; where there are more, all of them stand beside it.
-  const details = { ...fields[0], ...(fields.length > 1 ? errors : {}) };
+  // The CraftNudge document has one field, value and expectation, by plain names; where there are more, all of them stand
+  // beside it.
+  const named = fields.map((each) => ({ ...each, field: plainName(each.field) }));
+  const details = { ...named[0], ...(named.length > 1 ? { errors: named } : {}) };
   if (request.format === 'nested') {
-    const all = { ...finer, ...said, ...details, ...members };
+    const all = { ...(named.length > 0 ? {} : finer), ...said, ...details, ...members };
     const inner = Object.keys(all).length === 0 ? { code, message } : { code, message, details: all };
     return json({ error: inner, ...common });
   }
   const whole = detail === undefined ? message : `${message}: ${detail}`;
   const more = fields.length === 0 ? {} : { details };
   return json({ success: false, error_code: code, message: whole, ...finer, ...more, ...members, ...common });
+}
+
+/** `/items/0/price`, which is a JSON Pointer, as `items.0.price`. */
+function plainName(field: string): string {
+  if (!field.startsWith('/')) return field;
+  return field.slice(1).replaceAll('/', '.').replaceAll('~1', '/').replaceAll('~0', '~');
 }
 
 function json(value: unknown): ErrorBody {

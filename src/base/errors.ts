@@ -568,6 +568,8 @@ export const FAULT_REASONS: readonly string[] = REASONS;
 /** How one exchange, or one attempt of it, failed. */
 export class Fault {
   readonly kind: FaultKind;
+  /** Instead of the message of its kind, where the configuration has one. */
+  readonly message: string | undefined;
   /** What the caller may know beyond the message: the field, the value, the expectation. Never a secret. */
   readonly detail: string | undefined;
   /** For the log only: errno, address, cause. */
@@ -582,6 +584,7 @@ export class Fault {
   constructor(
     kind: FaultKind,
     more: {
+      message?: string | undefined;
       detail?: string;
       cause?: string;
       retryAfterSeconds?: number;
@@ -590,6 +593,7 @@ export class Fault {
     } = NOTHING,
   ) {
     this.kind = kind;
+    this.message = more.message;
     this.detail = more.detail;
     this.cause = more.cause;
     this.retryAfterSeconds = more.retryAfterSeconds;

@@ -17,6 +17,7 @@ export type SchemaCheck = (value: unknown) => readonly Violation[] | null;
 const compiled = new Map<string, SchemaCheck>();
 const MAX_COMPILED = 2_000;
 const MAX_VIOLATIONS = 32;
+const UNKNOWN_MEMBERS = ['additionalProperties', 'unevaluatedProperties', 'unevaluatedItems'];
 
 /** Rejects when the schema is one that `schemaProblem` refuses. */
 export async function compileSchema(schema: JsonSchema): Promise<SchemaCheck> {
@@ -29,7 +30,11 @@ export async function compileSchema(schema: JsonSchema): Promise<SchemaCheck> {
   const check: SchemaCheck = (value) => {
     if (validator.Check(value)) return null;
     const [, errors] = validator.Errors(value);
-    const found = errors.filter(isTelling).flatMap((error) => violationsOf(error, value));
+    const found = errors.filter(isTelling).flatMap((error) => {
+      const words = wordsOf(schema, error.schemaPath);
+      const each = violationsOf(error, value);
+      return words === undefined ? each : each.map((one) => inWords(one, error.keyword, words));
+    });
     // The fast check decides; if the slow one finds nothing to say, the value is still refused.
     return found.length > 0 ? found : [violation('', value, 'what the schema describes')];
   };
@@ -58,6 +63,47 @@ function withoutInheritedNames(schema: unknown): unknown {
   return result;
 }
 
+/** What the author of a schema says to who gets it wrong. */
+interface Words {
+  readonly 'x-expected'?: unknown;
+  readonly 'x-message'?: unknown;
+}
+
+/** The annotations of the schema at a path of the validator, which goes through references as if they were not there. */
+function wordsOf(root: JsonSchema, path: string): Words | undefined {
+  let at: unknown = root;
+  for (const step of path.split('/').slice(1)) {
+    const key = step.replaceAll('~1', '/').replaceAll('~0', '~');
+    at = memberOf(behindReference(root, at), key);
+    if (at === undefined) return undefined;
+  }
+  const schema = behindReference(root, at);
+  return typeof schema === 'object' && schema !== null ? schema : undefined;
+}
+
+function behindReference(root: JsonSchema, schema: unknown): unknown {
+  const reference = memberOf(schema, '$ref');
+  return typeof reference === 'string' && reference.startsWith('#/') ? valueAt(root, reference.slice(1)) : schema;
+}
+
+function memberOf(value: unknown, key: string): unknown {
+  if (typeof value !== 'object' || value === null || !Object.hasOwn(value, key)) return undefined;
+  return (value as Record<string, unknown>)[key];
+}
+
+/** What is missing, or not known, stands in an object that has words of its own: they are not about its members. */
+const ABOUT_MEMBERS = ['required', 'propertyNames', 'dependentRequired', ...UNKNOWN_MEMBERS];
+
+function inWords(found: Violation, keyword: string, words: Words): Violation {
+  if (ABOUT_MEMBERS.includes(keyword)) return found;
+  const { 'x-expected': expected, 'x-message': message } = words;
+  return {
+    ...found,
+    ...(typeof expected === 'string' ? { expected } : {}),
+    ...(typeof message === 'string' ? { message } : {}),
+  };
+}
+
 /** Keywords whose value is data, not schemas. */
 const LITERAL = ['const', 'enum', 'default', 'example', 'examples'];
 
@@ -68,11 +114,9 @@ function entriesOf(schemas: Record<string, unknown> | undefined): [string, unkno
 /** `anyOf` says no more than its branches did, `false` under an unknown member no more than that it is unknown. */
 function isTelling({ keyword }: TLocalizedValidationError, _index: number, all: TLocalizedValidationError[]): boolean {
   if (keyword === 'anyOf' || keyword === 'if') return all.length === 1;
-  if (keyword === 'boolean') return !all.some((other) => UNKNOWN_MEMBER.includes(other.keyword));
+  if (keyword === 'boolean') return !all.some((other) => UNKNOWN_MEMBERS.includes(other.keyword));
   return true;
 }
-
-const UNKNOWN_MEMBER = ['additionalProperties', 'unevaluatedProperties', 'unevaluatedItems'];
 
 function violationsOf(error: TLocalizedValidationError, root: unknown): Violation[] {
   const at = error.instancePath;

@@ -73,6 +73,7 @@ function outcomeOf(check: RequestCheck, violations: readonly Violation[], exchan
   if (first === undefined) return undefined;
   if (check.settings.mode === 'report') return reported(exchange, first.field === '' ? 'body' : first.field);
   return new Fault(FAULTS.invalidRequest, {
+    message: violations.find(({ message }) => message !== undefined)?.message,
     fields: fieldErrors(violations),
     cause: `${first.field}: ${first.expected}`,
   });

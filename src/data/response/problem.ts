@@ -15,8 +15,9 @@ export function faultReply(
   path: string,
   wallMs: number,
 ): WholeReply {
-  const { kind, detail, fields } = fault;
-  const { contentType, body } = errorBody({ ...kind, detail, fields }, { format, accept, requestId, path, wallMs });
+  const { kind, message = kind.message, detail, fields } = fault;
+  const facts = { ...kind, message, detail, fields };
+  const { contentType, body } = errorBody(facts, { format, accept, requestId, path, wallMs });
   const headers: Record<string, string> = { 'Content-Type': contentType };
   if (fault.retryAfterSeconds !== undefined)
     headers['Retry-After'] = `${Math.max(0, Math.ceil(fault.retryAfterSeconds))}`;
