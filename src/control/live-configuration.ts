@@ -79,6 +79,7 @@ export class LiveConfiguration {
   #snapshot: Snapshot;
   #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
   #queue: Promise<unknown> = Promise.resolve();
+  #ended = false;
   #revision: Revision | null = null;
   /** True after going back: the source holds another document than the live one. */
   #differsFromSource = false;
@@ -174,9 +175,11 @@ export class LiveConfiguration {
 
   /** Publishes the same document with other instances, as discovery found them. */
   setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult> {
-    return this.#inTurn(() => {
+    return this.#inTurn(async () => {
+      // Services leave while the gateway ends: nobody needs to know where they are.
+      if (this.#ended) return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
       this.#discovered = discovered;
-      return this.#publish(this.#config);
+      return await this.#publish(this.#config);
     });
   }
 
@@ -289,6 +292,7 @@ export class LiveConfiguration {
 
   async #publish(config: LoadedConfig): Promise<ReloadResult> {
     const host = this.#host;
+    if (this.#ended) return this.#refused(['the gateway is shutting down']);
     const before = this.#compiled;
     const compiled = this.#compile(config);
     if (!compiled.ok) return this.#refused(compiled.problems.map(formatProblem));
@@ -344,9 +348,15 @@ export class LiveConfiguration {
     else source.watch([...plan.files, ...this.#config.files], (change) => void this.reload(change));
   }
 
-  /** Nothing is reloaded any more. */
+  /** The source is not looked at any more. */
   close(): void {
     this.#host.source.close();
+  }
+
+  /** Nothing is published from now on: what a publication would start, nobody would end. Resolves when the last one is done. */
+  async end(): Promise<void> {
+    this.#ended = true;
+    await this.#queue;
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

@@ -390,6 +390,7 @@ export class Primary implements OperatorHost {
     this.#draining = true;
     this.configuration.close();
     const cutOff = await this.workers.drain(timeoutMs);
+    await this.configuration.end();
     for (const feature of this.#features) await feature.stop?.();
     await this.#operations.close();
     for (const server of this.#builtins.values()) await server.close();

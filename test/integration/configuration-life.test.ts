@@ -134,6 +134,15 @@ test('accounts that a reload turns on answer at once', async (t) => {
   assert.equal(response.status, 401);
 });
 
+test('a gateway that has ended starts nothing again, whoever still reloads or tells of instances', async (t) => {
+  const { gateway, path } = await running(t, document('one', '  watch: false\n'));
+  await gateway.stop({ timeoutMs: 500 });
+  await writeFile(path, `${document('one', '  watch: false\n')}identity: { enabled: true, firstAdmin: off }\n`);
+  assert.deepEqual((await gateway.reload()).problems, ['the gateway is shutting down']);
+  const { ok, problems } = await gateway.primary.configuration.setDiscovered({});
+  assert.deepEqual([ok, problems], [true, []]);
+});
+
 test('watch: false waits for a reload by hand', async (t) => {
   const { gateway, path, hello } = await running(t, document('one', '  watch: false\n'));
   await writeFile(path, document('two', '  watch: false\n'));
