@@ -113,6 +113,7 @@ function serviceOf(algorithm: string, count: number, resilience: ResilienceSetti
       budgetMinPerSecond: 3,
       maxReplayBytes: 65_536,
     },
+    requestBufferBytes: 65_536,
     tls: null,
     host: 'preserve',
     resilience,

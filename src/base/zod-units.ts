@@ -103,6 +103,14 @@ export function sizeOrUnlimited(range: NumberRange = {}): Unit<number> {
   return unit(meta, expected, (input) => (input === 'unlimited' ? UNLIMITED_BYTES : readSize(input, range)));
 }
 
+/** Like `size`, and `off`, which gives 0. */
+export function sizeOrOff(range: NumberRange = {}): Unit<number> {
+  const expected = `a size such as 64kb or 10mb${rangeWords(range, UNLIMITED_BYTES, formatSize)}, or off`;
+  const pattern = `^off$|${SIZE_PATTERN}`;
+  const meta = { type: ['string', 'integer'], pattern, 'x-unit': 'size or off', ...limits(range) };
+  return unit(meta, expected, (input) => (input === 'off' || input === 0 ? 0 : readSize(input, range)));
+}
+
 /** 0 to 1, of `20%` or of a bare number from 0 to 1. */
 export function ratio(range: NumberRange = {}): Unit<number> {
   const percent = (value: number): string => `${value * 100}%`;

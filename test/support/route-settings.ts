@@ -31,6 +31,7 @@ export function route(spec: string, extras: RouteExtras = {}): RouteSettings {
     action: { kind: 'respond', response: { status: 200, headers: {}, body: spec } },
     policies: [],
     maxRequestBytes: 0,
+    requestBufferBytes: null,
     pathSafety: USUAL_PATHS,
     rewrite: null,
     upgrades: [],

@@ -54,7 +54,15 @@ describe('HTTP/2 downstream', () => {
         timeouts: { bodyIdle: '300ms', head: '300ms', write: '400ms' },
       },
       services: { s: { instances: [upstream.url], retries: 0 } },
-      routes: [{ match: { path: '/*' }, service: 's', auth: 'public', upgrades: ['websocket'] }],
+      routes: [
+        { match: { path: '/*' }, service: 's', auth: 'public', upgrades: ['websocket'] },
+        ...['/stuck', '/early'].map((path) => ({
+          match: { path },
+          service: 's',
+          auth: 'public',
+          requestBuffer: 'off',
+        })),
+      ],
     });
   });
 

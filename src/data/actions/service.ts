@@ -19,11 +19,14 @@ class ServiceAction implements RouteAction {
   readonly #choose: (exchange: Exchange) => UpstreamService;
   readonly #rewrite: Rewrite | null;
   readonly #mirrorBytes: number;
+  /** Null: as the service says. */
+  readonly #requestBufferBytes: number | null;
 
   constructor(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>) {
     this.#choose = chooser(settings, services);
     this.#rewrite = settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path);
     this.#mirrorBytes = settings.mirror?.maxBodyBytes ?? 0;
+    this.#requestBufferBytes = settings.requestBufferBytes;
   }
 
   open(exchange: Exchange, handler: ResponseHandler): ResponseSource | Fault {
@@ -44,8 +47,11 @@ class ServiceAction implements RouteAction {
       body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, this.#mirrorBytes));
     }
     if (service.settings.protocol === 'grpc') exchange.readDeadline();
-    exchange.call = new UpstreamCall(exchange.runtime, exchange.live, service, exchange, body, handler);
-    return exchange.call;
+    const call = new UpstreamCall(exchange.runtime, exchange.live, service, exchange, body, handler);
+    if (body.length !== 0 && exchange.mayGatherBody)
+      call.gathersBytes = this.#requestBufferBytes ?? service.settings.requestBufferBytes;
+    exchange.call = call;
+    return call;
   }
 }
 

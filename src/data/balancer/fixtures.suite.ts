@@ -168,6 +168,7 @@ export function settings(parts: SettingsParts = {}): ServiceSettings {
     balancer: { algorithm: 'round-robin', options: {} },
     timeouts: { connectMs: 1_000, firstByteMs: 5_000, idleMs: 5_000, totalMs: 30_000 },
     protocol: 'h1',
+    requestBufferBytes: 65_536,
     pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
     retries: RETRIES,
     tls: null,

@@ -111,6 +111,8 @@ export interface ServiceSettings {
   readonly timeouts: UpstreamTimeouts;
   readonly protocol: ServiceProtocol;
   readonly pool: PoolSettings;
+  /** A connection is asked for when so many bytes of the request body are here, or all of them; 0: with the head. */
+  readonly requestBufferBytes: number;
   readonly retries: RetrySettings;
   readonly tls: UpstreamTls | null;
   /** `preserve` sends the caller's Host; otherwise the instance's own authority or a fixed one. */
@@ -285,6 +287,8 @@ export interface RouteSettings {
   /** Policies with the options that their definitions validated; the engine orders them by phase. */
   readonly policies: readonly PolicySettings[];
   readonly maxRequestBytes: number;
+  /** In place of the service's; null: as the service says. */
+  readonly requestBufferBytes: number | null;
   readonly pathSafety: PathSafety;
   readonly rewrite: RewriteSettings | null;
   /** `Upgrade` tokens that may open a tunnel, lower case. */

@@ -47,6 +47,8 @@ export interface Downstream extends BytesHolder {
   flush(): boolean;
   /** A few bytes of the request body lie here and follow before the callback ends: the upstream head can wait for them. */
   readonly bodyInHand: boolean;
+  /** All of the request body lies here and follows before the callback ends. */
+  readonly bodyWholeInHand: boolean;
   /** Backpressure for the request body. */
   pauseBody(): void;
   resumeBody(): void;

@@ -334,6 +334,16 @@ export class Exchange
     return this.downstream.bodyInHand;
   }
 
+  /**
+   * The body may be gathered before a service is asked. Not what is here already, not a tunnel, not the messages of a gRPC
+   * call, and not where the client waits for the service to say whether it wants the body (RFC 9110 §10.1.1).
+   */
+  get mayGatherBody(): boolean {
+    const { meaning } = this.incoming;
+    if (this.downstream.bodyWholeInHand || meaning.upgrade >= 0 || meaning.expectsContinue) return false;
+    return !isGrpcType(this.header('content-type'));
+  }
+
   writeHead(stream: UpstreamStream, attempt: Attempt): void {
     writeRequestHead(stream, attempt, this, this.incoming, this.upstreamChanges);
   }

@@ -1,12 +1,18 @@
 /**
  * The request body between the two sides: what has come, what waits for a connection, and what is kept so that a
- * further attempt can send it again. Held memory is bounded: while nobody takes bytes the downstream is paused, and what
- * is kept for replay ends at the service's `maxReplayBytes`.
+ * further attempt can send it again. Held memory is bounded: while nobody takes bytes the downstream is paused, what
+ * is gathered before a connection is asked for ends at `requestBuffer`, and what is kept for replay at the service's
+ * `maxReplayBytes`.
  */
 import type { FieldBlock } from '../contract/field-block.ts';
+import { GatheredBytes } from './gathered-bytes.ts';
 
 /** Who gets the body: a call to a service. */
 export interface BodyConsumer {
+  /** Has no connection yet and asks for none before so many bytes are here, or all of them; 0: it does not wait for bytes. */
+  readonly gathersBytes: number;
+  /** They are here. */
+  onBodyGathered(): void;
   /** Has a connection, and so takes bytes. */
   readonly takesBody: boolean;
   /** Bytes that it was given are still referred to. */
@@ -36,6 +42,10 @@ export class RequestBody {
   /** From the first byte on, as long as all of them are here. */
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
+  /** What comes in small pieces before a connection is asked for; the last of what is kept. */
+  #gathered: GatheredBytes | null = null;
+  /** Some of what is kept lies in memory that the connection reads to. */
+  #refers = false;
   #keeping = true;
   /** How much may be kept after it has been sent. */
   #maxKept = 0;
@@ -63,10 +73,15 @@ export class RequestBody {
 
   /** Some of the bytes that were taken are still here, or at the consumer's. */
   get holdsBytes(): boolean {
-    return this.#kept.length > 0 || this.consumer?.holdsBody === true;
+    return this.#refers || this.consumer?.holdsBody === true;
   }
 
   get kept(): readonly Uint8Array[] {
+    const gathered = this.#gathered;
+    if (gathered !== null) {
+      this.#gathered = null;
+      this.#kept.push(gathered.bytes);
+    }
     return this.#kept;
   }
 
@@ -80,37 +95,59 @@ export class RequestBody {
     this.received += bytes.length;
     const consumer = this.consumer;
     const sent = consumer?.takesBody === true;
+    const gathers = !sent && consumer !== null && consumer.gathersBytes > 0;
     if (this.#keeping) {
       if (sent && this.#keptBytes + bytes.length > this.#maxKept) {
         this.#forget();
       } else {
-        this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);
+        if (gathers) this.#gather(bytes, consumer.gathersBytes);
+        else this.#keep(bytes, isVolatile);
         this.#keptBytes += bytes.length;
       }
     }
     if (sent) consumer!.onBodyBytes(bytes, isVolatile);
-    return sent;
+    return sent || gathers;
+  }
+
+  /** Who sends a byte at a time must not make us hold a read buffer, or an object, for each. */
+  #gather(bytes: Uint8Array, most: number): void {
+    this.#gathered ??= new GatheredBytes(this.length > 0 ? Math.min(this.length, most) : most);
+    this.#gathered.add(bytes);
+  }
+
+  #keep(bytes: Uint8Array, isVolatile: boolean): void {
+    if (!isVolatile) this.#refers = true;
+    this.kept;
+    this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);
   }
 
   /** False: the consumer reads too slowly. */
   flush(): boolean {
-    return this.consumer?.takesBody !== true || this.consumer.flushBody();
+    const { consumer } = this;
+    if (consumer === null) return true;
+    if (!consumer.takesBody && consumer.gathersBytes > 0 && this.received >= consumer.gathersBytes)
+      consumer.onBodyGathered();
+    return !consumer.takesBody || consumer.flushBody();
   }
 
   end(trailers: FieldBlock | null): void {
     this.complete = true;
     this.trailers = trailers;
-    if (this.consumer?.takesBody === true) this.consumer.onBodyEnd();
+    const { consumer } = this;
+    if (consumer === null) return;
+    if (consumer.takesBody) consumer.onBodyEnd();
+    else if (consumer.gathersBytes > 0) consumer.onBodyGathered();
   }
 
   /** All of it; `complete` and held. */
   whole(): Buffer {
-    return Buffer.concat(this.#kept);
+    return Buffer.concat(this.kept);
   }
 
   /** Begins anew with another length, before anything has been sent; gives back what it held. */
   reopen(length: number): readonly Uint8Array[] {
-    const held = this.#kept;
+    const held = this.kept;
+    this.#refers = false;
     this.#kept = [];
     this.#keptBytes = 0;
     this.#keeping = true;
@@ -127,6 +164,8 @@ export class RequestBody {
 
   #forget(): void {
     this.#keeping = this.received === 0;
+    this.#refers = false;
+    this.#gathered = null;
     this.#kept.length = 0;
     this.#keptBytes = 0;
   }

@@ -71,6 +71,11 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   /** The handler has the head of a response, so there can be no other. */
   #isCommitted = false;
   #isDone = false;
+  /**
+   * No instance is chosen before so many bytes of the request body are here, or all of them; 0: at once. Set before `start`,
+   * and 0 from then on when there is nothing to wait for.
+   */
+  gathersBytes = 0;
   #total: Deadline | null = null;
   /** Of the hedge or the next retry. */
   #pause: Deadline | null = null;
@@ -98,7 +103,21 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
       this.#total = new Deadline(this, TOTAL);
       this.#host.wheel.set(this.#total, totalMs, nowMs);
     }
+    if (this.gathersBytes > 0) {
+      if (!this.#body.complete && this.#body.received < this.gathersBytes) {
+        this.#handler.onRequestDrain();
+        return;
+      }
+      this.gathersBytes = 0;
+    }
     this.#try(nowMs);
+  }
+
+  /** A client that sends slowly holds no connection to an instance, and an instance is not chosen long before it is asked. */
+  onBodyGathered(): void {
+    if (this.gathersBytes === 0 || this.#isDone) return;
+    this.gathersBytes = 0;
+    this.#try(this.#host.clock.monotonicMs());
   }
 
   /** The next attempt: at the service's next instance, from its queue, or at what it falls back on. */

@@ -94,6 +94,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #stalled = false;
   #lingered = 0;
   #bodyInHand = false;
+  #bodyWholeInHand = false;
 
   /**
    * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
@@ -260,6 +261,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     } else {
       this.#state = BODY;
       this.#bodyInHand = after < end && end - after <= JOIN_BYTES;
+      this.#bodyWholeInHand = meaning.bodyLength > 0 && end - after >= meaning.bodyLength;
       this.#body ??= new BodyReader(this.#host.clock);
       this.#body.start(meaning.bodyLength);
       this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
@@ -275,6 +277,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       this.#readBody(bytes, after, end, isVolatile);
     }
     this.#bodyInHand = false;
+    this.#bodyWholeInHand = false;
   }
 
   #readBody(bytes: Buffer, from: number, end: number, isVolatile: boolean): void {
@@ -335,6 +338,10 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   get bodyInHand(): boolean {
     return this.#bodyInHand;
+  }
+
+  get bodyWholeInHand(): boolean {
+    return this.#bodyWholeInHand;
   }
 
   /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */

@@ -142,6 +142,11 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     return !this.remoteEnded && this.isTouched;
   }
 
+  /** Frames come one by one. */
+  get bodyWholeInHand(): boolean {
+    return false;
+  }
+
   /** All that is sent is copied to where frames are put together. */
   get holdsBytes(): boolean {
     return false;

@@ -73,6 +73,7 @@ export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRout
     action: { kind: 'service', targets: [{ service: route.service, weight: 1 }], split: null },
     policies,
     maxRequestBytes: MAX_BUILTIN_BODY,
+    requestBufferBytes: null,
     pathSafety: NOTHING_ALLOWED,
     rewrite: null,
     upgrades: route.upgrades ?? [],
@@ -163,6 +164,7 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: name === OPS ? 0 : 60_000, totalMs: 0 },
     protocol: 'h1',
     pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000 } : {}) },
+    requestBufferBytes: 64 * 1024,
     retries: {
       attempts: 1,
       faults: ['connect_failed', 'upstream_reset'],

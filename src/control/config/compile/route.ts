@@ -47,6 +47,7 @@ function compileRoute(
     action,
     policies: compilePolicies(compilation, index, { id, services: servicesOf(action) }),
     maxRequestBytes: options.maxRequestSize ?? compilation.config.document.gateway.maxRequestSize,
+    requestBufferBytes: options.requestBuffer ?? null,
     pathSafety,
     rewrite: compileRewrite(compilation, path, options.rewrite, match),
     upgrades: [...new Set(options.upgrades ?? (takesWebSocket(options) ? ['websocket'] : []))],

@@ -39,6 +39,7 @@ export function compileService(
       queueTimeoutMs: options.pool.queueTimeout,
       idleTimeoutMs: options.pool.idleTimeout,
     },
+    requestBufferBytes: options.protocol === 'grpc' ? 0 : options.requestBuffer,
     retries: retries(compilation, path, options),
     tls: upstreamTls(compilation, name, options, instances, nowMs),
     host: options.host,

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { regexProblem } from '../../../base/safe-regex.ts';
+import { sizeOrOff } from '../../../base/zod-units.ts';
 import { FRAMING_FIELDS } from '../../../data/contract/framing-fields.ts';
 import { patternProblem } from '../../../data/contract/route-pattern.ts';
 
@@ -76,6 +77,11 @@ export function pathPattern() {
     const message = problem.replace(/^the path "[^"]*":? /, '');
     context.issues.push({ code: 'custom', input: context.value, message });
   });
+}
+
+/** How much of a request body is here before a service is asked; 0: nothing. */
+export function requestBuffer() {
+  return sizeOrOff({ min: 1, max: 1024 ** 2 });
 }
 
 /** `a` or `[a, b]`, as a list. */

@@ -14,6 +14,7 @@ import {
   oneOrMore,
   pathPattern,
   regexSource,
+  requestBuffer,
   serviceName,
 } from './fields.ts';
 import { match, version } from './match.ts';
@@ -188,6 +189,9 @@ const core = {
   maxRequestSize: sizeOrUnlimited()
     .optional()
     .describe('Largest request body; `unlimited` is possible. Default: `gateway.maxRequestSize`.'),
+  requestBuffer: requestBuffer()
+    .optional()
+    .describe('How much of the request body is here before a service is asked. Default: `requestBuffer` of the service. `off` for routes whose requests are streams.'),
   pathSafety,
   upgrades: z
     .union([

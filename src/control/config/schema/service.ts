@@ -8,7 +8,7 @@ import { duration, durationOrOff, MAX_TIMER_MS, ratio, size } from '../../../bas
 import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition } from '../../../data/contract/options.ts';
 import { extensionShape } from './extensions.ts';
-import { filePath, method } from './fields.ts';
+import { filePath, method, requestBuffer } from './fields.ts';
 import { circuitBreaker, concurrency, ejection, fallback, hedge, sticky, zone } from './resilience.ts';
 
 const deadline = { min: 1, max: MAX_TIMER_MS };
@@ -222,6 +222,11 @@ const core = {
   zone: zone.optional(),
   fallback: fallback.optional(),
   pool,
+  requestBuffer: requestBuffer()
+    .prefault('64kb')
+    .describe(
+      'A connection to an instance is asked for when so much of the request body is here, or all of it: who sends slowly holds none. Not for gRPC, upgrades and clients that wait for `100 Continue`. `off` sends the head at once, for services that read while the client is still thinking.',
+    ),
   host,
   tls: tls.optional(),
 };
