@@ -2,13 +2,14 @@
  * Which route takes a request, and why the others do not, of a request that somebody typed: for `gatehouse routes` and
  * the admin API. Read by the same code as a request from a socket, so the two cannot differ.
  */
+import { LISTENER_FIELD, SCHEME_FIELD } from './data/contract/connection-fields.ts';
 import type { RouteSettings } from './data/contract/snapshot.ts';
 import { Authority, readAuthority, readTarget, Target } from './data/parser/target.ts';
 import { type Explanation, explainMatch } from './data/router/explain.ts';
 import type { RouterRequest } from './data/router/match-result.ts';
 
-/** `url` is a URL, or a path with or without a query. `fields` are `name: value`. Throws a `RangeError`. */
-export function readRequest(method: string, url: string, fields: readonly string[]): RouterRequest {
+/** `url` is a URL, or a path with or without a query (which says no scheme). `fields` are `name: value`. Throws a `RangeError`. */
+export function readRequest(method: string, url: string, fields: readonly string[], listener?: string): RouterRequest {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) throw new RangeError(`"${method}" is not a method`);
   const headers = new Map<string, string>();
   for (const field of fields) {
@@ -27,6 +28,9 @@ export function readRequest(method: string, url: string, fields: readonly string
   const wrong = readAuthority(named, authority);
   if (wrong !== undefined) throw new RangeError(`"${named}": ${wrong}`);
   const { path, query } = target;
+  const absolute = /^(https?):\/\//i.exec(url);
+  if (absolute !== null) headers.set(SCHEME_FIELD, absolute[1]!.toLowerCase());
+  if (listener !== undefined) headers.set(LISTENER_FIELD, listener);
   return {
     method: method.toUpperCase(),
     host: authority.host,

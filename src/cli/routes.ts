@@ -29,6 +29,7 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       value: '"NAME: VALUE"',
       meaning: 'a header field of the request',
     },
+    listener: { type: 'string', value: 'NAME', meaning: 'the listener that takes the request' },
     all: { type: 'boolean', meaning: 'show also the routes of other hosts and paths' },
     json: JSON_OPTION,
   },
@@ -48,15 +49,20 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       return list(all, context);
     }
     const [method = '', url = ''] = positionals.slice(-2);
-    const request = requestOf(method, url, (context.options['header'] ?? []) as readonly string[]);
+    const request = requestOf(
+      method,
+      url,
+      (context.options['header'] ?? []) as readonly string[],
+      context.options['listener'] as string | undefined,
+    );
     const { explainMatch } = await import('../data/router/explain.ts');
     return show(`${request.method} ${url}`, explainMatch(all, request), context);
   },
 };
 
-function requestOf(method: string, url: string, fields: readonly string[]): RouterRequest {
+function requestOf(method: string, url: string, fields: readonly string[], listener?: string): RouterRequest {
   try {
-    return readRequest(method, url, fields);
+    return readRequest(method, url, fields, listener);
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   }

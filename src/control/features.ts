@@ -2,6 +2,7 @@
 import { AdminFeature } from './admin/feature.ts';
 import { AuthFeature } from './auth/feature.ts';
 import { cacheFeature } from './cache/feature.ts';
+import { lazyCertificates } from './certificates/lazy-feature.ts';
 import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import { lazyEvents } from './events/lazy-feature.ts';
@@ -18,6 +19,7 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   lazyEvents,
   cacheFeature,
   (host) => new ServicesFeature(host),
+  lazyCertificates,
   lazyCluster,
   (host) => new AdminFeature(host),
 ];

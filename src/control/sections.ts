@@ -7,6 +7,7 @@
 import type * as z from 'zod';
 import { adminSection } from './admin/section.ts';
 import { issuersSection } from './auth/options.ts';
+import { acmeSection } from './certificates/options.ts';
 import { clusterSection } from './cluster/options.ts';
 import type { SectionDefinition, SectionPlace } from './config/section.ts';
 import { discoverySection } from './discovery/options.ts';
@@ -23,6 +24,7 @@ import { storesSection } from './store/stores-section.ts';
 /** Sorted by place, then by key. */
 export const SECTIONS = [
   abuseSection,
+  acmeSection,
   adminSection,
   clusterSection,
   eventsSection,

@@ -18,11 +18,13 @@ import { compileConfig } from './config/active-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
 import { ServiceSet } from './config/services.ts';
+import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challenge.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { MessageControlLink } from './control-link.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
+import { ChallengeResponder } from './listener/challenge.ts';
 import { Listener } from './listener/listener.ts';
 import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
@@ -47,6 +49,7 @@ class DataWorker {
   readonly #accessLog: AccessLog;
   readonly #services: ServiceSet;
   readonly #listeners = new Map<string, Listener>();
+  readonly #challenges = new ChallengeResponder(() => this.#runtime!.limits.headTimeoutMs);
   readonly #former = new DrainingConfigs();
   readonly #calls = new ServiceCalls(() => this.#runtime);
   readonly #kept = new Map<string, unknown>();
@@ -75,6 +78,7 @@ class DataWorker {
       metrics: this.#metrics,
     });
     reserveIdentityNames([...IDENTITY_HEADERS, ...TRUSTED_BY_SERVICES]);
+    this.#control.subscribe(CHALLENGE_TOPIC, (data) => this.#challenges.update(data as ChallengeCertificates));
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));
     process.on('uncaughtException', (error) => this.#onUnwell(error));
@@ -182,7 +186,7 @@ class DataWorker {
         existing.update(settings, secrets);
         continue;
       }
-      const listener = new Listener(settings, secrets, this.#runtime!);
+      const listener = new Listener(settings, secrets, this.#runtime!, this.#challenges);
       bound.push({ id: settings.id, port: await listener.listen() });
       this.#listeners.set(settings.id, listener);
     }

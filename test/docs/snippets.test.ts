@@ -19,6 +19,7 @@ import { after, describe, test } from 'node:test';
 import { promisify } from 'node:util';
 import { parse } from 'yaml';
 import { main } from '../../src/cli/gatehouse.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from '../support/test-certificate.ts';
 import { anchors, type Block, blocks, CHECKOUT, links, type Page, pages } from './markdown.ts';
 
 type Mapping = Record<string, unknown>;
@@ -169,6 +170,10 @@ function writeFixture(file: string): void {
       file,
       'openapi: 3.1.0\ninfo: { title: A, version: "1" }\npaths: { /pets: { get: { responses: {} } } }\n',
     );
+  } else if (file.endsWith('.crt')) {
+    writeFileSync(file, TEST_CERTIFICATE);
+  } else if (file.endsWith('.key')) {
+    writeFileSync(file, TEST_KEY);
   } else if (file.endsWith('.txt')) {
     writeFileSync(file, '203.0.113.0/24\n');
   }

@@ -89,7 +89,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   const environment = config.env['NODE_ENV'] || 'production';
 
   const gateway = compileGateway(compilation, PRODUCT_VERSION);
-  const listeners = compileListeners(compilation, nowMs);
+  const listeners = compileListeners(compilation, nowMs, dataDir);
   const endpoints = endpointPaths(compilation);
   const workers = workerCount(compilation);
   warnOfShortServiceTimeout(compilation);

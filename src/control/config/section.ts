@@ -40,6 +40,8 @@ export interface BuiltinRoute {
    * false: no policies.
    */
   readonly authenticated?: boolean;
+  /** Before all routes of the document, whatever their priority. */
+  readonly goesFirst?: boolean;
   /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
   readonly stepUp?: boolean;
 }

@@ -6,15 +6,16 @@ export function redirectAction(status: number, location: string): RouteAction {
   return { open: (exchange) => ({ status, headers: { Location: redirectTarget(location, exchange) }, body: '' }) };
 }
 
-/** `${path}`, `${query}`, `${host}` and `:name` of the match in a redirect's target. */
+/** `${path}`, `${query}`, `${search}`, `${host}`, `${hostname}` and `:name` of the match in a redirect's target. */
 function redirectTarget(template: string, exchange: Exchange): string {
   const target = template.replace(
-    /\$\{(path|query|host|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
+    /\$\{(path|query|host|hostname|search)\}|:([A-Za-z_][A-Za-z0-9_]*)/g,
     (whole, name: string | undefined, param: string | undefined) => {
       if (param !== undefined)
         return exchange.params[param] === undefined ? whole : encodeURIComponent(exchange.params[param]);
       if (name === 'path') return exchange.path;
       if (name === 'host') return exchange.authority;
+      if (name === 'hostname') return exchange.host.includes(':') ? `[${exchange.host}]` : exchange.host;
       if (name === 'search') return exchange.target.hasQuery ? `?${exchange.query}` : '';
       return exchange.query;
     },

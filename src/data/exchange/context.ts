@@ -8,6 +8,7 @@ import type { CompiledRoute } from '../config/active-config.ts';
 import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
+import { LISTENER_FIELD, SCHEME_FIELD } from '../contract/connection-fields.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
@@ -19,6 +20,7 @@ import { FieldChanges, RemovingWriter } from './field-changes.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { RequestIds } from './request-ids.ts';
 
+const COLON = 0x3a;
 const NO_NOTICES: LimitNotice[] = [];
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
@@ -110,7 +112,18 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   header(name: string): string | null {
+    if (name.charCodeAt(0) === COLON) return this.#ofConnection(name);
     return this.incoming.head.valueOf(name);
+  }
+
+  #ofConnection(name: string): string | null {
+    if (name === SCHEME_FIELD) return this.callerScheme;
+    return name === LISTENER_FIELD ? this.peer.listener : null;
+  }
+
+  /** What the caller used, as a trusted proxy in front says. */
+  protected get callerScheme(): 'http' | 'https' {
+    return this.scheme;
   }
 
   authorizationAt(out: FieldRange): boolean {

@@ -20,6 +20,8 @@ export interface Peer {
   /** The address lies in `trustProxy`: what it says about the caller is believed. */
   readonly trusted: boolean;
   readonly clientCertificate: ClientCertificate | null;
+  /** Name of the listener that took the connection. */
+  readonly listener: string;
 }
 
 export interface Downstream extends BytesHolder {

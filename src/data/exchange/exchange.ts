@@ -23,7 +23,7 @@ import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
-import { callerAddress, requestDrop } from './forwarding.ts';
+import { callerAddress, callerScheme, requestDrop } from './forwarding.ts';
 import {
   faultTrailers,
   grpcCode,
@@ -109,6 +109,10 @@ export class Exchange
     this.live.active++;
     this.downstream = downstream;
     this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
+  }
+
+  protected override get callerScheme(): 'http' | 'https' {
+    return callerScheme(this.peer, this.incoming.head, this.live.trusted);
   }
 
   /** Until a service is asked hardly any time passes, unless something is waited for. */

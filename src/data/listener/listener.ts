@@ -14,6 +14,7 @@ import { Connection } from '../http1/connection.ts';
 import { DownstreamConnection } from '../http2/downstream-connection.ts';
 import type { WorkerRuntime } from '../runtime.ts';
 import { isAdopted } from '../wire/adopt.ts';
+import type { ChallengeResponder } from './challenge.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 
@@ -24,16 +25,21 @@ interface Caller {
 
 export class Listener {
   settings: ListenerSettings;
+  /** As the configuration has it: ids of bound listeners say the address and the mode as well (control/ports.ts). */
+  readonly #name: string;
   readonly #runtime: WorkerRuntime;
   readonly #server: Server;
   readonly #tlsServer: TlsServer | null;
   #certificates: CertificateChoice | null = null;
   /** What the PROXY header said, until the TLS handshake of that socket is through. */
   readonly #callers = new WeakMap<Socket, Caller>();
+  readonly #challenges: ChallengeResponder;
 
-  constructor(settings: ListenerSettings, secrets: Secrets, runtime: WorkerRuntime) {
+  constructor(settings: ListenerSettings, secrets: Secrets, runtime: WorkerRuntime, challenges: ChallengeResponder) {
     this.settings = settings;
+    this.#name = settings.id.replace(/@[^@]*$/, '');
     this.#runtime = runtime;
+    this.#challenges = challenges;
     if (settings.tls === null) {
       this.#tlsServer = null;
       this.#server = createServer({ noDelay: true, pauseOnConnect: this.#isPlain }, (socket) => this.#accept(socket));
@@ -156,11 +162,16 @@ export class Listener {
       return;
     }
     this.#callers.set(socket, caller);
+    const server = this.#tlsServer;
+    if (this.#challenges.isOpen) {
+      this.#challenges.take(socket, rest, () => server.emit('connection', socket));
+      return;
+    }
     if (rest !== null) {
       socket.pause();
       socket.unshift(rest);
     }
-    this.#tlsServer.emit('connection', socket);
+    server.emit('connection', socket);
   }
 
   #secured(socket: TLSSocket): void {
@@ -181,6 +192,7 @@ export class Listener {
       secure,
       trusted: this.#runtime.live.trusted.has(caller.address),
       clientCertificate: certificate,
+      listener: this.#name,
     };
   }
 

@@ -29,8 +29,8 @@ export class CertificateChoice {
         else this.#exact.set(name, context);
       }
     }
-    if (first === undefined) throw new TypeError('a TLS listener needs a certificate');
-    this.first = first;
+    // None yet (`tls: auto` at its first start): every handshake fails, which clients are told by an alert.
+    this.first = first ?? createSecureContext({ minVersion: tls.minVersion });
   }
 
   /** RFC 6125 §6.4.3: a wildcard stands for one label. */
@@ -43,9 +43,9 @@ export class CertificateChoice {
 
 /** What callers get that name no server: the first certificate. On reload it is set anew on the server. */
 export function defaultContext(tls: ListenerTls, secrets: Secrets): SecureContextOptions & { ticketKeys?: Buffer } {
-  const first = tls.certificates[0]!;
-  const cert = secrets[first.cert];
-  const key = secrets[first.key];
+  const [first] = tls.certificates;
+  const cert = first === undefined ? undefined : secrets[first.cert];
+  const key = first === undefined ? undefined : secrets[first.key];
   const ticketKeys = secrets[TICKET_KEYS];
   return {
     ...(cert === undefined ? {} : { cert }),

@@ -98,6 +98,10 @@ function failureOf(
     };
   }
   const header = candidate.headers.find((test) => !headerPasses(test, request));
+  if (header?.name.startsWith(':') === true) {
+    const what = header.name.slice(1);
+    return { check: 'header', reason: `the ${what} ${wantedText(header)}, ${given(request.header(header.name))}` };
+  }
   if (header !== undefined) {
     return {
       check: 'header',

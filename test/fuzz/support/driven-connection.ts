@@ -76,7 +76,14 @@ export class PretendedSocket extends Duplex {
   }
 }
 
-const PEER = { address: '192.0.2.1', port: 1, secure: false, trusted: false, clientCertificate: null };
+const PEER = {
+  address: '192.0.2.1',
+  port: 1,
+  secure: false,
+  trusted: false,
+  clientCertificate: null,
+  listener: 'main',
+};
 
 export class DrivenConnection implements ConnectionHost {
   readonly limits = LIMITS;

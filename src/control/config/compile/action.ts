@@ -131,7 +131,7 @@ function split(
   };
 }
 
-const REQUEST_PARTS = ['path', 'query', 'search', 'host'];
+const REQUEST_PARTS = ['path', 'query', 'search', 'host', 'hostname'];
 
 function redirect(
   compilation: Compilation,

@@ -35,6 +35,9 @@ const NOTHING_ALLOWED: RouteSettings['pathSafety'] = {
   allowDoubleSlash: false,
 };
 
+/** One more than a route of the document may have. */
+const FIRST = 1_000_001;
+
 const MAX_BUILTIN_BODY = 10 * 1024 ** 2;
 
 export function endpointRoutes(
@@ -68,7 +71,7 @@ export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRout
       headers: [],
       query: [],
     },
-    priority: 0,
+    priority: route.goesFirst === true ? FIRST : 0,
     version: null,
     action: { kind: 'service', targets: [{ service: route.service, weight: 1 }], split: null },
     policies,

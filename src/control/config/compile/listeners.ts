@@ -1,10 +1,13 @@
 /** `gateway.listeners`, or `port` and `host`, to the snapshot's listeners. */
 import type { ListenerSettings, ListenerTls, TlsCertificate } from '../../../data/contract/snapshot.ts';
+import { readKept } from '../../certificates/kept.ts';
+import { certificateFolder, fileOf, type NamingDocument, namesOf } from '../../certificates/names.ts';
+import { directoryOf } from '../../certificates/options.ts';
 import type { ListenerOptions, ListenerTlsOptions } from '../schema/listener.ts';
 import type { Compilation } from './context.ts';
 import { certificateNames, readCertificates, readPair, readPem } from './pem.ts';
 
-export function compileListeners(compilation: Compilation, nowMs: number): ListenerSettings[] {
+export function compileListeners(compilation: Compilation, nowMs: number, dataDir: string): ListenerSettings[] {
   const { listeners, port, host } = compilation.config.document.gateway;
   if (listeners === undefined)
     return [{ id: 'main', host, port, proxyProtocol: false, protocols: ['h2', 'h1'], tls: null }];
@@ -39,7 +42,7 @@ export function compileListeners(compilation: Compilation, nowMs: number): Liste
       port: listener.port,
       proxyProtocol: listener.proxyProtocol,
       protocols: listener.protocols,
-      tls: compileTls(compilation, listener, path, id, nowMs),
+      tls: compileTls(compilation, listener, path, id, nowMs, dataDir),
     };
   });
 }
@@ -50,10 +53,11 @@ function compileTls(
   path: readonly (string | number)[],
   id: string,
   nowMs: number,
+  dataDir: string,
 ): ListenerTls | null {
   if (tls === undefined) return null;
   const at = [...path, 'tls'];
-  const certificates = tls.certificates.flatMap(({ cert, key, names }, index): TlsCertificate[] => {
+  const certificates = (tls.certificates ?? []).flatMap(({ cert, key, names }, index): TlsCertificate[] => {
     const place = [...at, 'certificates', index];
     const pair = readPair(compilation, [...place, 'cert'], cert, [...place, 'key'], key, nowMs);
     if (pair === undefined) return [];
@@ -67,11 +71,38 @@ function compileTls(
     ];
   });
   return {
-    certificates,
+    certificates: [...certificates, ...automatic(compilation, tls, at, id, dataDir)],
     minVersion: tls.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     clientCertificate: tls.clientCertificate,
     clientCa: clientCa(compilation, tls, at, id),
   };
+}
+
+/** Those that ACME has got so far; the others come while the gateway runs (control/certificates/). */
+function automatic(
+  compilation: Compilation,
+  tls: ListenerTlsOptions,
+  at: readonly (string | number)[],
+  id: string,
+  dataDir: string,
+): TlsCertificate[] {
+  if (tls.auto === undefined || tls.auto === false) return [];
+  const document = compilation.config.document as unknown as NamingDocument & {
+    readonly acme?: { readonly server: string };
+  };
+  const names = namesOf(document, tls);
+  if (names.length === 0) {
+    compilation.problem(at, 'there is no name to get a certificate for', {
+      expected: 'match.hosts in a route, or auto with a list of names',
+    });
+  }
+  const folder = certificateFolder(dataDir, directoryOf(document.acme?.server ?? 'letsencrypt'));
+  return names.flatMap((name): TlsCertificate[] => {
+    const kept = readKept(fileOf(folder, name));
+    if (kept === null) return [];
+    const secret = compilation.secret(`listener/${id}/auto/${name}`, kept.pem);
+    return [{ names: [name], cert: secret, key: secret }];
+  });
 }
 
 function clientCa(

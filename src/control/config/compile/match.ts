@@ -1,5 +1,6 @@
 /** `match` and `version` of a route to the snapshot's, and the id of a route that has no name. */
 
+import { LISTENER_FIELD, SCHEME_FIELD } from '../../../data/contract/connection-fields.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import { parsePattern } from '../../../data/contract/route-pattern.ts';
 import type { FieldMatch, RouteMatch, RouteVersion } from '../../../data/contract/snapshot.ts';
@@ -12,7 +13,10 @@ export function compileMatch(options: MatchOptions): RouteMatch {
     hosts: [...new Set(options.hosts ?? [])],
     path: pathMatch(options),
     methods: options.grpc === undefined ? [...new Set(options.methods ?? [])] : ['POST'],
-    headers: Object.entries(options.headers).map(([name, test]) => fieldMatch(name.toLowerCase(), test)),
+    headers: [
+      ...Object.entries(options.headers).map(([name, test]) => fieldMatch(name.toLowerCase(), test)),
+      ...ofConnection(options),
+    ],
     query: Object.entries(options.query).map(([name, test]) => fieldMatch(name, test)),
   };
 }
@@ -21,6 +25,19 @@ function pathMatch({ path, grpc }: MatchOptions): RouteMatch['path'] {
   if (grpc !== undefined) return { kind: 'pattern', pattern: `/${grpc.service}/${grpc.method ?? '*'}` };
   // That there is one of both is checked by the schema.
   return typeof path === 'object' ? { kind: 'regex', source: path.regex } : { kind: 'pattern', pattern: path ?? '/' };
+}
+
+/** Conditions on the connection are conditions on fields that no client can send (contract/connection-fields.ts). */
+function ofConnection({ scheme, listener }: MatchOptions): FieldMatch[] {
+  const tests: FieldMatch[] = [];
+  if (scheme !== undefined) tests.push(fieldMatch(SCHEME_FIELD, scheme));
+  if (listener === undefined) return tests;
+  const names = [...new Set(listener)].sort();
+  const test: FieldTestOptions =
+    names.length === 1
+      ? names[0]!
+      : { regex: names.map((name) => name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&')).join('|') };
+  return [...tests, fieldMatch(LISTENER_FIELD, test)];
 }
 
 function fieldMatch(name: string, test: FieldTestOptions): FieldMatch {

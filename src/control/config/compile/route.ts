@@ -1,5 +1,7 @@
 /** One entry of `routes` to the snapshot's settings. */
+import type { KeyPath } from '../../../data/contract/options.ts';
 import type { RouteAction, RouteSettings } from '../../../data/contract/snapshot.ts';
+import { nearest } from '../nearest.ts';
 import type { RouteOptions } from '../schema/route.ts';
 import { compileAction, compileMirror, compileRewrite } from './action.ts';
 import type { Compilation } from './context.ts';
@@ -12,6 +14,7 @@ export type UnslottedRoute = Omit<RouteSettings, 'slot'>;
 export function compileRoutes(compilation: Compilation, builtins: readonly string[]): UnslottedRoute[] {
   const names = new Set<string>();
   const ids = new Map<string, number>();
+  warnOfMissedRedirects(compilation);
   return compilation.config.document.routes.map((options, index) => {
     const route = compileRoute(compilation, options, index, builtins, ids);
     if (options.name !== undefined) {
@@ -35,6 +38,7 @@ function compileRoute(
 ): UnslottedRoute {
   const path = ['routes', index];
   const match = compileMatch(options.match);
+  checkListeners(compilation, path, options);
   const version = compileVersion(compilation, path, match, options.version);
   const id = distinct(options.name ?? routeId(match, version), ids);
   const action = compileAction(compilation, path, options, match, builtins);
@@ -70,4 +74,38 @@ function takesWebSocket(options: RouteOptions): boolean {
 export function servicesOf(action: RouteAction): string[] {
   if (action.kind === 'aggregate') return [...new Set(action.aggregate.parts.map(({ service }) => service))];
   return action.kind === 'service' ? action.targets.map(({ service }) => service) : [];
+}
+
+/** A condition that no listener fulfils is a mistake. */
+function checkListeners(compilation: Compilation, path: KeyPath, { match: { listener } }: RouteOptions): void {
+  if (listener === undefined) return;
+  const { listeners } = compilation.config.document.gateway;
+  const known = listeners?.flatMap(({ name }) => name ?? []) ?? ['main'];
+  for (const name of listener) {
+    if (known.includes(name)) continue;
+    const suggestion = nearest(name, known);
+    compilation.problem([...path, 'match', 'listener'], 'no listener has this name', {
+      got: JSON.stringify(name),
+      ...(suggestion === undefined ? { expected: known.join(', ') || 'a name in gateway.listeners' } : { suggestion }),
+    });
+  }
+}
+
+/** `/*` over http to https says "everything", and goes after every route with a longer path. */
+function warnOfMissedRedirects(compilation: Compilation): void {
+  const { routes } = compilation.config.document;
+  for (const [index, { match, redirect, priority }] of routes.entries()) {
+    if (redirect === undefined || match.scheme !== 'http' || match.path !== '/*') continue;
+    const missed = routes.filter(
+      (other) =>
+        other.match.scheme === undefined &&
+        other.match.listener === undefined &&
+        (other.priority > priority || (other.priority === priority && other.match.path !== '/*')),
+    ).length;
+    if (missed === 0) continue;
+    const what = missed === 1 ? 'another route goes' : `${missed} other routes go`;
+    compilation.warning(['routes', index], `${what} before this one, also over http`, {
+      expected: 'a higher priority, if it is to redirect everything',
+    });
+  }
 }

@@ -38,12 +38,21 @@ const certificate = z.strictObject({
     ),
 });
 
-const tls = z.strictObject({
+const auto = z
+  .union([z.boolean(), z.array(serverName).min(1).max(1_000)])
+  .optional()
+  .describe(
+    'Certificates that the gateway gets and renews itself by ACME (section `acme`): `true` for the hosts of the routes, or names. Names in `certificates` are left out.',
+  );
+
+const tlsOptions = z.strictObject({
+  auto,
   certificates: z
     .array(certificate)
     .min(1)
     .max(1_000)
-    .describe('Certificates by server name. The first one also answers when no name fits.'),
+    .optional()
+    .describe('Certificates by server name. The first one also answers when no name fits. Needed without `auto`.'),
   minVersion: z.enum(['1.2', '1.3']).prefault('1.2').describe('Oldest version of TLS.'),
   clientCertificate: z
     .enum(['off', 'optional', 'required'])
@@ -56,6 +65,20 @@ const tls = z.strictObject({
     ),
 });
 
+const tls = z.union([
+  z.literal('auto').transform(() => tlsOptions.parse({ auto: true })),
+  tlsOptions.check((context) => {
+    const { auto, certificates } = context.value;
+    if (certificates !== undefined || (auto !== undefined && auto !== false)) return;
+    context.issues.push({
+      code: 'custom',
+      input: context.value,
+      message: 'the key "certificates" is missing',
+      params: { expected: 'certificates, or auto: true' },
+    });
+  }),
+]);
+
 export const listener = z.strictObject({
   name: z
     .string()
@@ -65,7 +88,7 @@ export const listener = z.strictObject({
     .describe('Name in logs and status. Default: address and port.'),
   port: port().describe('Port to listen on; 0 lets the system choose.'),
   host: host().prefault('0.0.0.0').describe('Address to listen on.'),
-  tls: tls.optional().describe('HTTPS on this address.'),
+  tls: tls.optional().describe('HTTPS on this address; `auto` is short for `{ auto: true }`.'),
   protocols: z
     .array(z.enum(['h2', 'h1']))
     .min(1)
@@ -82,4 +105,4 @@ export const listener = z.strictObject({
 });
 
 export type ListenerOptions = z.output<typeof listener>;
-export type ListenerTlsOptions = z.output<typeof tls>;
+export type ListenerTlsOptions = z.output<typeof tlsOptions>;

@@ -58,6 +58,15 @@ export const match = z
       .optional()
       .describe('Host names; `*.example.com` is any name below. Default: any host.'),
     methods: oneOrMore(method()).optional().describe('Methods. Default: any method.'),
+    scheme: z
+      .enum(['http', 'https'])
+      .optional()
+      .describe(
+        'Scheme that the caller used: that of the connection, or what a proxy in `trustProxy` says of it. Default: any.',
+      ),
+    listener: oneOrMore(z.string().min(1).max(100))
+      .optional()
+      .describe('Names of listeners (`gateway.listeners`) that take the request. Default: any.'),
     headers: z
       .record(fieldName(), test)
       .prefault({})

@@ -35,7 +35,7 @@ const redirect = z.union([
   location,
   z.strictObject({
     location: location.describe(
-      'Target: a URL or a path. `:name` stands for a parameter of the match, `{path}`, `{query}`, `{search}` (the query with its `?`) and `{host}` for those of the request.',
+      'Target: a URL or a path. `:name` stands for a parameter of the match, `{path}`, `{query}`, `{search}` (the query with its `?`), `{host}` (with its port) and `{hostname}` for those of the request.',
     ),
     status: z.literal([301, 302, 303, 307, 308]).prefault(308).describe('Status of the answer.'),
   }),

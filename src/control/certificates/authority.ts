@@ -1,0 +1,248 @@
+/**
+ * One order at an ACME authority, by the library `acme-client`: account, order, proof of the name, certificate. What it
+ * gives is held against what was asked for, since nothing that an authority says is taken on trust; what goes wrong is
+ * an `OrderError` with the authority's own words and the time from which it may be asked again.
+ */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { Agent } from 'node:https';
+import acme from 'acme-client';
+import { messageOf } from '../../base/errors.ts';
+import { certificateNames } from '../config/compile/pem.ts';
+import type { ChallengeKind } from './options.ts';
+
+/** Why there is no certificate. */
+export class OrderError extends Error {
+  /** Milliseconds that the authority asked to wait (`Retry-After`); 0 when it did not say. */
+  readonly retryAfterMs: number;
+
+  constructor(message: string, retryAfterMs = 0) {
+    super(message);
+    this.retryAfterMs = retryAfterMs;
+  }
+}
+
+export interface AuthoritySettings {
+  readonly directory: string;
+  readonly email: string | null;
+  /** PEM text, or null. */
+  readonly ca: string | null;
+  readonly externalAccount: { readonly keyId: string; readonly hmacKey: string } | null;
+  readonly key: 'ecdsa' | 'rsa';
+  /** Longest time for one answer of the authority, and longest time that it may leave an order pending. */
+  readonly answerTimeoutMs: number;
+  readonly pendingTimeoutMs: number;
+}
+
+/** Puts the proof where the authority looks, and takes it away again. */
+export interface Prover {
+  present(proof: Proof): Promise<void>;
+  /** Must not reject. */
+  remove(proof: Proof): Promise<void>;
+}
+
+export interface Proof {
+  readonly kind: ChallengeKind;
+  /** The name to prove; of a wildcard, what stands behind `*.`. */
+  readonly name: string;
+  readonly token: string;
+  /** What the authority wants to see: the text, or for `dns-01` the value of the record. */
+  readonly answer: string;
+  /** For `tls-alpn-01`. */
+  readonly certificate: { readonly cert: string; readonly key: string } | null;
+}
+
+const POLL_MS = 1_000;
+/** Far more than a chain has. */
+const MAX_ANSWER_BYTES = 1024 ** 2;
+const MAX_RETRY_AFTER_MS = 7 * 86_400_000;
+
+export function makeAccountKey(): Promise<string> {
+  return acme.crypto.createPrivateEcdsaKey('P-256').then(String);
+}
+
+/** Key and chain of a certificate for `name`, as one PEM text. Rejects with an `OrderError`. */
+export async function orderCertificate(
+  settings: AuthoritySettings,
+  accountKey: string,
+  name: string,
+  kind: ChallengeKind,
+  prover: Prover,
+): Promise<string> {
+  const told = listenIn(settings);
+  try {
+    const client = new acme.Client({
+      directoryUrl: settings.directory,
+      accountKey,
+      backoffAttempts: Math.max(2, Math.ceil(settings.pendingTimeoutMs / POLL_MS)),
+      backoffMin: POLL_MS,
+      backoffMax: POLL_MS,
+      ...(settings.externalAccount === null
+        ? {}
+        : {
+            externalAccountBinding: { kid: settings.externalAccount.keyId, hmacKey: settings.externalAccount.hmacKey },
+          }),
+    });
+    await ensureAccount(client, settings);
+    const order = await client.createOrder({ identifiers: [{ type: 'dns', value: name }] });
+    const authorizations = await client.getAuthorizations(order);
+    for (const authorization of authorizations) await prove(client, authorization, kind, prover);
+    const [key, request] = await acme.crypto.createCsr(
+      { commonName: name, altNames: [name] },
+      settings.key === 'rsa'
+        ? await acme.crypto.createPrivateRsaKey(2048)
+        : await acme.crypto.createPrivateEcdsaKey('P-256'),
+    );
+    const finished = await client.finalizeOrder(order, request);
+    const chain: unknown = await client.getCertificate(finished);
+    return checked(name, String(key), chain);
+  } catch (error) {
+    if (error instanceof OrderError) throw error;
+    if (error instanceof TypeError && told.fault === null)
+      throw new OrderError(`the authority sent something unexpected (${error.message})`);
+    throw new OrderError(plainMessage(told.fault ?? error), told.retryAfterMs);
+  } finally {
+    told.stop();
+  }
+}
+
+/**
+ * Asks for the account of the key, which is made if there is none (RFC 8555 §7.3.1). For one that is there the library
+ * sends an update as well, which authorities may refuse when it changes nothing; the account is known by then.
+ */
+async function ensureAccount(client: acme.Client, { email }: AuthoritySettings): Promise<void> {
+  try {
+    await client.createAccount({
+      termsOfServiceAgreed: true,
+      ...(email === null ? {} : { contact: [`mailto:${email}`] }),
+    });
+  } catch (error) {
+    try {
+      client.getAccountUrl();
+    } catch {
+      throw error;
+    }
+  }
+}
+
+async function prove(
+  client: acme.Client,
+  authorization: acme.Authorization,
+  kind: ChallengeKind,
+  prover: Prover,
+): Promise<void> {
+  if (authorization.status === 'valid') return;
+  const name = authorization.identifier.value;
+  const challenge = authorization.challenges.find(({ type }) => type === kind);
+  if (challenge === undefined) {
+    const offered = authorization.challenges.map(({ type }) => type).join(', ');
+    throw new OrderError(`the authority does not take ${kind} for ${name}, only ${offered || 'nothing'}`);
+  }
+  const answer = await client.getChallengeKeyAuthorization(challenge);
+  const proof: Proof = {
+    kind,
+    name,
+    token: challenge.token,
+    answer,
+    certificate: kind === 'tls-alpn-01' ? await challengeCertificate(authorization, answer) : null,
+  };
+  try {
+    await prover.present(proof);
+    await client.completeChallenge(challenge);
+    await client.waitForValidStatus(challenge);
+  } finally {
+    await prover.remove(proof);
+  }
+}
+
+async function challengeCertificate(authorization: acme.Authorization, answer: string) {
+  const [key, cert] = await acme.crypto.createAlpnCertificate(authorization, answer);
+  return { key: String(key), cert: String(cert) };
+}
+
+/** An authority that sends what was not asked for would take the name off the air. */
+function checked(name: string, key: string, chain: unknown): string {
+  let leaf: X509Certificate;
+  if (typeof chain !== 'string') throw new OrderError('the authority sent something that is no certificate');
+  try {
+    const [first] = acme.crypto.splitPemChain(chain);
+    leaf = new X509Certificate(first ?? '');
+  } catch {
+    throw new OrderError('the authority sent something that is no certificate');
+  }
+  if (!leaf.checkPrivateKey(createPrivateKey(key)))
+    throw new OrderError('the authority sent a certificate for another key');
+  if (!certificateNames(leaf).includes(name))
+    throw new OrderError(`the authority sent a certificate that is not for ${name}`);
+  if (Date.parse(leaf.validTo) <= Date.now()) throw new OrderError('the authority sent a certificate that has ended');
+  return `${key.trim()}\n${chain.trim()}\n`;
+}
+
+/** What the order under way heard of the network, which the library's errors do not tell. */
+interface Heard {
+  retryAfterMs: number;
+  /** Of a request that got no response. */
+  fault: unknown;
+  stop(): void;
+}
+
+interface HeardResponse {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+let heard: Heard | undefined;
+let isListening = false;
+
+/**
+ * The library has one HTTP client for the whole process, so one order runs at a time (manager.ts). Its own retries are
+ * off: it would sleep for as long as the authority says.
+ */
+function listenIn(settings: AuthoritySettings): Heard {
+  const { defaults, interceptors } = acme.axios;
+  Object.assign((defaults as unknown as { acmeSettings: object }).acmeSettings, { retryMaxAttempts: 0 });
+  const agent = new Agent({ keepAlive: false, ...(settings.ca === null ? {} : { ca: settings.ca }) });
+  Object.assign(defaults, {
+    timeout: settings.answerTimeoutMs,
+    maxContentLength: MAX_ANSWER_BYTES,
+    httpsAgent: agent,
+  });
+  if (!isListening) {
+    isListening = true;
+    // The library makes every response an error first and sorts them out later.
+    interceptors.response.use(null, (error: { readonly response?: HeardResponse }) => {
+      const { response } = error;
+      if (heard !== undefined && response === undefined) heard.fault = error;
+      if (heard !== undefined && response !== undefined && response.status >= 400)
+        heard.retryAfterMs = retryAfter(String(response.headers['retry-after'] ?? ''));
+      throw error;
+    });
+    // Before the library's own, which stumbles over errors without a response.
+    const { handlers } = interceptors.response as unknown as { readonly handlers?: unknown[] };
+    if (handlers !== undefined) handlers.unshift(handlers.pop());
+  }
+  heard = {
+    retryAfterMs: 0,
+    fault: null,
+    stop: () => {
+      heard = undefined;
+      agent.destroy();
+    },
+  };
+  return heard;
+}
+
+/** RFC 9110 §10.2.3: seconds or a date. An authority that says more than a week is not believed. */
+function retryAfter(value: string): number {
+  const ms = /^\d+$/.test(value) ? Number(value) * 1_000 : Date.parse(value) - Date.now();
+  return Number.isNaN(ms) ? 0 : Math.min(Math.max(ms, 0), MAX_RETRY_AFTER_MS);
+}
+
+function plainMessage(error: unknown): string {
+  const { code } = error as { readonly code?: string };
+  if (code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'the authority did not answer in time';
+  if (code === 'ECONNREFUSED' || code === 'ENOTFOUND' || code === 'EAI_AGAIN' || code === 'ECONNRESET')
+    return `the authority cannot be reached (${code})`;
+  const message = messageOf(error);
+  if (message === 'Operation is pending or processing') return 'the authority left the order pending for too long';
+  return message;
+}

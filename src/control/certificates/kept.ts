@@ -1,0 +1,30 @@
+/** A certificate as it is kept: one PEM text with key and chain, so that the two can never come apart. */
+import { createPrivateKey, X509Certificate } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+
+export interface KeptCertificate {
+  /** PEM text: key, leaf and chain. */
+  readonly pem: string;
+  readonly notBeforeMs: number;
+  readonly notAfterMs: number;
+}
+
+/** Null for what is no certificate with its key: it is ordered anew. */
+export function parseKept(pem: string): KeptCertificate | null {
+  try {
+    const leaf = new X509Certificate(pem.slice(pem.indexOf('-----BEGIN CERTIFICATE-----')));
+    if (!leaf.checkPrivateKey(createPrivateKey(pem))) return null;
+    return { pem, notBeforeMs: Date.parse(leaf.validFrom), notAfterMs: Date.parse(leaf.validTo) };
+  } catch {
+    return null;
+  }
+}
+
+/** For compile/listeners.ts, which waits for nothing. */
+export function readKept(file: string): KeptCertificate | null {
+  try {
+    return parseKept(readFileSync(file, 'utf8'));
+  } catch {
+    return null; // not there yet
+  }
+}

@@ -1,0 +1,38 @@
+/** Certificates cost nothing until a listener says `tls: auto`: the feature's code is loaded then. */
+import { messageOf } from '../../base/errors.ts';
+import type { Compiled } from '../config/compile.ts';
+import type { Feature } from '../feature.ts';
+import type { CertificatesFeature, CertificatesHost } from './feature.ts';
+
+export function lazyCertificates(host: CertificatesHost): Feature {
+  let feature: CertificatesFeature | undefined;
+  const begin = async (compiled: Compiled): Promise<void> => {
+    const { acme } = compiled.plan.sections;
+    if (acme === null || feature !== undefined) return;
+    const { CertificatesFeature } = await import('./feature.ts');
+    feature = new CertificatesFeature(host, acme);
+    await feature.start(compiled);
+  };
+  let beginning: Promise<void> | undefined;
+  return {
+    start: (compiled) => begin(compiled),
+    applied(compiled) {
+      if (feature !== undefined) feature.applied(compiled);
+      else if (compiled.plan.sections.acme !== null) {
+        // Turned on by a reload; not waited for, because publishing waits for this call.
+        beginning = begin(compiled)
+          .then(() => feature?.applied(compiled))
+          .catch((error: unknown) =>
+            host.log.error('certificates could not be looked after', { problem: messageOf(error) }),
+          );
+      }
+    },
+    restartKeys: (next) => feature?.restartKeys(next) ?? [],
+    metrics: () => feature?.metrics() ?? [],
+    status: () => feature?.status() ?? {},
+    async stop() {
+      await beginning;
+      await feature?.stop();
+    },
+  };
+}

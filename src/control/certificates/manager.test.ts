@@ -1,0 +1,149 @@
+/** When certificates are ordered: once, again before the end, later after each failure, and by one gateway of many. */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, test } from 'node:test';
+import { Authority } from '../../../test/support/certificates.ts';
+import { FakeTimers, turn } from '../../../test/support/fake-timers.ts';
+import type { Scope } from '../../../test/support/scope.ts';
+import { until } from '../../../test/support/until.ts';
+import { FakeClock } from '../../base/clock.ts';
+import { createLogger } from '../../base/log.ts';
+import { OrderError } from './authority.ts';
+import { parseKept } from './kept.ts';
+import { CertificateManager, type ManagerOptions } from './manager.ts';
+import { FolderStorage } from './storage.ts';
+
+const WISHES = { names: ['a.example'], challenges: ['http-01', 'tls-alpn-01'] as const, renewAtRatio: 1 / 3 };
+const MINUTE = 60_000;
+
+async function scene(test: Scope, more: Partial<ManagerOptions> = {}) {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-certificates-'));
+  test.after(() => rm(folder, { recursive: true, force: true }));
+  const authority = await Authority.create(test);
+  const { certPem, keyPem } = await authority.issue('a', ['a.example']);
+  const pem = `${keyPem}${certPem}`;
+  const kept = parseKept(pem)!;
+  const clock = new FakeClock(kept.notBeforeMs);
+  const timers = new FakeTimers(clock);
+  const orders: string[] = [];
+  let changes = 0;
+  const options: ManagerOptions = {
+    storage: new FolderStorage(join(folder, 'kept')),
+    folder,
+    log: createLogger('error', () => {}),
+    clock,
+    timers,
+    random: () => 0.5,
+    order: async (name, kind) => {
+      orders.push(`${name} ${kind}`);
+      return pem;
+    },
+    changed: async () => void changes++,
+    pollMs: 30_000,
+    ...more,
+  };
+  const make = (): CertificateManager => new CertificateManager(options, WISHES);
+  /** Runs until the manager sleeps. */
+  const settle = () => until(() => timers.pending > 0, 'the manager sleeps');
+  const advance = async (ms: number): Promise<void> => {
+    await timers.advance(ms);
+    await turn();
+    await settle();
+  };
+  return { make, orders, settle, advance, kept, clock, timers, options, changes: () => changes };
+}
+
+describe('the manager of certificates', () => {
+  test('orders what is missing once, and renews when a third of the lifetime is left', async (t) => {
+    const { make, orders, settle, advance, kept, clock } = await scene(t);
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    assert.deepEqual(orders, ['a.example http-01']);
+    const lifetimeMs = kept.notAfterMs - kept.notBeforeMs;
+    while (clock.wallMs() < kept.notBeforeMs + (lifetimeMs * 2) / 3 - MINUTE) await advance(30 * MINUTE);
+    assert.ok(orders.length <= 2, String(orders.length));
+    while (clock.wallMs() < kept.notBeforeMs + (lifetimeMs * 2) / 3 + MINUTE) await advance(MINUTE);
+    assert.ok(orders.length >= 2);
+    await manager.close();
+  });
+
+  test('waits longer after each failure, takes turns with the challenges, and remembers it over a restart', async (t) => {
+    const tried: { kind: string; atMs: number }[] = [];
+    const { make, settle, advance, clock, options } = await scene(t, {
+      order: async (_name, kind) => {
+        tried.push({ kind, atMs: clock.wallMs() });
+        throw new OrderError('no');
+      },
+    });
+    const first = make();
+    await first.open();
+    first.run(WISHES);
+    await settle();
+    for (let i = 0; i < 20; i++) await advance(MINUTE);
+    assert.deepEqual(
+      tried.map(({ kind }) => kind),
+      ['http-01', 'tls-alpn-01', 'http-01', 'tls-alpn-01', 'http-01'],
+    );
+    const gaps = tried.slice(1).map(({ atMs }, i) => atMs - tried[i]!.atMs);
+    for (let i = 1; i < gaps.length; i++) assert.ok(gaps[i]! > gaps[i - 1]!, gaps.join(' '));
+    await first.close();
+    const again = new CertificateManager(options, WISHES);
+    await again.open();
+    again.run(WISHES);
+    await again.close();
+    assert.equal(tried.length, 5);
+    assert.equal(again.report()[0]!.failures, 5);
+    assert.equal(again.report()[0]!.problem, 'no');
+  });
+
+  test('asks no sooner than the authority wants', async (t) => {
+    let tries = 0;
+    const { make, settle, advance } = await scene(t, {
+      order: async () => {
+        tries++;
+        throw new OrderError('limited', 3 * 60 * MINUTE);
+      },
+    });
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    for (let i = 0; i < 17; i++) await advance(10 * MINUTE);
+    assert.equal(tries, 1);
+    for (let i = 0; i < 2; i++) await advance(10 * MINUTE);
+    assert.equal(tries, 2);
+    await manager.close();
+  });
+
+  test('orders nothing while another gateway is at it', async (t) => {
+    const { make, orders, settle, options } = await scene(t);
+    options.storage.lock = async () => false;
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    assert.deepEqual(orders, []);
+    await manager.close();
+  });
+
+  test('what is kept is published at its start, and a broken file is ordered anew', async (t) => {
+    const { make, orders, settle, kept, options, changes } = await scene(t);
+    await options.storage.write('certificate/a.example', kept.pem);
+    const manager = make();
+    await manager.open();
+    assert.equal(changes(), 1);
+    manager.run(WISHES);
+    await settle();
+    assert.deepEqual(orders, []);
+    await options.storage.write('certificate/a.example', kept.pem.slice(0, 200));
+    const second = make();
+    await second.open();
+    second.run(WISHES);
+    await until(() => orders.length === 1, 'it was ordered');
+    await Promise.all([manager.close(), second.close()]);
+  });
+});

@@ -1,0 +1,231 @@
+/**
+ * Sees to it that every name has a certificate: orders what is missing, renews what comes to its end, waits longer after
+ * each failure and at least as long as the authority says, and remembers that across restarts, so that a gateway in a
+ * restart loop does not use up what the authority allows. One order at a time; where gateways share a storage, one of
+ * them orders a name and the others take what it got.
+ */
+import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
+import type { Logger } from '../../base/log.ts';
+import type { Cancel, Timers } from '../../base/system-timers.ts';
+import { jittered } from '../../base/system-timers.ts';
+import { OrderError } from './authority.ts';
+import { type KeptCertificate, parseKept } from './kept.ts';
+import { fileOf } from './names.ts';
+import type { ChallengeKind } from './options.ts';
+import { type CertificateStorage, writePrivate } from './storage.ts';
+
+export interface ManagerOptions {
+  readonly storage: CertificateStorage;
+  /** Folder of the certificates that workers get: those of this gateway, or its copies of what is shared. */
+  readonly folder: string;
+  readonly log: Logger;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  /** [0, 1) */
+  readonly random: () => number;
+  /** Rejects with an `OrderError`. */
+  readonly order: (name: string, kind: ChallengeKind) => Promise<string>;
+  /** Certificates in the folder changed. */
+  readonly changed: () => Promise<void>;
+  /** Between two looks at a shared storage. */
+  readonly pollMs: number;
+}
+
+export interface Wishes {
+  readonly names: readonly string[];
+  readonly challenges: readonly ChallengeKind[];
+  readonly renewAtRatio: number;
+}
+
+export interface CertificateReport {
+  readonly name: string;
+  /** ISO 8601, or null without a certificate. */
+  readonly validUntil: string | null;
+  readonly renewAt: string | null;
+  readonly failures: number;
+  readonly nextTryAt: string | null;
+  readonly problem: string | null;
+}
+
+interface State {
+  kept: KeptCertificate | null;
+  renewAtMs: number;
+  failures: number;
+  notBeforeMs: number;
+  problem: string | null;
+}
+
+const FIRST_BACKOFF_MS = 60_000;
+const MAX_BACKOFF_MS = 6 * 3_600_000;
+const JITTER = 0.1;
+/** An order takes minutes at most; another gateway takes over when this one died in it. */
+const LOCK_MS = 15 * 60_000;
+const LONGEST_SLEEP_MS = 3_600_000;
+const SHORTEST_SLEEP_MS = 1_000;
+
+export class CertificateManager {
+  readonly #options: ManagerOptions;
+  readonly #states = new Map<string, State>();
+  readonly orders = { issued: 0, failed: 0 };
+  #wishes: Wishes;
+  #cancel: Cancel = () => {};
+  #running: Promise<void> = Promise.resolve();
+  #isClosed = false;
+
+  constructor(options: ManagerOptions, wishes: Wishes) {
+    this.#options = options;
+    this.#wishes = wishes;
+  }
+
+  /** Takes what is kept already; rejects when the storage is away. Orders nothing yet. */
+  async open(): Promise<void> {
+    if (await this.#refresh()) await this.#options.changed();
+  }
+
+  /** Begins to order, or goes on with other wishes. */
+  run(wishes: Wishes): void {
+    this.#wishes = wishes;
+    for (const name of this.#states.keys()) if (!wishes.names.includes(name)) this.#states.delete(name);
+    this.#cancel();
+    this.#running = this.#running.then(() => this.#round());
+  }
+
+  report(): CertificateReport[] {
+    const time = (ms: number): string => new Date(ms).toISOString();
+    return [...this.#states].map(([name, { kept, renewAtMs, failures, notBeforeMs, problem }]) => ({
+      name,
+      validUntil: kept === null ? null : time(kept.notAfterMs),
+      renewAt: kept === null ? null : time(renewAtMs),
+      failures,
+      nextTryAt: failures === 0 ? null : time(notBeforeMs),
+      problem,
+    }));
+  }
+
+  /** Unix seconds of the end of each certificate. */
+  ends(): ReadonlyMap<string, number> {
+    const found = [...this.#states].flatMap(([name, { kept }]): [string, number][] =>
+      kept === null ? [] : [[name, kept.notAfterMs / 1_000]],
+    );
+    return new Map(found);
+  }
+
+  /** Resolves when the order under way, if there is one, is over. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    this.#cancel();
+    await this.#running;
+  }
+
+  async #round(): Promise<void> {
+    const { log } = this.#options;
+    try {
+      if (await this.#refresh()) await this.#options.changed();
+      for (const name of this.#wishes.names) {
+        if (this.#isClosed) return;
+        if (this.#isDue(name)) await this.#order(name);
+      }
+    } catch (error) {
+      log.error('certificates could not be looked after', { problem: messageOf(error) });
+    }
+    if (this.#isClosed) return;
+    this.#cancel = this.#options.timers.after(this.#sleepMs(), () => {
+      this.#running = this.#running.then(() => this.#round());
+    });
+  }
+
+  /** Reads what is kept of each name. True when there is another certificate than before. */
+  async #refresh(): Promise<boolean> {
+    const { storage, folder } = this.#options;
+    let isChanged = false;
+    for (const name of this.#wishes.names) {
+      const kept = parseKept((await storage.read(`certificate/${name}`)) ?? '');
+      const trouble = JSON.parse((await storage.read(`trouble/${name}`)) ?? '{}') as Partial<State>;
+      const before = this.#states.get(name);
+      const state: State = {
+        kept,
+        renewAtMs: before !== undefined && before.kept?.pem === kept?.pem ? before.renewAtMs : this.#renewAt(kept),
+        failures: trouble.failures ?? 0,
+        notBeforeMs: trouble.notBeforeMs ?? 0,
+        problem: trouble.problem ?? null,
+      };
+      this.#states.set(name, state);
+      if (kept === null || before?.kept?.pem === kept.pem) continue;
+      await writePrivate(folder, fileOf(folder, name), kept.pem);
+      isChanged = true;
+    }
+    return isChanged;
+  }
+
+  /** Spread, so that a thousand gateways that started together do not renew together. */
+  #renewAt(kept: KeptCertificate | null): number {
+    if (kept === null) return 0;
+    const left = (kept.notAfterMs - kept.notBeforeMs) * this.#wishes.renewAtRatio;
+    return kept.notAfterMs - jittered(left, JITTER, this.#options.random);
+  }
+
+  #isDue(name: string): boolean {
+    const state = this.#states.get(name);
+    const nowMs = this.#options.clock.wallMs();
+    return state !== undefined && nowMs >= state.renewAtMs && nowMs >= state.notBeforeMs;
+  }
+
+  async #order(name: string): Promise<void> {
+    const { storage, log, folder, clock } = this.#options;
+    if (!(await storage.lock(`order/${name}`, LOCK_MS))) return;
+    try {
+      // Another gateway may have been faster.
+      if ((await this.#refresh()) && !this.#isDue(name)) return await this.#options.changed();
+      const state = this.#states.get(name)!;
+      const { challenges } = this.#wishes;
+      const kind = challenges[state.failures % challenges.length]!;
+      log.info('a certificate is ordered', { name, challenge: kind, renewal: state.kept !== null });
+      let pem: string;
+      try {
+        pem = await this.#options.order(name, kind);
+      } catch (error) {
+        return await this.#failed(name, state, kind, error);
+      }
+      this.orders.issued++;
+      await storage.write(`certificate/${name}`, pem);
+      await storage.remove(`trouble/${name}`);
+      await writePrivate(folder, fileOf(folder, name), pem);
+      const kept = parseKept(pem);
+      this.#states.set(name, { kept, renewAtMs: this.#renewAt(kept), failures: 0, notBeforeMs: 0, problem: null });
+      const days = ((kept?.notAfterMs ?? 0) - clock.wallMs()) / 86_400_000;
+      log.info('a certificate was issued', { name, validForDays: Math.round(days * 10) / 10 });
+      await this.#options.changed();
+    } finally {
+      await storage.unlock(`order/${name}`);
+    }
+  }
+
+  async #failed(name: string, state: State, kind: ChallengeKind, error: unknown): Promise<void> {
+    this.orders.failed++;
+    state.failures++;
+    state.problem = messageOf(error);
+    const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** (state.failures - 1), MAX_BACKOFF_MS);
+    const wishedMs = error instanceof OrderError ? error.retryAfterMs : 0;
+    const waitMs = Math.max(jittered(backoffMs, JITTER, this.#options.random), wishedMs);
+    state.notBeforeMs = Math.ceil(this.#options.clock.wallMs() + waitMs);
+    const { failures, notBeforeMs, problem } = state;
+    await this.#options.storage.write(`trouble/${name}`, JSON.stringify({ failures, notBeforeMs, problem }));
+    const fields = { name, challenge: kind, problem, failures, nextTry: new Date(notBeforeMs).toISOString() };
+    if (state.kept === null) this.#options.log.error('there is no certificate: the order failed', fields);
+    else
+      this.#options.log.warn('a certificate was not renewed, the old one stays', {
+        ...fields,
+        validUntil: new Date(state.kept.notAfterMs).toISOString(),
+      });
+  }
+
+  #sleepMs(): number {
+    const nowMs = this.#options.clock.wallMs();
+    const next = Math.min(
+      ...[...this.#states.values()].map(({ renewAtMs, notBeforeMs }) => Math.max(renewAtMs, notBeforeMs)),
+    );
+    const untilNext = Math.max(next - nowMs, SHORTEST_SLEEP_MS);
+    return Math.min(untilNext, this.#options.storage.isShared ? this.#options.pollMs : LONGEST_SLEEP_MS);
+  }
+}
