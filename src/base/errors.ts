@@ -341,6 +341,15 @@ export const FAULTS = {
     'never',
     'the response of the service does not fit what the API describes',
   ),
+  transformFailed: kind(
+    'transform_failed',
+    502,
+    'BAD_GATEWAY',
+    'responseBody',
+    'upstream',
+    'never',
+    'the response of the service cannot be transformed',
+  ),
   policyRefused: kind(
     'policy_refused',
     403,

@@ -36,6 +36,7 @@ export const PROCESS_NUMBERS = [
   'compression_bytes_in',
   'compression_bytes_out',
   'unpacked_requests',
+  'transformed_bodies',
   'http2_connections_active',
   'http2_connections_accepted',
   'http2_requests',

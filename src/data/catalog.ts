@@ -21,6 +21,7 @@ import { quotaOptions } from './policies/quota.options.ts';
 import { rateLimitOptions } from './policies/rate-limit.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
 import { subscribeOptions } from './policies/subscribe.options.ts';
+import { transformOptions } from './policies/transform.options.ts';
 import { useOptions } from './policies/use.options.ts';
 import { validateOptions } from './policies/validate.options.ts';
 
@@ -42,6 +43,7 @@ export const POLICY_OPTIONS = [
   rateLimitOptions,
   securityHeadersOptions,
   subscribeOptions,
+  transformOptions,
   useOptions,
   validateOptions,
 ] as const satisfies readonly PolicyOptionsDefinition[];

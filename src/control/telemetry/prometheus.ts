@@ -29,6 +29,7 @@ const HELP: Readonly<Record<ProcessNumber, string>> = {
   compressed_responses: 'Responses that the gateway packed',
   compression_bytes_in: 'Bytes of responses before they were packed',
   compression_bytes_out: 'Bytes of responses after they were packed',
+  transformed_bodies: 'Request and response bodies that transforms changed',
   unpacked_requests: 'Request bodies that the gateway unpacked',
   connections_accepted: 'Downstream connections accepted',
   connections_active: 'Downstream connections open now',

@@ -36,7 +36,7 @@ class ServiceAction implements RouteAction {
       if (path === null)
         return new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' });
       exchange.upstreamPath = path;
-      exchange.upstreamQuery = target.hasQuery ? target.query : null;
+      if (!exchange.isQueryChanged) exchange.upstreamQuery = target.hasQuery ? target.query : null;
     }
     const service = this.#choose(exchange);
     if (body.length !== 0) {

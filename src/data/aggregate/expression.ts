@@ -10,9 +10,12 @@ export interface Values {
   readonly params: Readonly<Record<string, string>>;
   readonly query: Readonly<Record<string, string>>;
   readonly auth: Readonly<Record<string, unknown>> | null;
-  readonly request: { readonly body: unknown };
+  /** In compositions its `body`, in transforms `id`, `method` and `path`. */
+  readonly request: Readonly<Record<string, unknown>>;
   readonly parts: Readonly<Record<string, unknown>>;
   readonly item?: unknown;
+  /** In transforms: the body as it stands. */
+  readonly body?: unknown;
   header(name: string): string | null;
 }
 
@@ -29,29 +32,29 @@ export class MissingValue extends Error {
   }
 }
 
-export const ROOTS = ['params', 'query', 'headers', 'auth', 'request', 'parts', 'item'];
+export const ROOTS: readonly string[] = ['params', 'query', 'headers', 'auth', 'request', 'parts', 'item'];
 const REFERENCE = /^\s*([A-Za-z_][\w-]*(?:\.[\w-]+)*)\s*(?:\?\?\s*(.+?)\s*)?$/s;
 
-/** Throws a `TypeError` that says what is wrong. */
-export function readTemplate(text: string): Template {
+/** `roots`: what references may begin with. Throws a `TypeError` that says what is wrong. */
+export function readTemplate(text: string, roots = ROOTS): Template {
   const parts: (string | Reference)[] = [];
   let rest = text;
   for (let open = rest.indexOf('{'); open >= 0; open = rest.indexOf('{')) {
     const close = rest.indexOf('}', open);
     if (close < 0) throw new TypeError(`"{" without "}" in ${JSON.stringify(text)}`);
     if (open > 0) parts.push(rest.slice(0, open));
-    parts.push(readReference(rest.slice(open + 1, close)));
+    parts.push(readReference(rest.slice(open + 1, close), roots));
     rest = rest.slice(close + 1);
   }
   if (rest !== '' || parts.length === 0) parts.push(rest);
   return parts;
 }
 
-export function readReference(text: string): Reference {
+export function readReference(text: string, roots = ROOTS): Reference {
   const match = REFERENCE.exec(text);
   const path = match?.[1]?.split('.') ?? [];
-  if (match === null || !ROOTS.includes(path[0] ?? ''))
-    throw new TypeError(`{${text}} is no reference; they begin with one of ${ROOTS.join(', ')}`);
+  if (match === null || !roots.includes(path[0] ?? ''))
+    throw new TypeError(`{${text}} is no reference; they begin with one of ${roots.join(', ')}`);
   const fallback = match[2];
   if (fallback === undefined) return { path };
   try {
@@ -63,11 +66,14 @@ export function readReference(text: string): Reference {
   }
 }
 
-export function readValue(value: unknown): ValueTemplate {
-  if (typeof value === 'string') return { kind: 'template', template: readTemplate(value) };
-  if (Array.isArray(value)) return { kind: 'list', items: value.map(readValue) };
+export function readValue(value: unknown, roots = ROOTS): ValueTemplate {
+  if (typeof value === 'string') return { kind: 'template', template: readTemplate(value, roots) };
+  if (Array.isArray(value)) return { kind: 'list', items: value.map((each) => readValue(each, roots)) };
   if (typeof value === 'object' && value !== null)
-    return { kind: 'object', members: Object.entries(value).map(([name, each]) => [name, readValue(each)] as const) };
+    return {
+      kind: 'object',
+      members: Object.entries(value).map(([name, each]) => [name, readValue(each, roots)] as const),
+    };
   return { kind: 'literal', value: value as number | boolean | null };
 }
 

@@ -66,6 +66,8 @@ export interface BodyAccess {
   filterResponseBody(filter: BodyFilter, options?: ResponseFilterOptions): void;
   /** In `responseHead`, and as long as a filter holds the head. */
   setStatus(status: number): void;
+  /** What the service gets in place of the query, without `?`; the path is as it would be. Null is none. */
+  setUpstreamQuery(query: string | null): void;
   /** What the service gets in place of path and query; the path begins with `/`, the query has no `?`, null is none. */
   setUpstreamTarget(path: string, query: string | null): void;
 }

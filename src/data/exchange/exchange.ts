@@ -76,6 +76,8 @@ export class Exchange
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';
   upstreamQuery: string | null = null;
+  /** `upstreamQuery` is a policy's and not the client's. */
+  isQueryChanged = false;
   bytesReceived = 0;
   bytesSent = 0;
   isDone = false;
@@ -447,6 +449,12 @@ export class Exchange
 
   setStatus(status: number): void {
     if (!this.#headSent) this.status = status;
+  }
+
+  setUpstreamQuery(query: string | null): void {
+    if (query !== null && !/^[!-~]*$/.test(query)) throw new TypeError(`not a query: ${JSON.stringify(query)}`);
+    this.upstreamQuery = query;
+    this.isQueryChanged = true;
   }
 
   setUpstreamTarget(path: string, query: string | null): void {

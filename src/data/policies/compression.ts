@@ -6,6 +6,7 @@
 import type { ProcessNumber } from '../../base/metrics.ts';
 import { type Coding, type Levels, preferredCoding } from '../content/codings.ts';
 import { matchesType, mediaTypeOf } from '../content/media-type.ts';
+import { sendsOtherBytes } from '../content/other-bytes.ts';
 import { PACKED_AT_ONCE, PackFilter } from '../content/pack-filter.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import { definePolicy } from '../contract/policy.ts';
@@ -20,8 +21,6 @@ export interface CompressionSettings {
   readonly levels: Levels;
 }
 
-/** They are about the bytes as the service sent them (RFC 9530, RFC 9110 §14.3). */
-const OF_OTHER_BYTES = ['Content-Digest', 'Repr-Digest', 'Digest', 'Content-MD5', 'Accept-Ranges'];
 const NO_TRANSFORM = /(?:^|,)\s*no-transform\s*(?:,|$)/i;
 /** Clients send few different values. */
 const MOST_KNOWN = 200;
@@ -68,9 +67,7 @@ function pack(
   const coding = accept === null ? null : codingFor(accept);
   if (coding === null || NO_TRANSFORM.test(exchange.header('cache-control') ?? '')) return;
   exchange.setResponseHeader('Content-Encoding', coding);
-  weakenTag(exchange);
-  for (const name of OF_OTHER_BYTES)
-    if (exchange.sentHeader(name.toLowerCase()) !== null) exchange.removeResponseHeader(name);
+  sendsOtherBytes(exchange);
   exchange.logField('coding', coding);
   const isSmall = length >= 0 && length <= PACKED_AT_ONCE;
   const filter = new PackFilter(coding, settings.levels[coding], length, {
@@ -96,11 +93,6 @@ function onNotModified(exchange: PolicyContext): void {
   const tag = exchange.sentHeader('etag');
   if (tag?.startsWith('"') === true && exchange.header('if-none-match')?.includes(`W/${tag}`) === true)
     exchange.setResponseHeader('ETag', `W/${tag}`);
-}
-
-function weakenTag(exchange: PolicyContext): void {
-  const tag = exchange.sentHeader('etag');
-  if (tag?.startsWith('"') === true) exchange.setResponseHeader('ETag', `W/${tag}`);
 }
 
 function addVary(exchange: PolicyContext): void {

@@ -15,6 +15,7 @@ import { quota } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
 import { securityHeaders } from './security-headers.ts';
 import { subscribe } from './subscribe.ts';
+import { transform } from './transform.ts';
 import { use } from './use.ts';
 import { validate } from './validate.ts';
 
@@ -34,6 +35,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   rateLimit,
   securityHeaders,
   subscribe,
+  transform,
   use,
   validate,
 ];

@@ -91,6 +91,8 @@ export class RecordingExchange implements PolicyContext {
     return this.#headers.get(name) ?? null;
   }
 
+  /** What `setUpstreamQuery` says; undefined: it was not called. */
+  upstreamQuery: string | null | undefined = undefined;
   isBodyUnpacked = false;
   responseLength = -1;
 
@@ -125,6 +127,10 @@ export class RecordingExchange implements PolicyContext {
 
   setUpstreamTarget(path: string, query: string | null): void {
     this.upstreamTarget = query === null ? path : `${path}?${query}`;
+  }
+
+  setUpstreamQuery(query: string | null): void {
+    this.upstreamQuery = query;
   }
 
   setUpstreamHeader(name: string, value: string): void {

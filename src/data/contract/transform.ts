@@ -1,0 +1,50 @@
+/** What `transform` compiles to. */
+import type { ValueTemplate } from './aggregate.ts';
+
+/** Steps of a path into JSON; `*` is every member or item. */
+export type FieldPath = readonly string[];
+
+/** Which fields of a response a caller may see. */
+export interface Visibility {
+  /** Fields that only these roles see. */
+  readonly hide: readonly { readonly fields: readonly FieldPath[]; readonly except: readonly string[] }[];
+  /** The first entry that has a role of the caller, or no roles, says what is seen; none: nothing. Null: everything. */
+  readonly show: readonly { readonly roles: readonly string[] | null; readonly fields: readonly FieldPath[] }[] | null;
+}
+
+/** In this order. */
+export interface ReshapeSettings {
+  /** A JMESPath expression. */
+  readonly select: string | null;
+  readonly pick: readonly FieldPath[] | null;
+  readonly omit: readonly FieldPath[];
+  readonly rename: readonly (readonly [path: FieldPath, name: string])[];
+  readonly set: readonly (readonly [path: FieldPath, value: ValueTemplate])[];
+  /** The whole new body; `body` in it is the one so far. */
+  readonly envelope: ValueTemplate | null;
+}
+
+export interface BodyTransformSettings {
+  readonly visibility: Visibility | null;
+  readonly reshape: ReshapeSettings | null;
+  readonly maxBytes: number;
+  readonly maxDepth: number;
+  /** Bodies that are not JSON. */
+  readonly otherTypes: 'pass' | 'refuse';
+}
+
+export interface QueryChanges {
+  readonly rename: readonly (readonly [from: string, to: string])[];
+  readonly remove: readonly string[];
+  readonly set: readonly (readonly [name: string, value: ValueTemplate])[];
+}
+
+export interface TransformSettings {
+  readonly request: { readonly query: QueryChanges | null; readonly body: BodyTransformSettings | null } | null;
+  readonly response: {
+    readonly status: readonly (readonly [from: number, to: number])[];
+    readonly body: BodyTransformSettings | null;
+    /** Bodies of these responses are reshaped; fields are hidden in all. */
+    readonly statuses: 'success' | 'all';
+  } | null;
+}

@@ -1,0 +1,265 @@
+/**
+ * `transform`: what the service gets of a request, and what the client gets of a response, in other words than they were
+ * sent. Requests are changed behind all that checks them; of a response what the caller may not see is taken out before
+ * anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let through.
+ */
+import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { unpackableCoding } from '../content/codings.ts';
+import { readExactJson } from '../content/exact-json.ts';
+import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
+import { makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
+import { readQuery } from '../content/parameters.ts';
+import { changedQuery } from '../content/query-changes.ts';
+import { readJson } from '../content/read-json.ts';
+import { EventRecords, LineRecords } from '../content/records.ts';
+import { RefusingFilter } from '../content/refusing-filter.ts';
+import {
+  compileReshape,
+  compileVeil,
+  loadSearch,
+  type Reshape,
+  type Search,
+  type TransformValues,
+  type Veil,
+} from '../content/reshape.ts';
+import { UnpackFilter } from '../content/unpack-filter.ts';
+import { RecordFilter, type ValueChange, WholeValueFilter } from '../content/value-filters.ts';
+import { fieldErrors } from '../content/violation.ts';
+import type { Outcome, PolicyContext, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
+import { definePolicy } from '../contract/policy.ts';
+import type { BodyTransformSettings, TransformSettings } from '../contract/transform.ts';
+
+const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
+const EVENTS = 'text/event-stream';
+
+export const transform = definePolicy<TransformSettings, Search | null>({
+  name: 'transform',
+  phases: ['requestHead', 'requestBody', 'responseHead'],
+  prepare: async ({ request, response }) =>
+    [request?.body, response?.body].some((body) => body?.reshape?.select != null) ? loadSearch() : null,
+  create({ request, response }, environment, search): PolicyHooks {
+    const { count } = environment;
+    const body = request?.body ?? null;
+    const status = new Map(response?.status ?? []);
+    const change =
+      response?.body == null ? null : new ResponseChange(response.body, response.statuses, environment, search);
+    return {
+      ...(request?.query || change !== null
+        ? {
+            requestHead(exchange) {
+              if (request?.query)
+                exchange.setUpstreamQuery(changedQuery(exchange.query, request.query, valuesOf(exchange)));
+              change?.ask(exchange);
+              return undefined;
+            },
+          }
+        : {}),
+      ...(body === null ? {} : { requestBody: requestHook(body, count, search) }),
+      ...(response === null
+        ? {}
+        : {
+            responseHead(exchange) {
+              if (exchange.fault !== null) return;
+              change?.apply(exchange);
+              const to = status.get(exchange.status);
+              if (to !== undefined) exchange.setStatus(to);
+            },
+          }),
+    };
+  },
+});
+
+/** Made once per exchange, of what templates may name. */
+function valuesOf(exchange: PolicyContext): TransformValues {
+  const { identity } = exchange;
+  return {
+    params: exchange.params,
+    get query() {
+      const entries = [...readQuery(exchange.query, [])].filter(([, values]) => values.length === 1);
+      return Object.fromEntries(entries.map(([name, values]) => [name, values[0] ?? '']));
+    },
+    auth:
+      identity === null
+        ? null
+        : {
+            sub: identity.subject,
+            subject: identity.subject,
+            roles: identity.roles,
+            scopes: identity.scopes,
+            plan: identity.plan,
+            method: identity.method,
+            claims: identity.claims,
+          },
+    request: { id: exchange.requestId, method: exchange.method, path: exchange.path },
+    header: (name) => exchange.header(name),
+  };
+}
+
+// --- requests ----------------------------------------------------------------------------------------------------------
+
+function requestHook(
+  settings: BodyTransformSettings,
+  count: PolicyEnvironment['count'],
+  search: Search | null,
+): (exchange: PolicyContext) => Outcome | Promise<Outcome> {
+  const reshape = compileReshape(settings.reshape!, search);
+  const { maxBytes, maxDepth, otherTypes } = settings;
+  const limits = { maxDepth, safeIntegers: false };
+  const change = (bytes: Buffer, exchange: PolicyContext): Buffer | Fault => {
+    // As strict as validation: what is checked, changed and read must be one and the same.
+    const strict = readJson(bytes, limits);
+    if (!strict.ok) return new Fault(FAULTS.invalidRequest, { fields: fieldErrors([strict.violation]) });
+    const read = readExactJson(bytes, maxDepth);
+    try {
+      return written(reshape(read.ok ? read.value : strict.value, valuesOf(exchange)));
+    } catch (error) {
+      return new Fault(FAULTS.invalidRequest, { fields: [{ field: '', expected: messageOf(error) }] });
+    }
+  };
+  return (exchange) => {
+    if (exchange.contentLength === 0) return undefined;
+    const type = mediaTypeOf(exchange.header('content-type'));
+    const isLines = LINE_TYPES.includes(type);
+    if (!isJsonType(type) && !isLines) {
+      if (otherTypes === 'pass') return undefined;
+      return new Fault(FAULTS.unsupportedMediaType, { headers: { Accept: 'application/json' } });
+    }
+    if (!exchange.isBodyUnpacked && unpackableCoding(exchange.header('content-encoding')) !== null)
+      return new Fault(FAULTS.unsupportedMediaType, { headers: { 'Accept-Encoding': 'identity' } });
+    for (const name of ['content-digest', 'repr-digest', 'digest', 'content-md5']) exchange.removeUpstreamHeader(name);
+    count('transformed_bodies', 1);
+    const tooLarge = (): Fault => new Fault(FAULTS.payloadTooLarge, { detail: `the limit is ${maxBytes} bytes` });
+    if (isLines) {
+      exchange.filterRequestBody(
+        new RecordFilter((line) => change(line, exchange), new LineRecords(), maxBytes, tooLarge),
+      );
+      return undefined;
+    }
+    return exchange.readBody(maxBytes).then(
+      (bytes) => {
+        const made = change(bytes, exchange);
+        if (made instanceof Fault) return made;
+        exchange.replaceBody(made);
+        return undefined;
+      },
+      (error: unknown) => {
+        if (error instanceof Fault) return error;
+        throw error;
+      },
+    );
+  };
+}
+
+function written(value: unknown): Buffer {
+  return Buffer.from(JSON.stringify(value) ?? 'null', 'utf8');
+}
+
+// --- responses ---------------------------------------------------------------------------------------------------------
+
+class ResponseChange {
+  readonly #settings: BodyTransformSettings;
+  readonly #statuses: 'success' | 'all';
+  readonly #veil: Veil | null;
+  readonly #reshape: Reshape | null;
+  readonly #count: PolicyEnvironment['count'];
+
+  constructor(
+    settings: BodyTransformSettings,
+    statuses: 'success' | 'all',
+    { count }: PolicyEnvironment,
+    search: Search | null,
+  ) {
+    this.#settings = settings;
+    this.#statuses = statuses;
+    this.#veil = settings.visibility === null ? null : compileVeil(settings.visibility);
+    this.#reshape = settings.reshape === null ? null : compileReshape(settings.reshape, search);
+    this.#count = count;
+  }
+
+  /** A part of a body, or a packed one, cannot be changed. */
+  ask(exchange: PolicyContext): void {
+    exchange.setUpstreamHeader('Accept-Encoding', 'identity');
+    exchange.removeUpstreamHeader('Range');
+    exchange.removeUpstreamHeader('If-Range');
+  }
+
+  apply(exchange: PolicyContext): void {
+    const { status } = exchange;
+    if (status < 200 || status === 204 || status === 205 || status === 304) {
+      if (status === 304) sendsOtherBytes(exchange);
+      return;
+    }
+    const reshape = this.#statuses === 'all' || status < 300 ? this.#reshape : null;
+    const veil = this.#veil;
+    if (reshape === null && veil === null) return;
+    if (veil !== null) makePrivate(exchange);
+    const type = mediaTypeOf(exchange.sentHeader('content-type'));
+    const isWhole = isJsonType(type);
+    if (!isWhole && !LINE_TYPES.includes(type) && type !== EVENTS) {
+      if (this.#settings.otherTypes === 'refuse' && exchange.responseLength !== 0)
+        refuse(exchange, `a response of type ${type || '(none)'} cannot be transformed`);
+      return;
+    }
+    if (status === 206) {
+      refuse(exchange, 'a part of a response cannot be transformed');
+      return;
+    }
+    if (!this.#unpack(exchange)) return;
+    sendsOtherBytes(exchange);
+    this.#count('transformed_bodies', 1);
+    const { maxBytes } = this.#settings;
+    const change = this.#changeFor(exchange, reshape);
+    const tooLarge = (): Fault => failed(`longer than ${maxBytes} bytes`);
+    if (isWhole) exchange.filterResponseBody(new WholeValueFilter(change, maxBytes, tooLarge), { holdHead: true });
+    else {
+      const records = type === EVENTS ? new EventRecords() : new LineRecords();
+      exchange.filterResponseBody(new RecordFilter(change, records, maxBytes, tooLarge));
+    }
+  }
+
+  /** A service that packs though it was asked not to. False: it was refused. */
+  #unpack(exchange: PolicyContext): boolean {
+    const field = exchange.sentHeader('content-encoding');
+    const coding = unpackableCoding(field);
+    if (coding === null) return true;
+    if (coding === undefined) {
+      refuse(exchange, `a response with Content-Encoding ${field} cannot be transformed`);
+      return false;
+    }
+    exchange.removeResponseHeader('Content-Encoding');
+    exchange.filterResponseBody(
+      new UnpackFilter(
+        coding,
+        { maxBytes: this.#settings.maxBytes, maxRatio: 1_000 },
+        { tooLarge: failed, malformed: failed },
+      ),
+    );
+    return true;
+  }
+
+  #changeFor(exchange: PolicyContext, reshape: Reshape | null): ValueChange {
+    const { maxDepth } = this.#settings;
+    const values = valuesOf(exchange);
+    const roles = exchange.identity?.roles ?? [];
+    return (bytes) => {
+      // A response without body, whatever its type.
+      if (bytes.length === 0) return bytes;
+      const read = readExactJson(bytes, maxDepth);
+      if (!read.ok) return failed(`it is not ${read.expected}`);
+      try {
+        const seen = this.#veil === null ? read.value : this.#veil(read.value, roles);
+        return written(reshape === null ? seen : reshape(seen, values));
+      } catch (error) {
+        return failed(messageOf(error));
+      }
+    };
+  }
+}
+
+function failed(cause: string): Fault {
+  return new Fault(FAULTS.transformFailed, { cause });
+}
+
+function refuse(exchange: PolicyContext, cause: string): void {
+  exchange.filterResponseBody(new RefusingFilter(failed(cause)), { holdHead: true });
+}
