@@ -1,4 +1,5 @@
 /** Options of `transform` and what they compile to: paths, templates and expressions are read here, once. */
+/// <reference path="../content/json-and-jmespath.d.ts" />
 import jmespath from 'jmespath';
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
