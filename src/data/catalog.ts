@@ -19,6 +19,7 @@ import { openapiOptions } from './policies/openapi.options.ts';
 import { publishOptions } from './policies/publish.options.ts';
 import { quotaOptions } from './policies/quota.options.ts';
 import { rateLimitOptions } from './policies/rate-limit.options.ts';
+import { realtimeOptions } from './policies/realtime.options.ts';
 import { securityHeadersOptions } from './policies/security-headers.options.ts';
 import { subscribeOptions } from './policies/subscribe.options.ts';
 import { transformOptions } from './policies/transform.options.ts';
@@ -41,6 +42,7 @@ export const POLICY_OPTIONS = [
   publishOptions,
   quotaOptions,
   rateLimitOptions,
+  realtimeOptions,
   securityHeadersOptions,
   subscribeOptions,
   transformOptions,

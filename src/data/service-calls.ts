@@ -6,10 +6,11 @@
 import type { MessagePort } from 'node:worker_threads';
 import { Fault } from '../base/errors.ts';
 import { FieldBlock } from './contract/field-block.ts';
-import type { ServiceCall, ServiceCallResult } from './contract/service-calls.ts';
+import type { IdentifyCall, ServiceCall, ServiceCallResult } from './contract/service-calls.ts';
 import { callWhole } from './exchange/call-whole.ts';
 import { MadeRequest } from './exchange/outgoing-request.ts';
 import { RequestBody } from './exchange/request-body.ts';
+import { identify } from './identify.ts';
 import type { WorkerRuntime } from './runtime.ts';
 
 /** More at once are refused. */
@@ -29,7 +30,10 @@ export class ServiceCalls {
 
   serve(port: MessagePort): void {
     this.#ports.add(port);
-    port.on('message', (call: ServiceCall) => void this.#serve(port, call));
+    port.on('message', (call: ServiceCall | IdentifyCall) => {
+      if (call.kind === 'call') void this.#serve(port, call);
+      else void this.#identify(port, call);
+    });
     port.on('close', () => this.#ports.delete(port));
   }
 
@@ -45,6 +49,13 @@ export class ServiceCalls {
     } finally {
       this.active--;
     }
+  }
+
+  async #identify(port: MessagePort, { id, route, fields }: IdentifyCall): Promise<void> {
+    const runtime = this.#runtime();
+    const found = runtime?.live.routes.find(({ settings }) => settings.id === route);
+    const caller = found === undefined ? null : await identify(found, fields);
+    port.postMessage({ id, kind: 'identity', caller });
   }
 
   async #call(runtime: WorkerRuntime, call: ServiceCall): Promise<ServiceCallResult> {

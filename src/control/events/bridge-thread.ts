@@ -11,7 +11,8 @@ import type { BridgeReport } from './metrics.ts';
 import type { OperationRequest, OperationResponse } from './operations.ts';
 
 export interface BridgeThreadData {
-  readonly socketPath: string;
+  /** Of `builtin:events` and `builtin:realtime`. */
+  readonly socketPaths: readonly [events: string, realtime: string];
   readonly logLevel: LogLevel;
   readonly settings: BridgeSettings;
 }
@@ -35,13 +36,13 @@ const REPORT_EVERY_MS = 1_000;
 
 const port = parentPort!;
 const tell = (message: FromBridge): void => port.postMessage(message);
-const { socketPath, logLevel, settings } = workerData as BridgeThreadData;
+const { socketPaths, logLevel, settings } = workerData as BridgeThreadData;
 const log = createLogger(logLevel, (line) => tell({ kind: 'log', line }));
 
 async function run(): Promise<void> {
   const bridge = await Bridge.start(settings, log);
-  const server = new LocalServer(socketPath, bridge.listener, bridge.onUpgrade);
-  await server.listen();
+  const servers = socketPaths.map((path) => new LocalServer(path, bridge.listener, bridge.onUpgrade));
+  for (const server of servers) await server.listen();
   const report = (): void => tell({ kind: 'report', report: bridge.report() });
   const reporting = setInterval(report, REPORT_EVERY_MS);
   let turn: Promise<void> = Promise.resolve();
@@ -70,7 +71,7 @@ async function run(): Promise<void> {
         }
         clearInterval(reporting);
         await bridge.stop();
-        await server.close();
+        for (const server of servers) await server.close();
         tell({ kind: 'stopped' });
         port.close();
       } catch (error) {

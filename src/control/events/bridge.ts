@@ -14,6 +14,7 @@ import {
   CHANNEL_FIELD,
   type ChannelCall,
   type PublishSettings,
+  REALTIME_STREAM,
   readChannelField,
   type SubscribeSettings,
 } from '../../data/contract/events.ts';
@@ -28,6 +29,9 @@ import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
 import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
+import { Hub, type HubRoute } from './hub/hub.ts';
+import type { HubSettings } from './hub/options.ts';
+import { serveHub, upgradeHub } from './hub/serve.ts';
 import { type BridgeReport, bridgeMetrics } from './metrics.ts';
 import { type OperationRequest, type OperationResponse, operate, type ShownStream } from './operations.ts';
 import { EMBEDDED } from './options.ts';
@@ -35,6 +39,7 @@ import { IdempotencyKeys } from './publish/idempotency.ts';
 import { Outbox } from './publish/outbox.ts';
 import { Publisher } from './publish/publish.ts';
 import { StatusTokens } from './publish/status-tokens.ts';
+import { streamTag } from './subscribe/cursor.ts';
 import { Feed } from './subscribe/feed.ts';
 import { openSse } from './subscribe/sse.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
@@ -42,7 +47,8 @@ import { type EventTables, MIGRATIONS } from './tables.ts';
 
 export type ChannelRoute =
   | { readonly kind: 'publish'; readonly settings: PublishSettings }
-  | { readonly kind: 'subscribe'; readonly settings: SubscribeSettings };
+  | { readonly kind: 'subscribe'; readonly settings: SubscribeSettings }
+  | { readonly kind: 'hub'; readonly settings: HubRoute };
 
 /** What a configuration says to the bridge: plain data, with its secrets, for this process alone. */
 export interface BridgeSettings {
@@ -52,6 +58,7 @@ export interface BridgeSettings {
   readonly path: string | null;
   readonly streams: readonly StreamSettings[];
   readonly consumers: readonly ConsumerSettings[];
+  readonly hub: HubSettings | null;
   readonly maxSubscribers: number;
   readonly routes: Readonly<Record<string, ChannelRoute>>;
 }
@@ -77,6 +84,7 @@ export class Bridge {
   readonly #consumers: Consumers;
   readonly #cleaning: NodeJS.Timeout;
   #settings: BridgeSettings;
+  #hub: Hub | null = null;
   #streams = new Map<string, Stream>();
 
   /** Rejects when the database cannot be opened or is newer than this program. */
@@ -137,13 +145,31 @@ export class Bridge {
       await engine.start(settings.streams.filter((stream) => stream.engine === name));
     }
     this.#subscriptions.endExcept((route) => settings.routes[route]?.kind === 'subscribe');
+    await this.#applyHub(settings, now.get(REALTIME_STREAM));
     await this.#consumers.apply(settings.consumers, (name) => {
       const stream = now.get(name);
       return stream === undefined ? undefined : { engine: stream.settings.engine, feed: stream.feed };
     });
   }
 
-  /** A worker that calls services for consumers. */
+  async #applyHub(settings: BridgeSettings, stream: Stream | undefined): Promise<void> {
+    const before = this.#hub;
+    const isSame = settings.hub !== null && before !== null && before.feed === stream?.feed;
+    if (isSame) before.settings = settings.hub!;
+    else {
+      this.#hub = null;
+      await before?.stop();
+      if (settings.hub !== null && stream !== undefined) {
+        const { engine, feed } = stream;
+        const tag = streamTag(settings.hub.engine, REALTIME_STREAM);
+        const parts = { store: this.#store, log: this.#log, callers: this.#consumers.callers };
+        this.#hub = new Hub({ settings: settings.hub, engine, feed, tag, ...parts });
+      }
+    }
+    this.#hub?.endExcept((route) => settings.routes[route]?.kind === 'hub');
+  }
+
+  /** A worker that calls services for consumers and finds out who clients of the hub are. */
   addCalls(port: MessagePort): void {
     this.#consumers.callers.add(port);
   }
@@ -187,6 +213,9 @@ export class Bridge {
     call: ChannelCall,
   ): Promise<Refusal | undefined> {
     const route = this.#settings.routes[call.route];
+    if (route?.kind === 'hub') {
+      return await serveHub(this.#hub, request, response, call, route.settings);
+    }
     const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
     // Workers have a new configuration a moment before the bridge.
     if (route === undefined || stream === undefined) return unavailable('the route is not ready yet', 1);
@@ -226,8 +255,12 @@ export class Bridge {
   async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Refusal | undefined> {
     const call = readChannelField(textOf(request.headers[CHANNEL_FIELD]), this.#settings.proof);
     const route = call === null ? undefined : this.#settings.routes[call.route];
-    const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
-    if (call === null || route === undefined || stream === undefined || route.kind === 'publish') {
+    if (call !== null && route?.kind === 'hub') {
+      const isFull = (this.#hub?.connections ?? 0) >= this.#settings.maxSubscribers;
+      return await upgradeHub(this.#hub, { request, socket, head }, call, route.settings, isFull);
+    }
+    const stream = route?.kind === 'subscribe' ? this.#streams.get(route.settings.stream) : undefined;
+    if (call === null || route === undefined || stream === undefined || route.kind !== 'subscribe') {
       return REFUSALS.notFound;
     }
     // Loaded with the first WebSocket.
@@ -280,6 +313,7 @@ export class Bridge {
         subscriptions: this.#subscriptions,
         feeds: streams.map(({ feed }) => feed),
         consumers: this.#consumers,
+        hub: this.#hub,
       }),
     };
   }
@@ -288,6 +322,7 @@ export class Bridge {
     try {
       await this.#keys.clean();
       await this.#consumers.clean();
+      await this.#hub?.clean();
       for (const engine of this.#engines.values()) await engine.clean?.();
     } catch (error) {
       this.#log.warn('old events could not be removed', { problem: messageOf(error) });
@@ -297,6 +332,7 @@ export class Bridge {
   async stop(): Promise<void> {
     clearInterval(this.#cleaning);
     this.#subscriptions.stop();
+    await this.#hub?.stop();
     await this.#consumers.stop();
     for (const { feed } of this.#streams.values()) feed.stop();
     await this.#outbox.stop();

@@ -6,8 +6,14 @@
 import { Worker } from 'node:worker_threads';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { Logger } from '../../base/log.ts';
-import { EVENTS_SERVICE, type PublishSettings, type SubscribeSettings } from '../../data/contract/events.ts';
-import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
+import {
+  EVENTS_SERVICE,
+  type PublishSettings,
+  REALTIME_SERVICE,
+  type RealtimeSettings,
+  type SubscribeSettings,
+} from '../../data/contract/events.ts';
+import type { PathMatch, Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Dependency, Feature, FeatureHost } from '../feature.ts';
 import type { BridgeSettings, ChannelRoute } from './bridge.ts';
@@ -79,8 +85,10 @@ export class EventsFeature implements Feature {
       this.#thread.apply(settings);
       return;
     }
-    const socketPath = localSocketPath(compiled.plan.dataDir, EVENTS_SERVICE.slice('builtin:'.length));
-    const thread = new BridgeThread(socketPath, settings, this.#host);
+    const [eventsSocket, realtimeSocket] = [EVENTS_SERVICE, REALTIME_SERVICE].map((name) =>
+      localSocketPath(compiled.plan.dataDir, name.slice('builtin:'.length)),
+    ) as [string, string];
+    const thread = new BridgeThread([eventsSocket, realtimeSocket], settings, this.#host);
     this.#thread = thread;
     await thread.start();
   }
@@ -128,7 +136,7 @@ export class EventsFeature implements Feature {
 
 class BridgeThread {
   report = NO_REPORT;
-  readonly #socketPath: string;
+  readonly #socketPaths: BridgeThreadData['socketPaths'];
   readonly #host: EventsHost;
   readonly #log: Logger;
   readonly #operations = new Map<number, (response: OperationResponse) => void>();
@@ -140,8 +148,8 @@ class BridgeThread {
   #isEnding = false;
   #onStopped: () => void = () => {};
 
-  constructor(socketPath: string, settings: BridgeSettings, host: EventsHost) {
-    this.#socketPath = socketPath;
+  constructor(socketPaths: BridgeThreadData['socketPaths'], settings: BridgeSettings, host: EventsHost) {
+    this.#socketPaths = socketPaths;
     this.#settings = settings;
     this.#host = host;
     this.#log = host.log;
@@ -151,7 +159,7 @@ class BridgeThread {
     return new Promise((resolve, reject) => {
       const { level } = this.#log;
       const workerData: BridgeThreadData = {
-        socketPath: this.#socketPath,
+        socketPaths: this.#socketPaths,
         settings: this.#settings,
         logLevel: level,
       };
@@ -212,7 +220,8 @@ class BridgeThread {
   /** Gives consumers a way to services by each worker that they do not have yet. */
   connectWorkers(): void {
     const worker = this.#worker;
-    if (worker === undefined || this.#settings.consumers.length === 0) return;
+    const { consumers, hub } = this.#settings;
+    if (worker === undefined || (consumers.length === 0 && hub === null)) return;
     const threads = this.#host.workerThreads();
     for (const thread of threads) {
       if (this.#connected.has(thread)) continue;
@@ -264,11 +273,14 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
   if (events === null) return undefined;
   const routes: Record<string, ChannelRoute> = {};
   let proof = '';
-  for (const { id, policies } of snapshot.routes) {
+  for (const { id, match, policies } of snapshot.routes) {
     for (const { name, options } of policies) {
       if (name === 'publish') routes[id] = { kind: 'publish', settings: options as PublishSettings };
       else if (name === 'subscribe') routes[id] = { kind: 'subscribe', settings: options as SubscribeSettings };
-      else continue;
+      else if (name === 'realtime') {
+        const { origins, anonymous } = options as RealtimeSettings;
+        routes[id] = { kind: 'hub', settings: { origins, anonymous, segments: segmentsOf(match.path) } };
+      } else continue;
       proof = secrets[(options as PublishSettings).proof] ?? '';
     }
   }
@@ -283,7 +295,13 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
       secrets: consumer.secrets.map((id) => secrets[id] ?? ''),
       headers: consumer.headers.map(([field, id]) => [field, secrets[id] ?? ''] as const),
     })),
+    hub: events.hub,
     maxSubscribers: events.maxSubscribers,
     routes,
   };
+}
+
+/** Segments in front of a final `/*`. */
+function segmentsOf(path: PathMatch): number {
+  return path.kind === 'regex' ? 0 : path.pattern.split('/').filter((part) => part !== '' && part !== '*').length;
 }

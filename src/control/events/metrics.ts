@@ -2,6 +2,7 @@
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { Consumer } from './deliver/consumer.ts';
 import type { Consumers } from './deliver/consumers.ts';
+import type { Hub } from './hub/hub.ts';
 import type { PublishOutcome } from './publish/publish.ts';
 import type { Feed } from './subscribe/feed.ts';
 import type { Subscriptions } from './subscribe/subscriptions.ts';
@@ -24,12 +25,13 @@ export interface BridgeNumbers {
   readonly subscriptions: Subscriptions;
   readonly feeds: readonly Feed[];
   readonly consumers: Consumers;
+  readonly hub: Hub | null;
 }
 
 const one = (value: number): ExtraMetric['samples'] => [{ labels: {}, value }];
 
 export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
-  const { engines, published, outbox, subscriptions, feeds, consumers } = numbers;
+  const { engines, published, outbox, subscriptions, feeds, consumers, hub } = numbers;
   const byStream = (read: (feed: Feed) => number): ExtraMetric['samples'] =>
     feeds.map((feed) => ({ labels: { stream: feed.stream }, value: read(feed) }));
   return [
@@ -89,6 +91,7 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
       }),
     },
     ...(consumers.all.length === 0 ? [] : consumerMetrics(consumers)),
+    ...(hub === null ? [] : hubMetrics(hub)),
   ];
 }
 
@@ -144,5 +147,34 @@ function consumerMetrics(consumers: Consumers): ExtraMetric[] {
       help: 'Times that events were removed from the stream before a consumer got them',
       samples: by(({ counts }) => counts.gaps),
     },
+  ];
+}
+
+function hubMetrics(hub: Hub): ExtraMetric[] {
+  const { counts } = hub;
+  const counter = (name: string, help: string, value: number): ExtraMetric => ({
+    name: `gatehouse_hub_${name}_total`,
+    type: 'counter',
+    help,
+    samples: one(value),
+  });
+  return [
+    {
+      name: 'gatehouse_hub_connections',
+      type: 'gauge',
+      help: 'Clients of the real-time hub that are connected now',
+      samples: one(hub.connections),
+    },
+    {
+      name: 'gatehouse_hub_subscriptions',
+      type: 'gauge',
+      help: 'Topics that clients of the hub are subscribed to, all together',
+      samples: one(hub.subscriptions),
+    },
+    counter('connections_opened', 'Clients that connected to the hub', counts.opened),
+    counter('refused', 'Clients of the hub that did not say who they are, or could not', counts.refused),
+    counter('published', 'Messages that were published through the hub', counts.published),
+    counter('sent', 'Messages that were sent to clients of the hub', counts.sent),
+    counter('gaps', 'Times that a client of the hub was told of missing messages', counts.gaps),
   ];
 }

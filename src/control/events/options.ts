@@ -9,6 +9,7 @@ import { subjectProblem } from '../../data/contract/subjects.ts';
 import { defineSection } from '../config/section.ts';
 import { type ConsumerSettings, compileConsumers, consumerSchema } from './deliver/options.ts';
 import type { StreamSettings } from './engines/engine.ts';
+import { compileHub, type HubSettings, hubSchema } from './hub/options.ts';
 
 export const EMBEDDED = 'embedded';
 
@@ -69,6 +70,7 @@ export const eventsOptions = z.strictObject({
     .record(name, consumerSchema(name, pattern))
     .prefault({})
     .describe('Services that are called with the events of a stream, by a name that stays.'),
+  hub: hubSchema.optional(),
   maxSubscribers: z
     .int()
     .min(1)
@@ -86,6 +88,7 @@ export interface EventsPlan {
   readonly path: string | null;
   readonly streams: readonly StreamSettings[];
   readonly consumers: readonly ConsumerSettings[];
+  readonly hub: HubSettings | null;
   readonly maxSubscribers: number;
 }
 
@@ -126,6 +129,8 @@ export const eventsSection = defineSection({
         maxBytes: settings.maxSize,
       };
     });
+    const hub = compileHub(options.hub, streams, context);
+    if (hub !== null) streams.push(hub.stream);
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
     const shared = typeof stores?.sql === 'string' && /^postgres/.test(stores.sql) ? stores.sql : undefined;
     const url = options.store ?? shared;
@@ -139,6 +144,7 @@ export const eventsSection = defineSection({
         streams.map((each) => each.name),
         context,
       ),
+      hub: hub?.hub ?? null,
       maxSubscribers: options.maxSubscribers,
     };
   },

@@ -70,6 +70,9 @@ export interface EventTables {
     changed_ms: number;
     problem: string | null;
   };
+  /** Tickets of the hub, by hash; the caller is JSON. */
+  event_tickets: { hash: string; caller: string; expires_ms: number };
+  event_presence: { topic: string; user_name: string; node: string; until_ms: number };
   /** Secrets of the bridge that all processes on the database share. */
   event_meta: { name: string; value: string };
 }
@@ -113,6 +116,19 @@ create table event_deliveries (
   attempts bigint not null, next_ms bigint not null, changed_ms bigint not null, problem text,
   primary key (consumer, position));
 create index event_deliveries_by_state on event_deliveries (consumer, state, next_ms)`;
+      for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
+    },
+  },
+  {
+    id: '0003-hub',
+    async up(trx) {
+      const text = `
+create table event_tickets (hash text primary key, caller text not null, expires_ms bigint not null);
+create index event_tickets_by_end on event_tickets (expires_ms);
+create table event_presence (
+  topic text not null, user_name text not null, node text not null, until_ms bigint not null,
+  primary key (topic, user_name, node));
+create index event_presence_by_end on event_presence (until_ms)`;
       for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
     },
   },

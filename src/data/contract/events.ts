@@ -5,6 +5,9 @@
  */
 
 export const EVENTS_SERVICE = 'builtin:events';
+export const REALTIME_SERVICE = 'builtin:realtime';
+/** The stream that the hub keeps its messages in. */
+export const REALTIME_STREAM = 'realtime';
 export const CHANNEL_FIELD = 'x-gatehouse-channel';
 
 /** The content of the field, as JSON in percent encoding. */
@@ -22,6 +25,9 @@ export interface ChannelCall {
   readonly expires: number | null;
   /** The caller's address, for limits of callers who are nobody. */
   readonly address: string;
+  /** For the hub alone. */
+  readonly roles?: readonly string[];
+  readonly scopes?: readonly string[];
 }
 
 /** Null for anything that is not one with this proof. */
@@ -70,4 +76,12 @@ export interface SubscribeSettings extends ChannelSettings {
   readonly maxPerCaller: number;
   /** Origins of pages that may open a WebSocket, beside those of the gateway's own host; `*` is any. */
   readonly origins: readonly string[];
+}
+
+/** A route with `builtin: realtime`. */
+export interface RealtimeSettings {
+  /** Secret id of the proof. */
+  readonly proof: string;
+  readonly origins: readonly string[];
+  readonly anonymous: boolean;
 }

@@ -5,6 +5,7 @@
  */
 
 export interface ServiceCall {
+  readonly kind: 'call';
   /** Names the call on its port. */
   readonly id: number;
   readonly service: string;
@@ -35,3 +36,25 @@ export type ServiceCallResult =
       /** False: no byte of it reached an instance. */
       readonly mayHaveArrived: boolean;
     };
+
+/** Asks who a caller with these fields would be on a route, by all that the route says about callers. */
+export interface IdentifyCall {
+  readonly kind: 'identify';
+  readonly id: number;
+  readonly route: string;
+  readonly fields: readonly (readonly [name: string, value: string])[];
+}
+
+export interface IdentifyResult {
+  readonly id: number;
+  readonly kind: 'identity';
+  /** Null: the route would not let them in, or nobody would be known. */
+  readonly caller: {
+    readonly user: string;
+    readonly plan: string | null;
+    readonly roles: readonly string[];
+    readonly scopes: readonly string[];
+    /** Milliseconds since 1970; null: never. */
+    readonly expiresMs: number | null;
+  } | null;
+}

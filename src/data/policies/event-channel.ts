@@ -8,7 +8,7 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Reader } from '../auth/authorize/expression.ts';
 import { compileReader, ExpressionError } from '../auth/authorize/expression.ts';
 import { encodeFieldText } from '../auth/identity-headers.ts';
-import { CHANNEL_FIELD, type ChannelCall, type ChannelSettings } from '../contract/events.ts';
+import { CHANNEL_FIELD, type ChannelCall, type ChannelSettings, type RealtimeSettings } from '../contract/events.ts';
 import type { PolicyContext, PolicyEnvironment, PolicyHook } from '../contract/policy.ts';
 import { encodePart, MAX_SUBJECT_LENGTH, subjectProblem } from '../contract/subjects.ts';
 
@@ -83,6 +83,29 @@ export function channelHook(settings: ChannelSettings, { routeId, secrets }: Pol
       plan: identity?.plan ?? null,
       expires: typeof expires === 'number' ? expires : null,
       address: exchange.address,
+    };
+    exchange.setUpstreamHeader(CHANNEL_FIELD, encodeFieldText(JSON.stringify(call)));
+    return undefined;
+  };
+}
+
+/** The same for the hub, which decides by topic what a caller may. */
+export function realtimeHook({ proof: id }: RealtimeSettings, { routeId, secrets }: PolicyEnvironment): PolicyHook {
+  const proof = secrets[id] ?? '';
+  return (exchange) => {
+    const { identity } = exchange;
+    const expires = identity?.claims['exp'];
+    const call: ChannelCall = {
+      proof,
+      route: routeId,
+      subject: '',
+      key: null,
+      caller: identity?.subject ?? null,
+      plan: identity?.plan ?? null,
+      expires: typeof expires === 'number' ? expires : null,
+      address: exchange.address,
+      roles: identity?.roles ?? [],
+      scopes: identity?.scopes ?? [],
     };
     exchange.setUpstreamHeader(CHANNEL_FIELD, encodeFieldText(JSON.stringify(call)));
     return undefined;

@@ -1,7 +1,8 @@
 /** What the options of `publish` and `subscribe` share: the stream's name, subjects, and that the stream exists. */
 import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
-import { checkedText } from '../auth/schema-parts.options.ts';
+import { checkedText, oneOrMore } from '../auth/schema-parts.options.ts';
+import { REALTIME_STREAM } from '../contract/events.ts';
 import type { OptionContext } from '../contract/options.ts';
 import { subjectTemplateProblem } from './event-channel.ts';
 
@@ -13,6 +14,15 @@ export const streamName = () =>
     .string()
     .max(100)
     .regex(/^[A-Za-z][A-Za-z0-9_-]*$/, 'must be a name of letters, digits, "_" and "-" that begins with a letter');
+
+/** Origins of pages that may open a WebSocket. */
+export const originList = () =>
+  oneOrMore(
+    z
+      .string()
+      .max(300)
+      .regex(/^(\*|https?:\/\/[^/\s?#]+)$/, 'must be an origin such as https://app.example.com, or "*"'),
+  );
 
 export const subjectTemplate = (wildcards: boolean) =>
   checkedText(
@@ -27,8 +37,11 @@ export function keepProof(context: OptionContext): string {
 
 /** The stream as the document has it; a problem when there is none. */
 export function checkStream(name: string, context: OptionContext): { readonly subjects?: unknown } | undefined {
-  const events = context.document?.['events'] as { readonly streams?: Record<string, object> } | undefined;
+  const events = context.document?.['events'] as
+    | { readonly streams?: Record<string, object>; readonly hub?: object }
+    | undefined;
   if (context.document === undefined) return {};
+  if (name === REALTIME_STREAM && events?.hub !== undefined) return { subjects: ['>'] };
   const stream = events?.streams?.[name];
   if (stream !== undefined) return stream;
   const known = Object.keys(events?.streams ?? {});

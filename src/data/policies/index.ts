@@ -13,6 +13,7 @@ import { ipFilter } from './ip-filter.ts';
 import { publish } from './publish.ts';
 import { quota } from './quota.ts';
 import { rateLimit } from './rate-limit.ts';
+import { realtime } from './realtime.ts';
 import { securityHeaders } from './security-headers.ts';
 import { subscribe } from './subscribe.ts';
 import { transform } from './transform.ts';
@@ -33,6 +34,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   publish,
   quota,
   rateLimit,
+  realtime,
   securityHeaders,
   subscribe,
   transform,

@@ -1,10 +1,16 @@
 /** Options of `subscribe`, a route's action. */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
-import { oneOrMore } from '../auth/schema-parts.options.ts';
 import type { SubscribeSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
-import { checkRoutable, checkStream, keepProof, streamName, subjectTemplate } from './event-parts.options.ts';
+import {
+  checkRoutable,
+  checkStream,
+  keepProof,
+  originList,
+  streamName,
+  subjectTemplate,
+} from './event-parts.options.ts';
 
 export const subscribeSchema = z
   .strictObject({
@@ -40,12 +46,7 @@ export const subscribeSchema = z
       .max(100_000)
       .prefault(20)
       .describe('Connections that one caller (or one address, for callers who are nobody) may have open, then 429.'),
-    origins: oneOrMore(
-      z
-        .string()
-        .max(300)
-        .regex(/^(\*|https?:\/\/[^/\s?#]+)$/, 'must be an origin such as https://app.example.com, or "*"'),
-    )
+    origins: originList()
       .optional()
       .describe(
         'Origins of pages that may open a WebSocket here. Browsers send cookies with it from any page, so others are answered with 403. Default: pages of the host that is asked.',

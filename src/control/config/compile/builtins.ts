@@ -6,7 +6,7 @@
 
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
 import type { AuthSettings } from '../../../data/contract/auth.ts';
-import { EVENTS_SERVICE } from '../../../data/contract/events.ts';
+import { EVENTS_SERVICE, REALTIME_SERVICE } from '../../../data/contract/events.ts';
 import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../plan.ts';
@@ -130,7 +130,7 @@ function policiesOfAuthenticated(
 }
 
 /** Where a connection is a subscriber's, who may stay for hours: the service itself says when there are too many. */
-const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE]);
+const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE, REALTIME_SERVICE]);
 /** More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. */
 const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 };
 

@@ -1,4 +1,5 @@
 /** One entry of `routes` to the snapshot's settings. */
+import { REALTIME_SERVICE } from '../../../data/contract/events.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import type { RouteAction, RouteSettings } from '../../../data/contract/snapshot.ts';
 import { nearest } from '../nearest.ts';
@@ -68,6 +69,7 @@ function distinct(id: string, ids: Map<string, number>): string {
 
 /** What a client may open a WebSocket to though the route does not say so. */
 function takesWebSocket(options: RouteOptions): boolean {
+  if (options.builtin === 'realtime' || options.builtin === REALTIME_SERVICE) return true;
   return options.service !== undefined || (options as Readonly<Record<string, unknown>>)['subscribe'] !== undefined;
 }
 

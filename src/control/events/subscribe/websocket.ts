@@ -44,7 +44,10 @@ const server = new WebSocketServer({
 });
 
 /** Why a page may not open one here, or nothing. Clients that are no browsers send no Origin. */
-export function originRefusal(request: IncomingMessage, settings: SubscribeSettings): Refusal | undefined {
+export function originRefusal(
+  request: IncomingMessage,
+  settings: Pick<SubscribeSettings, 'origins'>,
+): Refusal | undefined {
   const { origin, host } = request.headers;
   if (origin === undefined || settings.origins.includes('*') || settings.origins.includes(origin)) return undefined;
   return /^https?:\/\/(.+)$/.exec(origin)?.[1] === host ? undefined : FORBIDDEN_ORIGIN;

@@ -1,0 +1,93 @@
+/** A client of the hub over a WebSocket, framed by the `ws` package. Loaded with the first one. */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import type { ChannelCall } from '../../../data/contract/events.ts';
+import { HubConnection, type Wire } from './connection.ts';
+import type { Hub, HubRoute } from './hub.ts';
+import { callerOf, type KnownCaller } from './known-caller.ts';
+
+export const SUBPROTOCOL = 'gatehouse.v1';
+
+/** Around the data of a message. */
+const ENVELOPE_BYTES = 1_024;
+/** Bytes that wait for a client which asks and does not read. */
+const MOST_WAITING_BYTES = 4 * 1024 ** 2;
+
+const servers = new Map<number, WebSocketServer>();
+
+function serverFor(maxPayload: number): WebSocketServer {
+  let server = servers.get(maxPayload);
+  if (server === undefined) {
+    server = new WebSocketServer({
+      noServer: true,
+      clientTracking: false,
+      perMessageDeflate: false,
+      maxPayload,
+      handleProtocols: (protocols) => (protocols.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+    });
+    servers.set(maxPayload, server);
+  }
+  return server;
+}
+
+/** `byTicket`: who the ticket in the query was made for. */
+export function openHubSocket(
+  hub: Hub,
+  upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
+  call: ChannelCall,
+  route: HubRoute,
+  byTicket: KnownCaller | null,
+): void {
+  const { request, socket, head } = upgrade;
+  if (socket.destroyed) return;
+  serverFor(hub.settings.maxMessageBytes + ENVELOPE_BYTES).handleUpgrade(request, socket, head, (ws) => {
+    const wire = new SocketWire(ws, socket);
+    const caller = byTicket ?? callerOf(call);
+    const connection = new HubConnection(hub, wire, call.route, caller, ws.protocol === SUBPROTOCOL);
+    hub.opened(connection, call.address, () => wire.heartbeat());
+    ws.on('close', () => connection.end('gone'));
+    ws.on('error', () => {});
+    socket.on('drain', () => connection.drained());
+    ws.on('message', (data, isBinary) => {
+      if (isBinary) connection.close(1003, 'messages are text');
+      else void connection.take(data.toString());
+    });
+    if (caller.user === null && !route.anonymous) return;
+    const after = new URLSearchParams(request.url?.split('?')[1] ?? '').get('after') ?? undefined;
+    connection.comeIn(after).catch(() => connection.close(1013, 'messages cannot be read now'));
+  });
+}
+
+class SocketWire implements Wire {
+  readonly #ws: WebSocket;
+  readonly #socket: Duplex;
+  #isAlive = true;
+
+  constructor(ws: WebSocket, socket: Duplex) {
+    this.#ws = ws;
+    this.#socket = socket;
+    ws.on('pong', () => {
+      this.#isAlive = true;
+    });
+  }
+
+  send(message: Buffer | string): boolean {
+    this.#ws.send(message, { binary: false });
+    if (this.#socket.writableLength > MOST_WAITING_BYTES) this.#ws.terminate();
+    return !this.#socket.writableNeedDrain;
+  }
+
+  heartbeat(): void {
+    if (!this.#isAlive) {
+      this.#ws.terminate();
+      return;
+    }
+    this.#isAlive = false;
+    this.#ws.ping();
+  }
+
+  close(code: number, reason: string): void {
+    this.#ws.close(code, reason);
+  }
+}

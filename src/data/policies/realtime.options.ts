@@ -1,0 +1,37 @@
+/** Options of `realtime`: what goes for one route with `builtin: realtime`. */
+import * as z from 'zod';
+import { REALTIME_SERVICE, type RealtimeSettings } from '../contract/events.ts';
+import { definePolicyOptions } from '../contract/options.ts';
+import { keepProof, originList } from './event-parts.options.ts';
+
+export const realtimeSchema = z
+  .strictObject({
+    origins: originList()
+      .optional()
+      .describe(
+        'Origins of pages that may open a WebSocket here; others are answered with 403. Default: pages of the host that is asked.',
+      ),
+    anonymous: z
+      .boolean()
+      .prefault(false)
+      .describe(
+        'Whether clients may stay that nobody knows. Default: such a client has `events.hub.authTimeout` to say who it is.',
+      ),
+  })
+  .describe('With `builtin: realtime`: who may come in.');
+
+export const realtimeOptions = definePolicyOptions({
+  key: 'realtime',
+  schema: realtimeSchema,
+  levels: ['route'],
+  whenAbsent: () => ({}),
+  compile(options, context, route) {
+    if (!route.services.includes(REALTIME_SERVICE)) return [];
+    const settings: RealtimeSettings = {
+      proof: keepProof(context),
+      origins: options.origins ?? [],
+      anonymous: options.anonymous,
+    };
+    return [{ name: 'realtime', options: settings }];
+  },
+});
