@@ -417,7 +417,7 @@ function closeCode(port: number, bytes: Buffer): Promise<number> {
     let isOpen = false;
     socket.setTimeout(SOON, () => reject(new Error('nothing came')));
     socket.on('error', reject);
-    socket.on('data', (chunk) => {
+    socket.on('data', (chunk: Buffer) => {
       got = Buffer.concat([got, chunk]);
       const end = got.indexOf('\r\n\r\n');
       if (!isOpen && end >= 0) {
@@ -487,8 +487,12 @@ test('the second door: the same topics as server-sent events, with a place to re
     });
     const state = { text: '' };
     void (async () => {
-      const decoder = new TextDecoder();
-      for await (const chunk of response.body!) state.text += decoder.decode(chunk as Uint8Array, { stream: true });
+      const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+      for (;;) {
+        const { value, done } = await reader.read();
+        if (done) break;
+        state.text += value;
+      }
     })().catch(() => {});
     return { response, state, abort };
   };

@@ -210,9 +210,8 @@ export class HubConnection implements HubClient {
 
   #onUnsubscribe({ topic, ref }: Message): void {
     if (typeof topic !== 'string' || !this.#unsubscribe(topic)) {
-      return this.#refuse(ref, 'no_topic', 'you are not subscribed to it');
-    }
-    this.#reply({ type: 'unsubscribed', topic, ref });
+      this.#refuse(ref, 'no_topic', 'you are not subscribed to it');
+    } else this.#reply({ type: 'unsubscribed', topic, ref });
   }
 
   #unsubscribe(topic: string): boolean {
