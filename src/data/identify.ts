@@ -90,4 +90,5 @@ class CredentialContext implements PolicyContext {
   filterResponseBody(): void {}
   setStatus(): void {}
   setUpstreamTarget(): void {}
+  setUpstreamQuery(): void {}
 }
