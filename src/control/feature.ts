@@ -16,34 +16,14 @@ import type { Change } from './config/document-source.ts';
 import type { LoadedConfig } from './config/load.ts';
 import type { Overlay } from './config/overlay-source.ts';
 import type { Environment } from './config/source.ts';
-import type { SourceReport } from './discovery/report.ts';
 import type { Events } from './events.ts';
-import type { ProbeReport } from './health/report.ts';
+import type { Dependency, FeatureStatus, ListeningAddress } from './feature-status.ts';
 import type { LiveConfiguration, ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
 import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import type { Workers } from './workers.ts';
-
-/** Something the gateway leans on: a store, Redis, the identity service. */
-export interface Dependency {
-  readonly name: string;
-  readonly available: boolean;
-  /** Without it the gateway is not ready. */
-  readonly required: boolean;
-  readonly detail?: Readonly<Record<string, string | number | boolean | null>>;
-}
-
-/** What a feature shows of itself. All of it is plain data and holds no secret. */
-export interface FeatureStatus {
-  /** What probes found, by the id of the instance. */
-  readonly probes?: ReadonlyMap<string, ProbeReport>;
-  /** Where instances come from, by the name of the service. */
-  readonly sources?: ReadonlyMap<string, readonly SourceReport[]>;
-  /** Members of the status under `features`, such as `cluster`; shown as they are. */
-  readonly sections?: Readonly<Record<string, unknown>>;
-}
 
 export interface Feature {
   /** Before the workers start; a rejection stops the start. */
@@ -72,13 +52,6 @@ export interface Feature {
   /** What health, `gatehouse status` and the console show of it. */
   status?(): FeatureStatus;
   stop?(): Promise<void>;
-}
-
-export interface ListeningAddress {
-  readonly id: string;
-  readonly host: string;
-  readonly port: number;
-  readonly tls: boolean;
 }
 
 /** What the process gives its features. */

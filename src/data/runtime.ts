@@ -7,16 +7,16 @@ import type { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsBank } from '../base/metrics.ts';
 import { TimerWheel } from '../base/timers.ts';
-import type { ActiveConfig } from './config/active-config.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
-import type { PolicyContext, WholeReply } from './contract/policy.ts';
+import type { WholeReply } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
+import type { ActiveConfig } from './exchange/active-config.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
+import type { AbuseWatch, ExchangeHost } from './exchange/exchange-host.ts';
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
-import type { CallHost } from './exchange/upstream-call.ts';
 import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts';
 import { BufferPool } from './http1/read-buffers.ts';
 import type { AbuseKind } from './http2/abuse-budget.ts';
@@ -30,12 +30,7 @@ const SHORT_TICK_MS = 5;
 /** Heads in stock have room for this many fields, whatever a reload may allow. */
 const MOST_FIELDS = 512;
 
-export interface AbuseWatch {
-  refused(address: string): void;
-  ended(exchange: PolicyContext): void;
-}
-
-export class WorkerRuntime implements ConnectionHost, CallHost {
+export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
   readonly log: Logger;

@@ -14,7 +14,7 @@ import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS, TRUSTED_BY_SERVICES } from './auth/identity-headers.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
-import { compileConfig } from './config/active-config.ts';
+import { compileConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
 import { ServiceSet } from './config/services.ts';

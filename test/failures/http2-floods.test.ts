@@ -94,6 +94,8 @@ describe('a flood', () => {
       const before = await count(kind);
       const other = await Http2Peer.connect(t, gateway.port);
       const peer = await Http2Peer.connect(t, gateway.port, settings);
+      // Windows for short responses would count as tiny ones.
+      peer.credits = false;
       // The acknowledgement of settings must not stand inside a field block.
       await peer.settled();
       for (let n = 0; n < MANY && !peer.isClosed; n++) {

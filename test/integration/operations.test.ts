@@ -37,7 +37,7 @@ test('gateway.version is the version that health reports', async (t) => {
   assert.equal(health.version, '2.9.0');
 });
 
-test('LOG_LEVEL is the least level of what the process logs', { timeout: 20_000 }, async (t) => {
+test('LOG_LEVEL is the least level of what the process logs', { timeout: 120_000 }, async (t) => {
   const upstream = await httpUpstream(t, (_request, response) => response.end());
   const folder = mkdtempSync(join(tmpdir(), 'gh-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
@@ -60,13 +60,13 @@ test('LOG_LEVEL is the least level of what the process logs', { timeout: 20_000 
   };
 
   const all = start('INFO');
-  await until(() => all.logged('instance healthy'), 'an event of level info', 10_000);
+  await until(() => all.logged('instance healthy'), 'an event of level info', 40_000);
   all.child.kill('SIGTERM');
   await new Promise((resolve) => all.child.once('exit', resolve));
   const before = upstream.connections;
   const some = start('warn');
-  await until(() => upstream.connections > before, 'a probe by the second gateway', 10_000);
+  await until(() => upstream.connections > before, 'a probe by the second gateway', 40_000);
   await upstream.close();
-  await until(() => some.logged('instance unhealthy'), 'an event of level warn', 10_000);
+  await until(() => some.logged('instance unhealthy'), 'an event of level warn', 40_000);
   assert.equal(some.logged('instance healthy'), false);
 });

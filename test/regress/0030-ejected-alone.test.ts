@@ -26,7 +26,7 @@ test('an ejected instance takes traffic again when the others are found dead', a
       s: {
         instances: [{ url: first.url }, { url: second.url }],
         ejection: { consecutiveFaults: 1, baseEjection: '5m' },
-        healthCheck: { interval: '100ms', unhealthyThreshold: 1 },
+        healthCheck: { interval: '1s', unhealthyThreshold: 1 },
       },
     },
     routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
@@ -41,7 +41,7 @@ test('an ejected instance takes traffic again when the others are found dead', a
   assert.equal((await ask()).body.toString(), 'second');
   fails = false;
   probedBad = true;
-  await until(() => logged('instance unhealthy'), 'the other one found dead');
+  await until(() => logged('instance unhealthy'), 'the other one found dead', 20_000);
   const answer = await ask();
   assert.deepEqual([answer.status, answer.body.toString()], [200, 'first']);
   await until(() => logged('no other instance is left'), 'its return in the log');

@@ -215,8 +215,10 @@ export class Http2Peer {
   #pings = 0;
 
   summary(): string {
+    const rest = this.#bytes.length === 0 ? [] : [`and then ${JSON.stringify(this.#bytes.toString('latin1'))}`];
     return this.frames
       .map(({ type, flags, stream, payload }) => `${type}/${flags}@${stream}:${payload.length}`)
+      .concat(rest)
       .join(' ');
   }
 

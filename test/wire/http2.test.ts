@@ -51,7 +51,7 @@ describe('HTTP/2 downstream', () => {
     gateway = await startTestGateway(scope, {
       gateway: {
         http2: { streamWindow: 65_535, connectionWindow: 200_000 },
-        timeouts: { bodyIdle: '300ms', head: '300ms', write: '400ms' },
+        timeouts: { bodyIdle: '1s', head: '2s', write: '1s' },
       },
       services: { s: { instances: [upstream.url], retries: 0 } },
       routes: [

@@ -16,6 +16,7 @@ import type { ReadCaller, Right } from './caller.ts';
 import { callerWith } from './caller.ts';
 import type { Cluster } from './cluster.ts';
 import { addEventRoutes } from './event-routes.ts';
+import { body, json } from './json-route.ts';
 import { addNodeApp } from './node-app.ts';
 import { ClusterRefusal } from './refusal.ts';
 import { checkSettings } from './rollout.ts';
@@ -29,15 +30,6 @@ export interface AppParts {
   /** Such as `/api/v1`. */
   readonly path: string;
   readonly version: string;
-}
-
-/** A response with JSON of this schema. */
-export function json<Schema extends z.ZodType>(schemaOf: Schema, description: string) {
-  return { description, content: { 'application/json': { schema: schemaOf } } };
-}
-
-export function body<Schema extends z.ZodType>(schemaOf: Schema) {
-  return { required: true, content: { 'application/json': { schema: schemaOf } } };
 }
 
 const id = z.object({ id: z.string().min(1).max(64) });

@@ -6,8 +6,8 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { streamSSE } from 'hono/streaming';
-import { json } from './app.ts';
 import type { Cluster } from './cluster.ts';
+import { json } from './json-route.ts';
 import { ClusterRefusal } from './refusal.ts';
 import * as schema from './schemas.ts';
 

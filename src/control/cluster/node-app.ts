@@ -6,9 +6,9 @@
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
-import { body, json } from './app.ts';
 import { CallLimits } from './call-limits.ts';
 import type { Cluster } from './cluster.ts';
+import { body, json } from './json-route.ts';
 import { ClusterRefusal } from './refusal.ts';
 import * as schema from './schemas.ts';
 

@@ -15,7 +15,8 @@ import {
 } from '../../data/contract/events.ts';
 import type { PathMatch, Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import { localSocketPath } from '../config/plan.ts';
-import type { Dependency, Feature, FeatureHost } from '../feature.ts';
+import type { Feature, FeatureHost } from '../feature.ts';
+import type { Dependency } from '../feature-status.ts';
 import type { BridgeSettings, ChannelRoute } from './bridge.ts';
 import type { BridgeThreadData, FromBridge, ToBridge } from './bridge-thread.ts';
 import type { BridgeReport } from './metrics.ts';

@@ -6,7 +6,7 @@ import {
   serviceState as service,
 } from '../../../test/support/service-state.ts';
 import type { BreakerState, ServiceState } from '../../data/contract/service-state.ts';
-import type { FeatureStatus } from '../feature.ts';
+import type { FeatureStatus } from '../feature-status.ts';
 import type { ProbeReport } from '../health/report.ts';
 import { serviceBreaker, serviceReports, serviceStatus } from './services.ts';
 

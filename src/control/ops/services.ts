@@ -4,7 +4,7 @@
  */
 import type { BreakerState, InstanceState, ServiceState } from '../../data/contract/service-state.ts';
 import type { SourceReport } from '../discovery/report.ts';
-import type { FeatureStatus } from '../feature.ts';
+import type { FeatureStatus } from '../feature-status.ts';
 import type { ProbeReport } from '../health/report.ts';
 
 export interface InstanceReport extends InstanceState {

@@ -1,6 +1,6 @@
 /** What health, readiness and status say, from the state of the process. Pure: data in, bodies out. */
 import type { ServiceState } from '../../data/contract/service-state.ts';
-import type { Dependency, FeatureStatus, ListeningAddress } from '../feature.ts';
+import type { Dependency, FeatureStatus, ListeningAddress } from '../feature-status.ts';
 import type { LiveConfiguration } from '../live-configuration.ts';
 import type { MetricsSources } from '../telemetry/prometheus.ts';
 import { totals } from '../telemetry/prometheus.ts';

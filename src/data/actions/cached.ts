@@ -8,10 +8,10 @@ import { CachedRoute, type Refresh, type RouteCache } from '../cache/cached-rout
 import { InvalidatingHandler } from '../cache/invalidating-handler.ts';
 import { isSafe } from '../cache/rules/invalidation.ts';
 import type { Reply } from '../contract/policy.ts';
+import type { RouteAction } from '../exchange/active-config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import { sendBeside } from '../exchange/send-beside.ts';
-import type { RouteAction } from './route-action.ts';
 
 export function cachedAction(cache: RouteCache, action: RouteAction): RouteAction {
   if (!(cache instanceof CachedRoute)) {

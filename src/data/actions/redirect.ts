@@ -1,6 +1,7 @@
 /** `redirect`: to a location that is put together from the request. */
+
+import type { RouteAction } from '../exchange/active-config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
-import type { RouteAction } from './route-action.ts';
 
 export function redirectAction(status: number, location: string): RouteAction {
   return { open: (exchange) => ({ status, headers: { Location: redirectTarget(location, exchange) }, body: '' }) };

@@ -1,6 +1,7 @@
 /** `service`: the request goes to a service, or to one of several. */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
+import type { RouteAction } from '../exchange/active-config.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
@@ -8,7 +9,6 @@ import { UpstreamCall } from '../exchange/upstream-call.ts';
 import { isRepeatable } from '../resilience/may-resend.ts';
 import { compileRewrite, type Rewrite } from '../router/rewrite.ts';
 import { compileSplit } from '../router/split.ts';
-import type { RouteAction } from './route-action.ts';
 
 /** Throws a `TypeError` that names the route when a service is not there. */
 export function serviceAction(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): RouteAction {

@@ -1,6 +1,6 @@
 /** The store in the hands of the main thread: purges, what is in it, and what a dead worker leaves. */
-import type { CacheControl, CachedObject, CacheStats } from '../contract/cache.ts';
-import { type KeySettings, urlKey } from './keys.ts';
+import type { CacheControl, CachedObject, CacheStats, KeySettings } from '../contract/cache.ts';
+import { urlKey } from './keys.ts';
 import {
   allocateCache,
   BODY_BYTES,

@@ -1,7 +1,9 @@
 /** Makes invalid what unsafe requests have changed (RFC 9111 §4.4), over all routes of a configuration. */
+
+import type { KeySettings } from '../contract/cache.ts';
 import type { Head } from '../parser/head.ts';
 import type { CachedRequest } from './cached-response.ts';
-import { type KeySettings, urlKey } from './keys.ts';
+import { urlKey } from './keys.ts';
 import { invalidates, sameOriginTarget } from './rules/invalidation.ts';
 import type { WorkerCache } from './worker-cache.ts';
 

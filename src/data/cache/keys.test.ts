@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import * as fc from 'fast-check';
+import type { KeySettings } from '../contract/cache.ts';
 import type { Identity } from '../contract/policy.ts';
-import { firstKey, hasParts, type KeyRequest, type KeySettings, secondKey } from './keys.ts';
+import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
 
 const PLAIN: KeySettings = { query: null, headers: [], cookies: [], user: false, plan: false, partition: '' };
 

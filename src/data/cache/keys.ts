@@ -3,21 +3,9 @@
  * of one URL (parts that the configuration names, and the fields of `Vary`) makes a second key, which hangs on a marker that is
  * stored under the first. Taking the marker away therefore takes all of them away at once.
  */
+import type { KeySettings } from '../contract/cache.ts';
 import type { Identity } from '../contract/policy.ts';
 import { normalisedValue } from './rules/vary.ts';
-
-export interface KeySettings {
-  /** Names of query parameters: `only` keeps these, `without` drops these, null keeps the query as it is. */
-  readonly query: { readonly mode: 'only' | 'without'; readonly names: readonly string[] } | null;
-  /** Lower-case names of fields, beside those of `Vary`. */
-  readonly headers: readonly string[];
-  readonly cookies: readonly string[];
-  /** Each user has responses of his own. */
-  readonly user: boolean;
-  readonly plan: boolean;
-  /** Tells routes of one URL apart that are chosen by more than the URL; empty for others. */
-  readonly partition: string;
-}
 
 /** What a key is made of. */
 export interface KeyRequest {

@@ -2,7 +2,8 @@
  * Finds what is stored for a request: by its first key, and where a marker lies there by the second one, which the fields
  * that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
  */
-import { firstKey, hasParts, type KeyRequest, type KeySettings, secondKey } from './keys.ts';
+import type { KeySettings } from '../contract/cache.ts';
+import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
 import { varyNames } from './rules/vary.ts';
 import { Fill } from './store/fill.ts';
 import { FLAGS, IS_MARKER } from './store/layout.ts';

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { route } from '../../../test/support/route-settings.ts';
-import { type ActiveConfig, compileConfig } from './active-config.ts';
+import type { ActiveConfig } from '../exchange/active-config.ts';
+import { compileConfig } from './compile-config.ts';
 import { DrainingConfigs } from './draining-configs.ts';
 
 function scene() {

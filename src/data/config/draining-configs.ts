@@ -4,7 +4,7 @@
  * to another route after a while: what still ends on the old one counts among what has no route. Owned by the worker,
  * written only when a snapshot is swapped in and when a former configuration ends; the hot path reads nothing here.
  */
-import type { ActiveConfig } from './active-config.ts';
+import type { ActiveConfig } from '../exchange/active-config.ts';
 
 /** In metrics, what no route counts (base/metrics.ts). */
 const NO_SLOT = 0;

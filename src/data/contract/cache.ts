@@ -1,6 +1,19 @@
 /** What control and the workers tell each other about the cache: settings of a route, topics, and counts. */
-import type { KeySettings } from '../cache/keys.ts';
 import type { RouteSettings } from './snapshot.ts';
+
+/** Which parts of a request make the key of a stored response. */
+export interface KeySettings {
+  /** Names of query parameters: `only` keeps these, `without` drops these, null keeps the query as it is. */
+  readonly query: { readonly mode: 'only' | 'without'; readonly names: readonly string[] } | null;
+  /** Lower-case names of fields, beside those of `Vary`. */
+  readonly headers: readonly string[];
+  readonly cookies: readonly string[];
+  /** Each user has responses of his own. */
+  readonly user: boolean;
+  readonly plan: boolean;
+  /** Tells routes of one URL apart that are chosen by more than the URL; empty for others. */
+  readonly partition: string;
+}
 
 /** `cache` of a route, compiled. */
 export interface CacheSettings {

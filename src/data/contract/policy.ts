@@ -33,7 +33,7 @@ export interface WholeReply extends Reply {
 
 export type Outcome = undefined | Reply | Fault;
 
-/** Made of an identity once (data/exchange/identity-derived.ts): the block of its `upstreamHeaders`, and more. */
+/** Made of an identity once (data/contract/identity-derived.ts): the block of its `upstreamHeaders`, and more. */
 export interface IdentityDerived extends FieldBlock {
   /** `,"subject":"..."` */
   readonly record: string;

@@ -4,7 +4,6 @@
  * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
  */
 import type { Fault } from '../../base/errors.ts';
-import type { CompiledRoute } from '../config/active-config.ts';
 import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
@@ -15,6 +14,7 @@ import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.t
 import type { Head } from '../parser/head.ts';
 import type { Target } from '../parser/target.ts';
 import type { RouteMatchResult } from '../router/match-result.ts';
+import type { CompiledRoute } from './active-config.ts';
 import type { Peer } from './downstream.ts';
 import { FieldChanges, RemovingWriter } from './field-changes.ts';
 import type { RequestBuffers } from './request-buffers.ts';

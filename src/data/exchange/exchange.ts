@@ -7,7 +7,6 @@
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
  */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
-import type { ActiveConfig, CompiledRoute } from '../config/active-config.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
@@ -17,10 +16,11 @@ import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH } from '../parser/f
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
-import type { WorkerRuntime } from '../runtime.ts';
+import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress, callerScheme, requestDrop } from './forwarding.ts';
@@ -64,7 +64,7 @@ export class Exchange
   extends Context
   implements PolicyContext, DownstreamHandler, ResponseHandler, OutgoingRequest, RequestBodyOwner, ResponseBodyOwner
 {
-  readonly runtime: WorkerRuntime;
+  readonly runtime: ExchangeHost;
   readonly downstream: Downstream;
   /** The configuration this exchange began with; a reload does not change it on the way. */
   readonly live: ActiveConfig;
@@ -104,7 +104,7 @@ export class Exchange
   #heldHead: Head | null = null;
   #heldReply: Reply | null = null;
 
-  constructor(runtime: WorkerRuntime, downstream: Downstream, incoming: RequestBuffers) {
+  constructor(runtime: ExchangeHost, downstream: Downstream, incoming: RequestBuffers) {
     super(downstream.peer, incoming, runtime.clock.monotonicMs());
     this.runtime = runtime;
     this.live = runtime.live;

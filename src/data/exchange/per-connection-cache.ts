@@ -4,13 +4,13 @@
  * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
  */
 import { flat, jsonText } from '../../base/text.ts';
-import type { CompiledRoute } from '../config/active-config.ts';
 import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { InstanceSettings } from '../contract/snapshot.ts';
 import { VIA } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Head } from '../parser/head.ts';
+import type { CompiledRoute } from './active-config.ts';
 import type { Exchange } from './exchange.ts';
 import { writeForwarding } from './forwarding.ts';
 

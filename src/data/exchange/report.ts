@@ -1,10 +1,10 @@
 /** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
+import { derivedOf } from '../contract/identity-derived.ts';
 import type { AccessLog } from '../response/access-log.ts';
 import { constant } from '../wire/outbox.ts';
 import type { Exchange } from './exchange.ts';
-import { derivedOf } from './identity-derived.ts';
 
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {

@@ -1,12 +1,12 @@
 /** The head of the upstream request: what the client sent, less what must not pass, plus what the gateway says. */
 import { FieldStart } from '../contract/field-block.ts';
+import { derivedOf } from '../contract/identity-derived.ts';
 import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
 import { authorityOf, requestDrop } from './forwarding.ts';
 import { timeoutText } from './grpc.ts';
-import { derivedOf } from './identity-derived.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 

@@ -1,7 +1,7 @@
 /** Why no route takes a request, or why a route does not take an upgrade, as faults. */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { RouteMatchResult } from '../router/match-result.ts';
-import type { WorkerRuntime } from '../runtime.ts';
+import type { ExchangeHost } from './exchange-host.ts';
 
 export function routeFault(matched: RouteMatchResult): Fault {
   if (matched.allow !== null) {
@@ -18,7 +18,7 @@ export function routeFault(matched: RouteMatchResult): Fault {
  * WebSocket is the one protocol that a client cannot do without: where the route does not take it, the client is told so
  * before a byte is sent.
  */
-export function upgradeFault(allowed: readonly string[], runtime: WorkerRuntime): Fault | null {
+export function upgradeFault(allowed: readonly string[], runtime: ExchangeHost): Fault | null {
   if (!allowed.includes('websocket')) {
     return new Fault(FAULTS.upgradeNotAllowed, {
       detail: 'the route has no "upgrades: websocket"',
@@ -28,7 +28,7 @@ export function upgradeFault(allowed: readonly string[], runtime: WorkerRuntime)
   return tunnelFault(runtime);
 }
 
-export function tunnelFault(runtime: WorkerRuntime): Fault | null {
+export function tunnelFault(runtime: ExchangeHost): Fault | null {
   return runtime.hasTunnelLeft()
     ? null
     : new Fault(FAULTS.overloaded, { detail: 'the tunnel limit is reached', retryAfterSeconds: 5 });

@@ -38,7 +38,7 @@ const COST: Readonly<Record<AbuseKind, number>> = {
   ping: 2,
   priority: 1,
   tiny_window: 2,
-  field_block: 50,
+  field_block: 60,
 };
 
 const BUDGET = 2_000;

@@ -160,8 +160,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (problem !== null) {
       host.giveBuffers(incoming);
       stream.refuse(new Fault(problem, { detail: requestHead.detail }), ended);
-      if (problem === FAULTS.headTooLarge && !this.takeBudget('field_block')) return false;
-      return this.takeBudget('provoked_reset');
+      return this.takeBudget(problem === FAULTS.headTooLarge ? 'field_block' : 'provoked_reset');
     }
     if (requestHead.priority !== '') readPriority(requestHead.priority, stream);
     host.onHttp2Request();

@@ -6,8 +6,9 @@
 import type { RuleSpec } from '../contract/limits.ts';
 import { formatKey, type LimitBlock } from '../contract/limits.ts';
 import type { PolicyContext } from '../contract/policy.ts';
-import { LimitHeaders, ruleName } from './headers.ts';
-import { MAX_KEYS, RuleSet } from './limiter.ts';
+import { ruleName } from './headers.ts';
+import { LimitSet } from './limit-set.ts';
+import { MAX_KEYS } from './limiter.ts';
 import { callerTag, callerText } from './redis/key-texts.ts';
 import { type Boost, Rule } from './rule.ts';
 import { MAX_SLOTS } from './table.ts';
@@ -15,34 +16,6 @@ import type { WorkerLimits } from './worker-limits.ts';
 
 /** A caller's plan counts over the whole gateway, wherever its limits are applied. */
 const PLAN_SCOPE = 'plan';
-
-let made = 0;
-
-export class LimitSet extends RuleSet {
-  /** Unlike that of every other set of this worker. */
-  readonly number: number = ++made;
-  readonly headers: LimitHeaders;
-  readonly names: readonly string[];
-  /** The plan whose limits are among the rules; empty if none are. */
-  readonly plan: string;
-  /** For each rule, the field of the answer that tells its cost; null where none does. */
-  readonly costHeaders: readonly (string | null)[];
-
-  constructor(parts: {
-    rules: readonly Rule[];
-    keys: readonly number[];
-    costs: readonly number[];
-    names: readonly string[];
-    costHeaders: readonly (string | null)[];
-    plan: string;
-  }) {
-    super(parts.rules, parts.keys, parts.costs);
-    this.names = parts.names;
-    this.plan = parts.plan;
-    this.costHeaders = parts.costHeaders;
-    this.headers = new LimitHeaders(parts.rules, parts.names);
-  }
-}
 
 interface Block extends LimitBlock {
   readonly methodSet: ReadonlySet<string> | null;

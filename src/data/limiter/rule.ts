@@ -7,8 +7,9 @@
  *   fixed    7 bits of the window's number, 24 bits of count; windows are aligned to the time of day
  *   sliding  the same, one cell for even and one for odd windows: the last window counts by the share still in sight
  */
+
+import type { KeyHash } from '../../base/key-hash.ts';
 import { type Algorithm, MAX_LIMIT, type RuleSpec, ruleProblem } from '../contract/limits.ts';
-import type { KeyHash } from './hash.ts';
 
 /** More for a while: the limit times `factor`, then plus `extra`. */
 export interface Boost {

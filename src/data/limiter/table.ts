@@ -9,8 +9,8 @@
  */
 import { randomFillSync } from 'node:crypto';
 import { type Clock, systemClock } from '../../base/clock.ts';
+import { KeyHash } from '../../base/key-hash.ts';
 import { CELL_WORDS, Cells, FULL, NO_CELL, TICKS_PER_MS } from './cells.ts';
-import { KeyHash } from './hash.ts';
 import { countOf, levelOf, type Rule, WORD_MASK, windowsAhead, wordOfCount, wordOfLevel } from './rule.ts';
 import { machineMs, TableTime } from './time.ts';
 

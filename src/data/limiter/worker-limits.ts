@@ -9,7 +9,8 @@ import type { ControlLink, PolicyContext, PolicyEnvironment } from '../contract/
 import type { Secrets } from '../contract/snapshot.ts';
 import { CountReporter } from './count-reporter.ts';
 import { KeyReader } from './keys.ts';
-import type { LimitSet, LimitSets } from './limit-sets.ts';
+import type { LimitSet } from './limit-set.ts';
+import type { LimitSets } from './limit-sets.ts';
 import { type Decision, Limiter } from './limiter.ts';
 import { Plans } from './plans.ts';
 import { openRedis } from './redis/connection.ts';

@@ -7,7 +7,8 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';
 import { definePolicy, type Outcome, type PolicyContext, type PolicyHooks } from '../contract/policy.ts';
 import { retryAfterSeconds } from '../limiter/headers.ts';
-import { type LimitSet, LimitSets } from '../limiter/limit-sets.ts';
+import type { LimitSet } from '../limiter/limit-set.ts';
+import { LimitSets } from '../limiter/limit-sets.ts';
 import type { Decision } from '../limiter/limiter.ts';
 import { WorkerLimits } from '../limiter/worker-limits.ts';
 

@@ -3,7 +3,8 @@
 import { resetPassword } from '../../../src/control/identity/accounts/change-password.ts';
 import { createFirstAdmin } from '../../../src/control/identity/accounts/first-admin.ts';
 import { confirmRegistration } from '../../../src/control/identity/accounts/register.ts';
-import { type IdentityContext, LOCAL_CALLER } from '../../../src/control/identity/context.ts';
+import { LOCAL_CALLER } from '../../../src/control/identity/caller.ts';
+import type { IdentityContext } from '../../../src/control/identity/context.ts';
 import { takeRecoveryCode } from '../../../src/control/identity/mfa/recovery.ts';
 import { takeTotp } from '../../../src/control/identity/mfa/totp.ts';
 import { adapterFactory } from '../../../src/control/identity/oauth/adapter.ts';

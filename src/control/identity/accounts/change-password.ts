@@ -4,7 +4,8 @@
  */
 import type { Transaction } from 'kysely';
 import type { Actor } from '../actor.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode } from '../problem.ts';

@@ -4,7 +4,8 @@
  */
 import type { Kysely } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { linkTo } from '../mail/links.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, invalidCode } from '../problem.ts';

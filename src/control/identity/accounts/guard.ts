@@ -9,7 +9,7 @@
 import { isIPv6 } from 'node:net';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
-import type { Caller } from '../context.ts';
+import type { Caller } from '../caller.ts';
 import type { IdentityOptions } from '../options.ts';
 import type { TaskOwner } from '../password-hashing/semaphore.ts';
 import { Problem } from '../problem.ts';

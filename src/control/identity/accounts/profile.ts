@@ -1,7 +1,8 @@
 /** Changing how an account is called. */
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Actor } from '../actor.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import type { User } from '../tables.ts';
 import { usernameTaken } from './register.ts';
 

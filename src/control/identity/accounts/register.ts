@@ -6,8 +6,9 @@
 
 import type { Kysely, Transaction } from 'kysely';
 import { isUniqueViolation } from '../../store/faults.ts';
+import type { Caller } from '../caller.ts';
 import { ageOf } from '../child-accounts/rules.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { IdentityContext } from '../context.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';

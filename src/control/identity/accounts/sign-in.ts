@@ -3,7 +3,8 @@
  * lock, hash (of a dummy when there is nothing to check), count. Every refusal is the same answer after the same
  * work. A right password of an account with a second factor gives a ticket, not a session.
  */
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { badCredentials, Problem } from '../problem.ts';
 import { keyedHash } from '../secrets/master-key.ts';

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { messageOf } from '../../../base/errors.ts';
-import type { Caller } from '../context.ts';
+import type { Caller } from '../caller.ts';
 import type { IdentityOptions } from '../options.ts';
 
 const MAX_LENGTH = 100;

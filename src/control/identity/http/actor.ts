@@ -7,7 +7,8 @@ import type { Context } from 'hono';
 import { accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import { findById } from '../accounts/users.ts';
 import type { Actor } from '../actor.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { forbidden, Problem, unauthenticated } from '../problem.ts';
 
 export interface Variables {

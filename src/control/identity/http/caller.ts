@@ -7,7 +7,7 @@ import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import { type CidrSet, canonicalAddress } from '../../../base/ip.ts';
 import { DEVICE_COOKIE } from '../accounts/devices.ts';
-import type { Caller } from '../context.ts';
+import type { Caller } from '../caller.ts';
 import { readPlace } from '../geoip/geoip.ts';
 
 const MAX_USER_AGENT = 200;

@@ -5,7 +5,8 @@
 import { guesserOf } from '../accounts/devices.ts';
 import { guardKey, type TicketPayload } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { type Problem, unauthenticated } from '../problem.ts';
 import type { SignInFacts } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';

@@ -6,7 +6,8 @@
 import { randomUUID } from 'node:crypto';
 import { ADMIN_SCOPE, accessOf } from '../accounts/access.ts';
 import type { Actor } from '../actor.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { forbidden } from '../problem.ts';
 import type { Session, User } from '../tables.ts';
 import { answerFor, type TokenAnswer } from './sessions.ts';

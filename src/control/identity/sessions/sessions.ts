@@ -7,7 +7,8 @@
 import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
-import type { Caller, IdentityContext } from '../context.ts';
+import type { Caller } from '../caller.ts';
+import type { IdentityContext } from '../context.ts';
 import { conflict, forbidden, Problem } from '../problem.ts';
 import { Encryption } from '../secrets/encryption.ts';
 import { keyedHash } from '../secrets/master-key.ts';

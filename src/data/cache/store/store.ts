@@ -6,7 +6,7 @@
  *
  *   EMPTY -> FILLING -> LIVE -> DYING -> EMPTY          FILLING -> DYING (given up)          EMPTY -> PASS -> EMPTY
  */
-import { KeyHash } from '../../limiter/hash.ts';
+import { KeyHash } from '../../../base/key-hash.ts';
 import { Chains } from './chains.ts';
 import {
   ABORTED,

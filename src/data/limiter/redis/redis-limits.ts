@@ -4,7 +4,7 @@
  * is decided by the fallback. Owner: one worker.
  */
 import type { RedisLimitSettings } from '../../contract/limits.ts';
-import type { LimitSet } from '../limit-sets.ts';
+import type { LimitSet } from '../limit-set.ts';
 import { Decision, type Limiter } from '../limiter.ts';
 import { RedisBreaker } from './breaker.ts';
 import type { RedisLine } from './connection.ts';

@@ -8,59 +8,15 @@ import { aggregateAction } from '../actions/aggregate.ts';
 import { cachedAction } from '../actions/cached.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
-import type { RouteAction } from '../actions/route-action.ts';
 import { serviceAction } from '../actions/service.ts';
 import { compileCaches, type RouteCache } from '../cache/cached-route.ts';
 import type { WorkerCache } from '../cache/worker-cache.ts';
-import type { FieldBlock } from '../contract/field-block.ts';
-import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks, ResponseHook } from '../contract/policy.ts';
-import type { GatewaySettings, MirrorSettings, PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
+import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
+import type { PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
+import type { ActiveConfig, CompiledRoute, RouteAction } from '../exchange/active-config.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
-import type { Router } from '../router/router.ts';
 import { buildRouter } from '../router/router.ts';
 import { versionFields } from '../router/versions.ts';
-
-export interface CompiledRoute {
-  /** Replaced by a copy without slot when a later configuration has the route no more (former-lives.ts). */
-  settings: RouteSettings;
-  /** Answers CORS preflights; null where no policy does. */
-  readonly preflight: PolicyHook | null;
-  readonly authenticate: readonly PolicyHook[];
-  readonly authorize: readonly PolicyHook[];
-  readonly limit: readonly PolicyHook[];
-  readonly requestHead: readonly PolicyHook[];
-  readonly requestBody: readonly PolicyHook[];
-  readonly responseHead: readonly ResponseHook[];
-  readonly finish: readonly ResponseHook[];
-  readonly action: RouteAction;
-  readonly mirror: MirrorSettings | null;
-  /** A service speaks gRPC, so calls in gRPC-Web are translated. */
-  readonly takesGrpcWeb: boolean;
-  /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */
-  readonly responseFields: FieldBlock | null;
-}
-
-export interface ActiveConfig {
-  readonly version: number;
-  readonly gateway: GatewaySettings;
-  readonly trusted: CidrSet;
-  readonly router: Router;
-  /** By index in the snapshot. */
-  readonly routes: readonly CompiledRoute[];
-  readonly services: ReadonlyMap<string, UpstreamService>;
-  /** For responses that belong to no route. */
-  readonly unrouted: readonly ResponseHook[];
-  /** `arrival` policies of all routes, each once: they act before the route is known. */
-  readonly arrival: readonly PolicyHook[];
-  /** Hooks of policies that let go of an exchange when their promise has settled. */
-  readonly readOnlyWhilePending: ReadonlySet<unknown>;
-  isBanned(address: string): boolean;
-  /** Exchanges that began under this configuration and have not ended. */
-  active: number;
-  /** Replaced by a newer one: policies are disposed of when the last exchange ends. */
-  retired: boolean;
-  dispose(): void;
-}
 
 export interface LiveParts {
   readonly services: ReadonlyMap<string, UpstreamService>;

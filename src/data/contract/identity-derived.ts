@@ -4,8 +4,8 @@
  * after many others: on a cold cache each extra object costs a memory access.
  */
 import { flat, jsonText } from '../../base/text.ts';
-import { checkField, FieldBlock } from '../contract/field-block.ts';
-import type { Identity, IdentityDerived } from '../contract/policy.ts';
+import { checkField, FieldBlock } from './field-block.ts';
+import type { Identity, IdentityDerived } from './policy.ts';
 
 class Derived extends FieldBlock implements IdentityDerived {
   readonly record: string;

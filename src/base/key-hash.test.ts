@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { KeyHash } from './hash.ts';
+import { KeyHash } from './key-hash.ts';
 
 /** `halfsiphash.c` of the SipHash authors: key 00..07, input 00, 01, 02 ..., rounds 2 and 4, 64 bits out. */
 const VECTORS: Readonly<Record<number, string>> = {

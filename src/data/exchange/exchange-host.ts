@@ -1,0 +1,32 @@
+/** What an exchange needs of its worker. */
+import type { Logger } from '../../base/log.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
+import type { PolicyContext } from '../contract/policy.ts';
+import type { AccessLog } from '../response/access-log.ts';
+import type { HostCache } from '../router/host-cache.ts';
+import type { TargetCache } from '../router/target-cache.ts';
+import type { ActiveConfig } from './active-config.ts';
+import type { RequestIds } from './request-ids.ts';
+import type { CallHost } from './upstream-call.ts';
+
+export interface ExchangeHost extends CallHost {
+  readonly log: Logger;
+  readonly accessLog: AccessLog;
+  /** Told of what no route sees: requests that none took, and heads that were refused. */
+  readonly abuse: AbuseWatch;
+  readonly hosts: HostCache;
+  readonly targets: TargetCache;
+  readonly requestIds: RequestIds;
+  /** At least 0, less than 1. */
+  readonly random: () => number;
+  /** Swapped by a reload. */
+  readonly live: ActiveConfig;
+  /** `Date`, made once a second. */
+  date(): FieldBlock;
+  hasTunnelLeft(): boolean;
+}
+
+export interface AbuseWatch {
+  refused(address: string): void;
+  ended(exchange: PolicyContext): void;
+}
