@@ -48,9 +48,12 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
 
 /** What each feature of `src/control` may know besides `config`; files directly in `src/control` are the frame of all. */
 const CONTROL: Readonly<Record<string, readonly string[]>> = {
-  config: [],
+  // `tls: auto` is a key of a listener.
+  config: ['certificates'],
   telemetry: [],
+  secrets: [],
   store: [],
+  certificates: ['secrets', 'store'],
   health: [],
   auth: [],
   cache: [],
@@ -59,7 +62,7 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   events: ['store'],
   cluster: ['store'],
   limits: ['store', 'telemetry'],
-  identity: ['store', 'telemetry'],
+  identity: ['secrets', 'store', 'telemetry'],
   ops: ['discovery', 'health', 'telemetry'],
   admin: ['ops'],
 };

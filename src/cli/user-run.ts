@@ -7,8 +7,8 @@ import { endAllAccess, findById, findByLogin, insertUser } from '../control/iden
 import type { IdentityContext } from '../control/identity/context.ts';
 import * as field from '../control/identity/fields.ts';
 import { checkNewPassword } from '../control/identity/password-hashing/policy.ts';
-import { randomSecret } from '../control/identity/secrets/random-token.ts';
 import type { User } from '../control/identity/tables.ts';
+import { randomSecret } from '../control/secrets/random-token.ts';
 import { isUniqueViolation } from '../control/store/faults.ts';
 import type { CommandContext } from './command.ts';
 import {

@@ -36,7 +36,7 @@ test('a request meets the phases in the order of docs/life-of-a-request.md', asy
   const page = readFileSync(new URL('../../docs/life-of-a-request.md', import.meta.url), 'utf8');
   const headings = [...page.matchAll(/^## (\w+)$/gm)].map(([, name]) => name);
   assert.deepEqual(
-    headings.filter((name) => met().includes(name)),
+    headings.filter((name) => met().includes(name ?? '')),
     met(),
   );
 });

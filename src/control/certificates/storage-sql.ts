@@ -5,9 +5,9 @@
 import { randomUUID } from 'node:crypto';
 import { sql } from 'kysely';
 import type { Logger } from '../../base/log.ts';
-import { databaseNow } from '../cluster/database-time.ts';
-import { Encryption } from '../identity/secrets/encryption.ts';
-import type { MasterKey } from '../identity/secrets/master-key.ts';
+import { Encryption } from '../secrets/encryption.ts';
+import type { MasterKey } from '../secrets/master-key.ts';
+import { databaseNow } from '../store/database-time.ts';
 import { type Migration, migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { CertificateStorage } from './storage.ts';

@@ -4,8 +4,8 @@
  */
 import type { Kysely, Transaction } from 'kysely';
 import { sql } from 'kysely';
+import { databaseNow } from '../store/database-time.ts';
 import type { Store, StoreDialect } from '../store/store.ts';
-import { databaseNow } from './database-time.ts';
 import type { ClusterTables } from './tables.ts';
 
 export interface ClusterEvent {

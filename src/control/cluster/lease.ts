@@ -4,8 +4,8 @@
  * the queen gives its epoch, and a write with an older one is refused. Times are the store's own clock.
  */
 import { sql } from 'kysely';
+import { databaseNow } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
-import { databaseNow } from './database-time.ts';
 import type { ClusterTables } from './tables.ts';
 
 export interface Lease {

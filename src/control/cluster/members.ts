@@ -6,8 +6,8 @@
  */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
+import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
-import { databaseNow, readDatabaseTime } from './database-time.ts';
 import { addEvent } from './events.ts';
 import { ClusterRefusal, conflict, notFound } from './refusal.ts';
 import type { ClusterTables, NodeRow } from './tables.ts';

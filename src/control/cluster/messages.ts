@@ -3,8 +3,8 @@
  * sending, to one node or to all that are members at the time. A dedupe id makes sending twice the same as once.
  */
 import { sql } from 'kysely';
+import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
-import { databaseNow, readDatabaseTime } from './database-time.ts';
 import { ClusterRefusal, notFound } from './refusal.ts';
 import type { ClusterTables } from './tables.ts';
 

@@ -6,8 +6,8 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
+import { readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
-import { readDatabaseTime } from './database-time.ts';
 import { addEvent, pruneEvents } from './events.ts';
 import type { Fence } from './fence.ts';
 import { FencedError } from './fence.ts';

@@ -12,8 +12,8 @@
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
+import { readDatabaseTime } from '../store/database-time.ts';
 import type { Store, StoreDialect } from '../store/store.ts';
-import { readDatabaseTime } from './database-time.ts';
 import { addEvent } from './events.ts';
 import type { GateSettings } from './gate.ts';
 import { judge, since, sumOf } from './gate.ts';

@@ -1,6 +1,7 @@
 /** What every part of the identity service is given: the store, its settings, and the small services made at start. */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import type { MasterKey } from '../secrets/master-key.ts';
 import type { Store } from '../store/store.ts';
 import type { AddressBudget } from './accounts/address-budget.ts';
 import type { OneTimeCodes } from './accounts/codes.ts';
@@ -13,7 +14,6 @@ import type { MailTemplates } from './mail/mail-templates.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { IdentityOptions } from './options.ts';
 import type { PasswordHasher } from './password-hashing/hasher.ts';
-import type { MasterKey } from './secrets/master-key.ts';
 import type { IdentityTables } from './tables.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
 import type { Revocations } from './tokens/revocations.ts';

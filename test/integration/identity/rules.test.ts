@@ -85,7 +85,7 @@ describe('the rules of the identity service', () => {
         .where('model', '=', model)
         .executeTakeFirstOrThrow();
       assert.ok(!JSON.stringify(row).includes('the-bearer-value'));
-      const { Encryption } = await import('../../../src/control/identity/secrets/encryption.ts');
+      const { Encryption } = await import('../../../src/control/secrets/encryption.ts');
       const encryption = new Encryption(bench.identity.context.master.derive('oauth'));
       assert.deepEqual(JSON.parse(encryption.decrypt(row.sealed, `${model}:${row.hash}`)), { accountId: 'a' });
       assert.deepEqual(await adapter.find('the-bearer-value'), { accountId: 'a', jti: 'the-bearer-value' });

@@ -5,9 +5,9 @@
 import { type KeyObject, randomFillSync, timingSafeEqual } from 'node:crypto';
 import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
-import { Encryption } from '../secrets/encryption.ts';
-import { keyedHash, type MasterKey } from '../secrets/master-key.ts';
-import { randomSecret } from '../secrets/random-token.ts';
+import { Encryption } from '../../secrets/encryption.ts';
+import { keyedHash, type MasterKey } from '../../secrets/master-key.ts';
+import { randomSecret } from '../../secrets/random-token.ts';
 import type { IdentityTables } from '../tables.ts';
 
 export type CodePurpose =

@@ -4,10 +4,10 @@
  * last accounts, so nothing is stored, and no other account can be told from it.
  */
 import type { Kysely } from 'kysely';
+import { keyedHash } from '../../secrets/master-key.ts';
+import { randomSecret } from '../../secrets/random-token.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
-import { keyedHash } from '../secrets/master-key.ts';
-import { randomSecret } from '../secrets/random-token.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import type { Guesser } from './guard.ts';
 

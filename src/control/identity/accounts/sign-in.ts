@@ -3,11 +3,12 @@
  * lock, hash (of a dummy when there is nothing to check), count. Every refusal is the same answer after the same
  * work. A right password of an account with a second factor gives a ticket, not a session.
  */
+
+import { keyedHash } from '../../secrets/master-key.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { badCredentials, Problem } from '../problem.ts';
-import { keyedHash } from '../secrets/master-key.ts';
 import { answerFor, type SignInFacts, startSession, type TokenAnswer } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';
 import { guesserOf } from './devices.ts';

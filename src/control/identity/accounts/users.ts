@@ -1,8 +1,8 @@
 /** Finding, making and ending accounts: the statements that several routes share. */
 import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
+import { keyedHash } from '../../secrets/master-key.ts';
 import type { IdentityContext } from '../context.ts';
-import { keyedHash } from '../secrets/master-key.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { IdentityTables, User } from '../tables.ts';
 

@@ -4,7 +4,7 @@
  */
 import { createHash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
-import { base62 } from '../secrets/random-token.ts';
+import { base62 } from '../../secrets/random-token.ts';
 
 const KEY = /^ghk_([0-9A-Za-z]{12})_([0-9A-Za-z]{43})([0-9A-Za-z]{6})$/;
 

@@ -8,9 +8,9 @@ import type { Kysely } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
+import { Encryption } from '../../secrets/encryption.ts';
+import type { MasterKey } from '../../secrets/master-key.ts';
 import type { Store } from '../../store/store.ts';
-import { Encryption } from '../secrets/encryption.ts';
-import type { MasterKey } from '../secrets/master-key.ts';
 import type { IdentityTables } from '../tables.ts';
 import type { Mail, Mailer } from './mailer.ts';
 

@@ -1,8 +1,8 @@
 /** Recovery codes: ten at a time, shown once, kept as keyed hashes, each good once (docs/identity-rules.md, 1). */
 import { randomInt } from 'node:crypto';
 import type { Kysely } from 'kysely';
+import { keyedHash } from '../../secrets/master-key.ts';
 import type { IdentityContext } from '../context.ts';
-import { keyedHash } from '../secrets/master-key.ts';
 import type { IdentityTables } from '../tables.ts';
 
 const COUNT = 10;

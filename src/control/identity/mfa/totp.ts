@@ -5,8 +5,8 @@
 
 import type { Kysely } from 'kysely';
 import { generateSecret, generateURI, verify } from 'otplib';
+import { Encryption } from '../../secrets/encryption.ts';
 import type { IdentityContext } from '../context.ts';
-import { Encryption } from '../secrets/encryption.ts';
 import type { IdentityTables, User } from '../tables.ts';
 
 const STEP_SECONDS = 30;

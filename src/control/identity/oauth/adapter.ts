@@ -6,8 +6,8 @@
 import { createHash } from 'node:crypto';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { errors } from 'oidc-provider';
+import { Encryption } from '../../secrets/encryption.ts';
 import type { IdentityContext } from '../context.ts';
-import { Encryption } from '../secrets/encryption.ts';
 import type { OidcTable } from '../tables.ts';
 import { clientOf, findClient } from './clients.ts';
 

@@ -5,8 +5,8 @@
  */
 import type { Kysely, Transaction } from 'kysely';
 import type { ClientMetadata } from 'oidc-provider';
+import { Encryption } from '../../secrets/encryption.ts';
 import type { IdentityContext } from '../context.ts';
-import { Encryption } from '../secrets/encryption.ts';
 import type { IdentityTables, OauthClientTable } from '../tables.ts';
 import type { OauthProviderOptions } from './options.ts';
 

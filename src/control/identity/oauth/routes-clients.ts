@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { Hono } from 'hono';
 import * as z from 'zod';
+import { randomSecret } from '../../secrets/random-token.ts';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { ADMIN_SCOPE } from '../accounts/access.ts';
 import { type Actor, requireOwnHands, requireRecentProof } from '../actor.ts';
@@ -13,7 +14,6 @@ import * as field from '../fields.ts';
 import { adminOf, type Env } from '../http/actor.ts';
 import { readBody } from '../http/validate.ts';
 import { conflict, invalidField, notFound } from '../problem.ts';
-import { randomSecret } from '../secrets/random-token.ts';
 import {
   addClient,
   type ClientSettings,

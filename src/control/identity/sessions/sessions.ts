@@ -6,13 +6,13 @@
  */
 import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
+import { Encryption } from '../../secrets/encryption.ts';
+import { keyedHash } from '../../secrets/master-key.ts';
+import { randomSecret } from '../../secrets/random-token.ts';
 import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { conflict, forbidden, Problem } from '../problem.ts';
-import { Encryption } from '../secrets/encryption.ts';
-import { keyedHash } from '../secrets/master-key.ts';
-import { randomSecret } from '../secrets/random-token.ts';
 import type { IdentityTables, RefreshTokenTable, Session, User } from '../tables.ts';
 import type { MintedToken } from '../tokens/access-token.ts';
 

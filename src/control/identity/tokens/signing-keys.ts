@@ -7,11 +7,11 @@
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { calculateJwkThumbprint, exportJWK, generateKeyPair, importJWK, type JWK } from 'jose';
 import type { Clock } from '../../../base/clock.ts';
+import { Encryption } from '../../secrets/encryption.ts';
+import { keyedHash, type MasterKey } from '../../secrets/master-key.ts';
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Store } from '../../store/store.ts';
 import type { IdentityOptions } from '../options.ts';
-import { Encryption } from '../secrets/encryption.ts';
-import { keyedHash, type MasterKey } from '../secrets/master-key.ts';
 import type { IdentityTables, SigningKeyTable } from '../tables.ts';
 
 export type SigningAlgorithm = 'ES256' | 'EdDSA' | 'RS256' | 'HS256';

@@ -3,7 +3,6 @@ import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
-import { addressKey } from '../accounts/guard.ts';
 import { Encryption } from './encryption.ts';
 import { masterKeyFile, masterKeyOf } from './master-key.ts';
 import { base62 } from './random-token.ts';
@@ -57,16 +56,4 @@ describe('the master key file', () => {
 test('base 62 keeps one length and both ends of the range', () => {
   assert.equal(base62(new Uint8Array(32)), '0'.repeat(43));
   assert.equal(base62(new Uint8Array(32).fill(255)).length, 43);
-});
-
-describe('the key under which an address is counted', () => {
-  const cases = [
-    { a: '2001:db8::1', b: '2001:db8:0:0:ffff::2', same: true },
-    { a: '2001:db8:0:1::1', b: '2001:db8::1', same: false },
-    { a: '2001:DB8::1', b: '2001:db8::2', same: true },
-    { a: '192.0.2.1', b: '192.0.2.2', same: false },
-  ];
-  for (const { a, b, same } of cases) {
-    test(`${a} and ${b} are ${same ? 'one' : 'two'}`, () => assert.equal(addressKey(a) === addressKey(b), same));
-  }
 });

@@ -1,10 +1,10 @@
 /**
  * The database's own clock, in milliseconds since 1970, as an SQL expression. Leases and heartbeats of many nodes are
- * compared by it alone, so that a node whose clock is wrong, or steps, changes nothing. Used by everything in this folder.
+ * compared by it alone, so that a node whose clock is wrong, or steps, changes nothing.
  */
 import type { Kysely, RawBuilder } from 'kysely';
 import { sql } from 'kysely';
-import type { StoreDialect } from '../store/store.ts';
+import type { StoreDialect } from './store.ts';
 
 /** In PostgreSQL the time of the statement, not of the transaction, which may have waited for a lock. */
 export function databaseNow(dialect: StoreDialect): RawBuilder<number> {
