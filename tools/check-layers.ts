@@ -12,7 +12,7 @@ import { circles } from './circles.ts';
 const root = fileURLToPath(new URL('../src/', import.meta.url));
 
 /** Packages that a worker may load, only when configured. */
-const WORKER_PACKAGES = new Set(['ioredis', 'typebox']);
+const WORKER_PACKAGES = new Set(['ioredis', 'jmespath', 'typebox']);
 /** Files of `src/data` that are for control alone, since they describe options with Zod. */
 const isForControl = (file: string): boolean =>
   file === 'data/catalog.ts' ||

@@ -5,9 +5,9 @@
 import * as z from 'zod';
 import { duration, size } from '../../base/zod-units.ts';
 import { expressionProblem } from '../auth/authorize/expression.ts';
+import { readReference, readTemplate, readValue, referencesOf } from '../content/expression.ts';
 import type { AggregateSettings, PartSettings, Reference, Template, ValueTemplate } from '../contract/aggregate.ts';
 import type { ProblemDetail } from '../contract/options.ts';
-import { readReference, readTemplate, readValue, referencesOf } from './expression.ts';
 
 const FIELD = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 /** The engine writes these. */

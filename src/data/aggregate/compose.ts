@@ -4,12 +4,12 @@
  * and named, in the body (`partial`) and in the field `Gatehouse-Partial`. Knows services only as a function to call.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import type { Values } from '../content/expression.ts';
+import { lookUp, MissingValue, pathText, scalarOf, valueOfTemplate } from '../content/expression.ts';
 import { readJson } from '../content/read-json.ts';
 import type { AggregateSettings, PartSettings } from '../contract/aggregate.ts';
 import type { Reply } from '../contract/policy.ts';
 import { weakest } from './cache-control.ts';
-import type { Values } from './expression.ts';
-import { lookUp, MissingValue, pathText, scalarOf, valueOfTemplate } from './expression.ts';
 
 export interface PartRequest {
   readonly service: string;

@@ -2,9 +2,10 @@
  * What `transform` makes of one JSON value. First what the caller may not see is taken out, so that nothing that follows can
  * bring it back; then select, pick, omit, rename, set, envelope.
  */
-import { MissingValue, type Values, valueOfTemplate } from '../aggregate/expression.ts';
+
 import type { ValueTemplate } from '../contract/aggregate.ts';
 import type { ReshapeSettings, Visibility } from '../contract/transform.ts';
+import { MissingValue, type Values, valueOfTemplate } from './expression.ts';
 import { FieldTree, omitted, picked, putAt, renamed } from './field-tree.ts';
 
 /** What templates look into, beside `body`. */

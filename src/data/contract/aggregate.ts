@@ -1,4 +1,4 @@
-/** What `aggregate` compiles to. Expressions are kept as they were read (aggregate/expression.ts), as plain data. */
+/** What `aggregate` compiles to. Expressions are kept as they were read (content/expression.ts), as plain data. */
 
 /** Where a value comes from: `parts.user.body.id` is `['parts', 'user', 'body', 'id']`. */
 export interface Reference {

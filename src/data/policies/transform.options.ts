@@ -4,7 +4,7 @@ import jmespath from 'jmespath';
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
 import { size } from '../../base/zod-units.ts';
-import { readValue } from '../aggregate/expression.ts';
+import { readValue } from '../content/expression.ts';
 import type { ValueTemplate } from '../contract/aggregate.ts';
 import { definePolicyOptions, type KeyPath, type OptionContext } from '../contract/options.ts';
 import type {
