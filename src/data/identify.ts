@@ -4,9 +4,9 @@
  * that were given, and whatever they say to a client or a service goes nowhere.
  */
 import { FAULTS, Fault } from '../base/errors.ts';
-import type { CompiledRoute } from './config/active-config.ts';
 import type { Identity, PolicyContext, PolicyHook } from './contract/policy.ts';
 import type { IdentifyResult } from './contract/service-calls.ts';
+import type { CompiledRoute } from './exchange/active-config.ts';
 
 export async function identify(
   route: CompiledRoute,
