@@ -35,6 +35,12 @@ const NEEDS: readonly Need[] = [
     why: 'limits shared over Redis',
     find: () => onPath('redis-server'),
   },
+  {
+    program: 'nats-server',
+    package: 'nats-server',
+    why: 'events kept by NATS JetStream',
+    find: () => onPath('nats-server') || existsSync('/usr/sbin/nats-server'),
+  },
   { program: 'initdb', package: 'postgresql', why: 'identity on PostgreSQL', find: hasPostgres },
   { program: 'openssl', package: 'openssl', why: 'certificates for TLS tests', find: () => onPath('openssl') },
   { program: 'curl', package: 'curl', why: 'HTTP/2 by a client that is not ours', find: () => onPath('curl') },

@@ -89,7 +89,12 @@ async function until(what: string, condition: () => Promise<boolean>): Promise<v
   }
 }
 
-async function launch(port: number, folder: string, more: readonly string[]): Promise<ChildProcess> {
+async function launch(
+  port: number,
+  folder: string,
+  more: readonly string[],
+  last: readonly string[] = [],
+): Promise<ChildProcess> {
   const settings = [
     '--bind',
     '127.0.0.1',
@@ -102,7 +107,7 @@ async function launch(port: number, folder: string, more: readonly string[]): Pr
     '--loglevel',
     'warning',
   ];
-  const child = spawn(findBinary(), [...more, '--port', String(port), ...settings], { stdio: 'ignore' });
+  const child = spawn(findBinary(), [...more, '--port', String(port), ...settings, ...last], { stdio: 'ignore' });
   await until(`redis-server on port ${port}`, async () => (await ask(port, ['PING'])).includes('PONG'));
   return child;
 }
@@ -114,9 +119,9 @@ async function end(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-async function startOn(port: number, more: readonly string[] = []): Promise<RedisServer> {
+async function startOn(port: number, more: readonly string[] = [], last: readonly string[] = []): Promise<RedisServer> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-redis-'));
-  let child = await launch(port, folder, more);
+  let child = await launch(port, folder, more, last);
   return {
     host: '127.0.0.1',
     port,
@@ -126,7 +131,7 @@ async function startOn(port: number, more: readonly string[] = []): Promise<Redi
     resume: () => child.kill('SIGCONT'),
     kill: () => end(child),
     async start() {
-      child = await launch(port, folder, more);
+      child = await launch(port, folder, more, last);
     },
     async stop() {
       await end(child);
@@ -137,6 +142,11 @@ async function startOn(port: number, more: readonly string[] = []): Promise<Redi
 
 export async function startRedis(): Promise<RedisServer> {
   return await startOn(await freePort());
+}
+
+/** One that writes each change to its disk before it acknowledges it; `start` after `kill` brings all of it back. */
+export async function startDurableRedis(): Promise<RedisServer> {
+  return await startOn(await freePort(), [], ['--appendonly', 'yes', '--appendfsync', 'always']);
 }
 
 export interface RedisGroup {

@@ -28,13 +28,13 @@ import type { ConsumerSettings } from './deliver/options.ts';
 import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
+import { EMBEDDED, type EngineSettings, openEngine } from './engines/options.ts';
 import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
 import { Hub, type HubRoute } from './hub/hub.ts';
 import type { HubSettings } from './hub/options.ts';
 import { serveHub, upgradeHub } from './hub/serve.ts';
 import { type BridgeReport, bridgeMetrics } from './metrics.ts';
 import { type OperationRequest, type OperationResponse, operate, type ShownStream } from './operations.ts';
-import { EMBEDDED } from './options.ts';
 import { IdempotencyKeys } from './publish/idempotency.ts';
 import { Outbox } from './publish/outbox.ts';
 import { Publisher } from './publish/publish.ts';
@@ -56,6 +56,7 @@ export interface BridgeSettings {
   readonly errorFormat: ErrorFormat;
   readonly proof: string;
   readonly path: string | null;
+  readonly engines: readonly EngineSettings[];
   readonly streams: readonly StreamSettings[];
   readonly consumers: readonly ConsumerSettings[];
   readonly hub: HubSettings | null;
@@ -76,6 +77,8 @@ export class Bridge {
   readonly #log: Logger;
   readonly #store: Store<EventTables>;
   readonly #engines = new Map<string, EventEngine>();
+  /** Settings of those that are brokers, as JSON, by name. */
+  readonly #brokers = new Map<string, string>();
   readonly #keys: IdempotencyKeys;
   readonly #outbox: Outbox;
   readonly #tokens: StatusTokens;
@@ -121,6 +124,7 @@ export class Bridge {
   async apply(settings: BridgeSettings): Promise<void> {
     this.#settings = settings;
     this.#tokens.path = settings.path;
+    const formerEngines = await this.#openEngines(settings);
     const before = this.#streams;
     const now = new Map<string, Stream>();
     for (const stream of settings.streams) {
@@ -142,14 +146,38 @@ export class Bridge {
     for (const [name, { feed }] of before) if (!now.has(name)) feed.stop();
     this.#streams = now;
     for (const [name, engine] of this.#engines) {
-      await engine.start(settings.streams.filter((stream) => stream.engine === name));
+      const streams = settings.streams.filter((stream) => stream.engine === name);
+      await engine.start(streams).catch((error: unknown) => {
+        if (name === EMBEDDED) throw error;
+        this.#log.warn('an engine of events cannot be used', { engine: name, problem: messageOf(error) });
+      });
     }
     this.#subscriptions.endExcept((route) => settings.routes[route]?.kind === 'subscribe');
+    for (const engine of formerEngines) await engine.stop();
     await this.#applyHub(settings, now.get(REALTIME_STREAM));
     await this.#consumers.apply(settings.consumers, (name) => {
       const stream = now.get(name);
       return stream === undefined ? undefined : { engine: stream.settings.engine, feed: stream.feed };
     });
+  }
+
+  /** Opens brokers that are new or have other settings; those that they follow, and that nothing uses soon. */
+  async #openEngines(settings: BridgeSettings): Promise<EventEngine[]> {
+    const former: EventEngine[] = [];
+    const wanted = new Map(settings.engines.map((engine) => [engine.name, engine]));
+    for (const [name, written] of this.#brokers) {
+      const next = wanted.get(name);
+      if (next !== undefined && JSON.stringify(next) === written) continue;
+      former.push(this.#engines.get(name)!);
+      this.#engines.delete(name);
+      this.#brokers.delete(name);
+    }
+    for (const engine of settings.engines) {
+      if (this.#brokers.has(engine.name)) continue;
+      this.#engines.set(engine.name, await openEngine(engine));
+      this.#brokers.set(engine.name, JSON.stringify(engine));
+    }
+    return former;
   }
 
   async #applyHub(settings: BridgeSettings, stream: Stream | undefined): Promise<void> {
@@ -323,7 +351,10 @@ export class Bridge {
       await this.#keys.clean();
       await this.#consumers.clean();
       await this.#hub?.clean();
-      for (const engine of this.#engines.values()) await engine.clean?.();
+      for (const engine of this.#engines.values()) {
+        // One that is away says so elsewhere.
+        if (engine.problem === null) await engine.clean?.();
+      }
     } catch (error) {
       this.#log.warn('old events could not be removed', { problem: messageOf(error) });
     }

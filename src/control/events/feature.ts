@@ -290,6 +290,7 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
     errorFormat: snapshot.gateway.errorFormat,
     proof,
     path: events.path,
+    engines: events.engines.map((engine) => ({ ...engine, urls: engine.urls.map((id) => secrets[id] ?? '') })),
     streams: events.streams,
     consumers: events.consumers.map((consumer) => ({
       ...consumer,

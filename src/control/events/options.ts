@@ -9,9 +9,8 @@ import { subjectProblem } from '../../data/contract/subjects.ts';
 import { defineSection } from '../config/section.ts';
 import { type ConsumerSettings, compileConsumers, consumerSchema } from './deliver/options.ts';
 import type { StreamSettings } from './engines/engine.ts';
+import { compileEngines, EMBEDDED, type EngineSettings, engineSchema } from './engines/options.ts';
 import { compileHub, type HubSettings, hubSchema } from './hub/options.ts';
-
-export const EMBEDDED = 'embedded';
 
 const name = z
   .string()
@@ -29,7 +28,9 @@ const pattern = z
 
 const stream = z
   .strictObject({
-    engine: name.prefault(EMBEDDED).describe('Who keeps the events: `embedded`, the SQL store of the gateway.'),
+    engine: name
+      .prefault(EMBEDDED)
+      .describe('Who keeps the events: `embedded`, the SQL store of the gateway, or a key of `events.engines`.'),
     subjects: z
       .array(pattern)
       .min(1)
@@ -65,6 +66,10 @@ export const eventsOptions = z.strictObject({
     ])
     .prefault('/events')
     .describe('Path below which the bridge has its own endpoints, for callers who are known; `off` is none.'),
+  engines: z
+    .record(name, engineSchema)
+    .prefault({})
+    .describe('Brokers by name. None is needed: without them the SQL store keeps the events.'),
   streams: z.record(name, stream).prefault({}).describe('Streams by name.'),
   consumers: z
     .record(name, consumerSchema(name, pattern))
@@ -86,6 +91,7 @@ export interface EventsPlan {
   readonly store: string | null;
   readonly storeFile: string;
   readonly path: string | null;
+  readonly engines: readonly EngineSettings[];
   readonly streams: readonly StreamSettings[];
   readonly consumers: readonly ConsumerSettings[];
   readonly hub: HubSettings | null;
@@ -112,14 +118,19 @@ export const eventsSection = defineSection({
         authenticated: true,
       });
     }
+    const engines = compileEngines(options.engines, context);
+    const known = [EMBEDDED, ...engines.map((engine) => engine.name)];
+    const checkEngine = (engine: string, at: readonly string[]): void => {
+      if (known.includes(engine)) return;
+      context.problem('there is no such engine', {
+        at: [...at, 'engine'],
+        got: JSON.stringify(engine),
+        expected:
+          known.length === 1 ? 'embedded, or a key of events.engines, which is empty' : `one of ${known.join(', ')}`,
+      });
+    };
     const streams = Object.entries(options.streams).map(([key, settings]): StreamSettings => {
-      if (settings.engine !== EMBEDDED) {
-        context.problem('there is no such engine', {
-          at: ['streams', key, 'engine'],
-          got: settings.engine,
-          expected: EMBEDDED,
-        });
-      }
+      checkEngine(settings.engine, ['streams', key]);
       return {
         name: key,
         engine: settings.engine,
@@ -129,6 +140,7 @@ export const eventsSection = defineSection({
         maxBytes: settings.maxSize,
       };
     });
+    if (options.hub !== undefined) checkEngine(options.hub.engine, ['hub']);
     const hub = compileHub(options.hub, streams, context);
     if (hub !== null) streams.push(hub.stream);
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
@@ -138,6 +150,7 @@ export const eventsSection = defineSection({
       store: url === undefined ? null : context.secret('store', url),
       storeFile: `${context.dataDir}/events.db`,
       path,
+      engines,
       streams,
       consumers: compileConsumers(
         options.consumers,

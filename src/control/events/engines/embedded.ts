@@ -20,6 +20,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { EngineFault } from './engine.ts';
+import { PagingTail } from './paging-tail.ts';
 
 /** Publishers that wait for the transaction that is under way; more are refused. */
 const MAX_WAITING = 10_000;
@@ -42,7 +43,7 @@ export class EmbeddedEngine implements EventEngine {
   readonly #store: Store<EventTables>;
   readonly #wallMs: () => number;
   readonly #streams = new Map<string, StreamSettings>();
-  readonly #tails = new Set<EmbeddedTail>();
+  readonly #tails = new Set<PagingTail>();
   #waiting: Waiting[] = [];
   #writing = false;
   #stopped = false;
@@ -311,7 +312,11 @@ export class EmbeddedEngine implements EventEngine {
   }
 
   tail(stream: string, after: string | null, handler: TailHandler): Tail {
-    const tail = new EmbeddedTail(this, stream, after, handler, () => this.#tails.delete(tail));
+    const paged = {
+      read: (from: string | null, limit: number) => this.read(stream, from, limit),
+      latest: () => this.latest(stream),
+    };
+    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => this.#tails.delete(tail));
     this.#tails.add(tail);
     tail.look();
     return tail;
@@ -325,66 +330,6 @@ export class EmbeddedEngine implements EventEngine {
     this.#stopped = true;
     for (const tail of this.#tails) tail.stop();
     while (this.#writing) await new Promise(setImmediate);
-  }
-}
-
-/** Reads what is new whenever it is woken, and four times a second for what other processes write. */
-class EmbeddedTail implements Tail {
-  readonly #engine: EmbeddedEngine;
-  readonly #stream: string;
-  readonly #handler: TailHandler;
-  readonly #gone: () => void;
-  readonly #timer: NodeJS.Timeout;
-  #after: string | null;
-  #looking = false;
-  #again = false;
-  #stopped = false;
-
-  constructor(engine: EmbeddedEngine, stream: string, after: string | null, handler: TailHandler, gone: () => void) {
-    this.#engine = engine;
-    this.#stream = stream;
-    this.#after = after;
-    this.#handler = handler;
-    this.#gone = gone;
-    this.#timer = setInterval(() => this.look(), LOOK_EVERY_MS);
-    this.#timer.unref();
-  }
-
-  look(): void {
-    this.#again = true;
-    if (!this.#looking) void this.#look();
-  }
-
-  async #look(): Promise<void> {
-    this.#looking = true;
-    while (this.#again && !this.#stopped) {
-      this.#again = false;
-      try {
-        for (;;) {
-          const { events, hasGap } = await this.#engine.read(this.#stream, this.#after, PAGE);
-          if (this.#stopped) break;
-          if (hasGap) this.#handler.onGap();
-          const last = events.at(-1);
-          if (last === undefined) {
-            // A stream that was emptied and begun anew: what comes next is its own.
-            if (hasGap) this.#after = await this.#engine.latest(this.#stream);
-            break;
-          }
-          this.#after = last.position;
-          this.#handler.onEvents(events);
-          if (events.length < PAGE) break;
-        }
-      } catch {
-        // The database is away: the next look tries again, and the engine's publishers report it.
-      }
-    }
-    this.#looking = false;
-  }
-
-  stop(): void {
-    this.#stopped = true;
-    clearInterval(this.#timer);
-    this.#gone();
   }
 }
 

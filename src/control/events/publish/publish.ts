@@ -2,6 +2,7 @@
  * `publish` routes: reads the request as an event, hands it to the stream's engine and responds 202 when it is durable
  * there, or in the outbox. What is not durable is never 202. Called by the bridge for each request.
  */
+import { randomUUID } from 'node:crypto';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChannelCall, PublishSettings } from '../../../data/contract/events.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
@@ -111,7 +112,9 @@ export class Publisher {
     parts: EventParts,
     keyHash: string | null,
   ): Promise<Refusal | undefined> {
-    const event: NewEvent = { ...parts, subject: call.subject, key: call.key ?? call.subject, dedupeId: keyHash };
+    // What is not acknowledged may be there all the same; handed over by the outbox, it must not be there twice.
+    const dedupeId = keyHash ?? (settings.outbox ? randomUUID() : null);
+    const event: NewEvent = { ...parts, subject: call.subject, key: call.key ?? call.subject, dedupeId };
     let kept: KeptResponse;
     try {
       kept = await this.#hand(event, settings, target.engine);

@@ -1,0 +1,285 @@
+/**
+ * NATS JetStream (nats-server 2.9 or newer) by the official client. A stream of the configuration is a stream `GH_NAME` on
+ * disk whose subjects begin with `gatehouse.NAME.`; positions are its sequence numbers, and a key is the `Nats-Msg-Id`, by
+ * which the server knows a repetition for two minutes. Loaded only when it is configured.
+ */
+import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
+import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import { messageOf } from '../../../base/errors.ts';
+import type {
+  EventEngine,
+  NewEvent,
+  Page,
+  Published,
+  StoredEvent,
+  StreamSettings,
+  Tail,
+  TailHandler,
+} from './engine.ts';
+import { EngineFault } from './engine.ts';
+import { PagingTail } from './paging-tail.ts';
+
+export interface NatsSettings {
+  /** `nats://USER:PASSWORD@HOST:PORT`, or `tls://`; several of one cluster. */
+  readonly urls: readonly string[];
+  /** Servers that keep a copy of each event. */
+  readonly replicas: number;
+}
+
+const KEYS_KNOWN_FOR_MS = 120_000;
+/** What is new is said by the server; this is for what was lost with a connection. */
+const LOOK_EVERY_MS = 1_000;
+const READ_TIMEOUT_MS = 5_000;
+/** Messages that are fetched side by side. */
+const FETCH = 100;
+const NS_PER_MS = 1_000_000;
+/** Of the server's own limit, for fields. */
+const FIELDS_BYTES = 16 * 1024;
+/** https://github.com/nats-io/nats-server/blob/main/server/errors.json */
+const FULL_CODES: ReadonlySet<number> = new Set([10_023, 10_047, 10_077, 10_110]);
+
+type Client = typeof import('@nats-io/transport-node');
+type JetStream = typeof import('@nats-io/jetstream');
+
+export class NatsEngine implements EventEngine {
+  readonly #settings: NatsSettings;
+  readonly #streams = new Map<string, StreamSettings>();
+  readonly #tails = new Set<PagingTail>();
+  #client: Client | null = null;
+  #jetstream: JetStream | null = null;
+  #connection: NatsConnection | null = null;
+  #js: JetStreamClient | null = null;
+  #jsm: JetStreamManager | null = null;
+  #connecting: Promise<void> | null = null;
+  #isUp = false;
+  #stopped = false;
+  #problem: string | null = 'not connected yet';
+
+  constructor(settings: NatsSettings) {
+    this.#settings = settings;
+  }
+
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  async start(streams: readonly StreamSettings[]): Promise<void> {
+    this.#streams.clear();
+    for (const stream of streams) this.#streams.set(stream.name, stream);
+    if (this.#connecting === null) {
+      [this.#client, this.#jetstream] = await Promise.all([
+        import('@nats-io/transport-node'),
+        import('@nats-io/jetstream'),
+      ]);
+      this.#connecting = this.#connect();
+      // A server that is there is waited for, so that the first requests find it.
+      await Promise.race([this.#connecting, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
+    } else if (this.#isUp) await this.#makeStreams();
+  }
+
+  async #connect(): Promise<void> {
+    const { connect } = this.#client!;
+    const urls = this.#settings.urls.map((url) => new URL(url));
+    const [first] = urls;
+    const user = decodeURIComponent(first?.username ?? '');
+    const pass = decodeURIComponent(first?.password ?? '');
+    const credentials = user === '' ? {} : pass === '' ? { token: user } : { user, pass };
+    for (;;) {
+      try {
+        this.#connection = await connect({
+          servers: urls.map(({ host }) => host),
+          ...credentials,
+          ...(urls.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
+          name: 'gatehouse',
+          maxReconnectAttempts: -1,
+          reconnectTimeWait: 250,
+          reconnectJitter: 250,
+          pingInterval: 5_000,
+          maxPingOut: 2,
+          timeout: 5_000,
+        });
+        break;
+      } catch (error) {
+        if (this.#stopped) return;
+        this.#problem = `NATS cannot be reached: ${messageOf(error)}`;
+        await new Promise((resolve) => setTimeout(resolve, 500));
+        if (this.#stopped) return;
+      }
+    }
+    if (this.#stopped) {
+      await this.#connection.close();
+      return;
+    }
+    void this.#watch(this.#connection);
+    this.#connection.subscribe('gatehouse.>', {
+      callback: () => {
+        for (const tail of this.#tails) tail.look();
+      },
+    });
+    await this.#up();
+  }
+
+  async #watch(connection: NatsConnection): Promise<void> {
+    for await (const { type } of connection.status()) {
+      if (type === 'disconnect' || type === 'staleConnection') {
+        this.#isUp = false;
+        this.#problem = 'the connection to NATS is lost';
+      } else if (type === 'reconnect') await this.#up();
+    }
+  }
+
+  /** Until JetStream is ready, which it is not at once when a server starts. */
+  async #up(): Promise<void> {
+    while (!this.#stopped && this.#connection?.isClosed() === false) {
+      try {
+        this.#js = this.#jetstream!.jetstream(this.#connection);
+        this.#jsm = await this.#jetstream!.jetstreamManager(this.#connection, { timeout: READ_TIMEOUT_MS });
+        await this.#makeStreams();
+        this.#isUp = true;
+        for (const tail of this.#tails) tail.look();
+        return;
+      } catch (error) {
+        this.#problem = `JetStream cannot be used: ${messageOf(error)}`;
+        await new Promise((resolve) => setTimeout(resolve, 250));
+      }
+    }
+  }
+
+  async #makeStreams(): Promise<void> {
+    const jsm = this.#jsm!;
+    const { RetentionPolicy, StorageType, DiscardPolicy } = this.#jetstream!;
+    for (const { name, maxAgeMs, maxBytes, maxEvents } of this.#streams.values()) {
+      const limits: Partial<StreamConfig> = {
+        subjects: [`gatehouse.${name}.>`],
+        max_age: maxAgeMs * NS_PER_MS,
+        max_bytes: maxBytes,
+        max_msgs: maxEvents,
+        num_replicas: this.#settings.replicas,
+        duplicate_window: Math.min(KEYS_KNOWN_FOR_MS, maxAgeMs) * NS_PER_MS,
+        discard: DiscardPolicy.Old,
+        allow_direct: true,
+      };
+      try {
+        await jsm.streams.update(streamName(name), limits);
+      } catch (error) {
+        if ((error as { status?: number }).status !== 404 && (error as { code?: number }).code !== 10_059) throw error;
+        const kept = { retention: RetentionPolicy.Limits, storage: StorageType.File };
+        await jsm.streams.add({ name: streamName(name), ...kept, ...limits });
+      }
+    }
+    this.#problem = null;
+  }
+
+  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+    const connection = this.#connection;
+    if (!this.#isUp || connection === null || this.#js === null) {
+      throw new EngineFault('unavailable', this.#problem ?? 'NATS is not connected');
+    }
+    const most = connection.info?.max_payload ?? 1024 ** 2;
+    if (event.data.byteLength + FIELDS_BYTES > most) throw new EngineFault('too-large', `more than ${most} bytes`);
+    const headers = this.#client!.headers();
+    headers.set('Gh-Id', encodeURIComponent(event.id));
+    headers.set('Gh-Key', encodeURIComponent(event.key));
+    headers.set('Gh-Type', encodeURIComponent(event.contentType));
+    headers.set('Gh-Attributes', encodeURIComponent(JSON.stringify(event.attributes)));
+    const options = { headers, timeout: 30_000, ...(event.dedupeId === null ? {} : { msgID: event.dedupeId }) };
+    const subject = `gatehouse.${stream}.${event.subject}`;
+    try {
+      const ack = await orAborted(this.#js.publish(subject, event.data, options), signal);
+      return { position: String(ack.seq), duplicate: ack.duplicate };
+    } catch (error) {
+      if (error instanceof EngineFault) throw error;
+      const { code } = error as { readonly code?: unknown };
+      const kind = typeof code === 'number' && FULL_CODES.has(code) ? 'full' : 'unavailable';
+      throw new EngineFault(kind, messageOf(error));
+    }
+  }
+
+  async read(stream: string, after: string | null, limit: number): Promise<Page> {
+    const { first_seq: first, last_seq: last, messages } = await this.#state(stream);
+    const from = after === null ? 0 : Number(after);
+    if (from > last) return { events: [], hasGap: true };
+    const hasGap = after !== null && first > from + 1;
+    const events: StoredEvent[] = [];
+    if (messages === 0) return { events, hasGap };
+    const start = Math.max(from + 1, first);
+    const end = Math.min(last, start + limit - 1);
+    for (let at = start; at <= end; at += FETCH) {
+      const length = Math.min(FETCH, end - at + 1);
+      const found = await Promise.all(Array.from({ length }, (_, i) => this.#message(stream, at + i)));
+      // One that is not there was removed meanwhile.
+      for (const message of found) if (message !== null) events.push(eventOf(stream, message));
+    }
+    return { events, hasGap };
+  }
+
+  async #message(stream: string, seq: number): Promise<StoredMsg | null> {
+    try {
+      return await this.#jsm!.direct.getMessage(streamName(stream), { seq });
+    } catch (error) {
+      if ((error as { status?: number }).status === 404 || (error as { code?: number }).code === 404) return null;
+      throw new EngineFault('unavailable', messageOf(error));
+    }
+  }
+
+  async #state(stream: string) {
+    if (!this.#isUp || this.#jsm === null)
+      throw new EngineFault('unavailable', this.#problem ?? 'NATS is not connected');
+    try {
+      return (await this.#jsm.streams.info(streamName(stream))).state;
+    } catch (error) {
+      throw new EngineFault('unavailable', messageOf(error));
+    }
+  }
+
+  async latest(stream: string): Promise<string | null> {
+    const { last_seq } = await this.#state(stream);
+    return last_seq === 0 ? null : String(last_seq);
+  }
+
+  tail(stream: string, after: string | null, handler: TailHandler): Tail {
+    const paged = {
+      read: (from: string | null, limit: number) => this.read(stream, from, limit),
+      latest: () => this.latest(stream),
+    };
+    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => this.#tails.delete(tail));
+    this.#tails.add(tail);
+    tail.look();
+    return tail;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const tail of this.#tails) tail.stop();
+    await this.#connection?.close();
+  }
+}
+
+function streamName(name: string): string {
+  return `GH_${name}`;
+}
+
+function eventOf(stream: string, message: StoredMsg): StoredEvent {
+  const field = (name: string): string => decodeURIComponent((message.header as MsgHdrs).get(name));
+  const dedupeId = (message.header as MsgHdrs).get('Nats-Msg-Id');
+  return {
+    position: String(message.seq),
+    id: field('Gh-Id'),
+    subject: message.subject.slice(`gatehouse.${stream}.`.length),
+    key: field('Gh-Key'),
+    contentType: field('Gh-Type'),
+    attributes: JSON.parse(field('Gh-Attributes')) as Record<string, string>,
+    data: message.data,
+    dedupeId: dedupeId === '' ? null : dedupeId,
+  };
+}
+
+/** What it gives, or a fault when the wait is over first. */
+function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

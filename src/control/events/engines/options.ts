@@ -1,0 +1,80 @@
+/** Options of `events.engines`: brokers that keep events in place of the SQL store. */
+import * as z from 'zod';
+import { secret } from '../../../base/zod-units.ts';
+import type { SectionContext } from '../../config/section.ts';
+import type { EventEngine } from './engine.ts';
+
+export const EMBEDDED = 'embedded';
+
+const KINDS: Readonly<Record<string, 'nats' | 'redis'>> = {
+  nats: 'nats',
+  tls: 'nats',
+  redis: 'redis',
+  rediss: 'redis',
+  'redis+sentinel': 'redis',
+  'redis+cluster': 'redis',
+  'rediss+sentinel': 'redis',
+  'rediss+cluster': 'redis',
+};
+
+const url = () =>
+  secret()
+    .max(2_000)
+    .regex(
+      /^(nats|tls|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
+      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
+    );
+
+export const engineSchema = z
+  .strictObject({
+    url: z
+      .union([url(), z.array(url()).min(1).max(20)])
+      .describe(
+        'Where the broker is; its scheme says which: `nats://USER:PASSWORD@HOST:4222` or `tls://` for NATS JetStream, `redis://` for Redis Streams. For NATS a list of servers of one cluster.',
+      ),
+    replicas: z
+      .int()
+      .min(1)
+      .max(5)
+      .prefault(1)
+      .describe('NATS: servers that keep a copy of each event. Redis: without effect.'),
+  })
+  .describe('A broker, by the name that streams call it.');
+
+/** In the plan the URLs are ids of secrets; in the bridge they are themselves. */
+export interface EngineSettings {
+  readonly name: string;
+  readonly kind: 'nats' | 'redis';
+  readonly urls: readonly string[];
+  readonly replicas: number;
+}
+
+export function compileEngines(
+  engines: Readonly<Record<string, z.output<typeof engineSchema>>>,
+  context: SectionContext,
+): EngineSettings[] {
+  return Object.entries(engines).map(([name, options]) => {
+    const urls = [options.url].flat();
+    const kinds = new Set(urls.map((text) => KINDS[text.slice(0, text.indexOf('://'))]!));
+    const [kind = 'nats'] = kinds;
+    const at = ['engines', name];
+    if (name === EMBEDDED) {
+      context.problem('is the name of the engine that is always there', { at, expected: 'another name' });
+    }
+    if (kinds.size > 1 || (kind === 'redis' && urls.length > 1)) {
+      context.problem('must be servers of one NATS cluster, or one URL', { at: [...at, 'url'] });
+    }
+    return {
+      name,
+      kind,
+      urls: urls.map((text, index) => context.secret(`engines/${name}/${index}`, text)),
+      replicas: options.replicas,
+    };
+  });
+}
+
+/** The client of a broker is loaded now. */
+export async function openEngine({ kind, urls, replicas }: EngineSettings): Promise<EventEngine> {
+  if (kind === 'redis') return new (await import('./redis.ts')).RedisEngine(urls[0] ?? '');
+  return new (await import('./nats.ts')).NatsEngine({ urls, replicas });
+}

@@ -1,0 +1,70 @@
+/**
+ * Follows a stream by reading pages of it whenever it is woken, and at a pace in any case: what comes after a position, in
+ * order, each event once, whatever happens to the engine in between. For engines that can say that something is new more
+ * easily than they can hand it over.
+ */
+import type { Page, Tail, TailHandler } from './engine.ts';
+
+export interface PagedStream {
+  read(after: string | null, limit: number): Promise<Page>;
+  latest(): Promise<string | null>;
+}
+
+const PAGE = 500;
+
+export class PagingTail implements Tail {
+  readonly #stream: PagedStream;
+  readonly #handler: TailHandler;
+  readonly #gone: () => void;
+  readonly #timer: NodeJS.Timeout;
+  #after: string | null;
+  #looking = false;
+  #again = false;
+  #stopped = false;
+
+  constructor(stream: PagedStream, after: string | null, handler: TailHandler, everyMs: number, gone: () => void) {
+    this.#stream = stream;
+    this.#after = after;
+    this.#handler = handler;
+    this.#gone = gone;
+    this.#timer = setInterval(() => this.look(), everyMs);
+    this.#timer.unref();
+  }
+
+  look(): void {
+    this.#again = true;
+    if (!this.#looking) void this.#look();
+  }
+
+  async #look(): Promise<void> {
+    this.#looking = true;
+    while (this.#again && !this.#stopped) {
+      this.#again = false;
+      try {
+        for (;;) {
+          const { events, hasGap } = await this.#stream.read(this.#after, PAGE);
+          if (this.#stopped) break;
+          if (hasGap) this.#handler.onGap();
+          const last = events.at(-1);
+          if (last === undefined) {
+            // A stream that was emptied and begun anew: what comes next is its own.
+            if (hasGap) this.#after = await this.#stream.latest();
+            break;
+          }
+          this.#after = last.position;
+          this.#handler.onEvents(events);
+          if (events.length < PAGE) break;
+        }
+      } catch {
+        // The engine is away: the next look tries again, and its publishers report it.
+      }
+    }
+    this.#looking = false;
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    this.#gone();
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * Redis Streams (Redis 7 or newer, one server, Sentinel or Cluster) by ioredis. A stream of the configuration is the key
+ * `gatehouse:{events-NAME}:log`; positions are its entry ids. One script adds an event, knows repeated keys for ten minutes,
+ * and removes what is too much, and remembers the last entry that it removed, so that a gap can be told exactly. Durable is
+ * what the server makes durable: see the guide for `appendonly`. Loaded only when it is configured.
+ */
+import { messageOf } from '../../../base/errors.ts';
+import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
+import { asBuffer } from './embedded.ts';
+import type {
+  EventEngine,
+  NewEvent,
+  Page,
+  Published,
+  StoredEvent,
+  StreamSettings,
+  Tail,
+  TailHandler,
+} from './engine.ts';
+import { comparePositions, EngineFault } from './engine.ts';
+
+const KEYS_KNOWN_FOR_MS = 600_000;
+const BLOCK_MS = 2_000;
+const PAGE = 500;
+const AGAIN_AFTER_MS = 250;
+const READ_TIMEOUT_MS = 5_000;
+
+/** KEYS: events, facts, the dedupe key. ARGV: TTL of that key, most entries, most bytes, bytes of this one, fields. */
+const ADD = `
+if KEYS[3] ~= '' then
+  local before = redis.call('GET', KEYS[3])
+  if before then return {before, 1} end
+end
+local id = redis.call('XADD', KEYS[1], '*', 'bytes', ARGV[4], unpack(ARGV, 5))
+if KEYS[3] ~= '' then redis.call('SET', KEYS[3], id, 'PX', ARGV[1]) end
+local bytes = redis.call('HINCRBY', KEYS[2], 'bytes', ARGV[4])
+local most, mostBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
+local count = redis.call('XLEN', KEYS[1])
+while count > 1 and (count > most or bytes > mostBytes) do
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  redis.call('XDEL', KEYS[1], first[1])
+  redis.call('HSET', KEYS[2], 'removed', first[1])
+  bytes = redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(first[2][2]))
+  count = count - 1
+end
+return {id, 0}`;
+
+/** For an event without a key. */
+const ADD_PLAIN = ADD.replaceAll("KEYS[3] ~= ''", 'false');
+
+/** Removes at most 1,000 entries that are older than an id. KEYS: events, facts. ARGV: the id. */
+const TRIM = `
+local old = redis.call('XRANGE', KEYS[1], '-', '(' .. ARGV[1], 'COUNT', 1000)
+for _, entry in ipairs(old) do
+  redis.call('XDEL', KEYS[1], entry[1])
+  redis.call('HSET', KEYS[2], 'removed', entry[1])
+  redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(entry[2][2]))
+end
+return #old`;
+
+export class RedisEngine implements EventEngine {
+  readonly #url: string;
+  readonly #wallMs: () => number;
+  readonly #streams = new Map<string, StreamSettings>();
+  readonly #tails = new Set<RedisTail>();
+  #redis: RedisConnection | null = null;
+  #problem: string | null = 'not connected yet';
+  #stopped = false;
+
+  constructor(url: string, wallMs: () => number = Date.now) {
+    this.#url = url;
+    this.#wallMs = wallMs;
+  }
+
+  get problem(): string | null {
+    return this.#problem;
+  }
+
+  async start(streams: readonly StreamSettings[]): Promise<void> {
+    this.#streams.clear();
+    for (const stream of streams) this.#streams.set(stream.name, stream);
+    if (this.#redis !== null) return;
+    const redis = await this.connect();
+    this.#redis = redis;
+    redis.on('ready', () => {
+      this.#problem = null;
+    });
+    redis.on('close', () => {
+      this.#problem = 'the connection to Redis is lost';
+    });
+    redis.on('error', (error: Error) => {
+      this.#problem = `Redis cannot be reached: ${messageOf(error)}`;
+    });
+    if (redis.status === 'ready') this.#problem = null;
+    else {
+      const isUp = new Promise<void>((resolve) => redis.once('ready', () => resolve()));
+      await Promise.race([isUp, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
+    }
+  }
+
+  connect(): Promise<RedisConnection> {
+    return connectRedis(parseRedisUrl(this.#url), 'gatehouse-events', false);
+  }
+
+  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+    const { maxEvents, maxBytes } = this.#streams.get(stream)!;
+    const { id, subject, key, contentType, attributes, data, dedupeId } = event;
+    const fields = ['id', id, 'subject', subject, 'key', key, 'type', contentType];
+    const more = ['attributes', JSON.stringify(attributes), 'dedupe', dedupeId ?? '', 'data', asBuffer(data)];
+    const bytes = data.byteLength + fields.join('').length;
+    const known = dedupeId === null ? '' : `${prefixOf(stream)}key:${dedupeId}`;
+    const args = [KEYS_KNOWN_FOR_MS, maxEvents, maxBytes, bytes, ...fields, ...more];
+    const keys = [eventsKey(stream), factsKey(stream)];
+    const reply = await this.#ask(signal, (redis) =>
+      known === '' ? redis.eval(ADD_PLAIN, 2, ...keys, ...args) : redis.eval(ADD, 3, ...keys, known, ...args),
+    );
+    const [position, isKnown] = reply as [string, number];
+    return { position: String(position), duplicate: isKnown === 1 };
+  }
+
+  async #ask<Result>(signal: AbortSignal, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {
+    const redis = this.#redis;
+    if (redis === null || redis.status !== 'ready') {
+      throw new EngineFault('unavailable', this.#problem ?? 'Redis is not connected');
+    }
+    return await new Promise<Result>((resolve, reject) => {
+      const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
+      if (signal.aborted) onAbort();
+      signal.addEventListener('abort', onAbort, { once: true });
+      ask(redis)
+        .then(resolve, (error: unknown) => {
+          const message = messageOf(error);
+          reject(new EngineFault(/\bOOM\b|MISCONF/.test(message) ? 'full' : 'unavailable', message));
+        })
+        .finally(() => signal.removeEventListener('abort', onAbort));
+    });
+  }
+
+  async read(stream: string, after: string | null, limit: number): Promise<Page> {
+    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+    const from = after === null ? '-' : `(${after}`;
+    const entries = await this.#ask(signal, (redis) =>
+      redis.callBuffer('XRANGE', eventsKey(stream), from, '+', 'COUNT', limit),
+    );
+    const events = (entries as Entry[]).map(eventOf);
+    return { events, hasGap: after !== null && (await this.hasGapAfter(stream, after, events.length === 0)) };
+  }
+
+  /** Was something behind a position removed, or is it ahead of the stream? */
+  async hasGapAfter(stream: string, after: string, isEnd: boolean): Promise<boolean> {
+    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+    const removed = await this.#ask(signal, (redis) => redis.hget(factsKey(stream), 'removed'));
+    if (removed !== null && comparePositions(after, removed) < 0) return true;
+    if (!isEnd) return false;
+    const latest = await this.latest(stream);
+    return latest === null || comparePositions(after, latest) > 0;
+  }
+
+  async latest(stream: string): Promise<string | null> {
+    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+    const found = await this.#ask(signal, (redis) => redis.call('XREVRANGE', eventsKey(stream), '+', '-', 'COUNT', 1));
+    const [last] = found as [id: string][];
+    if (last !== undefined) return String(last[0]);
+    // All of it was removed.
+    return await this.#ask(signal, (redis) => redis.hget(factsKey(stream), 'removed'));
+  }
+
+  tail(stream: string, after: string | null, handler: TailHandler): Tail {
+    const tail = new RedisTail(this, eventsKey(stream), stream, after, handler, () => this.#tails.delete(tail));
+    this.#tails.add(tail);
+    void tail.run();
+    return tail;
+  }
+
+  async clean(): Promise<void> {
+    for (const { name, maxAgeMs } of this.#streams.values()) {
+      const before = `${this.#wallMs() - maxAgeMs}-0`;
+      for (;;) {
+        const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+        const count = await this.#ask(signal, (redis) => redis.eval(TRIM, 2, eventsKey(name), factsKey(name), before));
+        if (Number(count) < 1_000 || this.#stopped) break;
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const tail of [...this.#tails]) tail.stop();
+    this.#redis?.disconnect();
+  }
+}
+
+/** Waits on a connection of its own for what comes. */
+class RedisTail implements Tail {
+  readonly #engine: RedisEngine;
+  readonly #key: string;
+  readonly #stream: string;
+  readonly #handler: TailHandler;
+  readonly #gone: () => void;
+  #after: string | null;
+  #redis: RedisConnection | null = null;
+  #stopped = false;
+
+  constructor(
+    engine: RedisEngine,
+    key: string,
+    stream: string,
+    after: string | null,
+    handler: TailHandler,
+    gone: () => void,
+  ) {
+    this.#engine = engine;
+    this.#key = key;
+    this.#stream = stream;
+    this.#after = after;
+    this.#handler = handler;
+    this.#gone = gone;
+  }
+
+  async run(): Promise<void> {
+    const redis = await this.#engine.connect();
+    this.#redis = redis;
+    redis.on('error', () => {});
+    if (this.#stopped) redis.disconnect();
+    let mayHaveMissed = true;
+    while (!this.#stopped) {
+      try {
+        if (redis.status !== 'ready') {
+          await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+          mayHaveMissed = true;
+          continue;
+        }
+        if (
+          mayHaveMissed &&
+          this.#after !== null &&
+          (await this.#engine.hasGapAfter(this.#stream, this.#after, true))
+        ) {
+          this.#handler.onGap();
+          const { events } = await this.#engine.read(this.#stream, null, 1);
+          const [oldest] = events;
+          // Of a stream that was lost and begun anew, everything is new.
+          if (oldest === undefined || comparePositions(this.#after, oldest.position) > 0) this.#after = null;
+        }
+        mayHaveMissed = false;
+        await this.#wait(redis);
+      } catch {
+        mayHaveMissed = true;
+        await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+      }
+    }
+  }
+
+  async #wait(redis: RedisConnection): Promise<void> {
+    const from = this.#after ?? '0-0';
+    const reply = await redis.callBuffer('XREAD', 'COUNT', PAGE, 'BLOCK', BLOCK_MS, 'STREAMS', this.#key, from);
+    // One key and its entries, as a map of RESP3, which ioredis gives as one list.
+    const [, entries = []] = (reply ?? []) as [key: Buffer, entries: Entry[]];
+    if (this.#stopped || entries.length === 0) return;
+    const events = entries.map(eventOf);
+    this.#after = events.at(-1)!.position;
+    this.#handler.onEvents(events);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#redis?.disconnect();
+    this.#gone();
+  }
+}
+
+type Entry = [id: Buffer, fields: Buffer[]];
+
+function eventOf([id, fields]: Entry): StoredEvent {
+  const found = new Map<string, Buffer>();
+  for (let i = 0; i + 1 < fields.length; i += 2) found.set(fields[i]!.toString(), fields[i + 1]!);
+  const text = (name: string): string => found.get(name)?.toString('utf8') ?? '';
+  return {
+    position: id.toString(),
+    id: text('id'),
+    subject: text('subject'),
+    key: text('key'),
+    contentType: text('type'),
+    attributes: JSON.parse(text('attributes')) as Record<string, string>,
+    data: found.get('data') ?? new Uint8Array(),
+    dedupeId: text('dedupe') === '' ? null : text('dedupe'),
+  };
+}
+
+/** One slot of a cluster. */
+function prefixOf(stream: string): string {
+  return `gatehouse:{events-${stream}}:`;
+}
+
+function eventsKey(stream: string): string {
+  return `${prefixOf(stream)}log`;
+}
+
+function factsKey(stream: string): string {
+  return `${prefixOf(stream)}facts`;
+}

@@ -1,0 +1,137 @@
+/**
+ * A whole gateway on brokers that are killed and stopped: what was acknowledged is delivered, a key has one effect, order by
+ * key is kept, the outbox hands over, and nobody else's traffic notices.
+ */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { startNats } from '../support/nats.ts';
+import { startDurableRedis } from '../support/redis.ts';
+import type { Scope } from '../support/scope.ts';
+import { until } from '../support/until.ts';
+import { httpUpstream, readAll } from '../support/upstream.ts';
+
+const SOON = 60_000;
+
+const BROKERS = [
+  { name: 'NATS JetStream', start: startNats },
+  { name: 'Redis Streams', start: startDurableRedis },
+];
+
+interface Seen {
+  readonly subject: string;
+  readonly data: number;
+}
+
+async function start(t: Scope, broker: string): Promise<{ gateway: TestGateway; seen: Seen[] }> {
+  const seen: Seen[] = [];
+  const service = await httpUpstream(t, (request, response) => {
+    void readAll(request).then((body) => {
+      if (body.length > 0) seen.push(JSON.parse(body.toString()) as Seen);
+      response.end('ok');
+    });
+  });
+  const gateway = await startTestGateway(t, {
+    services: { audit: { instances: [service.url] } },
+    events: {
+      engines: { broker: { url: broker } },
+      streams: { commits: { engine: 'broker' } },
+      consumers: { audit: { stream: 'commits', service: 'audit', from: 'earliest', backoff: '100ms' } },
+    },
+    routes: [
+      { match: { path: '/other' }, service: 'audit', auth: 'public' },
+      {
+        match: { path: '/commits/:id' },
+        publish: { stream: 'commits', subject: 'commits.{params.id}', ackTimeout: '500ms' },
+        auth: 'public',
+      },
+      {
+        match: { path: '/kept/:id' },
+        publish: { stream: 'commits', subject: 'commits.{params.id}', ackTimeout: '500ms', outbox: true },
+        auth: 'public',
+      },
+    ],
+  });
+  return { gateway, seen };
+}
+
+async function publish({ url }: TestGateway, path: string, body: unknown, key?: string) {
+  const response = await fetch(`${url}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...(key === undefined ? {} : { 'idempotency-key': key }) },
+    body: JSON.stringify(body),
+  });
+  return { status: response.status, body: (await response.json()) as Record<string, unknown> };
+}
+
+for (const { name, start: startBroker } of BROKERS) {
+  test(`${name}: killed while events are published: nothing acknowledged is lost, a key has one effect`, {
+    timeout: 180_000,
+  }, async (t) => {
+    const broker = await startBroker();
+    t.after(() => broker.stop());
+    const { gateway, seen } = await start(t, broker.url);
+    let isOver = false;
+    const acknowledged = [0, 0, 0];
+    const statuses = new Set<number>();
+    // Each publisher has a key of order of its own, and repeats a request with its Idempotency-Key until it is accepted.
+    const publishers = acknowledged.map(async (_, who) => {
+      for (let n = 0; !isOver; ) {
+        const { status } = await publish(gateway, `/commits/${who}`, n, `${who}-${n}`);
+        statuses.add(status);
+        if (status === 202) acknowledged[who] = ++n;
+        else await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    });
+    const total = (): number => acknowledged.reduce((sum, each) => sum + each, 0);
+    try {
+      await until(() => total() > 30, 'events', SOON);
+      await broker.kill();
+      await until(() => statuses.has(503), 'a 503', SOON);
+      const other = await fetch(`${gateway.url}/other`);
+      assert.equal(other.status, 200, 'other traffic goes on');
+      await broker.start();
+      const before = total();
+      await until(() => total() > before + 10, 'more events', SOON);
+    } finally {
+      isOver = true;
+      await Promise.all(publishers);
+    }
+    assert.deepEqual([...statuses].sort(), [202, 503]);
+    for (const [who, count] of acknowledged.entries()) {
+      const of = (): number[] => seen.filter(({ subject }) => subject === `commits.${who}`).map(({ data }) => data);
+      await until(() => new Set(of()).size >= count, `all of ${who}`, SOON);
+      // A delivery may come twice when its worker or broker dies; the first ones are in order, and none is missing.
+      const firsts = [...new Set(of())];
+      assert.deepEqual(
+        firsts,
+        firsts.map((_, n) => n),
+      );
+    }
+  });
+
+  test(`${name}: away or silent, the outbox takes events and hands them over once, in order`, {
+    timeout: 180_000,
+  }, async (t) => {
+    const broker = await startBroker();
+    t.after(() => broker.stop());
+    const { gateway, seen } = await start(t, broker.url);
+    assert.equal((await publish(gateway, '/kept/a', 0)).body['status'], 'accepted');
+    broker.pause();
+    const beganMs = performance.now();
+    assert.equal((await publish(gateway, '/commits/a', 'lost or not', 'k')).status, 503);
+    assert.ok(performance.now() - beganMs >= 400, 'after the time for an acknowledgement');
+    assert.equal((await publish(gateway, '/kept/a', 1)).body['status'], 'queued');
+    broker.resume();
+    await broker.kill();
+    for (const n of [2, 3, 4]) assert.equal((await publish(gateway, '/kept/a', n)).status, 202);
+    const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+    assert.match(metrics, /gatehouse_events_outbox/);
+    const health = (await (await fetch(`${gateway.url}/health`)).json()) as { readonly status: string };
+    assert.notEqual(health.status, 'unhealthy', 'nothing else is');
+    await broker.start();
+    const numbers = (): number[] => seen.map(({ data }) => data).filter((data) => typeof data === 'number');
+    await until(() => numbers().length >= 5, 'all of them', SOON);
+    assert.deepEqual(numbers(), [0, 1, 2, 3, 4]);
+  });
+}
