@@ -14,6 +14,7 @@ import { signInRoutes } from './accounts/routes-sign-in.ts';
 import { keyRoutes } from './api-keys/routes.ts';
 import type { ApiKeyVerifier } from './api-keys/verify.ts';
 import { auditRoutes } from './audit/routes.ts';
+import { browserRoutes } from './browser/routes.ts';
 import type { Caller } from './caller.ts';
 import { childRoutes } from './child-accounts/routes.ts';
 import type { IdentityContext } from './context.ts';
@@ -34,7 +35,7 @@ interface NodeBindings {
 
 /** Below a mount: what strangers may call. Introspection is not among them: it is for services, which ask for many. */
 const OPEN_CALLS =
-  /^\/(?:register|verify-email|login(?:\/.*)?|refresh|logout|password\/(?:forgot|reset)|setup|pages\/.*|passkeys\/challenge|outside\/(?:exchange|[^/]+\/(?:start|callback)))$/;
+  /^\/(?:register|verify-email|login(?:\/.*)?|refresh|logout|browser\/(?:login(?:\/mfa)?|refresh|logout|session)|password\/(?:forgot|reset)|setup|pages\/.*|passkeys\/challenge|outside\/(?:exchange|[^/]+\/(?:start|callback)))$/;
 
 function needsNoAccount(mounts: readonly string[], path: string): boolean {
   const mount = mounts.find((each) => path.startsWith(`${each}/`));
@@ -70,6 +71,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   });
   for (const routes of [
     signInRoutes(context),
+    ...(context.options.cookies === undefined ? [] : [browserRoutes(context)]),
     accountRoutes(context),
     keyRoutes(context),
     mfaRoutes(context),

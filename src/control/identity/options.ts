@@ -112,6 +112,20 @@ const sessions = z.strictObject({
     .describe('Key under which refresh tokens are hashed. From JWT_REFRESH_SECRET. A new one ends all sessions.'),
 });
 
+const cookies = z.strictObject({
+  sameSite: z
+    .enum(['lax', 'strict'])
+    .default('lax')
+    .describe('`strict`: also a click on a link of another site comes without the session.'),
+  trustedSites: z
+    .array(z.string().regex(/^https?:\/\/[^/\s]+$/, 'an origin such as https://app.example.com'))
+    .max(100)
+    .default([])
+    .describe(
+      'Origins of other pages that may use the session, on hosts of the same site; they need `cors` with `credentials` too. Its own pages always may.',
+    ),
+});
+
 const mfa = z.strictObject({
   required: z.boolean().default(false).describe('Every account needs a second factor. From REQUIRE_MFA.'),
   requiredRoles: z.array(roleName).default([]).describe('Roles whose accounts need a second factor.'),
@@ -236,6 +250,11 @@ export const identityOptions = z.strictObject({
     .describe('What one address (IPv6: its /64) may ask for without an account; then 429.'),
   tokens: tokens.prefault({}).describe('Access tokens and their keys.'),
   sessions: sessions.prefault({}).describe('Sessions and refresh tokens.'),
+  cookies: cookies
+    .optional()
+    .describe(
+      'Sessions of browsers in HttpOnly cookies, by `POST basePath/browser/login`; routes then take the cookie beside `Authorization`. `Secure` when `publicUrl` is https. Absent: none.',
+    ),
   mfa: mfa.prefault({}).describe('Second factors.'),
   passkeys: passkeys.prefault({}).describe('Passkeys (WebAuthn).'),
   mail: mail.prefault({}).describe('How mails leave.'),

@@ -14,6 +14,7 @@ import {
   type JwtSettings,
   type TokenSource,
 } from '../contract/auth.ts';
+import { accessCookieName } from '../contract/browser-session.ts';
 import type { OptionContext } from '../contract/options.ts';
 import { compileIssuer, type IssuerOptions, issuerSchema, MIN_SECRET_BYTES } from './auth-issuers.options.ts';
 import { cacheEntries, cacheTtl, identityEnabled, idOf } from './auth-parts.options.ts';
@@ -35,7 +36,7 @@ const from = z
   .max(5)
   .optional()
   .describe(
-    'Where the token is, in order: `authorization` (Bearer), `{ header: name }`, `{ cookie: name }`. Default: [authorization].',
+    'Where the token is, in order: `authorization` (Bearer), `{ header: name }`, `{ cookie: name }`. Default: [authorization], and the session cookie with `identity.cookies`.',
   );
 
 const maxTokenSize = size({ min: 256, max: 16_384 })
@@ -89,12 +90,23 @@ export const introspectSchema = z
   })
   .describe('Opaque tokens, asked for at their issuer. Beside `jwt` it judges what is no JWT of a known issuer.');
 
-function sourcesOf(written: z.output<typeof from>): readonly TokenSource[] {
-  return (written ?? ['authorization']).map((source): TokenSource => {
+function sourcesOf(written: z.output<typeof from>, { document }: OptionContext): readonly TokenSource[] {
+  if (written === undefined) return [{ in: 'authorization' }, ...sessionCookie(document)];
+  return written.map((source): TokenSource => {
     if (source === 'authorization') return { in: 'authorization' };
     if ('header' in source) return { in: 'header', name: source.header.toLowerCase() };
     return { in: 'cookie', name: source.cookie, trustedSites: source.trustedSites ?? [] };
   });
+}
+
+/** Of browsers that signed in at the identity service with cookies. */
+function sessionCookie(document: OptionContext['document']): TokenSource[] {
+  const identity = document?.['identity'] as
+    | { enabled?: boolean; publicUrl?: string; cookies?: { trustedSites: readonly string[] } }
+    | undefined;
+  if (identity?.enabled !== true || identity.cookies === undefined) return [];
+  const { trustedSites } = identity.cookies;
+  return [{ in: 'cookie', name: accessCookieName(identity.publicUrl ?? ''), trustedSites }];
 }
 
 const IDENTITY_ISSUER: IssuerSettings = {
@@ -156,7 +168,7 @@ export function compileJwt(
   const { audience, maxTokenSize: maxTokenBytes, cacheTtl: cacheMs } = options;
   return {
     issuers: audience === undefined ? issuers : issuers.map((issuer) => ({ ...issuer, audiences: audience })),
-    sources: sourcesOf(sources),
+    sources: sourcesOf(sources, context),
     maxTokenBytes,
     cacheEntries: options.cacheEntries,
     cacheMs,
@@ -241,7 +253,7 @@ export function compileIntrospect(
     id: idOf(endpoint),
     ownIssuer: ownProvider(context),
     endpoint: context.secret('introspect', JSON.stringify(endpoint)),
-    sources: sourcesOf(sources),
+    sources: sourcesOf(sources, context),
     audiences: audience ?? null,
     claims: DEFAULT_CLAIM_NAMES,
     maxTokenBytes: options.maxTokenSize,

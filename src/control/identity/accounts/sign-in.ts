@@ -90,17 +90,18 @@ async function renewHash(context: IdentityContext, user: User, password: string)
   }
 }
 
-/** Signs in, or throws MFA_REQUIRED with a ticket for the second step. */
+/** Signs in, or throws MFA_REQUIRED with a ticket for the second step. `forCookies`: the token goes into a cookie. */
 export async function signIn(
   context: IdentityContext,
   given: Credentials,
   scopes: readonly string[] | null,
   caller: Caller,
+  forCookies = false,
 ): Promise<{ user: User; tokens: TokenAnswer }> {
   const user = await checkPassword(context, given, caller);
   const factors = await factorsOf(context.store.db, user.id);
   if (factors.length > 0) throw await secondFactorNeeded(context, user, factors, { amr: ['pwd'], scopes });
-  const tokens = await completeSignIn(context, user, { amr: ['pwd'], mfaAt: null, scopes }, caller);
+  const tokens = await completeSignIn(context, user, { amr: ['pwd'], mfaAt: null, scopes }, caller, forCookies);
   return { user, tokens };
 }
 
@@ -132,6 +133,7 @@ export async function completeSignIn(
   proven: User,
   facts: SignInFacts,
   caller: Caller,
+  forCookies = false,
 ): Promise<TokenAnswer> {
   const begun = await context.store.transaction(async (trx) => {
     // Takes the row, so that disabling or a new password, which take it too, come wholly before or after.
@@ -157,5 +159,5 @@ export async function completeSignIn(
   });
   if (begun === undefined) throw badCredentials();
   await context.revocations.announce();
-  return await answerFor(context, begun.session, begun.access, begun.refreshToken);
+  return await answerFor(context, begun.session, begun.access, begun.refreshToken, forCookies);
 }

@@ -1,5 +1,5 @@
 /**
- * Who is acting: the account behind a request's bearer token, proven here again although the gateway checked it
+ * Who is acting: the account behind a request's bearer token or session cookie, proven here again although the gateway checked it
  * before, because this service decides about accounts. The session must be alive in the database, so a revoked token
  * stops at once and not with its expiry.
  */
@@ -7,6 +7,7 @@ import type { Context } from 'hono';
 import { accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import { findById } from '../accounts/users.ts';
 import type { Actor } from '../actor.ts';
+import { accessCookie, checkCsrf } from '../browser/cookies.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { forbidden, Problem, unauthenticated } from '../problem.ts';
@@ -24,9 +25,11 @@ const refused = (): Problem => unauthenticated('the access token is not valid', 
 
 /** The signed-in account; throws 401. `enrolling` also takes a session that must set up its second factor first. */
 export async function actorOf(context: IdentityContext, c: Context<Env>, enrolling = false): Promise<Actor> {
-  const token = bearerOf(c.req.raw);
+  const bearer = bearerOf(c.req.raw);
+  const token = bearer ?? accessCookie(context, c);
   if (token === undefined) throw unauthenticated();
   const claims = await context.tokens.verify(token);
+  if (bearer === undefined && claims !== undefined) checkCsrf(context, c, claims);
   const sid = claims?.['sid'];
   if (claims === undefined || typeof sid !== 'string') throw refused();
   const { db } = context.store;

@@ -120,17 +120,24 @@ async function addRefreshToken(context: IdentityContext, trx: Trx, session: Sess
   return token;
 }
 
+/** What pages send to prove that they are the own ones: one for a session, made of its id, so that nothing is kept. */
+export function csrfTokenOf(context: IdentityContext, sessionId: string): string {
+  return keyedHash(context.master.derive('csrf'), sessionId).slice(0, 22);
+}
+
 /** The tokens of a session as the account is now. */
 export async function answerFor(
   context: IdentityContext,
   session: Session,
   access: Access,
   refreshToken?: string,
+  /** The access token goes into a cookie, and is worth nothing there without its CSRF token. */
+  forCookies = false,
 ): Promise<TokenAnswer> {
   const needsFactor = access.mfaRequired && session.mfa_at === null;
   const narrowed = session.scopes === null ? null : (JSON.parse(session.scopes) as string[]);
   const scopes = narrowed === null ? access.scopes : access.scopes.filter((scope) => narrowed.includes(scope));
-  const minted = await mintFor(context, session, access, needsFactor ? [ENROL_SCOPE] : scopes, needsFactor);
+  const minted = await mintFor(context, session, access, needsFactor ? [ENROL_SCOPE] : scopes, needsFactor, forCookies);
   const now = context.clock.wallMs();
   const refreshEnd = Math.min(session.expires_at, now + context.options.sessions.idleTtl);
   return {
@@ -150,8 +157,10 @@ async function mintFor(
   access: Access,
   scopes: readonly string[],
   needsFactor: boolean,
+  forCookies: boolean,
 ): Promise<MintedToken> {
   return await context.tokens.mint({
+    ...(forCookies ? { csrf: csrfTokenOf(context, session.id) } : {}),
     subject: session.user_id,
     sessionId: session.id,
     scopes,
@@ -181,12 +190,17 @@ type Rotation =
   | { readonly kind: 'reuse'; readonly sessionId: string };
 
 /** Exchanges a refresh token for the next one and an access token. */
-export async function refreshSession(context: IdentityContext, token: string, caller: Caller): Promise<TokenAnswer> {
+export async function refreshSession(
+  context: IdentityContext,
+  token: string,
+  caller: Caller,
+  forCookies = false,
+): Promise<TokenAnswer> {
   const hash = refreshTokenHash(context, token);
   const result = await context.store.transaction((trx) => rotate(context, trx, token, hash, caller));
   switch (result.kind) {
     case 'rotated':
-      return await answerFor(context, result.session, result.access, result.refreshToken);
+      return await answerFor(context, result.session, result.access, result.refreshToken, forCookies);
     case 'duplicate':
       throw conflict('refresh_in_progress', 'the refresh token was used a moment ago; use the answer of that request');
     case 'hours':

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { errors, type JWTPayload, jwtVerify, SignJWT } from 'jose';
 import type { Clock } from '../../../base/clock.ts';
+import { CSRF_CLAIM } from '../../../data/contract/browser-session.ts';
 import type { IdentityOptions } from '../options.ts';
 import type { SigningKeys } from './signing-keys.ts';
 
@@ -31,6 +32,8 @@ export interface AccessClaims {
   readonly actor?: string | null;
   /** The token may not outlive this moment (milliseconds): the end of a session or of a child's allowed hours. */
   readonly notAfter?: number;
+  /** Only in tokens that lie in cookies (data/contract/browser-session.ts). */
+  readonly csrf?: string;
   readonly ttlMs?: number;
   readonly jti?: string;
 }
@@ -129,6 +132,7 @@ function payloadOf(claims: AccessClaims): JWTPayload {
   if (claims.blockedTopics !== undefined && claims.blockedTopics.length > 0)
     payload['blocked_topics'] = [...claims.blockedTopics];
   if (claims.quotas !== undefined && Object.keys(claims.quotas).length > 0) payload['quotas'] = { ...claims.quotas };
+  if (claims.csrf !== undefined) payload[CSRF_CLAIM] = claims.csrf;
   if (claims.actor) payload['act'] = { sub: claims.actor };
   return payload;
 }

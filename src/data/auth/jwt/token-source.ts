@@ -101,5 +101,10 @@ export function cookieMayAct(exchange: PolicyContext, trustedSites: readonly str
   return site === null || site.slice(site.indexOf('://') + 3) === exchange.header('host');
 }
 
+/** RFC 9110 §9.2.1. */
+export function isSafeMethod(method: string): boolean {
+  return SAFE_METHODS.has(method);
+}
+
 /** RFC 9110 §9.2.1. An upgrade to WebSocket is a GET, but no same-origin rule protects it, so it counts as unsafe. */
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);

@@ -3,13 +3,15 @@
  * known issuer is judged by its keys and everything else is asked for. The cached path, almost every request, is one
  * Map hit and two comparisons (front-cache.ts).
  */
+import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../../base/clock.ts';
 import { REFRESH_TOPIC, type RefreshQuestion, type TokenSource } from '../../contract/auth.ts';
+import { CSRF_CLAIM, CSRF_FIELD } from '../../contract/browser-session.ts';
 import type { ControlLink, PolicyContext } from '../../contract/policy.ts';
 import type { Issuer } from '../jwt/issuer.ts';
 import { type JwtVerifier, NeedsKeys, type VerifiedToken } from '../jwt/jwt-verifier.ts';
 import { TokenByteIndex } from '../jwt/token-byte-index.ts';
-import { cookieMayAct, TokenFinder } from '../jwt/token-source.ts';
+import { cookieMayAct, isSafeMethod, TokenFinder } from '../jwt/token-source.ts';
 import { plainFingerprint } from './certificate.ts';
 import type { Introspector } from './introspector.ts';
 import { type AuthMethod, Unavailable, type Verdict } from './method.ts';
@@ -157,7 +159,10 @@ export class BearerMethod implements AuthMethod {
 
   #admit(exchange: PolicyContext, token: VerifiedToken, sourceIndex: number): Verdict {
     if (token.certificate !== null && !holdsCertificate(exchange, token.certificate)) return 'wrong_binding';
-    if (this.#hasCookies && !this.#cookieIsSafe(exchange, sourceIndex)) return 'cross_site';
+    if (this.#hasCookies && this.#finder.sources[sourceIndex]?.in === 'cookie') {
+      if (!this.#cookieIsSafe(exchange, sourceIndex)) return 'cross_site';
+      if (!hasCsrfToken(exchange, token)) return 'csrf_token';
+    }
     return token.identity;
   }
 
@@ -165,6 +170,18 @@ export class BearerMethod implements AuthMethod {
     const source = this.#finder.sources[sourceIndex];
     return source?.in !== 'cookie' || cookieMayAct(exchange, source.trustedSites);
   }
+}
+
+/**
+ * A session cookie of the identity service carries the token that its own pages know. A WebSocket cannot send a field; that
+ * it comes from the own site is checked already.
+ */
+function hasCsrfToken(exchange: PolicyContext, { identity }: VerifiedToken): boolean {
+  const wanted = identity.claims[CSRF_CLAIM];
+  if (typeof wanted !== 'string' || isSafeMethod(exchange.method)) return true;
+  const given = Buffer.from(exchange.header(CSRF_FIELD) ?? '');
+  const expected = Buffer.from(wanted);
+  return given.length === expected.length && timingSafeEqual(given, expected);
 }
 
 /** RFC 8705 §3: a bound token counts only on a connection that proved the certificate. */

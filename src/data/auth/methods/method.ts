@@ -12,6 +12,7 @@ export type Refusal =
   | 'unknown_credential'
   | 'wrong_password'
   | 'cross_site'
+  | 'csrf_token'
   | 'no_rule'
   | 'inactive'
   | 'denied';

@@ -1,0 +1,19 @@
+/**
+ * Sessions of browsers in cookies: the names that the identity service writes and the `auth` policy reads. Scripts see
+ * none of the cookies; what they send back to prove that the page itself asks is the CSRF token, which is a claim of the
+ * access token in the cookie.
+ */
+
+/** Claim of access tokens in cookies, and of no others: what `X-CSRF-Token` must say on a request that may change something. */
+export const CSRF_CLAIM = 'csrf';
+export const CSRF_FIELD = 'x-csrf-token';
+
+/** With https only this host can set them (RFC 6265bis §4.1.3.2), no page of a neighbour. */
+export function accessCookieName(publicUrl: string): string {
+  return publicUrl.startsWith('https:') ? '__Host-gh_access' : 'gh_access';
+}
+
+/** Sent to the paths of sign-in only, hence not `__Host-`, which wants the path `/`. */
+export function refreshCookieName(publicUrl: string): string {
+  return publicUrl.startsWith('https:') ? '__Secure-gh_refresh' : 'gh_refresh';
+}
