@@ -41,7 +41,7 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
   actions: ['cache', 'exchange', 'resilience', 'router'],
   http1: ['exchange', 'parser', 'wire'],
   http2: ['exchange', 'parser', 'wire'],
-  upstream: ['exchange', 'http1', 'http2'],
+  upstream: ['exchange', 'http1', 'http2', 'wire'],
   config: ['actions', 'balancer', 'cache', 'exchange', 'router', 'upstream'],
   listener: ['exchange', 'http1', 'http2', 'runtime.ts', 'wire'],
 };

@@ -15,6 +15,8 @@ import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 
 const SLOTS = 512;
+/** A turn that is later than this is one after a stall. */
+const LATE_MS = 100;
 
 /** What happens when a deadline passes. One object can own several deadlines and tell them apart by `kind`. */
 export interface DeadlineOwner {
@@ -62,7 +64,17 @@ export class TimerWheel {
 
   /** Runs the wheel by itself. It never keeps the process alive. */
   start(): void {
-    this.#interval ??= setInterval(() => this.turn(), this.tickMs).unref();
+    this.#interval ??= setInterval(() => this.#turnWhenRead(), this.tickMs).unref();
+  }
+
+  /**
+   * After a stall of the thread much of what deadlines wait for lies in the sockets: it is read first, so that a peer is not
+   * blamed for our own pause.
+   */
+  #turnWhenRead(): void {
+    const lateMs = this.#clock.monotonicMs() - this.coarseMs - this.tickMs;
+    if (lateMs < Math.max(LATE_MS, this.tickMs)) this.turn();
+    else setImmediate(() => this.turn());
   }
 
   stop(): void {

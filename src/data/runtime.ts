@@ -5,6 +5,7 @@
 import type { Clock } from '../base/clock.ts';
 import type { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { LogThrottle } from '../base/log-throttle.ts';
 import type { MetricsBank } from '../base/metrics.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
@@ -24,6 +25,8 @@ import type { AccessLog } from './response/access-log.ts';
 import { faultReply } from './response/problem.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
+import { SlowBodies } from './wire/slow-bodies.ts';
+import { type Source, Sources } from './wire/sources.ts';
 
 /** How exact pauses between attempts are. */
 const SHORT_TICK_MS = 5;
@@ -42,6 +45,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly hosts = new HostCache();
   readonly targets = new TargetCache();
   readonly requestIds = new RequestIds();
+  readonly sources = new Sources();
+  readonly slowBodies: SlowBodies;
   readonly random: () => number = Math.random;
   readonly shortWheel: TimerWheel;
   readonly connections = new Set<OpenConnection>();
@@ -49,6 +54,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   draining = false;
   #tunnels = 0;
   readonly #stock: RequestBufferPool;
+  readonly #bodiesCut: LogThrottle;
   #dateSecond = 0;
   #date = NO_FIELDS;
 
@@ -70,6 +76,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.abuse = parts.abuse;
     this.live = parts.live;
     this.#stock = new RequestBufferPool(MOST_FIELDS);
+    this.#bodiesCut = new LogThrottle(parts.clock);
+    this.slowBodies = new SlowBodies(this, (source, count) => this.#onBodiesCut(source, count));
   }
 
   get limits(): ConnectionLimits {
@@ -118,6 +126,19 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   opened(connection: OpenConnection): void {
     this.connections.add(connection);
     this.metrics.add('connections_active', 1);
+    const { source } = connection.peer;
+    if (source !== null) this.keep(source);
+  }
+
+  /** Another connection of the address, in whatever state. */
+  keep(source: Source): void {
+    source.connections++;
+    this.sources.keep(source);
+  }
+
+  letGo(source: Source): void {
+    source.connections--;
+    this.sources.leave(source);
   }
 
   onHttp2Abuse(kind: AbuseKind, peer: Peer): void {
@@ -135,7 +156,21 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   }
 
   onClosed(connection: OpenConnection): void {
-    if (this.connections.delete(connection)) this.metrics.add('connections_active', -1);
+    if (!this.connections.delete(connection)) return;
+    this.metrics.add('connections_active', -1);
+    const { source } = connection.peer;
+    if (source !== null) this.letGo(source);
+  }
+
+  #onBodiesCut(source: Source, count: number): void {
+    this.metrics.add('address_bodies_cut', count);
+    this.#bodiesCut.write((leftOut) =>
+      this.log.warn('slow request bodies of an address were ended, since it has more of them than it may', {
+        address: source.name,
+        bodies: count,
+        ...(leftOut === 0 ? {} : { leftOut }),
+      }),
+    );
   }
 
   /** `Date` as IMF-fixdate (RFC 9110 §5.6.7), made once a second. */

@@ -30,6 +30,7 @@ test('each try of an upload gets the bytes that the caller sent', async (t) => {
     services: {
       s: {
         instances: [{ url: upstream.url }],
+        requestBuffer: 'off',
         retries: { attempts: TRIES, maxReplaySize: '1mb', budget: '100%' },
       },
     },

@@ -169,7 +169,7 @@ export function settings(parts: SettingsParts = {}): ServiceSettings {
     timeouts: { connectMs: 1_000, firstByteMs: 5_000, idleMs: 5_000, totalMs: 30_000 },
     protocol: 'h1',
     requestBufferBytes: 65_536,
-    pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000 },
+    pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000, addressShare: 0.75 },
     retries: RETRIES,
     tls: null,
     host: 'preserve',

@@ -51,14 +51,20 @@ export interface ConnectionLimits {
   readonly bodyIdleTimeoutMs: number;
   /** Least average bytes per second of a request body, after a grace of `bodyIdleTimeoutMs`. 0 turns it off. */
   readonly minBodyBytesPerSecond: number;
-  /** Longest time that a caller may leave written bytes unread. */
+  /** Longest time that a caller may leave written bytes unread, and the time over which its least rate is taken. */
   readonly writeTimeoutMs: number;
+  /** Least average bytes per second that a caller takes while bytes wait for it. 0: any byte will do. */
+  readonly minReadBytesPerSecond: number;
   /** Longest pause, both ways, in a tunnel (WebSocket). */
   readonly tunnelIdleTimeoutMs: number;
   readonly maxHeadBytes: number;
   readonly maxTargetBytes: number;
   readonly maxFields: number;
   readonly maxConnections: number;
+  /** Of them, those of one address (IPv6: of a /64). Trusted proxies are not counted. */
+  readonly maxConnectionsPerAddress: number;
+  /** Request bodies of one address that come slowly, per worker; of more the slowest end. */
+  readonly maxSlowBodiesPerAddress: number;
   /** Open tunnels per worker. */
   readonly maxTunnels: number;
   readonly maxRequestsPerConnection: number;
@@ -162,6 +168,8 @@ export interface PoolSettings {
   readonly maxQueued: number;
   readonly queueTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** Of both of them, what one address may have at a time; 1 is no limit. */
+  readonly addressShare: number;
 }
 
 export interface RetrySettings {

@@ -72,6 +72,7 @@ function contextOf(
       fields: FieldBlock.of(fields),
       bodyLength: request.body?.length ?? 0,
       address: exchange.address,
+      source: exchange.source,
       subject: identity?.subject ?? null,
     });
     const whole = RequestBody.whole(request.body === null ? [] : [request.body]);

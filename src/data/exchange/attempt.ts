@@ -15,6 +15,7 @@ import type { UpstreamTimeouts } from '../contract/snapshot.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
+import type { Source } from '../wire/sources.ts';
 import { countedStatus, readCode } from './grpc.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
@@ -53,7 +54,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   readonly service: UpstreamService;
   readonly endpoint: UpstreamInstance;
   readonly startedMs: number;
-  /** Time from start to the response head; 0 before. */
+  /**
+   * Time from start to the response head, less what the client took to send the body: who sends slowly makes no instance
+   * slow. 0 before.
+   */
   firstByteMs = 0;
   /** Status of the response; 0 before its head. */
   status = 0;
@@ -71,6 +75,13 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   #state: number = CONNECTING;
   /** The time while one callback lasts, or -1. */
   #nowMs: number;
+  /** When there was a connection. */
+  #readyMs: number;
+  /** From then to the last part of the body, less the time in which the instance did not take it. */
+  #clientMs = 0;
+  /** Since when the instance takes the body more slowly than it comes; -1: it does not. */
+  #behindSinceMs = -1;
+  #behindMs = 0;
 
   constructor(
     call: AttemptHandler,
@@ -89,6 +100,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#firstByteTimeoutMs = service.settings.retries.perTryMs || this.#timeouts.firstByteMs;
     this.#idleMs = this.#timeouts.idleMs;
     this.startedMs = nowMs;
+    this.#readyMs = nowMs;
     this.#nowMs = nowMs;
   }
 
@@ -110,6 +122,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     const { request } = this.#call;
     this.#stream = stream;
     this.#state = SENDING;
+    this.#readyMs = this.nowMs();
     request.writeHead(stream, this);
     this.reusedConnection = stream.isReused;
     this.#call.onAttemptReady(this);
@@ -121,6 +134,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#call.onAttemptFault(this, kind, cause);
   }
 
+  get source(): Source | null {
+    return this.#call.request.source;
+  }
+
   get isConnected(): boolean {
     return this.#stream !== null;
   }
@@ -128,13 +145,18 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   /** Gathers body bytes; `flush` sends them. */
   sendBody(bytes: Uint8Array, isVolatile: boolean): void {
     this.#stream!.sendBody(bytes, isVolatile);
-    // While a body is on its way the upstream owes progress, not a response.
-    if (this.#state === SENDING) this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));
+    if (this.#state === SENDING) this.#clientMs = this.#clientMsAt(this.nowMs());
+  }
+
+  #clientMsAt(nowMs: number): number {
+    return this.#behindSinceMs >= 0 ? this.#clientMs : nowMs - this.#readyMs - this.#behindMs;
   }
 
   /** The request is complete. */
   sendEnd(trailers: FieldBlock | null): void {
     if (this.#state === SENDING) {
+      const nowMs = this.nowMs();
+      this.#clientMs = this.#clientMsAt(nowMs);
       this.#state = WAITING;
       this.#setDeadline(this.#firstByteTimeoutMs);
     }
@@ -143,7 +165,19 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   /** False when the upstream reads too slowly; `onAttemptDrain` follows. */
   flush(): boolean {
-    return this.#stream === null || this.#stream.flush();
+    if (this.#stream === null || this.#stream.flush()) return true;
+    // While a body is on its way the upstream owes progress, not a response. What the client owes is not its business.
+    if (this.#state === SENDING && this.#behindSinceMs < 0) {
+      this.#behindSinceMs = this.nowMs();
+      this.#setDeadline(Math.max(this.#firstByteTimeoutMs, this.#timeouts.idleMs));
+    }
+    return false;
+  }
+
+  /** How long the instance has been at it: a lower bound of its latency where no response has come. */
+  waitedMs(nowMs: number): number {
+    if (this.firstByteMs > 0) return this.firstByteMs;
+    return nowMs - this.startedMs - (this.#state === SENDING ? this.#clientMsAt(nowMs) : this.#clientMs);
   }
 
   /** Body bytes given to `sendBody` may still be referred to. */
@@ -152,6 +186,11 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   }
 
   onUpstreamDrain(): void {
+    if (this.#behindSinceMs >= 0) {
+      this.#behindMs += this.nowMs() - this.#behindSinceMs;
+      this.#behindSinceMs = -1;
+      if (this.#state === SENDING) this.#setDeadline(0);
+    }
     this.#call.onAttemptDrain(this);
   }
 
@@ -163,7 +202,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   onResponseHead(head: Head, framing: MessageFraming): void {
     this.#nowMs = this.#clock.monotonicMs();
-    this.firstByteMs = this.#nowMs - this.startedMs;
+    this.firstByteMs = this.#nowMs - this.startedMs - this.#clientMs;
     this.status = head.status;
     // A call that failed at once has its status in the head ("Trailers-Only").
     if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(head.valueOf('grpc-status')));

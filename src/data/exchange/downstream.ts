@@ -8,6 +8,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { ClientCertificate } from '../contract/policy.ts';
 import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
+import type { Source } from '../wire/sources.ts';
 import type { PerConnectionCache } from './per-connection-cache.ts';
 import type { BytesHolder } from './upstream-stream.ts';
 
@@ -22,6 +23,8 @@ export interface Peer {
   readonly clientCertificate: ClientCertificate | null;
   /** Name of the listener that took the connection. */
   readonly listener: string;
+  /** What its address holds of this worker. Null for a trusted proxy: its clients count by their own addresses. */
+  readonly source: Source | null;
 }
 
 export interface Downstream extends BytesHolder {
@@ -62,6 +65,8 @@ export interface Downstream extends BytesHolder {
 
 /** What the downstream calls. */
 export interface DownstreamHandler {
+  /** What the client's address holds. */
+  readonly source: Source;
   /** `isVolatile`: the memory is used again as soon as this returns, so what is kept must be copied. */
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void;
   /** All of one read has been handed over: now is the time to send it on. */

@@ -5,11 +5,13 @@ import type { PolicyContext } from '../contract/policy.ts';
 import type { AccessLog } from '../response/access-log.ts';
 import type { HostCache } from '../router/host-cache.ts';
 import type { TargetCache } from '../router/target-cache.ts';
+import type { Sources } from '../wire/sources.ts';
 import type { ActiveConfig } from './active-config.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { CallHost } from './upstream-call.ts';
 
 export interface ExchangeHost extends CallHost {
+  readonly sources: Sources;
   readonly log: Logger;
   readonly accessLog: AccessLog;
   /** Told of what no route sees: requests that none took, and heads that were refused. */

@@ -16,6 +16,7 @@ import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH } from '../parser/f
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
+import type { Source } from '../wire/sources.ts';
 import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
 import { Context } from './context.ts';
@@ -103,6 +104,8 @@ export class Exchange
   /** The head that waits for what a filter makes of the body. */
   #heldHead: Head | null = null;
   #heldReply: Reply | null = null;
+  /** The client of a trusted proxy. */
+  #behindProxy: Source | null = null;
 
   constructor(runtime: ExchangeHost, downstream: Downstream, incoming: RequestBuffers) {
     super(downstream.peer, incoming, runtime.clock.monotonicMs());
@@ -115,6 +118,14 @@ export class Exchange
 
   protected override get callerScheme(): 'http' | 'https' {
     return callerScheme(this.peer, this.incoming.head, this.live.trusted);
+  }
+
+  /** What the client's address holds of this worker. */
+  get source(): Source {
+    const { source } = this.peer;
+    if (source !== null) return source;
+    this.#behindProxy ??= this.runtime.sources.enter(this.address);
+    return this.#behindProxy;
   }
 
   /** Until a service is asked hardly any time passes, unless something is waited for. */
@@ -647,6 +658,7 @@ export class Exchange
     const { attempt } = this;
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
     report(this, nowMs, this.logParts);
+    if (this.#behindProxy !== null) this.runtime.sources.leave(this.#behindProxy);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
     this.downstream.exchangeDone(nowMs);
   }

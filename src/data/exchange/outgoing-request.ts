@@ -4,6 +4,7 @@
  */
 import type { BalancerRequest } from '../contract/balancer.ts';
 import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
+import type { Source } from '../wire/sources.ts';
 import type { Attempt } from './attempt.ts';
 import { authorityOf } from './forwarding.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -12,6 +13,8 @@ export interface OutgoingRequest extends BalancerRequest {
   /** Upper case. */
   readonly method: string;
   readonly hasIdempotencyKey: boolean;
+  /** On whose behalf it is; null: the gateway's own. */
+  readonly source: Source | null;
   /** The protocol that the client asks to switch to, or empty. */
   readonly upgrade: string;
   /** A few bytes of the body follow before the callback ends, so the head can wait for them. */
@@ -36,6 +39,8 @@ export interface RequestParts {
   readonly authority?: string | null;
   /** For balancing and limits. */
   readonly address?: string;
+  /** Whose share of connections it takes. Default: nobody's. */
+  readonly source?: Source | null;
   readonly subject?: string | null;
 }
 
@@ -45,6 +50,7 @@ export class MadeRequest implements OutgoingRequest {
   readonly query: string;
   readonly address: string;
   readonly subject: string | null;
+  readonly source: Source | null;
   readonly hasIdempotencyKey: boolean;
   readonly upgrade = '';
   readonly bodyInHand = false;
@@ -61,6 +67,7 @@ export class MadeRequest implements OutgoingRequest {
     this.query = this.#query ?? '';
     this.address = parts.address ?? '';
     this.subject = parts.subject ?? null;
+    this.source = parts.source ?? null;
     this.#fields = parts.fields ?? NO_FIELDS;
     this.#bodyLength = parts.bodyLength ?? 0;
     this.#authority = parts.authority ?? null;

@@ -437,7 +437,8 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
       this.#host.metrics.instance(settings.slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
     // The balancer learns slowness also from what was given up, such as a hedge's loser.
     const nowMs = attempt.nowMs();
-    const tookMs = kind === null && !isAbandoned ? attempt.firstByteMs : nowMs - attempt.startedMs;
+    const brokeOff = kind !== null && attempt.firstByteMs > 0;
+    const tookMs = brokeOff ? nowMs - attempt.startedMs : attempt.waitedMs(nowMs);
     attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs, failedOver);
   }
 }

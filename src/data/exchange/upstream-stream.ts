@@ -8,6 +8,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
+import type { Source } from '../wire/sources.ts';
 
 /** Somebody who may still refer to bytes that were handed to him. */
 export interface BytesHolder {
@@ -81,6 +82,8 @@ export interface StreamPool {
 }
 
 export interface StreamWaiter {
+  /** On whose behalf; null: the gateway's own. */
+  readonly source: Source | null;
   onStream(stream: UpstreamStream): void;
   /** Nothing was sent. */
   onNoStream(kind: FaultKind, cause: string): void;

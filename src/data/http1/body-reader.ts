@@ -87,6 +87,12 @@ export class BodyReader {
     this.#pausedMs += this.#clock.monotonicMs() - this.#pausedSinceMs;
   }
 
+  /** Bytes a second; infinite while it is not read, and before `firstMs`. */
+  rate(nowMs: number, firstMs: number): number {
+    const elapsed = nowMs - this.#startedMs - this.#pausedMs;
+    return this.paused || elapsed < firstMs ? Infinity : (this.received * 1_000) / elapsed;
+  }
+
   /** Slower on average than `bytesPerSecond`, time in which we did not read left out, after a grace. */
   isTooSlow(bytesPerSecond: number, graceMs: number): boolean {
     if (this.paused) return false;

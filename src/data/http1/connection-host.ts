@@ -6,6 +6,7 @@ import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
+import type { SlowBodies } from '../wire/slow-bodies.ts';
 import type { BufferPool } from './read-buffers.ts';
 
 export interface ConnectionHost {
@@ -15,6 +16,7 @@ export interface ConnectionHost {
   /** The process is ending: no connection is kept after its answer. */
   readonly draining: boolean;
   readonly buffers: BufferPool;
+  readonly slowBodies: SlowBodies;
   takeBuffers(): RequestBuffers;
   giveBuffers(incoming: RequestBuffers): void;
   /** Null when the exchange has already ended. */
@@ -28,6 +30,7 @@ export interface ConnectionHost {
 
 /** A connection as the worker sees it. */
 export interface OpenConnection {
+  readonly peer: Peer;
   /** The process ends: an idle connection ends now, a busy one after its response. */
   drain(): void;
   abort(): void;

@@ -24,6 +24,9 @@ import { dropMask, type HeadWriter } from '../parser/head-writer.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
 import { constant, JOIN_BYTES } from '../wire/outbox.ts';
+import { ReadWatch, type ReadWatchOwner } from '../wire/read-watch.ts';
+import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
+import type { Source } from '../wire/sources.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost, OpenConnection } from './connection-host.ts';
 import { MessageWriter } from './message-writer.ts';
@@ -65,7 +68,7 @@ const INTERIM_MEANING = new MessageFraming();
 /** Makes an HTTP/2 connection of the socket, of which `bytes` have been read. */
 export type ToHttp2 = (socket: Socket, peer: Peer, bytes: Buffer) => void;
 
-export class Connection implements Downstream, OpenConnection, DeadlineOwner, Reader {
+export class Connection implements Downstream, OpenConnection, DeadlineOwner, Reader, ReadWatchOwner, AwaitedBody {
   readonly peer: Peer;
   readonly cache = new PerConnectionCache('http/1.1');
   readonly #socket: Socket;
@@ -90,11 +93,13 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #closeAfter = false;
   /** We do not read at the moment. */
   #paused = false;
-  /** Bytes wait for a caller who does not read. */
-  #stalled = false;
+  /** Made when bytes wait for a client that does not read. */
+  #readWatch: ReadWatch | null = null;
   #lingered = 0;
   #bodyInHand = false;
   #bodyWholeInHand = false;
+  /** Among the bodies that are still coming. */
+  #isBodyAwaited = false;
 
   /**
    * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
@@ -114,7 +119,6 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     socket.on('error', () => this.#onGone());
     socket.on('close', () => this.#onClosed());
     socket.on('drain', () => this.#onDrain());
-    socket.on('timeout', () => this.#onStalled());
     host.wheel.set(this.#deadline, host.limits.headTimeoutMs);
   }
 
@@ -295,6 +299,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
         this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
       if (found === BODY_END) {
         this.#host.wheel.clear(this.#deadline);
+        this.#stopAwaiting();
         // The exchange may have closed the connection on the last bytes.
         if (this.#state !== BODY) return;
         this.#state = AWAIT;
@@ -316,6 +321,28 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       return;
     }
     if (!body.paused) this.#setRead(limits.bodyIdleTimeoutMs);
+    if (!this.#isBodyAwaited) {
+      this.#isBodyAwaited = true;
+      this.#host.slowBodies.add(this);
+    }
+  }
+
+  #stopAwaiting(): void {
+    if (!this.#isBodyAwaited) return;
+    this.#isBodyAwaited = false;
+    this.#host.slowBodies.remove(this);
+  }
+
+  get bodySource(): Source | null {
+    return this.#user === null ? this.peer.source : this.#user.source;
+  }
+
+  bodyRate(nowMs: number): number {
+    return this.#state === BODY ? this.#body!.rate(nowMs, FIRST_MS) : Infinity;
+  }
+
+  onBodyTooMany(fault: Fault): void {
+    if (this.#state === BODY) this.#bodyFault(fault);
   }
 
   #bodyFault(fault: Fault): void {
@@ -474,19 +501,14 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     return more;
   }
 
-  /**
-   * The socket's own timeout sees progress inside a large write, which the stream's counters do not; it is set only
-   * while the caller is behind, so that it costs nothing otherwise.
-   */
   #watchStall(): void {
-    if (this.#stalled) return;
-    this.#stalled = true;
-    this.#socket.setTimeout(this.#host.limits.writeTimeoutMs);
+    this.#readWatch ??= new ReadWatch(this.#socket, this.#host, this);
+    this.#readWatch.behind();
   }
 
-  #onStalled(): void {
-    if (!this.#stalled) return;
-    this.#user?.onRequestFault(new Fault(FAULTS.downstreamStalled));
+  onReaderTooSlow(fault: Fault): void {
+    if (this.#state === CLOSED) return;
+    this.#user?.onRequestFault(fault);
     this.#destroy();
   }
 
@@ -606,6 +628,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = CLOSED;
     this.#host.wheel.remove(this.#deadline);
+    this.#readWatch?.remove();
+    this.#stopAwaiting();
     if (this.#incoming !== null) this.#host.giveBuffers(this.#incoming);
     this.#incoming = null;
     this.#pending = NO_BYTES;
@@ -613,10 +637,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   #onDrain(): void {
-    if (this.#stalled) {
-      this.#stalled = false;
-      this.#socket.setTimeout(0);
-    }
+    this.#readWatch?.caughtUp();
     this.#user?.onDownstreamDrain();
   }
 

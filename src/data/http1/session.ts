@@ -46,6 +46,10 @@ const READING_BODY = 2;
 const TUNNEL = 3;
 const CLOSED = 4;
 
+export interface SessionHolding {
+  held: number;
+}
+
 export interface SessionOwner {
   /** The session is idle and may serve another exchange. */
   onIdle(session: Session): void;
@@ -89,6 +93,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   /** An interim head has said that the connection will be closed (RFC 9112 §9.6). */
   #closeAnnounced = false;
   isReused = false;
+  /** Whose share of the pool it is at the moment; the pool's. */
+  holding: SessionHolding | null = null;
   #served = 0;
   /** When it became idle, by the pool's clock. */
   idleSinceMs = 0;

@@ -441,7 +441,7 @@ export abstract class Http2Connection implements FrameHandler {
       stream.sendWindow -= length;
       this.#sendWindow -= length;
       this.outbox.part(bytes, start, end);
-      if (stream.waitingSinceMs > 0) stream.waitingSinceMs = this.clock.monotonicMs();
+      stream.waitedBytes += length;
     }
     this.#gathered += length + HEADER_BYTES;
     this.#makeDirty();
@@ -511,8 +511,8 @@ export abstract class Http2Connection implements FrameHandler {
   // --- the order of what waits -------------------------------------------------------------------------------
 
   wait(stream: Http2Stream): void {
-    if (stream.waitingSinceMs > 0) return;
-    stream.waitingSinceMs = this.clock.monotonicMs();
+    if (stream.isWaiting) return;
+    stream.beginWait(this.clock.monotonicMs());
     this.#waiting.push(stream);
     this.onWaiting();
   }
@@ -559,7 +559,7 @@ export abstract class Http2Connection implements FrameHandler {
   }
 
   #stopWaiting(stream: Http2Stream): void {
-    stream.waitingSinceMs = 0;
+    stream.isWaiting = false;
     const place = this.#waiting.indexOf(stream);
     if (place >= 0) this.#waiting.splice(place, 1);
   }
@@ -569,7 +569,7 @@ export abstract class Http2Connection implements FrameHandler {
   /** Called by a stream that is over; `bytes` of its body will not be taken by anybody. */
   forget(stream: Http2Stream, bytes: number): void {
     this.streams.delete(stream.id);
-    if (stream.waitingSinceMs > 0) this.#stopWaiting(stream);
+    if (stream.isWaiting) this.#stopWaiting(stream);
     if (bytes > 0) this.creditConnection(bytes);
     this.onStreamClosed(stream);
   }

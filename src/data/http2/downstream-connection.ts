@@ -13,6 +13,7 @@ import type { Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
 import { type Reader, readInto } from '../wire/adopt.ts';
 import { Outbox } from '../wire/outbox.ts';
+import { isTooSlow, ReadWatch, type ReadWatchOwner, stalledReader } from '../wire/read-watch.ts';
 import type { AbuseKind } from './abuse-budget.ts';
 import { Http2Connection } from './connection.ts';
 import {
@@ -59,7 +60,7 @@ const LINGER = 3;
 
 const IGNORED: FieldSink = { onField: () => {} };
 
-export class DownstreamConnection extends Http2Connection implements DeadlineOwner, Reader {
+export class DownstreamConnection extends Http2Connection implements DeadlineOwner, Reader, ReadWatchOwner {
   readonly peer: Peer;
   readonly host: Http2Host;
   readonly cache = new PerConnectionCache('h2');
@@ -72,7 +73,8 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   /** The last stream that is served; those above it have been told so. */
   #lastServed = MOST_STREAM_ID;
   #requests = 0;
-  #isStalled = false;
+  /** Made when the socket is behind for the first time. */
+  #readWatch: ReadWatch | null = null;
   #isGone = false;
 
   /** `isAdopted`: the socket reads to memory of ours (wire/adopt.ts). */
@@ -95,7 +97,6 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     socket.on('error', () => this.#onGone('reset by the client'));
     socket.on('close', () => this.#onClosed());
     socket.on('drain', () => this.#onDrain());
-    socket.on('timeout', () => this.#onSocketStalled());
     this.writeOpening(openingFor(settings, host.limits.maxHeadBytes));
     this.#await(HEAD);
     if (isAdopted) readInto(socket, this);
@@ -254,35 +255,38 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   }
 
   protected onWaiting(): void {
-    if (!this.#stall.isSet) this.host.wheel.set(this.#stall, this.host.limits.writeTimeoutMs);
-  }
-
-  /** Streams whose client gives no window end; those that made progress have their time again. */
-  #onStreamsStalled(): void {
     const { writeTimeoutMs } = this.host.limits;
-    const oldest = this.clock.monotonicMs() - writeTimeoutMs;
-    for (const stream of [...this.waiting]) if (stream.waitingSinceMs <= oldest) stream.onSendStalled();
-    if (this.waiting.length > 0) this.host.wheel.set(this.#stall, writeTimeoutMs);
+    if (!this.#stall.isSet && writeTimeoutMs > 0) this.host.wheel.set(this.#stall, writeTimeoutMs);
   }
 
-  /** The socket's own timeout sees progress inside a large write; it is set only while the client is behind. */
+  /** Streams whose client gives no window, or gives it more slowly than the least rate, end; others have their time again. */
+  #onStreamsStalled(): void {
+    const { writeTimeoutMs, minReadBytesPerSecond } = this.host.limits;
+    const nowMs = this.clock.monotonicMs();
+    let nextMs = writeTimeoutMs;
+    for (const stream of [...this.waiting]) {
+      const ms = nowMs - stream.waitBeganMs;
+      if (ms < writeTimeoutMs) nextMs = Math.min(nextMs, writeTimeoutMs - ms);
+      else if (isTooSlow(stream.waitedBytes, ms, minReadBytesPerSecond))
+        stream.onSendStalled(stalledReader(stream.waitedBytes, ms));
+      else stream.beginWait(nowMs);
+    }
+    if (this.waiting.length > 0) this.host.wheel.set(this.#stall, Math.max(1, nextMs));
+  }
+
   protected onBehind(): void {
-    if (this.#isStalled) return;
-    this.#isStalled = true;
-    this.socket.setTimeout(this.host.limits.writeTimeoutMs);
+    this.#readWatch ??= new ReadWatch(this.socket, this.host, this);
+    this.#readWatch.behind();
   }
 
   #onDrain(): void {
-    if (this.#isStalled) {
-      this.#isStalled = false;
-      this.socket.setTimeout(0);
-    }
+    this.#readWatch?.caughtUp();
     this.pump();
   }
 
-  #onSocketStalled(): void {
-    if (!this.#isStalled) return;
-    for (const stream of [...this.streams.values()]) stream.onSendStalled();
+  onReaderTooSlow(fault: Fault): void {
+    if (this.#isGone) return;
+    for (const stream of [...this.streams.values()]) stream.onSendStalled(fault);
     this.#destroy();
   }
 
@@ -345,6 +349,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   #onClosed(): void {
     this.#onGone('closed');
     this.host.wheel.remove(this.#deadline);
+    this.#readWatch?.remove();
     this.host.onHttp2Closed(this);
   }
 }

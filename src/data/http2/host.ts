@@ -6,6 +6,7 @@ import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
+import type { SlowBodies } from '../wire/slow-bodies.ts';
 import type { AbuseKind } from './abuse-budget.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 
@@ -14,6 +15,7 @@ export interface Http2Host {
   readonly wheel: TimerWheel;
   readonly clock: Clock;
   readonly draining: boolean;
+  readonly slowBodies: SlowBodies;
   takeBuffers(): RequestBuffers;
   giveBuffers(incoming: RequestBuffers): void;
   /** Null when the exchange has already ended. */

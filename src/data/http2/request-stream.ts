@@ -17,6 +17,8 @@ import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import { dropMask } from '../parser/head-writer.ts';
 import { BodyPace } from '../wire/body-pace.ts';
+import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
+import type { Source } from '../wire/sources.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { CANCEL, END_STREAM, INTERNAL_ERROR, NO_ERROR } from './frames.ts';
 import { Http2Stream } from './stream.ts';
@@ -27,7 +29,7 @@ const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);
 /** What the Connection field of an interim head means; read and forgotten. */
 const INTERIM_MEANING = new MessageFraming();
 
-export class RequestStream extends Http2Stream implements Downstream, DeadlineOwner {
+export class RequestStream extends Http2Stream implements Downstream, DeadlineOwner, AwaitedBody {
   readonly #connection: DownstreamConnection;
   #handler: DownstreamHandler | null = null;
   #incoming: RequestBuffers | null = null;
@@ -46,6 +48,8 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   #isTunnel = false;
   #tunnelUsed = false;
   #isDone = false;
+  /** Among the bodies that are still coming. */
+  #isBodyAwaited = false;
 
   constructor(connection: DownstreamConnection, id: number) {
     super(connection, id);
@@ -116,11 +120,35 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     const { bodyIdleTimeoutMs, minBodyBytesPerSecond } = host.limits;
     if (minBodyBytesPerSecond > 0 && pace.isTooSlow(minBodyBytesPerSecond, bodyIdleTimeoutMs))
       this.#fault(new Fault(FAULTS.bodyTimeout, { detail: `slower than ${minBodyBytesPerSecond} bytes a second` }));
-    else host.wheel.set(this.#deadline!, bodyIdleTimeoutMs);
+    else {
+      host.wheel.set(this.#deadline!, bodyIdleTimeoutMs);
+      if (this.#isBodyAwaited) return;
+      this.#isBodyAwaited = true;
+      host.slowBodies.add(this);
+    }
+  }
+
+  #stopAwaiting(): void {
+    if (!this.#isBodyAwaited) return;
+    this.#isBodyAwaited = false;
+    this.#connection.host.slowBodies.remove(this);
+  }
+
+  get bodySource(): Source | null {
+    return this.#handler === null ? this.peer.source : this.#handler.source;
+  }
+
+  bodyRate(nowMs: number): number {
+    return this.#pace === null || this.remoteEnded ? Infinity : this.#pace.rate(nowMs, FIRST_MS);
+  }
+
+  onBodyTooMany(fault: Fault): void {
+    this.#fault(fault);
   }
 
   protected onRemoteEnd(trailers: Head | null): void {
     if (this.#deadline !== null) this.#connection.host.wheel.clear(this.#deadline);
+    this.#stopAwaiting();
     if (!this.#isTunnel) this.#handler?.onRequestEnd(trailers);
     // RFC 8441 §5: the end of the stream is that of the connection which it stands for.
     else this.#gone();
@@ -305,9 +333,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.#gone();
   }
 
-  onSendStalled(): void {
+  onSendStalled(fault: Fault): void {
     this.reset(CANCEL);
-    this.#handler?.onRequestFault(new Fault(FAULTS.downstreamStalled));
+    this.#handler?.onRequestFault(fault);
   }
 
   #gone(): void {
@@ -330,6 +358,7 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   onClosed(): void {
     if (this.#isTunnel) this.#connection.host.onTunnel(-1);
     this.#isTunnel = false;
+    this.#stopAwaiting();
     if (this.#deadline !== null) this.#connection.host.wheel.remove(this.#deadline);
   }
 }

@@ -20,6 +20,8 @@ const LENGTH = new FieldStart('content-length');
 export class ResponseStream extends Http2Stream implements UpstreamStream, DeadlineOwner {
   readonly isReused: boolean;
   readonly deadline: Deadline;
+  /** Whose share of the pool it is; the pool's. */
+  holding: { held: number } | null = null;
   readonly #connection: UpstreamConnection;
   #handler: UpstreamHandler | null = null;
   #begun = false;

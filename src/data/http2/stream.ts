@@ -4,6 +4,7 @@
  * this with a request or a response around it. Credit goes back only for what was taken, so that a body waits at its
  * sender and not here. Owner: the connection.
  */
+import type { Fault } from '../../base/errors.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import { Head } from '../parser/head.ts';
 import { HeadBuilder } from '../parser/head-builder.ts';
@@ -30,8 +31,11 @@ export abstract class Http2Stream {
 
   /** What the peer still takes of this stream; below 0 after it made its window smaller (§6.9.2). */
   sendWindow: number;
-  /** Since when bytes have been waiting without progress; 0: none wait. */
-  waitingSinceMs = 0;
+  /** Bytes wait for the peer's window or for the socket. */
+  isWaiting = false;
+  /** Since when, or when it was last looked at, and what was sent since. */
+  waitBeganMs = 0;
+  waitedBytes = 0;
   readonly #queue: Buffer[] = [];
   #queueAt = 0;
   #sending = GOES_ON;
@@ -105,6 +109,12 @@ export abstract class Http2Stream {
     this.#sending = ENDS;
     if (this.#queue.length > 0) this.connection.wait(this);
     else this.#writeEnd();
+  }
+
+  beginWait(nowMs: number): void {
+    this.isWaiting = true;
+    this.waitBeganMs = nowMs;
+    this.waitedBytes = 0;
   }
 
   /** Is there something that its window and that of the connection let through? */
@@ -267,7 +277,7 @@ export abstract class Http2Stream {
   /** The connection has ended with this stream on it. */
   abstract onConnectionGone(cause: string, notProcessed: boolean): void;
   /** Bytes have been waiting for the peer's window for too long. */
-  abstract onSendStalled(): void;
+  abstract onSendStalled(fault: Fault): void;
 }
 
 /** Trailers that were kept, as a head again. */

@@ -199,7 +199,9 @@ export class UpstreamConnection extends Http2Connection {
   }
 
   protected onStreamClosed(stream: Http2Stream): void {
-    this.#wheel.remove((stream as ResponseStream).deadline);
+    const { deadline, holding } = stream as ResponseStream;
+    this.#wheel.remove(deadline);
+    if (holding !== null) holding.held--;
     if (this.isClosed) return;
     if (this.streams.size === 0) {
       this.idleSinceMs = this.#wheel.coarseMs;

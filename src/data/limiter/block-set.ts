@@ -3,7 +3,7 @@
  * off the hot path (100,000 blocks in about a tenth of a second), then read only: 17 steps for 100,000 blocks, no allocation.
  * `base/ip.ts` has a simpler set for short lists.
  */
-import { readAddress } from './address.ts';
+import { readAddress } from '../../base/address-words.ts';
 
 const words = new Int32Array(4);
 const last = new Uint32Array(4);

@@ -5,11 +5,11 @@
  * Hashes of an identity are kept on it.
  */
 
+import { readAddress } from '../../base/address-words.ts';
 import type { KeyHash } from '../../base/key-hash.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
 import type { KeyPart } from '../contract/limits.ts';
 import type { Identity, IdentityDerived, PolicyContext } from '../contract/policy.ts';
-import { readAddress } from './address.ts';
 
 /** Methods that change nothing (RFC 9110 §9.2.1) are one class, all others the other. */
 const READ_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE']);

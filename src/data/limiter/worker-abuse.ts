@@ -4,6 +4,8 @@
  * asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named another address, and
  * reports answers; the engine reports requests that no route took or a built-in one (`ended`), and refused heads (`refused`).
  */
+
+import { readAddress } from '../../base/address-words.ts';
 import {
   ABUSE_RULES_TOPIC,
   type AbuseEvent,
@@ -15,7 +17,6 @@ import {
   TRIP_TOPIC,
 } from '../contract/limits.ts';
 import type { ControlLink, Identity, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
-import { readAddress } from './address.ts';
 import { BlockSet } from './block-set.ts';
 import { Rule } from './rule.ts';
 import { CHARGED, DENIED, type LimitTable } from './table.ts';

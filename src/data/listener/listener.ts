@@ -8,12 +8,14 @@ import { createServer } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
 import { createServer as createTlsServer } from 'node:tls';
 import { canonicalAddress } from '../../base/ip.ts';
+import { LogThrottle } from '../../base/log-throttle.ts';
 import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
 import type { Peer } from '../exchange/downstream.ts';
 import { Connection } from '../http1/connection.ts';
 import { DownstreamConnection } from '../http2/downstream-connection.ts';
 import type { WorkerRuntime } from '../runtime.ts';
 import { isAdopted } from '../wire/adopt.ts';
+import type { Source } from '../wire/sources.ts';
 import type { ChallengeResponder } from './challenge.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
@@ -21,6 +23,10 @@ import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 interface Caller {
   readonly address: string;
   readonly port: number;
+  /** Null for a trusted proxy. */
+  readonly source: Source | null;
+  /** Counted at `source` until it is a connection, or gone. */
+  isPending: boolean;
 }
 
 export class Listener {
@@ -31,6 +37,7 @@ export class Listener {
   readonly #server: Server;
   readonly #tlsServer: TlsServer | null;
   #certificates: CertificateChoice | null = null;
+  readonly #refusals: LogThrottle;
   /** What the PROXY header said, until the TLS handshake of that socket is through. */
   readonly #callers = new WeakMap<Socket, Caller>();
   readonly #challenges: ChallengeResponder;
@@ -40,6 +47,7 @@ export class Listener {
     this.#name = settings.id.replace(/@[^@]*$/, '');
     this.#runtime = runtime;
     this.#challenges = challenges;
+    this.#refusals = new LogThrottle(runtime.clock);
     if (settings.tls === null) {
       this.#tlsServer = null;
       this.#server = createServer({ noDelay: true, pauseOnConnect: this.#isPlain }, (socket) => this.#accept(socket));
@@ -112,10 +120,45 @@ export class Listener {
       socket.resetAndDestroy();
       return;
     }
+    const caller = this.#caller(socket, address, socket.remotePort ?? 0);
+    if (caller === null) return;
     runtime.metrics.add('connections_accepted', 1);
-    const caller = { address, port: socket.remotePort ?? 0 };
     if (this.settings.proxyProtocol) this.#readProxyHeader(socket, caller);
     else this.#admit(socket, caller, null);
+  }
+
+  /** Null: its address has as many connections as it may, and this one is closed. */
+  #caller(socket: Socket, address: string, port: number): Caller | null {
+    const runtime = this.#runtime;
+    const source = runtime.live.trusted.has(address) ? null : runtime.sources.of(address);
+    if (source !== null && source.connections >= runtime.limits.maxConnectionsPerAddress) {
+      runtime.metrics.add('connections_refused', 1);
+      runtime.metrics.add('address_connections_refused', 1);
+      this.#refusals.write((leftOut) =>
+        runtime.log.warn('an address has as many connections as it may', {
+          address: source.name,
+          connections: source.connections,
+          listener: this.settings.id,
+          ...(leftOut === 0 ? {} : { leftOut }),
+        }),
+      );
+      socket.resetAndDestroy();
+      return null;
+    }
+    const caller = { address, port, source, isPending: false };
+    // A plain one becomes a connection at once, and is counted as that.
+    if (source !== null && !this.#isPlain) {
+      caller.isPending = true;
+      runtime.keep(source);
+      socket.once('close', () => this.#noLongerPending(caller));
+    }
+    return caller;
+  }
+
+  #noLongerPending(caller: Caller): void {
+    if (!caller.isPending) return;
+    caller.isPending = false;
+    this.#runtime.letGo(caller.source!);
   }
 
   #readProxyHeader(socket: Socket, peer: Caller): void {
@@ -149,9 +192,15 @@ export class Listener {
         socket.destroy();
         return;
       }
-      const caller = header.address === null ? peer : { address: header.address, port: header.port };
-      if (this.#runtime.live.isBanned(caller.address)) socket.resetAndDestroy();
-      else this.#admit(socket, caller, bytes.length > header.length ? bytes.subarray(header.length) : null);
+      socket.on('error', giveUp);
+      if (header.address !== null && this.#runtime.live.isBanned(header.address)) {
+        socket.resetAndDestroy();
+        return;
+      }
+      const caller = header.address === null ? peer : this.#caller(socket, header.address, header.port);
+      if (caller === null) return;
+      socket.off('error', giveUp);
+      this.#admit(socket, caller, bytes.length > header.length ? bytes.subarray(header.length) : null);
     };
     socket.on('data', onData);
   }
@@ -180,19 +229,24 @@ export class Listener {
     const caller = (below === undefined ? undefined : this.#callers.get(below)) ?? {
       address: canonicalAddress(socket.remoteAddress ?? '') ?? '',
       port: socket.remotePort ?? 0,
+      source: null,
+      isPending: false,
     };
     socket.setNoDelay(true);
     this.#connect(socket, this.#peer(caller, true, clientCertificate(socket)), null);
   }
 
   #peer(caller: Caller, secure: boolean, certificate: Peer['clientCertificate']): Peer {
+    const trusted = this.#runtime.live.trusted.has(caller.address);
+    this.#noLongerPending(caller);
     return {
       address: caller.address,
       port: caller.port,
       secure,
-      trusted: this.#runtime.live.trusted.has(caller.address),
+      trusted,
       clientCertificate: certificate,
       listener: this.#name,
+      source: trusted ? null : (caller.source ?? this.#runtime.sources.of(caller.address)),
     };
   }
 

@@ -1,7 +1,8 @@
 /**
  * The HTTP/2 connections of one worker to one instance: the first with room takes the next request, so that those the
- * traffic does not need become idle and end; a new one is made when all are full. Who finds neither waits in a bounded
- * queue with a deadline. Owner: the worker's thread.
+ * traffic does not need become idle and end; a new one is made when all are full. Who finds neither, or whose address has
+ * its share of the streams, waits in a bounded queue with a deadline, addresses in turn (pool-shares.ts).
+ * Owner: the worker's thread.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
@@ -9,11 +10,13 @@ import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
 import type { StreamWaiter, UpstreamStream } from '../exchange/upstream-stream.ts';
+import type { ResponseStream } from '../http2/response-stream.ts';
 import type { UpstreamConnection, UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
 import { MOST_STREAMS } from '../http2/upstream-connection.ts';
 import type { DialTarget, Http2DialResult } from './dial.ts';
 import { dialHttp2 } from './dial.ts';
 import type { PoolEnvironment, UpstreamPool } from './pool.ts';
+import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
 /** How often connections are looked over. */
 const SWEEP_MS = 1_000;
@@ -27,7 +30,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   readonly #environment: PoolEnvironment;
   /** Those that take requests. */
   readonly #connections: UpstreamConnection[] = [];
-  readonly #waiting = new Set<Waiting>();
+  readonly #shares = new PoolShares<Waiting>();
   readonly #dialling = new Set<Dialling>();
   readonly #sweep = new Deadline(this, 0);
   /** Open, also those that only finish, and connecting. */
@@ -39,6 +42,13 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     this.#settings = settings;
     this.#connectMs = connectMs;
     this.#environment = environment;
+    this.#setShares();
+  }
+
+  #setShares(): void {
+    const { maxConnections, maxQueued, addressShare } = this.#settings;
+    this.#shares.mostHeld = shareOf(maxConnections * MOST_STREAMS, addressShare);
+    this.#shares.mostWaiting = shareOf(maxQueued + MOST_STREAMS, addressShare);
   }
 
   update(target: DialTarget, settings: PoolSettings, connectMs: number): void {
@@ -48,6 +58,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     this.#target = target;
     this.#settings = settings;
     this.#connectMs = connectMs;
+    this.#setShares();
     if (!interchangeable) for (const connection of [...this.#connections]) connection.retire();
   }
 
@@ -60,24 +71,41 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   get queued(): number {
-    return this.#waiting.size;
+    return this.#shares.waiting;
   }
 
   acquire(waiter: StreamWaiter, _fresh: boolean): UpstreamStream | null {
-    // A connection that was lost is not among them, so any is as good as a fresh one.
-    for (let i = 0; i < this.#connections.length; i++) {
-      const connection = this.#connections[i]!;
-      if (connection.hasRoom) return connection.open();
-    }
+    const shares = this.#shares;
+    const holding = shares.of(waiter.source);
+    const isFree = shares.mayHold(holding);
+    if (isFree) {
+      // A connection that was lost is not among them, so any is as good as a fresh one.
+      for (let i = 0; i < this.#connections.length; i++) {
+        const connection = this.#connections[i]!;
+        if (connection.hasRoom) return this.#open(connection, holding);
+      }
+    } else this.#environment.metrics.add('address_waits', 1);
     const coming = this.#dialling.size * MOST_STREAMS;
-    const mayDial = this.#count < this.#settings.maxConnections;
-    if (this.#waiting.size >= coming + (mayDial ? MOST_STREAMS : this.#settings.maxQueued)) {
+    const mayDial = isFree && this.#count < this.#settings.maxConnections;
+    if (shares.waiting >= coming + (mayDial ? MOST_STREAMS : this.#settings.maxQueued)) {
       waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
       return null;
     }
-    this.#waiting.add(new Waiting(this, waiter, this.#environment.wheel, this.#settings.queueTimeoutMs));
-    if (mayDial && this.#waiting.size > coming) this.#dial();
+    if (!isFree && !shares.mayWait(holding)) {
+      this.#environment.metrics.add('address_refused', 1);
+      waiter.onNoStream(FAULTS.overloaded, shareCause(holding));
+      return null;
+    }
+    shares.wait(new Waiting(this, waiter, holding, this.#environment.wheel, this.#settings.queueTimeoutMs));
+    if (mayDial && shares.waiting > coming) this.#dial();
     return null;
+  }
+
+  #open(connection: UpstreamConnection, holding: Holding<Waiting>): ResponseStream {
+    const stream = connection.open();
+    holding.held++;
+    stream.holding = holding;
+    return stream;
   }
 
   #dial(): void {
@@ -86,7 +114,8 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   cancel(waiter: StreamWaiter): void {
-    for (const waiting of this.#waiting) if (waiting.waiter === waiter) this.dropWaiting(waiting);
+    const waiting = this.#shares.find(waiter);
+    if (waiting !== undefined) this.dropWaiting(waiting);
   }
 
   close(): void {
@@ -99,10 +128,11 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   // --- what connections tell ---------------------------------------------------------------------------------
 
   onRoom(connection: UpstreamConnection): void {
-    for (const waiting of this.#waiting) {
-      if (!connection.hasRoom) return;
+    while (connection.hasRoom) {
+      const waiting = this.#shares.next();
+      if (waiting === null) break;
       this.dropWaiting(waiting);
-      waiting.waiter.onStream(connection.open());
+      waiting.waiter.onStream(this.#open(connection, waiting.holding));
     }
     if (!this.#sweep.isSet && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }
@@ -120,7 +150,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
 
   /** Who waited for one that is gone needs another. */
   #dialForWaiting(): void {
-    if (this.#closed || this.#waiting.size <= this.#dialling.size * MOST_STREAMS) return;
+    if (this.#closed || this.#shares.waiting <= this.#dialling.size * MOST_STREAMS) return;
     if (this.#count < this.#settings.maxConnections) this.#dial();
   }
 
@@ -154,7 +184,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   #failWaiting(kind: FaultKind, cause: string): void {
-    for (const waiting of [...this.#waiting]) {
+    for (const waiting of [...this.#shares.all]) {
       // One that hears may ask again, and the new one is not among those that failed.
       this.dropWaiting(waiting);
       waiting.waiter.onNoStream(kind, cause);
@@ -162,7 +192,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   /** @internal */ dropWaiting(waiting: Waiting): void {
-    this.#waiting.delete(waiting);
+    this.#shares.stopWaiting(waiting);
     this.#environment.wheel.remove(waiting.deadline);
   }
 }
@@ -170,13 +200,15 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
 /** One who waits for a connection, or for room on one. */
 class Waiting implements DeadlineOwner {
   readonly waiter: StreamWaiter;
+  readonly holding: Holding<Waiting>;
   readonly deadline: Deadline;
   readonly #pool: Http2Pool;
   readonly #timeoutMs: number;
 
-  constructor(pool: Http2Pool, waiter: StreamWaiter, wheel: TimerWheel, timeoutMs: number) {
+  constructor(pool: Http2Pool, waiter: StreamWaiter, holding: Holding<Waiting>, wheel: TimerWheel, timeoutMs: number) {
     this.#pool = pool;
     this.waiter = waiter;
+    this.holding = holding;
     this.deadline = new Deadline(this, 0);
     this.#timeoutMs = timeoutMs;
     if (timeoutMs > 0) wheel.set(this.deadline, timeoutMs);

@@ -1,6 +1,7 @@
 /**
  * The connections of one worker to one instance: idle ones are reused last-in first-out, so that those the traffic
- * does not need grow old and are closed; beyond `maxConnections` exchanges wait in a bounded queue with a deadline.
+ * does not need grow old and are closed; beyond `maxConnections`, and beyond the share of their address, exchanges wait
+ * in a bounded queue with a deadline, addresses in turn (pool-shares.ts).
  * Owner: the worker's thread. It knows connections, not requests; whether to try again is decided elsewhere.
  */
 
@@ -15,6 +16,7 @@ import type { StreamPool, StreamWaiter } from '../exchange/upstream-stream.ts';
 import type { Session, SessionOwner } from '../http1/session.ts';
 import type { DialResult, DialTarget } from './dial.ts';
 import { dial } from './dial.ts';
+import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
 /** A pool of any protocol, as the service's owner sees it. */
 export interface UpstreamPool extends StreamPool {
@@ -37,7 +39,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   connectMs: number;
   readonly #environment: PoolEnvironment;
   readonly #idle: Session[] = [];
-  readonly #queue = new Set<Queued>();
+  readonly #shares = new PoolShares<Queued>();
   readonly #dialling = new Set<Dialling>();
   readonly #sweep: Deadline = new Deadline(this, 0);
   /** Open and connecting. */
@@ -49,6 +51,13 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.settings = settings;
     this.connectMs = connectMs;
     this.#environment = environment;
+    this.#setShares();
+  }
+
+  #setShares(): void {
+    const { maxConnections, maxQueued, addressShare } = this.settings;
+    this.#shares.mostHeld = shareOf(maxConnections, addressShare);
+    this.#shares.mostWaiting = shareOf(maxQueued, addressShare);
   }
 
   /** After a reload. Connections made under other TLS settings are not interchangeable with new ones and end. */
@@ -59,6 +68,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.target = target;
     this.settings = settings;
     this.connectMs = connectMs;
+    this.#setShares();
     if (!interchangeable) for (const session of this.#idle.splice(0)) session.close();
   }
 
@@ -67,25 +77,59 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
    * one turned out to be stale.
    */
   acquire(waiter: StreamWaiter, fresh: boolean): Session | null {
-    if (!fresh) {
-      for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
-        if (session.isOpen) return session;
+    const shares = this.#shares;
+    const holding = shares.of(waiter.source);
+    if (shares.mayHold(holding)) {
+      const session = fresh ? null : this.#takeIdle();
+      if (session !== null) {
+        this.#give(session, holding);
+        return session;
       }
-    }
-    if (this.#count < this.settings.maxConnections) {
-      this.#dialling.add(new Dialling(this, waiter, this.#environment.wheel));
-    } else if (this.#queue.size < this.settings.maxQueued) {
-      this.#queue.add(new Queued(this, waiter, this.#environment.wheel));
-    } else {
+      if (this.#count < this.settings.maxConnections) {
+        this.#dial(waiter, holding);
+        return null;
+      }
+    } else this.#environment.metrics.add('address_waits', 1);
+    if (shares.waiting >= this.settings.maxQueued) {
       waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
+    } else if (!shares.mayWait(holding)) {
+      this.#environment.metrics.add('address_refused', 1);
+      waiter.onNoStream(FAULTS.overloaded, shareCause(holding));
+    } else {
+      shares.wait(new Queued(this, waiter, holding, this.#environment.wheel));
     }
     return null;
   }
 
+  #takeIdle(): Session | null {
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop())
+      if (session.isOpen) return session;
+    return null;
+  }
+
+  #give(session: Session, holding: Holding<Queued>): void {
+    holding.held++;
+    session.holding = holding;
+  }
+
+  #dial(waiter: StreamWaiter, holding: Holding<Queued>): void {
+    holding.held++;
+    this.#dialling.add(new Dialling(this, waiter, holding, this.#environment.wheel));
+  }
+
   /** The waiter does not want a connection any more. */
   cancel(waiter: StreamWaiter): void {
-    for (const queued of this.#queue) if (queued.waiter === waiter) this.dropQueued(queued);
-    for (const dialling of this.#dialling) if (dialling.waiter === waiter) dialling.waiter = null;
+    const queued = this.#shares.find(waiter);
+    if (queued !== undefined) {
+      this.dropQueued(queued);
+      return;
+    }
+    for (const dialling of this.#dialling) {
+      if (dialling.waiter !== waiter) continue;
+      dialling.waiter = null;
+      dialling.holding.held--;
+      this.#serveQueue();
+    }
   }
 
   /** Lets exchanges in flight finish, closes everything else and takes no new ones. */
@@ -93,19 +137,22 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.#closed = true;
     this.#environment.wheel.remove(this.#sweep);
     for (const session of this.#idle.splice(0)) session.close();
-    for (const queued of [...this.#queue]) {
+    for (const queued of [...this.#shares.all]) {
       this.dropQueued(queued);
       queued.waiter.onNoStream(FAULTS.noInstance, 'the instance was removed');
     }
   }
 
   onIdle(session: Session): void {
+    this.#takeBack(session);
     if (this.#closed) {
       session.close();
       return;
     }
-    for (const queued of this.#queue) {
+    const queued = this.#shares.next();
+    if (queued !== null) {
       this.dropQueued(queued);
+      this.#give(session, queued.holding);
       queued.waiter.onStream(session);
       return;
     }
@@ -114,8 +161,16 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     if (!this.#sweep.isSet) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }
 
+  #takeBack(session: Session): void {
+    const { holding } = session;
+    if (holding === null) return;
+    holding.held--;
+    session.holding = null;
+  }
+
   onClosed(session: Session): void {
     this.#count--;
+    this.#takeBack(session);
     const at = this.#idle.indexOf(session);
     if (at >= 0) this.#idle.splice(at, 1);
     this.#serveQueue();
@@ -136,58 +191,78 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
 
   /** @internal */ dialEnded(dialling: Dialling, session: Session | null): void {
     this.#dialling.delete(dialling);
-    if (session !== null) this.#environment.metrics.add('upstream_connections_opened', 1);
-    else {
-      this.#count--;
-      this.#serveQueue();
+    const { holding, waiter } = dialling;
+    if (session !== null) {
+      this.#environment.metrics.add('upstream_connections_opened', 1);
+      if (waiter !== null) session.holding = holding;
+      return;
     }
+    this.#count--;
+    if (waiter !== null) holding.held--;
+    this.#serveQueue();
   }
 
   /** @internal */ dropQueued(queued: Queued): void {
-    this.#queue.delete(queued);
+    this.#shares.stopWaiting(queued);
     this.#environment.wheel.remove(queued.deadline);
   }
 
   #serveQueue(): void {
     if (this.#closed) return;
-    for (const queued of this.#queue) {
-      if (this.#count >= this.settings.maxConnections) return;
+    for (let queued = this.#shares.next(); queued !== null; queued = this.#shares.next()) {
+      const session = this.#takeIdle();
+      if (session === null && this.#count >= this.settings.maxConnections) return;
       this.dropQueued(queued);
-      this.#dialling.add(new Dialling(this, queued.waiter, this.#environment.wheel));
+      if (session === null) this.#dial(queued.waiter, queued.holding);
+      else {
+        this.#give(session, queued.holding);
+        queued.waiter.onStream(session);
+      }
     }
+  }
+
+  /** @internal */ timedOut(queued: Queued): void {
+    this.dropQueued(queued);
+    const { holding, waiter } = queued;
+    const cause = `waited ${this.settings.queueTimeoutMs} ms`;
+    waiter.onNoStream(FAULTS.queueTimeout, this.#shares.mayHold(holding) ? cause : `${cause}; ${shareCause(holding)}`);
   }
 }
 
 /** One who waits for a connection to become free. */
 class Queued implements DeadlineOwner {
   readonly waiter: StreamWaiter;
+  readonly holding: Holding<Queued>;
   readonly deadline: Deadline;
   readonly #pool: Pool;
 
-  constructor(pool: Pool, waiter: StreamWaiter, wheel: TimerWheel) {
+  constructor(pool: Pool, waiter: StreamWaiter, holding: Holding<Queued>, wheel: TimerWheel) {
     this.#pool = pool;
     this.waiter = waiter;
+    this.holding = holding;
     this.deadline = new Deadline(this, 0);
     if (pool.settings.queueTimeoutMs > 0) wheel.set(this.deadline, pool.settings.queueTimeoutMs);
   }
 
   onDeadline(): void {
-    this.#pool.dropQueued(this);
-    this.waiter.onNoStream(FAULTS.queueTimeout, `waited ${this.#pool.settings.queueTimeoutMs} ms`);
+    this.#pool.timedOut(this);
   }
 }
 
 /** One connection being made, for one waiter; when he has gone it joins the idle ones. */
 class Dialling implements DialResult, DeadlineOwner {
   waiter: StreamWaiter | null;
+  /** Whose share it is of, as long as the waiter waits. */
+  readonly holding: Holding<Queued>;
   readonly #pool: Pool;
   readonly #wheel: TimerWheel;
   readonly #deadline: Deadline;
   readonly #giveUp: () => void;
 
-  constructor(pool: Pool, waiter: StreamWaiter, wheel: TimerWheel) {
+  constructor(pool: Pool, waiter: StreamWaiter, holding: Holding<Queued>, wheel: TimerWheel) {
     this.#pool = pool;
     this.waiter = waiter;
+    this.holding = holding;
     this.#wheel = wheel;
     this.#deadline = new Deadline(this, 0);
     pool.dialStarted();

@@ -26,6 +26,12 @@ export class BodyPace {
     this.#pausedSinceMs = -1;
   }
 
+  /** Bytes a second; infinite while it is not read, and before `firstMs`. */
+  rate(nowMs: number, firstMs: number): number {
+    const elapsed = nowMs - this.#startedMs - this.#pausedMs;
+    return this.#pausedSinceMs >= 0 || elapsed < firstMs ? Infinity : (this.received * 1_000) / elapsed;
+  }
+
   isTooSlow(bytesPerSecond: number, graceMs: number): boolean {
     if (this.#pausedSinceMs >= 0) return false;
     const elapsed = this.#clock.monotonicMs() - this.#startedMs - this.#pausedMs;

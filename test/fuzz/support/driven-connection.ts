@@ -15,6 +15,8 @@ import { RequestBufferPool, type RequestBuffers } from '../../../src/data/exchan
 import { Connection } from '../../../src/data/http1/connection.ts';
 import type { ConnectionHost } from '../../../src/data/http1/connection-host.ts';
 import { BufferPool } from '../../../src/data/http1/read-buffers.ts';
+import { SlowBodies } from '../../../src/data/wire/slow-bodies.ts';
+import { Source } from '../../../src/data/wire/sources.ts';
 
 /** A request as the exchange sees it; strings are Latin-1. */
 export interface Understood {
@@ -33,8 +35,11 @@ export const LIMITS: ConnectionLimits = {
   minBodyBytesPerSecond: 0,
   keepAliveTimeoutMs: 60_000,
   writeTimeoutMs: 30_000,
+  minReadBytesPerSecond: 0,
   tunnelIdleTimeoutMs: 60_000,
   maxConnections: 10,
+  maxConnectionsPerAddress: 10,
+  maxSlowBodiesPerAddress: 10,
   maxTunnels: 10,
   maxRequestsPerConnection: 1_000,
   maxHeadBytes: 4_096,
@@ -83,6 +88,7 @@ const PEER = {
   trusted: false,
   clientCertificate: null,
   listener: 'main',
+  source: null,
 };
 
 export class DrivenConnection implements ConnectionHost {
@@ -91,6 +97,7 @@ export class DrivenConnection implements ConnectionHost {
   readonly wheel = new TimerWheel(100, this.clock);
   readonly draining = false;
   readonly buffers = new BufferPool();
+  readonly slowBodies = new SlowBodies(this, () => {});
   readonly socket = new PretendedSocket();
   readonly requests: Understood[] = [];
   /** Status of the refusal, 0 when there was none. */
@@ -148,6 +155,7 @@ export class DrivenConnection implements ConnectionHost {
 }
 
 class Answering implements DownstreamHandler {
+  readonly source = new Source('192.0.2.1');
   readonly holdsRequestBytes = false;
   readonly #host: DrivenConnection;
   readonly #downstream: Downstream;

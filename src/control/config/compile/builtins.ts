@@ -132,7 +132,7 @@ function policiesOfAuthenticated(
 /** Where a connection is a subscriber's, who may stay for hours: the service itself says when there are too many. */
 const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE, REALTIME_SERVICE]);
 /** More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. */
-const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000 };
+const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000, addressShare: 0.75 };
 
 function ownOptions(options: AuthSettings, freshFactorSeconds: number): AuthSettings {
   const { requirements } = options;

@@ -38,6 +38,7 @@ export function compileService(
       maxQueued: options.pool.maxQueued,
       queueTimeoutMs: options.pool.queueTimeout,
       idleTimeoutMs: options.pool.idleTimeout,
+      addressShare: options.pool.perAddress,
     },
     requestBufferBytes: options.protocol === 'grpc' ? 0 : options.requestBuffer,
     retries: retries(compilation, path, options),

@@ -4,12 +4,31 @@
  */
 import * as z from 'zod';
 import { LOG_LEVELS } from '../../../base/log.ts';
-import { cidr, duration, durationOrOff, MAX_TIMER_MS, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
+import { cidr, duration, durationOrOff, MAX_TIMER_MS, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { extensionShape } from './extensions.ts';
 import { filePath, plainPath, TOKEN } from './fields.ts';
 import { host, listener, port } from './listener.ts';
 
 const deadline = { min: 100, max: MAX_TIMER_MS };
+
+const perAddress = z
+  .strictObject({
+    connections: ratio({ min: 0.001 })
+      .prefault('75%')
+      .describe('Share of `maxConnections` that one address may have open; further ones are closed unread. `100%` is no limit.'),
+    slowBodies: z
+      .int()
+      .min(1)
+      .max(1_000_000)
+      .prefault(256)
+      .describe(
+        'Most request bodies of one address that come at less than 8 KB a second, for each worker; of more, the slowest are answered with 408.',
+      ),
+  })
+  .prefault({})
+  .describe(
+    'What one address may hold of a worker, so that others always have a part. An IPv6 address counts with its /64. Clients of `trustProxy` count by their own address, the proxies not at all.',
+  );
 
 const limits = z
   .strictObject({
@@ -31,6 +50,7 @@ const limits = z
       .max(1_000_000)
       .prefault(20_000)
       .describe('Most open downstream connections for each worker. Further ones are answered with 503 and closed.'),
+    perAddress,
     maxTunnels: z
       .int()
       .min(0)
@@ -47,6 +67,11 @@ const limits = z
       .prefault('240b')
       .describe(
         'Least average size per second of a request body, after a grace of `timeouts.bodyIdle`; slower ones are answered with 408. 0 turns it off.',
+      ),
+    minReadRate: size({ max: 1024 ** 3 })
+      .prefault('240b')
+      .describe(
+        'Least average size per second that a client takes of a response while bytes wait for it, over `timeouts.write`; the connection of a slower one is closed. 0: any byte in that time will do.',
       ),
   })
   .prefault({})

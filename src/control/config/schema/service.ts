@@ -150,6 +150,11 @@ const pool = z
       .prefault(1_024)
       .describe('Requests that may wait for a connection, for each instance and worker; more are answered with 503.'),
     queueTimeout: duration(deadline).prefault('5s').describe('Longest wait for a connection.'),
+    perAddress: ratio({ min: 0.001 })
+      .prefault('75%')
+      .describe(
+        'Share of `maxConnections` (over HTTP/2: of their streams) and of `maxQueued` that requests of one address may hold; further ones wait, or are answered with 503. An IPv6 address counts with its /64. `100%` is no limit.',
+      ),
     idleTimeout: duration({ min: 100, max: MAX_TIMER_MS })
       .prefault('4s')
       .describe('Idle connections are closed after this long. Keep it below the keep-alive timeout of the service.'),

@@ -4,9 +4,9 @@
  * caller share a hash tag, and with it a Cluster slot.
  */
 import { hash } from 'node:crypto';
+import { readAddress } from '../../../base/address-words.ts';
 import type { KeyPart } from '../../contract/limits.ts';
 import type { PolicyContext } from '../../contract/policy.ts';
-import { readAddress } from '../address.ts';
 import type { Rule } from '../rule.ts';
 
 const words = new Int32Array(4);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { isIPv4, isIPv6 } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
-import { readAddress } from './address.ts';
+import { readAddress } from './address-words.ts';
 
 const out = new Int32Array(4);
 const words = (text: string): string => {
