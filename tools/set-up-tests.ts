@@ -41,6 +41,12 @@ const NEEDS: readonly Need[] = [
     why: 'events kept by NATS JetStream',
     find: () => onPath('nats-server') || existsSync('/usr/sbin/nats-server'),
   },
+  {
+    program: 'rabbitmq-server',
+    package: 'rabbitmq-server',
+    why: 'events kept by RabbitMQ streams',
+    find: () => existsSync('/usr/lib/rabbitmq/bin/rabbitmq-server') || onPath('rabbitmq-server'),
+  },
   { program: 'initdb', package: 'postgresql', why: 'identity on PostgreSQL', find: hasPostgres },
   { program: 'openssl', package: 'openssl', why: 'certificates for TLS tests', find: () => onPath('openssl') },
   { program: 'curl', package: 'curl', why: 'HTTP/2 by a client that is not ours', find: () => onPath('curl') },

@@ -66,7 +66,7 @@ export interface EventEngine {
   publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published>;
   /** Events after a position (null: from the oldest kept), at most `limit`; none at the end of the stream. */
   read(stream: string, after: string | null, limit: number): Promise<Page>;
-  /** Position of the newest event, null for an empty stream. */
+  /** Position of the newest event, or one behind it that is no event's; null for an empty stream. */
   latest(stream: string): Promise<string | null>;
   /** What comes after a position, as it comes, until it is stopped. Outlives the engine's being away. */
   tail(stream: string, after: string | null, handler: TailHandler): Tail;

@@ -6,7 +6,9 @@ import type { EventEngine } from './engine.ts';
 
 export const EMBEDDED = 'embedded';
 
-const KINDS: Readonly<Record<string, 'nats' | 'redis'>> = {
+type EngineKind = 'nats' | 'redis' | 'rabbitmq';
+
+const KINDS: Readonly<Record<string, EngineKind>> = {
   nats: 'nats',
   tls: 'nats',
   redis: 'redis',
@@ -15,14 +17,16 @@ const KINDS: Readonly<Record<string, 'nats' | 'redis'>> = {
   'redis+cluster': 'redis',
   'rediss+sentinel': 'redis',
   'rediss+cluster': 'redis',
+  amqp: 'rabbitmq',
+  amqps: 'rabbitmq',
 };
 
 const url = () =>
   secret()
     .max(2_000)
     .regex(
-      /^(nats|tls|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
-      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
+      /^(nats|tls|amqps?|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
+      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), amqp://HOST:PORT or amqps:// (RabbitMQ), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
     );
 
 export const engineSchema = z
@@ -30,21 +34,21 @@ export const engineSchema = z
     url: z
       .union([url(), z.array(url()).min(1).max(20)])
       .describe(
-        'Where the broker is; its scheme says which: `nats://USER:PASSWORD@HOST:4222` or `tls://` for NATS JetStream, `redis://` for Redis Streams. For NATS a list of servers of one cluster.',
+        'Where the broker is; its scheme says which: `nats://USER:PASSWORD@HOST:4222` or `tls://` for NATS JetStream, `redis://` for Redis Streams, `amqp://USER:PASSWORD@HOST:5672` or `amqps://` for RabbitMQ stream queues. For NATS a list of servers of one cluster.',
       ),
     replicas: z
       .int()
       .min(1)
       .max(5)
       .prefault(1)
-      .describe('NATS: servers that keep a copy of each event. Redis: without effect.'),
+      .describe('NATS: servers that keep a copy of each event. Others: without effect.'),
   })
   .describe('A broker, by the name that streams call it.');
 
 /** In the plan the URLs are ids of secrets; in the bridge they are themselves. */
 export interface EngineSettings {
   readonly name: string;
-  readonly kind: 'nats' | 'redis';
+  readonly kind: EngineKind;
   readonly urls: readonly string[];
   readonly replicas: number;
 }
@@ -61,7 +65,7 @@ export function compileEngines(
     if (name === EMBEDDED) {
       context.problem('is the name of the engine that is always there', { at, expected: 'another name' });
     }
-    if (kinds.size > 1 || (kind === 'redis' && urls.length > 1)) {
+    if (kinds.size > 1 || (kind !== 'nats' && urls.length > 1)) {
       context.problem('must be servers of one NATS cluster, or one URL', { at: [...at, 'url'] });
     }
     return {
@@ -76,5 +80,6 @@ export function compileEngines(
 /** The client of a broker is loaded now. */
 export async function openEngine({ kind, urls, replicas }: EngineSettings): Promise<EventEngine> {
   if (kind === 'redis') return new (await import('./redis.ts')).RedisEngine(urls[0] ?? '');
+  if (kind === 'rabbitmq') return new (await import('./rabbitmq.ts')).RabbitEngine(urls[0] ?? '');
   return new (await import('./nats.ts')).NatsEngine({ urls, replicas });
 }

@@ -1,0 +1,336 @@
+/**
+ * RabbitMQ (3.9 or newer) by the client `rabbitmq-client`. A stream of the configuration is a durable stream queue
+ * `gatehouse.NAME`, because classic and quorum queues cannot be read a second time; positions are its offsets. AMQP says
+ * neither where an event went nor where a stream ends: a reader that must know the end publishes a mark and reads up to
+ * it; marks are no events. The server knows no repeated keys. Loaded only when it is configured.
+ */
+import { randomUUID } from 'node:crypto';
+import type { AsyncMessage, Channel, Connection } from 'rabbitmq-client';
+import { messageOf } from '../../../base/errors.ts';
+import { asBuffer } from './embedded.ts';
+import type {
+  EventEngine,
+  NewEvent,
+  Page,
+  Published,
+  StoredEvent,
+  StreamSettings,
+  Tail,
+  TailHandler,
+} from './engine.ts';
+import { EngineFault } from './engine.ts';
+
+const MARK = 'gatehouse.mark';
+const PREFETCH = 200;
+const READ_TIMEOUT_MS = 10_000;
+/** Without a word from the server in this time there is nothing behind a position that is ahead of the stream. */
+const AHEAD_AFTER_MS = 2_000;
+const AGAIN_AFTER_MS = 250;
+const SEGMENT_BYTES = 50_000_000;
+/** The AMQP reply code of a declaration that differs from what is there. */
+const PRECONDITION_FAILED = /PRECONDITION_FAILED|406/;
+
+type Offset = 'first' | 'last' | bigint;
+
+export class RabbitEngine implements EventEngine {
+  readonly #url: string;
+  readonly #streams = new Map<string, StreamSettings>();
+  readonly #tails = new Set<RabbitTail>();
+  #connection: Connection | null = null;
+  #publisher: Channel | null = null;
+  #problem: string | null = 'not connected yet';
+  #blocked: string | null = null;
+  #stopped = false;
+
+  constructor(url: string) {
+    this.#url = url;
+  }
+
+  get problem(): string | null {
+    return this.#problem ?? this.#blocked;
+  }
+
+  async start(streams: readonly StreamSettings[]): Promise<void> {
+    this.#streams.clear();
+    for (const stream of streams) this.#streams.set(stream.name, stream);
+    if (this.#connection !== null) {
+      if (this.#publisher?.active === true) await this.#declare(this.#connection);
+      return;
+    }
+    const { Connection: Client } = await import('rabbitmq-client');
+    const connection = new Client({
+      url: this.#url,
+      connectionName: 'gatehouse',
+      connectionTimeout: 5_000,
+      acquireTimeout: 5_000,
+      heartbeat: 10,
+      retryLow: 250,
+      retryHigh: 2_000,
+      noDelay: true,
+    });
+    this.#connection = connection;
+    connection.on('error', (error: unknown) => {
+      this.#problem = `RabbitMQ cannot be reached: ${messageOf(error)}`;
+    });
+    connection.on('connection.blocked', (reason: string) => {
+      this.#blocked = `RabbitMQ takes nothing: ${reason}`;
+    });
+    connection.on('connection.unblocked', () => {
+      this.#blocked = null;
+    });
+    const isUp = new Promise<void>((resolve) => {
+      connection.on('connection', () => void this.#up(connection).then(resolve));
+    });
+    await Promise.race([isUp, new Promise((resolve) => setTimeout(resolve, 2_000).unref())]);
+  }
+
+  async #up(connection: Connection): Promise<void> {
+    try {
+      this.#blocked = null;
+      await this.#declare(connection);
+      const channel = await connection.acquire();
+      await channel.confirmSelect();
+      channel.on('close', () => {
+        if (this.#publisher === channel) this.#publisher = null;
+        this.#problem ??= 'the connection to RabbitMQ is lost';
+      });
+      this.#publisher = channel;
+      this.#problem = null;
+    } catch (error) {
+      this.#problem = `RabbitMQ cannot be used: ${messageOf(error)}`;
+      if (this.#stopped) return;
+      // Right after its start a server has not all of its queues.
+      await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+      if (connection.ready && this.#publisher === null) await this.#up(connection);
+    }
+  }
+
+  async #declare(connection: Connection): Promise<void> {
+    for (const { name, maxAgeMs, maxBytes } of this.#streams.values()) {
+      const queue = queueName(name);
+      const limits = {
+        'x-queue-type': 'stream' as const,
+        'x-max-age': `${Math.ceil(maxAgeMs / 1_000)}s`,
+        'x-max-length-bytes': maxBytes,
+        'x-stream-max-segment-size-bytes': Math.min(SEGMENT_BYTES, Math.max(1_000_000, Math.floor(maxBytes / 4))),
+      };
+      try {
+        await connection.queueDeclare({ queue, durable: true, arguments: limits });
+      } catch (error) {
+        // It is there with other limits, which are the server's to change (a policy).
+        if (!PRECONDITION_FAILED.test(messageOf(error))) throw error;
+        await connection.queueDeclare({ queue, passive: true });
+      }
+    }
+  }
+
+  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+    if (this.#blocked !== null) throw new EngineFault('full', this.#blocked);
+    const { id, subject, key, contentType, attributes, data, dedupeId } = event;
+    const facts = JSON.stringify({ id, subject, key, contentType, attributes, dedupeId });
+    await orAborted(this.#send(stream, { facts }, asBuffer(data)), signal);
+    return { position: null, duplicate: false };
+  }
+
+  async #send(stream: string, headers: Readonly<Record<string, string>>, body: Buffer): Promise<void> {
+    const channel = this.#publisher;
+    if (channel === null || !channel.active) {
+      throw new EngineFault('unavailable', this.#problem ?? 'RabbitMQ is not connected');
+    }
+    try {
+      // Another type would be read by the client.
+      const envelope = { routingKey: queueName(stream), durable: true, contentType: 'application/octet-stream' };
+      await channel.basicPublish({ ...envelope, headers }, body);
+    } catch (error) {
+      throw new EngineFault('unavailable', messageOf(error));
+    }
+  }
+
+  async read(stream: string, after: string | null, limit: number): Promise<Page> {
+    const events: StoredEvent[] = [];
+    let first: bigint | null = null;
+    const from = after === null ? 'first' : BigInt(after) + 1n;
+    const mark = await this.#mark(stream);
+    const isWhole = await this.#scan(stream, from, (offset, message) => {
+      first ??= offset;
+      if (markOf(message) !== undefined) return markOf(message) === mark;
+      events.push(eventOf(message, offset));
+      return events.length >= limit;
+    });
+    // Not even the mark is behind it: the position is ahead of the stream.
+    if (!isWhole || first === null) return { events, hasGap: after !== null };
+    return { events, hasGap: after !== null && first > BigInt(after) + 1n };
+  }
+
+  async latest(stream: string): Promise<string | null> {
+    const mark = await this.#mark(stream);
+    let end: bigint | null = null;
+    let newest: bigint | null = null;
+    await this.#scan(stream, 'last', (offset, message) => {
+      const found = markOf(message);
+      if (found === undefined) newest = offset;
+      end = offset;
+      return found === mark;
+    });
+    if (newest !== null || end === null) return newest === null ? null : String(newest);
+    // Marks alone at the end: one is a position like any other, if there are events at all.
+    let hasEvents = false;
+    await this.#scan(stream, 'first', (_, message) => {
+      hasEvents = markOf(message) === undefined;
+      return hasEvents || markOf(message) === mark;
+    });
+    return hasEvents ? String(end) : null;
+  }
+
+  async #mark(stream: string): Promise<string> {
+    const mark = randomUUID();
+    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
+    await orAborted(this.#send(stream, { [MARK]: mark }, Buffer.alloc(0)), signal);
+    return mark;
+  }
+
+  /** Until `take` says that it is enough: true. False when nothing more came. */
+  async #scan(
+    stream: string,
+    from: Offset,
+    take: (offset: bigint, message: AsyncMessage) => boolean,
+  ): Promise<boolean> {
+    const channel = await this.acquire();
+    try {
+      return await new Promise<boolean>((resolve, reject) => {
+        const silence = setTimeout(() => resolve(false), AHEAD_AFTER_MS);
+        const isLate = setTimeout(
+          () => reject(new EngineFault('unavailable', 'RabbitMQ did not answer in time')),
+          READ_TIMEOUT_MS,
+        );
+        const settle = (act: () => void): void => {
+          clearTimeout(silence);
+          clearTimeout(isLate);
+          act();
+        };
+        let isOver = false;
+        channel.on('close', () => settle(() => reject(new EngineFault('unavailable', 'the channel was closed'))));
+        consume(channel, queueName(stream), from, (offset, message) => {
+          if (isOver) return;
+          silence.refresh();
+          isOver = take(offset, message);
+          if (isOver) settle(() => resolve(true));
+        }).catch((error: unknown) => settle(() => reject(new EngineFault('unavailable', messageOf(error)))));
+      });
+    } finally {
+      if (channel.active) await channel.close().catch(() => {});
+    }
+  }
+
+  async acquire(): Promise<Channel> {
+    const connection = this.#connection;
+    if (connection === null || this.#publisher === null) {
+      throw new EngineFault('unavailable', this.#problem ?? 'RabbitMQ is not connected');
+    }
+    try {
+      return await connection.acquire();
+    } catch (error) {
+      throw new EngineFault('unavailable', messageOf(error));
+    }
+  }
+
+  tail(stream: string, after: string | null, handler: TailHandler): Tail {
+    const tail = new RabbitTail(this, queueName(stream), after, handler, () => this.#tails.delete(tail));
+    this.#tails.add(tail);
+    void tail.run();
+    return tail;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    for (const tail of [...this.#tails]) tail.stop();
+    this.#connection?.unsafeDestroy();
+  }
+}
+
+/** A consumer from a position on, anew after each loss. */
+class RabbitTail implements Tail {
+  readonly #engine: RabbitEngine;
+  readonly #queue: string;
+  readonly #handler: TailHandler;
+  readonly #gone: () => void;
+  #after: bigint | null;
+  #channel: Channel | null = null;
+  #stopped = false;
+
+  constructor(engine: RabbitEngine, queue: string, after: string | null, handler: TailHandler, gone: () => void) {
+    this.#engine = engine;
+    this.#queue = queue;
+    this.#after = after === null ? null : BigInt(after);
+    this.#handler = handler;
+    this.#gone = gone;
+  }
+
+  async run(): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        const channel = await this.#engine.acquire();
+        this.#channel = channel;
+        const isClosed = new Promise<void>((resolve) => channel.once('close', () => resolve()));
+        const from = this.#after === null ? 'first' : this.#after + 1n;
+        await consume(channel, this.#queue, from, (offset, message) => this.#take(offset, message));
+        if (this.#stopped) await channel.close();
+        await isClosed;
+      } catch {
+        // It is away: again in a moment.
+      }
+      if (!this.#stopped) await new Promise((resolve) => setTimeout(resolve, AGAIN_AFTER_MS));
+    }
+  }
+
+  #take(offset: bigint, message: AsyncMessage): void {
+    if (this.#stopped || (this.#after !== null && offset <= this.#after)) return;
+    if (this.#after !== null && offset > this.#after + 1n) this.#handler.onGap();
+    this.#after = offset;
+    if (markOf(message) === undefined) this.#handler.onEvents([eventOf(message, offset)]);
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    this.#channel?.close().catch(() => {});
+    this.#gone();
+  }
+}
+
+async function consume(
+  channel: Channel,
+  queue: string,
+  from: Offset,
+  take: (offset: bigint, message: AsyncMessage) => void,
+): Promise<void> {
+  await channel.basicQos({ prefetchCount: PREFETCH });
+  await channel.basicConsume({ queue, arguments: { 'x-stream-offset': from } }, (message) => {
+    // Messages that were on their way when it was closed still come.
+    if (!channel.active) return;
+    channel.basicAck({ deliveryTag: message.deliveryTag });
+    take(BigInt(message.headers?.['x-stream-offset'] as number), message);
+  });
+}
+
+function queueName(stream: string): string {
+  return `gatehouse.${stream}`;
+}
+
+function markOf(message: AsyncMessage): string | undefined {
+  return message.headers?.[MARK] as string | undefined;
+}
+
+function eventOf(message: AsyncMessage, offset: bigint): StoredEvent {
+  const facts = JSON.parse(String(message.headers?.['facts'])) as Omit<NewEvent, 'data'>;
+  return { ...facts, position: String(offset), data: message.body as Buffer };
+}
+
+/** What it gives, or a fault when the wait is over first. */
+function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
+    if (signal.aborted) onAbort();
+    signal.addEventListener('abort', onAbort, { once: true });
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
+  });
+}

@@ -1,0 +1,76 @@
+/**
+ * A RabbitMQ server of its own for a test: the installed one with node name, ports, port mapper and folder of its own. It
+ * takes some seconds to start. Can be paused, killed and started again with what was on its disk.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type BrokerServer, endChild, freePort, listening } from './nats.ts';
+
+/** Debian's wrapper changes the user; the script behind it does not. */
+const SCRIPTS = [
+  '/usr/lib/rabbitmq/bin/rabbitmq-server',
+  '/usr/local/sbin/rabbitmq-server',
+  '/opt/homebrew/sbin/rabbitmq-server',
+];
+
+export async function startRabbit(): Promise<BrokerServer> {
+  const script = SCRIPTS.find((path) => existsSync(path));
+  if (script === undefined)
+    throw new Error('rabbitmq-server was not found; install it with: apt-get install rabbitmq-server');
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rabbit-'));
+  const [port, distribution, mapper] = [await freePort(), await freePort(), await freePort()];
+  mkdirSync(join(folder, 'home'));
+  writeFileSync(join(folder, 'rabbitmq.conf'), `listeners.tcp.1 = 127.0.0.1:${port}\nlog.console = false\n`);
+  writeFileSync(join(folder, 'enabled_plugins'), '[].\n');
+  const env = {
+    PATH: process.env['PATH'] ?? '/usr/bin:/bin',
+    HOME: join(folder, 'home'),
+    ERL_EPMD_PORT: String(mapper),
+    RABBITMQ_NODENAME: `gatehouse-${port}@localhost`,
+    RABBITMQ_NODE_PORT: String(port),
+    RABBITMQ_DIST_PORT: String(distribution),
+    RABBITMQ_MNESIA_BASE: join(folder, 'data'),
+    RABBITMQ_LOG_BASE: join(folder, 'log'),
+    RABBITMQ_CONFIG_FILE: join(folder, 'rabbitmq.conf'),
+    RABBITMQ_ENABLED_PLUGINS_FILE: join(folder, 'enabled_plugins'),
+    RABBITMQ_PID_FILE: join(folder, 'pid'),
+    RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS: '+S 1:1 +sbwt none',
+  };
+  // The port mapper of Erlang: as a child, so that it ends with the test.
+  const names = spawn('epmd', ['-address', '127.0.0.1', '-port', String(mapper)], { stdio: 'ignore', env });
+  await listening(mapper, names);
+  const launch = async (): Promise<ChildProcess> => {
+    // In a group of its own: the script starts Erlang, which starts helpers.
+    const child = spawn(script, [], { stdio: 'ignore', env, detached: true });
+    await listening(port, child);
+    return child;
+  };
+  const signal = (child: ChildProcess, name: NodeJS.Signals): void => {
+    try {
+      process.kill(-child.pid!, name);
+    } catch {
+      // It has ended.
+    }
+  };
+  const kill = async (child: ChildProcess): Promise<void> => {
+    signal(child, 'SIGKILL');
+    await endChild(child);
+  };
+  let child = await launch();
+  return {
+    url: `amqp://guest:guest@127.0.0.1:${port}`,
+    pause: () => signal(child, 'SIGSTOP'),
+    resume: () => signal(child, 'SIGCONT'),
+    kill: () => kill(child),
+    async start() {
+      child = await launch();
+    },
+    async stop() {
+      await kill(child);
+      await endChild(names);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
