@@ -5,6 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { httpCacheSuite } from './http-cache-suite.ts';
 
 interface Need {
   readonly program: string;
@@ -78,3 +79,4 @@ if (missing.length > 0) {
     process.exit(1);
   }
 }
+httpCacheSuite();
