@@ -17,7 +17,6 @@ const env = {
   GATEHOUSE_REGISTRY_TOKEN: secret(),
   TRACKER_KEY: secret(),
   ANALYTICS_KEY: secret(),
-  NOTIFICATIONS_KEY: secret(),
 };
 const json = `-H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json'`;
 const commit = `"repository":"demo","message":"feat: begin","author":"Ada","authored_at":"2026-01-05T09:00:00+01:00","files":[{"path":"a.ts","additions":12,"deletions":3}]`;

@@ -77,6 +77,21 @@ describe('CraftNudge: failures', () => {
     );
   });
 
+  it('a notification is handed over again until the service takes it, and delivered once', async (t) => {
+    const craft = await startCraftNudge(t);
+    const ada = await craft.person('ada');
+    await craft.drill('notifications', 'errors');
+    assert.equal((await ada.call('POST', '/api/v1/notifications/send', { title: 'Tea' })).status, 202);
+    const operator = craft.anybody('127.0.0.1');
+    const again = /gatehouse_events_redelivered_total\{[^}]*\} [1-9]/;
+    await eventually(async () => again.test((await operator.call('GET', '/metrics')).text), 'it is handed over again');
+    await craft.drill('notifications', 'off');
+    const history = async (): Promise<unknown[]> =>
+      (await ada.call('GET', '/api/v1/notifications/history')).body.history ?? [];
+    await eventually(async () => (await history()).length > 0, 'it is taken');
+    assert.equal((await history()).length, 1);
+  });
+
   it('nobody registers without the token, and nobody from outside reaches what services say', async (t) => {
     const craft = await startCraftNudge(t);
     const anybody = craft.anybody('198.51.100.1');

@@ -55,7 +55,6 @@ export async function startCraftNudge(
     CRAFTNUDGE_DATA: folder,
     TRACKER_KEY: 'tracker-key-0123456789',
     ANALYTICS_KEY: 'analytics-key-0123456789',
-    NOTIFICATIONS_KEY: 'notifications-key-01234',
     GATEHOUSE_REGISTRY_TOKEN: 'registry-token-0123456789',
     WORKERS: '1',
     ...more,
@@ -80,12 +79,7 @@ export async function startCraftNudge(
     analytics: (registration: Registration) =>
       startAnalytics({ file: join(folder, 'analytics.db'), port: 0, registration, key: env.ANALYTICS_KEY }),
     notifications: (registration: Registration) =>
-      startNotifications({
-        file: join(folder, 'notifications.db'),
-        port: 0,
-        registration,
-        key: env.NOTIFICATIONS_KEY,
-      }),
+      startNotifications({ file: join(folder, 'notifications.db'), port: 0, registration }),
   };
   const startService = async (service: ServiceName, of: Partial<Registration> = {}): Promise<Running> => {
     const registration = { gateway: url, token: env.GATEHOUSE_REGISTRY_TOKEN, service, ...of };

@@ -1,11 +1,10 @@
 /**
- * Notifications: takes them from the gateway's queue, obeys what their recipient prefers, and keeps a history of what became
- * of each. A notification that comes twice is delivered once.
+ * Notifications: the gateway's queue hands them over, again until they are taken; this service obeys what their recipient
+ * prefers and keeps a history of what became of each. A notification that comes twice is delivered once.
  */
 import { DatabaseSync } from 'node:sqlite';
 import type { Hono } from 'hono';
 import * as z from 'zod';
-import { follow, type StreamEvent } from '../../shared/event-stream.ts';
 import {
   callerOf,
   createApp,
@@ -31,6 +30,15 @@ const preferences = z.strictObject({
   max_per_day: z.int().min(0).max(1_000).default(50),
 });
 type Preferences = z.output<typeof preferences>;
+/** A CloudEvent of the stream; the gateway made its subject: `notifications.` and whose it is. */
+const queued = z.object({
+  id: z.string().min(1),
+  subject: z
+    .string()
+    .startsWith('notifications.')
+    .transform((text) => text.slice('notifications.'.length)),
+  data: notification,
+});
 const listQuery = z.object({ limit: z.coerce.number().int().min(1).max(200).default(50) });
 
 /** What became of a notification. */
@@ -56,13 +64,7 @@ export class NotificationStore {
       );
       CREATE INDEX IF NOT EXISTS notifications_by_user ON notifications (user, at_ms DESC);
       CREATE TABLE IF NOT EXISTS preferences (user TEXT PRIMARY KEY, body TEXT NOT NULL);
-      CREATE TABLE IF NOT EXISTS stream (name TEXT PRIMARY KEY, position TEXT NOT NULL);
     `);
-  }
-
-  position(): string | null {
-    const row = this.#database.prepare("SELECT position FROM stream WHERE name = 'notifications'").get();
-    return (row?.['position'] as string | undefined) ?? null;
   }
 
   preferences(user: string): Preferences {
@@ -76,30 +78,17 @@ export class NotificationStore {
       .run(user, JSON.stringify(wanted));
   }
 
-  /** Takes one from the queue, once, with the position in the stream; `position` null leaves that as it is. */
-  take(id: string, user: string, said: z.output<typeof notification>, position: string | null, nowMs: number): void {
+  /** Takes one from the queue; that it has come before makes no difference. */
+  take(id: string, user: string, said: z.output<typeof notification>, nowMs: number): void {
     const { muted, max_per_day } = this.preferences(user);
     const today = this.#database
       .prepare("SELECT count(*) AS count FROM notifications WHERE user = ? AND outcome = 'delivered' AND at_ms > ?")
       .get(user, nowMs - DAY_MS);
     const isOver = (today?.['count'] as number) >= max_per_day;
     const outcome: Outcome = muted.includes(said.kind) ? 'muted' : isOver ? 'over_limit' : 'delivered';
-    this.#database.exec('BEGIN IMMEDIATE');
-    try {
-      this.#database
-        .prepare('INSERT INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
-        .run(id, user, said.kind, said.title, said.body, outcome, nowMs);
-      if (position !== null)
-        this.#database
-          .prepare(
-            "INSERT INTO stream VALUES ('notifications', ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
-          )
-          .run(position);
-      this.#database.exec('COMMIT');
-    } catch (error) {
-      this.#database.exec('ROLLBACK');
-      throw error;
-    }
+    this.#database
+      .prepare('INSERT INTO notifications VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING')
+      .run(id, user, said.kind, said.title, said.body, outcome, nowMs);
   }
 
   /** Newest first; `isAll` also those that were not delivered. */
@@ -131,6 +120,12 @@ export function createNotifications(store: NotificationStore): Hono {
     const { limit } = readQuery(context, listQuery);
     return context.json({ history: store.list(callerOf(context).id, limit, true) });
   });
+  // From the gateway's queue: no route leads here.
+  app.post('/internal/notifications', async (context) => {
+    const { id, subject, data } = await readBody(context, queued);
+    store.take(id, subject, data, Date.now());
+    return context.body(null, 204);
+  });
   app.put('/api/v1/notifications/preferences', async (context) => {
     const { id } = callerOf(context);
     const wanted = await readBody(context, preferences);
@@ -144,47 +139,26 @@ export interface NotificationsOptions {
   readonly file: string;
   readonly port: number;
   readonly registration: Registration;
-  /** API key with the role `service`. */
-  readonly key: string;
 }
 
-export async function startNotifications({ file, port, registration, key }: NotificationsOptions): Promise<Running> {
+export async function startNotifications({ file, port, registration }: NotificationsOptions): Promise<Running> {
   const store = new NotificationStore(file);
-  const ended = new AbortController();
   const running = await run(createNotifications(store), port, registration);
-  const following = follow({
-    url: `${registration.gateway}/internal/notifications`,
-    headers: { 'X-API-Key': key },
-    position: () => store.position(),
-    signal: ended.signal,
-    handle({ id: position, type, data }: StreamEvent) {
-      if (type !== 'message' || position === null) return;
-      const event = JSON.parse(data) as { id: string; subject: string; data: unknown };
-      const said = notification.safeParse(event.data);
-      // What cannot be read now will not be readable later.
-      if (!said.success) return console.error(`notification ${event.id}: ${said.error.message}`);
-      // The gateway made the subject: `notifications.` and whose it is.
-      store.take(event.id, event.subject.slice('notifications.'.length), said.data, position, Date.now());
-    },
-  });
   return {
     ...running,
     async close() {
       await running.close();
-      ended.abort();
-      await following;
       store.close();
     },
   };
 }
 
 if (import.meta.main) {
-  const { PORT = '0', NOTIFICATIONS_KEY = '', CRAFTNUDGE_DATA = '.' } = process.env;
+  const { PORT = '0', CRAFTNUDGE_DATA = '.' } = process.env;
   const running = await startNotifications({
     file: `${CRAFTNUDGE_DATA}/notifications.db`,
     port: Number(PORT),
     registration: registrationOf('notifications'),
-    key: NOTIFICATIONS_KEY,
   });
   endOnSignal(() => running.close());
 }
