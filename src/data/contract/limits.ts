@@ -63,6 +63,8 @@ export type LimitPhase = 'arrival' | 'authenticate' | 'limit';
 export interface RateLimitSettings {
   readonly blocks: readonly (LimitBlock & { readonly phase: LimitPhase })[];
   /** `X-RateLimit-*`. */
+  /** Of its 429; `{plan}` is the plan of the caller. */
+  readonly message?: string;
   readonly legacyHeaders: boolean;
   /** `RateLimit` and `RateLimit-Policy`. */
   readonly standardHeaders: boolean;

@@ -87,6 +87,12 @@ const block = z.strictObject({
     .describe(
       '`limit` checks after authorization; `authenticate` before it, so that guessing is limited too; `arrival` before the route is known, on the gateway only and for every request. Default: `authenticate` when the key needs no identity, else `limit`.',
     ),
+  message: z
+    .string()
+    .min(1)
+    .max(200)
+    .optional()
+    .describe('Message of its 429; `{plan}` is the plan of the caller, with `plan: true`. The first block decides.'),
   headers: z
     .enum(['all', 'legacy', 'standard', 'off'])
     .prefault('all')
@@ -128,8 +134,12 @@ function compileBlocks(options: Written, context: OptionContext, route: RouteFac
     return compiled === undefined ? [] : [compiled];
   });
   const shown = list[0]?.headers ?? 'all';
+  const message = list[0]?.message;
+  if (message?.includes('{plan}') && !list.some(({ plan }) => plan))
+    context.problem('has {plan}, but no block has plan: true', { at: [...at(0), 'message'] });
   return {
     blocks,
+    ...(message === undefined ? {} : { message }),
     legacyHeaders: shown === 'all' || shown === 'legacy',
     standardHeaders: shown === 'all' || shown === 'standard',
   };

@@ -92,6 +92,15 @@ test('callers are told how much is left, in both dialects, also when they pass',
   assert.equal(exchange.answerHeader('ratelimit'), '"ip-1m";r=59;t=59');
 });
 
+test('the message of the 429 can be another, with the plan in it', () => {
+  const { make } = bench();
+  const hooks = make({ ...settings(block({ rules: [limit('1/1m')] })), message: 'slow down{plan}' });
+  assert.ok(send(hooks).passed);
+  const { outcome } = send(hooks);
+  assert.ok(outcome instanceof Fault);
+  assert.deepEqual([outcome.message, outcome.detail], ['slow down', undefined]);
+});
+
 test('above the limit the answer is 429, says when to come back and which limit it was', () => {
   const { clock, make } = bench();
   const hooks = make(settings(block({ rules: [limit('2/1m')] })));

@@ -31,8 +31,7 @@ export const rateLimit = definePolicy<RateLimitSettings>({
       // Rules are told by name, so no two phases may have the same; those of a route and those before it may be alike.
       const prefix = phase === 'arrival' ? 'gateway-' : keys.some((key) => named.has(key)) ? `${phase}-` : '';
       for (const key of keys) named.add(key);
-      const { legacyHeaders, standardHeaders } = settings;
-      const facts = { legacyHeaders, standardHeaders };
+      const { blocks: _, ...facts } = settings;
       // The same function for the same settings: what comes before the route is known must count once, not once per route.
       const key = `rate-limit ${JSON.stringify({ ...facts, phase, prefix, blocks })}`;
       acquired.push(key);
@@ -56,7 +55,7 @@ export const rateLimit = definePolicy<RateLimitSettings>({
   },
 });
 
-type CheckerSettings = Pick<RateLimitSettings, 'legacyHeaders' | 'standardHeaders'>;
+type CheckerSettings = Omit<RateLimitSettings, 'blocks'>;
 
 class Checker {
   readonly #limits: WorkerLimits;
@@ -96,7 +95,7 @@ class Checker {
 
   #answer(exchange: PolicyContext, set: LimitSet, decision: Decision, nowMs: number): Outcome {
     if (set.plan !== '') this.#limits.count(set.plan, decision.allowed);
-    const { legacyHeaders, standardHeaders } = this.#settings;
+    const { legacyHeaders, standardHeaders, message } = this.#settings;
     if (legacyHeaders || standardHeaders) {
       const wallMs = this.#limits.table.time.wallMs(nowMs);
       const notice = set.headers.notice(decision, wallMs, legacyHeaders, standardHeaders);
@@ -107,7 +106,9 @@ class Checker {
     const name = set.names[decision.index] as string;
     exchange.logField('limit', name);
     return new Fault(FAULTS.rateLimitExceeded, {
-      detail: set.plan === '' ? `limit ${name}` : `rate limit exceeded for plan ${set.plan}`,
+      ...(message === undefined
+        ? { detail: set.plan === '' ? `limit ${name}` : `rate limit exceeded for plan ${set.plan}` }
+        : { message: message.replaceAll('{plan}', set.plan) }),
       retryAfterSeconds: retryAfterSeconds(decision),
     });
   }
