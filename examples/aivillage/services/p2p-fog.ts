@@ -11,7 +11,7 @@ import { type ClusterClient, type ClusterNodeRecord, clusterClient } from '../..
 import { callerOf, createApp, endOnSignal, Refusal, type Running, run } from '../../shared/service.ts';
 import { Ledger, MINT, TREASURY } from './ledger.ts';
 
-const [WORK_EVERY_MS, ROUNDS, PAY] = [500, 20_000, 1];
+const [WORK_EVERY_MS, WORK_TIMEOUT_MS, ROUNDS, PAY] = [500, 10_000, 20_000, 1];
 /** Nodes, for so long without asking the gateway again. */
 const FRESH_MS = 500;
 
@@ -56,7 +56,7 @@ export class Fog {
   }
 
   /** One piece of work for a node, checked and paid. */
-  async work(node: string): Promise<void> {
+  async work(node: string, signal: AbortSignal): Promise<void> {
     const seed = randomBytes(16).toString('hex');
     const { id } = await this.cluster.createTask({
       kind: 'fog-work',
@@ -64,7 +64,11 @@ export class Fog {
       selector: { does: 'fog', node },
       timeoutMs: 5_000,
     });
-    const { state, result } = await this.cluster.waitForTask(id, { everyMs: 100 });
+    // A node may go before it has begun.
+    const late = AbortSignal.any([signal, AbortSignal.timeout(WORK_TIMEOUT_MS)]);
+    const { state, result } = await this.cluster
+      .waitForTask(id, { everyMs: 100, signal: late })
+      .catch(() => this.cluster.cancelTask(id));
     if (state !== 'done') return;
     const report = result as Report;
     const known = this.#known.get(report.node) ?? { done: 0, wrong: 0, report };
@@ -171,7 +175,7 @@ export async function startP2pFog({ file, port, gateway, key, secret }: FogOptio
     while (!ended.signal.aborted) {
       const nodes = await fog.nodes().catch(() => []);
       const alive = nodes.filter(({ presence, state }) => presence === 'alive' && state === 'active');
-      await Promise.allSettled(alive.map(({ name }) => fog.work(name)));
+      await Promise.allSettled(alive.map(({ name }) => fog.work(name, ended.signal)));
       await delay(WORK_EVERY_MS, undefined, { signal: ended.signal }).catch(() => {});
     }
   })();
