@@ -20,11 +20,17 @@ export function scopeName() {
 }
 
 export function roleName() {
-  return z
-    .string()
-    .min(1)
-    .max(200)
-    .regex(/^[^\s\p{Cc}](?:[^\p{Cc}]*[^\s\p{Cc}])?$/u, 'must be a role: a name without blanks at its ends');
+  return (
+    z
+      .string()
+      .min(1)
+      .max(200)
+      // No \p{Cc}: to readers of JSON Schema that take no pattern for a Unicode one it is the letters p, C and c.
+      .regex(
+        /^[^\s\x00-\x1f\x7f-\x9f](?:[^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$/,
+        'must be a role: a name without blanks at its ends',
+      )
+  );
 }
 
 /** RFC 9110 §5.1 field name. */
