@@ -10,5 +10,7 @@ export default {
     'curl -si http://127.0.0.1:8000/shop/orders                 # Set-Cookie: group=a or b',
     `curl -s http://127.0.0.1:8000/shop/orders -H 'Cookie: group=b'`,
     'curl -s http://127.0.0.1:8000/orders                       # 401: no token',
+    'curl -s http://127.0.0.1:8000/dashboard                    # one response of two',
+    'curl -s http://127.0.0.1:8000/v2/orders                    # in an envelope',
   ],
 } satisfies Example;

@@ -97,9 +97,10 @@ test('the example runs: the service sees the tenant of the token and the group o
   const text = await readFile(new URL('gatehouse.yaml', import.meta.url), 'utf8');
   const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
   // The same configuration, on ports of its own.
-  const document = parse(
-    text.replaceAll(/policy: (\.\/\S+),/g, (_, path: string) => `policy: ${here(path)},`),
-  ) as Record<string, unknown> & {
+  const document = parse(text.replaceAll(/\.\/(?:policies|handlers|transforms)\/[a-z-]+\.ts/g, here)) as Record<
+    string,
+    unknown
+  > & {
     services: { orders: { instances: unknown } };
     issuers: { example: { secret: string } };
     gateway: unknown;
@@ -118,4 +119,11 @@ test('the example runs: the service sees the tenant of the token and the group o
   assert.match(await seen('/orders', { Authorization: `Bearer ${token}` }), /"X-Tenant","acme"/);
   assert.match(await seen('/shop/orders', { Cookie: 'group=b' }), /"X-Group","b"/);
   assert.equal((await fetch(`${url}/orders`)).status, 401);
+  const dashboard = (await (await fetch(`${url}/dashboard`)).json()) as {
+    orders: { url: string };
+    news: { url: string };
+  };
+  assert.deepEqual([dashboard.orders.url, dashboard.news.url], ['/orders?limit=5', '/news']);
+  const enveloped = (await (await fetch(`${url}/v2/orders`)).json()) as { version: string; data: { url: string } };
+  assert.deepEqual([enveloped.version, enveloped.data.url], ['2', '/orders']);
 });

@@ -36,6 +36,7 @@ export const PROCESS_NUMBERS = [
   'tls_handshake_errors',
   'aggregate_parts',
   'aggregate_parts_failed',
+  'handler_calls',
   'compressed_responses',
   'compression_bytes_in',
   'compression_bytes_out',

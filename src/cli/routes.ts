@@ -138,6 +138,8 @@ function actionWords(action: RouteAction): string {
       return `respond ${action.response.status}`;
     case 'aggregate':
       return `aggregate ${action.aggregate.parts.map(planWords).join(', ')}`;
+    case 'handler':
+      return `handler ${action.handler.file}`;
     case 'redirect':
       return `redirect ${action.status} ${action.location}`;
   }

@@ -12,7 +12,7 @@ import { showValue } from './secrecy.ts';
 import type { ConfigSource } from './source.ts';
 import { isMapping } from './source.ts';
 
-const ACTIONS = ['service', 'respond', 'redirect', 'aggregate', 'builtin', 'publish', 'subscribe'] as const;
+const ACTIONS = ['service', 'respond', 'redirect', 'aggregate', 'handler', 'builtin', 'publish', 'subscribe'] as const;
 
 export function crossProblems(document: unknown, source: ConfigSource): Problem[] {
   if (!isMapping(document)) return [];

@@ -41,6 +41,9 @@ interface Watched {
   sinceMs: number;
   isReported: boolean;
   isEnding: boolean;
+  beats: number;
+  /** When these beats were first seen. */
+  beatMs: number;
 }
 
 interface Sums {
@@ -75,6 +78,8 @@ export class PolicyWatchdog {
         sinceMs: -1,
         isReported: false,
         isEnding: false,
+        beats: 0,
+        beatMs: this.#parts.nowMs(),
       });
     }
     if (this.#timer === null) {
@@ -111,10 +116,38 @@ export class PolicyWatchdog {
         worker.run = slot < 0 ? -1 : run;
         worker.sinceMs = now;
         worker.isReported = false;
+        this.#listen(thread, worker, wasAway || slot >= 0, now);
         continue;
       }
       this.#stillRunning(thread, worker, slot, now - worker.sinceMs);
     }
+  }
+
+  /** A worker whose heart stands still while nothing says that it runs is in a loop behind an `await`. */
+  #listen(thread: number, worker: Watched, isExcused: boolean, now: number): void {
+    const beats = worker.watch.beats();
+    if (beats !== worker.beats || isExcused) {
+      worker.beats = beats;
+      worker.beatMs = now;
+      return;
+    }
+    const forMs = now - worker.beatMs;
+    // Twice the time, since a busy machine keeps hearts waiting, too.
+    if (worker.isEnding || forMs < this.#parts.loopTimeoutMs() * 2) return;
+    const waiting = worker.table.policies.filter(({ slot }) => worker.watch.pending(slot) > 0);
+    if (waiting.length === 0) return;
+    worker.isEnding = true;
+    this.#parts.log.error('a policy did not return; its worker is ended', {
+      policy: waiting.length === 1 ? waiting[0]!.name : null,
+      one_of: waiting.map(({ name }) => name),
+      for_ms: Math.round(forMs),
+    });
+    // Which of several it was nobody can say, so none is taken out of use for it.
+    if (waiting.length === 1) {
+      this.#sumsOf(waiting[0]!.name).kills++;
+      this.#countKill(waiting[0]!);
+    }
+    void this.#parts.terminate(thread);
   }
 
   #stillRunning(thread: number, worker: Watched, slot: number, forMs: number): void {

@@ -6,6 +6,7 @@
 import { CidrSet } from '../../base/ip.ts';
 import { aggregateAction } from '../actions/aggregate.ts';
 import { cachedAction } from '../actions/cached.ts';
+import { handlerAction } from '../actions/handler.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import { serviceAction } from '../actions/service.ts';
@@ -98,7 +99,7 @@ function buildRoute(
     (definition.first === true ? first : definition.last === true ? last : others).push(created);
   }
   const hooks = [...first, ...others, ...last];
-  const action = actionOf(settings, parts.services);
+  const action = actionOf(settings, parts.services, environment);
   const cache = caches.get(settings);
   return {
     settings,
@@ -122,7 +123,11 @@ function asksGrpc({ action }: RouteSettings, services: ReadonlyMap<string, Upstr
   return action.targets.some(({ service }) => services.get(service)?.settings.protocol === 'grpc');
 }
 
-function actionOf(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): RouteAction {
+function actionOf(
+  settings: RouteSettings,
+  services: ReadonlyMap<string, UpstreamService>,
+  environment: PolicyEnvironment,
+): RouteAction {
   const { action } = settings;
   switch (action.kind) {
     case 'service':
@@ -131,6 +136,8 @@ function actionOf(settings: RouteSettings, services: ReadonlyMap<string, Upstrea
       return respondAction(action.response);
     case 'aggregate':
       return aggregateAction(action.aggregate, services);
+    case 'handler':
+      return handlerAction(action.handler, environment);
     case 'redirect':
       return redirectAction(action.status, action.location);
   }

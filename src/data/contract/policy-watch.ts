@@ -3,7 +3,7 @@
  * says which policy runs at this moment and counts what became of them, and messages for what does not fit in numbers.
  * A policy that never returns cannot be stopped in its own thread; control (control/policies/watchdog.ts) sees it here.
  *
- *   cells: | running slot + 1 | runs begun |          counts: | slot 0: failures, timeouts, late | slot 1: ... |
+ *   cells: | running slot + 1 | runs begun | heartbeats |   pending: | slot 0 | slot 1 | ... |          counts: | slot 0: failures, timeouts, late | slot 1: ... |
  */
 
 /** Worker to control, with a `PolicyTable`, each time a worker has loaded policies. */
@@ -41,11 +41,13 @@ export class PolicyWatch {
   readonly memory: SharedArrayBuffer;
   readonly #cells: Int32Array;
   readonly #counts: Float64Array;
+  readonly #pending: Int32Array;
 
-  constructor(memory = new SharedArrayBuffer(CELLS * 4 + MAX_POLICIES * POLICY_COUNTS.length * 8)) {
+  constructor(memory = new SharedArrayBuffer((CELLS + MAX_POLICIES) * 4 + MAX_POLICIES * POLICY_COUNTS.length * 8)) {
     this.memory = memory;
     this.#cells = new Int32Array(memory, 0, CELLS);
-    this.#counts = new Float64Array(memory, CELLS * 4);
+    this.#pending = new Int32Array(memory, CELLS * 4, MAX_POLICIES);
+    this.#counts = new Float64Array(memory, (CELLS + MAX_POLICIES) * 4);
   }
 
   /** Two plain stores: a reader that sees them out of order looks again soon. */
@@ -56,6 +58,29 @@ export class PolicyWatch {
 
   leave(): void {
     this.#cells[0] = 0;
+  }
+
+  /** A promise of it has not settled. */
+  begin(slot: number): void {
+    this.#pending[slot]!++;
+  }
+
+  end(slot: number): void {
+    this.#pending[slot]!--;
+  }
+
+  /** Promises that have not settled. */
+  pending(slot: number): number {
+    return Atomics.load(this.#pending, slot);
+  }
+
+  /** By the worker, from time to time: a loop that no slot says anything of stops it. */
+  beat(): void {
+    this.#cells[2]!++;
+  }
+
+  beats(): number {
+    return Atomics.load(this.#cells, 2);
   }
 
   count(slot: number, what: PolicyCount): void {

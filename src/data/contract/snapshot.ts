@@ -349,7 +349,18 @@ export type RouteAction =
   | { readonly kind: 'service'; readonly targets: readonly WeightedTarget[]; readonly split: SplitSettings | null }
   | { readonly kind: 'respond'; readonly response: FixedResponse }
   | { readonly kind: 'aggregate'; readonly aggregate: AggregateSettings }
+  | { readonly kind: 'handler'; readonly handler: ModuleSettings }
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string };
+
+/** A module of a user's, as the configuration names it. */
+export interface ModuleSettings {
+  /** Absolute path. */
+  readonly file: string;
+  /** Changes with the text of the file and of what it imports. */
+  readonly version: string;
+  readonly options: unknown;
+  readonly timeoutMs: number;
+}
 
 export interface WeightedTarget {
   readonly service: string;

@@ -1,5 +1,6 @@
 /** What `transform` compiles to. */
 import type { ValueTemplate } from './aggregate.ts';
+import type { ModuleSettings } from './snapshot.ts';
 
 /** Steps of a path into JSON; `*` is every member or item. */
 export type FieldPath = readonly string[];
@@ -26,6 +27,8 @@ export interface ReshapeSettings {
 
 export interface BodyTransformSettings {
   readonly visibility: Visibility | null;
+  /** A transform in a file of the user's; before `reshape`. */
+  readonly script: ModuleSettings | null;
   readonly reshape: ReshapeSettings | null;
   readonly maxBytes: number;
   readonly maxDepth: number;

@@ -198,3 +198,14 @@ export function definePolicy<Options = unknown>(
 ): UserPolicyDefinition<Options> {
   return definition;
 }
+
+export type {
+  Change,
+  Handle,
+  HandlerContext,
+  HandlerDefinition,
+  ModuleContext,
+  TransformContext,
+  TransformDefinition,
+} from './user-handler.ts';
+export { defineHandler, defineTransform, ServiceError } from './user-handler.ts';

@@ -17,13 +17,11 @@ import type { UpstreamService } from './attempt.ts';
 import { callWhole } from './call-whole.ts';
 import type { Exchange } from './exchange.ts';
 import { MadeRequest } from './outgoing-request.ts';
+import { fieldsOfOwnRequests } from './own-request-fields.ts';
 import { RequestBody } from './request-body.ts';
 
 /** The request's body may be referred to up to this size. */
 const MAX_BODY_BYTES = 1_048_576;
-/** Of the client's request and of nobody else's: a part has its own, or none. */
-const NOT_PASSED =
-  /^(accept|accept-encoding|accept-ranges|range|if-.*|content-.*|expect|digest|idempotency-key|x-http-method.*|cache-control|pragma)$/i;
 
 export type Compose = (exchange: Exchange) => Promise<Reply | Fault>;
 
@@ -52,10 +50,7 @@ function contextOf(
   body: unknown,
 ): ComposeContext {
   const { runtime, params, identity } = exchange;
-  const shared = exchange.forwardedFields();
-  const names: [string, string][] = shared.names.flatMap((name, i) =>
-    NOT_PASSED.test(name) ? [] : [[name, shared.values[i]!] as [string, string]],
-  );
+  const names = fieldsOfOwnRequests(exchange);
   const call = async (request: PartRequest, signal: AbortSignal): Promise<PartResponse> => {
     const own = new Set(request.headers.map(([name]) => name.toLowerCase()));
     const fields: [string, string][] = names.filter(([name]) => !own.has(name.toLowerCase()));

@@ -3,10 +3,11 @@
 import jmespath from 'jmespath';
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
-import { size } from '../../base/zod-units.ts';
+import { duration, size } from '../../base/zod-units.ts';
 import { readValue } from '../content/expression.ts';
 import type { ValueTemplate } from '../contract/aggregate.ts';
 import { definePolicyOptions, type KeyPath, type OptionContext } from '../contract/options.ts';
+import type { ModuleSettings } from '../contract/snapshot.ts';
 import type {
   BodyTransformSettings,
   FieldPath,
@@ -15,6 +16,7 @@ import type {
   TransformSettings,
   Visibility,
 } from '../contract/transform.ts';
+import { compileModule, moduleFile } from './module.options.ts';
 
 const ROOTS = ['params', 'query', 'headers', 'auth', 'request', 'body'];
 const REQUEST_ROOTS = ROOTS.filter((root) => root !== 'body');
@@ -34,7 +36,20 @@ const memberName = () =>
     .refine((text) => text !== '__proto__', 'is a name that objects do not take');
 const role = () => z.string().min(1).max(200);
 
+const script = z.union([
+  moduleFile('defineTransform'),
+  z.strictObject({
+    file: moduleFile('defineTransform'),
+    options: z
+      .json()
+      .prefault({})
+      .describe('Handed to the transform as `context.options`, after its own schema has checked them.'),
+    timeout: duration({ min: 1, max: 300_000 }).prefault('1s').describe('Longest wait for a promise of it; then 504.'),
+  }),
+]);
+
 const reshape = {
+  script: script.optional().describe('A function in a file of your own makes the new value; a text is the file.'),
   select: z
     .string()
     .min(1)
@@ -168,9 +183,10 @@ export const transformOptions = definePolicyOptions({
 
 function requestOf(options: Request, context: OptionContext): TransformSettings['request'] {
   const made = reshapeOf(options, ['request'], context);
+  const own = scriptOf(options.script, ['request', 'script'], context);
   return {
     query: options.query === undefined ? null : queryOf(options.query, context),
-    body: made === null ? null : bodyOf(options, null, made, options.otherTypes),
+    body: made === null && own === null ? null : bodyOf(options, null, own, made, options.otherTypes),
   };
 }
 
@@ -180,6 +196,7 @@ function responseOf(options: Response, context: OptionContext): TransformSetting
     if (['204', '205', '206', '304'].includes(from))
       context.problem('has no body, or a part of one, and so stays what it is', { at: ['response', 'status', from] });
   const made = reshapeOf(options, ['response'], context);
+  const own = scriptOf(options.script, ['response', 'script'], context);
   const visibility: Visibility | null =
     hide === undefined && show === undefined
       ? null
@@ -191,17 +208,19 @@ function responseOf(options: Response, context: OptionContext): TransformSetting
   return {
     status: Object.entries(status).map(([from, to]) => [Number(from), to] as const),
     statuses: options.statuses,
-    body: made === null && visibility === null ? null : bodyOf(options, visibility, made, otherTypes),
+    body:
+      made === null && own === null && visibility === null ? null : bodyOf(options, visibility, own, made, otherTypes),
   };
 }
 
 function bodyOf(
   { maxSize, maxDepth }: { readonly maxSize: number; readonly maxDepth: number },
   visibility: Visibility | null,
+  own: ModuleSettings | null,
   made: ReshapeSettings | null,
   otherTypes: 'pass' | 'refuse',
 ): BodyTransformSettings {
-  return { visibility, reshape: made, maxBytes: maxSize, maxDepth, otherTypes };
+  return { visibility, script: own, reshape: made, maxBytes: maxSize, maxDepth, otherTypes };
 }
 
 function reshapeOf(options: Request | Response, at: KeyPath, context: OptionContext): ReshapeSettings | null {
@@ -227,6 +246,18 @@ function reshapeOf(options: Request | Response, at: KeyPath, context: OptionCont
     ),
     envelope: envelope === undefined ? null : templateOf(envelope, ROOTS, [...at, 'envelope'], context),
   };
+}
+
+function scriptOf(
+  written: z.output<typeof script> | undefined,
+  at: KeyPath,
+  context: OptionContext,
+): ModuleSettings | null {
+  if (written === undefined) return null;
+  const isText = typeof written === 'string';
+  const { file, options, timeout } = isText ? { file: written, options: {}, timeout: 1_000 } : written;
+  const found = compileModule('transform', file, options, context, isText ? at : [...at, 'file'], [...at, 'options']);
+  return found === undefined ? null : { ...found, options, timeoutMs: timeout };
 }
 
 function queryOf({ rename, remove, set }: z.output<typeof query>, context: OptionContext): QueryChanges {

@@ -3,34 +3,27 @@
  * sent. Requests are changed behind all that checks them; of a response what the caller may not see is taken out before
  * anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let through.
  */
-import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import { unpackableCoding } from '../content/codings.ts';
 import { readExactJson } from '../content/exact-json.ts';
 import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
 import { makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
-import { readQuery } from '../content/parameters.ts';
 import { changedQuery } from '../content/query-changes.ts';
 import { readJson } from '../content/read-json.ts';
 import { EventRecords, LineRecords } from '../content/records.ts';
 import { RefusingFilter } from '../content/refusing-filter.ts';
-import {
-  compileReshape,
-  compileVeil,
-  loadSearch,
-  type Reshape,
-  type Search,
-  type TransformValues,
-  type Veil,
-} from '../content/reshape.ts';
+import { loadSearch, type Search } from '../content/reshape.ts';
 import { UnpackFilter } from '../content/unpack-filter.ts';
 import { RecordFilter, type ValueChange, WholeValueFilter } from '../content/value-filters.ts';
 import { fieldErrors } from '../content/violation.ts';
 import type { Outcome, PolicyContext, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import { definePolicy } from '../contract/policy.ts';
 import type { BodyTransformSettings, TransformSettings } from '../contract/transform.ts';
+import { type Changed, TransformSteps, valuesOf } from './transform-steps.ts';
 
 const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
 const EVENTS = 'text/event-stream';
+const NOTHING = Buffer.alloc(0);
 
 export const transform = definePolicy<TransformSettings, Search | null>({
   name: 'transform',
@@ -38,7 +31,6 @@ export const transform = definePolicy<TransformSettings, Search | null>({
   prepare: async ({ request, response }) =>
     [request?.body, response?.body].some((body) => body?.reshape?.select != null) ? loadSearch() : null,
   create({ request, response }, environment, search): PolicyHooks {
-    const { count } = environment;
     const body = request?.body ?? null;
     const status = new Map(response?.status ?? []);
     const change =
@@ -54,7 +46,7 @@ export const transform = definePolicy<TransformSettings, Search | null>({
             },
           }
         : {}),
-      ...(body === null ? {} : { requestBody: requestHook(body, count, search) }),
+      ...(body === null ? {} : { requestBody: requestHook(body, environment, search) }),
       ...(response === null
         ? {}
         : {
@@ -69,52 +61,24 @@ export const transform = definePolicy<TransformSettings, Search | null>({
   },
 });
 
-/** Made once per exchange, of what templates may name. */
-function valuesOf(exchange: PolicyContext): TransformValues {
-  const { identity } = exchange;
-  return {
-    params: exchange.params,
-    get query() {
-      const entries = [...readQuery(exchange.query, [])].filter(([, values]) => values.length === 1);
-      return Object.fromEntries(entries.map(([name, values]) => [name, values[0] ?? '']));
-    },
-    auth:
-      identity === null
-        ? null
-        : {
-            sub: identity.subject,
-            subject: identity.subject,
-            roles: identity.roles,
-            scopes: identity.scopes,
-            plan: identity.plan,
-            method: identity.method,
-            claims: identity.claims,
-          },
-    request: { id: exchange.requestId, method: exchange.method, path: exchange.path },
-    header: (name) => exchange.header(name),
-  };
-}
-
 // --- requests ----------------------------------------------------------------------------------------------------------
 
 function requestHook(
   settings: BodyTransformSettings,
-  count: PolicyEnvironment['count'],
+  environment: PolicyEnvironment,
   search: Search | null,
 ): (exchange: PolicyContext) => Outcome | Promise<Outcome> {
-  const reshape = compileReshape(settings.reshape!, search);
+  const wrong = (expected: string): Fault => new Fault(FAULTS.invalidRequest, { fields: [{ field: '', expected }] });
+  const steps = new TransformSteps(settings, 'request', environment, search, wrong);
+  const { count } = environment;
   const { maxBytes, maxDepth, otherTypes } = settings;
   const limits = { maxDepth, safeIntegers: false };
-  const change = (bytes: Buffer, exchange: PolicyContext): Buffer | Fault => {
+  const change = (bytes: Buffer, exchange: PolicyContext): Changed | Promise<Changed> => {
     // As strict as validation: what is checked, changed and read must be one and the same.
     const strict = readJson(bytes, limits);
     if (!strict.ok) return new Fault(FAULTS.invalidRequest, { fields: fieldErrors([strict.violation]) });
     const read = readExactJson(bytes, maxDepth);
-    try {
-      return written(reshape(read.ok ? read.value : strict.value, valuesOf(exchange)));
-    } catch (error) {
-      return new Fault(FAULTS.invalidRequest, { fields: [{ field: '', expected: messageOf(error) }] });
-    }
+    return steps.change(read.ok ? read.value : strict.value, exchange, true);
   };
   return (exchange) => {
     if (exchange.contentLength === 0) return undefined;
@@ -136,10 +100,10 @@ function requestHook(
       return undefined;
     }
     return exchange.readBody(maxBytes).then(
-      (bytes) => {
-        const made = change(bytes, exchange);
+      async (bytes) => {
+        const made = await change(bytes, exchange);
         if (made instanceof Fault) return made;
-        exchange.replaceBody(made);
+        exchange.replaceBody(made ?? NOTHING);
         return undefined;
       },
       (error: unknown) => {
@@ -150,30 +114,26 @@ function requestHook(
   };
 }
 
-function written(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value) ?? 'null', 'utf8');
-}
-
 // --- responses ---------------------------------------------------------------------------------------------------------
 
 class ResponseChange {
   readonly #settings: BodyTransformSettings;
   readonly #statuses: 'success' | 'all';
-  readonly #veil: Veil | null;
-  readonly #reshape: Reshape | null;
+  readonly #steps: TransformSteps;
+  readonly #isMore: boolean;
   readonly #count: PolicyEnvironment['count'];
 
   constructor(
     settings: BodyTransformSettings,
     statuses: 'success' | 'all',
-    { count }: PolicyEnvironment,
+    environment: PolicyEnvironment,
     search: Search | null,
   ) {
     this.#settings = settings;
     this.#statuses = statuses;
-    this.#veil = settings.visibility === null ? null : compileVeil(settings.visibility);
-    this.#reshape = settings.reshape === null ? null : compileReshape(settings.reshape, search);
-    this.#count = count;
+    this.#steps = new TransformSteps(settings, 'response', environment, search, failed);
+    this.#isMore = settings.script !== null || settings.reshape !== null;
+    this.#count = environment.count;
   }
 
   /** A part of a body, or a packed one, cannot be changed. */
@@ -189,9 +149,9 @@ class ResponseChange {
       if (status === 304) sendsOtherBytes(exchange);
       return;
     }
-    const reshape = this.#statuses === 'all' || status < 300 ? this.#reshape : null;
-    const veil = this.#veil;
-    if (reshape === null && veil === null) return;
+    const isWholly = this.#isMore && (this.#statuses === 'all' || status < 300);
+    const { veil } = this.#steps;
+    if (!isWholly && veil === null) return;
     if (veil !== null) makePrivate(exchange);
     const type = mediaTypeOf(exchange.sentHeader('content-type'));
     const isWhole = isJsonType(type);
@@ -208,7 +168,7 @@ class ResponseChange {
     sendsOtherBytes(exchange);
     this.#count('transformed_bodies', 1);
     const { maxBytes } = this.#settings;
-    const change = this.#changeFor(exchange, reshape);
+    const change = this.#changeFor(exchange, isWholly);
     const tooLarge = (): Fault => failed(`longer than ${maxBytes} bytes`);
     if (isWhole) exchange.filterResponseBody(new WholeValueFilter(change, maxBytes, tooLarge), { holdHead: true });
     else {
@@ -237,21 +197,13 @@ class ResponseChange {
     return true;
   }
 
-  #changeFor(exchange: PolicyContext, reshape: Reshape | null): ValueChange {
+  #changeFor(exchange: PolicyContext, isWholly: boolean): ValueChange {
     const { maxDepth } = this.#settings;
-    const values = valuesOf(exchange);
-    const roles = exchange.identity?.roles ?? [];
     return (bytes) => {
       // A response without body, whatever its type.
       if (bytes.length === 0) return bytes;
       const read = readExactJson(bytes, maxDepth);
-      if (!read.ok) return failed(`it is not ${read.expected}`);
-      try {
-        const seen = this.#veil === null ? read.value : this.#veil(read.value, roles);
-        return written(reshape === null ? seen : reshape(seen, values));
-      } catch (error) {
-        return failed(messageOf(error));
-      }
+      return read.ok ? this.#steps.change(read.value, exchange, isWholly) : failed(`it is not ${read.expected}`);
     };
   }
 }

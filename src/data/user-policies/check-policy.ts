@@ -5,17 +5,18 @@
  */
 import { writeSync } from 'node:fs';
 import { messageOf } from '../../base/errors.ts';
-import { checkedOptions, definitionOf, PolicyError } from './definition.ts';
+import { checkedOptions, type ModuleKind, PolicyError, schemaOf } from './definition.ts';
 import { loadModule } from './load-module.ts';
 
 export interface CheckRequest {
   readonly file: string;
   readonly version: string;
   readonly options: unknown;
+  readonly kind: ModuleKind;
 }
 
 export type CheckResult =
-  | { readonly ok: true; readonly name: string }
+  | { readonly ok: true }
   | {
       readonly ok: false;
       readonly message: string;
@@ -23,11 +24,10 @@ export type CheckResult =
       readonly expected?: string | undefined;
     };
 
-async function check({ file, version, options }: CheckRequest): Promise<CheckResult> {
+async function check({ file, version, options, kind }: CheckRequest): Promise<CheckResult> {
   try {
-    const definition = definitionOf(await loadModule(file, version));
-    await checkedOptions(definition, options);
-    return { ok: true, name: definition.name };
+    await checkedOptions(schemaOf(await loadModule(file, version), kind), options);
+    return { ok: true };
   } catch (error) {
     if (error instanceof PolicyError)
       return { ok: false, message: error.message, path: error.path, expected: error.expected };

@@ -5,6 +5,8 @@
  */
 import { messageOf } from '../../base/errors.ts';
 import { compileSchema, schemaProblem } from '../content/json-schema.ts';
+import type { HandlerDefinition, TransformDefinition } from '../contract/user-handler.ts';
+import { MODULE_KIND } from '../contract/user-handler.ts';
 import type { JsonSchema, StandardSchema, UserPolicyDefinition } from '../contract/user-policy.ts';
 
 /** Something is wrong with the file (`path` null) or with an option (`path` in the options). */
@@ -31,8 +33,37 @@ export function definitionOf(module: Readonly<Record<string, unknown>>): UserPol
   return found as UserPolicyDefinition<unknown>;
 }
 
+export type ModuleKind = 'policy' | 'handler' | 'transform';
+
+const MADE_WITH = { handler: 'defineHandler', transform: 'defineTransform' } as const;
+
+export function handlerOf(module: Readonly<Record<string, unknown>>): HandlerDefinition {
+  return functionOf(module, 'handler') as HandlerDefinition;
+}
+
+export function transformOf(module: Readonly<Record<string, unknown>>): TransformDefinition {
+  return functionOf(module, 'transform') as TransformDefinition;
+}
+
+function functionOf(module: Readonly<Record<string, unknown>>, kind: 'handler' | 'transform'): object {
+  const found = module['default'] as Readonly<Record<PropertyKey, unknown>> | null | undefined;
+  if (typeof found !== 'object' || found === null || found[MODULE_KIND] !== kind)
+    throw new PolicyError(`the default export is not made with ${MADE_WITH[kind]}(...)`);
+  if (typeof found[kind === 'handler' ? 'handle' : 'change'] !== 'function')
+    throw new PolicyError(`${MADE_WITH[kind]} was given no function`);
+  return found;
+}
+
+/** Whatever it is: what must hold of its options. */
+export function schemaOf(module: Readonly<Record<string, unknown>>, kind: ModuleKind): WithSchema {
+  if (kind === 'policy') return definitionOf(module);
+  return kind === 'handler' ? handlerOf(module) : transformOf(module);
+}
+
+type WithSchema = { readonly options?: StandardSchema<unknown> | JsonSchema | undefined };
+
 /** The options as `create` gets them. Throws a `PolicyError` for the first that does not fit. */
-export async function checkedOptions(definition: UserPolicyDefinition<unknown>, options: unknown): Promise<unknown> {
+export async function checkedOptions(definition: WithSchema, options: unknown): Promise<unknown> {
   const { options: schema } = definition;
   if (schema === undefined) return options;
   if (typeof schema === 'object' && '~standard' in schema)

@@ -3,10 +3,12 @@
  * wrongly or never returns into a fault that names the policy, and counts. A hook without promise costs two stores and a
  * call. What happens here never reaches another request: the worst a policy can do is fail its own routes.
  */
+import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Outcome, PolicyContext, PolicyHook, ResponseHook } from '../contract/policy.ts';
 import type { PolicyCount, PolicyWatch } from '../contract/policy-watch.ts';
+import { ServiceError } from '../contract/user-handler.ts';
 import type {
   ExchangeHook,
   PolicyCall,
@@ -32,6 +34,8 @@ export interface GuardParts {
   readonly timeoutMs: number;
   /** What a policy that is out of use does to its requests. */
   readonly onBroken: 'fail' | 'skip';
+  /** What its failures are called. Default: those of policies. */
+  readonly faults?: { readonly failed: FaultKind; readonly timeout: FaultKind };
   nowMs(): number;
 }
 
@@ -69,7 +73,8 @@ export class HookGuard {
         watch.leave();
       }
       if (outcome === undefined) return undefined;
-      return isPromise(outcome) ? this.#inTime(outcome, phase, call) : this.#checked(outcome, phase);
+      if (!isPromise(outcome)) return this.#checked(outcome, phase);
+      return this.#inTime(outcome, phase, call, (value: PolicyOutcome): Outcome => this.#checked(value, phase));
     };
   }
 
@@ -96,27 +101,74 @@ export class HookGuard {
     };
   }
 
-  #inTime(promise: Promise<PolicyOutcome>, phase: string, call: Call | null): Promise<Outcome> {
+  /**
+   * The same for what is no hook: `work` is a handler or a transform, `settle` makes of what it gives what is used of it.
+   * A promise counts as running until it has settled, so that a loop behind an `await` has a name as well.
+   */
+  run<T, R>(
+    phase: string,
+    work: (call: PolicyCall) => T | Promise<T>,
+    settle: (result: T) => R,
+  ): R | Fault | Promise<R | Fault> {
+    if (this.isBroken) return this.#broken ?? new Fault(FAULTS.policyBroken);
+    const { watch, slot } = this.#parts;
+    const call = new Call();
+    let result: T | Promise<T>;
+    watch.enter(slot);
+    try {
+      result = work(call);
+    } catch (error) {
+      return this.faultOf(phase, error);
+    } finally {
+      watch.leave();
+    }
+    if (isPromise(result))
+      return this.#inTime(result as Promise<T>, phase, call, (value) => this.#settled(phase, value, settle));
+    return this.#settled(phase, result as T, settle);
+  }
+
+  #settled<T, R>(phase: string, value: T, settle: (result: T) => R): R | Fault {
+    try {
+      return settle(value);
+    } catch (error) {
+      return this.faultOf(phase, error);
+    }
+  }
+
+  /** A service that gave no response is no failure of who asked it; all else is, and is counted and logged. */
+  faultOf(phase: string, error: unknown): Fault {
+    if (error instanceof Fault) return error;
+    if (error instanceof ServiceError && error.fault instanceof Fault) return error.fault;
+    return this.#failed(phase, error);
+  }
+
+  #inTime<T, R>(promise: Promise<T>, phase: string, call: Call | null, settle: (value: T) => R): Promise<R | Fault> {
     const { timeoutMs, watch, slot } = this.#parts;
+    watch.begin(slot);
     return new Promise((resolve) => {
       let isLate = false;
       const timer = setTimeout(() => {
         isLate = true;
         call?.abort();
         this.#note('timeouts', phase, `no result within ${timeoutMs} ms`);
-        resolve(new Fault(FAULTS.policyTimeout, { cause: `policy ${this.#parts.name}, ${phase}` }));
+        resolve(new Fault(this.#faults.timeout, { cause: `${this.#parts.name}, ${phase}` }));
       }, timeoutMs);
-      const settled = (settle: () => Outcome): void => {
+      const settled = (settle: () => R | Fault): void => {
+        watch.end(slot);
         clearTimeout(timer);
         if (isLate) watch.count(slot, 'late');
         else resolve(settle());
       };
       promise.then(
-        (outcome) => settled(() => this.#checked(outcome, phase)),
+        (value) => settled(() => settle(value)),
         // What the client did wrong while its body was read (`readBody`) is no failure of the policy.
-        (error: unknown) => settled(() => (error instanceof Fault ? error : this.#failed(phase, error))),
+        (error: unknown) => settled(() => this.faultOf(phase, error)),
       );
     });
+  }
+
+  get #faults(): { readonly failed: FaultKind; readonly timeout: FaultKind } {
+    return this.#parts.faults ?? POLICY_FAULTS;
   }
 
   #checked(outcome: PolicyOutcome, phase: string): Outcome {
@@ -129,7 +181,7 @@ export class HookGuard {
 
   #failed(phase: string, error: unknown): Fault {
     this.#note('failures', phase, messageOf(error), error instanceof Error ? (error.stack ?? '') : '');
-    return new Fault(FAULTS.policyFailed, { cause: `policy ${this.#parts.name}, ${phase}: ${messageOf(error)}` });
+    return new Fault(this.#faults.failed, { cause: `${this.#parts.name}, ${phase}: ${messageOf(error)}` });
   }
 
   #note(what: PolicyCount, phase: string, problem: string, stack = ''): void {
@@ -146,6 +198,8 @@ export class HookGuard {
   }
 }
 
+const POLICY_FAULTS = { failed: FAULTS.policyFailed, timeout: FAULTS.policyTimeout };
+
 /** The signal is made when it is asked for. */
 class Call implements PolicyCall {
   #controller: AbortController | null = null;
@@ -161,7 +215,7 @@ class Call implements PolicyCall {
   }
 }
 
-function isPromise(value: unknown): value is Promise<PolicyOutcome> {
+function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
   return typeof value === 'object' && value !== null && typeof (value as { then?: unknown }).then === 'function';
 }
 

@@ -5,7 +5,7 @@
  */
 import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
-import { messageOf } from '../../base/errors.ts';
+import { FAULTS, type FaultKind, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ControlLink, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import {
@@ -17,28 +17,33 @@ import {
   type PolicyTable,
   PolicyWatch,
 } from '../contract/policy-watch.ts';
-import type { Snapshot } from '../contract/snapshot.ts';
-import type { UserPolicyDefinition, UserPolicyHooks } from '../contract/user-policy.ts';
-import { checkedOptions, definitionOf } from './definition.ts';
+import type { ModuleSettings, Snapshot } from '../contract/snapshot.ts';
+import type { TransformSettings } from '../contract/transform.ts';
+import type { HandlerDefinition, TransformDefinition } from '../contract/user-handler.ts';
+import type { UserPolicyHooks } from '../contract/user-policy.ts';
+import { checkedOptions, definitionOf, handlerOf, type ModuleKind, schemaOf, transformOf } from './definition.ts';
 import { guarded, refuseStrangeHooks } from './guarded.ts';
 import { HookGuard } from './hook-guard.ts';
 import { loadedModules, loadModule } from './load-module.ts';
 import { resolveBeside } from './resolve-beside.ts';
 
 /** What one entry of `use` compiles to. */
-export interface UseSettings {
-  /** Absolute path. */
-  readonly file: string;
-  /** Changes with the text of the file and of what it imports. */
-  readonly version: string;
-  readonly options: unknown;
-  readonly timeoutMs: number;
+export interface UseSettings extends ModuleSettings {
   readonly onBroken: 'fail' | 'skip';
 }
 
 interface Loaded {
-  readonly definition: UserPolicyDefinition<unknown>;
+  readonly module: Readonly<Record<string, unknown>>;
   readonly entry: PolicyEntry;
+}
+
+/** A handler or a transform, ready to be called. */
+export interface AcquiredModule<Definition> {
+  readonly definition: Definition;
+  readonly guard: HookGuard;
+  /** Checked. */
+  readonly options: unknown;
+  readonly log: Logger;
 }
 
 interface Made {
@@ -59,6 +64,9 @@ export class UserPolicies {
   /** Options as `create` gets them, by `keyOf`. */
   readonly #options = new Map<string, unknown>();
   readonly #made = new Map<string, Made>();
+  /** Guards of handlers and transforms in use, by `keyOf`. */
+  readonly #guards = new Map<string, { readonly guard: HookGuard; readonly id: string }>();
+  #heart: NodeJS.Timeout | null = null;
   #broken: ReadonlySet<string> = new Set();
 
   static of(environment: PolicyEnvironment): UserPolicies {
@@ -74,19 +82,18 @@ export class UserPolicies {
 
   /** Rejects, naming the file, when one is no policy or its options do not fit: the snapshot is refused. */
   async load(snapshot: Snapshot): Promise<void> {
-    const wanted = new Map<string, UseSettings>();
-    for (const { policies } of snapshot.routes)
-      for (const { name, options } of policies)
-        if (name === 'use') wanted.set(keyOf(options as UseSettings), options as UseSettings);
+    const wanted = new Map(modulesOf(snapshot).map((each) => [keyOf(each.kind, each.settings), each] as const));
     if (wanted.size === 0 && this.#loaded.size === 0) return;
-    for (const [key, settings] of wanted) {
+    for (const [key, { kind, settings }] of wanted) {
       try {
-        const { definition } = await this.#module(settings);
-        if (!this.#options.has(key)) this.#options.set(key, await checkedOptions(definition, settings.options));
+        const { module } = await this.#module(kind, settings);
+        if (!this.#options.has(key))
+          this.#options.set(key, await checkedOptions(schemaOf(module, kind), settings.options));
       } catch (error) {
-        throw new TypeError(`policy ${settings.file}: ${messageOf(error)}`);
+        throw new TypeError(`${kind} ${settings.file}: ${messageOf(error)}`);
       }
     }
+    this.#beat();
     this.#forget(wanted);
     const table: PolicyTable = {
       thread: threadId,
@@ -99,7 +106,7 @@ export class UserPolicies {
 
   /** The guarded hooks. They are let go of by `dispose` of what is returned. */
   acquire(settings: UseSettings): PolicyHooks {
-    const key = keyOf(settings);
+    const key = keyOf('policy', settings);
     let made = this.#made.get(key);
     if (made === undefined) {
       made = this.#create(settings, key);
@@ -110,12 +117,62 @@ export class UserPolicies {
     return { ...own.hooks, dispose: () => this.#release(key, own) };
   }
 
-  async #module(settings: UseSettings): Promise<Loaded> {
+  handler(settings: ModuleSettings): AcquiredModule<HandlerDefinition> {
+    const faults = { failed: FAULTS.handlerFailed, timeout: FAULTS.handlerTimeout };
+    return this.#acquired('handler', settings, handlerOf, faults);
+  }
+
+  transform(settings: ModuleSettings): AcquiredModule<TransformDefinition> {
+    return this.#acquired('transform', settings, transformOf);
+  }
+
+  #acquired<Definition>(
+    kind: ModuleKind,
+    settings: ModuleSettings,
+    read: (module: Loaded['module']) => Definition,
+    faults?: { readonly failed: FaultKind; readonly timeout: FaultKind },
+  ): AcquiredModule<Definition> {
+    const key = keyOf(kind, settings);
+    const { module, entry } = this.#loadedOf(settings);
+    const log = this.#log.child({ [kind]: entry.name });
+    const guard = this.#guards.get(key)?.guard ?? this.#guard(entry, log, settings, 'fail', faults);
+    this.#guards.set(key, { guard, id: idOf(settings) });
+    return { definition: read(module), guard, options: this.#options.get(key), log };
+  }
+
+  #loadedOf(settings: ModuleSettings): Loaded {
+    const loaded = this.#loaded.get(idOf(settings));
+    if (loaded === undefined) throw new TypeError(`${settings.file} was not loaded`);
+    return loaded;
+  }
+
+  #guard(
+    entry: PolicyEntry,
+    log: Logger,
+    settings: ModuleSettings,
+    onBroken: 'fail' | 'skip',
+    faults?: { readonly failed: FaultKind; readonly timeout: FaultKind },
+  ): HookGuard {
+    const guard = new HookGuard({
+      name: entry.name,
+      slot: entry.slot,
+      watch: this.#watch,
+      log,
+      timeoutMs: settings.timeoutMs,
+      onBroken,
+      nowMs: () => this.#clock.monotonicMs(),
+      ...(faults === undefined ? {} : { faults }),
+    });
+    guard.isBroken = this.#broken.has(idOf(settings));
+    return guard;
+  }
+
+  async #module(kind: ModuleKind, settings: ModuleSettings): Promise<Loaded> {
     const id = idOf(settings);
     const known = this.#loaded.get(id);
     if (known !== undefined) return known;
-    const definition = definitionOf(await loadModule(settings.file, settings.version));
-    const { name } = definition;
+    const module = await loadModule(settings.file, settings.version);
+    const name = kind === 'policy' ? definitionOf(module).name : this.#nameOf(settings.file);
     const before = this.#slots.get(name);
     if (before !== undefined && before.file !== settings.file)
       throw new TypeError(`its name "${name}" is the name of ${before.file}, too`);
@@ -123,23 +180,41 @@ export class UserPolicies {
     if (slot >= MAX_POLICIES) throw new TypeError(`there are more than ${MAX_POLICIES} policies`);
     const entry: PolicyEntry = { slot, name, file: settings.file, version: settings.version };
     this.#slots.set(name, entry);
-    const loaded = { definition, entry };
+    const loaded = { module, entry };
     this.#loaded.set(id, loaded);
     return loaded;
   }
 
+  /** That of the file; with as many folders before it as it takes to be the only one. */
+  #nameOf(file: string): string {
+    const steps = file.replace(/\.[a-z]+$/, '').split(/[\\/]/);
+    for (let from = steps.length - 1; from > 0; from--) {
+      const name = steps.slice(from).join('/');
+      const taken = this.#slots.get(name);
+      if (taken === undefined || taken.file === file) return name;
+    }
+    return file;
+  }
+
+  /** A worker that stops beating while a promise is pending is in a loop behind an `await` (watchdog.ts). */
+  #beat(): void {
+    if (this.#heart !== null) return;
+    this.#heart = setInterval(() => this.#watch.beat(), BEAT_EVERY_MS);
+    this.#heart.unref();
+  }
+
   /** What neither the new snapshot names nor an exchange of an old one still runs. */
-  #forget(wanted: ReadonlyMap<string, UseSettings>): void {
-    const ids = new Set([...wanted.values()].map(idOf));
+  #forget(wanted: ReadonlyMap<string, WantedModule>): void {
+    const ids = new Set([...wanted.values()].map(({ settings }) => idOf(settings)));
+    for (const key of this.#guards.keys()) if (!wanted.has(key)) this.#guards.delete(key);
     for (const id of this.#loaded.keys()) if (!ids.has(id)) this.#loaded.delete(id);
     for (const key of this.#options.keys()) if (!wanted.has(key)) this.#options.delete(key);
   }
 
   #create(settings: UseSettings, key: string): Made {
     const id = idOf(settings);
-    const loaded = this.#loaded.get(id);
-    if (loaded === undefined) throw new TypeError(`policy ${settings.file} was not loaded`);
-    const { definition, entry } = loaded;
+    const { module, entry } = this.#loadedOf(settings);
+    const definition = definitionOf(module);
     const log = this.#log.child({ policy: entry.name });
     let hooks: UserPolicyHooks;
     try {
@@ -152,16 +227,7 @@ export class UserPolicies {
     } catch (error) {
       throw new TypeError(`policy ${settings.file}: ${messageOf(error)}`);
     }
-    const guard = new HookGuard({
-      name: entry.name,
-      slot: entry.slot,
-      watch: this.#watch,
-      log,
-      timeoutMs: settings.timeoutMs,
-      onBroken: settings.onBroken,
-      nowMs: () => this.#clock.monotonicMs(),
-    });
-    guard.isBroken = this.#broken.has(id);
+    const guard = this.#guard(entry, log, settings, settings.onBroken);
     return { hooks: guarded(hooks, guard), guard, id, dispose: hooks.dispose?.bind(hooks), users: 0 };
   }
 
@@ -177,11 +243,35 @@ export class UserPolicies {
 
   #onBroken(ids: readonly string[]): void {
     this.#broken = new Set(ids);
-    for (const { guard, id } of this.#made.values()) guard.isBroken = this.#broken.has(id);
+    for (const { guard, id } of [...this.#made.values(), ...this.#guards.values()])
+      guard.isBroken = this.#broken.has(id);
   }
 }
 
+const BEAT_EVERY_MS = 100;
+
+interface WantedModule {
+  readonly kind: ModuleKind;
+  readonly settings: ModuleSettings;
+}
+
+/** Every module that a snapshot names. */
+function modulesOf({ routes }: Snapshot): WantedModule[] {
+  return routes.flatMap(({ action, policies }) => [
+    ...(action.kind === 'handler' ? [{ kind: 'handler' as const, settings: action.handler }] : []),
+    ...policies.flatMap(({ name, options }): WantedModule[] => {
+      if (name === 'use') return [{ kind: 'policy', settings: options as UseSettings }];
+      if (name !== 'transform') return [];
+      const { request, response } = options as TransformSettings;
+      return [request?.body?.script, response?.body?.script].flatMap((script) =>
+        script == null ? [] : [{ kind: 'transform' as const, settings: script }],
+      );
+    }),
+  ]);
+}
+
 /** Same file, same text, same options: the same policy. */
-function keyOf(settings: UseSettings): string {
-  return `${idOf(settings)}:${settings.timeoutMs}:${settings.onBroken}:${JSON.stringify(settings.options)}`;
+function keyOf(kind: ModuleKind, settings: ModuleSettings): string {
+  const { onBroken = '' } = settings as Partial<UseSettings>;
+  return `${kind}:${idOf(settings)}:${settings.timeoutMs}:${onBroken}:${JSON.stringify(settings.options)}`;
 }

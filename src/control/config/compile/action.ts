@@ -11,6 +11,7 @@ import type {
   SplitSettings,
   WeightedTarget,
 } from '../../../data/contract/snapshot.ts';
+import { compileHandler } from '../../../data/policies/handler.options.ts';
 import { nearest } from '../nearest.ts';
 import type { RouteOptions } from '../schema/route.ts';
 import { showValue } from '../secrecy.ts';
@@ -38,6 +39,11 @@ export function compileAction(
     );
     return { kind: 'aggregate', aggregate };
   }
+  if (options.handler !== undefined) {
+    const at = [...path, 'handler'];
+    const handler = compileHandler(options.handler, compilation.options(at, `${at.join('/')}`));
+    return { kind: 'handler', handler };
+  }
   const targets =
     options.builtin === undefined
       ? weightedTargets(compilation, path, options)
@@ -53,7 +59,7 @@ export function isEventAction(options: object): boolean {
 
 /** What would do nothing beside an action that asks no service. */
 function checkCompanions(compilation: Compilation, path: KeyPath, options: RouteOptions): void {
-  const action = (['respond', 'redirect', 'aggregate', 'publish', 'subscribe'] as const).find(
+  const action = (['respond', 'redirect', 'aggregate', 'handler', 'publish', 'subscribe'] as const).find(
     (key) => (options as Readonly<Record<string, unknown>>)[key] !== undefined,
   );
   if (action === undefined) return;

@@ -6,6 +6,7 @@
 import * as z from 'zod';
 import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { aggregateSchema } from '../../../data/aggregate/aggregate.options.ts';
+import { handlerSchema } from '../../../data/policies/handler.options.ts';
 import { extensionShape, policiesAt } from './extensions.ts';
 import {
   cookieName,
@@ -176,6 +177,7 @@ const core = {
   respond: fixedResponse.optional().describe('Action: answers by itself.'),
   redirect: redirect.optional().describe('Action: redirects; a text is the location.'),
   aggregate: aggregateSchema.optional(),
+  handler: handlerSchema.optional(),
   builtin: z
     .string()
     .min(1)
