@@ -1,8 +1,8 @@
 /** The request body as a web stream: bytes are taken from the client as fast as the stream is read, and no faster. */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { ServiceError } from '../contract/user-handler.ts';
-import type { Exchange } from './exchange.ts';
-import type { BodyConsumer } from './request-body.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { BodyConsumer } from '../exchange/request-body.ts';
 
 /** Bytes that may wait in the stream. */
 const HIGH_WATER_BYTES = 65_536;

@@ -6,13 +6,13 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { ServiceError } from '../contract/user-handler.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import { MadeRequest } from '../exchange/outgoing-request.ts';
+import { fieldsOfOwnRequests } from '../exchange/own-request-fields.ts';
+import { RequestBody } from '../exchange/request-body.ts';
+import type { ResponseHandler } from '../exchange/response-source.ts';
+import { UpstreamCall } from '../exchange/upstream-call.ts';
 import type { Head } from '../parser/head.ts';
-import type { Exchange } from './exchange.ts';
-import { MadeRequest } from './outgoing-request.ts';
-import { fieldsOfOwnRequests } from './own-request-fields.ts';
-import { RequestBody } from './request-body.ts';
-import type { ResponseHandler } from './response-source.ts';
-import { UpstreamCall } from './upstream-call.ts';
 
 const SCHEME = 'service:';
 /** Bytes of a response that may wait for whoever reads it. */

@@ -8,11 +8,11 @@ import { Fault } from '../../base/errors.ts';
 import { isFieldName, isFieldValue } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import type { HandlerContext, HandlerDefinition } from '../contract/user-handler.ts';
+import type { Exchange } from '../exchange/exchange.ts';
+import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import type { AcquiredModule } from '../user-policies/user-policies.ts';
-import type { Exchange } from './exchange.ts';
 import { fetchService } from './fetch-service.ts';
 import { PulledBody } from './pulled-body.ts';
-import type { ResponseHandler, ResponseSource } from './response-source.ts';
 
 /** The gateway frames the message itself. */
 const FRAMING = /^(content-length|transfer-encoding|connection|keep-alive|upgrade|te|trailer)$/;
