@@ -177,6 +177,37 @@ describe('StoryVerse', () => {
     assert.ok(wonderland.characters.includes('cheshire-cat'));
   });
 
+  it('a story with its universe and its characters is one response, also while a part is missing', async () => {
+    const { body: story } = await ada.call('POST', '/api/stories', {
+      ...STORY,
+      universe: 'wonderland',
+      characters: ['alice'],
+    });
+    const page = await ada.call('GET', `/api/stories/${story.id}/page`);
+    assert.equal(page.status, 200, page.text);
+    assert.equal(page.body.story.id, story.id);
+    assert.equal(page.body.universe.id, 'wonderland');
+    assert.deepEqual(
+      page.body.characters.map(({ id }: { id: string }) => id),
+      ['alice'],
+    );
+    const stranger = await member('stranger');
+    assert.equal((await stranger.call('GET', `/api/stories/${story.id}/page`)).status, 404);
+    assert.equal((await visitor().call('GET', `/api/stories/${story.id}/page`)).status, 401);
+    assert.equal((await ada.call('GET', '/api/stories/none/page')).status, 404);
+  });
+
+  it('stores what is asked often: the documentation for all, universes for each account', async () => {
+    const cached = async (who: Visitor, path: string): Promise<string> =>
+      (await who.call('GET', path)).headers.get('cache-status') ?? '';
+    await cached(visitor(), '/docs');
+    assert.match(await cached(visitor(), '/docs'), /; hit/);
+    await cached(ada, '/api/universes');
+    assert.match(await cached(ada, '/api/universes'), /; hit/);
+    const cy = await member('cy');
+    assert.doesNotMatch(await cached(cy, '/api/universes'), /; hit/);
+  });
+
   it('generates text, a picture and a narration from the words that it is given', async () => {
     const ask = {
       prompt: 'a giant and his garden',

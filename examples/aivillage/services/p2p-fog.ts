@@ -98,7 +98,11 @@ export function createP2pFog(fog: Fog, secret: string): Hono {
     );
     if (!timingSafeEqual(given!, wanted!))
       throw new Refusal(401, 'AUTHENTICATION_REQUIRED', 'the secret is another one');
-    return context.json({ token: await fog.cluster.createJoinToken() }, 201);
+    const token = await fog.cluster.createJoinToken().catch(() => {
+      // Nodes ask again until the gateway is there.
+      throw new Refusal(503, 'SERVICE_UNAVAILABLE', 'the gateway gives no join token right now');
+    });
+    return context.json({ token }, 201);
   });
   app.get('/v1/fog/nodes', async (context) => {
     callerOf(context);
