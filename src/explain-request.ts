@@ -7,6 +7,8 @@ import type { RouteSettings } from './data/contract/snapshot.ts';
 import { Authority, readAuthority, readTarget, Target } from './data/parser/target.ts';
 import { type Explanation, explainMatch } from './data/router/explain.ts';
 import type { RouterRequest } from './data/router/match-result.ts';
+import { compileRewrite } from './data/router/rewrite.ts';
+import { BindingTable } from './data/transcode/binding-table.ts';
 
 /** `url` is a URL, or a path with or without a query (which says no scheme). `fields` are `name: value`. Throws a `RangeError`. */
 export function readRequest(method: string, url: string, fields: readonly string[], listener?: string): RouterRequest {
@@ -40,6 +42,33 @@ export function readRequest(method: string, url: string, fields: readonly string
   };
 }
 
+export interface ExplainedCall {
+  /** `/package.Service/Method`. */
+  readonly rpc: string;
+  readonly template: string;
+  /** What the path says of the request. */
+  readonly fields: Readonly<Record<string, string>>;
+  /** The field that the body is, `*` for the rest of the request, or empty. */
+  readonly body: string;
+}
+
+/**
+ * What a request in JSON becomes on a route with `transcode`; null where no method has the path. Undefined for other routes, and
+ * where what the service offers is known only while the gateway runs.
+ */
+export function explainCall(request: RouterRequest, { result }: Explanation): ExplainedCall | null | undefined {
+  const { route } = result;
+  const api = route?.transcode?.api;
+  if (route === null || api == null) return undefined;
+  const rewrite = route.rewrite === null ? null : compileRewrite(route.rewrite, route.match.path);
+  const path = rewrite === null ? request.path : rewrite(request.path, result);
+  const found = path === null ? null : new BindingTable(api.bindings).find(request.method, path);
+  if (found === null || 'allow' in found) return null;
+  const { rpc, template, body } = found.binding;
+  const fields = Object.fromEntries(found.values.map(({ field, value }) => [field.join('.'), value]));
+  return { rpc, template, fields, body };
+}
+
 /** As plain data, for programs. Throws a `RangeError` on what is no request. */
 export function explainRequest(
   routes: readonly RouteSettings[],
@@ -48,11 +77,13 @@ export function explainRequest(
   fields: readonly string[],
 ): unknown {
   const request = readRequest(method, url, fields);
-  return explained(`${request.method} ${url}`, explainMatch(routes, request));
+  return explained(`${request.method} ${url}`, request, explainMatch(routes, request));
 }
 
-export function explained(title: string, { routes, result }: Explanation) {
+export function explained(title: string, request: RouterRequest, explanation: Explanation) {
+  const { routes, result } = explanation;
   const { route } = result;
+  const call = explainCall(request, explanation);
   return {
     request: title,
     route:
@@ -64,6 +95,7 @@ export function explained(title: string, { routes, result }: Explanation) {
             action: route.action,
             params: result.params,
             policies: route.policies.map(({ name }) => name),
+            ...(call === undefined ? {} : { call }),
           },
     refusal: route === null ? refusalOf(result) : null,
     considered: routes.map(({ route: { id }, index, host, chosen, fits, failed, reason }) => ({

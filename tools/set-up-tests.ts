@@ -55,6 +55,13 @@ const NEEDS: readonly Need[] = [
   { program: 'python3 with h2', package: 'python3-h2', why: 'HTTP/2 by a third one', find: () => hasModule('h2') },
   { program: 'python3 with grpc', package: 'python3-grpcio', why: 'gRPC at both ends', find: () => hasModule('grpc') },
   { program: 'pebble', package: 'pebble', why: 'certificates by ACME', find: () => onPath('pebble') },
+  { program: 'protoc', package: 'protobuf-compiler', why: 'descriptor sets of gRPC', find: () => onPath('protoc') },
+  {
+    program: 'python3 with protobuf',
+    package: 'python3-protobuf',
+    why: 'JSON of messages by another hand',
+    find: () => hasModule('google.protobuf'),
+  },
   { program: 'chromium', package: 'chromium', why: 'the console in a browser', find: () => onPath('chromium') },
 ];
 

@@ -100,3 +100,34 @@ test('a wrong configuration is shown instead', async () => {
   const { code, err } = await cli.run('routes', 'bad.yaml');
   assert.deepEqual([code, err], [1, 'bad.yaml:1:9: routes: wrong type (got 1, expected a list)\n']);
 });
+
+test('in front of a gRPC service it is said which method is called, and with what', async () => {
+  const proto = `syntax = "proto3"; package a.v1; import "google/api/annotations.proto";
+service Books {
+  rpc Move(MoveRequest) returns (MoveRequest) {
+    option (google.api.http) = { post: "/v1/{name=shelves/*/books/*}:move" body: "*" };
+  }
+}
+message MoveRequest { string name = 1; string shelf = 2; }`;
+  writeFileSync(join(cli.folder, 'books.proto'), proto);
+  const file = `
+services: { a: { instances: [http://127.0.0.1:4001], protocol: grpc } }
+routes:
+  - { match: { path: /api/* }, service: a, auth: public, rewrite: { stripPrefix: /api }, transcode: { proto: books.proto } }
+`;
+  writeFileSync(join(cli.folder, 'grpc.yaml'), file);
+  const { code, out } = await cli.run('routes', 'grpc.yaml', 'POST', '/api/v1/shelves/1/books/2:move');
+  assert.equal(code, 0);
+  assert.match(out, /calls \/a\.v1\.Books\/Move \(\/v1\/\{name=shelves\/\*\/books\/\*\}:move\)\n/);
+  assert.match(out, /name = "shelves\/1\/books\/2"\n +the rest = the body\n/);
+  assert.match(
+    (await cli.run('routes', 'grpc.yaml', 'GET', '/api/v1/x')).out,
+    /no method of the service has this path/,
+  );
+  const listed = await cli.run('routes', 'grpc.yaml');
+  assert.match(listed.out, /service a as JSON \(1 methods\)/);
+  const json = JSON.parse(
+    (await cli.run('routes', 'grpc.yaml', 'POST', '/api/v1/shelves/1/books/2:move', '--json')).out,
+  );
+  assert.equal(json.route.call.rpc, '/a.v1.Books/Move');
+});

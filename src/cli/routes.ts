@@ -6,7 +6,7 @@ import type { AggregateSettings } from '../data/contract/aggregate.ts';
 import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
 import type { Explanation } from '../data/router/explain.ts';
 import type { RouterRequest } from '../data/router/match-result.ts';
-import { explained, readRequest, refusalOf } from '../explain-request.ts';
+import { explainCall, explained, readRequest, refusalOf } from '../explain-request.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
 import { configFile, loadAndCompile, problemLines } from './config-file.ts';
@@ -56,7 +56,7 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       context.options['listener'] as string | undefined,
     );
     const { explainMatch } = await import('../data/router/explain.ts');
-    return show(`${request.method} ${url}`, explainMatch(all, request), context);
+    return show(`${request.method} ${url}`, request, explainMatch(all, request), context);
   },
 };
 
@@ -76,7 +76,7 @@ async function list(all: readonly RouteSettings[], { options, out }: CommandCont
     out(`${JSON.stringify(rows, null, 2)}\n`);
     return EXIT.ok;
   }
-  const rows = ordered.map((route) => [matchWords(route), actionWords(route.action), route.id]);
+  const rows = ordered.map((route) => [matchWords(route), whatItDoes(route), route.id]);
   const widths = [0, 1].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   for (const row of rows)
     out(
@@ -88,12 +88,17 @@ async function list(all: readonly RouteSettings[], { options, out }: CommandCont
   return EXIT.ok;
 }
 
-function show(title: string, explanation: Explanation, { options, out }: CommandContext): number {
+function show(
+  title: string,
+  request: RouterRequest,
+  explanation: Explanation,
+  { options, out }: CommandContext,
+): number {
   const { routes: all, result } = explanation;
   const { route } = result;
   const verdict = route === null ? refusalOf(result) : null;
   if (options['json'] === true) {
-    out(`${JSON.stringify(explained(title, explanation), null, 2)}\n`);
+    out(`${JSON.stringify(explained(title, request, explanation), null, 2)}\n`);
     return route === null ? EXIT.notFound : EXIT.ok;
   }
   out(`${title}\n`);
@@ -102,6 +107,7 @@ function show(title: string, explanation: Explanation, { options, out }: Command
     out(`  -> ${route.id}: ${actionWords(route.action)}\n`);
     for (const [name, value] of Object.entries(result.params)) out(`     :${name} = ${JSON.stringify(value)}\n`);
     for (const { name } of route.policies) out(`     policy ${name}\n`);
+    for (const line of callWords(explainCall(request, explanation))) out(`     ${line}\n`);
   }
   const isNear = ({ failed }: { failed: string | null }): boolean => failed !== 'host' && failed !== 'path';
   const near = options['all'] === true ? all : all.filter(isNear);
@@ -117,6 +123,15 @@ function show(title: string, explanation: Explanation, { options, out }: Command
   return route === null ? EXIT.notFound : EXIT.ok;
 }
 
+/** What the request becomes in front of a gRPC service. */
+function callWords(call: ReturnType<typeof explainCall>): string[] {
+  if (call === undefined) return [];
+  if (call === null) return ['no method of the service has this path and method: 404 or 405'];
+  const fields = Object.entries(call.fields).map(([name, value]) => `  ${name} = ${JSON.stringify(value)}`);
+  const body = call.body === '' ? [] : [`  ${call.body === '*' ? 'the rest' : call.body} = the body`];
+  return [`calls ${call.rpc} (${call.template})`, ...fields, ...body];
+}
+
 function matchWords({ match, priority }: RouteSettings): string {
   const path = match.path.kind === 'pattern' ? match.path.pattern : `~ ${match.path.source}`;
   const methods = match.methods.length === 0 ? 'any' : match.methods.join(',');
@@ -126,6 +141,13 @@ function matchWords({ match, priority }: RouteSettings): string {
     ...(priority === 0 ? [] : [`priority ${priority}`]),
   ];
   return `${methods} ${match.hosts.join(',')}${path}${more.length === 0 ? '' : ` (${more.join('; ')})`}`;
+}
+
+function whatItDoes({ action, transcode }: RouteSettings): string {
+  if (transcode === undefined) return actionWords(action);
+  const { api } = transcode;
+  const methods = api === null ? 'by reflection' : `${new Set(api.bindings.map(({ rpc }) => rpc)).size} methods`;
+  return `${actionWords(action)} as JSON (${methods})`;
 }
 
 function actionWords(action: RouteAction): string {

@@ -5,8 +5,8 @@
  * The convention for writers: a block is a whole configuration or a part of one, as the keys at its left edge say (of
  * the document, of one service, of one route, or a list of routes); what a part leaves out is added here. A block of
  * another kind says so: `# projects.yaml` in its first line names another file, `apiVersion:` is Kubernetes, and
- * anything behind the language (```yaml sketch) takes it out. A TypeScript block whose first line is `// name.ts` is
- * the file of that name for the blocks of its page.
+ * anything behind the language (```yaml sketch) takes it out. A TypeScript or proto block whose first line is
+ * `// name.ts` is the file of that name for the blocks of its page.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
@@ -120,7 +120,8 @@ async function check(document: Mapping, page: Page, block: Block): Promise<strin
   const folder = join(FOLDER, 'checked', block.place.replace(/\W/g, '-'));
   mkdirSync(folder, { recursive: true });
   for (const { text, language } of blocks(page)) {
-    const name = language === 'ts' ? /^\/\/ ([\w-]+\.ts)\n/.exec(text)?.[1] : undefined;
+    const isNamed = language === 'ts' || language === 'proto';
+    const name = isNamed ? /^\/\/ ([\w-]+\.(?:ts|proto))\n/.exec(text)?.[1] : undefined;
     if (name !== undefined) writeFileSync(join(folder, name), text);
   }
   for (const file of filesNamed(document)) if (!existsSync(join(folder, file))) writeFixture(join(folder, file));

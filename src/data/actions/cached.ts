@@ -14,13 +14,16 @@ import type { ResponseHandler, ResponseSource } from '../exchange/response-sourc
 import { sendBeside } from '../exchange/send-beside.ts';
 
 export function cachedAction(cache: RouteCache, action: RouteAction): RouteAction {
+  const dispose = (): void => action.dispose?.();
   if (!(cache instanceof CachedRoute)) {
     return {
+      dispose,
       open: (exchange, handler) =>
         action.open(exchange, isSafe(exchange.method) ? handler : new InvalidatingHandler(cache, exchange, handler)),
     };
   }
   return {
+    dispose,
     open(exchange, handler) {
       const open = (inner: ResponseHandler): ResponseSource => sourceOf(action.open(exchange, inner), inner);
       return new CachedResponse(cache, exchange, open, handler, refreshWith(action, exchange));
@@ -44,7 +47,15 @@ function refreshWith(action: RouteAction, exchange: Exchange): Refresh {
     const opened = action.open(exchange, handler);
     const { call } = exchange;
     exchange.call = null;
-    if (call === null) handler.onFault(opened as Fault);
+    if (opened instanceof Fault) handler.onFault(opened);
+    else if (call === null) startBeside(opened as ResponseSource, exchange);
     else sendBeside(exchange, call.service, conditions, handler);
   };
+}
+
+/** A source that makes its own request of the client's, which it goes on reading. */
+function startBeside(source: ResponseSource, exchange: Exchange): void {
+  exchange.keepRequest();
+  source.start(exchange.runtime.clock.monotonicMs());
+  exchange.call = null;
 }

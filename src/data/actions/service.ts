@@ -11,34 +11,29 @@ import { compileRewrite, type Rewrite } from '../router/rewrite.ts';
 import { compileSplit } from '../router/split.ts';
 
 /** Throws a `TypeError` that names the route when a service is not there. */
-export function serviceAction(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): RouteAction {
+export function serviceAction(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>): ServiceAction {
   return new ServiceAction(settings, services);
 }
 
-class ServiceAction implements RouteAction {
-  readonly #choose: (exchange: Exchange) => UpstreamService;
+export class ServiceAction implements RouteAction {
+  readonly choose: (exchange: Exchange) => UpstreamService;
   readonly #rewrite: Rewrite | null;
   readonly #mirrorBytes: number;
   /** Null: as the service says. */
   readonly #requestBufferBytes: number | null;
 
   constructor(settings: RouteSettings, services: ReadonlyMap<string, UpstreamService>) {
-    this.#choose = chooser(settings, services);
+    this.choose = chooser(settings, services);
     this.#rewrite = settings.rewrite === null ? null : compileRewrite(settings.rewrite, settings.match.path);
     this.#mirrorBytes = settings.mirror?.maxBodyBytes ?? 0;
     this.#requestBufferBytes = settings.requestBufferBytes;
   }
 
   open(exchange: Exchange, handler: ResponseHandler): ResponseSource | Fault {
-    const { body, matched, target } = exchange;
-    if (exchange.upstreamPath === '') {
-      const path = this.#rewrite === null ? target.path : this.#rewrite(target.path, matched);
-      if (path === null)
-        return new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' });
-      exchange.upstreamPath = path;
-      if (!exchange.isQueryChanged) exchange.upstreamQuery = target.hasQuery ? target.query : null;
-    }
-    const service = this.#choose(exchange);
+    const { body } = exchange;
+    const fault = this.setPath(exchange);
+    if (fault !== null) return fault;
+    const service = this.choose(exchange);
     if (body.length !== 0) {
       // What has been sent is kept only where it may be sent again: over HTTP/1.1 almost never for a POST, over HTTP/2 always,
       // since an instance says whether it has processed it (RFC 9113 §8.7).
@@ -52,6 +47,17 @@ class ServiceAction implements RouteAction {
       call.gathersBytes = this.#requestBufferBytes ?? service.settings.requestBufferBytes;
     exchange.call = call;
     return call;
+  }
+
+  /** The path as the service gets it, unless a policy has said it. */
+  setPath(exchange: Exchange): Fault | null {
+    if (exchange.upstreamPath !== '') return null;
+    const { matched, target } = exchange;
+    const path = this.#rewrite === null ? target.path : this.#rewrite(target.path, matched);
+    if (path === null) return new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' });
+    exchange.upstreamPath = path;
+    if (!exchange.isQueryChanged) exchange.upstreamQuery = target.hasQuery ? target.query : null;
+    return null;
   }
 }
 

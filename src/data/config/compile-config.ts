@@ -10,6 +10,7 @@ import { handlerAction } from '../actions/handler.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import { serviceAction } from '../actions/service.ts';
+import { transcodeAction } from '../actions/transcode.ts';
 import { compileCaches, type RouteCache } from '../cache/cached-route.ts';
 import type { WorkerCache } from '../cache/worker-cache.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
@@ -63,6 +64,7 @@ export function compileConfig(snapshot: Snapshot, parts: LiveParts): ActiveConfi
       active: 0,
       retired: false,
       dispose: () => {
+        for (const { action } of routes) action.dispose?.();
         disposeAll(made);
         parts.ended(live);
       },
@@ -128,10 +130,12 @@ function actionOf(
   services: ReadonlyMap<string, UpstreamService>,
   environment: PolicyEnvironment,
 ): RouteAction {
-  const { action } = settings;
+  const { action, transcode } = settings;
   switch (action.kind) {
-    case 'service':
-      return serviceAction(settings, services);
+    case 'service': {
+      const toService = serviceAction(settings, services);
+      return transcode === undefined ? toService : transcodeAction(transcode, toService, environment.control);
+    }
     case 'respond':
       return respondAction(action.response);
     case 'aggregate':

@@ -8,6 +8,7 @@
 import type { ErrorFormat } from '../../base/error-body.ts';
 import type { LogLevel } from '../../base/log.ts';
 import type { AggregateSettings } from './aggregate.ts';
+import type { TranscodeSettings } from './transcode.ts';
 
 export interface Snapshot {
   /** Counts up by one with each published snapshot. */
@@ -302,6 +303,8 @@ export interface RouteSettings {
   /** `Upgrade` tokens that may open a tunnel, lower case. */
   readonly upgrades: readonly string[];
   readonly mirror: MirrorSettings | null;
+  /** Absent: requests go on as they come. */
+  readonly transcode?: TranscodeSettings | undefined;
 }
 
 export interface RouteMatch {

@@ -16,6 +16,8 @@ import type { ResponseHandler, ResponseSource } from './response-source.ts';
 export interface RouteAction {
   /** Gives the response itself where it is there already, otherwise what it comes from, not yet started. */
   open(exchange: Exchange, handler: ResponseHandler): ResponseSource | Reply | Fault;
+  /** Frees what it took, when the snapshot is replaced. */
+  dispose?(): void;
 }
 
 export interface CompiledRoute {

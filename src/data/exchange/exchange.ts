@@ -254,7 +254,11 @@ export class Exchange
 
   /** Of `deadlineMs`. */
   get remainingMs(): number {
-    return this.deadlineMs - (this.runtime.clock.monotonicMs() - this.startedMs);
+    return this.deadlineMs - this.elapsedMs;
+  }
+
+  get elapsedMs(): number {
+    return this.runtime.clock.monotonicMs() - this.startedMs;
   }
 
   /** The fields of a request to any service on behalf of this one: the client's, forwarding, identity, request id. */

@@ -62,6 +62,8 @@ function checkCompanions(compilation: Compilation, path: KeyPath, options: Route
   const action = (['respond', 'redirect', 'aggregate', 'handler', 'publish', 'subscribe'] as const).find(
     (key) => (options as Readonly<Record<string, unknown>>)[key] !== undefined,
   );
+  if (options.transcode !== undefined && options.mirror !== undefined)
+    compilation.problem([...path, 'mirror'], 'cannot copy calls that transcode makes');
   if (action === undefined) return;
   for (const key of ['rewrite', 'split', 'mirror', 'upgrades'] as const) {
     const value = options[key];

@@ -54,10 +54,15 @@ export class Compilation {
 
   /** The text of a file that the document names; one that cannot be read is reported. */
   readText(path: KeyPath, file: string, detail: ProblemDetail = {}): string | undefined {
+    return this.readBytes(path, file, detail)?.toString('utf8');
+  }
+
+  /** The same for a file that is no text. */
+  readBytes(path: KeyPath, file: string, detail: ProblemDetail = {}): Buffer | undefined {
     const absolute = this.resolve(file);
     this.files.add(absolute);
     try {
-      return readFileSync(absolute, 'utf8');
+      return readFileSync(absolute);
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
       const reason = code === 'ENOENT' ? 'it does not exist' : code === 'EACCES' ? 'permission denied' : code;

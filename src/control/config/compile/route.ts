@@ -2,6 +2,7 @@
 import { REALTIME_SERVICE } from '../../../data/contract/events.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import type { RouteAction, RouteSettings } from '../../../data/contract/snapshot.ts';
+import { compileTranscode } from '../../grpc/transcode.ts';
 import { nearest } from '../nearest.ts';
 import type { RouteOptions } from '../schema/route.ts';
 import { compileAction, compileMirror, compileRewrite } from './action.ts';
@@ -44,6 +45,7 @@ function compileRoute(
   const id = distinct(options.name ?? routeId(match, version), ids);
   const action = compileAction(compilation, path, options, match, builtins);
   const { pathSafety } = options;
+  const transcode = compileTranscode(compilation, path, options.transcode, action);
   return {
     id,
     match,
@@ -57,6 +59,7 @@ function compileRoute(
     rewrite: compileRewrite(compilation, path, options.rewrite, match),
     upgrades: [...new Set(options.upgrades ?? (takesWebSocket(options) ? ['websocket'] : []))],
     mirror: compileMirror(options.mirror),
+    ...(transcode === undefined ? {} : { transcode }),
   };
 }
 

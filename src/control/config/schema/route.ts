@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { aggregateSchema } from '../../../data/aggregate/aggregate.options.ts';
 import { handlerSchema } from '../../../data/policies/handler.options.ts';
+import { transcodeSchema } from '../../grpc/transcode-schema.ts';
 import { extensionShape, policiesAt } from './extensions.ts';
 import {
   cookieName,
@@ -188,6 +189,7 @@ const core = {
   split: split.optional(),
   rewrite: rewrite.optional(),
   mirror: mirror.optional(),
+  transcode: transcodeSchema.optional(),
   maxRequestSize: sizeOrUnlimited()
     .optional()
     .describe('Largest request body; `unlimited` is possible. Default: `gateway.maxRequestSize`.'),

@@ -1,0 +1,262 @@
+/** The wire format of Protocol Buffers: tags, varints, fixed numbers, lengths. Knows bytes, not types. */
+
+/** Bytes that are no message. */
+export class WireFault extends Error {}
+
+const EMPTY = Buffer.alloc(0);
+const TWO_32 = 2 ** 32;
+
+export class WireWriter {
+  #bytes: Buffer;
+  #at = 0;
+
+  constructor(size = 1_024) {
+    this.#bytes = Buffer.allocUnsafe(size);
+  }
+
+  reset(): void {
+    this.#at = 0;
+  }
+
+  /** A copy of what was written. */
+  done(): Buffer {
+    return Buffer.from(this.#bytes.subarray(0, this.#at));
+  }
+
+  get length(): number {
+    return this.#at;
+  }
+
+  /** At most 2^53 - 1, not negative. */
+  varint(value: number): void {
+    this.#room(10);
+    let rest = value;
+    while (rest > 0x7f) {
+      this.#bytes[this.#at++] = (rest % 128) | 0x80;
+      rest = Math.floor(rest / 128);
+    }
+    this.#bytes[this.#at++] = rest;
+  }
+
+  /** Any integer of 64 bits; negative ones as two's complement. */
+  varint64(value: bigint): void {
+    this.#room(10);
+    let rest = BigInt.asUintN(64, value);
+    while (rest > 0x7fn) {
+      this.#bytes[this.#at++] = Number(rest & 0x7fn) | 0x80;
+      rest >>= 7n;
+    }
+    this.#bytes[this.#at++] = Number(rest);
+  }
+
+  fixed32(value: number): void {
+    this.#room(4);
+    this.#at = this.#bytes.writeUInt32LE(value >>> 0, this.#at);
+  }
+
+  fixed64(value: bigint): void {
+    this.#room(8);
+    this.#at = this.#bytes.writeBigUInt64LE(BigInt.asUintN(64, value), this.#at);
+  }
+
+  float(value: number): void {
+    this.#room(4);
+    this.#at = this.#bytes.writeFloatLE(value, this.#at);
+  }
+
+  double(value: number): void {
+    this.#room(8);
+    this.#at = this.#bytes.writeDoubleLE(value, this.#at);
+  }
+
+  /** With its length in front. */
+  text(value: string): void {
+    const length = Buffer.byteLength(value);
+    this.varint(length);
+    this.#room(length);
+    this.#at += this.#bytes.utf8Write(value, this.#at, length);
+  }
+
+  /** With its length in front. */
+  blob(value: Uint8Array): void {
+    this.varint(value.length);
+    this.#room(value.length);
+    this.#bytes.set(value, this.#at);
+    this.#at += value.length;
+  }
+
+  /** Begins what has its length in front; give the result to `end`. */
+  begin(): number {
+    this.#room(1);
+    return ++this.#at;
+  }
+
+  end(start: number): void {
+    const length = this.#at - start;
+    if (length < 128) {
+      this.#bytes[start - 1] = length;
+      return;
+    }
+    const more = length < 16_384 ? 1 : length < 2_097_152 ? 2 : length < 268_435_456 ? 3 : 4;
+    this.#room(more);
+    this.#bytes.copyWithin(start + more, start, this.#at);
+    const end = this.#at + more;
+    this.#at = start - 1;
+    this.varint(length);
+    this.#at = end;
+  }
+
+  #room(bytes: number): void {
+    if (this.#at + bytes <= this.#bytes.length) return;
+    const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes));
+    this.#bytes.copy(larger, 0, 0, this.#at);
+    this.#bytes = larger;
+  }
+}
+
+/** Reads `bytes[at, end)`. Throws a `WireFault` on what cannot be read. */
+export class WireReader {
+  bytes: Buffer = EMPTY;
+  at = 0;
+  end = 0;
+  /** Of the varint that `varint64` read. */
+  low = 0;
+  high = 0;
+
+  open(bytes: Buffer, start = 0, end = bytes.length): void {
+    this.bytes = bytes;
+    this.at = start;
+    this.end = end;
+  }
+
+  /** Less than 2^32: tags, lengths and numbers of 32 bits, of which what is longer is cut off. */
+  varint(): number {
+    const first = this.bytes[this.at]!;
+    if (first < 0x80 && this.at < this.end) {
+      this.at++;
+      return first;
+    }
+    this.varint64();
+    return this.low;
+  }
+
+  /** Into `low` and `high`, without sign. */
+  varint64(): void {
+    let low = 0;
+    let high = 0;
+    for (let shift = 0; shift < 70; shift += 7) {
+      if (this.at >= this.end) throw new WireFault('ends in the middle of a number');
+      const byte = this.bytes[this.at++]!;
+      const bits = byte & 0x7f;
+      if (shift < 28) low |= bits << shift;
+      else if (shift === 28) {
+        low |= bits << 28;
+        high = bits >>> 4;
+      } else if (shift < 63) high |= bits << (shift - 32);
+      else high |= (bits & 1) << 31;
+      if (byte < 0x80) {
+        this.low = low >>> 0;
+        this.high = high >>> 0;
+        return;
+      }
+    }
+    throw new WireFault('a number has more than ten bytes');
+  }
+
+  fixed32(): number {
+    this.need(4);
+    const value = this.bytes.readUInt32LE(this.at);
+    this.at += 4;
+    return value;
+  }
+
+  fixed64(): void {
+    this.low = this.fixed32();
+    this.high = this.fixed32();
+  }
+
+  float(): number {
+    this.need(4);
+    const value = this.bytes.readFloatLE(this.at);
+    this.at += 4;
+    return value;
+  }
+
+  double(): number {
+    this.need(8);
+    const value = this.bytes.readDoubleLE(this.at);
+    this.at += 8;
+    return value;
+  }
+
+  /** Where what has its length in front ends; `at` is where it begins. */
+  lengthEnd(): number {
+    const length = this.varint();
+    this.need(length);
+    return this.at + length;
+  }
+
+  text(): string {
+    const end = this.lengthEnd();
+    const text = this.bytes.utf8Slice(this.at, end);
+    this.at = end;
+    return text;
+  }
+
+  blob(): Buffer {
+    const end = this.lengthEnd();
+    const blob = this.bytes.subarray(this.at, end);
+    this.at = end;
+    return blob;
+  }
+
+  /** `depth`: of groups in groups, which are skipped with all that is in them. */
+  skip(tag: number, depth = 0): void {
+    switch (tag & 7) {
+      case 0:
+        this.varint64();
+        return;
+      case 1:
+        this.need(8);
+        this.at += 8;
+        return;
+      case 2:
+        this.at = this.lengthEnd();
+        return;
+      case 3:
+        if (depth > 100) throw new WireFault('nested too deep');
+        for (;;) {
+          const inner = this.varint();
+          if ((inner & 7) === 4) return;
+          this.skip(inner, depth + 1);
+        }
+      case 5:
+        this.need(4);
+        this.at += 4;
+        return;
+      default:
+        throw new WireFault(`there is no wire type ${tag & 7}`);
+    }
+  }
+
+  need(bytes: number): void {
+    if (this.at + bytes > this.end) throw new WireFault('ends too early');
+  }
+
+  /** `low` and `high` as a number without sign. */
+  unsignedText(): string {
+    return this.high < 0x200000
+      ? `${this.high * TWO_32 + this.low}`
+      : `${(BigInt(this.high) << 32n) | BigInt(this.low)}`;
+  }
+
+  signedText(): string {
+    if (this.high < 0x200000) return `${this.high * TWO_32 + this.low}`;
+    return `${BigInt.asIntN(64, (BigInt(this.high) << 32n) | BigInt(this.low))}`;
+  }
+
+  zigzagText(): string {
+    const value = (BigInt(this.high) << 32n) | BigInt(this.low);
+    return `${(value >> 1n) ^ -(value & 1n)}`;
+  }
+}

@@ -1,0 +1,58 @@
+/** `transcode` of a route: JSON over HTTP in front of a gRPC service. Compiled by transcode.ts. */
+import * as z from 'zod';
+import { size } from '../../base/zod-units.ts';
+import { filePath, oneOrMore } from '../config/schema/fields.ts';
+
+const typeName = z
+  .string()
+  .max(500)
+  .regex(/^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$/, 'must be a name such as craft.analytics.v1.Analytics');
+
+export const transcodeSchema = z
+  .strictObject({
+    proto: oneOrMore(filePath())
+      .optional()
+      .describe('`.proto` files that define the services. This or `descriptorSet`.'),
+    importPaths: oneOrMore(filePath())
+      .optional()
+      .describe(
+        'Folders in which their imports are looked for, after the folders of the files. google/protobuf, google/api/http, httpbody and annotations, google/rpc are known.',
+      ),
+    descriptorSet: filePath()
+      .optional()
+      .describe('File in place of `proto`, from `protoc --include_imports --descriptor_set_out=FILE`.'),
+    services: oneOrMore(typeName).optional().describe('Full names of the gRPC services. Default: all of the files.'),
+    unbound: z
+      .boolean()
+      .prefault(false)
+      .describe(
+        'Methods without `google.api.http` are reached by POST to `/package.Service/Method` with the request as body.',
+      ),
+    names: z
+      .enum(['json', 'proto'])
+      .prefault('json')
+      .describe('Names of fields in responses: lowerCamelCase, or as in the `.proto` file. Requests may use either.'),
+    defaults: z
+      .boolean()
+      .prefault(true)
+      .describe(
+        'Responses have also fields that hold their default value, such as `0`, `""` and `[]`; `optional` ones only when set.',
+      ),
+    ignoreQuery: oneOrMore(z.string().min(1).max(200))
+      .optional()
+      .describe('Query parameters that are no field of the request; others that are none are refused with 400.'),
+    maxMessageSize: size({ min: 1_024, max: 256 * 1024 ** 2 })
+      .prefault('4mb')
+      .describe('Largest message of a response; a larger one is 502.'),
+  })
+  .check(({ value, issues }) => {
+    const given = [value.proto, value.descriptorSet].filter((each) => each !== undefined).length;
+    if (given === 1) return;
+    const message = given === 0 ? 'says nowhere what the service offers' : 'has proto and descriptorSet';
+    issues.push({ code: 'custom', path: [], input: value, message, params: { expected: 'proto or descriptorSet' } });
+  })
+  .describe(
+    'Takes JSON over HTTP and calls a gRPC service, by `google.api.http` in its definition. Calls of gRPC pass as they are.',
+  );
+
+export type TranscodeOptions = z.output<typeof transcodeSchema>;

@@ -1,0 +1,78 @@
+/** Messages out of the body of a gRPC response, however it is cut into pieces: a byte of flags, four of length, the message. */
+
+const HEAD = 5;
+
+export class MessageReader {
+  readonly #maxBytes: number;
+  readonly #onMessage: (message: Buffer) => void;
+  /** Head and message so far; grows as bytes come, not as the length promises. */
+  #parts: Buffer[] = [];
+  #held = 0;
+  #needed = HEAD;
+
+  /** `message` is valid until the callback returns. */
+  constructor(maxBytes: number, onMessage: (message: Buffer) => void) {
+    this.#maxBytes = maxBytes;
+    this.#onMessage = onMessage;
+  }
+
+  /** All messages that began have ended. */
+  get isAtEnd(): boolean {
+    return this.#held === 0;
+  }
+
+  /** Why the bytes cannot be read, or null. */
+  push(bytes: Buffer, start: number, end: number): string | null {
+    let at = start;
+    while (at < end) {
+      if (this.#held === 0 && end - at >= HEAD) {
+        const problem = this.#readHead(bytes, at);
+        if (problem !== null) return problem;
+        if (end - at >= this.#needed) {
+          // The usual case: nothing is copied.
+          const from = at + HEAD;
+          at += this.#needed;
+          this.#needed = HEAD;
+          this.#onMessage(bytes.subarray(from, at));
+          continue;
+        }
+      }
+      const taken = Math.min(this.#needed - this.#held, end - at);
+      this.#parts.push(Buffer.from(bytes.subarray(at, at + taken)));
+      this.#held += taken;
+      at += taken;
+      if (this.#held < this.#needed) continue;
+      const whole = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
+      if (this.#needed === HEAD) {
+        const problem = this.#readHead(whole, 0);
+        if (problem !== null) return problem;
+        if (this.#needed > HEAD) {
+          this.#parts = [whole];
+          continue;
+        }
+      }
+      this.#parts = [];
+      this.#held = 0;
+      this.#needed = HEAD;
+      this.#onMessage(whole.subarray(HEAD));
+    }
+    return null;
+  }
+
+  #readHead(bytes: Buffer, at: number): string | null {
+    const length = bytes.readUInt32BE(at + 1);
+    if (bytes[at] !== 0) return 'a message is compressed, which was not asked for';
+    if (length > this.#maxBytes) return `a message has ${length} bytes, ${this.#maxBytes} are allowed`;
+    this.#needed = HEAD + length;
+    return null;
+  }
+}
+
+/** A message in its frame. */
+export function framed(message: Buffer): Buffer {
+  const frame = Buffer.allocUnsafe(HEAD + message.length);
+  frame[0] = 0;
+  frame.writeUInt32BE(message.length, 1);
+  message.copy(frame, HEAD);
+  return frame;
+}
