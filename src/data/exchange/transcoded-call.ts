@@ -15,6 +15,7 @@ import type { Bound } from '../transcode/binding-table.ts';
 import { MessageReader } from '../transcode/message-reader.ts';
 import { httpStatusOf, retrySeconds } from '../transcode/status.ts';
 import type { Content, Transcoder } from '../transcode/transcoder.ts';
+import type { Source } from '../wire/sources.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import { authorityOf } from './forwarding.ts';
@@ -324,6 +325,10 @@ class TranscodedRequest implements OutgoingRequest {
 
   get address(): string {
     return this.#exchange.address;
+  }
+
+  get source(): Source {
+    return this.#exchange.source;
   }
 
   get subject(): string | null {
