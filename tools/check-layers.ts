@@ -31,15 +31,27 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
   resilience: [],
   router: ['parser'],
   limiter: [],
+  transcode: ['content'],
   'user-policies': ['content'],
   response: ['wire'],
   balancer: ['resilience'],
   aggregate: ['auth', 'content'],
   policies: ['auth', 'content', 'limiter', 'parser', 'user-policies'],
-  exchange: ['aggregate', 'auth', 'balancer', 'content', 'parser', 'resilience', 'response', 'router', 'wire'],
+  exchange: [
+    'aggregate',
+    'auth',
+    'balancer',
+    'content',
+    'parser',
+    'resilience',
+    'response',
+    'router',
+    'transcode',
+    'wire',
+  ],
   cache: ['exchange', 'parser'],
   handlers: ['exchange', 'parser', 'user-policies'],
-  actions: ['cache', 'exchange', 'handlers', 'resilience', 'router', 'user-policies'],
+  actions: ['cache', 'exchange', 'handlers', 'resilience', 'router', 'transcode', 'user-policies'],
   http1: ['exchange', 'parser', 'wire'],
   http2: ['exchange', 'parser', 'wire'],
   upstream: ['exchange', 'http1', 'http2', 'wire'],
@@ -49,8 +61,9 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
 
 /** What each feature of `src/control` may know besides `config`; files directly in `src/control` are the frame of all. */
 const CONTROL: Readonly<Record<string, readonly string[]>> = {
-  // `tls: auto` is a key of a listener.
-  config: ['certificates'],
+  // `tls: auto` is a key of a listener, `transcode` one of a route.
+  config: ['certificates', 'grpc'],
+  grpc: [],
   telemetry: [],
   secrets: [],
   store: [],
