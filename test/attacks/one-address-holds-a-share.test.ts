@@ -14,6 +14,7 @@ import { RawCaller } from '../support/raw.ts';
 import { type Scope, suiteScope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
+import { bearer, identityScene, PASSWORD } from './support.ts';
 
 const LARGE = Buffer.alloc(16 * 1024 * 1024, 'x');
 
@@ -205,4 +206,38 @@ describe('a least rate for readers', () => {
     await until(() => stalled().length === 2, 'its line', 20_000);
     assert.match(stalled()[1]!, /"cause":"took \d+ bytes in \d+ ms"/);
   });
+});
+
+test('calls without an account beyond their limit end in the workers, whatever the spelling, and others sign in', async (t) => {
+  const { gateway, call, account } = await identityScene(t, {
+    gateway: { trustProxy: ['127.0.0.0/8'] },
+    identity: {
+      addressLimits: { calls: '5/1h' },
+      alsoAt: ['/api/v1/auth'],
+      oauth: { enabled: true },
+      publicUrl: 'https://a.example',
+    },
+  });
+  const { accessToken } = await account('calm');
+  const flood = { 'X-Forwarded-For': '2001:db8:1:2::1' };
+  const paths = ['/api/auth/login', '/api/v1/auth/login', '/api/auth/refresh', '/api/auth/passkeys/challenge'];
+  const statuses: number[] = [];
+  for (let i = 0; i < 40; i++) {
+    const { status, headers } = await call(
+      'POST',
+      paths[i % paths.length]!,
+      { username: `x${i}`, password: 'y' },
+      flood,
+    );
+    if (status === 429) assert.ok(Number(headers.get('retry-after')) > 0);
+    statuses.push(status);
+  }
+  assert.equal((await call('GET', '/oauth/auth?client_id=x', undefined, flood)).status, 429);
+  assert.equal(statuses.filter((status) => status !== 429).length, 5);
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  assert.match(metrics, /^gatehouse_identity_address_refusals_total 0$/m, 'the identity service refused nothing');
+  const mine = { ...bearer(accessToken), ...flood };
+  assert.equal((await call('GET', '/api/auth/me', undefined, mine)).status, 200, 'who is known is not counted');
+  const signIn = { username: 'calm', password: PASSWORD };
+  assert.equal((await call('POST', '/api/auth/login', signIn, from('198.51.100.1'))).status, 200);
 });

@@ -20,6 +20,16 @@ export interface VariableDefinition {
   read?(text: string): unknown;
 }
 
+export interface AddressLimit {
+  /** Regular expression of the paths that it is for. */
+  readonly paths: string;
+  readonly limit: number;
+  readonly windowMs: number;
+  readonly burst: number;
+  /** Routes with the same scope share their counts. */
+  readonly scope: string;
+}
+
 /** A route to a built-in service, added by a section. */
 export interface BuiltinRoute {
   /** Such as `builtin:identity/login`. */
@@ -42,6 +52,8 @@ export interface BuiltinRoute {
   readonly authenticated?: boolean;
   /** Before all routes of the document, whatever their priority. */
   readonly goesFirst?: boolean;
+  /** What one address may ask of it, refused by the workers, so that a flood does not reach the main thread. */
+  readonly limit?: AddressLimit;
   /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
   readonly stepUp?: boolean;
 }

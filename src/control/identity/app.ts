@@ -23,6 +23,7 @@ import { callerOf } from './http/caller.ts';
 import { identityMetrics } from './metrics.ts';
 import { mfaRoutes } from './mfa/routes.ts';
 import { clientRoutes } from './oauth/routes-clients.ts';
+import { OPEN_CALLS, openCalls } from './open-calls.ts';
 import { pageOfProblem, pageRoutes } from './pages/routes.ts';
 import { asProblem, Problem, problemResponse } from './problem.ts';
 import { socialLoginRoutes } from './social-login/routes.ts';
@@ -31,15 +32,6 @@ import { tokenRoutes } from './tokens/routes.ts';
 /** What node-server puts beside a request. */
 interface NodeBindings {
   readonly incoming?: { readonly socket?: { readonly remoteAddress?: string | undefined } };
-}
-
-/** Below a mount: what strangers may call. Introspection is not among them: it is for services, which ask for many. */
-const OPEN_CALLS =
-  /^\/(?:register|verify-email|login(?:\/.*)?|refresh|logout|browser\/(?:login(?:\/mfa)?|refresh|logout|session)|password\/(?:forgot|reset)|setup|pages\/.*|passkeys\/challenge|outside\/(?:exchange|[^/]+\/(?:start|callback)))$/;
-
-function needsNoAccount(mounts: readonly string[], path: string): boolean {
-  const mount = mounts.find((each) => path.startsWith(`${each}/`));
-  return mount !== undefined && OPEN_CALLS.test(path.slice(mount.length));
 }
 
 export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustProxy: readonly string[]): Hono<Env> {
@@ -64,9 +56,10 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
 
   const api = new Hono<Env>();
   const mounts = [...new Set([context.options.basePath, ...context.options.alsoAt])];
+  const needNoAccount = mounts.map((mount) => new RegExp(openCalls(mount, OPEN_CALLS)));
   // Before anything is read or looked up: a flood of calls that need no account costs a map look-up each.
   api.use(async (c, next) => {
-    if (needsNoAccount(mounts, c.req.path)) context.budget.take('calls', c.get('caller').address);
+    if (needNoAccount.some((calls) => calls.test(c.req.path))) context.budget.take('calls', c.get('caller').address);
     await next();
   });
   for (const routes of [

@@ -7,6 +7,7 @@ import { messageOf } from '../../base/errors.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
+import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls } from './open-calls.ts';
 import { type IdentitySection, identityOptions } from './options.ts';
 
 export interface IdentityPlan {
@@ -46,9 +47,17 @@ export const identitySection = defineSection({
     }
     const service = options.service ?? IDENTITY_SERVICE;
     const paths = new Set([options.basePath, ...options.alsoAt]);
+    const { limit, window: windowMs, burst } = options.addressLimits.calls;
+    const calls = { limit, windowMs, burst, scope: `${IDENTITY_SERVICE} calls` };
     for (const path of paths) {
       const movedBy = path === options.basePath ? 'identity.basePath' : 'identity.alsoAt';
-      context.addRoute({ id: `${IDENTITY_SERVICE}${path}`, service, path: `${path}/*`, movedBy });
+      context.addRoute({
+        id: `${IDENTITY_SERVICE}${path}`,
+        service,
+        path: `${path}/*`,
+        movedBy,
+        limit: { ...calls, paths: openCalls(path, OPEN_CALLS) },
+      });
     }
     warnOfUncovered([...paths], context);
     warnOfPasskeys(options, context);
@@ -68,6 +77,7 @@ export const identitySection = defineSection({
         service,
         path: `${path}/*`,
         movedBy: 'identity.oauth.path',
+        limit: { ...calls, paths: openCalls(path, OPEN_OAUTH_CALLS) },
       });
     }
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;

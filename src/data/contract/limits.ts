@@ -62,6 +62,10 @@ export type LimitPhase = 'arrival' | 'authenticate' | 'limit';
 /** Options of the policy `rate-limit`, as its schema compiles them. */
 export interface RateLimitSettings {
   readonly blocks: readonly (LimitBlock & { readonly phase: LimitPhase })[];
+  /** Regular expression that a path must match to be counted; absent: all are. */
+  readonly paths?: string;
+  /** How long a refusal is held back, so that who asks in a loop does so more slowly. Absent: not at all. */
+  readonly refusalDelayMs?: number;
   /** `X-RateLimit-*`. */
   /** Of its 429; `{plan}` is the plan of the caller. */
   readonly message?: string;

@@ -5,7 +5,13 @@
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';
-import { definePolicy, type Outcome, type PolicyContext, type PolicyHooks } from '../contract/policy.ts';
+import {
+  definePolicy,
+  type Outcome,
+  type PolicyContext,
+  type PolicyHook,
+  type PolicyHooks,
+} from '../contract/policy.ts';
 import { retryAfterSeconds } from '../limiter/headers.ts';
 import type { LimitSet } from '../limiter/limit-set.ts';
 import { LimitSets } from '../limiter/limit-sets.ts';
@@ -36,7 +42,9 @@ export const rateLimit = definePolicy<RateLimitSettings>({
       const key = `rate-limit ${JSON.stringify({ ...facts, phase, prefix, blocks })}`;
       acquired.push(key);
       const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks, prefix), facts));
-      hooks[phase] = checker.check;
+      const { paths, refusalDelayMs = 0 } = settings;
+      const check = refusalDelayMs === 0 ? checker.check : holdingBack(refusalDelayMs, checker.check);
+      hooks[phase] = paths === undefined ? check : onPaths(paths, check);
       if (blocks.some((block) => block.costHeader !== null)) {
         const earlier = hooks.responseHead;
         hooks.responseHead =
@@ -55,7 +63,21 @@ export const rateLimit = definePolicy<RateLimitSettings>({
   },
 });
 
-type CheckerSettings = Omit<RateLimitSettings, 'blocks'>;
+function holdingBack(ms: number, check: PolicyHook): PolicyHook {
+  const later = (outcome: Outcome): Promise<Outcome> | Outcome =>
+    outcome instanceof Fault ? new Promise((resolve) => void setTimeout(resolve, ms, outcome).unref()) : outcome;
+  return (exchange) => {
+    const outcome = check(exchange);
+    return outcome instanceof Promise ? outcome.then(later) : later(outcome);
+  };
+}
+
+function onPaths(source: string, check: PolicyHook): PolicyHook {
+  const paths = new RegExp(source);
+  return (exchange) => (paths.test(exchange.path) ? check(exchange) : undefined);
+}
+
+type CheckerSettings = Omit<RateLimitSettings, 'blocks' | 'paths' | 'refusalDelayMs'>;
 
 class Checker {
   readonly #limits: WorkerLimits;

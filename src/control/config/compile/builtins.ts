@@ -7,12 +7,13 @@
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
 import type { AuthSettings } from '../../../data/contract/auth.ts';
 import { EVENTS_SERVICE, REALTIME_SERVICE } from '../../../data/contract/events.ts';
+import type { RateLimitSettings } from '../../../data/contract/limits.ts';
 import type { PolicyOptionsDefinition } from '../../../data/contract/options.ts';
 import type { PolicySettings, RouteSettings, ServiceSettings } from '../../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../plan.ts';
 import { CLOSED_ENDPOINTS, ENDPOINTS } from '../plan.ts';
 import { hasErrors } from '../problems.ts';
-import type { BuiltinRoute } from '../section.ts';
+import type { AddressLimit, BuiltinRoute } from '../section.ts';
 import { BUILTIN } from './action.ts';
 import { Compilation } from './context.ts';
 import type { UnslottedInstance } from './instances.ts';
@@ -92,11 +93,34 @@ export function unroutedPolicies(compilation: Compilation, id = 'none'): PolicyS
 }
 
 /** The same, and an address list of its own. */
-function policiesOfOpen(compilation: Compilation, { id, from }: BuiltinRoute): PolicySettings[] {
+function policiesOfOpen(compilation: Compilation, { id, from, limit }: BuiltinRoute): PolicySettings[] {
   const policies = unroutedPolicies(compilation, id);
+  if (limit !== undefined) policies.unshift(limitOf(limit));
   if (from === undefined) return policies;
   const allow = compilation.options(['gateway', 'operations'], `builtin/${id}`).secret('allow', from.join('\n'));
   return [{ name: 'ip-filter', options: { allow, deny: null, phase: 'authenticate' } }, ...policies];
+}
+
+function limitOf({ paths, scope, ...numbers }: AddressLimit): PolicySettings {
+  const options: RateLimitSettings = {
+    paths,
+    refusalDelayMs: 250,
+    blocks: [
+      {
+        by: [{ kind: 'ip' }],
+        rules: [{ ...numbers, algorithm: 'gcra' }],
+        plan: false,
+        methods: [],
+        cost: 1,
+        costHeader: null,
+        scope,
+        phase: 'authenticate',
+      },
+    ],
+    legacyHeaders: false,
+    standardHeaders: false,
+  };
+  return { name: 'rate-limit', options };
 }
 
 /**
@@ -131,8 +155,17 @@ function policiesOfAuthenticated(
 
 /** Where a connection is a subscriber's, who may stay for hours: the service itself says when there are too many. */
 const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE, REALTIME_SERVICE]);
-/** More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. */
-const POOL = { maxConnections: 512, maxQueued: 1_024, queueTimeoutMs: 5_000, idleTimeoutMs: 4_000, addressShare: 0.75 };
+/**
+ * More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. One
+ * address has a few of them, since all that it asks is done by one thread, and what others ask waits behind it.
+ */
+const POOL = {
+  maxConnections: 512,
+  maxQueued: 1_024,
+  queueTimeoutMs: 5_000,
+  idleTimeoutMs: 4_000,
+  addressShare: 1 / 32,
+};
 
 function ownOptions(options: AuthSettings, freshFactorSeconds: number): AuthSettings {
   const { requirements } = options;
@@ -166,7 +199,7 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     // Who watches the health of a gateway that is well hears nothing for long.
     timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: name === OPS ? 0 : 60_000, totalMs: 0 },
     protocol: 'h1',
-    pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000 } : {}) },
+    pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000, addressShare: 0.75 } : {}) },
     requestBufferBytes: 64 * 1024,
     retries: {
       attempts: 1,

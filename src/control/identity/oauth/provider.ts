@@ -10,6 +10,7 @@ import { messageOf } from '../../../base/errors.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
+import { OPEN_OAUTH_CALLS, openCalls } from '../open-calls.ts';
 import { html, PAGE_HEADERS, page, problemPage } from '../pages/layout.ts';
 import { Problem } from '../problem.ts';
 import { adapterFactory } from './adapter.ts';
@@ -55,11 +56,9 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
   };
   await ready();
 
+  const openToAll = new RegExp(openCalls(path, OPEN_OAUTH_CALLS));
   const serve = async (request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> => {
-    // Not the endpoints of applications, which speak for many people from one address.
-    const { path: asked } = /^(?<path>[^?]*)/.exec((request.url ?? '').slice(path.length))?.groups ?? {};
-    if (/^\/(?:auth|interaction|device|session)(?:\/|$)/.test(asked ?? ''))
-      context.budget.take('calls', caller.address);
+    if (openToAll.test(/^[^?]*/.exec(request.url ?? '')?.[0] ?? '')) context.budget.take('calls', caller.address);
     const { provider, listener } = await ready();
     const mounted = request as IncomingMessage & { originalUrl?: string };
     mounted.originalUrl = request.url ?? '/';
