@@ -46,7 +46,7 @@ function slowReader(scope: Scope, gateway: TestGateway, path: string, address: s
 
 describe('readers of one address that take nothing', () => {
   const scope = suiteScope();
-  const setUp = async (protocol: 'h1' | 'h2', maxConnections: number) => {
+  const setUp = async (pool: object, service: object = {}) => {
     let open = 0;
     const upstream = await httpUpstream(scope, (request, response) => {
       if (request.url !== '/large') {
@@ -61,10 +61,10 @@ describe('readers of one address that take nothing', () => {
       gateway: { trustProxy: ['127.0.0.0/8'] },
       services: {
         s: {
-          protocol,
           instances: [upstream.url],
           retries: 0,
-          pool: { maxConnections, maxQueued: 100, queueTimeout: '60s' },
+          pool: { maxQueued: 100, queueTimeout: '60s', ...pool },
+          ...service,
         },
       },
       routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
@@ -73,7 +73,7 @@ describe('readers of one address that take nothing', () => {
   };
 
   test('500 of them hold three quarters of a pool, and all requests of others get 200', async () => {
-    const { gateway, open } = await setUp('h1', 16);
+    const { gateway, open } = await setUp({ maxConnections: 16 });
     for (let i = 0; i < 500; i++) slowReader(scope, gateway, '/large', `2001:db8:1:2::${i.toString(16)}`);
     await until(() => open() >= 12, 'the share is used up', 30_000);
     for (let round = 0; round < 10; round++)
@@ -82,6 +82,15 @@ describe('readers of one address that take nothing', () => {
     await until(() => open() <= 12, 'no more than the share');
     assert.ok((await metric(gateway, 'address_waits_total')) > 0);
     assert.ok((await metric(gateway, 'address_refused_total')) > 0);
+  });
+
+  test('they hold three quarters of `concurrency` and of its queue too', async () => {
+    const concurrency = { maxPerService: 8, maxQueued: 8, queueTimeout: '60s' };
+    const { gateway, open } = await setUp({}, { concurrency });
+    for (let i = 0; i < 40; i++) slowReader(scope, gateway, '/large', '192.0.2.1');
+    await until(() => open() >= 6, 'the share is used up', 30_000);
+    for (let round = 0; round < 10; round++) assert.deepEqual(await statusesOfOthers(gateway, '/small', 2), [200, 200]);
+    assert.equal(open(), 6);
   });
 });
 

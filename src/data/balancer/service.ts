@@ -31,6 +31,7 @@ import type { RetryRequest } from '../resilience/retry.ts';
 import { retryDelayMs } from '../resilience/retry.ts';
 import { RetryBudget } from '../resilience/retry-budget.ts';
 import type { AttemptWaiter } from '../resilience/wait-queue.ts';
+import type { Source } from '../wire/sources.ts';
 import type { CreatedBalancer } from './algorithms/custom.ts';
 import { createBalancer } from './algorithms/custom.ts';
 import { Chooser } from './chooser.ts';
@@ -162,7 +163,7 @@ export class Service<P> {
     }
     const instance = this.#chooser.choose(request, tried, tick);
     if (instance === null) {
-      this.#admission.leave();
+      this.#admission.leave(waiter.source ?? null);
       if (serviceRound !== NO_PROBE) breaker?.giveBack(serviceRound);
       return this.#chooser.isFull ? this.#admission.wait(waiter, nowMs) : this.#nobody(tick);
     }
@@ -191,7 +192,7 @@ export class Service<P> {
   /**
    * Ends an attempt, exactly once. `status` 0 and a kind when it failed; `cancelled` when the caller left or a hedge won
    * (counts for nothing). `firstByteMs`: from its start to the response head, or to its failure. `failedOver`: another
-   * instance is asked instead, so it says nothing about the service as a whole.
+   * instance is asked instead, so it says nothing about the service as a whole. `source`: that of the waiter of `pick`.
    */
   finish(
     endpoint: Endpoint<P>,
@@ -201,6 +202,7 @@ export class Service<P> {
     cancelled: boolean,
     nowMs = this.#env.clock.monotonicMs(),
     failedOver = false,
+    source: Source | null = null,
   ): void {
     const tick = this.#table.tickOf(nowMs);
     this.#timeline.nowMs = nowMs;
@@ -208,7 +210,7 @@ export class Service<P> {
     const probe = endpoint instanceof Probe ? endpoint : null;
     const inFlight = this.#admission.localInFlight;
     this.#table.leaveInstance(instance.settings.slot, this.#worker);
-    this.#admission.leave();
+    this.#admission.leave(source);
     instance.localInFlight--;
     // A retired instance's words in shared memory may be another's by now.
     if (instance.isRetired || this.#outcome.saysNothing(fault, cancelled)) {
@@ -378,7 +380,7 @@ export class Service<P> {
             onEjected: (target, reason, ms) => this.#events.changed('ejected', target, `${reason}; out for ${ms} ms`),
           });
     this.#sticky = sticky === null ? null : new Sticky(sticky, name, this.#env.secrets, this.#instances);
-    this.#admission.configure(concurrency);
+    this.#admission.configure(concurrency, this.#settings.pool.addressShare);
     this.#recordsLatencies = hedge !== null && hedge.percentile !== null;
     const { random } = this.#env;
     return new Chooser(this.#table, this.#worker, this.#settings, this.#roster, this.#algorithm, this.#sticky, random);

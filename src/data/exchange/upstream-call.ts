@@ -23,6 +23,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { mayResend, type ResendRequest } from '../resilience/may-resend.ts';
+import type { Source } from '../wire/sources.ts';
 import type { AttemptHandler, UpstreamInstance, UpstreamService } from './attempt.ts';
 import { Attempt } from './attempt.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
@@ -94,6 +95,10 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     this.request = request;
     this.#body = body;
     this.#handler = handler;
+  }
+
+  get source(): Source | null {
+    return this.request.source;
   }
 
   start(nowMs: number): void {
@@ -439,7 +444,16 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     const nowMs = attempt.nowMs();
     const brokeOff = kind !== null && attempt.firstByteMs > 0;
     const tookMs = brokeOff ? nowMs - attempt.startedMs : attempt.waitedMs(nowMs);
-    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs, failedOver);
+    attempt.service.finish(
+      attempt.endpoint,
+      attempt.status,
+      kind,
+      tookMs,
+      isAbandoned,
+      nowMs,
+      failedOver,
+      this.request.source,
+    );
   }
 }
 
