@@ -27,6 +27,7 @@ import { constant, JOIN_BYTES } from '../wire/outbox.ts';
 import { ReadWatch, type ReadWatchOwner } from '../wire/read-watch.ts';
 import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
 import type { Source } from '../wire/sources.ts';
+import { GOING_AWAY, WebSocketFrames } from '../wire/websocket-frames.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost, OpenConnection } from './connection-host.ts';
 import { MessageWriter } from './message-writer.ts';
@@ -100,6 +101,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #bodyWholeInHand = false;
   /** Among the bodies that are still coming. */
   #isBodyAwaited = false;
+  /** Of a WebSocket, what has been sent to the client. */
+  #frames: WebSocketFrames | null = null;
 
   /**
    * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
@@ -472,6 +475,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   endUpgrade(protocol: string): void {
     this.#frame.chooseTunnel();
+    this.#frames = protocol.toLowerCase() === 'websocket' ? new WebSocketFrames() : null;
     this.#closeAfter = true;
     this.#state = TUNNEL;
     this.#outbox.text(`Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`);
@@ -489,6 +493,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   sendBody(bytes: Buffer, start: number, end: number): void {
     this.#frame.body(this.#outbox, bytes, start, end);
     this.#tunnelUsed = true;
+    this.#frames?.pass(bytes, start, end);
   }
 
   sendEnd(trailers: FieldBlock | null): void {
@@ -597,8 +602,14 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     else this.#closeAfter = true;
   }
 
+  /** Also from the exchange, which is done with it then. Who is cut off by the end of the process hears of it. */
   abort(): void {
-    this.#destroy();
+    if (this.#state === TUNNEL && this.#frames?.isBetween === true) {
+      this.#outbox.bytes(GOING_AWAY, 0, GOING_AWAY.length);
+      this.#outbox.flush();
+    }
+    this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));
+    if (this.#state !== CLOSED) this.#destroy();
   }
 
   #destroy(): void {

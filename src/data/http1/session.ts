@@ -18,6 +18,7 @@ import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { BytesHolder, UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
+import { KEEP_ALIVE } from '../parser/field-names.ts';
 import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
 import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
@@ -96,6 +97,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   /** Whose share of the pool it is at the moment; the pool's. */
   holding: SessionHolding | null = null;
   #served = 0;
+  /** How long the instance said that it keeps an idle connection, with a margin. */
+  idleLimitMs = Infinity;
   /** When it became idle, by the pool's clock. */
   idleSinceMs = 0;
   /** The user's deadline; it lives here because connections are few and attempts are many. */
@@ -351,6 +354,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
       return this.#handler !== handler;
     }
     this.#stayOpen = meaning.keepAlive && !this.#closeAnnounced && !this.#cannotSend;
+    if (this.#stayOpen && head.find(KEEP_ALIVE) >= 0) this.idleLimitMs = keptForMs(head);
     this.#remaining = meaning.bodyLength;
     this.#state = READING_BODY;
     if (meaning.bodyLength === UNKNOWN_LENGTH) {
@@ -468,6 +472,17 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.close();
     handler?.onStreamFault(kind, cause, this.#anyByte);
   }
+}
+
+/** What is on its way when the instance closes must not be lost. */
+const KEEP_ALIVE_MARGIN_MS = 1_000;
+
+/** `Keep-Alive: timeout=5` (RFC 2068 §19.7.1.1): seconds that an idle connection is kept. */
+function keptForMs(head: Head): number {
+  const seconds = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i.exec(head.valueOf('keep-alive') ?? '')?.[1];
+  if (seconds === undefined) return Infinity;
+  const ms = Number(seconds) * 1_000;
+  return Math.max(0, ms - Math.min(KEEP_ALIVE_MARGIN_MS, ms / 2));
 }
 
 /**

@@ -45,6 +45,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   /** Open and connecting. */
   #count = 0;
   #closed = false;
+  #isServing = false;
 
   constructor(target: DialTarget, settings: PoolSettings, connectMs: number, environment: PoolEnvironment) {
     this.target = target;
@@ -102,9 +103,17 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   }
 
   #takeIdle(): Session | null {
-    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop())
-      if (session.isOpen) return session;
+    for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
+      if (!session.isOpen) continue;
+      if (session.idleLimitMs === Infinity || !this.#isTooOld(session)) return session;
+      session.close();
+    }
     return null;
+  }
+
+  /** The instance may be about to close it. */
+  #isTooOld(session: Session): boolean {
+    return this.#environment.clock.monotonicMs() - session.idleSinceMs >= session.idleLimitMs;
   }
 
   #give(session: Session, holding: Holding<Queued>): void {
@@ -182,6 +191,8 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     let old = 0;
     while (old < this.#idle.length && this.#idle[old]!.idleSinceMs <= oldest) old++;
     for (const session of this.#idle.splice(0, old)) session.close();
+    for (const session of [...this.#idle])
+      if (session.idleLimitMs !== Infinity && this.#isTooOld(session)) session.close();
     if (this.#idle.length > 0 && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }
 
@@ -208,7 +219,14 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   }
 
   #serveQueue(): void {
-    if (this.#closed) return;
+    // Closing an idle one leads here again.
+    if (this.#closed || this.#isServing) return;
+    this.#isServing = true;
+    this.#serveAll();
+    this.#isServing = false;
+  }
+
+  #serveAll(): void {
     for (let queued = this.#shares.next(); queued !== null; queued = this.#shares.next()) {
       const session = this.#takeIdle();
       if (session === null && this.#count >= this.settings.maxConnections) return;
