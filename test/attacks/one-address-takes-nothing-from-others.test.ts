@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { adapterFactory } from '../../src/control/identity/oauth/adapter.ts';
 import { type Bench, makeBench, PASSWORD } from '../integration/identity/harness.ts';
 
 type Cleanup = { after(done: () => Promise<void>): void };
@@ -158,6 +159,24 @@ describe('a flood from one address', () => {
     }
     await bench.identity.context.background.settled();
     assert.deepEqual(await rowsOf(bench), before);
+  });
+
+  test('of OAuth sign-ins that nobody ends keeps a fixed number of rows, the newest, whatever is in them', async (t) => {
+    const bench = await benchFor(t);
+    const adapter = adapterFactory(bench.identity.context, 100)('Interaction');
+    const state = 'x'.repeat(4_000);
+    const seconds = Math.floor(Date.now() / 1_000);
+    for (let i = 0; i < 300; i++) {
+      const payload = { uid: `uid${i}`, params: { state }, exp: seconds + 600 + i } as never;
+      await adapter.upsert(`id${i}`, payload, 600 + i);
+    }
+    const signedIn = { uid: 'mine', accountId: 'someone', exp: seconds + 60 } as never;
+    await adapter.upsert('mine', signedIn, 60);
+    const rows = (await rowsOf(bench))['oidc_models']!;
+    assert.ok(rows > 90 && rows <= 106, `${rows} rows`);
+    assert.ok((await adapter.find('id299')) !== undefined);
+    assert.equal(await adapter.find('id0'), undefined);
+    assert.ok((await adapter.find('mine')) !== undefined, 'that of an account stays');
   });
 
   test('of made-up names fills a fixed number of rows, and the audit log with a few', async (t) => {

@@ -14,13 +14,21 @@ import { clientOf, findClient } from './clients.ts';
 /** Their id is the secret that the caller holds; it is not even in the sealed payload. */
 const BEARERS = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken', 'ClientCredentials']);
 
+/** What anybody can make, without an account; of each there are so many rows at most, and the oldest go. */
+const OF_STRANGERS = new Set(['Interaction', 'Session', 'DeviceCode']);
+const MOST_OF_STRANGERS = 5_000;
+
 function hashOf(text: string): string {
   return createHash('sha256').update(text).digest('base64url');
 }
 
-export function adapterFactory(context: IdentityContext): (model: string) => Adapter {
+export function adapterFactory(
+  context: IdentityContext,
+  mostOfStrangers = MOST_OF_STRANGERS,
+): (model: string) => Adapter {
   const encryption = new Encryption(context.master.derive('oauth'));
-  return (model) => (model === 'Client' ? new ClientAdapter(context) : new SqlAdapter(context, encryption, model));
+  return (model) =>
+    model === 'Client' ? new ClientAdapter(context) : new SqlAdapter(context, encryption, model, mostOfStrangers);
 }
 
 /** Applications that administrators made; those of the configuration are known to the provider itself. */
@@ -55,11 +63,14 @@ class SqlAdapter implements Adapter {
   readonly #context: IdentityContext;
   readonly #encryption: Encryption;
   readonly #model: string;
+  readonly #mostOfStrangers: number;
+  #madeByStrangers = 0;
 
-  constructor(context: IdentityContext, encryption: Encryption, model: string) {
+  constructor(context: IdentityContext, encryption: Encryption, model: string, mostOfStrangers: number) {
     this.#context = context;
     this.#encryption = encryption;
     this.#model = model;
+    this.#mostOfStrangers = mostOfStrangers;
   }
 
   async upsert(id: string, payload: AdapterPayload, expiresIn?: number): Promise<void> {
@@ -80,6 +91,31 @@ class SqlAdapter implements Adapter {
       .insertInto('oidc_models')
       .values({ model: this.#model, hash, consumed_at: null, ...row })
       .onConflict((conflict) => conflict.columns(['model', 'hash']).doUpdateSet(row))
+      .execute();
+    if (row.account_id === null && OF_STRANGERS.has(this.#model)) await this.#bound();
+  }
+
+  /** Looked at now and then, so that it is up to a twentieth more. */
+  async #bound(): Promise<void> {
+    const most = this.#mostOfStrangers;
+    if (++this.#madeByStrangers < most / 20) return;
+    this.#madeByStrangers = 0;
+    const { db } = this.#context.store;
+    const last = await db
+      .selectFrom('oidc_models')
+      .select('expires_at')
+      .where('model', '=', this.#model)
+      .where('account_id', 'is', null)
+      .orderBy('expires_at', 'desc')
+      .offset(most)
+      .limit(1)
+      .executeTakeFirst();
+    if (last === undefined || last.expires_at === null) return;
+    await db
+      .deleteFrom('oidc_models')
+      .where('model', '=', this.#model)
+      .where('account_id', 'is', null)
+      .where('expires_at', '<=', last.expires_at)
       .execute();
   }
 
