@@ -66,9 +66,9 @@ export interface RateLimitSettings {
   readonly paths?: string;
   /** How long a refusal is held back, so that who asks in a loop does so more slowly. Absent: not at all. */
   readonly refusalDelayMs?: number;
-  /** `X-RateLimit-*`. */
   /** Of its 429; `{plan}` is the plan of the caller. */
   readonly message?: string;
+  /** `X-RateLimit-*`. */
   readonly legacyHeaders: boolean;
   /** `RateLimit` and `RateLimit-Policy`. */
   readonly standardHeaders: boolean;
