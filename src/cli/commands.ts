@@ -6,6 +6,7 @@ import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
 import { events } from './events.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
+import { importConfiguration } from './import.ts';
 import { init } from './init.ts';
 import { limits } from './limits.ts';
 import { breaker, instance, openConsole } from './operate.ts';
@@ -20,6 +21,7 @@ export const COMMANDS: readonly Command[] = [
   start,
   check,
   init,
+  importConfiguration,
   routes,
   reload,
   rollback,

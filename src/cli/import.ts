@@ -1,0 +1,114 @@
+/**
+ * `gatehouse import`: another gateway's configuration as one of ours, with a report of what became of every object in it.
+ * Each format has its importer in import/; this file reads, writes and checks.
+ */
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { messageOf } from '../base/errors.ts';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT, JSON_OPTION, UsageError } from './command.ts';
+import { counted, loadAndCompile, problemLines } from './config-file.ts';
+import type { Draft } from './import/draft.ts';
+
+const FORMATS = ['kong', 'nginx', 'krakend', 'express-gateway'] as const;
+type Format = (typeof FORMATS)[number];
+
+export const importConfiguration: Command = {
+  name: 'import',
+  summary: 'make a configuration of that of Kong, nginx, KrakenD or Express Gateway',
+  usage: ['kong|nginx|krakend|express-gateway FILE [--out FOLDER] [--json]'],
+  description: `Reads FILE (deck's YAML or JSON of Kong, nginx.conf or the output of nginx -T, krakend.json, gateway.config.yml) and writes into FOLDER, by default "imported":
+
+  gatehouse.yaml      the configuration, with comments
+  import-report.md    what became of every object: exact, approximate (what differs), not carried (why, and what to do)
+  gatehouse.env       secrets, which are variables in the configuration; readable by you alone
+
+Security is never dropped in silence: a route whose authentication, limit or address list cannot be carried answers 501 until you have written it. What is written passes "gatehouse check".
+
+Exit codes: 0 all exact, 1 something differs, 2 something was not carried, 5 a file cannot be read or written.`,
+  options: {
+    out: { type: 'string', value: 'FOLDER', meaning: 'folder to write into, default imported' },
+    json: JSON_OPTION,
+  },
+  arguments: { min: 2, max: 2 },
+  async run(context) {
+    const { positionals, cwd, options, out, err } = context;
+    const [format, file = ''] = positionals as [Format, string];
+    if (!FORMATS.includes(format))
+      throw new UsageError(`"${format}" cannot be imported; one of ${FORMATS.join(', ')} can`);
+    if (options['config'] !== undefined) throw new UsageError('import takes the file to read as an argument');
+    let draft: Draft;
+    try {
+      draft = await importText(format, await readFile(resolve(cwd, file), 'utf8'));
+    } catch (error) {
+      err(`${file}: ${messageOf(error)}\n`);
+      return EXIT.failed;
+    }
+    const folder = resolve(cwd, typeof options['out'] === 'string' ? options['out'] : 'imported');
+    return await write(draft, file, folder, context, options['json'] === true, out, err);
+  },
+};
+
+/** Throws what is wrong with the text. */
+export async function importText(format: Format, text: string): Promise<Draft> {
+  if (format === 'nginx') return (await import('./import/nginx.ts')).importNginx(text);
+  const { parse } = await import('yaml');
+  const document: unknown = parse(text);
+  if (typeof document !== 'object' || document === null) throw new Error('holds no mapping');
+  if (format === 'kong') return (await import('./import/kong.ts')).importKong(document);
+  if (format === 'krakend') return (await import('./import/krakend.ts')).importKrakend(document);
+  return (await import('./import/express-gateway.ts')).importExpressGateway(document);
+}
+
+async function write(
+  draft: Draft,
+  from: string,
+  folder: string,
+  context: CommandContext,
+  asJson: boolean,
+  out: (text: string) => void,
+  err: (text: string) => void,
+): Promise<number> {
+  const { gradeOf, reportOf } = await import('./import/draft.ts');
+  const { editorSchema } = await import('../control/config/json-schema.ts');
+  const config = join(folder, 'gatehouse.yaml');
+  try {
+    await mkdir(folder, { recursive: true });
+    await writeFile(config, draft.yaml(from), { flag: 'wx' });
+    await writeFile(join(folder, 'import-report.md'), reportOf(draft, from));
+    await writeFile(join(folder, 'gatehouse.schema.json'), `${JSON.stringify(editorSchema(), null, 2)}\n`);
+    if (draft.variables.size > 0) {
+      const lines = [...draft.variables].map(([name, value]) => `${name}=${JSON.stringify(value)}\n`);
+      await writeFile(join(folder, 'gatehouse.env'), lines.join(''), { mode: 0o600 });
+    }
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    err(code === 'EEXIST' ? `${config} exists already and is left as it is\n` : `${message}\n`);
+    return EXIT.failed;
+  }
+  const loaded = await loadAndCompile(config, {
+    ...context,
+    env: { ...context.env, ...Object.fromEntries(draft.variables) },
+  });
+  const problems = loaded.ok ? [] : loaded.problems.filter(({ severity }) => severity === 'error');
+  const grade = gradeOf(draft.findings);
+  if (asJson)
+    out(
+      `${JSON.stringify({ file: config, findings: draft.findings, closed: [...draft.closed.keys()], variables: [...draft.variables.keys()], problems }, null, 2)}\n`,
+    );
+  else {
+    const count = (verdict: string): number => draft.findings.filter((each) => each.verdict === verdict).length;
+    out(
+      `wrote ${relative(context.cwd, config) || config}: ${counted(Object.keys(draft.services).length, 'service')}, ${counted(draft.routes.length, 'route')}\n`,
+    );
+    out(
+      `${count('exact')} exact, ${count('approximate')} approximate, ${count('not carried')} not carried: see import-report.md\n`,
+    );
+    if (draft.closed.size > 0)
+      out(`${counted(draft.closed.size, 'route')} closed (501): ${[...draft.closed.keys()].join(', ')}\n`);
+    if (draft.variables.size > 0) out(`set the variables of gatehouse.env before you start it\n`);
+    if (problems.length > 0)
+      err(`what "gatehouse check" says about it, to be mended by hand:\n${problemLines(problems)}`);
+  }
+  return grade === 2 || problems.length > 0 ? 2 : grade;
+}

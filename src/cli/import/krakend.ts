@@ -1,0 +1,193 @@
+/**
+ * KrakenD 2 and 3: endpoints with one backend, JWT validation, rate limits, breakers, CORS. Enterprise keys that the free
+ * edition ignores are reported as what they are: gaps that were there before.
+ */
+import { Draft, type DraftRoute, list, mapping, number, texts } from './draft.ts';
+
+type Item = Readonly<Record<string, unknown>>;
+
+/** The free edition reads over these without a word. */
+const ENTERPRISE = [
+  'auth/api-keys',
+  'auth/basic',
+  'security/policies',
+  'qos/ratelimit/tiered',
+  'auth/revoker',
+  'validation/response-json-schema',
+  'security/ip-filter',
+  'plugin/req-resp-modifier',
+];
+const HARMLESS = ['telemetry/', 'documentation/', 'modifier/lua-proxy', 'proxy', 'router', 'qos/http-cache'];
+
+export function importKrakend(document: unknown): Draft {
+  const draft = new Draft();
+  const root = mapping(document);
+  const port = number(root['port']);
+  if (port !== undefined) draft.gateway['port'] = port;
+  rootConfig(draft, mapping(root['extra_config']));
+  for (const endpoint of list(root['endpoints']).map(mapping)) importEndpoint(draft, endpoint, root);
+  return draft;
+}
+
+function rootConfig(draft: Draft, extra: Item): undefined {
+  for (const [key, value] of Object.entries(extra)) {
+    const config = mapping(value);
+    if (key === 'security/cors') {
+      const origins = texts(config['allow_origins'] ?? '*');
+      if (origins.includes('*') && config['allow_credentials'] === true) {
+        draft.lost(
+          `extra_config/${key}`,
+          'all origins with credentials would let every page act as its visitor; name the origins',
+        );
+        continue;
+      }
+      draft.gateway['cors'] = {
+        origins: origins.includes('*') ? '*' : origins,
+        ...(list(config['allow_methods']).length === 0 ? {} : { methods: texts(config['allow_methods']) }),
+        ...(list(config['allow_headers']).length === 0 ? {} : { headers: texts(config['allow_headers']) }),
+        ...(config['allow_credentials'] === true ? { credentials: true } : {}),
+      };
+      draft.exact(`extra_config/${key}`);
+    } else if (key === 'security/http') {
+      draft.gateway['securityHeaders'] = {};
+      draft.approximate(`extra_config/${key}`, 'securityHeaders has its own values; compare them');
+    } else if (HARMLESS.some((prefix) => key.startsWith(prefix)))
+      draft.approximate(`extra_config/${key}`, 'metrics, logs and documentation are set up anew');
+    else draft.lost(`extra_config/${key}`, 'it is not known here');
+  }
+}
+
+function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
+  const path = String(endpoint['endpoint']);
+  const method = String(endpoint['method'] ?? 'GET').toUpperCase();
+  const source = `endpoints/${method} ${path}`;
+  const route: DraftRoute = {
+    name: draft.routeName(`${method} ${path}`),
+    match: { path: patternOf(path), methods: [method] },
+    auth: 'public',
+  };
+  draft.routes.push(route);
+  const backends = list(endpoint['backend']).map(mapping);
+  const [backend] = backends;
+  if (backend === undefined || backends.length > 1)
+    return draft.close(
+      route,
+      source,
+      'several backends in one answer are written anew as aggregate (docs/guide/aggregation.md)',
+    );
+  for (const key of ['allow', 'deny', 'mapping', 'target', 'is_collection']) {
+    const value = backend[key];
+    if (
+      value === undefined ||
+      value === false ||
+      value === '' ||
+      (typeof value === 'object' && Object.keys(value ?? {}).length === 0)
+    )
+      continue;
+    return draft.close(
+      route,
+      `${source}/backend/${key}`,
+      'answers that are changed, or whose fields are hidden, are written anew (transform)',
+    );
+  }
+  const hosts = texts(backend['host'] ?? root['host']);
+  const timeout = String(endpoint['timeout'] ?? root['timeout'] ?? '2s');
+  const extra = mapping(backend['extra_config']);
+  const breaker = mapping(extra['qos/circuit-breaker']);
+  const options: Record<string, unknown> = {
+    instances: hosts.map((host) => ({ url: host.includes('://') ? host : `http://${host}` })),
+    timeouts: { firstByte: timeout, total: timeout },
+    host: 'instance',
+    ...(Object.keys(breaker).length === 0
+      ? {}
+      : {
+          circuitBreaker: {
+            resetTimeout: `${number(breaker['timeout']) ?? 10}s`,
+            rollingCountTimeout: `${number(breaker['interval']) ?? 60}s`,
+            volumeThreshold: number(breaker['max_errors']) ?? 1,
+          },
+        }),
+  };
+  if (Object.keys(breaker).length > 0)
+    draft.approximate(`${source}/backend/qos/circuit-breaker`, 'it opens on a share of errors, not on a count');
+  const known = Object.entries(draft.services).find(
+    ([, each]) => JSON.stringify(each) === JSON.stringify(options),
+  )?.[0];
+  const name =
+    known ??
+    draft.serviceName(
+      new URL(String((options['instances'] as { url: string }[])[0]?.url ?? 'http://service')).hostname,
+    );
+  draft.services[name] = options;
+  route.service = name;
+  const target = patternOf(String(backend['url_pattern'] ?? path));
+  if (target !== patternOf(path)) route['rewrite'] = { path: target };
+  const backendMethod = String(backend['method'] ?? method).toUpperCase();
+  if (backendMethod !== method)
+    return draft.close(route, `${source}/backend/method`, 'the method of a request is not changed here');
+  for (const [key, value] of Object.entries(mapping(endpoint['extra_config'])))
+    if (!draft.isClosed(route)) endpointConfig(draft, route, key, mapping(value), source);
+  for (const key of Object.keys(extra))
+    if (key !== 'qos/circuit-breaker' && !draft.isClosed(route))
+      endpointConfig(draft, route, key, mapping(extra[key]), `${source}/backend`);
+  if (!draft.isClosed(route))
+    draft.approximate(source, 'all header fields and the whole query are sent on; KrakenD sends those that are listed');
+}
+
+function patternOf(path: string): string {
+  return path.replace(/\{([^}]+)\}/g, (_, name: string) => `:${name.replace(/[^A-Za-z0-9_]/g, '_')}`);
+}
+
+function endpointConfig(draft: Draft, route: DraftRoute, key: string, config: Item, where: string): undefined {
+  const source = `${where}/${key}`;
+  if (ENTERPRISE.includes(key))
+    return draft.close(route, source, 'the free edition ignores this key, so nothing was protected by it so far');
+  if (HARMLESS.some((prefix) => key.startsWith(prefix))) return draft.approximate(source, 'it is set up anew');
+  if (key === 'qos/ratelimit/router') {
+    const window = String(config['every'] ?? '1s');
+    const limits: object[] = [];
+    const all = number(config['max_rate']) ?? 0;
+    const each = number(config['client_max_rate']) ?? 0;
+    if (all > 0) limits.push({ by: 'all', limits: [{ limit: Math.ceil(all), window }] });
+    const strategy = String(config['strategy'] ?? 'ip');
+    if (each > 0)
+      limits.push({
+        by: strategy === 'header' ? `header:${String(config['key'])}` : 'ip',
+        limits: [{ limit: Math.ceil(each), window }],
+      });
+    if (limits.length === 0) return draft.exact(source);
+    route['rateLimit'] = limits;
+    return draft.approximate(source, 'refused with 429 where KrakenD answers 503 for all together');
+  }
+  if (key !== 'auth/validator') return draft.close(route, source, 'it is not known here');
+  const { issuer, jwk_url: jwks, audience } = config;
+  if (issuer === undefined || jwks === undefined || list(audience).length === 0)
+    return draft.close(
+      route,
+      source,
+      'tokens are taken by issuer, keys and audience; one of them is not said (issuers)',
+    );
+  const name = String(issuer)
+    .replace(/^https?:\/\//, '')
+    .replace(/[^A-Za-z0-9]+/g, '-')
+    .replace(/^-|-$/g, '')
+    .toLowerCase();
+  draft.issuers[name] = {
+    issuer,
+    jwks,
+    audience: texts(audience),
+    ...(config['alg'] === undefined ? {} : { algorithms: [config['alg']] }),
+  };
+  const roles = texts(config['roles']);
+  const scopes = texts(config['scopes']);
+  if (scopes.length > 1 && config['scopes_matcher'] !== 'all')
+    return draft.close(route, source, 'one of several scopes is written as authorize');
+  if (config['roles_key'] !== undefined && config['roles_key'] !== 'roles')
+    (draft.issuers[name] as Record<string, unknown>)['claims'] = { roles: config['roles_key'] };
+  route.auth = {
+    jwt: { issuers: [name] },
+    ...(roles.length === 0 ? {} : { roles }),
+    ...(scopes.length === 0 ? {} : { scopes }),
+  };
+  draft.exact(source);
+}

@@ -1,0 +1,364 @@
+/** What one location of nginx does, on one route of ours, with what it inherits from server and http. */
+import type { Draft, DraftRoute } from './draft.ts';
+import type { Directive } from './nginx-parser.ts';
+
+/** Directives in force, the nearest of each name. */
+export interface Scope {
+  readonly own: readonly Directive[];
+  readonly outer: Scope | null;
+  readonly upstreams: Map<string, { readonly block: readonly Directive[]; readonly line: number }>;
+  readonly zones: Map<string, readonly string[]>;
+  /** Some server says `default_server`. */
+  hasDefault: boolean;
+}
+
+export function scopeOf(own: readonly Directive[], outer: Scope | null): Scope {
+  return {
+    own,
+    outer,
+    upstreams: outer?.upstreams ?? new Map(),
+    zones: outer?.zones ?? new Map(),
+    hasDefault: outer?.hasDefault ?? false,
+  };
+}
+
+/** All of a name at the nearest level that has any: nginx's lists replace those of outer levels. */
+function nearest(scope: Scope, ...names: string[]): readonly Directive[] {
+  for (let level: Scope | null = scope; level !== null; level = level.outer) {
+    const found = level.own.filter(({ name }) => names.includes(name));
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
+const GUARDS = [
+  'auth_basic',
+  'auth_request',
+  'auth_jwt',
+  'secure_link',
+  'satisfy',
+  'limit_conn',
+  'valid_referers',
+  'access_by_lua_block',
+  'access_by_lua_file',
+  'rewrite_by_lua_block',
+  'js_access',
+];
+const KNOWN = new Set([
+  'proxy_pass',
+  'return',
+  'rewrite',
+  'add_header',
+  'proxy_set_header',
+  'limit_req',
+  'allow',
+  'deny',
+  'client_max_body_size',
+  'proxy_connect_timeout',
+  'proxy_read_timeout',
+  'proxy_send_timeout',
+  'root',
+  'alias',
+  'try_files',
+  'expires',
+  'proxy_http_version',
+  'proxy_redirect',
+  'access_log',
+  'error_log',
+  'proxy_buffering',
+  'index',
+  'proxy_hide_header',
+  'set_real_ip_from',
+  'real_ip_header',
+  'proxy_pass_request_headers',
+  'gzip',
+  'log_not_found',
+  'autoindex',
+  'etag',
+  'default_type',
+]);
+
+export function applyLocation(
+  draft: Draft,
+  route: DraftRoute,
+  location: Directive,
+  scope: Scope,
+  prefix: string,
+  modifier: string,
+  source: string,
+): undefined {
+  const { line } = location;
+  for (const guard of GUARDS) {
+    const [found] = nearest(scope, guard);
+    if (found !== undefined && found.args[0] !== 'off')
+      return draft.close(
+        route,
+        `${source} ${guard}`,
+        `${guard} is written anew (docs/guide/authentication.md)`,
+        found.line,
+      );
+  }
+  const [decided] = nearest(scope, 'if');
+  if (decided !== undefined)
+    return draft.close(route, `${source} if`, 'what `if` decides is written anew as routes with match', decided.line);
+  for (const { name, args, line: at } of scope.own) {
+    if (name === 'location' && location.name === 'location')
+      return draft.close(
+        route,
+        `${source} location ${args.join(' ')}`,
+        'a location in a location is written beside it',
+        at,
+      );
+    if (name.includes('lua') || name.startsWith('js_'))
+      return draft.close(route, `${source} ${name}`, 'what a program decides cannot be carried', at);
+    if (location.name === 'location' && name !== 'set' && !KNOWN.has(name) && !GUARDS.includes(name))
+      draft.lost(`${source} ${name}`, 'it is not known here', at);
+  }
+  if (!addresses(draft, route, scope, source) || !limit(draft, route, scope, source)) return;
+  const size = nearest(scope, 'client_max_body_size')[0]?.args[0];
+  route['maxRequestSize'] = size === undefined ? '1mb' : sizeOf(size);
+  headersOf(draft, route, scope, source);
+  act(draft, route, scope, prefix, modifier, source, line);
+}
+
+function act(
+  draft: Draft,
+  route: DraftRoute,
+  scope: Scope,
+  prefix: string,
+  modifier: string,
+  source: string,
+  line: number,
+): undefined {
+  // One of the server goes before all that its locations do.
+  const [back] = scope.outer === null ? [] : [...nearest(scope.outer, 'return'), ...nearest(scope, 'return')];
+  const [proxy] = scope.own.filter(({ name }) => name === 'proxy_pass');
+  const [rewrite] = nearest(scope, 'rewrite');
+  if (rewrite !== undefined)
+    return draft.close(
+      route,
+      `${source} rewrite`,
+      'rewrite is written anew (rewrite.regex, or a redirect)',
+      rewrite.line,
+    );
+  if (back !== undefined) return answer(draft, route, back, source);
+  if (proxy === undefined) {
+    draft.lost(source, 'files are not served here; put a service behind the route', line);
+    route.respond = { status: 501, body: 'Not carried over: files\n' };
+    return;
+  }
+  const target = /^(https?):\/\/([^/]+)(\/.*)?$/.exec(proxy.args[0] ?? '');
+  if (target === null || target[0].includes('$'))
+    return draft.close(route, `${source} proxy_pass`, 'an address with variables cannot be carried', proxy.line);
+  const [, protocol = 'http', authority = '', uri] = target;
+  const host = nearest(scope, 'proxy_set_header').find(({ args }) => args[0]?.toLowerCase() === 'host')?.args[1];
+  const hostOption =
+    host === undefined || host === '$proxy_host'
+      ? { fixed: authority }
+      : host === '$host' || host === '$http_host'
+        ? 'preserve'
+        : { fixed: host };
+  if (typeof hostOption === 'object' && hostOption.fixed.includes('$'))
+    return draft.close(route, `${source} proxy_set_header Host`, 'a host with variables cannot be carried', proxy.line);
+  if (host === '$host')
+    draft.approximate(`${source} proxy_set_header Host`, 'sent as it came, with its port and its capitals');
+  route.service = service(draft, scope, protocol, authority, hostOption, source);
+  if (uri === undefined) return draft.exact(`${source} proxy_pass`, proxy.line);
+  if (modifier === '=') {
+    route['rewrite'] = { path: uri };
+    return draft.exact(`${source} proxy_pass`, proxy.line);
+  }
+  const isWhole = prefix.endsWith('/') === uri.endsWith('/');
+  if (!isWhole && prefix !== '/')
+    return draft.close(
+      route,
+      `${source} proxy_pass`,
+      `${prefix} is replaced by ${uri} in the middle of a segment`,
+      proxy.line,
+    );
+  const strip = prefix.replace(/\/+$/, '');
+  const add = uri.replace(/\/+$/, '');
+  if (strip !== '' || add !== '')
+    route['rewrite'] = { ...(strip === '' ? {} : { stripPrefix: strip }), ...(add === '' ? {} : { addPrefix: add }) };
+  draft.exact(`${source} proxy_pass`, proxy.line);
+}
+
+function answer(draft: Draft, route: DraftRoute, { args, line }: Directive, source: string): undefined {
+  const status = Number(args[0]);
+  const text = args[1] ?? '';
+  const place = text
+    .replaceAll('$request_uri', '{path}{search}')
+    .replaceAll('$uri', '{path}')
+    .replaceAll('$host', '{hostname}')
+    .replaceAll('$is_args$args', '{search}')
+    .replaceAll('$scheme', schemeOf(draft, route) ?? '');
+  if (place.includes('$'))
+    return draft.close(route, `${source} return`, 'variables in an answer cannot be carried', line);
+  if ([301, 302, 303, 307, 308].includes(status)) {
+    const scheme = schemeOf(draft, route);
+    if (text.includes('$scheme') && scheme === undefined)
+      return draft.close(route, `${source} return`, '$scheme cannot be carried', line);
+    route.redirect = { location: place, status };
+  } else if (Number.isNaN(status)) route.redirect = { location: args[0], status: 302 };
+  else if (status === 444)
+    return draft.close(route, `${source} return`, '444 closes the connection; there is no such answer here', line);
+  else route.respond = { status, ...(place === '' ? {} : { body: place }) };
+  draft.exact(`${source} return`, line);
+}
+
+/** Undefined where the route's listeners differ. */
+function schemeOf(draft: Draft, { match }: DraftRoute): 'http' | 'https' | undefined {
+  const names = match['listener'] as readonly string[];
+  const listeners = (draft.gateway['listeners'] ?? []) as readonly { readonly name: string; readonly tls?: unknown }[];
+  const own = listeners.filter(({ name }) => names.includes(name)).map(({ tls }) => tls !== undefined);
+  if (own.length === 0 || own.includes(!own[0])) return undefined;
+  return own[0] === true ? 'https' : 'http';
+}
+
+function service(
+  draft: Draft,
+  scope: Scope,
+  protocol: string,
+  authority: string,
+  host: unknown,
+  source: string,
+): string {
+  const upstream = scope.upstreams.get(authority);
+  const seconds = (name: string): string | undefined => {
+    const written = nearest(scope, name)[0]?.args[0];
+    return written === undefined ? undefined : /^\d+$/.test(written) ? `${written}s` : written;
+  };
+  const connect = seconds('proxy_connect_timeout') ?? '60s';
+  const read = seconds('proxy_read_timeout') ?? '60s';
+  const options: Record<string, unknown> = {
+    ...instances(draft, upstream, protocol, authority, source),
+    timeouts: { connect, firstByte: read, idle: read },
+    host,
+  };
+  for (const [name, known] of Object.entries(draft.services))
+    if (JSON.stringify(known) === JSON.stringify(options)) return name;
+  const name = draft.serviceName(authority.replace(/:.*/, ''));
+  draft.services[name] = options;
+  return name;
+}
+
+function instances(
+  draft: Draft,
+  upstream: { readonly block: readonly Directive[]; readonly line: number } | undefined,
+  protocol: string,
+  authority: string,
+  source: string,
+): object {
+  const url = (address: string): string =>
+    `${protocol}://${/:\d+$/.test(address) ? address : `${address}:${protocol === 'https' ? 443 : 80}`}`;
+  if (upstream === undefined) return { instances: [{ url: url(authority) }] };
+  const found = upstream.block
+    .filter(({ name, args }) => name === 'server' && !args.includes('down'))
+    .map(({ args, line }) => {
+      if (args.includes('backup'))
+        draft.lost(`upstream server ${args[0]}`, 'a backup is a service of its own with fallback', line);
+      return { args, weight: Number(/^weight=(\d+)$/m.exec(args.join('\n'))?.[1] ?? 1) };
+    })
+    .filter(({ args }) => !args.includes('backup'))
+    .map(({ args, weight }) => ({ url: url(args[0] ?? ''), ...(weight === 1 ? {} : { weight }) }));
+  const has = (name: string): boolean => upstream.block.some((each) => each.name === name);
+  const algorithm = has('least_conn') ? 'least-connections' : has('ip_hash') ? 'ip-hash' : 'weighted-round-robin';
+  if (has('hash') || has('random'))
+    draft.approximate(`${source} upstream`, 'hash and random became weighted-round-robin', upstream.line);
+  else draft.exact(`upstream ${authority}`, upstream.line);
+  return { instances: found, loadBalancing: { algorithm } };
+}
+
+/** False: the route is closed. nginx takes the first rule that fits. */
+function addresses(draft: Draft, route: DraftRoute, scope: Scope, source: string): boolean {
+  const rules = nearest(scope, 'allow', 'deny').map(({ name, args }) => ({ name, block: args[0] ?? '' }));
+  if (rules.length === 0) return true;
+  const last = rules.at(-1)!;
+  const others = rules.slice(0, -1);
+  const of = (name: string): string[] =>
+    rules.filter((rule) => rule.name === name && rule.block !== 'all').map(({ block }) => block);
+  const isAllowList =
+    last.name === 'deny' &&
+    last.block === 'all' &&
+    others.every(({ name, block }) => name === 'allow' && block !== 'all');
+  const isDenyList =
+    rules.every(({ name, block }) => (name === 'deny' && block !== 'all') || (name === 'allow' && block === 'all')) &&
+    others.every(({ block }) => block !== 'all');
+  if (isAllowList) route['ipFilter'] = { allow: of('allow') };
+  else if (isDenyList) route['ipFilter'] = { deny: of('deny') };
+  else {
+    draft.close(route, `${source} allow, deny`, 'rules in this order are written anew (ipFilter)');
+    return false;
+  }
+  draft.exact(`${source} allow, deny`);
+  return true;
+}
+
+function limit(draft: Draft, route: DraftRoute, scope: Scope, source: string): boolean {
+  const rules = nearest(scope, 'limit_req');
+  if (rules.length === 0) return true;
+  const limits: object[] = [];
+  for (const { args, line } of rules) {
+    const zone = scope.zones.get(/zone=(\S+)/.exec(args.join(' '))?.[1] ?? '');
+    const rate = /rate=(\d+)r\/([sm])/.exec(zone?.join(' ') ?? '');
+    if (rate === null || !['$binary_remote_addr', '$remote_addr'].includes(zone?.[0] ?? '')) {
+      draft.close(
+        route,
+        `${source} limit_req`,
+        'limits by something else than the address are written anew (rateLimit)',
+        line,
+      );
+      return false;
+    }
+    const burst = Number(/burst=(\d+)/.exec(args.join(' '))?.[1] ?? 0) + 1;
+    limits.push({ limit: Number(rate[1]), window: rate[2] === 's' ? '1s' : '1m', burst });
+    draft.approximate(`${source} limit_req`, 'requests above the rate are refused with 429 and not delayed', line);
+  }
+  route['rateLimit'] = { by: 'ip', limits };
+  return true;
+}
+
+function headersOf(draft: Draft, route: DraftRoute, scope: Scope, source: string): undefined {
+  const own: Readonly<Record<string, string>> = {
+    $remote_addr: '',
+    $proxy_add_x_forwarded_for: '',
+    $scheme: '',
+    $host: '',
+    $http_host: '',
+    $http_upgrade: '',
+    $connection_upgrade: '',
+  };
+  const set: Record<string, string> = {};
+  const remove: string[] = [];
+  for (const { args, line } of nearest(scope, 'proxy_set_header')) {
+    const [name = '', value = ''] = args;
+    if (/^(host|upgrade|connection|x-forwarded-.*|x-real-ip|forwarded)$/i.test(name)) {
+      if (name.toLowerCase() !== 'host' && value.startsWith('$') && own[value] === undefined)
+        draft.approximate(`${source} proxy_set_header ${name}`, 'the gateway writes this field itself', line);
+    } else if (value === '') remove.push(name);
+    else if (value.includes('$'))
+      draft.lost(`${source} proxy_set_header ${name}`, 'variables are written anew as placeholders', line);
+    else set[name] = value;
+  }
+  const response: Record<string, string> = {};
+  for (const { args, line } of nearest(scope, 'add_header')) {
+    const [name = '', value = ''] = args;
+    if (value.includes('$'))
+      draft.lost(`${source} add_header ${name}`, 'variables are written anew as placeholders', line);
+    else response[name] = value;
+  }
+  const request = { ...(remove.length === 0 ? {} : { remove }), ...(Object.keys(set).length === 0 ? {} : { set }) };
+  const headers = {
+    ...(Object.keys(request).length === 0 ? {} : { request }),
+    ...(Object.keys(response).length === 0 ? {} : { response: { add: response } }),
+  };
+  if (Object.keys(headers).length > 0) route['headers'] = headers;
+}
+
+function sizeOf(written: string): string {
+  if (written === '0') return 'unlimited';
+  return written
+    .toLowerCase()
+    .replace(/^(\d+)([kmg])$/, '$1$2b')
+    .replace(/^(\d+)$/, '$1b');
+}

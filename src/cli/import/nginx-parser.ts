@@ -1,0 +1,93 @@
+/**
+ * nginx's configuration syntax to a tree: words, quotes, comments, blocks, with the line of each directive. Knows no
+ * directive. A block in braces behind a regular expression with braces must be quoted, as nginx itself demands.
+ */
+
+export interface Directive {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly line: number;
+  /** Null for a directive that ends with a semicolon. */
+  readonly block: readonly Directive[] | null;
+}
+
+interface Token {
+  readonly text: string;
+  readonly line: number;
+  readonly isQuoted: boolean;
+}
+
+/** Throws a `SyntaxError` with the line. */
+export function parseNginx(text: string): Directive[] {
+  const tokens = tokenize(text);
+  let at = 0;
+  const block = (isTop: boolean, openedAt: number): Directive[] => {
+    const found: Directive[] = [];
+    let words: Token[] = [];
+    for (; at < tokens.length; at++) {
+      const token = tokens[at]!;
+      if (token.isQuoted || !['{', '}', ';'].includes(token.text)) {
+        words.push(token);
+        continue;
+      }
+      if (token.text === '}') {
+        if (isTop) throw new SyntaxError(`line ${token.line}: a brace closes what is not open`);
+        if (words.length > 0) throw new SyntaxError(`line ${token.line}: a semicolon is missing`);
+        return found;
+      }
+      const [first, ...rest] = words;
+      if (first === undefined) throw new SyntaxError(`line ${token.line}: "${token.text}" without a directive`);
+      words = [];
+      const args = rest.map((word) => word.text);
+      if (token.text === ';') found.push({ name: first.text, args, line: first.line, block: null });
+      else {
+        at++;
+        found.push({ name: first.text, args, line: first.line, block: block(false, first.line) });
+      }
+    }
+    if (!isTop) throw new SyntaxError(`line ${openedAt}: the block is not closed`);
+    if (words.length > 0) throw new SyntaxError(`line ${words[0]!.line}: a semicolon is missing`);
+    return found;
+  };
+  return block(true, 1);
+}
+
+const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\' };
+
+function tokenize(text: string): Token[] {
+  const tokens: Token[] = [];
+  let line = 1;
+  for (let at = 0; at < text.length; ) {
+    const letter = text[at]!;
+    if (letter === '\n') line++;
+    if (/\s/.test(letter)) at++;
+    else if (letter === '#') {
+      const end = text.indexOf('\n', at);
+      at = end < 0 ? text.length : end;
+    } else if (letter === ';' || letter === '{' || letter === '}') {
+      tokens.push({ text: letter, line, isQuoted: false });
+      at++;
+    } else if (letter === '"' || letter === "'") {
+      const begin = line;
+      let word = '';
+      for (at++; text[at] !== letter; at++) {
+        if (at >= text.length) throw new SyntaxError(`line ${begin}: a quote is not closed`);
+        if (text[at] === '\n') line++;
+        if (text[at] !== '\\') word += text[at];
+        else {
+          const escaped = text[++at] ?? '';
+          // What is no escape keeps its backslash: expressions are quoted too.
+          word += ESCAPES[escaped] ?? (escaped === letter ? escaped : `\\${escaped}`);
+        }
+      }
+      at++;
+      tokens.push({ text: word, line: begin, isQuoted: true });
+    } else {
+      // `${name}` is part of a word; other braces end it.
+      const word = /^(?:\\[\s\S]|\$\{\w+\}|[^\s;{}\\])+/.exec(text.slice(at, at + 4_096))?.[0] ?? letter;
+      tokens.push({ text: word, line, isQuoted: false });
+      at += word.length;
+    }
+  }
+  return tokens;
+}
