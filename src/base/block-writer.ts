@@ -2,17 +2,24 @@
  * Writes blocks of whole lines to a file or to standard output, one after the other, without ever blocking the thread:
  * a stalled disk or pipe keeps one write waiting, and whoever gives blocks sees it by those that are not `done`. A file
  * is opened for appending (so that several threads can write to it) and anew on each `target`, so that a log that was
- * moved away is let go. Workers write the access log's file by it; blocks for standard output go through the main
+ * moved away is let go. Nobody waits for what cannot be written: another target goes on beside the old one's rest, and
+ * `close` gives up soon. Workers write the access log's file by it; blocks for standard output go through the main
  * thread, because a pipe takes a block of 64 KB in parts and two threads would mix their lines.
  */
 
-import { write } from 'node:fs';
+import { constants, write } from 'node:fs';
 import type { FileHandle } from 'node:fs/promises';
 import { open } from 'node:fs/promises';
 import { messageOf } from './errors.ts';
 import type { Logger } from './log.ts';
 
 const STDOUT = 1;
+/** How long an end waits for a log that is not read. */
+const LAST_WAIT_MS = 500;
+const MOST_LAST_WAITS = 6;
+const AGAIN_MS = 10;
+
+type AccessLogTarget = 'off' | 'stdout' | { readonly file: string };
 
 interface Block {
   readonly lines: Uint8Array;
@@ -21,27 +28,74 @@ interface Block {
 
 export class BlockWriter {
   readonly #log: Logger;
-  #file: FileHandle | null = null;
-  #path: string | null = null;
-  #toStdout = false;
+  #sink: Sink;
+
+  constructor(log: Logger) {
+    this.#log = log;
+    this.#sink = new Sink(log, null, 'nowhere', -1);
+  }
+
+  /** Chooses where to write; also opens the same file anew, so that a rotated log is let go. Rejects when it cannot. */
+  async target(accessLog: AccessLogTarget): Promise<void> {
+    const path = typeof accessLog === 'object' ? accessLog.file : null;
+    const file = path === null ? null : await openLog(path);
+    const before = this.#sink;
+    this.#sink = new Sink(this.#log, file, path ?? 'stdout', file?.fd ?? (accessLog === 'stdout' ? STDOUT : -1));
+    void before.close();
+  }
+
+  write(lines: Uint8Array, done: () => void): void {
+    this.#sink.write(lines, done);
+  }
+
+  /** Resolves when everything given so far is written or given up. */
+  idle(): Promise<void> {
+    return this.#sink.idle();
+  }
+
+  /** Waits for the rest as long as it is taken, but not for a reader that does not read. */
+  async close(): Promise<void> {
+    const sink = this.#sink;
+    const closed = sink.close().then(() => true);
+    for (let tries = 0; tries < MOST_LAST_WAITS; tries++) {
+      const before = sink.written;
+      const waited = new Promise<false>((resolve) => setTimeout(resolve, LAST_WAIT_MS, false));
+      if ((await Promise.race([closed, waited])) || sink.written === before) return;
+    }
+  }
+}
+
+/** A pipe that nobody reads yet must neither hold this up nor, later, a thread that writes to it. */
+async function openLog(path: string): Promise<FileHandle> {
+  const { O_APPEND, O_CREAT, O_RDWR, O_WRONLY } = constants;
+  const O_NONBLOCK = constants.O_NONBLOCK ?? 0;
+  try {
+    return await open(path, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK, 0o640);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENXIO') throw error;
+    return await open(path, O_RDWR | O_NONBLOCK);
+  }
+}
+
+/** One place that is written to, with what waits for it. */
+class Sink {
+  readonly #log: Logger;
+  readonly #file: FileHandle | null;
+  readonly #name: string;
+  /** Below 0: nowhere. */
+  readonly #fd: number;
+  /** Bytes. */
+  written = 0;
   readonly #queue: Block[] = [];
   #writing = false;
   #failing = false;
   #idle: (() => void)[] = [];
 
-  constructor(log: Logger) {
+  constructor(log: Logger, file: FileHandle | null, name: string, fd: number) {
     this.#log = log;
-  }
-
-  /** Chooses where to write; also opens the same file anew, so that a rotated log is let go. Rejects when it cannot. */
-  async target(accessLog: 'off' | 'stdout' | { readonly file: string }): Promise<void> {
-    const path = typeof accessLog === 'object' ? accessLog.file : null;
-    const file = path === null ? null : await open(path, 'a', 0o640);
-    await this.idle();
-    await this.#file?.close();
     this.#file = file;
-    this.#path = path;
-    this.#toStdout = accessLog === 'stdout';
+    this.#name = name;
+    this.#fd = fd;
   }
 
   write(lines: Uint8Array, done: () => void): void {
@@ -49,7 +103,6 @@ export class BlockWriter {
     if (!this.#writing) this.#next();
   }
 
-  /** Resolves when everything given so far is written or given up. */
   idle(): Promise<void> {
     if (!this.#writing && this.#queue.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#idle.push(resolve));
@@ -58,7 +111,6 @@ export class BlockWriter {
   async close(): Promise<void> {
     await this.idle();
     await this.#file?.close();
-    this.#file = null;
   }
 
   #next(): void {
@@ -69,30 +121,30 @@ export class BlockWriter {
       return;
     }
     this.#writing = true;
-    const fd = this.#file?.fd ?? (this.#toStdout ? STDOUT : -1);
-    if (fd < 0) this.#finish(block);
-    else this.#writeFrom(fd, block, 0);
+    if (this.#fd < 0) this.#finish(block);
+    else this.#writeFrom(block, 0);
   }
 
-  #writeFrom(fd: number, block: Block, from: number): void {
-    write(fd, block.lines, from, block.lines.length - from, null, (error, written) => {
+  #writeFrom(block: Block, from: number): void {
+    write(this.#fd, block.lines, from, block.lines.length - from, null, (error, written) => {
       if (error !== null && error.code === 'EAGAIN') {
-        setTimeout(() => this.#writeFrom(fd, block, from), 10);
+        setTimeout(() => this.#writeFrom(block, from), AGAIN_MS).unref();
         return;
       }
+      this.written += written;
       if (error !== null) {
         if (!this.#failing)
           this.#log.error('the access log cannot be written, lines are lost', {
-            file: this.#path ?? 'stdout',
+            file: this.#name,
             error: messageOf(error),
           });
         this.#failing = true;
       } else if (from + written < block.lines.length) {
-        this.#writeFrom(fd, block, from + written);
+        this.#writeFrom(block, from + written);
         return;
       } else if (this.#failing) {
         this.#failing = false;
-        this.#log.info('the access log is written again', { file: this.#path ?? 'stdout' });
+        this.#log.info('the access log is written again', { file: this.#name });
       }
       this.#finish(block);
     });
