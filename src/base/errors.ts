@@ -341,6 +341,15 @@ export const FAULTS = {
     'never',
     'the response of the service does not fit what the API describes',
   ),
+  faultInjected: kind(
+    'fault_injected',
+    503,
+    'SERVICE_UNAVAILABLE',
+    'requestHead',
+    'internal',
+    'never',
+    'the request failed on purpose',
+  ),
   transformFailed: kind(
     'transform_failed',
     502,

@@ -37,6 +37,7 @@ export const PROCESS_NUMBERS = [
   'aggregate_parts',
   'aggregate_parts_failed',
   'handler_calls',
+  'faults_injected',
   'compressed_responses',
   'compression_bytes_in',
   'compression_bytes_out',

@@ -12,6 +12,7 @@ import { cacheOptions } from './policies/cache.options.ts';
 import { compressionOptions } from './policies/compression.options.ts';
 import { corsOptions } from './policies/cors.options.ts';
 import { decompressionOptions } from './policies/decompression.options.ts';
+import { faultInjectionOptions } from './policies/fault-injection.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { hygieneOptions } from './policies/hygiene.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
@@ -35,6 +36,7 @@ export const POLICY_OPTIONS = [
   compressionOptions,
   corsOptions,
   decompressionOptions,
+  faultInjectionOptions,
   headersOptions,
   hygieneOptions,
   ipFilterOptions,

@@ -388,3 +388,30 @@ describe('a transform in a file', () => {
     }
   });
 });
+
+test('a handler reloaded 1,000 times answers with its newest code, and the versions that stay in memory are counted', async (t) => {
+  const version = (n: number): string => handler(`() => new Response('version ${n}')`);
+  const file = await moduleWith(t, version(0));
+  const { UserPolicies } = await import('../../src/data/user-policies/user-policies.ts');
+  const { testEnvironment } = await import('../../src/data/policies/testing.ts');
+  const environment = testEnvironment();
+  const modules = UserPolicies.of(environment);
+  const { heapUsed } = process.memoryUsage();
+  for (let n = 1; n <= 1_000; n++) {
+    await writeFile(file, version(n));
+    const settings = { file, version: `v${n}`, options: {}, timeoutMs: 1_000 };
+    const route = { action: { kind: 'handler', handler: settings }, policies: [] };
+    await modules.load({ routes: [route] } as never);
+    const { definition } = modules.handler(settings);
+    if (n % 100 === 0) {
+      const response = await definition.handle(new Request('http://a/'), {} as never);
+      assert.equal(await response.text(), `version ${n}`);
+    }
+  }
+  const perVersion = (process.memoryUsage().heapUsed - heapUsed) / 1_000;
+  t.diagnostic(`${Math.round(perVersion / 1024)} KB a version`);
+  const table = environment.control.told.at(-1)?.data as { modules: number; policies: readonly unknown[] };
+  assert.equal(table.policies.length, 1, 'one name, one slot');
+  assert.ok(table.modules >= 1_000, `${table.modules} versions`);
+  assert.ok(perVersion < 100 * 1024, `${perVersion} bytes a version`);
+});

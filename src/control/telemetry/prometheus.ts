@@ -26,6 +26,7 @@ export interface MetricsSources {
 const HELP: Readonly<Record<ProcessNumber, string>> = {
   aggregate_parts: 'Requests to services for parts of composed responses',
   aggregate_parts_failed: 'Parts of composed responses that could not be had',
+  faults_injected: 'Requests made slow or failed on purpose (faultInjection)',
   handler_calls: 'Requests of handlers to services',
   compressed_responses: 'Responses that the gateway packed',
   compression_bytes_in: 'Bytes of responses before they were packed',

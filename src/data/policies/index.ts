@@ -7,6 +7,7 @@ import { cache } from './cache.ts';
 import { compression } from './compression.ts';
 import { cors } from './cors.ts';
 import { decompression } from './decompression.ts';
+import { faultInjection } from './fault-injection.ts';
 import { headers } from './headers.ts';
 import { hygiene } from './hygiene.ts';
 import { ipFilter } from './ip-filter.ts';
@@ -28,6 +29,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   compression,
   cors,
   decompression,
+  faultInjection,
   headers,
   hygiene,
   ipFilter,
