@@ -38,6 +38,7 @@ export const faultInjectionSchema = z
 
 export const faultInjectionOptions = definePolicyOptions({
   key: 'faultInjection',
+  policy: 'fault-injection',
   schema: faultInjectionSchema,
   levels: ['service', 'route'],
   compile({ when, delay, abort }, context) {
