@@ -131,7 +131,7 @@ class Sink {
         setTimeout(() => this.#writeFrom(block, from), AGAIN_MS).unref();
         return;
       }
-      this.written += written;
+      if (error === null) this.written += written;
       if (error !== null) {
         if (!this.#failing)
           this.#log.error('the access log cannot be written, lines are lost', {

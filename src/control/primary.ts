@@ -386,10 +386,15 @@ export class Primary implements OperatorHost {
 
   // --- ending ----------------------------------------------------------------------------------------------------
 
-  /** Readiness fails, listeners close, what is in flight finishes; resolves with the connections that were cut off. */
+  /**
+   * Readiness fails, after `gateway.shutdownDelay` listeners close, what is in flight finishes; resolves with the connections
+   * that were cut off.
+   */
   async stop(timeoutMs = this.snapshot.gateway.shutdownTimeoutMs): Promise<number> {
     this.#draining = true;
     this.configuration.close();
+    const { shutdownDelay } = this.configuration.config.document.gateway;
+    if (shutdownDelay > 0 && timeoutMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownDelay));
     const cutOff = await this.workers.drain(timeoutMs);
     await this.configuration.end();
     for (const feature of this.#features) await feature.stop?.();

@@ -69,3 +69,20 @@ test('`Keep-Alive: timeout` of a service is obeyed: an older connection is not u
   assert.equal((await fetch(`${gateway.url}/x`)).status, 200);
   assert.equal(upstream.connections, 2);
 });
+
+test('`shutdownDelay`: readiness fails at once, and new connections are served until the delay is over', async (t) => {
+  const gateway = await startTestGateway(t, {
+    gateway: { shutdownDelay: '3s' },
+    routes: [{ match: { path: '/x' }, respond: { body: 'ok' }, auth: 'public' }],
+  });
+  const status = async (path: string): Promise<number> => {
+    const caller = new RawCaller(gateway.port).send(`GET ${path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    return (await caller.answer()).status;
+  };
+  assert.equal(await status('/health/ready'), 200);
+  const stopped = gateway.stop({ timeoutMs: 500 });
+  assert.equal(await status('/health/ready'), 503);
+  assert.equal(await status('/x'), 200);
+  await stopped;
+  await assert.rejects(status('/x'));
+});

@@ -223,6 +223,11 @@ const core = {
     .regex(TOKEN, 'must be a name without blanks, or off')
     .prefault('gatehouse')
     .describe('Name of the gateway in `Via` fields (RFC 9110 §7.6.3); `off` sends none.'),
+  shutdownDelay: duration({ max: 600_000 })
+    .prefault('0s')
+    .describe(
+      'How long a gateway that stops goes on accepting while readiness already fails, so that balancers in front stop sending first.',
+    ),
   shutdownTimeout: duration({ max: 3_600_000 })
     .prefault('30s')
     .describe('How long requests in flight may take to finish when the gateway stops.'),
