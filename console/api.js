@@ -67,9 +67,11 @@ export function poll(path, into, everyMs) {
   };
 }
 
-/** Server-sent events; returns what ends them. The browser connects again by itself. */
-export function stream(path, event, listener) {
+/** Server-sent events; returns what ends them. The browser connects again by itself; `state` hears whether it is connected. */
+export function stream(path, event, listener, state = () => {}) {
   const source = new EventSource(BASE + path);
+  source.addEventListener('open', () => state(true));
+  source.addEventListener('error', () => state(false));
   source.addEventListener(event, ({ data }) => listener(JSON.parse(data)));
   return () => source.close();
 }

@@ -6,6 +6,7 @@
 import { call, contact, me, points, readMe, signIn, signOut, stream } from './api.js';
 import { ChangesPage } from './pages-changes.js';
 import { EventsPage, Overview } from './pages-overview.js';
+import { RequestsPage } from './pages-requests.js';
 import { RoutesPage, ServicesPage } from './pages-traffic.js';
 import { ago, html } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
@@ -16,6 +17,7 @@ const PAGES = {
   '': ['Overview', Overview],
   routes: ['Routes', RoutesPage],
   services: ['Services', ServicesPage],
+  requests: ['Requests', RequestsPage],
   changes: ['Changes', ChangesPage],
   events: ['Events', EventsPage],
 };
@@ -29,7 +31,7 @@ addEventListener('hashchange', () => {
 });
 
 function pageName() {
-  const name = location.hash.replace(/^#\/?/, '');
+  const name = location.hash.replace(/^#\/?/, '').split('?', 1)[0];
   return Object.hasOwn(PAGES, name) ? name : '';
 }
 

@@ -75,6 +75,17 @@ export function Ask({ label, title, act, endless = true }) {
     }`;
 }
 
+/** What stands behind `?` in the address of the page. */
+export function query() {
+  return Object.fromEntries(new URLSearchParams(location.hash.split('?')[1] ?? ''));
+}
+
+/** Keeps it there, so that the page can be sent to somebody. */
+export function setQuery(values) {
+  const text = new URLSearchParams(Object.entries(values).filter(([, value]) => value !== '')).toString();
+  history.replaceState(null, '', `${location.hash.split('?')[0]}${text === '' ? '' : `?${text}`}`);
+}
+
 export function number(value) {
   if (value === null || value === undefined) return '–';
   return value >= 100 ? Math.round(value).toLocaleString('en') : String(Math.round(value * 100) / 100);

@@ -23,6 +23,7 @@ import { BufferPool } from './http1/read-buffers.ts';
 import type { AbuseKind } from './http2/abuse-budget.ts';
 import type { AccessLog } from './response/access-log.ts';
 import { faultReply } from './response/problem.ts';
+import type { Tail } from './response/tail.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
 import { SlowBodies } from './wire/slow-bodies.ts';
@@ -51,6 +52,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly shortWheel: TimerWheel;
   readonly connections = new Set<OpenConnection>();
   live: ActiveConfig;
+  tail: Tail | null;
   draining = false;
   #tunnels = 0;
   readonly #stock: RequestBufferPool;
@@ -66,6 +68,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     accessLog: AccessLog;
     abuse: AbuseWatch;
     live: ActiveConfig;
+    tail: Tail | null;
   }) {
     this.clock = parts.clock;
     this.wheel = parts.wheel;
@@ -75,6 +78,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.accessLog = parts.accessLog;
     this.abuse = parts.abuse;
     this.live = parts.live;
+    this.tail = parts.tail;
     this.#stock = new RequestBufferPool(MOST_FIELDS);
     this.#bodiesCut = new LogThrottle(parts.clock);
     this.slowBodies = new SlowBodies(this, (source, count) => this.#onBodiesCut(source, count));
@@ -108,10 +112,16 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.abuse.refused(peer.address);
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
-    if (this.live.gateway.accessLog === 'off') return;
-    if (!this.accessLog.begin(this.clock.wallMs())) return;
-    this.accessLog.text(`"address":"${peer.address}","status":${fault.kind.status},"fault":"${fault.kind.reason}"}`);
-    this.accessLog.end();
+    const { status, reason } = fault.kind;
+    const record = (): string => `"address":"${peer.address}","status":${status},"fault":"${reason}"}`;
+    if (this.live.gateway.accessLog !== 'off' && this.accessLog.begin(this.clock.wallMs())) {
+      this.accessLog.text(record());
+      this.accessLog.end();
+    }
+    if (this.tail?.begin('', status, this.clock.wallMs()) === true) {
+      this.tail.log.text(record());
+      this.tail.end();
+    }
   }
 
   onTunnel(change: 1 | -1): void {

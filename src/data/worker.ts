@@ -22,6 +22,7 @@ import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challeng
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
+import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
 import { ChallengeResponder } from './listener/challenge.ts';
@@ -29,6 +30,7 @@ import { Listener } from './listener/listener.ts';
 import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
+import { Tail } from './response/tail.ts';
 import { WorkerRuntime } from './runtime.ts';
 import { ServiceCalls } from './service-calls.ts';
 import { UserPolicies } from './user-policies/user-policies.ts';
@@ -57,6 +59,7 @@ class DataWorker {
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
   );
   #runtime: WorkerRuntime | null = null;
+  #tail: Tail | null = null;
   /** Snapshots are applied one after the other. */
   #applying: Promise<void> = Promise.resolve();
 
@@ -79,6 +82,7 @@ class DataWorker {
     });
     reserveIdentityNames([...IDENTITY_HEADERS, ...TRUSTED_BY_SERVICES]);
     this.#control.subscribe(CHALLENGE_TOPIC, (data) => this.#challenges.update(data as ChallengeCertificates));
+    this.#control.subscribe(TAIL_TOPIC, (data) => this.#follow(data as TailOrder | null));
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));
     process.on('uncaughtException', (error) => this.#onUnwell(error));
@@ -92,6 +96,13 @@ class DataWorker {
     if (this.#runtime?.live.gateway.accessLog === 'stdout')
       this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer]);
     else this.#logFile.write(lines, () => this.#accessLog.written(lines.length, lines));
+  }
+
+  #follow(order: TailOrder | null): void {
+    this.#tail?.close();
+    this.#tail =
+      order === null ? null : new Tail(order, (lines) => this.#control.tell(TAIL_LINES_TOPIC, lines), this.#metrics);
+    if (this.#runtime !== null) this.#runtime.tail = this.#tail;
   }
 
   #send(message: FromWorker): void {
@@ -162,6 +173,7 @@ class DataWorker {
         accessLog: this.#accessLog,
         abuse,
         live,
+        tail: this.#tail,
       });
     } else {
       const old = runtime.live;
@@ -237,6 +249,7 @@ class DataWorker {
     this.#calls.close();
     this.#services.dispose();
     this.#accessLog.flush();
+    this.#tail?.close();
     // What belongs to the worker gives back what it holds, such as granted quotas.
     for (const kept of this.#kept.values()) (kept as { close?(): void }).close?.();
     await this.#logFile.close();

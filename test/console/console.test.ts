@@ -92,8 +92,29 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     assert.equal(await page.evaluate('window.broken'), undefined);
   });
 
+  it('shows requests as they end, filtered, with names that clients chose, and runs none of them', async () => {
+    await open('Requests');
+    await page.selectOption('select[name=status]', 'errors');
+    await page.click('button:has-text("Watch")');
+    assert.equal(new URL(page.url()).hash, '#/requests?status=errors');
+    await page.waitForSelector('text=Watching.');
+    const ask = (path: string) => fetch(gateway.url + path, { headers: { 'user-agent': HOSTILE } });
+    const row = page.locator('td button:has-text("GET /nowhere")').first();
+    const giveUpMs = performance.now() + 60_000;
+    while ((await row.count()) === 0) {
+      assert.ok(performance.now() < giveUpMs, 'no request was shown');
+      await Promise.all([ask('/nowhere'), ask('/api/notes/1')]);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    assert.equal(await page.locator('td button:has-text("/api/notes/1")').count(), 0, 'a request of no error');
+    await page.click('button:has-text("Pause")');
+    await row.press('Enter');
+    await page.waitForSelector(`dd:has-text(${JSON.stringify('<img src=x')})`);
+    assert.equal(await page.evaluate('window.broken'), undefined);
+  });
+
   it('is accessible, and fits 360 pixels, on every page, light and dark', async () => {
-    for (const name of ['Overview', 'Routes', 'Services', 'Changes', 'Events']) {
+    for (const name of ['Overview', 'Routes', 'Services', 'Requests', 'Changes', 'Events']) {
       await open(name);
       for (const [colorScheme, width] of [
         ['light', 1200],

@@ -13,14 +13,17 @@ import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
 import type { Recorder } from './recorder.ts';
 import { configRoutes } from './routes-config.ts';
 import { liveRoutes } from './routes-live.ts';
+import { tailRoutes } from './routes-tail.ts';
 import { trafficRoutes } from './routes-traffic.ts';
 import type { AdminPlan } from './section.ts';
+import type { TailHub } from './tail.ts';
 
 export interface AdminParts {
   readonly host: OperatorHost;
   readonly plan: () => AdminPlan;
   readonly access: Access;
   readonly recorder: Recorder;
+  readonly tail: TailHub;
   /** Origin of the listener of its own; null without one. */
   readonly consoleUrl: () => string | null;
 }
@@ -33,6 +36,7 @@ export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: st
   trafficRoutes(kit);
   configRoutes(kit, parts.plan);
   liveRoutes(kit, access, parts.recorder, parts.consoleUrl);
+  tailRoutes(kit, parts.tail);
   api.get('/openapi.json', (context) => context.json(document(api)));
   featureRoutes(api, host);
 

@@ -52,6 +52,7 @@ const OWN_FILES = new Set([
   'chart.js',
   'pages-overview.js',
   'pages-traffic.js',
+  'pages-requests.js',
   'pages-changes.js',
   'icon.svg',
 ]);

@@ -90,12 +90,17 @@ export class AdminFeature implements Feature {
 
   #load(): Promise<AdminParts> {
     this.#parts ??= (async () => {
-      const [{ Access }, { Recorder }] = await Promise.all([import('./access.ts'), import('./recorder.ts')]);
+      const [{ Access }, { Recorder }, { TailHub }] = await Promise.all([
+        import('./access.ts'),
+        import('./recorder.ts'),
+        import('./tail.ts'),
+      ]);
       return {
         host: this.#host,
         plan: () => this.#plan,
         access: new Access(() => this.#plan),
         recorder: new Recorder(this.#host),
+        tail: new TailHub(this.#host.bus, () => this.#host.workers.status().length),
         consoleUrl: () => this.#url,
       };
     })();

@@ -185,9 +185,12 @@ const KEEP_ALIVE_MS = 15_000;
 const MOST_WAITING = 256;
 let openStreams = 0;
 
-/** Server-sent events. `start` gets the sender and returns what ends the stream. */
+/**
+ * Server-sent events. `start` gets the sender and returns what ends the stream; the sender returns false for an event
+ * that is lost because the reader is too slow.
+ */
 export function eventStream(
-  start: (send: (event: string, data: unknown, id?: number) => void) => () => void,
+  start: (send: (event: string, data: unknown, id?: number) => boolean) => () => void,
 ): Response {
   if (openStreams >= MOST_STREAMS)
     throw new AdminError(503, 'SERVICE_UNAVAILABLE', `${MOST_STREAMS} streams are open already`);
@@ -206,8 +209,10 @@ export function eventStream(
   const body = new ReadableStream<Uint8Array>(
     {
       start(controller) {
-        const write = (chunk: string): void => {
-          if (isOpen && (controller.desiredSize ?? 0) > 0) controller.enqueue(text.encode(chunk));
+        const write = (chunk: string): boolean => {
+          if (!isOpen || (controller.desiredSize ?? 0) <= 0) return false;
+          controller.enqueue(text.encode(chunk));
+          return true;
         };
         stop = start((event, data, id) =>
           write(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`),

@@ -3,6 +3,7 @@ import type { Logger } from '../../base/log.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import type { AccessLog } from '../response/access-log.ts';
+import type { Tail } from '../response/tail.ts';
 import type { HostCache } from '../router/host-cache.ts';
 import type { TargetCache } from '../router/target-cache.ts';
 import type { Sources } from '../wire/sources.ts';
@@ -14,6 +15,8 @@ export interface ExchangeHost extends CallHost {
   readonly sources: Sources;
   readonly log: Logger;
   readonly accessLog: AccessLog;
+  /** Null while nobody watches requests live. */
+  readonly tail: Tail | null;
   /** Told of what no route sees: requests that none took, and heads that were refused. */
   readonly abuse: AbuseWatch;
   readonly hosts: HostCache;

@@ -1,4 +1,4 @@
-/** The end of an exchange: `finish` policies, metrics, and its one line in the access log. */
+/** The end of an exchange: `finish` policies, metrics, its one line in the access log, and in the live tail while somebody watches. */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
@@ -36,8 +36,15 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     exchange.bytesSent,
   );
   if (fault !== null) runtime.metrics.fault(fault.kind.reason);
-  if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs)))
+  if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
+    runtime.accessLog.end();
+  }
+  const { tail } = runtime;
+  if (tail?.begin(exchange.routeId, status, runtime.clock.wallAt(nowMs)) === true) {
+    writeRecord(tail.log, exchange, status, elapsedMs, logParts);
+    tail.end();
+  }
 }
 
 const REQUEST_ID = constant('"request_id":"');
@@ -53,8 +60,9 @@ const COMMA = constant(',');
 const CLOSE = constant('}');
 
 /**
- * The record behind its time; names and order are documented in docs/guide/logs.md. Only what a caller can choose freely
- * is escaped: method, host, path and request id have passed grammars that know neither quotes nor backslashes.
+ * The record behind its time, up to its `end`; names and order are documented in docs/guide/logs.md. Only what a caller
+ * can choose freely is escaped: method, host, path and request id have passed grammars that know neither quotes nor
+ * backslashes.
  */
 function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsedMs: number, parts: string): void {
   const { attempt, fault } = exchange;
@@ -92,5 +100,4 @@ function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsed
   }
   if (parts !== '') log.text(parts);
   log.constant(CLOSE);
-  log.end();
 }

@@ -109,6 +109,16 @@ export class AccessLog implements ByteWriter {
     this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
   }
 
+  /** Whether the line that is being written has these bytes. */
+  lineIncludes(bytes: Buffer): boolean {
+    return this.#block.subarray(this.#lineStart, this.#used).includes(bytes);
+  }
+
+  /** Drops the line that is being written, in place of `end`. */
+  forget(): void {
+    this.#used = this.#lineStart;
+  }
+
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
