@@ -5,6 +5,7 @@
 
 import { call, contact, me, points, readMe, signIn, signOut, stream } from './api.js';
 import { ChangesPage } from './pages-changes.js';
+import { BansPage, CachePage } from './pages-limits.js';
 import { EventsPage, Overview } from './pages-overview.js';
 import { RequestsPage } from './pages-requests.js';
 import { RoutesPage, ServicesPage } from './pages-traffic.js';
@@ -18,6 +19,8 @@ const PAGES = {
   routes: ['Routes', RoutesPage],
   services: ['Services', ServicesPage],
   requests: ['Requests', RequestsPage],
+  bans: ['Bans', BansPage],
+  cache: ['Cache', CachePage],
   changes: ['Changes', ChangesPage],
   events: ['Events', EventsPage],
 };

@@ -99,6 +99,13 @@ export function ago(ms) {
   return `${Math.round(seconds / 86400)} days`;
 }
 
+/** When something ends: a time of day, or how many days. */
+export function until(time) {
+  if (time === null) return 'until lifted';
+  const ms = new Date(time).getTime() - Date.now();
+  return ms < 0 ? 'over' : `in ${ago(ms)}`;
+}
+
 export function clock(time) {
   return new Date(time).toLocaleTimeString('en', { hour12: false });
 }

@@ -41,10 +41,10 @@ export interface Feature {
   dependencies?(): readonly Dependency[];
   metrics?(): readonly ExtraMetric[];
   /**
-   * Its API for operators, below `/api/NAME` of the admin API, which has found out who asks: `x-gatehouse-actor` is the
-   * name. Nobody else reaches it.
+   * Its API for operators, below `/api/features/NAME` of the admin API, which has found out who asks:
+   * `x-gatehouse-actor` is the name. Nobody else reaches it.
    */
-  operations?(): { readonly name: string; readonly fetch: Fetch } | undefined;
+  operations?(): OperationsApi | undefined;
   /** Answers what comes below `/admin` on the control socket. */
   controlListener?(): Promise<RequestListener>;
   /** Adds to its audit chain. */
@@ -52,6 +52,15 @@ export interface Feature {
   /** What health, `gatehouse status` and the console show of it. */
   status?(): FeatureStatus;
   stop?(): Promise<void>;
+}
+
+export interface OperationsApi {
+  readonly name: string;
+  readonly fetch: Fetch;
+  /** The role that looking needs; default `viewer`. */
+  readonly look?: 'viewer' | 'operator';
+  /** The role that changing needs; default `operator`. */
+  readonly change?: 'operator' | 'admin';
 }
 
 /** What the process gives its features. */
@@ -103,7 +112,7 @@ export interface OperatorHost extends FeatureHost {
   /** Which route takes a request, and why the others do not. Throws a `RangeError` on what is no request. */
   explain(method: string, url: string, headers: readonly string[]): unknown;
   /** APIs of features for operators, by the name below which the admin API has them. */
-  operations(): ReadonlyMap<string, Fetch>;
+  operations(): ReadonlyMap<string, OperationsApi>;
   /** Adds to the audit chain, where there is one. */
   audit(entry: AuditedAction): Promise<void>;
 }

@@ -31,7 +31,7 @@ import { formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
 import { controlListener, localUser } from './control-socket.ts';
 import { Events, recorded } from './events.ts';
-import type { AuditedAction, Feature, OperatorHost } from './feature.ts';
+import type { AuditedAction, Feature, OperationsApi, OperatorHost } from './feature.ts';
 import type { ListeningAddress } from './feature-status.ts';
 import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
@@ -322,9 +322,9 @@ export class Primary implements OperatorHost {
     return this.#options.explain(this.snapshot.routes, method, url, headers);
   }
 
-  operations(): ReadonlyMap<string, Fetch> {
+  operations(): ReadonlyMap<string, OperationsApi> {
     const found = this.#features.flatMap((feature) => feature.operations?.() ?? []);
-    return new Map(found.map(({ name, fetch }) => [name, fetch]));
+    return new Map(found.map((each) => [each.name, each]));
   }
 
   async audit(entry: AuditedAction): Promise<void> {

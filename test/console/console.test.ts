@@ -36,11 +36,15 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
   };
 
   before(async () => {
-    const upstream = await httpUpstream(scope as never, (_, response) => void response.end('ok'));
+    const upstream = await httpUpstream(scope as never, (_, response) => {
+      response.setHeader('cache-control', 'max-age=600');
+      response.end('ok');
+    });
     gateway = await startTestGateway(scope as never, {
       admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'admin', token: TOKEN }] },
+      abuse: {},
       services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
-      routes: [{ name: 'notes', match: { path: '/api/notes/*' }, service: 'notes', auth: 'public' }],
+      routes: [{ name: 'notes', match: { path: '/api/notes/*' }, service: 'notes', auth: 'public', cache: {} }],
     });
     const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
     origin = (found!.sections!['admin'] as { url: string }).url;
@@ -113,8 +117,36 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     assert.equal(await page.evaluate('window.broken'), undefined);
   });
 
+  it('bans an address, shows it with who did it and why, and lifts it', async () => {
+    await open('Bans');
+    await page.waitForSelector('text=Nobody is banned.');
+    await page.fill('input[name=subject]', '203.0.113.7');
+    await page.fill('input[name=reason]', HOSTILE);
+    await page.click('button:has-text("Ban")');
+    await page.waitForSelector('td:has-text("203.0.113.7")');
+    await page.waitForSelector(`td:has-text(${JSON.stringify('<img src=x')})`);
+    assert.equal(await page.evaluate('window.broken'), undefined);
+    await page.fill('input[name=subject]', 'not an address');
+    await page.click('button:has-text("Ban")');
+    await page.waitForSelector('[role=alert]:has-text("subject")');
+    await page.click('button:has-text("Lift")');
+    await page.waitForSelector('text=Nobody is banned.');
+  });
+
+  it('shows what the cache holds, and purges it', async () => {
+    const get = () => fetch(`${gateway.url}/api/notes/stored`).then((response) => response.text());
+    await get();
+    await get();
+    await open('Cache');
+    await page.waitForSelector('td:has-text("/api/notes/stored")', { timeout: 60_000 });
+    await page.selectOption('form select', 'all');
+    await page.click('button:has-text("Purge")');
+    await page.waitForSelector('text=The cache is empty.');
+    await page.waitForSelector('text=Nothing is stored.');
+  });
+
   it('is accessible, and fits 360 pixels, on every page, light and dark', async () => {
-    for (const name of ['Overview', 'Routes', 'Services', 'Requests', 'Changes', 'Events']) {
+    for (const name of ['Overview', 'Routes', 'Services', 'Requests', 'Bans', 'Cache', 'Changes', 'Events']) {
       await open(name);
       for (const [colorScheme, width] of [
         ['light', 1200],
@@ -158,9 +190,9 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await open('Services');
     await page.waitForSelector('td:has-text("up")');
     assert.equal(await page.locator('button:has-text("Drain")').count(), 0);
-    // A refusal of the browser's own (401 while nobody is signed in) is logged by it as an error.
+    // A refusal of the browser's own (401 while nobody is signed in, 400 for a ban of no address) is logged by it as an error.
     assert.deepEqual(
-      wrong.filter((text) => !text.includes('401')),
+      wrong.filter((text) => !/status of (400|401) /.test(text)),
       [],
     );
   });

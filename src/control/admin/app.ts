@@ -62,26 +62,28 @@ export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: st
   return (request) => app.fetch(request);
 }
 
-/** What a feature offers operators, such as `/api/limits/bans`. To look is for viewers, to change for operators. */
+/** What a feature offers operators, such as `/api/features/limits/bans`, each with the roles that it says. */
 function featureRoutes(api: AdminApp, host: OperatorHost): void {
   api.all('/features/:feature/*', async (context) => {
     const name = context.req.param('feature');
-    const fetch = host.operations().get(name);
-    if (fetch === undefined)
+    const offered = host.operations().get(name);
+    if (offered === undefined)
       throw new AdminError(404, 'RESOURCE_NOT_FOUND', `the feature ${name} has no API, or is not in use`);
     const operator = context.get('operator');
     const { method } = context.req;
-    const needed = method === 'GET' || method === 'HEAD' ? 'viewer' : 'operator';
+    const isLook = method === 'GET' || method === 'HEAD';
+    const { fetch, look = 'viewer', change = 'operator' } = offered;
+    const needed = isLook ? look : change;
     if (!mayAct(operator.role, needed))
       throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${needed}`);
     const url = new URL(context.req.url);
-    const at = url.pathname.indexOf(`/features/${name}/`) + `/features/${name}`.length;
-    url.pathname = url.pathname.slice(at);
+    // Decoded or not, the name has been one segment of the path.
+    url.pathname = /\/api\/features\/[^/]+(.*)$/.exec(url.pathname)?.[1] || '/';
     const headers = new Headers(context.req.raw.headers);
     headers.set('x-gatehouse-actor', encodeURIComponent(operator.name));
-    const body = needed === 'viewer' ? null : await context.req.arrayBuffer();
+    const body = isLook ? null : await context.req.arrayBuffer();
     const response = await fetch(new Request(url, { method, headers, body }));
-    if (needed === 'operator' && response.ok)
+    if (!isLook && response.ok)
       await host.audit({
         actor: operator.name,
         action: `admin.${name}`,

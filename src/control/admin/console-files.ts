@@ -53,6 +53,7 @@ const OWN_FILES = new Set([
   'pages-overview.js',
   'pages-traffic.js',
   'pages-requests.js',
+  'pages-limits.js',
   'pages-changes.js',
   'icon.svg',
 ]);

@@ -16,6 +16,7 @@ import {
   LIVE_ENTRIES,
   META_BYTES,
   RESETS,
+  SEQUENCE,
   USE,
   USED_CHUNKS,
 } from './store/layout.ts';
@@ -78,6 +79,8 @@ export class CacheAdmin implements CacheControl {
     for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
       const at = this.#store.at(entry);
       if ((words[at]! & KIND) !== LIVE || (words[at + FLAGS]! & IS_MARKER) !== 0) continue;
+      // Still in memory until somebody needs the room, but nobody gets it.
+      if (this.#store.purges.purgedAll(words[at + SEQUENCE]!)) continue;
       const rank = by === 'bytes' ? words[at + BODY_BYTES]! : Math.floor(words[at + USE]! / ONE_HIT);
       if (rank <= least) continue;
       found.push({ entry, rank });

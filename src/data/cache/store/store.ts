@@ -367,9 +367,11 @@ export class CacheStore {
   /** The key of a live entry that is not pinned; null when it is gone. */
   liveKeyOf(entry: Entry): string | null {
     if (!this.#locked()) return null;
-    const key = (this.words[this.at(entry)]! & KIND) === LIVE ? this.keyOf(entry) : null;
+    const at = this.at(entry);
+    const key = (this.words[at]! & KIND) === LIVE ? this.keyOf(entry) : null;
+    const isThere = key !== null && !this.#isPurged(at, key);
     this.lock.release();
-    return key;
+    return isThere ? key : null;
   }
 
   /** Null: the lock was not to be had. */

@@ -1,0 +1,106 @@
+/** What features offer operators below the admin API: bans, the cache, accounts; each by its roles, and audited. */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { startTestGateway } from '../../support/gateway.ts';
+import { until } from '../../support/until.ts';
+import { httpUpstream } from '../../support/upstream.ts';
+
+const token = (role: string): string => `${role}-token-that-is-long-enough`;
+const LONG_MS = 60_000;
+
+async function scene(t: TestContext, document: Readonly<Record<string, unknown>>) {
+  const gateway = await startTestGateway(t, {
+    admin: {
+      listen: '127.0.0.1:0',
+      tokens: ['viewer', 'operator', 'admin'].map((role) => ({ name: role, role, token: token(role) })),
+    },
+    ...document,
+  });
+  const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
+  const { url } = found!.sections!['admin'] as { url: string };
+  const ask = async (role: string, method: string, path: string, body?: unknown) => {
+    const response = await fetch(`${url}/api/features${path}`, {
+      method,
+      headers: { authorization: `Bearer ${token(role)}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    // biome-ignore lint/suspicious/noExplicitAny: bodies of many shapes, checked by the assertions
+    return { status: response.status, body: (text === '' ? null : JSON.parse(text)) as any };
+  };
+  return { gateway, ask };
+}
+
+test('an address is banned and let in again by operators; viewers only look', async (t) => {
+  const { gateway, ask } = await scene(t, {
+    abuse: {},
+    routes: [{ match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' }],
+  });
+  const status = async (): Promise<number> =>
+    await fetch(`${gateway.url}/a`).then(
+      async (response) => {
+        await response.text();
+        return response.status;
+      },
+      () => 0,
+    );
+  assert.equal(await status(), 200);
+  const ban = { kind: 'address', subject: '127.0.0.1', reason: 'a test', for: '1h' };
+  assert.equal((await ask('viewer', 'POST', '/limits/bans', ban)).status, 403);
+  const made = await ask('operator', 'POST', '/limits/bans', ban);
+  assert.deepEqual([made.status, made.body.made_by], [201, 'token:operator']);
+  const waitFor = async (wanted: (status: number) => boolean): Promise<void> => {
+    const giveUpMs = performance.now() + LONG_MS;
+    while (!wanted(await status())) assert.ok(performance.now() < giveUpMs, 'the ban does nothing');
+  };
+  await waitFor((found) => found !== 200);
+  const { bans } = (await ask('viewer', 'GET', '/limits/bans')).body;
+  assert.deepEqual(
+    bans.map((each: { subject: string; reason: string }) => [each.subject, each.reason]),
+    [['127.0.0.1', 'a test']],
+  );
+  assert.equal((await ask('viewer', 'DELETE', `/limits/bans/${made.body.id}`)).status, 403);
+  assert.equal((await ask('operator', 'DELETE', `/limits/bans/${made.body.id}`)).status, 204);
+  assert.equal((await ask('operator', 'DELETE', `/limits/bans/${made.body.id}`)).status, 404);
+  await waitFor((found) => found === 200);
+  assert.ok(gateway.logged.some((line) => line.includes('admin.limits') && line.includes('token:operator')));
+});
+
+test('the cache says what it holds and saves; a purge by an operator empties it', async (t) => {
+  let asked = 0;
+  const upstream = await httpUpstream(t, (_, response) => {
+    asked++;
+    response.setHeader('cache-control', 'max-age=600');
+    response.end('stored');
+  });
+  const { gateway, ask } = await scene(t, {
+    services: { s: { instances: [{ url: upstream.url }] } },
+    routes: [{ name: 'stored', match: { path: '/stored/*' }, service: 's', auth: 'public', cache: {} }],
+  });
+  const get = async (): Promise<string> => (await fetch(`${gateway.url}/stored/one`)).text();
+  await get();
+  const objects = async (): Promise<number> => (await ask('viewer', 'GET', '/cache')).body.objects;
+  const giveUpMs = performance.now() + LONG_MS;
+  while ((await objects()) !== 1) assert.ok(performance.now() < giveUpMs, 'nothing is stored');
+  await get();
+  assert.equal(asked, 1);
+  const { most_used: used, largest } = (await ask('viewer', 'GET', '/cache')).body;
+  assert.match(used[0].key, /\/stored\/one/);
+  assert.equal(largest.length, 1);
+  assert.equal((await ask('viewer', 'POST', '/cache/purge', { all: true })).status, 403);
+  assert.equal((await ask('operator', 'POST', '/cache/purge', {})).status, 400);
+  assert.equal((await ask('operator', 'POST', '/cache/purge', { all: true })).status, 200);
+  const emptied = (await ask('viewer', 'GET', '/cache')).body;
+  assert.deepEqual([emptied.most_used, emptied.largest], [[], []]);
+  await get();
+  assert.equal(asked, 2);
+  await until(() => gateway.logged.some((line) => line.includes('admin.cache')), 'the audit line', LONG_MS);
+});
+
+test('what is not in use is not there', async (t) => {
+  const { ask } = await scene(t, {});
+  for (const path of ['/cache', '/limits/bans', '/identity/users', '/nothing']) {
+    const { status, body } = await ask('admin', 'GET', path);
+    assert.deepEqual([status, body.code], [404, 'RESOURCE_NOT_FOUND'], path);
+  }
+});
