@@ -199,7 +199,7 @@ function linkPackage(folder: string): void {
   writeFileSync(join(modules, 'package.json'), JSON.stringify({ name: 'gatehouse', type: 'module', exports }));
 }
 
-test('TypeScript in the documents compiles', { timeout: 120_000 }, async () => {
+test('TypeScript in the documents compiles', { timeout: 280_000 }, async () => {
   const root = join(FOLDER, 'compiled');
   mkdirSync(join(root, 'docs'), { recursive: true });
   symlinkSync(`${CHECKOUT}src`, join(root, 'src'));
