@@ -74,6 +74,7 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   policies: [],
   discovery: ['health'],
   events: ['store'],
+  idempotency: ['store'],
   cluster: ['store'],
   limits: ['store', 'telemetry'],
   identity: ['secrets', 'store', 'telemetry'],

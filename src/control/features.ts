@@ -7,6 +7,7 @@ import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import { lazyEvents } from './events/lazy-feature.ts';
 import type { Feature, OperatorHost } from './feature.ts';
+import { idempotencyFeature } from './idempotency/feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
 import { policiesFeature } from './policies/feature.ts';
@@ -15,6 +16,7 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled }),
   policiesFeature,
   identityFeature,
+  idempotencyFeature,
   lazyLimits,
   lazyEvents,
   cacheFeature,

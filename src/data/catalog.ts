@@ -15,6 +15,7 @@ import { decompressionOptions } from './policies/decompression.options.ts';
 import { faultInjectionOptions } from './policies/fault-injection.options.ts';
 import { headersOptions } from './policies/headers.options.ts';
 import { hygieneOptions } from './policies/hygiene.options.ts';
+import { idempotencyOptions } from './policies/idempotency.options.ts';
 import { ipFilterOptions } from './policies/ip-filter.options.ts';
 import { openapiOptions } from './policies/openapi.options.ts';
 import { publishOptions } from './policies/publish.options.ts';
@@ -39,6 +40,7 @@ export const POLICY_OPTIONS = [
   faultInjectionOptions,
   headersOptions,
   hygieneOptions,
+  idempotencyOptions,
   ipFilterOptions,
   openapiOptions,
   publishOptions,

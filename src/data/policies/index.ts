@@ -10,6 +10,7 @@ import { decompression } from './decompression.ts';
 import { faultInjection } from './fault-injection.ts';
 import { headers } from './headers.ts';
 import { hygiene } from './hygiene.ts';
+import { idempotency } from './idempotency.ts';
 import { ipFilter } from './ip-filter.ts';
 import { publish } from './publish.ts';
 import { quota } from './quota.ts';
@@ -32,6 +33,7 @@ export const POLICIES: readonly PolicyDefinition<never, unknown>[] = [
   faultInjection,
   headers,
   hygiene,
+  idempotency,
   ipFilter,
   publish,
   quota,
