@@ -130,4 +130,6 @@ routes:
     (await cli.run('routes', 'grpc.yaml', 'POST', '/api/v1/shelves/1/books/2:move', '--json')).out,
   );
   assert.equal(json.route.call.rpc, '/a.v1.Books/Move');
+  const openapi = JSON.parse((await cli.run('routes', 'grpc.yaml', '--openapi', '/api/*')).out);
+  assert.deepEqual(Object.keys(openapi.paths), ['/api/v1/{name}:move']);
 });

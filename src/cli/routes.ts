@@ -14,7 +14,7 @@ import { configFile, loadAndCompile, problemLines } from './config-file.ts';
 export const routes: Command = {
   name: 'routes',
   summary: 'show the routes, or which one takes a request and why',
-  usage: ['[FILE] [--json]', '[FILE] METHOD URL [-H "NAME: VALUE"]... [--all] [--json]'],
+  usage: ['[FILE] [--json]', '[FILE] --openapi ROUTE', '[FILE] METHOD URL [-H "NAME: VALUE"]... [--all] [--json]'],
   description: `Without a request: all routes, in the order in which they are considered. With one: the route that takes it, and for the others the first thing that does not fit. Routes of another host or path are left out unless --all is given.
 
   gatehouse routes GET /api/notes/7
@@ -31,6 +31,11 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
     },
     listener: { type: 'string', value: 'NAME', meaning: 'the listener that takes the request' },
     all: { type: 'boolean', meaning: 'show also the routes of other hosts and paths' },
+    openapi: {
+      type: 'string',
+      value: 'ROUTE',
+      meaning: 'print the OpenAPI document of a route with `transcode`, named by its id',
+    },
     json: JSON_OPTION,
   },
   arguments: { min: 0, max: 3 },
@@ -44,6 +49,8 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       return EXIT.configuration;
     }
     const all = loaded.compiled.snapshot.routes;
+    const wanted = context.options['openapi'];
+    if (typeof wanted === 'string') return openApi(all, wanted, context);
     if (isListing) {
       if (context.options['header'] !== undefined) throw new UsageError('a header field belongs to a METHOD and a URL');
       return list(all, context);
@@ -66,6 +73,19 @@ function requestOf(method: string, url: string, fields: readonly string[], liste
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
   }
+}
+
+async function openApi(all: readonly RouteSettings[], id: string, { out }: CommandContext): Promise<number> {
+  const { openApiOf } = await import('../control/grpc/openapi.ts');
+  const known = all.filter(({ transcode }) => transcode !== undefined);
+  const route = known.find((each) => each.id === id);
+  const document = route === undefined ? null : openApiOf(route, '1');
+  if (document === null) {
+    const names = known.map((each) => JSON.stringify(each.id)).join(', ');
+    throw new UsageError(`no route with transcode has the id ${JSON.stringify(id)}${names === '' ? '' : `: ${names}`}`);
+  }
+  out(`${JSON.stringify(document, null, 2)}\n`);
+  return EXIT.ok;
 }
 
 async function list(all: readonly RouteSettings[], { options, out }: CommandContext): Promise<number> {

@@ -186,6 +186,59 @@ describe('gRPC', () => {
     assert.match(text, /gatehouse_upstream_requests_total\{service="echo",[^}]*status="503"\} 1\n/);
   });
 
+  test('a call is tried again as the service wants it: after its pushback, told how often before, or not at all', async (t) => {
+    const pushbacks = ['20', null, '-1'];
+    const seen: (string | undefined)[] = [];
+    const upstream = await Http2Peer.serve(t, (peer) => {
+      void (async () => {
+        for (let i = 0; ; i++) {
+          const request = await peer.request(i);
+          const pushback = pushbacks[seen.length];
+          seen.push(fieldOf(request, 'grpc-previous-rpc-attempts'));
+          const fields = [
+            [':status', '200'],
+            ['content-type', 'application/grpc'],
+            ['grpc-status', pushback === null ? '0' : '14'],
+            ...(pushback == null ? [] : [['grpc-retry-pushback-ms', pushback] as const]),
+          ] as const;
+          peer.send(frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, request.stream, block(fields)));
+        }
+      })().catch(() => {});
+    });
+    const retrying = await startTestGateway(t, {
+      services: {
+        s: {
+          instances: [upstream.url],
+          protocol: 'grpc',
+          ejection: 'off',
+          retries: { attempts: 2, methods: ['POST'], statuses: [503], budget: '100%' },
+        },
+      },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const peer = await Http2Peer.connect(t, retrying.port);
+    peer.headers(1, [...POST, ['grpc-previous-rpc-attempts', '3']]);
+    assert.equal(fieldOf((await peer.response(1)).head, 'grpc-status'), '0');
+    peer.headers(3, POST);
+    assert.equal(fieldOf((await peer.response(3)).head, 'grpc-status'), '14', 'a negative pushback is no');
+    assert.deepEqual(seen, ['3', '4', undefined]);
+  });
+
+  test('who is over a limit is told when to come back, in the details of the status', async (t) => {
+    const limited = await startTestGateway(t, {
+      services: { s: { instances: [`http://127.0.0.1:${await deadPort()}`], protocol: 'grpc', retries: 0 } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public', rateLimit: { limits: ['1/1h'], by: 'ip' } }],
+    });
+    const [, refused] = await call(
+      limited.port,
+      ['/test.Dead/Method', 'unary', 'x', 10],
+      ['/test.Dead/Method', 'unary', 'x', 10],
+    );
+    assert.equal(refused!.code, 8);
+    assert.match(refused!.trailing!['grpc-status-details-bin']!, /google\.rpc\.RetryInfo/);
+    assert.ok(Number(refused!.trailing!['retry-after']) > 0);
+  });
+
   test('the access log knows the status of each call', async () => {
     let lines = '';
     await until(() => {

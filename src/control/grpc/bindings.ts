@@ -25,6 +25,7 @@ export function bindingsOf(model: ProtoModel, services: readonly ServiceModel[],
           output: method.output,
           clientStreams: method.clientStreams,
           serverStreams: method.serverStreams,
+          ...(method.comment === '' ? {} : { comment: method.comment }),
         };
         const problem = problemOf(model.schema, method, rule) ?? doubleOf(seen, rule, rpc);
         if (problem === null) return [binding];

@@ -38,4 +38,6 @@ export interface TranscodeBinding {
   readonly body: string;
   /** Name of a field, or empty for all of the response. */
   readonly responseBody: string;
+  /** From the file, for documentation. */
+  readonly comment?: string;
 }

@@ -32,6 +32,7 @@ import {
   isGrpcType,
   isGrpcWebType,
   NO_STATUS,
+  PREVIOUS_ATTEMPTS,
   readCode,
   readTimeout,
 } from './grpc.ts';
@@ -90,6 +91,7 @@ export class Exchange
   #whenGone: (() => void) | null = null;
   /** How long the client of a gRPC call waits for all of it, or 0. */
   deadlineMs = 0;
+  #attemptsBefore = 0;
   /** The response of a gRPC call is under way, whose status comes behind it. */
   #endsByStatus = false;
   /** Null where the client does not speak gRPC-Web to a gRPC service. */
@@ -246,10 +248,20 @@ export class Exchange
 
   /** The client's own deadline holds here too; what is left of it goes on in its place (request-head.ts). */
   readDeadline(): void {
+    const attempts = this.header(PREVIOUS_ATTEMPTS);
+    if (attempts !== null) {
+      this.#attemptsBefore = /^\d{1,4}$/.test(attempts) ? Number(attempts) : 0;
+      this.removeUpstreamHeader(PREVIOUS_ATTEMPTS);
+    }
     const timeoutMs = readTimeout(this.header('grpc-timeout'));
     if (timeoutMs < 0) return;
     this.deadlineMs = Math.max(1, timeoutMs);
     this.removeUpstreamHeader('grpc-timeout');
+  }
+
+  /** How often a call was tried before this attempt, by its client and here (gRFC A6). */
+  get previousAttempts(): number {
+    return this.#attemptsBefore + Math.max(0, (this.call?.attemptsMade ?? 1) - 1);
   }
 
   /** Of `deadlineMs`. */
@@ -627,7 +639,7 @@ export class Exchange
     if (isWeb || isGrpcType(contentType)) {
       this.logField('grpc_status', grpcCode(fault.kind.status));
       const reply = isWeb ? grpcWebReply : grpcReply;
-      this.onReply(reply(fault.kind, fault.detail, fault.headers ?? {}, contentType!, this.header('accept')));
+      this.onReply(reply(fault, contentType!, this.header('accept')));
       return;
     }
     const { errorFormat } = this.live.gateway;

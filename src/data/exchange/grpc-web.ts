@@ -4,13 +4,13 @@
  * text form is base64 both ways. Used by the exchange where a route's service has `protocol: grpc`.
  */
 import { Base64Reader, Base64Writer } from '../../base/base64-stream.ts';
-import { FAULTS, Fault, type FaultKind } from '../../base/errors.ts';
+import { FAULTS, Fault } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import type { Head } from '../parser/head.ts';
 import type { Exchange } from './exchange.ts';
-import { faultTrailers, isGrpcType, isGrpcWebType, NO_STATUS, readCode } from './grpc.ts';
+import { faultFields, faultTrailers, isGrpcType, isGrpcWebType, NO_STATUS, readCode } from './grpc.ts';
 
 /** Flag of the last frame: trailers, not a message. */
 const TRAILERS = 0x80;
@@ -64,19 +64,13 @@ export class GrpcWebCall {
 }
 
 /** As `grpcReply`, with the status where a gRPC-Web client looks for it. */
-export function grpcWebReply(
-  kind: FaultKind,
-  detail: string | undefined,
-  more: Reply['headers'],
-  contentType: string,
-  accept: string | null,
-): Reply {
+export function grpcWebReply(fault: Fault, contentType: string, accept: string | null): Reply {
   const type = responseTypeOf(contentType, accept);
-  const { names, values } = faultTrailers(kind, detail);
+  const { names, values } = faultTrailers(fault.kind, fault.detail, fault.retryAfterSeconds);
   const frame = trailersFrame(names.map((name, i) => [name, values[i]!]));
   return {
     status: 200,
-    headers: { ...more, 'Content-Type': type },
+    headers: { ...faultFields(fault), 'Content-Type': type },
     body: isText(type) ? frame.toString('base64') : frame,
   };
 }

@@ -3,9 +3,12 @@
  * messages and compression pass as they are. Pure; used by the exchange and its attempts for services with
  * `protocol: grpc`, and for the faults of any request that is a gRPC call.
  */
-import type { FaultKind } from '../../base/errors.ts';
+import type { Fault, FaultKind } from '../../base/errors.ts';
+import { WireWriter } from '../../base/protobuf/wire.ts';
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
+
+export const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts';
 
 export const DEADLINE_EXCEEDED = 4;
 const UNKNOWN = 2;
@@ -89,18 +92,52 @@ export function timeoutText(ms: number): string {
 }
 
 /** A fault as a call's whole response ("Trailers-Only"): HTTP says 200, the code says what is wrong. */
-export function grpcReply(kind: FaultKind, detail: string | undefined, more: Reply['headers']): Reply {
-  const { names, values } = faultTrailers(kind, detail);
+export function grpcReply(fault: Fault): Reply {
+  const { names, values } = faultTrailers(fault.kind, fault.detail, fault.retryAfterSeconds);
   const status = Object.fromEntries(names.map((name, i) => [name, values[i]!]));
-  return { status: 200, headers: { ...more, 'Content-Type': 'application/grpc', ...status }, body: '' };
+  return { status: 200, headers: { ...faultFields(fault), 'Content-Type': 'application/grpc', ...status }, body: '' };
 }
 
-/** The end of a call that failed here. */
-export function faultTrailers({ status, message }: FaultKind, detail?: string): FieldBlock {
-  return FieldBlock.of([
-    ['grpc-status', `${grpcCode(status)}`],
-    ['grpc-message', percentEncoded(detail === undefined ? message : `${message}: ${detail}`)],
-  ]);
+/** What goes with it beside the status. */
+export function faultFields({ headers, retryAfterSeconds }: Fault): Reply['headers'] {
+  const wait = retryAfterSeconds === undefined ? {} : { 'Retry-After': `${Math.max(0, Math.ceil(retryAfterSeconds))}` };
+  return { ...wait, ...headers };
+}
+
+/** The end of a call that failed here. Where waiting helps, the details say how long. */
+export function faultTrailers({ status, message }: FaultKind, detail?: string, retryAfterSeconds?: number): FieldBlock {
+  const code = grpcCode(status);
+  const whole = detail === undefined ? message : `${message}: ${detail}`;
+  const fields: [string, string][] = [
+    ['grpc-status', `${code}`],
+    ['grpc-message', percentEncoded(whole)],
+  ];
+  if (retryAfterSeconds !== undefined)
+    fields.push(['grpc-status-details-bin', retryDetails(code, whole, Math.max(0, Math.ceil(retryAfterSeconds)))]);
+  return FieldBlock.of(fields);
+}
+
+/** A `google.rpc.Status` with a `RetryInfo`, in base64 without padding as the protocol has it. */
+function retryDetails(code: number, message: string, seconds: number): string {
+  const out = new WireWriter(256);
+  out.varint(8);
+  out.varint(code);
+  out.varint(18);
+  out.text(message);
+  out.varint(26);
+  const any = out.begin();
+  out.varint(10);
+  out.text('type.googleapis.com/google.rpc.RetryInfo');
+  out.varint(18);
+  const info = out.begin();
+  out.varint(10);
+  const delay = out.begin();
+  out.varint(8);
+  out.varint(seconds);
+  out.end(delay);
+  out.end(info);
+  out.end(any);
+  return out.done().toString('base64').replace(/=+$/, '');
 }
 
 /** A response that ends without a status is no success: whoever takes it for one has lost the end of it. */

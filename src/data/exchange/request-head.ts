@@ -6,7 +6,7 @@ import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
 import { authorityOf, requestDrop } from './forwarding.ts';
-import { timeoutText } from './grpc.ts';
+import { PREVIOUS_ATTEMPTS, timeoutText } from './grpc.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -35,6 +35,7 @@ export function writeRequestHead(
   const isGrpc = service.settings.protocol === 'grpc';
   // Each attempt is told what is left of the client's deadline.
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
+  if (isGrpc && exchange.previousAttempts > 0) out.field(PREVIOUS_ATTEMPTS, `${exchange.previousAttempts}`);
   // The status of a gRPC call is a trailer.
   stream.endHead(exchange.body.length, isChanged, exchange.upgrade, meaning.takesTrailers || isGrpc);
 }

@@ -19,7 +19,7 @@ import type { Source } from '../wire/sources.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import { authorityOf } from './forwarding.ts';
-import { grpcCode, isGrpcType, readCode, timeoutText } from './grpc.ts';
+import { grpcCode, isGrpcType, PREVIOUS_ATTEMPTS, readCode, timeoutText } from './grpc.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { RequestBody } from './request-body.ts';
 import { authorityFor } from './request-head.ts';
@@ -353,6 +353,7 @@ class TranscodedRequest implements OutgoingRequest {
     const { totalMs } = service.settings.timeouts;
     const leftMs = exchange.deadlineMs > 0 ? exchange.remainingMs : totalMs > 0 ? totalMs - exchange.elapsedMs : 0;
     if (leftMs > 0) out.field('grpc-timeout', timeoutText(leftMs));
+    if (exchange.previousAttempts > 0) out.field(PREVIOUS_ATTEMPTS, `${exchange.previousAttempts}`);
     stream.endHead(UNKNOWN_LENGTH, false, '', true);
   }
 }

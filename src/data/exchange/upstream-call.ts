@@ -260,14 +260,16 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   }
 
   #retryDelayMs(attempt: Attempt, kind: FaultKind | null, head: Head | null): number {
-    const retryAfter = head === null ? -1 : Number(head.valueOf('retry-after') ?? -1);
+    const asked = head === null ? -1 : askedDelay(head);
+    if (asked === NEVER) return -1;
     return this.service.retryDelayMs(
       this.#resend(),
       this.attemptsMade - this.#failovers,
       kind,
-      head?.status ?? 0,
+      // That of a call of gRPC is not the one in the head.
+      kind === null ? attempt.status : 0,
       attempt.reusedConnection,
-      Number.isFinite(retryAfter) ? retryAfter : -1,
+      asked,
     );
   }
 
@@ -461,4 +463,14 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
 function shorter(a: number, b: number): number {
   if (a <= 0 || b <= 0) return Math.max(a, b, 0);
   return Math.min(a, b);
+}
+
+const NEVER = -2;
+
+/** Seconds after which the service wants another try, -1 where it does not say, `NEVER` where it wants none (gRFC A6). */
+function askedDelay(head: Head): number {
+  const pushback = head.valueOf('grpc-retry-pushback-ms');
+  if (pushback !== null) return /^\d{1,10}$/.test(pushback) ? Number(pushback) / 1_000 : NEVER;
+  const retryAfter = Number(head.valueOf('retry-after') ?? -1);
+  return Number.isFinite(retryAfter) ? retryAfter : -1;
 }
