@@ -24,6 +24,7 @@ const isForControl = (file: string): boolean =>
 /** What each folder of `src/data` may know besides `contract` and `base`, from the ground up. */
 const DATA: Readonly<Record<string, readonly string[]>> = {
   contract: [],
+  trace: [],
   parser: [],
   wire: [],
   auth: [],
@@ -47,6 +48,7 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
     'response',
     'router',
     'transcode',
+    'trace',
     'wire',
   ],
   cache: ['exchange', 'parser'],
@@ -66,10 +68,10 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   grpc: [],
   telemetry: [],
   secrets: [],
-  store: [],
+  store: ['telemetry'],
   certificates: ['secrets', 'store'],
   health: [],
-  auth: [],
+  auth: ['telemetry'],
   cache: [],
   policies: [],
   discovery: ['health'],
@@ -79,6 +81,11 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   limits: ['store', 'telemetry'],
   identity: ['secrets', 'store', 'telemetry'],
   ops: ['discovery', 'health', 'telemetry'],
+  objectives: [],
+  dashboards: ['objectives', 'telemetry'],
+  tracing: ['telemetry'],
+  // Describes them all.
+  'api-pages': ['admin', 'auth', 'cache', 'cluster', 'discovery', 'identity', 'limits'],
   admin: ['ops'],
 };
 /** Features are not known to others by value; only these join them. */

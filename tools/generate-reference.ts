@@ -8,6 +8,8 @@ import { dirname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { editorSchema, inputSchema } from '../src/control/config/json-schema.ts';
 import { allVariables, PLAIN_VARIABLES } from '../src/control/config/variables.ts';
+import { dashboardFiles } from '../src/control/dashboards/files.ts';
+import { CORE_METRICS, FEATURE_METRICS, type MetricDefinition } from '../src/control/telemetry/catalogue.ts';
 import { configurationPage } from './reference-page.ts';
 
 const ROOT = new URL('../', import.meta.url);
@@ -18,7 +20,35 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'schema/gatehouse.schema.json': `${JSON.stringify(editorSchema(), null, 2)}\n`,
     'docs/reference/configuration.md': configurationPage(inputSchema()),
     'docs/reference/environment.md': environmentPage(),
+    'docs/reference/metrics.md': metricsPage(),
+    ...Object.fromEntries(Object.entries(dashboardFiles()).map(([path, text]) => [`deploy/monitoring/${path}`, text])),
   };
+}
+
+function metricsPage(): string {
+  const rows = (metrics: Readonly<Record<string, MetricDefinition>>): string =>
+    Object.entries(metrics)
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([name, { type, labels, help }]) => {
+        const shown = labels.map((label) => `\`${label}\``).join(', ');
+        return `| \`${name}\` | ${type} | ${shown} | ${help.replaceAll('|', '\\|')} |`;
+      })
+      .join('\n');
+  const head = '| Metric | Type | Labels | What |\n| --- | --- | --- | --- |';
+  return `# Metrics
+
+What \`/metrics\` says; [the guide](../guide/monitoring.md) has where and for whom. Histograms also have \`_bucket\`, \`_sum\` and \`_count\`.
+
+## Always there
+
+${head}
+${rows(CORE_METRICS)}
+
+## While a feature is in use
+
+${head}
+${rows(FEATURE_METRICS)}
+`;
 }
 
 function environmentPage(): string {

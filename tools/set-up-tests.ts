@@ -56,6 +56,7 @@ const NEEDS: readonly Need[] = [
   { program: 'python3 with grpc', package: 'python3-grpcio', why: 'gRPC at both ends', find: () => hasModule('grpc') },
   { program: 'nginx', package: 'nginx-light', why: 'what is imported from it', find: () => onPath('nginx') },
   { program: 'pebble', package: 'pebble', why: 'certificates by ACME', find: () => onPath('pebble') },
+  { program: 'promtool', package: 'prometheus', why: 'metrics, alerts and dashboards', find: () => onPath('promtool') },
   { program: 'protoc', package: 'protobuf-compiler', why: 'descriptor sets of gRPC', find: () => onPath('protoc') },
   {
     program: 'python3 with protobuf',

@@ -57,12 +57,12 @@ export const PROCESS_NUMBERS = [
   'http2_abuse_field_block',
 ] as const;
 export type ProcessNumber = (typeof PROCESS_NUMBERS)[number];
-export const GAUGES: readonly ProcessNumber[] = [
+export const GAUGES = [
   'connections_active',
   'tunnels_active',
   'exchanges_active',
   'http2_connections_active',
-];
+] as const satisfies readonly ProcessNumber[];
 
 /** Statuses counted by themselves; any other counts under its class. */
 export const STATUSES = [
@@ -79,8 +79,13 @@ const BUCKETS = COUNTS;
 const SUM = BUCKETS + LATENCY_BUCKETS.length + 1;
 const BYTES_IN = SUM + 1;
 const BYTES_OUT = SUM + 2;
-/** Numbers of a route: answers by status, latency histogram, sum of seconds, bytes in and out. */
-const ROUTE_SLOTS = SUM + 3;
+const BROKEN = SUM + 3;
+const WITHIN = SUM + 4;
+/**
+ * Numbers of a route: answers by status, latency histogram, sum of seconds, bytes in and out, responses that broke off,
+ * and those that were good and as fast as the route's objective wants.
+ */
+const ROUTE_SLOTS = SUM + 5;
 /** Numbers of an instance: the same less bytes, plus faults. */
 const INSTANCE_SLOTS = SUM + 1 + 1;
 const INSTANCE_FAULTS = SUM + 1;
@@ -165,6 +170,16 @@ export class MetricsBank {
     numbers[BYTES_SENT]! += bytesOut;
   }
 
+  /** The response of an exchange that has been counted broke off. */
+  broken(slot: number): void {
+    this.#numbers[ROUTE_BASE + (slot < this.#routes ? slot : 0) * ROUTE_SLOTS + BROKEN]! += 1;
+  }
+
+  /** It met the route's objective for latency. */
+  within(slot: number): void {
+    this.#numbers[ROUTE_BASE + (slot < this.#routes ? slot : 0) * ROUTE_SLOTS + WITHIN]! += 1;
+  }
+
   /** One attempt at an instance; status 0 when it failed without an answer. */
   instance(slot: number, status: number, seconds: number): void {
     const numbers = this.#numbers;
@@ -195,6 +210,10 @@ export interface StatusCounts {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly faults: number;
+  /** Of a route: responses that broke off. */
+  readonly broken: number;
+  /** Of a route: good responses within its objective for latency. */
+  readonly within: number;
 }
 
 /** Control's side: sums over all banks. */
@@ -272,6 +291,8 @@ export class MetricsReader {
       bytesIn: isInstance ? 0 : this.#sum(base + BYTES_IN),
       bytesOut: isInstance ? 0 : this.#sum(base + BYTES_OUT),
       faults: isInstance ? this.#sum(base + INSTANCE_FAULTS) : 0,
+      broken: isInstance ? 0 : this.#sum(base + BROKEN),
+      within: isInstance ? 0 : this.#sum(base + WITHIN),
     };
   }
 }

@@ -4,7 +4,9 @@ import { cache } from './cache.ts';
 import { check } from './check.ts';
 import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
+import { dashboards } from './dashboards.ts';
 import { events } from './events.ts';
+import { exportCommand } from './export.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { importConfiguration } from './import.ts';
 import { init } from './init.ts';
@@ -23,6 +25,8 @@ export const COMMANDS: readonly Command[] = [
   init,
   importConfiguration,
   routes,
+  exportCommand,
+  dashboards,
   reload,
   rollback,
   history,

@@ -15,8 +15,11 @@ type Format = (typeof FORMATS)[number];
 
 export const importConfiguration: Command = {
   name: 'import',
-  summary: 'make a configuration of that of Kong, nginx, KrakenD or Express Gateway',
-  usage: ['kong|nginx|krakend|express-gateway FILE [--out FOLDER] [--json]'],
+  summary: 'make a configuration of that of Kong, nginx, KrakenD or Express Gateway, or of an OpenAPI document',
+  usage: [
+    'kong|nginx|krakend|express-gateway FILE [--out FOLDER] [--json]',
+    'openapi DOCUMENT [--service NAME] [--url URL] [--prefix PATH] [--out FILE]',
+  ],
   description: `Reads FILE (deck's YAML or JSON of Kong, nginx.conf or the output of nginx -T, krakend.json, gateway.config.yml) and writes into FOLDER, by default "imported":
 
   gatehouse.yaml      the configuration, with comments
@@ -25,17 +28,33 @@ export const importConfiguration: Command = {
 
 Security is never dropped in silence: a route whose authentication, limit or address list cannot be carried answers 501 until you have written it. What is written passes "gatehouse check".
 
+With openapi it writes a service, and a route for each path whose requests are checked by the document, to FILE or standard output. Operations without security are public; scopes of OAuth become scopes of "auth". Exit codes then: 0 written, 1 the document cannot be used, 5 FILE exists already or cannot be written.
+
+  gatehouse import openapi petstore.yaml --prefix /api/pets --out gatehouse.yaml
+
 Exit codes: 0 all exact, 1 something differs, 2 something was not carried, 5 a file cannot be read or written.`,
   options: {
-    out: { type: 'string', value: 'FOLDER', meaning: 'folder to write into, default imported' },
+    out: { type: 'string', value: 'FOLDER', meaning: 'folder to write into, default imported; with openapi a file' },
+    service: { type: 'string', value: 'NAME', meaning: 'openapi: name of the service; default is made from the title' },
+    url: {
+      type: 'string',
+      value: 'URL',
+      meaning: "openapi: address of an instance; default is the document's first server",
+    },
+    prefix: {
+      type: 'string',
+      value: 'PATH',
+      meaning: 'openapi: what callers write before the paths; it is taken off again',
+    },
     json: JSON_OPTION,
   },
   arguments: { min: 2, max: 2 },
   async run(context) {
     const { positionals, cwd, options, out, err } = context;
+    if (positionals[0] === 'openapi') return (await import('./import-openapi.ts')).importOpenApi(context);
     const [format, file = ''] = positionals as [Format, string];
     if (!FORMATS.includes(format))
-      throw new UsageError(`"${format}" cannot be imported; one of ${FORMATS.join(', ')} can`);
+      throw new UsageError(`"${format}" cannot be imported; one of ${[...FORMATS, 'openapi'].join(', ')} can`);
     if (options['config'] !== undefined) throw new UsageError('import takes the file to read as an argument');
     let draft: Draft;
     try {

@@ -2,6 +2,7 @@
  * What a running gateway says of itself, as `gatehouse status` prints it for people: the gateway in four lines, then each
  * service with its breaker, its instances with the reason why one gets no traffic, and its sources of instances.
  */
+import type { ObjectiveReport } from '../control/objectives/tracker.ts';
 import type { InstanceReport, ServiceReport } from '../control/ops/services.ts';
 import type { GatewayStatus } from '../control/ops/sources.ts';
 
@@ -20,9 +21,22 @@ export function statusText(status: GatewayStatus, nowMs: number): string {
     ...notices(configuration),
     `listening: ${urls.join(', ')}; ${listening} of ${workers.length} workers${restarts === 0 ? '' : `, ${restarts} restarts`}`,
     `traffic: ${traffic.requests} requests, ${percent(traffic.errorRatio)} errors, ${rounded(traffic.averageMs)} ms on average; ${open}`,
+    ...objectiveLines(status.features['objectives']),
     ...status.services.flatMap((service) => ['', ...serviceLines(service, nowMs)]),
     '',
   ].join('\n');
+}
+
+/** Each objective with what is left of its budget, and an alert where one holds. */
+function objectiveLines(objectives: unknown): string[] {
+  if (!Array.isArray(objectives)) return [];
+  return (objectives as readonly ObjectiveReport[]).map(
+    ({ objective, kind, target, under, burnRates, budgetRemaining, alert }) => {
+      const wanted = `${Number((target * 100).toFixed(3))} %${under === null ? '' : ` within ${under} ms`}`;
+      const state = alert === null ? '' : `, ${alert}: the budget burns too fast`;
+      return `objective ${objective}, ${kind} (${wanted}): ${percent(budgetRemaining)} of the budget left, burns ${rounded(burnRates['1h'])} times in the last hour${state}`;
+    },
+  );
 }
 
 function madeBy(revision: GatewayStatus['configuration']['revision']): string {

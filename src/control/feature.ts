@@ -5,7 +5,7 @@
  */
 import type { RequestListener } from 'node:http';
 import type { MessagePort } from 'node:worker_threads';
-import type { ExtraMetric } from '../base/extra-metric.ts';
+import type { ExtraMetric, HistogramMetric } from '../base/extra-metric.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
@@ -23,6 +23,7 @@ import type { Fetch, UpgradeListener } from './local-server.ts';
 import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
+import type { Exemplar } from './telemetry/exposition.ts';
 import type { Workers } from './workers.ts';
 
 export interface Feature {
@@ -39,7 +40,9 @@ export interface Feature {
   applied?(compiled: Compiled): void;
   /** What readiness and health should say about what it leans on. */
   dependencies?(): readonly Dependency[];
-  metrics?(): readonly ExtraMetric[];
+  metrics?(): readonly (ExtraMetric | HistogramMetric)[];
+  /** A sampled trace whose duration fell into this bucket of a route. */
+  exemplar?(routeId: string, bucket: number): Exemplar | undefined;
   /**
    * Its API for operators, below `/api/features/NAME` of the admin API, which has found out who asks:
    * `x-gatehouse-actor` is the name. Nobody else reaches it.

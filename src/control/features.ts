@@ -1,5 +1,6 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
 import { AdminFeature } from './admin/feature.ts';
+import { apiPagesFeature } from './api-pages/feature.ts';
 import { AuthFeature } from './auth/feature.ts';
 import { cacheFeature } from './cache/feature.ts';
 import { lazyCertificates } from './certificates/lazy-feature.ts';
@@ -10,9 +11,15 @@ import type { Feature, OperatorHost } from './feature.ts';
 import { idempotencyFeature } from './idempotency/feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
+import { objectivesFeature } from './objectives/feature.ts';
 import { policiesFeature } from './policies/feature.ts';
+import { telemetryFeature } from './telemetry/feature.ts';
+import { tracingFeature } from './tracing/feature.ts';
 
 export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
+  tracingFeature,
+  objectivesFeature,
+  telemetryFeature,
   (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled }),
   policiesFeature,
   identityFeature,
@@ -23,5 +30,6 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   (host) => new ServicesFeature(host),
   lazyCertificates,
   lazyCluster,
+  apiPagesFeature,
   (host) => new AdminFeature(host),
 ];

@@ -369,6 +369,15 @@ export class Primary implements OperatorHost {
         uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
         residentBytes: process.memoryUsage.rss(),
         extra: this.#features.flatMap((feature) => feature.metrics?.() ?? []),
+        dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
+        wallMs: Date.now(),
+        exemplar: (route, bucket) => {
+          for (const feature of this.#features) {
+            const found = feature.exemplar?.(route, bucket);
+            if (found !== undefined) return found;
+          }
+          return undefined;
+        },
       },
       metricsFormat: this.configuration.config.document.gateway.metricsFormat,
       configuration: this.configuration.status(),

@@ -6,6 +6,7 @@
  */
 import type * as z from 'zod';
 import { adminSection } from './admin/section.ts';
+import { openapiSection } from './api-pages/section.ts';
 import { issuersSection } from './auth/options.ts';
 import { acmeSection } from './certificates/options.ts';
 import { clusterSection } from './cluster/options.ts';
@@ -18,8 +19,10 @@ import { identitySection } from './identity/section.ts';
 import { abuseSection } from './limits/bans/abuse-options.ts';
 import { limitsSection, plansSection } from './limits/options.ts';
 import { quotasSection } from './limits/quotas/quota-options.ts';
+import { objectivesSection } from './objectives/section.ts';
 import { policiesSection } from './policies/options.ts';
 import { storesSection } from './store/stores-section.ts';
+import { tracingSection } from './tracing/section.ts';
 
 /** Sorted by place, then by key. */
 export const SECTIONS = [
@@ -31,11 +34,14 @@ export const SECTIONS = [
   identitySection,
   issuersSection,
   limitsSection,
+  objectivesSection,
+  openapiSection,
   plansSection,
   quotasSection,
   registrySection,
   storesSection,
   policiesSection,
+  tracingSection,
   discoverySection,
   healthCheckSection,
 ] as const satisfies readonly SectionDefinition[];

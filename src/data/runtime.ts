@@ -26,6 +26,7 @@ import { faultReply } from './response/problem.ts';
 import type { Tail } from './response/tail.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
+import type { Tracer } from './trace/tracer.ts';
 import { SlowBodies } from './wire/slow-bodies.ts';
 import { type Source, Sources } from './wire/sources.ts';
 
@@ -54,6 +55,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   live: ActiveConfig;
   tail: Tail | null;
   draining = false;
+  /** Null while nothing is traced. */
+  tracer: Tracer | null = null;
   #tunnels = 0;
   readonly #stock: RequestBufferPool;
   readonly #bodiesCut: LogThrottle;

@@ -3,6 +3,7 @@
  * joins the steps of the path; a request's own life is in exchange.ts. Everything comes by message from the main
  * thread (control/workers.ts) and by shared memory.
  */
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
@@ -21,6 +22,7 @@ import { ServiceSet } from './config/services.ts';
 import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challenge.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
+import { PULSE_EVERY_MS, PULSE_TOPIC, pulseOf, RESOLUTION_MS } from './contract/pulse.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
@@ -33,6 +35,7 @@ import { AccessLog } from './response/access-log.ts';
 import { Tail } from './response/tail.ts';
 import { WorkerRuntime } from './runtime.ts';
 import { ServiceCalls } from './service-calls.ts';
+import { Tracer } from './trace/tracer.ts';
 import { UserPolicies } from './user-policies/user-policies.ts';
 
 const DRAIN_POLL_MS = 50;
@@ -89,7 +92,17 @@ class DataWorker {
     process.on('unhandledRejection', (reason) =>
       this.#log.error('a promise was rejected and nobody cared', { error: messageOf(reason), stack: stackOf(reason) }),
     );
+    this.#beginPulse();
     this.#apply(start.snapshot, start.secrets);
+  }
+
+  #beginPulse(): void {
+    const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
+    delays.enable();
+    setInterval(() => {
+      this.#control.tell(PULSE_TOPIC, pulseOf(String(this.#start.index), delays));
+      delays.reset();
+    }, PULSE_EVERY_MS).unref();
   }
 
   #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
@@ -175,6 +188,9 @@ class DataWorker {
         live,
         tail: this.#tail,
       });
+      Tracer.follow(systemClock, this.#control, (tracer) => {
+        this.#runtime!.tracer = tracer;
+      });
     } else {
       const old = runtime.live;
       runtime.live = live;
@@ -249,6 +265,7 @@ class DataWorker {
     this.#calls.close();
     this.#services.dispose();
     this.#accessLog.flush();
+    runtime?.tracer?.flush();
     this.#tail?.close();
     // What belongs to the worker gives back what it holds, such as granted quotas.
     for (const kept of this.#kept.values()) (kept as { close?(): void }).close?.();

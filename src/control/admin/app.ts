@@ -32,11 +32,7 @@ export interface AdminParts {
 export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: string): Fetch {
   const { host, access } = parts;
   const api = adminApp(host, read);
-  const kit: Kit = { app: api, host };
-  trafficRoutes(kit);
-  configRoutes(kit, parts.plan);
-  liveRoutes(kit, access, parts.recorder, parts.consoleUrl);
-  tailRoutes(kit, parts.tail);
+  addOperations(api, parts);
   api.get('/openapi.json', (context) => context.json(document(api)));
   featureRoutes(api, host);
 
@@ -92,6 +88,22 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
       });
     return response;
   });
+}
+
+function addOperations(app: AdminApp, { host, plan, access, recorder, tail, consoleUrl }: AdminParts): void {
+  const kit: Kit = { app, host };
+  trafficRoutes(kit);
+  configRoutes(kit, plan);
+  liveRoutes(kit, access, recorder, consoleUrl);
+  tailRoutes(kit, tail);
+}
+
+/** The same document without a gateway: operations touch what they are given only when one is called. */
+export function adminDocument(): ReturnType<typeof document> {
+  const nothing = { host: {}, plan: () => ({}), access: {}, recorder: {}, tail: {}, consoleUrl: () => null } as unknown;
+  const api = adminApp({} as OperatorHost, () => 'unknown');
+  addOperations(api, nothing as AdminParts);
+  return document(api);
 }
 
 function document(api: AdminApp) {

@@ -5,6 +5,7 @@
  */
 import http from 'node:http';
 import https from 'node:https';
+import { OUTSIDE_TIMINGS } from '../telemetry/timings.ts';
 
 export interface OutsideRequest {
   readonly url: string;
@@ -34,7 +35,9 @@ export class OutsideServices {
   readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
 
   /** Rejects with a short reason, without the URL's password. */
-  readonly ask: AskOutside = ({ url, method = 'GET', headers = {}, body, timeoutMs, maxBytes }) =>
+  readonly ask: AskOutside = (request) => OUTSIDE_TIMINGS.of(new URL(request.url).host, this.#ask(request));
+
+  readonly #ask: AskOutside = ({ url, method = 'GET', headers = {}, body, timeoutMs, maxBytes }) =>
     new Promise((resolve, reject) => {
       const { protocol, username, password } = new URL(url);
       const target = new URL(url);

@@ -24,7 +24,8 @@ const SHOWN = 10;
 const ADMIN_SCOPE = 'cache:admin';
 
 const httpUrl = z.url({ protocol: /^https?$/, error: 'must be a URL such as https://host/path' });
-const wanted = z
+/** Body of `POST /cache/purge`. */
+export const purgeBody = z
   .strictObject({
     url: httpUrl.optional(),
     prefix: httpUrl.max(MAX_PURGE_PREFIX, `must have at most ${MAX_PURGE_PREFIX} bytes`).optional(),
@@ -79,7 +80,7 @@ async function purge({ cache, keys }: CacheApiParts, request: Request): Promise<
   } catch {
     return problem(400, 'the body is not JSON');
   }
-  const read = wanted.safeParse(body);
+  const read = purgeBody.safeParse(body);
   if (!read.success) {
     const [issue] = read.error.issues;
     const field = issue?.path.join('.') ?? '';

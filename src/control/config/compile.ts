@@ -111,7 +111,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     ...[...builtins].map(([name, socket]) => compileBuiltinService(name, socket)),
   ];
   checkFallbackLoops(compilation);
-  const ownRoutes = compileRoutes(compilation, [...builtins.keys()]);
+  const ownRoutes = withLatencyBounds(compileRoutes(compilation, [...builtins.keys()]), features.sections.objectives);
   const routes = [...ownRoutes, ...built.map(({ settings }) => settings)];
   warnOfIdleServices(compilation, services, routes, features.used);
 
@@ -155,6 +155,22 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     fresh: slotted.fresh,
     problems,
   };
+}
+
+/** What workers need to know of objectives: how long a response of each route may take. */
+function withLatencyBounds(
+  routes: readonly UnslottedRoute[],
+  objectives: ControlPlan['sections']['objectives'],
+): UnslottedRoute[] {
+  const bounds = new Map(
+    objectives.flatMap(({ latency, routes: indices }) =>
+      latency === null ? [] : indices.map((index) => [index, latency.underMs] as const),
+    ),
+  );
+  return routes.map((route, index) => {
+    const bound = bounds.get(index);
+    return bound === undefined ? route : { ...route, latencyBoundMs: bound };
+  });
 }
 
 /** Every built-in service that a route could name, with its socket. */

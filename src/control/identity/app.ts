@@ -7,6 +7,7 @@ import { Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
 import { extraText } from '../telemetry/prometheus.ts';
+import { IDENTITY_TIMINGS } from '../telemetry/timings.ts';
 import { accountRoutes } from './accounts/routes.ts';
 import { adminRoutes } from './accounts/routes-admin.ts';
 import { setupRoutes } from './accounts/routes-setup.ts';
@@ -54,6 +55,8 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     if (!c.res.headers.has('cache-control')) c.res.headers.set('cache-control', 'no-store');
   });
 
+  app.use((c, next) => IDENTITY_TIMINGS.of(c.req.method, next()));
+
   const api = new Hono<Env>();
   const mounts = [...new Set([context.options.basePath, ...context.options.alsoAt])];
   const needNoAccount = mounts.map((mount) => new RegExp(openCalls(mount, OPEN_CALLS)));
@@ -86,7 +89,9 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
   });
   // Beside the API, not below it: no route of the gateway leads here.
   app.get('/metrics', (c) =>
-    c.text(extraText(identityMetrics(context)), 200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }),
+    c.text(extraText([...identityMetrics(context), IDENTITY_TIMINGS.metric()]), 200, {
+      'content-type': 'text/plain; version=0.0.4; charset=utf-8',
+    }),
   );
   app.get('/health', async (c) => {
     await context.store.ping();

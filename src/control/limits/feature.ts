@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { Hono } from 'hono';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
-import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
 import {
   ABUSE_RULES_TOPIC,
   type AbuseTrip,
@@ -163,7 +163,7 @@ export class LimitsFeature {
     return [{ name: 'redis', available: this.#share.share.isConnected, required: false }];
   }
 
-  metrics(): readonly ExtraMetric[] {
+  metrics(): readonly (ExtraMetric | HistogramMetric)[] {
     return limitMetrics(this.#workers, {
       bansActive: this.#bans?.activeCount ?? 0,
       bansMade: this.#bans?.madeByRule ?? new Map(),

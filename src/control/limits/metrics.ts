@@ -3,7 +3,8 @@
  * results.
  */
 
-import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
+import { TIMING_BOUNDS } from '../../base/timings.ts';
 import type { TableOccupancy } from '../../data/contract/limits.ts';
 
 type Sample = ExtraMetric['samples'][number];
@@ -47,7 +48,7 @@ export class WorkerCounts {
   }
 }
 
-export function limitMetrics(workers: WorkerCounts, control: ControlCounts): ExtraMetric[] {
+export function limitMetrics(workers: WorkerCounts, control: ControlCounts): (ExtraMetric | HistogramMetric)[] {
   const counter = (name: string, help: string, samples: readonly Sample[]): ExtraMetric => ({
     name: `gatehouse_${name}`,
     type: 'counter',
@@ -66,7 +67,7 @@ export function limitMetrics(workers: WorkerCounts, control: ControlCounts): Ext
     { labels: { result: 'refused' }, value: workers.get(refused) },
   ];
   const redis = workers.under('redis ');
-  const metrics = [
+  const metrics: (ExtraMetric | HistogramMetric)[] = [
     counter('limit_decisions_total', 'Decisions about rate limits', result('allowed', 'refused')),
     counter('limit_plan_decisions_total', 'Decisions about the limits of plans', planSamples(workers)),
     counter('limit_overflows_total', 'Decisions that found no room in the table', plain(workers.get('overflowed'))),
@@ -140,9 +141,22 @@ function utilisationSamples({ utilisation }: ControlCounts, what: 'granted' | 'r
 function redisMetrics(
   workers: WorkerCounts,
   counter: (name: string, help: string, samples: readonly Sample[]) => ExtraMetric,
-): ExtraMetric[] {
+): (ExtraMetric | HistogramMetric)[] {
   const value = (name: string): number => workers.get(`redis ${name}`);
   return [
+    {
+      name: 'gatehouse_limit_redis_duration_seconds',
+      type: 'histogram',
+      help: 'Time that answered questions to Redis took',
+      samples: [
+        {
+          labels: {},
+          bounds: TIMING_BOUNDS,
+          counts: Array.from({ length: TIMING_BOUNDS.length + 1 }, (_, bucket) => value(`bucket ${bucket}`)),
+          sum: value('latencyMs') / 1_000,
+        },
+      ],
+    },
     counter('limit_redis_questions_total', 'Questions to Redis, by how they ended', [
       { labels: { result: 'answered' }, value: value('answered') },
       { labels: { result: 'late' }, value: value('late') },

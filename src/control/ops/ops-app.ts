@@ -5,6 +5,7 @@
  */
 import type { RequestListener } from 'node:http';
 import type { Endpoint } from '../config/plan.ts';
+import { CONTENT_TYPES, type Format } from '../telemetry/exposition.ts';
 import { metricsJson, prometheusText } from '../telemetry/prometheus.ts';
 import { answerGrpcHealth, GRPC_HEALTH } from './grpc-health.ts';
 import type { OpsSources } from './sources.ts';
@@ -62,9 +63,11 @@ function answer(endpoint: Endpoint, sources: OpsSources, accept: string | undefi
     case 'status':
       return json(gatewayStatus(sources));
     case 'metrics':
-      return wantsJson(accept, sources.metricsFormat) ? json(metricsJson(sources.metrics)) : prometheus(sources);
+      return wantsJson(accept, sources.metricsFormat)
+        ? json(metricsJson(sources.metrics))
+        : exposition(sources, accept);
     case 'prometheus':
-      return prometheus(sources);
+      return exposition(sources, accept);
   }
 }
 
@@ -72,8 +75,11 @@ function json(value: unknown, status = 200): Answer {
   return { status, type: 'application/json', body: JSON.stringify(value) };
 }
 
-function prometheus(sources: OpsSources): Answer {
-  return { status: 200, type: 'text/plain; version=0.0.4; charset=utf-8', body: prometheusText(sources.metrics) };
+/** OpenMetrics for who asks for it, as Prometheus does. */
+function exposition(sources: OpsSources, accept: string | undefined): Answer {
+  const format: Format =
+    accept !== undefined && /\bapplication\/openmetrics-text\b/.test(accept) ? 'openmetrics' : 'prometheus';
+  return { status: 200, type: CONTENT_TYPES[format], body: prometheusText(sources.metrics, format) };
 }
 
 /** `Accept` decides where it names one of the two; otherwise the configuration does. */

@@ -6,6 +6,7 @@ import { Kysely, PostgresDialect } from 'kysely';
 import { Pool, types } from 'pg';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { measured } from './measured.ts';
 
 const INT8 = 20;
 
@@ -44,5 +45,5 @@ export async function openPostgres<Tables>(
   const onBroken = (error: unknown): void => log?.warn('a database connection broke', { problem: messageOf(error) });
   pool.on('error', onBroken);
   pool.on('connect', (client) => client.on('error', () => {}));
-  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }) });
+  return new Kysely<Tables>({ dialect: new PostgresDialect({ pool }), log: measured('postgres') });
 }

@@ -11,6 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { CompiledQuery, DatabaseConnection, Dialect, Driver, QueryResult } from 'kysely';
 import { Kysely, SqliteAdapter, SqliteIntrospector, SqliteQueryCompiler } from 'kysely';
 import { isSqliteBusy } from './faults.ts';
+import { measured } from './measured.ts';
 
 /** Statements kept prepared per file; the identity service has about 150. */
 const MAX_STATEMENTS = 300;
@@ -26,7 +27,7 @@ export function sqlitePath(url: string): string {
 }
 
 export function openSqlite<Tables>(path: string, busyTimeoutMs: number): Kysely<Tables> {
-  return new Kysely<Tables>({ dialect: new NodeSqliteDialect(path, busyTimeoutMs) });
+  return new Kysely<Tables>({ dialect: new NodeSqliteDialect(path, busyTimeoutMs), log: measured('sqlite') });
 }
 
 class NodeSqliteDialect implements Dialect {

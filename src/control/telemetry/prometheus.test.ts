@@ -35,6 +35,9 @@ function sources(): MetricsSources {
     uptimeSeconds: 1,
     residentBytes: 1,
     extra: [],
+    dependencies: [],
+    wallMs: 1_000,
+    exemplar: () => undefined,
   };
 }
 

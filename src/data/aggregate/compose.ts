@@ -12,6 +12,8 @@ import type { Reply } from '../contract/policy.ts';
 import { weakest } from './cache-control.ts';
 
 export interface PartRequest {
+  /** Of the part. */
+  readonly name: string;
   readonly service: string;
   readonly method: string;
   readonly path: string;
@@ -189,6 +191,7 @@ export class Composition {
     const all = [...written, ...query];
     const body = part.body === null ? null : Buffer.from(JSON.stringify(valueOfTemplate(part.body, values) ?? null));
     return {
+      name: part.name,
       service: part.service,
       method: part.method,
       path: mark < 0 ? target : target.slice(0, mark),

@@ -105,6 +105,7 @@ function buildRoute(
   const cache = caches.get(settings);
   return {
     settings,
+    latencyBoundMs: settings.latencyBoundMs ?? 0,
     preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
     authenticate: hooks.flatMap((each) => each.authenticate ?? []),
     authorize: hooks.flatMap((each) => each.authorize ?? []),

@@ -296,6 +296,8 @@ export interface RouteSettings {
   /** Policies with the options that their definitions validated; the engine orders them by phase. */
   readonly policies: readonly PolicySettings[];
   readonly maxRequestBytes: number;
+  /** Of an objective for latency that the route is part of: the longest time of a good response. */
+  readonly latencyBoundMs?: number;
   /** In place of the service's; null: as the service says. */
   readonly requestBufferBytes: number | null;
   readonly pathSafety: PathSafety;

@@ -23,6 +23,8 @@ export interface RouteAction {
 export interface CompiledRoute {
   /** Replaced by a copy without slot when a later configuration has the route no more (config/draining-configs.ts). */
   settings: RouteSettings;
+  /** Of the route's objective; 0 for none. */
+  readonly latencyBoundMs: number;
   /** Answers CORS preflights; null where no policy does. */
   readonly preflight: PolicyHook | null;
   readonly authenticate: readonly PolicyHook[];

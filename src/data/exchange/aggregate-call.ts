@@ -60,7 +60,9 @@ function contextOf(
       ...request.headers.map(([name, value]) => [name, value] as [string, string]),
     );
     if (request.body !== null) fields.push(['Content-Type', 'application/json']);
+    const observer = exchange.trace?.part() ?? null;
     const made = new MadeRequest({
+      observer,
       method: request.method,
       path: request.path,
       query: request.query,
@@ -74,7 +76,19 @@ function contextOf(
     runtime.metrics.add('aggregate_parts', 1);
     const service = services.get(request.service)!;
     const limits = { maxBytes: maxPartBytes, timeoutMs: request.timeoutMs, signal };
-    const { status, fields: got, body: bytes } = await callWhole(runtime, { services }, service, made, whole, limits);
+    const sinceMs = observer === null ? 0 : runtime.clock.monotonicMs();
+    const ended = (failed: string): void =>
+      observer?.end(`part ${request.name}`, sinceMs, runtime.clock.monotonicMs(), failed);
+    const calling = callWhole(runtime, { services }, service, made, whole, limits);
+    const {
+      status,
+      fields: got,
+      body: bytes,
+    } = await calling.catch((error: unknown) => {
+      ended(error instanceof Fault ? error.kind.reason : 'failed');
+      throw error;
+    });
+    ended(status >= 400 ? String(status) : '');
     return {
       status,
       header: (name) => fieldOf(got, name),

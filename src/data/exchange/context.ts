@@ -14,6 +14,7 @@ import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.t
 import type { Head } from '../parser/head.ts';
 import type { Target } from '../parser/target.ts';
 import type { RouteMatchResult } from '../router/match-result.ts';
+import type { ExchangeTrace } from '../trace/exchange-trace.ts';
 import type { CompiledRoute } from './active-config.ts';
 import type { Peer } from './downstream.ts';
 import { FieldChanges, RemovingWriter } from './field-changes.ts';
@@ -43,6 +44,8 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   identity: Identity | null = null;
   status = 0;
   fault: Fault | null = null;
+  /** Null while nothing is traced. */
+  trace: ExchangeTrace | null = null;
   /** Only inside `responseHead`. */
   protected responseFields: Head | null = null;
   /** The same, of a response that is made here. */
@@ -93,6 +96,11 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
 
   get scheme(): 'http' | 'https' {
     return this.peer.secure ? 'https' : 'http';
+  }
+
+  /** Version of HTTP on the client's side. */
+  get protocol(): string {
+    return this.incoming.head.major === 2 ? '2' : '1.1';
   }
 
   get clientCertificate(): PolicyContext['clientCertificate'] {

@@ -6,6 +6,7 @@ import type { AccessLog } from '../response/access-log.ts';
 import type { Tail } from '../response/tail.ts';
 import type { HostCache } from '../router/host-cache.ts';
 import type { TargetCache } from '../router/target-cache.ts';
+import type { Tracer } from '../trace/tracer.ts';
 import type { Sources } from '../wire/sources.ts';
 import type { ActiveConfig } from './active-config.ts';
 import type { RequestIds } from './request-ids.ts';
@@ -24,6 +25,8 @@ export interface ExchangeHost extends CallHost {
   readonly requestIds: RequestIds;
   /** At least 0, less than 1. */
   readonly random: () => number;
+  /** Null while nothing is traced. */
+  readonly tracer: Tracer | null;
   /** Swapped by a reload. */
   readonly live: ActiveConfig;
   /** `Date`, made once a second. */

@@ -16,6 +16,8 @@ import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH } from '../parser/f
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
+import type { ExchangeTrace } from '../trace/exchange-trace.ts';
+import type { Tracer } from '../trace/tracer.ts';
 import type { Source } from '../wire/sources.ts';
 import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
@@ -61,6 +63,7 @@ const LIMIT = 4;
 const REQUEST_HEAD = 5;
 const REQUEST_BODY = 6;
 const ACT = 7;
+const PHASE_NAMES = ['arrival', 'route', 'authenticate', 'authorize', 'limit', 'requestHead', 'requestBody'];
 
 export class Exchange
   extends Context
@@ -139,7 +142,23 @@ export class Exchange
   begin(): void {
     this.nameRequest(this.runtime.requestIds);
     this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
+    const { tracer } = this.runtime;
+    if (tracer !== null) this.#beginTrace(tracer);
     this.#advance(ARRIVAL);
+  }
+
+  /** The caller's trace goes on here; each attempt is told its own place in it (request-head.ts). */
+  #beginTrace(tracer: Tracer): void {
+    const parent = this.header('traceparent');
+    const state = this.header('tracestate');
+    this.trace = tracer.begin(parent, state, this.peer.trusted, this.startedMs);
+    if (parent !== null) this.removeUpstreamHeader('traceparent');
+    if (state !== null) this.removeUpstreamHeader('tracestate');
+  }
+
+  /** Told of each attempt. */
+  get observer(): ExchangeTrace | null {
+    return this.trace;
   }
 
   // --- the way there ---------------------------------------------------------------------------------------------
@@ -198,8 +217,10 @@ export class Exchange
     const wasShared = this.incoming.heldByPolicy;
     this.incoming.heldByPolicy = true;
     this.#wentAsync = true;
+    const sinceMs = this.trace === null ? 0 : this.runtime.clock.monotonicMs();
     promised.then(
       (outcome) => {
+        if (this.trace !== null) this.#traceWait(this.trace, phase, sinceMs, outcome instanceof Fault);
         if (readsRequestOnlyWhilePending && !this.isDone) this.incoming.heldByPolicy = wasShared;
         if (this.isDone) return;
         if (outcome === undefined) this.#advance(phase, nextHook);
@@ -207,12 +228,20 @@ export class Exchange
         this.downstream.flush();
       },
       (error: unknown) => {
+        if (this.trace !== null) this.#traceWait(this.trace, phase, sinceMs, true);
         if (this.isDone) return;
         if (error instanceof Fault) this.#fail(error);
         else this.#failInternally(error);
         this.downstream.flush();
       },
     );
+  }
+
+  /** A policy that waited for something, such as an introspection or a shared limit. */
+  #traceWait(trace: ExchangeTrace, phase: number, sinceMs: number, failed: boolean): void {
+    const nowMs = this.runtime.clock.monotonicMs();
+    if (this.isDone || nowMs - sinceMs < (this.runtime.tracer?.settings.policyMs ?? 0)) return;
+    trace.addInner('', PHASE_NAMES[phase]!, sinceMs, nowMs, failed ? 'refused' : '');
   }
 
   #settle(outcome: Reply | Fault): void {

@@ -4,6 +4,7 @@
  */
 import type { BalancerRequest } from '../contract/balancer.ts';
 import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
+import type { AttemptObserver } from '../trace/exchange-trace.ts';
 import type { Source } from '../wire/sources.ts';
 import type { Attempt } from './attempt.ts';
 import { authorityOf } from './forwarding.ts';
@@ -21,6 +22,8 @@ export interface OutgoingRequest extends BalancerRequest {
   readonly bodyInHand: boolean;
   /** How long the client waits for the whole response, if it says so; 0: it does not. */
   readonly deadlineMs: number;
+  /** Told of each attempt's request and end; null: nobody. */
+  readonly observer: AttemptObserver | null;
   /** Begins the request on `stream`, writes its head for the attempt's instance and ends that. */
   writeHead(stream: UpstreamStream, attempt: Attempt): void;
 }
@@ -42,6 +45,7 @@ export interface RequestParts {
   /** Whose share of connections it takes. Default: nobody's. */
   readonly source?: Source | null;
   readonly subject?: string | null;
+  readonly observer?: AttemptObserver | null;
 }
 
 export class MadeRequest implements OutgoingRequest {
@@ -55,6 +59,7 @@ export class MadeRequest implements OutgoingRequest {
   readonly upgrade = '';
   readonly bodyInHand = false;
   readonly deadlineMs = 0;
+  readonly observer: AttemptObserver | null;
   readonly #query: string | null;
   readonly #fields: FieldBlock;
   readonly #bodyLength: number;
@@ -67,6 +72,7 @@ export class MadeRequest implements OutgoingRequest {
     this.query = this.#query ?? '';
     this.address = parts.address ?? '';
     this.subject = parts.subject ?? null;
+    this.observer = parts.observer ?? null;
     this.source = parts.source ?? null;
     this.#fields = parts.fields ?? NO_FIELDS;
     this.#bodyLength = parts.bodyLength ?? 0;
@@ -87,6 +93,7 @@ export class MadeRequest implements OutgoingRequest {
     const authority = this.#authority ?? authorityOf(endpoint.settings);
     const out = stream.begin(attempt, this.method, authority, endpoint.settings.basePath, this.path, this.#query);
     out.fields(this.#fields);
+    this.observer?.send(out, attempt);
     stream.endHead(this.#bodyLength, true, '', false);
   }
 }

@@ -35,7 +35,14 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     exchange.bytesReceived,
     exchange.bytesSent,
   );
-  if (fault !== null) runtime.metrics.fault(fault.kind.reason);
+  if (fault !== null) {
+    runtime.metrics.fault(fault.kind.reason);
+    // Its head said another status; a client that left broke nothing.
+    if (fault.kind.status >= 500 && status < 500) runtime.metrics.broken(route?.settings.slot ?? 0);
+  }
+  const boundMs = route === null ? 0 : route.latencyBoundMs;
+  if (boundMs > 0 && elapsedMs <= boundMs && isJudged(status)) runtime.metrics.within(route!.settings.slot);
+  if (exchange.trace !== null) runtime.tracer?.ended(exchange, status, elapsedMs);
   if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
     runtime.accessLog.end();
@@ -45,6 +52,11 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);
     tail.end();
   }
+}
+
+/** Neither failed, nor refused for asking too often, nor given up by the caller, nor a tunnel. */
+function isJudged(status: number): boolean {
+  return status < 500 && status !== 429 && status !== 499 && status !== 101;
 }
 
 const REQUEST_ID = constant('"request_id":"');
@@ -90,6 +102,7 @@ function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsed
   log.integer(exchange.bytesSent);
   log.constant(COMMA);
   log.text(exchange.downstream.cache.recordTail(exchange));
+  if (exchange.trace !== null) log.text(`,"trace_id":"${exchange.trace.traceId}"`);
   const attempts = exchange.call?.attemptsMade ?? 0;
   if (attempts > 1) log.text(`,"attempts":${attempts}`);
   if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);

@@ -32,6 +32,7 @@ export function writeRequestHead(
   // The client's own Content-Length is among the fields, unless the body is another one.
   const isChanged = exchange.changesRequestBody;
   writeRequestFields(out, exchange, incoming, requestDrop(exchange.peer.trusted, isChanged), changes);
+  exchange.trace?.send(out, attempt);
   const isGrpc = service.settings.protocol === 'grpc';
   // Each attempt is told what is left of the client's deadline.
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));

@@ -331,6 +331,10 @@ class TranscodedRequest implements OutgoingRequest {
     return this.#exchange.source;
   }
 
+  get observer(): Exchange['observer'] {
+    return this.#exchange.observer;
+  }
+
   get subject(): string | null {
     return this.#exchange.subject;
   }
@@ -350,6 +354,7 @@ class TranscodedRequest implements OutgoingRequest {
     const authority = authorityFor(exchange, service) ?? authorityOf(settings);
     const out = stream.begin(attempt, 'POST', authority, settings.basePath, this.path, null);
     out.fields(this.#fields);
+    exchange.trace?.send(out, attempt);
     const { totalMs } = service.settings.timeouts;
     const leftMs = exchange.deadlineMs > 0 ? exchange.remainingMs : totalMs > 0 ? totalMs - exchange.elapsedMs : 0;
     if (leftMs > 0) out.field('grpc-timeout', timeoutText(leftMs));

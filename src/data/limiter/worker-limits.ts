@@ -161,6 +161,7 @@ export class WorkerLimits {
     if (this.#redis !== null) {
       const { state: _state, ...redis } = this.#redis.limits.counts();
       for (const [name, value] of Object.entries(redis)) counts[`redis ${name}`] = value;
+      for (const [bucket, value] of this.#redis.limits.timings.entries()) counts[`redis bucket ${bucket}`] = value;
     }
     const { live, cells } = this.table.occupancyBit();
     if (live !== this.#occupancyTold) this.#control.tell(OCCUPANCY_TOPIC, { live, cells } satisfies TableOccupancy);

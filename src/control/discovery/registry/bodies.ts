@@ -27,13 +27,13 @@ const url = z.string('an http or https URL such as http://10.0.0.7:4001').transf
   return z.NEVER;
 });
 
-const changesSchema = z.strictObject({
+export const changesSchema = z.strictObject({
   weight: weight.optional(),
   zone: zone.optional(),
   metadata: metadata.optional(),
 });
 
-function registrationSchema({ leaseMs }: RegistrySettings) {
+export function registrationSchema({ leaseMs }: Pick<RegistrySettings, 'leaseMs'>) {
   const expected = `a duration from ${formatDuration(leaseMs.min)} to ${formatDuration(leaseMs.max)}, such as "30s" or 30000 (milliseconds)`;
   const lease = z.union([z.string(), z.number()], expected).transform((input, context) => {
     const ms = parseDurationMs(input);

@@ -46,6 +46,14 @@ const search = z.strictObject({
   limit: field.pageSize,
 });
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const adminBodies = {
+  'GET /admin/users': search,
+  'POST /admin/users': newUser,
+  'PATCH /admin/users/:id': change,
+  'POST /admin/users/:id/password': z.strictObject({ newPassword: field.password }),
+};
+
 export function adminRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
@@ -75,7 +83,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.get('/admin/users', async (c) => {
     await admin(c);
-    const { q, status, after, limit } = readQuery(c.req.url, search);
+    const { q, status, after, limit } = readQuery(c.req.url, adminBodies['GET /admin/users']);
     let query = store.db.selectFrom('users').selectAll().orderBy('id').limit(limit);
     if (after !== undefined) query = query.where('id', '>', after);
     if (status !== undefined) query = query.where('status', '=', status);
@@ -97,7 +105,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
   app.post('/admin/users', async (c) => {
     const actor = await admin(c);
     await requireRecentProof(context, actor);
-    const body = await readBody(c.req.raw, newUser);
+    const body = await readBody(c.req.raw, adminBodies['POST /admin/users']);
     const roles = body.roles ?? (body.kind === 'service' ? ['service'] : context.options.defaultRoles);
     await checkRoles(roles);
     if (body.kind === 'service' && body.password !== undefined)
@@ -143,7 +151,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
   app.patch('/admin/users/:id', async (c) => {
     const actor = await admin(c);
     const user = await target(c);
-    const body = await readBody(c.req.raw, change);
+    const body = await readBody(c.req.raw, adminBodies['PATCH /admin/users/:id']);
     if (body.roles !== undefined) {
       await requireRecentProof(context, actor);
       if (user.kind === 'child') throw invalidField('roles', 'no roles: a child has what its parent allows');
@@ -211,7 +219,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     const actor = await admin(c);
     await requireRecentProof(context, actor);
     const user = await target(c);
-    const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
+    const body = await readBody(c.req.raw, adminBodies['POST /admin/users/:id/password']);
     checkNewPassword(body.newPassword, [user.email, user.username], context.options.passwords, 'newPassword');
     const hash = await context.hasher.hash(body.newPassword, ownerOf(c.get('caller')));
     await store.transaction(async (trx) => {

@@ -31,18 +31,28 @@ const confirmation = z.strictObject({
 
 const refreshToken = field.opaque('a refresh token');
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const signInBodies = {
+  'POST /register': registration,
+  'POST /verify-email': confirmation,
+  'POST /login': loginBody,
+  'POST /login/mfa': secondFactorBody,
+  'POST /refresh': z.strictObject({ refreshToken }),
+  'POST /logout': z.strictObject({ refreshToken: refreshToken.optional() }),
+};
+
 export function signInRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
 
   app.post('/register', async (c) => {
-    const body = await readBody(c.req.raw, registration);
+    const body = await readBody(c.req.raw, signInBodies['POST /register']);
     const result = await register(context, body, c.get('caller'));
     if (result.userId !== undefined) knowDevice(context, c, result.userId);
     return c.json(result.body, result.status);
   });
 
   app.post('/verify-email', async (c) => {
-    const body = await readBody(c.req.raw, confirmation);
+    const body = await readBody(c.req.raw, signInBodies['POST /verify-email']);
     if ((body.password === undefined) === (body.newPassword === undefined)) {
       throw invalid([
         { field: 'password', expected: 'the password of the registration; or instead of it a newPassword to set' },
@@ -52,7 +62,7 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/login', async (c) => {
-    const body = await readBody(c.req.raw, loginBody);
+    const body = await readBody(c.req.raw, signInBodies['POST /login']);
     const given = { login: loginNameOf(body), password: body.password };
     const { user, tokens } = await signIn(context, given, body.scope ?? null, c.get('caller'));
     knowDevice(context, c, user.id);
@@ -60,7 +70,7 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/login/mfa', async (c) => {
-    const body = await readBody(c.req.raw, secondFactorBody);
+    const body = await readBody(c.req.raw, signInBodies['POST /login/mfa']);
     const { user, facts } = await giveSecondFactor(context, body, c.get('caller'));
     const tokens = await completeSignIn(context, user, facts, c.get('caller'));
     knowDevice(context, c, user.id);
@@ -68,13 +78,13 @@ export function signInRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/refresh', async (c) => {
-    const body = await readBody(c.req.raw, z.strictObject({ refreshToken }));
+    const body = await readBody(c.req.raw, signInBodies['POST /refresh']);
     return c.json(await refreshSession(context, body.refreshToken, c.get('caller')));
   });
 
   /** Ends the session of the access token, or of the refresh token when that is given. Ending twice is no error. */
   app.post('/logout', async (c) => {
-    const body = await readOptionalBody(c.req.raw, z.strictObject({ refreshToken: refreshToken.optional() }));
+    const body = await readOptionalBody(c.req.raw, signInBodies['POST /logout']);
     const token = bearerOf(c.req.raw);
     if (token === undefined && body.refreshToken === undefined) throw unauthenticated();
     const found = new Set<string>();

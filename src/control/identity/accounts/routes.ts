@@ -21,6 +21,27 @@ const otherWaysIn = {
   removeLinks: z.boolean('true or false').default(false),
 };
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const accountBodies = {
+  'PATCH /me': z.strictObject({
+    displayName: field.displayName.nullable().optional(),
+    username: field.username.optional(),
+  }),
+  'DELETE /me': z.strictObject({
+    password: field.password.optional(),
+    deleteChildren: z.boolean('true or false').default(false),
+  }),
+  'POST /me/email': z.strictObject({ email: field.email, password: field.password }),
+  'POST /password': z.strictObject({ currentPassword: field.password, newPassword: field.password, ...otherWaysIn }),
+  'POST /password/forgot': z.strictObject({ email: field.email }),
+  'POST /password/reset': z.strictObject({
+    token: field.opaque('the code of the mail'),
+    newPassword: field.password,
+    ...otherWaysIn,
+  }),
+  'POST /logout/all': z.strictObject({}),
+};
+
 export function accountRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
 
@@ -33,10 +54,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
 
   app.patch('/me', async (c) => {
     const actor = await actorOf(context, c);
-    const body = await readBody(
-      c.req.raw,
-      z.strictObject({ displayName: field.displayName.nullable().optional(), username: field.username.optional() }),
-    );
+    const body = await readBody(c.req.raw, accountBodies['PATCH /me']);
     // A child's name is part of what its parent sees it by.
     if (actor.user.kind === 'child') throw forbidden('a parent changes this', 'child_account');
     return c.json(publicUser(await changeUsername(context, actor, body, c.get('caller'))));
@@ -44,13 +62,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
 
   app.delete('/me', async (c) => {
     const actor = await actorOf(context, c);
-    const body = await readBody(
-      c.req.raw,
-      z.strictObject({
-        password: field.password.optional(),
-        deleteChildren: z.boolean('true or false').default(false),
-      }),
-    );
+    const body = await readBody(c.req.raw, accountBodies['DELETE /me']);
     if (actor.user.kind === 'child') throw forbidden('a parent deletes this account', 'child_account');
     await requireRecentProof(context, actor);
     await deleteAccount(context, actor, body.password, body.deleteChildren, c.get('caller'));
@@ -59,7 +71,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/me/email', async (c) => {
     const actor = await actorOf(context, c);
-    const body = await readBody(c.req.raw, z.strictObject({ email: field.email, password: field.password }));
+    const body = await readBody(c.req.raw, accountBodies['POST /me/email']);
     if (actor.user.kind === 'child') throw forbidden('a child account has no address', 'child_account');
     await requireOwnHands(context, actor);
     await provePassword(context, actor.user, body.password, c.get('caller'));
@@ -96,8 +108,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/password', async (c) => {
     const actor = await actorOf(context, c);
-    const schema = z.strictObject({ currentPassword: field.password, newPassword: field.password, ...otherWaysIn });
-    const body = await readBody(c.req.raw, schema);
+    const body = await readBody(c.req.raw, accountBodies['POST /password']);
     if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
     // The current password is the proof; taking ways in away needs the second factor as well.
     if (body.removePasskeys || body.removeLinks) await requireOwnHands(context, actor);
@@ -107,24 +118,19 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/password/forgot', async (c) => {
-    const body = await readBody(c.req.raw, z.strictObject({ email: field.email }));
+    const body = await readBody(c.req.raw, accountBodies['POST /password/forgot']);
     await requestReset(context, body.email, c.get('caller'));
     return c.json({ status: 'sent', message: 'if an account has this address, a mail is on its way' }, 202);
   });
 
   app.post('/password/reset', async (c) => {
-    const schema = z.strictObject({
-      token: field.opaque('the code of the mail'),
-      newPassword: field.password,
-      ...otherWaysIn,
-    });
-    const body = await readBody(c.req.raw, schema);
+    const body = await readBody(c.req.raw, accountBodies['POST /password/reset']);
     const { token, newPassword, ...remove } = body;
     return c.json({ success: true, ...(await resetPassword(context, token, newPassword, remove, c.get('caller'))) });
   });
 
   app.post('/logout/all', async (c) => {
-    await readOptionalBody(c.req.raw, z.strictObject({}));
+    await readOptionalBody(c.req.raw, accountBodies['POST /logout/all']);
     const actor = await actorOf(context, c);
     const which = { userId: actor.user.id };
     return c.json({ ended: await endSessions(context, which, actor.name, c.get('caller').requestId, true) });

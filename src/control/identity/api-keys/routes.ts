@@ -29,6 +29,14 @@ export const newKey = z.strictObject({
     .default([]),
 });
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const keyBodies = {
+  'POST /keys': newKey,
+  'POST /keys/:id/rotate': z.strictObject({
+    graceSeconds: z.int('a whole number of seconds').min(0, '0 or more').max(604_800, 'at most 7 days').default(0),
+  }),
+};
+
 export function keyRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
 
@@ -55,7 +63,7 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/keys', async (c) => {
     const actor = await owner(c);
-    const body = await readBody(c.req.raw, newKey);
+    const body = await readBody(c.req.raw, keyBodies['POST /keys']);
     // A narrowed session must not make a key that can more than itself.
     const beyond = body.scopes.find((scope) => !actor.scopes.includes(scope));
     if (beyond !== undefined) throw invalidField('scopes', 'scopes that this session has', beyond);
@@ -73,8 +81,7 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/keys/:id/rotate', async (c) => {
     const actor = await owner(c);
-    const grace = z.int('a whole number of seconds').min(0, '0 or more').max(604_800, 'at most 7 days').default(0);
-    const body = await readOptionalBody(c.req.raw, z.strictObject({ graceSeconds: grace }));
+    const body = await readOptionalBody(c.req.raw, keyBodies['POST /keys/:id/rotate']);
     const made = await context.store.transaction(async (trx) => {
       const owned = await findKey(trx, c.req.param('id'), actor.user.id);
       if (owned !== undefined && !(JSON.parse(owned.scopes) as string[]).every((scope) => actor.scopes.includes(scope)))

@@ -29,13 +29,22 @@ const search = z.strictObject({
   limit: field.pageSize,
 });
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const auditBodies = {
+  'GET /admin/audit': search,
+  'PUT /admin/roles/:name': z.strictObject({
+    scopes: field.scopes,
+    description: z.string('a text').max(200, 'at most 200 characters').default(''),
+  }),
+};
+
 export function auditRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
 
   app.get('/admin/audit', async (c) => {
     await adminOf(context, c, AUDIT_SCOPE);
-    const { actor, action, target, from, to, before, limit } = readQuery(c.req.url, search);
+    const { actor, action, target, from, to, before, limit } = readQuery(c.req.url, auditBodies['GET /admin/audit']);
     let query = store.db.selectFrom('audit_log').selectAll().orderBy('seq', 'desc').limit(limit);
     if (actor !== undefined) query = query.where('actor', '=', actor);
     if (action !== undefined) query = query.where('action', '=', action);
@@ -75,8 +84,7 @@ export function auditRoutes(context: IdentityContext): Hono<Env> {
     if (BUILT_IN.has(name) || name in context.options.roles) {
       throw conflict('configured_role', 'built-in and configured roles are changed in the configuration');
     }
-    const description = z.string('a text').max(200, 'at most 200 characters').default('');
-    const body = await readBody(c.req.raw, z.strictObject({ scopes: field.scopes, description }));
+    const body = await readBody(c.req.raw, auditBodies['PUT /admin/roles/:name']);
     const row = {
       scopes: JSON.stringify(body.scopes),
       description: body.description,

@@ -38,6 +38,13 @@ const change = z.strictObject({
 
 const ADULT = 18;
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const childBodies = {
+  'POST /children': newChild,
+  'PATCH /children/:id': change,
+  'POST /children/:id/password': z.strictObject({ newPassword: field.password }),
+};
+
 export function childRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
@@ -84,7 +91,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
   app.post('/children', async (c) => {
     const parent = await parentOf(c);
     await requireRecentProof(context, parent);
-    const body = await readBody(c.req.raw, newChild);
+    const body = await readBody(c.req.raw, childBodies['POST /children']);
     checkBirthDate(body.birthDate);
     checkNewPassword(body.password, [body.username, body.displayName], context.options.passwords);
     const passwordHash = await context.hasher.hash(body.password, ownerOf(c.get('caller')));
@@ -128,7 +135,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
   app.patch('/children/:id', async (c) => {
     const parent = await parentOf(c);
     const child = await childOf(parent, c.req.param('id'));
-    const body = await readBody(c.req.raw, change);
+    const body = await readBody(c.req.raw, childBodies['PATCH /children/:id']);
     if (body.birthDate !== undefined) checkBirthDate(body.birthDate);
     const changed = await store.transaction(async (trx) => {
       const row = await trx
@@ -179,7 +186,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
     const parent = await parentOf(c);
     await requireRecentProof(context, parent);
     const child = await childOf(parent, c.req.param('id'));
-    const body = await readBody(c.req.raw, z.strictObject({ newPassword: field.password }));
+    const body = await readBody(c.req.raw, childBodies['POST /children/:id/password']);
     checkNewPassword(body.newPassword, [child.username, child.display_name], context.options.passwords, 'newPassword');
     const hash = await context.hasher.hash(body.newPassword, ownerOf(c.get('caller')));
     await store.transaction(async (trx) => {

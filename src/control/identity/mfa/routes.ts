@@ -19,6 +19,19 @@ import { enrolTotp, takeTotp } from './totp.ts';
 
 const passkeyAnswer = z.record(z.string(), z.unknown(), 'the answer of the authenticator');
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const mfaBodies = {
+  'POST /mfa/totp/confirm': z.strictObject({ code: field.totpCode }),
+  'POST /mfa/passkeys': z.strictObject({ name: field.displayName, response: passkeyAnswer }),
+  'POST /mfa/step-up': z.strictObject({
+    code: field.totpCode.optional(),
+    recoveryCode: field.recoveryCode.optional(),
+    passkey: passkeyAnswer.optional(),
+    password: field.password.optional(),
+  }),
+  'POST /login/passkey': z.strictObject({ passkey: passkeyAnswer, scope: field.scopeText.optional() }),
+};
+
 export function mfaRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
@@ -58,7 +71,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/mfa/totp/confirm', async (c) => {
     const actor = await owner(c);
-    const body = await readBody(c.req.raw, z.strictObject({ code: field.totpCode }));
+    const body = await readBody(c.req.raw, mfaBodies['POST /mfa/totp/confirm']);
     const hadNone = (await factorsOf(store.db, actor.user.id)).length === 0;
     const codes = await store.transaction(async (trx) => {
       if (!(await takeTotp(context, trx, actor.user.id, body.code, true))) throw invalidCode();
@@ -103,7 +116,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/mfa/passkeys', async (c) => {
     const actor = await owner(c);
-    const body = await readBody(c.req.raw, z.strictObject({ name: field.displayName, response: passkeyAnswer }));
+    const body = await readBody(c.req.raw, mfaBodies['POST /mfa/passkeys']);
     const hadNone = (await factorsOf(store.db, actor.user.id)).length === 0;
     const id = await addPasskey(context, actor.user, body.response, body.name);
     const codes = await store.transaction(async (trx) => {
@@ -141,13 +154,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
   app.post('/mfa/step-up', async (c) => {
     const actor = await actorOf(context, c, true);
     if (actor.session.actor_id !== null) throw forbidden('not while impersonating', 'impersonating');
-    const schema = z.strictObject({
-      code: field.totpCode.optional(),
-      recoveryCode: field.recoveryCode.optional(),
-      passkey: passkeyAnswer.optional(),
-      password: field.password.optional(),
-    });
-    const { password, ...body } = await readBody(c.req.raw, schema);
+    const { password, ...body } = await readBody(c.req.raw, mfaBodies['POST /mfa/step-up']);
     if (password !== undefined && !(await hasFactor(context, actor))) {
       await provePassword(context, actor.user, password, c.get('caller'));
       await store.transaction(async (trx) => {
@@ -171,10 +178,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
 
   /** Signing in with a passkey alone: possession and the device's own check of the person are two factors. */
   app.post('/login/passkey', async (c) => {
-    const body = await readBody(
-      c.req.raw,
-      z.strictObject({ passkey: passkeyAnswer, scope: field.scopeText.optional() }),
-    );
+    const body = await readBody(c.req.raw, mfaBodies['POST /login/passkey']);
     const caller = c.get('caller');
     await context.guard.checkAddress(store.db, caller.address);
     const user = await takePasskey(context, body.passkey);

@@ -69,6 +69,12 @@ function isRedirect(text: string): boolean {
   return /^[a-z][a-z0-9-]*(\.[a-z0-9-]+)+:$/.test(protocol);
 }
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const clientBodies = {
+  'POST /admin/oauth/clients': fresh,
+  'PATCH /admin/oauth/clients/:id': change,
+};
+
 export function clientRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
@@ -108,7 +114,7 @@ export function clientRoutes(context: IdentityContext): Hono<Env> {
       public: isPublic,
       id = `app-${randomBytes(9).toString('base64url')}`,
       ...body
-    } = await readBody(c.req.raw, fresh);
+    } = await readBody(c.req.raw, clientBodies['POST /admin/oauth/clients']);
     checkTogether({ ...body, isPublic });
     if (configured.some((each) => each.id === id)) throw taken();
     const secret = isPublic ? undefined : secretOf();
@@ -140,7 +146,7 @@ export function clientRoutes(context: IdentityContext): Hono<Env> {
   app.patch('/admin/oauth/clients/:id', async (c) => {
     const actor = await admin(c);
     const { settings } = await target(c);
-    const body = await readBody(c.req.raw, change);
+    const body = await readBody(c.req.raw, clientBodies['PATCH /admin/oauth/clients/:id']);
     const given = Object.fromEntries(Object.entries(body).filter(([, value]) => value !== undefined));
     const next: ClientSettings = { ...settings, ...given };
     checkTogether({ ...next, isPublic: next.secret === undefined });

@@ -14,6 +14,13 @@ import { type Begun, SocialLogin } from './social-login.ts';
 const COOKIE = 'gh_outside';
 const page = z.string('a page of identity.returnTo').max(500, 'at most 500 characters');
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const socialLoginBodies = {
+  'GET /outside/:provider/start': z.strictObject({ returnTo: page }),
+  'POST /outside/exchange': z.strictObject({ code: field.opaque('the code of the page') }),
+  'POST /outside/:provider/link': z.strictObject({ returnTo: page }),
+};
+
 export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const outside = new SocialLogin(context);
@@ -26,7 +33,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   app.get('/outside', (c) => c.json({ providers: Object.keys(options.providers) }));
 
   app.get('/outside/:provider/start', async (c) => {
-    const { returnTo } = readQuery(c.req.url, z.strictObject({ returnTo: page }));
+    const { returnTo } = readQuery(c.req.url, socialLoginBodies['GET /outside/:provider/start']);
     const begun = await outside.begin(c.req.param('provider'), returnTo, null);
     bind(c, begun);
     return c.redirect(begun.location, 302);
@@ -39,7 +46,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.post('/outside/exchange', async (c) => {
-    const { code } = await readBody(c.req.raw, z.strictObject({ code: field.opaque('the code of the page') }));
+    const { code } = await readBody(c.req.raw, socialLoginBodies['POST /outside/exchange']);
     const { user, tokens } = await outside.exchange(code, c.get('caller'));
     knowDevice(context, c, user.id);
     return c.json(tokens);
@@ -50,7 +57,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
     const actor = await actorOf(context, c);
     if (actor.user.kind === 'child') throw forbidden('a child account is not linked', 'child_account');
     await requireRecentProof(context, actor);
-    const { returnTo } = await readBody(c.req.raw, z.strictObject({ returnTo: page }));
+    const { returnTo } = await readBody(c.req.raw, socialLoginBodies['POST /outside/:provider/link']);
     const begun = await outside.begin(c.req.param('provider'), returnTo, actor.user.id);
     bind(c, begun);
     return c.json({ location: begun.location });

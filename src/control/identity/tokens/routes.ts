@@ -16,6 +16,20 @@ export const INTROSPECT_SCOPE = 'identity:introspect';
 const { token } = field;
 const hint = z.string('a kind of token').max(50, 'at most 50 characters').optional();
 
+/** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
+export const tokenBodies = {
+  'POST /introspect': z.strictObject({ token, token_type_hint: hint }),
+  'POST /revoke': z.strictObject({ token, token_type_hint: hint }),
+  'POST /tokens': z.strictObject({
+    subject: z.string('an account or a service').min(1, 'an account or a service').max(200, 'at most 200 characters'),
+    scopes: field.scopes.default([]),
+    roles: z.array(field.role, 'a list of roles').max(20, 'at most 20 roles').default(['service']),
+    plan: field.plan.optional(),
+    mfaVerified: z.boolean('true or false').default(false),
+    expiresIn: z.int('a whole number of seconds').min(10, 'at least 10 seconds').default(3_600),
+  }),
+};
+
 export function tokenRoutes(context: IdentityContext, keys: ApiKeyVerifier): Hono<Env> {
   const app = new Hono<Env>();
 
@@ -24,14 +38,14 @@ export function tokenRoutes(context: IdentityContext, keys: ApiKeyVerifier): Hon
   );
 
   app.post('/introspect', async (c) => {
-    const { token: asked } = await readForm(c.req.raw, z.strictObject({ token, token_type_hint: hint }));
+    const { token: asked } = await readForm(c.req.raw, tokenBodies['POST /introspect']);
     await requireService(c.req.raw, asked, c.get('caller').address);
     return c.json(await introspect(context, asked), 200, { 'cache-control': 'no-store' });
   });
 
   /** By the account itself, for its own tokens, or by an administrator. */
   app.post('/revoke', async (c) => {
-    const { token: asked } = await readForm(c.req.raw, z.strictObject({ token, token_type_hint: hint }));
+    const { token: asked } = await readForm(c.req.raw, tokenBodies['POST /revoke']);
     const actor = await actorOf(context, c);
     const anybody = actor.scopes.includes(ADMIN_SCOPE) && actor.session.actor_id === null;
     await revokeToken(context, asked, actor.name, anybody ? undefined : actor.user.id);
@@ -41,15 +55,7 @@ export function tokenRoutes(context: IdentityContext, keys: ApiKeyVerifier): Hon
   app.post('/tokens', async (c) => {
     const admin = await adminOf(context, c, ADMIN_SCOPE);
     await requireRecentProof(context, admin);
-    const schema = z.strictObject({
-      subject: z.string('an account or a service').min(1, 'an account or a service').max(200, 'at most 200 characters'),
-      scopes: field.scopes.default([]),
-      roles: z.array(field.role, 'a list of roles').max(20, 'at most 20 roles').default(['service']),
-      plan: field.plan.optional(),
-      mfaVerified: z.boolean('true or false').default(false),
-      expiresIn: z.int('a whole number of seconds').min(10, 'at least 10 seconds').default(3_600),
-    });
-    const { expiresIn, ...wanted } = await readBody(c.req.raw, schema);
+    const { expiresIn, ...wanted } = await readBody(c.req.raw, tokenBodies['POST /tokens']);
     const minted = await mintToken(context, { ...wanted, ttlMs: expiresIn * 1_000, createdBy: admin.name });
     return c.json(
       {

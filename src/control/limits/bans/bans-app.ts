@@ -28,7 +28,8 @@ const MAX_BODY_BYTES = 8 * 1024;
 const LONGEST_MS = 3_650 * 86_400_000;
 
 const kind = z.enum(['address', 'user', 'key']);
-const wanted = z.strictObject({
+/** Body of `POST /bans`. */
+export const banBody = z.strictObject({
   kind: kind.prefault('address'),
   subject: z.string().trim().min(1).max(256),
   reason: z.string().trim().max(500).prefault('banned by an administrator'),
@@ -67,7 +68,7 @@ export function createBansApp({ bans, caller, watches, errorFormat, clock }: Ban
     bodyLimit({ maxSize: MAX_BODY_BYTES, onError: (context) => no(context, REFUSALS.tooLarge) }),
     async (context) => {
       const body: unknown = await context.req.json().catch(() => undefined);
-      const read = wanted.safeParse(body);
+      const read = banBody.safeParse(body);
       if (!read.success) {
         const [issue] = read.error.issues;
         return no(

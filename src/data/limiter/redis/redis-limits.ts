@@ -3,6 +3,7 @@
  * ahead. Whatever happens to Redis, a decision comes within `timeoutMs`: what is late, fails or finds the breaker open
  * is decided by the fallback. Owner: one worker.
  */
+import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import type { RedisLimitSettings } from '../../contract/limits.ts';
 import type { LimitSet } from '../limit-set.ts';
 import { Decision, type Limiter } from '../limiter.ts';
@@ -54,6 +55,8 @@ export class RedisLimits {
   #fallbacks = 0;
   #leased = 0;
   #latencyMs = 0;
+  /** Answered questions by how long they took. */
+  readonly timings: number[] = new Array<number>(TIMING_BOUNDS.length + 1).fill(0);
 
   constructor(line: RedisLine, settings: RedisLimitSettings, limiter: Limiter, random: () => number = Math.random) {
     this.#line = line;
@@ -184,7 +187,9 @@ export class RedisLimits {
           if (waiting.isOver) return;
           ended(waiting, turn);
           this.#answered++;
-          this.#latencyMs += performance.now() - started;
+          const tookMs = performance.now() - started;
+          this.#latencyMs += tookMs;
+          this.timings[timingBucket(tookMs / 1_000)]!++;
           this.#breaker.succeeded(this.#limiter.table.time.nowMs());
           resolve(taken);
         },

@@ -1,0 +1,142 @@
+/**
+ * Serves the documents and the pages as `builtin:api-pages`. A document is made when somebody asks for it, kept, and made
+ * again behind the next request when the configuration changed or something fetched may have.
+ */
+import { createHash } from 'node:crypto';
+import { stringify } from 'yaml';
+import type { Logger } from '../../base/log.ts';
+import { gatewayIdentity } from '../gateway-identity.ts';
+import type { Audience } from '../openapi-document.ts';
+import type { Merged } from './merge.ts';
+import { pageFile } from './pages.ts';
+import type { OpenApiPlan } from './section.ts';
+import type { ServiceDocuments } from './sources.ts';
+import { type DocumentParts, wholeDocument } from './whole-document.ts';
+
+export interface AppParts {
+  readonly current: () => DocumentParts;
+  readonly documents: ServiceDocuments;
+  readonly log: Logger;
+}
+
+const KEPT_MS = 10_000;
+const SHOWN_PROBLEMS = 10;
+
+interface Made {
+  readonly snapshot: DocumentParts['snapshot'];
+  readonly merged: Merged;
+  readonly atMs: number;
+  readonly texts: Map<string, { readonly text: string; readonly etag: string }>;
+}
+
+export class ApiPages {
+  readonly #parts: AppParts;
+  #made: Made | undefined;
+  #making: Promise<Made> | undefined;
+  #told = '';
+
+  constructor(parts: AppParts) {
+    this.#parts = parts;
+  }
+
+  /** Of the newest document; null before the first one. */
+  get problems(): readonly string[] | null {
+    return this.#made?.merged.problems ?? null;
+  }
+
+  readonly fetch = async (request: Request): Promise<Response> => {
+    const { plan, snapshot } = this.#parts.current();
+    const options = plan.sections.openapi;
+    const { pathname } = new URL(request.url);
+    if (options === null) return notFound();
+    for (const kind of ['docs', 'redoc'] as const) {
+      const path = options[kind];
+      if (path === null || options.path === null) continue;
+      if (pathname !== path && !pathname.startsWith(`${path}/`)) continue;
+      const facts = { kind, path, title: options.title ?? snapshot.gateway.name, documents: options.path };
+      const { servers, tryIt } = options;
+      return pageFile(
+        { ...facts, servers, tryIt },
+        pathname.slice(path.length + 1),
+        request.headers.get('if-none-match'),
+      );
+    }
+    return await this.#document(request, options, pathname);
+  };
+
+  async #document(request: Request, { path, audience: open }: OpenApiPlan, pathname: string): Promise<Response> {
+    const found = path === null ? null : /^(?:\/(signed-in|admin))?\.(json|yaml)$/.exec(pathname.slice(path.length));
+    if (found === null || !pathname.startsWith(path ?? '')) return notFound();
+    const [, named, kind] = found;
+    const audience = (named as Audience | undefined) ?? open;
+    if (named === 'admin' && !isAdmin(request)) return refused(403, 'this needs the role admin');
+    const made = await this.#current();
+    const { text, etag } = textOf(made, audience, kind === 'json' ? 'json' : 'yaml');
+    const headers = {
+      'content-type': kind === 'json' ? 'application/json' : 'application/yaml',
+      etag,
+      'cache-control': named === undefined ? 'no-cache' : 'private, no-cache',
+      'x-content-type-options': 'nosniff',
+    };
+    if (request.headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers });
+    return new Response(text, { headers });
+  }
+
+  async #current(): Promise<Made> {
+    const parts = this.#parts.current();
+    const made = this.#made;
+    if (made === undefined || made.snapshot !== parts.snapshot) return await this.#make();
+    const refreshes = (parts.plan.sections.openapi?.sources ?? []).map(({ at }) =>
+      at.kind === 'file' ? KEPT_MS : at.refreshMs,
+    );
+    // Old for a moment longer rather than a request that waits for a slow service.
+    if (Date.now() - made.atMs > Math.min(KEPT_MS, ...refreshes)) void this.#make().catch(() => {});
+    return made;
+  }
+
+  #make(): Promise<Made> {
+    this.#making ??= this.#build().finally(() => {
+      this.#making = undefined;
+    });
+    return this.#making;
+  }
+
+  async #build(): Promise<Made> {
+    const parts = this.#parts.current();
+    const merged = await wholeDocument(parts, this.#parts.documents);
+    const made = { snapshot: parts.snapshot, merged, atMs: Date.now(), texts: new Map() };
+    this.#made = made;
+    const problems = merged.problems.slice(0, SHOWN_PROBLEMS).join('; ');
+    if (problems !== this.#told && problems !== '')
+      this.#parts.log.warn('the API document is not whole', { problems, all: merged.problems.length });
+    this.#told = problems;
+    return made;
+  }
+}
+
+function textOf({ merged, texts }: Made, audience: Audience, kind: 'json' | 'yaml') {
+  const key = `${audience} ${kind}`;
+  let found = texts.get(key);
+  if (found === undefined) {
+    const document = merged.forAudience(audience);
+    const text = kind === 'json' ? JSON.stringify(document) : stringify(document, { aliasDuplicateObjects: false });
+    found = { text, etag: `"${createHash('sha256').update(text).digest('hex').slice(0, 16)}"` };
+    texts.set(key, found);
+  }
+  return found;
+}
+
+function isAdmin(request: Request): boolean {
+  const caller = gatewayIdentity((name) => request.headers.get(name) ?? undefined);
+  return caller !== null && caller.issuer === null && caller.roles.includes('admin');
+}
+
+function notFound(): Response {
+  return refused(404, 'there is no such document');
+}
+
+function refused(status: number, message: string): Response {
+  const body = JSON.stringify({ type: 'about:blank', title: message, status, message });
+  const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
+  return new Response(body, { status, headers });
+}

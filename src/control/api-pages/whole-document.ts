@@ -1,0 +1,58 @@
+/** Everything together: what is configured, what is fetched and what the gateway serves itself, as one merged document. */
+import type { Snapshot } from '../../data/contract/snapshot.ts';
+import type { ControlPlan } from '../config/plan.ts';
+import { PRODUCT_VERSION } from '../config/version.ts';
+import { type Merged, mergeApis } from './merge.ts';
+import { type OwnPaths, ownApis } from './own-apis.ts';
+import type { OpenApiPlan } from './section.ts';
+import { type ServiceDocuments, validationSources, type WrittenDocument } from './sources.ts';
+
+export interface DocumentParts {
+  readonly snapshot: Snapshot;
+  readonly plan: ControlPlan;
+  readonly document: WrittenDocument;
+}
+
+/** What `openapi: {}` says, for an export without the key. */
+export const DEFAULT_PLAN: OpenApiPlan = {
+  path: null,
+  docs: null,
+  redoc: null,
+  title: null,
+  version: '1',
+  description: '',
+  servers: [],
+  audience: 'signed-in',
+  listUndescribed: true,
+  ownApis: true,
+  tryIt: true,
+  sources: [],
+};
+
+export async function wholeDocument(parts: DocumentParts, documents: ServiceDocuments): Promise<Merged> {
+  const { snapshot, plan, document } = parts;
+  const options = plan.sections.openapi ?? DEFAULT_PLAN;
+  const checked = await validationSources(document, plan.baseDir);
+  const described = await documents.load(options.sources);
+  const own = options.ownApis ? await ownApis(ownPaths(plan), PRODUCT_VERSION) : [];
+  // What is named for the purpose wins over what is there for checking.
+  const merged = mergeApis(snapshot, [...described.sources, ...checked.sources, ...own], {
+    title: options.title ?? snapshot.gateway.name,
+    version: options.version,
+    description: options.description,
+    servers: options.servers,
+    listUndescribed: options.listUndescribed,
+  });
+  return { ...merged, problems: [...described.problems, ...checked.problems, ...merged.problems] };
+}
+
+function ownPaths({ sections }: ControlPlan): OwnPaths {
+  const { identity, registry, cluster, admin } = sections;
+  return {
+    identity: identity === null ? [] : [identity.options.basePath, ...identity.options.alsoAt],
+    identityService: identity?.options.service ?? 'builtin:identity',
+    registry: registry === null ? null : registry.path,
+    cluster: cluster === null ? null : cluster.path,
+    admin: admin.path,
+  };
+}

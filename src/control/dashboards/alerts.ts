@@ -1,0 +1,162 @@
+/**
+ * Alert rules for Prometheus, made of the catalogue of metrics: burn rates of objectives as in the Site Reliability Workbook,
+ * chapter 5, and what should never be. Several gateways count together.
+ */
+import { ALERTS } from '../objectives/tracker.ts';
+import { metric } from '../telemetry/catalogue.ts';
+
+export interface AlertRule {
+  readonly alert: string;
+  readonly expr: string;
+  readonly for?: string;
+  readonly labels: { readonly severity: 'page' | 'ticket' };
+  readonly annotations: { readonly summary: string; readonly description: string };
+}
+
+export interface RuleGroup {
+  readonly name: string;
+  readonly rules: readonly AlertRule[];
+}
+
+const rule = (
+  alert: string,
+  severity: 'page' | 'ticket',
+  wait: string | null,
+  expr: string,
+  summary: string,
+  description: string,
+): AlertRule => ({
+  alert: `Gatehouse${alert}`,
+  expr,
+  ...(wait === null ? {} : { for: wait }),
+  labels: { severity },
+  annotations: { summary, description },
+});
+
+const BY = 'by (objective, kind)';
+
+function burnRule({ severity, factor, long, short }: (typeof ALERTS)[number]): AlertRule {
+  const allowed = `${factor} * (1 - max ${BY} (${metric('gatehouse_objective_target_ratio')}))`;
+  const share = (window: string): string =>
+    `sum ${BY} (rate(${metric('gatehouse_objective_bad_total')}[${window}])) / sum ${BY} (rate(${metric('gatehouse_objective_requests_total')}[${window}]))`;
+  const expr = [
+    `(${share(long)} > ${allowed})`,
+    `(${share(short)} > ${allowed})`,
+    `(sum ${BY} (increase(${metric('gatehouse_objective_bad_total')}[${long}])) > 30)`,
+  ].join('\nand\n');
+  return rule(
+    `BudgetBurns${long}`,
+    severity,
+    null,
+    expr,
+    `{{ $labels.objective }} ({{ $labels.kind }}) uses up its error budget ${factor} times too fast`,
+    `Over ${long} and over ${short}. Which routes: ${metric('gatehouse_requests_total')}; why: ${metric('gatehouse_faults_total')}.`,
+  );
+}
+
+export function alertGroups(): RuleGroup[] {
+  return [
+    { name: 'gatehouse-objectives', rules: ALERTS.map(burnRule) },
+    {
+      name: 'gatehouse',
+      rules: [
+        rule(
+          'NotServing',
+          'page',
+          '1m',
+          `${metric('gatehouse_workers_listening')} < 1`,
+          'no worker of {{ $labels.instance }} accepts connections',
+          'The process log says why workers end.',
+        ),
+        rule(
+          'NoInstance',
+          'page',
+          '1m',
+          `max by (service) (${metric('gatehouse_upstream_healthy')}) == 0`,
+          'no instance of {{ $labels.service }} takes traffic',
+          '`gatehouse status` says why of each.',
+        ),
+        rule(
+          'BreakerOpen',
+          'page',
+          '2m',
+          `max by (service) (${metric('gatehouse_breaker_open')}) == 1`,
+          'the breaker of {{ $labels.service }} is open',
+          'The service failed too often and is refused as a whole.',
+        ),
+        rule(
+          'DependencyAway',
+          'ticket',
+          '2m',
+          `min by (dependency) (${metric('gatehouse_dependency_available')}) == 0`,
+          '{{ $labels.dependency }} cannot be used',
+          'A store, Redis or the identity service; `/health/detailed` says more.',
+        ),
+        rule(
+          'LimiterOverflows',
+          'ticket',
+          '5m',
+          `sum(rate(${metric('gatehouse_limit_overflows_total')}[5m])) > 0`,
+          'the table of limits has no room',
+          'Raise `limits.memory`, or find who makes so many keys.',
+        ),
+        rule(
+          'CertificateEnds',
+          'ticket',
+          '1h',
+          `${metric('gatehouse_certificate_expiry_timestamp_seconds')} - time() < 14 * 86400`,
+          'the certificate of {{ $labels.name }} ends in less than 14 days',
+          'It should have been renewed: `gatehouse_acme_orders_total` and the log say what went wrong.',
+        ),
+        rule(
+          'ClockWrong',
+          'ticket',
+          '5m',
+          `abs(${metric('gatehouse_time_seconds')} - timestamp(${metric('gatehouse_time_seconds')})) > 5`,
+          'the clock of {{ $labels.instance }} is wrong',
+          'Tokens are refused or accepted at the wrong time. Scrapes that take seconds look the same.',
+        ),
+        rule(
+          'WorkerReplaced',
+          'ticket',
+          null,
+          `increase(${metric('gatehouse_worker_restarts_total')}[1h]) > 0`,
+          'a worker of {{ $labels.instance }} ended and was replaced',
+          'A defect: the process log has it.',
+        ),
+        rule(
+          'DiscoveryStale',
+          'ticket',
+          '5m',
+          `max by (service, source) (${metric('gatehouse_discovery_problem')}) == 1`,
+          'instances of {{ $labels.service }} are as they were, not as they are',
+          'The source {{ $labels.source }} fails.',
+        ),
+        rule(
+          'ThreadLate',
+          'ticket',
+          '10m',
+          `max by (instance, thread) (${metric('gatehouse_event_loop_delay_seconds')}{statistic="p99"}) > 0.25`,
+          'thread {{ $labels.thread }} of {{ $labels.instance }} gets to its work too late',
+          'Too little processor time, or code of a policy that does not return.',
+        ),
+        rule(
+          'LogLost',
+          'ticket',
+          '5m',
+          `rate(${metric('gatehouse_access_log_dropped_total')}[5m]) > 0`,
+          'access records of {{ $labels.instance }} are lost',
+          'The disk or pipe is too slow.',
+        ),
+        rule(
+          'TracesLost',
+          'ticket',
+          '15m',
+          `rate(${metric('gatehouse_trace_spans_dropped_total')}[5m]) + rate(${metric('gatehouse_trace_spans_failed_total')}[5m]) > 0`,
+          'traces of {{ $labels.instance }} are lost',
+          'The collector is away or too slow.',
+        ),
+      ],
+    },
+  ];
+}

@@ -1,0 +1,353 @@
+/**
+ * The metrics as a real Prometheus sees them: both formats are right, alert rules fire when they should and not otherwise,
+ * and every query of every dashboard is answered.
+ */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describe, it } from 'node:test';
+import { stringify } from 'yaml';
+import { alertGroups } from '../../src/control/dashboards/alerts.ts';
+import { BOARDS } from '../../src/control/dashboards/boards.ts';
+import { dashboardFiles } from '../../src/control/dashboards/files.ts';
+import { METRICS } from '../../src/control/telemetry/catalogue.ts';
+import { startTestGateway } from '../support/gateway.ts';
+import { httpCollector } from '../support/otlp-collector.ts';
+import { httpUpstream } from '../support/upstream.ts';
+
+const RULES = 'gatehouse.rules.yaml';
+
+function folderFor(t: { after(hook: () => void): void }): string {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-prom-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, RULES), dashboardFiles()[`prometheus/${RULES}`]!);
+  return folder;
+}
+
+function checkMetrics(text: string): void {
+  try {
+    execFileSync('promtool', ['check', 'metrics'], { input: text, encoding: 'utf8', stdio: 'pipe' });
+  } catch (error) {
+    const { stdout, stderr } = error as { stdout: string; stderr: string };
+    assert.fail(`${stdout}${stderr}`);
+  }
+}
+
+const document = (service: string, more: object = {}) => ({
+  identity: { enabled: true },
+  abuse: {},
+  plans: { standard: { limits: ['1000/1m'] } },
+  services: {
+    notes: {
+      instances: [{ url: service }],
+      circuitBreaker: { volumeThreshold: 1_000_000 },
+      healthCheck: { path: '/health' },
+    },
+  },
+  routes: [
+    {
+      name: 'notes',
+      match: { path: '/notes/*' },
+      service: 'notes',
+      auth: 'public',
+      cache: {},
+      rateLimit: { by: 'ip', limits: ['100000/1m'] },
+    },
+  ],
+  objectives: { notes: { routes: ['notes'], availability: '99.9%', latency: { under: '300ms', for: '99%' } } },
+  ...more,
+});
+
+describe('metrics', () => {
+  it('are right in both formats, as the catalogue says, with exemplars that lead to traces', async (t) => {
+    const collector = await httpCollector(t);
+    const upstream = await httpUpstream(t, (request, response) => {
+      if (request.url === '/notes/cut') {
+        response.write('begun');
+        setImmediate(() => response.destroy());
+      } else response.writeHead(request.url === '/notes/bad' ? 500 : 200).end('ok');
+    });
+    const gateway = await startTestGateway(
+      t,
+      document(upstream.url, { gateway: { tracing: { endpoint: collector.url, ratio: 1 } } }),
+    );
+    for (const path of ['/notes/1', '/notes/bad', '/notes/cut', '/none'])
+      await fetch(gateway.url + path)
+        .then((response) => response.text())
+        .catch(() => {});
+    await fetch(`${gateway.url}/api/auth/login`, {
+      method: 'POST',
+      body: '{}',
+      headers: { 'content-type': 'application/json' },
+    });
+    const get = async (accept: string) => await (await fetch(`${gateway.url}/metrics`, { headers: { accept } })).text();
+    let open = '';
+    const untilMs = Date.now() + 30_000;
+    do {
+      open = await get('application/openmetrics-text;version=1.0.0,text/plain;q=0.5');
+    } while (!open.includes('trace_id') && Date.now() < untilMs);
+    assert.match(
+      open,
+      /gatehouse_request_duration_seconds_bucket\{route="notes",le="[\d.]+"\} \d+ # \{trace_id="[0-9a-f]{32}"\}/,
+    );
+    assert.ok(open.endsWith('# EOF\n'));
+    assert.match(open, /^# TYPE gatehouse_requests counter$/m);
+    const text = await get('text/plain');
+    // The names of the Enhanced document are not ours to choose.
+    checkMetrics(text.replace(/^(# \w+ )?api_gateway_.*\n/gm, ''));
+    assert.match(text, /^gatehouse_requests_broken_total\{route="notes"\} 1$/m);
+    assert.match(text, /^gatehouse_objective_bad_total\{objective="notes",kind="availability"\} 2$/m);
+    assert.match(text, /^gatehouse_sql_duration_seconds_count\{dialect="sqlite"\} [1-9]/m);
+    assert.match(text, /^gatehouse_identity_duration_seconds_count\{method="POST"\} 1$/m);
+    assert.match(text, /^gatehouse_event_loop_delay_seconds\{thread="main",statistic="p99"\} [\d.e-]+$/m);
+    const seen = new Set<string>();
+    for (const [, name = '', type] of text.matchAll(/^# TYPE (\w+) (\w+)$/gm)) {
+      assert.ok(!seen.has(name), `${name} twice`);
+      seen.add(name);
+      const known = METRICS[name];
+      assert.ok(known !== undefined, `${name} is not in the catalogue (src/control/telemetry/catalogue.ts)`);
+      assert.equal(type, known.type, name);
+      assert.equal(new RegExp(`^# HELP ${name} (.*)$`, 'm').exec(text)?.[1], known.help, name);
+      const sample = new RegExp(`^${name}(?:_bucket)?\\{([^}]*)\\}`, 'm').exec(text)?.[1];
+      const labels = [...(sample ?? '').matchAll(/(\w+)="/g)]
+        .map(([, label]) => label!)
+        .filter((label) => label !== 'le');
+      if (sample !== undefined) assert.deepEqual(labels.sort(), [...known.labels].sort(), name);
+    }
+    assert.ok(seen.size > 80);
+  });
+
+  it('of ten thousand series are written in a few milliseconds, not by the threads that serve', async (t) => {
+    const routes = Array.from({ length: 700 }, (_, i) => ({
+      name: `r${i}`,
+      match: { path: `/r${i}` },
+      respond: { status: 200 },
+      auth: 'public',
+    }));
+    const gateway = await startTestGateway(t, { routes });
+    for (let i = 0; i < 700; i += 50)
+      await Promise.all(
+        Array.from({ length: 50 }, async (_, j) => await (await fetch(`${gateway.url}/r${i + j}`)).text()),
+      );
+    const text = await (await fetch(`${gateway.url}/metrics/prometheus`)).text();
+    assert.ok(text.split('\n').filter((line) => line !== '' && !line.startsWith('#')).length > 10_000);
+  });
+});
+
+describe('alert rules', () => {
+  it('fire when they should and not otherwise, as promtool sees it', (t) => {
+    const folder = folderFor(t);
+    execFileSync('promtool', ['check', 'rules', join(folder, RULES)]);
+    const objective = '{objective="notes", kind="availability"}';
+    const burn = (bad: string): object[] => [
+      { series: `gatehouse_objective_target_ratio${objective}`, values: '0.999x5000' },
+      { series: `gatehouse_objective_requests_total${objective}`, values: '0+600x5000' },
+      { series: `gatehouse_objective_bad_total${objective}`, values: bad },
+    ];
+    const fires = (alertname: string, at: string, labels: Record<string, string> | null, severity = 'ticket') => {
+      const rule = alertGroups()
+        .flatMap(({ rules }) => rules)
+        .find(({ alert }) => alert === alertname)!;
+      assert.ok(rule !== undefined, alertname);
+      const texts = Object.fromEntries(
+        Object.entries(rule.annotations).map(([key, text]) => [
+          key,
+          text.replace(/\{\{ \$labels\.(\w+) \}\}/g, (_, name: string) => labels?.[name] ?? ''),
+        ]),
+      );
+      return {
+        eval_time: at,
+        alertname,
+        exp_alerts: labels === null ? [] : [{ exp_labels: { severity, ...labels }, exp_annotations: texts }],
+      };
+    };
+    const steady = { objective: 'notes', kind: 'availability' };
+    const one = (series: string, values: string, ...tests: object[]) => ({
+      interval: '1m',
+      input_series: [{ series, values }],
+      alert_rule_test: tests,
+    });
+    const tests = [
+      {
+        interval: '1m',
+        // 2 % bad: twenty times what is allowed, as soon as the long window is full of it.
+        input_series: burn('0+12x5000'),
+        alert_rule_test: [
+          fires('GatehouseBudgetBurns1h', '90m', steady, 'page'),
+          fires('GatehouseBudgetBurns6h', '400m', steady, 'page'),
+        ],
+      },
+      {
+        interval: '1m',
+        // As much as is allowed: nobody is woken.
+        input_series: burn('0+0.6x5000'),
+        alert_rule_test: [fires('GatehouseBudgetBurns1h', '90m', null), fires('GatehouseBudgetBurns6h', '400m', null)],
+      },
+      {
+        interval: '1m',
+        // Over for ten minutes: the long window still has it, the short one does not.
+        input_series: burn('0+60x60 3600x100'),
+        alert_rule_test: [
+          fires('GatehouseBudgetBurns1h', '59m', steady, 'page'),
+          fires('GatehouseBudgetBurns1h', '70m', null),
+        ],
+      },
+      one(
+        'gatehouse_upstream_healthy{service="a",instance="x"}',
+        '1 1 0x20',
+        fires('GatehouseNoInstance', '1m', null),
+        fires('GatehouseNoInstance', '5m', { service: 'a' }, 'page'),
+      ),
+      one(
+        'gatehouse_breaker_open{service="a"}',
+        '0.5x3 1x20',
+        fires('GatehouseBreakerOpen', '3m', null),
+        fires('GatehouseBreakerOpen', '10m', { service: 'a' }, 'page'),
+      ),
+      one(
+        'gatehouse_dependency_available{dependency="redis"}',
+        '1 0x20',
+        fires('GatehouseDependencyAway', '10m', { dependency: 'redis' }),
+      ),
+      one('gatehouse_limit_overflows_total', '0+10x30', fires('GatehouseLimiterOverflows', '20m', {})),
+      one(
+        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example"}',
+        '1000000x100',
+        fires('GatehouseCertificateEnds', '80m', { name: 'a.example' }),
+      ),
+      one(
+        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example"}',
+        '9000000x100',
+        fires('GatehouseCertificateEnds', '80m', null),
+      ),
+      one('gatehouse_time_seconds{instance="g"}', '-30+60x30', fires('GatehouseClockWrong', '20m', { instance: 'g' })),
+      one('gatehouse_time_seconds{instance="g"}', '0+60x30', fires('GatehouseClockWrong', '20m', null)),
+      one(
+        'gatehouse_worker_restarts_total{instance="g"}',
+        '0x5 1x60',
+        fires('GatehouseWorkerReplaced', '10m', { instance: 'g' }),
+      ),
+    ];
+    const file = join(folder, 'tests.yaml');
+    writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
+    try {
+      execFileSync('promtool', ['test', 'rules', file], { encoding: 'utf8', stdio: 'pipe' });
+    } catch (error) {
+      const { stdout, stderr } = error as { stdout: string; stderr: string };
+      assert.fail(`${stdout}${stderr}`);
+    }
+  });
+
+  it('are evaluated by a Prometheus that scrapes a gateway, which answers every query of every dashboard', {
+    timeout: 110_000,
+  }, async (t) => {
+    const folder = folderFor(t);
+    let status = 500;
+    const upstream = await httpUpstream(
+      t,
+      (_, response) => void response.writeHead(status, { 'cache-control': 'max-age=60' }).end('ok'),
+    );
+    const gateway = await startTestGateway(t, document(upstream.url));
+    const port = await freePort();
+    writeFileSync(
+      join(folder, 'prometheus.yml'),
+      stringify({
+        global: { scrape_interval: '1s', evaluation_interval: '1s' },
+        rule_files: [RULES],
+        scrape_configs: [
+          {
+            job_name: 'gatehouse',
+            metrics_path: '/metrics',
+            static_configs: [{ targets: [`127.0.0.1:${gateway.port}`] }],
+          },
+        ],
+      }),
+    );
+    const prometheus = await startPrometheus(folder, port);
+    t.after(() => stop(prometheus));
+    const query = async (expr: string): Promise<{ status: string; error?: string; data: { result: unknown[] } }> => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expr)}`);
+      return (await response.json()) as { status: string; data: { result: unknown[] } };
+    };
+    const alerts = async (): Promise<string[]> => {
+      const response = await fetch(`http://127.0.0.1:${port}/api/v1/alerts`);
+      const { data } = (await response.json()) as {
+        data: { alerts: { state: string; labels: { alertname: string } }[] };
+      };
+      return data.alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname);
+    };
+    const untilMs = Date.now() + 60_000;
+    while (!(await alerts()).includes('GatehouseBudgetBurns1h')) {
+      assert.ok(Date.now() < untilMs, `the alert fires; firing: ${(await alerts()).join()}`);
+      await Promise.all(Array.from({ length: 20 }, async () => await (await fetch(`${gateway.url}/notes/x`)).text()));
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    status = 200;
+    for (let i = 0; i < 30; i++) {
+      await (await fetch(`${gateway.url}/notes/fine`)).text();
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+    const empty: string[] = [];
+    for (const board of BOARDS)
+      for (const { title, queries } of board.panels)
+        for (const { expr } of queries) {
+          const asked = expr.replaceAll('$__rate_interval', '1m').replaceAll(/\$(service|route)/g, '.*');
+          const answer = await query(asked);
+          assert.equal(answer.status, 'success', `${board.title}, ${title}: ${asked}: ${answer.error}`);
+          if (answer.data.result.length === 0) empty.push(`${board.id}: ${title}`);
+        }
+    // What this gateway has no use for (Redis, quotas, tracing, outside issuers, keys of clusters) has no numbers.
+    for (const title of [
+      'Requests a second',
+      'Share of 5xx',
+      'Requests by status',
+      'Time of responses',
+      'Least error budget left',
+    ])
+      assert.ok(!empty.includes(`overview: ${title}`), `overview: ${title} has numbers`);
+    for (const id of ['service', 'route', 'cache'])
+      assert.ok(
+        empty.filter((each) => each.startsWith(`${id}:`)).length <= 2,
+        `${id} has numbers: ${empty.join('; ')}`,
+      );
+  });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+async function startPrometheus(folder: string, port: number): Promise<ChildProcess> {
+  const child = spawn(
+    'prometheus',
+    [
+      `--config.file=${join(folder, 'prometheus.yml')}`,
+      `--storage.tsdb.path=${join(folder, 'data')}`,
+      `--web.listen-address=127.0.0.1:${port}`,
+    ],
+    { stdio: 'ignore' },
+  );
+  const untilMs = Date.now() + 30_000;
+  for (;;) {
+    assert.equal(child.exitCode, null, 'Prometheus runs');
+    const response = await fetch(`http://127.0.0.1:${port}/-/ready`).catch(() => null);
+    if (response?.ok === true) return child;
+    assert.ok(Date.now() < untilMs, 'Prometheus is ready');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function stop(child: ChildProcess): Promise<void> {
+  const ended = once(child, 'exit');
+  child.kill('SIGTERM');
+  await ended;
+}

@@ -1,0 +1,190 @@
+/**
+ * A collector for tests: takes OTLP traces over HTTP (protobuf, gzip) or gRPC, reads them by the definitions of the
+ * protocol, and behaves as told: in order, slow, away in the middle, lying about success, or full.
+ */
+import { createServer } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import { gunzipSync } from 'node:zlib';
+import * as grpc from '@grpc/grpc-js';
+import protobuf from 'protobufjs';
+import type { Scope } from './scope.ts';
+import { readAll } from './upstream.ts';
+
+/** The part of opentelemetry/proto/trace/v1 and collector/trace/v1 that is looked at; numbers are the protocol's. */
+const { root } = protobuf.parse(`
+  syntax = "proto3";
+  message AnyValue { oneof value { string string_value = 1; bool bool_value = 2; int64 int_value = 3; double double_value = 4; } }
+  message KeyValue { string key = 1; AnyValue value = 2; }
+  message Resource { repeated KeyValue attributes = 1; }
+  message Scope { string name = 1; string version = 2; }
+  message Status { string message = 2; int32 code = 3; }
+  message Span {
+    bytes trace_id = 1; bytes span_id = 2; string trace_state = 3; bytes parent_span_id = 4; string name = 5; int32 kind = 6;
+    fixed64 start_time_unix_nano = 7; fixed64 end_time_unix_nano = 8; repeated KeyValue attributes = 9; Status status = 15;
+    fixed32 flags = 16;
+  }
+  message ScopeSpans { Scope scope = 1; repeated Span spans = 2; string schema_url = 3; }
+  message ResourceSpans { Resource resource = 1; repeated ScopeSpans scope_spans = 2; string schema_url = 3; }
+  message Request { repeated ResourceSpans resource_spans = 1; }
+  message PartialSuccess { int64 rejected_spans = 1; string error_message = 2; }
+  message Response { PartialSuccess partial_success = 1; }
+`);
+const Request = root.lookupType('Request');
+const Response = root.lookupType('Response');
+
+export interface ReceivedSpan {
+  readonly traceId: string;
+  readonly spanId: string;
+  readonly parentId: string;
+  readonly traceState: string;
+  readonly name: string;
+  readonly kind: number;
+  readonly status: number;
+  readonly startMs: number;
+  readonly endMs: number;
+  readonly attributes: Readonly<Record<string, unknown>>;
+  readonly resource: Readonly<Record<string, unknown>>;
+  readonly schemaUrl: string;
+}
+
+export type Behaviour = 'good' | 'silent' | 'reset' | 'full' | 'lying' | 'refusing';
+
+export interface Collector {
+  readonly url: string;
+  readonly spans: ReceivedSpan[];
+  /** Of the last request: fields as they came. */
+  fields: Readonly<Record<string, unknown>>;
+  requests: number;
+  behaviour: Behaviour;
+}
+
+export async function httpCollector(test: Scope): Promise<Collector> {
+  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good' };
+  const sockets = new Set<Socket>();
+  const server = createServer((request, response) => {
+    void readAll(request).then((body) => {
+      collector.requests++;
+      collector.fields = { ...request.headers, path: request.url };
+      const { behaviour } = collector;
+      if (behaviour === 'silent') return;
+      if (behaviour === 'reset') return void request.socket.resetAndDestroy();
+      if (behaviour === 'full' || behaviour === 'refusing') {
+        response.writeHead(behaviour === 'full' ? 429 : 400, behaviour === 'full' ? { 'retry-after': '1' } : {}).end();
+        return;
+      }
+      const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
+      if (behaviour === 'lying') {
+        response.writeHead(200, { 'content-type': 'application/x-protobuf' });
+        response.end(Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3]));
+        return;
+      }
+      collector.spans.push(...read(bytes));
+      response.writeHead(200, { 'content-type': 'application/x-protobuf' });
+      response.end(Response.encode(Response.create({})).finish());
+    });
+  });
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  test.after(
+    () =>
+      new Promise<void>((resolve) => {
+        for (const socket of sockets) socket.destroy();
+        server.close(() => resolve());
+      }),
+  );
+  return Object.assign(collector, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+}
+
+export async function grpcCollector(test: Scope): Promise<Collector> {
+  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good' };
+  const server = new grpc.Server();
+  server.addService(
+    {
+      export: {
+        path: '/opentelemetry.proto.collector.trace.v1.TraceService/Export',
+        requestStream: false,
+        responseStream: false,
+        requestSerialize: (bytes: Buffer) => bytes,
+        requestDeserialize: (bytes: Buffer) => bytes,
+        responseSerialize: (bytes: Buffer) => bytes,
+        responseDeserialize: (bytes: Buffer) => bytes,
+      },
+    },
+    {
+      export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
+        collector.requests++;
+        collector.fields = call.metadata.getMap();
+        if (collector.behaviour === 'full') return done({ code: grpc.status.RESOURCE_EXHAUSTED, details: 'full' });
+        collector.spans.push(...read(call.request));
+        return done(null, Buffer.from(Response.encode(Response.create({})).finish()));
+      },
+    },
+  );
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
+      error === null ? resolve(bound) : reject(error),
+    ),
+  );
+  test.after(() => server.forceShutdown());
+  return Object.assign(collector, { url: `http://127.0.0.1:${port}` });
+}
+
+interface Pair {
+  readonly key: string;
+  readonly value: Readonly<Record<string, unknown>>;
+}
+interface Decoded {
+  readonly resourceSpans: readonly {
+    readonly resource: { readonly attributes: readonly Pair[] };
+    readonly scopeSpans: readonly {
+      readonly schemaUrl?: string;
+      readonly spans: readonly {
+        readonly traceId: string;
+        readonly spanId: string;
+        readonly parentSpanId?: string;
+        readonly traceState?: string;
+        readonly name: string;
+        readonly kind: number;
+        readonly startTimeUnixNano: string;
+        readonly endTimeUnixNano: string;
+        readonly attributes?: readonly Pair[];
+        readonly status?: { readonly code?: number };
+      }[];
+    }[];
+  }[];
+}
+
+function read(bytes: Uint8Array): ReceivedSpan[] {
+  const decoded = Request.toObject(Request.decode(bytes), { bytes: String, longs: String }) as Decoded;
+  const hex = (text: string | undefined): string => Buffer.from(text ?? '', 'base64').toString('hex');
+  return decoded.resourceSpans.flatMap(({ resource, scopeSpans }) =>
+    scopeSpans.flatMap(({ spans, schemaUrl = '' }) =>
+      spans.map((span) => ({
+        traceId: hex(span.traceId),
+        spanId: hex(span.spanId),
+        parentId: hex(span.parentSpanId),
+        traceState: span.traceState ?? '',
+        name: span.name,
+        kind: span.kind,
+        status: span.status?.code ?? 0,
+        startMs: Number(BigInt(span.startTimeUnixNano) / 1_000n) / 1_000,
+        endMs: Number(BigInt(span.endTimeUnixNano) / 1_000n) / 1_000,
+        attributes: record(span.attributes ?? []),
+        resource: record(resource.attributes),
+        schemaUrl,
+      })),
+    ),
+  );
+}
+
+function record(pairs: readonly Pair[]): Record<string, unknown> {
+  return Object.fromEntries(
+    pairs.map(({ key, value }) => {
+      const [kind, inner] = Object.entries(value)[0] ?? [];
+      return [key, kind === 'intValue' ? Number(inner) : inner];
+    }),
+  );
+}
