@@ -98,6 +98,9 @@ export async function startAiVillage(
   for (const name of open) closes.push(() => stopService(name));
   const document: Document = parse(await readFile(new URL('gatehouse.yaml', import.meta.url), 'utf8'));
   document.gateway.watch = false;
+  // All of it is one process here, on a machine that may be busy: a probe may take its time.
+  for (const service of Object.values<Document>(document.services))
+    Object.assign(service.healthCheck, { interval: '5s', timeout: '5s' });
   change(document);
   const configFile = join(folder, 'gatehouse.yaml');
   await writeFile(configFile, stringify(document));

@@ -1,5 +1,7 @@
 /** Every call of the CraftNudge document against the running example, and who may make it. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { before, describe, it } from 'node:test';
 import { suiteScope } from '../../test/support/scope.ts';
 import { type CraftNudge, commitOf, eventually, type Person, startCraftNudge } from './testing.ts';
@@ -136,6 +138,20 @@ describe('CraftNudge', () => {
     assert.equal(trends.lines.direction, 'steady');
     const { body: none } = await cy.call('GET', '/api/v1/analytics/metrics?to=2020-01-01T00:00:00Z');
     assert.equal(none.commits, 0);
+  });
+
+  it('speaks gRPC to analytics behind its REST API, and says what is wrong in the format of the document', async () => {
+    await ada.call('GET', '/api/v1/analytics/patterns');
+    const isGrpc = async (): Promise<boolean> => {
+      const log = await readFile(join(craft.folder, 'access.log'), 'utf8').catch(() => '');
+      return log.split('\n').some((line) => line.includes('"route":"analytics"') && line.includes('"grpc_status":0'));
+    };
+    await eventually(isGrpc, 'the access log has the status of the call');
+    const wrong = await ada.call('GET', '/api/v1/analytics/metrics?from=yesterday');
+    assert.deepEqual(
+      [wrong.status, wrong.body.error.code, wrong.body.error.details.field],
+      [400, 'VALIDATION_ERROR', 'query.from'],
+    );
   });
 
   it('sends notifications by a queue, and what they say is said once', async () => {

@@ -36,7 +36,12 @@ export default {
       port: port('TRACKER_2_PORT', 4402),
       env: { ...env, INSTANCE: 'commit-tracker-2' },
     },
-    { name: 'analytics', file: 'services/analytics.ts', port: port('ANALYTICS_PORT', 4403), env },
+    {
+      name: 'analytics',
+      file: 'services/analytics.ts',
+      port: port('ANALYTICS_PORT', 4403),
+      env: { ...env, ANALYTICS_GRPC_PORT: process.env['ANALYTICS_GRPC_PORT'] ?? '4405' },
+    },
     { name: 'notifications', file: 'services/notifications.ts', port: port('NOTIFICATIONS_PORT', 4404), env },
   ],
   configuration: 'gatehouse.yaml',

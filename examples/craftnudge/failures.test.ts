@@ -1,11 +1,17 @@
 /** What callers see when services are slow, fail, or go away: timeouts, retries, breakers, leases, and a queue that waits. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { commitOf, eventually, startCraftNudge } from './testing.ts';
+import { commitOf, type Document, eventually, startCraftNudge } from './testing.ts';
+
+/** Whoever looks again and again is not told to wait. */
+function patient(document: Document): void {
+  document.gateway.rateLimit.perMinute = 10_000;
+  document.routes.find(({ name }: { name: string }) => name === 'analytics').rateLimit.limits = ['10000/1m'];
+}
 
 describe('CraftNudge: failures', () => {
   it('SERVICE_TIMEOUT is for the service that names none; a late answer is 504', async (t) => {
-    const craft = await startCraftNudge(t, undefined, { SERVICE_TIMEOUT: '300ms' });
+    const craft = await startCraftNudge(t, patient, { SERVICE_TIMEOUT: '300ms' });
     const ada = await craft.person('ada');
     await craft.drill('commit-tracker', 'slow', 2_000);
     const late = await ada.call('GET', '/api/v1/commits');
@@ -53,7 +59,7 @@ describe('CraftNudge: failures', () => {
   });
 
   it('a service that leaves is gone at once, and its work goes on when it is back', async (t) => {
-    const craft = await startCraftNudge(t);
+    const craft = await startCraftNudge(t, patient);
     const ada = await craft.person('ada');
     await craft.stopService('notifications');
     await craft.stopService('analytics');
@@ -80,7 +86,7 @@ describe('CraftNudge: failures', () => {
   });
 
   it('a notification is handed over again until the service takes it, and delivered once', async (t) => {
-    const craft = await startCraftNudge(t);
+    const craft = await startCraftNudge(t, patient);
     const ada = await craft.person('ada');
     await craft.drill('notifications', 'errors');
     assert.equal((await ada.call('POST', '/api/v1/notifications/send', { title: 'Tea' })).status, 202);
@@ -95,7 +101,7 @@ describe('CraftNudge: failures', () => {
   });
 
   it('nobody registers without the token, and nobody from outside reaches what services say', async (t) => {
-    const craft = await startCraftNudge(t);
+    const craft = await startCraftNudge(t, patient);
     const anybody = craft.anybody('198.51.100.1');
     const path = '/api/v1/registry/services/analytics/instances';
     const { status } = await anybody.call('POST', path, { url: 'http://127.0.0.1:9' });

@@ -6,6 +6,7 @@ import { EventEmitter } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
 import { main } from '../../src/cli/gatehouse.ts';
@@ -54,6 +55,7 @@ export async function startCraftNudge(
   const env = {
     GATEWAY_PORT: '0',
     CRAFTNUDGE_DATA: folder,
+    CRAFTNUDGE_HOME: fileURLToPath(new URL('.', import.meta.url)),
     TRACKER_KEY: 'tracker-key-0123456789',
     ANALYTICS_KEY: 'analytics-key-0123456789',
     GATEHOUSE_REGISTRY_TOKEN: 'registry-token-0123456789',
@@ -62,6 +64,9 @@ export async function startCraftNudge(
   };
   const document: Document = parse(await readFile(new URL('gatehouse.yaml', import.meta.url), 'utf8'), { merge: true });
   document.gateway.watch = false;
+  // All of it is one process here, on a machine that may be busy: a probe may take its time.
+  for (const service of Object.values<Document>(document.services))
+    Object.assign(service.healthCheck, { interval: '5s', timeout: '5s' });
   change(document);
   const configFile = join(folder, 'gatehouse.yaml');
   await writeFile(configFile, stringify(document));

@@ -159,27 +159,38 @@ export async function run(app: Hono, port: number, registration?: Registration):
     made.once('error', reject);
   });
   const url = `http://127.0.0.1:${bound}`;
+  const registered = registration === undefined ? undefined : registerSoon(registration, url);
+  return {
+    url,
+    lease: () => registered?.lease(),
+    async close() {
+      await registered?.close();
+      await new Promise<void>((resolve) => {
+        server.close(() => resolve());
+        server.closeIdleConnections();
+      });
+    },
+  };
+}
+
+/** Registers a URL as soon as the gateway is there; `close` ends that, and leaves. */
+export function registerSoon(registration: Registration, url: string): Pick<Running, 'lease' | 'close'> {
   const ended = new AbortController();
   let lease: Lease | undefined;
-  const registering = (registration === undefined ? Promise.resolve(undefined) : keepRegistering()).catch(
+  const registering = register({ ...registration, url, signal: ended.signal }).then(
+    (made) => {
+      lease = made;
+    },
     (error: unknown) => {
       if (!ended.signal.aborted) throw error;
     },
   );
-  async function keepRegistering(): Promise<void> {
-    lease = await register({ ...registration!, url, signal: ended.signal });
-  }
   return {
-    url,
     lease: () => lease,
     async close() {
       ended.abort();
       await registering;
       await lease?.close();
-      await new Promise<void>((resolve) => {
-        server.close(() => resolve());
-        server.closeIdleConnections();
-      });
     },
   };
 }

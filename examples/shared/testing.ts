@@ -2,6 +2,8 @@
 
 /** Something that happens soon may take so long on a busy machine. */
 const SOON_MS = 60_000;
+/** Between two looks: whoever looks has a limit of requests, too. */
+const PAUSE_MS = 200;
 
 export interface Answer {
   readonly status: number;
@@ -52,6 +54,6 @@ export async function eventually(condition: () => Promise<boolean>, what: string
   const giveUpMs = performance.now() + SOON_MS;
   while (!(await condition())) {
     if (performance.now() > giveUpMs) throw new Error(`it did not happen within ${SOON_MS} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
 }

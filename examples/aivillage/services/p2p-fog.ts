@@ -11,7 +11,7 @@ import { type ClusterClient, type ClusterNodeRecord, clusterClient } from '../..
 import { callerOf, createApp, endOnSignal, Refusal, type Running, run } from '../../shared/service.ts';
 import { Ledger, MINT, TREASURY } from './ledger.ts';
 
-const [WORK_EVERY_MS, WORK_TIMEOUT_MS, ROUNDS, PAY] = [500, 10_000, 20_000, 1];
+const [WORK_EVERY_MS, WORK_TIMEOUT_MS, ROUNDS, PAY] = [1_000, 10_000, 2_000, 1];
 /** Nodes, for so long without asking the gateway again. */
 const FRESH_MS = 500;
 

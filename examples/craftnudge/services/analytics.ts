@@ -1,8 +1,10 @@
 /**
  * Analytics: reads the stream `commits` through the gateway, from where it was, and says what the commits tell. An
- * analysis that finds something worth saying sends it as notifications, by way of the gateway's queue.
+ * analysis that finds something worth saying sends it as notifications, by way of the gateway's queue. Speaks gRPC to the
+ * gateway's API, and JSON where the gateway puts responses together.
  */
 import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http2';
 import type { Hono } from 'hono';
 import * as z from 'zod';
 import { follow, type StreamEvent } from '../../shared/event-stream.ts';
@@ -16,6 +18,7 @@ import {
   type Running,
   readBody,
   readQuery,
+  registerSoon,
   registrationOf,
   run,
 } from '../../shared/service.ts';
@@ -25,6 +28,7 @@ import { patternsOf } from './analysis/patterns.ts';
 import { trendsOf } from './analysis/trends.ts';
 import { AnalyticsStore, type Span } from './analytics-store.ts';
 import type { Commit } from './commit-store.ts';
+import { GrpcError, startGrpc } from './grpc-server.ts';
 
 const moment = z.iso
   .datetime({ offset: true, message: 'a moment such as 2024-01-01T12:00:00Z' })
@@ -80,15 +84,53 @@ export function createAnalytics(store: AnalyticsStore, send: Send): Hono {
   return app;
 }
 
+/** The calls of analytics.proto as requests of the application. */
+const CALLS: Readonly<Record<string, string>> = {
+  GetPatterns: '/api/v1/analytics/patterns',
+  GetMetrics: '/api/v1/analytics/metrics',
+  GetTrends: '/api/v1/analytics/trends',
+  Analyze: '/api/v1/analytics/analyze',
+};
+const STATUSES: Readonly<Record<number, number>> = { 400: 3, 401: 16, 403: 7, 404: 5, 503: 14 };
+
+async function callOf(
+  app: Hono,
+  method: string,
+  request: Record<string, unknown>,
+  headers: IncomingHttpHeaders,
+): Promise<Record<string, unknown>> {
+  const fields = Object.entries(request).filter(([, value]) => value !== '');
+  const known = ['x-auth-subject', 'x-auth-roles', 'x-request-id'].flatMap((name) => {
+    const value = headers[name];
+    return typeof value === 'string' ? [[name, value] as [string, string]] : [];
+  });
+  const path = CALLS[method] ?? '';
+  const query = new URLSearchParams(fields.map(([name, value]): [string, string] => [name, String(value)]));
+  const response = await (method === 'Analyze'
+    ? app.request(path, { method: 'POST', headers: known, body: JSON.stringify(Object.fromEntries(fields)) })
+    : app.request(`${path}?${query}`, { headers: known }));
+  const body = (await response.json()) as Record<string, unknown> & { readonly error?: { readonly message: string } };
+  if (!response.ok) throw new GrpcError(STATUSES[response.status] ?? 13, body.error?.message ?? 'it failed');
+  return body;
+}
+
 export interface AnalyticsOptions {
   readonly file: string;
   readonly port: number;
+  /** Of gRPC; default: any that is free. */
+  readonly grpcPort?: number;
   readonly registration: Registration;
   /** API key with the role `service`. */
   readonly key: string;
 }
 
-export async function startAnalytics({ file, port, registration, key }: AnalyticsOptions): Promise<Running> {
+export async function startAnalytics({
+  file,
+  port,
+  grpcPort = 0,
+  registration,
+  key,
+}: AnalyticsOptions): Promise<Running> {
   const store = new AnalyticsStore(file);
   const ended = new AbortController();
   const { gateway } = registration;
@@ -109,7 +151,16 @@ export async function startAnalytics({ file, port, registration, key }: Analytic
     await response?.arrayBuffer();
     return response?.status === 202;
   };
-  const running = await run(createAnalytics(store, send), port, registration);
+  const app = createAnalytics(store, send);
+  const running = await run(app, port, registration);
+  const grpc = await startGrpc({
+    proto: new URL('../analytics.proto', import.meta.url),
+    service: 'craftnudge.analytics.v1.Analytics',
+    port: grpcPort,
+    call: (method, request, headers) => callOf(app, method, request, headers),
+    isServing: async () => (await app.request('/health')).ok,
+  });
+  const grpcLease = registerSoon({ ...registration, service: 'analytics-grpc' }, grpc.url);
   const following = follow({
     url: `${gateway}/internal/commits`,
     headers: { 'X-API-Key': key },
@@ -123,8 +174,10 @@ export async function startAnalytics({ file, port, registration, key }: Analytic
   });
   return {
     ...running,
+    lease: () => (grpcLease.lease() === undefined ? undefined : running.lease()),
     async close() {
-      await running.close();
+      await Promise.all([running.close(), grpcLease.close()]);
+      await grpc.close();
       ended.abort();
       await following;
       store.close();
@@ -133,10 +186,11 @@ export async function startAnalytics({ file, port, registration, key }: Analytic
 }
 
 if (import.meta.main) {
-  const { PORT = '0', ANALYTICS_KEY = '', CRAFTNUDGE_DATA = '.' } = process.env;
+  const { PORT = '0', ANALYTICS_GRPC_PORT = '0', ANALYTICS_KEY = '', CRAFTNUDGE_DATA = '.' } = process.env;
   const running = await startAnalytics({
     file: `${CRAFTNUDGE_DATA}/analytics.db`,
     port: Number(PORT),
+    grpcPort: Number(ANALYTICS_GRPC_PORT),
     registration: registrationOf('analytics'),
     key: ANALYTICS_KEY,
   });
