@@ -16,6 +16,7 @@ import type { SessionOwner } from '../http1/session.ts';
 import { Session } from '../http1/session.ts';
 import type { UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
 import { UpstreamConnection } from '../http2/upstream-connection.ts';
+import { names } from './names.ts';
 
 /** What makes two connections interchangeable: address, and for TLS the name, trust and certificate used. */
 export interface DialTarget {
@@ -119,7 +120,9 @@ function openSocket(
   const { instance } = target;
   let settled = false;
   const address =
-    instance.socketPath === null ? { host: instance.host, port: instance.port } : { path: instance.socketPath };
+    instance.socketPath === null
+      ? { host: instance.host, port: instance.port, lookup: names.lookup }
+      : { path: instance.socketPath };
   let socket: Socket;
   if (target.secureContext === null) {
     socket = connectTcp({ ...address, noDelay: true, onread });
@@ -144,6 +147,7 @@ function openSocket(
     settled = true;
     socket.destroy();
     const tlsFault = target.secureContext !== null && !isNetworkError(error.code);
+    names.failed(instance.host);
     result.onConnectFault(tlsFault ? FAULTS.upstreamTlsFailed : FAULTS.connectRefused, error.code ?? error.message);
   };
   const closedEarly = (): void => fail(new Error('closed while connecting'));
@@ -159,6 +163,7 @@ function openSocket(
   return () => {
     if (settled) return;
     settled = true;
+    names.failed(instance.host);
     socket.on('error', () => {}); // what happens to a connection that nobody wants is of no interest
     socket.destroy();
   };
