@@ -157,14 +157,15 @@ function policiesOfAuthenticated(
 const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE, REALTIME_SERVICE]);
 /**
  * More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. One
- * address has a few of them, since all that it asks is done by one thread, and what others ask waits behind it.
+ * address has a few of them (32), since all that it asks is done by one thread, and what others ask waits behind it; what
+ * it asks beyond that waits, up to 512 requests for each worker.
  */
 const POOL = {
   maxConnections: 512,
-  maxQueued: 1_024,
+  maxQueued: 8_192,
   queueTimeoutMs: 5_000,
   idleTimeoutMs: 4_000,
-  addressShare: 1 / 32,
+  addressShare: 1 / 16,
 };
 
 function ownOptions(options: AuthSettings, freshFactorSeconds: number): AuthSettings {
