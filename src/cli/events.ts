@@ -30,6 +30,7 @@ export const events: Command = {
   summary: 'consumers of events, and dead letters: look, replay, drop',
   usage: [
     '[--json]',
+    'asyncapi',
     'dead CONSUMER [--subject SUBJECT] [--limit N] [--json]',
     'show CONSUMER POSITION',
     'replay CONSUMER (POSITION... | --subject SUBJECT | --all)',
@@ -52,12 +53,15 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
   async run(context) {
     const [action, consumer, ...positions] = context.positionals;
     if (action === undefined) return await showConsumers(context);
+    if (action === 'asyncapi' && consumer === undefined) return await showDocument(context);
     if (consumer !== undefined) {
       if (action === 'dead' && positions.length === 0) return await showDead(context, consumer);
       if (action === 'show' && positions.length === 1) return await showEvent(context, consumer, positions[0]!);
       if (action === 'replay' || action === 'drop') return await change(context, action, consumer, positions);
     }
-    throw new UsageError('say nothing, dead CONSUMER, show CONSUMER POSITION, replay CONSUMER or drop CONSUMER');
+    throw new UsageError(
+      'say nothing, asyncapi, dead CONSUMER, show CONSUMER POSITION, replay CONSUMER or drop CONSUMER',
+    );
   },
 };
 
@@ -94,6 +98,14 @@ async function showConsumers(context: CommandContext): Promise<number> {
     ];
     context.out(`${table([head, ...rows])}\n`);
   }
+  return EXIT.ok;
+}
+
+/** An AsyncAPI document of all channels. */
+async function showDocument(context: CommandContext): Promise<number> {
+  const answer = await callAdmin(context, 'GET', '/features/events/asyncapi');
+  if (answer.status !== 200) return refusedCode(context, answer);
+  context.out(`${JSON.stringify(answer.body, null, 2)}\n`);
   return EXIT.ok;
 }
 

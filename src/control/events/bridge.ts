@@ -23,6 +23,7 @@ import { compilePattern, type SubjectTest } from '../../data/contract/subjects.t
 import { isUnavailable } from '../store/faults.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
+import { asyncApiDocument, type DescribedRoute } from './asyncapi.ts';
 import { Consumers } from './deliver/consumers.ts';
 import type { ConsumerSettings } from './deliver/options.ts';
 import { EmbeddedEngine } from './engines/embedded.ts';
@@ -45,13 +46,18 @@ import { openSse } from './subscribe/sse.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
 import { type EventTables, MIGRATIONS } from './tables.ts';
 
-export type ChannelRoute =
+export type ChannelRoute = (
   | { readonly kind: 'publish'; readonly settings: PublishSettings }
   | { readonly kind: 'subscribe'; readonly settings: SubscribeSettings }
-  | { readonly kind: 'hub'; readonly settings: HubRoute };
+  | { readonly kind: 'hub'; readonly settings: HubRoute }
+) &
+  Pick<DescribedRoute, 'path' | 'methods'>;
 
 /** What a configuration says to the bridge: plain data, with its secrets, for this process alone. */
 export interface BridgeSettings {
+  /** Name and version of the gateway. */
+  readonly name: string;
+  readonly version: string;
   readonly storeUrl: string;
   readonly errorFormat: ErrorFormat;
   readonly proof: string;
@@ -203,7 +209,8 @@ export class Bridge {
   }
 
   operate(request: OperationRequest): Promise<OperationResponse> {
-    return operate(request, this.#consumers, () => this.#shownStreams());
+    const shown = { streams: () => this.#shownStreams(), asyncapi: () => asyncApiDocument(this.#settings) };
+    return operate(request, this.#consumers, shown);
   }
 
   #shownStreams(): ShownStream[] {
@@ -319,6 +326,10 @@ export class Bridge {
         status: waiting === null ? 'stored' : 'queued',
         ...(waiting === null ? {} : { attempts: waiting.attempts, problem: waiting.problem }),
       });
+      return undefined;
+    }
+    if (what === 'asyncapi.json' && token === '' && request.method === 'GET') {
+      sendJson(response, 200, asyncApiDocument(this.#settings));
       return undefined;
     }
     return REFUSALS.notFound;

@@ -275,17 +275,24 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
   const routes: Record<string, ChannelRoute> = {};
   let proof = '';
   for (const { id, match, policies } of snapshot.routes) {
+    const facts = {
+      path: match.path.kind === 'regex' ? match.path.source : match.path.pattern,
+      methods: match.methods,
+    };
     for (const { name, options } of policies) {
-      if (name === 'publish') routes[id] = { kind: 'publish', settings: options as PublishSettings };
-      else if (name === 'subscribe') routes[id] = { kind: 'subscribe', settings: options as SubscribeSettings };
+      if (name === 'publish') routes[id] = { kind: 'publish', settings: options as PublishSettings, ...facts };
+      else if (name === 'subscribe')
+        routes[id] = { kind: 'subscribe', settings: options as SubscribeSettings, ...facts };
       else if (name === 'realtime') {
         const { origins, anonymous } = options as RealtimeSettings;
-        routes[id] = { kind: 'hub', settings: { origins, anonymous, segments: segmentsOf(match.path) } };
+        routes[id] = { kind: 'hub', settings: { origins, anonymous, segments: segmentsOf(match.path) }, ...facts };
       } else continue;
       proof = secrets[(options as PublishSettings).proof] ?? '';
     }
   }
   return {
+    name: snapshot.gateway.name,
+    version: snapshot.gateway.version,
     storeUrl: events.store === null ? `sqlite:${events.storeFile}` : (secrets[events.store] ?? ''),
     errorFormat: snapshot.gateway.errorFormat,
     proof,

@@ -35,11 +35,12 @@ const MOST = 1_000;
 export async function operate(
   request: OperationRequest,
   consumers: Consumers,
-  streams: () => readonly ShownStream[],
+  shown: { readonly streams: () => readonly ShownStream[]; readonly asyncapi: () => unknown },
 ): Promise<OperationResponse> {
   const [what = '', name = '', position] = request.path.split('/').slice(1).map(decodeURIComponent);
   const { method, query } = request;
-  if (method === 'GET' && what === 'streams' && name === '') return ok({ streams: streams() });
+  if (method === 'GET' && what === 'streams' && name === '') return ok({ streams: shown.streams() });
+  if (method === 'GET' && what === 'asyncapi' && name === '') return ok(shown.asyncapi());
   if (method === 'GET' && what === 'consumers' && name === '') {
     await consumers.count();
     return ok({ consumers: consumers.all.map((consumer) => shownConsumer(consumer, consumers)) });
