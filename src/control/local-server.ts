@@ -23,6 +23,9 @@ export async function fetchListener(fetch: Fetch): Promise<RequestListener> {
  */
 export type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
+/** Connections that may wait to be accepted: with Node's 511 many WebSockets that come at once would be refused. */
+const BACKLOG = 4_096;
+
 export class LocalServer {
   readonly path: string;
   listener: RequestListener;
@@ -59,7 +62,7 @@ export class LocalServer {
     server.requestTimeout = 0;
     await new Promise<void>((resolve, reject) => {
       server.once('error', reject);
-      server.listen(this.path, () => {
+      server.listen({ path: this.path, backlog: BACKLOG }, () => {
         server.off('error', reject);
         resolve();
       });

@@ -20,6 +20,8 @@ import { isAllowed, ruleFor, topicFor } from './rights.ts';
 export interface Wire {
   /** False: it takes no more for now; `drained` of the connection follows. */
   send(message: Buffer | string): boolean;
+  /** The same for an event, which is made once for all clients. */
+  sendEvent(entry: FeedEntry, isEnveloped: boolean, tag: string): boolean;
   /** RFC 6455 §7.4.1. */
   close(code: number, reason: string): void;
 }
@@ -198,7 +200,7 @@ export class HubConnection implements HubClient {
     const sink = {
       event: (entry: FeedEntry): boolean => {
         this.#hub.counts.sent++;
-        return this.#wire.send(frameOf(entry, this.isEnveloped, tag));
+        return this.#wire.sendEvent(entry, this.isEnveloped, tag);
       },
       gap,
     };

@@ -3,7 +3,9 @@ import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { ChannelCall } from '../../../data/contract/events.ts';
-import { HubConnection, type Wire } from './connection.ts';
+import type { FeedEntry } from '../subscribe/feed.ts';
+import { textFrame } from '../subscribe/text-frame.ts';
+import { frameOf, HubConnection, type Wire } from './connection.ts';
 import type { Hub, HubRoute } from './hub.ts';
 import { callerOf, type KnownCaller } from './known-caller.ts';
 
@@ -76,6 +78,14 @@ class SocketWire implements Wire {
     this.#ws.send(message, { binary: false });
     if (this.#socket.writableLength > MOST_WAITING_BYTES) this.#ws.terminate();
     return !this.#socket.writableNeedDrain;
+  }
+
+  sendEvent(entry: FeedEntry, isEnveloped: boolean, tag: string): boolean {
+    // Behind a close frame nothing may follow (§5.5.1). What `ws` sent before has left it: it holds nothing back.
+    if (this.#ws.readyState !== this.#ws.OPEN) return false;
+    return this.#socket.write(
+      entry.once(isEnveloped ? 'hub frame v1' : 'hub frame plain', () => textFrame(frameOf(entry, isEnveloped, tag))),
+    );
   }
 
   heartbeat(): void {

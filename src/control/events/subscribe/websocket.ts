@@ -13,6 +13,7 @@ import type { Refusal } from '../http.ts';
 import { writeCursor } from './cursor.ts';
 import type { Feed, FeedEntry, Reader } from './feed.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
+import { textFrame } from './text-frame.ts';
 
 /** Clients only ever send pings. */
 const MAX_MESSAGE_BYTES = 4_096;
@@ -83,7 +84,7 @@ export function openWebSocket(
     const sink = {
       event: (entry: FeedEntry): boolean => {
         subscriptions.sent++;
-        return transport.send(messageOf(entry, settings.format, tag));
+        return transport.sendFrame(messageOf(entry, settings.format, tag));
       },
       gap,
       tooSlow: () => subscriptions.end(transport, 'too_slow'),
@@ -152,6 +153,13 @@ class WebSocketTransport implements Transport {
     return !this.#socket.writableNeedDrain;
   }
 
+  /** Of an event, made once for all. Behind a close frame nothing may follow (RFC 6455 §5.5.1). */
+  sendFrame(frame: Buffer): boolean {
+    if (this.#ws.readyState !== this.#ws.OPEN) return false;
+    this.lastWriteMs = this.#subscriptions.now();
+    return this.#socket.write(frame);
+  }
+
   heartbeat(): void {
     if (!this.#isAlive) {
       this.#ws.terminate();
@@ -168,11 +176,11 @@ class WebSocketTransport implements Transport {
   }
 }
 
-/** `data`: what was published, to the letter. Otherwise the CloudEvent and its position. */
+/** A whole frame. `data`: what was published, to the letter. Otherwise the CloudEvent and its position. */
 function messageOf(entry: FeedEntry, format: SubscribeSettings['format'], tag: string): Buffer {
   return entry.once(`ws ${format}`, (event) => {
-    if (format === 'data') return Buffer.from(dataText(event));
+    if (format === 'data') return textFrame(Buffer.from(dataText(event)));
     const id = JSON.stringify(writeCursor(tag, event.position));
-    return Buffer.from(`{"type":"event","id":${id},"event":${eventJson(event)}}`);
+    return textFrame(Buffer.from(`{"type":"event","id":${id},"event":${eventJson(event)}}`));
   });
 }
