@@ -198,7 +198,13 @@ export function compileBuiltinService(name: string, socketPath: string): Unslott
     name,
     balancer: { algorithm: 'round-robin', options: {} },
     // Who watches the health of a gateway that is well hears nothing for long.
-    timeouts: { connectMs: 1_000, firstByteMs: 30_000, idleMs: name === OPS ? 0 : 60_000, totalMs: 0 },
+    // Of thousands of subscribers that come back at once the last ones wait until they are accepted.
+    timeouts: {
+      connectMs: LONG_LIVED.has(name) ? 10_000 : 1_000,
+      firstByteMs: 30_000,
+      idleMs: name === OPS ? 0 : 60_000,
+      totalMs: 0,
+    },
     protocol: 'h1',
     pool: { ...POOL, ...(LONG_LIVED.has(name) ? { maxConnections: 1_000_000, addressShare: 0.75 } : {}) },
     requestBufferBytes: 64 * 1024,
