@@ -39,7 +39,7 @@ test('deliveries, dead letters, tickets and presence on PostgreSQL', { timeout: 
     { API_KEY_1: `${key}:ada:write:basic` },
   );
   const operate = async (path: string, body?: object) => {
-    const fetch = gateway.primary.operations().get('events')!;
+    const { fetch } = gateway.primary.operations().get('events')!;
     const init = body === undefined ? {} : { method: 'POST', body: JSON.stringify(body) };
     return (await (await fetch(new Request(`http://a${path}`, init))).json()) as Record<string, unknown>;
   };
