@@ -111,7 +111,8 @@ test('a client of the hub that asks and never reads is cut off', { timeout: 240_
   const gateway = await start(t, '1s');
   const connections = (): number => {
     const { extra } = gateway.primary.opsSources().metrics;
-    return extra.find(({ name }) => name === 'gatehouse_hub_connections')?.samples[0]?.value ?? 0;
+    const sample = extra.find(({ name }) => name === 'gatehouse_hub_connections')?.samples[0];
+    return sample !== undefined && 'value' in sample ? sample.value : 0;
   };
   const ws = new WebSocket(`ws://127.0.0.1:${gateway.port}/ws`, 'gatehouse.v1');
   t.after(() => ws.terminate());

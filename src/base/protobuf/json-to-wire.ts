@@ -5,7 +5,7 @@
  */
 import type { FieldKind } from './schema.ts';
 import { type FieldType, LENGTH_DELIMITED, type MessageType, type TypeSet, wireTypeOf } from './types.ts';
-import { isWrapper, readDuration, readMask, readTimestamp, WELL_KNOWN } from './well-known.ts';
+import { isWrapper, readDuration, readMask, readTimestamp } from './well-known.ts';
 import { WireWriter } from './wire.ts';
 
 export interface JsonProblem {
@@ -41,7 +41,7 @@ export class JsonEncoder {
 
   #message(type: MessageType, value: unknown): void {
     if (this.#path.length > MAX_DEPTH) this.#refuse(undefined, `at most ${MAX_DEPTH} levels of nesting`);
-    else if (WELL_KNOWN.has(type.name)) this.#wellKnown(type, value);
+    else if (type.isWellKnown) this.#wellKnown(type, value);
     else this.#fields(type, value);
   }
 
@@ -89,7 +89,7 @@ export class JsonEncoder {
       return;
     }
     if (value.length === 0) return;
-    const start = field.packed && wireTypeOf(field.kind) !== LENGTH_DELIMITED ? this.#beginPacked(field) : -1;
+    const start = field.packed && field.wireType !== LENGTH_DELIMITED ? this.#beginPacked(field) : -1;
     for (let i = 0; i < value.length; i++) {
       this.#path.push(i);
       if (start < 0) this.#out.varint(field.tag);
@@ -116,7 +116,7 @@ export class JsonEncoder {
       const start = this.#out.begin();
       this.#out.varint(8 + wireTypeOf(keyKind));
       this.#value(field, keyKind, keyKind === 'bool' && isBoolText(key) ? key === 'true' : key);
-      this.#out.varint(16 + wireTypeOf(field.kind));
+      this.#out.varint(16 + field.wireType);
       if (value[key] === null && !takesNull(field)) this.#refuse(null, 'no null in a map');
       else this.#value(field, field.kind, value[key]);
       this.#out.end(start);
@@ -335,7 +335,7 @@ export class JsonEncoder {
     this.#out.text(url);
     this.#out.varint(18);
     const start = this.#out.begin();
-    if (WELL_KNOWN.has(type.name) && type.name !== 'google.protobuf.Empty') {
+    if (type.isWellKnown && type.name !== 'google.protobuf.Empty') {
       this.#path.push('value');
       this.#message(type, value['value']);
       this.#path.pop();

@@ -1,5 +1,6 @@
 /** A `ProtoSchema` made ready for translation: types that know each other, fields by number and by name. */
 import type { FieldKind, FieldSchema, ProtoSchema } from './schema.ts';
+import { WELL_KNOWN } from './well-known.ts';
 
 export interface EnumType {
   readonly name: string;
@@ -9,6 +10,8 @@ export interface EnumType {
 
 export class MessageType {
   readonly name: string;
+  /** JSON has a form of its own for it. */
+  readonly isWellKnown: boolean;
   fields: readonly FieldType[] = [];
   readonly byNumber = new Map<number, FieldType>();
   /** By JSON name and by name in the file: both are read. */
@@ -16,6 +19,7 @@ export class MessageType {
 
   constructor(name: string) {
     this.name = name;
+    this.isWellKnown = WELL_KNOWN.has(name);
   }
 }
 
@@ -29,6 +33,8 @@ export class FieldType {
   readonly packed: boolean;
   readonly hasPresence: boolean;
   readonly oneof: string | null;
+  /** Of one value, without packing. */
+  readonly wireType: number;
   /** What is written before a value, without packing. */
   readonly tag: number;
   message: MessageType | null = null;
@@ -46,7 +52,8 @@ export class FieldType {
     this.packed = schema.packed;
     this.hasPresence = schema.hasPresence;
     this.oneof = schema.oneof;
-    this.tag = schema.number * 8 + (schema.mapKey === null ? wireTypeOf(schema.kind) : LENGTH_DELIMITED);
+    this.wireType = wireTypeOf(schema.kind);
+    this.tag = schema.number * 8 + (schema.mapKey === null ? this.wireType : LENGTH_DELIMITED);
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import type { FieldKind } from './schema.ts';
 import { type FieldType, LENGTH_DELIMITED, type MessageType, type TypeSet, wireTypeOf } from './types.ts';
-import { durationText, isWrapper, maskText, timestampText, WELL_KNOWN } from './well-known.ts';
+import { durationText, isWrapper, maskText, timestampText } from './well-known.ts';
 import { WireFault, WireReader } from './wire.ts';
 
 export interface JsonStyle {
@@ -41,7 +41,7 @@ export class JsonDecoder {
   /** Reads to the end of the message; `before` is what the same field had before, which it adds to. */
   #message(type: MessageType, before: unknown): unknown {
     if (++this.#depth > MAX_DEPTH) throw new WireFault('nested too deep');
-    const value = WELL_KNOWN.has(type.name) ? this.#wellKnown(type) : this.#fields(type, before as Json | undefined);
+    const value = type.isWellKnown ? this.#wellKnown(type) : this.#fields(type, before as Json | undefined);
     this.#depth--;
     return value;
   }
@@ -83,7 +83,7 @@ export class JsonDecoder {
       this.#entry(json[name] as Json, field, field.mapKey);
       return true;
     }
-    const own = wireTypeOf(field.kind);
+    const own = field.wireType;
     if (field.repeated) {
       const isPacked = wireType === LENGTH_DELIMITED && own !== LENGTH_DELIMITED;
       if (!isPacked && wireType !== own) return false;
@@ -119,8 +119,7 @@ export class JsonDecoder {
     while (reader.at < reader.end) {
       const tag = reader.varint();
       if (tag >>> 3 === 1 && (tag & 7) === wireTypeOf(keyKind)) key = this.#value(field, keyKind, undefined);
-      else if (tag >>> 3 === 2 && (tag & 7) === wireTypeOf(field.kind))
-        value = this.#value(field, field.kind, undefined);
+      else if (tag >>> 3 === 2 && (tag & 7) === field.wireType) value = this.#value(field, field.kind, undefined);
       else reader.skip(tag);
     }
     reader.end = end;
@@ -295,7 +294,7 @@ export class JsonDecoder {
     this.#in.open(bytes);
     const value = this.#message(type, undefined);
     this.#in.open(around, at, end);
-    if (WELL_KNOWN.has(type.name) && type.name !== 'google.protobuf.Empty') return { '@type': url, value };
+    if (type.isWellKnown && type.name !== 'google.protobuf.Empty') return { '@type': url, value };
     return { '@type': url, ...(value as Json) };
   }
 

@@ -5,6 +5,7 @@ export class WireFault extends Error {}
 
 const EMPTY = Buffer.alloc(0);
 const TWO_32 = 2 ** 32;
+const SHORT_TEXT = 40;
 
 export class WireWriter {
   #bytes: Buffer;
@@ -71,10 +72,27 @@ export class WireWriter {
 
   /** With its length in front. */
   text(value: string): void {
+    if (value.length <= SHORT_TEXT && this.#ascii(value)) return;
     const length = Buffer.byteLength(value);
     this.varint(length);
     this.#room(length);
     this.#at += this.#bytes.utf8Write(value, this.#at, length);
+  }
+
+  /** Short texts are mostly ASCII, and a call into the runtime costs more than their bytes. False: this one is not. */
+  #ascii(value: string): boolean {
+    const { length } = value;
+    this.#room(length + 1);
+    const bytes = this.#bytes;
+    let at = this.#at;
+    bytes[at++] = length;
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) return false;
+      bytes[at++] = code;
+    }
+    this.#at = at;
+    return true;
   }
 
   /** With its length in front. */
