@@ -83,3 +83,29 @@ test('without the name of an example, or with a wrong one, it names them all', a
     assert.match(output(), /one of: .*enhanced.*quickstart.*storyverse/);
   }
 });
+
+test('when whoever started the launcher is gone, nothing is left running', async (t) => {
+  const [gateway, app] = (await freePorts(2)) as [number, number];
+  const shell = spawn('sh', ['-c', '"$0" "$1" browser & echo started; wait', process.execPath, LAUNCHER], {
+    env: { ...process.env, GATEHOUSE_COMMAND, GATEWAY_PORT: String(gateway), APP_PORT: String(app) },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.after(() => shell.kill('SIGKILL'));
+  const answers = (port: number): Promise<boolean> =>
+    fetch(`http://127.0.0.1:${port}/`).then(
+      () => true,
+      () => false,
+    );
+  const reached = async (wanted: boolean): Promise<void> => {
+    const giveUpMs = performance.now() + DEADLINE_MS;
+    for (const port of [gateway, app]) {
+      while ((await answers(port)) !== wanted) {
+        assert.ok(performance.now() < giveUpMs, `port ${port} ${wanted ? 'is not' : 'is still'} served`);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+  };
+  await reached(true);
+  shell.kill('SIGKILL');
+  await reached(false);
+});

@@ -84,6 +84,11 @@ async function main(name: string | undefined): Promise<void> {
   };
   process.on('SIGINT', () => end(0));
   process.on('SIGTERM', () => end(0));
+  // npm does not always pass a signal on; when whoever started this is gone, nobody wants it any more.
+  const parent = process.ppid;
+  setInterval(() => {
+    if (process.ppid !== parent) end(0);
+  }, 500).unref();
 
   for (const service of example.services)
     start(service.name, [`${folder}/${service.file}`], { ...service.env, PORT: String(service.port) });

@@ -4,7 +4,9 @@ import { cache } from './cache.ts';
 import { check } from './check.ts';
 import { cluster } from './cluster.ts';
 import type { Command } from './command.ts';
+import { completionOf } from './completion.ts';
 import { dashboards } from './dashboards.ts';
+import { dev } from './dev.ts';
 import { events } from './events.ts';
 import { exportCommand } from './export.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
@@ -21,6 +23,7 @@ import { usage } from './usage.ts';
 
 export const COMMANDS: readonly Command[] = [
   start,
+  dev,
   check,
   init,
   importConfiguration,
@@ -46,4 +49,5 @@ export const COMMANDS: readonly Command[] = [
   cache,
   cluster,
   events,
+  completionOf(() => COMMANDS),
 ];

@@ -48,3 +48,32 @@ routes:
     respond: { body: "The gateway runs. Its state is at /health.\\n" }
     auth: public
 `;
+
+/** The same in TypeScript, for `--ts`. */
+export const INITIAL_TYPESCRIPT = `import { defineConfig } from 'gatehouse';
+
+// Hover a key to see what it means; a wrong one does not compile. PORT, WORKERS, LOG_LEVEL and others win over this file.
+export default defineConfig({
+  gateway: { port: 8000, workers: 'auto', accessLog: 'stdout' },
+  services: {
+    example: {
+      instances: [{ url: 'http://127.0.0.1:4001' }],
+      timeouts: { connect: '1s', firstByte: '10s' },
+      retries: { attempts: 1, budget: '20%' },
+    },
+  },
+  routes: [
+    {
+      match: { path: '/api/example/*' },
+      service: 'example',
+      rewrite: { stripPrefix: '/api/example' },
+      auth: 'public',
+    },
+    {
+      match: { path: '/', methods: ['GET'] },
+      respond: { body: 'The gateway runs. Its state is at /health.\\n' },
+      auth: 'public',
+    },
+  ],
+});
+`;

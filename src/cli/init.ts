@@ -3,48 +3,82 @@
  * `--policy NAME` instead a first policy in TypeScript and its test.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
-import { join, resolve } from 'node:path';
+import { join, relative, resolve } from 'node:path';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
-import { INITIAL_CONFIG, SCHEMA_FILE } from './init-template.ts';
+import { INITIAL_CONFIG, INITIAL_TYPESCRIPT, SCHEMA_FILE } from './init-template.ts';
 import { POLICY_NAME, policyTemplate, policyTestTemplate } from './policy-template.ts';
 
 const CONFIG_FILE = 'gatehouse.yaml';
+const TYPESCRIPT_FILE = 'gatehouse.ts';
 
 export const init: Command = {
   name: 'init',
   summary: 'write a first configuration, with comments',
-  usage: ['[FOLDER]', '[FOLDER] --policy NAME'],
-  description: `Writes ${CONFIG_FILE} and ${SCHEMA_FILE} into FOLDER, by default the working directory. Editors that know the YAML language server check and complete the file by the schema. A file that exists is never overwritten.
+  usage: ['[FOLDER] [--ts]', '[FOLDER] --schema', '[FOLDER] --policy NAME'],
+  description: `Writes ${CONFIG_FILE} and ${SCHEMA_FILE} into FOLDER, by default the working directory, and says what to type next. Editors that know the YAML language server check and complete the file by the schema. A file that exists is never overwritten.
 
-With --policy it writes policies/NAME.ts and policies/NAME.test.ts instead: a policy to begin with, and its test, which \`node --test\` runs.
+With --ts it writes ${TYPESCRIPT_FILE} instead, which the compiler checks; with --schema the schema alone, anew after an upgrade; with --policy policies/NAME.ts and policies/NAME.test.ts: a policy to begin with, and its test, which \`node --test\` runs.
 
 Exit codes: 0 written, 5 a file exists already or cannot be written.`,
   options: {
+    ts: { type: 'boolean', meaning: 'write the configuration in TypeScript' },
+    schema: { type: 'boolean', meaning: 'write the JSON Schema alone' },
     policy: { type: 'string', value: 'NAME', meaning: 'write a first policy of this name, such as my-policy' },
   },
   arguments: { min: 0, max: 1 },
   async run(context) {
     const { positionals, cwd, out, err, options } = context;
     if (options['config'] !== undefined) throw new UsageError("init makes a folder's first file; name the FOLDER");
+    const modes = ['ts', 'schema', 'policy'].filter((name) => options[name] !== undefined && options[name] !== false);
+    if (modes.length > 1) throw new UsageError(`--${modes[0]} and --${modes[1]} do not go together`);
     const folder = resolve(cwd, positionals[0] ?? '.');
     if (typeof options['policy'] === 'string') return initPolicy(folder, options['policy'], context);
-    const { editorSchema } = await import('../control/config/json-schema.ts');
-    const config = join(folder, CONFIG_FILE);
+    const inTypeScript = options['ts'] === true;
+    const name = inTypeScript ? TYPESCRIPT_FILE : CONFIG_FILE;
+    const written: string[] = [];
     try {
       await mkdir(folder, { recursive: true });
-      await writeFile(config, INITIAL_CONFIG, { flag: 'wx' });
-      // The schema belongs to this version of Gatehouse and holds nothing of the user's, so it may be written anew.
-      await writeFile(join(folder, SCHEMA_FILE), `${JSON.stringify(editorSchema(), null, 2)}\n`);
+      if (options['schema'] !== true) {
+        await writeFile(join(folder, name), inTypeScript ? INITIAL_TYPESCRIPT : INITIAL_CONFIG, { flag: 'wx' });
+        written.push(`${shown(cwd, join(folder, name))}   a service and two routes, to be changed`);
+      }
+      if (!inTypeScript) {
+        const { editorSchema } = await import('../control/config/json-schema.ts');
+        // The schema belongs to this version of Gatehouse and holds nothing of the user's, so it may be written anew.
+        await writeFile(join(folder, SCHEMA_FILE), `${JSON.stringify(editorSchema(), null, 2)}\n`);
+        written.push(`${shown(cwd, join(folder, SCHEMA_FILE))}   by which editors check and complete it`);
+      }
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
-      err(code === 'EEXIST' ? `${config} exists already and is left as it is\n` : `${message}\n`);
+      err(code === 'EEXIST' ? `${join(folder, name)} exists already and is left as it is\n` : `${message}\n`);
       return EXIT.failed;
     }
-    out(`wrote ${config}\nnext: gatehouse check ${config}, then gatehouse start ${config}\n`);
+    out(`wrote\n${written.map((line) => `  ${line}\n`).join('')}`);
+    if (options['schema'] !== true) out(nextSteps(shown(cwd, join(folder, name)), context));
     return EXIT.ok;
   },
 };
+
+function shown(cwd: string, file: string): string {
+  const path = relative(cwd, file);
+  return path.startsWith('..') ? file : path;
+}
+
+function nextSteps(file: string, { env }: CommandContext): string {
+  const command = commandName(env);
+  return `next
+  ${command} check ${file}     says what is wrong with it
+  ${command} dev ${file}       runs it, and again when it changes
+  curl -i http://127.0.0.1:8000/
+`;
+}
+
+/** How this command was called: by npx, by the script of a checkout, or by its name. */
+function commandName(env: CommandContext['env']): string {
+  if (env['npm_lifecycle_event'] === 'gatehouse') return 'npm run gatehouse --';
+  return env['npm_command'] === 'exec' || env['npm_lifecycle_event'] === 'npx' ? 'npx gatehouse' : 'gatehouse';
+}
 
 async function initPolicy(folder: string, name: string, { out, err }: CommandContext): Promise<number> {
   if (!POLICY_NAME.test(name))

@@ -1,0 +1,141 @@
+/** `dev`: runs, reloads, starts again, waits for a file with mistakes; lines for people; completion scripts. */
+import assert from 'node:assert/strict';
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, describe, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { commandLine } from './command-line.suite.ts';
+import { COMMANDS } from './commands.ts';
+import { colours, prettyLine } from './pretty-line.ts';
+
+const GATEHOUSE = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
+const DEADLINE_MS = 90_000;
+const cli = commandLine();
+after(() => cli.remove());
+
+const document = (body: string, workers = 1): string =>
+  `gateway: { host: 127.0.0.1, port: 0, workers: ${workers} }
+routes: [{ match: { path: /* }, respond: { body: "${body}" }, auth: public }]
+`;
+
+test('dev waits for a file with mistakes, starts again for what cannot be reloaded, and ends when it is told', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'gatehouse.yaml');
+  writeFileSync(file, 'gatway: {}');
+  const child = spawn(process.execPath, [GATEHOUSE, 'dev', file], {
+    cwd: folder,
+    env: { ...process.env, GATEHOUSE_COMMAND: GATEHOUSE, FORCE_COLOR: '' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  t.after(() => child.kill('SIGKILL'));
+  const said = listen(child);
+  await said.until('waiting until the file changes');
+  assert.match(said.text(), /did you mean "gateway"/);
+  writeFileSync(file, document('one'));
+  await said.until('gatehouse listens on');
+  writeFileSync(file, document('two', 2));
+  await said.until('this change needs a new start');
+  await said.until('gatehouse listens on', 2);
+  assert.doesNotMatch(said.text(), /\x1b\[/);
+  child.kill('SIGTERM');
+  const [code] = (await once(child, 'exit')) as [number];
+  assert.equal(code, 0);
+});
+
+function listen(child: ChildProcess) {
+  let all = '';
+  const listeners = new Set<() => void>();
+  for (const stream of [child.stdout!, child.stderr!]) {
+    stream.setEncoding('utf8').on('data', (text: string) => {
+      all += text;
+      for (const listener of listeners) listener();
+    });
+  }
+  const until = (text: string, times = 1): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const late = setTimeout(() => reject(new Error(`it did not say "${text}" ${times} times: ${all}`)), DEADLINE_MS);
+      const look = (): void => {
+        if (all.split(text).length - 1 < times) return;
+        clearTimeout(late);
+        listeners.delete(look);
+        resolve();
+      };
+      listeners.add(look);
+      look();
+    });
+  return { text: () => all, until };
+}
+
+describe('a line for people', () => {
+  const plain = colours({}, false);
+  test('has time, status, method and path of a request', () => {
+    const line = JSON.stringify({
+      time: '2026-01-02T03:04:05.678Z',
+      method: 'GET',
+      path: '/a',
+      status: 404,
+      route: 'r',
+    });
+    assert.equal(prettyLine(line, plain), '03:04:05 404 GET /a route=r');
+  });
+  test('has level, message and fields of the log, and leaves other lines alone', () => {
+    const line = JSON.stringify({ time: '2026-01-02T03:04:05.678Z', level: 'warn', message: 'look', n: 1 });
+    assert.equal(prettyLine(line, plain), '03:04:05 warn  look n=1');
+    for (const text of ['gatehouse listens on http://x', '{broken', '{}']) assert.equal(prettyLine(text, plain), text);
+  });
+  test('is coloured on a terminal only, and never by who sends a request', () => {
+    const line = JSON.stringify({ time: '', method: 'GET', path: '/\u001b[31m', status: 200 });
+    assert.doesNotMatch(prettyLine(line, plain), /\x1b/);
+    assert.match(prettyLine(line, colours({}, true)), /\x1b\[32m200/);
+    assert.doesNotMatch(prettyLine(line, colours({ NO_COLOR: '1' }, true)), /\x1b/);
+    assert.match(prettyLine(line, colours({ FORCE_COLOR: '1' }, false)), /\x1b/);
+  });
+});
+
+describe('completion', () => {
+  test('of bash knows every command and the options of each', async () => {
+    const { code, out } = await cli.run('completion', 'bash');
+    assert.equal(code, 0);
+    const complete = (...words: string[]): string[] =>
+      execFileSync(
+        'bash',
+        [
+          '-c',
+          `${out}\nCOMP_WORDS=(${words.map((word) => `"${word}"`).join(' ')}); COMP_CWORD=${words.length - 1}; _gatehouse; printf '%s\\n' "\${COMPREPLY[@]}"`,
+        ],
+        { encoding: 'utf8' },
+      )
+        .trim()
+        .split('\n');
+    assert.deepEqual(complete('gatehouse', 'che'), ['check']);
+    for (const { name } of COMMANDS) assert.ok(complete('gatehouse', name).includes(name), name);
+    assert.deepEqual(complete('gatehouse', 'check', '--str'), ['--strict']);
+  });
+  test('of others is there, and of unknown shells refused', async () => {
+    assert.match((await cli.run('completion', 'zsh')).out, /bashcompinit/);
+    assert.match((await cli.run('completion', 'fish')).out, /complete -c gatehouse .* -a start/);
+    assert.equal((await cli.run('completion', 'tcsh')).code, 2);
+  });
+});
+
+test('init --ts writes a configuration that check takes, --schema the schema alone, and next steps are as typed', async () => {
+  const typed = await cli.run('init', 'typed', '--ts');
+  assert.equal(typed.code, 0);
+  assert.match(typed.out, /gatehouse check typed\/gatehouse\.ts/);
+  const modules = join(cli.folder, 'typed/node_modules/gatehouse');
+  mkdirSync(modules, { recursive: true });
+  symlinkSync(fileURLToPath(new URL('..', import.meta.url)), join(modules, 'src'));
+  writeFileSync(join(modules, 'package.json'), '{"name":"gatehouse","type":"module","exports":"./src/index.ts"}');
+  writeFileSync(join(cli.folder, 'typed/package.json'), '{"type":"module"}');
+  const checked = await cli.run('check', 'typed/gatehouse.ts', '--strict');
+  assert.deepEqual([checked.code, checked.err], [0, '']);
+  const schema = await cli.run('init', 'only', '--schema');
+  assert.equal(schema.code, 0);
+  assert.doesNotMatch(schema.out, /next/);
+  assert.equal((await cli.run('check', 'only/gatehouse.yaml')).code, 1);
+  assert.equal((await cli.run('init', 'x', '--ts', '--schema')).code, 2);
+});

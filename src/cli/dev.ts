@@ -1,0 +1,108 @@
+/**
+ * `gatehouse dev`: runs a gateway for somebody who changes its configuration. A process of its own runs `start`; what it
+ * logs is written for people, what cannot be reloaded starts it again, and a file with mistakes is waited for.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { watch } from 'node:fs';
+import { basename, dirname, resolve } from 'node:path';
+import { createInterface } from 'node:readline';
+import type { Command, CommandContext } from './command.ts';
+import { EXIT } from './command.ts';
+import { configFile } from './config-file.ts';
+import { colours, prettyLine } from './pretty-line.ts';
+
+/** In the log when a reload left something for the next start. */
+const NEEDS_RESTART = 'some settings take effect at the next start only';
+/** An editor writes a file in several steps. */
+const SETTLED_MS = 100;
+
+export const dev: Command = {
+  name: 'dev',
+  summary: 'run a gateway while you change it, with a log for people',
+  usage: ['[FILE]'],
+  description: `Runs "gatehouse start" in a process of its own, reloads it when FILE changes, starts it again when a change cannot be reloaded, and waits for the next change while FILE is wrong. Log and access log are written one short line each; in colours on a terminal, unless NO_COLOR is set.
+
+SIGTERM and SIGINT (Ctrl+C) end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
+  options: {},
+  arguments: { min: 0, max: 1 },
+  async run(context) {
+    const file = configFile(context.positionals[0], context);
+    const development = new Development(file, context);
+    return await development.run();
+  },
+};
+
+class Development {
+  readonly #file: string;
+  readonly #context: CommandContext;
+  readonly #paint: (line: string) => string;
+  #child: ChildProcess | undefined;
+  #isEnding = false;
+  #again = false;
+
+  constructor(file: string, context: CommandContext) {
+    this.#file = file;
+    this.#context = context;
+    const paint = colours(context.env, process.stdout.isTTY === true);
+    this.#paint = (line) => prettyLine(line, paint);
+  }
+
+  async run(): Promise<number> {
+    const { signals } = this.#context;
+    const end = (): void => {
+      this.#isEnding = true;
+      this.#wake();
+      this.#child?.kill('SIGTERM');
+    };
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, end);
+    const watcher = watch(dirname(resolve(this.#context.cwd, this.#file)), (_, name) => {
+      if (name === null || name === basename(this.#file)) setTimeout(() => this.#wake(), SETTLED_MS).unref();
+    });
+    try {
+      while (!this.#isEnding) {
+        const code = await this.#start();
+        if (this.#isEnding) break;
+        if (this.#again) this.#again = false;
+        else if (code === EXIT.configuration) await this.#change();
+        else return code === EXIT.ok ? EXIT.ok : EXIT.failed;
+      }
+      return EXIT.ok;
+    } finally {
+      watcher.close();
+      for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.off(signal, end);
+    }
+  }
+
+  #wake: () => void = () => {};
+
+  #change(): Promise<void> {
+    this.#context.out('waiting until the file changes\n');
+    return new Promise((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /** Resolves with the exit code of one run. */
+  async #start(): Promise<number> {
+    const { cwd, env, out, err } = this.#context;
+    const command = env['GATEHOUSE_COMMAND'] ?? process.argv[1] ?? '';
+    const child = spawn(process.execPath, [command, 'start', this.#file], {
+      cwd,
+      env: { ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    this.#child = child;
+    createInterface({ input: child.stdout }).on('line', (line) => out(`${this.#paint(line)}\n`));
+    createInterface({ input: child.stderr }).on('line', (line) => {
+      err(`${this.#paint(line)}\n`);
+      if (!line.includes(NEEDS_RESTART) || this.#again) return;
+      this.#again = true;
+      out('this change needs a new start\n');
+      child.kill('SIGTERM');
+    });
+    const [code] = (await once(child, 'close')) as [number | null];
+    this.#child = undefined;
+    return code ?? EXIT.failed;
+  }
+}
