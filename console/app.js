@@ -4,6 +4,7 @@
  */
 
 import { call, contact, me, points, readMe, signIn, signOut, stream } from './api.js';
+import { AccountsPage } from './pages-accounts.js';
 import { ChangesPage } from './pages-changes.js';
 import { BansPage, CachePage } from './pages-limits.js';
 import { EventsPage, Overview } from './pages-overview.js';
@@ -20,6 +21,7 @@ const PAGES = {
   services: ['Services', ServicesPage],
   requests: ['Requests', RequestsPage],
   bans: ['Bans', BansPage],
+  accounts: ['Accounts', AccountsPage],
   cache: ['Cache', CachePage],
   changes: ['Changes', ChangesPage],
   events: ['Events', EventsPage],

@@ -106,6 +106,11 @@ export function until(time) {
   return ms < 0 ? 'over' : `in ${ago(ms)}`;
 }
 
+/** Day and time, short. */
+export function time(at) {
+  return new Date(at).toLocaleString('en', { dateStyle: 'medium', timeStyle: 'short', hour12: false });
+}
+
 export function clock(time) {
   return new Date(time).toLocaleTimeString('en', { hour12: false });
 }

@@ -43,6 +43,7 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     gateway = await startTestGateway(scope as never, {
       admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'admin', token: TOKEN }] },
       abuse: {},
+      identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
       services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
       routes: [{ name: 'notes', match: { path: '/api/notes/*' }, service: 'notes', auth: 'public', cache: {} }],
     });
@@ -145,8 +146,41 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await page.waitForSelector('text=Nothing is stored.');
   });
 
+  it('finds an account, gives it another plan, blocks it and lets it in again', async () => {
+    await fetch(`${origin}/api/features/identity/users`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ kind: 'service', username: 'robot', displayName: HOSTILE }),
+    });
+    await open('Accounts');
+    await page.fill('input[name=q]', 'rob');
+    await page.click('button:has-text("Search")');
+    await page.click('td button:has-text("robot")');
+    await page.waitForSelector('h1:has-text("robot")');
+    await page.fill('input[name=plan]', 'gold');
+    await page.click('button:has-text("Set plan")');
+    await page.waitForSelector('[role=status]:has-text("The plan is gold.")');
+    await page.click('button:has-text("Block")');
+    await page.waitForSelector('dd:has-text("disabled")');
+    await page.click('button:has-text("Let in again")');
+    await page.waitForSelector('dd:has-text("active")');
+    assert.equal(await page.evaluate('window.broken'), undefined);
+    await page.click('button:has-text("All accounts")');
+    await page.waitForSelector('td button:has-text("robot")');
+  });
+
   it('is accessible, and fits 360 pixels, on every page, light and dark', async () => {
-    for (const name of ['Overview', 'Routes', 'Services', 'Requests', 'Bans', 'Cache', 'Changes', 'Events']) {
+    for (const name of [
+      'Overview',
+      'Routes',
+      'Services',
+      'Requests',
+      'Bans',
+      'Accounts',
+      'Cache',
+      'Changes',
+      'Events',
+    ]) {
       await open(name);
       for (const [colorScheme, width] of [
         ['light', 1200],

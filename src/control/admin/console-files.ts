@@ -54,6 +54,7 @@ const OWN_FILES = new Set([
   'pages-traffic.js',
   'pages-requests.js',
   'pages-limits.js',
+  'pages-accounts.js',
   'pages-changes.js',
   'icon.svg',
 ]);

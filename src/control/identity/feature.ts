@@ -5,7 +5,7 @@
 
 import { messageOf } from '../../base/errors.ts';
 import { localSocketPath } from '../config/plan.ts';
-import type { Feature, FeatureHost } from '../feature.ts';
+import type { Feature, FeatureHost, OperationsApi } from '../feature.ts';
 import type { Identity, IdentityDeps } from './identity.ts';
 import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
@@ -23,6 +23,7 @@ interface CompiledIdentity {
 
 export function identityFeature(host: IdentityHost): Feature {
   let identity: Identity | undefined;
+  let operations: Pick<OperationsApi, 'name' | 'fetch'> | undefined;
   let runsBy = '';
   const settingsOf = (compiled: CompiledIdentity): string =>
     JSON.stringify(compiled.plan.sections.identity?.options ?? null);
@@ -53,6 +54,9 @@ export function identityFeature(host: IdentityHost): Feature {
       throw error;
     }
     identity = made;
+    if (apart) return;
+    const { createOperatorApp } = await import('./operator-app.ts');
+    operations = { name: 'identity', fetch: createOperatorApp(made.context) };
   };
   return {
     start: (compiled) => begin(compiled as unknown as CompiledIdentity),
@@ -61,6 +65,9 @@ export function identityFeature(host: IdentityHost): Feature {
       if (identity === undefined) await begin(next as unknown as CompiledIdentity);
     },
     restartKeys: (next) => (settingsOf(next as unknown as CompiledIdentity) === runsBy ? [] : ['identity']),
+    operations() {
+      return operations === undefined ? undefined : { ...operations, look: 'operator', change: 'admin' };
+    },
     async audit({ actor, action, target, detail }) {
       await identity?.context.audit.write({ actor, action, target, detail: detail as AuditDetail });
     },
@@ -75,6 +82,7 @@ export function identityFeature(host: IdentityHost): Feature {
     async stop() {
       const running = identity;
       identity = undefined;
+      operations = undefined;
       try {
         await running?.close();
       } catch (error) {

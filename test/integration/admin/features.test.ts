@@ -97,6 +97,63 @@ test('the cache says what it holds and saves; a purge by an operator empties it'
   await until(() => gateway.logged.some((line) => line.includes('admin.cache')), 'the audit line', LONG_MS);
 });
 
+test('administrators find accounts, give plans, block, end sessions and revoke keys; operators look; viewers do not', async (t) => {
+  const { gateway, ask } = await scene(t, {
+    identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
+  });
+  const password = 'a long enough passphrase 7';
+  const made = await ask('admin', 'POST', '/identity/users', { email: 'mia@example.com', password });
+  assert.equal(made.status, 201, JSON.stringify(made.body));
+  const { id } = made.body;
+  assert.equal((await ask('viewer', 'GET', '/identity/users')).status, 403);
+  const { users } = (await ask('operator', 'GET', '/identity/users?q=mia')).body;
+  assert.deepEqual(
+    users.map((user: { id: string }) => user.id),
+    [id],
+  );
+  assert.equal((await ask('operator', 'PATCH', `/identity/users/${id}`, { plan: 'gold' })).status, 403);
+  assert.equal((await ask('admin', 'PATCH', `/identity/users/${id}`, { plan: 'gold' })).body.plan, 'gold');
+
+  const own = async (method: string, path: string, token?: string, body?: unknown) => {
+    const response = await fetch(`${gateway.url}/api/auth${path}`, {
+      method,
+      headers: {
+        'content-type': 'application/json',
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    // biome-ignore lint/suspicious/noExplicitAny: bodies of many shapes, checked by the assertions
+    return { status: response.status, body: (await response.json()) as any };
+  };
+  const login = () => own('POST', '/login', undefined, { email: 'mia@example.com', password });
+  const signedIn = await login();
+  assert.equal(signedIn.status, 200, JSON.stringify(signedIn.body));
+  const access = signedIn.body.accessToken as string;
+  const key = await own('POST', '/keys', access, { name: '<b>robot</b>' });
+  assert.equal(key.status, 201, JSON.stringify(key.body));
+  assert.equal((await ask('operator', 'GET', `/identity/users/${id}/sessions`)).body.sessions.length, 1);
+  const { keys } = (await ask('operator', 'GET', `/identity/users/${id}/keys`)).body;
+  assert.deepEqual([keys[0].name, keys[0].revokedAt], ['<b>robot</b>', null]);
+  assert.equal((await ask('operator', 'DELETE', `/identity/keys/${keys[0].id}`)).status, 403);
+  assert.equal((await ask('admin', 'DELETE', `/identity/keys/${keys[0].id}`)).status, 200);
+  const after = (await ask('operator', 'GET', `/identity/users/${id}/keys`)).body.keys;
+  assert.ok(after.every((each: { revokedAt: string | null }) => each.revokedAt !== null));
+
+  assert.equal((await own('GET', '/me', access)).status, 200);
+  assert.equal((await ask('admin', 'DELETE', `/identity/users/${id}/sessions`)).body.ended, 1);
+  assert.equal((await own('GET', '/me', access)).status, 401);
+  assert.equal((await ask('admin', 'PATCH', `/identity/users/${id}`, { status: 'disabled' })).body.status, 'disabled');
+  assert.notEqual((await login()).status, 200);
+  assert.equal((await ask('admin', 'PATCH', `/identity/users/${id}`, { status: 'active' })).body.status, 'active');
+  assert.equal((await login()).status, 200);
+  // Nobody becomes somebody else by a token of the admin API.
+  assert.equal((await ask('admin', 'POST', `/identity/users/${id}/impersonate`)).status, 404);
+  const wrong = await ask('admin', 'PATCH', `/identity/users/${id}`, { plan: '' });
+  assert.deepEqual([wrong.status, wrong.body.code], [400, 'VALIDATION_ERROR']);
+  assert.ok(gateway.logged.some((line) => line.includes('admin.identity') && line.includes('token:admin')));
+});
+
 test('what is not in use is not there', async (t) => {
   const { ask } = await scene(t, {});
   for (const path of ['/cache', '/limits/bans', '/identity/users', '/nothing']) {

@@ -1,5 +1,8 @@
-/** Routes: what administrators do with accounts. Every change is in the audit log with the administrator's id. */
-import { Hono } from 'hono';
+/**
+ * Routes: what administrators do with accounts, whoever says that they are administrators: a session of this service, or
+ * the admin API. Every change is in the audit log with the administrator's name.
+ */
+import { type Context, Hono } from 'hono';
 import { sql } from 'kysely';
 import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
@@ -54,23 +57,53 @@ export const adminBodies = {
   'POST /admin/users/:id/password': z.strictObject({ newPassword: field.password }),
 };
 
+/** How the routes find out who asks. */
+interface Guard<A extends { readonly name: string }> {
+  /** Throws unless an administrator asks. */
+  admin(c: Context<Env>): Promise<A>;
+  /** Throws unless it was proven just now who it is: for what opens another way in. */
+  recentProof(actor: A): Promise<void>;
+}
+
+/** For administrators with a session. */
 export function adminRoutes(context: IdentityContext): Hono<Env> {
+  const guard: Guard<Actor> = {
+    // Changes need a present second factor when the administrator has one.
+    async admin(c) {
+      const actor = await adminOf(context, c, ADMIN_SCOPE);
+      if (c.req.method !== 'GET') await requireOwnHands(context, actor);
+      return actor;
+    },
+    recentProof: (actor) => requireRecentProof(context, actor),
+  };
+  const app = guardedRoutes(context, guard);
+  app.post('/admin/users/:id/impersonate', async (c) => {
+    const actor = await guard.admin(c);
+    await guard.recentProof(actor);
+    const user = await findById(context.store.db, c.req.param('id'));
+    if (user === undefined) throw notFound('account');
+    return c.json(await impersonate(context, actor, user, c.get('caller')), 201);
+  });
+  return app;
+}
+
+/** For the admin API, which has found out who asks. Nobody takes the place of an account through it. */
+export function operatorRoutes(context: IdentityContext, nameOf: (c: Context<Env>) => string): Hono<Env> {
+  return guardedRoutes(context, { admin: async (c) => ({ name: nameOf(c) }), recentProof: async () => {} });
+}
+
+function guardedRoutes<A extends { readonly name: string }>(context: IdentityContext, guard: Guard<A>): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
-  type Ctx = Parameters<typeof adminOf>[1];
+  const { admin } = guard;
+  type Ctx = Context<Env>;
 
-  /** Changes need a present second factor when the administrator has one. */
-  const admin = async (c: Ctx): Promise<Actor> => {
-    const actor = await adminOf(context, c, ADMIN_SCOPE);
-    if (c.req.method !== 'GET') await requireOwnHands(context, actor);
-    return actor;
-  };
   const target = async (c: Ctx): Promise<User> => {
     const user = await findById(store.db, c.req.param('id') ?? '');
     if (user === undefined) throw notFound('account');
     return user;
   };
-  const entry = (c: Ctx, actor: Actor, action: string, id: string) => {
+  const entry = (c: Ctx, actor: A, action: string, id: string) => {
     const { address, requestId } = c.get('caller');
     return { actor: actor.name, action, target: id, address, requestId };
   };
@@ -104,7 +137,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/users', async (c) => {
     const actor = await admin(c);
-    await requireRecentProof(context, actor);
+    await guard.recentProof(actor);
     const body = await readBody(c.req.raw, adminBodies['POST /admin/users']);
     const roles = body.roles ?? (body.kind === 'service' ? ['service'] : context.options.defaultRoles);
     await checkRoles(roles);
@@ -153,7 +186,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     const user = await target(c);
     const body = await readBody(c.req.raw, adminBodies['PATCH /admin/users/:id']);
     if (body.roles !== undefined) {
-      await requireRecentProof(context, actor);
+      await guard.recentProof(actor);
       if (user.kind === 'child') throw invalidField('roles', 'no roles: a child has what its parent allows');
       await checkRoles(body.roles);
     }
@@ -217,7 +250,7 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
 
   app.post('/admin/users/:id/password', async (c) => {
     const actor = await admin(c);
-    await requireRecentProof(context, actor);
+    await guard.recentProof(actor);
     const user = await target(c);
     const body = await readBody(c.req.raw, adminBodies['POST /admin/users/:id/password']);
     checkNewPassword(body.newPassword, [user.email, user.username], context.options.passwords, 'newPassword');
@@ -286,12 +319,6 @@ export function adminRoutes(context: IdentityContext): Hono<Env> {
     if (ended.length === 0) throw notFound('key');
     await context.revocations.announce();
     return c.json({ success: true });
-  });
-
-  app.post('/admin/users/:id/impersonate', async (c) => {
-    const actor = await admin(c);
-    await requireRecentProof(context, actor);
-    return c.json(await impersonate(context, actor, await target(c), c.get('caller')), 201);
   });
 
   return app;
