@@ -116,9 +116,28 @@ async function main(name: string | undefined): Promise<void> {
   const width = Math.max(...example.services.map(({ name: label }) => label.length), 16);
   for (const service of example.services)
     console.log(`  ${service.name.padEnd(width)} http://127.0.0.1:${service.port}`);
-  console.log(`  ${'gateway'.padEnd(width)} http://127.0.0.1:${example.port}\n\nTry, in another terminal:\n`);
+  console.log(`  ${'gateway'.padEnd(width)} http://127.0.0.1:${example.port}`);
+  const link = await consoleLink(folder, example);
+  if (ending) return;
+  if (link !== null)
+    console.log(`  ${'console'.padEnd(width)} ${link}\n  ${''.padEnd(width)} signs in once, within five minutes`);
+  console.log('\nTry, in another terminal:\n');
   for (const line of example.tries) console.log(`  ${line}`);
   console.log('\nCtrl-C ends it.\n');
+}
+
+/** The link of `gatehouse console`; null where the configuration has no `admin.listen`. */
+function consoleLink(folder: string, { configuration, env }: Example): Promise<string | null> {
+  const child = spawn(process.execPath, [COMMAND_LINE, 'console', '-c', configuration], {
+    cwd: folder,
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  });
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (part: string) => {
+    text += part;
+  });
+  return new Promise((resolve) => child.on('close', (code) => resolve(code === 0 ? text.trim() : null)));
 }
 
 /** Resolves with whether it ended well. */

@@ -29,6 +29,12 @@ export interface AdminAnswer {
   readonly text: string;
 }
 
+/** The admin API of a gateway elsewhere, when one is named; a socket that is named comes before the environment. */
+export function serverOf({ options, env }: CommandContext): string | undefined {
+  const server = options['server'] ?? (options['socket'] === undefined ? env['GATEHOUSE_SERVER'] : undefined);
+  return typeof server === 'string' && server !== '' ? server : undefined;
+}
+
 export async function callAdmin(
   context: CommandContext,
   method: 'GET' | 'POST' | 'PUT' | 'DELETE',
@@ -36,9 +42,9 @@ export async function callAdmin(
   body?: unknown,
 ): Promise<AdminAnswer> {
   const { options, env } = context;
-  const server = options['server'] ?? (options['socket'] === undefined ? env['GATEHOUSE_SERVER'] : undefined);
+  const server = serverOf(context);
   const { status, text } =
-    typeof server === 'string' && server !== ''
+    server !== undefined
       ? await callServer(server, options['token'] ?? env['GATEHOUSE_TOKEN'], method, path, body)
       : await callSocket(await findSocket(undefined, context), method, `/admin/api${path}`, { body });
   try {
