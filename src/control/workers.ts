@@ -125,11 +125,11 @@ export class Workers implements ControlBus {
     return port1;
   }
 
-  /** A CPU profile of one worker, as JSON; null when there is no such worker. */
-  async profile(index: number, ms: number): Promise<string | null> {
+  /** A profile of one worker over so many milliseconds, as JSON; null when there is no such worker. */
+  async profile(kind: 'cpu' | 'heap', index: number, ms: number): Promise<string | null> {
     const worker = this.#members[index]?.worker;
     if (worker === undefined) return null;
-    const handle = await worker.startCpuProfile();
+    const handle = await (kind === 'cpu' ? worker.startCpuProfile() : worker.startHeapProfile());
     await new Promise((resolve) => setTimeout(resolve, ms));
     const profile: unknown = await handle.stop();
     return typeof profile === 'string' ? profile : JSON.stringify(profile);

@@ -106,42 +106,46 @@ export function liveRoutes(kit: Kit, access: Access, recorder: Recorder, console
     },
   );
 
-  operation(
-    kit,
-    {
-      method: 'post',
-      path: '/profiles/cpu',
-      tag: 'gateway',
-      summary: 'A CPU profile of a worker or the main thread, for Chromium’s developer tools',
-      role: 'admin',
-      body: z.strictObject({
-        worker: z.int().min(0).optional().describe('Index of the worker; absent for the main thread.'),
-        ms: z.int().min(100).max(LONGEST_PROFILE_MS).prefault(5_000).describe('How long, in milliseconds.'),
-      }),
-      response: z.looseObject({ nodes: z.array(z.looseObject({})) }),
-      errors: { 404: 'No such worker', 409: 'A profile is being taken' },
-    },
-    async ({ body, operator }) => {
-      await host.audit({
-        actor: operator.name,
-        action: 'admin.profile',
-        target: `worker ${body.worker ?? 'main'}`,
-        detail: { ms: body.ms },
-      });
-      const text = await profile(kit, body.worker, body.ms);
-      return new Response(text, { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
-    },
-  );
+  for (const kind of ['cpu', 'heap'] as const)
+    operation(
+      kit,
+      {
+        method: 'post',
+        path: `/profiles/${kind}`,
+        tag: 'gateway',
+        summary:
+          kind === 'cpu'
+            ? 'A CPU profile of a worker or the main thread, for Chromium’s developer tools (.cpuprofile)'
+            : 'Who allocates the memory of a worker or the main thread: samples of what was allocated meanwhile and is still there (.heapprofile)',
+        role: 'admin',
+        body: z.strictObject({
+          worker: z.int().min(0).optional().describe('Index of the worker; absent for the main thread.'),
+          ms: z.int().min(100).max(LONGEST_PROFILE_MS).prefault(5_000).describe('How long, in milliseconds.'),
+        }),
+        response: z.looseObject({}),
+        errors: { 404: 'No such worker', 409: 'A profile is being taken' },
+      },
+      async ({ body, operator }) => {
+        await host.audit({
+          actor: operator.name,
+          action: 'admin.profile',
+          target: `worker ${body.worker ?? 'main'}`,
+          detail: { kind, ms: body.ms },
+        });
+        const text = await profile(kit, kind, body.worker, body.ms);
+        return new Response(text, { headers: { 'content-type': 'application/json', 'cache-control': 'no-store' } });
+      },
+    );
 }
 
 let profiling = false;
 
-async function profile({ host }: Kit, worker: number | undefined, ms: number): Promise<string> {
+async function profile({ host }: Kit, kind: 'cpu' | 'heap', worker: number | undefined, ms: number): Promise<string> {
   if (profiling) throw new AdminError(409, 'CONFLICT', 'a profile is being taken already');
   profiling = true;
   try {
     if (worker !== undefined) {
-      const text = await host.workers.profile(worker, ms);
+      const text = await host.workers.profile(kind, worker, ms);
       if (text === null) throw new AdminError(404, 'RESOURCE_NOT_FOUND', 'there is no such worker');
       return text;
     }
@@ -149,11 +153,16 @@ async function profile({ host }: Kit, worker: number | undefined, ms: number): P
     const session = new Session();
     session.connect();
     try {
+      const wait = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+      if (kind === 'heap') {
+        await session.post('HeapProfiler.startSampling');
+        await wait();
+        return JSON.stringify((await session.post('HeapProfiler.stopSampling')).profile);
+      }
       await session.post('Profiler.enable');
       await session.post('Profiler.start');
-      await new Promise((resolve) => setTimeout(resolve, ms));
-      const { profile: made } = await session.post('Profiler.stop');
-      return JSON.stringify(made);
+      await wait();
+      return JSON.stringify((await session.post('Profiler.stop')).profile);
     } finally {
       session.disconnect();
     }

@@ -310,7 +310,11 @@ test('the listener has health and metrics, and the API its document and a profil
   const profile = await admin('POST', '/profiles/cpu', { worker: 0, ms: 100 });
   assert.ok(profile.body.nodes.length > 0);
   assert.ok((await admin('POST', '/profiles/cpu', { ms: 100 })).body.nodes.length > 0);
-  assert.equal((await admin('POST', '/profiles/cpu', { worker: 9, ms: 100 })).status, 404);
+  for (const body of [{ worker: 0, ms: 100 }, { ms: 100 }])
+    assert.equal(typeof (await admin('POST', '/profiles/heap', body)).body.head.selfSize, 'number');
+  for (const kind of ['cpu', 'heap'])
+    assert.equal((await admin('POST', `/profiles/${kind}`, { worker: 9, ms: 100 })).status, 404);
+  assert.equal((await client(origin, 'operator')('POST', '/profiles/heap', { ms: 100 })).status, 403);
 });
 
 test('a listener that cannot be had stops the start with its key', async (t) => {
