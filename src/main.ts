@@ -43,6 +43,8 @@ export interface RunningGateway {
   readonly addresses: readonly GatewayAddress[];
   /** Reads the configuration anew; a bad one changes nothing. */
   reload(reason?: string): Promise<ReloadResult>;
+  /** Opens log files anew, after they were moved away. */
+  reopenLogs(): void;
   /** What `gatehouse status` shows. */
   status(): unknown;
   /** Ends: in-flight requests get `timeoutMs` (default `gateway.shutdownTimeout`). Resolves with the connections cut off. */
@@ -80,6 +82,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       return primary.addresses();
     },
     reload: (reason = 'asked by the program') => primary.reload({ author: 'program', reason }),
+    reopenLogs: () => primary.reopenLogs(),
     status: () => primary.opsSources(),
     stop: (stopOptions) => primary.stop(stopOptions?.timeoutMs),
     primary,

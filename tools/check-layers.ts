@@ -82,6 +82,7 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   identity: ['secrets', 'store', 'telemetry'],
   ops: ['discovery', 'health', 'telemetry'],
   objectives: [],
+  'access-records': [],
   dashboards: ['objectives', 'telemetry'],
   tracing: ['telemetry'],
   // Describes them all.

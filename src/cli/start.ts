@@ -17,7 +17,7 @@ export const start: Command = {
   usage: ['[FILE] [--json]'],
   description: `Runs a gateway in the foreground. FILE is a YAML, JSON, TypeScript or JavaScript configuration; default is gatehouse.yaml, .yml, .json, .ts or .js in the working directory. Environment variables such as PORT win over the file.
 
-SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing.
+SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing. SIGUSR1 opens the file of the access log anew, after it was moved away.
 
 Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use.`,
   options: { json: JSON_OPTION },
@@ -45,9 +45,12 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     const reload = (): void =>
       void gateway.reload('SIGHUP').catch((error: unknown) => context.err(`${messageOf(error)}\n`));
     context.signals.on('SIGHUP', reload);
+    const reopen = (): void => gateway.reopenLogs();
+    context.signals.on('SIGUSR1', reopen);
     await ending.asked;
     const cutOff = await gateway.stop();
     context.signals.off('SIGHUP', reload);
+    context.signals.off('SIGUSR1', reopen);
     ending.forget();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
     return EXIT.ok;

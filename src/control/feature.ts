@@ -54,6 +54,8 @@ export interface Feature {
   audit?(entry: AuditedAction): Promise<void>;
   /** What health, `gatehouse status` and the console show of it. */
   status?(): FeatureStatus;
+  /** Log files were moved away by somebody else. */
+  reopen?(): void;
   stop?(): Promise<void>;
 }
 

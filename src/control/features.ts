@@ -1,4 +1,5 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
+import { accessRecordsFeature } from './access-records/feature.ts';
 import { AdminFeature } from './admin/feature.ts';
 import { apiPagesFeature } from './api-pages/feature.ts';
 import { AuthFeature } from './auth/feature.ts';
@@ -17,6 +18,7 @@ import { telemetryFeature } from './telemetry/feature.ts';
 import { tracingFeature } from './tracing/feature.ts';
 
 export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
+  accessRecordsFeature,
   tracingFeature,
   objectivesFeature,
   telemetryFeature,

@@ -273,6 +273,11 @@ export class Primary implements OperatorHost {
     return { ...secrets, [this.#options.ticketKeysId]: this.#ticketKeys };
   }
 
+  /** Somebody moved log files away: they are opened anew. */
+  reopenLogs(): void {
+    for (const feature of this.#features) feature.reopen?.();
+  }
+
   // --- workers, for features that watch them -----------------------------------------------------------------------
 
   workerThreads(): readonly number[] {

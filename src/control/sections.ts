@@ -5,6 +5,7 @@
  * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
+import { accessRecordsSection } from './access-records/section.ts';
 import { adminSection } from './admin/section.ts';
 import { openapiSection } from './api-pages/section.ts';
 import { issuersSection } from './auth/options.ts';
@@ -40,6 +41,7 @@ export const SECTIONS = [
   quotasSection,
   registrySection,
   storesSection,
+  accessRecordsSection,
   policiesSection,
   tracingSection,
   discoverySection,

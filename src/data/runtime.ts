@@ -22,6 +22,7 @@ import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts'
 import { BufferPool } from './http1/read-buffers.ts';
 import type { AbuseKind } from './http2/abuse-budget.ts';
 import type { AccessLog } from './response/access-log.ts';
+import type { AccessRecords } from './response/access-record.ts';
 import { faultReply } from './response/problem.ts';
 import type { Tail } from './response/tail.ts';
 import { HostCache } from './router/host-cache.ts';
@@ -55,6 +56,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   live: ActiveConfig;
   tail: Tail | null;
   draining = false;
+  /** Null for the usual access record. */
+  records: AccessRecords | null = null;
   /** Null while nothing is traced. */
   tracer: Tracer | null = null;
   #tunnels = 0;
@@ -117,7 +120,9 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.metrics.fault(fault.kind.reason);
     const { status, reason } = fault.kind;
     const record = (): string => `"address":"${peer.address}","status":${status},"fault":"${reason}"}`;
-    if (this.live.gateway.accessLog !== 'off' && this.accessLog.begin(this.clock.wallMs())) {
+    if (this.live.gateway.accessLog !== 'off' && this.records !== null)
+      this.records.refused(this.accessLog, peer.address, status, reason, this.clock.wallMs());
+    else if (this.live.gateway.accessLog !== 'off' && this.accessLog.begin(this.clock.wallMs())) {
       this.accessLog.text(record());
       this.accessLog.end();
     }

@@ -19,6 +19,7 @@ import { compileConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
 import { ServiceSet } from './config/services.ts';
+import { type AccessRecordSettings, RECORDS_SETTINGS_TOPIC, REOPEN_TOPIC } from './contract/access-records.ts';
 import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challenge.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
@@ -32,6 +33,7 @@ import { Listener } from './listener/listener.ts';
 import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
+import { AccessRecords } from './response/access-record.ts';
 import { Tail } from './response/tail.ts';
 import { WorkerRuntime } from './runtime.ts';
 import { ServiceCalls } from './service-calls.ts';
@@ -188,6 +190,7 @@ class DataWorker {
         live,
         tail: this.#tail,
       });
+      this.#followRecords(this.#runtime);
       Tracer.follow(systemClock, this.#control, (tracer) => {
         this.#runtime!.tracer = tracer;
       });
@@ -219,6 +222,21 @@ class DataWorker {
       this.#listeners.set(settings.id, listener);
     }
     if (bound.length > 0) this.#send({ kind: 'listening', listeners: bound });
+  }
+
+  /** Form of the access log, and files that were moved away. */
+  #followRecords(runtime: WorkerRuntime): void {
+    this.#control.subscribe(RECORDS_SETTINGS_TOPIC, (data) => {
+      runtime.records = data === null ? null : new AccessRecords(data as AccessRecordSettings);
+    });
+    this.#control.subscribe(REOPEN_TOPIC, () => {
+      this.#accessLog.flush();
+      this.#logFile
+        .target(runtime.live.gateway.accessLog)
+        .catch((error: unknown) =>
+          this.#log.error('the access log cannot be opened anew', { error: messageOf(error) }),
+        );
+    });
   }
 
   #cache(secrets: Secrets): WorkerCache {

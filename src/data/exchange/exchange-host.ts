@@ -3,7 +3,9 @@ import type { Logger } from '../../base/log.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import type { AccessLog } from '../response/access-log.ts';
+import type { AccessRecords } from '../response/access-record.ts';
 import type { Tail } from '../response/tail.ts';
+
 import type { HostCache } from '../router/host-cache.ts';
 import type { TargetCache } from '../router/target-cache.ts';
 import type { Tracer } from '../trace/tracer.ts';
@@ -25,6 +27,8 @@ export interface ExchangeHost extends CallHost {
   readonly requestIds: RequestIds;
   /** At least 0, less than 1. */
   readonly random: () => number;
+  /** Null for the usual access record. */
+  readonly records: AccessRecords | null;
   /** Null while nothing is traced. */
   readonly tracer: Tracer | null;
   /** Swapped by a reload. */

@@ -43,7 +43,9 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   const boundMs = route === null ? 0 : route.latencyBoundMs;
   if (boundMs > 0 && elapsedMs <= boundMs && isJudged(status)) runtime.metrics.within(route!.settings.slot);
   if (exchange.trace !== null) runtime.tracer?.ended(exchange, status, elapsedMs);
-  if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
+  if (live.gateway.accessLog !== 'off' && runtime.records !== null)
+    runtime.records.write(runtime.accessLog, exchange, status, elapsedMs, runtime.clock.wallAt(nowMs));
+  else if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
     runtime.accessLog.end();
   }

@@ -57,6 +57,19 @@ export class AccessLog implements ByteWriter {
     return true;
   }
 
+  /** A whole line of another form, in ASCII. False: dropped and counted. */
+  line(text: string): boolean {
+    if (this.#outstanding > MAX_OUTSTANDING_BYTES) {
+      this.#metrics.add('access_log_dropped', 1);
+      return false;
+    }
+    if (this.#used + text.length + 1 > this.#block.length) this.flush();
+    this.#lineStart = this.#used;
+    this.text(text);
+    this.end();
+    return true;
+  }
+
   text(text: string): void {
     const { length } = text;
     if (this.#used + length > this.#block.length) this.#makeRoom(length);

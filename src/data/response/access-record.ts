@@ -1,0 +1,203 @@
+/**
+ * Access records in a form of the operator's choice: fields, JSON, logfmt or Apache's combined format, a share of the
+ * successes, values hidden by name and pattern. The usual record (exchange/report.ts) is written without this.
+ */
+
+import { jsonText } from '../../base/text.ts';
+import type { AccessRecordSettings, RecordField } from '../contract/access-records.ts';
+import type { AccessLog } from './access-log.ts';
+
+/** What a record can tell of an exchange. */
+export interface RecordedExchange {
+  readonly requestId: string;
+  readonly trace: { readonly traceId: string } | null;
+  readonly address: string;
+  readonly method: string;
+  readonly host: string;
+  readonly path: string;
+  readonly query: string;
+  readonly protocol: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly routeId: string;
+  readonly subject: string | null;
+  readonly fault: {
+    readonly kind: { readonly reason: string };
+    readonly cause?: string | undefined;
+    readonly detail?: string | undefined;
+  } | null;
+  readonly call: { readonly attemptsMade: number } | null;
+  readonly attempt: {
+    readonly firstByteMs: number;
+    readonly service: { readonly settings: { readonly name: string } };
+    readonly endpoint: { readonly settings: { readonly url: string } };
+  } | null;
+  header(name: string): string | null;
+}
+
+interface Ended {
+  readonly exchange: RecordedExchange;
+  readonly status: number;
+  readonly elapsedMs: number;
+  readonly wallMs: number;
+}
+
+type Value = string | number | null;
+type Read = (ended: Ended) => Value;
+
+const HIDDEN = '***';
+
+const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
+
+const READERS: Readonly<Record<Exclude<RecordField, 'query' | 'referer'>, Read>> = {
+  time: ({ wallMs }) => new Date(wallMs).toISOString(),
+  request_id: ({ exchange }) => exchange.requestId,
+  trace_id: ({ exchange }) => exchange.trace?.traceId ?? null,
+  address: ({ exchange }) => exchange.address,
+  method: ({ exchange }) => exchange.method,
+  host: ({ exchange }) => exchange.host,
+  path: ({ exchange }) => exchange.path,
+  protocol: ({ exchange }) => `HTTP/${exchange.protocol}`,
+  status: ({ status }) => status,
+  duration_ms: ({ elapsedMs }) => rounded(elapsedMs),
+  upstream_ms: ({ exchange }) => (exchange.attempt === null ? null : rounded(exchange.attempt.firstByteMs)),
+  bytes_in: ({ exchange }) => exchange.bytesReceived,
+  bytes_out: ({ exchange }) => exchange.bytesSent,
+  route: ({ exchange }) => exchange.routeId || null,
+  service: ({ exchange }) => exchange.attempt?.service.settings.name ?? null,
+  instance: ({ exchange }) => exchange.attempt?.endpoint.settings.url ?? null,
+  attempts: ({ exchange }) => exchange.call?.attemptsMade ?? null,
+  subject: ({ exchange }) => exchange.subject,
+  user_agent: ({ exchange }) => exchange.header('user-agent'),
+  fault: ({ exchange }) => exchange.fault?.kind.reason ?? null,
+  cause: ({ exchange }) => exchange.fault?.cause ?? exchange.fault?.detail ?? null,
+};
+
+export class AccessRecords {
+  readonly #settings: AccessRecordSettings;
+  readonly #readers: readonly (readonly [name: string, read: Read])[];
+  readonly #hiddenNames: ReadonlySet<string>;
+  readonly #patterns: readonly RegExp[];
+  readonly #random: () => number;
+
+  constructor(settings: AccessRecordSettings, random: () => number = Math.random) {
+    this.#settings = settings;
+    this.#random = random;
+    this.#hiddenNames = new Set(settings.hiddenNames);
+    this.#patterns = settings.hiddenPatterns.map((source) => new RegExp(source, 'g'));
+    this.#readers = settings.fields.map((field) => [nameOf(field), this.#reader(field)] as const);
+  }
+
+  write(log: AccessLog, exchange: RecordedExchange, status: number, elapsedMs: number, wallMs: number): void {
+    const { successes, format } = this.#settings;
+    if (successes < 1 && status < 400 && exchange.fault === null && this.#random() >= successes) return;
+    const ended = { exchange, status, elapsedMs, wallMs };
+    if (format === 'combined') log.line(this.#combined(ended));
+    else log.line(format === 'json' ? this.#json(ended) : this.#logfmt(ended));
+  }
+
+  /** A head that was no request. */
+  refused(log: AccessLog, address: string, status: number, fault: string, wallMs: number): void {
+    const time = new Date(wallMs).toISOString();
+    const { format } = this.#settings;
+    if (format === 'combined') log.line(`${address} - - [${apacheTime(wallMs)}] "-" ${status} 0 "-" "-"`);
+    else if (format === 'json') log.line(JSON.stringify({ time, address, status, fault }));
+    else log.line(`time=${time} address=${address} status=${status} fault=${fault}`);
+  }
+
+  #reader(field: AccessRecordSettings['fields'][number]): Read {
+    if (field === 'query') return ({ exchange }) => this.#query(exchange.query);
+    if (field === 'referer') return ({ exchange }) => this.#header(exchange, 'referer');
+    if (!field.startsWith('header:')) return READERS[field as keyof typeof READERS];
+    const name = field.slice('header:'.length);
+    return ({ exchange }) => this.#header(exchange, name);
+  }
+
+  #header(exchange: RecordedExchange, name: string): string | null {
+    const value = exchange.header(name);
+    return value !== null && this.#hiddenNames.has(name) ? HIDDEN : value;
+  }
+
+  #query(query: string): string | null {
+    if (query === '') return null;
+    return query
+      .split('&')
+      .map((pair) => {
+        const at = pair.indexOf('=');
+        return at >= 0 && this.#hiddenNames.has(decoded(pair.slice(0, at)).toLowerCase())
+          ? `${pair.slice(0, at)}=${HIDDEN}`
+          : pair;
+      })
+      .join('&');
+  }
+
+  #hidden(text: string): string {
+    let result = text;
+    for (const pattern of this.#patterns) result = result.replace(pattern, HIDDEN);
+    return result;
+  }
+
+  #json(ended: Ended): string {
+    let line = '';
+    for (const [name, read] of this.#readers) {
+      const value = read(ended);
+      if (value === null) continue;
+      line += `${line === '' ? '{' : ','}"${name}":${typeof value === 'number' ? value : jsonText(this.#hidden(value))}`;
+    }
+    return line === '' ? '{}' : `${line}}`;
+  }
+
+  #logfmt(ended: Ended): string {
+    let line = '';
+    for (const [name, read] of this.#readers) {
+      const value = read(ended);
+      if (value === null) continue;
+      line += `${line === '' ? '' : ' '}${name}=${typeof value === 'number' ? value : quoted(this.#hidden(value))}`;
+    }
+    return line;
+  }
+
+  /** `%h - %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`. */
+  #combined(ended: Ended): string {
+    const { exchange, status, wallMs } = ended;
+    const shown = (text: string | null): string =>
+      text === null || text === '' ? '-' : apacheText(this.#hidden(text));
+    const query = this.#settings.fields.includes('query') ? this.#query(exchange.query) : null;
+    const target = shown(exchange.path + (query === null ? '' : `?${query}`));
+    const sent = exchange.bytesSent === 0 ? '-' : exchange.bytesSent;
+    return `${exchange.address} - ${shown(exchange.subject).replaceAll(' ', '\\x20')} [${apacheTime(wallMs)}] "${exchange.method} ${target} HTTP/${exchange.protocol}" ${status} ${sent} "${shown(this.#header(exchange, 'referer'))}" "${shown(exchange.header('user-agent'))}"`;
+  }
+}
+
+function nameOf(field: string): string {
+  return field.startsWith('header:') ? `header_${field.slice('header:'.length).replaceAll('-', '_')}` : field;
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text.replaceAll('+', ' '));
+  } catch {
+    return text;
+  }
+}
+
+/** logfmt: plain where nothing could be read wrongly, else a JSON string. */
+function quoted(text: string): string {
+  return text !== '' && /^[\x21\x23-\x3c\x3e-\x5b\x5d-\x7e]+$/.test(text) ? text : jsonText(text);
+}
+
+/** As Apache escapes: quotes, backslashes, and what is not printable ASCII. */
+function apacheText(text: string): string {
+  return Buffer.from(text, 'utf8')
+    .toString('latin1')
+    .replace(/["\\]/g, '\\$&')
+    .replace(/[^\x20-\x7e]/g, (char) => `\\x${char.charCodeAt(0).toString(16).padStart(2, '0')}`);
+}
+
+const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
+
+/** `10/Oct/2026:13:55:36 +0000` */
+function apacheTime(wallMs: number): string {
+  const iso = new Date(wallMs).toISOString();
+  return `${iso.slice(8, 10)}/${MONTHS[Number(iso.slice(5, 7)) - 1]}/${iso.slice(0, 4)}:${iso.slice(11, 19)} +0000`;
+}
