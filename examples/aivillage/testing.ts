@@ -3,7 +3,6 @@
  * it, on ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is read.
  */
 import { createHmac } from 'node:crypto';
-import { EventEmitter } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,11 +10,10 @@ import { join } from 'node:path';
 import { WebSocket } from 'ws';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
-import { main } from '../../src/cli/gatehouse.ts';
 import { startGateway } from '../../src/main.ts';
 import type { Scope } from '../../test/support/scope.ts';
 import type { Running } from '../shared/service.ts';
-import { eventually, Person } from '../shared/testing.ts';
+import { commandLineOn, eventually, Person } from '../shared/testing.ts';
 import { startForge } from './services/agent-forge.ts';
 import { type FogNode, startNode } from './services/fog-node.ts';
 import { startP2pFog } from './services/p2p-fog.ts';
@@ -145,23 +143,7 @@ export async function startAiVillage(
       });
       if (!response.ok) throw new Error(await response.text());
     },
-    async gatehouse(...args) {
-      const said = { out: '', err: '' };
-      const code = await main([...args, '--config', configFile], {
-        cwd: folder,
-        env,
-        signals: new EventEmitter(),
-        exit: () => {},
-        out: (text) => {
-          said.out += text;
-        },
-        err: (text) => {
-          said.err += text;
-        },
-      });
-      if (code !== 0) throw new Error(said.err);
-      return said.out;
-    },
+    gatehouse: commandLineOn(configFile, folder, env),
   };
 }
 

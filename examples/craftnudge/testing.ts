@@ -2,18 +2,16 @@
  * The whole example for a test: a gateway with the example's own configuration and its services, which register with it, on
  * ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is read.
  */
-import { EventEmitter } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
-import { main } from '../../src/cli/gatehouse.ts';
 import { startGateway } from '../../src/main.ts';
 import type { Scope } from '../../test/support/scope.ts';
 import type { Registration, Running } from '../shared/service.ts';
-import { eventually, Person } from '../shared/testing.ts';
+import { commandLineOn, eventually, Person } from '../shared/testing.ts';
 import { startAnalytics } from './services/analytics.ts';
 import { startTracker } from './services/commit-tracker.ts';
 import { startNotifications } from './services/notifications.ts';
@@ -119,23 +117,7 @@ export async function startCraftNudge(
       });
       if (!response.ok) throw new Error(`${instance} did not take the drill: ${await response.text()}`);
     },
-    async gatehouse(...args) {
-      const said = { out: '', err: '' };
-      const code = await main([...args, '--config', configFile], {
-        cwd: folder,
-        env,
-        signals: new EventEmitter(),
-        exit: () => {},
-        out: (text) => {
-          said.out += text;
-        },
-        err: (text) => {
-          said.err += text;
-        },
-      });
-      if (code !== 0) throw new Error(said.err);
-      return said.out;
-    },
+    gatehouse: commandLineOn(configFile, folder, env),
     anybody,
     async learned({ id }) {
       const metrics = await fetch(`${running.get('analytics')!.url}/api/v1/analytics/metrics`, {

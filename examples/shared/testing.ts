@@ -1,4 +1,6 @@
-/** For the tests of CraftNudge and AIVillage: somebody who calls, and waiting for what happens soon. */
+/** For the tests of the examples: somebody who calls, the command line, and waiting for what happens soon. */
+import { EventEmitter } from 'node:events';
+import { main } from '../../src/cli/gatehouse.ts';
 
 /** Something that happens soon may take so long on a busy machine. */
 const SOON_MS = 60_000;
@@ -56,4 +58,29 @@ export async function eventually(condition: () => Promise<boolean>, what: string
     if (performance.now() > giveUpMs) throw new Error(`it did not happen within ${SOON_MS} ms: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
   }
+}
+
+/** The command line as an operator runs it on a configuration, without a process of its own; rejects with what it says. */
+export function commandLineOn(
+  configFile: string,
+  cwd: string,
+  env: Readonly<Record<string, string>>,
+): (...args: string[]) => Promise<string> {
+  return async (...args) => {
+    const said = { out: '', err: '' };
+    const code = await main([...args, '--config', configFile], {
+      cwd,
+      env,
+      signals: new EventEmitter(),
+      exit: () => {},
+      out: (text) => {
+        said.out += text;
+      },
+      err: (text) => {
+        said.err += text;
+      },
+    });
+    if (code !== 0) throw new Error(said.err);
+    return said.out;
+  };
 }

@@ -2,7 +2,6 @@
  * The whole example for a test: the services and a gateway with the example's own configuration, on ports of their own,
  * in a folder that is gone afterwards. A test may change the configuration before it is read.
  */
-import { EventEmitter } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -11,9 +10,9 @@ import { serve } from '@hono/node-server';
 import type { Hono } from 'hono';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
-import { main } from '../../src/cli/gatehouse.ts';
 import { startGateway } from '../../src/main.ts';
 import type { Scope } from '../../test/support/scope.ts';
+import { commandLineOn } from '../shared/testing.ts';
 import { Storyteller } from './services/generator/storyteller.ts';
 import { createGenerator } from './services/generator.ts';
 import { createLibrary } from './services/library.ts';
@@ -105,23 +104,7 @@ export async function startStoryVerse(
         .filter(Boolean)
         .map((line) => JSON.parse(line) as Record<string, unknown>);
     },
-    async gatehouse(...args) {
-      const said = { out: '', err: '' };
-      const code = await main([...args, '--config', configFile], {
-        cwd: folder,
-        env,
-        signals: new EventEmitter(),
-        exit: () => {},
-        out: (text) => {
-          said.out += text;
-        },
-        err: (text) => {
-          said.err += text;
-        },
-      });
-      if (code !== 0) throw new Error(said.err);
-      return said.out;
-    },
+    gatehouse: commandLineOn(configFile, folder, env),
     loseStories: () => stories2.close(),
   };
 }
