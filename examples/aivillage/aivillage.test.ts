@@ -249,6 +249,33 @@ describe('AIVillage', () => {
     assert.match(again.headers.get('cache-status') ?? '', /gatehouse/i);
   });
 
+  it('describes itself: one document of all services, on /docs and /redoc', async () => {
+    const anybody = village.anybody('198.51.100.7');
+    const { body } = await anybody.call('GET', '/openapi.json');
+    assert.match(body.openapi, /^3\.1/);
+    const operations: readonly (readonly [string, string])[] = [
+      ['post', '/v1/models/train'],
+      ['get', '/v1/models'],
+      ['post', '/v1/chat'],
+      ['get', '/v1/p2p/status'],
+      ['get', '/v1/fog/nodes'],
+      ['get', '/v1/tokens'],
+      ['post', '/v1/query'],
+      ['post', '/v1/upload'],
+    ];
+    for (const [method, path] of operations) {
+      const operation = body.paths[path]?.[method];
+      assert.ok(operation?.summary !== undefined, `${method} ${path}`);
+      assert.ok(operation.responses['429'] !== undefined && operation.security.length > 0, `${method} ${path}`);
+    }
+    assert.ok(body.paths['/v1/models/train'].post.requestBody.content['application/json'].schema.properties.phase_name);
+    for (const path of ['/docs', '/redoc']) {
+      const page = await anybody.call('GET', path);
+      assert.deepEqual([page.status, page.headers.get('content-type')?.startsWith('text/html')], [200, true], path);
+      assert.doesNotMatch(page.text, /https?:\/\/(?!127\.0\.0\.1)[^"' ]+\.(js|css)/, `${path} needs nobody else`);
+    }
+  });
+
   it('a service that is gone is 503, and the others go on', async () => {
     await village.stopService('p2p_fog');
     await eventually(async () => {

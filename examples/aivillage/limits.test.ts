@@ -1,7 +1,8 @@
 /** The three plans to the number, the message of the document, MFA, and the variables. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { startAiVillage } from './testing.ts';
+import { httpCollector } from '../../test/support/otlp-collector.ts';
+import { eventually, startAiVillage } from './testing.ts';
 
 describe('AIVillage: plans, MFA, variables', () => {
   it('standard is 60, premium 200 and enterprise 500 a minute; 1,000, 5,000 and 10,000 an hour', async (t) => {
@@ -48,6 +49,20 @@ describe('AIVillage: plans, MFA, variables', () => {
     const refused = await ada.call('GET', '/v1/models');
     assert.deepEqual([refused.status, refused.body.error_code], [403, 'MFA_REQUIRED']);
     assert.equal((await ada.call('POST', '/v1/auth/mfa/totp')).status, 201);
+  });
+
+  it('tracing: with OTEL_EXPORTER_OTLP_ENDPOINT each request is a span, and so is each attempt at a service', async (t) => {
+    const collector = await httpCollector(t);
+    const village = await startAiVillage(t, undefined, {
+      OTEL_EXPORTER_OTLP_ENDPOINT: collector.url,
+      OTEL_TRACES_SAMPLER: 'always_on',
+    });
+    const user = village.holder({ sub: 'user123', scopes: ['read'] });
+    assert.equal((await user.call('GET', '/v1/tokens')).status, 200);
+    await eventually(
+      async () => collector.spans.some(({ name }) => name === 'GET /v1/tokens') && collector.spans.length >= 2,
+      'the spans are at the collector',
+    );
   });
 
   it('HOST, PORT, WORKERS and LOG_LEVEL are the document’s; without JWT_SECRET_KEY it does not start', async (t) => {

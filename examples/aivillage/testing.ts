@@ -7,6 +7,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { WebSocket } from 'ws';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
@@ -62,6 +63,7 @@ export async function startAiVillage(
   const env = {
     PORT: String(port),
     AIVILLAGE_DATA: folder,
+    AIVILLAGE_HOME: fileURLToPath(new URL('.', import.meta.url)),
     JWT_SECRET_KEY,
     FORGE_KEY: 'forge-key-0123456789',
     FOG_KEY: 'fog-key-012345678901',
