@@ -446,7 +446,6 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     const nowMs = attempt.nowMs();
     const brokeOff = kind !== null && attempt.firstByteMs > 0;
     const tookMs = brokeOff ? nowMs - attempt.startedMs : attempt.waitedMs(nowMs);
-    attempt.service.finish(attempt.endpoint, attempt.status, kind, tookMs, isAbandoned, nowMs, failedOver);
     this.request.observer?.attemptEnd(attempt, kind, isAbandoned, nowMs);
     attempt.service.finish(
       attempt.endpoint,
