@@ -4,7 +4,7 @@ import { describe, test } from 'node:test';
 import { get, OK, post, Scene } from '../support/scene.ts';
 
 describe('RFC 9112 §8 incomplete messages', () => {
-  const scene = new Scene();
+  const scene = new Scene({ requestBuffer: 'off' });
 
   for (const [name, text] of [
     ['a length', 'POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc'],
@@ -49,8 +49,23 @@ describe('RFC 9112 §8 incomplete messages', () => {
   });
 });
 
-describe('RFC 9112 §9.3 persistence', () => {
+describe('RFC 9112 §8 incomplete messages, gathered first', () => {
   const scene = new Scene();
+
+  test('§8: a short request that breaks off never reaches the upstream', async () => {
+    const caller = scene.caller().send('POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc');
+    assert.equal((await scene.ask(post('whole'))).status, 200);
+    caller.close();
+    assert.equal((await scene.ask(post('also whole'))).status, 200);
+    assert.deepEqual(
+      scene.requests.map(({ body }) => body),
+      ['whole', 'also whole'],
+    );
+  });
+});
+
+describe('RFC 9112 §9.3 persistence', () => {
+  const scene = new Scene({ requestBuffer: 'off' });
 
   test('§9.3: HTTP/1.1 stays open without a word', async () => {
     const caller = scene.caller();
