@@ -36,6 +36,8 @@ test('a full service: what is above limit and queue is refused at once, and cost
   });
   const gateway = await inFront(t, [upstream.url], {
     concurrency: { maxPerService: 4, maxQueued: 3, queueTimeout: '150ms' },
+    // All of the load comes from one address.
+    pool: { perAddress: '100%' },
   });
   const outcomes = await openLoad(gateway.port, 300, 1_500);
   const served = having(outcomes, 200);
