@@ -17,6 +17,7 @@ import { until } from '../support/until.ts';
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const PARTS = [
   'package.json',
+  'tools/copy-pages.ts',
   'tsconfig.json',
   'tsconfig.build.json',
   'bin',
