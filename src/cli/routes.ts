@@ -165,9 +165,8 @@ function matchWords({ match, priority }: RouteSettings): string {
 
 function whatItDoes({ action, transcode }: RouteSettings): string {
   if (transcode === undefined) return actionWords(action);
-  const { api } = transcode;
-  const methods = api === null ? 'by reflection' : `${new Set(api.bindings.map(({ rpc }) => rpc)).size} methods`;
-  return `${actionWords(action)} as JSON (${methods})`;
+  const methods = new Set(transcode.api.bindings.map(({ rpc }) => rpc)).size;
+  return `${actionWords(action)} as JSON (${methods} methods)`;
 }
 
 function actionWords(action: RouteAction): string {

@@ -1,5 +1,5 @@
 /**
- * Types of Protocol Buffers as plain data: what control makes of `.proto` files, descriptor sets and reflection, and workers
+ * Types of Protocol Buffers as plain data: what control makes of `.proto` files and descriptor sets, and workers
  * translate by (types.ts). Names are full names without a leading dot.
  */
 

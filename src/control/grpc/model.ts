@@ -1,4 +1,4 @@
-/** What files, descriptor sets and reflection say of an API alike: its types, services, methods and HTTP rules. */
+/** What files and descriptor sets say of an API alike: its types, services, methods and HTTP rules. */
 import type { EnumSchema, MessageSchema, ProtoSchema } from '../../base/protobuf/schema.ts';
 
 /** One binding of `google.api.http`, additional ones beside the first. */

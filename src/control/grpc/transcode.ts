@@ -25,7 +25,6 @@ export function compileTranscode(
   const api = model === null ? null : apiOf(compilation, path, options, model);
   return {
     api: api ?? { schema: { messages: {}, enums: {} }, bindings: [] },
-    reflectedTopic: null,
     fileNames: options.names === 'proto',
     defaults: options.defaults,
     ignoreQuery: options.ignoreQuery ?? [],

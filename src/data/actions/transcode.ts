@@ -3,8 +3,7 @@
  * serves both.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import type { ControlLink } from '../contract/policy.ts';
-import type { TranscodeApi, TranscodeSettings } from '../contract/transcode.ts';
+import type { TranscodeSettings } from '../contract/transcode.ts';
 import type { RouteAction } from '../exchange/active-config.ts';
 import { isGrpcType, isGrpcWebType } from '../exchange/grpc.ts';
 import { TranscodedCall } from '../exchange/transcoded-call.ts';
@@ -12,24 +11,13 @@ import { Transcoder } from '../transcode/transcoder.ts';
 import type { ServiceAction } from './service.ts';
 
 /** Throws a `TypeError` when the API is not one that control has checked. */
-export function transcodeAction(settings: TranscodeSettings, action: ServiceAction, control: ControlLink): RouteAction {
-  let transcoder = settings.api === null ? null : new Transcoder(settings.api, settings);
-  const { reflectedTopic, maxMessageBytes } = settings;
-  const unsubscribe =
-    reflectedTopic === null
-      ? null
-      : control.subscribe(reflectedTopic, (api) => {
-          transcoder = new Transcoder(api as TranscodeApi, settings);
-        });
+export function transcodeAction(settings: TranscodeSettings, action: ServiceAction): RouteAction {
+  const { api, maxMessageBytes } = settings;
+  const transcoder = new Transcoder(api, settings);
   return {
     open(exchange, handler) {
       const contentType = exchange.header('content-type');
       if (isGrpcType(contentType) || isGrpcWebType(contentType)) return action.open(exchange, handler);
-      if (transcoder === null)
-        return new Fault(FAULTS.noInstance, {
-          detail: 'what the service offers is not known yet',
-          retryAfterSeconds: 1,
-        });
       const fault = action.setPath(exchange);
       if (fault !== null) return fault;
       const bound = transcoder.find(exchange.method, exchange.upstreamPath);
@@ -42,6 +30,5 @@ export function transcodeAction(settings: TranscodeSettings, action: ServiceActi
       const service = action.choose(exchange);
       return new TranscodedCall(exchange, { transcoder, bound, service, maxMessageBytes }, handler);
     },
-    dispose: () => unsubscribe?.(),
   };
 }

@@ -135,7 +135,7 @@ function actionOf(
   switch (action.kind) {
     case 'service': {
       const toService = serviceAction(settings, services);
-      return transcode === undefined ? toService : transcodeAction(transcode, toService, environment.control);
+      return transcode === undefined ? toService : transcodeAction(transcode, toService);
     }
     case 'respond':
       return respondAction(action.response);

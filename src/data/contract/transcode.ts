@@ -2,10 +2,7 @@
 import type { ProtoSchema } from '../../base/protobuf/schema.ts';
 
 export interface TranscodeSettings {
-  /** Null until reflection has told it; `reflectedTopic` says where it comes from then. */
-  readonly api: TranscodeApi | null;
-  /** Topic of the line to control on which a `TranscodeApi` comes, or null. */
-  readonly reflectedTopic: string | null;
+  readonly api: TranscodeApi;
   /** Names in responses as in the `.proto` file, not in lowerCamelCase. */
   readonly fileNames: boolean;
   /** Responses have also the fields without presence that hold their default value. */
