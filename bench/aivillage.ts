@@ -1,6 +1,7 @@
 /**
  * Measures the AIVillage document's performance table again, on the running example: each group of endpoints one call
- * after the other, as the document's averages and percentiles want it, then many callers at once and a thousand WebSockets.
+ * after the other, as the document's averages and percentiles want it, then many callers at once and a thousand
+ * WebSockets.
  * `npm run bench:aivillage -- [--calls N] [--sockets N] [--seconds N] [--json FILE]`; Linux.
  */
 import { type ChildProcess, spawn } from 'node:child_process';

@@ -1,9 +1,9 @@
 /**
  * One event to many subscribers: `npm run bench:events [-- --subscribers N] [--rounds N] [--json FILE]` after
  * `npm run build`; Linux. A gateway with one worker, pinned to one core with all of its threads, holds N subscribers, over
- * the hub's WebSockets and over server-sent events; for each event the time from the request that publishes it until the
- * last subscriber has it is taken, and the gateway's CPU. Subscribers are bare sockets of this process, so that they cost
- * little. Wanted: 10,000 subscribers in 250 ms. Each subscriber takes three file descriptors of the gateway
+ * the hub's WebSockets and over server-sent events; for each event the time from the request that publishes it until
+ * the last subscriber has it is taken, and the gateway's CPU. Subscribers are bare sockets of this process, so that
+ * they cost little. Wanted: 10,000 subscribers in 250 ms. Each subscriber takes three file descriptors of the gateway
  * (`ulimit -n`).
  */
 import { randomBytes } from 'node:crypto';

@@ -1,8 +1,8 @@
 /**
- * What can one address take from another? `npm run bench:flood [-- --seconds N --connections N]`: floods each call of the
- * identity service that needs no account from one address, while another address signs in four times a second; prints
- * p50, p99 and refusals of the sign-ins before the flood and during it. The compiled gateway, SQLite, loopback; the two
- * addresses come by `X-Forwarded-For` through a trusted proxy, which is this process.
+ * What can one address take from another? `npm run bench:flood [-- --seconds N --connections N]`: floods each call of
+ * the identity service that needs no account from one address, while another address signs in four times a second;
+ * prints p50, p99 and refusals of the sign-ins before the flood and during it. The compiled gateway, SQLite, loopback;
+ * the two addresses come by `X-Forwarded-For` through a trusted proxy, which is this process.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';

@@ -1,7 +1,7 @@
 /**
- * Sign-ins without end, a process of its own: `node bench/load-logins.ts PLAN` with a LoginPlan as JSON; prints a LoginResult
- * when it gets SIGTERM. Each caller sends its next sign-in as soon as the last was answered, so that as many as there
- * are callers wait at the gateway all the time; a 503 is tried again after the second that it asks for.
+ * Sign-ins without end, a process of its own: `node bench/load-logins.ts PLAN` with a LoginPlan as JSON; prints a
+ * LoginResult when it gets SIGTERM. Each caller sends its next sign-in as soon as the last was answered, so that as
+ * many as there are callers wait at the gateway all the time; a 503 is tried again after the second that it asks for.
  */
 import { connect } from 'node:net';
 import { MessageReader } from './lib/wire.ts';

@@ -1,7 +1,7 @@
 /**
- * Load at a fixed rate, a process of its own: `node bench/load-paced.ts PLAN` with a LoadPlan and `perSecond` as JSON; prints
- * a LoadResult. Requests are sent when they are due, whether or not earlier ones were answered, and their time counts
- * from when they were due: a slow answer cannot hide by delaying the next request.
+ * Load at a fixed rate, a process of its own: `node bench/load-paced.ts PLAN` with a LoadPlan and `perSecond` as JSON;
+ * prints a LoadResult. Requests are sent when they are due, whether or not earlier ones were answered, and their time
+ * counts from when they were due: a slow answer cannot hide by delaying the next request.
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';

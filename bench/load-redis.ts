@@ -1,7 +1,7 @@
 /**
- * The bare round trip to Redis at a fixed rate, a process of its own: `node bench/load-redis.ts PLAN` with port, perSecond and
- * seconds as JSON; prints a LoadResult. PING over one connection, each written by itself, timed from when it was due, just as
- * load-paced.ts does it with requests.
+ * The bare round trip to Redis at a fixed rate, a process of its own: `node bench/load-redis.ts PLAN` with port,
+ * perSecond and seconds as JSON; prints a LoadResult. PING over one connection, each written by itself, timed from when
+ * it was due, just as load-paced.ts does it with requests.
  */
 import { connect } from 'node:net';
 import { Latencies } from './lib/latency.ts';

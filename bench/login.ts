@@ -1,8 +1,8 @@
 /**
- * Does a flood of sign-ins slow down everybody else? `npm run bench:login [-- --seconds N --rounds N --callers N --cores 0]`.
- * Starts the compiled gateway with `builtin:identity` on SQLite and measures three kinds of paced traffic, once alone
- * and once while 100 sign-ins wait, in alternating order: a public route, a route that wants a token, and the
- * profile, which the identity service itself answers. Linux; everything on loopback and in a temporary folder.
+ * Does a flood of sign-ins slow down everybody else? `npm run bench:login [-- --seconds N --rounds N --callers N
+ * --cores 0]`. Starts the compiled gateway with `builtin:identity` on SQLite and measures three kinds of paced traffic,
+ * once alone and once while 100 sign-ins wait, in alternating order: a public route, a route that wants a token, and
+ * the profile, which the identity service itself answers. Linux; everything on loopback and in a temporary folder.
  */
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,9 +1,10 @@
 /**
- * What exact limits through Redis add to a request: `npm run bench:redis [-- --rounds N] [--seconds N] [--rate N] [--json FILE]`
- * after `npm run build`; Linux, redis-server installed. A gateway that counts in Redis and one that counts in memory are asked in
- * turn at the same rate over the same connections; meanwhile a third program asks the same Redis with PING, which is the bare
- * round trip under that load. Wanted: one command a request, and at the 99th percentile no more on top than twice the bare
- * round trip. How long it is without load is measured too, as a row of its own.
+ * What exact limits through Redis add to a request: `npm run bench:redis [-- --rounds N] [--seconds N] [--rate N]
+ * [--json FILE]` after `npm run build`; Linux, redis-server installed. A gateway that counts in Redis and one that
+ * counts in memory are asked in turn at the same rate over the same connections; meanwhile a third program asks the
+ * same Redis with PING, which is the bare round trip under that load. Wanted: one command a request, and at the 99th
+ * percentile no more on top than twice the bare round trip. How long it is without load is measured too, as a row of
+ * its own.
  */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,8 +1,8 @@
 /**
- * The soak: a gateway with limits, rules against abuse and bans, for five minutes under callers who never come twice by the
- * same name, with a table that is too small for them. Memory must stay flat, the table bounded, and callers who have used
- * up their limit must stay refused. `npm run soak [-- --seconds N] [--rate N] [--json FILE]`; Linux; exit code 1 if
- * anything is not as it should be. Gateway and load share one core.
+ * The soak: a gateway with limits, rules against abuse and bans, for five minutes under callers who never come twice by
+ * the same name, with a table that is too small for them. Memory must stay flat, the table bounded, and callers who
+ * have used up their limit must stay refused. `npm run soak [-- --seconds N] [--rate N] [--json FILE]`; Linux; exit
+ * code 1 if anything is not as it should be. Gateway and load share one core.
  */
 import { spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

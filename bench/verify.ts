@@ -1,8 +1,8 @@
 /**
- * What a token costs the first time it is seen: `npm run bench:verify [-- --seconds N --rounds N --callers N --rates A,B --cores 0]`.
- * Every request carries another ES256 token, so that no cache of verified tokens ever helps; 50 callers on kept
- * connections. Paced at fixed rates, with times counted from when a request was due, and once in a closed loop at
- * full load, which is bounded by the processor and not by a target. Linux; everything on loopback.
+ * What a token costs the first time it is seen: `npm run bench:verify [-- --seconds N --rounds N --callers N --rates
+ * A,B --cores 0]`. Every request carries another ES256 token, so that no cache of verified tokens ever helps; 50
+ * callers on kept connections. Paced at fixed rates, with times counted from when a request was due, and once in a
+ * closed loop at full load, which is bounded by the processor and not by a target. Linux; everything on loopback.
  */
 
 import { spawnSync } from 'node:child_process';

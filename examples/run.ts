@@ -22,7 +22,10 @@ export interface Example {
   readonly configuration: string;
   readonly port: number;
   readonly env?: Readonly<Record<string, string>>;
-  /** Module that is run to its end, with the gateway's environment, before the gateway starts; such as one that makes accounts. */
+  /**
+   * Module that is run to its end, with the gateway's environment, before the gateway starts; such as one that makes
+   * accounts.
+   */
   readonly setUp?: string;
   /** Commands to try, one a line. */
   readonly tries: readonly string[];

@@ -1,6 +1,6 @@
 /**
- * Runs what an example prints to try, as a newcomer would paste it, against a gateway that a test has started. A refusal is an
- * error. Lines that start a program of their own and do not end (`npx node`) are left out.
+ * Runs what an example prints to try, as a newcomer would paste it, against a gateway that a test has started. A
+ * refusal is an error. Lines that start a program of their own and do not end (`npx node`) are left out.
  */
 import { execFile } from 'node:child_process';
 

@@ -10,7 +10,10 @@ import type { RouterRequest } from './data/router/match-result.ts';
 import { compileRewrite } from './data/router/rewrite.ts';
 import { BindingTable } from './data/transcode/binding-table.ts';
 
-/** `url` is a URL, or a path with or without a query (which says no scheme). `fields` are `name: value`. Throws a `RangeError`. */
+/**
+ * `url` is a URL, or a path with or without a query (which says no scheme). `fields` are `name: value`. Throws a
+ * `RangeError`.
+ */
 export function readRequest(method: string, url: string, fields: readonly string[], listener?: string): RouterRequest {
   if (!/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/.test(method)) throw new RangeError(`"${method}" is not a method`);
   const headers = new Map<string, string>();

@@ -23,7 +23,10 @@ export interface GatewayOptions {
   readonly document?: unknown;
   /** Environment variables. Default: those of the process. */
   readonly env?: Environment;
-  /** Folder that a relative `configFile`, and relative paths in a `document`, are relative to. Default: the working directory. */
+  /**
+   * Folder that a relative `configFile`, and relative paths in a `document`, are relative to. Default: the working
+   * directory.
+   */
   readonly cwd?: string;
   /** Default: JSON lines on standard error at level `gateway.logLevel`. */
   readonly log?: Logger;
@@ -47,7 +50,10 @@ export interface RunningGateway {
   reopenLogs(): void;
   /** What `gatehouse status` shows. */
   status(): unknown;
-  /** Ends: in-flight requests get `timeoutMs` (default `gateway.shutdownTimeout`). Resolves with the connections cut off. */
+  /**
+   * Ends: in-flight requests get `timeoutMs` (default `gateway.shutdownTimeout`). Resolves with the connections cut
+   * off.
+   */
   stop(options?: { timeoutMs?: number }): Promise<number>;
   /** The main thread's half, for tests and embedding programs that need more; not a stable interface. */
   readonly primary: Primary;

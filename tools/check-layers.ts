@@ -1,8 +1,8 @@
 /**
- * Proves that imports go one way, static and dynamic ones alike: base <- data <- control <- main. Below that, each folder
- * of the data path and of the control plane may know only those that are listed for it here, so this file is the map of
- * the house. No file imports itself by a detour; circles of types stay inside one folder. Workers load nothing that only
- * the control plane needs. Prints each import that must not be.
+ * Proves that imports go one way, static and dynamic ones alike: base <- data <- control <- main. Below that, each
+ * folder of the data path and of the control plane may know only those that are listed for it here, so this file is the
+ * map of the house. No file imports itself by a detour; circles of types stay inside one folder. Workers load nothing
+ * that only the control plane needs. Prints each import that must not be.
  */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
@@ -61,7 +61,9 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
   listener: ['exchange', 'http1', 'http2', 'runtime.ts', 'wire'],
 };
 
-/** What each feature of `src/control` may know besides `config`; files directly in `src/control` are the frame of all. */
+/**
+ * What each feature of `src/control` may know besides `config`; files directly in `src/control` are the frame of all.
+ */
 const CONTROL: Readonly<Record<string, readonly string[]>> = {
   // `tls: auto` is a key of a listener, `transcode` one of a route.
   config: ['certificates', 'grpc'],

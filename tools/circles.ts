@@ -1,4 +1,6 @@
-/** The circles of a directed graph, each once: its strongly connected components of more than one node (Tarjan 1972). */
+/**
+ * The circles of a directed graph, each once: its strongly connected components of more than one node (Tarjan 1972).
+ */
 export function circles(graph: ReadonlyMap<string, ReadonlySet<string>>): string[][] {
   const found: string[][] = [];
   const order = new Map<string, number>();

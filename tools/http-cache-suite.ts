@@ -1,6 +1,6 @@
 /**
- * The public suite of HTTP cache tests (npm package `http-cache-tests`), brought to `.cache/` by its checksum. It is not a
- * dependency, because it has all of an old npm as one of its own, which nothing here needs.
+ * The public suite of HTTP cache tests (npm package `http-cache-tests`), brought to `.cache/` by its checksum. It is
+ * not a dependency, because it has all of an old npm as one of its own, which nothing here needs.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * The reference of the configuration, as Markdown, from the JSON Schema alone: for every key its meaning, what values it
- * takes, their range, and its default. Called by generate-reference.ts.
+ * The reference of the configuration, as Markdown, from the JSON Schema alone: for every key its meaning, what values
+ * it takes, their range, and its default. Called by generate-reference.ts.
  */
 import { formatDuration } from '../src/base/units.ts';
 import { formatSize } from '../src/base/zod-units.ts';

@@ -1,7 +1,7 @@
 /**
- * The hostile callers of the soak: every request comes from another address, user or key than any before, or scans, guesses
- * and sends nonsense; and beside them a few known callers who have used up their limit and ask on. Paced, over kept
- * connections, each with one request in flight. Called by bench/soak.ts.
+ * The hostile callers of the soak: every request comes from another address, user or key than any before, or scans,
+ * guesses and sends nonsense; and beside them a few known callers who have used up their limit and ask on. Paced, over
+ * kept connections, each with one request in flight. Called by bench/soak.ts.
  */
 import { createHmac, randomBytes } from 'node:crypto';
 import { connect, type Socket } from 'node:net';

@@ -1,10 +1,15 @@
-/** Sends at a fixed rate, whether or not earlier ones were answered, so that a slow answer cannot hide by delaying the next. */
+/**
+ * Sends at a fixed rate, whether or not earlier ones were answered, so that a slow answer cannot hide by delaying the
+ * next.
+ */
 export interface Pace {
   readonly perSecond: number;
   readonly seconds: number;
 }
 
-/** Calls `send` with the time at which each was due, then `finish` half a second later with the seconds since the start. */
+/**
+ * Calls `send` with the time at which each was due, then `finish` half a second later with the seconds since the start.
+ */
 export function paced(
   { perSecond, seconds }: Pace,
   send: (dueAt: number) => void,

@@ -1,6 +1,6 @@
 /**
- * Measures when the machine is quiet: repeats a measurement while other programs use the cores of a run, keeps the quietest
- * try, and says how quiet it was. Cores 0 and 1 are those that processes.ts pins to.
+ * Measures when the machine is quiet: repeats a measurement while other programs use the cores of a run, keeps the
+ * quietest try, and says how quiet it was. Cores 0 and 1 are those that processes.ts pins to.
  */
 import { readFileSync } from 'node:fs';
 import type { Running } from './processes.ts';
@@ -31,7 +31,9 @@ function busyNs(): number {
   return coreTime(0).busyNs + coreTime(1).busyNs;
 }
 
-/** This process, what it has running, and what it ran to its end (proc_pid_stat(5), cutime and cstime, ticks of 10 ms). */
+/**
+ * This process, what it has running, and what it ran to its end (proc_pid_stat(5), cutime and cstime, ticks of 10 ms).
+ */
 function ownNs(own: readonly Running[]): number {
   const stat = readFileSync('/proc/self/stat', 'latin1');
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');

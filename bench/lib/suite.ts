@@ -47,7 +47,8 @@ export interface Timing {
   readonly warmSeconds: number;
   /**
    * Seconds of the same load before each timed burst. Between two bursts of one proxy lie those of all others, and what
-   * ages meanwhile (verified tokens do, after half a minute) would be filled anew within the burst, as under no steady load.
+   * ages meanwhile (verified tokens do, after half a minute) would be filled anew within the burst, as under no steady
+   * load.
    */
   readonly settleSeconds: number;
   /** How often a run is tried, because it failed or something else used the proxy's core. */

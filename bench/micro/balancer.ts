@@ -1,7 +1,7 @@
 /**
- * What choosing an instance costs per request: `pick` and `finish` of one attempt, two readings of the clock included. The
- * row "everything on" has health, service and instance breakers, ejection by both signs, limits per service and instance,
- * the adaptive limit, zones, slow start, retry budget and hedging by percentile; its target is the project's.
+ * What choosing an instance costs per request: `pick` and `finish` of one attempt, two readings of the clock included.
+ * The row "everything on" has health, service and instance breakers, ejection by both signs, limits per service and
+ * instance, the adaptive limit, zones, slow start, retry budget and hedging by percentile; its target is the project's.
  */
 import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';

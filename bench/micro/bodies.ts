@@ -1,6 +1,6 @@
 /**
- * What policies of users, transforms, validation and compression cost per request: a guarded hook that does nothing or sets
- * a field, a 600-byte JSON body read, checked and changed, and the same packed at once.
+ * What policies of users, transforms, validation and compression cost per request: a guarded hook that does nothing or
+ * sets a field, a 600-byte JSON body read, checked and changed, and the same packed at once.
  */
 import { systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';

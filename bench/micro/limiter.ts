@@ -1,6 +1,7 @@
 /**
- * The limiter's decision as a request meets it: two windows (60/1m, 1000/1h in shape), by a key whose hash is known, alone
- * and with a second thread on the same keys; a new caller each time; the memory of a million callers. Time is read per decision.
+ * The limiter's decision as a request meets it: two windows (60/1m, 1000/1h in shape), by a key whose hash is known,
+ * alone and with a second thread on the same keys; a new caller each time; the memory of a million callers. Time is
+ * read per decision.
  */
 import { once } from 'node:events';
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads';
@@ -70,8 +71,8 @@ async function contended(name: string, callers: number, note: string): Promise<R
 }
 
 /**
- * CPU time of this thread instead of wall time: waiting for a cache line counts, being taken off the core by other programs
- * does not, which with two busy threads would be most of it.
+ * CPU time of this thread instead of wall time: waiting for a cache line counts, being taken off the core by other
+ * programs does not, which with two busy threads would be most of it.
  */
 function measureCpu(name: string, operation: (rounds: number) => number, atMost: number, note: string): Row {
   const rounds = 20_000;

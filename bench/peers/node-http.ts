@@ -1,4 +1,7 @@
-/** node:http and its Agent, no package at all: what somebody writes in an afternoon, and what every run can compare with. */
+/**
+ * node:http and its Agent, no package at all: what somebody writes in an afternoon, and what every run can compare
+ * with.
+ */
 import { launchServer } from '../lib/node-peers.ts';
 import type { Peer } from './peer.ts';
 

@@ -1,6 +1,7 @@
 /**
- * The whole example for a test: a gateway with the example's own configuration, its services, and two fog nodes that join
- * it, on ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is read.
+ * The whole example for a test: a gateway with the example's own configuration, its services, and two fog nodes that
+ * join it, on ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is
+ * read.
  */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';

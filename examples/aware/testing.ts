@@ -1,6 +1,6 @@
 /**
- * The whole example as processes on ports of their own: two gateways, the machines with three workers. For the test, which
- * ends it, and for the drill.
+ * The whole example as processes on ports of their own: two gateways, the machines with three workers. For the test,
+ * which ends it, and for the drill.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,6 @@
 /**
- * An application of the cluster: cuts a text into parts, has the workers count the words of each, and adds up. Workers may
- * come and go meanwhile: a part whose worker is gone is counted by another.
+ * An application of the cluster: cuts a text into parts, has the workers count the words of each, and adds up. Workers
+ * may come and go meanwhile: a part whose worker is gone is counted by another.
  *
  *   CLUSTER_KEY=... GATEWAYS=http://127.0.0.1:8000 npx node word-count.ts FILE
  */

@@ -118,7 +118,8 @@ describe('the browser application in Chromium', () => {
     }, origin);
     assert.equal(outcome['json'], 'refused');
     assert.equal(outcome['socket'], 'refused');
-    // A form is sent and its answer hidden; that nothing came of it shows at the service, and the session is still there.
+    // A form is sent and its answer hidden; that nothing came of it shows at the service, and the session is still
+    // there.
     const notes = await page.evaluate("fetch('/api/notes').then((r) => r.text())");
     assert.doesNotMatch(String(notes), /forged/);
     await page.reload();

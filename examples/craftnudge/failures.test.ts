@@ -1,4 +1,7 @@
-/** What callers see when services are slow, fail, or go away: timeouts, retries, breakers, leases, and a queue that waits. */
+/**
+ * What callers see when services are slow, fail, or go away: timeouts, retries, breakers, leases, and a queue that
+ * waits.
+ */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { commitOf, type Document, eventually, startCraftNudge } from './testing.ts';

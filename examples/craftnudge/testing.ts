@@ -1,6 +1,7 @@
 /**
- * The whole example for a test: a gateway with the example's own configuration and its services, which register with it, on
- * ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is read.
+ * The whole example for a test: a gateway with the example's own configuration and its services, which register with
+ * it, on ports of their own, in a folder that is gone afterwards. A test may change the configuration before it is
+ * read.
  */
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

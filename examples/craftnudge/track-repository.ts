@@ -40,7 +40,10 @@ export async function historyOf(folder: string, most: number): Promise<Commit[]>
     });
 }
 
-/** With `-z` a file is `added TAB deleted TAB path NUL`, a renamed one `added TAB deleted TAB NUL old NUL new NUL`; binary ones have `-`. */
+/**
+ * With `-z` a file is `added TAB deleted TAB path NUL`, a renamed one `added TAB deleted TAB NUL old NUL new NUL`;
+ * binary ones have `-`.
+ */
 function filesOf(stat: string): Commit['files'] {
   const files: Commit['files'] = [];
   const fields = stat.replace(/^[\0\n]+/, '').split('\0');

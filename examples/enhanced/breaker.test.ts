@@ -1,4 +1,6 @@
-/** The circuit breaker of the workflow orchestrator in its three states, seen from outside; and the deadline before it. */
+/**
+ * The circuit breaker of the workflow orchestrator in its three states, seen from outside; and the deadline before it.
+ */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import { suiteScope } from '../../test/support/scope.ts';

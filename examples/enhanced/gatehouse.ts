@@ -1,6 +1,6 @@
 /**
- * The configuration of the example: config/gateway-config.json as it stands, and what a gateway needs beyond it: routes,
- * accounts, names, security. `gatehouse reload` reads both files again.
+ * The configuration of the example: config/gateway-config.json as it stands, and what a gateway needs beyond it:
+ * routes, accounts, names, security. `gatehouse reload` reads both files again.
  *
  * Variables of its own (those of Gatehouse, such as PORT and JWT_SECRET, work beside them):
  * GATEWAY_CONFIG, another JSON file. SERVICE_ADDRESSES, `host=address:port ...` for host names of the JSON file that no

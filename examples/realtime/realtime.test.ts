@@ -1,4 +1,6 @@
-/** The example through a gateway: who trains sees it, nobody else does, and the audit has each message once, verified. */
+/**
+ * The example through a gateway: who trains sees it, nobody else does, and the audit has each message once, verified.
+ */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import type { Server } from 'node:http';

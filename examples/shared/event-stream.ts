@@ -44,7 +44,9 @@ export async function follow({ url, headers, position, handle, signal }: Followi
   }
 }
 
-/** The stream as the HTML standard parses it (§9.2.6), less what the gateway does not send: carriage returns, `retry`. */
+/**
+ * The stream as the HTML standard parses it (§9.2.6), less what the gateway does not send: carriage returns, `retry`.
+ */
 export async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<StreamEvent> {
   const decoder = new TextDecoder();
   let rest = '';

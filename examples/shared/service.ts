@@ -150,7 +150,10 @@ export interface Running {
   close(): Promise<void>;
 }
 
-/** Listens on the loopback and, told so, registers: that goes on until the gateway is there. Port 0 lets the system choose. */
+/**
+ * Listens on the loopback and, told so, registers: that goes on until the gateway is there. Port 0 lets the system
+ * choose.
+ */
 export async function run(app: Hono, port: number, registration?: Registration): Promise<Running> {
   const { server, port: bound } = await new Promise<{ server: Server; port: number }>((resolve, reject) => {
     const made = serve({ fetch: app.fetch, port, hostname: '127.0.0.1' }, (info) =>

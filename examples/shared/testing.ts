@@ -60,7 +60,9 @@ export async function eventually(condition: () => Promise<boolean>, what: string
   }
 }
 
-/** The command line as an operator runs it on a configuration, without a process of its own; rejects with what it says. */
+/**
+ * The command line as an operator runs it on a configuration, without a process of its own; rejects with what it says.
+ */
 export function commandLineOn(
   configFile: string,
   cwd: string,

@@ -1,6 +1,7 @@
 /**
- * The deployment against the document: resources, spread over zones, and the same routes, plans and limits as the example
- * that the other tests run. Manifests are read here; that a cluster takes them is not what a test on one machine can show.
+ * The deployment against the document: resources, spread over zones, and the same routes, plans and limits as the
+ * example that the other tests run. Manifests are read here; that a cluster takes them is not what a test on one
+ * machine can show.
  */
 import assert from 'node:assert/strict';
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';

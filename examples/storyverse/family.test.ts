@@ -1,4 +1,7 @@
-/** Parents and children in the example: who sees whose stories, what an age keeps away, and that a child cannot change that. */
+/**
+ * Parents and children in the example: who sees whose stories, what an age keeps away, and that a child cannot change
+ * that.
+ */
 import assert from 'node:assert/strict';
 import { before, describe, it } from 'node:test';
 import { suiteScope } from '../../test/support/scope.ts';

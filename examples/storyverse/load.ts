@@ -1,8 +1,9 @@
 /**
- * What users see on an evening, and when a story goes round: `npx node examples/storyverse/load.ts [URL ...] [--families 30]
- * [--seconds 20] [--visitors 400]`, against the example or scaled.ts (both URLs). Families come more and more densely, and each
- * makes a bedtime story: sign in, text, keep it, picture, narration, read. Then visitors come all at once, most of them without
- * an account. Each has an address of its own (X-Forwarded-For, which the example believes of this machine).
+ * What users see on an evening, and when a story goes round: `npx node examples/storyverse/load.ts [URL ...]
+ * [--families 30] [--seconds 20] [--visitors 400]`, against the example or scaled.ts (both URLs). Families come more
+ * and more densely, and each makes a bedtime story: sign in, text, keep it, picture, narration, read. Then visitors
+ * come all at once, most of them without an account. Each has an address of its own (X-Forwarded-For, which the example
+ * believes of this machine).
  */
 import { randomBytes } from 'node:crypto';
 import { parseArgs } from 'node:util';

@@ -1,6 +1,6 @@
 /**
- * The deployment's configuration with real processes: an identity process, a limits process and two gateways on one PostgreSQL
- * and one Redis. What one of them knows the others know, and one that ends takes nothing with it.
+ * The deployment's configuration with real processes: an identity process, a limits process and two gateways on one
+ * PostgreSQL and one Redis. What one of them knows the others know, and one that ends takes nothing with it.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

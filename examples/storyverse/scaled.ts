@@ -1,6 +1,6 @@
 /**
- * StoryVerse as many processes on this machine, until Ctrl-C: `npm run storyverse:scaled`. Needs the programs of Redis and
- * PostgreSQL, which it starts for itself in a folder that is gone afterwards. Ports: 8001 and 8002 (gateways), 8081
+ * StoryVerse as many processes on this machine, until Ctrl-C: `npm run storyverse:scaled`. Needs the programs of Redis
+ * and PostgreSQL, which it starts for itself in a folder that is gone afterwards. Ports: 8001 and 8002 (gateways), 8081
  * (identity), 8082 (limits), 4201 to 4204 (services); GATEWAY_1_PORT, IDENTITY_PORT and so on set others.
  */
 import { startScaled } from './scaled/system.ts';

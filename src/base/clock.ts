@@ -11,7 +11,9 @@ export interface Clock {
   wallAt(nowMs: number): number;
 }
 
-/** How long one reading of the time of day is carried on by the monotonic clock: `Date.now` costs four of its readings. */
+/**
+ * How long one reading of the time of day is carried on by the monotonic clock: `Date.now` costs four of its readings.
+ */
 const CARRIED_MS = 10;
 
 class SystemClock implements Clock {

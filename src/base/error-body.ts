@@ -1,8 +1,8 @@
 /**
- * The body of an error in the shape that is configured: `problem` (RFC 9457), or `nested` and `flat`, the formats of the
- * CraftNudge and AIVillage documents. The one renderer for faults of the gateway, the account API, registration, limits
- * and admin, so that a client reads all of them alike: each has code, message, timestamp and request id, and, for bad
- * input, the fields with value and expectation.
+ * The body of an error in the shape that is configured: `problem` (RFC 9457), or `nested` and `flat`, the formats of
+ * the CraftNudge and AIVillage documents. The one renderer for faults of the gateway, the account API, registration,
+ * limits and admin, so that a client reads all of them alike: each has code, message, timestamp and request id, and,
+ * for bad input, the fields with value and expectation.
  */
 
 export type ErrorFormat = 'problem' | 'nested' | 'flat';
@@ -58,8 +58,8 @@ export function errorBody(error: ErrorFacts, request: ErrorRequest): ErrorBody {
       body: JSON.stringify({ ...body, ...errors, ...members, ...common }),
     };
   }
-  // The CraftNudge document has one field, value and expectation, by plain names; where there are more, all of them stand
-  // beside it.
+  // The CraftNudge document has one field, value and expectation, by plain names; where there are more, all of them
+  // stand beside it.
   const named = fields.map((each) => ({ ...each, field: plainName(each.field) }));
   const details = { ...named[0], ...(named.length > 1 ? { errors: named } : {}) };
   if (request.format === 'nested') {

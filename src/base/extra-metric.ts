@@ -1,6 +1,6 @@
 /**
- * Metrics that a part of the control plane keeps itself, beside the counts of the workers in shared memory (metrics.ts).
- * Rendered by control/telemetry/exposition.ts.
+ * Metrics that a part of the control plane keeps itself, beside the counts of the workers in shared memory
+ * (metrics.ts). Rendered by control/telemetry/exposition.ts.
  */
 
 export interface ExtraMetric {

@@ -1,6 +1,6 @@
 /**
- * For lines that a flood would repeat: writes one, then counts for a while and says how many were left out. Called where
- * something outside decides how often it happens.
+ * For lines that a flood would repeat: writes one, then counts for a while and says how many were left out. Called
+ * where something outside decides how often it happens.
  */
 import type { Clock } from './clock.ts';
 

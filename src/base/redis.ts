@@ -59,9 +59,9 @@ function hostAndPort(text: string, standardPort: number): { host: string; port: 
 }
 
 /**
- * A connection that comes up in the background, and again after each loss. Commands of one turn of the event loop travel
- * together, unless `gathers` is false because the caller sees to that (a Cluster always gathers); none is kept while it is
- * down, and none is sent again. The caller must listen to `error`.
+ * A connection that comes up in the background, and again after each loss. Commands of one turn of the event loop
+ * travel together, unless `gathers` is false because the caller sees to that (a Cluster always gathers); none is kept
+ * while it is down, and none is sent again. The caller must listen to `error`.
  */
 export async function connectRedis(
   address: RedisAddress,

@@ -12,7 +12,8 @@ type Collect = (options: { type: 'major'; execution: 'sync'; flavor: 'last-resor
 /** For the calling thread's own heap. */
 export function releaseMemory(): void {
   setFlagsFromString('--expose-gc');
-  // The flag stays: it is the process's, and another thread may be between these two lines. It shows in new contexts only.
+  // The flag stays: it is the process's, and another thread may be between these two lines. It shows in new contexts
+  // only.
   const collect = runInNewContext('globalThis.gc') as Collect | undefined;
   collect?.({ type: 'major', execution: 'sync', flavor: 'last-resort' });
 }

@@ -1,4 +1,6 @@
-/** What may be matched against traffic: which expressions pass, which are refused, and that those that pass are fast. */
+/**
+ * What may be matched against traffic: which expressions pass, which are refused, and that those that pass are fast.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { literalPrefix, MAX_REGEX_LENGTH, matchesEverything, regexProblem, wholeRegex } from './safe-regex.ts';

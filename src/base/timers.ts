@@ -68,8 +68,8 @@ export class TimerWheel {
   }
 
   /**
-   * After a stall of the thread much of what deadlines wait for lies in the sockets: it is read first, so that a peer is not
-   * blamed for our own pause.
+   * After a stall of the thread much of what deadlines wait for lies in the sockets: it is read first, so that a peer
+   * is not blamed for our own pause.
    */
   #turnWhenRead(): void {
     const lateMs = this.#clock.monotonicMs() - this.coarseMs - this.tickMs;
@@ -92,7 +92,8 @@ export class TimerWheel {
    * where the caller has just read it.
    */
   set(deadline: Deadline, ms: number, nowMs = this.#clock.monotonicMs()): void {
-    // The wheel's own tick may lag behind the clock while a long callback runs, so the due tick is reckoned from the clock.
+    // The wheel's own tick may lag behind the clock while a long callback runs, so the due tick is reckoned from the
+    // clock.
     const due = Math.ceil((nowMs - this.#startMs + ms) / this.tickMs);
     const tick = due > this.#tick ? due : this.#tick + 1;
     deadline.dueTick = tick;

@@ -1,6 +1,6 @@
 /**
- * The words of the project, as types. A phase has the same name in the code, in the hooks of policies and in the headings of
- * docs/life-of-a-request.md; test/integration/phases.test.ts compares them with what a request meets.
+ * The words of the project, as types. A phase has the same name in the code, in the hooks of policies and in the
+ * headings of docs/life-of-a-request.md; test/integration/phases.test.ts compares them with what a request meets.
  */
 
 /** The life of one exchange, in order. `pick` to `upstreamHead` happen once per attempt. */

@@ -1,7 +1,7 @@
 /**
- * What a command of `gatehouse` is: a name, words for its help, options for `parseArgs`, and a function that does it and
- * gives the exit code. Everything a command touches outside of its arguments is in its context, so that tests hand in
- * their own. The list of commands is commands.ts.
+ * What a command of `gatehouse` is: a name, words for its help, options for `parseArgs`, and a function that does it
+ * and gives the exit code. Everything a command touches outside of its arguments is in its context, so that tests hand
+ * in their own. The list of commands is commands.ts.
  */
 import type { ParseArgsOptionDescriptor } from 'node:util';
 

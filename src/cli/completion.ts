@@ -1,4 +1,7 @@
-/** `gatehouse completion`: a script by which a shell completes commands, options and files. Made from the commands themselves. */
+/**
+ * `gatehouse completion`: a script by which a shell completes commands, options and files. Made from the commands
+ * themselves.
+ */
 import type { Command } from './command.ts';
 import { EXIT, optionsOf, UsageError } from './command.ts';
 

@@ -1,4 +1,6 @@
-/** The configuration file of a command: the one that is named, or the one in the working directory; loaded and compiled. */
+/**
+ * The configuration file of a command: the one that is named, or the one in the working directory; loaded and compiled.
+ */
 import type { Compiled } from '../control/config/compile.ts';
 import { DEFAULT_FILES, defaultFiles } from '../control/config/files.ts';
 import type { Problem } from '../control/config/problems.ts';

@@ -63,7 +63,10 @@ export async function callGateway(socketPath: string, method: 'GET' | 'POST', pa
   }
 }
 
-/** One call over a socket of a running gateway; `body` goes as JSON. Rejects with an `UnreachableError` when none answers. */
+/**
+ * One call over a socket of a running gateway; `body` goes as JSON. Rejects with an `UnreachableError` when none
+ * answers.
+ */
 export function callSocket(
   socketPath: string,
   method: 'GET' | 'POST' | 'PUT' | 'DELETE',

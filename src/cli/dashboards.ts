@@ -1,4 +1,7 @@
-/** `gatehouse dashboards`: writes alert rules for Prometheus and dashboards for Grafana, made of the catalogue of metrics. */
+/**
+ * `gatehouse dashboards`: writes alert rules for Prometheus and dashboards for Grafana, made of the catalogue of
+ * metrics.
+ */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import type { Command } from './command.ts';

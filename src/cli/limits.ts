@@ -1,4 +1,6 @@
-/** `gatehouse limits`: the API of usage, plans and bans as a process of its own, for deployments that scale it apart. */
+/**
+ * `gatehouse limits`: the API of usage, plans and bans as a process of its own, for deployments that scale it apart.
+ */
 import { type Command, type CommandContext, EXIT, UsageError } from './command.ts';
 import { configFile, loadAndCompile, problemLines } from './config-file.ts';
 

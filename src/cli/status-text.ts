@@ -1,6 +1,6 @@
 /**
- * What a running gateway says of itself, as `gatehouse status` prints it for people: the gateway in four lines, then each
- * service with its breaker, its instances with the reason why one gets no traffic, and its sources of instances.
+ * What a running gateway says of itself, as `gatehouse status` prints it for people: the gateway in four lines, then
+ * each service with its breaker, its instances with the reason why one gets no traffic, and its sources of instances.
  */
 import type { ObjectiveReport } from '../control/objectives/tracker.ts';
 import type { InstanceReport, ServiceReport } from '../control/ops/services.ts';

@@ -1,6 +1,6 @@
 /**
- * The client for applications: status, nodes, tasks, messages, rollouts, events. A token is an access token or API key that
- * the gateway accepts.
+ * The client for applications: status, nodes, tasks, messages, rollouts, events. A token is an access token or API key
+ * that the gateway accepts.
  */
 
 import { pause } from './pause.ts';

@@ -8,7 +8,8 @@
  *
  *     const worker = await joinCluster({ url, joinToken, name: 'w1', capacity: 4, run: async (task) => count(task.payload) });
  *
- * Several URLs may be given: a call that reaches nobody goes to the next one. No dependencies; runs wherever `fetch` is.
+ * Several URLs may be given: a call that reaches nobody goes to the next one. No dependencies; runs wherever `fetch`
+ * is.
  */
 export type { ClusterClient, NewTaskInput } from './client.ts';
 export { clusterClient } from './client.ts';

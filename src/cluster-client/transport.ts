@@ -1,6 +1,6 @@
 /**
- * One call to the cluster over `fetch`: tries the given gateways in turn while a call reaches nobody or is answered 502, 503
- * or 504, and only where trying again is safe. Used by the client and the worker.
+ * One call to the cluster over `fetch`: tries the given gateways in turn while a call reaches nobody or is answered
+ * 502, 503 or 504, and only where trying again is safe. Used by the client and the worker.
  */
 import { pause } from './pause.ts';
 

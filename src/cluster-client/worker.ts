@@ -1,8 +1,8 @@
 /**
- * A worker of the cluster: joins, sends heartbeats, runs the tasks it is given, up to its capacity, and reports. When it is
- * drained it takes nothing new; when it has been forgotten it joins again, if its join token still works; while no gateway
- * can be reached it goes on trying. A task may run twice (here, or on another node after this one fell silent), so what
- * it does should bear that; `task.signal` says that the task is no longer this node's.
+ * A worker of the cluster: joins, sends heartbeats, runs the tasks it is given, up to its capacity, and reports. When
+ * it is drained it takes nothing new; when it has been forgotten it joins again, if its join token still works; while
+ * no gateway can be reached it goes on trying. A task may run twice (here, or on another node after this one fell
+ * silent), so what it does should bear that; `task.signal` says that the task is no longer this node's.
  */
 import { pause } from './pause.ts';
 import type { ClusterTask, MessageRecord } from './records.ts';
@@ -32,7 +32,10 @@ export interface JoinOptions extends CallOptions {
   readonly labels?: Readonly<Record<string, string>>;
   /** Tasks at once. Default 1. */
   readonly capacity?: number;
-  /** How long it goes on trying to join while no gateway is reached or its name is still taken, milliseconds. Default 60,000. */
+  /**
+   * How long it goes on trying to join while no gateway is reached or its name is still taken, milliseconds. Default
+   * 60,000.
+   */
   readonly joinTimeoutMs?: number;
   /** Does a task; what it resolves with is the result. A rejection with `{ final: true }` is not tried again. */
   readonly run: (task: WorkerTask) => unknown;
@@ -59,7 +62,9 @@ interface Running {
 const POLL_SECONDS = 10;
 const RETRY_MS = 1_000;
 
-/** Resolves once it has joined. Rejects with a `ClusterCallError` when the cluster refuses it, or after `joinTimeoutMs`. */
+/**
+ * Resolves once it has joined. Rejects with a `ClusterCallError` when the cluster refuses it, or after `joinTimeoutMs`.
+ */
 export async function joinCluster(options: JoinOptions): Promise<ClusterWorker> {
   const worker = new Worker(options);
   const giveUpMs = performance.now() + (options.joinTimeoutMs ?? 60_000);
@@ -68,7 +73,8 @@ export async function joinCluster(options: JoinOptions): Promise<ClusterWorker> 
       await worker.join();
       break;
     } catch (error) {
-      // A process that took the place of a killed one has its name only when the cluster has missed that one's heartbeats.
+      // A process that took the place of a killed one has its name only when the cluster has missed that one's
+      // heartbeats.
       const mayPass = error instanceof ClusterCallError && (error.status === 0 || error.code === 'NAME_TAKEN');
       if (!mayPass || performance.now() > giveUpMs) throw error;
       options.onEvent?.({ type: 'unreachable', error });

@@ -95,7 +95,9 @@ export interface FeatureHost {
   openCalls(thread: number): MessagePort | undefined;
   /** What a document of the cluster in place of this node's own would do: its problems, or null. Publishes nothing. */
   tryOverlay(overlay: Overlay): Promise<readonly string[] | null>;
-  /** Runs by a document of the cluster from now on, or (null) by the node's own. The problems, or null; all or nothing. */
+  /**
+   * Runs by a document of the cluster from now on, or (null) by the node's own. The problems, or null; all or nothing.
+   */
   useOverlay(overlay: Overlay | null, change: Change): Promise<readonly string[] | null>;
   /** Counters of the whole process since its start. */
   traffic(): ProcessTraffic;

@@ -1,6 +1,7 @@
 /**
- * Who calls a built-in service, as the gateway says in `X-Auth-*`. It removes every copy of these fields that comes from
- * outside, and nobody else reaches the socket of a built-in service. Read by the APIs of limits and of the cluster.
+ * Who calls a built-in service, as the gateway says in `X-Auth-*`. It removes every copy of these fields that comes
+ * from outside, and nobody else reaches the socket of a built-in service. Read by the APIs of limits and of the
+ * cluster.
  */
 import { accountKey } from '../data/contract/auth.ts';
 

@@ -353,7 +353,10 @@ export class LiveConfiguration {
     this.#host.source.close();
   }
 
-  /** Nothing is published from now on: what a publication would start, nobody would end. Resolves when the last one is done. */
+  /**
+   * Nothing is published from now on: what a publication would start, nobody would end. Resolves when the last one is
+   * done.
+   */
   async end(): Promise<void> {
     this.#ended = true;
     await this.#queue;

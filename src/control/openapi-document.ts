@@ -1,6 +1,7 @@
 /**
- * OpenAPI 3.1 documents as plain data, and how an API of our own is described: one line for each operation, with the Zod
- * schemas by which the API checks it. What has no schema of its own (most response bodies) is described in words only.
+ * OpenAPI 3.1 documents as plain data, and how an API of our own is described: one line for each operation, with the
+ * Zod schemas by which the API checks it. What has no schema of its own (most response bodies) is described in words
+ * only.
  */
 import * as z from 'zod';
 

@@ -401,8 +401,8 @@ export class Primary implements OperatorHost {
   // --- ending ----------------------------------------------------------------------------------------------------
 
   /**
-   * Readiness fails, after `gateway.shutdownDelay` listeners close, what is in flight finishes; resolves with the connections
-   * that were cut off.
+   * Readiness fails, after `gateway.shutdownDelay` listeners close, what is in flight finishes; resolves with the
+   * connections that were cut off.
    */
   async stop(timeoutMs = this.snapshot.gateway.shutdownTimeoutMs): Promise<number> {
     this.#draining = true;

@@ -1,4 +1,6 @@
-/** What came through this process so far, in a few numbers: for heartbeats of the cluster and the gate of its rollouts. */
+/**
+ * What came through this process so far, in a few numbers: for heartbeats of the cluster and the gate of its rollouts.
+ */
 import type { MetricsReader } from '../base/metrics.ts';
 import { LATENCY_BUCKETS } from '../base/metrics.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';

@@ -1,8 +1,8 @@
 /**
  * Every configuration key that a feature of the control plane adds, in one explicit list. To add one, write
  * `export const mySection = defineSection({ at: 'top', key: 'my', schema: ..., compile(options, context) { ... } })` in
- * the feature's folder, list it here, and run `node tools/generate-reference.ts`. The engine starts without any of them.
- * Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
+ * the feature's folder, list it here, and run `node tools/generate-reference.ts`. The engine starts without any of
+ * them. Keys of routes that are policies of the data plane are listed in data/catalog.ts instead.
  */
 import type * as z from 'zod';
 import { accessRecordsSection } from './access-records/section.ts';

@@ -55,5 +55,8 @@ export const POLICY_OPTIONS = [
 ] as const satisfies readonly PolicyOptionsDefinition[];
 
 export { BALANCER_OPTIONS } from './balancer/options.ts';
-/** What stands under a name in `issuers`; the section is control's (control/auth/options.ts), the schema is also `auth`'s. */
+/**
+ * What stands under a name in `issuers`; the section is control's (control/auth/options.ts), the schema is also
+ * `auth`'s.
+ */
 export { issuerSchema } from './policies/auth-issuers.options.ts';

@@ -1,7 +1,7 @@
 /**
- * Who a caller would be on a route, found out by the route's own `authenticate` and `authorize` policies, for credentials
- * that do not come with a request: the first message of a WebSocket. There is no exchange; the policies see the fields
- * that were given, and whatever they say to a client or a service goes nowhere.
+ * Who a caller would be on a route, found out by the route's own `authenticate` and `authorize` policies, for
+ * credentials that do not come with a request: the first message of a WebSocket. There is no exchange; the policies see
+ * the fields that were given, and whatever they say to a client or a service goes nowhere.
  */
 import { FAULTS, Fault } from '../base/errors.ts';
 import type { Identity, PolicyContext, PolicyHook } from './contract/policy.ts';

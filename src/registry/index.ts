@@ -26,8 +26,8 @@ const tools: LeaseTools = {
 
 /**
  * Registers and resolves with the lease once the gateway has taken it. While the gateway cannot be reached it goes on
- * trying (`signal` gives up). Rejects with a `RegistrationError` when the gateway refuses: wrong token, unknown service,
- * a field that is not valid.
+ * trying (`signal` gives up). Rejects with a `RegistrationError` when the gateway refuses: wrong token, unknown
+ * service, a field that is not valid.
  */
 export async function register(options: RegisterOptions): Promise<Lease> {
   const { weight, zone, metadata, deregisterOn = [], onEvent, signal } = options;

@@ -1,4 +1,7 @@
-/** What a service says when it registers itself with a gateway, and what it gets to hold. No dependencies, no Gatehouse code. */
+/**
+ * What a service says when it registers itself with a gateway, and what it gets to hold. No dependencies, no Gatehouse
+ * code.
+ */
 
 export interface RegisterOptions {
   /** URL of the gateway, such as `http://gateway:8000`. */

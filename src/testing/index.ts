@@ -1,6 +1,7 @@
 /**
- * The package's `gatehouse/testing`: runs a policy of one's own without a gateway, for one request, with a clock that the
- * test sets. What it does with headers, refusals, throws and time-outs is what the gateway does: it is the same code.
+ * The package's `gatehouse/testing`: runs a policy of one's own without a gateway, for one request, with a clock that
+ * the test sets. What it does with headers, refusals, throws and time-outs is what the gateway does: it is the same
+ * code.
  */
 import { FakeClock } from '../base/clock.ts';
 import { FAULTS, Fault, messageOf } from '../base/errors.ts';
@@ -55,7 +56,9 @@ export interface RunResult {
   };
   /** The request as the service gets it, header names in lower case; null when it did not get there. */
   readonly upstreamRequest: { readonly headers: Readonly<Record<string, string>> } | null;
-  /** Why the gateway answered with an error: `policy_refused`, `policy_failed`, `policy_timeout`; null if it did not. */
+  /**
+   * Why the gateway answered with an error: `policy_refused`, `policy_failed`, `policy_timeout`; null if it did not.
+   */
   readonly fault: string | null;
   /** What went to the access log by `logField`. */
   readonly logged: Readonly<Record<string, string | number>>;

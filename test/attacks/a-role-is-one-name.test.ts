@@ -1,7 +1,7 @@
 /**
- * Rule: a role is one name. Only scopes are words of one text (RFC 6749 §3.3); whatever else came as one text, or as one
- * member of a list, is compared whole. Tried from the written configuration to what a caller may do, for tokens with
- * every documented form of `claims`, for an outside authorizer, and for the fields that a service gets.
+ * Rule: a role is one name. Only scopes are words of one text (RFC 6749 §3.3); whatever else came as one text, or as
+ * one member of a list, is compared whole. Tried from the written configuration to what a caller may do, for tokens
+ * with every documented form of `claims`, for an outside authorizer, and for the fields that a service gets.
  */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';

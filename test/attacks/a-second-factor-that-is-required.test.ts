@@ -1,6 +1,7 @@
 /**
  * Rule: an account that must have a second factor and has none reaches nothing but the place where it sets one up,
- * wherever the requirement is written (`identity.mfa.required`, `requiredRoles`, REQUIRE_MFA) and whatever the route asks.
+ * wherever the requirement is written (`identity.mfa.required`, `requiredRoles`, REQUIRE_MFA) and whatever the route
+ * asks.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

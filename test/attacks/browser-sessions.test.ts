@@ -1,4 +1,7 @@
-/** Sessions in cookies under CSRF, fixation and theft: what another site's page, a planted cookie or a bare cookie can do. */
+/**
+ * Sessions in cookies under CSRF, fixation and theft: what another site's page, a planted cookie or a bare cookie can
+ * do.
+ */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { before, describe, test } from 'node:test';

@@ -1,6 +1,6 @@
 /**
- * Rule: of what a worker has, one address holds a share: of its connections, of slow bodies, and of the connections to a
- * service. What is slow because of a client is held against nobody else, and not against an instance.
+ * Rule: of what a worker has, one address holds a share: of its connections, of slow bodies, and of the connections to
+ * a service. What is slow because of a client is held against nobody else, and not against an instance.
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * Rule: one address takes nothing from others. Cheap checks come before hashing, every call that needs no account is
- * counted by address (IPv6 by its /64), one address holds a share of the queue of hashes, and a flood writes neither rows
- * nor a log line per refusal.
+ * counted by address (IPv6 by its /64), one address holds a share of the queue of hashes, and a flood writes neither
+ * rows nor a log line per refusal.
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';

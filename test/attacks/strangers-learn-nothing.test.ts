@@ -1,6 +1,6 @@
 /**
- * Rule: what tells versions, processes, instances and routes is for operators. By default it answers this machine alone,
- * whatever a client says of its address, and with a listener of its own it is on no other.
+ * Rule: what tells versions, processes, instances and routes is for operators. By default it answers this machine
+ * alone, whatever a client says of its address, and with a listener of its own it is on no other.
  */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:net';

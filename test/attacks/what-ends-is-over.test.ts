@@ -1,6 +1,6 @@
 /**
- * Rule: what was taken away is gone at once, and no way round brings more than the limit: removed roles, rotated keys, and
- * keys of the environment that anybody would guess.
+ * Rule: what was taken away is gone at once, and no way round brings more than the limit: removed roles, rotated keys,
+ * and keys of the environment that anybody would guess.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

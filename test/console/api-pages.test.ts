@@ -1,4 +1,7 @@
-/** The pages `/docs` and `/redoc` in a real browser: whole, with nothing from elsewhere, a call made from the page, no script of others. */
+/**
+ * The pages `/docs` and `/redoc` in a real browser: whole, with nothing from elsewhere, a call made from the page, no
+ * script of others.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

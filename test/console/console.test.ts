@@ -1,4 +1,7 @@
-/** The console in a real browser: signs in by a link, does what operators do, is readable for everybody, runs no script of others. */
+/**
+ * The console in a real browser: signs in by a link, does what operators do, is readable for everybody, runs no script
+ * of others.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -224,7 +227,8 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await open('Services');
     await page.waitForSelector('td:has-text("up")');
     assert.equal(await page.locator('button:has-text("Drain")').count(), 0);
-    // A refusal of the browser's own (401 while nobody is signed in, 400 for a ban of no address) is logged by it as an error.
+    // A refusal of the browser's own (401 while nobody is signed in, 400 for a ban of no address) is logged by it as an
+    // error.
     assert.deepEqual(
       wrong.filter((text) => !/status of (400|401) /.test(text)),
       [],

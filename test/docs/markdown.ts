@@ -1,4 +1,6 @@
-/** What the tests of the documents need of Markdown: fenced blocks, links, headings. No more of its grammar than that. */
+/**
+ * What the tests of the documents need of Markdown: fenced blocks, links, headings. No more of its grammar than that.
+ */
 import { readdirSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 

@@ -1,7 +1,8 @@
 /**
  * Everything at once: instances are killed, stopped, restarted and change their moods at random, the configuration is
- * published anew meanwhile, callers leave, and the service has everything on that there is against it. Much may be refused then. What
- * may not happen: an answer to another request, a POST that runs twice, a count that stays, an error inside.
+ * published anew meanwhile, callers leave, and the service has everything on that there is against it. Much may be
+ * refused then. What may not happen: an answer to another request, a POST that runs twice, a count that stays, an error
+ * inside.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

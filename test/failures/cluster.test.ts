@@ -1,6 +1,6 @@
 /**
- * Real processes of one cluster while the queen is killed or stopped, a version is bad, or the store is away: what callers
- * saw is counted by the caller, and printed.
+ * Real processes of one cluster while the queen is killed or stopped, a version is bad, or the store is away: what
+ * callers saw is counted by the caller, and printed.
  */
 import assert from 'node:assert/strict';
 import type { ChildProcess } from 'node:child_process';

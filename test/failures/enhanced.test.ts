@@ -1,7 +1,7 @@
 /**
  * The Enhanced document's own configuration (test/golden/enhanced.json) in front of a real instance: its numbers reach
- * the data plane as they stand, and breaker, timeouts and retries do what the document says, seen from outside: answers,
- * /health/detailed, /metrics and the log. Where it has to be waited for, its times are divided by ten or more.
+ * the data plane as they stand, and breaker, timeouts and retries do what the document says, seen from outside:
+ * answers, /health/detailed, /metrics and the log. Where it has to be waited for, its times are divided by ten or more.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

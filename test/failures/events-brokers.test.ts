@@ -1,6 +1,6 @@
 /**
- * A whole gateway on brokers that are killed and stopped: what was acknowledged is delivered, a key has one effect, order by
- * key is kept, the outbox hands over, and nobody else's traffic notices.
+ * A whole gateway on brokers that are killed and stopped: what was acknowledged is delivered, a key has one effect,
+ * order by key is kept, the outbox hands over, and nobody else's traffic notices.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -74,7 +74,8 @@ for (const { name, start: startBroker } of BROKERS) {
     let isOver = false;
     const acknowledged = [0, 0, 0];
     const statuses = new Set<number>();
-    // Each publisher has a key of order of its own, and repeats a request with its Idempotency-Key until it is accepted.
+    // Each publisher has a key of order of its own, and repeats a request with its Idempotency-Key until it is
+    // accepted.
     const publishers = acknowledged.map(async (_, who) => {
       for (let n = 0; !isOver; ) {
         const { status } = await publish(gateway, `/commits/${who}`, n, `${who}-${n}`);

@@ -1,6 +1,6 @@
 /**
- * Many clients and bad ones, through a whole gateway: readers that never read, a thousand that come back at once, and what
- * they cost those who do nothing wrong.
+ * Many clients and bad ones, through a whole gateway: readers that never read, a thousand that come back at once, and
+ * what they cost those who do nothing wrong.
  */
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';

@@ -1,4 +1,6 @@
-/** What else a service can be told to do when instances fail, each through a whole gateway: where the request goes then. */
+/**
+ * What else a service can be told to do when instances fail, each through a whole gateway: where the request goes then.
+ */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import type { TestContext } from 'node:test';

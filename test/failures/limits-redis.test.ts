@@ -1,6 +1,7 @@
 /**
- * Two gateways, each a process with two workers, count in one Redis: exactly, or within the stated bound of leases; and what
- * callers see while that Redis hangs, dies and comes back under load. Callers are told apart by what a trusted proxy says.
+ * Two gateways, each a process with two workers, count in one Redis: exactly, or within the stated bound of leases; and
+ * what callers see while that Redis hangs, dies and comes back under load. Callers are told apart by what a trusted
+ * proxy says.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

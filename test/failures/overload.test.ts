@@ -1,4 +1,6 @@
-/** More is asked of a service than it can do: a bounded queue, an adaptive limit, and a second try beside a slow one. */
+/**
+ * More is asked of a service than it can do: a bounded queue, an adaptive limit, and a second try beside a slow one.
+ */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 import { test } from 'node:test';
@@ -58,8 +60,8 @@ test('a full service: what is above limit and queue is refused at once, and cost
     `${served.length} served, median ${Math.round(servedMs)} ms; ${full.length} refused, median ${fullMs.toFixed(1)} ms; ${late.length} waited in vain`,
   );
   assert.ok(fullMs < servedMs, `refusing took ${fullMs} ms, serving ${servedMs} ms`);
-  // Not by the clock, which a busy machine stretches: who is refused hardly lets anybody by, who is served lets by all that
-  // came and went meanwhile.
+  // Not by the clock, which a busy machine stretches: who is refused hardly lets anybody by, who is served lets by all
+  // that came and went meanwhile.
   const letBy = (each: readonly OpenOutcome[]): number =>
     quantile(
       each.map(({ overtaken }) => overtaken),
@@ -119,7 +121,8 @@ test('hedging starts a second attempt beside a slow one, and one answer reaches 
     ),
   );
   const urls = upstreams.map(({ url }) => url);
-  // How much it helps depends on the machine's load and is printed; that it happens, and only when asked for, is asserted.
+  // How much it helps depends on the machine's load and is printed; that it happens, and only when asked for, is
+  // asserted.
   const run = async (service: object): Promise<{ p99: number; hedges: number }> => {
     const gateway = await inFront(t, urls, { loadBalancing: { algorithm: 'round-robin' }, ...service });
     const load = new Load(gateway.port, { callers: { GET: 10, PUT: 0, POST: 0 } });

@@ -1,6 +1,6 @@
 /**
- * What an operator sees of instances that fail: /health/detailed, `gatehouse status` and the log say of each one that it
- * gets no traffic, since when and why; and say when it is back.
+ * What an operator sees of instances that fail: /health/detailed, `gatehouse status` and the log say of each one that
+ * it gets no traffic, since when and why; and say when it is back.
  */
 import assert from 'node:assert/strict';
 import { join } from 'node:path';

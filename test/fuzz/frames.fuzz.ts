@@ -1,6 +1,6 @@
 /**
- * Frames of HTTP/2: the reader finds the same frames, the same body bytes and the same error whichever way the bytes are cut, and
- * never hands on a run outside of what it was given. What each frame means is the connection's business.
+ * Frames of HTTP/2: the reader finds the same frames, the same body bytes and the same error whichever way the bytes
+ * are cut, and never hands on a run outside of what it was given. What each frame means is the connection's business.
  */
 import assert from 'node:assert/strict';
 import { FrameReader } from '../../src/data/http2/frame-reader.ts';

@@ -1,12 +1,16 @@
 /**
- * Blocks of HPACK: the decoder ends, tells only lines that are whole, keeps its table within what was announced, and reads its
- * own fields again after our encoder wrote them. The input is two blocks, one behind the other, on one connection.
+ * Blocks of HPACK: the decoder ends, tells only lines that are whole, keeps its table within what was announced, and
+ * reads its own fields again after our encoder wrote them. The input is two blocks, one behind the other, on one
+ * connection.
  */
 import assert from 'node:assert/strict';
 import { HpackDecoder } from '../../src/data/http2/hpack/decoder.ts';
 import { corpus, type FuzzTarget } from './support/target.ts';
 
-/** More than a block of this size can stand for is memory that grows without bound: a byte is a line of the table at most. */
+/**
+ * More than a block of this size can stand for is memory that grows without bound: a byte is a line of the table at
+ * most.
+ */
 const MOST_LINE = 4_096 + 64;
 
 export const hpack: FuzzTarget = {

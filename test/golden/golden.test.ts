@@ -1,7 +1,8 @@
 /**
- * Configuration by example. Each file in cases/ is an input, a line `----`, and what loading and compiling it says: every
- * problem, and the parts of the result that the input asks to see under its note `x-show`. The extension before `.golden`
- * is the kind of file. Lines `# env NAME=value` in YAML set the environment. To write the results anew after a change:
+ * Configuration by example. Each file in cases/ is an input, a line `----`, and what loading and compiling it says:
+ * every problem, and the parts of the result that the input asks to see under its note `x-show`. The extension before
+ * `.golden` is the kind of file. Lines `# env NAME=value` in YAML set the environment. To write the results anew after
+ * a change:
  * `UPDATE_GOLDEN=1 npx node --test test/golden/golden.test.ts`, and read the difference before it is committed.
  */
 import assert from 'node:assert/strict';

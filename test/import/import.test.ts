@@ -1,4 +1,7 @@
-/** `gatehouse import`: golden files, a report of every object, output that `check` takes, and no protection lost in silence. */
+/**
+ * `gatehouse import`: golden files, a report of every object, output that `check` takes, and no protection lost in
+ * silence.
+ */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';

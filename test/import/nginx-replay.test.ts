@@ -1,4 +1,6 @@
-/** A real nginx and the gateway with what was imported from it, asked the same: status, service, path, host, location. */
+/**
+ * A real nginx and the gateway with what was imported from it, asked the same: status, service, path, host, location.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -1,4 +1,7 @@
-/** The documents of the key `openapi`: valid, for whom they are, of services that come and go, and exported and imported. */
+/**
+ * The documents of the key `openapi`: valid, for whom they are, of services that come and go, and exported and
+ * imported.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

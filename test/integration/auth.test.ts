@@ -1,7 +1,8 @@
 /**
  * Authentication and authorization on real sockets: a whole gateway, an upstream that says what it got, an issuer that
  * publishes its keys, an introspection endpoint and an authorizer. What single parts do is tested beside their sources;
- * here it is whether they are joined rightly: what a caller sees, what a service gets, what a rotation or reload changes.
+ * here it is whether they are joined rightly: what a caller sees, what a service gets, what a rotation or reload
+ * changes.
  */
 import assert from 'node:assert/strict';
 import { argon2Sync } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
- * The cluster through real gateways: who may do what over HTTP, workers that join and work, a rollout over three nodes. The
- * three run in one process on one SQLite file; test/failures/cluster.test.ts has processes.
+ * The cluster through real gateways: who may do what over HTTP, workers that join and work, a rollout over three nodes.
+ * The three run in one process on one SQLite file; test/failures/cluster.test.ts has processes.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';

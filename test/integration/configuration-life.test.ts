@@ -1,4 +1,6 @@
-/** What operators do with the configuration of a running gateway: look first, reload, go back, restart; by the command. */
+/**
+ * What operators do with the configuration of a running gateway: look first, reload, go back, restart; by the command.
+ */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

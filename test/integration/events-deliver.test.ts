@@ -1,6 +1,6 @@
 /**
- * Consumers through a whole gateway: services are called with each event, signed, in order, again when they fail, and by
- * way of their breaker; dead letters are looked at, replayed and dropped, by the command line too.
+ * Consumers through a whole gateway: services are called with each event, signed, in order, again when they fail, and
+ * by way of their breaker; dead letters are looked at, replayed and dropped, by the command line too.
  */
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';

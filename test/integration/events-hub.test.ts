@@ -1,6 +1,6 @@
 /**
- * The real-time hub through a whole gateway: AIVillage's messages to the letter, ways to say who one is, rights by topic,
- * presence, resuming, limits, foreign pages, wrong messages and frames, two gateways, and server-sent events.
+ * The real-time hub through a whole gateway: AIVillage's messages to the letter, ways to say who one is, rights by
+ * topic, presence, resuming, limits, foreign pages, wrong messages and frames, two gateways, and server-sent events.
  */
 import assert from 'node:assert/strict';
 import { createHmac, randomBytes } from 'node:crypto';

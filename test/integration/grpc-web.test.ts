@@ -1,4 +1,6 @@
-/** gRPC-Web in front of a gRPC service (grpcio): binary and base64, over HTTP/1.1, statuses, faults, browsers' rules. */
+/**
+ * gRPC-Web in front of a gRPC service (grpcio): binary and base64, over HTTP/1.1, statuses, faults, browsers' rules.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** Limits at the edges of their windows, by variables, and bans that two gateways share through Redis: all through sockets. */
+/**
+ * Limits at the edges of their windows, by variables, and bans that two gateways share through Redis: all through
+ * sockets.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -27,7 +30,8 @@ for (const algorithm of ['fixed', 'sliding'] as const) {
       gateway: { workers: 2 },
       routes: [{ match: { path: '/a' }, respond, auth: 'public', rateLimit: { by: 'ip', limits } }],
     });
-    // Windows are those of the clock. What was sent in one and answered in another is left out: nobody knows where it counted.
+    // Windows are those of the clock. What was sent in one and answered in another is left out: nobody knows where it
+    // counted.
     const perWindow = new Map<number, { count: number; lastMs: number }>();
     const note = (sentMs: number, answeredMs: number): void => {
       const window = Math.floor((performance.timeOrigin + sentMs - CLOCK_MS) / WINDOW_MS);

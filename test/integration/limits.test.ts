@@ -1,6 +1,6 @@
 /**
- * Limits through whole gateways: several workers, several processes' worth of gateways on one Redis, quotas, bans. Clients
- * send at the same time over many connections, so that every worker gets some.
+ * Limits through whole gateways: several workers, several processes' worth of gateways on one Redis, quotas, bans.
+ * Clients send at the same time over many connections, so that every worker gets some.
  */
 import assert from 'node:assert/strict';
 import { Agent, request } from 'node:http';

@@ -1,4 +1,7 @@
-/** Traces from a request to a collector of the real protocol: whole, joined with those of others, sampled as said, and no burden when the collector is. */
+/**
+ * Traces from a request to a collector of the real protocol: whole, joined with those of others, sampled as said, and
+ * no burden when the collector is.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';

@@ -1,4 +1,6 @@
-/** Policies in files of a user's own, through real workers: what they may do, and what they cannot do to the gateway. */
+/**
+ * Policies in files of a user's own, through real workers: what they may do, and what they cannot do to the gateway.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,6 +1,6 @@
 /**
- * The metrics as a real Prometheus sees them: both formats are right, alert rules fire when they should and not otherwise,
- * and every query of every dashboard is answered.
+ * The metrics as a real Prometheus sees them: both formats are right, alert rules fire when they should and not
+ * otherwise, and every query of every dashboard is answered.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';

@@ -1,7 +1,7 @@
 /**
- * Symptom: 503 `no_instance` for the rest of an ejection (30 s by default) while an instance that works stood by. Cause:
- * "never the last one that works is ejected" held at the moment of the ejection only; when discovery or probes then took
- * the others away, the ejected one stayed out. Fix: with nobody else left, it is let back at once.
+ * Symptom: 503 `no_instance` for the rest of an ejection (30 s by default) while an instance that works stood by.
+ * Cause: "never the last one that works is ejected" held at the moment of the ejection only; when discovery or probes
+ * then took the others away, the ejected one stayed out. Fix: with nobody else left, it is let back at once.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,8 +1,8 @@
 /**
  * Symptom: with hedging and `retries.statuses`, the caller got bytes of a second answer behind the first, and the
- * service counted requests in flight that had ended. Cause: when one of two attempts side by side answered with a status
- * that is tried again, a third was started beside the one that still ran, and nobody held all of them. Fix: such an
- * answer leaves the request to the other attempt; only the last one left is tried again.
+ * service counted requests in flight that had ended. Cause: when one of two attempts side by side answered with a
+ * status that is tried again, a third was started beside the one that still ran, and nobody held all of them. Fix: such
+ * an answer leaves the request to the other attempt; only the last one left is tried again.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,7 +1,7 @@
 /**
  * Symptom: the metrics of a new instance counted an answer that it never gave. Cause: an exchange that outlives its
- * instance (a long download, an event stream) counted into the slot that the instance had had, which discovery had given
- * to another meanwhile. Fix: what a retired instance still answers is counted for nobody.
+ * instance (a long download, an event stream) counted into the slot that the instance had had, which discovery had
+ * given to another meanwhile. Fix: what a retired instance still answers is counted for nobody.
  */
 import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';

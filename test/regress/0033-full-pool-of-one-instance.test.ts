@@ -1,8 +1,8 @@
 /**
  * Symptom: with one of two instances hanging and its connection pool full, half of the requests got 503 `overloaded`
- * although the other instance was idle; and that 503 had no `Retry-After`. Cause: "no free connection" was not among the
- * faults after which another instance is tried. Fix: nothing has been sent then, so it always is, once per instance, within
- * the budget; what is refused in the end says when to come back.
+ * although the other instance was idle; and that 503 had no `Retry-After`. Cause: "no free connection" was not among
+ * the faults after which another instance is tried. Fix: nothing has been sent then, so it always is, once per
+ * instance, within the budget; what is refused in the end says when to come back.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,5 +1,6 @@
 /**
- * Symptom: with limits before and after authentication, or on the gateway's `arrival` and on a route, an answer had each
+ * Symptom: with limits before and after authentication, or on the gateway's `arrival` and on a route, an answer had
+ * each
  * `X-RateLimit-*` field twice, and a third time when the service sends its own. Where every route had limits of its own,
  * those of `arrival` were not checked at all.
  * Cause: each phase added its fields to what was there; the nearest level replaced the gateway's limits of all phases.

@@ -17,7 +17,9 @@ export interface AcmeRequest {
   readonly path: string;
 }
 
-/** What the proxy does with a request: an answer of its own, nothing at all, or a change of a real answer that is 200. */
+/**
+ * What the proxy does with a request: an answer of its own, nothing at all, or a change of a real answer that is 200.
+ */
 export type Interference = (request: AcmeRequest) => AcmeAnswer | 'silence' | ((body: string) => string) | undefined;
 
 export interface AcmeAnswer {

@@ -1,6 +1,6 @@
 /**
- * What every failure test begins and ends with: instances in processes of their own, a gateway with two workers in front
- * of them, callers that measure; and at the end the figures, what may have been lost, and that nothing ran twice.
+ * What every failure test begins and ends with: instances in processes of their own, a gateway with two workers in
+ * front of them, callers that measure; and at the end the figures, what may have been lost, and that nothing ran twice.
  */
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';

@@ -10,7 +10,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Scope } from './scope.ts';
 
-/** How an instance answers. `slow`: each answer takes so long; `busy`: so long, and so many at a time, the rest wait. */
+/**
+ * How an instance answers. `slow`: each answer takes so long; `busy`: so long, and so many at a time, the rest wait.
+ */
 export type Mood =
   | { readonly kind: 'well' | 'errors' | 'resets' | 'garbage' }
   | { readonly kind: 'slow'; readonly ms: number }

@@ -21,7 +21,9 @@ interface Document {
   readonly [section: string]: unknown;
 }
 
-/** Starts a gateway with this document; host, port, data folder and log are filled in. One worker unless it says more. */
+/**
+ * Starts a gateway with this document; host, port, data folder and log are filled in. One worker unless it says more.
+ */
 export async function startTestGateway(
   test: Scope,
   document: Document,

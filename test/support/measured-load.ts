@@ -19,7 +19,9 @@ const BODY = 'x'.repeat(100);
 export interface LoadOptions {
   /** Callers for each method. Default 6 GET, 2 PUT, 4 POST. */
   readonly callers?: Readonly<Partial<Record<LoadMethod, number>>>;
-  /** Each caller begins a request so often, or as soon as the last one has ended; 0 is as fast as it goes. Default 20. */
+  /**
+   * Each caller begins a request so often, or as soon as the last one has ended; 0 is as fast as it goes. Default 20.
+   */
   readonly everyMs?: number;
   /** Default `/w`. */
   readonly path?: string;
@@ -159,7 +161,9 @@ async function readText(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** Right: 200 and the echo of this very request. Honest: a fault of the gateway, or an instance's own 500 with its echo. */
+/**
+ * Right: 200 and the echo of this very request. Honest: a fault of the gateway, or an instance's own 500 with its echo.
+ */
 function judge(response: IncomingMessage, text: string, asked: string): { instance: string } | { other: string } {
   const { statusCode = 0, headers } = response;
   const space = text.indexOf(' ');

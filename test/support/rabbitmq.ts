@@ -1,6 +1,6 @@
 /**
- * A RabbitMQ server of its own for a test: the installed one with node name, ports, port mapper and folder of its own. It
- * takes some seconds to start. Can be paused, killed and started again with what was on its disk.
+ * A RabbitMQ server of its own for a test: the installed one with node name, ports, port mapper and folder of its own.
+ * It takes some seconds to start. Can be paused, killed and started again with what was on its disk.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * A service that refuses an upload responds at once and closes without reading the rest, as servers do with 401 and 413.
- * The client gets that response every time, and the service's breaker has nothing against it.
+ * A service that refuses an upload responds at once and closes without reading the rest, as servers do with 401 and
+ * 413. The client gets that response every time, and the service's breaker has nothing against it.
  */
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';

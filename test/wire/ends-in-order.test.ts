@@ -1,4 +1,6 @@
-/** What still runs when the gateway ends: it hears of it and has its line; and connections that an instance closes soon. */
+/**
+ * What still runs when the gateway ends: it hears of it and has its line; and connections that an instance closes soon.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';

@@ -1,4 +1,6 @@
-/** Requests that must not pass: each is answered with the right status, the connection ends, and no upstream sees it. */
+/**
+ * Requests that must not pass: each is answered with the right status, the connection ends, and no upstream sees it.
+ */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
 import type { TestGateway } from '../support/gateway.ts';

@@ -8,7 +8,9 @@ import type { Scope } from '../support/scope.ts';
 import { httpUpstream, rawUpstream } from '../support/upstream.ts';
 
 const GIGABYTE = 1024 ** 3;
-/** What a gigabyte may add to the resident memory of gateway, caller and upstream together (they share this process). */
+/**
+ * What a gigabyte may add to the resident memory of gateway, caller and upstream together (they share this process).
+ */
 const MAX_GROWTH = 160 * 1024 ** 2;
 
 async function inFront(test: Scope, url: string) {

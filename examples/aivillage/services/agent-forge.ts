@@ -1,4 +1,6 @@
-/** The Agent Forge: trains small models in seven phases, in the background, lists them, and lets people talk with them. */
+/**
+ * The Agent Forge: trains small models in seven phases, in the background, lists them, and lets people talk with them.
+ */
 import { randomUUID } from 'node:crypto';
 import type { Hono } from 'hono';
 import * as z from 'zod';

@@ -1,6 +1,6 @@
 /**
- * A fog node: a process that joins the gateway's cluster, does what work it is given, and says hello to the other nodes to
- * know how far away they are. Each piece of work it has done is paid with a token.
+ * A fog node: a process that joins the gateway's cluster, does what work it is given, and says hello to the other nodes
+ * to know how far away they are. Each piece of work it has done is paid with a token.
  */
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';

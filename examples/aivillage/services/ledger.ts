@@ -1,6 +1,6 @@
 /**
- * The ledger of FOG tokens: each entry moves an amount from one account to another, so the sum of all balances is always
- * zero. What is in circulation is what `mint` has given.
+ * The ledger of FOG tokens: each entry moves an amount from one account to another, so the sum of all balances is
+ * always zero. What is in circulation is what `mint` has given.
  */
 import type { DatabaseSync } from 'node:sqlite';
 

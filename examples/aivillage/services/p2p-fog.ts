@@ -1,6 +1,6 @@
 /**
- * P2P and fog: the nodes of the gateway's cluster with what they have and are doing, how they reach one another, and the
- * ledger that pays them. Gives each node that asks, and knows the secret, a token to join with.
+ * P2P and fog: the nodes of the gateway's cluster with what they have and are doing, how they reach one another, and
+ * the ledger that pays them. Gives each node that asks, and knows the secret, a token to join with.
  */
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
 import { DatabaseSync } from 'node:sqlite';

@@ -1,6 +1,6 @@
 /**
- * Uploads and queries: takes files as they come (multipart, streamed to a file, sizes and types checked), reads their text,
- * and finds words in it. A type is what the bytes say, not what the name says.
+ * Uploads and queries: takes files as they come (multipart, streamed to a file, sizes and types checked), reads their
+ * text, and finds words in it. A type is what the bytes say, not what the name says.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import { createWriteStream } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * What analytics knows of commits, in SQLite, with the position in the stream up to which it has read. Both are written in
- * one transaction, so an event that comes twice counts once.
+ * What analytics knows of commits, in SQLite, with the position in the stream up to which it has read. Both are written
+ * in one transaction, so an event that comes twice counts once.
  */
 import { DatabaseSync } from 'node:sqlite';
 import { type AnalysedCommit, offsetOf } from './analysis/commit.ts';

@@ -1,7 +1,7 @@
 /**
  * Analytics: reads the stream `commits` through the gateway, from where it was, and says what the commits tell. An
- * analysis that finds something worth saying sends it as notifications, by way of the gateway's queue. Speaks gRPC to the
- * gateway's API, and JSON where the gateway puts responses together.
+ * analysis that finds something worth saying sends it as notifications, by way of the gateway's queue. Speaks gRPC to
+ * the gateway's API, and JSON where the gateway puts responses together.
  */
 import { createHash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http2';

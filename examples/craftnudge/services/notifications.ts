@@ -1,6 +1,6 @@
 /**
- * Notifications: the gateway's queue hands them over, again until they are taken; this service obeys what their recipient
- * prefers and keeps a history of what became of each. A notification that comes twice is delivered once.
+ * Notifications: the gateway's queue hands them over, again until they are taken; this service obeys what their
+ * recipient prefers and keeps a history of what became of each. A notification that comes twice is delivered once.
  */
 import { DatabaseSync } from 'node:sqlite';
 import type { Hono } from 'hono';

@@ -1,6 +1,6 @@
 /**
- * A gRPC service on node:http2 and protobufjs, as plain as the protocol is: a POST for each call, messages with five bytes
- * in front, the status as a trailer. It knows nothing of JSON or of the gateway.
+ * A gRPC service on node:http2 and protobufjs, as plain as the protocol is: a POST for each call, messages with five
+ * bytes in front, the status as a trailer. It knows nothing of JSON or of the gateway.
  */
 import { createServer, type IncomingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import { fileURLToPath } from 'node:url';

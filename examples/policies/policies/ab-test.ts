@@ -1,6 +1,6 @@
 /**
- * An A/B test: a new visitor is put into one of two groups and stays there by a cookie; the service learns the group from
- * a header field. Nothing of the group is decided by the client but to keep it.
+ * An A/B test: a new visitor is put into one of two groups and stays there by a cookie; the service learns the group
+ * from a header field. Nothing of the group is decided by the client but to keep it.
  *
  * In a project of your own the import reads `from 'gatehouse/policy'`.
  */

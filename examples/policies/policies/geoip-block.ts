@@ -1,6 +1,6 @@
 /**
- * Refuses requests from some countries, by a database in MaxMind's format (GeoLite2, DB-IP and others have one). The file
- * is read once, when the policy is created; a newer one is taken up with the next reload that changes the options.
+ * Refuses requests from some countries, by a database in MaxMind's format (GeoLite2, DB-IP and others have one). The
+ * file is read once, when the policy is created; a newer one is taken up with the next reload that changes the options.
  *
  * In a project of your own the first import reads `from 'gatehouse/policy'`.
  */

@@ -1,6 +1,6 @@
 /**
- * Lets only webhooks pass that carry a valid signature: HMAC-SHA256 with a shared secret over the time and the body, as many
- * senders do. An old one is refused, so that a recorded request is not worth keeping.
+ * Lets only webhooks pass that carry a valid signature: HMAC-SHA256 with a shared secret over the time and the body, as
+ * many senders do. An old one is refused, so that a recorded request is not worth keeping.
  *
  * In a project of your own the second import reads `from 'gatehouse/policy'`.
  */

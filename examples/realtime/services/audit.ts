@@ -1,6 +1,7 @@
 /**
- * Gets each message as a signed call and keeps the newest. It trusts nobody: a call without a good signature is refused, and
- * an id that it has seen has no second effect. A project of your own would use the package `standardwebhooks`.
+ * Gets each message as a signed call and keeps the newest. It trusts nobody: a call without a good signature is
+ * refused, and an id that it has seen has no second effect. A project of your own would use the package
+ * `standardwebhooks`.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';

@@ -1,4 +1,7 @@
-/** Trains models, as far as this example goes, and tells the progress through the hub of the gateway. Serves the page too. */
+/**
+ * Trains models, as far as this example goes, and tells the progress through the hub of the gateway. Serves the page
+ * too.
+ */
 import { readFileSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';

@@ -1,6 +1,6 @@
 /**
- * Starts StoryVerse as the deployment has it: PostgreSQL and Redis, an identity process, a limits process, two gateways, and the services, each
- * a process of its own. Used by scaled.ts for people and by its test.
+ * Starts StoryVerse as the deployment has it: PostgreSQL and Redis, an identity process, a limits process, two
+ * gateways, and the services, each a process of its own. Used by scaled.ts for people and by its test.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,7 +1,7 @@
 /**
- * From which age on a text is fit, and which topics it touches, by its words. A word list is a blunt tool: it errs on the
- * side of the higher rating and knows nothing of what words mean together. Stories are rated by it when they are kept, and the
- * generator leaves out words that are rated above what was asked for.
+ * From which age on a text is fit, and which topics it touches, by its words. A word list is a blunt tool: it errs on
+ * the side of the higher rating and knows nothing of what words mean together. Stories are rated by it when they are
+ * kept, and the generator leaves out words that are rated above what was asked for.
  */
 
 export const TOPICS = {

@@ -1,4 +1,6 @@
-/** The page at /docs: a plain list made from the OpenAPI document, without scripts and without anything from elsewhere. */
+/**
+ * The page at /docs: a plain list made from the OpenAPI document, without scripts and without anything from elsewhere.
+ */
 
 interface Operation {
   readonly summary: string;

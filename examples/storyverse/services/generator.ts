@@ -1,7 +1,7 @@
 /**
  * Text, pictures and speech, made here and now: nothing is looked up in a list of ready answers. The language model is
- * trained when the service starts. Work is short (a tenth of a second or so) and done in order; how much of it may wait is
- * the gateway's to say (`concurrency` in gatehouse.yaml).
+ * trained when the service starts. Work is short (a tenth of a second or so) and done in order; how much of it may wait
+ * is the gateway's to say (`concurrency` in gatehouse.yaml).
  */
 import { randomInt } from 'node:crypto';
 import { readFileSync } from 'node:fs';

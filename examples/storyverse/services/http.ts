@@ -1,7 +1,7 @@
 /**
- * What the StoryVerse services share: who is asking (from the fields that the gateway writes), bodies checked by a schema,
- * answers to what is wrong in the same shape as the gateway's own, and a start that ends cleanly. Callers reach the
- * services through the gateway only, so its `X-Auth-*` and `X-Account-*` fields are believed.
+ * What the StoryVerse services share: who is asking (from the fields that the gateway writes), bodies checked by a
+ * schema, answers to what is wrong in the same shape as the gateway's own, and a start that ends cleanly. Callers reach
+ * the services through the gateway only, so its `X-Auth-*` and `X-Account-*` fields are believed.
  */
 import { serve } from '@hono/node-server';
 import type { Context } from 'hono';

@@ -1,6 +1,6 @@
 /**
- * The worlds and people that stories can be set in and told of: all from books published before 1900. `rating` is the age
- * from which on they are shown; `voice` and `looks` are what the generator speaks and draws by.
+ * The worlds and people that stories can be set in and told of: all from books published before 1900. `rating` is the
+ * age from which on they are shown; `voice` and `looks` are what the generator speaks and draws by.
  */
 
 export interface Universe {

@@ -1,6 +1,6 @@
 /**
- * Universes and characters, kept in SQLite with a full-text index, and the public documentation. What an account may not
- * see is left out of lists; asked for by its name it is refused, since what is in a library is no secret.
+ * Universes and characters, kept in SQLite with a full-text index, and the public documentation. What an account may
+ * not see is left out of lists; asked for by its name it is refused, since what is in a library is no secret.
  */
 import { DatabaseSync } from 'node:sqlite';
 import type { Context, Hono } from 'hono';

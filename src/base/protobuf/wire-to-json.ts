@@ -1,7 +1,7 @@
 /**
- * Messages to JSON values, by the rules of ProtoJSON: integers of 64 bits as text, bytes as base64, enums by name, the types of
- * google.protobuf in the forms that they have there. What is not known of a message is left out. Throws a `WireFault`
- * on bytes that are no message.
+ * Messages to JSON values, by the rules of ProtoJSON: integers of 64 bits as text, bytes as base64, enums by name, the
+ * types of google.protobuf in the forms that they have there. What is not known of a message is left out. Throws a
+ * `WireFault` on bytes that are no message.
  */
 import type { FieldKind } from './schema.ts';
 import { type FieldType, LENGTH_DELIMITED, type MessageType, type TypeSet, wireTypeOf } from './types.ts';

@@ -1,7 +1,7 @@
 /**
- * What an importer makes of another gateway's configuration: a document of ours, and for every object of the source what
- * became of it. One rule stands above all: what protected something and cannot be carried over closes the route (501),
- * whatever else is lost.
+ * What an importer makes of another gateway's configuration: a document of ours, and for every object of the source
+ * what became of it. One rule stands above all: what protected something and cannot be carried over closes the route
+ * (501), whatever else is lost.
  */
 import { stringify } from 'yaml';
 
@@ -83,7 +83,10 @@ export class Draft {
 
   readonly #unguarded: { readonly prefix: string; readonly source: string }[] = [];
 
-  /** A guarded route with this beginning of its path could not be carried: whatever wider route could take its requests is closed. */
+  /**
+   * A guarded route with this beginning of its path could not be carried: whatever wider route could take its requests
+   * is closed.
+   */
   closeWider(prefix: string, source: string): void {
     this.#unguarded.push({ prefix, source });
   }

@@ -1,4 +1,7 @@
-/** Express Gateway's `gateway.config.yml`: API endpoints, service endpoints and the policies of pipelines, in their order. */
+/**
+ * Express Gateway's `gateway.config.yml`: API endpoints, service endpoints and the policies of pipelines, in their
+ * order.
+ */
 import { Draft, type DraftRoute, list, mapping, number, texts } from './draft.ts';
 
 type Item = Readonly<Record<string, unknown>>;

@@ -1,6 +1,6 @@
 /**
- * Kong's declarative configuration (deck, `_format_version` 1.1 to 3.0): services, routes, upstreams, consumers, and the
- * plugins whose meaning we have. Plugins of the narrowest scope win, as in Kong: route, then service, then global.
+ * Kong's declarative configuration (deck, `_format_version` 1.1 to 3.0): services, routes, upstreams, consumers, and
+ * the plugins whose meaning we have. Plugins of the narrowest scope win, as in Kong: route, then service, then global.
  */
 
 import { literalPrefix } from '../../base/safe-regex.ts';
@@ -233,7 +233,9 @@ function matchOf(draft: Draft, route: Item, path: string, source: string): Recor
   return match;
 }
 
-/** One of each name: that of the route, else of the service, else the global one; with those for consumers beside them. */
+/**
+ * One of each name: that of the route, else of the service, else the global one; with those for consumers beside them.
+ */
 function effectivePlugins(
   route: string,
   service: string,

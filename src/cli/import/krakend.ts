@@ -1,6 +1,6 @@
 /**
- * KrakenD 2 and 3: endpoints with one backend, JWT validation, rate limits, breakers, CORS. Enterprise keys that the free
- * edition ignores are reported as what they are: gaps that were there before.
+ * KrakenD 2 and 3: endpoints with one backend, JWT validation, rate limits, breakers, CORS. Enterprise keys that the
+ * free edition ignores are reported as what they are: gaps that were there before.
  */
 import { Draft, type DraftRoute, list, mapping, number, texts } from './draft.ts';
 

@@ -1,7 +1,7 @@
 /**
- * nginx: `server`, `location`, `upstream` and some thirty directives. The order in which nginx chooses a location (exact,
- * longest prefix with `^~`, expressions in order, longest prefix) becomes priorities. What guards a location and is not
- * known here closes its route.
+ * nginx: `server`, `location`, `upstream` and some thirty directives. The order in which nginx chooses a location
+ * (exact, longest prefix with `^~`, expressions in order, longest prefix) becomes priorities. What guards a location
+ * and is not known here closes its route.
  */
 import { Draft, type DraftRoute } from './draft.ts';
 import { applyLocation, type Scope, scopeOf } from './nginx-location.ts';

@@ -1,6 +1,6 @@
 /**
- * Tells the workers what access records look like, and rotates the file: moves it away and has every worker open it anew.
- * Lines on their way land in the file that was moved: none is lost.
+ * Tells the workers what access records look like, and rotates the file: moves it away and has every worker open it
+ * anew. Lines on their way land in the file that was moved: none is lost.
  */
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';

@@ -1,4 +1,7 @@
-/** The key `gateway.accessRecords`: form and fields of the access log, which records are written, what is hidden, rotation. */
+/**
+ * The key `gateway.accessRecords`: form and fields of the access log, which records are written, what is hidden,
+ * rotation.
+ */
 import * as z from 'zod';
 import { regexProblem } from '../../base/safe-regex.ts';
 import { duration, ratio, size } from '../../base/zod-units.ts';

@@ -32,7 +32,9 @@ const VENDORED: Readonly<Record<string, () => string>> = {
   'vendor/uplot.js': () => beside('uplot', 'uPlot.esm.js'),
   'vendor/uplot.css': () => beside('uplot', 'uPlot.min.css'),
 };
-/** What they import by name, a browser finds beside. An import map would need a script in the page, which CSP forbids. */
+/**
+ * What they import by name, a browser finds beside. An import map would need a script in the page, which CSP forbids.
+ */
 const SPECIFIERS: Readonly<Record<string, string>> = {
   preact: './preact.js',
   'preact/hooks': './hooks.js',

@@ -1,7 +1,7 @@
 /**
- * What every operation of the admin API is made with: one Zod schema each for parameters, query, body and response, from
- * which the request is checked, the handler typed and the OpenAPI document written; a role; an audit entry for what
- * changes something. Errors have the shape of all other errors of the gateway (base/error-body.ts).
+ * What every operation of the admin API is made with: one Zod schema each for parameters, query, body and response,
+ * from which the request is checked, the handler typed and the OpenAPI document written; a role; an audit entry for
+ * what changes something. Errors have the shape of all other errors of the gateway (base/error-body.ts).
  */
 import { randomUUID } from 'node:crypto';
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';

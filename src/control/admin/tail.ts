@@ -1,6 +1,7 @@
 /**
  * The live tail for those who watch: asks the workers for the records that anybody wants, only while somebody does, and
- * gives each watcher its own. A record is a line of the access log: no bodies, no query, no fields besides the user agent.
+ * gives each watcher its own. A record is a line of the access log: no bodies, no query, no fields besides the user
+ * agent.
  */
 import { jsonText } from '../../base/text.ts';
 import { isWanted, TAIL_LINES_TOPIC, TAIL_TOPIC, type TailFilter, type TailLines } from '../../data/contract/tail.ts';

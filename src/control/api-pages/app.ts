@@ -1,6 +1,6 @@
 /**
- * Serves the documents and the pages as `builtin:api-pages`. A document is made when somebody asks for it, kept, and made
- * again behind the next request when the configuration changed or something fetched may have.
+ * Serves the documents and the pages as `builtin:api-pages`. A document is made when somebody asks for it, kept, and
+ * made again behind the next request when the configuration changed or something fetched may have.
  */
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';

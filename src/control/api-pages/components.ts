@@ -1,6 +1,6 @@
 /**
- * Components of many documents in one: equal ones once, different ones of one name apart by the name of their service. Gives
- * each document's parts back with references to where its components went.
+ * Components of many documents in one: equal ones once, different ones of one name apart by the name of their service.
+ * Gives each document's parts back with references to where its components went.
  */
 import { isMapping, type Mapping } from '../openapi-document.ts';
 

@@ -1,7 +1,7 @@
 /**
- * One OpenAPI 3.1 document of everything behind the gateway: the documents of services and of the gateway's own APIs, with
- * paths as callers write them, who may call and how often as the routes say, and routes that nobody described. What does
- * not fit is left out and reported, never guessed.
+ * One OpenAPI 3.1 document of everything behind the gateway: the documents of services and of the gateway's own APIs,
+ * with paths as callers write them, who may call and how often as the routes say, and routes that nobody described.
+ * What does not fit is left out and reported, never guessed.
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
 import { orderRoutes, servesMethod } from '../../data/contract/route-order.ts';

@@ -1,6 +1,6 @@
 /**
- * Documents of the gateway's own APIs, by the built-in service that serves each: made from the schemas that check requests.
- * Nothing runs for it: an application is made here only for what it says about itself.
+ * Documents of the gateway's own APIs, by the built-in service that serves each: made from the schemas that check
+ * requests. Nothing runs for it: an application is made here only for what it says about itself.
  */
 import { type ApiSource, AUDIENCE_FIELD, describeApi, isMapping, type Mapping, METHODS } from '../openapi-document.ts';
 

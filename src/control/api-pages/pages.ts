@@ -1,7 +1,7 @@
 /**
- * The pages `docs` (Swagger UI) and `redoc`: a page each, a script of ours that starts the library, and the library itself
- * as npm has it, served from here. A fixed list of files, so that no request names a path. The policy of the pages (CSP)
- * lets no script in but these: a description that a service wrote cannot become one.
+ * The pages `docs` (Swagger UI) and `redoc`: a page each, a script of ours that starts the library, and the library
+ * itself as npm has it, served from here. A fixed list of files, so that no request names a path. The policy of the
+ * pages (CSP) lets no script in but these: a description that a service wrote cannot become one.
  */
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * What a route adds to the operations that it leads to: who may call (security), how often (limits), and what the gateway
- * itself may respond instead of the service.
+ * What a route adds to the operations that it leads to: who may call (security), how often (limits), and what the
+ * gateway itself may respond instead of the service.
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
 import { type AuthSettings, ENROL_SCOPE, type Requirements } from '../../data/contract/auth.ts';

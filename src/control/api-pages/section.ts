@@ -1,6 +1,6 @@
 /**
- * The key `openapi`: one OpenAPI document of everything behind the gateway, as JSON and YAML, and two pages that show it.
- * Without the key there are none. feature.ts serves what is said here.
+ * The key `openapi`: one OpenAPI document of everything behind the gateway, as JSON and YAML, and two pages that show
+ * it. Without the key there are none. feature.ts serves what is said here.
  */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';

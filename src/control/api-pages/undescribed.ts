@@ -1,4 +1,7 @@
-/** A route that no document describes, as far as the configuration tells: paths, methods, and what publish and subscribe do. */
+/**
+ * A route that no document describes, as far as the configuration tells: paths, methods, and what publish and subscribe
+ * do.
+ */
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
 import { type Mapping, pathParameters } from '../openapi-document.ts';

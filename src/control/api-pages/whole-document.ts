@@ -1,4 +1,6 @@
-/** Everything together: what is configured, what is fetched and what the gateway serves itself, as one merged document. */
+/**
+ * Everything together: what is configured, what is fetched and what the gateway serves itself, as one merged document.
+ */
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../config/plan.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';

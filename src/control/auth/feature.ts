@@ -1,8 +1,8 @@
 /**
  * Authentication's part of the control plane: reads from each live snapshot which outside issuers, introspection
  * endpoints and authorizers its routes use, keeps the keys of the first fetched and published (topic `auth:jwks`), and
- * answers the workers' questions about the others. What is in two snapshots with equal settings is one thing and goes on
- * over a reload. Owner: the main thread.
+ * answers the workers' questions about the others. What is in two snapshots with equal settings is one thing and goes
+ * on over a reload. Owner: the main thread.
  */
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';

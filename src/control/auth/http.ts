@@ -1,7 +1,7 @@
 /**
- * One bounded HTTP exchange with an outside service of authentication: a deadline for all of it, a limit for the body, no
- * redirects, kept connections. node:http and not `fetch`, because redirects must not be followed, bodies must be cut off
- * at a limit while they arrive, and nothing of a cookie or cache should happen on its own.
+ * One bounded HTTP exchange with an outside service of authentication: a deadline for all of it, a limit for the body,
+ * no redirects, kept connections. node:http and not `fetch`, because redirects must not be followed, bodies must be cut
+ * off at a limit while they arrive, and nothing of a cookie or cache should happen on its own.
  */
 import http from 'node:http';
 import https from 'node:https';

@@ -1,8 +1,9 @@
 /**
- * Keeps the keys of one outside issuer: fetched in the background, again when a token names a key that is not there, one
- * fetch at a time. Fetches that tokens cause come from a bucket: a few at once, then one per cool-down, so that made-up
- * key ids cost the issuer little; a key id that a fetch did not bring is not asked for again meanwhile. A failed fetch keeps the keys that there are until
- * they are `maxStaleMs` old; then they count no more, because a revoked key might be among them.
+ * Keeps the keys of one outside issuer: fetched in the background, again when a token names a key that is not there,
+ * one fetch at a time. Fetches that tokens cause come from a bucket: a few at once, then one per cool-down, so that
+ * made-up key ids cost the issuer little; a key id that a fetch did not bring is not asked for again meanwhile. A
+ * failed fetch keeps the keys that there are until they are `maxStaleMs` old; then they count no more, because a
+ * revoked key might be among them.
  *
  *   start -> fetch -ok-> wait refreshMs (jittered) -> fetch ...
  *                  -failed-> wait 1 s, 2 s, 4 s ... up to a minute -> fetch ...

@@ -1,7 +1,7 @@
 /**
  * The section `issuers`: outside issuers of tokens by name, so that routes can say `jwt: {}` and mean all of them, or
- * name some. They are compiled where a route uses them (data/policies/auth-issuers.options.ts); control fetches keys for
- * those that some route trusts (service.ts).
+ * name some. They are compiled where a route uses them (data/policies/auth-issuers.options.ts); control fetches keys
+ * for those that some route trusts (service.ts).
  */
 import * as z from 'zod';
 import { issuerSchema } from '../../data/catalog.ts';

@@ -98,7 +98,9 @@ async function purge({ cache, keys }: CacheApiParts, request: Request): Promise<
   return isDone ? json(200, { purged: read.data }) : problem(503, 'the cache is busy, try again');
 }
 
-/** As keys begin: scheme and host in lower case, no default port. A prefix of nothing but a host ends with its slash. */
+/**
+ * As keys begin: scheme and host in lower case, no default port. A prefix of nothing but a host ends with its slash.
+ */
 function canonicalPrefix(prefix: string): string {
   return new URL(prefix).href;
 }

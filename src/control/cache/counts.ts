@@ -1,4 +1,7 @@
-/** Sums of what the workers counted, by route, and the metrics made of them. Labels are bounded: routes, results, reasons. */
+/**
+ * Sums of what the workers counted, by route, and the metrics made of them. Labels are bounded: routes, results,
+ * reasons.
+ */
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { CACHE_RESULTS, type CacheStats } from '../../data/contract/cache.ts';
 

@@ -1,5 +1,6 @@
 /**
- * The cache as a feature of the control plane: adds up what the workers count, and serves the API of purges and contents:
+ * The cache as a feature of the control plane: adds up what the workers count, and serves the API of purges and
+ * contents:
  * `builtin:cache` for routes of the configuration (administrators), and a socket of its own for the command line. The
  * store itself is shared memory; what is purged is purged for all workers when the response says so.
  */

@@ -1,7 +1,7 @@
 /**
- * Answers what an authority asks to prove a name: over HTTP (`builtin:acme`), by a certificate for one handshake, or by a
- * record that a program of the user's sets. Where gateways share a database any of them may be asked, so the answers of
- * the first two are in the storage as well.
+ * Answers what an authority asks to prove a name: over HTTP (`builtin:acme`), by a certificate for one handshake, or by
+ * a record that a program of the user's sets. Where gateways share a database any of them may be asked, so the answers
+ * of the first two are in the storage as well.
  */
 import { execFile } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';

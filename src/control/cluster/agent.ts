@@ -1,6 +1,6 @@
 /**
- * This process as a node of the cluster: joins, sends heartbeats, checks and applies the versions that a rollout wants, and
- * keeps the last one that worked on disk, with which feature.ts starts while the store is away. Sees no request;
+ * This process as a node of the cluster: joins, sends heartbeats, checks and applies the versions that a rollout wants,
+ * and keeps the last one that worked on disk, with which feature.ts starts while the store is away. Sees no request;
  * what traffic does is read from the process's counters through `AgentHost`.
  */
 import { messageOf } from '../../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
  * The cluster API over HTTP, for people and applications. The gateway serves it as `builtin:cluster`, so that TLS,
- * authentication, limits and logs are the gateway's; the command line has it on a socket of its own. Nodes have calls of
- * their own (node-app.ts). Schemas are in schemas.ts; `GET /cluster/openapi.json` is made of them.
+ * authentication, limits and logs are the gateway's; the command line has it on a socket of its own. Nodes have calls
+ * of their own (node-app.ts). Schemas are in schemas.ts; `GET /cluster/openapi.json` is made of them.
  */
 import { randomUUID } from 'node:crypto';
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';

@@ -1,6 +1,6 @@
 /**
- * Token buckets in memory for the calls of nodes: so many a second with a burst, by node or address. Bounded: when too many
- * are remembered the fullest are forgotten, which changes nothing for them.
+ * Token buckets in memory for the calls of nodes: so many a second with a burst, by node or address. Bounded: when too
+ * many are remembered the fullest are forgotten, which changes nothing for them.
  */
 import type { Clock } from '../../base/clock.ts';
 import { ClusterRefusal } from './refusal.ts';

@@ -1,13 +1,15 @@
 /**
- * Who calls the cluster API, and what they may do. The gateway authenticates callers and names them in `X-Auth-*`, every
- * outside copy of which it removes; on the socket of the command line everybody is an administrator, as with the control
- * socket: the permissions of the file decide.
+ * Who calls the cluster API, and what they may do. The gateway authenticates callers and names them in `X-Auth-*`,
+ * every outside copy of which it removes; on the socket of the command line everybody is an administrator, as with the
+ * control socket: the permissions of the file decide.
  */
 import type { Context } from 'hono';
 import { gatewayIdentity } from '../gateway-identity.ts';
 import { ClusterRefusal } from './refusal.ts';
 
-/** `read` sees everything, `tasks` puts tasks in, `operate` changes nodes and tasks, `admin` also tokens and rollouts. */
+/**
+ * `read` sees everything, `tasks` puts tasks in, `operate` changes nodes and tasks, `admin` also tokens and rollouts.
+ */
 export type Right = 'read' | 'tasks' | 'operate' | 'admin';
 
 export interface ClusterCaller {

@@ -1,7 +1,8 @@
 /**
- * Keeps one node standing for election: asks for the lease, renews it, and steps down by its own monotonic clock when it
- * could not renew for too long, before the store's clock gives the lease to another. So at no moment two nodes believe
- * that they are the queen, except while one of them is stopped; what that one writes afterwards is fenced by its epoch.
+ * Keeps one node standing for election: asks for the lease, renews it, and steps down by its own monotonic clock when
+ * it could not renew for too long, before the store's clock gives the lease to another. So at no moment two nodes
+ * believe that they are the queen, except while one of them is stopped; what that one writes afterwards is fenced by
+ * its epoch.
  */
 import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -34,7 +35,10 @@ const STEP_DOWN_SHARE = 0.7;
 export class Election {
   readonly #parts: ElectionParts;
   #epoch: number | null = null;
-  /** When the last successful request for the lease was SENT, by the monotonic clock: the lease lasts at least from then. */
+  /**
+   * When the last successful request for the lease was SENT, by the monotonic clock: the lease lasts at least from
+   * then.
+   */
   #renewedMs = 0;
   #cancel: Cancel = () => {};
   #cancelStepDown: Cancel = () => {};

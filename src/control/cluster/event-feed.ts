@@ -1,6 +1,6 @@
 /**
- * Hands new events to all who listen: one reader for the whole process, which asks the store about once a second and only
- * while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
+ * Hands new events to all who listen: one reader for the whole process, which asks the store about once a second and
+ * only while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';

@@ -1,6 +1,7 @@
 /**
- * Events of the cluster over HTTP: as a stream (SSE, resumed by `Last-Event-ID`) or by long poll (`?after=&wait=`). A client
- * that asks for events older than what is kept gets a first event `gap` that says from where on it misses nothing.
+ * Events of the cluster over HTTP: as a stream (SSE, resumed by `Last-Event-ID`) or by long poll (`?after=&wait=`). A
+ * client that asks for events older than what is kept gets a first event `gap` that says from where on it misses
+ * nothing.
  */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';

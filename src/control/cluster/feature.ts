@@ -1,7 +1,7 @@
 /**
  * The cluster as a feature of the control plane: opens the store, serves the API (`builtin:cluster` for the gateway's
- * routes, and a socket of its own for the command line), stands for election, and runs this process as a node. Nothing of
- * it is loaded without the key `cluster`. It only connects; the parts are beside it.
+ * routes, and a socket of its own for the command line), stands for election, and runs this process as a node. Nothing
+ * of it is loaded without the key `cluster`. It only connects; the parts are beside it.
  */
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';

@@ -1,7 +1,7 @@
 /**
- * What the queen writes, it writes behind a fence: each of its transactions carries its epoch, and one with an epoch older
- * than the newest that has written is refused whole. A queen that was stopped, cut off or slow can so never undo what
- * its successor did, whatever it believes. Works with any store of leases, since the fence lies beside the data.
+ * What the queen writes, it writes behind a fence: each of its transactions carries its epoch, and one with an epoch
+ * older than the newest that has written is refused whole. A queen that was stopped, cut off or slow can so never undo
+ * what its successor did, whatever it believes. Works with any store of leases, since the fence lies beside the data.
  */
 import type { Transaction } from 'kysely';
 import type { Store } from '../store/store.ts';

@@ -1,7 +1,7 @@
 /**
  * The gate of a rollout: do the nodes that run the new version do worse than the others in the same time? Compares the
- * share of faults by Fisher's exact test (one-sided) and the 99th percentile of latency; says nothing below a least number
- * of requests. Pure; rollout.ts feeds it.
+ * share of faults by Fisher's exact test (one-sided) and the 99th percentile of latency; says nothing below a least
+ * number of requests. Pure; rollout.ts feeds it.
  */
 import { LATENCY_BUCKETS } from '../../base/metrics.ts';
 import type { Traffic } from './members.ts';
@@ -96,7 +96,10 @@ function logFactorial(n: number): number {
   return n * Math.log(n) - n + 0.5 * Math.log(2 * Math.PI * n) + 1 / (12 * n) - 1 / (360 * n ** 3);
 }
 
-/** Upper bound in seconds of the bucket in which this share of the counts lies; the last bucket has twice the last bound. */
+/**
+ * Upper bound in seconds of the bucket in which this share of the counts lies; the last bucket has twice the last
+ * bound.
+ */
 function percentile(buckets: readonly number[], share: number): number {
   const total = buckets.reduce((sum, count) => sum + count, 0);
   let below = 0;

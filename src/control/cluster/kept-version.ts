@@ -1,6 +1,6 @@
 /**
- * The version of the cluster's configuration that worked last, in a file of the data folder. Written whole beside the old one
- * and renamed; a file that cannot be read, or whose hash is wrong, is as good as none and said in the log.
+ * The version of the cluster's configuration that worked last, in a file of the data folder. Written whole beside the
+ * old one and renamed; a file that cannot be read, or whose hash is wrong, is as good as none and said in the log.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';

@@ -1,8 +1,8 @@
 /**
- * The members of the cluster: who joined, who is alive, who takes work. A node joins with a join token (workers) or with
- * access to the store (gateways), sends heartbeats, and is `alive`, `suspect` or `gone` by how long ago the last one was,
- * on the database's clock. Cordon: no new tasks. Drain: no new tasks and no traffic. Called by the agent of a gateway and
- * by the API; the queen's part (what follows from a node being gone) is in queen.ts.
+ * The members of the cluster: who joined, who is alive, who takes work. A node joins with a join token (workers) or
+ * with access to the store (gateways), sends heartbeats, and is `alive`, `suspect` or `gone` by how long ago the last
+ * one was, on the database's clock. Cordon: no new tasks. Drain: no new tasks and no traffic. Called by the agent of a
+ * gateway and by the API; the queen's part (what follows from a node being gone) is in queen.ts.
  */
 import { createHash, randomBytes, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';

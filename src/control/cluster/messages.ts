@@ -1,6 +1,6 @@
 /**
- * Messages from node to node: kept until the receiver acknowledges or they expire, delivered at least once and in order of
- * sending, to one node or to all that are members at the time. A dedupe id makes sending twice the same as once.
+ * Messages from node to node: kept until the receiver acknowledges or they expire, delivered at least once and in order
+ * of sending, to one node or to all that are members at the time. A dedupe id makes sending twice the same as once.
  */
 import { sql } from 'kysely';
 import { databaseNow, readDatabaseTime } from '../store/database-time.ts';

@@ -1,7 +1,7 @@
 /**
- * What only the queen does, while it holds the lease: notices nodes that are gone, gives tasks to workers, moves the open
- * rollout on, and forgets what is old. All of a round is one transaction behind the fence, so that it happens whole or
- * not at all, and never by a queen whose time is over.
+ * What only the queen does, while it holds the lease: notices nodes that are gone, gives tasks to workers, moves the
+ * open rollout on, and forgets what is old. All of a round is one transaction behind the fence, so that it happens
+ * whole or not at all, and never by a queen whose time is over.
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';

@@ -1,14 +1,14 @@
 /**
- * A change of configuration, proven before it reaches every gateway. Its state is a row that the queen moves on, one step
- * at a time, so that the next queen goes on where the last one stopped:
+ * A change of configuration, proven before it reaches every gateway. Its state is a row that the queen moves on, one
+ * step at a time, so that the next queen goes on where the last one stopped:
  *
  *   checking -> canary -> watching -> waves -> done
  *      |          |          |          |
  *   rejected      +----------+----------+--> rolling-back -> rolled-back
  *
- * checking: every gateway compiles the document with its own secrets and files. canary: a few apply it. watching: they are
- * compared with the others in the same time (gate.ts). waves: the rest, share by share, the gate still open. A version that
- * was rolled back is not taken again unless a person says so (`force`).
+ * checking: every gateway compiles the document with its own secrets and files. canary: a few apply it. watching: they
+ * are compared with the others in the same time (gate.ts). waves: the rest, share by share, the gate still open. A
+ * version that was rolled back is not taken again unless a person says so (`force`).
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';

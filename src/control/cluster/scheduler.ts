@@ -1,7 +1,7 @@
 /**
- * Gives waiting tasks to nodes; the queen calls it about once a second. A node must be alive, active and have every label of
- * the task's selector; of those the one that is preferred by affinity and has the most room left gets it. A task whose
- * node is gone or silent goes back into the queue.
+ * Gives waiting tasks to nodes; the queen calls it about once a second. A node must be alive, active and have every
+ * label of the task's selector; of those the one that is preferred by affinity and has the most room left gets it. A
+ * task whose node is gone or silent goes back into the queue.
  */
 import type { Transaction } from 'kysely';
 import type { StoreDialect } from '../store/store.ts';

@@ -1,6 +1,7 @@
 /**
  * The tables of a cluster and the migration that makes them. All nodes share them, so every time in them is the
- * database's own (database-time.ts), in milliseconds since 1970: clocks of nodes may differ. JSON stands in text columns.
+ * database's own (database-time.ts), in milliseconds since 1970: clocks of nodes may differ. JSON stands in text
+ * columns.
  */
 import type { Kysely } from 'kysely';
 import { sql } from 'kysely';

@@ -1,8 +1,8 @@
 /**
- * Tasks for workers: callers put them in, the queen gives each to a node (scheduler.ts), the node accepts, reports progress
- * and finishes. At least once: a task whose node falls silent goes to another one, up to `maxAttempts`; a dedupe id makes
- * putting it in twice the same as once. A report for an attempt that is no longer the node's is refused, so that a slow
- * node cannot finish what another one is doing.
+ * Tasks for workers: callers put them in, the queen gives each to a node (scheduler.ts), the node accepts, reports
+ * progress and finishes. At least once: a task whose node falls silent goes to another one, up to `maxAttempts`; a
+ * dedupe id makes putting it in twice the same as once. A report for an attempt that is no longer the node's is
+ * refused, so that a slow node cannot finish what another one is doing.
  */
 import { randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';

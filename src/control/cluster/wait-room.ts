@@ -1,6 +1,6 @@
 /**
- * Where the long polls of nodes wait: one question to the store, four times a second and only while somebody waits, says
- * which nodes have something, however many wait. Owner: the process; each gateway has its own.
+ * Where the long polls of nodes wait: one question to the store, four times a second and only while somebody waits,
+ * says which nodes have something, however many wait. Owner: the process; each gateway has its own.
  */
 import { sql } from 'kysely';
 import { messageOf } from '../../base/errors.ts';

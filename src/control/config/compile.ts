@@ -240,9 +240,9 @@ function assignSlots(
 }
 
 /**
- * Routes that can never match. A built-in route is never hidden by one of the user's, nor a user's by a built-in one: not
- * wholly, which the search finds, nor by having the same path with some of the methods. The message names the key that
- * gets the built-in one out of the way.
+ * Routes that can never match. A built-in route is never hidden by one of the user's, nor a user's by a built-in one:
+ * not wholly, which the search finds, nor by having the same path with some of the methods. The message names the key
+ * that gets the built-in one out of the way.
  */
 function checkConflicts(
   compilation: Compilation,

@@ -1,7 +1,8 @@
 /**
- * A document of the cluster in place of this node's own, around the source that has the own one. What belongs to the node
- * alone stays its own: where it listens, its name and folders, its stores, its place in the cluster. Without a document of
- * the cluster it is the source that it wraps. Called by live-configuration.ts; the cluster sets what lies over.
+ * A document of the cluster in place of this node's own, around the source that has the own one. What belongs to the
+ * node alone stays its own: where it listens, its name and folders, its stores, its place in the cluster. Without a
+ * document of the cluster it is the source that it wraps. Called by live-configuration.ts; the cluster sets what lies
+ * over.
  */
 import type { Change, DocumentSource } from './document-source.ts';
 import type { LoadedConfig, LoadResult } from './load.ts';

@@ -33,7 +33,9 @@ export interface ControlPlan {
   readonly endpoints: Readonly<Record<Endpoint, string | null>>;
   /** False: files are not watched, and changes wait for a reload by hand. */
   readonly watch: boolean;
-  /** Further files that the document is made of (certificates, keys ...), absolute: a change of one is a change of it. */
+  /**
+   * Further files that the document is made of (certificates, keys ...), absolute: a change of one is a change of it.
+   */
   readonly files: readonly string[];
   /** Results of the sections at the top level, such as `plan.sections.identity`. */
   readonly sections: SectionResults<'top'>;

@@ -16,7 +16,10 @@ export interface VariableDefinition {
   readonly path: readonly string[];
   /** One sentence for the reference page. */
   readonly meaning: string;
-  /** Makes the value of the text; undefined leaves the file's value. Default: the text, as a number or boolean if the schema asks for one. */
+  /**
+   * Makes the value of the text; undefined leaves the file's value. Default: the text, as a number or boolean if the
+   * schema asks for one.
+   */
   read?(text: string): unknown;
 }
 

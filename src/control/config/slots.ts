@@ -1,8 +1,8 @@
 /**
  * Hands out slots of shared memory (data/contract/shared.ts) to services, instances and routes. A thing keeps its slot
  * as long as its id stays, over any number of reloads. The slot of a thing that went away rests for one generation,
- * because workers may still serve the old snapshot with it, and is reused only after that, longest unused first. A table
- * is never changed: each compilation makes the next one, which counts only once its snapshot is published.
+ * because workers may still serve the old snapshot with it, and is reused only after that, longest unused first. A
+ * table is never changed: each compilation makes the next one, which counts only once its snapshot is published.
  */
 import { MAX_INSTANCES, MAX_ROUTES, MAX_SERVICES } from '../../data/contract/shared.ts';
 

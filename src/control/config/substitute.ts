@@ -41,8 +41,8 @@ export function maskTokens(text: string): MaskedText | undefined {
 }
 
 /**
- * Each `${...}`, and `$${...}`, to the brace that closes it: a default may hold tokens of its own. One that is not closed
- * on its line is no token, and is read as the text it is.
+ * Each `${...}`, and `$${...}`, to the brace that closes it: a default may hold tokens of its own. One that is not
+ * closed on its line is no token, and is read as the text it is.
  */
 function replaceTokens(text: string, change: (token: string) => string): string {
   let result = '';

@@ -1,6 +1,6 @@
 /**
- * Alert rules for Prometheus, made of the catalogue of metrics: burn rates of objectives as in the Site Reliability Workbook,
- * chapter 5, and what should never be. Several gateways count together.
+ * Alert rules for Prometheus, made of the catalogue of metrics: burn rates of objectives as in the Site Reliability
+ * Workbook, chapter 5, and what should never be. Several gateways count together.
  */
 import { ALERTS } from '../objectives/tracker.ts';
 import { metric } from '../telemetry/catalogue.ts';

@@ -1,4 +1,7 @@
-/** The dashboards, as what is asked and how it is shown; grafana.ts makes files of them. Names of metrics are the catalogue's. */
+/**
+ * The dashboards, as what is asked and how it is shown; grafana.ts makes files of them. Names of metrics are the
+ * catalogue's.
+ */
 import { type MetricName, metric } from '../telemetry/catalogue.ts';
 
 export interface Panel {

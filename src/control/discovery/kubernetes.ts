@@ -90,7 +90,8 @@ class SliceWatcher {
       } catch (error) {
         if (this.#stopping.signal.aborted) return;
         this.#failures++;
-        // 410: what we know is too old to go on from. It is no fault of anybody and calls for a list, not for a log line.
+        // 410: what we know is too old to go on from. It is no fault of anybody and calls for a list, not for a log
+        // line.
         if (error instanceof ApiStatusError && error.status === 410) this.#version = undefined;
         else this.#onProblem(this.#explain(error));
         // A document that we cannot read would come again and again; a list leads past it.

@@ -1,4 +1,7 @@
-/** From a compiled configuration to what the manager runs: the services that have `discovery`, with what they list themselves. */
+/**
+ * From a compiled configuration to what the manager runs: the services that have `discovery`, with what they list
+ * themselves.
+ */
 import type { InstanceInput } from './instance.ts';
 import { instanceAt } from './instance.ts';
 import type { DiscoveryPlan } from './manager.ts';

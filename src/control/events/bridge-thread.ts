@@ -1,6 +1,6 @@
 /**
- * The thread that the event bridge runs in: takes settings from feature.ts, serves the bridge on its socket, and reports
- * once a second. Messages are handled one after the other.
+ * The thread that the event bridge runs in: takes settings from feature.ts, serves the bridge on its socket, and
+ * reports once a second. Messages are handled one after the other.
  */
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';

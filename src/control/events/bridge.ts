@@ -1,8 +1,8 @@
 /**
  * The event bridge: everything behind `builtin:events`. Holds the SQL store, the engines, one feed per stream, and
- * serves `publish` and `subscribe` routes. Runs in a thread of its own (bridge-thread.ts), so that neither a broker that
- * is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it runs
- * where it is made.
+ * serves `publish` and `subscribe` routes. Runs in a thread of its own (bridge-thread.ts), so that neither a broker
+ * that is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it
+ * runs where it is made.
  */
 import { type IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';

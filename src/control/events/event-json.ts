@@ -1,6 +1,6 @@
 /**
- * An event as CloudEvents 1.0 JSON (the structured form): what subscribers, consumers and the hub are sent. JSON data is
- * put in as it was published, other text as a string, the rest as base64 (CloudEvents JSON format §3.1).
+ * An event as CloudEvents 1.0 JSON (the structured form): what subscribers, consumers and the hub are sent. JSON data
+ * is put in as it was published, other text as a string, the rest as base64 (CloudEvents JSON format §3.1).
  */
 import { isUtf8 } from 'node:buffer';
 import type { NewEvent } from './engines/engine.ts';

@@ -1,6 +1,6 @@
 /**
- * Descriptors (google/protobuf/descriptor.proto) in a file of protoc, to a model. They are read by the same translation that
- * traffic goes through, with the types of the descriptors themselves.
+ * Descriptors (google/protobuf/descriptor.proto) in a file of protoc, to a model. They are read by the same translation
+ * that traffic goes through, with the types of the descriptors themselves.
  */
 import type { EnumSchema, FieldKind, FieldSchema, MessageSchema, ProtoSchema } from '../../base/protobuf/schema.ts';
 import { jsonNameOf } from '../../base/protobuf/schema.ts';

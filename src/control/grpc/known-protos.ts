@@ -1,6 +1,6 @@
 /**
- * Files that `.proto` files import without having them: of google.rpc and google.api what a gateway needs to know. Names and
- * numbers are those of the published APIs; google/protobuf comes with the parser.
+ * Files that `.proto` files import without having them: of google.rpc and google.api what a gateway needs to know.
+ * Names and numbers are those of the published APIs; google/protobuf comes with the parser.
  */
 export const KNOWN_PROTOS: Readonly<Record<string, string>> = {
   'google/api/annotations.proto': `

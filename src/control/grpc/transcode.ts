@@ -1,4 +1,7 @@
-/** `transcode` of a route to what workers translate by. What a file or a rule has wrong stops the start, with the method named. */
+/**
+ * `transcode` of a route to what workers translate by. What a file or a rule has wrong stops the start, with the method
+ * named.
+ */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KeyPath } from '../../data/contract/options.ts';

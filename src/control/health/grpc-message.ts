@@ -1,6 +1,7 @@
 /**
- * The two messages of grpc.health.v1 and the frame around them, by hand, for probes (which ask) and for the gateway's own
- * health (which is asked): field 1 of the request is the service name (a string), field 1 of the response the status (an enum).
+ * The two messages of grpc.health.v1 and the frame around them, by hand, for probes (which ask) and for the gateway's
+ * own health (which is asked): field 1 of the request is the service name (a string), field 1 of the response the
+ * status (an enum).
  */
 
 /** HealthCheckResponse.ServingStatus, by number. */

@@ -1,5 +1,6 @@
 /**
- * Is this instance healthy? A pure machine: state and outcome in, state out, time handed in. No timer, no socket, no log.
+ * Is this instance healthy? A pure machine: state and outcome in, state out, time handed in. No timer, no socket, no
+ * log.
  *
  *              good answer                 `unhealthyThreshold` failures in a row
  *   unknown ---------------> healthy ------------------------------------------> unhealthy

@@ -1,6 +1,7 @@
 /**
- * Idempotency keys of routes in the SQL store, as hashes, each with the first request's response: they hold across restarts,
- * and over all gateways that share a database. One statement decides who is first, so no two requests ever are.
+ * Idempotency keys of routes in the SQL store, as hashes, each with the first request's response: they hold across
+ * restarts, and over all gateways that share a database. One statement decides who is first, so no two requests ever
+ * are.
  */
 
 import type {

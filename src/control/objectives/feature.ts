@@ -1,6 +1,6 @@
 /**
- * Objectives as a feature of the control plane: follows them, shows them in metrics and status, and keeps what it has seen
- * in a file of the data folder, so that budgets outlive a restart.
+ * Objectives as a feature of the control plane: follows them, shows them in metrics and status, and keeps what it has
+ * seen in a file of the data folder, so that budgets outlive a restart.
  */
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * The key `objectives`: how much of the traffic of some routes must be good, and how fast. tracker.ts follows them; workers
- * know of them only the bound for latency of each route.
+ * The key `objectives`: how much of the traffic of some routes must be good, and how fast. tracker.ts follows them;
+ * workers know of them only the bound for latency of each route.
  */
 import * as z from 'zod';
 import { duration, ratio } from '../../base/zod-units.ts';

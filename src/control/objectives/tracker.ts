@@ -1,7 +1,8 @@
 /**
- * Follows objectives: reads the counts of their routes every few seconds and says how fast the error budget is used up. Burn
- * rates and thresholds are those of Google's Site Reliability Workbook, chapter 5: 14.4 over an hour and 5 minutes (2 % of a
- * month's budget) and 6 over six hours and 30 minutes (5 %) page, 1 over three days and six hours (10 %) is a ticket.
+ * Follows objectives: reads the counts of their routes every few seconds and says how fast the error budget is used up.
+ * Burn rates and thresholds are those of Google's Site Reliability Workbook, chapter 5: 14.4 over an hour and 5 minutes
+ * (2 % of a month's budget) and 6 over six hours and 30 minutes (5 %) page, 1 over three days and six hours (10 %) is a
+ * ticket.
  */
 import type { MetricsReader, StatusCounts } from '../../base/metrics.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';

@@ -1,4 +1,7 @@
-/** Good and bad requests of the last minutes, hours and days, in three rings: minutes of six hours, ten minutes of three days, days of thirty. */
+/**
+ * Good and bad requests of the last minutes, hours and days, in three rings: minutes of six hours, ten minutes of three
+ * days, days of thirty.
+ */
 
 const MINUTE_MS = 60_000;
 

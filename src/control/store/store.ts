@@ -19,7 +19,10 @@ export interface StoreOptions {
   readonly maxConnections?: number;
   /** Longest wait for a connection or a lock, in milliseconds. Default 5,000. */
   readonly busyTimeoutMs?: number;
-  /** PostgreSQL ends a transaction in which nothing happens for so long, so that a stopped process holds up nobody. Default 30,000. */
+  /**
+   * PostgreSQL ends a transaction in which nothing happens for so long, so that a stopped process holds up nobody.
+   * Default 30,000.
+   */
   readonly idleTransactionMs?: number;
   readonly log?: Logger;
 }

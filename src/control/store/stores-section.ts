@@ -1,6 +1,6 @@
 /**
- * The key `stores`: the databases that several features lean on. `sql` holds what must outlive a restart, `redis` what many
- * machines share. Only the URLs are here; each feature opens its own connection.
+ * The key `stores`: the databases that several features lean on. `sql` holds what must outlive a restart, `redis` what
+ * many machines share. Only the URLs are here; each feature opens its own connection.
  */
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';

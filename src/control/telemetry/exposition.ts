@@ -1,6 +1,6 @@
 /**
- * The two text formats that Prometheus reads: its own (0.0.4) and OpenMetrics 1.0, which names counters without `_total` in
- * their description, takes exemplars, and ends with a mark.
+ * The two text formats that Prometheus reads: its own (0.0.4) and OpenMetrics 1.0, which names counters without
+ * `_total` in their description, takes exemplars, and ends with a mark.
  */
 import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
 import { CORE_METRICS, type CoreMetric } from './catalogue.ts';

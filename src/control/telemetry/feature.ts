@@ -1,6 +1,6 @@
 /**
- * What the process tells of its threads: how late each gets to its work, and its memory. Workers tell every few seconds; the
- * main thread measures itself. Also shows the timings of what the main thread waits for.
+ * What the process tells of its threads: how late each gets to its work, and its memory. Workers tell every few
+ * seconds; the main thread measures itself. Also shows the timings of what the main thread waits for.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HistogramMetric } from '../../base/extra-metric.ts';

@@ -1,6 +1,7 @@
 /**
- * Records of workers as spans: one for the exchange, one for each attempt at a service, one for each part of a composition
- * and for policies that were waited for. Names and attributes are those of the semantic conventions for HTTP, pinned by
+ * Records of workers as spans: one for the exchange, one for each attempt at a service, one for each part of a
+ * composition and for policies that were waited for. Names and attributes are those of the semantic conventions for
+ * HTTP, pinned by
  * `SCHEMA_URL`; what they do not know is below `gatehouse.`.
  */
 import type { Attributes, HrTime } from '@opentelemetry/api';

@@ -1,6 +1,6 @@
 /**
- * The cache around an action that asks a service: what is stored is sent without asking it, what may be stored is (data/cache). On
- * routes without a cache of their own it only watches for requests that make stored responses invalid.
+ * The cache around an action that asks a service: what is stored is sent without asking it, what may be stored is
+ * (data/cache). On routes without a cache of their own it only watches for requests that make stored responses invalid.
  */
 import { Fault } from '../../base/errors.ts';
 import { CachedResponse } from '../cache/cached-response.ts';

@@ -35,8 +35,8 @@ export class ServiceAction implements RouteAction {
     if (fault !== null) return fault;
     const service = this.choose(exchange);
     if (body.length !== 0) {
-      // What has been sent is kept only where it may be sent again: over HTTP/1.1 almost never for a POST, over HTTP/2 always,
-      // since an instance says whether it has processed it (RFC 9113 §8.7).
+      // What has been sent is kept only where it may be sent again: over HTTP/1.1 almost never for a POST, over HTTP/2
+      // always, since an instance says whether it has processed it (RFC 9113 §8.7).
       const { protocol, retries } = service.settings;
       const mayRepeat = retries.attempts > 0 && (protocol !== 'h1' || isRepeatable(retries, exchange));
       body.allowReplay(Math.max(mayRepeat ? retries.maxReplayBytes : 0, this.#mirrorBytes));

@@ -1,7 +1,8 @@
 /**
  * One response out of several: runs the parts, each as soon as those that it needs are there, within one deadline, and
- * puts their bodies together. A required part that fails ends all others and is the response; an optional one is left out
- * and named, in the body (`partial`) and in the field `Gatehouse-Partial`. Knows services only as a function to call.
+ * puts their bodies together. A required part that fails ends all others and is the response; an optional one is left
+ * out and named, in the body (`partial`) and in the field `Gatehouse-Partial`. Knows services only as a function to
+ * call.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Values } from '../content/expression.ts';

@@ -1,6 +1,7 @@
 /**
  * How an identity travels to the upstream: as plain `X-Auth-*` fields, as one signed field, or not at all. The names
- * here belong to the gateway alone: the engine removes every copy that a caller sent before it adds its own. Strings are made once per identity, not per request.
+ * here belong to the gateway alone: the engine removes every copy that a caller sent before it adds its own. Strings
+ * are made once per identity, not per request.
  */
 import { createHmac, createPrivateKey, createSecretKey, type KeyObject, sign } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
@@ -64,7 +65,9 @@ export function encodeFieldText(text: string): string {
   return encoded;
 }
 
-/** One field per fact; what is not known has no field. Lists are joined with `,`, scopes with a space (RFC 6749 §3.3). */
+/**
+ * One field per fact; what is not known has no field. Lists are joined with `,`, scopes with a space (RFC 6749 §3.3).
+ */
 export const plainHeaders: HeaderMaker = (facts) => {
   const headers: Record<string, string> = {
     'x-auth-subject': encodeFieldText(facts.subject),

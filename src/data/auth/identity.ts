@@ -34,7 +34,9 @@ export function firstClaim(claims: Readonly<Record<string, unknown>>, paths: rea
   return undefined;
 }
 
-/** A list of names, or one name, whatever it holds: `Billing Admin` is one role and not `Admin`. Anything else is none. */
+/**
+ * A list of names, or one name, whatever it holds: `Billing Admin` is one role and not `Admin`. Anything else is none.
+ */
 function namesOf(value: unknown): string[] {
   if (isName(value)) return [value];
   return Array.isArray(value) ? value.filter(isName) : [];

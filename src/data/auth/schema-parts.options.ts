@@ -1,6 +1,6 @@
 /**
- * Small schema types that the options of `auth`, `authorize`, `cors` and `headers` share. Imported by *.options.ts files
- * only: worker threads never load zod.
+ * Small schema types that the options of `auth`, `authorize`, `cors` and `headers` share. Imported by *.options.ts
+ * files only: worker threads never load zod.
  */
 import * as z from 'zod';
 

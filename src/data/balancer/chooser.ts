@@ -1,7 +1,7 @@
 /**
  * Chooses one instance for one attempt and counts the attempt in at it. The order: a due probe of a half-open breaker,
- * the caller's sticky instance, then the algorithm's choice among the list that zone, health and earlier attempts leave,
- * and when that one is full, among those that have room. Owner: one service in one worker; called by service.ts.
+ * the caller's sticky instance, then the algorithm's choice among the list that zone, health and earlier attempts
+ * leave, and when that one is full, among those that have room. Owner: one service in one worker; called by service.ts.
  */
 import type { BalancerRequest } from '../contract/balancer.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';

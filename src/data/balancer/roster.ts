@@ -1,7 +1,7 @@
 /**
  * Which instances may be chosen at the moment, as lists that picks only read. They are worked out when a state changed
- * (every change counts up the service's version in shared memory) or a time has come (an ejection ends, a breaker is due,
- * a slow start goes on): a few times a second in bad times, once a second in good ones, never per request.
+ * (every change counts up the service's version in shared memory) or a time has come (an ejection ends, a breaker is
+ * due, a slow start goes on): a few times a second in bad times, once a second in good ones, never per request.
  *
  * A list is never changed once it is handed out: another state is another array. The algorithms rely on that, and keep
  * what they derive from a list for as long as they see the same one. Owner: one service in one worker.

@@ -6,8 +6,9 @@
  *   pick:   refresh roster -> service breaker -> admission -> chooser (probe, sticky, zone, algorithm, limit)
  *   finish: count out -> latency -> breakers -> ejection -> whoever waits
  *
- * Owner: the worker's thread. Counts, health, breakers and budget are shared with all workers (InstanceTable); latencies,
- * the adaptive limit, the queue and the algorithm's own state are this worker's. All of it outlives a reload.
+ * Owner: the worker's thread. Counts, health, breakers and budget are shared with all workers (InstanceTable);
+ * latencies, the adaptive limit, the queue and the algorithm's own state are this worker's. All of it outlives a
+ * reload.
  */
 import { workerData } from 'node:worker_threads';
 import type { Fault, FaultKind } from '../../base/errors.ts';
@@ -125,8 +126,8 @@ export class Service<P> {
   }
 
   /**
-   * Chooses an instance and counts the attempt in until `finish`. 'wait': queued; the waiter hears later, and calls `pick`
-   * again inside `onAdmitted`. `tried` holds what earlier attempts got: those are avoided if there are others.
+   * Chooses an instance and counts the attempt in until `finish`. 'wait': queued; the waiter hears later, and calls
+   * `pick` again inside `onAdmitted`. `tried` holds what earlier attempts got: those are avoided if there are others.
    */
   pick(
     request: BalancerRequest,
@@ -190,9 +191,10 @@ export class Service<P> {
   }
 
   /**
-   * Ends an attempt, exactly once. `status` 0 and a kind when it failed; `cancelled` when the caller left or a hedge won
-   * (counts for nothing). `firstByteMs`: from its start to the response head, or to its failure. `failedOver`: another
-   * instance is asked instead, so it says nothing about the service as a whole. `source`: that of the waiter of `pick`.
+   * Ends an attempt, exactly once. `status` 0 and a kind when it failed; `cancelled` when the caller left or a hedge
+   * won (counts for nothing). `firstByteMs`: from its start to the response head, or to its failure. `failedOver`:
+   * another instance is asked instead, so it says nothing about the service as a whole. `source`: that of the waiter of
+   * `pick`.
    */
   finish(
     endpoint: Endpoint<P>,
@@ -234,8 +236,8 @@ export class Service<P> {
   }
 
   /**
-   * Its time so far is a lower bound of its latency. Without it hedging would hide a slow instance from the balancer, and
-   * lower its own percentile by cutting off whatever is above.
+   * Its time so far is a lower bound of its latency. Without it hedging would hide a slow instance from the balancer,
+   * and lower its own percentile by cutting off whatever is above.
    */
   #calledOff(instance: Instance<P>, probe: Probe<P> | null, ms: number): void {
     if (ms > 0) instance.observeAtLeast(ms);
@@ -313,7 +315,9 @@ export class Service<P> {
     return this.#sticky.instanceOf(request) === instance ? null : this.#sticky.setCookieFor(instance);
   }
 
-  /** What the configuration says to do instead when `pick` refused for the state of the service; null: answer the fault. */
+  /**
+   * What the configuration says to do instead when `pick` refused for the state of the service; null: answer the fault.
+   */
   fallbackFor(fault: Fault): FallbackSettings | null {
     const refusedForState = fault.kind === FAULTS.circuitOpen || fault.kind === FAULTS.noInstance;
     return refusedForState ? this.#settings.resilience.fallback : null;

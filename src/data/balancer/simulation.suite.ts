@@ -1,7 +1,8 @@
 /**
  * A small world for simulation.test.ts: callers who arrive at random, workers with a real `Service` each on one shared
  * table, and instances with places, queues and scripted faults. Time is a queue of events on a fake clock, so a minute
- * takes a fraction of a second and every run is the same. Exchanges do what the engine does: pick, attempt, retry, hedge.
+ * takes a fraction of a second and every run is the same. Exchanges do what the engine does: pick, attempt, retry,
+ * hedge.
  */
 import { FakeClock } from '../../base/clock.ts';
 import type { FaultKind } from '../../base/errors.ts';

@@ -1,8 +1,8 @@
 /**
- * Sticky sessions: a signed cookie names the instance that a caller had, whatever the algorithm. The value is
- * an HMAC of service and instance, cut in two: eight characters to find the instance by and twenty-four to prove it. So
- * it shows nothing of the instance (no address, no id), cannot be made up, and is the same on every worker and node
- * with the same key. What is forged, old or foreign is treated like no cookie. The caller's browser keeps the time to live.
+ * Sticky sessions: a signed cookie names the instance that a caller had, whatever the algorithm. The value is an HMAC
+ * of service and instance, cut in two: eight characters to find the instance by and twenty-four to prove it. So it
+ * shows nothing of the instance (no address, no id), cannot be made up, and is the same on every worker and node with
+ * the same key. What is forged, old or foreign is treated like no cookie. The caller's browser keeps the time to live.
  */
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { BalancerRequest } from '../contract/balancer.ts';

@@ -1,7 +1,7 @@
 /**
- * One request to a route with a cache, between the exchange and the action that would respond: sends what is stored, waits
- * for what another request fetches, or lets the action respond and stores that on its way to the client. Read `start`,
- * then `#decide`; what the action brings is below in the order in which it comes.
+ * One request to a route with a cache, between the exchange and the action that would respond: sends what is stored,
+ * waits for what another request fetches, or lets the action respond and stores that on its way to the client. Read
+ * `start`, then `#decide`; what the action brings is below in the order in which it comes.
  *
  *   lookUp --fresh--> send              --stale-while-revalidate--> send, and refresh beside
  *          --somebody fetches it--> follow --> send, or (given up, too slow) decide again
@@ -434,8 +434,8 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   // --- backpressure --------------------------------------------------------------------------------------------------
 
   /**
-   * A client that reads slowly must not hold up those who wait for the same response: what is being stored goes on at the
-   * speed of the service, and this client gets the rest of it from the store.
+   * A client that reads slowly must not hold up those who wait for the same response: what is being stored goes on at
+   * the speed of the service, and this client gets the rest of it from the store.
    */
   flush(): boolean {
     if (this.#sender !== null && this.#source !== null) return true;

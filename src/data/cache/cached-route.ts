@@ -14,12 +14,14 @@ import type { Reader } from './store/reader.ts';
 import { readStored } from './stored-head.ts';
 import type { RouteCounts, WorkerCache } from './worker-cache.ts';
 
-/** What the cache is for one route: it stores responses, or it only watches for requests that make stored ones invalid. */
+/**
+ * What the cache is for one route: it stores responses, or it only watches for requests that make stored ones invalid.
+ */
 export type RouteCache = CachedRoute | Invalidator;
 
 /**
- * The caches of a configuration. Where any route has one, unsafe requests on all others that lead to a service make invalid what is
- * stored: what reads and what writes a resource are often two routes.
+ * The caches of a configuration. Where any route has one, unsafe requests on all others that lead to a service make
+ * invalid what is stored: what reads and what writes a resource are often two routes.
  */
 export function compileCaches(snapshot: Snapshot, make: () => WorkerCache): ReadonlyMap<RouteSettings, RouteCache> {
   const cached = snapshot.routes.flatMap((route) => {

@@ -1,6 +1,7 @@
 /**
- * Stores the response that one request fetches while it passes: decides whether it may be stored and under which key, puts
- * the marker there when its `Vary` asks for one, and leaves a mark when nobody should wait for such a response again.
+ * Stores the response that one request fetches while it passes: decides whether it may be stored and under which key,
+ * puts the marker there when its `Vary` asks for one, and leaves a mark when nobody should wait for such a response
+ * again.
  */
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';

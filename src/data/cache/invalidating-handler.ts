@@ -1,6 +1,6 @@
 /**
- * Stands between an unsafe request's response and the exchange, on routes that store nothing themselves: a success makes
- * what is stored of its URL invalid (RFC 9111 §4.4), before the client hears of it.
+ * Stands between an unsafe request's response and the exchange, on routes that store nothing themselves: a success
+ * makes what is stored of its URL invalid (RFC 9111 §4.4), before the client hears of it.
  */
 
 import type { Fault } from '../../base/errors.ts';

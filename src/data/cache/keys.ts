@@ -1,7 +1,7 @@
 /**
- * Under which key a response is stored. The first key is the URL as the gateway matched it; what else chooses among the responses
- * of one URL (parts that the configuration names, and the fields of `Vary`) makes a second key, which hangs on a marker that is
- * stored under the first. Taking the marker away therefore takes all of them away at once.
+ * Under which key a response is stored. The first key is the URL as the gateway matched it; what else chooses among the
+ * responses of one URL (parts that the configuration names, and the fields of `Vary`) makes a second key, which hangs
+ * on a marker that is stored under the first. Taking the marker away therefore takes all of them away at once.
  */
 import type { KeySettings } from '../contract/cache.ts';
 import type { Identity } from '../contract/policy.ts';

@@ -1,6 +1,6 @@
 /**
- * Finds what is stored for a request: by its first key, and where a marker lies there by the second one, which the fields
- * that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
+ * Finds what is stored for a request: by its first key, and where a marker lies there by the second one, which the
+ * fields that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
  */
 import type { KeySettings } from '../contract/cache.ts';
 import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
@@ -64,7 +64,8 @@ function markerOf(store: CacheStore): { id: string; vary: readonly string[] } | 
 
 /**
  * Puts a marker with these names under the first key, in place of whatever is there, and moves the place to the second
- * key. `own`: the fill of the first key, if the caller has begun it; it becomes the marker. False: the store has no room.
+ * key. `own`: the fill of the first key, if the caller has begun it; it becomes the marker. False: the store has no
+ * room.
  */
 export function setMarker(
   store: CacheStore,

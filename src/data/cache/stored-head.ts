@@ -1,6 +1,6 @@
 /**
- * Heads as the store keeps them: bytes of HTTP/1.1 without what must not be stored (RFC 9111 §3.1), what a 304 changes in
- * them (§3.2), and the heads that are made of a stored one: 304, 206 and 416.
+ * Heads as the store keeps them: bytes of HTTP/1.1 without what must not be stored (RFC 9111 §3.1), what a 304 changes
+ * in them (§3.2), and the heads that are made of a stored one: 304, 206 and 416.
  */
 import { CONNECTION, CONTENT_LENGTH, nameIs, TRAILER } from '../parser/field-names.ts';
 import { isHopByHop } from '../parser/framing.ts';

@@ -1,7 +1,7 @@
 /**
- * Sends a stored response, or one that is still being filled, as this client wants it: whole, as 304, a range of it, or its head alone (RFC
- * 9111 §4, §4.3.2, RFC 9110 §13, §14). The body goes piece by piece as the client takes it; a piece is copied, so the
- * store is not bound to how long the kernel needs.
+ * Sends a stored response, or one that is still being filled, as this client wants it: whole, as 304, a range of it, or
+ * its head alone (RFC 9111 §4, §4.3.2, RFC 9110 §13, §14). The body goes piece by piece as the client takes it; a piece
+ * is copied, so the store is not bound to how long the kernel needs.
  */
 import type { PolicyContext } from '../contract/policy.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';

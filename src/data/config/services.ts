@@ -54,7 +54,9 @@ export class ServiceSet {
     return services;
   }
 
-  /** The snapshot is live: services that stay take their new settings, those that are gone end after their last request. */
+  /**
+   * The snapshot is live: services that stay take their new settings, those that are gone end after their last request.
+   */
   commit(services: ReadonlyMap<string, UpstreamService>): void {
     const before = this.#services;
     this.#services = services;

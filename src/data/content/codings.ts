@@ -1,6 +1,6 @@
 /**
- * Content codings (RFC 9110 §8.4): which one a client wants, and the streams of node:zlib that pack and unpack. Those work
- * on the thread pool, so that a large body never holds up the event loop.
+ * Content codings (RFC 9110 §8.4): which one a client wants, and the streams of node:zlib that pack and unpack. Those
+ * work on the thread pool, so that a large body never holds up the event loop.
  */
 import type { BrotliOptions, ZlibOptions, ZstdOptions } from 'node:zlib';
 import {
@@ -94,8 +94,8 @@ export function unpackableCoding(field: string | null): UnpackableCoding | null 
 }
 
 /**
- * The coding of those in `offered` that the client likes best (RFC 9110 §12.5.3): the highest weight, and the first offered
- * of those with the same. Null: it wants none, or likes the body as it is better.
+ * The coding of those in `offered` that the client likes best (RFC 9110 §12.5.3): the highest weight, and the first
+ * offered of those with the same. Null: it wants none, or likes the body as it is better.
  */
 export function preferredCoding(accept: string | null, offered: readonly Coding[]): Coding | null {
   if (accept === null || accept === '') return null;

@@ -1,6 +1,6 @@
 /**
- * JSON read in order to be written again. Numbers that a double cannot hold (identifiers of 64 bits, long decimals) keep
- * their digits: they become raw JSON, which is written as it was read. Depth is bounded before anything recurses.
+ * JSON read in order to be written again. Numbers that a double cannot hold (identifiers of 64 bits, long decimals)
+ * keep their digits: they become raw JSON, which is written as it was read. Depth is bounded before anything recurses.
  */
 
 /** Digits, fractions and exponents that may not survive. In strings it costs time and nothing else. */

@@ -1,7 +1,7 @@
 /**
  * The templates of `aggregate`: `/users/{params.id}`, `{parts.user.body.id}`, `{query.limit ?? 10}`. A reference names
- * where a value is and nothing else: no calls, no operators, so it costs what a look-up costs. Read once, on the control
- * side; workers evaluate. A value in a path is one segment, whatever it holds.
+ * where a value is and nothing else: no calls, no operators, so it costs what a look-up costs. Read once, on the
+ * control side; workers evaluate. A value in a path is one segment, whatever it holds.
  */
 import type { Reference, Template, ValueTemplate } from '../contract/aggregate.ts';
 

@@ -1,7 +1,7 @@
 /**
  * JSON Schema 2020-12 behind one small interface: a schema that `schemaProblem` found usable becomes a function that
- * gives every violation, or null. The validator is typebox's, loaded on first use and only where a schema is configured;
- * nothing else in the project knows which library it is.
+ * gives every violation, or null. The validator is typebox's, loaded on first use and only where a schema is
+ * configured; nothing else in the project knows which library it is.
  */
 import type { TLocalizedValidationError } from 'typebox/error';
 import type { JsonSchema } from '../contract/user-policy.ts';
@@ -69,7 +69,9 @@ interface Words {
   readonly 'x-message'?: unknown;
 }
 
-/** The annotations of the schema at a path of the validator, which goes through references as if they were not there. */
+/**
+ * The annotations of the schema at a path of the validator, which goes through references as if they were not there.
+ */
 function wordsOf(root: JsonSchema, path: string): Words | undefined {
   let at: unknown = root;
   for (const step of path.split('/').slice(1)) {

@@ -1,4 +1,7 @@
-/** Content types as they are compared: without parameters, lower case, by patterns such as `text/*` or `application/*+json`. */
+/**
+ * Content types as they are compared: without parameters, lower case, by patterns such as `text/*` or
+ * `application/*+json`.
+ */
 
 /** Of a Content-Type field; empty for none or one that is not readable (RFC 9110 §8.3.1). */
 export function mediaTypeOf(field: string | null): string {

@@ -1,7 +1,7 @@
 /**
- * Packs a response body on its way (gzip, br, zstd). A body of unknown length, events above all, is flushed after each read
- * from the service, so that nothing waits in here; while one flush is under way the next waits for it, so that a fast
- * service is packed in large pieces. Memory: what the stream has not taken yet, and its window.
+ * Packs a response body on its way (gzip, br, zstd). A body of unknown length, events above all, is flushed after each
+ * read from the service, so that nothing waits in here; while one flush is under way the next waits for it, so that a
+ * fast service is packed in large pieces. Memory: what the stream has not taken yet, and its window.
  */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';

@@ -1,6 +1,6 @@
 /**
- * Parameters of a request against their schemas: the text in query, path, header or cookie becomes a value in one way, or
- * is refused. A name that stands twice where one value is expected has no value that everybody reads alike.
+ * Parameters of a request against their schemas: the text in query, path, header or cookie becomes a value in one way,
+ * or is refused. A name that stands twice where one value is expected has no value that everybody reads alike.
  */
 import type { ParameterForm, ParameterSettings, ScalarType } from '../contract/validation.ts';
 import type { SchemaCheck } from './json-schema.ts';

@@ -1,7 +1,7 @@
 /**
  * JSON read so that nobody else can read it differently: the service behind the gateway must not see another value than
- * the one that was checked. RFC 8259 leaves open what duplicate names, lone surrogates and integers beyond 2^53 mean, and
- * readers differ; all are refused (integers where asked). Depth is bounded before `JSON.parse` runs.
+ * the one that was checked. RFC 8259 leaves open what duplicate names, lone surrogates and integers beyond 2^53 mean,
+ * and readers differ; all are refused (integers where asked). Depth is bounded before `JSON.parse` runs.
  *
  * Duplicates cost no table of names: a text with as many colons outside of strings as the value has members has none.
  */

@@ -1,6 +1,7 @@
 /**
  * The operations of one `validate` or `openapi` with their schemas compiled, and the check of a request against them.
- * Made before a snapshot is live, a schema at a time, so that a large document does not hold up the traffic of a worker.
+ * Made before a snapshot is live, a schema at a time, so that a large document does not hold up the traffic of a
+ * worker.
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { JsonSchema } from '../contract/user-policy.ts';

@@ -1,6 +1,6 @@
 /**
- * What `transform` makes of one JSON value. First what the caller may not see is taken out, so that nothing that follows can
- * bring it back; then select, pick, omit, rename, set, envelope.
+ * What `transform` makes of one JSON value. First what the caller may not see is taken out, so that nothing that
+ * follows can bring it back; then select, pick, omit, rename, set, envelope.
  */
 
 import type { ValueTemplate } from '../contract/aggregate.ts';

@@ -211,8 +211,8 @@ function isMapping(value: unknown): value is Record<string, unknown> {
 }
 
 /**
- * JSON Schema searches a text for a pattern, so one without `^` is tried from every character on: with a loop in it that
- * is quadratic, and refused.
+ * JSON Schema searches a text for a pattern, so one without `^` is tried from every character on: with a loop in it
+ * that is quadratic, and refused.
  */
 function patternProblem(source: string): string | undefined {
   return firstOf(alternativesOf(source), (alternative) => {

@@ -1,6 +1,7 @@
 /**
- * Unpacks a body on its way. What a few bytes may become is bounded twice: by a number of bytes, and by a ratio to what has
- * come, so that a bomb is noticed long before it is large. A body that ends too early, or has bytes behind its end, is wrong.
+ * Unpacks a body on its way. What a few bytes may become is bounded twice: by a number of bytes, and by a ratio to what
+ * has come, so that a bomb is noticed long before it is large. A body that ends too early, or has bytes behind its end,
+ * is wrong.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';

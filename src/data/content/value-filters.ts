@@ -1,6 +1,7 @@
 /**
  * Bodies that are made of JSON values, on their way: one that is one value (held until it is whole, then sent with its
- * length), and those that are many, one a line (NDJSON) or one an event (server-sent events), each sent on when it is there.
+ * length), and those that are many, one a line (NDJSON) or one an event (server-sent events), each sent on when it is
+ * there.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';

@@ -7,7 +7,10 @@ import type { FieldError } from '../../base/error-body.ts';
 export interface Violation {
   /** JSON Pointer into a body (`/items/0/price`, `` for all of it), or a parameter with its place (`query.limit`). */
   readonly field: string;
-  /** As it was sent, long texts cut; `a list` or `an object` for those. Absent when nothing was there or it must not be shown. */
+  /**
+   * As it was sent, long texts cut; `a list` or `an object` for those. Absent when nothing was there or it must not be
+   * shown.
+   */
   readonly value?: string | number | boolean | null;
   /** What would be right, such as `a string` or `at most 5 items`. */
   readonly expected: string;

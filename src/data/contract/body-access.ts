@@ -21,7 +21,9 @@ export interface BodyOutput {
   fail(fault: Fault): void;
 }
 
-/** One per exchange. It may work asynchronously: `out` is used until `out.end`, `out.whole`, `out.fail` or `abandon`. */
+/**
+ * One per exchange. It may work asynchronously: `out` is used until `out.end`, `out.whole`, `out.fail` or `abandon`.
+ */
 export interface BodyFilter {
   /** Once, before anything else. */
   attach(out: BodyOutput): void;
@@ -41,15 +43,16 @@ export interface ResponseFilterOptions {
   /** Bytes of the body behind the filter. Default: not known, so no Content-Length is sent. */
   readonly length?: number;
   /**
-   * The head waits for the first byte of the filtered body, so that the filter may still refuse, change fields and status,
-   * and give a length by `out.whole`. Default false.
+   * The head waits for the first byte of the filtered body, so that the filter may still refuse, change fields and
+   * status, and give a length by `out.whole`. Default false.
    */
   readonly holdHead?: boolean;
 }
 
 export interface BodyAccess {
   /**
-   * The whole request body; a client that waits for `100 Continue` gets it. Rejects with a `Fault` when it is larger than
+   * The whole request body; a client that waits for `100 Continue` gets it. Rejects with a `Fault` when it is larger
+   * than
    * `maxBytes`, malformed or does not come; a hook that does not catch it ends the exchange with that. The body is sent on
    * nevertheless. In hooks up to `requestBody` of routes and not twice at the same time.
    */
@@ -58,11 +61,16 @@ export interface BodyAccess {
   isBodyUnpacked: boolean;
   /** What is sent on in place of the body that was read. */
   replaceBody(bytes: Uint8Array): void;
-  /** In hooks up to `requestBody`; of several the first sees what the client sent. `length`: of what comes out of it. */
+  /**
+   * In hooks up to `requestBody`; of several the first sees what the client sent. `length`: of what comes out of it.
+   */
   filterRequestBody(filter: BodyFilter, length?: number): void;
   /** In `responseHead`: bytes of the body as it stands, behind the filters so far; -1 when that is not known yet. */
   readonly responseLength: number;
-  /** In `responseHead`; of several the first sees what the service sent. Not for responses without a body, nor for faults. */
+  /**
+   * In `responseHead`; of several the first sees what the service sent. Not for responses without a body, nor for
+   * faults.
+   */
   filterResponseBody(filter: BodyFilter, options?: ResponseFilterOptions): void;
   /** In `responseHead`, and as long as a filter holds the head. */
   setStatus(status: number): void;

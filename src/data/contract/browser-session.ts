@@ -1,10 +1,13 @@
 /**
  * Sessions of browsers in cookies: the names that the identity service writes and the `auth` policy reads. Scripts see
- * none of the cookies; what they send back to prove that the page itself asks is the CSRF token, which is a claim of the
- * access token in the cookie.
+ * none of the cookies; what they send back to prove that the page itself asks is the CSRF token, which is a claim of
+ * the access token in the cookie.
  */
 
-/** Claim of access tokens in cookies, and of no others: what `X-CSRF-Token` must say on a request that may change something. */
+/**
+ * Claim of access tokens in cookies, and of no others: what `X-CSRF-Token` must say on a request that may change
+ * something.
+ */
 export const CSRF_CLAIM = 'csrf';
 export const CSRF_FIELD = 'x-csrf-token';
 

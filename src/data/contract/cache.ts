@@ -37,8 +37,8 @@ export interface CacheSettings {
 }
 
 /**
- * The key of a route: as configured, and what else of a request decides where the route sends it. Routes of one URL that
- * are told apart by fields must not share what is stored.
+ * The key of a route: as configured, and what else of a request decides where the route sends it. Routes of one URL
+ * that are told apart by fields must not share what is stored.
  */
 export function keyOfRoute({ id, match, version, action }: RouteSettings, { key }: CacheSettings): KeySettings {
   const byFields = match.headers.length > 0 || (version !== null && version.by.kind !== 'path');

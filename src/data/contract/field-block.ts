@@ -1,7 +1,7 @@
 /**
  * Fields made once and written often, and the grammar that every field of ours is checked against, so that nothing from
- * configuration, policies or handlers can split a message. A block keeps the form of each protocol: the lines of HTTP/1.1
- * and, once asked for, what HTTP/2 makes of it.
+ * configuration, policies or handlers can split a message. A block keeps the form of each protocol: the lines of
+ * HTTP/1.1 and, once asked for, what HTTP/2 makes of it.
  */
 import { flat } from '../../base/text.ts';
 

@@ -1,6 +1,6 @@
 /**
- * What the fields of a head are written to, whatever version of HTTP it becomes. Who writes has checked names and values
- * (field-block.ts) and never writes framing or connection fields: those belong to the protocol.
+ * What the fields of a head are written to, whatever version of HTTP it becomes. Who writes has checked names and
+ * values (field-block.ts) and never writes framing or connection fields: those belong to the protocol.
  */
 import type { ByteWriter } from './byte-writer.ts';
 import type { FieldBlock, FieldStart } from './field-block.ts';

@@ -177,7 +177,10 @@ export class InstanceTable {
     this.words[own] = this.words[own]! - 1;
   }
 
-  /** Takes back what a worker that has ended still held. Control calls it after the worker's `exit`, before it starts another with the index. */
+  /**
+   * Takes back what a worker that has ended still held. Control calls it after the worker's `exit`, before it starts
+   * another with the index.
+   */
   clearWorker(worker: number): void {
     if (!(worker >= 0 && worker < MAX_WORKERS)) throw new RangeError(`there is no worker ${worker}`);
     const bank = bankAt(worker);

@@ -1,6 +1,6 @@
 /**
- * What control and the workers tell each other about limits: rules, plans, settings, and the topics they travel under. Plain
- * data, checked by the schemas in limit-schema.ts; no zod here, because workers load this file too.
+ * What control and the workers tell each other about limits: rules, plans, settings, and the topics they travel under.
+ * Plain data, checked by the schemas in limit-schema.ts; no zod here, because workers load this file too.
  */
 import { formatDuration, parseDurationMs } from '../../base/units.ts';
 
@@ -228,8 +228,8 @@ export interface QuotaSettings {
 // --- abuse -------------------------------------------------------------------------------------------------------
 
 /**
- * What counts against a caller: answers 401, 403, 404 and 429, heads that the parser refused, paths that only scanners ask
- * for, and sign-ins that failed (reported by the identity service).
+ * What counts against a caller: answers 401, 403, 404 and 429, heads that the parser refused, paths that only scanners
+ * ask for, and sign-ins that failed (reported by the identity service).
  */
 export const ABUSE_EVENTS = [
   'unauthorized',

@@ -25,7 +25,9 @@ export interface OptionContext {
   /** Where the key stands, such as `['routes', 3, 'auth']`. */
   readonly path: KeyPath;
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** The whole checked document, for keys that name what stands elsewhere (`plans`, `issuers`); absent in unit tests. */
+  /**
+   * The whole checked document, for keys that name what stands elsewhere (`plans`, `issuers`); absent in unit tests.
+   */
   readonly document?: Readonly<Record<string, unknown>>;
   /** Absolute path of a file named in the configuration. */
   resolve(file: string): string;
@@ -61,7 +63,8 @@ export interface PolicyOptionsDefinition<
   readonly schema: Schema;
   /**
    * Where the key may stand, such as `['gateway', 'route']`. On the gateway it goes for every route, on a service for
-   * the routes that send to that service alone. Where there are several levels, `off` on a nearer one ends the wider ones.
+   * the routes that send to that service alone. Where there are several levels, `off` on a nearer one ends the wider
+   * ones.
    */
   readonly levels: readonly Level[];
   /** Which level holds when several say something. Default `nearest`. */

@@ -1,7 +1,8 @@
 /**
- * What workers and control tell each other about users' policies: a small shared memory per worker, in which each worker
- * says which policy runs at this moment and counts what became of them, and messages for what does not fit in numbers.
- * A policy that never returns cannot be stopped in its own thread; control (control/policies/watchdog.ts) sees it here.
+ * What workers and control tell each other about users' policies: a small shared memory per worker, in which each
+ * worker says which policy runs at this moment and counts what became of them, and messages for what does not fit in
+ * numbers. A policy that never returns cannot be stopped in its own thread; control (control/policies/watchdog.ts) sees
+ * it here.
  *
  *   cells: | running slot + 1 | runs begun | heartbeats |   pending: | slot 0 | slot 1 | ... |          counts: | slot 0: failures, timeouts, late | slot 1: ... |
  */

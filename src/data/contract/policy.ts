@@ -20,8 +20,8 @@ export interface Reply {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   /**
-   * Strings are sent as UTF-8. Parts that come bit by bit (events, a stream of a handler) are pulled as fast as the client
-   * takes them; `return` is called when it leaves. Memory of bytes must not change afterwards.
+   * Strings are sent as UTF-8. Parts that come bit by bit (events, a stream of a handler) are pulled as fast as the
+   * client takes them; `return` is called when it leaves. Memory of bytes must not change afterwards.
    */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
 }
@@ -78,7 +78,9 @@ export interface ClientCertificate {
   readonly subjectAltName?: string | undefined;
 }
 
-/** What a caller is told of a limit that his request was counted under; the fields are written with the answer's head. */
+/**
+ * What a caller is told of a limit that his request was counted under; the fields are written with the answer's head.
+ */
 export interface LimitNotice {
   /** How much is left: the notice with the least is the nearest. A refusal counts less than anything. */
   readonly nearness: number;
@@ -141,13 +143,18 @@ export interface PolicyContext extends BodyAccess {
   /** Replaces a field of the response. */
   setResponseHeader(name: string, value: string): void;
   removeResponseHeader(name: string): void;
-  /** Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its others. */
+  /**
+   * Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its
+   * others.
+   */
   noteLimit(notice: LimitNotice): void;
   /** In `responseHead` and `finish`: the status of the answer; 0 before. */
   readonly status: number;
   /** In `responseHead`: a field of the upstream's answer, name in lower case. */
   responseHeader(name: string): string | null;
-  /** In `responseHead`: a field of the response as it would be sent now, whoever makes it, with what policies changed. */
+  /**
+   * In `responseHead`: a field of the response as it would be sent now, whoever makes it, with what policies changed.
+   */
   sentHeader(name: string): string | null;
   /** Adds a field to the access record. Bounded names only, no secrets. */
   logField(name: string, value: string | number): void;
@@ -162,8 +169,9 @@ export type ResponseHook = (exchange: PolicyContext) => void;
 export interface PolicyHooks {
   readonly arrival?: PolicyHook;
   /**
-   * Answers a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) for the route that the announced
-   * method would reach, instead of `authenticate` and all that follows: a preflight never carries credentials.
+   * Answers a CORS preflight (OPTIONS with `Origin` and `Access-Control-Request-Method`) for the route that the
+   * announced method would reach, instead of `authenticate` and all that follows: a preflight never carries
+   * credentials.
    */
   readonly preflight?: PolicyHook;
   readonly authenticate?: PolicyHook;

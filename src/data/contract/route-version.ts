@@ -16,7 +16,9 @@ export interface VersionedType {
   readonly suffix: string;
 }
 
-/** `application/vnd.acme+json`; of a type that already names the version (`application/vnd.acme.v2+json`) without it. */
+/**
+ * `application/vnd.acme+json`; of a type that already names the version (`application/vnd.acme.v2+json`) without it.
+ */
 export function versionedType(mediaType: string, versionName: string): VersionedType {
   const type = mediaType.trim().toLowerCase();
   const plus = type.indexOf('+');

@@ -1,7 +1,7 @@
 /**
- * What a part of the control plane and a worker say to each other over a message port of their own, when the former wants
- * a service called: the call goes through that service's balancer, breaker, limits and retries as any request does. Used
- * for deliveries of events (control/events/deliver/); served by data/service-calls.ts.
+ * What a part of the control plane and a worker say to each other over a message port of their own, when the former
+ * wants a service called: the call goes through that service's balancer, breaker, limits and retries as any request
+ * does. Used for deliveries of events (control/events/deliver/); served by data/service-calls.ts.
  */
 
 export interface ServiceCall {

@@ -163,7 +163,9 @@ function readBreaker(
   };
 }
 
-/** A breaker's window in ticks. A bucket is one tick at least, so a very short window has fewer buckets than asked for. */
+/**
+ * A breaker's window in ticks. A bucket is one tick at least, so a very short window has fewer buckets than asked for.
+ */
 export function breakerWindow(settings: BreakerSettings): { buckets: number; bucketTicks: number } {
   const ticks = Math.max(1, Math.round(settings.rollingWindowMs / TICK_MS));
   const buckets = Math.min(settings.rollingBuckets, MAX_BREAKER_BUCKETS, ticks);

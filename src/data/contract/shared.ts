@@ -5,7 +5,10 @@
 export interface SharedState {
   /** Metric slots, one bank per worker so that nobody waits (base/metrics.ts). */
   readonly metrics: SharedArrayBuffer;
-  /** In-flight counts, health bits, ejection and breaker words per service and instance (data/contract/instance-table.ts). */
+  /**
+   * In-flight counts, health bits, ejection and breaker words per service and instance
+   * (data/contract/instance-table.ts).
+   */
   readonly instances: SharedArrayBuffer;
   /** Rate-limit cells (data/limiter/table.ts). */
   readonly limits: SharedArrayBuffer;

@@ -1,6 +1,6 @@
 /**
- * The live tail: what control asks the workers for while somebody watches requests, and what they send. Records are lines
- * of the access log, so that both leave out the same things.
+ * The live tail: what control asks the workers for while somebody watches requests, and what they send. Records are
+ * lines of the access log, so that both leave out the same things.
  */
 
 /** Topic on which a `TailOrder` is published, or null while nobody watches. */

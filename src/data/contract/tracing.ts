@@ -1,6 +1,6 @@
 /**
- * Tracing between the planes: what workers are told, and the records that they hand over. A record is a line of JSON, an
- * array in the order of `RECORD`; control makes spans of it (control/tracing/spans.ts).
+ * Tracing between the planes: what workers are told, and the records that they hand over. A record is a line of JSON,
+ * an array in the order of `RECORD`; control makes spans of it (control/tracing/spans.ts).
  */
 
 /** Control to workers: settings, or null while nothing is traced. */

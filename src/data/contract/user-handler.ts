@@ -1,6 +1,6 @@
 /**
- * What is public about handlers and transforms of users, beside policies (user-policy.ts): a handler makes the response of a
- * route with the web's own `Request` and `Response`; a transform makes one JSON value of another.
+ * What is public about handlers and transforms of users, beside policies (user-policy.ts): a handler makes the response
+ * of a route with the web's own `Request` and `Response`; a transform makes one JSON value of another.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
@@ -31,8 +31,8 @@ export interface HandlerContext<Options = unknown> extends ModuleContext<Options
   readonly address: string;
   /**
    * `fetch('service:users/v1/users/7')` asks a service of the configuration: through its balancer, breaker, retries, limits
-   * and time-outs, with the caller's identity, forwarding fields and request id. Rejects with a `ServiceError` when there is no
-   * response. Everything else goes to the web's own `fetch`.
+   * and time-outs, with the caller's identity, forwarding fields and request id. Rejects with a `ServiceError` when
+   * there is no response. Everything else goes to the web's own `fetch`.
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Adds a field to the access record. Bounded names only, no secrets. */
@@ -96,7 +96,9 @@ export function defineTransform<Options = unknown>(
     : { [MODULE_KIND]: 'transform', options: transform.options, change: transform.change };
 }
 
-/** A service gave no response. A handler that does not catch it answers with `status`, as a route to the service would. */
+/**
+ * A service gave no response. A handler that does not catch it answers with `status`, as a route to the service would.
+ */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';
   /** As in `docs/errors.md`: `connect_failed`, `circuit_open`, `first_byte_timeout` ... */

@@ -1,7 +1,7 @@
 /**
- * The package's `gatehouse/policy`: what a policy in a user's own file is made of. Stable and small on purpose: a user's
- * policy sees this part of an exchange, answers with a plain response or a refusal, and knows nothing of the engine. How
- * such a file is loaded, guarded and counted is in data/user-policies; the key that names it is `use`.
+ * The package's `gatehouse/policy`: what a policy in a user's own file is made of. Stable and small on purpose: a
+ * user's policy sees this part of an exchange, answers with a plain response or a refusal, and knows nothing of the
+ * engine. How such a file is loaded, guarded and counted is in data/user-policies; the key that names it is `use`.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
@@ -158,7 +158,9 @@ export interface PolicyTools {
   resolve(file: string): string;
 }
 
-/** Options are checked by it before `create` sees them. Zod, Valibot and ArkType schemas are ones (Standard Schema v1). */
+/**
+ * Options are checked by it before `create` sees them. Zod, Valibot and ArkType schemas are ones (Standard Schema v1).
+ */
 export interface StandardSchema<Options> {
   readonly '~standard': {
     readonly version: 1;

@@ -1,6 +1,6 @@
 /**
- * What `validate` and `openapi` compile to: operations with their parameters and bodies as plain data. JSON Schemas refer
- * to `#/$defs/NAME` in `definitions`, which all operations share.
+ * What `validate` and `openapi` compile to: operations with their parameters and bodies as plain data. JSON Schemas
+ * refer to `#/$defs/NAME` in `definitions`, which all operations share.
  */
 import type { JsonSchema } from './user-policy.ts';
 

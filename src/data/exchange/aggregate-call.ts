@@ -1,6 +1,6 @@
 /**
- * The action `aggregate` of one route: gives a composition (data/aggregate) what it needs of an exchange, and services to
- * call. Each part carries what every request to a service carries: identity, forwarding fields, request id, and the
+ * The action `aggregate` of one route: gives a composition (data/aggregate) what it needs of an exchange, and services
+ * to call. Each part carries what every request to a service carries: identity, forwarding fields, request id, and the
  * client's own fields less those that are about the body, ranges, conditions or codings of the one request.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';

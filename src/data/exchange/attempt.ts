@@ -1,8 +1,8 @@
 /**
  * One try of a call at one instance: waits for a connection, sends the request, hands on what comes back, and keeps the
  * deadlines of the upstream side. Several attempts may follow each other (retries) or run side by side (hedging); which
- * one counts is decided in upstream-call.ts. Two failures, two meanings: before anything was sent it is a connect fault,
- * afterwards only what is idempotent may be tried again.
+ * one counts is decided in upstream-call.ts. Two failures, two meanings: before anything was sent it is a connect
+ * fault, afterwards only what is idempotent may be tried again.
  */
 
 import type { Clock } from '../../base/clock.ts';
@@ -55,8 +55,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   readonly endpoint: UpstreamInstance;
   readonly startedMs: number;
   /**
-   * Time from start to the response head, less what the client took to send the body: who sends slowly makes no instance
-   * slow. 0 before.
+   * Time from start to the response head, less what the client took to send the body: who sends slowly makes no
+   * instance slow. 0 before.
    */
   firstByteMs = 0;
   /** Status of the response; 0 before its head. */

@@ -1,6 +1,7 @@
 /**
- * A request of the gateway's own to a service, and its response held whole: for compositions and handlers. It goes through
- * that service's balancer, breaker, retries and limits like any other (upstream-call.ts); its size and time are bounded.
+ * A request of the gateway's own to a service, and its response held whole: for compositions and handlers. It goes
+ * through that service's balancer, breaker, retries and limits like any other (upstream-call.ts); its size and time are
+ * bounded.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { Deadline, type DeadlineOwner } from '../../base/timers.ts';

@@ -38,8 +38,8 @@ export interface Downstream extends BytesHolder {
   /** Begins the final head, with the reason of `from` if it has one. The fields are written to what is returned. */
   startHead(status: number, from: Head | null): HeadWriter;
   /**
-   * Ends it. `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a known
-   * length is written where the status allows one.
+   * Ends it. `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a
+   * known length is written where the status allows one.
    */
   endHead(bodyLength: number, declareLength: boolean): void;
   /** Ends the head of a 101: from now on bytes pass as they are, both ways. */
@@ -50,7 +50,9 @@ export interface Downstream extends BytesHolder {
   sendEnd(trailers: FieldBlock | null): void;
   /** Hands to the kernel what the above have gathered. False: wait for `onDownstreamDrain`. */
   flush(): boolean;
-  /** A few bytes of the request body lie here and follow before the callback ends: the upstream head can wait for them. */
+  /**
+   * A few bytes of the request body lie here and follow before the callback ends: the upstream head can wait for them.
+   */
   readonly bodyInHand: boolean;
   /** All of the request body lies here and follows before the callback ends. */
   readonly bodyWholeInHand: boolean;

@@ -397,8 +397,8 @@ export class Exchange
   }
 
   /**
-   * The body may be gathered before a service is asked. Not what is here already, not a tunnel, not the messages of a gRPC
-   * call, and not where the client waits for the service to say whether it wants the body (RFC 9110 §10.1.1).
+   * The body may be gathered before a service is asked. Not what is here already, not a tunnel, not the messages of a
+   * gRPC call, and not where the client waits for the service to say whether it wants the body (RFC 9110 §10.1.1).
    */
   get mayGatherBody(): boolean {
     const { meaning } = this.incoming;

@@ -1,5 +1,6 @@
 /**
- * The filters of one body, one behind the other, between who brings it and who takes it. Bytes go down, `resume` goes up.
+ * The filters of one body, one behind the other, between who brings it and who takes it. Bytes go down, `resume` goes
+ * up.
  *
  *   source -> write, flush, end -> filter 1 -> Output -> filter 2 -> Output -> sink
  *   source <-------------- resume -------- resume ------------- resume <------ drained

@@ -1,7 +1,7 @@
 /**
- * gRPC-Web for services that speak gRPC: what a browser sends becomes a call, and what comes back ends with a frame that
- * holds the trailers, which scripts cannot read otherwise (PROTOCOL-WEB.md of grpc/grpc). Messages pass as they are; the
- * text form is base64 both ways. Used by the exchange where a route's service has `protocol: grpc`.
+ * gRPC-Web for services that speak gRPC: what a browser sends becomes a call, and what comes back ends with a frame
+ * that holds the trailers, which scripts cannot read otherwise (PROTOCOL-WEB.md of grpc/grpc). Messages pass as they
+ * are; the text form is base64 both ways. Used by the exchange where a route's service has `protocol: grpc`.
  */
 import { Base64Reader, Base64Writer } from '../../base/base64-stream.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';

@@ -55,7 +55,9 @@ export function grpcCode(status: number): number {
   }
 }
 
-/** A status of a service as breaker, ejection, retries and metrics count it; those that are the client's are no failure. */
+/**
+ * A status of a service as breaker, ejection, retries and metrics count it; those that are the client's are no failure.
+ */
 export function countedStatus(code: number): number {
   switch (code) {
     case UNKNOWN:

@@ -1,7 +1,7 @@
 /**
  * What a request of the gateway's own to a service carries on behalf of a client's (parts of a composition, calls of a
- * handler): identity, forwarding fields, request id, and the client's fields less those that are about the body, ranges,
- * conditions or codings of the one request.
+ * handler): identity, forwarding fields, request id, and the client's fields less those that are about the body,
+ * ranges, conditions or codings of the one request.
  */
 import type { Exchange } from './exchange.ts';
 

@@ -1,4 +1,6 @@
-/** Responses made in the gateway that are not there at once: one that is promised, and one whose body comes bit by bit. */
+/**
+ * Responses made in the gateway that are not there at once: one that is promised, and one whose body comes bit by bit.
+ */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { Reply } from '../contract/policy.ts';
 import type { ResponseHandler, ResponseSource } from './response-source.ts';

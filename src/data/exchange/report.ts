@@ -1,4 +1,7 @@
-/** The end of an exchange: `finish` policies, metrics, its one line in the access log, and in the live tail while somebody watches. */
+/**
+ * The end of an exchange: `finish` policies, metrics, its one line in the access log, and in the live tail while
+ * somebody watches.
+ */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
 import { derivedOf } from '../contract/identity-derived.ts';

@@ -9,7 +9,10 @@ import { GatheredBytes } from './gathered-bytes.ts';
 
 /** Who gets the body: a call to a service. */
 export interface BodyConsumer {
-  /** Has no connection yet and asks for none before so many bytes are here, or all of them; 0: it does not wait for bytes. */
+  /**
+   * Has no connection yet and asks for none before so many bytes are here, or all of them; 0: it does not wait for
+   * bytes.
+   */
   readonly gathersBytes: number;
   /** They are here. */
   onBodyGathered(): void;

@@ -1,4 +1,6 @@
-/** What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond). */
+/**
+ * What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond).
+ */
 import { MessageFraming } from '../parser/framing.ts';
 import { Head } from '../parser/head.ts';
 import { Target } from '../parser/target.ts';

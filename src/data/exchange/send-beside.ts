@@ -1,6 +1,6 @@
 /**
- * A request like a client's, sent beside it and without its conditions: the cache refreshes a stale response with it. It
- * may outlive the exchange, so everything is written down now.
+ * A request like a client's, sent beside it and without its conditions: the cache refreshes a stale response with it.
+ * It may outlive the exchange, so everything is written down now.
  */
 import { FieldBlock } from '../contract/field-block.ts';
 import type { UpstreamService } from './attempt.ts';

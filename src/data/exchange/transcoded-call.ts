@@ -1,6 +1,6 @@
 /**
- * One request of JSON over HTTP that is a call of gRPC to the service: a source of its response, between the call to the
- * service (upstream-call.ts) and who takes the response. A response of one message has its status in HTTP; a stream
+ * One request of JSON over HTTP that is a call of gRPC to the service: a source of its response, between the call to
+ * the service (upstream-call.ts) and who takes the response. A response of one message has its status in HTTP; a stream
  * begins with its first message and says at its end how it went.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
@@ -245,7 +245,8 @@ export class TranscodedCall implements ResponseSource, ResponseHandler {
     return this.#handler.flush();
   }
 
-  // --- what goes to the client -----------------------------------------------------------------------------------------
+  // --- what goes to the client
+  // -----------------------------------------------------------------------------------------
 
   #sendWhole(status: number, { type, bytes }: Content, more: readonly (readonly [string, string])[]): void {
     this.#sendHead(status, type, bytes.length, [...more, ['Content-Length', `${bytes.length}`]]);

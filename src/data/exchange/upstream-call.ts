@@ -1,7 +1,7 @@
 /**
- * One request to a service until there is one response: picks an instance, begins an attempt, a second one beside a slow
- * one (hedging), another after a failed one (retries), or turns to what the service falls back on; and reports each to
- * its service once. What each attempt does is in attempt.ts; who gets the response is the handler's business.
+ * One request to a service until there is one response: picks an instance, begins an attempt, a second one beside a
+ * slow one (hedging), another after a failed one (retries), or turns to what the service falls back on; and reports
+ * each to its service once. What each attempt does is in attempt.ts; who gets the response is the handler's business.
  *
  *   start -> #try -> service.pick -> Attempt ----- head ----> onHead, onBody ..., onEnd of the handler
  *             ^ ^      |  | 'wait': onAdmitted -> #try |
@@ -73,8 +73,8 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   #isCommitted = false;
   #isDone = false;
   /**
-   * No instance is chosen before so many bytes of the request body are here, or all of them; 0: at once. Set before `start`,
-   * and 0 from then on when there is nothing to wait for.
+   * No instance is chosen before so many bytes of the request body are here, or all of them; 0: at once. Set before
+   * `start`, and 0 from then on when there is nothing to wait for.
    */
   gathersBytes = 0;
   #total: Deadline | null = null;
@@ -118,7 +118,10 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     this.#try(nowMs);
   }
 
-  /** A client that sends slowly holds no connection to an instance, and an instance is not chosen long before it is asked. */
+  /**
+   * A client that sends slowly holds no connection to an instance, and an instance is not chosen long before it is
+   * asked.
+   */
   onBodyGathered(): void {
     if (this.gathersBytes === 0 || this.#isDone) return;
     this.gathersBytes = 0;
@@ -468,7 +471,9 @@ function shorter(a: number, b: number): number {
 
 const NEVER = -2;
 
-/** Seconds after which the service wants another try, -1 where it does not say, `NEVER` where it wants none (gRFC A6). */
+/**
+ * Seconds after which the service wants another try, -1 where it does not say, `NEVER` where it wants none (gRFC A6).
+ */
 function askedDelay(head: Head): number {
   const pushback = head.valueOf('grpc-retry-pushback-ms');
   if (pushback !== null) return /^\d{1,10}$/.test(pushback) ? Number(pushback) / 1_000 : NEVER;

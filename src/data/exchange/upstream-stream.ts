@@ -1,6 +1,7 @@
 /**
- * One request on a connection to an instance, whatever protocol that speaks; HTTP/1.1 implements it in http1/session.ts.
- * A pool gives streams, an attempt uses one and is its handler. Retries, instances and routes are not known here.
+ * One request on a connection to an instance, whatever protocol that speaks; HTTP/1.1 implements it in
+ * http1/session.ts. A pool gives streams, an attempt uses one and is its handler. Retries, instances and routes are not
+ * known here.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import type { Deadline } from '../../base/timers.ts';

@@ -1,7 +1,7 @@
 /**
- * One request to a handler of the user's: makes a `Request` of the exchange, whose body comes as it is read, and a reply of
- * the `Response`, whose body is sent as the client takes it. What a handler throws, returns wrongly or never returns is the
- * guard's business (user-policies/hook-guard.ts).
+ * One request to a handler of the user's: makes a `Request` of the exchange, whose body comes as it is read, and a
+ * reply of the `Response`, whose body is sent as the client takes it. What a handler throws, returns wrongly or never
+ * returns is the guard's business (user-policies/hook-guard.ts).
  */
 import type { Clock } from '../../base/clock.ts';
 import { Fault } from '../../base/errors.ts';

@@ -1,17 +1,17 @@
 /**
  * Buffers that answers are read into, used again and again: allocating them anew made the garbage collector mark the
- * whole heap for every few megabytes that went through. One whose bytes a slow caller has not taken yet waits until they
- * are gone. Owner: the thread.
+ * whole heap for every few megabytes that went through. One whose bytes a slow caller has not taken yet waits until
+ * they are gone. Owner: the thread.
  */
 
 import type { BytesHolder } from '../exchange/upstream-stream.ts';
 import { JOIN_BYTES } from '../wire/outbox.ts';
 
 /**
- * What all sessions of the thread read to unless much is to come: heads, short bodies, frames of tunnels. An idle session
- * holds no buffer, and the bytes of an answer mostly lie where those of the last one were, in the nearest cache. They are
- * gone with the next read; nobody may refer to them after the callback that told them, and nobody does, because pieces of
- * this size are copied by an outbox (`JOIN_BYTES`).
+ * What all sessions of the thread read to unless much is to come: heads, short bodies, frames of tunnels. An idle
+ * session holds no buffer, and the bytes of an answer mostly lie where those of the last one were, in the nearest
+ * cache. They are gone with the next read; nobody may refer to them after the callback that told them, and nobody does,
+ * because pieces of this size are copied by an outbox (`JOIN_BYTES`).
  */
 export const SHARED_BUFFER: Buffer = Buffer.allocUnsafeSlow(JOIN_BYTES);
 

@@ -251,8 +251,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
     } else if (this.#buffer === SHARED_BUFFER) {
       this.#buffer = takeBuffer(false);
     } else if (this.#holder !== null) {
-      // Paused, nothing is read before the downstream has drained, and then nobody needs the old bytes any more. Only TLS
-      // hands out what it has decrypted already, paused or not.
+      // Paused, nothing is read before the downstream has drained, and then nobody needs the old bytes any more. Only
+      // TLS hands out what it has decrypted already, paused or not.
       if (!this.#paused || this.#secure) this.#exchangeBuffer(takeBuffer(this.#fullReads >= 2));
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
       this.#exchangeBuffer(takeBuffer(true));
@@ -263,8 +263,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   }
 
   /**
-   * More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. After a long answer the next
-   * one is taken for long from its head on: a first part that has to be copied is one write and one wait more.
+   * More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. After a long answer
+   * the next one is taken for long from its head on: a first part that has to be copied is one write and one wait more.
    */
   #muchToCome(): boolean {
     if (this.#state === IDLE || this.#state === READING_HEAD) return this.#lastWasLong;
@@ -438,8 +438,9 @@ export class Session implements UpstreamStream, DeadlineOwner {
   }
 
   /**
-   * A service that refuses an upload (401, 413) responds, closes, and what is still sent to it comes back as a reset. The
-   * response has arrived before that: sending ends, reading goes on until it is read or the connection is at its end.
+   * A service that refuses an upload (401, 413) responds, closes, and what is still sent to it comes back as a reset.
+   * The response has arrived before that: sending ends, reading goes on until it is read or the connection is at its
+   * end.
    */
   #onError(error: NodeJS.ErrnoException): void {
     const mayRead = this.#state === READING_HEAD || this.#state === READING_BODY;

@@ -1,7 +1,7 @@
 /**
  * What a connection may cost us beyond its requests: one budget that fills up again with time. Each thing that is cheap
- * to send and expensive to handle takes from it, as much as it costs; who has used it up is sent ENHANCE_YOUR_CALM. Normal
- * clients reset streams and send pings too, so a budget bears bursts and never a flood. Owner: the connection.
+ * to send and expensive to handle takes from it, as much as it costs; who has used it up is sent ENHANCE_YOUR_CALM.
+ * Normal clients reset streams and send pings too, so a budget bears bursts and never a flood. Owner: the connection.
  */
 import type { Clock } from '../../base/clock.ts';
 

@@ -1,8 +1,8 @@
 /**
  * What an HTTP/2 connection is on either side (RFC 9113): frames in and out, settings, both windows of the connection,
  * field blocks, the order in which waiting bytes go out (RFC 9218 §10), and the limits on what a peer may cost. The
- * downstream and upstream connections add requests to it. What one callback or one turn of the event loop brings for the
- * socket is written at once, since responses of many streams share it. Owner: the worker's thread.
+ * downstream and upstream connections add requests to it. What one callback or one turn of the event loop brings for
+ * the socket is written at once, since responses of many streams share it. Owner: the worker's thread.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
@@ -535,8 +535,8 @@ export abstract class Http2Connection implements FrameHandler {
   }
 
   /**
-   * RFC 9218 §10: by urgency; of the same urgency those that are not incremental first and in order of their streams, the
-   * others in turn.
+   * RFC 9218 §10: by urgency; of the same urgency those that are not incremental first and in order of their streams,
+   * the others in turn.
    */
   #next(): Http2Stream | null {
     if (this.#gathered >= GATHER_BYTES) this.flushNow();

@@ -1,8 +1,8 @@
 /**
- * One downstream HTTP/2 connection (RFC 9113): opens a stream for each request and hands it to a new exchange, within the
- * limits on what one connection may ask for. It keeps the deadlines of the connection and ends it in two steps, so that
- * no request is lost on drain and reload (§6.8). Made by the listener by ALPN, or when an HTTP/1.1 connection finds the
- * preface of HTTP/2. Owner: the worker's thread.
+ * One downstream HTTP/2 connection (RFC 9113): opens a stream for each request and hands it to a new exchange, within
+ * the limits on what one connection may ask for. It keeps the deadlines of the connection and ends it in two steps, so
+ * that no request is lost on drain and reload (§6.8). Made by the listener by ALPN, or when an HTTP/1.1 connection
+ * finds the preface of HTTP/2. Owner: the worker's thread.
  */
 import type { Socket } from 'node:net';
 import { FAULTS, Fault } from '../../base/errors.ts';
@@ -259,7 +259,10 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (!this.#stall.isSet && writeTimeoutMs > 0) this.host.wheel.set(this.#stall, writeTimeoutMs);
   }
 
-  /** Streams whose client gives no window, or gives it more slowly than the least rate, end; others have their time again. */
+  /**
+   * Streams whose client gives no window, or gives it more slowly than the least rate, end; others have their time
+   * again.
+   */
   #onStreamsStalled(): void {
     const { writeTimeoutMs, minReadBytesPerSecond } = this.host.limits;
     const nowMs = this.clock.monotonicMs();

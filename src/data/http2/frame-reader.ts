@@ -1,7 +1,7 @@
 /**
  * Cuts the bytes of a connection into frames (RFC 9113 §4.1), whichever way they come. The payload of DATA is handed on
- * as it comes, without padding; any other frame when it is whole: from the bytes that were read if it lies in them, else
- * from memory of its own that is at most one frame long. It checks lengths and padding, not meaning.
+ * as it comes, without padding; any other frame when it is whole: from the bytes that were read if it lies in them,
+ * else from memory of its own that is at most one frame long. It checks lengths and padding, not meaning.
  */
 import {
   DATA,
@@ -17,7 +17,9 @@ import {
 } from './frames.ts';
 
 export interface FrameHandler {
-  /** A whole frame; its payload is `bytes[start, end)` without padding, good until this returns. False: read no more. */
+  /**
+   * A whole frame; its payload is `bytes[start, end)` without padding, good until this returns. False: read no more.
+   */
   onFrame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): boolean;
   /** The header of DATA. `length` is what it takes of the windows, padding and all (§6.9.1). False: read no more. */
   onDataFrame(flags: number, stream: number, length: number, padding: number): boolean;

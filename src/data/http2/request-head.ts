@@ -1,8 +1,8 @@
 /**
- * From decoded fields to the head of a request as the rest of the gateway knows it (RFC 9113 §8.3): `:authority` becomes
- * Host, `:path` the target, crumbs of cookies one field, extended CONNECT (RFC 8441) a request for an upgrade. This is
- * the gate against smuggling by downgrade: what could become another message in HTTP/1.1 is refused here. One per
- * thread, used from `begin` to `finish` without a wait.
+ * From decoded fields to the head of a request as the rest of the gateway knows it (RFC 9113 §8.3): `:authority`
+ * becomes Host, `:path` the target, crumbs of cookies one field, extended CONNECT (RFC 8441) a request for an upgrade.
+ * This is the gate against smuggling by downgrade: what could become another message in HTTP/1.1 is refused here. One
+ * per thread, used from `begin` to `finish` without a wait.
  */
 import { randomBytes } from 'node:crypto';
 import type { FaultKind } from '../../base/errors.ts';
@@ -278,7 +278,8 @@ class RequestHeadReader implements FieldSink {
   }
 
   /**
-   * Fills head and meaning. Returns what is wrong, with `detail`, or null. `ended`: no body follows. With a fault of kind
+   * Fills head and meaning. Returns what is wrong, with `detail`, or null. `ended`: no body follows. With a fault of
+   * kind
    * `malformedRequest` nothing may be sent to an instance (§8.1.1).
    */
   finish(ended: boolean): FaultKind | null {

@@ -1,7 +1,7 @@
 /**
  * One request to an instance over HTTP/2, as an attempt sees it: a stream of an upstream connection. A stream that ends
- * without END_STREAM is never a whole response, and one that the instance says it has not processed (RFC 9113 §8.7) may be
- * sent again whatever its method.
+ * without END_STREAM is never a whole response, and one that the instance says it has not processed (RFC 9113 §8.7) may
+ * be sent again whatever its method.
  */
 import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';

@@ -29,7 +29,10 @@ import { trailerReader } from './trailers.ts';
 
 /** Streams at a time; more of them on one connection would wait for each other's bytes. */
 export const MOST_STREAMS = 100;
-/** What one slow client may let lie here; the window of the connection has room for all streams, so that none stops others. */
+/**
+ * What one slow client may let lie here; the window of the connection has room for all streams, so that none stops
+ * others.
+ */
 const STREAM_WINDOW = 128 * 1024;
 const CONNECTION_WINDOW = MOST_STREAMS * STREAM_WINDOW;
 /** What all connections read to; whatever is kept of it is copied. */

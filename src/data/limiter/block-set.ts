@@ -1,6 +1,7 @@
 /**
- * A set of CIDR blocks with a fast answer for large lists: sorted, merged ranges of numbers, searched by halving. Made once
- * off the hot path (100,000 blocks in about a tenth of a second), then read only: 17 steps for 100,000 blocks, no allocation.
+ * A set of CIDR blocks with a fast answer for large lists: sorted, merged ranges of numbers, searched by halving. Made
+ * once off the hot path (100,000 blocks in about a tenth of a second), then read only: 17 steps for 100,000 blocks, no
+ * allocation.
  * `base/ip.ts` has a simpler set for short lists.
  */
 import { readAddress } from '../../base/address-words.ts';

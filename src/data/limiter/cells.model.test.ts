@@ -1,8 +1,9 @@
 /**
- * Model check of cells.ts: its source is rewritten so that every access to shared memory is a point where another thread may go
- * on (each method becomes a generator), and charges of two or three threads are run in every order with up to four
- * switches before a thread is done. Threads have different clock readings, as real ones do, so that a cell is live for
- * one and expired for another. Whatever the order: nobody is admitted twice in a window, and no charge is forgotten.
+ * Model check of cells.ts: its source is rewritten so that every access to shared memory is a point where another
+ * thread may go on (each method becomes a generator), and charges of two or three threads are run in every order with
+ * up to four switches before a thread is done. Threads have different clock readings, as real ones do, so that a cell
+ * is live for one and expired for another. Whatever the order: nobody is admitted twice in a window, and no charge is
+ * forgotten.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -149,8 +150,8 @@ function check(scenario: Scenario, results: readonly (boolean | undefined)[], to
 }
 
 /**
- * The last switch of the deepest runs is tried at every eleventh place only: all of them take a minute. They were all run once when
- * this was written, and found a stale mark that two switches do not show.
+ * The last switch of the deepest runs is tried at every eleventh place only: all of them take a minute. They were all
+ * run once when this was written, and found a stale mark that two switches do not show.
  */
 const LAST_SWITCH_STRIDE = 11;
 let places = 0;

@@ -1,7 +1,8 @@
 /**
  * The cells of the limit table: one SharedArrayBuffer for all threads, open addressing in buckets of four cells, probed
- * over 32 buckets at most. All rules of one caller start in the same bucket, so that they share a cache line. Lock-free: a thread that dies in the middle leaves nothing that others wait for. This file finds, claims and
- * hands over cells; what a state word means is rule.ts, what a charge does is table.ts.
+ * over 32 buckets at most. All rules of one caller start in the same bucket, so that they share a cache line.
+ * Lock-free: a thread that dies in the middle leaves nothing that others wait for. This file finds, claims and hands
+ * over cells; what a state word means is rule.ts, what a charge does is table.ts.
  *
  *   cell = tag | key | state | until                                                    4 words of 32 bits
  *     tag    24 bits of the key's hash, 8 bits of version      } together one 64-bit word that changes hands by
@@ -14,8 +15,8 @@
  *
  *   live and past `until`  --state: word -> FREE(v)-->  --tag: (old, v) -> (new, v+1)-->  --state: FREE(v) -> word--> live
  *
- * The tag moves from v only when the state was FREE(v), and the state leaves FREE(v) only when the tag has moved on, so a
- * charge and a hand-over of the same cell can never both succeed. Two threads may claim two cells for one new key;
+ * The tag moves from v only when the state was FREE(v), and the state leaves FREE(v) only when the tag has moved on, so
+ * a charge and a hand-over of the same cell can never both succeed. Two threads may claim two cells for one new key;
  * before either goes live it looks through the whole range again (`#isSole`), and the earlier cell wins.
  */
 const TAG_MASK = ~0xff;
@@ -27,7 +28,10 @@ const GIVEN_UP = 1;
 
 export const CELL_WORDS = 4;
 const BUCKET_WORDS = 16;
-/** Simulated at 50 % load, two cells a caller: none of 20 million finds no cell in 32 buckets; in 16 it is one in 200,000. */
+/**
+ * Simulated at 50 % load, two cells a caller: none of 20 million finds no cell in 32 buckets; in 16 it is one in
+ * 200,000.
+ */
 const PROBED_BUCKETS = 32;
 const PROBED_WORDS = PROBED_BUCKETS * BUCKET_WORDS;
 const TICK_MS = 100;
@@ -99,9 +103,9 @@ export class Cells {
   }
 
   /**
-   * The live word of a key at `tick`, with `cell` and `tag` set, or NOTHING if nothing is charged to it. Plain reads are enough,
-   * on machines with weak ordering too, and cost a fifth: `swap` succeeds only if the state is still this one and the tag
-   * has not moved since, and `until` never falls, so an old reading of it is only more careful.
+   * The live word of a key at `tick`, with `cell` and `tag` set, or NOTHING if nothing is charged to it. Plain reads
+   * are enough, on machines with weak ordering too, and cost a fifth: `swap` succeeds only if the state is still this
+   * one and the tag has not moved since, and `until` never falls, so an old reading of it is only more careful.
    */
   look(tag: number, key: number, home: number, tick: number): number {
     const words = this.words;
@@ -116,8 +120,8 @@ export class Cells {
   }
 
   /**
-   * Makes a cell ready for a charge: finds or claims it, takes over what expired. Gives the state that the charge must replace by
-   * compare-and-swap (negative: nothing charged yet), with `cell` and `tag` set, or FULL.
+   * Makes a cell ready for a charge: finds or claims it, takes over what expired. Gives the state that the charge must
+   * replace by compare-and-swap (negative: nothing charged yet), with `cell` and `tag` set, or FULL.
    */
   open(tag: number, key: number, home: number, tick: number): number {
     const words = this.words;
@@ -156,8 +160,8 @@ export class Cells {
   }
 
   /**
-   * Must be called before the charge: nobody else may have the cell before `untilMs`. Half as long again is put on top, so
-   * that a busy key does not have to raise it at every charge.
+   * Must be called before the charge: nobody else may have the cell before `untilMs`. Half as long again is put on top,
+   * so that a busy key does not have to raise it at every charge.
    */
   keep(cell: number, nowMs: number, untilMs: number): void {
     const words = this.words;
@@ -183,8 +187,8 @@ export class Cells {
   }
 
   /**
-   * Cells that are live at `tick` among at most `most` cells spread over the table; of those, only the `part`th of `parts`
-   * equal shares, for who wants to come back for the others.
+   * Cells that are live at `tick` among at most `most` cells spread over the table; of those, only the `part`th of
+   * `parts` equal shares, for who wants to come back for the others.
    */
   sample(tick: number, most: number, part = 0, parts = 1): { readonly looked: number; readonly live: number } {
     const { size, words } = this;

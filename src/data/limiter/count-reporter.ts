@@ -1,7 +1,7 @@
 /**
- * Tells control what the limits of this worker counted: every two seconds, only what changed, as differences, so that control
- * needs not know which worker it was and a worker that is replaced loses two seconds at most. Names are bounded:
- * plans, kinds of event, results.
+ * Tells control what the limits of this worker counted: every two seconds, only what changed, as differences, so that
+ * control needs not know which worker it was and a worker that is replaced loses two seconds at most. Names are
+ * bounded: plans, kinds of event, results.
  */
 import { COUNTS_TOPIC } from '../contract/limits.ts';
 import type { ControlLink } from '../contract/policy.ts';

@@ -1,8 +1,8 @@
 /**
  * What callers are told: `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds), and the `RateLimit` and
  * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The former can say one
- * thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The latter are
- * lists, which phases and services add to. The parts that do not change are made once per set of rules.
+ * thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The latter
+ * are lists, which phases and services add to. The parts that do not change are made once per set of rules.
  */
 
 import { formatDuration } from '../../base/units.ts';
@@ -105,9 +105,9 @@ class Notice implements LimitNotice {
 }
 
 /**
- * §4.1.2: the time within which no more than `remaining` can be used. Until more is there that is certain; it is stretched
- * to what `remaining` takes at the limit's own rate, because §6 asks for a cap of the ratio of the two and a bucket
- * that refills bit by bit would otherwise invite callers to use all of it at once. After a refusal it ends when
+ * §4.1.2: the time within which no more than `remaining` can be used. Until more is there that is certain; it is
+ * stretched to what `remaining` takes at the limit's own rate, because §6 asks for a cap of the ratio of the two and a
+ * bucket that refills bit by bit would otherwise invite callers to use all of it at once. After a refusal it ends when
  * `Retry-After` does, as §6 demands.
  */
 function effectiveWindowSeconds(decision: Decision): number {

@@ -1,6 +1,7 @@
 /**
- * The blocks of one `rateLimit` setting as rule sets, ready to decide: one set for each plan and for each combination of
- * blocks that a method picks. Made when first needed and kept until the plans change. Called by policies/rate-limit.ts.
+ * The blocks of one `rateLimit` setting as rule sets, ready to decide: one set for each plan and for each combination
+ * of blocks that a method picks. Made when first needed and kept until the plans change. Called by
+ * policies/rate-limit.ts.
  */
 
 import type { RuleSpec } from '../contract/limits.ts';

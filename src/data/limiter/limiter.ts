@@ -31,7 +31,10 @@ export class Decision {
   allowed = true;
   /** True when the table had no room: the request was refused or passed uncounted, as the overflow policy says. */
   overflow = false;
-  /** Index of the rule that the rest is about: the one that refused longest, or the one nearest to its limit; -1 for none. */
+  /**
+   * Index of the rule that the rest is about: the one that refused longest, or the one nearest to its limit; -1 for
+   * none.
+   */
   index = -1;
   limit = 0;
   windowMs = 0;

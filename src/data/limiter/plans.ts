@@ -1,6 +1,7 @@
 /**
  * The plans as a worker knows them: what control published last, and which occasions are on at the moment. Policies ask
- * for a plan's rules and keep what they compiled until `version` moves: with a publication, or when an occasion begins or ends.
+ * for a plan's rules and keep what they compiled until `version` moves: with a publication, or when an occasion begins
+ * or ends.
  */
 
 import type { RuleSpec } from '../contract/limits.ts';

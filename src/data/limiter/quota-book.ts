@@ -1,8 +1,9 @@
 /**
- * Quotas as a worker sees them: small grants that it took from control, so that most requests are decided here. A request reserves
- * from a grant; when it has ended, what it used is reported and what it did not use goes back. Grants start with what
- * one request needs and grow while they are used up. A grant that is idle for `IDLE_MS` is given back. If the process is
- * killed, what it held is neither billed nor given again in the period: at most one grant per worker and caller.
+ * Quotas as a worker sees them: small grants that it took from control, so that most requests are decided here. A
+ * request reserves from a grant; when it has ended, what it used is reported and what it did not use goes back. Grants
+ * start with what one request needs and grow while they are used up. A grant that is idle for `IDLE_MS` is given back.
+ * If the process is killed, what it held is neither billed nor given again in the period: at most one grant per worker
+ * and caller.
  */
 import type { Clock } from '../../base/clock.ts';
 import {

@@ -1,6 +1,6 @@
 /**
- * One racing thread for limiter.race.test.ts: it waits for the start, makes its decisions on the shared table and counts what
- * was admitted. Time is a word of shared memory, so that it stands still or moves as the test says.
+ * One racing thread for limiter.race.test.ts: it waits for the start, makes its decisions on the shared table and
+ * counts what was admitted. Time is a word of shared memory, so that it stands still or moves as the test says.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';

@@ -1,11 +1,11 @@
 /**
- * The limit table: what all worker threads count requests in, exactly and without waiting. Per rule it looks (`prepare`),
- * charges (`commit`) and gives back (`giveBack`); limiter.ts decides over several rules with these. Each rule of a decision works
- * in a slot, so that nothing is allocated and nothing is looked up twice. Memory: a header of 256 bytes, then cells of 16
- * (cells.ts). It survives reloads and the death of a worker.
+ * The limit table: what all worker threads count requests in, exactly and without waiting. Per rule it looks
+ * (`prepare`), charges (`commit`) and gives back (`giveBack`); limiter.ts decides over several rules with these. Each
+ * rule of a decision works in a slot, so that nothing is allocated and nothing is looked up twice. Memory: a header of
+ * 256 bytes, then cells of 16 (cells.ts). It survives reloads and the death of a worker.
  *
- * Order of a charge: raise the cell's `until`, swap the state, look at the tag again. If the cell changed hands in between
- * (it had expired for somebody with a newer clock reading), the charge is taken back and done again elsewhere.
+ * Order of a charge: raise the cell's `until`, swap the state, look at the tag again. If the cell changed hands in
+ * between (it had expired for somebody with a newer clock reading), the charge is taken back and done again elsewhere.
  */
 import { randomFillSync } from 'node:crypto';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -25,7 +25,9 @@ export const DEFAULT_LIMITS_BYTES = 32 * 1024 * 1024;
 /** Most rules in one decision. */
 export const MAX_SLOTS = 16;
 
-/** Bytes that hold `keys` live callers under `rulesPerKey` rules without refusing one: 61 MB for a million under two. */
+/**
+ * Bytes that hold `keys` live callers under `rulesPerKey` rules without refusing one: 61 MB for a million under two.
+ */
 export function limitsBytes(keys: number, rulesPerKey = 2): number {
   return HEADER_WORDS * 4 + Math.ceil((keys * rulesPerKey * CELL_WORDS * 4) / 0.5 / 64) * 64;
 }
@@ -49,19 +51,24 @@ export const DENIED = 1;
 export const NO_ROOM = 2;
 export type Charge = typeof CHARGED | typeof DENIED | typeof NO_ROOM;
 
-// What a slot keeps between `prepare`, `commit` and `giveBack`: whole numbers and fractions in typed arrays of their own,
-// because fractions in object fields are boxed.
+// What a slot keeps between `prepare`, `commit` and `giveBack`: whole numbers and fractions in typed arrays of their
+// own, because fractions in object fields are boxed.
 const SLOT = 8;
 /** The key under this rule, and the first cell it may have. */
 const TAG = 0;
 const KEY = 1;
 const HOME = 2;
-/** The cell looked at or charged (NO_CELL when the key had none), its tag and state then, and the word after the charge. */
+/**
+ * The cell looked at or charged (NO_CELL when the key had none), its tag and state then, and the word after the charge.
+ */
 const CELL = 3;
 const SEEN = 4;
 const STATE = 5;
 const WORD = 6;
-/** Level (gcra) or count as it is now: before `commit` without the charge, after it with; and what the charge makes of it. */
+/**
+ * Level (gcra) or count as it is now: before `commit` without the charge, after it with; and what the charge makes of
+ * it.
+ */
 const USED = 0;
 const NEXT = 1;
 /** Until when the charge counts. */
@@ -205,8 +212,8 @@ export class LimitTable {
   }
 
   /**
-   * The same from what 16 calls have looked at, a sixteenth each: touching thousands of cells at once would push out of the
-   * processor's caches what requests need.
+   * The same from what 16 calls have looked at, a sixteenth each: touching thousands of cells at once would push out of
+   * the processor's caches what requests need.
    */
   occupancyBit(most = 4_096): Occupancy {
     this.#bits[this.#bit] = this.#cells.sample(this.#tick(), most, this.#bit, BITS);

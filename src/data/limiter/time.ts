@@ -28,12 +28,17 @@ export class TableTime {
     this.#shiftMs = (clock === systemClock ? systemOffsetMs : 0) - epochMs;
   }
 
-  /** Milliseconds since the table was allocated, fractions included; `monotonicMs` is this thread's clock, just read. */
+  /**
+   * Milliseconds since the table was allocated, fractions included; `monotonicMs` is this thread's clock, just read.
+   */
   nowMs(monotonicMs: number = this.#clock.monotonicMs()): number {
     return monotonicMs + this.#shiftMs;
   }
 
-  /** The time of day, in milliseconds since 1970, at a moment of the table near now; off by a clock step for 500 ms at most. */
+  /**
+   * The time of day, in milliseconds since 1970, at a moment of the table near now; off by a clock step for 500 ms at
+   * most.
+   */
   wallMs(tableMs: number): number {
     if (tableMs - this.#wallReadAtMs > WALL_READING_MS || tableMs < this.#wallReadAtMs) {
       this.#wallReadAtMs = tableMs;

@@ -1,8 +1,9 @@
 /**
- * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together, tells control
- * when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls what: the listener
- * asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named another address, and
- * reports answers; the engine reports requests that no route took or a built-in one (`ended`), and refused heads (`refused`).
+ * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together,
+ * tells control when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls
+ * what: the listener asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named
+ * another address, and reports answers; the engine reports requests that no route took or a built-in one (`ended`), and
+ * refused heads (`refused`).
  */
 
 import { readAddress } from '../../base/address-words.ts';

@@ -36,8 +36,8 @@ export class ChallengeResponder {
   }
 
   /**
-   * Reads the first record of `socket`, `rest` included, and answers a challenge. Anything else is handed to `pass` with
-   * all that was read put back.
+   * Reads the first record of `socket`, `rest` included, and answers a challenge. Anything else is handed to `pass`
+   * with all that was read put back.
    */
   take(socket: Socket, rest: Buffer | null, pass: () => void): void {
     let bytes = rest ?? Buffer.alloc(0);
@@ -73,7 +73,9 @@ export class ChallengeResponder {
     this.#server.emit('connection', socket);
   }
 
-  /** RFC 8737 §3: the protocol must be negotiated, no data is exchanged, and without a certificate the handshake fails. */
+  /**
+   * RFC 8737 §3: the protocol must be negotiated, no data is exchanged, and without a certificate the handshake fails.
+   */
   #makeServer(): Server {
     const server = createServer({
       ALPNProtocols: [CHALLENGE_PROTOCOL],

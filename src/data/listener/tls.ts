@@ -61,7 +61,10 @@ function clientCa(tls: ListenerTls, secrets: Secrets): { ca?: string } {
   return ca === undefined ? {} : { ca };
 }
 
-/** Options of the server; `choice` and `protocols` are asked anew for each handshake, so a reload only swaps what they give. */
+/**
+ * Options of the server; `choice` and `protocols` are asked anew for each handshake, so a reload only swaps what they
+ * give.
+ */
 export function tlsOptions(
   tls: ListenerTls,
   secrets: Secrets,

@@ -23,7 +23,10 @@ const DATA_CR = 4;
 const DATA_LF = 5;
 const TRAILERS = 6;
 const FINISHED = 7;
-/** Inside an extension: before `;`, before a name, in a name, before `=`, before a value, in a token, in a quoted string, behind its backslash. */
+/**
+ * Inside an extension: before `;`, before a name, in a name, before `=`, before a value, in a token, in a quoted
+ * string, behind its backslash.
+ */
 const EXT_START = 10;
 const EXT_BEFORE_NAME = 11;
 const EXT_NAME = 12;

@@ -1,7 +1,8 @@
 /**
  * The field names that the engine itself understands, each with a small number, found from bytes without making a
  * string: a hash of length, first and last byte picks a short list, a byte loop confirms. Everything else is `OTHER`
- * and passes untouched. Names that differ only in another sign for `-` are `CONFUSABLE`: never understood, never forwarded.
+ * and passes untouched. Names that differ only in another sign for `-` are `CONFUSABLE`: never understood, never
+ * forwarded.
  */
 import { FOLD } from './bytes.ts';
 

@@ -1,4 +1,7 @@
-/** Keeps the fields that are written to it, for a message that is sent later or to nobody (mirrors, stored responses, tests). */
+/**
+ * Keeps the fields that are written to it, for a message that is sent later or to nobody (mirrors, stored responses,
+ * tests).
+ */
 import { FieldBlock, type FieldStart } from '../contract/field-block.ts';
 import type { Head } from './head.ts';
 import { type DropMask, fieldPasses, type HeadWriter } from './head-writer.ts';

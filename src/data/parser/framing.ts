@@ -24,7 +24,9 @@ import {
 } from './field-names.ts';
 import type { Head } from './head.ts';
 
-/** Body lengths that are not numbers of bytes. The second is known to HTTP/1.1 alone: the body ends with the connection. */
+/**
+ * Body lengths that are not numbers of bytes. The second is known to HTTP/1.1 alone: the body ends with the connection.
+ */
 export const UNKNOWN_LENGTH = -1;
 export const UNTIL_CLOSE = -2;
 
@@ -113,8 +115,8 @@ function readConnectionFields(head: Head, meaning: MessageFraming, isResponse: b
         meaning.host = i;
         break;
       case CONTENT_LENGTH:
-        // RFC 9112 §6.3 rule 5 lets a recipient merge equal copies. Of a service that is done, since many frameworks write
-        // it twice; from a client it is refused, which is as valid and safer.
+        // RFC 9112 §6.3 rule 5 lets a recipient merge equal copies. Of a service that is done, since many frameworks
+        // write it twice; from a client it is refused, which is as valid and safer.
         if (lengths === 1 && isResponse && readLength(head, i) === meaning.bodyLength) {
           head.ids[i] = CONFUSABLE;
           break;

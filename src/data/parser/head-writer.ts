@@ -12,8 +12,8 @@ export type DropMask = Uint8Array;
 
 export interface HeadWriter extends FieldWriter {
   /**
-   * The fields of `head` that pass. `nominated` are names that `Connection` takes off (RFC 9110 §7.6.1), `removed` those
-   * that policies do; both lower case.
+   * The fields of `head` that pass. `nominated` are names that `Connection` takes off (RFC 9110 §7.6.1), `removed`
+   * those that policies do; both lower case.
    */
   copyFields(head: Head, drop: DropMask, nominated: readonly string[] | null, removed: readonly string[] | null): void;
 }

@@ -196,7 +196,10 @@ export function readResponseHead(bytes: Buffer, start: number, end: number, limi
   return readFields(bytes, start, i + 2, end, limits, head);
 }
 
-/** Reads field lines up to and including the empty line; also used for trailers. `headStart` is where the limit counts from. */
+/**
+ * Reads field lines up to and including the empty line; also used for trailers. `headStart` is where the limit counts
+ * from.
+ */
 export function readFields(
   bytes: Buffer,
   headStart: number,

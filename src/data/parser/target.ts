@@ -18,7 +18,9 @@ export type TargetForm = 'origin' | 'absolute' | 'authority' | 'asterisk';
 /** One request target, read. Reused from request to request. */
 export class Target {
   form: TargetForm = 'origin';
-  /** Percent-encoded; as it came but for `isRespelled`. `/` for an absolute-form without one, `*` for the asterisk-form. */
+  /**
+   * Percent-encoded; as it came but for `isRespelled`. `/` for an absolute-form without one, `*` for the asterisk-form.
+   */
   path = '/';
   /** Without the `?`; empty when there is none. */
   query = '';

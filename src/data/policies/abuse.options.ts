@@ -1,4 +1,7 @@
-/** The key `abuse` of the gateway and of routes: only whether callers are watched there. What is watched is the section `abuse`. */
+/**
+ * The key `abuse` of the gateway and of routes: only whether callers are watched there. What is watched is the section
+ * `abuse`.
+ */
 import * as z from 'zod';
 import { definePolicyOptions } from '../contract/options.ts';
 import type { AbuseSettings } from './abuse.ts';

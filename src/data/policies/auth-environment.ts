@@ -1,7 +1,7 @@
 /**
- * API keys of the environment: `API_KEY_1="key:user:scope,scope:plan"`. Scopes may hold colons (`projects:read`), so the
- * key and the user stand before the first two colons and the plan after the last. Problems name the variable, never its
- * value. Read when a configuration is compiled.
+ * API keys of the environment: `API_KEY_1="key:user:scope,scope:plan"`. Scopes may hold colons (`projects:read`), so
+ * the key and the user stand before the first two colons and the plan after the last. Problems name the variable, never
+ * its value. Read when a configuration is compiled.
  */
 
 export interface WrittenKey {

@@ -1,7 +1,7 @@
 /**
- * An issuer of tokens as it is written, in `issuers` at the top or in `auth.jwt.issuers` of a route, and what it compiles
- * to. Where its keys come from is one of: its own metadata (the default), a JWK set by URL, from a file or in place, a
- * public key in PEM, or a shared secret.
+ * An issuer of tokens as it is written, in `issuers` at the top or in `auth.jwt.issuers` of a route, and what it
+ * compiles to. Where its keys come from is one of: its own metadata (the default), a JWK set by URL, from a file or in
+ * place, a public key in PEM, or a shared secret.
  */
 import { createPublicKey, hash } from 'node:crypto';
 import * as z from 'zod';
@@ -143,7 +143,9 @@ export const issuerSchema = z.strictObject(issuerShape).check(({ value, issues }
 
 export type IssuerOptions = z.output<typeof issuerSchema>;
 
-/** Undefined when something was wrong, which then is reported. `at` leads to the issuer, below the key that is compiled. */
+/**
+ * Undefined when something was wrong, which then is reported. `at` leads to the issuer, below the key that is compiled.
+ */
 export function compileIssuer(
   name: string,
   options: IssuerOptions,
@@ -247,7 +249,9 @@ function fileKeys(
   return undefined;
 }
 
-/** Keys in the configuration are trusted, but every one must be usable: one that is silently left out locks people out. */
+/**
+ * Keys in the configuration are trusted, but every one must be usable: one that is silently left out locks people out.
+ */
 function inlineKeys(
   jwks: readonly Jwk[],
   algorithms: readonly Algorithm[],

@@ -1,6 +1,6 @@
 /**
- * Bearer tokens as they are written in `auth`: `jwt`, verified by the keys of their issuer, and `introspect`, asked for at
- * their issuer. Passwords of endpoints go into `Secrets`, under an id that is equal for equal endpoints.
+ * Bearer tokens as they are written in `auth`: `jwt`, verified by the keys of their issuer, and `introspect`, asked for
+ * at their issuer. Passwords of endpoints go into `Secrets`, under an id that is equal for equal endpoints.
  */
 import * as z from 'zod';
 import { duration, secret, size } from '../../base/zod-units.ts';

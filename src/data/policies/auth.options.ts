@@ -1,7 +1,7 @@
 /**
  * Options of `auth`, on the gateway, a service or a route, and what they compile to. Everything needs authentication
- * unless a route says `public`: a route without the key gets `{}`, which is whatever the configuration offers (tokens of
- * the identity service and of `issuers`, API keys). What a nearer level does not say about methods it takes from the
+ * unless a route says `public`: a route without the key gets `{}`, which is whatever the configuration offers (tokens
+ * of the identity service and of `issuers`, API keys). What a nearer level does not say about methods it takes from the
  * gateway's. Each way to authenticate is written in a file beside this one.
  */
 import * as z from 'zod';

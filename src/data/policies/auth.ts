@@ -160,7 +160,9 @@ function createHooks(
   };
 }
 
-/** The faults of one route, made once. All refusals look alike to the caller; only the log's `cause` tells them apart. */
+/**
+ * The faults of one route, made once. All refusals look alike to the caller; only the log's `cause` tells them apart.
+ */
 class Refusals {
   readonly missing: Fault;
   readonly #challenges: Record<string, string>;

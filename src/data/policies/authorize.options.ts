@@ -1,4 +1,7 @@
-/** Options of `authorize` and what they compile to. Expressions and hours are checked here, so that a worker cannot fail on them. */
+/**
+ * Options of `authorize` and what they compile to. Expressions and hours are checked here, so that a worker cannot fail
+ * on them.
+ */
 import { spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
 import { pathToFileURL } from 'node:url';

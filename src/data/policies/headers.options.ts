@@ -7,7 +7,9 @@ import { definePolicyOptions } from '../contract/options.ts';
 import { UNTOUCHABLE } from './auth-methods.options.ts';
 import type { HeaderChanges } from './headers.ts';
 
-/** Fields that the engine writes on the way to the upstream; a second hand there would only confuse who is told what. */
+/**
+ * Fields that the engine writes on the way to the upstream; a second hand there would only confuse who is told what.
+ */
 const FORWARDING: ReadonlySet<string> = new Set([
   'x-forwarded-for',
   'x-forwarded-proto',

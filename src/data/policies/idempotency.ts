@@ -1,8 +1,9 @@
 /**
  * `idempotency`: a request with an Idempotency-Key (draft-ietf-httpapi-idempotency-key-header) is carried out once. Its
- * response is kept before the client has the end of it; the same request gets it again, one that differs is a mistake, and
- * one that comes while the first is in progress is told so. Kept is what the service said: what transforms make of it is made
- * anew. Decisions are control's (control/idempotency), so they hold for all workers and gateways of one store.
+ * response is kept before the client has the end of it; the same request gets it again, one that differs is a mistake,
+ * and one that comes while the first is in progress is told so. Kept is what the service said: what transforms make of
+ * it is made anew. Decisions are control's (control/idempotency), so they hold for all workers and gateways of one
+ * store.
  */
 import { createHash } from 'node:crypto';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';

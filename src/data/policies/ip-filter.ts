@@ -15,7 +15,10 @@ import { BlockSet } from '../limiter/block-set.ts';
 import { WorkerLimits } from '../limiter/worker-limits.ts';
 
 export interface IpFilterSettings {
-  /** Secret ids of lists, one block a line: beside the snapshot, so that a long list is there once and not once per route. */
+  /**
+   * Secret ids of lists, one block a line: beside the snapshot, so that a long list is there once and not once per
+   * route.
+   */
   readonly allow: string | null;
   readonly deny: string | null;
   readonly phase: 'arrival' | 'authenticate';

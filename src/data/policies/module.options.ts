@@ -1,6 +1,6 @@
 /**
- * Modules of users as configuration names them. Each file is loaded once here, in a process of its own, and its options are
- * checked against its schema, so that what is wrong is a problem of the configuration with its line.
+ * Modules of users as configuration names them. Each file is loaded once here, in a process of its own, and its options
+ * are checked against its schema, so that what is wrong is a problem of the configuration with its line.
  */
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';

@@ -1,7 +1,7 @@
 /**
  * Schemas of an OpenAPI document as JSON Schema 2020-12: 3.0's own words translated (`nullable`, boolean exclusive
- * bounds), references turned into `#/$defs/NAME` of one table that all operations share, circular ones included, and what
- * a request must not send (`readOnly`) or a response (`writeOnly`) no longer required there.
+ * bounds), references turned into `#/$defs/NAME` of one table that all operations share, circular ones included, and
+ * what a request must not send (`readOnly`) or a response (`writeOnly`) no longer required there.
  */
 import { FORMATS } from '../content/schema-keywords.ts';
 import type { JsonSchema } from '../contract/user-policy.ts';

@@ -1,4 +1,7 @@
-/** How the text of a parameter is read, by its schema and OpenAPI's `style` and `explode`; what has no one reading is refused. */
+/**
+ * How the text of a parameter is read, by its schema and OpenAPI's `style` and `explode`; what has no one reading is
+ * refused.
+ */
 import type { ParameterForm, ParameterPlace, ScalarType } from '../contract/validation.ts';
 import { DocumentError, isMapping } from './openapi-schemas.options.ts';
 

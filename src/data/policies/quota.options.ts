@@ -1,5 +1,6 @@
 /**
- * The key `quota` of a route: which of the quotas defined at the top level its requests count against, and what they cost.
+ * The key `quota` of a route: which of the quotas defined at the top level its requests count against, and what they
+ * cost.
  */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';

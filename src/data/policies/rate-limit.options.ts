@@ -1,7 +1,7 @@
 /**
- * The key `rateLimit`, of the gateway, a service or a route: what may be written and what the policy gets. The level decides
- * whose counters are shared: on the gateway one counter for all routes, on a service one for its routes, on a route its
- * own; `name` overrides that.
+ * The key `rateLimit`, of the gateway, a service or a route: what may be written and what the policy gets. The level
+ * decides whose counters are shared: on the gateway one counter for all routes, on a service one for its routes, on a
+ * route its own; `name` overrides that.
  */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';

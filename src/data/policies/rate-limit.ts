@@ -1,7 +1,7 @@
 /**
  * `rateLimit`: refuses with 429 what goes over a limit, and tells every caller how much is left. Limits by address may be
- * checked before authentication, so that guessing is limited too; the others after authorization, so that nobody uses up
- * another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
+ * checked before authentication, so that guessing is limited too; the others after authorization, so that nobody uses
+ * up another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';
@@ -38,7 +38,8 @@ export const rateLimit = definePolicy<RateLimitSettings>({
       const prefix = phase === 'arrival' ? 'gateway-' : keys.some((key) => named.has(key)) ? `${phase}-` : '';
       for (const key of keys) named.add(key);
       const { blocks: _, ...facts } = settings;
-      // The same function for the same settings: what comes before the route is known must count once, not once per route.
+      // The same function for the same settings: what comes before the route is known must count once, not once per
+      // route.
       const key = `rate-limit ${JSON.stringify({ ...facts, phase, prefix, blocks })}`;
       acquired.push(key);
       const checker = limits.acquire(key, () => new Checker(limits, new LimitSets(limits, blocks, prefix), facts));

@@ -1,7 +1,7 @@
 /**
- * For tests of policies: an exchange that records what a policy did to it, a line to control that a test holds the other
- * end of, and an environment made of both. Each keeps the contract that the engine keeps (header names in lower case,
- * one value per name joined with `, `, a removed field gone), so that a policy cannot tell the difference.
+ * For tests of policies: an exchange that records what a policy did to it, a line to control that a test holds the
+ * other end of, and an environment made of both. Each keeps the contract that the engine keeps (header names in lower
+ * case, one value per name joined with `, `, a removed field gone), so that a policy cannot tell the difference.
  */
 import { FakeClock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';

@@ -1,7 +1,8 @@
 /**
  * `transform`: what the service gets of a request, and what the client gets of a response, in other words than they were
  * sent. Requests are changed behind all that checks them; of a response what the caller may not see is taken out before
- * anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let through.
+ * anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let
+ * through.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { unpackableCoding } from '../content/codings.ts';
@@ -61,7 +62,8 @@ export const transform = definePolicy<TransformSettings, Search | null>({
   },
 });
 
-// --- requests ----------------------------------------------------------------------------------------------------------
+// --- requests
+// ----------------------------------------------------------------------------------------------------------
 
 function requestHook(
   settings: BodyTransformSettings,
@@ -114,7 +116,8 @@ function requestHook(
   };
 }
 
-// --- responses ---------------------------------------------------------------------------------------------------------
+// --- responses
+// ---------------------------------------------------------------------------------------------------------
 
 class ResponseChange {
   readonly #settings: BodyTransformSettings;

@@ -1,6 +1,6 @@
 /**
- * Options of `validate`: what a route's requests must be, by JSON Schemas written in the configuration. An API that has an
- * OpenAPI document names it by `openapi` instead (openapi.options.ts); both compile to the same.
+ * Options of `validate`: what a route's requests must be, by JSON Schemas written in the configuration. An API that has
+ * an OpenAPI document names it by `openapi` instead (openapi.options.ts); both compile to the same.
  */
 import * as z from 'zod';
 import { size } from '../../base/zod-units.ts';

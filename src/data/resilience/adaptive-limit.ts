@@ -1,16 +1,16 @@
 /**
- * Finds out how many requests at once a service takes before they only queue up in it: a gradient on latency. Windows of
- * answers give a median; when it rises above what the service needs unloaded (the baseline), the limit shrinks with
+ * Finds out how many requests at once a service takes before they only queue up in it: a gradient on latency. Windows
+ * of answers give a median; when it rises above what the service needs unloaded (the baseline), the limit shrinks with
  * the ratio of the two; while it does not, and the limit is in use, it grows by its square root.
  *
  *   limit' = limit * min(1, tolerance * baseline / median) + sqrt(limit)
  *
  * A median of a loaded service must not become the baseline, else the limit creeps up for ever. So the baseline follows
- * downwards at once, upwards only when hardly anything is in flight; and a limit that is in use for long is lowered to a
- * quarter for a moment, to measure anew what the service needs (`MEASURE_EVERY_MS`).
+ * downwards at once, upwards only when hardly anything is in flight; and a limit that is in use for long is lowered to
+ * a quarter for a moment, to measure anew what the service needs (`MEASURE_EVERY_MS`).
  *
- * Owner: one service in one worker. Deliberately not shared: a worker measures the latency of its own connections, limits of
- * all workers add up to what the service takes, and no request waits for a word that other threads write.
+ * Owner: one service in one worker. Deliberately not shared: a worker measures the latency of its own connections,
+ * limits of all workers add up to what the service takes, and no request waits for a word that other threads write.
  */
 const WINDOW_MS = 250;
 const MIN_SAMPLES = 20;

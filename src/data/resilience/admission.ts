@@ -100,7 +100,9 @@ export class Admission {
     else this.#held.delete(source);
   }
 
-  /** The attempt is over, or found no instance. Those who wait are admitted by `admitWaiting`, when all is counted out. */
+  /**
+   * The attempt is over, or found no instance. Those who wait are admitted by `admitWaiting`, when all is counted out.
+   */
   leave(source: Source | null = null): void {
     this.localInFlight--;
     if (this.#held.size > 0) this.#count(source, -1);

@@ -90,7 +90,9 @@ export class Breaker {
     return (this.#words[this.#wordAt]! & STATE_MASK) === HALF_OPEN;
   }
 
-  /** Ticks until a probe may pass, as far as time decides it: 0 when closed, due, or when a probe of this round is left. */
+  /**
+   * Ticks until a probe may pass, as far as time decides it: 0 when closed, due, or when a probe of this round is left.
+   */
   waitTicks(tick: number): number {
     const word = Atomics.load(this.#words, this.#wordAt);
     const state = word & STATE_MASK;
@@ -179,7 +181,9 @@ export class Breaker {
     return Atomics.compareExchange(this.#words, this.#wordAt, from, to) === from;
   }
 
-  /** The time is written first, so that nobody sees a new state with an old time; a loser writes about the same time. */
+  /**
+   * The time is written first, so that nobody sees a new state with an old time; a loser writes about the same time.
+   */
   #change(from: number, to: number, tick: number): boolean {
     Atomics.store(this.#words, this.#sinceAt, tick);
     return this.#swap(from, to);

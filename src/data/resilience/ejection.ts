@@ -8,8 +8,8 @@
  *     +------ baseEjection * (1 + relapses), at most maxEjection, passed: slow start, if any ---+
  *
  * At most `maxEjectedRatio` of the instances are out at a time (one may be, however few there are), and never the last
- * one that works: a service that fails as a whole is the breaker's business. Each limit holds across workers: the bit is set
- * first and taken back if there are too many then. If the others go away later, roster.ts lets it back early.
+ * one that works: a service that fails as a whole is the breaker's business. Each limit holds across workers: the bit
+ * is set first and taken back if there are too many then. If the others go away later, roster.ts lets it back early.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
@@ -170,9 +170,9 @@ export class Ejector<E extends Ejectable> {
 }
 
 /**
- * The error ratio above which an instance is an outlier. The spread is the largest of: how far its peers differ, how far
- * chance alone carries a sample of its size, and one hundredth. Peers, not all: an instance must not widen by its own
- * errors the spread that it is held against, else one of three could never stand out.
+ * The error ratio above which an instance is an outlier. The spread is the largest of: how far its peers differ, how
+ * far chance alone carries a sample of its size, and one hundredth. Peers, not all: an instance must not widen by its
+ * own errors the spread that it is held against, else one of three could never stand out.
  */
 export function outlierLimit(peerRatios: readonly number[], sampleSize: number, factor: number): number {
   const mean = peerRatios.reduce((sum, ratio) => sum + ratio, 0) / peerRatios.length;
@@ -181,7 +181,9 @@ export function outlierLimit(peerRatios: readonly number[], sampleSize: number, 
   return mean + factor * Math.max(Math.sqrt(variance), byChance, LEAST_SPREAD);
 }
 
-/** True for the one caller who lets an instance back whose time is over. Works without settings: a reload may drop them. */
+/**
+ * True for the one caller who lets an instance back whose time is over. Works without settings: a reload may drop them.
+ */
 export function returnIfDue(table: InstanceTable, at: number, tick: number): boolean {
   if (((Atomics.load(table.words, at + INSTANCE.ejectedUntil) - tick) | 0) > 0) return false;
   return letBack(table, at, tick);

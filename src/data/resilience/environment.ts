@@ -1,4 +1,6 @@
-/** What a service of the balancer gets from its worker, and what it tells. Tests and the simulation hand in their own. */
+/**
+ * What a service of the balancer gets from its worker, and what it tells. Tests and the simulation hand in their own.
+ */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { BalancerDefinition } from '../contract/balancer.ts';
@@ -29,7 +31,10 @@ export interface ServiceEnvironment<P> {
   /** After a reload: the instance keeps its pool, whose settings may have changed. */
   updatePool?(pool: P, instance: InstanceSettings, service: ServiceSettings): void;
   onStateChange?(change: StateChange): void;
-  /** Bank of this worker in shared memory. Default: `index` of the thread's `workerData` (`WorkerStart`), 0 in the main thread. */
+  /**
+   * Bank of this worker in shared memory. Default: `index` of the thread's `workerData` (`WorkerStart`), 0 in the main
+   * thread.
+   */
   readonly workerIndex?: number;
   /** Runs `task` once after `ms` and returns the way to prevent it. Default: an unreferenced `setTimeout`. */
   schedule?(task: () => void, ms: number): () => void;

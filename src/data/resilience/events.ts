@@ -1,6 +1,6 @@
 /**
- * What happens to a service, told three ways: counters in shared memory (metrics and status pages read them), one log line
- * per change of state with its reason, and `onStateChange`. A change is told by the one worker that made it.
+ * What happens to a service, told three ways: counters in shared memory (metrics and status pages read them), one log
+ * line per change of state with its reason, and `onStateChange`. A change is told by the one worker that made it.
  */
 import { INSTANCE, SERVICE, serviceAt } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';

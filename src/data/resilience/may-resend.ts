@@ -1,7 +1,8 @@
 /**
- * The one rule that says whether a request may be sent again although the first may have had its effect: only idempotent
- * methods (RFC 9110 §9.2.2, which ones is configured) and requests whose client vouches with an `Idempotency-Key`, and
- * only as long as the whole body is still here. Retries, resends on a fresh connection and mirrors ask here.
+ * The one rule that says whether a request may be sent again although the first may have had its effect: only
+ * idempotent methods (RFC 9110 §9.2.2, which ones is configured) and requests whose client vouches with an
+ * `Idempotency-Key`, and only as long as the whole body is still here. Retries, resends on a fresh connection and
+ * mirrors ask here.
  */
 import type { RetrySettings } from '../contract/snapshot.ts';
 

@@ -20,7 +20,10 @@ export class OutcomeRules {
     this.#slowMs = breaker !== null && breaker.timeoutMs > 0 ? breaker.timeoutMs : Number.POSITIVE_INFINITY;
   }
 
-  /** A pause in a body may be the nature of the response (a long poll): its end is no failure. A fault in `pick` is the gateway's own queueing (no free connection), although it is reckoned to the upstream's side. */
+  /**
+   * A pause in a body may be the nature of the response (a long poll): its end is no failure. A fault in `pick` is the
+   * gateway's own queueing (no free connection), although it is reckoned to the upstream's side.
+   */
   saysNothing(fault: FaultKind | null, cancelled: boolean): boolean {
     if (cancelled || fault === null) return cancelled;
     return fault.side !== 'upstream' || fault.phase === 'pick' || fault === FAULTS.upstreamIdleTimeout;

@@ -2,10 +2,10 @@
  * May a failed attempt be tried again, and after how long? A pure decision from the settings, the request and how it
  * failed; the budget is asked by the service, last, because asking takes from it.
  *
- * What may be sent twice: anything of which no byte was sent (the fault's advice is `always`); after that only idempotent
- * methods (RFC 9110 §9.2.2) and requests whose caller vouches with an `Idempotency-Key`. A lost connection that had been
- * reused is the ordinary race with the upstream's idle timeout (RFC 9112 §9.3.1), so there the list of faults is
- * not asked and there is no pause. Nor for an instance whose connection pool is full.
+ * What may be sent twice: anything of which no byte was sent (the fault's advice is `always`); after that only
+ * idempotent methods (RFC 9110 §9.2.2) and requests whose caller vouches with an `Idempotency-Key`. A lost connection
+ * that had been reused is the ordinary race with the upstream's idle timeout (RFC 9112 §9.3.1), so there the list of
+ * faults is not asked and there is no pause. Nor for an instance whose connection pool is full.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * Requests that wait for room in a service: those of one address first come, first served, addresses in turn; bounded by
- * its user, each with a deadline. Owner: one service in one worker. It only keeps order; admission.ts decides when there
- * is room, for whom, and when time is up.
+ * Requests that wait for room in a service: those of one address first come, first served, addresses in turn; bounded
+ * by its user, each with a deadline. Owner: one service in one worker. It only keeps order; admission.ts decides when
+ * there is room, for whom, and when time is up.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { Source } from '../wire/sources.ts';

@@ -1,5 +1,6 @@
 /**
- * A fault as the response to send: the body in the configured shape (base/error-body.ts) and the fields that go with it.
+ * A fault as the response to send: the body in the configured shape (base/error-body.ts) and the fields that go with
+ * it.
  */
 import { errorBody } from '../../base/error-body.ts';
 import type { Fault } from '../../base/errors.ts';

@@ -27,7 +27,9 @@ export class RouteMatchResult {
   allow: string | null = null;
   /** The path and method exist, but not in the version that the request names: 406. */
   versionProblem = false;
-  /** Another reading of the path leads to another route, or climbs: 400 `unsafe_path` with this detail (readings.ts). */
+  /**
+   * Another reading of the path leads to another route, or climbs: 400 `unsafe_path` with this detail (readings.ts).
+   */
   unsafe: string | null = null;
   /** The spelling that matched when the one that came did not: to be forwarded instead of it. Null otherwise. */
   plainPath: string | null = null;

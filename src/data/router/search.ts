@@ -121,7 +121,10 @@ export interface Survey {
   readonly allowedInOtherVersions: Set<string>;
   /** The method fits and the version does not. */
   versionMissed: boolean;
-  /** The version that the request names, or the default, is there for other methods. Routes without version do not count. */
+  /**
+   * The version that the request names, or the default, is there for other methods. Routes without version do not
+   * count.
+   */
   versionExists: boolean;
 }
 

@@ -47,7 +47,9 @@ export function thresholdOf(ratio: number): string {
   return rejected.toString(16).padStart(DIGITS, '0').replace(/0+$/, '');
 }
 
-/** The same decision for the same trace everywhere: its last digits against the threshold. A ratio of 0 samples nothing. */
+/**
+ * The same decision for the same trace everywhere: its last digits against the threshold. A ratio of 0 samples nothing.
+ */
 export function isSampledBy(traceId: string, ratio: number, threshold: string): boolean {
   return ratio > 0 && traceId.slice(-DIGITS) >= threshold;
 }

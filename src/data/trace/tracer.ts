@@ -1,6 +1,7 @@
 /**
- * One worker's tracer: begins traces, decides which are sampled, and hands records of finished exchanges to the main thread
- * in batches. What is not taken in time is dropped and counted; no exchange waits. Where tracing is off there is none.
+ * One worker's tracer: begins traces, decides which are sampled, and hands records of finished exchanges to the main
+ * thread in batches. What is not taken in time is dropped and counted; no exchange waits. Where tracing is off there is
+ * none.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { ControlLink } from '../contract/policy.ts';

@@ -1,6 +1,6 @@
 /**
- * Which binding a path belongs to. A tree of segments; a literal goes before `*`, that before `**`, and the walk tries the next
- * one where the first leads to nothing. Built once per configuration.
+ * Which binding a path belongs to. A tree of segments; a literal goes before `*`, that before `**`, and the walk tries
+ * the next one where the first leads to nothing. Built once per configuration.
  */
 import { type PathTemplate, parseTemplate } from '../contract/path-template.ts';
 import type { TranscodeBinding } from '../contract/transcode.ts';
@@ -121,7 +121,10 @@ function valuesOf({ segments: pattern, variables }: PathTemplate, segments: read
   });
 }
 
-/** `%2F` stays what it is where the value holds slashes of its own. A path that cannot be decoded has been refused before. */
+/**
+ * `%2F` stays what it is where the value holds slashes of its own. A path that cannot be decoded has been refused
+ * before.
+ */
 function decoded(part: string, isMulti: boolean): string {
   if (!part.includes('%')) return part;
   try {

@@ -1,4 +1,7 @@
-/** Messages out of the body of a gRPC response, however it is cut into pieces: a byte of flags, four of length, the message. */
+/**
+ * Messages out of the body of a gRPC response, however it is cut into pieces: a byte of flags, four of length, the
+ * message.
+ */
 
 const HEAD = 5;
 

@@ -1,6 +1,7 @@
 /**
- * One API made ready: which method a request calls, its message out of path, query and body, and the JSON of a response.
- * Knows nothing of connections; used by exchange/transcoded-call.ts. Not re-entrant, which is safe because nothing waits.
+ * One API made ready: which method a request calls, its message out of path, query and body, and the JSON of a
+ * response. Knows nothing of connections; used by exchange/transcoded-call.ts. Not re-entrant, which is safe because
+ * nothing waits.
  */
 import { JsonEncoder, type JsonProblem } from '../../base/protobuf/json-to-wire.ts';
 import { type MessageType, TypeSet } from '../../base/protobuf/types.ts';
@@ -46,7 +47,10 @@ export class Transcoder {
     return this.#table.find(method, path);
   }
 
-  /** The framed message, or what is wrong with the request. `contentType` is used where the method takes a body as it is. */
+  /**
+   * The framed message, or what is wrong with the request. `contentType` is used where the method takes a body as it
+   * is.
+   */
   request(bound: Bound, query: string, body: Buffer, contentType: string | null): Buffer | readonly Violation[] {
     const { binding } = bound;
     if (binding.body === '' && body.length > 0) return [violation('', undefined, 'no body: the method takes none')];

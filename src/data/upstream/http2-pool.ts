@@ -1,8 +1,8 @@
 /**
  * The HTTP/2 connections of one worker to one instance: the first with room takes the next request, so that those the
- * traffic does not need become idle and end; a new one is made when all are full. Who finds neither, or whose address has
- * its share of the streams, waits in a bounded queue with a deadline, addresses in turn (pool-shares.ts).
- * Owner: the worker's thread.
+ * traffic does not need become idle and end; a new one is made when all are full. Who finds neither, or whose address
+ * has its share of the streams, waits in a bounded queue with a deadline, addresses in turn (pool-shares.ts). Owner:
+ * the worker's thread.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
@@ -20,7 +20,9 @@ import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts'
 
 /** How often connections are looked over. */
 const SWEEP_MS = 1_000;
-/** After this time a connection takes no new requests: names may have moved, balancers in between want to spread anew. */
+/**
+ * After this time a connection takes no new requests: names may have moved, balancers in between want to spread anew.
+ */
 const MOST_AGE_MS = 3_600_000;
 
 export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, DeadlineOwner {

@@ -1,7 +1,8 @@
 /**
- * Addresses of host names, asked of the system (hosts file, search domains and all) and remembered. The system's resolver
- * occupies one of Node's four threads for as long as a name server is silent, so a few questions are under way at most, one
- * for each name; and what is known goes on being used while the answer is missing. Owner: the worker's thread.
+ * Addresses of host names, asked of the system (hosts file, search domains and all) and remembered. The system's
+ * resolver occupies one of Node's four threads for as long as a name server is silent, so a few questions are under way
+ * at most, one for each name; and what is known goes on being used while the answer is missing. Owner: the worker's
+ * thread.
  *
  *   known, fresh: at once       known, old: at once, and asked anew       connecting failed: asked anew, waited for a moment
  */

@@ -1,6 +1,6 @@
 /**
- * How much of one pool each address has, so that none has all of it: connections (over HTTP/2 streams) that it holds, and
- * requests that wait. The gateway's own requests have no address and no limit. Owner: the pool.
+ * How much of one pool each address has, so that none has all of it: connections (over HTTP/2 streams) that it holds,
+ * and requests that wait. The gateway's own requests have no address and no limit. Owner: the pool.
  */
 import type { StreamWaiter } from '../exchange/upstream-stream.ts';
 import type { Source } from '../wire/sources.ts';

@@ -1,6 +1,6 @@
 /**
- * Run as a process of its own by `gatehouse check`, at start and at reload, before a worker sees the file: a module that
- * never ends, ends the process or prints things does no harm here. Gets one JSON argument, writes one JSON line to
+ * Run as a process of its own by `gatehouse check`, at start and at reload, before a worker sees the file: a module
+ * that never ends, ends the process or prints things does no harm here. Gets one JSON argument, writes one JSON line to
  * descriptor 3. `create` is not called: it may open connections, which a check must not.
  */
 import { writeSync } from 'node:fs';

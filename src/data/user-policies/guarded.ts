@@ -1,4 +1,7 @@
-/** From the hooks that `create` of a user's policy returned to those that the engine calls: checked, and each with its guard. */
+/**
+ * From the hooks that `create` of a user's policy returned to those that the engine calls: checked, and each with its
+ * guard.
+ */
 import type { PolicyHooks } from '../contract/policy.ts';
 import type { UserPolicyHooks } from '../contract/user-policy.ts';
 import type { HookGuard } from './hook-guard.ts';

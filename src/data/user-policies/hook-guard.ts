@@ -1,7 +1,7 @@
 /**
  * What stands around every hook of a user's policy: says in shared memory that it runs, turns what it throws, returns
- * wrongly or never returns into a fault that names the policy, and counts. A hook without promise costs two stores and a
- * call. What happens here never reaches another request: the worst a policy can do is fail its own routes.
+ * wrongly or never returns into a fault that names the policy, and counts. A hook without promise costs two stores and
+ * a call. What happens here never reaches another request: the worst a policy can do is fail its own routes.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';

@@ -1,7 +1,7 @@
 /**
- * Loads a module of the user's by the version of its files. Node keeps a module by its URL for good; so the version is a
- * part of the URL, of the module and of what it imports by relative paths, and a changed file is a new module. What it
- * imports as `gatehouse/policy` is the running gateway's own, wherever the file lies.
+ * Loads a module of the user's by the version of its files. Node keeps a module by its URL for good; so the version is
+ * a part of the URL, of the module and of what it imports by relative paths, and a changed file is a new module. What
+ * it imports as `gatehouse/policy` is the running gateway's own, wherever the file lies.
  */
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';

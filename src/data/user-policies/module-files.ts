@@ -1,7 +1,7 @@
 /**
- * Which files a user's module is made of: itself and what it imports by relative paths, followed to the end. The version
- * of a module is a hash of them all, so that a reload takes up a change of any. Packages (`node_modules`) do not count.
- * Called by the compilation of options (control side), which also watches the files.
+ * Which files a user's module is made of: itself and what it imports by relative paths, followed to the end. The
+ * version of a module is a hash of them all, so that a reload takes up a change of any. Packages (`node_modules`) do
+ * not count. Called by the compilation of options (control side), which also watches the files.
  */
 import { createHash } from 'node:crypto';
 import { dirname, resolve } from 'node:path';

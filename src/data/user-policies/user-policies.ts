@@ -1,7 +1,7 @@
 /**
  * The users' policies of one worker. `load` runs before a snapshot is applied: it imports what the snapshot names and
- * checks the options, so that nothing asynchronous is left for `acquire`, which the policy `use` calls for each route. One
- * policy with the same options is created once and shared by all routes, and over reloads, until nobody uses it.
+ * checks the options, so that nothing asynchronous is left for `acquire`, which the policy `use` calls for each route.
+ * One policy with the same options is created once and shared by all routes, and over reloads, until nobody uses it.
  */
 import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';

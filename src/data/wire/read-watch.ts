@@ -1,7 +1,7 @@
 /**
- * Watches a client that reads more slowly than we write: what it takes, while it is behind, must be more than nothing and
- * not less than the least rate. Time in which it is not behind does not count, and a few bytes now and then do not start
- * the time anew. It costs nothing until a client is behind for the first time. Owner: the connection.
+ * Watches a client that reads more slowly than we write: what it takes, while it is behind, must be more than nothing
+ * and not less than the least rate. Time in which it is not behind does not count, and a few bytes now and then do not
+ * start the time anew. It costs nothing until a client is behind for the first time. Owner: the connection.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';

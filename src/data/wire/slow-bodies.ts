@@ -1,6 +1,6 @@
 /**
- * Request bodies that are still coming, looked over once a second while there are any: one address may have so many slow
- * ones, and of more the slowest end. A body that comes with its head is never here. Owner: the worker's thread.
+ * Request bodies that are still coming, looked over once a second while there are any: one address may have so many
+ * slow ones, and of more the slowest end. A body that comes with its head is never here. Owner: the worker's thread.
  */
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
@@ -15,7 +15,9 @@ const LOOK_MS = 1_000;
 export interface AwaitedBody {
   /** Null: nobody's who is counted. */
   readonly bodySource: Source | null;
-  /** Since its start, time in which it was not read left out; infinite while it is not read, and in its first seconds. */
+  /**
+   * Since its start, time in which it was not read left out; infinite while it is not read, and in its first seconds.
+   */
   bodyRate(nowMs: number): number;
   onBodyTooMany(fault: Fault): void;
 }

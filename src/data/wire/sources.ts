@@ -1,8 +1,8 @@
 /**
  * Who holds what of a worker, by address: one `Source` is an address (of IPv6 its /64, the least that a single customer
  * commands, RFC 6177 §2) with what it has of connections, slow bodies and places. Whatever one address can hold is a
- * share, so that it takes nothing from others. Clients of trusted proxies count by their own address, and the proxies not
- * at all. Owner: the worker's thread.
+ * share, so that it takes nothing from others. Clients of trusted proxies count by their own address, and the proxies
+ * not at all. Owner: the worker's thread.
  */
 import { readAddress } from '../../base/address-words.ts';
 

@@ -208,7 +208,8 @@ describe('ProtoJSON', () => {
       assert.equal(encoder.encode(EVERYTHING, value), null, JSON.stringify(value));
       assert.equal(encoder.problems[0]!.path, path);
       assert.match(encoder.problems[0]!.expected, expected);
-      // Python skips what is no base64, takes an empty list for an empty object, and the last of two names for one field.
+      // Python skips what is no base64, takes an empty list for an empty object, and the last of two names for one
+      // field.
       if (!['/someBytes', '/inner', '/an_int32'].includes(path))
         assert.match(await ask('wire', JSON.stringify(value)), /^error/, JSON.stringify(value));
     }

@@ -20,7 +20,9 @@ export interface ReadMessage {
 
 export interface Reading {
   readonly messages: readonly ReadMessage[];
-  /** `done`: nothing is left. `closed`: what follows is not looked at. `incomplete`: more must come. Else the problem. */
+  /**
+   * `done`: nothing is left. `closed`: what follows is not looked at. `incomplete`: more must come. Else the problem.
+   */
   readonly rest: 'done' | 'closed' | 'incomplete' | { readonly problem: string };
 }
 

@@ -1,4 +1,7 @@
-/** The live tail through real sockets: each watcher gets what it asked for, bounded, and nothing that the access log leaves out. */
+/**
+ * The live tail through real sockets: each watcher gets what it asked for, bounded, and nothing that the access log
+ * leaves out.
+ */
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { type TestContext, test } from 'node:test';

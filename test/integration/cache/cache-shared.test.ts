@@ -1,6 +1,6 @@
 /**
- * What the cache does over several workers: one request to the service for a thousand, clients that go, that read slowly, workers that
- * are killed; purges by API and command line; what operators see.
+ * What the cache does over several workers: one request to the service for a thousand, clients that go, that read
+ * slowly, workers that are killed; purges by API and command line; what operators see.
  */
 import assert from 'node:assert/strict';
 import { Agent, type IncomingMessage, request, type ServerResponse } from 'node:http';

@@ -1,4 +1,6 @@
-/** The cache through whole gateways: hits, misses, validation, variants, ranges, invalidation, failures of the service. */
+/**
+ * The cache through whole gateways: hits, misses, validation, variants, ranges, invalidation, failures of the service.
+ */
 import assert from 'node:assert/strict';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { test } from 'node:test';

@@ -1,4 +1,6 @@
-/** Applications made while the provider runs, and signing out of it: openid-client and a browser against real sockets. */
+/**
+ * Applications made while the provider runs, and signing out of it: openid-client and a browser against real sockets.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import * as oidc from 'openid-client';

@@ -1,4 +1,6 @@
-/** What the tests of both sides of OAuth share: a service on a real port, and a browser as far as the flows need one. */
+/**
+ * What the tests of both sides of OAuth share: a service on a real port, and a browser as far as the flows need one.
+ */
 import { once } from 'node:events';
 import { createServer } from 'node:net';
 import { systemClock } from '../../../src/base/clock.ts';

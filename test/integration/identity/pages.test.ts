@@ -1,4 +1,6 @@
-/** The pages that links of letters lead to: from the letter in the mailbox to what it was sent for, on a real socket. */
+/**
+ * The pages that links of letters lead to: from the letter in the mailbox to what it was sent for, on a real socket.
+ */
 import assert from 'node:assert/strict';
 import { after, before, describe, test } from 'node:test';
 import { type Bench, makeBench, PASSWORD } from './harness.ts';

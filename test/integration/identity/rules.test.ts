@@ -1,6 +1,6 @@
 /**
- * The rules of docs/identity-rules.md, each by its name, in its plainest form. Where a rule is a race, the two processes
- * of races.test.ts prove it as well; rule 9 needs an outside provider and is in oauth.test.ts.
+ * The rules of docs/identity-rules.md, each by its name, in its plainest form. Where a rule is a race, the two
+ * processes of races.test.ts prove it as well; rule 9 needs an outside provider and is in oauth.test.ts.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * The identity service as a process of its own behind a gateway (`identity.service`): the gateway sends its calls there,
- * and learns keys, revocations and API keys from the database that both have.
+ * The identity service as a process of its own behind a gateway (`identity.service`): the gateway sends its calls
+ * there, and learns keys, revocations and API keys from the database that both have.
  */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';

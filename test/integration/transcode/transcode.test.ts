@@ -1,4 +1,7 @@
-/** JSON over HTTP in front of a gRPC service by grpcio: google.api.http in all its forms, errors, streams, and what is refused. */
+/**
+ * JSON over HTTP in front of a gRPC service by grpcio: google.api.http in all its forms, errors, streams, and what is
+ * refused.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,7 @@
-/** Trains what is queued, one after the other, each in a thread of its own, and tells whose training it is how far it is. */
+/**
+ * Trains what is queued, one after the other, each in a thread of its own, and tells whose training it is how far it
+ * is.
+ */
 import { readFileSync } from 'node:fs';
 import { Worker } from 'node:worker_threads';
 import type { ForgeStore, JobRecord } from './forge-store.ts';

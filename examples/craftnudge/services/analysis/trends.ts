@@ -1,6 +1,7 @@
 /**
- * Where it goes: a row of weeks and whether it rises. The slope is Theil and Sen's (the median of the slopes between all
- * pairs of weeks, which no single week can turn); whether it is more than chance is said by the test of Mann and Kendall.
+ * Where it goes: a row of weeks and whether it rises. The slope is Theil and Sen's (the median of the slopes between
+ * all pairs of weeks, which no single week can turn); whether it is more than chance is said by the test of Mann and
+ * Kendall.
  */
 import type { AnalysedCommit } from './commit.ts';
 import { DAY_MS, dayOf, linesOf, median, share } from './commit.ts';

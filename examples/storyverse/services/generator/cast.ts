@@ -1,7 +1,7 @@
 /**
  * Who tales are about, learned from them: proper names (words that are capitals in the middle of sentences and never
- * otherwise) and nouns of those who speak and act ("said the fox", "the king went"). In a told story the most frequent of
- * them become the characters that were asked for, each always the same.
+ * otherwise) and nouns of those who speak and act ("said the fox", "the king went"). In a told story the most frequent
+ * of them become the characters that were asked for, each always the same.
  */
 import { OPEN, SENTENCE_ENDS, type Tale } from './tokens.ts';
 

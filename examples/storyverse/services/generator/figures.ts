@@ -1,6 +1,6 @@
 /**
- * Animals and people of simple shapes, as SVG, standing on the point (0, 0) and about 100 units high. Each kind is a few
- * numbers and colours; the shapes are the same for all of a family, which is why a fox and a bear look related.
+ * Animals and people of simple shapes, as SVG, standing on the point (0, 0) and about 100 units high. Each kind is a
+ * few numbers and colours; the shapes are the same for all of a family, which is why a fox and a bear look related.
  */
 
 interface Beast {

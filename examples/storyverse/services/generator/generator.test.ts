@@ -1,4 +1,6 @@
-/** What the generator claims: that it learned, that it does not copy, that pictures and speech are made from the words. */
+/**
+ * What the generator claims: that it learned, that it does not copy, that pictures and speech are made from the words.
+ */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';

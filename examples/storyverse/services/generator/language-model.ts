@@ -1,19 +1,22 @@
 /**
  * A language model of words: interpolated Kneser-Ney of order 4, trained when the service starts. The chance of a word
- * is what was counted after the three words before it, less a discount, and the discount goes to the shorter history, where
- * a word counts by how many different words it followed. Small and old-fashioned (1995), but trained, and the same
- * arithmetic tells how well it predicts a text that it has not seen (`perplexity`).
+ * is what was counted after the three words before it, less a discount, and the discount goes to the shorter history,
+ * where a word counts by how many different words it followed. Small and old-fashioned (1995), but trained, and the
+ * same arithmetic tells how well it predicts a text that it has not seen (`perplexity`).
  */
 import type { Random } from './random.ts';
 
 const LONGEST_HISTORY = 3;
 const DISCOUNT = 0.75;
 /**
- * How much of the share that belongs to shorter histories is used when text is drawn, by the length of the history. All of
- * it would be right for judging a text; for telling one it wanders off too often with so little to learn from.
+ * How much of the share that belongs to shorter histories is used when text is drawn, by the length of the history. All
+ * of it would be right for judging a text; for telling one it wanders off too often with so little to learn from.
  */
 const WANDER = [0, 0.005, 0.03, 0.15];
-/** From runs of this many tokens on that stand so in the training text, going on is made unlikely: tales should not be copied. */
+/**
+ * From runs of this many tokens on that stand so in the training text, going on is made unlikely: tales should not be
+ * copied.
+ */
 const COPY_LENGTH = 7;
 const COPY_WEIGHT = 0.12;
 

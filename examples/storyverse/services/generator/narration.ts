@@ -1,6 +1,6 @@
 /**
- * A text read aloud as a WAV file: the voice of voice.ts, and behind it a quiet tune on five notes, in major for merry texts and in
- * minor for sad ones. Tune and tempo come from the words, so a text sounds the same each time.
+ * A text read aloud as a WAV file: the voice of voice.ts, and behind it a quiet tune on five notes, in major for merry
+ * texts and in minor for sad ones. Tune and tempo come from the words, so a text sounds the same each time.
  */
 import { createRandom, seedOf } from './random.ts';
 import { sceneOf } from './scene.ts';

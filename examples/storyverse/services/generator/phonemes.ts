@@ -1,6 +1,7 @@
 /**
- * English spelling to sounds: a list of common words that break the rules, then rules by letters, longest first. Names of
- * sounds are ARPAbet's. English spelling has no end of exceptions, so some words come out wrong; they come out, though.
+ * English spelling to sounds: a list of common words that break the rules, then rules by letters, longest first. Names
+ * of sounds are ARPAbet's. English spelling has no end of exceptions, so some words come out wrong; they come out,
+ * though.
  */
 
 export type Sound = string;

@@ -1,7 +1,7 @@
 /**
- * Paints a scene as SVG: sky by hour and weather, ground by place, things, then figures, the most important in front. Where
- * things stand comes from the text's own seed, so one text always gives one picture. Everything in it is made here; of the
- * text only the title goes in, escaped.
+ * Paints a scene as SVG: sky by hour and weather, ground by place, things, then figures, the most important in front.
+ * Where things stand comes from the text's own seed, so one text always gives one picture. Everything in it is made
+ * here; of the text only the title goes in, escaped.
  */
 import { drawFigure } from './figures.ts';
 import { createRandom, type Random, seedOf } from './random.ts';

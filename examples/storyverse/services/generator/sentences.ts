@@ -1,7 +1,7 @@
 /**
  * Draws sentences from the language model. A model of four words forgets what it began, so each sentence is drawn many
- * times and the best is kept: whole, of a readable length, never let down by its history, not copied, and about what the
- * story is about. Speech opens and closes within one.
+ * times and the best is kept: whole, of a readable length, never let down by its history, not copied, and about what
+ * the story is about. Speech opens and closes within one.
  */
 import type { LanguageModel } from './language-model.ts';
 import type { Random } from './random.ts';

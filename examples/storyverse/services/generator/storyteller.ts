@@ -1,8 +1,8 @@
 /**
  * Tells a story: draws several from the language model, bent towards the words that were asked for, and keeps the one
- * that has most to do with them and reads most smoothly. The model is bent by unigram rescaling: tales that share words with the request weigh
- * more, and with them all their words. Who is talked about becomes who was asked for. Words above the age rating, and of topics
- * to be left out, are never drawn.
+ * that has most to do with them and reads most smoothly. The model is bent by unigram rescaling: tales that share words
+ * with the request weigh more, and with them all their words. Who is talked about becomes who was asked for. Words
+ * above the age rating, and of topics to be left out, are never drawn.
  */
 import { isWordFit, type Judgement, judge, wordsOf } from '../content.ts';
 import { type Cast, castOf, recast } from './cast.ts';

@@ -49,8 +49,8 @@ export function tokenize(line: string): string[] {
 }
 
 /**
- * A paragraph as people write it: blanks, quotation marks, capitals at the beginning of sentences. After a speech that ends
- * in `?` or `!` the sentence may go on (said the fox), so there the word is left as it is.
+ * A paragraph as people write it: blanks, quotation marks, capitals at the beginning of sentences. After a speech that
+ * ends in `?` or `!` the sentence may go on (said the fox), so there the word is left as it is.
  */
 export function write(tokens: readonly string[]): string {
   let text = '';

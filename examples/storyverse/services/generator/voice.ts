@@ -1,7 +1,8 @@
 /**
  * A voice by formants: a buzz from the vocal folds or a noise goes through resonators that stand where those of a mouth
- * would (Klatt's scheme of 1980, made small). Sounds glide into one another; pitch falls along a sentence and rises before a question
- * mark. It sounds like the speech chips of the eighties, and is understood best with the text at hand.
+ * would (Klatt's scheme of 1980, made small). Sounds glide into one another; pitch falls along a sentence and rises
+ * before a question mark. It sounds like the speech chips of the eighties, and is understood best with the text at
+ * hand.
  */
 
 import { type Sound, soundsOf } from './phonemes.ts';

@@ -1,7 +1,7 @@
 /**
- * What the gateway serves itself: built-in services as services like any other, on a socket of their own, and the routes
- * to them. The user's routes come first in everything; a built-in one that could then never be reached is a problem,
- * with the key that moves it.
+ * What the gateway serves itself: built-in services as services like any other, on a socket of their own, and the
+ * routes to them. The user's routes come first in everything; a built-in one that could then never be reached is a
+ * problem, with the key that moves it.
  */
 
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';
@@ -125,8 +125,8 @@ function limitOf({ paths, scope, ...numbers }: AddressLimit): PolicySettings {
 
 /**
  * What the gateway says for every route, and authentication in any case, with the identity in the fields that built-in
- * services read. Not `abuse`: what built-in routes answer is counted by the engine. What is wrong with the gateway's keys
- * is reported where routes of the document have them; here it only means that the route cannot be.
+ * services read. Not `abuse`: what built-in routes answer is counted by the engine. What is wrong with the gateway's
+ * keys is reported where routes of the document have them; here it only means that the route cannot be.
  */
 function policiesOfAuthenticated(
   compilation: Compilation,
@@ -157,8 +157,8 @@ function policiesOfAuthenticated(
 const LONG_LIVED: ReadonlySet<string> = new Set([EVENTS_SERVICE, REALTIME_SERVICE]);
 /**
  * More than sign-ins can wait in the identity service (102, then 503): they must not hold every connection to it. One
- * address has a few of them (32), since all that it asks is done by one thread, and what others ask waits behind it; what
- * it asks beyond that waits, up to 512 requests for each worker.
+ * address has a few of them (32), since all that it asks is done by one thread, and what others ask waits behind it;
+ * what it asks beyond that waits, up to 512 requests for each worker.
  */
 const POOL = {
   maxConnections: 512,
@@ -178,7 +178,9 @@ function stepUpSeconds(document: object): number {
   return (identity?.mfa?.stepUpTtl ?? 600_000) / 1_000;
 }
 
-/** A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once. */
+/**
+ * A service of this process. One that is being started anew refuses for a moment, so a connection is tried again once.
+ */
 export function compileBuiltinService(name: string, socketPath: string): UnslottedService {
   const instance: UnslottedInstance = {
     // The socket's name may change with the process; the instance is the same.

@@ -55,7 +55,9 @@ function breaker(options: ServiceOptions['circuitBreaker']): BreakerSettings | n
   };
 }
 
-/** Of every service that says nothing else: an instance that is gone costs three requests a look, each tried elsewhere. */
+/**
+ * Of every service that says nothing else: an instance that is gone costs three requests a look, each tried elsewhere.
+ */
 export const LOST_CONNECTIONS: EjectionSettings = {
   counts: 'connections',
   consecutiveFaults: 3,

@@ -1,7 +1,7 @@
 /**
  * Which addresses may be registered. A registration makes the gateway send requests there, so whoever has the token
- * could point it at places that only the gateway reaches: link-local ones (cloud metadata services live there) are never
- * allowed, and a service may name the blocks that are.
+ * could point it at places that only the gateway reaches: link-local ones (cloud metadata services live there) are
+ * never allowed, and a service may name the blocks that are.
  */
 import { isIP } from 'node:net';
 import { CidrSet, canonicalAddress } from '../../../base/ip.ts';

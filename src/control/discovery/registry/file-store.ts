@@ -1,6 +1,7 @@
 /**
- * The registry's file: written behind, whole, to a name beside it, synchronised to the disk and renamed over the old one,
- * so that whatever happens there is a whole file. A write that fails is logged and tried again with the next change.
+ * The registry's file: written behind, whole, to a name beside it, synchronised to the disk and renamed over the old
+ * one, so that whatever happens there is a whole file. A write that fails is logged and tried again with the next
+ * change.
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -1,4 +1,7 @@
-/** The words of the registry: settings, what is registered, what comes of it; and the keys under which addresses are remembered. */
+/**
+ * The words of the registry: settings, what is registered, what comes of it; and the keys under which addresses are
+ * remembered.
+ */
 import type { DampingSettings } from './damping.ts';
 
 /** Of one service, as its `discovery.registry` says. */

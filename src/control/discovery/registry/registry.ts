@@ -1,7 +1,7 @@
 /**
  * Who has registered: leases by service and id, kept alive by heartbeats. A lease that runs out takes its instance
- * away; an address that flaps is held back (damping.ts); everything is bounded, and everything but heartbeats outlives a
- * restart (store.ts). Owner: the main thread. HTTP is app.ts; `discovery` reads it through registry-source.ts.
+ * away; an address that flaps is held back (damping.ts); everything is bounded, and everything but heartbeats outlives
+ * a restart (store.ts). Owner: the main thread. HTTP is app.ts; `discovery` reads it through registry-source.ts.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../base/clock.ts';

@@ -1,7 +1,7 @@
 /**
  * One consumer of the configuration in this process: takes its lease, so that of all processes with the same store one
- * delivers, and runs it while it is held (delivery-run.ts). A process that dies is followed by another within the time of
- * a lease.
+ * delivers, and runs it while it is held (delivery-run.ts). A process that dies is followed by another within the time
+ * of a lease.
  */
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';

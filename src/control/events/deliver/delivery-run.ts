@@ -1,8 +1,8 @@
 /**
  * Delivers the events of one consumer while this process holds its lease. Each key has a lane: one call at a time, and
- * what has to be tried again, with all that came behind it in the lane, moves to the SQL store, so that other keys go on
- * and a restart forgets nothing. What was delivered is written down in batches; a crash repeats the last batch, never
- * loses it.
+ * what has to be tried again, with all that came behind it in the lane, moves to the SQL store, so that other keys go
+ * on and a restart forgets nothing. What was delivered is written down in batches; a crash repeats the last batch,
+ * never loses it.
  *
  *   feed -> lane -> ready -> call of the service -> delivered: the cursor moves on
  *            ^                 | again: a row, tried when its time has come (in order: its lane waits)

@@ -65,7 +65,9 @@ export type Verdict =
 const LATER: ReadonlySet<number> = new Set([408, 409, 425, 429]);
 const LONGEST_RETRY_AFTER_MS = 3_600_000;
 
-/** What a response means for the event: 2xx is delivered, 5xx is tried again, any other 3xx or 4xx will not get better. */
+/**
+ * What a response means for the event: 2xx is delivered, 5xx is tried again, any other 3xx or 4xx will not get better.
+ */
 export function verdictOf(status: number, retryAfter: string | null, body: Uint8Array, nowMs: number): Verdict {
   if (status >= 200 && status < 300) return { kind: 'delivered' };
   const words = Buffer.from(body.buffer, body.byteOffset, body.byteLength).toString('utf8').slice(0, 300);

@@ -11,7 +11,9 @@ export interface EngineUnderTest {
   readonly name: string;
   /** A new engine on the same storage each time; `close` ends it. */
   open(streams: readonly StreamSettings[]): Promise<EventEngine>;
-  /** Ends the storage at once, without a word; `back` brings it back with what was durable. Absent: it cannot be killed. */
+  /**
+   * Ends the storage at once, without a word; `back` brings it back with what was durable. Absent: it cannot be killed.
+   */
   readonly outage?: { kill(): Promise<void>; back(): Promise<void> };
   /** The engine recognises a second event with the same key. */
   readonly knowsKeys: boolean;

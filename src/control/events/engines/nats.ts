@@ -1,7 +1,7 @@
 /**
- * NATS JetStream (nats-server 2.9 or newer) by the official client. A stream of the configuration is a stream `GH_NAME` on
- * disk whose subjects begin with `gatehouse.NAME.`; positions are its sequence numbers, and a key is the `Nats-Msg-Id`, by
- * which the server knows a repetition for two minutes. Loaded only when it is configured.
+ * NATS JetStream (nats-server 2.9 or newer) by the official client. A stream of the configuration is a stream `GH_NAME`
+ * on disk whose subjects begin with `gatehouse.NAME.`; positions are its sequence numbers, and a key is the
+ * `Nats-Msg-Id`, by which the server knows a repetition for two minutes. Loaded only when it is configured.
  */
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';

@@ -1,7 +1,7 @@
 /**
- * Follows a stream by reading pages of it whenever it is woken, and at a pace in any case: what comes after a position, in
- * order, each event once, whatever happens to the engine in between. For engines that can say that something is new more
- * easily than they can hand it over.
+ * Follows a stream by reading pages of it whenever it is woken, and at a pace in any case: what comes after a position,
+ * in order, each event once, whatever happens to the engine in between. For engines that can say that something is new
+ * more easily than they can hand it over.
  */
 import type { Page, Tail, TailHandler } from './engine.ts';
 

@@ -1,6 +1,6 @@
 /**
- * The hub: clients that are connected to this process, their limits, and what services ask of it over HTTP. Messages are
- * events of one stream whose engine carries them between gateways and keeps them for a while, so that a client that
+ * The hub: clients that are connected to this process, their limits, and what services ask of it over HTTP. Messages
+ * are events of one stream whose engine carries them between gateways and keeps them for a while, so that a client that
  * comes back misses nothing. Part of the event bridge, for routes with `builtin: realtime`.
  */
 import { randomUUID } from 'node:crypto';

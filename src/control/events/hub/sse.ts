@@ -1,6 +1,7 @@
 /**
  * The hub's second door: the same topics as server-sent events, for clients that only listen. Topics are those that
- * clients join by themselves and those of the query (`?topic=rooms.7`); `Last-Event-ID` or `?after=` resumes all of them.
+ * clients join by themselves and those of the query (`?topic=rooms.7`); `Last-Event-ID` or `?after=` resumes all of
+ * them.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { ChannelCall } from '../../../data/contract/events.ts';

@@ -1,6 +1,6 @@
 /**
- * The `Location` of a 202: a URL that tells what has become of the event. The token in it is signed with a secret of the
- * database, so that it works on every process and that nobody can ask about events that others published.
+ * The `Location` of a 202: a URL that tells what has become of the event. The token in it is signed with a secret of
+ * the database, so that it works on every process and that nobody can ask about events that others published.
  */
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Store } from '../../store/store.ts';

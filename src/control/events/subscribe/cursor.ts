@@ -1,7 +1,7 @@
 /**
- * The `id:` of a server-sent event: the stream and the position, as an opaque text. Not signed, on purpose: a subscriber
- * may ask for any position of the stream that it may read, so forging one gains nothing; what it is given is decided by
- * the route's pattern each time. One of another stream is no position here.
+ * The `id:` of a server-sent event: the stream and the position, as an opaque text. Not signed, on purpose: a
+ * subscriber may ask for any position of the stream that it may read, so forging one gains nothing; what it is given is
+ * decided by the route's pattern each time. One of another stream is no position here.
  */
 import { createHash } from 'node:crypto';
 import { isPosition } from '../engines/engine.ts';

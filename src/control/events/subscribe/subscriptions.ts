@@ -1,6 +1,6 @@
 /**
- * Open subscriptions of the process, whatever they are carried by (sse.ts, websocket.ts): how many there may be, where a
- * client begins, heartbeats, and the end when the caller's token ends. One timer serves all connections.
+ * Open subscriptions of the process, whatever they are carried by (sse.ts, websocket.ts): how many there may be, where
+ * a client begins, heartbeats, and the end when the caller's token ends. One timer serves all connections.
  */
 import type { IncomingMessage } from 'node:http';
 import type { ChannelCall, SubscribeSettings } from '../../../data/contract/events.ts';

@@ -1,6 +1,6 @@
 /**
- * A text message of a server as the bytes of one frame (RFC 6455 §5.2), so that one event is framed once for all who get
- * it. Frames of a server are not masked, and without compression all clients get the same bytes.
+ * A text message of a server as the bytes of one frame (RFC 6455 §5.2), so that one event is framed once for all who
+ * get it. Frames of a server are not masked, and without compression all clients get the same bytes.
  */
 export function textFrame(payload: Buffer): Buffer {
   const { byteLength } = payload;

@@ -1,10 +1,10 @@
 /**
- * What guessing costs. Wrong passwords are counted per account id, never per typed name (docs/identity-rules.md, 6), and
- * for each account by address: after some free tries each further one doubles a delay there. So a stranger's guesses
- * delay the stranger and not the owner. A count over all addresses stands behind it, far higher, for guessing from many;
- * it delays only who comes from a device and an address that the account never signed in from. Names that do not exist
- * are counted with the same statements, so that neither the response nor the time tells whether an account exists, in
- * a fixed number of rows. Another count goes by address alone. IPv6 counts by its /64.
+ * What guessing costs. Wrong passwords are counted per account id, never per typed name (docs/identity-rules.md, 6),
+ * and for each account by address: after some free tries each further one doubles a delay there. So a stranger's
+ * guesses delay the stranger and not the owner. A count over all addresses stands behind it, far higher, for guessing
+ * from many; it delays only who comes from a device and an address that the account never signed in from. Names that do
+ * not exist are counted with the same statements, so that neither the response nor the time tells whether an account
+ * exists, in a fixed number of rows. Another count goes by address alone. IPv6 counts by its /64.
  */
 import { isIPv6 } from 'node:net';
 import type { Kysely } from 'kysely';

@@ -1,6 +1,6 @@
 /**
- * Routes: what administrators do with accounts, whoever says that they are administrators: a session of this service, or
- * the admin API. Every change is in the audit log with the administrator's name.
+ * Routes: what administrators do with accounts, whoever says that they are administrators: a session of this service,
+ * or the admin API. Every change is in the audit log with the administrator's name.
  */
 import { type Context, Hono } from 'hono';
 import { sql } from 'kysely';

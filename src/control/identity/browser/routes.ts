@@ -1,6 +1,7 @@
 /**
- * Routes for applications in browsers (`identity.cookies`): signing in, refreshing and signing out with tokens in HttpOnly
- * cookies that no script can read. A session is always begun anew: what a browser brings is ended, never taken over.
+ * Routes for applications in browsers (`identity.cookies`): signing in, refreshing and signing out with tokens in
+ * HttpOnly cookies that no script can read. A session is always begun anew: what a browser brings is ended, never taken
+ * over.
  */
 import { Hono } from 'hono';
 import { completeSignIn, signIn } from '../accounts/sign-in.ts';

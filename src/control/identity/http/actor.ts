@@ -1,7 +1,7 @@
 /**
- * Who is acting: the account behind a request's bearer token or session cookie, proven here again although the gateway checked it
- * before, because this service decides about accounts. The session must be alive in the database, so a revoked token
- * stops at once and not with its expiry.
+ * Who is acting: the account behind a request's bearer token or session cookie, proven here again although the gateway
+ * checked it before, because this service decides about accounts. The session must be alive in the database, so a
+ * revoked token stops at once and not with its expiry.
  */
 import type { Context } from 'hono';
 import { accessOf, ENROL_SCOPE } from '../accounts/access.ts';

@@ -1,8 +1,8 @@
 /**
- * Sessions and their refresh tokens. A session is a family (docs/identity-rules.md, 2): each refresh token works
- * once, its use makes the next, and one that is used again after the grace ends the session, because somebody holds a
- * copy. Within the grace (two tabs, a lost response) the same client gets the same next token again, any other is
- * refused, and nothing ends. All in one transaction that begins with the statement that decides (docs/identity-rules.md, 1).
+ * Sessions and their refresh tokens. A session is a family (docs/identity-rules.md, 2): each refresh token works once,
+ * its use makes the next, and one that is used again after the grace ends the session, because somebody holds a copy.
+ * Within the grace (two tabs, a lost response) the same client gets the same next token again, any other is refused,
+ * and nothing ends. All in one transaction that begins with the statement that decides (docs/identity-rules.md, 1).
  */
 import { createSecretKey, type KeyObject, randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';

@@ -68,7 +68,8 @@ export class RedisBanShare implements BanShare {
     for (const connection of [commands, messages])
       connection.on('error', (error: Error) => this.#problem(error.message));
     messages.on('message', (_channel: string, text: string) => this.#learn(text));
-    // Each time the line is up: hear of changes from now on, then learn what holds, then tell what only this machine knows.
+    // Each time the line is up: hear of changes from now on, then learn what holds, then tell what only this machine
+    // knows.
     const catchUp = (): void => {
       if (!this.isConnected) return;
       this.#catchUp(commands, messages).catch((error: unknown) => this.#problem(messageOf(error)));

@@ -10,7 +10,9 @@ import type { Identity } from '../../contract/policy.ts';
 let made = 0;
 
 export class RequirementCheck {
-  /** Unlike that of every other check of this worker; an identity keeps the number of the last one that it has passed. */
+  /**
+   * Unlike that of every other check of this worker; an identity keeps the number of the last one that it has passed.
+   */
   readonly #number = ++made;
   readonly #requirements: Requirements;
   readonly #anonymous: Fault;
@@ -84,7 +86,10 @@ export class RequirementCheck {
   }
 }
 
-/** `mfa_verified`, or `mfa` among `amr` (RFC 8176 §2: "multiple-factor authentication"). A single strong factor is not two. */
+/**
+ * `mfa_verified`, or `mfa` among `amr` (RFC 8176 §2: "multiple-factor authentication"). A single strong factor is not
+ * two.
+ */
 export function hasSecondFactor(identity: Identity): boolean {
   const { mfa_verified: verified, amr } = identity.claims;
   return verified === true || (Array.isArray(amr) && amr.includes('mfa'));

@@ -129,7 +129,9 @@ function standardClaimsAreTyped(claims: Readonly<Record<string, unknown>>): bool
   );
 }
 
-/** Why the claims are not acceptable now, or null. `exp` is always required (RFC 8725 gives no reason to do without). */
+/**
+ * Why the claims are not acceptable now, or null. `exp` is always required (RFC 8725 gives no reason to do without).
+ */
 export function claimsProblem(token: ParsedToken, rules: ClaimRules, nowSeconds: number): TokenProblem | null {
   if (!rules.types.includes(token.type)) return 'bad_type';
   const { exp, nbf, iat, aud } = token.claims as {

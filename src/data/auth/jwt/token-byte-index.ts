@@ -4,8 +4,8 @@
  * which are the signature's and as good as random, and then compared whole. It holds what the token cache has given out
  * at least once; whenever that forgets anything (age, revocations, changed keys) this forgets all, by its version.
  *
- * Everything lies in a few arrays, token behind token: with a thousand callers taking turns, nothing about one of them is
- * in the processor's nearest memory when he comes, and every object that must be looked at is a wait of its own.
+ * Everything lies in a few arrays, token behind token: with a thousand callers taking turns, nothing about one of them
+ * is in the processor's nearest memory when he comes, and every object that must be looked at is a wait of its own.
  * Owner: one worker, one bearer method.
  */
 import { Buffer } from 'node:buffer';

@@ -72,7 +72,9 @@ export class TokenCache<Entry extends CacheEntry> {
     return Math.min(expiresAtMs, wallMs + this.#lifeMs);
   }
 
-  /** Forgets entries whose generation is too old. Called on each `set` and, so that an idle worker lets go, by a timer. */
+  /**
+   * Forgets entries whose generation is too old. Called on each `set` and, so that an idle worker lets go, by a timer.
+   */
   turn(): void {
     const age = this.#clock.monotonicMs() - this.#youngSinceMs;
     if (age < this.#lifeMs / 2) return;

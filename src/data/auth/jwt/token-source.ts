@@ -60,7 +60,9 @@ export class TokenFinder {
     return null;
   }
 
-  /** The token in a text that `find` gave: null when the field holds another scheme, empty when it is not well formed. */
+  /**
+   * The token in a text that `find` gave: null when the field holds another scheme, empty when it is not well formed.
+   */
   bareToken(text: string, sourceIndex: number): string | null {
     const source = this.#sources[sourceIndex];
     if (source === undefined || source.in !== 'authorization') return text;

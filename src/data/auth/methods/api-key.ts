@@ -137,7 +137,9 @@ export class ApiKeyMethod implements AuthMethod {
   }
 }
 
-/** The value of a parameter that occurs once; twice is no value that everybody reads alike, so it is refused as text. */
+/**
+ * The value of a parameter that occurs once; twice is no value that everybody reads alike, so it is refused as text.
+ */
 function fromQuery(query: string, name: string): string | null {
   if (!query.includes(name)) return null;
   const values = new URLSearchParams(query).getAll(name);

@@ -136,7 +136,10 @@ export class BearerMethod implements AuthMethod {
     return state;
   }
 
-  /** Asks control to fetch keys anew, once for all requests that wait; at once when it is known that there is no such key. */
+  /**
+   * Asks control to fetch keys anew, once for all requests that wait; at once when it is known that there is no such
+   * key.
+   */
   #refresh({ issuer, kid }: NeedsKeys): boolean | Promise<boolean> {
     const id = issuer.publishedId;
     if (id === null) return false;
@@ -173,8 +176,8 @@ export class BearerMethod implements AuthMethod {
 }
 
 /**
- * A session cookie of the identity service carries the token that its own pages know. A WebSocket cannot send a field; that
- * it comes from the own site is checked already.
+ * A session cookie of the identity service carries the token that its own pages know. A WebSocket cannot send a field;
+ * that it comes from the own site is checked already.
  */
 function hasCsrfToken(exchange: PolicyContext, { identity }: VerifiedToken): boolean {
   const wanted = identity.claims[CSRF_CLAIM];

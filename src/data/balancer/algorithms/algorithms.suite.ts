@@ -28,7 +28,9 @@ export function callers(count: number): ReturnType<typeof request>[] {
   );
 }
 
-/** Twenty requests are in flight at any time; the oldest ends when a new one begins. Gives the picks of each candidate. */
+/**
+ * Twenty requests are in flight at any time; the oldest ends when a new one begins. Gives the picks of each candidate.
+ */
 export function closedLoop(balancer: Balancer, list: readonly FakeCandidate[], picks: number): number[] {
   const counts = list.map(() => 0);
   const inFlight: number[] = [];

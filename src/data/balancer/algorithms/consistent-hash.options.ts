@@ -1,4 +1,7 @@
-/** Options of consistent-hash in `loadBalancing`: what the key is, and how much more than its share one instance may take. */
+/**
+ * Options of consistent-hash in `loadBalancing`: what the key is, and how much more than its share one instance may
+ * take.
+ */
 import * as z from 'zod';
 import { defineBalancerOptions } from '../../contract/options.ts';
 import type { ConsistentHashOptions } from './consistent-hash.ts';

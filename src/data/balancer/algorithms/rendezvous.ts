@@ -1,6 +1,6 @@
 /**
- * Weighted rendezvous hashing: every candidate draws a score from the key and its own id, the best score wins. Machinery
- * of ip-hash and consistent-hash.
+ * Weighted rendezvous hashing: every candidate draws a score from the key and its own id, the best score wins.
+ * Machinery of ip-hash and consistent-hash.
  *
  * Why not a ring or a Maglev table: those are tables that must be rebuilt whenever the set or a weight changes, and a
  * slow start changes weights twenty times; a ring is also uneven without hundreds of points each. Here there is no
@@ -19,8 +19,8 @@ export class Rendezvous {
   #equal = true;
 
   /**
-   * Index of the key's candidate. `loadFactor` above 0 bounds load: nobody takes more than that many times its fair share
-   * of what is in flight; a key whose candidate is full goes to its second choice, and so on.
+   * Index of the key's candidate. `loadFactor` above 0 bounds load: nobody takes more than that many times its fair
+   * share of what is in flight; a key whose candidate is full goes to its second choice, and so on.
    */
   choose(candidates: readonly Candidate[], key: number, loadFactor: number): number {
     if (candidates !== this.#last) this.#prepare(candidates);
@@ -47,7 +47,9 @@ export class Rendezvous {
     return best;
   }
 
-  /** -ln(u)/weight is exponentially distributed with rate `weight`: the least one wins with probability weight/total. */
+  /**
+   * -ln(u)/weight is exponentially distributed with rate `weight`: the least one wins with probability weight/total.
+   */
   #bestWeighted(candidates: readonly Candidate[], key: number, perWeight: number): number {
     let best = 0;
     let bestScore = Number.POSITIVE_INFINITY;

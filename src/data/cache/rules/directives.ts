@@ -1,6 +1,7 @@
 /**
- * Reads Cache-Control of requests and responses (RFC 9111 §5.2). Unknown directives are ignored; of several values of one
- * directive the most careful counts (§4.2.1); a number that is none means stale. Quoted and bare forms are the same.
+ * Reads Cache-Control of requests and responses (RFC 9111 §5.2). Unknown directives are ignored; of several values of
+ * one directive the most careful counts (§4.2.1); a number that is none means stale. Quoted and bare forms are the
+ * same.
  */
 
 /** Longest time that counts: about 68 years (RFC 9111 §1.2.2). */
@@ -14,7 +15,10 @@ export interface Directives {
   sMaxage: number;
   noStore: boolean;
   noCache: boolean;
-  /** Lower-case names of fields that `no-cache="..."` and `private="..."` name: the rest of the response is not affected. */
+  /**
+   * Lower-case names of fields that `no-cache="..."` and `private="..."` name: the rest of the response is not
+   * affected.
+   */
   withheld: string[];
   isPrivate: boolean;
   isPublic: boolean;

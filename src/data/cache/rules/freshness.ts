@@ -1,6 +1,7 @@
 /**
- * How old a response is and how long it is fresh (RFC 9111 §4.2), for a shared cache: a targeted field, `s-maxage`, `max-age`, `Expires`,
- * or what the configuration says for responses that say nothing. No heuristics (§4.2.2 allows them; nobody expects them).
+ * How old a response is and how long it is fresh (RFC 9111 §4.2), for a shared cache: a targeted field, `s-maxage`,
+ * `max-age`, `Expires`, or what the configuration says for responses that say nothing. No heuristics (§4.2.2 allows
+ * them; nobody expects them).
  */
 import type { Head } from '../../parser/head.ts';
 import { ABSENT, type Directives, deltaSeconds } from './directives.ts';
@@ -26,7 +27,10 @@ export function dateOf(head: Head, nowMs: number): number {
   return Number.isNaN(ms) ? nowMs : ms;
 }
 
-/** §4.2.3: seconds of age that it had when it came. Of several values of `Age` the first counts; no number is no age (§5.1). */
+/**
+ * §4.2.3: seconds of age that it had when it came. Of several values of `Age` the first counts; no number is no age
+ * (§5.1).
+ */
 export function initialAge(head: Head, requestMs: number, responseMs: number): number {
   // `Date` knows seconds only, so what is less than one says nothing.
   const apparent = Math.max(0, Math.floor((responseMs - dateOf(head, responseMs)) / 1000));

@@ -1,6 +1,6 @@
 /**
- * HTTP dates (RFC 9110 §5.6.7), all three forms that a recipient has to read, and nothing else: a date that is not one is
- * worth a response that is stale, never one that is fresh by accident. Case does not count: it means nothing else.
+ * HTTP dates (RFC 9110 §5.6.7), all three forms that a recipient has to read, and nothing else: a date that is not one
+ * is worth a response that is stale, never one that is fresh by accident. Case does not count: it means nothing else.
  */
 
 const MONTHS: Readonly<Record<string, number>> = {

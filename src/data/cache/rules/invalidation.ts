@@ -1,4 +1,7 @@
-/** What an unsafe request makes invalid when it was successful (RFC 9111 §4.4): its own URI, Location and Content-Location. */
+/**
+ * What an unsafe request makes invalid when it was successful (RFC 9111 §4.4): its own URI, Location and
+ * Content-Location.
+ */
 
 const SAFE = new Set(['GET', 'HEAD', 'OPTIONS', 'TRACE', 'QUERY', 'PROPFIND', 'REPORT', 'SEARCH']);
 

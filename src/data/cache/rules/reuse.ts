@@ -10,7 +10,10 @@ export interface StoredTerms {
   readonly flags: number;
 }
 
-/** `hit`: as it is. `stale`: as it is, and refreshed beside (RFC 5861 §3). `validate`: not before the service has said so. */
+/**
+ * `hit`: as it is. `stale`: as it is, and refreshed beside (RFC 5861 §3). `validate`: not before the service has said
+ * so.
+ */
 export type Reuse = 'hit' | 'stale' | 'validate';
 
 /** `request`: what it says, or `NO_DIRECTIVES` where requests are not obeyed. */

@@ -10,7 +10,9 @@ import { governing } from './targeted.ts';
 // --- flags of a stored object ---
 /** Never used without validation: `no-cache`, or nothing says how long it is fresh. */
 export const NEEDS_VALIDATION = 1;
-/** Not used stale, whatever the request allows: `must-revalidate`, `proxy-revalidate`, `s-maxage` (§5.2.2.2, .8, .10). */
+/**
+ * Not used stale, whatever the request allows: `must-revalidate`, `proxy-revalidate`, `s-maxage` (§5.2.2.2, .8, .10).
+ */
 export const NEVER_STALE = 2;
 export const IS_200 = 8;
 
@@ -112,7 +114,8 @@ function refusalOf(
   directives: Readonly<Directives>,
   rules: StoringRules,
 ): StoreRefusal | null {
-  // §5.2.2.3: a cache that understands the status ignores `no-store` beside `must-understand`; others must not store it.
+  // §5.2.2.3: a cache that understands the status ignores `no-store` beside `must-understand`; others must not store
+  // it.
   if (directives.mustUnderstand) {
     if (!UNDERSTOOD.has(head.status)) return 'status';
   } else if (directives.noStore) return 'no_store';

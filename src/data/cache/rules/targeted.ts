@@ -1,7 +1,7 @@
 /**
- * Targeted cache control (RFC 9213): fields such as CDN-Cache-Control that speak to this cache alone, as structured-field
- * dictionaries (RFC 9651). The first field of the configured list that is there and valid replaces Cache-Control and
- * Expires altogether (§2.2); one that cannot be parsed is ignored as if it were not there (§2.1).
+ * Targeted cache control (RFC 9213): fields such as CDN-Cache-Control that speak to this cache alone, as
+ * structured-field dictionaries (RFC 9651). The first field of the configured list that is there and valid replaces
+ * Cache-Control and Expires altogether (§2.2); one that cannot be parsed is ignored as if it were not there (§2.1).
  */
 import type { Head } from '../../parser/head.ts';
 import { ABSENT, type Directives, MAX_DELTA_S, NO_DIRECTIVES, parseCacheControl } from './directives.ts';

@@ -29,8 +29,8 @@ export interface Conditions {
 }
 
 /**
- * RFC 9111 §4.3.2: does the client have this very response already, so that 304 is enough? `If-None-Match` decides alone when
- * it is there; a date counts only for a response of status 200.
+ * RFC 9111 §4.3.2: does the client have this very response already, so that 304 is enough? `If-None-Match` decides
+ * alone when it is there; a date counts only for a response of status 200.
  */
 export function isNotModified(stored: Validators, wanted: Conditions, status: number, nowMs: number): boolean {
   if (wanted.ifNoneMatch !== null) {
@@ -59,7 +59,10 @@ export function isStrong(etag: string): boolean {
   return etag.startsWith('"') && etag.endsWith('"') && etag.length >= 2;
 }
 
-/** RFC 9110 §13.1.5: may a part of the stored response continue what the client has? Strong comparison, or the exact date. */
+/**
+ * RFC 9110 §13.1.5: may a part of the stored response continue what the client has? Strong comparison, or the exact
+ * date.
+ */
 export function ifRangeHolds(ifRange: string | null, stored: Validators): boolean {
   if (ifRange === null) return true;
   if (ifRange.startsWith('"')) return stored.etag === ifRange && isStrong(ifRange);

@@ -1,6 +1,6 @@
 /**
- * Which request fields choose among the responses of one URL (RFC 9111 §4.1), and their values in one spelling, so that what means
- * the same finds the same: white space and order do not count where the field's own grammar says so.
+ * Which request fields choose among the responses of one URL (RFC 9111 §4.1), and their values in one spelling, so that
+ * what means the same finds the same: white space and order do not count where the field's own grammar says so.
  */
 
 /** Lower-case names, sorted, each once; empty for none. Does not see `*`, which `mayStore` refuses. */
@@ -14,7 +14,9 @@ export function varyNames(value: string | null): string[] {
   return [...names].sort();
 }
 
-/** `value`: all lines joined by commas; null when the request has no such field, which is not the same as an empty one. */
+/**
+ * `value`: all lines joined by commas; null when the request has no such field, which is not the same as an empty one.
+ */
 export function normalisedValue(name: string, value: string | null): string {
   if (value === null) return '\x00';
   if (name === 'accept-encoding') return acceptEncoding(value);
@@ -25,7 +27,9 @@ export function normalisedValue(name: string, value: string | null): string {
 /** Codings that anybody sends; what else is asked for makes no difference to any service. */
 const KNOWN_CODINGS = ['br', 'gzip', 'zstd'];
 
-/** The known codings that are acceptable, so that ten spellings of "gzip and br" find one response (RFC 9110 §12.5.3). */
+/**
+ * The known codings that are acceptable, so that ten spellings of "gzip and br" find one response (RFC 9110 §12.5.3).
+ */
 function acceptEncoding(value: string): string {
   const weights = new Map<string, number>();
   for (const item of value.toLowerCase().split(',')) {

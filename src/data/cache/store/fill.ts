@@ -1,7 +1,7 @@
 /**
  * One object on its way into the store, chunk by chunk, written by the one thread that fetches it; readers follow it
- * (follow.ts). Ends with `commit` or `giveUp`, once. The entry stays pinned until then, so that even a purge or an emptied store
- * leaves the memory that is written to alone.
+ * (follow.ts). Ends with `commit` or `giveUp`, once. The entry stays pinned until then, so that even a purge or an
+ * emptied store leaves the memory that is written to alone.
  */
 import { type Cursor, chunksFor } from './chains.ts';
 import {
@@ -48,7 +48,9 @@ export class Fill {
   #bodyBytes = -1;
   #ended = false;
 
-  /** The fill of the key that the store looked up last; a negative entry is another's; NOTHING when the store cannot. */
+  /**
+   * The fill of the key that the store looked up last; a negative entry is another's; NOTHING when the store cannot.
+   */
   static begin(store: CacheStore, key: string): Fill | Entry {
     const entry = store.begin(key);
     return entry <= NOTHING ? entry : new Fill(store, entry, store.begunPin, key.length + 2);

@@ -1,7 +1,7 @@
 /**
  * Where things lie in the memory of the cache: one SharedArrayBuffer for all threads. Main allocates it once
- * (`allocateCache`), every worker looks at it through `CacheStore`. Parts are touched from their beginning as they fill,
- * so that memory which the cache does not use is not resident.
+ * (`allocateCache`), every worker looks at it through `CacheStore`. Parts are touched from their beginning as they
+ * fill, so that memory which the cache does not use is not resident.
  *
  *   header | hash key | pins | prefixes | tags | heads | ghosts | entries | next chunk | chunks
  *
@@ -80,7 +80,10 @@ export const STALE_IF_ERROR_S = 13;
 export const SEQUENCE = 14;
 /** In a queue: the entry nearer to its beginning. While it is filled: index of the worker that does, plus one. */
 export const BEFORE = 15;
-/** In a queue: the entry nearer to its end. While it is filled: `PROGRESS` and a count of what happened; waiters sleep on it. */
+/**
+ * In a queue: the entry nearer to its end. While it is filled: `PROGRESS` and a count of what happened; waiters sleep
+ * on it.
+ */
 export const BEHIND = 16;
 export const PROGRESS = 0x4000_0000;
 /** Low two bits: hits since it was looked at for eviction, three at most. Third bit: in the main queue. Above: hits. */

@@ -1,6 +1,6 @@
 /**
- * The lock of the cache: whoever changes queues, buckets or the free lists holds it, for a microsecond or so. Looking up
- * and reading need no lock. The word holds the index of the owner plus one, so that main can tell that a thread died
+ * The lock of the cache: whoever changes queues, buckets or the free lists holds it, for a microsecond or so. Looking
+ * up and reading need no lock. The word holds the index of the owner plus one, so that main can tell that a thread died
  * with it; nobody waits longer than `LONGEST_WAIT_MS`, and who did not get it goes on without the cache.
  */
 import { LOCK } from './layout.ts';

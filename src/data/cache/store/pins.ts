@@ -1,7 +1,8 @@
 /**
- * Which entries are being read, per worker: a reader names the entry in its own row before it looks whether the entry is
- * still what it found (hazard pointers). Whoever takes an entry out of the index frees its chunks only when no row names
- * it; otherwise the last reader does. A row is written by one thread, so main takes a dead worker's back by clearing it.
+ * Which entries are being read, per worker: a reader names the entry in its own row before it looks whether the entry
+ * is still what it found (hazard pointers). Whoever takes an entry out of the index frees its chunks only when no row
+ * names it; otherwise the last reader does. A row is written by one thread, so main takes a dead worker's back by
+ * clearing it.
  *
  * Slot 0 of a row is for reads that end before their callback does; the others for responses that take longer.
  */

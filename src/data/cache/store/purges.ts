@@ -1,8 +1,9 @@
 /**
  * Purging without looking for what is purged: a purge writes down what it means and its number, and an entry that began
- * before that number is compared with what is written down when it is next found. So a purge costs the same however much is
- * stored, holds for all workers with one store of a word, and catches what was on its way from the upstream meanwhile. An entry that
- * passed the comparison takes the number, so that its next hits are compared with one word only.
+ * before that number is compared with what is written down when it is next found. So a purge costs the same however
+ * much is stored, holds for all workers with one store of a word, and catches what was on its way from the upstream
+ * meanwhile. An entry that passed the comparison takes the number, so that its next hits are compared with one word
+ * only.
  *
  * Writing happens under the lock of the store. When a table is full the store looks through all entries once and
  * empties both (`CacheStore.sweep`).

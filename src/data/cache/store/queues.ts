@@ -1,8 +1,9 @@
 /**
- * What is evicted first: S3-FIFO (SOSP'23). New entries go to a small queue, a tenth of the chunks; those that were used
- * more than once until they reach its end go to the main queue, the others leave their key among the ghosts, and a key that comes back while it
- * is there goes to the main queue at once. A hit sets two bits and moves nothing. Scans and cache busting pass through
- * the small queue and leave the main one alone. Everything here happens under the lock of the store.
+ * What is evicted first: S3-FIFO (SOSP'23). New entries go to a small queue, a tenth of the chunks; those that were
+ * used more than once until they reach its end go to the main queue, the others leave their key among the ghosts, and a
+ * key that comes back while it is there goes to the main queue at once. A hit sets two bits and moves nothing. Scans
+ * and cache busting pass through the small queue and leave the main one alone. Everything here happens under the lock
+ * of the store.
  */
 import {
   BEFORE,

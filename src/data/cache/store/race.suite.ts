@@ -1,6 +1,7 @@
 /**
- * Shared by the tests of the store: objects whose bytes say which key and which version they are, one racing thread, and an audit of the
- * whole memory: every chunk belongs to exactly one entry or is free, every entry is where its state says.
+ * Shared by the tests of the store: objects whose bytes say which key and which version they are, one racing thread,
+ * and an audit of the whole memory: every chunk belongs to exactly one entry or is free, every entry is where its state
+ * says.
  */
 import assert from 'node:assert/strict';
 import { parentPort, workerData } from 'node:worker_threads';

@@ -34,7 +34,9 @@ export class Reader {
   /** Of the body. */
   #read = 0;
 
-  /** Of an entry that is glanced at or otherwise known to be there; null when it is gone or this worker reads too many. */
+  /**
+   * Of an entry that is glanced at or otherwise known to be there; null when it is gone or this worker reads too many.
+   */
   static open(store: CacheStore, entry: Entry): Reader | null {
     const before = Atomics.load(store.words, store.at(entry));
     const pin = store.hold(entry);

@@ -1,4 +1,7 @@
-/** Threads that really race on one store: every object read is whole and its own, nothing leaks, a dead thread blocks nobody. */
+/**
+ * Threads that really race on one store: every object read is whole and its own, nothing leaks, a dead thread blocks
+ * nobody.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
@@ -41,7 +44,8 @@ async function race(
 test('four threads read, store, give up, remove and purge: what is read is whole, and nothing is lost', async () => {
   const { store, board } = await race(4, 2 * MB, { steps: 4_000, keys: 400, mostBytes: 20_000 });
   assert.ok(board[3]! > 500 && board[4]! > 500, `read ${board[3]}, stored ${board[4]}`);
-  // A thread that had to wait too long for the lock leaves what it could not free to its next step, or to main at its end.
+  // A thread that had to wait too long for the lock leaves what it could not free to its next step, or to main at its
+  // end.
   for (let worker = 0; worker < 4; worker++) store.clearWorker(worker);
   const { filling, dying } = audit(store);
   assert.equal(filling, 0);

@@ -1,8 +1,9 @@
 /**
  * The store of the cache: finds entries, begins and ends fills, evicts, purges, and takes back what a dead worker held.
- * One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the entry
- * (pins.ts) and then looks whether it is still the same. Everything that changes buckets, queues or free lists
- * happens under one lock for about a microsecond (lock.ts); if it is not to be had the request goes on without the cache.
+ * One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the
+ * entry (pins.ts) and then looks whether it is still the same. Everything that changes buckets, queues or free lists
+ * happens under one lock for about a microsecond (lock.ts); if it is not to be had the request goes on without the
+ * cache.
  *
  *   EMPTY -> FILLING -> LIVE -> DYING -> EMPTY          FILLING -> DYING (given up)          EMPTY -> PASS -> EMPTY
  */
@@ -136,7 +137,8 @@ export class CacheStore {
       return;
     }
     if (kind !== LIVE && kind !== FILLING) return;
-    // The glance is for the live one; of the other only its first chunk is read, and its state says whether that was so.
+    // The glance is for the live one; of the other only its first chunk is read, and its state says whether that was
+    // so.
     if (this.live === NOTHING) this.#glance(entry);
     if (Atomics.load(words, at) !== state) return;
     const isSame = hasKey(this.chains.bytes, words[at + FIRST_CHUNK]! * CHUNK_BYTES, key);
@@ -198,8 +200,8 @@ export class CacheStore {
 
   /**
    * Makes this thread the one that fetches the key of the latest `find`. Returns the entry to fill; or, negative, the
-   * entry that somebody else fills; or NOTHING when neither is possible (no lock, no room, key too long). An entry to fill
-   * is pinned in `begunPin` before anybody can find it, or a purge at this very moment would free it.
+   * entry that somebody else fills; or NOTHING when neither is possible (no lock, no room, key too long). An entry to
+   * fill is pinned in `begunPin` before anybody can find it, or a purge at this very moment would free it.
    */
   begin(key: string): Entry {
     if (key.length > MAX_KEY_BYTES || !this.#locked()) return NOTHING;
@@ -271,7 +273,10 @@ export class CacheStore {
     Atomics.notify(words, at + BEHIND);
   }
 
-  /** The entry is whole: from now on it is found, instead of a former one of its key. False: it was taken away meanwhile. */
+  /**
+   * The entry is whole: from now on it is found, instead of a former one of its key. False: it was taken away
+   * meanwhile.
+   */
   commit(entry: Entry): boolean {
     const at = this.at(entry);
     const words = this.words;
@@ -304,7 +309,9 @@ export class CacheStore {
     return true;
   }
 
-  /** The entry will not become whole. `passUntilMs` above 0: the next requests must not wait for each other until then. */
+  /**
+   * The entry will not become whole. `passUntilMs` above 0: the next requests must not wait for each other until then.
+   */
   giveUp(entry: Entry, passUntilMs = 0): void {
     const at = this.at(entry);
     const words = this.words;
@@ -635,8 +642,8 @@ export class CacheStore {
   }
 
   /**
-   * Under the lock that a dead thread held: lists may be half changed, so everything that nobody reads is made anew. What others
-   * read or fill keeps its chunks until they are done.
+   * Under the lock that a dead thread held: lists may be half changed, so everything that nobody reads is made anew.
+   * What others read or fill keeps its chunks until they are done.
    */
   #rebuild(): void {
     const { words, layout, chains } = this;

@@ -19,7 +19,10 @@ import {
 } from './static-table.ts';
 
 export interface FieldSink {
-  /** `name: value CRLF` starts at `start` of bytes that stay as they are until this returns; `kind` is of field-kinds.ts. */
+  /**
+   * `name: value CRLF` starts at `start` of bytes that stay as they are until this returns; `kind` is of
+   * field-kinds.ts.
+   */
   onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void;
 }
 

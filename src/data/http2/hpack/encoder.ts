@@ -1,7 +1,8 @@
 /**
  * Encoder of HPACK (RFC 7541): one per connection and direction. It puts what it has seen twice into the dynamic table,
  * so that fields which are the same in every message cost one byte and those that never repeat push nothing out. What
- * may be a secret is never put there (§7.1.3). Values that go into the table are Huffman-coded, once; others are copied.
+ * may be a secret is never put there (§7.1.3). Values that go into the table are Huffman-coded, once; others are
+ * copied.
  *
  * A block is gathered in scratch memory of the thread from `begin` to `end`, with nothing in between that waits.
  */

@@ -1,6 +1,7 @@
 /**
  * What a decoded field is to HTTP/2 (RFC 9113 §8.2, §8.3): one of the engine's own field numbers, a pseudo-field, a
- * crumb of a cookie, or something that may not stand in a message. Found once per field, and kept with it in the tables.
+ * crumb of a cookie, or something that may not stand in a message. Found once per field, and kept with it in the
+ * tables.
  */
 import { TOKEN, VALUE } from '../../parser/bytes.ts';
 import { fieldId, nameIs, OTHER } from '../../parser/field-names.ts';

@@ -38,8 +38,8 @@ const BITS = Uint8Array.from(LENGTHS);
 }
 
 /**
- * By state and four bits: the next state (bits 0 to 7), the symbol (8 to 15), whether there is one (16), whether a string
- * may end here (17) and whether the bits are an error (18).
+ * By state and four bits: the next state (bits 0 to 7), the symbol (8 to 15), whether there is one (16), whether a
+ * string may end here (17) and whether the bits are an error (18).
  */
 const STEPS = new Int32Array(256 * 16);
 const HAS_SYMBOL = 1 << 16;

@@ -1,6 +1,7 @@
 /**
  * The static table of HPACK (RFC 7541 Appendix A), as field lines in one piece of memory: that is how the dynamic table
- * keeps its entries too, so that the decoder hands on either in the same way. Constant; also finds entries for the writer.
+ * keeps its entries too, so that the decoder hands on either in the same way. Constant; also finds entries for the
+ * writer.
  */
 import { kindOf } from './field-kinds.ts';
 

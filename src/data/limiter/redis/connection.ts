@@ -1,7 +1,7 @@
 /**
- * The line to Redis: one server, Sentinel or Cluster, by URL. ioredis is loaded only when a URL is configured. Commands of one
- * turn of the event loop travel together; nothing is queued while the line is down, and nothing is sent again after it
- * was cut, because a decision that nobody waits for any more must not be charged later.
+ * The line to Redis: one server, Sentinel or Cluster, by URL. ioredis is loaded only when a URL is configured. Commands
+ * of one turn of the event loop travel together; nothing is queued while the line is down, and nothing is sent again
+ * after it was cut, because a decision that nobody waits for any more must not be charged later.
  */
 import type { Socket } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';
@@ -24,7 +24,10 @@ export interface RedisLine {
   close(): void;
 }
 
-/** Connects in the background; commands reject until the line is up. `onProblem` hears of each lost or failed connection. */
+/**
+ * Connects in the background; commands reject until the line is up. `onProblem` hears of each lost or failed
+ * connection.
+ */
 export function openRedis(url: string, onProblem: (reason: string) => void): RedisLine {
   const address = parseRedisUrl(url);
   let connection: RedisConnection | undefined;
@@ -70,8 +73,8 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
 let corked: Socket | null = null;
 
 /**
- * What is sent in this turn of the event loop goes in one write. ioredis can do that itself, with an object of dozens of
- * parts for every turn: most of what limits through Redis allocated, and pauses of milliseconds to collect it.
+ * What is sent in this turn of the event loop goes in one write. ioredis can do that itself, with an object of dozens
+ * of parts for every turn: most of what limits through Redis allocated, and pauses of milliseconds to collect it.
  */
 function gather(connection: RedisConnection): void {
   // Of a Cluster each node's connection has one of its own; there ioredis gathers.

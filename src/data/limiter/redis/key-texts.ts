@@ -1,7 +1,7 @@
 /**
- * Names of counters in Redis. They must be the same on every machine, so they are not made from the table's hash, whose key is
- * each process's own, but from a digest of rule and caller; no user name or address can be read off Redis. Rules of one
- * caller share a hash tag, and with it a Cluster slot.
+ * Names of counters in Redis. They must be the same on every machine, so they are not made from the table's hash, whose
+ * key is each process's own, but from a digest of rule and caller; no user name or address can be read off Redis. Rules
+ * of one caller share a hash tag, and with it a Cluster slot.
  */
 import { hash } from 'node:crypto';
 import { readAddress } from '../../../base/address-words.ts';

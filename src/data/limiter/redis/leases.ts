@@ -1,8 +1,9 @@
 /**
- * Batches that one worker took ahead, so that most decisions need no round trip. A batch starts with one request and doubles while
- * it is used up in time, up to a share of the limit; a slow caller is counted exactly. All of a batch was charged in
- * Redis before any of it is used, and it ends after `leaseMs`: so at most one batch per worker and caller passes above the
- * limit of any window, and no more than that is lost to a caller. Refusals are remembered until they may end.
+ * Batches that one worker took ahead, so that most decisions need no round trip. A batch starts with one request and
+ * doubles while it is used up in time, up to a share of the limit; a slow caller is counted exactly. All of a batch was
+ * charged in Redis before any of it is used, and it ends after `leaseMs`: so at most one batch per worker and caller
+ * passes above the limit of any window, and no more than that is lost to a caller. Refusals are remembered until they
+ * may end.
  */
 import type { Decision } from '../limiter.ts';
 

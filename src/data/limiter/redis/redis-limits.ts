@@ -1,7 +1,7 @@
 /**
- * Decisions that many machines share through Redis. `exact` asks for each decision, `leased` mostly answers from a batch taken
- * ahead. Whatever happens to Redis, a decision comes within `timeoutMs`: what is late, fails or finds the breaker open
- * is decided by the fallback. Owner: one worker.
+ * Decisions that many machines share through Redis. `exact` asks for each decision, `leased` mostly answers from a
+ * batch taken ahead. Whatever happens to Redis, a decision comes within `timeoutMs`: what is late, fails or finds the
+ * breaker open is decided by the fallback. Owner: one worker.
  */
 import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import type { RedisLimitSettings } from '../../contract/limits.ts';
@@ -33,7 +33,10 @@ interface Waiting {
   readonly giveUp: () => void;
 }
 
-/** Questions of one turn of the event loop: one timer for all, ended with the last answer, so that it keeps nothing alive. */
+/**
+ * Questions of one turn of the event loop: one timer for all, ended with the last answer, so that it keeps nothing
+ * alive.
+ */
 interface Turn {
   readonly waiting: Waiting[];
   open: number;

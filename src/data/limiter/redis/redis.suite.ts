@@ -1,4 +1,7 @@
-/** What the tests of limits through Redis share: workers as machines of their own, and callers that decide. Not a test itself. */
+/**
+ * What the tests of limits through Redis share: workers as machines of their own, and callers that decide. Not a test
+ * itself.
+ */
 import { systemClock } from '../../../base/clock.ts';
 import { createLogger } from '../../../base/log.ts';
 import {

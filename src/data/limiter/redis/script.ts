@@ -1,10 +1,10 @@
 /**
- * The limits as one atomic Lua script, on Redis's own clock, so that machines whose clocks differ agree. It looks at all
- * rules of a decision, grants as many of the wanted requests as every rule allows, and charges all rules for these or
- * none. Arguments and answers are built and read here; connection.ts sends them.
+ * The limits as one atomic Lua script, on Redis's own clock, so that machines whose clocks differ agree. It looks at
+ * all rules of a decision, grants as many of the wanted requests as every rule allows, and charges all rules for these
+ * or none. Arguments and answers are built and read here; connection.ts sends them.
  *
- * One string per caller and rule: gcra `LEVEL AT` (what has not drained, in requests, and when it was so), fixed `WINDOW COUNT`,
- * sliding `WINDOW BEFORE COUNT`. Each expires when it would count nothing any more.
+ * One string per caller and rule: gcra `LEVEL AT` (what has not drained, in requests, and when it was so), fixed
+ * `WINDOW COUNT`, sliding `WINDOW BEFORE COUNT`. Each expires when it would count nothing any more.
  */
 import type { Decision } from '../limiter.ts';
 import { Decision as DecisionObject, type RuleSet } from '../limiter.ts';

@@ -1,7 +1,7 @@
 /**
- * One question to Redis: as many requests of a decision as every rule allows, up to a number. Rules of different callers
- * (user and address) lie in different slots of a Cluster, where no script sees both; then each slot is asked at the same time and what
- * one granted and another did not is given back. Elsewhere all rules are one script.
+ * One question to Redis: as many requests of a decision as every rule allows, up to a number. Rules of different
+ * callers (user and address) lie in different slots of a Cluster, where no script sees both; then each slot is asked at
+ * the same time and what one granted and another did not is given back. Elsewhere all rules are one script.
  */
 import type { RuleSet } from '../limiter.ts';
 import type { Rule } from '../rule.ts';
