@@ -7,6 +7,7 @@
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
  */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { PHASES } from '../../base/vocabulary.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
@@ -63,7 +64,8 @@ const LIMIT = 4;
 const REQUEST_HEAD = 5;
 const REQUEST_BODY = 6;
 const ACT = 7;
-const PHASE_NAMES = ['arrival', 'route', 'authenticate', 'authorize', 'limit', 'requestHead', 'requestBody'];
+/** Their names in traces. */
+const PHASE_NAMES = PHASES.slice(PHASES.indexOf('arrival'));
 
 export class Exchange
   extends Context

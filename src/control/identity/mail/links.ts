@@ -1,6 +1,6 @@
 /**
  * The links that emails and the start of the service hand out. Without `mail.linkBase` they lead to the service's own
- * pages (http/routes-pages.ts), which have no scripts, so the code is in the query, where a server can read it; the
+ * pages (pages/account-pages.ts), which have no scripts, so the code is in the query, where a server can read it; the
  * gateway's log leaves queries out. An operator's own page gets it in the fragment, which no server sees.
  */
 import type { IdentityOptions } from '../options.ts';

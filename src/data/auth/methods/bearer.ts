@@ -1,7 +1,7 @@
 /**
  * Bearer tokens (RFC 6750): JWTs judged here, opaque tokens by introspection. Where both are configured, a JWT of a
  * known issuer is judged by its keys and everything else is asked for. The cached path, almost every request, is one
- * Map hit and two comparisons (front-cache.ts).
+ * Map hit and two comparisons (jwt/token-byte-index.ts).
  */
 import { timingSafeEqual } from 'node:crypto';
 import type { Clock } from '../../../base/clock.ts';

@@ -1,6 +1,6 @@
 /**
  * One object on its way into the store, chunk by chunk, written by the one thread that fetches it; readers follow it
- * (follow.ts). Ends with `commit` or `giveUp`, once. The entry stays pinned until then, so that even a purge or an
+ * (reader.ts). Ends with `commit` or `giveUp`, once. The entry stays pinned until then, so that even a purge or an
  * emptied store leaves the memory that is written to alone.
  */
 import { type Cursor, chunksFor } from './chains.ts';
