@@ -108,7 +108,7 @@ class RouteGuard {
     switch (answer.kind) {
       case 'first':
         this.#states.set(exchange, { keyHash: question.keyHash, begunMs: answer.begunMs, isDone: false });
-        // What is kept is sent to whoever asks again, whatever codings he takes.
+        // What is kept is sent to whoever asks again, whatever codings they take.
         exchange.setUpstreamHeader('Accept-Encoding', 'identity');
         return undefined;
       case 'again':
