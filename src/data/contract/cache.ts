@@ -8,7 +8,7 @@ export interface KeySettings {
   /** Lower-case names of fields, beside those of `Vary`. */
   readonly headers: readonly string[];
   readonly cookies: readonly string[];
-  /** Each user has responses of his own. */
+  /** Each user has responses of their own. */
   readonly user: boolean;
   readonly plan: boolean;
   /** Tells routes of one URL apart that are chosen by more than the URL; empty for others. */

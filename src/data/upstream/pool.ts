@@ -267,7 +267,7 @@ class Queued implements DeadlineOwner {
   }
 }
 
-/** One connection being made, for one waiter; when he has gone it joins the idle ones. */
+/** One connection being made, for one waiter; when it has gone it joins the idle ones. */
 class Dialling implements DialResult, DeadlineOwner {
   waiter: StreamWaiter | null;
   /** Whose share it is of, as long as the waiter waits. */

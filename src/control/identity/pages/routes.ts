@@ -1,6 +1,6 @@
 /**
  * Pages below `/pages`: what the links of emails and the first administrator's link open, for people whose operator has
- * no application of his own. Each does what the route of the same purpose does, with a form in place of JSON. No
+ * no application of their own. Each does what the route of the same purpose does, with a form in place of JSON. No
  * cookie and no session: a form counts by the code in it, which a foreign page cannot know.
  */
 import { type Context, Hono } from 'hono';

@@ -61,7 +61,7 @@ test('RFC 9111 §5.2.2.3: must-understand: a status that is understood outweighs
   assert.equal(decide(599, ['Cache-Control: must-understand, max-age=60']), 'status');
 });
 
-test('RFC 9111 §5.2.2.7: private is not shared; where each user has a key of his own it is stored', () => {
+test('RFC 9111 §5.2.2.7: private is not shared; where each user has a key of their own it is stored', () => {
   assert.equal(decide(200, ['Cache-Control: private, max-age=60']), 'private');
   assert.ok(stored(200, ['Cache-Control: private, max-age=60'], { isPerUser: true }));
   assert.deepEqual(stored(200, ['Cache-Control: private="x", max-age=60']).withheld, ['x']);

@@ -45,7 +45,7 @@ export interface StoringRequest {
   readonly method: string;
   readonly hasAuthorization: boolean;
   readonly noStore: boolean;
-  /** Each user has a key of his own, so that nothing is shared. */
+  /** Each user has a key of their own, so that nothing is shared. */
   readonly isPerUser: boolean;
 }
 
