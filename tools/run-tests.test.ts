@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+
+const RUN_TESTS = join(import.meta.dirname, 'run-tests.ts');
+
+/** Fails when it is run for the first time, as a test does that a busy machine was too much for. */
+const UNSTEADY = `
+import { existsSync, writeFileSync } from 'node:fs';
+import { test } from 'node:test';
+test('sometimes', () => {
+  const mark = new URL('./was-here', import.meta.url);
+  const isFirst = !existsSync(mark);
+  writeFileSync(mark, '');
+  if (isFirst) throw new Error('the first time');
+});`;
+const GOOD = `import { test } from 'node:test'; test('good', () => {});`;
+const BAD = `import { test } from 'node:test'; test('never right', () => { throw new Error('no'); });`;
+
+function runTests(t: TestContext, files: Readonly<Record<string, string>>) {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-run-tests-'));
+  t.after(() => rmSync(folder, { recursive: true }));
+  for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
+  const env = { ...process.env };
+  delete env['NODE_TEST_CONTEXT'];
+  const paths = Object.keys(files).map((name) => join(folder, name));
+  const { status, stdout } = spawnSync(process.execPath, [RUN_TESTS, ...paths], { env, encoding: 'utf8' });
+  return { status, said: stdout };
+}
+
+test('what passes is run once', (t) => {
+  const { status, said } = runTests(t, { 'good.mjs': GOOD });
+  assert.equal(status, 0, said);
+  assert.doesNotMatch(said, /Once more/);
+});
+
+test('what passes the second time is named, and no failure', (t) => {
+  const { status, said } = runTests(t, { 'good.mjs': GOOD, 'unsteady.mjs': UNSTEADY });
+  assert.equal(status, 0, said);
+  assert.match(said, /Unsteady, .*\n.*unsteady\.mjs: sometimes/);
+});
+
+test('what fails twice is a failure, beside something unsteady too', (t) => {
+  const { status, said } = runTests(t, { 'unsteady.mjs': UNSTEADY, 'bad.mjs': BAD });
+  assert.equal(status, 1, said);
+  assert.match(said, /Failed twice:\n.*bad\.mjs: never right/);
+});
+
+test('a file that cannot be loaded is a failure', (t) => {
+  const { status, said } = runTests(t, { 'broken.mjs': 'throw new Error("not to be loaded");' });
+  assert.equal(status, 1, said);
+});
+
+test('many that fail are not run again', (t) => {
+  const files = Object.fromEntries(Array.from({ length: 6 }, (_, index) => [`bad-${index}.mjs`, BAD]));
+  const { status, said } = runTests(t, files);
+  assert.equal(status, 1, said);
+  assert.doesNotMatch(said, /Once more/);
+});

@@ -1,0 +1,63 @@
+/**
+ * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every test file.
+ *
+ * A few files that failed are run once more, one after the other with nothing beside them. What passes then is not
+ * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does; that is
+ * a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run again:
+ * that many do not fail by chance.
+ */
+import { spawn } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { dirname, join, relative } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+const FAILED = join(ROOT, '.cache', `failed-tests-${process.pid}.jsonl`);
+const MOST_AGAIN = 5;
+const EVERYTHING = [
+  'src/**/*.test.ts',
+  'test/**/*.test.ts',
+  'examples/**/*.test.ts',
+  'bench/*.test.ts',
+  'bench/{lib,jobs,peers}/**/*.test.ts',
+  'tools/**/*.test.ts',
+];
+
+/** Exit code of one run, and the names of the failed tests by file. */
+async function run(files: readonly string[], concurrency: number): Promise<[number, Map<string, string[]>]> {
+  mkdirSync(dirname(FAILED), { recursive: true });
+  rmSync(FAILED, { force: true });
+  const reporters = ['spec', 'stdout', pathToFileURL(join(ROOT, 'tools', 'failed-tests.ts')).href, FAILED];
+  const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
+  const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
+  const child = spawn(process.execPath, ['--test', ...limits, ...options, ...files], { cwd: ROOT, stdio: 'inherit' });
+  const code = await new Promise<number>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('exit', (status) => resolve(status ?? 1));
+  });
+  const failed = new Map<string, string[]>();
+  for (const line of readFileSync(FAILED, 'utf8').split('\n')) {
+    if (line === '') continue;
+    const [file, name] = JSON.parse(line) as [string, string];
+    failed.set(file, [...(failed.get(file) ?? []), name]);
+  }
+  rmSync(FAILED);
+  return [code, failed];
+}
+
+function list(failed: ReadonlyMap<string, readonly string[]>): string {
+  return [...failed].map(([file, names]) => `  ${relative(ROOT, file)}: ${names.join('; ')}`).join('\n');
+}
+
+await import('./set-up-tests.ts');
+const asked = process.argv.slice(2);
+const [code, failed] = await run(asked.length > 0 ? asked : EVERYTHING, 2);
+if (code === 0) process.exit(0);
+if (failed.size === 0 || failed.size > MOST_AGAIN) process.exit(code);
+console.log(`\nOnce more, with nothing beside them:\n${list(failed)}\n`);
+const [codeAgain, failedAgain] = await run([...failed.keys()], 1);
+if (codeAgain !== 0) {
+  console.log(`\nFailed twice:\n${list(failedAgain)}`);
+  process.exit(codeAgain);
+}
+console.log(`\nUnsteady, passed only when run again alone; mend these:\n${list(failed)}`);
