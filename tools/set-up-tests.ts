@@ -54,6 +54,12 @@ const NEEDS: readonly Need[] = [
   { program: 'nghttp', package: 'nghttp2-client', why: 'HTTP/2 by another one', find: () => onPath('h2load') },
   { program: 'python3 with h2', package: 'python3-h2', why: 'HTTP/2 by a third one', find: () => hasModule('h2') },
   { program: 'python3 with grpc', package: 'python3-grpcio', why: 'gRPC at both ends', find: () => hasModule('grpc') },
+  {
+    program: 'python3 with confluent_kafka',
+    package: 'python3-confluent-kafka',
+    why: 'the Kafka broker of librdkafka, for events',
+    find: () => hasModule('confluent_kafka'),
+  },
   { program: 'nginx', package: 'nginx-light', why: 'what is imported from it', find: () => onPath('nginx') },
   { program: 'pebble', package: 'pebble', why: 'certificates by ACME', find: () => onPath('pebble') },
   { program: 'promtool', package: 'prometheus', why: 'metrics, alerts and dashboards', find: () => onPath('promtool') },

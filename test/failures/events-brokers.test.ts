@@ -5,6 +5,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { startKafka } from '../support/kafka.ts';
 import { startNats } from '../support/nats.ts';
 import { startDurableRedis } from '../support/redis.ts';
 import type { Scope } from '../support/scope.ts';
@@ -136,3 +137,28 @@ for (const { name, start: startBroker } of BROKERS) {
     assert.deepEqual(numbers(), [0, 1, 2, 3, 4]);
   });
 }
+
+test('Kafka: published, delivered in order, and silent: 503 in time, other traffic and the next events go on', {
+  timeout: 180_000,
+}, async (t) => {
+  const broker = await startKafka();
+  t.after(() => broker.stop());
+  const { gateway, seen } = await start(t, broker.url);
+  const publishRetried = async (n: number): Promise<void> => {
+    for (;;) {
+      const { status } = await publish(gateway, '/commits/a', n, `key-${n}`);
+      if (status === 202) return;
+      assert.equal(status, 503);
+      await new Promise((resolve) => setTimeout(resolve, 100));
+    }
+  };
+  for (const n of [0, 1, 2]) await publishRetried(n);
+  broker.pause();
+  assert.equal((await publish(gateway, '/commits/a', 'lost')).status, 503);
+  assert.equal((await fetch(`${gateway.url}/other`)).status, 200, 'other traffic goes on');
+  broker.resume();
+  for (const n of [3, 4]) await publishRetried(n);
+  const numbers = (): number[] => [...new Set(seen.map(({ data }) => data))].filter((data) => typeof data === 'number');
+  await until(() => numbers().length === 5, 'all of them', SOON);
+  assert.deepEqual(numbers(), [0, 1, 2, 3, 4]);
+});

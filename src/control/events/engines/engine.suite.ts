@@ -254,7 +254,7 @@ function collect(seen: string[]) {
 }
 
 /** A server that was killed takes its time on a busy machine: ready for one connection is not ready for the next. */
-async function retried<T>(act: () => Promise<T>): Promise<T> {
+export async function retried<T>(act: () => Promise<T>): Promise<T> {
   const giveUpAt = Date.now() + 60_000;
   for (;;) {
     try {

@@ -6,7 +6,7 @@ import type { EventEngine } from './engine.ts';
 
 export const EMBEDDED = 'embedded';
 
-type EngineKind = 'nats' | 'redis' | 'rabbitmq';
+type EngineKind = 'nats' | 'redis' | 'rabbitmq' | 'kafka';
 
 const KINDS: Readonly<Record<string, EngineKind>> = {
   nats: 'nats',
@@ -19,14 +19,16 @@ const KINDS: Readonly<Record<string, EngineKind>> = {
   'rediss+cluster': 'redis',
   amqp: 'rabbitmq',
   amqps: 'rabbitmq',
+  kafka: 'kafka',
+  'kafka+tls': 'kafka',
 };
 
 const url = () =>
   secret()
     .max(2_000)
     .regex(
-      /^(nats|tls|amqps?|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
-      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), amqp://HOST:PORT or amqps:// (RabbitMQ), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
+      /^(nats|tls|amqps?|kafka(\+tls)?|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
+      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), amqp://HOST:PORT or amqps:// (RabbitMQ), kafka://HOST:PORT or kafka+tls:// (Kafka), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
     );
 
 export const engineSchema = z
@@ -34,14 +36,14 @@ export const engineSchema = z
     url: z
       .union([url(), z.array(url()).min(1).max(20)])
       .describe(
-        'Where the broker is; its scheme says which: `nats://USER:PASSWORD@HOST:4222` or `tls://` for NATS JetStream, `redis://` for Redis Streams, `amqp://USER:PASSWORD@HOST:5672` or `amqps://` for RabbitMQ stream queues. For NATS a list of servers of one cluster.',
+        'Where the broker is; its scheme says which: `nats://USER:PASSWORD@HOST:4222` or `tls://` for NATS JetStream, `redis://` for Redis Streams, `amqp://USER:PASSWORD@HOST:5672` or `amqps://` for RabbitMQ stream queues, `kafka://USER:PASSWORD@HOST:9092` or `kafka+tls://` for Kafka (`?mechanism=` PLAIN, SCRAM-SHA-256 or, by default, SCRAM-SHA-512). For NATS and Kafka a list of servers of one cluster.',
       ),
     replicas: z
       .int()
       .min(1)
       .max(5)
       .prefault(1)
-      .describe('NATS: servers that keep a copy of each event. Others: without effect.'),
+      .describe('NATS and Kafka: servers that keep a copy of each event. Others: without effect.'),
   })
   .describe('A broker, by the name that streams call it.');
 
@@ -65,8 +67,8 @@ export function compileEngines(
     if (name === EMBEDDED) {
       context.problem('is the name of the engine that is always there', { at, expected: 'another name' });
     }
-    if (kinds.size > 1 || (kind !== 'nats' && urls.length > 1)) {
-      context.problem('must be servers of one NATS cluster, or one URL', { at: [...at, 'url'] });
+    if (kinds.size > 1 || (kind !== 'nats' && kind !== 'kafka' && urls.length > 1)) {
+      context.problem('must be servers of one NATS or Kafka cluster, or one URL', { at: [...at, 'url'] });
     }
     return {
       name,
@@ -81,5 +83,6 @@ export function compileEngines(
 export async function openEngine({ kind, urls, replicas }: EngineSettings): Promise<EventEngine> {
   if (kind === 'redis') return new (await import('./redis.ts')).RedisEngine(urls[0] ?? '');
   if (kind === 'rabbitmq') return new (await import('./rabbitmq.ts')).RabbitEngine(urls[0] ?? '');
+  if (kind === 'kafka') return new (await import('./kafka.ts')).KafkaEngine({ urls, replicas });
   return new (await import('./nats.ts')).NatsEngine({ urls, replicas });
 }
