@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { limitFiles, withoutSignal } from './room.ts';
 
 const START_WITHIN_MS = 120_000;
 
@@ -59,13 +60,23 @@ export async function listening(port: number, child: ChildProcess): Promise<void
   }
 }
 
-export async function startNats(): Promise<BrokerServer> {
+export interface NatsServer extends BrokerServer {
+  /** Where it keeps its streams. */
+  readonly folder: string;
+  /** No file of it grows beyond so many bytes, as on a full disk; null: there is room again. */
+  limitFiles(bytes: number | null): void;
+}
+
+export async function startNats(): Promise<NatsServer> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-nats-'));
   const port = await freePort();
   const launch = async (): Promise<ChildProcess> => {
     const path = `${process.env['PATH'] ?? ''}:/usr/sbin:/usr/local/sbin`;
     const args = ['-a', '127.0.0.1', '-p', String(port), '-js', '-sd', folder];
-    const child = spawn('nats-server', args, { stdio: 'ignore', env: { ...process.env, PATH: path } });
+    const child = spawn(...withoutSignal('nats-server', args), {
+      stdio: 'ignore',
+      env: { ...process.env, PATH: path },
+    });
     await Promise.race([
       listening(port, child),
       once(child, 'error').then(([error]) => Promise.reject(error as Error)),
@@ -75,6 +86,8 @@ export async function startNats(): Promise<BrokerServer> {
   let child = await launch();
   return {
     url: `nats://127.0.0.1:${port}`,
+    folder,
+    limitFiles: (bytes) => limitFiles(child.pid!, bytes),
     pause: () => child.kill('SIGSTOP'),
     resume: () => child.kill('SIGCONT'),
     kill: () => endChild(child),
