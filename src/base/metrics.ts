@@ -43,6 +43,7 @@ export const PROCESS_NUMBERS = [
   'compression_bytes_out',
   'unpacked_requests',
   'transformed_bodies',
+  'invalid_responses',
   'http2_connections_active',
   'http2_connections_accepted',
   'http2_requests',

@@ -209,6 +209,11 @@ export const CORE_METRICS = {
     labels: [],
     help: 'TLS handshakes with callers that failed',
   },
+  gatehouse_invalid_responses_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Responses that did not fit what the API describes, refused or reported',
+  },
   gatehouse_transformed_bodies_total: {
     type: 'counter',
     labels: [],

@@ -1,27 +1,20 @@
 /**
  * The operations of one `validate` or `openapi` with their schemas compiled, and the check of a request against them.
- * Made before a snapshot is live, a schema at a time, so that a large document does not hold up the traffic of a
- * worker.
+ * Made before a snapshot is live.
  */
-import { setImmediate as turn } from 'node:timers/promises';
-import type { JsonSchema } from '../contract/user-policy.ts';
-import type { BodyTypeSettings, OperationSettings, ValidateSettings } from '../contract/validation.ts';
-import type { SchemaCheck } from './json-schema.ts';
-import { compileSchema } from './json-schema.ts';
-import { matchesType, mediaTypeOf } from './media-type.ts';
+import type { OperationSettings, ValidateSettings } from '../contract/validation.ts';
+import { bodyTypeOf, type CheckedBodyType, checkBody, checkedTypes, compileWith } from './body-types.ts';
 import { OperationTable } from './operation-table.ts';
 import type { CheckedParameter, ParameterSource } from './parameters.ts';
-import { checkParameters, readQuery, readValue } from './parameters.ts';
-import { readJson } from './read-json.ts';
+import { checkParameters } from './parameters.ts';
+import { type CheckedResponse, checkedResponses } from './response-check.ts';
 import type { Violation } from './violation.ts';
-
-export interface CheckedBodyType extends BodyTypeSettings {
-  readonly check: SchemaCheck | null;
-}
 
 export interface CheckedOperation {
   readonly parameters: readonly CheckedParameter[];
   readonly body: { readonly required: boolean; readonly types: readonly CheckedBodyType[] } | null;
+  /** Null: responses are not looked at. */
+  readonly responses: readonly CheckedResponse[] | null;
 }
 
 export class RequestCheck {
@@ -49,6 +42,13 @@ export class RequestCheck {
     return this.#table.find(method, path.slice(basePath.length));
   }
 
+  /** The operation alone; null when there is none. */
+  operationFor(method: string, path: string): CheckedOperation | null {
+    if (this.single !== null) return this.single;
+    const found = this.find(method, path);
+    return 'operation' in found ? found.operation : null;
+  }
+
   checkHead(operation: CheckedOperation, source: ParameterSource): Violation[] {
     const found: Violation[] = [];
     checkParameters(operation.parameters, source, this.settings.unknownQuery === 'refuse', found);
@@ -57,67 +57,24 @@ export class RequestCheck {
 
   /** The kind of body that a Content-Type names; undefined when the operation takes no such thing. */
   bodyType(operation: CheckedOperation, contentType: string | null): CheckedBodyType | undefined {
-    const type = mediaTypeOf(contentType);
-    return operation.body?.types.find((each) => matchesType(each.type, type));
+    return bodyTypeOf(operation.body?.types ?? [], contentType);
   }
 
   checkBody(type: CheckedBodyType, bytes: Uint8Array): readonly Violation[] {
-    if (type.kind === 'form') return checkForm(type, bytes);
-    const reading = readJson(bytes, this.settings);
-    if (!reading.ok) return [reading.violation];
-    return type.check?.(reading.value) ?? [];
+    return checkBody(type, bytes, this.settings);
   }
-}
-
-/** `application/x-www-form-urlencoded` as an object of its fields, each read as its schema wants it. */
-function checkForm(type: CheckedBodyType, bytes: Uint8Array): readonly Violation[] {
-  const found: Violation[] = [];
-  const form: Record<string, unknown> = {};
-  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
-  for (const [name, texts] of readQuery(text, found, 'form')) {
-    const settings = Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
-    const value = readValue(
-      settings ?? { kind: 'scalar', types: ['string'] },
-      texts,
-      `form.${name.slice(0, 100)}`,
-      found,
-    );
-    if (value !== undefined) Object.defineProperty(form, name, { value, enumerable: true });
-  }
-  return found.length > 0 ? found : (type.check?.(form) ?? []);
 }
 
 async function checkedOperation(operation: OperationSettings, settings: ValidateSettings): Promise<CheckedOperation> {
-  const compile = async (schema: JsonSchema): Promise<SchemaCheck> => {
-    const check = await compileSchema(withDefinitions(schema, settings.definitions));
-    await turn();
-    return check;
-  };
+  const { definitions } = settings;
   const parameters: CheckedParameter[] = [];
-  for (const each of operation.parameters) parameters.push({ ...each, check: await compile(each.schema) });
-  if (operation.body === null) return { parameters, body: null };
-  const types: CheckedBodyType[] = [];
-  for (const type of operation.body.types)
-    types.push({ ...type, check: type.schema === null ? null : await compile(type.schema) });
-  return { parameters, body: { required: operation.body.required, types } };
-}
-
-/** The schema with those definitions that it reaches, so that each is compiled with no more than it needs. */
-function withDefinitions(schema: JsonSchema, definitions: ValidateSettings['definitions']): JsonSchema {
-  const reached = new Map<string, JsonSchema>();
-  const waiting: unknown[] = [schema];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (typeof next !== 'object' || next === null) continue;
-    for (const [key, value] of Object.entries(next)) {
-      if (typeof value === 'object') waiting.push(value);
-      if (key !== '$ref' || typeof value !== 'string' || !value.startsWith('#/$defs/')) continue;
-      const name = value.slice('#/$defs/'.length);
-      const definition = definitions[name];
-      if (definition === undefined || reached.has(name)) continue;
-      reached.set(name, definition);
-      waiting.push(definition);
-    }
-  }
-  if (reached.size === 0 || typeof schema === 'boolean') return schema;
-  return { ...schema, $defs: { ...Object.fromEntries(reached), ...(schema['$defs'] as object | undefined) } };
+  for (const each of operation.parameters)
+    parameters.push({ ...each, check: await compileWith(each.schema, definitions) });
+  const responses =
+    operation.responses === undefined || settings.response === null
+      ? null
+      : await checkedResponses(operation.responses, settings.response.definitions);
+  if (operation.body === null) return { parameters, body: null, responses };
+  const types = await checkedTypes(operation.body.types, definitions);
+  return { parameters, body: { required: operation.body.required, types }, responses };
 }

@@ -163,7 +163,10 @@ export interface PolicyContext extends BodyAccess {
 }
 
 export type PolicyHook = (exchange: PolicyContext) => Outcome | Promise<Outcome>;
-/** `responseHead` and `finish` only look at and decorate the answer. */
+/**
+ * `responseHead` and `finish` only look at and decorate the answer. A `Fault` that `responseHead` throws is the response
+ * in its place.
+ */
 export type ResponseHook = (exchange: PolicyContext) => void;
 
 export interface PolicyHooks {

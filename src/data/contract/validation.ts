@@ -46,6 +46,27 @@ export interface OperationSettings {
   readonly parameters: readonly ParameterSettings[];
   /** Null: nothing is said about the body. */
   readonly body: BodySettings | null;
+  /** Absent: responses are not looked at. Otherwise from the exact status to the ranges to the default. */
+  readonly responses?: readonly ResponseSettings[];
+}
+
+export interface ResponseSettings {
+  /** `200`, `2XX` or `default`. */
+  readonly status: string;
+  /** In place `header`. */
+  readonly headers: readonly ParameterSettings[];
+  /** Null: nothing is said about the body. */
+  readonly types: readonly BodyTypeSettings[] | null;
+}
+
+export interface ResponseRules {
+  /** What becomes of a response that is wrong: 502 in its place, or a word in the access record. */
+  readonly mode: 'refuse' | 'report';
+  /** A status that is not described. */
+  readonly unknownStatuses: 'refuse' | 'pass';
+  /** Largest body that is held to be checked. */
+  readonly maxBodyBytes: number;
+  readonly definitions: Readonly<Record<string, JsonSchema>>;
 }
 
 export interface ValidateSettings {
@@ -61,4 +82,6 @@ export interface ValidateSettings {
   readonly maxBodyBytes: number;
   readonly maxDepth: number;
   readonly safeIntegers: boolean;
+  /** Null: no operation looks at responses. */
+  readonly response: ResponseRules | null;
 }

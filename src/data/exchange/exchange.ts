@@ -436,7 +436,8 @@ export class Exchange
       this.responseFields = this.#heldHead;
     } catch (error) {
       this.responseFields = null;
-      this.#failInternally(error);
+      if (error instanceof Fault) this.#fail(error);
+      else this.#failInternally(error);
     }
   }
 
@@ -536,7 +537,12 @@ export class Exchange
     const hooks = this.route === null ? this.live.unrouted : this.route.responseHead;
     if (hooks.length === 0) return;
     this.responseChanges?.mark();
-    for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
+    try {
+      for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
+    } catch (error) {
+      this.#forgetFilters();
+      throw error;
+    }
   }
 
   /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
@@ -550,6 +556,10 @@ export class Exchange
     try {
       this.#decorate();
     } catch (error) {
+      if (error instanceof Fault && this.fault === null) {
+        this.#fail(error);
+        return;
+      }
       // The response goes out undecorated: it may be the one that says that a policy is broken.
       this.runtime.log.error('a responseHead policy failed', {
         request_id: this.requestId,
@@ -681,10 +691,14 @@ export class Exchange
   /** What filters and policies wanted changed of a response that will not be sent. */
   #dropHeldResponse(): void {
     if (this.#responseWork === null) return;
-    this.#responseWork.abandon();
-    this.#responseWork = null;
+    this.#forgetFilters();
     this.#heldHead = null;
     this.responseFields = null;
+  }
+
+  #forgetFilters(): void {
+    this.#responseWork?.abandon();
+    this.#responseWork = null;
     this.responseChanges?.rollBack();
   }
 

@@ -16,6 +16,8 @@ import type {
   OperationSettings,
   ParameterPlace,
   ParameterSettings,
+  ResponseRules,
+  ResponseSettings,
   ValidateSettings,
 } from '../contract/validation.ts';
 import { DocumentError, isMapping, pointerValue, SchemaTranslator } from './openapi-schemas.options.ts';
@@ -31,6 +33,19 @@ const file = () =>
     .string()
     .regex(/\.(yaml|yml|json)$/, 'must be a YAML or JSON file')
     .describe('OpenAPI 3.0 or 3.1 document, relative to the configuration file.');
+
+export const responseMode = () =>
+  z
+    .enum(['refuse', 'report'])
+    .prefault('refuse')
+    .describe(
+      'What becomes of a wrong response: 502 in its place, or `invalid_response` in the access record while it passes. `refuse` holds bodies back until they are known to be right.',
+    );
+
+export const responseSize = () =>
+  size({ min: 1, max: 64 * 1024 ** 2 })
+    .prefault('1mb')
+    .describe('Largest JSON body of a response: it is held in memory while it is checked. A longer one is wrong.');
 
 const full = z.strictObject({
   file: file(),
@@ -54,6 +69,20 @@ const full = z.strictObject({
   maxBodySize: size({ min: 1, max: 64 * 1024 ** 2 })
     .prefault('1mb')
     .describe('Largest JSON or form body: it is held in memory while it is checked. Others are streamed.'),
+  response: z
+    .union([
+      z.enum(['refuse', 'report']),
+      z.strictObject({
+        mode: responseMode(),
+        unknownStatuses: z
+          .enum(['refuse', 'pass'])
+          .prefault('pass')
+          .describe('Statuses that the operation does not have.'),
+        maxBodySize: responseSize(),
+      }),
+    ])
+    .optional()
+    .describe('Checks responses too: status, fields, content types and JSON bodies. Default: they are not looked at.'),
 });
 
 export const openapiOptions = definePolicyOptions({
@@ -90,12 +119,12 @@ export function compileDocument(
 ): ValidateSettings | undefined {
   try {
     const document = readDocument(text);
-    const compiler = new DocumentCompiler(document);
+    const response = options.response === undefined ? null : responseRules(options.response);
+    const compiler = new DocumentCompiler(document, response !== null);
     const operations = compiler.operations();
-    const definitions = compiler.schemas.definitions;
-    const unusable = schemaProblem({ $defs: definitions, allOf: [true, ...compiler.compiled] }, MAX_DOCUMENT_BYTES);
-    if (unusable !== undefined)
-      throw new DocumentError(unusable.split(': ')[0] ?? '', unusable.replace(/^[^:]*: /, ''));
+    const { definitions } = compiler.schemas;
+    refuseUnusable(definitions, compiler.compiled);
+    if (response !== null) refuseUnusable(compiler.responseSchemas.definitions, compiler.compiledResponses);
     if (compiler.unknownFormats.size > 0)
       warning(`the document has formats that are not checked: ${[...compiler.unknownFormats].slice(0, 10).join(', ')}`);
     return {
@@ -108,12 +137,26 @@ export function compileDocument(
       maxBodyBytes: options.maxBodySize,
       maxDepth: 64,
       safeIntegers: false,
+      response: response === null ? null : { ...response, definitions: compiler.responseSchemas.definitions },
     };
   } catch (error) {
     if (!(error instanceof DocumentError)) throw error;
     problem(`the document cannot be used: ${error.message}`, error.at);
     return undefined;
   }
+}
+
+function responseRules(written: NonNullable<Options['response']>): Omit<ResponseRules, 'definitions'> {
+  const { mode, unknownStatuses, maxBodySize } =
+    typeof written === 'string'
+      ? ({ mode: written, unknownStatuses: 'pass', maxBodySize: 1_024 ** 2 } as const)
+      : written;
+  return { mode, unknownStatuses, maxBodyBytes: maxBodySize };
+}
+
+function refuseUnusable(definitions: Readonly<Record<string, JsonSchema>>, compiled: readonly JsonSchema[]): void {
+  const unusable = schemaProblem({ $defs: definitions, allOf: [true, ...compiled] }, MAX_DOCUMENT_BYTES);
+  if (unusable !== undefined) throw new DocumentError(unusable.split(': ')[0] ?? '', unusable.replace(/^[^:]*: /, ''));
 }
 
 function readDocument(text: string): Record<string, unknown> {
@@ -142,15 +185,21 @@ function readDocument(text: string): Record<string, unknown> {
 
 class DocumentCompiler {
   readonly schemas: SchemaTranslator;
+  /** Of responses: other members are hidden there. */
+  readonly responseSchemas: SchemaTranslator;
   readonly unknownFormats = new Set<string>();
   /** Every schema that an operation uses itself, to be looked through. */
   readonly compiled: JsonSchema[] = [];
+  readonly compiledResponses: JsonSchema[] = [];
+  readonly #withResponses: boolean;
   readonly #document: Record<string, unknown>;
 
-  constructor(document: Record<string, unknown>) {
+  constructor(document: Record<string, unknown>, withResponses: boolean) {
     this.#document = document;
+    this.#withResponses = withResponses;
     const isOld = String(document['openapi']).startsWith('3.0');
     this.schemas = new SchemaTranslator(document, isOld, 'readOnly', this.unknownFormats);
+    this.responseSchemas = new SchemaTranslator(document, isOld, 'writeOnly', this.unknownFormats);
   }
 
   basePath(): string {
@@ -188,7 +237,33 @@ class DocumentCompiler {
       path,
       parameters,
       body: this.#body(operation['requestBody'], at),
+      ...(this.#withResponses ? { responses: this.#responses(operation['responses'], at) } : {}),
     };
+  }
+
+  #responses(written: unknown, at: string): ResponseSettings[] {
+    if (!isMapping(written)) return [];
+    return Object.entries(written).flatMap(([status, each]) => {
+      if (status.startsWith('x-')) return [];
+      const here = `${at}/responses/${status}`;
+      if (!/^([1-5]\d\d|[1-5]XX|default)$/.test(status)) throw new DocumentError(here, 'it is no status');
+      const { headers, content } = this.#resolve(each, here);
+      return [
+        {
+          status,
+          headers: this.#responseFields(headers, `${here}/headers`),
+          types: isMapping(content) ? this.#types(content, `${here}/content`, true) : null,
+        },
+      ];
+    });
+  }
+
+  #responseFields(written: unknown, at: string): ParameterSettings[] {
+    if (!isMapping(written)) return [];
+    return Object.entries(written).flatMap(([name, each]) => {
+      const field = this.#resolve(each, `${at}/${name}`);
+      return this.#parameter({ ...field, in: 'header', name }, `${at}/${name}`, true);
+    });
   }
 
   #parameters(written: unknown, at: string): ParameterSettings[] {
@@ -199,7 +274,7 @@ class DocumentCompiler {
     );
   }
 
-  #parameter(parameter: Record<string, unknown>, at: string): ParameterSettings[] {
+  #parameter(parameter: Record<string, unknown>, at: string, ofResponse = false): ParameterSettings[] {
     const place = parameter['in'] as ParameterPlace;
     const name = parameter['name'];
     if (!['query', 'path', 'header', 'cookie'].includes(place)) throw new DocumentError(at, 'it is in no known place');
@@ -208,7 +283,7 @@ class DocumentCompiler {
     const { content } = parameter;
     const isJson = isMapping(content);
     const written = isJson ? (Object.values(content)[0] as { schema?: unknown })?.schema : parameter['schema'];
-    const schema = this.#schema(written ?? true, `${at}/schema`);
+    const schema = this.#schema(written ?? true, `${at}/schema`, ofResponse);
     const form = isJson
       ? ({ kind: 'json' } as const)
       : formOf(this.#resolvedSchema(written), place, parameter, at, (inner) => this.#resolvedSchema(inner));
@@ -228,10 +303,10 @@ class DocumentCompiler {
     const body = this.#resolve(written, `${at}/requestBody`);
     const { content } = body;
     if (!isMapping(content)) throw new DocumentError(`${at}/requestBody`, 'it has no content');
-    return { required: body['required'] === true, types: this.#types(content, `${at}/requestBody/content`) };
+    return { required: body['required'] === true, types: this.#types(content, `${at}/requestBody/content`, false) };
   }
 
-  #types(content: Record<string, unknown>, at: string): BodyTypeSettings[] {
+  #types(content: Record<string, unknown>, at: string, ofResponse: boolean): BodyTypeSettings[] {
     return Object.entries(content).map(([written, media]) => {
       const type = (written.split(';', 1)[0] ?? '').trim().toLowerCase();
       const schema = isMapping(media) ? media['schema'] : undefined;
@@ -251,13 +326,13 @@ class DocumentCompiler {
                 ),
               ]),
             );
-      return { type, kind, schema: this.#schema(schema, `${at}/${written}/schema`), fields };
+      return { type, kind, schema: this.#schema(schema, `${at}/${written}/schema`, ofResponse), fields };
     });
   }
 
-  #schema(written: unknown, at: string): JsonSchema {
-    const schema = this.schemas.translate(written, at);
-    this.compiled.push(schema);
+  #schema(written: unknown, at: string, ofResponse: boolean): JsonSchema {
+    const schema = (ofResponse ? this.responseSchemas : this.schemas).translate(written, at);
+    (ofResponse ? this.compiledResponses : this.compiled).push(schema);
     return schema;
   }
 

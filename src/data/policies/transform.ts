@@ -9,12 +9,11 @@ import { unpackableCoding } from '../content/codings.ts';
 import { readExactJson } from '../content/exact-json.ts';
 import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
 import { makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
+import { askForWholeBody, refuseResponse, unpackResponse } from '../content/plain-response.ts';
 import { changedQuery } from '../content/query-changes.ts';
 import { readJson } from '../content/read-json.ts';
 import { EventRecords, LineRecords } from '../content/records.ts';
-import { RefusingFilter } from '../content/refusing-filter.ts';
 import { loadSearch, type Search } from '../content/reshape.ts';
-import { UnpackFilter } from '../content/unpack-filter.ts';
 import { RecordFilter, type ValueChange, WholeValueFilter } from '../content/value-filters.ts';
 import { fieldErrors } from '../content/violation.ts';
 import type { Outcome, PolicyContext, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
@@ -42,7 +41,7 @@ export const transform = definePolicy<TransformSettings, Search | null>({
             requestHead(exchange) {
               if (request?.query)
                 exchange.setUpstreamQuery(changedQuery(exchange.query, request.query, valuesOf(exchange)));
-              change?.ask(exchange);
+              if (change !== null) askForWholeBody(exchange);
               return undefined;
             },
           }
@@ -139,13 +138,6 @@ class ResponseChange {
     this.#count = environment.count;
   }
 
-  /** A part of a body, or a packed one, cannot be changed. */
-  ask(exchange: PolicyContext): void {
-    exchange.setUpstreamHeader('Accept-Encoding', 'identity');
-    exchange.removeUpstreamHeader('Range');
-    exchange.removeUpstreamHeader('If-Range');
-  }
-
   apply(exchange: PolicyContext): void {
     const { status } = exchange;
     if (status < 200 || status === 204 || status === 205 || status === 304) {
@@ -160,14 +152,14 @@ class ResponseChange {
     const isWhole = isJsonType(type);
     if (!isWhole && !LINE_TYPES.includes(type) && type !== EVENTS) {
       if (this.#settings.otherTypes === 'refuse' && exchange.responseLength !== 0)
-        refuse(exchange, `a response of type ${type || '(none)'} cannot be transformed`);
+        refuseResponse(exchange, failed(`a response of type ${type || '(none)'} cannot be transformed`));
       return;
     }
     if (status === 206) {
-      refuse(exchange, 'a part of a response cannot be transformed');
+      refuseResponse(exchange, failed('a part of a response cannot be transformed'));
       return;
     }
-    if (!this.#unpack(exchange)) return;
+    if (!unpackResponse(exchange, this.#settings.maxBytes, failed)) return;
     sendsOtherBytes(exchange);
     this.#count('transformed_bodies', 1);
     const { maxBytes } = this.#settings;
@@ -178,26 +170,6 @@ class ResponseChange {
       const records = type === EVENTS ? new EventRecords() : new LineRecords();
       exchange.filterResponseBody(new RecordFilter(change, records, maxBytes, tooLarge));
     }
-  }
-
-  /** A service that packs though it was asked not to. False: it was refused. */
-  #unpack(exchange: PolicyContext): boolean {
-    const field = exchange.sentHeader('content-encoding');
-    const coding = unpackableCoding(field);
-    if (coding === null) return true;
-    if (coding === undefined) {
-      refuse(exchange, `a response with Content-Encoding ${field} cannot be transformed`);
-      return false;
-    }
-    exchange.removeResponseHeader('Content-Encoding');
-    exchange.filterResponseBody(
-      new UnpackFilter(
-        coding,
-        { maxBytes: this.#settings.maxBytes, maxRatio: 1_000 },
-        { tooLarge: failed, malformed: failed },
-      ),
-    );
-    return true;
   }
 
   #changeFor(exchange: PolicyContext, isWholly: boolean): ValueChange {
@@ -213,8 +185,4 @@ class ResponseChange {
 
 function failed(cause: string): Fault {
   return new Fault(FAULTS.transformFailed, { cause });
-}
-
-function refuse(exchange: PolicyContext, cause: string): void {
-  exchange.filterResponseBody(new RefusingFilter(failed(cause)), { holdHead: true });
 }

@@ -5,10 +5,16 @@
 import * as z from 'zod';
 import { size } from '../../base/zod-units.ts';
 import { schemaProblem } from '../content/schema-keywords.ts';
-import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
+import { definePolicyOptions, type KeyPath, type OptionContext } from '../contract/options.ts';
 import type { JsonSchema } from '../contract/user-policy.ts';
-import type { ParameterPlace, ParameterSettings, ValidateSettings } from '../contract/validation.ts';
-import { kindOf } from './openapi.options.ts';
+import type {
+  BodyTypeSettings,
+  ParameterPlace,
+  ParameterSettings,
+  ResponseSettings,
+  ValidateSettings,
+} from '../contract/validation.ts';
+import { kindOf, responseMode, responseSize } from './openapi.options.ts';
 import { DocumentError, isMapping } from './openapi-schemas.options.ts';
 import { formOf } from './parameter-form.options.ts';
 
@@ -23,17 +29,39 @@ const byName = (what: string) =>
     .prefault({})
     .describe(`JSON Schemas of ${what}s by name. Texts become numbers or switches where the schema wants them.`);
 
+const contentTypes = () =>
+  z
+    .array(z.string().regex(/^[a-z0-9*.+-]+\/[a-z0-9*.+-]+$/, 'must be a content type such as application/json'))
+    .min(1)
+    .max(50)
+    .optional();
+
+const response = z
+  .strictObject({
+    body: schema('the body of a 2xx response').optional(),
+    bodies: z
+      .record(
+        z.string().regex(/^([2-5]\d\d|[2-5]XX|default)$/, 'must be such as 200, 4XX or default'),
+        schema('one body'),
+      )
+      .prefault({})
+      .describe('JSON Schemas of bodies by status: `{ 200: {}, 4XX: {}, default: {} }`; the nearest holds.'),
+    headers: byName('header field of the response'),
+    contentTypes: contentTypes().describe(
+      'Content types that a body with a schema may have. Default: `application/json` and `application/*+json`.',
+    ),
+    mode: responseMode(),
+    unknownStatuses: z.enum(['refuse', 'pass']).prefault('pass').describe('Statuses for which there is no schema.'),
+    maxBodySize: responseSize(),
+  })
+  .describe('What responses must be.');
+
 export const validateSchema = z
   .strictObject({
     body: schema('the body').optional(),
-    contentTypes: z
-      .array(z.string().regex(/^[a-z0-9*.+-]+\/[a-z0-9*.+-]+$/, 'must be a content type such as application/json'))
-      .min(1)
-      .max(50)
-      .optional()
-      .describe(
-        'Content types that a body may have, such as `application/json` or `image/*`; others are answered 415. Default: `application/json` and `application/*+json` where there is a schema of the body, else any.',
-      ),
+    contentTypes: contentTypes().describe(
+      'Content types that a body may have, such as `application/json` or `image/*`; others are answered 415. Default: `application/json` and `application/*+json` where there is a schema of the body, else any.',
+    ),
     bodyRequired: z
       .boolean()
       .prefault(true)
@@ -60,6 +88,7 @@ export const validateSchema = z
       .boolean()
       .prefault(false)
       .describe('Refuses integers beyond 2^53, which some readers round and others do not.'),
+    response: response.optional(),
   })
   .describe('What a request must be; a wrong one is answered 400 with each field, its value and what was expected.');
 
@@ -77,12 +106,13 @@ export const validateOptions = definePolicyOptions({
           method: null,
           path: null,
           parameters: [
-            ...parametersOf(options, 'query', 'query', context),
-            ...parametersOf(options, 'params', 'path', context),
-            ...parametersOf(options, 'headers', 'header', context),
-            ...parametersOf(options, 'cookies', 'cookie', context),
+            ...parametersOf(options, 'query', context),
+            ...parametersOf(options, 'params', context),
+            ...parametersOf(options, 'headers', context),
+            ...parametersOf(options, 'cookies', context),
           ],
           body: bodyOf(options, context),
+          ...(options.response === undefined ? {} : { responses: responsesOf(options.response, context) }),
         },
       ],
       definitions: {},
@@ -93,6 +123,15 @@ export const validateOptions = definePolicyOptions({
       maxBodyBytes: options.maxBodySize,
       maxDepth: options.maxDepth,
       safeIntegers: options.safeIntegers,
+      response:
+        options.response === undefined
+          ? null
+          : {
+              mode: options.response.mode,
+              unknownStatuses: options.response.unknownStatuses,
+              maxBodyBytes: options.response.maxBodySize,
+              definitions: {},
+            },
     };
     for (const [index, name] of options.required.entries()) {
       const [place = '', ...rest] = name.split('.');
@@ -104,23 +143,30 @@ export const validateOptions = definePolicyOptions({
   },
 });
 
-type Place = 'query' | 'params' | 'headers' | 'cookies';
+const PLACES = { query: 'query', params: 'path', headers: 'header', cookies: 'cookie' } as const;
 
-function parametersOf(
-  options: Options,
-  key: Place,
+function parametersOf(options: Options, key: keyof typeof PLACES, context: OptionContext): ParameterSettings[] {
+  const place = PLACES[key];
+  const isRequired = (name: string): boolean => place === 'path' || options.required.includes(`${key}.${name}`);
+  return namedValues(options[key], place, [key], isRequired, context);
+}
+
+function namedValues(
+  schemas: Readonly<Record<string, JsonSchema>>,
   place: ParameterPlace,
+  above: KeyPath,
+  isRequired: (name: string) => boolean,
   context: OptionContext,
 ): ParameterSettings[] {
-  return Object.entries(options[key]).flatMap(([name, written]) => {
-    const at = [key, name];
+  return Object.entries(schemas).flatMap(([name, written]) => {
+    const at = [...above, name];
     if (!isUsable(written, at, context)) return [];
     try {
       return [
         {
           in: place,
           name: place === 'header' ? name.toLowerCase() : name,
-          required: place === 'path' || options.required.includes(`${key}.${name}`),
+          required: isRequired(name),
           form: formOf(written, place, {}, '', (inner) => inner),
           schema: written,
         },
@@ -133,29 +179,55 @@ function parametersOf(
   });
 }
 
+function responsesOf(options: z.output<typeof response>, context: OptionContext): ResponseSettings[] {
+  const headers = namedValues(options.headers, 'header', ['response', 'headers'], () => false, context);
+  const written: [status: string, body: JsonSchema, at: KeyPath][] = Object.entries(options.bodies).map(
+    ([status, body]) => [status, body, ['response', 'bodies', status]],
+  );
+  if (options.body !== undefined) written.push(['2XX', options.body, ['response', 'body']]);
+  if (options.body !== undefined && Object.hasOwn(options.bodies, '2XX'))
+    context.problem('stands beside bodies.2XX, which is the same', { at: ['response', 'body'] });
+  if (written.length === 0 && headers.length === 0)
+    context.problem('says nothing about responses; it needs body, bodies or headers', { at: ['response'] });
+  const types = options.contentTypes ?? JSON_TYPES;
+  const described = written.flatMap(([status, body, at]) =>
+    isUsable(body, at, context)
+      ? [{ status, headers, types: types.map((type) => bodyTypeOf(type, body)) } satisfies ResponseSettings]
+      : [],
+  );
+  // Fields are those of every success, whether or not its body has a schema.
+  return headers.length === 0 || described.some(({ status }) => status === '2XX')
+    ? described
+    : [...described, { status: '2XX', headers, types: null }];
+}
+
+const JSON_TYPES = ['application/json', 'application/*+json'];
+
 function bodyOf(options: Options, context: OptionContext): ValidateSettings['operations'][number]['body'] {
   const { body } = options;
   if (body === undefined && options.contentTypes === undefined) return null;
   if (body !== undefined && !isUsable(body, ['body'], context)) return null;
-  const types = options.contentTypes ?? ['application/json', 'application/*+json'];
-  const properties = isMapping(body) && isMapping(body['properties']) ? body['properties'] : {};
+  const types = options.contentTypes ?? JSON_TYPES;
   return {
     required: body !== undefined && options.bodyRequired,
-    types: types.map((type) => {
-      const kind = type === 'application/*+json' ? 'json' : kindOf(type);
-      const isChecked = body !== undefined && (kind === 'json' || kind === 'form');
-      const fields =
-        kind !== 'form'
-          ? {}
-          : Object.fromEntries(
-              Object.entries(properties).map(([name, each]) => [name, formOf(each, 'query', {}, '', (inner) => inner)]),
-            );
-      return { type, kind, schema: isChecked ? (body as JsonSchema) : null, fields };
-    }),
+    types: types.map((type) => bodyTypeOf(type, body)),
   };
 }
 
-function isUsable(written: JsonSchema, at: string[], context: OptionContext): boolean {
+function bodyTypeOf(type: string, body: JsonSchema | undefined): BodyTypeSettings {
+  const kind = type === 'application/*+json' ? 'json' : kindOf(type);
+  const isChecked = body !== undefined && (kind === 'json' || kind === 'form');
+  const properties = isMapping(body) && isMapping(body['properties']) ? body['properties'] : {};
+  const fields =
+    kind !== 'form'
+      ? {}
+      : Object.fromEntries(
+          Object.entries(properties).map(([name, each]) => [name, formOf(each, 'query', {}, '', (inner) => inner)]),
+        );
+  return { type, kind, schema: isChecked ? body : null, fields };
+}
+
+function isUsable(written: JsonSchema, at: KeyPath, context: OptionContext): boolean {
   const problem = schemaProblem(written);
   if (problem === undefined) return true;
   const [place = '', ...rest] = problem.split(': ');

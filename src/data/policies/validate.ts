@@ -1,24 +1,37 @@
 /**
  * `validate` and `openapi`: is the request what the API describes. Parameters first, then the body, which is held back
  * until it is known to be right: nothing of a wrong request reaches the service. What is checked is what the service
- * reads, since JSON and query have one reading here (content/read-json.ts, content/parameters.ts).
+ * reads, since JSON and query have one reading here (content/read-json.ts, content/parameters.ts). Responses, where
+ * asked for, are checked by validate-response.ts.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { askForWholeBody } from '../content/plain-response.ts';
 import type { CheckedOperation } from '../content/request-check.ts';
 import { RequestCheck } from '../content/request-check.ts';
 import type { Violation } from '../content/violation.ts';
 import { fieldErrors } from '../content/violation.ts';
-import type { Outcome, PolicyContext } from '../contract/policy.ts';
+import type { Outcome, PolicyContext, PolicyHooks } from '../contract/policy.ts';
 import { definePolicy } from '../contract/policy.ts';
 import type { ValidateSettings } from '../contract/validation.ts';
+import { ResponseValidation } from './validate-response.ts';
 
 export const validate = definePolicy<ValidateSettings, RequestCheck>({
   name: 'validate',
-  phases: ['requestHead'],
+  phases: ['requestHead', 'responseHead'],
   // Before transforms, and before policies of users that rely on it.
   first: true,
   prepare: (settings) => RequestCheck.prepare(settings),
-  create: (_settings, _environment, check) => ({ requestHead: (exchange) => checked(check, exchange) }),
+  create({ response }, environment, check): PolicyHooks {
+    if (response === null) return { requestHead: (exchange) => checked(check, exchange) };
+    const responses = new ResponseValidation(response, check, environment);
+    return {
+      requestHead(exchange) {
+        askForWholeBody(exchange);
+        return checked(check, exchange);
+      },
+      responseHead: (exchange) => responses.look(exchange),
+    };
+  },
 });
 
 function checked(check: RequestCheck, exchange: PolicyContext): Outcome | Promise<Outcome> {

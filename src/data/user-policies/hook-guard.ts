@@ -89,7 +89,7 @@ export class HookGuard {
         returned = hook.call(hooks, exchange);
       } catch (error) {
         const fault = this.#failed(phase, error);
-        if (phase === 'responseHead') throw new TypeError(fault.cause);
+        if (phase === 'responseHead') throw fault;
         return;
       } finally {
         watch.leave();

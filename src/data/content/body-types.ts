@@ -1,0 +1,87 @@
+/**
+ * The types that a body may have, each with its schema compiled: which one a Content-Type names, and what is wrong with
+ * a body of it. Schemas are compiled one at a time, so that a large document does not hold up the traffic of a worker.
+ */
+import { setImmediate as turn } from 'node:timers/promises';
+import type { JsonSchema } from '../contract/user-policy.ts';
+import type { BodyTypeSettings } from '../contract/validation.ts';
+import type { SchemaCheck } from './json-schema.ts';
+import { compileSchema } from './json-schema.ts';
+import { matchesType, mediaTypeOf } from './media-type.ts';
+import { readQuery, readValue } from './parameters.ts';
+import { type JsonLimits, readJson } from './read-json.ts';
+import type { Violation } from './violation.ts';
+
+type Definitions = Readonly<Record<string, JsonSchema>>;
+
+export interface CheckedBodyType extends BodyTypeSettings {
+  readonly check: SchemaCheck | null;
+}
+
+/** A schema that refers to `#/$defs/NAME` in `definitions`. */
+export async function compileWith(schema: JsonSchema, definitions: Definitions): Promise<SchemaCheck> {
+  const check = await compileSchema(withDefinitions(schema, definitions));
+  await turn();
+  return check;
+}
+
+export async function checkedTypes(
+  types: readonly BodyTypeSettings[],
+  definitions: Definitions,
+): Promise<CheckedBodyType[]> {
+  const checked: CheckedBodyType[] = [];
+  for (const type of types)
+    checked.push({ ...type, check: type.schema === null ? null : await compileWith(type.schema, definitions) });
+  return checked;
+}
+
+/** The kind of body that a Content-Type names; undefined when there is none. */
+export function bodyTypeOf<T extends BodyTypeSettings>(types: readonly T[], contentType: string | null): T | undefined {
+  const type = mediaTypeOf(contentType);
+  return types.find((each) => matchesType(each.type, type));
+}
+
+export function checkBody(type: CheckedBodyType, bytes: Uint8Array, limits: JsonLimits): readonly Violation[] {
+  if (type.kind === 'form') return checkForm(type, bytes);
+  const reading = readJson(bytes, limits);
+  if (!reading.ok) return [reading.violation];
+  return type.check?.(reading.value) ?? [];
+}
+
+/** `application/x-www-form-urlencoded` as an object of its fields, each read as its schema wants it. */
+function checkForm(type: CheckedBodyType, bytes: Uint8Array): readonly Violation[] {
+  const found: Violation[] = [];
+  const form: Record<string, unknown> = {};
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1');
+  for (const [name, texts] of readQuery(text, found, 'form')) {
+    const settings = Object.hasOwn(type.fields, name) ? type.fields[name] : undefined;
+    const value = readValue(
+      settings ?? { kind: 'scalar', types: ['string'] },
+      texts,
+      `form.${name.slice(0, 100)}`,
+      found,
+    );
+    if (value !== undefined) Object.defineProperty(form, name, { value, enumerable: true });
+  }
+  return found.length > 0 ? found : (type.check?.(form) ?? []);
+}
+
+/** The schema with those definitions that it reaches, so that each is compiled with no more than it needs. */
+function withDefinitions(schema: JsonSchema, definitions: Definitions): JsonSchema {
+  const reached = new Map<string, JsonSchema>();
+  const waiting: unknown[] = [schema];
+  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
+    if (typeof next !== 'object' || next === null) continue;
+    for (const [key, value] of Object.entries(next)) {
+      if (typeof value === 'object') waiting.push(value);
+      if (key !== '$ref' || typeof value !== 'string' || !value.startsWith('#/$defs/')) continue;
+      const name = value.slice('#/$defs/'.length);
+      const definition = definitions[name];
+      if (definition === undefined || reached.has(name)) continue;
+      reached.set(name, definition);
+      waiting.push(definition);
+    }
+  }
+  if (reached.size === 0 || typeof schema === 'boolean') return schema;
+  return { ...schema, $defs: { ...Object.fromEntries(reached), ...(schema['$defs'] as object | undefined) } };
+}
