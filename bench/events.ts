@@ -1,13 +1,13 @@
 /**
- * One event to many subscribers: `npm run bench:events [-- --subscribers N] [--rounds N] [--json FILE]` after
- * `npm run build`; Linux. A gateway with one worker, pinned to one core with all of its threads, holds N subscribers, over
+ * One event to many subscribers: `npm run bench:events [-- --subscribers N] [--gateways N] [--rounds N] [--json FILE]`
+ * after `npm run build`; Linux. Gateways with one worker, all pinned to one core, share N subscribers, over
  * the hub's WebSockets and over server-sent events; for each event the time from the request that publishes it until
  * the last subscriber has it is taken, and the gateway's CPU. Subscribers are bare sockets of this process, so that
- * they cost little. Wanted: 10,000 subscribers in 250 ms. Each subscriber takes three file descriptors of the gateway
- * (`ulimit -n`).
+ * they cost little. Wanted: 10,000 subscribers in 250 ms. Each subscriber takes three file descriptors of its gateway
+ * (`ulimit -n`): where there are too few for all, `--gateways 2` shares the crowd over two that share a store.
  */
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -24,11 +24,13 @@ const root = fileURLToPath(new URL('../', import.meta.url));
 const { values } = parseArgs({
   options: {
     subscribers: { type: 'string', default: '6000' },
+    gateways: { type: 'string', default: '1' },
     rounds: { type: 'string', default: '10' },
     json: { type: 'string' },
   },
 });
 const subscribers = Number(values.subscribers);
+const gateways = Number(values.gateways);
 const rounds = Number(values.rounds);
 /** That connect at a time. */
 const AT_ONCE = 100;
@@ -38,6 +40,11 @@ interface Door {
   readonly name: string;
   readonly head: string;
   readonly publishTo: string;
+}
+
+interface Gateway {
+  readonly running: Running;
+  readonly port: number;
 }
 
 interface Result {
@@ -65,15 +72,19 @@ for (const door of DOORS) results.push(await measure(door));
 report();
 
 async function measure(door: Door): Promise<Result> {
-  const { running, port } = await startGateway(door.name);
+  const place = mkdtempSync(join(folder, `${door.name.slice(0, 3)}-`));
+  const all: Gateway[] = [];
+  for (let i = 0; i < gateways; i++) all.push(await startGateway(place, i));
+  const pids = (): readonly number[] => all.flatMap(({ running }) => running.pids());
+  const [{ port: publishPort }] = all as [Gateway];
   const crowd: Socket[] = [];
   /** Marks that subscribers have not seen yet. */
   let missing = 0;
   let mark = '';
   let lastAt = 0;
   let complete: () => void = () => {};
-  const subscribe = async (): Promise<void> => {
-    const socket = connect({ port, host: '127.0.0.1' });
+  const subscribe = async (who: number): Promise<void> => {
+    const socket = connect({ port: all[who % gateways]!.port, host: '127.0.0.1' });
     crowd.push(socket);
     let tail = '';
     await new Promise<void>((resolve, reject) => {
@@ -93,7 +104,7 @@ async function measure(door: Door): Promise<Result> {
   };
   try {
     for (let i = 0; i < subscribers; i += AT_ONCE) {
-      await Promise.all(Array.from({ length: Math.min(AT_ONCE, subscribers - i) }, subscribe));
+      await Promise.all(Array.from({ length: Math.min(AT_ONCE, subscribers - i) }, (_, n) => subscribe(i + n)));
     }
     const lastMs: number[] = [];
     const acceptedMs: number[] = [];
@@ -102,16 +113,16 @@ async function measure(door: Door): Promise<Result> {
     for (let round = 0; round <= rounds; round++) {
       mark = randomBytes(9).toString('hex');
       missing = subscribers;
-      const all = new Promise<void>((resolve, reject) => {
+      const everybody = new Promise<void>((resolve, reject) => {
         const timer = setTimeout(() => reject(new Error(`${missing} subscribers got nothing`)), GIVE_UP_MS);
         complete = () => {
           clearTimeout(timer);
           resolve();
         };
       });
-      const cpuBefore = cpuNanoseconds(running.pids());
+      const cpuBefore = cpuNanoseconds(pids());
       const beganAt = performance.now();
-      const response = await fetch(`http://127.0.0.1:${port}${door.publishTo}`, {
+      const response = await fetch(`http://127.0.0.1:${publishPort}${door.publishTo}`, {
         method: 'POST',
         headers: { 'content-type': 'application/json' },
         body: JSON.stringify({ mark, pad: 'x'.repeat(200) }),
@@ -119,32 +130,34 @@ async function measure(door: Door): Promise<Result> {
       const acceptedAt = performance.now();
       if (response.status !== 202) throw new Error(`status ${response.status}: ${await response.text()}`);
       await response.arrayBuffer();
-      await all;
+      await everybody;
       if (round === 0) continue;
-      cpuNs += cpuNanoseconds(running.pids()) - cpuBefore;
+      cpuNs += cpuNanoseconds(pids()) - cpuBefore;
       lastMs.push(lastAt - beganAt);
       acceptedMs.push(acceptedAt - beganAt);
     }
     return { door: door.name, lastMs, acceptedMs, microsecondsEach: cpuNs / 1_000 / rounds / subscribers };
   } finally {
     for (const socket of crowd) socket.removeAllListeners('close').destroy();
-    await running.stop();
+    for (const { running } of all) await running.stop();
   }
 }
 
-async function startGateway(name: string): Promise<{ running: Running; port: number }> {
+async function startGateway(place: string, index: number): Promise<Gateway> {
   const port = await freePort();
-  const place = mkdtempSync(join(folder, `${name.slice(0, 3)}-`));
+  const dataDir = join(place, String(index));
+  mkdirSync(dataDir);
   const document = {
     gateway: {
       host: '127.0.0.1',
       port,
       workers: 1,
-      dataDir: place,
+      dataDir,
       accessLog: 'off',
       limits: { maxConnections: 100_000, maxTunnels: 100_000 },
     },
     events: {
+      store: `sqlite:${join(place, 'events.db')}`,
       streams: { news: {} },
       maxSubscribers: 100_000,
       hub: {
@@ -163,16 +176,18 @@ async function startGateway(name: string): Promise<{ running: Running; port: num
       { match: { path: '/publish' }, publish: { stream: 'news' }, auth: 'public' },
     ],
   };
-  const file = join(place, 'gatehouse.json');
+  const file = join(dataDir, 'gatehouse.json');
   writeFileSync(file, JSON.stringify(document));
   const args = [join(root, 'bin/gatehouse.js'), 'start', file];
-  const running = await start({ role: 'proxy', command: process.execPath, args, folder: place, readyPort: port });
+  const running = await start({ role: 'proxy', command: process.execPath, args, folder: dataDir, readyPort: port });
   return { running, port };
 }
 
 function report(): void {
   const { cpu, cores, node, pinned } = describeMachine();
-  console.log(`${subscribers} subscribers, ${rounds} events each; ${cpu}, ${cores} cores, Node ${node}`);
+  console.log(
+    `${subscribers} subscribers of ${gateways} gateway${gateways === 1 ? '' : 's'}, ${rounds} events each; ${cpu}, ${cores} cores, Node ${node}`,
+  );
   if (!pinned) console.log('not pinned to a core: the figures mean little');
   const rows = results.map(({ door, lastMs, acceptedMs, microsecondsEach }) => [
     door,
