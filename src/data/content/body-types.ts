@@ -4,18 +4,21 @@
  */
 import { setImmediate as turn } from 'node:timers/promises';
 import type { JsonSchema } from '../contract/user-policy.ts';
-import type { BodyTypeSettings } from '../contract/validation.ts';
+import type { BodyTypeSettings, MultipartSettings } from '../contract/validation.ts';
 import type { SchemaCheck } from './json-schema.ts';
 import { compileSchema } from './json-schema.ts';
 import { matchesType, mediaTypeOf } from './media-type.ts';
+import type { CheckedMultipart, CheckedPart } from './multipart-check.ts';
 import { readQuery, readValue } from './parameters.ts';
 import { type JsonLimits, readJson } from './read-json.ts';
 import type { Violation } from './violation.ts';
 
 type Definitions = Readonly<Record<string, JsonSchema>>;
 
-export interface CheckedBodyType extends BodyTypeSettings {
+export interface CheckedBodyType extends Omit<BodyTypeSettings, 'multipart'> {
   readonly check: SchemaCheck | null;
+  /** Null: its parts, if it has any, are not looked at. */
+  readonly multipart: CheckedMultipart | null;
 }
 
 /** A schema that refers to `#/$defs/NAME` in `definitions`. */
@@ -30,13 +33,28 @@ export async function checkedTypes(
   definitions: Definitions,
 ): Promise<CheckedBodyType[]> {
   const checked: CheckedBodyType[] = [];
-  for (const type of types)
-    checked.push({ ...type, check: type.schema === null ? null : await compileWith(type.schema, definitions) });
+  for (const type of types) {
+    const check = type.schema === null ? null : await compileWith(type.schema, definitions);
+    const multipart = type.multipart === undefined ? null : await checkedMultipart(type.multipart, definitions);
+    checked.push({ ...type, check, multipart });
+  }
   return checked;
 }
 
+async function checkedMultipart(settings: MultipartSettings, definitions: Definitions): Promise<CheckedMultipart> {
+  const parts = new Map<string, CheckedPart>();
+  for (const part of settings.parts) {
+    const check = part.schema === null ? null : await compileWith(part.schema, definitions);
+    parts.set(part.name, { ...part, check });
+  }
+  return { ...settings, parts };
+}
+
 /** The kind of body that a Content-Type names; undefined when there is none. */
-export function bodyTypeOf<T extends BodyTypeSettings>(types: readonly T[], contentType: string | null): T | undefined {
+export function bodyTypeOf<T extends { readonly type: string }>(
+  types: readonly T[],
+  contentType: string | null,
+): T | undefined {
   const type = mediaTypeOf(contentType);
   return types.find((each) => matchesType(each.type, type));
 }

@@ -26,11 +26,37 @@ export interface ParameterSettings {
 export interface BodyTypeSettings {
   /** `application/json`, `text/*`, `*` + `/*`, or `application/*+json`; lower case. */
   readonly type: string;
-  readonly kind: 'json' | 'form' | 'other';
+  readonly kind: 'json' | 'form' | 'multipart' | 'other';
   /** Null: anything of this type. */
   readonly schema: JsonSchema | null;
   /** For forms: the types that each field's text may be read as. */
   readonly fields: Readonly<Record<string, ParameterForm>>;
+  /** For `multipart`. */
+  readonly multipart?: MultipartSettings;
+}
+
+export interface PartSettings {
+  readonly name: string;
+  readonly isFile: boolean;
+  readonly required: boolean;
+  /** How many parts may have the name. */
+  readonly maxCount: number;
+  /** Of one part. */
+  readonly maxBytes: number;
+  /** Of a file: content types as declared, such as `image/*`; null for any. */
+  readonly types: readonly string[] | null;
+  /** Of a file: lower-case ends of its name; null for any. */
+  readonly extensions: readonly string[] | null;
+  /** Of a field: how its text is read. A list is what all parts of the name make together. */
+  readonly form: ParameterForm;
+  /** Of a field; null for any value. */
+  readonly schema: JsonSchema | null;
+}
+
+export interface MultipartSettings {
+  readonly parts: readonly PartSettings[];
+  readonly unknownParts: 'refuse' | 'pass';
+  readonly maxParts: number;
 }
 
 export interface BodySettings {

@@ -6,7 +6,7 @@
 import { FORMATS } from '../content/schema-keywords.ts';
 import type { JsonSchema } from '../contract/user-policy.ts';
 
-type Mapping = Readonly<Record<string, unknown>>;
+export type Mapping = Readonly<Record<string, unknown>>;
 
 export class DocumentError extends Error {
   readonly at: string;

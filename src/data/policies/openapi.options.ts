@@ -20,7 +20,8 @@ import type {
   ResponseSettings,
   ValidateSettings,
 } from '../contract/validation.ts';
-import { DocumentError, isMapping, pointerValue, SchemaTranslator } from './openapi-schemas.options.ts';
+import { multipartOf } from './multipart.options.ts';
+import { DocumentError, isMapping, type Mapping, pointerValue, SchemaTranslator } from './openapi-schemas.options.ts';
 import { formOf } from './parameter-form.options.ts';
 
 const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'];
@@ -313,6 +314,8 @@ class DocumentCompiler {
       const kind = kindOf(type);
       // What is in a part or a file of another format is not looked into.
       if (schema === undefined || kind === 'other') return { type, kind, schema: null, fields: {} };
+      if (kind === 'multipart')
+        return this.#multipart(type, schema, (media as Mapping)['encoding'], `${at}/${written}`);
       const resolved = this.#resolvedSchema(schema);
       const properties = isMapping(resolved) && isMapping(resolved['properties']) ? resolved['properties'] : {};
       const fields =
@@ -328,6 +331,14 @@ class DocumentCompiler {
             );
       return { type, kind, schema: this.#schema(schema, `${at}/${written}/schema`, ofResponse), fields };
     });
+  }
+
+  #multipart(type: string, schema: unknown, encoding: unknown, at: string): BodyTypeSettings {
+    const multipart = multipartOf(schema, encoding, at, {
+      resolve: (inner) => this.#resolvedSchema(inner),
+      translate: (inner, place) => this.#schema(inner, place, false),
+    });
+    return { type, kind: 'multipart', schema: null, fields: {}, multipart };
   }
 
   #schema(written: unknown, at: string, ofResponse: boolean): JsonSchema {
@@ -362,5 +373,6 @@ class DocumentCompiler {
 
 export function kindOf(type: string): BodyTypeSettings['kind'] {
   if (isJsonType(type)) return 'json';
+  if (type === 'multipart/form-data') return 'multipart';
   return type === 'application/x-www-form-urlencoded' ? 'form' : 'other';
 }

@@ -9,11 +9,13 @@ import { definePolicyOptions, type KeyPath, type OptionContext } from '../contra
 import type { JsonSchema } from '../contract/user-policy.ts';
 import type {
   BodyTypeSettings,
+  MultipartSettings,
   ParameterPlace,
   ParameterSettings,
   ResponseSettings,
   ValidateSettings,
 } from '../contract/validation.ts';
+import { multipartOptions, multipartSchema } from './multipart.options.ts';
 import { kindOf, responseMode, responseSize } from './openapi.options.ts';
 import { DocumentError, isMapping } from './openapi-schemas.options.ts';
 import { formOf } from './parameter-form.options.ts';
@@ -59,6 +61,7 @@ const response = z
 export const validateSchema = z
   .strictObject({
     body: schema('the body').optional(),
+    multipart: multipartSchema.optional(),
     contentTypes: contentTypes().describe(
       'Content types that a body may have, such as `application/json` or `image/*`; others are answered 415. Default: `application/json` and `application/*+json` where there is a schema of the body, else any.',
     ),
@@ -204,14 +207,22 @@ function responsesOf(options: z.output<typeof response>, context: OptionContext)
 const JSON_TYPES = ['application/json', 'application/*+json'];
 
 function bodyOf(options: Options, context: OptionContext): ValidateSettings['operations'][number]['body'] {
-  const { body } = options;
-  if (body === undefined && options.contentTypes === undefined) return null;
+  const { body, multipart } = options;
+  if (body === undefined && multipart === undefined && options.contentTypes === undefined) return null;
   if (body !== undefined && !isUsable(body, ['body'], context)) return null;
-  const types = options.contentTypes ?? JSON_TYPES;
+  const types = (options.contentTypes ?? (body === undefined ? [] : JSON_TYPES)).map((type) => bodyTypeOf(type, body));
+  const parts =
+    multipart === undefined
+      ? undefined
+      : multipartOptions(multipart, (schema, at) => isUsable(schema, [...at], context), context);
   return {
-    required: body !== undefined && options.bodyRequired,
-    types: types.map((type) => bodyTypeOf(type, body)),
+    required: (body !== undefined || multipart !== undefined) && options.bodyRequired,
+    types: parts === undefined ? types : [multipartType(parts), ...types],
   };
+}
+
+function multipartType(multipart: MultipartSettings): BodyTypeSettings {
+  return { type: 'multipart/form-data', kind: 'multipart', schema: null, fields: {}, multipart };
 }
 
 function bodyTypeOf(type: string, body: JsonSchema | undefined): BodyTypeSettings {

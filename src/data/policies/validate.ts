@@ -5,11 +5,14 @@
  * asked for, are checked by validate-response.ts.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { type CheckedMultipart, MultipartCheck } from '../content/multipart-check.ts';
+import { MultipartFilter } from '../content/multipart-filter.ts';
+import { boundaryOf } from '../content/multipart-reader.ts';
 import { askForWholeBody } from '../content/plain-response.ts';
 import type { CheckedOperation } from '../content/request-check.ts';
 import { RequestCheck } from '../content/request-check.ts';
 import type { Violation } from '../content/violation.ts';
-import { fieldErrors } from '../content/violation.ts';
+import { fieldErrors, violation } from '../content/violation.ts';
 import type { Outcome, PolicyContext, PolicyHooks } from '../contract/policy.ts';
 import { definePolicy } from '../contract/policy.ts';
 import type { ValidateSettings } from '../contract/validation.ts';
@@ -66,11 +69,13 @@ function checkedBy(
   // RFC 9110 §15.5.16: what would be taken is said.
   if (type === undefined)
     return refusedType(check, exchange, { Accept: operation.body.types.map((each) => each.type).join(', ') });
-  if (type.check === null && type.kind !== 'json') return outcomeOf(check, violations, exchange);
+  const { multipart } = type;
+  if (type.check === null && multipart === null && type.kind !== 'json') return outcomeOf(check, violations, exchange);
   const coding = exchange.header('content-encoding');
   // A packed body would be checked by nobody.
   if (coding !== null && coding.toLowerCase() !== 'identity' && !exchange.isBodyUnpacked)
     return refusedType(check, exchange, { 'Accept-Encoding': 'identity' });
+  if (multipart !== null) return outcomeOf(check, violations, exchange) ?? checkedParts(check, multipart, exchange);
   // Everything that is wrong is said at once, so the body is read also when a parameter is wrong.
   return exchange.readBody(check.settings.maxBodyBytes).then(
     (bytes) => outcomeOf(check, [...violations, ...check.checkBody(type, bytes)], exchange),
@@ -79,6 +84,21 @@ function checkedBy(
       throw error;
     },
   );
+}
+
+/** Parts pass as they come while they are checked, so this only begins it. */
+function checkedParts(check: RequestCheck, multipart: CheckedMultipart, exchange: PolicyContext): Outcome {
+  const { maxBodyBytes, mode } = check.settings;
+  const boundary = boundaryOf(exchange.header('content-type') ?? '');
+  if (typeof boundary !== 'string')
+    return outcomeOf(check, [violation('header.content-type', undefined, boundary.expected)], exchange);
+  const length = exchange.isBodyUnpacked ? -1 : exchange.contentLength;
+  const report = mode === 'report' ? (fault: Fault): void => reported(exchange, fault.cause ?? 'body') : null;
+  exchange.filterRequestBody(
+    new MultipartFilter(boundary, new MultipartCheck(multipart, maxBodyBytes), length, report),
+    length,
+  );
+  return undefined;
 }
 
 function outcomeOf(check: RequestCheck, violations: readonly Violation[], exchange: PolicyContext): Outcome {
