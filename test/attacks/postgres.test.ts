@@ -9,7 +9,7 @@ import { type PostgresServer, startPostgres } from '../support/postgres.ts';
 const FOLDER = fileURLToPath(new URL('./', import.meta.url));
 /** Those that open the service by itself, whose database GATEHOUSE_TEST_POSTGRES chooses. */
 const FILES = readdirSync(FOLDER).filter((name) =>
-  /^(no-credential|one-address|strangers-lock|what-ends)[a-z-]*\.test\.ts$/.test(name),
+  /^(no-credential|one-address|owners-learn|strangers-lock|what-ends)[a-z-]*\.test\.ts$/.test(name),
 );
 
 describe('on PostgreSQL', () => {

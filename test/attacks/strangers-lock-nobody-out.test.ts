@@ -9,8 +9,9 @@ import { SoftwareAuthenticator } from '../integration/identity/software-authenti
 
 type Cleanup = { after(done: () => Promise<void>): void };
 
-async function benchFor(t: Cleanup, lockout: object): Promise<Bench> {
+async function benchFor(t: Cleanup, lockout: object = {}, more: object = {}): Promise<Bench> {
   const bench = await makeBench({
+    ...more,
     lockout: { freeAttempts: 3, firstDelay: '10m', maxDelay: '10m', addressAttempts: 10_000, ...lockout },
     publicUrl: 'https://accounts.example',
   });
@@ -99,5 +100,76 @@ describe('strangers lock nobody out', () => {
       (mail) => mail.includes(member.email) && mail.includes('failed sign-ins'),
     );
     assert.ok(mails.length >= 1 && mails.length <= 5, `${mails.length} emails`);
+  });
+});
+
+describe('limits hold in a burst', () => {
+  test('of 150 guesses at once from one address no more are tried than it may, and right ones cost nothing', async (t) => {
+    const lockout = { addressAttempts: 50, freeAttempts: 100, accountAttempts: 1_000 };
+    const bench = await benchFor(t, lockout, { passwords: { parallel: 4, maxQueued: 1_000 } });
+    await bench.member('owner');
+    const from = { 'x-forwarded-for': '203.0.113.9' };
+    const login = (password: string) => bench.call('POST', '/login', { username: 'owner', password }, undefined, from);
+    for (let i = 0; i < 60; i++) assert.equal((await login(PASSWORD)).status, 200);
+    const statuses = (await Promise.all(Array.from({ length: 150 }, () => login('wrong')))).map(({ status }) => status);
+    assert.equal(statuses.filter((status) => status === 401).length, 50);
+    assert.ok(statuses.every((status) => [401, 429, 503].includes(status)));
+    assert.equal((await login(PASSWORD)).status, 429);
+  });
+
+  test('nor of tickets, codes and links', async (t) => {
+    const bench = await benchFor(t, { addressAttempts: 10 });
+    const bodies: readonly [string, object][] = [
+      ['/login/mfa', { mfaTicket: 'made-up-made-up-made-up', code: '123456' }],
+      ['/password/reset', { token: 'made-up-made-up-made-up', newPassword: PASSWORD }],
+      ['/verify-email', { token: 'made-up-made-up-made-up', password: PASSWORD }],
+      ['/setup', { token: 'made-up-made-up-made-up', email: 'x@example.com', password: PASSWORD }],
+    ];
+    for (const [index, [path, body]] of bodies.entries()) {
+      const from = { 'x-forwarded-for': `203.0.113.${100 + index}` };
+      const answers = await Promise.all(
+        Array.from({ length: 40 }, () => bench.call('POST', path, body, undefined, from)),
+      );
+      assert.equal(answers.filter(({ status }) => status !== 429).length, 10, path);
+    }
+  });
+});
+
+describe('emails that strangers can cause', () => {
+  test('go out after the response, which is the same and made of the same for an address that nobody has', async (t) => {
+    const bench = await benchFor(t);
+    const { email } = await bench.member('owner');
+    const { background, store } = bench.identity.context;
+    const waiting: (() => Promise<void>)[] = [];
+    background.run = (task) => void waiting.push(task);
+    let statements = 0;
+    const executor = store.db.getExecutor();
+    const real = executor.executeQuery.bind(executor);
+    executor.executeQuery = (...args) => {
+      statements++;
+      return real(...args);
+    };
+    const ask = async (to: string) => {
+      statements = 0;
+      const { status, body, headers } = await bench.call('POST', '/password/forgot', { email: to });
+      const fields = [...headers].filter(([name]) => name !== 'x-request-id');
+      return { status, body, fields, statements };
+    };
+    const known = await ask(email);
+    assert.deepEqual(await ask('nobody@example.com'), known);
+    assert.equal(known.status, 202);
+    assert.equal(waiting.length, 2, 'what tells the two apart comes after the response');
+  });
+
+  test('are five an hour to one mailbox, however its address is written', async (t) => {
+    const bench = await benchFor(t);
+    const register = (email: string) => bench.call('POST', '/register', { email, password: PASSWORD });
+    for (const email of ['box@example.com', 'box+1@example.com', 'BOX+2@example.com', 'b.o.x@gmail.com'])
+      for (let i = 0; i < 4; i++) assert.equal((await register(email)).status, 202);
+    for (const email of ['bo.x@gmail.com', 'box+x@googlemail.com', 'B.ox@GoogleMail.com'])
+      for (let i = 0; i < 4; i++) assert.equal((await register(email)).status, 202);
+    const to = (await bench.mails()).map((mail) => /To: (.*)\r/.exec(mail)?.[1]?.toLowerCase() ?? '');
+    assert.equal(to.filter((address) => address.endsWith('@example.com')).length, 5);
+    assert.equal(to.filter((address) => /@g(oogle)?mail\.com$/.test(address)).length, 5);
   });
 });

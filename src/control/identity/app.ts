@@ -24,6 +24,7 @@ import { callerOf } from './http/caller.ts';
 import { identityMetrics } from './metrics.ts';
 import { mfaRoutes } from './mfa/routes.ts';
 import { clientRoutes } from './oauth/routes-clients.ts';
+import { grantRoutes } from './oauth/routes-grants.ts';
 import { OPEN_CALLS, openCalls } from './open-calls.ts';
 import { pageOfProblem, pageRoutes } from './pages/routes.ts';
 import { asProblem, Problem, problemResponse } from './problem.ts';
@@ -78,7 +79,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
     setupRoutes(context),
     pageRoutes(context),
     socialLoginRoutes(context),
-    ...(context.options.oauth.enabled ? [clientRoutes(context)] : []),
+    ...(context.options.oauth.enabled ? [clientRoutes(context), grantRoutes(context)] : []),
   ]) {
     api.route('/', routes);
   }

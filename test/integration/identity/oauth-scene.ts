@@ -20,12 +20,18 @@ export async function freePort(): Promise<number> {
 export class Browser {
   readonly #cookies = new Map<string, { value: string; path: string }>();
 
-  async send(url: string | URL, form?: Record<string, string>, origin?: string): Promise<Response> {
-    const target = new URL(url);
-    const cookie = [...this.#cookies]
-      .filter(([, { path }]) => target.pathname.startsWith(path))
+  /** The `Cookie` field for an address. */
+  cookieFor(url: string | URL): string {
+    const { pathname } = new URL(url);
+    return [...this.#cookies]
+      .filter(([, { path }]) => pathname.startsWith(path))
       .map(([name, { value }]) => `${name}=${value}`)
       .join('; ');
+  }
+
+  async send(url: string | URL, form?: Record<string, string>, origin?: string): Promise<Response> {
+    const target = new URL(url);
+    const cookie = this.cookieFor(target);
     const response = await fetch(target, {
       redirect: 'manual',
       headers: { ...(cookie === '' ? {} : { cookie }), ...(origin === undefined ? {} : { origin }) },

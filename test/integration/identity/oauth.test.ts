@@ -304,24 +304,29 @@ describe('signing in with an outside provider', () => {
   }
   const startUrl = (): string => `${url}/api/auth/outside/other/start?returnTo=${encodeURIComponent(RETURN)}`;
   const resultOf = (page: URL): URLSearchParams => new URLSearchParams(page.hash.slice(1));
-  const exchange = (page: URL) => bench.call('POST', '/outside/exchange', { code: resultOf(page).get('code') ?? '' });
+  const exchange = (page: URL, browser: Browser) =>
+    bench.call('POST', '/outside/exchange', { code: resultOf(page).get('code') ?? '' }, undefined, {
+      cookie: browser.cookieFor(`${url}/api/auth/outside/exchange`),
+    });
 
   test('makes an account with the vouched address, and finds it the next time', async () => {
     await provider.member('nina');
-    const first = await exchange(await goThrough(new Browser(), startUrl(), 'nina'));
+    const browser = new Browser();
+    const first = await exchange(await goThrough(browser, startUrl(), 'nina'), browser);
     assert.equal(first.status, 200, JSON.stringify(first.body));
     const me = await bench.call('GET', '/me', undefined, first.body.accessToken);
     assert.deepEqual([me.body.email, me.body.emailVerified], ['nina@example.com', true]);
-    const page = await goThrough(new Browser(), startUrl(), 'nina');
-    const second = await exchange(page);
+    const page = await goThrough(browser, startUrl(), 'nina');
+    const second = await exchange(page, browser);
     assert.equal((await bench.call('GET', '/me', undefined, second.body.accessToken)).body.id, me.body.id);
-    assert.equal((await exchange(page)).status, 400, 'the code works once');
+    assert.equal((await exchange(page, browser)).status, 400, 'the code works once');
   });
 
   test('links by address only when it is verified on both sides (rule 9)', async () => {
     await provider.member('vera');
     const here = await bench.member('vera');
-    const linked = await exchange(await goThrough(new Browser(), startUrl(), 'vera'));
+    const browser = new Browser();
+    const linked = await exchange(await goThrough(browser, startUrl(), 'vera'), browser);
     assert.equal((await bench.call('GET', '/me', undefined, linked.body.accessToken)).body.id, here.id);
 
     await provider.member('ulla');

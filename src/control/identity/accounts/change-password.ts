@@ -6,6 +6,7 @@ import type { Transaction } from 'kysely';
 import type { Actor } from '../actor.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
+import type { Mail } from '../mail/mailer.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode } from '../problem.ts';
@@ -55,7 +56,7 @@ export async function changePassword(
   const left = await context.store.transaction(async (trx) => {
     await storePassword(context, trx, user, hash, 'password changed', actor.session.id);
     // The routes asked for the second factor, so passkeys may go even when they are the only one.
-    const ways = await removeWays(trx, user, remove, true);
+    const ways = await removeWays(context, trx, user, remove, true);
     const { address, requestId } = caller;
     await context.audit.append(trx, {
       actor: actor.name,
@@ -87,17 +88,28 @@ export interface WaysLeft {
  * offer it. An emailed code must not replace a second factor: passkeys that are the only one stay (`mayDropFactor`).
  */
 async function removeWays(
+  context: IdentityContext,
   trx: Trx,
   user: User,
   { removePasskeys, removeLinks }: WaysToRemove,
   mayDropFactor: boolean,
 ): Promise<WaysLeft> {
+  const { mailTemplates } = context;
   const factors = await factorsOf(trx, user.id);
+  const tell = async (mail: (to: string) => Mail): Promise<void> => {
+    if (user.email !== null) await context.outbox.add(trx, mail(user.email));
+  };
   if (removePasskeys && (mayDropFactor || factors.includes('totp'))) {
-    await trx.deleteFrom('passkeys').where('user_id', '=', user.id).execute();
+    const gone = await trx.deleteFrom('passkeys').where('user_id', '=', user.id).returning('id').execute();
+    if (gone.length > 0)
+      await tell((to) => mailTemplates.mfaChanged(to, 'All passkeys were removed from your account'));
     if (!factors.includes('totp')) await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
   }
-  if (removeLinks) await trx.deleteFrom('linked_accounts').where('user_id', '=', user.id).execute();
+  if (removeLinks) {
+    const gone = await trx.deleteFrom('linked_accounts').where('user_id', '=', user.id).returning('provider').execute();
+    if (gone.length > 0)
+      await tell((to) => mailTemplates.accessChanged(to, 'All links of your account to outside accounts were removed'));
+  }
   const passkeys = await trx.selectFrom('passkeys').select('id').where('user_id', '=', user.id).execute();
   const links = await trx.selectFrom('linked_accounts').select('provider').where('user_id', '=', user.id).execute();
   return { passkeysLeft: passkeys.length, linksLeft: links.length };
@@ -113,14 +125,18 @@ export async function provePassword(
   const { hasher, guard, store } = context;
   const key = guardKey(context, user, '');
   await guard.checkAddress(store.db, caller.address);
-  const right = await hasher.semaphore.run(async () => {
+  const checkInTurn = async (): Promise<true | undefined> => {
     const who = await guesserOf(context, store.db, user, caller);
     const locked = await guard.isLocked(store.db, key, who);
     const { matches } = await hasher.checkInside(password, locked ? null : user.password_hash);
     if (!matches) await guard.fail(store.db, key, who, locked);
-    return matches;
-  }, ownerOf(caller));
-  if (!right) throw forbidden('the password is wrong, or there were too many attempts', 'wrong_password');
+    return matches || undefined;
+  };
+  const isRight = await hasher.semaphore.run(
+    () => guard.attempt(store.db, caller.address, checkInTurn),
+    ownerOf(caller),
+  );
+  if (isRight !== true) throw forbidden('the password is wrong, or there were too many attempts', 'wrong_password');
 }
 
 /**
@@ -157,12 +173,19 @@ export async function resetPassword(
   checkNewPassword(fresh, [], context.options.passwords, 'newPassword');
   const { db } = context.store;
   await context.guard.checkAddress(db, caller.address);
+  return await context.guard.attempt(db, caller.address, () => resetBy(context, token, fresh, remove, caller));
+}
+
+async function resetBy(
+  context: IdentityContext,
+  token: string,
+  fresh: string,
+  remove: WaysToRemove,
+  caller: Caller,
+): Promise<WaysLeft> {
   // A made-up code costs a look-up, not a hash.
-  const seen = await context.codes.look(db, 'reset-password', token, Number.POSITIVE_INFINITY);
-  if (seen?.isGood !== true) {
-    await context.guard.failAddress(db, caller.address);
-    throw invalidCode();
-  }
+  const seen = await context.codes.look(context.store.db, 'reset-password', token, Number.POSITIVE_INFINITY);
+  if (seen?.isGood !== true) throw invalidCode();
   const hash = await context.hasher.hash(fresh, ownerOf(caller));
   const done = await context.store.transaction(async (trx) => {
     const used = await context.codes.use(trx, 'reset-password', token);
@@ -171,15 +194,12 @@ export async function resetPassword(
     checkNewPassword(fresh, [user.email, user.username, user.display_name], context.options.passwords, 'newPassword');
     await storePassword(context, trx, user, hash, 'password reset');
     if (user.email_verified_at === null) await takeOver(context, trx, user);
-    const ways = await removeWays(trx, user, remove, false);
+    const ways = await removeWays(context, trx, user, remove, false);
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: user.id, action: 'password.reset', target: user.id, address, requestId });
     return ways;
   });
-  if (done === undefined) {
-    await context.guard.failAddress(db, caller.address);
-    throw invalidCode();
-  }
+  if (done === undefined) throw invalidCode();
   await context.revocations.announce();
   context.outbox.nudge();
   return done;
@@ -191,8 +211,13 @@ export async function resetPassword(
  * accounts, and the passwords of child accounts. Sessions, keys and grants ended with the password.
  */
 async function takeOver(context: IdentityContext, trx: Trx, user: User): Promise<void> {
+  let gone = 0;
   for (const table of ['mfa_totp', 'recovery_codes', 'passkeys', 'linked_accounts'] as const)
-    await trx.deleteFrom(table).where('user_id', '=', user.id).execute();
+    gone += (await trx.deleteFrom(table).where('user_id', '=', user.id).returning('user_id').execute()).length;
+  if (gone > 0 && user.email !== null) {
+    const what = 'Second factors and links that were set up before you confirmed your address were removed';
+    await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, what));
+  }
   const children = await trx
     .updateTable('users')
     .set({ password_hash: null })

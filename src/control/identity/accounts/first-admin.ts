@@ -50,11 +50,10 @@ export async function createFirstAdmin(
   context.budget.take('signUps', caller.address);
   await context.guard.checkAddress(db, caller.address);
   // A made-up code costs a look-up, not a hash.
-  const seen = await context.codes.look(db, 'first-admin', given.token, Number.POSITIVE_INFINITY);
-  if (seen?.isGood !== true || (await hasAdmin(db))) {
-    await context.guard.failAddress(db, caller.address);
-    throw invalidCode();
-  }
+  await context.guard.attempt(db, caller.address, async () => {
+    const seen = await context.codes.look(db, 'first-admin', given.token, Number.POSITIVE_INFINITY);
+    if (seen?.isGood !== true || (await hasAdmin(db))) throw invalidCode();
+  });
   checkNewPassword(given.password, [given.email, given.username], context.options.passwords);
   const passwordHash = await context.hasher.hash(given.password, ownerOf(caller));
   try {

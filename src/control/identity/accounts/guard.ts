@@ -29,16 +29,54 @@ export class LoginGuard {
     this.#clock = clock;
   }
 
-  /** Throws 429 when the address made too many wrong attempts. Tells nothing about any account. */
+  /**
+   * Throws 429 when the address made too many wrong attempts. Tells nothing about any account. Cheap: what comes before
+   * a place in the queue; `attempt` is what counts.
+   */
   async checkAddress(db: Handle, address: string): Promise<void> {
     const row = await this.#read(db, addressKey(address));
     const now = this.#clock.wallMs();
     if (row === undefined || now - row.first_at >= this.#options.addressWindow) return;
-    if (row.failures < this.#options.addressAttempts) return;
-    const seconds = Math.max(1, Math.ceil((row.first_at + this.#options.addressWindow - now) / 1_000));
-    throw new Problem(429, 'RATE_LIMIT_EXCEEDED', 'too_many_attempts', 'too many failed attempts from this address', {
+    if (row.failures >= this.#options.addressAttempts) throw this.#tooMany(row.first_at, now);
+  }
+
+  /**
+   * Counts an attempt of the address before `work` makes it, and takes it back when it was right: of a burst no more
+   * than the limit are made. `work` gives undefined for a wrong one; what it throws counts as wrong unless it is our own
+   * failure (5xx).
+   */
+  async attempt<T>(db: Handle, address: string, work: () => Promise<T>): Promise<T> {
+    const key = addressKey(address);
+    const now = this.#clock.wallMs();
+    const { failures, first_at } = await this.#count(db, key, now, this.#options.addressWindow, true);
+    if (failures > this.#options.addressAttempts) throw this.#tooMany(first_at, now);
+    let isWrong = false;
+    try {
+      const result = await work();
+      isWrong = result === undefined;
+      return result;
+    } catch (error) {
+      isWrong = error instanceof Problem && error.status < 500;
+      throw error;
+    } finally {
+      if (!isWrong) await this.#takeBack(db, key);
+    }
+  }
+
+  #tooMany(firstAt: number, now: number): Problem {
+    const seconds = Math.max(1, Math.ceil((firstAt + this.#options.addressWindow - now) / 1_000));
+    return new Problem(429, 'RATE_LIMIT_EXCEEDED', 'too_many_attempts', 'too many failed attempts from this address', {
       retryAfterSeconds: seconds,
     });
+  }
+
+  async #takeBack(db: Handle, key: string): Promise<void> {
+    await db
+      .updateTable('guards')
+      .set((eb) => ({ failures: eb('failures', '-', 1) }))
+      .where('key', '=', key)
+      .where('failures', '>', 0)
+      .execute();
   }
 
   /** Is the account, by its key, in a delay now for who asks? */
@@ -50,12 +88,11 @@ export class LoginGuard {
   }
 
   /**
-   * Counts one wrong attempt; returns true when a delay begins with it. While somebody is locked out, further guesses
-   * lengthen nothing.
+   * Counts one wrong attempt at an account; returns true when a delay begins with it. While somebody is locked out,
+   * further guesses lengthen nothing. The address has its count by `attempt`.
    */
   async fail(db: Handle, key: string, who: Guesser, isLocked = false): Promise<boolean> {
     const { freeAttempts, accountAttempts } = this.#options;
-    await this.failAddress(db, who.address);
     const suffix = isLocked ? ':locked' : '';
     const own = await this.#delay(db, `${ownKey(key, who)}${suffix}`, freeAttempts);
     // Who is known cannot bring the delay upon strangers, nor strangers upon who is known.
@@ -63,15 +100,10 @@ export class LoginGuard {
     return !isLocked && (own === 0 || (!who.isKnown && all === 0));
   }
 
-  /** Counts one wrong attempt of an address at something that belongs to no account. */
-  async failAddress(db: Handle, address: string): Promise<void> {
-    await this.#count(db, addressKey(address), this.#clock.wallMs(), this.#options.addressWindow, true);
-  }
-
   /** Counts, sets the delay that follows; returns how many attempts are beyond the free ones. */
   async #delay(db: Handle, key: string, free: number): Promise<number> {
     const now = this.#clock.wallMs();
-    const failures = await this.#count(db, key, now, this.#options.forgetAfter, false);
+    const { failures } = await this.#count(db, key, now, this.#options.forgetAfter, false);
     const beyond = failures - free;
     // The same statement whether or not a delay begins: no difference in time.
     const delay =
@@ -89,7 +121,8 @@ export class LoginGuard {
    * stays the same, so that nobody's mailbox can be filled through us.
    */
   async mayMail(db: Handle, hashedAddress: string): Promise<boolean> {
-    const sent = await this.#count(db, `mail:${hashedAddress}`, this.#clock.wallMs(), MAIL_WINDOW_MS, true);
+    const key = `mail:${hashedAddress}`;
+    const { failures: sent } = await this.#count(db, key, this.#clock.wallMs(), MAIL_WINDOW_MS, true);
     return sent <= MAILS_PER_WINDOW;
   }
 
@@ -111,9 +144,15 @@ export class LoginGuard {
   }
 
   /** One statement counts, so that parallel attempts are all counted; a count that is over begins again. */
-  async #count(db: Handle, key: string, now: number, windowMs: number, fixedWindow: boolean): Promise<number> {
+  async #count(
+    db: Handle,
+    key: string,
+    now: number,
+    windowMs: number,
+    fixedWindow: boolean,
+  ): Promise<Pick<GuardTable, 'failures' | 'first_at'>> {
     const over = fixedWindow ? 'guards.first_at' : 'guards.last_at';
-    const row = await db
+    return await db
       .insertInto('guards')
       .values({ key, failures: 1, first_at: now, last_at: now, locked_until: 0 })
       .onConflict((conflict) =>
@@ -133,9 +172,8 @@ export class LoginGuard {
           last_at: now,
         })),
       )
-      .returning('failures')
+      .returning(['failures', 'first_at'])
       .executeTakeFirstOrThrow();
-    return row.failures;
   }
 }
 

@@ -119,14 +119,15 @@ export async function confirmRegistration(
   const { db } = context.store;
   const { token } = given;
   await context.guard.checkAddress(db, caller.address);
-  const waiting = (await context.codes.attempt(db, 'register', token, CONFIRM_ATTEMPTS))?.payload as
-    | Waiting
-    | undefined;
-  const moving = waiting === undefined ? await movingAccount(context, token) : undefined;
-  if (waiting === undefined && moving === undefined) {
-    await context.guard.failAddress(db, caller.address);
-    throw invalidCode();
-  }
+  const { waiting, moving } = await context.guard.attempt(db, caller.address, async () => {
+    const asked = await context.codes.attempt(db, 'register', token, CONFIRM_ATTEMPTS);
+    const found = {
+      waiting: asked?.payload as Waiting | undefined,
+      moving: asked === undefined ? await movingAccount(context, token) : undefined,
+    };
+    if (found.waiting === undefined && found.moving === undefined) throw invalidCode();
+    return found;
+  });
   let passwordHash = waiting?.passwordHash ?? '';
   if (given.newPassword !== undefined) {
     if (waiting === undefined) throw invalidField('newPassword', 'the password of the account, in `password`');
@@ -135,11 +136,11 @@ export async function confirmRegistration(
     passwordHash = await context.hasher.hash(given.newPassword, ownerOf(caller));
   } else if (moving !== undefined) await provePassword(context, moving, given.password ?? '', caller);
   else {
-    const { matches } = await context.hasher.check(given.password ?? '', passwordHash, ownerOf(caller));
-    if (!matches) {
-      await context.guard.failAddress(db, caller.address);
-      throw forbidden('this is not the password of the registration; give it, or a newPassword', 'wrong_password');
-    }
+    await context.guard.attempt(db, caller.address, async () => {
+      const { matches } = await context.hasher.check(given.password ?? '', passwordHash, ownerOf(caller));
+      if (!matches)
+        throw forbidden('this is not the password of the registration; give it, or a newPassword', 'wrong_password');
+    });
   }
   const user = await context.store.transaction(async (trx) => {
     if (moving !== undefined) return await confirmNewEmail(context, trx, token, caller);

@@ -20,7 +20,7 @@ import { ADMIN_SCOPE, accessOf, allRoles, rolesOf } from './access.ts';
 import { refuseLastAdmin, removeUser, storePassword } from './change-password.ts';
 import { ownerOf } from './guard.ts';
 import { publicUser, usernameTaken } from './register.ts';
-import { endSessions, openSessions, publicSession } from './routes.ts';
+import { endEverywhere, openSessions, publicSession } from './routes.ts';
 import { endAllAccess, findById, insertUser, revokeKeys } from './users.ts';
 
 const roleList = z.array(field.role, 'a list of roles').max(20, 'at most 20 roles');
@@ -291,8 +291,8 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
 
   app.delete('/admin/users/:id/sessions', async (c) => {
     const actor = await admin(c);
-    const which = { userId: (await target(c)).id };
-    return c.json({ ended: await endSessions(context, which, actor.name, c.get('caller').requestId, true) });
+    const { id } = await target(c);
+    return c.json({ ended: await endEverywhere(context, id, actor.name, c.get('caller').requestId) });
   });
 
   app.get('/admin/users/:id/keys', async (c) => {

@@ -7,6 +7,7 @@ import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
 import { readBody, readOptionalBody } from '../http/validate.ts';
 import { factorsOf } from '../mfa/factors.ts';
+import { endGrants } from '../oauth/grants.ts';
 import { forbidden, notFound } from '../problem.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { Session } from '../tables.ts';
@@ -132,8 +133,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
   app.post('/logout/all', async (c) => {
     await readOptionalBody(c.req.raw, accountBodies['POST /logout/all']);
     const actor = await actorOf(context, c);
-    const which = { userId: actor.user.id };
-    return c.json({ ended: await endSessions(context, which, actor.name, c.get('caller').requestId, true) });
+    return c.json({ ended: await endEverywhere(context, actor.user.id, actor.name, c.get('caller').requestId) });
   });
 
   return app;
@@ -149,6 +149,17 @@ export async function openSessions(context: IdentityContext, userId: string): Pr
     .orderBy('last_seen_at', 'desc')
     .limit(1_000)
     .execute();
+}
+
+/** All sessions, and with them what applications may do for the account; returns the number of sessions. */
+export async function endEverywhere(
+  context: IdentityContext,
+  userId: string,
+  actor: string,
+  requestId: string,
+): Promise<number> {
+  await context.store.transaction((trx) => endGrants(trx, userId));
+  return await endSessions(context, { userId }, actor, requestId, true);
 }
 
 /** Throws 404 when a single session is not found, so that nobody learns whose an id is. */

@@ -34,7 +34,7 @@ export function guardKey(context: IdentityContext, user: User | undefined, login
 export async function checkPassword(context: IdentityContext, given: Credentials, caller: Caller): Promise<User> {
   const { store, guard, hasher } = context;
   await guard.checkAddress(store.db, caller.address);
-  return await hasher.semaphore.run(async () => {
+  const checkInTurn = async (): Promise<User> => {
     // Inside the queue: what was true when the request arrived may not be when its turn comes.
     const user = await findByLogin(store.db, given.login);
     const key = guardKey(context, user, given.login);
@@ -48,7 +48,8 @@ export async function checkPassword(context: IdentityContext, given: Credentials
     }
     if (outdated) void renewHash(context, user, given.password);
     return user;
-  }, ownerOf(caller));
+  };
+  return await hasher.semaphore.run(() => guard.attempt(store.db, caller.address, checkInTurn), ownerOf(caller));
 }
 
 async function recordFailure(

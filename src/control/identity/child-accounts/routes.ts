@@ -127,6 +127,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
       .catch((error: unknown) => {
         throw isUniqueViolation(error) ? usernameTaken() : error;
       });
+    context.outbox.nudge();
     return c.json(publicChild(child), 201);
   });
 

@@ -164,8 +164,10 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
       });
       return c.json(await freshTokens(actor));
     }
-    await context.guard.checkAddress(store.db, c.get('caller').address);
-    const amr = await takeFactor(context, actor.user, body, c.get('caller'));
+    const caller = c.get('caller');
+    const amr = await context.guard.attempt(store.db, caller.address, () =>
+      takeFactor(context, actor.user, body, caller),
+    );
     await store.transaction((trx) => markProven(actor, trx, amr));
     return c.json(await freshTokens(actor));
   });
@@ -181,11 +183,8 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     const body = await readBody(c.req.raw, mfaBodies['POST /login/passkey']);
     const caller = c.get('caller');
     await context.guard.checkAddress(store.db, caller.address);
-    const user = await takePasskey(context, body.passkey);
-    if (user === undefined) {
-      await context.guard.failAddress(store.db, caller.address);
-      throw badCredentials();
-    }
+    const user = await context.guard.attempt(store.db, caller.address, () => takePasskey(context, body.passkey));
+    if (user === undefined) throw badCredentials();
     const facts = { amr: ['hwk', 'user', 'mfa'], mfaAt: context.clock.wallMs(), scopes: body.scope ?? null };
     const tokens = await completeSignIn(context, user, facts, caller);
     knowDevice(context, c, user.id);

@@ -30,8 +30,17 @@ export async function giveSecondFactor(
   given: GivenFactor & { mfaTicket: string },
   caller: Caller,
 ): Promise<{ user: User; facts: SignInFacts }> {
-  const { store, codes, guard } = context;
+  const { store, guard } = context;
   await guard.checkAddress(store.db, caller.address);
+  return await guard.attempt(store.db, caller.address, () => redeemTicket(context, given, caller));
+}
+
+async function redeemTicket(
+  context: IdentityContext,
+  given: GivenFactor & { mfaTicket: string },
+  caller: Caller,
+): Promise<{ user: User; facts: SignInFacts }> {
+  const { store, codes } = context;
   const ticket = await codes.attempt(store.db, 'mfa-ticket', given.mfaTicket, MAX_TRIES);
   if (ticket === undefined || ticket.userId === null) throw badTicket();
   const user = await findById(store.db, ticket.userId);
@@ -43,7 +52,25 @@ export async function giveSecondFactor(
   return { user, facts: { amr: [...new Set([...payload.amr, ...amr, 'mfa'])], mfaAt: now, scopes: payload.scopes } };
 }
 
-/** Takes the factor; returns its RFC 8176 names, or throws 401. */
+/** The owner learns of it: a stolen list of codes is noticed by its first use. */
+async function useRecoveryCode(context: IdentityContext, user: User, code: string): Promise<boolean> {
+  const isRight = await context.store.transaction(async (trx) => {
+    if (!(await takeRecoveryCode(context, trx, user.id, code))) return false;
+    const left = await trx
+      .selectFrom('recovery_codes')
+      .select('hash')
+      .where('user_id', '=', user.id)
+      .where('used_at', 'is', null)
+      .execute();
+    const what = `A recovery code of your account was used; ${left.length} are left`;
+    if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, what));
+    return true;
+  });
+  if (isRight) context.outbox.nudge();
+  return isRight;
+}
+
+/** Takes the factor; returns its RFC 8176 names, or throws 401. The caller counts the attempt of the address. */
 export async function takeFactor(
   context: IdentityContext,
   user: User,
@@ -55,9 +82,7 @@ export async function takeFactor(
   const who = await guesserOf(context, store.db, user, caller);
   if (await guard.isLocked(store.db, key, who)) throw wrongFactor();
   if (given.code !== undefined && (await takeTotp(context, store.db, user.id, given.code))) return ['otp'];
-  if (given.recoveryCode !== undefined && (await takeRecoveryCode(context, store.db, user.id, given.recoveryCode))) {
-    return ['kba'];
-  }
+  if (given.recoveryCode !== undefined && (await useRecoveryCode(context, user, given.recoveryCode))) return ['kba'];
   if (given.passkey !== undefined && (await takePasskey(context, given.passkey, user.id)) !== undefined) return ['hwk'];
   await store.transaction(async (trx) => {
     await guard.fail(trx, key, who);

@@ -168,7 +168,11 @@ class SqlAdapter implements Adapter {
   }
 
   #read(row: OidcTable): AdapterPayload {
-    const payload = JSON.parse(this.#encryption.decrypt(row.sealed, `${row.model}:${row.hash}`)) as AdapterPayload;
-    return row.consumed_at === null ? payload : { ...payload, consumed: row.consumed_at };
+    return readPayload(this.#encryption, row);
   }
+}
+
+export function readPayload(encryption: Encryption, row: OidcTable): AdapterPayload {
+  const payload = JSON.parse(encryption.decrypt(row.sealed, `${row.model}:${row.hash}`)) as AdapterPayload;
+  return row.consumed_at === null ? payload : { ...payload, consumed: row.consumed_at };
 }

@@ -13,6 +13,7 @@ import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
+import { isForeignForm } from '../pages/foreign-form.ts';
 import { PAGE_HEADERS, problemPage } from '../pages/layout.ts';
 import { Problem } from '../problem.ts';
 import type { User } from '../tables.ts';
@@ -190,13 +191,22 @@ async function grant(context: IdentityContext, provider: Provider, details: Deta
   const claims = details.prompt.details['missingOIDCClaims'];
   if (Array.isArray(claims)) given.addOIDCClaims(claims as string[]);
   await context.audit.write({ actor: accountId, action: 'oauth.consented', target: clientId, detail: { scopes } });
-  return await given.save();
+  const id = await given.save();
+  const { email } = user;
+  if (email !== null) {
+    const what = `The application "${await applicationName(provider, details)}" may now act for your account`;
+    const mail = context.mailTemplates.accessChanged(email, what);
+    await context.store.transaction((trx) => context.outbox.add(trx, mail));
+    context.outbox.nudge();
+  }
+  return id;
 }
 
-function refuseForeign(context: IdentityContext, request: IncomingMessage): void {
-  const origin = request.headers['origin'];
-  if (origin === undefined || origin === 'null' || origin === new URL(context.options.publicUrl).origin) return;
-  throw new Problem(403, 'INSUFFICIENT_PERMISSIONS', 'foreign_origin', 'the form came from another site');
+/** Forms of these pages come from these pages only. */
+export function refuseForeign({ options }: IdentityContext, request: IncomingMessage): void {
+  const site = request.headers['sec-fetch-site'];
+  if (isForeignForm(options.publicUrl, typeof site === 'string' ? site : undefined, request.headers.origin))
+    throw new Problem(403, 'INSUFFICIENT_PERMISSIONS', 'foreign_origin', 'the form came from another site');
 }
 
 async function readForm(request: IncomingMessage): Promise<URLSearchParams> {

@@ -11,17 +11,20 @@ import { findById } from '../accounts/users.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { OPEN_OAUTH_CALLS, openCalls } from '../open-calls.ts';
-import { html, PAGE_HEADERS, page, problemPage } from '../pages/layout.ts';
+import { html, PAGE_HEADERS, PROVIDER_PAGE_POLICY, page, problemPage } from '../pages/layout.ts';
 import { Problem } from '../problem.ts';
 import { adapterFactory } from './adapter.ts';
 import { clientOf, clientsVersion, findClient, scopesOfClients } from './clients.ts';
-import { interaction, PROVIDER_SCOPES } from './interactions.ts';
+import { interaction, PROVIDER_SCOPES, refuseForeign } from './interactions.ts';
 
 export interface MountedProvider {
   /** Is this path the provider's? */
   handles(url: string): boolean;
   handle(request: IncomingMessage, response: ServerResponse, caller: Caller): void;
 }
+
+/** Requests with a user code of a device that there is not; they count like wrong passwords of their address. */
+const wrongUserCodes = new WeakSet<IncomingMessage>();
 
 const MINUTE = 60;
 const DAY = 86_400;
@@ -66,16 +69,29 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
     // The addresses that the provider writes are the public ones, whatever a caller says in Host.
     request.headers['x-forwarded-proto'] = publicUrl.protocol.slice(0, -1);
     request.headers['x-forwarded-host'] = publicUrl.host;
-    if (request.url.startsWith('/interaction/')) await interaction(context, provider, request, response, caller);
-    else await listener(request, response);
+    if (request.url.startsWith('/interaction/')) return await interaction(context, provider, request, response, caller);
+    // The provider writes some pages of its own, with a script whose hash it puts into this policy.
+    response.setHeader('content-security-policy', PROVIDER_PAGE_POLICY);
+    response.setHeader('x-frame-options', 'DENY');
+    response.setHeader('x-content-type-options', 'nosniff');
+    response.setHeader('referrer-policy', 'no-referrer');
+    const form =
+      request.method === 'POST' ? /^\/(device|session\/end\/confirm)(?:$|\?)/.exec(request.url)?.[1] : undefined;
+    if (form !== undefined) refuseForeign(context, request);
+    if (form !== 'device') return await listener(request, response);
+    await context.guard.attempt(context.store.db, caller.address, async () => {
+      await listener(request, response);
+      return wrongUserCodes.has(request) ? undefined : true;
+    });
   };
   return {
     handles: (url) => url === path || url.startsWith(`${path}/`) || url.startsWith(`${path}?`),
     handle(request, response, caller) {
       serve(request, response, caller).catch((error: unknown) => {
-        if (error instanceof Problem && error.status === 429 && !response.headersSent) {
-          const wait = String(Math.ceil(error.more.retryAfterSeconds ?? 1));
-          response.writeHead(429, { ...PAGE_HEADERS, 'retry-after': wait });
+        if (error instanceof Problem && error.status < 500 && !response.headersSent) {
+          const wait = error.more.retryAfterSeconds;
+          const more = wait === undefined ? {} : { 'retry-after': String(Math.ceil(wait)) };
+          response.writeHead(error.status, { ...PAGE_HEADERS, ...more });
           return void response.end(problemPage('That did not work', error.message));
         }
         log.error('the OAuth provider failed', { problem: messageOf(error), requestId: caller.requestId });
@@ -104,6 +120,8 @@ function configuration(
     scopes,
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
     pkce: { required: () => true },
+    // RFC 6749 §4.1.3: sent with the first request, so demanded with the second.
+    allowOmittingSingleRegisteredRedirectUri: false,
     // A public client's refresh token works once; one that is used again ends the grant.
     rotateRefreshToken: true,
     findAccount: async (_ctx, id) => {
@@ -196,6 +214,7 @@ function devicePages(): Pick<
   return {
     // `form` is made by the provider: the form element with its protection against foreign pages.
     userCodeInputSource: async (ctx, form, _out, error) => {
+      if (error !== undefined) wrongUserCodes.add(ctx.req);
       const problem =
         error === undefined
           ? ''

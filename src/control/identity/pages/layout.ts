@@ -28,6 +28,9 @@ export const PAGE_HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
+/** Of pages that the provider writes itself: `script-src` is empty until it puts the hash of its one script there. */
+export const PROVIDER_PAGE_POLICY = "default-src 'none'; script-src; frame-ancestors 'none'; base-uri 'none'";
+
 /**
  * Pages that links of emails lead to: forms go nowhere but back, and nobody else keeps, frames or lists the page, whose
  * address holds the code.

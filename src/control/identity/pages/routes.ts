@@ -26,6 +26,7 @@ import {
   setupPage,
   verifyPage,
 } from './account-pages.ts';
+import { isForeignForm } from './foreign-form.ts';
 import { LINK_PAGE_HEADERS, problemPage } from './layout.ts';
 
 type Given = ReadonlyMap<string, string>;
@@ -219,11 +220,8 @@ function asPlainProblem(error: unknown): Problem {
  * say `Origin: null` (Fetch §3.2.5); those that say where the form came from are believed.
  */
 function refuseForeign({ options }: IdentityContext, c: Context<Env>): void {
-  const site = c.req.header('sec-fetch-site');
-  if (site === 'same-origin' || site === 'none') return;
-  const origin = c.req.header('origin');
-  const isOwn = origin === undefined || origin === 'null' || origin === new URL(options.publicUrl).origin;
-  if (site !== undefined || !isOwn) throw forbidden('the form came from another site', 'foreign_origin');
+  if (isForeignForm(options.publicUrl, c.req.header('sec-fetch-site'), c.req.header('origin')))
+    throw forbidden('the form came from another site', 'foreign_origin');
 }
 
 function answer(body: string, problem?: { readonly status: number; readonly more?: Problem['more'] }): Response {

@@ -12,13 +12,25 @@ import { conflict, forbidden, notFound } from '../problem.ts';
 import { type Begun, SocialLogin } from './social-login.ts';
 
 const COOKIE = 'gh_outside';
+/** Between the return to the page and the exchange of its code. */
+const RESULT_COOKIE = 'gh_outside_result';
+/** As in PKCE (RFC 7636 §4), for pages of another site, where a cookie does not go. */
+const challenge = z
+  .string('SHA-256 of the verifier in base64url')
+  .regex(/^[A-Za-z0-9_-]{43}$/, 'SHA-256 of the verifier in base64url, 43 characters');
+const verifier = z
+  .string('what `challenge` was made of')
+  .regex(/^[A-Za-z0-9._~-]{43,128}$/, '43 to 128 letters, digits, ".", "_", "~" and "-"');
 const page = z.string('a page of identity.returnTo').max(500, 'at most 500 characters');
 
 /** What each operation is sent (its body, or the query of a GET); api-description.ts describes them. */
 export const socialLoginBodies = {
-  'GET /outside/:provider/start': z.strictObject({ returnTo: page }),
-  'POST /outside/exchange': z.strictObject({ code: field.opaque('the code of the page') }),
-  'POST /outside/:provider/link': z.strictObject({ returnTo: page }),
+  'GET /outside/:provider/start': z.strictObject({ returnTo: page, challenge: challenge.optional() }),
+  'POST /outside/exchange': z.strictObject({
+    code: field.opaque('the code of the page'),
+    verifier: verifier.optional(),
+  }),
+  'POST /outside/:provider/link': z.strictObject({ returnTo: page, challenge: challenge.optional() }),
 };
 
 export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
@@ -27,14 +39,16 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   const { store, options } = context;
   const secure = options.publicUrl.startsWith('https:');
 
+  const attributes = { httpOnly: true, sameSite: 'Lax', secure, path: '/' } as const;
+
   const bind = (c: Context<Env>, begun: Begun): void =>
-    setCookie(c, COOKIE, begun.state, { httpOnly: true, sameSite: 'Lax', secure, path: '/', maxAge: 600 });
+    setCookie(c, COOKIE, begun.state, { ...attributes, maxAge: 600 });
 
   app.get('/outside', (c) => c.json({ providers: Object.keys(options.providers) }));
 
   app.get('/outside/:provider/start', async (c) => {
-    const { returnTo } = readQuery(c.req.url, socialLoginBodies['GET /outside/:provider/start']);
-    const begun = await outside.begin(c.req.param('provider'), returnTo, null);
+    const asked = readQuery(c.req.url, socialLoginBodies['GET /outside/:provider/start']);
+    const begun = await outside.begin(c.req.param('provider'), asked, null);
     bind(c, begun);
     return c.redirect(begun.location, 302);
   });
@@ -42,12 +56,16 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   app.get('/outside/:provider/callback', async (c) => {
     const state = getCookie(c, COOKIE);
     deleteCookie(c, COOKIE, { path: '/', secure });
-    return c.redirect(await outside.finish(c.req.param('provider'), new URL(c.req.url), state, c.get('caller')), 302);
+    const done = await outside.finish(c.req.param('provider'), new URL(c.req.url), state, c.get('caller'));
+    if (done.secret !== undefined) setCookie(c, RESULT_COOKIE, done.secret, { ...attributes, maxAge: 120 });
+    return c.redirect(done.location, 302);
   });
 
   app.post('/outside/exchange', async (c) => {
-    const { code } = await readBody(c.req.raw, socialLoginBodies['POST /outside/exchange']);
-    const { user, tokens } = await outside.exchange(code, c.get('caller'));
+    const { code, verifier: given } = await readBody(c.req.raw, socialLoginBodies['POST /outside/exchange']);
+    const proof = { verifier: given, cookie: getCookie(c, RESULT_COOKIE) };
+    const { user, tokens } = await outside.exchange(code, proof, c.get('caller'));
+    deleteCookie(c, RESULT_COOKIE, { path: '/', secure });
     knowDevice(context, c, user.id);
     return c.json(tokens);
   });
@@ -57,8 +75,8 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
     const actor = await actorOf(context, c);
     if (actor.user.kind === 'child') throw forbidden('a child account is not linked', 'child_account');
     await requireRecentProof(context, actor);
-    const { returnTo } = await readBody(c.req.raw, socialLoginBodies['POST /outside/:provider/link']);
-    const begun = await outside.begin(c.req.param('provider'), returnTo, actor.user.id);
+    const asked = await readBody(c.req.raw, socialLoginBodies['POST /outside/:provider/link']);
+    const begun = await outside.begin(c.req.param('provider'), asked, actor.user.id);
     bind(c, begun);
     return c.json({ location: begun.location });
   });

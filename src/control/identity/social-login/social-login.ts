@@ -3,7 +3,9 @@
  * the browser by a cookie. Accounts are linked only when that is safe (docs/identity-rules.md, 9): from a signed-in
  * session, or when the provider vouches for an address that is verified here as well.
  */
+import { createHash } from 'node:crypto';
 import type { Configuration } from 'openid-client';
+import { randomSecret } from '../../secrets/random-token.ts';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { completeSignIn, secondFactorNeeded } from '../accounts/sign-in.ts';
 import { findById, findByLogin, insertUser } from '../accounts/users.ts';
@@ -26,7 +28,31 @@ interface State {
   readonly returnTo: string;
   /** Account that links from its session; null for a sign-in. */
   readonly linkTo: string | null;
+  /** Of the page that began, which proves itself by what it was made of; without it, a cookie does. */
+  readonly challenge?: string | undefined;
 }
+
+/** With the one-time code: what only the browser that began can show. */
+interface Result {
+  readonly amr: readonly string[];
+  /** SHA-256 in base64url of the verifier or of the cookie. */
+  readonly challenge: string;
+  readonly by: 'verifier' | 'cookie';
+}
+
+export interface Wanted {
+  readonly returnTo: string;
+  readonly challenge?: string | undefined;
+}
+
+export interface Finished {
+  /** Where to send the browser. */
+  readonly location: string;
+  /** For the cookie with which the browser proves that it began; undefined where the page does by a verifier. */
+  readonly secret?: string;
+}
+
+const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
 
 export interface Begun {
   readonly location: string;
@@ -42,7 +68,7 @@ export class SocialLogin {
     this.#context = context;
   }
 
-  async begin(provider: string, returnTo: string, linkTo: string | null): Promise<Begun> {
+  async begin(provider: string, { returnTo, challenge }: Wanted, linkTo: string | null): Promise<Begun> {
     const { codes, store, options } = this.#context;
     if (!options.returnTo.includes(returnTo)) {
       throw new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', {
@@ -54,7 +80,7 @@ export class SocialLogin {
     const library = await import('openid-client');
     const configuration = await this.#configuration(provider);
     const verifier = library.randomPKCECodeVerifier();
-    const payload: State = { provider, nonce: library.randomNonce(), verifier, returnTo, linkTo };
+    const payload: State = { provider, nonce: library.randomNonce(), verifier, returnTo, linkTo, challenge };
     const state = await codes.issue(store.db, 'outside-state', { payload, ttlMs: STATE_TTL_MS });
     const location = library.buildAuthorizationUrl(configuration, {
       redirect_uri: this.redirectUri(provider),
@@ -67,8 +93,8 @@ export class SocialLogin {
     return { location: location.href, state };
   }
 
-  /** Takes the provider's answer; returns where to send the browser, with a one-time code or an error. */
-  async finish(provider: string, url: URL, cookieState: string | undefined, caller: Caller): Promise<string> {
+  /** Takes the provider's answer; the browser goes back with a one-time code or an error. */
+  async finish(provider: string, url: URL, cookieState: string | undefined, caller: Caller): Promise<Finished> {
     const { codes, store } = this.#context;
     const state = url.searchParams.get('state') ?? '';
     // Another browser's answer (login CSRF): the cookie must name the same flow.
@@ -79,26 +105,42 @@ export class SocialLogin {
     if (begun === undefined || begun.provider !== provider)
       throw forbidden('this sign-in is over; begin again', 'sign_in_over');
     const back = new URL(begun.returnTo);
+    const secret = begun.challenge === undefined ? randomSecret() : undefined;
     try {
       const user = await this.#userOf(provider, begun, url, state, caller);
-      const about = { userId: user.id, payload: { amr: ['fed'] }, ttlMs: RESULT_TTL_MS };
+      // A code alone would let a page sign its visitors in to the account of whoever made the page (login CSRF).
+      const payload: Result = {
+        amr: ['fed'],
+        challenge: secret === undefined ? (begun.challenge ?? '') : sha256(secret),
+        by: secret === undefined ? 'verifier' : 'cookie',
+      };
+      const about = { userId: user.id, payload, ttlMs: RESULT_TTL_MS };
       const code = await codes.issue(store.db, 'outside-result', about);
       // In the fragment: it does not reach logs, nor a Referer field.
       back.hash = new URLSearchParams({ code }).toString();
+      return { location: back.href, ...(secret === undefined ? {} : { secret }) };
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
       back.hash = new URLSearchParams({ error: error.reason, error_description: error.message }).toString();
     }
-    return back.href;
+    return { location: back.href };
   }
 
-  /** The application's page exchanges the one-time code for tokens. */
-  async exchange(code: string, caller: Caller): Promise<{ user: User; tokens: TokenAnswer }> {
+  /** The application's page exchanges the one-time code for tokens; only in the browser that began. */
+  async exchange(
+    code: string,
+    proof: { readonly verifier: string | undefined; readonly cookie: string | undefined },
+    caller: Caller,
+  ): Promise<{ user: User; tokens: TokenAnswer }> {
     const { codes, store } = this.#context;
     const used = await codes.use(store.db, 'outside-result', code);
     const user = used?.userId == null ? undefined : await findById(store.db, used.userId);
-    if (user === undefined)
+    if (used === undefined || user === undefined)
       throw new Problem(400, 'VALIDATION_ERROR', 'invalid_code', 'the code is wrong, expired or was used before');
+    const { challenge, by } = used.payload as Result;
+    const shown = proof[by];
+    if (shown === undefined || sha256(shown) !== challenge)
+      throw forbidden('this sign-in was begun elsewhere', 'foreign_sign_in');
     const factors = await factorsOf(store.db, user.id);
     if (factors.length > 0)
       throw await secondFactorNeeded(this.#context, user, factors, { amr: ['fed'], scopes: null });
