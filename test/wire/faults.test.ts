@@ -247,7 +247,7 @@ describe('a caller that behaves badly', () => {
     await caller.end();
   });
 
-  test('it leaves: the upstream request ends at once', async (t) => {
+  test('it leaves: the upstream request ends', async (t) => {
     let arrived: (value: Socket) => void = () => {};
     const connection = new Promise<Socket>((resolve) => {
       arrived = resolve;

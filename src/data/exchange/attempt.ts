@@ -16,6 +16,7 @@ import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import type { Source } from '../wire/sources.ts';
+import { isEventStreamType } from './event-stream.ts';
 import { countedStatus, readCode } from './grpc.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import type { BytesHolder, StreamPool, StreamWaiter, UpstreamHandler, UpstreamStream } from './upstream-stream.ts';
@@ -62,6 +63,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   /** Status of the response; 0 before its head. */
   status = 0;
   reusedConnection = false;
+  isEventStream = false;
   /** Its service and the metrics know how it ended. */
   isReported = false;
   readonly #call: AttemptHandler;
@@ -207,7 +209,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     // A call that failed at once has its status in the head ("Trailers-Only").
     if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(head.valueOf('grpc-status')));
     this.#state = RECEIVING;
-    if (framing.bodyLength < 0 && isEventStream(head)) this.#idleMs = 0;
+    this.isEventStream = framing.bodyLength < 0 && isEventStreamType(head.valueOf('content-type'));
+    if (this.isEventStream) this.#idleMs = 0;
     this.#call.onAttemptHead(this, head, framing);
   }
 
@@ -317,9 +320,4 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
 function isLost(kind: FaultKind): boolean {
   return kind === FAULTS.upstreamReset || kind === FAULTS.uploadCutOff;
-}
-
-/** Server-sent events (HTML Standard §9.2): hours may pass between two. */
-function isEventStream(head: Head): boolean {
-  return /^text\/event-stream\s*(?:;|$)/i.test(head.valueOf('content-type') ?? '');
 }

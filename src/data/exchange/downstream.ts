@@ -73,6 +73,8 @@ export interface DownstreamHandler {
   onRequestBody(bytes: Uint8Array, isVolatile: boolean): void;
   /** All of one read has been handed over: now is the time to send it on. */
   onRequestRead(): void;
+  /** The response under way is a stream of events: a client that ends its side has left. */
+  readonly isEventStream: boolean;
   /** Body bytes that were handed over are still referred to, so that their memory must be left alone. */
   readonly holdsRequestBytes: boolean;
   /** As they came: the handler decides what passes. */

@@ -24,6 +24,7 @@ import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
+import { isEventStreamType } from './event-stream.ts';
 import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
@@ -344,6 +345,12 @@ export class Exchange
 
   get holdsRequestBytes(): boolean {
     return this.body.holdsBytes;
+  }
+
+  get isEventStream(): boolean {
+    if (!this.#headSent) return false;
+    if (this.replyFields === null) return this.attempt?.isEventStream === true;
+    return isEventStreamType(this.sentHeader('content-type'));
   }
 
   onRequestEnd(trailers: Head | null): void {

@@ -30,6 +30,7 @@ import type { Source } from '../wire/sources.ts';
 import { GOING_AWAY, WebSocketFrames } from '../wire/websocket-frames.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost, OpenConnection } from './connection-host.ts';
+import { HalfClosed } from './half-closed.ts';
 import { MessageWriter } from './message-writer.ts';
 import { ReadBuffers } from './read-buffers.ts';
 import { ResponseFraming } from './response-framing.ts';
@@ -97,6 +98,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   /** Made when bytes wait for a client that does not read. */
   #readWatch: ReadWatch | null = null;
   #lingered = 0;
+  /** The client has ended its side, and may be waiting for its response. */
+  #halfClosed: HalfClosed | null = null;
   #bodyInHand = false;
   #bodyWholeInHand = false;
   /** Among the bodies that are still coming. */
@@ -118,7 +121,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#outbox = new MessageWriter(socket, peer.secure);
     this.#deadline = new Deadline(this, 0);
     if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
-    socket.on('end', () => this.#onGone());
+    socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.#onGone());
     socket.on('close', () => this.#onClosed());
     socket.on('drain', () => this.#onDrain());
@@ -229,6 +232,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       // From its first byte on a head has its time, however it trickles in; a new connection has it from the start.
       if (this.#state === IDLE && this.#requests > 0) this.#setRead(limits.headTimeoutMs);
       this.#state = HEAD;
+      if (this.#halfClosed !== null) this.#destroy();
       return;
     }
     if (after === REFUSED || !readRequestFraming(incoming.head, incoming.meaning)) {
@@ -262,8 +266,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#closeAfter =
       !meaning.keepAlive || this.#host.draining || this.#requests >= this.#host.limits.maxRequestsPerConnection;
     if (meaning.bodyLength === 0) {
-      this.#state = AWAIT;
-      this.#host.wheel.clear(this.#deadline);
+      this.#awaitResponse();
       if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
     } else {
       this.#state = BODY;
@@ -301,11 +304,13 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       if (body.dataEnd > body.dataStart)
         this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
       if (found === BODY_END) {
-        this.#host.wheel.clear(this.#deadline);
         this.#stopAwaiting();
         // The exchange may have closed the connection on the last bytes.
-        if (this.#state !== BODY) return;
-        this.#state = AWAIT;
+        if (this.#state !== BODY) {
+          this.#host.wheel.clear(this.#deadline);
+          return;
+        }
+        this.#awaitResponse();
         if (at < end) this.#stash(bytes.subarray(at, end), isVolatile);
         if (this.#answered) this.#next(this.#host.clock.monotonicMs());
         else this.#user?.onRequestEnd(body.trailers);
@@ -328,6 +333,12 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       this.#isBodyAwaited = true;
       this.#host.slowBodies.add(this);
     }
+  }
+
+  #awaitResponse(): void {
+    this.#state = AWAIT;
+    if (this.#halfClosed === null) this.#host.wheel.clear(this.#deadline);
+    else this.#setRead(this.#halfClosed.nextMs());
   }
 
   #stopAwaiting(): void {
@@ -551,7 +562,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (this.#pending.length === 0) {
       // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
       this.#resume();
-      if (this.#host.draining) this.#finishWriting();
+      if (this.#host.draining || this.#halfClosed !== null) this.#finishWriting();
       else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);
       return;
     }
@@ -620,12 +631,39 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     else this.#socket.destroy();
   }
 
+  /** The client sends no more. What it has sent whole is still answered, unless it reads a stream of events. */
+  #onEnd(): void {
+    const isAnswerable = this.#state === IDLE ? this.#pending.length > 0 : this.#state === AWAIT;
+    // In TLS only who leaves says so, and has no use for a response (RFC 5246 §7.2.1).
+    if (this.peer.secure || !isAnswerable || this.#user?.isEventStream === true) {
+      if (this.#state === IDLE) this.#finishWriting();
+      else this.#onGone();
+      return;
+    }
+    this.#halfClosed = new HalfClosed(this.#socket);
+    if (this.#state !== AWAIT) return;
+    if (this.#pending.length === 0) this.#closeAfter = true;
+    this.#setRead(this.#halfClosed.nextMs());
+  }
+
+  #lookForClient(client: HalfClosed): void {
+    if (client.isReset) {
+      this.#onGone();
+      return;
+    }
+    if (!this.#frame.headSent && this.#incoming?.head.minor === 1) {
+      this.#outbox.bytes(CONTINUE, 0, CONTINUE.length);
+      this.#outbox.flush();
+    }
+    this.#setRead(client.nextMs());
+  }
+
   #onGone(): void {
     if (this.#state === CLOSED) return;
     const user = this.#user;
     this.#user = null;
     const tunnel = this.#state === TUNNEL;
-    if (user !== null || this.#state === HEAD) {
+    if (user !== null || this.#state === HEAD || this.#state === BODY) {
       if (tunnel) this.#host.onTunnel(-1);
       this.#state = CLOSED;
       user?.onDownstreamGone();
@@ -668,6 +706,9 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
         break;
       case BODY:
         this.#bodyFault(new Fault(FAULTS.bodyTimeout));
+        break;
+      case AWAIT:
+        if (this.#halfClosed !== null) this.#lookForClient(this.#halfClosed);
         break;
       case TUNNEL:
         // Looked at once per period instead of moved by every frame: an idle tunnel ends after one to two of them.

@@ -50,7 +50,9 @@ export class Listener {
     this.#refusals = new LogThrottle(runtime.clock);
     if (settings.tls === null) {
       this.#tlsServer = null;
-      this.#server = createServer({ noDelay: true, pauseOnConnect: this.#isPlain }, (socket) => this.#accept(socket));
+      this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: this.#isPlain }, (socket) =>
+        this.#accept(socket),
+      );
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
@@ -177,6 +179,7 @@ export class Listener {
     };
     socket.setTimeout(this.#runtime.limits.headTimeoutMs, giveUp);
     socket.on('error', giveUp);
+    socket.on('end', giveUp);
     const onData = (chunk: Buffer): void => {
       bytes = bytes.length === 0 ? chunk : Buffer.concat([bytes, chunk]);
       const header = readProxyHeader(bytes);
@@ -200,6 +203,7 @@ export class Listener {
       const caller = header.address === null ? peer : this.#caller(socket, header.address, header.port);
       if (caller === null) return;
       socket.off('error', giveUp);
+      socket.off('end', giveUp);
       this.#admit(socket, caller, bytes.length > header.length ? bytes.subarray(header.length) : null);
     };
     socket.on('data', onData);

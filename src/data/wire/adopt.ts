@@ -38,6 +38,8 @@ export function adopt(accepted: Socket, reader: Reader): Socket | null {
   const reading = { reader };
   const options = {
     handle,
+    // What an end of the other side means is the protocol's business.
+    allowHalfOpen: true,
     onread: {
       buffer: () => reading.reader.nextBuffer(),
       callback: (length: number, bytes: Uint8Array): boolean => {

@@ -53,7 +53,7 @@ export class PretendedSocket extends Duplex {
   wasReset = false;
 
   constructor() {
-    super({ allowHalfOpen: false });
+    super({ allowHalfOpen: true });
   }
 
   override _read(): void {}
@@ -65,6 +65,10 @@ export class PretendedSocket extends Duplex {
 
   override _final(done: () => void): void {
     done();
+  }
+
+  setKeepAlive(): this {
+    return this;
   }
 
   setTimeout(): this {
@@ -157,6 +161,7 @@ export class DrivenConnection implements ConnectionHost {
 class Answering implements DownstreamHandler {
   readonly source = new Source('192.0.2.1');
   readonly holdsRequestBytes = false;
+  readonly isEventStream = false;
   readonly #host: DrivenConnection;
   readonly #downstream: Downstream;
   readonly #understood: Understood;
