@@ -124,7 +124,9 @@ export class Http2Peer {
     return requests()[nth]!;
   }
 
+  /** Nothing once its side has ended. */
   send(...frames: readonly Uint8Array[]): void {
+    if (this.socket.writableEnded) return;
     this.socket.write(Buffer.concat(frames));
   }
 

@@ -46,6 +46,9 @@ const LINGER_MS = 2_000;
 /** What all connections read to; whatever is kept of it is copied. */
 const SHARED = Buffer.allocUnsafeSlow(64 * 1024);
 const DRAIN_PING = Buffer.from('gh-drain', 'latin1');
+const PRESENCE_PING = Buffer.from('gh-there', 'latin1');
+/** How often a client that sends nothing more is looked after. */
+const PRESENCE_MS = 500;
 
 /** Kinds of deadlines. */
 const CONNECTION = 0;
@@ -57,6 +60,7 @@ const NOTHING = 0;
 const HEAD = 1;
 const IDLE = 2;
 const LINGER = 3;
+const PRESENCE = 4;
 
 const IGNORED: FieldSink = { onField: () => {} };
 
@@ -76,6 +80,8 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   /** Made when the socket is behind for the first time. */
   #readWatch: ReadWatch | null = null;
   #isGone = false;
+  /** The client sends nothing more, and waits for the rest of what it has asked for. */
+  #isHalfClosed = false;
 
   /** `isAdopted`: the socket reads to memory of ours (wire/adopt.ts). */
   constructor(socket: Socket, peer: Peer, host: Http2Host, settings: Http2Settings, isAdopted: boolean) {
@@ -93,7 +99,9 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.peer = peer;
     this.host = host;
     this.#settings = settings;
-    socket.on('end', () => this.#onGone('closed by the client'));
+    // Its side is ended by us: see `#onEnd`.
+    socket.allowHalfOpen = true;
+    socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.#onGone('reset by the client'));
     socket.on('close', () => this.#onClosed());
     socket.on('drain', () => this.#onDrain());
@@ -209,7 +217,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   }
 
   #onNoStreams(): void {
-    if (this.#lastServed !== MOST_STREAM_ID) this.#finish();
+    if (this.#lastServed !== MOST_STREAM_ID || this.#isHalfClosed) this.#finish();
     else this.#setDeadline();
   }
 
@@ -243,6 +251,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (what === NOTHING) wheel.clear(this.#deadline);
     else if (what === HEAD) wheel.set(this.#deadline, limits.headTimeoutMs);
     else if (what === IDLE) wheel.set(this.#deadline, limits.keepAliveTimeoutMs);
+    else if (what === PRESENCE) wheel.set(this.#deadline, PRESENCE_MS);
     else wheel.set(this.#deadline, LINGER_MS);
   }
 
@@ -251,6 +260,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     else if (kind === SECOND_STEP) this.#endStreams();
     else if (this.#awaited === HEAD) this.fail(PROTOCOL_ERROR, 'a frame did not come to its end in time');
     else if (this.#awaited === IDLE) this.#finish();
+    else if (this.#awaited === PRESENCE) this.#askForPresence();
     else this.#destroy();
   }
 
@@ -340,6 +350,38 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.#isGone = true;
     this.endConnection('ended');
     this.socket.destroy();
+  }
+
+  /**
+   * The client has ended its side (FIN, or close_notify of TLS). Requests that came whole are answered, all others end,
+   * tunnels too. Whether it is still there is found out by PINGs: the kernel of one that is gone resets the connection,
+   * which the second of them hears, since nothing is read any more.
+   */
+  #onEnd(): void {
+    if (this.isClosed) {
+      this.#isGone = true;
+      this.socket.destroySoon();
+      return;
+    }
+    this.#isHalfClosed = true;
+    this.reader.stop();
+    for (const stream of [...this.streams.values()]) {
+      if (stream.remoteEnded) continue;
+      stream.close();
+      stream.onConnectionGone('closed by the client', false);
+    }
+    if (this.isClosed) return;
+    if (this.streams.size === 0) {
+      this.#onGone('closed by the client');
+      return;
+    }
+    this.#askForPresence();
+  }
+
+  #askForPresence(): void {
+    this.#awaited = NOTHING;
+    this.#await(PRESENCE);
+    this.writeControl(pingFrame(0, PRESENCE_PING, 0));
   }
 
   #onGone(cause: string): void {
