@@ -533,6 +533,15 @@ export const FAULTS = {
     'idempotent',
     'the service closed the connection before it answered',
   ),
+  tunnelNotOffered: kind(
+    'tunnel_not_offered',
+    502,
+    'BAD_GATEWAY',
+    'send',
+    'downstream',
+    'never',
+    'the service takes no WebSocket over HTTP/2',
+  ),
   uploadCutOff: kind(
     'upload_cut_off',
     502,

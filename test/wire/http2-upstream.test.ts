@@ -210,16 +210,6 @@ describe('HTTP/2 to instances', () => {
     await slow.response(1);
     assert.equal(sha(slow.body(1)), sha(BIG));
   });
-
-  test('a WebSocket cannot go to a service that speaks HTTP/2, and is told so', async (t) => {
-    const gateway = await startTestGateway(t, {
-      services: { s: { instances: [(await nodeInstance(t)).url], protocol: 'h2', retries: 0 } },
-      routes: [{ match: { path: '/*' }, service: 's', auth: 'public', upgrades: ['websocket'] }],
-    });
-    const peer = await Http2Peer.connect(t, gateway.port);
-    peer.headers(1, [[':method', 'CONNECT'], [':protocol', 'websocket'], ...get('/').slice(1)], f.END_HEADERS);
-    assert.equal(fieldOf(await peer.head(1), ':status'), '502');
-  });
 });
 
 const LIES: readonly { name: string; send: (stream: number) => Uint8Array[] }[] = [

@@ -140,6 +140,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     return this.#call.request.source;
   }
 
+  get upgrade(): string {
+    return this.#call.request.upgrade;
+  }
+
   get isConnected(): boolean {
     return this.#stream !== null;
   }

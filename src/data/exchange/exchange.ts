@@ -55,6 +55,7 @@ import type { ResponseHandler, ResponseSource } from './response-source.ts';
 import { tooLarge } from './route-faults.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { BytesHolder, UpstreamStream } from './upstream-stream.ts';
+import { acceptFor, KEY } from './websocket-handshake.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -535,7 +536,9 @@ export class Exchange
     this.#headSent = true;
     this.runtime.metrics.add('tunnels_opened', 1);
     const out = this.downstream.startHead(101, null);
-    writeResponseFields(out, this, head, null, this.responseChanges, false);
+    writeResponseFields(out, this, head, null, this.responseChanges, true);
+    const accept = head.major === 2 && this.incoming.head.major === 1 ? acceptFor(this.header(KEY)) : null;
+    if (accept !== null) out.field('Sec-WebSocket-Accept', accept);
     this.downstream.endUpgrade(protocol);
     if (rest.length > 0) this.onBody(rest, 0, rest.length);
   }

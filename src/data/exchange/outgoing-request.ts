@@ -91,9 +91,10 @@ export class MadeRequest implements OutgoingRequest {
   writeHead(stream: UpstreamStream, attempt: Attempt): void {
     const { endpoint } = attempt;
     const authority = this.#authority ?? authorityOf(endpoint.settings);
-    const out = stream.begin(attempt, this.method, authority, endpoint.settings.basePath, this.path, this.#query);
+    const { basePath } = endpoint.settings;
+    const out = stream.begin(attempt, this.method, authority, basePath, this.path, this.#query, '');
     out.fields(this.#fields);
     this.observer?.send(out, attempt);
-    stream.endHead(this.#bodyLength, true, '', false);
+    stream.endHead(this.#bodyLength, true, false);
   }
 }

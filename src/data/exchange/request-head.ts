@@ -28,6 +28,7 @@ export function writeRequestHead(
     endpoint.settings.basePath,
     exchange.upstreamPath,
     exchange.upstreamQuery,
+    exchange.upgrade,
   );
   // The client's own Content-Length is among the fields, unless the body is another one.
   const isChanged = exchange.changesRequestBody;
@@ -38,7 +39,7 @@ export function writeRequestHead(
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
   if (isGrpc && exchange.previousAttempts > 0) out.field(PREVIOUS_ATTEMPTS, `${exchange.previousAttempts}`);
   // The status of a gRPC call is a trailer.
-  stream.endHead(exchange.body.length, isChanged, exchange.upgrade, meaning.takesTrailers || isGrpc);
+  stream.endHead(exchange.body.length, isChanged, meaning.takesTrailers || isGrpc);
 }
 
 /** Without those that belong to the connection. */

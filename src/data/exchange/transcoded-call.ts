@@ -353,13 +353,13 @@ class TranscodedRequest implements OutgoingRequest {
     const { endpoint, service } = attempt;
     const { settings } = endpoint;
     const authority = authorityFor(exchange, service) ?? authorityOf(settings);
-    const out = stream.begin(attempt, 'POST', authority, settings.basePath, this.path, null);
+    const out = stream.begin(attempt, 'POST', authority, settings.basePath, this.path, null, '');
     out.fields(this.#fields);
     exchange.trace?.send(out, attempt);
     const { totalMs } = service.settings.timeouts;
     const leftMs = exchange.deadlineMs > 0 ? exchange.remainingMs : totalMs > 0 ? totalMs - exchange.elapsedMs : 0;
     if (leftMs > 0) out.field('grpc-timeout', timeoutText(leftMs));
     if (exchange.previousAttempts > 0) out.field(PREVIOUS_ATTEMPTS, `${exchange.previousAttempts}`);
-    stream.endHead(UNKNOWN_LENGTH, false, '', true);
+    stream.endHead(UNKNOWN_LENGTH, false, true);
   }
 }

@@ -369,7 +369,8 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
   }
 
   onAttemptUpgraded(attempt: Attempt, head: Head, rest: Buffer): void {
-    const protocol = head.valueOf('upgrade') ?? '';
+    // RFC 8441 §5: over HTTP/2 it is the one that was asked for, or it is no success.
+    const protocol = head.major === 2 ? this.request.upgrade : (head.valueOf('upgrade') ?? '');
     // RFC 9110 §7.8: only to what the request named, and with a field that says so.
     if (this.request.upgrade === '' || protocol.toLowerCase() !== this.request.upgrade.toLowerCase()) {
       attempt.cancel();

@@ -22,8 +22,9 @@ export interface UpstreamStream extends BytesHolder {
   /** `onStreamDeadline` is called when it passes. The handler sets and clears it with the wheel. */
   readonly deadline: Deadline;
   /**
-   * Begins the request; the target comes in pieces so that no text is joined, `query` is null when there is none. The
-   * fields are written to what is returned, then comes `endHead`.
+   * Begins the request; the target comes in pieces so that no text is joined, `query` is null when there is none.
+   * `upgrade`: the protocol that is asked for, or empty. The fields are written to what is returned, then comes
+   * `endHead`.
    */
   begin(
     handler: UpstreamHandler,
@@ -32,12 +33,13 @@ export interface UpstreamStream extends BytesHolder {
     basePath: string,
     path: string,
     query: string | null,
+    upgrade: string,
   ): HeadWriter;
   /**
    * `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a known length is
-   * written. `upgrade`: the protocol that is asked for, or empty. `takesTrailers`: trailers of the response can pass.
+   * written. `takesTrailers`: trailers of the response can pass.
    */
-  endHead(bodyLength: number, declareLength: boolean, upgrade: string, takesTrailers: boolean): void;
+  endHead(bodyLength: number, declareLength: boolean, takesTrailers: boolean): void;
   /** Gathers body bytes; `flush` sends them. Volatile ones are copied. */
   sendBody(bytes: Uint8Array, isVolatile: boolean): void;
   /** The request is whole. */
@@ -61,7 +63,7 @@ export interface UpstreamHandler {
   onResponseBody(bytes: Buffer, start: number, end: number): void;
   /** As they came: the handler decides what passes. */
   onResponseEnd(trailers: Head | null): void;
-  /** 101: from here on bytes pass as they are; `rest` came with the head. */
+  /** 101, or what stands for it in HTTP/2: from here on bytes pass as they are; `rest` came with the head. */
   onUpgraded(head: Head, rest: Buffer): void;
   /** All of one read has been handed over. Returns who still refers to its bytes, or null. */
   onReadDone(): BytesHolder | null;
@@ -85,6 +87,8 @@ export interface StreamPool {
 export interface StreamWaiter {
   /** On whose behalf; null: the gateway's own. */
   readonly source: Source | null;
+  /** The protocol that the request asks to switch to, or empty. */
+  readonly upgrade: string;
   onStream(stream: UpstreamStream): void;
   /** Nothing was sent. */
   onNoStream(kind: FaultKind, cause: string): void;

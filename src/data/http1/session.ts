@@ -68,6 +68,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   #handler: UpstreamHandler | null = null;
   #state: number = IDLE;
   #method = '';
+  /** The protocol that the request asks for, or empty. */
+  #upgrade = '';
   #remaining = 0;
   #partial: Buffer | null = null;
   /** The body of the request goes in chunks. */
@@ -136,9 +138,11 @@ export class Session implements UpstreamStream, DeadlineOwner {
     basePath: string,
     path: string,
     query: string | null,
+    upgrade: string,
   ): HeadWriter {
     this.#handler = handler;
     this.#method = method;
+    this.#upgrade = upgrade;
     this.#state = READING_HEAD;
     this.#requestDone = false;
     this.#anyByte = false;
@@ -164,13 +168,13 @@ export class Session implements UpstreamStream, DeadlineOwner {
     return outbox;
   }
 
-  endHead(bodyLength: number, declareLength: boolean, upgrade: string, takesTrailers: boolean): void {
+  endHead(bodyLength: number, declareLength: boolean, takesTrailers: boolean): void {
     const outbox = this.#outbox;
     this.#chunked = bodyLength === UNKNOWN_LENGTH;
     if (this.#chunked) outbox.bytes(CHUNKED, 0, CHUNKED.length);
     else if (declareLength && (bodyLength > 0 || /^P(OST|UT|ATCH)$/.test(this.#method)))
       outbox.field('Content-Length', `${bodyLength}`);
-    if (upgrade !== '') outbox.text(`Connection: Upgrade\r\nUpgrade: ${upgrade}\r\n`);
+    if (this.#upgrade !== '') outbox.text(`Connection: Upgrade\r\nUpgrade: ${this.#upgrade}\r\n`);
     else if (takesTrailers) outbox.bytes(TAKES_TRAILERS, 0, TAKES_TRAILERS.length);
     outbox.end();
   }

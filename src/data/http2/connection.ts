@@ -10,6 +10,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { Outbox } from '../wire/outbox.ts';
 import type { AbuseKind } from './abuse-budget.ts';
 import { AbuseBudget } from './abuse-budget.ts';
+import { FieldBlockBuffer } from './field-block-buffer.ts';
 import { flushLater } from './flush-later.ts';
 import type { FrameHandler } from './frame-reader.ts';
 import { FrameReader } from './frame-reader.ts';
@@ -44,12 +45,6 @@ import {
   pingFrame,
   putHeader,
   RST_STREAM,
-  SETTING_ENABLE_CONNECT_PROTOCOL,
-  SETTING_ENABLE_PUSH,
-  SETTING_HEADER_TABLE_SIZE,
-  SETTING_INITIAL_WINDOW_SIZE,
-  SETTING_MAX_CONCURRENT_STREAMS,
-  SETTING_MAX_FRAME_SIZE,
   SETTINGS,
   SETTINGS_ACK,
   STREAM_CLOSED,
@@ -58,7 +53,9 @@ import {
 import { HeadEncoder } from './head-encoder.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
 import { HpackEncoder } from './hpack/encoder.ts';
+import { PeerSettings } from './peer-settings.ts';
 import { readPriority } from './priority.ts';
+import { SendOrder } from './send-order.ts';
 import type { Http2Stream } from './stream.ts';
 
 /** Gathered up to here before it is handed to the socket within one callback. */
@@ -69,7 +66,6 @@ const UNREAD_REPLIES = 64 * 1024;
 const FREE_BLOCK_FRAMES = 8;
 /** Windows smaller than this make frames that are mostly header. */
 const TINY_WINDOW = 64;
-const NOTHING = Buffer.alloc(0);
 
 export interface Http2Limits {
   /** Bytes of one field block, as it comes. */
@@ -92,12 +88,7 @@ export abstract class Http2Connection implements FrameHandler {
   protected isClosed = false;
   readonly #limits: Http2Limits;
 
-  /** What the peer announced (§6.5.2). */
-  peerWindow = INITIAL_WINDOW;
-  protected peerFrameBytes = FRAME_BYTES;
-  protected peerMostStreams = Number.POSITIVE_INFINITY;
-  protected peerTakesConnect = false;
-  #hasSettings = false;
+  readonly peerSettings = new PeerSettings(this.encoder);
 
   #sendWindow = INITIAL_WINDOW;
   #receiveWindow: number;
@@ -105,25 +96,20 @@ export abstract class Http2Connection implements FrameHandler {
   #gathered = 0;
   #isDirty = false;
   #isPumping = false;
-  /** Streams with bytes that wait. */
-  readonly #waiting: Http2Stream[] = [];
+  readonly #order = new SendOrder();
   /** Streams that this read brought body bytes for. */
   readonly #touched: Http2Stream[] = [];
   /** The stream of the DATA frame that is being read. */
   #dataStream: Http2Stream | null = null;
 
-  /** The stream whose field block is not whole; 0: none. */
-  #blockStream = 0;
-  #blockFlags = 0;
-  #block: Buffer = NOTHING;
-  #blockBytes = 0;
-  #blockFrames = 0;
+  readonly #block: FieldBlockBuffer;
 
   constructor(socket: Socket, outbox: Outbox, clock: Clock, limits: Http2Limits, fromClient: boolean) {
     this.socket = socket;
     this.outbox = outbox;
     this.clock = clock;
     this.#limits = limits;
+    this.#block = new FieldBlockBuffer(limits.maxBlockBytes);
     this.#abuse = new AbuseBudget(clock);
     this.reader = new FrameReader(this, fromClient);
     this.#receiveWindow = limits.connectionWindow;
@@ -163,15 +149,15 @@ export abstract class Http2Connection implements FrameHandler {
   }
 
   get isInsideBlock(): boolean {
-    return this.#blockStream !== 0 || this.reader.isInsideFrame;
+    return this.#block.stream !== 0 || this.reader.isInsideFrame;
   }
 
   onFrame(type: number, flags: number, stream: number, bytes: Buffer, start: number, end: number): boolean {
     // §4.3: nothing may stand between the frames of a field block.
-    if (this.#blockStream !== 0 && (type !== CONTINUATION || stream !== this.#blockStream))
+    if (this.#block.stream !== 0 && (type !== CONTINUATION || stream !== this.#block.stream))
       return this.fail(PROTOCOL_ERROR, 'a frame inside a field block');
     // §3.4: settings come first.
-    if (!this.#hasSettings && (type !== SETTINGS || (flags & ACK) !== 0))
+    if (!this.peerSettings.hasCome && (type !== SETTINGS || (flags & ACK) !== 0))
       return this.fail(PROTOCOL_ERROR, 'the first frame is not SETTINGS');
     const length = end - start;
     switch (type) {
@@ -219,8 +205,8 @@ export abstract class Http2Connection implements FrameHandler {
   }
 
   onDataFrame(flags: number, id: number, length: number, padding: number): boolean {
-    if (this.#blockStream !== 0) return this.fail(PROTOCOL_ERROR, 'a frame inside a field block');
-    if (!this.#hasSettings) return this.fail(PROTOCOL_ERROR, 'the first frame is not SETTINGS');
+    if (this.#block.stream !== 0) return this.fail(PROTOCOL_ERROR, 'a frame inside a field block');
+    if (!this.peerSettings.hasCome) return this.fail(PROTOCOL_ERROR, 'the first frame is not SETTINGS');
     if (id === 0) return this.fail(PROTOCOL_ERROR, 'DATA on stream 0');
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.fail(FLOW_CONTROL_ERROR, 'the window of the connection was not kept');
@@ -271,40 +257,25 @@ export abstract class Http2Connection implements FrameHandler {
       if (start > end) return this.fail(FRAME_SIZE_ERROR, 'HEADERS without the priority that they announce');
     }
     if ((flags & END_HEADERS) !== 0) return this.onFieldBlock(stream, flags, bytes, start, end);
-    this.#blockStream = stream;
-    this.#blockFlags = flags;
-    this.#blockBytes = 0;
-    this.#blockFrames = 0;
+    this.#block.begin(stream, flags);
     return this.#gatherBlock(bytes, start, end);
   }
 
   #onContinuation(flags: number, bytes: Buffer, start: number, end: number): boolean {
-    if (this.#blockStream === 0) return this.fail(PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
+    if (this.#block.stream === 0) return this.fail(PROTOCOL_ERROR, 'CONTINUATION without HEADERS');
     if (!this.#gatherBlock(bytes, start, end)) return false;
     if ((flags & END_HEADERS) === 0) return true;
-    const stream = this.#blockStream;
-    const block = this.#block;
-    this.#blockStream = 0;
-    this.#block = NOTHING;
-    return this.onFieldBlock(stream, this.#blockFlags, block, 0, this.#blockBytes);
+    const { stream, flags: first, bytes: whole, length } = this.#block;
+    this.#block.release();
+    return this.onFieldBlock(stream, first, whole, 0, length);
   }
 
   #gatherBlock(bytes: Buffer, start: number, end: number): boolean {
-    if (++this.#blockFrames > FREE_BLOCK_FRAMES && !this.takeBudget('continuation')) return false;
+    if (++this.#block.frames > FREE_BLOCK_FRAMES && !this.takeBudget('continuation')) return false;
     if (start === end && !this.takeBudget('empty_frame')) return false;
-    const length = this.#blockBytes + end - start;
-    if (length > this.#limits.maxBlockBytes) {
-      this.onAbuse('continuation');
-      return this.fail(ENHANCE_YOUR_CALM, 'a field block that is too long');
-    }
-    if (length > this.#block.length) {
-      const larger = Buffer.allocUnsafe(Math.min(Math.max(length * 2, FRAME_BYTES), this.#limits.maxBlockBytes));
-      this.#block.copy(larger, 0, 0, this.#blockBytes);
-      this.#block = larger;
-    }
-    bytes.copy(this.#block, this.#blockBytes, start, end);
-    this.#blockBytes = length;
-    return true;
+    if (this.#block.add(bytes, start, end)) return true;
+    this.onAbuse('continuation');
+    return this.fail(ENHANCE_YOUR_CALM, 'a field block that is too long');
   }
 
   #onReset(id: number, bytes: Buffer, start: number, length: number): boolean {
@@ -327,11 +298,12 @@ export abstract class Http2Connection implements FrameHandler {
     if ((flags & ACK) !== 0)
       return length === 0 || this.fail(FRAME_SIZE_ERROR, 'a SETTINGS acknowledgement with content');
     if (length % 6 !== 0) return this.fail(FRAME_SIZE_ERROR, 'SETTINGS that are cut off');
-    const isFirst = !this.#hasSettings;
-    this.#hasSettings = true;
-    for (let at = start; at < start + length; at += 6) {
-      if (!this.#onSetting((bytes[at]! << 8) | bytes[at + 1]!, integer32(bytes, at + 2))) return false;
-    }
+    const { peerSettings } = this;
+    const isFirst = !peerSettings.hasCome;
+    const window = peerSettings.window;
+    const code = peerSettings.read(bytes, start, start + length);
+    if (code !== 0) return this.fail(code, peerSettings.problem);
+    if (peerSettings.window !== window && !this.#moveWindows(peerSettings.window - window)) return false;
     if (isFirst) {
       this.writeControl(SETTINGS_ACK);
       this.onFirstSettings();
@@ -340,38 +312,11 @@ export abstract class Http2Connection implements FrameHandler {
     return !this.isClosed;
   }
 
-  #onSetting(id: number, value: number): boolean {
-    switch (id) {
-      case SETTING_HEADER_TABLE_SIZE:
-        this.encoder.limitTable(value);
-        break;
-      case SETTING_ENABLE_PUSH:
-        if (value > 1) return this.fail(PROTOCOL_ERROR, 'SETTINGS_ENABLE_PUSH is neither 0 nor 1');
-        break;
-      case SETTING_MAX_CONCURRENT_STREAMS:
-        this.peerMostStreams = value;
-        break;
-      case SETTING_INITIAL_WINDOW_SIZE: {
-        if (value > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'SETTINGS_INITIAL_WINDOW_SIZE is too large');
-        // §6.9.2: all streams move by the difference, below zero as well.
-        const change = value - this.peerWindow;
-        this.peerWindow = value;
-        for (const stream of this.streams.values()) {
-          stream.sendWindow += change;
-          if (stream.sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
-        }
-        break;
-      }
-      case SETTING_MAX_FRAME_SIZE:
-        if (value < FRAME_BYTES || value > 0xff_ffff)
-          return this.fail(PROTOCOL_ERROR, 'SETTINGS_MAX_FRAME_SIZE is out of range');
-        break;
-      case SETTING_ENABLE_CONNECT_PROTOCOL:
-        if (value > 1) return this.fail(PROTOCOL_ERROR, 'SETTINGS_ENABLE_CONNECT_PROTOCOL is neither 0 nor 1');
-        this.peerTakesConnect = value === 1;
-        break;
-      default:
-      // §6.5.2: unknown ones are ignored.
+  /** §6.9.2: all streams move by the difference, below zero as well. */
+  #moveWindows(change: number): boolean {
+    for (const stream of this.streams.values()) {
+      stream.sendWindow += change;
+      if (stream.sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
     }
     return true;
   }
@@ -426,7 +371,7 @@ export abstract class Http2Connection implements FrameHandler {
   mayTake(stream: Http2Stream, length: number): number {
     if (this.#gathered >= GATHER_BYTES) this.flushNow();
     if (this.socket.writableNeedDrain) return 0;
-    const take = Math.min(length, this.peerFrameBytes, stream.sendWindow, this.#sendWindow);
+    const take = Math.min(length, FRAME_BYTES, stream.sendWindow, this.#sendWindow);
     if (take < length && take < TINY_WINDOW && take > 0 && !this.takeBudget('tiny_window')) return 0;
     return take;
   }
@@ -452,8 +397,8 @@ export abstract class Http2Connection implements FrameHandler {
   writeFieldBlock(stream: Http2Stream, flags: number): void {
     const { encoder, outbox } = this;
     const { bytes, length } = encoder;
-    for (let at = 0; at === 0 || at < length; at += this.peerFrameBytes) {
-      const end = Math.min(length, at + this.peerFrameBytes);
+    for (let at = 0; at === 0 || at < length; at += FRAME_BYTES) {
+      const end = Math.min(length, at + FRAME_BYTES);
       const last = end === length ? END_HEADERS : 0;
       putHeader(header, 0, end - at, at === 0 ? HEADERS : CONTINUATION, last | (at === 0 ? flags : 0), stream.id);
       outbox.bytes(header, 0, HEADER_BYTES);
@@ -512,13 +457,12 @@ export abstract class Http2Connection implements FrameHandler {
 
   wait(stream: Http2Stream): void {
     if (stream.isWaiting) return;
-    stream.beginWait(this.clock.monotonicMs());
-    this.#waiting.push(stream);
+    this.#order.add(stream, this.clock.monotonicMs());
     this.onWaiting();
   }
 
   protected get waiting(): readonly Http2Stream[] {
-    return this.#waiting;
+    return this.#order.streams;
   }
 
   /** Sends what waits, as far as socket and windows take it. */
@@ -528,40 +472,16 @@ export abstract class Http2Connection implements FrameHandler {
     for (let stream = this.#next(); stream !== null; stream = this.#next()) {
       if (!stream.sendSome()) break;
       if (stream.hasQueue) continue;
-      this.#stopWaiting(stream);
+      this.#order.remove(stream);
       if (!stream.isClosed) stream.onQueueSent();
     }
     this.#isPumping = false;
   }
 
-  /**
-   * RFC 9218 §10: by urgency; of the same urgency those that are not incremental first and in order of their streams,
-   * the others in turn.
-   */
   #next(): Http2Stream | null {
     if (this.#gathered >= GATHER_BYTES) this.flushNow();
-    if (this.isClosed || this.#waiting.length === 0 || this.socket.writableNeedDrain) return null;
-    let best: Http2Stream | null = null;
-    let place = 0;
-    for (let i = 0; i < this.#waiting.length; i++) {
-      const stream = this.#waiting[i]!;
-      if (!stream.canSendSome(this.#sendWindow)) continue;
-      if (best === null || precedes(stream, best)) {
-        best = stream;
-        place = i;
-      }
-    }
-    if (best?.incremental === true) {
-      this.#waiting.splice(place, 1);
-      this.#waiting.push(best);
-    }
-    return best;
-  }
-
-  #stopWaiting(stream: Http2Stream): void {
-    stream.isWaiting = false;
-    const place = this.#waiting.indexOf(stream);
-    if (place >= 0) this.#waiting.splice(place, 1);
+    if (this.isClosed || this.socket.writableNeedDrain) return null;
+    return this.#order.next(this.#sendWindow);
   }
 
   // --- ending ------------------------------------------------------------------------------------------------
@@ -569,7 +489,7 @@ export abstract class Http2Connection implements FrameHandler {
   /** Called by a stream that is over; `bytes` of its body will not be taken by anybody. */
   forget(stream: Http2Stream, bytes: number): void {
     this.streams.delete(stream.id);
-    if (stream.isWaiting) this.#stopWaiting(stream);
+    if (stream.isWaiting) this.#order.remove(stream);
     if (bytes > 0) this.creditConnection(bytes);
     this.onStreamClosed(stream);
   }
@@ -614,8 +534,8 @@ export abstract class Http2Connection implements FrameHandler {
       stream.close();
       stream.onConnectionGone(cause, false);
     }
-    this.#waiting.length = 0;
-    this.#block = NOTHING;
+    this.#order.clear();
+    this.#block.release();
   }
 
   protected writeGoaway(lastStream: number): void {
@@ -643,9 +563,3 @@ export abstract class Http2Connection implements FrameHandler {
 }
 
 const header = Buffer.alloc(HEADER_BYTES);
-
-function precedes(a: Http2Stream, b: Http2Stream): boolean {
-  if (a.urgency !== b.urgency) return a.urgency < b.urgency;
-  if (a.incremental !== b.incremental) return b.incremental;
-  return !a.incremental && a.id < b.id;
-}

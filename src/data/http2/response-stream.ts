@@ -1,7 +1,10 @@
 /**
  * One request to an instance over HTTP/2, as an attempt sees it: a stream of an upstream connection. A stream that ends
  * without END_STREAM is never a whole response, and one that the instance says it has not processed (RFC 9113 §8.7) may
- * be sent again whatever its method.
+ * be sent again whatever its method. A request for a WebSocket is an extended CONNECT (RFC 8441), and the stream a
+ * tunnel once the instance agrees.
+ *
+ *   head -> body -> response -> END_STREAM     head -> 2xx -> tunnel -> END_STREAM both ways     any -> RST_STREAM
  */
 import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
@@ -16,6 +19,9 @@ import { Http2Stream } from './stream.ts';
 import type { UpstreamConnection } from './upstream-connection.ts';
 
 const LENGTH = new FieldStart('content-length');
+const NOTHING = Buffer.alloc(0);
+/** After the client has left a tunnel, for the instance to do the same. */
+const TUNNEL_END_MS = 2_000;
 
 export class ResponseStream extends Http2Stream implements UpstreamStream, DeadlineOwner {
   readonly isReused: boolean;
@@ -32,6 +38,9 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
   /** What is left of a request body whose length is known, or -1. */
   #left = -1;
   #interimBytes = 0;
+  /** It asks for a tunnel, and has one. */
+  #asksForTunnel = false;
+  #isTunnel = false;
 
   constructor(connection: UpstreamConnection, id: number, isReused: boolean) {
     super(connection, id);
@@ -49,13 +58,20 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     basePath: string,
     path: string,
     query: string | null,
+    upgrade: string,
   ): HeadWriter {
     this.#handler = handler;
-    this.#method = method;
     this.#begun = true;
+    this.#asksForTunnel = upgrade !== '';
+    this.#method = this.#asksForTunnel ? 'CONNECT' : method;
     const out = this.#connection.headEncoder;
     this.#connection.encoder.begin();
-    out.field(':method', method);
+    out.field(':method', this.#method);
+    if (this.#asksForTunnel) {
+      // RFC 8441 §4, §5: nobody answers a key here.
+      out.field(':protocol', upgrade.toLowerCase());
+      out.omitted = 'sec-websocket-key';
+    }
     out.field(':scheme', this.#connection.scheme);
     out.field(':authority', authority);
     out.beginPseudo(':path');
@@ -69,8 +85,13 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     return out;
   }
 
-  endHead(bodyLength: number, declareLength: boolean, upgrade: string, takesTrailers: boolean): void {
+  endHead(bodyLength: number, declareLength: boolean, takesTrailers: boolean): void {
     const out = this.#connection.headEncoder;
+    if (this.#asksForTunnel) {
+      out.omitted = null;
+      this.#connection.writeFieldBlock(this, 0);
+      return;
+    }
     if (declareLength && bodyLength > 0) {
       out.begin(LENGTH);
       out.integer(bodyLength);
@@ -81,12 +102,6 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     this.#left = bodyLength;
     if (bodyLength === 0) this.endedWithHead();
     this.#connection.writeFieldBlock(this, bodyLength === 0 ? END_STREAM : 0);
-    if (upgrade !== '') process.nextTick(ResponseStream.#refuseUpgrade, this);
-  }
-
-  /** RFC 8441 towards instances is not built; what the head asked for in HTTP/1.1 was not passed on. */
-  static #refuseUpgrade(this: void, stream: ResponseStream): void {
-    stream.#failWith(FAULTS.upstreamMalformed, 'services that speak HTTP/2 take no WebSocket', CANCEL);
   }
 
   sendBody(bytes: Uint8Array, _isVolatile: boolean): void {
@@ -96,7 +111,8 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
   }
 
   sendEnd(trailers: FieldBlock | null): void {
-    this.sendLast(trailers);
+    // A request for a tunnel has no body, and its stream goes on.
+    if (!this.#asksForTunnel) this.sendLast(trailers);
   }
 
   flush(): boolean {
@@ -133,6 +149,13 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
       return;
     }
     this.#hasHead = true;
+    if (this.#asksForTunnel && head.status < 300) {
+      this.#isTunnel = true;
+      this.#connection.touch(this);
+      handler.onUpgraded(head, NOTHING);
+      if (ended && !this.isClosed) this.receiveEnd(null);
+      return;
+    }
     if (meaning.lengthGiven && meaning.bodyLength > 0) this.expectBytes(meaning.bodyLength);
     this.#connection.touch(this);
     handler.onResponseHead(head, meaning);
@@ -156,6 +179,7 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     }
     this.#handler = null;
     handler?.onResponseEnd(trailers);
+    if (this.#isTunnel && !this.isClosed) this.sendLast(null);
     if (this.localEnded) this.close();
     // What is left of the request is not wanted any more (§8.1), and nobody waits for it.
     else this.reset(CANCEL);
@@ -181,12 +205,16 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     else this.close();
   }
 
+  /** RFC 8441 §5: END_STREAM is what the end of the connection would be; the instance's own is waited for. */
   endTunnel(): void {
-    this.abandon();
+    this.#handler = null;
+    this.sendLast(null);
+    if (!this.isClosed) this.#connection.setDeadline(this, TUNNEL_END_MS);
   }
 
   onDeadline(): void {
-    this.#handler?.onStreamDeadline();
+    if (this.#handler === null) this.reset(CANCEL);
+    else this.#handler.onStreamDeadline();
   }
 
   /** The body or the trailers are not what they should be. */

@@ -63,7 +63,7 @@ export abstract class Http2Stream {
   constructor(connection: Http2Connection, id: number) {
     this.connection = connection;
     this.id = id;
-    this.sendWindow = connection.peerWindow;
+    this.sendWindow = connection.peerSettings.window;
     this.receiveWindow = connection.streamWindow;
   }
 

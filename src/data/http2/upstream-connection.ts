@@ -107,7 +107,14 @@ export class UpstreamConnection extends Http2Connection {
   }
 
   get hasRoom(): boolean {
-    return !this.isClosed && !this.#isGoingAway && this.streams.size < Math.min(MOST_STREAMS, this.peerMostStreams);
+    return (
+      !this.isClosed && !this.#isGoingAway && this.streams.size < Math.min(MOST_STREAMS, this.peerSettings.mostStreams)
+    );
+  }
+
+  /** Whether it takes an extended CONNECT (RFC 8441 §3); null: its first settings are not here yet. */
+  get takesTunnels(): boolean | null {
+    return this.peerSettings.hasCome ? this.peerSettings.takesConnect : null;
   }
 
   /** Only with `hasRoom`. */
@@ -118,6 +125,10 @@ export class UpstreamConnection extends Http2Connection {
     this.#served++;
     if (this.#nextId > MOST_STREAM_ID) this.retire();
     return stream;
+  }
+
+  setDeadline(stream: ResponseStream, ms: number): void {
+    this.#wheel.set(stream.deadline, ms);
   }
 
   /** No new streams; it ends when it has none. */

@@ -84,7 +84,9 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
       // A connection that was lost is not among them, so any is as good as a fresh one.
       for (let i = 0; i < this.#connections.length; i++) {
         const connection = this.#connections[i]!;
-        if (connection.hasRoom) return this.#open(connection, holding);
+        if (!connection.hasRoom || !mayServe(connection, waiter)) continue;
+        if (!isOffered(connection, waiter)) return null;
+        return this.#open(connection, holding);
       }
     } else this.#environment.metrics.add('address_waits', 1);
     const coming = this.#dialling.size * MOST_STREAMS;
@@ -132,8 +134,10 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   onRoom(connection: UpstreamConnection): void {
     while (connection.hasRoom) {
       const waiting = this.#shares.next();
-      if (waiting === null) break;
+      // Its settings will come, and then this is called again.
+      if (waiting === null || !mayServe(connection, waiting.waiter)) break;
       this.dropWaiting(waiting);
+      if (!isOffered(connection, waiting.waiter)) continue;
       waiting.waiter.onStream(this.#open(connection, waiting.holding));
     }
     if (!this.#sweep.isSet && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
@@ -197,6 +201,18 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     this.#shares.stopWaiting(waiting);
     this.#environment.wheel.remove(waiting.deadline);
   }
+}
+
+/** A tunnel is asked for when the instance has said whether it takes any (RFC 8441 §3). */
+function mayServe(connection: UpstreamConnection, waiter: StreamWaiter): boolean {
+  return connection.takesTunnels !== null || waiter.upgrade === '';
+}
+
+/** False: there is none, and the waiter has been told. */
+function isOffered(connection: UpstreamConnection, waiter: StreamWaiter): boolean {
+  if (connection.takesTunnels !== false || waiter.upgrade === '') return true;
+  waiter.onNoStream(FAULTS.tunnelNotOffered, 'no SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441)');
+  return false;
 }
 
 /** One who waits for a connection, or for room on one. */

@@ -47,8 +47,8 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
     onClosed: (): void => {},
   };
   const session = new Session(socket.asSocket(), owner, new TimerWheel(100, new FakeClock()));
-  session.begin(new Noting(answer), method, 'a.test', '', '/', null);
-  session.endHead(0, false, '', true);
+  session.begin(new Noting(answer), method, 'a.test', '', '/', null, '');
+  session.endHead(0, false, true);
   session.sendEnd(null);
   for (const piece of pieces) {
     if (!session.isOpen) break;
