@@ -3,11 +3,11 @@
  * batch taken ahead. Whatever happens to Redis, a decision comes within `timeoutMs`: what is late, fails or finds the
  * breaker open is decided by the fallback. Owner: one worker.
  */
+import { RedisBreaker } from '../../../base/redis-breaker.ts';
 import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import type { RedisLimitSettings } from '../../contract/limits.ts';
 import type { LimitSet } from '../limit-set.ts';
 import { Decision, type Limiter } from '../limiter.ts';
-import { RedisBreaker } from './breaker.ts';
 import type { RedisLine } from './connection.ts';
 import { type Lease, LeaseBook } from './leases.ts';
 import { readDecision } from './script.ts';

@@ -1,8 +1,8 @@
 /**
- * Keeps decisions away from a Redis that does not answer, and brings them back gently. After three failures in a row it
- * is open for half a second, doubling up to ten, each time by chance between half and all of it; then one probe by one
- * worker, and when that answers, a growing share of the decisions over a second: a Redis that has just come up is not
- * run over.
+ * Keeps questions (decisions of limits, reads of the cache) away from a Redis that does not answer, and brings them back
+ * gently. After three failures in a row it is open for half a second, doubling up to ten, each time by chance between
+ * half and all of it; then one probe by one worker, and when that answers, a growing share of the questions over a
+ * second: a Redis that has just come up is not run over.
  *
  *   closed --3 failures--> open --time--> probing --answer--> ramping --1 s--> closed
  *                            ^------------failure---|            |
@@ -25,13 +25,13 @@ export class RedisBreaker {
   readonly #random: () => number;
   readonly #ramps: boolean;
 
-  /** `ramps` false sends all decisions at once after a good probe. */
+  /** `ramps` false sends all questions at once after a good probe. */
   constructor(random: () => number, ramps: boolean) {
     this.#random = random;
     this.#ramps = ramps;
   }
 
-  /** May this decision go to Redis? `probe` asks the caller to send one harmless command and report how it went. */
+  /** May this question go to Redis? `probe` asks the caller to send one harmless command and report how it went. */
   ask(nowMs: number): 'yes' | 'no' | 'probe' {
     switch (this.state) {
       case 'closed':

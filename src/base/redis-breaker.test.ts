@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { RedisBreaker } from './breaker.ts';
+import { RedisBreaker } from './redis-breaker.ts';
 
 /** `random` 1: every open time is the whole of what it may be, and no ramping decision goes through. */
 const breaker = (random = 1, ramps = true): RedisBreaker => new RedisBreaker(() => random, ramps);
