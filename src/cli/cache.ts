@@ -12,6 +12,10 @@ interface Contents {
   readonly requests: number;
   readonly hitShare: number;
   readonly results: Readonly<Record<string, number>>;
+  readonly redis?: {
+    readonly reads: Readonly<Record<string, number>>;
+    readonly writes: Readonly<Record<string, number>>;
+  };
   readonly largest: readonly Shown[];
   readonly most_used: readonly Shown[];
 }
@@ -28,7 +32,7 @@ export const cache: Command = {
   name: 'cache',
   summary: 'show what is cached, or purge it',
   usage: ['[--json]', 'purge (--url URL | --prefix URL | --tag TAG | --all)'],
-  description: `Asks the gateway over its control socket. A purge holds for all workers when the command ends; what was on its way from a service at that moment is not stored either.
+  description: `Asks the gateway over its control socket. A purge holds for all workers when the command ends, and for other gateways that share responses through Redis within moments; what was on its way from a service at that moment is not stored either.
 
 Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused.`,
   options: {
@@ -65,7 +69,9 @@ async function show(context: CommandContext): Promise<number> {
 async function purge(context: CommandContext, body: Readonly<Record<string, unknown>>): Promise<number> {
   const { status, text } = await callSocket(await socketOf(context), 'POST', '/cache/purge', { body });
   if (status !== 200) return refused(context, text);
-  context.out(context.options['json'] === true ? `${text}\n` : 'purged\n');
+  const isHereOnly = (JSON.parse(text) as { readonly gateways?: string }).gateways === 'this';
+  const words = isHereOnly ? 'purged on this gateway; the others follow when Redis is back\n' : 'purged\n';
+  context.out(context.options['json'] === true ? `${text}\n` : words);
   return EXIT.ok;
 }
 
@@ -84,13 +90,13 @@ async function socketOf(context: CommandContext): Promise<string> {
 function contentsText(found: Contents): string {
   const share = (found.hitShare * 100).toFixed(1);
   const used = `${megabytes(found.used_bytes)} of ${megabytes(found.total_bytes)} MB`;
-  const results = Object.entries(found.results)
-    .filter(([, count]) => count > 0)
-    .map(([name, count]) => `${name} ${count}`);
+  const results = countsText(found.results);
   const lines = [
     `${found.objects} responses in ${used}, ${found.evictions} evicted`,
-    `${found.requests} requests, ${share} % without the service's full response${results.length > 0 ? `: ${results.join(', ')}` : ''}`,
+    `${found.requests} requests, ${share} % without the service's full response${results === '' ? '' : `: ${results}`}`,
   ];
+  if (found.redis !== undefined)
+    lines.push(`Redis: reads ${countsText(found.redis.reads)}; writes ${countsText(found.redis.writes) || 'none'}`);
   for (const [title, objects] of [
     ['largest', found.largest],
     ['most used', found.most_used],
@@ -105,6 +111,11 @@ function contentsText(found: Contents): string {
     }
   }
   return `${lines.join('\n')}\n`;
+}
+
+function countsText(counts: Readonly<Record<string, number>>): string {
+  const told = Object.entries(counts).filter(([, count]) => count > 0);
+  return told.map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
 const megabytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1);

@@ -241,8 +241,10 @@ class DataWorker {
 
   #cache(secrets: Secrets): WorkerCache {
     const { shared, index } = this.#start;
-    const { clock, control, perWorker } = this.#environment(NO_ROUTE, secrets);
-    return perWorker('cache', () => new WorkerCache(shared.cache, index, clock, control));
+    const { clock, control, log, perWorker } = this.#environment(NO_ROUTE, secrets);
+    const cache = perWorker('cache', () => new WorkerCache(shared.cache, index, clock, control, log));
+    cache.secrets = secrets;
+    return cache;
   }
 
   #environment(route: Pick<RouteSettings, 'id' | 'slot'>, secrets: Secrets): PolicyEnvironment {

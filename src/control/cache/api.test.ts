@@ -10,7 +10,8 @@ function api(isLocal: boolean) {
     purgeAll: () => purged.push('all') > 0,
     purgeTag: (tag: string) => purged.push(['tag', tag]) > 0,
     purgePrefix: (prefix: string) => purged.push(['prefix', prefix]) > 0,
-    purgeUrl: (url: URL) => purged.push(['url', url.href]) > 0,
+    firstKeysOf: (url: URL) => [url.href],
+    purgeKey: (key: string) => purged.push(['url', key]) > 0,
     stats: () => ({ objects: 0, usedBytes: 0, totalBytes: 0, evictions: 0, resets: 0 }),
     top: () => [],
   } as unknown as CacheControl;
@@ -18,6 +19,7 @@ function api(isLocal: boolean) {
     cache,
     counts: new CacheCounts(),
     keys: () => [],
+    shared: () => null,
     basePath: isLocal ? '' : '/api/v1',
     isLocal,
   });

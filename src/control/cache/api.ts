@@ -2,16 +2,22 @@
  * The API of the cache, for administrators.
  *
  *   GET  /cache          sizes, shares, the largest and the most used
- *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers
+ *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers.
+ *                        With a second tier `gateways` is `all`, or `this` while Redis is away: the others follow
  */
 import * as z from 'zod';
 import { type CacheControl, type CacheSettings, MAX_PURGE_PREFIX } from '../../data/contract/cache.ts';
+import type { PurgeKind } from '../../data/contract/cache-tier.ts';
 import { gatewayIdentity } from '../gateway-identity.ts';
 import type { CacheCounts } from './counts.ts';
+import { purgeHere } from './purge-here.ts';
+import type { SharedPurges } from './shared-purges.ts';
 
 export interface CacheApiParts {
   readonly cache: CacheControl;
   readonly counts: CacheCounts;
+  /** Tells other gateways; null where the cache is of this one alone. */
+  readonly shared: () => SharedPurges | null;
   /** How the routes of the live configuration make keys. */
   readonly keys: () => readonly CacheSettings['key'][];
   readonly basePath: string;
@@ -71,7 +77,7 @@ function contents({ cache, counts }: CacheApiParts): unknown {
   };
 }
 
-async function purge({ cache, keys }: CacheApiParts, request: Request): Promise<Response> {
+async function purge({ cache, keys, shared }: CacheApiParts, request: Request): Promise<Response> {
   if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) return problem(413, 'the body is too large');
   const text = await request.text();
   let body: unknown;
@@ -87,15 +93,17 @@ async function purge({ cache, keys }: CacheApiParts, request: Request): Promise<
     return problem(400, `${field === '' ? 'the body' : field} ${issue?.message ?? 'is not valid'}`);
   }
   const { url, prefix, tag } = read.data;
-  const isDone =
+  const wanted: (readonly [PurgeKind, string])[] =
     url !== undefined
-      ? cache.purgeUrl(new URL(url), keys())
-      : prefix !== undefined
-        ? cache.purgePrefix(canonicalPrefix(prefix))
-        : tag !== undefined
-          ? cache.purgeTag(tag)
-          : cache.purgeAll();
-  return isDone ? json(200, { purged: read.data }) : problem(503, 'the cache is busy, try again');
+      ? cache.firstKeysOf(new URL(url), keys()).map((key) => ['key', key] as const)
+      : [prefix !== undefined ? ['prefix', canonicalPrefix(prefix)] : tag !== undefined ? ['tag', tag] : ['all', '']];
+  // Redis first: nobody here can then get from there what has just been purged.
+  const purges = shared();
+  const told = purges === null ? [] : await Promise.all(wanted.map(([kind, text]) => purges.purge(kind, text)));
+  if (!wanted.every(([kind, text]) => purgeHere(cache, kind, text)))
+    return problem(503, 'the cache is busy, try again');
+  if (purges === null) return json(200, { purged: read.data });
+  return json(200, { purged: read.data, gateways: told.every(Boolean) ? 'all' : 'this' });
 }
 
 /**

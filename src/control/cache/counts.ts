@@ -7,6 +7,11 @@ import { CACHE_RESULTS, type CacheStats } from '../../data/contract/cache.ts';
 
 /** Share of requests that the service did not have to answer in full, and what that is made of. */
 export interface CacheTotals {
+  /** Absent where no route has the second tier. */
+  readonly redis?: {
+    readonly reads: Readonly<Record<string, number>>;
+    readonly writes: Readonly<Record<string, number>>;
+  };
   readonly requests: number;
   readonly hitShare: number;
   readonly results: Readonly<Record<string, number>>;
@@ -36,7 +41,15 @@ export class CacheCounts {
     for (const { rest, value } of this.under('result ')) results[rest] = (results[rest] ?? 0) + value;
     const requests = Object.values(results).reduce((sum, value) => sum + value, 0);
     const saved = Object.entries(results).reduce((sum, [name, value]) => sum + (SAVED.has(name) ? value : 0), 0);
-    return { requests, hitShare: requests === 0 ? 0 : Math.round((saved / requests) * 1_000) / 1_000, results };
+    const hitShare = requests === 0 ? 0 : Math.round((saved / requests) * 1_000) / 1_000;
+    const [reads, writes] = [this.#summed('tier_read '), this.#summed('tier_write ')];
+    return { requests, hitShare, results, ...(Object.keys(reads).length === 0 ? {} : { redis: { reads, writes } }) };
+  }
+
+  #summed(prefix: string): Record<string, number> {
+    const sums: Record<string, number> = {};
+    for (const { rest, value } of this.under(prefix)) sums[rest] = (sums[rest] ?? 0) + value;
+    return sums;
   }
 }
 
@@ -55,6 +68,18 @@ export function cacheMetrics(counts: CacheCounts, stats: CacheStats): ExtraMetri
     metric('refusals_total', 'counter', 'Responses that were not stored, by reason', byRoute('refused ', 'reason')),
     metric('stored_total', 'counter', 'Responses that were stored', sums('stored')),
     metric('sent_bytes_total', 'counter', 'Bytes of bodies that came out of the cache', sums('bytes')),
+    metric(
+      'redis_reads_total',
+      'counter',
+      'Reads of the second tier, by how they ended',
+      byRoute('tier_read ', 'result'),
+    ),
+    metric(
+      'redis_writes_total',
+      'counter',
+      'Responses for the second tier, by what became of them',
+      byRoute('tier_write ', 'result'),
+    ),
     metric('evictions_total', 'counter', 'Responses that had to make room', [{ labels: {}, value: stats.evictions }]),
     metric('resets_total', 'counter', 'Times the cache was emptied because a worker died inside its lock', [
       { labels: {}, value: stats.resets },

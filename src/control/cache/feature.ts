@@ -2,18 +2,43 @@
  * The cache as a feature of the control plane: adds up what the workers count, and serves the API of purges and
  * contents:
  * `builtin:cache` for routes of the configuration (administrators), and a socket of its own for the command line. The
- * store itself is shared memory; what is purged is purged for all workers when the response says so.
+ * store itself is shared memory; what is purged is purged for all workers when the response says so, and for other
+ * gateways through the second tier in Redis.
  */
+import { randomUUID } from 'node:crypto';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { CACHE_COUNTS_TOPIC, type CacheSettings, keyOfRoute } from '../../data/contract/cache.ts';
+import { CACHE_TIER_TOPIC, type CacheTierSettings } from '../../data/contract/cache-tier.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { cacheApi } from './api.ts';
 import { CacheCounts, cacheMetrics } from './counts.ts';
+import { SharedPurges } from './shared-purges.ts';
 
-export function cacheFeature(host: Pick<FeatureHost, 'bus' | 'cache' | 'serveBuiltin' | 'compiled'>): Feature {
+export function cacheFeature(host: Pick<FeatureHost, 'bus' | 'cache' | 'log' | 'serveBuiltin' | 'compiled'>): Feature {
   const counts = new CacheCounts();
-  const parts = { cache: host.cache, keys: () => keysOf(host.compiled), counts };
+  const gateway = randomUUID();
+  let shared: { readonly purges: SharedPurges; readonly madeFrom: string } | null = null;
+  const parts = {
+    cache: host.cache,
+    keys: () => settingsOf(host.compiled).map(({ key }) => key),
+    shared: () => shared?.purges ?? null,
+    counts,
+  };
+  /** The second tier, while a route uses it. */
+  const share = (compiled: Compiled): void => {
+    const { redis, cacheRedis } = compiled.plan.sections.stores;
+    const isShared = redis !== null && settingsOf(compiled).some(({ inRedis }) => inRedis);
+    const settings: CacheTierSettings | null = isShared ? { ...cacheRedis, url: redis, gateway } : null;
+    host.bus.publish(CACHE_TIER_TOPIC, settings);
+    const url = isShared ? compiled.secrets[redis] : undefined;
+    const madeFrom = url === undefined ? '' : `${cacheRedis.prefix} ${url}`;
+    if ((shared?.madeFrom ?? '') === madeFrom) return;
+    shared?.purges.close();
+    shared = null;
+    if (settings !== null && url !== undefined)
+      shared = { purges: new SharedPurges({ url, settings, cache: host.cache, log: host.log }), madeFrom };
+  };
   const local = cacheApi({ ...parts, basePath: '', isLocal: true });
   // The admin API has found out who asks, and calls it by the feature's name already.
   const operations = (request: Request): Promise<Response> => {
@@ -29,10 +54,17 @@ export function cacheFeature(host: Pick<FeatureHost, 'bus' | 'cache' | 'serveBui
       host.bus.onTell(CACHE_COUNTS_TOPIC, (data) => counts.add(data as Readonly<Record<string, number>>));
       await host.serveBuiltin('builtin:cache', cacheApi({ ...parts, basePath: '/api/v1', isLocal: false }));
       await host.serveBuiltin('builtin:cache-control', local);
-      isUsed = keysOf(compiled).length > 0;
+      isUsed = settingsOf(compiled).length > 0;
+      share(compiled);
     },
     applied(compiled) {
-      isUsed = keysOf(compiled).length > 0;
+      isUsed = settingsOf(compiled).length > 0;
+      share(compiled);
+    },
+    dependencies: () =>
+      shared === null ? [] : [{ name: 'cache-redis', available: shared.purges.isConnected, required: false }],
+    async stop() {
+      shared?.purges.close();
     },
     operations: () => (isUsed ? { name: 'cache', fetch: operations } : undefined),
     restartKeys: (next) => (next.plan.sections.stores.cacheBytes === runsWith ? [] : ['stores.cacheMemory']),
@@ -41,10 +73,12 @@ export function cacheFeature(host: Pick<FeatureHost, 'bus' | 'cache' | 'serveBui
   };
 }
 
-function keysOf({ snapshot }: Compiled): CacheSettings['key'][] {
+/** Of all routes with a cache, with the keys as their routes make them. */
+function settingsOf({ snapshot }: Compiled): CacheSettings[] {
   return snapshot.routes.flatMap((route) =>
     route.policies
       .filter(({ name }) => name === 'cache')
-      .map(({ options }) => keyOfRoute(route, options as CacheSettings)),
+      .map(({ options }) => options as CacheSettings)
+      .map((settings) => ({ ...settings, key: keyOfRoute(route, settings) })),
   );
 }

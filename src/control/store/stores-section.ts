@@ -5,7 +5,8 @@
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
 import { parseRedisUrl } from '../../base/redis.ts';
-import { secret, size } from '../../base/zod-units.ts';
+import { duration, secret, size } from '../../base/zod-units.ts';
+import type { CacheTierSettings } from '../../data/contract/cache-tier.ts';
 import { defineSection } from '../config/section.ts';
 
 export interface StoresPlan {
@@ -15,6 +16,8 @@ export interface StoresPlan {
   readonly redis: string | null;
   /** Memory for stored responses. */
   readonly cacheBytes: number;
+  /** How the cache uses Redis. */
+  readonly cacheRedis: Pick<CacheTierSettings, 'timeoutMs' | 'mostMemoryBytes' | 'prefix'>;
 }
 
 /** The API of the cache, where a route asks for it. */
@@ -44,6 +47,22 @@ function complainOf(issues: z.core.$ZodRawIssue[], input: string, message: strin
   if (message !== undefined) issues.push({ code: 'custom', input, message });
 }
 
+const cacheRedisOptions = z.strictObject({
+  timeout: duration({ min: 1, max: 5_000 })
+    .prefault('20ms')
+    .describe('Longest wait for a response out of Redis; then the service is asked.'),
+  memory: size({ min: 1024 ** 2 })
+    .prefault('256mb')
+    .describe(
+      'While a Redis server uses more memory than this (everything in it counts), no responses are written to it.',
+    ),
+  prefix: z
+    .string()
+    .regex(/^[A-Za-z0-9_.:-]{1,32}$/, 'must be letters, digits, `_`, `.`, `:` or `-`')
+    .prefault('gatehouse-cache')
+    .describe('Keys in Redis begin with this. Gateways that share responses have the same.'),
+});
+
 export const storesOptions = z.strictObject({
   sql: secret()
     .regex(SQL_FORM, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
@@ -57,6 +76,7 @@ export const storesOptions = z.strictObject({
     .describe(
       'Redis for limits and bans that several machines share: `redis://user:password@host:6379/0`, `redis+sentinel://host1:26379,host2:26379/NAME?db=0`, `redis+cluster://host1:6379,host2:6379`; with `rediss` over TLS. Default: none, each machine counts alone.',
     ),
+  cacheRedis: cacheRedisOptions.prefault({}).describe('How routes with `cache: { store: redis }` use `stores.redis`.'),
   cacheMemory: size({ min: 1024 ** 2, max: 3 * 1024 ** 3 })
     .prefault('64mb')
     .describe(
@@ -80,6 +100,12 @@ export const storesSection = defineSection({
     if (routes.some(({ builtin }) => builtin === 'cache' || builtin === CACHE_SERVICE))
       context.addService(CACHE_SERVICE);
     const cacheBytes = options?.cacheMemory ?? DEFAULT_CACHE_BYTES;
-    return { sql: keep('sql', options?.sql), redis: keep('redis', options?.redis), cacheBytes };
+    const { timeout, memory, prefix } = options?.cacheRedis ?? cacheRedisOptions.parse({});
+    return {
+      sql: keep('sql', options?.sql),
+      redis: keep('redis', options?.redis),
+      cacheBytes,
+      cacheRedis: { timeoutMs: timeout, mostMemoryBytes: memory, prefix },
+    };
   },
 });

@@ -288,6 +288,16 @@ export const FEATURE_METRICS = {
   gatehouse_cache_evictions_total: { type: 'counter', labels: [], help: 'Responses that had to make room' },
   gatehouse_cache_memory_bytes: { type: 'gauge', unit: 'bytes', labels: ['state'], help: 'Memory of the cache' },
   gatehouse_cache_objects: { type: 'gauge', labels: [], help: 'Responses that are stored' },
+  gatehouse_cache_redis_reads_total: {
+    type: 'counter',
+    labels: ['route', 'result'],
+    help: 'Reads of the second tier, by how they ended',
+  },
+  gatehouse_cache_redis_writes_total: {
+    type: 'counter',
+    labels: ['route', 'result'],
+    help: 'Responses for the second tier, by what became of them',
+  },
   gatehouse_cache_refusals_total: {
     type: 'counter',
     labels: ['route', 'reason'],

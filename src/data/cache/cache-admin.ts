@@ -53,11 +53,16 @@ export class CacheAdmin implements CacheControl {
   }
 
   purgeUrl(url: URL, keys: readonly KeySettings[]): boolean {
+    return this.firstKeysOf(url, keys).every((key) => this.purgeKey(key));
+  }
+
+  purgeKey(key: string): boolean {
+    return again(() => this.#store.removeSurely(key));
+  }
+
+  firstKeysOf(url: URL, keys: readonly KeySettings[]): readonly string[] {
     const scheme = url.protocol.slice(0, -1);
-    return keys.every((key) => {
-      const text = urlKey(key, scheme, url.host, url.pathname, url.search.slice(1));
-      return again(() => this.#store.removeSurely(text));
-    });
+    return [...new Set(keys.map((key) => urlKey(key, scheme, url.host, url.pathname, url.search.slice(1))))];
   }
 
   stats(): CacheStats {

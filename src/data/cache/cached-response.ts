@@ -31,6 +31,8 @@ import type { Reader } from './store/reader.ts';
 import { type Entry, NOTHING } from './store/store.ts';
 import { readStored } from './stored-head.ts';
 import { StoredSender } from './stored-sender.ts';
+import type { RedisTier } from './tier/redis-tier.ts';
+import { TierFill } from './tier/tier-fill.ts';
 import type { BypassReason, WorkerCache } from './worker-cache.ts';
 
 /** What of the exchange the cache uses. */
@@ -66,6 +68,9 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   #bodySent = 0;
   #fwd: Forwarded = 'uri-miss';
   #isDone = false;
+  /** Redis has been asked, and had it. */
+  #askedTier = false;
+  #isFromTier = false;
 
   constructor(
     route: CachedRoute,
@@ -115,7 +120,8 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
       const reuse = reuseOf(reader.terms, this.#wanted, wallMs);
       if (reuse !== 'validate') {
         if (reuse === 'stale') refreshBeside(this.#route, this.#request, found.place, reader, this.#refresh);
-        this.#sendStored(reader, reuse, { ttl: Math.floor((reader.terms.freshUntilMs - wallMs) / 1_000) }, wallMs);
+        const ttl = Math.floor((reader.terms.freshUntilMs - wallMs) / 1_000);
+        this.#sendStored(reader, reuse, this.#isFromTier ? { ttl, detail: 'redis' } : { ttl }, wallMs);
         return;
       }
     }
@@ -151,8 +157,31 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
         this.#follow(-begun, nowMs);
         return;
       }
+      if (this.#recorder !== null && this.#route.tier !== null && this.#askTier(this.#route.tier, place, asksForNew))
+        return;
     }
     this.#fetch(nowMs, null);
+  }
+
+  /** Has another gateway fetched it? True: the answer comes later. */
+  #askTier(tier: RedisTier, place: Place, asksForNew: boolean): boolean {
+    const fill = new TierFill(tier, this.#route, this.#request, place.firstKey);
+    this.#recorder!.tier = fill;
+    if (asksForNew || this.#askedTier) {
+      fill.look();
+      return false;
+    }
+    this.#askedTier = true;
+    return fill.read((object) => {
+      const nowMs = this.#cache.clock.monotonicMs();
+      if (object !== null && this.#recorder!.load(object)) {
+        this.#recorder = null;
+        this.#closeStale();
+        this.#isFromTier = true;
+        this.#decide(nowMs);
+      } else this.#fetch(nowMs, null);
+      this.#handler.flush();
+    });
   }
 
   /** Requests whose response may not be the whole one, so that nobody should wait for it. */
@@ -463,6 +492,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   }
 
   #release(): void {
+    this.#recorder?.tier?.close();
     this.#unfollow();
     this.#closeStale();
     this.#sender?.reader.close();

@@ -12,6 +12,7 @@ import { statusName } from './rules/cache-status.ts';
 import type { StoringRules } from './rules/storing.ts';
 import type { Reader } from './store/reader.ts';
 import { readStored } from './stored-head.ts';
+import type { RedisTier } from './tier/redis-tier.ts';
 import type { RouteCounts, WorkerCache } from './worker-cache.ts';
 
 /**
@@ -33,7 +34,7 @@ export function compileCaches(snapshot: Snapshot, make: () => WorkerCache): Read
   const cache = make();
   const invalidator = new Invalidator(
     cache,
-    cached.map(({ settings }) => settings.key),
+    cached.map(({ settings }) => settings),
   );
   for (const route of snapshot.routes) if (route.action.kind === 'service') caches.set(route, invalidator);
   for (const { route, settings } of cached)
@@ -75,6 +76,11 @@ export class CachedRoute {
     };
   }
 
+  /** Redis, where this route uses it and it is configured. */
+  get tier(): RedisTier | null {
+    return this.settings.inRedis ? this.cache.tier : null;
+  }
+
   /** RFC 9111 §4.3.5: a HEAD that speaks of another response than the stored one makes that one invalid. */
   afterHead(place: Place, stale: Reader | null, head: Head): void {
     if (stale === null || head.status !== 200) return;
@@ -83,6 +89,7 @@ export class CachedRoute {
       const now = head.valueOf(name);
       if (now !== null && now !== stored.valueOf(name)) {
         this.cache.store.removeLive(place.key);
+        this.tier?.invalidate(place.firstKey, () => {});
         return;
       }
     }

@@ -13,10 +13,11 @@ import { mayStore, type StoreRefusal, type Storing } from './rules/storing.ts';
 import { governing } from './rules/targeted.ts';
 import { varyNames } from './rules/vary.ts';
 import { Fill } from './store/fill.ts';
-import { MAX_TAGS } from './store/meta.ts';
 import { Reader } from './store/reader.ts';
 import type { Entry } from './store/store.ts';
-import { headForStore, mergedHead, readStored } from './stored-head.ts';
+import { headForStore, mergedHead, readStored, tagNames } from './stored-head.ts';
+import type { TierFill } from './tier/tier-fill.ts';
+import type { TierObject } from './tier/tier-value.ts';
 
 /** What of a request makes keys and decides about storing. */
 export interface FillRequest extends KeyRequest {
@@ -44,6 +45,8 @@ export class FillRecorder {
   outcome: FillOutcome = 'no_room';
   /** When the response was born, once it is stored. */
   bornMs = 0;
+  /** Set by the request that fetches for the store, where its route has a second tier. */
+  tier: TierFill | null = null;
   readonly #route: CachedRoute;
   readonly #request: FillRequest;
   readonly #place: Place;
@@ -86,6 +89,27 @@ export class FillRecorder {
     return 'stored';
   }
 
+  /** Stores in memory what the second tier has. False: it may not be stored here, or there is no room. */
+  load({ head, body, terms }: TierObject): boolean {
+    const { cache, mostBytes } = this.#route;
+    if (body.length > mostBytes) return false;
+    const stored = readStored(head, cache.otherHead);
+    // Who stored it may have had other rules. Whether this request has `Authorization` does not matter: it was stored for all.
+    const storing = this.#mayStore(stored, false, cache.clock.wallMs(), false);
+    if (typeof storing === 'string' && storing !== 'no_lifetime') return false;
+    const isWritten =
+      this.#open(stored) &&
+      this.#fill!.head(head, this.#tags(stored), body.length, terms) &&
+      this.#fill!.append(body, 0, body.length);
+    if (!isWritten) {
+      this.giveUp(0);
+      return false;
+    }
+    const fill = this.#fill!;
+    this.#fill = null;
+    return fill.commit();
+  }
+
   /** A 304 has come for what is stored (RFC 9111 §4.3.4): the head as it is now, stored again with the old body. */
   update(stale: Reader, stored: Head, head: Head, nominated: readonly string[] | null, requestMs: number): Buffer {
     const { cache, rules } = this.#route;
@@ -102,7 +126,7 @@ export class FillRecorder {
       this.#open(merged) &&
       this.#writeHead(bytes, merged, stale.bodyBytes, storing) &&
       this.#fill!.appendFrom(stale.entry);
-    if (isStored && this.#fill!.commit()) this.outcome = 'stored';
+    if (isStored && this.#commit(this.#fill!)) this.outcome = 'stored';
     else this.#noRoom();
     this.#fill = null;
     return bytes;
@@ -125,7 +149,7 @@ export class FillRecorder {
   end(): void {
     const fill = this.#fill;
     this.#fill = null;
-    if (fill?.commit() === true) this.#route.counts.stored();
+    if (fill !== null && this.#commit(fill)) this.#route.counts.stored();
   }
 
   /** `passMs` above 0: nobody waits for the next response of this key for so long. */
@@ -142,12 +166,17 @@ export class FillRecorder {
     return Reader.open(this.#route.cache.store, fill.entry);
   }
 
-  #mayStore(head: Head, noStore: boolean, requestMs: number): Storing | StoreRefusal {
+  #mayStore(
+    head: Head,
+    noStore: boolean,
+    requestMs: number,
+    hasAuthorization = this.#request.header('authorization') !== null,
+  ): Storing | StoreRefusal {
     const { rules, settings, cache } = this.#route;
     const request = this.#request;
     const asked = {
       method: request.method,
-      hasAuthorization: request.header('authorization') !== null,
+      hasAuthorization,
       noStore,
       isPerUser: settings.key.user && request.identity !== null,
     };
@@ -184,11 +213,18 @@ export class FillRecorder {
 
   #tags(head: Head): number[] {
     const { store } = this.#route.cache;
-    const names = `${head.valueOf('cache-tag') ?? ''} ${head.valueOf('surrogate-key') ?? ''}`.split(/[\s,]+/);
-    return names
-      .filter((name) => name !== '')
-      .slice(0, MAX_TAGS)
-      .map((name) => store.tagHash(name));
+    return tagNames(head).map((name) => store.tagHash(name));
+  }
+
+  /** The store in memory has it; then the second tier gets it. */
+  #commit(fill: Fill): boolean {
+    const reader = this.tier?.reader(fill.entry) ?? null;
+    const isLive = fill.commit();
+    if (reader !== null) {
+      if (isLive) this.tier!.write(reader);
+      else reader.close();
+    }
+    return isLive;
   }
 
   #refuse(why: StoreRefusal, status: number): FillOutcome {
@@ -196,8 +232,10 @@ export class FillRecorder {
     const had = this.#fill !== null;
     this.giveUp(LASTING.has(why) ? this.#route.settings.passMs : 0);
     // What is stored is out of date, and what is true now may not be stored.
-    if (had && status < 500 && why !== 'status' && why !== 'partial')
+    if (had && status < 500 && why !== 'status' && why !== 'partial') {
       this.#route.cache.store.removeLive(this.#place.key);
+      this.tier?.forget();
+    }
     return why;
   }
 

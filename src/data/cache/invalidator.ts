@@ -1,6 +1,6 @@
 /** Makes invalid what unsafe requests have changed (RFC 9111 §4.4), over all routes of a configuration. */
 
-import type { KeySettings } from '../contract/cache.ts';
+import type { CacheSettings, KeySettings } from '../contract/cache.ts';
 import type { Head } from '../parser/head.ts';
 import type { CachedRequest } from './cached-response.ts';
 import { urlKey } from './keys.ts';
@@ -10,12 +10,16 @@ import type { WorkerCache } from './worker-cache.ts';
 /** It knows each way in which one of the routes makes keys of a URL. */
 export class Invalidator {
   readonly #cache: WorkerCache;
-  readonly #keys: readonly KeySettings[];
+  readonly #ways: readonly { readonly key: KeySettings; readonly inRedis: boolean }[];
 
-  constructor(cache: WorkerCache, keys: readonly KeySettings[]) {
+  constructor(cache: WorkerCache, settings: readonly Pick<CacheSettings, 'key' | 'inRedis'>[]) {
     this.#cache = cache;
-    const distinct = new Map(keys.map((key) => [JSON.stringify([key.query, key.partition]), key]));
-    this.#keys = [...distinct.values()];
+    const distinct = new Map<string, { readonly key: KeySettings; readonly inRedis: boolean }>();
+    for (const { key, inRedis } of settings) {
+      const name = JSON.stringify([key.query, key.partition]);
+      distinct.set(name, { key, inRedis: inRedis || distinct.get(name)?.inRedis === true });
+    }
+    this.#ways = [...distinct.values()];
   }
 
   /** The head of a response to an unsafe request has come; a failure changes nothing. */
@@ -34,6 +38,12 @@ export class Invalidator {
   }
 
   #remove(scheme: string, authority: string, path: string, query: string): void {
-    for (const key of this.#keys) this.#cache.store.remove(urlKey(key, scheme, authority, path, query));
+    const { store, tier } = this.#cache;
+    for (const { key, inRedis } of this.#ways) {
+      const text = urlKey(key, scheme, authority, path, query);
+      store.remove(text);
+      // Once more when Redis knows: a request may have got the former one from there meanwhile.
+      if (inRedis) tier?.invalidate(text, () => void store.remove(text));
+    }
   }
 }

@@ -17,6 +17,7 @@ import { isErrorStatus } from './rules/reuse.ts';
 import { conditionsOf, speaksOf, validatorsOf } from './rules/validation.ts';
 import type { Reader } from './store/reader.ts';
 import { readStored } from './stored-head.ts';
+import { TierFill } from './tier/tier-fill.ts';
 
 export function refreshBeside(
   route: CachedRoute,
@@ -28,6 +29,10 @@ export function refreshBeside(
   const remembered = new RememberedRequest(request, route.settings, place);
   const recorder = FillRecorder.begin(route, remembered, place);
   if (!(recorder instanceof FillRecorder)) return;
+  if (route.tier !== null) {
+    recorder.tier = new TierFill(route.tier, route, remembered, place.firstKey);
+    recorder.tier.look();
+  }
   const reader = stale.share();
   const head = readStored(reader.head(), route.cache.head);
   refresh(conditionsOf(validatorsOf(head)), new RefreshHandler(route, recorder, reader));

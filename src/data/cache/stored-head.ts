@@ -5,6 +5,7 @@
 import { CONNECTION, CONTENT_LENGTH, nameIs, TRAILER } from '../parser/field-names.ts';
 import { isHopByHop } from '../parser/framing.ts';
 import { Head, type HeadLimits, readResponseHead } from '../parser/head.ts';
+import { MAX_TAGS } from './store/meta.ts';
 
 const MARKS = 4;
 /** §3.1 beside the fields of the connection; Age is worked out anew for each use. */
@@ -66,6 +67,12 @@ export function unsatisfiableHead(length: number): Buffer {
   const out = new HeadText('HTTP/1.1 416 Range Not Satisfiable\r\n');
   out.line(`Content-Range: bytes */${length}\r\nContent-Length: 0\r\n`);
   return out.end();
+}
+
+/** Words under which a response can be purged. */
+export function tagNames(head: Head): string[] {
+  const names = `${head.valueOf('cache-tag') ?? ''} ${head.valueOf('surrogate-key') ?? ''}`.split(/[\s,]+/);
+  return names.filter((name) => name !== '').slice(0, MAX_TAGS);
 }
 
 /** Reads a stored head again; it was valid when it came. */

@@ -4,14 +4,24 @@
  * cache.
  */
 import type { Clock } from '../../base/clock.ts';
+import type { Logger } from '../../base/log.ts';
 import { CACHE_COUNTS_TOPIC, type CacheResult } from '../contract/cache.ts';
+import {
+  CACHE_TIER_TOPIC,
+  type CacheTierSettings,
+  type TierReadResult,
+  type TierWriteResult,
+} from '../contract/cache-tier.ts';
 import type { ControlLink } from '../contract/policy.ts';
+import type { Secrets } from '../contract/snapshot.ts';
 import type { Head } from '../parser/head.ts';
 import { FillWatches } from './fill-watch.ts';
 import type { StoreRefusal } from './rules/storing.ts';
 import { CHUNK_BYTES } from './store/layout.ts';
 import { CacheStore } from './store/store.ts';
 import { roomyHead } from './stored-head.ts';
+import { RedisTier } from './tier/redis-tier.ts';
+import { TierLine } from './tier/tier-line.ts';
 
 const TELL_EVERY_MS = 2_000;
 /** What is sent of a stored body at a time. */
@@ -29,13 +39,53 @@ export class WorkerCache {
   readonly #control: ControlLink;
   readonly #routes = new Map<string, RouteCounts>();
   readonly #timer: NodeJS.Timeout;
+  readonly #log: Logger;
+  /** Null: no route has one, or its URL is not here yet. */
+  tier: RedisTier | null = null;
+  #tierSettings: CacheTierSettings | null = null;
+  #tierMadeFrom = '';
+  #secrets: Secrets = {};
+  #toldAtMs = Number.NEGATIVE_INFINITY;
 
-  constructor(memory: SharedArrayBuffer, worker: number, clock: Clock, control: ControlLink) {
+  constructor(memory: SharedArrayBuffer, worker: number, clock: Clock, control: ControlLink, log: Logger) {
     this.store = new CacheStore(memory, worker);
     this.watches = new FillWatches(this.store);
     this.clock = clock;
     this.#control = control;
+    this.#log = log;
+    control.subscribe(CACHE_TIER_TOPIC, (data) => {
+      this.#tierSettings = data as CacheTierSettings | null;
+      this.#connect();
+    });
     this.#timer = setInterval(() => this.tell(), TELL_EVERY_MS).unref();
+  }
+
+  /** The second tier follows its settings and the secret that they name, which arrive apart. */
+  set secrets(secrets: Secrets) {
+    this.#secrets = secrets;
+    this.#connect();
+  }
+
+  #connect(): void {
+    const settings = this.#tierSettings;
+    const url = settings === null ? undefined : this.#secrets[settings.url];
+    const madeFrom = settings === null || url === undefined ? '' : JSON.stringify([settings, url]);
+    if (madeFrom === this.#tierMadeFrom) return;
+    this.#tierMadeFrom = madeFrom;
+    this.tier?.close();
+    this.tier = null;
+    if (settings === null || url === undefined) return;
+    const now = (): number => this.clock.monotonicMs();
+    const line = new TierLine(url, settings.mostMemoryBytes, now, (reason) => this.#tierProblem(reason));
+    this.tier = new RedisTier(line, settings, now);
+  }
+
+  /** Once in ten seconds: a Redis that is away is a failed connection many times over. */
+  #tierProblem(reason: string): void {
+    const nowMs = this.clock.monotonicMs();
+    if (nowMs - this.#toldAtMs < 10_000) return;
+    this.#toldAtMs = nowMs;
+    this.#log.warn('responses cannot be shared through Redis; the services are asked instead', { reason });
   }
 
   /** Largest object that may have a place: an eighth of all chunks. */
@@ -69,6 +119,7 @@ export class WorkerCache {
   /** The worker ends. */
   close(): void {
     clearInterval(this.#timer);
+    this.tier?.close();
     this.tell();
   }
 }
@@ -93,6 +144,15 @@ export class RouteCounts {
 
   stored(): void {
     this.#add('stored', 1);
+  }
+
+  /** How a read of the second tier ended. */
+  tierRead(result: TierReadResult): void {
+    this.#add(`tier_read ${result}`, 1);
+  }
+
+  tierWrite(result: TierWriteResult): void {
+    this.#add(`tier_write ${result}`, 1);
   }
 
   changesInto(route: string, changes: Record<string, number>): void {

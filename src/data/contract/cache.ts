@@ -34,6 +34,8 @@ export interface CacheSettings {
   readonly waitMs: number;
   /** How long nobody waits for a URL whose response could not be stored. */
   readonly passMs: number;
+  /** Redis is the second tier (`stores.redis`). */
+  readonly inRedis: boolean;
 }
 
 /**
@@ -74,6 +76,10 @@ export interface CacheControl {
   purgePrefix(prefix: string): boolean;
   /** All that is stored of a URL, by the keys of these routes. */
   purgeUrl(url: URL, keys: readonly KeySettings[]): boolean;
+  /** What is stored under one first key. */
+  purgeKey(key: string): boolean;
+  /** The first keys of a URL, by the keys of these routes. */
+  firstKeysOf(url: URL, keys: readonly KeySettings[]): readonly string[];
   stats(): CacheStats;
   /** The objects that are largest, or used most. */
   top(by: 'bytes' | 'hits', most: number): readonly CachedObject[];

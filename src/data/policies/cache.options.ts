@@ -104,6 +104,12 @@ export const cacheSchema = z
       wait: duration({ max: 60_000 })
         .prefault('10s')
         .describe('How long a request waits for another that fetches the same; `0s`: every one fetches for itself.'),
+      store: z
+        .enum(['memory', 'redis'])
+        .prefault('memory')
+        .describe(
+          '`memory`: of this machine. `redis`: there too (`stores.redis`), so that all gateways share what one of them fetched; while Redis is away responses come from memory and the service.',
+        ),
       passFor: duration({ max: 3_600_000 })
         .prefault('2m')
         .describe('How long requests for a URL do not wait for each other after its response could not be stored.'),
@@ -119,6 +125,11 @@ export const cacheOptions = definePolicyOptions({
     if (options === 'off' || route.services.length === 0) return [];
     if (options.by !== 'everyone' && route.isPublic === true)
       context.problem('nobody is known on a route with auth: public', { at: ['by'], got: options.by });
+    const stores = context.document?.['stores'] as { readonly redis?: string } | undefined;
+    if (options.store === 'redis' && context.document !== undefined && (stores?.redis ?? '') === '')
+      context.warning('there is no stores.redis, so responses are stored in the memory of this machine alone', {
+        at: ['store'],
+      });
     const { query: wanted } = options.key;
     const settings: CacheSettings = {
       key: {
@@ -144,6 +155,7 @@ export const cacheOptions = definePolicyOptions({
       tellsStatus: options.cacheStatus,
       waitMs: options.wait,
       passMs: options.passFor,
+      inRedis: options.store === 'redis',
     };
     return [{ name: 'cache', options: settings }];
   },
