@@ -28,6 +28,11 @@ export interface GatewayOptions {
    * directory.
    */
   readonly cwd?: string;
+  /**
+   * Takes over from the gateway that runs with the same data folder, if there is one, without losing a request: shares
+   * its ports, waits until all workers serve, then tells it to go. Linux only. Default: false.
+   */
+  readonly takesOver?: boolean;
   /** Default: JSON lines on standard error at level `gateway.logLevel`. */
   readonly log?: Logger;
   /** Takes the finished log lines of the worker threads. Default: standard error. */
@@ -55,6 +60,8 @@ export interface RunningGateway {
    * off.
    */
   stop(options?: { timeoutMs?: number }): Promise<number>;
+  /** Resolves when another process has taken over: this gateway ends by itself then, and `stop` tells when it has. */
+  readonly replaced: Promise<void>;
   /** The main thread's half, for tests and embedding programs that need more; not a stable interface. */
   readonly primary: Primary;
 }
@@ -82,6 +89,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     createLimits: (bytes) => allocateLimits(bytes),
     explain: explainRequest,
     features: FEATURES,
+    takesOver: options.takesOver ?? false,
   });
   return {
     get addresses() {
@@ -91,6 +99,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     reopenLogs: () => primary.reopenLogs(),
     status: () => primary.opsSources(),
     stop: (stopOptions) => primary.stop(stopOptions?.timeoutMs),
+    replaced: primary.replaced,
     primary,
   };
 }

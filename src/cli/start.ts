@@ -14,13 +14,18 @@ const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
 export const start: Command = {
   name: 'start',
   summary: 'start a gateway',
-  usage: ['[FILE] [--json]'],
+  usage: ['[FILE] [--takeover] [--json]'],
   description: `Runs a gateway in the foreground. FILE is a YAML, JSON, TypeScript or JavaScript configuration; default is gatehouse.yaml, .yml, .json, .ts or .js in the working directory. Environment variables such as PORT win over the file.
 
 SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing. SIGUSR1 opens the file of the access log anew, after it was moved away.
 
+With --takeover it takes over from the gateway that runs with the same data folder, without losing a request: it listens on the same ports beside it, and when all of it serves the other one finishes what it has and exits with 0. If it cannot start, the other one goes on. Without another one it just starts. Linux only.
+
 Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use.`,
-  options: { json: JSON_OPTION },
+  options: {
+    json: JSON_OPTION,
+    takeover: { type: 'boolean', meaning: 'take over from the gateway that runs with the same data folder' },
+  },
   arguments: { min: 0, max: 1 },
   async run(context) {
     const file = configFile(context.positionals[0], context);
@@ -29,7 +34,12 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     const { ConfigurationError, startGateway } = await import('../main.ts');
     let gateway: RunningGateway;
     try {
-      gateway = await startGateway({ configFile: file, cwd: context.cwd, env: context.env });
+      gateway = await startGateway({
+        configFile: file,
+        cwd: context.cwd,
+        env: context.env,
+        takesOver: context.options['takeover'] === true,
+      });
     } catch (error) {
       ending.forget();
       context.err(`${messageOf(error)}\n`);
@@ -47,7 +57,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     context.signals.on('SIGHUP', reload);
     const reopen = (): void => gateway.reopenLogs();
     context.signals.on('SIGUSR1', reopen);
-    await ending.asked;
+    await Promise.race([ending.asked, gateway.replaced]);
     const cutOff = await gateway.stop();
     context.signals.off('SIGHUP', reload);
     context.signals.off('SIGUSR1', reopen);

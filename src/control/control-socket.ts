@@ -4,7 +4,7 @@
  * that a gateway without the admin API loads no framework for it. Everything else is the admin API's (control/admin).
  */
 
-import type { IncomingMessage, RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { userInfo } from 'node:os';
 import { messageOf } from '../base/errors.ts';
 import { formatProblem } from './config/problems.ts';
@@ -16,6 +16,8 @@ export interface ControlSocketHost {
   readonly configuration: LiveConfiguration;
   opsSources(): OpsSources;
   adminListener(): Promise<RequestListener> | undefined;
+  /** `POST /takeover`: another process wants to take over (takeover.ts). */
+  handOver(request: IncomingMessage, response: ServerResponse): Promise<void>;
 }
 
 type Send = (status: number, body: unknown) => void;
@@ -25,6 +27,10 @@ export function controlListener(host: ControlSocketHost): RequestListener {
     const send: Send = (status, body) => {
       response.writeHead(status, { 'Content-Type': 'application/json' }).end(JSON.stringify(body));
     };
+    if (request.method === 'POST' && request.url === '/takeover') {
+      void host.handOver(request, response);
+      return;
+    }
     const admin = request.url?.startsWith('/admin/') === true ? host.adminListener() : undefined;
     const done = admin?.then((listener) => listener(request, response)) ?? respond(host, request, send);
     done.catch((error: unknown) => {

@@ -54,6 +54,15 @@ export interface Feature {
   audit?(entry: AuditedAction): Promise<void>;
   /** What health, `gatehouse status` and the console show of it. */
   status?(): FeatureStatus;
+  /**
+   * Another process takes over: writes what it keeps in files of the data folder, and writes them no more, while what
+   * workers ask is still answered. The result takes that back.
+   */
+  handOver?(): Promise<() => void>;
+  /** Another process has taken over; `stop` follows when the last exchange has ended. Must not throw. */
+  replaced?(): Promise<void>;
+  /** The process that this one took over from has ended: what it wrote last can be read. Must not throw. */
+  predecessorGone?(): void;
   /** Log files were moved away by somebody else. */
   reopen?(): void;
   stop?(): Promise<void>;
@@ -102,6 +111,8 @@ export interface FeatureHost {
   /** Counters of the whole process since its start. */
   traffic(): ProcessTraffic;
   health(): 'healthy' | 'degraded' | 'unhealthy';
+  /** True while this process starts in the place of another, which still has the ports and sockets. */
+  readonly isTakingOver: boolean;
   /** Serves a built-in service (`builtin:NAME`); with `onUpgrade` it takes upgrades such as WebSocket too. */
   serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void>;
 }

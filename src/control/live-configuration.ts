@@ -348,6 +348,17 @@ export class LiveConfiguration {
     else source.watch([...plan.files, ...this.#config.files], (change) => void this.reload(change));
   }
 
+  /** Nothing changes until the result is called. Resolves when the change that is under way is done. */
+  pause(): Promise<() => void> {
+    const { promise, resolve: goOn } = Promise.withResolvers<void>();
+    return new Promise((paused) => {
+      void this.#inTurn(() => {
+        paused(goOn);
+        return promise;
+      });
+    });
+  }
+
   /** The source is not looked at any more. */
   close(): void {
     this.#host.source.close();

@@ -57,6 +57,7 @@ export class Overrides {
   readonly #all = new Map<string, Override>();
   #cancel: Cancel = () => {};
   #writing: Promise<void> = Promise.resolve();
+  #isHandedOver = false;
 
   constructor(host: OverridesHost) {
     this.#host = host;
@@ -84,8 +85,9 @@ export class Overrides {
     return this.#all.get(keyOf({ kind, target }));
   }
 
-  /** Rejects with a `RangeError` when there are too many. */
+  /** Rejects with a `RangeError` when there are too many, or another process takes over. */
   async set(override: Override): Promise<void> {
+    this.#refuseWhenHandedOver();
     const key = keyOf(override);
     if (!this.#all.has(key) && this.#all.size >= MOST_OVERRIDES)
       throw new RangeError(`there are ${MOST_OVERRIDES} overrides already`);
@@ -98,6 +100,7 @@ export class Overrides {
   async end(kind: OverrideKind, target: string, author: string): Promise<boolean> {
     const found = this.find(kind, target);
     if (found === undefined) return false;
+    this.#refuseWhenHandedOver();
     this.#all.delete(keyOf(found));
     this.#host.log.info('an override was ended', { ...logged(found), ended_by: author });
     await this.#changed([found]);
@@ -108,6 +111,7 @@ export class Overrides {
   async reset(target: string, author: string): Promise<boolean> {
     const place = this.#breakerOf(target);
     if (place === undefined) return false;
+    this.#refuseWhenHandedOver();
     this.#all.delete(keyOf({ kind: 'breaker', target }));
     resetBreaker(this.#host.instances, place);
     this.#host.log.info('a breaker was reset', { target, author });
@@ -146,6 +150,17 @@ export class Overrides {
         this.#host.instances.setDraining(slot, this.find('drain', id) !== undefined);
     }
     for (const each of this.#all.values()) if (each.kind === 'breaker') this.#hold(each);
+  }
+
+  /** Another process reads the file: it is not written any more, until the result is called. */
+  async handOver(): Promise<() => void> {
+    this.#isHandedOver = true;
+    this.#cancel();
+    await this.#writing;
+    return () => {
+      this.#isHandedOver = false;
+      this.#plan();
+    };
   }
 
   close(): Promise<void> {
@@ -195,9 +210,14 @@ export class Overrides {
     return until !== null && Date.parse(until) <= this.#now();
   }
 
+  #refuseWhenHandedOver(): void {
+    if (this.#isHandedOver) throw new RangeError('another process takes over from this one: try again in a moment');
+  }
+
   /** Wakes when the next one ends. */
   #plan(): void {
     this.#cancel();
+    if (this.#isHandedOver) return;
     const ends = this.list().flatMap(({ until }) => (until === null ? [] : [Date.parse(until)]));
     if (ends.length === 0) return;
     this.#cancel = this.#timers.after(Math.max(1, Math.min(...ends) - this.#now()), () => void this.#expire());
@@ -216,6 +236,7 @@ export class Overrides {
   }
 
   #write(): void {
+    if (this.#isHandedOver) return;
     const { file, log } = this.#host;
     const text = JSON.stringify(this.list());
     this.#writing = this.#writing

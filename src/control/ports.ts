@@ -6,8 +6,11 @@
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
 import type { ListenerSettings, Snapshot } from '../data/contract/snapshot.ts';
+import type { ListeningAddress } from './feature-status.ts';
 
 export class Ports {
+  /** Listeners of a process that this one takes over from: it may share their ports. */
+  predecessor: readonly ListeningAddress[] = [];
   /** Ports of listeners that are bound, by what was configured. */
   #bound = new Map<string, number>();
 
@@ -17,7 +20,7 @@ export class Ports {
     const listeners: ListenerSettings[] = [];
     for (const listener of snapshot.listeners) {
       const key = `${listener.id} ${listener.host} ${listener.port}`;
-      const port = this.#bound.get(key) ?? (await probe(listener));
+      const port = this.#bound.get(key) ?? this.#shared(listener) ?? (await probe(listener));
       bound.set(key, port);
       // To the workers, a listener that moves or speaks differently is another one.
       const mode = `${listener.proxyProtocol ? '+proxy' : ''}${listener.tls === null ? '' : `+tls-${listener.tls.clientCertificate}`}`;
@@ -25,6 +28,13 @@ export class Ports {
     }
     this.#bound = bound;
     return { ...snapshot, listeners };
+  }
+
+  #shared({ id, host, port }: ListenerSettings): number | undefined {
+    const found = this.predecessor.find(
+      (each) => each.host === host && (port === 0 ? each.id === id : each.port === port),
+    );
+    return found?.port;
   }
 }
 

@@ -5,7 +5,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
-import type { RequestListener } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
@@ -33,6 +33,7 @@ import { controlListener, localUser } from './control-socket.ts';
 import { Events, recorded } from './events.ts';
 import type { AuditedAction, Feature, OperationsApi, OperatorHost } from './feature.ts';
 import type { ListeningAddress } from './feature-status.ts';
+import { clearSocketFiles, HandOver } from './hand-over.ts';
 import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
@@ -44,6 +45,7 @@ import { Overrides } from './overrides.ts';
 import { Ports } from './ports.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import { processTraffic } from './process-traffic.ts';
+import { handOverTo, Predecessor } from './takeover.ts';
 import { Workers } from './workers.ts';
 
 export interface PrimaryOptions {
@@ -62,10 +64,14 @@ export interface PrimaryOptions {
   /** Which route of these takes a request, and why the others do not. */
   readonly explain: (routes: Snapshot['routes'], method: string, url: string, headers: readonly string[]) => unknown;
   readonly features: readonly ((host: OperatorHost) => Feature)[];
+  /** Starts in the place of the process that has the data folder, if there is one. */
+  readonly takesOver: boolean;
 }
 
 /** After this the start is over and done with. */
 const SETTLED_MS = 1_000;
+/** So long, at least, connections that are idle may ask once more and hear that it was the last time. */
+const LINGER_MS = 5_000;
 
 export class Primary implements OperatorHost {
   readonly log: Logger;
@@ -82,13 +88,17 @@ export class Primary implements OperatorHost {
   readonly #startedAt = new Date();
   readonly #stdout: BlockWriter;
   readonly #control: LocalServer;
-  readonly #ticketKeys = randomBytes(48).toString('base64');
+  readonly #ports: Ports;
+  readonly #handOver: HandOver;
+  #ticketKeys = randomBytes(48).toString('base64');
   readonly #builtins = new Map<string, LocalServer>();
   readonly #operations: OpsListener;
   #features: Feature[] = [];
   #adminListener: Promise<RequestListener> | undefined;
   #begun = false;
-  #draining = false;
+  #predecessor: Predecessor | null = null;
+  #stopping: Promise<number> | undefined;
+  readonly #replaced = Promise.withResolvers<void>();
 
   /** Loads, compiles, starts everything. Rejects with a `ConfigurationError` or with what could not be bound. */
   static async start(given: PrimaryOptions): Promise<Primary> {
@@ -116,7 +126,7 @@ export class Primary implements OperatorHost {
       restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
     });
     options.setLogLevel(configuration.snapshot.gateway.logLevel);
-    primary = new Primary(options, configuration, source, events);
+    primary = new Primary(options, configuration, source, events, ports);
     await primary.#begin();
     return primary;
   }
@@ -126,8 +136,10 @@ export class Primary implements OperatorHost {
     configuration: LiveConfiguration,
     source: OverlaySource,
     events: Events,
+    ports: Ports,
   ) {
     this.#options = options;
+    this.#ports = ports;
     this.#source = source;
     this.events = events;
     this.log = options.log;
@@ -163,14 +175,29 @@ export class Primary implements OperatorHost {
       republish: () => this.configuration.republish(),
     });
     this.#control = new LocalServer(plan.controlSocket, controlListener(this));
+    this.#handOver = new HandOver({
+      dataDir: plan.dataDir,
+      configuration,
+      overrides: this.overrides,
+      features: () => this.#features,
+      addresses: () => this.addresses(),
+      ticketKeys: () => this.#ticketKeys,
+      whyNot: () => (this.#stopping !== undefined ? 'it is ending' : this.#begun ? null : 'it is starting'),
+      leave: () => this.#leave(),
+    });
   }
 
   async #begin(): Promise<void> {
     const { plan } = this.compiled;
     // Accounts, keys and sockets are in it.
     await mkdir(plan.dataDir, { recursive: true, mode: 0o700 });
-    await this.#control.listen();
+    if (this.#options.takesOver) this.#predecessor = await Predecessor.ask(plan.controlSocket);
+    const predecessor = this.#predecessor;
     try {
+      if (predecessor === null) {
+        await this.#control.listen();
+        clearSocketFiles(plan.dataDir);
+      } else this.#inherit(predecessor);
       await this.overrides.open();
       await this.configuration.resolve();
       await this.#stdout.target('stdout');
@@ -181,19 +208,43 @@ export class Primary implements OperatorHost {
       await this.#operations.start(
         plan.operations,
         createOpsApp(plan.endpoints, () => this.opsSources()),
+        this.isTakingOver,
       );
       this.#claim(this.snapshot, false);
       this.#features = this.#options.features.map((make) => make(this));
       for (const feature of this.#features) await feature.start?.(this.compiled);
       await this.workers.start(this.snapshot, this.#secrets(this.compiled));
       await this.configuration.begun();
+      if (predecessor !== null) await this.#control.listen(true);
     } catch (error) {
+      predecessor?.keep();
       await this.stop(0);
       throw error;
     }
     this.#begun = true;
+    this.#predecessor = null;
+    this.#ports.predecessor = [];
+    if (predecessor !== null) this.#dismiss(predecessor);
     setTimeout(releaseMemory, SETTLED_MS).unref();
     for (const feature of this.#features) feature.applied?.(this.compiled);
+  }
+
+  #inherit({ estate }: Predecessor): void {
+    this.log.info('this process takes over from another', { pid: estate.pid });
+    this.#ports.predecessor = estate.addresses;
+    this.#ticketKeys = estate.ticketKeys;
+  }
+
+  #dismiss(predecessor: Predecessor): void {
+    predecessor.leave();
+    void predecessor.gone.then(() => {
+      this.log.info('the former process has ended', { pid: predecessor.estate.pid });
+      for (const feature of this.#features) feature.predecessorGone?.();
+    });
+  }
+
+  get isTakingOver(): boolean {
+    return this.#predecessor !== null;
   }
 
   // --- configuration ---------------------------------------------------------------------------------------------
@@ -318,8 +369,8 @@ export class Primary implements OperatorHost {
 
   async #serve(name: string, listener: RequestListener, onUpgrade?: UpgradeListener): Promise<void> {
     const path = localSocketPath(this.compiled.plan.dataDir, name.slice('builtin:'.length));
-    const server = new LocalServer(path, listener, onUpgrade);
-    await server.listen();
+    const server = new LocalServer(path, this.#handOver.gated(name, path, listener), onUpgrade);
+    await server.listen(this.isTakingOver);
     this.#builtins.set(name, server);
   }
 
@@ -358,7 +409,8 @@ export class Primary implements OperatorHost {
       name: snapshot.gateway.name,
       version: snapshot.gateway.version,
       startedAt: this.#startedAt.toISOString(),
-      draining: this.#draining,
+      // Who asks by a connection of before would take the place of this process for one that does not serve.
+      draining: this.#stopping !== undefined && !this.#handOver.isGone,
       workers,
       workersWanted: this.compiled.plan.workers,
       services,
@@ -398,18 +450,44 @@ export class Primary implements OperatorHost {
     }));
   }
 
+  // --- handing over ----------------------------------------------------------------------------------------------
+
+  /** Resolves when another process has taken over: this one is ending by itself, and `stop` resolves when it has. */
+  get replaced(): Promise<void> {
+    return this.#replaced.promise;
+  }
+
+  handOver(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    return handOverTo(this.#handOver, this.log, request, response);
+  }
+
+  #leave(): void {
+    void this.stop();
+    this.#replaced.resolve();
+  }
+
   // --- ending ----------------------------------------------------------------------------------------------------
 
   /**
    * Readiness fails, after `gateway.shutdownDelay` listeners close, what is in flight finishes; resolves with the
-   * connections that were cut off.
+   * connections that were cut off. Once another process has taken over, listeners close at once, and connections that
+   * are idle have the delay, at least LINGER_MS, to ask once more.
    */
-  async stop(timeoutMs = this.snapshot.gateway.shutdownTimeoutMs): Promise<number> {
-    this.#draining = true;
+  stop(timeoutMs = this.snapshot.gateway.shutdownTimeoutMs): Promise<number> {
+    this.#stopping ??= this.#stop(timeoutMs);
+    return this.#stopping;
+  }
+
+  async #stop(timeoutMs: number): Promise<number> {
     this.configuration.close();
     const { shutdownDelay } = this.configuration.config.document.gateway;
-    if (shutdownDelay > 0 && timeoutMs > 0) await new Promise((resolve) => setTimeout(resolve, shutdownDelay));
-    const cutOff = await this.workers.drain(timeoutMs);
+    const isReplaced = this.#handOver.isGone;
+    if (isReplaced) await this.#operations.close();
+    else if (shutdownDelay > 0 && timeoutMs > 0) {
+      this.workers.leave();
+      await new Promise((resolve) => setTimeout(resolve, shutdownDelay));
+    }
+    const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelay, LINGER_MS) : 0);
     await this.configuration.end();
     for (const feature of this.#features) await feature.stop?.();
     await this.#operations.close();

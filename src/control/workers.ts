@@ -135,19 +135,27 @@ export class Workers implements ControlBus {
     return typeof profile === 'string' ? profile : JSON.stringify(profile);
   }
 
-  /** Lets every worker finish what it has; resolves with the number of connections that were cut off. */
-  async drain(timeoutMs: number): Promise<number> {
+  /** From now on each response says that it is the last of its connection. */
+  leave(): void {
+    for (const member of this.#members) if (member !== null) this.#send(member, { kind: 'leave' });
+  }
+
+  /**
+   * Lets every worker finish what it has; resolves with the number of connections that were cut off. For `lingerMs`
+   * idle connections may ask once more.
+   */
+  async drain(timeoutMs: number, lingerMs = 0): Promise<number> {
     this.#ending = true;
     const cut = await Promise.all(
-      this.#members.map((member) => (member === null ? 0 : this.#drainOne(member, timeoutMs))),
+      this.#members.map((member) => (member === null ? 0 : this.#drainOne(member, timeoutMs, lingerMs))),
     );
     return cut.reduce((sum, each) => sum + each, 0);
   }
 
-  async #drainOne(member: Member, timeoutMs: number): Promise<number> {
+  async #drainOne(member: Member, timeoutMs: number, lingerMs = 0): Promise<number> {
     const { worker } = member;
     const cutOff = await new Promise<number>((resolve) => {
-      const late = setTimeout(() => resolve(0), timeoutMs + 2_000);
+      const late = setTimeout(() => resolve(0), lingerMs + timeoutMs + 2_000);
       worker.on('message', (message: FromWorker) => {
         if (message.kind !== 'drained') return;
         clearTimeout(late);
@@ -157,7 +165,7 @@ export class Workers implements ControlBus {
         clearTimeout(late);
         resolve(0);
       });
-      this.#send(member, { kind: 'drain', timeoutMs });
+      this.#send(member, { kind: 'drain', timeoutMs, lingerMs });
     });
     await worker.terminate();
     return cutOff;

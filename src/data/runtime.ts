@@ -55,6 +55,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly connections = new Set<OpenConnection>();
   live: ActiveConfig;
   tail: Tail | null;
+  leaving = false;
   draining = false;
   /** Null for the usual access record. */
   records: AccessRecords | null = null;

@@ -41,6 +41,7 @@ import { Tracer } from './trace/tracer.ts';
 import { UserPolicies } from './user-policies/user-policies.ts';
 
 const DRAIN_POLL_MS = 50;
+const MOST_ACCEPT_TURNS = 50;
 
 /** For what belongs to the worker and to no route. */
 const NO_ROUTE = { id: '', slot: 0 };
@@ -142,7 +143,10 @@ class DataWorker {
         this.#calls.serve(message.port);
         break;
       case 'drain':
-        void this.#drain(message.timeoutMs);
+        void this.#drain(message.timeoutMs, message.lingerMs);
+        break;
+      case 'leave':
+        if (this.#runtime !== null) this.#runtime.leaving = true;
         break;
     }
   }
@@ -265,18 +269,19 @@ class DataWorker {
   }
 
   /** Stops accepting, lets what is in flight finish, cuts off what takes too long, and ends the thread. */
-  async #drain(timeoutMs: number): Promise<void> {
+  async #drain(timeoutMs: number, lingerMs: number): Promise<void> {
     const runtime = this.#runtime;
-    for (const listener of this.#listeners.values()) listener.close();
+    await this.#closeListeners();
     let cutOff = 0;
+    if (runtime !== null) {
+      runtime.leaving = true;
+      await this.#emptied(runtime, lingerMs);
+    }
     this.#calls.isDraining = true;
     if (runtime !== null) {
       runtime.draining = true;
       for (const connection of runtime.connections) connection.drain();
-      const deadline = performance.now() + timeoutMs;
-      while (runtime.connections.size + this.#calls.active > 0 && performance.now() < deadline) {
-        await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
-      }
+      await this.#emptied(runtime, timeoutMs);
       for (const connection of runtime.connections) {
         cutOff++;
         connection.abort();
@@ -293,6 +298,27 @@ class DataWorker {
     this.#wheel.stop();
     this.#send({ kind: 'drained', cutOff });
     this.#port.close();
+  }
+
+  /**
+   * Behind a turn of the event loop in which nobody came, if there is one soon: whoever waits to be accepted when the
+   * socket closes is reset by the kernel, unless it may hand them on (`net.ipv4.tcp_migrate_req`).
+   */
+  async #closeListeners(): Promise<void> {
+    const listeners = [...this.#listeners.values()];
+    const taken = (): number => listeners.reduce((sum, listener) => sum + listener.taken, 0);
+    for (let turn = 0, before = -1; turn < MOST_ACCEPT_TURNS && taken() !== before; turn++) {
+      before = taken();
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    for (const listener of listeners) listener.close();
+  }
+
+  /** Resolves when no connection is open and no call is under way, or the time is over. */
+  async #emptied({ connections }: WorkerRuntime, withinMs: number): Promise<void> {
+    const deadline = performance.now() + withinMs;
+    while (connections.size + this.#calls.active > 0 && performance.now() < deadline)
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
   }
 
   #onUnwell(error: Error): void {

@@ -74,7 +74,7 @@ test('`Keep-Alive: timeout` of a service is obeyed: an older connection is not u
 
 test('`shutdownDelay`: readiness fails at once, and new connections are served until the delay is over', async (t) => {
   const gateway = await startTestGateway(t, {
-    gateway: { shutdownDelay: '3s' },
+    gateway: { shutdownDelay: '8s' },
     routes: [{ match: { path: '/x' }, respond: { body: 'ok' }, auth: 'public' }],
   });
   const status = async (path: string): Promise<number> => {
@@ -82,9 +82,16 @@ test('`shutdownDelay`: readiness fails at once, and new connections are served u
     return (await caller.answer()).status;
   };
   assert.equal(await status('/health/ready'), 200);
+  const kept = new RawCaller(gateway.port);
+  const ask = () => kept.send('GET /x HTTP/1.1\r\nHost: a\r\n\r\n').answer();
+  assert.equal((await ask()).headers['connection'], undefined);
   const stopped = gateway.stop({ timeoutMs: 500 });
   assert.equal(await status('/health/ready'), 503);
   assert.equal(await status('/x'), 200);
+  // Who has a connection already is told that this is its last response, and loses none of them.
+  const last = await ask();
+  assert.deepEqual([last.status, last.headers['connection']], [200, 'close']);
+  await kept.end();
   await stopped;
   await assert.rejects(status('/x'));
 });

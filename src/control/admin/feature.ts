@@ -12,6 +12,7 @@ import type { Feature, OperatorHost } from '../feature.ts';
 import type { FeatureStatus } from '../feature-status.ts';
 import { fetchListener } from '../local-server.ts';
 import { createOpsApp } from '../ops/ops-app.ts';
+import { listenOnPort } from '../shared-port.ts';
 import type { AdminParts } from './app.ts';
 import type { AdminPlan } from './section.ts';
 
@@ -65,6 +66,11 @@ export class AdminFeature implements Feature {
       });
       this.#isBuiltin = true;
     }
+  }
+
+  /** From now on its successor has the port alone. */
+  replaced(): Promise<void> {
+    return this.#close();
   }
 
   applied({ plan }: Compiled): void {
@@ -131,12 +137,9 @@ export class AdminFeature implements Feature {
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
       return paths.has(path) ? ops(request, response) : admin(request, response);
     });
-    await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => {
-        const why = error.code === 'EADDRINUSE' ? 'another process is listening there' : messageOf(error);
-        reject(new Error(`admin.listen: ${host}:${port} cannot be had: ${why}`));
-      });
-      server.listen({ host, port }, () => resolve());
+    await listenOnPort(server, { host, port }, this.#host.isTakingOver).catch((error: NodeJS.ErrnoException) => {
+      const why = error.code === 'EADDRINUSE' ? 'another process is listening there' : messageOf(error);
+      throw new Error(`admin.listen: ${host}:${port} cannot be had: ${why}`);
     });
     return server;
   }

@@ -14,6 +14,12 @@ export function lazyCertificates(host: CertificatesHost): Feature {
     await feature.start(compiled);
   };
   let beginning: Promise<void> | undefined;
+  const stop = async (): Promise<void> => {
+    await beginning;
+    const running = feature;
+    feature = undefined;
+    await running?.stop();
+  };
   return {
     start: (compiled) => begin(compiled),
     applied(compiled) {
@@ -30,9 +36,8 @@ export function lazyCertificates(host: CertificatesHost): Feature {
     restartKeys: (next) => feature?.restartKeys(next) ?? [],
     metrics: () => feature?.metrics() ?? [],
     status: () => feature?.status() ?? {},
-    async stop() {
-      await beginning;
-      await feature?.stop();
-    },
+    // Its successor renews them.
+    replaced: stop,
+    stop,
   };
 }

@@ -5,6 +5,11 @@ import type { ClusterFeature } from './feature.ts';
 
 export function lazyCluster(host: FeatureHost): Feature {
   let feature: ClusterFeature | undefined;
+  const stop = async (): Promise<void> => {
+    const running = feature;
+    feature = undefined;
+    await running?.stop();
+  };
   return {
     async start(compiled: Compiled) {
       const { cluster } = compiled.plan.sections;
@@ -20,8 +25,8 @@ export function lazyCluster(host: FeatureHost): Feature {
     dependencies: () => feature?.dependencies() ?? [],
     metrics: () => feature?.metrics() ?? [],
     status: () => feature?.status() ?? {},
-    async stop() {
-      await feature?.stop();
-    },
+    // The member is the other process from now on: two of one name cannot be.
+    replaced: stop,
+    stop,
   };
 }

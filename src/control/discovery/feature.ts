@@ -167,6 +167,10 @@ export class ServicesFeature {
     return serviceMetrics(this.#monitor.states(), this.#discovery(), this.#registry?.listAll() ?? new Map());
   }
 
+  async handOver(): Promise<() => void> {
+    return (await this.#registry?.handOver()) ?? (() => {});
+  }
+
   async stop(): Promise<void> {
     this.#started = false;
     this.#monitor.stop();

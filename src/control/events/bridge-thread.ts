@@ -13,6 +13,8 @@ import type { OperationRequest, OperationResponse } from './operations.ts';
 export interface BridgeThreadData {
   /** Of `builtin:events` and `builtin:realtime`. */
   readonly socketPaths: readonly [events: string, realtime: string];
+  /** The process that has the sockets is being replaced. */
+  readonly replacesSockets: boolean;
   readonly logLevel: LogLevel;
   readonly settings: BridgeSettings;
 }
@@ -36,13 +38,13 @@ const REPORT_EVERY_MS = 1_000;
 
 const port = parentPort!;
 const tell = (message: FromBridge): void => port.postMessage(message);
-const { socketPaths, logLevel, settings } = workerData as BridgeThreadData;
+const { socketPaths, replacesSockets, logLevel, settings } = workerData as BridgeThreadData;
 const log = createLogger(logLevel, (line) => tell({ kind: 'log', line }));
 
 async function run(): Promise<void> {
   const bridge = await Bridge.start(settings, log);
   const servers = socketPaths.map((path) => new LocalServer(path, bridge.listener, bridge.onUpgrade));
-  for (const server of servers) await server.listen();
+  for (const server of servers) await server.listen(replacesSockets);
   const report = (): void => tell({ kind: 'report', report: bridge.report() });
   const reporting = setInterval(report, REPORT_EVERY_MS);
   let turn: Promise<void> = Promise.resolve();

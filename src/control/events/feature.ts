@@ -35,7 +35,7 @@ const START_AGAIN_AFTER_MS = 1_000;
 const STOP_WITHIN_MS = 8_000;
 const OPERATE_WITHIN_MS = 30_000;
 /** What it uses of the process. */
-export type EventsHost = Pick<FeatureHost, 'log' | 'openCalls' | 'workerThreads' | 'onWorkersChange'>;
+export type EventsHost = Pick<FeatureHost, 'log' | 'openCalls' | 'workerThreads' | 'onWorkersChange' | 'isTakingOver'>;
 
 const NO_REPORT: BridgeReport = { engines: [], metrics: [] };
 const NOT_NOW: OperationResponse = {
@@ -161,6 +161,7 @@ class BridgeThread {
       const { level } = this.#log;
       const workerData: BridgeThreadData = {
         socketPaths: this.#socketPaths,
+        replacesSockets: this.#host.isTakingOver,
         settings: this.#settings,
         logLevel: level,
       };

@@ -11,7 +11,7 @@ import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
 
 /** What it needs of the process around it. */
-export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> & Partial<Pick<FeatureHost, 'addresses'>>;
+export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> & Partial<Pick<FeatureHost, 'addresses' | 'isTakingOver'>>;
 
 type AuditDetail = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -48,7 +48,8 @@ export function identityFeature(host: IdentityHost): Feature {
     const silent = { ...plan.options, firstAdmin: 'off' as const, oauth: { ...oauth, enabled: false } };
     const made = await createIdentity(apart ? silent : plan.options, deps);
     try {
-      if (!apart) await made.start(localSocketPath(found.plan.dataDir, 'identity'));
+      const socket = localSocketPath(found.plan.dataDir, 'identity');
+      if (!apart) await made.start(socket, { replaces: host.isTakingOver ?? false });
     } catch (error) {
       await made.close();
       throw error;

@@ -65,8 +65,11 @@ export interface IdentityDeps {
 export interface Identity {
   readonly app: { fetch(request: Request): Response | Promise<Response> };
   readonly context: IdentityContext;
-  /** Listens on a Unix socket (a path) or on `host:port`; with port 0 the answer tells the port. */
-  start(where: Where): Promise<{ port: number }>;
+  /**
+   * Listens on a Unix socket (a path) or on `host:port`; with port 0 the answer tells the port. `replaces`: the process
+   * that has the socket is being replaced.
+   */
+  start(where: Where, options?: { readonly replaces?: boolean }): Promise<{ port: number }>;
   /** Stops listening, finishes what runs, writes what waits, closes the store. */
   close(): Promise<void>;
 }
@@ -118,10 +121,11 @@ async function assemble(
   const trusted = new CidrSet(deps.trustProxy ?? []);
   const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
   let server: Server | undefined;
+  let removeFile = (): void => {};
   return {
     app,
     context,
-    async start(where) {
+    async start(where, { replaces = false } = {}) {
       server = createServer(
         { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: typeof where === 'string' ? 0 : 75_000 },
         (request, response) => {
@@ -130,9 +134,12 @@ async function assemble(
           } else void listener(request, response);
         },
       );
-      return { port: await listenOn(server, where) };
+      const listening = await listenOn(server, where, replaces);
+      removeFile = listening.removeFile;
+      return { port: listening.port };
     },
     async close() {
+      removeFile();
       if (server !== undefined) await closeServer(server);
       await stop();
     },

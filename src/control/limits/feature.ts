@@ -157,6 +157,13 @@ export class LimitsFeature {
     this.#publish(compiled);
   }
 
+  /** Its workers may have banned somebody to the last. */
+  predecessorGone(): void {
+    this.#bans?.reread().catch((error: unknown) => {
+      this.#host.log.error('bans of the former process are not known', { reason: messageOf(error) });
+    });
+  }
+
   dependencies() {
     if (this.#share === undefined) return [];
     // Each machine goes on alone without it.

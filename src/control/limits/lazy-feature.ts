@@ -28,6 +28,7 @@ export function lazyLimits(host: LimitsHost): Feature {
     operations: () => feature?.operations(),
     dependencies: () => feature?.dependencies() ?? [],
     metrics: () => feature?.metrics() ?? [],
+    predecessorGone: () => feature?.predecessorGone(),
     async stop() {
       await feature?.stop();
     },

@@ -18,8 +18,9 @@ export function objectivesFeature(host: Pick<OperatorHost, 'metrics' | 'log' | '
   let timer: NodeJS.Timeout | undefined;
   let reads = 0;
   let saving: Promise<void> = Promise.resolve();
+  let isHandedOver = false;
   const save = (): Promise<void> => {
-    if (tracker.isEmpty) return saving;
+    if (tracker.isEmpty || isHandedOver) return saving;
     const text = JSON.stringify(tracker.save());
     saving = saving.then(async () => {
       try {
@@ -99,6 +100,14 @@ export function objectivesFeature(host: Pick<OperatorHost, 'metrics' | 'log' | '
       if (tracker.isEmpty) return {};
       tracker.read();
       return { sections: { objectives: tracker.reports() } };
+    },
+    async handOver() {
+      tracker.read();
+      await save();
+      isHandedOver = true;
+      return () => {
+        isHandedOver = false;
+      };
     },
     async stop() {
       clearInterval(timer);

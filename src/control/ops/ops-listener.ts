@@ -5,11 +5,7 @@
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-
-export interface Place {
-  readonly host: string;
-  readonly port: number;
-}
+import { listenOnPort, type Place } from '../shared-port.ts';
 
 export class OpsListener {
   readonly #log: Logger;
@@ -27,10 +23,10 @@ export class OpsListener {
     return typeof address === 'object' && address !== null ? address.port : null;
   }
 
-  /** Rejects when the place cannot be had. */
-  async start(place: Place | null, answer: RequestListener): Promise<void> {
+  /** Rejects when the place cannot be had, unless who has it is being replaced. */
+  async start(place: Place | null, answer: RequestListener, isTakingOver = false): Promise<void> {
     this.#answer = answer;
-    if (place !== null) await this.#listen(place);
+    if (place !== null) await this.#listen(place, isTakingOver);
   }
 
   /** After a reload. A new place that cannot be had is logged, and nothing listens until the next one. */
@@ -55,18 +51,15 @@ export class OpsListener {
 
   async #move(place: Place | null): Promise<void> {
     await this.close();
-    if (place !== null) await this.#listen(place);
+    if (place !== null) await this.#listen(place, false);
   }
 
-  async #listen(place: Place): Promise<void> {
+  async #listen(place: Place, isTakingOver: boolean): Promise<void> {
     const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) =>
       this.#answer(request, response),
     );
     server.maxConnections = 256;
-    await new Promise<void>((done, fail) => {
-      server.once('error', fail);
-      server.listen(place.port, place.host, done);
-    });
+    await listenOnPort(server, place, isTakingOver);
     this.#server = server;
     this.#place = JSON.stringify(place);
     this.#log.info('operators are answered', { host: place.host, port: this.port });

@@ -15,8 +15,13 @@ export interface WorkerStart {
 
 export type ToWorker =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
-  /** Stop accepting, finish what is in flight, close the connections, exit. */
-  | { readonly kind: 'drain'; readonly timeoutMs: number }
+  /** The process is about to end: each response says that it is the last of its connection. */
+  | { readonly kind: 'leave' }
+  /**
+   * Stop accepting, finish what is in flight, close the connections, exit. For `lingerMs` idle connections stay open,
+   * for one more request each.
+   */
+  | { readonly kind: 'drain'; readonly timeoutMs: number; readonly lingerMs: number }
   | { readonly kind: 'publish'; readonly topic: string; readonly data: unknown }
   | { readonly kind: 'answer'; readonly id: number; readonly data: unknown; readonly problem: string | null }
   | { readonly kind: 'logWritten'; readonly bytes: number }

@@ -13,7 +13,9 @@ export interface ConnectionHost {
   readonly limits: ConnectionLimits;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
-  /** The process is ending: no connection is kept after its answer. */
+  /** The process is about to end: each response says that it is the last of its connection. */
+  readonly leaving: boolean;
+  /** It is ending: no connection is kept after its answer, whatever that said. */
   readonly draining: boolean;
   readonly buffers: BufferPool;
   readonly slowBodies: SlowBodies;

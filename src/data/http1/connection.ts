@@ -264,7 +264,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#answered = false;
     const meaning = incoming.meaning;
     this.#closeAfter =
-      !meaning.keepAlive || this.#host.draining || this.#requests >= this.#host.limits.maxRequestsPerConnection;
+      !meaning.keepAlive || this.#host.leaving || this.#requests >= this.#host.limits.maxRequestsPerConnection;
     if (meaning.bodyLength === 0) {
       this.#awaitResponse();
       if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
@@ -466,7 +466,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     }
     if (this.#frame.endsByClose) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
-    if (this.#closeAfter || this.#host.draining) {
+    if (this.#closeAfter || this.#host.leaving) {
       this.#closeAfter = true;
       outbox.bytes(CLOSE, 0, CLOSE.length);
     } else if (incoming.head.minor === 0) {

@@ -174,7 +174,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (requestHead.priority !== '') readPriority(requestHead.priority, stream);
     host.onHttp2Request();
     stream.begin(incoming, ended);
-    if (this.#requests === host.limits.maxRequestsPerConnection || (host.draining && this.#secondStep === null))
+    if (this.#requests === host.limits.maxRequestsPerConnection || (host.leaving && this.#secondStep === null))
       this.drain();
     return !this.isClosed;
   }

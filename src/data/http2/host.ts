@@ -14,7 +14,8 @@ export interface Http2Host {
   readonly limits: ConnectionLimits;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
-  readonly draining: boolean;
+  /** The process is about to end: a connection that is used is told so. */
+  readonly leaving: boolean;
   readonly slowBodies: SlowBodies;
   takeBuffers(): RequestBuffers;
   giveBuffers(incoming: RequestBuffers): void;

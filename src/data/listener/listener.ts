@@ -31,6 +31,8 @@ interface Caller {
 
 export class Listener {
   settings: ListenerSettings;
+  /** Sockets that it has been given so far. */
+  taken = 0;
   /** As the configuration has it: ids of bound listeners say the address and the mode as well (control/ports.ts). */
   readonly #name: string;
   readonly #runtime: WorkerRuntime;
@@ -111,6 +113,7 @@ export class Listener {
   }
 
   #accept(socket: Socket): void {
+    this.taken++;
     const runtime = this.#runtime;
     const address = canonicalAddress(socket.remoteAddress ?? '');
     if (address === undefined) {

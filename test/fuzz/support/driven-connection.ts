@@ -99,6 +99,7 @@ export class DrivenConnection implements ConnectionHost {
   readonly limits = LIMITS;
   readonly clock = new FakeClock();
   readonly wheel = new TimerWheel(100, this.clock);
+  readonly leaving = false;
   readonly draining = false;
   readonly buffers = new BufferPool();
   readonly slowBodies = new SlowBodies(this, () => {});

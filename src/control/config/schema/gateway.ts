@@ -226,7 +226,7 @@ const core = {
   shutdownDelay: duration({ max: 600_000 })
     .prefault('0s')
     .describe(
-      'How long a gateway that stops goes on accepting while readiness already fails, so that balancers in front stop sending first.',
+      'How long a gateway that stops goes on accepting while readiness already fails, so that balancers in front stop sending first. Each response says meanwhile that it is the last of its connection.',
     ),
   shutdownTimeout: duration({ max: 3_600_000 })
     .prefault('30s')

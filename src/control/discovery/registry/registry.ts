@@ -56,6 +56,7 @@ export class Registry {
   #restored: RegistryContent | null;
   #cancelTimer: (() => void) | undefined;
   #closed = false;
+  #isHandedOver = false;
 
   private constructor(environment: RegistryEnvironment, settings: RegistrySettings, restored: RegistryContent | null) {
     this.#env = environment;
@@ -189,10 +190,28 @@ export class Registry {
     return () => service.listeners.delete(listener);
   }
 
+  /**
+   * Another process takes the leases over from the file: everything is on the disk, and nothing is written and no lease
+   * ends here any more, until the result is called. Whoever calls sees to it that nobody registers meanwhile.
+   */
+  async handOver(): Promise<() => void> {
+    this.#isHandedOver = true;
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    await this.#env.store.flush().catch((error: unknown) => {
+      this.#env.log.error('the registry is handed over without its last changes', { reason: words(error) });
+    });
+    return () => {
+      this.#isHandedOver = false;
+      this.#arm();
+    };
+  }
+
   /** Ends the timer and waits until everything is on the disk, or the store has said why not. Leases live on there. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#cancelTimer?.();
+    if (this.#isHandedOver) return;
     await this.#env.store.flush().catch((error: unknown) => {
       this.#env.log.error('the registry ends without its last changes kept', { reason: words(error) });
     });
@@ -232,7 +251,7 @@ export class Registry {
   #changed(name: string, service: Service): void {
     const instances = this.#instances(service);
     for (const listener of service.listeners) listener(instances);
-    if (this.#closed) return;
+    if (this.#closed || this.#isHandedOver) return;
     this.#env.store.save(() => this.#content());
     this.#arm();
     this.#env.log.debug('registry changed', { service: name, instances: instances.length });
@@ -242,7 +261,7 @@ export class Registry {
   #arm(): void {
     this.#cancelTimer?.();
     this.#cancelTimer = undefined;
-    if (this.#closed) return;
+    if (this.#closed || this.#isHandedOver) return;
     const nowMs = this.#env.clock.monotonicMs();
     let dueMs = Number.POSITIVE_INFINITY;
     for (const service of this.#services.values()) {

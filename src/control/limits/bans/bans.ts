@@ -61,6 +61,8 @@ export interface BanShare {
 
 /** Bans that are over are listed so long, with `all`. */
 const KEPT_MS = 90 * 86_400_000;
+/** Longer than any process takes to end after another has taken over. */
+const REREAD_MS = 3_600_000;
 
 export class BanBook {
   readonly #store: Store<LimitTables>;
@@ -113,6 +115,19 @@ export class BanBook {
       .execute();
     for (const row of rows) this.#active.set(row.id, banOf(row));
     this.#changed();
+  }
+
+  /** Reads anew, after another process wrote: bans that it made hold, those that it lifted do not. */
+  reread(): Promise<void> {
+    return this.#inTurn(async () => {
+      const lifted = await this.#store.db
+        .selectFrom('limits_bans')
+        .select('id')
+        .where('lifted_at', '>', this.#clock.wallMs() - REREAD_MS)
+        .execute();
+      for (const { id } of lifted) this.#active.delete(id);
+      await this.load();
+    });
   }
 
   get activeCount(): number {
