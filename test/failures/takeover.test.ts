@@ -138,7 +138,7 @@ test('a new process takes over from the old one under load, and no request is lo
   };
   const giveUp = AbortSignal.timeout(PATIENCE_MS);
   for (let known = 0; known < 10; known = (await isKnown()) ? known + 1 : 0) giveUp.throwIfAborted();
-  const load = new Load(port);
+  const load = new Load(port, { everyMs: 30 });
   await load.more(20);
   const fresh = new FreshCallers(port, 4);
   for (let round = 0; round < 2; round++) {
