@@ -121,7 +121,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
       });
     }
     const isPage = mounts.some((path) => c.req.path.startsWith(`${path}/pages/`));
-    return isPage ? pageOfProblem(problem) : answer(problem, caller);
+    return isPage ? pageOfProblem(context, c, problem) : answer(problem, caller);
   });
 
   const answer = (problem: Problem, caller: Caller): Response => {

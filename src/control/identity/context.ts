@@ -13,6 +13,7 @@ import type { GeoIp } from './geoip/geoip.ts';
 import type { MailTemplates } from './mail/mail-templates.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { IdentityOptions } from './options.ts';
+import type { PageSet } from './pages/layout.ts';
 import type { PasswordHasher } from './password-hashing/hasher.ts';
 import type { IdentityTables } from './tables.ts';
 import type { AccessTokens } from './tokens/access-token.ts';
@@ -37,6 +38,7 @@ export interface IdentityContext {
   readonly outbox: Outbox;
   readonly geoip: GeoIp;
   readonly mailTemplates: MailTemplates;
+  readonly pages: PageSet;
   /** Keys of `API_KEY_n`, by SHA-256 of the key. */
   readonly environmentKeys: ReadonlyMap<string, EnvironmentKey>;
 }

@@ -32,6 +32,7 @@ function compileWith(input: unknown, env: Record<string, string> = {}, written: 
     env,
     services: ['authentication'],
     document: { stores: { sql: 'sqlite::memory:' }, routes: written },
+    resolve: (file: string) => join('/nowhere', file),
     problem: (message: string) => void problems.push(message),
     warning: (message: string) => void warnings.push(message),
     addRoute: (route: { path: string }) => void routes.push(route.path),
@@ -80,6 +81,24 @@ describe('the identity section', () => {
     assert.equal(warned({ publicUrl: 'https://www.a.example', passkeys: { rpId: 'a.example' } }), '');
     const elsewhere = { rpId: 'b.example', origins: ['https://app.b.example'] };
     assert.equal(warned({ publicUrl: 'https://a.example', passkeys: elsewhere }), '');
+  });
+
+  test('pages: says which language lacks texts, which place has no value, which file is not there, what is hard to read', () => {
+    const found = compileWith({
+      enabled: true,
+      pages: {
+        languages: ['en', 'fr'],
+        texts: { en: { signIn: 'Hello {nobody}' }, it: {} },
+        logo: 'nowhere.svg',
+        colours: { dark: { soft: '#333c49' } },
+      },
+    });
+    const all = found.problems.join('\n');
+    assert.match(all, /texts\.fr lacks \d+ texts/);
+    assert.match(all, /a place for which there is no value/);
+    assert.match(all, /texts of a language that nobody gets/);
+    assert.match(all, /cannot be read: ENOENT/);
+    assert.match(found.warnings.join(), /soft is hard to read on card: contrast 1\.\d+ to 1/);
   });
 
   const bad: { name: string; input: object; env?: Record<string, string>; want: RegExp }[] = [

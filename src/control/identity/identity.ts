@@ -36,6 +36,7 @@ import { makeMailer } from './mail/mailer.ts';
 import { Outbox } from './mail/outbox.ts';
 import { IDENTITY_MIGRATIONS } from './migrations.ts';
 import type { IdentityInput } from './options.ts';
+import { makePages } from './pages/layout.ts';
 import { PasswordHasher } from './password-hashing/hasher.ts';
 import type { IdentityTables } from './tables.ts';
 import { AccessTokens } from './tokens/access-token.ts';
@@ -187,6 +188,7 @@ export async function openContext(
       revocations: new Revocations(store, clock, log),
       outbox: new Outbox(store, master, mailer, clock, log),
       mailTemplates: makeMailTemplates(options),
+      pages: makePages(options.pages, options.publicUrl.startsWith('https:')),
       geoip: await openGeoIp(options.place),
       environmentKeys: keysOfEnvironment,
     };

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { duration, ratio, secret, size } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { oauthProviderOptions, outsideProviderOptions } from './oauth/options.ts';
+import { pagesOptions } from './pages/options.ts';
 
 const count = (least: number, most: number): z.ZodNumber => z.number().int().min(least).max(most);
 const scopeName = z
@@ -257,6 +258,7 @@ export const identityOptions = z.strictObject({
     ),
   mfa: mfa.prefault({}).describe('Second factors.'),
   passkeys: passkeys.prefault({}).describe('Passkeys (WebAuthn).'),
+  pages: pagesOptions.prefault({}).describe('The pages of accounts and OAuth: name, logo, colours, languages, texts.'),
   mail: mail.prefault({}).describe('How mails leave.'),
   place: place.prefault({}).describe('Where sessions come from, shown in their list.'),
   apiKeys: apiKeys.prefault({}).describe('API keys of accounts.'),

@@ -5,11 +5,14 @@
  */
 import { type ErrorFormat, errorBody, type FieldError } from '../../base/error-body.ts';
 import { isUnavailable } from '../store/faults.ts';
+import type { TextKey } from './pages/texts-en.ts';
 
 export type FieldProblem = FieldError & { readonly value?: string };
 
 export interface ProblemMore {
   readonly fields?: readonly FieldProblem[];
+  /** What pages say of such a field, where that depends on more than the field; in no body. */
+  readonly rule?: { readonly text: TextKey; readonly count?: number };
   readonly retryAfterSeconds?: number;
   /** Further members of the body, such as the ticket of a second factor. */
   readonly members?: Readonly<Record<string, unknown>>;
@@ -32,8 +35,11 @@ export class Problem extends Error {
   }
 }
 
-export const invalid = (fields: readonly FieldProblem[]): Problem =>
-  new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', { fields });
+export const invalid = (fields: readonly FieldProblem[], rule?: ProblemMore['rule']): Problem =>
+  new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', {
+    fields,
+    ...(rule === undefined ? {} : { rule }),
+  });
 
 /** One field that is wrong for a reason that the schema cannot see. */
 export const invalidField = (field: string, expected: string, value?: string): Problem =>

@@ -9,6 +9,7 @@ import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
 import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls } from './open-calls.ts';
 import { type IdentitySection, identityOptions } from './options.ts';
+import { checkPages } from './pages/check.ts';
 
 export interface IdentityPlan {
   readonly options: IdentitySection;
@@ -82,7 +83,8 @@ export const identitySection = defineSection({
     }
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
     const storeUrl = typeof stores?.sql === 'string' && stores.sql !== '' ? stores.sql : undefined;
-    return { options, environment: context.env, storeUrl };
+    const pages = checkPages(options.pages, context);
+    return { options: { ...options, pages }, environment: context.env, storeUrl };
   },
 });
 

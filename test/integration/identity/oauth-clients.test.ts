@@ -210,7 +210,7 @@ describe('applications made by administrators', () => {
       code_challenge_method: 'S256',
     });
     const login = await browser.follow(again, CALLBACK);
-    assert.match((await login.response?.text()) ?? '', /Sign in to go on/);
+    assert.match((await login.response?.text()) ?? '', /Sign in to continue/);
   });
 
   test('a sign-out leads to no address that the application did not name', async () => {

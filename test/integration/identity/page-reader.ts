@@ -83,12 +83,17 @@ function checkHtml(html: string): void {
   assert.match(html, /^<!doctype html>\n<html lang="en">/);
   assert.match(html, /<meta name="viewport" content="width=device-width,initial-scale=1">/);
   assert.equal(html.match(/<h1>/g)?.length, 1, 'one heading');
-  assert.equal(/<title>([^<]*)<\/title>/.exec(html)?.[1], /<h1>([^<]*)<\/h1>/.exec(html)?.[1]);
+  const [, title = '', brand = ''] = /<title>(.*) · ([^<]*)<\/title>/.exec(html) ?? [];
+  assert.equal(title, /<h1>([^<]*)<\/h1>/.exec(html)?.[1]);
+  assert.ok(html.includes(`<span>${brand}</span></header>`), 'says whose page it is');
   const tags = html.match(/<[a-z][^>]*>/gi) ?? [];
   for (const tag of tags) {
     assert.ok(!/^<(script|iframe|img|object|embed|link|base)\b/i.test(tag), tag);
     assert.ok(!/\s(on[a-z]+|src|style|srcset)\s*=/i.test(tag.replaceAll(/"[^"]*"/g, '""')), tag);
-    assert.ok(!/(href|action)="(?![a-z-]+")/.test(tag), `leads nowhere but to the pages: ${tag}`);
+    assert.ok(
+      !/(href|action)="(?!(?:[a-z-]+|\?[^"]*&#38;lang=de|\?lang=de)")/.test(tag),
+      `leads nowhere but to the pages: ${tag}`,
+    );
   }
   assert.equal(html.match(/<form/g)?.length ?? 0, html.match(/<button type="submit">/g)?.length ?? 0);
   const ids = [...html.matchAll(/ id="([^"]*)"/g)].map(([, id]) => id);

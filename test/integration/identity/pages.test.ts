@@ -45,15 +45,15 @@ describe('pages of links', () => {
     const link = linkIn(bench.printed.join('\n'));
     const page = await open(link);
     assert.equal(page.status, 200);
-    assert.equal(headingOf(page), 'Make the first administrator');
+    assert.equal(headingOf(page), 'Create the first administrator');
 
     const short = await submit(page, { email: 'nonsense', password: 'short', username: '' });
     assert.equal(short.status, 400);
-    assert.match(complaintAt(short, 'email'), /an e-mail address such as/);
+    assert.match(complaintAt(short, 'email'), /an email address such as/);
     assert.ok(short.html.includes('value="nonsense"') && !short.html.includes('short"'), 'no password comes back');
     const weak = await submit(short, { email: 'boss@example.com', password: 'short' });
     assert.equal(weak.status, 400);
-    assert.match(complaintAt(weak, 'password'), /at least 10 characters/);
+    assert.match(complaintAt(weak, 'password'), /at least 10 characters/i);
     assert.match(complaintAt(await submit(weak, { email: 'boss@example.com' }), 'password'), /fill this in/);
 
     const done = await submit(weak, { email: 'boss@example.com', username: 'boss', password: PASSWORD });
@@ -80,7 +80,7 @@ describe('pages of links', () => {
     assert.match(complaintAt(wrong, 'password'), /not the password/);
     assert.equal(await signIn('ada', PASSWORD), 401, 'no account yet');
     const done = await submit(wrong, { password: PASSWORD });
-    assert.deepEqual([done.status, headingOf(done)], [200, 'Your address is confirmed']);
+    assert.deepEqual([done.status, headingOf(done)], [200, 'Your email address is confirmed']);
     assert.equal(await signIn('ada', PASSWORD), 200);
     assert.equal((await open(link)).status, 410);
     assert.equal((await submit(page, { password: PASSWORD })).status, 410);
@@ -130,7 +130,7 @@ describe('pages of links', () => {
   test('a forgotten password: asked for, mailed, set, on pages alone', async () => {
     await bench.member('fay');
     const asked = await open(`${base}/api/auth/pages/forgot-password`);
-    assert.match(complaintAt(await submit(asked, { email: HOSTILE }), 'email'), /an e-mail address/);
+    assert.match(complaintAt(await submit(asked, { email: HOSTILE }), 'email'), /an email address/);
     const sent = await submit(asked, { email: 'fay@example.com' });
     const nobody = await submit(asked, { email: 'nobody@example.com' });
     assert.deepEqual([sent.status, sent.html], [200, nobody.html], 'the answer tells nothing');

@@ -42,10 +42,12 @@ const SENT = {
   message: 'if the address can be registered, a mail with a code is on its way',
 } as const;
 
+/** `withSession`: an account that exists at once is signed in at once. */
 export async function register(
   context: IdentityContext,
   given: Registration,
   caller: Caller,
+  withSession = true,
 ): Promise<{ status: 201 | 202; body: object; userId?: string }> {
   if (!context.options.registration.open)
     throw forbidden('accounts are made by administrators here', 'registration_closed');
@@ -68,6 +70,7 @@ export async function register(
     return { status: 202, body: SENT };
   }
   const user = await createAccount(context, waiting, false, caller);
+  if (!withSession) return { status: 201, body: { user: publicUser(user) }, userId: user.id };
   const facts = { amr: ['pwd'], mfaAt: null, scopes: null };
   const tokens = await completeSignIn(context, user, facts, caller);
   return { status: 201, body: { ...tokens, user: publicUser(user) }, userId: user.id };

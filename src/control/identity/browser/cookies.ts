@@ -83,7 +83,7 @@ export function checkCsrf(context: IdentityContext, c: Context<Env>, claims: Rea
     throw forbidden('the CSRF token is missing or wrong', 'csrf_token');
 }
 
-/** Where the routes beside this file are; the API may be at several paths. */
+/** Where the routes beside this file are; the API may be at several paths, and its pages sign in too. */
 function refreshPath(c: Context<Env>): string {
-  return c.req.path.slice(0, c.req.path.lastIndexOf('/browser/') + '/browser'.length);
+  return c.req.path.replace(/\/(?:browser|pages)\/[^/]*(?:\/mfa)?$/, '/browser');
 }

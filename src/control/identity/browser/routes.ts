@@ -11,9 +11,9 @@ import { actorOf, type Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
-import { endSessions, sessionOfRefreshToken } from '../sessions/end.ts';
 import { csrfTokenOf, refreshRefused, refreshSession, type TokenAnswer } from '../sessions/sessions.ts';
-import { accessCookie, checkSite, giveCookies, refreshCookie, takeCookies } from './cookies.ts';
+import { checkSite, giveCookies, refreshCookie, takeCookies } from './cookies.ts';
+import { endBrought } from './end-brought.ts';
 
 export function browserRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
@@ -47,7 +47,7 @@ export function browserRoutes(context: IdentityContext): Hono<Env> {
 
   /** Ending twice is no error. */
   app.post('/browser/logout', async (c) => {
-    await endBrought(c);
+    await endBrought(context, c);
     takeCookies(context, c);
     return c.json({ success: true });
   });
@@ -65,20 +65,8 @@ export function browserRoutes(context: IdentityContext): Hono<Env> {
   type Cookied = Parameters<typeof giveCookies>[1];
 
   async function begun(c: Cookied, tokens: TokenAnswer): Promise<object> {
-    await endBrought(c);
+    await endBrought(context, c);
     return giveCookies(context, c, tokens);
-  }
-
-  /** Ends the sessions of the cookies that the browser brought. */
-  async function endBrought(c: Cookied): Promise<void> {
-    const found = new Set<string>();
-    const refresh = refreshCookie(context, c);
-    const known = refresh === undefined ? undefined : await sessionOfRefreshToken(context, refresh);
-    if (known !== undefined) found.add(known);
-    const access = accessCookie(context, c);
-    const sid = access === undefined ? undefined : (await context.tokens.verify(access))?.['sid'];
-    if (typeof sid === 'string') found.add(sid);
-    if (found.size > 0) await endSessions(context, found, c.get('caller'));
   }
 
   return app;

@@ -17,14 +17,14 @@ export interface MailTemplates {
 
 export function makeMailTemplates(options: IdentityOptions): MailTemplates {
   const name = options.mfa.issuer;
-  const letter = (to: string, subject: string, ...lines: string[]): Mail => ({
+  const mail = (to: string, subject: string, ...lines: string[]): Mail => ({
     to,
     subject: `${name}: ${subject}`,
     text: lines.join('\r\n'),
   });
   return {
     verifyEmail: (to, token) =>
-      letter(
+      mail(
         to,
         'confirm your address',
         'Somebody registered an account with this address. To confirm it, open:',
@@ -32,17 +32,17 @@ export function makeMailTemplates(options: IdentityOptions): MailTemplates {
         '',
         `Or use this code: ${token}`,
         'It works once, within a day, together with the password that was chosen or a new one.',
-        'If it was not you, do nothing: no account comes to be.',
+        'If it was not you, do nothing: no account will be created.',
       ),
     alreadyRegistered: (to) =>
-      letter(
+      mail(
         to,
         'you have an account',
         'Somebody tried to register an account with this address, which already has one.',
         'If it was you, sign in, or ask for a new password. Otherwise do nothing.',
       ),
     resetPassword: (to, who, token) =>
-      letter(
+      mail(
         to,
         'set a new password',
         `Somebody asked for a new password for the account "${who}". To set one, open:`,
@@ -52,34 +52,34 @@ export function makeMailTemplates(options: IdentityOptions): MailTemplates {
         'It works once, within 30 minutes. If it was not you, do nothing: the password stays.',
       ),
     passwordChanged: (to) =>
-      letter(
+      mail(
         to,
         'your password was changed',
         'The password of your account was changed and all its sessions ended.',
         'If it was not you, ask for a new password at once.',
       ),
     locked: (to) =>
-      letter(
+      mail(
         to,
         'failed sign-ins',
         'There were several wrong passwords for your account. Sign-ins are slowed down for a while.',
         'If it was not you, there is nothing to do; a second factor makes your account safer.',
       ),
     newEmail: (to) =>
-      letter(
+      mail(
         to,
         'your address was changed',
         'The address of your account was changed; this is the last mail to the old one.',
         'If it was not you, write to the administrators of this service.',
       ),
     accessChanged: (to, what) =>
-      letter(
+      mail(
         to,
         'access to your account changed',
         `${what}.`,
         'If it was not you, remove it, change your password and end all sessions at once.',
       ),
     mfaChanged: (to, what) =>
-      letter(to, 'your second factors changed', `${what}.`, 'If it was not you, change your password at once.'),
+      mail(to, 'your second factors changed', `${what}.`, 'If it was not you, change your password at once.'),
   };
 }

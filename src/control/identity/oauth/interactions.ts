@@ -14,7 +14,8 @@ import type { IdentityContext } from '../context.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
 import { isForeignForm } from '../pages/foreign-form.ts';
-import { PAGE_HEADERS, problemPage } from '../pages/layout.ts';
+import { type Page, type PageHeaders, problemPage } from '../pages/layout.ts';
+import { wordsOf } from '../pages/problems.ts';
 import { Problem } from '../problem.ts';
 import type { User } from '../tables.ts';
 import { consentPage, factorPage, loginPage } from './pages.ts';
@@ -33,14 +34,24 @@ export async function interaction(
   response: ServerResponse,
   caller: Caller,
 ): Promise<void> {
+  const [path = '', search = ''] = (request.url ?? '').split('?');
+  const query = new URLSearchParams(search);
+  let page = pageOfMessage(context, request, query);
+  const show = (body: string, status = 200): void => {
+    const cookie = page.setCookie === undefined ? {} : { 'set-cookie': page.setCookie };
+    send(response, { ...context.pages.headers, ...cookie }, body, status);
+  };
+  const problem = (title: 'notFound' | 'expired', status: number): void =>
+    show(problemPage(page, `${title}Title`, page.text(`${title}Text`)), status);
   try {
     const details = await provider.interactionDetails(request, response);
-    const [path = ''] = (request.url ?? '').split('?');
+    // OpenID Connect Core §3.1.2.1: what the application says of its user, after the user's own choice.
+    if (!query.has('ui_locales')) query.set('ui_locales', String(details.params['ui_locales'] ?? ''));
+    page = pageOfMessage(context, request, query);
     const step = path.split('/')[3] ?? '';
     const base = `${context.options.oauth.path}/interaction/${details.uid}`;
-    if (request.method === 'GET' && step === '')
-      return show(response, await firstPage(context, provider, details, base));
-    if (request.method !== 'POST') return show(response, problemPage('Nothing here', 'There is no such page.'), 404);
+    if (request.method === 'GET' && step === '') return show(await firstPage(context, page, provider, details, base));
+    if (request.method !== 'POST') return problem('notFound', 404);
     refuseForeign(context, request);
     const form = await readForm(request);
     const finish = (result: InteractionResults): Promise<void> =>
@@ -50,32 +61,38 @@ export async function interaction(
       return await finish({ consent: { grantId: await grant(context, provider, details) } });
     }
     if (details.prompt.name === 'login' && (step === 'login' || step === 'factor')) {
-      const done = await signInStep(context, provider, details, base, step, form, caller);
-      return typeof done === 'string' ? show(response, done, 422) : await finish(done);
+      const done = await signInStep(context, page, provider, details, base, step, form, caller);
+      return typeof done === 'string' ? show(done, 422) : await finish(done);
     }
-    return show(response, problemPage('Nothing here', 'There is no such page.'), 404);
+    return problem('notFound', 404);
   } catch (error) {
-    if (error instanceof Problem) return show(response, problemPage('That did not work', error.message), error.status);
+    if (error instanceof Problem) return show(problemPage(page, 'errorTitle', wordsOf(page, error)), error.status);
     // An interaction that is over or belongs to another browser.
-    if ((error as { error?: unknown }).error === 'invalid_request') {
-      return show(response, problemPage('This page is over', 'Go back to the application and begin again.'), 400);
-    }
+    if ((error as { error?: unknown }).error === 'invalid_request') return problem('expired', 400);
     throw error;
   }
 }
 
 async function firstPage(
   context: IdentityContext,
+  page: Page,
   provider: Provider,
   details: Details,
   base: string,
 ): Promise<string> {
   const application = await applicationName(provider, details);
   if (details.prompt.name === 'login')
-    return loginPage(base, application, String(details.params['login_hint'] ?? '').slice(0, 320));
+    return loginPage(
+      page,
+      base,
+      application,
+      String(details.params['login_hint'] ?? '').slice(0, 320),
+      linksOf(context),
+    );
   const user = await findById(context.store.db, details.session?.accountId ?? '');
-  if (user === undefined) return problemPage('This page is over', 'Go back to the application and begin again.');
+  if (user === undefined) return problemPage(page, 'expiredTitle', page.text('expiredText'));
   return consentPage(
+    page,
     base,
     application,
     user.email ?? user.username ?? user.id,
@@ -92,6 +109,7 @@ async function applicationName(provider: Provider, details: Details): Promise<st
 /** A page to show again, or the result that goes on. */
 async function signInStep(
   context: IdentityContext,
+  page: Page,
   provider: Provider,
   details: Details,
   base: string,
@@ -118,7 +136,7 @@ async function signInStep(
         return await signedIn(context, user, ['pwd'], caller);
       }
       const needed = await secondFactorNeeded(context, user, factors, { amr: ['pwd'], scopes: null });
-      return factorPage(base, String(needed.more.members?.['mfaTicket'] ?? ''));
+      return factorPage(page, base, String(needed.more.members?.['mfaTicket'] ?? ''));
     }
     const code = (form.get('code') ?? '').trim();
     const given = /^\d{6}$/.test(code) ? { code } : { recoveryCode: code };
@@ -128,8 +146,16 @@ async function signInStep(
   } catch (error) {
     if (!(error instanceof Problem) || error.status >= 500) throw error;
     // A ticket that is over cannot be tried again: back to the password.
-    if (step === 'factor' && error.reason !== 'invalid_ticket') return factorPage(base, ticket, error.message);
-    return loginPage(base, await applicationName(provider, details), login, error.message);
+    if (step === 'factor' && error.reason !== 'invalid_ticket')
+      return factorPage(page, base, ticket, wordsOf(page, error));
+    return loginPage(
+      page,
+      base,
+      await applicationName(provider, details),
+      login,
+      linksOf(context),
+      wordsOf(page, error),
+    );
   }
 }
 
@@ -219,7 +245,19 @@ async function readForm(request: IncomingMessage): Promise<URLSearchParams> {
   return new URLSearchParams(text);
 }
 
-function show(response: ServerResponse, html: string, status = 200): void {
-  response.writeHead(status, PAGE_HEADERS);
+function send(response: ServerResponse, headers: PageHeaders, html: string, status: number): void {
+  response.writeHead(status, headers);
   response.end(html);
+}
+
+export function pageOfMessage({ pages }: IdentityContext, request: IncomingMessage, query: URLSearchParams): Page {
+  return pages.pageFor({ field: (name) => request.headers[name]?.toString(), query });
+}
+
+/** For those who have no password at hand; where links lead to an application, that has its own pages. */
+function linksOf({ options }: IdentityContext): Record<string, string> {
+  if (options.mail.linkBase !== undefined) return {};
+  const at = `${options.basePath}/pages`;
+  const open = options.registration.open ? { registerLink: `${at}/register` } : {};
+  return { forgotLink: `${at}/forgot-password`, ...open };
 }

@@ -1,45 +1,68 @@
 /** The pages of the provider: sign in, second factor, consent. What they look like is said by pages/layout.ts. */
-import { described, errorBox, html, page } from '../pages/layout.ts';
+import { described, errorBox, html, type Page } from '../pages/layout.ts';
+import type { TextKey } from '../pages/texts-en.ts';
 
-export function loginPage(action: string, application: string, login: string, problem?: string): string {
-  return page(
-    `Sign in to go on to ${application}`,
+/** `links`: addresses of the pages for those who have no password at hand, by their text. */
+export function loginPage(
+  page: Page,
+  action: string,
+  application: string,
+  login: string,
+  links: Partial<Record<TextKey, string>>,
+  problem?: string,
+): string {
+  const more = Object.entries(links).map(([key, to]) => `<a href="${html(to)}">${html(page.text(key as TextKey))}</a>`);
+  return page.whole(
+    page.text('signInFor', { application }),
     `${errorBox(problem)}<form method="post" action="${html(action)}/login" autocomplete="on">
-<label for="login">E-mail address or user name</label>
-<input id="login" name="login" type="text" value="${html(login)}" autocomplete="username" autocapitalize="none" required maxlength="320"${described(problem)}>
-<label for="password">Password</label>
+<label for="login">${html(page.text('login'))}</label>
+<input id="login" name="login" type="text" value="${html(login)}" autocomplete="username" autocapitalize="none" spellcheck="false" required maxlength="320"${described(problem)}>
+<label for="password">${html(page.text('password'))}</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required maxlength="256"${described(problem)}>
-<button type="submit">Sign in</button></form>${abortForm(action)}`,
+<button type="submit">${html(page.text('signIn'))}</button></form>${abortForm(page, action, 'cancel')}${
+      more.length === 0 ? '' : `<p class="more">${more.join(' ')}</p>`
+    }`,
+    problem === undefined,
   );
 }
 
-export function factorPage(action: string, ticket: string, problem?: string): string {
-  return page(
-    'Second factor',
+export function factorPage(page: Page, action: string, ticket: string, problem?: string): string {
+  return page.whole(
+    page.text('factorTitle'),
     `${errorBox(problem)}<form method="post" action="${html(action)}/factor">
 <input type="hidden" name="ticket" value="${html(ticket)}">
-<label for="code">Code of your authenticator app, or a recovery code</label>
+<label for="code">${html(page.text('factorCode'))}</label>
 <input id="code" name="code" type="text" autocomplete="one-time-code" autocapitalize="none" spellcheck="false" required maxlength="20"${described(problem)}>
-<button type="submit">Go on</button></form>${abortForm(action)}`,
+<button type="submit">${html(page.text('continue'))}</button></form>${abortForm(page, action, 'cancel')}`,
   );
 }
 
-const SCOPE_WORDS: Readonly<Record<string, string>> = {
-  openid: 'know who you are in this service',
-  email: 'see your e-mail address',
-  profile: 'see your name',
-  offline_access: 'do this while you are away, until you end it',
+const SCOPES: Readonly<Record<string, TextKey>> = {
+  openid: 'scopeOpenid',
+  email: 'scopeEmail',
+  profile: 'scopeProfile',
+  offline_access: 'scopeOffline',
 };
 
-export function consentPage(action: string, application: string, account: string, scopes: readonly string[]): string {
-  const items = scopes.map((scope) => `<li>${html(SCOPE_WORDS[scope] ?? `use: ${scope}`)}</li>`).join('');
-  return page(
-    `Allow ${application}?`,
-    `<p>You are signed in as <strong>${html(account)}</strong>. <strong>${html(application)}</strong> asks to:</p><ul>${items}</ul>
-<form method="post" action="${html(action)}/confirm"><button type="submit">Allow</button></form>${abortForm(action, 'Refuse')}`,
+export function consentPage(
+  page: Page,
+  action: string,
+  application: string,
+  account: string,
+  scopes: readonly string[],
+): string {
+  const items = scopes.map((scope) => {
+    const key = Object.hasOwn(SCOPES, scope) ? SCOPES[scope] : undefined;
+    return `<li>${key === undefined ? page.rich('scopeOther', { scope }) : html(page.text(key))}</li>`;
+  });
+  return page.whole(
+    page.text('consentTitle', { application }),
+    `<p>${page.rich('consentText', { account, application })}</p><ul>${items.join('')}</ul>
+<form method="post" action="${html(action)}/confirm"><button type="submit">${html(page.text('allow'))}</button></form>${abortForm(page, action, 'deny')}`,
+    true,
   );
 }
 
-function abortForm(action: string, word = 'Cancel'): string {
-  return `<form method="post" action="${html(action)}/abort"><button type="submit" class="second">${word}</button></form>`;
+function abortForm(page: Page, action: string, word: TextKey): string {
+  return `<form method="post" action="${html(action)}/abort"><button type="submit" class="second">${html(page.text(word))}</button></form>`;
 }

@@ -11,11 +11,12 @@ import { findById } from '../accounts/users.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { OPEN_OAUTH_CALLS, openCalls } from '../open-calls.ts';
-import { html, PAGE_HEADERS, PROVIDER_PAGE_POLICY, page, problemPage } from '../pages/layout.ts';
+import { errorBox, html, type Page, PROVIDER_PAGE_POLICY, problemPage } from '../pages/layout.ts';
+import { wordsOf } from '../pages/problems.ts';
 import { Problem } from '../problem.ts';
 import { adapterFactory } from './adapter.ts';
 import { clientOf, clientsVersion, findClient, scopesOfClients } from './clients.ts';
-import { interaction, PROVIDER_SCOPES, refuseForeign } from './interactions.ts';
+import { interaction, PROVIDER_SCOPES, pageOfMessage, refuseForeign } from './interactions.ts';
 
 export interface MountedProvider {
   /** Is this path the provider's? */
@@ -88,16 +89,17 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
     handles: (url) => url === path || url.startsWith(`${path}/`) || url.startsWith(`${path}?`),
     handle(request, response, caller) {
       serve(request, response, caller).catch((error: unknown) => {
+        const page = pageOfMessage(context, request, new URLSearchParams());
         if (error instanceof Problem && error.status < 500 && !response.headersSent) {
           const wait = error.more.retryAfterSeconds;
           const more = wait === undefined ? {} : { 'retry-after': String(Math.ceil(wait)) };
-          response.writeHead(error.status, { ...PAGE_HEADERS, ...more });
-          return void response.end(problemPage('That did not work', error.message));
+          response.writeHead(error.status, { ...context.pages.headers, ...more });
+          return void response.end(problemPage(page, 'errorTitle', wordsOf(page, error)));
         }
         log.error('the OAuth provider failed', { problem: messageOf(error), requestId: caller.requestId });
         if (response.headersSent) return void response.destroy();
-        response.writeHead(500, PAGE_HEADERS);
-        response.end(problemPage('That did not work', 'Try again in a moment.'));
+        response.writeHead(500, context.pages.headers);
+        response.end(problemPage(page, 'errorTitle', page.text('problemOther')));
       });
     },
   };
@@ -172,76 +174,99 @@ function configuration(
       },
       // An application ends its own tokens; for any other the answer is the usual one and nothing happens.
       revocation: { enabled: true, allowedPolicy: async (_ctx, asking, token) => token.clientId === asking.clientId },
-      rpInitiatedLogout: { enabled: true, ...logoutPages() },
-      deviceFlow: { enabled: true, ...devicePages() },
+      rpInitiatedLogout: { enabled: true, ...logoutPages(context) },
+      deviceFlow: { enabled: true, ...devicePages(context) },
     },
     renderError: async (ctx, out) => {
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = problemPage('That did not work', out.error_description ?? out.error);
+      show(context, ctx, (page) => {
+        const why = `<p class="hint">${html(out.error_description ?? out.error)}</p>`;
+        const said = `<p role="alert">${html(page.text('problemApplication'))}</p>`;
+        return page.whole(page.text('errorTitle'), `${said}${why}`);
+      });
     },
     issueRefreshToken: async (_ctx, found, code) =>
       found.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
   };
 }
 
-function logoutPages(): Pick<
+/** The part of Koa's context that pages need. */
+interface PageContext {
+  readonly req: IncomingMessage;
+  readonly URL: URL;
+  body: unknown;
+  set(fields: Record<string, string>): void;
+}
+
+function show(context: IdentityContext, ctx: PageContext, make: (page: Page) => string): void {
+  const page = pageOfMessage(context, ctx.req, ctx.URL.searchParams);
+  const cookie = page.setCookie === undefined ? {} : { 'set-cookie': page.setCookie };
+  ctx.set({ ...context.pages.headers, ...cookie });
+  ctx.body = make(page);
+}
+
+const button = (form: string, words: string, more = ''): string =>
+  `<button type="submit" form="${form}"${more}>${html(words)}</button>`;
+
+function logoutPages(
+  context: IdentityContext,
+): Pick<
   NonNullable<NonNullable<Configuration['features']>['rpInitiatedLogout']>,
   'logoutSource' | 'postLogoutSuccessSource'
 > {
   return {
     // `form` is made by the provider: the form element with its protection against foreign pages.
     logoutSource: async (ctx, form) => {
-      const name = ctx.oidc.entities.Client?.clientName;
-      const who = name === undefined ? 'An application' : `<strong>${html(name)}</strong>`;
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = page(
-        'Sign out?',
-        `<p>${who} has signed you out. Sign out of this service as well, and of all other applications?</p>${form}<button type="submit" form="op.logoutForm" name="logout" value="yes">Sign out everywhere</button><button type="submit" class="second" form="op.logoutForm">Stay signed in</button>`,
-      );
+      show(context, ctx, (page) => {
+        const application = ctx.oidc.entities.Client?.clientName ?? page.text('anApplication');
+        return page.whole(
+          page.text('signOutTitle'),
+          `<p>${page.rich('signOutText', { application })}</p>${form}${button('op.logoutForm', page.text('signOutAll'), ' name="logout" value="yes"')}${button('op.logoutForm', page.text('signOutStay'), ' class="second"')}`,
+        );
+      });
     },
     postLogoutSuccessSource: async (ctx) => {
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = page('You are signed out', '<p>You can close this page.</p>');
+      show(context, ctx, (page) => page.whole(page.text('signedOutTitle'), `<p>${html(page.text('closePage'))}</p>`));
     },
   };
 }
 
-function devicePages(): Pick<
+function devicePages(
+  context: IdentityContext,
+): Pick<
   NonNullable<NonNullable<Configuration['features']>['deviceFlow']>,
   'userCodeInputSource' | 'userCodeConfirmSource' | 'successSource'
 > {
-  const button = (form: string, words: string): string => `<button type="submit" form="${form}">${words}</button>`;
   return {
     // `form` is made by the provider: the form element with its protection against foreign pages.
     userCodeInputSource: async (ctx, form, _out, error) => {
       if (error !== undefined) wrongUserCodes.add(ctx.req);
-      const problem =
-        error === undefined
-          ? ''
-          : '<p class="error" role="alert" id="problem">The code is wrong or over. Look at your device and try again.</p>';
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = page(
-        'Connect a device',
-        `${problem}<p>Enter the code that your device shows.</p>${labelled(form)}${button('op.deviceInputForm', 'Go on')}`,
-      );
+      show(context, ctx, (page) => {
+        const problem = errorBox(error === undefined ? undefined : page.text('deviceWrong'));
+        return page.whole(
+          page.text('deviceTitle'),
+          `${problem}<p>${html(page.text('deviceText'))}</p>${labelled(form, page)}${button('op.deviceInputForm', page.text('continue'))}`,
+        );
+      });
     },
     userCodeConfirmSource: async (ctx, form, asking, _info, code) => {
-      const name = html(asking.clientName ?? asking.clientId);
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = page(
-        'Is this your device?',
-        `<p>Go on only if you began this on your own device, and it shows this code for <strong>${name}</strong>:</p><p class="code">${html(code)}</p>${form}${button('op.deviceConfirmForm', 'Yes, go on')}<button type="submit" class="second" form="op.deviceConfirmForm" value="yes" name="abort">No</button>`,
-      );
+      show(context, ctx, (page) => {
+        const application = asking.clientName ?? asking.clientId;
+        return page.whole(
+          page.text('deviceAskTitle'),
+          `<p>${page.rich('deviceAskText', { application })}</p><p class="code">${html(code)}</p>${form}${button('op.deviceConfirmForm', page.text('deviceYes'))}${button('op.deviceConfirmForm', page.text('deviceNo'), ' class="second" value="yes" name="abort"')}`,
+        );
+      });
     },
     successSource: async (ctx) => {
-      ctx.set({ ...PAGE_HEADERS });
-      ctx.body = page('Your device is connected', '<p>You can close this page and go back to your device.</p>');
+      show(context, ctx, (page) =>
+        page.whole(page.text('deviceDoneTitle'), `<p>${html(page.text('deviceDoneText'))}</p>`),
+      );
     },
   };
 }
 
 /** The provider's field has no label, and a handler that our policy would not run. */
-function labelled(form: string): string {
-  const label = '<label for="user_code">Code of your device</label><input id="user_code" ';
-  return form.replace(/onfocus="[^"]*"\s*/, '').replace(/<input\s+(?=[^>]*name="user_code")/, label);
+function labelled(form: string, page: Page): string {
+  const label = `<label for="user_code">${html(page.text('deviceCode'))}</label><input id="user_code" `;
+  return form.replace(/onfocus="[^"]*"\s*/, '').replace(/<input\s+(?=[^>]*name="user_code")/, () => label);
 }

@@ -1,7 +1,7 @@
 /**
  * Pages below `/pages`: what the links of emails and the first administrator's link open, for people whose operator has
  * no application of their own. Each does what the route of the same purpose does, with a form in place of JSON. No
- * cookie and no session: a form counts by the code in it, which a foreign page cannot know.
+ * session: a form counts by the code in it, which a foreign page cannot know.
  */
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
@@ -15,9 +15,8 @@ import * as field from '../fields.ts';
 import type { Env } from '../http/actor.ts';
 import { checkPageForm, readPageForm } from '../http/validate.ts';
 import type { LinkAction } from '../mail/links.ts';
-import { asProblem, forbidden, invalid, type Problem } from '../problem.ts';
+import { invalid, type Problem } from '../problem.ts';
 import {
-  type Complaints,
   deadLinkPage,
   donePage,
   type FormState,
@@ -26,30 +25,29 @@ import {
   setupPage,
   verifyPage,
 } from './account-pages.ts';
-import { isForeignForm } from './foreign-form.ts';
-import { LINK_PAGE_HEADERS, problemPage } from './layout.ts';
+import { html, type Page, problemPage } from './layout.ts';
+import { answer, asPlainProblem, blank, type Given, pageOf, refuseForeign } from './page-answers.ts';
+import { complaintsOf, wordsOf } from './problems.ts';
+import { addSignInPages } from './sign-in-routes.ts';
 
-type Given = ReadonlyMap<string, string>;
 type Good = Extract<LinkState, { state: 'good' }>;
 
 interface LinkPage {
   readonly action: LinkAction;
   show(state: FormState, link: Good): string;
   /** Does it; the page that says so. */
-  act(context: IdentityContext, given: Given, caller: Caller): Promise<string>;
-  /** How to come by another link, as HTML without anything from outside. */
-  readonly another: string;
+  act(context: IdentityContext, page: Page, given: Given, caller: Caller): Promise<string>;
+  /** How to get another link, as HTML. */
+  another(page: Page): string;
 }
 
 const token = field.opaque('the code of the link');
-const NOTHING: Given = new Map();
-const FORGOT = '<p><a href="forgot-password">Ask for a new link</a></p>';
 
 const PAGES: readonly LinkPage[] = [
   {
     action: 'setup',
     show: (state) => setupPage(state),
-    async act(context, given, caller) {
+    async act(context, page, given, caller) {
       const schema = z.object({
         token,
         email: field.email,
@@ -57,15 +55,14 @@ const PAGES: readonly LinkPage[] = [
         username: field.username.optional(),
       });
       const { email } = await createFirstAdmin(context, checkPageForm(given, schema), caller);
-      return donePage('You are the administrator', `Sign in with ${email} and the password. This link is now void.`);
+      return donePage(page, 'setupDoneTitle', page.text('setupDoneText', { email: email ?? '' }));
     },
-    another:
-      '<p>A new link is printed at each start of the gateway, until there is an administrator; then administrators make others.</p>',
+    another: (page) => `<p>${html(page.text('setupAnother'))}</p>`,
   },
   {
     action: 'verify-email',
     show: (state, { account, isNewAccount }) => verifyPage(state, account, isNewAccount),
-    async act(context, given, caller) {
+    async act(context, page, given, caller) {
       const schema = z.object({
         token,
         password: field.password.optional(),
@@ -78,14 +75,14 @@ const PAGES: readonly LinkPage[] = [
         throw invalid([{ field: 'newPassword', expected: 'given without the other password' }]);
       }
       await confirmRegistration(context, form, caller);
-      return donePage('Your address is confirmed', 'You can close this page and sign in.');
+      return donePage(page, 'verifiedTitle', page.text('verifiedText'));
     },
-    another: '<p>Register once more, or change your address once more: a new letter comes.</p>',
+    another: (page) => `<p>${html(page.text('verifyAnother'))}</p>`,
   },
   {
     action: 'reset-password',
     show: (state, { account }) => resetPage(state, account),
-    async act(context, given, caller) {
+    async act(context, page, given, caller) {
       const form = checkPageForm(
         given,
         z.object({ token, newPassword: field.password, others: z.string().optional() }),
@@ -94,11 +91,10 @@ const PAGES: readonly LinkPage[] = [
       const remove = { removePasskeys: drop, removeLinks: drop };
       const left = await resetPassword(context, form.token, form.newPassword, remove, caller);
       const others = left.passkeysLeft + left.linksLeft;
-      const text = 'You can close this page and sign in with it.';
-      const still = others === 0 ? '' : ` ${others} passkeys or linked accounts still open the account, too.`;
-      return donePage('Your new password is set', `${text}${still}`);
+      const still = others === 0 ? '' : ` ${page.text('resetLeft', { count: others })}`;
+      return donePage(page, 'resetDoneTitle', `${page.text('resetDoneText')}${still}`);
     },
-    another: FORGOT,
+    another: (page) => `<p><a href="forgot-password">${html(page.text('forgotAgain'))}</a></p>`,
   },
 ];
 
@@ -112,40 +108,50 @@ export function pageRoutes(context: IdentityContext): Hono<Env> {
     app.get(path, async (c) => {
       await context.guard.checkAddress(context.store.db, c.get('caller').address);
       const found = await look(context, link, c.req.query('token'));
-      return found.state === 'good' ? answer(link.show(stateOf(context, found.token), found)) : dead(link, found.state);
+      if (found.state !== 'good') return dead(context, c, link, found.state);
+      const state = { ...blank(context, pageOf(context, c)), token: found.token };
+      return answer(context, c, link.show(state, found));
     });
     app.post(path, async (c) => {
       refuseForeign(context, c);
       const given = await readPageForm(c.req.raw);
       try {
-        return answer(await link.act(context, given, c.get('caller')));
+        return answer(context, c, await link.act(context, pageOf(context, c), given, c.get('caller')));
       } catch (error) {
-        return await again(context, link, given, asPlainProblem(error));
+        return await again(context, c, link, given, asPlainProblem(error));
       }
     });
   }
 
-  app.get('/pages/forgot-password', () => answer(forgotPage(NOTHING, new Map())));
+  app.get('/pages/forgot-password', (c) => answer(context, c, forgotPage(blank(context, pageOf(context, c)))));
   app.post('/pages/forgot-password', async (c) => {
     refuseForeign(context, c);
     const given = await readPageForm(c.req.raw);
+    const page = pageOf(context, c);
     try {
       const { email } = checkPageForm(given, z.object({ email: field.email }));
       await requestReset(context, email, c.get('caller'));
     } catch (error) {
       const problem = asPlainProblem(error);
-      return answer(forgotPage(given, complaintsOf(problem, given)), problem);
+      const state = { ...blank(context, page), given, complaints: complaintsOf(page, problem, given) };
+      return answer(context, c, forgotPage(state), problem);
     }
-    return answer(donePage('Look into your mailbox', 'If an account has this address, a letter is on its way to it.'));
+    return answer(context, c, donePage(page, 'sentTitle', page.text('resetSent')));
   });
 
-  app.all('/pages/*', () => answer(problemPage('Nothing here', 'There is no such page.'), { status: 404 }));
+  addSignInPages(app, context);
+
+  app.all('/pages/*', (c) => {
+    const page = pageOf(context, c);
+    return answer(context, c, problemPage(page, 'notFoundTitle', page.text('notFoundText')), { status: 404 });
+  });
   return app;
 }
 
 /** A page for everything that is thrown below `/pages`, where people would otherwise see JSON. */
-export function pageOfProblem(problem: Problem): Response {
-  return answer(problemPage('That did not work', sentence(problem.message)), problem);
+export function pageOfProblem(context: IdentityContext, c: Context<Env>, problem: Problem): Response {
+  const page = pageOf(context, c);
+  return answer(context, c, problemPage(page, 'errorTitle', wordsOf(page, problem)), problem);
 }
 
 async function look(
@@ -159,77 +165,30 @@ async function look(
 }
 
 /** The form once more, with what is wrong; or, when the link has no use any more, that. */
-async function again(context: IdentityContext, link: LinkPage, given: Given, problem: Problem): Promise<Response> {
+async function again(
+  context: IdentityContext,
+  c: Context<Env>,
+  link: LinkPage,
+  given: Given,
+  problem: Problem,
+): Promise<Response> {
   const found = await look(context, link, given.get('token'));
-  if (found.state !== 'good') return dead(link, found.state);
+  if (found.state !== 'good') return dead(context, c, link, found.state);
   // There is an account with this address: no other password and no other name helps.
-  if (problem.reason === 'email_taken')
-    return answer(problemPage('That did not work', sentence(problem.message)), problem);
-  const state = { ...stateOf(context, found.token), given, complaints: complaintsOf(problem, given) };
-  return answer(link.show(state, found), problem);
-}
-
-function stateOf({ options }: IdentityContext, code: string): FormState {
-  return { token: code, given: NOTHING, complaints: new Map(), minLength: options.passwords.minLength };
-}
-
-/** Where on the page a refusal belongs. */
-function complaintsOf(problem: Problem, given: Given): Complaints {
-  const { fields } = problem.more;
-  if (fields !== undefined) {
-    return new Map(
-      fields.map((each) => [
-        each.field,
-        given.has(each.field) ? `Not accepted. It must be: ${each.expected}.` : 'Please fill this in.',
-      ]),
-    );
-  }
-  switch (problem.reason) {
-    case 'wrong_password':
-      return new Map([['password', 'This is not the password, or there were too many tries.']]);
-    case 'username_taken':
-      return new Map([['username', 'This user name is taken; choose another.']]);
-    case 'name_taken':
-      return new Map([[given.has('email') ? 'email' : 'username', 'The address or the user name is taken.']]);
-    default:
-      return new Map([['', sentence(problem.message)]]);
-  }
-}
-
-function dead({ another }: LinkPage, state: 'over' | 'unknown'): Response {
-  // RFC 9110 §15.5.11: what was here is gone for good.
-  if (state === 'over')
-    return answer(deadLinkPage('It was used before, was tried too often, or is too old.', another), { status: 410 });
+  if (problem.reason === 'email_taken') return pageOfProblem(context, c, problem);
+  const page = pageOf(context, c);
+  const complaints = complaintsOf(page, problem, given);
   return answer(
-    deadLinkPage('It is not complete, or was never given out. Open it again from the letter, whole.', another),
-    {
-      status: 400,
-    },
+    context,
+    c,
+    link.show({ ...blank(context, page), token: found.token, given, complaints }, found),
+    problem,
   );
 }
 
-/** Defects go on to the one exit, which logs them. */
-function asPlainProblem(error: unknown): Problem {
-  const problem = asProblem(error);
-  if (problem.status === 500) throw error;
-  return problem;
+function dead(context: IdentityContext, c: Context<Env>, { another }: LinkPage, state: 'over' | 'unknown'): Response {
+  const page = pageOf(context, c);
+  // RFC 9110 §15.5.11: what was here is gone for good.
+  const [status, text] = state === 'over' ? ([410, 'deadOver'] as const) : ([400, 'deadUnknown'] as const);
+  return answer(context, c, deadLinkPage(page, text, another(page)), { status });
 }
-
-/**
- * A foreign page cannot know a code, but it could make a browser ask for emails. The pages send no Referer, so browsers
- * say `Origin: null` (Fetch §3.2.5); those that say where the form came from are believed.
- */
-function refuseForeign({ options }: IdentityContext, c: Context<Env>): void {
-  if (isForeignForm(options.publicUrl, c.req.header('sec-fetch-site'), c.req.header('origin')))
-    throw forbidden('the form came from another site', 'foreign_origin');
-}
-
-function answer(body: string, problem?: { readonly status: number; readonly more?: Problem['more'] }): Response {
-  const wait = problem?.more?.retryAfterSeconds;
-  return new Response(body, {
-    status: problem?.status ?? 200,
-    headers: { ...LINK_PAGE_HEADERS, ...(wait === undefined ? {} : { 'retry-after': String(Math.ceil(wait)) }) },
-  });
-}
-
-const sentence = (message: string): string => `${message.charAt(0).toUpperCase()}${message.slice(1)}.`;

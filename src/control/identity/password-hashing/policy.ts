@@ -4,7 +4,7 @@
  */
 
 import type { IdentityOptions } from '../options.ts';
-import type { FieldProblem } from '../problem.ts';
+import type { FieldProblem, ProblemMore } from '../problem.ts';
 import { invalid } from '../problem.ts';
 import { isCommonPassword } from './common.ts';
 
@@ -18,26 +18,35 @@ export function checkNewPassword(
   field = 'password',
 ): void {
   const problem = passwordProblem(password, names, options);
-  if (problem !== undefined) throw invalid([{ field, expected: problem } satisfies FieldProblem]);
+  if (problem === undefined) return;
+  const { expected, ...rule } = problem;
+  throw invalid([{ field, expected } satisfies FieldProblem], rule);
 }
+
+type PasswordProblem = NonNullable<ProblemMore['rule']> & { readonly expected: string };
 
 function passwordProblem(
   password: string,
   names: readonly (string | null | undefined)[],
   options: IdentityOptions['passwords'],
-): string | undefined {
+): PasswordProblem | undefined {
   const length = [...password].length;
-  if (length < options.minLength) return `at least ${options.minLength} characters`;
-  if (length > MAX_LENGTH) return `at most ${MAX_LENGTH} characters`;
-  if (new Set(password).size < 4) return 'more than three different characters';
+  const { minLength } = options;
+  if (length < minLength)
+    return { expected: `at least ${minLength} characters`, text: 'passwordShort', count: minLength };
+  if (length > MAX_LENGTH)
+    return { expected: `at most ${MAX_LENGTH} characters`, text: 'passwordLong', count: MAX_LENGTH };
+  if (new Set(password).size < 4) return { expected: 'more than three different characters', text: 'passwordVaried' };
   const lower = password.toLowerCase();
   for (const name of options.refuseNames ? names : []) {
     const own = name?.toLowerCase();
     if (own === undefined || own.length < 3) continue;
     const part = own.split('@')[0] ?? own;
     const rest = lower.replaceAll(own, '').replaceAll(part, '');
-    if (rest.length < 6 && rest.length < lower.length) return 'a password that is not made of your own name';
+    if (rest.length < 6 && rest.length < lower.length)
+      return { expected: 'a password that is not made of your own name', text: 'passwordName' };
   }
-  if (options.refuseCommon && isCommonPassword(password)) return 'a password that is not on the list of common ones';
+  if (options.refuseCommon && isCommonPassword(password))
+    return { expected: 'a password that is not on the list of common ones', text: 'passwordCommon' };
   return undefined;
 }
