@@ -1,6 +1,6 @@
 /** Each policy of the example by itself, and the whole example through a gateway. */
 import assert from 'node:assert/strict';
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -12,7 +12,9 @@ import { startTestGateway } from '../../test/support/gateway.ts';
 import { placeDatabase } from '../../test/support/place-database.ts';
 import { echoUpstream } from '../../test/support/upstream.ts';
 import abTest from './policies/ab-test.ts';
+import contentDigest from './policies/content-digest.ts';
 import geoipBlock from './policies/geoip-block.ts';
+import responseEnvelope from './policies/response-envelope.ts';
 import tenant from './policies/tenant.ts';
 import webhookSignature from './policies/webhook-signature.ts';
 
@@ -92,6 +94,42 @@ test('webhook-signature: only what was signed, with this secret, and lately', as
   );
 });
 
+test('response-envelope: JSON in one shape, lists with their length; other bodies as they are', async () => {
+  const run = (body: string, type = 'application/json', options: object = {}) =>
+    runPolicy(responseEnvelope, {
+      options,
+      upstream: { headers: { 'Content-Type': type, 'X-Page': '3', ETag: '"a"' }, body },
+    });
+  const list = await run('[{"id":1},{"id":12345678901234567890}]', undefined, { pageHeader: 'X-Page' });
+  // A number that JavaScript cannot hold keeps its digits.
+  assert.equal(
+    list.response.body,
+    '{"data":[{"id":1},{"id":12345678901234567890}],"requestId":"req-1","count":2,"page":3}',
+  );
+  assert.equal(list.response.headers['etag'], 'W/"a"');
+  const text = await run('hello', 'text/plain');
+  assert.deepEqual([text.response.body, text.response.headers['etag']], ['hello', '"a"']);
+  assert.equal((await run('{')).fault, 'transform_failed');
+});
+
+test('content-digest: the body that the field is about passes, in whatever pieces; another does not', async () => {
+  const digest = (text: string, algorithm = 'sha256'): string =>
+    `${algorithm.replace('sha', 'sha-')}=:${createHash(algorithm).update(text).digest('base64')}:`;
+  const run = (field: string | null, body: readonly string[], options: object = {}) =>
+    runPolicy(contentDigest, {
+      options,
+      request: { method: 'POST', body, headers: field === null ? {} : { 'Content-Digest': field } },
+    });
+  for (const algorithm of ['sha256', 'sha512']) {
+    const { response, upstreamRequest } = await run(digest('hello', algorithm), ['he', 'l', 'lo']);
+    assert.deepEqual([response.status, upstreamRequest?.body], [200, 'hello']);
+  }
+  const wrong = await run(digest('hello'), ['hell', '0']);
+  assert.deepEqual([wrong.response.status, wrong.fault, wrong.upstreamRequest], [400, 'policy_refused', null]);
+  assert.equal((await run(null, ['hello'])).response.status, 200);
+  assert.equal((await run(null, ['hello'], { required: true })).response.status, 400);
+});
+
 test('the example runs: the service sees the tenant of the token and the group of the visitor', async (t) => {
   const secret = 'a-secret-of-the-test-that-is-long-enough-to-be-one';
   const text = await readFile(new URL('gatehouse.yaml', import.meta.url), 'utf8');
@@ -126,4 +164,9 @@ test('the example runs: the service sees the tenant of the token and the group o
   assert.deepEqual([dashboard.orders.url, dashboard.news.url], ['/orders?limit=5', '/news']);
   const enveloped = (await (await fetch(`${url}/v2/orders`)).json()) as { version: string; data: { url: string } };
   assert.deepEqual([enveloped.version, enveloped.data.url], ['2', '/orders']);
+  const shaped = (await (await fetch(`${url}/v3/orders`)).json()) as { data: { url: string }; requestId: string };
+  assert.deepEqual([shaped.data.url, shaped.requestId.length > 5], ['/orders', true]);
+  const upload = (digest: string) =>
+    fetch(`${url}/uploads`, { method: 'POST', body: 'hello', headers: { 'Content-Digest': digest } });
+  assert.equal((await upload(`sha-256=:${createHash('sha256').update('hello').digest('base64')}:`)).status, 200);
 });

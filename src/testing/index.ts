@@ -15,8 +15,12 @@ import { checkedOptions, definitionOf } from '../data/user-policies/definition.t
 import { guarded } from '../data/user-policies/guarded.ts';
 import { HookGuard } from '../data/user-policies/hook-guard.ts';
 import { resolveBeside } from '../data/user-policies/resolve-beside.ts';
+import { filtered } from './filtered.ts';
 
 export { FakeClock };
+
+/** A list is a body that comes in these pieces. */
+export type TestBody = string | Uint8Array | readonly (string | Uint8Array)[];
 
 /** The request; what is left out is a GET of `/` without headers from 192.0.2.1. */
 export interface TestRequest {
@@ -29,7 +33,7 @@ export interface TestRequest {
   readonly headers?: Readonly<Record<string, string>>;
   readonly params?: Readonly<Record<string, string>>;
   /** Default: none. */
-  readonly body?: string | Uint8Array;
+  readonly body?: TestBody;
   /** Who is calling. Default: nobody. */
   readonly identity?: Partial<Identity> & { readonly subject: string };
 }
@@ -37,8 +41,12 @@ export interface TestRequest {
 export interface RunOptions {
   readonly options?: unknown;
   readonly request?: TestRequest;
-  /** What the service answers, for `responseHead` and `finish`. Default: 200 without headers. */
-  readonly upstream?: { readonly status?: number; readonly headers?: Readonly<Record<string, string>> };
+  /** What the service answers. Default: 200 without headers and body. */
+  readonly upstream?: {
+    readonly status?: number;
+    readonly headers?: Readonly<Record<string, string>>;
+    readonly body?: TestBody;
+  };
   readonly clock?: FakeClock;
   /** Milliseconds; in real time. Default: 1,000, as in the configuration. */
   readonly timeout?: number;
@@ -55,7 +63,7 @@ export interface RunResult {
     readonly body: string;
   };
   /** The request as the service gets it, header names in lower case; null when it did not get there. */
-  readonly upstreamRequest: { readonly headers: Readonly<Record<string, string>> } | null;
+  readonly upstreamRequest: { readonly headers: Readonly<Record<string, string>>; readonly body: string } | null;
   /**
    * Why the gateway answered with an error: `policy_refused`, `policy_failed`, `policy_timeout`; null if it did not.
    */
@@ -66,7 +74,7 @@ export interface RunResult {
   readonly log: readonly { readonly level: string; readonly message: string; readonly fields: LogFields }[];
 }
 
-const PHASES = ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead'] as const;
+const PHASES = ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead', 'requestBody'] as const;
 
 /** Rejects when the options do not fit the policy or `create` throws. */
 export async function runPolicy<Options>(
@@ -90,16 +98,17 @@ export async function runPolicy<Options>(
   });
   const safe = guarded(hooks, guard);
   const exchange = new RecordingExchange(factsOf(run.request ?? {}));
-  let body = '';
   let reached = true;
+  let body: readonly Uint8Array[] = [];
   const answer = (fault: Fault): void => {
     const made = faultReply(fault, 'problem', null, exchange.requestId, exchange.path, clock.wallMs());
     exchange.fault = fault;
     exchange.status = made.status;
     exchange.upstreamAnswer.clear();
     for (const [name, value] of Object.entries(made.headers)) exchange.upstreamAnswer.set(name.toLowerCase(), value);
-    body = String(made.body);
+    body = [Buffer.from(String(made.body))];
   };
+  let sent: readonly Uint8Array[] = [];
   for (const phase of PHASES) {
     const outcome = await safe[phase]?.(exchange);
     if (outcome === undefined) continue;
@@ -109,29 +118,60 @@ export async function runPolicy<Options>(
       exchange.status = outcome.status;
       for (const [name, value] of Object.entries(outcome.headers))
         exchange.upstreamAnswer.set(name.toLowerCase(), value);
-      body = Buffer.from(outcome.body as string | Uint8Array).toString('utf8');
+      body = [Buffer.from(outcome.body as string | Uint8Array)];
     }
     break;
   }
   if (reached) {
+    const passed = await filtered(exchange.requestFilters, piecesOf(exchange, run.request?.body));
+    if (passed instanceof Fault) {
+      reached = false;
+      answer(passed);
+    } else sent = passed;
+  }
+  if (reached) {
+    body = piecesIn(run.upstream?.body);
+    exchange.responseLength = run.upstream?.body === undefined ? 0 : -1;
     exchange.status = run.upstream?.status ?? 200;
     for (const [name, value] of Object.entries(run.upstream?.headers ?? {}))
       exchange.upstreamAnswer.set(name.toLowerCase(), value);
   }
   try {
     safe.responseHead?.(exchange);
+    const passed = await filtered(
+      exchange.responseFilters.map(({ filter }) => filter),
+      body,
+    );
+    if (passed instanceof Fault) answer(passed);
+    else body = passed;
   } catch (error) {
-    answer(new Fault(FAULTS.policyFailed, { cause: messageOf(error) }));
+    answer(error instanceof Fault ? error : new Fault(FAULTS.policyFailed, { cause: messageOf(error) }));
   }
   safe.finish?.(exchange);
   hooks.dispose?.();
   return {
-    response: { status: exchange.status, headers: responseHeaders(exchange), body },
-    upstreamRequest: reached ? { headers: Object.fromEntries(exchange.upstreamHeaders) } : null,
+    response: { status: exchange.status, headers: responseHeaders(exchange), body: textOf(body) },
+    upstreamRequest: reached ? { headers: Object.fromEntries(exchange.upstreamHeaders), body: textOf(sent) } : null,
     fault: exchange.fault?.kind.reason ?? null,
     logged: exchange.logged,
     log: lines,
   };
+}
+
+function piecesIn(body: TestBody = []): Uint8Array[] {
+  const pieces: readonly (string | Uint8Array)[] =
+    typeof body === 'string' || body instanceof Uint8Array ? [body] : body;
+  return pieces.map((piece) => Buffer.from(piece));
+}
+
+/** In the pieces of the test, unless a hook has replaced it. */
+function piecesOf(exchange: RecordingExchange, body: TestBody | undefined): readonly Uint8Array[] {
+  const pieces = piecesIn(body);
+  return exchange.body.equals(Buffer.concat(pieces)) ? pieces : [exchange.body];
+}
+
+function textOf(pieces: readonly Uint8Array[]): string {
+  return Buffer.concat(pieces).toString('utf8');
 }
 
 function factsOf({
@@ -141,7 +181,7 @@ function factsOf({
   ...more
 }: TestRequest): ConstructorParameters<typeof RecordingExchange>[0] {
   const [path = '/', query = ''] = url.split('?', 2);
-  const rest = { ...more, ...(body === undefined ? {} : { body: Buffer.from(body) }) };
+  const rest = { ...more, ...(body === undefined ? {} : { body: Buffer.concat(piecesIn(body)) }) };
   if (identity === undefined) return { ...rest, path, query };
   const known: Identity = {
     method: 'jwt',

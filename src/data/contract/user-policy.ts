@@ -6,6 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { PolicyContext } from './policy.ts';
+import type { RequestBodyHook, ResponseBodyHook } from './user-body.ts';
 
 export type { Clock } from '../../base/clock.ts';
 export type { Logger } from '../../base/log.ts';
@@ -141,7 +142,14 @@ export interface UserPolicyHooks {
   readonly limit?: RequestHook;
   /** The last one before the service, and the right place for most policies. */
   readonly requestHead?: RequestHook;
+  /**
+   * Reads or changes the request body, behind validation and transforms: made with `wholeBody`, `jsonBody` or
+   * `bodyStream`. Not called for requests without one.
+   */
+  readonly requestBody?: RequestBodyHook;
   readonly responseHead?: ExchangeHook;
+  /** The same for the response body, before it is compressed. Not called for errors of the gateway. */
+  readonly responseBody?: ResponseBodyHook;
   /** After the last byte: for counting. */
   readonly finish?: ExchangeHook;
   /** Frees what `create` took (timers, connections), when the policy or its options are no longer used. */
@@ -201,6 +209,19 @@ export function definePolicy<Options = unknown>(
   return definition;
 }
 
+export type {
+  BodyHook,
+  BodyStreamChange,
+  BodyStreamRules,
+  JsonBodyChange,
+  JsonBodyRules,
+  RequestBodyHook,
+  ResponseBodyHook,
+  WholeBodyChange,
+  WholeBodyResult,
+  WholeBodyRules,
+} from './user-body.ts';
+export { bodyStream, jsonBody, wholeBody } from './user-body.ts';
 export type {
   Change,
   Handle,

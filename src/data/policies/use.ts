@@ -7,6 +7,6 @@ import { UserPolicies, type UseSettings } from '../user-policies/user-policies.t
 
 export const use = definePolicy<UseSettings>({
   name: 'use',
-  phases: ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead', 'responseHead', 'finish'],
+  phases: ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead', 'requestBody', 'responseHead', 'finish'],
   create: (settings, environment) => UserPolicies.of(environment).acquire(settings),
 });

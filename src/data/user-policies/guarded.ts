@@ -4,11 +4,13 @@
  */
 import type { PolicyHooks } from '../contract/policy.ts';
 import type { UserPolicyHooks } from '../contract/user-policy.ts';
+import { isBodyHook, requestBodyHook, responseBodyAsk, responseBodyHook, rulesProblem } from './body-hooks.ts';
 import type { HookGuard } from './hook-guard.ts';
 
 const REQUEST_PHASES = ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead'] as const;
 const EXCHANGE_PHASES = ['responseHead', 'finish'] as const;
-const KNOWN_HOOKS: readonly string[] = [...REQUEST_PHASES, ...EXCHANGE_PHASES, 'dispose'];
+const BODY_PHASES = ['requestBody', 'responseBody'] as const;
+const KNOWN_HOOKS: readonly string[] = [...REQUEST_PHASES, ...BODY_PHASES, ...EXCHANGE_PHASES, 'dispose'];
 /** Where leaving a policy out would let in whom it keeps out. */
 const GUARDING = ['arrival', 'authenticate', 'authorize', 'limit'] as const;
 
@@ -17,7 +19,13 @@ export function refuseStrangeHooks(hooks: UserPolicyHooks, onBroken: 'fail' | 's
   for (const [name, hook] of Object.entries(hooks)) {
     if (!KNOWN_HOOKS.includes(name))
       throw new TypeError(`there is no hook "${name}"; there are ${KNOWN_HOOKS.join(', ')}`);
-    if (hook !== undefined && typeof hook !== 'function') throw new TypeError(`the hook "${name}" is no function`);
+    if (hook === undefined) continue;
+    if ((BODY_PHASES as readonly string[]).includes(name)) {
+      if (!isBodyHook(hook))
+        throw new TypeError(`the hook "${name}" is not made with wholeBody, jsonBody or bodyStream`);
+      const problem = rulesProblem(hook);
+      if (problem !== undefined) throw new TypeError(`the hook "${name}": ${problem}`);
+    } else if (typeof hook !== 'function') throw new TypeError(`the hook "${name}" is no function`);
   }
   const guarding = GUARDING.find((phase) => hooks[phase] !== undefined);
   if (onBroken === 'skip' && guarding !== undefined)
@@ -34,5 +42,21 @@ export function guarded(hooks: UserPolicyHooks, guard: HookGuard): PolicyHooks {
     const hook = hooks[phase];
     if (hook !== undefined) result[phase] = guard.exchange(hook, hooks, phase);
   }
-  return result as PolicyHooks;
+  const { requestBody, responseBody } = hooks;
+  if (requestBody !== undefined) result['requestBody'] = requestBodyHook(requestBody, guard);
+  if (responseBody === undefined) return result as PolicyHooks;
+  const { requestHead, responseHead } = result as PolicyHooks;
+  const ask = responseBodyAsk(guard);
+  const filter = responseBodyHook(responseBody, guard);
+  return {
+    ...result,
+    requestHead: requestHead === undefined ? ask : (exchange) => ask(exchange) ?? requestHead(exchange),
+    responseHead:
+      responseHead === undefined
+        ? filter
+        : (exchange) => {
+            responseHead(exchange);
+            filter(exchange);
+          },
+  };
 }

@@ -18,6 +18,7 @@ import type {
   RequestHook,
 } from '../contract/user-policy.ts';
 import { isRefusal } from '../contract/user-policy.ts';
+import { Attendance } from './attendance.ts';
 
 /** A failing policy is logged this often, with the number of failures since. */
 const LOG_EVERY_MS = 1_000;
@@ -53,6 +54,30 @@ export class HookGuard {
       parts.onBroken === 'skip'
         ? undefined
         : new Fault(FAULTS.policyBroken, { cause: `policy ${parts.name} is out of use` });
+  }
+
+  /** What a policy that is out of use does to a request; undefined: it is left out. */
+  get broken(): Fault | undefined {
+    return this.#broken;
+  }
+
+  refused(refusal: Refusal): Fault {
+    return faultOf(refusal, this.#parts.name);
+  }
+
+  /** For work that goes on piece by piece; `onLate` is called once a piece takes too long. */
+  attend(phase: string, onLate: (fault: Fault) => void): Attendance {
+    const { watch, slot, timeoutMs } = this.#parts;
+    return new Attendance({
+      watch,
+      slot,
+      timeoutMs,
+      faultOf: (error) =>
+        typeof error === 'object' && error !== null && isRefusal(error)
+          ? this.refused(error)
+          : this.faultOf(phase, error),
+      late: () => onLate(this.#late(phase)),
+    });
   }
 
   request(hook: RequestHook, hooks: object, phase: string): PolicyHook {
@@ -150,8 +175,7 @@ export class HookGuard {
       const timer = setTimeout(() => {
         isLate = true;
         call?.abort();
-        this.#note('timeouts', phase, `no result within ${timeoutMs} ms`);
-        resolve(new Fault(this.#faults.timeout, { cause: `${this.#parts.name}, ${phase}` }));
+        resolve(this.#late(phase));
       }, timeoutMs);
       const settled = (settle: () => R | Fault): void => {
         watch.end(slot);
@@ -165,6 +189,11 @@ export class HookGuard {
         (error: unknown) => settled(() => this.faultOf(phase, error)),
       );
     });
+  }
+
+  #late(phase: string): Fault {
+    this.#note('timeouts', phase, `no result within ${this.#parts.timeoutMs} ms`);
+    return new Fault(this.#faults.timeout, { cause: `${this.#parts.name}, ${phase}` });
   }
 
   get #faults(): { readonly failed: FaultKind; readonly timeout: FaultKind } {
