@@ -9,8 +9,16 @@ import type { TimerWheel } from '../../base/timers.ts';
 import { balancerFinder, loadCustomBalancers } from '../balancer/algorithms/custom.ts';
 import { Service } from '../balancer/service.ts';
 import type { WorkerStart } from '../contract/messages.ts';
-import type { InstanceSettings, Secrets, ServiceSettings, Snapshot, UpstreamTls } from '../contract/snapshot.ts';
+import type {
+  InstanceSettings,
+  Secrets,
+  ServiceProtocol,
+  ServiceSettings,
+  Snapshot,
+  UpstreamTls,
+} from '../contract/snapshot.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
+import { AlpnPool } from '../upstream/alpn-pool.ts';
 import type { DialTarget } from '../upstream/dial.ts';
 import { dialTarget } from '../upstream/dial.ts';
 import { Http2Pool } from '../upstream/http2-pool.ts';
@@ -91,7 +99,7 @@ export class ServiceSet {
       workerIndex: start.index,
       findBalancer: (name) => this.#find(name),
       makePool: (instance, service) =>
-        new (service.protocol === 'h1' ? Pool : Http2Pool)(
+        new (poolOf(service.protocol, instance.protocol === 'https'))(
           this.#target(instance, service.tls),
           service.pool,
           service.timeouts.connectMs,
@@ -113,6 +121,12 @@ export class ServiceSet {
     this.#targets.set(instance.id, { key, target });
     return target;
   }
+}
+
+/** Without TLS nobody chooses a protocol, so it is the one that every instance speaks. */
+function poolOf(protocol: ServiceProtocol, isSecure: boolean): typeof Pool | typeof Http2Pool | typeof AlpnPool {
+  if (protocol === 'auto') return isSecure ? AlpnPool : Pool;
+  return protocol === 'h1' ? Pool : Http2Pool;
 }
 
 /** Connections that speak another protocol are another service, though it has the same name. */

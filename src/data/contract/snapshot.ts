@@ -159,8 +159,8 @@ export interface UpstreamTimeouts {
   readonly totalMs: number;
 }
 
-/** What instances speak: HTTP/1.1, HTTP/2 (with TLS or without), or gRPC over HTTP/2. */
-export type ServiceProtocol = 'h1' | 'h2' | 'grpc';
+/** What instances speak: HTTP/1.1, HTTP/2 (with TLS or without), either by ALPN, or gRPC over HTTP/2. */
+export type ServiceProtocol = 'h1' | 'h2' | 'auto' | 'grpc';
 
 export interface PoolSettings {
   /** Connections per instance and worker. */

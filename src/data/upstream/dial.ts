@@ -11,6 +11,7 @@ import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
+import type { StreamWaiter } from '../exchange/upstream-stream.ts';
 import { SHARED_BUFFER } from '../http1/buffer-pool.ts';
 import type { SessionOwner } from '../http1/session.ts';
 import { Session } from '../http1/session.ts';
@@ -96,6 +97,54 @@ export function dialHttp2(
       }
       connection = new UpstreamConnection(socket, owner, wheel, clock);
       result.onConnected(connection);
+    },
+    onConnectFault: (kind, cause) => result.onConnectFault(kind, cause),
+  });
+}
+
+/** The pools of an instance that chooses its protocol. */
+export interface ProtocolPools {
+  readonly http1: SessionOwner;
+  readonly http2: UpstreamConnectionOwner;
+  /** A connection of `http2` speaks HTTP/1.1. */
+  onHttp1(session: Session): void;
+  /** A connection of `http1` speaks HTTP/2; `waiter` is who it was made for, null when that one has left. */
+  onHttp2(connection: UpstreamConnection, waiter: StreamWaiter | null): void;
+}
+
+export interface AlpnResult {
+  onHttp1(session: Session): void;
+  onHttp2(connection: UpstreamConnection): void;
+  onConnectFault(kind: FaultKind, cause: string): void;
+}
+
+/** The same over TLS for an instance that chooses (RFC 7301): HTTP/2 or, also where it says nothing, HTTP/1.1. */
+export function dialByAlpn(
+  target: DialTarget,
+  owners: ProtocolPools,
+  result: AlpnResult,
+  wheel: TimerWheel,
+  clock: Clock,
+): () => void {
+  let session: Session | null = null;
+  let connection: UpstreamConnection | null = null;
+  const reader: SocketReader = {
+    buffer: () => (session === null ? UpstreamConnection.nextBuffer() : session.nextBuffer()),
+    callback: (length, bytes) => {
+      connection?.onRead(length, bytes as Buffer);
+      session?.onRead(length, bytes as Buffer);
+      return true;
+    },
+  };
+  return openSocket(target, ['h2', 'http/1.1'], reader, {
+    onSocket: (socket) => {
+      if ((socket as TLSSocket).alpnProtocol === 'h2') {
+        connection = new UpstreamConnection(socket, owners.http2, wheel, clock);
+        result.onHttp2(connection);
+      } else {
+        session = new Session(socket, owners.http1, wheel);
+        result.onHttp1(session);
+      }
     },
     onConnectFault: (kind, cause) => result.onConnectFault(kind, cause),
   });

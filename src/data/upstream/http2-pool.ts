@@ -10,11 +10,12 @@ import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
 import type { StreamWaiter, UpstreamStream } from '../exchange/upstream-stream.ts';
+import type { Session } from '../http1/session.ts';
 import type { ResponseStream } from '../http2/response-stream.ts';
 import type { UpstreamConnection, UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
 import { MOST_STREAMS } from '../http2/upstream-connection.ts';
-import type { DialTarget, Http2DialResult } from './dial.ts';
-import { dialHttp2 } from './dial.ts';
+import type { AlpnResult, DialTarget, Http2DialResult, ProtocolPools } from './dial.ts';
+import { dialByAlpn, dialHttp2 } from './dial.ts';
 import type { PoolEnvironment, UpstreamPool } from './pool.ts';
 import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
@@ -29,6 +30,8 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   #target: DialTarget;
   #settings: PoolSettings;
   #connectMs: number;
+  /** Of an instance that chooses the protocol; null: it speaks HTTP/2. */
+  readonly alpn: ProtocolPools | null;
   readonly #environment: PoolEnvironment;
   /** Those that take requests. */
   readonly #connections: UpstreamConnection[] = [];
@@ -39,7 +42,14 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   #count = 0;
   #closed = false;
 
-  constructor(target: DialTarget, settings: PoolSettings, connectMs: number, environment: PoolEnvironment) {
+  constructor(
+    target: DialTarget,
+    settings: PoolSettings,
+    connectMs: number,
+    environment: PoolEnvironment,
+    alpn: ProtocolPools | null = null,
+  ) {
+    this.alpn = alpn;
     this.#target = target;
     this.#settings = settings;
     this.#connectMs = connectMs;
@@ -173,6 +183,34 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
 
   /** @internal */ onDialled(dialling: Dialling, connection: UpstreamConnection): void {
     this.#dialling.delete(dialling);
+    this.#take(connection);
+  }
+
+  /** @internal It speaks HTTP/1.1. */ onOther(dialling: Dialling, session: Session): void {
+    this.#dialling.delete(dialling);
+    this.#count--;
+    this.alpn!.onHttp1(session);
+  }
+
+  /** A connection that another pool has made, and that turned out to speak HTTP/2. */
+  adopt(connection: UpstreamConnection): void {
+    this.#count++;
+    this.#take(connection);
+  }
+
+  /** Those that wait; they are none of this pool's any more. */
+  takeWaiting(): StreamWaiter[] {
+    const taken = [...this.#shares.all];
+    for (const waiting of taken) this.dropWaiting(waiting);
+    return taken.map(({ waiter }) => waiter);
+  }
+
+  /** Whether an instance has said that it takes tunnels. */
+  get takesTunnels(): boolean {
+    return this.#connections.some(({ takesTunnels }) => takesTunnels === true);
+  }
+
+  #take(connection: UpstreamConnection): void {
     this.#environment.metrics.add('upstream_connections_opened', 1);
     if (this.#closed) {
       connection.close();
@@ -239,7 +277,7 @@ class Waiting implements DeadlineOwner {
 }
 
 /** One connection being made. */
-class Dialling implements Http2DialResult, DeadlineOwner {
+class Dialling implements Http2DialResult, AlpnResult, DeadlineOwner {
   readonly #pool: Http2Pool;
   readonly #wheel: TimerWheel;
   readonly #deadline: Deadline;
@@ -252,12 +290,24 @@ class Dialling implements Http2DialResult, DeadlineOwner {
     this.#connectMs = connectMs;
     this.#deadline = new Deadline(this, 0);
     if (connectMs > 0) wheel.set(this.#deadline, connectMs);
-    this.#giveUp = dialHttp2(target, pool, this, wheel, clock);
+    this.#giveUp =
+      pool.alpn === null
+        ? dialHttp2(target, pool, this, wheel, clock)
+        : dialByAlpn(target, pool.alpn, this, wheel, clock);
   }
 
   onConnected(connection: UpstreamConnection): void {
     this.#wheel.remove(this.#deadline);
     this.#pool.onDialled(this, connection);
+  }
+
+  onHttp2(connection: UpstreamConnection): void {
+    this.onConnected(connection);
+  }
+
+  onHttp1(session: Session): void {
+    this.#wheel.remove(this.#deadline);
+    this.#pool.onOther(this, session);
   }
 
   onConnectFault(kind: FaultKind, cause: string): void {

@@ -14,8 +14,9 @@ import { Deadline } from '../../base/timers.ts';
 import type { PoolSettings } from '../contract/snapshot.ts';
 import type { StreamPool, StreamWaiter } from '../exchange/upstream-stream.ts';
 import type { Session, SessionOwner } from '../http1/session.ts';
-import type { DialResult, DialTarget } from './dial.ts';
-import { dial } from './dial.ts';
+import type { UpstreamConnection } from '../http2/upstream-connection.ts';
+import type { AlpnResult, DialResult, DialTarget, ProtocolPools } from './dial.ts';
+import { dial, dialByAlpn } from './dial.ts';
 import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
 /** A pool of any protocol, as the service's owner sees it. */
@@ -37,6 +38,8 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   target: DialTarget;
   settings: PoolSettings;
   connectMs: number;
+  /** Of an instance that chooses the protocol; null: it speaks HTTP/1.1. */
+  readonly alpn: ProtocolPools | null;
   readonly #environment: PoolEnvironment;
   readonly #idle: Session[] = [];
   readonly #shares = new PoolShares<Queued>();
@@ -47,10 +50,17 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   #closed = false;
   #isServing = false;
 
-  constructor(target: DialTarget, settings: PoolSettings, connectMs: number, environment: PoolEnvironment) {
+  constructor(
+    target: DialTarget,
+    settings: PoolSettings,
+    connectMs: number,
+    environment: PoolEnvironment,
+    alpn: ProtocolPools | null = null,
+  ) {
     this.target = target;
     this.settings = settings;
     this.connectMs = connectMs;
+    this.alpn = alpn;
     this.#environment = environment;
     this.#setShares();
   }
@@ -123,7 +133,21 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
 
   #dial(waiter: StreamWaiter, holding: Holding<Queued>): void {
     holding.held++;
-    this.#dialling.add(new Dialling(this, waiter, holding, this.#environment.wheel));
+    this.#dialling.add(new Dialling(this, waiter, holding, this.#environment));
+  }
+
+  /** A connection that another pool has made, and that turned out to speak HTTP/1.1. */
+  adopt(session: Session): void {
+    this.#count++;
+    this.#environment.metrics.add('upstream_connections_opened', 1);
+    this.onIdle(session);
+  }
+
+  /** Those in the queue that another protocol serves as well; they are none of this pool's any more. */
+  takeQueued(): StreamWaiter[] {
+    const taken = [...this.#shares.all].filter(({ waiter }) => waiter.upgrade === '');
+    for (const queued of taken) this.dropQueued(queued);
+    return taken.map(({ waiter }) => waiter);
   }
 
   /** The waiter does not want a connection any more. */
@@ -268,7 +292,7 @@ class Queued implements DeadlineOwner {
 }
 
 /** One connection being made, for one waiter; when it has gone it joins the idle ones. */
-class Dialling implements DialResult, DeadlineOwner {
+class Dialling implements DialResult, AlpnResult, DeadlineOwner {
   waiter: StreamWaiter | null;
   /** Whose share it is of, as long as the waiter waits. */
   readonly holding: Holding<Queued>;
@@ -277,7 +301,7 @@ class Dialling implements DialResult, DeadlineOwner {
   readonly #deadline: Deadline;
   readonly #giveUp: () => void;
 
-  constructor(pool: Pool, waiter: StreamWaiter, holding: Holding<Queued>, wheel: TimerWheel) {
+  constructor(pool: Pool, waiter: StreamWaiter, holding: Holding<Queued>, { wheel, clock }: PoolEnvironment) {
     this.#pool = pool;
     this.waiter = waiter;
     this.holding = holding;
@@ -285,7 +309,12 @@ class Dialling implements DialResult, DeadlineOwner {
     this.#deadline = new Deadline(this, 0);
     pool.dialStarted();
     if (pool.connectMs > 0) wheel.set(this.#deadline, pool.connectMs);
-    this.#giveUp = dial(pool.target, pool, this, wheel);
+    const { alpn, target } = pool;
+    // A tunnel comes here when it is to be one of HTTP/1.1.
+    this.#giveUp =
+      alpn === null || waiter.upgrade !== ''
+        ? dial(target, pool, this, wheel)
+        : dialByAlpn(target, alpn, this, wheel, clock);
   }
 
   onConnected(session: Session): void {
@@ -293,6 +322,16 @@ class Dialling implements DialResult, DeadlineOwner {
     this.#pool.dialEnded(this, session);
     if (this.waiter === null) this.#pool.onIdle(session);
     else this.waiter.onStream(session);
+  }
+
+  onHttp1(session: Session): void {
+    this.onConnected(session);
+  }
+
+  onHttp2(connection: UpstreamConnection): void {
+    this.#wheel.remove(this.#deadline);
+    this.#pool.alpn!.onHttp2(connection, this.waiter);
+    this.#pool.dialEnded(this, null);
   }
 
   onConnectFault(kind: FaultKind, cause: string): void {

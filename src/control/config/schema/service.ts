@@ -204,10 +204,10 @@ const core = {
       'How an instance is chosen. Default: `weighted-round-robin`, which takes turns where all weights are equal.',
     ),
   protocol: z
-    .enum(['h1', 'h2', 'h2c', 'grpc'])
+    .enum(['h1', 'h2', 'h2c', 'auto', 'grpc'])
     .prefault('h1')
     .describe(
-      'What the instances speak: `h1` is HTTP/1.1; `h2` is HTTP/2, which https instances must choose by ALPN and http ones must know from the first byte (`h2c` says that they all are http); `grpc` is `h2` for gRPC.',
+      'What the instances speak: `h1` is HTTP/1.1; `h2` is HTTP/2, which https instances must choose by ALPN and http ones must know from the first byte (`h2c` says that they all are http); `auto` is what an https instance chooses of the two by ALPN, and HTTP/1.1 for http ones; `grpc` is `h2` for gRPC.',
     ),
   timeout: durationOrOff(deadline).optional().describe('Short form of `timeouts: { firstByte: ... }`.'),
   timeouts,
