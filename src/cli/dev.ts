@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
+import { ownScript } from '../base/own-script.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT } from './command.ts';
 import { configFile } from './config-file.ts';
@@ -87,7 +88,7 @@ class Development {
   async #start(): Promise<number> {
     const { cwd, env, out, err } = this.#context;
     const command = env['GATEHOUSE_COMMAND'] ?? process.argv[1] ?? '';
-    const child = spawn(process.execPath, [command, 'start', this.#file], {
+    const child = spawn(process.execPath, ownScript(command, 'start', this.#file), {
       cwd,
       env: { ...env },
       stdio: ['ignore', 'pipe', 'pipe'],

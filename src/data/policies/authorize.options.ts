@@ -4,8 +4,9 @@
  */
 import { spawnSync } from 'node:child_process';
 import { hash } from 'node:crypto';
-import { pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
+import { ownScript } from '../../base/own-script.ts';
 import { duration } from '../../base/zod-units.ts';
 import type { AuthorizerFile } from '../auth/authorize/authorizer.ts';
 import { expressionProblem } from '../auth/authorize/expression.ts';
@@ -206,12 +207,13 @@ function compileFunction(
   return { file: path, version: hash('sha256', text, 'base64url').slice(0, 16), timeoutMs: timeout };
 }
 
+const CHECKER = fileURLToPath(
+  new URL(`../auth/authorize/check-authorizer${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url),
+);
+
 /** Loads the module in a process of its own: a file that cannot be loaded stops the start, not the first request. */
 function loadProblem(path: string): string | undefined {
-  const script = `import(${JSON.stringify(pathToFileURL(path).href)}).then(
-    (module) => { process.exitCode = typeof module.default === 'function' ? 0 : 3; },
-    (error) => { process.stderr.write(String(error?.message ?? error)); process.exitCode = 4; })`;
-  const { status, stderr } = spawnSync(process.execPath, ['--no-warnings', '--input-type=module', '--eval', script], {
+  const { status, stderr } = spawnSync(process.execPath, ownScript(CHECKER, path), {
     encoding: 'utf8',
     timeout: 10_000,
     stdio: ['ignore', 'ignore', 'pipe'],

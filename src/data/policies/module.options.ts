@@ -5,6 +5,7 @@
 import { spawnSync } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
+import { ownScript } from '../../base/own-script.ts';
 import type { KeyPath, OptionContext } from '../contract/options.ts';
 import type { CheckRequest, CheckResult } from '../user-policies/check-policy.ts';
 import type { ModuleKind } from '../user-policies/definition.ts';
@@ -61,7 +62,7 @@ function checked(request: CheckRequest): CheckResult {
 }
 
 function runChecker(request: string): CheckResult {
-  const { output, error } = spawnSync(process.execPath, ['--no-warnings', CHECKER, request], {
+  const { output, error } = spawnSync(process.execPath, ownScript(CHECKER, request), {
     encoding: 'utf8',
     timeout: SLOWEST_MS,
     killSignal: 'SIGKILL',

@@ -35,9 +35,7 @@ async function check({ file, version, options, kind }: CheckRequest): Promise<Ch
   }
 }
 
-if (import.meta.main) {
-  const result = await check(JSON.parse(process.argv[2] ?? '{}') as CheckRequest);
-  writeSync(3, JSON.stringify(result));
-  // Whatever the module has begun ends here.
-  process.exit(0);
-}
+const result = await check(JSON.parse(process.argv[2] ?? '{}') as CheckRequest);
+writeSync(3, JSON.stringify(result));
+// Whatever the module has begun ends here.
+process.exit(0);

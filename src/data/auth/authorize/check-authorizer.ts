@@ -1,0 +1,15 @@
+/**
+ * Run as a process of its own before a worker sees the file of an `authorize.function`: gets its path; exit code 0 if it
+ * loads and its default export is a function, 3 if that is something else, 4 with the reason on standard error if it
+ * does not load.
+ */
+import { pathToFileURL } from 'node:url';
+import { messageOf } from '../../../base/errors.ts';
+
+try {
+  const module = (await import(pathToFileURL(process.argv[2] ?? '').href)) as { default?: unknown };
+  process.exitCode = typeof module.default === 'function' ? 0 : 3;
+} catch (error) {
+  process.stderr.write(messageOf(error));
+  process.exitCode = 4;
+}
