@@ -10,18 +10,23 @@ import { editorSchema, inputSchema } from '../src/control/config/json-schema.ts'
 import { allVariables, PLAIN_VARIABLES } from '../src/control/config/variables.ts';
 import { dashboardFiles } from '../src/control/dashboards/files.ts';
 import { CORE_METRICS, FEATURE_METRICS, type MetricDefinition } from '../src/control/telemetry/catalogue.ts';
+import { chartSchema } from './chart-schema.ts';
 import { configurationPage } from './reference-page.ts';
 
 const ROOT = new URL('../', import.meta.url);
 
 /** Paths in the project, and what belongs there. */
 export function generatedFiles(): Readonly<Record<string, string>> {
+  const monitoring = Object.entries(dashboardFiles());
   return {
     'schema/gatehouse.schema.json': `${JSON.stringify(editorSchema(), null, 2)}\n`,
     'docs/reference/configuration.md': configurationPage(inputSchema()),
     'docs/reference/environment.md': environmentPage(),
     'docs/reference/metrics.md': metricsPage(),
-    ...Object.fromEntries(Object.entries(dashboardFiles()).map(([path, text]) => [`deploy/monitoring/${path}`, text])),
+    ...Object.fromEntries(monitoring.map(([path, text]) => [`deploy/monitoring/${path}`, text])),
+    'deploy/helm/gatehouse/values.schema.json': `${JSON.stringify(chartSchema())}\n`,
+    // A chart can only read files of its own folder.
+    ...Object.fromEntries(monitoring.map(([path, text]) => [`deploy/helm/gatehouse/files/${path}`, text])),
   };
 }
 

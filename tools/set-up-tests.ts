@@ -5,6 +5,7 @@
 import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
+import { helm } from './helm.ts';
 import { httpCacheSuite } from './http-cache-suite.ts';
 
 interface Need {
@@ -70,6 +71,7 @@ const NEEDS: readonly Need[] = [
     why: 'JSON of messages by another hand',
     find: () => hasModule('google.protobuf'),
   },
+  { program: 'systemd-analyze', package: 'systemd', why: 'the unit', find: () => onPath('systemd-analyze') },
   { program: 'chromium', package: 'chromium', why: 'the console in a browser', find: () => onPath('chromium') },
 ];
 
@@ -95,3 +97,4 @@ if (missing.length > 0) {
   }
 }
 httpCacheSuite();
+helm();

@@ -7,6 +7,7 @@ import type { GatewayAddress, RunningGateway } from '../main.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
 import { configFile, counted } from './config-file.ts';
+import { serviceManager } from './service-manager.ts';
 
 /** What a shell shows for a process that a signal ended. */
 const SIGNAL_CODES = { SIGINT: 130, SIGTERM: 143 } as const;
@@ -17,7 +18,7 @@ export const start: Command = {
   usage: ['[FILE] [--takeover] [--json]'],
   description: `Runs a gateway in the foreground. FILE is a YAML, JSON, TypeScript or JavaScript configuration; default is gatehouse.yaml, .yml, .json, .ts or .js in the working directory. Environment variables such as PORT win over the file.
 
-SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing. SIGUSR1 opens the file of the access log anew, after it was moved away.
+SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, finishes what is in flight within gateway.shutdownTimeout, and exits with 0. A second one ends it at once. SIGHUP reloads the configuration; a bad one changes nothing. SIGUSR1 opens the file of the access log anew, after it was moved away. Under systemd (Type=notify) it says when it is ready, reloads and ends.
 
 With --takeover it takes over from the gateway that runs with the same data folder, without losing a request: it listens on the same ports beside it, and when all of it serves the other one finishes what it has and exits with 0. If it cannot start, the other one goes on. Without another one it just starts. Linux only.
 
@@ -52,23 +53,34 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       return EXIT.failed;
     }
     tell(gateway, file, context);
-    const reload = (): void =>
-      void gateway.reload('SIGHUP').catch((error: unknown) => context.err(`${messageOf(error)}\n`));
+    const manager = serviceManager(context.env, (problem) => context.err(`${problem}\n`));
+    const ready = (): void => manager.ready(`listens on ${gateway.addresses.map(urlOf).join(', ')}`);
+    ready();
+    const reload = (): void => {
+      manager.reloading();
+      void gateway
+        .reload('SIGHUP')
+        .catch((error: unknown) => context.err(`${messageOf(error)}\n`))
+        .finally(ready);
+    };
     context.signals.on('SIGHUP', reload);
     const reopen = (): void => gateway.reopenLogs();
     context.signals.on('SIGUSR1', reopen);
     await Promise.race([ending.asked, gateway.replaced]);
+    // Who takes over from it says so for itself: the service goes on.
+    if (ending.isAsked()) manager.stopping();
     const cutOff = await gateway.stop();
     context.signals.off('SIGHUP', reload);
     context.signals.off('SIGUSR1', reopen);
     ending.forget();
+    await manager.told();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
     return EXIT.ok;
   },
 };
 
 /** The first signal asks for the end; the second one does not wait for it. */
-function endingOf({ signals, exit }: CommandContext): { readonly asked: Promise<void>; forget(): void } {
+function endingOf({ signals, exit }: CommandContext): { readonly asked: Promise<void>; isAsked(): boolean; forget(): void } {
   let count = 0;
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   const listeners = (['SIGTERM', 'SIGINT'] as const).map((signal) => {
@@ -82,6 +94,7 @@ function endingOf({ signals, exit }: CommandContext): { readonly asked: Promise<
   });
   return {
     asked,
+    isAsked: () => count > 0,
     forget: () => {
       for (const { signal, listener } of listeners) signals.off(signal, listener);
     },
