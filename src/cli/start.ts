@@ -80,7 +80,11 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
 };
 
 /** The first signal asks for the end; the second one does not wait for it. */
-function endingOf({ signals, exit }: CommandContext): { readonly asked: Promise<void>; isAsked(): boolean; forget(): void } {
+function endingOf({ signals, exit }: CommandContext): {
+  readonly asked: Promise<void>;
+  isAsked(): boolean;
+  forget(): void;
+} {
   let count = 0;
   const { promise: asked, resolve } = Promise.withResolvers<void>();
   const listeners = (['SIGTERM', 'SIGINT'] as const).map((signal) => {
