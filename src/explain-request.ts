@@ -65,7 +65,7 @@ export function explainCall(request: RouterRequest, { result }: Explanation): Ex
   if (route === null || api == null) return undefined;
   const rewrite = route.rewrite === null ? null : compileRewrite(route.rewrite, route.match.path);
   const path = rewrite === null ? request.path : rewrite(request.path, result);
-  const found = path === null ? null : new BindingTable(api.bindings).find(request.method, path);
+  const found = path === null ? null : new BindingTable(api.bindings).find(request.method, path === '' ? '/' : path);
   if (found === null || 'allow' in found) return null;
   const { rpc, template, body } = found.binding;
   const fields = Object.fromEntries(found.values.map(({ field, value }) => [field.join('.'), value]));

@@ -13,7 +13,7 @@ import { createLogger } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
-import { IDENTITY_HEADERS, TRUSTED_BY_SERVICES } from './auth/identity-headers.ts';
+import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
 import { compileConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
@@ -86,7 +86,7 @@ class DataWorker {
       log: this.#log,
       metrics: this.#metrics,
     });
-    reserveIdentityNames([...IDENTITY_HEADERS, ...TRUSTED_BY_SERVICES]);
+    reserveIdentityNames(IDENTITY_HEADERS);
     this.#control.subscribe(CHALLENGE_TOPIC, (data) => this.#challenges.update(data as ChallengeCertificates));
     this.#control.subscribe(TAIL_TOPIC, (data) => this.#follow(data as TailOrder | null));
     this.#wheel.start();

@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { IDENTITY_HEADERS, TRUSTED_BY_SERVICES } from '../../src/data/auth/identity-headers.ts';
+import { IDENTITY_HEADERS } from '../../src/data/auth/identity-headers.ts';
+import { PROXY_ONLY_NAMES } from '../../src/data/parser/field-names.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import { echoUpstream } from '../support/upstream.ts';
 
-const NAMES = [...IDENTITY_HEADERS, ...TRUSTED_BY_SERVICES];
+const NAMES = [...IDENTITY_HEADERS, ...PROXY_ONLY_NAMES];
 const SIGNS = "-_.!#$%&'*+^`|~";
 
 test('no spelling of them reaches a service, with and without authentication', async (t) => {

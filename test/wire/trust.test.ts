@@ -79,6 +79,25 @@ describe('what proxies say of the client', () => {
       assert.equal(other(name.toLowerCase()), undefined, name);
   });
 
+  test('X-Real-IP and X-Forwarded-Port are written when asked for', async (t) => {
+    const forwarded = { realIp: true, port: true };
+    const lies = 'X-Real-IP: 1.2.3.4\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Host: a:2\r\n';
+    const plain = await fieldsSeen(t, { forwarded }, ask(lies));
+    assert.deepEqual([plain('x-real-ip'), plain('x-forwarded-port')], ['127.0.0.1', '80']);
+    const fields = 'X-Forwarded-For: 203.0.113.7, 10.0.0.1\r\n';
+    const rows = [
+      { said: 'X-Forwarded-Host: shop.example:8443\r\n', port: '8443' },
+      { said: 'X-Forwarded-Host: shop.example\r\nX-Forwarded-Proto: https, https\r\n', port: '443' },
+      { said: 'X-Forwarded-Port: 9443\r\n', port: '9443' },
+    ];
+    for (const { said, port } of rows) {
+      const behind = await fieldsSeen(t, { ...trusting, forwarded }, ask(fields + said));
+      assert.deepEqual([behind('x-real-ip'), behind('x-forwarded-port')], ['203.0.113.7', port]);
+    }
+    const silent = await fieldsSeen(t, {}, ask(lies));
+    assert.deepEqual([silent('x-real-ip'), silent('x-forwarded-port')], [undefined, undefined]);
+  });
+
   test('the client is read from Forwarded (RFC 7239) as from X-Forwarded-For', async (t) => {
     const gateway = await startTestGateway(t, {
       gateway: trusting,

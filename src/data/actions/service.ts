@@ -55,7 +55,8 @@ export class ServiceAction implements RouteAction {
     const { matched, target } = exchange;
     const path = this.#rewrite === null ? target.path : this.#rewrite(target.path, matched);
     if (path === null) return new Fault(FAULTS.unsafePath, { detail: 'rewritten, the path could be read in two ways' });
-    exchange.upstreamPath = path;
+    exchange.upstreamPath = path === '' ? '/' : path;
+    exchange.isAllStripped = path === '';
     if (!exchange.isQueryChanged) exchange.upstreamQuery = target.hasQuery ? target.query : null;
     return null;
   }

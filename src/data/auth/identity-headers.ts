@@ -35,23 +35,6 @@ export const IDENTITY_HEADERS = [
 ] as const;
 
 /**
- * Names by which proxies tell services who is calling, from where or for which path, and which many frameworks believe:
- * a certificate (RFC 9440), a user name, an address, another path, and `Proxy`, which CGI makes a variable of. The
- * gateway writes none of them by itself, so a copy that comes from outside is a client's word and goes no further;
- * `headers` and an outside authorizer may set them.
- */
-export const TRUSTED_BY_SERVICES = [
-  'client-cert',
-  'client-cert-chain',
-  'remote-user',
-  'x-remote-user',
-  'x-original-url',
-  'x-rewrite-url',
-  'true-client-ip',
-  'proxy',
-] as const;
-
-/**
  * Text as a field value: visible ASCII stays, except `%` and `,`; everything else becomes percent-encoded UTF-8, so
  * that `decodeURIComponent` gives the text back, a list keeps its commas, and no claim can end the line.
  */

@@ -17,6 +17,8 @@ import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../contra
 import type { PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
 import type { ActiveConfig, CompiledRoute, RouteAction } from '../exchange/active-config.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
+import { ResponseReferences } from '../exchange/response-references.ts';
+import { strippedPrefixOf } from '../router/path-prefix.ts';
 import { buildRouter } from '../router/router.ts';
 import { versionFields } from '../router/versions.ts';
 
@@ -116,6 +118,8 @@ function buildRoute(
     finish: hooks.flatMap((each) => each.finish ?? []),
     action: cache === undefined ? action : cachedAction(cache, action),
     mirror: settings.mirror,
+    strippedPrefix: strippedPrefixOf(settings.rewrite),
+    references: ResponseReferences.of(settings, parts.services),
     takesGrpcWeb: asksGrpc(settings, parts.services),
     responseFields: versionFields(settings.version),
   };

@@ -1,14 +1,14 @@
-/** Parameters of a query renamed, removed and set; those that nobody names keep their place and spelling. */
+/** Parameters of a query renamed, removed, set and added; those that nobody names keep their place and spelling. */
 import type { QueryChanges } from '../contract/transform.ts';
 import { madeOf, type TransformValues } from './reshape.ts';
 
 /** Null: no query is left. */
 export function changedQuery(
   query: string,
-  { rename, remove, set }: QueryChanges,
+  { rename, remove, set, add }: QueryChanges,
   values: TransformValues,
 ): string | null {
-  const made = set.flatMap(([name, template]) => {
+  const made = [...set, ...add].flatMap(([name, template]) => {
     const value = madeOf(template, values, undefined);
     const isScalar = typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean';
     return isScalar ? [[name, String(value)] as const] : [];

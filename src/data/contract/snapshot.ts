@@ -35,6 +35,8 @@ export interface GatewaySettings {
   readonly trustProxy: readonly string[];
   /** Name under which the gateway appears in `Via`; empty sends no `Via`. */
   readonly via: string;
+  /** Fields about the client that services get only when asked for. Absent: none. */
+  readonly forwarded?: { readonly realIp: boolean; readonly port: boolean };
   readonly shutdownTimeoutMs: number;
   readonly limits: ConnectionLimits;
   readonly http2: Http2Settings;
@@ -416,6 +418,16 @@ export interface RewriteSettings {
   /** Regular expression and its replacement (`$1`), on the path. */
   readonly regex: { readonly source: string; readonly replacement: string } | null;
   readonly host: string | null;
+  /** How URLs and cookies of responses become those of the client. Null: they pass as they came. */
+  readonly response: ResponseRewriteSettings | null;
+}
+
+/** Beside what follows from the request's own rewrite, which needs no settings. */
+export interface ResponseRewriteSettings {
+  /** Prefixes of paths as services say them, and those that clients know; the longest that fits counts. */
+  readonly paths: readonly (readonly [from: string, to: string])[];
+  /** More authorities, in lower case, by which services name themselves. */
+  readonly hosts: readonly string[];
 }
 
 export interface MirrorSettings {

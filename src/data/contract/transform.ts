@@ -40,6 +40,7 @@ export interface QueryChanges {
   readonly rename: readonly (readonly [from: string, to: string])[];
   readonly remove: readonly string[];
   readonly set: readonly (readonly [name: string, value: ValueTemplate])[];
+  readonly add: readonly (readonly [name: string, value: ValueTemplate])[];
 }
 
 export interface TransformSettings {

@@ -10,6 +10,7 @@ import type { GatewaySettings, MirrorSettings, RouteSettings } from '../contract
 import type { Router } from '../router/router.ts';
 import type { UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
+import type { ResponseReferences } from './response-references.ts';
 import type { ResponseHandler, ResponseSource } from './response-source.ts';
 
 /** One file of `actions/` for each kind; a cache wraps one and stands between its source and the exchange. */
@@ -36,6 +37,10 @@ export interface CompiledRoute {
   readonly finish: readonly ResponseHook[];
   readonly action: RouteAction;
   readonly mirror: MirrorSettings | null;
+  /** What `rewrite.stripPrefix` takes off, in one spelling; empty for nothing. */
+  readonly strippedPrefix: string;
+  /** Makes URLs and cookies of services those of the client. Null: they pass as they are. */
+  readonly references: ResponseReferences | null;
   /** A service speaks gRPC, so calls in gRPC-Web are translated. */
   readonly takesGrpcWeb: boolean;
   /** Fields that every response of the route carries (`Deprecation`, `Sunset`), or null. */

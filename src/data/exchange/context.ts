@@ -197,6 +197,12 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.responseChanges.set(name, value);
   }
 
+  /** In place of the service's fields of that name; what the gateway has added stays. */
+  replaceResponseHeader(name: string, values: readonly string[]): void {
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.replace(name, values);
+  }
+
   removeResponseHeader(name: string): void {
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.remove(name);

@@ -85,6 +85,10 @@ export class Exchange
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';
   upstreamQuery: string | null = null;
+  /** Of the path nothing is left but the instance's own prefix. */
+  isAllStripped = false;
+  /** A policy has said where the request goes: nothing of the route's rewrite holds. */
+  isTargetChanged = false;
   /** `upstreamQuery` is a policy's and not the client's. */
   isQueryChanged = false;
   bytesReceived = 0;
@@ -437,7 +441,7 @@ export class Exchange
       if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
       this.responseFields = head;
       this.#bodyLength = framing.bodyLength;
-      this.#decorate();
+      this.#decorate(head);
       const work = this.#responseWork;
       if (work !== null) this.#filterResponse(work, head, null);
       else this.#sendHead(head, framing.nominated, null, framing.bodyLength, false);
@@ -529,6 +533,7 @@ export class Exchange
       throw new TypeError(`not a target: ${JSON.stringify(path)}`);
     this.upstreamPath = path;
     this.upstreamQuery = query;
+    this.isTargetChanged = true;
   }
 
   onUpgraded(head: Head, protocol: string, rest: Buffer): void {
@@ -543,10 +548,13 @@ export class Exchange
     if (rest.length > 0) this.onBody(rest, 0, rest.length);
   }
 
-  #decorate(): void {
+  /** `head`: that of a service. */
+  #decorate(head: Head | null): void {
     const hooks = this.route === null ? this.live.unrouted : this.route.responseHead;
-    if (hooks.length === 0) return;
+    const references = head === null ? null : this.route!.references;
+    if (hooks.length === 0 && references === null) return;
     this.responseChanges?.mark();
+    references?.putRight(this, head!);
     try {
       for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
     } catch (error) {
@@ -564,7 +572,7 @@ export class Exchange
     this.replyFields = headers;
     this.#bodyLength = bytes === null ? UNKNOWN_LENGTH : bytes.length;
     try {
-      this.#decorate();
+      this.#decorate(null);
     } catch (error) {
       if (error instanceof Fault && this.fault === null) {
         this.#fail(error);

@@ -51,6 +51,13 @@ export class FieldChanges {
     return values.length === 0 ? null : values.join(', ');
   }
 
+  /** In place of the other side's fields of the name; what was added stays. */
+  replace(name: string, values: readonly string[]): void {
+    this.removed ??= [];
+    this.removed.push(name.toLowerCase());
+    for (const value of values) this.add(name, value);
+  }
+
   /** Remembers how things stand, for `rollBack`. */
   mark(): void {
     this.#markedAdded = this.#added.length;

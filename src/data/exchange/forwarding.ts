@@ -6,7 +6,7 @@
 import type { CidrSet } from '../../base/ip.ts';
 import { canonicalAddress } from '../../base/ip.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
-import type { InstanceSettings } from '../contract/snapshot.ts';
+import type { GatewaySettings, InstanceSettings } from '../contract/snapshot.ts';
 import {
   CONTENT_LENGTH,
   FORWARDED,
@@ -27,6 +27,8 @@ import type { Head } from '../parser/head.ts';
 import type { DropMask } from '../parser/head-writer.ts';
 import { dropMask } from '../parser/head-writer.ts';
 import type { Peer } from './downstream.ts';
+import type { Exchange } from './exchange.ts';
+import type { FieldChanges } from './field-changes.ts';
 
 /** Fields of a request that are not copied, because the gateway writes its own or nobody may. */
 export const REQUEST_DROP: DropMask = dropMask(
@@ -170,6 +172,32 @@ export function writeForwarding(
   if (port !== null) out.field('X-Forwarded-Port', port);
   out.field('Forwarded', forwarded === null ? element : `${forwarded}, ${element}`);
   if (via !== '') out.field('Via', viaOf(head, via));
+}
+
+/** The prefix that trusted proxies in front have taken off, several joined to one path. */
+export function prefixBefore(head: Head): string {
+  const said = head.valueOf('x-forwarded-prefix');
+  if (said === null) return '';
+  const prefixes = said.split(',').map((prefix) => prefix.trim().replace(/\/+$/, ''));
+  return prefixes.every((prefix) => /^(?:\/[!-~]+)?$/.test(prefix)) ? prefixes.join('') : '';
+}
+
+/** What `gateway.forwarded` asks for, unless a policy has its own hand in it. */
+export function writeAskedFor(
+  out: FieldWriter,
+  exchange: Exchange,
+  head: Head,
+  asked: NonNullable<GatewaySettings['forwarded']>,
+  changes: FieldChanges | null,
+): void {
+  const { trusted } = exchange.peer;
+  if (asked.realIp && changes?.removes('x-real-ip') !== true) out.field('X-Real-IP', exchange.address);
+  if (!asked.port || (trusted && head.valueOf('x-forwarded-port') !== null)) return;
+  const authority = (trusted ? head.valueOf('x-forwarded-host') : null) ?? exchange.authority;
+  const port =
+    /:(\d+)$/.exec(authority)?.[1] ??
+    (callerScheme(exchange.peer, head, exchange.live.trusted) === 'https' ? '443' : '80');
+  out.field('X-Forwarded-Port', port);
 }
 
 /** `earlier, 1.1 name` (RFC 9110 §7.6.3), of a request or a response. */

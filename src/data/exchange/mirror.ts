@@ -15,7 +15,7 @@ import { UpstreamCall } from './upstream-call.ts';
 
 export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
   const mirror = exchange.route!.mirror!;
-  const { body, runtime, live, target } = exchange;
+  const { body, runtime, live } = exchange;
   if (mirror.ratio < 1 && runtime.random() >= mirror.ratio) return;
   const service = live.services.get(mirror.service);
   if (service === undefined || !body.complete || !body.isReplayable || body.received > mirror.maxBodyBytes) {
@@ -28,8 +28,8 @@ export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
   const copy = RequestBody.whole([...body.kept]);
   const request = new MadeRequest({
     method: exchange.method,
-    path: exchange.upstreamPath,
-    query: target.hasQuery ? target.query : null,
+    path: exchange.isAllStripped ? '' : exchange.upstreamPath,
+    query: exchange.upstreamQuery,
     fields: recorder.block(),
     bodyLength: copy.length,
     authority: authorityFor(exchange, service),

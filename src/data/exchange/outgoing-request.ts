@@ -92,7 +92,8 @@ export class MadeRequest implements OutgoingRequest {
     const { endpoint } = attempt;
     const authority = this.#authority ?? authorityOf(endpoint.settings);
     const { basePath } = endpoint.settings;
-    const out = stream.begin(attempt, this.method, authority, basePath, this.path, this.#query, '');
+    const path = this.path === '' && basePath === '' ? '/' : this.path;
+    const out = stream.begin(attempt, this.method, authority, basePath, path, this.#query, '');
     out.fields(this.#fields);
     this.observer?.send(out, attempt);
     stream.endHead(this.#bodyLength, true, false);

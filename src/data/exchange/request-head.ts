@@ -1,11 +1,13 @@
 /** The head of the upstream request: what the client sent, less what must not pass, plus what the gateway says. */
 import { FieldStart } from '../contract/field-block.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
+import type { Head } from '../parser/head.ts';
 import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
+import { hasPrefix } from '../router/path-prefix.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
-import { authorityOf, requestDrop } from './forwarding.ts';
+import { authorityOf, prefixBefore, requestDrop, writeAskedFor } from './forwarding.ts';
 import { PREVIOUS_ATTEMPTS, timeoutText } from './grpc.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -26,7 +28,7 @@ export function writeRequestHead(
     exchange.method,
     authorityFor(exchange, service) ?? authorityOf(endpoint.settings),
     endpoint.settings.basePath,
-    exchange.upstreamPath,
+    exchange.isAllStripped && endpoint.settings.basePath !== '' ? '' : exchange.upstreamPath,
     exchange.upstreamQuery,
     exchange.upgrade,
   );
@@ -50,14 +52,30 @@ export function writeRequestFields(
   drop: DropMask,
   changes: FieldChanges | null,
 ): void {
-  out.copyFields(head, drop, meaning.nominated, changes === null ? null : changes.removed);
+  const prefix = prefixFor(exchange, head, changes);
+  const removed = changes === null ? null : changes.removed;
+  out.copyFields(head, drop, meaning.nominated, prefix === '' ? removed : [...(removed ?? []), PREFIX]);
   exchange.downstream.cache.writeForwarding(out, exchange, head);
+  if (prefix !== '') out.field('X-Forwarded-Prefix', prefix);
+  const asked = exchange.live.gateway.forwarded;
+  if (asked !== undefined) writeAskedFor(out, exchange, head, asked, changes);
   const identity = exchange.identity;
   if (identity !== null) out.fields(derivedOf(identity));
   if (changes !== null) changes.writeAdded(out);
   out.begin(REQUEST_ID);
   exchange.writeRequestId(out);
   out.end();
+}
+
+const PREFIX = 'x-forwarded-prefix';
+
+/** What the service does not see of the path, so that its links can begin with it; empty where nothing is stripped. */
+function prefixFor(exchange: Exchange, head: Head, changes: FieldChanges | null): string {
+  const { route } = exchange;
+  const stripped = route!.strippedPrefix;
+  if (stripped === '' || exchange.isTargetChanged || changes?.removes(PREFIX) === true) return '';
+  if (!hasPrefix(exchange.target.path, stripped)) return '';
+  return exchange.peer.trusted ? prefixBefore(head) + stripped : stripped;
 }
 
 /** Null: the instance's own. */

@@ -20,15 +20,15 @@ export function sendBeside(
   conditions: readonly (readonly [name: string, value: string])[],
   handler: ResponseHandler,
 ): void {
-  const { runtime, live, target } = exchange;
+  const { runtime, live } = exchange;
   const { names, values } = exchange.forwardedFields();
   const kept = names
     .map((name, i) => [name, values[i]!] as const)
     .filter(([name]) => !CONDITIONS.includes(name.toLowerCase()));
   const request = new MadeRequest({
     method: 'GET',
-    path: exchange.upstreamPath,
-    query: target.hasQuery ? target.query : null,
+    path: exchange.isAllStripped ? '' : exchange.upstreamPath,
+    query: exchange.upstreamQuery,
     fields: FieldBlock.of([...kept, ...conditions]),
     authority: authorityFor(exchange, service),
     address: exchange.address,

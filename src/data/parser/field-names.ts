@@ -75,7 +75,7 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['x-ratelimit-reset', RATE_LIMIT],
 ];
 
-const OF_PROXIES = [
+export const PROXY_ONLY_NAMES: readonly string[] = [
   ...['prefix', 'ssl', 'scheme', 'protocol', 'user', 'email', 'groups', 'preferred-username', 'access-token'].map(
     (end) => `x-forwarded-${end}`,
   ),
@@ -106,7 +106,7 @@ function add(name: string, id: number): void {
 }
 
 for (const [name, id] of KNOWN) add(name, id);
-for (const name of OF_PROXIES) add(name, PROXY_ONLY);
+for (const name of PROXY_ONLY_NAMES) add(name, PROXY_ONLY);
 
 const identityNames = new Set<string>();
 

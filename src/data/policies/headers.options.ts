@@ -15,7 +15,6 @@ const FORWARDING: ReadonlySet<string> = new Set([
   'x-forwarded-proto',
   'x-forwarded-host',
   'x-forwarded-port',
-  'x-real-ip',
   'forwarded',
   'via',
   'x-request-id',

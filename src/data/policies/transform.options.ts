@@ -80,16 +80,22 @@ const reshape = {
 
 const text = (what: string) => z.string().min(1).max(200).describe(what);
 
+const parameterValue = () => z.union([z.string().max(4_096), z.number(), z.boolean()]);
+
 const query = z
   .strictObject({
     rename: z.record(text('Name'), text('New name')).prefault({}).describe('Parameters and their new names.'),
     remove: z.array(text('Name')).max(200).prefault([]).describe('Parameters that are taken out.'),
     set: z
-      .record(text('Name'), z.union([z.string().max(4_096), z.number(), z.boolean()]))
+      .record(text('Name'), parameterValue())
       .prefault({})
       .describe(
         'Parameters and their values, in place of those that are there. Texts are templates; one without value is left out.',
       ),
+    add: z
+      .record(text('Name'), parameterValue())
+      .prefault({})
+      .describe('Parameters and their values, beside those that are there.'),
   })
   .describe('Changes of the query that the service gets.');
 
@@ -260,14 +266,12 @@ function scriptOf(
   return found === undefined ? null : { ...found, options, timeoutMs: timeout };
 }
 
-function queryOf({ rename, remove, set }: z.output<typeof query>, context: OptionContext): QueryChanges {
-  return {
-    rename: Object.entries(rename),
-    remove,
-    set: Object.entries(set).map(
-      ([name, value]) => [name, templateOf(value, REQUEST_ROOTS, ['request', 'query', 'set', name], context)] as const,
-    ),
-  };
+function queryOf({ rename, remove, set, add }: z.output<typeof query>, context: OptionContext): QueryChanges {
+  const made = (key: 'set' | 'add', values: typeof set): QueryChanges['set'] =>
+    Object.entries(values).map(
+      ([name, value]) => [name, templateOf(value, REQUEST_ROOTS, ['request', 'query', key, name], context)] as const,
+    );
+  return { rename: Object.entries(rename), remove, set: made('set', set), add: made('add', add) };
 }
 
 function templateOf(value: unknown, roots: readonly string[], at: KeyPath, context: OptionContext): ValueTemplate {

@@ -5,9 +5,10 @@
  */
 import { literalPrefix, wholeRegex } from '../../base/safe-regex.ts';
 import type { RouteEntry } from '../contract/route-order.ts';
-import { isParamName, type Pattern, spellPrefix } from '../contract/route-pattern.ts';
+import { isParamName, type Pattern } from '../contract/route-pattern.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
 import { compileFieldTests, type FieldTest } from './field-tests.ts';
+import { strippedPrefixOf } from './path-prefix.ts';
 import { compileVersion, type VersionTest } from './requested-version.ts';
 
 /** Fields that a match reads come first; a class keeps them in this order in memory. Patterns are not kept. */
@@ -52,8 +53,7 @@ export class Candidate {
     this.regexPrefix = source === null ? '' : literalPrefix(source);
     this.hasSemicolon = match.path.kind === 'pattern' && match.path.pattern.includes(';');
     this.host = entry.host.toLowerCase();
-    const { rewrite } = route;
-    this.strippedPrefix = rewrite === null || rewrite.path !== null ? '' : spellPrefix(rewrite.stripPrefix ?? '');
+    this.strippedPrefix = strippedPrefixOf(route.rewrite);
   }
 }
 

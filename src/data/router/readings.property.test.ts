@@ -146,7 +146,7 @@ test('a public rest beside a guarded prefix', () => {
 });
 
 test('what is left behind a stripped prefix is looked at as a path of its own', () => {
-  const rewrite = { stripPrefix: '/api', addPrefix: null, path: null, regex: null, host: null };
+  const rewrite = { stripPrefix: '/api', addPrefix: null, path: null, regex: null, host: null, response: null };
   const router = buildRouter([route('/api/admin/*'), route('/api/*', { rewrite })]);
   const out = new RouteMatchResult();
   router.match(request('GET /api//host/admin/x'), out);

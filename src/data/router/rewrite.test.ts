@@ -6,7 +6,14 @@ import type { RewriteSettings } from '../contract/snapshot.ts';
 import { compileRewrite } from './rewrite.ts';
 import { buildRouter, RouteMatchResult } from './router.ts';
 
-const NONE: RewriteSettings = { stripPrefix: null, addPrefix: null, path: null, regex: null, host: null };
+const NONE: RewriteSettings = {
+  stripPrefix: null,
+  addPrefix: null,
+  path: null,
+  regex: null,
+  host: null,
+  response: null,
+};
 
 /** As the exchange does it: match, then rewrite. */
 function rewrite(match: string, settings: Partial<RewriteSettings>, path: string): string | null {
@@ -23,13 +30,15 @@ test('prefixes, templates and expressions', () => {
     { match: '/*', settings: {}, path: '/a', want: '/a' },
     { match: '/*', settings: { host: 'x' }, path: '/a', want: '/a' },
     { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v1/users', want: '/users' },
-    { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v1', want: '/' },
+    { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v1', want: '' },
     { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v1/', want: '/' },
     { match: '/*', settings: { stripPrefix: '/api/v1' }, path: '/api/v10', want: '/api/v10' },
     { match: '/*', settings: { stripPrefix: '/api/v1/' }, path: '/api/v1/a', want: '/a' },
     { match: '/*', settings: { stripPrefix: '/api' }, path: '/api//a//b', want: '/a//b' },
     { match: '/*', settings: { stripPrefix: '/api' }, path: '/api///', want: '/' },
     { match: '/*', settings: { stripPrefix: '/café' }, path: '/caf%c3%a9/a%2fb', want: '/a%2fb' },
+    { match: '/*', settings: { stripPrefix: '/a', addPrefix: '/b' }, path: '/a', want: '/b' },
+    { match: '/*', settings: { stripPrefix: '/a', addPrefix: '/b' }, path: '/a/', want: '/b/' },
     { match: '/*', settings: { addPrefix: '/x' }, path: '/a', want: '/x/a' },
     { match: '/*', settings: { addPrefix: '/x y/' }, path: '/', want: '/x%20y/' },
     { match: '/*', settings: { stripPrefix: '/a', addPrefix: '/b' }, path: '/a/c', want: '/b/c' },

@@ -11,6 +11,7 @@ import { wholeRegex } from '../../base/safe-regex.ts';
 import { parsePattern, spellPrefix } from '../contract/route-pattern.ts';
 import type { PathMatch, RewriteSettings } from '../contract/snapshot.ts';
 import { readTarget, Target } from '../parser/target.ts';
+import { hasPrefix } from './path-prefix.ts';
 import { capitalEscapes, hasDotSegment, readingsOf } from './readings.ts';
 
 /** What the router found, as `RouteMatchResult` has it. */
@@ -19,7 +20,10 @@ export interface Matched {
   readonly wildcard: string;
 }
 
-/** Gives the path to send, or null when it would not be safe to send it. */
+/**
+ * Gives the path to send, or null when it would not be safe to send it. Empty: stripping has left nothing, so that an
+ * instance with a path of its own gets that path alone.
+ */
 export type Rewrite = (path: string, matched: Matched) => string | null;
 
 /**
@@ -70,10 +74,8 @@ function fill(template: string, match: PathMatch): Step {
  */
 function strip(prefix: string): Step {
   return (path) => {
-    if (!path.startsWith(prefix) && !capitalEscapes(path).startsWith(prefix)) return path;
-    if (path.length === prefix.length) return '/';
+    if (!hasPrefix(path, prefix)) return path;
     let at = prefix.length;
-    if (path.charCodeAt(at) !== SLASH) return path;
     while (path.charCodeAt(at + 1) === SLASH) at++;
     return path.slice(at);
   };
@@ -86,7 +88,7 @@ function add(prefix: string): Step {
 /** The expression must match the whole path, as in a route; a path that it does not match stays as it is. */
 function replace(source: string, replacement: string): Step {
   const regex = wholeRegex(source);
-  return (path) => capitalEscapes(path).replace(regex, replacement);
+  return (path) => capitalEscapes(path === '' ? '/' : path).replace(regex, replacement);
 }
 
 const scratch = new Target();

@@ -193,7 +193,19 @@ export function compileRewrite(
     regex:
       options.regex === undefined ? null : { source: options.regex.pattern, replacement: options.regex.replacement },
     host: options.host ?? null,
+    response:
+      options.response === 'off'
+        ? null
+        : {
+            paths: Object.entries(options.response?.paths ?? {}).map(([from, to]) => [trimmed(from), trimmed(to)]),
+            hosts: options.response?.hosts ?? [],
+          },
   };
+}
+
+/** `/` is the prefix of every path. */
+function trimmed(prefix: string): string {
+  return prefix === '/' ? '' : prefix;
 }
 
 /** Can a path that matches begin with the prefix? Yes where it is not certain. */

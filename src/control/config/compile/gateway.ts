@@ -22,6 +22,7 @@ export function compileGateway(compilation: Compilation, productVersion: string)
     errorFormat: gateway.errorFormat,
     trustProxy: gateway.trustProxy,
     via: gateway.via === 'off' ? '' : gateway.via,
+    ...(gateway.forwarded === undefined ? {} : { forwarded: gateway.forwarded }),
     shutdownTimeoutMs: gateway.shutdownTimeout,
     limits: connectionLimits(gateway),
     http2: http2Settings(gateway),

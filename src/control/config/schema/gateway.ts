@@ -223,6 +223,20 @@ const core = {
     .regex(TOKEN, 'must be a name without blanks, or off')
     .prefault('gatehouse')
     .describe('Name of the gateway in `Via` fields (RFC 9110 §7.6.3); `off` sends none.'),
+  forwarded: z
+    .strictObject({
+      realIp: z.boolean().prefault(false).describe('`X-Real-IP`: the address of the client, one without a list.'),
+      port: z
+        .boolean()
+        .prefault(false)
+        .describe(
+          '`X-Forwarded-Port`: the port that the client asked. What a proxy in `trustProxy` says of it passes in any case.',
+        ),
+    })
+    .optional()
+    .describe(
+      'Fields about the client that services get beside `X-Forwarded-For`, `-Proto`, `-Host`, `-Prefix` and `Forwarded`.',
+    ),
   shutdownDelay: duration({ max: 600_000 })
     .prefault('0s')
     .describe(

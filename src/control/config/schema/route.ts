@@ -48,6 +48,36 @@ const prefix = z
   .max(2_048)
   .regex(/^(\/[^/\s?#]+)+$/, 'must be a path such as /api/v1, without a slash at its end');
 
+const prefixOrAll = z.union([z.literal('/'), prefix]);
+
+const responseRewrite = z
+  .union([
+    z.literal('off'),
+    z.strictObject({
+      paths: z
+        .record(prefixOrAll, prefixOrAll)
+        .prefault({})
+        .describe(
+          'More prefixes of paths as the service says them, and as clients know them: `{ /internal: /shop }`. The longest that fits counts; `/` fits all.',
+        ),
+      hosts: z
+        .array(
+          z
+            .string()
+            .min(1)
+            .max(255)
+            .regex(/^[A-Za-z0-9.[\]:_-]+$/, 'must be a host, with its port where it has one')
+            .transform((host) => host.toLowerCase()),
+        )
+        .max(100)
+        .prefault([])
+        .describe('More hosts by which the service names itself, beside its instances and `host`.'),
+    }),
+  ])
+  .describe(
+    'Puts right what responses say of the service’s own URLs: `Location`, `Content-Location`, `Refresh`, `Path` and `Domain` of cookies. Without it this is done for what the gateway took off or put before the path, and for hosts that clients do not know; `off` lets them pass as they came.',
+  );
+
 const rewrite = z
   .strictObject({
     stripPrefix: prefix.optional().describe('Taken off the front of the path.'),
@@ -58,7 +88,11 @@ const rewrite = z
     regex: z
       .strictObject({
         pattern: regexSource().describe('A regular expression that matches the whole path.'),
-        replacement: z.string().max(2_048).describe('What is put there; `$1` is the first group.'),
+        replacement: z
+          .string()
+          .max(2_048)
+          .regex(/^[^?#]*$/, 'must be a path without "?" and "#": transform.request.query changes the query')
+          .describe('What is put there; `$1` is the first group.'),
       })
       .optional()
       .describe('Replaces a part of the path.'),
@@ -68,6 +102,7 @@ const rewrite = z
       .max(255)
       .optional()
       .describe('`Host` of the upstream request; wins over `host` of the service.'),
+    response: responseRewrite.optional(),
   })
   .check((context) => {
     const { path, stripPrefix } = context.value;
