@@ -185,7 +185,7 @@ describe('a request with an Idempotency-Key', () => {
     const shop = await shopWith(t);
     await order(shop, 'key');
     const { openStore } = await import('../../src/control/store/store.ts');
-    const { RouteKeys } = await import('../../src/control/idempotency/keys.ts');
+    const { SqlKeys } = await import('../../src/control/idempotency/sql-keys.ts');
     const store = await openStore(`sqlite:${shop.gateway.folder}/idempotency.db`);
     t.after(() => store.close());
     const rows = await (
@@ -203,8 +203,9 @@ describe('a request with an Idempotency-Key', () => {
     assert.equal(rows.length, 1);
     assert.ok(!JSON.stringify(rows).includes('"key"'), 'keys are kept as hashes');
     let nowMs = Date.now();
-    const keys = new RouteKeys(store as never, () => nowMs);
+    const keys = new SqlKeys(store as never, () => nowMs);
     const question = {
+      keptIn: 'sql' as const,
       keyHash: rows[0]!.key_hash,
       fingerprint: rows[0]!.fingerprint,
       keptForMs: 1_000,

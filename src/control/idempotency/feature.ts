@@ -1,71 +1,57 @@
 /**
- * The control side of `idempotency`: answers workers out of the SQL store, which is opened with the first key. While it
- * cannot be reached a question fails, and the worker says 503; the next one tries again.
+ * The control side of `idempotency`: answers workers out of the SQL store or Redis, which is opened with the first key.
+ * While it cannot be reached a question fails, and the worker says 503; the next one tries again.
  */
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
-import type { BeginQuestion, FinishQuestion, Held } from '../../data/contract/idempotency.ts';
+import type { BeginQuestion, FinishQuestion, Held, KeptIn } from '../../data/contract/idempotency.ts';
 import {
+  IDEMPOTENCY_ASK_WITHIN_MS,
   IDEMPOTENCY_BEGIN_TOPIC,
   IDEMPOTENCY_FINISH_TOPIC,
   IDEMPOTENCY_RELEASE_TOPIC,
 } from '../../data/contract/idempotency.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
-import type { Store } from '../store/store.ts';
-import type { IdempotencyTables, RouteKeys } from './keys.ts';
+import type { KeyStore } from './key-store.ts';
+import type { IdempotencyTables } from './sql-keys.ts';
 
 const CLEAN_EVERY_MS = 600_000;
 
-interface Opened {
-  readonly store: Store<IdempotencyTables>;
-  readonly keys: RouteKeys;
-}
+type Host = Pick<FeatureHost, 'bus' | 'log' | 'compiled'>;
 
-export function idempotencyFeature(host: Pick<FeatureHost, 'bus' | 'log' | 'compiled'>): Feature {
-  let opening: Promise<Opened> | null = null;
-  let timer: NodeJS.Timeout | null = null;
+export function idempotencyFeature(host: Host): Feature {
+  const opened = new Map<KeptIn, Promise<KeyStore>>();
 
-  const open = async (): Promise<Opened> => {
-    const [{ openStore }, { migrate }, { RouteKeys, MIGRATIONS }] = await Promise.all([
-      import('../store/store.ts'),
-      import('../store/migrate.ts'),
-      import('./keys.ts'),
-    ]);
-    const { plan, secrets } = host.compiled;
-    const { sql } = plan.sections.stores;
-    const url = sql === null ? `sqlite:${join(plan.dataDir, 'idempotency.db')}` : (secrets[sql] ?? '');
-    const store = await openStore<IdempotencyTables>(url, { log: host.log, maxConnections: 5 });
+  const keys = async ({ keptIn }: Held | BeginQuestion): Promise<KeyStore> => {
+    const opening = opened.get(keptIn) ?? (keptIn === 'redis' ? openRedis(host) : openSql(host));
+    opened.set(keptIn, opening);
     try {
-      await migrate(store, 'idempotency', MIGRATIONS);
+      return await opening;
     } catch (error) {
-      await store.close();
-      throw error;
-    }
-    const keys = new RouteKeys(store);
-    const clean = (): void =>
-      void keys.clean().catch((error: unknown) => {
-        host.log.warn('old idempotency keys could not be removed', { problem: messageOf(error) });
-      });
-    timer = setInterval(clean, CLEAN_EVERY_MS);
-    timer.unref();
-    return { store, keys };
-  };
-  const keys = async (): Promise<RouteKeys> => {
-    opening ??= open();
-    const mine = opening;
-    try {
-      return (await mine).keys;
-    } catch (error) {
-      if (opening === mine) opening = null;
+      if (opened.get(keptIn) === opening) opened.delete(keptIn);
       throw error;
     }
   };
 
-  host.bus.onAsk(IDEMPOTENCY_BEGIN_TOPIC, async (data) => (await keys()).begin(data as BeginQuestion));
-  host.bus.onAsk(IDEMPOTENCY_FINISH_TOPIC, async (data) => (await keys()).finish(data as FinishQuestion));
+  host.bus.onAsk(IDEMPOTENCY_BEGIN_TOPIC, async (data) => {
+    const question = data as BeginQuestion;
+    const { keyHash, keptIn } = question;
+    const sinceMs = performance.now();
+    const store = await keys(question);
+    const answer = await store.begin(question);
+    if (answer.kind !== 'first' || performance.now() - sinceMs < IDEMPOTENCY_ASK_WITHIN_MS) return answer;
+    // The request was answered 503 meanwhile, so nobody would ever let go of its key.
+    await store.release({ keptIn, keyHash, begunMs: answer.begunMs });
+    throw new Error('the store of idempotency keys answered too late');
+  });
+  host.bus.onAsk(IDEMPOTENCY_FINISH_TOPIC, async (data) => {
+    const question = data as FinishQuestion;
+    await (await keys(question)).finish(question);
+  });
   host.bus.onTell(IDEMPOTENCY_RELEASE_TOPIC, (data) => {
-    keys()
-      .then((each) => each.release(data as Held))
+    const held = data as Held;
+    keys(held)
+      .then((each) => each.release(held))
       .catch((error: unknown) =>
         host.log.warn('an idempotency key could not be released', { problem: messageOf(error) }),
       );
@@ -73,8 +59,52 @@ export function idempotencyFeature(host: Pick<FeatureHost, 'bus' | 'log' | 'comp
 
   return {
     async stop() {
-      if (timer !== null) clearInterval(timer);
-      await (await opening?.catch(() => null))?.store.close();
+      for (const opening of opened.values()) await (await opening.catch(() => null))?.close();
     },
   };
+}
+
+async function openSql({ compiled, log }: Host): Promise<KeyStore> {
+  const [{ openStore }, { migrate }, { MIGRATIONS, SqlKeys }] = await Promise.all([
+    import('../store/store.ts'),
+    import('../store/migrate.ts'),
+    import('./sql-keys.ts'),
+  ]);
+  const { plan, secrets } = compiled;
+  const { sql } = plan.sections.stores;
+  const url = sql === null ? `sqlite:${join(plan.dataDir, 'idempotency.db')}` : (secrets[sql] ?? '');
+  const store = await openStore<IdempotencyTables>(url, { log, maxConnections: 5 });
+  try {
+    await migrate(store, 'idempotency', MIGRATIONS);
+  } catch (error) {
+    await store.close();
+    throw error;
+  }
+  const keys = new SqlKeys(store);
+  const clean = (): void =>
+    void keys.clean().catch((error: unknown) => {
+      log.warn('old idempotency keys could not be removed', { problem: messageOf(error) });
+    });
+  const timer = setInterval(clean, CLEAN_EVERY_MS);
+  timer.unref();
+  return {
+    begin: (question) => keys.begin(question),
+    finish: (question) => keys.finish(question),
+    release: (held) => keys.release(held),
+    async close() {
+      clearInterval(timer);
+      await store.close();
+    },
+  };
+}
+
+async function openRedis({ compiled, log }: Host): Promise<KeyStore> {
+  const { RedisKeys } = await import('./redis-keys.ts');
+  const { stores, limits } = compiled.plan.sections;
+  let told = '';
+  return RedisKeys.open(compiled.secrets[stores.redis ?? ''] ?? '', limits.redis.prefix, (problem) => {
+    // A Redis that is away says so with every attempt to reach it.
+    if (problem !== told) log.warn('Redis cannot be reached for idempotency keys', { problem });
+    told = problem;
+  });
 }

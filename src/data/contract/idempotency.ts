@@ -7,8 +7,15 @@ export const IDEMPOTENCY_FINISH_TOPIC = 'idempotency:finish';
 /** A tell with `Held`: the same key may be used again at once. */
 export const IDEMPOTENCY_RELEASE_TOPIC = 'idempotency:release';
 
+/** A worker waits for an answer this long. */
+export const IDEMPOTENCY_ASK_WITHIN_MS = 5_000;
+
+/** Of the configuration's `stores`. */
+export type KeptIn = 'sql' | 'redis';
+
 /** One request that holds its key. */
 export interface Held {
+  readonly keptIn: KeptIn;
   /** Of route, caller and key. */
   readonly keyHash: string;
   /** When it took the key: who takes it over later has another one. */
@@ -16,6 +23,7 @@ export interface Held {
 }
 
 export interface BeginQuestion {
+  readonly keptIn: KeptIn;
   readonly keyHash: string;
   /** Of method, target and body. */
   readonly fingerprint: string;

@@ -39,6 +39,12 @@ export const idempotencySchema = z
     maxResponseSize: size({ min: 1, max: 16 * 1024 ** 2 })
       .prefault('1mb')
       .describe('Largest response that is kept. The same key after a longer one is 409.'),
+    store: z
+      .enum(['sql', 'redis'])
+      .prefault('sql')
+      .describe(
+        'Where keys and responses are kept: `sql` in `stores.sql` (over several gateways with PostgreSQL), `redis` in `stores.redis`, over all gateways that share it.',
+      ),
     headers: z
       .array(headerName())
       .max(50)
@@ -46,17 +52,21 @@ export const idempotencySchema = z
       .describe('Response fields that are kept beside those that say how a response is to be read.'),
   })
   .describe(
-    'Carries out a request with an `Idempotency-Key` once: the same request gets the first response, another one with that key is 422, one that comes meanwhile 409. Keys are kept in `stores.sql`.',
+    'Carries out a request with an `Idempotency-Key` once: the same request gets the first response, another one with that key is 422, one that comes meanwhile 409.',
   );
 
 export const idempotencyOptions = definePolicyOptions({
   key: 'idempotency',
   schema: idempotencySchema,
   levels: ['service', 'route'],
-  compile(options) {
+  compile(options, context) {
+    const stores = context.document?.['stores'] as { readonly redis?: string } | undefined;
+    if (options.store === 'redis' && context.document !== undefined && !stores?.redis)
+      context.problem('needs the key stores.redis', { at: ['store'], got: '"redis"' });
     const settings: IdempotencySettings = {
       methods: options.methods,
       isRequired: options.required,
+      keptIn: options.store,
       keptForMs: options.keepFor,
       inProgressMs: options.inProgress,
       maxRequestBytes: options.maxRequestSize,

@@ -14,9 +14,11 @@ import {
   type BeginQuestion,
   type FinishQuestion,
   type Held,
+  IDEMPOTENCY_ASK_WITHIN_MS,
   IDEMPOTENCY_BEGIN_TOPIC,
   IDEMPOTENCY_FINISH_TOPIC,
   IDEMPOTENCY_RELEASE_TOPIC,
+  type KeptIn,
   type KeptResponse,
   RESPONSE_NOT_KNOWN,
 } from '../contract/idempotency.ts';
@@ -28,6 +30,7 @@ export interface IdempotencySettings {
   readonly methods: readonly string[];
   /** A request without key is 400. */
   readonly isRequired: boolean;
+  readonly keptIn: KeptIn;
   readonly keptForMs: number;
   readonly inProgressMs: number;
   readonly maxRequestBytes: number;
@@ -36,7 +39,6 @@ export interface IdempotencySettings {
   readonly fields: readonly string[];
 }
 
-const ASK_WITHIN_MS = 5_000;
 /** They say that it was not carried out, or cannot be yet: the same key may try again. */
 const NOT_KEPT = [401, 403, 408, 409, 421, 425, 426, 429];
 const FIELD = 'Idempotency-Key';
@@ -79,7 +81,7 @@ class RouteGuard {
   }
 
   async #begin(exchange: PolicyContext, key: string): Promise<Outcome> {
-    const { keptForMs, inProgressMs, maxRequestBytes } = this.#settings;
+    const { keptForMs, inProgressMs, keptIn, maxRequestBytes } = this.#settings;
     const { identity, method, path, query, routeId } = exchange;
     let body: Buffer = Buffer.alloc(0);
     try {
@@ -90,6 +92,7 @@ class RouteGuard {
     }
     const caller = identity === null ? null : [identity.issuer ?? null, identity.account ?? identity.subject];
     const question: BeginQuestion = {
+      keptIn,
       keyHash: hashOf(routeId, caller, key),
       fingerprint: createHash('sha256')
         .update(hashOf(method, path, query))
@@ -100,14 +103,18 @@ class RouteGuard {
     };
     let answer: BeginAnswer;
     try {
-      answer = (await this.#environment.control.ask(IDEMPOTENCY_BEGIN_TOPIC, question, ASK_WITHIN_MS)) as BeginAnswer;
+      answer = (await this.#environment.control.ask(
+        IDEMPOTENCY_BEGIN_TOPIC,
+        question,
+        IDEMPOTENCY_ASK_WITHIN_MS,
+      )) as BeginAnswer;
     } catch (error) {
       // To carry it out without knowing would be what the key is there to prevent.
       return new Fault(FAULTS.idempotencyUnavailable, { cause: messageOf(error), retryAfterSeconds: 1 });
     }
     switch (answer.kind) {
       case 'first':
-        this.#states.set(exchange, { keyHash: question.keyHash, begunMs: answer.begunMs, isDone: false });
+        this.#states.set(exchange, { keptIn, keyHash: question.keyHash, begunMs: answer.begunMs, isDone: false });
         // What is kept is sent to whoever asks again, whatever codings they take.
         exchange.setUpstreamHeader('Accept-Encoding', 'identity');
         return undefined;
@@ -144,7 +151,7 @@ class RouteGuard {
     // The client left and takes nothing; whether the service has done it nobody knows, so it is not done twice.
     if (exchange.fault?.kind === FAULTS.downstreamAborted) void this.#finish(state, RESPONSE_NOT_KNOWN);
     else {
-      const held: Held = { keyHash: state.keyHash, begunMs: state.begunMs };
+      const held: Held = { keptIn: state.keptIn, keyHash: state.keyHash, begunMs: state.begunMs };
       this.#environment.control.tell(IDEMPOTENCY_RELEASE_TOPIC, held);
     }
   }
@@ -153,9 +160,10 @@ class RouteGuard {
   async #finish(state: State, response: KeptResponse): Promise<void> {
     if (state.isDone) return;
     state.isDone = true;
-    const question: FinishQuestion = { keyHash: state.keyHash, begunMs: state.begunMs, response };
+    const { keptIn, keyHash, begunMs } = state;
+    const question: FinishQuestion = { keptIn, keyHash, begunMs, response };
     try {
-      await this.#environment.control.ask(IDEMPOTENCY_FINISH_TOPIC, question, ASK_WITHIN_MS);
+      await this.#environment.control.ask(IDEMPOTENCY_FINISH_TOPIC, question, IDEMPOTENCY_ASK_WITHIN_MS);
     } catch (error) {
       this.#environment.log.error('the response to an idempotency key could not be kept', {
         problem: messageOf(error),

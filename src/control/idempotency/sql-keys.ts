@@ -14,6 +14,7 @@ import type {
 import { isUniqueViolation } from '../store/faults.ts';
 import type { Migration } from '../store/migrate.ts';
 import type { Store } from '../store/store.ts';
+import type { KeyStore } from './key-store.ts';
 
 export interface IdempotencyTables {
   idempotency_keys: {
@@ -43,7 +44,7 @@ export const MIGRATIONS: readonly Migration[] = [
   },
 ];
 
-export class RouteKeys {
+export class SqlKeys implements Omit<KeyStore, 'close'> {
   readonly #store: Store<IdempotencyTables>;
   readonly #wallMs: () => number;
 
