@@ -46,7 +46,7 @@ import { Ports } from './ports.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import { processTraffic } from './process-traffic.ts';
 import { handOverTo, Predecessor } from './takeover.ts';
-import { Workers } from './workers.ts';
+import { banksFor, Workers } from './workers.ts';
 
 export interface PrimaryOptions {
   readonly load: LoadOptions;
@@ -147,7 +147,7 @@ export class Primary implements OperatorHost {
     const { plan } = configuration.compiled;
     this.cache = options.createCache(plan.sections.stores.cacheBytes);
     this.shared = {
-      metrics: createMetricsBuffer({ workers: plan.workers, routes: MAX_ROUTES, instances: MAX_INSTANCES }),
+      metrics: createMetricsBuffer({ workers: banksFor(plan.workers), routes: MAX_ROUTES, instances: MAX_INSTANCES }),
       instances: createInstanceTable(),
       limits: options.createLimits(plan.sections.limits.memoryBytes),
       cache: this.cache.memory,
@@ -158,6 +158,7 @@ export class Primary implements OperatorHost {
     this.workers = new Workers({
       entry: options.workerEntry,
       count: plan.workers,
+      withSpare: plan.spareWorker,
       shared: this.shared,
       log: this.log,
       metrics: this.metrics,
@@ -332,7 +333,7 @@ export class Primary implements OperatorHost {
   // --- workers, for features that watch them -----------------------------------------------------------------------
 
   workerThreads(): readonly number[] {
-    return this.workers.status().map(({ threadId }) => threadId);
+    return this.workers.threads();
   }
 
   onWorkersChange(listener: () => void): void {

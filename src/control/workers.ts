@@ -1,7 +1,11 @@
 /**
- * The worker threads, seen from the main thread: starts them, sends them snapshots, replaces one that dies with
- * back-off, carries the line between control and data, and drains them at the end. Connections of a dead worker are
- * lost with it; the others do not notice, since each has its own listening sockets.
+ * The worker threads, seen from the main thread: starts them, sends them snapshots, replaces one that dies (at once, then
+ * with back-off), carries the line between control and data, and drains them at the end. Connections of a dead worker
+ * are lost with it; the others do not notice, since each has its own listening sockets. Where there is only one, a spare
+ * stands by that has everything but the sockets.
+ *
+ * Each thread has a bank of its own in shared memory; banks are more than workers, so that a successor can begin while
+ * the one that it replaces still finishes what it has.
  */
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
@@ -11,6 +15,7 @@ import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../data/contract/messages.ts';
 import type { SharedState } from '../data/contract/shared.ts';
+import { MAX_WORKERS } from '../data/contract/shared.ts';
 import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
 import type { ControlBus } from './bus.ts';
 
@@ -24,6 +29,8 @@ export interface WorkersOptions {
   /** Module of the worker's thread. */
   readonly entry: URL;
   readonly count: number;
+  /** One more stands by. */
+  readonly withSpare: boolean;
   readonly shared: SharedState;
   readonly log: Logger;
   readonly metrics: MetricsReader;
@@ -36,14 +43,33 @@ export interface WorkersOptions {
 }
 
 interface Member {
-  readonly index: number;
-  worker: Worker;
+  /** Which of the workers it is; that of a spare says nothing yet. */
+  index: number;
+  /** Its own place in shared memory. */
+  readonly bank: number;
+  readonly worker: Worker;
   startedMs: number;
   failures: number;
   version: number;
   listening: boolean;
   replaced: boolean;
 }
+
+/** One for a spare, one for a successor that begins while its predecessor still finishes. */
+const MORE_BANKS = 2;
+
+/** How many threads may count in shared memory at a time, for so many workers. */
+export function banksFor(workers: number): number {
+  return Math.min(workers + MORE_BANKS, MAX_WORKERS);
+}
+
+/** How long the start of the process is left alone before a spare is made. */
+const SPARE_AFTER_MS = 5_000;
+const UNWELL_DRAIN_MS = 5_000;
+/** So long its idle connections may ask once more, and hear that it was the last time. */
+const UNWELL_LINGER_MS = 2_000;
+/** Where a successor can listen beside its predecessor. */
+const CAN_SHARE_PORTS = process.platform === 'linux';
 
 export interface WorkerStatus {
   readonly index: number;
@@ -60,6 +86,10 @@ export class Workers implements ControlBus {
   readonly #published = new Map<string, unknown>();
   readonly #listeners = new Map<string, ((data: unknown) => void)[]>();
   readonly #answers = new Map<string, (data: unknown) => unknown>();
+  readonly #freeBanks: number[];
+  /** Those that are replaced and finish what they have. */
+  readonly #finishing = new Set<Promise<number>>();
+  #spare: Member | null = null;
   #snapshot: Snapshot | null = null;
   #secrets: Secrets = {};
   #ending = false;
@@ -69,6 +99,7 @@ export class Workers implements ControlBus {
     this.#options = options;
     this.#members = Array.from({ length: options.count }, () => null);
     this.#restarts = Array.from({ length: options.count }, () => 0);
+    this.#freeBanks = Array.from({ length: banksFor(options.count) }, (_, bank) => bank);
   }
 
   // --- life ------------------------------------------------------------------------------------------------------
@@ -78,16 +109,30 @@ export class Workers implements ControlBus {
     this.#snapshot = snapshot;
     this.#secrets = secrets;
     await Promise.all(this.#members.map((_, index) => this.#spawn(index, 0)));
+    this.#planSpare(SPARE_AFTER_MS, 0);
   }
 
   /** Sends a snapshot to all; resolves with the problems of those that refused it (none: it is live everywhere). */
   async publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
     this.#snapshot = snapshot;
     this.#secrets = secrets;
-    const problems = await Promise.all(
-      this.#members.map((member) => (member === null ? undefined : this.#applied(member, snapshot, secrets))),
-    );
+    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, snapshot, secrets)));
     return problems.filter((problem) => problem !== undefined);
+  }
+
+  /** Workers, and the spare. */
+  #all(): Member[] {
+    return [...this.#members, this.#spare].filter((member) => member !== null);
+  }
+
+  /** Of all threads that may hold something, the spare too. */
+  threads(): number[] {
+    return this.#all().map(({ worker }) => worker.threadId);
+  }
+
+  /** A spare stands by: the death of the only worker costs what it had in flight, and nobody waits. */
+  get hasSpare(): boolean {
+    return this.#spare !== null && this.#spare.version > 0;
   }
 
   status(): WorkerStatus[] {
@@ -146,9 +191,10 @@ export class Workers implements ControlBus {
    */
   async drain(timeoutMs: number, lingerMs = 0): Promise<number> {
     this.#ending = true;
-    const cut = await Promise.all(
-      this.#members.map((member) => (member === null ? 0 : this.#drainOne(member, timeoutMs, lingerMs))),
-    );
+    const cut = await Promise.all([
+      ...this.#all().map((member) => this.#drainOne(member, timeoutMs, lingerMs)),
+      ...this.#finishing,
+    ]);
     return cut.reduce((sum, each) => sum + each, 0);
   }
 
@@ -171,38 +217,32 @@ export class Workers implements ControlBus {
     return cutOff;
   }
 
-  #spawn(index: number, failures: number): Promise<void> {
-    const { shared } = this.#options;
+  /** Resolves when it listens; a spare when it could. */
+  #spawn(index: number, failures: number, asSpare = false): Promise<void> {
+    const bank = this.#freeBanks.shift();
+    if (bank === undefined) return Promise.reject(new Error('too many workers are still finishing what they have'));
     const data: WorkerStart = {
-      index,
-      shared,
+      index: bank,
+      isSpare: asSpare,
+      shared: this.#options.shared,
       snapshot: this.#snapshot!,
       secrets: this.#secrets,
       published: Object.fromEntries(this.#published),
     };
     const worker = new Worker(this.#options.entry, {
       workerData: data,
-      name: `gatehouse-worker-${index}`,
+      name: asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`,
       stdin: false,
     });
-    const member: Member = {
-      index,
-      worker,
-      startedMs: performance.now(),
-      failures,
-      version: 0,
-      listening: false,
-      replaced: false,
-    };
-    this.#members[index] = member;
+    const startedMs = performance.now();
+    const member: Member = { index, bank, worker, startedMs, failures, version: 0, listening: false, replaced: false };
+    if (asSpare) this.#spare = member;
+    else this.#members[index] = member;
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
-        if (message.kind === 'applied' && !member.listening) {
-          member.listening = true;
-          resolve();
-        }
         if (message.kind === 'refused' && !member.listening) reject(new Error(message.problem));
         this.#onMessage(member, message);
+        if (message.kind === 'applied') resolve();
       });
       worker.on('error', (error) =>
         this.#options.log.error('a worker failed', { worker: index, error: messageOf(error) }),
@@ -215,31 +255,79 @@ export class Workers implements ControlBus {
   }
 
   #onExit(member: Member, code: number): void {
-    const { log, metrics, instances, cache } = this.#options;
+    const { log } = this.#options;
     member.listening = false;
-    // Whatever it held, in flight or open, is gone; nobody else can take it back.
-    if (this.#members[member.index] === member) {
-      metrics.clearGauges(member.index);
-      instances.clearWorker(member.index);
-      cache.clearWorker(member.index);
-    }
+    this.#clear(member);
     for (const changed of this.#onChange) changed();
-    if (this.#ending || member.replaced || this.#members[member.index] !== member) return;
+    const isSpare = this.#spare === member;
+    if (isSpare) this.#spare = null;
+    if (this.#ending || member.replaced || (!isSpare && this.#members[member.index] !== member)) return;
     const lived = performance.now() - member.startedMs;
     const failures = lived > HEALTHY_AFTER_MS ? 0 : member.failures + 1;
-    const delayMs = failures === 0 ? 0 : Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** (failures - 1));
+    if (isSpare) {
+      this.#planSpare(Math.max(SPARE_AFTER_MS, backOffMs(failures)), failures);
+      return;
+    }
     this.#restarts[member.index]!++;
+    if (this.hasSpare) {
+      void this.#promote(member.index, failures);
+      log.warn('a worker ended and the spare took its place', { worker: member.index, code });
+      return;
+    }
+    const delayMs = backOffMs(failures);
     log.warn('a worker ended and is replaced', { worker: member.index, code, in_ms: delayMs });
-    setTimeout(() => this.#replace(member.index, failures), delayMs).unref();
+    this.#later(delayMs, () => this.#replace(member.index, failures));
   }
 
-  #replace(index: number, failures: number): void {
-    if (this.#ending) return;
-    this.#spawn(index, failures).then(
-      () => this.#options.log.info('a worker was replaced', { worker: index }),
+  /** Whatever it held, in flight or open, is gone; nobody else can take it back. */
+  #clear({ bank }: Member): void {
+    const { metrics, instances, cache } = this.#options;
+    metrics.clearGauges(bank);
+    instances.clearWorker(bank);
+    cache.clearWorker(bank);
+    this.#freeBanks.push(bank);
+  }
+
+  #replace(index: number, failures: number): Promise<void> {
+    if (this.#ending) return Promise.resolve();
+    return this.#spawn(index, failures).then(
+      () => {
+        this.#options.log.info('a worker was replaced', { worker: index });
+        this.#planSpare(SPARE_AFTER_MS, failures);
+      },
       (error: unknown) =>
         this.#options.log.error('a worker could not be replaced', { worker: index, error: messageOf(error) }),
     );
+  }
+
+  /** Resolves when the spare listens in this place. */
+  #promote(index: number, failures: number): Promise<void> {
+    const spare = this.#spare!;
+    this.#spare = null;
+    this.#members[index] = Object.assign(spare, { index, failures, startedMs: performance.now() });
+    this.#planSpare(Math.max(SPARE_AFTER_MS, backOffMs(failures)), failures);
+    return new Promise((resolve) => {
+      spare.worker.on('message', (message: FromWorker) => {
+        if (message.kind === 'applied' && message.isListening) resolve();
+      });
+      spare.worker.once('exit', () => resolve());
+      this.#send(spare, { kind: 'listen' });
+    });
+  }
+
+  #planSpare(afterMs: number, failures: number): void {
+    if (!this.#options.withSpare) return;
+    this.#later(afterMs, () => {
+      if (this.#ending || this.#spare !== null || this.listening === 0) return;
+      this.#spawn(0, failures, true).catch((error: unknown) =>
+        this.#options.log.warn('a spare worker could not be made', { error: messageOf(error) }),
+      );
+    });
+  }
+
+  #later(ms: number, task: () => unknown): void {
+    if (ms === 0) task();
+    else setTimeout(task, ms).unref();
   }
 
   // --- messages --------------------------------------------------------------------------------------------------
@@ -256,6 +344,7 @@ export class Workers implements ControlBus {
         break;
       case 'applied':
         member.version = message.version;
+        member.listening = message.isListening;
         for (const changed of this.#onChange) changed();
         break;
       case 'tell':
@@ -271,19 +360,35 @@ export class Workers implements ControlBus {
     }
   }
 
-  /** Its state is not to be trusted any more: it drains while its successor already listens. */
+  /** Its state is not to be trusted any more: it finishes what it has, as soon as its successor listens. */
   #onUnwell(member: Member): void {
     if (member.replaced || this.#ending) return;
     member.replaced = true;
+    if (this.#spare === member) {
+      void this.#finish(member);
+      this.#spare = null;
+      this.#planSpare(SPARE_AFTER_MS, member.failures + 1);
+      return;
+    }
     this.#restarts[member.index]!++;
-    this.#drainOne(member, 5_000).then(
-      () => this.#replace(member.index, member.failures + 1),
-      (error: unknown) =>
-        this.#options.log.error('an unwell worker could not be drained', {
-          worker: member.index,
-          error: messageOf(error),
-        }),
-    );
+    const lived = performance.now() - member.startedMs;
+    const failures = lived > HEALTHY_AFTER_MS ? 0 : member.failures + 1;
+    if (CAN_SHARE_PORTS && this.hasSpare) void this.#promote(member.index, failures).then(() => this.#finish(member));
+    else if (CAN_SHARE_PORTS && this.#freeBanks.length > 0)
+      this.#later(backOffMs(failures), () => this.#replace(member.index, failures).then(() => this.#finish(member)));
+    else void this.#finish(member).then(() => this.#replace(member.index, failures));
+  }
+
+  #finish(member: Member): Promise<number> {
+    const finishing = this.#drainOne(member, UNWELL_DRAIN_MS, UNWELL_LINGER_MS).catch((error: unknown) => {
+      this.#options.log.error('an unwell worker could not be drained', {
+        worker: member.index,
+        error: messageOf(error),
+      });
+      return 0;
+    });
+    this.#finishing.add(finishing);
+    return finishing.finally(() => this.#finishing.delete(finishing));
   }
 
   async #answer(member: Member, id: number, topic: string, data: unknown): Promise<void> {
@@ -329,7 +434,7 @@ export class Workers implements ControlBus {
 
   publish(topic: string, data: unknown): void {
     this.#published.set(topic, data);
-    for (const member of this.#members) if (member !== null) this.#send(member, { kind: 'publish', topic, data });
+    for (const member of this.#all()) this.#send(member, { kind: 'publish', topic, data });
   }
 
   onTell(topic: string, listener: (data: unknown) => void): void {
@@ -347,4 +452,9 @@ export class Workers implements ControlBus {
   onChange(listener: () => void): void {
     this.#onChange.push(listener);
   }
+}
+
+/** The first one is replaced at once. */
+function backOffMs(failures: number): number {
+  return failures <= 1 ? 0 : Math.min(BACKOFF_MAX_MS, BACKOFF_BASE_MS * 2 ** (failures - 2));
 }

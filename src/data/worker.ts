@@ -64,13 +64,19 @@ class DataWorker {
   readonly #policies = new Map<string, PolicyDefinition<never, unknown>>(
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
   );
+  #newest: [Snapshot, Secrets];
+  #applied: Snapshot | null = null;
   #runtime: WorkerRuntime | null = null;
   #tail: Tail | null = null;
+  /** A spare has no listeners until it is told to. */
+  #isListening: boolean;
   /** Snapshots are applied one after the other. */
   #applying: Promise<void> = Promise.resolve();
 
   constructor(start: WorkerStart, port: MessagePort) {
     this.#start = start;
+    this.#isListening = !start.isSpare;
+    this.#newest = [start.snapshot, start.secrets];
     this.#port = port;
     this.#control = new MessageControlLink((message) => this.#send(message), start.published);
     this.#log = createLogger(start.snapshot.gateway.logLevel, (line) => this.#send({ kind: 'logLine', line }), {
@@ -103,6 +109,7 @@ class DataWorker {
     const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     delays.enable();
     setInterval(() => {
+      if (!this.#isListening) return;
       this.#control.tell(PULSE_TOPIC, pulseOf(String(this.#start.index), delays));
       delays.reset();
     }, PULSE_EVERY_MS).unref();
@@ -145,6 +152,10 @@ class DataWorker {
       case 'drain':
         void this.#drain(message.timeoutMs, message.lingerMs);
         break;
+      case 'listen':
+        this.#isListening = true;
+        this.#apply(...this.#newest);
+        break;
       case 'leave':
         if (this.#runtime !== null) this.#runtime.leaving = true;
         break;
@@ -152,12 +163,16 @@ class DataWorker {
   }
 
   #apply(snapshot: Snapshot, secrets: Secrets): void {
+    this.#newest = [snapshot, secrets];
     this.#applying = this.#applying.then(async () => {
       try {
         const isFirst = this.#runtime === null;
-        await this.#swap(snapshot, secrets);
+        // A spare that is told to listen has it already.
+        if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
+        this.#applied = snapshot;
+        if (this.#isListening) await this.#bind(snapshot, secrets);
         if (isFirst) releaseMemory();
-        this.#send({ kind: 'applied', version: snapshot.version });
+        this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
       } catch (error) {
         this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });
       }
@@ -204,7 +219,6 @@ class DataWorker {
       this.#former.retire(old, live);
     }
     this.#services.commit(services);
-    await this.#bind(snapshot, secrets);
   }
 
   async #bind(snapshot: Snapshot, secrets: Secrets): Promise<void> {

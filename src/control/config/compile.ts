@@ -130,6 +130,7 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     controlSocket: controlSocketPath(dataDir),
     environment,
     workers,
+    spareWorker: workers === 1 && config.document.gateway.spareWorker,
     endpoints,
     operations: operationsListener(config.document.gateway.operations),
     watch: config.document.gateway.watch,

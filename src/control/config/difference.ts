@@ -45,6 +45,7 @@ export function difference(before: Compiled, after: Compiled): Difference {
       ...differentKeys(before.plan.gateway, after.plan.gateway).map((key) => `gateway.${key}`),
       ...differentKeys(before.plan.sections, after.plan.sections),
       ...(before.plan.workers === after.plan.workers ? [] : ['gateway.workers']),
+      ...(before.plan.spareWorker === after.plan.spareWorker ? [] : ['gateway.spareWorker']),
       ...(before.plan.documentDataDir === after.plan.documentDataDir ? [] : ['gateway.dataDir']),
       ...(text(before.plan.endpoints) === text(after.plan.endpoints) ? [] : ['gateway.endpoints']),
     ],

@@ -12,7 +12,16 @@ import { textSource } from './text-source.ts';
 
 /** Keys of the node's own document that a document of the cluster does not replace. */
 const OWN_KEYS = ['cluster', 'stores', 'admin'] as const;
-const OWN_GATEWAY_KEYS = ['name', 'port', 'host', 'listeners', 'workers', 'dataDir', 'shutdownTimeout'] as const;
+const OWN_GATEWAY_KEYS = [
+  'name',
+  'port',
+  'host',
+  'listeners',
+  'workers',
+  'spareWorker',
+  'dataDir',
+  'shutdownTimeout',
+] as const;
 
 export interface Overlay {
   readonly text: string;

@@ -29,6 +29,8 @@ export interface ControlPlan {
   /** `NODE_ENV`, or `production`. */
   readonly environment: string;
   readonly workers: number;
+  /** Another thread stands by for the only worker. */
+  readonly spareWorker: boolean;
   /** Paths of the built-in endpoints; null is off. */
   readonly endpoints: Readonly<Record<Endpoint, string | null>>;
   /** False: files are not watched, and changes wait for a reload by hand. */
@@ -68,6 +70,7 @@ export function changesThatNeedRestart(running: ControlPlan, next: ControlPlan):
   const keys: string[] = [];
   if (running.dataDir !== next.documentDataDir) keys.push('gateway.dataDir');
   if (running.workers !== next.workers) keys.push('gateway.workers');
+  if (running.spareWorker !== next.spareWorker) keys.push('gateway.spareWorker');
   if (running.sections.limits.memoryBytes !== next.sections.limits.memoryBytes) keys.push('limits.memory');
   return keys;
 }

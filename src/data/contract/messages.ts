@@ -5,7 +5,10 @@ import type { Secrets, Snapshot } from './snapshot.ts';
 
 /** `workerData` of a new worker. */
 export interface WorkerStart {
+  /** Its bank in shared memory: no two threads have the same at a time. */
   readonly index: number;
+  /** It takes everything but does not listen before it is told so. */
+  readonly isSpare: boolean;
   readonly shared: SharedState;
   readonly snapshot: Snapshot;
   readonly secrets: Secrets;
@@ -15,6 +18,8 @@ export interface WorkerStart {
 
 export type ToWorker =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
+  /** A spare takes the place of a worker. */
+  | { readonly kind: 'listen' }
   /** The process is about to end: each response says that it is the last of its connection. */
   | { readonly kind: 'leave' }
   /**
@@ -30,7 +35,7 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly kind: 'listening'; readonly listeners: readonly { readonly id: string; readonly port: number }[] }
-  | { readonly kind: 'applied'; readonly version: number }
+  | { readonly kind: 'applied'; readonly version: number; readonly isListening: boolean }
   | { readonly kind: 'refused'; readonly version: number; readonly problem: string }
   | { readonly kind: 'drained'; readonly cutOff: number }
   | { readonly kind: 'tell'; readonly topic: string; readonly data: unknown }

@@ -188,6 +188,12 @@ const core = {
     .describe(
       'Worker threads that serve traffic. `auto` is one for each processor; where the system cannot share a port between threads (macOS, Windows) it is one.',
     ),
+  spareWorker: z
+    .boolean()
+    .prefault(true)
+    .describe(
+      'Where there is one worker thread, another one stands by, ready but for its sockets (about 26 MB), so that the death of the worker costs what it had in flight and no start. Read at start.',
+    ),
   clusterMode: z
     .boolean()
     .optional()
