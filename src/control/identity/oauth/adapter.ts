@@ -10,6 +10,7 @@ import { Encryption } from '../../secrets/encryption.ts';
 import type { IdentityContext } from '../context.ts';
 import type { OidcTable } from '../tables.ts';
 import { clientOf, findClient } from './clients.ts';
+import { readPayload } from './payload.ts';
 
 /** Their id is the secret that the caller holds; it is not even in the sealed payload. */
 const BEARERS = new Set(['AccessToken', 'AuthorizationCode', 'RefreshToken', 'ClientCredentials']);
@@ -170,9 +171,4 @@ class SqlAdapter implements Adapter {
   #read(row: OidcTable): AdapterPayload {
     return readPayload(this.#encryption, row);
   }
-}
-
-export function readPayload(encryption: Encryption, row: OidcTable): AdapterPayload {
-  const payload = JSON.parse(encryption.decrypt(row.sealed, `${row.model}:${row.hash}`)) as AdapterPayload;
-  return row.consumed_at === null ? payload : { ...payload, consumed: row.consumed_at };
 }

@@ -6,8 +6,8 @@ import type { Transaction } from 'kysely';
 import { Encryption } from '../../secrets/encryption.ts';
 import type { IdentityContext } from '../context.ts';
 import type { IdentityTables } from '../tables.ts';
-import { readPayload } from './adapter.ts';
 import { findClient } from './clients.ts';
+import { readPayload } from './payload.ts';
 
 type Trx = Transaction<IdentityTables>;
 
