@@ -213,6 +213,15 @@ export const FAULTS = {
     'never',
     'the credentials are not valid',
   ),
+  credentialOver: kind(
+    'credential_over',
+    401,
+    'AUTHENTICATION_REQUIRED',
+    'responseBody',
+    'downstream',
+    'never',
+    'the credential of an open stream expired or was revoked',
+  ),
   authenticationUnavailable: kind(
     'authentication_unavailable',
     503,

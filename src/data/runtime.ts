@@ -8,6 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { LogThrottle } from '../base/log-throttle.ts';
 import type { MetricsBank } from '../base/metrics.ts';
 import { TimerWheel } from '../base/timers.ts';
+import type { LiveStreams } from './auth/live-streams.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
 import type { WholeReply } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
@@ -44,6 +45,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly accessLog: AccessLog;
   /** Told of what no route sees: requests that none took, and heads that were refused. */
   readonly abuse: AbuseWatch;
+  readonly streams: LiveStreams;
   readonly buffers = new BufferPool();
   readonly hosts = new HostCache();
   readonly targets = new TargetCache();
@@ -74,6 +76,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     metrics: MetricsBank;
     accessLog: AccessLog;
     abuse: AbuseWatch;
+    streams: LiveStreams;
     live: ActiveConfig;
     tail: Tail | null;
   }) {
@@ -84,6 +87,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.metrics = parts.metrics;
     this.accessLog = parts.accessLog;
     this.abuse = parts.abuse;
+    this.streams = parts.streams;
     this.live = parts.live;
     this.tail = parts.tail;
     this.#stock = new RequestBufferPool(MOST_FIELDS);

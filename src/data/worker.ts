@@ -14,6 +14,7 @@ import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
+import { AuthWorkerState } from './auth/worker-state.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
 import { compileConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
@@ -206,6 +207,7 @@ class DataWorker {
         metrics: this.#metrics,
         accessLog: this.#accessLog,
         abuse,
+        streams: AuthWorkerState.of(ofWorker).streams,
         live,
         tail: this.#tail,
       });

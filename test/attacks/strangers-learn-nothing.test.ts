@@ -78,3 +78,29 @@ test('responses without a route and those of built-in endpoints have the fields 
   });
   assert.deepEqual([asked.status, asked.headers.get('access-control-allow-origin')], [204, 'https://app.example']);
 });
+
+test('request ids tell nothing of how many requests there were between two of one caller', async (t) => {
+  const gateway = await startTestGateway(t, {
+    gateway: { auth: 'public' },
+    routes: [{ match: { path: '/*' }, respond: { body: 'x' } }],
+  });
+  const ids = await Promise.all(
+    Array.from({ length: 200 }, async () => {
+      const response = await fetch(`${gateway.url}/x`);
+      await response.arrayBuffer();
+      return response.headers.get('x-request-id') ?? '';
+    }),
+  );
+  assert.ok(ids.every((id) => /^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/.test(id)));
+  // Of a counter the digits that change often are at one place and near each other.
+  for (const [from, to] of [
+    [0, 8],
+    [24, 30],
+    [30, 36],
+  ] as const) {
+    const values = ids.map((id) => Number.parseInt(id.slice(from, to), 16)).toSorted((one, other) => one - other);
+    assert.ok(new Set(values).size > 190, 'they differ');
+    const spread = (values.at(-1) as number) - (values[0] as number);
+    assert.ok(spread > 16 ** (to - from) / 2, `digits ${from} to ${to} are spread over ${spread}`);
+  }
+});

@@ -42,6 +42,7 @@ class Host {
       log: createLogger('info', (line) => this.lines.push(JSON.parse(line))),
       instances: this.table,
       env: {},
+      addresses: () => [],
       listed: () => this.#config?.document.services ?? {},
       setDiscovered: async (instances) => {
         this.#discovered = instances;

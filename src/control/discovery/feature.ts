@@ -46,7 +46,7 @@ export interface CompiledServices {
 }
 
 /** What it needs of the process around it. */
-export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin'> & {
+export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin' | 'addresses'> & {
   /** Health bits in shared memory. */
   readonly instances: HealthSink;
   /** `services` of the document that is live: the instances that it lists itself. */
@@ -101,7 +101,8 @@ export class ServicesFeature {
     const environment = { clock: this.#clock, timers: this.#timers, log };
     const store = fileStore(join(compiled.plan.dataDir, 'registry.json'), this.#timers, log);
     const { registry: section } = compiled.plan.sections;
-    this.#registry = await Registry.open({ ...environment, store }, section?.settings ?? NO_REGISTRY);
+    const ownAddresses = () => this.#host.addresses();
+    this.#registry = await Registry.open({ ...environment, store, ownAddresses }, section?.settings ?? NO_REGISTRY);
     this.#manager = new DiscoveryManager({
       ...environment,
       random: Math.random,

@@ -70,6 +70,11 @@ export function limitMetrics(workers: WorkerCounts, control: ControlCounts): (Ex
   const metrics: (ExtraMetric | HistogramMetric)[] = [
     counter('limit_decisions_total', 'Decisions about rate limits', result('allowed', 'refused')),
     counter('limit_plan_decisions_total', 'Decisions about the limits of plans', planSamples(workers)),
+    counter(
+      'limit_newcomers_refused_total',
+      'Keys of request fields that counted as their address does, since there were too many new ones',
+      plain(workers.get('newcomers')),
+    ),
     counter('limit_overflows_total', 'Decisions that found no room in the table', plain(workers.get('overflowed'))),
     counter(
       'limit_given_back_total',

@@ -1,11 +1,21 @@
 /** `redirect`: to a location that is put together from the request. */
 
+import { FAULTS, Fault } from '../../base/errors.ts';
 import type { RouteAction } from '../exchange/active-config.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 
 export function redirectAction(status: number, location: string): RouteAction {
-  return { open: (exchange) => ({ status, headers: { Location: redirectTarget(location, exchange) }, body: '' }) };
+  const needsHost = /\$\{host(?:name)?\}/.test(location);
+  return {
+    open(exchange) {
+      if (needsHost && exchange.host === '') return NO_HOST;
+      return { status, headers: { Location: redirectTarget(location, exchange) }, body: '' };
+    },
+  };
 }
+
+/** `https:///path` is read as the host `path`, which the caller of a link chose (WHATWG URL, "special authority"). */
+const NO_HOST = new Fault(FAULTS.malformedRequest, { detail: 'the request names no host to redirect to' });
 
 /** `${path}`, `${query}`, `${search}`, `${host}`, `${hostname}` and `:name` of the match in a redirect's target. */
 function redirectTarget(template: string, exchange: Exchange): string {

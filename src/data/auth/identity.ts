@@ -85,8 +85,14 @@ export class PreparedIdentity implements Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   notes: IdentityDerived | null = null;
   passedCheck = 0;
+  readonly endsAtMs: number;
 
-  constructor(facts: IdentityFacts, claims: Readonly<Record<string, unknown>>, headers: HeaderMaker) {
+  constructor(
+    facts: IdentityFacts,
+    claims: Readonly<Record<string, unknown>>,
+    headers: HeaderMaker,
+    endsAtMs: number = Number.POSITIVE_INFINITY,
+  ) {
     this.method = facts.method;
     this.subject = facts.subject;
     this.roles = Object.freeze([...facts.roles]);
@@ -97,6 +103,7 @@ export class PreparedIdentity implements Identity {
     this.mustEnrol = facts.scopes.includes(ENROL_SCOPE);
     this.claims = deepFreeze(claims);
     this.upstreamHeaders = Object.freeze(headers(facts));
+    this.endsAtMs = endsAtMs;
   }
 }
 

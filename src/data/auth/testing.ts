@@ -114,6 +114,7 @@ export function authSettings(more: Partial<AuthSettings> = {}): AuthSettings {
     requirements: { scopes: [], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 },
     forward: { kind: 'plain' },
     hideCredentials: false,
+    streamsOutliveExpiry: false,
     ...more,
   };
 }

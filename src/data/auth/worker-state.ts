@@ -4,10 +4,12 @@
  * and because a reload creates the new routes first, unchanged settings keep their warm cache. Owner: one worker.
  */
 import { hash } from 'node:crypto';
+import type { Clock } from '../../base/clock.ts';
 import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { KeyStore } from './jwt/key-store.ts';
 import { Revocations } from './jwt/revocations.ts';
+import { LiveStreams } from './live-streams.ts';
 
 /** Something with a cache that routes can share. */
 export interface Shared {
@@ -25,16 +27,18 @@ const TURN_EVERY_MS = 15_000;
 export class AuthWorkerState {
   readonly keys: KeyStore;
   readonly revocations = new Revocations();
+  readonly streams: LiveStreams;
   readonly #shared = new Map<string, { readonly thing: Shared; users: number }>();
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(control: ControlLink) {
+  constructor(control: ControlLink, clock: Clock) {
     this.keys = new KeyStore(control);
+    this.streams = new LiveStreams(() => clock.wallMs());
     control.subscribe('identity:revoked', (message) => this.#revoked(message));
   }
 
   static of(environment: PolicyEnvironment): AuthWorkerState {
-    return environment.perWorker('auth', () => new AuthWorkerState(environment.control));
+    return environment.perWorker('auth', () => new AuthWorkerState(environment.control, environment.clock));
   }
 
   /** The thing made from equal settings before, or a new one. `release` gives it back, once. */
@@ -79,6 +83,7 @@ export class AuthWorkerState {
       if (fresh.sids.size > 0 || fresh.jtis.size > 0) thing.forget?.(fresh);
       if (thing.clearsOnRevocation === true) thing.cache.clear();
     }
+    this.streams.revoked(fresh);
   }
 }
 

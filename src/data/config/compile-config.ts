@@ -107,6 +107,7 @@ function buildRoute(
   const cache = caches.get(settings);
   return {
     settings,
+    isBuiltIn: settings.id.startsWith('builtin:'),
     latencyBoundMs: settings.latencyBoundMs ?? 0,
     preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
     authenticate: hooks.flatMap((each) => each.authenticate ?? []),

@@ -105,6 +105,8 @@ export interface AuthSettings {
   readonly forward: ForwardSettings;
   /** Remove the field that carried the credential from the upstream request. */
   readonly hideCredentials: boolean;
+  /** Tunnels and streams go on when the credential expires, until it is revoked. */
+  readonly streamsOutliveExpiry: boolean;
 }
 
 /** What an identity must have; empty lists ask for nothing. */

@@ -62,6 +62,8 @@ export interface Identity {
   readonly mustEnrol?: boolean;
   /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */
   readonly upstreamHeaders: Readonly<Record<string, string>>;
+  /** Milliseconds since 1970 at which the credential ends; absent: not by itself. */
+  readonly endsAtMs?: number;
   /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */
   passedCheck?: number;
   /** The engine's. Nobody else reads it. */
@@ -134,6 +136,8 @@ export interface PolicyContext extends BodyAccess {
   readonly contentLength: number;
 
   identity: Identity | null;
+  /** A tunnel or stream of this exchange goes on when its credential expires; revoking still ends it. */
+  outlivesExpiry?: boolean;
 
   /** Replaces or adds a field of the upstream request, removing every copy that the caller sent. */
   setUpstreamHeader(name: string, value: string): void;

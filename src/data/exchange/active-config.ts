@@ -24,6 +24,8 @@ export interface RouteAction {
 export interface CompiledRoute {
   /** Replaced by a copy without slot when a later configuration has the route no more (config/draining-configs.ts). */
   settings: RouteSettings;
+  /** Added by the gateway, without policies: what those of other routes do about abuse the engine does. */
+  readonly isBuiltIn: boolean;
   /** Of the route's objective; 0 for none. */
   readonly latencyBoundMs: number;
   /** Answers CORS preflights; null where no policy does. */

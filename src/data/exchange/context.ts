@@ -42,6 +42,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   #requestId = '';
   route: CompiledRoute | null = null;
   identity: Identity | null = null;
+  outlivesExpiry = false;
   status = 0;
   fault: Fault | null = null;
   /** Null while nothing is traced. */

@@ -42,6 +42,8 @@ export interface Downstream extends BytesHolder {
    * known length is written where the status allows one.
    */
   endHead(bodyLength: number, declareLength: boolean): void;
+  /** A close frame of a WebSocket, where one can be sent between two frames of the service; the tunnel ends next. */
+  sendClose(frame: Buffer): void;
   /** Ends the head of a 101: from now on bytes pass as they are, both ways. */
   endUpgrade(protocol: string): void;
   /** The next `bytes[start, end)` of the body. */

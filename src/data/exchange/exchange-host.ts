@@ -1,5 +1,6 @@
 /** What an exchange needs of its worker. */
 import type { Logger } from '../../base/log.ts';
+import type { LiveStreams } from '../auth/live-streams.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import type { AccessLog } from '../response/access-log.ts';
@@ -22,6 +23,8 @@ export interface ExchangeHost extends CallHost {
   readonly tail: Tail | null;
   /** Told of what no route sees: requests that none took, and heads that were refused. */
   readonly abuse: AbuseWatch;
+  /** Tunnels and streams that end with the credential of their caller. */
+  readonly streams: LiveStreams;
   readonly hosts: HostCache;
   readonly targets: TargetCache;
   readonly requestIds: RequestIds;
@@ -39,6 +42,8 @@ export interface ExchangeHost extends CallHost {
 }
 
 export interface AbuseWatch {
+  /** Is the caller's address banned, or what this page of another site makes its visitor's browser do held back? */
+  keepsOut(exchange: Pick<PolicyContext, 'address' | 'header'>): boolean;
   refused(address: string): void;
   ended(exchange: PolicyContext): void;
 }

@@ -20,6 +20,7 @@ import { faultReply } from '../response/problem.ts';
 import type { ExchangeTrace } from '../trace/exchange-trace.ts';
 import type { Tracer } from '../trace/tracer.ts';
 import type { Source } from '../wire/sources.ts';
+import { NO_LONGER_ALLOWED } from '../wire/websocket-frames.ts';
 import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
 import { Context } from './context.ts';
@@ -111,6 +112,8 @@ export class Exchange
   #requestWork: RequestBodyWork | null = null;
   #responseWork: ResponseBodyWork | null = null;
   #isBodyReplaced = false;
+  /** Among the streams that end with the credential of their caller. */
+  #isWatched = false;
   isBodyUnpacked = false;
   /** Of the response that is being decorated. */
   #bodyLength = UNKNOWN_LENGTH;
@@ -258,7 +261,9 @@ export class Exchange
   }
 
   #findRoute(): boolean {
-    const outcome = findRoute(this, this.incoming);
+    let outcome = findRoute(this, this.incoming);
+    if ((outcome !== null || this.route!.isBuiltIn) && this.runtime.abuse.keepsOut(this))
+      outcome = new Fault(FAULTS.banned);
     if (outcome !== null) {
       this.#settle(outcome);
       return false;
@@ -473,6 +478,8 @@ export class Exchange
     declareLength: boolean,
   ): void {
     this.#headSent = true;
+    if (bodyLength === UNKNOWN_LENGTH && this.identity !== null)
+      this.#isWatched = this.runtime.streams.watchResponse(this, this.#contentTypeOf(head, reply));
     const changes = this.responseChanges;
     const out = this.downstream.startHead(this.status, head !== null && head.status === this.status ? head : null);
     if (reply !== null)
@@ -540,6 +547,7 @@ export class Exchange
     this.status = 101;
     this.#headSent = true;
     this.runtime.metrics.add('tunnels_opened', 1);
+    if (this.identity !== null) this.#isWatched = this.runtime.streams.watch(this);
     const out = this.downstream.startHead(101, null);
     writeResponseFields(out, this, head, null, this.responseChanges, true);
     const accept = head.major === 2 && this.incoming.head.major === 1 ? acceptFor(this.header(KEY)) : null;
@@ -662,6 +670,21 @@ export class Exchange
     this.#finish();
   }
 
+  endForCredential(): void {
+    if (this.isDone) return;
+    const fault = new Fault(FAULTS.credentialOver);
+    if (this.status === 101) {
+      this.fault = fault;
+      this.downstream.sendClose(NO_LONGER_ALLOWED);
+      this.#finish();
+    } else this.#fail(fault);
+    this.downstream.flush();
+  }
+
+  #contentTypeOf(head: Head | null, reply: Reply | null): string | null {
+    return head === null ? (reply?.headers['Content-Type'] ?? null) : head.valueOf('content-type');
+  }
+
   #failInternally(error: unknown): void {
     this.runtime.log.error('an exchange failed inside the gateway', {
       request_id: this.requestId,
@@ -730,6 +753,7 @@ export class Exchange
   #finish(): void {
     if (this.isDone) return;
     this.isDone = true;
+    if (this.#isWatched) this.runtime.streams.leave(this);
     this.#whenGone?.();
     this.#source?.abandon();
     this.#responseWork?.abandon();

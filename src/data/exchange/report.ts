@@ -13,7 +13,7 @@ import type { Exchange } from './exchange.ts';
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
   const { runtime, live, route } = exchange;
   // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
-  if (route === null || route.settings.id.startsWith('builtin:')) runtime.abuse.ended(exchange);
+  if (route === null || route.isBuiltIn) runtime.abuse.ended(exchange);
   if (route !== null) {
     for (const hook of route.finish) {
       try {

@@ -613,12 +613,15 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     else this.#closeAfter = true;
   }
 
+  sendClose(frame: Buffer): void {
+    if (this.#state !== TUNNEL || this.#frames?.isBetween !== true) return;
+    this.#outbox.bytes(frame, 0, frame.length);
+    this.#outbox.flush();
+  }
+
   /** Also from the exchange, which is done with it then. Who is cut off by the end of the process hears of it. */
   abort(): void {
-    if (this.#state === TUNNEL && this.#frames?.isBetween === true) {
-      this.#outbox.bytes(GOING_AWAY, 0, GOING_AWAY.length);
-      this.#outbox.flush();
-    }
+    this.sendClose(GOING_AWAY);
     this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));
     if (this.#state !== CLOSED) this.#destroy();
   }

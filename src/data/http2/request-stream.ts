@@ -272,6 +272,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.resumeReceiving();
   }
 
+  /** Frames of a tunnel are not followed here, so none of our own is put between them: the stream just ends. */
+  sendClose(_frame: Buffer): void {}
+
   sendBody(bytes: Buffer, start: number, end: number): void {
     if (this.#isBodyless) return;
     this.#tunnelUsed = true;

@@ -30,6 +30,8 @@ export class LimitSets {
   readonly #usesMethods: boolean;
   readonly #sets = new Map<string, LimitSet[]>();
   #version = -1;
+  /** Blocks whose key is the text of a request field. */
+  readonly #written: readonly number[];
 
   /** `prefix` begins the names of the rules, so that those of two phases differ. */
   constructor(limits: WorkerLimits, blocks: readonly LimitBlock[], prefix = '') {
@@ -40,12 +42,24 @@ export class LimitSets {
       ...block,
       methodSet: block.methods.length === 0 ? null : new Set(block.methods),
     }));
+    this.#written = blocks.flatMap(({ by }, index) => (by.some(({ kind }) => kind === 'header') ? [index] : []));
     this.#usesPlan = blocks.some((block) => block.plan);
     this.#usesMethods = this.#blocks.some((block) => block.methodSet !== null);
   }
 
   /** The set that goes for a request, with the limiter's keys filled in. */
   prepare(exchange: PolicyContext, nowMs: number): LimitSet {
+    const set = this.#fill(exchange, nowMs);
+    const { isShared, limiter, newcomers } = this.#limits;
+    if (this.#written.length === 0 || isShared) return set;
+    for (const index of this.#written) {
+      const rule = set.rules[set.keys.indexOf(index)];
+      if (rule !== undefined) newcomers.bound(limiter, index, rule, exchange.address, nowMs);
+    }
+    return set;
+  }
+
+  #fill(exchange: PolicyContext, nowMs: number): LimitSet {
     const { limiter, keys, plans } = this.#limits;
     for (let i = 0; i < this.#blocks.length; i++) {
       keys.read((this.#blocks[i] as Block).by, exchange);

@@ -96,6 +96,8 @@ export class LimitTable {
   readonly #cells: Cells;
   readonly #whole = new Int32Array(MAX_SLOTS * SLOT);
   readonly #parts = new Float64Array(MAX_SLOTS * SLOT);
+  /** Live cells among all, as `occupancyBit` saw it last. */
+  ratio = 0;
   readonly #bits: { readonly looked: number; readonly live: number }[] = [];
   #bit = 0;
 
@@ -148,6 +150,17 @@ export class LimitTable {
     const at = slot * SLOT;
     if ((this.#whole[at + CELL] as number) !== NO_CELL && this.#charge(at, nowMs)) return CHARGED;
     return this.#retry(at, rule, nowMs, cost, true);
+  }
+
+  /** Has the key anything charged under the rule? */
+  isKnown(rule: Rule, a: number, b: number, nowMs: number): boolean {
+    this.prepare(0, rule, a, b, nowMs, 0);
+    return (this.#whole[CELL] as number) !== NO_CELL;
+  }
+
+  /** All of them. */
+  get cells(): number {
+    return this.#cells.size;
   }
 
   /** `prepare` and `commit` of one rule. */
@@ -224,7 +237,9 @@ export class LimitTable {
       looked += bit.looked;
       live += bit.live;
     }
-    return this.#occupancyOf({ looked, live });
+    const occupancy = this.#occupancyOf({ looked, live });
+    this.ratio = occupancy.ratio;
+    return occupancy;
   }
 
   #occupancyOf({ looked, live }: { readonly looked: number; readonly live: number }): Occupancy {

@@ -2,8 +2,12 @@
  * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together,
  * tells control when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls
  * what: the listener asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named
- * another address, and reports answers; the engine reports requests that no route took or a built-in one (`ended`), and
- * refused heads (`refused`).
+ * another address, and reports answers; the engine asks and reports for requests that no route took or a built-in one
+ * (`ended`), and refused heads (`refused`).
+ *
+ * What a page of another site makes its visitor's browser ask for (`Sec-Fetch-Site: cross-site`) bans nobody: an image
+ * would be enough to keep a person out of here. It counts by itself, and beyond the limit such requests of the address
+ * are refused for a while, also those of a scanner that calls itself so.
  */
 
 import { readAddress } from '../../base/address-words.ts';
@@ -26,18 +30,24 @@ import { WorkerLimits } from './worker-limits.ts';
 /** A broken rule is told once in this time per subject, however many workers see it broken again. */
 const TELL_EVERY_MS = 2_000;
 const NOBODY: BlockSet = new BlockSet([]);
+/** How long requests that other sites cause are refused after too many wrong ones. */
+const HOLD_BACK_MS = 60_000;
+/** Addresses for which they are, in this worker; beyond it the one that began first is forgotten. */
+const MOST_HELD_BACK = 10_000;
 
 interface Counter {
   readonly name: string;
   readonly by: BanKind;
   readonly rule: Rule;
   readonly told: Rule;
+  /** For requests that other sites cause. */
+  readonly driven: Rule;
 }
 
 /** What of an exchange counts; the engine's context is one. */
 export type EndedExchange = Pick<
   PolicyContext,
-  'address' | 'identity' | 'method' | 'path' | 'routeId' | 'status' | 'fault'
+  'address' | 'header' | 'identity' | 'method' | 'path' | 'routeId' | 'status' | 'fault'
 >;
 
 export interface AbuseCounts {
@@ -62,6 +72,8 @@ export class WorkerAbuse {
   readonly #events: Partial<Record<AbuseEvent, number>> = {};
   #trips = 0;
   #refused = 0;
+  /** Subject of an address, and until when by the time of the table. */
+  readonly #heldBack = new Map<string, number>();
 
   constructor(table: LimitTable, control: ControlLink) {
     this.#table = table;
@@ -91,6 +103,24 @@ export class WorkerAbuse {
     return true;
   }
 
+  /** Banned, or held back as what another site causes. Cheap when nobody is. */
+  keepsOut(exchange: Pick<PolicyContext, 'address' | 'header'>): boolean {
+    return this.isBanned(exchange.address) || (this.#heldBack.size > 0 && this.#isHeldBack(exchange));
+  }
+
+  #isHeldBack(exchange: Pick<PolicyContext, 'address' | 'header'>): boolean {
+    if (!isDriven(exchange)) return false;
+    const subject = addressSubject(exchange.address, this.#words);
+    const until = this.#heldBack.get(subject);
+    if (until === undefined) return false;
+    if (until > this.#table.time.nowMs()) {
+      this.#refused++;
+      return true;
+    }
+    this.#heldBack.delete(subject);
+    return false;
+  }
+
   isCallerBanned(identity: Identity): boolean {
     const keyId = this.#keys.size === 0 ? undefined : keyOf(identity);
     if (!this.#users.has(identity.account ?? identity.subject) && (keyId === undefined || !this.#keys.has(keyId)))
@@ -102,20 +132,22 @@ export class WorkerAbuse {
   /** An exchange has its answer. Not to be told of refusals because of a ban. */
   ended(exchange: EndedExchange): void {
     if (this.#counters.size === 0) return;
+    const driven = isDriven(exchange);
+    const observe = (event: AbuseEvent): void => this.observe(event, exchange.address, exchange.identity, driven);
     switch (exchange.fault?.kind.status ?? exchange.status) {
       case 401:
-        this.observe(isSignIn(exchange) ? 'failedLogin' : 'unauthorized', exchange.address, exchange.identity);
+        observe(isSignIn(exchange) ? 'failedLogin' : 'unauthorized');
         break;
       case 403:
         if (exchange.fault?.kind.reason === 'banned' || exchange.fault?.kind.reason === 'address_denied') return;
-        this.observe('forbidden', exchange.address, exchange.identity);
+        observe('forbidden');
         break;
       case 404:
-        this.observe('notFound', exchange.address, exchange.identity);
-        if (this.#isScan(exchange.path)) this.observe('scan', exchange.address, exchange.identity);
+        observe('notFound');
+        if (this.#isScan(exchange.path)) observe('scan');
         break;
       case 429:
-        this.observe('tooMany', exchange.address, exchange.identity);
+        observe('tooMany');
         break;
     }
   }
@@ -125,12 +157,16 @@ export class WorkerAbuse {
     this.observe('malformed', address, null);
   }
 
-  observe(event: AbuseEvent, address: string, identity: Identity | null): void {
+  /** `driven`: a page of another site caused it. */
+  observe(event: AbuseEvent, address: string, identity: Identity | null, driven = false): void {
     const counters = this.#counters.get(event);
     if (counters === undefined || this.#exempt.has(address)) return;
     this.#events[event] = (this.#events[event] ?? 0) + 1;
     const nowMs = this.#table.time.nowMs();
-    for (const counter of counters) this.#count(counter, address, identity, nowMs);
+    for (const counter of counters) {
+      if (driven) this.#countDriven(counter, address, nowMs);
+      else this.#count(counter, address, identity, nowMs);
+    }
   }
 
   counts(): AbuseCounts {
@@ -152,8 +188,9 @@ export class WorkerAbuse {
       const rule = new Rule(limit, `abuse ${name}`, by, hash);
       const tellOnce = { limit: 1, windowMs: TELL_EVERY_MS, algorithm: 'gcra', burst: 1 } as const;
       const told = new Rule(tellOnce, `abuse told ${name}`, by, hash);
+      const driven = new Rule(limit, `abuse driven ${name}`, by, hash);
       for (const event of events) {
-        this.#counters.set(event, [...(this.#counters.get(event) ?? []), { name, by, rule, told }]);
+        this.#counters.set(event, [...(this.#counters.get(event) ?? []), { name, by, rule, told, driven }]);
       }
     }
   }
@@ -179,11 +216,29 @@ export class WorkerAbuse {
     this.#control.tell(TRIP_TOPIC, trip);
   }
 
+  #countDriven({ by, driven }: Counter, address: string, nowMs: number): void {
+    if (by !== 'address') return;
+    const family = readAddress(address, this.#words);
+    if (family === 0) return;
+    const { hash } = this.#table;
+    hash.words(this.#words, family === 4 ? 1 : 2);
+    if (this.#table.charge(driven, hash.a, hash.b, nowMs, 1) !== DENIED) return;
+    const subject = addressSubject(address, this.#words);
+    this.#heldBack.delete(subject);
+    this.#heldBack.set(subject, nowMs + HOLD_BACK_MS);
+    const oldest = this.#heldBack.size > MOST_HELD_BACK ? this.#heldBack.keys().next().value : undefined;
+    if (oldest !== undefined) this.#heldBack.delete(oldest);
+  }
+
   #isScan(path: string): boolean {
     const lower = path.toLowerCase();
     return this.#scanPaths.some((part) => lower.includes(part));
   }
 }
+
+/** Browsers say of each request which site caused it (Fetch Metadata); a person who types an address is `none`. */
+const isDriven = (exchange: Pick<PolicyContext, 'header'>): boolean =>
+  exchange.header('sec-fetch-site') === 'cross-site';
 
 /** Routes of the identity service; it answers 401 to a POST when somebody could not be signed in. */
 const SIGN_IN_ROUTES = 'builtin:identity';

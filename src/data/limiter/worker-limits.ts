@@ -12,6 +12,7 @@ import { KeyReader } from './keys.ts';
 import type { LimitSet } from './limit-set.ts';
 import type { LimitSets } from './limit-sets.ts';
 import { type Decision, Limiter } from './limiter.ts';
+import { Newcomers } from './newcomers.ts';
 import { Plans } from './plans.ts';
 import { openRedis } from './redis/connection.ts';
 import { type RedisCounts, RedisLimits } from './redis/redis-limits.ts';
@@ -39,6 +40,7 @@ export class WorkerLimits {
   readonly limiter: Limiter;
   readonly keys: KeyReader;
   readonly plans: Plans;
+  readonly newcomers: Newcomers;
   /** Other parts of the limits add what they count. */
   readonly reporter: CountReporter;
   readonly #perPlan = new Map<string, { allowed: number; refused: number }>();
@@ -55,6 +57,7 @@ export class WorkerLimits {
     this.table = new LimitTable(memory, clock);
     this.limiter = new Limiter(this.table);
     this.keys = new KeyReader(this.table.hash);
+    this.newcomers = new Newcomers(this.table, this.keys);
     this.plans = new Plans(control, this.table.time);
     this.reporter = new CountReporter(control);
     this.reporter.add(() => this.#flatCounts());
@@ -74,6 +77,11 @@ export class WorkerLimits {
     limits.#secrets = environment.secrets;
     limits.#connect();
     return limits;
+  }
+
+  /** Counts are kept in Redis and not in the table. */
+  get isShared(): boolean {
+    return this.#redis !== null;
   }
 
   /** Decides by the keys that are in the limiter; the same object each time, unless it is promised. */
@@ -153,7 +161,8 @@ export class WorkerLimits {
   /** For control, under the names that control/limits/metrics.ts reads. */
   #flatCounts(): Record<string, number> {
     const { allowed, refused, overflowed, givenBack } = this.limiter;
-    const counts: Record<string, number> = { allowed, refused, overflowed, givenBack };
+    const { refused: newcomers } = this.newcomers;
+    const counts: Record<string, number> = { allowed, refused, overflowed, givenBack, newcomers };
     for (const [plan, { allowed: yes, refused: no }] of this.#perPlan) {
       counts[`plan ${plan} allowed`] = yes;
       counts[`plan ${plan} refused`] = no;

@@ -99,7 +99,8 @@ test('paths of scanners, refused heads, and requests that no route took count to
 test('a sign-in that fails is an event of its own', () => {
   const signIn: AbuseRule = { name: 'passwords', events: ['failedLogin'], by: 'address', limit: perMinute(1) };
   const { trips, watch } = bench({ rules: [signIn] });
-  const answer = { address: '192.0.2.5', identity: null, path: '/api/auth/login', status: 401, fault: null };
+  const header = (): null => null;
+  const answer = { address: '192.0.2.5', header, identity: null, path: '/api/auth/login', status: 401, fault: null };
   for (let i = 0; i < 5; i++) watch.ended({ ...answer, method: 'GET', routeId: 'builtin:identity/api/auth' });
   for (let i = 0; i < 5; i++) watch.ended({ ...answer, method: 'POST', routeId: 'orders' });
   assert.deepEqual(trips(), []);

@@ -1,6 +1,7 @@
 /**
  * `abuse`: keeps banned callers out and counts what callers do wrong. Addresses are asked about before authentication, accounts and
- * keys after it; the listener has refused banned peers before that. Every route has it unless it says `abuse: off`. The
+ * keys after it; the listener has refused banned peers before that, and the engine asks where no route or a built-in one
+ * took a request. Every route has it unless it says `abuse: off`. The
  * rules and bans are control's (section `abuse`), the counting is in data/limiter/worker-abuse.ts.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
@@ -16,7 +17,7 @@ export const abuse = definePolicy<AbuseSettings>({
   create(_settings, environment): PolicyHooks {
     const watch = WorkerAbuse.of(environment);
     return {
-      authenticate: ({ address }) => (watch.isBanned(address) ? BANNED_ADDRESS : undefined),
+      authenticate: (exchange) => (watch.keepsOut(exchange) ? BANNED_ADDRESS : undefined),
       authorize({ identity }) {
         return identity !== null && watch.isCallerBanned(identity) ? BANNED_CALLER : undefined;
       },

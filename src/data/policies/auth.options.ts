@@ -8,6 +8,7 @@ import * as z from 'zod';
 import { durationOrOff } from '../../base/zod-units.ts';
 import { oneOrMore, roleName, scopeName } from '../auth/schema-parts.options.ts';
 import type { AuthSettings, Requirements } from '../contract/auth.ts';
+import { REALTIME_SERVICE } from '../contract/events.ts';
 import { definePolicyOptions, type OptionContext } from '../contract/options.ts';
 import { compileForward, forwardSchema } from './auth-forward.options.ts';
 import {
@@ -92,6 +93,12 @@ const authObject = z
       .describe(
         'Whether the field or cookie with the credential is kept from the service. Default: false. A key in the query is never hidden.',
       ),
+    streams: z
+      .enum(['untilExpiry', 'untilRevoked'])
+      .optional()
+      .describe(
+        'How long a WebSocket, an event stream or a gRPC stream lasts at most: until its token or key expires, or until that is revoked (signing out, a new password). Either way revoking ends it at once. Default: untilExpiry.',
+      ),
   })
   .describe('Who may call, and how callers prove who they are.');
 
@@ -112,7 +119,8 @@ export const authOptions = definePolicyOptions({
     if (options === 'public') return [];
     // The service where a second factor is set up lets such a session in, and nothing else does.
     const mayEnrol = route.services.length > 0 && route.services.every((name) => name === 'builtin:identity');
-    const settings = compileAuth(withGatewayMethods(options, context), context, mayEnrol);
+    const isHub = route.services.some((name) => name === REALTIME_SERVICE);
+    const settings = compileAuth(withGatewayMethods(options, context), context, mayEnrol, isHub);
     return settings === undefined ? [] : [{ name: 'auth', options: settings }];
   },
 });
@@ -129,15 +137,20 @@ function withGatewayMethods(options: AuthOptions, context: OptionContext): AuthO
   const { scopes: _s, roles: _r, mfa: _m, maxAuthAge: _a, optional: _o, ...general } = gateway;
   const said = Object.fromEntries(Object.entries(options).filter((entry) => entry[1] !== undefined));
   if (!namesMethod(options)) return { ...general, ...said };
-  const { realm, identity, hideCredentials } = general;
-  return { ...dropUndefined({ realm, identity, hideCredentials }), ...said } as AuthOptions;
+  const { realm, identity, hideCredentials, streams } = general;
+  return { ...dropUndefined({ realm, identity, hideCredentials, streams }), ...said } as AuthOptions;
 }
 
 function dropUndefined<T extends object>(value: T): Partial<T> {
   return Object.fromEntries(Object.entries(value).filter((entry) => entry[1] !== undefined)) as Partial<T>;
 }
 
-function compileAuth(written: AuthOptions, context: OptionContext, mayEnrol: boolean): AuthSettings | undefined {
+function compileAuth(
+  written: AuthOptions,
+  context: OptionContext,
+  mayEnrol: boolean,
+  isHub: boolean,
+): AuthSettings | undefined {
   const options = namesMethod(written) ? written : { ...written, ...methodsOnOffer(context) };
   if (!namesMethod(options)) {
     context.problem('nothing is configured that could authenticate a caller', {
@@ -166,6 +179,8 @@ function compileAuth(written: AuthOptions, context: OptionContext, mayEnrol: boo
     mayEnrol,
     requirements: compileRequirements(options, requiresMfa(context)),
     hideCredentials: options.hideCredentials ?? false,
+    // The hub ends connections itself, and knows of a newer token that came over one.
+    streamsOutliveExpiry: options.streams === 'untilRevoked' || isHub,
   };
 }
 

@@ -112,6 +112,7 @@ function createHooks(
     if (verdict instanceof PassedReply) return verdict.reply;
     if (verdict.mustEnrol === true && !settings.mayEnrol) return ENROL_FIRST;
     exchange.identity = verdict;
+    if (settings.streamsOutliveExpiry) exchange.outlivesExpiry = true;
     if (settings.hideCredentials) for (const method of methods) method.hide(exchange);
     return undefined;
   };

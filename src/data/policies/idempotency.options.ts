@@ -33,6 +33,12 @@ export const idempotencySchema = z
     inProgress: duration({ min: 1_000, max: 86_400_000 })
       .prefault('5m')
       .describe('A request that has not ended after this has died with its gateway: its key may be used again.'),
+    strangers: z
+      .enum(['byAddress', 'byKey'])
+      .prefault('byAddress')
+      .describe(
+        'Whose a key is where nobody is authenticated: of the address that sent it (IPv6: of its /64), or of whoever knows it. `byKey` keeps a promise also when a caller comes back from another address, and needs keys that nobody guesses: who has one gets the response.',
+      ),
     maxRequestSize: size({ min: 1, max: 64 * 1024 ** 2 })
       .prefault('1mb')
       .describe('Largest body of a request with a key; it is held in memory. Beyond it is 413.'),
@@ -69,6 +75,7 @@ export const idempotencyOptions = definePolicyOptions({
       keptIn: options.store,
       keptForMs: options.keepFor,
       inProgressMs: options.inProgress,
+      bindsToAddress: options.strangers === 'byAddress',
       maxRequestBytes: options.maxRequestSize,
       maxResponseBytes: options.maxResponseSize,
       fields: [...new Set([...FIELDS, ...options.headers.map((name) => name.toLowerCase())])],

@@ -6,6 +6,7 @@
  * store.
  */
 import { createHash } from 'node:crypto';
+import { readAddress } from '../../base/address-words.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
@@ -33,6 +34,8 @@ export interface IdempotencySettings {
   readonly keptIn: KeptIn;
   readonly keptForMs: number;
   readonly inProgressMs: number;
+  /** Keys of callers that nobody knows are their address's. */
+  readonly bindsToAddress: boolean;
   readonly maxRequestBytes: number;
   readonly maxResponseBytes: number;
   /** Lower case; fields of the response that are kept. */
@@ -42,6 +45,7 @@ export interface IdempotencySettings {
 /** They say that it was not carried out, or cannot be yet: the same key may try again. */
 const NOT_KEPT = [401, 403, 408, 409, 421, 425, 426, 429];
 const FIELD = 'Idempotency-Key';
+const ADDRESS = new Int32Array(4);
 
 interface State extends Held {
   isDone: boolean;
@@ -90,7 +94,8 @@ class RouteGuard {
       if (error instanceof Fault) return error;
       throw error;
     }
-    const caller = identity === null ? null : [identity.issuer ?? null, identity.account ?? identity.subject];
+    const caller =
+      identity === null ? this.#stranger(exchange) : [identity.issuer ?? null, identity.account ?? identity.subject];
     const question: BeginQuestion = {
       keptIn,
       keyHash: hashOf(routeId, caller, key),
@@ -125,6 +130,17 @@ class RouteGuard {
       case 'other-request':
         return new Fault(FAULTS.idempotencyMismatch);
     }
+  }
+
+  /**
+   * Nobody is known: a key is the address's, or a guessed one (`1`, `order-1`) would give another caller's response
+   * away, or spoil the key for them.
+   */
+  #stranger({ address }: PolicyContext): string | null {
+    if (!this.#settings.bindsToAddress) return null;
+    const family = readAddress(address, ADDRESS);
+    // IPv6 callers change within their /64.
+    return family === 6 ? `${ADDRESS[0]} ${ADDRESS[1]}` : address;
   }
 
   keep(exchange: PolicyContext): void {

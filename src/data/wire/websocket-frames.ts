@@ -3,6 +3,9 @@
 /** A close frame with status 1001, "going away" (§7.4.1), as servers send it. */
 export const GOING_AWAY: Buffer = Buffer.from([0x88, 0x02, 0x03, 0xe9]);
 
+/** The same with 1008, "policy violation": what the caller came in with is no longer good. */
+export const NO_LONGER_ALLOWED: Buffer = Buffer.from([0x88, 0x02, 0x03, 0xf0]);
+
 /** Longest header: two bytes, eight of length, four of mask. */
 const HEADER_BYTES = 14;
 

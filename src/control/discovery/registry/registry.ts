@@ -11,7 +11,7 @@ import type { Timers } from '../../../base/system-timers.ts';
 import type { InstanceInput } from '../instance.ts';
 import { byUrl, instanceAt } from '../instance.ts';
 import { words } from '../source.ts';
-import { addressProblem } from './address-rules.ts';
+import { addressProblem, type OwnAddress } from './address-rules.ts';
 import { Damping } from './damping.ts';
 import type {
   Changes,
@@ -30,6 +30,8 @@ export interface RegistryEnvironment {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Logger;
+  /** Where the gateway itself listens now. */
+  readonly ownAddresses?: () => readonly OwnAddress[];
   /** Makes ids; tests hand in their own. */
   readonly newId?: () => string;
 }
@@ -108,7 +110,7 @@ export class Registry {
   register(serviceName: string, registration: Registration): RegisterResult {
     const service = this.#services.get(serviceName);
     if (service === undefined || this.#closed) return { ok: false, refusal: 'unknown' };
-    const expected = addressProblem(registration.url, service.allow);
+    const expected = addressProblem(registration.url, service.allow, this.#env.ownAddresses?.());
     if (expected !== undefined) return { ok: false, refusal: 'address', expected };
     const former = [...service.entries.values()].find((entry) => entry.url === registration.url);
     if (former === undefined) {
@@ -338,7 +340,8 @@ export class Registry {
     let restored = 0;
     for (const { heldUntilMs, ...lease } of content.leases) {
       const service = this.#services.get(lease.service);
-      if (service === undefined || addressProblem(lease.url, service.allow) !== undefined) continue;
+      if (service === undefined || addressProblem(lease.url, service.allow, this.#env.ownAddresses?.()) !== undefined)
+        continue;
       if (service.entries.size >= service.rules.maxInstances) continue;
       const heldMs = Math.min(Math.max(0, heldUntilMs - clock.wallMs()), this.#settings.damping.maxHoldMs);
       service.entries.set(lease.id, {

@@ -121,7 +121,7 @@ export class JwtVerifier {
     if (facts === null) return 'bad_claims';
     const expiresAtMs = ((parsed.claims['exp'] as number) + issuer.rules.leewaySeconds) * 1_000;
     const verified: VerifiedToken = {
-      identity: new PreparedIdentity(facts, parsed.claims, this.#headers),
+      identity: new PreparedIdentity(facts, parsed.claims, this.#headers, expiresAtMs),
       validUntilMs: this.cache.validUntilMs(nowMs, Math.min(expiresAtMs, issuer.keysExpireAtMs)),
       issuer,
       certificate,

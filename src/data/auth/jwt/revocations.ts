@@ -5,18 +5,25 @@
  */
 
 import type { RevokedMessage } from '../../contract/auth.ts';
+import type { EndedCredentials } from '../live-streams.ts';
 
 export class Revocations {
   #sids: ReadonlySet<string> = new Set();
   #jtis: ReadonlySet<string> = new Set();
+  #keys: ReadonlySet<string> = new Set();
 
-  /** Takes a published list. True if it names anything that the last one did not. */
-  replace(message: unknown): { readonly sids: ReadonlySet<string>; readonly jtis: ReadonlySet<string> } {
-    const { sids, jtis } = (typeof message === 'object' && message !== null ? message : {}) as RevokedMessage;
-    const before = { sids: this.#sids, jtis: this.#jtis };
+  /** Takes a published list; gives what the last one did not name. */
+  replace(message: unknown): EndedCredentials {
+    const { sids, jtis, keys } = (typeof message === 'object' && message !== null ? message : {}) as RevokedMessage;
+    const before = { sids: this.#sids, jtis: this.#jtis, keys: this.#keys };
     this.#sids = idsOf(sids);
     this.#jtis = idsOf(jtis);
-    return { sids: added(this.#sids, before.sids), jtis: added(this.#jtis, before.jtis) };
+    this.#keys = idsOf(keys);
+    return {
+      sids: added(this.#sids, before.sids),
+      jtis: added(this.#jtis, before.jtis),
+      keys: added(this.#keys, before.keys),
+    };
   }
 
   covers(claims: Readonly<Record<string, unknown>>): boolean {

@@ -90,7 +90,7 @@ export class ApiKeyJudge {
     const found = answer as ApiKeyAnswer | null;
     const expiresAtMs = found?.expiresAt ?? Number.POSITIVE_INFINITY;
     const good = found !== null && nowMs < expiresAtMs;
-    const verdict = good ? this.#identityOf(found, found.keyId, found.claims) : 'unknown_credential';
+    const verdict = good ? this.#identityOf(found, found.keyId, found.claims, expiresAtMs) : 'unknown_credential';
     const untilMs = good ? expiresAtMs : nowMs + this.#settings.refusedCacheMs;
     // An answer that overtook a revocation serves the request that asked for it and no other.
     if (this.cache.clears === clearedBefore) {
@@ -103,10 +103,11 @@ export class ApiKeyJudge {
     key: Pick<StaticApiKey, 'subject' | 'roles' | 'scopes' | 'plan'>,
     id: string,
     claims: Readonly<Record<string, unknown>> = {},
+    endsAtMs = Number.POSITIVE_INFINITY,
   ): Identity {
     const { subject, roles, scopes, plan } = key;
     const facts = { method: 'apiKey', subject, roles, scopes, plan };
-    return new PreparedIdentity(facts, { ...claims, sub: subject, key_id: id }, this.#headers);
+    return new PreparedIdentity(facts, { ...claims, sub: subject, key_id: id }, this.#headers, endsAtMs);
   }
 }
 

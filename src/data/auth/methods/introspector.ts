@@ -84,7 +84,8 @@ export class Introspector {
     const issuer = typeof said === 'string' && said !== '' ? said : 'introspection';
     const outside = issuer === this.#settings.ownIssuer ? null : issuer;
     const facts = factsOfClaims('introspect', claims, this.#settings.claims, outside);
-    return facts === null ? 'bad_claims' : new PreparedIdentity(facts, claims, this.#headers);
+    if (facts === null) return 'bad_claims';
+    return new PreparedIdentity(facts, claims, this.#headers, typeof exp === 'number' ? exp * 1_000 : undefined);
   }
 }
 
