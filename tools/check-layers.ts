@@ -85,6 +85,7 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   ops: ['discovery', 'health', 'telemetry'],
   objectives: [],
   'access-records': [],
+  'security-events': [],
   dashboards: ['objectives', 'telemetry'],
   tracing: ['telemetry'],
   // Describes them all.

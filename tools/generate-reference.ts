@@ -24,7 +24,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'docs/reference/environment.md': environmentPage(),
     'docs/reference/metrics.md': metricsPage(),
     ...Object.fromEntries(monitoring.map(([path, text]) => [`deploy/monitoring/${path}`, text])),
-    'deploy/helm/gatehouse/values.schema.json': `${JSON.stringify(chartSchema())}\n`,
+    'deploy/helm/gatehouse/values.schema.json': `${JSON.stringify(chartSchema(), null, 1)}\n`,
     // A chart can only read files of its own folder.
     ...Object.fromEntries(monitoring.map(([path, text]) => [`deploy/helm/gatehouse/files/${path}`, text])),
   };

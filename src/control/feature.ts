@@ -23,6 +23,7 @@ import type { Fetch, UpgradeListener } from './local-server.ts';
 import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
+import type { SecurityJournal } from './security-journal.ts';
 import type { Exemplar } from './telemetry/exposition.ts';
 import type { Workers } from './workers.ts';
 
@@ -89,6 +90,10 @@ export interface FeatureHost {
   readonly cache: CacheControl;
   /** The newest compiled configuration: workers have it a moment before `applied` is called. */
   readonly compiled: Compiled;
+  /** Where security events are told. */
+  readonly security: SecurityJournal;
+  /** Whole lines for standard output, in turn with those of the access log; `done` when they are written or given up. */
+  writeStdout(lines: Uint8Array, done: () => void): void;
   /** `services` of the live document: the instances that it lists itself. */
   listed(): LoadedConfig['document']['services'];
   /** Where the gateway listens, with the ports it really has. */

@@ -14,11 +14,13 @@ import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
 import { objectivesFeature } from './objectives/feature.ts';
 import { policiesFeature } from './policies/feature.ts';
+import { securityEventsFeature } from './security-events/feature.ts';
 import { telemetryFeature } from './telemetry/feature.ts';
 import { tracingFeature } from './tracing/feature.ts';
 
 export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   accessRecordsFeature,
+  securityEventsFeature,
   tracingFeature,
   objectivesFeature,
   telemetryFeature,

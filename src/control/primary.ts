@@ -45,6 +45,7 @@ import { Overrides } from './overrides.ts';
 import { Ports } from './ports.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import { processTraffic } from './process-traffic.ts';
+import { SecurityJournal } from './security-journal.ts';
 import { handOverTo, Predecessor } from './takeover.ts';
 import { banksFor, Workers } from './workers.ts';
 
@@ -76,6 +77,7 @@ const LINGER_MS = 5_000;
 export class Primary implements OperatorHost {
   readonly log: Logger;
   readonly events: Events;
+  readonly security = new SecurityJournal();
   readonly overrides: Overrides;
   readonly shared: SharedState;
   readonly instances: InstanceTable;
@@ -317,6 +319,10 @@ export class Primary implements OperatorHost {
     return this.#options.load.env ?? {};
   }
 
+  writeStdout(lines: Uint8Array, done: () => void): void {
+    this.#stdout.write(lines, done);
+  }
+
   get bus(): ControlBus {
     return this.workers;
   }
@@ -386,6 +392,7 @@ export class Primary implements OperatorHost {
 
   async audit(entry: AuditedAction): Promise<void> {
     this.log.info('an operator acted', { actor: entry.actor, action: entry.action, target: entry.target });
+    this.security.tell(entry.action, { actor: entry.actor, target: entry.target });
     for (const feature of this.#features) await feature.audit?.(entry);
   }
 

@@ -22,6 +22,7 @@ import { limitsSection, plansSection } from './limits/options.ts';
 import { quotasSection } from './limits/quotas/quota-options.ts';
 import { objectivesSection } from './objectives/section.ts';
 import { policiesSection } from './policies/options.ts';
+import { securityEventsSection } from './security-events/section.ts';
 import { storesSection } from './store/stores-section.ts';
 import { tracingSection } from './tracing/section.ts';
 
@@ -43,6 +44,7 @@ export const SECTIONS = [
   storesSection,
   accessRecordsSection,
   policiesSection,
+  securityEventsSection,
   tracingSection,
   discoverySection,
   healthCheckSection,

@@ -25,6 +25,7 @@ import type { AbuseKind } from './http2/abuse-budget.ts';
 import type { AccessLog } from './response/access-log.ts';
 import type { AccessRecords } from './response/access-record.ts';
 import { faultReply } from './response/problem.ts';
+import type { SecurityWatch } from './response/security-watch.ts';
 import type { Tail } from './response/tail.ts';
 import { HostCache } from './router/host-cache.ts';
 import { TargetCache } from './router/target-cache.ts';
@@ -61,6 +62,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   draining = false;
   /** Null for the usual access record. */
   records: AccessRecords | null = null;
+  /** Null while nobody wants security events. */
+  security: SecurityWatch | null = null;
   /** Null while nothing is traced. */
   tracer: Tracer | null = null;
   #tunnels = 0;
@@ -124,6 +127,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
     const { status, reason } = fault.kind;
+    this.security?.refused(reason, status, peer.address, this.clock.wallMs());
     const record = (): string => `"address":"${peer.address}","status":${status},"fault":"${reason}"}`;
     if (this.live.gateway.accessLog !== 'off' && this.records !== null)
       this.records.refused(this.accessLog, peer.address, status, reason, this.clock.wallMs());

@@ -25,6 +25,7 @@ import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challeng
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import { PULSE_EVERY_MS, PULSE_TOPIC, pulseOf, RESOLUTION_MS } from './contract/pulse.ts';
+import { SECURITY_EVENTS_TOPIC, SECURITY_WANTED_TOPIC, type SecurityBatch } from './contract/security-events.ts';
 import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
 import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
@@ -35,6 +36,7 @@ import { reserveIdentityNames } from './parser/field-names.ts';
 import { POLICIES } from './policies/index.ts';
 import { AccessLog } from './response/access-log.ts';
 import { AccessRecords } from './response/access-record.ts';
+import { SecurityWatch } from './response/security-watch.ts';
 import { Tail } from './response/tail.ts';
 import { WorkerRuntime } from './runtime.ts';
 import { ServiceCalls } from './service-calls.ts';
@@ -249,6 +251,11 @@ class DataWorker {
     this.#control.subscribe(RECORDS_SETTINGS_TOPIC, (data) => {
       runtime.records = data === null ? null : new AccessRecords(data as AccessRecordSettings);
     });
+    this.#control.subscribe(SECURITY_WANTED_TOPIC, (wanted) => {
+      runtime.security?.flush();
+      const hand = (batch: SecurityBatch): void => this.#control.tell(SECURITY_EVENTS_TOPIC, batch);
+      runtime.security = wanted === true ? new SecurityWatch(hand) : null;
+    });
     this.#control.subscribe(REOPEN_TOPIC, () => {
       this.#accessLog.flush();
       this.#logFile
@@ -307,6 +314,7 @@ class DataWorker {
     this.#services.dispose();
     this.#accessLog.flush();
     runtime?.tracer?.flush();
+    runtime?.security?.flush();
     this.#tail?.close();
     // What belongs to the worker gives back what it holds, such as granted quotas.
     for (const kept of this.#kept.values()) (kept as { close?(): void }).close?.();

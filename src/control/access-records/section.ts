@@ -4,15 +4,10 @@
  */
 import * as z from 'zod';
 import { regexProblem } from '../../base/safe-regex.ts';
-import { duration, ratio, size } from '../../base/zod-units.ts';
+import { ratio } from '../../base/zod-units.ts';
 import { type AccessRecordSettings, RECORD_FIELDS } from '../../data/contract/access-records.ts';
 import { defineSection } from '../config/section.ts';
-
-export interface RotationPlan {
-  readonly maxBytes: number | null;
-  readonly everyMs: number | null;
-  readonly keep: number;
-}
+import { type RotationPlan, rotationPlan, rotationSchema } from '../file-rotation.ts';
 
 export interface AccessRecordsPlan {
   readonly settings: AccessRecordSettings;
@@ -88,16 +83,7 @@ export const accessRecordsSection = defineSection({
         })
         .prefault({})
         .describe('What is written as `***`.'),
-      rotate: z
-        .strictObject({
-          size: size({ min: 1_024 }).optional().describe('Size at which the file is moved away.'),
-          every: duration({ min: 1_000 }).optional().describe('Time after which it is moved away, such as `1d`.'),
-          keep: z.int().min(1).max(10_000).prefault(7).describe('Moved files that stay; older ones are deleted.'),
-        })
-        .check(({ value, issues }) => {
-          if (value.size === undefined && value.every === undefined)
-            issues.push({ code: 'custom', input: value, message: 'needs size or every' });
-        })
+      rotate: rotationSchema
         .optional()
         .describe('Rotation of the file of `accessLog`. Default: none; SIGUSR1 opens a file that was moved anew.'),
     })
@@ -116,10 +102,7 @@ export const accessRecordsSection = defineSection({
         hiddenNames: [...new Set([...SECRET_NAMES, ...redact.names.map((name) => name.toLowerCase())])],
         hiddenPatterns: redact.patterns,
       },
-      rotation:
-        rotate === undefined
-          ? null
-          : { maxBytes: rotate.size ?? null, everyMs: rotate.every ?? null, keep: rotate.keep },
+      rotation: rotationPlan(rotate),
     };
   },
 });

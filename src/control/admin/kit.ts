@@ -153,6 +153,8 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
   });
   app.use('*', async (context, next) => {
     const found = read(context.req.raw);
+    if (found === 'unknown' || found === 'forbidden')
+      host.security.tell('admin.refused', { method: context.req.method, path: context.req.path, reason: found });
     if (found === 'unknown')
       return refuse(context, { status: 401, code: 'AUTHENTICATION_REQUIRED', message: 'authentication is required' });
     if (found === 'forbidden')

@@ -2,6 +2,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { MasterKey } from '../secrets/master-key.ts';
+import type { TellSecurity } from '../security-journal.ts';
 import type { Store } from '../store/store.ts';
 import type { AddressBudget } from './accounts/address-budget.ts';
 import type { OneTimeCodes } from './accounts/codes.ts';
@@ -27,6 +28,8 @@ export interface IdentityContext {
   readonly log: Logger;
   readonly master: MasterKey;
   readonly audit: AuditLog;
+  /** Tells the stream of security events what the audit log does not have. */
+  readonly tellSecurity: TellSecurity;
   readonly hasher: PasswordHasher;
   readonly guard: LoginGuard;
   readonly budget: AddressBudget;

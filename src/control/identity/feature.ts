@@ -11,7 +11,8 @@ import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
 
 /** What it needs of the process around it. */
-export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> & Partial<Pick<FeatureHost, 'addresses' | 'isTakingOver'>>;
+export type IdentityHost = Pick<FeatureHost, 'log' | 'bus'> &
+  Partial<Pick<FeatureHost, 'addresses' | 'isTakingOver' | 'security'>>;
 
 type AuditDetail = Readonly<Record<string, string | number | boolean | null>>;
 
@@ -37,6 +38,7 @@ export function identityFeature(host: IdentityHost): Feature {
       bus: host.bus,
       trustProxy: found.snapshot.gateway.trustProxy,
       log: host.log,
+      ...(host.security === undefined ? {} : { tellSecurity: host.security.tell }),
       ...localUrl(host),
       ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
     };

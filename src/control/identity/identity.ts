@@ -12,6 +12,7 @@ import { CidrSet } from '../../base/ip.ts';
 import { createLogger, type Logger } from '../../base/log.ts';
 import type { ControlBus } from '../bus.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
+import type { TellSecurity } from '../security-journal.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { AddressBudget } from './accounts/address-budget.ts';
@@ -21,7 +22,7 @@ import { LoginGuard } from './accounts/guard.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { ApiKeyVerifier } from './api-keys/verify.ts';
 import { createApp } from './app.ts';
-import { AuditLog } from './audit/chain.ts';
+import { type AuditEntry, AuditLog } from './audit/chain.ts';
 import { Background } from './background.ts';
 import { connectWorkers } from './bus-topics.ts';
 import { checkMasterKey } from './check-master-key.ts';
@@ -55,6 +56,8 @@ export interface IdentityDeps {
   readonly localUrl?: string;
   /** The line to the workers, when there are any. */
   readonly bus?: ControlBus;
+  /** Hears security events: entries of the audit log, and credentials that no longer hold. */
+  readonly tellSecurity?: TellSecurity;
   /** CIDR blocks of proxies whose `X-Forwarded-For` is believed: the gateway's `trustProxy`. */
   readonly trustProxy?: readonly string[];
   readonly clock?: Clock;
@@ -155,6 +158,7 @@ export async function openContext(
   const environment = deps.environment ?? {};
   const options = withEnvironment(input, environment, deps.localUrl);
   const clock = deps.clock ?? systemClock;
+  const tellSecurity = deps.tellSecurity ?? ((): void => {});
   const log = (deps.log ?? createLogger('info')).child({ area: 'identity' });
   const url = options.store ?? deps.storeUrl ?? `sqlite:${join(deps.dataDir, 'identity.db')}`;
   const keysOfEnvironment = environmentKeys(environment);
@@ -177,7 +181,11 @@ export async function openContext(
       clock,
       log,
       master,
-      audit: new AuditLog(store, master.derive('audit-log'), clock),
+      audit: new AuditLog(store, master.derive('audit-log'), clock, (entry) => {
+        // What operators do, the process tells itself.
+        if (!entry.action.startsWith('admin.')) tellSecurity(entry.action, securityFields(entry));
+      }),
+      tellSecurity,
       hasher: new PasswordHasher(options.passwords),
       guard: new LoginGuard(options.lockout, clock),
       budget: new AddressBudget(options.addressLimits, clock),
@@ -197,4 +205,8 @@ export async function openContext(
     await release();
     throw error;
   }
+}
+
+function securityFields({ actor, target, address, requestId, detail }: AuditEntry) {
+  return { actor, target, address, request_id: requestId, ...detail };
 }

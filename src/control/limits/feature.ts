@@ -63,6 +63,7 @@ export interface CompiledLimits {
 
 /** What it needs of the process around it. */
 export type LimitsHost = Pick<FeatureHost, 'log' | 'bus' | 'serveBuiltin'> & {
+  readonly security?: FeatureHost['security'];
   /** For tests. Default the system's. */
   readonly clock?: Clock;
 };
@@ -115,6 +116,7 @@ export class LimitsFeature {
       times,
       maxBans,
       clock: this.#clock,
+      ...(this.#host.security === undefined ? {} : { tellSecurity: this.#host.security.tell }),
     });
     this.#bans = bans;
     await bans.load();

@@ -277,6 +277,12 @@ export const CORE_METRICS = {
 
 /** Written by features while they are in use. */
 export const FEATURE_METRICS = {
+  gatehouse_security_events_total: { type: 'counter', labels: ['event'], help: 'Security events by name' },
+  gatehouse_security_events_dropped_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Security events left out of the stream because there were too many or the disk was too slow',
+  },
   gatehouse_abuse_events_total: { type: 'counter', labels: ['event'], help: 'Events that counted against callers' },
   gatehouse_abuse_refusals_total: {
     type: 'counter',

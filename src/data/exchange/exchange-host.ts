@@ -5,6 +5,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyContext } from '../contract/policy.ts';
 import type { AccessLog } from '../response/access-log.ts';
 import type { AccessRecords } from '../response/access-record.ts';
+import type { SecurityWatch } from '../response/security-watch.ts';
 import type { Tail } from '../response/tail.ts';
 
 import type { HostCache } from '../router/host-cache.ts';
@@ -32,6 +33,8 @@ export interface ExchangeHost extends CallHost {
   readonly random: () => number;
   /** Null for the usual access record. */
   readonly records: AccessRecords | null;
+  /** Null while nobody wants security events. */
+  readonly security: SecurityWatch | null;
   /** Null while nothing is traced. */
   readonly tracer: Tracer | null;
   /** Swapped by a reload. */

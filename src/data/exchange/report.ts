@@ -40,6 +40,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   );
   if (fault !== null) {
     runtime.metrics.fault(fault.kind.reason);
+    runtime.security?.ended(exchange, runtime.clock.wallAt(nowMs));
     // Its head said another status; a client that left broke nothing.
     if (fault.kind.status >= 500 && status < 500) runtime.metrics.broken(route?.settings.slot ?? 0);
   }

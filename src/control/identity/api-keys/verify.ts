@@ -50,9 +50,15 @@ export class ApiKeyVerifier {
     const row = await store.db.selectFrom('api_keys').selectAll().where('id', '=', id).executeTakeFirst();
     if (row === undefined || !timingSafeEqual(Buffer.from(hashOfKey(key)), Buffer.from(row.hash))) return null;
     const now = clock.wallMs();
-    if (row.revoked_at !== null || (row.expires_at !== null && row.expires_at <= now)) return null;
+    const refuse = (event: string): null => {
+      this.#context.tellSecurity(event, { key: id, subject: row.user_id, address });
+      return null;
+    };
+    if (row.revoked_at !== null) return refuse('key.used-after-revocation');
+    if (row.expires_at !== null && row.expires_at <= now) return refuse('key.used-after-expiry');
     const addresses = JSON.parse(row.addresses) as string[];
-    if (addresses.length > 0 && !new CidrSet(addresses).has(canonicalAddress(address) ?? '0.0.0.0')) return null;
+    if (addresses.length > 0 && !new CidrSet(addresses).has(canonicalAddress(address) ?? '0.0.0.0'))
+      return refuse('key.used-from-elsewhere');
     const user = await findById(store.db, row.user_id);
     const access = user === undefined ? undefined : await accessOf(this.#context, store.db, user);
     if (access === undefined || access.allowedUntil === undefined) return null;

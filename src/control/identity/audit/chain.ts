@@ -24,6 +24,9 @@ export interface AuditEntry {
   readonly detail?: Readonly<Record<string, string | number | boolean | null | readonly string[]>>;
 }
 
+/** Hears of each entry, also of those that the bound for strangers leaves out. */
+export type AuditListener = (entry: AuditEntry) => void;
+
 export interface AuditVerdict {
   readonly entries: number;
   /** First entry that does not fit, and why; null when the chain is whole. */
@@ -40,15 +43,17 @@ export class AuditLog {
   readonly #store: Store<IdentityTables>;
   readonly #key: KeyObject;
   readonly #clock: Clock;
+  readonly #heard: AuditListener | undefined;
   /** Entries by action since the start of this process, for metrics: the names are fixed, so they are few. */
   readonly counts = new Map<string, number>();
   #strangersDue = 0;
   #leftOut = 0;
 
-  constructor(store: Store<IdentityTables>, key: KeyObject, clock: Clock) {
+  constructor(store: Store<IdentityTables>, key: KeyObject, clock: Clock, heard?: AuditListener) {
     this.#store = store;
     this.#key = key;
     this.#clock = clock;
+    this.#heard = heard;
   }
 
   /** An entry of its own. */
@@ -62,6 +67,7 @@ export class AuditLog {
    */
   async append(trx: Transaction<IdentityTables>, entry: AuditEntry): Promise<void> {
     this.counts.set(entry.action, (this.counts.get(entry.action) ?? 0) + 1);
+    this.#heard?.(entry);
     if (entry.actor === 'anonymous') {
       if (!this.#mayWriteForStranger()) return;
       const left = this.#leftOut;

@@ -8,6 +8,7 @@ import { type Clock, systemClock } from '../../../base/clock.ts';
 import type { Logger } from '../../../base/log.ts';
 import { type Cancel, systemTimers, type Timers } from '../../../base/system-timers.ts';
 import type { AbuseTrip, BanKind, PublishedBans } from '../../../data/contract/limits.ts';
+import type { TellSecurity } from '../../security-journal.ts';
 import type { Store } from '../../store/store.ts';
 import type { BanRow, LimitTables } from '../tables.ts';
 import type { BanTimes } from './abuse-options.ts';
@@ -51,6 +52,8 @@ export interface BanBookParts {
   readonly maxBans: number;
   readonly clock?: Clock;
   readonly timers?: Timers;
+  /** Tells the stream of security events. */
+  readonly tellSecurity?: TellSecurity;
 }
 
 /** Tells other machines of bans made and lifted here. */
@@ -70,6 +73,7 @@ export class BanBook {
   readonly #publish: (bans: PublishedBans) => void;
   readonly #clock: Clock;
   readonly #timers: Timers;
+  readonly #tellSecurity: TellSecurity | undefined;
   #times: BanTimes;
   #maxBans: number;
   readonly #active = new Map<string, Ban>();
@@ -80,7 +84,9 @@ export class BanBook {
   #queue: Promise<unknown> = Promise.resolve();
   readonly #madeByRule = new Map<string, number>();
 
-  constructor({ store, log, publish, times, maxBans, clock = systemClock, timers = systemTimers }: BanBookParts) {
+  constructor(parts: BanBookParts) {
+    const { store, log, publish, times, maxBans, clock = systemClock, timers = systemTimers, tellSecurity } = parts;
+    this.#tellSecurity = tellSecurity;
     this.#store = store;
     this.#log = log;
     this.#publish = publish;
@@ -263,6 +269,7 @@ export class BanBook {
     const by = ban.madeBy.startsWith('rule ') ? ban.madeBy.slice('rule '.length) : 'administrator';
     this.#madeByRule.set(by, (this.#madeByRule.get(by) ?? 0) + 1);
     this.#share?.made(ban);
+    this.#tell('ban.made', ban, ban.madeBy);
     this.#changed();
     return ban;
   }
@@ -276,7 +283,13 @@ export class BanBook {
       .execute();
     this.#active.delete(ban.id);
     this.#share?.lifted(lifted);
+    this.#tell('ban.lifted', lifted, by);
     this.#changed();
+  }
+
+  #tell(event: string, { kind, subject, reason, endsAtMs, strikes }: Ban, by: string): void {
+    const until = endsAtMs === null ? undefined : new Date(endsAtMs).toISOString();
+    this.#tellSecurity?.(event, { kind, subject, reason, actor: by, until, strikes });
   }
 
   #makeRoom(): void {

@@ -1,0 +1,96 @@
+/**
+ * Rotation of a log file: moves it away by size or age, keeps so many, and has the writer open it anew. Lines on their
+ * way land in the file that was moved: none is lost.
+ */
+import { readdir, rename, stat, unlink } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import * as z from 'zod';
+import { messageOf } from '../base/errors.ts';
+import type { Logger } from '../base/log.ts';
+import { duration, size } from '../base/zod-units.ts';
+
+export interface RotationPlan {
+  readonly maxBytes: number | null;
+  readonly everyMs: number | null;
+  readonly keep: number;
+}
+
+export const rotationSchema = z
+  .strictObject({
+    size: size({ min: 1_024 }).optional().describe('Size at which the file is moved away.'),
+    every: duration({ min: 1_000 }).optional().describe('Time after which it is moved away, such as `1d`.'),
+    keep: z.int().min(1).max(10_000).prefault(7).describe('Moved files that stay; older ones are deleted.'),
+  })
+  .check(({ value, issues }) => {
+    if (value.size === undefined && value.every === undefined)
+      issues.push({ code: 'custom', input: value, message: 'needs size or every' });
+  });
+
+export function rotationPlan(options: z.output<typeof rotationSchema> | undefined): RotationPlan | null {
+  if (options === undefined) return null;
+  return { maxBytes: options.size ?? null, everyMs: options.every ?? null, keep: options.keep };
+}
+
+const LOOK_EVERY_MS = 1_000;
+
+export class FileRotation {
+  readonly #log: Logger;
+  /** What kind of log it is, for messages. */
+  readonly #what: string;
+  readonly #reopen: () => void;
+  #timer: NodeJS.Timeout | undefined;
+  #sinceMs = Date.now();
+  #file: string | undefined;
+  #plan: RotationPlan | null = null;
+  #isLooking = false;
+
+  constructor(log: Logger, what: string, reopen: () => void) {
+    this.#log = log;
+    this.#what = what;
+    this.#reopen = reopen;
+  }
+
+  /** Without a file or a plan nothing is rotated. */
+  use(file: string | undefined, plan: RotationPlan | null): void {
+    if (file !== this.#file) this.#sinceMs = Date.now();
+    this.#file = file;
+    this.#plan = plan;
+    clearInterval(this.#timer);
+    const isNeeded = file !== undefined && plan !== null;
+    this.#timer = isNeeded ? setInterval(() => void this.#look(), LOOK_EVERY_MS).unref() : undefined;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  async #look(): Promise<void> {
+    const file = this.#file;
+    const plan = this.#plan;
+    if (file === undefined || plan === null || this.#isLooking) return;
+    this.#isLooking = true;
+    try {
+      const { size: bytes } = await stat(file);
+      const isLarge = plan.maxBytes !== null && bytes >= plan.maxBytes;
+      const isOld = plan.everyMs !== null && Date.now() - this.#sinceMs >= plan.everyMs;
+      if (bytes > 0 && (isLarge || isOld)) await this.#rotate(file, plan.keep);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        this.#log.error(`the ${this.#what} could not be rotated`, { file, problem: messageOf(error) });
+    } finally {
+      this.#isLooking = false;
+    }
+  }
+
+  async #rotate(file: string, keep: number): Promise<void> {
+    const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('.', '');
+    await rename(file, `${file}.${stamp}`);
+    this.#sinceMs = Date.now();
+    this.#reopen();
+    const prefix = `${basename(file)}.`;
+    const moved = (await readdir(dirname(file)))
+      .filter((name) => name.startsWith(prefix) && /^\d{8}T\d+Z$/.test(name.slice(prefix.length)))
+      .sort();
+    for (const name of moved.slice(0, -keep)) await unlink(join(dirname(file), name));
+  }
+}

@@ -1,0 +1,24 @@
+/**
+ * Where security events of the whole process come together: those of the workers, of accounts, bans and the admin API.
+ * Whoever sees one calls `tell`; the feature beside this writes the lines. Costs nothing while nobody listens.
+ * Owner: primary.ts.
+ */
+import type { SecurityEvent, SecurityValue } from '../data/contract/security-events.ts';
+
+export type TellSecurity = (event: string, fields: Readonly<Record<string, SecurityValue>>) => void;
+
+export class SecurityJournal {
+  readonly #now: () => number;
+  #listener: ((event: SecurityEvent) => void) | null = null;
+
+  constructor(now: () => number = Date.now) {
+    this.#now = now;
+  }
+
+  readonly tell: TellSecurity = (event, fields) => this.#listener?.({ event, atMs: this.#now(), fields });
+
+  /** One listens; null ends it. */
+  listen(listener: ((event: SecurityEvent) => void) | null): void {
+    this.#listener = listener;
+  }
+}
