@@ -108,6 +108,7 @@ export class LimitsFeature {
     const problem = (error: unknown): void => log.error('quotas could not be counted', { reason: messageOf(error) });
     const ledger = new QuotaLedger(store, basisOf(compiled), problem, this.#clock);
     this.#ledger = ledger;
+    ledger.begin();
     const { times = DEFAULT_BAN_TIMES, maxBans = DEFAULT_MAX_BANS } = compiled.plan.sections.abuse ?? {};
     const bans = new BanBook({
       store,

@@ -54,7 +54,24 @@ export interface WriterRow {
   written_at: number;
 }
 
+/** A process that holds grants, and when it gave a sign of life (the database's clock). */
+export interface HolderRow {
+  id: string;
+  seen_at: number;
+}
+
+/** Its part of `UsageRow.held`. */
+export interface HoldRow {
+  holder: string;
+  quota: string;
+  account: string;
+  period: string;
+  held: number;
+}
+
 export interface LimitTables {
+  limits_holders: HolderRow;
+  limits_holds: HoldRow;
   limits_writers: WriterRow;
   limits_usage: UsageRow;
   limits_frozen: FrozenRow;
@@ -121,6 +138,25 @@ export const MIGRATIONS: readonly Migration[] = [
         .addColumn('id', 'text', (column) => column.primaryKey())
         .addColumn('batch', 'bigint', (column) => column.notNull())
         .addColumn('written_at', 'bigint', (column) => column.notNull())
+        .execute();
+    },
+  },
+  {
+    id: '0003-holds',
+    async up(trx) {
+      await trx.schema
+        .createTable('limits_holders')
+        .addColumn('id', 'text', (column) => column.primaryKey())
+        .addColumn('seen_at', 'bigint', (column) => column.notNull())
+        .execute();
+      await trx.schema
+        .createTable('limits_holds')
+        .addColumn('holder', 'text', (column) => column.notNull())
+        .addColumn('quota', 'text', (column) => column.notNull())
+        .addColumn('account', 'text', (column) => column.notNull())
+        .addColumn('period', 'text', (column) => column.notNull())
+        .addColumn('held', 'bigint', (column) => column.notNull())
+        .addPrimaryKeyConstraint('limits_holds_key', ['holder', 'quota', 'account', 'period'])
         .execute();
     },
   },

@@ -2,8 +2,8 @@
  * Quotas as a worker sees them: small grants that it took from control, so that most requests are decided here. A
  * request reserves from a grant; when it has ended, what it used is reported and what it did not use goes back. Grants
  * start with what one request needs and grow while they are used up. A grant that is idle for `IDLE_MS` is given back.
- * If the process is killed, what it held is neither billed nor given again in the period: at most one grant per worker
- * and caller.
+ * If the process is killed, what it had not reported is not billed, and what it held is given again when its lease is
+ * over (control/limits/quotas/holds.ts).
  */
 import type { Clock } from '../../base/clock.ts';
 import {
@@ -16,7 +16,7 @@ import {
 import type { ControlLink } from '../contract/policy.ts';
 
 /** How often what was used is reported, in milliseconds: this much use may be lost to billing on kill -9. */
-export const REPORT_EVERY_MS = 200;
+export const REPORT_EVERY_MS = 50;
 const IDLE_MS = 5_000;
 /** Callers with a grant; more are asked for one by one. */
 const MOST_GRANTS = 50_000;

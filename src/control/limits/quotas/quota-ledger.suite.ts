@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, describe, test } from 'node:test';
 import fc from 'fast-check';
 import { FakeClock } from '../../../base/clock.ts';
-import { type QuotaQuestion, UNLIMITED_QUOTA } from '../../../data/contract/limits.ts';
+import { type QuotaQuestion, type QuotaReport, UNLIMITED_QUOTA } from '../../../data/contract/limits.ts';
 import { migrate } from '../../store/migrate.ts';
 import { openStore, type Store } from '../../store/store.ts';
 import type { Plan } from '../plans/plans.ts';
@@ -36,6 +36,8 @@ export interface LedgerDatabase {
   /** Of the property test, each of which makes a database. */
   readonly runs: number;
 }
+
+const PATIENCE_MS = 60_000;
 
 export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
   describe(`the ledger on ${name}`, () => {
@@ -73,6 +75,11 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
       least: 1,
       want: 1,
       ...more,
+    });
+
+    const reportOn = (period: string, used: number, settled: number): QuotaReport => ({
+      ...{ quota: 'stories', account: 'ada', parent: null, cap: null },
+      ...{ period, used, settled },
     });
 
     test('grants up to the amount of the plan, partly if need be, and says when the period ends', async () => {
@@ -184,6 +191,42 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
       );
       const total = answers.reduce((sum, { granted }) => sum + granted, 0);
       assert.equal(total, 20);
+    });
+
+    test('what a killed process held comes back when its lease is over, and only then', async () => {
+      const url = await database('shared');
+      const [killed, other] = [await open(url), await open(url)];
+      const granted = await killed.ledger.ask(ask({ want: 4 }));
+      killed.ledger.report([reportOn(granted.period, 1, 1)]);
+      await killed.ledger.settled();
+      await other.ledger.giveBack();
+      assert.equal((await other.ledger.ask(ask({ want: 5 }))).granted, 1, 'its lease is not over');
+      await other.store.db
+        .updateTable('limits_holders')
+        .set({ seen_at: 1 })
+        .where('id', 'in', other.store.db.selectFrom('limits_holds').select('holder').where('held', '=', 3))
+        .execute();
+      await Promise.all([other.ledger.giveBack(), other.ledger.giveBack()]);
+      assert.deepEqual(
+        await other.row('ada'),
+        [`${granted.period} 1 1 0`],
+        'what it had used is billed, what it held is free',
+      );
+      assert.equal((await other.ledger.ask(ask({ want: 5 }))).granted, 3);
+      // It was not killed but stood still: what it reports now is billed, and takes nothing from who holds it now.
+      killed.ledger.report([reportOn(granted.period, 2, 3)]);
+      await killed.ledger.settled();
+      assert.deepEqual(await other.row('ada'), [`${granted.period} 3 4 0`]);
+    });
+
+    test('what is still held at the end of a process comes back at once', async () => {
+      const url = await database('shared');
+      const [first, second] = [await open(url), await open(url)];
+      const { period } = await first.ledger.ask(ask({ want: 5 }));
+      first.ledger.report([reportOn(period, 2, 2)]);
+      assert.equal(await first.ledger.close(PATIENCE_MS), 0);
+      assert.deepEqual(await second.row('ada'), [`${period} 2 0 0`]);
+      assert.equal((await second.ledger.ask(ask({ want: 5 }))).granted, 3);
     });
 
     test('a batch whose commit nobody heard of is not booked again', async () => {

@@ -17,6 +17,7 @@ import {
 import type { Store } from '../../store/store.ts';
 import { boostedAmount, type Plan } from '../plans/plans.ts';
 import type { LimitTables } from '../tables.ts';
+import { Holds } from './holds.ts';
 import { holdRows, type UsageKey, unusedRow, withFreezesApart } from './ledger-order.ts';
 import { type Period, periodAt, periodOf } from './periods.ts';
 import type { QuotaDefinition, QuotaDefinitions } from './quota-options.ts';
@@ -47,6 +48,7 @@ export class QuotaLedger {
   /** Reports that are being written, or have to be written again. */
   #batch: readonly QuotaReport[] = [];
   readonly #writer = randomUUID();
+  readonly #holds: Holds;
   #batches = 0;
   #running: Promise<void> | null = null;
   #isClosed = false;
@@ -64,9 +66,20 @@ export class QuotaLedger {
     clock: Clock = systemClock,
   ) {
     this.#store = store;
+    this.#holds = new Holds(store, this.#writer);
     this.#basis = basis;
     this.#onProblem = onProblem;
     this.#clock = clock;
+  }
+
+  /** Gives signs of life from now on, and back to callers what processes held that were killed. */
+  begin(): void {
+    this.#holds.begin(this.#onProblem);
+  }
+
+  /** One round of that. */
+  giveBack(): Promise<void> {
+    return this.#holds.sign();
   }
 
   configure(basis: QuotaBasis): void {
@@ -107,10 +120,12 @@ export class QuotaLedger {
     const late = new Promise<void>((resolve) => {
       timer = setTimeout(resolve, timeoutMs);
     });
-    await Promise.race([this.settled(), late]);
-    clearTimeout(timer);
+    const isSettled = await Promise.race([this.settled().then(() => true), late.then(() => false)]);
     this.#isClosed = true;
-    return this.#batch.length + this.#reported.length;
+    const unwritten = this.#batch.length + this.#reported.length;
+    if (isSettled && unwritten === 0) await Promise.race([this.#holds.close().catch(this.#onProblem), late]);
+    clearTimeout(timer);
+    return unwritten;
   }
 
   /** How much a plan has of a quota at a moment, occasions included; null is unlimited. */
@@ -145,6 +160,7 @@ export class QuotaLedger {
         const frozen = await this.#frozenOf(trx, reported);
         await holdRows(this.#store, trx, this.#rowsOf(asked, reported, frozen), this.#clock.wallMs());
         if (await this.#isNew(trx, reported)) for (const report of reported) await this.#book(trx, report, frozen);
+        if (asked.length > 0) await this.#holds.isAlive(trx);
         const done: { readonly at: number; readonly answer: QuotaAnswer }[] = [];
         for (const at of inOrder(asked))
           done.push({ at, answer: await this.#grant(trx, (asked[at] as Asked).question) });
@@ -192,6 +208,7 @@ export class QuotaLedger {
           .where('account', '=', account)
           .where('period', '=', period.id)
           .execute();
+        await this.#holds.granted(trx, { quota: question.quota, account, period: period.id }, granted);
       }
     }
     const periodSeconds = Math.round((period.endMs - period.startMs) / 1_000);
@@ -317,11 +334,19 @@ export class QuotaLedger {
       .onConflict((conflict) =>
         conflict.columns(['quota', 'account', 'period']).doUpdateSet((row) => ({
           used: row('limits_usage.used', '+', used),
-          held: row('limits_usage.held', '-', settled),
           late: row('limits_usage.late', '+', late),
           updated_at: nowMs,
         })),
       )
+      .execute();
+    const back = await this.#holds.settled(trx, { quota, account, period: period.id }, settled);
+    if (back === 0) return;
+    await trx
+      .updateTable('limits_usage')
+      .set((row) => ({ held: row('held', '-', back) }))
+      .where('quota', '=', quota)
+      .where('account', '=', account)
+      .where('period', '=', period.id)
       .execute();
   }
 }
