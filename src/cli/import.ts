@@ -9,6 +9,7 @@ import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
 import { counted, loadAndCompile, problemLines } from './config-file.ts';
 import type { Draft } from './import/draft.ts';
+import type { Replay } from './replay-log.ts';
 
 const FORMATS = ['kong', 'nginx', 'krakend', 'express-gateway'] as const;
 type Format = (typeof FORMATS)[number];
@@ -17,7 +18,7 @@ export const importConfiguration: Command = {
   name: 'import',
   summary: 'make a configuration of that of Kong, nginx, KrakenD or Express Gateway, or of an OpenAPI document',
   usage: [
-    'kong|nginx|krakend|express-gateway FILE [--out FOLDER] [--json]',
+    'kong|nginx|krakend|express-gateway FILE [--out FOLDER] [--verify LOG [--host HOST]] [--json]',
     'openapi DOCUMENT [--service NAME] [--url URL] [--prefix PATH] [--out FILE]',
   ],
   description: `Reads FILE (deck's YAML or JSON of Kong, nginx.conf or the output of nginx -T, krakend.json, gateway.config.yml) and writes into FOLDER, by default "imported":
@@ -28,11 +29,13 @@ export const importConfiguration: Command = {
 
 Security is never dropped in silence: a route whose authentication, limit or address list cannot be carried answers 501 until you have written it. What is written passes "gatehouse check".
 
+With --verify it looks up the requests of the old gateway's access log (combined format or JSON lines) in what was written, and names those that were answered there and would not be here; "gatehouse routes --log" does it again later.
+
 With openapi it writes a service, and a route for each path whose requests are checked by the document, to FILE or standard output. Operations without security are public; scopes of OAuth become scopes of "auth". Exit codes then: 0 written, 1 the document cannot be used, 5 FILE exists already or cannot be written.
 
   gatehouse import openapi petstore.yaml --prefix /api/pets --out gatehouse.yaml
 
-Exit codes: 0 all exact, 1 something differs, 2 something was not carried, 5 a file cannot be read or written.`,
+Exit codes: 0 all exact, 1 something differs, 2 something was not carried or a request of the log finds no route, 5 a file cannot be read or written.`,
   options: {
     out: { type: 'string', value: 'FOLDER', meaning: 'folder to write into, default imported; with openapi a file' },
     service: { type: 'string', value: 'NAME', meaning: 'openapi: name of the service; default is made from the title' },
@@ -46,6 +49,8 @@ Exit codes: 0 all exact, 1 something differs, 2 something was not carried, 5 a f
       value: 'PATH',
       meaning: 'openapi: what callers write before the paths; it is taken off again',
     },
+    verify: { type: 'string', value: 'LOG', meaning: 'access log of the old gateway, to be looked up in the result' },
+    host: { type: 'string', value: 'HOST', meaning: 'with --verify: host of requests whose line names none' },
     json: JSON_OPTION,
   },
   arguments: { min: 2, max: 2 },
@@ -111,11 +116,24 @@ async function write(
   });
   const problems = loaded.ok ? [] : loaded.problems.filter(({ severity }) => severity === 'error');
   const grade = gradeOf(draft.findings);
-  if (asJson)
-    out(
-      `${JSON.stringify({ file: config, findings: draft.findings, closed: [...draft.closed.keys()], variables: [...draft.variables.keys()], problems }, null, 2)}\n`,
-    );
-  else {
+  let replay: Replay | undefined;
+  const { verify: log, host } = context.options as { verify?: string; host?: string };
+  if (log !== undefined && loaded.ok) {
+    try {
+      const { replayLog } = await import('./replay-log.ts');
+      replay = await replayLog(loaded.compiled.snapshot.routes, resolve(context.cwd, log), host ?? '');
+    } catch (error) {
+      err(`${log}: ${messageOf(error)}\n`);
+      return EXIT.failed;
+    }
+  }
+  if (asJson) {
+    const { replayJson } = await import('./replay-log.ts');
+    const { findings } = draft;
+    const [closed, variables] = [[...draft.closed.keys()], [...draft.variables.keys()]];
+    const verified = replay === undefined ? {} : { verified: replayJson(replay) };
+    out(`${JSON.stringify({ file: config, findings, closed, variables, problems, ...verified }, null, 2)}\n`);
+  } else {
     const count = (verdict: string): number => draft.findings.filter((each) => each.verdict === verdict).length;
     out(
       `wrote ${relative(context.cwd, config) || config}: ${counted(Object.keys(draft.services).length, 'service')}, ${counted(draft.routes.length, 'route')}\n`,
@@ -128,6 +146,9 @@ async function write(
     if (draft.variables.size > 0) out(`set the variables of gatehouse.env before you start it\n`);
     if (problems.length > 0)
       err(`what "gatehouse check" says about it, to be mended by hand:\n${problemLines(problems)}`);
+    if (replay !== undefined) out(`\n${(await import('./replay-log.ts')).replayText(replay)}`);
   }
+  const isLost = replay !== undefined && replay.lost.size > 0;
+  if (isLost) return 2;
   return grade === 2 || problems.length > 0 ? 2 : grade;
 }

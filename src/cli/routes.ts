@@ -2,6 +2,8 @@
  * `gatehouse routes`: the routes in the order in which they are considered, or which of them takes a request, and why the
  * others do not. Asks the router itself (data/router/explain.ts), so the answer cannot differ from what traffic sees.
  */
+import { resolve } from 'node:path';
+import { messageOf } from '../base/errors.ts';
 import type { AggregateSettings } from '../data/contract/aggregate.ts';
 import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
 import type { Explanation } from '../data/router/explain.ts';
@@ -14,13 +16,22 @@ import { configFile, loadAndCompile, problemLines } from './config-file.ts';
 export const routes: Command = {
   name: 'routes',
   summary: 'show the routes, or which one takes a request and why',
-  usage: ['[FILE] [--json]', '[FILE] --openapi ROUTE', '[FILE] METHOD URL [-H "NAME: VALUE"]... [--all] [--json]'],
+  usage: [
+    '[FILE] [--json]',
+    '[FILE] --openapi ROUTE',
+    '[FILE] --log LOG [--host HOST] [--json]',
+    '[FILE] METHOD URL [-H "NAME: VALUE"]... [--all] [--json]',
+  ],
   description: `Without a request: all routes, in the order in which they are considered. With one: the route that takes it, and for the others the first thing that does not fit. Routes of another host or path are left out unless --all is given.
 
   gatehouse routes GET /api/notes/7
   gatehouse routes gatehouse.yaml POST https://api.example.com/orders -H "X-API-Version: 2"
 
-Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no route takes it.`,
+With --log: what becomes of the requests of an access log (combined format, or JSON lines of Gatehouse, Caddy, Kong, nginx or Traefik): how many each route takes, and which were answered below 400 then and would be refused now, or meet a route that answers 501.
+
+  gatehouse routes gatehouse.yaml --log /var/log/nginx/access.log --host shop.example.com
+
+Exit codes: 0 a route takes the request, or each that was answered, 1 the configuration is wrong, 4 no route takes it, 5 the log cannot be read.`,
   options: {
     header: {
       type: 'string',
@@ -36,6 +47,8 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
       value: 'ROUTE',
       meaning: 'print the OpenAPI document of a route with `transcode`, named by its id',
     },
+    log: { type: 'string', value: 'LOG', meaning: 'an access log, whose requests are looked up' },
+    host: { type: 'string', value: 'HOST', meaning: 'with --log: host of requests whose line names none' },
     json: JSON_OPTION,
   },
   arguments: { min: 0, max: 3 },
@@ -51,6 +64,7 @@ Exit codes: 0 a route takes the request, 1 the configuration is wrong, 4 no rout
     const all = loaded.compiled.snapshot.routes;
     const wanted = context.options['openapi'];
     if (typeof wanted === 'string') return openApi(all, wanted, context);
+    if (typeof context.options['log'] === 'string') return replay(all, context.options['log'], context);
     if (isListing) {
       if (context.options['header'] !== undefined) throw new UsageError('a header field belongs to a METHOD and a URL');
       return list(all, context);
@@ -72,6 +86,19 @@ function requestOf(method: string, url: string, fields: readonly string[], liste
     return readRequest(method, url, fields, listener);
   } catch (error) {
     throw error instanceof RangeError ? new UsageError(error.message) : error;
+  }
+}
+
+async function replay(all: readonly RouteSettings[], log: string, context: CommandContext): Promise<number> {
+  const { isComplete, replayJson, replayLog, replayText } = await import('./replay-log.ts');
+  const { cwd, options, out, err } = context;
+  try {
+    const found = await replayLog(all, resolve(cwd, log), (options['host'] as string | undefined) ?? '');
+    out(options['json'] === true ? `${JSON.stringify(replayJson(found), null, 2)}\n` : replayText(found));
+    return isComplete(found) ? EXIT.ok : EXIT.notFound;
+  } catch (error) {
+    err(`${log}: ${messageOf(error)}\n`);
+    return EXIT.failed;
   }
 }
 
