@@ -6,6 +6,8 @@
 import { call, contact, me, points, readMe, signIn, signOut, stream } from './api.js';
 import { AccountsPage } from './pages-accounts.js';
 import { ChangesPage } from './pages-changes.js';
+import { ClusterPage } from './pages-cluster.js';
+import { LimitsPage } from './pages-limit.js';
 import { BansPage, CachePage } from './pages-limits.js';
 import { EventsPage, Overview } from './pages-overview.js';
 import { RequestsPage } from './pages-requests.js';
@@ -20,10 +22,12 @@ const PAGES = {
   routes: ['Routes', RoutesPage],
   services: ['Services', ServicesPage],
   requests: ['Requests', RequestsPage],
+  limits: ['Limits', LimitsPage],
   bans: ['Bans', BansPage],
   accounts: ['Accounts', AccountsPage],
   cache: ['Cache', CachePage],
   changes: ['Changes', ChangesPage],
+  cluster: ['Cluster', ClusterPage],
   events: ['Events', EventsPage],
 };
 const MOST_POINTS = 300;

@@ -32,7 +32,7 @@ function List({ wish, go }) {
   return html`<h1>Accounts</h1>
     <${Message} error=${error} />
     <form onSubmit=${submit}>
-      <label class="wide">Address, user name or id begins with<input name="q" type="search" maxlength="100" value=${wish.q ?? ''} autocomplete="off" /></label>
+      <label class="wide">Address, user name or id begins with<input name="q" type="search" maxlength="100" defaultValue=${wish.q ?? ''} autocomplete="off" /></label>
       <label>Status<select name="status">${['', 'active', 'disabled'].map((value) => html`<option value=${value} selected=${value === (wish.status ?? '')}>${value === '' ? 'any' : value}</option>`)}</select></label>
       <button class="main">Search</button>
     </form>
@@ -90,7 +90,7 @@ function Account({ id, back }) {
       ${
         may('admin') &&
         html`<form onSubmit=${setPlan}>
-        <label>Plan<input name="plan" required maxlength="64" value=${user.plan} autocomplete="off" /></label>
+        <label>Plan<input name="plan" required maxlength="64" defaultValue=${user.plan} autocomplete="off" /></label>
         <button>Set plan</button>
         <button type="button" onClick=${() => patch({ status: isActive ? 'disabled' : 'active' }, isActive ? 'The account is blocked; its sessions are over.' : 'The account may sign in again.')}>${isActive ? 'Block' : 'Let in again'}</button>
       </form>`

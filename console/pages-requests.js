@@ -55,10 +55,10 @@ export function RequestsPage() {
   const shown = requests.slice(0, MOST_SHOWN);
   return html`<h1>Requests</h1>
     <form onSubmit=${submit} key=${JSON.stringify(wish)}>
-      <label class="wide">Route<input name="route" list="routes" value=${wish.route ?? ''} placeholder="all" autocomplete="off" /></label>
+      <label class="wide">Route<input name="route" list="routes" defaultValue=${wish.route ?? ''} placeholder="all" autocomplete="off" /></label>
       <datalist id="routes">${routes.map((id) => html`<option value=${id}></option>`)}</datalist>
       <label>Status<select name="status">${STATUSES.map(([value, text]) => html`<option value=${value} selected=${value === (wish.status ?? '')}>${text}</option>`)}</select></label>
-      <label class="wide">Record contains<input name="text" value=${wish.text ?? ''} placeholder="path, address, request id" autocomplete="off" /></label>
+      <label class="wide">Record contains<input name="text" defaultValue=${wish.text ?? ''} placeholder="path, address, request id" autocomplete="off" /></label>
       <button class="main">Watch</button>
       <button type="button" aria-pressed=${isPaused} onClick=${() => setPaused(!isPaused)}>${isPaused ? 'Go on' : 'Pause'}</button>
     </form>

@@ -1,6 +1,7 @@
 /** Routes (search, and which one takes a request), and services with their instances: balance, health, drain, breakers. */
 
 import { call, poll } from './api.js';
+import { TryRequest } from './try-request.js';
 import { Ask, Card, html, Message, may, number, Table } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
@@ -17,7 +18,7 @@ export function RoutesPage() {
     `${route.id} ${pathOf(route)} ${actionOf(route)}`.toLowerCase().includes(wanted.toLowerCase()),
   );
   return html`<h1>Routes</h1>
-    <${Explain} />
+    <${TryRequest} />
     <${Card} title="All routes" id="all">
       <form onSubmit=${(event) => event.preventDefault()}>
         <label class="wide">Search<input type="search" value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} /></label>
@@ -40,54 +41,6 @@ function pathOf({ match }) {
 
 function actionOf({ action }) {
   return action.kind === 'service' ? action.targets.map(({ service }) => service).join(', ') : action.kind;
-}
-
-/** Which route takes a request, and why the others do not. */
-function Explain() {
-  const [result, setResult] = useState(null);
-  const [error, setError] = useState('');
-  const submit = async (event) => {
-    event.preventDefault();
-    const data = new FormData(event.currentTarget);
-    const headers = data
-      .get('headers')
-      .split(';')
-      .map((line) => line.trim())
-      .filter(Boolean);
-    try {
-      setResult(await call('POST', '/routes/explain', { method: data.get('method'), url: data.get('url'), headers }));
-      setError('');
-    } catch (failure) {
-      setError(failure.message);
-      setResult(null);
-    }
-  };
-  return html`<${Card} title="Which route takes a request?" id="explain">
-    <form onSubmit=${submit}>
-      <label>Method<select name="method">${['GET', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'HEAD'].map((name) => html`<option>${name}</option>`)}</select></label>
-      <label class="wide">Path or URL<input name="url" required placeholder="/api/notes/7" /></label>
-      <label class="wide">Header fields, with ; between<input name="headers" placeholder="X-API-Version: 2" /></label>
-      <button class="main">Explain</button>
-    </form>
-    <${Message} error=${error} />
-    ${
-      result &&
-      html`<div role="status">
-      <p>${
-        result.route === null
-          ? html`<strong class="error">${result.refusal.status}</strong> ${result.refusal.reason}`
-          : html`<strong class="good">${result.route.id}</strong> takes it${result.route.policies.length > 0 ? `, after ${result.route.policies.join(', ')}` : ''}`
-      }</p>
-      <${Table} caption="Considered, first to last" head=${['Route', 'Why']} empty="There are no routes."
-        rows=${result.considered
-          .filter(({ failed }) => failed !== 'host' && failed !== 'path')
-          .map(
-            ({ id, reason, chosen }) =>
-              html`<tr><td class="break">${chosen ? html`<strong>${id}</strong>` : id}</td><td>${reason}</td></tr>`,
-          )} />
-    </div>`
-    }
-  <//>`;
 }
 
 export function ServicesPage() {

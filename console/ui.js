@@ -39,8 +39,8 @@ const TIMES = [
   ['', 'until I end it'],
 ];
 
-/** Asks for reason and time before something is done. `act` gets both; a rejection is shown. */
-export function Ask({ label, title, act, endless = true }) {
+/** Asks for reason and (if `timed`) time before something is done. `act` gets both; a rejection is shown. */
+export function Ask({ label, title, act, endless = true, timed = true }) {
   const [open, setOpen] = useState(false);
   const [error, setError] = useState('');
   const submit = async (event) => {
@@ -48,7 +48,7 @@ export function Ask({ label, title, act, endless = true }) {
     const data = new FormData(event.currentTarget);
     const time = data.get('time');
     try {
-      await act({ reason: data.get('reason'), ...(time === '' ? {} : { forMs: Number(time) }) });
+      await act({ reason: data.get('reason'), ...(time ? { forMs: Number(time) } : {}) });
       setOpen(false);
     } catch (failure) {
       setError(failure.message);
@@ -64,9 +64,12 @@ export function Ask({ label, title, act, endless = true }) {
       <h2>${title}</h2>
       <form onSubmit=${submit}>
         <label class="wide">Why<input name="reason" required maxlength="200" autocomplete="off" /></label>
-        <label>How long<select name="time">
+        ${
+          timed &&
+          html`<label>How long<select name="time">
           ${TIMES.filter(([value]) => endless || value !== '').map(([value, text]) => html`<option value=${value}>${text}</option>`)}
-        </select></label>
+        </select></label>`
+        }
         <button class="main">${label}</button>
         <button type="button" onClick=${() => setOpen(false)}>Cancel</button>
       </form>

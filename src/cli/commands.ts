@@ -12,6 +12,7 @@ import { exportCommand } from './export.ts';
 import { audit, identity, key, migrate, token, user } from './identity-commands.ts';
 import { importConfiguration } from './import.ts';
 import { init } from './init.ts';
+import { limit } from './limit.ts';
 import { limits } from './limits.ts';
 import { breaker, instance, openConsole } from './operate.ts';
 import { reload } from './reload.ts';
@@ -45,6 +46,7 @@ export const COMMANDS: readonly Command[] = [
   audit,
   migrate,
   ban,
+  limit,
   usage,
   cache,
   cluster,

@@ -74,8 +74,8 @@ export interface OperationsApi {
   readonly fetch: Fetch;
   /** The role that looking needs; default `viewer`. */
   readonly look?: 'viewer' | 'operator';
-  /** The role that changing needs; default `operator`. */
-  readonly change?: 'operator' | 'admin';
+  /** The role that changing needs, of all or by the path; default `operator`. */
+  readonly change?: 'operator' | 'admin' | ((path: string) => 'operator' | 'admin');
 }
 
 /** What the process gives its features. */

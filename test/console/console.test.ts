@@ -3,20 +3,30 @@
  * of others.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { httpUpstream } from '../support/upstream.ts';
+import { checkLook, startChromium } from './chromium.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
 const TOKEN = 'admin-token-that-is-long-enough';
-const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const HOSTILE = '<img src=x onerror="window.broken=1">';
 
-describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chromium is not installed' }, () => {
+const PAGES = [
+  'Overview',
+  'Routes',
+  'Services',
+  'Requests',
+  'Limits',
+  'Bans',
+  'Accounts',
+  'Cache',
+  'Changes',
+  'Cluster',
+  'Events',
+];
+
+describe('the console in Chromium', () => {
   let gateway: TestGateway;
   let browser: Browser;
   let page: Page;
@@ -46,13 +56,23 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     gateway = await startTestGateway(scope as never, {
       admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'admin', token: TOKEN }] },
       abuse: {},
+      cluster: { name: 'prod', node: 'gateway-1' },
       identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
       services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
-      routes: [{ name: 'notes', match: { path: '/api/notes/*' }, service: 'notes', auth: 'public', cache: {} }],
+      routes: [
+        {
+          name: 'notes',
+          match: { path: '/api/notes/*' },
+          service: 'notes',
+          auth: 'public',
+          cache: {},
+          rateLimit: { by: 'ip', limits: ['1000/1h'] },
+        },
+      ],
     });
     const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
     origin = (found!.sections!['admin'] as { url: string }).url;
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+    browser = await startChromium();
     page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
     page.on('pageerror', (error) => wrong.push(error.message));
     page.on('console', (message) => {
@@ -72,11 +92,52 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await page.waitForSelector('h1:has-text("gatehouse: healthy")');
   });
 
-  it('says which route takes a request', async () => {
+  it('says which route takes a request, sends it, and shows phases and times', async () => {
     await open('Routes');
     await page.fill('input[name=url]', '/api/notes/7');
     await page.click('button:has-text("Explain")');
     await page.waitForSelector('strong:has-text("notes")');
+    await page.click('button:text-is("Send")');
+    await page.waitForSelector('dd:text-is("200")');
+    await page.waitForSelector('td:text-is("limit")');
+    await page.waitForSelector('pre:text-is("ok")');
+    await page.waitForSelector('p:has-text("notes answered from http://127.0.0.1")');
+    assert.match(new URL(page.url()).hash, /^#\/routes\?method=GET&url=%2Fapi%2Fnotes%2F7$/);
+    await checkLook(page, 'console-try-request');
+  });
+
+  it('shows what is left of a caller’s limits, and forgets what was counted in two clicks', async () => {
+    const left = (count: number) => page.waitForSelector(`td:has-text("${count}")`, { timeout: 60_000 });
+    await (await fetch(`${gateway.url}/api/notes/limited`)).text();
+    await open('Limits');
+    await page.fill('input[name=address]', '127.0.0.1');
+    await page.fill('input[name=route]', 'notes');
+    await page.click('button:text-is("Look")');
+    await page.waitForSelector('td:text-is("1000/1h")');
+    await page.waitForSelector('td:has-text("whole again in")');
+    assert.equal(new URL(page.url()).hash, '#/limits?address=127.0.0.1&route=notes');
+    await checkLook(page, 'console-limits-of-a-caller');
+    await page.click('button:text-is("Forget what was counted")');
+    await page.fill('dialog input[name=reason]', HOSTILE);
+    await page.click('dialog button.main');
+    await page.waitForSelector('[role=status]:has-text("forgotten")');
+    await left(1_000);
+    await page.waitForSelector('td:text-is("unused")');
+  });
+
+  it('lists the nodes of the cluster, drains one and uses it again', async () => {
+    await open('Cluster');
+    await page.waitForSelector('td:has-text("gateway-1 (queen)")', { timeout: 60_000 });
+    await page.click('button:text-is("Drain")');
+    await page.fill('dialog input[name=reason]', HOSTILE);
+    await page.click('dialog button.main');
+    await page.waitForSelector('td:has-text("draining: <img")');
+    await checkLook(page, 'console-cluster-drained');
+    await page.click('button:text-is("Use again")');
+    await page.fill('dialog input[name=reason]', 'done');
+    await page.click('dialog button.main');
+    await page.waitForSelector('td:has-text("active")');
+    assert.equal(await page.evaluate('window.broken'), undefined);
   });
 
   it('drains an instance with a reason, in three clicks, and takes it back in one', async () => {
@@ -108,6 +169,7 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await page.waitForSelector('text=Watching.');
     const ask = (path: string) => fetch(gateway.url + path, { headers: { 'user-agent': HOSTILE } });
     const row = page.locator('td button:has-text("GET /nowhere")').first();
+    await page.fill('input[name=text]', 'half a word');
     const giveUpMs = performance.now() + 60_000;
     while ((await row.count()) === 0) {
       assert.ok(performance.now() < giveUpMs, 'no request was shown');
@@ -115,6 +177,7 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
     assert.equal(await page.locator('td button:has-text("/api/notes/1")').count(), 0, 'a request of no error');
+    assert.equal(await page.inputValue('input[name=text]'), 'half a word', 'what is typed stays when requests come');
     await page.click('button:has-text("Pause")');
     await row.press('Enter');
     await page.waitForSelector(`dd:has-text(${JSON.stringify('<img src=x')})`);
@@ -172,34 +235,11 @@ describe('the console in Chromium', { skip: existsSync(CHROMIUM) ? false : 'Chro
     await page.waitForSelector('td button:has-text("robot")');
   });
 
-  it('is accessible, and fits 360 pixels, on every page, light and dark', async () => {
-    for (const name of [
-      'Overview',
-      'Routes',
-      'Services',
-      'Requests',
-      'Bans',
-      'Accounts',
-      'Cache',
-      'Changes',
-      'Events',
-    ]) {
+  for (const name of PAGES)
+    it(`is accessible, and fits 360 pixels, light and dark: ${name}`, async () => {
       await open(name);
-      for (const [colorScheme, width] of [
-        ['light', 1200],
-        ['dark', 360],
-      ] as const) {
-        await page.emulateMedia({ colorScheme });
-        await page.setViewportSize({ width, height: 800 });
-        await page.evaluate(AXE);
-        const ids = await page.evaluate('axe.run().then(({ violations }) => violations.map(({ id }) => id))');
-        assert.deepEqual(ids, [], `${name} ${colorScheme}`);
-        const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
-        assert.equal(isWide, false, `${name} scrolls sideways at ${width}`);
-      }
-    }
-    await page.setViewportSize({ width: 1200, height: 900 });
-  });
+      await checkLook(page, `console-${name.toLowerCase()}`);
+    });
 
   it('loads less than 200 KB, nothing from elsewhere, and no page may frame it', async () => {
     const response = await fetch(`${origin}/console/`);

@@ -10,11 +10,14 @@ import type { Fetch } from '../local-server.ts';
 import { type Access, CONSOLE_HEADER, COOKIE, mayAct, type ReadOperator } from './access.ts';
 import { consoleFile } from './console-files.ts';
 import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
+import type { LimitDesk } from './limit-desk.ts';
 import type { Recorder } from './recorder.ts';
 import { configRoutes } from './routes-config.ts';
+import { limitRoutes } from './routes-limits.ts';
 import { liveRoutes } from './routes-live.ts';
 import { tailRoutes } from './routes-tail.ts';
 import { trafficRoutes } from './routes-traffic.ts';
+import { tryRoutes } from './routes-try.ts';
 import type { AdminPlan } from './section.ts';
 import type { TailHub } from './tail.ts';
 
@@ -24,6 +27,7 @@ export interface AdminParts {
   readonly access: Access;
   readonly recorder: Recorder;
   readonly tail: TailHub;
+  readonly limits: LimitDesk;
   /** Origin of the listener of its own; null without one. */
   readonly consoleUrl: () => string | null;
 }
@@ -69,12 +73,12 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
     const { method } = context.req;
     const isLook = method === 'GET' || method === 'HEAD';
     const { fetch, look = 'viewer', change = 'operator' } = offered;
-    const needed = isLook ? look : change;
-    if (!mayAct(operator.role, needed))
-      throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${needed}`);
     const url = new URL(context.req.url);
     // Decoded or not, the name has been one segment of the path.
     url.pathname = /\/api\/features\/[^/]+(.*)$/.exec(url.pathname)?.[1] || '/';
+    const needed = isLook ? look : typeof change === 'function' ? change(url.pathname) : change;
+    if (!mayAct(operator.role, needed))
+      throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${needed}`);
     const headers = new Headers(context.req.raw.headers);
     headers.set('x-gatehouse-actor', encodeURIComponent(operator.name));
     const body = isLook ? null : await context.req.arrayBuffer();
@@ -90,9 +94,11 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
   });
 }
 
-function addOperations(app: AdminApp, { host, plan, access, recorder, tail, consoleUrl }: AdminParts): void {
+function addOperations(app: AdminApp, { host, plan, access, recorder, tail, limits, consoleUrl }: AdminParts): void {
   const kit: Kit = { app, host };
   trafficRoutes(kit);
+  limitRoutes(kit, limits);
+  tryRoutes(kit, tail);
   configRoutes(kit, plan);
   liveRoutes(kit, access, recorder, consoleUrl);
   tailRoutes(kit, tail);
@@ -100,7 +106,15 @@ function addOperations(app: AdminApp, { host, plan, access, recorder, tail, cons
 
 /** The same document without a gateway: operations touch what they are given only when one is called. */
 export function adminDocument(): ReturnType<typeof document> {
-  const nothing = { host: {}, plan: () => ({}), access: {}, recorder: {}, tail: {}, consoleUrl: () => null } as unknown;
+  const nothing = {
+    host: {},
+    plan: () => ({}),
+    access: {},
+    recorder: {},
+    tail: {},
+    limits: {},
+    consoleUrl: () => null,
+  } as unknown;
   const api = adminApp({} as OperatorHost, () => 'unknown');
   addOperations(api, nothing as AdminParts);
   return document(api);

@@ -96,8 +96,9 @@ export class AdminFeature implements Feature {
 
   #load(): Promise<AdminParts> {
     this.#parts ??= (async () => {
-      const [{ Access }, { Recorder }, { TailHub }] = await Promise.all([
+      const [{ Access }, { LimitDesk }, { Recorder }, { TailHub }] = await Promise.all([
         import('./access.ts'),
+        import('./limit-desk.ts'),
         import('./recorder.ts'),
         import('./tail.ts'),
       ]);
@@ -107,6 +108,7 @@ export class AdminFeature implements Feature {
         access: new Access(() => this.#plan),
         recorder: new Recorder(this.#host),
         tail: new TailHub(this.#host.bus, () => this.#host.workers.status().length),
+        limits: new LimitDesk(this.#host.bus),
         consoleUrl: () => this.#url,
       };
     })();

@@ -4,7 +4,7 @@
  * control socket: the permissions of the file decide.
  */
 import type { Context } from 'hono';
-import { gatewayIdentity } from '../gateway-identity.ts';
+import { decoded, gatewayIdentity } from '../gateway-identity.ts';
 import { ClusterRefusal } from './refusal.ts';
 
 /**
@@ -32,7 +32,11 @@ const OF_SCOPE: Readonly<Record<string, readonly Right[]>> = {
   'cluster:admin': [...ALL],
 };
 
-export const localCaller: ReadCaller = () => ({ name: 'command line', rights: ALL });
+/** The admin API has found out who it is, and says so. */
+export const localCaller: ReadCaller = (context) => ({
+  name: decoded(context.req.header('x-gatehouse-actor')) ?? 'command line',
+  rights: ALL,
+});
 
 /** Roles and scopes of an outside issuer count only when the operator named it (`cluster.adminIssuers`). */
 export const gatewayCaller =

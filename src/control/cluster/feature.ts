@@ -10,8 +10,9 @@ import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { Compiled } from '../config/compile.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
-import type { FeatureHost } from '../feature.ts';
+import type { FeatureHost, OperationsApi } from '../feature.ts';
 import type { Dependency, FeatureStatus } from '../feature-status.ts';
+import type { Fetch } from '../local-server.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import { Agent } from './agent.ts';
@@ -38,6 +39,7 @@ export class ClusterFeature {
   #store: Store<ClusterTables> | undefined;
   #cluster: Cluster | undefined;
   #agent: Agent | undefined;
+  #control: Fetch | undefined;
   #opening: Promise<void> | undefined;
   #isClosed = false;
 
@@ -93,7 +95,7 @@ export class ClusterFeature {
     const cluster = new Cluster({ store, plan, clock: systemClock, timers: systemTimers, log });
     this.#cluster = cluster;
     await this.#serve(BUILTIN_CLUSTER, cluster, gatewayCaller(plan.adminIssuers), plan.path);
-    await this.#serve(`${BUILTIN_CLUSTER}-control`, cluster, localCaller, '/');
+    this.#control = await this.#serve(`${BUILTIN_CLUSTER}-control`, cluster, localCaller, '/');
     this.#agent = new Agent({
       host: {
         check: (document) => this.#host.tryOverlay({ text: document, name: 'the proposed version' }),
@@ -124,16 +126,24 @@ export class ClusterFeature {
     cluster.start();
   }
 
-  async #serve(name: string, cluster: Cluster, caller: ReadCaller, path: string): Promise<void> {
+  async #serve(name: string, cluster: Cluster, caller: ReadCaller, path: string): Promise<Fetch> {
     const errorFormat = () => this.#host.compiled.snapshot.gateway.errorFormat;
     const { log } = this.#host;
     const app = createClusterApp({ cluster, caller, errorFormat, log, path, version: PRODUCT_VERSION });
     await this.#host.serveBuiltin(name, app.fetch);
+    return app.fetch;
   }
 
   async #apply(document: string | null, version: number): Promise<readonly string[] | null> {
     const overlay = document === null ? null : { text: document, name: `version ${version}` };
     return await this.#host.useOverlay(overlay, { author: 'cluster', reason: `version ${version} of the cluster` });
+  }
+
+  /** Nodes, tasks and rollouts, for the admin API; what changes everybody's configuration is an administrator's. */
+  operations(): OperationsApi | undefined {
+    if (this.#control === undefined) return undefined;
+    const change = (path: string) => (/^\/cluster\/(rollouts|tokens)/.test(path) ? 'admin' : 'operator');
+    return { name: 'cluster', fetch: this.#control, change };
   }
 
   restartKeys(next: Compiled): readonly string[] {

@@ -25,6 +25,7 @@ export function lazyCluster(host: FeatureHost): Feature {
     dependencies: () => feature?.dependencies() ?? [],
     metrics: () => feature?.metrics() ?? [],
     status: () => feature?.status() ?? {},
+    operations: () => feature?.operations(),
     // The member is the other process from now on: two of one name cannot be.
     replaced: stop,
     stop,

@@ -200,6 +200,28 @@ export class LimitTable {
     }
   }
 
+  /** Forgets what a key has used under a rule. Charges of this instant may be forgotten with it. */
+  forget(rule: Rule, a: number, b: number, nowMs: number): void {
+    this.#zero(rule, a, b, nowMs);
+    // The last window has a cell of its own, and a share of it is still in sight.
+    if (rule.algorithm === 'sliding') this.#zero(rule, a, b, nowMs - rule.windowMs);
+  }
+
+  #zero(rule: Rule, a: number, b: number, nowMs: number): void {
+    this.prepare(0, rule, a, b, nowMs, 1);
+    const cell = this.#whole[CELL] as number;
+    if (cell === NO_CELL) return;
+    const words = this.#cells.words;
+    const after =
+      rule.algorithm === 'gcra' ? wordOfLevel(0, rule.unitsAt(nowMs)) : wordOfCount(0, this.#parts[WINDOW] as number);
+    for (;;) {
+      const word = Atomics.load(words, cell + 2);
+      // Free, or another key's by now: there is nothing to forget.
+      if (word < 0 || Atomics.load(words, cell) !== this.#whole[SEEN]) return;
+      if (Atomics.compareExchange(words, cell + 2, word, after) === word) return;
+    }
+  }
+
   /** How much is left under a slot's rule. */
   left(slot: number, rule: Rule): number {
     const at = slot * SLOT;

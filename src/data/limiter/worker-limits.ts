@@ -12,6 +12,7 @@ import { KeyReader } from './keys.ts';
 import type { LimitSet } from './limit-set.ts';
 import type { LimitSets } from './limit-sets.ts';
 import { type Decision, Limiter } from './limiter.ts';
+import { answerLooks } from './look.ts';
 import { Newcomers } from './newcomers.ts';
 import { Plans } from './plans.ts';
 import { openRedis } from './redis/connection.ts';
@@ -62,6 +63,7 @@ export class WorkerLimits {
     this.reporter = new CountReporter(control);
     this.reporter.add(() => this.#flatCounts());
     this.#control = control;
+    answerLooks(this, control, () => this.#redis?.limits ?? null);
     control.subscribe(SETTINGS_TOPIC, (data) => {
       this.#settings = data as LimiterSettings;
       this.limiter.overflowPolicy = this.#settings.overflow;

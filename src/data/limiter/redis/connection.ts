@@ -20,6 +20,8 @@ export interface RedisLine {
   /** `take` with keys and arguments in one list. */
   takeFlat(keyCount: number, keysAndArgs: readonly string[]): Promise<unknown>;
   giveBack(keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  /** Forgets one key. */
+  drop(key: string): Promise<unknown>;
   ping(): Promise<unknown>;
   close(): void;
 }
@@ -59,6 +61,10 @@ export function openRedis(url: string, onProblem: (reason: string) => void): Red
     take: (keys, args) => call('Take', keys, args),
     takeFlat: (keyCount, keysAndArgs) => callFlat('Take', keyCount, keysAndArgs),
     giveBack: (keys, args) => call('GiveBack', keys, args),
+    async drop(key) {
+      if (connection?.status !== 'ready') throw new Error('Redis is not connected');
+      return await connection.del(key);
+    },
     async ping() {
       if (connection?.status !== 'ready') throw new Error('Redis is not connected');
       return await connection.ping();

@@ -6,7 +6,7 @@
 import { hash } from 'node:crypto';
 import { readAddress } from '../../../base/address-words.ts';
 import type { KeyPart } from '../../contract/limits.ts';
-import type { PolicyContext } from '../../contract/policy.ts';
+import type { Identity, PolicyContext } from '../../contract/policy.ts';
 import type { Rule } from '../rule.ts';
 
 const words = new Int32Array(4);
@@ -22,11 +22,11 @@ function partText(part: KeyPart, exchange: PolicyContext): string {
     case 'ip':
       return addressText(exchange.address);
     case 'user':
-      return identity === null ? addressText(exchange.address) : `user ${identity.subject}`;
+      return identity === null ? addressText(exchange.address) : `user ${accountOf(identity)}`;
     case 'apiKey': {
       if (identity === null) return addressText(exchange.address);
       const keyId = identity.claims['key_id'];
-      return identity.method === 'apiKey' && typeof keyId === 'string' ? `key ${keyId}` : `user ${identity.subject}`;
+      return identity.method === 'apiKey' && typeof keyId === 'string' ? `key ${keyId}` : `user ${accountOf(identity)}`;
     }
     case 'plan':
       return `plan ${identity?.plan ?? ''}`;
@@ -43,6 +43,9 @@ function partText(part: KeyPart, exchange: PolicyContext): string {
     }
   }
 }
+
+/** Subjects of two issuers are two callers, as in keys.ts. */
+const accountOf = ({ account, subject }: Identity): string => account ?? subject;
 
 function addressText(address: string): string {
   const family = readAddress(address, words);

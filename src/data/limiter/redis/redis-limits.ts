@@ -9,9 +9,13 @@ import type { RedisLimitSettings } from '../../contract/limits.ts';
 import type { LimitSet } from '../limit-set.ts';
 import { Decision, type Limiter } from '../limiter.ts';
 import type { RedisLine } from './connection.ts';
+import { counterKey } from './key-texts.ts';
 import { type Lease, LeaseBook } from './leases.ts';
-import { readDecision } from './script.ts';
+import { type Description, describeRule, readDecision } from './script.ts';
 import { take } from './take.ts';
+
+/** Longest wait of a look, in milliseconds. */
+const OPERATOR_MS = 2_000;
 
 export interface RedisCounts {
   /** Questions sent, and how they ended. */
@@ -80,6 +84,34 @@ export class RedisLimits {
   addCosts(set: LimitSet, costs: readonly number[], tags: readonly string[]): void {
     if (this.#breaker.state !== 'closed') return;
     take(this.#line, this.#settings.prefix, { set, tags, wanted: 1, forcedCosts: costs }).catch(() => this.#failed++);
+  }
+
+  /** How each rule of the set stands in Redis. Rejects when that does not say in time. */
+  async look(set: LimitSet, tags: readonly string[]): Promise<readonly Description[]> {
+    const taken = await this.#within(take(this.#line, this.#settings.prefix, { set, tags, wanted: 0 }));
+    return set.rules.map((_, index) => describeRule(set, index, taken.numbers));
+  }
+
+  /** Forgets in Redis what was counted, and what this worker took ahead of it. */
+  async forget(set: LimitSet, tags: readonly string[]): Promise<void> {
+    const { prefix } = this.#settings;
+    this.#leases.clear();
+    await this.#within(
+      Promise.all(set.rules.map((rule, i) => this.#line.drop(counterKey(prefix, tags[set.keys[i]!]!, rule)))),
+    );
+  }
+
+  /** Operators wait longer than requests do, but not for ever. */
+  async #within<T>(asked: Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(reject, OPERATOR_MS, new Error('Redis does not answer'));
+    });
+    try {
+      return await Promise.race([asked, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   counts(): RedisCounts {

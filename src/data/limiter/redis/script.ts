@@ -127,14 +127,7 @@ export function readDecision(set: RuleSet, { granted, numbers }: Taken): Decisio
   decision.allowed = granted > 0;
   for (let i = 0; i < set.rules.length; i++) {
     const rule = set.rules[i] as Rule;
-    const cost = set.costs[i] as number;
-    const one = describe(
-      rule,
-      numbers[3 * i] as number,
-      numbers[3 * i + 1] as number,
-      numbers[3 * i + 2] as number,
-      cost,
-    );
+    const one = describeRule(set, i, numbers);
     const isNearer = decision.allowed
       ? decision.index < 0 || one.remaining < decision.remaining
       : one.retryMs > decision.retryMs || decision.index < 0;
@@ -151,7 +144,13 @@ export function readDecision(set: RuleSet, { granted, numbers }: Taken): Decisio
   return decision;
 }
 
-interface Description {
+/** How one rule of a set stands, from what Redis said. */
+export function describeRule({ rules, costs }: RuleSet, index: number, numbers: Float64Array): Description {
+  const [used = 0, x = 0, y = 0] = numbers.subarray(3 * index, 3 * index + 3);
+  return describe(rules[index] as Rule, used, x, y, costs[index] as number);
+}
+
+export interface Description {
   readonly remaining: number;
   readonly resetMs: number;
   readonly nextMs: number;
