@@ -135,7 +135,10 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
       this.accessLog.text(record());
       this.accessLog.end();
     }
-    if (this.tail?.begin('', status, this.clock.wallMs()) === true) {
+    if (
+      this.tail?.wantsRefused(status, this.clock.monotonicMs()) === true &&
+      this.tail.log.begin(this.clock.wallMs())
+    ) {
       this.tail.log.text(record());
       this.tail.end();
     }

@@ -54,7 +54,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     runtime.accessLog.end();
   }
   const { tail } = runtime;
-  if (tail?.begin(exchange.routeId, status, runtime.clock.wallAt(nowMs)) === true) {
+  if (tail?.wants(exchange, status, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);
     tail.end();
   }

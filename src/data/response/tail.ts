@@ -1,17 +1,24 @@
 /**
  * The worker's end of the live tail: there only while somebody watches. Picks the requests that a watcher wants, has
- * their records written as the access log has them, and sends a bounded number a second. Called by exchange/report.ts.
+ * their records written as the access log has them, and sends a bounded number a second; what is beyond is counted and
+ * not written, so that a watcher costs the same on an idle gateway and on a busy one. Called by exchange/report.ts.
  */
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
 import { isWanted, type TailFilter, type TailLines, type TailOrder } from '../contract/tail.ts';
 import { AccessLog } from './access-log.ts';
+import type { RecordedExchange } from './access-record.ts';
+import { hintOf, mayHold } from './tail-hint.ts';
 
 /** Records that were left out are told this long after the first of them. */
 const TELL_DROPPED_MS = 500;
+/** The most records that are written a second to look for a text in them, three milliseconds or so of a worker. */
+export const MOST_EXAMINED = 1_000;
 
 interface Filter extends TailFilter {
   readonly needle: Buffer | null;
+  /** Of the text; null where it has none. */
+  readonly hint: string | null;
 }
 
 export class Tail {
@@ -20,25 +27,22 @@ export class Tail {
   readonly #send: (lines: TailLines) => void;
   readonly #perSecond: number;
   readonly #filters: readonly Filter[];
-  readonly #now: () => number;
   #timer: NodeJS.Timeout | null = null;
-  /** When the second began that `#sent` is about. */
-  #windowMs = 0;
+  /** When the second began that the two counts are about. */
+  #windowMs = Number.NEGATIVE_INFINITY;
   #sent = 0;
+  #examined = 0;
   #dropped = 0;
   /** Of the record that is being written. */
   #route = '';
   #status = 0;
 
-  /** `now`: milliseconds of a clock that is never set back. */
-  constructor(
-    { filters, perSecond }: TailOrder,
-    send: (lines: TailLines) => void,
-    metrics: MetricsBank,
-    now: () => number = () => performance.now(),
-  ) {
-    this.#now = now;
-    this.#filters = filters.map((each) => ({ ...each, needle: each.text === null ? null : Buffer.from(each.text) }));
+  constructor({ filters, perSecond }: TailOrder, send: (lines: TailLines) => void, metrics: MetricsBank) {
+    this.#filters = filters.map((each) => ({
+      ...each,
+      needle: each.text === null ? null : Buffer.from(each.text),
+      hint: each.text === null ? null : hintOf(each.text),
+    }));
     this.#perSecond = perSecond;
     this.#send = send;
     this.log = new AccessLog((lines) => {
@@ -48,31 +52,50 @@ export class Tail {
     }, metrics);
   }
 
-  /** False: nobody wants to see it, write nothing. True: write the record to `log`, then `end`. */
-  begin(route: string, status: number, wallMs: number): boolean {
-    if (!this.#filters.some((filter) => isWanted(filter, route, status))) return false;
+  /**
+   * False: nobody wants to see it, or there were too many already; write nothing. True: write the record to `log`,
+   * then `end`. `nowMs` is the worker's clock, `parts` what policies add to the record.
+   */
+  wants(exchange: RecordedExchange, status: number, nowMs: number, parts: string): boolean {
+    const { routeId } = exchange;
+    let isSure = false;
+    let isPossible = false;
+    for (const filter of this.#filters) {
+      if (!isWanted(filter, routeId, status)) continue;
+      isSure ||= filter.needle === null;
+      isPossible ||= filter.hint === null || mayHold(exchange, parts, filter.hint);
+    }
+    return (isPossible || isSure) && this.#hasRoom(routeId, status, nowMs, isSure);
+  }
+
+  /** The same of a head that was no request. */
+  wantsRefused(status: number, nowMs: number): boolean {
+    const wanting = this.#filters.filter((filter) => isWanted(filter, '', status));
+    const isSure = wanting.some(({ needle }) => needle === null);
+    return wanting.length > 0 && this.#hasRoom('', status, nowMs, isSure);
+  }
+
+  #hasRoom(route: string, status: number, nowMs: number, isSure: boolean): boolean {
+    if (nowMs - this.#windowMs >= 1_000) {
+      this.#windowMs = nowMs;
+      this.#sent = 0;
+      this.#examined = 0;
+    }
+    if (this.#sent >= this.#perSecond || (!isSure && ++this.#examined > MOST_EXAMINED)) {
+      this.#drop();
+      return false;
+    }
     this.#route = route;
     this.#status = status;
-    return this.log.begin(wallMs);
+    return true;
   }
 
   /** The record is complete: keeps it if a watcher wants its text, too. */
   end(): void {
-    const nowMs = this.#now();
-    if (nowMs - this.#windowMs >= 1_000) {
-      this.#windowMs = nowMs;
-      this.#sent = 0;
-    }
-    if (!this.#filters.some((filter) => this.#matches(filter))) {
-      this.log.forget();
-    } else if (this.#sent >= this.#perSecond) {
-      this.log.forget();
-      this.#dropped++;
-      this.#timer ??= setTimeout(() => this.#tell(NOTHING), TELL_DROPPED_MS).unref();
-    } else {
+    if (this.#filters.some((filter) => this.#matches(filter))) {
       this.#sent++;
       this.log.end();
-    }
+    } else this.log.forget();
   }
 
   /** Nobody watches any more, or somebody else does: what was kept is sent. */
@@ -85,6 +108,11 @@ export class Tail {
     return (
       isWanted(filter, this.#route, this.#status) && (filter.needle === null || this.log.lineIncludes(filter.needle))
     );
+  }
+
+  #drop(): void {
+    this.#dropped++;
+    this.#timer ??= setTimeout(() => this.#tell(NOTHING), TELL_DROPPED_MS).unref();
   }
 
   #tell(lines: Uint8Array): void {
