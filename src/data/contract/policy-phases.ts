@@ -24,6 +24,6 @@ export const PHASES_OF_POLICY: Readonly<Record<string, readonly PolicyPhase[]>> 
   'security-headers': ['responseHead'],
   subscribe: ['requestHead'],
   transform: ['requestHead', 'requestBody', 'responseHead'],
-  use: ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead', 'responseHead', 'finish'],
+  use: ['arrival', 'authenticate', 'authorize', 'limit', 'requestHead', 'requestBody', 'responseHead', 'finish'],
   validate: ['requestHead', 'responseHead'],
 };
