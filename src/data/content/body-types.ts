@@ -1,19 +1,16 @@
 /**
  * The types that a body may have, each with its schema compiled: which one a Content-Type names, and what is wrong with
- * a body of it. Schemas are compiled one at a time, so that a large document does not hold up the traffic of a worker.
+ * a body of it.
  */
-import { setImmediate as turn } from 'node:timers/promises';
 import type { JsonSchema } from '../contract/user-policy.ts';
 import type { BodyTypeSettings, MultipartSettings } from '../contract/validation.ts';
 import type { SchemaCheck } from './json-schema.ts';
-import { compileSchema } from './json-schema.ts';
 import { matchesType, mediaTypeOf } from './media-type.ts';
 import type { CheckedMultipart, CheckedPart } from './multipart-check.ts';
 import { readQuery, readValue } from './parameters.ts';
 import { type JsonLimits, readJson } from './read-json.ts';
+import { type Definitions, SchemaTable } from './schema-table.ts';
 import type { Violation } from './violation.ts';
-
-type Definitions = Readonly<Record<string, JsonSchema>>;
 
 export interface CheckedBodyType extends Omit<BodyTypeSettings, 'multipart'> {
   readonly check: SchemaCheck | null;
@@ -22,10 +19,8 @@ export interface CheckedBodyType extends Omit<BodyTypeSettings, 'multipart'> {
 }
 
 /** A schema that refers to `#/$defs/NAME` in `definitions`. */
-export async function compileWith(schema: JsonSchema, definitions: Definitions): Promise<SchemaCheck> {
-  const check = await compileSchema(withDefinitions(schema, definitions));
-  await turn();
-  return check;
+export function compileWith(schema: JsonSchema, definitions: Definitions): Promise<SchemaCheck> {
+  return SchemaTable.of(definitions).compile(schema);
 }
 
 export async function checkedTypes(
@@ -82,24 +77,4 @@ function checkForm(type: CheckedBodyType, bytes: Uint8Array): readonly Violation
     if (value !== undefined) Object.defineProperty(form, name, { value, enumerable: true });
   }
   return found.length > 0 ? found : (type.check?.(form) ?? []);
-}
-
-/** The schema with those definitions that it reaches, so that each is compiled with no more than it needs. */
-function withDefinitions(schema: JsonSchema, definitions: Definitions): JsonSchema {
-  const reached = new Map<string, JsonSchema>();
-  const waiting: unknown[] = [schema];
-  for (let next = waiting.pop(); next !== undefined; next = waiting.pop()) {
-    if (typeof next !== 'object' || next === null) continue;
-    for (const [key, value] of Object.entries(next)) {
-      if (typeof value === 'object') waiting.push(value);
-      if (key !== '$ref' || typeof value !== 'string' || !value.startsWith('#/$defs/')) continue;
-      const name = value.slice('#/$defs/'.length);
-      const definition = definitions[name];
-      if (definition === undefined || reached.has(name)) continue;
-      reached.set(name, definition);
-      waiting.push(definition);
-    }
-  }
-  if (reached.size === 0 || typeof schema === 'boolean') return schema;
-  return { ...schema, $defs: { ...Object.fromEntries(reached), ...(schema['$defs'] as object | undefined) } };
 }

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import type { JsonSchema } from '../contract/user-policy.ts';
 import { compileSchema, schemaProblem } from './json-schema.ts';
+import { CHECKED_KEYWORDS, FORMATS, NOTED_KEYWORDS } from './schema-keywords.ts';
 
 /** Cases after the headings of JSON Schema 2020-12 Validation: a schema, values that fit it, values that do not. */
 const CASES: readonly (readonly [
@@ -44,6 +46,15 @@ const CASES: readonly (readonly [
         { a: 1, b: 2 },
         { b: 2, a: 1 },
       ],
+    ],
+  ],
+  [
+    'maxContains',
+    { contains: { type: 'string' }, maxContains: 1 },
+    [['a', 1], ['a']],
+    [
+      ['a', 'b'],
+      [1],
     ],
   ],
   ['contains', { contains: { type: 'string' }, minContains: 2 }, [['a', 1, 'b']], [['a', 1], []]],
@@ -204,4 +215,46 @@ test('a text that a pattern must search is read once', async () => {
   const startMs = performance.now();
   assert.ok(check(`${'a'.repeat(1_000_000)}!`));
   assert.ok(performance.now() - startMs < 5_000);
+});
+
+/** Of draft 2020-12: core, applicators, unevaluated, validation, meta-data, format, content. */
+const DRAFT = `$anchor $comment $defs $dynamicAnchor $dynamicRef $id $ref $schema $vocabulary additionalProperties allOf
+  anyOf const contains contentEncoding contentMediaType contentSchema default dependentRequired dependentSchemas
+  deprecated description else enum examples exclusiveMaximum exclusiveMinimum format if items maxContains maxItems
+  maxLength maxProperties maximum minContains minItems minLength minProperties minimum multipleOf not oneOf pattern
+  patternProperties prefixItems properties propertyNames readOnly required then title type unevaluatedItems
+  unevaluatedProperties uniqueItems writeOnly`.split(/\s+/);
+
+describe('the table of keywords in the guide', () => {
+  const guide = readFileSync(new URL('../../../docs/guide/validation.md', import.meta.url), 'utf8');
+  const wordsOf = (row: string): string[] => {
+    const line = guide.split('\n').find((each) => each.startsWith(`| ${row}`));
+    assert.ok(line !== undefined, row);
+    return [...line.matchAll(/`([^`]+)`/g)].map((match) => match[1]!).filter((each) => each !== 'x-');
+  };
+  const checked = wordsOf('checked');
+  const noted = wordsOf('notes');
+  const refused = wordsOf('refused');
+
+  test('is what the code does, and leaves out no keyword of the draft', () => {
+    assert.deepEqual(checked, CHECKED_KEYWORDS.toSorted());
+    assert.deepEqual(noted, NOTED_KEYWORDS.toSorted());
+    assert.deepEqual(
+      DRAFT.filter((each) => ![...checked, ...noted, ...refused].includes(each)),
+      [],
+    );
+    for (const keyword of [...refused, 'anything'])
+      assert.match(schemaProblem({ [keyword]: '#a' }) ?? '', /the keyword is not supported/, keyword);
+    for (const format of FORMATS) assert.ok(guide.includes(`\`${format}\``), format);
+  });
+
+  test('has a case above for each keyword that is checked', () => {
+    const text = JSON.stringify(CASES.map(([, schema]) => schema));
+    // They say what a schema is called, and nothing of a value.
+    const names = ['$schema', '$id', 'definitions'];
+    assert.deepEqual(
+      checked.filter((each) => !names.includes(each) && !text.includes(`${JSON.stringify(each)}:`)),
+      [],
+    );
+  });
 });

@@ -5,6 +5,7 @@
  */
 import type { TLocalizedValidationError } from 'typebox/error';
 import type { JsonSchema } from '../contract/user-policy.ts';
+import { LITERAL, linked, REFINEMENT, type SchemaLinks } from './schema-links.ts';
 import type { Violation } from './violation.ts';
 import { violation } from './violation.ts';
 
@@ -24,23 +25,49 @@ export async function compileSchema(schema: JsonSchema): Promise<SchemaCheck> {
   const key = JSON.stringify(schema);
   const known = compiled.get(key);
   if (known !== undefined) return known;
-  const [{ Compile }, { Settings }] = await Promise.all([import('typebox/schema'), import('typebox/system')]);
-  Settings.Set({ maxErrors: MAX_VIOLATIONS });
-  const validator = Compile(withoutInheritedNames(schema) as object);
-  const check: SchemaCheck = (value) => {
-    if (validator.Check(value)) return null;
-    const [, errors] = validator.Errors(value);
-    const found = errors.filter(isTelling).flatMap((error) => {
-      const words = wordsOf(schema, error.schemaPath);
-      const each = violationsOf(error, value);
-      return words === undefined ? each : each.map((one) => inWords(one, error.keyword, words));
-    });
-    // The fast check decides; if the slow one finds nothing to say, the value is still refused.
-    return found.length > 0 ? found : [violation('', value, 'what the schema describes')];
-  };
+  const check = checkOf(await compileLinked(schema, null));
   if (compiled.size >= MAX_COMPILED) compiled.delete(compiled.keys().next().value!);
   compiled.set(key, check);
   return check;
+}
+
+export interface CompiledSchema {
+  passes(value: unknown): boolean;
+  /** Of a value that does not pass; at least one. */
+  violations(value: unknown): readonly Violation[];
+}
+
+export function checkOf(schema: CompiledSchema): SchemaCheck {
+  return (value) => (schema.passes(value) ? null : schema.violations(value));
+}
+
+/** `links`: has what `$ref` refers to; null where the schema has all of that itself. */
+export async function compileLinked(schema: JsonSchema, links: SchemaLinks | null): Promise<CompiledSchema> {
+  const [{ Compile }, { Settings }] = await Promise.all([import('typebox/schema'), import('typebox/system')]);
+  Settings.Set({ maxErrors: MAX_VIOLATIONS });
+  const whole = links === null ? schema : linked(schema, links);
+  const validator = Compile(withoutInheritedNames(whole) as object);
+  return {
+    passes: (value) => validator.Check(value),
+    violations(value) {
+      const [, errors] = validator.Errors(value);
+      const found = errors.filter(isTelling).flatMap((error) => {
+        if (error.keyword === REFINEMENT) return behindLink(links!, error, value);
+        const words = wordsOf(schema, error.schemaPath);
+        const each = violationsOf(error, value);
+        return words === undefined ? each : each.map((one) => inWords(one, error.keyword, words));
+      });
+      // The fast check decides; if the slow one finds nothing to say, the value is still refused.
+      if (found.length === 0) return [violation('', value, 'what the schema describes')];
+      return found.length > MAX_VIOLATIONS ? found.slice(0, MAX_VIOLATIONS) : found;
+    },
+  };
+}
+
+/** What the definition says of its part of the value. */
+function behindLink(links: SchemaLinks, error: TLocalizedValidationError, root: unknown): Violation[] {
+  const at = error.instancePath;
+  return links.violations(error.message, valueAt(root, at)).map((each) => ({ ...each, field: at + each.field }));
 }
 
 /**
@@ -105,9 +132,6 @@ function inWords(found: Violation, keyword: string, words: Words): Violation {
     ...(typeof message === 'string' ? { message } : {}),
   };
 }
-
-/** Keywords whose value is data, not schemas. */
-const LITERAL = ['const', 'enum', 'default', 'example', 'examples'];
 
 function entriesOf(schemas: Record<string, unknown> | undefined): [string, unknown][] {
   return Object.entries(schemas ?? {}).map(([name, each]) => [name, withoutInheritedNames(each)]);

@@ -10,7 +10,7 @@ import type { JsonSchema } from '../contract/user-policy.ts';
 const SCHEMA = ['additionalProperties', 'contains', 'else', 'if', 'items', 'not', 'propertyNames', 'then'];
 const UNEVALUATED = ['unevaluatedItems', 'unevaluatedProperties'];
 const SCHEMA_LIST = ['allOf', 'anyOf', 'oneOf', 'prefixItems'];
-const SCHEMA_MAP = ['$defs', 'definitions', 'dependentSchemas', 'properties'];
+const SCHEMA_MAP = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 'properties'];
 const VALUE = [
   '$anchor',
   '$id',
@@ -36,8 +36,9 @@ const VALUE = [
   'type',
   'uniqueItems',
 ];
+const TEXT = ['format', 'pattern'];
 /** Says nothing about what is valid. `contentSchema` and `contentEncoding` are annotations by the specification. */
-const ANNOTATIONS = [
+export const NOTED_KEYWORDS: readonly string[] = [
   '$comment',
   '$vocabulary',
   'contentEncoding',
@@ -50,22 +51,20 @@ const ANNOTATIONS = [
   'example',
   'examples',
   'externalDocs',
-  'format',
-  'pattern',
-  'patternProperties',
   'readOnly',
   'title',
   'writeOnly',
   'xml',
 ];
-const KNOWN: ReadonlySet<string> = new Set([
+export const CHECKED_KEYWORDS: readonly string[] = [
   ...SCHEMA,
   ...UNEVALUATED,
   ...SCHEMA_LIST,
   ...SCHEMA_MAP,
   ...VALUE,
-  ...ANNOTATIONS,
-]);
+  ...TEXT,
+];
+const KNOWN: ReadonlySet<string> = new Set([...CHECKED_KEYWORDS, ...NOTED_KEYWORDS]);
 
 /** Formats that are checked. Those of numbers (OpenAPI) say how wide they are; the rest is text. */
 export const FORMATS: ReadonlySet<string> = new Set([
@@ -109,12 +108,15 @@ const MAX_DEPTH = 100;
 export function schemaProblem(schema: JsonSchema, maxBytes = MAX_SCHEMA_BYTES): string | undefined {
   const text = JSON.stringify(schema);
   if (text.length > maxBytes) return `the schema is longer than ${maxBytes / 1_024} KB`;
-  return new Walk(schema).problemOf(schema, '#', 0);
+  const walk = new Walk(schema);
+  return walk.problemOf(schema, '#', 0) ?? walk.endlessReference();
 }
 
 class Walk {
   readonly #root: JsonSchema;
-  readonly #anchors = new Set<string>();
+  readonly #anchors = new Map<string, object>();
+  /** Where each stands, and what it refers to. */
+  readonly #references: [at: string, target: object][] = [];
 
   constructor(root: JsonSchema) {
     this.#root = root;
@@ -141,7 +143,7 @@ class Walk {
       if (!Array.isArray(value) || value.length === 0) return `${at}: a list of schemas is expected`;
       return firstOf(value.entries(), ([index, each]) => this.problemOf(each, `${at}/${index}`, depth + 1));
     }
-    if (SCHEMA_MAP.includes(keyword) || keyword === 'patternProperties') {
+    if (SCHEMA_MAP.includes(keyword)) {
       if (!isMapping(value)) return `${at}: schemas by name are expected`;
       return firstOf(Object.entries(value), ([name, each]) => {
         const unsafe = keyword === 'patternProperties' ? patternProblem(name) : undefined;
@@ -178,22 +180,59 @@ class Walk {
   #referenceProblem(value: unknown, at: string): string | undefined {
     if (typeof value !== 'string' || !value.startsWith('#'))
       return `${at}: only references inside the schema (#/$defs/...) are supported`;
-    if (value === '#' || this.#anchors.has(value.slice(1))) return undefined;
+    const target = this.#target(value);
+    if (target === undefined) return `${at}: there is nothing at ${value}`;
+    if (typeof target === 'object' && target !== null) this.#references.push([at, target]);
+    return undefined;
+  }
+
+  #target(reference: string): unknown {
+    const anchored = this.#anchors.get(reference.slice(1));
+    if (reference === '#' || anchored !== undefined) return anchored ?? this.#root;
     let target: unknown = this.#root;
-    for (const step of value.slice(2).split('/')) {
+    for (const step of reference.slice(2).split('/')) {
       const key = decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~');
-      if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key))
-        return `${at}: there is nothing at ${value}`;
+      if (typeof target !== 'object' || target === null || !Object.hasOwn(target, key)) return undefined;
       target = (target as Record<string, unknown>)[key];
     }
-    return undefined;
+    return target;
+  }
+
+  /** One that comes back to itself without going into a member or item, so that no value is ever done with. */
+  endlessReference(): string | undefined {
+    const done = new Set<object>();
+    return firstOf(this.#references, ([at, target]) =>
+      this.#isEndless(target, new Set(), done) ? `${at}: the reference leads back to itself` : undefined,
+    );
+  }
+
+  #isEndless(schema: unknown, open: Set<object>, done: Set<object>): boolean {
+    if (typeof schema !== 'object' || schema === null || done.has(schema)) return false;
+    // So long a chain is nobody's API, and would not fit the stack.
+    if (open.has(schema) || open.size > MAX_CHAIN) return true;
+    open.add(schema);
+    const found = this.#inPlace(schema as Record<string, unknown>).some((each) => this.#isEndless(each, open, done));
+    open.delete(schema);
+    if (!found) done.add(schema);
+    return found;
+  }
+
+  /** The schemas that are about the same value. */
+  #inPlace({ $ref, allOf, anyOf, oneOf, not, ...rest }: Record<string, unknown>): unknown[] {
+    const { dependentSchemas } = rest;
+    const lists = [allOf, anyOf, oneOf].flatMap((each) => (Array.isArray(each) ? each : []));
+    const conditions = [not, rest['if'], rest['then'], rest['else']];
+    const dependent = isMapping(dependentSchemas) ? Object.values(dependentSchemas) : [];
+    return [typeof $ref === 'string' ? this.#target($ref) : undefined, ...lists, ...conditions, ...dependent];
   }
 }
 
-function collectAnchors(schema: unknown, into: Set<string>): void {
+const MAX_CHAIN = 1_000;
+
+function collectAnchors(schema: unknown, into: Map<string, object>): void {
   if (typeof schema !== 'object' || schema === null) return;
   for (const [key, value] of Object.entries(schema)) {
-    if (key === '$anchor' && typeof value === 'string') into.add(value);
+    if (key === '$anchor' && typeof value === 'string') into.set(value, schema);
     else collectAnchors(value, into);
   }
 }
