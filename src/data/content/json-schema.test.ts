@@ -48,15 +48,7 @@ const CASES: readonly (readonly [
       ],
     ],
   ],
-  [
-    'maxContains',
-    { contains: { type: 'string' }, maxContains: 1 },
-    [['a', 1], ['a']],
-    [
-      ['a', 'b'],
-      [1],
-    ],
-  ],
+  ['maxContains', { contains: { type: 'string' }, maxContains: 1 }, [['a', 1], ['a']], [['a', 'b'], [1]]],
   ['contains', { contains: { type: 'string' }, minContains: 2 }, [['a', 1, 'b']], [['a', 1], []]],
   ['required', { required: ['a'] }, [{ a: null }, 'x'], [{}, { b: 1 }]],
   [
