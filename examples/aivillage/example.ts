@@ -43,6 +43,8 @@ export default {
   env: {
     ...env,
     PORT: String(gateway),
+    // With a Redis (REDIS_URL) several gateways share what they cache, and count limits together.
+    CACHE_STORE: process.env['REDIS_URL'] === undefined ? 'memory' : 'redis',
     JWT_SECRET_KEY: process.env['JWT_SECRET_KEY'] ?? secret(),
     API_KEY_1: process.env['API_KEY_1'] ?? `${key}:user1:read,write:premium`,
   },
