@@ -3,7 +3,10 @@
  * fields that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
  */
 import type { KeySettings } from '../contract/cache.ts';
+import type { CachedRoute } from './cached-route.ts';
 import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
+import { NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
+import { reuseOf } from './rules/reuse.ts';
 import { varyNames } from './rules/vary.ts';
 import { Fill } from './store/fill.ts';
 import { FLAGS, IS_MARKER } from './store/layout.ts';
@@ -28,7 +31,14 @@ export interface Found {
 
 const NO_NAMES: readonly string[] = [];
 
-export function lookUp(store: CacheStore, settings: KeySettings, request: KeyRequest, nowMs: number): Found {
+/** `isUse` false: it is only a look, not a hit. */
+export function lookUp(
+  store: CacheStore,
+  settings: KeySettings,
+  request: KeyRequest,
+  nowMs: number,
+  isUse = true,
+): Found {
   const first = firstKey(settings, request);
   const place: Place = { firstKey: first, key: first, vary: null };
   store.find(first, nowMs);
@@ -44,9 +54,22 @@ export function lookUp(store: CacheStore, settings: KeySettings, request: KeyReq
     return { place, reader: null, filling: NOTHING, passes: store.passes };
   }
   const { live, filling, passes } = store;
-  const reader = live === NOTHING ? null : Reader.open(store, live);
+  const reader = live === NOTHING ? null : Reader.open(store, live, isUse);
   store.glanceEnd();
   return { place, reader, filling, passes };
+}
+
+/** Would this request be answered from memory, if it looked now? Without a trace: nothing is counted or kept. */
+export function holdsResponse(route: CachedRoute, request: KeyRequest & { readonly method: string }): boolean {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return false;
+  const { cache, settings } = route;
+  const nowMs = cache.clock.wallMs();
+  const wanted = settings.obeysRequests ? parseCacheControl(request.header('cache-control')) : NO_DIRECTIVES;
+  const { reader } = lookUp(cache.store, settings.key, request, nowMs, false);
+  if (reader === null) return false;
+  const reuse = reuseOf(reader.terms, wanted, nowMs);
+  reader.close();
+  return reuse !== 'validate';
 }
 
 /** What the latest `find` found, if it is a marker; it must be glanced at still. */

@@ -11,7 +11,7 @@ import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import { serviceAction } from '../actions/service.ts';
 import { transcodeAction } from '../actions/transcode.ts';
-import { compileCaches, type RouteCache } from '../cache/cached-route.ts';
+import { CachedRoute, compileCaches, type RouteCache } from '../cache/cached-route.ts';
 import type { WorkerCache } from '../cache/worker-cache.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import type { PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
@@ -21,6 +21,7 @@ import { ResponseReferences } from '../exchange/response-references.ts';
 import { strippedPrefixOf } from '../router/path-prefix.ts';
 import { buildRouter } from '../router/router.ts';
 import { versionFields } from '../router/versions.ts';
+import { sparingHits } from './spared-hits.ts';
 
 export interface LiveParts {
   readonly services: ReadonlyMap<string, UpstreamService>;
@@ -90,6 +91,8 @@ function buildRoute(
   readOnlyWhilePending: Set<unknown>,
 ): CompiledRoute {
   const environment = parts.environment(settings);
+  const cache = caches.get(settings);
+  const sparing = cache instanceof CachedRoute && !cache.settings.countsHits ? cache : null;
   const first: PolicyHooks[] = [];
   const others: PolicyHooks[] = [];
   const last: PolicyHooks[] = [];
@@ -98,13 +101,13 @@ function buildRoute(
     if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
     const created = definition.create(policy.options as never, environment, parts.prepared.get(policy) as never);
     made.push(created);
+    const hooks = sparing === null ? created : sparingHits(sparing, policy.name, created);
     if (definition.readsRequestOnlyWhilePending === true)
-      for (const hook of Object.values(created)) readOnlyWhilePending.add(hook);
-    (definition.first === true ? first : definition.last === true ? last : others).push(created);
+      for (const hook of Object.values(hooks)) readOnlyWhilePending.add(hook);
+    (definition.first === true ? first : definition.last === true ? last : others).push(hooks);
   }
   const hooks = [...first, ...others, ...last];
   const action = actionOf(settings, parts.services, environment);
-  const cache = caches.get(settings);
   return {
     settings,
     isBuiltIn: settings.id.startsWith('builtin:'),

@@ -34,6 +34,8 @@ export interface CacheSettings {
   readonly waitMs: number;
   /** How long nobody waits for a URL whose response could not be stored. */
   readonly passMs: number;
+  /** Limits and quotas count hits too. */
+  readonly countsHits: boolean;
   /** Redis is the second tier (`stores.redis`). */
   readonly inRedis: boolean;
 }

@@ -104,6 +104,12 @@ export const cacheSchema = z
       wait: duration({ max: 60_000 })
         .prefault('10s')
         .describe('How long a request waits for another that fetches the same; `0s`: every one fetches for itself.'),
+      countHits: z
+        .boolean()
+        .prefault(true)
+        .describe(
+          '`false`: requests that are answered from memory do not count in the limits and quotas of callers, and are answered when these are used up. Limits by address, which come before the caller is known, count all.',
+        ),
       store: z
         .enum(['memory', 'redis'])
         .prefault('memory')
@@ -155,6 +161,7 @@ export const cacheOptions = definePolicyOptions({
       tellsStatus: options.cacheStatus,
       waitMs: options.wait,
       passMs: options.passFor,
+      countsHits: options.countHits,
       inRedis: options.store === 'redis',
     };
     return [{ name: 'cache', options: settings }];

@@ -36,13 +36,14 @@ export class Reader {
 
   /**
    * Of an entry that is glanced at or otherwise known to be there; null when it is gone or this worker reads too many.
+   * `isUse`: it counts as a hit, when room has to be made.
    */
-  static open(store: CacheStore, entry: Entry): Reader | null {
+  static open(store: CacheStore, entry: Entry, isUse = true): Reader | null {
     const before = Atomics.load(store.words, store.at(entry));
     const pin = store.hold(entry);
     if (pin === NO_PIN) return null;
     if (Atomics.load(store.words, store.at(entry)) === before) {
-      if ((before & KIND) === LIVE) Queues.hit(store.words, store.at(entry));
+      if (isUse && (before & KIND) === LIVE) Queues.hit(store.words, store.at(entry));
       return new Reader(store, entry, { slot: pin, readers: 1 });
     }
     store.drop(entry, pin);

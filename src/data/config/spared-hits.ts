@@ -1,0 +1,36 @@
+/**
+ * `cache: { countHits: false }`: limits and quotas of a route do not count requests whose response is in memory. It is
+ * looked up once before them, behind authentication and authorization, and counted as ever when it is not there. What
+ * counts before the caller is known (limits by address) counts all.
+ */
+import type { CachedRequest } from '../cache/cached-response.ts';
+import type { CachedRoute } from '../cache/cached-route.ts';
+import { holdsResponse } from '../cache/lookup.ts';
+import type { PolicyContext, PolicyHooks } from '../contract/policy.ts';
+
+/** Policies that count requests; those of `use` are the user's own affair. */
+const COUNTING: ReadonlySet<string> = new Set(['rate-limit', 'quota']);
+
+/** The hooks of a policy as the route runs them. */
+export function sparingHits(cache: CachedRoute, policy: string, hooks: PolicyHooks): PolicyHooks {
+  const { limit, responseHead } = hooks;
+  if (!COUNTING.has(policy) || limit === undefined) return hooks;
+  const spared = new WeakSet<PolicyContext>();
+  return {
+    ...hooks,
+    limit(exchange) {
+      // Hooks of a route get the exchange itself (data/exchange), which says where the request goes.
+      if (!holdsResponse(cache, exchange as PolicyContext & CachedRequest)) return limit(exchange);
+      spared.add(exchange);
+      return undefined;
+    },
+    // What a stored response says it cost, it cost whoever fetched it.
+    ...(responseHead === undefined
+      ? {}
+      : {
+          responseHead(exchange: PolicyContext): void {
+            if (!spared.has(exchange)) responseHead(exchange);
+          },
+        }),
+  };
+}
