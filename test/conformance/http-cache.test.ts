@@ -106,7 +106,12 @@ test('the public suite of cache tests passes, but for what the guide lists', { t
   const gateway = await startTestGateway(t, {
     services: { origin: { instances: [{ url: `http://127.0.0.1:${(origin.address() as AddressInfo).port}` }] } },
     routes: [
-      { match: { path: '/test/*' }, service: 'origin', auth: 'public', cache: { setCookie: 'store' } },
+      {
+        match: { path: '/test/*' },
+        service: 'origin',
+        auth: 'public',
+        cache: { setCookie: 'store', heuristics: '10%' },
+      },
       { match: { path: '/*' }, service: 'origin', auth: 'public' },
     ],
   });

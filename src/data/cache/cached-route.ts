@@ -70,6 +70,7 @@ export class CachedRoute {
     this.rules = {
       targets: settings.targets,
       defaultSeconds: new Map(settings.lifetimes),
+      heuristicShare: settings.heuristicShare,
       staleWhileRevalidateS: settings.staleWhileRevalidateS,
       staleIfErrorS: settings.staleIfErrorS,
       storesSetCookie: settings.storesSetCookie,

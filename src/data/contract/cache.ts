@@ -22,6 +22,8 @@ export interface CacheSettings {
   readonly targets: readonly string[];
   /** Status and seconds, for responses that do not say how long they are fresh. */
   readonly lifetimes: readonly (readonly [status: number, seconds: number])[];
+  /** Of the time since `Last-Modified`, for those without one; 0: no guesses. */
+  readonly heuristicShare: number;
   readonly staleWhileRevalidateS: number;
   readonly staleIfErrorS: number;
   readonly maxObjectBytes: number;

@@ -16,6 +16,7 @@ function compiled(written: unknown, isPublic = false): { settings: CacheSettings
 test('{} is the RFC alone: no lifetimes, nothing stale, all of the query, everyone', () => {
   const { settings } = compiled({});
   assert.deepEqual(settings?.lifetimes, []);
+  assert.equal(settings?.heuristicShare, 0);
   assert.equal(settings?.staleIfErrorS, 0);
   assert.equal(settings?.staleWhileRevalidateS, 0);
   assert.equal(settings?.storesSetCookie, false);

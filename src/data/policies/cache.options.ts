@@ -1,6 +1,6 @@
 /** Options of `cache` and what they compile to. */
 import * as z from 'zod';
-import { duration, size } from '../../base/zod-units.ts';
+import { duration, ratio, size } from '../../base/zod-units.ts';
 import { headerName } from '../auth/schema-parts.options.ts';
 import type { CacheSettings } from '../contract/cache.ts';
 import { definePolicyOptions } from '../contract/options.ts';
@@ -64,6 +64,12 @@ export const cacheSchema = z
         .prefault({})
         .describe(
           'How long responses are fresh that do not say so themselves, by status: `{ 200: 1m, 404: 10s }`. Default: they are not stored, or validated at each use if they have a validator.',
+        ),
+      heuristics: z
+        .union([z.literal('off'), ratio({ min: 0.001, max: 1 })])
+        .prefault('off')
+        .describe(
+          'How long responses are fresh that say nothing and have no lifetime above: this share of the time between `Last-Modified` and `Date`, such as `10%`, a day at most (RFC 9111 §4.2.2). Default: no guesses.',
         ),
       staleWhileRevalidate: duration()
         .prefault('0s')
@@ -153,6 +159,7 @@ export const cacheOptions = definePolicyOptions({
       },
       targets: options.targetedFields.map((name) => name.toLowerCase()),
       lifetimes: Object.entries(options.lifetimes).map(([status, ms]) => [Number(status), ms / 1_000]),
+      heuristicShare: options.heuristics === 'off' ? 0 : options.heuristics,
       staleWhileRevalidateS: Math.floor(options.staleWhileRevalidate / 1_000),
       staleIfErrorS: Math.floor(options.staleIfError / 1_000),
       maxObjectBytes: options.maxObjectSize,

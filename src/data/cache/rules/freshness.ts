@@ -1,7 +1,7 @@
 /**
  * How old a response is and how long it is fresh (RFC 9111 §4.2), for a shared cache: a targeted field, `s-maxage`,
- * `max-age`, `Expires`, or what the configuration says for responses that say nothing. No heuristics (§4.2.2 allows
- * them; nobody expects them).
+ * `max-age`, `Expires`, or what the configuration says for responses that say nothing: a lifetime, or a share of the
+ * time since they were changed (§4.2.2).
  */
 import type { Head } from '../../parser/head.ts';
 import { ABSENT, type Directives, deltaSeconds } from './directives.ts';
@@ -18,6 +18,21 @@ export function lifetimeOf(head: Head, directives: Readonly<Directives>, isTarge
   // §5.3: an invalid date, above all "0", means a time in the past.
   if (Number.isNaN(expiresMs)) return 0;
   return Math.max(0, (expiresMs - dateOf(head, nowMs)) / 1000);
+}
+
+/** A guess from long ago is no better than one from last week. */
+const LONGEST_GUESS_S = 86_400;
+
+/**
+ * §4.2.2: seconds that a response without a word about it is likely to hold, as a share of the time that it has held;
+ * ABSENT when it does not say since when. A day at most.
+ */
+export function guessedLifetime(head: Head, share: number, nowMs: number): number {
+  const modified = head.valueOf('last-modified');
+  const modifiedMs = modified === null || share === 0 ? Number.NaN : parseHttpDate(modified, nowMs);
+  if (Number.isNaN(modifiedMs)) return ABSENT;
+  const heldS = Math.max(0, (dateOf(head, nowMs) - modifiedMs) / 1_000);
+  return Math.min(LONGEST_GUESS_S, Math.floor(heldS * share));
 }
 
 /** When the response was made, as it says; now if it does not (RFC 9110 §6.6.1). */

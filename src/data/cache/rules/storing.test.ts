@@ -15,6 +15,7 @@ const NOW = Date.UTC(2026, 10, 29, 12);
 const RULES: StoringRules = {
   targets: ['cdn-cache-control'],
   defaultSeconds: new Map(),
+  heuristicShare: 0,
   staleWhileRevalidateS: 0,
   staleIfErrorS: 0,
   storesSetCookie: false,
@@ -33,6 +34,25 @@ function stored(...of: Parameters<typeof decide>): Storing {
   assert.equal(typeof outcome, 'object', String(outcome));
   return outcome as Storing;
 }
+
+test('RFC 9111 §4.2.2: a share of the time since the last change, where told, of what may be guessed at, a day at most', () => {
+  const changed = (days: number): string => `Last-Modified: ${new Date(NOW - days * 86_400_000).toUTCString()}`;
+  const rules = { heuristicShare: 0.1 };
+  assert.equal(stored(200, [changed(5)], {}, rules).freshUntilMs, NOW + 43_200_000);
+  assert.equal(stored(200, [changed(500)], {}, rules).freshUntilMs, NOW + 86_400_000);
+  assert.equal(stored(404, [changed(5), 'Cache-Control: public'], {}, rules).freshUntilMs, NOW + 43_200_000);
+  assert.equal(stored(599, [changed(5), 'Cache-Control: public'], {}, rules).freshUntilMs, NOW + 43_200_000);
+  assert.equal(decide(599, [changed(5)], {}, rules), 'no_lifetime');
+  assert.equal(decide(503, [changed(5)], {}, rules), 'no_lifetime');
+  // What is said counts, and so does a default lifetime.
+  assert.equal(stored(200, [changed(5), 'Cache-Control: max-age=7'], {}, rules).freshUntilMs, NOW + 7_000);
+  const both = { ...rules, defaultSeconds: new Map([[200, 60]]) };
+  assert.equal(stored(200, [changed(5)], {}, both).freshUntilMs, NOW + 60_000);
+  // Without it, or from the future, it is validated at each use.
+  for (const lines of [['ETag: "x"'], [changed(-5)]])
+    assert.equal(stored(200, lines, {}, rules).freshUntilMs, NOW);
+  assert.equal(stored(200, [changed(5)]).flags & NEEDS_VALIDATION, NEEDS_VALIDATION);
+});
 
 test('RFC 9111 §3: what says how long it is fresh is stored, of every final status', () => {
   for (const status of [200, 203, 204, 299, 301, 302, 303, 307, 308, 400, 404, 410, 499, 500, 503, 599]) {

@@ -4,7 +4,7 @@
  */
 import type { Head } from '../../parser/head.ts';
 import { ABSENT, type Directives } from './directives.ts';
-import { initialAge, lifetimeOf } from './freshness.ts';
+import { guessedLifetime, initialAge, lifetimeOf } from './freshness.ts';
 import { governing } from './targeted.ts';
 
 // --- flags of a stored object ---
@@ -35,6 +35,8 @@ export interface StoringRules {
   readonly targets: readonly string[];
   /** Seconds for responses that say nothing, by status; empty unless configured. */
   readonly defaultSeconds: ReadonlyMap<number, number>;
+  /** Of the time since `Last-Modified`, for responses that say nothing; 0 unless configured. */
+  readonly heuristicShare: number;
   readonly staleWhileRevalidateS: number;
   readonly staleIfErrorS: number;
   readonly storesSetCookie: boolean;
@@ -84,6 +86,8 @@ export function mayStore(
   if (refusal !== null) return refusal;
   let lifetime = lifetimeOf(head, directives, isTargeted, responseMs);
   if (lifetime === ABSENT) lifetime = rules.defaultSeconds.get(status) ?? ABSENT;
+  if (lifetime === ABSENT && (CACHEABLE_BY_DEFAULT.has(status) || directives.isPublic))
+    lifetime = guessedLifetime(head, rules.heuristicShare, responseMs);
   let flags = status === 200 ? IS_200 : 0;
   if (directives.noCache) flags |= NEEDS_VALIDATION;
   if (directives.mustRevalidate || directives.proxyRevalidate || directives.sMaxage !== ABSENT) flags |= NEVER_STALE;
