@@ -1,7 +1,7 @@
 /**
  * `cache: { countHits: false }`: limits and quotas of a route do not count requests whose response is in memory. It is
  * looked up once before them, behind authentication and authorization, and counted as ever when it is not there. What
- * counts before the caller is known (limits by address) counts all.
+ * is checked before authentication counts all.
  */
 import type { CachedRequest } from '../cache/cached-response.ts';
 import type { CachedRoute } from '../cache/cached-route.ts';

@@ -114,7 +114,7 @@ export const cacheSchema = z
         .boolean()
         .prefault(true)
         .describe(
-          '`false`: requests that are answered from memory do not count in the limits and quotas of callers, and are answered when these are used up. Limits by address, which come before the caller is known, count all.',
+          '`false`: requests that are answered from memory do not count in the limits and quotas of callers, and are answered when these are used up. Limits that are checked before authentication count all; `phase: limit` moves one behind it.',
         ),
       store: z
         .enum(['memory', 'redis'])

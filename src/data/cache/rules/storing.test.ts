@@ -49,8 +49,7 @@ test('RFC 9111 §4.2.2: a share of the time since the last change, where told, o
   const both = { ...rules, defaultSeconds: new Map([[200, 60]]) };
   assert.equal(stored(200, [changed(5)], {}, both).freshUntilMs, NOW + 60_000);
   // Without it, or from the future, it is validated at each use.
-  for (const lines of [['ETag: "x"'], [changed(-5)]])
-    assert.equal(stored(200, lines, {}, rules).freshUntilMs, NOW);
+  for (const lines of [['ETag: "x"'], [changed(-5)]]) assert.equal(stored(200, lines, {}, rules).freshUntilMs, NOW);
   assert.equal(stored(200, [changed(5)]).flags & NEEDS_VALIDATION, NEEDS_VALIDATION);
 });
 
