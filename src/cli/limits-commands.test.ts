@@ -45,8 +45,10 @@ async function gateway(name: string, answers: Record<string, { status: number; b
   const socket = join(folder, `${name}`, 'gatehouse.sock');
   const { mkdirSync } = await import('node:fs');
   mkdirSync(join(folder, name));
-  servers.push(server);
+  const control = createServer((request, response) => server.emit('request', request, response));
+  servers.push(server, control);
   await new Promise<void>((resolve) => server.listen(limitsSocket(socket), resolve));
+  await new Promise<void>((resolve) => control.listen(socket, resolve));
   return { socket, asked };
 }
 
@@ -137,6 +139,37 @@ test('without a gateway the exit code says so', async (t) => {
   ]) {
     const { code, err } = await cli.run(...words, '--socket', 'nowhere/gatehouse.sock');
     assert.equal(code, EXIT.unreachable);
-    assert.match(err, /^no gateway answers at .*nowhere\/limits-control\.sock: there is no such socket/);
+    assert.match(err, /^no gateway answers at .*nowhere\/(?:limits-control|gatehouse)\.sock: there is no such socket/);
   }
+});
+
+test('usage takes the name of an account, and says when there is none', async () => {
+  const empty = { quota: 'stories', period: '2026-01-01', end: 'later', used: 0, limit: 5, remaining: 5 };
+  const { socket } = await gateway('names', {
+    'GET /admin/api/features/identity/users?q=Ada&limit=100': {
+      status: 200,
+      body: {
+        users: [
+          { id: 'u9', username: 'adam' },
+          { id: 'u1', username: 'ada', email: 'ada@example.com' },
+        ],
+      },
+    },
+    'GET /admin/api/features/identity/users?q=nobody&limit=100': { status: 200, body: { users: [] } },
+    'GET /admin/api/features/identity/users?q=old&limit=100': { status: 200, body: { users: [] } },
+    'GET /usage?account=u1': { status: 200, body: { quotas: [empty] } },
+    'GET /usage?account=nobody': { status: 200, body: { quotas: [empty] } },
+    'GET /usage/history?account=nobody': { status: 200, body: { periods: [] } },
+    'GET /usage?account=old': { status: 200, body: { quotas: [empty] } },
+    'GET /usage/history?account=old': { status: 200, body: { periods: [{ quota: 'stories' }] } },
+  });
+  assert.match(
+    (await run(usage, socket, ['show', 'Ada'])).out,
+    /^stories .* 0 used of 5/,
+    'by name, though it used none',
+  );
+  const unknown = await run(usage, socket, ['show', 'nobody']);
+  assert.deepEqual([unknown.code, unknown.out], [EXIT.notFound, '']);
+  assert.match(unknown.err, /^there is no account "nobody"/);
+  assert.equal((await run(usage, socket, ['show', 'old'])).code, EXIT.ok, 'a caller of an outside issuer');
 });

@@ -1,4 +1,6 @@
 /** `gatehouse usage`: what an account has used of its quotas, and exports for billing. */
+
+import { callAdmin } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
 import { SOCKET_OPTION } from './control-socket.ts';
@@ -17,11 +19,11 @@ export const usage: Command = {
   name: 'usage',
   summary: 'show what an account used of its quotas, or export a period for billing',
   usage: ['show ACCOUNT [--json]', 'export QUOTA PERIOD [--format csv|json] [--partial]'],
-  description: `Talks to a running gateway. PERIOD is a day, week or month as the quota counts them: 2026-07-01, 2026-W27, 2026-07. An export of a period that has been over for 15 minutes is the same each time; --partial exports one that is not over.
+  description: `Talks to a running gateway. ACCOUNT is a user name, an email or an id. PERIOD is a day, week or month as the quota counts them: 2026-07-01, 2026-W27, 2026-07. An export of a period that has been over for 15 minutes is the same each time; --partial exports one that is not over.
 
   gatehouse usage export stories 2026-07-01 --format csv > stories.csv
 
-Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such quota, 5 refused.`,
+Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such account or quota, 5 refused.`,
   options: {
     format: { type: 'string', value: 'csv|json', meaning: 'of an export; default json' },
     partial: { type: 'boolean', meaning: 'export a period that is not over' },
@@ -38,10 +40,18 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
   },
 };
 
-async function show(context: CommandContext, account: string): Promise<number> {
+async function show(context: CommandContext, named: string): Promise<number> {
+  const found = await accountOf(context, named);
+  const account = found ?? named;
   const { status, text } = await callLimits(context, 'GET', `/usage?${new URLSearchParams({ account })}`);
   if (status !== 200) return refused(context, status, text);
   const { quotas } = JSON.parse(text) as { quotas: readonly ShownUsage[] };
+  if (found === null && quotas.every(({ used }) => used === 0) && !(await hasEverUsed(context, account))) {
+    context.err(
+      `there is no account "${named}", and nobody of that name has used anything; an account is named by its user name, email or id, and a caller of an outside issuer as limits count it\n`,
+    );
+    return EXIT.notFound;
+  }
   if (context.options['json'] === true) context.out(`${JSON.stringify(quotas, null, 2)}\n`);
   else if (quotas.length === 0) context.out('no quotas are defined\n');
   else {
@@ -51,6 +61,29 @@ async function show(context: CommandContext, account: string): Promise<number> {
     }
   }
   return EXIT.ok;
+}
+
+interface FoundUser {
+  readonly id: string;
+  readonly username?: string | null;
+  readonly email?: string | null;
+}
+
+/** The id of an account of this gateway's identity service, by user name, email or id. Null: it knows none. */
+async function accountOf(context: CommandContext, named: string): Promise<string | null> {
+  const query = new URLSearchParams({ q: named, limit: '100' });
+  const { status, body } = await callAdmin(context, 'GET', `/features/identity/users?${query}`);
+  if (status !== 200) return null;
+  const { users = [] } = body as { users?: readonly FoundUser[] };
+  const wanted = named.toLowerCase();
+  const isMeant = ({ id, username, email }: FoundUser): boolean =>
+    id === named || username?.toLowerCase() === wanted || email?.toLowerCase() === wanted;
+  return users.find(isMeant)?.id ?? null;
+}
+
+async function hasEverUsed(context: CommandContext, account: string): Promise<boolean> {
+  const { status, text } = await callLimits(context, 'GET', `/usage/history?${new URLSearchParams({ account })}`);
+  return status !== 200 || (JSON.parse(text) as { periods: readonly unknown[] }).periods.length > 0;
 }
 
 async function exportPeriod(context: CommandContext, quota: string, period: string): Promise<number> {

@@ -3,8 +3,9 @@
  * same user slip in beside the first and take half of its connections; so each new port is bound alone once, and a
  * port of 0 becomes a free one that all workers then use.
  */
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { lookup } from 'node:dns/promises';
+import * as net from 'node:net';
+import { getSystemErrorName } from 'node:util';
 import type { ListenerSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { ListeningAddress } from './feature-status.ts';
 
@@ -38,16 +39,43 @@ export class Ports {
   }
 }
 
-function probe({ id, host, port }: ListenerSettings): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      const why = error.code === 'EADDRINUSE' ? 'another process is listening there' : (error.code ?? error.message);
-      reject(new Error(`listener "${id}" cannot be bound to ${host}:${port}: ${why}`));
-    });
-    server.listen({ host, port }, () => {
-      const free = (server.address() as AddressInfo).port;
-      server.close(() => resolve(free));
-    });
-  });
+/** Binds the address alone and lets it go again. It does not listen: a caller would be taken and then dropped. */
+async function probe({ id, host, port }: ListenerSettings): Promise<number> {
+  try {
+    const { address, family } = await lookup(host);
+    return bindOnce(address, family === 6 ? 6 : 4, port);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const why = code === 'EADDRINUSE' ? 'another process is listening there' : (code ?? message);
+    throw new Error(`listener "${id}" cannot be bound to ${host}:${port}: ${why}`);
+  }
+}
+
+interface BoundHandle {
+  getsockname(into: { port?: number }): number;
+  close(): void;
+}
+
+/** Not a documented function; it is what `listen` itself begins with, and what the cluster module uses. */
+const { _createServerHandle: createServerHandle } = net as unknown as {
+  _createServerHandle(address: string, port: number, family: 4 | 6, fd: -1, flags: 0): BoundHandle | number;
+};
+
+function bindOnce(address: string, family: 4 | 6, port: number): number {
+  const handle = createServerHandle(address, port, family, -1, 0);
+  if (typeof handle === 'number') throw errorOf(handle);
+  try {
+    // Where somebody else listens, that is told only now.
+    const bound: { port?: number } = {};
+    const failed = handle.getsockname(bound);
+    if (failed !== 0) throw errorOf(failed);
+    return bound.port!;
+  } finally {
+    handle.close();
+  }
+}
+
+function errorOf(number: number): NodeJS.ErrnoException {
+  const code = getSystemErrorName(number);
+  return Object.assign(new Error(code), { code });
 }

@@ -208,3 +208,35 @@ test('on Windows sockets are pipes of the folder’s own', () => {
   assert.notEqual(localSocketPath('C:\\a', 'ops', 'win32'), localSocketPath('C:\\b', 'ops', 'win32'));
   assert.equal(controlSocketPath('/data', 'linux'), '/data/gatehouse.sock');
 });
+
+test('identity: plans are those of the limits, and an issuer at which nobody listens is warned of', async () => {
+  const base = { services: {}, routes: [] };
+  const found = await compiled({
+    ...base,
+    gateway: { port: 9_123 },
+    plans: { free: { quotas: {} }, pro: { quotas: {} } },
+    identity: { enabled: true, plans: ['free', 'gold'] },
+  });
+  assert.deepEqual(found.plan.sections.identity?.options.plans, ['free', 'gold']);
+  assert.equal(found.plan.sections.identity?.options.defaultPlan, 'free');
+  const warned = found.problems.map(({ key, message }) => `${key}: ${message}`);
+  assert.ok(
+    warned.some((text) => /^identity\.plans\[1\]: no limits are defined for this plan/.test(text)),
+    warned.join('\n'),
+  );
+  assert.ok(
+    warned.some((text) => /^identity\.publicUrl: tokens say "iss": "http:\/\/127\.0\.0\.1:8000"/.test(text)),
+    warned.join('\n'),
+  );
+  const right = await compiled({
+    ...base,
+    gateway: { port: 9_123 },
+    identity: { enabled: true, publicUrl: 'https://api.example.com' },
+  });
+  assert.deepEqual(
+    right.problems.filter(({ key }) => key.startsWith('identity.publicUrl') && !/passkeys/.test(key)),
+    [],
+  );
+  const wrong = await result({ ...base, identity: { enabled: true, plans: ['a'], defaultPlan: 'b' } });
+  assert.ok(!wrong.ok && wrong.problems.some(({ key }) => key === 'identity.defaultPlan'));
+});

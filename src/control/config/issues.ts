@@ -4,6 +4,7 @@
  */
 import type * as z from 'zod';
 import type { KeyPath } from '../../data/contract/options.ts';
+import { hintFor } from './hints.ts';
 import { keysAt, placesOf, schemasAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
@@ -28,7 +29,9 @@ interface Finding {
 }
 
 export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource, value: unknown): Problem[] {
-  const findings = withoutFollowers(issues).flatMap((issue) => findingsOf(issue, [], value));
+  const findings = withoutFollowers(issues)
+    .flatMap((issue) => findingsOf(issue, [], value))
+    .map((finding) => hinted(finding, value));
   const suggested = new Set(
     findings.flatMap(({ path, suggestion, part }) =>
       part === 'key' && suggestion !== undefined ? [pathId([...path.slice(0, -1), suggestion])] : [],
@@ -38,6 +41,19 @@ export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource,
   return findings
     .filter((finding) => finding.missing === undefined || !suggested.has(pathId([...finding.path, finding.missing])))
     .map((finding) => toProblem(finding, source, value));
+}
+
+/** With what to write, where somebody has thought of it. */
+function hinted(finding: Finding, root: unknown): Finding {
+  const { path, part, missing } = finding;
+  if (missing !== undefined) return finding;
+  const isKey = part === 'key';
+  const hint = hintFor({
+    path: isKey ? path.slice(0, -1) : path,
+    key: isKey ? String(path.at(-1)) : null,
+    value: valueAt(root, path),
+  });
+  return hint === undefined ? finding : { ...finding, ...hint };
 }
 
 /** A list where a text belongs is also "too short": what follows from a wrong type is not said. */

@@ -2,7 +2,9 @@
  * The environment variables of the identity service, laid over its section of the configuration. Each is checked
  * like the setting it stands for: one that cannot be honoured stops the start.
  */
+
 import { DEFAULT_ISSUER, type IdentityInput, type IdentityOptions, identityOptions } from './options.ts';
+import { plansOf } from './plans.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -36,6 +38,7 @@ export function withEnvironment(
   const masterKey = section.masterKey ?? strong(environment, 'GATEHOUSE_MASTER_KEY');
   return {
     ...section,
+    ...plansOf(section),
     publicUrl: section.publicUrl ?? localUrl,
     issuer: section.issuer ?? (section.publicUrl ?? DEFAULT_ISSUER).replace(/\/$/, ''),
     tokens,

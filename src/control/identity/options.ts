@@ -237,11 +237,21 @@ export const identityOptions = z.strictObject({
       'Roles and their scopes, beside the built-in `user`, `admin` and `service`, which may be given more scopes here.',
     ),
   defaultRoles: z.array(roleName).default(['user']).describe('Roles of a newly registered account.'),
-  defaultPlan: z.string().min(1).max(50).default('standard').describe('Plan of a newly registered account.'),
+  defaultPlan: z
+    .string()
+    .min(1)
+    .max(50)
+    .optional()
+    .describe(
+      'Plan of a newly registered account. Default: `limits.defaultPlan`, then `standard`, or the first of `plans` where that is not one.',
+    ),
   plans: z
     .array(z.string().min(1).max(50))
-    .default(['standard', 'premium', 'enterprise'])
-    .describe('Names of plans, smallest first; a child never has a larger plan than its parent.'),
+    .min(1)
+    .optional()
+    .describe(
+      'Names of plans, smallest first; a child never has a larger plan than its parent. Default: those of `plans` of the document, or `standard`, `premium`, `enterprise`.',
+    ),
   maxChildren: count(0, 100).default(10).describe('Child accounts of one parent. 0 turns them off.'),
   registration: registration.prefault({}).describe('How accounts come to be.'),
   passwords: passwords.prefault({}).describe('Hashing and rules of passwords.'),
@@ -282,5 +292,9 @@ export const DEFAULT_ISSUER = 'http://127.0.0.1:8000';
 /** The section as it stands in the configuration. */
 export type IdentitySection = z.output<typeof identityOptions>;
 /** As environment.ts completes it. */
-export type IdentityOptions = IdentitySection & { readonly publicUrl: string };
+export type IdentityOptions = IdentitySection & {
+  readonly publicUrl: string;
+  readonly plans: readonly string[];
+  readonly defaultPlan: string;
+};
 export type IdentityInput = z.input<typeof identityOptions>;

@@ -4,12 +4,14 @@
  */
 import { isIP } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
+import { SHIPPED_PLAN_NAMES } from '../../data/contract/limits.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
 import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls } from './open-calls.ts';
-import { type IdentitySection, identityOptions } from './options.ts';
+import { DEFAULT_ISSUER, type IdentitySection, identityOptions } from './options.ts';
 import { checkPages } from './pages/check.ts';
+import { plansOf } from './plans.ts';
 
 export interface IdentityPlan {
   readonly options: IdentitySection;
@@ -84,9 +86,50 @@ export const identitySection = defineSection({
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
     const storeUrl = typeof stores?.sql === 'string' && stores.sql !== '' ? stores.sql : undefined;
     const pages = checkPages(options.pages, context);
-    return { options: { ...options, pages }, environment: context.env, storeUrl };
+    const plans = checkPlans(options, context);
+    warnOfIssuer(options, context);
+    return { options: { ...options, ...plans, pages }, environment: context.env, storeUrl };
   },
 });
+
+/** The plans of accounts, which are those of the limits unless the section says otherwise. */
+function checkPlans(options: IdentitySection, context: SectionContext) {
+  const { plans: written, limits } = context.document ?? {};
+  const known = Object.keys((written ?? {}) as object);
+  const { defaultPlan } = (limits ?? {}) as { readonly defaultPlan?: string };
+  const result = plansOf(options, { plans: known, defaultPlan });
+  if (!result.plans.includes(result.defaultPlan)) {
+    context.problem('there is no such plan', {
+      at: ['defaultPlan'],
+      got: result.defaultPlan,
+      expected: `one of ${result.plans.join(', ')}`,
+    });
+  }
+  if (written === undefined) return result;
+  for (const [index, plan] of (options.plans ?? []).entries()) {
+    if (known.includes(plan) || SHIPPED_PLAN_NAMES.includes(plan)) continue;
+    context.warning('no limits are defined for this plan: its accounts are limited as callers without one', {
+      at: ['plans', index],
+      got: plan,
+      expected: 'a plan of the key "plans"',
+    });
+  }
+  return result;
+}
+
+/** Who verifies tokens elsewhere looks for keys where `iss` says; nobody is there unless the gateway is. */
+function warnOfIssuer({ issuer, publicUrl }: IdentitySection, context: SectionContext): void {
+  if (issuer !== undefined || publicUrl !== undefined) return;
+  const gateway = context.document?.['gateway'] as
+    | { port?: number; listeners?: readonly { port?: number }[] }
+    | undefined;
+  const ports = gateway?.listeners?.map(({ port }) => port) ?? [gateway?.port];
+  if (ports.some((port) => port === undefined || port === 0 || `${port}` === new URL(DEFAULT_ISSUER).port)) return;
+  context.warning(`tokens say "iss": "${DEFAULT_ISSUER}", where this gateway does not listen`, {
+    at: ['publicUrl'],
+    expected: 'the URL by which callers reach the gateway, or an issuer',
+  });
+}
 
 interface LimitedRoute {
   readonly name?: string;

@@ -280,3 +280,6 @@ export interface AbuseTrip {
 export const ABUSE_RULES_TOPIC = 'abuse:rules';
 export const BANS_TOPIC = 'abuse:bans';
 export const TRIP_TOPIC = 'abuse:trip';
+
+/** Plans that are there without being written, smallest first. */
+export const SHIPPED_PLAN_NAMES: readonly string[] = ['standard', 'premium', 'enterprise'];

@@ -66,7 +66,9 @@ export class Compilation {
     } catch (error) {
       const code = (error as NodeJS.ErrnoException).code ?? 'unknown';
       const reason = code === 'ENOENT' ? 'it does not exist' : code === 'EACCES' ? 'permission denied' : code;
-      this.problem(path, `the file cannot be read: ${reason}`, { got: JSON.stringify(file), ...detail });
+      // A path that stands in another file than people think is the usual reason.
+      const looked = code === 'ENOENT' && absolute !== file ? { expected: `a file at ${absolute}` } : {};
+      this.problem(path, `the file cannot be read: ${reason}`, { got: JSON.stringify(file), ...looked, ...detail });
       return undefined;
     }
   }
