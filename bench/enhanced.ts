@@ -200,7 +200,7 @@ async function hold(system: System) {
     const source = await start({ role: 'load', command: process.execPath, args, folder, ipc: true });
     sources.push(source);
     running.push(source);
-    await tell(source, { open: Math.min(left, PER_SOURCE), port: system.port });
+    await tell(source, { open: Math.min(left, PER_SOURCE), protocol: 'h1', port: system.port });
   }
   const request = `GET /health/live HTTP/1.1\r\nHost: 127.0.0.1:${system.port}\r\n\r\n`;
   const expectBytes = (await (await fetch(`http://127.0.0.1:${system.port}/health/live`)).text()).length;

@@ -3,10 +3,11 @@
  * port), `request` (one request on each, every answer checked), `count` (how many are still open).
  */
 import { connect, type Socket } from 'node:net';
+import { Http2Reader, opening } from './lib/http2.ts';
 import { MessageReader } from './lib/wire.ts';
 
 export type IdleCommand =
-  | { readonly open: number; readonly port: number }
+  | { readonly open: number; readonly port: number; readonly protocol: 'h1' | 'h2' }
   | { readonly request: string; readonly expectBytes: number }
   | { readonly count: true };
 
@@ -34,7 +35,7 @@ process.on('disconnect', () => process.exit(0));
 
 async function run(command: IdleCommand): Promise<number> {
   if ('open' in command) {
-    await inParallel(Array.from({ length: command.open }, () => () => open(command.port)));
+    await inParallel(Array.from({ length: command.open }, () => () => open(command.port, command.protocol)));
     return 0;
   }
   if ('count' in command) return 0;
@@ -53,25 +54,37 @@ async function inParallel(jobs: (() => Promise<void>)[]): Promise<void> {
   await Promise.all(Array.from({ length: parallel }, worker));
 }
 
+function http1Reader(one: Held): MessageReader {
+  let good = false;
+  let bytes = 0;
+  return new MessageReader({
+    head: (head) => {
+      good = head.startsWith('200', 9);
+      bytes = 0;
+    },
+    body: (chunk) => {
+      bytes += chunk.length;
+    },
+    end: () => one.onAnswer?.(good && bytes === one.expectBytes),
+  });
+}
+
+function http2Reader(one: Held): Http2Reader {
+  return new Http2Reader({
+    end: (good, bytes) => one.onAnswer?.(good && bytes === one.expectBytes),
+    send: (bytes) => one.socket.write(bytes),
+  });
+}
+
 /** A connection that is refused is simply not held; the count tells. */
-function open(port: number): Promise<void> {
+function open(port: number, protocol: 'h1' | 'h2'): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
     const one: Held = { socket, onAnswer: undefined, expectBytes: 0 };
-    let good = false;
-    let bytes = 0;
-    const reader = new MessageReader({
-      head: (head) => {
-        good = head.startsWith('200', 9);
-        bytes = 0;
-      },
-      body: (chunk) => {
-        bytes += chunk.length;
-      },
-      end: () => one.onAnswer?.(good && bytes === one.expectBytes),
-    });
+    const reader = protocol === 'h2' ? http2Reader(one) : http1Reader(one);
     socket.on('data', (bytes: Buffer) => reader.feed(bytes));
     socket.once('connect', () => {
+      if (protocol === 'h2') socket.write(opening);
       held.add(one);
       resolve();
     });

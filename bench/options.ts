@@ -2,7 +2,17 @@
 import { parseArgs } from 'node:util';
 import { type CaseId, caseIds } from './lib/cases.ts';
 
-export const jobNames = ['plain', 'sizes', 'tls', 'websocket', 'idle', 'gateway'] as const;
+export const jobNames = [
+  'plain',
+  'sizes',
+  'tls',
+  'http2',
+  'grpc',
+  'websocket',
+  'idle',
+  'idle-http2',
+  'gateway',
+] as const;
 export type JobName = (typeof jobNames)[number];
 
 export interface Options {
@@ -30,7 +40,7 @@ export const usage = `npx node bench/run.ts [options]
   --peers a,b        only these proxies (gatehouse and the reference are not added)
   --bodies a,b       ${caseIds.join(' | ')}: bodies of the jobs plain, sizes and tls
   --connections N    keep-alive connections, at most 32 of them for 1 MB bodies (default 64)
-  --idle N           connections of the idle job (default 10000)
+  --idle N           connections of the idle jobs (default 10000)
   --json FILE        where results go; a Markdown table is written beside it (default bench/results/local/...)
   --smoke            half a second each, gatehouse and node:http only, proves that answers are right; exit 1 if not
   --keep             keep the temporary folder with configurations and logs

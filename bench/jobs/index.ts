@@ -5,6 +5,7 @@ import type { JobName } from '../options.ts';
 import { makeGatewayJob } from './gateway.ts';
 import { checkGateway } from './gateway-check.ts';
 import { runHttpJob } from './http.ts';
+import { runGrpcJob, runHttp2Job } from './http2.ts';
 import { runIdleJob } from './idle.ts';
 import type { Job, JobResult } from './job.ts';
 import { runWebSocketJob } from './websocket.ts';
@@ -40,8 +41,14 @@ export function runJob(name: JobName, everything: Job, bodies: readonly CaseId[]
     }
     case 'websocket':
       return runWebSocketJob(job);
+    case 'http2':
+      return runHttp2Job(job);
+    case 'grpc':
+      return runGrpcJob(job);
     case 'idle':
-      return runIdleJob(job);
+      return runIdleJob(job, 'h1');
+    case 'idle-http2':
+      return runIdleJob(job, 'h2');
   }
 }
 

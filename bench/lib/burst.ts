@@ -3,7 +3,7 @@
  * has come yet. A busy machine may need longer for the first one, and "slow" must not be reported as "wrong".
  */
 import type { Latencies } from './latency.ts';
-import type { LoadPlan, LoadResult } from './load.ts';
+import type { LoadResult } from './load.ts';
 
 const longestMs = 10_000;
 const pollMs = 50;
@@ -16,7 +16,7 @@ export interface Burst {
 }
 
 /** Prints the result and ends the process when the time has come. */
-export function endInTime(plan: LoadPlan, burst: Burst, latencies: Latencies): void {
+export function endInTime(plan: { readonly seconds: number }, burst: Burst, latencies: Latencies): void {
   const startedAt = performance.now();
   const end = () => {
     const elapsedMs = performance.now() - startedAt;

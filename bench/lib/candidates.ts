@@ -27,7 +27,7 @@ export interface Absent {
   readonly reason: string;
 }
 
-export type UpstreamKind = 'static' | 'bundled';
+export type UpstreamKind = 'static' | 'bundled' | 'http2';
 
 export interface Upstream {
   readonly port: number;
@@ -44,15 +44,19 @@ export function subfolder(parent: string, name: string): string {
   return folder;
 }
 
-/** `static` serves downloads and is nginx where that is installed; `bundled` also takes uploads and WebSockets. */
+/**
+ * `static` serves downloads and is nginx where that is installed; `bundled` also takes uploads and WebSockets; `http2`
+ * speaks that alone, and gRPC.
+ */
 export async function startUpstream(kind: UpstreamKind, parent: string): Promise<Upstream> {
   const folder = subfolder(parent, 'upstream');
   const port = await freePort();
   const useNginx = kind === 'static' && nginxMissing() === undefined;
-  const script = fileURLToPath(new URL('../upstream.ts', import.meta.url));
+  const source = kind === 'http2' ? 'upstream-http2.ts' : 'upstream.ts';
+  const script = fileURLToPath(new URL(`../${source}`, import.meta.url));
   const launch = useNginx ? nginxUpstream(folder, port) : { command: process.execPath, args: [script, String(port)] };
   const running = await start({ role: 'load', ...launch, folder, readyPort: port });
-  return { port, name: useNginx ? 'nginx' : 'bench/upstream.ts', running };
+  return { port, name: useNginx ? 'nginx' : `bench/${source}`, running };
 }
 
 /** Why a peer cannot take part in a job, before anything is started. */

@@ -6,7 +6,7 @@ import type { Peer } from '../peers/peer.ts';
 import type { Absent } from './candidates.ts';
 import type { Machine } from './machine.ts';
 import { caseTable, idleTable, verdictTable } from './table.ts';
-import { judgeCase, judgeIdle, type Verdict } from './targets.ts';
+import { judgeCase, judgeIdle, judgeTranscoding, type Verdict } from './targets.ts';
 
 export interface Report {
   readonly startedAt: string;
@@ -25,7 +25,11 @@ export function describePeers(peers: readonly Peer[]): Report['peers'] {
 }
 
 export function judge(jobs: readonly JobResult[]): Verdict[] {
-  return jobs.flatMap((job) => [...job.cases.flatMap(judgeCase), ...judgeIdle(job.idle ?? [])]);
+  return jobs.flatMap((job) => [
+    ...job.cases.flatMap(judgeCase),
+    ...judgeTranscoding(job.cases),
+    ...judgeIdle(job.idle ?? []),
+  ]);
 }
 
 export function jobMarkdown(job: JobResult): string {

@@ -16,6 +16,7 @@ function job(results: PeerResult[], changes: Partial<JobResult> = {}): JobResult
 
 const idle = {
   peer: 'gatehouse',
+  protocol: 'h1' as const,
   restResidentBytes: 1,
   restBytes: 1,
   openedBytes: 1,

@@ -33,6 +33,8 @@ export interface PeerResult {
 export interface CaseResult {
   readonly name: string;
   readonly connections: number;
+  /** Requests in flight on each; absent: one. */
+  readonly streams?: number;
   readonly upstream: string;
   readonly generator: string;
   /** What ratios are to. */

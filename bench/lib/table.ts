@@ -44,7 +44,7 @@ export function caseTable(result: CaseResult): string {
   return [
     `### ${result.name}`,
     '',
-    `${result.connections} connections, upstream ${result.upstream}, load ${result.generator}; ${noise(result)}`,
+    `${result.connections} connections${result.streams === undefined ? '' : ` x ${result.streams} streams`}, upstream ${result.upstream}, load ${result.generator}; ${noise(result)}`,
     '',
     table,
     ...notes.map((note) => `\n${note}`),
@@ -108,7 +108,8 @@ export function idleTable(results: readonly IdleResult[]): string {
     figure(one.perSecond),
     String(one.errors),
   ]);
-  return ['### Idle keep-alive connections', '', markdownTable(header, rows)].join('\n');
+  const what = results[0]?.protocol === 'h2' ? 'HTTP/2' : 'keep-alive';
+  return [`### Idle ${what} connections`, '', markdownTable(header, rows)].join('\n');
 }
 
 export function verdictTable(verdicts: readonly Verdict[]): string {

@@ -18,6 +18,9 @@ const ratioTargets: readonly RatioTarget[] = [
   { name: /^1 KB JSON down$/, to: 'nginx', atMost: 1.25 },
   { name: /^1 KB JSON down$/, to: 'undici', atMost: 0.55 },
   { name: /^1 MB (down|up)$/, to: 'nginx', atMost: 1.1 },
+  { name: /, HTTP\/2 with TLS to HTTP\/1.1$/, to: 'nginx', atMost: 1 },
+  { name: /, HTTP\/2 to HTTP\/2 in clear text$/, to: 'haproxy', atMost: 1 },
+  { name: /^unary gRPC call/, to: 'haproxy', atMost: 1.2 },
   { name: /, TLS$/, to: 'nginx', atMost: 1.2 },
   { name: /^WebSocket/, to: 'nginx', atMost: 1.4 },
   { name: /^gateway job/, to: 'nginx-lua-cache', atMost: 1 },
@@ -26,7 +29,9 @@ const ratioTargets: readonly RatioTarget[] = [
   { name: /^gateway job/, to: 'fastify-cache', atMost: 1 / 6 },
 ];
 
-const mostIdleBytes = 8 * 1024;
+const mostIdleBytes = { h1: 8 * 1024, h2: 10 * 1024 } as const;
+/** What a transcoded call costs above one that passes as it is. */
+const mostTranscodingUs = 20;
 const mostRestBytes = 100 * 1000 * 1000;
 const us = 'gatehouse';
 
@@ -59,12 +64,26 @@ export function judgeCase(result: CaseResult): Verdict[] {
 export function judgeIdle(results: readonly IdleResult[]): Verdict[] {
   const own = results.find((result) => result.peer === us);
   if (own === undefined) return [];
-  const name = `${own.held.toLocaleString('en-US')} idle connections: memory each`;
+  const kind = own.protocol === 'h2' ? 'idle HTTP/2 connections' : 'idle connections';
+  const name = `${own.held.toLocaleString('en-US')} ${kind}: memory each`;
+  const most = mostIdleBytes[own.protocol] / 1024;
   return [
     verdict('memory at rest', own.restResidentBytes / 1e6, mostRestBytes / 1e6, ' MB'),
-    verdict(`${name}, opened`, own.openedBytes / 1024, mostIdleBytes / 1024, ' KB'),
-    verdict(`${name}, after a request`, own.afterRequestBytes / 1024, mostIdleBytes / 1024, ' KB'),
+    verdict(`${name}, opened`, own.openedBytes / 1024, most, ' KB'),
+    verdict(`${name}, after a request`, own.afterRequestBytes / 1024, most, ' KB'),
   ];
+}
+
+/** Transcoding beside the same call passed on. */
+export function judgeTranscoding(results: readonly CaseResult[]): Verdict[] {
+  const own = (name: RegExp) => {
+    const result = results.find((one) => name.test(one.name));
+    return result === undefined ? undefined : find(result, us);
+  };
+  const [passed, transcoded] = [own(/^unary gRPC call/), own(/, transcoded$/)];
+  if (passed === undefined || transcoded === undefined) return [];
+  const cost = (one: PeerResult) => median(one.runs.flatMap((run) => (run === undefined ? [] : [run.cpuUs])));
+  return [verdict('transcoding adds', cost(transcoded) - cost(passed), mostTranscodingUs, ' us')];
 }
 
 function find(result: CaseResult, peer: string): PeerResult | undefined {

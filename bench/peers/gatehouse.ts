@@ -14,7 +14,17 @@ export const projectRoot = fileURLToPath(new URL('../../', import.meta.url));
 export function gatehouseAt(root: string, name: string): Peer {
   return {
     name,
-    features: new Set(['http', 'tls', 'websocket', 'idle', 'gateway'] as const),
+    features: new Set([
+      'http',
+      'tls',
+      'websocket',
+      'idle',
+      'gateway',
+      'http2',
+      'h2c-upstream',
+      'grpc',
+      'transcode',
+    ] as const),
     note: 'one worker, JSON access log to a file, metrics, X-Request-ID, Forwarded, X-Forwarded-*, Via',
     missing: () => (existsSync(join(root, 'bin/gatehouse.js')) ? undefined : 'this checkout has no bin/gatehouse.js'),
     version: () => version(root),
@@ -95,6 +105,9 @@ function plainConfig(setup: Setup, accessLog: string): string {
   const file = join(setup.folder, 'gatehouse.json');
   const address = { host: '127.0.0.1', port: setup.port };
   const certificates = [{ cert: setup.tls?.certFile, key: setup.tls?.keyFile }];
+  const { upstream = 'h1', protoFile } = setup.http2 ?? {};
+  const protocol = upstream === 'h1' ? {} : { protocol: upstream };
+  const route = protoFile === undefined ? { upgrades: ['websocket'] } : { transcode: { proto: protoFile } };
   const document = {
     gateway: {
       ...(setup.tls === undefined ? address : { listeners: [{ ...address, tls: { certificates } }] }),
@@ -103,8 +116,8 @@ function plainConfig(setup: Setup, accessLog: string): string {
       accessLog: { file: accessLog },
       timeouts: { keepAlive: '10m' },
     },
-    services: { upstream: { instances: [`http://127.0.0.1:${setup.upstreamPort}`] } },
-    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public', upgrades: ['websocket'] }],
+    services: { upstream: { instances: [`http://127.0.0.1:${setup.upstreamPort}`], ...protocol } },
+    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public', ...route }],
   };
   writeFileSync(file, JSON.stringify(document, null, 2));
   return file;

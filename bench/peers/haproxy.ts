@@ -6,13 +6,16 @@ import type { Peer } from './peer.ts';
 
 export const haproxy: Peer = {
   name: 'haproxy',
-  features: new Set(['http', 'tls', 'websocket', 'idle'] as const),
+  features: new Set(['http', 'tls', 'websocket', 'idle', 'http2', 'h2c-upstream', 'grpc'] as const),
   note: 'one thread, no access log, X-Forwarded-For',
   missing: () => (findProgram('haproxy') === undefined ? 'apt-get install --no-install-recommends haproxy' : undefined),
   version: () => programVersion('haproxy', '-v'),
   prepare(setup) {
     const file = join(setup.folder, 'haproxy.cfg');
     const tls = setup.tls === undefined ? '' : ` ssl crt ${setup.tls.bundleFile}`;
+    const { http2 } = setup;
+    const front = http2 === undefined ? '' : setup.tls === undefined ? ' proto h2' : ' alpn h2,http/1.1';
+    const back = http2 === undefined || http2.upstream === 'h1' ? '' : ' proto h2';
     writeFileSync(
       file,
       `global
@@ -31,10 +34,10 @@ defaults
   option forwardfor
   http-reuse always
 frontend front
-  bind 127.0.0.1:${setup.port}${tls}
+  bind 127.0.0.1:${setup.port}${tls}${front}
   default_backend target
 backend target
-  server one 127.0.0.1:${setup.upstreamPort}
+  server one 127.0.0.1:${setup.upstreamPort}${back}
 `,
     );
     return { command: findProgram('haproxy') ?? 'haproxy', args: ['-db', '-f', file] };

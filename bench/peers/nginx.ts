@@ -5,7 +5,7 @@ import type { Peer } from './peer.ts';
 
 export const nginx: Peer = {
   name: 'nginx',
-  features: new Set(['http', 'tls', 'websocket', 'idle'] as const),
+  features: new Set(['http', 'tls', 'websocket', 'idle', 'http2', 'grpc'] as const),
   note: 'JSON access log to a file (64 KB buffer), X-Forwarded-*, 16 x 64k buffers, request buffering off',
   missing: nginxMissing,
   version: nginxVersion,
@@ -16,15 +16,17 @@ export const nginx: Peer = {
         ? ''
         : `ssl_certificate ${setup.tls.certFile}; ssl_certificate_key ${setup.tls.keyFile};
     ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache shared:tls:4m;`;
+    const flags = `${setup.tls === undefined ? '' : ' ssl'}${setup.http2 === undefined ? '' : ' http2'}`;
+    const isGrpc = setup.http2?.upstream === 'grpc';
     const launch = launchNginx({
       folder: setup.folder,
       connections: setup.connections,
       http: `${accessLog(log)}${upstreamPool(setup)}
   server {
-    listen 127.0.0.1:${setup.port}${setup.tls === undefined ? '' : ' ssl'} backlog=4096;
+    listen 127.0.0.1:${setup.port}${flags} backlog=4096;
     ${tls}
     ${proxySettings}
-    location / { proxy_pass http://target; }
+    location / { ${isGrpc ? 'grpc_pass grpc://target' : 'proxy_pass http://target'}; }
     location /echo {
       proxy_pass http://target;
       proxy_set_header Upgrade $http_upgrade;

@@ -7,7 +7,16 @@ import type { GatewayJob } from '../jobs/gateway.ts';
 import type { Certificate } from '../lib/certificate.ts';
 
 /** What a peer can be asked to do. A peer lacking a feature is left out of that job and named as such. */
-export type Feature = 'http' | 'tls' | 'websocket' | 'idle' | 'gateway';
+export type Feature =
+  | 'http'
+  | 'tls'
+  | 'websocket'
+  | 'idle'
+  | 'gateway'
+  | 'http2'
+  | 'h2c-upstream'
+  | 'grpc'
+  | 'transcode';
 
 /** What one start of a peer is given. */
 export interface Setup {
@@ -21,8 +30,17 @@ export interface Setup {
   readonly tls?: Certificate;
   /** Present for the gateway job. */
   readonly gateway?: GatewayJob;
+  /** Present when clients speak HTTP/2; in clear text it may be the only protocol of the port. */
+  readonly http2?: Http2Setup;
   /** Downstream connections it must be able to hold at once. */
   readonly connections: number;
+}
+
+export interface Http2Setup {
+  /** What the upstream speaks. */
+  readonly upstream: 'h1' | 'h2c' | 'grpc';
+  /** JSON in front of the gRPC service, by this `.proto`. */
+  readonly protoFile?: string;
 }
 
 export interface Launch {
