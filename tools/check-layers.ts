@@ -67,7 +67,8 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
 const CONTROL: Readonly<Record<string, readonly string[]>> = {
   // `tls: auto` is a key of a listener, `transcode` one of a route.
   config: ['certificates', 'grpc'],
-  grpc: [],
+  // Services are asked as probes ask them.
+  grpc: ['health'],
   telemetry: [],
   secrets: [],
   store: ['telemetry'],

@@ -106,6 +106,8 @@ async function openApi(all: readonly RouteSettings[], id: string, { out }: Comma
   const { openApiOf } = await import('../control/grpc/openapi.ts');
   const known = all.filter(({ transcode }) => transcode !== undefined);
   const route = known.find((each) => each.id === id);
+  if (route?.transcode?.api === null)
+    throw new UsageError(`what ${JSON.stringify(id)} offers is known to the running gateway alone (reflection)`);
   const document = route === undefined ? null : openApiOf(route, '1');
   if (document === null) {
     const names = known.map((each) => JSON.stringify(each.id)).join(', ');
@@ -192,8 +194,9 @@ function matchWords({ match, priority }: RouteSettings): string {
 
 function whatItDoes({ action, transcode }: RouteSettings): string {
   if (transcode === undefined) return actionWords(action);
-  const methods = new Set(transcode.api.bindings.map(({ rpc }) => rpc)).size;
-  return `${actionWords(action)} as JSON (${methods} methods)`;
+  const { api } = transcode;
+  const methods = api === null ? 'by reflection' : `${new Set(api.bindings.map(({ rpc }) => rpc)).size} methods`;
+  return `${actionWords(action)} as JSON (${methods})`;
 }
 
 function actionWords(action: RouteAction): string {

@@ -9,6 +9,7 @@ import { lazyCluster } from './cluster/lazy-feature.ts';
 import { ServicesFeature } from './discovery/feature.ts';
 import { lazyEvents } from './events/lazy-feature.ts';
 import type { Feature, OperatorHost } from './feature.ts';
+import { ReflectionFeature } from './grpc/feature.ts';
 import { idempotencyFeature } from './idempotency/feature.ts';
 import { identityFeature } from './identity/feature.ts';
 import { lazyLimits } from './limits/lazy-feature.ts';
@@ -32,6 +33,7 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   lazyEvents,
   cacheFeature,
   (host) => new ServicesFeature(host),
+  (host) => new ReflectionFeature(host),
   lazyCertificates,
   lazyCluster,
   apiPagesFeature,

@@ -1,6 +1,6 @@
 /**
- * Descriptors (google/protobuf/descriptor.proto) in a file of protoc, to a model. They are read by the same translation
- * that traffic goes through, with the types of the descriptors themselves.
+ * Descriptors (google/protobuf/descriptor.proto), in a file of protoc or of a service that reflects, to a model. They
+ * are read by the same translation that traffic goes through, with the types of the descriptors themselves.
  */
 import type { EnumSchema, FieldKind, FieldSchema, MessageSchema, ProtoSchema } from '../../base/protobuf/schema.ts';
 import { jsonNameOf } from '../../base/protobuf/schema.ts';
@@ -50,6 +50,8 @@ interface Method {
 }
 
 interface File {
+  readonly name?: string;
+  readonly dependency?: readonly string[];
   readonly package?: string;
   readonly syntax?: string;
   readonly message_type?: readonly Message[];
@@ -69,6 +71,12 @@ export function readDescriptorSet(bytes: Buffer): ProtoModel {
 /** Serialized FileDescriptorProtos, each once. */
 export function readDescriptors(files: readonly Buffer[]): ProtoModel {
   return modelOf(files.map((bytes) => decode('google.protobuf.FileDescriptorProto', bytes) as File));
+}
+
+/** Name and imports of a serialized FileDescriptorProto. */
+export function fileHead(bytes: Buffer): { readonly name: string; readonly imports: readonly string[] } {
+  const { name = '', dependency = [] } = decode('google.protobuf.FileDescriptorProto', bytes) as File;
+  return { name, imports: dependency };
 }
 
 function decode(type: string, bytes: Buffer): unknown {

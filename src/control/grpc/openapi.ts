@@ -43,9 +43,9 @@ const WELL_KNOWN: Readonly<Record<string, Json>> = {
 const HTTP_BODY = 'google.api.HttpBody';
 const STATUS = 'google.rpc.Status';
 
-/** Null for routes without `transcode`. */
+/** Null for routes without `transcode`, and where only the running service knows what it offers. */
 export function openApiOf({ id, match, rewrite, transcode }: RouteSettings, version: string): Json | null {
-  if (transcode === undefined) return null;
+  if (transcode?.api == null) return null;
   // A template begins where the service's path does: behind what the route takes off.
   const prefix = rewrite?.stripPrefix ?? '';
   const document = new Document(transcode.api.schema, transcode, prefix);

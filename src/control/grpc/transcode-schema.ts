@@ -1,6 +1,6 @@
 /** `transcode` of a route: JSON over HTTP in front of a gRPC service. Compiled by transcode.ts. */
 import * as z from 'zod';
-import { size } from '../../base/zod-units.ts';
+import { duration, size } from '../../base/zod-units.ts';
 import { filePath, oneOrMore } from '../config/schema/fields.ts';
 
 const typeName = z
@@ -12,7 +12,7 @@ export const transcodeSchema = z
   .strictObject({
     proto: oneOrMore(filePath())
       .optional()
-      .describe('`.proto` files that define the services. This or `descriptorSet`.'),
+      .describe('`.proto` files that define the services. This, `descriptorSet` or `reflection`.'),
     importPaths: oneOrMore(filePath())
       .optional()
       .describe(
@@ -21,7 +21,20 @@ export const transcodeSchema = z
     descriptorSet: filePath()
       .optional()
       .describe('File in place of `proto`, from `protoc --include_imports --descriptor_set_out=FILE`.'),
-    services: oneOrMore(typeName).optional().describe('Full names of the gRPC services. Default: all of the files.'),
+    reflection: z
+      .union([
+        z.literal(true),
+        z.strictObject({
+          refresh: duration({ min: 1_000, max: 86_400_000 })
+            .prefault('1m')
+            .describe('How often the service is asked again. While it does not answer, it is asked more often.'),
+        }),
+      ])
+      .optional()
+      .describe(
+        'In place of `proto`: the service is asked for its definition, by server reflection (v1 or v1alpha), when the gateway starts and every minute. Until it has answered, the route answers 503.',
+      ),
+    services: oneOrMore(typeName).optional().describe('Full names of the gRPC services. Default: all that there are.'),
     unbound: z
       .boolean()
       .prefault(false)
@@ -46,10 +59,11 @@ export const transcodeSchema = z
       .describe('Largest message of a response; a larger one is 502.'),
   })
   .check(({ value, issues }) => {
-    const given = [value.proto, value.descriptorSet].filter((each) => each !== undefined).length;
-    if (given === 1) return;
-    const message = given === 0 ? 'says nowhere what the service offers' : 'has proto and descriptorSet';
-    issues.push({ code: 'custom', path: [], input: value, message, params: { expected: 'proto or descriptorSet' } });
+    const given = (['proto', 'descriptorSet', 'reflection'] as const).filter((key) => value[key] !== undefined);
+    if (given.length === 1) return;
+    const message = given.length === 0 ? 'says nowhere what the service offers' : `has ${given.join(' and ')}`;
+    const params = { expected: 'proto, descriptorSet or reflection' };
+    issues.push({ code: 'custom', path: [], input: value, message, params });
   })
   .describe(
     'Takes JSON over HTTP and calls a gRPC service, by `google.api.http` in its definition. Calls of gRPC pass as they are.',

@@ -6,14 +6,15 @@ import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import type { KeyPath } from '../../data/contract/options.ts';
 import type { RouteAction } from '../../data/contract/snapshot.ts';
-import type { TranscodeApi, TranscodeSettings } from '../../data/contract/transcode.ts';
+import type { ReflectionSettings, TranscodeApi, TranscodeSettings } from '../../data/contract/transcode.ts';
 import type { Compilation } from '../config/compile/context.ts';
-import { bindingsOf } from './bindings.ts';
+import { buildApi } from './build-api.ts';
 import { readDescriptorSet } from './descriptor-set.ts';
-import { STATUS_TYPES } from './known-protos.ts';
-import { ProtoFault, type ProtoModel, reachable } from './model.ts';
+import { ProtoFault, type ProtoModel } from './model.ts';
 import { readProtoFiles } from './proto-files.ts';
 import type { TranscodeOptions } from './transcode-schema.ts';
+
+const DEFAULT_REFRESH_MS = 60_000;
 
 export function compileTranscode(
   compilation: Compilation,
@@ -24,10 +25,10 @@ export function compileTranscode(
   if (options === undefined) return undefined;
   const path = [...routePath, 'transcode'];
   checkServices(compilation, path, action);
-  const model = readModel(compilation, path, options);
-  const api = model === null ? null : apiOf(compilation, path, options, model);
+  const reflection = reflectionOf(options, action);
   return {
-    api: api ?? { schema: { messages: {}, enums: {} }, bindings: [] },
+    api: reflection === null ? apiOf(compilation, path, options) : null,
+    reflection,
     fileNames: options.names === 'proto',
     defaults: options.defaults,
     ignoreQuery: options.ignoreQuery ?? [],
@@ -49,6 +50,16 @@ function checkServices(compilation: Compilation, path: KeyPath, action: RouteAct
       expected: 'protocol: grpc',
     });
   }
+}
+
+function apiOf(compilation: Compilation, path: KeyPath, options: TranscodeOptions): TranscodeApi {
+  const model = options.reflection === undefined ? readModel(compilation, path, options) : null;
+  if (model === null) return { schema: { messages: {}, enums: {} }, bindings: [] };
+  const { services = null, unbound } = options;
+  const { api, problems } = buildApi(model, { services, unbound });
+  for (const { key, message, ...more } of problems)
+    compilation.problem(key === '' ? path : [...path, key], message, more);
+  return api;
 }
 
 function readModel(compilation: Compilation, path: KeyPath, options: TranscodeOptions): ProtoModel | null {
@@ -76,26 +87,16 @@ function readModel(compilation: Compilation, path: KeyPath, options: TranscodeOp
   }
 }
 
-function apiOf(
-  compilation: Compilation,
-  path: KeyPath,
-  options: TranscodeOptions,
-  model: ProtoModel,
-): TranscodeApi | null {
-  const names = model.services.map(({ name }) => name);
-  for (const name of options.services ?? [])
-    if (!names.includes(name))
-      compilation.problem([...path, 'services'], 'there is no such service in the files', {
-        got: JSON.stringify(name),
-        expected: names.length === 0 ? 'files with a service' : `one of ${names.join(', ')}`,
-      });
-  const services = model.services.filter(({ name }) => options.services?.includes(name) ?? true);
-  const { bindings, problems } = bindingsOf(model, services, options.unbound);
-  for (const problem of problems) compilation.problem(path, problem);
-  if (bindings.length === 0 && problems.length === 0)
-    compilation.problem(path, 'no method has the option google.api.http, so none could be reached', {
-      expected: 'rules in the files, or unbound: true',
-    });
-  const roots = bindings.flatMap(({ input, output }) => [input, output]);
-  return { schema: reachable(model.schema, [...roots, ...STATUS_TYPES]), bindings };
+/** The same question for all routes that ask it of the same service. */
+function reflectionOf(options: TranscodeOptions, action: RouteAction): ReflectionSettings | null {
+  const { reflection, services = null, unbound } = options;
+  if (reflection === undefined || action.kind !== 'service') return null;
+  const service = action.targets[0]!.service;
+  return {
+    topic: `grpc:reflection:${JSON.stringify([service, services, unbound])}`,
+    service,
+    services,
+    unbound,
+    refreshMs: reflection === true ? DEFAULT_REFRESH_MS : reflection.refresh,
+  };
 }

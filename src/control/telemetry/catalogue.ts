@@ -504,6 +504,16 @@ export const FEATURE_METRICS = {
     labels: ['quota', 'plan'],
     help: 'Used and held of what the callers of a plan may use in the present period',
   },
+  gatehouse_reflection_failures: {
+    type: 'gauge',
+    labels: ['service'],
+    help: 'Questions of reflection to a gRPC service that failed in a row',
+  },
+  gatehouse_reflection_methods: {
+    type: 'gauge',
+    labels: ['service'],
+    help: 'Methods that a gRPC service has said to offer over HTTP, by reflection',
+  },
   gatehouse_registry_leases: {
     type: 'gauge',
     labels: ['service', 'state'],

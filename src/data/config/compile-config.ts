@@ -143,7 +143,7 @@ function actionOf(
   switch (action.kind) {
     case 'service': {
       const toService = serviceAction(settings, services);
-      return transcode === undefined ? toService : transcodeAction(transcode, toService);
+      return transcode === undefined ? toService : transcodeAction(transcode, toService, environment.control);
     }
     case 'respond':
       return respondAction(action.response);

@@ -2,7 +2,10 @@
 import type { ProtoSchema } from '../../base/protobuf/schema.ts';
 
 export interface TranscodeSettings {
-  readonly api: TranscodeApi;
+  /** Null where the service says it itself. */
+  readonly api: TranscodeApi | null;
+  /** Where `api` comes from then, or null. */
+  readonly reflection: ReflectionSettings | null;
   /** Names in responses as in the `.proto` file, not in lowerCamelCase. */
   readonly fileNames: boolean;
   /** Responses have also the fields without presence that hold their default value. */
@@ -11,6 +14,19 @@ export interface TranscodeSettings {
   readonly ignoreQuery: readonly string[];
   /** One message of a response. */
   readonly maxMessageBytes: number;
+}
+
+/** What a service is asked for its definition by, and how workers hear of it. */
+export interface ReflectionSettings {
+  /** Topic of the line to control on which a `TranscodeApi` comes. */
+  readonly topic: string;
+  /** Which service of the configuration is asked. */
+  readonly service: string;
+  /** Full names of gRPC services; null: all that it has. */
+  readonly services: readonly string[] | null;
+  /** Methods without `google.api.http` too. */
+  readonly unbound: boolean;
+  readonly refreshMs: number;
 }
 
 export interface TranscodeApi {
