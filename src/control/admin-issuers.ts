@@ -5,10 +5,18 @@
 import type { SectionContext } from './config/section.ts';
 
 export function issuersOf(names: readonly string[], context: SectionContext): string[] {
-  const known = (context.document?.['issuers'] ?? {}) as Readonly<Record<string, { readonly issuer?: string }>>;
+  const known = (context.document?.['issuers'] ?? {}) as Readonly<
+    Record<string, { readonly issuer?: readonly string[] }>
+  >;
   return names.flatMap((name, index) => {
     const issuer = Object.hasOwn(known, name) ? known[name]?.issuer : undefined;
-    if (issuer !== undefined) return [issuer];
+    if (issuer?.some((each) => each.includes('{')) === true) {
+      context.problem('tokens of every tenant would administer: name one issuer for it', {
+        at: ['adminIssuers', index],
+      });
+      return [];
+    }
+    if (issuer !== undefined) return issuer;
     context.problem('there is no issuer of this name', { at: ['adminIssuers', index], got: JSON.stringify(name) });
     return [];
   });

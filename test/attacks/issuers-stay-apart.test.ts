@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { before, describe, test } from 'node:test';
+import { exportJWK, exportPKCS8, generateKeyPair, importPKCS8, SignJWT } from 'jose';
 import { secretToken } from '../../src/data/auth/testing.ts';
+import { startTestGateway } from '../support/gateway.ts';
 import { suiteScope } from '../support/scope.ts';
 import { type Answer, bearer, identityScene, type Scene } from './support.ts';
 
@@ -92,5 +94,129 @@ describe('issuers stay apart', () => {
 
   test('a route that takes several issuers because none is named is warned about', () => {
     assert.match(scene.gateway.logged.join('\n'), /tokens of every issuer count here/);
+  });
+});
+
+describe('issuers that share keys', () => {
+  const scope = suiteScope();
+  let scene: Scene;
+
+  before(async () => {
+    scene = await identityScene(scope, {
+      issuers: {
+        both: { issuer: ['https://one.example', 'https://two.example'], secret: SECRET },
+        tenants: { issuer: 'https://login.example/{tid}/v2.0', tenants: ['acme', 'globex'], secret: SECRET },
+        any: { issuer: 'https://{org}.any.example', tenants: 'any', secret: SECRET },
+      },
+      routes: [
+        { match: { path: '/echo/*' }, service: 'echo', auth: { jwt: { issuers: ['both', 'tenants', 'any'] } } },
+        {
+          match: { path: '/limited/*' },
+          service: 'echo',
+          auth: { jwt: { issuers: ['tenants'] } },
+          rateLimit: { by: 'user', limits: ['1/1h'] },
+        },
+      ],
+    });
+  });
+
+  const ask = async (iss: string, more: object = {}, path = '/echo/x'): Promise<[number, unknown]> => {
+    const { status, body } = await scene.call(
+      'GET',
+      path,
+      undefined,
+      bearer(secretToken(SECRET, { iss, sub: 'ann', exp, ...more })),
+    );
+    return [status, status === 200 ? body['x-auth-issuer'] : undefined];
+  };
+
+  test('each of several names counts, and a service is told which one it was', async () => {
+    for (const iss of ['https://one.example', 'https://two.example']) assert.deepEqual(await ask(iss), [200, iss]);
+    assert.equal((await ask('https://three.example'))[0], 401);
+  });
+
+  test('a tenant in the name is the one of the claim, and one that counts', async () => {
+    const of = (tenant: string): string => `https://login.example/${tenant}/v2.0`;
+    assert.deepEqual(await ask(of('acme'), { tid: 'acme' }), [200, of('acme')]);
+    assert.deepEqual(await ask('https://x1.any.example', { org: 'x1' }), [200, 'https://x1.any.example']);
+    for (const [iss, more] of [
+      [of('acme'), {}],
+      [of('acme'), { tid: 'globex' }],
+      [of('evil'), { tid: 'evil' }],
+      [of('{tid}'), { tid: '{tid}' }],
+      [of('acme/v2.0/x'), { tid: 'acme/v2.0/x' }],
+      [of('..'), { tid: '..' }],
+      [of('acme'), { tid: ['acme'] }],
+      [`${of('acme')}/`, { tid: 'acme' }],
+      ['https://evil.example/?.any.example', { org: 'evil.example/?' }],
+    ] as const)
+      assert.equal((await ask(iss, more))[0], 401, `${iss} ${JSON.stringify(more)}`);
+  });
+
+  test('equal subjects of two tenants are two callers', async () => {
+    const of = (tenant: string) => ask(`https://login.example/${tenant}/v2.0`, { tid: tenant }, '/limited/x');
+    assert.deepEqual([(await of('acme'))[0], (await of('acme'))[0], (await of('globex'))[0]], [200, 429, 200]);
+  });
+
+  test('what would take anybody’s tokens without saying so is refused', async () => {
+    const refused = async (issuer: object, words: RegExp, more: object = {}): Promise<void> => {
+      const routes = [{ match: { path: '/x' }, respond: { body: '' }, auth: 'public' }];
+      await assert.rejects(startTestGateway(scope, { issuers: { x: issuer }, routes, ...more }), words);
+    };
+    const template = 'https://login.example/{tid}/v2.0';
+    await refused({ issuer: template, secret: SECRET }, /must say which tenants count/);
+    await refused({ issuer: template, tenants: 'any', audience: 'any' }, /must say where the keys are/);
+    await refused({ issuer: ['https://a.example', 'https://b.example'], audience: 'any' }, /where the keys are/);
+    await refused({ issuer: 'https://x.example/{a}/{b}', tenants: 'any', secret: SECRET }, /one claim in braces/);
+    await refused({ issuer: 'https://x.example', tenants: ['a'], secret: SECRET }, /has no meaning/);
+    const admin = { limits: { adminIssuers: ['x'] } };
+    await refused({ issuer: template, tenants: 'any', secret: SECRET }, /every tenant would administer/, admin);
+  });
+});
+
+describe('signature algorithms', () => {
+  const scope = suiteScope();
+
+  test('RS, PS, ES and HS of 256, 384 and 512 bits are verified, each only as itself', async () => {
+    const long = 'a shared secret of sixty-four bytes or more, as HS512 wants it to be, at least';
+    const rsa = await generateKeyPair('RS256', { extractable: true });
+    const curves = await Promise.all(
+      ['ES256', 'ES384', 'ES512'].map(async (alg) => ({ alg, ...(await generateKeyPair(alg, { extractable: true })) })),
+    );
+    const keys = [
+      { ...(await exportJWK(rsa.publicKey)), kid: 'rsa' },
+      ...(await Promise.all(curves.map(async ({ alg, publicKey }) => ({ ...(await exportJWK(publicKey)), kid: alg })))),
+    ];
+    const scene = await identityScene(scope, {
+      issuers: {
+        public: { issuer: 'https://public.example', audience: 'any', jwks: { keys } },
+        shared: { issuer: 'https://shared.example', secret: long, algorithms: ['HS256', 'HS384', 'HS512'] },
+      },
+      routes: [{ match: { path: '/echo/*' }, service: 'echo', auth: { jwt: { issuers: ['public', 'shared'] } } }],
+    });
+    const sign = (alg: string, iss: string, key: CryptoKey | Uint8Array, kid?: string): Promise<string> =>
+      new SignJWT({ sub: 'ann' })
+        .setProtectedHeader({ alg, ...(kid === undefined ? {} : { kid }) })
+        .setIssuer(iss)
+        .setExpirationTime('5m')
+        .sign(key);
+    const rsaPkcs8 = await exportPKCS8(rsa.privateKey);
+    for (const alg of ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512']) {
+      const signed = await sign(alg, 'https://public.example', await importPKCS8(rsaPkcs8, alg), 'rsa');
+      assert.equal((await scene.call('GET', '/echo/x', undefined, bearer(signed))).status, 200, alg);
+    }
+    for (const { alg, privateKey } of curves) {
+      const signed = await sign(alg, 'https://public.example', privateKey, alg);
+      assert.equal((await scene.call('GET', '/echo/x', undefined, bearer(signed))).status, 200, alg);
+      const [head = '', ...rest] = signed.split('.');
+      const claimed = JSON.parse(Buffer.from(head, 'base64url').toString());
+      const other = alg === 'ES256' ? 'ES384' : 'ES256';
+      const forged = [Buffer.from(JSON.stringify({ ...claimed, alg: other })).toString('base64url'), ...rest].join('.');
+      assert.equal((await scene.call('GET', '/echo/x', undefined, bearer(forged))).status, 401, `${alg} as ${other}`);
+    }
+    for (const alg of ['HS256', 'HS384', 'HS512']) {
+      const signed = await sign(alg, 'https://shared.example', new TextEncoder().encode(long));
+      assert.equal((await scene.call('GET', '/echo/x', undefined, bearer(signed))).status, 200, alg);
+    }
   });
 });

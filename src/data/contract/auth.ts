@@ -152,6 +152,13 @@ export interface IssuerSettings extends ClaimRules {
   readonly name: string;
   /** Value of `iss`; null only for secrets, and takes tokens that no other issuer claims. */
   readonly issuer: string | null;
+  /** `iss` is `before`, the claim's value and `after`; null `tenants` takes any value. */
+  readonly template?: {
+    readonly before: string;
+    readonly claim: string;
+    readonly after: string;
+    readonly tenants: readonly string[] | null;
+  };
   readonly algorithms: readonly Algorithm[];
   readonly keys: IssuerKeys;
   readonly claims: ClaimNames;

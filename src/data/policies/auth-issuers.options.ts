@@ -42,13 +42,16 @@ const claimNames = z
   );
 
 const issuerShape = {
-  issuer: z
-    .string()
-    .min(1)
-    .max(1_000)
+  issuer: oneOrMore(z.string().min(1).max(1_000), 20)
     .optional()
     .describe(
-      'Value of `iss`, compared exactly. May be absent only with `secret`: then it takes tokens of no other issuer.',
+      'Value of `iss`, compared exactly; several have the same keys, and then `jwks` says where those are. `{tid}` in it stands for the claim of that name, as providers with many tenants have it: `https://login.microsoftonline.com/{tid}/v2.0`. May be absent only with `secret`: then it takes tokens of no other issuer.',
+    ),
+  tenants: z
+    .union([z.literal('any'), oneOrMore(z.string().min(1).max(200), 1_000)])
+    .optional()
+    .describe(
+      'Values of the claim in `issuer` that count. `any` takes tokens of every tenant of the provider, so of anybody who makes one there: allowed, but say so. Must be given with a claim in `issuer`.',
     ),
   audience: z
     .union([z.literal('any'), oneOrMore(z.string().min(1).max(1_000), 20)])
@@ -120,8 +123,20 @@ export const issuerSchema = z.strictObject(issuerShape).check(({ value, issues }
   if (!isSecret && value.audience === undefined) {
     complain(['audience'], 'must say for whom tokens are made', 'the audience of this API, or any');
   }
-  if (sources.length === 0 && value.issuer !== undefined) {
-    const problem = safeUrlProblem(value.issuer);
+  const [first, ...others] = value.issuer ?? [];
+  const templates = (value.issuer ?? []).filter((name) => name.includes('{'));
+  for (const name of templates) {
+    if (templateOf(name) === null)
+      complain(['issuer'], 'one claim in braces may stand in it', 'https://login.example/{tid}/v2.0');
+  }
+  if (templates.length > 0 && value.tenants === undefined)
+    complain(['tenants'], 'must say which tenants count', 'their values of the claim, or any');
+  if (templates.length === 0 && value.tenants !== undefined)
+    complain(['tenants'], 'has no meaning without a claim in `issuer`', 'https://login.example/{tid}/v2.0');
+  if (sources.length === 0 && first !== undefined && (others.length > 0 || templates.length > 0))
+    complain(['jwks'], 'must say where the keys are that all of them have', 'the URL of a JWK set');
+  else if (sources.length === 0 && first !== undefined) {
+    const problem = safeUrlProblem(first);
     if (problem !== undefined)
       complain(['issuer'], `${problem}, so its metadata cannot be fetched`, 'a URL, or jwks, publicKey or secret');
   }
@@ -143,23 +158,28 @@ export const issuerSchema = z.strictObject(issuerShape).check(({ value, issues }
 
 export type IssuerOptions = z.output<typeof issuerSchema>;
 
+/** `https://login.example/{tid}/v2.0`; null for what has no claim in it, or more than one. */
+function templateOf(name: string): { before: string; claim: string; after: string } | null {
+  const [, before, claim, after] = /^([^{}]+)\{([A-Za-z_][\w-]*)\}([^{}]*)$/.exec(name) ?? [];
+  return before === undefined || claim === undefined || after === undefined ? null : { before, claim, after };
+}
+
 /**
- * Undefined when something was wrong, which then is reported. `at` leads to the issuer, below the key that is compiled.
+ * One for each of its names. Undefined when something was wrong, which then is reported. `at` leads to the issuer, below the key that is compiled.
  */
 export function compileIssuer(
   name: string,
   options: IssuerOptions,
   context: OptionContext,
   at: KeyPath,
-): IssuerSettings | undefined {
-  const { leeway, maxAge, audience, types, claims } = options;
+): IssuerSettings[] | undefined {
+  const { leeway, maxAge, audience, types, claims, tenants } = options;
   const algorithms =
     options.algorithms ?? (options.secret === undefined ? PUBLIC_KEY_ALGORITHMS : (['HS256'] as const));
   const keys = compileKeys(name, options, algorithms, context, at);
   if (keys === undefined) return undefined;
-  return {
+  const common = {
     name,
-    issuer: options.issuer ?? null,
     audiences: audience === undefined || audience === 'any' ? null : audience,
     types: types.map(plainType),
     leewaySeconds: leeway / 1_000,
@@ -173,6 +193,12 @@ export function compileIssuer(
       plan: claims.plan === undefined ? DEFAULT_CLAIM_NAMES.plan : claimPaths(claims.plan),
     },
   };
+  return (options.issuer ?? [null]).map((issuer) => {
+    const found = issuer === null ? null : templateOf(issuer);
+    const template =
+      found === null ? {} : { template: { ...found, tenants: tenants === 'any' ? null : (tenants ?? []) } };
+    return { ...common, issuer, ...template };
+  });
 }
 
 /** As jwt.ts gives the type of a token. */
@@ -221,7 +247,7 @@ function compileKeys(
   }
   const source = {
     url: jwks ?? null,
-    discovery: jwks === undefined ? (options.issuer ?? null) : null,
+    discovery: jwks === undefined ? (options.issuer?.[0] ?? null) : null,
     refreshMs: options.refreshInterval,
     maxStaleMs: options.maxStale,
     cooldownMs: options.refreshCooldown,

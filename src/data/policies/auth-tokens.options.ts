@@ -177,8 +177,8 @@ export function compileJwt(
 
 /** Undefined when one of them is wrong. */
 function everyIssuer(context: OptionContext): IssuerSettings[] | undefined {
-  const issuers: (IssuerSettings | undefined)[] = [];
-  if (identityEnabled(context)) issuers.push(IDENTITY_ISSUER);
+  const issuers: (readonly IssuerSettings[] | undefined)[] = [];
+  if (identityEnabled(context)) issuers.push([IDENTITY_ISSUER]);
   for (const [name, options] of Object.entries(namedIssuers(context))) {
     issuers.push(compileIssuer(name, options, context, ['jwt']));
   }
@@ -186,7 +186,7 @@ function everyIssuer(context: OptionContext): IssuerSettings[] | undefined {
   if (issuers.length > 1) {
     context.warning('tokens of every issuer count here, since none is named', {
       at: ['jwt', 'issuers'],
-      expected: `those that it is for, of ${issuers.map((each) => each?.name).join(', ')}`,
+      expected: `those that it is for, of ${issuers.map((each) => each?.[0]?.name).join(', ')}`,
     });
   }
   if (shared !== undefined) {
@@ -198,7 +198,7 @@ function everyIssuer(context: OptionContext): IssuerSettings[] | undefined {
     }
     issuers.push(compileIssuer(shared.name, issuerSchema.parse({ secret: shared.value }), context, ['jwt']));
   }
-  return issuers.includes(undefined) ? undefined : (issuers as IssuerSettings[]);
+  return issuers.includes(undefined) ? undefined : (issuers as IssuerSettings[][]).flat();
 }
 
 function writtenIssuers(
@@ -208,9 +208,9 @@ function writtenIssuers(
   const named = namedIssuers(context);
   const issuers = written.map((entry, index) => {
     const at = ['jwt', 'issuers', index];
-    if (typeof entry !== 'string') return compileIssuer(entry.issuer ?? `issuer ${index + 1}`, entry, context, at);
+    if (typeof entry !== 'string') return compileIssuer(entry.issuer?.[0] ?? `issuer ${index + 1}`, entry, context, at);
     if (entry === 'identity') {
-      if (identityEnabled(context)) return IDENTITY_ISSUER;
+      if (identityEnabled(context)) return [IDENTITY_ISSUER];
       context.problem('the identity service is not enabled', { at, expected: 'identity: { enabled: true }' });
       return undefined;
     }
@@ -224,7 +224,7 @@ function writtenIssuers(
     });
     return undefined;
   });
-  return issuers.includes(undefined) ? undefined : (issuers as IssuerSettings[]);
+  return issuers.includes(undefined) ? undefined : (issuers as IssuerSettings[][]).flat();
 }
 
 /** `iss` of the gateway's own OAuth provider: its accounts are those of the identity service. */

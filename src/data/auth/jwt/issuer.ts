@@ -8,6 +8,8 @@ import type { Secrets } from '../../contract/snapshot.ts';
 import type { KeyStore } from './key-store.ts';
 import { KeySet, secretVerifyKey } from './verify-key.ts';
 
+/** No slash and no dot segment: a tenant is one part of a path. */
+const TENANT = /^[A-Za-z0-9](?:[A-Za-z0-9._-]{0,198}[A-Za-z0-9])?$/;
 const NEVER = Number.POSITIVE_INFINITY;
 
 export class Issuer {
@@ -31,6 +33,17 @@ export class Issuer {
       if (secret === undefined) throw new TypeError(`issuer ${settings.name}: there is no secret ${source.secret}`);
       this.keys = new KeySet([secretVerifyKey(secret, source.kid, settings.algorithms)], 'configuration');
     }
+  }
+
+  /** Exact match (RFC 7519 §4.1.1), or that of a template with the very claim that the token is bound to. */
+  takes(iss: string | null, claims: Readonly<Record<string, unknown>>): boolean {
+    const { template } = this.settings;
+    if (iss === null) return false;
+    if (template === undefined) return this.iss === iss;
+    const tenant = Object.hasOwn(claims, template.claim) ? claims[template.claim] : undefined;
+    if (typeof tenant !== 'string' || !TENANT.test(tenant)) return false;
+    if (iss !== template.before + tenant + template.after) return false;
+    return template.tenants === null || template.tenants.includes(tenant);
   }
 
   /** Id under which control fetches the keys, or null. */

@@ -94,7 +94,7 @@ export class JwtVerifier {
   verify(token: string, cacheKey: string): VerifiedToken | TokenProblem | NeedsKeys {
     const parsed = parseToken(token, this.#settings.maxTokenBytes);
     if (typeof parsed === 'string') return parsed;
-    const issuer = this.#issuerOf(parsed.issuer);
+    const issuer = this.#issuerOf(parsed.issuer, parsed.claims);
     if (issuer === null) return 'unknown_issuer';
     if (!issuer.settings.algorithms.includes(parsed.algorithm)) return 'bad_algorithm';
     const nowMs = this.#clock.wallMs();
@@ -116,7 +116,12 @@ export class JwtVerifier {
     const certificate = boundCertificate(parsed.claims['cnf']);
     if (certificate === undefined) return 'wrong_binding';
     // A shared secret without a name is the operator's own, like the identity service.
-    const outside = issuer.settings.keys.kind === 'identity' ? null : issuer.iss;
+    const outside =
+      issuer.settings.keys.kind === 'identity'
+        ? null
+        : issuer.settings.template === undefined
+          ? issuer.iss
+          : parsed.issuer;
     const facts = factsOfClaims('jwt', parsed.claims, issuer.settings.claims, outside);
     if (facts === null) return 'bad_claims';
     const expiresAtMs = ((parsed.claims['exp'] as number) + issuer.rules.leewaySeconds) * 1_000;
@@ -131,13 +136,13 @@ export class JwtVerifier {
   }
 
   /**
-   * Exact match (RFC 7519 §4.1.1); an issuer without a name takes what nobody else claims. The identity service has no
+   * The issuer that names itself so; one without a name takes what nobody else claims. The identity service has no
    * name until it has published its keys: then such a token cannot be judged, and "come back" is truer than "refused".
    */
-  #issuerOf(iss: string | null): Issuer | null {
+  #issuerOf(iss: string | null, claims: ParsedToken['claims']): Issuer | null {
     let unnamed: Issuer | null = null;
     for (const issuer of this.#issuers) {
-      if (issuer.iss !== null && issuer.iss === iss) return issuer;
+      if (issuer.takes(iss, claims)) return issuer;
       if (issuer.iss === null && (unnamed === null || issuer.settings.keys.kind === 'secret')) unnamed = issuer;
     }
     return unnamed;
