@@ -173,9 +173,17 @@ function defaultWords(schema: JsonSchema, isRequired: boolean): string {
   if (isRequired) return 'needed';
   const value = schema.default;
   if (value === undefined) return /\bDefault\b/.test(schema.description ?? '') ? 'see meaning' : 'none';
-  if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.map((item) => code(String(item))).join(', ');
+  if (Array.isArray(value)) return value.length === 0 ? 'empty' : value.map((item) => code(flow(item))).join(', ');
   if (typeof value === 'object' && value !== null) return 'its defaults';
   return value === '' ? 'empty' : code(String(value));
+}
+
+/** As YAML writes it in one line. */
+function flow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(flow).join(', ')}]`;
+  if (typeof value !== 'object' || value === null) return String(value);
+  const members = Object.entries(value).map(([name, member]) => `${name}: ${flow(member)}`);
+  return `{ ${members.join(', ')} }`;
 }
 
 function code(text: string): string {

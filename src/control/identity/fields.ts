@@ -1,6 +1,7 @@
 /**
  * The fields that requests are made of, each with its expectation in words: what the caller reads when it is wrong.
  */
+import { domainToASCII } from 'node:url';
 import * as z from 'zod';
 
 /** Deliberately narrower than RFC 5321: no quoting, no comments, no control characters, one `@`. */
@@ -8,11 +9,30 @@ const EMAIL = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-
 /** No `@`, so that a user name never reads as somebody's address (docs/identity-rules.md, 6). */
 const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._-]{1,31}$/;
 
+/** What comes along when people paste: blanks, line ends, characters that nobody sees. None is part of any code. */
+const UNSEEN = /[\s\u00ad\u200b-\u200f\u2060\ufeff]+/g;
+export const pasted = (value: string): string => value.replace(UNSEEN, '');
+/** `123 456` and `123-456` are one code. */
+export const pastedDigits = (value: string): string => pasted(value).replace(/[-\u2010-\u2015\u2212]/g, '');
+
+/** `Ann <ann@example.com>`, `mailto:ann@example.com` and `ann@b\u00fccher.example` as people copy them. */
+function pastedEmail(value: string): string {
+  const bare = pasted(/<([^<>]*)>\s*$/.exec(value)?.[1] ?? value).replace(/^mailto:/i, '');
+  const at = bare.lastIndexOf('@');
+  const domain = at < 0 ? '' : bare.slice(at + 1);
+  return /[^\0-\x7f]/.test(domain) ? `${bare.slice(0, at)}@${domainToASCII(domain)}` : bare;
+}
+
+/** What somebody typed to sign in: an address, or a user name, which holds no blank. */
+export const pastedLogin = (value: string): string => (value.includes('@') ? pastedEmail(value) : pasted(value));
+
 const text = (expected: string, pattern: RegExp): z.ZodString => z.string(expected).regex(pattern, expected);
 
-export const email = text('an e-mail address such as name@example.com', EMAIL).transform((value) =>
-  value.toLowerCase(),
-);
+export const email = z
+  .string('an e-mail address such as name@example.com')
+  .overwrite(pastedEmail)
+  .regex(EMAIL, 'an e-mail address such as name@example.com')
+  .transform((value) => value.toLowerCase());
 export const username = text('2 to 32 letters, digits, ".", "_" or "-", beginning with a letter or digit', USERNAME);
 /** What people type to sign in: either of the above; anything else simply finds no account. */
 export const loginName = z
@@ -26,9 +46,16 @@ export const displayName = text(
   '1 to 80 characters without control characters',
   /^[^\p{Cc}\p{Cf}\u2028\u2029]{1,80}$/u,
 );
-export const opaque = (expected: string): z.ZodString => text(expected, /^[A-Za-z0-9._~-]{8,600}$/);
+export const opaque = (expected: string): z.ZodString =>
+  z
+    .string(expected)
+    .overwrite(pasted)
+    .regex(/^[A-Za-z0-9._~-]{8,600}$/, expected);
 /** Any token: a JWT may be long. */
-export const token = text('a token', /^[A-Za-z0-9._~+/=-]{1,8192}$/);
+export const token = z
+  .string('a token')
+  .overwrite(pasted)
+  .regex(/^[A-Za-z0-9._~+/=-]{1,8192}$/, 'a token');
 export const id = text('an id', /^[A-Za-z0-9_-]{1,64}$/);
 export const scope = text('a scope: 1 to 100 visible characters without quotes', /^[\x21\x23-\x5b\x5d-\x7e]{1,100}$/);
 export const scopes = z.array(scope, 'a list of scopes').max(100, 'at most 100 scopes');
@@ -38,8 +65,14 @@ export const scopeText = text('scopes with spaces between', /^[\x21\x23-\x5b\x5d
   .transform((value) => value.split(' '));
 export const role = text('a role: lower-case letters, digits, "-" or "_"', /^[a-z][a-z0-9_-]{0,49}$/);
 export const plan = text('the name of a plan', /^[A-Za-z0-9._-]{1,50}$/);
-export const totpCode = text('six digits', /^\d{6}$/);
-export const recoveryCode = text('a recovery code such as abcde-12345', /^[a-z0-9]{5}-?[a-z0-9]{5}$/i);
+export const totpCode = z
+  .string('six digits')
+  .overwrite(pastedDigits)
+  .regex(/^\d{6}$/, 'six digits');
+export const recoveryCode = z
+  .string('a recovery code such as abcde-12345')
+  .overwrite(pastedDigits)
+  .regex(/^[a-z0-9]{10}$/i, 'a recovery code such as abcde-12345');
 
 export const birthDate = text('a date such as 2014-05-31', /^\d{4}-\d{2}-\d{2}$/).refine(
   (value) => {

@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { keyedHash } from '../../secrets/master-key.ts';
 import type { IdentityContext } from '../context.ts';
+import { pastedLogin } from '../fields.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { IdentityTables, User } from '../tables.ts';
 
@@ -11,7 +12,7 @@ type Trx = Transaction<IdentityTables>;
 
 /** By address when it holds an `@`, which no user name does (docs/identity-rules.md, 6), otherwise by user name. */
 export async function findByLogin(db: Handle, login: string): Promise<User | undefined> {
-  const key = login.trim().toLowerCase();
+  const key = pastedLogin(login).toLowerCase();
   const column = key.includes('@') ? 'email' : 'username_key';
   return await db.selectFrom('users').selectAll().where(column, '=', key).executeTakeFirst();
 }

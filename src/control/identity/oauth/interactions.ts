@@ -11,6 +11,7 @@ import { checkPassword, secondFactorNeeded } from '../accounts/sign-in.ts';
 import { findById } from '../accounts/users.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
+import { pastedDigits } from '../fields.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
 import { isForeignForm } from '../pages/foreign-form.ts';
@@ -138,7 +139,7 @@ async function signInStep(
       const needed = await secondFactorNeeded(context, user, factors, { amr: ['pwd'], scopes: null });
       return factorPage(page, base, String(needed.more.members?.['mfaTicket'] ?? ''));
     }
-    const code = (form.get('code') ?? '').trim();
+    const code = pastedDigits(form.get('code') ?? '');
     const given = /^\d{6}$/.test(code) ? { code } : { recoveryCode: code };
     const { user, facts } = await giveSecondFactor(context, { mfaTicket: ticket, ...given }, caller);
     refuseChild(user);
