@@ -79,8 +79,9 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
     },
     log,
-    setLogLevel: (level) => {
+    setLogLevel: (level, areas) => {
       setting.level = level;
+      setting.areas = areas;
     },
     writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,

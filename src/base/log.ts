@@ -7,11 +7,37 @@
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
+/**
+ * Parts of the gateway whose level can be another one: `traffic` is what the worker threads log, the others are
+ * features of the main thread. A line says its area.
+ */
+export const LOG_AREAS = [
+  'admin',
+  'api-pages',
+  'auth',
+  'cache',
+  'certificates',
+  'cluster',
+  'discovery',
+  'events',
+  'grpc',
+  'identity',
+  'limits',
+  'logs',
+  'policies',
+  'tracing',
+  'traffic',
+] as const;
+export type LogArea = (typeof LOG_AREAS)[number];
+export type AreaLevels = Readonly<Partial<Record<LogArea, LogLevel>>>;
+
 export type LogFields = Readonly<Record<string, string | number | boolean | null | undefined | readonly string[]>>;
 
 /** A level that may change while the process runs; all loggers made with it follow. */
 export interface LevelSetting {
   level: LogLevel;
+  /** Of areas that have one of their own. */
+  areas?: AreaLevels | undefined;
 }
 
 export interface Logger {
@@ -36,14 +62,16 @@ export function createLogger(
   sink: LogSink = stderrSink,
   bound: LogFields = {},
 ): Logger {
-  const setting = typeof level === 'string' ? { level } : level;
+  const setting: LevelSetting = typeof level === 'string' ? { level } : level;
+  const area = bound['area'] as LogArea | undefined;
+  const least = (): LogLevel => (area === undefined ? undefined : setting.areas?.[area]) ?? setting.level;
   const write = (at: LogLevel, message: string, fields: LogFields | undefined): void => {
-    if (LOG_LEVELS.indexOf(at) < LOG_LEVELS.indexOf(setting.level)) return;
+    if (LOG_LEVELS.indexOf(at) < LOG_LEVELS.indexOf(least())) return;
     sink(JSON.stringify({ time: new Date().toISOString(), level: at, message, ...bound, ...fields }));
   };
   return {
     get level() {
-      return setting.level;
+      return least();
     },
     debug: (message, fields) => write('debug', message, fields),
     info: (message, fields) => write('info', message, fields),

@@ -14,6 +14,7 @@ import { importConfiguration } from './import.ts';
 import { init } from './init.ts';
 import { limit } from './limit.ts';
 import { limits } from './limits.ts';
+import { logLevel } from './log-level.ts';
 import { breaker, instance, openConsole } from './operate.ts';
 import { reload } from './reload.ts';
 import { history, rollback } from './rollback.ts';
@@ -37,6 +38,7 @@ export const COMMANDS: readonly Command[] = [
   status,
   instance,
   breaker,
+  logLevel,
   openConsole,
   user,
   key,

@@ -129,7 +129,8 @@ async function list(context: CommandContext): Promise<number> {
   return EXIT.ok;
 }
 
-async function set(context: CommandContext, path: string, more: object): Promise<number> {
+/** Sets something by hand at this path of the admin API. */
+export async function set(context: CommandContext, path: string, more: object): Promise<number> {
   const { reason, for: time } = context.options;
   if (typeof reason !== 'string') throw new UsageError('--reason TEXT is missing: others will wonder');
   const forMs = typeof time === 'string' ? parseDurationMs(time) : undefined;
@@ -146,7 +147,8 @@ async function set(context: CommandContext, path: string, more: object): Promise
   return EXIT.ok;
 }
 
-async function ended(context: CommandContext, path: string): Promise<number> {
+/** Ends what was set by hand there. */
+export async function ended(context: CommandContext, path: string): Promise<number> {
   const answer = await callAdmin(context, 'DELETE', path);
   if (answer.status !== 200) return refusedCode(context, answer);
   const { ended: wasSet } = answer.body as { readonly ended: boolean };

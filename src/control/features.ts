@@ -1,4 +1,6 @@
 /** The features of the control plane, in the order in which they start. Each is given what it needs of the process. */
+
+import type { LogArea, Logger } from '../base/log.ts';
 import { accessRecordsFeature } from './access-records/feature.ts';
 import { AdminFeature } from './admin/feature.ts';
 import { apiPagesFeature } from './api-pages/feature.ts';
@@ -19,23 +21,39 @@ import { securityEventsFeature } from './security-events/feature.ts';
 import { telemetryFeature } from './telemetry/feature.ts';
 import { tracingFeature } from './tracing/feature.ts';
 
+/** Lines of a feature say its area, which may have a level of its own. */
+function inArea(area: LogArea, make: (host: OperatorHost) => Feature): (host: OperatorHost) => Feature {
+  return (host) => make(withLog(host, host.log.child({ area })));
+}
+
+/** The host as it is, but for its log. */
+function withLog(host: OperatorHost, log: Logger): OperatorHost {
+  return new Proxy(host, {
+    get(target, key) {
+      if (key === 'log') return log;
+      const value: unknown = Reflect.get(target, key, target);
+      return typeof value === 'function' ? value.bind(target) : value;
+    },
+  });
+}
+
 export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
-  accessRecordsFeature,
-  securityEventsFeature,
-  tracingFeature,
+  inArea('logs', accessRecordsFeature),
+  inArea('logs', securityEventsFeature),
+  inArea('tracing', tracingFeature),
   objectivesFeature,
   telemetryFeature,
-  (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled }),
-  policiesFeature,
-  identityFeature,
+  inArea('auth', (host) => new AuthFeature({ bus: host.bus, log: host.log, latest: () => host.compiled })),
+  inArea('policies', policiesFeature),
+  inArea('identity', identityFeature),
   idempotencyFeature,
-  lazyLimits,
-  lazyEvents,
-  cacheFeature,
-  (host) => new ServicesFeature(host),
-  (host) => new ReflectionFeature(host),
-  lazyCertificates,
-  lazyCluster,
-  apiPagesFeature,
-  (host) => new AdminFeature(host),
+  inArea('limits', lazyLimits),
+  inArea('events', lazyEvents),
+  inArea('cache', cacheFeature),
+  inArea('discovery', (host) => new ServicesFeature(host)),
+  inArea('grpc', (host) => new ReflectionFeature(host)),
+  inArea('certificates', lazyCertificates),
+  inArea('cluster', lazyCluster),
+  inArea('api-pages', apiPagesFeature),
+  inArea('admin', (host) => new AdminFeature(host)),
 ];

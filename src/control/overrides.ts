@@ -7,7 +7,7 @@
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { messageOf } from '../base/errors.ts';
-import type { Logger, LogLevel } from '../base/log.ts';
+import type { AreaLevels, Logger, LogLevel } from '../base/log.ts';
 import type { Cancel, Timers } from '../base/system-timers.ts';
 import { systemTimers } from '../base/system-timers.ts';
 import {
@@ -24,7 +24,7 @@ export type OverrideKind = 'drain' | 'weight' | 'breaker' | 'logLevel';
 
 export interface Override {
   readonly kind: OverrideKind;
-  /** Id of the instance, name of the service, or `gateway`. */
+  /** Id of the instance, name of the service, `gateway`, or the area of a log level. */
   readonly target: string;
   /** The weight, or the log level; `open` for a breaker; true for draining. */
   readonly value: number | string | boolean;
@@ -122,13 +122,23 @@ export class Overrides {
   /** The snapshot with overridden weights and log level. The same one when there are none. */
   overlay(snapshot: Snapshot): Snapshot {
     const level = this.find('logLevel', 'gateway')?.value as LogLevel | undefined;
+    const areas = Object.fromEntries(
+      this.list().flatMap(({ kind, target, value }) =>
+        kind === 'logLevel' && target !== 'gateway' ? [[target, value as LogLevel]] : [],
+      ),
+    ) as AreaLevels;
+    const hasAreas = Object.keys(areas).length > 0;
     const weights = new Map(
       this.list().flatMap(({ kind, target, value }) => (kind === 'weight' ? [[target, value as number]] : [])),
     );
-    if (level === undefined && weights.size === 0) return snapshot;
+    if (level === undefined && !hasAreas && weights.size === 0) return snapshot;
     return {
       ...snapshot,
-      gateway: level === undefined ? snapshot.gateway : { ...snapshot.gateway, logLevel: level },
+      gateway: {
+        ...snapshot.gateway,
+        ...(level === undefined ? {} : { logLevel: level }),
+        ...(hasAreas ? { logLevels: { ...snapshot.gateway.logLevels, ...areas } } : {}),
+      },
       services: snapshot.services.map((service) =>
         service.instances.some(({ id }) => weights.has(id))
           ? {

@@ -9,7 +9,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
-import type { Logger, LogLevel } from '../base/log.ts';
+import type { AreaLevels, Logger, LogLevel } from '../base/log.ts';
 import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
@@ -53,7 +53,7 @@ export interface PrimaryOptions {
   readonly load: LoadOptions;
   readonly log: Logger;
   /** Gets `gateway.logLevel`, at start and when a reload changes it. */
-  readonly setLogLevel: (level: LogLevel) => void;
+  readonly setLogLevel: (level: LogLevel, areas: AreaLevels | undefined) => void;
   readonly writeLog: (line: string) => void;
   readonly workerEntry: URL;
   /** Secret id under which the workers find the keys that seal TLS session tickets. */
@@ -127,7 +127,7 @@ export class Primary implements OperatorHost {
       applied: (compiled) => primary!.#applied(compiled),
       restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
     });
-    options.setLogLevel(configuration.snapshot.gateway.logLevel);
+    options.setLogLevel(configuration.snapshot.gateway.logLevel, configuration.snapshot.gateway.logLevels);
     primary = new Primary(options, configuration, source, events, ports);
     await primary.#begin();
     return primary;
@@ -296,7 +296,7 @@ export class Primary implements OperatorHost {
   }
 
   #applied(compiled: Compiled): void {
-    this.#options.setLogLevel(this.snapshot.gateway.logLevel);
+    this.#options.setLogLevel(this.snapshot.gateway.logLevel, this.snapshot.gateway.logLevels);
     const ops = this.#builtins.get('builtin:ops');
     const answer = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
     if (ops !== undefined) ops.listener = answer;

@@ -9,7 +9,7 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
 import { systemClock } from '../base/clock.ts';
 import { messageOf } from '../base/errors.ts';
-import { createLogger } from '../base/log.ts';
+import { createLogger, type LevelSetting } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { TimerWheel } from '../base/timers.ts';
@@ -68,6 +68,7 @@ class DataWorker {
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
   );
   #newest: [Snapshot, Secrets];
+  readonly #logSetting: LevelSetting = { level: 'info' };
   #applied: Snapshot | null = null;
   #runtime: WorkerRuntime | null = null;
   #tail: Tail | null = null;
@@ -82,8 +83,10 @@ class DataWorker {
     this.#newest = [start.snapshot, start.secrets];
     this.#port = port;
     this.#control = new MessageControlLink((message) => this.#send(message), start.published);
-    this.#log = createLogger(start.snapshot.gateway.logLevel, (line) => this.#send({ kind: 'logLine', line }), {
+    this.#setLogLevel(start.snapshot);
+    this.#log = createLogger(this.#logSetting, (line) => this.#send({ kind: 'logLine', line }), {
       worker: start.index,
+      area: 'traffic',
     });
     this.#metrics = new MetricsBank(start.shared.metrics, start.index);
     this.#logFile = new BlockWriter(this.#log);
@@ -106,6 +109,12 @@ class DataWorker {
     );
     this.#beginPulse();
     this.#apply(start.snapshot, start.secrets);
+  }
+
+  /** Loggers that were made follow. */
+  #setLogLevel({ gateway }: Snapshot): void {
+    this.#logSetting.level = gateway.logLevel;
+    this.#logSetting.areas = gateway.logLevels;
   }
 
   #beginPulse(): void {
@@ -173,6 +182,7 @@ class DataWorker {
         // A spare that is told to listen has it already.
         if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
         this.#applied = snapshot;
+        this.#setLogLevel(snapshot);
         if (this.#isListening) await this.#bind(snapshot, secrets);
         if (isFirst) releaseMemory();
         this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });

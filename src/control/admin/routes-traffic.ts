@@ -1,5 +1,6 @@
 /** Routes, services, instances and breakers over HTTP: look, explain, drain, weigh, hold open, reset. */
 import * as z from 'zod';
+import { LOG_AREAS } from '../../base/log.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
 import type { Override, OverrideKind } from '../overrides.ts';
@@ -19,6 +20,7 @@ const target = z.object({
 const breakerTarget = z.object({
   id: z.string().min(1).max(500).describe('Name of the service, or id of the instance where instances have breakers.'),
 });
+const area = z.enum(LOG_AREAS).describe('The area; absent: what has no level of its own.');
 const override = z.looseObject({ kind: z.string(), target: z.string(), owner: z.string(), reason: z.string() });
 
 export function trafficRoutes(kit: Kit): void {
@@ -230,12 +232,12 @@ export function trafficRoutes(kit: Kit): void {
       method: 'put',
       path: '/log-level',
       tag: 'gateway',
-      summary: 'Another level of the process log for a while',
+      summary: 'Another level of the process log for a while, of all of it or of one area',
       role: 'operator',
-      body: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), reason, forMs }),
+      body: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), area: area.optional(), reason, forMs }),
       response: override,
     },
-    ({ body, operator }) => set('logLevel', 'gateway', body.level, operator.name, body.reason, body.forMs),
+    ({ body, operator }) => set('logLevel', body.area ?? 'gateway', body.level, operator.name, body.reason, body.forMs),
   );
   operation(
     kit,
@@ -243,11 +245,12 @@ export function trafficRoutes(kit: Kit): void {
       method: 'delete',
       path: '/log-level',
       tag: 'gateway',
-      summary: 'The configured level holds again',
+      summary: 'The configured level holds again, of all of it or of one area',
       role: 'operator',
+      query: z.object({ area: area.optional() }),
       response: z.object({ ended: z.boolean() }),
     },
-    ({ operator }) => end('logLevel', 'gateway', operator.name),
+    ({ query, operator }) => end('logLevel', query.area ?? 'gateway', operator.name),
   );
 }
 

@@ -6,7 +6,7 @@
  * keys and the like travel beside it in `Secrets`.
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
-import type { LogLevel } from '../../base/log.ts';
+import type { AreaLevels, LogLevel } from '../../base/log.ts';
 import type { AggregateSettings } from './aggregate.ts';
 import type { TranscodeSettings } from './transcode.ts';
 
@@ -28,6 +28,8 @@ export interface GatewaySettings {
   readonly name: string;
   readonly version: string;
   readonly logLevel: LogLevel;
+  /** Of areas that have one of their own. Absent: none has. */
+  readonly logLevels?: AreaLevels;
   readonly accessLog: 'off' | 'stdout' | { readonly file: string };
   /** Shape of error bodies when the caller's `Accept` does not decide. */
   readonly errorFormat: ErrorFormat;

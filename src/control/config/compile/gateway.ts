@@ -18,6 +18,7 @@ export function compileGateway(compilation: Compilation, productVersion: string)
     name: gateway.name,
     version: gateway.version ?? productVersion,
     logLevel: gateway.logLevel,
+    ...(gateway.logLevels === undefined ? {} : { logLevels: gateway.logLevels }),
     accessLog: typeof accessLog === 'string' ? accessLog : { file: compilation.resolve(accessLog.file) },
     errorFormat: gateway.errorFormat,
     trustProxy: gateway.trustProxy,

@@ -3,7 +3,7 @@
  * by compile/gateway.ts; listeners and their certificates are in listener.ts.
  */
 import * as z from 'zod';
-import { LOG_LEVELS } from '../../../base/log.ts';
+import { LOG_AREAS, LOG_LEVELS } from '../../../base/log.ts';
 import { cidr, duration, durationOrOff, MAX_TIMER_MS, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { extensionShape } from './extensions.ts';
 import { filePath, plainPath, TOKEN } from './fields.ts';
@@ -206,6 +206,10 @@ const core = {
     .prefault(true)
     .describe('Reload when the configuration, or a file that it names, changes. `false` waits for `gatehouse reload`.'),
   logLevel: z.enum(LOG_LEVELS).prefault('info').describe('Least level of the process log on standard error.'),
+  logLevels: z
+    .partialRecord(z.enum(LOG_AREAS), z.enum(LOG_LEVELS))
+    .optional()
+    .describe('Least level of areas that have one of their own: `{ discovery: debug }`. Default: `logLevel`.'),
   accessLog,
   operations,
   metricsFormat: z
