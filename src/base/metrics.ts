@@ -91,9 +91,10 @@ const ROUTE_SLOTS = SUM + 5;
 const INSTANCE_SLOTS = SUM + 1 + 1;
 const INSTANCE_FAULTS = SUM + 1;
 
-const STATUS_INDEX = Uint8Array.from({ length: 600 }, (_, status) => {
+// RFC 9110 §15: what is above 599 counts as a fault of the server.
+const STATUS_INDEX = Uint8Array.from({ length: 1_000 }, (_, status) => {
   const exact = (STATUSES as readonly number[]).indexOf(status);
-  return exact >= 0 ? exact : CLASS_BASE + Math.floor(status / 100);
+  return exact >= 0 ? exact : CLASS_BASE + Math.min(5, Math.floor(status / 100));
 });
 
 export interface MetricsShape {

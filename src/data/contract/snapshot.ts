@@ -125,12 +125,17 @@ export interface ServiceSettings {
   /** A connection is asked for when so many bytes of the request body are here, or all of them; 0: with the head. */
   readonly requestBufferBytes: number;
   readonly retries: RetrySettings;
+  /** What its HTTP/1.1 responses may do against the grammar. Absent: nothing. */
+  readonly lenient?: readonly LenientForm[];
   readonly tls: UpstreamTls | null;
   /** `preserve` sends the caller's Host; otherwise the instance's own authority or a fixed one. */
   readonly host: 'preserve' | 'instance' | { readonly fixed: string };
   /** Resilience beyond the above; `null` where not configured. Read by data/balancer only. */
   readonly resilience: ResilienceSettings;
 }
+
+export const LENIENT_FORMS = ['lengthBesideChunked', 'anyStatus', 'lineFeeds', 'folding', 'blankBeforeColon'] as const;
+export type LenientForm = (typeof LENIENT_FORMS)[number];
 
 export interface InstanceSettings {
   /** Stable across reloads: service name and address. */

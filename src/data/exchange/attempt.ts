@@ -11,7 +11,7 @@ import { FAULTS } from '../../base/errors.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { Endpoint, Service } from '../balancer/service.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import type { UpstreamTimeouts } from '../contract/snapshot.ts';
+import type { LenientForm, UpstreamTimeouts } from '../contract/snapshot.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
@@ -104,6 +104,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.startedMs = nowMs;
     this.#readyMs = nowMs;
     this.#nowMs = nowMs;
+  }
+
+  get lenient(): readonly LenientForm[] | undefined {
+    return this.service.settings.lenient;
   }
 
   /** Begins; the callbacks may come before this returns. */

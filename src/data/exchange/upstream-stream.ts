@@ -6,6 +6,7 @@
 import type { FaultKind } from '../../base/errors.ts';
 import type { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import type { LenientForm } from '../contract/snapshot.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
@@ -56,6 +57,8 @@ export interface UpstreamStream extends BytesHolder {
 }
 
 export interface UpstreamHandler {
+  /** What the service may do against the grammar of HTTP/1.1. Undefined: nothing. */
+  readonly lenient: readonly LenientForm[] | undefined;
   onInterimHead(head: Head): void;
   /** `head` and `framing` are valid until this returns. */
   onResponseHead(head: Head, framing: MessageFraming): void;

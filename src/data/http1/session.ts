@@ -16,6 +16,7 @@ import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import type { LenientForm } from '../contract/snapshot.ts';
 import type { BytesHolder, UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
 import { KEEP_ALIVE } from '../parser/field-names.ts';
@@ -23,6 +24,7 @@ import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from
 import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
+import { mendHead, mostStatus } from '../parser/lenient.ts';
 import { constant } from '../wire/outbox.ts';
 import { giveBuffer, SHARED_BUFFER, SMALL_BUFFER, takeBuffer } from './buffer-pool.ts';
 import { MessageWriter } from './message-writer.ts';
@@ -319,14 +321,22 @@ export class Session implements UpstreamStream, DeadlineOwner {
           return;
         }
       }
-      const after = readResponseHead(bytes, i, end, HEAD_LIMITS, this.#head);
+      let after = readResponseHead(bytes, i, end, HEAD_LIMITS, this.#head);
       if (after === INCOMPLETE) {
         this.#partial = Buffer.from(bytes.subarray(i, end));
         return;
       }
       if (after === REFUSED || !readResponseFraming(this.#head, this.#method, this.#meaning)) {
-        this.#fail(FAULTS.upstreamMalformed, this.#head.detail);
-        return;
+        const { detail } = this.#head;
+        after = handler.lenient === undefined ? REFUSED : this.#readLeniently(handler.lenient, bytes, i, end);
+        if (after === INCOMPLETE) {
+          this.#partial = Buffer.from(bytes.subarray(i, end));
+          return;
+        }
+        if (after === REFUSED) {
+          this.#fail(FAULTS.upstreamMalformed, detail);
+          return;
+        }
       }
       const headBytes = after - i;
       i = after;
@@ -335,6 +345,15 @@ export class Session implements UpstreamStream, DeadlineOwner {
     if (this.#state === READING_BODY) i = this.#readBody(handler, bytes, i, end);
     // Bytes behind the end of an answer: the connection is out of step.
     if (this.#state === IDLE && i < end) this.#stayOpen = false;
+  }
+
+  /** A head that is against the grammar, of a service that may be: read in the form that the grammar wants. */
+  #readLeniently(forms: readonly LenientForm[], bytes: Buffer, start: number, end: number): number {
+    const mended = mendHead(bytes, start, end, forms);
+    if (mended === null) return end - start < HEAD_LIMITS.maxHeadBytes ? INCOMPLETE : REFUSED;
+    const { head } = mended;
+    if (readResponseHead(head, 0, head.length, HEAD_LIMITS, this.#head, mostStatus(forms)) <= 0) return REFUSED;
+    return readResponseFraming(this.#head, this.#method, this.#meaning) ? mended.end : REFUSED;
   }
 
   /** True when the rest of this read is none of the parser's business. */

@@ -171,12 +171,19 @@ export function readRequestHead(bytes: Buffer, start: number, end: number, limit
 }
 
 /** Reads a response head. Like `readRequestHead`; every refusal means that the upstream is not speaking HTTP/1.1. */
-export function readResponseHead(bytes: Buffer, start: number, end: number, limits: HeadLimits, head: Head): number {
+export function readResponseHead(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  limits: HeadLimits,
+  head: Head,
+  mostStatus = 599,
+): number {
   let i = readVersion(bytes, start, end, head);
   if (i <= 0) return i;
   if (end - i < 4) return INCOMPLETE;
   const status = digit(bytes[i + 1]!) * 100 + digit(bytes[i + 2]!) * 10 + digit(bytes[i + 3]!);
-  if (bytes[i] !== SP || !(status >= 100 && status <= 599))
+  if (bytes[i] !== SP || !(status >= 100 && status <= mostStatus))
     return head.refuse(FAULTS.upstreamMalformed, 'the status is not a number from 100 to 599');
   head.status = status;
   i += 4;

@@ -71,6 +71,7 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
 }
 
 class Noting implements UpstreamHandler {
+  readonly lenient = undefined;
   readonly #answer: UnderstoodAnswer;
 
   constructor(answer: UnderstoodAnswer) {

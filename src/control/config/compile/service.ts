@@ -27,6 +27,11 @@ export function compileService(
   const path: KeyPath = ['services', name];
   const instances = compileInstances(compilation, name, options, discovered);
   checkInstances(compilation, path, options, instances);
+  if (options.lenient !== undefined && options.protocol !== 'h1' && options.protocol !== 'auto') {
+    compilation.problem([...path, 'lenient'], 'is about HTTP/1.1, which the service does not speak', {
+      got: `protocol: ${options.protocol}`,
+    });
+  }
   return {
     name,
     instances,
@@ -41,6 +46,7 @@ export function compileService(
       addressShare: options.pool.perAddress,
     },
     requestBufferBytes: options.protocol === 'grpc' ? 0 : options.requestBuffer,
+    ...(options.lenient === undefined ? {} : { lenient: options.lenient }),
     retries: retries(compilation, path, options),
     tls: upstreamTls(compilation, name, options, instances, nowMs),
     host: options.host,

@@ -7,6 +7,7 @@ import { FAULTS } from '../../../base/errors.ts';
 import { duration, durationOrOff, MAX_TIMER_MS, ratio, size } from '../../../base/zod-units.ts';
 import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition } from '../../../data/contract/options.ts';
+import { LENIENT_FORMS } from '../../../data/contract/snapshot.ts';
 import { extensionShape } from './extensions.ts';
 import { filePath, method, requestBuffer } from './fields.ts';
 import { circuitBreaker, concurrency, ejection, fallback, hedge, sticky, zone } from './resilience.ts';
@@ -208,6 +209,13 @@ const core = {
     .prefault('h1')
     .describe(
       'What the instances speak: `h1` is HTTP/1.1; `h2` is HTTP/2, which https instances must choose by ALPN and http ones must know from the first byte (`h2c` says that they all are http); `auto` is what an https instance chooses of the two by ALPN, and HTTP/1.1 for http ones; `grpc` is `h2` for gRPC.',
+    ),
+  lenient: z
+    .array(z.enum(LENIENT_FORMS))
+    .min(1)
+    .optional()
+    .describe(
+      'What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: whoever can put bytes into responses of the service can make more of them; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case.',
     ),
   timeout: durationOrOff(deadline).optional().describe('Short form of `timeouts: { firstByte: ... }`.'),
   timeouts,

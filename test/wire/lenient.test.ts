@@ -1,0 +1,139 @@
+/** Services that do not keep to the grammar of HTTP/1.1, where their configuration says that they may. */
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { RawCaller } from '../support/raw.ts';
+import type { Scope } from '../support/scope.ts';
+import { rawUpstream } from '../support/upstream.ts';
+
+interface Row {
+  readonly form: string;
+  readonly says: string;
+  readonly status: number;
+  readonly body: string;
+  readonly field?: readonly [name: string, value: string | undefined];
+}
+
+const rows: Row[] = [
+  {
+    form: 'lengthBesideChunked',
+    says: 'HTTP/1.1 200 OK\r\nContent-Length: 7\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n',
+    status: 200,
+    body: 'hi',
+    field: ['content-length', undefined],
+  },
+  { form: 'anyStatus', says: 'HTTP/1.1 799 Odd\r\nContent-Length: 2\r\n\r\nhi', status: 799, body: 'hi' },
+  {
+    form: 'lineFeeds',
+    says: 'HTTP/1.1 200 OK\nX-A: 1\nContent-Length: 2\n\nhi',
+    status: 200,
+    body: 'hi',
+    field: ['x-a', '1'],
+  },
+  {
+    form: 'folding',
+    says: 'HTTP/1.1 200 OK\r\nX-A: 1,\r\n\t 2,\r\n 3\r\nContent-Length: 2\r\n\r\nhi',
+    status: 200,
+    body: 'hi',
+    field: ['x-a', '1, 2, 3'],
+  },
+  {
+    form: 'blankBeforeColon',
+    says: 'HTTP/1.1 200 OK\r\nX-A \t: 1\r\nContent-Length : 2\r\n\r\nhi',
+    status: 200,
+    body: 'hi',
+    field: ['x-a', '1'],
+  },
+];
+
+/** One service for each form, another that may do everything but that, and one that may do nothing. */
+async function scene(test: Scope): Promise<{ gateway: TestGateway; asked(): number }> {
+  let connections = 0;
+  const upstream = await rawUpstream(test, (socket) => {
+    connections++;
+    socket.on('data', async (bytes: Buffer) => {
+      const [, row = '', pace] = /^GET \/(\d+)(\/slow)?/.exec(bytes.toString('latin1')) ?? [];
+      const { says } = rows[Number(row)]!;
+      if (pace === undefined) socket.write(Buffer.from(says, 'latin1'));
+      else for (const letter of says) await new Promise((resolve) => socket.write(letter, 'latin1', resolve));
+    });
+    socket.on('error', () => {});
+  });
+  const forms = rows.map(({ form }) => form);
+  const service = (lenient?: readonly string[]) => ({
+    instances: [upstream.url],
+    ejection: 'off',
+    ...(lenient === undefined ? {} : { lenient }),
+  });
+  const services: Record<string, object> = { strict: service() };
+  for (const form of forms) {
+    services[form] = service([form]);
+    services[`not-${form}`] = service(forms.filter((other) => other !== form));
+  }
+  const gateway = await startTestGateway(test, {
+    services,
+    routes: Object.keys(services).map((name) => ({
+      match: { path: '/*', hosts: [`${name.toLowerCase()}.example`] },
+      service: name,
+      auth: 'public',
+    })),
+  });
+  return { gateway, asked: () => connections };
+}
+
+async function ask(gateway: TestGateway, service: string, path: string) {
+  const caller = new RawCaller(gateway.port);
+  const answer = await caller.send(`GET ${path} HTTP/1.1\r\nHost: ${service.toLowerCase()}.example\r\n\r\n`).answer();
+  caller.close();
+  return answer;
+}
+
+describe('a service that may', () => {
+  test('is understood in each form that is named, in one piece and in single bytes, and in no other', async (t) => {
+    const { gateway } = await scene(t);
+    for (const [i, { form, status, body, field }] of rows.entries()) {
+      for (const path of [`/${i}`, `/${i}/slow`]) {
+        const answer = await ask(gateway, form, path);
+        assert.deepEqual([form, answer.status, answer.body.toString()], [form, status, body]);
+        if (field !== undefined) assert.equal(answer.headers[field[0]], field[1], form);
+      }
+      assert.equal((await ask(gateway, `not-${form}`, `/${i}`)).status, 502, `not ${form}`);
+      assert.equal((await ask(gateway, 'strict', `/${i}`)).status, 502, `${form} where nothing may be`);
+    }
+  });
+
+  test('is asked on a new connection after a length beside a coding (RFC 9112 §6.3)', async (t) => {
+    const { gateway, asked } = await scene(t);
+    await ask(gateway, 'lengthBesideChunked', '/0');
+    const before = asked();
+    await ask(gateway, 'lengthBesideChunked', '/0');
+    assert.equal(asked(), before + 1);
+    await ask(gateway, 'folding', '/3');
+    const kept = asked();
+    await ask(gateway, 'folding', '/3');
+    assert.equal(asked(), kept, 'other forms keep it');
+  });
+
+  test('still may not say two lengths, two codings, or a head without end', async (t) => {
+    const forms = rows.map(({ form }) => form);
+    const heads = [
+      'HTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 3\n\nhi',
+      'HTTP/1.1 200 OK\nContent-Length: 2\nTransfer-Encoding: gzip, chunked\n\nhi',
+      'HTTP/1.1 200 OK\nTransfer-Encoding: chunked\nTransfer-Encoding: chunked\n\n0\r\n\r\n',
+      'HTTP/1.1 200 OK\nX: a\0b\n\n',
+      'HTTP/1.1 1000 OK\n\n',
+      `HTTP/1.1 200 OK\n${'X: y\n'.repeat(20_000)}`,
+    ];
+    const upstream = await rawUpstream(t, (socket) => {
+      socket.on('error', () => {});
+      socket.on('data', (bytes: Buffer) => {
+        socket.write(Buffer.from(heads[Number(/^GET \/(\d+)/.exec(bytes.toString('latin1'))![1])]!, 'latin1'));
+      });
+    });
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [upstream.url], lenient: forms, ejection: 'off' } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    for (const i of heads.keys()) assert.equal((await ask(gateway, 's', `/${i}`)).status, 502, heads[i]!.slice(0, 60));
+  });
+});
