@@ -13,7 +13,8 @@ function folder(t: { after(hook: () => void): void }): string {
   return path;
 }
 
-const written = (writer: BlockWriter, lines: string): Promise<void> =>
+/** Resolves with the lines that were lost. */
+const written = (writer: BlockWriter, lines: string): Promise<number> =>
   new Promise((resolve) => writer.write(Buffer.from(lines), resolve));
 
 test('a file is appended to, for its group at most, and a log that was moved away is let go', async (t) => {
@@ -54,4 +55,18 @@ test('a pipe that nobody reads holds up neither a start nor another target nor t
   await stuck.target({ file: pipe });
   for (let i = 0; i < 4; i++) stuck.write(Buffer.from(block), () => {});
   await stuck.close();
+});
+
+test('lines that a full disk does not take are counted', async (t) => {
+  const errors: string[] = [];
+  const writer = new BlockWriter(createLogger('info', (line) => void errors.push(line)));
+  await writer.target({ file: '/dev/full' });
+  assert.equal(await written(writer, 'one\ntwo\nthree\n'), 3);
+  assert.equal(await written(writer, 'four\n'), 1);
+  const file = join(folder(t), 'access.log');
+  await writer.target({ file });
+  assert.equal(await written(writer, 'five\n'), 0);
+  await writer.close();
+  assert.equal(readFileSync(file, 'utf8'), 'five\n');
+  assert.equal(errors.filter((line) => line.includes('lines are lost')).length, 1, 'said once');
 });

@@ -18,12 +18,16 @@ const STDOUT = 1;
 const LAST_WAIT_MS = 500;
 const MOST_LAST_WAITS = 6;
 const AGAIN_MS = 10;
+const LINE_FEED = Buffer.from('\n');
 
 type AccessLogTarget = 'off' | 'stdout' | { readonly file: string };
 
+/** Told when a block is written or given up; `lost` lines of it are not in the log, as on a full disk. */
+export type BlockDone = (lost: number) => void;
+
 interface Block {
   readonly lines: Uint8Array;
-  readonly done: () => void;
+  readonly done: BlockDone;
 }
 
 export class BlockWriter {
@@ -44,7 +48,7 @@ export class BlockWriter {
     void before.close();
   }
 
-  write(lines: Uint8Array, done: () => void): void {
+  write(lines: Uint8Array, done: BlockDone): void {
     this.#sink.write(lines, done);
   }
 
@@ -89,6 +93,8 @@ class Sink {
   readonly #queue: Block[] = [];
   #writing = false;
   #failing = false;
+  /** What was written last ends in the middle of a line, which the next one must not go on. */
+  #isTorn = false;
   #idle: (() => void)[] = [];
 
   constructor(log: Logger, file: FileHandle | null, name: string, fd: number) {
@@ -98,7 +104,7 @@ class Sink {
     this.#fd = fd;
   }
 
-  write(lines: Uint8Array, done: () => void): void {
+  write(lines: Uint8Array, done: BlockDone): void {
     this.#queue.push({ lines, done });
     if (!this.#writing) this.#next();
   }
@@ -121,14 +127,15 @@ class Sink {
       return;
     }
     this.#writing = true;
-    if (this.#fd < 0) this.#finish(block);
-    else this.#writeFrom(block, 0);
+    if (this.#fd < 0) this.#finish(block, 0);
+    else if (this.#isTorn) this.#writeFrom(block, Buffer.concat([LINE_FEED, block.lines]), 0);
+    else this.#writeFrom(block, block.lines, 0);
   }
 
-  #writeFrom(block: Block, from: number): void {
-    write(this.#fd, block.lines, from, block.lines.length - from, null, (error, written) => {
+  #writeFrom(block: Block, lines: Uint8Array, from: number): void {
+    write(this.#fd, lines, from, lines.length - from, null, (error, written) => {
       if (error !== null && error.code === 'EAGAIN') {
-        setTimeout(() => this.#writeFrom(block, from), AGAIN_MS).unref();
+        setTimeout(() => this.#writeFrom(block, lines, from), AGAIN_MS).unref();
         return;
       }
       if (error === null) this.written += written;
@@ -139,19 +146,32 @@ class Sink {
             error: messageOf(error),
           });
         this.#failing = true;
-      } else if (from + written < block.lines.length) {
-        this.#writeFrom(block, from + written);
+        if (from > 0) this.#isTorn = lines[from - 1] !== LINE_FEED[0];
+        this.#finish(block, linesIn(lines, from));
         return;
-      } else if (this.#failing) {
+      }
+      this.#isTorn = false;
+      if (from + written < lines.length) {
+        this.#writeFrom(block, lines, from + written);
+        return;
+      }
+      if (this.#failing) {
         this.#failing = false;
         this.#log.info('the access log is written again', { file: this.#name });
       }
-      this.#finish(block);
+      this.#finish(block, 0);
     });
   }
 
-  #finish(block: Block): void {
-    block.done();
+  #finish(block: Block, lost: number): void {
+    block.done(lost);
     this.#next();
   }
+}
+
+/** That end in what is left, the one that was cut in two included. */
+function linesIn(bytes: Uint8Array, from: number): number {
+  let lines = 0;
+  for (let at = bytes.indexOf(LINE_FEED[0]!, from); at >= 0; at = bytes.indexOf(LINE_FEED[0]!, at + 1)) lines++;
+  return lines;
 }

@@ -37,7 +37,7 @@ export interface WorkersOptions {
   readonly instances: InstanceTable;
   readonly cache: Pick<CacheControl, 'clearWorker'>;
   /** Takes blocks of the access log for standard output; `done` says that they are written or dropped. */
-  writeStdout(lines: Uint8Array, done: () => void): void;
+  writeStdout(lines: Uint8Array, done: (lost: number) => void): void;
   /** Whole lines of the process log. */
   writeLog(line: string): void;
 }
@@ -335,8 +335,8 @@ export class Workers implements ControlBus {
   #onMessage(member: Member, message: FromWorker): void {
     switch (message.kind) {
       case 'log':
-        this.#options.writeStdout(message.lines, () =>
-          this.#send(member, { kind: 'logWritten', bytes: message.lines.length }),
+        this.#options.writeStdout(message.lines, (lost) =>
+          this.#send(member, { kind: 'logWritten', bytes: message.lines.length, lost }),
         );
         break;
       case 'logLine':

@@ -130,7 +130,7 @@ class DataWorker {
   #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
     if (this.#runtime?.live.gateway.accessLog === 'stdout')
       this.#port.postMessage({ kind: 'log', lines } satisfies FromWorker, [lines.buffer]);
-    else this.#logFile.write(lines, () => this.#accessLog.written(lines.length, lines));
+    else this.#logFile.write(lines, (lost) => this.#accessLog.written(lines.length, lost, lines));
   }
 
   #follow(order: TailOrder | null): void {
@@ -156,7 +156,7 @@ class DataWorker {
         this.#control.onAnswer(message.id, message.data, message.problem);
         break;
       case 'logWritten':
-        this.#accessLog.written(message.bytes);
+        this.#accessLog.written(message.bytes, message.lost);
         break;
       case 'calls':
         this.#calls.serve(message.port);

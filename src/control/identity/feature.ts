@@ -77,7 +77,10 @@ export function identityFeature(host: IdentityHost): Feature {
     dependencies() {
       if (identity === undefined) return [];
       // Without it known tokens still pass, so the gateway stays ready.
-      return [{ name: 'identity', available: identity.context.revocations.isReading, required: false }];
+      const { revocations, store } = identity.context;
+      const problem = store.problem();
+      const available = revocations.isReading && problem === null;
+      return [{ name: 'identity', available, required: false, ...(problem === null ? {} : { detail: { problem } }) }];
     },
     metrics() {
       return identity === undefined ? [] : identityMetrics(identity.context);

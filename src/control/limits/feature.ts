@@ -27,6 +27,7 @@ import {
 } from '../../data/contract/limits.ts';
 import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
 import type { FeatureHost } from '../feature.ts';
+import type { Dependency } from '../feature-status.ts';
 import type { Fetch } from '../local-server.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
@@ -167,10 +168,14 @@ export class LimitsFeature {
     });
   }
 
-  dependencies() {
-    if (this.#share === undefined) return [];
+  dependencies(): Dependency[] {
+    const found: Dependency[] = [];
     // Each machine goes on alone without it.
-    return [{ name: 'redis', available: this.#share.share.isConnected, required: false }];
+    if (this.#share !== undefined)
+      found.push({ name: 'redis', available: this.#share.share.isConnected, required: false });
+    const problem = this.#store?.problem() ?? null;
+    if (problem !== null) found.push({ name: 'limits store', available: false, required: false, detail: { problem } });
+    return found;
   }
 
   metrics(): readonly (ExtraMetric | HistogramMetric)[] {

@@ -34,6 +34,24 @@ export function isUnavailable(error: unknown): boolean {
   return /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout)/.test(message);
 }
 
+/** In words, for health: nothing of the data, and no message of the driver, which may hold some. */
+export function unavailableBecause(error: unknown): string {
+  const { code, errcode } = read(error);
+  if (code !== 'ERR_SQLITE_ERROR') return `the database does not answer${code === '' ? '' : ` (${code})`}`;
+  switch (errcode & 0xff) {
+    case 5:
+    case 6:
+      return 'the database is locked by another process';
+    case 13:
+      return 'the disk is full';
+    case 8:
+    case 3:
+      return 'the database may not be written';
+    default:
+      return `the database cannot be used (SQLite ${errcode})`;
+  }
+}
+
 /** True for a second row with the same unique key. */
 export function isUniqueViolation(error: unknown): boolean {
   const { code, errcode } = read(error);

@@ -2,7 +2,8 @@
  * Kysely on `node:sqlite`. Differs from Kysely's own driver in three things: transactions begin IMMEDIATE, so that a
  * read followed by a write cannot fail half-way; statements are prepared once; and waiting for another process's
  * write lock happens by asking again from the event loop, because the built-in busy handler would stop the thread
- * that also serves health checks and publishes revocations. `node:sqlite` is imported here only.
+ * that also serves health checks and publishes revocations. The wait counts from when the lock was first met, for all
+ * who wait: a request that writes several times waits once. `node:sqlite` is imported here only.
  */
 import { closeSync, mkdirSync, openSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
@@ -101,6 +102,9 @@ class NodeSqliteConnection implements DatabaseConnection {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, { statement: StatementSync; returnsRows: boolean }>();
   readonly #busyTimeoutMs: number;
+  /** When another process's lock was met; null since something could be written again. */
+  #lockedSinceMs: number | null = null;
+  #lockMetMs = 0;
 
   constructor(path: string, busyTimeoutMs: number) {
     if (path !== ':memory:') createPrivately(path);
@@ -124,7 +128,7 @@ class NodeSqliteConnection implements DatabaseConnection {
       if (returnsRows) return { rows: statement.all(...parameters) as Row[] };
       const { changes, lastInsertRowid } = statement.run(...parameters);
       return { rows: [], numAffectedRows: BigInt(changes), insertId: BigInt(lastInsertRowid) };
-    });
+    }, !returnsRows);
   }
 
   // biome-ignore lint/correctness/useYield: streaming is refused, the interface demands the method
@@ -133,7 +137,7 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
 
   async command(text: string): Promise<void> {
-    await this.#whenFree(() => this.#database.exec(text));
+    await this.#whenFree(() => this.#database.exec(text), true);
   }
 
   rollback(): void {
@@ -146,17 +150,27 @@ class NodeSqliteConnection implements DatabaseConnection {
     this.#database.close();
   }
 
-  /** BUSY means that nothing of the statement happened, so that asking again is safe, in and out of a transaction. */
-  async #whenFree<Result>(run: () => Result): Promise<Result> {
-    const deadline = performance.now() + this.#busyTimeoutMs;
+  /** `writes`: it takes the write lock, so that its success says that nobody else has it. BUSY means that nothing of the statement happened, so that asking again is safe, in and out of a transaction. */
+  async #whenFree<Result>(run: () => Result, writes: boolean): Promise<Result> {
     for (let waitMs = 2; ; waitMs = Math.min(waitMs * 2, 50)) {
       try {
-        return run();
+        const result = run();
+        if (writes) this.#lockedSinceMs = null;
+        return result;
       } catch (error) {
-        if (!isSqliteBusy(error) || performance.now() + waitMs > deadline) throw error;
+        if (!isSqliteBusy(error)) throw error;
+        if (performance.now() + waitMs > this.#lockedSince() + this.#busyTimeoutMs) throw error;
       }
       await delay(waitMs);
     }
+  }
+
+  /** One that nobody met for the whole time meanwhile may well be another one. */
+  #lockedSince(): number {
+    const nowMs = performance.now();
+    if (this.#lockedSinceMs === null || nowMs - this.#lockMetMs > this.#busyTimeoutMs) this.#lockedSinceMs = nowMs;
+    this.#lockMetMs = nowMs;
+    return this.#lockedSinceMs;
   }
 
   #prepare(text: string): { statement: StatementSync; returnsRows: boolean } {

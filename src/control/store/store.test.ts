@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { after, describe, test } from 'node:test';
 import { sql } from 'kysely';
+import { until } from '../../../test/support/until.ts';
 import { isUnavailable, isUniqueViolation } from './faults.ts';
 import { type Migration, migrate } from './migrate.ts';
 import { openStore, withoutSecret } from './store.ts';
@@ -103,6 +104,31 @@ describe('openStore on SQLite', () => {
       store.transaction(async () => {}),
       (error) => isUnavailable(error),
     );
+  });
+
+  test('waits for one lock once, however many writes meet it, says why, and sees that it is gone', async (t) => {
+    const path = join(folder, 'held.db');
+    const busyTimeoutMs = 2_000;
+    const store = await openStore<Tables>(`sqlite:${path}`, { busyTimeoutMs });
+    t.after(() => store.close());
+    await migrate(store, 'test', [counters]);
+    const other = new DatabaseSync(path);
+    t.after(() => other.close());
+    assert.equal(store.problem(), null);
+    other.exec('begin immediate');
+    const beganMs = performance.now();
+    const write = (name: string) =>
+      store.transaction((trx) => trx.insertInto('counters').values({ name, value: 1 }).execute());
+    const all = await Promise.allSettled(['a', 'b', 'c', 'd', 'e', 'f'].map(write));
+    // As a request that writes one thing after the other.
+    for (const name of ['g', 'h', 'i']) await assert.rejects(write(name), (error) => isUnavailable(error));
+    assert.ok(performance.now() - beganMs < 4 * busyTimeoutMs, 'nine waits would be 18 seconds');
+    assert.ok(all.every(({ status }) => status === 'rejected'));
+    assert.equal(store.problem(), 'the database is locked by another process');
+    other.exec('commit');
+    await until(() => store.problem() === null, 'health says so no longer, though nobody writes', 60_000);
+    await write('j');
+    assert.equal((await store.db.selectFrom('counters').selectAll().execute()).length, 1);
   });
 
   test('refuses the outer handle inside a transaction, where it would wait for itself', async (t) => {

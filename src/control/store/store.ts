@@ -10,7 +10,7 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Kysely, sql, type Transaction } from 'kysely';
 import type { Logger } from '../../base/log.ts';
-import { isContention } from './faults.ts';
+import { isContention, isUnavailable, unavailableBecause } from './faults.ts';
 
 export type StoreDialect = 'sqlite' | 'postgres';
 
@@ -36,11 +36,18 @@ export interface Store<Tables> {
    * PostgreSQL breaks a deadlock, so it must touch nothing but the database.
    */
   transaction<Result>(work: (trx: Transaction<Tables>) => Promise<Result>): Promise<Result>;
+  /**
+   * Why the last transaction could not be carried out, or null. Who asks while there is a reason has it tried again, at
+   * most once a second, so that the answer does not stay when the reason has gone.
+   */
+  problem(): string | null;
   /** Rejects when the database cannot answer. */
   ping(): Promise<void>;
   /** Gives the connection back; the last holder of a shared SQLite file closes it. */
   close(): Promise<void>;
 }
+
+const TRY_EVERY_MS = 1_000;
 
 interface Shared {
   // biome-ignore lint/suspicious/noExplicitAny: each holder has its own table types
@@ -107,7 +114,27 @@ function makeStore<Tables>(
   release: () => Promise<void>,
 ): Store<Tables> {
   let open = true;
+  let problem: string | null = null;
+  let triedMs = Number.NEGATIVE_INFINITY;
+  const tryAgain = (): void => {
+    if (performance.now() - triedMs < TRY_EVERY_MS) return;
+    triedMs = performance.now();
+    db.transaction()
+      .execute((trx) => sql`select 1`.execute(trx))
+      .then(
+        () => {
+          problem = null;
+        },
+        (error: unknown) => {
+          if (isUnavailable(error)) problem = unavailableBecause(error);
+        },
+      );
+  };
   return {
+    problem() {
+      if (problem !== null && open) tryAgain();
+      return problem;
+    },
     dialect,
     get db() {
       refuseInsideTransaction(owner);
@@ -119,8 +146,11 @@ function makeStore<Tables>(
       const owners = new Set(around).add(owner);
       for (let attempt = 1; ; attempt++) {
         try {
-          return await db.transaction().execute((trx) => insideTransaction.run(owners, () => work(trx)));
+          const result = await db.transaction().execute((trx) => insideTransaction.run(owners, () => work(trx)));
+          problem = null;
+          return result;
         } catch (error) {
+          if (isUnavailable(error)) problem = unavailableBecause(error);
           if (attempt >= 4 || !isContention(error)) throw error;
           await delay(5 * 2 ** attempt * (0.5 + Math.random()));
         }

@@ -71,7 +71,7 @@ export const CORE_METRICS = {
   gatehouse_access_log_dropped_total: {
     type: 'counter',
     labels: [],
-    help: 'Access log lines dropped because the log could not be written fast enough',
+    help: 'Access log lines that are not in the log, because it could not be written fast enough or at all',
   },
   gatehouse_aggregate_parts_failed_total: {
     type: 'counter',

@@ -29,7 +29,8 @@ export type ToWorker =
   | { readonly kind: 'drain'; readonly timeoutMs: number; readonly lingerMs: number }
   | { readonly kind: 'publish'; readonly topic: string; readonly data: unknown }
   | { readonly kind: 'answer'; readonly id: number; readonly data: unknown; readonly problem: string | null }
-  | { readonly kind: 'logWritten'; readonly bytes: number }
+  /** A block of the access log is written, but for so many lines. */
+  | { readonly kind: 'logWritten'; readonly bytes: number; readonly lost: number }
   /** A port on which calls to services are asked for (contract/service-calls.ts). */
   | { readonly kind: 'calls'; readonly port: MessagePort };
 

@@ -54,7 +54,7 @@ test('what is not written in time is dropped and counted, and the log goes on on
   const line = `"pad":"${'y'.repeat(1_000)}"}`;
   for (let i = 0; i < 10_000; i++) write(0, line);
   assert.ok(dropped() > 5_000);
-  for (const block of blocks) log.written(block.length);
+  for (const block of blocks) log.written(block.length, 0);
   const before = dropped();
   write(0, line);
   assert.equal(dropped(), before);
@@ -115,7 +115,7 @@ test('a block that comes back is written to again, and only then', () => {
     const block = blocks.at(-1) as Uint8Array<ArrayBuffer>;
     sent.push(Buffer.from(block).toString('latin1'));
     // The first two stay under way for good.
-    if (n >= 2) log.written(block.length, block);
+    if (n >= 2) log.written(block.length, 0, block);
   }
   for (const [n, text] of sent.entries()) assert.equal((JSON.parse(text) as { n: number }).n, n);
   for (const n of [0, 1]) assert.equal(Buffer.from(blocks[n]!).toString('latin1'), sent[n]);

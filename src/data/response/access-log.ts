@@ -144,9 +144,10 @@ export class AccessLog implements ByteWriter {
     this.#send(lines);
   }
 
-  /** `lines` are what `send` got, when nobody else has them any more. */
-  written(bytes: number, lines: Uint8Array<ArrayBuffer> | null = null): void {
+  /** All but `lost` lines are in the log. `lines` are what `send` got, when nobody else has them any more. */
+  written(bytes: number, lost: number, lines: Uint8Array<ArrayBuffer> | null = null): void {
     this.#outstanding -= bytes;
+    if (lost > 0) this.#metrics.add('access_log_dropped', lost);
     if (lines !== null && lines.buffer.byteLength === BLOCK_BYTES) this.#spare = Buffer.from(lines.buffer);
   }
 

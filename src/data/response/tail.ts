@@ -48,7 +48,7 @@ export class Tail {
     this.log = new AccessLog((lines) => {
       // Copied by the message: the block is free again at once.
       this.#tell(lines);
-      this.log.written(lines.length, lines);
+      this.log.written(lines.length, 0, lines);
     }, metrics);
   }
 

@@ -239,6 +239,7 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
         dialect: store.dialect,
         db: store.db,
         ping: () => store.ping(),
+        problem: () => store.problem(),
         close: () => store.close(),
         async transaction(work) {
           const result = await store.transaction(work);
