@@ -32,6 +32,11 @@ const LATENCY_DECAY_MS = 10_000;
 const LEAST_FAILURE_MS = 10;
 const MOST_FAILURE_MS = 1_000;
 
+/** More says nothing more. */
+const MOST_FAILURES = 32;
+/** Less is nothing. */
+const LEAST_FAILURES = 0.05;
+
 export class Instance<P> implements Endpoint<P> {
   readonly id: string;
   readonly pool: P;
@@ -55,6 +60,8 @@ export class Instance<P> implements Endpoint<P> {
   readonly #timeline: PickClock;
   #latencyMs = 0;
   #latencyAtMs = 0;
+  #failures = 0;
+  #failuresAtMs = 0;
 
   constructor(settings: InstanceSettings, pool: P, table: InstanceTable, timeline: PickClock) {
     this.id = settings.id;
@@ -89,6 +96,19 @@ export class Instance<P> implements Endpoint<P> {
   get latencyMs(): number {
     if (this.#latencyMs === 0) return 0;
     return this.#latencyMs * Math.exp((this.#latencyAtMs - this.#timeline.nowMs) / LATENCY_DECAY_MS);
+  }
+
+  get recentFailures(): number {
+    if (this.#failures === 0) return 0;
+    const left = this.#failures * Math.exp((this.#failuresAtMs - this.#timeline.nowMs) / LATENCY_DECAY_MS);
+    if (left >= LEAST_FAILURES) return left;
+    this.#failures = 0;
+    return 0;
+  }
+
+  noteFailure(): void {
+    this.#failures = Math.min(this.recentFailures + 1, MOST_FAILURES);
+    this.#failuresAtMs = this.#timeline.nowMs;
   }
 
   /** Jumps up to a higher latency, moves towards a lower one the faster the longer the last answer is ago. */
@@ -159,6 +179,10 @@ export class Probe<P> implements Endpoint<P> {
 
   get latencyMs(): number {
     return this.target.latencyMs;
+  }
+
+  get recentFailures(): number {
+    return this.target.recentFailures;
   }
 }
 

@@ -45,6 +45,7 @@ export interface FakeCandidate extends Candidate {
   weight: number;
   inFlight: number;
   latencyMs: number;
+  recentFailures: number;
 }
 
 export function candidates(...weights: number[]): FakeCandidate[] {
@@ -55,6 +56,7 @@ export function candidates(...weights: number[]): FakeCandidate[] {
     weight,
     inFlight: 0,
     latencyMs: 0,
+    recentFailures: 0,
   }));
 }
 

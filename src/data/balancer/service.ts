@@ -220,6 +220,7 @@ export class Service<P> {
     } else {
       const failed = this.#outcome.hasFailed(status, fault, firstByteMs);
       const startTick = (tick - Math.ceil(firstByteMs / TICK_MS)) | 0;
+      if (failed) instance.noteFailure();
       if (fault === null) instance.observe(firstByteMs);
       else instance.observeFailure(firstByteMs);
       if (fault === null && this.#recordsLatencies) this.#latencies.record(firstByteMs);

@@ -15,6 +15,11 @@ export interface Candidate {
   readonly inFlight: number;
   /** Peak-sensitive moving average of the time to first byte, milliseconds; 0 until the first answer. */
   readonly latencyMs: number;
+  /**
+   * Attempts that failed lately in this worker, fading by two thirds in ten seconds, at most 32; 0 while it works. What
+   * fails at once is in flight for no time, so whoever goes by `inFlight` alone favours what is broken.
+   */
+  readonly recentFailures: number;
 }
 
 /** What an algorithm may know of the request. */

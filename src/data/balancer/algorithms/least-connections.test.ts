@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { assertShare, candidates, REQUEST, seeded } from '../fixtures.suite.ts';
+import { createInstanceTable, InstanceTable } from '../../contract/instance-table.ts';
+import { Instance } from '../endpoint.ts';
+import { assertShare, candidates, instance, REQUEST, seeded } from '../fixtures.suite.ts';
 import { algorithmSuite } from './algorithms.suite.ts';
 import { leastConnections } from './least-connections.ts';
 
@@ -51,4 +53,33 @@ it('takes a slow instance less often than a quick one', () => {
     left[chosen]!.push(now + (chosen === 0 ? 2 : 18));
   }
   assert.ok(counts[0]! > 4 * counts[1]!, `got ${counts}`);
+});
+
+it('does not favour an instance because what it gets fails at once', () => {
+  const balancer = leastConnections.create({}, seeded(3));
+  const timeline = { nowMs: 0 };
+  const table = new InstanceTable(createInstanceTable());
+  const list = [0, 1, 2].map((slot) => new Instance(instance(slot), null, table, timeline));
+  const failing = list[0]!;
+  const ends: number[][] = [[], [], []];
+  const counts = [0, 0, 0];
+  // 400 a second; the well ones take 20 ms, so that eight are in flight, the other one none.
+  for (; timeline.nowMs < 10_000; timeline.nowMs += 2.5) {
+    for (const [i, due] of ends.entries()) {
+      while (due.length > 0 && due[0]! <= timeline.nowMs) {
+        due.shift();
+        table.leaveInstance(i, 0);
+      }
+    }
+    const chosen = balancer.pick(list, REQUEST);
+    counts[chosen]!++;
+    if (chosen === 0) failing.noteFailure();
+    else {
+      table.enterInstance(chosen, 0, 0);
+      ends[chosen]!.push(timeline.nowMs + 20);
+    }
+  }
+  assert.ok(counts[0]! < 4_000 * 0.05, `got ${counts}; each third is 1333`);
+  timeline.nowMs += 60_000;
+  assert.equal(failing.recentFailures, 0, 'a minute later it is like the others');
 });

@@ -1,6 +1,7 @@
 /**
- * The candidate with the fewest requests in flight for its weight, counted over all workers. Among equals, and they are
- * many when little is in flight, one is drawn by weight, so that workers which see the same counts do not all choose
+ * The candidate with the fewest requests in flight for its weight, counted over all workers. What failed lately counts as
+ * if it were still in flight, since an instance that fails at once would have the fewest of all. Among equals, and they
+ * are many when little is in flight, one is drawn by weight, so that workers which see the same counts do not all choose
  * the same instance.
  */
 import { defineBalancer } from '../../contract/balancer.ts';
@@ -20,7 +21,7 @@ export const leastConnections = defineBalancer({
         let first = 0;
         for (let i = 0; i < count; i++) {
           const candidate = candidates[i]!;
-          const load = candidate.inFlight / candidate.weight;
+          const load = (candidate.inFlight + candidate.recentFailures) / candidate.weight;
           loads[i] = load;
           if (load < least) {
             least = load;
