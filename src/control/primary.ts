@@ -166,6 +166,7 @@ export class Primary implements OperatorHost {
       metrics: this.metrics,
       instances: this.instances,
       cache: this.cache,
+      heapBytes: () => this.compiled.plan.gateway.policies.heapBytes,
       writeStdout: (lines, done) => this.#stdout.write(lines, done),
       writeLog: options.writeLog,
     });

@@ -36,6 +36,8 @@ export interface WorkersOptions {
   readonly metrics: MetricsReader;
   readonly instances: InstanceTable;
   readonly cache: Pick<CacheControl, 'clearWorker'>;
+  /** Most bytes of a worker's heap; null: as Node.js has it. */
+  heapBytes(): number | null;
   /** Takes blocks of the access log for standard output; `done` says that they are written or dropped. */
   writeStdout(lines: Uint8Array, done: (lost: number) => void): void;
   /** Whole lines of the process log. */
@@ -229,7 +231,9 @@ export class Workers implements ControlBus {
       secrets: this.#secrets,
       published: Object.fromEntries(this.#published),
     };
+    const heapBytes = this.#options.heapBytes();
     const worker = new Worker(this.#options.entry, {
+      ...(heapBytes === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapBytes / 1024 ** 2 } }),
       workerData: data,
       name: asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`,
       stdin: false,

@@ -226,6 +226,67 @@ describe('a policy that does wrong', () => {
     assert.equal((await gateway.reload()).ok, true);
     assert.equal((await fetch(`${gateway.url}/guarded/1`)).status, 200);
   });
+
+  test('and rewrites what all code shares is refused when it is loaded; later it is put back, and the gateway goes on', async (t) => {
+    const folder = await folderWith(t, {
+      'mine.ts': `Array.prototype.map = function () { return []; };\n${policy('{ requestHead() {} }')}`,
+    });
+    const file = join(folder, 'mine.ts');
+    await assert.rejects(
+      gatewayWith(t, file),
+      /it changes Array\.prototype\.map, which all code of the gateway shares/,
+    );
+    await writeFile(file, policy('(() => { Object.prototype.extra = 1; return { requestHead() {} }; })()'));
+    await assert.rejects(gatewayWith(t, file), /it changes Object\.prototype\.extra/);
+    await writeFile(
+      file,
+      policy(`{
+        requestHead(request) {
+          if (request.query === 'rewrite') { Math.hypot = () => 7; Array.prototype.copyWithin = null; Array.prototype.extra = 1; }
+          if (request.query === 'look') return json(200, { own: Math.hypot(3, 4) === 5 && [].copyWithin !== null && ![].extra });
+        },
+      }`),
+    );
+    const gateway = await gatewayWith(t, file);
+    await fetch(`${gateway.url}/guarded/1?rewrite`).catch(() => {});
+    await eventually(
+      'all is as it was',
+      async () => ((await (await fetch(`${gateway.url}/guarded/1?look`)).json()) as { own: boolean }).own,
+      60_000,
+    );
+    assert.equal((await fetch(`${gateway.url}/plain`)).status, 200);
+    const line = gateway.logged.find((each) => each.includes('it was put back')) ?? '';
+    for (const name of ['Math.hypot', 'Array.prototype.copyWithin', 'Array.prototype.extra'])
+      assert.ok(line.includes(`"${name}"`), line);
+    assert.match(line, /"mine"/);
+  });
+
+  test('and keeps more and more memory, or ends the process, ends its worker, which is replaced', async (t) => {
+    const folder = await folderWith(t, {
+      'mine.ts': policy(`{
+        requestHead(request) {
+          globalThis.kept ??= [];
+          if (request.query === 'leak') for (let i = 0; i < 400; i++) globalThis.kept.push(Array.from({ length: 50_000 }, (_, n) => ({ n })));
+          if (request.query === 'exit') process.exit(1);
+        },
+      }`),
+    });
+    const gateway = await gatewayWith(t, join(folder, 'mine.ts'), {
+      gateway: { policies: { memory: '96mb', loopTimeout: '60s' } },
+    });
+    const serves = async (): Promise<boolean> => (await fetch(`${gateway.url}/guarded/1`)).status === 200;
+    for (const query of ['leak', 'exit']) {
+      const before = gateway.logged.filter((each) => each.includes('a worker was replaced')).length;
+      await assert.rejects(fetch(`${gateway.url}/guarded/1?${query}`), query);
+      await eventually(
+        `${query}: a new worker`,
+        async () =>
+          gateway.logged.filter((each) => each.includes('a worker was replaced')).length > before && (await serves()),
+        60_000,
+      );
+    }
+    assert.ok(gateway.logged.some((each) => each.includes('a worker failed') && each.includes('memory limit')));
+  });
 });
 
 describe('a policy that changes', () => {

@@ -5,6 +5,8 @@
  */
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { PolicyError } from './definition.ts';
+import { Intrinsics } from './intrinsics.ts';
 
 const PARAMETER = 'gatehouse-version';
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
@@ -17,6 +19,7 @@ const OWN: Readonly<Record<string, string>> = {
 };
 
 let hooked = false;
+let intrinsics: Intrinsics | null = null;
 /** Modules loaded in this thread, old versions included: none of them is ever freed. */
 const loaded = new Set<string>();
 
@@ -31,7 +34,24 @@ export async function loadModule(file: string, version: string): Promise<Readonl
   const url = pathToFileURL(file);
   url.searchParams.set(PARAMETER, version);
   loaded.add(url.href);
-  return (await import(url.href)) as Record<string, unknown>;
+  intrinsics ??= new Intrinsics();
+  try {
+    return (await import(url.href)) as Record<string, unknown>;
+  } finally {
+    refuseChangedGlobals();
+  }
+}
+
+/** Puts back what all code shares, and throws when there was something to put back. */
+export function refuseChangedGlobals(): void {
+  const changed = changedGlobals();
+  if (changed.length > 0)
+    throw new PolicyError(`it changes ${changed.slice(0, 5).join(', ')}, which all code of the gateway shares`);
+}
+
+/** Names of what was not as it is supposed to be, and is again. */
+export function changedGlobals(): string[] {
+  return intrinsics?.restore() ?? [];
 }
 
 function hook(): void {

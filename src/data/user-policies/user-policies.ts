@@ -24,7 +24,7 @@ import type { UserPolicyHooks } from '../contract/user-policy.ts';
 import { checkedOptions, definitionOf, handlerOf, type ModuleKind, schemaOf, transformOf } from './definition.ts';
 import { guarded, refuseStrangeHooks } from './guarded.ts';
 import { HookGuard } from './hook-guard.ts';
-import { loadedModules, loadModule } from './load-module.ts';
+import { changedGlobals, loadedModules, loadModule, refuseChangedGlobals } from './load-module.ts';
 import { resolveBeside } from './resolve-beside.ts';
 
 /** What one entry of `use` compiles to. */
@@ -199,8 +199,22 @@ export class UserPolicies {
   /** A worker that stops beating while a promise is pending is in a loop behind an `await` (watchdog.ts). */
   #beat(): void {
     if (this.#heart !== null) return;
-    this.#heart = setInterval(() => this.#watch.beat(), BEAT_EVERY_MS);
+    let beats = 0;
+    this.#heart = setInterval(() => {
+      this.#watch.beat();
+      if (++beats % LOOK_EVERY_BEATS === 0) this.#putBack();
+    }, BEAT_EVERY_MS);
     this.#heart.unref();
+  }
+
+  /** Whose it was nobody can say; the hooks of all of them run in this thread. */
+  #putBack(): void {
+    const changed = changedGlobals();
+    if (changed.length === 0) return;
+    this.#log.error('a policy changed what all code shares; it was put back', {
+      changed: changed.slice(0, 10),
+      policies: [...this.#slots.keys()],
+    });
   }
 
   /** What neither the new snapshot names nor an exchange of an old one still runs. */
@@ -224,6 +238,7 @@ export class UserPolicies {
         resolve: resolveBeside(settings.file),
       });
       refuseStrangeHooks(hooks, settings.onBroken);
+      refuseChangedGlobals();
     } catch (error) {
       throw new TypeError(`policy ${settings.file}: ${messageOf(error)}`);
     }
@@ -249,6 +264,8 @@ export class UserPolicies {
 }
 
 const BEAT_EVERY_MS = 100;
+/** Looking takes a third of a millisecond. */
+const LOOK_EVERY_BEATS = 5;
 
 interface WantedModule {
   readonly kind: ModuleKind;
