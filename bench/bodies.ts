@@ -44,6 +44,7 @@ const MB = 1024 ** 2;
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bodies-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
 const running: Running[] = [];
+let started: Promise<Gateway> | undefined;
 
 const PARTS: Readonly<Record<string, () => Promise<void>>> = { cpu, gzip, stream, openapi };
 
@@ -66,8 +67,6 @@ interface Gateway {
   readonly port: number;
   readonly process: Running;
 }
-
-let started: Promise<Gateway> | undefined;
 
 function gateway(): Promise<Gateway> {
   started ??= startGateway();
