@@ -4,7 +4,11 @@
  */
 import { signal } from './vendor/signals.js';
 
-const BASE = new URL('../api', new URL('.', document.baseURI)).href;
+const HERE = new URL('.', document.baseURI);
+/** Behind a gateway that knows its caller the one, with a session of the console's own the other. */
+const BY_GATEWAY = new URL('../api', HERE).href;
+const BY_SESSION = new URL('api', HERE).href;
+let base = BY_SESSION;
 
 /** Who is signed in; null while nobody is, undefined while it is not known. */
 export const me = signal(undefined);
@@ -21,10 +25,11 @@ export class ApiError extends Error {
   }
 }
 
-export async function call(method, path, body, headers = {}) {
+/** `at`: the API to call; default the one that knows us. */
+export async function call(method, path, body, headers = {}, at = base) {
   let response;
   try {
-    response = await fetch(BASE + path, {
+    response = await fetch(at + path, {
       method,
       credentials: 'same-origin',
       headers: {
@@ -42,7 +47,7 @@ export async function call(method, path, body, headers = {}) {
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.includes('json');
   const found = isJson ? JSON.parse(text) : text;
-  if (response.status === 401) me.value = null;
+  if (response.status === 401 && at === base) me.value = null;
   if (!response.ok) throw new ApiError(response.status, isJson ? found : { message: text });
   return found;
 }
@@ -69,11 +74,16 @@ export function poll(path, into, everyMs) {
 
 /** Server-sent events; returns what ends them. The browser connects again by itself; `state` hears whether it is connected. */
 export function stream(path, event, listener, state = () => {}) {
-  const source = new EventSource(BASE + path);
+  const source = new EventSource(base + path);
   source.addEventListener('open', () => state(true));
   source.addEventListener('error', () => state(false));
   source.addEventListener(event, ({ data }) => listener(JSON.parse(data)));
   return () => source.close();
+}
+
+/** Sessions are begun and ended in one place, whichever API is used. */
+function session(method, path = '', body = undefined) {
+  return call(method, `/session${path}`, body, {}, BY_SESSION);
 }
 
 /** A link that signs in once has its secret behind the hash; it leaves the address bar at once. */
@@ -81,16 +91,46 @@ export async function signIn() {
   const link = /^#link=([\w-]+)$/.exec(location.hash)?.[1];
   if (link !== undefined) {
     history.replaceState(null, '', '#/');
-    await call('POST', '/session', { link }).catch(() => {});
+    await session('POST', '', { link }).catch(() => {});
   }
   await readMe();
 }
 
 export async function readMe() {
-  me.value = await call('GET', '/me').catch(() => null);
+  let found = null;
+  for (const each of [BY_SESSION, BY_GATEWAY]) {
+    found = await call('GET', '/me', undefined, {}, each).catch(() => null);
+    base = each;
+    if (found !== null) break;
+  }
+  if (found === null) base = BY_SESSION;
+  me.value = found;
+}
+
+/** How one may sign in here: with accounts or not, and for which domain passkeys are good. */
+export function waysIn() {
+  return session('GET').catch(() => ({ accounts: false, passkeyDomain: null }));
+}
+
+/** Signs in with what is given; what comes back says whether a second factor is needed. */
+export async function enter(proof) {
+  const found = await session('POST', '', proof);
+  if (found.signedIn) await readMe();
+  return found;
+}
+
+/** Asks the browser's authenticator; null where somebody changed their mind. */
+export async function askPasskey(ticket) {
+  const options = await session('POST', '/challenge', ticket === undefined ? {} : { ticket });
+  const publicKey = PublicKeyCredential.parseRequestOptionsFromJSON(options);
+  const credential = await navigator.credentials.get({ publicKey }).catch((error) => {
+    if (error.name === 'NotAllowedError' || error.name === 'AbortError') return null;
+    throw error;
+  });
+  return credential === null ? null : credential.toJSON();
 }
 
 export async function signOut() {
-  await call('DELETE', '/session').catch(() => {});
+  await session('DELETE').catch(() => {});
   me.value = null;
 }

@@ -3,7 +3,7 @@
  * does not answer. Pages are in pages-*.js; everything that it does is an operation of the admin API.
  */
 
-import { call, contact, me, points, readMe, signIn, signOut, stream } from './api.js';
+import { call, contact, me, points, signIn, signOut, stream } from './api.js';
 import { AccountsPage } from './pages-accounts.js';
 import { ChangesPage } from './pages-changes.js';
 import { ClusterPage } from './pages-cluster.js';
@@ -12,6 +12,7 @@ import { BansPage, CachePage } from './pages-limits.js';
 import { EventsPage, Overview } from './pages-overview.js';
 import { RequestsPage } from './pages-requests.js';
 import { RoutesPage, ServicesPage } from './pages-traffic.js';
+import { SignIn } from './sign-in.js';
 import { ago, html } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { render } from './vendor/preact.js';
@@ -48,15 +49,6 @@ function App() {
   const who = me.value;
   if (who === undefined) return html`<main><p class="soft">One moment …</p></main>`;
   return who === null ? html`<${SignIn} />` : html`<${Shell} who=${who} />`;
-}
-
-function SignIn() {
-  return html`<main><h1>Gatehouse</h1><div class="plain">
-    <p>Nobody is signed in. On the machine of the gateway, run</p>
-    <pre>gatehouse console</pre>
-    <p>and open the link that it prints. It works once, within five minutes.</p>
-    <button class="main" type="button" onClick=${readMe}>Try again</button>
-  </div></main>`;
 }
 
 function Shell({ who }) {

@@ -20,6 +20,7 @@ import type { Events } from './events.ts';
 import type { Dependency, FeatureStatus, ListeningAddress } from './feature-status.ts';
 import type { LiveConfiguration, ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
+import type { OperatorAccounts } from './operator-accounts.ts';
 import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
@@ -49,6 +50,8 @@ export interface Feature {
    * `x-gatehouse-actor` is the name. Nobody else reaches it.
    */
   operations?(): OperationsApi | undefined;
+  /** Signs operators in with accounts. */
+  accounts?(): OperatorAccounts | undefined;
   /** Answers what comes below `/admin` on the control socket. */
   controlListener?(): Promise<RequestListener>;
   /** Adds to its audit chain. */
@@ -136,6 +139,8 @@ export interface OperatorHost extends FeatureHost {
   explain(method: string, url: string, headers: readonly string[]): unknown;
   /** APIs of features for operators, by the name below which the admin API has them. */
   operations(): ReadonlyMap<string, OperationsApi>;
+  /** Signs operators in with accounts, where this gateway keeps any. */
+  accounts(): OperatorAccounts | undefined;
   /** Adds to the audit chain, where there is one. */
   audit(entry: AuditedAction): Promise<void>;
 }

@@ -37,6 +37,7 @@ import { clearSocketFiles, HandOver } from './hand-over.ts';
 import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
 import { fetchListener, LocalServer } from './local-server.ts';
+import type { OperatorAccounts } from './operator-accounts.ts';
 import { createOpsApp } from './ops/ops-app.ts';
 import { OpsListener } from './ops/ops-listener.ts';
 import type { OpsSources } from './ops/sources.ts';
@@ -384,6 +385,14 @@ export class Primary implements OperatorHost {
 
   explain(method: string, url: string, headers: readonly string[]): unknown {
     return this.#options.explain(this.snapshot.routes, method, url, headers);
+  }
+
+  accounts(): OperatorAccounts | undefined {
+    for (const feature of this.#features) {
+      const found = feature.accounts?.();
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 
   operations(): ReadonlyMap<string, OperationsApi> {

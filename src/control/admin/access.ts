@@ -1,8 +1,9 @@
 /**
  * Who uses the admin API and what they may do. Four ways in: the control socket (whoever may open it is administrator),
- * a bearer token, a console session (a cookie that a one-time link gave), and the gateway's own `auth`, which says who
- * it is in `X-Auth-*`. A browser sends cookies by itself, so a change with one needs a header that no foreign page can
- * send without asking (CORS). Sessions live in memory and end with the process.
+ * a bearer token, a console session (a cookie that a one-time link or an account gave), and the gateway's own `auth`,
+ * which says who it is in `X-Auth-*`. A browser sends cookies by itself, so a change with one needs a header that no
+ * foreign page can send without asking (CORS). Sessions live in memory and end with the process; one of an account also
+ * when the account's session ends, whoever ends it.
  */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { gatewayIdentity } from '../gateway-identity.ts';
@@ -15,7 +16,7 @@ export interface Operator {
 }
 
 export type Found = Operator | 'unknown' | 'forbidden';
-export type ReadOperator = (request: Request) => Found;
+export type ReadOperator = (request: Request) => Found | Promise<Found>;
 
 export const COOKIE = 'gatehouse_console';
 /** Sent by the console with each request. */
@@ -24,11 +25,18 @@ const SESSION_IDLE_MS = 30 * 60_000;
 const SESSION_MOST_MS = 12 * 3_600_000;
 const LINK_MS = 5 * 60_000;
 const MOST = 100;
+/** What an account may do is asked so often while its session is used. */
+const CHECK_EVERY_MS = 1_000;
 
 interface Session extends Operator {
   readonly startedMs: number;
   usedMs: number;
+  /** Session of an account, and when it was found to hold. */
+  readonly account: { readonly sessionId: string; checkedMs: number } | null;
+  role: Role;
 }
+
+type RolesOf = (sessionId: string) => Promise<readonly string[] | null>;
 
 export function mayAct(role: Role, needed: Role): boolean {
   return ROLES.indexOf(role) >= ROLES.indexOf(needed);
@@ -36,13 +44,16 @@ export function mayAct(role: Role, needed: Role): boolean {
 
 export class Access {
   readonly #plan: () => AdminPlan;
+  readonly #rolesOf: RolesOf;
   readonly #now: () => number;
   /** By the hash of the secret, so that memory dumps hold none. */
   readonly #links = new Map<string, Operator & { readonly untilMs: number }>();
   readonly #sessions = new Map<string, Session>();
 
-  constructor(plan: () => AdminPlan, now: () => number = Date.now) {
+  /** `rolesOf`: of an account's session, as they are now; null once it is over. */
+  constructor(plan: () => AdminPlan, rolesOf: RolesOf = async () => null, now: () => number = Date.now) {
     this.#plan = plan;
+    this.#rolesOf = rolesOf;
     this.#now = now;
   }
 
@@ -60,22 +71,45 @@ export class Access {
     const link = this.#links.get(hash);
     this.#links.delete(hash);
     if (link === undefined || link.untilMs <= this.#now()) return undefined;
-    const session = randomBytes(24).toString('base64url');
+    return this.#begin({ name: link.name, role: link.role }, null);
+  }
+
+  /** The best role that roles of an account give; undefined: none. */
+  roleOf(roles: readonly string[]): Role | undefined {
+    const known = this.#plan().roles;
+    return [...ROLES].reverse().find((each) => known[each].some((one) => roles.includes(one)));
+  }
+
+  /** The secret of a session of an account that has proven itself. */
+  enter(operator: Operator, sessionId: string): string {
+    return this.#begin(operator, { sessionId, checkedMs: this.#now() });
+  }
+
+  #begin({ name, role }: Operator, account: Session['account']): string {
+    const secret = randomBytes(24).toString('base64url');
     keepWithin(this.#sessions, MOST);
     const nowMs = this.#now();
-    this.#sessions.set(tokenHash(session), { name: link.name, role: link.role, startedMs: nowMs, usedMs: nowMs });
-    return session;
+    this.#sessions.set(tokenHash(secret), { name, role, account, startedMs: nowMs, usedMs: nowMs });
+    return secret;
   }
 
-  end(request: Request): void {
+  /** Ends the session of the cookie; returns that of the account behind it, which is to end too. */
+  end(request: Request): string | undefined {
     const secret = cookieOf(request);
-    if (secret !== undefined) this.#sessions.delete(tokenHash(secret));
+    const hash = secret === undefined ? '' : tokenHash(secret);
+    const sessionId = this.#sessions.get(hash)?.account?.sessionId;
+    this.#sessions.delete(hash);
+    return sessionId;
   }
 
-  /** On the listener of its own: a bearer token, or the cookie of a session. */
-  readonly byCredentials: ReadOperator = (request) => {
+  /** A bearer token, or the cookie of a session. */
+  readonly byCredentials = async (request: Request): Promise<Found> => {
     const bearer = /^Bearer (\S+)$/i.exec(request.headers.get('authorization') ?? '')?.[1];
-    if (bearer !== undefined) return this.#byToken(bearer) ?? 'unknown';
+    return bearer === undefined ? await this.bySession(request) : (this.#byToken(bearer) ?? 'unknown');
+  };
+
+  /** The cookie of a session, and nothing else. */
+  readonly bySession = async (request: Request): Promise<Found> => {
     const secret = cookieOf(request);
     const hash = secret === undefined ? '' : tokenHash(secret);
     const session = this.#sessions.get(hash);
@@ -85,17 +119,25 @@ export class Access {
       this.#sessions.delete(hash);
       return 'unknown';
     }
+    if (session.account !== null && nowMs - session.account.checkedMs >= CHECK_EVERY_MS) {
+      const role = this.roleOf((await this.#rolesOf(session.account.sessionId)) ?? []);
+      if (role === undefined) {
+        this.#sessions.delete(hash);
+        return 'unknown';
+      }
+      session.role = role;
+      session.account.checkedMs = nowMs;
+    }
     session.usedMs = nowMs;
     return isSafe(request) || request.headers.has(CONSOLE_HEADER) ? session : 'forbidden';
   };
 
   /** Behind the gateway's `auth`, which takes away what clients put into these fields themselves. */
-  readonly byGateway: ReadOperator = (request) => {
+  readonly byGateway = (request: Request): Found => {
     const identity = gatewayIdentity((name) => request.headers.get(name) ?? undefined);
     if (identity === null) return 'unknown';
     const { issuer, account: name, roles } = identity;
-    const known = this.#plan().roles;
-    const role = [...ROLES].reverse().find((each) => known[each].some((one) => roles.includes(one)));
+    const role = this.roleOf(roles);
     // What an outside issuer calls `admin` is its own business.
     if (role === undefined || issuer !== null) return 'forbidden';
     const isOwn = isSafe(request) || request.headers.has('authorization') || request.headers.has(CONSOLE_HEADER);

@@ -7,7 +7,7 @@ import { OpenAPIHono } from '@hono/zod-openapi';
 import { PRODUCT_VERSION } from '../config/version.ts';
 import type { OperatorHost } from '../feature.ts';
 import type { Fetch } from '../local-server.ts';
-import { type Access, CONSOLE_HEADER, COOKIE, mayAct, type ReadOperator } from './access.ts';
+import { type Access, mayAct, type ReadOperator } from './access.ts';
 import { consoleFile } from './console-files.ts';
 import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
 import type { LimitDesk } from './limit-desk.ts';
@@ -19,6 +19,7 @@ import { tailRoutes } from './routes-tail.ts';
 import { trafficRoutes } from './routes-traffic.ts';
 import { tryRoutes } from './routes-try.ts';
 import type { AdminPlan } from './section.ts';
+import { addSessionRoutes } from './sessions-app.ts';
 import type { TailHub } from './tail.ts';
 
 export interface AdminParts {
@@ -34,32 +35,30 @@ export interface AdminParts {
 
 /** `prefix`: what stands before `/api` and `/console` in the paths that it gets. */
 export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: string): Fetch {
-  const { host, access } = parts;
-  const api = adminApp(host, read);
-  addOperations(api, parts);
-  api.get('/openapi.json', (context) => context.json(document(api)));
-  featureRoutes(api, host);
+  const { access } = parts;
+  const api = fullApi(parts, read);
 
   const app = new OpenAPIHono();
-  // Before the API: who comes with a link is nobody yet.
-  app.post(`${prefix}/api/session`, async (context) => {
-    if (!context.req.header(CONSOLE_HEADER)) return context.json({ message: 'only the console signs in here' }, 403);
-    const body = (await context.req.json().catch(() => ({}))) as { readonly link?: unknown };
-    const session = typeof body.link === 'string' ? access.useLink(body.link) : undefined;
-    if (session === undefined) return context.json({ message: 'the link was used already, or is too old' }, 401);
-    context.header('set-cookie', `${COOKIE}=${session}; Path=${prefix}/api; HttpOnly; SameSite=Strict`);
-    return context.json({ signedIn: true });
-  });
-  app.delete(`${prefix}/api/session`, (context) => {
-    access.end(context.req.raw);
-    context.header('set-cookie', `${COOKIE}=; Path=${prefix}/api; HttpOnly; SameSite=Strict; Max-Age=0`);
-    return context.json({ signedIn: false });
-  });
+  // Before the API: who comes with a link or an account is nobody yet.
+  addSessionRoutes(app, parts, `${prefix}/api`);
   app.route(`${prefix}/api`, api);
+  // What the console uses when the gateway does not know its caller: only sessions count here, so that on the gateway's
+  // own listeners it needs no other authentication in front.
+  addSessionRoutes(app, parts, `${prefix}/console/api`);
+  app.route(`${prefix}/console/api`, fullApi(parts, access.bySession));
   app.get(`${prefix}/console`, (context) => context.redirect(`${prefix}/console/`));
   app.get(`${prefix}/console/*`, (context) => consoleFile(context.req.path.slice(`${prefix}/console/`.length)));
   app.get(prefix === '' ? '/' : prefix, (context) => context.redirect(`${prefix}/console/`));
-  return (request) => app.fetch(request);
+  // The second is what the adapter puts beside a request, with the connection.
+  return (request: Request, bindings?: object) => app.fetch(request, bindings);
+}
+
+function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
+  const api = adminApp(parts.host, read);
+  addOperations(api, parts);
+  api.get('/openapi.json', (context) => context.json(document(api)));
+  featureRoutes(api, parts.host);
+  return api;
 }
 
 /** What a feature offers operators, such as `/api/features/limits/bans`, each with the roles that it says. */

@@ -58,6 +58,7 @@ const OWN_FILES = new Set([
   'pages-limit.js',
   'pages-limits.js',
   'pages-cluster.js',
+  'sign-in.js',
   'try-request.js',
   'pages-accounts.js',
   'pages-changes.js',

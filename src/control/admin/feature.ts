@@ -105,7 +105,10 @@ export class AdminFeature implements Feature {
       return {
         host: this.#host,
         plan: () => this.#plan,
-        access: new Access(() => this.#plan),
+        access: new Access(
+          () => this.#plan,
+          async (sessionId) => (await this.#host.accounts()?.rolesOf(sessionId)) ?? null,
+        ),
         recorder: new Recorder(this.#host),
         tail: new TailHub(this.#host.bus, () => this.#host.workers.status().length),
         limits: new LimitDesk(this.#host.bus),

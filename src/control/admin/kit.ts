@@ -152,7 +152,7 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
     },
   });
   app.use('*', async (context, next) => {
-    const found = read(context.req.raw);
+    const found = await read(context.req.raw);
     if (found === 'unknown' || found === 'forbidden')
       host.security.tell('admin.refused', { method: context.req.method, path: context.req.path, reason: found });
     if (found === 'unknown')

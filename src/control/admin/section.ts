@@ -36,6 +36,8 @@ export const NO_ADMIN: AdminPlan = {
 };
 
 const SERVICE = 'builtin:admin';
+/** What one address may ask of the console's sign-in behind the gateway. */
+const SIGN_INS = { limit: 120, windowMs: 60_000, burst: 120 };
 const ADDRESS = /^(\[[0-9a-fA-F:]+\]|[^:\s]+):(\d{1,5})$/;
 const LOOPBACK = /^(127\.\d+\.\d+\.\d+|::1|localhost)$/;
 
@@ -113,6 +115,20 @@ export const adminSection = defineSection({
       seen.add(name);
     }
     if (path !== 'off') {
+      const { identity } = (context.document ?? {}) as { readonly identity?: { readonly enabled?: unknown } };
+      // With accounts the console has a sign-in of its own; without, who may load it is the gateway's to know.
+      if (identity?.enabled === true)
+        context.addRoute({
+          id: `${SERVICE}${path}/console`,
+          service: SERVICE,
+          path: `${path}/console/*`,
+          movedBy: 'admin.path',
+          limit: {
+            ...SIGN_INS,
+            scope: `${SERVICE} sign-in`,
+            paths: `^${path.replaceAll(/[^\w/]/g, '\\$&')}/console/api/session`,
+          },
+        });
       for (const suffix of ['', '/*'])
         context.addRoute({
           id: `${SERVICE}${suffix}`,

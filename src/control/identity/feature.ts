@@ -6,6 +6,7 @@
 import { messageOf } from '../../base/errors.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature, FeatureHost, OperationsApi } from '../feature.ts';
+import type { OperatorAccounts } from '../operator-accounts.ts';
 import type { Identity, IdentityDeps } from './identity.ts';
 import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
@@ -25,6 +26,7 @@ interface CompiledIdentity {
 export function identityFeature(host: IdentityHost): Feature {
   let identity: Identity | undefined;
   let operations: Pick<OperationsApi, 'name' | 'fetch'> | undefined;
+  let accounts: OperatorAccounts | undefined;
   let runsBy = '';
   const settingsOf = (compiled: CompiledIdentity): string =>
     JSON.stringify(compiled.plan.sections.identity?.options ?? null);
@@ -58,7 +60,11 @@ export function identityFeature(host: IdentityHost): Feature {
     }
     identity = made;
     if (apart) return;
-    const { createOperatorApp } = await import('./operator-app.ts');
+    const [{ createOperatorApp }, { operatorAccounts }] = await Promise.all([
+      import('./operator-app.ts'),
+      import('./operator-sign-in.ts'),
+    ]);
+    accounts = operatorAccounts(made.context, found.snapshot.gateway.trustProxy);
     operations = { name: 'identity', fetch: createOperatorApp(made.context) };
   };
   return {
@@ -71,6 +77,7 @@ export function identityFeature(host: IdentityHost): Feature {
     operations() {
       return operations === undefined ? undefined : { ...operations, look: 'operator', change: 'admin' };
     },
+    accounts: () => accounts,
     async audit({ actor, action, target, detail }) {
       await identity?.context.audit.write({ actor, action, target, detail: detail as AuditDetail });
     },
@@ -89,6 +96,7 @@ export function identityFeature(host: IdentityHost): Feature {
       const running = identity;
       identity = undefined;
       operations = undefined;
+      accounts = undefined;
       try {
         await running?.close();
       } catch (error) {

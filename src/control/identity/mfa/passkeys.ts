@@ -18,10 +18,31 @@ interface Party {
   readonly origins: string[];
 }
 
-function party(context: IdentityContext): Party {
+/** `response`: what the authenticator said, and with it on which page. */
+function party(context: IdentityContext, response?: Record<string, unknown>): Party {
   const url = new URL(context.options.publicUrl);
-  const { rpId, origins } = context.options.passkeys;
-  return { rpId: rpId ?? url.hostname, origins: origins.length > 0 ? origins : [url.origin] };
+  const { origins } = context.options.passkeys;
+  const own = origins.length > 0 ? origins : [url.origin];
+  const rpId = passkeyDomain(context);
+  const here = response === undefined || rpId !== 'localhost' ? undefined : originIn(response);
+  // The console on this machine has a port of its own, and no page of elsewhere is on localhost.
+  const isLocal = here !== undefined && /^http:\/\/localhost(:\d{1,5})?$/.test(here);
+  return { rpId, origins: isLocal ? [...own, here] : own };
+}
+
+export function passkeyDomain({ options }: IdentityContext): string {
+  return options.passkeys.rpId ?? new URL(options.publicUrl).hostname;
+}
+
+function originIn(response: Record<string, unknown>): string | undefined {
+  const { clientDataJSON } = (response['response'] ?? {}) as { readonly clientDataJSON?: unknown };
+  if (typeof clientDataJSON !== 'string') return undefined;
+  try {
+    const { origin } = JSON.parse(Buffer.from(clientDataJSON, 'base64url').toString()) as { origin?: unknown };
+    return typeof origin === 'string' ? origin : undefined;
+  } catch {
+    return undefined;
+  }
 }
 
 export async function passkeyRegistration(context: IdentityContext, user: User): Promise<object> {
@@ -59,7 +80,7 @@ export async function addPasskey(
   name: string,
 ): Promise<string> {
   const { verifyRegistrationResponse } = await import('@simplewebauthn/server');
-  const { rpId, origins } = party(context);
+  const { rpId, origins } = party(context, response);
   const result = await verifyRegistrationResponse({
     response: response as unknown as RegistrationResponseJSON,
     expectedChallenge: async (challenge) =>
@@ -137,7 +158,7 @@ export async function takePasskey(
   const passkey = await db.selectFrom('passkeys').selectAll().where('id', '=', id).executeTakeFirst();
   if (passkey === undefined || (userId !== undefined && passkey.user_id !== userId)) return undefined;
   const { verifyAuthenticationResponse } = await import('@simplewebauthn/server');
-  const { rpId, origins } = party(context);
+  const { rpId, origins } = party(context, response);
   let carried: string | undefined;
   const result = await verifyAuthenticationResponse({
     response: response as unknown as AuthenticationResponseJSON,
