@@ -237,15 +237,14 @@ describe('signing in to the console with an account', () => {
   it('guessing is slowed down as everywhere', async () => {
     const at = `${gateway.url}/gatehouse/console/api/session`;
     const statuses = new Set<number>();
-    for (let i = 0; i < 130; i++) {
-      const response = await fetch(at, {
-        method: 'POST',
-        headers: { 'x-gatehouse-console': '1', 'content-type': 'application/json' },
-        body: '{}',
-      });
+    const ask = async (): Promise<void> => {
+      const headers = { 'x-gatehouse-console': '1', 'content-type': 'application/json' };
+      const response = await fetch(at, { method: 'POST', headers, body: '{}' });
       await response.text();
       statuses.add(response.status);
-    }
+    };
+    const giveUpMs = performance.now() + 60_000;
+    while (!statuses.has(429) && performance.now() < giveUpMs) await Promise.all(Array.from({ length: 50 }, ask));
     assert.ok(statuses.has(429), `${[...statuses]}`);
   });
 });
