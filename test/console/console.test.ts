@@ -3,9 +3,15 @@
  * of others.
  */
 import assert from 'node:assert/strict';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
+import { gzipSync } from 'node:zlib';
 import type { Browser, Page } from 'playwright-core';
-import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { createLogger } from '../../src/base/log.ts';
+import type { Primary } from '../../src/control/primary.ts';
+import { startGateway } from '../../src/main.ts';
 import { httpUpstream } from '../support/upstream.ts';
 import { checkLook, startChromium } from './chromium.ts';
 
@@ -26,8 +32,31 @@ const PAGES = [
   'Events',
 ];
 
+/**
+ * What each task of operators costs, in clicks, from wherever one is; what is typed is not counted. None may cost more.
+ */
+const MOST_CLICKS = {
+  'is it healthy, and why not': 1,
+  'which route takes this request': 2,
+  'what happens to it': 3,
+  'who is limited': 2,
+  'forget what was counted': 4,
+  'who is banned': 1,
+  'ban an address': 2,
+  'drain an instance': 3,
+  'force a breaker': 3,
+  'find one request by its id': 2,
+  'revoke a key': 4,
+  'what changed, and by whom': 1,
+  'undo it': 3,
+  'which node is the queen': 1,
+} as const;
+type Task = keyof typeof MOST_CLICKS;
+
 describe('the console in Chromium', () => {
-  let gateway: TestGateway;
+  let gateway: { readonly primary: Primary; readonly url: string; reload(): Promise<unknown> };
+  let folder: string;
+  let document: { readonly routes: readonly object[]; readonly [section: string]: unknown };
   let browser: Browser;
   let page: Page;
   let origin: string;
@@ -48,16 +77,53 @@ describe('the console in Chromium', () => {
     await page.waitForSelector(`nav a[aria-current]:has-text("${name}")`);
   };
 
+  /** JSON is YAML too. */
+  const write = (made: object): Promise<void> =>
+    writeFile(join(folder, 'gatehouse.yaml'), JSON.stringify(made, null, 2));
+  const version = async (body: string): Promise<void> => {
+    const extra = { name: 'extra', match: { path: '/extra' }, auth: 'public', respond: { body } };
+    await write({ ...document, routes: [...document.routes, extra] });
+    await gateway.reload();
+  };
+
+  /** Does a task and holds its clicks against what it may cost. */
+  const done = new Set<Task>();
+  const task = async (name: Task, work: () => Promise<unknown>): Promise<void> => {
+    const count = async (): Promise<number> => ((await page.evaluate('window.clicks')) as number | undefined) ?? 0;
+    const before = await count();
+    await work();
+    const clicks = (await count()) - before;
+    assert.ok(clicks <= MOST_CLICKS[name], `${name}: ${clicks} clicks`);
+    done.add(name);
+  };
+  const brokenBy = async (where: string): Promise<void> => {
+    assert.equal(await page.evaluate('window.broken'), undefined, where);
+    assert.equal(await page.locator('img, script[src="x"]').count(), 0, where);
+  };
+
   before(async () => {
     const upstream = await httpUpstream(scope as never, (_, response) => {
       response.setHeader('cache-control', 'max-age=600');
-      response.end('ok');
+      response.setHeader('x-note', HOSTILE);
+      response.end(`ok ${HOSTILE}`);
     });
-    gateway = await startTestGateway(scope as never, {
-      admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'admin', token: TOKEN }] },
+    folder = await mkdtemp(join(tmpdir(), 'gh-console-'));
+    scope.after(() => rm(folder, { recursive: true, force: true }));
+    document = {
+      gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: './own', watch: false },
+      admin: {
+        listen: '127.0.0.1:0',
+        writable: true,
+        tokens: [{ name: HOSTILE, role: 'admin', token: TOKEN }],
+      },
       abuse: {},
       cluster: { name: 'prod', node: 'gateway-1' },
-      identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
+      identity: {
+        enabled: true,
+        firstAdmin: 'off',
+        registration: { verifyEmail: 'off' },
+        passwords: { memory: '8mb', passes: 1 },
+      },
       services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
       routes: [
         {
@@ -69,11 +135,24 @@ describe('the console in Chromium', () => {
           rateLimit: { by: 'ip', limits: ['1000/1h'] },
         },
       ],
-    });
+    };
+    await write(document);
+    const log = createLogger('info', () => {});
+    const running = await startGateway({ configFile: 'gatehouse.yaml', cwd: folder, env: {}, log, writeLog: () => {} });
+    scope.after(() => running.stop({ timeoutMs: 500 }));
+    gateway = {
+      primary: running.primary,
+      url: `http://127.0.0.1:${running.addresses[0]!.port}`,
+      reload: () => running.reload(),
+    };
     const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
     origin = (found!.sections!['admin'] as { url: string }).url;
     browser = await startChromium();
     page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    // A click by Enter in a form is none: somebody typed.
+    await page.addInitScript(
+      "addEventListener('click', ({ detail }) => { if (detail > 0) window.clicks = (window.clicks ?? 0) + 1; }, true)",
+    );
     page.on('pageerror', (error) => wrong.push(error.message));
     page.on('console', (message) => {
       if (message.type() === 'error') wrong.push(message.text());
@@ -100,7 +179,8 @@ describe('the console in Chromium', () => {
     await page.click('button:text-is("Send")');
     await page.waitForSelector('dd:text-is("200")');
     await page.waitForSelector('td:text-is("limit")');
-    await page.waitForSelector('pre:text-is("ok")');
+    await page.waitForSelector('pre:has-text("ok <img")');
+    await brokenBy('fields and body of a response');
     await page.waitForSelector('p:has-text("notes answered from http://127.0.0.1")');
     assert.match(new URL(page.url()).hash, /^#\/routes\?method=GET&url=%2Fapi%2Fnotes%2F7$/);
     await checkLook(page, 'console-try-request');
@@ -147,7 +227,7 @@ describe('the console in Chromium', () => {
     await page.click('dialog button.main');
     await page.waitForSelector('td:has-text("drained")');
     const [override] = gateway.primary.overrides.list();
-    assert.deepEqual([override?.kind, override?.owner, override?.reason], ['drain', 'token:test', HOSTILE]);
+    assert.deepEqual([override?.kind, override?.owner, override?.reason], ['drain', `token:${HOSTILE}`, HOSTILE]);
     await open('Overview');
     await page.waitForSelector(`li:has-text(${JSON.stringify('<img src=x')})`);
     await open('Services');
@@ -239,7 +319,147 @@ describe('the console in Chromium', () => {
     it(`is accessible, and fits 360 pixels, light and dark: ${name}`, async () => {
       await open(name);
       await checkLook(page, `console-${name.toLowerCase()}`);
+      await brokenBy(name);
     });
+
+  it('each task of an operator costs no more clicks than it may', async () => {
+    await open('Events');
+    await task('is it healthy, and why not', async () => {
+      await open('Overview');
+      await page.waitForSelector('h2:text-is("What is wrong now")');
+    });
+    await task('which route takes this request', async () => {
+      await open('Routes');
+      await page.fill('input[name=url]', '/api/notes/8');
+      await page.click('button:text-is("Explain")');
+      await page.waitForSelector('strong:has-text("notes")');
+    });
+    await open('Overview');
+    await task('what happens to it', async () => {
+      await open('Routes');
+      await page.fill('input[name=url]', '/api/notes/8');
+      await page.click('button:text-is("Send")');
+      await page.waitForSelector('dd:text-is("200")');
+    });
+    await task('who is limited', async () => {
+      await open('Limits');
+      await page.fill('input[name=address]', '127.0.0.1');
+      await page.click('button:text-is("Look")');
+      await page.waitForSelector('td:text-is("1000/1h")');
+    });
+    await open('Overview');
+    await task('forget what was counted', async () => {
+      await open('Limits');
+      await page.fill('input[name=address]', '127.0.0.1');
+      await page.click('button:text-is("Look")');
+      await page.click('button:text-is("Forget what was counted")');
+      await page.fill('dialog input[name=reason]', 'case 7');
+      await page.click('dialog button.main');
+      await page.waitForSelector('[role=status]:has-text("forgotten")');
+    });
+    await task('who is banned', async () => {
+      await open('Bans');
+      await page.waitForSelector('text=Nobody is banned.');
+    });
+    await open('Overview');
+    await task('ban an address', async () => {
+      await open('Bans');
+      await page.fill('input[name=subject]', '203.0.113.8');
+      await page.click('button:has-text("Ban")');
+      await page.waitForSelector('td:has-text("203.0.113.8")');
+    });
+    await task('drain an instance', async () => {
+      await open('Services');
+      await page.click('button:has-text("Drain")');
+      await page.fill('dialog input[name=reason]', 'release');
+      await page.click('dialog button.main');
+      await page.waitForSelector('td:has-text("drained")');
+    });
+    await page.click('button:has-text("Take traffic again")');
+    await open('Overview');
+    await task('force a breaker', async () => {
+      await open('Services');
+      await page.click('button:has-text("Hold open")');
+      await page.fill('dialog input[name=reason]', 'database moves');
+      await page.click('dialog button.main');
+      await page.waitForSelector('p:has-text("breaker open")');
+    });
+    await page.click('button:text-is("Reset")');
+    await task('find one request by its id', async () => {
+      await open('Requests');
+      await page.fill('input[name=text]', 'wanted-request-7');
+      await page.click('button:has-text("Watch")');
+      await page.waitForSelector('text=Watching.');
+      const row = page.locator('td button:has-text("/api/notes/found")').first();
+      const giveUpMs = performance.now() + 60_000;
+      while ((await row.count()) === 0) {
+        assert.ok(performance.now() < giveUpMs, 'it was not found');
+        await fetch(`${gateway.url}/api/notes/other`).then((response) => response.text());
+        const headers = { 'x-request-id': 'wanted-request-7' };
+        await fetch(`${gateway.url}/api/notes/found`, { headers }).then((response) => response.text());
+      }
+      assert.equal(await page.locator('td button:has-text("/api/notes/other")').count(), 0);
+    });
+    const made = await fetch(`${gateway.url}/api/auth/register`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email: 'kim@example.com', username: 'kim', password: 'ancient walrus paints 9 fences' }),
+    }).then((response) => response.json() as Promise<{ accessToken: string }>);
+    await fetch(`${gateway.url}/api/auth/keys`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${made.accessToken}` },
+      body: JSON.stringify({ name: HOSTILE }),
+    }).then((response) => assert.equal(response.status, 201));
+    await open('Overview');
+    await task('revoke a key', async () => {
+      await open('Accounts');
+      await page.fill('input[name=q]', 'kim');
+      await page.click('button:has-text("Search")');
+      await page.click('td button:has-text("kim")');
+      await page.click('button:text-is("Revoke")');
+      await page.waitForSelector('[role=status]:has-text("The key is revoked.")');
+    });
+    await brokenBy('the name of a key');
+    await version('one');
+    await version('two');
+    await open('Overview');
+    await task('what changed, and by whom', async () => {
+      await open('Changes');
+      await page.waitForSelector('td:has-text("(live)")');
+    });
+    await open('Overview');
+    await task('undo it', async () => {
+      await open('Changes');
+      await page.click('button:text-is("Compare") >> nth=0');
+      await page.click('button:has-text("Go back to revision")');
+      await page.waitForSelector('[role=status]:has-text("is live.")');
+    });
+    await task('which node is the queen', async () => {
+      await open('Cluster');
+      await page.waitForSelector('td:has-text("(queen)")');
+    });
+    assert.deepEqual([...done].sort(), Object.keys(MOST_CLICKS).sort(), 'every task was done');
+  });
+
+  it('an edit that somebody else was faster with is refused, and what they wrote stays', async () => {
+    await open('Changes');
+    await page.click('button:text-is("Read the text")');
+    const text = await page.inputValue('textarea');
+    await version('by somebody else');
+    const theirs = await readFile(join(folder, 'gatehouse.yaml'), 'utf8');
+    assert.notEqual(theirs, text);
+    await page.fill('textarea', `${text}\n`);
+    await page.click('button:text-is("Apply")');
+    await page.waitForSelector('[role=alert]:has-text("somebody else changed the configuration meanwhile")');
+    assert.equal(await readFile(join(folder, 'gatehouse.yaml'), 'utf8'), theirs);
+    assert.equal(await page.inputValue('textarea'), `${text}\n`, 'what was typed is not lost either');
+    await page.click('button:text-is("Read again")');
+    const giveUpMs = performance.now() + 60_000;
+    while (!(await page.inputValue('textarea')).includes('by somebody else'))
+      assert.ok(performance.now() < giveUpMs, 'the text is read again');
+    await page.click('button:text-is("Apply")');
+    await page.waitForSelector('[role=status]:has-text("Written and live.")');
+  });
 
   it('loads less than 200 KB, nothing from elsewhere, and no page may frame it', async () => {
     const response = await fetch(`${origin}/console/`);
@@ -251,15 +471,25 @@ describe('the console in Chromium', () => {
       loaded.filter(([name]) => !name.startsWith(origin)),
       [],
     );
-    const files = loaded.filter(([name]) => name.includes('/console/'));
-    assert.ok(files.reduce((sum, [, bytes]) => sum + bytes, 0) < 250_000);
+    const names = loaded.map(([name]) => name).filter((name) => name.includes('/console/') && !name.includes('/api/'));
+    let packed = 0;
+    for (const name of new Set([`${origin}/console/`, ...names])) {
+      const file = await fetch(name, { headers: { 'accept-encoding': 'gzip' } });
+      assert.equal(file.headers.get('content-encoding'), 'gzip', name);
+      const plain = await fetch(name, { headers: { 'accept-encoding': 'identity' } });
+      assert.equal(plain.headers.get('content-encoding'), null, name);
+      const text = await plain.text();
+      assert.equal(await file.text(), text, name);
+      packed += gzipSync(text).length;
+    }
+    assert.ok(names.length > 20 && packed < 200_000, `${packed} bytes of ${names.length} files`);
     for (const name of ['../../package.json', 'vendor/../app.js%00', 'none.js'])
       assert.notEqual((await fetch(`${origin}/console/${name}`)).status, 200, name);
   });
 
   it('keeps buttons from viewers, and says so when nobody is signed in', async () => {
     await page.click('button:has-text("Sign out")');
-    await page.waitForSelector('text=Nobody is signed in');
+    await page.waitForSelector('h2:text-is("Sign in with your account")');
     await page.goto(await link('viewer'));
     await page.reload();
     await page.goto(await link('viewer'));
@@ -270,7 +500,7 @@ describe('the console in Chromium', () => {
     // A refusal of the browser's own (401 while nobody is signed in, 400 for a ban of no address) is logged by it as an
     // error.
     assert.deepEqual(
-      wrong.filter((text) => !/status of (400|401) /.test(text)),
+      wrong.filter((text) => !/status of (400|401|412) /.test(text)),
       [],
     );
   });

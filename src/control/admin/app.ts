@@ -47,7 +47,9 @@ export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: st
   addSessionRoutes(app, parts, `${prefix}/console/api`);
   app.route(`${prefix}/console/api`, fullApi(parts, access.bySession));
   app.get(`${prefix}/console`, (context) => context.redirect(`${prefix}/console/`));
-  app.get(`${prefix}/console/*`, (context) => consoleFile(context.req.path.slice(`${prefix}/console/`.length)));
+  app.get(`${prefix}/console/*`, (context) =>
+    consoleFile(context.req.path.slice(`${prefix}/console/`.length), context.req.header('accept-encoding')),
+  );
   app.get(prefix === '' ? '/' : prefix, (context) => context.redirect(`${prefix}/console/`));
   // The second is what the adapter puts beside a request, with the connection.
   return (request: Request, bindings?: object) => app.fetch(request, bindings);

@@ -8,6 +8,7 @@ import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { gzipSync } from 'node:zlib';
 
 const TYPES: Readonly<Record<string, string>> = {
   html: 'text/html; charset=utf-8',
@@ -67,21 +68,26 @@ const OWN_FILES = new Set([
 
 interface Served {
   readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly gzip: Uint8Array<ArrayBuffer>;
   readonly etag: string;
 }
 const kept = new Map<string, Promise<Served>>();
 
-/** `name` is what stands behind `/console/`. */
-export async function consoleFile(name: string): Promise<Response> {
+/** `name` is what stands behind `/console/`, `accepted` the `Accept-Encoding` of the request. */
+export async function consoleFile(name: string, accepted = ''): Promise<Response> {
   const file = name === '' ? 'index.html' : name;
   const path = VENDORED[file]?.() ?? (OWN_FILES.has(file) ? join(OWN, file) : undefined);
   if (path === undefined) return new Response('there is no such file\n', { status: 404 });
   if (!kept.has(file)) kept.set(file, load(path));
-  const { bytes, etag } = await kept.get(file)!;
-  return new Response(bytes, {
+  const { bytes, gzip, etag } = await kept.get(file)!;
+  const isPacked = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|$))/i.test(accepted);
+  return new Response(isPacked ? gzip : bytes, {
     headers: {
+      ...(isPacked ? { 'content-encoding': 'gzip' } : {}),
+      vary: 'accept-encoding',
       'content-type': TYPES[file.slice(file.lastIndexOf('.') + 1)] ?? 'application/octet-stream',
-      etag,
+      // Another representation has another (RFC 9110 §8.8.3.3).
+      etag: isPacked ? etag.replace(/"$/, '-gzip"') : etag,
       'cache-control': 'no-cache',
       'content-security-policy': POLICY,
       'x-content-type-options': 'nosniff',
@@ -101,5 +107,9 @@ async function load(path: string): Promise<Served> {
       )
       .replace(/\n\/\/# sourceMappingURL=.*/, ''),
   );
-  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"` };
+  return {
+    bytes,
+    gzip: new Uint8Array(gzipSync(bytes)),
+    etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"`,
+  };
 }

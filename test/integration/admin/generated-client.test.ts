@@ -1,0 +1,134 @@
+/**
+ * The admin API driven by a client made of its OpenAPI document and nothing else: every operation is there by its id,
+ * takes what the document says, and what comes back is what the document says.
+ */
+import assert from 'node:assert/strict';
+import { type TestContext, test } from 'node:test';
+import { Ajv2020 } from 'ajv/dist/2020.js';
+import { startTestGateway } from '../../support/gateway.ts';
+import { httpUpstream } from '../../support/upstream.ts';
+
+const TOKEN = 'admin-token-that-is-long-enough';
+
+interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query' | 'header';
+  readonly required?: boolean;
+}
+interface Operation {
+  readonly operationId: string;
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: { readonly 'application/json': { readonly schema: object } } };
+  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { schema: object }>> }>>;
+}
+interface Document {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
+  readonly components?: object;
+}
+interface Given {
+  readonly values?: Readonly<Record<string, string | number>>;
+  readonly body?: unknown;
+  readonly headers?: Record<string, string>;
+}
+// biome-ignore lint/suspicious/noExplicitAny: bodies of many shapes, checked by the document's schemas
+type Call = (given?: Given) => Promise<{ status: number; body: any }>;
+
+function clientOf(document: Document, base: string): ReadonlyMap<string, Call> {
+  const ajv = new Ajv2020({ strict: false, validateFormats: false });
+  const check = (schema: object, value: unknown, what: string): void => {
+    const validate = ajv.compile({ ...schema, components: document.components });
+    assert.ok(validate(value), `${what}: ${ajv.errorsText(validate.errors)}\n${JSON.stringify(value)?.slice(0, 500)}`);
+  };
+  const calls = new Map<string, Call>();
+  for (const [path, operations] of Object.entries(document.paths))
+    for (const [method, operation] of Object.entries(operations)) {
+      const { operationId, parameters = [], requestBody, responses } = operation;
+      assert.ok(!calls.has(operationId), `${operationId} is one operation`);
+      calls.set(operationId, async ({ values = {}, body, headers = {} } = {}) => {
+        const where = path.replace(/\{(\w+)\}/g, (_, name: string) => encodeURIComponent(String(values[name])));
+        const url = new URL(base + where);
+        for (const { name, in: place } of parameters)
+          if (place === 'query' && values[name] !== undefined) url.searchParams.set(name, String(values[name]));
+        if (requestBody !== undefined)
+          check(requestBody.content['application/json'].schema, body, `body of ${operationId}`);
+        const response = await fetch(url, {
+          method: method.toUpperCase(),
+          headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json', ...headers },
+          ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        });
+        const { status } = response;
+        const said = responses[status]?.content;
+        if (said === undefined) assert.fail(`${operationId} must not answer ${status}: ${await response.text()}`);
+        const type = response.headers.get('content-type')?.split(';', 1)[0] ?? '';
+        const schema = said[type]?.schema;
+        assert.ok(schema !== undefined, `${operationId} answers ${status} as ${type}`);
+        if (type === 'text/event-stream') {
+          await response.body?.cancel();
+          return { status, body: null };
+        }
+        const text = await response.text();
+        const value: unknown = type.endsWith('json') ? JSON.parse(text) : text;
+        check(schema, value, `${status} of ${operationId}`);
+        return { status, body: value };
+      });
+    }
+  return calls;
+}
+
+async function scene(t: TestContext) {
+  const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));
+  const gateway = await startTestGateway(t, {
+    admin: { listen: '127.0.0.1:0', tokens: [{ name: 'a', role: 'admin', token: TOKEN }] },
+    services: { s: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
+    routes: [
+      { name: 'all', match: { path: '/a' }, service: 's', auth: 'public', rateLimit: { by: 'ip', limits: ['9/1h'] } },
+    ],
+  });
+  const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
+  const { url } = found!.sections!['admin'] as { url: string };
+  const response = await fetch(`${url}/api/openapi.json`, { headers: { authorization: `Bearer ${TOKEN}` } });
+  const document = (await response.json()) as Document;
+  return { gateway, calls: clientOf(document, `${url}/api`) };
+}
+
+test('every operation of the document answers as the document says', async (t) => {
+  const { calls } = await scene(t);
+  const left = new Set(calls.keys());
+  const call = async (id: string, given?: Given, status = 200) => {
+    left.delete(id);
+    const operation = calls.get(id) ?? assert.fail(`there is no ${id}: ${[...calls.keys()].join(', ')}`);
+    const answer = await operation(given);
+    assert.equal(answer.status, status, `${id}: ${JSON.stringify(answer.body)}`);
+    return answer.body;
+  };
+  for (const id of ['getStatus', 'getRoutes', 'getOverrides', 'getMe', 'getTraffic', 'getEvents', 'getConfig'])
+    await call(id);
+  for (const id of ['getTrafficStream', 'getEventsStream', 'getRequestsStream']) await call(id);
+  const [service] = (await call('getServices')).services;
+  const { id } = service.instances[0];
+  const why = { reason: 'by a client' };
+  await call('postRoutesExplain', { body: { method: 'GET', url: '/a' } });
+  const tried = await call('postRoutesTry', { body: { method: 'GET', url: '/a' } });
+  assert.equal(tried.status, 200);
+  await call('getLimits', { values: { address: '127.0.0.1' } });
+  await call('postLimitsReset', { body: { address: '127.0.0.1', ...why } });
+  await call('putInstancesIdDrain', { values: { id }, body: { ...why, forMs: 60_000 } });
+  await call('deleteInstancesIdDrain', { values: { id } });
+  await call('putInstancesIdWeight', { values: { id }, body: { ...why, weight: 3 } });
+  await call('deleteInstancesIdWeight', { values: { id } });
+  await call('putBreakersIdOpen', { values: { id: 's' }, body: { ...why, forMs: 60_000 } });
+  await call('postBreakersIdReset', { values: { id: 's' } });
+  await call('putLogLevel', { body: { level: 'debug', ...why, forMs: 60_000 } });
+  await call('deleteLogLevel');
+  await call('postLinks', { body: { role: 'viewer' } });
+  await call('getConfigText');
+  await call('postConfigCheck', { body: { text: 'routes: []\n' } });
+  await call('putConfig', { body: { text: 'routes: []\n' }, headers: { 'if-match': '"0"' } }, 409);
+  await call('postConfigReload', { body: why });
+  await call('getConfigHistory');
+  await call('getConfigHistoryRevision', { values: { revision: 99 } }, 404);
+  await call('getConfigHistoryRevisionDiff', { values: { revision: 99 } }, 404);
+  await call('postConfigRollback', { body: { revision: 99, ...why } }, 404);
+  for (const kind of ['Cpu', 'Heap']) await call(`postProfiles${kind}`, { body: { ms: 100 } });
+  assert.deepEqual([...left], [], 'operations that nobody tried');
+});
