@@ -22,6 +22,8 @@ import {
   type QuotaQuestion,
   type QuotaReport,
   SETTINGS_TOPIC,
+  SHARED_TOPIC,
+  type SharedState,
   type TableOccupancy,
   TRIP_TOPIC,
 } from '../../data/contract/limits.ts';
@@ -44,6 +46,7 @@ import { type QuotaBasis, QuotaLedger } from './quotas/quota-ledger.ts';
 import type { QuotaDefinitions } from './quotas/quota-options.ts';
 import { type PlanUtilisation, UsageReader } from './quotas/usage.ts';
 import { createUsageApp } from './quotas/usage-app.ts';
+import { SharedCounting } from './shared-counting.ts';
 import { type LimitTables, MIGRATIONS } from './tables.ts';
 
 /** What it reads of a compiled configuration. */
@@ -63,11 +66,12 @@ export interface CompiledLimits {
 }
 
 /** What it needs of the process around it. */
-export type LimitsHost = Pick<FeatureHost, 'log' | 'bus' | 'serveBuiltin'> & {
-  readonly security?: FeatureHost['security'];
-  /** For tests. Default the system's. */
-  readonly clock?: Clock;
-};
+export type LimitsHost = Pick<FeatureHost, 'log' | 'bus' | 'serveBuiltin'> &
+  Partial<Pick<FeatureHost, 'workerThreads'>> & {
+    readonly security?: FeatureHost['security'];
+    /** For tests. Default the system's. */
+    readonly clock?: Clock;
+  };
 
 /** Adding up a period reads all its accounts, so it is done this seldom. */
 const RATIOS_EVERY_MS = 30_000;
@@ -81,6 +85,7 @@ export class LimitsFeature {
   readonly #host: LimitsHost;
   readonly #clock: Clock;
   readonly #workers = new WorkerCounts();
+  readonly #counting: SharedCounting;
   readonly #utilisation = new Map<string, Utilisation>();
   readonly #ratios = new Map<string, { readonly quota: string; readonly plan: string; readonly ratio: number }>();
   #ratiosAtMs = Number.NEGATIVE_INFINITY;
@@ -95,6 +100,7 @@ export class LimitsFeature {
 
   constructor(host: LimitsHost) {
     this.#host = host;
+    this.#counting = new SharedCounting(host.log, () => host.workerThreads?.() ?? null);
     this.#clock = host.clock ?? systemClock;
   }
 
@@ -127,6 +133,9 @@ export class LimitsFeature {
     bus.onTell(QUOTA_USED_TOPIC, (data) => ledger.report(data as readonly QuotaReport[]));
     bus.onTell(TRIP_TOPIC, (data) => void bans.trip(data as AbuseTrip));
     bus.onTell(COUNTS_TOPIC, (data) => this.#workers.add(data as Readonly<Record<string, number>>));
+    bus.onTell(SHARED_TOPIC, (data) =>
+      this.#counting.take(data as SharedState, this.#compiled?.plan.sections.limits.redis.fallback ?? 'local'),
+    );
     bus.onTell(OCCUPANCY_TOPIC, (data) => {
       this.#workers.occupancy = data as TableOccupancy;
     });
@@ -171,8 +180,11 @@ export class LimitsFeature {
   dependencies(): Dependency[] {
     const found: Dependency[] = [];
     // Each machine goes on alone without it.
-    if (this.#share !== undefined)
-      found.push({ name: 'redis', available: this.#share.share.isConnected, required: false });
+    if (this.#share !== undefined) {
+      const isAlone = this.#counting.isAlone;
+      const detail = { limits: isAlone ? 'counted by this machine alone' : 'shared' };
+      found.push({ name: 'redis', available: this.#share.share.isConnected && !isAlone, required: false, detail });
+    }
     const problem = this.#store?.problem() ?? null;
     if (problem !== null) found.push({ name: 'limits store', available: false, required: false, detail: { problem } });
     return found;

@@ -161,6 +161,16 @@ export interface TableOccupancy {
 }
 export const OCCUPANCY_TOPIC = 'limits:table';
 
+/** A worker's limits are counted by Redis, or by this machine alone while that does not answer. */
+export const SHARED_TOPIC = 'limits:shared';
+export interface SharedState {
+  /** Thread id of the worker. */
+  readonly thread: number;
+  readonly isShared: boolean;
+  /** What failed last, if it is known. */
+  readonly reason: string | null;
+}
+
 // --- quotas ------------------------------------------------------------------------------------------------------
 
 /** What a quota without limit tells: more than anybody asks for, and an integer in every language. */

@@ -2,9 +2,17 @@
  * What all limits of one worker share and keep across reloads: the table, the plans, the line to Redis if there is one,
  * and the counts for the metrics. Made by the first policy that needs it (`WorkerLimits.of`).
  */
+import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import { type LimiterSettings, OCCUPANCY_TOPIC, SETTINGS_TOPIC, type TableOccupancy } from '../contract/limits.ts';
+import {
+  type LimiterSettings,
+  OCCUPANCY_TOPIC,
+  SETTINGS_TOPIC,
+  SHARED_TOPIC,
+  type SharedState,
+  type TableOccupancy,
+} from '../contract/limits.ts';
 import type { ControlLink, PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { CountReporter } from './count-reporter.ts';
@@ -112,17 +120,23 @@ export class WorkerLimits {
     this.#redis = null;
     if (redis === undefined || url === undefined) return;
     const line = openRedis(url, (reason) => this.#redisProblem(reason));
-    this.#redis = { limits: new RedisLimits(line, redis, this.limiter), madeFrom };
+    const limits = new RedisLimits(line, redis, this.limiter);
+    limits.onShared = (isShared) => this.#tellShared(isShared);
+    this.#redis = { limits, madeFrom };
   }
 
-  #toldAtMs = Number.NEGATIVE_INFINITY;
+  #lastProblem: string | null = null;
 
-  /** Once in ten seconds: a Redis that is away is a failed connection many times over. */
+  /** A Redis that is away is a failed connection many times over; control says once what it means. */
   #redisProblem(reason: string): void {
-    const nowMs = this.table.time.nowMs();
-    if (nowMs - this.#toldAtMs < 10_000) return;
-    this.#toldAtMs = nowMs;
-    this.#log.warn('limits cannot be shared through Redis', { reason, fallback: this.#settings.redis?.fallback });
+    this.#lastProblem = reason;
+    this.#log.debug('the connection to Redis failed', { reason });
+  }
+
+  #tellShared(isShared: boolean): void {
+    const state: SharedState = { thread: threadId, isShared, reason: this.#lastProblem };
+    this.#lastProblem = null;
+    this.#control.tell(SHARED_TOPIC, state);
   }
 
   close(): void {

@@ -63,6 +63,9 @@ export class RedisLimits {
   #leased = 0;
   #latencyMs = 0;
   /** Answered questions by how long they took. */
+  /** Told when decisions become this machine's own, and when Redis decides again. */
+  onShared: (isShared: boolean) => void = () => {};
+  #isShared = true;
   readonly timings: number[] = new Array<number>(TIMING_BOUNDS.length + 1).fill(0);
 
   constructor(line: RedisLine, settings: RedisLimitSettings, limiter: Limiter, random: () => number = Math.random) {
@@ -171,6 +174,13 @@ export class RedisLimits {
     return this.#fallbackWith(set, keys);
   }
 
+  /** A Redis that takes no writes answers probes all the same: only a decision shows that it is back. */
+  #note(isShared: boolean): void {
+    if (isShared === this.#isShared) return;
+    this.#isShared = isShared;
+    this.onShared(isShared);
+  }
+
   #spend(lease: Lease, nowMs: number): Decision | null {
     const { decision } = lease;
     if (decision === null) return null;
@@ -213,6 +223,7 @@ export class RedisLimits {
           waiting.isOver = true;
           this.#late++;
           this.#breaker.failed(this.#limiter.table.time.nowMs());
+          if (this.#breaker.state === 'open') this.#note(false);
           resolve(null);
         },
       };
@@ -226,6 +237,7 @@ export class RedisLimits {
           this.#latencyMs += tookMs;
           this.timings[timingBucket(tookMs / 1_000)]!++;
           this.#breaker.succeeded(this.#limiter.table.time.nowMs());
+          this.#note(true);
           resolve(taken);
         },
         () => {
@@ -233,6 +245,7 @@ export class RedisLimits {
           ended(waiting, turn);
           this.#failed++;
           this.#breaker.failed(this.#limiter.table.time.nowMs());
+          if (this.#breaker.state === 'open') this.#note(false);
           resolve(null);
         },
       );
