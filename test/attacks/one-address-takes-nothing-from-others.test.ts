@@ -5,8 +5,19 @@
  */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
+import { sweep } from '../../src/control/identity/cleanup.ts';
 import { adapterFactory } from '../../src/control/identity/oauth/adapter.ts';
 import { type Bench, makeBench, PASSWORD } from '../integration/identity/harness.ts';
+import { served } from '../integration/identity/oauth-scene.ts';
+
+const SECRET = 'a secret of the application with enough bytes';
+const OUR_CLIENT = {
+  id: 'us',
+  name: 'Us',
+  secret: SECRET,
+  redirectUris: ['http://127.0.0.1:9/api/auth/outside/other/callback'],
+  scopes: ['openid', 'email', 'profile'],
+};
 
 type Cleanup = { after(done: () => Promise<void>): void };
 
@@ -159,6 +170,54 @@ describe('a flood from one address', () => {
     }
     await bench.identity.context.background.settled();
     assert.deepEqual(await rowsOf(bench), before);
+  });
+
+  test('of sign-ins with an outside provider that nobody ends writes no row, nor one of their answers', async (t) => {
+    const { bench: provider, url } = await served({ oauth: { enabled: true, clients: [OUR_CLIENT] } });
+    t.after(() => provider.close());
+    const bench = await benchFor(t, {
+      publicUrl: 'http://127.0.0.1:9',
+      returnTo: ['http://127.0.0.1:9/welcome'],
+      providers: { other: { issuer: `${url}/oauth`, clientId: 'us', clientSecret: SECRET, allowInsecure: true } },
+    });
+    const ask = (path: string, headers: Record<string, string> = {}) =>
+      bench.identity.app.fetch(new Request(`http://gatehouse.test/api/auth/outside/other/${path}`, { headers }));
+    const before = await rowsOf(bench);
+    const returnTo = encodeURIComponent('http://127.0.0.1:9/welcome');
+    let cookie = '';
+    let state = '';
+    for (let i = 0; i < 50; i++) {
+      const begun = await ask(`start?returnTo=${returnTo}`);
+      assert.equal(begun.status, 302);
+      cookie = begun.headers.getSetCookie()[0]?.split(';')[0] ?? '';
+      state = new URL(begun.headers.get('location') ?? '').searchParams.get('state') ?? '';
+      assert.ok(!cookie.includes(state), 'what is in the cookie is sealed');
+      assert.equal((await ask('callback?code=x&state=made-up', { cookie })).status, 403);
+      assert.equal((await ask(`callback?code=x&state=${state}`, { cookie: cookie.slice(0, -4) })).status, 403);
+    }
+    assert.deepEqual(await rowsOf(bench), before);
+    assert.equal(
+      (await ask(`callback?code=x&state=${state}`, { cookie })).status,
+      302,
+      'back to the page with an error',
+    );
+    assert.equal((await ask(`callback?code=x&state=${state}`, { cookie })).status, 403, 'once');
+  });
+
+  test('of registrations that nobody confirms keeps a fixed number of codes, the newest', async (t) => {
+    const bench = await benchFor(t);
+    for (let i = 0; i < 30; i++) {
+      await bench.call('POST', '/register', { email: `never${i}@example.com`, password: PASSWORD });
+      bench.clock.advance(1_000);
+    }
+    await sweep(bench.identity.context, 10);
+    assert.equal((await rowsOf(bench))['one_time_codes'], 10);
+    const token = await bench.mailedCode('never29@example.com', 'confirm');
+    const confirmed = await bench.call('POST', '/verify-email', { token, password: PASSWORD });
+    assert.equal(confirmed.status, 200, 'the newest still works');
+    bench.clock.advance(86_400_001);
+    await sweep(bench.identity.context, 10);
+    assert.equal((await rowsOf(bench))['one_time_codes'], 0, 'what is over is gone at once');
   });
 
   test('of OAuth sign-ins that nobody ends keeps a fixed number of rows, the newest, whatever is in them', async (t) => {

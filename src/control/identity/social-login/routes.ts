@@ -42,7 +42,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   const attributes = { httpOnly: true, sameSite: 'Lax', secure, path: '/' } as const;
 
   const bind = (c: Context<Env>, begun: Begun): void =>
-    setCookie(c, COOKIE, begun.state, { ...attributes, maxAge: 600 });
+    setCookie(c, COOKIE, begun.cookie, { ...attributes, maxAge: 600 });
 
   app.get('/outside', (c) => c.json({ providers: Object.keys(options.providers) }));
 
@@ -54,9 +54,9 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
   });
 
   app.get('/outside/:provider/callback', async (c) => {
-    const state = getCookie(c, COOKIE);
+    const cookie = getCookie(c, COOKIE);
     deleteCookie(c, COOKIE, { path: '/', secure });
-    const done = await outside.finish(c.req.param('provider'), new URL(c.req.url), state, c.get('caller'));
+    const done = await outside.finish(c.req.param('provider'), new URL(c.req.url), cookie, c.get('caller'));
     if (done.secret !== undefined) setCookie(c, RESULT_COOKIE, done.secret, { ...attributes, maxAge: 120 });
     return c.redirect(done.location, 302);
   });

@@ -5,6 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import type { Configuration } from 'openid-client';
+import { Encryption } from '../../secrets/encryption.ts';
 import { randomSecret } from '../../secrets/random-token.ts';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { completeSignIn, secondFactorNeeded } from '../accounts/sign-in.ts';
@@ -18,10 +19,15 @@ import type { TokenAnswer } from '../sessions/sessions.ts';
 import type { User } from '../tables.ts';
 
 const STATE_TTL_MS = 10 * 60_000;
+const STATE_BOUND = 'outside-state';
 const RESULT_TTL_MS = 2 * 60_000;
 const DISCOVERY_TTL_MS = 3_600_000;
 
+/** What begins lies sealed in the browser's cookie and nowhere here: beginning without end fills no table. */
 interface State {
+  /** What the provider gives back. */
+  readonly state: string;
+  readonly untilMs: number;
   readonly provider: string;
   readonly nonce: string;
   readonly verifier: string;
@@ -56,20 +62,22 @@ const sha256 = (text: string): string => createHash('sha256').update(text).diges
 
 export interface Begun {
   readonly location: string;
-  /** For the cookie that binds the answer to this browser. */
-  readonly state: string;
+  /** For the cookie that binds the answer to this browser; sealed. */
+  readonly cookie: string;
 }
 
 export class SocialLogin {
   readonly #context: IdentityContext;
+  readonly #encryption: Encryption;
   readonly #found = new Map<string, { configuration: Configuration; until: number }>();
 
   constructor(context: IdentityContext) {
     this.#context = context;
+    this.#encryption = new Encryption(context.master.derive('outside-state'));
   }
 
   async begin(provider: string, { returnTo, challenge }: Wanted, linkTo: string | null): Promise<Begun> {
-    const { codes, store, options } = this.#context;
+    const { clock, options } = this.#context;
     if (!options.returnTo.includes(returnTo)) {
       throw new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', {
         fields: [
@@ -80,8 +88,18 @@ export class SocialLogin {
     const library = await import('openid-client');
     const configuration = await this.#configuration(provider);
     const verifier = library.randomPKCECodeVerifier();
-    const payload: State = { provider, nonce: library.randomNonce(), verifier, returnTo, linkTo, challenge };
-    const state = await codes.issue(store.db, 'outside-state', { payload, ttlMs: STATE_TTL_MS });
+    const state = randomSecret();
+    const untilMs = clock.wallMs() + STATE_TTL_MS;
+    const payload: State = {
+      state,
+      untilMs,
+      provider,
+      nonce: library.randomNonce(),
+      verifier,
+      returnTo,
+      linkTo,
+      challenge,
+    };
     const location = library.buildAuthorizationUrl(configuration, {
       redirect_uri: this.redirectUri(provider),
       scope: this.#options(provider).scopes.join(' '),
@@ -90,19 +108,19 @@ export class SocialLogin {
       state,
       nonce: payload.nonce,
     });
-    return { location: location.href, state };
+    return { location: location.href, cookie: this.#encryption.encrypt(JSON.stringify(payload), STATE_BOUND) };
   }
 
   /** Takes the provider's answer; the browser goes back with a one-time code or an error. */
-  async finish(provider: string, url: URL, cookieState: string | undefined, caller: Caller): Promise<Finished> {
-    const { codes, store } = this.#context;
+  async finish(provider: string, url: URL, cookie: string | undefined, caller: Caller): Promise<Finished> {
+    const { clock, codes, store } = this.#context;
     const state = url.searchParams.get('state') ?? '';
+    const begun = this.#open(cookie);
     // Another browser's answer (login CSRF): the cookie must name the same flow.
-    if (cookieState === undefined || cookieState !== state)
+    if (begun === undefined || begun.state !== state)
       throw forbidden('this sign-in was begun elsewhere', 'foreign_sign_in');
-    const used = await codes.use(store.db, 'outside-state', state);
-    const begun = used?.payload as State | undefined;
-    if (begun === undefined || begun.provider !== provider)
+    const isOver = begun.untilMs <= clock.wallMs() || begun.provider !== provider;
+    if (isOver || !(await codes.spend(store.db, 'outside-state', state, STATE_TTL_MS)))
       throw forbidden('this sign-in is over; begin again', 'sign_in_over');
     const back = new URL(begun.returnTo);
     const secret = begun.challenge === undefined ? randomSecret() : undefined;
@@ -146,6 +164,14 @@ export class SocialLogin {
       throw await secondFactorNeeded(this.#context, user, factors, { amr: ['fed'], scopes: null });
     const tokens = await completeSignIn(this.#context, user, { amr: ['fed'], mfaAt: null, scopes: null }, caller);
     return { user, tokens };
+  }
+
+  #open(cookie: string | undefined): State | undefined {
+    try {
+      return cookie === undefined ? undefined : (JSON.parse(this.#encryption.decrypt(cookie, STATE_BOUND)) as State);
+    } catch {
+      return undefined;
+    }
   }
 
   redirectUri(provider: string): string {
