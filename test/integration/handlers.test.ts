@@ -106,7 +106,8 @@ describe('a handler', () => {
           for await (const part of request.body) length += part.length;
           return Response.json({ length });
         }
-        if (context.params.id === 'left') return Response.json({ left: globalThis.left ?? false });
+        if (context.params.id === 'left') return Response.json({ left: globalThis.left === true && globalThis.gone === 'AbortError' });
+        request.signal.addEventListener('abort', () => { globalThis.gone = request.signal.reason.name; });
         const encoder = new TextEncoder();
         let timer;
         return new Response(new ReadableStream({

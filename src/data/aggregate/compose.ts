@@ -66,6 +66,9 @@ class PartFailure extends Error {
   }
 }
 
+/** One for all: an error of its own would cost as much as a part. */
+const ABANDONED = 'the response is not wanted any more';
+
 /** Headers that parts show to references. */
 const SHOWN_HEADERS = ['content-type', 'etag', 'last-modified', 'link', 'location', 'x-total-count'];
 /** Statuses of a required part that are the client's business and so become the response's own. */
@@ -93,6 +96,7 @@ export class Composition {
   readonly #waiting: (() => void)[] = [];
   #free: number;
   #deadlineMs = 0;
+  #isOver = false;
 
   constructor(settings: AggregateSettings, context: ComposeContext) {
     this.#settings = settings;
@@ -102,7 +106,9 @@ export class Composition {
 
   /** Nobody wants the response any more. */
   abandon(): void {
-    this.#abort.abort();
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#abort.abort(ABANDONED);
   }
 
   async run(): Promise<Reply | Fault> {
@@ -116,6 +122,7 @@ export class Composition {
       if (error instanceof PartFailure) return error.fault;
       throw error;
     }
+    this.#isOver = true;
     return this.#reply();
   }
 
@@ -212,15 +219,20 @@ export class Composition {
     if (part.method === 'GET') this.#cacheControl.push(response.header('cache-control'));
     else this.#cacheControl.push('no-store');
     if (this.#settings.cookiesFrom.includes(part.name)) this.#cookies.push(...response.cookies);
-    const headers: Record<string, string> = {};
-    for (const name of SHOWN_HEADERS) {
-      const value = response.header(name);
-      if (value !== null) headers[name] = value;
+    let body: unknown = null;
+    if (response.body.length > 0) {
+      const reading = readJson(response.body);
+      if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
+      body = reading.value;
     }
-    if (response.body.length === 0) return { status, headers, body: null };
-    const reading = readJson(response.body);
-    if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
-    return { status, headers, body: reading.value };
+    return {
+      status,
+      body,
+      // Few expressions name one.
+      get headers() {
+        return shownHeaders(response);
+      },
+    };
   }
 
   #failureOf(part: PartSettings, error: unknown): PartFailure {
@@ -271,6 +283,15 @@ export class Composition {
     for (const cookie of this.#cookies) this.#context.setCookie(cookie);
     return { status: 200, headers, body: JSON.stringify(body) };
   }
+}
+
+function shownHeaders(response: PartResponse): Record<string, string> {
+  const headers: Record<string, string> = {};
+  for (const name of SHOWN_HEADERS) {
+    const value = response.header(name);
+    if (value !== null) headers[name] = value;
+  }
+  return headers;
 }
 
 /** The part did what the client cannot help. */

@@ -23,7 +23,10 @@ export class HandlerCall implements ResponseSource {
   readonly #acquired: AcquiredModule<HandlerDefinition>;
   readonly #clock: Clock;
   readonly #handler: ResponseHandler;
-  readonly #abort = new AbortController();
+  /** Made when it is asked for: with it a request costs twice as much. */
+  #abort: AbortController | null = null;
+  /** Why nobody waits any more, once that is so. */
+  #endedBy: 'AbortError' | 'TimeoutError' | null = null;
   #body: PulledBody | null = null;
   #isOver = false;
 
@@ -41,7 +44,7 @@ export class HandlerCall implements ResponseSource {
     const outcome = guard.run(
       'handle',
       (call) => {
-        call.signal.addEventListener('abort', () => this.#abort.abort(call.signal.reason), { once: true });
+        call.whenLate = () => this.#stop('TimeoutError');
         const request = this.#request();
         return definition.handle(request, this.#context());
       },
@@ -60,8 +63,22 @@ export class HandlerCall implements ResponseSource {
 
   /** Nobody waits for the handler any more. */
   #end(): void {
-    this.#abort.abort(new DOMException('the exchange is over', 'AbortError'));
+    this.#stop('AbortError');
     this.#body?.abandon();
+  }
+
+  get #signal(): AbortSignal {
+    if (this.#abort === null) {
+      this.#abort = new AbortController();
+      if (this.#endedBy !== null) this.#abort.abort(reasonOf(this.#endedBy));
+    }
+    return this.#abort.signal;
+  }
+
+  #stop(by: 'AbortError' | 'TimeoutError'): void {
+    if (this.#endedBy !== null) return;
+    this.#endedBy = by;
+    this.#abort?.abort(reasonOf(by));
   }
 
   #request(): Request {
@@ -71,16 +88,22 @@ export class HandlerCall implements ResponseSource {
     const { names, values } = exchange.forwardedFields();
     for (const [i, name] of names.entries()) headers.append(name, values[i]!);
     const url = `${scheme}://${authority === '' ? 'localhost' : authority}${target.path}${target.hasQuery ? `?${target.query}` : ''}`;
-    const { signal } = this.#abort;
     if (exchange.body.length === 0 || method === 'GET' || method === 'HEAD')
-      return new Request(url, { method, headers, signal });
+      return this.#withSignal(new Request(url, { method, headers }));
     this.#body = new PulledBody(exchange);
-    return new Request(url, { method, headers, signal, body: this.#body.stream, duplex: 'half' } as RequestInit);
+    return this.#withSignal(
+      new Request(url, { method, headers, body: this.#body.stream, duplex: 'half' } as RequestInit),
+    );
+  }
+
+  #withSignal(request: Request): Request {
+    return Object.defineProperty(request, 'signal', { get: () => this.#signal, configurable: true, enumerable: true });
   }
 
   #context(): HandlerContext {
     const exchange = this.#exchange;
     const { options, log } = this.#acquired;
+    const signalOf = (): AbortSignal => this.#signal;
     return {
       options,
       requestId: exchange.requestId,
@@ -90,8 +113,10 @@ export class HandlerCall implements ResponseSource {
       address: exchange.address,
       log,
       clock: this.#clock,
-      signal: this.#abort.signal,
-      fetch: (input, init) => fetchService(exchange, this.#abort.signal, input, init),
+      get signal() {
+        return signalOf();
+      },
+      fetch: (input, init) => fetchService(exchange, this.#signal, input, init),
       logField: (name, value) => exchange.logField(name, value),
     };
   }
@@ -175,6 +200,10 @@ export class HandlerCall implements ResponseSource {
       if (!isWhole) void reader.cancel().catch(() => {});
     }
   }
+}
+
+function reasonOf(by: 'AbortError' | 'TimeoutError'): DOMException {
+  return new DOMException(by === 'AbortError' ? 'the exchange is over' : 'the time of the handler is over', by);
 }
 
 /** What is no bytes is a defect of the handler, and said as one. */

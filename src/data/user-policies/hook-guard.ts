@@ -132,7 +132,7 @@ export class HookGuard {
    */
   run<T, R>(
     phase: string,
-    work: (call: PolicyCall) => T | Promise<T>,
+    work: (call: Call) => T | Promise<T>,
     settle: (result: T) => R,
   ): R | Fault | Promise<R | Fault> {
     if (this.isBroken) return this.#broken ?? new Fault(FAULTS.policyBroken);
@@ -229,19 +229,30 @@ export class HookGuard {
 
 const POLICY_FAULTS = { failed: FAULTS.policyFailed, timeout: FAULTS.policyTimeout };
 
-/** The signal is made when it is asked for. */
-class Call implements PolicyCall {
+/** The signal, which costs more than most hooks, is made when it is asked for. */
+export class Call implements PolicyCall {
   #controller: AbortController | null = null;
+  #isAborted = false;
+  /** For who needs no signal: called once, when the time is over. */
+  whenLate: (() => void) | null = null;
 
   get signal(): AbortSignal {
-    this.#controller ??= new AbortController();
+    if (this.#controller === null) {
+      this.#controller = new AbortController();
+      if (this.#isAborted) this.#controller.abort(timeIsOver());
+    }
     return this.#controller.signal;
   }
 
   abort(): void {
-    this.#controller ??= new AbortController();
-    this.#controller.abort(new DOMException('the time of the policy is over', 'TimeoutError'));
+    this.#isAborted = true;
+    this.whenLate?.();
+    this.#controller?.abort(timeIsOver());
   }
+}
+
+function timeIsOver(): DOMException {
+  return new DOMException('the time of the policy is over', 'TimeoutError');
 }
 
 function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
