@@ -22,8 +22,12 @@ function echo(stream: ServerHttp2Stream): void {
   const parts: Buffer[] = [];
   stream.on('data', (part: Buffer) => parts.push(part));
   stream.on('end', () => {
+    if (stream.destroyed || stream.closed) return;
     stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-    stream.once('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+    stream.once('wantTrailers', () => {
+      // The load may have ended meanwhile, and its streams with it.
+      if (!stream.destroyed && !stream.closed) stream.sendTrailers({ 'grpc-status': '0' });
+    });
     stream.end(Buffer.concat(parts));
   });
 }

@@ -18,12 +18,12 @@ export interface Http2Request {
   readonly body?: Buffer;
 }
 
-/** Rejects when no whole answer came within ten seconds. */
+/** Rejects when no whole answer came within half a minute. */
 export function http2Request({ port, tls, path, headers, body }: Http2Request): Promise<Http2Answer> {
   return new Promise((resolve, reject) => {
     // The certificate is made for the run and signed by itself.
     const session = connect(`${tls ? 'https' : 'http'}://127.0.0.1:${port}`, { rejectUnauthorized: false });
-    const timer = setTimeout(() => fail(new Error('no answer within 10 s')), 10_000);
+    const timer = setTimeout(() => fail(new Error('no answer within 30 s')), 30_000);
     const end = () => {
       clearTimeout(timer);
       session.destroy();

@@ -6,8 +6,8 @@ import { grpcMessage } from './note.ts';
 
 const plan: Http2Plan = { port: 1, tls: false, path: '/', expectBytes: 100, connections: 1, streams: 1, seconds: 2 };
 const printed = (good: number, bad: number, bytes: number) => `finished in 2.00s, 1500.00 req/s, 1.60MB/s
-requests: ${good + bad} total, ${good + bad} started, ${good + bad} done, ${good} succeeded, ${bad} failed, 0 errored, 0 timeout
-status codes: ${good} 2xx, 0 3xx, 0 4xx, ${bad} 5xx
+requests: ${good + bad} total, ${good + bad} started, ${good + bad} done, ${good + bad} succeeded, 0 failed, 0 errored, 0 timeout
+status codes: ${good + 1} 2xx, 0 3xx, 0 4xx, ${bad} 5xx
 traffic: 3.19MB (3347148) total, 31.37KB (32124) headers (space savings 92.41%), 2.93MB (${bytes}) data
 `;
 const log = '1\t200\t1000\n2\t200\t2000\n3\t200\t3000\n';

@@ -58,12 +58,13 @@ async function runH2load(plan: Http2Plan, folder: string, deadlineMs: number): P
 /** What h2load printed, and its record of each request: start, status, microseconds. */
 export function readH2load(out: string, log: string, plan: Http2Plan): LoadResult {
   const number = (pattern: RegExp): number => Number(pattern.exec(out)?.[1] ?? Number.NaN);
-  const good = number(/^status codes: (\d+) 2xx/m);
-  const done = number(/^requests: .*?(\d+) done/m);
+  // Statuses are counted as heads come, also those of requests that the end cuts off.
+  const done = number(/^requests: .*?(\d+) succeeded/m);
+  const bad = number(/^status codes: .*?(\d+) 3xx/m) + number(/(\d+) 4xx/) + number(/(\d+) 5xx/);
+  const good = Math.max(0, done - bad);
   const broken = number(/(\d+) failed/) + number(/(\d+) timeout/);
   const bytes = number(/\((\d+)\) data$/m);
-  if (!Number.isFinite(good + done + broken + bytes))
-    throw new Error(`h2load printed something else: ${out.slice(-300)}`);
+  if (!Number.isFinite(good + broken + bytes)) throw new Error(`h2load printed something else: ${out.slice(-300)}`);
   const ms = log
     .trimEnd()
     .split('\n')
@@ -72,7 +73,7 @@ export function readH2load(out: string, log: string, plan: Http2Plan): LoadResul
   const short = bytes < good * plan.expectBytes ? good : 0;
   return {
     requests: good,
-    errors: done - good + broken + short,
+    errors: bad + broken + short,
     seconds: plan.seconds,
     p50Ms: quantile(ms, 0.5),
     p99Ms: quantile(ms, 0.99),

@@ -72,7 +72,7 @@ export function pinnedCommand(role: Role, command: string, args: readonly string
   return [line[0] as string, line.slice(1)];
 }
 
-/** Starts a process and waits, at most ten seconds, until it accepts connections. */
+/** Starts a process and waits, at most a minute, until it accepts connections. */
 export async function start(options: StartOptions): Promise<Running> {
   const outputFile = join(options.folder, 'output.log');
   const [command, args] = pinnedCommand(options.role, options.command, options.args);
@@ -109,8 +109,11 @@ export async function start(options: StartOptions): Promise<Running> {
 /** In a row, because a program may bind a port for a moment first to see whether it is free, as Gatehouse does. */
 const ANSWERS_WANTED = 3;
 
+/** A busy machine needs long for a start, and "slow" must not be reported as "broken". */
+const START_MS = 60_000;
+
 async function waitUntilReady(running: Running, port: number, name: string): Promise<void> {
-  const deadline = performance.now() + 10_000;
+  const deadline = performance.now() + START_MS;
   for (let inARow = 0; inARow < ANSWERS_WANTED; ) {
     inARow = (await answers(port)) ? inARow + 1 : 0;
     if (inARow === ANSWERS_WANTED) return;

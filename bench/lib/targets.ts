@@ -83,7 +83,8 @@ export function judgeTranscoding(results: readonly CaseResult[]): Verdict[] {
   const [passed, transcoded] = [own(/^unary gRPC call/), own(/, transcoded$/)];
   if (passed === undefined || transcoded === undefined) return [];
   const cost = (one: PeerResult) => median(one.runs.flatMap((run) => (run === undefined ? [] : [run.cpuUs])));
-  return [verdict('transcoding adds', cost(transcoded) - cost(passed), mostTranscodingUs, ' us')];
+  const added = cost(transcoded) - cost(passed);
+  return Number.isFinite(added) ? [verdict('transcoding adds', added, mostTranscodingUs, ' us')] : [];
 }
 
 function find(result: CaseResult, peer: string): PeerResult | undefined {

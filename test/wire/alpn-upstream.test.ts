@@ -79,10 +79,10 @@ describe('a service whose instances choose by ALPN', () => {
 
   function http1(port = 0, protocols: string[] | null = ['http/1.1']): Promise<Instance> {
     const alpn = protocols === null ? {} : { ALPNProtocols: protocols };
-    return listening(
-      createHttps({ ...certificate, ...alpn }, (request, response) => response.end(request.httpVersion)),
-      port,
-    );
+    const server = createHttps({ ...certificate, ...alpn }, (request, response) => response.end(request.httpVersion));
+    // Longer than any pause of a busy machine, since connections are counted.
+    server.keepAliveTimeout = 600_000;
+    return listening(server, port);
   }
 
   before(async () => {

@@ -66,7 +66,7 @@ describe('a client that ends its side', () => {
     return peer;
   }
 
-  const asked = (path: string) => until(() => held.has(path), `the service has ${path}`);
+  const asked = (path: string) => until(() => held.has(path), `the service has ${path}`, 60_000);
 
   for (const kind of ['plain', 'tls'] as const) {
     test(`gets whole responses to whole requests, and then the end (${kind})`, async (t) => {
@@ -93,7 +93,7 @@ describe('a client that ends its side', () => {
       peer.data(3, 'some of it');
       await Promise.all([asked(whole), asked(part)]);
       peer.socket.end();
-      await until(() => gone.has(part), 'the service hears of it');
+      await until(() => gone.has(part), 'the service hears of it', 60_000);
       held.get(whole)!.end('whole');
       assert.equal((await peer.response(1)).body, 'whole');
       await peer.closed();
@@ -105,7 +105,7 @@ describe('a client that ends its side', () => {
       peer.headers(1, get(path));
       await asked(path);
       peer.socket.destroy();
-      await until(() => gone.has(path), 'the service hears of it');
+      await until(() => gone.has(path), 'the service hears of it', 60_000);
     });
   }
 

@@ -99,7 +99,7 @@ describe('a WebSocket to a service that speaks HTTP/2', () => {
     const head = await peer.head(1);
     assert.deepEqual([fieldOf(head, ':status'), fieldOf(head, 'sec-websocket-accept')], ['200', undefined]);
     peer.data(1, 'hello');
-    await until(() => peer.body(1).toString() === 'hiHELLO', 'it comes back');
+    await until(() => peer.body(1).toString() === 'hiHELLO', 'it comes back', 60_000);
     peer.data(1, '', f.END_STREAM);
     await peer.frame(({ stream, type, flags }) => stream === 1 && (type === f.RST_STREAM || (flags & 1) === 1));
   });
