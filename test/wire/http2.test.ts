@@ -18,6 +18,8 @@ const sha = (bytes: Uint8Array): string => createHash('sha256').update(bytes).di
 describe('HTTP/2 downstream', () => {
   const scope = suiteScope();
   let gateway: TestGateway;
+  /** With short deadlines, for what these do. */
+  let impatient: TestGateway;
   let upstream: Upstream & { server: import('node:http').Server };
   const gone: string[] = [];
   const held: { request: IncomingMessage; response: ServerResponse }[] = [];
@@ -48,11 +50,8 @@ describe('HTTP/2 downstream', () => {
       socket.on('data', (bytes: Buffer) => socket.write(bytes.toString('latin1').toUpperCase()));
       socket.on('end', () => socket.end('bye'));
     });
-    gateway = await startTestGateway(scope, {
-      gateway: {
-        http2: { streamWindow: 65_535, connectionWindow: 200_000 },
-        timeouts: { bodyIdle: '1s', head: '2s', write: '1s' },
-      },
+    const http2 = { streamWindow: 65_535, connectionWindow: 200_000 };
+    const settings = {
       services: { s: { instances: [upstream.url], retries: 0 } },
       routes: [
         { match: { path: '/*' }, service: 's', auth: 'public', upgrades: ['websocket'] },
@@ -63,7 +62,14 @@ describe('HTTP/2 downstream', () => {
           requestBuffer: 'off',
         })),
       ],
-    });
+    };
+    [gateway, impatient] = await Promise.all([
+      startTestGateway(scope, { ...settings, gateway: { http2 } }),
+      startTestGateway(scope, {
+        ...settings,
+        gateway: { http2, timeouts: { bodyIdle: '1s', head: '2s', write: '1s' } },
+      }),
+    ]);
   });
 
   const take = async (path: string) => {
@@ -194,7 +200,7 @@ describe('HTTP/2 downstream', () => {
   });
 
   test('a body that stops is answered with 408, a client that opens no window is reset', async (t) => {
-    const peer = await Http2Peer.connect(t, gateway.port, [[f.SETTING_INITIAL_WINDOW_SIZE, 100]]);
+    const peer = await Http2Peer.connect(t, impatient.port, [[f.SETTING_INITIAL_WINDOW_SIZE, 100]]);
     peer.credits = false;
     peer.headers(1, post('/hash'), f.END_HEADERS);
     peer.data(1, 'some');
@@ -205,9 +211,9 @@ describe('HTTP/2 downstream', () => {
 
   test('a frame, a field block or a preface that does not come to its end closes the connection', async (t) => {
     const [half, open, begun] = await Promise.all([
-      Http2Peer.connect(t, gateway.port),
-      Http2Peer.connect(t, gateway.port),
-      Http2Peer.connect(t, gateway.port, null),
+      Http2Peer.connect(t, impatient.port),
+      Http2Peer.connect(t, impatient.port),
+      Http2Peer.connect(t, impatient.port, null),
     ]);
     half.send(frame(f.PING, 0, 0, '12345678').subarray(0, 12));
     open.headers(1, get('/'), f.END_STREAM);

@@ -252,6 +252,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#pending = NO_BYTES;
     this.#host.wheel.remove(this.#deadline);
     this.#host.onClosed(this);
+    forgetListeners(this.#socket);
     this.#toHttp2(this.#socket, this.peer, bytes);
     return true;
   }
@@ -728,5 +729,13 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
         break;
       default:
     }
+  }
+}
+
+/** Takes back what the constructor listens to, the last listener of each, so that nothing holds the connection. */
+function forgetListeners(socket: Socket): void {
+  for (const event of ['end', 'error', 'close', 'drain']) {
+    const listener = socket.listeners(event).at(-1) as (() => void) | undefined;
+    if (listener !== undefined) socket.off(event, listener);
   }
 }

@@ -24,6 +24,9 @@ const LONGEST_INDEXED = 512;
 /** Powers of two. */
 const SLOTS = 128;
 const SEEN = 64;
+/** Those of encoders that have not written any: an idle connection has no memory of its own for them. */
+const NO_SLOTS = new Int32Array(SLOTS);
+const NONE_SEEN = new Int32Array(SEEN);
 
 /** Whose values may be secrets: guessing one against the size of what we send must not be possible (RFC 7541 §7.1). */
 const SECRETS = new Set([
@@ -90,9 +93,9 @@ export class HpackEncoder {
   #scratch: Scratch = NO_SCRATCH;
   readonly #table: DynamicTable;
   /** By hash of a line: number of its entry plus one. */
-  readonly #slots = new Int32Array(SLOTS);
+  #slots = NO_SLOTS;
   /** Hashes of lines that came once. */
-  readonly #seen = new Int32Array(SEEN);
+  #seen = NONE_SEEN;
   /** Sizes that the other side has to be told at the beginning of the next block (§4.2), or -1. */
   #lowestSize = -1;
   #newSize = -1;
@@ -176,12 +179,15 @@ export class HpackEncoder {
     }
     const place = (hash >>> 8) & (SEEN - 1);
     if (this.#seen[place] !== hash) {
+      if (this.#seen === NONE_SEEN) this.#seen = new Int32Array(SEEN);
       this.#seen[place] = hash;
       this.#literal(line, start, nameLength, valueLength, WITHOUT_INDEXING);
       return;
     }
     this.#literal(line, start, nameLength, valueLength, WITH_INDEXING);
-    if (this.#table.insert(line, start, nameLength, valueLength, 0)) this.#slots[slot] = this.#table.inserted;
+    if (!this.#table.insert(line, start, nameLength, valueLength, 0)) return;
+    if (this.#slots === NO_SLOTS) this.#slots = new Int32Array(SLOTS);
+    this.#slots[slot] = this.#table.inserted;
   }
 
   #isEntry(number: number, line: Buffer, start: number, nameLength: number, length: number): boolean {
