@@ -20,11 +20,15 @@ test('sometimes', () => {
 const GOOD = `import { test } from 'node:test'; test('good', () => {});`;
 const BAD = `import { test } from 'node:test'; test('never right', () => { throw new Error('no'); });`;
 
-function runTests(t: TestContext, files: Readonly<Record<string, string>>) {
+function runTests(
+  t: TestContext,
+  files: Readonly<Record<string, string>>,
+  more: Readonly<Record<string, string>> = {},
+) {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-run-tests-'));
   t.after(() => rmSync(folder, { recursive: true }));
   for (const [name, text] of Object.entries(files)) writeFileSync(join(folder, name), text);
-  const env = { ...process.env };
+  const env: NodeJS.ProcessEnv = { ...process.env, ...more };
   delete env['NODE_TEST_CONTEXT'];
   const paths = Object.keys(files).map((name) => join(folder, name));
   const { status, stdout } = spawnSync(process.execPath, [RUN_TESTS, ...paths], { env, encoding: 'utf8' });
@@ -59,4 +63,15 @@ test('many that fail are not run again', (t) => {
   const { status, said } = runTests(t, files);
   assert.equal(status, 1, said);
   assert.doesNotMatch(said, /Once more/);
+});
+
+test('a file that does not end is ended, and is a failure', (t) => {
+  const stuck = `
+import { spawn } from 'node:child_process';
+import { test } from 'node:test';
+test('leaves something', () => { spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)']); });`;
+  const { status, said } = runTests(t, { 'good.mjs': GOOD, 'stuck.mjs': stuck }, { TEST_SILENCE_MS: '6000' });
+  assert.equal(status, 1, said);
+  assert.match(said, /Nothing was heard for 6 s/);
+  assert.match(said, /Failed twice:\n.*stuck\.mjs/);
 });

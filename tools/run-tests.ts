@@ -5,15 +5,20 @@
  * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does; that is
  * a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run again:
  * that many do not fail by chance.
+ *
+ * A file whose tests are over but whose process does not end (it started something that it did not stop) would hold
+ * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.
  */
-import { spawn } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
 const FAILED = join(ROOT, '.cache', `failed-tests-${process.pid}.jsonl`);
 const MOST_AGAIN = 5;
+/** The longest test has ten minutes. */
+const SILENT_MS = Number(process.env['TEST_SILENCE_MS'] ?? 720_000);
 const EVERYTHING = [
   'src/**/*.test.ts',
   'test/**/*.test.ts',
@@ -31,10 +36,16 @@ async function run(files: readonly string[], concurrency: number): Promise<[numb
   const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
   const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
   const child = spawn(process.execPath, ['--test', ...limits, ...options, ...files], { cwd: ROOT, stdio: 'inherit' });
+  const watch = setInterval(() => {
+    if (Date.now() - lastHeardMs() > SILENT_MS) endFiles(child.pid!);
+  }, SILENT_MS / 12);
+  const startedMs = Date.now();
+  const lastHeardMs = (): number => Math.max(startedMs, statSync(FAILED, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (status) => resolve(status ?? 1));
   });
+  clearInterval(watch);
   const failed = new Map<string, string[]>();
   for (const line of readFileSync(FAILED, 'utf8').split('\n')) {
     if (line === '') continue;
@@ -43,6 +54,27 @@ async function run(files: readonly string[], concurrency: number): Promise<[numb
   }
   rmSync(FAILED);
   return [code, failed];
+}
+
+/** The processes of the files that run now, which are children of the runner, and all that these have started. */
+function endFiles(runner: number): void {
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
+  const processes = stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [pid: number, parent: number]);
+  const end = (parent: number): void => {
+    for (const [pid] of processes.filter(([, of]) => of === parent)) {
+      end(pid);
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
+  };
+  console.log(`\nNothing was heard for ${SILENT_MS / 1_000} s: what runs is ended.`);
+  end(runner);
 }
 
 function list(failed: ReadonlyMap<string, readonly string[]>): string {

@@ -26,19 +26,25 @@ export class Aware {
 
   static async start(): Promise<Aware> {
     const aware = new Aware(await freePorts(3));
-    aware.startGateway('gateway-1');
-    aware.startGateway('gateway-2');
-    aware.#start('machines', ['services/machines.ts'], {
-      PORT: String(aware.#ports[2]),
-      OPERATOR_KEY: OPERATOR,
-      GATEWAYS: aware.urls.join(','),
-    });
-    await waitFor(
-      () => aware.workersAlive(),
-      (count) => count === 3,
-      'three workers have joined',
-    );
-    return aware;
+    try {
+      aware.startGateway('gateway-1');
+      aware.startGateway('gateway-2');
+      aware.#start('machines', ['services/machines.ts'], {
+        PORT: String(aware.#ports[2]),
+        OPERATOR_KEY: OPERATOR,
+        GATEWAYS: aware.urls.join(','),
+      });
+      await waitFor(
+        () => aware.workersAlive(),
+        (count) => count === 3,
+        'three workers have joined',
+      );
+      return aware;
+    } catch (error) {
+      // Nobody else knows its processes.
+      await aware.stop();
+      throw error;
+    }
   }
 
   private constructor(ports: readonly number[]) {
