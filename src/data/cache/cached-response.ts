@@ -199,7 +199,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
 
   #follow(entry: Entry, nowMs: number): void {
     this.#follows++;
-    this.#followed = this.#cache.watches.follow(entry, this, this.#route.settings.waitMs);
+    this.#followed = this.#cache.watches.follow(entry, this.#place!.key, this, this.#route.settings.waitMs);
     if (this.#followed === null) this.#fetch(nowMs, null);
     else this.#look();
   }
@@ -493,7 +493,9 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
 
   #release(): void {
     this.#recorder?.tier?.close();
+    const followed = this.#followed;
     this.#unfollow();
+    followed?.close();
     this.#closeStale();
     this.#sender?.reader.close();
   }

@@ -23,8 +23,11 @@ export class FillWatches {
     this.#store = store;
   }
 
-  /** Watches an entry that somebody fills; null when it is gone already or this worker watches too many. */
-  follow(entry: Entry, follower: Follower, longestMs: number): Reader | null {
+  /**
+   * Watches an entry that was just found to be filled for this key; null when it is gone already or this worker watches
+   * too many.
+   */
+  follow(entry: Entry, key: string, follower: Follower, longestMs: number): Reader | null {
     let watch = this.#watches.get(entry);
     if (watch !== undefined && !watch.isOver) {
       watch.followers.add(follower);
@@ -32,13 +35,20 @@ export class FillWatches {
     }
     const reader = Reader.open(this.#store, entry);
     if (reader === null) return null;
+    // Nothing held the entry since it was found: another thread may have given it up and filled it for somebody else.
+    if (!this.#store.isFor(entry, key)) {
+      reader.close();
+      return null;
+    }
     watch = new FillWatch(this.#store, reader, longestMs, () => {
       if (this.#watches.get(entry) === watch) this.#watches.delete(entry);
     });
     this.#watches.set(entry, watch);
     watch.followers.add(follower);
+    // Before it runs: a fill that is over by now ends the watch at once, and with it the pin that is not shared yet.
+    const shared = reader.share();
     watch.run();
-    return reader.share();
+    return shared;
   }
 
   unfollow(entry: Entry, follower: Follower): void {

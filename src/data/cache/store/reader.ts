@@ -59,6 +59,7 @@ export class Reader {
 
   /** Another reader of the same entry, at its beginning. */
   share(): Reader {
+    if (!this.#isOpen) throw new TypeError('a reader that is closed holds no entry');
     this.#pin.readers++;
     return new Reader(this.#store, this.entry, this.#pin);
   }

@@ -176,6 +176,13 @@ export class CacheStore {
     return tagsIn(meta, 0);
   }
 
+  /** Is a pinned entry the one of this key, whole or being filled? */
+  isFor(entry: Entry, key: string): boolean {
+    const kind = this.kindOf(entry);
+    if (kind !== LIVE && kind !== FILLING) return false;
+    return hasKey(this.chains.bytes, this.words[this.at(entry) + FIRST_CHUNK]! * CHUNK_BYTES, key);
+  }
+
   keyOf(entry: Entry): string {
     return keyIn(this.chains.bytes, this.words[this.at(entry) + FIRST_CHUNK]! * CHUNK_BYTES);
   }
