@@ -24,6 +24,8 @@ export interface HttpJob {
   readonly feature: Feature;
   readonly tls?: Certificate;
   readonly gateway?: GatewayJob;
+  /** Proxies answer from memory. */
+  readonly cache?: boolean;
   /** Whose ratio is 1, unless the run wants another. */
   readonly reference: string;
   /** In place of the check of every case: what is wrong, or undefined. */
@@ -63,6 +65,7 @@ async function startAll(
     connections: Math.max(512, job.connections * 2),
     ...(http.tls === undefined ? {} : { tls: http.tls }),
     ...(http.gateway === undefined ? {} : { gateway: http.gateway }),
+    ...(http.cache === undefined ? {} : { cache: http.cache }),
   };
   for (const peer of job.peers) {
     let reason = absence(peer, http.feature);

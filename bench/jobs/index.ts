@@ -15,11 +15,12 @@ const defaultBodies = {
   plain: ['1k'],
   sizes: ['100k', '1m', 'up-10k', 'up-1m'],
   tls: ['1k', '100k', '1m', 'up-10k', 'up-1m'],
+  cache: ['1k', '100k'],
 } as const satisfies Record<string, readonly CaseId[]>;
 
 export function runJob(name: JobName, everything: Job, bodies: readonly CaseId[] | undefined): Promise<JobResult> {
-  // Peers made for the gateway job only are not worth a line in the others, nor plain proxies in that one.
-  const kind = name === 'gateway' ? 'gateway' : 'http';
+  // Peers made for one job only are not worth a line in the others, nor plain proxies in that one.
+  const kind = name === 'gateway' || name === 'cache' ? name : 'http';
   const job = { ...everything, peers: everything.peers.filter((peer) => peer.features.has(kind)) };
   switch (name) {
     case 'plain':
@@ -39,6 +40,8 @@ export function runJob(name: JobName, everything: Job, bodies: readonly CaseId[]
         check: (candidate) => checkGateway(candidate, gateway),
       });
     }
+    case 'cache':
+      return runHttpJob(job, { cases: chosen(name, bodies), feature: 'cache', reference: 'nginx', cache: true });
     case 'websocket':
       return runWebSocketJob(job);
     case 'http2':

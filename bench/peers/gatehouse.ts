@@ -24,6 +24,7 @@ export function gatehouseAt(root: string, name: string): Peer {
       'h2c-upstream',
       'grpc',
       'transcode',
+      'cache',
     ] as const),
     note: 'one worker, JSON access log to a file, metrics, X-Request-ID, Forwarded, X-Forwarded-*, Via',
     missing: () => (existsSync(join(root, 'bin/gatehouse.js')) ? undefined : 'this checkout has no bin/gatehouse.js'),
@@ -108,6 +109,7 @@ function plainConfig(setup: Setup, accessLog: string): string {
   const { upstream = 'h1', protoFile } = setup.http2 ?? {};
   const protocol = upstream === 'h1' ? {} : { protocol: upstream };
   const route = protoFile === undefined ? { upgrades: ['websocket'] } : { transcode: { proto: protoFile } };
+  const cache = setup.cache === true ? { cache: { lifetimes: { 200: '1h' } } } : {};
   const document = {
     gateway: {
       ...(setup.tls === undefined ? address : { listeners: [{ ...address, tls: { certificates } }] }),
@@ -117,7 +119,7 @@ function plainConfig(setup: Setup, accessLog: string): string {
       timeouts: { keepAlive: '10m' },
     },
     services: { upstream: { instances: [`http://127.0.0.1:${setup.upstreamPort}`], ...protocol } },
-    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public', ...route }],
+    routes: [{ match: { path: '/*' }, service: 'upstream', auth: 'public', ...route, ...cache }],
   };
   writeFileSync(file, JSON.stringify(document, null, 2));
   return file;

@@ -10,11 +10,13 @@ import { fastifyGateway, fastifyGatewayCache, undiciGateway, undiciGatewayCache 
 import { nodeHttp } from './node-http.ts';
 import type { Peer } from './peer.ts';
 import { undici } from './undici.ts';
+import { varnish } from './varnish.ts';
 
 export const peers: readonly Peer[] = [
   gatehouse,
   nginx,
   haproxy,
+  varnish,
   caddy,
   undici,
   nodeHttp,

@@ -16,7 +16,8 @@ export type Feature =
   | 'http2'
   | 'h2c-upstream'
   | 'grpc'
-  | 'transcode';
+  | 'transcode'
+  | 'cache';
 
 /** What one start of a peer is given. */
 export interface Setup {
@@ -32,6 +33,8 @@ export interface Setup {
   readonly gateway?: GatewayJob;
   /** Present when clients speak HTTP/2; in clear text it may be the only protocol of the port. */
   readonly http2?: Http2Setup;
+  /** It stores responses of the upstream in memory, for an hour. */
+  readonly cache?: boolean;
   /** Downstream connections it must be able to hold at once. */
   readonly connections: number;
 }
