@@ -12,6 +12,7 @@ import { childRoutes } from './child-accounts/routes.ts';
 import type { IdentityContext } from './context.ts';
 import { mfaRoutes } from './mfa/routes.ts';
 import { clientRoutes } from './oauth/routes-clients.ts';
+import { grantRoutes } from './oauth/routes-grants.ts';
 import { socialLoginRoutes } from './social-login/routes.ts';
 import { tokenRoutes } from './tokens/routes.ts';
 
@@ -33,6 +34,7 @@ describe('the description of the account API', () => {
       setupRoutes(context),
       socialLoginRoutes(context),
       clientRoutes(context),
+      grantRoutes(context),
       browserRoutes(context),
     ];
     const served = apps.flatMap(({ routes }) =>
