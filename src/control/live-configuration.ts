@@ -8,6 +8,7 @@ import type { Logger } from '../base/log.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
 import type { Compiled, CompileResult, DiscoveredInstance } from './config/compile.ts';
 import { compile } from './config/compile.ts';
+import { changedServices, type InstancesCompiled, withDiscovered } from './config/compile-instances.ts';
 import type { Difference } from './config/difference.ts';
 import { difference } from './config/difference.ts';
 import type { Change, DocumentSource } from './config/document-source.ts';
@@ -57,6 +58,8 @@ export interface ConfigurationHost {
   prepare(next: Compiled): Promise<void>;
   /** Clears shared memory for new owners and sends it to all workers; the problems of those that refuse it. */
   publish(snapshot: Snapshot, compiled: Compiled): Promise<readonly string[]>;
+  /** The same where nothing but instances of services has changed. */
+  publishInstances(snapshot: Snapshot, changed: InstancesCompiled): Promise<readonly string[]>;
   /** It is live everywhere. */
   applied(compiled: Compiled): void;
   /** Keys of features that take effect at the next start only. */
@@ -178,9 +181,37 @@ export class LiveConfiguration {
     return this.#inTurn(async () => {
       // Services leave while the gateway ends: nobody needs to know where they are.
       if (this.#ended) return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
+      const names = changedServices(this.#discovered, discovered);
       this.#discovered = discovered;
-      return await this.#publish(this.#config);
+      if (names.length === 0)
+        return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
+      const { version } = this.#snapshot;
+      const changed = withDiscovered(this.#config, this.#compiled, discovered, names, version + 1);
+      return changed === null ? await this.#publish(this.#config) : await this.#publishInstances(changed);
     });
+  }
+
+  async #publishInstances(changed: InstancesCompiled): Promise<ReloadResult> {
+    const host = this.#host;
+    const [before, compiledBefore] = [this.#snapshot, this.#compiled];
+    const { compiled } = changed;
+    const shown = host.overlay(compiled.snapshot);
+    const names = new Set(changed.services.map(({ name }) => name));
+    const ofNames = (services: Snapshot['services']) => services.filter(({ name }) => names.has(name));
+    // Listeners have their real ports already.
+    const snapshot: Snapshot = { ...shown, listeners: before.listeners };
+    this.#compiled = compiled;
+    const problems = await host.publishInstances(snapshot, { compiled, services: ofNames(snapshot.services) });
+    if (problems.length > 0) {
+      this.#compiled = compiledBefore;
+      this.#snapshot = { ...before, version: snapshot.version + 1 };
+      const former = { ...compiledBefore, fresh: NOTHING_FRESH };
+      await host.publishInstances(this.#snapshot, { compiled: former, services: ofNames(before.services) });
+      return this.#refused(problems);
+    }
+    this.#snapshot = snapshot;
+    host.applied(compiled);
+    return { ok: true, version: snapshot.version, problems: [], restart: this.#restart };
   }
 
   /** Publishes the same document again, after what is put over it changed. */
@@ -381,3 +412,4 @@ export class LiveConfiguration {
 }
 
 const MOST_PROGRAMS = 5;
+const NOTHING_FRESH: Compiled['fresh'] = { services: [], instances: [], routes: [] };

@@ -17,7 +17,7 @@ import { createInstanceTable, InstanceTable } from '../data/contract/instance-ta
 import { readServiceState } from '../data/contract/service-state.ts';
 import type { SharedState } from '../data/contract/shared.ts';
 import { MAX_INSTANCES, MAX_ROUTES } from '../data/contract/shared.ts';
-import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
+import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { ControlBus } from './bus.ts';
 import type { Compiled, DiscoveredInstance } from './config/compile.ts';
 import type { Change } from './config/document-source.ts';
@@ -125,6 +125,7 @@ export class Primary implements OperatorHost {
       resolvePorts: (snapshot) => ports.resolve(snapshot),
       prepare: (next) => primary!.#prepare(next),
       publish: (snapshot, compiled) => primary!.#publish(snapshot, compiled),
+      publishInstances: (snapshot, { compiled, services }) => primary!.#publishInstances(snapshot, compiled, services),
       applied: (compiled) => primary!.#applied(compiled),
       restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
     });
@@ -295,6 +296,17 @@ export class Primary implements OperatorHost {
     for (const slot of compiled.fresh.instances) this.metrics.clearInstance(slot);
     this.#claim(snapshot, true);
     return this.workers.publishSnapshot(snapshot, this.#secrets(compiled));
+  }
+
+  async #publishInstances(
+    snapshot: Snapshot,
+    compiled: Compiled,
+    services: readonly ServiceSettings[],
+  ): Promise<readonly string[]> {
+    for (const slot of compiled.fresh.instances) this.metrics.clearInstance(slot);
+    for (const service of services) this.instances.claim(service, true);
+    this.overrides.apply(snapshot);
+    return this.workers.publishInstances(snapshot, services);
   }
 
   #applied(compiled: Compiled): void {

@@ -16,7 +16,7 @@ import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../data/contract/messages.ts';
 import type { SharedState } from '../data/contract/shared.ts';
 import { MAX_WORKERS } from '../data/contract/shared.ts';
-import type { Secrets, Snapshot } from '../data/contract/snapshot.ts';
+import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { ControlBus } from './bus.ts';
 
 const BACKOFF_BASE_MS = 100;
@@ -118,7 +118,17 @@ export class Workers implements ControlBus {
   async publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
     this.#snapshot = snapshot;
     this.#secrets = secrets;
-    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, snapshot, secrets)));
+    return this.#publishToAll(snapshot.version, { kind: 'snapshot', snapshot, secrets });
+  }
+
+  /** The same for a snapshot in which only these services are others. */
+  async publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
+    this.#snapshot = snapshot;
+    return this.#publishToAll(snapshot.version, { kind: 'instances', version: snapshot.version, services });
+  }
+
+  async #publishToAll(version: number, message: ToWorker): Promise<string[]> {
+    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, version, message)));
     return problems.filter((problem) => problem !== undefined);
   }
 
@@ -409,7 +419,7 @@ export class Workers implements ControlBus {
     member.worker.postMessage(message);
   }
 
-  #applied(member: Member, snapshot: Snapshot, secrets: Secrets): Promise<string | undefined> {
+  #applied(member: Member, version: number, message: ToWorker): Promise<string | undefined> {
     return new Promise((resolve) => {
       const { worker } = member;
       const done = (problem: string | undefined): void => {
@@ -418,9 +428,9 @@ export class Workers implements ControlBus {
         worker.off('exit', onExit);
         resolve(problem);
       };
-      const onMessage = (message: FromWorker): void => {
-        if (message.kind === 'applied' && message.version >= snapshot.version) done(undefined);
-        if (message.kind === 'refused' && message.version === snapshot.version) done(message.problem);
+      const onMessage = (told: FromWorker): void => {
+        if (told.kind === 'applied' && told.version >= version) done(undefined);
+        if (told.kind === 'refused' && told.version === version) done(told.problem);
       };
       // A worker that dies meanwhile is replaced by one that starts with the new snapshot.
       const onExit = (): void => done(undefined);
@@ -430,7 +440,7 @@ export class Workers implements ControlBus {
       );
       worker.on('message', onMessage);
       worker.on('exit', onExit);
-      this.#send(member, { kind: 'snapshot', snapshot, secrets });
+      this.#send(member, message);
     });
   }
 

@@ -26,7 +26,7 @@ import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import { PULSE_EVERY_MS, PULSE_TOPIC, pulseOf, RESOLUTION_MS } from './contract/pulse.ts';
 import { SECURITY_EVENTS_TOPIC, SECURITY_WANTED_TOPIC, type SecurityBatch } from './contract/security-events.ts';
-import type { RouteSettings, Secrets, Snapshot } from './contract/snapshot.ts';
+import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from './contract/snapshot.ts';
 import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
@@ -149,6 +149,9 @@ class DataWorker {
       case 'snapshot':
         this.#apply(message.snapshot, message.secrets);
         break;
+      case 'instances':
+        this.#applyInstances(message.version, message.services);
+        break;
       case 'publish':
         this.#control.onPublished(message.topic, message.data);
         break;
@@ -188,6 +191,24 @@ class DataWorker {
         this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
       } catch (error) {
         this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });
+      }
+    });
+  }
+
+  /** Discovery found others: the services take them at once, and nothing else is looked at. */
+  #applyInstances(version: number, changed: readonly ServiceSettings[]): void {
+    const [before, secrets] = this.#newest;
+    const byName = new Map(changed.map((service) => [service.name, service]));
+    const services = before.services.map((service) => byName.get(service.name) ?? service);
+    const snapshot: Snapshot = { ...before, version, services };
+    this.#newest = [snapshot, secrets];
+    this.#applying = this.#applying.then(() => {
+      try {
+        this.#services.change(changed);
+        this.#applied = snapshot;
+        this.#send({ kind: 'applied', version, isListening: this.#isListening });
+      } catch (error) {
+        this.#send({ kind: 'refused', version, problem: messageOf(error) });
       }
     });
   }

@@ -276,7 +276,7 @@ function sharesMethod(methods: readonly string[], builtin: BuiltinRoute): boolea
   return methods.length === 0 || own.length === 0 || methods.some((method) => own.includes(method));
 }
 
-function deepFreeze<T>(value: T): T {
+export function deepFreeze<T>(value: T): T {
   if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
     Object.freeze(value);
     for (const inner of Object.values(value)) deepFreeze(inner);

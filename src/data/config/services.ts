@@ -75,6 +75,18 @@ export class ServiceSet {
     for (const [name, service] of before) if (services.get(name) !== service) service.dispose();
   }
 
+  /** Services that are there take other instances. Throws before anything has changed. */
+  change(changed: readonly ServiceSettings[]): void {
+    const known = changed.map((settings) => {
+      const service = this.#services.get(settings.name);
+      if (service === undefined || !isSame(service.settings, settings))
+        throw new TypeError(`"${settings.name}" is no service that could take other instances`);
+      service.check(settings);
+      return service;
+    });
+    for (const [i, service] of known.entries()) service.update(changed[i]!);
+  }
+
   get(name: string): UpstreamService | undefined {
     return this.#services.get(name);
   }

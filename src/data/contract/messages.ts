@@ -1,7 +1,7 @@
 /** What the main thread and its workers tell each other. Everything here survives a structured clone. */
 import type { MessagePort } from 'node:worker_threads';
 import type { SharedState } from './shared.ts';
-import type { Secrets, Snapshot } from './snapshot.ts';
+import type { Secrets, ServiceSettings, Snapshot } from './snapshot.ts';
 
 /** `workerData` of a new worker. */
 export interface WorkerStart {
@@ -18,6 +18,8 @@ export interface WorkerStart {
 
 export type ToWorker =
   | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
+  /** The same configuration, with these services in place of those of their names. */
+  | { readonly kind: 'instances'; readonly version: number; readonly services: readonly ServiceSettings[] }
   /** A spare takes the place of a worker. */
   | { readonly kind: 'listen' }
   /** The process is about to end: each response says that it is the last of its connection. */
