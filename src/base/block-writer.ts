@@ -169,9 +169,9 @@ class Sink {
   }
 }
 
-/** That end in what is left, the one that was cut in two included. */
+/** That end in what is left, the one that was cut in two included, unless only its end is missing. */
 function linesIn(bytes: Uint8Array, from: number): number {
-  let lines = 0;
+  let lines = from > 0 && bytes[from - 1] !== LINE_FEED[0] && bytes[from] === LINE_FEED[0] ? -1 : 0;
   for (let at = bytes.indexOf(LINE_FEED[0]!, from); at >= 0; at = bytes.indexOf(LINE_FEED[0]!, at + 1)) lines++;
   return lines;
 }

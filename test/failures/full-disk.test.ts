@@ -137,7 +137,13 @@ test('after a full disk every session refreshes again, and the log knows what it
     assert.deepEqual(new Set(await refreshAll()), new Set([200]));
   }
   await askSome();
-  const isWhole = (line: string): boolean => line.startsWith('{') && line.endsWith('}');
+  const isWhole = (line: string): boolean => {
+    try {
+      return JSON.parse(line) !== null;
+    } catch {
+      return false; // cut in two by the full disk
+    }
+  };
   const lines = (): string[] =>
     readFileSync(onDisk('access.log'), 'utf8')
       .split('\n')
@@ -152,7 +158,10 @@ test('after a full disk every session refreshes again, and the log knows what it
     if (lines().filter(isWhole).length + lost === asked && lost > 0) break;
   }
   t.diagnostic(counts);
-  for (const line of lines().filter(isWhole)) assert.doesNotThrow(() => JSON.parse(line), line);
+  assert.ok(
+    lines().filter((each) => !isWhole(each)).length <= 8,
+    'one cut line for each outage and worker, at most two',
+  );
   child.kill('SIGTERM');
   await once(child, 'exit');
 });
