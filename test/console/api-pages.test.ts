@@ -7,12 +7,11 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { type Browser, chromium, type Page } from 'playwright-core';
+import type { Browser, Page } from 'playwright-core';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { httpUpstream } from '../support/upstream.ts';
+import { SCREENS, startChromium } from './chromium.ts';
 
-const CHROMIUM = '/usr/bin/chromium';
-const QUIET = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
 const HOSTILE = '<img src=x onerror="window.broken=1"><script>window.broken=2</script>';
 const KEY = 'the-key-of-an-administrator';
 
@@ -56,7 +55,7 @@ describe('API pages in Chromium', () => {
       services: { pets: { instances: [{ url: upstream.url }] } },
       routes: [{ match: { path: '/api/*' }, service: 'pets', auth: 'public', rewrite: { stripPrefix: '/api' } }],
     });
-    browser = await chromium.launch({ executablePath: CHROMIUM, args: QUIET });
+    browser = await startChromium();
     page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
     page.setDefaultTimeout(60_000);
     page.on('pageerror', (error) => wrong.push(error.message));
@@ -93,7 +92,7 @@ describe('API pages in Chromium', () => {
     await page.click('button.execute');
     await page.waitForSelector('.live-responses-table:has-text("/pets/7")');
     await isClean();
-    await page.screenshot({ path: join(folder, 'docs.png') });
+    await page.screenshot({ path: `${SCREENS}api-docs.png`, fullPage: true });
   });
 
   it('says so when a document needs a token', async () => {
@@ -109,6 +108,7 @@ describe('API pages in Chromium', () => {
     await page.waitForSelector('h2:has-text("Shows a pet")');
     await page.waitForSelector('h1:has-text("All pets")');
     await isClean();
+    await page.screenshot({ path: `${SCREENS}api-redoc.png`, fullPage: true });
   });
 
   it('serves only its own files, under a policy that lets no other script in', async () => {

@@ -1,7 +1,7 @@
 /**
  * Chromium for the tests of pages that people see: how it starts, and what every page is held against: axe's rules
  * without a violation, and no sideways scrolling, in light and dark, wide and at 360 pixels. Screenshots of each go to
- * `artifacts/screens` (ignored by git), for whoever wants to look.
+ * `artifacts/screens` (ignored by git), or where GATEHOUSE_SCREENS says, for whoever wants to look.
  */
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync } from 'node:fs';
@@ -11,7 +11,8 @@ import { type Browser, chromium, type Page } from 'playwright-core';
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
-export const SCREENS = fileURLToPath(new URL('../../artifacts/screens/', import.meta.url));
+const PLACE = process.env['GATEHOUSE_SCREENS'] ?? fileURLToPath(new URL('../../artifacts/screens', import.meta.url));
+export const SCREENS = `${PLACE}/`;
 
 export async function startChromium(): Promise<Browser> {
   mkdirSync(SCREENS, { recursive: true });

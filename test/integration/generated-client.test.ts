@@ -1,0 +1,120 @@
+/**
+ * A client that a generator of others makes of our OpenAPI document drives our APIs: accounts, keys, bans, usage, the
+ * admin API. So the document says what the APIs do, names and types included: the program below is compiled against it.
+ */
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { startTestGateway } from '../support/gateway.ts';
+
+const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
+const ROOT = 'root-0123456789abcdef0123456789';
+
+const PROGRAM = `
+import * as api from './client.ts';
+
+const [url, root] = [process.argv[2] ?? '', process.argv[3] ?? ''];
+api.defaults.baseUrl = url;
+const asRoot = { headers: { 'x-api-key': root } };
+const ok = <T extends { status: number; data?: unknown }>(answer: T): T => {
+  if (answer.status >= 300) throw new Error(JSON.stringify(answer));
+  return answer;
+};
+
+// Accounts and sessions.
+const password = 'ancient walrus paints 9 fences';
+ok(await api.postRegister({ email: 'ada@example.com', username: 'ada', password }));
+const login = ok(await api.postLogin({ username: 'ada', password }));
+const { accessToken } = login.data as { accessToken: string };
+const asAda = { headers: { authorization: 'Bearer ' + accessToken } };
+const me = ok(await api.getMe(asAda)).data as { username: string; id: string };
+const wrong = await api.postLogin({ username: 'ada', password: 'wrong' });
+
+// API keys.
+const key = ok(await api.postKeys({ name: 'script', expiresIn: 600 }, asAda)).data as { key: string; id: string };
+const keys = ok(await api.getKeys(asAda)).data as { keys: { id: string }[] };
+const stranger = await api.getKeys();
+
+// Bans, and what is used.
+const ban = ok(await api.postApiV1Bans({ kind: 'user', subject: 'mallory', for: '1h' }, asRoot)).data as { id: string };
+const bans = ok(await api.getApiV1Bans(asRoot)).data as { bans: { subject: string }[] };
+ok(await api.deleteApiV1BansId(ban.id, asRoot));
+const usage = ok(await api.getApiV1Usage(asRoot)).status;
+
+// Operators.
+const status = ok(await api.getStatus(asRoot)).data as { status: string };
+const routes = ok(await api.getRoutes(asRoot)).data as { routes: unknown[] };
+const explained = ok(await api.postRoutesExplain({ method: 'GET', url: '/a' }, asRoot)).status;
+ok(await api.putLogLevel({ level: 'debug', area: 'discovery', reason: 'a test', forMs: 60_000 }, asRoot));
+const ended = ok(await api.deleteLogLevel({ area: 'discovery' }, asRoot)).data as { ended: boolean };
+// @ts-expect-error: the document knows no such level
+const refused = await api.putLogLevel({ level: 'loud', reason: 'a test', forMs: 60_000 }, asRoot);
+// @ts-expect-error: a password is needed
+const incomplete = await api.postLogin({ username: 'ada' });
+
+console.log(JSON.stringify({
+  me: me.username, wrong: wrong.status, keys: keys.keys.some(({ id }) => id === key.id), stranger: stranger.status,
+  bans: bans.bans.map(({ subject }) => subject), usage, status: status.status, routes: routes.routes.length > 0, explained,
+  ended: ended.ended, refused: refused.status, incomplete: incomplete.status,
+}));
+`;
+
+test('a client that is generated from our document signs in, makes keys, bans and operates', {
+  timeout: 240_000,
+}, async (t) => {
+  const gateway = await startTestGateway(t, {
+    gateway: {
+      auth: { apiKey: { keys: [{ key: ROOT, subject: 'root', roles: ['admin'], scopes: ['limits:admin'] }] } },
+    },
+    identity: { enabled: true, firstAdmin: 'off', registration: { verifyEmail: 'off' } },
+    admin: { path: '/gatehouse', listen: 'off' },
+    abuse: {},
+    quotas: { stories: { per: 'day' } },
+    openapi: {},
+    routes: [{ match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' }],
+  });
+  const response = await fetch(`${gateway.url}/openapi/admin.json`, { headers: { 'x-api-key': ROOT } });
+  assert.equal(response.status, 200);
+  // Below the project, where the generated file finds the generator's runtime and the compiler.
+  mkdirSync(join(CHECKOUT, '.cache'), { recursive: true });
+  const folder = mkdtempSync(join(CHECKOUT, '.cache/client-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  writeFileSync(join(folder, 'api.json'), await response.text());
+  writeFileSync(join(folder, 'use.ts'), PROGRAM);
+  const compilerOptions = {
+    strict: true,
+    noEmit: true,
+    skipLibCheck: true,
+    module: 'nodenext',
+    target: 'esnext',
+    allowImportingTsExtensions: true,
+    types: ['node'],
+  };
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files: ['use.ts'] }));
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  const run = (...args: string[]) =>
+    promisify(execFile)(process.execPath, args, { cwd: folder, env: { ...process.env, NODE_OPTIONS: '' } });
+  const modules = join(CHECKOUT, 'node_modules');
+  await run(join(modules, 'oazapfts/dist/cli.js'), 'api.json', 'client.ts');
+  const types = run(join(modules, 'typescript/bin/tsc'), '-p', folder).catch((error: { stdout: string }) => error);
+  assert.equal((await types).stdout, '');
+  const { stdout } = await run('use.ts', gateway.url, ROOT);
+  assert.deepEqual(JSON.parse(stdout), {
+    me: 'ada',
+    wrong: 401,
+    keys: true,
+    stranger: 401,
+    bans: ['mallory'],
+    usage: 200,
+    status: 'healthy',
+    routes: true,
+    explained: 200,
+    ended: true,
+    refused: 400,
+    incomplete: 400,
+  });
+});
