@@ -63,7 +63,11 @@ const SUBSTITUTION: JsonSchema = { type: 'string', pattern: '\\$\\{[A-Za-z_][A-Z
 function withSubstitution(schema: JsonSchema): JsonSchema {
   const alternatives = schema.anyOf ?? schema.oneOf;
   if (alternatives !== undefined) {
-    const inner = alternatives.map((branch) => (isText(branch) ? branch : insideOnly(branch)));
+    const inner = alternatives.map((branch) => {
+      if (isText(branch)) return branch;
+      // Alternatives among alternatives: what is inside of them may be substituted as well.
+      return branch.anyOf === undefined && branch.oneOf === undefined ? insideOnly(branch) : withSubstitution(branch);
+    });
     const { oneOf: _one, anyOf: _any, ...rest } = schema;
     return { ...rest, anyOf: alternatives.some(isStrictLeaf) ? [...inner, SUBSTITUTION] : inner };
   }
