@@ -250,3 +250,29 @@ test('calls without an account beyond their limit end in the workers, whatever t
   const signIn = { username: 'calm', password: PASSWORD };
   assert.equal((await call('POST', '/api/auth/login', signIn, from('198.51.100.1'))).status, 200);
 });
+
+test('made-up codes of a reset or of the first administrator end in the workers after a few, before any look-up', async (t) => {
+  const { gateway, call, account } = await identityScene(t, {
+    gateway: { trustProxy: ['127.0.0.0/8'] },
+    identity: { firstAdmin: 'link' },
+  });
+  await account('calm');
+  const token = 'a-made-up-code-of-enough-length';
+  const bodies: readonly [string, object][] = [
+    ['/password/reset', { token, newPassword: PASSWORD }],
+    ['/setup', { token, email: 'x@example.com', password: PASSWORD }],
+    ['/verify-email', { token, password: PASSWORD }],
+  ];
+  for (const [index, [path, body]] of bodies.entries()) {
+    const flood = Array.from({ length: 400 }, () =>
+      call('POST', `/api/auth${path}`, body, from(`203.0.113.${index + 1}`)),
+    );
+    const signIn = { username: 'calm', password: PASSWORD };
+    assert.equal((await call('POST', '/api/auth/login', signIn, from('198.51.100.1'))).status, 200, path);
+    const answers = await Promise.all(flood);
+    assert.equal(answers.filter(({ status }) => status === 400).length <= 50, true, path);
+    const ofWorkers = answers.filter(({ body: { reason } }) => reason === 'rate_limit_exceeded').length;
+    assert.ok(ofWorkers >= 100, `${path}: the workers refused ${ofWorkers} of 400`);
+  }
+  assert.ok(!gateway.logged.some((line) => line.includes('"error"')));
+});

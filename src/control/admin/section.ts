@@ -123,11 +123,13 @@ export const adminSection = defineSection({
           service: SERVICE,
           path: `${path}/console/*`,
           movedBy: 'admin.path',
-          limit: {
-            ...SIGN_INS,
-            scope: `${SERVICE} sign-in`,
-            paths: `^${path.replaceAll(/[^\w/]/g, '\\$&')}/console/api/session`,
-          },
+          limits: [
+            {
+              ...SIGN_INS,
+              scope: `${SERVICE} sign-in`,
+              paths: `^${path.replaceAll(/[^\w/]/g, '\\$&')}/console/api/session`,
+            },
+          ],
         });
       for (const suffix of ['', '/*'])
         context.addRoute({

@@ -56,7 +56,7 @@ export interface BuiltinRoute {
   /** Before all routes of the document, whatever their priority. */
   readonly goesFirst?: boolean;
   /** What one address may ask of it, refused by the workers, so that a flood does not reach the main thread. */
-  readonly limit?: AddressLimit;
+  readonly limits?: readonly AddressLimit[];
   /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
   readonly stepUp?: boolean;
 }

@@ -7,6 +7,13 @@
 export const OPEN_CALLS: string =
   '/(?:register|verify-email|login(?:/.*)?|refresh|logout|browser/(?:login(?:/mfa)?|refresh|logout|session)|password/(?:forgot|reset)|setup|pages/.*|passkeys/challenge|outside/(?:exchange|[^/]+/(?:start|callback)))';
 
+/**
+ * Of these, what people need once in a while, each behind a look-up or a hash: one address makes a fifth as many, so
+ * that a flood of made-up codes ends in the workers after a few.
+ */
+export const RARE_CALLS: string =
+  '/(?:setup|register|verify-email|password/(?:forgot|reset)|pages/(?:setup|verify-email|reset-password|forgot-password))';
+
 /** Below `identity.oauth.path`. Not the endpoints of applications, which speak for many people from one address. */
 export const OPEN_OAUTH_CALLS: string = '/(?:auth|interaction|device|session)(?:/.*)?';
 

@@ -77,7 +77,9 @@ const perAddress = limitSchema.transform((limit) => {
 const addressLimits = z.strictObject({
   calls: perAddress
     .prefault('600/1m')
-    .describe('Calls that need no account: signing in, refreshing, challenges, pages, the start of an OAuth sign-in.'),
+    .describe(
+      'Calls that need no account: signing in, refreshing, challenges, pages, the start of an OAuth sign-in. A fifth of them registers, confirms an address, sets a new password or makes the first administrator.',
+    ),
   signUps: perAddress.prefault('60/1h').describe('Registrations and uses of the first administrator’s link.'),
   emails: perAddress.prefault('60/1h').describe('Emails asked for with an address alone, such as for a new password.'),
 });

@@ -8,7 +8,7 @@ import { SHIPPED_PLAN_NAMES } from '../../data/contract/limits.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
-import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls } from './open-calls.ts';
+import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls, RARE_CALLS } from './open-calls.ts';
 import { DEFAULT_ISSUER, type IdentitySection, identityOptions } from './options.ts';
 import { checkPages } from './pages/check.ts';
 import { plansOf } from './plans.ts';
@@ -21,6 +21,9 @@ export interface IdentityPlan {
 }
 
 export const IDENTITY_SERVICE = 'builtin:identity';
+
+/** What people need once in a while is a fifth of `addressLimits.calls`. */
+const RARE_SHARE = 5;
 
 export const identitySection = defineSection({
   at: 'top',
@@ -52,6 +55,12 @@ export const identitySection = defineSection({
     const paths = new Set([options.basePath, ...options.alsoAt]);
     const { limit, window: windowMs, burst } = options.addressLimits.calls;
     const calls = { limit, windowMs, burst, scope: `${IDENTITY_SERVICE} calls` };
+    const rare = {
+      limit: Math.ceil(limit / RARE_SHARE),
+      windowMs,
+      burst: Math.ceil(burst / RARE_SHARE),
+      scope: `${IDENTITY_SERVICE} rare calls`,
+    };
     for (const path of paths) {
       const movedBy = path === options.basePath ? 'identity.basePath' : 'identity.alsoAt';
       context.addRoute({
@@ -59,7 +68,10 @@ export const identitySection = defineSection({
         service,
         path: `${path}/*`,
         movedBy,
-        limit: { ...calls, paths: openCalls(path, OPEN_CALLS) },
+        limits: [
+          { ...rare, paths: openCalls(path, RARE_CALLS) },
+          { ...calls, paths: openCalls(path, OPEN_CALLS) },
+        ],
       });
     }
     warnOfUncovered([...paths], context);
@@ -80,7 +92,7 @@ export const identitySection = defineSection({
         service,
         path: `${path}/*`,
         movedBy: 'identity.oauth.path',
-        limit: { ...calls, paths: openCalls(path, OPEN_OAUTH_CALLS) },
+        limits: [{ ...calls, paths: openCalls(path, OPEN_OAUTH_CALLS) }],
       });
     }
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;

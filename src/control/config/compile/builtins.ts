@@ -93,9 +93,9 @@ export function unroutedPolicies(compilation: Compilation, id = 'none'): PolicyS
 }
 
 /** The same, and an address list of its own. */
-function policiesOfOpen(compilation: Compilation, { id, from, limit }: BuiltinRoute): PolicySettings[] {
+function policiesOfOpen(compilation: Compilation, { id, from, limits = [] }: BuiltinRoute): PolicySettings[] {
   const policies = unroutedPolicies(compilation, id);
-  if (limit !== undefined) policies.unshift(limitOf(limit));
+  policies.unshift(...limits.map(limitOf));
   if (from === undefined) return policies;
   const allow = compilation.options(['gateway', 'operations'], `builtin/${id}`).secret('allow', from.join('\n'));
   return [{ name: 'ip-filter', options: { allow, deny: null, phase: 'authenticate' } }, ...policies];
