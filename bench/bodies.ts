@@ -48,19 +48,6 @@ let started: Promise<Gateway> | undefined;
 
 const PARTS: Readonly<Record<string, () => Promise<void>>> = { cpu, gzip, stream, openapi };
 
-const wanted = values.part === undefined ? Object.keys(PARTS) : [values.part];
-if (wanted.some((part) => PARTS[part] === undefined)) {
-  console.error(`no such part: ${values.part} (there are: ${Object.keys(PARTS).join(', ')})`);
-  process.exit(2);
-}
-const machine = describeMachine();
-console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
-try {
-  for (const part of wanted) await PARTS[part]!();
-} finally {
-  await Promise.all(running.reverse().map((each) => each.stop()));
-}
-
 // --- the gateway -------------------------------------------------------------------------------------------------
 
 interface Gateway {
@@ -342,4 +329,19 @@ async function openapi(): Promise<void> {
       ],
     ),
   );
+}
+
+// --- all of it -----------------------------------------------------------------------------------------------------
+
+const wanted = values.part === undefined ? Object.keys(PARTS) : [values.part];
+if (wanted.some((part) => PARTS[part] === undefined)) {
+  console.error(`no such part: ${values.part} (there are: ${Object.keys(PARTS).join(', ')})`);
+  process.exit(2);
+}
+const machine = describeMachine();
+console.log(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`);
+try {
+  for (const part of wanted) await PARTS[part]!();
+} finally {
+  await Promise.all(running.reverse().map((each) => each.stop()));
 }
