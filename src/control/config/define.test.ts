@@ -23,7 +23,8 @@ test('defineConfig gives back a document that loads', async () => {
 
 test('the types know the keys, so that the compiler refuses what loading would refuse', () => {
   type Route = NonNullable<GatehouseConfig['routes']>[number];
-  const names: Same<Route['service'], string | { service: string; weight?: number | undefined }[] | undefined> = true;
+  type Target = { readonly service: string; readonly weight?: number | undefined };
+  const names: Same<Route['service'], string | readonly Target[] | undefined> = true;
   assert.ok(names);
   // @ts-expect-error an unknown key
   defineConfig({ gateway: { prot: 8000 } });
@@ -31,4 +32,28 @@ test('the types know the keys, so that the compiler refuses what loading would r
   defineConfig({ gateway: { workers: 'all' } });
   // @ts-expect-error a path that is no text
   defineConfig({ routes: [{ match: { path: 7 }, service: 'a' }] });
+});
+
+test('each algorithm has its own options, and a route names a service that is there', () => {
+  const instances = ['http://127.0.0.1:4001'];
+  defineConfig({
+    services: {
+      plain: { instances, loadBalancing: { healthCheckInterval: '5s' } },
+      least: { instances, loadBalancing: { algorithm: 'least-connections' } },
+      hash: { instances, loadBalancing: { algorithm: 'consistent-hash', by: { header: 'X-Tenant' }, loadFactor: 2 } },
+      own: { instances, loadBalancing: { algorithm: 'custom', file: './balancer.ts', options: { a: 1 } } },
+    },
+    routes: [
+      { match: { path: '/a' }, service: 'hash', auth: 'public' },
+      { match: { path: '/b' }, service: [{ service: 'own', weight: 9 }, { service: 'plain' }], auth: 'public' },
+    ],
+  });
+  // @ts-expect-error no such algorithm
+  defineConfig({ services: { s: { instances, loadBalancing: { algorithm: 'consistant-hash', by: 'path' } } } });
+  // @ts-expect-error an option of another algorithm
+  defineConfig({ services: { s: { instances, loadBalancing: { algorithm: 'consistent-hash', file: './x.ts' } } } });
+  // @ts-expect-error a service that is not there
+  defineConfig({ services: { s: { instances } }, routes: [{ match: { path: '/a' }, service: 't' }] });
+  // @ts-expect-error nor in a list
+  defineConfig({ services: { s: { instances } }, routes: [{ match: { path: '/a' }, service: [{ service: 't' }] }] });
 });
