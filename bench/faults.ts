@@ -4,7 +4,8 @@
  * five GET, the rest POST, counted by the client. A third into each run one instance is killed, refuses (its port is
  * closed, the process lives), or resets each connection before a response. Then the slow: 2,000 callers from 200
  * addresses that send a body at a byte a second, beside 100 requests a second of others. (Slow readers are not here:
- * 2,000 large responses that nobody reads fill the kernel's memory for TCP, and nginx stands still as well.)
+ * beside 2,000 large responses that nobody reads, others got nothing through Gatehouse and next to nothing through
+ * nginx, perhaps because the kernel's memory for TCP was full. That was not measured, so no figure is given.)
  * Prints tables; everything runs on the loopback interface and ends with the script.
  */
 import type { ChildProcess } from 'node:child_process';
