@@ -10,7 +10,7 @@
  * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -58,11 +58,7 @@ async function run(files: readonly string[], concurrency: number): Promise<[numb
 
 /** The processes of the files that run now, which are children of the runner, and all that these have started. */
 function endFiles(runner: number): void {
-  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
-  const processes = stdout
-    .trim()
-    .split('\n')
-    .map((line) => line.trim().split(/\s+/).map(Number) as [pid: number, parent: number]);
+  const processes = parents();
   const end = (parent: number): void => {
     for (const [pid] of processes.filter(([, of]) => of === parent)) {
       end(pid);
@@ -75,6 +71,27 @@ function endFiles(runner: number): void {
   };
   console.log(`\nNothing was heard for ${SILENT_MS / 1_000} s: what runs is ended.`);
   end(runner);
+}
+
+/** Every process with its parent. */
+function parents(): [pid: number, parent: number][] {
+  if (process.platform === 'linux') {
+    return readdirSync('/proc')
+      .filter((name) => /^\d+$/.test(name))
+      .flatMap((name) => {
+        try {
+          // proc(5): the name in parentheses, the state, the parent.
+          return [[Number(name), Number(/^.*\) . (\d+)/s.exec(readFileSync(`/proc/${name}/stat`, 'utf8'))?.[1])]];
+        } catch {
+          return [];
+        }
+      });
+  }
+  const { stdout } = spawnSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' });
+  return stdout
+    .trim()
+    .split('\n')
+    .map((line) => line.trim().split(/\s+/).map(Number) as [number, number]);
 }
 
 function list(failed: ReadonlyMap<string, readonly string[]>): string {

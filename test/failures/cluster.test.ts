@@ -14,6 +14,7 @@ import type { TestContext } from 'node:test';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { clusterClient, type RolloutRecord } from '../../src/cluster-client/index.ts';
+import { pauseProcess } from '../support/pause.ts';
 import { startPostgres } from '../support/postgres.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
@@ -177,7 +178,7 @@ test('a queen that was stopped for longer than its lease writes nothing when it 
   );
   const stopped = nodes.find(({ name }) => name === first.queen)!;
   const other = clientOf(nodes.filter((node) => node !== stopped));
-  stopped.child.kill('SIGSTOP');
+  pauseProcess(stopped.child.pid!);
   const second = await waitFor(
     () => other.status(),
     (status) => status.queen !== null && status.queen !== first.queen,

@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pauseProcess } from './pause.ts';
 import type { Scope } from './scope.ts';
 
 /**
@@ -93,7 +94,7 @@ export class Instance {
 
   /** SIGSTOP: it accepts connections and says nothing, as a machine does that hangs. */
   stop(): void {
-    this.#running().kill('SIGSTOP');
+    pauseProcess(this.#running().pid!);
   }
 
   resume(): void {

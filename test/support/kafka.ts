@@ -7,6 +7,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { endChild } from './nats.ts';
+import { pauseProcess } from './pause.ts';
 
 const BROKER = `
 import sys
@@ -42,7 +43,7 @@ export async function startKafka(): Promise<KafkaBroker> {
   const [host, port] = line.split(' ');
   return {
     url: `kafka://${host}:${port}`,
-    pause: () => child.kill('SIGSTOP'),
+    pause: () => pauseProcess(child.pid!),
     resume: () => child.kill('SIGCONT'),
     async stop() {
       child.kill('SIGCONT');

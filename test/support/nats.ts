@@ -8,6 +8,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { pauseProcess } from './pause.ts';
 import { limitFiles, withoutSignal } from './room.ts';
 
 const START_WITHIN_MS = 120_000;
@@ -88,7 +89,7 @@ export async function startNats(): Promise<NatsServer> {
     url: `nats://127.0.0.1:${port}`,
     folder,
     limitFiles: (bytes) => limitFiles(child.pid!, bytes),
-    pause: () => child.kill('SIGSTOP'),
+    pause: () => pauseProcess(child.pid!),
     resume: () => child.kill('SIGCONT'),
     kill: () => endChild(child),
     async start() {

@@ -9,6 +9,7 @@ import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
+import { pauseProcess } from './pause.ts';
 
 const HOW = 'install it with: apt-get install redis-server (only the binary is used, no service needs to run)';
 const START_DEADLINE_MS = 10_000;
@@ -127,7 +128,7 @@ async function startOn(port: number, more: readonly string[] = [], last: readonl
     port,
     url: `redis://127.0.0.1:${port}`,
     command: (...args) => ask(port, args),
-    pause: () => child.kill('SIGSTOP'),
+    pause: () => pauseProcess(child.pid!),
     resume: () => child.kill('SIGCONT'),
     kill: () => end(child),
     async start() {

@@ -45,7 +45,7 @@ export function documentationPage({ info, paths }: Document): string {
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>${escaped(info.title)}</title>
 <style>body{font:16px/1.5 system-ui,sans-serif;max-width:50rem;margin:2rem auto;padding:0 1rem}pre{background:#f3f3f0;padding:.7rem;overflow:auto}
-table{border-collapse:collapse}th{text-align:left;padding-right:1rem}h3{margin-bottom:.2rem}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}pre{background:#222}}</style>
+table{border-collapse:collapse}th{text-align:left;padding-right:1rem}h3{margin-bottom:.2rem}a{color:inherit}@media(prefers-color-scheme:dark){body{background:#111;color:#eee}pre{background:#222}}</style>
 </head><body><main><h1>${escaped(info.title)} ${escaped(info.version)}</h1>
 <p>${escaped(info.description)}</p><p>The same for programs: <a href="/openapi.json">/openapi.json</a>.</p>
 ${parts.join('\n')}

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';
 import { accountRoutes } from './accounts/routes.ts';
 import { adminRoutes } from './accounts/routes-admin.ts';
@@ -21,6 +22,7 @@ describe('the description of the account API', () => {
     const context = {
       options: { publicUrl: 'http://localhost', providers: {}, oauth: {} },
       store: {},
+      master: { derive: () => randomBytes(32) },
     } as unknown as IdentityContext;
     const apps = [
       signInRoutes(context),
