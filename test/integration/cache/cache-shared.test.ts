@@ -138,6 +138,7 @@ test('a worker that is killed while it fetches: those who wait in others fetch, 
   const agent = manyConnections(60);
   const all = Array.from({ length: 60 }, () => get(`${gateway.url}/a`, agent).catch(() => null));
   await until(() => primary.opsSources().metrics.reader.number('exchanges_active') === 60, 'all wait', 20_000);
+  await until(() => asked > 0, 'one of them asks', 20_000);
   assert.equal(asked, 1);
   const store = new CacheStore(primary.cache.memory, -1);
   store.find(`${gateway.url}/a`, 0);
