@@ -431,6 +431,11 @@ export const FEATURE_METRICS = {
     labels: [],
     help: 'Charges taken back because another worker was quicker',
   },
+  gatehouse_limit_newcomers_refused_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Keys of request fields that counted as their address does, since there were too many new ones',
+  },
   gatehouse_limit_overflows_total: { type: 'counter', labels: [], help: 'Decisions that found no room in the table' },
   gatehouse_limit_plan_decisions_total: {
     type: 'counter',

@@ -123,7 +123,7 @@ describe('identity in a gateway', () => {
     const link = /http:\S+/.exec(letter)?.[0] ?? '';
     assert.equal(link, `${base}/api/auth/pages/verify-email?token=${token}`, 'without publicUrl, the real port');
     const done = await submit(await open(link), { password: PASSWORD });
-    assert.deepEqual([done.status, headingOf(done)], [200, 'Your address is confirmed']);
+    assert.deepEqual([done.status, headingOf(done)], [200, 'Your email address is confirmed']);
     const accessLog = await until('both in the access log', () => {
       const text = readFileSync(join(folder, 'access.log'), 'utf8');
       return text.match(/pages\/verify-email/g)?.length === 2 ? text : undefined;
