@@ -5,7 +5,7 @@
  */
 import type { Clock } from '../../base/clock.ts';
 
-/** What is counted, by its name in the metric `gatehouse_http2_abuse_total`. */
+/** What is counted, by its name in `gatehouse_http2_abuse_NAME_total`. */
 export const ABUSE_KINDS = [
   /** A request that is cancelled before its response is complete (rapid reset, CVE-2023-44487). */
   'rapid_reset',
