@@ -51,7 +51,7 @@ describe('compose', () => {
     for (const name of ['gateway', 'redis', 'postgres', 'nats', 'collector', 'prometheus', 'grafana'])
       assert.ok(name in services, name);
     for (const [name, { image }] of Object.entries<Document>(services))
-      assert.match(image, /^[\w./-]+:v?\d[\w.]*$/, name);
+      assert.match(image, /^[\w./-]+:v?\d[\w.-]*$/, name);
   });
 
   it('keeps the gateway small: read-only root, no capabilities, volumes for what it writes', () => {
