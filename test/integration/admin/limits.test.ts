@@ -18,7 +18,7 @@ interface Shown {
   readonly routes: readonly string[];
 }
 
-async function scene(t: TestContext, more: Record<string, unknown> = {}) {
+async function scene(t: TestContext, more: Record<string, unknown> = {}, workers = 2) {
   const key = (subject: string, plan: string) => ({ key: `the-key-of-${subject}-is-long`, subject, plan });
   const gateway = await startTestGateway(t, {
     admin: {
@@ -27,7 +27,7 @@ async function scene(t: TestContext, more: Record<string, unknown> = {}) {
     },
     plans: { standard: { limits: ['50/1h'] }, gold: { limits: ['500/1h'] } },
     ...more,
-    gateway: { workers: 2, auth: { apiKey: { keys: [key('mia', 'gold')] } } },
+    gateway: { workers, auth: { apiKey: { keys: [key('mia', 'gold')] } } },
     routes: [
       {
         name: 'drip',
@@ -123,7 +123,8 @@ test('in shared memory: an operator sees what a caller has left, and forgets it'
 test('in Redis: an operator sees what a caller has left on all gateways, and forgets it', async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
-  const found = await scene(t, { stores: { redis: redis.url } });
+  // One: workers reach Redis one after the other, and decide by themselves until they have.
+  const found = await scene(t, { stores: { redis: redis.url } }, 1);
   const giveUpMs = performance.now() + 60_000;
   while ((await found.call('viewer', 'GET', '/limits?address=127.0.0.1')).status !== 200)
     assert.ok(performance.now() < giveUpMs, 'the workers reach Redis');
