@@ -96,11 +96,8 @@ test('prepared fields are the same on every connection', () => {
 });
 
 const PYTHON = '/usr/bin/python3';
-const hasHpack = spawnSync(PYTHON, ['-c', 'import hpack']).status === 0;
 
-test('an independent implementation reads what is encoded here, and the other way', {
-  skip: !hasHpack && 'python3-hpack is not installed',
-}, () => {
+test('an independent implementation reads what is encoded here, and the other way', () => {
   const blocks = fc.sample(block, { seed: 9113, numRuns: 400 });
   const encoder = new HpackEncoder();
   const ours = blocks.map((pairs, i) => {
