@@ -1,6 +1,7 @@
 /**
  * Publishes to a broker and reads from it by nothing but its own client, as a program without a gateway would; for
- * engines.ts, which starts it with the kind of broker, its URL, seconds, how many at once, how many alone, and the body.
+ * engines.ts, which starts it with the kind of broker, its URL, seconds, how many at once, how many alone, and the
+ * body.
  */
 import { median } from './lib/statistics.ts';
 

@@ -1,10 +1,10 @@
 /**
- * What the gateway adds to a broker: `npm run bench:engines [-- --seconds N] [--engine nats|redis]` after `npm run build`;
- * Linux. For each broker that is installed: events published by its own client in a bare process, and by `publish` of
- * a gateway with one worker, both pinned to the same core, 32 at a time; CPU for each event, events a second, and how
- * long an acknowledgement takes, one at a time. Then one subscriber: the same events read by a bare client, and by
- * server-sent events of a gateway. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare client's. The gateway's
- * figure holds the HTTP request, which the bare client does not have. Prints a table.
+ * What the gateway adds to a broker: `npm run bench:engines [-- --seconds N] [--engine nats|redis]` after `npm run
+ * build`; Linux. For each broker that is installed: events published by its own client in a bare process, and by
+ * `publish` of a gateway with one worker, both pinned to the same core, 32 at a time; CPU for each event, events a
+ * second, and how long an acknowledgement takes, one at a time. Then one subscriber: the same events read by a bare
+ * client, and by server-sent events of a gateway. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare
+ * client's. The gateway's figure holds the HTTP request, which the bare client does not have. Prints a table.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';

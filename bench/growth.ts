@@ -135,7 +135,9 @@ function documentOf(routes: number, url: string, folder: string, changed: string
   };
 }
 
-/** So many instances in all, of which one differs in each round; all are this machine, and unhealthy, so none is asked. */
+/**
+ * So many instances in all, of which one differs in each round; all are this machine, and unhealthy, so none is asked.
+ */
 function discovered(routes: number, instances: number, round: number) {
   const services = Math.max(1, Math.ceil(routes / 20));
   const found: Record<string, { url: string; healthy: boolean }[]> = {};

@@ -1,8 +1,8 @@
 /**
- * What does sight cost? `npm run bench:sight [-- --seconds N --rounds N]`: CPU of the whole gateway (workers and the main
- * thread that exports) for a request, with an access log alone, and with traces, objectives and security events on at
- * 0, 1 and 100 % of traces; in turns, so that a disturbance hits all. Then how long a scrape of 10,000 series takes. The
- * compiled gateway on loopback; the collector takes everything and looks at nothing.
+ * What does sight cost? `npm run bench:sight [-- --seconds N --rounds N]`: CPU of the whole gateway (workers and the
+ * main thread that exports) for a request, with an access log alone, and with traces, objectives and security events on
+ * at 0, 1 and 100 % of traces; in turns, so that a disturbance hits all. Then how long a scrape of 10,000 series takes.
+ * The compiled gateway on loopback; the collector takes everything and looks at nothing.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';

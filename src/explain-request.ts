@@ -56,8 +56,8 @@ export interface ExplainedCall {
 }
 
 /**
- * What a request in JSON becomes on a route with `transcode`; null where no method has the path. Undefined for other routes, and
- * where what the service offers is known only while the gateway runs.
+ * What a request in JSON becomes on a route with `transcode`; null where no method has the path. Undefined for other
+ * routes, and where what the service offers is known only while the gateway runs.
  */
 export function explainCall(request: RouterRequest, { result }: Explanation): ExplainedCall | null | undefined {
   const { route } = result;

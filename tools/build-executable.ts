@@ -1,7 +1,8 @@
 /**
- * `npm run executable [-- --out DIR]`: one file that runs without Node on the machine: this Node with the compiled gateway
- * and the packages it uses inside (https://nodejs.org/api/single-executable-applications.html), for the platform it is made
- * on. Beside it `SHA256SUMS` and a bill of materials (CycloneDX) of the packages inside. Default folder: `release`.
+ * `npm run executable [-- --out DIR]`: one file that runs without Node on the machine: this Node with the compiled
+ * gateway and the packages it uses inside (https://nodejs.org/api/single-executable-applications.html), for the
+ * platform it is made on. Beside it `SHA256SUMS` and a bill of materials (CycloneDX) of the packages inside. Default
+ * folder: `release`.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

@@ -36,7 +36,10 @@ const list = (description: string, items: Schema): Schema => ({ type: 'array', d
 /** What Kubernetes takes there; the chart passes it on as it is. */
 const kubernetes = (description: string): Schema => ({ type: 'object', description });
 const port = (description: string): Schema => whole(description, 1, 65_535);
-/** A name of a port. Kubernetes has RFC 6335 §5.1, which allows a digit first; Helm's regular expressions cannot say that. */
+/**
+ * A name of a port. Kubernetes has RFC 6335 §5.1, which allows a digit first; Helm's regular expressions cannot say
+ * that.
+ */
 const PORT_NAME = '^[a-z]([a-z0-9-]{0,13}[a-z0-9])?$';
 const labels = texts('Further labels.');
 

@@ -1,7 +1,7 @@
 /**
- * A reporter for `node --test`: one JSON line `[file, test]` for each test that failed, where `file` is the file that was
- * run, not the one the test's text stands in (suites are shared), and an empty line for each that passed, so that the age of
- * the file tells whether anything goes on. `run-tests.ts` reads it.
+ * A reporter for `node --test`: one JSON line `[file, test]` for each test that failed, where `file` is the file that
+ * was run, not the one the test's text stands in (suites are shared), and an empty line for each that passed, so that
+ * the age of the file tells whether anything goes on. `run-tests.ts` reads it.
  */
 import type { TestEvent } from 'node:test/reporters';
 

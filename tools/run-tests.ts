@@ -1,10 +1,11 @@
 /**
- * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every test file.
+ * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every
+ * test file.
  *
  * A few files that failed are run once more, one after the other with nothing beside them. What passes then is not
- * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does; that is
- * a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run again:
- * that many do not fail by chance.
+ * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does;
+ * that is a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run
+ * again: that many do not fail by chance.
  *
  * A file whose tests are over but whose process does not end (it started something that it did not stop) would hold
  * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.

@@ -1,7 +1,7 @@
 /**
- * `npm run aware:drill -- MINUTES`: the example under faults. Every ten seconds a gateway or a worker is killed and started
- * again, while callers ask for common calls and an application counts words; prints the share of good calls and their
- * times.
+ * `npm run aware:drill -- MINUTES`: the example under faults. Every ten seconds a gateway or a worker is killed and
+ * started again, while callers ask for common calls and an application counts words; prints the share of good calls and
+ * their times.
  */
 import { readFileSync } from 'node:fs';
 import { measure } from './availability.ts';

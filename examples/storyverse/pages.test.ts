@@ -1,4 +1,6 @@
-/** What people see of StoryVerse, in a browser: the public documentation, and the pages behind the links of its mails. */
+/**
+ * What people see of StoryVerse, in a browser: the public documentation, and the pages behind the links of its mails.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { checkLook, startChromium } from '../../test/console/chromium.ts';

@@ -1,8 +1,8 @@
 /**
- * Keeps questions (decisions of limits, reads of the cache) away from a Redis that does not answer, and brings them back
- * gently. After three failures in a row it is open for half a second, doubling up to ten, each time by chance between
- * half and all of it; then one probe by one worker, and when that answers, a growing share of the questions over a
- * second: a Redis that has just come up is not run over.
+ * Keeps questions (decisions of limits, reads of the cache) away from a Redis that does not answer, and brings them
+ * back gently. After three failures in a row it is open for half a second, doubling up to ten, each time by chance
+ * between half and all of it; then one probe by one worker, and when that answers, a growing share of the questions
+ * over a second: a Redis that has just come up is not run over.
  *
  *   closed --3 failures--> open --time--> probing --answer--> ramping --1 s--> closed
  *                            ^------------failure---|            |

@@ -1,6 +1,6 @@
 /**
- * `gatehouse export openapi`: the OpenAPI document of everything that a configuration publishes, without a running gateway:
- * for client generators, catalogues and a check in CI.
+ * `gatehouse export openapi`: the OpenAPI document of everything that a configuration publishes, without a running
+ * gateway: for client generators, catalogues and a check in CI.
  */
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';

@@ -1,6 +1,7 @@
 /**
- * `gatehouse import openapi FILE`: a configuration made of an OpenAPI document: its server as a service, its paths as routes
- * whose requests are checked by the document, what it says about security as `auth`. Printed, or written to a new file.
+ * `gatehouse import openapi FILE`: a configuration made of an OpenAPI document: its server as a service, its paths as
+ * routes whose requests are checked by the document, what it says about security as `auth`. Printed, or written to a
+ * new file.
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * `gatehouse import`: another gateway's configuration as one of ours, with a report of what became of every object in it.
- * Each format has its importer in import/; this file reads, writes and checks.
+ * `gatehouse import`: another gateway's configuration as one of ours, with a report of what became of every object in
+ * it. Each format has its importer in import/; this file reads, writes and checks.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';

@@ -52,7 +52,8 @@ routes:
 /** The same in TypeScript, for `--ts`. */
 export const INITIAL_TYPESCRIPT = `import { defineConfig } from 'gatehouse';
 
-// Hover a key to see what it means; a wrong one does not compile. PORT, WORKERS, LOG_LEVEL and others win over this file.
+// Hover a key to see what it means; a wrong one does not compile. PORT, WORKERS, LOG_LEVEL and others win over this
+// file.
 export default defineConfig({
   gateway: { port: 8000, workers: 'auto', accessLog: 'stdout' },
   services: {

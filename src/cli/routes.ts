@@ -1,6 +1,7 @@
 /**
- * `gatehouse routes`: the routes in the order in which they are considered, or which of them takes a request, and why the
- * others do not. Asks the router itself (data/router/explain.ts), so the answer cannot differ from what traffic sees.
+ * `gatehouse routes`: the routes in the order in which they are considered, or which of them takes a request, and why
+ * the others do not. Asks the router itself (data/router/explain.ts), so the answer cannot differ from what traffic
+ * sees.
  */
 import { resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';

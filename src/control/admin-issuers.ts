@@ -1,6 +1,6 @@
 /**
- * `adminIssuers` of a section: names of `issuers` whose roles and scopes count for a built-in API, as values of `iss`. An
- * unknown name is a problem of the configuration. Used by the sections `limits` and `cluster`.
+ * `adminIssuers` of a section: names of `issuers` whose roles and scopes count for a built-in API, as values of `iss`.
+ * An unknown name is a problem of the configuration. Used by the sections `limits` and `cluster`.
  */
 import type { SectionContext } from './config/section.ts';
 

@@ -95,7 +95,9 @@ export interface FeatureHost {
   readonly compiled: Compiled;
   /** Where security events are told. */
   readonly security: SecurityJournal;
-  /** Whole lines for standard output, in turn with those of the access log; `done` when they are written or given up. */
+  /**
+   * Whole lines for standard output, in turn with those of the access log; `done` when they are written or given up.
+   */
   writeStdout(lines: Uint8Array, done: () => void): void;
   /** `services` of the live document: the instances that it lists itself. */
   listed(): LoadedConfig['document']['services'];

@@ -1,8 +1,8 @@
 /**
  * The old process's half of a takeover (takeover.ts): brings everything that it alone writes to rest, so that the new
  * process starts from what is on the disk, and either takes it back or goes. Requests are served all the while; only
- * those that would change what is at rest (registrations, the admin API) wait, and are then answered by the new process.
- * Owner: primary.ts.
+ * those that would change what is at rest (registrations, the admin API) wait, and are then answered by the new
+ * process. Owner: primary.ts.
  */
 import { linkSync, readdirSync, renameSync, rmSync } from 'node:fs';
 import type { RequestListener } from 'node:http';

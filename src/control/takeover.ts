@@ -9,8 +9,8 @@
  *      | ---- ready -------------------------> |  closes its listeners, finishes what it has, ends
  *      | <--- (the end of the exchange) ------ |
  *
- * The exchange ending before `ready` means that there will be no new process: the old one goes on as before. Linux only,
- * where two processes of one user may listen on one port (`SO_REUSEPORT`).
+ * The exchange ending before `ready` means that there will be no new process: the old one goes on as before. Linux
+ * only, where two processes of one user may listen on one port (`SO_REUSEPORT`).
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type ClientRequest, request as httpRequest } from 'node:http';

@@ -1,8 +1,8 @@
 /**
- * The worker threads, seen from the main thread: starts them, sends them snapshots, replaces one that dies (at once, then
- * with back-off), carries the line between control and data, and drains them at the end. Connections of a dead worker
- * are lost with it; the others do not notice, since each has its own listening sockets. Where there is only one, a spare
- * stands by that has everything but the sockets.
+ * The worker threads, seen from the main thread: starts them, sends them snapshots, replaces one that dies (at once,
+ * then with back-off), carries the line between control and data, and drains them at the end. Connections of a dead
+ * worker are lost with it; the others do not notice, since each has its own listening sockets. Where there is only one,
+ * a spare stands by that has everything but the sockets.
  *
  * Each thread has a bank of its own in shared memory; banks are more than workers, so that a successor can begin while
  * the one that it replaces still finishes what it has.

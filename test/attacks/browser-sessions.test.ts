@@ -1,6 +1,6 @@
 /**
- * Rule: a browser's session is its own site's. CSRF, fixation and theft: what another site's page, a planted cookie or a
- * bare cookie can do is nothing.
+ * Rule: a browser's session is its own site's. CSRF, fixation and theft: what another site's page, a planted cookie or
+ * a bare cookie can do is nothing.
  */
 import assert from 'node:assert/strict';
 import { request } from 'node:http';

@@ -1,7 +1,7 @@
 /**
  * The public suite of HTTP cache tests (https://cache-tests.fyi) against a gateway with `cache`. A test of kind
- * `required` is what RFC 9111 demands, `optimal` what a good cache does besides, `check` only tells how a cache behaves.
- * What is not passed is listed in docs/guide/caching.md, with the reason; the two lists must agree.
+ * `required` is what RFC 9111 demands, `optimal` what a good cache does besides, `check` only tells how a cache
+ * behaves. What is not passed is listed in docs/guide/caching.md, with the reason; the two lists must agree.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * docs/tutorial.md as a reader follows it: one shell, in an empty folder, every block in its order, and what is printed is
- * what the page says. Only the ports are others, since 8000 may be somebody else's here.
+ * docs/tutorial.md as a reader follows it: one shell, in an empty folder, every block in its order, and what is printed
+ * is what the page says. Only the ports are others, since 8000 may be somebody else's here.
  */
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';

@@ -1,6 +1,6 @@
 /**
- * No room for events, in the gateway's own store and in brokers: 503 that says when to come again, other traffic goes on,
- * what was acknowledged is there, and publishing goes on when there is room.
+ * No room for events, in the gateway's own store and in brokers: 503 that says when to come again, other traffic goes
+ * on, what was acknowledged is there, and publishing goes on when there is room.
  */
 import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';

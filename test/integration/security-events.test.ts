@@ -1,4 +1,6 @@
-/** The stream of security events, through real sockets: who is in it, what is not, and what happens when it is too much. */
+/**
+ * The stream of security events, through real sockets: who is in it, what is not, and what happens when it is too much.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';

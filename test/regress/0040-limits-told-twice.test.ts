@@ -1,11 +1,11 @@
 /**
  * Symptom: with limits before and after authentication, or on the gateway's `arrival` and on a route, an answer had
  * each
- * `X-RateLimit-*` field twice, and a third time when the service sends its own. Where every route had limits of its own,
- * those of `arrival` were not checked at all.
- * Cause: each phase added its fields to what was there; the nearest level replaced the gateway's limits of all phases.
- * Fix: of several phases the rule nearest to its limit is told, in place of what the service says; `arrival` always
- * holds. `RateLimit` and `RateLimit-Policy` are lists (draft-ietf-httpapi-ratelimit-headers-11): there all speak.
+ * `X-RateLimit-*` field twice, and a third time when the service sends its own. Where every route had limits of its
+ * own, those of `arrival` were not checked at all. Cause: each phase added its fields to what was there; the nearest
+ * level replaced the gateway's limits of all phases. Fix: of several phases the rule nearest to its limit is told, in
+ * place of what the service says; `arrival` always holds. `RateLimit` and `RateLimit-Policy` are lists
+ * (draft-ietf-httpapi-ratelimit-headers-11): there all speak.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

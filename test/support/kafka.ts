@@ -1,7 +1,8 @@
 /**
- * A Kafka broker for a test: the one that librdkafka brings for its own tests, in a Python process of its own. It speaks the
- * real protocol (to the versions of 2019), keeps records in memory and makes topics when they are asked for. It cannot
- * be started again with what it had, so what a killed broker keeps is not tested here. Can be paused and killed.
+ * A Kafka broker for a test: the one that librdkafka brings for its own tests, in a Python process of its own. It
+ * speaks the real protocol (to the versions of 2019), keeps records in memory and makes topics when they are asked for.
+ * It cannot be started again with what it had, so what a killed broker keeps is not tested here. Can be paused and
+ * killed.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,4 +1,6 @@
-/** A client that ends its side of an HTTP/2 connection and waits: what it asked for in whole is answered, the rest ends. */
+/**
+ * A client that ends its side of an HTTP/2 connection and waits: what it asked for in whole is answered, the rest ends.
+ */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import type { ServerResponse } from 'node:http';

@@ -15,7 +15,9 @@ const UPGRADE = `GET /chat?room=1 HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\n
 const TUNNELS = [[f.SETTING_ENABLE_CONNECT_PROTOCOL, 1]] as const;
 const HEAD = f.END_HEADERS;
 
-/** An instance that agrees to every tunnel and sends back in capitals what comes; it is kept for the test to look at. */
+/**
+ * An instance that agrees to every tunnel and sends back in capitals what comes; it is kept for the test to look at.
+ */
 async function echo(t: Scope, settings: readonly (readonly [number, number])[] = TUNNELS) {
   const peers: Http2Peer[] = [];
   const upstream = await Http2Peer.serve(

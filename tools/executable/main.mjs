@@ -1,6 +1,6 @@
 /**
- * What the single executable runs: unpacks Gatehouse, which it carries, into a folder of the user's once, and runs it from
- * there. `--run-script FILE ARGUMENTS` runs a file in place of it: with this Gatehouse starts its own helpers.
+ * What the single executable runs: unpacks Gatehouse, which it carries, into a folder of the user's once, and runs it
+ * from there. `--run-script FILE ARGUMENTS` runs a file in place of it: with this Gatehouse starts its own helpers.
  *
  * The folder is `GATEHOUSE_UNPACK_DIR`, or `gatehouse` in the user's cache (`XDG_CACHE_HOME`, `~/.cache`), or one
  * of this process alone where none can be written. It is named by what is in it, is only used if nobody else could have

@@ -1,6 +1,6 @@
 /**
- * Checks `Content-Digest` (RFC 9530) of requests while their bodies pass: a file of any size needs no memory, and since the
- * end waits for the verdict, no service takes a body for whole that was changed on the way.
+ * Checks `Content-Digest` (RFC 9530) of requests while their bodies pass: a file of any size needs no memory, and since
+ * the end waits for the verdict, no service takes a body for whole that was changed on the way.
  *
  * In a project of your own the import reads `from 'gatehouse/policy'`.
  */

@@ -1,6 +1,7 @@
 /**
  * The list of instances in a file: YAML or JSON, a list or `{ instances: [...] }`, entries as in a service's
- * `instances` (a URL, or an object). All of it is right or none of it is taken; a problem names the entry and the field.
+ * `instances` (a URL, or an object). All of it is right or none of it is taken; a problem names the entry and the
+ * field.
  */
 import { parseDocument } from 'yaml';
 import * as z from 'zod';

@@ -1,9 +1,9 @@
 /**
  * What the gateway says over channels of events, as an AsyncAPI 3.0 document (https://www.asyncapi.com): its `publish`
  * and
- * `subscribe` routes, the hub, and the calls of consumers. The document is about the gateway: it `receive`s what clients
- * publish and `send`s what they subscribe to. It holds no secret, but names of routes, streams and topics: it is for
- * callers who are known.
+ * `subscribe` routes, the hub, and the calls of consumers. The document is about the gateway: it `receive`s what
+ * clients publish and `send`s what they subscribe to. It holds no secret, but names of routes, streams and topics: it
+ * is for callers who are known.
  */
 import type { PublishSettings, SubscribeSettings } from '../../data/contract/events.ts';
 import type { ConsumerSettings } from './deliver/options.ts';

@@ -1,6 +1,6 @@
 /**
- * `.proto` files to a model. The parser is protobufjs, loaded when the first file is read; it only parses and resolves names
- * here, nothing of it runs in a worker and no code is made of what stands in a file.
+ * `.proto` files to a model. The parser is protobufjs, loaded when the first file is read; it only parses and resolves
+ * names here, nothing of it runs in a worker and no code is made of what stands in a file.
  */
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';

@@ -1,7 +1,8 @@
 /**
  * The service key `healthCheck`, the one source of its types, defaults, bounds and words, and what it compiles to: the
  * form that the monitor reads, with units in the names. The Enhanced document's shorthand
- * `loadBalancing.healthCheckInterval` means an HTTP probe of /health at that interval; `healthCheck` says more and wins.
+ * `loadBalancing.healthCheckInterval` means an HTTP probe of /health at that interval; `healthCheck` says more and
+ * wins.
  */
 import * as z from 'zod';
 import { regexProblem } from '../../base/safe-regex.ts';

@@ -1,6 +1,7 @@
 /**
- * Idempotency keys of routes in Redis, as hashes of which each ends by itself: they hold over all gateways that share the
- * server. A script decides who is first, and Redis' own clock what is over, so no two gateways need to agree on the time.
+ * Idempotency keys of routes in Redis, as hashes of which each ends by itself: they hold over all gateways that share
+ * the server. A script decides who is first, and Redis' own clock what is over, so no two gateways need to agree on the
+ * time.
  */
 import type { RedisConnection } from '../../base/redis.ts';
 import { connectRedis, parseRedisUrl } from '../../base/redis.ts';

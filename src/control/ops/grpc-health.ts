@@ -1,7 +1,7 @@
 /**
- * `grpc.health.v1.Health` of the gateway itself, for load balancers and orchestrators that ask in gRPC. The empty name is the
- * gateway's readiness, as `/health/ready` has it; other names are those of its services. Calls come over HTTP/1.1 from
- * a worker, with the status as a trailer: that is all that is left of gRPC behind it.
+ * `grpc.health.v1.Health` of the gateway itself, for load balancers and orchestrators that ask in gRPC. The empty name
+ * is the gateway's readiness, as `/health/ready` has it; other names are those of its services. Calls come over
+ * HTTP/1.1 from a worker, with the status as a trailer: that is all that is left of gRPC behind it.
  */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { decodeRequest, encodeResponse, NOT_SERVING, SERVICE_UNKNOWN, SERVING } from '../health/grpc-message.ts';

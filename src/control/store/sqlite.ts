@@ -150,7 +150,10 @@ class NodeSqliteConnection implements DatabaseConnection {
     this.#database.close();
   }
 
-  /** `writes`: it takes the write lock, so that its success says that nobody else has it. BUSY means that nothing of the statement happened, so that asking again is safe, in and out of a transaction. */
+  /**
+   * `writes`: it takes the write lock, so that its success says that nobody else has it. BUSY means that nothing of the
+   * statement happened, so that asking again is safe, in and out of a transaction.
+   */
   async #whenFree<Result>(run: () => Result, writes: boolean): Promise<Result> {
     for (let waitMs = 2; ; waitMs = Math.min(waitMs * 2, 50)) {
       try {

@@ -1,6 +1,6 @@
 /**
- * `transcode`: requests in JSON become calls of a gRPC service. What is gRPC or gRPC-Web already goes on as it is, so one route
- * serves both.
+ * `transcode`: requests in JSON become calls of a gRPC service. What is gRPC or gRPC-Web already goes on as it is, so
+ * one route serves both.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { ControlLink } from '../contract/policy.ts';

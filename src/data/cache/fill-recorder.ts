@@ -94,7 +94,8 @@ export class FillRecorder {
     const { cache, mostBytes } = this.#route;
     if (body.length > mostBytes) return false;
     const stored = readStored(head, cache.otherHead);
-    // Who stored it may have had other rules. Whether this request has `Authorization` does not matter: it was stored for all.
+    // Who stored it may have had other rules. Whether this request has `Authorization` does not matter: it was stored
+    // for all.
     const storing = this.#mayStore(stored, false, cache.clock.wallMs(), false);
     if (typeof storing === 'string' && storing !== 'no_lifetime') return false;
     const isWritten =

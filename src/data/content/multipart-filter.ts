@@ -1,6 +1,6 @@
 /**
- * Lets a multipart body pass as it comes while it is checked. Its last bytes wait for the verdict, so a service never has
- * the whole of a body that is wrong.
+ * Lets a multipart body pass as it comes while it is checked. Its last bytes wait for the verdict, so a service never
+ * has the whole of a body that is wrong.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
@@ -18,7 +18,9 @@ export class MultipartFilter implements BodyFilter {
   #received = 0;
   #held: Buffer[] = [];
 
-  /** `length`: declared for the body, -1 for none. `report`: the body passes, and this is told what is wrong with it. */
+  /**
+   * `length`: declared for the body, -1 for none. `report`: the body passes, and this is told what is wrong with it.
+   */
   constructor(boundary: string, check: MultipartCheck, length: number, report: ((fault: Fault) => void) | null) {
     this.#check = check;
     this.#reader = new MultipartReader(boundary, check);

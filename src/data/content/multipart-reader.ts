@@ -1,7 +1,8 @@
 /**
- * `multipart/form-data` (RFC 7578, RFC 2046 §5.1) read as it comes, without keeping what is in the parts. Where two readers
- * could take a body for different things it is refused: bytes before the first boundary or behind the last, a line that
- * only begins like a boundary, fields and parameters that stand twice, names with escapes, transfer encodings.
+ * `multipart/form-data` (RFC 7578, RFC 2046 §5.1) read as it comes, without keeping what is in the parts. Where two
+ * readers could take a body for different things it is refused: bytes before the first boundary or behind the last, a
+ * line that only begins like a boundary, fields and parameters that stand twice, names with escapes, transfer
+ * encodings.
  */
 import { isUtf8 } from 'node:buffer';
 

@@ -53,8 +53,8 @@ export interface BodyAccess {
   /**
    * The whole request body; a client that waits for `100 Continue` gets it. Rejects with a `Fault` when it is larger
    * than
-   * `maxBytes`, malformed or does not come; a hook that does not catch it ends the exchange with that. The body is sent on
-   * nevertheless. In hooks up to `requestBody` of routes and not twice at the same time.
+   * `maxBytes`, malformed or does not come; a hook that does not catch it ends the exchange with that. The body is sent
+   * on nevertheless. In hooks up to `requestBody` of routes and not twice at the same time.
    */
   readBody(maxBytes: number): Promise<Buffer>;
   /** A filter takes off the Content-Encoding of the request, so what is read here is not packed. */

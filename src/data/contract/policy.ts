@@ -168,8 +168,8 @@ export interface PolicyContext extends BodyAccess {
 
 export type PolicyHook = (exchange: PolicyContext) => Outcome | Promise<Outcome>;
 /**
- * `responseHead` and `finish` only look at and decorate the answer. A `Fault` that `responseHead` throws is the response
- * in its place.
+ * `responseHead` and `finish` only look at and decorate the answer. A `Fault` that `responseHead` throws is the
+ * response in its place.
  */
 export type ResponseHook = (exchange: PolicyContext) => void;
 

@@ -1,7 +1,7 @@
 /**
- * What is public about policies that read or change bodies, beside the other hooks (user-policy.ts). A hook `requestBody`
- * or `responseBody` says what it needs: all of a body up to a limit, its JSON value, or its pieces as they come. Routes
- * without such a policy stream as before.
+ * What is public about policies that read or change bodies, beside the other hooks (user-policy.ts). A hook
+ * `requestBody` or `responseBody` says what it needs: all of a body up to a limit, its JSON value, or its pieces as
+ * they come. Routes without such a policy stream as before.
  */
 import type { PolicyCall, PolicyExchange, PolicyRequest, Refusal } from './user-policy.ts';
 
@@ -30,8 +30,8 @@ export interface JsonBodyRules extends WholeBodyRules {
 
 export interface BodyStreamRules extends BodyRules {
   /**
-   * The head of a response waits for the first piece, so that fields can be changed and the response refused until then.
-   * Default false.
+   * The head of a response waits for the first piece, so that fields can be changed and the response refused until
+   * then. Default false.
    */
   readonly holdHead?: boolean;
 }
@@ -51,9 +51,9 @@ export type WholeBodyChange<Exchange> = (
 export type JsonBodyChange<Exchange> = (value: unknown, exchange: Exchange, call: PolicyCall) => unknown;
 
 /**
- * Gets the pieces as they come and gives those that are sent in their place. Bytes are taken from the one side as fast as
- * the other takes them. A refusal that it throws ends the request: as a response as long as nothing was sent, else as
- * a broken one. What is no generator, `undefined`, leaves the body as it is.
+ * Gets the pieces as they come and gives those that are sent in their place. Bytes are taken from the one side as fast
+ * as the other takes them. A refusal that it throws ends the request: as a response as long as nothing was sent, else
+ * as a broken one. What is no generator, `undefined`, leaves the body as it is.
  */
 export type BodyStreamChange<Exchange> = (
   pieces: AsyncIterable<Buffer>,

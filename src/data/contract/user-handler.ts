@@ -30,9 +30,9 @@ export interface HandlerContext<Options = unknown> extends ModuleContext<Options
   /** The caller's address, behind trusted proxies. */
   readonly address: string;
   /**
-   * `fetch('service:users/v1/users/7')` asks a service of the configuration: through its balancer, breaker, retries, limits
-   * and time-outs, with the caller's identity, forwarding fields and request id. Rejects with a `ServiceError` when
-   * there is no response. Everything else goes to the web's own `fetch`.
+   * `fetch('service:users/v1/users/7')` asks a service of the configuration: through its balancer, breaker, retries,
+   * limits and time-outs, with the caller's identity, forwarding fields and request id. Rejects with a `ServiceError`
+   * when there is no response. Everything else goes to the web's own `fetch`.
    */
   fetch(input: string | URL | Request, init?: RequestInit): Promise<Response>;
   /** Adds a field to the access record. Bounded names only, no secrets. */

@@ -37,8 +37,8 @@ export interface UpstreamStream extends BytesHolder {
     upgrade: string,
   ): HeadWriter;
   /**
-   * `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a known length is
-   * written. `takesTrailers`: trailers of the response can pass.
+   * `bodyLength`: bytes or `UNKNOWN_LENGTH`. `declareLength`: no Content-Length is among the fields, so a known length
+   * is written. `takesTrailers`: trailers of the response can pass.
    */
   endHead(bodyLength: number, declareLength: boolean, takesTrailers: boolean): void;
   /** Gathers body bytes; `flush` sends them. Volatile ones are copied. */

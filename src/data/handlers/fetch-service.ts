@@ -1,6 +1,6 @@
 /**
- * `context.fetch` of handlers: `service:NAME/PATH?QUERY` is a request of the gateway's own to that service, as any other goes
- * through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
+ * `context.fetch` of handlers: `service:NAME/PATH?QUERY` is a request of the gateway's own to that service, as any
+ * other goes through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { FieldBlock } from '../contract/field-block.ts';

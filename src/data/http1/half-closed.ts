@@ -1,10 +1,10 @@
 /**
- * A client that has ended its side of the connection after a whole request (`nc -N`, `shutdown(SHUT_WR)`) may still read
- * the response (RFC 9112 §9.6, RFC 9293 §3.6), and one that has left looks the same: both send a FIN. The kernel of one
- * that left answers the next bytes with a reset. So such a client is sent a `100 Continue` now and then until the
- * response begins, which it discards (RFC 9110 §15.2.1), and the kernel is asked whether a reset has come. HTTP/1.0 has
- * no such bytes: there, and once the head of a response is out, the keep-alive of TCP asks, which is answered by a reset
- * as soon as the kernel of the client has forgotten the connection (60 s on Linux).
+ * A client that has ended its side of the connection after a whole request (`nc -N`, `shutdown(SHUT_WR)`) may still
+ * read the response (RFC 9112 §9.6, RFC 9293 §3.6), and one that has left looks the same: both send a FIN. The kernel
+ * of one that left answers the next bytes with a reset. So such a client is sent a `100 Continue` now and then until
+ * the response begins, which it discards (RFC 9110 §15.2.1), and the kernel is asked whether a reset has come. HTTP/1.0
+ * has no such bytes: there, and once the head of a response is out, the keep-alive of TCP asks, which is answered by a
+ * reset as soon as the kernel of the client has forgotten the connection (60 s on Linux).
  */
 import type { Socket } from 'node:net';
 

@@ -1,8 +1,8 @@
 /**
  * What callers are told: `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds), and the `RateLimit` and
- * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The former can say one
- * thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The latter
- * are lists, which phases and services add to. The parts that do not change are made once per set of rules.
+ * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The former can
+ * say one thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The
+ * latter are lists, which phases and services add to. The parts that do not change are made once per set of rules.
  */
 
 import { formatDuration } from '../../base/units.ts';

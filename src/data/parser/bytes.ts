@@ -29,9 +29,9 @@ export const HEX = Uint8Array.from({ length: 256 }, (_, byte) => {
 });
 
 /**
- * Lower case for comparing field names, with `_`, `.` and every other sign that a name may hold (RFC 9110 §5.6.2) folded
- * into `-`: CGI-like services read `X_Auth_Subject` and `X-Auth-Subject` as one name, some `X-Auth.Subject` too, so the
- * gateway has to see that as well (see field-names.ts).
+ * Lower case for comparing field names, with `_`, `.` and every other sign that a name may hold (RFC 9110 §5.6.2)
+ * folded into `-`: CGI-like services read `X_Auth_Subject` and `X-Auth-Subject` as one name, some `X-Auth.Subject` too,
+ * so the gateway has to see that as well (see field-names.ts).
  */
 export const FOLD = Uint8Array.from({ length: 256 }, (_, byte) => {
   if ("_.!#$%&'*+^`|~".includes(String.fromCharCode(byte))) return 0x2d;

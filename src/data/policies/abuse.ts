@@ -1,8 +1,8 @@
 /**
- * `abuse`: keeps banned callers out and counts what callers do wrong. Addresses are asked about before authentication, accounts and
- * keys after it; the listener has refused banned peers before that, and the engine asks where no route or a built-in one
- * took a request. Every route has it unless it says `abuse: off`. The
- * rules and bans are control's (section `abuse`), the counting is in data/limiter/worker-abuse.ts.
+ * `abuse`: keeps banned callers out and counts what callers do wrong. Addresses are asked about before authentication,
+ * accounts and keys after it; the listener has refused banned peers before that, and the engine asks where no route or
+ * a built-in one took a request. Every route has it unless it says `abuse: off`. The rules and bans are control's
+ * (section `abuse`), the counting is in data/limiter/worker-abuse.ts.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { definePolicy, type PolicyContext, type PolicyHooks } from '../contract/policy.ts';

@@ -165,7 +165,8 @@ function templateOf(name: string): { before: string; claim: string; after: strin
 }
 
 /**
- * One for each of its names. Undefined when something was wrong, which then is reported. `at` leads to the issuer, below the key that is compiled.
+ * One for each of its names. Undefined when something was wrong, which then is reported. `at` leads to the issuer,
+ * below the key that is compiled.
  */
 export function compileIssuer(
   name: string,

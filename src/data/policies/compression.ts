@@ -1,7 +1,7 @@
 /**
- * `compression`: packs responses for clients that want that, once, and says so: the coding in `Content-Encoding`, `Vary` so
- * that caches keep both forms apart, and a weak ETag, since the bytes are others now (RFC 9110 §8.8.3.3). It is the
- * last to look at a response, behind all transforms.
+ * `compression`: packs responses for clients that want that, once, and says so: the coding in `Content-Encoding`,
+ * `Vary` so that caches keep both forms apart, and a weak ETag, since the bytes are others now (RFC 9110 §8.8.3.3). It
+ * is the last to look at a response, behind all transforms.
  */
 import type { ProcessNumber } from '../../base/metrics.ts';
 import { type Coding, type Levels, preferredCoding } from '../content/codings.ts';

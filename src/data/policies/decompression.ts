@@ -1,6 +1,6 @@
 /**
- * `decompression`: unpacks request bodies, so that validation, transforms and services that know no codings can read them.
- * It acts before all other policies of its phase; what these read is the unpacked body.
+ * `decompression`: unpacks request bodies, so that validation, transforms and services that know no codings can read
+ * them. It acts before all other policies of its phase; what these read is the unpacked body.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { type UnpackableCoding, unpackableCoding } from '../content/codings.ts';

@@ -1,6 +1,7 @@
 /**
- * `hygiene`: what no request of an API needs and attacks like: content types that nobody reads, queries without end, one
- * parameter twice (which two readers take differently); and what responses tell strangers about the software behind.
+ * `hygiene`: what no request of an API needs and attacks like: content types that nobody reads, queries without end,
+ * one parameter twice (which two readers take differently); and what responses tell strangers about the software
+ * behind.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { matchesType, mediaTypeOf } from '../content/media-type.ts';

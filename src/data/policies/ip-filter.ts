@@ -1,7 +1,8 @@
 /**
- * `ipFilter`: who may come, by address. `deny` refuses what it lists; `allow`, if it is there, refuses what it does not list; an
- * address in both is refused. Written on the gateway it holds before anything else is done, also for paths that do not
- * exist; on a service or route it holds there too. Lists of 100,000 blocks cost a fraction of a microsecond.
+ * `ipFilter`: who may come, by address. `deny` refuses what it lists; `allow`, if it is there, refuses what it does not
+ * list; an address in both is refused. Written on the gateway it holds before anything else is done, also for paths
+ * that do not exist; on a service or route it holds there too. Lists of 100,000 blocks cost a fraction of a
+ * microsecond.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import {

@@ -1,7 +1,7 @@
 /**
- * `openapi`: an OpenAPI 3.0 or 3.1 document as what requests (and, if asked for, responses) are checked by. The document is
- * read, understood and translated here, on the control side; workers get plain operations (contract/validation.ts) and
- * compile their schemas before the configuration is live.
+ * `openapi`: an OpenAPI 3.0 or 3.1 document as what requests (and, if asked for, responses) are checked by. The
+ * document is read, understood and translated here, on the control side; workers get plain operations
+ * (contract/validation.ts) and compile their schemas before the configuration is live.
  */
 import { parseDocument } from 'yaml';
 import * as z from 'zod';

@@ -1,7 +1,7 @@
 /**
- * `rateLimit`: refuses with 429 what goes over a limit, and tells every caller how much is left. Limits by address may be
- * checked before authentication, so that guessing is limited too; the others after authorization, so that nobody uses
- * up another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
+ * `rateLimit`: refuses with 429 what goes over a limit, and tells every caller how much is left. Limits by address may
+ * be checked before authentication, so that guessing is limited too; the others after authorization, so that nobody
+ * uses up another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';

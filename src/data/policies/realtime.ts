@@ -1,6 +1,6 @@
 /**
- * `realtime`: a route with `builtin: realtime` leads to the hub of the event bridge (control/events/hub/), which is told
- * who calls. On other routes it does nothing.
+ * `realtime`: a route with `builtin: realtime` leads to the hub of the event bridge (control/events/hub/), which is
+ * told who calls. On other routes it does nothing.
  */
 import type { RealtimeSettings } from '../contract/events.ts';
 import { definePolicy } from '../contract/policy.ts';

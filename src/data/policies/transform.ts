@@ -1,7 +1,7 @@
 /**
- * `transform`: what the service gets of a request, and what the client gets of a response, in other words than they were
- * sent. Requests are changed behind all that checks them; of a response what the caller may not see is taken out before
- * anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let
+ * `transform`: what the service gets of a request, and what the client gets of a response, in other words than they
+ * were sent. Requests are changed behind all that checks them; of a response what the caller may not see is taken out
+ * before anything else. Where a body that had to be changed cannot be (too large, not JSON), it is refused and not let
  * through.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';

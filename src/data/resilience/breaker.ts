@@ -59,8 +59,8 @@ export class Breaker {
   readonly #listener: BreakerListener;
 
   /**
-   * `at` is the offset of the breaker word, which the time of its last change follows. `patienceMs`: longest time that a
-   * probe can take, after which its round has had no verdict.
+   * `at` is the offset of the breaker word, which the time of its last change follows. `patienceMs`: longest time that
+   * a probe can take, after which its round has had no verdict.
    */
   constructor(
     table: InstanceTable,

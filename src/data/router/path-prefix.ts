@@ -3,7 +3,9 @@ import { spellPrefix } from '../contract/route-pattern.ts';
 import type { RewriteSettings } from '../contract/snapshot.ts';
 import { capitalEscapes } from './readings.ts';
 
-/** `prefix` without a slash at its end, escapes in capitals; those of `path` in any case. Empty is one of every path. */
+/**
+ * `prefix` without a slash at its end, escapes in capitals; those of `path` in any case. Empty is one of every path.
+ */
 export function hasPrefix(path: string, prefix: string): boolean {
   if (!path.startsWith(prefix) && !capitalEscapes(path).startsWith(prefix)) return false;
   const next = path.charCodeAt(prefix.length);

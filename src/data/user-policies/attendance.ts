@@ -1,6 +1,6 @@
 /**
- * The watch over work of a user's that goes on for as long as a body: it counts as running while it works, with a time of
- * its own for each step, and not while it waits for bytes or for who takes them.
+ * The watch over work of a user's that goes on for as long as a body: it counts as running while it works, with a time
+ * of its own for each step, and not while it waits for bytes or for who takes them.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { PolicyWatch } from '../contract/policy-watch.ts';

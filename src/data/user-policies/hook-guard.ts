@@ -127,8 +127,8 @@ export class HookGuard {
   }
 
   /**
-   * The same for what is no hook: `work` is a handler or a transform, `settle` makes of what it gives what is used of it.
-   * A promise counts as running until it has settled, so that a loop behind an `await` has a name as well.
+   * The same for what is no hook: `work` is a handler or a transform, `settle` makes of what it gives what is used of
+   * it. A promise counts as running until it has settled, so that a loop behind an `await` has a name as well.
    */
   run<T, R>(
     phase: string,

@@ -1,7 +1,7 @@
 /**
- * What all code of a thread shares of the language: a module of a user's that changes it (`Array.prototype.map`, a member on
- * `Object.prototype`) changes it for the gateway and for every other module. It is remembered before the first of them
- * is loaded, compared from time to time, and put back.
+ * What all code of a thread shares of the language: a module of a user's that changes it (`Array.prototype.map`, a
+ * member on `Object.prototype`) changes it for the gateway and for every other module. It is remembered before the
+ * first of them is loaded, compared from time to time, and put back.
  */
 
 type Shared = Record<PropertyKey, unknown>;

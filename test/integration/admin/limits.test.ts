@@ -1,4 +1,6 @@
-/** The limits of a caller, looked at and forgotten by an operator, in shared memory and in Redis, by API and command. */
+/**
+ * The limits of a caller, looked at and forgotten by an operator, in shared memory and in Redis, by API and command.
+ */
 import assert from 'node:assert/strict';
 import { type TestContext, test } from 'node:test';
 import { commandLine } from '../../../src/cli/command-line.suite.ts';

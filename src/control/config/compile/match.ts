@@ -87,8 +87,8 @@ function placeOf(by: VersionOptions['by']): RouteVersion['by'] {
 }
 
 /**
- * `GET,POST api.example.com/v1/projects/* [x-beta=1] v2`: what the route matches, so that it keeps its counts in memory as
- * long as it matches the same, wherever it stands in the file.
+ * `GET,POST api.example.com/v1/projects/* [x-beta=1] v2`: what the route matches, so that it keeps its counts in memory
+ * as long as it matches the same, wherever it stands in the file.
  */
 export function routeId(match: RouteMatch, version: RouteVersion | null): string {
   const methods = match.methods.length === 0 ? '' : `${[...match.methods].sort().join(',')} `;

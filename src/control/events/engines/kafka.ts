@@ -1,6 +1,6 @@
 /**
- * Apache Kafka (2.1 and newer, or what speaks its protocol) by @platformatic/kafka. A stream of the configuration is the
- * first partition of the topic `gatehouse.NAME`: one partition, because a stream has one order; positions are its
+ * Apache Kafka (2.1 and newer, or what speaks its protocol) by @platformatic/kafka. A stream of the configuration is
+ * the first partition of the topic `gatehouse.NAME`: one partition, because a stream has one order; positions are its
  * offsets. Durable is what all replicas in sync have acknowledged (`acks=all`): `min.insync.replicas` of the topic says
  * how many that are. Loaded only when it is configured.
  */

@@ -1,8 +1,8 @@
 /**
  * RabbitMQ (3.9 or newer) by the client `rabbitmq-client`. A stream of the configuration is a durable stream queue
- * `gatehouse.NAME`, because classic and quorum queues cannot be read a second time; positions are its offsets. AMQP says
- * neither where an event went nor where a stream ends: a reader that must know the end publishes a mark and reads up to
- * it; marks are no events. The server knows no repeated keys. Loaded only when it is configured.
+ * `gatehouse.NAME`, because classic and quorum queues cannot be read a second time; positions are its offsets. AMQP
+ * says neither where an event went nor where a stream ends: a reader that must know the end publishes a mark and reads
+ * up to it; marks are no events. The server knows no repeated keys. Loaded only when it is configured.
  */
 import { randomUUID } from 'node:crypto';
 import type { AsyncMessage, Channel, Connection } from 'rabbitmq-client';

@@ -1,9 +1,9 @@
 /**
  * Redis Streams (Redis 7 or newer, one server, Sentinel or Cluster) by ioredis. A stream of the configuration is the
  * key
- * `gatehouse:{events-NAME}:log`; positions are its entry ids. One script adds an event, knows repeated keys for ten minutes,
- * and removes what is too much, and remembers the last entry that it removed, so that a gap can be told exactly.
- * Durable is what the server makes durable: see the guide for `appendonly`. Loaded only when it is configured.
+ * `gatehouse:{events-NAME}:log`; positions are its entry ids. One script adds an event, knows repeated keys for ten
+ * minutes, and removes what is too much, and remembers the last entry that it removed, so that a gap can be told
+ * exactly. Durable is what the server makes durable: see the guide for `appendonly`. Loaded only when it is configured.
  */
 import { messageOf } from '../../../base/errors.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';

@@ -42,8 +42,8 @@ export class LoginGuard {
 
   /**
    * Counts an attempt of the address before `work` makes it, and takes it back when it was right: of a burst no more
-   * than the limit are made. `work` gives undefined for a wrong one; what it throws counts as wrong unless it is our own
-   * failure (5xx).
+   * than the limit are made. `work` gives undefined for a wrong one; what it throws counts as wrong unless it is our
+   * own failure (5xx).
    */
   async attempt<T>(db: Handle, address: string, work: () => Promise<T>): Promise<T> {
     const key = addressKey(address);

@@ -40,7 +40,9 @@ export interface Page {
   text(key: TextKey, values?: Values): string;
   /** HTML of a text, escaped; its values are shown strong. */
   rich(key: TextKey, values?: Values): string;
-  /** The whole page; `title` is text, `body` is HTML. `canChoose`: this address may be asked again in another language. */
+  /**
+   * The whole page; `title` is text, `body` is HTML. `canChoose`: this address may be asked again in another language.
+   */
   whole(title: string, body: string, canChoose?: boolean): string;
   /** A `set-cookie` field where somebody has just chosen the language. */
   readonly setCookie: string | undefined;

@@ -1,7 +1,7 @@
 /**
  * Pages for those who have no application that does it: registering, and, where sessions are in cookies
- * (`identity.cookies`), signing in, with the second factor as a step of its own. Afterwards a browser goes on to `next`:
- * a path of the gateway, or one of `identity.returnTo`; nowhere else.
+ * (`identity.cookies`), signing in, with the second factor as a step of its own. Afterwards a browser goes on to
+ * `next`: a path of the gateway, or one of `identity.returnTo`; nowhere else.
  */
 import type { Context, Hono } from 'hono';
 import * as z from 'zod';

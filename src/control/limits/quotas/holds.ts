@@ -67,8 +67,8 @@ export class Holds {
   }
 
   /**
-   * Takes this much off; the result is how much of it was held. Less: the lease had ended meanwhile, because the process
-   * stood still, and what it held was given back already.
+   * Takes this much off; the result is how much of it was held. Less: the lease had ended meanwhile, because the
+   * process stood still, and what it held was given back already.
    */
   async settled(trx: Trx, key: HeldKey, amount: number): Promise<number> {
     if (amount === 0) return 0;

@@ -1,6 +1,6 @@
 /**
- * Run as a process of its own before a worker sees the file of an `authorize.function`: gets its path; exit code 0 if it
- * loads and its default export is a function, 3 if that is something else, 4 with the reason on standard error if it
+ * Run as a process of its own before a worker sees the file of an `authorize.function`: gets its path; exit code 0 if
+ * it loads and its default export is a function, 3 if that is something else, 4 with the reason on standard error if it
  * does not load.
  */
 import { pathToFileURL } from 'node:url';

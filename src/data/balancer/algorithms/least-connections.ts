@@ -1,8 +1,8 @@
 /**
- * The candidate with the fewest requests in flight for its weight, counted over all workers. What failed lately counts as
- * if it were still in flight, since an instance that fails at once would have the fewest of all. Among equals, and they
- * are many when little is in flight, one is drawn by weight, so that workers which see the same counts do not all choose
- * the same instance.
+ * The candidate with the fewest requests in flight for its weight, counted over all workers. What failed lately counts
+ * as if it were still in flight, since an instance that fails at once would have the fewest of all. Among equals, and
+ * they are many when little is in flight, one is drawn by weight, so that workers which see the same counts do not all
+ * choose the same instance.
  */
 import { defineBalancer } from '../../contract/balancer.ts';
 

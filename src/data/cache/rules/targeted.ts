@@ -62,7 +62,10 @@ const DATE = /@-?\d{1,15}/y;
 const SPACES = /[ \t]*/y;
 const SP = / */y;
 
-/** RFC 9651 §4.2.2. Inner lists are not used by any directive: a dictionary with one still parses, the member has no value. */
+/**
+ * RFC 9651 §4.2.2. Inner lists are not used by any directive: a dictionary with one still parses, the member has no
+ * value.
+ */
 export function parseDictionary(text: string): Map<string, Item> | null {
   const reader = new ItemReader(text.replace(/^ +| +$/g, ''));
   const members = new Map<string, Item>();

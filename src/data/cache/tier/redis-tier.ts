@@ -70,8 +70,9 @@ export class RedisTier {
   }
 
   /**
-   * Reads what is stored under a first key, or under the second one that hangs on it where a marker lies there; `partsOf`
-   * says what the marker's fields make of the request. False: nothing can be asked now. Otherwise `done` is called once, later: without a ticket the read failed.
+   * Reads what is stored under a first key, or under the second one that hangs on it where a marker lies there;
+   * `partsOf` says what the marker's fields make of the request. False: nothing can be asked now. Otherwise `done` is
+   * called once, later: without a ticket the read failed.
    */
   read(
     firstKey: string,
