@@ -23,6 +23,9 @@ const KINDS: Readonly<Record<string, EngineKind>> = {
   'kafka+tls': 'kafka',
 };
 
+/** Ways to sign in (SASL); the first is the default. */
+const KAFKA_MECHANISMS = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'PLAIN'];
+
 const url = () =>
   secret()
     .max(2_000)
@@ -70,6 +73,12 @@ export function compileEngines(
     if (kinds.size > 1 || (kind !== 'nats' && kind !== 'kafka' && urls.length > 1)) {
       context.problem('must be servers of one NATS or Kafka cluster, or one URL', { at: [...at, 'url'] });
     }
+    if (kind === 'kafka' && !urls.every(isKafkaUrl)) {
+      context.problem('must be a URL that can be read', {
+        at: [...at, 'url'],
+        expected: `a host, a port up to 65535, and after "?mechanism=" one of ${KAFKA_MECHANISMS.join(', ')}`,
+      });
+    }
     return {
       name,
       kind,
@@ -77,6 +86,13 @@ export function compileEngines(
       replicas: options.replicas,
     };
   });
+}
+
+/** What the client would refuse when it starts. */
+function isKafkaUrl(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { hostname, searchParams } = new URL(text);
+  return hostname !== '' && KAFKA_MECHANISMS.includes(searchParams.get('mechanism') ?? KAFKA_MECHANISMS[0]!);
 }
 
 /** The client of a broker is loaded now. */
