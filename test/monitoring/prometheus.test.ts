@@ -109,7 +109,7 @@ describe('metrics', () => {
       assert.ok(!seen.has(name), `${name} twice`);
       seen.add(name);
       const known = METRICS[name];
-      assert.ok(known !== undefined, `${name} is not in the catalogue (src/control/telemetry/catalogue.ts)`);
+      assert.ok(known !== undefined, `${name} is not in the catalogue (src/control/telemetry/catalogue)`);
       assert.equal(type, known.type, name);
       assert.equal(new RegExp(`^# HELP ${name} (.*)$`, 'm').exec(text)?.[1], known.help, name);
       const sample = new RegExp(`^${name}(?:_bucket)?\\{([^}]*)\\}`, 'm').exec(text)?.[1];

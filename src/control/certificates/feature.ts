@@ -78,13 +78,13 @@ export class CertificatesFeature {
       {
         name: 'gatehouse_certificate_expiry_timestamp_seconds',
         type: 'gauge',
-        help: 'End of the certificate of a name that ACME got, in seconds since 1970.',
+        help: 'End of the certificate of a name that ACME got, in seconds since 1970',
         samples: [...manager.ends()].map(([name, value]) => ({ labels: { name }, value })),
       },
       {
         name: 'gatehouse_acme_orders_total',
         type: 'counter',
-        help: 'Orders of certificates, by what became of them.',
+        help: 'Orders of certificates, by what became of them',
         samples: Object.entries(manager.orders).map(([result, value]) => ({ labels: { result }, value })),
       },
     ];

@@ -1,0 +1,81 @@
+/** Services and their instances: attempts, breakers, retries, copies. */
+import type { MetricDefinition } from './definition.ts';
+
+export const SERVICE_METRICS = {
+  gatehouse_aggregate_parts_failed_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Parts of composed responses that could not be had',
+  },
+  gatehouse_aggregate_parts_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Requests to services for parts of composed responses',
+  },
+  gatehouse_breaker_open: {
+    type: 'gauge',
+    labels: ['service'],
+    help: 'Breaker of the service: 0 closed, 0.5 half-open, 1 open',
+  },
+  gatehouse_handler_calls_total: { type: 'counter', labels: [], help: 'Requests of handlers to services' },
+  gatehouse_hedges_total: { type: 'counter', labels: [], help: 'Second attempts beside a slow first one' },
+  gatehouse_mirror_dropped_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Requests that should have been copied but were not',
+  },
+  gatehouse_mirrored_total: { type: 'counter', labels: [], help: 'Requests copied to a shadow service' },
+  gatehouse_retries_total: { type: 'counter', labels: [], help: 'Further attempts after a failed one' },
+  gatehouse_service_events_total: {
+    type: 'counter',
+    labels: ['service', 'event'],
+    help: 'Retries, hedges, refusals and the like, by service',
+  },
+  gatehouse_stale_reuses_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Requests sent again because an idle connection had been closed by the instance',
+  },
+  gatehouse_upstream_breaker_open: {
+    type: 'gauge',
+    labels: ['service', 'instance'],
+    help: 'Breaker of the instance: 0 closed, 0.5 half-open, 1 open',
+  },
+  gatehouse_upstream_connections_opened_total: { type: 'counter', labels: [], help: 'Connections opened to instances' },
+  gatehouse_upstream_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: ['service', 'instance'],
+    help: 'Time from the start of an attempt to the head of its answer',
+  },
+  gatehouse_upstream_ejected: {
+    type: 'gauge',
+    labels: ['service', 'instance'],
+    help: '1 while failures of the traffic keep the instance out',
+  },
+  gatehouse_upstream_ejections_total: {
+    type: 'counter',
+    labels: ['service', 'instance'],
+    help: 'Ejections of the instance',
+  },
+  gatehouse_upstream_faults_total: {
+    type: 'counter',
+    labels: ['service', 'instance'],
+    help: 'Attempts that failed without an answer',
+  },
+  gatehouse_upstream_healthy: {
+    type: 'gauge',
+    labels: ['service', 'instance'],
+    help: '1 when the instance takes traffic',
+  },
+  gatehouse_upstream_in_flight: {
+    type: 'gauge',
+    labels: ['service', 'instance'],
+    help: 'Requests in flight at the instance',
+  },
+  gatehouse_upstream_requests_total: {
+    type: 'counter',
+    labels: ['service', 'instance', 'status'],
+    help: 'Attempts answered, by service, instance and status',
+  },
+} as const satisfies Readonly<Record<string, MetricDefinition>>;
