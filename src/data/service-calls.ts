@@ -1,16 +1,18 @@
 /**
  * Serves calls to services that the control plane asks a worker for (contract/service-calls.ts). No exchange stands
- * behind them, so no route's policies act and nothing is written to the access log; who asked reports what became of
- * them. A service's fallback does not respond: it would stand for a service that never saw the request.
+ * behind them, so no route's policies act; each has a record of its own in the access log, and who asked reports what
+ * became of it. A service's fallback does not respond: it would stand for a service that never saw the request.
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Fault } from '../base/errors.ts';
 import { FieldBlock } from './contract/field-block.ts';
 import type { IdentifyCall, ServiceCall, ServiceCallResult } from './contract/service-calls.ts';
-import { callWhole } from './exchange/call-whole.ts';
+import { callWhole, type WholeResponse } from './exchange/call-whole.ts';
 import { MadeRequest } from './exchange/outgoing-request.ts';
 import { RequestBody } from './exchange/request-body.ts';
+import type { UpstreamCall } from './exchange/upstream-call.ts';
 import { identify } from './identify.ts';
+import { recordDelivery } from './response/delivery-record.ts';
 import type { WorkerRuntime } from './runtime.ts';
 
 /** More at once are refused. */
@@ -63,20 +65,27 @@ export class ServiceCalls {
     const { services } = runtime.live;
     const service = services.get(call.service);
     if (service === undefined) return unsent(call, 'no_such_service');
+    const startedMs = runtime.clock.monotonicMs();
+    let made: UpstreamCall | null = null;
+    const ended = (one: UpstreamCall): void => {
+      made = one;
+    };
     try {
       const fields = FieldBlock.of(call.fields);
       const request = new MadeRequest({ method, path, query, fields, bodyLength: call.body.byteLength });
       const body = RequestBody.whole(call.body.byteLength === 0 ? [] : [Buffer.from(call.body)]);
-      const limits = { maxBytes, timeoutMs, signal: NEVER, truncates: true };
+      const limits = { maxBytes, timeoutMs, signal: NEVER, truncates: true, ended };
       const options = { services, fallsBack: false };
       const response = await callWhole(runtime, options, service, request, body, limits);
       const retryAfter = response.fields.find(([name]) => name.toLowerCase() === 'retry-after')?.[1] ?? null;
+      record(runtime, call, startedMs, made, response, null);
       return { id, kind: 'response', status: response.status, retryAfter, body: response.body };
     } catch (error) {
       if (!(error instanceof Fault)) {
         runtime.log.error('a call to a service failed', { service: call.service, error: String(error) });
         return { id, kind: 'fault', reason: 'internal_error', mayHaveArrived: true };
       }
+      record(runtime, call, startedMs, made, null, error);
       const { reason, phase } = error.kind;
       return { id, kind: 'fault', reason, mayHaveArrived: phase !== 'pick' && phase !== 'connect' };
     }
@@ -85,6 +94,35 @@ export class ServiceCalls {
   close(): void {
     for (const port of this.#ports) port.close();
   }
+}
+
+/** Its line in the access log. */
+function record(
+  { live, clock, accessLog, records }: WorkerRuntime,
+  { mark, service, method, path, fields, body }: ServiceCall,
+  startedMs: number,
+  call: UpstreamCall | null,
+  response: WholeResponse | null,
+  fault: Fault | null,
+): void {
+  if (live.gateway.accessLog === 'off') return;
+  const nowMs = clock.monotonicMs();
+  const traceparent = fields.find(([name]) => name === 'traceparent')?.[1];
+  const delivery = {
+    mark,
+    service,
+    method,
+    path,
+    status: response?.status ?? fault?.kind.status ?? 0,
+    elapsedMs: nowMs - startedMs,
+    bytesIn: body.byteLength,
+    bytesOut: response?.bytes ?? 0,
+    traceId: traceparent?.split('-')[1] ?? null,
+    fault,
+    call,
+    attempt: call?.attempt ?? null,
+  };
+  recordDelivery(accessLog, records, delivery, clock.wallAt(nowMs));
 }
 
 function unsent({ id }: ServiceCall, reason: string): ServiceCallResult {

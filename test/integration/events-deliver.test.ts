@@ -3,12 +3,16 @@
  * by way of their breaker; dead letters are looked at, replayed and dropped, by the command line too.
  */
 import assert from 'node:assert/strict';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { commandLine } from '../../src/cli/command-line.suite.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { freePort } from '../support/nats.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
@@ -274,3 +278,62 @@ test('wrong consumers are refused with field, value and expectation', { timeout:
   await refused({ headers: { 'webhook-id': 'mine' } }, /events\.consumers\.audit\.headers\.webhook-id/);
   await refused({ headers: { 'x-a': 'b\r\nc: d' } }, /events\.consumers\.audit\.headers\.x-a/);
 });
+
+test('each attempt has its line in the access log, with consumer, event and how it ended', {
+  timeout: 120_000,
+}, async (t) => {
+  let calls = 0;
+  const { upstream } = await receiver(t, () => (++calls === 1 ? 503 : 204));
+  const folder = await mkdtemp(join(tmpdir(), 'gh-deliveries-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'access.log');
+  const gateway = await start(t, upstream.url, { backoff: '100ms' }, {}, { accessLog: { file } });
+  const traceparent = '00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+  await publish(gateway, '1', { n: 1 }, { traceparent });
+  const records = () => linesOf(file).filter(({ kind }) => kind === 'delivery');
+  await until(() => records().length === 2, 'both attempts are in the log', SOON);
+  const [first, second] = records();
+  const { event } = first!;
+  assert.match(String(event), /^\S+$/);
+  for (const one of [first, second]) {
+    assert.equal(one!['consumer'], 'audit');
+    assert.equal(one!['service'], 'audit');
+    assert.equal(one!['instance'], upstream.url);
+    assert.equal(one!['event'], event);
+    assert.equal(one!['method'], 'POST');
+    // The query may hold a secret.
+    assert.equal(one!['path'], '/hooks');
+    assert.ok(Number(one!['duration_ms']) > 0);
+    assert.ok(Number(one!['bytes_in']) > 50);
+    assert.equal(one!['trace_id'], '0af7651916cd43dd8448eb211c80319c');
+  }
+  assert.deepEqual([first!['attempt'], second!['attempt']], [1, 2]);
+  assert.deepEqual([first!['status'], second!['status']], [503, 204]);
+  assert.equal(first!['bytes_out'], 'so it is'.length);
+});
+
+test('an attempt that reaches nobody says why, in logfmt too, with the fields that were chosen', {
+  timeout: 120_000,
+}, async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-deliveries-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'access.log');
+  const nobody = `http://127.0.0.1:${await freePort()}`;
+  const form = { format: 'logfmt', fields: ['time', 'status', 'fault', 'request_id', 'address'] };
+  const gateway = await start(t, nobody, {}, {}, { accessLog: { file }, accessRecords: form });
+  await publish(gateway, '1', { n: 1 });
+  const lines = () => (existsSync(file) ? readFileSync(file, 'utf8').split('\n') : []);
+  const found = () => lines().find((line) => line.includes('kind=delivery'));
+  await until(() => found() !== undefined, 'the attempt is in the log', SOON);
+  assert.match(found()!, /^time=\S+ status=502 fault=connect_failed kind=delivery consumer=audit event=\S+ attempt=1$/);
+});
+
+function linesOf(file: string): Record<string, unknown>[] {
+  if (!existsSync(file)) return [];
+  const text = readFileSync(file, 'utf8');
+  return text
+    .slice(0, text.lastIndexOf('\n') + 1)
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line) as Record<string, unknown>);
+}

@@ -18,6 +18,17 @@ export interface ServiceCall {
   readonly timeoutMs: number;
   /** What lies behind so many bytes of the response is read and dropped. */
   readonly maxBytes: number;
+  /** What the access log calls it by. */
+  readonly mark: DeliveryMark;
+}
+
+/** An attempt to deliver an event, in the access log. */
+export interface DeliveryMark {
+  readonly consumer: string;
+  /** Id of the event. */
+  readonly event: string;
+  /** Counts from 1. */
+  readonly attempt: number;
 }
 
 export type ServiceCallResult =

@@ -18,6 +18,8 @@ export interface WholeResponse {
   /** In their order, names as they came. */
   readonly fields: readonly (readonly [name: string, value: string])[];
   readonly body: Buffer;
+  /** Of the body as it came, with what was dropped of it. */
+  readonly bytes: number;
 }
 
 export interface CallLimits {
@@ -26,6 +28,8 @@ export interface CallLimits {
   readonly signal: AbortSignal;
   /** What lies behind `maxBytes` is dropped. Default false: such a response is a fault. */
   readonly truncates?: boolean;
+  /** Told of the call once it is over, before it resolves or rejects. */
+  readonly ended?: (call: UpstreamCall) => void;
 }
 
 /** Rejects with a `Fault`. */
@@ -112,13 +116,18 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
 
   onEnd(): void {
     if (!this.#end()) return;
-    this.#resolve({ status: this.#status, fields: this.#fields, body: Buffer.concat(this.#parts) });
+    this.#resolve({
+      status: this.#status,
+      fields: this.#fields,
+      body: Buffer.concat(this.#parts),
+      bytes: this.#length,
+    });
   }
 
   onReply({ status, headers, body }: Reply): void {
     if (!this.#end()) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body as Uint8Array);
-    this.#resolve({ status, fields: Object.entries(headers), body: bytes });
+    this.#resolve({ status, fields: Object.entries(headers), body: bytes, bytes: bytes.byteLength });
   }
 
   onUpgraded(): void {
@@ -146,6 +155,7 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
     this.#isDone = true;
     this.#host.wheel.remove(this.#deadline);
     this.#limits.signal.removeEventListener('abort', this.#onAbort);
+    this.#limits.ended?.(this.#call);
     return true;
   }
 }

@@ -43,21 +43,23 @@ interface Ended {
 }
 
 type Value = string | number | null;
+type Marks = readonly (readonly [name: string, value: string | number])[];
 type Read = (ended: Ended) => Value;
 
 const HIDDEN = '***';
+const NO_MARKS: Marks = [];
 
 const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
 
 const READERS: Readonly<Record<Exclude<RecordField, 'query' | 'referer'>, Read>> = {
   time: ({ wallMs }) => new Date(wallMs).toISOString(),
-  request_id: ({ exchange }) => exchange.requestId,
+  request_id: ({ exchange }) => exchange.requestId || null,
   trace_id: ({ exchange }) => exchange.trace?.traceId ?? null,
-  address: ({ exchange }) => exchange.address,
+  address: ({ exchange }) => exchange.address || null,
   method: ({ exchange }) => exchange.method,
-  host: ({ exchange }) => exchange.host,
+  host: ({ exchange }) => exchange.host || null,
   path: ({ exchange }) => exchange.path,
-  protocol: ({ exchange }) => `HTTP/${exchange.protocol}`,
+  protocol: ({ exchange }) => (exchange.protocol === '' ? null : `HTTP/${exchange.protocol}`),
   status: ({ status }) => status,
   duration_ms: ({ elapsedMs }) => rounded(elapsedMs),
   upstream_ms: ({ exchange }) => (exchange.attempt === null ? null : rounded(exchange.attempt.firstByteMs)),
@@ -88,12 +90,20 @@ export class AccessRecords {
     this.#readers = settings.fields.map((field) => [nameOf(field), this.#reader(field)] as const);
   }
 
-  write(log: AccessLog, exchange: RecordedExchange, status: number, elapsedMs: number, wallMs: number): void {
+  /** `marks`: what the record has besides its fields; not in the combined form, whose fields are fixed. */
+  write(
+    log: AccessLog,
+    exchange: RecordedExchange,
+    status: number,
+    elapsedMs: number,
+    wallMs: number,
+    marks: Marks = NO_MARKS,
+  ): void {
     const { successes, format } = this.#settings;
     if (successes < 1 && status < 400 && exchange.fault === null && this.#random() >= successes) return;
     const ended = { exchange, status, elapsedMs, wallMs };
     if (format === 'combined') log.line(this.#combined(ended));
-    else log.line(format === 'json' ? this.#json(ended) : this.#logfmt(ended));
+    else log.line(format === 'json' ? this.#json(ended, marks) : this.#logfmt(ended, marks));
   }
 
   /** A head that was no request. */
@@ -137,24 +147,31 @@ export class AccessRecords {
     return result;
   }
 
-  #json(ended: Ended): string {
+  #json(ended: Ended, marks: Marks): string {
     let line = '';
-    for (const [name, read] of this.#readers) {
-      const value = read(ended);
-      if (value === null) continue;
+    for (const [name, value] of this.#parts(ended, marks)) {
       line += `${line === '' ? '{' : ','}"${name}":${typeof value === 'number' ? value : jsonText(this.#hidden(value))}`;
     }
     return line === '' ? '{}' : `${line}}`;
   }
 
-  #logfmt(ended: Ended): string {
+  #logfmt(ended: Ended, marks: Marks): string {
     let line = '';
-    for (const [name, read] of this.#readers) {
-      const value = read(ended);
-      if (value === null) continue;
+    for (const [name, value] of this.#parts(ended, marks)) {
       line += `${line === '' ? '' : ' '}${name}=${typeof value === 'number' ? value : quoted(this.#hidden(value))}`;
     }
     return line;
+  }
+
+  /** What there is of the fields, and the marks behind them. */
+  #parts(ended: Ended, marks: Marks): [name: string, value: string | number][] {
+    const parts: [string, string | number][] = [];
+    for (const [name, read] of this.#readers) {
+      const value = read(ended);
+      if (value !== null) parts.push([name, value]);
+    }
+    for (const [name, value] of marks) parts.push([name, value]);
+    return parts;
   }
 
   /** `%h - %u %t "%r" %>s %b "%{Referer}i" "%{User-Agent}i"`. */
@@ -165,7 +182,7 @@ export class AccessRecords {
     const query = this.#settings.fields.includes('query') ? this.#query(exchange.query) : null;
     const target = shown(exchange.path + (query === null ? '' : `?${query}`));
     const sent = exchange.bytesSent === 0 ? '-' : exchange.bytesSent;
-    return `${exchange.address} - ${shown(exchange.subject).replaceAll(' ', '\\x20')} [${apacheTime(wallMs)}] "${exchange.method} ${target} HTTP/${exchange.protocol}" ${status} ${sent} "${shown(this.#header(exchange, 'referer'))}" "${shown(exchange.header('user-agent'))}"`;
+    return `${exchange.address || '-'} - ${shown(exchange.subject).replaceAll(' ', '\\x20')} [${apacheTime(wallMs)}] "${exchange.method} ${target} HTTP/${exchange.protocol || '1.1'}" ${status} ${sent} "${shown(this.#header(exchange, 'referer'))}" "${shown(exchange.header('user-agent'))}"`;
   }
 }
 

@@ -246,7 +246,7 @@ export class DeliveryRun {
     const { counts } = this.#parts;
     this.#inFlight++;
     if (job.attempts > 0) counts.redelivered++;
-    const verdict = await this.#call(job.event);
+    const verdict = await this.#call(job.event, job.attempts + 1);
     this.#inFlight--;
     if (verdict.kind === 'unsent') this.#pause(job, verdict.problem);
     else {
@@ -259,7 +259,7 @@ export class DeliveryRun {
     if (this.#inFlight === 0) this.#onIdle?.();
   }
 
-  async #call(event: StoredEvent): Promise<Verdict> {
+  async #call(event: StoredEvent, attempt: number): Promise<Verdict> {
     const { settings, callers, wallMs } = this.#parts;
     const { service, method, timeoutMs } = settings;
     const [path = '/', query = null] = settings.path.split('?', 2);
@@ -273,6 +273,7 @@ export class DeliveryRun {
       body,
       timeoutMs,
       maxBytes: MAX_RESPONSE_BYTES,
+      mark: { consumer: settings.name, event: event.id, attempt },
     });
     if (result.kind === 'response') return verdictOf(result.status, result.retryAfter, result.body, wallMs());
     if (!result.mayHaveArrived) return { kind: 'unsent', problem: result.reason };
