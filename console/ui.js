@@ -39,16 +39,14 @@ const TIMES = [
   ['', 'until I end it'],
 ];
 
-/** Asks for reason and (if `timed`) time before something is done. `act` gets both; a rejection is shown. */
-export function Ask({ label, title, act, endless = true, timed = true }) {
+/** A button that opens a form in a dialog. `act` gets what was filled in, by name; a rejection is shown. */
+export function Dialog({ label, title, name, act, children }) {
   const [open, setOpen] = useState(false);
   const [error, setError] = useState('');
   const submit = async (event) => {
     event.preventDefault();
-    const data = new FormData(event.currentTarget);
-    const time = data.get('time');
     try {
-      await act({ reason: data.get('reason'), ...(time ? { forMs: Number(time) } : {}) });
+      await act(Object.fromEntries(new FormData(event.currentTarget)));
       setOpen(false);
     } catch (failure) {
       setError(failure.message);
@@ -57,25 +55,38 @@ export function Ask({ label, title, act, endless = true, timed = true }) {
   const show = (dialog) => {
     if (dialog !== null && !dialog.open) dialog.showModal();
   };
-  return html`<button type="button" onClick=${() => setOpen(true)}>${label}</button>
+  const begin = () => {
+    setError('');
+    setOpen(true);
+  };
+  return html`<button type="button" aria-label=${name} onClick=${begin}>${label}</button>
     ${
       open &&
       html`<dialog ref=${show} onClose=${() => setOpen(false)} aria-label=${title}>
       <h2>${title}</h2>
       <form onSubmit=${submit}>
-        <label class="wide">Why<input name="reason" required maxlength="200" autocomplete="off" /></label>
-        ${
-          timed &&
-          html`<label>How long<select name="time">
-          ${TIMES.filter(([value]) => endless || value !== '').map(([value, text]) => html`<option value=${value}>${text}</option>`)}
-        </select></label>`
-        }
+        ${children}
         <button class="main">${label}</button>
         <button type="button" onClick=${() => setOpen(false)}>Cancel</button>
       </form>
       <${Message} error=${error} />
     </dialog>`
     }`;
+}
+
+/** Asks for reason and (if `timed`) time before something is done; `children` are more fields, before these. */
+export function Ask({ label, title, name, act, endless = true, timed = true, children }) {
+  const done = ({ time, ...given }) => act({ ...given, ...(time ? { forMs: Number(time) } : {}) });
+  return html`<${Dialog} label=${label} title=${title} name=${name} act=${done}>
+      ${children}
+      <label class="wide">Why<input name="reason" required maxlength="200" autocomplete="off" /></label>
+      ${
+        timed &&
+        html`<label>How long<select name="time">
+        ${TIMES.filter(([value]) => endless || value !== '').map(([value, text]) => html`<option value=${value}>${text}</option>`)}
+      </select></label>`
+      }
+    <//>`;
 }
 
 /** What stands behind `?` in the address of the page. */

@@ -5,7 +5,7 @@
 import type { CommandContext, CommandOption } from './command.ts';
 import { EXIT, UnreachableError, UsageError } from './command.ts';
 import { callSocket, findSocket, SOCKET_OPTION } from './control-socket.ts';
-import { messageIn } from './limits-call.ts';
+import { messageIn } from './error-message.ts';
 
 const TIMEOUT_MS = 90_000;
 

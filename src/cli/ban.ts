@@ -1,8 +1,9 @@
 /** `gatehouse ban`: who is banned, ban, lift. */
+import { ADMIN_OPTIONS } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { SOCKET_OPTION } from './control-socket.ts';
-import { callLimits, messageIn } from './limits-call.ts';
+import { messageIn } from './error-message.ts';
+import { callFeature } from './feature-call.ts';
 
 interface ShownBan {
   readonly id: string;
@@ -33,7 +34,7 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
     for: { type: 'string', value: 'TIME', meaning: 'how long; default 1h' },
     reason: { type: 'string', value: 'TEXT', meaning: 'kept with the ban' },
     all: { type: 'boolean', meaning: 'list also bans that are over' },
-    socket: SOCKET_OPTION,
+    ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
   arguments: { min: 0, max: 2 },
@@ -51,7 +52,7 @@ async function list(context: CommandContext): Promise<number> {
   const query = new URLSearchParams();
   if (typeof kind === 'string') query.set('kind', kind);
   if (all === true) query.set('all', 'true');
-  const { status, text } = await callLimits(context, 'GET', `/bans?${query}`);
+  const { status, text } = await callFeature(context, 'limits', 'GET', `/bans?${query}`);
   if (status !== 200) return refused(context, text);
   const { bans } = JSON.parse(text) as { bans: readonly ShownBan[] };
   if (json === true) context.out(`${JSON.stringify(bans, null, 2)}\n`);
@@ -63,7 +64,7 @@ async function list(context: CommandContext): Promise<number> {
 async function add(context: CommandContext, subject: string): Promise<number> {
   const { kind = 'address', for: time = '1h', reason, json } = context.options;
   const body = { kind, subject, for: time, ...(reason === undefined ? {} : { reason }) };
-  const { status, text } = await callLimits(context, 'POST', '/bans', body);
+  const { status, text } = await callFeature(context, 'limits', 'POST', '/bans', body);
   if (status !== 201) return refused(context, text);
   const made = JSON.parse(text) as ShownBan;
   context.out(json === true ? `${JSON.stringify(made, null, 2)}\n` : `${line(made)}\n`);
@@ -71,7 +72,7 @@ async function add(context: CommandContext, subject: string): Promise<number> {
 }
 
 async function lift(context: CommandContext, named: string): Promise<number> {
-  const listed = await callLimits(context, 'GET', '/bans');
+  const listed = await callFeature(context, 'limits', 'GET', '/bans');
   if (listed.status !== 200) return refused(context, listed.text);
   const { bans } = JSON.parse(listed.text) as { bans: readonly ShownBan[] };
   const meant = bans.filter(({ id, subject }) => id === named || subject === named);
@@ -80,7 +81,7 @@ async function lift(context: CommandContext, named: string): Promise<number> {
     return EXIT.notFound;
   }
   for (const { id, subject } of meant) {
-    const { status, text } = await callLimits(context, 'DELETE', `/bans/${encodeURIComponent(id)}`);
+    const { status, text } = await callFeature(context, 'limits', 'DELETE', `/bans/${encodeURIComponent(id)}`);
     if (status !== 204) return refused(context, text);
     context.out(`lifted: ${subject}\n`);
   }

@@ -1,8 +1,8 @@
 /** `gatehouse cache`: what the cache of a running gateway holds, and `gatehouse cache purge`. */
-import { dirname, join } from 'node:path';
+import { ADMIN_OPTIONS } from './admin-call.ts';
 import { type Command, type CommandContext, EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { callSocket, findSocket, SOCKET_OPTION } from './control-socket.ts';
-import { messageIn } from './limits-call.ts';
+import { messageIn } from './error-message.ts';
+import { callFeature } from './feature-call.ts';
 
 interface Contents {
   readonly objects: number;
@@ -32,7 +32,7 @@ export const cache: Command = {
   name: 'cache',
   summary: 'show what is cached, or purge it',
   usage: ['[--json]', 'purge (--url URL | --prefix URL | --tag TAG | --all)'],
-  description: `Asks the gateway over its control socket. A purge holds for all workers when the command ends, and for other gateways that share responses through Redis within moments; what was on its way from a service at that moment is not stored either.
+  description: `Talks to a running gateway. A purge holds for all workers when the command ends, and for other gateways that share responses through Redis within moments; what was on its way from a service at that moment is not stored either.
 
 Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused.`,
   options: {
@@ -40,7 +40,7 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused
     prefix: { type: 'string', value: 'URL', meaning: 'purge every URL that begins so' },
     tag: { type: 'string', value: 'TAG', meaning: 'purge what its service tagged so (Cache-Tag, Surrogate-Key)' },
     all: { type: 'boolean', meaning: 'purge everything' },
-    socket: SOCKET_OPTION,
+    ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
   arguments: { min: 0, max: 1 },
@@ -60,14 +60,14 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused
 };
 
 async function show(context: CommandContext): Promise<number> {
-  const { status, text } = await callSocket(await socketOf(context), 'GET', '/cache');
+  const { status, text } = await callFeature(context, 'cache', 'GET', '/cache');
   if (status !== 200) return refused(context, text);
   context.out(context.options['json'] === true ? `${text}\n` : contentsText(JSON.parse(text) as Contents));
   return EXIT.ok;
 }
 
 async function purge(context: CommandContext, body: Readonly<Record<string, unknown>>): Promise<number> {
-  const { status, text } = await callSocket(await socketOf(context), 'POST', '/cache/purge', { body });
+  const { status, text } = await callFeature(context, 'cache', 'POST', '/cache/purge', body);
   if (status !== 200) return refused(context, text);
   const isHereOnly = (JSON.parse(text) as { readonly gateways?: string }).gateways === 'this';
   const words = isHereOnly ? 'purged on this gateway; the others follow when Redis is back\n' : 'purged\n';
@@ -78,13 +78,6 @@ async function purge(context: CommandContext, body: Readonly<Record<string, unkn
 function refused(context: CommandContext, text: string): number {
   context.err(`gatehouse: ${messageIn(text)}\n`);
   return EXIT.failed;
-}
-
-/** The socket of the cache beside the control socket, or its pipe on Windows. */
-async function socketOf(context: CommandContext): Promise<string> {
-  const control = await findSocket(undefined, context);
-  if (control.endsWith('.sock')) return join(dirname(control), 'cache-control.sock');
-  return control.replace(/-gatehouse$/, '-cache-control');
 }
 
 function contentsText(found: Contents): string {

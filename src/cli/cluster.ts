@@ -1,10 +1,11 @@
 /** `gatehouse cluster`: what the cluster API does, for people at a node. */
 import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { resolve } from 'node:path';
+import { ADMIN_OPTIONS } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { callSocket, findSocket, SOCKET_OPTION } from './control-socket.ts';
-import { messageIn } from './limits-call.ts';
+import { messageIn } from './error-message.ts';
+import { callFeature } from './feature-call.ts';
 import { table } from './table.ts';
 
 interface ShownNode {
@@ -46,7 +47,7 @@ export const cluster: Command = {
     'abort ROLLOUT [--reason TEXT]',
     'events [--json]',
   ],
-  description: `Talks to the gateway of this machine. NODE is a name or an id. A rollout is checked on every node, tried on a few, compared with the others and undone by itself if it does worse.
+  description: `Talks to a running gateway. NODE is a name or an id. A rollout is checked on every node, tried on a few, compared with the others and undone by itself if it does worse.
 
   gatehouse cluster drain gateway-2 --reason "kernel upgrade"
   gatehouse cluster rollout gatehouse.yaml --reason "new orders service" --wait
@@ -60,7 +61,7 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
     watch: { type: 'string', value: 'SECONDS', meaning: 'how long the first nodes are compared with the others' },
     force: { type: 'boolean', meaning: 'take a document again that was rolled back before' },
     wait: { type: 'boolean', meaning: 'wait for the end of the rollout' },
-    socket: SOCKET_OPTION,
+    ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
   arguments: { min: 0, max: 2 },
@@ -83,13 +84,8 @@ interface Response {
   readonly text: string;
 }
 
-async function call(context: CommandContext, method: Method, path: string, body?: unknown): Promise<Response> {
-  const control = await findSocket(undefined, context);
-  const socket = control.endsWith('.sock')
-    ? join(dirname(control), 'cluster-control.sock')
-    : control.replace(/-gatehouse$/, '-cluster-control');
-  return await callSocket(socket, method, path, body === undefined ? {} : { body });
-}
+const call = (context: CommandContext, method: Method, path: string, body?: unknown): Promise<Response> =>
+  callFeature(context, 'cluster', method, path, body);
 
 function refused(context: CommandContext, { status, text }: Response): number {
   context.err(`${messageIn(text)}\n`);

@@ -19,6 +19,7 @@ import { breaker, instance, openConsole } from './operate.ts';
 import { reload } from './reload.ts';
 import { history, rollback } from './rollback.ts';
 import { routes } from './routes.ts';
+import { session } from './session.ts';
 import { start } from './start.ts';
 import { status } from './status.ts';
 import { usage } from './usage.ts';
@@ -42,6 +43,7 @@ export const COMMANDS: readonly Command[] = [
   openConsole,
   user,
   key,
+  session,
   token,
   identity,
   limits,

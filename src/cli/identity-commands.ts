@@ -2,6 +2,7 @@
  * The commands of the identity service, as `gatehouse --help` knows them. Words and options only: what they do is in
  * the `*-run.ts` file of each, loaded when it runs, because it brings the database and the token libraries along.
  */
+import { ADMIN_OPTIONS, serverOf } from './admin-call.ts';
 import type { Command, CommandOption } from './command.ts';
 import { JSON_OPTION } from './command.ts';
 
@@ -75,7 +76,7 @@ export const key: Command = {
     'rotate ID --user ACCOUNT [--grace TIME]',
     'revoke ID',
   ],
-  description: `The text of a key is shown once, by create and rotate.
+  description: `The text of a key is shown once, by create and rotate. On the gateway's machine the command opens its database, so that no gateway need run; with --server it asks the admin API of a gateway elsewhere.
 
 ${EXITS}`,
   options: {
@@ -86,10 +87,15 @@ ${EXITS}`,
     ttl: text('TIME', 'life, such as 90d; default for ever'),
     addresses: text('LIST', 'CIDR blocks from which it works; default all'),
     grace: text('TIME', 'how long the old key goes on; default not at all'),
+    server: ADMIN_OPTIONS['server']!,
+    token: ADMIN_OPTIONS['token']!,
     ...COMMON,
   },
   arguments: { min: 1, max: 2 },
-  run: async (context) => (await import('./key-run.ts')).runKey(context),
+  run: async (context) =>
+    serverOf(context) === undefined
+      ? (await import('./key-run.ts')).runKey(context)
+      : (await import('./key-afar.ts')).runKeyAfar(context),
 };
 
 export const audit: Command = {

@@ -12,7 +12,7 @@ import {
   UsageError,
   withIdentity,
 } from './identity-common.ts';
-import { table } from './table.ts';
+import { keyTable } from './key-table.ts';
 import { find } from './user-run.ts';
 
 interface Values extends CommonValues {
@@ -65,20 +65,7 @@ export const runKey = identityCommand<Values>(
             .orderBy('created_at')
             .execute();
           const keys = rows.map(publicKey);
-          const time = (at: unknown): string => (typeof at === 'string' ? at.slice(0, 16).replace('T', ' ') : '-');
-          const lines = [['ID', 'NAME', 'SCOPES', 'EXPIRES', 'LAST USED', 'REVOKED']];
-          for (const key of keys) {
-            const scopes = (key['scopes'] as string[]).join(',') || '-';
-            lines.push([
-              String(key['id']),
-              String(key['name']),
-              scopes,
-              time(key['expiresAt']),
-              time(key['lastUsedAt']),
-              time(key['revokedAt']),
-            ]);
-          }
-          io.out(values.json ? `${JSON.stringify(keys)}\n` : `${table(lines)}\n`);
+          io.out(values.json ? `${JSON.stringify(keys)}\n` : `${keyTable(keys)}\n`);
           return 0;
         }
         case 'rotate': {

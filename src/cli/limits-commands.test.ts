@@ -8,7 +8,7 @@ import { ban } from './ban.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
 import { commandLine } from './command-line.suite.ts';
-import { limitsSocket } from './limits-call.ts';
+import { featureSocket } from './feature-call.ts';
 import { usage } from './usage.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-cli-'));
@@ -47,7 +47,7 @@ async function gateway(name: string, answers: Record<string, { status: number; b
   mkdirSync(join(folder, name));
   const control = createServer((request, response) => server.emit('request', request, response));
   servers.push(server, control);
-  await new Promise<void>((resolve) => server.listen(limitsSocket(socket), resolve));
+  await new Promise<void>((resolve) => server.listen(featureSocket('limits', socket), resolve));
   await new Promise<void>((resolve) => control.listen(socket, resolve));
   return { socket, asked };
 }

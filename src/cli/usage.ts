@@ -1,10 +1,11 @@
 /** `gatehouse usage`: what an account has used of its quotas, and exports for billing. */
 
-import { callAdmin } from './admin-call.ts';
+import { ADMIN_OPTIONS } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { SOCKET_OPTION } from './control-socket.ts';
-import { callLimits, messageIn } from './limits-call.ts';
+import { messageIn } from './error-message.ts';
+import { callFeature } from './feature-call.ts';
+import { findAccount } from './find-account.ts';
 
 interface ShownUsage {
   readonly quota: string;
@@ -27,7 +28,7 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
   options: {
     format: { type: 'string', value: 'csv|json', meaning: 'of an export; default json' },
     partial: { type: 'boolean', meaning: 'export a period that is not over' },
-    socket: SOCKET_OPTION,
+    ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
   arguments: { min: 2, max: 3 },
@@ -41,9 +42,10 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
 };
 
 async function show(context: CommandContext, named: string): Promise<number> {
-  const found = await accountOf(context, named);
-  const account = found ?? named;
-  const { status, text } = await callLimits(context, 'GET', `/usage?${new URLSearchParams({ account })}`);
+  const found = await findAccount(context, named);
+  const account = found?.id ?? named;
+  const query = new URLSearchParams({ account, ...(found?.plan === undefined ? {} : { plan: found.plan }) });
+  const { status, text } = await callFeature(context, 'limits', 'GET', `/usage?${query}`);
   if (status !== 200) return refused(context, status, text);
   const { quotas } = JSON.parse(text) as { quotas: readonly ShownUsage[] };
   if (found === null && quotas.every(({ used }) => used === 0) && !(await hasEverUsed(context, account))) {
@@ -63,26 +65,13 @@ async function show(context: CommandContext, named: string): Promise<number> {
   return EXIT.ok;
 }
 
-interface FoundUser {
-  readonly id: string;
-  readonly username?: string | null;
-  readonly email?: string | null;
-}
-
-/** The id of an account of this gateway's identity service, by user name, email or id. Null: it knows none. */
-async function accountOf(context: CommandContext, named: string): Promise<string | null> {
-  const query = new URLSearchParams({ q: named, limit: '100' });
-  const { status, body } = await callAdmin(context, 'GET', `/features/identity/users?${query}`);
-  if (status !== 200) return null;
-  const { users = [] } = body as { users?: readonly FoundUser[] };
-  const wanted = named.toLowerCase();
-  const isMeant = ({ id, username, email }: FoundUser): boolean =>
-    id === named || username?.toLowerCase() === wanted || email?.toLowerCase() === wanted;
-  return users.find(isMeant)?.id ?? null;
-}
-
 async function hasEverUsed(context: CommandContext, account: string): Promise<boolean> {
-  const { status, text } = await callLimits(context, 'GET', `/usage/history?${new URLSearchParams({ account })}`);
+  const { status, text } = await callFeature(
+    context,
+    'limits',
+    'GET',
+    `/usage/history?${new URLSearchParams({ account })}`,
+  );
   return status !== 200 || (JSON.parse(text) as { periods: readonly unknown[] }).periods.length > 0;
 }
 
@@ -90,7 +79,7 @@ async function exportPeriod(context: CommandContext, quota: string, period: stri
   const { format = 'json', partial } = context.options;
   if (format !== 'csv' && format !== 'json') throw new UsageError('--format is csv or json');
   const query = new URLSearchParams({ quota, period, format, ...(partial === true ? { partial: 'true' } : {}) });
-  const { status, text } = await callLimits(context, 'GET', `/usage/export?${query}`);
+  const { status, text } = await callFeature(context, 'limits', 'GET', `/usage/export?${query}`);
   if (status !== 200) return refused(context, status, text);
   context.out(text);
   return EXIT.ok;

@@ -46,7 +46,10 @@ const MOST_CLICKS = {
   'drain an instance': 3,
   'force a breaker': 3,
   'find one request by its id': 2,
+  'make a key': 4,
+  'rotate a key': 5,
   'revoke a key': 4,
+  'end a session': 4,
   'what changed, and by whom': 1,
   'undo it': 3,
   'which node is the queen': 1,
@@ -410,6 +413,38 @@ describe('the console in Chromium', () => {
       headers: { 'content-type': 'application/json', authorization: `Bearer ${made.accessToken}` },
       body: JSON.stringify({ name: HOSTILE }),
     }).then((response) => assert.equal(response.status, 201));
+    const openAccount = async (): Promise<void> => {
+      await open('Accounts');
+      await page.fill('input[name=q]', 'kim');
+      await page.click('button:has-text("Search")');
+      await page.click('td button:has-text("kim")');
+    };
+    await open('Overview');
+    await task('make a key', async () => {
+      await openAccount();
+      await page.fill('input[name=name]', `ci ${HOSTILE}`);
+      await page.click('button:text-is("Make a key")');
+      await page.waitForSelector('pre:has-text("ghk_")');
+    });
+    await checkLook(page, 'console-account');
+    await page.click('button:text-is("I have it")');
+    await page.waitForSelector('pre:has-text("ghk_")', { state: 'detached' });
+    await page.click(`button[aria-label=${JSON.stringify(`Revoke the key ci ${HOSTILE}`)}]`);
+    await page.waitForSelector('[role=status]:has-text("The key is revoked.")');
+    await open('Overview');
+    await task('rotate a key', async () => {
+      await openAccount();
+      // The last click is that of the dialog, whose first choice ends the old key at once.
+      await page.click('button:text-is("Rotate")');
+      await page.click('dialog button.main');
+      await page.waitForSelector('pre:has-text("ghk_")');
+    });
+    await open('Overview');
+    await task('end a session', async () => {
+      await openAccount();
+      await page.click('button:text-is("End")');
+      await page.waitForSelector('text=Nobody is signed in.');
+    });
     await open('Overview');
     await task('revoke a key', async () => {
       await open('Accounts');

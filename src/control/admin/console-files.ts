@@ -62,6 +62,7 @@ const OWN_FILES = new Set([
   'sign-in.js',
   'try-request.js',
   'pages-accounts.js',
+  'account.js',
   'pages-changes.js',
   'icon.svg',
 ]);

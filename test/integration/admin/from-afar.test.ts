@@ -1,4 +1,4 @@
-/** `gatehouse status` and `gatehouse reload` of a gateway elsewhere, by its admin API and a token. */
+/** Commands about a gateway elsewhere, by its admin API and a token. */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -56,4 +56,86 @@ test('status and reload work from afar, as far as the role of the token goes', a
   assert.match((await line.run('status')).err, /GATEHOUSE_TOKEN/);
   line.env = { GATEHOUSE_SERVER: 'http://127.0.0.1:1', GATEHOUSE_TOKEN: TOKENS.viewer };
   assert.equal((await line.run('status')).code, 3);
+});
+
+test('keys, sessions, quotas, bans and the cache are administered from afar', async (t) => {
+  const line = commandLine();
+  t.after(() => line.remove());
+  const path = join(line.folder, 'gateway.yaml');
+  const document = {
+    gateway: { host: '127.0.0.1', port: 0, workers: 1, dataDir: './own', watch: false, accessLog: 'off' },
+    admin: { listen: '127.0.0.1:0', tokens: [{ name: 'admin', role: 'admin', token: TOKENS.viewer }] },
+    identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
+    abuse: {},
+    plans: { free: { quotas: { stories: 3 } } },
+    quotas: { stories: { per: 'day' } },
+    services: { notes: { instances: ['http://127.0.0.1:9'] } },
+    routes: [{ match: { path: '/notes/*' }, auth: 'public', service: 'notes', cache: {} }],
+  };
+  await writeFile(path, JSON.stringify(document));
+  const gateway = await startGateway({ configFile: path, cwd: line.folder, env: {}, log: createLogger('silent') });
+  t.after(() => gateway.stop({ timeoutMs: 500 }));
+  const found = gateway.primary.opsSources().features.find((each) => each.sections?.['admin'] !== undefined);
+  const { url } = found!.sections!['admin'] as { url: string };
+  const origin = `http://127.0.0.1:${gateway.addresses[0]!.port}`;
+  const post = async (path: string, body: object): Promise<Response> =>
+    await fetch(`${origin}/api/auth${path}`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    });
+  const mia = { email: 'mia@example.com', password: 'a long enough passphrase 7' };
+  const made = await fetch(`${url}/api/features/identity/users`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKENS.viewer}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ ...mia, username: 'mia', plan: 'free' }),
+  });
+  assert.equal(made.status, 201, await made.text());
+  line.env = { GATEHOUSE_SERVER: url, GATEHOUSE_TOKEN: TOKENS.viewer };
+  const json = async (...args: string[]) => {
+    const { code, out, err } = await line.run(...args, '--json');
+    assert.deepEqual([code, err], [0, ''], args.join(' '));
+    return JSON.parse(out);
+  };
+
+  const key = await json('key', 'create', '--user', 'mia', '--name', 'ci', '--ttl', '90d');
+  assert.match(key.key, /^ghk_/);
+  const rotated = await json('key', 'rotate', key.id, '--user', 'mia', '--grace', '1h');
+  assert.notEqual(rotated.key, key.key);
+  assert.equal((await line.run('key', 'revoke', rotated.id)).code, 0);
+  assert.equal((await line.run('key', 'revoke', rotated.id)).code, 4);
+  const keys = (await json('key', 'list', '--user', 'mia@example.com')) as { id: string; revokedAt: string | null }[];
+  assert.deepEqual(
+    keys.map(({ id, revokedAt }) => [id, revokedAt === null]).sort(),
+    [
+      [key.id, true],
+      [rotated.id, false],
+    ].sort(),
+  );
+  assert.match((await line.run('key', 'list', '--user', 'mia')).out, /^ID +NAME/);
+  const nobody = await line.run('key', 'create', '--user', 'nobody', '--name', 'ci');
+  assert.deepEqual([nobody.code, nobody.err], [4, 'there is no account "nobody"\n']);
+  assert.equal((await line.run('key', 'create', '--user', 'mia', '--name', 'ci', '--ttl', 'long')).code, 2);
+  assert.equal(
+    (await line.run('key', 'create', '--user', 'mia', '--name', 'ci', '--scopes', 'identity:admin')).code,
+    5,
+  );
+
+  for (let count = 0; count < 2; count++) assert.equal((await post('/login', mia)).status, 200);
+  const open = (await json('session', 'list', 'mia')) as { id: string }[];
+  assert.equal(open.length, 2);
+  assert.deepEqual(await json('session', 'end', 'mia', open[0]!.id), { ended: 1 });
+  assert.equal((await line.run('session', 'end', 'mia', open[0]!.id)).code, 4);
+  assert.deepEqual(await json('session', 'end', 'mia', 'all'), { ended: 1 });
+  assert.equal((await line.run('session', 'list', 'mia')).out, 'nobody is signed in\n');
+  assert.equal((await line.run('session', 'list', 'nobody')).code, 4);
+  assert.equal((await line.run('session', 'end', 'mia')).code, 2);
+
+  const [quota] = (await json('usage', 'show', 'mia')) as { quota: string; limit: number; remaining: number }[];
+  assert.deepEqual([quota!.quota, quota!.limit, quota!.remaining], ['stories', 3, 3]);
+  const ban = await json('ban', 'add', '203.0.113.7', '--for', '1h');
+  assert.deepEqual([ban.subject, ban.made_by], ['203.0.113.7', 'token:admin']);
+  assert.equal((await line.run('ban', 'lift', '203.0.113.7')).out, 'lifted: 203.0.113.7\n');
+  assert.equal((await json('cache')).objects, 0);
+  assert.equal((await line.run('cache', 'purge', '--all')).out, 'purged\n');
 });

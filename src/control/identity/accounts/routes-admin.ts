@@ -7,7 +7,6 @@ import { sql } from 'kysely';
 import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
 import { type Actor, requireOwnHands, requireRecentProof } from '../actor.ts';
-import { publicKey } from '../api-keys/manage.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { adminOf, type Env } from '../http/actor.ts';
@@ -20,8 +19,8 @@ import { ADMIN_SCOPE, accessOf, allRoles, rolesOf } from './access.ts';
 import { refuseLastAdmin, removeUser, storePassword } from './change-password.ts';
 import { ownerOf } from './guard.ts';
 import { publicUser, usernameTaken } from './register.ts';
-import { endEverywhere, openSessions, publicSession } from './routes.ts';
-import { endAllAccess, findById, insertUser, revokeKeys } from './users.ts';
+import { addAccessRoutes, adminAccessBodies } from './routes-admin-access.ts';
+import { endAllAccess, findById, insertUser } from './users.ts';
 
 const roleList = z.array(field.role, 'a list of roles').max(20, 'at most 20 roles');
 
@@ -55,6 +54,7 @@ export const adminBodies = {
   'POST /admin/users': newUser,
   'PATCH /admin/users/:id': change,
   'POST /admin/users/:id/password': z.strictObject({ newPassword: field.password }),
+  ...adminAccessBodies,
 };
 
 /** How the routes find out who asks. */
@@ -282,44 +282,6 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
     return c.json({ success: true });
   });
 
-  app.get('/admin/users/:id/sessions', async (c) => {
-    await admin(c);
-    return c.json({
-      sessions: (await openSessions(context, (await target(c)).id)).map((row) => publicSession(row, '')),
-    });
-  });
-
-  app.delete('/admin/users/:id/sessions', async (c) => {
-    const actor = await admin(c);
-    const { id } = await target(c);
-    return c.json({ ended: await endEverywhere(context, id, actor.name, c.get('caller').requestId) });
-  });
-
-  app.get('/admin/users/:id/keys', async (c) => {
-    await admin(c);
-    const { id } = await target(c);
-    const rows = await store.db
-      .selectFrom('api_keys')
-      .selectAll()
-      .where('user_id', '=', id)
-      .orderBy('created_at')
-      .limit(1_000)
-      .execute();
-    return c.json({ keys: rows.map(publicKey) });
-  });
-
-  app.delete('/admin/keys/:key', async (c) => {
-    const actor = await admin(c);
-    const id = c.req.param('key');
-    const ended = await store.transaction(async (trx) => {
-      const ids = await revokeKeys(context, trx, { id });
-      if (ids.length > 0) await context.audit.append(trx, entry(c, actor, 'key.revoked', id));
-      return ids;
-    });
-    if (ended.length === 0) throw notFound('key');
-    await context.revocations.announce();
-    return c.json({ success: true });
-  });
-
+  addAccessRoutes(app, context, guard);
   return app;
 }

@@ -1,7 +1,7 @@
 /**
  * The usage API: what a caller has used and has left, and exports for billing.
  *
- * GET /usage                               own usage in the present periods; administrators: ?account=ID GET
+ * GET /usage                               own usage in the present periods; administrators: ?account=ID&plan=NAME GET
  * /usage/history                       past periods; ?quota=NAME, administrators: ?account=ID GET
  * /usage/export?quota=NAME&period=ID   all accounts of a period, for administrators; ?format=csv|json, ?partial=true
  */
@@ -52,7 +52,8 @@ export function createUsageApp({ usage, caller, errorFormat, clock }: UsageAppPa
     if (who === null) return no(context, REFUSALS.unauthenticated);
     const account = accountFor(context, who);
     if (typeof account !== 'string') return no(context, account);
-    const plan = account === who.account ? who.plan : null;
+    // Of what an account has not used yet nobody has written down the plan.
+    const plan = account === who.account ? who.plan : (context.req.query('plan') ?? null);
     context.header('cache-control', 'no-store');
     return context.json({ account, plan, quotas: await usage.present(account, plan) });
   });
