@@ -8,8 +8,6 @@
  */
 import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -64,9 +62,9 @@ async function measure(routes: number, instances: number): Promise<Result> {
   const startGateway = await load();
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-growth-'));
   process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
-  const service = createServer((_request, response) => response.end('ok')).listen(0, '127.0.0.1');
-  await new Promise((resolve) => service.once('listening', resolve));
-  const url = `http://127.0.0.1:${(service.address() as AddressInfo).port}`;
+  const service = new Worker(SERVICE, { eval: true });
+  service.unref();
+  const url = `http://127.0.0.1:${await new Promise((resolve) => service.once('message', resolve))}`;
   const file = join(folder, 'gatehouse.json');
   const write = (changed: string): void =>
     writeFileSync(file, JSON.stringify(documentOf(routes, url, folder, changed)));
@@ -171,6 +169,14 @@ class Others {
     return told;
   }
 }
+
+/** The service has a thread of its own: it must not stand still because the main thread does. */
+const SERVICE = `
+  const { createServer } = require('node:http');
+  const { parentPort } = require('node:worker_threads');
+  const service = createServer((_request, response) => response.end('ok'));
+  service.listen(0, '127.0.0.1', () => parentPort.postMessage(service.address().port));
+`;
 
 const CALLER = `
   const { connect } = require('node:net');

@@ -11,13 +11,16 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics.ts';
+import { atOnce, inSlices } from '../base/slices.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../data/contract/messages.ts';
 import type { SharedState } from '../data/contract/shared.ts';
 import { MAX_WORKERS } from '../data/contract/shared.ts';
 import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
+import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
+import { type PackedSnapshot, packSteps } from './packed-snapshot.ts';
 
 const BACKOFF_BASE_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
@@ -50,12 +53,16 @@ interface Member {
   /** Its own place in shared memory. */
   readonly bank: number;
   readonly worker: Worker;
+  /** What it was sent last: the next snapshot brings what is not in it. */
+  sent: Received;
   startedMs: number;
   failures: number;
   version: number;
   listening: boolean;
   replaced: boolean;
 }
+
+type Send = (member: Member) => void | Promise<void>;
 
 /** One for a spare, one for a successor that begins while its predecessor still finishes. */
 const MORE_BANKS = 2;
@@ -92,8 +99,7 @@ export class Workers implements ControlBus {
   /** Those that are replaced and finish what they have. */
   readonly #finishing = new Set<Promise<number>>();
   #spare: Member | null = null;
-  #snapshot: Snapshot | null = null;
-  #secrets: Secrets = {};
+  #newest: Received | null = null;
   #ending = false;
   #onChange: (() => void)[] = [];
 
@@ -108,27 +114,36 @@ export class Workers implements ControlBus {
 
   /** Starts all workers; resolves when every one of them listens, rejects with the first reason why one cannot. */
   async start(snapshot: Snapshot, secrets: Secrets): Promise<void> {
-    this.#snapshot = snapshot;
-    this.#secrets = secrets;
+    this.#newest = { snapshot, secrets };
     await Promise.all(this.#members.map((_, index) => this.#spawn(index, 0)));
     this.#planSpare(SPARE_AFTER_MS, 0);
   }
 
   /** Sends a snapshot to all; resolves with the problems of those that refused it (none: it is live everywhere). */
   async publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
-    this.#snapshot = snapshot;
-    this.#secrets = secrets;
-    return this.#publishToAll(snapshot.version, { kind: 'snapshot', snapshot, secrets });
+    const newest = { snapshot, secrets };
+    this.#newest = newest;
+    return this.#publishToAll(snapshot.version, async (member) => {
+      const { sent } = member;
+      member.sent = newest;
+      const { head, parts } = await inSlices(packSteps(newest, sent));
+      member.worker.postMessage({ kind: 'snapshot', snapshot: head, parts } satisfies ToWorker, [parts]);
+    });
   }
 
   /** The same for a snapshot in which only these services are others. */
   async publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
-    this.#snapshot = snapshot;
-    return this.#publishToAll(snapshot.version, { kind: 'instances', version: snapshot.version, services });
+    const { version } = snapshot;
+    this.#newest = { ...this.#newest!, snapshot };
+    return this.#publishToAll(version, (member) => {
+      // As the worker puts it together: the very objects of routes and services.
+      member.sent = { ...member.sent, snapshot };
+      this.#send(member, { kind: 'instances', version, services });
+    });
   }
 
-  async #publishToAll(version: number, message: ToWorker): Promise<string[]> {
-    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, version, message)));
+  async #publishToAll(version: number, send: Send): Promise<string[]> {
+    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, version, send)));
     return problems.filter((problem) => problem !== undefined);
   }
 
@@ -230,26 +245,30 @@ export class Workers implements ControlBus {
   }
 
   /** Resolves when it listens; a spare when it could. */
-  #spawn(index: number, failures: number, asSpare = false): Promise<void> {
+  #spawn(index: number, failures: number, asSpare = false, packed?: PackedSnapshot): Promise<void> {
     const bank = this.#freeBanks.shift();
     if (bank === undefined) return Promise.reject(new Error('too many workers are still finishing what they have'));
+    const newest = this.#newest!;
+    const { head, parts } = packed ?? atOnce(packSteps(newest, null));
     const data: WorkerStart = {
       index: bank,
       isSpare: asSpare,
       shared: this.#options.shared,
-      snapshot: this.#snapshot!,
-      secrets: this.#secrets,
+      snapshot: head,
+      parts,
       published: Object.fromEntries(this.#published),
     };
     const heapBytes = this.#options.heapBytes();
     const worker = new Worker(this.#options.entry, {
       ...(heapBytes === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapBytes / 1024 ** 2 } }),
       workerData: data,
+      transferList: [parts],
       name: asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`,
       stdin: false,
     });
     const startedMs = performance.now();
-    const member: Member = { index, bank, worker, startedMs, failures, version: 0, listening: false, replaced: false };
+    const life = { startedMs, failures, version: 0, listening: false, replaced: false };
+    const member: Member = { index, bank, worker, sent: newest, ...life };
     if (asSpare) this.#spare = member;
     else this.#members[index] = member;
     return new Promise((resolve, reject) => {
@@ -333,10 +352,22 @@ export class Workers implements ControlBus {
     if (!this.#options.withSpare) return;
     this.#later(afterMs, () => {
       if (this.#ending || this.#spare !== null || this.listening === 0) return;
-      this.#spawn(0, failures, true).catch((error: unknown) =>
+      this.#spawnSpare(failures).catch((error: unknown) =>
         this.#options.log.warn('a spare worker could not be made', { error: messageOf(error) }),
       );
     });
+  }
+
+  /** Nobody waits for a spare, so the main thread does not stand still for it. */
+  async #spawnSpare(failures: number): Promise<void> {
+    const newest = this.#newest!;
+    const packed = await inSlices(packSteps(newest, null));
+    if (newest !== this.#newest) {
+      packed.parts.close();
+      return this.#spawnSpare(failures);
+    }
+    if (this.#ending || this.#spare !== null) packed.parts.close();
+    else await this.#spawn(0, failures, true, packed);
   }
 
   #later(ms: number, task: () => unknown): void {
@@ -419,7 +450,7 @@ export class Workers implements ControlBus {
     member.worker.postMessage(message);
   }
 
-  #applied(member: Member, version: number, message: ToWorker): Promise<string | undefined> {
+  #applied(member: Member, version: number, send: Send): Promise<string | undefined> {
     return new Promise((resolve) => {
       const { worker } = member;
       const done = (problem: string | undefined): void => {
@@ -440,7 +471,7 @@ export class Workers implements ControlBus {
       );
       worker.on('message', onMessage);
       worker.on('exit', onExit);
-      this.#send(member, message);
+      Promise.try(send, member).catch((error: unknown) => done(messageOf(error)));
     });
   }
 

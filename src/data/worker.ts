@@ -12,13 +12,15 @@ import { messageOf } from '../base/errors.ts';
 import { createLogger, type LevelSetting } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
+import { inSlices } from '../base/slices.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { AuthWorkerState } from './auth/worker-state.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
-import { compileConfig } from './config/compile-config.ts';
+import { compileCaches, compileSteps, keptSteps, type LiveConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
+import { receiveSteps } from './config/receive-snapshot.ts';
 import { ServiceSet } from './config/services.ts';
 import { type AccessRecordSettings, RECORDS_SETTINGS_TOPIC, REOPEN_TOPIC } from './contract/access-records.ts';
 import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challenge.ts';
@@ -27,6 +29,7 @@ import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import { PULSE_EVERY_MS, PULSE_TOPIC, pulseOf, RESOLUTION_MS } from './contract/pulse.ts';
 import { SECURITY_EVENTS_TOPIC, SECURITY_WANTED_TOPIC, type SecurityBatch } from './contract/security-events.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from './contract/snapshot.ts';
+import type { Received, SnapshotHead } from './contract/snapshot-parts.ts';
 import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
@@ -67,10 +70,12 @@ class DataWorker {
   readonly #policies = new Map<string, PolicyDefinition<never, unknown>>(
     POLICIES.map((policy) => [policy.name, policy as PolicyDefinition<never, unknown>]),
   );
-  #newest: [Snapshot, Secrets];
+  /** What control has sent last, whether it was taken or not. */
+  #newest: Received | null = null;
   readonly #logSetting: LevelSetting = { level: 'info' };
   #applied: Snapshot | null = null;
   #runtime: WorkerRuntime | null = null;
+  #live: LiveConfig | null = null;
   #tail: Tail | null = null;
   /** A spare has no listeners until it is told to. */
   #isListening: boolean;
@@ -80,10 +85,9 @@ class DataWorker {
   constructor(start: WorkerStart, port: MessagePort) {
     this.#start = start;
     this.#isListening = !start.isSpare;
-    this.#newest = [start.snapshot, start.secrets];
     this.#port = port;
     this.#control = new MessageControlLink((message) => this.#send(message), start.published);
-    this.#setLogLevel(start.snapshot);
+    this.#setLogLevel(start.snapshot.rest);
     this.#log = createLogger(this.#logSetting, (line) => this.#send({ kind: 'logLine', line }), {
       worker: start.index,
       area: 'traffic',
@@ -108,11 +112,11 @@ class DataWorker {
       this.#log.error('a promise was rejected and nobody cared', { error: messageOf(reason), stack: stackOf(reason) }),
     );
     this.#beginPulse();
-    this.#apply(start.snapshot, start.secrets);
+    this.#receive(start.snapshot, start.parts);
   }
 
   /** Loggers that were made follow. */
-  #setLogLevel({ gateway }: Snapshot): void {
+  #setLogLevel({ gateway }: Pick<Snapshot, 'gateway'>): void {
     this.#logSetting.level = gateway.logLevel;
     this.#logSetting.areas = gateway.logLevels;
   }
@@ -147,7 +151,7 @@ class DataWorker {
   #onMessage(message: ToWorker): void {
     switch (message.kind) {
       case 'snapshot':
-        this.#apply(message.snapshot, message.secrets);
+        this.#receive(message.snapshot, message.parts);
         break;
       case 'instances':
         this.#applyInstances(message.version, message.services);
@@ -169,7 +173,7 @@ class DataWorker {
         break;
       case 'listen':
         this.#isListening = true;
-        this.#apply(...this.#newest);
+        this.#applying = this.#applying.then(() => this.#apply(this.#newest!));
         break;
       case 'leave':
         if (this.#runtime !== null) this.#runtime.leaving = true;
@@ -177,32 +181,42 @@ class DataWorker {
     }
   }
 
-  #apply(snapshot: Snapshot, secrets: Secrets): void {
-    this.#newest = [snapshot, secrets];
+  #receive(head: SnapshotHead, parts: MessagePort): void {
     this.#applying = this.#applying.then(async () => {
       try {
-        const isFirst = this.#runtime === null;
-        // A spare that is told to listen has it already.
-        if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
-        this.#applied = snapshot;
-        this.#setLogLevel(snapshot);
-        if (this.#isListening) await this.#bind(snapshot, secrets);
-        if (isFirst) releaseMemory();
-        this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
+        this.#newest = await inSlices(receiveSteps(head, parts, this.#newest));
       } catch (error) {
-        this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });
+        // Control goes on from what it has sent.
+        this.#onUnwell(error as Error);
+        return;
       }
+      await this.#apply(this.#newest);
     });
+  }
+
+  async #apply({ snapshot, secrets }: Received): Promise<void> {
+    try {
+      const isFirst = this.#runtime === null;
+      // A spare that is told to listen has it already.
+      if (this.#applied !== snapshot) await this.#swap(snapshot, secrets);
+      this.#applied = snapshot;
+      this.#setLogLevel(snapshot);
+      if (this.#isListening) await this.#bind(snapshot, secrets);
+      if (isFirst) releaseMemory();
+      this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
+    } catch (error) {
+      this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });
+    }
   }
 
   /** Discovery found others: the services take them at once, and nothing else is looked at. */
   #applyInstances(version: number, changed: readonly ServiceSettings[]): void {
-    const [before, secrets] = this.#newest;
     const byName = new Map(changed.map((service) => [service.name, service]));
-    const services = before.services.map((service) => byName.get(service.name) ?? service);
-    const snapshot: Snapshot = { ...before, version, services };
-    this.#newest = [snapshot, secrets];
     this.#applying = this.#applying.then(() => {
+      const { snapshot: before, secrets } = this.#newest!;
+      const services = before.services.map((service) => byName.get(service.name) ?? service);
+      const snapshot: Snapshot = { ...before, version, services };
+      this.#newest = { snapshot, secrets };
       try {
         this.#services.change(changed);
         this.#applied = snapshot;
@@ -220,17 +234,25 @@ class DataWorker {
     const ofWorker = this.#environment(NO_ROUTE, secrets);
     const abuse = WorkerAbuse.of(ofWorker);
     await UserPolicies.of(ofWorker).load(snapshot);
-    const prepared = await preparePolicies(snapshot, this.#policies, (route) => this.#environment(route, secrets));
-    const live = compileConfig(snapshot, {
-      services,
-      policies: this.#policies,
-      environment: (route) => this.#environment(route, secrets),
-      noRoute: NO_ROUTE,
-      prepared,
-      cache: () => this.#cache(secrets),
-      isBanned: (address) => abuse.isBanned(address),
-      ended: (ended) => this.#former.ended(ended),
-    });
+    const environment = (route: Pick<RouteSettings, 'id' | 'slot'>) => this.#environment(route, secrets);
+    const caches = compileCaches(snapshot, () => this.#cache(secrets), this.#live);
+    const kept = await inSlices(keptSteps(snapshot, this.#live, { secrets, caches, services }));
+    const prepared = await preparePolicies(snapshot, this.#policies, environment, kept);
+    const live = await inSlices(
+      compileSteps(snapshot, {
+        services,
+        policies: this.#policies,
+        environment,
+        noRoute: NO_ROUTE,
+        prepared,
+        secrets,
+        kept,
+        caches,
+        isBanned: (address) => abuse.isBanned(address),
+        ended: (ended) => this.#former.ended(ended),
+      }),
+    );
+    this.#live = live;
     const runtime = this.#runtime;
     if (runtime === null) {
       this.#runtime = new WorkerRuntime({
@@ -253,7 +275,7 @@ class DataWorker {
       runtime.live = live;
       this.#former.retire(old, live);
     }
-    this.#services.commit(services);
+    await inSlices(this.#services.commitSteps(services));
   }
 
   async #bind(snapshot: Snapshot, secrets: Secrets): Promise<void> {

@@ -20,26 +20,55 @@ import type { RouteCounts, WorkerCache } from './worker-cache.ts';
  */
 export type RouteCache = CachedRoute | Invalidator;
 
-/**
- * The caches of a configuration. Where any route has one, unsafe requests on all others that lead to a service make
- * invalid what is stored: what reads and what writes a resource are often two routes.
- */
-export function compileCaches(snapshot: Snapshot, make: () => WorkerCache): ReadonlyMap<RouteSettings, RouteCache> {
-  const cached = snapshot.routes.flatMap((route) => {
-    const settings = route.policies.find(({ name }) => name === 'cache')?.options as CacheSettings | undefined;
-    return settings === undefined ? [] : [{ route, settings: { ...settings, key: keyOfRoute(route, settings) } }];
-  });
-  const caches = new Map<RouteSettings, RouteCache>();
-  if (cached.length === 0) return caches;
-  const cache = make();
-  const invalidator = new Invalidator(
-    cache,
-    cached.map(({ settings }) => settings),
-  );
-  for (const route of snapshot.routes) if (route.action.kind === 'service') caches.set(route, invalidator);
-  for (const { route, settings } of cached)
-    caches.set(route, new CachedRoute(cache, settings, route.id, snapshot.gateway.via, invalidator));
-  return caches;
+/** The caches of one configuration. */
+export class RouteCaches {
+  readonly #routes: readonly RouteSettings[];
+  readonly #via: string;
+  readonly #cached: ReadonlyMap<RouteSettings, CachedRoute>;
+  readonly #invalidator: Invalidator | null;
+
+  /** Those of `former` where they are the same: then what was made with them may stay. */
+  static of(snapshot: Snapshot, make: () => WorkerCache, former: RouteCaches | null): RouteCaches {
+    const { via } = snapshot.gateway;
+    const routes = snapshot.routes.filter(({ policies }) => policies.some(({ name }) => name === 'cache'));
+    if (former?.isFor(routes, via) === true) return former;
+    return new RouteCaches(routes, via, routes.length === 0 ? null : make());
+  }
+
+  private constructor(routes: readonly RouteSettings[], via: string, cache: WorkerCache | null) {
+    this.#routes = routes;
+    this.#via = via;
+    const all = routes.map((route) => {
+      const settings = route.policies.find(({ name }) => name === 'cache')!.options as CacheSettings;
+      return { route, settings: { ...settings, key: keyOfRoute(route, settings) } };
+    });
+    const invalidator =
+      cache === null
+        ? null
+        : new Invalidator(
+            cache,
+            all.map(({ settings }) => settings),
+          );
+    this.#invalidator = invalidator;
+    this.#cached = new Map(
+      all.map(({ route, settings }) => [route, new CachedRoute(cache!, settings, route.id, via, invalidator!)]),
+    );
+  }
+
+  isFor(routes: readonly RouteSettings[], via: string): boolean {
+    if (routes.length !== this.#routes.length || (routes.length > 0 && via !== this.#via)) return false;
+    return routes.every((route, index) => route === this.#routes[index]);
+  }
+
+  /**
+   * Where any route has a cache, unsafe requests on all others that lead to a service make invalid what is stored: what
+   * reads and what writes a resource are often two routes.
+   */
+  get(route: RouteSettings): RouteCache | undefined {
+    const own = this.#cached.get(route);
+    if (own !== undefined) return own;
+    return route.action.kind === 'service' ? (this.#invalidator ?? undefined) : undefined;
+  }
 }
 
 /** Begins a request like this one, with these fields in place of its conditions, that nobody waits for. */

@@ -1,157 +1,145 @@
 /**
- * Live objects made from a snapshot, off the hot path: router, routes with their policies in arrays per phase,
- * services with their pools. The worker swaps one pointer to it; exchanges that began before keep the old one.
- * Services live longer than a snapshot: one whose name stays keeps its connections, counts and breaker.
+ * Live objects made from a snapshot, beside the traffic of the one before: router, routes with their policies in arrays
+ * per phase, services with their pools. The worker swaps one pointer to it; exchanges that began before keep the old
+ * one. Services live longer than a snapshot: one whose name stays keeps its connections, counts and breaker. So does a
+ * route of which nothing has changed, neither itself nor what it was made with.
  */
 import { CidrSet } from '../../base/ip.ts';
-import { aggregateAction } from '../actions/aggregate.ts';
-import { cachedAction } from '../actions/cached.ts';
-import { handlerAction } from '../actions/handler.ts';
-import { redirectAction } from '../actions/redirect.ts';
-import { respondAction } from '../actions/respond.ts';
-import { serviceAction } from '../actions/service.ts';
-import { transcodeAction } from '../actions/transcode.ts';
-import { CachedRoute, compileCaches, type RouteCache } from '../cache/cached-route.ts';
+import { isSameData } from '../../base/same-data.ts';
+import { atOnce, inSlices, type Steps } from '../../base/slices.ts';
+import { RouteCaches } from '../cache/cached-route.ts';
 import type { WorkerCache } from '../cache/worker-cache.ts';
-import type { PolicyDefinition, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
-import type { PolicySettings, RouteSettings, Snapshot } from '../contract/snapshot.ts';
-import type { ActiveConfig, CompiledRoute, RouteAction } from '../exchange/active-config.ts';
-import type { UpstreamService } from '../exchange/attempt.ts';
-import { ResponseReferences } from '../exchange/response-references.ts';
-import { strippedPrefixOf } from '../router/path-prefix.ts';
-import { buildRouter } from '../router/router.ts';
-import { versionFields } from '../router/versions.ts';
-import { sparingHits } from './spared-hits.ts';
+import type { PolicyHook, PolicyHooks } from '../contract/policy.ts';
+import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../contract/snapshot.ts';
+import type { ActiveConfig } from '../exchange/active-config.ts';
+import { routerSteps } from '../router/router.ts';
+import { type BuiltRoute, buildRoute, disposeRoute, type RouteParts } from './build-route.ts';
 
-export interface LiveParts {
-  readonly services: ReadonlyMap<string, UpstreamService>;
-  readonly policies: ReadonlyMap<string, PolicyDefinition<never, unknown>>;
-  environment(route: Pick<RouteSettings, 'id' | 'slot'>): PolicyEnvironment;
+export interface LiveConfig extends ActiveConfig {
+  readonly routes: readonly BuiltRoute[];
+  /** What it was made of. Instances of services may be others meanwhile. */
+  readonly snapshot: Snapshot;
+  readonly secrets: Secrets;
+  readonly caches: RouteCaches;
+}
+
+export interface LiveParts extends RouteParts {
+  /** The same object as long as none of them changes. */
+  readonly secrets: Secrets;
   /** What the environment of a response without a route is made of. */
   readonly noRoute: Pick<RouteSettings, 'id' | 'slot'>;
-  /** What `prepare` of policies gave (prepare-policies.ts). */
-  readonly prepared: ReadonlyMap<PolicySettings, unknown>;
-  /** Asked for when a route has a cache. */
-  cache(): WorkerCache;
+  /** Routes of the configuration before that stay as they are (`keptSteps`). */
+  readonly kept: ReadonlyMap<RouteSettings, BuiltRoute>;
+  readonly caches: RouteCaches;
   isBanned(address: string): boolean;
   /** Told once, when it is disposed of. */
   ended(live: ActiveConfig): void;
 }
 
+/** Asked for only when a route has a cache. */
+export function compileCaches(snapshot: Snapshot, make: () => WorkerCache, former: LiveConfig | null): RouteCaches {
+  return RouteCaches.of(snapshot, make, former?.caches ?? null);
+}
+
+/**
+ * Routes of `former` that the snapshot has too, with the same secrets, caches and services. `services` are those that
+ * the snapshot will have.
+ */
+export function* keptSteps(
+  { routes, services: settings }: Snapshot,
+  former: LiveConfig | null,
+  { secrets, caches, services }: Pick<LiveParts, 'secrets' | 'caches' | 'services'>,
+): Steps<Map<RouteSettings, BuiltRoute>> {
+  const kept = new Map<RouteSettings, BuiltRoute>();
+  if (former === null || former.secrets !== secrets || former.caches !== caches) return kept;
+  const before = new Map(former.snapshot.services.map((each) => [each.name, each]));
+  const unchanged = new Set<string>();
+  for (const each of settings) {
+    const { name } = each;
+    if (former.services.get(name) === services.get(name) && isSameBesideInstances(before.get(name), each))
+      unchanged.add(name);
+    yield;
+  }
+  const known = new Map(former.routes.map((route) => [route.settings, route]));
+  for (const route of routes) {
+    const found = known.get(route);
+    if (found !== undefined && servicesOf(route.action).every((name) => unchanged.has(name))) kept.set(route, found);
+    yield;
+  }
+  return kept;
+}
+
+function isSameBesideInstances(before: ServiceSettings | undefined, after: ServiceSettings): boolean {
+  return before === after || (before !== undefined && isSameData({ ...before, instances: after.instances }, after));
+}
+
+function servicesOf(action: RouteSettings['action']): readonly string[] {
+  if (action.kind === 'aggregate') return action.aggregate.parts.map(({ service }) => service);
+  return action.kind === 'service' ? action.targets.map(({ service }) => service) : [];
+}
+
 /** Throws a `TypeError` that names the route when something in the snapshot cannot be built. */
-export function compileConfig(snapshot: Snapshot, parts: LiveParts): ActiveConfig {
-  const made: PolicyHooks[] = [];
-  const readOnlyWhilePending = new Set<unknown>();
+export function compileConfig(snapshot: Snapshot, parts: LiveParts): LiveConfig {
+  return atOnce(compileSteps(snapshot, parts));
+}
+
+/** The same, beside the traffic of the configuration that it will replace. */
+export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveConfig> {
+  const fresh: BuiltRoute[] = [];
+  const unrouted: PolicyHooks[] = [];
   try {
-    const caches = compileCaches(snapshot, parts.cache);
-    const routes = snapshot.routes.map((route) => buildRoute(route, parts, caches, made, readOnlyWhilePending));
-    const unrouted = (snapshot.unrouted ?? []).flatMap(({ name, options }) => {
-      const created = parts.policies
-        .get(name)
-        ?.create(options as never, parts.environment(parts.noRoute), undefined as never);
-      if (created !== undefined) made.push(created);
-      return created?.responseHead ?? [];
-    });
-    const live: ActiveConfig = {
-      unrouted,
+    const routes: BuiltRoute[] = [];
+    const arrival = new Set<PolicyHook>();
+    const readOnlyWhilePending = new Set<unknown>();
+    for (const settings of snapshot.routes) {
+      const kept = parts.kept.get(settings);
+      const route = kept ?? buildRoute(settings, parts, parts.caches);
+      if (kept === undefined) fresh.push(route);
+      routes.push(route);
+      // What routes share acts once: the same function stands for the same settings.
+      for (const hook of route.arrival) arrival.add(hook);
+      for (const hook of route.readOnlyWhilePending) readOnlyWhilePending.add(hook);
+      yield;
+    }
+    for (const { name, options } of snapshot.unrouted ?? []) {
+      const environment = parts.environment(parts.noRoute);
+      const created = parts.policies.get(name)?.create(options as never, environment, undefined as never);
+      if (created !== undefined) unrouted.push(created);
+    }
+    const live: LiveConfig = {
+      unrouted: unrouted.flatMap(({ responseHead }) => responseHead ?? []),
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),
-      router: buildRouter(snapshot.routes),
+      router: yield* routerSteps(snapshot.routes),
       routes,
       services: parts.services,
-      // What routes share acts once: the same function stands for the same settings.
-      arrival: [...new Set(made.flatMap((hooks) => hooks.arrival ?? []))],
+      arrival: [...arrival],
       readOnlyWhilePending,
       isBanned: parts.isBanned,
       active: 0,
       retired: false,
+      snapshot,
+      secrets: parts.secrets,
+      caches: parts.caches,
       dispose: () => {
-        for (const { action } of routes) action.dispose?.();
-        disposeAll(made);
         parts.ended(live);
+        for (const hooks of unrouted) hooks.dispose?.();
+        void inSlices(releaseSteps(routes));
       },
     };
+    for (const route of routes) route.users++;
     return live;
   } catch (error) {
-    disposeAll(made);
+    for (const hooks of unrouted) hooks.dispose?.();
+    for (const route of fresh) disposeRoute(route);
     throw error;
   }
 }
 
-function disposeAll(made: readonly PolicyHooks[]): void {
-  for (const hooks of made) hooks.dispose?.();
-}
-
-function buildRoute(
-  settings: RouteSettings,
-  parts: LiveParts,
-  caches: ReadonlyMap<RouteSettings, RouteCache>,
-  made: PolicyHooks[],
-  readOnlyWhilePending: Set<unknown>,
-): CompiledRoute {
-  const environment = parts.environment(settings);
-  const cache = caches.get(settings);
-  const sparing = cache instanceof CachedRoute && !cache.settings.countsHits ? cache : null;
-  const first: PolicyHooks[] = [];
-  const others: PolicyHooks[] = [];
-  const last: PolicyHooks[] = [];
-  for (const policy of settings.policies) {
-    const definition = parts.policies.get(policy.name);
-    if (definition === undefined) throw new TypeError(`route "${settings.id}": there is no policy "${policy.name}"`);
-    const created = definition.create(policy.options as never, environment, parts.prepared.get(policy) as never);
-    made.push(created);
-    const hooks = sparing === null ? created : sparingHits(sparing, policy.name, created);
-    if (definition.readsRequestOnlyWhilePending === true)
-      for (const hook of Object.values(hooks)) readOnlyWhilePending.add(hook);
-    (definition.first === true ? first : definition.last === true ? last : others).push(hooks);
-  }
-  const hooks = [...first, ...others, ...last];
-  const action = actionOf(settings, parts.services, environment);
-  return {
-    settings,
-    isBuiltIn: settings.id.startsWith('builtin:'),
-    latencyBoundMs: settings.latencyBoundMs ?? 0,
-    preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
-    authenticate: hooks.flatMap((each) => each.authenticate ?? []),
-    authorize: hooks.flatMap((each) => each.authorize ?? []),
-    limit: hooks.flatMap((each) => each.limit ?? []),
-    requestHead: hooks.flatMap((each) => each.requestHead ?? []),
-    requestBody: hooks.flatMap((each) => each.requestBody ?? []),
-    responseHead: hooks.flatMap((each) => each.responseHead ?? []),
-    finish: hooks.flatMap((each) => each.finish ?? []),
-    action: cache === undefined ? action : cachedAction(cache, action),
-    mirror: settings.mirror,
-    strippedPrefix: strippedPrefixOf(settings.rewrite),
-    references: ResponseReferences.of(settings, parts.services),
-    takesGrpcWeb: asksGrpc(settings, parts.services),
-    responseFields: versionFields(settings.version),
-  };
-}
-
-function asksGrpc({ action }: RouteSettings, services: ReadonlyMap<string, UpstreamService>): boolean {
-  if (action.kind !== 'service') return false;
-  return action.targets.some(({ service }) => services.get(service)?.settings.protocol === 'grpc');
-}
-
-function actionOf(
-  settings: RouteSettings,
-  services: ReadonlyMap<string, UpstreamService>,
-  environment: PolicyEnvironment,
-): RouteAction {
-  const { action, transcode } = settings;
-  switch (action.kind) {
-    case 'service': {
-      const toService = serviceAction(settings, services);
-      return transcode === undefined ? toService : transcodeAction(transcode, toService, environment.control);
-    }
-    case 'respond':
-      return respondAction(action.response);
-    case 'aggregate':
-      return aggregateAction(action.aggregate, services);
-    case 'handler':
-      return handlerAction(action.handler, environment);
-    case 'redirect':
-      return redirectAction(action.status, action.location);
+function* releaseSteps(routes: readonly BuiltRoute[]): Steps<void> {
+  for (const route of routes) {
+    if (--route.users === 0) disposeRoute(route);
+    yield;
   }
 }

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { route } from '../../../test/support/route-settings.ts';
 import type { ActiveConfig } from '../exchange/active-config.ts';
-import { compileConfig } from './compile-config.ts';
+import { compileCaches, compileConfig } from './compile-config.ts';
 import { DrainingConfigs } from './draining-configs.ts';
 
 function scene() {
@@ -21,8 +21,10 @@ function scene() {
         services: new Map(),
         policies: new Map(),
         prepared: new Map(),
+        kept: new Map(),
+        secrets: {},
+        caches: compileCaches(snapshot, () => assert.fail('no route has a cache'), null),
         environment: () => ({}) as never,
-        cache: () => assert.fail('no route has a cache'),
         isBanned: () => false,
         noRoute: { id: '', slot: 0 },
         ended: (ended) => {

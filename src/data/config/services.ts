@@ -5,6 +5,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import type { MetricsBank } from '../../base/metrics.ts';
+import type { Steps } from '../../base/slices.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import { balancerFinder, loadCustomBalancers } from '../balancer/algorithms/custom.ts';
 import { Service } from '../balancer/service.ts';
@@ -37,6 +38,8 @@ export class ServiceSet {
   #services: ReadonlyMap<string, UpstreamService> = new Map();
   #pending: ReadonlyMap<string, ServiceSettings> = new Map();
   #secrets: Secrets = {};
+  /** Secrets are others than before, so that services take them though they stay. */
+  #hasNewSecrets = false;
   #find = balancerFinder();
   /** TLS contexts are dear and the same for all instances of a service; kept as long as settings and secrets stay. */
   readonly #targets = new Map<string, { readonly key: string; readonly target: DialTarget }>();
@@ -48,11 +51,12 @@ export class ServiceSet {
   /** The services that the snapshot will have: old objects where they stay, new ones where not. Changes nothing yet. */
   async prepare(snapshot: Snapshot, secrets: Secrets): Promise<ReadonlyMap<string, UpstreamService>> {
     this.#find = balancerFinder(await loadCustomBalancers(snapshot.services));
+    this.#hasNewSecrets = secrets !== this.#secrets;
     this.#secrets = secrets;
     const services = new Map<string, UpstreamService>();
     for (const settings of snapshot.services) {
       const existing = this.#services.get(settings.name);
-      existing?.check(settings);
+      if (existing !== undefined && !this.#isUnchanged(existing, settings)) existing.check(settings);
       services.set(
         settings.name,
         existing !== undefined && isSame(existing.settings, settings) ? existing : this.#make(settings),
@@ -65,12 +69,13 @@ export class ServiceSet {
   /**
    * The snapshot is live: services that stay take their new settings, those that are gone end after their last request.
    */
-  commit(services: ReadonlyMap<string, UpstreamService>): void {
+  *commitSteps(services: ReadonlyMap<string, UpstreamService>): Steps<void> {
     const before = this.#services;
     this.#services = services;
     for (const [name, service] of services) {
       const settings = this.#pending.get(name)!;
-      if (before.get(name) === service) service.update(settings);
+      if (before.get(name) === service && !this.#isUnchanged(service, settings)) service.update(settings);
+      yield;
     }
     for (const [name, service] of before) if (services.get(name) !== service) service.dispose();
   }
@@ -94,6 +99,11 @@ export class ServiceSet {
   dispose(): void {
     for (const service of this.#services.values()) service.dispose();
     this.#services = new Map();
+  }
+
+  /** A file of the user's may be another one though its settings are the same. */
+  #isUnchanged(service: UpstreamService, settings: ServiceSettings): boolean {
+    return service.settings === settings && !this.#hasNewSecrets && settings.balancer.algorithm !== 'custom';
   }
 
   #make(settings: ServiceSettings): UpstreamService {

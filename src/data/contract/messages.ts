@@ -1,7 +1,8 @@
 /** What the main thread and its workers tell each other. Everything here survives a structured clone. */
 import type { MessagePort } from 'node:worker_threads';
 import type { SharedState } from './shared.ts';
-import type { Secrets, ServiceSettings, Snapshot } from './snapshot.ts';
+import type { ServiceSettings } from './snapshot.ts';
+import type { SnapshotHead } from './snapshot-parts.ts';
 
 /** `workerData` of a new worker. */
 export interface WorkerStart {
@@ -10,14 +11,16 @@ export interface WorkerStart {
   /** It takes everything but does not listen before it is told so. */
   readonly isSpare: boolean;
   readonly shared: SharedState;
-  readonly snapshot: Snapshot;
-  readonly secrets: Secrets;
+  readonly snapshot: SnapshotHead;
+  /** The parts of the snapshot wait here. */
+  readonly parts: MessagePort;
   /** What control had published before the worker started, by topic. */
   readonly published: Readonly<Record<string, unknown>>;
 }
 
 export type ToWorker =
-  | { readonly kind: 'snapshot'; readonly snapshot: Snapshot; readonly secrets: Secrets }
+  /** Its parts wait on the port. */
+  | { readonly kind: 'snapshot'; readonly snapshot: SnapshotHead; readonly parts: MessagePort }
   /** The same configuration, with these services in place of those of their names. */
   | { readonly kind: 'instances'; readonly version: number; readonly services: readonly ServiceSettings[] }
   /** A spare takes the place of a worker. */

@@ -10,6 +10,7 @@
  *   6. methods: the fewer first, "any" last; HEAD counts where GET brings it, so a route for HEAD goes before it
  *   7. order in the configuration
  */
+import { atOnce, mapSteps, type Steps, sortSteps } from '../../base/slices.ts';
 import { type Pattern, parsePattern } from './route-pattern.ts';
 import type { RouteSettings } from './snapshot.ts';
 
@@ -40,13 +41,19 @@ interface Key {
 
 /** All routes, once per host, first to last. Throws a TypeError on a path that is no pattern. */
 export function orderRoutes(routes: readonly RouteSettings[]): RouteEntry[] {
-  const keys = routes.flatMap(keysOf).sort(compare);
+  return atOnce(orderSteps(routes));
+}
+
+/** The same, beside other work. */
+export function* orderSteps(routes: readonly RouteSettings[]): Steps<RouteEntry[]> {
+  const keys = yield* sortSteps((yield* mapSteps(routes, keysOf)).flat(), compare);
   const entries: RouteEntry[] = [];
   let group = 0;
   for (let rank = 0; rank < keys.length; rank++) {
     const key = keys[rank]!;
     if (rank > 0 && compareStatic(keys[rank - 1]!, key) !== 0) group++;
     entries.push({ route: key.route, index: key.index, host: key.host, pattern: key.pattern, rank, group });
+    if (rank % 64 === 0) yield;
   }
   return entries;
 }

@@ -1,8 +1,9 @@
 /** The routes of one host pattern, laid out by the form of their paths. Filled once, in the order of ranks. */
+import type { Steps } from '../../base/slices.ts';
 import type { RouteEntry } from '../contract/route-order.ts';
 import type { Pattern } from '../contract/route-pattern.ts';
 import { Candidate, Pool } from './candidate.ts';
-import { NO_RANK, type PathTable, packTrees, type Visitor } from './path-table.ts';
+import { NO_RANK, type PathTable, packSteps, type Visitor } from './path-table.ts';
 import { insert, TrieNode } from './path-trie.ts';
 
 export class Bucket {
@@ -38,7 +39,7 @@ export class Bucket {
 }
 
 /** Builds the buckets of all hosts; they share one table. Entries must come in the order of their ranks. */
-export function buildBuckets(entries: readonly RouteEntry[]): Map<string, Bucket> {
+export function* bucketSteps(entries: readonly RouteEntry[]): Steps<Map<string, Bucket>> {
   const plans = new Map<string, BucketPlan>();
   const pool = new Pool();
   for (const entry of entries) {
@@ -49,8 +50,9 @@ export function buildBuckets(entries: readonly RouteEntry[]): Map<string, Bucket
       plans.set(candidate.host, plan);
     }
     plan.add(candidate, entry.pattern);
+    yield;
   }
-  const { table, roots } = packTrees([...plans.values()].map((plan) => plan.tree));
+  const { table, roots } = yield* packSteps([...plans.values()].map((plan) => plan.tree));
   return new Map([...plans].map(([host, plan], at) => [host, new Bucket(plan, table, roots[at]!)]));
 }
 

@@ -3,9 +3,11 @@
  * routes` and the console, where time does not matter. The verdict on the whole comes from the router itself, so it
  * cannot differ from what traffic sees.
  */
+
+import { atOnce } from '../../base/slices.ts';
 import { orderRoutes, type RouteEntry } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
-import { buildBuckets } from './bucket.ts';
+import { bucketSteps } from './bucket.ts';
 import { Candidate, matchesRegex, Pool, takesMethod } from './candidate.ts';
 import { type FieldTest, headerPasses, parameterPasses } from './field-tests.ts';
 import { HostTable } from './host-table.ts';
@@ -134,7 +136,7 @@ function pathFits(entry: RouteEntry, candidate: Candidate, request: RouterReques
   if (!path.startsWith('/')) return false;
   if (entry.pattern === null) return matchesRegex(candidate, path);
   let fits = false;
-  const [bucket] = buildBuckets([entry]).values();
+  const [bucket] = atOnce(bucketSteps([entry])).values();
   bucket?.search(path, {
     best: NO_RANK,
     consider: () => {

@@ -12,6 +12,7 @@
  * knows the lowest rank below it. One path leads to a node in one way only, so a walk visits no node twice. Its cost
  * is bounded by the configuration, whatever the path; backtracking cannot become exponential.
  */
+import type { Steps } from '../../base/slices.ts';
 import type { Candidate } from './candidate.ts';
 import type { TrieNode } from './path-trie.ts';
 
@@ -106,20 +107,28 @@ export class PathTable {
   }
 }
 
-/** Packs trees; gives the table and the number of each root in it, in the order given. */
-export function packTrees(roots: readonly TrieNode[]): {
+interface PackedTrees {
   readonly table: PathTable;
   readonly roots: readonly number[];
-} {
-  const nodes = inOrder(roots);
-  const numbers = new Map(nodes.map((node, at) => [node, at]));
+}
+
+const NODES_IN_A_STEP = 256;
+
+/** Packs trees; gives the table and the number of each root in it, in the order given. */
+export function* packSteps(roots: readonly TrieNode[]): Steps<PackedTrees> {
+  const nodes = yield* inOrder(roots);
+  const numbers = new Map<TrieNode, number>();
+  for (const [at, node] of nodes.entries()) {
+    numbers.set(node, at);
+    if (at % NODES_IN_A_STEP === 0) yield;
+  }
   const records = new Int32Array(nodes.length * FIELDS);
   const firsts = new Uint8Array(nodes.length);
   const labels: string[] = [];
   const lists: (readonly Candidate[])[] = [];
   let labelStart = 0;
   const keep = (list: readonly Candidate[] | null): number => (list === null ? -1 : lists.push(list) - 1);
-  nodes.forEach((node, at) => {
+  for (const [at, node] of nodes.entries()) {
     const record = at * FIELDS;
     records[record + LABEL] = labelStart;
     records[record + LABEL_LENGTH] = node.label.length;
@@ -132,19 +141,21 @@ export function packTrees(roots: readonly TrieNode[]): {
     firsts[at] = node.label.charCodeAt(0);
     labels.push(node.label);
     labelStart += node.label.length;
-  });
+    if (at % NODES_IN_A_STEP === 0) yield;
+  }
   spreadLowest(records);
   const table = new PathTable(records, firsts, Buffer.from(labels.join(''), 'latin1'), lists);
   return { table, roots: roots.map((root) => numbers.get(root)!) };
 }
 
 /** Siblings side by side, parents before their children; a parameter right behind the children beside it. */
-function inOrder(roots: readonly TrieNode[]): TrieNode[] {
+function* inOrder(roots: readonly TrieNode[]): Steps<TrieNode[]> {
   const nodes = [...roots];
   for (let at = 0; at < nodes.length; at++) {
     const { children, param } = nodes[at]!;
     nodes.push(...children);
     if (param !== null) nodes.push(param);
+    if (at % NODES_IN_A_STEP === 0) yield;
   }
   return nodes;
 }

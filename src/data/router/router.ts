@@ -11,9 +11,10 @@
  * A rank says where a route stands among all, so each part is skipped when it cannot hold a better one. A static
  * route costs one Map read and no allocation.
  */
-import { orderRoutes } from '../contract/route-order.ts';
+import { atOnce, type Steps } from '../../base/slices.ts';
+import { orderSteps } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
-import { type Bucket, buildBuckets } from './bucket.ts';
+import { type Bucket, bucketSteps } from './bucket.ts';
 import type { Candidate } from './candidate.ts';
 import { HostTable } from './host-table.ts';
 import type { RouteMatchResult, RouterRequest } from './match-result.ts';
@@ -32,7 +33,12 @@ export interface Router {
  * is no pattern, a regular expression that could be made slow.
  */
 export function buildRouter(routes: readonly RouteSettings[]): Router {
-  return new HostRouter(new HostTable(buildBuckets(orderRoutes(routes))));
+  return atOnce(routerSteps(routes));
+}
+
+/** The same, beside the traffic of the router that it will replace. */
+export function* routerSteps(routes: readonly RouteSettings[]): Steps<Router> {
+  return new HostRouter(new HostTable(yield* bucketSteps(yield* orderSteps(routes))));
 }
 
 class HostRouter implements Router {
