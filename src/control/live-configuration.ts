@@ -5,9 +5,10 @@
  */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { inSlices } from '../base/slices.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
 import type { Compiled, CompileResult, DiscoveredInstance } from './config/compile.ts';
-import { compile } from './config/compile.ts';
+import { compile, compileSteps } from './config/compile.ts';
 import { changedServices, type InstancesCompiled, withDiscovered } from './config/compile-instances.ts';
 import type { Difference } from './config/difference.ts';
 import { difference } from './config/difference.ts';
@@ -226,7 +227,7 @@ export class LiveConfiguration {
   }
 
   /** What a document that was loaded elsewhere would change. Publishes nothing. */
-  tryLoaded(loaded: LoadResult): TrialResult {
+  tryLoaded(loaded: LoadResult): Promise<TrialResult> {
     return this.#judge(loaded);
   }
 
@@ -267,7 +268,7 @@ export class LiveConfiguration {
   async #written(text: string, loaded: LoadResult, change: Change): Promise<ReplaceResult> {
     const { source } = this.#host;
     const before = this.#config.text;
-    const trial = this.#judge(loaded);
+    const trial = await this.#judge(loaded);
     if (!trial.ok) return { kind: 'refused', ...this.#refused(trial.problems.map(formatProblem)) };
     try {
       await source.write(text);
@@ -287,8 +288,8 @@ export class LiveConfiguration {
     return entry === null || !entry.restorable ? null : this.#host.source.check(entry.text);
   }
 
-  #judge(loaded: LoadResult): TrialResult {
-    const compiled = loaded.ok ? this.#compile(loaded.config) : loaded;
+  async #judge(loaded: LoadResult): Promise<TrialResult> {
+    const compiled = loaded.ok ? await this.#compile(loaded.config) : loaded;
     if (!compiled.ok) return { ok: false, problems: compiled.problems, difference: null, restart: [] };
     return {
       ok: true,
@@ -325,7 +326,7 @@ export class LiveConfiguration {
     const host = this.#host;
     if (this.#ended) return this.#refused(['the gateway is shutting down']);
     const before = this.#compiled;
-    const compiled = this.#compile(config);
+    const compiled = await this.#compile(config);
     if (!compiled.ok) return this.#refused(compiled.problems.map(formatProblem));
     let snapshot: Snapshot;
     try {
@@ -354,14 +355,16 @@ export class LiveConfiguration {
     return { ok: true, version: snapshot.version, problems: [], restart: this.#restart };
   }
 
-  #compile(config: LoadedConfig): CompileResult {
-    return compile(config, {
+  #compile(config: LoadedConfig): Promise<CompileResult> {
+    const options = {
       version: this.#snapshot.version + 1,
       slots: this.#compiled.slots,
+      live: this.#compiled.snapshot,
       discovered: this.#discovered,
       // Built-in services listen where they began to, whatever a new document says.
       dataDir: this.#startPlan.dataDir,
-    });
+    };
+    return inSlices(compileSteps(config, options));
   }
 
   #restartKeys(next: Compiled): string[] {

@@ -273,7 +273,7 @@ export class Primary implements OperatorHost {
   }
 
   async tryOverlay(overlay: Overlay): Promise<readonly string[] | null> {
-    const trial = this.configuration.tryLoaded(await this.#source.checkOverlay(overlay));
+    const trial = await this.configuration.tryLoaded(await this.#source.checkOverlay(overlay));
     return trial.ok ? null : trial.problems.map(formatProblem);
   }
 

@@ -3,6 +3,8 @@
  * the plan of the control plane. Hands out the slots of shared memory. Reads the certificate files that the document
  * names and touches nothing else. Either everything is right or nothing is given: a bad file never replaces a good one.
  */
+import { isSameData } from '../../base/same-data.ts';
+import { atOnce, mapSteps, type Steps } from '../../base/slices.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import { BUILTIN } from './compile/action.ts';
 import {
@@ -24,7 +26,7 @@ import {
 import type { DiscoveredInstance } from './compile/instances.ts';
 import { compileListeners } from './compile/listeners.ts';
 import type { UnslottedRoute } from './compile/route.ts';
-import { compileRoutes, servicesOf } from './compile/route.ts';
+import { routeSteps, servicesOf } from './compile/route.ts';
 import { compileSections } from './compile/sections.ts';
 import type { UnslottedService } from './compile/service.ts';
 import { checkFallbackLoops, compileService } from './compile/service.ts';
@@ -34,7 +36,7 @@ import { controlSocketPath, localSocketPath } from './plan.ts';
 import type { Problem } from './problems.ts';
 import { hasErrors, sortProblems } from './problems.ts';
 
-import { findRouteConflicts } from './reachability.ts';
+import { conflictSteps } from './reachability.ts';
 import type { BuiltinRoute } from './section.ts';
 import type { SlotTable } from './slots.ts';
 import { emptySlotTable } from './slots.ts';
@@ -49,6 +51,8 @@ export interface CompileOptions {
   readonly slots?: SlotTable;
   /** Data folder of the process that runs, which another document cannot move. Default: the document's. */
   readonly dataDir?: string;
+  /** The live one: routes and services that stay as they are in it stay the same objects. */
+  readonly live?: Snapshot;
   /** Instances that discovery found, by service. */
   readonly discovered?: Readonly<Record<string, readonly DiscoveredInstance[]>>;
   /** Time of day, for the end of certificates. Default: now. */
@@ -82,6 +86,11 @@ function operationsListener({ host, port }: { readonly host: string; readonly po
 }
 
 export function compile(config: LoadedConfig, options: CompileOptions = {}): CompileResult {
+  return atOnce(compileSteps(config, options));
+}
+
+/** The same, beside what else the main thread has to do. */
+export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}): Steps<CompileResult> {
   const compilation = new Compilation(config);
   const nowMs = options.nowMs ?? Date.now();
   const documentDataDir = dataFolder(compilation);
@@ -105,19 +114,22 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
   const builtinRoutes = built.map(({ route }) => route);
   const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins);
   const services = [
-    ...Object.entries(config.document.services).map(([name, service]) =>
+    ...(yield* mapSteps(Object.entries(config.document.services), ([name, service]) =>
       compileService(compilation, name, service, options.discovered?.[name] ?? [], nowMs),
-    ),
+    )),
     ...[...builtins].map(([name, socket]) => compileBuiltinService(name, socket)),
   ];
   checkFallbackLoops(compilation);
-  const ownRoutes = withLatencyBounds(compileRoutes(compilation, [...builtins.keys()]), features.sections.objectives);
+  const ownRoutes = withLatencyBounds(
+    yield* routeSteps(compilation, [...builtins.keys()]),
+    features.sections.objectives,
+  );
   const routes = [...ownRoutes, ...built.map(({ settings }) => settings)];
   warnOfIdleServices(compilation, services, routes, features.used);
 
   const slotted = assignSlots(compilation, options.slots ?? emptySlotTable(), services, routes);
   if (slotted !== undefined && !hasErrors(compilation.problems))
-    checkConflicts(compilation, slotted.routes, builtinRoutes);
+    yield* checkConflicts(compilation, slotted.routes, builtinRoutes);
   const problems = sortProblems([...config.problems, ...compilation.problems]);
   if (slotted === undefined || hasErrors(problems)) return { ok: false, problems };
 
@@ -143,8 +155,8 @@ export function compile(config: LoadedConfig, options: CompileOptions = {}): Com
     version: options.version ?? 1,
     gateway,
     listeners,
-    services: slotted.services,
-    routes: slotted.routes,
+    services: yield* keepSame(options.live?.services ?? [], slotted.services, ({ name }) => name),
+    routes: yield* keepSame(options.live?.routes ?? [], slotted.routes, ({ id }) => id),
     unrouted: unroutedPolicies(compilation),
   };
   return {
@@ -245,11 +257,11 @@ function assignSlots(
  * not wholly, which the search finds, nor by having the same path with some of the methods. The message names the key
  * that gets the built-in one out of the way.
  */
-function checkConflicts(
+function* checkConflicts(
   compilation: Compilation,
   routes: readonly RouteSettings[],
   builtinRoutes: readonly BuiltinRoute[],
-): void {
+): Steps<void> {
   const written = routes.length - builtinRoutes.length;
   const inTheWay = (index: number, { path, movedBy }: BuiltinRoute): void => {
     compilation.problem(['routes', index, 'match'], `stands in the way of the built-in endpoint ${path}`, {
@@ -262,7 +274,7 @@ function checkConflicts(
     const isConditional = match.hosts.length + match.headers.length + match.query.length > 0;
     if (builtin !== undefined && !isConditional && sharesMethod(match.methods, builtin)) inTheWay(index, builtin);
   }
-  for (const { route, other, problem } of findRouteConflicts(routes)) {
+  for (const { route, other, problem } of yield* conflictSteps(routes)) {
     const builtin = builtinRoutes[Math.max(route, other) - written];
     const first = Math.min(route, other);
     if (builtin === undefined) compilation.problem(['routes', route], problem);
@@ -274,6 +286,20 @@ function checkConflicts(
 function sharesMethod(methods: readonly string[], builtin: BuiltinRoute): boolean {
   const own = builtin.methods ?? [];
   return methods.length === 0 || own.length === 0 || methods.some((method) => own.includes(method));
+}
+
+/** The live object for each that says the same. All are frozen. */
+function* keepSame<Thing extends object>(
+  live: readonly Thing[],
+  fresh: readonly Thing[],
+  idOf: (thing: Thing) => string,
+): Steps<Thing[]> {
+  const before = new Map(live.map((thing) => [idOf(thing), thing]));
+  const known = new WeakMap<object, object>();
+  return yield* mapSteps(fresh, (thing) => {
+    const former = before.get(idOf(thing));
+    return former !== undefined && isSameData(former, thing, known) ? former : deepFreeze(thing);
+  });
 }
 
 export function deepFreeze<T>(value: T): T {

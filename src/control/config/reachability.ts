@@ -8,8 +8,10 @@
  * their total order (data/contract/route-order.ts) and looked up in an index of those before them, so that 10,000
  * routes take a fraction of a second.
  */
+
 import { literalPrefix, matchesEverything, wholeRegex } from '../../base/safe-regex.ts';
-import { orderRoutes, type RouteEntry } from '../../data/contract/route-order.ts';
+import { atOnce, type Steps } from '../../base/slices.ts';
+import { orderSteps, type RouteEntry } from '../../data/contract/route-order.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
 import { type Conditions, conditionsOf, coversConditions, coversMethods } from './route-conditions.ts';
 
@@ -23,12 +25,18 @@ export interface RouteConflict {
 
 /** Throws a TypeError on a path that is no pattern or an expression that is refused; both are reported before. */
 export function findRouteConflicts(routes: readonly RouteSettings[]): RouteConflict[] {
+  return atOnce(conflictSteps(routes));
+}
+
+/** The same, beside other work. */
+export function* conflictSteps(routes: readonly RouteSettings[]): Steps<RouteConflict[]> {
   const conditions = routes.map(conditionsOf);
   const index = new Index(commonness(conditions));
   /** Of each route, the hosts under which it can still match. */
   const open = routes.map((route) => Math.max(new Set(route.match.hosts).size, 1));
   const conflicts: RouteConflict[] = [];
-  for (const entry of orderRoutes(routes)) {
+  for (const entry of yield* orderSteps(routes)) {
+    yield;
     const own = conditions[entry.index]!;
     if (own.contradiction !== null) {
       if (open[entry.index] !== 0)

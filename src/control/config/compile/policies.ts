@@ -27,6 +27,7 @@ export function compilePolicies(
     isPublic: auth !== undefined && saidOf(compilation, auth, index, route).at(-1)?.value === 'public',
   };
   return definitions.flatMap((definition) => {
+    if (!isSaid(compilation, definition, index, route)) return [];
     const said = saidOf(compilation, definition, index, route);
     const end = said.findLastIndex(({ value }) => endsPolicy(definition, value));
     const holding = definition.combine === 'all' ? said.slice(end + 1) : said.slice(-1);
@@ -43,6 +44,19 @@ export function compilePolicies(
 
 function endsPolicy(definition: PolicyOptionsDefinition, value: unknown): boolean {
   return value === 'off' || (definition.key === 'auth' && value === 'public');
+}
+
+/** Of most routes most policies are said nothing, which costs them no more than this. */
+function isSaid(
+  { config: { document } }: Compilation,
+  { key, whenAbsent }: PolicyOptionsDefinition,
+  index: number,
+  { services }: RouteFacts,
+): boolean {
+  if (whenAbsent !== undefined) return true;
+  const has = (owner: object | undefined): boolean =>
+    (owner as Record<string, unknown> | undefined)?.[key] !== undefined;
+  return has(document.gateway) || has(document.routes[index]) || services.some((name) => has(document.services[name]));
 }
 
 /** From the widest level to the nearest. */

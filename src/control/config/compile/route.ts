@@ -1,4 +1,5 @@
 /** One entry of `routes` to the snapshot's settings. */
+import { mapSteps, type Steps } from '../../../base/slices.ts';
 import { REALTIME_SERVICE } from '../../../data/contract/events.ts';
 import type { KeyPath } from '../../../data/contract/options.ts';
 import type { RouteAction, RouteSettings } from '../../../data/contract/snapshot.ts';
@@ -13,11 +14,11 @@ import { compilePolicies } from './policies.ts';
 export type UnslottedRoute = Omit<RouteSettings, 'slot'>;
 
 /** All routes of the document, in its order; `builtins` are the names of built-in services. */
-export function compileRoutes(compilation: Compilation, builtins: readonly string[]): UnslottedRoute[] {
+export function* routeSteps(compilation: Compilation, builtins: readonly string[]): Steps<UnslottedRoute[]> {
   const names = new Set<string>();
   const ids = new Map<string, number>();
   warnOfMissedRedirects(compilation);
-  return compilation.config.document.routes.map((options, index) => {
+  return yield* mapSteps(compilation.config.document.routes, (options, index) => {
     const route = compileRoute(compilation, options, index, builtins, ids);
     if (options.name !== undefined) {
       if (names.has(options.name)) {
