@@ -17,7 +17,7 @@ import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { AuthWorkerState } from './auth/worker-state.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
-import { compileCaches, compileSteps, keptSteps, type LiveConfig } from './config/compile-config.ts';
+import { cacheSteps, compileSteps, keptSteps, type LiveConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
 import { receiveSteps } from './config/receive-snapshot.ts';
@@ -235,7 +235,7 @@ class DataWorker {
     const abuse = WorkerAbuse.of(ofWorker);
     await UserPolicies.of(ofWorker).load(snapshot);
     const environment = (route: Pick<RouteSettings, 'id' | 'slot'>) => this.#environment(route, secrets);
-    const caches = compileCaches(snapshot, () => this.#cache(secrets), this.#live);
+    const caches = await inSlices(cacheSteps(snapshot, () => this.#cache(secrets), this.#live));
     const kept = await inSlices(keptSteps(snapshot, this.#live, { secrets, caches, services }));
     const prepared = await preparePolicies(snapshot, this.#policies, environment, kept);
     const live = await inSlices(

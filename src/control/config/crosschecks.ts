@@ -14,8 +14,14 @@ import { isMapping } from './source.ts';
 
 const ACTIONS = ['service', 'respond', 'redirect', 'aggregate', 'handler', 'builtin', 'publish', 'subscribe'] as const;
 
-export function crossProblems(document: unknown, source: ConfigSource): Problem[] {
-  if (!isMapping(document)) return [];
+export interface CrossProblems {
+  readonly problems: readonly Problem[];
+  /** The key of each. */
+  readonly paths: readonly KeyPath[];
+}
+
+export function crossProblems(document: unknown, source: ConfigSource): CrossProblems {
+  if (!isMapping(document)) return { problems: [], paths: [] };
   const checker = new CrossChecker(source, isMapping(document['services']) ? Object.keys(document['services']) : []);
   if (isMapping(document['services'])) {
     for (const [name, service] of Object.entries(document['services'])) checker.service(name, service);
@@ -23,7 +29,7 @@ export function crossProblems(document: unknown, source: ConfigSource): Problem[
   if (Array.isArray(document['routes'])) {
     for (const [index, route] of document['routes'].entries()) checker.route(index, route);
   }
-  return checker.problems;
+  return checker;
 }
 
 /** `servise: a` is one mistake and not two. */
@@ -37,6 +43,7 @@ function hasMistypedAction(route: Record<string, unknown>): boolean {
 
 class CrossChecker {
   readonly problems: Problem[] = [];
+  readonly paths: KeyPath[] = [];
   readonly #source: ConfigSource;
   readonly #services: readonly string[];
 
@@ -91,6 +98,7 @@ class CrossChecker {
   }
 
   #complain(path: KeyPath, message: string, more: Partial<Problem>): void {
+    this.paths.push(path);
     this.problems.push({
       severity: 'error',
       ...this.#source.place(path, 'value'),

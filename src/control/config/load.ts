@@ -10,6 +10,7 @@ import { fileKind } from './files.ts';
 import { moduleSource } from './module-source.ts';
 import type { Problem } from './problems.ts';
 import { hasErrors, sortProblems } from './problems.ts';
+import { problemsOfRest } from './rest.ts';
 import type { ConfigDocument } from './schema/document.ts';
 import type { ConfigSource, Environment, SourceResult } from './source.ts';
 import { isMapping, valueSource } from './source.ts';
@@ -84,14 +85,13 @@ function checked(read: ReadSource, options: LoadOptions): LoadResult {
   if (read.source === undefined) return { ok: false, problems: sortProblems(read.problems) };
   if (file !== null && isEmpty(read.source.value)) return { ok: false, problems: [emptyFile(options.file ?? file)] };
   const source = withVariables(read.source, env);
-  const { document, problems } = validate(source);
+  const { document, problems, broken } = validate(source);
   const all = sortProblems([...read.problems, ...problems]);
-  if (document === undefined || hasErrors(all)) return { ok: false, problems: all };
   const baseDir = file === null ? cwd : dirname(file);
-  return {
-    ok: true,
-    config: { document, source, env, file, baseDir, problems: all, files: read.files, text: read.text() },
-  };
+  const about = { source, env, file, baseDir, problems: all, files: read.files, text: read.text() };
+  if (document !== undefined && !hasErrors(all)) return { ok: true, config: { document, ...about } };
+  const missing = [...source.environmentValues.values()].flatMap(({ isMissing, path }) => (isMissing ? [path] : []));
+  return { ok: false, problems: sortProblems([...all, ...problemsOfRest(about, [...broken, ...missing])]) };
 }
 
 /** An empty file, or one of comments: mostly one that is being written, and never what somebody wants to run. */

@@ -3,6 +3,7 @@
  * that came out of the environment are texts; where the schema wants a number or a switch, they are read as one.
  */
 import type * as z from 'zod';
+import type { KeyPath } from '../../data/contract/options.ts';
 import { crossProblems } from './crosschecks.ts';
 import { isMismatch, problemsOfIssues } from './issues.ts';
 import type { Problem } from './problems.ts';
@@ -15,25 +16,33 @@ import { typedValue } from './substitute.ts';
 export interface Validation {
   readonly document: ConfigDocument | undefined;
   readonly problems: readonly Problem[];
+  /** Keys with which something is wrong. */
+  readonly broken: readonly KeyPath[];
 }
 
 export function validate(source: ConfigSource): Validation {
   const written = withoutNotes(source.value ?? {});
   const { value, result } = parseWithEnvironment(written, source);
-  const cross = crossProblems(value, source);
-  if (result.success && cross.length === 0) return { document: result.data as unknown as ConfigDocument, problems: [] };
+  const { problems: cross, paths } = crossProblems(value, source);
+  if (result.success && cross.length === 0)
+    return { document: result.data as unknown as ConfigDocument, problems: [], broken: [] };
   const issues = result.success ? [] : result.error.issues;
   const worthSaying = issues.filter(
     ({ path }) => !source.environmentValues.get(pathId(path as (string | number)[]))?.isMissing,
   );
   const schema = problemsOfIssues(worthSaying, source, value);
-  return { document: undefined, problems: [...schema, ...cross] };
+  return { document: undefined, problems: [...schema, ...cross], broken: [...issues.flatMap(keysOf), ...paths] };
 }
 
 /** Top-level keys that begin with `x-` belong to people: notes, and anchors for YAML's aliases. */
 function withoutNotes(value: unknown): unknown {
   if (!isMapping(value)) return value;
   return Object.fromEntries(Object.entries(value).filter(([key]) => !key.startsWith('x-')));
+}
+
+function keysOf(issue: z.core.$ZodIssue): KeyPath[] {
+  const path = issue.path as (string | number)[];
+  return issue.code === 'unrecognized_keys' ? issue.keys.map((key) => [...path, key]) : [path];
 }
 
 type ParseResult = z.ZodSafeParseResult<unknown>;

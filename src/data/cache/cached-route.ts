@@ -2,6 +2,7 @@
  * The cache of one route of the live configuration: its settings in the forms that requests need, its counts, and what
  * a response may do to things that are stored already.
  */
+import type { Steps } from '../../base/slices.ts';
 import { type CacheSettings, keyOfRoute } from '../contract/cache.ts';
 import type { RouteSettings, Snapshot } from '../contract/snapshot.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
@@ -28,9 +29,13 @@ export class RouteCaches {
   readonly #invalidator: Invalidator | null;
 
   /** Those of `former` where they are the same: then what was made with them may stay. */
-  static of(snapshot: Snapshot, make: () => WorkerCache, former: RouteCaches | null): RouteCaches {
+  static *of(snapshot: Snapshot, make: () => WorkerCache, former: RouteCaches | null): Steps<RouteCaches> {
     const { via } = snapshot.gateway;
-    const routes = snapshot.routes.filter(({ policies }) => policies.some(({ name }) => name === 'cache'));
+    const routes: RouteSettings[] = [];
+    for (const route of snapshot.routes) {
+      if (route.policies.some(({ name }) => name === 'cache')) routes.push(route);
+      yield;
+    }
     if (former?.isFor(routes, via) === true) return former;
     return new RouteCaches(routes, via, routes.length === 0 ? null : make());
   }

@@ -36,8 +36,8 @@ export interface LiveParts extends RouteParts {
   ended(live: ActiveConfig): void;
 }
 
-/** Asked for only when a route has a cache. */
-export function compileCaches(snapshot: Snapshot, make: () => WorkerCache, former: LiveConfig | null): RouteCaches {
+/** `make` is asked for only when a route has a cache. */
+export function cacheSteps(snapshot: Snapshot, make: () => WorkerCache, former: LiveConfig | null): Steps<RouteCaches> {
   return RouteCaches.of(snapshot, make, former?.caches ?? null);
 }
 

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { route } from '../../../test/support/route-settings.ts';
+import { atOnce } from '../../base/slices.ts';
 import type { ActiveConfig } from '../exchange/active-config.ts';
-import { compileCaches, compileConfig } from './compile-config.ts';
+import { cacheSteps, compileConfig } from './compile-config.ts';
 import { DrainingConfigs } from './draining-configs.ts';
 
 function scene() {
@@ -23,7 +24,7 @@ function scene() {
         prepared: new Map(),
         kept: new Map(),
         secrets: {},
-        caches: compileCaches(snapshot, () => assert.fail('no route has a cache'), null),
+        caches: atOnce(cacheSteps(snapshot, () => assert.fail('no route has a cache'), null)),
         environment: () => ({}) as never,
         isBanned: () => false,
         noRoute: { id: '', slot: 0 },

@@ -7,6 +7,7 @@ import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, type FaultKind, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { inSlices, mapSteps, type Steps } from '../../base/slices.ts';
 import type { ControlLink, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import {
   BROKEN_POLICIES_TOPIC,
@@ -82,7 +83,9 @@ export class UserPolicies {
 
   /** Rejects, naming the file, when one is no policy or its options do not fit: the snapshot is refused. */
   async load(snapshot: Snapshot): Promise<void> {
-    const wanted = new Map(modulesOf(snapshot).map((each) => [keyOf(each.kind, each.settings), each] as const));
+    const wanted = new Map(
+      (await inSlices(modulesOf(snapshot))).map((each) => [keyOf(each.kind, each.settings), each] as const),
+    );
     if (wanted.size === 0 && this.#loaded.size === 0) return;
     for (const [key, { kind, settings }] of wanted) {
       try {
@@ -273,8 +276,8 @@ interface WantedModule {
 }
 
 /** Every module that a snapshot names. */
-function modulesOf({ routes }: Snapshot): WantedModule[] {
-  return routes.flatMap(({ action, policies }) => [
+function* modulesOf({ routes }: Snapshot): Steps<WantedModule[]> {
+  const found = yield* mapSteps(routes, ({ action, policies }) => [
     ...(action.kind === 'handler' ? [{ kind: 'handler' as const, settings: action.handler }] : []),
     ...policies.flatMap(({ name, options }): WantedModule[] => {
       if (name === 'use') return [{ kind: 'policy', settings: options as UseSettings }];
@@ -285,6 +288,7 @@ function modulesOf({ routes }: Snapshot): WantedModule[] {
       );
     }),
   ]);
+  return found.flat();
 }
 
 /** Same file, same text, same options: the same policy. */

@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { loadConfig } from './load.ts';
+import { formatProblem } from './problems.ts';
+
+async function said(document: object): Promise<string[]> {
+  const loaded = await loadConfig({ document });
+  return loaded.ok ? [] : loaded.problems.map(formatProblem);
+}
+
+const services = { a: { instances: ['http://127.0.0.1:9000'] }, b: { instances: ['http://127.0.0.1:9001'] } };
+/** Says two things that only a whole document can say. */
+const wrongAlone = [
+  { name: 'twice', match: { path: '/one' }, service: 'a', auth: 'public' },
+  { name: 'twice', match: { path: '/two', listener: 'nowhere' }, service: 'a', auth: 'public' },
+];
+
+test('a wrong value in one route hides nothing that is wrong with others', async () => {
+  const problems = await said({
+    services,
+    routes: [{ match: { path: '/x' }, service: 'a', auth: 'public', priority: 'high' }, ...wrongAlone],
+  });
+  assert.equal(problems.length, 3, problems.join('\n'));
+  assert.match(problems.join('\n'), /routes\[0\]\.priority: wrong type/);
+  assert.match(problems.join('\n'), /routes\[2\]\.name: another route has this name/);
+  assert.match(problems.join('\n'), /routes\[2\]\.match\.listener: no listener has this name/);
+});
+
+test('neither does one of a service, of gateway, nor a service that is not there', async () => {
+  const rows: [object, RegExp][] = [
+    [{ services: { ...services, b: { instances: [1] } } }, /services\.b\.instances\[0\]/],
+    [{ services, gateway: { workers: 'many' } }, /gateway\.workers/],
+    [{ services: { ...services, b: { fallback: { service: 'c' }, ...services.b } } }, /services\.b\.fallback\.service/],
+  ];
+  for (const [document, expected] of rows) {
+    const problems = await said({ ...document, routes: [...wrongAlone] });
+    assert.match(problems[0] ?? '', expected);
+    assert.equal(problems.length, 3, problems.join('\n'));
+  }
+});
+
+test('what only follows from a broken part is not said', async () => {
+  const problems = await said({
+    services: { ...services, b: { ...services.b, protocol: 'grp' } },
+    routes: [
+      { name: 'same', match: { path: '/*' }, service: 'nobody' },
+      // Without its service nothing can be said of it.
+      { match: { path: '/b' }, service: 'b', transcode: {} },
+      { match: { path: '/c' }, service: 'a', auth: 'public' },
+    ],
+  });
+  assert.deepEqual(
+    problems.filter((problem) => !/routes\[0\]\.service|routes\[1\]\.transcode|services\.b\.protocol/.test(problem)),
+    [],
+  );
+});
