@@ -8,7 +8,7 @@ import { Compilation } from './compile/context.ts';
 import type { DiscoveredInstance } from './compile/instances.ts';
 import { compileService } from './compile/service.ts';
 import { type Compiled, deepFreeze } from './compile.ts';
-import type { LoadedConfig } from './load.ts';
+import type { LoadedConfig } from './loaded-config.ts';
 import { hasErrors } from './problems.ts';
 
 export type Discovered = Readonly<Record<string, readonly DiscoveredInstance[]>>;

@@ -30,7 +30,7 @@ import { routeSteps, servicesOf } from './compile/route.ts';
 import { compileSections } from './compile/sections.ts';
 import type { UnslottedService } from './compile/service.ts';
 import { checkFallbackLoops, compileService } from './compile/service.ts';
-import type { LoadedConfig } from './load.ts';
+import type { LoadedConfig } from './loaded-config.ts';
 import type { ControlPlan } from './plan.ts';
 import { controlSocketPath, localSocketPath } from './plan.ts';
 import type { Problem } from './problems.ts';

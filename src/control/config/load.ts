@@ -7,16 +7,18 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import { fileKind } from './files.ts';
+import type { LoadedConfig } from './loaded-config.ts';
 import { moduleSource } from './module-source.ts';
 import type { Problem } from './problems.ts';
 import { hasErrors, sortProblems } from './problems.ts';
 import { problemsOfRest } from './rest.ts';
-import type { ConfigDocument } from './schema/document.ts';
-import type { ConfigSource, Environment, SourceResult } from './source.ts';
+import type { Environment, SourceResult } from './source.ts';
 import { isMapping, valueSource } from './source.ts';
 import { textSource } from './text-source.ts';
 import { validate } from './validate.ts';
 import { withVariables } from './variables.ts';
+
+export type { LoadedConfig } from './loaded-config.ts';
 
 export interface LoadOptions {
   /** Path of the file; relative to `cwd`. */
@@ -27,23 +29,6 @@ export interface LoadOptions {
   readonly env?: Environment;
   /** Default: the working directory of the process. */
   readonly cwd?: string;
-}
-
-/** A document that was found right. */
-export interface LoadedConfig {
-  readonly document: ConfigDocument;
-  readonly source: ConfigSource;
-  readonly env: Environment;
-  /** Absolute path of the file; null for a document that was handed in. */
-  readonly file: string | null;
-  /** What relative paths in the document are relative to. */
-  readonly baseDir: string;
-  /** Warnings only. */
-  readonly problems: readonly Problem[];
-  /** Files that a TypeScript or JavaScript configuration imports, absolute: a change of one is a change of it. */
-  readonly files: readonly string[];
-  /** As it was written, before environment variables were put in. */
-  readonly text: string;
 }
 
 export type LoadResult =

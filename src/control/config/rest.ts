@@ -5,7 +5,7 @@
  */
 import type { KeyPath } from '../../data/contract/options.ts';
 import { compile } from './compile.ts';
-import type { LoadedConfig } from './load.ts';
+import type { LoadedConfig } from './loaded-config.ts';
 import { formatKey, type Problem } from './problems.ts';
 import { isMapping } from './source.ts';
 import { validate } from './validate.ts';

@@ -5,7 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { KeyPath, OptionContext, ProblemDetail } from '../../../data/contract/options.ts';
-import type { LoadedConfig } from '../load.ts';
+import type { LoadedConfig } from '../loaded-config.ts';
 import type { Problem } from '../problems.ts';
 import { formatKey } from '../problems.ts';
 import { pathId } from '../source.ts';
