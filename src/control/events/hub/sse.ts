@@ -9,6 +9,7 @@ import { compilePattern, subjectProblem } from '../../../data/contract/subjects.
 import { invalid, REFUSALS, type Refusal, textOf } from '../http.ts';
 import { readCursor, writeCursor } from '../subscribe/cursor.ts';
 import type { FeedEntry, Reader } from '../subscribe/feed.ts';
+import { SseResponse } from '../subscribe/sse-response.ts';
 import { frameOf } from './connection.ts';
 import type { Hub, HubClient, HubEnd, HubRoute } from './hub.ts';
 import type { KnownCaller } from './known-caller.ts';
@@ -36,35 +37,28 @@ export async function openHubSse(
   if (response.destroyed) return undefined;
   const asked = textOf(request.headers['last-event-id']) || query.get('after') || undefined;
   const position = asked === undefined ? undefined : readCursor(hub.tag, asked);
-  response.useChunkedEncodingByDefault = false;
-  response.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
-    'x-accel-buffering': 'no',
-    connection: 'close',
-  });
-  const client = new SseClient(hub, response, call.route, caller, topics.size);
-  hub.opened(client, call.address, () => response.write(HEARTBEAT));
-  response.on('close', () => client.end('gone'));
-  response.on('error', () => {});
+  const stream = new SseResponse(response);
+  const client = new SseClient(hub, stream, call.route, caller, topics.size);
+  hub.opened(client, call.address, () => stream.write(HEARTBEAT));
+  stream.onClose(() => client.end('gone'));
   const head = position === undefined ? hub.cursor() : asked;
-  response.write(`retry: ${RETRY_MS}\n${position === null || head === null ? '' : `id: ${head}\n`}\n`);
+  stream.write(`retry: ${RETRY_MS}\n${position === null || head === null ? '' : `id: ${head}\n`}\n`);
   const gap = (): void => {
     hub.counts.gaps++;
-    response.write('event: gap\ndata: {"type":"gap"}\n\n');
+    stream.write('event: gap\ndata: {"type":"gap"}\n\n');
   };
   if (position === null) gap();
   const isEnveloped = query.get('format') !== 'data';
   const sink = {
     event: (entry: FeedEntry): boolean => {
       hub.counts.sent++;
-      return response.write(sseFrame(entry, isEnveloped, hub.tag));
+      return stream.write(sseFrame(entry, isEnveloped, hub.tag));
     },
     gap,
   };
   const tests = [...topics].map(compilePattern);
   client.reader = hub.feed.read(position ?? undefined, (subject) => tests.some((test) => test(subject)), sink);
-  response.on('drain', () => client.reader?.resume());
+  stream.onDrain(() => client.reader?.resume());
   return undefined;
 }
 
@@ -95,12 +89,12 @@ class SseClient implements HubClient {
   readonly topics: number;
   reader: Reader | null = null;
   readonly #hub: Hub;
-  readonly #response: ServerResponse;
+  readonly #stream: SseResponse;
   #isClosed = false;
 
-  constructor(hub: Hub, response: ServerResponse, route: string, caller: KnownCaller, topics: number) {
+  constructor(hub: Hub, stream: SseResponse, route: string, caller: KnownCaller, topics: number) {
     this.#hub = hub;
-    this.#response = response;
+    this.#stream = stream;
     this.route = route;
     this.caller = caller;
     this.topics = topics;
@@ -116,7 +110,7 @@ class SseClient implements HubClient {
     this.#isClosed = true;
     this.reader?.close();
     this.#hub.closed(this);
-    if (reason !== 'gone') this.#response.end(`event: end\ndata: ${JSON.stringify({ type: 'end', reason })}\n\n`);
+    if (reason !== 'gone') this.#stream.end(`event: end\ndata: ${JSON.stringify({ type: 'end', reason })}\n\n`);
   }
 }
 

@@ -8,6 +8,7 @@ import { compilePattern } from '../../../data/contract/subjects.ts';
 import { dataText, eventJson } from '../event-json.ts';
 import { writeCursor } from './cursor.ts';
 import type { Feed, FeedEntry } from './feed.ts';
+import { SseResponse } from './sse-response.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
 
 const HEARTBEAT = Buffer.from(':\n\n');
@@ -21,18 +22,10 @@ export function openSse(
   feed: Feed,
 ): void {
   const { tag, start, isLost } = admitted;
-  // Without chunks each event is one write; the connection to the gateway ends with the subscription.
-  response.useChunkedEncodingByDefault = false;
-  response.writeHead(200, {
-    'content-type': 'text/event-stream',
-    'cache-control': 'no-store',
-    'x-accel-buffering': 'no',
-    connection: 'close',
-  });
-  const transport = new SseTransport(response, subscriptions);
+  const stream = new SseResponse(response);
+  const transport = new SseTransport(stream, subscriptions);
   subscriptions.add(transport, call, settings, admitted);
-  response.on('close', () => subscriptions.end(transport, 'gone'));
-  response.on('error', () => {});
+  stream.onClose(() => subscriptions.end(transport, 'gone'));
   const at = start === undefined ? feed.head : start;
   // An id without data moves the client's position and is no event (WHATWG HTML, "dispatch the event").
   transport.write(`retry: ${settings.retryMs}\n${at === null ? '' : `id: ${writeCursor(tag, at)}\n`}\n`);
@@ -51,22 +44,22 @@ export function openSse(
   };
   const reader = feed.read(start, compilePattern(call.subject), sink, settings.slow);
   subscriptions.reads(transport, reader);
-  response.on('drain', () => reader.resume());
+  stream.onDrain(() => reader.resume());
 }
 
 class SseTransport implements Transport {
-  readonly #response: ServerResponse;
+  readonly #stream: SseResponse;
   readonly #subscriptions: Subscriptions;
   lastWriteMs = 0;
 
-  constructor(response: ServerResponse, subscriptions: Subscriptions) {
-    this.#response = response;
+  constructor(stream: SseResponse, subscriptions: Subscriptions) {
+    this.#stream = stream;
     this.#subscriptions = subscriptions;
   }
 
   write(bytes: Buffer | string): boolean {
     this.lastWriteMs = this.#subscriptions.now();
-    return this.#response.write(bytes);
+    return this.#stream.write(bytes);
   }
 
   heartbeat(): void {
@@ -74,7 +67,7 @@ class SseTransport implements Transport {
   }
 
   end(reason: EndReason): void {
-    this.#response.end(`event: end\ndata: ${JSON.stringify({ reason })}\n\n`);
+    this.#stream.end(`event: end\ndata: ${JSON.stringify({ reason })}\n\n`);
   }
 }
 
