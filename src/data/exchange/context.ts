@@ -43,18 +43,27 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   route: CompiledRoute | null = null;
   identity: Identity | null = null;
   outlivesExpiry = false;
+  /** The path as the upstream gets it, before an instance's own prefix. */
+  upstreamPath = '';
+  upstreamQuery: string | null = null;
+  /** Of the path nothing is left but the instance's own prefix. */
+  isAllStripped = false;
+  /** A policy has said where the request goes: nothing of the route's rewrite holds. */
+  isTargetChanged = false;
+  /** `upstreamQuery` is a policy's and not the client's. */
+  isQueryChanged = false;
   status = 0;
   fault: Fault | null = null;
   /** Null while nothing is traced. */
   trace: ExchangeTrace | null = null;
   /** Only inside `responseHead`. */
-  protected responseFields: Head | null = null;
+  responseFields: Head | null = null;
   /** The same, of a response that is made here. */
-  protected replyFields: Reply['headers'] | null = null;
+  replyFields: Reply['headers'] | null = null;
 
   /** Null: none. */
   protected upstreamChanges: FieldChanges | null = null;
-  protected responseChanges: FieldChanges | null = null;
+  responseChanges: FieldChanges | null = null;
   /** The nearest notice of a limit. */
   #notice: LimitNotice | null = null;
   /** All of them when there are several; `NO_NOTICES` when `#notice` is the only one, null when there is none. */
@@ -177,6 +186,20 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   // --- what policies want changed ----------------------------------------------------------------------------
+
+  setUpstreamQuery(query: string | null): void {
+    if (query !== null && !/^[!-~]*$/.test(query)) throw new TypeError(`not a query: ${JSON.stringify(query)}`);
+    this.upstreamQuery = query;
+    this.isQueryChanged = true;
+  }
+
+  setUpstreamTarget(path: string, query: string | null): void {
+    if (!/^\/[!-~]*$/.test(path) || /[?#\\]/.test(path) || (query !== null && !/^[!-~]*$/.test(query)))
+      throw new TypeError(`not a target: ${JSON.stringify(path)}`);
+    this.upstreamPath = path;
+    this.upstreamQuery = query;
+    this.isTargetChanged = true;
+  }
 
   setUpstreamHeader(name: string, value: string): void {
     this.upstreamChanges ??= new FieldChanges();

@@ -1,7 +1,8 @@
 /**
  * THE STORY: one request from its head to the last byte of its response. Read `#advance` for the way there, then the
- * methods below it in order: the body comes, a response comes, all of it is reported. There is one error exit, `#fail`.
- * Which instance responds, and how often one is asked, is in upstream-call.ts.
+ * methods below it in order: the body comes, and at the end all of it is reported. There is one error exit, `#fail`. Which
+ * instance responds, and how often one is asked, is in upstream-call.ts; the way of the response to the client is in
+ * outgoing-response.ts.
  *
  *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
@@ -9,11 +10,11 @@
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import { PHASES } from '../../base/vocabulary.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
-import { checkField, type FieldBlock } from '../contract/field-block.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
-import { CONNECTION, IDEMPOTENCY_KEY } from '../parser/field-names.ts';
+import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
-import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH } from '../parser/framing.ts';
+import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
@@ -25,38 +26,23 @@ import type { ActiveConfig, CompiledRoute } from './active-config.ts';
 import type { Attempt } from './attempt.ts';
 import { Context } from './context.ts';
 import type { Downstream, DownstreamHandler } from './downstream.ts';
-import { isEventStreamType } from './event-stream.ts';
 import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress, callerScheme, requestDrop } from './forwarding.ts';
-import {
-  faultTrailers,
-  grpcCode,
-  grpcReply,
-  isGrpcType,
-  isGrpcWebType,
-  NO_STATUS,
-  PREVIOUS_ATTEMPTS,
-  readCode,
-  readTimeout,
-} from './grpc.ts';
+import { grpcCode, grpcReply, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
 import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
-import { StreamedBody } from './reply-source.ts';
+import { OutgoingResponse } from './outgoing-response.ts';
 import { report } from './report.ts';
 import { bodyOf, RequestBody } from './request-body.ts';
 import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestFields, writeRequestHead } from './request-head.ts';
-import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
-import { writeResponseFields } from './response-head.ts';
-import type { ResponseHandler, ResponseSource } from './response-source.ts';
 import { tooLarge } from './route-faults.ts';
 import type { UpstreamCall } from './upstream-call.ts';
-import type { BytesHolder, UpstreamStream } from './upstream-stream.ts';
-import { acceptFor, KEY } from './websocket-handshake.ts';
+import type { UpstreamStream } from './upstream-stream.ts';
 
 /** Where `#advance` goes on after an asynchronous policy. */
 const ARRIVAL = 0;
@@ -70,33 +56,17 @@ const ACT = 7;
 /** Their names in traces. */
 const PHASE_NAMES = PHASES.slice(PHASES.indexOf('arrival'));
 
-export class Exchange
-  extends Context
-  implements PolicyContext, DownstreamHandler, ResponseHandler, OutgoingRequest, RequestBodyOwner, ResponseBodyOwner
-{
+export class Exchange extends Context implements PolicyContext, DownstreamHandler, OutgoingRequest, RequestBodyOwner {
   readonly runtime: ExchangeHost;
   readonly downstream: Downstream;
   /** The configuration this exchange began with; a reload does not change it on the way. */
   readonly live: ActiveConfig;
+  readonly response: OutgoingResponse;
   body: RequestBody;
-  /** Where the response comes from; null until it is known, and where it was there at once. */
-  #source: ResponseSource | null = null;
   /** Null where no service is asked. */
   call: UpstreamCall | null = null;
-  /** The path as the upstream gets it, before an instance's own prefix. */
-  upstreamPath = '';
-  upstreamQuery: string | null = null;
-  /** Of the path nothing is left but the instance's own prefix. */
-  isAllStripped = false;
-  /** A policy has said where the request goes: nothing of the route's rewrite holds. */
-  isTargetChanged = false;
-  /** `upstreamQuery` is a policy's and not the client's. */
-  isQueryChanged = false;
   bytesReceived = 0;
-  bytesSent = 0;
   isDone = false;
-  /** The client has the head of a response, so there can be no other. */
-  #headSent = false;
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
   /** What an action has under way that nobody waits for any more. */
@@ -104,22 +74,10 @@ export class Exchange
   /** How long the client of a gRPC call waits for all of it, or 0. */
   deadlineMs = 0;
   #attemptsBefore = 0;
-  /** The response of a gRPC call is under way, whose status comes behind it. */
-  #endsByStatus = false;
-  /** Null where the client does not speak gRPC-Web to a gRPC service. */
-  #web: GrpcWebCall | null = null;
   /** Null as long as no policy touches the body. */
   #requestWork: RequestBodyWork | null = null;
-  #responseWork: ResponseBodyWork | null = null;
   #isBodyReplaced = false;
-  /** Among the streams that end with the credential of their caller. */
-  #isWatched = false;
   isBodyUnpacked = false;
-  /** Of the response that is being decorated. */
-  #bodyLength = UNKNOWN_LENGTH;
-  /** The head that waits for what a filter makes of the body. */
-  #heldHead: Head | null = null;
-  #heldReply: Reply | null = null;
   /** The client of a trusted proxy. */
   #behindProxy: Source | null = null;
 
@@ -129,6 +87,7 @@ export class Exchange
     this.live = runtime.live;
     this.live.active++;
     this.downstream = downstream;
+    this.response = new OutgoingResponse(this);
     this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
   }
 
@@ -241,8 +200,7 @@ export class Exchange
       (error: unknown) => {
         if (this.trace !== null) this.#traceWait(this.trace, phase, sinceMs, true);
         if (this.isDone) return;
-        if (error instanceof Fault) this.#fail(error);
-        else this.#failInternally(error);
+        this.failWith(error);
         this.downstream.flush();
       },
     );
@@ -257,7 +215,7 @@ export class Exchange
 
   #settle(outcome: Reply | Fault): void {
     if (outcome instanceof Fault) this.#fail(outcome);
-    else this.onReply(outcome);
+    else this.response.onReply(outcome);
   }
 
   #findRoute(): boolean {
@@ -277,15 +235,16 @@ export class Exchange
   }
 
   #act(route: CompiledRoute): void {
-    if (route.takesGrpcWeb) this.#web = GrpcWebCall.of(this);
+    const { response } = this;
+    if (route.takesGrpcWeb) response.web = GrpcWebCall.of(this);
     this.#requestWork?.seal();
     const { nowMs } = this;
-    const opened = route.action.open(this, this);
+    const opened = route.action.open(this, response);
     if (opened instanceof Fault) this.#fail(opened);
     else if ('start' in opened) {
-      this.#source = opened;
+      response.source = opened;
       opened.start(nowMs);
-    } else this.onReply(opened);
+    } else response.onReply(opened);
   }
 
   /** The client's own deadline holds here too; what is left of it goes on in its place (request-head.ts). */
@@ -358,9 +317,7 @@ export class Exchange
   }
 
   get isEventStream(): boolean {
-    if (!this.#headSent) return false;
-    if (this.replyFields === null) return this.attempt?.isEventStream === true;
-    return isEventStreamType(this.sentHeader('content-type'));
+    return this.response.isEventStream;
   }
 
   onRequestEnd(trailers: Head | null): void {
@@ -429,232 +386,31 @@ export class Exchange
     writeRequestHead(stream, attempt, this, this.incoming, this.upstreamChanges);
   }
 
-  // --- responseHead ----------------------------------------------------------------------------------------------
+  // --- responseHead and responseBody are told in outgoing-response.ts -------------------------------------------
 
-  onInterim(head: Head): void {
-    if (!this.#headSent) this.downstream.sendInterim(head);
-  }
-
-  onHead(head: Head, framing: MessageFraming): void {
-    const { attempt } = this;
+  /** Before the first response of a service: what a mirror gets is the request as it was sent. */
+  onServiceResponds(): void {
     if (this.route!.mirror !== null) sendMirror(this, this.incoming);
-    this.status = head.status;
-    if (this.#web !== null) this.#web.onHead(head);
-    else if (this.call?.service.settings.protocol === 'grpc') this.#onGrpcHead(head, framing);
-    try {
-      const cookie = attempt === null ? null : attempt.service.stickyCookieFor(attempt.endpoint, this);
-      if (cookie !== null) this.addResponseHeader('Set-Cookie', cookie);
-      this.responseFields = head;
-      this.#bodyLength = framing.bodyLength;
-      this.#decorate(head);
-      const work = this.#responseWork;
-      if (work !== null) this.#filterResponse(work, head, null);
-      else this.#sendHead(head, framing.nominated, null, framing.bodyLength, false);
-      this.responseFields = this.#heldHead;
-    } catch (error) {
-      this.responseFields = null;
-      if (error instanceof Fault) this.#fail(error);
-      else this.#failInternally(error);
-    }
   }
 
-  /** A response with a body ends with its status; one without has it in the head, or is no success (grpc.ts). */
-  #onGrpcHead(head: Head, framing: MessageFraming): void {
-    // Over HTTP/1.1 nobody who calls reads trailers, so a call that breaks off has to be seen as that.
-    if (head.status !== 200 || this.incoming.head.major !== 2 || !isGrpcType(this.header('content-type'))) return;
-    this.#endsByStatus = framing.bodyLength === UNKNOWN_LENGTH;
-    if (framing.bodyLength !== 0) return;
-    const code = readCode(head.valueOf('grpc-status'));
-    if (code >= 0) this.logField('grpc_status', code);
-    else for (const [i, name] of NO_STATUS.names.entries()) this.setResponseHeader(name, NO_STATUS.values[i]!);
-  }
-
-  /** `reply`: in place of `head`, for a response made here. `declareLength`: the length is not among the fields. */
-  #sendHead(
-    head: Head | null,
-    nominated: readonly string[] | null,
-    reply: Reply | null,
-    bodyLength: number,
-    declareLength: boolean,
-  ): void {
-    this.#headSent = true;
-    if (bodyLength === UNKNOWN_LENGTH && this.identity !== null)
-      this.#isWatched = this.runtime.streams.watchResponse(this, this.#contentTypeOf(head, reply));
-    const changes = this.responseChanges;
-    const out = this.downstream.startHead(this.status, head !== null && head.status === this.status ? head : null);
-    if (reply !== null)
-      for (const name in reply.headers) if (changes?.removes(name) !== true) out.field(name, reply.headers[name]!);
-    writeResponseFields(out, this, head, nominated, changes, declareLength);
-    this.downstream.endHead(bodyLength, declareLength);
-  }
-
-  /** The body goes through filters, and so its length is another one; the head may have to wait for them. */
-  #filterResponse(work: ResponseBodyWork, head: Head | null, reply: Reply | null): void {
-    const hasBody = this.method !== 'HEAD' && this.status !== 204 && this.status !== 304;
-    if (!hasBody) {
-      work.abandon();
-      this.#responseWork = null;
-      this.#sendHead(head, nominatedBy(head), reply, this.method === 'HEAD' ? UNKNOWN_LENGTH : 0, true);
-      return;
-    }
-    if (work.holdsHead) {
-      this.#heldHead = head === null ? null : head.copy();
-      this.#heldReply = reply;
-    } else this.#sendHead(head, nominatedBy(head), reply, work.length, true);
-    work.begin();
-  }
-
-  sendHeldHead(bodyLength: number): void {
-    const head = this.#heldHead;
-    this.#heldHead = null;
-    this.responseFields = null;
-    this.#sendHead(head, nominatedBy(head), this.#heldReply, bodyLength, true);
+  get bytesSent(): number {
+    return this.response.bytesSent;
   }
 
   filterResponseBody(filter: BodyFilter, options: ResponseFilterOptions = {}): void {
-    if (this.fault !== null || this.#headSent) {
-      filter.abandon();
-      return;
-    }
-    this.#responseWork ??= new ResponseBodyWork(this);
-    this.#responseWork.filter(filter, options);
+    this.response.filterBody(filter, options);
   }
 
   get responseLength(): number {
-    // HTTP/1.1 knows one more length that is none: up to the end of the connection.
-    return this.#responseWork === null ? Math.max(this.#bodyLength, UNKNOWN_LENGTH) : this.#responseWork.length;
+    return this.response.length;
   }
 
   setStatus(status: number): void {
-    if (!this.#headSent) this.status = status;
-  }
-
-  setUpstreamQuery(query: string | null): void {
-    if (query !== null && !/^[!-~]*$/.test(query)) throw new TypeError(`not a query: ${JSON.stringify(query)}`);
-    this.upstreamQuery = query;
-    this.isQueryChanged = true;
-  }
-
-  setUpstreamTarget(path: string, query: string | null): void {
-    if (!/^\/[!-~]*$/.test(path) || /[?#\\]/.test(path) || (query !== null && !/^[!-~]*$/.test(query)))
-      throw new TypeError(`not a target: ${JSON.stringify(path)}`);
-    this.upstreamPath = path;
-    this.upstreamQuery = query;
-    this.isTargetChanged = true;
-  }
-
-  onUpgraded(head: Head, protocol: string, rest: Buffer): void {
-    this.status = 101;
-    this.#headSent = true;
-    this.runtime.metrics.add('tunnels_opened', 1);
-    if (this.identity !== null) this.#isWatched = this.runtime.streams.watch(this);
-    const out = this.downstream.startHead(101, null);
-    writeResponseFields(out, this, head, null, this.responseChanges, true);
-    const accept = head.major === 2 && this.incoming.head.major === 1 ? acceptFor(this.header(KEY)) : null;
-    if (accept !== null) out.field('Sec-WebSocket-Accept', accept);
-    this.downstream.endUpgrade(protocol);
-    if (rest.length > 0) this.onBody(rest, 0, rest.length);
-  }
-
-  /** `head`: that of a service. */
-  #decorate(head: Head | null): void {
-    const hooks = this.route === null ? this.live.unrouted : this.route.responseHead;
-    const references = head === null ? null : this.route!.references;
-    if (hooks.length === 0 && references === null) return;
-    this.responseChanges?.mark();
-    references?.putRight(this, head!);
-    try {
-      for (let i = 0; i < hooks.length; i++) hooks[i]!(this);
-    } catch (error) {
-      this.#forgetFilters();
-      throw error;
-    }
-  }
-
-  /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
-  onReply(reply: Reply): void {
-    const { headers, body } = reply;
-    for (const name in headers) checkField(name, headers[name]!);
-    this.status = reply.status;
-    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
-    this.replyFields = headers;
-    this.#bodyLength = bytes === null ? UNKNOWN_LENGTH : bytes.length;
-    try {
-      this.#decorate(null);
-    } catch (error) {
-      if (error instanceof Fault && this.fault === null) {
-        this.#fail(error);
-        return;
-      }
-      // The response goes out undecorated: it may be the one that says that a policy is broken.
-      this.runtime.log.error('a responseHead policy failed', {
-        request_id: this.requestId,
-        route: this.routeId,
-        error: messageOf(error),
-      });
-    }
-    const work = this.#responseWork;
-    if (work !== null) this.#filterResponse(work, null, reply);
-    else this.#sendHead(null, null, reply, bytes === null ? UNKNOWN_LENGTH : bytes.length, true);
-    if (bytes !== null) {
-      this.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
-      this.onEnd(null);
-      return;
-    }
-    const source = new StreamedBody(body as AsyncIterable<Uint8Array>, this);
-    this.#source = source;
-    if (this.method !== 'HEAD') source.start();
-    else this.onEnd(null);
-  }
-
-  // --- responseBody ----------------------------------------------------------------------------------------------
-
-  onBody(bytes: Buffer, start: number, end: number): void {
-    if (this.#responseWork === null) this.sendBytes(bytes, start, end);
-    else this.#responseWork.write(bytes, start, end);
-  }
-
-  sendBytes(bytes: Buffer, start: number, end: number): void {
-    this.bytesSent += end - start;
-    this.downstream.sendBody(bytes, start, end);
-  }
-
-  flush(): boolean {
-    return this.#responseWork === null || this.isDone ? this.downstream.flush() : this.#responseWork.flush();
-  }
-
-  flushDownstream(): boolean {
-    return this.downstream.flush();
-  }
-
-  get holder(): BytesHolder | null {
-    return this.downstream.holdsBytes ? this.downstream : null;
+    if (!this.response.isHeadSent) this.status = status;
   }
 
   onDownstreamDrain(): void {
-    if (this.#responseWork === null) this.resumeSource();
-    else this.#responseWork.drained();
-  }
-
-  resumeSource(): void {
-    this.#source?.resume();
-  }
-
-  onEnd(trailers: FieldBlock | null): void {
-    if (this.#responseWork === null) this.complete(trailers);
-    else this.#responseWork.end(trailers);
-  }
-
-  complete(trailers: FieldBlock | null): void {
-    this.downstream.sendEnd(this.#endsByStatus ? this.#withStatus(trailers) : trailers);
-    this.#finish();
-  }
-
-  #withStatus(trailers: FieldBlock | null): FieldBlock {
-    const code = readCode(trailers?.valueOf('grpc-status') ?? null);
-    const ending = trailers === null || code < 0 ? NO_STATUS : trailers;
-    this.logField('grpc_status', readCode(ending.valueOf('grpc-status')));
-    return ending;
+    this.response.drained();
   }
 
   // --- what can go wrong -----------------------------------------------------------------------------------------
@@ -667,7 +423,7 @@ export class Exchange
     if (this.isDone) return;
     this.runtime.metrics.add('exchanges_aborted', 1);
     if (this.status !== 101) this.fault = new Fault(FAULTS.downstreamAborted);
-    this.#finish();
+    this.finish();
   }
 
   endForCredential(): void {
@@ -676,13 +432,15 @@ export class Exchange
     if (this.status === 101) {
       this.fault = fault;
       this.downstream.sendClose(NO_LONGER_ALLOWED);
-      this.#finish();
+      this.finish();
     } else this.#fail(fault);
     this.downstream.flush();
   }
 
-  #contentTypeOf(head: Head | null, reply: Reply | null): string | null {
-    return head === null ? (reply?.headers['Content-Type'] ?? null) : head.valueOf('content-type');
+  /** What a policy threw. */
+  failWith(error: unknown): void {
+    if (error instanceof Fault) this.#fail(error);
+    else this.#failInternally(error);
   }
 
   #failInternally(error: unknown): void {
@@ -699,48 +457,25 @@ export class Exchange
   #fail(fault: Fault): void {
     if (this.isDone) return;
     this.fault = fault;
-    if (this.#headSent) {
-      // A call says how it ended, also in the middle of its messages.
-      if (this.#endsByStatus) {
-        this.complete(faultTrailers(fault.kind));
-        return;
-      }
-      if (this.#web?.mayEnd === true && this.#responseWork !== null) {
-        this.#responseWork.end(faultTrailers(fault.kind));
-        return;
-      }
-      this.#finish();
+    const { response } = this;
+    if (response.isHeadSent) {
+      if (response.endsBy(fault)) return;
+      this.finish();
       this.downstream.abort();
       return;
     }
-    // What a source still does is of no use.
-    this.#source?.abandon();
-    this.#dropHeldResponse();
+    response.drop();
     const contentType = this.header('content-type');
     const isWeb = isGrpcWebType(contentType);
     if (isWeb || isGrpcType(contentType)) {
       this.logField('grpc_status', grpcCode(fault.kind.status));
       const reply = isWeb ? grpcWebReply : grpcReply;
-      this.onReply(reply(fault, contentType!, this.header('accept')));
+      response.onReply(reply(fault, contentType!, this.header('accept')));
       return;
     }
     const { errorFormat } = this.live.gateway;
     const wallMs = this.runtime.clock.wallMs();
-    this.onReply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
-  }
-
-  /** What filters and policies wanted changed of a response that will not be sent. */
-  #dropHeldResponse(): void {
-    if (this.#responseWork === null) return;
-    this.#forgetFilters();
-    this.#heldHead = null;
-    this.responseFields = null;
-  }
-
-  #forgetFilters(): void {
-    this.#responseWork?.abandon();
-    this.#responseWork = null;
-    this.responseChanges?.rollBack();
+    response.onReply(faultReply(fault, errorFormat, this.header('accept'), this.requestId, this.target.path, wallMs));
   }
 
   // --- finish ----------------------------------------------------------------------------------------------------
@@ -750,13 +485,12 @@ export class Exchange
     return this.call === null ? null : this.call.attempt;
   }
 
-  #finish(): void {
+  finish(): void {
     if (this.isDone) return;
     this.isDone = true;
-    if (this.#isWatched) this.runtime.streams.leave(this);
+    if (this.response.isWatched) this.runtime.streams.leave(this);
     this.#whenGone?.();
-    this.#source?.abandon();
-    this.#responseWork?.abandon();
+    this.response.abandon();
     this.#requestWork?.abandon(this.fault ?? new Fault(FAULTS.downstreamAborted));
     const { attempt } = this;
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
@@ -766,12 +500,3 @@ export class Exchange
     this.downstream.exchangeDone(nowMs);
   }
 }
-
-/** Fields that belong to the connection of the upstream (RFC 9110 §7.6.1), of a head that may be a copy. */
-function nominatedBy(head: Head | null): readonly string[] | null {
-  if (head === null || head.find(CONNECTION) < 0) return null;
-  readResponseFraming(head, '', NOMINATED);
-  return NOMINATED.nominated;
-}
-
-const NOMINATED = new MessageFraming();
