@@ -1,8 +1,8 @@
 /**
  * THE STORY: one request from its head to the last byte of its response. Read `#advance` for the way there, then the
- * methods below it in order: the body comes, and at the end all of it is reported. There is one error exit, `#fail`. Which
- * instance responds, and how often one is asked, is in upstream-call.ts; the way of the response to the client is in
- * outgoing-response.ts.
+ * methods below it in order: the body comes, and at the end all of it is reported. There is one error exit, `#fail`.
+ * Which instance responds, and how often one is asked, is in upstream-call.ts; the way of the response to the client
+ * is in outgoing-response.ts.
  *
  *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
