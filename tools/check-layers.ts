@@ -80,7 +80,8 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   discovery: ['health'],
   events: ['store'],
   idempotency: ['store'],
-  cluster: ['store'],
+  // A lease may lie where discovery watches: in Kubernetes.
+  cluster: ['discovery', 'store'],
   limits: ['store', 'telemetry'],
   identity: ['secrets', 'store', 'telemetry'],
   ops: ['discovery', 'health', 'telemetry'],

@@ -3,126 +3,21 @@
  * callers saw is counted by the caller, and printed.
  */
 import assert from 'node:assert/strict';
-import type { ChildProcess } from 'node:child_process';
-import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
-import { clusterClient, type RolloutRecord } from '../../src/cluster-client/index.ts';
+import type { RolloutRecord } from '../../src/cluster-client/index.ts';
+import { Callers, clientOf, ROOT, scene, startNode, version, waitFor } from '../support/cluster-nodes.ts';
 import { pauseProcess } from '../support/pause.ts';
 import { startPostgres } from '../support/postgres.ts';
 
-const PROGRAM = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
-const ROOT = 'root-key-0123456789abcdef0123456789';
 const OVER = ['done', 'rejected', 'rolled-back'];
-
-interface Node {
-  readonly name: string;
-  readonly child: ChildProcess;
-  readonly url: string;
-  readonly file: string;
-}
-
-async function startNode(t: TestContext, folder: string, name: string, store: string): Promise<Node> {
-  const file = join(folder, `${name}.json`);
-  await writeFile(
-    file,
-    JSON.stringify({
-      gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: join(folder, name) },
-      cluster: {
-        name: 'test',
-        node: name,
-        store,
-        heartbeat: '300ms',
-        suspectAfter: '3s',
-        goneAfter: '6s',
-        lease: '2s',
-        rollout: { watch: '1s', timeout: '15s', waves: ['60%', '100%'] },
-      },
-      routes: [{ match: { path: '/hello' }, auth: 'public', respond: { status: 200, body: 'own' } }],
-    }),
-  );
-  const child = spawn(process.execPath, [PROGRAM, 'start', file, '--json'], {
-    stdio: ['ignore', 'pipe', 'ignore'],
-    env: { ...process.env, NODE_TEST_CONTEXT: '', API_KEY_1: `${ROOT}:root:cluster:admin:premium` },
-  });
-  t.after(() => {
-    child.kill('SIGCONT');
-    child.kill('SIGKILL');
-  });
-  const [line] = (await once(createInterface(child.stdout!), 'line')) as [string];
-  const { addresses } = JSON.parse(line) as { addresses: { port: number }[] };
-  return { name, child, url: `http://127.0.0.1:${addresses[0]!.port}`, file };
-}
-
-async function scene(t: TestContext) {
-  const folder = await mkdtemp(join(tmpdir(), 'gh-cluster-'));
-  t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
-  return folder;
-}
-
-async function waitFor<T>(read: () => Promise<T>, isRight: (value: T) => boolean, what: string): Promise<T> {
-  let last: unknown;
-  const giveUpMs = performance.now() + 45_000;
-  while (performance.now() < giveUpMs) {
-    try {
-      const value = await read();
-      if (isRight(value)) return value;
-      last = value;
-    } catch (error) {
-      last = error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`it did not happen: ${what}; last seen: ${JSON.stringify(last)}`);
-}
-
-/** Asks each node about a hundred times a second until told to stop. */
-class Callers {
-  readonly answers = new Map<string, number>();
-  failures = 0;
-  #isOver = false;
-  readonly #loops: Promise<void>[];
-
-  constructor(nodes: readonly Node[]) {
-    this.#loops = nodes.map((node) => this.#loop(node));
-  }
-
-  async #loop({ url }: Node): Promise<void> {
-    while (!this.#isOver) {
-      try {
-        const response = await fetch(`${url}/hello`);
-        const text = await response.text();
-        if (response.status === 200) this.answers.set(text, (this.answers.get(text) ?? 0) + 1);
-        else this.failures++;
-      } catch {
-        this.failures++;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 10));
-    }
-  }
-
-  async stop(): Promise<void> {
-    this.#isOver = true;
-    await Promise.all(this.#loops);
-  }
-}
-
-const version = (body: string): string =>
-  `routes:\n  - { match: { path: /hello }, auth: public, respond: { status: 200, body: "${body}" } }\n`;
-
-const clientOf = (nodes: readonly Node[]) => clusterClient({ url: nodes.map(({ url }) => url), apiKey: ROOT });
 
 for (const state of ['checking', 'canary', 'watching', 'waves'] as const)
   test(`the queen is killed while a rollout is ${state} or later: the next one finishes it, callers of the others lose nothing`, async (t) => {
     const folder = await scene(t);
     const store = `sqlite:${join(folder, 'cluster.db')}`;
-    const nodes = await Promise.all(['one', 'two', 'three'].map((name) => startNode(t, folder, name, store)));
+    const nodes = await Promise.all(['one', 'two', 'three'].map((name) => startNode(t, folder, name, { store })));
     const cluster = clientOf(nodes);
     const { queen } = await waitFor(
       () => cluster.status(),
@@ -169,7 +64,7 @@ test('a queen that was stopped for longer than its lease writes nothing when it 
   const server = await startPostgres();
   t.after(() => server.stop());
   const store = await server.database('cluster');
-  const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, store)));
+  const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, { store })));
   const cluster = clientOf(nodes);
   const first = await waitFor(
     () => cluster.status(),
@@ -205,7 +100,7 @@ test('with the store away every node goes on, and one that starts then has the l
   t.after(() => server.stop());
   const store = await server.database('cluster');
   const folder = await scene(t);
-  const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, store)));
+  const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, { store })));
   const cluster = clientOf(nodes);
   await waitFor(
     () => cluster.status(),
@@ -223,7 +118,7 @@ test('with the store away every node goes on, and one that starts then has the l
   const gone = once(nodes[1]!.child, 'exit');
   nodes[1]!.child.kill('SIGKILL');
   await gone;
-  const again = await startNode(t, folder, 'two', store);
+  const again = await startNode(t, folder, 'two', { store });
   assert.equal(await (await fetch(`${again.url}/hello`)).text(), 'new', 'started without the store');
   const away = await fetch(`${nodes[0]!.url}/api/v1/cluster`, { headers: { 'x-api-key': ROOT } });
   assert.equal(away.status, 503, 'the API says so');

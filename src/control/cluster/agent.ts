@@ -7,6 +7,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
 import { jittered } from '../../base/system-timers.ts';
+import type { Crowd } from './crowd.ts';
 import type { KeptVersion } from './kept-version.ts';
 import type { ClusterNode, Heartbeat, Members, NewNode, Traffic } from './members.ts';
 import { ClusterRefusal } from './refusal.ts';
@@ -33,12 +34,15 @@ export interface AgentParts {
   readonly timers: Timers;
   readonly log: Logger;
   readonly random: () => number;
+  readonly crowd: Pick<Crowd, 'pacedMs'>;
   /** What the process runs by already: the version that was kept on disk, or 0. */
   readonly appliedVersion: number;
 }
 
 /** While a rollout is open, so that its steps do not wait for heartbeats. */
 const FAST_HEARTBEAT_MS = 500;
+/** Of those, by all gateways together. */
+const ALL_PER_SECOND = 300;
 
 export class Agent {
   readonly #parts: AgentParts;
@@ -81,7 +85,7 @@ export class Agent {
   }
 
   async #beat(): Promise<void> {
-    const { heartbeatMs, timers, log, random } = this.#parts;
+    const { heartbeatMs, timers, log, random, crowd } = this.#parts;
     let isRolloutOpen = false;
     try {
       isRolloutOpen = await this.#beatOnce();
@@ -93,7 +97,8 @@ export class Agent {
       this.#isStoreAvailable = false;
     }
     if (this.#isClosed) return;
-    const nextMs = isRolloutOpen ? Math.min(FAST_HEARTBEAT_MS, heartbeatMs) : heartbeatMs;
+    const fastMs = Math.min(crowd.pacedMs(FAST_HEARTBEAT_MS, ALL_PER_SECOND), heartbeatMs);
+    const nextMs = isRolloutOpen ? fastMs : heartbeatMs;
     this.#cancel = timers.after(jittered(nextMs, 0.1, random), () => {
       this.#beating = this.#beat();
     });

@@ -26,6 +26,7 @@ export const PLAN: ClusterPlan = {
   zone: null,
   labels: {},
   store: null,
+  leases: null,
   path: '/api/v1',
   adminIssuers: [],
   heartbeatMs: 100,
@@ -108,11 +109,14 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       .execute();
   }
 
-  leaseSuite(name, async () => {
-    const url = await database();
-    const stores = [await openStore<ClusterTables>(url), await openStore<ClusterTables>(url)] as const;
-    await migrate(stores[0], 'cluster', MIGRATIONS);
-    return [new SqlLeaseStore(stores[0], 'test'), new SqlLeaseStore(stores[1], 'test')];
+  leaseSuite(name, {
+    isBesideTheFence: true,
+    async open() {
+      const url = await database();
+      const stores = [await openStore<ClusterTables>(url), await openStore<ClusterTables>(url)] as const;
+      await migrate(stores[0], 'cluster', MIGRATIONS);
+      return [new SqlLeaseStore(stores[0], 'test'), new SqlLeaseStore(stores[1], 'test')];
+    },
   });
 
   describe(`the cluster on ${name}`, () => {

@@ -3,14 +3,16 @@
  * queen's work of this process; the store is opened and closed by feature.ts.
  */
 import type { Clock } from '../../base/clock.ts';
+import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Timers } from '../../base/system-timers.ts';
 import type { Store } from '../store/store.ts';
+import { Crowd } from './crowd.ts';
 import { Election } from './election.ts';
 import { EventFeed } from './event-feed.ts';
 import { EventReader } from './events.ts';
 import { Fence } from './fence.ts';
-import type { LeaseStore } from './lease.ts';
+import type { EpochFloor, Lease, LeaseStore } from './lease.ts';
 import { SqlLeaseStore } from './lease.ts';
 import { Members } from './members.ts';
 import { Messages } from './messages.ts';
@@ -22,6 +24,9 @@ import type { ClusterTables } from './tables.ts';
 import { Tasks } from './tasks.ts';
 import { WaitRoom } from './wait-room.ts';
 
+/** Of all nodes that are not the queen: how often together they ask whether they could be. */
+const CANDIDATES_PER_SECOND = 5;
+
 export interface ClusterParts {
   readonly store: Store<ClusterTables>;
   readonly plan: ClusterPlan;
@@ -29,7 +34,7 @@ export interface ClusterParts {
   readonly timers: Timers;
   readonly log: Logger;
   /** Default: in the same store. */
-  readonly leases?: LeaseStore;
+  readonly openLeases?: (floor: EpochFloor) => LeaseStore;
   readonly random?: () => number;
 }
 
@@ -42,30 +47,35 @@ export class Cluster {
   readonly messages: Messages;
   readonly rollouts: Rollouts;
   readonly events: EventReader;
+  readonly crowd: Crowd;
   readonly feed: EventFeed;
   readonly waitRoom: WaitRoom;
   readonly #store: Store<ClusterTables>;
+  readonly #log: Logger;
   readonly #leases: LeaseStore;
   readonly #election: Election;
   readonly #queen: Queen;
   isClosed = false;
 
-  constructor({ store, plan, clock, timers, log, leases, random = Math.random }: ClusterParts) {
+  constructor({ store, plan, clock, timers, log, openLeases, random = Math.random }: ClusterParts) {
     this.plan = plan;
     this.clock = clock;
     this.timers = timers;
     this.#store = store;
+    this.#log = log;
     this.members = new Members(store, plan.members);
     this.tasks = new Tasks(store);
     this.messages = new Messages(store);
     this.rollouts = new Rollouts(store);
     this.events = new EventReader(store);
-    this.feed = new EventFeed(this.events, timers, log);
-    this.waitRoom = new WaitRoom(store, timers, log);
-    this.#leases = leases ?? new SqlLeaseStore(store, plan.name);
+    this.crowd = new Crowd({ store, timers, log, random });
+    this.feed = new EventFeed(this.events, timers, log, this.crowd);
+    this.waitRoom = new WaitRoom(store, timers, log, this.crowd);
+    const fence = new Fence(store, plan.name);
+    this.#leases = openLeases?.(() => fence.newest()) ?? new SqlLeaseStore(store, plan.name);
     this.#queen = new Queen({
       store,
-      fence: new Fence(store, plan.name),
+      fence,
       members: this.members,
       messages: this.messages,
       nodeName: plan.node,
@@ -81,6 +91,7 @@ export class Cluster {
       timers,
       log,
       random,
+      turnMs: () => this.crowd.turnMs(plan.election.renewMs, CANDIDATES_PER_SECOND),
       onChange: (epoch) => {
         if (epoch !== null) log.info('this node is the queen', { node: plan.node, epoch });
         this.#queen.reign(epoch);
@@ -90,6 +101,7 @@ export class Cluster {
 
   /** Stands for election from now on. */
   start(): void {
+    this.crowd.start();
     this.#election.start();
   }
 
@@ -101,15 +113,25 @@ export class Cluster {
     return this.#election.epoch ?? 0;
   }
 
+  /** Null as well when the place of the election is away: nobody can tell then who the queen is. */
+  async #lease(): Promise<Lease | null> {
+    try {
+      return await this.#leases.read();
+    } catch (error) {
+      this.#log.debug('the lease could not be read', { reason: messageOf(error) });
+      return null;
+    }
+  }
+
   /** Name of the node that holds the lease, or null. */
   async queenName(): Promise<string | null> {
-    const lease = await this.#leases.read();
+    const lease = await this.#lease();
     return lease?.isHeld === true ? lease.holder : null;
   }
 
   async status() {
     const [lease, nodes, rollouts, counts] = await Promise.all([
-      this.#leases.read(),
+      this.#lease(),
       this.members.list(),
       this.rollouts.list(1),
       this.#store.db
@@ -141,8 +163,10 @@ export class Cluster {
   /** Gives the office up and ends streams; the store stays open. */
   async close(): Promise<void> {
     this.isClosed = true;
+    this.crowd.close();
     this.waitRoom.close();
     await this.#election.close();
     await this.#queen.close();
+    await this.#leases.close();
   }
 }

@@ -35,6 +35,8 @@ class FakeLeases implements LeaseStore {
   async read(): Promise<Lease | null> {
     return this.lease;
   }
+
+  async close(): Promise<void> {}
 }
 
 function scene() {

@@ -25,6 +25,8 @@ export interface ElectionParts {
   readonly timers: Timers;
   readonly log: Logger;
   readonly random: () => number;
+  /** How long a node that is not the queen waits before it asks again. Default: about `renewMs`. */
+  readonly turnMs?: () => number;
   /** This node has become the queen, with this epoch, or (null) is it no longer. Must not throw. */
   readonly onChange: (epoch: number | null) => void;
 }
@@ -64,7 +66,7 @@ export class Election {
   }
 
   async #ask(): Promise<void> {
-    const { leases, holder, settings, clock, timers, log, random } = this.#parts;
+    const { leases, holder, settings, clock, timers, log, random, turnMs } = this.#parts;
     const sentMs = clock.monotonicMs();
     try {
       const epoch = await leases.acquire(holder, settings.leaseMs);
@@ -82,7 +84,8 @@ export class Election {
       log.warn('the cluster store could not be asked for the lease', { reason: messageOf(error) });
     }
     if (this.#isClosed) return;
-    this.#cancel = timers.after(jittered(settings.renewMs, 0.2, random), () => {
+    const renewMs = jittered(settings.renewMs, 0.2, random);
+    this.#cancel = timers.after(this.#epoch === null ? (turnMs?.() ?? renewMs) : renewMs, () => {
       this.#asking = this.#ask();
     });
   }

@@ -1,27 +1,32 @@
 /**
- * Hands new events to all who listen: one reader for the whole process, which asks the store about once a second and
- * only while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
+ * Hands new events to all who listen: one reader for the whole process, which asks the store twice a second (less
+ * often where many gateways do) and only while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
+import type { Crowd } from './crowd.ts';
 import type { EventReader } from './events.ts';
 
 const POLL_MS = 500;
+/** By all gateways together. */
+const ALL_PER_SECOND = 50;
 
 export class EventFeed {
   readonly #reader: EventReader;
   readonly #timers: Timers;
   readonly #log: Logger;
+  readonly #crowd: Pick<Crowd, 'pacedMs'>;
   readonly #listeners = new Set<(last: number) => void>();
   #last = -1;
   #cancel: Cancel = () => {};
   #isReading = false;
 
-  constructor(reader: EventReader, timers: Timers, log: Logger) {
+  constructor(reader: EventReader, timers: Timers, log: Logger, crowd: Pick<Crowd, 'pacedMs'>) {
     this.#reader = reader;
     this.#timers = timers;
     this.#log = log;
+    this.#crowd = crowd;
   }
 
   get listening(): number {
@@ -52,7 +57,8 @@ export class EventFeed {
       .finally(() => {
         this.#isReading = false;
         this.#cancel = () => {};
-        if (this.#listeners.size > 0) this.#cancel = this.#timers.after(POLL_MS, () => this.#poll());
+        if (this.#listeners.size > 0)
+          this.#cancel = this.#timers.after(this.#crowd.pacedMs(POLL_MS, ALL_PER_SECOND), () => this.#poll());
         else this.#last = -1;
       });
   }

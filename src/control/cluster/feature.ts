@@ -20,13 +20,14 @@ import { createClusterApp } from './app.ts';
 import { gatewayCaller, localCaller, type ReadCaller } from './caller.ts';
 import { Cluster } from './cluster.ts';
 import { KeptVersion } from './kept-version.ts';
+import { leaseOpener } from './lease-opener.ts';
 import type { ClusterPlan } from './options.ts';
 import { BUILTIN_CLUSTER } from './options.ts';
 import { type ClusterTables, MIGRATIONS } from './tables.ts';
 
 export type ClusterHost = Pick<
   FeatureHost,
-  'log' | 'compiled' | 'serveBuiltin' | 'tryOverlay' | 'useOverlay' | 'traffic' | 'health'
+  'log' | 'env' | 'compiled' | 'serveBuiltin' | 'tryOverlay' | 'useOverlay' | 'traffic' | 'health'
 >;
 
 const RETRY_MS = 2_000;
@@ -92,7 +93,14 @@ export class ClusterFeature {
   async #begin(store: Store<ClusterTables>, appliedVersion: number): Promise<void> {
     const { log } = this.#host;
     const plan = this.#plan;
-    const cluster = new Cluster({ store, plan, clock: systemClock, timers: systemTimers, log });
+    const { compiled, env } = this.#host;
+    const leases = await leaseOpener(plan, {
+      secrets: compiled.secrets,
+      env,
+      clock: systemClock,
+      timers: systemTimers,
+    });
+    const cluster = new Cluster({ store, plan, clock: systemClock, timers: systemTimers, log, ...leases });
     this.#cluster = cluster;
     await this.#serve(BUILTIN_CLUSTER, cluster, gatewayCaller(plan.adminIssuers), plan.path);
     this.#control = await this.#serve(`${BUILTIN_CLUSTER}-control`, cluster, localCaller, '/');
@@ -120,6 +128,7 @@ export class ClusterFeature {
       timers: systemTimers,
       log,
       random: Math.random,
+      crowd: cluster.crowd,
       appliedVersion,
     });
     this.#agent.start();

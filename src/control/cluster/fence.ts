@@ -23,6 +23,16 @@ export class Fence {
     this.#name = `${clusterName}/fence`;
   }
 
+  /** The newest epoch that has written; 0 when none has. */
+  async newest(): Promise<number> {
+    const row = await this.#store.db
+      .selectFrom('cluster_leases')
+      .select('epoch')
+      .where('name', '=', this.#name)
+      .executeTakeFirst();
+    return Number(row?.epoch ?? 0);
+  }
+
   /** Runs `work` in one transaction as the queen of `epoch`. Rejects with a `FencedError`; nothing was written then. */
   async write<Result>(epoch: number, work: (trx: Transaction<ClusterTables>) => Promise<Result>): Promise<Result> {
     return await this.#store.transaction(async (trx) => {

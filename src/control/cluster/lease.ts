@@ -25,7 +25,15 @@ export interface LeaseStore {
   /** Gives it up early; harmless when `holder` does not have it. */
   release(holder: string): Promise<void>;
   read(): Promise<Lease | null>;
+  /** Forgets connections; a lease that is held runs out by itself. */
+  close(): Promise<void>;
 }
+
+/**
+ * A store of leases that may be made anew, or is not the one that was used before, could give epochs that the fence has
+ * seen: a new holder's epoch is above this one, too.
+ */
+export type EpochFloor = () => Promise<number>;
 
 export class SqlLeaseStore implements LeaseStore {
   readonly #store: Store<ClusterTables>;
@@ -73,4 +81,7 @@ export class SqlLeaseStore implements LeaseStore {
       isHeld: Number(row.until) >= Number(row.now),
     };
   }
+
+  /** The store is not its own. */
+  async close(): Promise<void> {}
 }

@@ -9,6 +9,7 @@ import { duration, MAX_TIMER_MS, ratio, secret } from '../../base/zod-units.ts';
 import { issuersOf } from '../admin-issuers.ts';
 import { defineSection } from '../config/section.ts';
 import type { ElectionSettings } from './election.ts';
+import { electionOptions, type LeasePlan, leasePlan } from './lease-options.ts';
 import type { MemberSettings } from './members.ts';
 import type { RolloutSettings } from './rollout.ts';
 
@@ -79,6 +80,9 @@ export const clusterOptions = z
       .describe(
         'Database that the nodes share: one SQLite file on one machine, PostgreSQL for several. Default: `stores.sql`.',
       ),
+    election: electionOptions
+      .optional()
+      .describe('Where the queen is elected. Default: in `store`, like everything else of the cluster.'),
     path: z
       .string()
       .regex(/^\/[A-Za-z0-9/_.-]*[A-Za-z0-9]$/, 'must be a path such as /api/v1')
@@ -90,7 +94,7 @@ export const clusterOptions = z
       .describe(
         'Outside issuers whose roles and scopes count for this API. Default: only accounts and keys of the gateway.',
       ),
-    lease: duration(span(1_000)).prefault('10s').describe('How long the queen holds its office without renewing it.'),
+    lease: duration(span(1_000)).prefault('6s').describe('How long the queen holds its office without renewing it.'),
     heartbeat: duration(span(100)).prefault('3s').describe('How often gateways report, and workers should.'),
     suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
     goneAfter: duration(span(1_000)).prefault('30s').describe('Silence after which the tasks of a node go to others.'),
@@ -115,6 +119,8 @@ export interface ClusterPlan {
   readonly labels: Readonly<Record<string, string>>;
   /** Secret id of the URL; null: the SQL store of the gateway. */
   readonly store: string | null;
+  /** Null: in the store. */
+  readonly leases: LeasePlan | null;
   readonly path: string;
   readonly adminIssuers: readonly string[];
   readonly heartbeatMs: number;
@@ -156,6 +162,7 @@ export const clusterSection = defineSection({
       zone: options.zone ?? null,
       labels: options.labels,
       store: options.store === undefined ? null : context.secret('cluster.store', options.store),
+      leases: leasePlan(options.name, options.election, context),
       path,
       adminIssuers: issuersOf(options.adminIssuers, context),
       heartbeatMs: options.heartbeat,

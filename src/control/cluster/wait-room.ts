@@ -1,28 +1,34 @@
 /**
- * Where the long polls of nodes wait: one question to the store, four times a second and only while somebody waits,
- * says which nodes have something, however many wait. Owner: the process; each gateway has its own.
+ * Where the long polls of nodes wait: one question to the store, four times a second (less often where many gateways
+ * ask) and only while somebody waits, says which nodes have something, however many wait. Owner: the process; each
+ * gateway has its own.
  */
 import { sql } from 'kysely';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { Store } from '../store/store.ts';
+import type { Crowd } from './crowd.ts';
 import type { ClusterTables } from './tables.ts';
 
 const POLL_MS = 250;
+/** By all gateways together. */
+const ALL_PER_SECOND = 100;
 
 export class WaitRoom {
   readonly #store: Store<ClusterTables>;
   readonly #timers: Timers;
   readonly #log: Logger;
+  readonly #crowd: Pick<Crowd, 'pacedMs'>;
   readonly #waiting = new Map<string, Set<() => void>>();
   #isPolling = false;
   #cancel: Cancel = () => {};
 
-  constructor(store: Store<ClusterTables>, timers: Timers, log: Logger) {
+  constructor(store: Store<ClusterTables>, timers: Timers, log: Logger, crowd: Pick<Crowd, 'pacedMs'>) {
     this.#store = store;
     this.#timers = timers;
     this.#log = log;
+    this.#crowd = crowd;
   }
 
   /** Resolves when the node may have something, after `ms`, or when the signal says that nobody waits any more. */
@@ -47,7 +53,7 @@ export class WaitRoom {
 
   #schedule(): void {
     this.#isPolling = true;
-    this.#cancel = this.#timers.after(POLL_MS, () => void this.#poll());
+    this.#cancel = this.#timers.after(this.#crowd.pacedMs(POLL_MS, ALL_PER_SECOND), () => void this.#poll());
   }
 
   async #poll(): Promise<void> {

@@ -20,7 +20,7 @@ export interface KubernetesAccess {
 
 /** Rejects with a sentence when something that was named cannot be read, or when there is no API server. */
 export async function readAccess(
-  settings: KubernetesSettings,
+  settings: Pick<KubernetesSettings, 'apiServer' | 'namespace' | 'tokenFile' | 'caFile'>,
   env: Readonly<Record<string, string | undefined>>,
 ): Promise<KubernetesAccess> {
   const apiServer = settings.apiServer ?? inClusterServer(env);

@@ -1,6 +1,7 @@
 /**
- * As much of the Kubernetes API as a watch needs: GET a JSON document, and GET a stream of JSON lines. Everything has a
- * deadline and a size limit. What the documents mean is kubernetes-slices.ts, when to ask again is kubernetes.ts.
+ * As much of the Kubernetes API as a watch and a lease need: GET, POST and PUT of a JSON document, and GET of a stream
+ * of JSON lines. Everything has a deadline and a size limit. What the documents mean is kubernetes-slices.ts, when to
+ * ask again is kubernetes.ts.
  */
 import type { IncomingMessage } from 'node:http';
 import http from 'node:http';
@@ -11,11 +12,14 @@ import type { KubernetesAccess } from './kubernetes-access.ts';
 /** An answer that is not 200, with what the server says about it. */
 export class ApiStatusError extends Error {
   readonly status: number;
+  /** As in `JsonResponse`. */
+  readonly dateMs: number | null;
 
-  constructor(status: number, message: string) {
+  constructor(status: number, message: string, dateMs: number | null = null) {
     super(message);
     this.name = 'ApiStatusError';
     this.status = status;
+    this.dateMs = dateMs;
   }
 }
 
@@ -34,9 +38,27 @@ export interface ApiCall {
 
 /** The parsed document; rejects on everything else. */
 export async function getJson(call: ApiCall): Promise<unknown> {
-  const deadline = deadlineOf(call, REQUEST_TIMEOUT_MS, 'no whole answer');
+  return (await exchangeJson(call, { method: 'GET' })).document;
+}
+
+export interface JsonRequest {
+  readonly method: 'GET' | 'POST' | 'PUT';
+  readonly body?: unknown;
+  /** Default: 30,000. */
+  readonly timeoutMs?: number;
+}
+
+export interface JsonResponse {
+  readonly document: unknown;
+  /** The server's own clock when it answered, whole seconds, in milliseconds since 1970; null when it did not say. */
+  readonly dateMs: number | null;
+}
+
+/** Sends a document, if there is one, and reads the one that comes back. Rejects on a status that is not 2xx. */
+export async function exchangeJson(call: ApiCall, request: JsonRequest): Promise<JsonResponse> {
+  const deadline = deadlineOf(call, request.timeoutMs ?? REQUEST_TIMEOUT_MS, 'no whole answer');
   try {
-    const response = await open(call, deadline.signal);
+    const response = await open(call, deadline.signal, request);
     let text = '';
     let bytes = 0;
     for await (const chunk of response.setEncoding('utf8')) {
@@ -44,7 +66,7 @@ export async function getJson(call: ApiCall): Promise<unknown> {
       if (bytes > MAX_DOCUMENT_BYTES) throw new Error(`the answer is larger than ${MAX_DOCUMENT_BYTES} bytes`);
       text += chunk;
     }
-    return parse(text);
+    return { document: parse(text), dateMs: dateOf(response) };
   } catch (error) {
     throw deadline.reasonFor(error);
   } finally {
@@ -80,11 +102,13 @@ export async function watchJson(call: ApiCall, idleMs: number, listener: WatchLi
   }
 }
 
-function open(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
+function open(call: ApiCall, signal: AbortSignal, { method, body }: JsonRequest = GET): Promise<IncomingMessage> {
   const { apiServer, token, ca } = call.access;
   const url = new URL(apiServer + call.path);
   return new Promise((resolve, reject) => {
+    const text = body === undefined ? null : JSON.stringify(body);
     const options: https.RequestOptions = {
+      method,
       signal,
       // A connection of its own: a watch holds one for minutes, and a list is rare.
       agent: false,
@@ -92,15 +116,18 @@ function open(call: ApiCall, signal: AbortSignal): Promise<IncomingMessage> {
         accept: 'application/json',
         'user-agent': 'gatehouse',
         ...(token === null ? {} : { authorization: `Bearer ${token}` }),
+        ...(text === null ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(text) }),
       },
       ...(ca === null ? {} : { ca }),
     };
-    const request = url.protocol === 'https:' ? https.get(url, options) : http.get(url, options);
+    const request = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
     request.on('error', reject);
     request.on('response', (response) => {
-      if (response.statusCode === 200) resolve(response);
+      const status = response.statusCode ?? 0;
+      if (status >= 200 && status < 300) resolve(response);
       else readRefusal(response).then(reject, reject);
     });
+    request.end(text ?? undefined);
   });
 }
 
@@ -117,7 +144,13 @@ async function readRefusal(response: IncomingMessage): Promise<ApiStatusError> {
   } catch {
     // Not a Status document: a proxy on the way, perhaps. The status says enough.
   }
-  return new ApiStatusError(status, typeof message === 'string' ? message.slice(0, 500) : `status ${status}`);
+  const words = typeof message === 'string' ? message.slice(0, 500) : `status ${status}`;
+  return new ApiStatusError(status, words, dateOf(response));
+}
+
+function dateOf({ headers }: IncomingMessage): number | null {
+  const ms = Date.parse(headers.date ?? '');
+  return Number.isNaN(ms) ? null : ms;
 }
 
 function parse(text: string): unknown {
@@ -127,6 +160,8 @@ function parse(text: string): unknown {
     throw new Error('the API server sent something that is not JSON');
   }
 }
+
+const GET: JsonRequest = { method: 'GET' };
 
 interface Deadline {
   readonly signal: AbortSignal;

@@ -6,6 +6,7 @@
 import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
 import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
+import { natsOptions } from '../../../base/nats.ts';
 import type {
   EventEngine,
   NewEvent,
@@ -79,25 +80,9 @@ export class NatsEngine implements EventEngine {
 
   async #connect(): Promise<void> {
     const { connect } = this.#client!;
-    const urls = this.#settings.urls.map((url) => new URL(url));
-    const [first] = urls;
-    const user = decodeURIComponent(first?.username ?? '');
-    const pass = decodeURIComponent(first?.password ?? '');
-    const credentials = user === '' ? {} : pass === '' ? { token: user } : { user, pass };
     for (;;) {
       try {
-        this.#connection = await connect({
-          servers: urls.map(({ host }) => host),
-          ...credentials,
-          ...(urls.some(({ protocol }) => protocol === 'tls:') ? { tls: {} } : {}),
-          name: 'gatehouse',
-          maxReconnectAttempts: -1,
-          reconnectTimeWait: 250,
-          reconnectJitter: 250,
-          pingInterval: 5_000,
-          maxPingOut: 2,
-          timeout: 5_000,
-        });
+        this.#connection = await connect(natsOptions(this.#settings.urls, 'gatehouse'));
         break;
       } catch (error) {
         if (this.#stopped) return;
