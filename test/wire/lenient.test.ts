@@ -4,6 +4,7 @@ import { describe, test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { until } from '../support/until.ts';
 import { rawUpstream } from '../support/upstream.ts';
 
 interface Row {
@@ -100,6 +101,30 @@ describe('a service that may', () => {
       assert.equal((await ask(gateway, `not-${form}`, `/${i}`)).status, 502, `not ${form}`);
       assert.equal((await ask(gateway, 'strict', `/${i}`)).status, 502, `${form} where nothing may be`);
     }
+  });
+
+  test('is counted and written to the log, with what is wrong; one that keeps to the grammar is not', async (t) => {
+    const { gateway } = await scene(t);
+    const counted = async (service: string): Promise<string | undefined> => {
+      const text = await (await fetch(`${gateway.url}/metrics`)).text();
+      const line = `gatehouse_service_events_total{service="${service}",event="lenientResponses"} `;
+      return text
+        .split('\n')
+        .find((each) => each.startsWith(line))
+        ?.slice(line.length);
+    };
+    for (let i = 0; i < 3; i++) await ask(gateway, 'folding', '/3');
+    await ask(gateway, 'lineFeeds', '/4');
+    assert.equal(await counted('folding'), '3');
+    assert.equal(await counted('lineFeeds'), '0', 'what is not allowed either is no leniency');
+    const says = (line: string): boolean => line.includes('against the grammar of HTTP passed');
+    await until(() => gateway.logged.some(says), 'the line is written', 30_000);
+    const lines = gateway.logged.filter(says);
+    assert.equal(lines.length, 1, 'at most one in ten seconds');
+    const { service, instance, problem } = JSON.parse(lines[0]!) as Record<string, string>;
+    assert.equal(service, 'folding');
+    assert.match(instance!, /127\.0\.0\.1/);
+    assert.notEqual(problem, '');
   });
 
   test('is asked on a new connection after a length beside a coding (RFC 9112 §6.3)', async (t) => {

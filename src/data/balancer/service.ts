@@ -120,6 +120,11 @@ export class Service<P> {
     this.#chooser = this.#assemble();
   }
 
+  /** A response passes only because of `lenient`. */
+  onLenientHead(problem: string, instance: string): void {
+    this.#events.lenient(problem, instance);
+  }
+
   /** Throws what `update` would throw, and changes nothing: for a snapshot that is taken as a whole or not at all. */
   check(settings: ServiceSettings): void {
     this.#checked(settings);

@@ -60,6 +60,7 @@ export const SERVICE_COUNTERS = [
   'noInstance',
   'breakerOpenings',
   'failovers',
+  'lenientResponses',
 ] as const;
 export type ServiceCounter = (typeof SERVICE_COUNTERS)[number];
 

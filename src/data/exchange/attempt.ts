@@ -110,6 +110,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     return this.service.settings.lenient;
   }
 
+  onLenientHead(problem: string): void {
+    this.service.onLenientHead(problem, this.endpoint.id);
+  }
+
   /** Begins; the callbacks may come before this returns. */
   start(): void {
     const stream = this.endpoint.pool.acquire(this, false);

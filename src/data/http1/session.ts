@@ -16,7 +16,6 @@ import { FAULTS } from '../../base/errors.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import type { LenientForm } from '../contract/snapshot.ts';
 import type { BytesHolder, UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
 import { KEEP_ALIVE } from '../parser/field-names.ts';
@@ -328,7 +327,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
       }
       if (after === REFUSED || !readResponseFraming(this.#head, this.#method, this.#meaning)) {
         const { detail } = this.#head;
-        after = handler.lenient === undefined ? REFUSED : this.#readLeniently(handler.lenient, bytes, i, end);
+        after = handler.lenient === undefined ? REFUSED : this.#readLeniently(handler, bytes, i, end);
         if (after === INCOMPLETE) {
           this.#partial = Buffer.from(bytes.subarray(i, end));
           return;
@@ -348,12 +347,16 @@ export class Session implements UpstreamStream, DeadlineOwner {
   }
 
   /** A head that is against the grammar, of a service that may be: read in the form that the grammar wants. */
-  #readLeniently(forms: readonly LenientForm[], bytes: Buffer, start: number, end: number): number {
+  #readLeniently(handler: UpstreamHandler, bytes: Buffer, start: number, end: number): number {
+    const { detail } = this.#head;
+    const forms = handler.lenient!;
     const mended = mendHead(bytes, start, end, forms);
     if (mended === null) return end - start < HEAD_LIMITS.maxHeadBytes ? INCOMPLETE : REFUSED;
     const { head } = mended;
     if (readResponseHead(head, 0, head.length, HEAD_LIMITS, this.#head, mostStatus(forms)) <= 0) return REFUSED;
-    return readResponseFraming(this.#head, this.#method, this.#meaning) ? mended.end : REFUSED;
+    if (!readResponseFraming(this.#head, this.#method, this.#meaning)) return REFUSED;
+    handler.onLenientHead(detail);
+    return mended.end;
   }
 
   /** True when the rest of this read is none of the parser's business. */

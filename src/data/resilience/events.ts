@@ -2,6 +2,7 @@
  * What happens to a service, told three ways: counters in shared memory (metrics and status pages read them), one log
  * line per change of state with its reason, and `onStateChange`. A change is told by the one worker that made it.
  */
+import { LogThrottle } from '../../base/log-throttle.ts';
 import { INSTANCE, SERVICE, serviceAt } from '../contract/instance-layout.ts';
 import type { InstanceTable } from '../contract/instance-table.ts';
 import type { ServiceCounter } from '../contract/service-state.ts';
@@ -27,13 +28,14 @@ export class ServiceEvents {
   readonly #table: InstanceTable;
   readonly #service: string;
   readonly #slot: number;
-  readonly #env: Pick<ServiceEnvironment<never>, 'log' | 'onStateChange'>;
+  readonly #env: Pick<ServiceEnvironment<never>, 'clock' | 'log' | 'onStateChange'>;
+  #lenientLines: LogThrottle | null = null;
 
   constructor(
     table: InstanceTable,
     service: string,
     slot: number,
-    env: Pick<ServiceEnvironment<never>, 'log' | 'onStateChange'>,
+    env: Pick<ServiceEnvironment<never>, 'clock' | 'log' | 'onStateChange'>,
   ) {
     this.#table = table;
     this.#service = service;
@@ -44,6 +46,20 @@ export class ServiceEvents {
   count(counter: ServiceCounter): void {
     const at = serviceAt(this.#slot) + SERVICE.counters + SERVICE_COUNTERS.indexOf(counter);
     Atomics.add(this.#table.words, at, 1);
+  }
+
+  /** Such a service does so with every response: one line in ten seconds says it. */
+  lenient(problem: string, instance: string): void {
+    this.count('lenientResponses');
+    this.#lenientLines ??= new LogThrottle(this.#env.clock);
+    this.#lenientLines.write((left_out) =>
+      this.#env.log.warn('a response against the grammar of HTTP passed, as the service may', {
+        service: this.#service,
+        instance,
+        problem,
+        left_out,
+      }),
+    );
   }
 
   changed(change: StateChange['change'], instance: Subject | null, reason: string): void {

@@ -108,6 +108,8 @@ class Noting implements UpstreamHandler {
 
   onUpstreamDrain(): void {}
 
+  onLenientHead(): void {}
+
   onStreamFault(kind: FaultKind): void {
     this.#answer.fault = kind.reason;
   }
