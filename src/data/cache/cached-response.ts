@@ -14,32 +14,46 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { PolicyContext, Reply } from '../contract/policy.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import type { BytesHolder } from '../exchange/upstream-stream.ts';
-import type { MessageFraming } from '../parser/framing.ts';
+import { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import type { CachedRoute, Refresh } from './cached-route.ts';
 import { type FillOutcome, FillRecorder } from './fill-recorder.ts';
 import type { Follower } from './fill-watch.ts';
 import type { KeyRequest } from './keys.ts';
-import { type Found, lookUp, type Place } from './lookup.ts';
+import { type Found, locate, openFound, type Place } from './lookup.ts';
 import { refreshBeside } from './refresh.ts';
+import type { BypassReason } from './route-counts.ts';
 import { cacheStatus, type Forwarded, type Handling } from './rules/cache-status.ts';
 import { type Directives, NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
 import { isErrorStatus, mayUseOnError, reuseOf } from './rules/reuse.ts';
 import { conditionsOf, speaksOf, validatorsOf } from './rules/validation.ts';
 import { FILLING, LIVE } from './store/layout.ts';
+import { NO_PIN } from './store/pins.ts';
+import { Queues } from './store/queues.ts';
 import type { Reader } from './store/reader.ts';
 import { type Entry, NOTHING } from './store/store.ts';
 import { readStored } from './stored-head.ts';
 import { StoredSender } from './stored-sender.ts';
 import type { RedisTier } from './tier/redis-tier.ts';
 import { TierFill } from './tier/tier-fill.ts';
-import type { BypassReason, WorkerCache } from './worker-cache.ts';
+import type { WorkerCache } from './worker-cache.ts';
 
 /** What of the exchange the cache uses. */
-export type CachedRequest = PolicyContext & KeyRequest;
+export type CachedRequest = PolicyContext &
+  KeyRequest & {
+    /** Fields that are known to be such. */
+    addResponseFields(block: FieldBlock): void;
+    /** `,"name":value` of the access record. */
+    logConstant(part: string): void;
+  };
 
 /** After so many fills of others that came to nothing a request fetches for itself. */
 const MOST_FOLLOWS = 3;
+
+const HIT = ',"cache":"hit"';
+/** The head is handed on before the next one is read, so one for all will do. */
+const framing = new MessageFraming();
+framing.lengthGiven = true;
 
 export class CachedResponse implements ResponseSource, ResponseHandler, Follower {
   readonly #cache: WorkerCache;
@@ -113,8 +127,10 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
 
   #decide(nowMs: number): void {
     const wallMs = this.#cache.clock.wallMs();
-    const found = lookUp(this.#cache.store, this.#route.settings.key, this.#request, wallMs);
-    this.#place = found.place;
+    const { store } = this.#cache;
+    this.#place = locate(this.#cache, this.#route.settings.key, this.#request, wallMs);
+    if (store.live !== NOTHING && this.#sendAtOnce(store.live, wallMs)) return;
+    const found = openFound(store, this.#place);
     const { reader } = found;
     if (reader !== null) {
       const reuse = reuseOf(reader.terms, this.#wanted, wallMs);
@@ -131,6 +147,53 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
       return;
     }
     this.#miss(found, nowMs);
+  }
+
+  /**
+   * The commonest case: what is asked for often, is small, fresh and wanted as it is is sent in one step. False: it
+   * is not so.
+   */
+  #sendAtOnce(entry: Entry, wallMs: number): boolean {
+    const request = this.#request;
+    if (request.method !== 'GET' || this.#wanted !== NO_DIRECTIVES || this.#isFromTier || this.#asksForMore())
+      return false;
+    const cache = this.#cache;
+    const { store, hot } = cache;
+    const known = hot.of(entry);
+    if (known === null || !known.isFresh(wallMs)) return false;
+    const pin = store.hold(entry);
+    if (pin === NO_PIN) return false;
+    store.glanceEnd();
+    Queues.hit(store.words, store.at(entry));
+    const { counts } = this.#route;
+    counts.result('hit');
+    counts.bytes(known.bodyBytes);
+    request.logConstant(HIT);
+    request.addResponseFields(known.fields(this.#route, wallMs));
+    const handler = this.#handler;
+    framing.bodyLength = known.bodyBytes;
+    handler.onHead(known.head, framing);
+    if (!this.#isDone && known.bodyBytes > 0) {
+      const piece = cache.takePiece();
+      hot.readBody(known, piece);
+      handler.onBody(piece, 0, known.bodyBytes);
+      if (handler.holder === null) cache.givePiece(piece);
+    }
+    store.drop(entry, pin);
+    if (this.#isDone) return true;
+    this.#isDone = true;
+    handler.onEnd(null);
+    return true;
+  }
+
+  /** A part of the response, or whether it is still the one that the client has. */
+  #asksForMore(): boolean {
+    const request = this.#request;
+    return (
+      request.header('range') !== null ||
+      request.header('if-none-match') !== null ||
+      request.header('if-modified-since') !== null
+    );
   }
 
   /** There is nothing that can be sent at once. */

@@ -9,12 +9,13 @@ import type { ResponseHandler } from '../exchange/response-source.ts';
 import type { Head } from '../parser/head.ts';
 import { Invalidator } from './invalidator.ts';
 import type { Place } from './lookup.ts';
+import type { RouteCounts } from './route-counts.ts';
 import { statusName } from './rules/cache-status.ts';
 import type { StoringRules } from './rules/storing.ts';
 import type { Reader } from './store/reader.ts';
 import { readStored } from './stored-head.ts';
 import type { RedisTier } from './tier/redis-tier.ts';
-import type { RouteCounts, WorkerCache } from './worker-cache.ts';
+import type { WorkerCache } from './worker-cache.ts';
 
 /**
  * What the cache is for one route: it stores responses, or it only watches for requests that make stored ones invalid.

@@ -56,7 +56,7 @@ export class FillRecorder {
   static begin(route: CachedRoute, request: FillRequest, place: Place): FillRecorder | Entry {
     const { store } = route.cache;
     const { key } = route.settings;
-    if (place.vary === null && hasParts(key) && !setMarker(store, key, request, place, [], null)) return 0;
+    if (place.vary === null && hasParts(key) && !setMarker(route.cache, key, request, place, [], null)) return 0;
     if (place.vary !== null) {
       store.find(place.key, 0);
       store.glanceEnd();
@@ -197,7 +197,7 @@ export class FillRecorder {
       const own = place.vary === null ? this.#fill : null;
       if (own === null) this.giveUp(0);
       this.#fill = null;
-      if (!setMarker(store, settings.key, this.#request, place, varyNames(vary), own)) return false;
+      if (!setMarker(cache, settings.key, this.#request, place, varyNames(vary), own)) return false;
     }
     if (this.#fill !== null) return true;
     store.find(place.key, 0);

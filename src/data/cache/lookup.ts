@@ -1,15 +1,16 @@
 /**
  * Finds what is stored for a request: by its first key, and where a marker lies there by the second one, which the
- * fields that the marker names and the configured parts make (keys.ts). The result lies in one object per worker.
+ * fields that the marker names and the configured parts make (keys.ts).
  */
 import type { KeySettings } from '../contract/cache.ts';
 import type { CachedRoute } from './cached-route.ts';
 import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
+import type { Markers } from './markers.ts';
 import { NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
 import { reuseOf } from './rules/reuse.ts';
 import { varyNames } from './rules/vary.ts';
 import { Fill } from './store/fill.ts';
-import { FLAGS, IS_MARKER } from './store/layout.ts';
+import { IS_MARKER } from './store/layout.ts';
 import { Reader } from './store/reader.ts';
 import { type CacheStore, type Entry, NOTHING } from './store/store.ts';
 
@@ -19,6 +20,12 @@ export interface Place {
   key: string;
   /** Names of fields that the marker has; null: there is none. */
   vary: readonly string[] | null;
+}
+
+/** What looking up needs of the worker's cache. */
+interface Memory {
+  readonly store: CacheStore;
+  readonly markers: Markers;
 }
 
 export interface Found {
@@ -31,18 +38,16 @@ export interface Found {
 
 const NO_NAMES: readonly string[] = [];
 
-/** `isUse` false: it is only a look, not a hit. */
-export function lookUp(
-  store: CacheStore,
-  settings: KeySettings,
-  request: KeyRequest,
-  nowMs: number,
-  isUse = true,
-): Found {
+/**
+ * Where the response to a request lies. What there is says the store (`live`, `filling`, `passes`), which glances at
+ * it: `glanceEnd` must follow.
+ */
+export function locate(cache: Memory, settings: KeySettings, request: KeyRequest, nowMs: number): Place {
+  const { store } = cache;
   const first = firstKey(settings, request);
   const place: Place = { firstKey: first, key: first, vary: null };
   store.find(first, nowMs);
-  const marker = markerOf(store);
+  const marker = cache.markers.ofLive();
   if (marker !== null) {
     place.vary = marker.vary;
     place.key = secondKey(first, marker.id, settings, marker.vary, request);
@@ -50,9 +55,14 @@ export function lookUp(
     store.find(place.key, nowMs);
   } else if (hasParts(settings)) {
     // Without its marker nothing can be found under the parts; the first to store something puts one there.
-    store.glanceEnd();
-    return { place, reader: null, filling: NOTHING, passes: store.passes };
+    store.live = NOTHING;
+    store.filling = NOTHING;
   }
+  return place;
+}
+
+/** Opens what `locate` has found and ends the glance. `isUse` false: it is only a look, not a hit. */
+export function openFound(store: CacheStore, place: Place, isUse = true): Found {
   const { live, filling, passes } = store;
   const reader = live === NOTHING ? null : Reader.open(store, live, isUse);
   store.glanceEnd();
@@ -65,24 +75,11 @@ export function holdsResponse(route: CachedRoute, request: KeyRequest & { readon
   const { cache, settings } = route;
   const nowMs = cache.clock.wallMs();
   const wanted = settings.obeysRequests ? parseCacheControl(request.header('cache-control')) : NO_DIRECTIVES;
-  const { reader } = lookUp(cache.store, settings.key, request, nowMs, false);
+  const { reader } = openFound(cache.store, locate(cache, settings.key, request, nowMs), false);
   if (reader === null) return false;
   const reuse = reuseOf(reader.terms, wanted, nowMs);
   reader.close();
   return reuse !== 'validate';
-}
-
-/** What the latest `find` found, if it is a marker; it must be glanced at still. */
-function markerOf(store: CacheStore): { id: string; vary: readonly string[] } | null {
-  const { live } = store;
-  if (live === NOTHING || (store.words[store.at(live) + FLAGS]! & IS_MARKER) === 0) return null;
-  const reader = Reader.open(store, live);
-  if (reader === null) return null;
-  const names = reader.head().toString('latin1');
-  // Entry and state together are unique: the state counts up with every use of the entry.
-  const id = `${live}.${Atomics.load(store.words, store.at(live)) >>> 3}`;
-  reader.close();
-  return { id, vary: names === '' ? NO_NAMES : names.split(',') };
 }
 
 /**
@@ -91,13 +88,14 @@ function markerOf(store: CacheStore): { id: string; vary: readonly string[] } | 
  * room.
  */
 export function setMarker(
-  store: CacheStore,
+  cache: Memory,
   settings: KeySettings,
   request: KeyRequest,
   place: Place,
   vary: readonly string[],
   own: Fill | null,
 ): boolean {
+  const { store } = cache;
   let fill = own;
   if (fill === null) {
     store.find(place.firstKey, 0);
@@ -120,7 +118,7 @@ export function setMarker(
     return false;
   }
   store.find(place.firstKey, 0);
-  const marker = markerOf(store);
+  const marker = cache.markers.ofLive();
   store.glanceEnd();
   if (marker === null) return false;
   place.vary = marker.vary;

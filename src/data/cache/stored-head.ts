@@ -21,6 +21,7 @@ const OF_A_304 = ['cache-control', 'content-location', 'date', 'etag', 'expires'
 /** A stored head was within its limits when it came. */
 const LIMITS: HeadLimits = { maxHeadBytes: 1_048_576, maxTargetBytes: 0, maxFields: 1_024 };
 const MOST_FIELDS = 1_024;
+const ROOM_FOR_LENGTH = 48;
 
 /** The head for the store. `nominated`: by Connection; `withheld`: by `no-cache="..."` and `private="..."`. */
 export function headForStore(head: Head, nominated: readonly string[] | null, withheld: readonly string[]): Buffer {
@@ -67,6 +68,14 @@ export function unsatisfiableHead(length: number): Buffer {
   const out = new HeadText('HTTP/1.1 416 Range Not Satisfiable\r\n');
   out.line(`Content-Range: bytes */${length}\r\nContent-Length: 0\r\n`);
   return out.end();
+}
+
+/** The head with a `Content-Length`: of a response whose length was known only at its end. */
+export function withLength(head: Buffer, length: number): Buffer {
+  const longer = Buffer.allocUnsafe(head.length + ROOM_FOR_LENGTH);
+  head.copy(longer, 0, 0, head.length - 2);
+  const end = head.length - 2 + longer.latin1Write(`Content-Length: ${length}\r\n\r\n`, head.length - 2);
+  return longer.subarray(0, end);
 }
 
 /** Words under which a response can be purged. */

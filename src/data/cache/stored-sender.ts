@@ -14,7 +14,7 @@ import { IS_200 } from './rules/storing.ts';
 import { ifRangeHolds, isNotModified, validatorsOf } from './rules/validation.ts';
 import { ABORTED, LIVE } from './store/layout.ts';
 import type { Reader } from './store/reader.ts';
-import { notModifiedHead, partialHead, readStored, unsatisfiableHead } from './stored-head.ts';
+import { notModifiedHead, partialHead, readStored, unsatisfiableHead, withLength } from './stored-head.ts';
 import { PIECE_BYTES, type WorkerCache } from './worker-cache.ts';
 
 /** `broken`: the rest will not come. */
@@ -22,7 +22,6 @@ export type Progress = 'waiting' | 'done' | 'broken';
 
 /** The head is handed on before the next one is read, so one for all will do. */
 const framing = new MessageFraming();
-const ROOM_FOR_LENGTH = 48;
 /** Up to here whoever takes bytes copies them. */
 const COPIED_BYTES = 16 * 1024;
 
@@ -123,12 +122,4 @@ export class StoredSender {
     }
     return 'done';
   }
-}
-
-/** The head with a `Content-Length`: of a response whose length was known only at its end. */
-function withLength(head: Buffer, length: number): Buffer {
-  const longer = Buffer.allocUnsafe(head.length + ROOM_FOR_LENGTH);
-  head.copy(longer, 0, 0, head.length - 2);
-  const end = head.length - 2 + longer.latin1Write(`Content-Length: ${length}\r\n\r\n`, head.length - 2);
-  return longer.subarray(0, end);
 }

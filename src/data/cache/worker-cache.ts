@@ -5,18 +5,15 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import { CACHE_COUNTS_TOPIC, type CacheResult } from '../contract/cache.ts';
-import {
-  CACHE_TIER_TOPIC,
-  type CacheTierSettings,
-  type TierReadResult,
-  type TierWriteResult,
-} from '../contract/cache-tier.ts';
+import { CACHE_COUNTS_TOPIC } from '../contract/cache.ts';
+import { CACHE_TIER_TOPIC, type CacheTierSettings } from '../contract/cache-tier.ts';
 import type { ControlLink } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import type { Head } from '../parser/head.ts';
 import { FillWatches } from './fill-watch.ts';
-import type { StoreRefusal } from './rules/storing.ts';
+import { HotHeads } from './hot-heads.ts';
+import { Markers } from './markers.ts';
+import { RouteCounts } from './route-counts.ts';
 import { CHUNK_BYTES } from './store/layout.ts';
 import { CacheStore } from './store/store.ts';
 import { roomyHead } from './stored-head.ts';
@@ -31,6 +28,8 @@ const PIECES_KEPT = 16;
 export class WorkerCache {
   readonly store: CacheStore;
   readonly watches: FillWatches;
+  readonly markers: Markers;
+  readonly hot: HotHeads;
   readonly clock: Clock;
   /** A stored head while it is looked at and handed on. */
   readonly head: Head = roomyHead();
@@ -50,6 +49,8 @@ export class WorkerCache {
   constructor(memory: SharedArrayBuffer, worker: number, clock: Clock, control: ControlLink, log: Logger) {
     this.store = new CacheStore(memory, worker);
     this.watches = new FillWatches(this.store);
+    this.markers = new Markers(this.store);
+    this.hot = new HotHeads(this.store);
     this.clock = clock;
     this.#control = control;
     this.#log = log;
@@ -123,51 +124,3 @@ export class WorkerCache {
     this.tell();
   }
 }
-
-/** Of one route and worker; they only grow. */
-export class RouteCounts {
-  readonly #results = new Map<string, number>();
-  readonly #told = new Map<string, number>();
-
-  result(result: CacheResult): void {
-    this.#add(`result ${result}`, 1);
-  }
-
-  /** Bytes of bodies that came out of the store. */
-  bytes(count: number): void {
-    this.#add('bytes', count);
-  }
-
-  refused(reason: StoreRefusal | BypassReason): void {
-    this.#add(`refused ${reason}`, 1);
-  }
-
-  stored(): void {
-    this.#add('stored', 1);
-  }
-
-  /** How a read of the second tier ended. */
-  tierRead(result: TierReadResult): void {
-    this.#add(`tier_read ${result}`, 1);
-  }
-
-  tierWrite(result: TierWriteResult): void {
-    this.#add(`tier_write ${result}`, 1);
-  }
-
-  changesInto(route: string, changes: Record<string, number>): void {
-    for (const [name, value] of this.#results) {
-      const change = value - (this.#told.get(name) ?? 0);
-      if (change === 0) continue;
-      this.#told.set(name, value);
-      changes[`${route}\t${name}`] = change;
-    }
-  }
-
-  #add(name: string, count: number): void {
-    this.#results.set(name, (this.#results.get(name) ?? 0) + count);
-  }
-}
-
-/** Why a request went past the store, beside what `mayStore` says of its response. */
-export type BypassReason = 'condition' | 'range' | 'no_room' | 'cannot_store' | 'wait_timeout';

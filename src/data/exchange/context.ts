@@ -8,6 +8,7 @@ import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { LISTENER_FIELD, SCHEME_FIELD } from '../contract/connection-fields.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
@@ -216,6 +217,12 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.responseChanges.add(name, value);
   }
 
+  /** Fields that are known to be such; nobody has to look at them again. */
+  addResponseFields(block: FieldBlock): void {
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.addBlock(block);
+  }
+
   setResponseHeader(name: string, value: string): void {
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.set(name, value);
@@ -279,6 +286,11 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     if (this.replyFields === null) return this.responseHeader(name);
     for (const each in this.replyFields) if (each.toLowerCase() === name) return this.replyFields[each]!;
     return null;
+  }
+
+  /** `,"name":value` as it stands in the record. */
+  logConstant(part: string): void {
+    this.logParts += part;
   }
 
   logField(name: string, value: string | number): void {

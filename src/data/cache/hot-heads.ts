@@ -1,0 +1,125 @@
+/**
+ * Heads of stored responses that this worker sends again and again, parsed once and in memory of its own: a hit then
+ * reads nothing of the store but the body. What is remembered holds as long as the entry has the same state, which
+ * counts up with every use of the entry; whether it is purged or stale is asked for each hit as ever.
+ */
+import { FieldBlock } from '../contract/field-block.ts';
+import { CONTENT_LENGTH } from '../parser/field-names.ts';
+import type { Head } from '../parser/head.ts';
+import type { CachedRoute } from './cached-route.ts';
+import { cacheStatus } from './rules/cache-status.ts';
+import { ageOf } from './rules/freshness.ts';
+import { NEEDS_VALIDATION } from './rules/storing.ts';
+import { BODY_BYTES, BORN_MS, FIRST_CHUNK, FLAGS, FRESH_UNTIL_MS, KIND, LIVE, META_BYTES } from './store/layout.ts';
+import { headStart } from './store/meta.ts';
+import type { CacheStore, Entry } from './store/store.ts';
+import { readStored, roomyHead, withLength } from './stored-head.ts';
+
+/** A power of two; with heads of `MOST_META_BYTES` at most it bounds what a worker remembers to 2 MB. */
+const SLOTS = 512;
+const MOST_META_BYTES = 4 * 1024;
+/** Longer bodies go piece by piece (stored-sender.ts). */
+const MOST_BODY_BYTES = 16 * 1024;
+
+/** One remembered head. */
+export class HotHead {
+  readonly entry: Entry;
+  readonly state: number;
+  /** With a `Content-Length`, unless it has no body by its status. */
+  readonly head: Head;
+  readonly bodyBytes: number;
+  readonly #bornMs: number;
+  readonly #freshUntilMs: number;
+  /** What the latest hit said of its age, for the same second and route. */
+  #route: CachedRoute | null = null;
+  #age = -1;
+  #ttl = -1;
+  #fields: FieldBlock | null = null;
+
+  constructor(entry: Entry, state: number, head: Head, bodyBytes: number, bornMs: number, freshUntilMs: number) {
+    this.entry = entry;
+    this.state = state;
+    this.head = head;
+    this.bodyBytes = bodyBytes;
+    this.#bornMs = bornMs;
+    this.#freshUntilMs = freshUntilMs;
+  }
+
+  isFresh(nowMs: number): boolean {
+    return nowMs < this.#freshUntilMs;
+  }
+
+  /** `Age` and `Cache-Status` of a hit. */
+  fields(route: CachedRoute, nowMs: number): FieldBlock {
+    const age = ageOf(this.#bornMs, nowMs);
+    const ttl = Math.floor((this.#freshUntilMs - nowMs) / 1_000);
+    if (this.#fields !== null && age === this.#age && ttl === this.#ttl && route === this.#route) return this.#fields;
+    this.#route = route;
+    this.#age = age;
+    this.#ttl = ttl;
+    const names = ['Age'];
+    const values = [`${age}`];
+    if (route.settings.tellsStatus) {
+      names.push('Cache-Status');
+      values.push(cacheStatus(route.statusName, { ttl }));
+    }
+    this.#fields = new FieldBlock(names, values);
+    return this.#fields;
+  }
+}
+
+export class HotHeads {
+  readonly #store: CacheStore;
+  readonly #slots: (HotHead | null)[] = new Array(SLOTS).fill(null);
+  /** Per slot, entry and state of what was asked for last in vain: a second time in a row it is remembered. */
+  readonly #wanted = new Int32Array(SLOTS * 2);
+  readonly #head: Head = roomyHead();
+
+  constructor(store: CacheStore) {
+    this.#store = store;
+  }
+
+  /**
+   * The head of an entry that is glanced at; null for what is not asked for often, has a large head or body, is no live
+   * response or may not be sent without asking the service.
+   */
+  of(entry: Entry): HotHead | null {
+    const store = this.#store;
+    const state = Atomics.load(store.words, store.at(entry));
+    const slot = entry & (SLOTS - 1);
+    const known = this.#slots[slot]!;
+    if (known !== null && known.entry === entry && known.state === state) return known;
+    const wanted = this.#wanted;
+    if (wanted[slot * 2] !== entry || wanted[slot * 2 + 1] !== state) {
+      wanted[slot * 2] = entry;
+      wanted[slot * 2 + 1] = state;
+      return null;
+    }
+    const hot = this.#read(entry, state);
+    if (hot !== null) this.#slots[slot] = hot;
+    return hot;
+  }
+
+  #read(entry: Entry, state: number): HotHead | null {
+    const { words, floats, chains } = this.#store;
+    const at = this.#store.at(entry);
+    const metaBytes = words[at + META_BYTES]!;
+    const bodyBytes = words[at + BODY_BYTES]!;
+    if ((state & KIND) !== LIVE || (words[at + FLAGS]! & NEEDS_VALIDATION) !== 0) return null;
+    if (metaBytes > MOST_META_BYTES || bodyBytes < 0 || bodyBytes > MOST_BODY_BYTES) return null;
+    const meta = Buffer.allocUnsafeSlow(metaBytes);
+    chains.read(words[at + FIRST_CHUNK]!, 0, metaBytes, meta, 0);
+    const bytes = meta.subarray(headStart(meta, 0));
+    const head = readStored(bytes, this.#head);
+    if (head.find(CONTENT_LENGTH) < 0 && head.status !== 204) readStored(withLength(bytes, bodyBytes), head);
+    const bornMs = floats[(at + BORN_MS) >> 1]!;
+    return new HotHead(entry, state, head.copy(), bodyBytes, bornMs, floats[(at + FRESH_UNTIL_MS) >> 1]!);
+  }
+
+  /** Copies the body of an entry that is pinned to the beginning of `piece`. */
+  readBody({ entry, bodyBytes }: HotHead, piece: Buffer): void {
+    const { words, chains } = this.#store;
+    const at = this.#store.at(entry);
+    chains.read(words[at + FIRST_CHUNK]!, words[at + META_BYTES]!, bodyBytes, piece, 0);
+  }
+}

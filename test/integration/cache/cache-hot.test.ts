@@ -1,0 +1,120 @@
+/** What is asked for again and again is remembered by the worker: it must not outlive what is stored. */
+import assert from 'node:assert/strict';
+import { request as send } from 'node:http';
+import { join } from 'node:path';
+import { test } from 'node:test';
+import { commandLine } from '../../../src/cli/command-line.suite.ts';
+import { startTestGateway } from '../../support/gateway.ts';
+import { httpUpstream } from '../../support/upstream.ts';
+
+interface Got {
+  readonly status: number;
+  readonly body: string;
+  readonly how: string;
+  readonly length: string;
+  readonly age: string;
+  readonly tag: string;
+}
+
+/** Without `Cache-Control`, which `fetch` would add to some requests. */
+async function get(url: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): Promise<Got> {
+  return await new Promise((resolve, reject) => {
+    const call = send(url, { method, headers }, (response) => {
+      const parts: Buffer[] = [];
+      response.on('data', (part: Buffer) => parts.push(part));
+      response.on('error', reject);
+      response.on('end', () =>
+        resolve({
+          status: response.statusCode ?? 0,
+          body: Buffer.concat(parts).toString(),
+          how: String(response.headers['cache-status'] ?? ''),
+          length: String(response.headers['content-length'] ?? ''),
+          age: String(response.headers.age ?? ''),
+          tag: String(response.headers.etag ?? ''),
+        }),
+      );
+    });
+    call.on('error', reject).end();
+  });
+}
+
+test('a response that is asked for often stays what is stored: purged, changed, stale, in part, of each variant', async (t) => {
+  let asked = 0;
+  const upstream = await httpUpstream(t, (request, response) => {
+    asked++;
+    const path = request.url!;
+    const seconds = path.startsWith('/short') ? 1 : 600;
+    response.setHeader('Cache-Control', `max-age=${seconds}`);
+    response.setHeader('ETag', `"${asked}"`);
+    if (path.startsWith('/language')) response.setHeader('Vary', 'Accept-Language');
+    if (path.startsWith('/region')) response.setHeader('Vary', 'X-Region');
+    // More than one chunk of the store, and one without a length.
+    const filler = path.startsWith('/long') || path.startsWith('/chunked') ? 'abcdefghij'.repeat(700) : '';
+    if (path.startsWith('/chunked')) response.write(`${asked} `);
+    response.end(
+      path.startsWith('/chunked') ? filler : `${asked} ${request.headers['accept-language'] ?? ''}${filler}`,
+    );
+  });
+  const gateway = await startTestGateway(t, {
+    gateway: { workers: 1 },
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/*' }, service: 'things', auth: 'public', cache: {} }],
+  });
+  const at = (path: string): string => `${gateway.url}${path}`;
+  /** Until it is remembered, and once more. */
+  const often = async (path: string, headers: Readonly<Record<string, string>> = {}): Promise<Got> => {
+    const first = await get(at(path), headers);
+    for (let i = 0; i < 5; i++) {
+      const got = await get(at(path), headers);
+      assert.equal(got.body, first.body);
+      assert.equal(got.tag, first.tag);
+      assert.match(got.how, /; hit; ttl=-?\d+$/);
+      assert.match(got.age, /^\d+$/);
+      assert.equal(got.length, String(first.body.length));
+    }
+    return first;
+  };
+
+  for (const path of ['/small', '/long', '/chunked']) await often(path);
+  const { body } = await often('/long');
+  assert.equal((await get(at('/long'), { range: 'bytes=2-5' })).body, body.slice(2, 6));
+  assert.equal((await get(at('/long'), { 'if-none-match': '"2"' })).status, 304);
+  const head = await get(at('/long'), {}, 'HEAD');
+  assert.deepEqual([head.body, head.length], ['', String(body.length)]);
+
+  const english = await often('/language', { 'accept-language': 'en' });
+  const german = await often('/language', { 'accept-language': 'de' });
+  assert.notEqual(english.body, german.body);
+  assert.equal((await get(at('/language'), { 'accept-language': 'en' })).body, english.body);
+
+  // What says by which field variants are chosen takes the place of what said so of another URL.
+  await get(at('/language'), {}, 'DELETE');
+  const north = await often('/region', { 'x-region': 'north' });
+  assert.notEqual((await often('/region', { 'x-region': 'south' })).body, north.body);
+
+  const changed = await get(at('/long'), {}, 'DELETE');
+  assert.equal(changed.status, 200);
+  const after = await often('/long');
+  assert.notEqual(after.body, body);
+
+  const cli = commandLine();
+  t.after(() => cli.remove());
+  for (const target of [['--url', at('/long')], ['--prefix', at('/lo')], ['--all']]) {
+    const stored = await often('/long');
+    const { code, err } = await cli.run(
+      'cache',
+      'purge',
+      ...target,
+      '--socket',
+      join(gateway.folder, 'gatehouse.sock'),
+    );
+    assert.equal(code, 0, err);
+    assert.notEqual((await get(at('/long'))).body, stored.body, target.join(' '));
+  }
+
+  // Its second passes while it is asked for; from then on the service is.
+  const short = await get(at('/short'));
+  const deadline = performance.now() + 60_000;
+  while ((await get(at('/short'))).body === short.body)
+    assert.ok(performance.now() < deadline, 'what is remembered was sent for a minute beyond its end');
+});
