@@ -21,6 +21,14 @@ export function parseDurationMs(input: unknown): number | undefined {
   return Number(match[1]) * (DURATION_FACTOR[match[2] ?? ''] ?? Number.NaN);
 }
 
+/**
+ * The same for a command line, where `--for 30` would be over before it has begun: a number below 1,000 needs its unit.
+ */
+export function parseUnitDurationMs(text: string): number | undefined {
+  const ms = parseDurationMs(text);
+  return ms === undefined || (ms > 0 && ms < 1_000 && !text.includes('s')) ? undefined : ms;
+}
+
 /** Bytes of `"10mb"`, `"64KiB"` (k, m and g are powers of 1024), or of a bare number. `undefined` if it is neither. */
 export function parseSizeBytes(input: unknown): number | undefined {
   if (typeof input === 'number') return Number.isSafeInteger(input) && input >= 0 ? input : undefined;

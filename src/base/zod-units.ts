@@ -56,12 +56,27 @@ function rangeWords(range: NumberRange, most: number, words: (value: number) => 
   return least === 0 ? `, at most ${words(max)}` : `, from ${words(least)} to ${words(max)}`;
 }
 
+/** Below this, milliseconds, a bare number is worth a second look. */
+const SHORT_MS = 1_000;
+let shortBareDurations = 0;
+
+/**
+ * How many bare numbers below 1,000 have been read as durations since the last call. The configuration warns of them,
+ * and only then makes the schema that tells where they stand.
+ */
+export function takeShortBareDurations(): number {
+  const count = shortBareDurations;
+  shortBareDurations = 0;
+  return count;
+}
+
 function readDuration(input: string | number, range: NumberRange): number | string {
   const ms = parseDurationMs(input);
   if (ms === undefined) return 'not a duration';
   if (!Number.isInteger(ms)) return 'not a whole number of milliseconds';
   if (ms < (range.min ?? 0)) return 'too short';
   if (ms > (range.max ?? MAX_DURATION_MS)) return 'too long';
+  if (ms < SHORT_MS && (typeof input === 'number' || !/[a-z]/.test(input))) shortBareDurations++;
   return ms;
 }
 

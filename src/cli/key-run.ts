@@ -1,6 +1,6 @@
 /** `gatehouse key`: API keys from the command line. */
 import { cidrProblem } from '../base/ip.ts';
-import { parseDurationMs } from '../base/units.ts';
+import { parseUnitDurationMs } from '../base/units.ts';
 import { accessOf } from '../control/identity/accounts/access.ts';
 import { revokeKeys } from '../control/identity/accounts/users.ts';
 import { createKey, publicKey, rotateKey } from '../control/identity/api-keys/manage.ts';
@@ -95,7 +95,7 @@ export const runKey = identityCommand<Values>(
 
 function timeOf(name: string, text: string | undefined): number | null {
   if (text === undefined) return null;
-  const ms = parseDurationMs(text);
-  if (ms === undefined) throw new UsageError(`${name} must be a time such as 90d, not "${text}"`);
+  const ms = parseUnitDurationMs(text);
+  if (ms === undefined) throw new UsageError(`${name} must be a time with its unit, such as 90d, not "${text}"`);
   return ms;
 }

@@ -2,7 +2,7 @@
  * `gatehouse instance`, `gatehouse breaker` and `gatehouse console`: what operators do to a running gateway beside its
  * configuration, on this machine or, with --server, elsewhere.
  */
-import { parseDurationMs } from '../base/units.ts';
+import { parseUnitDurationMs } from '../base/units.ts';
 import type { ServiceReport } from '../control/ops/services.ts';
 import type { Override } from '../control/overrides.ts';
 import { ADMIN_OPTIONS, callAdmin, refusedCode } from './admin-call.ts';
@@ -133,9 +133,9 @@ async function list(context: CommandContext): Promise<number> {
 export async function set(context: CommandContext, path: string, more: object): Promise<number> {
   const { reason, for: time } = context.options;
   if (typeof reason !== 'string') throw new UsageError('--reason TEXT is missing: others will wonder');
-  const forMs = typeof time === 'string' ? parseDurationMs(time) : undefined;
+  const forMs = typeof time === 'string' ? parseUnitDurationMs(time) : undefined;
   if (typeof time === 'string' && forMs === undefined)
-    throw new UsageError(`--for takes a time such as 30m, not "${time}"`);
+    throw new UsageError(`--for takes a time with its unit, such as 30m, not "${time}"`);
   const answer = await callAdmin(context, 'PUT', path, { reason, ...more, ...(forMs === undefined ? {} : { forMs }) });
   if (answer.status !== 200) return refusedCode(context, answer);
   const { target, kind, until } = answer.body as Override;

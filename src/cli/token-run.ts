@@ -1,6 +1,6 @@
 /** `gatehouse token`: mints and revokes access tokens without a session, for services, scripts and tests. */
 
-import { parseDurationMs } from '../base/units.ts';
+import { parseUnitDurationMs } from '../base/units.ts';
 import { introspect } from '../control/identity/tokens/introspect.ts';
 import { mintToken, revokeIssued } from '../control/identity/tokens/issued.ts';
 import { EXIT } from './command.ts';
@@ -29,7 +29,7 @@ export const runToken = identityCommand<Values>(
       switch (action) {
         case '': {
           if (values.user === undefined) throw new UsageError('token: --user is needed');
-          const ttlMs = parseDurationMs(values.ttl ?? '1h');
+          const ttlMs = parseUnitDurationMs(values.ttl ?? '1h');
           if (ttlMs === undefined || ttlMs < 10_000)
             throw new UsageError(`--ttl must be a time such as 15m, not "${values.ttl}"`);
           const minted = await mintToken(context, {

@@ -15,14 +15,7 @@ import {
   unroutedPolicies,
 } from './compile/builtins.ts';
 import { Compilation } from './compile/context.ts';
-import {
-  compileGateway,
-  dataFolder,
-  endpointPaths,
-  warnOfShortServiceTimeout,
-  warnOfUnenforcedKeys,
-  workerCount,
-} from './compile/gateway.ts';
+import { compileGateway, dataFolder, endpointPaths, warnOfUnenforcedKeys, workerCount } from './compile/gateway.ts';
 import type { DiscoveredInstance } from './compile/instances.ts';
 import { compileListeners } from './compile/listeners.ts';
 import type { UnslottedRoute } from './compile/route.ts';
@@ -101,7 +94,6 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
   const listeners = compileListeners(compilation, nowMs, dataDir);
   const endpoints = endpointPaths(compilation);
   const workers = workerCount(compilation);
-  warnOfShortServiceTimeout(compilation);
   warnOfUnenforcedKeys(compilation);
   const features = compileSections(compilation, dataDir, environment);
 

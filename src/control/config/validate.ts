@@ -3,7 +3,9 @@
  * that came out of the environment are texts; where the schema wants a number or a switch, they are read as one.
  */
 import type * as z from 'zod';
+import { takeShortBareDurations } from '../../base/zod-units.ts';
 import type { KeyPath } from '../../data/contract/options.ts';
+import { bareDurationWarnings } from './bare-durations.ts';
 import { crossProblems } from './crosschecks.ts';
 import { isMismatch, problemsOfIssues } from './issues.ts';
 import type { Problem } from './problems.ts';
@@ -22,16 +24,18 @@ export interface Validation {
 
 export function validate(source: ConfigSource): Validation {
   const written = withoutNotes(source.value ?? {});
+  takeShortBareDurations();
   const { value, result } = parseWithEnvironment(written, source);
+  const warnings = takeShortBareDurations() === 0 ? [] : bareDurationWarnings(value, source);
   const { problems: cross, paths } = crossProblems(value, source);
   if (result.success && cross.length === 0)
-    return { document: result.data as unknown as ConfigDocument, problems: [], broken: [] };
+    return { document: result.data as unknown as ConfigDocument, problems: warnings, broken: [] };
   const issues = result.success ? [] : result.error.issues;
   const worthSaying = issues.filter(
     ({ path }) => !source.environmentValues.get(pathId(path as (string | number)[]))?.isMissing,
   );
   const schema = problemsOfIssues(worthSaying, source, value);
-  return { document: undefined, problems: [...schema, ...cross], broken: [...issues.flatMap(keysOf), ...paths] };
+  return { document: undefined, problems: [...schema, ...cross, ...warnings], broken: [...issues.flatMap(keysOf), ...paths] };
 }
 
 /** Top-level keys that begin with `x-` belong to people: notes, and anchors for YAML's aliases. */

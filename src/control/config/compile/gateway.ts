@@ -8,7 +8,6 @@ import { controlSocketPath, ENDPOINTS, MAX_SOCKET_PATH } from '../plan.ts';
 import type { GatewayOptions } from '../schema/gateway.ts';
 import { HAS_RATE_LIMIT } from '../schema/gateway.ts';
 import { showValue } from '../secrecy.ts';
-import { pathId } from '../source.ts';
 import type { Compilation } from './context.ts';
 
 export function compileGateway(compilation: Compilation, productVersion: string): GatewaySettings {
@@ -111,15 +110,6 @@ export function dataFolder(compilation: Compilation): string {
     });
   }
   return absolute;
-}
-
-/** A number without a unit is milliseconds everywhere, which somebody who sets SERVICE_TIMEOUT=30 may not expect. */
-export function warnOfShortServiceTimeout(compilation: Compilation): void {
-  const path = ['gateway', 'serviceTimeout'];
-  const origin = compilation.config.source.environmentValues.get(pathId(path));
-  const { serviceTimeout } = compilation.config.document.gateway;
-  if (origin === undefined || serviceTimeout === 0 || serviceTimeout >= 1_000) return;
-  compilation.warning(path, `is ${serviceTimeout} milliseconds; write a unit if seconds are meant`);
 }
 
 /** Keys of the Enhanced document that load in every version, and that this one does nothing about. */
