@@ -16,6 +16,7 @@ import type { ActiveConfig } from './exchange/active-config.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { AbuseWatch, ExchangeHost } from './exchange/exchange-host.ts';
+import { fieldsOfRefusal, type RefusedHead } from './exchange/refused-head.ts';
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
@@ -117,9 +118,15 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     return exchange.isDone ? null : exchange;
   }
 
-  refusal(fault: Fault): WholeReply {
-    const reply = faultReply(fault, this.live.gateway.errorFormat, null, '', '', this.clock.wallMs());
-    return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers } };
+  get asksOriginOfRefused(): boolean {
+    return this.live.asksOriginOfRefused;
+  }
+
+  refusal(fault: Fault, head: RefusedHead | null): WholeReply {
+    const { live } = this;
+    const reply = faultReply(fault, live.gateway.errorFormat, null, '', '', this.clock.wallMs());
+    const fields = head === null ? null : fieldsOfRefusal(live, (authority) => this.hosts.normalize(authority), head);
+    return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers, ...fields } };
   }
 
   onRefused(fault: Fault, peer: Peer): void {

@@ -35,7 +35,11 @@ export function validate(source: ConfigSource): Validation {
     ({ path }) => !source.environmentValues.get(pathId(path as (string | number)[]))?.isMissing,
   );
   const schema = problemsOfIssues(worthSaying, source, value);
-  return { document: undefined, problems: [...schema, ...cross, ...warnings], broken: [...issues.flatMap(keysOf), ...paths] };
+  return {
+    document: undefined,
+    problems: [...schema, ...cross, ...warnings],
+    broken: [...issues.flatMap(keysOf), ...paths],
+  };
 }
 
 /** Top-level keys that begin with `x-` belong to people: notes, and anchors for YAML's aliases. */

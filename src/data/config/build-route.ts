@@ -74,6 +74,7 @@ function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, 
     isBuiltIn: settings.id.startsWith('builtin:'),
     latencyBoundMs: settings.latencyBoundMs ?? 0,
     preflight: hooks.find((each) => each.preflight !== undefined)?.preflight ?? null,
+    refusalFields: refusalFieldsOf(hooks),
     authenticate: hooks.flatMap((each) => each.authenticate ?? []),
     authorize: hooks.flatMap((each) => each.authorize ?? []),
     limit: hooks.flatMap((each) => each.limit ?? []),
@@ -92,6 +93,11 @@ function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, 
     readOnlyWhilePending,
     users: 0,
   };
+}
+
+/** Of the first policy that has any. */
+export function refusalFieldsOf(hooks: readonly PolicyHooks[]): CompiledRoute['refusalFields'] {
+  return hooks.find((each) => each.refusalFields !== undefined)?.refusalFields ?? null;
 }
 
 function asksGrpc({ action }: RouteSettings, services: ReadonlyMap<string, UpstreamService>): boolean {

@@ -13,7 +13,7 @@ import type { PolicyHook, PolicyHooks } from '../contract/policy.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../contract/snapshot.ts';
 import type { ActiveConfig } from '../exchange/active-config.ts';
 import { routerSteps } from '../router/router.ts';
-import { type BuiltRoute, buildRoute, disposeRoute, type RouteParts } from './build-route.ts';
+import { type BuiltRoute, buildRoute, disposeRoute, type RouteParts, refusalFieldsOf } from './build-route.ts';
 
 export interface LiveConfig extends ActiveConfig {
   readonly routes: readonly BuiltRoute[];
@@ -108,6 +108,9 @@ export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveC
     }
     const live: LiveConfig = {
       unrouted: unrouted.flatMap(({ responseHead }) => responseHead ?? []),
+      refusalFields: refusalFieldsOf(unrouted),
+      asksOriginOfRefused:
+        refusalFieldsOf(unrouted) !== null || routes.some(({ refusalFields }) => refusalFields !== null),
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),

@@ -188,6 +188,11 @@ export interface PolicyHooks {
   /** Behind all of `requestHead`: for what looks at the body, and for the last word before a service is asked. */
   readonly requestBody?: PolicyHook;
   readonly responseHead?: ResponseHook;
+  /**
+   * Fields of the response to a request whose head was refused (414, 431). Nothing is known of it but, perhaps, its
+   * `Origin`.
+   */
+  readonly refusalFields?: (origin: string | null) => Readonly<Record<string, string>>;
   readonly finish?: ResponseHook;
   /** Frees what `create` took, when the snapshot is replaced. */
   readonly dispose?: () => void;

@@ -5,7 +5,7 @@
 import type { Fault } from '../../base/errors.ts';
 import type { CidrSet } from '../../base/ip.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import type { PolicyHook, Reply, ResponseHook } from '../contract/policy.ts';
+import type { PolicyHook, PolicyHooks, Reply, ResponseHook } from '../contract/policy.ts';
 import type { GatewaySettings, MirrorSettings, RouteSettings } from '../contract/snapshot.ts';
 import type { Router } from '../router/router.ts';
 import type { UpstreamService } from './attempt.ts';
@@ -30,6 +30,8 @@ export interface CompiledRoute {
   readonly latencyBoundMs: number;
   /** Answers CORS preflights; null where no policy does. */
   readonly preflight: PolicyHook | null;
+  /** Null where no policy has any. */
+  readonly refusalFields: NonNullable<PolicyHooks['refusalFields']> | null;
   readonly authenticate: readonly PolicyHook[];
   readonly authorize: readonly PolicyHook[];
   readonly limit: readonly PolicyHook[];
@@ -59,6 +61,10 @@ export interface ActiveConfig {
   readonly services: ReadonlyMap<string, UpstreamService>;
   /** For responses that belong to no route. */
   readonly unrouted: readonly ResponseHook[];
+  /** For refused heads of which no route is known. */
+  readonly refusalFields: NonNullable<PolicyHooks['refusalFields']> | null;
+  /** Who sent a head that is refused matters to the response. */
+  readonly asksOriginOfRefused: boolean;
   /** `arrival` policies of all routes, each once: they act before the route is known. */
   readonly arrival: readonly PolicyHook[];
   /** Hooks of policies that let go of an exchange when their promise has settled. */

@@ -14,6 +14,7 @@ import { Deadline } from '../../base/timers.ts';
 import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
+import { mayNameOrigin, refusedHeadOf } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { HEAD_BYTES } from '../exchange/request-buffers.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
@@ -226,7 +227,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     }
     const incoming = this.#host.takeBuffers();
     const after = readRequestHead(bytes, 0, bytes.length, limits, incoming.head);
-    if (after === INCOMPLETE) {
+    if (after === INCOMPLETE || (after === REFUSED && this.#awaitsOrigin(incoming.head, bytes))) {
       this.#host.giveBuffers(incoming);
       this.#pending = bytes;
       // From its first byte on a head has its time, however it trickles in; a new connection has it from the start.
@@ -238,10 +239,17 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (after === REFUSED || !readRequestFraming(incoming.head, incoming.meaning)) {
       const fault = new Fault(incoming.head.problem, { detail: incoming.head.detail });
       this.#host.giveBuffers(incoming);
-      if (!this.#handOver(bytes)) this.#refuse(fault);
+      if (!this.#handOver(bytes)) this.#refuse(fault, bytes);
       return;
     }
     this.#begin(incoming, bytes, after, bytes.length, false);
+  }
+
+  /** A target that is too long stands before the field that says which page must be told so. */
+  #awaitsOrigin({ problem }: Head, bytes: Buffer): boolean {
+    const { asksOriginOfRefused, limits } = this.#host;
+    if (problem !== FAULTS.uriTooLong || !asksOriginOfRefused || this.#halfClosed !== null) return false;
+    return mayNameOrigin(bytes, limits.maxHeadBytes);
   }
 
   /** What is no request here may be the beginning of HTTP/2. The socket's events are its new owner's from then on. */
@@ -582,9 +590,11 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   /** An answer to what is not a request, then the end of the connection. */
-  #refuse(fault: Fault): void {
-    this.#host.onRefused(fault, this.peer);
-    const { status, headers, body } = this.#host.refusal(fault);
+  #refuse(fault: Fault, head: Buffer): void {
+    const host = this.#host;
+    host.onRefused(fault, this.peer);
+    const known = host.asksOriginOfRefused ? refusedHeadOf(head, host.limits.maxHeadBytes) : null;
+    const { status, headers, body } = host.refusal(fault, known);
     const outbox = this.#outbox;
     const bytes = Buffer.from(body);
     outbox.text(statusLine(status));
@@ -706,7 +716,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
         else this.#finishWriting();
         break;
       case HEAD:
-        this.#refuse(new Fault(FAULTS.headTimeout));
+        this.#refuse(new Fault(FAULTS.headTimeout), this.#pending);
         break;
       case BODY:
         this.#bodyFault(new Fault(FAULTS.bodyTimeout));

@@ -167,8 +167,9 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.streams.set(id, stream);
     this.#requests++;
     if (problem !== null) {
+      const known = host.asksOriginOfRefused ? requestHead.refusedHead(incoming.head) : null;
       host.giveBuffers(incoming);
-      stream.refuse(new Fault(problem, { detail: requestHead.detail }), ended);
+      stream.refuse(new Fault(problem, { detail: requestHead.detail }), known, ended);
       return this.takeBudget(problem === FAULTS.headTooLarge ? 'field_block' : 'provoked_reset');
     }
     if (requestHead.priority !== '') readPriority(requestHead.priority, stream);

@@ -5,6 +5,7 @@ import type { TimerWheel } from '../../base/timers.ts';
 import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
+import type { RefusedHead } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import type { SlowBodies } from '../wire/slow-bodies.ts';
 import type { AbuseKind } from './abuse-budget.ts';
@@ -21,7 +22,9 @@ export interface Http2Host {
   giveBuffers(incoming: RequestBuffers): void;
   /** Null when the exchange has already ended. */
   beginExchange(downstream: Downstream, incoming: RequestBuffers): DownstreamHandler | null;
-  refusal(fault: Fault): WholeReply;
+  /** Responses to refused heads differ by who sent them (CORS). */
+  readonly asksOriginOfRefused: boolean;
+  refusal(fault: Fault, head: RefusedHead | null): WholeReply;
   onRefused(fault: Fault, peer: Peer): void;
   onTunnel(change: 1 | -1): void;
   /** A connection has used up what it may cost. */

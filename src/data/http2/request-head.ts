@@ -8,6 +8,7 @@ import { randomBytes } from 'node:crypto';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
+import type { RefusedHead } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { TARGET, TOKEN } from '../parser/bytes.ts';
 import {
@@ -63,6 +64,10 @@ class RequestHeadReader implements FieldSink {
   #protocol = '';
   #targetStart = 0;
   #targetEnd = 0;
+  /** Of a head that is refused, what comes behind the reason. */
+  #refusedTarget: string | null = null;
+  #refusedAuthority = '';
+  #refusedOrigin: string | null = null;
   #hostFromAuthority = -1;
   #crumbs: Buffer = Buffer.allocUnsafeSlow(512);
   #crumbBytes = 0;
@@ -81,20 +86,48 @@ class RequestHeadReader implements FieldSink {
     this.#pseudo = 0;
     this.#method = '';
     this.#protocol = '';
+    this.#targetStart = 0;
+    this.#targetEnd = 0;
+    this.#refusedTarget = null;
+    this.#refusedAuthority = '';
+    this.#refusedOrigin = null;
     this.#hostFromAuthority = -1;
     this.#crumbBytes = 0;
     this.priority = '';
   }
 
   onField(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
-    if (this.#kind !== null) return;
-    if (kind < FIRST_PSEUDO) this.#onRegular(bytes, start, nameLength, valueLength, kind);
+    if (this.#kind !== null) this.#onFieldOfRefused(bytes, start, nameLength, valueLength, kind);
+    else if (kind < FIRST_PSEUDO) this.#onRegular(bytes, start, nameLength, valueLength, kind);
     else if (kind <= P_UNKNOWN) this.#onPseudo(bytes, start + nameLength + 2, valueLength, kind);
     else if (kind === COOKIE) this.#onCrumb(bytes, start + nameLength + 2, valueLength);
     else if (kind === INVALID)
       this.#malformed(
         'a field name has a capital or is not a token, or a value has a control character or outer white space',
       );
+  }
+
+  /** Who asks stands behind what is too long. */
+  #onFieldOfRefused(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
+    const from = start + nameLength + 2;
+    if (kind === P_AUTHORITY) this.#refusedAuthority = bytes.latin1Slice(from, from + valueLength);
+    else if (kind === OTHER && nameIs(bytes, start, start + nameLength, 'origin'))
+      this.#refusedOrigin = bytes.latin1Slice(from, from + valueLength);
+  }
+
+  /** Of what was refused, as long as its `head` is there. */
+  refusedHead({ marks, ids }: RequestBuffers['head']): RefusedHead {
+    const out = this.#out;
+    let authority = this.#refusedAuthority;
+    let origin = this.#refusedOrigin;
+    for (let i = 0; i < this.#count; i++) {
+      const mark = i * MARKS;
+      const value = (): string => out.latin1Slice(marks[mark + 2]!, marks[mark + 3]!);
+      if (ids[i] === HOST) authority = value();
+      else if (ids[i] === OTHER && nameIs(out, marks[mark]!, marks[mark + 1]!, 'origin')) origin = value();
+    }
+    const target = this.#refusedTarget ?? out.latin1Slice(this.#targetStart, this.#targetEnd);
+    return { method: this.#method, target, authority, origin };
   }
 
   #refuse(kind: FaultKind, detail: string): void {
@@ -196,9 +229,10 @@ class RequestHeadReader implements FieldSink {
         this.#add(HOST_NAME, bytes, start, length, HOST);
         break;
       case P_PATH:
-        if (length > this.#limits!.maxTargetBytes)
+        if (length > this.#limits!.maxTargetBytes) {
+          this.#refusedTarget = bytes.latin1Slice(start, start + this.#limits!.maxTargetBytes);
           this.#refuse(FAULTS.uriTooLong, `the limit is ${this.#limits!.maxTargetBytes} bytes`);
-        else if (this.#hasRoom(length)) {
+        } else if (this.#hasRoom(length)) {
           this.#targetStart = this.#length;
           bytes.copy(this.#out, this.#length, start, start + length);
           this.#length += length;
@@ -324,7 +358,8 @@ class RequestHeadReader implements FieldSink {
   #end(): FaultKind | null {
     const kind = this.#kind;
     this.#incoming = null;
-    this.#out = NOTHING;
+    // Of what is refused `refusedHead` reads.
+    if (kind === null) this.#out = NOTHING;
     return kind;
   }
 

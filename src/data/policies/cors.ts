@@ -55,6 +55,16 @@ export const cors = definePolicy<CorsSettings>({
         },
       }),
 
+      refusalFields: (origin) => {
+        const fields: Record<string, string> = anySite ? {} : { Vary: 'Origin' };
+        if (anySite) fields['Access-Control-Allow-Origin'] = '*';
+        else if (origin === null || !allows(origin)) return fields;
+        else fields['Access-Control-Allow-Origin'] = origin;
+        if (settings.credentials) fields['Access-Control-Allow-Credentials'] = 'true';
+        if (exposed !== '') fields['Access-Control-Expose-Headers'] = exposed;
+        return fields;
+      },
+
       responseHead: (exchange) => {
         // The answer to a preflight was made above, whole.
         if (isPreflight(exchange)) return;
@@ -63,9 +73,9 @@ export const cors = definePolicy<CorsSettings>({
         }
         // A cache must not give one site's answer to another (Fetch §3.2.5), nor the answer made without one.
         if (!anySite) addVary(exchange);
-        const site = exchange.header('origin');
+        const site = anySite ? '*' : exchange.header('origin');
         if (site === null || !allows(site)) return;
-        exchange.setResponseHeader('Access-Control-Allow-Origin', anySite ? '*' : site);
+        exchange.setResponseHeader('Access-Control-Allow-Origin', site);
         if (settings.credentials) exchange.setResponseHeader('Access-Control-Allow-Credentials', 'true');
         if (exposed !== '') exchange.setResponseHeader('Access-Control-Expose-Headers', exposed);
       },

@@ -101,6 +101,7 @@ export class DrivenConnection implements ConnectionHost {
   readonly wheel = new TimerWheel(100, this.clock);
   readonly leaving = false;
   readonly draining = false;
+  readonly asksOriginOfRefused = true;
   readonly buffers = new BufferPool();
   readonly slowBodies = new SlowBodies(this, () => {});
   readonly socket = new PretendedSocket();
