@@ -38,7 +38,12 @@ export class RequestBuffers {
   }
 }
 
-/** A small stock; what it does not hold is left to the garbage collector. */
+/**
+ * As many requests as are in flight at a time under a usual load, also with HTTP/2. What is above is left to the garbage
+ * collector, and that is expensive: typed arrays count as memory outside of the heap, and so make it mark all of it.
+ */
+const MOST_IN_STOCK = 512;
+
 export class RequestBufferPool {
   readonly #stock: RequestBuffers[] = [];
   readonly #maxFields: number;
@@ -52,6 +57,6 @@ export class RequestBufferPool {
   }
 
   give(incoming: RequestBuffers): void {
-    if (!incoming.heldByPolicy && this.#stock.length < 64) this.#stock.push(incoming);
+    if (!incoming.heldByPolicy && this.#stock.length < MOST_IN_STOCK) this.#stock.push(incoming);
   }
 }
