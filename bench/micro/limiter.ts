@@ -31,7 +31,7 @@ class Load {
   constructor(memory: SharedArrayBuffer, callers: number) {
     this.limiter = new Limiter(new LimitTable(memory));
     const { table } = this.limiter;
-    // Limits that a benchmark does not reach: what is timed is a charge, the dearer outcome.
+    // Limits that a benchmark does not reach: what is timed is a charge, the more expensive outcome.
     const rule = (limit: number, windowMs: number): Rule => {
       return new Rule({ limit, windowMs, algorithm: 'gcra', burst: limit }, 'bench', 'user', table.hash);
     };

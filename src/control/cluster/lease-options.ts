@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { secret } from '../../base/zod-units.ts';
 import type { SectionContext } from '../config/section.ts';
+import { kubernetesAccessOptions } from '../discovery/kubernetes-access-options.ts';
 import type { KubernetesLeaseSettings } from './lease-kubernetes.ts';
 
 const natsUrl = () =>
@@ -31,20 +32,7 @@ const kubernetes = z.strictObject({
     .regex(KUBERNETES_NAME, 'must be a Kubernetes namespace')
     .optional()
     .describe('Namespace of the Lease. Default: the one that the gateway runs in.'),
-  apiServer: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('URL of the API server. Default: that of the cluster that the gateway runs in.'),
-  tokenFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('File with the bearer token, read anew for each request. Default: that of the service account.'),
-  caFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('PEM file with the authority of the API server. Default: that of the service account.'),
+  ...kubernetesAccessOptions,
 });
 
 export const electionOptions = z

@@ -13,6 +13,7 @@ import type { FileSettings } from './file.ts';
 import { MAX_WEIGHT } from './instance.ts';
 import type { KubernetesSettings } from './kubernetes.ts';
 import { SERVICE_ACCOUNT } from './kubernetes-access.ts';
+import { kubernetesAccessOptions } from './kubernetes-access-options.ts';
 import type { RegistrationRules } from './registry/leases.ts';
 
 const port = z.int().min(1).max(65_535);
@@ -120,20 +121,7 @@ const kubernetesOptions = z.strictObject({
     .describe(
       'Zone of an instance: the one that its topology hint names, where there is a hint, or always the one it runs in.',
     ),
-  apiServer: z
-    .url({ protocol: /^https?$/ })
-    .optional()
-    .describe('URL of the API server. Default: that of the cluster that the gateway runs in.'),
-  tokenFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('File with the bearer token, read anew for each request. Default: that of the service account.'),
-  caFile: z
-    .string()
-    .min(1)
-    .optional()
-    .describe('PEM file with the authority of the API server. Default: that of the service account.'),
+  ...kubernetesAccessOptions,
 });
 
 export const discoveryOptions = z.strictObject({

@@ -41,7 +41,7 @@ export class ServiceSet {
   /** Secrets are others than before, so that services take them though they stay. */
   #hasNewSecrets = false;
   #find = balancerFinder();
-  /** TLS contexts are dear and the same for all instances of a service; kept as long as settings and secrets stay. */
+  /** TLS contexts are expensive, and the same for all instances of a service: kept while settings and secrets stay. */
   readonly #targets = new Map<string, { readonly key: string; readonly target: DialTarget }>();
 
   constructor(parts: Parts) {

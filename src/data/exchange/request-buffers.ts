@@ -1,5 +1,6 @@
 /**
- * What one request head needs of memory; kept and reused, since typed arrays are dear to make (about a microsecond).
+ * What one request head needs of memory; kept and reused, since typed arrays are expensive to make (about a
+ * microsecond).
  */
 import { MessageFraming } from '../parser/framing.ts';
 import { Head } from '../parser/head.ts';
@@ -39,8 +40,9 @@ export class RequestBuffers {
 }
 
 /**
- * As many requests as are in flight at a time under a usual load, also with HTTP/2. What is above is left to the garbage
- * collector, and that is expensive: typed arrays count as memory outside of the heap, and so make it mark all of it.
+ * As many requests as are in flight at a time under a usual load, also with HTTP/2. What is above is left to the
+ * garbage collector, and that is expensive: typed arrays count as memory outside of the heap, and so make it mark all
+ * of it.
  */
 const MOST_IN_STOCK = 512;
 

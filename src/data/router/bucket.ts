@@ -8,7 +8,7 @@ import { insert, TrieNode } from './path-trie.ts';
 
 export class Bucket {
   readonly #literals: ReadonlyMap<string, readonly Candidate[]> | null;
-  /** 1 for each length that a literal path has: asking the map with a new string is dear. */
+  /** 1 for each length that a literal path has: asking the map with a new string is expensive. */
   readonly #literalLengths: Uint8Array;
   readonly #table: PathTable;
   readonly #root: number;

@@ -3,7 +3,6 @@
  * routes` and the console, where time does not matter. The verdict on the whole comes from the router itself, so it
  * cannot differ from what traffic sees.
  */
-
 import { atOnce } from '../../base/slices.ts';
 import { orderRoutes, type RouteEntry } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';

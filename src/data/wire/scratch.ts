@@ -19,7 +19,7 @@ export class Scratch {
     this.bytes = bytes === 0 ? NOTHING : Buffer.allocUnsafeSlow(bytes);
   }
 
-  /** The first `length` bytes. Messages of a service are often of the same length, and a view is dear to make. */
+  /** The first `length` bytes. Messages of a service are often of the same length, and a view is expensive to make. */
   first(length: number): Buffer {
     const at = length & (KEPT_VIEWS - 1);
     const known = this.#views[at]!;

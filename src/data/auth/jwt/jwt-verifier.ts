@@ -1,7 +1,7 @@
 /**
  * Judges one JWT: finds its issuer and key, checks claims and signature, builds the identity, remembers it. Checks go
- * from cheap to dear, so a flood of expired or foreign tokens costs no signature. It never waits: a key that is not
- * here yet is the answer `NeedsKeys`, and bearer.ts decides what to do. Owner: one worker; routes with the same
+ * from cheap to expensive, so a flood of expired or foreign tokens costs no signature. It never waits: a key that is
+ * not here yet is the answer `NeedsKeys`, and bearer.ts decides what to do. Owner: one worker; routes with the same
  * settings share one.
  */
 import type { Clock } from '../../../base/clock.ts';
