@@ -3,7 +3,7 @@ import { parseDurationMs } from '../base/units.ts';
 import { type AdminAnswer, callAdmin, refusedCode } from './admin-call.ts';
 import type { CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
-import { findAccount } from './find-account.ts';
+import { accountOrExit } from './find-account.ts';
 import { keyTable } from './key-table.ts';
 
 const KEYS = '/features/identity/keys';
@@ -26,11 +26,8 @@ export async function runKeyAfar(context: CommandContext): Promise<number> {
     if (typeof options['user'] !== 'string') throw new UsageError(`key ${action}: --user is needed`);
     if (action === 'create' && typeof options['name'] !== 'string')
       throw new UsageError('key create: --name is needed');
-    const owner = await findAccount(context, options['user']);
-    if (owner === null) {
-      context.err(`there is no account "${options['user']}"\n`);
-      return EXIT.notFound;
-    }
+    const owner = await accountOrExit(context, options['user']);
+    if (typeof owner === 'number') return owner;
     const path = `/features/identity/users/${encodeURIComponent(owner.id)}/keys`;
     if (action === 'list') return listed(context, await callAdmin(context, 'GET', path));
     const fresh = {

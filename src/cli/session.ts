@@ -2,7 +2,7 @@
 import { ADMIN_OPTIONS, callAdmin, refusedCode } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { findAccount } from './find-account.ts';
+import { accountOrExit } from './find-account.ts';
 import { table } from './table.ts';
 
 interface ShownSession {
@@ -27,11 +27,8 @@ Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such
     const isList = action === 'list' && wanted === undefined;
     if (!isList && (action !== 'end' || wanted === undefined))
       throw new UsageError('say list ACCOUNT, or end ACCOUNT SESSION|all');
-    const account = await findAccount(context, named);
-    if (account === null) {
-      context.err(`there is no account "${named}"\n`);
-      return EXIT.notFound;
-    }
+    const account = await accountOrExit(context, named);
+    if (typeof account === 'number') return account;
     const path = `/features/identity/users/${encodeURIComponent(account.id)}/sessions`;
     return isList ? await list(context, path) : await end(context, path, wanted ?? '');
   },

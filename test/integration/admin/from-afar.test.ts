@@ -130,6 +130,15 @@ test('keys, sessions, quotas, bans and the cache are administered from afar', as
   assert.equal((await line.run('session', 'list', 'mia')).out, 'nobody is signed in\n');
   assert.equal((await line.run('session', 'list', 'nobody')).code, 4);
   assert.equal((await line.run('session', 'end', 'mia')).code, 2);
+  // Who may not ask is told so, not that the account does not exist.
+  for (const args of [
+    ['session', 'list', 'mia'],
+    ['key', 'list', '--user', 'mia'],
+  ]) {
+    const stranger = await line.run(...args, '--token', 'none-of-theirs-0123456789abcdef');
+    assert.equal(stranger.code, 5, stranger.err);
+    assert.doesNotMatch(stranger.err, /no account/);
+  }
 
   const [quota] = (await json('usage', 'show', 'mia')) as { quota: string; limit: number; remaining: number }[];
   assert.deepEqual([quota!.quota, quota!.limit, quota!.remaining], ['stories', 3, 3]);
