@@ -46,11 +46,14 @@ async function smtpMailer(from: string, url: string): Promise<Mailer> {
 
 function fileMailer(from: string, mailbox: string, log: Logger): Mailer {
   let told = false;
+  /** In names, so that mails of one millisecond keep their order. */
+  let count = 0;
   return {
     async send(mail) {
       await mkdir(mailbox, { recursive: true, mode: 0o700 });
       const at = new Date();
-      const name = `${at.toISOString().replaceAll(':', '-')}-${randomBytes(4).toString('hex')}.eml`;
+      const order = `${count++}`.padStart(9, '0');
+      const name = `${at.toISOString().replaceAll(':', '-')}-${order}-${randomBytes(4).toString('hex')}.eml`;
       const head = [
         `From: ${checked(from)}`,
         `To: ${checked(mail.to)}`,
