@@ -66,6 +66,12 @@ export function cacheMetrics(counts: CacheCounts, stats: CacheStats): ExtraMetri
       byRoute('result ', 'result'),
     ),
     metric('refusals_total', 'counter', 'Responses that were not stored, by reason', byRoute('refused ', 'reason')),
+    metric(
+      'takeovers_total',
+      'counter',
+      'Fetches that went on although their client, connection or worker was gone, by what was gone',
+      byRoute('takeover ', 'reason'),
+    ),
     metric('stored_total', 'counter', 'Responses that were stored', sums('stored')),
     metric('sent_bytes_total', 'counter', 'Bytes of bodies that came out of the cache', sums('bytes')),
     metric(

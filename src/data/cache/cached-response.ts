@@ -1,12 +1,11 @@
 /**
  * One request to a route with a cache, between the exchange and the action that would respond: sends what is stored,
- * waits for what another request fetches, or lets the action respond and stores that on its way to the client. Read
- * `start`, then `#decide`; what the action brings is below in the order in which it comes.
+ * waits for what another request fetches, or fetches it itself (fetch.ts). Read `start`, then `#decide`.
  *
  *   lookUp --fresh--> send              --stale-while-revalidate--> send, and refresh beside
  *          --somebody fetches it--> follow --> send, or (given up, too slow) decide again
- *          --stale--> fetch with conditions --304--> update, send         --fault, 5xx--> send what is stale, if it may be
- *          --nothing--> fetch --> store and send
+ *                                          --> (lost in the middle) ask the service for the rest
+ *          --stale, nothing--> fetch
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { CacheResult } from '../contract/cache.ts';
@@ -15,24 +14,23 @@ import type { PolicyContext, Reply } from '../contract/policy.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import type { BytesHolder } from '../exchange/upstream-stream.ts';
 import { MessageFraming } from '../parser/framing.ts';
-import type { Head } from '../parser/head.ts';
 import type { CachedRoute, Refresh } from './cached-route.ts';
-import { type FillOutcome, FillRecorder } from './fill-recorder.ts';
+import { Fetch, type FetchClient } from './fetch.ts';
+import { FillRecorder } from './fill-recorder.ts';
 import type { Follower } from './fill-watch.ts';
 import type { KeyRequest } from './keys.ts';
 import { type Found, locate, openFound, type Place } from './lookup.ts';
 import { refreshBeside } from './refresh.ts';
+import { RestOfBody, type RestTaker } from './rest-of-body.ts';
 import type { BypassReason } from './route-counts.ts';
 import { cacheStatus, type Forwarded, type Handling } from './rules/cache-status.ts';
 import { type Directives, NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
-import { isErrorStatus, mayUseOnError, reuseOf } from './rules/reuse.ts';
-import { conditionsOf, speaksOf, validatorsOf } from './rules/validation.ts';
+import { reuseOf } from './rules/reuse.ts';
 import { FILLING, LIVE } from './store/layout.ts';
 import { NO_PIN } from './store/pins.ts';
 import { Queues } from './store/queues.ts';
 import type { Reader } from './store/reader.ts';
 import { type Entry, NOTHING } from './store/store.ts';
-import { readStored } from './stored-head.ts';
 import { StoredSender } from './stored-sender.ts';
 import type { RedisTier } from './tier/redis-tier.ts';
 import { TierFill } from './tier/tier-fill.ts';
@@ -43,6 +41,8 @@ export type CachedRequest = PolicyContext &
   KeyRequest & {
     /** Fields that are known to be such. */
     addResponseFields(block: FieldBlock): void;
+    /** That of the request. */
+    readonly body: { readonly complete: boolean };
     /** `,"name":value` of the access record. */
     logConstant(part: string): void;
   };
@@ -55,7 +55,7 @@ const HIT = ',"cache":"hit"';
 const framing = new MessageFraming();
 framing.lengthGiven = true;
 
-export class CachedResponse implements ResponseSource, ResponseHandler, Follower {
+export class CachedResponse implements ResponseSource, Follower, FetchClient, RestTaker {
   readonly #cache: WorkerCache;
   readonly #route: CachedRoute;
   readonly #request: CachedRequest;
@@ -64,22 +64,17 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   readonly #refresh: Refresh;
   readonly #wanted: Readonly<Directives>;
   #place: Place | null = null;
-  /** The action's own response, while it is on its way. */
+  #fetch: Fetch | null = null;
+  /** The fetch, or the rest of a fill that is lost. */
   #source: ResponseSource | null = null;
-  #requestMs = 0;
+  /** For the fetch. */
   #recorder: FillRecorder | null = null;
-  /** What is stored and stale, while the service is asked whether it still holds. */
   #stale: Reader | null = null;
-  #isConditional = false;
-  /** What the action still brings is of no interest: the end of a 304. */
-  #ignoresSource = false;
   /** The fill of another request. */
   #followed: Reader | null = null;
   #follows = 0;
   /** Sends what is stored; beside a source of ours: what the client is behind. */
   #sender: StoredSender | null = null;
-  #headSent = false;
-  #bodySent = 0;
   #fwd: Forwarded = 'uri-miss';
   #isDone = false;
   /** Redis has been asked, and had it. */
@@ -107,20 +102,26 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   start(nowMs: number): void {
     const { method } = this.#request;
     if (method === 'GET' || method === 'HEAD') this.#decide(nowMs);
-    else this.#fetch(nowMs, 'method');
+    else this.#beginFetch(nowMs, 'method');
   }
 
   resume(): void {
-    if (this.#sender === null) this.#source?.resume();
-    else this.#goOnSending();
+    if (this.#sender === null) {
+      this.#source?.resume();
+      return;
+    }
+    this.#sender.drained();
+    this.goOnSending();
   }
 
   abandon(): void {
     if (this.#isDone) return;
     this.#isDone = true;
-    this.#source?.abandon();
-    this.#recorder?.giveUp(0);
+    // First what is read for this client, then the fetch, which looks who else reads.
     this.#release();
+    this.#source?.abandon();
+    this.#recorder?.requestOver();
+    this.#recorder?.giveUp(0);
   }
 
   // --- looking -----------------------------------------------------------------------------------------------------
@@ -137,13 +138,13 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
       if (reuse !== 'validate') {
         if (reuse === 'stale') refreshBeside(this.#route, this.#request, found.place, reader, this.#refresh);
         const ttl = Math.floor((reader.terms.freshUntilMs - wallMs) / 1_000);
-        this.#sendStored(reader, reuse, this.#isFromTier ? { ttl, detail: 'redis' } : { ttl }, wallMs);
+        this.sendStored(reader, reuse, this.#isFromTier ? { ttl, detail: 'redis' } : { ttl }, wallMs, null);
         return;
       }
     }
     if (this.#wanted.onlyIfCached) {
       reader?.close();
-      this.#fail(new Fault(FAULTS.notCached));
+      this.fail(new Fault(FAULTS.notCached));
       return;
     }
     this.#miss(found, nowMs);
@@ -203,7 +204,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
     const alone = method === 'HEAD' ? 'method' : this.#goesAlone(reader !== null);
     if (alone !== null) {
       this.#stale = reader;
-      this.#fetch(nowMs, alone);
+      this.#beginFetch(nowMs, alone);
       return;
     }
     this.#stale = reader;
@@ -223,7 +224,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
       if (this.#recorder !== null && this.#route.tier !== null && this.#askTier(this.#route.tier, place, asksForNew))
         return;
     }
-    this.#fetch(nowMs, null);
+    this.#beginFetch(nowMs, null);
   }
 
   /** Has another gateway fetched it? True: the answer comes later. */
@@ -242,7 +243,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
         this.#closeStale();
         this.#isFromTier = true;
         this.#decide(nowMs);
-      } else this.#fetch(nowMs, null);
+      } else this.#beginFetch(nowMs, null);
       this.#handler.flush();
     });
   }
@@ -263,7 +264,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   #follow(entry: Entry, nowMs: number): void {
     this.#follows++;
     this.#followed = this.#cache.watches.follow(entry, this.#place!.key, this, this.#route.settings.waitMs);
-    if (this.#followed === null) this.#fetch(nowMs, null);
+    if (this.#followed === null) this.#beginFetch(nowMs, null);
     else this.#look();
   }
 
@@ -277,7 +278,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   #look(): void {
     const reader = this.#followed!;
     if (this.#sender !== null) {
-      this.#goOnSending();
+      this.goOnSending();
       return;
     }
     const { kind } = reader;
@@ -288,7 +289,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
       if (kind === LIVE) this.#unfollow();
       const wallMs = this.#cache.clock.wallMs();
       const how = { fwd: this.#fwd, collapsed: true, ttl: Math.floor((reader.terms.freshUntilMs - wallMs) / 1_000) };
-      this.#sendStored(reader, 'coalesced', how, wallMs);
+      this.sendStored(reader, 'coalesced', how, wallMs, null);
       return;
     }
     if (kind === FILLING) return;
@@ -305,7 +306,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
     this.#unfollow();
     reader.close();
     this.#route.counts.refused('wait_timeout');
-    this.#fetch(this.#cache.clock.monotonicMs(), null);
+    this.#beginFetch(this.#cache.clock.monotonicMs(), null);
     this.#handler.flush();
   }
 
@@ -317,25 +318,30 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
 
   // --- sending what is stored ----------------------------------------------------------------------------------------
 
-  /** `newHead`: as a 304 has changed it. */
-  #sendStored(reader: Reader, result: CacheResult, how: Handling, nowMs: number, newHead: Buffer | null = null): void {
-    this.#tell(result, how);
+  sendStored(
+    reader: Reader,
+    result: CacheResult,
+    how: Handling,
+    nowMs: number,
+    renewed: { readonly head: Buffer; readonly bornMs: number } | null,
+  ): void {
+    this.tell(result, how);
     const sender = new StoredSender(this.#cache, this.#request, this.#handler, reader);
     this.#sender = sender;
-    this.#headSent = true;
-    const bornMs = newHead === null ? reader.terms.bornMs : this.#recorder!.bornMs;
-    sender.sendHead(newHead, bornMs, nowMs);
-    this.#goOnSending();
+    if (renewed === null) sender.sendHead(null, reader.terms.bornMs, nowMs);
+    else sender.sendHead(renewed.head, renewed.bornMs, nowMs);
+    this.goOnSending();
   }
 
-  #goOnSending(): void {
+  goOnSending(): void {
     if (this.#isDone) return;
     const sender = this.#sender!;
     const progress = sender.pump();
     if (progress === 'waiting' || this.#isDone) return;
     this.#route.counts.bytes(sender.sent);
     if (progress === 'broken') {
-      this.#fail(new Fault(FAULTS.upstreamReset, { cause: 'the request that fetched it was given up' }));
+      if (this.#takeOver(sender)) return;
+      this.fail(new Fault(FAULTS.upstreamReset, { cause: 'the request that fetched it was given up' }));
       return;
     }
     // Before the exchange ends and gives up what is still on its way: a 304 may be, whose connection is worth keeping.
@@ -344,201 +350,94 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
     this.#handler.onEnd(null);
   }
 
-  #tell(result: CacheResult, how: Handling): void {
+  tell(result: CacheResult, how: Handling): void {
     this.#route.counts.result(result);
     this.#request.logField('cache', result);
     if (this.#route.settings.tellsStatus)
       this.#request.addResponseHeader('Cache-Status', cacheStatus(this.#route.statusName, how));
   }
 
-  // --- asking the action ---------------------------------------------------------------------------------------------
+  // --- fetching ------------------------------------------------------------------------------------------------------
 
   /** `alone`: why the response cannot serve others; null when it can. */
-  #fetch(nowMs: number, alone: BypassReason | 'method' | null): void {
-    if (alone !== null && this.#stale === null && this.#fwd === 'uri-miss')
+  #beginFetch(nowMs: number, alone: BypassReason | 'method' | null): void {
+    const stale = this.#stale;
+    const recorder = this.#recorder;
+    this.#stale = null;
+    this.#recorder = null;
+    if (alone !== null && stale === null && this.#fwd === 'uri-miss')
       this.#fwd = alone === 'method' ? 'method' : 'request';
-    this.#requestMs = this.#cache.clock.wallMs();
-    if (this.#stale !== null && alone === null) this.#askConditionally(this.#stale);
-    this.#source = this.#open(this);
+    const wanted = { place: this.#place!, directives: this.#wanted, fwd: this.#fwd, alone, stale, recorder };
+    this.#fetch = new Fetch(this, this.#route, this.#request, this.#open, wanted);
+    this.#source = this.#fetch;
     this.#source.start(nowMs);
   }
 
-  /** RFC 9111 §4.3.1. Conditions of the client are answered from what the service says of the stored response. */
-  #askConditionally(stale: Reader): void {
-    const conditions = conditionsOf(validatorsOf(readStored(stale.head(), this.#cache.head)));
-    this.#isConditional = conditions.length > 0;
-    this.#dropConditions();
-    for (const [name, value] of conditions) this.#request.setUpstreamHeader(name, value);
+  get handler(): ResponseHandler {
+    return this.#handler;
   }
 
-  /** The client's own: the service is asked for what the store needs. */
-  #dropConditions(): void {
-    this.#request.removeUpstreamHeader('if-none-match');
-    this.#request.removeUpstreamHeader('if-modified-since');
+  get isServedFromStore(): boolean {
+    return this.#sender !== null;
   }
 
-  onInterim(head: Head): void {
-    this.#handler.onInterim(head);
+  sendRest(reader: Reader, from: number): void {
+    const sender = new StoredSender(this.#cache, this.#request, this.#handler, reader);
+    sender.continueFrom(from);
+    this.#sender = sender;
   }
 
-  onHead(head: Head, framing: MessageFraming): void {
-    const { method } = this.#request;
-    const stale = this.#stale;
-    if (method !== 'GET' && method !== 'HEAD') {
-      this.#route.invalidator.afterResponse(this.#request, head);
-      this.#passOn(head, framing, 'method');
-      return;
-    }
-    if (stale !== null && this.#isConditional && head.status === 304) {
-      this.#onNotModified(stale, head, framing);
-      return;
-    }
-    if (stale !== null && isErrorStatus(head.status) && this.#sendDespite(`status_${head.status}`)) return;
-    this.#store(head, framing);
-  }
-
-  /** RFC 9111 §4.3.4. */
-  #onNotModified(stale: Reader, head: Head, framing: MessageFraming): void {
-    const stored = readStored(stale.head(), this.#cache.head);
-    if (!speaksOf(validatorsOf(stored), validatorsOf(head))) {
-      // The service means another response than the one that it was asked about: ask for the whole one.
-      this.#source?.abandon();
-      this.#closeStale();
-      this.#isConditional = false;
-      this.#dropConditions();
-      this.#fetch(this.#cache.clock.monotonicMs(), null);
-      return;
-    }
-    const recorder = this.#recorder ?? FillRecorder.late(this.#route, this.#request, this.#place!);
-    this.#recorder = recorder;
-    const merged = recorder.update(stale, stored, head, framing.nominated, this.#requestMs);
-    this.#stale = null;
-    const nowMs = this.#cache.clock.wallMs();
-    const how = { fwd: this.#fwd, fwdStatus: 304, stored: recorder.outcome === 'stored' };
-    this.#ignoresSource = true;
-    this.#sendStored(stale, 'revalidated', how, nowMs, merged);
-  }
-
-  /** The action's response is over and of no interest; what is stored is sent instead. */
-  #detach(): void {
-    this.#source?.abandon();
-    this.#source = null;
-  }
-
-  #store(head: Head, framing: MessageFraming): void {
-    const isHead = this.#request.method === 'HEAD';
-    if (isHead) {
-      this.#route.afterHead(this.#place!, this.#stale, head);
-      this.#passOn(head, framing, 'method');
-      return;
-    }
-    const recorder = this.#recorder ?? FillRecorder.late(this.#route, this.#request, this.#place!);
-    this.#recorder = recorder;
-    const outcome = recorder.begin(head, framing, this.#wanted, this.#requestMs);
-    this.#passOn(head, framing, outcome);
-  }
-
-  #passOn(head: Head, framing: MessageFraming, outcome: FillOutcome | 'method'): void {
-    this.#closeStale();
-    const stored = outcome === 'stored';
-    if (!stored) this.#route.counts.refused(outcome);
-    const how: Handling = { fwd: this.#fwd, fwdStatus: head.status, stored };
-    this.#tell(stored ? 'miss' : 'bypass', stored ? how : { ...how, detail: outcome });
-    this.#headSent = true;
-    this.#handler.onHead(head, framing);
-  }
-
-  onBody(bytes: Buffer, start: number, end: number): void {
-    if (this.#ignoresSource) return;
-    if (this.#recorder?.append(bytes, start, end) === false && this.#sender !== null) {
-      // The client was to get the rest from the store, which does not have it.
-      this.#breakOff(new Fault(FAULTS.upstreamMalformed, { cause: 'more body than announced' }));
-      return;
-    }
-    if (this.#sender !== null) return;
-    this.#bodySent += end - start;
-    this.#handler.onBody(bytes, start, end);
-  }
-
-  onEnd(trailers: FieldBlock | null): void {
-    this.#source = null;
-    if (this.#ignoresSource) return;
-    this.#recorder?.end();
-    if (this.#sender !== null) {
-      this.#goOnSending();
-      return;
-    }
+  end(trailers: FieldBlock | null): void {
+    if (this.#isDone) return;
     this.#isDone = true;
     this.#release();
     this.#handler.onEnd(trailers);
   }
 
-  /** A whole response made here instead of the action's: what the service falls back on. */
-  onReply(reply: Reply): void {
-    this.#source = null;
-    if (this.#stale !== null && isErrorStatus(reply.status) && this.#sendDespite('fallback')) return;
-    this.#recorder?.giveUp(0);
-    this.#tell('bypass', { fwd: this.#fwd, fwdStatus: reply.status });
+  reply(reply: Reply): void {
+    if (this.#isDone) return;
     this.#isDone = true;
     this.#release();
     this.#handler.onReply(reply);
   }
 
-  onUpgraded(head: Head, protocol: string, rest: Buffer): void {
-    this.#recorder?.giveUp(0);
-    this.#closeStale();
-    this.#handler.onUpgraded(head, protocol, rest);
-  }
-
-  onFault(fault: Fault): void {
-    this.#source = null;
-    if (this.#ignoresSource) return;
-    if (!this.#headSent && this.#stale !== null && this.#sendDespite(fault.kind.reason)) return;
-    this.#breakOff(fault);
-  }
-
-  #breakOff(fault: Fault): void {
-    this.#source?.abandon();
-    this.#recorder?.giveUp(0);
-    if (!this.#headSent) this.#tell('error', { fwd: this.#fwd, detail: fault.kind.reason });
-    this.#fail(fault);
-  }
-
-  #fail(fault: Fault): void {
+  fail(fault: Fault): void {
+    if (this.#isDone) return;
     this.#isDone = true;
     this.#release();
     this.#handler.onFault(fault);
   }
 
-  /** RFC 5861 §4: sends what is stale because the service failed, if it may be. */
-  #sendDespite(reason: string): boolean {
-    const stale = this.#stale!;
-    const nowMs = this.#cache.clock.wallMs();
-    if (!mayUseOnError(stale.terms, this.#wanted, nowMs)) return false;
-    this.#stale = null;
-    this.#detach();
-    this.#recorder?.giveUp(0);
-    const ttl = Math.floor((stale.terms.freshUntilMs - nowMs) / 1_000);
-    this.#sendStored(stale, 'stale', { ttl, detail: reason }, nowMs);
+  // --- the rest of a fill that is lost -------------------------------------------------------------------------------
+
+  /** The client has the beginning of what another request fetched. False: the rest cannot be asked for. */
+  #takeOver(sender: StoredSender): boolean {
+    if (this.#fetch !== null) return false;
+    const missing = sender.missing();
+    if (missing === null) return false;
+    this.#route.counts.takeover('fill_lost');
+    this.#unfollow();
+    sender.reader.close();
+    this.#sender = null;
+    this.#source = new RestOfBody(missing, this.#request, this.#open, this);
+    this.#source.start(this.#cache.clock.monotonicMs());
     return true;
   }
 
-  // --- backpressure --------------------------------------------------------------------------------------------------
+  onBody(bytes: Buffer, start: number, end: number): void {
+    this.#handler.onBody(bytes, start, end);
+  }
 
-  /**
-   * A client that reads slowly must not hold up those who wait for the same response: what is being stored goes on at
-   * the speed of the service, and this client gets the rest of it from the store.
-   */
+  onEnd(): void {
+    this.end(null);
+  }
+
+  onFault(fault: Fault): void {
+    this.fail(fault);
+  }
+
   flush(): boolean {
-    if (this.#sender !== null && this.#source !== null) return true;
-    const more = this.#handler.flush();
-    if (more || this.#isDone || this.#source === null) return more;
-    const reader = this.#recorder?.openReader() ?? null;
-    if (reader === null) return false;
-    const sender = new StoredSender(this.#cache, this.#request, this.#handler, reader);
-    sender.continueFrom(this.#bodySent);
-    this.#sender = sender;
-    return true;
+    return this.#handler.flush();
   }
 
   get holder(): BytesHolder | null {
@@ -555,7 +454,7 @@ export class CachedResponse implements ResponseSource, ResponseHandler, Follower
   }
 
   #release(): void {
-    this.#recorder?.tier?.close();
+    this.#fetch?.requestOver();
     const followed = this.#followed;
     this.#unfollow();
     followed?.close();

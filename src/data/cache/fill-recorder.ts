@@ -8,6 +8,7 @@ import type { Head } from '../parser/head.ts';
 import type { CachedRoute } from './cached-route.ts';
 import { hasParts, type KeyRequest } from './keys.ts';
 import { isCovered, type Place, setMarker } from './lookup.ts';
+import { type Missing, missingOf } from './rest-of-body.ts';
 import type { Directives } from './rules/directives.ts';
 import { mayStore, type StoreRefusal, type Storing } from './rules/storing.ts';
 import { governing } from './rules/targeted.ts';
@@ -144,6 +145,29 @@ export class FillRecorder {
     if (fill.append(bytes, start, end)) return true;
     this.giveUp(0);
     return false;
+  }
+
+  /** The request that fetches is over; what it stores may still be on its way. */
+  requestOver(): void {
+    this.tier?.close(this.#fill === null ? null : (this.#place.vary ?? []));
+  }
+
+  /** Somebody waits for what is being stored. */
+  get isAwaited(): boolean {
+    const fill = this.#fill;
+    return fill !== null && this.#route.cache.store.isReadByOthers(fill.entry);
+  }
+
+  /** What has not come of what is being stored; null: it cannot be asked for. */
+  missing(): Missing | null {
+    const fill = this.#fill;
+    if (fill === null || !fill.hasKnownLength) return null;
+    const reader = Reader.open(this.#route.cache.store, fill.entry);
+    if (reader === null) return null;
+    const etag = readStored(reader.head(), this.#route.cache.otherHead).valueOf('etag');
+    const missing = missingOf(etag, fill.bodyWritten, reader.bodyBytes);
+    reader.close();
+    return missing;
   }
 
   /** The body is whole. */

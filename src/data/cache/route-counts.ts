@@ -1,5 +1,5 @@
 /** What a worker counts of the cache of one route; main hears of the differences (worker-cache.ts). */
-import { CACHE_RESULTS, type CacheResult } from '../contract/cache.ts';
+import { CACHE_RESULTS, type CacheResult, type Takeover } from '../contract/cache.ts';
 import type { TierReadResult, TierWriteResult } from '../contract/cache-tier.ts';
 import type { StoreRefusal } from './rules/storing.ts';
 
@@ -33,6 +33,11 @@ export class RouteCounts {
 
   refused(reason: StoreRefusal | BypassReason): void {
     this.#add(`refused ${reason}`);
+  }
+
+  /** What is being stored went on although its fetch had ended. */
+  takeover(why: Takeover): void {
+    this.#add(`takeover ${why}`);
   }
 
   stored(): void {

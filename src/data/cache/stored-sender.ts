@@ -8,6 +8,7 @@ import type { ResponseHandler } from '../exchange/response-source.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
+import { type Missing, missingOf } from './rest-of-body.ts';
 import { ageOf } from './rules/freshness.ts';
 import { selectRange } from './rules/ranges.ts';
 import { IS_200 } from './rules/storing.ts';
@@ -32,6 +33,7 @@ export class StoredSender {
   readonly #handler: ResponseHandler;
   /** Bytes of the body still to be sent. */
   #left = 0;
+  #waitsForClient = false;
   sent = 0;
 
   constructor(cache: WorkerCache, request: PolicyContext, handler: ResponseHandler, reader: Reader) {
@@ -45,6 +47,14 @@ export class StoredSender {
   continueFrom(byte: number): void {
     this.reader.skipTo(byte);
     this.#left = this.reader.bodyBytes - byte;
+  }
+
+  /** What has not come, when the progress is `broken`; null: it cannot be asked for. */
+  missing(): Missing | null {
+    const { bodyRead } = this.reader;
+    // Puts the reader at the beginning of the body.
+    const etag = readStored(this.reader.head(), this.#cache.head).valueOf('etag');
+    return missingOf(etag, bodyRead, bodyRead + this.#left);
   }
 
   /** `newHead`: instead of the stored one, as a 304 has changed it. The body follows by `pump`. */
@@ -104,10 +114,16 @@ export class StoredSender {
     this.#handler.onHead(head, framing);
   }
 
+  /** The client takes bytes again, after `pump` ended because it did not. */
+  drained(): void {
+    this.#waitsForClient = false;
+  }
+
   /** Hands on what there is and the client takes; the caller ends the response. */
   pump(): Progress {
     const { reader } = this;
     while (this.#left > 0) {
+      if (this.#waitsForClient) return 'waiting';
       const ready = Math.min(this.#left, reader.available, PIECE_BYTES);
       if (ready <= 0) return reader.bodyBytes === ABORTED ? 'broken' : 'waiting';
       const piece = this.#cache.takePiece();
@@ -118,7 +134,7 @@ export class StoredSender {
       // A last small piece has been copied, and is sent together with the head.
       const goesOn = (this.#left === 0 && ready <= COPIED_BYTES) || this.#handler.flush();
       if (this.#handler.holder === null) this.#cache.givePiece(piece);
-      if (!goesOn && this.#left > 0) return 'waiting';
+      this.#waitsForClient = !goesOn;
     }
     return 'done';
   }

@@ -69,6 +69,12 @@ export const CACHE_COUNTS_TOPIC = 'cache:counts';
 export const CACHE_RESULTS = ['hit', 'stale', 'revalidated', 'coalesced', 'miss', 'bypass', 'error'] as const;
 export type CacheResult = (typeof CACHE_RESULTS)[number];
 
+/**
+ * Why a fetch that others wait for went on another way: its client went, the service broke off and was asked for the
+ * rest, or it was lost and one who waited asked for the rest.
+ */
+export type Takeover = 'client_gone' | 'broken_off' | 'fill_lost';
+
 /** The store as main sees it. */
 export interface CacheControl {
   readonly memory: SharedArrayBuffer;

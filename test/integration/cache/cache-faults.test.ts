@@ -183,32 +183,6 @@ describe('one gateway', () => {
     assert.equal(asked, 1);
   });
 
-  test('the client that fetches goes in the middle of the body: nobody gets a part for the whole, the next one gets it all', async () => {
-    const body = 'x'.repeat(200_000);
-    serve = (_incoming, response, nth) => {
-      response.writeHead(200, { ...FRESH, 'Content-Length': body.length });
-      if (nth === 1) response.write(body.slice(0, 50_000));
-      else response.end(body);
-    };
-    const url = `${gateway.url}/goes`;
-    const first = await open(url);
-    first.on('error', () => {});
-    await new Promise((resolve) => first.once('data', resolve));
-    const second = await open(url);
-    let got = 0;
-    second.on('data', (part: Buffer) => {
-      got += part.length;
-    });
-    await until(() => got > 0, 'the second one has begun to get it', SOON_MS);
-    const broken = new Promise((resolve) => second.on('error', resolve).on('end', () => resolve('whole')));
-    // A client that ends its side alone may still read.
-    first.socket.resetAndDestroy();
-    assert.notEqual(await broken, 'whole');
-    assert.ok(got < body.length);
-    assert.equal((await get(url)).body, body);
-    assert.match((await get(url)).how, /; hit/);
-  });
-
   test('services that lie about their bodies: less, more, a chunk that ends early; nothing of it is stored', async () => {
     for (const path of Object.keys(LIES)) {
       for (let round = 1; round <= 2; round++) {

@@ -83,7 +83,7 @@ test('a thousand requests at once over all workers are one request to the servic
   await until(
     () => waiting.length > 0 && primary.opsSources().metrics.reader.number('exchanges_active') >= 900,
     'one request is at the service and most of the others wait for it',
-    40_000,
+    90_000,
   );
   const body = Buffer.alloc(50_000, 'x');
   for (const response of waiting)
@@ -137,8 +137,8 @@ test('a worker that is killed while it fetches: those who wait in others fetch, 
   const { primary } = gateway;
   const agent = manyConnections(60);
   const all = Array.from({ length: 60 }, () => get(`${gateway.url}/a`, agent).catch(() => null));
-  await until(() => primary.opsSources().metrics.reader.number('exchanges_active') === 60, 'all wait', 20_000);
-  await until(() => asked > 0, 'one of them asks', 20_000);
+  await until(() => primary.opsSources().metrics.reader.number('exchanges_active') === 60, 'all wait', 60_000);
+  await until(() => asked > 0, 'one of them asks', 60_000);
   assert.equal(asked, 1);
   const store = new CacheStore(primary.cache.memory, -1);
   store.find(`${gateway.url}/a`, 0);
@@ -150,7 +150,7 @@ test('a worker that is killed while it fetches: those who wait in others fetch, 
   assert.ok(served.length > 5, `${served.length} were with other workers`);
   for (const each of served) assert.equal(each.body.toString(), 'whole');
   assert.equal(asked, 2);
-  await until(() => primary.workers.listening === 3, 'the worker is replaced', 20_000);
+  await until(() => primary.workers.listening === 3, 'the worker is replaced', 60_000);
   assert.match((await get(`${gateway.url}/a`)).how, /; hit/);
 });
 

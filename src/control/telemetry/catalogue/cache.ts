@@ -37,4 +37,9 @@ export const CACHE_METRICS = {
     help: 'Bytes of bodies that came out of the cache',
   },
   gatehouse_cache_stored_total: { type: 'counter', labels: ['route'], help: 'Responses that were stored' },
+  gatehouse_cache_takeovers_total: {
+    type: 'counter',
+    labels: ['route', 'reason'],
+    help: 'Fetches that went on although their client, connection or worker was gone, by what was gone',
+  },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;

@@ -55,12 +55,18 @@ export class Pins {
 
   /** Is anybody reading this entry? */
   names(entry: number): boolean {
+    return this.hasReaders(entry, 1);
+  }
+
+  /** Do so many slots name this entry? */
+  hasReaders(entry: number, least: number): boolean {
+    let left = least;
     const words = this.#words;
     const end = this.#first + Atomics.load(words, PIN_ROWS) * PINS_PER_WORKER;
     for (let row = this.#first; row < end; row += PINS_PER_WORKER) {
-      if (Atomics.load(words, row) === entry) return true;
+      if (Atomics.load(words, row) === entry && --left === 0) return true;
       const used = Atomics.load(words, row + USED);
-      for (let i = 1; i < used; i++) if (Atomics.load(words, row + i) === entry) return true;
+      for (let i = 1; i < used; i++) if (Atomics.load(words, row + i) === entry && --left === 0) return true;
     }
     return false;
   }

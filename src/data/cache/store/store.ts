@@ -192,6 +192,11 @@ export class CacheStore {
     return this.pins.pin(entry);
   }
 
+  /** Does anybody but its filler read an entry that is being filled? */
+  isReadByOthers(entry: Entry): boolean {
+    return this.pins.hasReaders(entry, 2);
+  }
+
   /** The entry is no longer read by the holder of the pin. */
   drop(entry: Entry, pin: number): void {
     this.pins.unpin(pin);

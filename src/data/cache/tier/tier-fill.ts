@@ -4,6 +4,7 @@
  */
 import type { CachedRoute } from '../cached-route.ts';
 import { hasParts, type KeyRequest, secondKey } from '../keys.ts';
+import { RememberedRequest } from '../remembered-request.ts';
 import { hasValidator } from '../rules/storing.ts';
 import { varyNames } from '../rules/vary.ts';
 import { Reader } from '../store/reader.ts';
@@ -15,7 +16,7 @@ import { keptMs, objectValue, type TierObject } from './tier-value.ts';
 export class TierFill {
   readonly #tier: RedisTier;
   readonly #route: CachedRoute;
-  readonly #request: KeyRequest & { knows?(name: string): boolean };
+  #request: KeyRequest & { knows?(name: string): boolean };
   readonly #firstKey: string;
   /** Null: not asked, not answered yet, or away; then nothing is written either. */
   #ticket: TierTicket | null = null;
@@ -92,9 +93,11 @@ export class TierFill {
     if (this.#ticket !== null && this.#ticket.version.seen !== '') this.#tier.invalidate(this.#firstKey, () => {});
   }
 
-  /** The request is over. */
-  close(): void {
+  /** The request is over. `vary`: of what it still stores; null: of nothing. */
+  close(vary: readonly string[] | null): void {
+    if (this.#isOver) return;
     this.#isOver = true;
+    if (vary !== null) this.#request = new RememberedRequest(this.#request, this.#route.settings, vary);
   }
 
   #parts(vary: readonly string[]): string {
