@@ -177,6 +177,6 @@ export class Fill {
 
   #publish(): void {
     Atomics.store(this.#store.words, this.#at + WRITTEN, this.#written);
-    this.#store.progress(this.#at);
+    this.#store.entries.progress(this.#at);
   }
 }

@@ -1,6 +1,6 @@
 /**
- * The store of the cache: finds entries, begins and ends fills, evicts, purges, and takes back what a dead worker held.
- * One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the
+ * The store of the cache: finds what is stored, begins and ends fills, and purges. Its entries are in entries.ts, what a
+ * death leaves behind in after-death.ts. One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the
  * entry (pins.ts) and then looks whether it is still the same. Everything that changes buckets, queues or free lists
  * happens under one lock for about a microsecond (lock.ts); if it is not to be had the request goes on without the
  * cache.
@@ -8,7 +8,9 @@
  *   EMPTY -> FILLING -> LIVE -> DYING -> EMPTY          FILLING -> DYING (given up)          EMPTY -> PASS -> EMPTY
  */
 import { KeyHash } from '../../../base/key-hash.ts';
+import { rebuild, takeBack } from './after-death.ts';
 import { Chains } from './chains.ts';
+import { Entries, type Entry, LONGEST_BUCKET, NOTHING } from './entries.ts';
 import {
   ABORTED,
   BEFORE,
@@ -17,17 +19,13 @@ import {
   CHUNK_BYTES,
   CHUNKS,
   DYING,
-  EMPTY,
   ENTRY_WORDS,
-  EVICTIONS,
   FILLING,
   FIRST_CHUNK,
   FLAGS,
-  FREE_ENTRIES,
   FRESH_ENTRY,
   FRESH_UNTIL_MS,
   HASH_KEY,
-  IS_DOOMED,
   KEY_A,
   KEY_B,
   KIND,
@@ -39,25 +37,17 @@ import {
   NEXT_IN_BUCKET,
   PASS,
   PROGRESS,
-  RESETS,
   SEQUENCE,
   USE,
   WRITTEN,
 } from './layout.ts';
 import { StoreLock } from './lock.ts';
-import { hasKey, keyIn, MAX_KEY_BYTES, tagsIn, writeKey } from './meta.ts';
+import { hasKey, MAX_KEY_BYTES, writeKey } from './meta.ts';
 import { NO_PIN, Pins } from './pins.ts';
 import { Purges } from './purges.ts';
 import { Queues } from './queues.ts';
 
-/** Entries of one bucket that are looked at; there is about one in each. */
-const LONGEST_BUCKET = 64;
-/** Evictions to make room for one object. */
-const MOST_EVICTIONS = 4_096;
-
-/** An entry that `find` or `begin` found. `NOTHING` when there is none. */
-export type Entry = number;
-export const NOTHING = 0;
+export { type Entry, NOTHING } from './entries.ts';
 
 export class CacheStore {
   readonly words: Int32Array;
@@ -66,6 +56,7 @@ export class CacheStore {
   readonly pins: Pins;
   readonly purges: Purges;
   readonly queues: Queues;
+  readonly entries: Entries;
   readonly lock: StoreLock;
   readonly layout: Layout;
   readonly hash: KeyHash;
@@ -94,6 +85,7 @@ export class CacheStore {
     this.pins = new Pins(this.words, this.layout, worker);
     this.purges = new Purges(memory, this.words, this.layout);
     this.queues = new Queues(this.words, this.layout);
+    this.entries = new Entries(this.words, this.layout, this.chains, this.pins, this.queues);
     this.lock = new StoreLock(this.words, worker);
   }
 
@@ -104,6 +96,10 @@ export class CacheStore {
 
   kindOf(entry: Entry): number {
     return Atomics.load(this.words, this.at(entry)) & KIND;
+  }
+
+  keyOf(entry: Entry): string {
+    return this.entries.keyOf(entry);
   }
 
   // --- finding -----------------------------------------------------------------------------------------------------
@@ -120,7 +116,7 @@ export class CacheStore {
     this.a = this.hash.a;
     this.b = this.hash.b;
     const words = this.words;
-    let entry = Atomics.load(words, this.#bucket(this.a));
+    let entry = Atomics.load(words, this.entries.bucket(this.a));
     for (let i = 0; entry !== 0 && i < LONGEST_BUCKET; i++) {
       const at = this.at(entry);
       if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) this.#look(entry, at, key, nowMs);
@@ -161,19 +157,9 @@ export class CacheStore {
     const latest = purges.sequence;
     if (sequence >= latest) return false;
     if (purges.purgedAll(sequence) || purges.purgedPrefix(key, sequence)) return true;
-    for (const tag of this.tagsOf(at)) if (purges.purgedTag(tag, sequence)) return true;
+    for (const tag of this.entries.tagsOf(at)) if (purges.purgedTag(tag, sequence)) return true;
     Atomics.compareExchange(words, at + SEQUENCE, sequence, latest);
     return false;
-  }
-
-  tagsOf(at: number): number[] {
-    const words = this.words;
-    const length = words[at + META_BYTES]!;
-    const first = words[at + FIRST_CHUNK]!;
-    if (length <= CHUNK_BYTES) return tagsIn(this.chains.bytes, first * CHUNK_BYTES);
-    const meta = Buffer.allocUnsafe(length);
-    this.chains.read(first, 0, length, meta, 0);
-    return tagsIn(meta, 0);
   }
 
   /** Is a pinned entry the one of this key, whole or being filled? */
@@ -181,10 +167,6 @@ export class CacheStore {
     const kind = this.kindOf(entry);
     if (kind !== LIVE && kind !== FILLING) return false;
     return hasKey(this.chains.bytes, this.words[this.at(entry) + FIRST_CHUNK]! * CHUNK_BYTES, key);
-  }
-
-  keyOf(entry: Entry): string {
-    return keyIn(this.chains.bytes, this.words[this.at(entry) + FIRST_CHUNK]! * CHUNK_BYTES);
   }
 
   /** Pins an entry that is glanced at or that the caller has made; `NO_PIN` when this worker holds too many. */
@@ -219,27 +201,26 @@ export class CacheStore {
     if (key.length > MAX_KEY_BYTES || !this.#locked()) return NOTHING;
     try {
       const words = this.words;
-      const head = this.#bucket(this.a);
+      const head = this.entries.bucket(this.a);
       let steps = 0;
       for (let entry = words[head]!; entry !== 0 && steps < LONGEST_BUCKET; steps++) {
         const at = this.at(entry);
         const next = words[at + NEXT_IN_BUCKET]!;
         if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) {
           const kind = words[at]! & KIND;
-          if (kind === FILLING && this.keyOf(entry) === key) return -entry;
-          if (kind === PASS) this.#removeNow(entry);
+          if (kind === FILLING && this.entries.keyOf(entry) === key) return -entry;
+          if (kind === PASS) this.entries.remove(entry);
         }
         entry = next;
       }
       // Longer ones would be searched in vain.
-      if (steps === LONGEST_BUCKET || !this.#makeRoom(1)) return NOTHING;
-      const entry = this.#newEntry();
+      if (steps === LONGEST_BUCKET || !this.entries.makeRoom(1)) return NOTHING;
+      const entry = this.entries.take();
       if (entry === NOTHING) return NOTHING;
       const at = this.at(entry);
       this.begunPin = this.hold(entry);
       if (this.begunPin === NO_PIN) {
-        words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
-        words[FREE_ENTRIES] = entry;
+        this.entries.give(entry);
         return NOTHING;
       }
       const first = this.chains.take(1);
@@ -256,8 +237,8 @@ export class CacheStore {
       words[at + USE] = 0;
       words[at + FLAGS] = 0;
       writeKey(this.chains.bytes, first * CHUNK_BYTES, key);
-      this.#setKind(at, FILLING);
-      this.#link(entry, at);
+      this.entries.setKind(at, FILLING);
+      this.entries.link(entry, at);
       return entry;
     } finally {
       this.lock.release();
@@ -268,21 +249,13 @@ export class CacheStore {
   grow(entry: Entry, last: number, count: number): boolean {
     if (!this.#locked()) return false;
     try {
-      if (!this.#makeRoom(count)) return false;
+      if (!this.entries.makeRoom(count)) return false;
       this.chains.extend(last, this.chains.take(count));
       this.words[this.at(entry) + CHUNKS]! += count;
       return true;
     } finally {
       this.lock.release();
     }
-  }
-
-  /** Something happened to an entry that is being filled: wakes those who wait for it. */
-  progress(at: number): void {
-    const words = this.words;
-    const seen = Atomics.load(words, at + BEHIND);
-    Atomics.store(words, at + BEHIND, PROGRESS | ((seen + 1) & (PROGRESS - 1)));
-    Atomics.notify(words, at + BEHIND);
   }
 
   /**
@@ -295,25 +268,25 @@ export class CacheStore {
     if (!this.#locked()) {
       // Whole, but it cannot be put where it is found: who is sending it goes on to its end.
       this.#later.push(entry);
-      this.#setKind(at, DYING);
-      this.progress(at);
+      this.entries.setKind(at, DYING);
+      this.entries.progress(at);
       return false;
     }
     try {
       if ((words[at]! & KIND) !== FILLING) {
-        this.progress(at);
+        this.entries.progress(at);
         return false;
       }
-      const former = this.#siblingOf(entry, at, LIVE);
+      const former = this.entries.siblingOf(entry, at, LIVE);
       if (former === NOTHING) this.queues.add(entry);
       else {
         this.queues.addLike(entry, former);
-        this.#unlink(former, this.at(former));
+        this.entries.unlink(former, this.at(former));
         this.queues.remove(former);
-        this.#kill(former);
+        this.entries.kill(former);
       }
       words[LIVE_ENTRIES]!++;
-      this.#setKind(at, LIVE);
+      this.entries.setKind(at, LIVE);
     } finally {
       this.lock.release();
     }
@@ -331,26 +304,26 @@ export class CacheStore {
       // Waiters see that it has ended; it is taken out of its bucket later.
       this.#later.push(entry);
       Atomics.store(words, at + BODY_BYTES, ABORTED);
-      this.#setKind(at, DYING);
-      this.progress(at);
+      this.entries.setKind(at, DYING);
+      this.entries.progress(at);
       return;
     }
     try {
       Atomics.store(words, at + BODY_BYTES, ABORTED);
       if ((words[at]! & KIND) === FILLING) {
-        this.#unlink(entry, at);
-        this.#setKind(at, DYING);
-        this.progress(at);
+        this.entries.unlink(entry, at);
+        this.entries.setKind(at, DYING);
+        this.entries.progress(at);
         if (passUntilMs > 0) this.#pass(words[at + KEY_A]!, words[at + KEY_B]!, passUntilMs);
-        this.#freeNow(entry);
-      } else this.progress(at);
+        this.entries.free(entry);
+      } else this.entries.progress(at);
     } finally {
       this.lock.release();
     }
   }
 
   #pass(a: number, b: number, untilMs: number): void {
-    const entry = this.#newEntry();
+    const entry = this.entries.take();
     if (entry === NOTHING) return;
     const at = this.at(entry);
     const words = this.words;
@@ -360,8 +333,8 @@ export class CacheStore {
     words[at + CHUNKS] = 0;
     words[at + FLAGS] = 0;
     this.floats[(at + FRESH_UNTIL_MS) >> 1] = untilMs;
-    this.#setKind(at, PASS);
-    this.#link(entry, at);
+    this.entries.setKind(at, PASS);
+    this.entries.link(entry, at);
     this.queues.add(entry);
     words[LIVE_ENTRIES]!++;
   }
@@ -387,7 +360,7 @@ export class CacheStore {
   liveKeyOf(entry: Entry): string | null {
     if (!this.#locked()) return null;
     const at = this.at(entry);
-    const key = (this.words[at]! & KIND) === LIVE ? this.keyOf(entry) : null;
+    const key = (this.words[at]! & KIND) === LIVE ? this.entries.keyOf(entry) : null;
     const isThere = key !== null && !this.#isPurged(at, key);
     this.lock.release();
     return isThere ? key : null;
@@ -402,17 +375,17 @@ export class CacheStore {
     let found = false;
     try {
       const words = this.words;
-      for (let entry = words[this.#bucket(this.a)]!; entry !== 0; ) {
+      for (let entry = words[this.entries.bucket(this.a)]!; entry !== 0; ) {
         const at = this.at(entry);
         const next = words[at + NEXT_IN_BUCKET]!;
         if (words[at + KEY_A] === this.a && words[at + KEY_B] === this.b) {
           const kind = words[at]! & KIND;
-          if (kind === FILLING && this.keyOf(entry) === key) this.#doom(entry, at);
-          else if (kind === LIVE && this.keyOf(entry) === key) this.#removeNow(entry);
+          if (kind === FILLING && this.entries.keyOf(entry) === key) this.entries.doom(entry, at);
+          else if (kind === LIVE && this.entries.keyOf(entry) === key) this.entries.remove(entry);
           else if (kind !== PASS) {
             entry = next;
             continue;
-          } else if (!leavesPass) this.#removeNow(entry);
+          } else if (!leavesPass) this.entries.remove(entry);
           found = true;
         }
         entry = next;
@@ -421,15 +394,6 @@ export class CacheStore {
       this.lock.release();
     }
     return found;
-  }
-
-  /** Under the lock: what is being filled leaves the index; its readers go on, and `commit` finds it dying. */
-  #doom(entry: Entry, at: number): void {
-    this.#unlink(entry, at);
-    this.words[at + FLAGS]! |= IS_DOOMED;
-    this.#setKind(at, DYING);
-    this.progress(at);
-    this.#freeNow(entry);
   }
 
   purgeAll(): boolean {
@@ -471,57 +435,16 @@ export class CacheStore {
     for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
       const at = this.at(entry);
       const kind = words[at]! & KIND;
-      if (kind === FILLING) this.#doom(entry, at);
+      if (kind === FILLING) this.entries.doom(entry, at);
       else if (kind === LIVE) {
-        if (this.#isPurged(at, this.keyOf(entry))) this.#removeNow(entry);
+        if (this.#isPurged(at, this.entries.keyOf(entry))) this.entries.remove(entry);
         else words[at + SEQUENCE] = latest;
       }
     }
     purges.clear();
   }
 
-  /** Under the lock: out of its bucket and its queue; its chunks are freed now or when nobody reads them any more. */
-  #removeNow(entry: Entry): void {
-    this.#unlink(entry, this.at(entry));
-    this.queues.remove(entry);
-    this.#kill(entry);
-  }
-
-  #kill(entry: Entry): void {
-    this.words[LIVE_ENTRIES]!--;
-    this.#setKind(this.at(entry), DYING);
-    this.#freeNow(entry);
-  }
-
   // --- room --------------------------------------------------------------------------------------------------------
-
-  /** Under the lock: evicts until so many chunks are free. */
-  #makeRoom(chunks: number): boolean {
-    for (let i = 0; this.chains.free < chunks; i++) {
-      const victim = i < MOST_EVICTIONS ? this.queues.victim() : NOTHING;
-      if (victim === NOTHING) return false;
-      this.words[EVICTIONS]!++;
-      this.#removeNow(victim);
-    }
-    return true;
-  }
-
-  #newEntry(): Entry {
-    const words = this.words;
-    for (let i = 0; i < MOST_EVICTIONS; i++) {
-      const free = words[FREE_ENTRIES]!;
-      if (free !== 0) {
-        words[FREE_ENTRIES] = words[this.at(free) + NEXT_IN_BUCKET]!;
-        return free;
-      }
-      if (words[FRESH_ENTRY]! < this.layout.chunks) return words[FRESH_ENTRY]!++;
-      const victim = this.queues.victim();
-      if (victim === NOTHING) return NOTHING;
-      words[EVICTIONS]!++;
-      this.#removeNow(victim);
-    }
-    return NOTHING;
-  }
 
   /** The last reader of a dying entry, or whoever made it one, frees it. */
   #free(entry: Entry): void {
@@ -529,21 +452,8 @@ export class CacheStore {
       this.#later.push(entry);
       return;
     }
-    this.#freeNow(entry);
+    this.entries.free(entry);
     this.lock.release();
-  }
-
-  /** Under the lock. */
-  #freeNow(entry: Entry): void {
-    const words = this.words;
-    const at = this.at(entry);
-    if ((words[at]! & KIND) !== DYING || this.pins.names(entry)) return;
-    const first = words[at + FIRST_CHUNK]!;
-    words[at + FIRST_CHUNK] = 0;
-    this.#setKind(at, EMPTY);
-    if (first !== 0) this.chains.give(first);
-    words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
-    words[FREE_ENTRIES] = entry;
   }
 
   /** Takes the lock, and catches up with what waited for it. */
@@ -551,94 +461,27 @@ export class CacheStore {
     if (!this.lock.take()) return false;
     while (this.#later.length > 0) {
       const entry = this.#later.pop()!;
-      this.#unlink(entry, this.at(entry));
-      this.#freeNow(entry);
+      this.entries.unlink(entry, this.at(entry));
+      this.entries.free(entry);
     }
     return true;
-  }
-
-  // --- buckets -----------------------------------------------------------------------------------------------------
-
-  #bucket(a: number): number {
-    return this.layout.heads + ((a >>> 7) & (this.layout.buckets - 1));
-  }
-
-  #link(entry: Entry, at: number): void {
-    const head = this.#bucket(this.words[at + KEY_A]!);
-    Atomics.store(this.words, at + NEXT_IN_BUCKET, this.words[head]!);
-    Atomics.store(this.words, head, entry);
-  }
-
-  #unlink(entry: Entry, at: number): void {
-    const words = this.words;
-    let place = this.#bucket(words[at + KEY_A]!);
-    for (let i = 0; words[place] !== 0 && i < 2 * LONGEST_BUCKET; i++) {
-      if (words[place] === entry) {
-        Atomics.store(words, place, words[at + NEXT_IN_BUCKET]!);
-        return;
-      }
-      place = this.at(words[place]!) + NEXT_IN_BUCKET;
-    }
-  }
-
-  /** Another entry of the same key and of this kind. */
-  #siblingOf(entry: Entry, at: number, kind: number): Entry {
-    const words = this.words;
-    for (let other = words[this.#bucket(words[at + KEY_A]!)]!; other !== 0; ) {
-      const otherAt = this.at(other);
-      if (
-        other !== entry &&
-        words[otherAt + KEY_A] === words[at + KEY_A] &&
-        words[otherAt + KEY_B] === words[at + KEY_B] &&
-        (words[otherAt]! & KIND) === kind &&
-        this.keyOf(other) === this.keyOf(entry)
-      )
-        return other;
-      other = words[otherAt + NEXT_IN_BUCKET]!;
-    }
-    return NOTHING;
-  }
-
-  #setKind(at: number, kind: number): void {
-    Atomics.store(this.words, at, ((this.words[at]! & ~KIND) + KIND + 1) | kind);
   }
 
   // --- after a death -----------------------------------------------------------------------------------------------
 
   /** Main: a worker is gone. Its pins and fills are taken back; if it died inside the lock the store is emptied. */
   clearWorker(worker: number): void {
-    const heldLock = this.lock.takeFrom(worker);
-    if (heldLock) {
+    if (this.lock.takeFrom(worker)) {
       try {
         this.pins.clearRow(worker);
-        this.#rebuild();
+        rebuild(this.entries, worker);
       } finally {
         this.lock.release();
       }
       return;
     }
     const named = this.pins.clearRow(worker);
-    this.#whenLocked(() => {
-      for (const entry of named) this.#freeNow(entry);
-      const words = this.words;
-      for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
-        const at = this.at(entry);
-        const kind = words[at]! & KIND;
-        if (kind === FILLING && words[at + BEFORE] === worker + 1) {
-          Atomics.store(words, at + BODY_BYTES, ABORTED);
-          this.#doom(entry, at);
-        }
-        // What it could not free itself any more, and what it was filling when that was purged.
-        else if (kind === DYING) {
-          if ((words[at + FLAGS]! & IS_DOOMED) !== 0 && words[at + BEFORE] === worker + 1) {
-            Atomics.store(words, at + BODY_BYTES, ABORTED);
-            this.progress(at);
-          }
-          this.#unlink(entry, at);
-          this.#freeNow(entry);
-        }
-      }
-    });
+    this.#whenLocked(() => takeBack(this.entries, worker, named));
   }
 
   #whenLocked(task: () => void): void {
@@ -651,34 +494,5 @@ export class CacheStore {
       }
       return;
     }
-  }
-
-  /**
-   * Under the lock that a dead thread held: lists may be half changed, so everything that nobody reads is made anew.
-   * What others read or fill keeps its chunks until they are done.
-   */
-  #rebuild(): void {
-    const { words, layout, chains } = this;
-    words.fill(0, layout.heads, layout.heads + layout.buckets);
-    words[RESETS]!++;
-    this.queues.clear();
-    words[LIVE_ENTRIES] = 0;
-    words[FREE_ENTRIES] = 0;
-    const kept = new Set<number>();
-    for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {
-      const at = this.at(entry);
-      if ((words[at]! & KIND) !== EMPTY && this.pins.names(entry)) {
-        if ((words[at]! & KIND) === FILLING) this.progress(at);
-        this.#setKind(at, DYING);
-        for (let chunk = words[at + FIRST_CHUNK]!; chunk !== 0 && !kept.has(chunk); chunk = chains.next(chunk))
-          kept.add(chunk);
-        continue;
-      }
-      words[at + FIRST_CHUNK] = 0;
-      this.#setKind(at, EMPTY);
-      words[at + NEXT_IN_BUCKET] = words[FREE_ENTRIES]!;
-      words[FREE_ENTRIES] = entry;
-    }
-    chains.rebuild(kept);
   }
 }
