@@ -94,7 +94,7 @@ routes:
   assert.match((await cli.run('log-level', 'discovry', 'info', '--reason', 'x')).err, /"discovry" is not an area/);
   const set = await cli.run('log-level', 'discovery', 'info', '--reason', 'a test', '--for', '10m');
   assert.equal(set.code, 0, set.err);
-  assert.match(set.out, /^discovery: logLevel set by hand until /);
+  assert.match(set.out, /^discovery: log level set by hand until /);
   instances(1, 2);
   assert.equal((await log.find(({ message }) => message === 'instances changed')).area, 'discovery');
 

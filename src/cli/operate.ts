@@ -1,52 +1,20 @@
 /**
- * `gatehouse instance`, `gatehouse breaker` and `gatehouse console`: what operators do to a running gateway beside its
- * configuration, on this machine or, with --server, elsewhere.
+ * `gatehouse breaker` and `gatehouse console`, and how all commands set something by hand beside the configuration of a
+ * running gateway, on this machine or, with --server, elsewhere.
  */
 import { parseUnitDurationMs } from '../base/units.ts';
-import type { ServiceReport } from '../control/ops/services.ts';
 import type { Override } from '../control/overrides.ts';
 import { ADMIN_OPTIONS, callAdmin, refusedCode } from './admin-call.ts';
 import type { Command, CommandContext, CommandOption } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { table } from './table.ts';
 
-const OPTIONS: Readonly<Record<string, CommandOption>> = {
+export const BY_HAND_OPTIONS: Readonly<Record<string, CommandOption>> = {
   reason: { type: 'string', value: 'TEXT', meaning: 'why, for those who wonder later' },
   for: { type: 'string', value: 'TIME', meaning: 'how long it holds, such as 30m' },
-  ...ADMIN_OPTIONS,
-  json: JSON_OPTION,
 };
-const EXITS =
+const OPTIONS: Readonly<Record<string, CommandOption>> = { ...BY_HAND_OPTIONS, ...ADMIN_OPTIONS, json: JSON_OPTION };
+export const BY_HAND_EXITS =
   'Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such instance or service, 5 refused.';
-
-export const instance: Command = {
-  name: 'instance',
-  summary: 'list instances, drain one, or give it another weight',
-  usage: [
-    'list',
-    'drain INSTANCE --reason TEXT [--for TIME]',
-    'undrain INSTANCE',
-    'weight INSTANCE WEIGHT|default --reason TEXT [--for TIME]',
-  ],
-  description: `INSTANCE is an id of "list", or its URL where that is only one. A draining instance gets no new requests; what is in flight finishes, and "list" says when nothing is. It holds over reloads and restarts until --for is over or it is ended.
-
-${EXITS}`,
-  options: OPTIONS,
-  arguments: { min: 1, max: 3 },
-  async run(context) {
-    const [action, named, weight] = context.positionals;
-    if (action === 'list' && named === undefined) return list(context);
-    if (named === undefined || !['drain', 'undrain', 'weight'].includes(action ?? ''))
-      throw new UsageError('say list, drain INSTANCE, undrain INSTANCE, or weight INSTANCE WEIGHT');
-    if ((action === 'weight') === (weight === undefined))
-      throw new UsageError('a weight belongs to "weight INSTANCE WEIGHT"');
-    const id = await idOf(context, named);
-    const path = `/instances/${encodeURIComponent(id)}/${action === 'weight' ? 'weight' : 'drain'}`;
-    if (action === 'undrain' || weight === 'default') return ended(context, path);
-    if (weight !== undefined && !/^\d+(\.\d+)?$/.test(weight)) throw new UsageError(`"${weight}" is not a weight`);
-    return set(context, path, weight === undefined ? {} : { weight: Number(weight) });
-  },
-};
 
 export const breaker: Command = {
   name: 'breaker',
@@ -54,7 +22,7 @@ export const breaker: Command = {
   usage: ['open SERVICE --for TIME --reason TEXT', 'reset SERVICE'],
   description: `SERVICE is the name of a service, or the id of an instance where instances have breakers of their own. After --for the breaker lets probes through, as after any opening. "reset" closes it and forgets the errors that it counted.
 
-${EXITS}`,
+${BY_HAND_EXITS}`,
   options: OPTIONS,
   arguments: { min: 2, max: 2 },
   async run(context) {
@@ -79,7 +47,7 @@ export const openConsole: Command = {
   usage: ['[--role viewer|operator|admin]'],
   description: `The console is served where admin.listen says. The link works once, within five minutes; the session ends after half an hour without use. From another machine, forward the port: ssh -L 8001:127.0.0.1:8001 HOST.
 
-${EXITS}`,
+${BY_HAND_EXITS}`,
   options: {
     role: { type: 'string', value: 'ROLE', meaning: 'what the session may do; default admin' },
     ...ADMIN_OPTIONS,
@@ -95,39 +63,14 @@ ${EXITS}`,
   },
 };
 
-async function services(context: CommandContext): Promise<readonly ServiceReport[]> {
-  const answer = await callAdmin(context, 'GET', '/services');
-  if (answer.status !== 200) throw new UsageError(`the services cannot be listed: status ${answer.status}`);
-  return (answer.body as { readonly services: readonly ServiceReport[] }).services;
-}
-
-async function idOf(context: CommandContext, named: string): Promise<string> {
-  const all = (await services(context)).flatMap(({ instances }) => instances);
-  if (all.some(({ id }) => id === named)) return named;
-  const byUrl = all.filter(({ url }) => url === named || url === `${named}/`);
-  if (byUrl.length > 1)
-    throw new UsageError(`${byUrl.length} instances have this URL: name the id, as "instance list" has it`);
-  return byUrl[0]?.id ?? named;
-}
-
-async function list(context: CommandContext): Promise<number> {
-  const found = await services(context);
-  if (context.options['json'] === true) {
-    context.out(`${JSON.stringify(found, null, 2)}\n`);
-    return EXIT.ok;
-  }
-  const rows = found.flatMap((service) =>
-    service.instances.map(({ id, weight, inFlight, draining, usable }) => [
-      service.name,
-      id,
-      draining ? (inFlight === 0 ? 'drained' : 'draining') : usable ? 'up' : 'out',
-      `weight ${weight}`,
-      `${inFlight} in flight`,
-    ]),
-  );
-  context.out(rows.length === 0 ? 'there are no instances\n' : `${table(rows)}\n`);
-  return EXIT.ok;
-}
+const DONE: Readonly<Record<Override['kind'], string>> = {
+  drain: 'drained',
+  added: 'added',
+  removed: 'taken out',
+  weight: 'weight set',
+  breaker: 'breaker held open',
+  logLevel: 'log level set',
+};
 
 /** Sets something by hand at this path of the admin API. */
 export async function set(context: CommandContext, path: string, more: object): Promise<number> {
@@ -142,7 +85,7 @@ export async function set(context: CommandContext, path: string, more: object): 
   context.out(
     context.options['json'] === true
       ? `${answer.text}\n`
-      : `${target}: ${kind} set by hand${until === null ? ', until it is ended' : ` until ${until}`}\n`,
+      : `${target}: ${DONE[kind]} by hand${until === null ? ', until it is ended' : ` until ${until}`}\n`,
   );
   return EXIT.ok;
 }

@@ -7,9 +7,9 @@ import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { inSlices } from '../base/slices.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
-import type { Compiled, CompileResult, DiscoveredInstance } from './config/compile.ts';
+import type { Compiled, CompileResult, DiscoveredInstance, MoreInstances } from './config/compile.ts';
 import { compile, compileSteps } from './config/compile.ts';
-import { changedServices, type InstancesCompiled, withDiscovered } from './config/compile-instances.ts';
+import { changedServices, type InstancesCompiled, withInstances } from './config/compile-instances.ts';
 import type { Difference } from './config/difference.ts';
 import { difference } from './config/difference.ts';
 import type { Change, DocumentSource } from './config/document-source.ts';
@@ -46,6 +46,11 @@ export type ReplaceResult =
   | { readonly kind: 'stale'; readonly hash: string }
   | { readonly kind: 'unwritable'; readonly reason: string };
 
+export interface InstancesByHand extends Omit<MoreInstances, 'discovered'> {
+  /** Services that have any of them. */
+  readonly services: readonly string[];
+}
+
 /** What it needs of the process around it. */
 export interface ConfigurationHost {
   readonly log: Logger;
@@ -53,6 +58,8 @@ export interface ConfigurationHost {
   readonly history: (dataDir: string) => History;
   /** What operators changed beside the document (overrides.ts), put over what it compiled to. */
   overlay(snapshot: Snapshot): Snapshot;
+  /** Instances that operators added and took out (overrides.ts). */
+  byHand(): InstancesByHand;
   /** Fills in real ports; rejects when one cannot be had. */
   resolvePorts(snapshot: Snapshot): Promise<Snapshot>;
   /** What must happen before traffic sees it; a rejection refuses the configuration. */
@@ -154,6 +161,11 @@ export class LiveConfiguration {
 
   /** Ports, before workers start. */
   async resolve(): Promise<Snapshot> {
+    // What operators added and took out is kept in the data folder, which is known since the document is.
+    const { services } = this.#host.byHand();
+    const changed = services.length === 0 ? null : this.#withInstances(services, this.#snapshot.version);
+    if (changed !== null) this.#compiled = changed.compiled;
+    else if (services.length > 0) this.#host.log.warn('instances changed by hand do not fit the configuration');
     this.#snapshot = await this.#host.resolvePorts(this.#host.overlay(this.#compiled.snapshot));
     return this.#snapshot;
   }
@@ -180,16 +192,32 @@ export class LiveConfiguration {
   /** Publishes the same document with other instances, as discovery found them. */
   setDiscovered(discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>): Promise<ReloadResult> {
     return this.#inTurn(async () => {
-      // Services leave while the gateway ends: nobody needs to know where they are.
-      if (this.#ended) return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
       const names = changedServices(this.#discovered, discovered);
       this.#discovered = discovered;
-      if (names.length === 0)
-        return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
-      const { version } = this.#snapshot;
-      const changed = withDiscovered(this.#config, this.#compiled, discovered, names, version + 1);
-      return changed === null ? await this.#publish(this.#config) : await this.#publishInstances(changed);
+      return this.#publishServices(names);
     });
+  }
+
+  /** Publishes the same document after operators added instances to these services, or took some out. */
+  instancesChanged(services: readonly string[]): Promise<ReloadResult> {
+    return this.#inTurn(() => this.#publishServices(services));
+  }
+
+  async #publishServices(names: readonly string[]): Promise<ReloadResult> {
+    // Services leave while the gateway ends: nobody needs to know where they are.
+    if (this.#ended || names.length === 0)
+      return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
+    const changed = this.#withInstances(names, this.#snapshot.version + 1);
+    return changed === null ? await this.#publish(this.#config) : await this.#publishInstances(changed);
+  }
+
+  #withInstances(names: readonly string[], version: number): InstancesCompiled | null {
+    return withInstances(this.#config, this.#compiled, this.#more(), names, version);
+  }
+
+  #more(): MoreInstances {
+    const { added, removed } = this.#host.byHand();
+    return { discovered: this.#discovered, added, removed };
   }
 
   async #publishInstances(changed: InstancesCompiled): Promise<ReloadResult> {
@@ -360,7 +388,7 @@ export class LiveConfiguration {
       version: this.#snapshot.version + 1,
       slots: this.#compiled.slots,
       live: this.#compiled.snapshot,
-      discovered: this.#discovered,
+      more: this.#more(),
       // Built-in services listen where they began to, whatever a new document says.
       dataDir: this.#startPlan.dataDir,
     };

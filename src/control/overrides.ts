@@ -1,6 +1,6 @@
 /**
- * What operators change at run time beside the configuration: an instance that drains, another weight, a breaker held
- * open, another log level. Each has an owner, a reason and mostly an end, is listed as such, and survives reloads,
+ * What operators change at run time beside the configuration: an instance that drains, one that is added or taken out,
+ * another weight, a breaker held open, another log level. Each has an owner, a reason and mostly an end, is listed as such, and survives reloads,
  * discovery and a restart of the process. The document stays the truth: when an override ends, it holds again.
  * Owner: primary.ts, main thread; the admin API is the only writer.
  */
@@ -19,15 +19,29 @@ import {
 } from '../data/contract/breaker-word.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
+import type { DiscoveredInstance } from './config/compile.ts';
+import type { InstancesByHand } from './live-configuration.ts';
 
-export type OverrideKind = 'drain' | 'weight' | 'breaker' | 'logLevel';
+export const OVERRIDE_KINDS = ['drain', 'added', 'removed', 'weight', 'breaker', 'logLevel'] as const;
+export type OverrideKind = (typeof OVERRIDE_KINDS)[number];
+
+/** What was added or taken out. */
+export interface InstanceByHand {
+  readonly service: string;
+  readonly url: string;
+  /** Of one that was added. */
+  readonly weight?: number;
+  readonly zone?: string | null;
+}
 
 export interface Override {
   readonly kind: OverrideKind;
   /** Id of the instance, name of the service, `gateway`, or the area of a log level. */
   readonly target: string;
-  /** The weight, or the log level; `open` for a breaker; true for draining. */
+  /** The weight, or the log level; `open` for a breaker; true for draining, adding and taking out. */
   readonly value: number | string | boolean;
+  /** Of `added` and `removed`. */
+  readonly instance?: InstanceByHand;
   readonly owner: string;
   readonly reason: string;
   readonly since: string;
@@ -46,6 +60,10 @@ export interface OverridesHost {
   snapshot(): Snapshot;
   /** Publishes the live document again, through `overlay`. */
   republish(): Promise<unknown>;
+  /** Publishes these services again, with `instancesByHand`; all or nothing. */
+  instancesChanged(
+    services: readonly string[],
+  ): Promise<{ readonly ok: boolean; readonly problems: readonly string[] }>;
   readonly timers?: Timers;
   readonly now?: () => number;
 }
@@ -85,13 +103,23 @@ export class Overrides {
     return this.#all.get(keyOf({ kind, target }));
   }
 
-  /** Rejects with a `RangeError` when there are too many, or another process takes over. */
+  /**
+   * Rejects with a `RangeError` when there are too many, another process takes over, or the configuration does not take
+   * it: then nothing has changed.
+   */
   async set(override: Override): Promise<void> {
     this.#refuseWhenHandedOver();
     const key = keyOf(override);
-    if (!this.#all.has(key) && this.#all.size >= MOST_OVERRIDES)
+    const before = this.#all.get(key);
+    if (before === undefined && this.#all.size >= MOST_OVERRIDES)
       throw new RangeError(`there are ${MOST_OVERRIDES} overrides already`);
     this.#all.set(key, override);
+    const problems = await this.#publishInstances([override]);
+    if (problems.length > 0) {
+      if (before === undefined) this.#all.delete(key);
+      else this.#all.set(key, before);
+      throw new RangeError(problems.join('; '));
+    }
     this.#host.log.info('an override was set', { ...logged(override), until: override.until });
     await this.#changed([override]);
   }
@@ -102,6 +130,7 @@ export class Overrides {
     if (found === undefined) return false;
     this.#refuseWhenHandedOver();
     this.#all.delete(keyOf(found));
+    await this.#publishInstances([found]);
     this.#host.log.info('an override was ended', { ...logged(found), ended_by: author });
     await this.#changed([found]);
     return true;
@@ -153,6 +182,21 @@ export class Overrides {
     };
   }
 
+  /** Instances that were added, by service, and the ids of those that were taken out. */
+  instancesByHand(): InstancesByHand {
+    const added = new Map<string, DiscoveredInstance[]>();
+    const removed = new Set<string>();
+    const services = new Set<string>();
+    for (const { kind, target, instance } of this.#all.values()) {
+      if (instance === undefined) continue;
+      const { service, url, weight = 1, zone = null } = instance;
+      services.add(service);
+      if (kind === 'removed') removed.add(target);
+      else added.set(service, [...(added.get(service) ?? []), { url, weight, zone }]);
+    }
+    return { added: Object.fromEntries(added), removed, services: [...services] };
+  }
+
   /** After instances got their words in shared memory: whoever is new there drains again, or is held open. */
   apply(snapshot: Snapshot): void {
     for (const { instances } of snapshot.services) {
@@ -176,6 +220,15 @@ export class Overrides {
   close(): Promise<void> {
     this.#cancel();
     return this.#writing;
+  }
+
+  /** The problems of a configuration that does not take them. */
+  async #publishInstances(touched: readonly Override[]): Promise<readonly string[]> {
+    const services = new Set(touched.flatMap(({ instance }) => instance?.service ?? []));
+    if (services.size === 0) return [];
+    const { ok, problems } = await this.#host.instancesChanged([...services]);
+    if (!ok) this.#host.log.error('instances changed by hand were not published', { problems });
+    return ok ? [] : problems;
   }
 
   async #changed(touched: readonly Override[]): Promise<void> {
@@ -240,6 +293,7 @@ export class Overrides {
       this.#all.delete(keyOf(each));
       this.#host.log.info('an override ended', logged(each));
     }
+    await this.#publishInstances(over);
     await this.#changed(over.filter(({ kind }) => kind !== 'breaker')).catch((error: unknown) =>
       this.#host.log.error('an override could not be ended', { reason: messageOf(error) }),
     );

@@ -122,6 +122,7 @@ export class Primary implements OperatorHost {
       source,
       history: (dataDir) => new History(join(dataDir, 'history'), options.log),
       overlay: (snapshot) => primary!.overrides.overlay(snapshot),
+      byHand: () => primary!.overrides.instancesByHand(),
       resolvePorts: (snapshot) => ports.resolve(snapshot),
       prepare: (next) => primary!.#prepare(next),
       publish: (snapshot, compiled) => primary!.#publish(snapshot, compiled),
@@ -179,6 +180,7 @@ export class Primary implements OperatorHost {
       instances: this.instances,
       snapshot: () => this.snapshot,
       republish: () => this.configuration.republish(),
+      instancesChanged: (services) => this.configuration.instancesChanged(services),
     });
     this.#control = new LocalServer(plan.controlSocket, controlListener(this));
     this.#handOver = new HandOver({

@@ -13,6 +13,7 @@ import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
 import type { LimitDesk } from './limit-desk.ts';
 import type { Recorder } from './recorder.ts';
 import { configRoutes } from './routes-config.ts';
+import { instanceRoutes } from './routes-instances.ts';
 import { limitRoutes } from './routes-limits.ts';
 import { liveRoutes } from './routes-live.ts';
 import { tailRoutes } from './routes-tail.ts';
@@ -98,6 +99,7 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
 function addOperations(app: AdminApp, { host, plan, access, recorder, tail, limits, consoleUrl }: AdminParts): void {
   const kit: Kit = { app, host };
   trafficRoutes(kit);
+  instanceRoutes(kit);
   limitRoutes(kit, limits);
   tryRoutes(kit, tail);
   configRoutes(kit, plan);

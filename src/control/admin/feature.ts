@@ -7,11 +7,13 @@ import type { RequestListener, Server } from 'node:http';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
 import type { FeatureStatus } from '../feature-status.ts';
 import { fetchListener } from '../local-server.ts';
 import { createOpsApp } from '../ops/ops-app.ts';
+import { OVERRIDE_KINDS } from '../overrides.ts';
 import { listenOnPort } from '../shared-port.ts';
 import type { AdminParts } from './app.ts';
 import type { AdminPlan } from './section.ts';
@@ -75,6 +77,16 @@ export class AdminFeature implements Feature {
 
   applied({ plan }: Compiled): void {
     this.#plan = plan.sections.admin;
+  }
+
+  metrics(): readonly ExtraMetric[] {
+    const all = this.#host.overrides.list();
+    const samples = OVERRIDE_KINDS.map((kind) => ({
+      labels: { kind },
+      value: all.filter((each) => each.kind === kind).length,
+    }));
+    const help = 'What operators changed by hand beside the configuration, such as drained or added instances';
+    return [{ name: 'gatehouse_overrides', type: 'gauge', help, samples }];
   }
 
   status(): FeatureStatus {

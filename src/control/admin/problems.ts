@@ -68,6 +68,10 @@ function words(kind: Override['kind'], value: Override['value']): string {
   switch (kind) {
     case 'drain':
       return 'drained';
+    case 'added':
+      return 'added';
+    case 'removed':
+      return 'taken out';
     case 'breaker':
       return 'breaker held open';
     case 'weight':

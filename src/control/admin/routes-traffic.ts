@@ -1,27 +1,17 @@
-/** Routes, services, instances and breakers over HTTP: look, explain, drain, weigh, hold open, reset. */
+/** Routes, services and breakers over HTTP: look, explain, hold open, reset. And the level of the log. */
 import * as z from 'zod';
 import { LOG_AREAS } from '../../base/log.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
-import type { Override, OverrideKind } from '../overrides.ts';
+import { endByHand, forMs, override, reason, setByHand } from './by-hand.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
 import { troubles } from './problems.ts';
 import { quantileMs } from './recorder.ts';
 
-const reason = z.string().min(1).max(200).describe('Why, for those who wonder later.');
-const forMs = z
-  .int()
-  .min(1_000)
-  .max(30 * 86_400_000)
-  .describe('How long it holds, in milliseconds.');
-const target = z.object({
-  id: z.string().min(1).max(500).describe('Id of the instance, as `/services` has it; percent-encoded.'),
-});
 const breakerTarget = z.object({
   id: z.string().min(1).max(500).describe('Name of the service, or id of the instance where instances have breakers.'),
 });
 const area = z.enum(LOG_AREAS).describe('The area; absent: what has no level of its own.');
-const override = z.looseObject({ kind: z.string(), target: z.string(), owner: z.string(), reason: z.string() });
 
 export function trafficRoutes(kit: Kit): void {
   const { host } = kit;
@@ -108,86 +98,6 @@ export function trafficRoutes(kit: Kit): void {
     () => ({ overrides: host.overrides.list() }),
   );
 
-  const set = async (
-    kind: OverrideKind,
-    of: string,
-    value: Override['value'],
-    by: string,
-    why: string,
-    duration: number | undefined,
-  ): Promise<Override> => {
-    const now = Date.now();
-    const entry: Override = {
-      kind,
-      target: of,
-      value,
-      owner: by,
-      reason: why,
-      since: new Date(now).toISOString(),
-      until: duration === undefined ? null : new Date(now + duration).toISOString(),
-    };
-    await host.overrides.set(entry).catch((error: unknown) => {
-      throw error instanceof RangeError ? new AdminError(409, 'CONFLICT', error.message) : error;
-    });
-    await host.audit({
-      actor: by,
-      action: `admin.${kind}.set`,
-      target: of,
-      detail: { value, reason: why, until: entry.until },
-    });
-    return entry;
-  };
-  const end = async (kind: OverrideKind, of: string, by: string): Promise<{ ended: boolean }> => {
-    const ended = await host.overrides.end(kind, of, by);
-    if (ended) await host.audit({ actor: by, action: `admin.${kind}.end`, target: of, detail: {} });
-    return { ended };
-  };
-  const checkInstance = (id: string): void => {
-    if (!snapshot().services.some(({ instances }) => instances.some((instance) => instance.id === id)))
-      throw notThere('instance');
-  };
-
-  for (const kind of ['drain', 'weight'] as const) {
-    operation(
-      kit,
-      {
-        method: 'put',
-        path: `/instances/{id}/${kind}`,
-        tag: 'traffic',
-        summary:
-          kind === 'drain'
-            ? 'No new requests for an instance; what is in flight finishes'
-            : 'Another weight than the configured one; 0 is standby',
-        role: 'operator',
-        params: target,
-        body:
-          kind === 'drain'
-            ? z.strictObject({ reason, forMs: forMs.optional() })
-            : z.strictObject({ reason, forMs: forMs.optional(), weight: z.number().min(0).max(65_535) }),
-        response: override,
-        errors: { 404: 'No such instance', 409: 'Too many overrides' },
-      },
-      ({ params, body, operator }) => {
-        checkInstance(params.id);
-        const value = 'weight' in body ? (body.weight as number) : true;
-        return set(kind, params.id, value, operator.name, body.reason, body.forMs);
-      },
-    );
-    operation(
-      kit,
-      {
-        method: 'delete',
-        path: `/instances/{id}/${kind}`,
-        tag: 'traffic',
-        summary: kind === 'drain' ? 'The instance takes traffic again' : 'The configured weight holds again',
-        role: 'operator',
-        params: target,
-        response: z.object({ ended: z.boolean() }),
-      },
-      ({ params, operator }) => end(kind, params.id, operator.name),
-    );
-  }
-
   operation(
     kit,
     {
@@ -203,7 +113,7 @@ export function trafficRoutes(kit: Kit): void {
     },
     ({ params, body, operator }) => {
       if (!hasBreaker(snapshot(), params.id)) throw notThere('breaker');
-      return set('breaker', params.id, 'open', operator.name, body.reason, body.forMs);
+      return setByHand(host, operator.name, { kind: 'breaker', target: params.id, value: 'open', ...body });
     },
   );
 
@@ -237,7 +147,8 @@ export function trafficRoutes(kit: Kit): void {
       body: z.strictObject({ level: z.enum(['debug', 'info', 'warn', 'error']), area: area.optional(), reason, forMs }),
       response: override,
     },
-    ({ body, operator }) => set('logLevel', body.area ?? 'gateway', body.level, operator.name, body.reason, body.forMs),
+    ({ body: { area: of = 'gateway', level, ...rest }, operator }) =>
+      setByHand(host, operator.name, { kind: 'logLevel', target: of, value: level, ...rest }),
   );
   operation(
     kit,
@@ -250,7 +161,7 @@ export function trafficRoutes(kit: Kit): void {
       query: z.object({ area: area.optional() }),
       response: z.object({ ended: z.boolean() }),
     },
-    ({ query, operator }) => end('logLevel', query.area ?? 'gateway', operator.name),
+    ({ query, operator }) => endByHand(host, operator.name, { kind: 'logLevel', target: query.area ?? 'gateway' }),
   );
 }
 

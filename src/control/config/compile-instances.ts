@@ -1,11 +1,11 @@
 /**
- * The configuration that is live with other instances of some services, as discovery found them. Routes, policies and
- * everything else stay the very objects that they are, so that neither this nor what workers do with it depends on how
- * many routes there are.
+ * The configuration that is live with other instances of some services, as discovery found them or operators added and
+ * took them out. Routes, policies and everything else stay the very objects that they are, so that neither this nor
+ * what workers do with it depends on how many routes there are.
  */
 import type { ServiceSettings } from '../../data/contract/snapshot.ts';
 import { Compilation } from './compile/context.ts';
-import type { DiscoveredInstance } from './compile/instances.ts';
+import type { DiscoveredInstance, MoreInstances } from './compile/instances.ts';
 import { compileService } from './compile/service.ts';
 import { type Compiled, deepFreeze } from './compile.ts';
 import type { LoadedConfig } from './loaded-config.ts';
@@ -20,10 +20,10 @@ export interface InstancesCompiled {
 }
 
 /** Null: the document has to be compiled as a whole, which says what is wrong. */
-export function withDiscovered(
+export function withInstances(
   config: LoadedConfig,
   live: Compiled,
-  discovered: Discovered,
+  more: MoreInstances,
   names: readonly string[],
   version: number,
 ): InstancesCompiled | null {
@@ -32,7 +32,7 @@ export function withDiscovered(
     names.flatMap((name) => {
       const options = config.document.services[name];
       if (options === undefined) return [];
-      return [[name, compileService(compilation, name, options, discovered[name] ?? [], Date.now())] as const];
+      return [[name, compileService(compilation, name, options, more, Date.now())] as const];
     }),
   );
   if (hasErrors(compilation.problems)) return null;

@@ -78,12 +78,14 @@ test('discovered instances join those of the document, which win over them', asy
   const { snapshot } = await compiled(
     { services: { a: { instances: [{ url: 'http://127.0.0.1:1', weight: 5 }] } }, routes: [route('/a', 'a')] },
     {
-      discovered: {
-        a: [
-          { url: 'http://127.0.0.1:1', weight: 1 },
-          { url: 'http://127.0.0.1:2/', zone: 'z' },
-        ],
-        gone: [{ url: 'http://127.0.0.1:3' }],
+      more: {
+        discovered: {
+          a: [
+            { url: 'http://127.0.0.1:1', weight: 1 },
+            { url: 'http://127.0.0.1:2/', zone: 'z' },
+          ],
+          gone: [{ url: 'http://127.0.0.1:3' }],
+        },
       },
     },
   );

@@ -16,7 +16,7 @@ import {
 } from './compile/builtins.ts';
 import { Compilation } from './compile/context.ts';
 import { compileGateway, dataFolder, endpointPaths, warnOfUnenforcedKeys, workerCount } from './compile/gateway.ts';
-import type { DiscoveredInstance } from './compile/instances.ts';
+import { type MoreInstances, NO_MORE_INSTANCES } from './compile/instances.ts';
 import { compileListeners } from './compile/listeners.ts';
 import type { UnslottedRoute } from './compile/route.ts';
 import { routeSteps, servicesOf } from './compile/route.ts';
@@ -35,7 +35,7 @@ import type { SlotTable } from './slots.ts';
 import { emptySlotTable } from './slots.ts';
 import { PRODUCT_VERSION } from './version.ts';
 
-export type { DiscoveredInstance } from './compile/instances.ts';
+export type { DiscoveredInstance, MoreInstances } from './compile/instances.ts';
 
 export interface CompileOptions {
   /** Version of the snapshot. Default 1. */
@@ -46,8 +46,8 @@ export interface CompileOptions {
   readonly dataDir?: string;
   /** The live one: routes and services that stay as they are in it stay the same objects. */
   readonly live?: Snapshot;
-  /** Instances that discovery found, by service. */
-  readonly discovered?: Readonly<Record<string, readonly DiscoveredInstance[]>>;
+  /** Instances beside those of the document. */
+  readonly more?: Partial<MoreInstances>;
   /** Time of day, for the end of certificates. Default: now. */
   readonly nowMs?: number;
 }
@@ -105,9 +105,10 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
   });
   const builtinRoutes = built.map(({ route }) => route);
   const builtins = builtinSockets(dataDir, builtinRoutes, features.builtins);
+  const more = { ...NO_MORE_INSTANCES, ...options.more };
   const services = [
     ...(yield* mapSteps(Object.entries(config.document.services), ([name, service]) =>
-      compileService(compilation, name, service, options.discovered?.[name] ?? [], nowMs),
+      compileService(compilation, name, service, more, nowMs),
     )),
     ...[...builtins].map(([name, socket]) => compileBuiltinService(name, socket)),
   ];

@@ -106,7 +106,7 @@ class Host {
   #compile(): void {
     assert.ok(this.#config);
     const slots = this.#compiled?.slots;
-    const compiled = compile(this.#config, { discovered: this.#discovered, ...(slots && { slots }) });
+    const compiled = compile(this.#config, { more: { discovered: this.#discovered }, ...(slots && { slots }) });
     assert.ok(compiled.ok, JSON.stringify(compiled));
     this.#compiled = compiled;
   }

@@ -116,6 +116,11 @@ test('every operation of the document answers as the document says', async (t) =
   await call('deleteInstancesIdDrain', { values: { id } });
   await call('putInstancesIdWeight', { values: { id }, body: { ...why, weight: 3 } });
   await call('deleteInstancesIdWeight', { values: { id } });
+  const another = { url: 'http://127.0.0.1:9', ...why };
+  const { target } = await call('putServicesNameInstances', { values: { name: 's' }, body: another });
+  await call('putInstancesIdRemoved', { values: { id: target }, body: why });
+  await call('deleteInstancesIdRemoved', { values: { id: target } });
+  await call('deleteInstancesIdAdded', { values: { id: target } });
   await call('putBreakersIdOpen', { values: { id: 's' }, body: { ...why, forMs: 60_000 } });
   await call('postBreakersIdReset', { values: { id: 's' } });
   await call('putLogLevel', { body: { level: 'debug', ...why, forMs: 60_000 } });

@@ -20,15 +20,28 @@ export interface DiscoveredInstance {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
+/** What stands beside the instances that the document lists. */
+export interface MoreInstances {
+  /** By service, as discovery found them. */
+  readonly discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>;
+  /** By service, as operators added them. */
+  readonly added: Readonly<Record<string, readonly DiscoveredInstance[]>>;
+  /** Ids of instances that operators took out, wherever they come from. */
+  readonly removed: ReadonlySet<string>;
+}
+
+export const NO_MORE_INSTANCES: MoreInstances = { discovered: {}, added: {}, removed: new Set() };
+
 export type UnslottedInstance = Omit<InstanceSettings, 'slot'>;
 
-type Address = Pick<InstanceSettings, 'url' | 'protocol' | 'host' | 'port' | 'socketPath' | 'basePath'>;
+export type InstanceAddress = Pick<InstanceSettings, 'url' | 'protocol' | 'host' | 'port' | 'socketPath' | 'basePath'>;
 
+/** All of them, also those that operators took out. */
 export function compileInstances(
   compilation: Compilation,
   service: string,
   options: ServiceOptions,
-  discovered: readonly DiscoveredInstance[],
+  more: MoreInstances,
 ): UnslottedInstance[] {
   const path: KeyPath = ['services', service, 'instances'];
   const found = new Map<string, UnslottedInstance>();
@@ -44,14 +57,27 @@ export function compileInstances(
     if (found.has(id)) compilation.problem(at, 'the service has this instance already', { got: showValue(url) });
     found.set(id, { id, ...address, weight, zone: zone ?? null, healthy, metadata });
   }
-  for (const { url, weight = 1, zone = null, healthy = true, metadata = {} } of discovered) {
+  const add = (given: DiscoveredInstance): void => {
+    const { url, weight = 1, zone = null, healthy = true, metadata = {} } = given;
     const address = readAddress(url, compilation.config.baseDir);
     // Sources check what they find; the document's own entry of an address wins over a found one.
-    if (typeof address === 'string') continue;
+    if (typeof address === 'string') return;
     const id = instanceId(service, address);
     if (!found.has(id)) found.set(id, { id, ...address, weight, zone, healthy, metadata });
-  }
+  };
+  for (const each of ofService(more.discovered, service)) add(each);
+  // What an operator added stops no document: where it does not fit any more it is left out.
+  for (const each of ofService(more.added, service)) if (!(options.protocol === 'h2c' && isSecure(each.url))) add(each);
   return [...found.values()];
+}
+
+/** A service may have a name that every object knows, such as `constructor`. */
+function ofService(all: MoreInstances['added'], service: string): readonly DiscoveredInstance[] {
+  return Object.hasOwn(all, service) ? all[service]! : [];
+}
+
+function isSecure(url: string): boolean {
+  return /^https:/i.test(url);
 }
 
 function fullInstance(written: string | InstanceOptions): InstanceOptions {
@@ -59,13 +85,13 @@ function fullInstance(written: string | InstanceOptions): InstanceOptions {
 }
 
 /** `projects@127.0.0.1:4001`, `projects@unix:/run/p.sock`. */
-function instanceId(service: string, { host, port, socketPath, basePath }: Address): string {
+export function instanceId(service: string, { host, port, socketPath, basePath }: InstanceAddress): string {
   if (socketPath !== null) return `${service}@unix:${socketPath}`;
   return `${service}@${isIPv6(host) ? `[${host}]` : host}:${port}${basePath}`;
 }
 
 /** The address, or what is wrong with the URL. */
-export function readAddress(text: string, baseDir: string): Address | string {
+export function readAddress(text: string, baseDir: string): InstanceAddress | string {
   if (text.startsWith('unix:')) return readSocket(text.slice('unix:'.length).replace(/^\/\/(?=\/)/, ''), baseDir);
   let url: URL;
   try {
@@ -87,7 +113,7 @@ export function readAddress(text: string, baseDir: string): Address | string {
   return { url: url.origin + basePath, protocol: isSecure ? 'https' : 'http', host, port, socketPath: null, basePath };
 }
 
-function readSocket(path: string, baseDir: string): Address | string {
+function readSocket(path: string, baseDir: string): InstanceAddress | string {
   if (path === '') return 'has no path of a socket';
   const isPipe = path.startsWith('\\\\');
   const socketPath = isPipe ? path : resolve(baseDir, path);

@@ -8,7 +8,7 @@ import type { ServiceOptions } from '../schema/service.ts';
 import { DEFAULT_ALGORITHM, RETRIABLE_FAULTS, retryOptions } from '../schema/service.ts';
 import { showValue } from '../secrecy.ts';
 import type { Compilation } from './context.ts';
-import type { DiscoveredInstance, UnslottedInstance } from './instances.ts';
+import type { MoreInstances, UnslottedInstance } from './instances.ts';
 import { compileInstances } from './instances.ts';
 import { readCertificates, readPair, readPem } from './pem.ts';
 import { compileResilience } from './resilience.ts';
@@ -21,11 +21,12 @@ export function compileService(
   compilation: Compilation,
   name: string,
   options: ServiceOptions,
-  discovered: readonly DiscoveredInstance[],
+  more: MoreInstances,
   nowMs: number,
 ): UnslottedService {
   const path: KeyPath = ['services', name];
-  const instances = compileInstances(compilation, name, options, discovered);
+  // Whether the document is right does not depend on what operators took out.
+  const instances = compileInstances(compilation, name, options, more);
   checkInstances(compilation, path, options, instances);
   if (options.lenient !== undefined && options.protocol !== 'h1' && options.protocol !== 'auto') {
     compilation.problem([...path, 'lenient'], 'is about HTTP/1.1, which the service does not speak', {
@@ -34,7 +35,7 @@ export function compileService(
   }
   return {
     name,
-    instances,
+    instances: instances.filter(({ id }) => !more.removed.has(id)),
     balancer: balancer(compilation, path, options, instances),
     timeouts: timeouts(compilation, path, options),
     protocol: options.protocol === 'h2c' ? 'h2' : options.protocol,
