@@ -17,6 +17,7 @@ import type { LoadedConfig } from './config/load.ts';
 import type { Overlay } from './config/overlay-source.ts';
 import type { Environment } from './config/source.ts';
 import type { Events } from './events.ts';
+import type { Facts } from './facts.ts';
 import type { Dependency, FeatureStatus, ListeningAddress } from './feature-status.ts';
 import type { LiveConfiguration, ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
@@ -95,6 +96,8 @@ export interface FeatureHost {
   readonly compiled: Compiled;
   /** Where security events are told. */
   readonly security: SecurityJournal;
+  /** What nodes of a cluster tell each other; without a cluster nobody hears it. */
+  readonly facts: Facts;
   /**
    * Whole lines for standard output, in turn with those of the access log; `done` when they are written or given up.
    */

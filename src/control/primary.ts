@@ -31,6 +31,7 @@ import { formatProblem } from './config/problems.ts';
 import type { Environment } from './config/source.ts';
 import { controlListener, localUser } from './control-socket.ts';
 import { Events, recorded } from './events.ts';
+import { Facts } from './facts.ts';
 import type { AuditedAction, Feature, OperationsApi, OperatorHost } from './feature.ts';
 import type { ListeningAddress } from './feature-status.ts';
 import { clearSocketFiles, HandOver } from './hand-over.ts';
@@ -79,6 +80,7 @@ export class Primary implements OperatorHost {
   readonly log: Logger;
   readonly events: Events;
   readonly security = new SecurityJournal();
+  readonly facts = new Facts();
   readonly overrides: Overrides;
   readonly shared: SharedState;
   readonly instances: InstanceTable;

@@ -3,21 +3,22 @@
  *
  *   GET  /cache          sizes, shares, the largest and the most used
  *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers.
- *                        With a second tier `gateways` is `all`, or `this` while Redis is away: the others follow
+ *                        With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or the store of the
+ *                        cluster is away: the others follow
  */
 import * as z from 'zod';
 import { type CacheControl, type CacheSettings, MAX_PURGE_PREFIX } from '../../data/contract/cache.ts';
 import type { PurgeKind } from '../../data/contract/cache-tier.ts';
 import { gatewayIdentity } from '../gateway-identity.ts';
 import type { CacheCounts } from './counts.ts';
+import type { PurgeShare } from './fact-purges.ts';
 import { purgeHere } from './purge-here.ts';
-import type { SharedPurges } from './shared-purges.ts';
 
 export interface CacheApiParts {
   readonly cache: CacheControl;
   readonly counts: CacheCounts;
   /** Tells other gateways; null where the cache is of this one alone. */
-  readonly shared: () => SharedPurges | null;
+  readonly shared: () => PurgeShare | null;
   /** How the routes of the live configuration make keys. */
   readonly keys: () => readonly CacheSettings['key'][];
   readonly basePath: string;

@@ -3,7 +3,7 @@
  * contents:
  * `builtin:cache` for routes of the configuration (administrators), and a socket of its own for the command line. The
  * store itself is shared memory; what is purged is purged for all workers when the response says so, and for other
- * gateways through the second tier in Redis.
+ * gateways through the second tier in Redis, or the store of their cluster.
  */
 import { randomUUID } from 'node:crypto';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
@@ -13,16 +13,20 @@ import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { cacheApi } from './api.ts';
 import { CacheCounts, cacheMetrics } from './counts.ts';
+import { FactPurges } from './fact-purges.ts';
 import { SharedPurges } from './shared-purges.ts';
 
-export function cacheFeature(host: Pick<FeatureHost, 'bus' | 'cache' | 'log' | 'serveBuiltin' | 'compiled'>): Feature {
+export function cacheFeature(
+  host: Pick<FeatureHost, 'bus' | 'cache' | 'log' | 'serveBuiltin' | 'compiled' | 'facts'>,
+): Feature {
   const counts = new CacheCounts();
   const gateway = randomUUID();
+  const inCluster = new FactPurges(host.facts, host.cache, host.log);
   let shared: { readonly purges: SharedPurges; readonly madeFrom: string } | null = null;
   const parts = {
     cache: host.cache,
     keys: () => settingsOf(host.compiled).map(({ key }) => key),
-    shared: () => shared?.purges ?? null,
+    shared: () => shared?.purges ?? (host.facts.areShared ? inCluster : null),
     counts,
   };
   /** The second tier, while a route uses it. */

@@ -37,6 +37,8 @@ export interface AgentParts {
   readonly crowd: Pick<Crowd, 'pacedMs'>;
   /** What the process runs by already: the version that was kept on disk, or 0. */
   readonly appliedVersion: number;
+  /** The newest number of a fact, as each heartbeat sees it. */
+  readonly onNewestFact?: (seq: number) => void;
 }
 
 /** While a rollout is open, so that its steps do not wait for heartbeats. */
@@ -108,8 +110,9 @@ export class Agent {
   async #beatOnce(): Promise<boolean> {
     const { members } = this.#parts;
     this.#node ??= await members.joinGateway(this.#parts.node);
-    const { node, rollout } = await this.#heartbeat(this.#node.id);
+    const { node, rollout, newestFact } = await this.#heartbeat(this.#node.id);
     this.#node = node;
+    this.#parts.onNewestFact?.(newestFact);
     if (rollout?.isChecked === true && node.checkedVersion !== rollout.version) await this.#check(rollout.version);
     const wanted = node.wantedVersion;
     if (wanted !== this.#appliedVersion && wanted !== this.#failedVersion) await this.#apply(wanted);

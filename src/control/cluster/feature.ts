@@ -19,6 +19,7 @@ import { Agent } from './agent.ts';
 import { createClusterApp } from './app.ts';
 import { gatewayCaller, localCaller, type ReadCaller } from './caller.ts';
 import { Cluster } from './cluster.ts';
+import { FactBoard } from './fact-board.ts';
 import { KeptVersion } from './kept-version.ts';
 import { leaseOpener } from './lease-opener.ts';
 import type { ClusterPlan } from './options.ts';
@@ -27,7 +28,7 @@ import { type ClusterTables, MIGRATIONS } from './tables.ts';
 
 export type ClusterHost = Pick<
   FeatureHost,
-  'log' | 'env' | 'compiled' | 'serveBuiltin' | 'tryOverlay' | 'useOverlay' | 'traffic' | 'health'
+  'log' | 'env' | 'compiled' | 'serveBuiltin' | 'tryOverlay' | 'useOverlay' | 'traffic' | 'health' | 'facts'
 >;
 
 const RETRY_MS = 2_000;
@@ -40,6 +41,7 @@ export class ClusterFeature {
   #store: Store<ClusterTables> | undefined;
   #cluster: Cluster | undefined;
   #agent: Agent | undefined;
+  #board: FactBoard | undefined;
   #control: Fetch | undefined;
   #opening: Promise<void> | undefined;
   #isClosed = false;
@@ -104,6 +106,17 @@ export class ClusterFeature {
     this.#cluster = cluster;
     await this.#serve(BUILTIN_CLUSTER, cluster, gatewayCaller(plan.adminIssuers), plan.path);
     this.#control = await this.#serve(`${BUILTIN_CLUSTER}-control`, cluster, localCaller, '/');
+    const board = new FactBoard({
+      store,
+      facts: this.#host.facts,
+      node: plan.node,
+      heartbeatMs: plan.heartbeatMs,
+      clock: systemClock,
+      timers: systemTimers,
+      log,
+      crowd: cluster.crowd,
+    });
+    this.#board = board;
     this.#agent = new Agent({
       host: {
         check: (document) => this.#host.tryOverlay({ text: document, name: 'the proposed version' }),
@@ -130,8 +143,10 @@ export class ClusterFeature {
       random: Math.random,
       crowd: cluster.crowd,
       appliedVersion,
+      onNewestFact: (seq) => board.newest(seq),
     });
     this.#agent.start();
+    board.start();
     cluster.start();
   }
 
@@ -210,11 +225,34 @@ export class ClusterFeature {
         'Clients that listen to events here',
         this.#cluster?.feed.listening ?? 0,
       ),
+      ...this.#factMetrics(),
+    ];
+  }
+
+  #factMetrics(): readonly ExtraMetric[] {
+    const { told = 0, heard = 0, waiting = 0 } = this.#board ?? {};
+    return [
+      {
+        name: 'gatehouse_cluster_facts_total',
+        type: 'counter',
+        help: 'Bans, purges and hints that this node told the others, or heard of them',
+        samples: [
+          { labels: { direction: 'told' }, value: told },
+          { labels: { direction: 'heard' }, value: heard },
+        ],
+      },
+      {
+        name: 'gatehouse_cluster_facts_waiting',
+        type: 'gauge',
+        help: 'Bans, purges and hints that wait for the store of the cluster',
+        samples: [{ labels: {}, value: waiting }],
+      },
     ];
   }
 
   async stop(): Promise<void> {
     this.#isClosed = true;
+    await this.#board?.close();
     await this.#cluster?.close();
     await this.#agent?.close();
     await this.#store?.close().catch(() => {});

@@ -50,6 +50,18 @@ describe('judge', () => {
       closed: /99th percentile/,
     },
     {
+      name: 'stays open for one slow request of few: that is luck',
+      canary: { requests: 60, faults: 0, buckets: at(3, 59).with(8, 1) },
+      others: { requests: 2_000, faults: 0, buckets: at(3, 2_000) },
+      closed: null,
+    },
+    {
+      name: 'closes for one slow request in twenty where the others have none',
+      canary: { requests: 200, faults: 0, buckets: at(3, 190).with(8, 10) },
+      others: { requests: 2_000, faults: 0, buckets: at(3, 2_000) },
+      closed: /99th percentile/,
+    },
+    {
       name: 'stays open for twice as long where both are quick',
       canary: { requests: 200, faults: 0, buckets: at(3, 200) },
       others: { requests: 2_000, faults: 0, buckets: at(1, 2_000) },

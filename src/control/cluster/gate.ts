@@ -1,7 +1,7 @@
 /**
  * The gate of a rollout: do the nodes that run the new version do worse than the others in the same time? Compares the
- * share of faults by Fisher's exact test (one-sided) and the 99th percentile of latency; says nothing below a least
- * number of requests. Pure; rollout.ts feeds it.
+ * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided); says
+ * nothing below a least number of requests. Pure; rollout.ts feeds it.
  */
 import { LATENCY_BUCKETS } from '../../base/metrics.ts';
 import type { Traffic } from './members.ts';
@@ -11,7 +11,7 @@ export interface GateSettings {
   readonly minRequests: number;
   /** Chance of a difference this large by luck, below which it counts as one. Default 0.01. */
   readonly significance: number;
-  /** The canary's 99th percentile may be this many times that of the others. Default 2. */
+  /** A request is slow when it takes this many times the 99th percentile of the others. Default 2. */
   readonly latencyRatio: number;
 }
 
@@ -58,10 +58,30 @@ export function judge(canary: GateSample, others: GateSample, settings: GateSett
   const chance = fisher(canary.faults, canary.requests, others.faults, others.requests);
   if (chance < settings.significance)
     return `${canary.faults} of ${canary.requests} requests on the canary failed, ${others.faults} of ${others.requests} elsewhere (p = ${chance.toPrecision(2)})`;
+  return slower(canary, others, settings);
+}
+
+/**
+ * A percentile of few requests is the luck of the slowest of them, so the shares of slow ones are compared, too: more
+ * than one in a hundred, and more than luck gives.
+ */
+function slower(canary: GateSample, others: GateSample, { latencyRatio, significance }: GateSettings): string | null {
   const [mine, theirs] = [percentile(canary.buckets, 0.99), percentile(others.buckets, 0.99)];
-  if (mine > theirs * settings.latencyRatio && mine - theirs > LEAST_LATENCY_SECONDS)
-    return `the 99th percentile of latency is ${mine} s on the canary and ${theirs} s elsewhere`;
-  return null;
+  const limit = Math.max(theirs * latencyRatio, theirs + LEAST_LATENCY_SECONDS);
+  if (mine <= limit) return null;
+  const [slowHere, slowThere] = [slowerThan(canary.buckets, limit), slowerThan(others.buckets, limit)];
+  const chance = fisher(slowHere, sum(canary.buckets), slowThere, sum(others.buckets));
+  if (chance >= significance) return null;
+  return `the 99th percentile of latency is ${mine} s on the canary and ${theirs} s elsewhere (p = ${chance.toPrecision(2)})`;
+}
+
+/** Requests in buckets that begin at or above this many seconds. */
+function slowerThan(buckets: readonly number[], seconds: number): number {
+  return sum(buckets.filter((_, i) => (LATENCY_BUCKETS[i - 1] ?? 0) >= seconds));
+}
+
+function sum(counts: readonly number[]): number {
+  return counts.reduce((total, count) => total + count, 0);
 }
 
 /**
@@ -101,7 +121,7 @@ function logFactorial(n: number): number {
  * bound.
  */
 function percentile(buckets: readonly number[], share: number): number {
-  const total = buckets.reduce((sum, count) => sum + count, 0);
+  const total = sum(buckets);
   let below = 0;
   for (const [i, count] of buckets.entries()) {
     below += count;

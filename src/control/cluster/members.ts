@@ -9,6 +9,7 @@ import type { Selectable, Transaction } from 'kysely';
 import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
 import { addEvent } from './events.ts';
+import { FACTS_SEQUENCE } from './fact-board.ts';
 import { ClusterRefusal, conflict, notFound } from './refusal.ts';
 import type { ClusterTables, NodeRow } from './tables.ts';
 
@@ -282,8 +283,11 @@ export class Members {
     return row.id;
   }
 
-  /** One statement. Returns the node, and the rollout that is open, if one is. */
-  async heartbeat(id: string, beat: Heartbeat): Promise<{ node: ClusterNode; rollout: OpenRollout | null }> {
+  /** One statement. Returns the node, the rollout that is open, if one is, and the number of the newest fact. */
+  async heartbeat(
+    id: string,
+    beat: Heartbeat,
+  ): Promise<{ node: ClusterNode; rollout: OpenRollout | null; newestFact: number }> {
     const { dialect } = this.#store;
     const row = await this.#store.db
       .updateTable('cluster_nodes')
@@ -308,14 +312,16 @@ export class Members {
       .returning(({ selectFrom }) => [
         selectFrom('cluster_rollouts').select('version').where('state', 'in', OPEN_ROLLOUT).limit(1).as('open_version'),
         selectFrom('cluster_rollouts').select('state').where('state', 'in', OPEN_ROLLOUT).limit(1).as('open_state'),
+        selectFrom('cluster_leases').select('epoch').where('name', '=', FACTS_SEQUENCE).as('newest_fact'),
       ])
       .executeTakeFirst();
     if (row === undefined) throw notFound('node', id);
-    const { open_version, open_state, ...own } = row;
+    const { open_version, open_state, newest_fact, ...own } = row;
     if (row.gone === 1) await this.#comeBack(id);
     return {
       node: this.#shown(own, Number(row.seen_at)),
       rollout: open_version === null ? null : { version: Number(open_version), isChecked: open_state === 'checking' },
+      newestFact: Number(newest_fact ?? 0),
     };
   }
 

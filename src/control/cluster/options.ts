@@ -55,7 +55,9 @@ const rollout = z
       .min(1)
       .max(1_000)
       .prefault(2)
-      .describe("How many times the others' 99th percentile of latency the canary may have."),
+      .describe(
+        "A request of the canary is slow when it takes this many times the others' 99th percentile; more slow ones than `significance` allows undo the rollout.",
+      ),
   })
   .check(({ value, issues }) => {
     if (value.waves.at(-1) === 1 && value.waves.every((share, i) => share > (value.waves[i - 1] ?? 0))) return;

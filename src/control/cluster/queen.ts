@@ -9,6 +9,7 @@ import type { Cancel, Timers } from '../../base/system-timers.ts';
 import { readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
 import { addEvent, pruneEvents } from './events.ts';
+import { pruneFacts } from './fact-board.ts';
 import type { Fence } from './fence.ts';
 import { FencedError } from './fence.ts';
 import type { Members } from './members.ts';
@@ -95,6 +96,7 @@ export class Queen {
       if (this.#rounds % PRUNE_EVERY === 0) {
         await pruneTasks(trx, now);
         await pruneEvents(trx);
+        await pruneFacts(trx, now);
       }
       return await advanceRollout(trx, dialect, nodes, now, epoch);
     });

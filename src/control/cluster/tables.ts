@@ -143,6 +143,18 @@ export interface RolloutRow {
   created_at: number;
 }
 
+export interface FactRow {
+  topic: string;
+  key: string;
+  /** Grows with each change of any fact; fact-board.ts. */
+  seq: number;
+  value: string;
+  /** Name and start of the node that told it. */
+  node: string;
+  told_at: number;
+  expires_at: number;
+}
+
 export interface ClusterTables {
   cluster_leases: LeaseRow;
   cluster_nodes: NodeRow;
@@ -152,6 +164,7 @@ export interface ClusterTables {
   cluster_messages: MessageRow;
   cluster_versions: VersionRow;
   cluster_rollouts: RolloutRow;
+  cluster_facts: FactRow;
 }
 
 /** SQLite's `autoincrement` never gives an id twice, and PostgreSQL's sequence does not either. */
@@ -178,6 +191,16 @@ export const MIGRATIONS: readonly Migration[] = [
         .on('cluster_messages')
         .columns(['to_node', 'acked_at', 'id'])
         .execute();
+    },
+  },
+  {
+    id: '0002-facts',
+    async up(trx) {
+      await sql`create table cluster_facts (topic text not null, key text not null, seq bigint not null,
+        value text not null, node text not null, told_at bigint not null, expires_at bigint not null, primary key (topic, key))`.execute(
+        trx,
+      );
+      await sql`create unique index cluster_facts_seq on cluster_facts (seq)`.execute(trx);
     },
   },
 ];

@@ -11,6 +11,8 @@ import { systemTimers } from '../../base/system-timers.ts';
 import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import type { FeatureHost } from '../feature.ts';
 import type { FeatureStatus } from '../feature-status.ts';
+import type { HintTable } from '../health/hints.ts';
+import { HealthHints } from '../health/hints.ts';
 import type { HealthSink } from '../health/monitor.ts';
 import { HealthMonitor } from '../health/monitor.ts';
 import type { HealthCheckSettings } from '../health/options.ts';
@@ -48,7 +50,9 @@ export interface CompiledServices {
 /** What it needs of the process around it. */
 export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin' | 'addresses'> & {
   /** Health bits in shared memory. */
-  readonly instances: HealthSink;
+  readonly instances: HealthSink & HintTable;
+  /** Other nodes of a cluster. Default: none. */
+  readonly facts?: FeatureHost['facts'];
   /** `services` of the document that is live: the instances that it lists itself. */
   listed(): ListedByService;
   /** Publishes the live document with these instances. */
@@ -68,6 +72,7 @@ export class ServicesFeature {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #monitor: HealthMonitor;
+  #hints: HealthHints | null = null;
   #manager: DiscoveryManager | undefined;
   #registry: Registry | undefined;
   #live: CompiledServices | undefined;
@@ -111,6 +116,15 @@ export class ServicesFeature {
       onChange: () => this.#plan(),
     });
     this.#started = true;
+    const { facts, instances } = this.#host;
+    if (facts !== undefined)
+      this.#hints = new HealthHints({
+        ...environment,
+        facts,
+        table: instances,
+        services: () => this.#live?.snapshot.services ?? [],
+        probeNow: (instance) => this.#monitor.probeNow(instance),
+      });
     await this.#configure(compiled);
     await this.#manager.ready(START_WAIT_MS);
     await this.#publish();
@@ -174,6 +188,7 @@ export class ServicesFeature {
 
   async stop(): Promise<void> {
     this.#started = false;
+    this.#hints?.stop();
     this.#monitor.stop();
     this.#manager?.stop();
     await this.#publishing;

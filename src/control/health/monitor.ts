@@ -114,6 +114,14 @@ export class HealthMonitor {
     for (const gone of before.values()) this.#end(gone);
   }
 
+  /** Does not wait for the next turn of this instance: there is a reason to look. One under way is enough. */
+  probeNow(instance: string): void {
+    const watch = this.#watches.get(instance);
+    if (watch === undefined || watch.cancel === null) return;
+    watch.cancel();
+    this.#schedule(watch, 0);
+  }
+
   /** What is known of every instance, in the order of the configuration. */
   states(): InstanceHealth[] {
     return [...this.#watches.values()].map(describe);

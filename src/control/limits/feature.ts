@@ -38,6 +38,7 @@ import { type AbusePlan, NO_ABUSE } from './bans/abuse-options.ts';
 import { RedisBanShare } from './bans/ban-share.ts';
 import { BanBook } from './bans/bans.ts';
 import { createBansApp } from './bans/bans-app.ts';
+import { FactBanShare } from './bans/fact-share.ts';
 import { gatewayCaller, localCaller, REFUSALS, type ReadCaller, refuse } from './http.ts';
 import { limitMetrics, type Utilisation, WorkerCounts } from './metrics.ts';
 import type { LimitsPlan } from './options.ts';
@@ -67,7 +68,7 @@ export interface CompiledLimits {
 
 /** What it needs of the process around it. */
 export type LimitsHost = Pick<FeatureHost, 'log' | 'bus' | 'serveBuiltin'> &
-  Partial<Pick<FeatureHost, 'workerThreads'>> & {
+  Partial<Pick<FeatureHost, 'workerThreads' | 'facts'>> & {
     readonly security?: FeatureHost['security'];
     /** For tests. Default the system's. */
     readonly clock?: Clock;
@@ -97,6 +98,7 @@ export class LimitsFeature {
   #ledger: QuotaLedger | undefined;
   #bans: BanBook | undefined;
   #share: { readonly share: RedisBanShare; readonly madeFrom: string } | undefined;
+  #clusterShare: FactBanShare | null = null;
 
   constructor(host: LimitsHost) {
     this.#host = host;
@@ -128,6 +130,10 @@ export class LimitsFeature {
     });
     this.#bans = bans;
     await bans.load();
+    const { facts } = this.#host;
+    this.#clusterShare =
+      facts === undefined ? null : new FactBanShare(facts, bans, log, () => this.#share === undefined);
+    bans.shareWith(this.#clusterShare);
     this.#publish(compiled);
     bus.onAsk(QUOTA_TOPIC, async (data) => await this.#grant(ledger, data as QuotaQuestion));
     bus.onTell(QUOTA_USED_TOPIC, (data) => ledger.report(data as readonly QuotaReport[]));
@@ -280,7 +286,8 @@ export class LimitsFeature {
     if ((this.#share?.madeFrom ?? '') === madeFrom || this.#bans === undefined) return;
     this.#share?.share.close();
     this.#share = undefined;
-    this.#bans.shareWith(null);
+    // Redis where there is one, else the store of the cluster, where this node is in one.
+    this.#bans.shareWith(this.#clusterShare);
     if (url === undefined) return;
     const share = new RedisBanShare({ url, prefix: limits.redis.prefix, bans: this.#bans, log: this.#host.log });
     this.#bans.shareWith(share);

@@ -17,6 +17,7 @@ import {
   bankAt,
   DOWN,
   DRAINING,
+  EJECTED,
   INSTANCE,
   instanceAt,
   MAGIC,
@@ -137,6 +138,31 @@ export class InstanceTable {
     if (((before & DRAINING) !== 0) !== draining) this.touch(Atomics.load(this.words, at + INSTANCE.service));
   }
 
+  // --- hints of other nodes, read and written by control ---------------------------------------------------------
+
+  /** Why no request goes to the instance at the moment, or null. */
+  troubleOf(instanceSlot: number): 'down' | 'ejected' | 'breaker open' | null {
+    const at = instanceAt(instanceSlot);
+    const health = Atomics.load(this.words, at + INSTANCE.health);
+    if ((health & DOWN) !== 0) return 'down';
+    if ((health & EJECTED) !== 0) return 'ejected';
+    return isOpen(Atomics.load(this.words, at + INSTANCE.breakerWord)) ? 'breaker open' : null;
+  }
+
+  isBreakerOpen(serviceSlot: number): boolean {
+    return isOpen(Atomics.load(this.words, serviceAt(serviceSlot) + SERVICE.breakerWord));
+  }
+
+  /** Counts as so many faults in a row, unless there were more; a good response forgets them. */
+  suspect(instanceSlot: number, faults: number): void {
+    const at = instanceAt(instanceSlot) + INSTANCE.consecutiveFaults;
+    for (let before = Atomics.load(this.words, at); before < faults; ) {
+      const found = Atomics.compareExchange(this.words, at, before, faults);
+      if (found === before) return;
+      before = found;
+    }
+  }
+
   // --- in flight, written by workers ----------------------------------------------------------------------------
 
   /** Counts one more, unless `max` (0: no limit) are in flight already. Exact over all workers. */
@@ -211,6 +237,11 @@ export class InstanceTable {
   serviceWaiting(slot: number): number {
     return Atomics.load(this.words, serviceAt(slot) + SERVICE.waiting);
   }
+}
+
+/** The state of a breaker is in the lowest two bits of its word (data/resilience/breaker.ts). */
+function isOpen(breakerWord: number): boolean {
+  return (breakerWord & 3) === 1;
 }
 
 function checkedSlot(slot: number, end: number, name: string): number {

@@ -6,6 +6,7 @@
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
+import { readBan } from './ban-text.ts';
 import type { Ban, BanBook, BanShare } from './bans.ts';
 
 /** Longest time that a machine may be away and still learn that a ban without end was lifted. */
@@ -97,7 +98,7 @@ export class RedisBanShare implements BanShare {
   }
 
   #learn(text: string): void {
-    const ban = readBan(text);
+    const ban = readBan(parsed(text));
     if (ban === undefined) return;
     const nowMs = Date.now();
     const isOver = ban.endsAtMs !== null && ban.endsAtMs <= nowMs;
@@ -117,17 +118,9 @@ export class RedisBanShare implements BanShare {
   }
 }
 
-/** Another version's text, or nobody's, is left alone. */
-function readBan(text: string): Ban | undefined {
+function parsed(text: string): unknown {
   try {
-    const ban = JSON.parse(text) as Ban;
-    const isBan =
-      typeof ban.id === 'string' &&
-      (ban.kind === 'address' || ban.kind === 'user' || ban.kind === 'key') &&
-      typeof ban.subject === 'string' &&
-      typeof ban.madeAtMs === 'number' &&
-      (ban.endsAtMs === null || typeof ban.endsAtMs === 'number');
-    return isBan ? ban : undefined;
+    return JSON.parse(text);
   } catch {
     return undefined;
   }

@@ -1,7 +1,7 @@
 /**
  * Who is banned, why and until when: kept in SQL, held in memory, published to the workers whole whenever it changes.
  * Bans by rule grow: each further one of the same caller is longer, until the earlier ones are forgotten. Bans of
- * other machines come in through Redis (ban-share.ts). Owner: the main thread.
+ * other machines come in through Redis (ban-share.ts) or the store of a cluster (fact-share.ts). Owner: the main thread.
  */
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../../base/clock.ts';
@@ -208,6 +208,7 @@ export class BanBook {
       const isOver = ban.liftedAtMs !== null || (ban.endsAtMs !== null && ban.endsAtMs <= this.#clock.wallMs());
       const known = this.#active.get(ban.id);
       if ((known === undefined) === isOver) return;
+      if (!isOver && (await this.#wasLifted(ban.id))) return;
       await this.#store.db
         .insertInto('limits_bans')
         .values(rowOf(ban))
@@ -219,6 +220,14 @@ export class BanBook {
       else this.#active.set(ban.id, ban);
       this.#changed();
     });
+  }
+
+  /** True for a ban that was lifted here without the others having heard of it: they do now. */
+  async #wasLifted(id: string): Promise<boolean> {
+    const row = await this.#store.db.selectFrom('limits_bans').selectAll().where('id', '=', id).executeTakeFirst();
+    if (row === undefined || row.lifted_at === null) return false;
+    this.#share?.lifted(banOf(row));
+    return true;
   }
 
   close(): void {

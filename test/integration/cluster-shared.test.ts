@@ -1,0 +1,192 @@
+/**
+ * What two gateways of one cluster tell each other through its store, without Redis: bans, purges, hints of services in
+ * trouble. Each has a data folder and a database of limits of its own. What was revoked comes by the database of
+ * accounts.
+ */
+import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { httpUpstream } from '../support/upstream.ts';
+
+const PATIENCE_MS = 30_000;
+const ROOT = 'root-key-0123456789abcdef0123456789';
+const KEYS = { API_KEY_1: `${ROOT}:root:cache:admin,limits:admin,cluster:admin:premium` };
+
+async function folderFor(t: TestContext): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-cluster-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+interface Nodes {
+  readonly folder: string;
+  start(name: string, change?: object): Promise<TestGateway>;
+}
+
+async function nodesOf(t: TestContext, document: object): Promise<Nodes> {
+  const folder = await folderFor(t);
+  return {
+    folder,
+    start: (node, change = {}) => {
+      const cluster = { name: 'test', node, store: `sqlite:${join(folder, 'cluster.db')}`, heartbeat: '500ms' };
+      return startTestGateway(t, { cluster, ...document, ...change }, KEYS);
+    },
+  };
+}
+
+/** Looks again until it is so. */
+async function comesTrue(look: () => Promise<boolean>, what: string): Promise<void> {
+  const giveUpMs = performance.now() + PATIENCE_MS;
+  while (!(await look())) {
+    if (performance.now() > giveUpMs) throw new Error(`it did not happen: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+interface Called {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+}
+
+async function call(gateway: TestGateway, method: string, path: string, body?: unknown): Promise<Called> {
+  const response = await fetch(`${gateway.url}${path}`, {
+    method,
+    headers: { 'x-api-key': ROOT, 'content-type': 'application/json' },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  return { status: response.status, headers: response.headers, text: await response.text() };
+}
+
+const isOpen = (gateway: TestGateway): Promise<void> =>
+  comesTrue(async () => (await call(gateway, 'GET', '/api/v1/cluster')).status === 200, 'the cluster is open');
+
+test('a ban that one node makes or lifts holds or ends on the others, also on one that joins later', async (t) => {
+  const nodes = await nodesOf(t, {
+    gateway: { trustProxy: ['127.0.0.0/8'] },
+    abuse: {},
+    routes: [{ match: { path: '/hello' }, auth: 'public', respond: { status: 200, body: 'hello' } }],
+  });
+  const hello = async (gateway: TestGateway): Promise<number> => {
+    const response = await fetch(`${gateway.url}/hello`, { headers: { 'x-forwarded-for': '192.0.2.9' } });
+    await response.body?.cancel();
+    return response.status;
+  };
+  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  assert.deepEqual([await hello(one), await hello(two)], [200, 200]);
+  const ban = { kind: 'address', subject: '192.0.2.9', reason: 'test', for: '1h' };
+  const made = await call(one, 'POST', '/api/v1/bans', ban);
+  assert.equal(made.status, 201, made.text);
+  await comesTrue(async () => (await hello(two)) === 403, 'the other node bans, too');
+  const three = await nodes.start('three');
+  await comesTrue(async () => (await hello(three)) === 403, 'so does one that joins later');
+  const { id } = JSON.parse(made.text) as { id: string };
+  assert.equal((await call(two, 'DELETE', `/api/v1/bans/${id}`)).status, 204);
+  for (const gateway of [one, two, three])
+    await comesTrue(async () => (await hello(gateway)) === 200, 'the ban is lifted everywhere');
+  const metrics = await (await fetch(`${three.url}/metrics`)).text();
+  assert.match(metrics, /gatehouse_cluster_facts_total\{direction="heard"\} [1-9]/);
+});
+
+test('a purge at one node is one at all, by tag, prefix and everything', async (t) => {
+  let asked = 0;
+  const upstream = await httpUpstream(t, (request, response) => {
+    response.setHeader('cache-control', 'max-age=600');
+    response.setHeader('cache-tag', request.url?.startsWith('/t/tagged') === true ? 'books' : 'other');
+    response.end(`answer ${++asked}`);
+  });
+  const nodes = await nodesOf(t, {
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [
+      { match: { path: '/t/*' }, service: 'things', auth: 'public', cache: {} },
+      { match: { path: '/api/v1/cache/*' }, builtin: 'cache', auth: { scopes: 'cache:admin' } },
+    ],
+  });
+  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  await Promise.all([one, two].map(isOpen));
+  const get = async (path: string): Promise<string> => (await fetch(`${two.url}${path}`)).text();
+  for (const [path, purge] of [
+    ['/t/tagged', { tag: 'books' }],
+    ['/t/deep/1', { prefix: `${two.url}/t/deep/` }],
+    ['/t/all', { all: true }],
+  ] as const) {
+    const before = await get(path);
+    await comesTrue(async () => (await get(path)) === before, `${path} is stored`);
+    const { status, text } = await call(one, 'POST', '/api/v1/cache/purge', purge);
+    assert.deepEqual([status, (JSON.parse(text) as { gateways?: string }).gateways], [200, 'all'], text);
+    await comesTrue(async () => (await get(path)) !== before, `${path} is forgotten at the other node`);
+  }
+});
+
+test('one node finds an instance down: the other looks at once, and not after its ten minutes', async (t) => {
+  let isWell = true;
+  const upstream = await httpUpstream(t, (_request, response) => {
+    response.statusCode = isWell ? 200 : 503;
+    response.end();
+  });
+  const service = (interval: string) => ({
+    services: {
+      work: {
+        instances: [{ url: upstream.url }],
+        healthCheck: { path: '/health', interval, timeout: '1s', unhealthyThreshold: 1, healthyThreshold: 1 },
+      },
+    },
+  });
+  const nodes = await nodesOf(t, { routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }] });
+  const one = await nodes.start('one', service('1s'));
+  const two = await nodes.start('two', service('10m'));
+  await Promise.all([one, two].map(isOpen));
+  const says = (gateway: TestGateway, text: string) => async (): Promise<boolean> =>
+    gateway.logged.some((line) => line.includes(text));
+  await comesTrue(says(one, 'instance healthy'), 'one finds it well');
+  await comesTrue(says(two, 'instance healthy'), 'two finds it well');
+  isWell = false;
+  await comesTrue(says(one, 'status 503'), 'one finds it down');
+  await comesTrue(says(two, 'another node has trouble'), 'two hears of it');
+  await comesTrue(says(two, 'status 503'), 'two has looked');
+});
+
+test('one node ejects an instance: at the other one fault of its own suffices', async (t) => {
+  let isWell = true;
+  const upstream = await httpUpstream(t, (_request, response) => {
+    response.statusCode = isWell ? 200 : 500;
+    response.end();
+  });
+  const spare = await httpUpstream(t, (_request, response) => response.end());
+  const nodes = await nodesOf(t, {
+    services: {
+      work: {
+        instances: [{ url: upstream.url }, { url: spare.url }],
+        ejection: {
+          counts: 'failures',
+          consecutiveFaults: 4,
+          deviationFactor: 0,
+          baseEjection: '5m',
+          maxEjected: '50%',
+        },
+        retries: 0,
+      },
+    },
+    routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
+  });
+  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  await Promise.all([one, two].map(isOpen));
+  const faults = async (gateway: TestGateway, requests: number): Promise<number> => {
+    let count = 0;
+    for (let i = 0; i < requests; i++) {
+      const response = await fetch(`${gateway.url}/w/1`);
+      await response.body?.cancel();
+      if (response.status === 500) count++;
+    }
+    return count;
+  };
+  const hinted = (times: number) => async (): Promise<boolean> =>
+    two.logged.filter((line) => line.includes('another node has trouble')).length >= times;
+  isWell = false;
+  assert.equal(await faults(one, 20), 4, 'without a hint it takes four');
+  await comesTrue(hinted(1), 'two hears of it');
+  assert.equal(await faults(two, 20), 1, 'with the hint one');
+});
