@@ -13,7 +13,10 @@ import { httpUpstream } from '../support/upstream.ts';
 
 const PATIENCE_MS = 30_000;
 const ROOT = 'root-key-0123456789abcdef0123456789';
-const KEYS = { API_KEY_1: `${ROOT}:root:cache:admin,limits:admin,cluster:admin:premium` };
+const KEYS = {
+  GATEHOUSE_MASTER_KEY: 'a-master-key-of-at-least-32-bytes-012345',
+  API_KEY_1: `${ROOT}:root:cache:admin,limits:admin,cluster:admin:premium`,
+};
 
 async function folderFor(t: TestContext): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gh-cluster-'));
@@ -75,7 +78,7 @@ test('a ban that one node makes or lifts holds or ends on the others, also on on
     await response.body?.cancel();
     return response.status;
   };
-  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  const [one, two] = await Promise.all([nodes.start('one'), nodes.start('two')]);
   assert.deepEqual([await hello(one), await hello(two)], [200, 200]);
   const ban = { kind: 'address', subject: '192.0.2.9', reason: 'test', for: '1h' };
   const made = await call(one, 'POST', '/api/v1/bans', ban);
@@ -105,7 +108,7 @@ test('a purge at one node is one at all, by tag, prefix and everything', async (
       { match: { path: '/api/v1/cache/*' }, builtin: 'cache', auth: { scopes: 'cache:admin' } },
     ],
   });
-  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  const [one, two] = await Promise.all([nodes.start('one'), nodes.start('two')]);
   await Promise.all([one, two].map(isOpen));
   const get = async (path: string): Promise<string> => (await fetch(`${two.url}${path}`)).text();
   for (const [path, purge] of [
@@ -136,8 +139,7 @@ test('one node finds an instance down: the other looks at once, and not after it
     },
   });
   const nodes = await nodesOf(t, { routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }] });
-  const one = await nodes.start('one', service('1s'));
-  const two = await nodes.start('two', service('10m'));
+  const [one, two] = await Promise.all([nodes.start('one', service('1s')), nodes.start('two', service('10m'))]);
   await Promise.all([one, two].map(isOpen));
   const says = (gateway: TestGateway, text: string) => async (): Promise<boolean> =>
     gateway.logged.some((line) => line.includes(text));
@@ -172,7 +174,7 @@ test('one node ejects an instance: at the other one fault of its own suffices', 
     },
     routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
   });
-  const [one, two] = [await nodes.start('one'), await nodes.start('two')];
+  const [one, two] = await Promise.all([nodes.start('one'), nodes.start('two')]);
   await Promise.all([one, two].map(isOpen));
   const faults = async (gateway: TestGateway, requests: number): Promise<number> => {
     let count = 0;
@@ -189,4 +191,37 @@ test('one node ejects an instance: at the other one fault of its own suffices', 
   assert.equal(await faults(one, 20), 4, 'without a hint it takes four');
   await comesTrue(hinted(1), 'two hears of it');
   assert.equal(await faults(two, 20), 1, 'with the hint one');
+});
+
+test('a session that ends at one node is over at the other, with one database of accounts', async (t) => {
+  const nodes = await nodesOf(t, {});
+  const document = {
+    stores: { sql: `sqlite:${join(nodes.folder, 'accounts.db')}` },
+    identity: {
+      enabled: true,
+      firstAdmin: 'off',
+      issuer: 'https://accounts.example',
+      registration: { verifyEmail: 'off' },
+      passwords: { memory: '8mb', passes: 1 },
+    },
+    routes: [{ match: { path: '/hello' }, auth: { jwt: {} }, respond: { status: 200, body: 'hello' } }],
+  };
+  const [one, two] = [await nodes.start('one', document), await nodes.start('two', document)];
+  const ask = async (gateway: TestGateway, method: string, path: string, token?: string, body?: object) => {
+    const headers: Record<string, string> = { 'content-type': 'application/json' };
+    if (token !== undefined) headers['authorization'] = `Bearer ${token}`;
+    const response = await fetch(`${gateway.url}${path}`, {
+      method,
+      headers,
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    return { status: response.status, text: await response.text() };
+  };
+  const account = { email: 'ada@example.com', username: 'ada', password: 'ancient walrus paints 9 fences' };
+  const made = await ask(one, 'POST', '/api/auth/register', undefined, account);
+  assert.equal(made.status, 201, made.text);
+  const { accessToken } = JSON.parse(made.text) as { accessToken: string };
+  await comesTrue(async () => (await ask(two, 'GET', '/hello', accessToken)).status === 200, 'two takes the token');
+  assert.equal((await ask(one, 'POST', '/api/auth/logout', accessToken)).status, 200);
+  await comesTrue(async () => (await ask(two, 'GET', '/hello', accessToken)).status === 401, 'two refuses it');
 });

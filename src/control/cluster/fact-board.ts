@@ -3,7 +3,7 @@
  * number of one sequence, so that a node reads on from the number that it has seen last. The numbers are given inside
  * the transaction that writes, one writer at a time: they are in the order of commits.
  *
- * A node looks once a second, less often where many share the store, and hears of the newest number with each
+ * A node looks about once a second, less often where many share the store, and hears of the newest number with each
  * heartbeat anyway. What was told while the store is away is written when it is back. Owner: the process.
  */
 import { randomUUID } from 'node:crypto';
@@ -41,7 +41,7 @@ interface Waiting {
 
 /** Row of the table of leases whose epoch is the newest number. */
 export const FACTS_SEQUENCE = 'facts';
-const LOOK_MS = 1_000;
+const LOOK_MS = 800;
 /** By all gateways together. */
 const ALL_PER_SECOND = 100;
 /** Facts of one moment share a transaction. */

@@ -1,12 +1,13 @@
 /**
  * What may no longer be believed although it has not expired: sessions, single tokens, API keys. Written to a table
  * in the same transaction as the cause, read by every process a few times a second, so that a revocation made by one
- * reaches the workers of all within a second. Only what is still alive by its `exp` is kept, so the list is short.
+ * reaches the workers of all within a second, by the clock of the database: those of processes may differ. Only what is still alive by its `exp` is kept, so the list is short.
  */
 import type { Kysely, Transaction } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
+import { databaseNow } from '../../store/database-time.ts';
 import type { Store } from '../../store/store.ts';
 import type { IdentityTables, RevocationTable } from '../tables.ts';
 
@@ -20,7 +21,7 @@ export interface RevokedMessage {
 
 /** Most entries sent to the workers; the oldest leave first. Beyond it the log says so. */
 const MAX_ENTRIES = 50_000;
-/** Clocks of processes may differ: what was written up to this long ago is read again. */
+/** A transaction may be committed some time after its entries were stamped: so far back is read again. */
 const OVERLAP_MS = 30_000;
 
 export class Revocations {
@@ -46,7 +47,7 @@ export class Revocations {
     entries: readonly Omit<RevocationTable, 'at'>[],
   ): Promise<void> {
     if (entries.length === 0) return;
-    const at = this.#clock.wallMs();
+    const at = databaseNow(this.#store.dialect) as unknown as number;
     await trx
       .insertInto('revocations')
       .values(entries.map((entry) => ({ ...entry, at })))
@@ -102,11 +103,13 @@ export class Revocations {
       const rows = await this.#store.db
         .selectFrom('revocations')
         .selectAll()
+        .select(databaseNow(this.#store.dialect).as('now'))
         .where('at', '>=', this.#readUntil - OVERLAP_MS)
         .where('expires_at', '>', now)
         .orderBy('at')
         .execute();
-      this.#readUntil = now;
+      // Rows say what time it is there; without any there is nothing that could be passed over.
+      this.#readUntil = Number(rows[0]?.now ?? this.#readUntil);
       this.#failed = false;
       this.#take(rows, now);
     } catch (error) {
