@@ -68,6 +68,11 @@ function closingBrace(text: string, at: number): number {
   return -1;
 }
 
+/** True for a text with a token in it. */
+export function isMasked(text: string): boolean {
+  return text.includes(START);
+}
+
 export interface Substitution {
   readonly text: string;
   /** Names of the variables whose content, or default, is in the text. */
@@ -83,7 +88,7 @@ export function substitute(
   env: Readonly<Record<string, string | undefined>>,
   complain: (message: string, expected: string) => void,
 ): Substitution | undefined {
-  if (!scalar.includes(START)) return undefined;
+  if (!isMasked(scalar)) return undefined;
   const variables: string[] = [];
   /** A token, or a default that holds tokens. */
   const expand = (token: string): string => {

@@ -1,17 +1,18 @@
 /**
  * YAML and JSON files to plain values, with the place of every key and value. Both are read by the same parser, so both
- * have the same positions; a JSON file is held to JSON's own grammar (json-grammar.ts) besides. Calls substitute.ts
- * for `${NAME}`. Anchors, aliases and merge keys are followed, within limits; tags and second documents are refused.
+ * have the same positions; a JSON file is held to JSON's own grammar (json-grammar.ts) besides, and is parsed for its
+ * places only when one is asked for: json-source.ts has read the values long before. Calls substitute.ts for `${NAME}`. Anchors, aliases and merge keys are followed, within limits; tags and second documents are refused.
  */
 import type { Document, Node, Pair } from 'yaml';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar } from 'yaml';
 import type { KeyPath } from '../../data/contract/options.ts';
 import { jsonProblem } from './json-grammar.ts';
+import { plainJson } from './json-source.ts';
 import type { Place, Problem } from './problems.ts';
 import { formatKey } from './problems.ts';
 import type { ConfigSource, Environment, EnvironmentValue, SourceResult } from './source.ts';
 import { pathId } from './source.ts';
-import { maskTokens, substitute } from './substitute.ts';
+import { type MaskedText, maskTokens, substitute } from './substitute.ts';
 
 const MOST_VALUES = 1_000_000;
 /** Aliases can make a short file expand without end; no real configuration is near this. */
@@ -31,6 +32,17 @@ export function textSource(text: string, file: string, kind: 'yaml' | 'json', en
       'the file contains characters from U+E000 to U+F0FF, which have no meaning in a configuration',
     );
   }
+  const plain = kind === 'json' ? plainJson(text, masked, env, { values: MOST_VALUES, depth: DEEPEST }) : undefined;
+  if (plain === undefined) return parsed(text, masked, file, kind, env);
+  let placed: ConfigSource | undefined;
+  const place: ConfigSource['place'] = (path, part) => {
+    placed ??= parsed(text, masked, file, kind, env).source;
+    return placed?.place(path, part) ?? { file, line: null, column: null };
+  };
+  return { source: { file, ...plain, place }, problems: [] };
+}
+
+function parsed(text: string, masked: MaskedText, file: string, kind: 'yaml' | 'json', env: Environment): SourceResult {
   const lines = new LineCounter();
   const problems: Problem[] = [];
   const at = (offset: number): Place => {
@@ -72,11 +84,13 @@ export function textSource(text: string, file: string, kind: 'yaml' | 'json', en
 
   const builder = new TreeBuilder(document, masked.tokens, env, complain);
   const value = document.contents === null ? null : builder.build(document.contents, [], 0);
+  // The places live as long as the configuration; the parser's nodes need not.
+  const { environmentValues, offsets } = builder;
   const source: ConfigSource = {
     file,
     value,
-    environmentValues: builder.environmentValues,
-    place: (path, part) => at(offsetOf(builder.offsets, path, part)),
+    environmentValues,
+    place: (path, part) => at(offsetOf(offsets, path, part)),
   };
   return { source, problems };
 }
