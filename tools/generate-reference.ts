@@ -11,6 +11,7 @@ import { allVariables, PLAIN_VARIABLES } from '../src/control/config/variables.t
 import { dashboardFiles } from '../src/control/dashboards/files.ts';
 import { CORE_METRICS, FEATURE_METRICS, type MetricDefinition } from '../src/control/telemetry/catalogue.ts';
 import { chartSchema } from './chart-schema.ts';
+import { configurationTypes } from './configuration-types.ts';
 import { configurationPage } from './reference-page.ts';
 
 const ROOT = new URL('../', import.meta.url);
@@ -20,6 +21,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
   const monitoring = Object.entries(dashboardFiles());
   return {
     'schema/gatehouse.schema.json': `${JSON.stringify(editorSchema(), null, 2)}\n`,
+    'src/control/config/written.ts': configurationTypes(inputSchema()),
     'docs/reference/configuration.md': configurationPage(inputSchema()),
     'docs/reference/environment.md': environmentPage(),
     'docs/reference/metrics.md': metricsPage(),

@@ -110,7 +110,7 @@ function table(at: string, { properties = {}, required = [] }: JsonSchema, links
   return ['| Key | Meaning | Value | Default |', '| --- | --- | --- | --- |', ...rows].join('\n');
 }
 
-function valueWords(schema: JsonSchema, path: string, links: Links): string {
+export function valueWords(schema: JsonSchema, path: string, links: Links): string {
   const words = branches(schema).map((branch) => oneValue(branch, path, links));
   const constants = words.filter((word) => word.startsWith('`'));
   const others = words.filter((word) => !word.startsWith('`'));
@@ -169,7 +169,7 @@ function countWords({ maxItems }: JsonSchema): string {
   return maxItems === undefined ? '' : ` (at most ${maxItems})`;
 }
 
-function defaultWords(schema: JsonSchema, isRequired: boolean): string {
+export function defaultWords(schema: JsonSchema, isRequired: boolean): string {
   if (isRequired) return 'needed';
   const value = schema.default;
   if (value === undefined) return /\bDefault\b/.test(schema.description ?? '') ? 'see meaning' : 'none';

@@ -1,6 +1,6 @@
 /**
- * The documents are right: every YAML block in them is configuration that `gatehouse check` accepts, every TypeScript
- * block compiles, every link leads somewhere.
+ * The documents are right: every YAML block in them is configuration that `gatehouse check` accepts and that compiles
+ * when it is written in TypeScript, every TypeScript block compiles, every link leads somewhere.
  *
  * The convention for writers: a block is a whole configuration or a part of one, as the keys at its left edge say (of
  * the document, of one service, of one route, or a list of routes); what a part leaves out is added here. A block of
@@ -200,11 +200,7 @@ function linkPackage(folder: string): void {
 }
 
 test('TypeScript in the documents compiles', { timeout: 280_000 }, async () => {
-  const root = join(FOLDER, 'compiled');
-  mkdirSync(join(root, 'docs'), { recursive: true });
-  symlinkSync(`${CHECKOUT}src`, join(root, 'src'));
-  symlinkSync(`${CHECKOUT}node_modules`, join(root, 'node_modules'));
-  writeFileSync(join(root, 'package.json'), JSON.stringify({ type: 'module' }));
+  const root = compilerFolder('compiled');
   // What a page may leave open.
   writeFileSync(join(root, 'docs', 'open.d.ts'), 'declare const token: string;\n');
   let count = 0;
@@ -220,30 +216,63 @@ test('TypeScript in the documents compiles', { timeout: 280_000 }, async () => {
     }
   }
   const source = (path: string): string[] => [join(CHECKOUT, 'src', path)];
-  const options = {
-    ...(JSON.parse(readFileSync(`${CHECKOUT}tsconfig.json`, 'utf8')) as { compilerOptions: Mapping }).compilerOptions,
-    noUnusedLocals: false,
-    noUnusedParameters: false,
-    paths: {
-      gatehouse: source('index.ts'),
-      'gatehouse/balancer': source('data/contract/balancer.ts'),
-      'gatehouse/policy': source('data/contract/user-policy.ts'),
-      'gatehouse/testing': source('testing/index.ts'),
-      'gatehouse/cluster': source('cluster-client/index.ts'),
-      'gatehouse/registry': source('registry/index.ts'),
-    },
+  const paths = {
+    gatehouse: source('index.ts'),
+    'gatehouse/balancer': source('data/contract/balancer.ts'),
+    'gatehouse/policy': source('data/contract/user-policy.ts'),
+    'gatehouse/testing': source('testing/index.ts'),
+    'gatehouse/cluster': source('cluster-client/index.ts'),
+    'gatehouse/registry': source('registry/index.ts'),
   };
-  writeFileSync(
-    join(root, 'tsconfig.json'),
-    JSON.stringify({ compilerOptions: options, include: ['docs', 'src/base/buffer.d.ts'] }),
-  );
+  assert.equal(await compiled(root, paths), '');
+  assert.ok(count >= 5);
+});
+
+test('configuration in the documents compiles as an argument of defineConfig', { timeout: 280_000 }, async () => {
+  const root = compilerFolder('configurations');
+  const configurations = PAGES.flatMap(blocks).filter(isConfiguration);
+  for (const block of configurations) {
+    const document = JSON.stringify(completed(withDefaults(parse(quoted(block.text))), block), null, 1);
+    const program = `import { defineConfig } from 'gatehouse';\n// ${block.place}\nexport default defineConfig(${document});\n`;
+    writeFileSync(join(root, 'docs', `${block.place.replace(/\W/g, '-')}.ts`), program);
+  }
+  assert.equal(await compiled(root, { gatehouse: [join(CHECKOUT, 'src/control/config/define.ts')] }), '');
+  assert.ok(configurations.length > 30);
+});
+
+/** What stands behind `:-` in variables, as a program would have it: numbers are numbers. */
+function withDefaults(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withDefaults);
+  if (typeof value === 'string') {
+    const preset = /^\$\{\w+:-(\d+|true|false)\}$/.exec(value)?.[1];
+    return preset === undefined ? value : (JSON.parse(preset) as unknown);
+  }
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withDefaults(inner)]));
+}
+
+/** A folder beside the sources, whose `docs` are to be compiled. */
+function compilerFolder(name: string): string {
+  const root = join(FOLDER, name);
+  mkdirSync(join(root, 'docs'), { recursive: true });
+  symlinkSync(`${CHECKOUT}src`, join(root, 'src'));
+  symlinkSync(`${CHECKOUT}node_modules`, join(root, 'node_modules'));
+  writeFileSync(join(root, 'package.json'), JSON.stringify({ type: 'module' }));
+  return root;
+}
+
+/** What the compiler says of the files in `docs` under a folder. */
+async function compiled(root: string, paths: Readonly<Record<string, readonly string[]>>): Promise<string> {
+  const { compilerOptions } = JSON.parse(readFileSync(`${CHECKOUT}tsconfig.json`, 'utf8')) as Mapping;
+  const options = { ...(compilerOptions as Mapping), noUnusedLocals: false, noUnusedParameters: false, paths };
+  const settings = { compilerOptions: options, include: ['docs', 'src/base/buffer.d.ts'] };
+  writeFileSync(join(root, 'tsconfig.json'), JSON.stringify(settings));
   const compiler = join(CHECKOUT, 'node_modules/.bin/tsc');
   const { stdout } = await promisify(execFile)(compiler, ['-p', '.'], { cwd: root }).catch(
     (error: { stdout: string }) => error,
   );
-  assert.equal(stdout, '');
-  assert.ok(count >= 5);
-});
+  return stdout;
+}
 
 test('every link between the documents leads to a file, and to a heading in it', () => {
   const broken: string[] = [];

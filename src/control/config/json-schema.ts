@@ -7,7 +7,10 @@ import type { KeyPath } from '../../data/contract/options.ts';
 import { documentSchema } from './schema/document.ts';
 import { sharedDefinitions } from './shared-definitions.ts';
 
-/** What of JSON Schema our schemas come to. `x-unit`, `x-min` and `x-max` are ours (base/zod-units.ts). */
+/**
+ * What of JSON Schema our schemas come to. `x-unit`, `x-min` and `x-max` are ours (base/zod-units.ts), and so is
+ * `x-refers-to`: the top-level key whose names the text is one of.
+ */
 export interface JsonSchema {
   readonly type?: string | readonly string[];
   readonly description?: string;
@@ -37,6 +40,7 @@ export interface JsonSchema {
   readonly 'x-unit'?: string;
   readonly 'x-min'?: number;
   readonly 'x-max'?: number;
+  readonly 'x-refers-to'?: 'services' | 'issuers';
 }
 
 let made: JsonSchema | undefined;

@@ -46,7 +46,7 @@ const maxTokenSize = size({ min: 256, max: 16_384 })
 export const jwtSchema = z
   .strictObject({
     issuers: z
-      .array(z.union([z.string().min(1), issuerSchema]))
+      .array(z.union([z.string().min(1).meta({ 'x-refers-to': 'issuers' }), issuerSchema]))
       .min(1)
       .max(50)
       .optional()

@@ -21,6 +21,11 @@ export function serviceName(): z.ZodString {
     .regex(/^[A-Za-z0-9][A-Za-z0-9._-]*$/, 'must be a name of letters, digits, ".", "_" and "-"');
 }
 
+/** The name of a service that there is. */
+export function serviceReference(): z.ZodString {
+  return serviceName().meta({ 'x-refers-to': 'services' });
+}
+
 export function fieldName(): z.ZodString {
   return z.string().max(200).regex(TOKEN, 'must be the name of a header field');
 }

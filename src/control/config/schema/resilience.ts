@@ -4,7 +4,7 @@
  */
 import * as z from 'zod';
 import { duration, durationOrOff, MAX_TIMER_MS, ratio, secret } from '../../../base/zod-units.ts';
-import { cookieName, method, serviceName } from './fields.ts';
+import { cookieName, method, serviceReference } from './fields.ts';
 import { fixedResponse } from './response.ts';
 
 const deadline = { min: 1, max: MAX_TIMER_MS };
@@ -183,7 +183,7 @@ export const zone = z
 
 export const fallback = z
   .union([
-    z.strictObject({ service: serviceName().describe('Service that is asked instead.') }),
+    z.strictObject({ service: serviceReference().describe('Service that is asked instead.') }),
     z.strictObject({ respond: fixedResponse.describe('Answer that is given instead.') }),
   ])
   .describe('What is done when no instance is left or the breaker is open.');

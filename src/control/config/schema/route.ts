@@ -17,13 +17,13 @@ import {
   pathPattern,
   regexSource,
   requestBuffer,
-  serviceName,
+  serviceReference,
 } from './fields.ts';
 import { match, version } from './match.ts';
 import { fixedResponse } from './response.ts';
 
 const target = z.strictObject({
-  service: serviceName().describe('Name of the service.'),
+  service: serviceReference().describe('Name of the service.'),
   weight: z.number().min(0).max(1_000_000).prefault(1).describe('Share of the traffic, against the other weights.'),
 });
 
@@ -122,7 +122,7 @@ const splitRule = (name: z.ZodString, value: z.ZodString, what: string) =>
   z.strictObject({
     name: name.describe(`Name of the ${what}.`),
     value: value.describe('Its whole value.'),
-    service: serviceName().describe('Service of the list that then gets the request.'),
+    service: serviceReference().describe('Service of the list that then gets the request.'),
   });
 
 const split = z
@@ -149,7 +149,7 @@ const split = z
 
 const mirror = z
   .strictObject({
-    service: serviceName().describe('Service that gets the copies; its answers are thrown away.'),
+    service: serviceReference().describe('Service that gets the copies; its answers are thrown away.'),
     ratio: ratio().prefault('100%').describe('Share of the requests that are copied.'),
     maxBodySize: size({ max: 64 * 1024 ** 2 })
       .prefault('64kb')
@@ -207,7 +207,7 @@ const core = {
     .describe('Higher goes first among routes that could take the same request; then the more exact match does.'),
   version: version.optional(),
   service: z
-    .union([serviceName(), z.array(target).min(1).max(100)])
+    .union([serviceReference(), z.array(target).min(1).max(100)])
     .optional()
     .describe('Action: sends the request to a service, or to one of a list `[{ service, weight }]`.'),
   respond: fixedResponse.optional().describe('Action: answers by itself.'),
