@@ -54,3 +54,55 @@ test('what only follows from a broken part is not said', async () => {
     [],
   );
 });
+
+test('nor does anything wrong in another section, or with a key of gateway on which others depend', async () => {
+  const corp = { issuer: 'https://id.example.com', audience: 'api' };
+  const rows: [object, RegExp[]][] = [
+    [{ identity: { enabled: true, tokens: { access: 'soon' } } }, [/^identity\.tokens/]],
+    [{ identity: 'yes' }, [/^identity: /]],
+    [{ issuers: { corp: { ...corp, leeway: 'long' } } }, [/^issuers\.corp\.leeway/]],
+    [{ issuers: { corp: { audience: 'api' } } }, [/^issuers\.corp/]],
+    [{ stores: { redis: 7 } }, [/^stores\.redis/]],
+    [{ identiti: {} }, [/^unknown key "identiti"/]],
+    [{ plans: [] }, [/^plans: /]],
+    [{ gateway: { auth: { jwt: 7 } } }, [/^gateway\.auth\.jwt/]],
+    [{ gateway: { listeners: { inside: { port: 'high' } } } }, [/^gateway\.listeners/]],
+    [{ gateway: { dataDir: 1, endpoints: { metrics: 7 }, operations: 'x' } }, [/dataDir/, /endpoints/, /operations/]],
+  ];
+  for (const [wrong, expected] of rows) {
+    const problems = await said({ services, ...wrong, routes: wrongAlone });
+    const all = problems.join('\n');
+    for (const each of expected) assert.match(all, new RegExp(each.source, 'm'));
+    assert.match(all, /routes\[1\]\.name: another route has this name/, all);
+  }
+});
+
+test('who only refers to what was wrong is not blamed', async () => {
+  const route = { match: { path: '/x' }, service: 'a' };
+  const rows: object[] = [
+    { issuers: { corp: { audience: 7 } }, routes: [{ ...route, auth: { jwt: { issuers: ['corp'] } } }] },
+    { identity: { enabled: 'perhaps' }, routes: [{ ...route, auth: { jwt: { issuers: ['identity'] } } }, route] },
+    { identity: 7, routes: [{ ...route, auth: { jwt: {} }, authorize: { level: 'admin' } }] },
+    { gateway: { auth: { apiKey: { keys: 7 } } }, routes: [route] },
+    {
+      gateway: { listeners: [{ name: 'inside', port: 'x' }] },
+      routes: [{ ...route, match: { path: '/x', listener: 'inside' }, auth: 'public' }],
+    },
+    {
+      gateway: { endpoints: { metrics: { path: 7 } } },
+      routes: [{ ...route, match: { path: '/metrics' }, auth: 'public' }],
+    },
+    { plans: { gold: { limits: ['x'] } }, routes: [{ ...route, auth: 'public', rateLimit: { by: 'ip', plan: true } }] },
+    { stores: { redis: 7 }, limits: { store: 'redis' }, routes: [{ ...route, auth: 'public' }] },
+    { quotas: { month: 7 }, routes: [{ ...route, auth: 'public', quota: 'month' }] },
+    { identiti: { enabled: true }, routes: [{ ...route, auth: { jwt: {} } }] },
+    { gateway: { atuh: { apiKey: {} } }, routes: [route] },
+    { events: 7, routes: [{ match: { path: '/x' }, publish: { stream: 's' }, auth: 'public' }] },
+  ];
+  for (const document of rows) {
+    const problems = await said({ services, ...document });
+    const blamed = problems.filter((problem) => /^routes/.test(problem));
+    assert.ok(problems.length > 0);
+    assert.deepEqual(blamed, [], problems.join('\n'));
+  }
+});

@@ -1,59 +1,37 @@
 /**
  * What else is wrong with a document in which something is: the checks that need a document in order (compile.ts) are
- * run over what is in order, so that all is said in one go. A route or service with which something is wrong gives way
- * to an empty one, so that the others keep their places, and nothing is said of what only follows from that.
+ * run over what is in order, so that all is said in one go. What is wrong is taken out: a route or service gives way to
+ * an empty one, so that the others keep their places; of anything else the value alone, then what is around it, until
+ * the rest is in order. Of what only follows from that nothing is said.
  */
 import type { KeyPath } from '../../data/contract/options.ts';
 import { compile } from './compile.ts';
+import { keysAt } from './json-schema.ts';
 import type { LoadedConfig } from './loaded-config.ts';
+import { nearest } from './nearest.ts';
 import { formatKey, type Problem } from './problems.ts';
 import { isMapping } from './source.ts';
 import { validate } from './validate.ts';
 
-/** Keys of `gateway` that others refer to, or that stand in their way: without them nothing can be said of the rest. */
-const REFERRED_TO: readonly unknown[] = ['auth', 'dataDir', 'endpoints', 'listeners', 'operations'];
+/** Each takes something out; more are needed only where whatever is around something needs it. */
+const MOST_ROUNDS = 20;
 
-/**
- * Errors only, and none of what is `broken`. None at all where something is wrong with a section at the top level or
- * with a key of `gateway` on which others depend.
- */
+/** Errors only, and none of what is `broken`. */
 export function problemsOfRest(config: Omit<LoadedConfig, 'document'>, broken: readonly KeyPath[]): Problem[] {
   const { source } = config;
   if (broken.length === 0 || !isMapping(source.value)) return [];
-  const rest = withoutBroken(source.value, broken);
-  if (rest === null) return [];
-  const { document } = validate({ ...source, value: rest.value });
-  if (document === undefined) return [];
-  const compiled = compile({ ...config, document, problems: [] });
-  return compiled.problems.filter(({ severity, key }) => severity === 'error' && !rest.left.some(isWithin(key)));
-}
-
-interface Rest {
-  readonly value: Record<string, unknown>;
-  /** Keys of what was left out, and of routes that lead there. */
-  readonly left: readonly string[];
-}
-
-function withoutBroken(written: Record<string, unknown>, broken: readonly KeyPath[]): Rest | null {
-  const services = isMapping(written['services']) ? { ...written['services'] } : {};
-  const routes = Array.isArray(written['routes']) ? [...(written['routes'] as unknown[])] : [];
-  const gateway = isMapping(written['gateway']) ? { ...written['gateway'] } : {};
-  const left = new Set<string>();
-  const lost = new Set<string>();
-  for (const path of broken) {
-    const [section, name] = path;
-    if (name === undefined) return null;
-    left.add(formatKey(path.slice(0, 2)));
-    if (section === 'routes' && typeof name === 'number') routes[name] = emptyRoute(name);
-    else if (section === 'services') {
-      services[name] = EMPTY_SERVICE;
-      lost.add(String(name));
-    } else if (section === 'gateway' && !REFERRED_TO.includes(name)) delete gateway[name];
-    else return null;
+  const rest = new Rest(source.value);
+  let wrong = broken;
+  for (let round = 0; round < MOST_ROUNDS; round++) {
+    for (const path of wrong) rest.takeOut(path);
+    const { document, broken: still } = validate({ ...source, value: rest.value });
+    if (document !== undefined) {
+      const { problems } = compile({ ...config, document, problems: [] });
+      return problems.filter((problem) => problem.severity === 'error' && !rest.causes(problem));
+    }
+    wrong = still;
   }
-  for (const [index, route] of routes.entries())
-    if (namesOf(route).some((name) => lost.has(name))) left.add(formatKey(['routes', index]));
-  return { value: { ...written, services, routes, gateway }, left: [...left] };
+  return [];
 }
 
 const EMPTY_SERVICE = { instances: ['http://127.0.0.1:9'] };
@@ -61,6 +39,90 @@ const EMPTY_SERVICE = { instances: ['http://127.0.0.1:9'] };
 /** Its path is nobody's, so that it stands in no one's way. */
 function emptyRoute(index: number): object {
   return { match: { path: `/.broken/${index}` }, respond: { status: 404 }, auth: 'public' };
+}
+
+/** A copy of a document, of which parts are taken out. */
+class Rest {
+  readonly value: Record<string, unknown>;
+  readonly #written: Record<string, unknown>;
+  /** Keys of what was taken out. */
+  readonly #keys = new Set<string>();
+  /** Every text and key that was in it: others may refer to it by one of them. */
+  readonly #names = new Set<string>();
+  /** How other keys call what was taken out, such as `identity` or `listeners`. */
+  readonly #words = new Set<string>();
+
+  constructor(written: Record<string, unknown>) {
+    this.#written = written;
+    this.value = structuredClone(written);
+  }
+
+  takeOut(path: KeyPath): void {
+    const [section, name] = path;
+    if (section === 'routes' && typeof name === 'number') this.#replace('routes', name, emptyRoute(name));
+    else if (section === 'services' && name !== undefined) this.#replace('services', name, EMPTY_SERVICE);
+    else if (section !== undefined) this.#delete(path);
+  }
+
+  #replace(section: 'routes' | 'services', name: string | number, empty: object): void {
+    const all = this.value[section] as Record<string | number, unknown>;
+    if (section === 'services') {
+      this.#names.add(String(name));
+      // Without its service nothing can be said of a route.
+      for (const [index, route] of listOf(this.#written['routes']).entries())
+        if (namesOf(route).includes(String(name))) this.#keys.add(formatKey(['routes', index]));
+    }
+    all[name] = empty;
+    this.#keys.add(formatKey([section, name]));
+  }
+
+  /** What is not there, or stands in a list whose other members have their places by it, is taken out with the whole. */
+  #delete(path: KeyPath): void {
+    const around = path.slice(0, -1).reduce<unknown>((value, key) => insideOf(value, key), this.value);
+    const key = path.at(-1)!;
+    if (!isMapping(around) || !Object.hasOwn(around, key)) {
+      if (path.length > 1) this.#delete(path.slice(0, -1));
+      return;
+    }
+    for (const text of textsIn(around[key])) this.#names.add(text);
+    this.#names.add(String(key));
+    const [section, depth] = path[0] === 'gateway' && path.length > 1 ? [path[1], 2] : [path[0], 1];
+    this.#words.add(meantBy(path.slice(0, depth - 1), String(section)));
+    // What stands beside it may be wrong only without it.
+    this.#keys.add(formatKey(path.length > 2 ? path.slice(0, -1) : path));
+    delete around[key];
+  }
+
+  /** True when a problem may be one only because something was taken out. */
+  causes({ key, message, expected }: Problem): boolean {
+    for (const taken of this.#keys) if (isWithin(key, taken) || isWithin(taken, key)) return true;
+    const words = `${key} ${message} ${expected ?? ''}`.match(/\w+/g) ?? [];
+    if (words.some((word) => this.#words.has(word))) return true;
+    return textsIn(this.#at(key)).some((text) => this.#names.has(text));
+  }
+
+  /** What was written at a key, by the way problems spell keys. */
+  #at(key: string): unknown {
+    let at: unknown = this.#written;
+    for (const [, quoted, index, name] of key.matchAll(/("(?:[^"\\]|\\.)*")|\[(\d+)\]|([^.[\]"]+)/g))
+      at = insideOf(at, index === undefined ? String(quoted === undefined ? name : JSON.parse(quoted)) : Number(index));
+    return at;
+  }
+}
+
+/** The key that is possible here and nearest to what is written. */
+function meantBy(around: KeyPath, key: string): string {
+  const known = keysAt(around);
+  return known.includes(key) ? key : (nearest(key, known) ?? key);
+}
+
+function insideOf(value: unknown, key: string | number): unknown {
+  if (Array.isArray(value)) return (value as unknown[])[Number(key)];
+  return isMapping(value) && Object.hasOwn(value, key) ? value[key] : undefined;
+}
+
+function listOf(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? (value as unknown[]) : [];
 }
 
 /** Every text under a key `service`, at any depth. */
@@ -72,6 +134,13 @@ function namesOf(value: unknown): string[] {
   );
 }
 
-function isWithin(key: string): (outer: string) => boolean {
-  return (outer) => key === outer || key.startsWith(`${outer}.`) || key.startsWith(`${outer}[`);
+/** Every text and every key, at any depth. */
+function textsIn(value: unknown): string[] {
+  if (typeof value === 'string') return [value];
+  if (Array.isArray(value)) return value.flatMap(textsIn);
+  return isMapping(value) ? Object.entries(value).flatMap(([key, inner]) => [key, ...textsIn(inner)]) : [];
+}
+
+function isWithin(key: string, outer: string): boolean {
+  return key === outer || key.startsWith(`${outer}.`) || key.startsWith(`${outer}[`);
 }
