@@ -76,11 +76,9 @@ test('a route names an issuer that is there, and `identity`', () => {
   defineConfig({ issuers, routes: [{ ...routeOf, auth: { jwt: { issuers: ['corq'] } } }] });
   // @ts-expect-error nor on the gateway
   defineConfig({ issuers, gateway: { auth: { jwt: { issuers: ['corq'] } } } });
+  const instances = ['http://127.0.0.1:1'];
   // @ts-expect-error nor on a service
-  defineConfig({
-    issuers,
-    services: { s: { instances: ['http://127.0.0.1:1'], auth: { jwt: { issuers: ['corq'] } } } },
-  });
+  defineConfig({ issuers, services: { s: { instances, auth: { jwt: { issuers: ['corq'] } } } } });
   // @ts-expect-error nor where there are none
   defineConfig({ routes: [{ ...routeOf, auth: { jwt: { issuers: ['corp'] } } }] });
 });
@@ -93,11 +91,9 @@ test('what other keys say of services and issuers is held to names that are ther
   });
   // @ts-expect-error the fallback of a service
   defineConfig({ services: { c: { instances: ['http://127.0.0.1:3'], fallback: { service: 'x' } } } });
+  const copied = { match: { path: '/a' }, auth: 'public' } as const;
   // @ts-expect-error who gets copies
-  defineConfig({
-    services,
-    routes: [{ match: { path: '/a' }, service: 'a', mirror: { service: 'x' }, auth: 'public' }],
-  });
+  defineConfig({ services, routes: [{ ...copied, service: 'a', mirror: { service: 'x' } }] });
 });
 
 // What is written for people says no more and no less than what the schemas take.
