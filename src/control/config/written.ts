@@ -1965,7 +1965,7 @@ export interface WrittenDocument<N extends Names> {
       readonly minRequests?: number | undefined;
       /** Chance of luck (Fisher's exact test) below which more faults on the canary undo the rollout. Values: number, 0.000001 to 0.5. Default: `0.01`. */
       readonly significance?: number | undefined;
-      /** How many times the others' 99th percentile of latency the canary may have. Values: number, 1 to 1000. Default: `2`. */
+      /** A request of the canary is slow when it takes this many times the others' 99th percentile; more slow ones than `significance` allows undo the rollout. Values: number, 1 to 1000. Default: `2`. */
       readonly latencyRatio?: number | undefined;
     } | undefined;
   } | undefined;
