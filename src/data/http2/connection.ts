@@ -57,6 +57,7 @@ import { PeerSettings } from './peer-settings.ts';
 import { readPriority } from './priority.ts';
 import { SendOrder } from './send-order.ts';
 import type { Http2Stream } from './stream.ts';
+import { StreamTable } from './stream-table.ts';
 
 /** Gathered up to here before it is handed to the socket within one callback. */
 const GATHER_BYTES = 32 * 1024;
@@ -82,7 +83,7 @@ export abstract class Http2Connection implements FrameHandler {
   protected readonly decoder = new HpackDecoder();
   readonly encoder = new HpackEncoder();
   readonly headEncoder = new HeadEncoder(this.encoder);
-  readonly streams = new Map<number, Http2Stream>();
+  readonly streams = new StreamTable<Http2Stream>();
   protected readonly clock: Clock;
   readonly #abuse: AbuseBudget;
   protected isClosed = false;
@@ -211,7 +212,7 @@ export abstract class Http2Connection implements FrameHandler {
     this.#receiveWindow -= length;
     if (this.#receiveWindow < 0) return this.fail(FLOW_CONTROL_ERROR, 'the window of the connection was not kept');
     if (length === padding && (flags & END_STREAM) === 0 && !this.takeBudget('empty_frame')) return false;
-    let stream = this.streams.get(id) ?? null;
+    let stream = this.streams.get(id);
     if (stream === null) {
       if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'DATA on a stream that is idle');
       // What is on its way to a stream that we have ended; its window is given back (§6.9).
@@ -282,7 +283,7 @@ export abstract class Http2Connection implements FrameHandler {
     if (length !== 4) return this.fail(FRAME_SIZE_ERROR, 'RST_STREAM that is not 4 bytes long');
     if (id === 0 || this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'RST_STREAM on a stream that is idle');
     const stream = this.streams.get(id);
-    if (stream === undefined) return this.takeBudget('empty_frame');
+    if (stream === null) return this.takeBudget('empty_frame');
     stream.close();
     stream.onRemoteReset(integer32(bytes, start));
     return !this.isClosed && this.onWasReset();
@@ -314,7 +315,7 @@ export abstract class Http2Connection implements FrameHandler {
 
   /** §6.9.2: all streams move by the difference, below zero as well. */
   #moveWindows(change: number): boolean {
-    for (const stream of this.streams.values()) {
+    for (const stream of this.streams.all()) {
       stream.sendWindow += change;
       if (stream.sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
     }
@@ -331,7 +332,7 @@ export abstract class Http2Connection implements FrameHandler {
       if (this.#sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
     } else {
       const stream = this.streams.get(id);
-      if (stream === undefined)
+      if (stream === null)
         return !this.isIdle(id) || this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE on a stream that is idle');
       if (increment === 0) return this.streamError(stream, PROTOCOL_ERROR);
       stream.sendWindow += increment;
@@ -347,7 +348,7 @@ export abstract class Http2Connection implements FrameHandler {
     if (id !== 0) return this.fail(PROTOCOL_ERROR, 'PRIORITY_UPDATE on a stream');
     if (length < 4) return this.fail(FRAME_SIZE_ERROR, 'PRIORITY_UPDATE that is too short');
     const stream = this.streams.get(integer31(bytes, start));
-    if (stream !== undefined) readPriority(bytes.latin1Slice(start + 4, start + length), stream);
+    if (stream !== null) readPriority(bytes.latin1Slice(start + 4, start + length), stream);
     return this.takeBudget('priority');
   }
 
@@ -488,7 +489,7 @@ export abstract class Http2Connection implements FrameHandler {
 
   /** Called by a stream that is over; `bytes` of its body will not be taken by anybody. */
   forget(stream: Http2Stream, bytes: number): void {
-    this.streams.delete(stream.id);
+    this.streams.remove(stream);
     if (stream.isWaiting) this.#order.remove(stream);
     if (bytes > 0) this.creditConnection(bytes);
     this.onStreamClosed(stream);
@@ -530,7 +531,7 @@ export abstract class Http2Connection implements FrameHandler {
     if (this.isClosed) return;
     this.isClosed = true;
     this.reader.stop();
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       stream.close();
       stream.onConnectionGone(cause, false);
     }

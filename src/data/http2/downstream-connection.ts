@@ -134,7 +134,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   protected onFieldBlock(id: number, flags: number, bytes: Buffer, start: number, end: number): boolean {
     const ended = (flags & END_STREAM) !== 0;
     const stream = this.streams.get(id);
-    if (stream !== undefined) return this.#onTrailers(stream, ended, bytes, start, end);
+    if (stream !== null) return this.#onTrailers(stream, ended, bytes, start, end);
     // §5.1.1: odd, and higher than all before.
     if ((id & 1) === 0) return this.fail(PROTOCOL_ERROR, 'a client opens streams of odd numbers');
     if (id <= this.#lastOpened) {
@@ -160,11 +160,11 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (this.streams.size >= this.#settings.maxConcurrentStreams) {
       // §5.1.2: not processed, so the client may send it again.
       host.giveBuffers(incoming);
-      this.streams.set(id, stream);
+      this.streams.add(stream);
       stream.reset(REFUSED_STREAM);
       return this.takeBudget('provoked_reset');
     }
-    this.streams.set(id, stream);
+    this.streams.add(stream);
     this.#requests++;
     if (problem !== null) {
       const known = host.asksOriginOfRefused ? requestHead.refusedHead(incoming.head) : null;
@@ -300,7 +300,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
 
   onReaderTooSlow(fault: Fault): void {
     if (this.#isGone) return;
-    for (const stream of [...this.streams.values()]) stream.onSendStalled(fault);
+    for (const stream of this.streams.all()) stream.onSendStalled(fault);
     this.#destroy();
   }
 
@@ -366,7 +366,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     }
     this.#isHalfClosed = true;
     this.reader.stop();
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.remoteEnded) continue;
       stream.close();
       stream.onConnectionGone('closed by the client', false);

@@ -120,7 +120,7 @@ export class UpstreamConnection extends Http2Connection {
   /** Only with `hasRoom`. */
   open(): ResponseStream {
     const stream = new ResponseStream(this, this.#nextId, this.#served > 0);
-    this.streams.set(this.#nextId, stream);
+    this.streams.add(stream);
     this.#nextId += 2;
     this.#served++;
     if (this.#nextId > MOST_STREAM_ID) this.retire();
@@ -171,8 +171,8 @@ export class UpstreamConnection extends Http2Connection {
 
   protected onFieldBlock(id: number, flags: number, bytes: Buffer, start: number, end: number): boolean {
     const ended = (flags & END_STREAM) !== 0;
-    const stream = this.streams.get(id) as ResponseStream | undefined;
-    if (stream === undefined) {
+    const stream = this.streams.get(id) as ResponseStream | null;
+    if (stream === null) {
       if (this.isIdle(id)) return this.fail(PROTOCOL_ERROR, 'a response to a request that was not sent');
       return this.decoder.decode(bytes, start, end, IGNORED) || this.failCompression();
     }
@@ -199,7 +199,7 @@ export class UpstreamConnection extends Http2Connection {
 
   protected onGoaway(lastStream: number, code: number): void {
     const cause = `GOAWAY ${errorName(code)}`;
-    for (const stream of [...this.streams.values()]) {
+    for (const stream of this.streams.all()) {
       if (stream.id <= lastStream) continue;
       stream.close();
       stream.onConnectionGone(cause, true);
