@@ -10,7 +10,6 @@
  * put in its new slot when the wheel comes by its old one. Clearing one writes `dueTick` too and leaves the node where
  * it is, for the next `set`; a holder that goes away calls `remove`. Owner: one thread; the node belongs to its holder.
  */
-import assert from 'node:assert/strict';
 import type { Clock } from './clock.ts';
 import { systemClock } from './clock.ts';
 
@@ -159,7 +158,7 @@ export class TimerWheel {
   readonly #pending = new Deadline({ onDeadline: () => {} }, 0);
 
   #link(node: Deadline): void {
-    assert(node.slot === -1);
+    if (node.slot !== -1) throw new Error('a deadline that is linked twice');
     const slot = node.dueTick % SLOTS;
     node.visitTick = node.dueTick;
     const head = this.#heads[slot] ?? null;

@@ -368,28 +368,37 @@ class RequestHeadReader implements FieldSink {
   }
 
   #checkPseudo(): void {
-    const has = (kind: number): boolean => (this.#pseudo & (1 << (kind - FIRST_PSEUDO))) !== 0;
-    if (!has(P_METHOD)) {
+    if (!this.#has(P_METHOD)) {
       this.#malformed(':method is missing');
-    } else if (this.#method === 'CONNECT' && !has(P_PROTOCOL)) {
+    } else if (this.#method === 'CONNECT' && !this.#has(P_PROTOCOL)) {
       // §8.5: to a host and a port; the gateway is no forward proxy and says so as it does in HTTP/1.1.
-      if (has(P_PATH) || has(P_SCHEME) || !has(P_AUTHORITY)) this.#malformed('CONNECT takes :authority alone');
+      if (this.#has(P_PATH) || this.#has(P_SCHEME) || !this.#has(P_AUTHORITY))
+        this.#malformed('CONNECT takes :authority alone');
       else this.#refuse(FAULTS.methodNotImplemented, 'CONNECT is for forward proxies');
-    } else if (!has(P_SCHEME)) {
+    } else if (!this.#has(P_SCHEME)) {
       this.#malformed(':scheme is missing');
-    } else if (!has(P_PATH)) {
+    } else if (!this.#has(P_PATH)) {
       this.#malformed(':path is missing');
     } else {
-      const first = this.#out[this.#targetStart];
-      const isAsterisk = first === 0x2a && this.#targetEnd - this.#targetStart === 1 && this.#method === 'OPTIONS';
-      if (this.#targetEnd === this.#targetStart || (first !== 0x2f && !isAsterisk))
-        this.#malformed(':path does not begin with a slash');
-      for (let i = this.#targetStart; i < this.#targetEnd; i++) {
-        if (TARGET[this.#out[i]!] === 1) continue;
-        this.#malformed(':path has a character that it may not have');
-        return;
-      }
-      if (has(P_PROTOCOL) && this.#method !== 'CONNECT') this.#malformed(':protocol goes with CONNECT');
+      this.#checkPath();
+      if (this.#has(P_PROTOCOL) && this.#method !== 'CONNECT') this.#malformed(':protocol goes with CONNECT');
+    }
+  }
+
+  #has(kind: number): boolean {
+    return (this.#pseudo & (1 << (kind - FIRST_PSEUDO))) !== 0;
+  }
+
+  #checkPath(): void {
+    const out = this.#out;
+    const start = this.#targetStart;
+    const end = this.#targetEnd;
+    const isAsterisk = out[start] === 0x2a && end - start === 1 && this.#method === 'OPTIONS';
+    if (end === start || (out[start] !== 0x2f && !isAsterisk)) this.#malformed(':path does not begin with a slash');
+    for (let i = start; i < end; i++) {
+      if (TARGET[out[i]!] === 1) continue;
+      this.#malformed(':path has a character that it may not have');
+      return;
     }
   }
 

@@ -21,6 +21,8 @@ const WITHOUT_INDEXING = 0x00;
 
 /** A line longer than this would push too much out of the table. */
 const LONGEST_INDEXED = 512;
+/** Up to here a loop is cheaper than a call out of JavaScript. */
+const LOOP_BYTES = 128;
 /** Powers of two. */
 const SLOTS = 128;
 const SEEN = 64;
@@ -161,20 +163,19 @@ export class HpackEncoder {
 
   /** One field: the line `name: value CRLF` at `start`, its name in lower case. */
   field(line: Buffer, start: number, nameLength: number, valueLength: number): void {
-    this.#makeRoom(nameLength + valueLength + 24);
-    const rule = ruleFor(line, start, nameLength);
     const length = nameLength + 2 + valueLength;
-    if (rule !== 0 || length > LONGEST_INDEXED) {
-      this.#literal(line, start, nameLength, valueLength, rule === SECRET ? NEVER_INDEXED : WITHOUT_INDEXING);
-      return;
-    }
-    let hash = length;
-    for (let i = start, end = start + length; i < end; i++) hash = (Math.imul(hash, 31) + line[i]!) | 0;
-    hash ^= hash >>> 15;
+    this.#makeRoom(length + 24);
+    const hash = length > LONGEST_INDEXED ? 0 : hashOf(line, start, length);
     const slot = hash & (SLOTS - 1);
+    // What may not be in the table is not there, so those that are there are told first.
     const number = this.#slots[slot]! - 1;
     if (number >= 0 && this.#isEntry(number, line, start, nameLength, length)) {
       this.#integer(STATIC_COUNT + this.#table.inserted - number, 7, INDEXED);
+      return;
+    }
+    const rule = ruleFor(line, start, nameLength);
+    if (rule !== 0 || length > LONGEST_INDEXED) {
+      this.#literal(line, start, nameLength, valueLength, rule === SECRET ? NEVER_INDEXED : WITHOUT_INDEXING);
       return;
     }
     const place = (hash >>> 8) & (SEEN - 1);
@@ -195,7 +196,11 @@ export class HpackEncoder {
     if (!table.has(number) || table.nameLengthOf(number) !== nameLength) return false;
     if (table.valueLengthOf(number) !== length - nameLength - 2) return false;
     const at = table.startOf(number);
-    return table.bytes.compare(line, start, start + length, at, at + length) === 0;
+    const { bytes } = table;
+    if (length > LOOP_BYTES) return bytes.compare(line, start, start + length, at, at + length) === 0;
+    // From the end: values differ there.
+    for (let i = length - 1; i >= 0; i--) if (bytes[at + i] !== line[start + i]) return false;
+    return true;
   }
 
   #literal(line: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
@@ -244,6 +249,19 @@ export class HpackEncoder {
     this.#scratch = larger;
     this.bytes = larger.bytes;
   }
+}
+
+/** Four bytes at a time, since each multiplication waits for the one before. */
+function hashOf(line: Buffer, start: number, length: number): number {
+  let hash = length;
+  let at = start;
+  for (const last = start + length - 4; at <= last; at += 4) {
+    const four = line[at]! | (line[at + 1]! << 8) | (line[at + 2]! << 16) | (line[at + 3]! << 24);
+    hash = Math.imul(hash ^ four, 0x9e3779b1);
+    hash ^= hash >>> 15;
+  }
+  for (const end = start + length; at < end; at++) hash = (Math.imul(hash, 31) + line[at]!) | 0;
+  return hash ^ (hash >>> 15);
 }
 
 /** Fields as literals without indexing, names in lower case: good on every connection. */

@@ -45,18 +45,21 @@ function isValue(bytes: Uint8Array, start: number, end: number): boolean {
 }
 
 function pseudoKind(bytes: Uint8Array, start: number, end: number): number {
-  for (const [name, kind] of PSEUDO) if (isExactly(bytes, start, end, name)) return kind;
-  return P_UNKNOWN;
+  switch (end - start) {
+    case 5:
+      return isExactly(bytes, start, end, ':path') ? P_PATH : P_UNKNOWN;
+    case 7:
+      if (isExactly(bytes, start, end, ':method')) return P_METHOD;
+      if (isExactly(bytes, start, end, ':scheme')) return P_SCHEME;
+      return isExactly(bytes, start, end, ':status') ? P_STATUS : P_UNKNOWN;
+    case 9:
+      return isExactly(bytes, start, end, ':protocol') ? P_PROTOCOL : P_UNKNOWN;
+    case 10:
+      return isExactly(bytes, start, end, ':authority') ? P_AUTHORITY : P_UNKNOWN;
+    default:
+      return P_UNKNOWN;
+  }
 }
-
-const PSEUDO: readonly (readonly [string, number])[] = [
-  [':method', P_METHOD],
-  [':path', P_PATH],
-  [':scheme', P_SCHEME],
-  [':authority', P_AUTHORITY],
-  [':status', P_STATUS],
-  [':protocol', P_PROTOCOL],
-];
 
 function isExactly(bytes: Uint8Array, start: number, end: number, name: string): boolean {
   if (end - start !== name.length) return false;
