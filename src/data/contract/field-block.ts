@@ -23,8 +23,9 @@ export function checkField(name: string, value: string): void {
 export class FieldBlock {
   readonly names: readonly string[];
   readonly values: readonly string[];
-  /** The same for HTTP/2, made and read by its encoder alone. */
+  /** The same for HTTP/2, made and read by its encoder alone: when the block is written for the second time. */
   encoded: Uint8Array | null = null;
+  wasEncoded = false;
   #lines: string | null = null;
 
   /** For fields that passed a parser or `checkField`; all others go through `of`. */
@@ -59,8 +60,13 @@ export class FieldBlock {
 
   /** The value of a field by its lower-case name, several joined with `, `; null if absent. */
   valueOf(lowerName: string): string | null {
-    const found = this.values.filter((_, i) => this.names[i]!.toLowerCase() === lowerName);
-    return found.length === 0 ? null : found.join(', ');
+    let found: string | null = null;
+    for (let i = 0; i < this.names.length; i++) {
+      const name = this.names[i]!;
+      if (name.length !== lowerName.length || name.toLowerCase() !== lowerName) continue;
+      found = found === null ? this.values[i]! : `${found}, ${this.values[i]}`;
+    }
+    return found;
   }
 }
 

@@ -16,6 +16,7 @@ import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
+import type { HeadWriter } from '../parser/head-writer.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
 import type { ExchangeTrace } from '../trace/exchange-trace.ts';
@@ -277,8 +278,12 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   /** The fields of a request to any service on behalf of this one: the client's, forwarding, identity, request id. */
   forwardedFields(): FieldBlock {
     const recorder = new FieldRecorder();
-    writeRequestFields(recorder, this, this.incoming, requestDrop(this.peer.trusted, true), this.upstreamChanges);
+    this.writeForwardedFields(recorder);
     return recorder.block();
+  }
+
+  writeForwardedFields(out: HeadWriter): void {
+    writeRequestFields(out, this, this.incoming, requestDrop(this.peer.trusted, true), this.upstreamChanges);
   }
 
   /** An action looks at the request after it has returned: the request's memory is not used for another one. */

@@ -20,6 +20,7 @@ import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import { authorityOf } from './forwarding.ts';
 import { grpcCode, isGrpcType, PREVIOUS_ATTEMPTS, readCode, timeoutText } from './grpc.ts';
+import { MetadataWriter } from './metadata-writer.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { RequestBody } from './request-body.ts';
 import { authorityFor } from './request-head.ts';
@@ -31,8 +32,6 @@ const INTERNAL = 13;
 const MAX_FIELDS = 256;
 const MAX_HEAD_BYTES = 262_144;
 
-/** Of the request in HTTP and not of the call. */
-const NOT_PASSED = /^(accept|accept-encoding|range|if-.*|content-.*|expect|te|grpc-.*)$/i;
 /** Of the response in gRPC and not of the one in HTTP. */
 const NOT_RETURNED = /^(content-type|content-length|grpc-.*|trailer|accept-encoding|.*-bin)$/i;
 
@@ -289,6 +288,10 @@ export class TranscodedCall implements ResponseSource, ResponseHandler {
 }
 
 const NO_BODY = Buffer.alloc(0);
+const CALL_FIELDS = FieldBlock.of([
+  ['Content-Type', 'application/grpc'],
+  ['Grpc-Accept-Encoding', 'identity'],
+]);
 
 /** The call as it goes to an instance: the client's fields are its metadata. */
 class TranscodedRequest implements OutgoingRequest {
@@ -297,18 +300,10 @@ class TranscodedRequest implements OutgoingRequest {
   readonly query = '';
   readonly path: string;
   readonly #exchange: Exchange;
-  readonly #fields: FieldBlock;
 
   constructor(exchange: Exchange, rpc: string) {
     this.#exchange = exchange;
     this.path = rpc;
-    const { names, values } = exchange.forwardedFields();
-    const metadata = names.map((name, i) => [name, values[i]!] as const).filter(([name]) => !NOT_PASSED.test(name));
-    this.#fields = FieldBlock.of([
-      ...metadata,
-      ['Content-Type', 'application/grpc'],
-      ['Grpc-Accept-Encoding', 'identity'],
-    ]);
   }
 
   /** That of the client: a call that a GET makes may be made again like any GET. */
@@ -354,7 +349,8 @@ class TranscodedRequest implements OutgoingRequest {
     const { settings } = endpoint;
     const authority = authorityFor(exchange, service) ?? authorityOf(settings);
     const out = stream.begin(attempt, 'POST', authority, settings.basePath, this.path, null, '');
-    out.fields(this.#fields);
+    exchange.writeForwardedFields(new MetadataWriter(out));
+    out.fields(CALL_FIELDS);
     exchange.trace?.send(out, attempt);
     const { totalMs } = service.settings.timeouts;
     const leftMs = exchange.deadlineMs > 0 ? exchange.remainingMs : totalMs > 0 ? totalMs - exchange.elapsedMs : 0;

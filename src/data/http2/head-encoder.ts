@@ -39,7 +39,15 @@ export class HeadEncoder implements HeadWriter {
   }
 
   fields(block: FieldBlock): void {
-    block.encoded ??= encodeLiterals(block.names, block.values);
+    if (block.encoded === null) {
+      if (!block.wasEncoded) {
+        // To prepare it pays only for those that are written again.
+        block.wasEncoded = true;
+        for (let i = 0; i < block.names.length; i++) this.field(block.names[i]!, block.values[i]!);
+        return;
+      }
+      block.encoded = encodeLiterals(block.names, block.values);
+    }
     this.#encoder.encoded(block.encoded);
   }
 
