@@ -1299,7 +1299,7 @@ export interface WrittenService<N extends Names> {
   readonly discovery?: {
     /** Instances from DNS. */
     readonly dns?: {
-      /** Name to look up; for SRV the whole name, such as `_http._tcp.projects.internal`. */
+      /** Name to look up; for SRV the whole name, such as `_http._tcp.projects.internal`. Without `servers` the hosts file and the search domains of the machine count; a name that ends with a dot is complete. */
       readonly name: string;
       /** Kind of record: IPv4 addresses, IPv6 addresses, or SRV, which brings ports, weights and priorities. Values: `A`, `AAAA`, `SRV`. Default: `A`. */
       readonly type?: 'A' | 'AAAA' | 'SRV' | undefined;
@@ -1315,7 +1315,7 @@ export interface WrittenService<N extends Names> {
       readonly interval?: string | number | undefined;
       /** Time that one name server gets to answer; each is tried twice. Values: duration (at least 10ms, at most 1m). Default: `2s`. */
       readonly timeout?: string | number | undefined;
-      /** Name servers as `address` or `address:port`. Default: those of the machine. Values: list of text (at most 8). Default: empty. */
+      /** Name servers as `address` or `address:port`; they are asked for the name as it is written. Default: those of the machine. Values: list of text (at most 8). Default: empty. */
       readonly servers?: readonly string[] | undefined;
       /** When the name has no records any more: keep the last ones, or take the instances away. Values: `keep`, `remove`. Default: `keep`. */
       readonly whenEmpty?: 'keep' | 'remove' | undefined;

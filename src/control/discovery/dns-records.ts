@@ -10,6 +10,7 @@ import type { DnsSettings } from './dns.ts';
 import type { InstanceInput } from './instance.ts';
 import { byUrl, instanceAt, urlOf } from './instance.ts';
 import { words } from './source.ts';
+import { hostsAddresses, namesToAsk, SYSTEM_FILES, type SystemFiles } from './system-names.ts';
 
 export interface DnsAnswer {
   /** Sorted by URL; empty when the name honestly has no records. */
@@ -30,12 +31,15 @@ const NOBODY: Addresses = { addresses: [], ttlMs: 0 };
 export class DnsLookup {
   readonly #settings: DnsSettings;
   readonly #resolver: Resolver;
+  /** Null with name servers of its own, which are asked for whole names only. */
+  readonly #system: SystemFiles | null;
   /** Last good addresses of SRV targets, for a target whose look-up fails while others answer. */
   #targets = new Map<string, Addresses>();
 
-  constructor(settings: DnsSettings, resolver: Resolver) {
+  constructor(settings: DnsSettings, resolver: Resolver, system: SystemFiles = SYSTEM_FILES) {
     this.#settings = settings;
     this.#resolver = resolver;
+    this.#system = settings.servers.length > 0 ? null : system;
   }
 
   /** Asks once. Rejects when no answer came; "no such records" is an answer. */
@@ -49,7 +53,8 @@ export class DnsLookup {
   }
 
   async #askSrv(): Promise<DnsAnswer> {
-    const records = (await orEmpty(this.#resolver.resolveSrv(this.#settings.name))).filter(hasTarget);
+    const found = await this.#records(this.#settings.name, (name) => this.#resolver.resolveSrv(name));
+    const records = found.filter(hasTarget);
     const problems: string[] = [];
     const targets = new Map<string, Addresses>();
     await Promise.all(
@@ -84,8 +89,10 @@ export class DnsLookup {
   }
 
   async #addresses(name: string, type: 'A' | 'AAAA'): Promise<Addresses> {
-    const records = await orEmpty(
-      type === 'A' ? this.#resolver.resolve4(name, { ttl: true }) : this.#resolver.resolve6(name, { ttl: true }),
+    const written = this.#system === null ? [] : await hostsAddresses(this.#system, name, type);
+    if (written.length > 0) return { addresses: written, ttlMs: this.#settings.intervalMs };
+    const records = await this.#records(name, (each) =>
+      type === 'A' ? this.#resolver.resolve4(each, { ttl: true }) : this.#resolver.resolve6(each, { ttl: true }),
     );
     // "No such records" has a TTL too (RFC 2308), which Node does not tell.
     if (records.length === 0) return { addresses: [], ttlMs: this.#settings.intervalMs };
@@ -93,6 +100,21 @@ export class DnsLookup {
       addresses: records.map((record) => record.address),
       ttlMs: Math.min(...records.map((record) => record.ttl * 1_000)),
     };
+  }
+
+  /** Of the first spelling that has any. A failure counts only when no other spelling has any either. */
+  async #records<Kind>(name: string, ask: (name: string) => Promise<Kind[]>): Promise<Kind[]> {
+    let failure: unknown = null;
+    for (const each of this.#system === null ? [name] : await namesToAsk(this.#system, name)) {
+      try {
+        const records = await orEmpty(ask(each));
+        if (records.length > 0) return records;
+      } catch (error) {
+        failure ??= error;
+      }
+    }
+    if (failure !== null) throw failure;
+    return [];
   }
 
   #bounded(ms: number): number {

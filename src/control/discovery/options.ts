@@ -31,7 +31,9 @@ export const dnsOptions = z
       .string()
       .max(253)
       .regex(/^(?!-)[A-Za-z0-9_-]{1,63}(\.[A-Za-z0-9_-]{1,63})*\.?$/, 'must be a host name')
-      .describe('Name to look up; for SRV the whole name, such as `_http._tcp.projects.internal`.'),
+      .describe(
+        'Name to look up; for SRV the whole name, such as `_http._tcp.projects.internal`. Without `servers` the hosts file and the search domains of the machine count; a name that ends with a dot is complete.',
+      ),
     type: z
       .enum(['A', 'AAAA', 'SRV'])
       .prefault('A')
@@ -56,7 +58,9 @@ export const dnsOptions = z
       .array(z.string())
       .max(8)
       .prefault([])
-      .describe('Name servers as `address` or `address:port`. Default: those of the machine.'),
+      .describe(
+        'Name servers as `address` or `address:port`; they are asked for the name as it is written. Default: those of the machine.',
+      ),
     whenEmpty: z
       .enum(['keep', 'remove'])
       .prefault('keep')
