@@ -7,7 +7,7 @@ import type { RequestListener } from 'node:http';
 import type { MessagePort } from 'node:worker_threads';
 import type { ExtraMetric, HistogramMetric } from '../base/extra-metric.ts';
 import type { Logger } from '../base/log.ts';
-import type { MetricsReader } from '../base/metrics.ts';
+import type { MetricsReader } from '../base/metrics-reader.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { ControlBus } from './bus.ts';
@@ -26,7 +26,7 @@ import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import type { SecurityJournal } from './security-journal.ts';
-import type { Exemplar } from './telemetry/exposition.ts';
+import type { Exemplars } from './telemetry/exposition.ts';
 import type { Workers } from './workers.ts';
 
 export interface Feature {
@@ -44,8 +44,8 @@ export interface Feature {
   /** What readiness and health should say about what it leans on. */
   dependencies?(): readonly Dependency[];
   metrics?(): readonly (ExtraMetric | HistogramMetric)[];
-  /** A sampled trace whose duration fell into this bucket of a route. */
-  exemplar?(routeId: string, bucket: number): Exemplar | undefined;
+  /** Sampled traces whose durations fell into the buckets of a route. One feature has this. */
+  exemplars?(routeId: string): Exemplars | undefined;
   /**
    * Its API for operators, below `/api/features/NAME` of the admin API, which has found out who asks:
    * `x-gatehouse-actor` is the name. Nobody else reaches it.

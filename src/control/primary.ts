@@ -10,7 +10,8 @@ import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
 import type { AreaLevels, Logger, LogLevel } from '../base/log.ts';
-import { createMetricsBuffer, MetricsReader } from '../base/metrics.ts';
+import { createMetricsBuffer } from '../base/metrics.ts';
+import { MetricsReader } from '../base/metrics-reader.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
@@ -459,18 +460,13 @@ export class Primary implements OperatorHost {
         workerRestarts: workers.reduce((sum, worker) => sum + worker.restarts, 0),
         uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
         residentBytes: process.memoryUsage.rss(),
-        extra: this.#features.flatMap((feature) => feature.metrics?.() ?? []),
+        extra: () => this.#features.flatMap((feature) => feature.metrics?.() ?? []),
         dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
         wallMs: Date.now(),
-        exemplar: (route, bucket) => {
-          for (const feature of this.#features) {
-            const found = feature.exemplar?.(route, bucket);
-            if (found !== undefined) return found;
-          }
-          return undefined;
-        },
+        exemplars: (route) => this.#features.find((feature) => feature.exemplars !== undefined)?.exemplars?.(route),
       },
       metricsFormat: this.configuration.config.document.gateway.metricsFormat,
+      nativeHistograms: this.configuration.config.document.gateway.nativeHistograms,
       configuration: this.configuration.status(),
     };
   }

@@ -1,8 +1,9 @@
 /**
  * What came through this process so far, in a few numbers: for heartbeats of the cluster and the gate of its rollouts.
  */
-import type { MetricsReader } from '../base/metrics.ts';
-import { LATENCY_BUCKETS } from '../base/metrics.ts';
+
+import { CELLS, classicBuckets } from '../base/duration-cells.ts';
+import type { MetricsReader, TrafficSum } from '../base/metrics-reader.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
 
 export interface ProcessTraffic {
@@ -17,15 +18,18 @@ export interface ProcessTraffic {
 }
 
 export function processTraffic(reader: MetricsReader, snapshot: Snapshot, workerRestarts: number): ProcessTraffic {
-  let requests = 0;
-  let faults = 0;
-  const buckets = Array.from({ length: LATENCY_BUCKETS.length + 1 }, () => 0);
+  const sum: TrafficSum = { requests: 0, errors: 0, seconds: 0 };
+  const cells = new Float64Array(CELLS);
   for (const { slot, id } of snapshot.routes) {
     if (id.startsWith('builtin:')) continue;
-    const counts = reader.route(slot);
-    requests += counts.total;
-    for (const [status, count] of counts.byStatus) if (status.startsWith('5')) faults += count;
-    for (const [i, count] of counts.buckets.entries()) buckets[i] = (buckets[i] ?? 0) + count;
+    reader.addRoute(slot, sum);
+    reader.addRouteCells(slot, cells);
   }
-  return { requests, faults, buckets, workerRestarts, inFlight: reader.number('exchanges_active') };
+  return {
+    requests: sum.requests,
+    faults: sum.errors,
+    buckets: classicBuckets(cells),
+    workerRestarts,
+    inFlight: reader.number('exchanges_active'),
+  };
 }

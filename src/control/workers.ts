@@ -10,7 +10,7 @@
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import type { MetricsReader } from '../base/metrics.ts';
+import type { MetricsReader } from '../base/metrics-reader.ts';
 import { atOnce, inSlices } from '../base/slices.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';

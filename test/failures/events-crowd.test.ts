@@ -110,7 +110,7 @@ test('readers that never read cost neither memory nor others their events, and e
 test('a client of the hub that asks and never reads is cut off', { timeout: 240_000 }, async (t) => {
   const gateway = await start(t, '1s');
   const connections = (): number => {
-    const { extra } = gateway.primary.opsSources().metrics;
+    const extra = gateway.primary.opsSources().metrics.extra();
     const sample = extra.find(({ name }) => name === 'gatehouse_hub_connections')?.samples[0];
     return sample !== undefined && 'value' in sample ? sample.value : 0;
   };

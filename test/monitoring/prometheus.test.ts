@@ -3,10 +3,8 @@
  * otherwise, and every query of every dashboard is answered.
  */
 import assert from 'node:assert/strict';
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -17,6 +15,7 @@ import { dashboardFiles } from '../../src/control/dashboards/files.ts';
 import { METRICS } from '../../src/control/telemetry/catalogue.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { httpCollector } from '../support/otlp-collector.ts';
+import { startPrometheus } from '../support/prometheus.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
 const RULES = 'gatehouse.rules.yaml';
@@ -252,37 +251,10 @@ describe('alert rules', () => {
       (_, response) => void response.writeHead(status, { 'cache-control': 'max-age=60' }).end('ok'),
     );
     const gateway = await startTestGateway(t, document(upstream.url));
-    const port = await freePort();
-    writeFileSync(
-      join(folder, 'prometheus.yml'),
-      stringify({
-        global: { scrape_interval: '1s', evaluation_interval: '1s' },
-        rule_files: [RULES],
-        scrape_configs: [
-          {
-            job_name: 'gatehouse',
-            metrics_path: '/metrics',
-            static_configs: [{ targets: [`127.0.0.1:${gateway.port}`] }],
-          },
-        ],
-      }),
-    );
-    const prometheus = await startPrometheus(folder, port);
-    t.after(() => stop(prometheus));
-    const query = async (expr: string): Promise<{ status: string; error?: string; data: { result: unknown[] } }> => {
-      const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=${encodeURIComponent(expr)}`);
-      return (await response.json()) as { status: string; data: { result: unknown[] } };
-    };
-    const alerts = async (): Promise<string[]> => {
-      const response = await fetch(`http://127.0.0.1:${port}/api/v1/alerts`);
-      const { data } = (await response.json()) as {
-        data: { alerts: { state: string; labels: { alertname: string } }[] };
-      };
-      return data.alerts.filter(({ state }) => state === 'firing').map(({ labels }) => labels.alertname);
-    };
+    const prometheus = await startPrometheus(t, { folder, port: gateway.port, rules: [RULES] });
     const untilMs = Date.now() + 60_000;
-    while (!(await alerts()).includes('GatehouseBudgetBurns1h')) {
-      assert.ok(Date.now() < untilMs, `the alert fires; firing: ${(await alerts()).join()}`);
+    while (!(await prometheus.alerts()).includes('GatehouseBudgetBurns1h')) {
+      assert.ok(Date.now() < untilMs, `the alert fires; firing: ${(await prometheus.alerts()).join()}`);
       await Promise.all(Array.from({ length: 20 }, async () => await (await fetch(`${gateway.url}/notes/x`)).text()));
       await new Promise((resolve) => setTimeout(resolve, 100));
     }
@@ -296,7 +268,7 @@ describe('alert rules', () => {
       for (const { title, queries } of board.panels)
         for (const { expr } of queries) {
           const asked = expr.replaceAll('$__rate_interval', '1m').replaceAll(/\$(service|route)/g, '.*');
-          const answer = await query(asked);
+          const answer = await prometheus.query(asked);
           assert.equal(answer.status, 'success', `${board.title}, ${title}: ${asked}: ${answer.error}`);
           if (answer.data.result.length === 0) empty.push(`${board.id}: ${title}`);
         }
@@ -316,38 +288,3 @@ describe('alert rules', () => {
       );
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
-}
-
-async function startPrometheus(folder: string, port: number): Promise<ChildProcess> {
-  const child = spawn(
-    'prometheus',
-    [
-      `--config.file=${join(folder, 'prometheus.yml')}`,
-      `--storage.tsdb.path=${join(folder, 'data')}`,
-      `--web.listen-address=127.0.0.1:${port}`,
-    ],
-    { stdio: 'ignore' },
-  );
-  const untilMs = Date.now() + 30_000;
-  for (;;) {
-    assert.equal(child.exitCode, null, 'Prometheus runs');
-    const response = await fetch(`http://127.0.0.1:${port}/-/ready`).catch(() => null);
-    if (response?.ok === true) return child;
-    assert.ok(Date.now() < untilMs, 'Prometheus is ready');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-async function stop(child: ChildProcess): Promise<void> {
-  const ended = once(child, 'exit');
-  child.kill('SIGTERM');
-  await ended;
-}

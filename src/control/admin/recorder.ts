@@ -2,7 +2,8 @@
  * Traffic of the last ten minutes, one point every two seconds: what the console draws. Made from the counts in shared
  * memory by difference, in the main thread, and only while the admin API is served; workers notice nothing of it.
  */
-import { LATENCY_BUCKETS } from '../../base/metrics.ts';
+import { CELLS, classicBuckets, LATENCY_BUCKETS } from '../../base/duration-cells.ts';
+import type { TrafficSum } from '../../base/metrics-reader.ts';
 import type { OperatorHost } from '../feature.ts';
 
 const EVERY_MS = 2_000;
@@ -87,18 +88,17 @@ export class Recorder {
   }
 
   #sums(): Sums {
-    const buckets = Array.from({ length: LATENCY_BUCKETS.length + 1 }, () => 0);
-    let requests = 0;
-    let errors = 0;
+    const cells = new Float64Array(CELLS);
+    const sum: TrafficSum = { requests: 0, errors: 0, seconds: 0 };
+    const { metrics } = this.#host;
     const slots = new Set([0, ...this.#host.configuration.snapshot.routes.map(({ slot }) => slot)]);
     for (const slot of slots) {
-      const counts = this.#host.metrics.route(slot);
-      requests += counts.total;
-      for (const [status, count] of counts.byStatus) if (status.startsWith('5')) errors += count;
-      for (const [index, count] of counts.buckets.entries()) buckets[index]! += count;
+      metrics.addRoute(slot, sum);
+      metrics.addRouteCells(slot, cells);
     }
     const { user, system } = process.cpuUsage();
-    return { atMs: performance.now(), requests, errors, buckets, cpuMicros: user + system };
+    const { requests, errors } = sum;
+    return { atMs: performance.now(), requests, errors, buckets: classicBuckets(cells), cpuMicros: user + system };
   }
 }
 

@@ -1,5 +1,6 @@
 /** Routes, services and breakers over HTTP: look, explain, hold open, reset. And the level of the log. */
 import * as z from 'zod';
+import { CELLS, classicBuckets } from '../../base/duration-cells.ts';
 import { LOG_AREAS } from '../../base/log.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
@@ -166,7 +167,10 @@ export function trafficRoutes(kit: Kit): void {
 }
 
 function routeReport({ host }: Kit, route: Snapshot['routes'][number]) {
-  const { total, byStatus, buckets } = host.metrics.route(route.slot);
+  const { total, byStatus } = host.metrics.route(route.slot);
+  const cells = new Float64Array(CELLS);
+  host.metrics.addRouteCells(route.slot, cells);
+  const buckets = classicBuckets(cells);
   const { id, match, priority, version, action, policies } = route;
   return {
     id,

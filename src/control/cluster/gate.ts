@@ -3,7 +3,7 @@
  * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided); says
  * nothing below a least number of requests. Pure; rollout.ts feeds it.
  */
-import { LATENCY_BUCKETS } from '../../base/metrics.ts';
+import { LATENCY_BUCKETS } from '../../base/duration-cells.ts';
 import type { Traffic } from './members.ts';
 
 export interface GateSettings {

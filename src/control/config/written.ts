@@ -592,6 +592,8 @@ export interface WrittenGateway<N extends Names> {
   } | undefined;
   /** What `endpoints.metrics` answers where `Accept` names neither `text/plain` nor `application/json`. Values: `prometheus`, `json`. Default: `prometheus`. */
   readonly metricsFormat?: 'prometheus' | 'json' | undefined;
+  /** Gives a Prometheus that asks for protobuf the native histograms of durations too, each bucket 9 % wide. A Prometheus of before 2.45 then keeps no classic buckets, which the generated dashboards read. Default: `false`. */
+  readonly nativeHistograms?: boolean | undefined;
   /** Shape of error bodies where `Accept` does not decide: `problem` (RFC 9457), `nested` or `flat`. Values: `problem`, `nested`, `flat`. Default: `problem`. */
   readonly errorFormat?: 'problem' | 'nested' | 'flat' | undefined;
   /** Blocks of addresses whose `X-Forwarded-*`, `Forwarded`, `X-Request-ID` and PROXY headers are believed. Security: list only proxies of your own. Values: list of CIDR block (at most 10000). Default: empty. */

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createMetricsBuffer, MetricsBank, MetricsReader } from '../../base/metrics.ts';
+import { createMetricsBuffer, MetricsBank } from '../../base/metrics.ts';
+import { MetricsReader } from '../../base/metrics-reader.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import type { ObjectivePlan } from './section.ts';
 import { ObjectiveTracker } from './tracker.ts';

@@ -4,7 +4,7 @@
  * (2 % of a month's budget) and 6 over six hours and 30 minutes (5 %) page, 1 over three days and six hours (10 %) is a
  * ticket.
  */
-import type { MetricsReader, StatusCounts } from '../../base/metrics.ts';
+import type { MetricsReader, StatusCounts } from '../../base/metrics-reader.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import type { ObjectivePlan } from './section.ts';
 import { type Counted, ErrorWindows, WINDOWS, type WindowName } from './windows.ts';

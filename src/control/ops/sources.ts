@@ -21,6 +21,8 @@ export interface OpsSources {
   readonly listeners: readonly ListeningAddress[];
   readonly metrics: MetricsSources;
   readonly metricsFormat: 'prometheus' | 'json';
+  /** Protobuf is offered, with native histograms. */
+  readonly nativeHistograms: boolean;
   readonly configuration: ReturnType<LiveConfiguration['status']>;
 }
 

@@ -3,7 +3,7 @@
  * metric that the core counts, for docs/reference/metrics.md, and for the names in dashboards and alerts. Features bring
  * type and help of their own metrics with the samples; a test compares them with this list.
  */
-import type { GAUGES, ProcessNumber } from '../../base/metrics.ts';
+import type { GAUGES, ProcessNumber } from '../../base/metrics-layout.ts';
 import { CACHE_METRICS } from './catalogue/cache.ts';
 import { CONNECTION_METRICS } from './catalogue/connections.ts';
 import type { MetricDefinition } from './catalogue/definition.ts';

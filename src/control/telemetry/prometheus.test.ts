@@ -1,11 +1,14 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
-import { createMetricsBuffer, MetricsBank, MetricsReader } from '../../base/metrics.ts';
+import { createMetricsBuffer, MetricsBank } from '../../base/metrics.ts';
+import { MetricsReader } from '../../base/metrics-reader.ts';
+import { atOnce } from '../../base/slices.ts';
 import { createInstanceTable, InstanceTable } from '../../data/contract/instance-table.ts';
 import { readServiceState } from '../../data/contract/service-state.ts';
 import type { ServiceSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import type { MetricsSources } from './prometheus.ts';
-import { prometheusText } from './prometheus.ts';
+import { expose } from './prometheus.ts';
+import { TextExposition } from './text-exposition.ts';
 
 const instance = (slot: number) => ({ id: `s@127.0.0.1:${slot}`, slot, url: `http://127.0.0.1:${slot}`, weight: 1 });
 
@@ -34,12 +37,15 @@ function sources(): MetricsSources {
     workerRestarts: 0,
     uptimeSeconds: 1,
     residentBytes: 1,
-    extra: [],
+    extra: () => [],
     dependencies: [],
     wallMs: 1_000,
-    exemplar: () => undefined,
+    exemplars: () => undefined,
   };
 }
+
+const prometheusText = (of: MetricsSources): string =>
+  Buffer.concat(atOnce(expose(new TextExposition('prometheus'), of))).toString();
 
 it('keeps all samples of a name together, behind its help and type (exposition format 0.0.4)', () => {
   const families: string[] = [];

@@ -1,11 +1,11 @@
 /** The last recorded trace of each bucket of each route, for the exemplars of the metrics. Bounded by the routes. */
-import { LATENCY_BUCKETS } from '../../base/metrics.ts';
+import { LATENCY_BUCKETS } from '../../base/duration-cells.ts';
 import type { TraceRecord } from '../../data/contract/tracing.ts';
-import type { Exemplar } from '../telemetry/exposition.ts';
+import type { Exemplar, Exemplars } from '../telemetry/exposition.ts';
 
 const MOST_ROUTES = 10_000;
 
-export class Exemplars {
+export class ExemplarKeeper {
   readonly #byRoute = new Map<string, (Exemplar | undefined)[]>();
 
   add(record: TraceRecord): void {
@@ -21,7 +21,7 @@ export class Exemplars {
     buckets[bucket < 0 ? LATENCY_BUCKETS.length : bucket] = { traceId, value, wallMs: startWallMs + durationMs };
   }
 
-  get(routeId: string, bucket: number): Exemplar | undefined {
-    return this.#byRoute.get(routeId)?.[bucket];
+  of(routeId: string): Exemplars | undefined {
+    return this.#byRoute.get(routeId);
   }
 }

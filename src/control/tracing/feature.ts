@@ -18,7 +18,7 @@ import type { Compiled } from '../config/compile.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { EXPORT_TIMINGS } from '../telemetry/timings.ts';
-import { Exemplars } from './exemplars.ts';
+import { ExemplarKeeper } from './exemplars.ts';
 import type { TracingPlan } from './section.ts';
 import type { QueueCounts } from './span-queue.ts';
 
@@ -36,7 +36,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   let running: Running | undefined;
   let published = '';
   let isHeard = false;
-  const exemplars = new Exemplars();
+  const exemplars = new ExemplarKeeper();
 
   const use = async ({ plan, snapshot }: Compiled): Promise<void> => {
     const tracing = plan.gateway.tracing;
@@ -170,7 +170,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         },
       ];
     },
-    exemplar: (routeId, bucket) => exemplars.get(routeId, bucket),
+    exemplars: (routeId) => exemplars.of(routeId),
     async stop() {
       await running?.close();
       running = undefined;

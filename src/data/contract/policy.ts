@@ -7,7 +7,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Fault } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import type { ProcessNumber } from '../../base/metrics.ts';
+import type { ProcessNumber } from '../../base/metrics-layout.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
 import type { BodyAccess } from './body-access.ts';
 import type { FieldBlock } from './field-block.ts';

@@ -3,7 +3,7 @@
  * `Vary` so that caches keep both forms apart, and a weak ETag, since the bytes are others now (RFC 9110 §8.8.3.3). It
  * is the last to look at a response, behind all transforms.
  */
-import type { ProcessNumber } from '../../base/metrics.ts';
+import type { ProcessNumber } from '../../base/metrics-layout.ts';
 import { type Coding, type Levels, preferredCoding } from '../content/codings.ts';
 import { matchesType, mediaTypeOf } from '../content/media-type.ts';
 import { sendsOtherBytes } from '../content/other-bytes.ts';

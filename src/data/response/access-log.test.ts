@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { createMetricsBuffer, MetricsBank, MetricsReader } from '../../base/metrics.ts';
+import { createMetricsBuffer, MetricsBank } from '../../base/metrics.ts';
+import { MetricsReader } from '../../base/metrics-reader.ts';
 import { jsonText } from '../../base/text.ts';
 import { AccessLog } from './access-log.ts';
 

@@ -153,7 +153,8 @@ async function stored({ gateways: [first], redis }: Fleet, headers: Headers = {}
 function counted(gateway: TestGateway, what: 'reads' | 'writes'): Record<string, number> {
   const metric = gateway.primary
     .opsSources()
-    .metrics.extra.find(({ name }) => name === `gatehouse_cache_redis_${what}_total`);
+    .metrics.extra()
+    .find(({ name }) => name === `gatehouse_cache_redis_${what}_total`);
   const sums: Record<string, number> = {};
   for (const sample of metric?.samples ?? [])
     if ('value' in sample) sums[sample.labels['result']!] = (sums[sample.labels['result']!] ?? 0) + sample.value;

@@ -217,7 +217,8 @@ test('purges by tag, prefix, URL and of all, over the socket of the command line
     () =>
       gateway.primary
         .opsSources()
-        .metrics.extra.find(({ name }) => name === 'gatehouse_cache_requests_total')
+        .metrics.extra()
+        .find(({ name }) => name === 'gatehouse_cache_requests_total')
         ?.samples.some(({ labels }) => labels['result'] === 'hit') === true,
     'the counts are told',
     10_000,

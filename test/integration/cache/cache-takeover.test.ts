@@ -100,7 +100,10 @@ describe('what fetches is gone', () => {
   }
 
   function takeovers(reason: string): number {
-    const found = gateway.primary.opsSources().metrics.extra.find(({ name }) => name.endsWith('cache_takeovers_total'));
+    const found = gateway.primary
+      .opsSources()
+      .metrics.extra()
+      .find(({ name }) => name.endsWith('cache_takeovers_total'));
     let sum = 0;
     for (const sample of found?.samples ?? [])
       if (sample.labels['reason'] === reason && 'value' in sample) sum += sample.value;

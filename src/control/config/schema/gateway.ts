@@ -216,6 +216,12 @@ const core = {
     .enum(['prometheus', 'json'])
     .prefault('prometheus')
     .describe('What `endpoints.metrics` answers where `Accept` names neither `text/plain` nor `application/json`.'),
+  nativeHistograms: z
+    .boolean()
+    .prefault(false)
+    .describe(
+      'Gives a Prometheus that asks for protobuf the native histograms of durations too, each bucket 9 % wide. A Prometheus of before 2.45 then keeps no classic buckets, which the generated dashboards read.',
+    ),
   errorFormat: z
     .enum(['problem', 'nested', 'flat'])
     .prefault('problem')
