@@ -75,6 +75,12 @@ export function cacheMetrics(counts: CacheCounts, stats: CacheStats): ExtraMetri
     metric('stored_total', 'counter', 'Responses that were stored', sums('stored')),
     metric('sent_bytes_total', 'counter', 'Bytes of bodies that came out of the cache', sums('bytes')),
     metric(
+      'redis_locks_total',
+      'counter',
+      'Fetches of what the second tier does not have, by how they agreed with those of other gateways',
+      byRoute('tier_lock ', 'result'),
+    ),
+    metric(
       'redis_reads_total',
       'counter',
       'Reads of the second tier, by how they ended',

@@ -34,6 +34,7 @@ import { type Entry, NOTHING } from './store/store.ts';
 import { StoredSender } from './stored-sender.ts';
 import type { RedisTier } from './tier/redis-tier.ts';
 import { TierFill } from './tier/tier-fill.ts';
+import type { TierObject } from './tier/tier-value.ts';
 import type { WorkerCache } from './worker-cache.ts';
 
 /** What of the exchange the cache uses. */
@@ -79,6 +80,8 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
   #isDone = false;
   /** Redis has been asked, and had it. */
   #askedTier = false;
+  /** What asked it, while what it had is looked at. */
+  #tierFill: TierFill | null = null;
   #isFromTier = false;
 
   constructor(
@@ -227,25 +230,35 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
     this.#beginFetch(nowMs, null);
   }
 
-  /** Has another gateway fetched it? True: the answer comes later. */
+  /** Has another gateway fetched it, or is about to? True: the answer comes later. */
   #askTier(tier: RedisTier, place: Place, asksForNew: boolean): boolean {
-    const fill = new TierFill(tier, this.#route, this.#request, place.firstKey);
+    // What was there has to be validated: what is known of Redis still holds, and who fetches is agreed on.
+    const known = this.#tierFill;
+    this.#tierFill = null;
+    const fill = known ?? new TierFill(tier, this.#route, this.#request, place.firstKey);
     this.#recorder!.tier = fill;
+    if (known !== null) return false;
     if (asksForNew || this.#askedTier) {
       fill.look();
       return false;
     }
     this.#askedTier = true;
-    return fill.read((object) => {
-      const nowMs = this.#cache.clock.monotonicMs();
-      if (object !== null && this.#recorder!.load(object)) {
-        this.#recorder = null;
-        this.#closeStale();
-        this.#isFromTier = true;
-        this.#decide(nowMs);
-      } else this.#beginFetch(nowMs, null);
-      this.#handler.flush();
-    });
+    return fill.read((object) => this.#onTier(fill, object));
+  }
+
+  #onTier(fill: TierFill, object: TierObject | null): void {
+    const nowMs = this.#cache.clock.monotonicMs();
+    if (object !== null && this.#recorder!.load(object)) {
+      this.#recorder = null;
+      this.#closeStale();
+      this.#isFromTier = true;
+      this.#tierFill = fill;
+      this.#decide(nowMs);
+      // Nothing had to be fetched, or somebody else does it.
+      this.#tierFill?.end(0);
+      this.#tierFill = null;
+    } else this.#beginFetch(nowMs, null);
+    this.#handler.flush();
   }
 
   /** Requests whose response may not be the whole one, so that nobody should wait for it. */

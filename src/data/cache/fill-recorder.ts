@@ -179,6 +179,11 @@ export class FillRecorder {
 
   /** `passMs` above 0: nobody waits for the next response of this key for so long. */
   giveUp(passMs: number): void {
+    this.#dropFill(passMs);
+    this.tier?.end(passMs);
+  }
+
+  #dropFill(passMs: number): void {
     const fill = this.#fill;
     this.#fill = null;
     fill?.giveUp(passMs > 0 ? this.#route.cache.clock.wallMs() + passMs : 0);
@@ -219,7 +224,7 @@ export class FillRecorder {
       if (this.#request.knows !== undefined && !varyNames(vary).every((name) => this.#request.knows!(name)))
         return false;
       const own = place.vary === null ? this.#fill : null;
-      if (own === null) this.giveUp(0);
+      if (own === null) this.#dropFill(0);
       this.#fill = null;
       if (!setMarker(cache, settings.key, this.#request, place, varyNames(vary), own)) return false;
     }
@@ -245,9 +250,10 @@ export class FillRecorder {
   #commit(fill: Fill): boolean {
     const reader = this.tier?.reader(fill.entry) ?? null;
     const isLive = fill.commit();
-    if (reader !== null) {
-      if (isLive) this.tier!.write(reader);
-      else reader.close();
+    if (reader !== null && isLive) this.tier!.write(reader);
+    else {
+      reader?.close();
+      this.tier?.end(0);
     }
     return isLive;
   }

@@ -1,12 +1,12 @@
 /**
  * Heads of stored responses that this worker sends again and again, parsed once and in memory of its own: a hit then
- * reads nothing of the store but the body. What is remembered holds as long as the entry has the same state, which
- * counts up with every use of the entry; whether it is purged or stale is asked for each hit as ever.
+ * reads nothing of the store but the body. Whether it is purged or stale is asked for each hit as ever.
  */
 import { FieldBlock } from '../contract/field-block.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import type { CachedRoute } from './cached-route.ts';
+import { EntryMemory } from './entry-memory.ts';
 import { cacheStatus } from './rules/cache-status.ts';
 import { ageOf } from './rules/freshness.ts';
 import { NEEDS_VALIDATION } from './rules/storing.ts';
@@ -24,7 +24,6 @@ const MOST_BODY_BYTES = 16 * 1024;
 /** One remembered head. */
 export class HotHead {
   readonly entry: Entry;
-  readonly state: number;
   /** With a `Content-Length`, unless it has no body by its status. */
   readonly head: Head;
   readonly bodyBytes: number;
@@ -36,9 +35,8 @@ export class HotHead {
   #ttl = -1;
   #fields: FieldBlock | null = null;
 
-  constructor(entry: Entry, state: number, head: Head, bodyBytes: number, bornMs: number, freshUntilMs: number) {
+  constructor(entry: Entry, head: Head, bodyBytes: number, bornMs: number, freshUntilMs: number) {
     this.entry = entry;
-    this.state = state;
     this.head = head;
     this.bodyBytes = bodyBytes;
     this.#bornMs = bornMs;
@@ -70,13 +68,15 @@ export class HotHead {
 
 export class HotHeads {
   readonly #store: CacheStore;
-  readonly #slots: (HotHead | null)[] = new Array(SLOTS).fill(null);
-  /** Per slot, entry and state of what was asked for last in vain: a second time in a row it is remembered. */
-  readonly #wanted = new Int32Array(SLOTS * 2);
+  readonly #known: EntryMemory<HotHead>;
+  /** What was asked for in vain: the second time in a row it is read. */
+  readonly #wanted: EntryMemory<true>;
   readonly #head: Head = roomyHead();
 
   constructor(store: CacheStore) {
     this.#store = store;
+    this.#known = new EntryMemory(store, SLOTS);
+    this.#wanted = new EntryMemory(store, SLOTS);
   }
 
   /**
@@ -84,19 +84,15 @@ export class HotHeads {
    * response or may not be sent without asking the service.
    */
   of(entry: Entry): HotHead | null {
-    const store = this.#store;
-    const state = Atomics.load(store.words, store.at(entry));
-    const slot = entry & (SLOTS - 1);
-    const known = this.#slots[slot]!;
-    if (known !== null && known.entry === entry && known.state === state) return known;
-    const wanted = this.#wanted;
-    if (wanted[slot * 2] !== entry || wanted[slot * 2 + 1] !== state) {
-      wanted[slot * 2] = entry;
-      wanted[slot * 2 + 1] = state;
+    const state = this.#known.stateOf(entry);
+    const known = this.#known.get(entry, state);
+    if (known !== null) return known;
+    if (this.#wanted.get(entry, state) === null) {
+      this.#wanted.set(entry, state, true);
       return null;
     }
     const hot = this.#read(entry, state);
-    if (hot !== null) this.#slots[slot] = hot;
+    if (hot !== null) this.#known.set(entry, state, hot);
     return hot;
   }
 
@@ -113,7 +109,7 @@ export class HotHeads {
     const head = readStored(bytes, this.#head);
     if (head.find(CONTENT_LENGTH) < 0 && head.status !== 204) readStored(withLength(bytes, bodyBytes), head);
     const bornMs = floats[(at + BORN_MS) >> 1]!;
-    return new HotHead(entry, state, head.copy(), bodyBytes, bornMs, floats[(at + FRESH_UNTIL_MS) >> 1]!);
+    return new HotHead(entry, head.copy(), bodyBytes, bornMs, floats[(at + FRESH_UNTIL_MS) >> 1]!);
   }
 
   /** Copies the body of an entry that is pinned to the beginning of `piece`. */

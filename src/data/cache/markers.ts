@@ -1,8 +1,8 @@
 /**
  * The markers of a worker's look-ups: a marker lies under the first key of a URL with several responses and says which
- * fields choose among them (keys.ts). Those that were read last are remembered, by the state of their entry: as long as
- * that is the same, so is the marker.
+ * fields choose among them (keys.ts). Those that were read last are remembered.
  */
+import { EntryMemory } from './entry-memory.ts';
 import { FLAGS, IS_MARKER } from './store/layout.ts';
 import { Queues } from './store/queues.ts';
 import { Reader } from './store/reader.ts';
@@ -15,50 +15,39 @@ export interface Marker {
   readonly vary: readonly string[];
 }
 
-interface Remembered {
-  readonly entry: Entry;
-  readonly state: number;
-  readonly marker: Marker;
-}
-
 /** A power of two. */
 const SLOTS = 256;
 const NO_NAMES: readonly string[] = [];
 
 export class Markers {
   readonly #store: CacheStore;
-  readonly #slots: (Remembered | null)[] = new Array(SLOTS).fill(null);
+  readonly #known: EntryMemory<Marker>;
 
   constructor(store: CacheStore) {
     this.#store = store;
+    this.#known = new EntryMemory(store, SLOTS);
   }
 
   /** What the latest `find` found, if it is a marker; it must be glanced at still. */
   ofLive(): Marker | null {
-    const store = this.#store;
-    const { live, words } = store;
+    const { live, words } = this.#store;
     if (live === NOTHING) return null;
-    const at = store.at(live);
+    const at = this.#store.at(live);
     if ((words[at + FLAGS]! & IS_MARKER) === 0) return null;
-    const state = Atomics.load(words, at);
-    const known = this.#slots[live & (SLOTS - 1)]!;
-    if (known !== null && known.entry === live && known.state === state) {
-      Queues.hit(words, at);
-      return known.marker;
-    }
-    return this.#read(live, at);
+    const known = this.#known.get(live, this.#known.stateOf(live));
+    if (known === null) return this.#read(live);
+    Queues.hit(words, at);
+    return known;
   }
 
-  #read(entry: Entry, at: number): Marker | null {
-    const store = this.#store;
-    const reader = Reader.open(store, entry);
+  #read(entry: Entry): Marker | null {
+    const reader = Reader.open(this.#store, entry);
     if (reader === null) return null;
     const names = reader.head().toString('latin1');
-    // Entry and state together are unique: the state counts up with every use of the entry.
-    const state = Atomics.load(store.words, at);
+    const state = this.#known.stateOf(entry);
     reader.close();
     const marker = { id: `${entry}.${state >>> 3}`, vary: names === '' ? NO_NAMES : names.split(',') };
-    this.#slots[entry & (SLOTS - 1)] = { entry, state, marker };
+    this.#known.set(entry, state, marker);
     return marker;
   }
 }

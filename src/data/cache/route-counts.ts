@@ -1,6 +1,6 @@
 /** What a worker counts of the cache of one route; main hears of the differences (worker-cache.ts). */
 import { CACHE_RESULTS, type CacheResult, type Takeover } from '../contract/cache.ts';
-import type { TierReadResult, TierWriteResult } from '../contract/cache-tier.ts';
+import type { TierLockResult, TierReadResult, TierWriteResult } from '../contract/cache-tier.ts';
 import type { StoreRefusal } from './rules/storing.ts';
 
 /** Why a request went past the store, beside what `mayStore` says of its response. */
@@ -51,6 +51,11 @@ export class RouteCounts {
 
   tierWrite(result: TierWriteResult): void {
     this.#add(`tier_write ${result}`);
+  }
+
+  /** How a fetch agreed with those of other gateways. */
+  tierLock(result: TierLockResult): void {
+    this.#add(`tier_lock ${result}`);
   }
 
   changesInto(route: string, changes: Record<string, number>): void {

@@ -25,6 +25,13 @@ export type TierReadResult = (typeof TIER_READS)[number];
 export const TIER_WRITES = ['stored', 'outdated', 'failed', 'busy', 'full', 'too_large'] as const;
 export type TierWriteResult = (typeof TIER_WRITES)[number];
 
+/**
+ * How a fetch and those of other gateways agreed: it got the lock, or what another one wrote, or waited in vain, or
+ * nobody should wait, or Redis did not say.
+ */
+export const TIER_LOCKS = ['taken', 'waited', 'late', 'passed', 'failed'] as const;
+export type TierLockResult = (typeof TIER_LOCKS)[number];
+
 /** Purges that the log keeps; a gateway that was away for more of them forgets everything. */
 export const PURGES_KEPT = 1_000;
 

@@ -5,6 +5,11 @@ export const CACHE_METRICS = {
   gatehouse_cache_evictions_total: { type: 'counter', labels: [], help: 'Responses that had to make room' },
   gatehouse_cache_memory_bytes: { type: 'gauge', unit: 'bytes', labels: ['state'], help: 'Memory of the cache' },
   gatehouse_cache_objects: { type: 'gauge', labels: [], help: 'Responses that are stored' },
+  gatehouse_cache_redis_locks_total: {
+    type: 'counter',
+    labels: ['route', 'result'],
+    help: 'Fetches of what the second tier does not have, by how they agreed with those of other gateways',
+  },
   gatehouse_cache_redis_reads_total: {
     type: 'counter',
     labels: ['route', 'result'],

@@ -14,6 +14,7 @@ import {
   type TierReadResult,
   type TierWriteResult,
 } from '../../contract/cache-tier.ts';
+import { FillLock, type LockAnswer } from './fill-lock.ts';
 import { PurgeMirror } from './purge-mirror.ts';
 import type { TierLine } from './tier-line.ts';
 import {
@@ -125,6 +126,23 @@ export class RedisTier {
     });
   }
 
+  /** The lock of what a read did not find. `parts`: of the request, by the fields of the marker if there is one. */
+  lockOf(firstKey: string, { version }: TierTicket, parts: string): FillLock {
+    const key = `${version.vary === null ? `${firstKey}\n` : version.seen}${parts}`;
+    return new FillLock(`${this.#settings.prefix}:l:${sha256(key)}`, () => this.#line.openForWrites);
+  }
+
+  /** `done` is called once, later; null: Redis does not say. False: it cannot be asked now. */
+  take(lock: FillLock, done: (answer: LockAnswer | null) => void): boolean {
+    const connection = this.#line.open;
+    if (connection === null) return false;
+    this.#bounded(
+      () => lock.take(connection),
+      (_result, answer) => done(answer),
+    );
+    return true;
+  }
+
   /** May something of this size be written now? Otherwise why not. */
   mayWrite(bytes: number): TierWriteResult | null {
     if (bytes > MOST_VALUE_BYTES) return 'too_large';
@@ -181,7 +199,7 @@ export class RedisTier {
 
   /** Keys are no texts: a URL, a user or a cookie in them is not for everybody who looks into Redis. */
   #keyOf(key: string): string {
-    return `${this.#settings.prefix}:o:${hash('sha256', key, 'base64url')}`;
+    return `${this.#settings.prefix}:o:${sha256(key)}`;
   }
 
   /** Id of the latest purge, once all that led to it is known here. */
@@ -215,3 +233,5 @@ export class RedisTier {
     );
   }
 }
+
+const sha256 = (text: string): string => hash('sha256', text, 'base64url');

@@ -1,7 +1,8 @@
 /**
- * The second tier in one fetch: asks Redis before the service is asked, and writes there what the fetch has stored in
- * memory. What it needs of the request it reads while the request is there.
+ * The second tier in one fetch: asks Redis before the service is asked, agrees with other gateways who asks that, and
+ * writes there what the fetch has stored in memory. What it needs of the request it reads while the request is there.
  */
+import type { TierLockResult } from '../../contract/cache-tier.ts';
 import type { CachedRoute } from '../cached-route.ts';
 import { hasParts, type KeyRequest, secondKey } from '../keys.ts';
 import { RememberedRequest } from '../remembered-request.ts';
@@ -10,8 +11,13 @@ import { varyNames } from '../rules/vary.ts';
 import { Reader } from '../store/reader.ts';
 import type { Entry } from '../store/store.ts';
 import { readStored, tagNames } from '../stored-head.ts';
+import type { FillLock } from './fill-lock.ts';
 import type { RedisTier, TierTicket } from './redis-tier.ts';
 import { keptMs, objectValue, type TierObject } from './tier-value.ts';
+
+/** Between two looks at what another gateway is about to write. */
+const FIRST_PAUSE_MS = 10;
+const LONGEST_PAUSE_MS = 200;
 
 export class TierFill {
   readonly #tier: RedisTier;
@@ -21,6 +27,9 @@ export class TierFill {
   /** Null: not asked, not answered yet, or away; then nothing is written either. */
   #ticket: TierTicket | null = null;
   #isOver = false;
+  /** While this fetch is the one of all gateways. */
+  #lock: FillLock | null = null;
+  #pause: NodeJS.Timeout | null = null;
 
   constructor(tier: RedisTier, route: CachedRoute, request: KeyRequest, firstKey: string) {
     this.#tier = tier;
@@ -29,10 +38,25 @@ export class TierFill {
     this.#firstKey = firstKey;
   }
 
-  /** False: Redis cannot be asked now. Otherwise `done` is called once, later, unless this is closed before. */
+  /**
+   * What Redis has, or what another gateway is about to write there. False: Redis cannot be asked now. Otherwise `done`
+   * is called once, later, unless this is closed before.
+   */
   read(done: (object: TierObject | null) => void): boolean {
+    const { waitMs } = this.#route.settings;
+    // Who follows this fill in memory waits no longer than `waitMs`, so what this one waits for has to leave some.
+    const untilMs = this.#now() + waitMs / 2;
+    const isAsked = this.#look((object) => {
+      if (this.#ticket === null || waitMs === 0 || this.#isOfUse(object)) done(object);
+      else this.#agree(object, untilMs, FIRST_PAUSE_MS, done);
+    });
+    if (!isAsked) this.#route.counts.tierRead('away');
+    return isAsked;
+  }
+
+  #look(found: (object: TierObject | null) => void): boolean {
     const { counts, cache, settings } = this.#route;
-    const isAsked = this.#tier.read(
+    return this.#tier.read(
       this.#firstKey,
       hasParts(settings.key),
       // Nobody takes what comes after the request is over, so any key will do.
@@ -41,11 +65,56 @@ export class TierFill {
       (result, ticket, object) => {
         counts.tierRead(result);
         this.#ticket = ticket;
-        if (!this.#isOver) done(object);
+        if (!this.#isOver) found(object);
       },
     );
-    if (!isAsked) counts.tierRead('away');
-    return isAsked;
+  }
+
+  /** It can be sent without asking the service before. */
+  #isOfUse(object: TierObject | null): boolean {
+    if (object === null) return false;
+    const { freshUntilMs, staleWhileRevalidateS } = object.terms;
+    return freshUntilMs + staleWhileRevalidateS * 1_000 > this.#route.cache.clock.wallMs();
+  }
+
+  /** One of all gateways fetches; the others look every now and then whether it has written. */
+  #agree(stale: TierObject | null, untilMs: number, pauseMs: number, done: (object: TierObject | null) => void): void {
+    const ticket = this.#ticket!;
+    const { counts } = this.#route;
+    const lock = this.#tier.lockOf(this.#firstKey, ticket, this.#parts(ticket.version.vary ?? []));
+    const end = (result: TierLockResult, object: TierObject | null): void => {
+      counts.tierLock(result);
+      done(object);
+    };
+    const lookAgain = (): void => {
+      const isAsked = this.#look((object) => {
+        if (this.#isOfUse(object)) end('waited', object);
+        else if (this.#ticket === null) end('failed', object);
+        else this.#agree(object, untilMs, Math.min(pauseMs * 1.5, LONGEST_PAUSE_MS), done);
+      });
+      if (!isAsked) end('failed', stale);
+    };
+    const isAsked = this.#tier.take(lock, (answer) => {
+      if (answer === 'taken') {
+        if (this.#isOver) {
+          lock.end(0);
+          return;
+        }
+        this.#lock = lock;
+        lock.hold();
+      }
+      if (this.#isOver) return;
+      if (answer === 'taken') end('taken', stale);
+      else if (answer === 'passes') end('passed', stale);
+      else if (answer === null) end('failed', stale);
+      else if (this.#now() >= untilMs) end('late', stale);
+      else this.#pause = setTimeout(lookAgain, pauseMs);
+    });
+    if (!isAsked) end('failed', stale);
+  }
+
+  #now(): number {
+    return this.#route.cache.clock.monotonicMs();
   }
 
   /** Finds out, beside a fetch that is under way already, what its result would replace. */
@@ -68,6 +137,7 @@ export class TierFill {
     if (refusal !== null) {
       reader.close();
       counts.tierWrite(refusal);
+      this.end(0);
       return;
     }
     const head = reader.head();
@@ -81,11 +151,24 @@ export class TierFill {
       reader.read(target, at, bodyBytes),
     );
     reader.close();
-    if (kept === 0 || !knowsAll) return;
+    if (kept === 0 || !knowsAll) {
+      this.end(0);
+      return;
+    }
     const parts = needsMarker ? this.#parts(names) : null;
-    void this.#tier
-      .write({ firstKey: this.#firstKey, ticket, names, parts, value, keptMs: kept })
-      .then((result) => counts.tierWrite(result));
+    void this.#tier.write({ firstKey: this.#firstKey, ticket, names, parts, value, keptMs: kept }).then((result) => {
+      counts.tierWrite(result);
+      this.end(0);
+    });
+  }
+
+  /**
+   * The fetch is over. Other gateways that wait for it look for what it has written; `passMs` above 0: they should not
+   * wait for such a response for so long.
+   */
+  end(passMs: number): void {
+    this.#lock?.end(passMs);
+    this.#lock = null;
   }
 
   /** What is stored there is out of date, and what is true now may not be stored. */
@@ -97,6 +180,7 @@ export class TierFill {
   close(vary: readonly string[] | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    if (this.#pause !== null) clearTimeout(this.#pause);
     if (vary !== null) this.#request = new RememberedRequest(this.#request, this.#route.settings, vary);
   }
 

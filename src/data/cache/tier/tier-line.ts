@@ -5,6 +5,7 @@
 import { messageOf } from '../../../base/errors.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
 import { RedisBreaker } from '../../../base/redis-breaker.ts';
+import { KEEP_SCRIPT, type LockCommands, TAKE_SCRIPT } from './fill-lock.ts';
 
 /**
  * Writes a value (or, where it is empty, only keeps what is there longer) if the key still begins with the version that
@@ -20,7 +21,7 @@ const PROBE_MS = 1_000;
 /** Of `maxmemory`, where Redis would refuse to write. */
 const FULL_SHARE = 0.9;
 
-interface TierCommands {
+export interface TierCommands extends LockCommands {
   gatehouseTierWrite(key: string, seen: string, value: Buffer | string, keptMs: number): Promise<number>;
 }
 
@@ -46,6 +47,8 @@ export class TierLine {
           return;
         }
         connected.defineCommand('gatehouseTierWrite', { lua: WRITE_SCRIPT, numberOfKeys: 1 });
+        connected.defineCommand('gatehouseFillTake', { lua: TAKE_SCRIPT, numberOfKeys: 1 });
+        connected.defineCommand('gatehouseFillKeep', { lua: KEEP_SCRIPT, numberOfKeys: 1 });
         this.#connection = connected as RedisConnection & TierCommands;
       },
       (error: unknown) => onProblem(messageOf(error)),
