@@ -49,6 +49,26 @@ test('the document of Enhanced loads as it stands', async () => {
   assert.ok(done.problems.every(({ severity }) => severity === 'warning'));
 });
 
+test('routes and services that say the same stay the same objects over a reload, wherever they stand', async () => {
+  const document = (changed: string) => ({
+    services: { a: service(1), b: service(2), [changed]: service(3) },
+    routes: [route('/a', 'a'), { ...route('/b', 'b'), headers: { response: { set: { 'X-Now': changed } } } }],
+  });
+  const before = await compiled(document('first'));
+  const after = await compiled(document('second'), { slots: before.slots, live: before.snapshot, version: 2 });
+  const same = <Thing>(from: readonly Thing[], to: readonly Thing[]): Thing[] =>
+    to.filter((each) => from.includes(each));
+  const services = same(before.snapshot.services, after.snapshot.services).map(({ name }) => name);
+  assert.ok(services.includes('a') && services.includes('b') && !services.includes('second'), services.join());
+  const routes = same(before.snapshot.routes, after.snapshot.routes).map(({ id }) => id);
+  const all = after.snapshot.routes.map(({ id }) => id);
+  // The endpoints of the gateway itself stay as well.
+  assert.deepEqual(
+    all.filter((id) => !routes.includes(id)),
+    [after.snapshot.routes[1]!.id],
+  );
+});
+
 test('services, instances and routes keep their slots over reloads, wherever they stand', async () => {
   const before = await compiled({
     services: { a: service(1), b: service(2) },
