@@ -5,6 +5,7 @@
  */
 import type { MessagePort } from 'node:worker_threads';
 import { Fault } from '../base/errors.ts';
+import type { ToWorkerBatch } from './contract/channel-link.ts';
 import { FieldBlock } from './contract/field-block.ts';
 import type { IdentifyCall, ServiceCall, ServiceCallResult } from './contract/service-calls.ts';
 import { callWhole, type WholeResponse } from './exchange/call-whole.ts';
@@ -32,9 +33,9 @@ export class ServiceCalls {
 
   serve(port: MessagePort): void {
     this.#ports.add(port);
-    port.on('message', (call: ServiceCall | IdentifyCall) => {
+    port.on('message', (call: ServiceCall | IdentifyCall | ToWorkerBatch) => {
       if (call.kind === 'call') void this.#serve(port, call);
-      else void this.#identify(port, call);
+      else if (call.kind === 'identify') void this.#identify(port, call);
     });
     port.on('close', () => this.#ports.delete(port));
   }

@@ -17,6 +17,7 @@ import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { AuthWorkerState } from './auth/worker-state.ts';
 import { WorkerCache } from './cache/worker-cache.ts';
+import { BridgeLink } from './channels/bridge-link.ts';
 import { cacheSteps, compileSteps, keptSteps, type LiveConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
@@ -167,6 +168,7 @@ class DataWorker {
         break;
       case 'calls':
         this.#calls.serve(message.port);
+        BridgeLink.of(this.#environment(NO_ROUTE, {})).serve(message.port);
         break;
       case 'drain':
         void this.#drain(message.timeoutMs, message.lingerMs);
@@ -202,7 +204,7 @@ class DataWorker {
       this.#applied = snapshot;
       this.#setLogLevel(snapshot);
       if (this.#isListening) await this.#bind(snapshot, secrets);
-      if (isFirst && this.#start.releasesMemory) releaseMemory();
+      if (isFirst) releaseMemory();
       this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
     } catch (error) {
       this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });

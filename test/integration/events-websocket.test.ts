@@ -53,7 +53,7 @@ function open(t: Scope, { port }: TestGateway, path: string, options: ClientOpti
 }
 
 test('the messages of the AIVillage document: a ping is answered, progress comes to the letter', {
-  timeout: 20_000,
+  timeout: 60_000,
 }, async (t) => {
   const gateway = await start(t);
   const { ws, state, opened } = open(t, gateway, '/ws');
@@ -70,7 +70,7 @@ test('the messages of the AIVillage document: a ping is answered, progress comes
   ]);
 });
 
-test('a client resumes from the position of a pong, or from the id of an event', { timeout: 20_000 }, async (t) => {
+test('a client resumes from the position of a pong, or from the id of an event', { timeout: 60_000 }, async (t) => {
   const gateway = await start(t);
   await publish(gateway, { n: 0 });
   const first = open(t, gateway, '/full');
@@ -89,7 +89,7 @@ test('a client resumes from the position of a pong, or from the id of an event',
   assert.deepEqual(JSON.parse(again.state.messages[0]!).event.data, { n: 2 });
 });
 
-test('what is no ping is told to be unknown, and too much of it closes', { timeout: 20_000 }, async (t) => {
+test('what is no ping is told to be unknown, and too much of it closes', { timeout: 60_000 }, async (t) => {
   const gateway = await start(t);
   const { ws, state, opened } = open(t, gateway, '/ws');
   await opened();
@@ -107,7 +107,7 @@ test('what is no ping is told to be unknown, and too much of it closes', { timeo
   assert.equal(fast.state.closed, 1008);
 });
 
-test('pages of other hosts are refused, those that are named are not', { timeout: 20_000 }, async (t) => {
+test('pages of other hosts are refused, those that are named are not', { timeout: 60_000 }, async (t) => {
   const gateway = await start(t);
   const foreign = open(t, gateway, '/ws', { origin: 'https://evil.example' });
   await until(() => foreign.state.status !== 0, 'the refusal');
@@ -122,7 +122,7 @@ test('pages of other hosts are refused, those that are named are not', { timeout
   await until(() => named.state.closed !== 0, 'the first is gone');
 });
 
-test('only who is known may open one, and it ends with the token', { timeout: 20_000 }, async (t) => {
+test('only who is known may open one, and it ends with the token', { timeout: 60_000 }, async (t) => {
   const gateway = await start(t);
   const nobody = open(t, gateway, '/mine');
   await until(() => nobody.state.status !== 0, 'the refusal');
@@ -167,7 +167,7 @@ test('a frame that is wrong closes with the code of its kind, and touches nobody
   await until(() => other.state.messages.length === 1, 'the other goes on');
 });
 
-test('a ping in single bytes is a ping', { timeout: 20_000 }, async (t) => {
+test('a ping in single bytes is a ping', { timeout: 60_000 }, async (t) => {
   const gateway = await start(t);
   const text = Buffer.from('{"type":"ping"}');
   const frame = Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), text]);

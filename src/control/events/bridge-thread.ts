@@ -11,9 +11,9 @@ import type { BridgeReport } from './metrics.ts';
 import type { OperationRequest, OperationResponse } from './operations.ts';
 
 export interface BridgeThreadData {
-  /** Of `builtin:events` and `builtin:realtime`. */
-  readonly socketPaths: readonly [events: string, realtime: string];
-  /** The process that has the sockets is being replaced. */
+  /** Of `builtin:events`. */
+  readonly socketPath: string;
+  /** The process that has the socket is being replaced. */
   readonly replacesSockets: boolean;
   readonly logLevel: LogLevel;
   readonly settings: BridgeSettings;
@@ -21,8 +21,8 @@ export interface BridgeThreadData {
 
 export type ToBridge =
   | { readonly kind: 'apply'; readonly settings: BridgeSettings }
-  /** Of a worker that calls services. */
-  | { readonly kind: 'calls'; readonly port: MessagePort }
+  /** Of a worker: its requests come by it, and it calls services. */
+  | { readonly kind: 'worker'; readonly port: MessagePort }
   | { readonly kind: 'operate'; readonly id: number; readonly request: OperationRequest }
   | { readonly kind: 'stop' };
 
@@ -38,13 +38,13 @@ const REPORT_EVERY_MS = 1_000;
 
 const port = parentPort!;
 const tell = (message: FromBridge): void => port.postMessage(message);
-const { socketPaths, replacesSockets, logLevel, settings } = workerData as BridgeThreadData;
+const { socketPath, replacesSockets, logLevel, settings } = workerData as BridgeThreadData;
 const log = createLogger(logLevel, (line) => tell({ kind: 'log', line }));
 
 async function run(): Promise<void> {
   const bridge = await Bridge.start(settings, log);
-  const servers = socketPaths.map((path) => new LocalServer(path, bridge.listener, bridge.onUpgrade));
-  for (const server of servers) await server.listen(replacesSockets);
+  const server = new LocalServer(socketPath, bridge.listener);
+  await server.listen(replacesSockets);
   const report = (): void => tell({ kind: 'report', report: bridge.report() });
   const reporting = setInterval(report, REPORT_EVERY_MS);
   let turn: Promise<void> = Promise.resolve();
@@ -56,8 +56,8 @@ async function run(): Promise<void> {
     tell({ kind: 'operated', id, response });
   };
   port.on('message', (message: ToBridge) => {
-    if (message.kind === 'calls') {
-      bridge.addCalls(message.port);
+    if (message.kind === 'worker') {
+      bridge.addWorker(message.port);
       return;
     }
     if (message.kind === 'operate') {
@@ -73,7 +73,7 @@ async function run(): Promise<void> {
         }
         clearInterval(reporting);
         await bridge.stop();
-        for (const server of servers) await server.close();
+        await server.close();
         tell({ kind: 'stopped' });
         port.close();
       } catch (error) {

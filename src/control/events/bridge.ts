@@ -1,23 +1,14 @@
 /**
- * The event bridge: everything behind `builtin:events`. Holds the SQL store, the engines, one feed per stream, and
- * serves `publish` and `subscribe` routes. Runs in a thread of its own (bridge-thread.ts), so that neither a broker
+ * The event bridge: holds the SQL store, the engines, one feed per stream, and serves `publish`, `subscribe` and hub
+ * routes, whose requests workers bring (link/), and its own endpoints. Runs in a thread of its own (bridge-thread.ts), so that neither a broker
  * that is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it
  * runs where it is made.
  */
-import { type IncomingMessage, type RequestListener, ServerResponse } from 'node:http';
-import type { Socket } from 'node:net';
-import type { Duplex } from 'node:stream';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { MessagePort } from 'node:worker_threads';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import {
-  CHANNEL_FIELD,
-  type ChannelCall,
-  type PublishSettings,
-  REALTIME_STREAM,
-  readChannelField,
-  type SubscribeSettings,
-} from '../../data/contract/events.ts';
+import { type PublishSettings, REALTIME_STREAM, type SubscribeSettings } from '../../data/contract/events.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 import { compilePattern, type SubjectTest } from '../../data/contract/subjects.ts';
 import { isUnavailable } from '../store/faults.ts';
@@ -30,10 +21,12 @@ import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
 import { EMBEDDED, type EngineSettings, openEngine } from './engines/options.ts';
-import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
+import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, unavailable } from './http.ts';
 import { Hub, type HubRoute } from './hub/hub.ts';
 import type { HubSettings } from './hub/options.ts';
 import { serveHub, upgradeHub } from './hub/serve.ts';
+import { ChannelRequest } from './link/request.ts';
+import { WorkerLink } from './link/worker-link.ts';
 import { type BridgeReport, bridgeMetrics } from './metrics.ts';
 import { type OperationRequest, type OperationResponse, operate, type ShownStream } from './operations.ts';
 import { IdempotencyKeys } from './publish/idempotency.ts';
@@ -60,7 +53,6 @@ export interface BridgeSettings {
   readonly version: string;
   readonly storeUrl: string;
   readonly errorFormat: ErrorFormat;
-  readonly proof: string;
   readonly path: string | null;
   readonly engines: readonly EngineSettings[];
   readonly streams: readonly StreamSettings[];
@@ -92,6 +84,7 @@ export class Bridge {
   readonly #subscriptions: Subscriptions;
   readonly #consumers: Consumers;
   readonly #cleaning: NodeJS.Timeout;
+  readonly #links = new Set<WorkerLink>();
   #settings: BridgeSettings;
   #hub: Hub | null = null;
   #streams = new Map<string, Stream>();
@@ -203,11 +196,6 @@ export class Bridge {
     this.#hub?.endExcept((route) => settings.routes[route]?.kind === 'hub');
   }
 
-  /** A worker that calls services for consumers and finds out who clients of the hub are. */
-  addCalls(port: MessagePort): void {
-    this.#consumers.callers.add(port);
-  }
-
   operate(request: OperationRequest): Promise<OperationResponse> {
     const shown = { streams: () => this.#shownStreams(), asyncapi: () => asyncApiDocument(this.#settings) };
     return operate(request, this.#consumers, shown);
@@ -223,92 +211,68 @@ export class Bridge {
     }));
   }
 
-  readonly listener: RequestListener = (request, response) => {
-    void this.#serve(request, response).then(
-      (refusal) => {
-        if (refusal !== undefined) refuse(request, response, refusal, this.#settings.errorFormat);
-      },
-      (error: unknown) => {
-        const isAway = isUnavailable(error) || error instanceof EngineFault;
-        if (!isAway) this.#log.error('a request of events failed', { problem: messageOf(error) });
-        const refusal = isAway ? unavailable('events are not available now', 5) : REFUSALS.internal;
-        refuse(request, response, refusal, this.#settings.errorFormat);
-      },
+  /** A worker whose requests to `publish`, `subscribe` and hub routes are served here, and that calls services. */
+  addWorker(port: MessagePort): void {
+    const link = new WorkerLink(
+      port,
+      (channel, opened, body) => this.#onChannel(new ChannelRequest(channel, opened, body)),
+      () => this.#links.delete(link),
     );
-  };
-
-  async #serve(request: IncomingMessage, response: ServerResponse): Promise<Refusal | undefined> {
-    const call = readChannelField(textOf(request.headers[CHANNEL_FIELD]), this.#settings.proof);
-    return call === null ? this.#serveOwn(request, response) : await this.#serveChannel(request, response, call);
+    this.#links.add(link);
+    this.#consumers.callers.add(port);
   }
 
-  async #serveChannel(
-    request: IncomingMessage,
-    response: ServerResponse,
-    call: ChannelCall,
-  ): Promise<Refusal | undefined> {
+  #onChannel(request: ChannelRequest): void {
+    this.#serveChannel(request).then(
+      (refusal) => {
+        if (refusal !== undefined) request.refuse(refusal, this.#settings.errorFormat);
+      },
+      (error: unknown) => request.refuse(this.#refusalFor(error), this.#settings.errorFormat),
+    );
+  }
+
+  #refusalFor(error: unknown): Refusal {
+    if (isUnavailable(error) || error instanceof EngineFault) return unavailable('events are not available now', 5);
+    this.#log.error('a request of events failed', { problem: messageOf(error) });
+    return REFUSALS.internal;
+  }
+
+  async #serveChannel(request: ChannelRequest): Promise<Refusal | undefined> {
+    const { call, isUpgrade } = request;
     const route = this.#settings.routes[call.route];
     if (route?.kind === 'hub') {
-      return await serveHub(this.#hub, request, response, call, route.settings);
+      if (!isUpgrade) return await serveHub(this.#hub, request, route.settings);
+      const isFull = (this.#hub?.connections ?? 0) >= this.#settings.maxSubscribers;
+      return await upgradeHub(this.#hub, request, route.settings, isFull);
     }
     const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
     // Workers have a new configuration a moment before the bridge.
     if (route === undefined || stream === undefined) return unavailable('the route is not ready yet', 1);
-    if (route.kind === 'publish') {
-      return await this.#publisher.serve(request, response, call, route.settings, stream);
-    }
+    if (route.kind === 'publish') return await this.#publisher.serve(request, route.settings, stream);
     if (request.method !== 'GET') return methodNotAllowed('GET');
-    const { feed } = stream;
-    await feed.start();
-    const admitted = await this.#subscriptions.admit(request, call, route.settings, stream.settings.engine, feed);
-    if ('status' in admitted) return admitted;
-    if (response.destroyed) admitted.release();
-    else openSse(this.#subscriptions, response, call, route.settings, admitted, feed);
-    return undefined;
-  }
-
-  /** A request with `Upgrade: websocket`: a subscription over a WebSocket, or a refusal on the same socket. */
-  readonly onUpgrade = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
-    const refuseWith = (refusal: Refusal): void => {
-      const response = new ServerResponse(request);
-      response.shouldKeepAlive = false;
-      response.assignSocket(socket as Socket);
-      response.on('finish', () => socket.end());
-      refuse(request, response, refusal, this.#settings.errorFormat);
-    };
-    this.#upgrade(request, socket, head).then(
-      (refusal) => {
-        if (refusal !== undefined) refuseWith(refusal);
-      },
-      (error: unknown) => {
-        this.#log.warn('a WebSocket could not be opened', { problem: messageOf(error) });
-        refuseWith(unavailable('events are not available now', 5));
-      },
-    );
-  };
-
-  async #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): Promise<Refusal | undefined> {
-    const call = readChannelField(textOf(request.headers[CHANNEL_FIELD]), this.#settings.proof);
-    const route = call === null ? undefined : this.#settings.routes[call.route];
-    if (call !== null && route?.kind === 'hub') {
-      const isFull = (this.#hub?.connections ?? 0) >= this.#settings.maxSubscribers;
-      return await upgradeHub(this.#hub, { request, socket, head }, call, route.settings, isFull);
-    }
-    const stream = route?.kind === 'subscribe' ? this.#streams.get(route.settings.stream) : undefined;
-    if (call === null || route === undefined || stream === undefined || route.kind !== 'subscribe') {
-      return REFUSALS.notFound;
-    }
     // Loaded with the first WebSocket.
-    const { openWebSocket, originRefusal } = await import('./subscribe/websocket.ts');
-    const forbidden = originRefusal(request, route.settings);
+    const sockets = isUpgrade ? await import('./subscribe/websocket.ts') : null;
+    const forbidden = sockets?.originRefusal(request, route.settings);
     if (forbidden !== undefined) return forbidden;
     const { feed } = stream;
     await feed.start();
-    const admitted = await this.#subscriptions.admit(request, call, route.settings, stream.settings.engine, feed);
+    const admitted = await this.#subscriptions.admit(request, route.settings, stream.settings.engine, feed);
     if ('status' in admitted) return admitted;
-    openWebSocket(this.#subscriptions, { request, socket, head }, call, route.settings, admitted, feed);
+    if (request.channel.isOver) admitted.release();
+    else if (sockets === null) openSse(this.#subscriptions, request, route.settings, admitted, feed);
+    else sockets.openWebSocket(this.#subscriptions, request, route.settings, admitted, feed);
     return undefined;
   }
+
+  /** Of `builtin:events`. */
+  readonly listener: RequestListener = (request, response) => {
+    void this.#serveOwn(request, response).then(
+      (refusal) => {
+        if (refusal !== undefined) refuse(request, response, refusal, this.#settings.errorFormat);
+      },
+      (error: unknown) => refuse(request, response, this.#refusalFor(error), this.#settings.errorFormat),
+    );
+  };
 
   /** Endpoints of the bridge's own, below `events.path`. */
   async #serveOwn(request: IncomingMessage, response: ServerResponse): Promise<Refusal | undefined> {
@@ -380,6 +344,7 @@ export class Bridge {
     await this.#outbox.stop();
     for (const engine of this.#engines.values()) await engine.stop();
     await this.#store.close();
+    for (const link of this.#links) link.flush();
   }
 }
 

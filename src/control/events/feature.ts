@@ -9,7 +9,6 @@ import type { Logger } from '../../base/log.ts';
 import {
   EVENTS_SERVICE,
   type PublishSettings,
-  REALTIME_SERVICE,
   type RealtimeSettings,
   type SubscribeSettings,
 } from '../../data/contract/events.ts';
@@ -86,10 +85,8 @@ export class EventsFeature implements Feature {
       this.#thread.apply(settings);
       return;
     }
-    const [eventsSocket, realtimeSocket] = [EVENTS_SERVICE, REALTIME_SERVICE].map((name) =>
-      localSocketPath(compiled.plan.dataDir, name.slice('builtin:'.length)),
-    ) as [string, string];
-    const thread = new BridgeThread([eventsSocket, realtimeSocket], settings, this.#host);
+    const socketPath = localSocketPath(compiled.plan.dataDir, EVENTS_SERVICE.slice('builtin:'.length));
+    const thread = new BridgeThread(socketPath, settings, this.#host);
     this.#thread = thread;
     await thread.start();
   }
@@ -137,11 +134,11 @@ export class EventsFeature implements Feature {
 
 class BridgeThread {
   report = NO_REPORT;
-  readonly #socketPaths: BridgeThreadData['socketPaths'];
+  readonly #socketPath: string;
   readonly #host: EventsHost;
   readonly #log: Logger;
   readonly #operations = new Map<number, (response: OperationResponse) => void>();
-  /** Thread ids of workers that this life of the bridge can call services through. */
+  /** Thread ids of workers that this life of the bridge has a line to. */
   #connected = new Set<number>();
   #lastOperation = 0;
   #settings: BridgeSettings;
@@ -149,8 +146,8 @@ class BridgeThread {
   #isEnding = false;
   #onStopped: () => void = () => {};
 
-  constructor(socketPaths: BridgeThreadData['socketPaths'], settings: BridgeSettings, host: EventsHost) {
-    this.#socketPaths = socketPaths;
+  constructor(socketPath: string, settings: BridgeSettings, host: EventsHost) {
+    this.#socketPath = socketPath;
     this.#settings = settings;
     this.#host = host;
     this.#log = host.log;
@@ -160,7 +157,7 @@ class BridgeThread {
     return new Promise((resolve, reject) => {
       const { level } = this.#log;
       const workerData: BridgeThreadData = {
-        socketPaths: this.#socketPaths,
+        socketPath: this.#socketPath,
         replacesSockets: this.#host.isTakingOver,
         settings: this.#settings,
         logLevel: level,
@@ -219,18 +216,17 @@ class BridgeThread {
     this.connectWorkers();
   }
 
-  /** Gives consumers a way to services by each worker that they do not have yet. */
+  /** A line to each worker that has none yet. */
   connectWorkers(): void {
     const worker = this.#worker;
-    const { consumers, hub } = this.#settings;
-    if (worker === undefined || (consumers.length === 0 && hub === null)) return;
+    if (worker === undefined) return;
     const threads = this.#host.workerThreads();
     for (const thread of threads) {
       if (this.#connected.has(thread)) continue;
       const port = this.#host.openCalls(thread);
       if (port === undefined) continue;
       this.#connected.add(thread);
-      worker.postMessage({ kind: 'calls', port } satisfies ToBridge, [port]);
+      worker.postMessage({ kind: 'worker', port } satisfies ToBridge, [port]);
     }
     for (const thread of this.#connected) if (!threads.includes(thread)) this.#connected.delete(thread);
   }
@@ -274,7 +270,6 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
   const { events } = plan.sections;
   if (events === null) return undefined;
   const routes: Record<string, ChannelRoute> = {};
-  let proof = '';
   for (const { id, match, policies } of snapshot.routes) {
     const facts = {
       path: match.path.kind === 'regex' ? match.path.source : match.path.pattern,
@@ -287,8 +282,7 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
       else if (name === 'realtime') {
         const { origins, anonymous } = options as RealtimeSettings;
         routes[id] = { kind: 'hub', settings: { origins, anonymous, segments: segmentsOf(match.path) }, ...facts };
-      } else continue;
-      proof = secrets[(options as PublishSettings).proof] ?? '';
+      }
     }
   }
   return {
@@ -296,7 +290,6 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
     version: snapshot.gateway.version,
     storeUrl: events.store === null ? `sqlite:${events.storeFile}` : (secrets[events.store] ?? ''),
     errorFormat: snapshot.gateway.errorFormat,
-    proof,
     path: events.path,
     engines: events.engines.map((engine) => ({ ...engine, urls: engine.urls.map((id) => secrets[id] ?? '') })),
     streams: events.streams,

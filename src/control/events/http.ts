@@ -92,27 +92,3 @@ export function sendJson(
 export function textOf(value: string | string[] | undefined): string | undefined {
   return Array.isArray(value) ? value.join(', ') : value;
 }
-
-/** The whole body; null when it is larger than `maxBytes`, 'aborted' when the client went away. */
-export function readBody(request: IncomingMessage, maxBytes: number): Promise<Buffer | null | 'aborted'> {
-  return new Promise((resolve) => {
-    if (Number(request.headers['content-length'] ?? 0) > maxBytes) {
-      resolve(null);
-      return;
-    }
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    request.on('data', (part: Buffer) => {
-      bytes += part.byteLength;
-      if (bytes > maxBytes) {
-        request.pause();
-        resolve(null);
-      } else {
-        parts.push(part);
-      }
-    });
-    request.on('end', () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
-    request.on('close', () => resolve('aborted'));
-    request.on('error', () => resolve('aborted'));
-  });
-}

@@ -1,6 +1,7 @@
 /** One route of a snapshot as requests use it: its policies in arrays by phase, and its action. */
 import { aggregateAction } from '../actions/aggregate.ts';
 import { cachedAction } from '../actions/cached.ts';
+import { channelAction, isChannelRoute } from '../actions/channel.ts';
 import { handlerAction } from '../actions/handler.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
@@ -113,6 +114,7 @@ function actionOf(
   const { action, transcode } = settings;
   switch (action.kind) {
     case 'service': {
+      if (isChannelRoute(settings)) return channelAction(settings, environment);
       const toService = serviceAction(settings, services);
       return transcode === undefined ? toService : transcodeAction(transcode, toService, environment.control);
     }

@@ -1,19 +1,16 @@
 /**
- * What the workers and the event bridge of the control plane say to each other about `publish` and `subscribe` routes:
- * the field that goes with each request to `builtin:events`, and what the policies of those names compile to, which the
- * bridge reads from the snapshot too.
+ * What the workers and the event bridge of the control plane know of each other about `publish`, `subscribe` and hub
+ * routes: what goes with each request (over channel-link.ts), and what the policies of those names compile to, which
+ * the bridge reads from the snapshot too.
  */
 
 export const EVENTS_SERVICE = 'builtin:events';
 export const REALTIME_SERVICE = 'builtin:realtime';
 /** The stream that the hub keeps its messages in. */
 export const REALTIME_STREAM = 'realtime';
-export const CHANNEL_FIELD = 'x-gatehouse-channel';
 
-/** The content of the field, as JSON in percent encoding. */
+/** What a request to such a route is about, and who asks. */
 export interface ChannelCall {
-  /** The secret of this process. */
-  readonly proof: string;
   readonly route: string;
   readonly subject: string;
   /** Order key; null: the subject. */
@@ -30,25 +27,12 @@ export interface ChannelCall {
   readonly scopes?: readonly string[];
 }
 
-/** Null for anything that is not one with this proof. */
-export function readChannelField(text: string | undefined, proof: string): ChannelCall | null {
-  if (text === undefined) return null;
-  try {
-    const call = JSON.parse(decodeURIComponent(text)) as ChannelCall;
-    return typeof call === 'object' && call !== null && call.proof === proof ? call : null;
-  } catch {
-    return null;
-  }
-}
-
 /** What the settings of both policies have. */
 export interface ChannelSettings {
   readonly stream: string;
   /** With placeholders; for `subscribe` also with wildcards. */
   readonly subject: string;
   readonly key: string | null;
-  /** Secret id of the proof. */
-  readonly proof: string;
 }
 
 export interface PublishSettings extends ChannelSettings {
@@ -80,8 +64,6 @@ export interface SubscribeSettings extends ChannelSettings {
 
 /** A route with `builtin: realtime`. */
 export interface RealtimeSettings {
-  /** Secret id of the proof. */
-  readonly proof: string;
   readonly origins: readonly string[];
   readonly anonymous: boolean;
 }

@@ -10,6 +10,7 @@ import type { Logger } from '../../base/log.ts';
 import type { ProcessNumber } from '../../base/metrics-layout.ts';
 import type { PolicyPhase } from '../../base/vocabulary.ts';
 import type { BodyAccess } from './body-access.ts';
+import type { ChannelCall } from './events.ts';
 import type { FieldBlock } from './field-block.ts';
 import type { FieldWriter } from './field-writer.ts';
 import type { SharedState } from './shared.ts';
@@ -136,6 +137,8 @@ export interface PolicyContext extends BodyAccess {
   readonly contentLength: number;
 
   identity: Identity | null;
+  /** On a route that leads to the event bridge: what the request is about. Set in `requestHead`. */
+  channel?: ChannelCall | null;
   /** A tunnel or stream of this exchange goes on when its credential expires; revoking still ends it. */
   outlivesExpiry?: boolean;
 

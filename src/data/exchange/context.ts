@@ -8,6 +8,7 @@ import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { LISTENER_FIELD, SCHEME_FIELD } from '../contract/connection-fields.ts';
+import type { ChannelCall } from '../contract/events.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
@@ -43,6 +44,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   #requestId = '';
   route: CompiledRoute | null = null;
   identity: Identity | null = null;
+  channel: ChannelCall | null = null;
   outlivesExpiry = false;
   /** The path as the upstream gets it, before an instance's own prefix. */
   upstreamPath = '';

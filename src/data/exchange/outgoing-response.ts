@@ -226,6 +226,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   get isEventStream(): boolean {
     if (!this.isHeadSent) return false;
     const exchange = this.#exchange;
+    if (this.source?.isEventStream === true) return true;
     if (exchange.replyFields === null) return exchange.attempt?.isEventStream === true;
     return isEventStreamType(exchange.sentHeader('content-type'));
   }

@@ -16,6 +16,8 @@ export interface ResponseSource {
   resume(): void;
   /** The response is not wanted any more: the handler is not called again. */
   abandon(): void;
+  /** Server-sent events that come from no service. */
+  readonly isEventStream?: boolean;
 }
 
 /** The exchange, or something between it and a source (a cache) that hands on what passes. */

@@ -1,14 +1,11 @@
 /**
- * What `publish` and `subscribe` routes have in common: the request goes to the built-in service `builtin:events`, and
- * one field tells that service which route this is, the subject with its placeholders filled in, and who calls. The
- * engine removes every copy of the field that a caller sent, and the field holds a secret of this process, so that no
- * other route to the service can be used to write one.
+ * What `publish`, `subscribe` and hub routes have in common: the event bridge is told which route this is, the subject
+ * with its placeholders filled in, and who calls.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Reader } from '../auth/authorize/expression.ts';
 import { compileReader, ExpressionError } from '../auth/authorize/expression.ts';
-import { encodeFieldText } from '../auth/identity-headers.ts';
-import { CHANNEL_FIELD, type ChannelCall, type ChannelSettings, type RealtimeSettings } from '../contract/events.ts';
+import type { ChannelSettings } from '../contract/events.ts';
 import type { PolicyContext, PolicyEnvironment, PolicyHook } from '../contract/policy.ts';
 import { encodePart, MAX_SUBJECT_LENGTH, subjectProblem } from '../contract/subjects.ts';
 
@@ -60,10 +57,9 @@ export function subjectTemplateProblem(text: string, wildcards: boolean): string
   return subjectProblem(text.replace(/\{[^{}]*\}/g, 'x'), wildcards);
 }
 
-/** The hook of `requestHead`: fills the field, or refuses a request whose subject cannot be known. */
-export function channelHook(settings: ChannelSettings, { routeId, secrets }: PolicyEnvironment): PolicyHook {
+/** The hook of `requestHead`: says what it is about, or refuses a request whose subject cannot be known. */
+export function channelHook(settings: ChannelSettings, { routeId }: PolicyEnvironment): PolicyHook {
   const { subject, key } = settings;
-  const proof = secrets[settings.proof] ?? '';
   const subjectOf = compileSubject(subject);
   const keyOf = key === null ? null : compileSubject(key);
   const unknown = new Fault(FAULTS.insufficientPermissions, { cause: 'the subject has a placeholder without a value' });
@@ -74,8 +70,7 @@ export function channelHook(settings: ChannelSettings, { routeId, secrets }: Pol
     if (named.length > MAX_SUBJECT_LENGTH) return tooLong;
     const { identity } = exchange;
     const expires = identity?.claims['exp'];
-    const call: ChannelCall = {
-      proof,
+    exchange.channel = {
       route: routeId,
       subject: named,
       key: keyOf === null ? null : keyOf(exchange),
@@ -84,19 +79,16 @@ export function channelHook(settings: ChannelSettings, { routeId, secrets }: Pol
       expires: typeof expires === 'number' ? expires : null,
       address: exchange.address,
     };
-    exchange.setUpstreamHeader(CHANNEL_FIELD, encodeFieldText(JSON.stringify(call)));
     return undefined;
   };
 }
 
 /** The same for the hub, which decides by topic what a caller may. */
-export function realtimeHook({ proof: id }: RealtimeSettings, { routeId, secrets }: PolicyEnvironment): PolicyHook {
-  const proof = secrets[id] ?? '';
+export function realtimeHook({ routeId }: PolicyEnvironment): PolicyHook {
   return (exchange) => {
     const { identity } = exchange;
     const expires = identity?.claims['exp'];
-    const call: ChannelCall = {
-      proof,
+    exchange.channel = {
       route: routeId,
       subject: '',
       key: null,
@@ -107,7 +99,6 @@ export function realtimeHook({ proof: id }: RealtimeSettings, { routeId, secrets
       roles: identity?.roles ?? [],
       scopes: identity?.scopes ?? [],
     };
-    exchange.setUpstreamHeader(CHANNEL_FIELD, encodeFieldText(JSON.stringify(call)));
     return undefined;
   };
 }

@@ -1,13 +1,9 @@
 /** What the options of `publish` and `subscribe` share: the stream's name, subjects, and that the stream exists. */
-import { randomBytes } from 'node:crypto';
 import * as z from 'zod';
 import { checkedText, oneOrMore } from '../auth/schema-parts.options.ts';
 import { REALTIME_STREAM } from '../contract/events.ts';
 import type { OptionContext } from '../contract/options.ts';
 import { subjectTemplateProblem } from './event-channel.ts';
-
-/** Known to the workers and the event bridge of this process alone. */
-const PROOF = randomBytes(24).toString('base64url');
 
 export const streamName = () =>
   z
@@ -30,10 +26,6 @@ export const subjectTemplate = (wildcards: boolean) =>
     wildcards ? 'a pattern such as users.{auth.sub}.> or commits.*' : 'a subject such as commits.{params.id}',
     500,
   );
-
-export function keepProof(context: OptionContext): string {
-  return context.secret('proof', PROOF);
-}
 
 /** The stream as the document has it; a problem when there is none. */
 export function checkStream(name: string, context: OptionContext): { readonly subjects?: unknown } | undefined {

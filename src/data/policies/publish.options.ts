@@ -3,7 +3,7 @@ import * as z from 'zod';
 import { duration, size } from '../../base/zod-units.ts';
 import type { PublishSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
-import { checkRoutable, checkStream, keepProof, streamName, subjectTemplate } from './event-parts.options.ts';
+import { checkRoutable, checkStream, streamName, subjectTemplate } from './event-parts.options.ts';
 
 /** NATS and RabbitMQ take 1 MiB by default; with 8 MiB a batch of commits still fits. */
 const MOST_BYTES = 8 * 1024 ** 2;
@@ -72,7 +72,6 @@ export const publishOptions = definePolicyOptions({
       stream,
       subject,
       key: key ?? null,
-      proof: keepProof(context),
       body: options.body,
       type: type ?? '',
       source: source ?? `/${stream}`,

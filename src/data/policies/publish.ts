@@ -1,7 +1,7 @@
 /**
- * `publish`: the request becomes an event of a stream. Only says which one: the route's action sends the request to the
- * built-in service `builtin:events`, which publishes and responds (control/events/publish/), so that authentication,
- * limits and every other policy have decided before.
+ * `publish`: the request becomes an event of a stream. Only says which one: the route's action (actions/channel.ts) has
+ * the event bridge publish it and respond (control/events/publish/), when authentication, limits and every other policy
+ * have decided.
  */
 import type { PublishSettings } from '../contract/events.ts';
 import { definePolicy } from '../contract/policy.ts';

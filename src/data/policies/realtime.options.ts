@@ -2,7 +2,7 @@
 import * as z from 'zod';
 import { REALTIME_SERVICE, type RealtimeSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
-import { keepProof, originList } from './event-parts.options.ts';
+import { originList } from './event-parts.options.ts';
 
 export const realtimeSchema = z
   .strictObject({
@@ -25,10 +25,9 @@ export const realtimeOptions = definePolicyOptions({
   schema: realtimeSchema,
   levels: ['route'],
   whenAbsent: () => ({}),
-  compile(options, context, route) {
+  compile(options, _context, route) {
     if (!route.services.includes(REALTIME_SERVICE)) return [];
     const settings: RealtimeSettings = {
-      proof: keepProof(context),
       origins: options.origins ?? [],
       anonymous: options.anonymous,
     };

@@ -9,5 +9,5 @@ import { realtimeHook } from './event-channel.ts';
 export const realtime = definePolicy<RealtimeSettings>({
   name: 'realtime',
   phases: ['requestHead'],
-  create: (settings, environment) => ({ requestHead: realtimeHook(settings, environment) }),
+  create: (_settings, environment) => ({ requestHead: realtimeHook(environment) }),
 });

@@ -3,14 +3,7 @@ import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
 import type { SubscribeSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
-import {
-  checkRoutable,
-  checkStream,
-  keepProof,
-  originList,
-  streamName,
-  subjectTemplate,
-} from './event-parts.options.ts';
+import { checkRoutable, checkStream, originList, streamName, subjectTemplate } from './event-parts.options.ts';
 
 export const subscribeSchema = z
   .strictObject({
@@ -69,7 +62,6 @@ export const subscribeOptions = definePolicyOptions({
       stream,
       subject,
       key: null,
-      proof: keepProof(context),
       from: options.from,
       format: options.format,
       heartbeatMs: options.heartbeat,

@@ -1,6 +1,6 @@
 /**
  * `subscribe`: the response is the stream of events whose subjects match. Only says which ones: the route's action
- * sends the request to the built-in service `builtin:events`, which holds the connection (control/events/subscribe/).
+ * (actions/channel.ts) has the event bridge respond (control/events/subscribe/).
  */
 import type { SubscribeSettings } from '../contract/events.ts';
 import { definePolicy } from '../contract/policy.ts';

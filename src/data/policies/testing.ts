@@ -7,6 +7,7 @@ import { FakeClock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
+import type { ChannelCall } from '../contract/events.ts';
 import type {
   ClientCertificate,
   ControlLink,
@@ -51,6 +52,7 @@ export class RecordingExchange implements PolicyContext {
   readonly params: Readonly<Record<string, string>>;
   readonly contentLength: number;
   identity: Identity | null;
+  channel: ChannelCall | null = null;
   status = 0;
   fault: Fault | null = null;
   readonly logged: Record<string, string | number> = {};

@@ -3,6 +3,7 @@
  * that ends takes its calls with it; whether they arrived is not known then.
  */
 import type { MessagePort } from 'node:worker_threads';
+import type { ToBridgeBatch } from '../../../data/contract/channel-link.ts';
 import type {
   IdentifyCall,
   IdentifyResult,
@@ -35,7 +36,9 @@ export class ServiceCallers {
 
   add(port: MessagePort): void {
     this.#ports.push(port);
-    port.on('message', (result: ServiceCallResult | IdentifyResult) => this.#settle(result));
+    port.on('message', (result: ServiceCallResult | IdentifyResult | ToBridgeBatch) => {
+      if (result.kind !== 'channels') this.#settle(result);
+    });
     port.on('close', () => {
       this.#ports.splice(this.#ports.indexOf(port), 1);
       for (const [id, waiting] of this.#waiting) {

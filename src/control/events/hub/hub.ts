@@ -4,16 +4,15 @@
  * comes back misses nothing. Part of the event bridge, for routes with `builtin: realtime`.
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Logger } from '../../../base/log.ts';
-import type { ChannelCall } from '../../../data/contract/events.ts';
 import { REALTIME_STREAM } from '../../../data/contract/events.ts';
 import { subjectProblem } from '../../../data/contract/subjects.ts';
 import type { Store } from '../../store/store.ts';
 import type { ServiceCallers } from '../deliver/service-callers.ts';
 import { EngineFault, type EventEngine } from '../engines/engine.ts';
 import { isJsonType } from '../event-json.ts';
-import { invalid, methodNotAllowed, REFUSALS, type Refusal, readBody, sendJson, unavailable } from '../http.ts';
+import { invalid, methodNotAllowed, REFUSALS, type Refusal, unavailable } from '../http.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from '../subscribe/cursor.ts';
 import type { Feed } from '../subscribe/feed.ts';
 import type { EventTables } from '../tables.ts';
@@ -219,20 +218,15 @@ export class Hub {
   // --- over HTTP -----------------------------------------------------------------------------------------------------
 
   /** What lies below the hub's path: `ticket`, `topics/TOPIC`, `topics/TOPIC/presence`. Undefined: responded. */
-  async serve(
-    request: IncomingMessage,
-    response: ServerResponse,
-    call: ChannelCall,
-    path: readonly string[],
-  ): Promise<Refusal | undefined> {
+  async serve(request: ChannelRequest, path: readonly string[]): Promise<Refusal | undefined> {
     const [what, topic = '', detail] = path;
-    const caller = callerOf(call);
+    const caller = callerOf(request.call);
     if (what === 'ticket' && path.length === 1) {
       if (request.method !== 'POST') return methodNotAllowed('POST');
       if (caller.user === null) return REFUSALS.unauthenticated;
       const ttlMs = Math.min(this.settings.ticketTtlMs, (caller.expiresMs ?? Number.POSITIVE_INFINITY) - this.nowMs());
       const ticket = await this.tickets.issue(caller, ttlMs);
-      sendJson(response, 201, { ticket, expiresIn: Math.max(0, Math.floor(ttlMs / 1_000)) });
+      request.sendJson(201, { ticket, expiresIn: Math.max(0, Math.floor(ttlMs / 1_000)) });
       return undefined;
     }
     if (what !== 'topics' || path.length > 3 || topic === '') return REFUSALS.notFound;
@@ -242,7 +236,7 @@ export class Hub {
     if (detail === 'presence') {
       if (request.method !== 'GET') return methodNotAllowed('GET');
       if (rule?.presence !== true || !isAllowed(rule.subscribe, caller)) return FORBIDDEN;
-      sendJson(response, 200, { topic, users: await this.presence.users(topic) });
+      request.sendJson(200, { topic, users: await this.presence.users(topic) });
       return undefined;
     }
     if (detail !== undefined) return REFUSALS.notFound;
@@ -250,20 +244,14 @@ export class Hub {
     if (rule === undefined || !isAllowed(rule.publish, caller)) {
       return caller.user === null ? REFUSALS.unauthenticated : FORBIDDEN;
     }
-    return await this.#publishRequest(request, response, topic, caller);
+    return await this.#publishRequest(request, topic, caller);
   }
 
-  async #publishRequest(
-    request: IncomingMessage,
-    response: ServerResponse,
-    topic: string,
-    caller: KnownCaller,
-  ): Promise<Refusal | undefined> {
+  async #publishRequest(request: ChannelRequest, topic: string, caller: KnownCaller): Promise<Refusal | undefined> {
     const contentType = request.headers['content-type'] ?? '';
     if (!isJsonType(contentType)) return invalid(422, 'content-type', contentType, 'application/json');
-    const body = await readBody(request, this.settings.maxMessageBytes);
-    if (body === 'aborted') return undefined;
-    if (body === null) return REFUSALS.tooLarge;
+    const { body } = request;
+    if (body.byteLength > this.settings.maxMessageBytes) return REFUSALS.tooLarge;
     try {
       JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body));
     } catch {
@@ -271,7 +259,7 @@ export class Hub {
     }
     try {
       const id = await this.publish(topic, body, caller.user);
-      sendJson(response, 202, { id, topic });
+      request.sendJson(202, { id, topic });
       return undefined;
     } catch (error) {
       if (error instanceof EngineFault) return unavailable('the message could not be made durable', 5);

@@ -3,13 +3,12 @@
  * clients join by themselves and those of the query (`?topic=rooms.7`); `Last-Event-ID` or `?after=` resumes all of
  * them.
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ChannelCall } from '../../../data/contract/events.ts';
 import { compilePattern, subjectProblem } from '../../../data/contract/subjects.ts';
-import { invalid, REFUSALS, type Refusal, textOf } from '../http.ts';
+import { invalid, REFUSALS, type Refusal } from '../http.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { readCursor, writeCursor } from '../subscribe/cursor.ts';
 import type { FeedEntry, Reader } from '../subscribe/feed.ts';
-import { SseResponse } from '../subscribe/sse-response.ts';
+import { SseStream } from '../subscribe/sse-stream.ts';
 import { frameOf } from './connection.ts';
 import type { Hub, HubClient, HubEnd, HubRoute } from './hub.ts';
 import type { KnownCaller } from './known-caller.ts';
@@ -21,23 +20,21 @@ const RETRY_MS = 2_000;
 /** A refusal, or undefined: the response is under way. */
 export async function openHubSse(
   hub: Hub,
-  request: IncomingMessage,
-  response: ServerResponse,
-  call: ChannelCall,
+  request: ChannelRequest,
   route: HubRoute,
   caller: KnownCaller,
 ): Promise<Refusal | undefined> {
   if (caller.user === null && !route.anonymous) return REFUSALS.unauthenticated;
-  const query = new URLSearchParams(request.url?.split('?')[1] ?? '');
+  const { call, channel, query } = request;
   const topics = topicsOf(hub, caller, query.getAll('topic'));
   if ('status' in topics) return topics;
   await hub.feed.start();
   const full = hub.refusalFor(caller, call.address);
   if (full !== undefined) return full;
-  if (response.destroyed) return undefined;
-  const asked = textOf(request.headers['last-event-id']) || query.get('after') || undefined;
+  if (channel.isOver) return undefined;
+  const asked = request.headers['last-event-id'] || query.get('after') || undefined;
   const position = asked === undefined ? undefined : readCursor(hub.tag, asked);
-  const stream = new SseResponse(response);
+  const stream = new SseStream(channel);
   const client = new SseClient(hub, stream, call.route, caller, topics.size);
   hub.opened(client, call.address, () => stream.write(HEARTBEAT));
   stream.onClose(() => client.end('gone'));
@@ -89,10 +86,10 @@ class SseClient implements HubClient {
   readonly topics: number;
   reader: Reader | null = null;
   readonly #hub: Hub;
-  readonly #stream: SseResponse;
+  readonly #stream: SseStream;
   #isClosed = false;
 
-  constructor(hub: Hub, stream: SseResponse, route: string, caller: KnownCaller, topics: number) {
+  constructor(hub: Hub, stream: SseStream, route: string, caller: KnownCaller, topics: number) {
     this.#hub = hub;
     this.#stream = stream;
     this.route = route;

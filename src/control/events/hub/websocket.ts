@@ -1,10 +1,10 @@
 /** A client of the hub over a WebSocket, framed by the `ws` package. Loaded with the first one. */
-import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { ChannelCall } from '../../../data/contract/events.ts';
+import { ChannelSocket } from '../link/channel-socket.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import type { FeedEntry } from '../subscribe/feed.ts';
 import { textFrame } from '../subscribe/text-frame.ts';
+import { handshakeOf } from '../subscribe/websocket.ts';
 import { frameOf, HubConnection, type Wire } from './connection.ts';
 import type { Hub, HubRoute } from './hub.ts';
 import { callerOf, type KnownCaller } from './known-caller.ts';
@@ -15,6 +15,8 @@ export const SUBPROTOCOL = 'gatehouse.v1';
 const ENVELOPE_BYTES = 1_024;
 /** Bytes that wait for a client which asks and does not read. */
 const MOST_WAITING_BYTES = 4 * 1024 ** 2;
+
+const NO_BYTES = Buffer.alloc(0);
 
 const servers = new Map<number, WebSocketServer>();
 
@@ -34,16 +36,11 @@ function serverFor(maxPayload: number): WebSocketServer {
 }
 
 /** `byTicket`: who the ticket in the query was made for. */
-export function openHubSocket(
-  hub: Hub,
-  upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
-  call: ChannelCall,
-  route: HubRoute,
-  byTicket: KnownCaller | null,
-): void {
-  const { request, socket, head } = upgrade;
-  if (socket.destroyed) return;
-  serverFor(hub.settings.maxMessageBytes + ENVELOPE_BYTES).handleUpgrade(request, socket, head, (ws) => {
+export function openHubSocket(hub: Hub, request: ChannelRequest, route: HubRoute, byTicket: KnownCaller | null): void {
+  const { call } = request;
+  const socket = new ChannelSocket(request.channel);
+  const server = serverFor(hub.settings.maxMessageBytes + ENVELOPE_BYTES);
+  server.handleUpgrade(handshakeOf(request), socket, NO_BYTES, (ws) => {
     const wire = new SocketWire(ws, socket);
     const caller = byTicket ?? callerOf(call);
     const connection = new HubConnection(hub, wire, call.route, caller, ws.protocol === SUBPROTOCOL);
@@ -56,17 +53,17 @@ export function openHubSocket(
       else void connection.take(data.toString());
     });
     if (caller.user === null && !route.anonymous) return;
-    const after = new URLSearchParams(request.url?.split('?')[1] ?? '').get('after') ?? undefined;
+    const after = request.query.get('after') ?? undefined;
     connection.comeIn(after).catch(() => connection.close(1013, 'messages cannot be read now'));
   });
 }
 
 class SocketWire implements Wire {
   readonly #ws: WebSocket;
-  readonly #socket: Duplex;
+  readonly #socket: ChannelSocket;
   #isAlive = true;
 
-  constructor(ws: WebSocket, socket: Duplex) {
+  constructor(ws: WebSocket, socket: ChannelSocket) {
     this.#ws = ws;
     this.#socket = socket;
     ws.on('pong', () => {
@@ -77,13 +74,13 @@ class SocketWire implements Wire {
   send(message: Buffer | string): boolean {
     this.#ws.send(message, { binary: false });
     if (this.#socket.writableLength > MOST_WAITING_BYTES) this.#ws.terminate();
-    return !this.#socket.writableNeedDrain;
+    return !this.#socket.isFull;
   }
 
   sendEvent(entry: FeedEntry, isEnveloped: boolean, tag: string): boolean {
     // Behind a close frame nothing may follow (§5.5.1). What `ws` sent before has left it: it holds nothing back.
     if (this.#ws.readyState !== this.#ws.OPEN) return false;
-    return this.#socket.write(
+    return this.#socket.writeFrame(
       entry.once(isEnveloped ? 'hub frame v1' : 'hub frame plain', () => textFrame(frameOf(entry, isEnveloped, tag))),
     );
   }

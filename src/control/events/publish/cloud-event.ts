@@ -4,9 +4,11 @@
  * it says it is one is refused with the attribute that is wrong.
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingHttpHeaders } from 'node:http';
 import { isJsonType } from '../event-json.ts';
 import { invalid, type Refusal } from '../http.ts';
+
+/** Fields of a request, by names in lower case. */
+export type Fields = Readonly<Record<string, string | undefined>>;
 
 export interface EventParts {
   readonly id: string;
@@ -38,7 +40,7 @@ const NOT_ATTRIBUTES: ReadonlySet<string> = new Set([
   'data_base64',
 ]);
 
-export function readEvent(headers: IncomingHttpHeaders, body: Buffer, defaults: EventDefaults): EventParts | Refusal {
+export function readEvent(headers: Fields, body: Buffer, defaults: EventDefaults): EventParts | Refusal {
   const contentType = headers['content-type'] ?? 'application/octet-stream';
   if (BATCH.test(contentType)) {
     const message = 'one event at a time: batches of CloudEvents are not taken';
@@ -70,7 +72,7 @@ export function readEvent(headers: IncomingHttpHeaders, body: Buffer, defaults: 
 }
 
 /** CloudEvents extension for distributed tracing, so that who handles the event joins the publisher's trace. */
-function traceOf(headers: IncomingHttpHeaders): Record<string, string> {
+function traceOf(headers: Fields): Record<string, string> {
   const { traceparent, tracestate } = headers;
   if (typeof traceparent !== 'string' || !/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) {
     return {};
@@ -115,7 +117,7 @@ function structured(body: Buffer): EventParts | Refusal {
   return checked({ id: typeof id === 'string' ? id : '', contentType, attributes, data: bytes }, event['specversion']);
 }
 
-function binary(headers: IncomingHttpHeaders, contentType: string, body: Buffer): EventParts | Refusal {
+function binary(headers: Fields, contentType: string, body: Buffer): EventParts | Refusal {
   const attributes: Record<string, string> = {};
   let id = '';
   for (const [field, value] of Object.entries(headers)) {

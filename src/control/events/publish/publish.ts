@@ -3,11 +3,11 @@
  * there, or in the outbox. What is not durable is never 202. Called by the bridge for each request.
  */
 import { randomUUID } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { ChannelCall, PublishSettings } from '../../../data/contract/events.ts';
+import type { PublishSettings } from '../../../data/contract/events.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
 import { EngineFault, type EventEngine, type NewEvent } from '../engines/engine.ts';
-import { invalid, methodNotAllowed, REFUSALS, type Refusal, readBody, sendJson, textOf, unavailable } from '../http.ts';
+import { invalid, methodNotAllowed, REFUSALS, type Refusal, unavailable } from '../http.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { type EventParts, readEvent } from './cloud-event.ts';
 import { fingerprint, hashKey, type IdempotencyKeys, type KeptResponse, parseKey } from './idempotency.ts';
 import type { Outbox } from './outbox.ts';
@@ -43,42 +43,32 @@ export class Publisher {
   }
 
   /** Undefined: the response was sent, or nobody waits for one. */
-  async serve(
-    request: IncomingMessage,
-    response: ServerResponse,
-    call: ChannelCall,
-    settings: PublishSettings,
-    target: PublishTarget,
-  ): Promise<Refusal | undefined> {
-    const refusal = await this.#serve(request, response, call, settings, target);
+  async serve(request: ChannelRequest, settings: PublishSettings, target: PublishTarget): Promise<Refusal | undefined> {
+    const refusal = await this.#serve(request, settings, target);
     if (refusal !== undefined) this.#count(settings.stream, refusal.status === 503 ? 'unavailable' : 'refused');
     return refusal;
   }
 
   async #serve(
-    request: IncomingMessage,
-    response: ServerResponse,
-    call: ChannelCall,
+    request: ChannelRequest,
     settings: PublishSettings,
     target: PublishTarget,
   ): Promise<Refusal | undefined> {
+    const { call, body } = request;
     if (request.method !== 'POST' && request.method !== 'PUT') return methodNotAllowed('POST, PUT');
-    const field = textOf(request.headers['idempotency-key']);
+    const field = request.headers['idempotency-key'];
     const key = field === undefined ? undefined : parseKey(field);
     if (key === null) return invalid(400, 'Idempotency-Key', field ?? '', '1 to 255 visible characters');
     if (key === undefined && settings.idempotencyKey === 'required') {
       return invalid(400, 'Idempotency-Key', '', 'a key of the request, such as a UUID');
     }
-    const body = await readBody(request, settings.maxBytes);
-    if (body === 'aborted') return undefined;
-    if (body === null) return REFUSALS.tooLarge;
     const type = settings.type === '' ? call.subject : settings.type;
     const parts = readEvent(request.headers, body, { ...settings, type, nowMs: this.#wallMs() });
     if ('status' in parts) return parts;
     if (!target.isRoutable(call.subject)) {
       return { status: 404, code: 'RESOURCE_NOT_FOUND', message: 'no stream takes events of this subject' };
     }
-    if (key === undefined) return this.#publish(response, call, settings, target, parts, null);
+    if (key === undefined) return this.#publish(request, settings, target, parts, null);
     const keyHash = hashKey(call.route, call.caller ?? call.address, key);
     const print = fingerprint([
       request.method,
@@ -90,7 +80,7 @@ export class Publisher {
     const state = await this.#keys.begin(keyHash, print, settings.keysForMs);
     if (state.kind === 'again') {
       this.#count(settings.stream, 'duplicate');
-      respond(response, state.response, { 'idempotency-replayed': 'true' });
+      respond(request, state.response, { 'Idempotency-Replayed': 'true' });
       return undefined;
     }
     if (state.kind === 'in-progress') {
@@ -101,18 +91,18 @@ export class Publisher {
       const message = 'this Idempotency-Key was used for another request';
       return { status: 422, code: 'IDEMPOTENCY_KEY_REUSED', message };
     }
-    return this.#publish(response, call, settings, target, parts, keyHash);
+    return this.#publish(request, settings, target, parts, keyHash);
   }
 
   async #publish(
-    response: ServerResponse,
-    call: ChannelCall,
+    request: ChannelRequest,
     settings: PublishSettings,
     target: PublishTarget,
     parts: EventParts,
     keyHash: string | null,
   ): Promise<Refusal | undefined> {
     // What is not acknowledged may be there all the same; handed over by the outbox, it must not be there twice.
+    const { call } = request;
     const dedupeId = keyHash ?? (settings.outbox ? randomUUID() : null);
     const event: NewEvent = { ...parts, subject: call.subject, key: call.key ?? call.subject, dedupeId };
     let kept: KeptResponse;
@@ -125,7 +115,7 @@ export class Publisher {
     }
     // It is durable: a key that cannot be written down now costs a repetition, which the engine recognises.
     if (keyHash !== null) await this.#keys.finish(keyHash, kept).catch(() => {});
-    respond(response, kept);
+    respond(request, kept);
     return undefined;
   }
 
@@ -172,8 +162,8 @@ export class Publisher {
   }
 }
 
-function respond(response: ServerResponse, { status, body, location }: KeptResponse, more = {}): void {
-  sendJson(response, status, body, { ...(location === null ? {} : { location }), ...more });
+function respond(request: ChannelRequest, { status, body, location }: KeptResponse, more = {}): void {
+  request.sendJson(status, body, { ...(location === null ? {} : { Location: location }), ...more });
 }
 
 function refusalOf({ kind, message }: EngineFault): Refusal {

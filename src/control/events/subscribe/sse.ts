@@ -2,27 +2,26 @@
  * A subscription as server-sent events (WHATWG HTML, section "Server-sent events"). It begins with the position it
  * stands at, so that a client that reconnects before its first event misses nothing.
  */
-import type { ServerResponse } from 'node:http';
-import type { ChannelCall, SubscribeSettings } from '../../../data/contract/events.ts';
+import type { SubscribeSettings } from '../../../data/contract/events.ts';
 import { compilePattern } from '../../../data/contract/subjects.ts';
 import { dataText, eventJson } from '../event-json.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from './cursor.ts';
 import type { Feed, FeedEntry } from './feed.ts';
-import { SseResponse } from './sse-response.ts';
+import { SseStream } from './sse-stream.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
 
 const HEARTBEAT = Buffer.from(':\n\n');
 
 export function openSse(
   subscriptions: Subscriptions,
-  response: ServerResponse,
-  call: ChannelCall,
+  { channel, call }: ChannelRequest,
   settings: SubscribeSettings,
   admitted: Admitted,
   feed: Feed,
 ): void {
   const { tag, start, isLost } = admitted;
-  const stream = new SseResponse(response);
+  const stream = new SseStream(channel);
   const transport = new SseTransport(stream, subscriptions);
   subscriptions.add(transport, call, settings, admitted);
   stream.onClose(() => subscriptions.end(transport, 'gone'));
@@ -48,11 +47,11 @@ export function openSse(
 }
 
 class SseTransport implements Transport {
-  readonly #stream: SseResponse;
+  readonly #stream: SseStream;
   readonly #subscriptions: Subscriptions;
   lastWriteMs = 0;
 
-  constructor(stream: SseResponse, subscriptions: Subscriptions) {
+  constructor(stream: SseStream, subscriptions: Subscriptions) {
     this.#stream = stream;
     this.#subscriptions = subscriptions;
   }

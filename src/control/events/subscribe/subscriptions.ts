@@ -2,10 +2,10 @@
  * Open subscriptions of the process, whatever they are carried by (sse.ts, websocket.ts): how many there may be, where
  * a client begins, heartbeats, and the end when the caller's token ends. One timer serves all connections.
  */
-import type { IncomingMessage } from 'node:http';
 import type { ChannelCall, SubscribeSettings } from '../../../data/contract/events.ts';
 import { comparePositions } from '../engines/engine.ts';
-import { invalid, type Refusal, textOf } from '../http.ts';
+import { invalid, type Refusal } from '../http.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { readCursor, streamTag } from './cursor.ts';
 import type { Feed, Reader } from './feed.ts';
 
@@ -82,12 +82,12 @@ export class Subscriptions {
 
   /** A place and a beginning for a client, or why it gets none. */
   async admit(
-    request: IncomingMessage,
-    call: ChannelCall,
+    request: ChannelRequest,
     settings: SubscribeSettings,
     engine: string,
     feed: Feed,
   ): Promise<Admitted | Refusal> {
+    const { call } = request;
     const caller = `${call.route}\n${call.caller ?? call.address}`;
     const open = this.#perCaller.get(caller) ?? 0;
     if (open >= settings.maxPerCaller) return TOO_MANY;
@@ -96,7 +96,7 @@ export class Subscriptions {
     const asked = askedPosition(request);
     const position = asked === undefined ? undefined : readCursor(tag, asked);
     // Last-Event-ID is sent by browsers whatever they were sent before; only what a person wrote is a mistake.
-    if (position === null && textOf(request.headers['last-event-id']) === undefined) {
+    if (position === null && request.headers['last-event-id'] === undefined) {
       return invalid(400, 'after', asked ?? '', 'the id of an event of this stream');
     }
     this.#perCaller.set(caller, open + 1);
@@ -163,11 +163,10 @@ export class Subscriptions {
 }
 
 /** The header wins: a browser that reconnects sends it to the same URL, with the older `after` still in it. */
-function askedPosition(request: IncomingMessage): string | undefined {
-  const header = textOf(request.headers['last-event-id']);
+function askedPosition(request: ChannelRequest): string | undefined {
+  const header = request.headers['last-event-id'];
   if (header !== undefined && header !== '') return header;
-  const query = request.url?.split('?')[1];
-  return query === undefined ? undefined : (new URLSearchParams(query).get('after') ?? undefined);
+  return request.query.get('after') ?? undefined;
 }
 
 /** A position that the stream does not have yet: from a stream that was lost, or from a process that sees further. */

@@ -4,12 +4,13 @@
  * client that goes on sending it is closed. Heartbeats are ping frames: whoever does not answer is taken for gone.
  */
 import type { IncomingMessage } from 'node:http';
-import type { Duplex } from 'node:stream';
 import { type RawData, type WebSocket, WebSocketServer } from 'ws';
-import type { ChannelCall, SubscribeSettings } from '../../../data/contract/events.ts';
+import type { SubscribeSettings } from '../../../data/contract/events.ts';
 import { compilePattern } from '../../../data/contract/subjects.ts';
 import { dataText, eventJson } from '../event-json.ts';
 import type { Refusal } from '../http.ts';
+import { ChannelSocket } from '../link/channel-socket.ts';
+import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from './cursor.ts';
 import type { Feed, FeedEntry, Reader } from './feed.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
@@ -44,9 +45,16 @@ const server = new WebSocketServer({
   maxPayload: MAX_MESSAGE_BYTES,
 });
 
+const NO_BYTES = Buffer.alloc(0);
+
+/** What `ws` reads of a request. */
+export function handshakeOf({ method, url, headers }: ChannelRequest): IncomingMessage {
+  return { method, url, headers } as unknown as IncomingMessage;
+}
+
 /** Why a page may not open one here, or nothing. Clients that are no browsers send no Origin. */
 export function originRefusal(
-  request: IncomingMessage,
+  request: ChannelRequest,
   settings: Pick<SubscribeSettings, 'origins'>,
 ): Refusal | undefined {
   const { origin, host } = request.headers;
@@ -56,21 +64,16 @@ export function originRefusal(
 
 export function openWebSocket(
   subscriptions: Subscriptions,
-  upgrade: { readonly request: IncomingMessage; readonly socket: Duplex; readonly head: Buffer },
-  call: ChannelCall,
+  request: ChannelRequest,
   settings: SubscribeSettings,
   admitted: Admitted,
   feed: Feed,
 ): void {
-  const { request, socket, head } = upgrade;
-  // One that went away meanwhile is closed already.
-  if (socket.destroyed) {
-    admitted.release();
-    return;
-  }
+  const { call } = request;
+  const socket = new ChannelSocket(request.channel);
   // A handshake that `ws` refuses (400, 426) never reaches the callback.
   socket.once('close', () => admitted.release());
-  server.handleUpgrade(request, socket, head, (ws) => {
+  server.handleUpgrade(handshakeOf(request), socket, NO_BYTES, (ws) => {
     const transport = new WebSocketTransport(ws, socket, subscriptions);
     subscriptions.add(transport, call, settings, admitted);
     const { tag, start, isLost } = admitted;
@@ -131,12 +134,12 @@ function typeOf(text: string): unknown {
 
 class WebSocketTransport implements Transport {
   readonly #ws: WebSocket;
-  readonly #socket: Duplex;
+  readonly #socket: ChannelSocket;
   readonly #subscriptions: Subscriptions;
   #isAlive = true;
   lastWriteMs = 0;
 
-  constructor(ws: WebSocket, socket: Duplex, subscriptions: Subscriptions) {
+  constructor(ws: WebSocket, socket: ChannelSocket, subscriptions: Subscriptions) {
     this.#ws = ws;
     this.#socket = socket;
     this.#subscriptions = subscriptions;
@@ -150,14 +153,14 @@ class WebSocketTransport implements Transport {
   send(message: Buffer | string): boolean {
     this.lastWriteMs = this.#subscriptions.now();
     this.#ws.send(message, { binary: false });
-    return !this.#socket.writableNeedDrain;
+    return !this.#socket.isFull;
   }
 
   /** Of an event, made once for all. Behind a close frame nothing may follow (RFC 6455 §5.5.1). */
   sendFrame(frame: Buffer): boolean {
     if (this.#ws.readyState !== this.#ws.OPEN) return false;
     this.lastWriteMs = this.#subscriptions.now();
-    return this.#socket.write(frame);
+    return this.#socket.writeFrame(frame);
   }
 
   heartbeat(): void {
