@@ -14,6 +14,19 @@ let base = BY_SESSION;
 export const me = signal(undefined);
 /** When the gateway answered last, and whether it does now. */
 export const contact = signal({ at: 0, isLost: false });
+/** Whether what is shown may be old; changes seldom, while `contact` does with each answer. */
+export const isStale = signal(false);
+const LOST_AFTER_MS = 10_000;
+
+/** Keeps `isStale` right; returns what ends it. */
+export function watchContact() {
+  const timer = setInterval(() => {
+    const { at, isLost } = contact.peek();
+    isStale.value = isLost || Date.now() - at > LOST_AFTER_MS;
+  }, 1000);
+  return () => clearInterval(timer);
+}
+
 /** Points of traffic of the last minutes. */
 export const points = signal([]);
 

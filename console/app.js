@@ -3,7 +3,7 @@
  * does not answer. Pages are in pages-*.js; everything that it does is an operation of the admin API.
  */
 
-import { call, contact, me, points, signIn, signOut, stream } from './api.js';
+import { call, contact, isStale, me, points, signIn, signOut, stream, watchContact } from './api.js';
 import { AccountsPage } from './pages-accounts.js';
 import { ChangesPage } from './pages-changes.js';
 import { ClusterPage } from './pages-cluster.js';
@@ -11,7 +11,8 @@ import { LimitsPage } from './pages-limit.js';
 import { BansPage, CachePage } from './pages-limits.js';
 import { EventsPage, Overview } from './pages-overview.js';
 import { RequestsPage } from './pages-requests.js';
-import { RoutesPage, ServicesPage } from './pages-traffic.js';
+import { RoutesPage } from './pages-routes.js';
+import { ServicesPage } from './pages-services.js';
 import { SignIn } from './sign-in.js';
 import { ago, html } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
@@ -32,7 +33,6 @@ const PAGES = {
   events: ['Events', EventsPage],
 };
 const MOST_POINTS = 300;
-const LOST_AFTER_MS = 10_000;
 
 const page = signal(pageName());
 addEventListener('hashchange', () => {
@@ -52,7 +52,6 @@ function App() {
 }
 
 function Shell({ who }) {
-  const [, tick] = useState(0);
   useEffect(() => {
     void call('GET', '/traffic').then(
       ({ points: found }) => {
@@ -64,17 +63,14 @@ function Shell({ who }) {
       contact.value = { at: Date.now(), isLost: false };
       points.value = [...points.value, point].slice(-MOST_POINTS);
     });
-    const timer = setInterval(() => tick((count) => count + 1), 1000);
+    const endWatching = watchContact();
     return () => {
       end();
-      clearInterval(timer);
+      endWatching();
     };
   }, []);
   const [title, Page] = PAGES[page.value];
   document.title = `${title} · Gatehouse`;
-  const { at, isLost } = contact.value;
-  const age = Date.now() - at;
-  const isStale = isLost || age > LOST_AFTER_MS;
   return html`<header>
       <strong>Gatehouse</strong>
       <nav aria-label="Pages">${Object.entries(PAGES).map(
@@ -84,8 +80,18 @@ function Shell({ who }) {
       <span class="soft">${who.name}, ${who.role}</span>
       <button type="button" onClick=${signOut}>Sign out</button>
     </header>
-    <div role="alert">${isStale && html`<p class="banner">The gateway does not answer. What is shown is ${ago(age)} old.</p>`}</div>
-    <main tabindex="-1" class=${isStale ? 'stale' : ''}><${Page} /></main>`;
+    <div role="alert">${isStale.value && html`<p class="banner">The gateway does not answer. <${Age} /></p>`}</div>
+    <main tabindex="-1" class=${isStale.value ? 'stale' : ''}><${Page} /></main>`;
+}
+
+/** By itself, so that a second that passes draws no page again. It is no news, so it is not read out. */
+function Age() {
+  const [, tick] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => tick((count) => count + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  return html`<span aria-live="off">What is shown is ${ago(Date.now() - contact.peek().at)} old.</span>`;
 }
 
 const root = document.getElementById('app');

@@ -7,9 +7,10 @@ import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
 const status = signal(null);
+const MOST_TROUBLES = 20;
 
 export function Overview() {
-  useEffect(() => poll('/status', status, 3000), []);
+  useEffect(() => poll('/status?brief=true', status, 3000), []);
   const found = status.value;
   if (found === null) return html`<h1>Overview</h1><p class="soft">Reading the gateway …</p>`;
   const last = points.value.at(-1);
@@ -19,11 +20,14 @@ export function Overview() {
       ${
         troubles.length === 0
           ? html`<p class="good">Nothing.</p>`
-          : html`<ul class="plainlist" aria-live="polite">${troubles.map(
-              ({ severity, subject, message }) =>
-                html`<li><span class=${severity}>${severity}</span> <strong>${subject}</strong> ${message}</li>`,
-            )}</ul>`
+          : html`<ul class="plainlist" aria-live="polite">${troubles
+              .slice(0, MOST_TROUBLES)
+              .map(
+                ({ severity, subject, message }) =>
+                  html`<li><span class=${severity}>${severity}</span> <strong>${subject}</strong> ${message}</li>`,
+              )}</ul>`
       }
+      ${troubles.length > MOST_TROUBLES && html`<p class="soft">And ${number(troubles.length - MOST_TROUBLES)} more: see <a href="#/services">services</a>.</p>`}
     <//>
     <${Card} title="Traffic" id="traffic">
       <dl class="numbers">

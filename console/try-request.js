@@ -25,7 +25,7 @@ export function TryRequest() {
       setResult(await call('POST', path, { method, url, headers, ...more }));
       setError('');
       // Fields may hold secrets, which have no place in an address.
-      setQuery({ method, url });
+      setQuery({ ...query(), method, url });
     } catch (failure) {
       setError(failure.message);
       setResult(null);

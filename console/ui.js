@@ -1,7 +1,7 @@
 /** Small parts that all pages use: markup, tables, messages, a dialog that asks for a reason, words for numbers. */
 
 import { me } from './api.js';
-import { useState } from './vendor/hooks.js';
+import { useEffect, useRef, useState } from './vendor/hooks.js';
 import htm from './vendor/htm.js';
 import { h } from './vendor/preact.js';
 
@@ -17,14 +17,38 @@ export function Card({ title, children, id }) {
   return html`<section class="card" aria-labelledby=${id}><h2 id=${id}>${title}</h2>${children}</section>`;
 }
 
-export function Table({ caption, head, rows, empty }) {
+/** Of a long list so many rows are shown at first, and more with each step. */
+export const STEP = 100;
+
+/** `most`: rows that are shown before somebody asks for more. */
+export function Table({ caption, head, rows, empty, most = STEP }) {
+  const [shown, setShown] = useState(most);
   if (rows.length === 0) return html`<p class="soft">${empty}</p>`;
   return html`<div class="scroll" tabindex="0" role="region" aria-label=${caption}>
     <table>
       <thead><tr>${head.map((text) => html`<th scope="col">${text}</th>`)}</tr></thead>
-      <tbody>${rows}</tbody>
+      <tbody>${rows.slice(0, shown)}</tbody>
     </table>
-  </div>`;
+  </div>
+  ${rows.length > shown && html`<${More} text=${`${number(shown)} of ${number(rows.length)} are shown.`} more=${() => setShown(shown + STEP)} />`}`;
+}
+
+export function More({ text = '', more }) {
+  return html`<p><span class="soft">${text}</span> <button type="button" onClick=${more}>Show ${STEP} more</button></p>`;
+}
+
+/** The words come to `search` when somebody has stopped typing for a moment. */
+export function Search({ label, value, search }) {
+  const timer = useRef(0);
+  const typed = (event) => {
+    const text = event.currentTarget.value;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(search, 200, text);
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  return html`<form role="search" onSubmit=${(event) => event.preventDefault()}>
+    <label class="wide">${label}<input name="q" type="search" maxlength="300" defaultValue=${value} onInput=${typed} autocomplete="off" /></label>
+  </form>`;
 }
 
 export function Message({ error, done }) {

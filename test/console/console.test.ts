@@ -45,6 +45,9 @@ const MOST_CLICKS = {
   'ban an address': 2,
   'drain an instance': 3,
   'force a breaker': 3,
+  'add an instance': 3,
+  'take an instance out': 3,
+  'put it back': 2,
   'find one request by its id': 2,
   'make a key': 4,
   'rotate a key': 5,
@@ -388,6 +391,35 @@ describe('the console in Chromium', () => {
       await page.waitForSelector('p:has-text("breaker open")');
     });
     await page.click('button:text-is("Reset")');
+    await open('Overview');
+    await task('add an instance', async () => {
+      await open('Services');
+      await page.click('button:text-is("Add instance")');
+      await page.fill('dialog input[name=url]', 'http://127.0.0.1:9');
+      await page.fill('dialog input[name=reason]', HOSTILE);
+      await page.click('dialog button.main');
+      await page.waitForSelector('td:has-text("http://127.0.0.1:9")');
+      await page.waitForSelector(`td:has-text(${JSON.stringify(`added by token:${HOSTILE}`)})`);
+    });
+    await checkLook(page, 'console-instance-added');
+    await open('Overview');
+    await task('take an instance out', async () => {
+      await open('Services');
+      await page.click('button:text-is("Take out")');
+      await page.fill('dialog input[name=reason]', HOSTILE);
+      await page.click('dialog button.main');
+      await page.waitForSelector('p:has-text("is taken out by")');
+    });
+    await checkLook(page, 'console-instance-removed');
+    await open('Overview');
+    await task('put it back', async () => {
+      await open('Services');
+      await page.click('button:text-is("Put back")');
+      await page.waitForSelector('p:has-text("is taken out by")', { state: 'detached' });
+    });
+    await page.click('button:text-is("Remove")');
+    await page.waitForSelector('td:has-text("http://127.0.0.1:9")', { state: 'detached' });
+    await brokenBy('the reason of an instance');
     await task('find one request by its id', async () => {
       await open('Requests');
       await page.fill('input[name=text]', 'wanted-request-7');

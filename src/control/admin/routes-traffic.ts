@@ -6,12 +6,19 @@ import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
 import { endByHand, forMs, override, reason, setByHand } from './by-hand.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
+import { pick, pickServices } from './pick.ts';
 import { troubles } from './problems.ts';
 import { quantileMs } from './recorder.ts';
 
 const breakerTarget = z.object({
   id: z.string().min(1).max(500).describe('Name of the service, or id of the instance where instances have breakers.'),
 });
+/** More are never sent at once. */
+const MOST = 10_000;
+const picked = {
+  q: z.string().max(300).prefault('').describe('Only those that contain this text, in upper or lower case.'),
+  limit: z.coerce.number().int().min(1).max(MOST).prefault(MOST).describe('How many at most.'),
+};
 const area = z.enum(LOG_AREAS).describe('The area; absent: what has no level of its own.');
 
 export function trafficRoutes(kit: Kit): void {
@@ -27,11 +34,21 @@ export function trafficRoutes(kit: Kit): void {
       tag: 'gateway',
       summary: 'All that the gateway knows of itself, and what is wrong at the moment',
       role: 'viewer',
+      query: z.object({
+        brief: z
+          .enum(['true', 'false'])
+          .prefault('false')
+          .describe('`true` leaves out services, features and overrides.'),
+      }),
       response: z.looseObject({ status: z.string(), troubles: z.array(z.looseObject({ subject: z.string() })) }),
     },
-    () => {
+    ({ query }) => {
       const found = status();
-      return { ...found, overrides: host.overrides.list(), troubles: troubles(found, host.overrides.list()) };
+      const overrides = host.overrides.list();
+      const wrong = troubles(found, overrides);
+      if (query.brief === 'false') return { ...found, overrides, troubles: wrong };
+      const { services: _, features: __, ...rest } = found;
+      return { ...rest, troubles: wrong };
     },
   );
 
@@ -41,11 +58,20 @@ export function trafficRoutes(kit: Kit): void {
       method: 'get',
       path: '/routes',
       tag: 'traffic',
-      summary: 'Every route with what it does and what it has counted',
+      summary: 'Every route with what it does and what it has counted, or those that contain a text',
       role: 'viewer',
-      response: z.looseObject({ routes: z.array(z.looseObject({ id: z.string() })) }),
+      query: z.object(picked),
+      response: z.looseObject({
+        routes: z.array(z.looseObject({ id: z.string() })),
+        matching: z.number().describe('How many contain the text.'),
+        total: z.number().describe('How many there are.'),
+      }),
     },
-    () => ({ routes: snapshot().routes.map((route) => routeReport(kit, route)) }),
+    ({ query }) => {
+      const { routes } = snapshot();
+      const { found, matching } = pick(routes, query, searchedText);
+      return { routes: found.map((route) => routeReport(kit, route)), matching, total: routes.length };
+    },
   );
 
   operation(
@@ -79,11 +105,17 @@ export function trafficRoutes(kit: Kit): void {
       method: 'get',
       path: '/services',
       tag: 'traffic',
-      summary: 'Every service with its breaker, its instances, and why one gets no traffic',
+      summary:
+        'Every service with its breaker, its instances, and why one gets no traffic, or those that contain a text',
       role: 'viewer',
-      response: z.looseObject({ services: z.array(z.looseObject({ name: z.string() })) }),
+      query: z.object({ ...picked, limit: picked.limit.describe('How many instances at most, over all services.') }),
+      response: z.looseObject({
+        services: z.array(z.looseObject({ name: z.string(), byHand: z.array(override) })),
+        matching: z.number().describe('How many services contain the text, or have an instance that does.'),
+        total: z.number().describe('How many there are.'),
+      }),
     },
-    () => ({ services: status().services }),
+    ({ query }) => pickServices(status().services, host.overrides.list(), query),
   );
 
   operation(
@@ -164,6 +196,13 @@ export function trafficRoutes(kit: Kit): void {
     },
     ({ query, operator }) => endByHand(host, operator.name, { kind: 'logLevel', target: query.area ?? 'gateway' }),
   );
+}
+
+/** What the console shows of a route without its counts. */
+function searchedText({ id, match, action }: Snapshot['routes'][number]): string {
+  const path = match.path.kind === 'pattern' ? match.path.pattern : match.path.source;
+  const does = action.kind === 'service' ? action.targets.map(({ service }) => service) : [action.kind];
+  return `${id} ${match.methods.join(' ')} ${match.hosts.join(' ')} ${path} ${does.join(' ')}`;
 }
 
 function routeReport({ host }: Kit, route: Snapshot['routes'][number]) {

@@ -1,0 +1,264 @@
+/**
+ * The console where it is hard: with 1,000 routes and 500 instances, with nothing to show, when the gateway has gone, by
+ * keyboard alone, and for whoever wants nothing to move.
+ */
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import type { Browser, Page } from 'playwright-core';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
+import { checkLook, startChromium } from './chromium.ts';
+
+const TOKEN = 'admin-token-that-is-long-enough';
+const ADMIN = { listen: '127.0.0.1:0', tokens: [{ name: 'a', role: 'admin', token: TOKEN }] };
+const ROUTES = 1_000;
+const SERVICES = 10;
+const INSTANCES = 500;
+/** What a page reads each few seconds may not grow with what there is. */
+const MOST_BYTES = 150_000;
+const LONG_MS = 60_000;
+
+let browser: Browser;
+const ends: (() => unknown)[] = [];
+const scope = { after: (end: () => unknown) => void ends.unshift(end) };
+
+before(async () => {
+  browser = await startChromium();
+});
+after(async () => {
+  await browser?.close();
+  for (const end of ends) await end();
+});
+
+function originOf(gateway: TestGateway): string {
+  const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
+  return (found!.sections!['admin'] as { url: string }).url;
+}
+
+/** Signed in, with what went wrong in it. */
+async function openConsole(gateway: TestGateway): Promise<{ readonly page: Page; readonly wrong: string[] }> {
+  const response = await fetch(`${originOf(gateway)}/api/links`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    body: '{}',
+  });
+  const page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+  page.setDefaultTimeout(LONG_MS);
+  const wrong: string[] = [];
+  page.on('pageerror', (error) => wrong.push(error.message));
+  await page.goto(((await response.json()) as { url: string }).url);
+  await page.waitForSelector('nav');
+  return { page, wrong };
+}
+
+const go = (page: Page, name: string): Promise<void> => page.click(`nav >> text=${name}`);
+
+describe('a console of 1,000 routes and 500 instances', () => {
+  let page: Page;
+  let wrong: string[];
+  const sizes = new Map<string, number>();
+
+  before(async () => {
+    const each = INSTANCES / SERVICES;
+    const gateway = await startTestGateway(scope, {
+      admin: ADMIN,
+      services: Object.fromEntries(
+        Array.from({ length: SERVICES }, (_, s) => [
+          `service-${s}`,
+          { instances: Array.from({ length: each }, (__, i) => `http://127.0.${s}.${i + 1}:9`) },
+        ]),
+      ),
+      routes: Array.from({ length: ROUTES }, (_, i) => ({
+        name: `route-${i}`,
+        match: { path: `/api/v1/things-${i}/*` },
+        service: `service-${i % SERVICES}`,
+        auth: 'public',
+      })),
+    });
+    ({ page, wrong } = await openConsole(gateway));
+    page.on('response', (response) => {
+      const { pathname } = new URL(response.url());
+      if (!pathname.includes('/api/') || pathname.endsWith('/stream')) return;
+      void response.body().then(
+        (body) => sizes.set(pathname, Math.max(sizes.get(pathname) ?? 0, body.length)),
+        () => {},
+      );
+    });
+  });
+
+  const rows = (caption: string) => page.locator(`[aria-label=${JSON.stringify(caption)}] tbody tr`);
+  const status = (text: string) => page.waitForSelector(`[role=status]:has-text(${JSON.stringify(text)})`);
+
+  it('shows 100 routes, 100 more when asked, and any of them by search, which is in the address', async () => {
+    await go(page, 'Routes');
+    await status(', the first 100 are shown');
+    assert.match(await page.innerText('main'), /(1,0\d\d) of \1, the first 100 are shown/);
+    assert.equal(await rows('Routes').count(), 100);
+    await page.click('button:text-is("Show 100 more")');
+    await status('the first 200 are shown');
+    assert.equal(await rows('Routes').count(), 200);
+    await page.fill('input[name=q]', 'THINGS-777');
+    await status('1 of 1,0');
+    assert.equal(await rows('Routes').count(), 1);
+    assert.match(await rows('Routes').innerText(), /route-777.*\/api\/v1\/things-777/s);
+    assert.equal(new URL(page.url()).hash, '#/routes?q=THINGS-777');
+    await page.fill('input[name=q]', 'no such thing');
+    await page.waitForSelector('text=No route has “no such thing”.');
+    assert.equal(await page.evaluate('document.activeElement.name'), 'q', 'the focus stays where somebody types');
+  });
+
+  it('shows 100 instances over all services, and one by search with its service', async () => {
+    await go(page, 'Services');
+    await status('10 of 10 services, the first 100 instances are shown');
+    assert.equal(await page.locator('tbody tr').count(), 100);
+    await page.click('button:text-is("Show 100 more")');
+    await status('the first 200 instances are shown');
+    assert.equal(await page.locator('tbody tr').count(), 200);
+    await page.fill('input[name=q]', '127.0.7.42');
+    await status('1 of 10 services');
+    assert.equal(await page.locator('tbody tr').count(), 1);
+    await page.waitForSelector('h2:text-is("service-7")');
+    await page.waitForSelector('p:text-is("1 of 50 instances")');
+  });
+
+  it('reads no more for that than for a few, whatever page is open', async () => {
+    await go(page, 'Overview');
+    await until(() => sizes.has('/console/api/status'), 'the overview', LONG_MS);
+    await go(page, 'Routes');
+    await page.waitForSelector('td:text-is("route-7")');
+    for (const name of ['status', 'routes', 'services']) {
+      const size = sizes.get(`/console/api/${name}`) ?? 0;
+      assert.ok(size > 100 && size < MOST_BYTES, `${name}: ${size} bytes`);
+    }
+  });
+
+  it('explains a request among 1,000 routes without 1,000 lines', async () => {
+    await page.fill('input[name=url]', '/api/v1/things-500/x');
+    await page.click('button:text-is("Explain")');
+    await page.waitForSelector('strong:text-is("route-500")');
+    assert.ok((await rows('Considered, first to last').count()) <= 100);
+    await checkLook(page, 'console-many-routes');
+    await go(page, 'Services');
+    await status('10 of 10 services');
+    await checkLook(page, 'console-many-instances');
+    assert.deepEqual(wrong, []);
+  });
+});
+
+describe('a console of a gateway that does nothing yet', () => {
+  /** What each page says one can do. */
+  const WORDS: Readonly<Record<string, RegExp>> = {
+    Overview: /Nothing\./,
+    Services: /Add one under services in the configuration/,
+    Requests: /requests appear here when they end/,
+    Limits: /Name an address, a user or an API key/,
+    Bans: /Add abuse: \{\} to the configuration/,
+    Accounts: /Add identity: \{ enabled: true \} to the configuration/,
+    Cache: /Add cache: \{\} to a route, a service or the gateway/,
+    Changes: /the gateway started/,
+    Cluster: /Give several gateways the key cluster and one store/,
+    Events: /the admin API listens/,
+  };
+  let gateway: TestGateway;
+  let page: Page;
+
+  before(async () => {
+    gateway = await startTestGateway(scope, { admin: ADMIN });
+    ({ page } = await openConsole(gateway));
+  });
+
+  for (const [name, words] of Object.entries(WORDS))
+    it(`says what to do: ${name}`, async () => {
+      await go(page, name);
+      await page.waitForSelector(`nav a[aria-current]:has-text(${JSON.stringify(name)})`);
+      const giveUpMs = performance.now() + LONG_MS;
+      while (!words.test(await page.innerText('main')))
+        assert.ok(performance.now() < giveUpMs, await page.innerText('main'));
+      await checkLook(page, `console-empty-${name.toLowerCase()}`);
+    });
+
+  it('routes: those of the gateway itself, and none by a text that none has', async () => {
+    await go(page, 'Routes');
+    await page.waitForSelector('td:has-text("builtin:ops/health")');
+    await page.fill('input[name=q]', 'zebra');
+    await page.waitForSelector('text=No route has “zebra”.');
+  });
+
+  it('nothing moves for whoever wants that', async () => {
+    await page.emulateMedia({ reducedMotion: 'reduce' });
+    for (const name of ['Overview', 'Services', 'Bans']) {
+      await go(page, name);
+      const moving = await page.evaluate(
+        `[...document.querySelectorAll('*')].filter((each) => { const style = getComputedStyle(each); return parseFloat(style.transitionDuration) > 0 || style.animationName !== 'none'; }).length + document.getAnimations().length`,
+      );
+      assert.equal(moving, 0, name);
+    }
+    await page.emulateMedia({ reducedMotion: 'no-preference' });
+  });
+
+  it('says how old what it shows is, when the gateway has gone, and keeps showing it', async () => {
+    await go(page, 'Overview');
+    await page.waitForSelector('h1:has-text("gatehouse: healthy")');
+    await gateway.stop({ timeoutMs: 100 });
+    await page.waitForSelector('[role=alert]:has-text("The gateway does not answer. What is shown is")');
+    const age = async (): Promise<number> =>
+      Number(/is (\d+) s old/.exec(await page.innerText('.banner'))?.[1] ?? Number.NaN);
+    const first = await age();
+    const giveUpMs = performance.now() + LONG_MS;
+    while (!((await age()) > first)) assert.ok(performance.now() < giveUpMs, `its age stays ${first} s`);
+    await page.waitForSelector('main.stale h1:has-text("gatehouse: healthy")');
+    await checkLook(page, 'console-stale');
+    await go(page, 'Services');
+    await page.waitForSelector('h1:text-is("Services")');
+    assert.equal(await page.locator('main.stale').count(), 1);
+  });
+});
+
+describe('a console without a mouse', () => {
+  it('drains an instance and takes it back by keyboard, and shows where one is', async () => {
+    const gateway = await startTestGateway(scope, {
+      admin: ADMIN,
+      services: { orders: { instances: ['http://127.0.0.1:9', 'http://127.0.0.1:10'] } },
+      routes: [{ match: { path: '/a' }, service: 'orders', auth: 'public' }],
+    });
+    const { page } = await openConsole(gateway);
+    const { keyboard } = page;
+    /** The name that a screen reader says. */
+    const focused = () =>
+      page.evaluate(
+        "(document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent).trim()",
+      ) as Promise<string>;
+    const tabTo = async (name: string): Promise<void> => {
+      for (let i = 0; i < 40; i++) {
+        await keyboard.press('Tab');
+        if ((await focused()) === name) {
+          const outline = await page.evaluate('parseFloat(getComputedStyle(document.activeElement).outlineWidth)');
+          assert.ok((outline as number) >= 2, `${name} has a ring when it has the focus`);
+          return;
+        }
+      }
+      assert.fail(`no Tab leads to ${name}; the last was ${await focused()}`);
+    };
+    await tabTo('Services');
+    await keyboard.press('Enter');
+    await page.waitForSelector('td:has-text("http://127.0.0.1:9")');
+    assert.equal(await page.evaluate('document.activeElement.tagName'), 'MAIN', 'the page has the focus');
+    await tabTo('Drain http://127.0.0.1:9');
+    await keyboard.press('Enter');
+    await page.waitForSelector('dialog[open]');
+    await keyboard.press('Escape');
+    await page.waitForSelector('dialog[open]', { state: 'detached' });
+    assert.equal(await focused(), 'Drain http://127.0.0.1:9', 'the focus is back');
+    await keyboard.press('Enter');
+    await page.waitForSelector('dialog[open]');
+    assert.equal(await page.evaluate('document.activeElement.name'), 'reason');
+    await keyboard.type('by keyboard');
+    await keyboard.press('Enter');
+    await page.waitForSelector('td:has-text("drained")');
+    assert.equal(gateway.primary.overrides.list()[0]?.reason, 'by keyboard');
+    await tabTo('Take traffic again: http://127.0.0.1:9');
+    await keyboard.press('Enter');
+    await until(() => gateway.primary.overrides.list().length === 0, 'the end of the drain', LONG_MS);
+    await page.close();
+  });
+});
