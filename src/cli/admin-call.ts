@@ -37,7 +37,7 @@ export function serverOf({ options, env }: CommandContext): string | undefined {
 
 export async function callAdmin(
   context: CommandContext,
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   body?: unknown,
 ): Promise<AdminAnswer> {

@@ -55,7 +55,7 @@ export const runAudit = identityCommand<Values>(
     }),
 );
 
-function expectation(text: string | undefined): { seq: number; mac: string } | undefined {
+export function expectation(text: string | undefined): { seq: number; mac: string } | undefined {
   if (text === undefined) return undefined;
   const match = /^(\d+):([A-Za-z0-9_-]*)$/.exec(text);
   if (match === null) throw new UsageError('--expect must read SEQ:MAC, as "audit head" shows it');

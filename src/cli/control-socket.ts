@@ -69,7 +69,7 @@ export async function callGateway(socketPath: string, method: 'GET' | 'POST', pa
  */
 export function callSocket(
   socketPath: string,
-  method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+  method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
   { body, maxBytes = Number.POSITIVE_INFINITY }: { readonly body?: unknown; readonly maxBytes?: number } = {},
 ): Promise<{ readonly status: number; readonly text: string }> {

@@ -15,6 +15,9 @@ const config: CommandOption = {
 const COMMON = { config, json: JSON_OPTION };
 const text = (value: string, meaning: string): CommandOption => ({ type: 'string', value, meaning });
 const flag = (meaning: string): CommandOption => ({ type: 'boolean', meaning });
+const AFAR = { server: ADMIN_OPTIONS['server']!, token: ADMIN_OPTIONS['token']! };
+const WHERE =
+  "On the gateway's machine the command opens its database, so that no gateway need run; with --server it asks the admin API of a gateway elsewhere.";
 const EXITS = 'Exit codes: 0 done, 2 wrong usage, 5 refused.';
 
 export const user: Command = {
@@ -29,7 +32,7 @@ export const user: Command = {
   ],
   description: `ACCOUNT is an id, an address or a user name. A password is read from standard input with --password-stdin; without it one is made and shown once.
 
-Changing a password, disabling and changing roles end the sessions of the account. A plan counts from the next refresh of a session on.
+Changing a password, disabling and changing roles end the sessions of the account. A plan counts from the next refresh of a session on. ${WHERE}
 
 ${EXITS}`,
   options: {
@@ -41,17 +44,21 @@ ${EXITS}`,
     plan: text('NAME', 'plan instead of the usual one, or the new plan'),
     query: text('TEXT', 'accounts whose address or name begins so'),
     'password-stdin': flag('read the password from standard input'),
+    ...AFAR,
     ...COMMON,
   },
   arguments: { min: 1, max: 2 },
-  run: async (context) => (await import('./user-run.ts')).runUser(context),
+  run: async (context) =>
+    serverOf(context) === undefined
+      ? (await import('./user-run.ts')).runUser(context)
+      : (await import('./user-afar.ts')).runUserAfar(context),
 };
 
 export const token: Command = {
   name: 'token',
   summary: 'mint, check and revoke access tokens',
   usage: ['--user NAME [--scopes LIST] [--plan NAME] [--mfa] [--ttl TIME]', 'revoke JTI', 'check', 'rotate'],
-  description: `Mints a token without a session, for services, scripts and tests. "check" reads a token from standard input and says whether it is alive. "rotate" makes a new signing key, which signs after tokens.publishBefore.
+  description: `Mints a token without a session, for services, scripts and tests. "check" reads a token from standard input and says whether it is alive. "rotate" makes a new signing key, which signs after tokens.publishBefore. With --server, "check" and "revoke" ask a gateway elsewhere; tokens are minted on its own machine alone, since who mints one can become anybody.
 
 Exit codes: 0 done, 2 wrong usage, 4 the token is not alive, 5 refused.`,
   options: {
@@ -61,10 +68,14 @@ Exit codes: 0 done, 2 wrong usage, 4 the token is not alive, 5 refused.`,
     plan: text('NAME', 'plan; default that of the account'),
     mfa: flag('say that a second factor was given'),
     ttl: text('TIME', 'life, such as 15m; default 1h'),
+    ...AFAR,
     ...COMMON,
   },
   arguments: { min: 0, max: 2 },
-  run: async (context) => (await import('./token-run.ts')).runToken(context),
+  run: async (context) =>
+    serverOf(context) === undefined
+      ? (await import('./token-run.ts')).runToken(context)
+      : (await import('./token-afar.ts')).runTokenAfar(context),
 };
 
 export const key: Command = {
@@ -76,7 +87,7 @@ export const key: Command = {
     'rotate ID --user ACCOUNT [--grace TIME]',
     'revoke ID',
   ],
-  description: `The text of a key is shown once, by create and rotate. On the gateway's machine the command opens its database, so that no gateway need run; with --server it asks the admin API of a gateway elsewhere.
+  description: `The text of a key is shown once, by create and rotate. ${WHERE}
 
 ${EXITS}`,
   options: {
@@ -87,8 +98,7 @@ ${EXITS}`,
     ttl: text('TIME', 'life, such as 90d; default for ever'),
     addresses: text('LIST', 'CIDR blocks from which it works; default all'),
     grace: text('TIME', 'how long the old key goes on; default not at all'),
-    server: ADMIN_OPTIONS['server']!,
-    token: ADMIN_OPTIONS['token']!,
+    ...AFAR,
     ...COMMON,
   },
   arguments: { min: 1, max: 2 },
@@ -102,17 +112,21 @@ export const audit: Command = {
   name: 'audit',
   summary: 'verify and read the audit log',
   usage: ['verify [--expect SEQ:MAC]', 'head', 'list [--last N] [--action NAME]'],
-  description: `verify walks the whole chain and names the first entry that does not fit. With the head noted earlier (--expect) it also sees an end that was cut off.
+  description: `verify walks the whole chain and names the first entry that does not fit. With the head noted earlier (--expect) it also sees an end that was cut off. ${WHERE}
 
 Exit codes: 0 done and whole, 2 wrong usage, 5 the chain is broken.`,
   options: {
     expect: text('SEQ:MAC', 'what "audit head" showed earlier'),
     last: text('N', 'how many entries; default 50'),
     action: text('NAME', 'only entries of this action, such as login.failed'),
+    ...AFAR,
     ...COMMON,
   },
   arguments: { min: 1, max: 1 },
-  run: async (context) => (await import('./audit-run.ts')).runAudit(context),
+  run: async (context) =>
+    serverOf(context) === undefined
+      ? (await import('./audit-run.ts')).runAudit(context)
+      : (await import('./audit-afar.ts')).runAuditAfar(context),
 };
 
 export const migrate: Command = {

@@ -133,6 +133,7 @@ describe('a console of 1,000 routes and 500 instances', () => {
   });
 
   it('explains a request among 1,000 routes without 1,000 lines', async () => {
+    await go(page, 'Routes');
     await page.fill('input[name=url]', '/api/v1/things-500/x');
     await page.click('button:text-is("Explain")');
     await page.waitForSelector('strong:text-is("route-500")');
@@ -174,7 +175,6 @@ describe('a console of a gateway that does nothing yet', () => {
       const giveUpMs = performance.now() + LONG_MS;
       while (!words.test(await page.innerText('main')))
         assert.ok(performance.now() < giveUpMs, await page.innerText('main'));
-      await checkLook(page, `console-empty-${name.toLowerCase()}`);
     });
 
   it('routes: those of the gateway itself, and none by a text that none has', async () => {

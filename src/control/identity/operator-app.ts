@@ -2,7 +2,7 @@
  * Accounts and keys for operators: what administrators do, below `/api/features/identity` of the admin API, which has
  * found out who asks and with which role. One exit for everything that is thrown, as in app.ts.
  */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
 import { decoded } from '../gateway-identity.ts';
 import type { Fetch } from '../local-server.ts';
@@ -10,6 +10,7 @@ import { operatorRoutes } from './accounts/routes-admin.ts';
 import type { IdentityContext } from './context.ts';
 import type { Env } from './http/actor.ts';
 import { callerOf } from './http/caller.ts';
+import { auditForOperators, tokensForOperators } from './operator-routes.ts';
 import { asProblem, notFound, type Problem, problemResponse } from './problem.ts';
 
 const NOBODY = new CidrSet([]);
@@ -23,10 +24,10 @@ export function createOperatorApp(context: IdentityContext): Fetch {
     await next();
     c.res.headers.set('cache-control', 'no-store');
   });
-  app.route(
-    '/',
-    operatorRoutes(context, (c) => decoded(c.req.header('x-gatehouse-actor')) ?? 'operator'),
-  );
+  const nameOf = (c: Context<Env>): string => decoded(c.req.header('x-gatehouse-actor')) ?? 'operator';
+  app.route('/', operatorRoutes(context, nameOf));
+  app.route('/', auditForOperators(context));
+  app.route('/', tokensForOperators(context, nameOf));
   const answer = (problem: Problem, requestId: string): Response =>
     problemResponse(problem, context.options.errorFormat, requestId, context.clock.wallMs());
   app.notFound((c) => answer(notFound('endpoint'), c.get('caller').requestId));

@@ -148,3 +148,101 @@ test('keys, sessions, quotas, bans and the cache are administered from afar', as
   assert.equal((await json('cache')).objects, 0);
   assert.equal((await line.run('cache', 'purge', '--all')).out, 'purged\n');
 });
+
+test('accounts, the audit log and tokens are administered from afar; nobody mints a token there', async (t) => {
+  const line = commandLine();
+  t.after(() => line.remove());
+  const path = join(line.folder, 'gatehouse.yaml');
+  const document = {
+    gateway: { host: '127.0.0.1', port: 0, workers: 1, dataDir: './own', watch: false, accessLog: 'off' },
+    admin: {
+      listen: '127.0.0.1:0',
+      tokens: [
+        { name: 'admin', role: 'admin', token: TOKENS.viewer },
+        { name: 'operator', role: 'operator', token: TOKENS.operator },
+      ],
+    },
+    identity: {
+      enabled: true,
+      firstAdmin: 'off',
+      publicUrl: 'https://api.example.com',
+      passwords: { memory: '8mb', passes: 1 },
+    },
+    plans: { free: {}, gold: {} },
+    routes: [{ match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' }],
+  };
+  await writeFile(path, JSON.stringify(document));
+  const gateway = await startGateway({ configFile: path, cwd: line.folder, env: {}, log: createLogger('silent') });
+  t.after(() => gateway.stop({ timeoutMs: 500 }));
+  const found = gateway.primary.opsSources().features.find((each) => each.sections?.['admin'] !== undefined);
+  const { url } = found!.sections!['admin'] as { url: string };
+  // Minted on this machine, by the database.
+  const minted = JSON.parse((await line.run('token', '--user', 'script', '--json')).out) as Record<string, string>;
+  line.env = { GATEHOUSE_SERVER: url, GATEHOUSE_TOKEN: TOKENS.viewer };
+  const json = async (...args: string[]) => {
+    const done = await line.run(...args, '--json');
+    assert.deepEqual([done.code, done.err], [0, ''], args.join(' '));
+    return JSON.parse(done.out);
+  };
+
+  const made = await json('user', 'create', '--email', 'ann@example.com', '--username', 'ann', '--admin');
+  assert.deepEqual([made.username, [...made.roles].sort()], ['ann', ['admin', 'user']]);
+  const login = (password: string): Promise<number> =>
+    fetch(`http://127.0.0.1:${gateway.addresses[0]!.port}/api/auth/login`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ email: 'ann@example.com', password }),
+    }).then(async (response) => {
+      await response.text();
+      return response.status;
+    });
+  assert.equal(await login(made.password), 200);
+  const fresh = await json('user', 'password', 'ann');
+  assert.deepEqual([await login(made.password), await login(fresh.password)], [401, 200]);
+  const twice = await line.run('user', 'create', '--username', 'ann');
+  assert.equal(twice.code, 5, twice.out);
+  await json('user', 'create', '--username', 'robot', '--service');
+  for (let i = 0; i < 3; i++) await json('user', 'create', '--username', `bob-${i}`, '--service');
+  assert.match((await line.run('user', 'list')).out, /^ID +KIND +NAME/);
+  const bobs = (await json('user', 'list', '--query', 'bob')) as { username: string }[];
+  assert.deepEqual(bobs.map(({ username }) => username).sort(), ['bob-0', 'bob-1', 'bob-2']);
+  assert.equal((await json('user', 'plan', 'robot', '--plan', 'gold')).plan, 'gold');
+  assert.equal((await json('user', 'disable', 'robot')).status, 'disabled');
+  assert.equal((await json('user', 'enable', 'robot')).status, 'active');
+  const last = await line.run('user', 'disable', 'ann');
+  assert.equal(last.code, 5, 'the last administrator');
+  assert.equal((await line.run('user', 'roles', 'robot', '--roles', 'nonsense')).code, 5);
+  assert.deepEqual((await json('user', 'roles', 'robot', '--roles', 'service')).roles, ['service']);
+  assert.equal((await json('user', 'show', 'robot')).plan, 'gold');
+  assert.equal((await line.run('user', 'show', 'nobody')).code, 4);
+  for (const args of [['show'], ['grow', 'x'], ['create'], ['plan', 'robot']])
+    assert.equal((await line.run('user', ...args)).code, 2, args.join(' '));
+
+  const check = async () => {
+    const response = await fetch(`${url}/api/features/identity/tokens/check`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKENS.viewer}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ token: minted['accessToken'] }),
+    });
+    return (await response.json()) as { active: boolean };
+  };
+  assert.equal((await check()).active, true);
+  assert.equal((await line.run('token', 'revoke', minted['jti']!)).code, 0);
+  assert.equal((await check()).active, false);
+  assert.equal((await line.run('token', 'revoke', 'none')).code, 4);
+  const mint = await line.run('token', '--user', 'ann');
+  assert.equal(mint.code, 2);
+  assert.match(mint.err, /minted, and keys rotated, on the gateway’s machine/);
+
+  const head = (await line.run('audit', 'head')).out.trim();
+  assert.match(head, /^\d+:[\w-]+$/);
+  assert.match((await line.run('audit', 'verify', '--expect', head)).out, /^\d+ entries, the chain is whole\n$/);
+  assert.equal((await line.run('audit', 'verify', '--expect', '99999:abc')).code, 5);
+  assert.equal((await line.run('audit', 'verify', '--expect', 'nonsense')).code, 2);
+  const rows = (await line.run('audit', 'list', '--last', '3', '--json')).out.trim().split('\n');
+  assert.equal(rows.length, 3);
+  assert.match((await line.run('audit', 'list', '--action', 'user.created')).out, /user\.created +token:admin/);
+  line.env = { GATEHOUSE_SERVER: url, GATEHOUSE_TOKEN: TOKENS.operator };
+  assert.equal((await line.run('user', 'disable', 'robot')).code, 5);
+  assert.equal((await line.run('audit', 'head')).code, 0, 'operators look');
+});

@@ -38,28 +38,33 @@ export const auditBodies = {
   }),
 };
 
+/** Newest first, as the query of the URL says; `next` goes on with `before`. */
+export async function auditEntries({ store }: IdentityContext, url: string) {
+  const { actor, action, target, from, to, before, limit } = readQuery(url, auditBodies['GET /admin/audit']);
+  let query = store.db.selectFrom('audit_log').selectAll().orderBy('seq', 'desc').limit(limit);
+  if (actor !== undefined) query = query.where('actor', '=', actor);
+  if (action !== undefined) query = query.where('action', '=', action);
+  if (target !== undefined) query = query.where('target', '=', target);
+  if (from !== undefined) query = query.where('at', '>=', from);
+  if (to !== undefined) query = query.where('at', '<', to);
+  if (before !== undefined) query = query.where('seq', '<', before);
+  const rows = await query.execute();
+  const entries = rows.map(({ mac: _, at, detail, request_id, ...row }) => ({
+    ...row,
+    at: new Date(at).toISOString(),
+    requestId: request_id,
+    detail: JSON.parse(detail) as unknown,
+  }));
+  return { entries, next: rows.length === limit ? (rows.at(-1)?.seq ?? null) : null };
+}
+
 export function auditRoutes(context: IdentityContext): Hono<Env> {
   const app = new Hono<Env>();
   const { store } = context;
 
   app.get('/admin/audit', async (c) => {
     await adminOf(context, c, AUDIT_SCOPE);
-    const { actor, action, target, from, to, before, limit } = readQuery(c.req.url, auditBodies['GET /admin/audit']);
-    let query = store.db.selectFrom('audit_log').selectAll().orderBy('seq', 'desc').limit(limit);
-    if (actor !== undefined) query = query.where('actor', '=', actor);
-    if (action !== undefined) query = query.where('action', '=', action);
-    if (target !== undefined) query = query.where('target', '=', target);
-    if (from !== undefined) query = query.where('at', '>=', from);
-    if (to !== undefined) query = query.where('at', '<', to);
-    if (before !== undefined) query = query.where('seq', '<', before);
-    const rows = await query.execute();
-    const entries = rows.map(({ mac: _, at, detail, request_id, ...row }) => ({
-      ...row,
-      at: new Date(at).toISOString(),
-      requestId: request_id,
-      detail: JSON.parse(detail) as unknown,
-    }));
-    return c.json({ entries, next: rows.length === limit ? rows.at(-1)?.seq : null });
+    return c.json(await auditEntries(context, c.req.url));
   });
 
   app.get('/admin/audit/verify', async (c) => {
