@@ -254,6 +254,35 @@ describe('traces', () => {
       assert.ok(collector.spans.length > 0);
     });
 
+  for (const [protocol, start] of [
+    ['http/protobuf', httpCollector],
+    ['grpc', grpcCollector],
+  ] as const)
+    it(`are counted as lost where the collector says so, by ${protocol}`, async (t) => {
+      const collector = await start(t);
+      collector.behaviour = 'partial';
+      const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));
+      const gateway = await startTestGateway(t, {
+        gateway: { tracing: { endpoint: collector.url, protocol, ratio: 1, compression: 'gzip' } },
+        services: { a: { instances: [{ url: upstream.url }] } },
+        routes: [{ match: { path: '/*' }, service: 'a', auth: 'public' }],
+      });
+      const path = `/${'é'.repeat(40)}`;
+      await (await fetch(gateway.url + path, { headers: { 'user-agent': 'ünusual' } })).text();
+      await spansArrive(collector, 2);
+      const counts = async (): Promise<(string | undefined)[]> => {
+        const text = await (await fetch(`${gateway.url}/metrics/prometheus`)).text();
+        return ['exported', 'failed', 'dropped'].map(
+          (what) => new RegExp(`^gatehouse_trace_spans_${what}_total (\\d+)$`, 'm').exec(text)?.[1],
+        );
+      };
+      // Scrapes are traced as well: an export more or less is not the point.
+      await until(async () => Number((await counts())[1]) >= 1, 'a lost span is counted', 30_000);
+      assert.equal((await counts())[2], '0');
+      const server = collector.spans.find(({ name }) => name === 'GET /*');
+      assert.equal(server?.attributes['url.path'], encodeURI(path));
+    });
+
   it('are named in the access log', async (t) => {
     const collector = await httpCollector(t);
     const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));

@@ -47,7 +47,8 @@ export interface ReceivedSpan {
   readonly schemaUrl: string;
 }
 
-export type Behaviour = 'good' | 'silent' | 'reset' | 'full' | 'lying' | 'refusing';
+/** `partial` takes all but one span of each export, and says so. */
+export type Behaviour = 'good' | 'silent' | 'reset' | 'full' | 'lying' | 'refusing' | 'partial';
 
 export interface Collector {
   readonly url: string;
@@ -80,7 +81,7 @@ export async function httpCollector(test: Scope): Promise<Collector> {
       }
       collector.spans.push(...read(bytes));
       response.writeHead(200, { 'content-type': 'application/x-protobuf' });
-      response.end(Response.encode(Response.create({})).finish());
+      response.end(answer(behaviour));
     });
   });
   server.on('connection', (socket) => {
@@ -119,7 +120,7 @@ export async function grpcCollector(test: Scope): Promise<Collector> {
         collector.fields = call.metadata.getMap();
         if (collector.behaviour === 'full') return done({ code: grpc.status.RESOURCE_EXHAUSTED, details: 'full' });
         collector.spans.push(...read(call.request));
-        return done(null, Buffer.from(Response.encode(Response.create({})).finish()));
+        return done(null, Buffer.from(answer(collector.behaviour)));
       },
     },
   );
@@ -130,6 +131,11 @@ export async function grpcCollector(test: Scope): Promise<Collector> {
   );
   test.after(() => server.forceShutdown());
   return Object.assign(collector, { url: `http://127.0.0.1:${port}` });
+}
+
+function answer(behaviour: Behaviour): Uint8Array {
+  const partialSuccess = { rejectedSpans: 1, errorMessage: 'one is too many' };
+  return Response.encode(Response.create(behaviour === 'partial' ? { partialSuccess } : {})).finish();
 }
 
 interface Pair {

@@ -103,6 +103,28 @@ export class WireWriter {
     this.#at += value.length;
   }
 
+  /** Bytes that are written in hexadecimal, with their length in front. Two digits a byte. */
+  hex(digits: string): void {
+    const length = digits.length >>> 1;
+    this.varint(length);
+    this.#room(length);
+    const bytes = this.#bytes;
+    for (let i = 0; i < length; i++)
+      bytes[this.#at++] = (digitOf(digits.charCodeAt(2 * i)) << 4) | digitOf(digits.charCodeAt(2 * i + 1));
+  }
+
+  /** A `fixed64` of nanoseconds since 1970, of milliseconds since then. */
+  nanoseconds(wallMs: number): void {
+    this.#room(8);
+    const seconds = Math.floor(wallMs / 1_000);
+    const nanos = Math.round((wallMs - seconds * 1_000) * 1e6);
+    // Two products that a double holds exactly: the number of seconds in parts of 16 bits.
+    const upper = Math.floor(seconds / 65_536) * 1e9;
+    const lower = (seconds % 65_536) * 1e9 + nanos + (upper % 65_536) * 65_536;
+    this.#at = this.#bytes.writeUInt32LE(lower % TWO_32, this.#at);
+    this.#at = this.#bytes.writeUInt32LE(Math.floor(upper / 65_536) + Math.floor(lower / TWO_32), this.#at);
+  }
+
   /** Begins what has its length in front; give the result to `end`. */
   begin(): number {
     this.#room(1);
@@ -130,6 +152,11 @@ export class WireWriter {
     this.#bytes.copy(larger, 0, 0, this.#at);
     this.#bytes = larger;
   }
+}
+
+/** Of a digit in lower or upper case. */
+function digitOf(code: number): number {
+  return code < 0x3a ? code - 0x30 : (code | 0x20) - 0x57;
 }
 
 /** Reads `bytes[at, end)`. Throws a `WireFault` on what cannot be read. */

@@ -1,26 +1,132 @@
-/** The official OTLP exporters of OpenTelemetry, each loaded only where its protocol is chosen. */
-import type { SpanExporter } from '@opentelemetry/sdk-trace';
+/**
+ * What sends spans: the export delegates of OpenTelemetry, with their retries, time limits and compression, each loaded
+ * only where its protocol is chosen. What they are given is written already (span-batch.ts).
+ */
+import type { IExporterTransport } from '@opentelemetry/otlp-exporter-base';
 import type { ExporterPlan } from './section.ts';
+import type { BatchEnvelope, SpanBatch } from './span-batch.ts';
+import { readRejected } from './trace-response.ts';
 
-export async function makeExporter({ url, protocol, headers, timeoutMs, gzip }: ExporterPlan): Promise<SpanExporter> {
-  // Their own reading of the environment is not wanted: section.ts has read it, and what the file says counts too.
-  const { CompressionAlgorithm } = await import('@opentelemetry/otlp-exporter-base');
-  const compression = gzip ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE;
-  const common = { url, timeoutMillis: timeoutMs, compression, concurrencyLimit: 4, userAgent: 'gatehouse' };
-  if (protocol === 'http/protobuf') {
-    const { OTLPTraceExporter } = await import('@opentelemetry/exporter-trace-otlp-proto');
-    return new OTLPTraceExporter({ ...common, headers: { ...headers } });
+/** How an export ended. `rejected`: spans that the collector says it left out, of those that it took. */
+export type ExportDone = (problem: string | null, rejected: number) => void;
+
+export interface Exporter {
+  export(batch: SpanBatch, done: ExportDone): void;
+  shutdown(): Promise<void>;
+}
+
+interface Delegate {
+  export(batch: SpanBatch, done: (result: { readonly code: number; readonly error?: Error }) => void): void;
+  shutdown(): Promise<void>;
+}
+
+/** Reads responses as the delegate gives them: the one of an export comes right before its result. */
+class BatchSerializer {
+  rejected = 0;
+  readonly #envelope: BatchEnvelope;
+
+  constructor(envelope: BatchEnvelope) {
+    this.#envelope = envelope;
   }
-  const [{ OTLPTraceExporter }, { Metadata, credentials }] = await Promise.all([
-    import('@opentelemetry/exporter-trace-otlp-grpc'),
-    import('@grpc/grpc-js'),
+
+  serializeRequest(batch: SpanBatch): Uint8Array {
+    return this.#envelope.around(batch);
+  }
+
+  deserializeResponse(data: Uint8Array): object {
+    this.rejected = readRejected(data);
+    return {};
+  }
+
+  takeRejected(): number {
+    const { rejected } = this;
+    this.rejected = 0;
+    return rejected;
+  }
+}
+
+const COUNTS_SPANS = { name: 'span', countItems: ({ spans }: SpanBatch): number => spans } as const;
+
+export async function makeExporter(plan: ExporterPlan, envelope: BatchEnvelope): Promise<Exporter> {
+  const serializer = new BatchSerializer(envelope);
+  const delegate = await (plan.protocol === 'grpc' ? grpcDelegate(plan, serializer) : httpDelegate(plan, serializer));
+  return {
+    export(batch, done) {
+      delegate.export(batch, ({ code, error }) => {
+        const rejected = serializer.takeRejected();
+        if (code === 0) done(null, rejected);
+        else done(error?.message ?? 'it failed', 0);
+      });
+    },
+    shutdown: () => delegate.shutdown(),
+  };
+}
+
+/** Their own reading of the environment is not wanted: section.ts has read it, and what the file says counts too. */
+async function httpDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
+  const [{ createOtlpHttpExportDelegate, httpAgentFactoryFromOptions }, { CompressionAlgorithm }] = await Promise.all([
+    import('@opentelemetry/otlp-exporter-base/node-http'),
+    import('@opentelemetry/otlp-exporter-base'),
   ]);
+  const { url, headers, timeoutMs: timeoutMillis, gzip } = plan;
+  return createOtlpHttpExportDelegate(
+    {
+      url,
+      timeoutMillis,
+      compression: gzip ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
+      concurrencyLimit: CONCURRENT,
+      headers: async () => ({ ...headers, 'Content-Type': 'application/x-protobuf' }),
+      agentFactory: httpAgentFactoryFromOptions({ keepAlive: true }),
+      userAgent: USER_AGENT,
+    },
+    serializer,
+    'otlp_http_span_exporter',
+    COUNTS_SPANS,
+    undefined,
+  );
+}
+
+const CONCURRENT = 4;
+const USER_AGENT = 'gatehouse';
+const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
+
+async function grpcDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
+  const { createOtlpNetworkExportDelegate, ExporterMetrics } = await import('@opentelemetry/otlp-exporter-base');
+  const metrics = new ExporterMetrics<SpanBatch>({
+    componentType: 'otlp_grpc_span_exporter',
+    metricsHelper: COUNTS_SPANS,
+    url: plan.url,
+    meterProvider: undefined,
+    responseAttributesFromError: () => ({}),
+  });
+  const settings = { timeoutMillis: plan.timeoutMs, concurrencyLimit: CONCURRENT, compression: 'none' as const };
+  return createOtlpNetworkExportDelegate(settings as never, serializer, metrics, await grpcTransport(plan));
+}
+
+/** Statuses after which the same export may succeed (OTLP specification, "Failures" of OTLP/gRPC). */
+const RETRYABLE = new Set([1, 4, 8, 10, 11, 14, 15]);
+
+async function grpcTransport({ url, headers, gzip }: ExporterPlan): Promise<IExporterTransport> {
+  const { Client, Metadata, compressionAlgorithms, credentials } = await import('@grpc/grpc-js');
+  const { host, protocol } = new URL(url);
   const metadata = new Metadata();
   for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-  const secure = url.startsWith('https:');
-  return new OTLPTraceExporter({
-    ...common,
-    metadata,
-    credentials: secure ? credentials.createSsl() : credentials.createInsecure(),
+  const client = new Client(host, protocol === 'https:' ? credentials.createSsl() : credentials.createInsecure(), {
+    'grpc.default_compression_algorithm': gzip ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
+    'grpc.primary_user_agent': USER_AGENT,
   });
+  const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const asItIs = (bytes: Buffer): Buffer => bytes;
+  return {
+    send: (data, timeoutMillis) =>
+      new Promise((resolve) => {
+        const options = { deadline: Date.now() + timeoutMillis };
+        client.makeUnaryRequest(EXPORT_PATH, asBuffer, asItIs, data, metadata, options, (error, response) => {
+          if (error === null) resolve({ status: 'success', ...(response === undefined ? {} : { data: response }) });
+          else if (RETRYABLE.has(error.code)) resolve({ status: 'retryable', error });
+          else resolve({ status: 'failure', error });
+        });
+      }),
+    shutdown: () => client.close(),
+  };
 }

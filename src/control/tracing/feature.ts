@@ -58,27 +58,26 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   };
 
   const open = async (plan: TracingPlan, name: string, madeFrom: string): Promise<Running> => {
-    const [{ makeExporter }, { SpanQueue }, { spansOf, SCHEMA_URL }, { resourceFromAttributes }] = await Promise.all([
+    const [{ makeExporter }, { SpanQueue }, { SpanWriter, SCHEMA_URL }, { BatchEnvelope }] = await Promise.all([
       import('./exporter.ts'),
       import('./span-queue.ts'),
       import('./spans.ts'),
-      import('@opentelemetry/resources'),
+      import('./span-batch.ts'),
     ]);
-    const resource = resourceFromAttributes(
-      {
-        'service.name': plan.serviceName ?? name,
-        'service.version': PRODUCT_VERSION,
-        'service.instance.id': INSTANCE_ID,
-        'host.name': hostname(),
-        'process.pid': process.pid,
-        ...plan.attributes,
-      },
-      { schemaUrl: SCHEMA_URL },
-    );
-    const exporter = await makeExporter(plan.exporter);
+    const resource = {
+      'service.name': plan.serviceName ?? name,
+      'service.version': PRODUCT_VERSION,
+      'service.instance.id': INSTANCE_ID,
+      'host.name': hostname(),
+      'process.pid': process.pid,
+      ...plan.attributes,
+    };
+    const envelope = new BatchEnvelope(resource, { name: 'gatehouse', version: PRODUCT_VERSION }, SCHEMA_URL);
+    const exporter = await makeExporter(plan.exporter, envelope);
     const { log } = host;
     const queue = new SpanQueue({
       exporter,
+      writer: new SpanWriter(addressOf),
       max: plan.maxQueue,
       log,
       clock: systemClock,
@@ -98,7 +97,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
           else {
             const record = JSON.parse(line) as TraceRecord;
             exemplars.add(record);
-            queue.add(spansOf(record, resource, addressOf));
+            queue.add(record);
           }
         }
       },

@@ -2,10 +2,13 @@
  * Spans that wait for the collector: bounded, sent in batches, at most two at a time. A collector that is slow, away or
  * full costs spans, which are counted, and nothing else.
  */
-import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace';
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
+import type { TraceRecord } from '../../data/contract/tracing.ts';
+import type { Exporter } from './exporter.ts';
+import type { SpanBatch } from './span-batch.ts';
+import { type SpanWriter, spansIn } from './spans.ts';
 
 const BATCH = 512;
 const EVERY_MS = 1_000;
@@ -19,19 +22,23 @@ export interface QueueCounts {
 
 export class SpanQueue {
   readonly counts: QueueCounts;
-  readonly #exporter: SpanExporter;
+  readonly #exporter: Exporter;
+  readonly #writer: SpanWriter;
   readonly #max: number;
   readonly #log: Logger;
   readonly #complaints: LogThrottle;
   readonly #observe: (seconds: number) => void;
-  #spans: ReadableSpan[] = [];
+  /** Whole ones; the last is still with the writer. */
+  #batches: SpanBatch[] = [];
+  #waiting = 0;
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
   /** `counts` outlive this queue; `observe` gets the duration of each export. */
   constructor(parts: {
-    exporter: SpanExporter;
+    exporter: Exporter;
+    writer: SpanWriter;
     max: number;
     log: Logger;
     clock: Clock;
@@ -39,6 +46,7 @@ export class SpanQueue {
     observe: (seconds: number) => void;
   }) {
     this.#exporter = parts.exporter;
+    this.#writer = parts.writer;
     this.#max = parts.max;
     this.#log = parts.log;
     this.#complaints = new LogThrottle(parts.clock);
@@ -46,57 +54,76 @@ export class SpanQueue {
     this.#observe = parts.observe;
   }
 
+  /** Spans. */
   get length(): number {
-    return this.#spans.length;
+    return this.#waiting + this.#writer.spans;
   }
 
   get isFull(): boolean {
-    return this.#spans.length >= this.#max;
+    return this.length >= this.#max;
   }
 
-  add(spans: readonly ReadableSpan[]): void {
-    if (this.#spans.length + spans.length > this.#max) {
-      this.counts.dropped += spans.length;
+  add(record: TraceRecord): void {
+    const spans = spansIn(record);
+    if (this.length + spans > this.#max) {
+      this.counts.dropped += spans;
       return;
     }
-    this.#spans.push(...spans);
+    this.#writer.add(record);
+    if (this.#writer.spans >= BATCH) this.#cut();
     this.#pump();
   }
 
+  #cut(): void {
+    if (this.#writer.spans === 0) return;
+    const batch = this.#writer.take();
+    this.#waiting += batch.spans;
+    this.#batches.push(batch);
+  }
+
   #pump(all = false): void {
-    while (this.#underWay < MOST_UNDER_WAY && (this.#spans.length >= BATCH || (all && this.#spans.length > 0)))
-      this.#send(this.#spans.splice(0, BATCH));
-    if (this.#spans.length > 0 && !all)
+    if (all && this.#batches.length === 0 && this.#underWay < MOST_UNDER_WAY) this.#cut();
+    while (this.#underWay < MOST_UNDER_WAY && this.#batches.length > 0) {
+      const batch = this.#batches.shift()!;
+      this.#waiting -= batch.spans;
+      this.#send(batch);
+      if (all && this.#batches.length === 0) this.#cut();
+    }
+    if (this.length > 0 && !all)
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
         this.#pump(true);
       }, EVERY_MS).unref();
   }
 
-  #send(batch: ReadableSpan[]): void {
+  #send(batch: SpanBatch): void {
     this.#underWay++;
     const begunMs = performance.now();
     let isOver = false;
     // An exporter may call back twice, or throw: neither may end the process or stop the queue.
-    const over = (problem: string | null): void => {
+    const over = (problem: string | null, rejected: number): void => {
       if (isOver) return;
       isOver = true;
       this.#underWay--;
       this.#observe((performance.now() - begunMs) / 1_000);
-      if (problem === null) this.counts.exported += batch.length;
-      else {
-        this.counts.failed += batch.length;
+      const lost = problem === null ? Math.min(batch.spans, rejected) : batch.spans;
+      this.counts.exported += batch.spans - lost;
+      this.counts.failed += lost;
+      if (lost > 0)
         this.#complaints.write((leftOut) =>
-          this.#log.warn('spans could not be exported', { problem, spans: batch.length, leftOut }),
+          this.#log.warn('spans could not be exported', {
+            problem: problem ?? 'the collector left them out',
+            spans: lost,
+            leftOut,
+          }),
         );
-      }
-      if (this.#underWay === 0 && this.#spans.length === 0) for (const done of this.#idle.splice(0)) done();
-      this.#pump(this.#idle.length > 0 || this.#spans.length > 0);
+      if (this.#underWay === 0 && this.length === 0) for (const done of this.#idle.splice(0)) done();
+      this.#pump(this.#idle.length > 0);
     };
     try {
-      this.#exporter.export(batch, (result) => over(result.code === 0 ? null : (result.error?.message ?? 'it failed')));
+      this.#exporter.export(batch, over);
     } catch (error) {
-      over(error instanceof Error ? error.message : String(error));
+      over(error instanceof Error ? error.message : String(error), 0);
     }
   }
 
@@ -104,13 +131,15 @@ export class SpanQueue {
   async close(ms: number): Promise<void> {
     clearTimeout(this.#timer);
     this.#timer = undefined;
-    if (this.#spans.length > 0 || this.#underWay > 0) {
+    if (this.length > 0 || this.#underWay > 0) {
       const idle = new Promise<void>((resolve) => void this.#idle.push(resolve));
       this.#pump(true);
       await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, ms).unref())]);
     }
-    this.counts.dropped += this.#spans.length;
-    this.#spans = [];
+    this.counts.dropped += this.length;
+    this.#batches = [];
+    this.#waiting = 0;
+    this.#writer.take();
     await Promise.race([
       this.#exporter.shutdown().catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1_000).unref()),
