@@ -44,6 +44,8 @@ export const cluster: Command = {
     'token [--uses N] [--for SECONDS] [--label KEY=VALUE]',
     'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--force] [--wait]',
     'rollouts [--json]',
+    'versions [--json]',
+    'difference VERSION [FROM] [--json]',
     'abort ROLLOUT [--reason TEXT]',
     'events [--json]',
   ],
@@ -64,18 +66,22 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
     ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
-  arguments: { min: 0, max: 2 },
+  arguments: { min: 0, max: 3 },
   async run(context) {
     const [action = 'status', named] = context.positionals;
     if (action === 'status' && named === undefined) return await showStatus(context);
     if (action === 'nodes' && named === undefined) return await showNodes(context);
     if (action === 'events' && named === undefined) return await showEvents(context);
+    if (action === 'versions' && named === undefined) return await showVersions(context);
+    if (action === 'difference' && named !== undefined) return await showDifference(context, named);
     if (action === 'rollouts' && named === undefined) return await showRollouts(context);
     if (action === 'token' && named === undefined) return await makeToken(context);
     if (NODE_ACTIONS.includes(action) && named !== undefined) return await changeNode(context, action, named);
     if (action === 'rollout' && named !== undefined) return await rollOut(context, named);
     if (action === 'abort' && named !== undefined) return await abort(context, named);
-    throw new UsageError('say status, nodes, events, rollouts, token, rollout FILE, abort ROLLOUT or drain NODE');
+    throw new UsageError(
+      'say status, nodes, events, rollouts, versions, difference VERSION, token, rollout FILE, abort ROLLOUT or drain NODE',
+    );
   },
 };
 
@@ -166,6 +172,30 @@ function showRollouts(context: CommandContext): Promise<number> {
     rollouts.length === 0
       ? 'nothing was rolled out'
       : rollouts.map((each) => `${each.id}  ${rolloutLine(each)}`).join('\n'),
+  );
+}
+
+function showVersions(context: CommandContext): Promise<number> {
+  interface Version {
+    readonly version: number;
+    readonly author: string;
+    readonly reason: string;
+    readonly created_at: string;
+  }
+  return shown<{ versions: readonly Version[] }>(context, '/cluster/versions', ({ versions }) =>
+    table([
+      ['VERSION', 'WHEN', 'WHO', 'WHY'],
+      ...versions.map(({ version, created_at, author, reason }) => [String(version), created_at, author, reason]),
+    ]),
+  );
+}
+
+function showDifference(context: CommandContext, named: string): Promise<number> {
+  const version = whole('difference', named);
+  const from = context.positionals[2];
+  const query = from === undefined ? '' : `?from=${whole('difference', from)}`;
+  return shown<{ lines: readonly string[] }>(context, `/cluster/versions/${version}/difference${query}`, ({ lines }) =>
+    lines.length === 0 ? 'nothing differs' : lines.join('\n'),
   );
 }
 

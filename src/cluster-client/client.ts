@@ -4,7 +4,15 @@
  */
 
 import { pause } from './pause.ts';
-import type { ClusterEventRecord, ClusterNodeRecord, ClusterStatus, ClusterTask, RolloutRecord } from './records.ts';
+import type {
+  ClusterEventRecord,
+  ClusterNodeRecord,
+  ClusterStatus,
+  ClusterTask,
+  RolloutRecord,
+  VersionDifference,
+  VersionRecord,
+} from './records.ts';
 import { type CallOptions, ClusterCallError, Transport } from './transport.ts';
 
 export interface ClientOptions extends CallOptions {
@@ -42,6 +50,12 @@ export interface ClusterClient {
   setLabels(id: string, labels: Readonly<Record<string, string>>): Promise<ClusterNodeRecord>;
   createTask(task: NewTaskInput): Promise<ClusterTask>;
   task(id: string): Promise<ClusterTask>;
+  /** Newest first; at most `limit` (100). */
+  tasks(filter?: {
+    readonly state?: ClusterTask['state'];
+    readonly kind?: string;
+    readonly limit?: number;
+  }): Promise<readonly ClusterTask[]>;
   cancelTask(id: string): Promise<ClusterTask>;
   /** Resolves when it is done, failed or cancelled; asks about twice a second. */
   waitForTask(id: string, options?: { readonly signal?: AbortSignal; readonly everyMs?: number }): Promise<ClusterTask>;
@@ -49,7 +63,16 @@ export interface ClusterClient {
   send(to: string, topic: string, body: unknown, idempotencyKey?: string): Promise<number>;
   /** Events after an id, waiting up to `waitSeconds` (at most 30) for one. */
   events(after: number, waitSeconds?: number): Promise<readonly ClusterEventRecord[]>;
+  /** One event after the other, from after this id on, for as long as the signal lets it; none is left out or doubled. */
+  followEvents(after: number, signal?: AbortSignal): AsyncGenerator<ClusterEventRecord, void, void>;
   rollouts(): Promise<readonly RolloutRecord[]>;
+  rollout(id: string): Promise<RolloutRecord>;
+  /** What runs the version goes back to the one before. */
+  abortRollout(id: string, reason: string): Promise<RolloutRecord>;
+  /** The history, newest first, without the documents. */
+  versions(): Promise<readonly VersionRecord[]>;
+  /** What a version changed; default: against the one before it. */
+  difference(version: number, from?: number): Promise<VersionDifference>;
   rollOut(change: {
     readonly document: string;
     readonly reason: string;
@@ -64,6 +87,10 @@ export interface ClusterClient {
 }
 
 const OVER = new Set(['done', 'failed', 'cancelled']);
+/** A gateway that cannot be reached, ends, or has no store. */
+const AWAY = new Set([0, 502, 503, 504]);
+const POLL_SECONDS = 20;
+const RETRY_MS = 1_000;
 
 export function clusterClient(options: ClientOptions): ClusterClient {
   const transport = new Transport(options);
@@ -97,6 +124,26 @@ export function clusterClient(options: ClientOptions): ClusterClient {
       isRepeatable: idempotencyKey !== undefined || method !== 'POST',
     })) as T;
 
+  const events = async (after: number, waitSeconds = 0, signal?: AbortSignal): Promise<ClusterEventRecord[]> => {
+    const query = `after=${after}&limit=500&wait=${waitSeconds}`;
+    return (await get<{ events: ClusterEventRecord[] }>(`/cluster/events?${query}`, (waitSeconds + 10) * 1_000, signal))
+      .events;
+  };
+  async function* followEvents(after: number, signal?: AbortSignal): AsyncGenerator<ClusterEventRecord, void, void> {
+    for (let last = after; signal?.aborted !== true; ) {
+      const found = await events(last, POLL_SECONDS, signal).catch(async (error: unknown) => {
+        if (signal?.aborted !== true && !(error instanceof ClusterCallError && AWAY.has(error.status))) throw error;
+        // No gateway answers at the moment, or the store is away: what happens meanwhile comes afterwards.
+        await pause(RETRY_MS, signal).catch(() => {});
+        return [];
+      });
+      for (const event of found) {
+        last = event.id;
+        yield event;
+      }
+    }
+  }
+
   return {
     status: () => get('/cluster'),
     nodes: async () => (await get<{ nodes: ClusterNodeRecord[] }>('/nodes')).nodes,
@@ -115,6 +162,12 @@ export function clusterClient(options: ClientOptions): ClusterClient {
         idempotencyKey ?? crypto.randomUUID(),
       ),
     task: (id) => get(`/cluster/tasks/${encodeURIComponent(id)}`),
+    async tasks({ state, kind, limit = 100 } = {}) {
+      const query = new URLSearchParams({ limit: String(limit) });
+      if (state !== undefined) query.set('state', state);
+      if (kind !== undefined) query.set('kind', kind);
+      return (await get<{ tasks: ClusterTask[] }>(`/cluster/tasks?${query}`)).tasks;
+    },
     cancelTask: (id) => send('DELETE', `/cluster/tasks/${encodeURIComponent(id)}`, undefined),
     async waitForTask(id, { signal, everyMs = 500 } = {}) {
       for (;;) {
@@ -138,12 +191,14 @@ export function clusterClient(options: ClientOptions): ClusterClient {
       );
       return sent_to;
     },
-    async events(after, waitSeconds = 0) {
-      const query = `after=${after}&limit=500&wait=${waitSeconds}`;
-      return (await get<{ events: ClusterEventRecord[] }>(`/cluster/events?${query}`, (waitSeconds + 10) * 1_000))
-        .events;
-    },
+    events: (after, waitSeconds) => events(after, waitSeconds),
+    followEvents,
     rollouts: async () => (await get<{ rollouts: RolloutRecord[] }>('/cluster/rollouts')).rollouts,
+    rollout: (id) => get(`/cluster/rollouts/${encodeURIComponent(id)}`),
+    abortRollout: (id, reason) => send('POST', `/cluster/rollouts/${encodeURIComponent(id)}/abort`, { reason }),
+    versions: async () => (await get<{ versions: VersionRecord[] }>('/cluster/versions')).versions,
+    difference: (version, from) =>
+      get(`/cluster/versions/${version}/difference${from === undefined ? '' : `?from=${from}`}`),
     rollOut: (change) => send('POST', '/cluster/rollouts', change),
     async createJoinToken({ labels = {}, uses = 1, ttlMs = 3_600_000 } = {}) {
       const wanted = { labels, uses, ttl_ms: ttlMs };

@@ -13,7 +13,15 @@
  */
 export type { ClusterClient, NewTaskInput } from './client.ts';
 export { clusterClient } from './client.ts';
-export type { ClusterEventRecord, ClusterNodeRecord, ClusterStatus, ClusterTask, RolloutRecord } from './records.ts';
+export type {
+  ClusterEventRecord,
+  ClusterNodeRecord,
+  ClusterStatus,
+  ClusterTask,
+  RolloutRecord,
+  VersionDifference,
+  VersionRecord,
+} from './records.ts';
 export type { CallOptions } from './transport.ts';
 export { ClusterCallError } from './transport.ts';
 export type { ClusterWorker, JoinOptions, WorkerEvent, WorkerTask } from './worker.ts';

@@ -66,6 +66,22 @@ export interface RolloutRecord {
   readonly created_at: string;
 }
 
+export interface VersionRecord {
+  readonly version: number;
+  readonly hash: string;
+  readonly author: string;
+  readonly reason: string;
+  readonly created_at: string;
+}
+
+export interface VersionDifference {
+  readonly version: number;
+  /** 0: nothing, before the first version. */
+  readonly from: number;
+  /** Lines of the document: `+` is new, `-` is gone, a blank stands before those around them. */
+  readonly lines: readonly string[];
+}
+
 export interface ClusterStatus {
   readonly name: string;
   readonly status: 'healthy' | 'degraded' | 'unhealthy';

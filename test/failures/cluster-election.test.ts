@@ -54,7 +54,7 @@ for (const [name, open] of [
     const victim = nodes.find((node) => node.name === first.queen)!;
     const others = nodes.filter((node) => node !== victim);
     const cluster = clientOf(others);
-    const callers = new Callers(others);
+    const callers = new Callers(t, others);
     victim.child.kill('SIGKILL');
     const second = await waitFor(
       () => cluster.status(),

@@ -1,105 +1,66 @@
 /**
- * Real processes of one cluster while the queen is killed or stopped, a version is bad, or the store is away: what
- * callers saw is counted by the caller, and printed.
+ * Real processes of one cluster while the queen stands still or is cut off, a clock steps, the store is away, or a
+ * version is bad: what callers saw is counted by the caller, and printed.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { join } from 'node:path';
-import { test } from 'node:test';
-import type { RolloutRecord } from '../../src/cluster-client/index.ts';
-import { Callers, clientOf, ROOT, scene, startNode, version, waitFor } from '../support/cluster-nodes.ts';
-import { pauseProcess } from '../support/pause.ts';
+import { type TestContext, test } from 'node:test';
+import { badVersion, cutOffQueen, stepClock, stopQueen, storeAway, type Told } from '../support/cluster-faults.ts';
+import { Callers, clientOf, scene as folderFor, ROOT, startNode, version, waitFor } from '../support/cluster-nodes.ts';
+import { ClusterScene, type StoreKind } from '../support/cluster-scene.ts';
 import { startPostgres } from '../support/postgres.ts';
 
-const OVER = ['done', 'rejected', 'rolled-back'];
+/** Does it while callers ask every node that is there; none of them may fail, but at nodes that stand still. */
+async function counted(
+  t: TestContext,
+  store: StoreKind,
+  does: (scene: ClusterScene) => Promise<Told>,
+  leaveOut: 'queen' | 'nobody' = 'nobody',
+): Promise<void> {
+  const scene = await ClusterScene.open(t, { store });
+  const callers = new Callers(t, leaveOut === 'queen' ? scene.othersThan(await scene.queen()) : scene.nodes);
+  const { line } = await does(scene);
+  await callers.stop();
+  console.log(`${line}; callers: ${callers.served} served, ${callers.failures} failures`);
+  assert.equal(callers.failures, 0);
+  assert.ok(callers.served > 0);
+}
 
-for (const state of ['checking', 'canary', 'watching', 'waves'] as const)
-  test(`the queen is killed while a rollout is ${state} or later: the next one finishes it, callers of the others lose nothing`, async (t) => {
-    const folder = await scene(t);
-    const store = `sqlite:${join(folder, 'cluster.db')}`;
-    const nodes = await Promise.all(['one', 'two', 'three'].map((name) => startNode(t, folder, name, { store })));
-    const cluster = clientOf(nodes);
-    const { queen } = await waitFor(
-      () => cluster.status(),
-      (status) => status.queen !== null && status.nodes['alive'] === 3,
-      'three nodes and a queen',
-    );
-    const victim = nodes.find(({ name }) => name === queen)!;
-    const others = nodes.filter((node) => node !== victim);
-    const survivors = clientOf(others);
-    const callers = new Callers(others);
-    const { id } = await survivors.rollOut({ document: version('new'), reason: state });
-    const order = ['checking', 'canary', 'watching', 'waves', 'done'];
-    const read = async (): Promise<RolloutRecord> => (await survivors.rollouts()).find((each) => each.id === id)!;
-    await waitFor(read, (rollout) => order.indexOf(rollout.state) >= order.indexOf(state), `it is ${state}`);
-    const killedMs = performance.now();
-    victim.child.kill('SIGKILL');
-    const next = await waitFor(
-      () => survivors.status(),
-      (status) => status.queen !== null && status.queen !== queen,
-      'another queen',
-    );
-    const failOverMs = Math.round(performance.now() - killedMs);
-    // The canary may have been the node that was killed: then it is undone, which is right too.
-    const ended = await waitFor(read, (rollout) => OVER.includes(rollout.state), 'the rollout ends');
-    const want = ended.state === 'done' ? 'new' : 'own';
-    for (const { url } of others)
-      await waitFor(
-        async () => (await fetch(`${url}/hello`)).text(),
-        (text) => text === want,
-        `both run ${want}`,
-      );
-    await callers.stop();
-    console.log(
-      `killed in ${state}: next queen ${next.queen} after ${failOverMs} ms, rollout ${ended.state}` +
-        `${ended.reason === null ? '' : ` (${ended.reason})`}; callers: ${JSON.stringify([...callers.answers])}, ${callers.failures} failures`,
-    );
-    assert.equal(callers.failures, 0);
-    assert.ok(['done', 'rolled-back'].includes(ended.state), ended.state);
-  });
-
-test('a queen that was stopped for longer than its lease writes nothing when it goes on', async (t) => {
-  const folder = await scene(t);
+test('a queen that stood still for 20 s writes nothing when it goes on', async (t) =>
   // Not SQLite: a process that is stopped while it writes would hold the lock of the file.
-  const server = await startPostgres();
-  t.after(() => server.stop());
-  const store = await server.database('cluster');
-  const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, { store })));
-  const cluster = clientOf(nodes);
-  const first = await waitFor(
-    () => cluster.status(),
-    (status) => status.queen !== null && status.nodes['alive'] === 2,
-    'a queen',
-  );
-  const stopped = nodes.find(({ name }) => name === first.queen)!;
-  const other = clientOf(nodes.filter((node) => node !== stopped));
-  pauseProcess(stopped.child.pid!);
-  const second = await waitFor(
-    () => other.status(),
-    (status) => status.queen !== null && status.queen !== first.queen,
-    'another queen',
-  );
-  assert.ok(second.epoch > first.epoch);
-  const { last } = { last: (await other.events(0)).at(-1)?.id ?? 0 };
-  stopped.child.kill('SIGCONT');
-  await waitFor(
-    () => other.nodes(),
-    (all) => all.every(({ presence }) => presence === 'alive'),
-    'the stopped one is back',
-  );
-  const later = await other.events(last);
-  assert.ok(
-    later.every(({ epoch }) => epoch === null || epoch >= second.epoch),
-    JSON.stringify(later),
-  );
-  assert.equal((await other.status()).queen, second.queen);
+  counted(t, 'PostgreSQL', (scene) => stopQueen(scene, 20_000), 'queen'));
+
+test('a queen whose line to the store is cut steps down, another follows, and all go on serving', async (t) =>
+  counted(t, 'PostgreSQL', cutOffQueen));
+
+for (const store of ['SQLite', 'PostgreSQL'] as const)
+  test(`on ${store}: the clock of one node steps by an hour, and back: nothing changes`, async (t) =>
+    counted(t, store, stepClock));
+
+test('the store is away for a minute: every node goes on by its last good configuration', async (t) =>
+  counted(t, 'PostgreSQL', (scene) => storeAway(scene, 60_000)));
+
+test('a bad version is found by the check of a node, by a canary whose worker ends, by the gate', async (t) => {
+  // The gate judges from 50 requests on the canary on.
+  const rollout = { watch: '6s', timeout: '60s', waves: ['60%', '100%'] };
+  const scene = await ClusterScene.open(t, { store: 'SQLite', cluster: { rollout } });
+  const [canary, ...rest] = scene.nodes;
+  for (const foundBy of ['check', 'canary', 'gate'] as const) {
+    const [trying, others] = [new Callers(t, [canary!]), new Callers(t, rest)];
+    const { line } = await badVersion(scene, foundBy);
+    await Promise.all([trying.stop(), others.stop()]);
+    console.log(`${line}; callers of the canary: ${trying.failures} failures, of the others: ${others.failures}`);
+    assert.equal(others.failures, 0, 'it reached nobody else');
+    if (foundBy === 'check') assert.equal(trying.failures, 0);
+    assert.ok(![...others.answers.keys()].some((body) => body.startsWith('bad')), [...others.answers.keys()].join());
+  }
 });
 
-test('with the store away every node goes on, and one that starts then has the last version from its disk', async (t) => {
+test('a node that starts while the store is away runs by the last version on its disk', async (t) => {
   const server = await startPostgres();
   t.after(() => server.stop());
   const store = await server.database('cluster');
-  const folder = await scene(t);
+  const folder = await folderFor(t);
   const nodes = await Promise.all(['one', 'two'].map((name) => startNode(t, folder, name, { store })));
   const cluster = clientOf(nodes);
   await waitFor(
@@ -108,12 +69,13 @@ test('with the store away every node goes on, and one that starts then has the l
     'a queen',
   );
   const { id } = await cluster.rollOut({ document: version('new'), reason: 'first' });
-  await waitFor(
-    async () => (await cluster.rollouts()).find((each) => each.id === id)?.state,
-    (state) => state === 'done',
+  const ended = await waitFor(
+    () => cluster.rollout(id),
+    ({ state }) => ['done', 'rejected', 'rolled-back'].includes(state),
     'it is rolled out',
   );
-  const callers = new Callers([nodes[0]!]);
+  assert.equal(ended.state, 'done', ended.reason ?? '');
+  const callers = new Callers(t, [nodes[0]!]);
   await server.halt();
   const gone = once(nodes[1]!.child, 'exit');
   nodes[1]!.child.kill('SIGKILL');
@@ -130,7 +92,6 @@ test('with the store away every node goes on, and one that starts then has the l
     'the cluster is whole again',
   );
   await callers.stop();
-  console.log(`store away: ${JSON.stringify([...callers.answers])}, ${callers.failures} failures`);
   assert.equal(callers.failures, 0);
   assert.deepEqual([...callers.answers.keys()], ['new']);
 });

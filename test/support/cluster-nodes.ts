@@ -6,9 +6,9 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
-import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { clusterClient } from '../../src/cluster-client/index.ts';
+import type { Scope } from './scope.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
 /** An administrator of every node. */
@@ -30,12 +30,7 @@ export interface NodeWishes {
   readonly env?: Readonly<Record<string, string>>;
 }
 
-export async function startNode(
-  t: TestContext,
-  folder: string,
-  name: string,
-  wishes: NodeWishes,
-): Promise<ClusterProcess> {
+export async function startNode(t: Scope, folder: string, name: string, wishes: NodeWishes): Promise<ClusterProcess> {
   const file = join(folder, `${name}.json`);
   await writeFile(
     file,
@@ -70,15 +65,20 @@ export async function startNode(
 }
 
 /** A folder for the nodes. */
-export async function scene(t: TestContext): Promise<string> {
+export async function scene(t: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gh-cluster-'));
   t.after(() => rm(folder, { recursive: true, force: true, maxRetries: 5 }));
   return folder;
 }
 
-export async function waitFor<T>(read: () => Promise<T>, isRight: (value: T) => boolean, what: string): Promise<T> {
+export async function waitFor<T>(
+  read: () => Promise<T>,
+  isRight: (value: T) => boolean,
+  what: string,
+  patienceMs = 60_000,
+): Promise<T> {
   let last: unknown;
-  const giveUpMs = performance.now() + 45_000;
+  const giveUpMs = performance.now() + patienceMs;
   while (performance.now() < giveUpMs) {
     try {
       const value = await read();
@@ -99,8 +99,13 @@ export class Callers {
   #isOver = false;
   readonly #loops: Promise<void>[];
 
-  constructor(nodes: readonly ClusterProcess[]) {
+  constructor(scope: Scope, nodes: readonly ClusterProcess[]) {
+    scope.after(() => this.stop());
     this.#loops = nodes.map((node) => this.#loop(node));
+  }
+
+  get served(): number {
+    return [...this.answers.values()].reduce((sum, count) => sum + count, 0);
   }
 
   async #loop({ url }: ClusterProcess): Promise<void> {

@@ -17,6 +17,7 @@ import { callerWith } from './caller.ts';
 import type { Cluster } from './cluster.ts';
 import { addEventRoutes } from './event-routes.ts';
 import { body, json } from './json-route.ts';
+import { lineDifference } from './line-difference.ts';
 import { addNodeApp } from './node-app.ts';
 import { ClusterRefusal } from './refusal.ts';
 import { checkSettings } from './rollout.ts';
@@ -401,6 +402,27 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       by('admin', context);
       const version = await cluster.rollouts.version(context.req.valid('param').version);
       return context.json(schema.shownVersion(version), 200);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'get',
+      path: '/cluster/versions/{version}/difference',
+      summary: 'What a version changed, line by line',
+      request: {
+        params: z.object({ version: z.coerce.number().int().min(1) }),
+        query: z.object({ from: z.coerce.number().int().min(0).optional() }),
+      },
+      responses: { 200: json(schema.differenceSchema, 'The lines.') },
+    }),
+    async (context) => {
+      by('admin', context);
+      const { version } = context.req.valid('param');
+      const { from = version - 1 } = context.req.valid('query');
+      const { document } = await cluster.rollouts.version(version);
+      const before = from === 0 ? '' : (await cluster.rollouts.version(from)).document;
+      return context.json({ version, from, lines: lineDifference(before, document) }, 200);
     },
   );
 

@@ -1,6 +1,7 @@
 /** What the cluster promises over any SQL store: run by cluster.test.ts on SQLite and by cluster-postgres.test.ts. */
 import assert from 'node:assert/strict';
 import { describe, type TestContext, test } from 'node:test';
+import { sql } from 'kysely';
 import { until } from '../../../test/support/until.ts';
 import { type Clock, FakeClock, systemClock } from '../../base/clock.ts';
 import { createLogger } from '../../base/log.ts';
@@ -77,7 +78,16 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
     const store = await openStore<ClusterTables>(await database());
     await migrate(store, 'cluster', MIGRATIONS);
     const cluster = new Cluster({ store, plan: PLAN, clock: systemClock, timers: systemTimers, log });
-    const queen = new Queen({
+    const queen = queenOf(store, cluster);
+    t.after(async () => {
+      await cluster.close();
+      await store.close();
+    });
+    return { store, cluster, queen };
+  }
+
+  function queenOf(store: Store<ClusterTables>, cluster: Cluster): Queen {
+    return new Queen({
       store,
       fence: new Fence(store, PLAN.name),
       members: cluster.members,
@@ -87,11 +97,6 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       log,
       onFenced: () => {},
     });
-    t.after(async () => {
-      await cluster.close();
-      await store.close();
-    });
-    return { store, cluster, queen };
   }
 
   async function joinWorker({ cluster }: Scene, wanted: Partial<NewNode> = {}) {
@@ -181,6 +186,44 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       const types = (await each.cluster.events.after(0, 100)).map(({ type }) => type);
       assert.equal(types.filter((type) => type === 'node.gone').length, 1);
       assert.ok(types.includes('node.back'));
+    });
+
+    test('the clock of the store is set back by an hour: no lease, node, task or step waits for that hour', async (t) => {
+      const each = await scene(t);
+      const { store, cluster, queen } = each;
+      const { node } = await joinWorker(each);
+      const { task } = await cluster.tasks.create(TASK);
+      await queen.work(1);
+      await cluster.tasks.accept(task.id, node.id, { attempt: 1 });
+      const leases = new SqlLeaseStore(store, 'stepped');
+      assert.equal(await leases.acquire('dead', 1_000), 1);
+      // As all rows look when the clock goes back.
+      const ahead = (column: string) => sql<number>`${sql.ref(column)} + 3600000`;
+      await store.db
+        .updateTable('cluster_leases')
+        .set({ until: ahead('until') })
+        .where('until', '>', 0)
+        .execute();
+      await store.db
+        .updateTable('cluster_nodes')
+        .set({ seen_at: ahead('seen_at') })
+        .execute();
+      await store.db
+        .updateTable('cluster_tasks')
+        .set({ lease_until: ahead('lease_until'), updated_at: ahead('updated_at'), not_before: ahead('not_before') })
+        .execute();
+      assert.equal(await leases.acquire('other', 50), null, 'it may be that its holder lives');
+      const lease = await leases.read();
+      assert.equal(lease?.holder, 'dead');
+      await until(() => systemClock.wallMs() > (lease?.untilMs ?? 0), 'the lease ends soon', PATIENCE_MS);
+      assert.equal(await leases.acquire('other', 50), 2);
+      await queenOf(store, cluster).work(1);
+      await silence(each, node.id, 40_000);
+      await joinWorker(each, { name: 'w2' });
+      await queen.work(1);
+      const moved = await cluster.tasks.get(task.id);
+      assert.equal(moved.attempt, 2, 'the task of the dead node went to another one');
+      assert.ok((moved.leaseUntilMs ?? 0) < Date.now() + 120_000);
     });
 
     test('what an older epoch writes is refused whole', async (t) => {

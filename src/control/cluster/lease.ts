@@ -44,19 +44,23 @@ export class SqlLeaseStore implements LeaseStore {
     this.#name = name;
   }
 
-  /** One statement each, so that it is atomic without a transaction and cheap enough for every few seconds. */
+  /**
+   * One statement each, so that it is atomic without a transaction and cheap enough for every few seconds. A lease that
+   * ends later than any could is of a time before the store's clock was set back: it ends in `ttlMs`.
+   */
   async acquire(holder: string, ttlMs: number): Promise<number | null> {
     const now = databaseNow(this.#store.dialect);
-    const { rows } = await sql<{ epoch: number }>`
+    const { rows } = await sql<{ holder: string; epoch: number }>`
       insert into cluster_leases (name, holder, epoch, until) values (${this.#name}, ${holder}, 1, ${now} + ${ttlMs})
       on conflict (name) do update set
-        epoch = case when cluster_leases.holder = excluded.holder and cluster_leases.until >= ${now}
-          then cluster_leases.epoch else cluster_leases.epoch + 1 end,
-        holder = excluded.holder,
+        epoch = case when cluster_leases.until < ${now}
+          then cluster_leases.epoch + 1 else cluster_leases.epoch end,
+        holder = case when cluster_leases.until < ${now} then excluded.holder else cluster_leases.holder end,
         until = excluded.until
       where cluster_leases.holder = excluded.holder or cluster_leases.until < ${now}
-      returning epoch`.execute(this.#store.db);
-    return rows[0] === undefined ? null : Number(rows[0].epoch);
+        or cluster_leases.until > excluded.until + 60000
+      returning holder, epoch`.execute(this.#store.db);
+    return rows[0]?.holder === holder ? Number(rows[0].epoch) : null;
   }
 
   async release(holder: string): Promise<void> {

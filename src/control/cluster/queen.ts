@@ -3,6 +3,8 @@
  * open rollout on, and forgets what is old. All of a round is one transaction behind the fence, so that it happens
  * whole or not at all, and never by a queen whose time is over.
  */
+import type { Transaction } from 'kysely';
+import { sql } from 'kysely';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
@@ -36,11 +38,15 @@ const TICK_MS = 1_000;
 /** While a rollout is open, so that it does not wait for the queen. */
 const FAST_TICK_MS = 250;
 const PRUNE_EVERY = 60;
+/** Further ahead no time of a row can be: it was written before the clock was set back. */
+const FUTURE_MS = 60_000;
 
 export class Queen {
   readonly #parts: QueenParts;
   #epoch: number | null = null;
   #rounds = 0;
+  /** The store's time of the last round; before the first one every time is a step back. */
+  #lastNow = Number.POSITIVE_INFINITY;
   #cancel: Cancel = () => {};
   #running: Promise<void> = Promise.resolve();
 
@@ -84,6 +90,8 @@ export class Queen {
     const { dialect } = store;
     const isOpen = await fence.write(epoch, async (trx) => {
       const now = await readDatabaseTime(trx, dialect);
+      if (now < this.#lastNow) await forgetFuture(trx, now);
+      this.#lastNow = now;
       const nodes = await members.list({ trx });
       const rows = await trx.selectFrom('cluster_nodes').select('id').where('gone', '=', 0).execute();
       const knownToBeThere = new Set(rows.map(({ id }) => id));
@@ -122,4 +130,17 @@ export class Queen {
     await this.#running;
     this.#cancel();
   }
+}
+
+/** Of a time before the store's clock was set back: until it has caught up a dead node would be alive, a task waited for. */
+async function forgetFuture(trx: Transaction<ClusterTables>, now: number): Promise<void> {
+  const limit = now + FUTURE_MS;
+  await trx.updateTable('cluster_nodes').set({ seen_at: now }).where('seen_at', '>', limit).execute();
+  await trx.updateTable('cluster_rollouts').set({ state_at: now }).where('state_at', '>', limit).execute();
+  await trx
+    .updateTable('cluster_tasks')
+    .set((set) => ({ lease_until: sql<number>`${now} + ${set.ref('timeout_ms')}`, not_before: now, updated_at: now }))
+    .where('updated_at', '>', limit)
+    .where('state', 'in', ['queued', 'assigned', 'running'])
+    .execute();
 }

@@ -296,6 +296,10 @@ export const versionSchema = z
   })
   .openapi('Version');
 
+export const differenceSchema = z
+  .object({ version: z.int(), from: z.int(), lines: z.array(z.string()) })
+  .openapi('Difference');
+
 export function shownVersion(version: Omit<Version, 'document'> & { document?: string }) {
   const { createdAtMs, ...rest } = version;
   return { ...rest, created_at: iso(createdAtMs) };
