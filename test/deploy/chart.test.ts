@@ -11,6 +11,7 @@ import { join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse, parseAllDocuments, stringify } from 'yaml';
+import { electionOptions, leasePlan } from '../../src/control/cluster/lease-options.ts';
 import { helm } from '../../tools/helm.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { freePort } from '../support/nats.ts';
@@ -221,6 +222,36 @@ describe('the chart', { timeout: 240_000 }, () => {
       roles.map(({ metadata }) => metadata.namespace),
       ['gateways', 'shop'],
     );
+  });
+
+  it('lets pods elect by a Lease where the configuration chooses that, and only that Lease', () => {
+    const config = (kubernetes: object) => ({
+      config: { cluster: { name: 'Prod-EU_1', store: '${DATABASE_URL}', election: { kubernetes } } },
+    });
+    for (const [kubernetes, lease, namespace] of [
+      [{}, 'gatehouse-prod-eu-1', 'gateways'],
+      [{ lease: 'my-lease', namespace: 'control' }, 'my-lease', 'control'],
+    ] as const) {
+      const values = config(kubernetes);
+      const objects = rendered(values);
+      const role = find(objects, 'Role');
+      assert.equal(role.metadata.namespace, namespace);
+      assert.deepEqual(role.rules, [
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['create'] },
+        { apiGroups: ['coordination.k8s.io'], resources: ['leases'], resourceNames: [lease], verbs: ['get', 'update'] },
+      ]);
+      const binding = find(objects, 'RoleBinding');
+      assert.deepEqual([binding.roleRef.name, binding.metadata.namespace], [role.metadata.name, namespace]);
+      const account = find(objects, 'ServiceAccount').metadata.name;
+      assert.deepEqual(binding.subjects, [{ kind: 'ServiceAccount', name: account, namespace: 'gateways' }]);
+      assert.equal(find(objects, 'Deployment').spec.template.spec.automountServiceAccountToken, true);
+      assertTyped(objects);
+      const plan = leasePlan(values.config.cluster.name, electionOptions.parse({ kubernetes }), undefined as never);
+      assert.equal(plan?.kind === 'kubernetes' ? plan.lease : '', lease, 'the name that the gateway asks for');
+    }
+    const elsewhere = rendered({ config: { cluster: { name: 'prod', store: '${DATABASE_URL}' } } });
+    assert.equal(find(elsewhere, 'Role'), undefined);
+    assert.equal(find(elsewhere, 'Deployment').spec.template.spec.automountServiceAccountToken, false);
   });
 
   it('rolls new pods out for a new configuration only where that is asked for', () => {

@@ -31,3 +31,16 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- default "default" .Values.serviceAccount.name -}}
 {{- end -}}
 {{- end }}
+
+{{/* Not empty where the queen is elected by a Lease of Kubernetes. An empty mapping is a choice, too. */}}
+{{- define "gatehouse.electsByLease" -}}
+{{- $election := default dict (default dict .Values.config.cluster).election }}
+{{- if hasKey $election "kubernetes" }}yes{{ end }}
+{{- end }}
+
+{{/* As control/cluster/lease-options.ts makes it. */}}
+{{- define "gatehouse.leaseName" -}}
+{{- $cluster := .Values.config.cluster }}
+{{- $made := printf "gatehouse-%s" (regexReplaceAll "[^a-z0-9]+" (lower $cluster.name) "-") | trunc 63 | trimSuffix "-" }}
+{{- default $made $cluster.election.kubernetes.lease }}
+{{- end }}
