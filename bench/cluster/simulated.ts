@@ -1,8 +1,8 @@
 /** Many nodes in one process over one store that counts what it is asked. */
-import { systemClock } from '../../src/base/clock.ts';
+import { type Clock, systemClock } from '../../src/base/clock.ts';
 import { createLogger } from '../../src/base/log.ts';
 import { LATENCY_BUCKETS } from '../../src/base/metrics.ts';
-import { systemTimers } from '../../src/base/system-timers.ts';
+import { systemTimers, type Timers } from '../../src/base/system-timers.ts';
 import { Agent } from '../../src/control/cluster/agent.ts';
 import { Cluster } from '../../src/control/cluster/cluster.ts';
 import { FactBoard } from '../../src/control/cluster/fact-board.ts';
@@ -15,7 +15,7 @@ import { openStore, type Store } from '../../src/control/store/store.ts';
 
 const log = createLogger('silent');
 /** As a gateway is configured without a word. */
-const PLAN: Omit<ClusterPlan, 'node'> = {
+export const PLAN: Omit<ClusterPlan, 'node'> = {
   name: 'bench',
   url: null,
   zone: null,
@@ -55,19 +55,30 @@ export interface SimulatedCluster {
   close(): Promise<void>;
 }
 
-export async function openCluster(url: string, count: number): Promise<SimulatedCluster> {
+export interface Time {
+  readonly clock: Clock;
+  readonly timers: Timers;
+}
+
+const REAL: Time = { clock: systemClock, timers: systemTimers };
+
+export async function openCluster(
+  url: string,
+  count: number,
+  { time = REAL, plan = PLAN }: { readonly time?: Time; readonly plan?: typeof PLAN } = {},
+): Promise<SimulatedCluster> {
   const store = await openStore<ClusterTables>(url, { maxConnections: 20 });
   await migrate(store, 'cluster', MIGRATIONS);
   await empty(store);
   const counts = new Map<string, number>();
   countStatements(store, counts);
   const nodes: SimulatedNode[] = [];
-  for (let i = 0; i < count; i++) nodes.push(makeNode(store, `n${String(i).padStart(4, '0')}`));
+  for (let i = 0; i < count; i++)
+    nodes.push(makeNode(store, { ...plan, node: `n${String(i).padStart(4, '0')}` }, time));
   const { members } = nodes[0]!.cluster;
   while ((await members.list()).length < count) await pause(200);
   // What each knows of the others' number, as after a minute; else the first minute is measured.
   for (const { cluster } of nodes) await cluster.crowd.count();
-  await pause(PLAN.heartbeatMs);
   return {
     store,
     nodes,
@@ -82,22 +93,23 @@ export async function openCluster(url: string, count: number): Promise<Simulated
   };
 }
 
-function makeNode(store: Store<ClusterTables>, node: string): SimulatedNode {
+function makeNode(store: Store<ClusterTables>, plan: ClusterPlan, { clock, timers: given }: Time): SimulatedNode {
+  const { node } = plan;
   let isDead = false;
-  const timers: typeof systemTimers = {
+  const timers: Timers = {
     after: (ms, run) =>
-      systemTimers.after(ms, () => {
+      given.after(ms, () => {
         if (!isDead) run();
       }),
   };
-  const cluster = new Cluster({ store, plan: { ...PLAN, node }, clock: systemClock, timers, log });
+  const cluster = new Cluster({ store, plan, clock, timers, log });
   const traffic = { requests: 0, faults: 0, buckets: LATENCY_BUCKETS.map(() => 0).concat(0), workerRestarts: 0 };
   const board = new FactBoard({
     store,
     facts: new Facts(),
     node,
     heartbeatMs: PLAN.heartbeatMs,
-    clock: systemClock,
+    clock,
     timers,
     log,
     crowd: cluster.crowd,

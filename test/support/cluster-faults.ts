@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Rollouts } from '../../src/control/cluster/rollout.ts';
 import { version } from './cluster-nodes.ts';
 import type { ClusterScene } from './cluster-scene.ts';
 import { pauseProcess } from './pause.ts';
@@ -17,6 +18,15 @@ export interface Told {
 
 let versions = 0;
 const HOUR_MS = 3_600_000;
+const MOST_TRIES = 10;
+const SETTINGS = {
+  canaryShare: 0.1,
+  stepTimeoutMs: 60_000,
+  waves: [0.6, 1],
+  minRequests: 50,
+  significance: 0.01,
+  latencyRatio: 2,
+};
 const POLICIES = new URL('../../src/data/contract/user-policy.ts', import.meta.url).href;
 
 export const ROLLOUT_STATES = ['checking', 'canary', 'watching', 'waves', 'rolling-back'] as const;
@@ -26,17 +36,10 @@ export type OpenState = (typeof ROLLOUT_STATES)[number];
 export async function killQueenIn(scene: ClusterScene, state: OpenState): Promise<Told> {
   const queen = await scene.queen();
   const others = scene.othersThan(queen);
-  const before = await bodyOf(scene);
-  const name = `version ${++versions}`;
-  const { id } = await scene.client(...others).rollOut({ document: version(name), reason: state });
-  if (state === 'rolling-back') {
-    await scene.reaches(id, 'watching');
-    await scene.client(...others).abortRollout(id, 'to be killed on the way back');
-  }
-  await scene.reaches(id, state);
+  const { id, name, before } = await rolloutIn(scene, state);
   const killedMs = performance.now();
-  const last = await scene.lastEvent();
   await scene.kill(queen);
+  const last = await scene.lastEvent();
   const stateThen = await scene.stateOf(id);
   const next = await scene.queen(queen, others);
   const failOverMs = Math.round(performance.now() - killedMs);
@@ -51,6 +54,29 @@ export async function killQueenIn(scene: ClusterScene, state: OpenState): Promis
   await scene.answers(want);
   const why = ended.reason === '' ? '' : ` (${ended.reason})`;
   return { line: `killed in ${stateThen}: queen ${queen} -> ${next} in ${failOverMs} ms, ${ended.state}${why}` };
+}
+
+/** A rollout that is in this state just now. States pass in tens of milliseconds: one that was missed is tried again. */
+async function rolloutIn(
+  scene: ClusterScene,
+  state: OpenState,
+): Promise<{ readonly id: string; readonly name: string; readonly before: string }> {
+  const rollouts = new Rollouts(scene.db);
+  for (let tries = 0; tries < MOST_TRIES; tries++) {
+    const before = await bodyOf(scene);
+    await scene.answers(before);
+    const name = `version ${++versions}`;
+    const settings = { ...SETTINGS, watchMs: state === 'rolling-back' ? 30_000 : 1_000 };
+    const proposal = { document: version(name), author: 'test', reason: state, settings, force: false };
+    const { id } = await rollouts.propose(proposal);
+    if (state === 'rolling-back') {
+      await scene.reaches(id, 'watching');
+      await rollouts.abort(id, 'test', 'to be killed on the way back');
+    }
+    if (await scene.reaches(id, state)) return { id, name, before };
+    await scene.end(id);
+  }
+  throw new Error(`no rollout was seen ${state} in ${MOST_TRIES} tries`);
 }
 
 /** SIGSTOP of the queen for so long: another one follows, and what the stopped one writes afterwards is refused. */
@@ -147,7 +173,7 @@ export async function badVersion(scene: ClusterScene, foundBy: 'check' | 'canary
   const { id } = await scene.client().rollOut({ document: await badDocument(scene, foundBy, number), reason: foundBy });
   const [canary, ...rest] = [...scene.nodes];
   if (foundBy === 'gate') {
-    await scene.reaches(id, 'watching');
+    assert.ok(await scene.reaches(id, 'watching'));
     await scene.answers(body, rest);
   }
   const ended = await scene.end(id);

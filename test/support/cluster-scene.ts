@@ -182,13 +182,14 @@ export class ClusterScene {
     return row.state;
   }
 
-  /** Resolves in the state, a moment after it has begun; rejects when the rollout is over without it. */
-  async reaches(rollout: string, state: string): Promise<void> {
+  /** True in the state, a moment after it has begun; false when the rollout is over without having been seen in it. */
+  async reaches(rollout: string, state: string): Promise<boolean> {
     const giveUpMs = performance.now() + 120_000;
     for (;;) {
       const now = await this.stateOf(rollout);
-      if (now === state) return;
-      if (OVER.includes(now) || performance.now() > giveUpMs) throw new Error(`it is ${now}, and was to be ${state}`);
+      if (now === state) return true;
+      if (OVER.includes(now)) return false;
+      if (performance.now() > giveUpMs) throw new Error(`it is ${now}, and was to be ${state}`);
       await new Promise((resolve) => setTimeout(resolve, 2));
     }
   }
