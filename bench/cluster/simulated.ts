@@ -1,7 +1,7 @@
 /** Many nodes in one process over one store that counts what it is asked. */
 import { type Clock, systemClock } from '../../src/base/clock.ts';
+import { LATENCY_BUCKETS } from '../../src/base/duration-cells.ts';
 import { createLogger } from '../../src/base/log.ts';
-import { LATENCY_BUCKETS } from '../../src/base/metrics.ts';
 import { systemTimers, type Timers } from '../../src/base/system-timers.ts';
 import { Agent } from '../../src/control/cluster/agent.ts';
 import { Cluster } from '../../src/control/cluster/cluster.ts';

@@ -269,6 +269,31 @@ describe('a rollout over three gateways', () => {
       await Promise.all(gateways.map(hello)),
       names.map(() => 'version one'),
     );
+    const versions = await cluster.versions();
+    assert.deepEqual(
+      versions.map(({ version, reason }) => [version, reason]),
+      [
+        [2, 'typo'],
+        [1, 'first'],
+      ],
+    );
+    const { from, lines } = await cluster.difference(2);
+    assert.equal(from, 1);
+    assert.ok(
+      lines.includes('+routes: [{ match: {}, service: nobody }]') && lines.includes('-routes:'),
+      lines.join('\n'),
+    );
+    assert.ok(
+      (await cluster.difference(1)).lines.every((line) => line.startsWith('+')),
+      'the first one is all new',
+    );
+    const seen: string[] = [];
+    const enough = new AbortController();
+    for await (const { type, subject } of cluster.followEvents(0, enough.signal)) {
+      if (subject === bad.id) seen.push(type);
+      if (type === 'rollout.rejected') enough.abort();
+    }
+    assert.deepEqual(seen, ['rollout.checking', 'rollout.rejected']);
     const status = gateways[0]!.status() as { features: { sections?: { cluster?: { version: number } } }[] };
     assert.equal(status.features.find(({ sections }) => sections?.cluster)?.sections?.cluster?.version, 1);
   });
