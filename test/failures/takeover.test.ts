@@ -255,3 +255,96 @@ test('without a process to take over from, --takeover is a start like any other'
   assert.ok('code' in second && second.code === 5);
   assert.match(second.errors, /another gateway is running/);
 });
+
+test('accounts, events and the cluster go over to the new process: nothing acknowledged is lost or done twice', async (t) => {
+  const folder = await folderOf(t);
+  const file = join(folder, 'gatehouse.json');
+  await writeFile(
+    file,
+    JSON.stringify({
+      gateway: { host: '127.0.0.1', port: 0, workers: 1, dataDir: join(folder, 'data'), accessLog: 'off' },
+      cluster: { name: 'one', node: 'only' },
+      identity: {
+        enabled: true,
+        registration: { verifyEmail: 'off' },
+        firstAdmin: 'off',
+        passwords: { memory: '8mb', passes: 1 },
+      },
+      events: { streams: { work: {} } },
+      routes: [
+        { match: { path: '/own' }, respond: { body: 'ok' }, auth: { jwt: {} } },
+        { match: { path: '/events/:id', methods: ['POST'] }, publish: { stream: 'work' }, auth: 'public' },
+        {
+          match: { path: '/events', methods: ['GET'] },
+          subscribe: { stream: 'work', from: 'earliest' },
+          auth: 'public',
+        },
+      ],
+    }),
+  );
+  const old = await start(t, file);
+  const url = `http://127.0.0.1:${old.port}`;
+  const post = async (path: string, body: object) => {
+    const headers = { 'content-type': 'application/json' };
+    const response = await fetch(`${url}${path}`, { method: 'POST', headers, body: JSON.stringify(body) });
+    return { status: response.status, body: (await response.json()) as Record<string, string> };
+  };
+  const account = { username: 'ada', password: 'ancient walrus paints 9 fences' };
+  assert.ok((await post('/api/auth/register', { email: 'ada@example.com', ...account })).status < 300);
+  const signedIn = await post('/api/auth/login', account);
+  assert.equal(signedIn.status, 200);
+  let tokens = signedIn.body;
+
+  let isOver = false;
+  const published: number[] = [];
+  let refreshed = 0;
+  const publishing = (async () => {
+    for (let id = 0; !isOver; id++) {
+      const { status } = await post(`/events/${id}`, { id });
+      assert.ok(status < 300, `event ${id}: ${status}`);
+      published.push(id);
+    }
+  })();
+  const refreshing = (async () => {
+    for (; !isOver; refreshed++) {
+      const { status, body } = await post('/api/auth/refresh', { refreshToken: tokens['refreshToken'] });
+      assert.equal(status, 200, `refresh ${refreshed}: ${JSON.stringify(body)}`);
+      tokens = body;
+    }
+  })();
+  const both = Promise.all([publishing, refreshing]);
+  const ended = once(old.child, 'exit');
+  const next = await Promise.race([start(t, file, '--takeover'), both.then(() => assert.fail('it goes on meanwhile'))]);
+  assert.equal(next.port, old.port);
+  assert.deepEqual(await ended, [0, null], old.errors());
+  const [events, sessions] = [published.length, refreshed];
+  await until(() => published.length > events + 5 && refreshed > sessions + 5, 'the new one goes on', PATIENCE_MS);
+  isOver = true;
+  await both;
+
+  assert.equal((await post('/api/auth/login', account)).status, 200);
+  const authorization = `Bearer ${tokens['accessToken']}`;
+  assert.equal((await fetch(`${url}/own`, { headers: { authorization } })).status, 200, 'keys of tokens are the same');
+  assert.deepEqual(await eventsOf(`${url}/events`, published.length), published);
+  const { body } = await callGateway(join(folder, 'data', 'gatehouse.sock'), 'GET', '/status');
+  assert.equal((body as { pid: number }).pid, next.child.pid);
+  const isQueen = async (): Promise<boolean> =>
+    /^gatehouse_cluster_queen(\{[^}]*\})? 1$/m.test(await (await fetch(`${url}/metrics`)).text());
+  const giveUp = AbortSignal.timeout(PATIENCE_MS);
+  while (!(await isQueen())) giveUp.throwIfAborted();
+});
+
+/** The ids of the first events that a stream sends, in their order. */
+async function eventsOf(url: string, count: number): Promise<number[]> {
+  const leave = new AbortController();
+  const response = await fetch(url, { headers: { accept: 'text/event-stream' }, signal: leave.signal });
+  const ids: number[] = [];
+  let text = '';
+  for await (const part of response.body!) {
+    text += Buffer.from(part).toString();
+    ids.splice(0, ids.length, ...[...text.matchAll(/"id":(\d+)/g)].map(([, id]) => Number(id)));
+    if (ids.length >= count) break;
+  }
+  leave.abort();
+  return ids;
+}
