@@ -95,8 +95,10 @@ export class MetricsReader {
     this.#addCells(this.#instanceCells + slot * CELLS, cells);
   }
 
-  addRoute(slot: number, sum: TrafficSum): void {
+  /** False: it was never asked, and has no durations either. */
+  addRoute(slot: number, sum: TrafficSum): boolean {
     const base = ROUTE_BASE + slot * ROUTE_SLOTS;
+    const before = sum.requests;
     for (const bank of this.#banks) {
       for (let i = 0; i < COUNTS; i++) {
         const count = bank[base + i]!;
@@ -106,6 +108,7 @@ export class MetricsReader {
       }
       sum.seconds += bank[base + SUM]!;
     }
+    return sum.requests > before;
   }
 
   /** What a dead worker held it holds no more. */
@@ -116,18 +119,20 @@ export class MetricsReader {
 
   /** A slot that is handed to another route must not start with the numbers of the old one. */
   clearRoute(slot: number): void {
-    this.#clear(ROUTE_BASE + slot * ROUTE_SLOTS, ROUTE_SLOTS);
-    this.#clear(this.#cells + slot * CELLS, CELLS);
+    this.#clear(ROUTE_BASE + slot * ROUTE_SLOTS, ROUTE_SLOTS, this.#cells + slot * CELLS);
   }
 
   clearInstance(slot: number): void {
-    this.#clear(this.#instanceBase + slot * INSTANCE_SLOTS, INSTANCE_SLOTS);
-    this.#clear(this.#instanceCells + slot * CELLS, CELLS);
+    this.#clear(this.#instanceBase + slot * INSTANCE_SLOTS, INSTANCE_SLOTS, this.#instanceCells + slot * CELLS);
   }
 
-  /** Writes only where there is something: what was never used takes no memory. */
-  #clear(base: number, length: number): void {
-    for (const bank of this.#banks) for (let i = base; i < base + length; i++) if (bank[i] !== 0) bank[i] = 0;
+  /** Touches cells only where something was counted: what was never used takes no memory. */
+  #clear(base: number, length: number, cells: number): void {
+    for (const bank of this.#banks) {
+      if (!bank.subarray(base, base + length).some((count) => count !== 0)) continue;
+      bank.fill(0, base, base + length);
+      bank.fill(0, cells, cells + CELLS);
+    }
   }
 
   #addCells(base: number, cells: Float64Array): void {

@@ -22,8 +22,7 @@ export function processTraffic(reader: MetricsReader, snapshot: Snapshot, worker
   const cells = new Float64Array(CELLS);
   for (const { slot, id } of snapshot.routes) {
     if (id.startsWith('builtin:')) continue;
-    reader.addRoute(slot, sum);
-    reader.addRouteCells(slot, cells);
+    if (reader.addRoute(slot, sum)) reader.addRouteCells(slot, cells);
   }
   return {
     requests: sum.requests,

@@ -93,8 +93,7 @@ export class Recorder {
     const { metrics } = this.#host;
     const slots = new Set([0, ...this.#host.configuration.snapshot.routes.map(({ slot }) => slot)]);
     for (const slot of slots) {
-      metrics.addRoute(slot, sum);
-      metrics.addRouteCells(slot, cells);
+      if (metrics.addRoute(slot, sum)) metrics.addRouteCells(slot, cells);
     }
     const { user, system } = process.cpuUsage();
     const { requests, errors } = sum;
