@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdtemp, rm } from 'node:fs/promises';
-import { request } from 'node:http';
+import { type IncomingMessage, request } from 'node:http';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { describe, it } from 'node:test';
-import { LocalServer, type UpgradeListener } from './local-server.ts';
+import { fetchListener, LocalServer, type UpgradeListener } from './local-server.ts';
 
 const HANDSHAKE = 'GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n';
 
@@ -79,4 +79,17 @@ describe('a built-in service and upgrades (RFC 9110 §7.8)', () => {
     await server.close();
     await closed;
   });
+});
+
+it('an app answers from the first request on, bodies and all, also to several at once', async (test) => {
+  const server = await serve(test);
+  server.listener = fetchListener(async (asked) => new Response(`got ${(await asked.text()).length}`));
+  const body = 'x'.repeat(100_000);
+  const ask = async (): Promise<string> => {
+    const call = request({ socketPath: server.path, path: '/', method: 'POST' }).end(body);
+    const [response] = (await once(call, 'response')) as [IncomingMessage];
+    return (await response.toArray()).join('');
+  };
+  assert.deepEqual(await Promise.all([ask(), ask(), ask()]), ['got 100000', 'got 100000', 'got 100000']);
+  assert.equal(await ask(), 'got 100000');
 });

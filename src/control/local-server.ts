@@ -9,10 +9,19 @@ import { listenOnSocket } from './socket-file.ts';
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
 
-/** What a Hono app gives, as a listener. The adapter is loaded when the first one is served, not before. */
-export async function fetchListener(fetch: Fetch): Promise<RequestListener> {
-  const { getRequestListener } = await import('@hono/node-server');
-  return getRequestListener(fetch) as RequestListener;
+/** What a Hono app gives, as a listener. The adapter is loaded with the first request, not before. */
+export function fetchListener(fetch: Fetch): RequestListener {
+  let adapted: RequestListener | null = null;
+  return (request, response) => {
+    if (adapted !== null) return adapted(request, response);
+    import('@hono/node-server').then(
+      ({ getRequestListener }) => {
+        adapted ??= getRequestListener(fetch) as RequestListener;
+        adapted(request, response);
+      },
+      (error: Error) => response.destroy(error),
+    );
+  };
 }
 
 /**

@@ -390,7 +390,7 @@ export class Primary implements OperatorHost {
    * upgrades too, on routes whose `upgrades` have the protocol; what it upgraded is its own until the process ends.
    */
   async serveBuiltin(name: string, fetch: Fetch, onUpgrade?: UpgradeListener): Promise<void> {
-    await this.#serve(name, await fetchListener(fetch), onUpgrade);
+    await this.#serve(name, fetchListener(fetch), onUpgrade);
   }
 
   async #serve(name: string, listener: RequestListener, onUpgrade?: UpgradeListener): Promise<void> {

@@ -147,7 +147,7 @@ export class AdminFeature implements Feature {
   async #open({ host, port }: NonNullable<AdminPlan['listen']>): Promise<Server> {
     const parts = await this.#load();
     const { createAdminApp } = await import('./app.ts');
-    const admin = await fetchListener(createAdminApp(parts, parts.access.byCredentials, ''));
+    const admin = fetchListener(createAdminApp(parts, parts.access.byCredentials, ''));
     const ops = createOpsApp(ENDPOINTS, () => this.#host.opsSources());
     const paths = new Set(Object.values(ENDPOINTS));
     const server = createServer((request, response) => {

@@ -63,7 +63,7 @@ export async function createLimitsProcess(
     }
     return (await api?.(request)) ?? new Response(null, { status: 503 });
   };
-  const listener = await fetchListener(answer);
+  const listener = fetchListener(answer);
   // A gateway keeps its connections for 60 s at most; the end comes from there.
   const server = createServer({ keepAliveTimeout: 75_000, headersTimeout: 20_000, requestTimeout: 60_000 });
   server.on('request', (request, response) => {
