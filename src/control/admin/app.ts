@@ -59,7 +59,11 @@ export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: st
 function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
   const api = adminApp(parts.host, read);
   addOperations(api, parts);
-  api.get('/openapi.json', (context) => context.json(document(api)));
+  api.get('/openapi.json', async (context) => {
+    const { featurePaths } = await import('./feature-apis.ts');
+    const { paths, ...rest } = document(api);
+    return context.json({ ...rest, paths: { ...paths, ...(await featurePaths(parts.host)) } } as object);
+  });
   featureRoutes(api, parts.host);
   return api;
 }

@@ -57,6 +57,7 @@ function clientOf(document: Document, base: string): ReadonlyMap<string, Call> {
           ...(body === undefined ? {} : { body: JSON.stringify(body) }),
         });
         const { status } = response;
+        if (status === 204 && responses[status] !== undefined) return { status, body: null };
         const said = responses[status]?.content;
         if (said === undefined) assert.fail(`${operationId} must not answer ${status}: ${await response.text()}`);
         const type = response.headers.get('content-type')?.split(';', 1)[0] ?? '';
@@ -75,7 +76,7 @@ function clientOf(document: Document, base: string): ReadonlyMap<string, Call> {
   return calls;
 }
 
-async function scene(t: TestContext) {
+async function scene(t: TestContext, more: object = {}) {
   const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));
   const gateway = await startTestGateway(t, {
     admin: { listen: '127.0.0.1:0', tokens: [{ name: 'a', role: 'admin', token: TOKEN }] },
@@ -83,6 +84,7 @@ async function scene(t: TestContext) {
     routes: [
       { name: 'all', match: { path: '/a' }, service: 's', auth: 'public', rateLimit: { by: 'ip', limits: ['9/1h'] } },
     ],
+    ...more,
   });
   const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
   const { url } = found!.sections!['admin'] as { url: string };
@@ -136,4 +138,63 @@ test('every operation of the document answers as the document says', async (t) =
   await call('postConfigRollback', { body: { revision: 99, ...why } }, 404);
   for (const kind of ['Cpu', 'Heap']) await call(`postProfiles${kind}`, { body: { ms: 100 } });
   assert.deepEqual([...left], [], 'operations that nobody tried');
+});
+
+test('so does every operation of features that are in use, each below its feature', async (t) => {
+  const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));
+  const { calls } = await scene(t, {
+    abuse: {},
+    quotas: { stories: { per: 'day' } },
+    cluster: { name: 'prod', node: 'one' },
+    identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
+    events: { streams: { notes: {} }, consumers: { robot: { stream: 'notes', service: 's', path: '/hook' } } },
+    services: { s: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
+    routes: [{ name: 'all', match: { path: '/a' }, service: 's', auth: 'public', cache: {} }],
+  });
+  const left = new Set([...calls.keys()].filter((id) => /^(get|post|put|patch|delete)Features/.test(id)));
+  const call = async (name: string, given?: Given) => {
+    left.delete(name);
+    const operation = calls.get(name) ?? assert.fail(`there is no ${name}: ${[...calls.keys()].join(', ')}`);
+    const { status, body } = await operation(given);
+    assert.ok(status < 300, `${name}: ${status} ${JSON.stringify(body)}`);
+    return body;
+  };
+  const password = 'ancient walrus paints 9 fences';
+  const { id } = await call('postFeaturesIdentityUsers', { body: { email: 'ann@example.com', password } });
+  await call('getFeaturesIdentityUsers', { values: { q: 'ann' } });
+  await call('getFeaturesIdentityUsersId', { values: { id } });
+  await call('patchFeaturesIdentityUsersId', { values: { id }, body: { displayName: 'Ann' } });
+  await call('postFeaturesIdentityUsersIdPassword', { values: { id }, body: { newPassword: `${password} more` } });
+  await call('deleteFeaturesIdentityUsersIdMfa', { values: { id } });
+  await call('getFeaturesIdentityUsersIdSessions', { values: { id } });
+  await call('deleteFeaturesIdentityUsersIdSessions', { values: { id } });
+  left.delete('deleteFeaturesIdentityUsersIdSessionsSession');
+  const made = await call('postFeaturesIdentityUsersIdKeys', { values: { id }, body: { name: 'ci' } });
+  await call('getFeaturesIdentityUsersIdKeys', { values: { id } });
+  const key = await call('postFeaturesIdentityKeysKeyRotate', { values: { key: made.id }, body: {} });
+  await call('deleteFeaturesIdentityKeysKey', { values: { key: key.id } });
+  await call('deleteFeaturesIdentityUsersId', { values: { id } });
+  for (const name of ['Audit', 'AuditHead', 'AuditVerify']) await call(`getFeaturesIdentity${name}`);
+  const checked = await call('postFeaturesIdentityTokensCheck', { body: { token: 'none-of-ours' } });
+  assert.equal(checked.active, false);
+  left.delete('deleteFeaturesIdentityTokensJti');
+  const ban = await call('postFeaturesLimitsBans', { body: { kind: 'user', subject: 'mallory', for: '1h' } });
+  assert.equal((await call('getFeaturesLimitsBans')).bans.length, 1);
+  await call('deleteFeaturesLimitsBansId', { values: { id: ban.id } });
+  await call('getFeaturesLimitsUsage', { values: { account: 'mia' } });
+  await call('getFeaturesLimitsUsageHistory', { values: { account: 'mia' } });
+  left.delete('getFeaturesLimitsUsageExport');
+  await call('getFeaturesCache');
+  await call('postFeaturesCachePurge', { body: { all: true } });
+  for (const name of ['Streams', 'Asyncapi', 'Consumers', 'Dead']) await call(`getFeaturesEvents${name}`);
+  await call('getFeaturesEventsDeadConsumer', { values: { consumer: 'robot' } });
+  left.delete('getFeaturesEventsDeadConsumerPosition');
+  for (const name of ['Replay', 'Drop'])
+    assert.equal(
+      Object.values(await call(`postFeaturesEventsDead${name}`, { body: { consumer: 'robot', all: true } }))[0],
+      0,
+    );
+  for (const name of ['Cluster', 'Nodes', 'ClusterRollouts']) await call(`getFeaturesCluster${name}`);
+  const rest = [...left].filter((each) => !each.includes('FeaturesCluster'));
+  assert.deepEqual(rest, [], 'operations that nobody tried');
 });
