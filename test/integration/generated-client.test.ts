@@ -46,8 +46,9 @@ ok(await api.deleteApiV1BansId(ban.id, asRoot));
 const usage = ok(await api.getApiV1Usage(asRoot)).status;
 
 // Operators.
-const status = ok(await api.getStatus(asRoot)).data as { status: string };
-const routes = ok(await api.getRoutes(asRoot)).data as { routes: unknown[] };
+const status = ok(await api.getStatus({}, asRoot)).data as { status: string };
+const routes = ok(await api.getRoutes({}, asRoot)).data as { routes: unknown[] };
+const one = ok(await api.getRoutes({ q: 'no-such-route' }, asRoot)).data as { routes: unknown[]; total: number };
 const explained = ok(await api.postRoutesExplain({ method: 'GET', url: '/a' }, asRoot)).status;
 ok(await api.putLogLevel({ level: 'debug', area: 'discovery', reason: 'a test', forMs: 60_000 }, asRoot));
 const ended = ok(await api.deleteLogLevel({ area: 'discovery' }, asRoot)).data as { ended: boolean };
@@ -58,7 +59,7 @@ const incomplete = await api.postLogin({ username: 'ada' });
 
 console.log(JSON.stringify({
   me: me.username, wrong: wrong.status, keys: keys.keys.some(({ id }) => id === key.id), stranger: stranger.status,
-  bans: bans.bans.map(({ subject }) => subject), usage, status: status.status, routes: routes.routes.length > 0, explained,
+  bans: bans.bans.map(({ subject }) => subject), usage, status: status.status, routes: routes.routes.length > 0 && one.total > one.routes.length, explained,
   ended: ended.ended, refused: refused.status, incomplete: incomplete.status,
 }));
 `;
