@@ -93,9 +93,11 @@ async function scene(t: TestContext, more: object = {}) {
   return { gateway, calls: clientOf(document, `${url}/api`) };
 }
 
+const OF_FEATURES = /^(get|post|put|patch|delete)Features/;
+
 test('every operation of the document answers as the document says', async (t) => {
   const { calls } = await scene(t);
-  const left = new Set(calls.keys());
+  const left = new Set([...calls.keys()].filter((id) => !OF_FEATURES.test(id)));
   const call = async (id: string, given?: Given, status = 200) => {
     left.delete(id);
     const operation = calls.get(id) ?? assert.fail(`there is no ${id}: ${[...calls.keys()].join(', ')}`);
@@ -151,7 +153,7 @@ test('so does every operation of features that are in use, each below its featur
     services: { s: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
     routes: [{ name: 'all', match: { path: '/a' }, service: 's', auth: 'public', cache: {} }],
   });
-  const left = new Set([...calls.keys()].filter((id) => /^(get|post|put|patch|delete)Features/.test(id)));
+  const left = new Set([...calls.keys()].filter((id) => OF_FEATURES.test(id)));
   const call = async (name: string, given?: Given) => {
     left.delete(name);
     const operation = calls.get(name) ?? assert.fail(`there is no ${name}: ${[...calls.keys()].join(', ')}`);
