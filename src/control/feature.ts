@@ -21,6 +21,7 @@ import type { Facts } from './facts.ts';
 import type { Dependency, FeatureStatus, ListeningAddress } from './feature-status.ts';
 import type { LiveConfiguration, ReloadResult } from './live-configuration.ts';
 import type { Fetch, UpgradeListener } from './local-server.ts';
+import type { Mapping } from './openapi-document.ts';
 import type { OperatorAccounts } from './operator-accounts.ts';
 import type { OpsSources } from './ops/sources.ts';
 import type { Overrides } from './overrides.ts';
@@ -76,6 +77,8 @@ export interface Feature {
 export interface OperationsApi {
   readonly name: string;
   readonly fetch: Fetch;
+  /** Its operations as `paths` of an OpenAPI document; loads what it needs for that. */
+  readonly describe?: () => Promise<Mapping>;
   /** The role that looking needs; default `viewer`. */
   readonly look?: 'viewer' | 'operator';
   /** The role that changing needs, of all or by the path; default `operator`. */

@@ -70,7 +70,7 @@ export function cacheFeature(
     async stop() {
       shared?.purges.close();
     },
-    operations: () => (isUsed ? { name: 'cache', fetch: operations } : undefined),
+    operations: () => (isUsed ? { name: 'cache', fetch: operations, describe } : undefined),
     restartKeys: (next) => (next.plan.sections.stores.cacheBytes === runsWith ? [] : ['stores.cacheMemory']),
     metrics: (): readonly ExtraMetric[] => (isUsed ? cacheMetrics(counts, host.cache.stats()) : []),
     status: () => (isUsed ? { sections: { cache: { ...host.cache.stats(), ...counts.totals() } } } : {}),
@@ -86,3 +86,6 @@ function settingsOf({ snapshot }: Compiled): CacheSettings[] {
       .map((settings) => ({ ...settings, key: keyOfRoute(route, settings) })),
   );
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();

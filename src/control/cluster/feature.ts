@@ -167,7 +167,7 @@ export class ClusterFeature {
   operations(): OperationsApi | undefined {
     if (this.#control === undefined) return undefined;
     const change = (path: string) => (/^\/cluster\/(rollouts|tokens)/.test(path) ? 'admin' : 'operator');
-    return { name: 'cluster', fetch: this.#control, change };
+    return { name: 'cluster', fetch: this.#control, describe, change };
   }
 
   restartKeys(next: Compiled): readonly string[] {
@@ -264,3 +264,6 @@ function storeUrl({ plan, secrets }: Compiled, { store }: ClusterPlan): string {
   const url = store === null ? (sql === null ? undefined : secrets[sql]) : secrets[store];
   return url ?? `sqlite:${join(plan.dataDir, 'cluster.db')}`;
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();

@@ -114,7 +114,7 @@ export class EventsFeature implements Feature {
       });
       return Response.json(body, { status });
     };
-    return { name: 'events', fetch };
+    return { name: 'events', fetch, describe };
   }
 
   metrics(): readonly ExtraMetric[] {
@@ -308,3 +308,6 @@ export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): Bri
 function segmentsOf(path: PathMatch): number {
   return path.kind === 'regex' ? 0 : path.pattern.split('/').filter((part) => part !== '' && part !== '*').length;
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();

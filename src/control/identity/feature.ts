@@ -75,7 +75,7 @@ export function identityFeature(host: IdentityHost): Feature {
     },
     restartKeys: (next) => (settingsOf(next as unknown as CompiledIdentity) === runsBy ? [] : ['identity']),
     operations() {
-      return operations === undefined ? undefined : { ...operations, look: 'operator', change: 'admin' };
+      return operations === undefined ? undefined : { ...operations, describe, look: 'operator', change: 'admin' };
     },
     accounts: () => accounts,
     async audit({ actor, action, target, detail }) {
@@ -114,3 +114,6 @@ function localUrl(host: IdentityHost): { localUrl?: string } {
   const name = any ? '127.0.0.1' : first.host.includes(':') ? `[${first.host}]` : first.host;
   return { localUrl: `${first.tls ? 'https' : 'http'}://${name}:${first.port}` };
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();

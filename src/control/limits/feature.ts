@@ -159,7 +159,7 @@ export class LimitsFeature {
 
   /** Usage and bans, for the admin API. */
   operations() {
-    return this.#control === undefined ? undefined : { name: 'limits', fetch: this.#control };
+    return this.#control === undefined ? undefined : { name: 'limits', fetch: this.#control, describe };
   }
 
   /** The database is opened once. */
@@ -337,3 +337,6 @@ function storeUrl({ plan, secrets }: CompiledLimits): string {
 function basisOf({ plan: { sections } }: CompiledLimits): QuotaBasis {
   return { quotas: sections.quotas, plans: sections.plans, defaultPlan: sections.limits.defaultPlan };
 }
+
+/** For the document of the admin API. */
+const describe = async () => (await import('./operator-description.ts')).operatorPaths();
