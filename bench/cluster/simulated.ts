@@ -24,6 +24,7 @@ export const PLAN: Omit<ClusterPlan, 'node'> = {
   leases: null,
   path: '/api/v1',
   adminIssuers: [],
+  certified: {},
   heartbeatMs: 3_000,
   election: { leaseMs: 6_000, renewMs: 2_000 },
   members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 10_000 },

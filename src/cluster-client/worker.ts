@@ -25,7 +25,8 @@ export type WorkerEvent =
   | { readonly type: 'state'; readonly state: string };
 
 export interface JoinOptions extends CallOptions {
-  readonly joinToken: string;
+  /** Absent: it joins by the client certificate that `fetch` presents, whose name is `name`. */
+  readonly joinToken?: string;
   /** Name of this node, unlike every other. */
   readonly name: string;
   readonly zone?: string;
@@ -110,8 +111,8 @@ class Worker implements ClusterWorker {
     const { joinToken, name, zone, labels = {}, capacity = 1 } = this.#options;
     const joined = (await this.#transport.call({
       method: 'POST',
-      path: '/cluster/join',
-      headers: { authorization: `Bearer ${joinToken}` },
+      path: joinToken === undefined ? '/cluster/join-by-certificate' : '/cluster/join',
+      headers: joinToken === undefined ? {} : { authorization: `Bearer ${joinToken}` },
       body: { name, labels, capacity, ...(zone === undefined ? {} : { zone }) },
       isRepeatable: false,
     })) as { node: { id: string }; token: string; heartbeat_ms: number };

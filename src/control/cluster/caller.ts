@@ -56,6 +56,20 @@ function of(table: Readonly<Record<string, readonly Right[]>>, key: string): rea
   return Object.hasOwn(table, key) ? (table[key] ?? []) : [];
 }
 
+const JOIN_SCOPE = 'cluster:join';
+
+/**
+ * The name in the client certificate of a node that joins by it. The gateway has looked at the certificate; its rule
+ * gives the name and must give the scope. Throws what the API answers otherwise.
+ */
+export function certifiedName(context: Context): string {
+  const identity = gatewayIdentity((name) => context.req.header(name));
+  if (identity === null || context.req.header('x-auth-method') !== 'mtls')
+    throw new ClusterRefusal(401, 'AUTHENTICATION_REQUIRED', 'a client certificate is needed to join here');
+  if (identity.scopes.includes(JOIN_SCOPE)) return identity.subject;
+  throw new ClusterRefusal(403, 'INSUFFICIENT_PERMISSIONS', `this needs the scope ${JOIN_SCOPE}`);
+}
+
 /** The caller, if it may do this. Throws what the API answers otherwise. */
 export function callerWith(right: Right, read: ReadCaller, context: Context): ClusterCaller {
   const caller = read(context);

@@ -85,6 +85,12 @@ export interface OpenRollout {
   readonly isChecked: boolean;
 }
 
+/** What the configuration says of a node that joins by certificate. */
+export interface CertifiedNode {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string | null;
+}
+
 export interface NewJoinToken {
   readonly labels: Readonly<Record<string, string>>;
   readonly zone: string | null;
@@ -179,6 +185,25 @@ export class Members {
     return { node, token };
   }
 
+  /**
+   * A worker joins under the name in its certificate, which the gateway has looked at: who has it is that node, so the
+   * row and token of a former process are taken from it at once. What the configuration says of the name wins.
+   */
+  async joinByCertificate(
+    wanted: NewNode,
+    known: CertifiedNode = { labels: {}, zone: null },
+  ): Promise<{ node: ClusterNode; token: string }> {
+    const token = `ghn_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+    const labels = { ...wanted.labels, ...known.labels };
+    const node = await this.#store.transaction(async (trx) => {
+      const now = await readDatabaseTime(trx, this.#store.dialect);
+      const asked = { ...wanted, labels, zone: known.zone ?? wanted.zone };
+      return await this.#put(trx, asked, hashed(token), now, true);
+    });
+    this.#known.clear();
+    return { node, token };
+  }
+
   /** A gateway joins by its access to the store. It takes its former row again, whatever became of that. */
   async joinGateway(wanted: NewNode): Promise<ClusterNode> {
     return await this.#store.transaction(async (trx) =>
@@ -191,12 +216,13 @@ export class Members {
     wanted: NewNode,
     tokenHash: string | null,
     now: number,
+    isProven = false,
   ): Promise<ClusterNode> {
     const { dialect } = this.#store;
     const former = await trx.selectFrom('cluster_nodes').selectAll().where('name', '=', wanted.name).executeTakeFirst();
     if (former !== undefined && wanted.kind !== former.kind)
       throw conflict('NAME_TAKEN', `${JSON.stringify(wanted.name)} is the name of a ${former.kind}`);
-    if (former !== undefined && wanted.kind === 'worker' && this.#presence(former, now) === 'alive')
+    if (former !== undefined && !isProven && wanted.kind === 'worker' && this.#presence(former, now) === 'alive')
       throw conflict('NAME_TAKEN', `a live node has the name ${JSON.stringify(wanted.name)}`);
     if (former === undefined) await this.#refuseWhenFull(trx);
     const { version } = await currentVersion(trx);

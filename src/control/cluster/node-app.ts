@@ -1,5 +1,5 @@
 /**
- * What nodes call: join with a join token, then, with the token of their own that this gave them, heartbeats, tasks and
+ * What nodes call: join with a join token or a client certificate, then, with the token of their own that this gave them, heartbeats, tasks and
  * messages. The routes have no authentication of the gateway in front, so every call brings its token in
  * `Authorization` and is counted here: a node that runs wild, and whoever guesses tokens, gets 429.
  */
@@ -7,8 +7,10 @@ import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context } from 'hono';
 import { CallLimits } from './call-limits.ts';
+import { certifiedName } from './caller.ts';
 import type { Cluster } from './cluster.ts';
 import { body, json } from './json-route.ts';
+import type { CertifiedNode } from './members.ts';
 import { ClusterRefusal } from './refusal.ts';
 import * as schema from './schemas.ts';
 
@@ -51,6 +53,25 @@ export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
       if (token === undefined)
         throw new ClusterRefusal(401, 'AUTHENTICATION_REQUIRED', 'a join token is needed in Authorization');
       const made = await members.join(token, { ...context.req.valid('json'), kind: 'worker' });
+      const node = schema.shownNode(made.node, null);
+      return context.json({ node, token: made.token, heartbeat_ms: cluster.plan.heartbeatMs }, 201);
+    },
+  );
+
+  app.openapi(
+    createRoute({
+      method: 'post',
+      path: '/cluster/join-by-certificate',
+      summary: 'A worker joins under the name in its client certificate and gets its own token, shown once',
+      request: { body: body(schema.joinSchema) },
+      responses: { 201: json(joined, 'It has joined.') },
+    }),
+    async (context) => {
+      const name = certifiedName(context);
+      const wanted = context.req.valid('json');
+      if (wanted.name !== name)
+        throw new ClusterRefusal(403, 'INSUFFICIENT_PERMISSIONS', `the certificate is that of ${JSON.stringify(name)}`);
+      const made = await members.joinByCertificate({ ...wanted, kind: 'worker' }, certifiedAs(cluster, name));
       const node = schema.shownNode(made.node, null);
       return context.json({ node, token: made.token, heartbeat_ms: cluster.plan.heartbeatMs }, 201);
     },
@@ -225,6 +246,10 @@ export function addNodeApp(app: OpenAPIHono, cluster: Cluster): void {
       await cluster.waitRoom.wait(nodeId, leftMs, signal);
     }
   }
+}
+
+function certifiedAs({ plan: { certified } }: Cluster, name: string): CertifiedNode | undefined {
+  return Object.hasOwn(certified, name) ? certified[name] : undefined;
 }
 
 /** The gateway writes the client's address as the last one. */

@@ -10,7 +10,7 @@ import { issuersOf } from '../admin-issuers.ts';
 import { defineSection } from '../config/section.ts';
 import type { ElectionSettings } from './election.ts';
 import { electionOptions, type LeasePlan, leasePlan } from './lease-options.ts';
-import type { MemberSettings } from './members.ts';
+import type { CertifiedNode, MemberSettings } from './members.ts';
 import type { RolloutSettings } from './rollout.ts';
 
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$/;
@@ -96,6 +96,16 @@ export const clusterOptions = z
       .describe(
         'Outside issuers whose roles and scopes count for this API. Default: only accounts and keys of the gateway.',
       ),
+    certified: z
+      .record(
+        z.string().regex(NAME, EXPECTED_NAME),
+        z.strictObject({
+          labels: labels.prefault({}).describe('Labels that the node has, whatever it says itself.'),
+          zone: z.string().min(1).max(64).optional().describe('Zone of the node. Default: what it says itself.'),
+        }),
+      )
+      .prefault({})
+      .describe('Workers that join by client certificate, by the name in it: what others may trust about them.'),
     lease: duration(span(1_000)).prefault('6s').describe('How long the queen holds its office without renewing it.'),
     heartbeat: duration(span(100)).prefault('3s').describe('How often gateways report, and workers should.'),
     suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
@@ -125,6 +135,7 @@ export interface ClusterPlan {
   readonly leases: LeasePlan | null;
   readonly path: string;
   readonly adminIssuers: readonly string[];
+  readonly certified: Readonly<Record<string, CertifiedNode | undefined>>;
   readonly heartbeatMs: number;
   readonly election: ElectionSettings;
   readonly members: MemberSettings;
@@ -167,6 +178,12 @@ export const clusterSection = defineSection({
       leases: leasePlan(options.name, options.election, context),
       path,
       adminIssuers: issuersOf(options.adminIssuers, context),
+      certified: Object.fromEntries(
+        Object.entries(options.certified).map(([name, { labels: given, zone }]) => [
+          name,
+          { labels: given, zone: zone ?? null },
+        ]),
+      ),
       heartbeatMs: options.heartbeat,
       election: { leaseMs: options.lease, renewMs: options.lease / 3 },
       members: { suspectMs: options.suspectAfter, goneMs: options.goneAfter, maxNodes: options.maxNodes },

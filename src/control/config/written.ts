@@ -1943,6 +1943,13 @@ export interface WrittenDocument<N extends Names> {
     readonly path?: string | undefined;
     /** Outside issuers whose roles and scopes count for this API. Default: only accounts and keys of the gateway. Default: empty. */
     readonly adminIssuers?: readonly string[] | undefined;
+    /** Workers that join by client certificate, by the name in it: what others may trust about them. Default: its defaults. */
+    readonly certified?: { readonly [name: string]: {
+      /** Labels that the node has, whatever it says itself. Default: its defaults. */
+      readonly labels?: { readonly [name: string]: string } | undefined;
+      /** Zone of the node. Default: what it says itself. */
+      readonly zone?: string | undefined;
+    } } | undefined;
     /** How long the queen holds its office without renewing it. Values: duration (at least 1s, at most 24d). Default: `6s`. */
     readonly lease?: string | number | undefined;
     /** How often gateways report, and workers should. Values: duration (at least 100ms, at most 24d). Default: `3s`. */

@@ -1,0 +1,107 @@
+/** What facts promise over any SQL store: run by fact-board.test.ts on SQLite and PostgreSQL. */
+import assert from 'node:assert/strict';
+import { describe, type TestContext, test } from 'node:test';
+import { until } from '../../../test/support/until.ts';
+import { type Clock, FakeClock, systemClock } from '../../base/clock.ts';
+import { createLogger } from '../../base/log.ts';
+import { systemTimers } from '../../base/system-timers.ts';
+import { type Fact, Facts, LEAST_KEPT_MS } from '../facts.ts';
+import { migrate } from '../store/migrate.ts';
+import { openStore, type Store } from '../store/store.ts';
+import { FactBoard, pruneFacts } from './fact-board.ts';
+import { type ClusterTables, MIGRATIONS } from './tables.ts';
+
+const log = createLogger({ level: 'error' });
+const PATIENCE_MS = 20_000;
+
+export function factSuite(name: string, database: () => Promise<string>): void {
+  async function opened(t: TestContext): Promise<Store<ClusterTables>> {
+    const store = await openStore<ClusterTables>(await database());
+    t.after(() => store.close());
+    await migrate(store, 'cluster', MIGRATIONS);
+    return store;
+  }
+
+  describe(`facts on ${name}`, () => {
+    interface Board {
+      readonly facts: Facts;
+      readonly board: FactBoard;
+      readonly learnt: (readonly [string, unknown])[];
+      caughtUp: number;
+      missed: number;
+    }
+
+    function boardOf(t: TestContext, store: Store<ClusterTables>, node: string, clock: Clock = systemClock): Board {
+      const facts = new Facts();
+      const crowd = { pacedMs: () => 20, turnMs: () => 20 };
+      const parts = { store, facts, node, heartbeatMs: 100, clock, timers: systemTimers, log, crowd };
+      const made: Board = { facts, board: new FactBoard(parts), learnt: [], caughtUp: 0, missed: 0 };
+      facts.hear('ban', {
+        learn: ({ key, value }: Fact) => void made.learnt.push([key, value]),
+        caughtUp: () => void made.caughtUp++,
+        missed: () => void made.missed++,
+      });
+      made.board.start();
+      t.after(() => made.board.close());
+      return made;
+    }
+
+    test('a fact that one node tells reaches the others once, in order, and not itself', async (t) => {
+      const store = await opened(t);
+      const [one, two] = [boardOf(t, store, 'one'), boardOf(t, store, 'two')];
+      for (let i = 0; i < 30; i++) void one.facts.tell('ban', `k${i}`, { i }, 1_000);
+      await until(() => two.learnt.length >= 30, 'all have come', PATIENCE_MS);
+      assert.deepEqual(
+        two.learnt.map(([key]) => key),
+        Array.from({ length: 30 }, (_, i) => `k${i}`),
+      );
+      await one.facts.tell('ban', 'k0', 'changed', 1_000);
+      await until(() => two.learnt.length === 31, 'the change', PATIENCE_MS);
+      assert.deepEqual(two.learnt.at(-1), ['k0', 'changed']);
+      assert.deepEqual(one.learnt, []);
+      const three = boardOf(t, store, 'three');
+      await until(() => three.caughtUp === 1, 'one that comes later has caught up', PATIENCE_MS);
+      assert.equal(three.learnt.length, 30, 'with the newest value of each');
+    });
+
+    test('facts of many nodes at once: none is lost, whoever reads when', async (t) => {
+      const store = await opened(t);
+      const reader = boardOf(t, store, 'reader');
+      const writers = Array.from({ length: 8 }, (_, i) => boardOf(t, store, `w${i}`));
+      const told = writers.map(async ({ facts }, w) => {
+        // Whether it was written in time is a matter of the machine; that it is written is not.
+        for (let i = 0; i < 10; i++) await facts.tell('ban', `${w}/${i}`, i, 1_000);
+      });
+      await Promise.all(told);
+      await until(() => reader.learnt.length === 80, 'all have come', PATIENCE_MS);
+      assert.equal(new Set(reader.learnt.map(([key]) => key)).size, 80);
+    });
+
+    test('one that was away for longer than facts are kept is told so, and so is one whose store was made anew', async (t) => {
+      const store = await opened(t);
+      const clock = new FakeClock();
+      const one = boardOf(t, store, 'one', clock);
+      await until(() => one.caughtUp === 1, 'it has caught up', PATIENCE_MS);
+      clock.advance(LEAST_KEPT_MS + 1_000);
+      await until(() => one.missed === 1, 'it is told', PATIENCE_MS);
+      await one.facts.tell('ban', 'a', 1, 1_000);
+      const two = boardOf(t, store, 'two');
+      await until(() => two.learnt.length === 1, 'the fact', PATIENCE_MS);
+      await store.db.deleteFrom('cluster_facts').execute();
+      await store.db.deleteFrom('cluster_leases').execute();
+      await until(() => two.missed === 1 && two.caughtUp === 2, 'the store is another one', PATIENCE_MS);
+    });
+
+    test('what has expired is not learnt, and the queen forgets it', async (t) => {
+      const store = await opened(t);
+      const one = boardOf(t, store, 'one');
+      await one.facts.tell('ban', 'a', 1, 1_000);
+      await store.db.updateTable('cluster_facts').set({ expires_at: 1 }).execute();
+      const two = boardOf(t, store, 'two');
+      await until(() => two.caughtUp === 1, 'it has caught up', PATIENCE_MS);
+      assert.deepEqual(two.learnt, []);
+      await store.transaction((trx) => pruneFacts(trx, 2));
+      assert.equal((await store.db.selectFrom('cluster_facts').selectAll().execute()).length, 0);
+    });
+  });
+}
