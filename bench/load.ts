@@ -1,7 +1,7 @@
 /**
  * The bundled load generator, a process of its own: `node bench/load.ts PLAN` with a LoadPlan as JSON; prints a
- * LoadResult. Keep-alive connections with one request in flight each, on raw sockets, every answer's status and
- * length checked. It stands in for wrk, and costs the shared core about twice as much.
+ * LoadResult. Keep-alive connections with one request in flight each, or one for each request, on raw sockets, every
+ * answer's status and length checked. It stands in for wrk, and costs the shared core about twice as much.
  */
 import { readFileSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
@@ -20,7 +20,8 @@ const burst: Burst = { stopped: false, completed: 0, errors: 0 };
 function buildRequests(): Buffer[] {
   const method = plan.uploadBytes > 0 ? 'POST' : 'GET';
   const length = plan.uploadBytes > 0 ? `Content-Length: ${plan.uploadBytes}\r\n` : '';
-  const start = `${method} ${plan.path} HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n${length}`;
+  const close = plan.closes === true ? 'Connection: close\r\n' : '';
+  const start = `${method} ${plan.path} HTTP/1.1\r\nHost: 127.0.0.1:${plan.port}\r\n${length}${close}`;
   const body = Buffer.alloc(plan.uploadBytes, 'x');
   const tokens = plan.tokensFile === undefined ? [] : readFileSync(plan.tokensFile, 'utf8').trim().split('\n');
   const heads =
@@ -28,14 +29,21 @@ function buildRequests(): Buffer[] {
   return heads.map((head) => Buffer.concat([Buffer.from(head, 'latin1'), body]));
 }
 
-/** One connection: send, await the whole answer, send again. A broken one counts and is opened anew. */
+/**
+ * One connection: send, await the whole answer, send again, on another one where each request has its own. A broken one
+ * counts and is opened anew.
+ */
 function run(): void {
-  let sentAt = 0;
+  let sentAt = performance.now();
+  let isFirst = true;
+  let isOver = false;
   let good = false;
   let bytes = 0;
   const socket = open();
   const send = () => {
-    sentAt = performance.now();
+    // Where each request has a connection of its own, opening it is a part of the request.
+    if (!isFirst || plan.closes !== true) sentAt = performance.now();
+    isFirst = false;
     socket.write(requests[nextRequest++ % requests.length] as Buffer);
   };
   const reader = new MessageReader({
@@ -51,7 +59,8 @@ function run(): void {
       latencies.add(performance.now() - sentAt);
       if (good && bytes === plan.expectBytes) burst.completed++;
       else burst.errors++;
-      send();
+      if (plan.closes === true) isOver = true;
+      else send();
     },
   });
   socket.on('data', (chunk: Buffer) => reader.feed(chunk));
@@ -59,7 +68,7 @@ function run(): void {
   socket.once('error', () => socket.destroy());
   socket.once('close', () => {
     if (burst.stopped) return;
-    burst.errors++;
+    if (!isOver) burst.errors++;
     setImmediate(run);
   });
 }

@@ -4,6 +4,7 @@ import { type CaseId, caseIds } from './lib/cases.ts';
 
 export const jobNames = [
   'plain',
+  'connections',
   'sizes',
   'tls',
   'http2',
@@ -39,7 +40,7 @@ export const usage = `npx node bench/run.ts [options]
   --rounds N         rounds per case, each measuring every proxy once (default 8)
   --seconds N        length of one measurement (default 2)
   --peers a,b        only these proxies (gatehouse and the reference are not added)
-  --bodies a,b       ${caseIds.join(' | ')}: bodies of the jobs plain, sizes, tls and cache
+  --bodies a,b       ${caseIds.join(' | ')}: bodies of the jobs plain, connections, sizes, tls and cache
   --connections N    keep-alive connections, at most 32 of them for 1 MB bodies (default 64)
   --idle N           connections of the idle jobs (default 10000)
   --json FILE        where results go; a Markdown table is written beside it (default bench/results/local/...)

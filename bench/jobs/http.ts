@@ -1,5 +1,5 @@
 /**
- * Request-and-answer jobs: plain, sizes, TLS and the gateway job. Downloads and uploads have different upstreams, so
+ * Request-and-answer jobs: plain, connections, sizes, TLS and the gateway job. Downloads and uploads have different upstreams, so
  * each direction is a comparison of its own with freshly started proxies.
  */
 import {
@@ -26,6 +26,8 @@ export interface HttpJob {
   readonly gateway?: GatewayJob;
   /** Proxies answer from memory. */
   readonly cache?: boolean;
+  /** Each request has a connection of its own. */
+  readonly closes?: boolean;
   /** Whose ratio is 1, unless the run wants another. */
   readonly reference: string;
   /** In place of the check of every case: what is wrong, or undefined. */
@@ -96,7 +98,8 @@ async function runCase(
   }
   const connections = Math.min(job.connections, one.mostConnections);
   const generator = chooseGenerator(job.seconds);
-  const name = http.tls === undefined ? one.name : `${one.name}, TLS`;
+  const how = http.closes === true ? ', a connection each' : '';
+  const name = http.tls === undefined ? `${one.name}${how}` : `${one.name}, TLS`;
   const load = (candidate: Candidate, seconds: number): Promise<LoadResult> =>
     runLoad(
       generator,
@@ -109,6 +112,7 @@ async function runCase(
         connections,
         seconds,
         ...(http.gateway === undefined ? {} : { tokensFile: http.gateway.tokensFile }),
+        ...(http.closes === undefined ? {} : { closes: http.closes }),
       },
       candidate.folder,
     );

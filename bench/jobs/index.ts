@@ -13,6 +13,7 @@ import { runWebSocketJob } from './websocket.ts';
 /** Bodies of each job that has several, when none are asked for. */
 const defaultBodies = {
   plain: ['1k'],
+  connections: ['1k'],
   sizes: ['100k', '1m', 'up-10k', 'up-1m'],
   tls: ['1k', '100k', '1m', 'up-10k', 'up-1m'],
   cache: ['1k', '100k'],
@@ -26,6 +27,8 @@ export function runJob(name: JobName, everything: Job, bodies: readonly CaseId[]
     case 'plain':
     case 'sizes':
       return runHttpJob(job, { cases: chosen(name, bodies), feature: 'http', reference: 'nginx' });
+    case 'connections':
+      return runHttpJob(job, { cases: chosen(name, bodies), feature: 'http', reference: 'nginx', closes: true });
     case 'tls': {
       const tls = makeCertificate(job.folder);
       return runHttpJob(job, { cases: chosen(name, bodies), feature: 'tls', reference: 'nginx', tls });

@@ -22,6 +22,8 @@ export interface LoadPlan {
   readonly tokensFile?: string;
   readonly connections: number;
   readonly seconds: number;
+  /** A connection for each request, which asks for its end. Default: connections are kept. */
+  readonly closes?: boolean;
 }
 
 export interface LoadResult {
@@ -59,7 +61,7 @@ function deadlineMs(plan: LoadPlan): number {
 }
 
 async function runWrk(plan: LoadPlan, folder: string): Promise<LoadResult> {
-  const script = join(folder, `wrk-${plan.path.replaceAll(/\W/g, '-')}.lua`);
+  const script = join(folder, `wrk-${plan.path.replaceAll(/\W/g, '-')}${plan.closes === true ? '-closes' : ''}.lua`);
   writeFileSync(script, wrkScript(plan));
   const url = `${plan.tls ? 'https' : 'http'}://127.0.0.1:${plan.port}${plan.path}`;
   const args = ['-t1', `-c${plan.connections}`, `-d${plan.seconds}s`, '--timeout', '10s', '-s', script, url];
@@ -95,6 +97,7 @@ end`;
   return `
 wrk.method = ${plan.uploadBytes > 0 ? '"POST"' : '"GET"'}
 ${plan.uploadBytes > 0 ? `wrk.body = string.rep("x", ${plan.uploadBytes})` : ''}
+${plan.closes === true ? 'wrk.headers["Connection"] = "close"' : ''}
 ${plan.tokensFile === undefined ? '' : rotation}
 function done(summary, latency)
   local e = summary.errors
