@@ -2,10 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ADMIN_OPTIONS } from './admin-call.ts';
+import { call, findNode, labelsOf, refused, shown, whole } from './cluster-call.ts';
+import { cancelTask, createTask, sendMessage, setLabels, showTasks } from './cluster-work.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
-import { messageIn } from './error-message.ts';
-import { callFeature } from './feature-call.ts';
 import { table } from './table.ts';
 
 interface ShownNode {
@@ -29,7 +29,6 @@ interface ShownRollout {
   readonly reason: string | null;
 }
 
-type Method = 'GET' | 'POST' | 'DELETE';
 const NODE_ACTIONS = ['cordon', 'drain', 'activate', 'remove'];
 const OVER = ['done', 'rejected', 'rolled-back'];
 const POLL_SECONDS = 10;
@@ -41,6 +40,11 @@ export const cluster: Command = {
     'status [--json]',
     'nodes [--json]',
     'cordon|drain|activate|remove NODE [--reason TEXT]',
+    'label NODE --label KEY=VALUE ...',
+    'tasks [--state STATE] [--json]',
+    'task KIND [PAYLOAD] [--label KEY=VALUE] [--wait] [--json]',
+    'cancel TASK',
+    'message NODE|all TOPIC [BODY]',
     'token [--uses N] [--for SECONDS] [--label KEY=VALUE]',
     'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--force] [--wait]',
     'rollouts [--json]',
@@ -59,14 +63,24 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
     reason: { type: 'string', value: 'TEXT', meaning: 'kept with the change' },
     uses: { type: 'string', value: 'N', meaning: 'how many nodes may join with the token; default 1' },
     for: { type: 'string', value: 'SECONDS', meaning: 'how long the token holds; default 3600' },
-    label: { type: 'string', multiple: true, value: 'KEY=VALUE', meaning: 'label of nodes that join with the token' },
+    label: {
+      type: 'string',
+      multiple: true,
+      value: 'KEY=VALUE',
+      meaning: 'label of nodes that join with the token, that the node gets, or that the task needs',
+    },
     watch: { type: 'string', value: 'SECONDS', meaning: 'how long the first nodes are compared with the others' },
+    state: {
+      type: 'string',
+      value: 'STATE',
+      meaning: 'only tasks that are queued, assigned, running, done, failed or cancelled',
+    },
     force: { type: 'boolean', meaning: 'take a document again that was rolled back before' },
-    wait: { type: 'boolean', meaning: 'wait for the end of the rollout' },
+    wait: { type: 'boolean', meaning: 'wait for the end of the rollout or task' },
     ...ADMIN_OPTIONS,
     json: JSON_OPTION,
   },
-  arguments: { min: 0, max: 3 },
+  arguments: { min: 0, max: 4 },
   async run(context) {
     const [action = 'status', named] = context.positionals;
     if (action === 'status' && named === undefined) return await showStatus(context);
@@ -75,37 +89,20 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
     if (action === 'versions' && named === undefined) return await showVersions(context);
     if (action === 'difference' && named !== undefined) return await showDifference(context, named);
     if (action === 'rollouts' && named === undefined) return await showRollouts(context);
+    if (action === 'tasks' && named === undefined) return await showTasks(context);
+    if (action === 'task' && named !== undefined) return await createTask(context, named);
+    if (action === 'cancel' && named !== undefined) return await cancelTask(context, named);
+    if (action === 'message' && named !== undefined) return await sendMessage(context, named);
+    if (action === 'label' && named !== undefined) return await setLabels(context, named);
     if (action === 'token' && named === undefined) return await makeToken(context);
     if (NODE_ACTIONS.includes(action) && named !== undefined) return await changeNode(context, action, named);
     if (action === 'rollout' && named !== undefined) return await rollOut(context, named);
     if (action === 'abort' && named !== undefined) return await abort(context, named);
     throw new UsageError(
-      'say status, nodes, events, rollouts, versions, difference VERSION, token, rollout FILE, abort ROLLOUT or drain NODE',
+      'say status, nodes, events, rollouts, versions, difference VERSION, token, rollout FILE, abort ROLLOUT, tasks, task KIND, cancel TASK, message NODE TOPIC, label NODE or drain NODE',
     );
   },
 };
-
-interface Response {
-  readonly status: number;
-  readonly text: string;
-}
-
-const call = (context: CommandContext, method: Method, path: string, body?: unknown): Promise<Response> =>
-  callFeature(context, 'cluster', method, path, body);
-
-function refused(context: CommandContext, { status, text }: Response): number {
-  context.err(`${messageIn(text)}\n`);
-  return status === 404 ? EXIT.notFound : EXIT.failed;
-}
-
-/** Prints JSON as it came, or what `show` makes of it. */
-async function shown<T>(context: CommandContext, path: string, show: (body: T) => string): Promise<number> {
-  const response = await call(context, 'GET', path);
-  if (response.status !== 200) return refused(context, response);
-  const body = JSON.parse(response.text) as T;
-  context.out(context.options['json'] === true ? `${JSON.stringify(body, null, 2)}\n` : `${show(body)}\n`);
-  return EXIT.ok;
-}
 
 function showStatus(context: CommandContext): Promise<number> {
   interface Status {
@@ -200,14 +197,8 @@ function showDifference(context: CommandContext, named: string): Promise<number>
 }
 
 async function makeToken(context: CommandContext): Promise<number> {
-  const { uses = '1', for: seconds = '3600', label = [] } = context.options;
-  const labels: Record<string, string> = {};
-  for (const each of [label].flat()) {
-    const at = String(each).indexOf('=');
-    if (at < 1) throw new UsageError(`--label takes KEY=VALUE, not "${String(each)}"`);
-    labels[String(each).slice(0, at)] = String(each).slice(at + 1);
-  }
-  const body = { uses: whole('uses', uses), ttl_ms: whole('for', seconds) * 1_000, labels };
+  const { uses = '1', for: seconds = '3600' } = context.options;
+  const body = { uses: whole('uses', uses), ttl_ms: whole('for', seconds) * 1_000, labels: labelsOf(context) };
   const response = await call(context, 'POST', '/cluster/tokens', body);
   if (response.status !== 201) return refused(context, response);
   const { token, expires_at } = JSON.parse(response.text) as { token: string; expires_at: string };
@@ -216,21 +207,9 @@ async function makeToken(context: CommandContext): Promise<number> {
   return EXIT.ok;
 }
 
-function whole(name: string, value: unknown): number {
-  const number = Number(value);
-  if (!Number.isInteger(number) || number < 1) throw new UsageError(`--${name} takes a whole number, 1 or more`);
-  return number;
-}
-
 async function changeNode(context: CommandContext, action: string, named: string): Promise<number> {
-  const listed = await call(context, 'GET', '/nodes');
-  if (listed.status !== 200) return refused(context, listed);
-  const { nodes } = JSON.parse(listed.text) as { nodes: readonly ShownNode[] };
-  const node = nodes.find(({ id, name }) => id === named || name === named);
-  if (node === undefined) {
-    context.err(`there is no node ${named}\n`);
-    return EXIT.notFound;
-  }
+  const node = await findNode(context, named);
+  if (typeof node === 'number') return node;
   const { reason = 'by the command line' } = context.options;
   const response = await call(context, 'POST', `/nodes/${encodeURIComponent(node.id)}/${action}`, { reason });
   if (response.status !== 200) return refused(context, response);
