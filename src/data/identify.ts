@@ -83,6 +83,11 @@ class CredentialContext implements PolicyContext {
   addResponseHeader(): void {}
   setResponseHeader(): void {}
   removeResponseHeader(): void {}
+  setUpstreamFields(): void {}
+  setResponseFields(): void {}
+  setMissingFields(): void {}
+  removeServiceFields(): void {}
+  addResponseFields(): void {}
   noteLimit(): void {}
   logField(): void {}
   replaceBody(): void {}

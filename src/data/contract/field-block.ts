@@ -4,6 +4,7 @@
  * HTTP/1.1 and, once asked for, what HTTP/2 makes of it.
  */
 import { flat } from '../../base/text.ts';
+import { FieldNames } from './field-names.ts';
 
 /** May this text stand in a field value (RFC 9110 §5.5)? */
 export function isFieldValue(text: string): boolean {
@@ -27,6 +28,7 @@ export class FieldBlock {
   encoded: Uint8Array | null = null;
   wasEncoded = false;
   #lines: string | null = null;
+  #keys: FieldNames | null = null;
 
   /** For fields that passed a parser or `checkField`; all others go through `of`. */
   constructor(names: readonly string[], values: readonly string[]) {
@@ -56,6 +58,12 @@ export class FieldBlock {
     for (let i = 0; i < this.names.length; i++) lines += `${this.names[i]}: ${this.values[i]}\r\n`;
     this.#lines = flat(lines);
     return this.#lines;
+  }
+
+  /** Its names, to be looked for. */
+  get keys(): FieldNames {
+    this.#keys ??= new FieldNames(this.names);
+    return this.#keys;
   }
 
   /** The value of a field by its lower-case name, several joined with `, `; null if absent. */

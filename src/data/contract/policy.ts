@@ -12,6 +12,7 @@ import type { PolicyPhase } from '../../base/vocabulary.ts';
 import type { BodyAccess } from './body-access.ts';
 import type { ChannelCall } from './events.ts';
 import type { FieldBlock } from './field-block.ts';
+import type { FieldNames } from './field-names.ts';
 import type { FieldWriter } from './field-writer.ts';
 import type { SharedState } from './shared.ts';
 import type { Secrets } from './snapshot.ts';
@@ -145,11 +146,21 @@ export interface PolicyContext extends BodyAccess {
   /** Replaces or adds a field of the upstream request, removing every copy that the caller sent. */
   setUpstreamHeader(name: string, value: string): void;
   removeUpstreamHeader(name: string): void;
+  /** Like `setUpstreamHeader` for each field of a block that was made once. */
+  setUpstreamFields(block: FieldBlock): void;
   /** Adds a field to the response, whoever makes it. */
   addResponseHeader(name: string, value: string): void;
   /** Replaces a field of the response. */
   setResponseHeader(name: string, value: string): void;
   removeResponseHeader(name: string): void;
+  /** Like `setResponseHeader` for each field of a block that was made once. */
+  setResponseFields(block: FieldBlock): void;
+  /** The same for those fields that a service's response does not have. */
+  setMissingFields(block: FieldBlock): void;
+  /** Takes out those fields that a service's response has. */
+  removeServiceFields(names: FieldNames): void;
+  /** Adds fields that are known to be such; nobody has to look at them again. */
+  addResponseFields(block: FieldBlock): void;
   /**
    * Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its
    * others.

@@ -10,6 +10,7 @@ import type { ByteWriter } from '../contract/byte-writer.ts';
 import { LISTENER_FIELD, SCHEME_FIELD } from '../contract/connection-fields.ts';
 import type { ChannelCall } from '../contract/events.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import type { FieldNames } from '../contract/field-names.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
@@ -228,6 +229,38 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   setResponseHeader(name: string, value: string): void {
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.set(name, value);
+  }
+
+  setUpstreamFields(block: FieldBlock): void {
+    this.upstreamChanges ??= new FieldChanges();
+    this.upstreamChanges.setBlock(block, true);
+  }
+
+  setResponseFields(block: FieldBlock): void {
+    this.responseChanges ??= new FieldChanges();
+    this.responseChanges.setBlock(block, this.#mayHave(block.keys));
+  }
+
+  setMissingFields(block: FieldBlock): void {
+    const head = this.responseFields;
+    if (head === null || !head.hasAny(block.keys)) {
+      this.setResponseFields(block);
+      return;
+    }
+    const { names, values, keys } = block;
+    for (let i = 0; i < names.length; i++)
+      if (head.valueOf(keys.lower[i]!) === null) this.setResponseHeader(names[i]!, values[i]!);
+  }
+
+  removeServiceFields(names: FieldNames): void {
+    const head = this.responseFields;
+    if (head === null || !head.hasAny(names)) return;
+    for (const name of names.lower) if (head.valueOf(name) !== null) this.removeResponseHeader(name);
+  }
+
+  /** May there be such fields beside those that were added here: of a service, of a reply, of limits? */
+  #mayHave(names: FieldNames): boolean {
+    return this.#notice !== null || this.responseFields === null || this.responseFields.hasAny(names);
   }
 
   /** In place of the service's fields of that name; what the gateway has added stays. */

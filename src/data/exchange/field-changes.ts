@@ -31,7 +31,22 @@ export class FieldChanges {
     const lower = name.toLowerCase();
     this.removed ??= [];
     this.removed.push(lower);
-    if (this.#added.length > 0) this.#added = without(this.#added, lower);
+    this.#drop(lower);
+  }
+
+  /** Each of these in place of what there is; `mayBeThere`: on the other side too. */
+  setBlock(block: FieldBlock, mayBeThere: boolean): void {
+    const { lower } = block.keys;
+    if (mayBeThere) {
+      this.removed ??= [];
+      for (let i = 0; i < lower.length; i++) this.removed.push(lower[i]!);
+    }
+    if (this.#added.length > 0) for (let i = 0; i < lower.length; i++) this.#drop(lower[i]!);
+    this.#added.push(block);
+  }
+
+  #drop(lower: string): void {
+    if (hasName(this.#added, lower)) this.#added = without(this.#added, lower);
   }
 
   removes(name: string): boolean {
@@ -78,6 +93,20 @@ export class FieldChanges {
       else out.fields(each);
     }
   }
+}
+
+/** Is there anything to be taken out? Mostly not. */
+function hasName(added: readonly (string | FieldBlock)[], lowerName: string): boolean {
+  for (let i = 0; i < added.length; i++) {
+    const each = added[i]!;
+    if (typeof each !== 'string') {
+      if (each.keys.has(lowerName)) return true;
+      continue;
+    }
+    if (each.length === lowerName.length && each.toLowerCase() === lowerName) return true;
+    i++;
+  }
+  return false;
 }
 
 function without(added: readonly (string | FieldBlock)[], lowerName: string): (string | FieldBlock)[] {

@@ -9,6 +9,7 @@
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import type { FieldNames } from '../contract/field-names.ts';
 import { COLON, CR, HTAB, LF, SP, TARGET, TOKEN, VALUE } from './bytes.ts';
 import { fieldId, nameIs } from './field-names.ts';
 
@@ -121,6 +122,16 @@ export class Head {
       joined = joined === null ? value : `${joined}${lowerName === 'cookie' ? '; ' : ', '}${value}`;
     }
     return joined;
+  }
+
+  /** Is one of its fields among these? */
+  hasAny(names: FieldNames): boolean {
+    const { bytes, marks } = this;
+    for (let i = 0; i < this.count; i++) {
+      const start = marks[i * MARKS]!;
+      if (names.mayHave(marks[i * MARKS + 1]! - start, bytes[start]!) && names.has(this.name(i))) return true;
+    }
+    return false;
   }
 
   refuse(problem: FaultKind, detail: string): typeof REFUSED {

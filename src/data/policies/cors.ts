@@ -5,6 +5,8 @@
  * its fields in `responseHead`, and what the upstream said about CORS is replaced, so that two voices cannot disagree.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
+import { FieldNames } from '../contract/field-names.ts';
 import { definePolicy, type PolicyContext, type Reply } from '../contract/policy.ts';
 
 export interface CorsSettings {
@@ -25,14 +27,15 @@ export interface CorsSettings {
 }
 
 /** Fields of an answer that only this policy may write. */
-const CORS_FIELDS = [
+const CORS_FIELDS = new FieldNames([
   'access-control-allow-origin',
   'access-control-allow-credentials',
   'access-control-expose-headers',
   'access-control-allow-methods',
   'access-control-allow-headers',
   'access-control-max-age',
-] as const;
+]);
+const VARY_ORIGIN = new FieldBlock(['Vary'], ['Origin']);
 
 export const cors = definePolicy<CorsSettings>({
   name: 'cors',
@@ -42,6 +45,7 @@ export const cors = definePolicy<CorsSettings>({
     const anySite = settings.allowedSites.includes('*') && !settings.credentials;
     const exposed = settings.exposedHeaders.join(', ');
     const preflights = new Preflights(settings, anySite);
+    const shared = new SharedFields(settings, exposed);
     const otherSite = new Fault(FAULTS.insufficientPermissions, { cause: 'cors' });
 
     return {
@@ -68,20 +72,37 @@ export const cors = definePolicy<CorsSettings>({
       responseHead: (exchange) => {
         // The answer to a preflight was made above, whole.
         if (isPreflight(exchange)) return;
-        for (let i = 0; i < CORS_FIELDS.length; i++) {
-          if (exchange.responseHeader(CORS_FIELDS[i]!) !== null) exchange.removeResponseHeader(CORS_FIELDS[i]!);
-        }
+        exchange.removeServiceFields(CORS_FIELDS);
         // A cache must not give one site's answer to another (Fetch §3.2.5), nor the answer made without one.
         if (!anySite) addVary(exchange);
         const site = anySite ? '*' : exchange.header('origin');
-        if (site === null || !allows(site)) return;
-        exchange.setResponseHeader('Access-Control-Allow-Origin', site);
-        if (settings.credentials) exchange.setResponseHeader('Access-Control-Allow-Credentials', 'true');
-        if (exposed !== '') exchange.setResponseHeader('Access-Control-Expose-Headers', exposed);
+        if (site !== null && allows(site)) exchange.setResponseFields(shared.of(site));
       },
     };
   },
 });
+
+/** The fields that share an answer with one site; most callers of a route are pages of one. */
+class SharedFields {
+  readonly #constant: readonly (readonly [name: string, value: string])[];
+  #site = '';
+  #fields = NO_FIELDS;
+
+  constructor({ credentials }: CorsSettings, exposed: string) {
+    this.#constant = [
+      ...(credentials ? [['Access-Control-Allow-Credentials', 'true'] as const] : []),
+      ...(exposed === '' ? [] : [['Access-Control-Expose-Headers', exposed] as const]),
+    ];
+  }
+
+  of(site: string): FieldBlock {
+    if (site !== this.#site) {
+      this.#fields = FieldBlock.of([['Access-Control-Allow-Origin', site], ...this.#constant]);
+      this.#site = site;
+    }
+    return this.#fields;
+  }
+}
 
 /** Fetch §3.2.2: OPTIONS with both fields; nothing else is one. */
 function isPreflight(exchange: PolicyContext): boolean {
@@ -96,7 +117,7 @@ function isPreflight(exchange: PolicyContext): boolean {
 function addVary(exchange: PolicyContext): void {
   const vary = exchange.responseHeader('vary');
   if (vary !== null && (vary === '*' || /(?:^|,)\s*origin\s*(?:,|$)/i.test(vary))) return;
-  exchange.addResponseHeader('Vary', 'Origin');
+  exchange.addResponseFields(VARY_ORIGIN);
 }
 
 /** Origins compare as bytes: browsers send them in one spelling (RFC 6454 §6.2). */

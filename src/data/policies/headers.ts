@@ -4,7 +4,8 @@
  * placeholders (`{request.id}`, `{auth.sub}`, `{params.x}` ...), compiled once. Fields that frame a message, belong to
  * a connection, or say who the caller is are refused by the configuration (headers.options.ts) and not checked again.
  */
-import { compileTemplate, type Template } from '../auth/authorize/template.ts';
+import { compileTemplate, constantText, type Template } from '../auth/authorize/template.ts';
+import { FieldBlock } from '../contract/field-block.ts';
 import { definePolicy, type PolicyHook, type ResponseHook } from '../contract/policy.ts';
 
 export interface HeaderChanges {
@@ -36,13 +37,27 @@ export const headers = definePolicy<HeadersSettings>({
 
 type Field = readonly [name: string, lower: string, value: Template];
 
+/** Those whose value is always the same, made once; null: none. */
+function constantsOf(values: Readonly<Record<string, string>>): FieldBlock | null {
+  const constants = Object.entries(values).flatMap(([name, value]): [string, string][] => {
+    const text = constantText(value);
+    return text === null ? [] : [[name, text]];
+  });
+  return constants.length === 0 ? null : FieldBlock.of(constants);
+}
+
 function fieldsOf(values: Readonly<Record<string, string>>): readonly Field[] {
   return Object.entries(values).map(([name, value]) => [name, name.toLowerCase(), compileTemplate(value)]);
 }
 
+function withoutConstants(values: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(values).filter(([, value]) => constantText(value) === null));
+}
+
 function requestHook(changes: HeaderChanges): PolicyHook {
   const renames = Object.entries(changes.rename);
-  const set = fieldsOf(changes.set);
+  const constant = constantsOf(changes.set);
+  const set = fieldsOf(withoutConstants(changes.set));
   const add = fieldsOf(changes.add);
   return (exchange) => {
     for (const [from, to] of renames) {
@@ -53,6 +68,7 @@ function requestHook(changes: HeaderChanges): PolicyHook {
       else exchange.setUpstreamHeader(to, value);
     }
     for (let i = 0; i < changes.remove.length; i++) exchange.removeUpstreamHeader(changes.remove[i]!);
+    if (constant !== null) exchange.setUpstreamFields(constant);
     for (const [name, , value] of set) {
       const text = value(exchange);
       if (text === null) exchange.removeUpstreamHeader(name);
@@ -70,7 +86,8 @@ function requestHook(changes: HeaderChanges): PolicyHook {
 
 function responseHook(changes: HeaderChanges): ResponseHook {
   const renames = Object.entries(changes.rename);
-  const set = fieldsOf(changes.set);
+  const constant = constantsOf(changes.set);
+  const set = fieldsOf(withoutConstants(changes.set));
   const add = fieldsOf(changes.add);
   return (exchange) => {
     for (const [from, to] of renames) {
@@ -80,6 +97,7 @@ function responseHook(changes: HeaderChanges): ResponseHook {
       exchange.setResponseHeader(to, value);
     }
     for (let i = 0; i < changes.remove.length; i++) exchange.removeResponseHeader(changes.remove[i]!);
+    if (constant !== null) exchange.setResponseFields(constant);
     for (const [name, , value] of set) {
       const text = value(exchange);
       if (text === null) exchange.removeResponseHeader(name);

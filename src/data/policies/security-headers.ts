@@ -3,6 +3,8 @@
  * configuration insists (`override`), because a page's own Content-Security-Policy knows the page better. The file is
  * named as in the catalogue, `security-headers`; lines are precomputed.
  */
+import { FieldBlock } from '../contract/field-block.ts';
+import { FieldNames } from '../contract/field-names.ts';
 import { definePolicy } from '../contract/policy.ts';
 
 export interface SecurityHeadersSettings {
@@ -20,20 +22,18 @@ export const securityHeaders = definePolicy<SecurityHeadersSettings>({
   name: 'security-headers',
   phases: ['responseHead'],
   create({ set, strictTransport, remove, override }) {
-    const fields = Object.entries(set).map(([name, value]) => ({ name, lower: name.toLowerCase(), value }));
+    const fields = FieldBlock.of(Object.entries(set));
+    const secured =
+      strictTransport === null
+        ? fields
+        : FieldBlock.of([...Object.entries(set), ['Strict-Transport-Security', strictTransport]]);
+    const removed = new FieldNames(remove);
     return {
       responseHead: (exchange) => {
-        for (let i = 0; i < remove.length; i++) {
-          if (exchange.responseHeader(remove[i]!) !== null) exchange.removeResponseHeader(remove[i]!);
-        }
-        for (let i = 0; i < fields.length; i++) {
-          const { name, lower, value } = fields[i]!;
-          if (override || exchange.responseHeader(lower) === null) exchange.setResponseHeader(name, value);
-        }
-        if (strictTransport === null || exchange.scheme !== 'https') return;
-        if (override || exchange.responseHeader('strict-transport-security') === null) {
-          exchange.setResponseHeader('Strict-Transport-Security', strictTransport);
-        }
+        exchange.removeServiceFields(removed);
+        const block = exchange.scheme === 'https' ? secured : fields;
+        if (override) exchange.setResponseFields(block);
+        else exchange.setMissingFields(block);
       },
     };
   },

@@ -8,6 +8,8 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import { createLogger } from '../../base/log.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type { ChannelCall } from '../contract/events.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
+import type { FieldNames } from '../contract/field-names.ts';
 import type {
   ClientCertificate,
   ControlLink,
@@ -156,6 +158,27 @@ export class RecordingExchange implements PolicyContext {
   removeResponseHeader(name: string): void {
     this.upstreamAnswer.delete(name.toLowerCase());
     this.answerHeaders.delete(name.toLowerCase());
+  }
+
+  setUpstreamFields({ names, values }: FieldBlock): void {
+    for (const [i, name] of names.entries()) this.setUpstreamHeader(name, values[i]!);
+  }
+
+  setResponseFields({ names, values }: FieldBlock): void {
+    for (const [i, name] of names.entries()) this.setResponseHeader(name, values[i]!);
+  }
+
+  setMissingFields({ names, values }: FieldBlock): void {
+    for (const [i, name] of names.entries())
+      if (this.responseHeader(name.toLowerCase()) === null) this.setResponseHeader(name, values[i]!);
+  }
+
+  removeServiceFields({ lower }: FieldNames): void {
+    for (const name of lower) if (this.responseHeader(name) !== null) this.removeResponseHeader(name);
+  }
+
+  addResponseFields({ names, values }: FieldBlock): void {
+    for (const [i, name] of names.entries()) this.addResponseHeader(name, values[i]!);
   }
 
   noteLimit(notice: LimitNotice): void {

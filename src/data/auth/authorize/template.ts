@@ -30,19 +30,15 @@ export function templateProblem(text: string): string | undefined {
   }
 }
 
+/** The text of a template without placeholders, which is always the same; null: it has some. */
+export function constantText(text: string): string | null {
+  const parts = partsOf(text);
+  return parts.every((part) => typeof part === 'string') ? parts.join('') : null;
+}
+
 /** Throws an `ExpressionError`. */
 export function compileTemplate(text: string): Template {
-  const parts: (string | Reader)[] = [];
-  let end = 0;
-  for (const match of text.matchAll(PLACEHOLDER)) {
-    parts.push(text.slice(end, match.index));
-    end = match.index + match[0].length;
-    const [whole, path] = match;
-    if (whole === '{{') parts.push('{');
-    else if (path === undefined) throw new ExpressionError('a brace stands alone, write {{ for one', match.index);
-    else parts.push(placeholder(path.trim(), match.index));
-  }
-  parts.push(text.slice(end));
+  const parts = partsOf(text);
   if (parts.every((part) => typeof part === 'string')) {
     const fixed = parts.join('');
     return () => fixed;
@@ -60,6 +56,21 @@ export function compileTemplate(text: string): Template {
     }
     return result;
   };
+}
+
+function partsOf(text: string): (string | Reader)[] {
+  const parts: (string | Reader)[] = [];
+  let end = 0;
+  for (const match of text.matchAll(PLACEHOLDER)) {
+    parts.push(text.slice(end, match.index));
+    end = match.index + match[0].length;
+    const [whole, path] = match;
+    if (whole === '{{') parts.push('{');
+    else if (path === undefined) throw new ExpressionError('a brace stands alone, write {{ for one', match.index);
+    else parts.push(placeholder(path.trim(), match.index));
+  }
+  parts.push(text.slice(end));
+  return parts;
 }
 
 function placeholder(path: string, at: number): Reader {
