@@ -99,6 +99,7 @@ function list(failed: ReadonlyMap<string, readonly string[]>): string {
   return [...failed].map(([file, names]) => `  ${relative(ROOT, file)}: ${names.join('; ')}`).join('\n');
 }
 
+await import('../test/support/compile-cache.ts');
 await import('./set-up-tests.ts');
 const asked = process.argv.slice(2);
 const [code, failed] = await run(asked.length > 0 ? asked : EVERYTHING, 2);

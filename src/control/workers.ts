@@ -80,6 +80,9 @@ const UNWELL_LINGER_MS = 2_000;
 /** Where a successor can listen beside its predecessor. */
 const CAN_SHARE_PORTS = process.platform === 'linux';
 
+/** Gateways that this process has started. One that starts many, such as a test, wants them fast rather than small. */
+let gateways = 0;
+
 export interface WorkerStatus {
   readonly index: number;
   readonly threadId: number;
@@ -96,6 +99,7 @@ export class Workers implements ControlBus {
   readonly #listeners = new Map<string, ((data: unknown) => void)[]>();
   readonly #answers = new Map<string, (data: unknown) => unknown>();
   readonly #freeBanks: number[];
+  readonly #isFirst = gateways++ === 0;
   /** Those that are replaced and finish what they have. */
   readonly #finishing = new Set<Promise<number>>();
   #spare: Member | null = null;
@@ -253,6 +257,7 @@ export class Workers implements ControlBus {
     const data: WorkerStart = {
       index: bank,
       isSpare: asSpare,
+      releasesMemory: this.#isFirst,
       shared: this.#options.shared,
       snapshot: head,
       parts,

@@ -204,7 +204,7 @@ class DataWorker {
       this.#applied = snapshot;
       this.#setLogLevel(snapshot);
       if (this.#isListening) await this.#bind(snapshot, secrets);
-      if (isFirst) releaseMemory();
+      if (isFirst && this.#start.releasesMemory) releaseMemory();
       this.#send({ kind: 'applied', version: snapshot.version, isListening: this.#isListening });
     } catch (error) {
       this.#send({ kind: 'refused', version: snapshot.version, problem: messageOf(error) });

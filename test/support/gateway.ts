@@ -2,6 +2,7 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import './compile-cache.ts';
 import { createLogger } from '../../src/base/log.ts';
 import type { RunningGateway } from '../../src/main.ts';
 import { startGateway } from '../../src/main.ts';

@@ -32,7 +32,7 @@ export function crossProblems(document: unknown, source: ConfigSource): CrossPro
   return checker;
 }
 
-/** `servise: a` is one mistake and not two. */
+/** `servise: a` is one mistake and not two. Makes the JSON Schema, so ask only where there is a mistake. */
 function hasMistypedAction(route: Record<string, unknown>): boolean {
   const known = keysAt(['routes', 0]);
   return Object.keys(route).some((key) => {
@@ -62,9 +62,8 @@ class CrossChecker {
     if (!isMapping(route)) return;
     const path: KeyPath = ['routes', index];
     const actions = ACTIONS.filter((action) => route[action] !== undefined);
-    const isMistyped = hasMistypedAction(route);
     const [first, second] = actions;
-    if (first === undefined && !isMistyped)
+    if (first === undefined && !hasMistypedAction(route))
       this.#complain(path, 'the route has no action', { expected: `one of ${ACTIONS.join(', ')}` });
     if (second !== undefined)
       this.#complain([...path, second], `the route has an action already: ${first}`, {

@@ -10,6 +10,8 @@ export interface WorkerStart {
   readonly index: number;
   /** It takes everything but does not listen before it is told so. */
   readonly isSpare: boolean;
+  /** It gives back what its start took (base/release-memory.ts). False where a process has started a gateway before. */
+  readonly releasesMemory: boolean;
   readonly shared: SharedState;
   readonly snapshot: SnapshotHead;
   /** The parts of the snapshot wait here. */
