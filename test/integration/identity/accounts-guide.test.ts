@@ -22,7 +22,7 @@ test('every command of the guide to accounts answers as the guide says', async (
     GATEWAY: `http://127.0.0.1:${port}`,
     MAILBOX: join(bench.folder, 'mailbox'),
   };
-  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env, timeout: 25_000 });
+  const { stdout } = await promisify(execFile)('bash', ['-c', script], { env, timeout: 250_000 });
   const outputs = stdout.split('\n@@@\n').slice(0, -1);
   for (const [i, [, commands, expected = '']] of blocks.entries()) {
     assert.equal(outputs[i]?.trim(), expected.trim(), `after:\n${commands}`);
