@@ -14,10 +14,11 @@ import { once } from 'node:events';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, createServer, request } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import { connect, createServer as createTcpServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { freePort } from './lib/ports.ts';
 
 const SELF = fileURLToPath(import.meta.url);
 const GATEHOUSE = fileURLToPath(new URL('../tools/gatehouse.ts', import.meta.url));
@@ -276,15 +277,6 @@ function serveInstance(): void {
     }
   });
   process.on('disconnect', () => process.exit());
-}
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 function pause(ms: number): Promise<void> {

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { freePorts } from '../test/support/ports.ts';
 
 const LAUNCHER = fileURLToPath(new URL('run.ts', import.meta.url));
 const GATEHOUSE_COMMAND = fileURLToPath(new URL('../tools/gatehouse.ts', import.meta.url));
@@ -39,14 +39,6 @@ function launch(args: readonly string[], env: Readonly<Record<string, string>> =
     }
   };
   return { child, exit, output: () => output, until };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return ports;
 }
 
 test('one command starts services and gateway, prints what to try, and SIGTERM ends all of it', async (t) => {

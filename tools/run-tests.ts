@@ -1,6 +1,8 @@
 /**
  * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every
- * test file.
+ * test file, each in a process of its own. Most tests wait for something most of the time, so more of them run at once
+ * than there are cores; those that measure under load, or take servers away from a system, come after them, with less
+ * beside them.
  *
  * A few files that failed are run once more, one after the other with nothing beside them. What passes then is not
  * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does;
@@ -11,7 +13,8 @@
  * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.
  */
 import { spawn, spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 
@@ -28,6 +31,9 @@ const EVERYTHING = [
   'bench/{lib,jobs,peers}/**/*.test.ts',
   'tools/**/*.test.ts',
 ];
+/** They measure, or judge a whole system by how it takes the loss of a part. */
+const MEASURES = /^(bench|test\/failures|examples\/storyverse)\//;
+const AT_ONCE = Math.max(4, 2 * availableParallelism());
 
 /** Exit code of one run, and the names of the failed tests by file. */
 async function run(files: readonly string[], concurrency: number): Promise<[number, Map<string, string[]>]> {
@@ -99,10 +105,24 @@ function list(failed: ReadonlyMap<string, readonly string[]>): string {
   return [...failed].map(([file, names]) => `  ${relative(ROOT, file)}: ${names.join('; ')}`).join('\n');
 }
 
+/** All of it, in its two parts. */
+async function runAll(): Promise<[number, Map<string, string[]>]> {
+  const files = globSync(EVERYTHING, { cwd: ROOT });
+  const [code, failed] = await run(
+    files.filter((file) => !MEASURES.test(file)),
+    AT_ONCE,
+  );
+  const [codeOfRest, failedOfRest] = await run(
+    files.filter((file) => MEASURES.test(file)),
+    2,
+  );
+  return [code === 0 ? codeOfRest : code, new Map([...failed, ...failedOfRest])];
+}
+
 await import('../test/support/compile-cache.ts');
 await import('./set-up-tests.ts');
 const asked = process.argv.slice(2);
-const [code, failed] = await run(asked.length > 0 ? asked : EVERYTHING, 2);
+const [code, failed] = asked.length > 0 ? await run(asked, 2) : await runAll();
 if (code === 0) process.exit(0);
 if (failed.size === 0 || failed.size > MOST_AGAIN) process.exit(code);
 console.log(`\nOnce more, with nothing beside them:\n${list(failed)}\n`);

@@ -5,7 +5,6 @@
  */
 import { createHmac } from 'node:crypto';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -13,6 +12,7 @@ import { WebSocket } from 'ws';
 import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
 import { startGateway } from '../../src/main.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import type { Scope } from '../../test/support/scope.ts';
 import type { Running } from '../shared/service.ts';
 import { commandLineOn, eventually, Person } from '../shared/testing.ts';
@@ -165,12 +165,4 @@ export async function listen(scope: Scope, { url }: AiVillage, headers: Readonly
     return got.find((each) => each['type'] === type)!;
   };
   return { socket, got, until };
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.once('listening', resolve))));
-  const ports = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

@@ -5,11 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type ClusterClient, clusterClient } from '../../src/cluster-client/index.ts';
+import { freePorts } from '../../test/support/ports.ts';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const GATEHOUSE = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
@@ -115,14 +115,6 @@ export class Aware {
     }
     rmSync(this.#folder, { recursive: true, force: true, maxRetries: 5 });
   }
-}
-
-async function freePorts(count: number): Promise<number[]> {
-  const servers = Array.from({ length: count }, () => createServer().listen(0, '127.0.0.1'));
-  await Promise.all(servers.map((server) => once(server, 'listening')));
-  const found = servers.map((server) => (server.address() as { port: number }).port);
-  await Promise.all(servers.map((server) => once(server.close(), 'close')));
-  return found;
 }
 
 export async function waitFor<T>(read: () => Promise<T>, isRight: (value: T) => boolean, what: string): Promise<T> {

@@ -4,12 +4,12 @@ import { spawn } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { createServer as createTcpServer } from 'node:net';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { parse } from 'yaml';
 import { startTestGateway } from '../../test/support/gateway.ts';
+import { freePorts } from '../../test/support/ports.ts';
 import { until } from '../../test/support/until.ts';
 
 const SERVICE = fileURLToPath(new URL('services/app.ts', import.meta.url));
@@ -24,7 +24,7 @@ describe('the browser application in Chromium', () => {
   const reached: string[] = [];
 
   before(async () => {
-    const [appPort, gatewayPort] = (await Promise.all([freePort(), freePort()])) as [number, number];
+    const [appPort, gatewayPort] = (await freePorts(2)) as [number, number];
     const app = spawn(process.execPath, [SERVICE], { env: { ...process.env, PORT: String(appPort) }, stdio: 'ignore' });
     const ended = new Promise((resolve) => app.once('exit', resolve));
     scope.after(() => {
@@ -127,14 +127,6 @@ describe('the browser application in Chromium', () => {
     assert.ok(reached.length > 0);
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createTcpServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
 
 async function serving(url: string): Promise<void> {
   let isUp = false;

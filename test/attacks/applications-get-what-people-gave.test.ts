@@ -8,7 +8,8 @@ import { after, before, describe, test } from 'node:test';
 import * as oidc from 'openid-client';
 import { systemClock } from '../../src/base/clock.ts';
 import { type Bench, type Member, makeBench, PASSWORD } from '../integration/identity/harness.ts';
-import { Browser, freePort, served } from '../integration/identity/oauth-scene.ts';
+import { Browser, served } from '../integration/identity/oauth-scene.ts';
+import { freePort } from '../support/ports.ts';
 
 const SECRET = 'a secret of the application with enough bytes';
 const CALLBACK = 'http://127.0.0.1:1/callback';

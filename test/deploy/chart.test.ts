@@ -14,7 +14,7 @@ import { parse, parseAllDocuments, stringify } from 'yaml';
 import { electionOptions, leasePlan } from '../../src/control/cluster/lease-options.ts';
 import { helm } from '../../tools/helm.ts';
 import { startTestGateway } from '../support/gateway.ts';
-import { freePort } from '../support/nats.ts';
+import { freePort } from '../support/ports.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const CHART = join(CHECKOUT, 'deploy/helm/gatehouse');

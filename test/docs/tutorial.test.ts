@@ -10,7 +10,7 @@ import { dirname, join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePort } from '../support/nats.ts';
+import { freePort } from '../support/ports.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const PORTS = ['8000', '4001', '4002'];

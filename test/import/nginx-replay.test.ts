@@ -5,13 +5,13 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { request } from 'node:http';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { parse } from 'yaml';
 import { importText } from '../../src/cli/import.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/scope.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
 
@@ -155,12 +155,4 @@ async function startNginx(test: Scope, http: string, port: number): Promise<void
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -12,7 +12,7 @@ import { test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { commandLine } from '../../src/cli/command-line.suite.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
-import { freePort } from '../support/nats.ts';
+import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';

@@ -5,10 +5,9 @@
 import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { createServer as createHttpsServer, get, request as httpsRequest } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { Authority } from './certificates.ts';
+import { freePorts } from './ports.ts';
 import type { Scope } from './scope.ts';
 import { readAll } from './upstream.ts';
 
@@ -119,7 +118,7 @@ export async function startAcmeServer(test: Scope, more: Readonly<Record<string,
     server.closeAllConnections();
     server.close();
   });
-  const { port } = server.address() as AddressInfo;
+  const { port } = server.address() as { port: number };
   const acme: AcmeServer = {
     directory: `https://127.0.0.1:${port}/dir`,
     ca,
@@ -171,18 +170,4 @@ async function answering(url: string, ca: string): Promise<void> {
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   }
-}
-
-/** All held at once, so that they differ. */
-async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
 }

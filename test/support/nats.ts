@@ -5,10 +5,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pauseProcess } from './pause.ts';
+import { freePort } from './ports.ts';
 import { limitFiles, withoutSignal } from './room.ts';
 
 const START_WITHIN_MS = 120_000;
@@ -23,16 +24,6 @@ export interface BrokerServer {
   /** After `kill`: on the same port, with what was on the disk. */
   start(): Promise<void>;
   stop(): Promise<void>;
-}
-
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, 'close');
-  return port;
 }
 
 export async function endChild(child: ChildProcess): Promise<void> {

@@ -6,7 +6,8 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type BrokerServer, endChild, freePort, listening } from './nats.ts';
+import { type BrokerServer, endChild, listening } from './nats.ts';
+import { freePorts } from './ports.ts';
 
 /** Debian's wrapper changes the user; the script behind it does not. */
 const SCRIPTS = [
@@ -20,7 +21,7 @@ export async function startRabbit(): Promise<BrokerServer> {
   if (script === undefined)
     throw new Error('rabbitmq-server was not found; install it with: apt-get install rabbitmq-server');
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-rabbit-'));
-  const [port, distribution, mapper] = [await freePort(), await freePort(), await freePort()];
+  const [port, distribution, mapper] = (await freePorts(3)) as [number, number, number];
   mkdirSync(join(folder, 'home'));
   writeFileSync(join(folder, 'rabbitmq.conf'), `listeners.tcp.1 = 127.0.0.1:${port}\nlog.console = false\n`);
   writeFileSync(join(folder, 'enabled_plugins'), '[].\n');

@@ -6,10 +6,11 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { accessSync, constants, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { pauseProcess } from './pause.ts';
+import { freePort, isFree } from './ports.ts';
 
 const HOW = 'install it with: apt-get install redis-server (only the binary is used, no service needs to run)';
 const START_DEADLINE_MS = 10_000;
@@ -45,22 +46,12 @@ function findBinary(): string {
   throw new Error(`redis-server was not found; ${HOW}`);
 }
 
-/** Cluster nodes take the port plus 10,000 too, so both must be free. */
-async function freePort(both = false): Promise<number> {
+/** A node of a cluster takes the port 10,000 above as well. */
+async function freeClusterPort(): Promise<number> {
   for (;;) {
-    const port = await probe(0);
-    if (!both || (port < 55_000 && (await probe(port + 10_000).catch(() => 0)) !== 0)) return port;
+    const port = await freePort();
+    if (await isFree(port + 10_000)) return port;
   }
-}
-
-async function probe(wanted: number): Promise<number> {
-  const server = createServer();
-  server.listen(wanted, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  server.close();
-  await once(server, 'close');
-  return typeof address === 'object' && address !== null ? address.port : 0;
 }
 
 /** A command over a connection of its own; rejects if nobody answers in a second. */
@@ -161,7 +152,7 @@ export async function startRedisCluster(): Promise<RedisGroup> {
   const servers: RedisServer[] = [];
   for (let i = 0; i < 3; i++) {
     servers.push(
-      await startOn(await freePort(true), ['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${i}.conf`]),
+      await startOn(await freeClusterPort(), ['--cluster-enabled', 'yes', '--cluster-config-file', `nodes-${i}.conf`]),
     );
   }
   const [first] = servers as [RedisServer, ...RedisServer[]];

@@ -1,20 +1,10 @@
 /**
  * What the tests of both sides of OAuth share: a service on a real port, and a browser as far as the flows need one.
  */
-import { once } from 'node:events';
-import { createServer } from 'node:net';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { IdentityInput } from '../../../src/control/identity/options.ts';
+import { freePort } from '../../support/ports.ts';
 import { type Bench, makeBench } from './harness.ts';
-
-export async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as { port: number };
-  probe.close();
-  await once(probe, 'close');
-  return port;
-}
 
 /** A browser as far as these flows need one: cookies by path, no redirects followed by itself. */
 export class Browser {

@@ -7,8 +7,9 @@ import { after, before, describe, test } from 'node:test';
 import * as oidc from 'openid-client';
 import { systemClock } from '../../../src/base/clock.ts';
 import type { IdentityInput } from '../../../src/control/identity/options.ts';
+import { freePort } from '../../support/ports.ts';
 import { type Bench, type Member, makeBench, PASSWORD } from './harness.ts';
-import { Browser, freePort, served } from './oauth-scene.ts';
+import { Browser, served } from './oauth-scene.ts';
 
 const SECRET = 'a secret of the application with enough bytes';
 const CALLBACK = 'http://127.0.0.1:1/callback';
