@@ -5,8 +5,11 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import * as f from '../../src/data/http2/frames.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { get, Http2Peer } from '../support/http2-peer.ts';
 import { RawCaller } from '../support/raw.ts';
+import { until } from '../support/until.ts';
 import { cannedUpstream, rawUpstream } from '../support/upstream.ts';
 
 test('a WebSocket that the end cuts off gets a close frame 1001, and each stream its line in the access log', async (t) => {
@@ -47,6 +50,64 @@ test('a WebSocket that the end cuts off gets a close frame 1001, and each stream
   assert.deepEqual([...rest.subarray(-4)], [0x88, 0x02, 0x03, 0xe9]);
   const inside = await cut.end();
   assert.deepEqual([...inside.subarray(-3)], [...message.subarray(0, 3)], 'nothing stands inside another frame');
+  const lines = readFileSync(log, 'utf8').trim().split('\n');
+  for (const [path, status] of [
+    ['/whole', 101],
+    ['/cut', 101],
+    ['/stream', 200],
+  ] as const) {
+    const line = lines.find((each) => each.includes(`"path":"${path}"`));
+    assert.ok(line !== undefined, `${path} is in the log`);
+    const { fault, cause, ...record } = JSON.parse(line);
+    assert.deepEqual([record.status, fault, cause], [status, 'shutting_down', 'cut off: the gateway ends']);
+  }
+});
+
+test('over HTTP/2 as well: the close frame, the end of the stream, and a line in the access log', async (t) => {
+  const message = Buffer.from([0x82, 0x03, 1, 2, 3]);
+  const upstream = await rawUpstream(t, (socket) => {
+    socket.on('data', (bytes: Buffer) => {
+      if (bytes.includes('/stream')) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\npart');
+      else if (bytes.includes('GET /'))
+        socket.write(
+          Buffer.concat([
+            Buffer.from('HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n'),
+            bytes.includes('/cut') ? message.subarray(0, 3) : message,
+          ]),
+        );
+    });
+  });
+  const gateway = await startTestGateway(t, {
+    gateway: { accessLog: { file: 'access.log' } },
+    services: { s: { instances: [upstream.url] } },
+    routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+  });
+  const log = join(gateway.folder, 'access.log');
+  const peer = await Http2Peer.connect(t, gateway.port);
+  const connect = (path: string) =>
+    [
+      [':method', 'CONNECT'],
+      [':protocol', 'websocket'],
+      ...get(path).slice(1),
+      ['sec-websocket-version', '13'],
+    ] as const;
+  peer.headers(1, connect('/whole'), f.END_HEADERS);
+  peer.headers(3, connect('/cut'), f.END_HEADERS);
+  peer.headers(5, get('/stream'), f.END_HEADERS | f.END_STREAM);
+  await until(
+    () => peer.body(1).length === 5 && peer.body(3).length === 3 && peer.body(5).length === 4,
+    'all of them run',
+    60_000,
+  );
+  await gateway.stop({ timeoutMs: 200 });
+  await until(() => peer.isClosed, 'the connection ends', 60_000);
+  assert.deepEqual([...peer.body(1)], [...message, 0x88, 0x02, 0x03, 0xe9]);
+  assert.deepEqual([...peer.body(3)], [...message.subarray(0, 3)], 'nothing stands inside another frame');
+  const lastOf = (id: number) =>
+    peer.frames.filter(({ stream, type }) => stream === id && type !== f.WINDOW_UPDATE).at(-1);
+  const ending = peer.frames.filter(({ stream, flags, type }) => stream === 1 && type === f.DATA && (flags & 1) === 1);
+  assert.equal(ending.length, 1, 'the tunnel ends as a connection does (RFC 8441 §5)');
+  assert.equal(lastOf(5)?.type, f.RST_STREAM, 'half a response does not look whole');
   const lines = readFileSync(log, 'utf8').trim().split('\n');
   for (const [path, status] of [
     ['/whole', 101],

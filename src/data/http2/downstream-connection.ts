@@ -343,7 +343,12 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.socket.end();
   }
 
+  /** Who is cut off by the end of the process hears of it. */
   abort(): void {
+    if (!this.isClosed) {
+      for (const stream of this.streams.all()) (stream as RequestStream).cutOff();
+      if (!this.isClosed) this.flushNow();
+    }
     this.#destroy();
   }
 

@@ -20,6 +20,7 @@ import { dropMask } from '../parser/head-writer.ts';
 import { BodyPace } from '../wire/body-pace.ts';
 import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
 import type { Source } from '../wire/sources.ts';
+import { GOING_AWAY, WebSocketFrames } from '../wire/websocket-frames.ts';
 import type { DownstreamConnection } from './downstream-connection.ts';
 import { CANCEL, END_STREAM, INTERNAL_ERROR, NO_ERROR } from './frames.ts';
 import { Http2Stream } from './stream.ts';
@@ -48,6 +49,8 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   #awaitsTunnel = false;
   #isTunnel = false;
   #tunnelUsed = false;
+  /** Where the frames of a WebSocket end that go to the client. */
+  #frames: WebSocketFrames | null = null;
   #isDone = false;
   /** Among the bodies that are still coming. */
   #isBodyAwaited = false;
@@ -259,8 +262,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.#connection.writeFieldBlock(this, this.#isBodyless ? END_STREAM : 0);
   }
 
-  endUpgrade(_protocol: string): void {
+  endUpgrade(protocol: string): void {
     const { host } = this.#connection;
+    if (protocol.toLowerCase() === 'websocket') this.#frames = new WebSocketFrames();
     this.#headSent = true;
     this.#isTunnel = true;
     this.#awaitsTunnel = false;
@@ -273,12 +277,14 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.resumeReceiving();
   }
 
-  /** Frames of a tunnel are not followed here, so none of our own is put between them: the stream just ends. */
-  sendClose(_frame: Buffer): void {}
+  sendClose(frame: Buffer): void {
+    if (this.#frames?.isBetween === true) this.sendData(frame, 0, frame.length, false);
+  }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
     if (this.#isBodyless) return;
     this.#tunnelUsed = true;
+    this.#frames?.pass(bytes, start, end);
     if (this.#left < 0) {
       this.sendData(bytes, start, end, false);
       return;
@@ -305,6 +311,12 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
 
   abort(): void {
     this.reset(INTERNAL_ERROR);
+  }
+
+  /** By the end of the process. */
+  cutOff(): void {
+    this.sendClose(GOING_AWAY);
+    this.#handler?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));
   }
 
   exchangeDone(_nowMs: number): void {
