@@ -1,14 +1,14 @@
 /** kill -9 of the queen in every state of a rollout: the next one ends it, and callers of the others lose nothing. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { killQueenIn, ROLLOUT_STATES } from '../support/cluster-faults.ts';
+import { killQueenIn, type OpenState } from '../support/cluster-faults.ts';
 import { Callers } from '../support/cluster-nodes.ts';
 import { ClusterScene, type StoreKind } from '../support/cluster-scene.ts';
 
-export function queenKilledSuite(store: StoreKind): void {
-  test(`on ${store}: the queen is killed in each state of a rollout, and the next one ends it`, async (t) => {
+export function queenKilledSuite(store: StoreKind, states: readonly OpenState[]): void {
+  test(`on ${store}: the queen is killed while a rollout is ${states.join(', ')}, and the next one ends it`, async (t) => {
     const scene = await ClusterScene.open(t, { store });
-    for (const state of ROLLOUT_STATES) {
+    for (const state of states) {
       const queen = await scene.queen();
       const callers = new Callers(t, scene.othersThan(queen));
       const { line } = await killQueenIn(scene, state);

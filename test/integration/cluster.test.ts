@@ -8,6 +8,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, type TestContext, test } from 'node:test';
 import { ClusterCallError, clusterClient, joinCluster, type WorkerTask } from '../../src/cluster-client/index.ts';
+import type { ClusterTables } from '../../src/control/cluster/tables.ts';
+import { openStore } from '../../src/control/store/store.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 
 const ROOT = 'root-key-0123456789abcdef0123456789';
@@ -147,6 +149,57 @@ describe('the cluster API', () => {
       new RegExp(`event: token.created[\\s\\S]*id: ${last + 1}|id: ${last + 1}[\\s\\S]*token.created`),
     );
     await reader.cancel();
+  });
+});
+
+describe('callers that come late, or too often', () => {
+  test('who asks for events that are no longer kept is told of the gap', async (t) => {
+    const folder = await folderFor(t);
+    const gateway = await startTestGateway(t, document(folder, 'one', 'own'), KEYS);
+    const cluster = clusterClient({ url: gateway.url, apiKey: ROOT });
+    await waitFor(
+      () => cluster.status(),
+      ({ queen }) => queen === 'one',
+      'there is a queen',
+    );
+    await cluster.createJoinToken();
+    const last = (await cluster.events(0)).at(-1)!.id;
+    const store = await openStore<ClusterTables>(`sqlite:${join(folder, 'cluster.db')}`);
+    t.after(() => store.close());
+    await store.db.deleteFrom('cluster_events').where('id', '<', last).execute();
+    const stream = await fetch(`${gateway.url}/api/v1/cluster/events`, {
+      headers: { 'x-api-key': ROOT, accept: 'text/event-stream', 'last-event-id': '1' },
+    });
+    const reader = stream.body!.getReader();
+    let text = '';
+    while (!text.includes('token.created')) text += Buffer.from((await reader.read()).value ?? []).toString();
+    await reader.cancel();
+    assert.match(text, new RegExp(`event: gap\\ndata: \\{"from":1,"to":${last - 1}\\}\\nid: ${last - 1}`));
+    assert.ok(text.indexOf('event: gap') < text.indexOf('event: token.created'));
+  });
+
+  test('who guesses tokens gets 429 with Retry-After, and the errors have the shape of all others', async (t) => {
+    const gateway = await startTestGateway(t, document(await folderFor(t), 'one', 'own'), KEYS);
+    const guess = async (n: number): Promise<Response> =>
+      await fetch(`${gateway.url}/api/v1/cluster/self/tasks`, { headers: { authorization: `Bearer ghn_${n}guess` } });
+    await waitFor(
+      () => guess(0),
+      ({ status }) => status === 401,
+      'the cluster is open',
+    );
+    const statuses: number[] = [];
+    let refused: Response | undefined;
+    for (let n = 0; n < 60 && refused === undefined; n++) {
+      const response = await guess(n);
+      statuses.push(response.status);
+      if (response.status === 429) refused = response;
+      else await response.body?.cancel();
+    }
+    assert.ok(refused !== undefined, statuses.join(' '));
+    assert.equal(refused.headers.get('retry-after'), '1');
+    const body = (await refused.json()) as Record<string, unknown>;
+    assert.equal(body['code'], 'RATE_LIMIT_EXCEEDED');
+    assert.match(refused.headers.get('content-type') ?? '', /problem\+json/);
   });
 });
 

@@ -1,4 +1,0 @@
-/** Three real processes on SQLite: kill -9 of the queen in every state of a rollout. */
-import { queenKilledSuite } from './cluster-queen-killed.suite.ts';
-
-queenKilledSuite('SQLite');
