@@ -48,12 +48,19 @@ export const CLASSIC_OF_CELL: Uint8Array = Uint8Array.from({ length: CELLS }, (_
 });
 
 /** The same of the native one: `ZERO_BUCKET`, or the index of a bucket. */
-export const NATIVE_OF_CELL: Int16Array = Int16Array.from({ length: CELLS }, (_, cell) => {
-  if (cell === ABOVE) return INFINITY_BUCKET;
+export const NATIVE_OF_CELL: Int16Array = nativeOfCell();
+
+/** Every thread does this when it starts, so in one pass. */
+function nativeOfCell(): Int16Array {
+  const natives = new Int16Array(CELLS);
   let index = ZERO_BUCKET;
-  while (nativeBound(index) < CELL_BOUNDS[cell]!) index++;
-  return index;
-});
+  for (let cell = 0; cell < ABOVE; cell++) {
+    while (nativeBound(index) < CELL_BOUNDS[cell]!) index++;
+    natives[cell] = index;
+  }
+  natives[ABOVE] = INFINITY_BUCKET;
+  return natives;
+}
 
 /*
  * Each doubling is cut into 128 equal parts, which a whole number of 2^-25 s (of 2^-19 s from 64 s on) names by its
@@ -63,10 +70,19 @@ export const NATIVE_OF_CELL: Int16Array = Int16Array.from({ length: CELLS }, (_,
  */
 const PARTS = 128;
 
-const firstCell: Uint8Array = Uint8Array.from({ length: (HIGHEST - LOWEST) * PARTS }, (_, part) => {
-  const from = 2 ** (LOWEST + Math.floor(part / PARTS)) * (1 + (part % PARTS) / PARTS);
-  return CELL_BOUNDS.findIndex((bound) => bound >= from);
-});
+const firstCell: Uint8Array = cellsOfParts();
+
+function cellsOfParts(): Uint8Array {
+  const cells = new Uint8Array((HIGHEST - LOWEST) * PARTS);
+  let cell = 0;
+  for (let part = 0; part < cells.length; part++) {
+    const from = 2 ** (LOWEST + Math.floor(part / PARTS)) * (1 + (part % PARTS) / PARTS);
+    while (CELL_BOUNDS[cell]! < from) cell++;
+    cells[part] = cell;
+  }
+  return cells;
+}
+
 const ends = CELL_BOUNDS;
 
 /** The cell of a duration in seconds; what is no number or negative counts as nothing. */
