@@ -1,7 +1,7 @@
 /** Changes: what is live, another text tried and applied, the history with differences, and going back. */
 
 import { call, poll } from './api.js';
-import { Card, html, Message, may, Table } from './ui.js';
+import { Card, html, Message, may, Table, time } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
@@ -46,7 +46,7 @@ export function ChangesPage() {
             reason,
             restorable,
           }) => html`<tr key=${revision}><td>${revision}${live?.revision?.revision === revision ? ' (live)' : ''}</td>
-          <td>${new Date(at).toLocaleString('en', { hour12: false })}</td><td class="break">${author}</td><td class="break">${reason}</td>
+          <td>${time(at)}</td><td class="break">${author}</td><td class="break">${reason}</td>
           <td>${restorable && live?.revision?.revision !== revision && html`<button type="button" onClick=${() => compare(revision)}>Compare</button>`}</td></tr>`,
         )} />
       ${

@@ -1,0 +1,209 @@
+/**
+ * What does the console cost? `npm run bench:console [-- --routes 1000 --instances 500 --loads 7 --rounds 6 --seconds 4
+ * --rate 10000]`: of a gateway with so many routes and instances, the time to the first paint in Chromium (a fresh
+ * profile for each load), the size of all files that a browser loads, packed, and what an open console costs: the CPU
+ * time of the worker and of the main thread per request at a fixed rate, with and without it, in pairs whose order
+ * changes. The open console is what its pages do, without a browser that would take the processors: the stream of
+ * traffic, and the page overview, routes or services read as often as it reads them. One worker, loopback, Linux.
+ */
+
+import { execFile } from 'node:child_process';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs, promisify } from 'node:util';
+import { Worker } from 'node:worker_threads';
+import { gzipSync } from 'node:zlib';
+import { chromium } from 'playwright-core';
+import type { startGateway as Start } from '../src/main.ts';
+import { median } from './lib/statistics.ts';
+
+const { values } = parseArgs({
+  options: {
+    routes: { type: 'string', default: '1000' },
+    instances: { type: 'string', default: '500' },
+    loads: { type: 'string', default: '7' },
+    rounds: { type: 'string', default: '6' },
+    seconds: { type: 'string', default: '4' },
+    rate: { type: 'string', default: '10000' },
+  },
+});
+const number = (name: keyof typeof values): number => Number(values[name]);
+const TOKEN = 'a-token-of-the-benchmark-0123456789';
+const BODY = 'ok';
+const SERVICE = `
+const { createServer } = require('node:http');
+const { parentPort } = require('node:worker_threads');
+const server = createServer((request, response) => response.end('${BODY}'));
+server.keepAliveTimeout = 60_000;
+server.listen(0, '127.0.0.1', () => parentPort.postMessage(server.address().port));
+`;
+const BROWSER = ['--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'];
+/** What pages read, and how often, in milliseconds (console/pages-*.js). */
+const READS: readonly (readonly [path: string, everyMs: number])[] = [
+  ['/status?brief=true', 3_000],
+  ['/routes?q=&limit=100', 5_000],
+  ['/services?q=&limit=100', 2_000],
+];
+
+function documentOf(folder: string, url: string) {
+  const services = Array.from({ length: 10 }, (_, s) => [
+    `service-${s}`,
+    { instances: Array.from({ length: number('instances') / 10 }, (__, i) => `http://127.0.${s}.${i + 2}:9`) },
+  ]);
+  return {
+    gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: folder },
+    admin: { listen: '127.0.0.1:0', tokens: [{ name: 'bench', role: 'admin', token: TOKEN }] },
+    services: { ...Object.fromEntries(services), measured: { instances: [url] } },
+    routes: [
+      { name: 'measured', match: { path: '/measured' }, service: 'measured', auth: 'public' },
+      ...Array.from({ length: number('routes') }, (_, i) => ({
+        name: `route-${i}`,
+        match: { path: `/api/v1/things-${i}/*` },
+        service: `service-${i % 10}`,
+        auth: 'public',
+      })),
+    ],
+  };
+}
+
+/** Nanoseconds on a processor since their start, of the main thread and of the thread that has most besides. */
+class Threads {
+  readonly #worker: string;
+
+  constructor() {
+    const others = readdirSync('/proc/self/task').filter((id) => id !== String(process.pid));
+    this.#worker = others.sort((a, b) => nanoseconds(b) - nanoseconds(a))[0] ?? '';
+  }
+
+  read(): { readonly worker: number; readonly main: number } {
+    return { worker: nanoseconds(this.#worker), main: nanoseconds(String(process.pid)) };
+  }
+}
+
+function nanoseconds(thread: string): number {
+  return Number(readFileSync(`/proc/self/task/${thread}/schedstat`, 'latin1').split(' ', 1)[0]);
+}
+
+async function paint(origin: string): Promise<{ readonly ms: number; readonly bytes: number; readonly files: number }> {
+  const browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args: BROWSER });
+  const times: number[] = [];
+  let names: string[] = [];
+  for (let i = 0; i < number('loads'); i++) {
+    const context = await browser.newContext();
+    const page = await context.newPage();
+    page.setDefaultTimeout(180_000);
+    await page.goto(await link(origin));
+    await page.waitForSelector('nav');
+    times.push((await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")) as number);
+    names = (await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")) as string[];
+    await context.close();
+  }
+  await browser.close();
+  const files = new Set(names.filter((name) => name.includes('/console/') && !name.includes('/api/')));
+  files.add(`${origin}/console/`);
+  let bytes = 0;
+  for (const name of files) {
+    const file = await fetch(name, { headers: { 'accept-encoding': 'identity' } });
+    bytes += gzipSync(await file.text()).length;
+  }
+  return { ms: median(times), bytes, files: files.size };
+}
+
+async function link(origin: string): Promise<string> {
+  const response = await fetch(`${origin}/api/links`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+    body: '{}',
+  });
+  return ((await response.json()) as { readonly url: string }).url;
+}
+
+/** What an open page asks for; returns what closes it. In a thread of its own, so that its work is not the gateway's. */
+async function openConsole(
+  origin: string,
+  [path, everyMs]: readonly [string, number],
+): Promise<() => Promise<unknown>> {
+  const client = new Worker(
+    `
+    const { origin, token, path, everyMs } = require('node:worker_threads').workerData;
+    const headers = { authorization: 'Bearer ' + token };
+    fetch(origin + '/api/traffic/stream', { headers }).then(async ({ body }) => { for await (const part of body); }, () => {});
+    const read = () => fetch(origin + '/api' + path, { headers }).then((answer) => answer.text(), () => {});
+    read();
+    setInterval(read, everyMs);`,
+    { eval: true, workerData: { origin, token: TOKEN, path, everyMs } },
+  );
+  return () => client.terminate();
+}
+
+async function load(port: number): Promise<number> {
+  const plan = {
+    port,
+    tls: false,
+    path: '/measured',
+    uploadBytes: 0,
+    expectBytes: BODY.length,
+    connections: 32,
+    seconds: number('seconds'),
+    perSecond: number('rate'),
+  };
+  const script = fileURLToPath(new URL('load-paced.ts', import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, [script, JSON.stringify(plan)]);
+  const { requests, errors } = JSON.parse(stdout) as { readonly requests: number; readonly errors: number };
+  if (errors > 0) process.stderr.write(`${errors} of ${requests} requests failed\n`);
+  return requests;
+}
+
+async function run(): Promise<void> {
+  const { startGateway } = (await import(new URL('../dist/main.js', import.meta.url).href)) as {
+    readonly startGateway: typeof Start;
+  };
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-console-'));
+  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const service = new Worker(SERVICE, { eval: true });
+  const url = `http://127.0.0.1:${await new Promise((resolve) => service.once('message', resolve))}`;
+  const gateway = await startGateway({ document: documentOf(folder, url), env: {}, cwd: folder, writeLog: () => {} });
+  const { port } = gateway.addresses[0]!;
+  const found = gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'] !== undefined);
+  const { url: origin } = found!.sections!['admin'] as { readonly url: string };
+
+  const first = await paint(origin);
+  const say = (text: string): void => void process.stdout.write(`${text}\n`);
+  say(`first paint: ${first.ms.toFixed(0)} ms (median of ${number('loads')}); at most 300 are wanted`);
+  say(`all ${first.files} files: ${(first.bytes / 1_000).toFixed(1)} KB packed; at most 200 are wanted`);
+
+  await load(port);
+  const threads = new Threads();
+  for (const read of READS) {
+    const ratios: { worker: number[]; main: number[] } = { worker: [], main: [] };
+    const costs: number[] = [];
+    for (let round = 0; round < number('rounds'); round++) {
+      const of = { open: { worker: 0, main: 0 }, closed: { worker: 0, main: 0 } };
+      for (const state of round % 2 === 0 ? (['closed', 'open'] as const) : (['open', 'closed'] as const)) {
+        const close = state === 'open' ? await openConsole(origin, read) : async () => {};
+        const before = threads.read();
+        const requests = await load(port);
+        const after = threads.read();
+        await close();
+        of[state] = {
+          worker: (after.worker - before.worker) / requests,
+          main: (after.main - before.main) / requests,
+        };
+      }
+      ratios.worker.push(of.open.worker / of.closed.worker);
+      ratios.main.push((of.open.main - of.closed.main) / of.closed.worker);
+      costs.push(of.closed.worker / 1_000);
+    }
+    const percent = (ratio: number): string => `${((ratio - 1) * 100).toFixed(1)} %`;
+    say(
+      `${read[0]}: the worker's time per request ${percent(median(ratios.worker))} (${ratios.worker.map(percent).join(', ')}) of ${median(costs).toFixed(1)} µs; the main thread ${(median(ratios.main) * 100).toFixed(1)} % of that more`,
+    );
+  }
+  await gateway.stop({ timeoutMs: 1_000 });
+  await service.terminate();
+}
+
+await run();
+process.exit(0);
