@@ -1028,6 +1028,8 @@ type Validate = {
     readonly body?: boolean | { readonly [name: string]: Json } | undefined;
     /** JSON Schemas of bodies by status: `{ 200: {}, 4XX: {}, default: {} }`; the nearest holds. Default: its defaults. */
     readonly bodies?: { readonly [name: string]: boolean | { readonly [name: string]: Json } } | undefined;
+    /** JSON Schema (2020-12) of each line of a 2xx response of NDJSON, and of the data of each server-sent event if that is JSON. They are checked one by one as they come, each up to `maxBodySize`. */
+    readonly records?: boolean | { readonly [name: string]: Json } | undefined;
     /** JSON Schemas of header field of the responses by name. Texts become numbers or switches where the schema wants them. Default: its defaults. */
     readonly headers?: { readonly [name: string]: boolean | { readonly [name: string]: Json } } | undefined;
     /** Content types that a body with a schema may have. Default: `application/json` and `application/*+json`. Values: list of text (at most 50). */

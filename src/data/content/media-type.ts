@@ -20,6 +20,15 @@ export function matchesType(pattern: string, type: string): boolean {
   return type.length > before.length + after.length && type.startsWith(before) && type.endsWith(after);
 }
 
+/** One JSON value a line. */
+export const LINE_TYPES: readonly string[] = [
+  'application/x-ndjson',
+  'application/ndjson',
+  'application/jsonl',
+  'application/x-jsonlines',
+];
+export const EVENTS = 'text/event-stream';
+
 export function isJsonType(type: string): boolean {
   return type === 'application/json' || /^[^/]+\/[^/]+\+json$/.test(type);
 }

@@ -161,7 +161,8 @@ export class RecordFilter implements BodyFilter {
       this.#fail(made);
       return;
     }
-    const bytes = record.value === null ? made : record.put(made);
+    // What is left as it was keeps its spelling.
+    const bytes = record.value === null || made === record.value ? record.bytes : record.put(made);
     if (!out.write(bytes, 0, bytes.length)) this.#isFull = true;
   }
 

@@ -26,7 +26,8 @@ export interface ParameterSettings {
 export interface BodyTypeSettings {
   /** `application/json`, `text/*`, `*` + `/*`, or `application/*+json`; lower case. */
   readonly type: string;
-  readonly kind: 'json' | 'form' | 'multipart' | 'other';
+  /** `lines`, `events`: the schema is that of each JSON value in the stream. */
+  readonly kind: 'json' | 'form' | 'multipart' | 'lines' | 'events' | 'other';
   /** Null: anything of this type. */
   readonly schema: JsonSchema | null;
   /** For forms: the types that each field's text may be read as. */

@@ -7,7 +7,7 @@
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { unpackableCoding } from '../content/codings.ts';
 import { readExactJson } from '../content/exact-json.ts';
-import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
+import { EVENTS, isJsonType, LINE_TYPES, mediaTypeOf } from '../content/media-type.ts';
 import { makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
 import { askForWholeBody, refuseResponse, unpackResponse } from '../content/plain-response.ts';
 import { changedQuery } from '../content/query-changes.ts';
@@ -21,8 +21,6 @@ import { definePolicy } from '../contract/policy.ts';
 import type { BodyTransformSettings, TransformSettings } from '../contract/transform.ts';
 import { type Changed, TransformSteps, valuesOf } from './transform-steps.ts';
 
-const LINE_TYPES = ['application/x-ndjson', 'application/ndjson', 'application/jsonl', 'application/x-jsonlines'];
-const EVENTS = 'text/event-stream';
 const NOTHING = Buffer.alloc(0);
 
 export const transform = definePolicy<TransformSettings, Search | null>({

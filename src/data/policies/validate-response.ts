@@ -8,8 +8,11 @@ import { bodyTypeOf, type CheckedBodyType, checkBody } from '../content/body-typ
 import { CheckingFilter } from '../content/checking-filter.ts';
 import { unpackableCoding } from '../content/codings.ts';
 import { unpackResponse } from '../content/plain-response.ts';
+import { RecordTap } from '../content/record-tap.ts';
+import { EventRecords, LineRecords } from '../content/records.ts';
 import type { RequestCheck } from '../content/request-check.ts';
 import { type CheckedResponse, checkResponseFields, responseFor } from '../content/response-check.ts';
+import { RecordFilter } from '../content/value-filters.ts';
 import type { Violation } from '../content/violation.ts';
 import { violation } from '../content/violation.ts';
 import type { PolicyContext, PolicyEnvironment } from '../contract/policy.ts';
@@ -79,6 +82,10 @@ export class ResponseValidation {
       this.#wrong(exchange, [...found, violation('header.content-encoding', undefined, 'identity')]);
       return;
     }
+    if (type.kind === 'lines' || type.kind === 'events') {
+      this.#lookAtRecords(type, exchange, found);
+      return;
+    }
     const length = exchange.responseLength;
     const filter = new CheckingFilter(
       (body) => {
@@ -96,6 +103,26 @@ export class ResponseValidation {
       isHeld,
     );
     exchange.filterResponseBody(filter, { length, holdHead: isHeld });
+  }
+
+  /** One by one as they come: the first wrong one ends the response, or is named in the access record. */
+  #lookAtRecords(type: CheckedBodyType, exchange: PolicyContext, found: readonly Violation[]): void {
+    const { maxBodyBytes, mode } = this.#rules;
+    if (found.length > 0) this.#fault(exchange, found);
+    const records = type.kind === 'events' ? new EventRecords() : new LineRecords();
+    const tooLong = [violation('', undefined, `records of at most ${maxBodyBytes} bytes`)];
+    const check = (value: Buffer): Fault | null => {
+      const wrong = value.length > maxBodyBytes ? tooLong : checkBody(type, value, this.#check.settings);
+      return wrong.length === 0 ? null : this.#fault(exchange, wrong);
+    };
+    if (mode === 'refuse') {
+      const refused = (): Fault => this.#fault(exchange, tooLong);
+      exchange.filterResponseBody(new RecordFilter((value) => check(value) ?? value, records, maxBodyBytes, refused));
+      return;
+    }
+    const look = (value: Buffer | null): boolean =>
+      (value === null ? this.#fault(exchange, tooLong) : check(value)) === null;
+    exchange.filterResponseBody(new RecordTap(look, records, maxBodyBytes), { length: exchange.responseLength });
   }
 
   /** Of the head alone. */

@@ -4,6 +4,7 @@
  */
 import * as z from 'zod';
 import { size } from '../../base/zod-units.ts';
+import { EVENTS, LINE_TYPES } from '../content/media-type.ts';
 import { schemaProblem } from '../content/schema-keywords.ts';
 import { definePolicyOptions, type KeyPath, type OptionContext } from '../contract/options.ts';
 import type { JsonSchema } from '../contract/user-policy.ts';
@@ -48,6 +49,11 @@ const response = z
       )
       .prefault({})
       .describe('JSON Schemas of bodies by status: `{ 200: {}, 4XX: {}, default: {} }`; the nearest holds.'),
+    records: schema('each line of an NDJSON response, and of the JSON data of each server-sent event')
+      .optional()
+      .describe(
+        'JSON Schema (2020-12) of each line of a 2xx response of NDJSON, and of the data of each server-sent event if that is JSON. They are checked one by one as they come, each up to `maxBodySize`.',
+      ),
     headers: byName('header field of the response'),
     contentTypes: contentTypes().describe(
       'Content types that a body with a schema may have. Default: `application/json` and `application/*+json`.',
@@ -190,18 +196,38 @@ function responsesOf(options: z.output<typeof response>, context: OptionContext)
   if (options.body !== undefined) written.push(['2XX', options.body, ['response', 'body']]);
   if (options.body !== undefined && Object.hasOwn(options.bodies, '2XX'))
     context.problem('stands beside bodies.2XX, which is the same', { at: ['response', 'body'] });
-  if (written.length === 0 && headers.length === 0)
-    context.problem('says nothing about responses; it needs body, bodies or headers', { at: ['response'] });
+  const records = recordTypes(options.records, context);
+  if (written.length === 0 && headers.length === 0 && options.records === undefined)
+    context.problem('says nothing about responses; it needs body, bodies, records or headers', { at: ['response'] });
   const types = options.contentTypes ?? JSON_TYPES;
   const described = written.flatMap(([status, body, at]) =>
     isUsable(body, at, context)
-      ? [{ status, headers, types: types.map((type) => bodyTypeOf(type, body)) } satisfies ResponseSettings]
+      ? [
+          {
+            status,
+            headers,
+            types: [...types.map((type) => bodyTypeOf(type, body)), ...(status.startsWith('2') ? records : [])],
+          } satisfies ResponseSettings,
+        ]
       : [],
   );
+  // Without a schema of whole bodies those are anybody's affair.
+  if (records.length > 0 && !described.some(({ status }) => status === '2XX'))
+    return [...described, { status: '2XX', headers, types: [...records, bodyTypeOf('*/*', undefined)] }];
   // Fields are those of every success, whether or not its body has a schema.
   return headers.length === 0 || described.some(({ status }) => status === '2XX')
     ? described
     : [...described, { status: '2XX', headers, types: null }];
+}
+
+function recordTypes(records: JsonSchema | undefined, context: OptionContext): BodyTypeSettings[] {
+  if (records === undefined || !isUsable(records, ['response', 'records'], context)) return [];
+  return [...LINE_TYPES, EVENTS].map((type) => ({
+    type,
+    kind: type === EVENTS ? 'events' : 'lines',
+    schema: records,
+    fields: {},
+  }));
 }
 
 const JSON_TYPES = ['application/json', 'application/*+json'];
