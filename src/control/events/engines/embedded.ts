@@ -33,6 +33,7 @@ const PAGE = 500;
 interface Waiting {
   readonly stream: string;
   readonly event: NewEvent;
+  readonly late: NodeJS.Timeout;
   readonly resolve: (published: Published) => void;
   readonly reject: (reason: EngineFault) => void;
 }
@@ -70,24 +71,20 @@ export class EmbeddedEngine implements EventEngine {
     }
   }
 
-  publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+  publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
     if (this.#stopped) return Promise.reject(new EngineFault('unavailable', 'the engine is stopping'));
     if (this.#waiting.length >= MAX_WAITING) {
       return Promise.reject(new EngineFault('full', 'too many events wait for the database'));
     }
     return new Promise((resolve, reject) => {
-      const waiting = { stream, event, resolve, reject };
+      const late = setTimeout(() => {
+        // One that is being written cannot be taken back: it may become durable, which its publisher hears as 503.
+        const index = this.#waiting.indexOf(waiting);
+        if (index >= 0) this.#waiting.splice(index, 1);
+        reject(new EngineFault('unavailable', 'the database did not acknowledge in time'));
+      }, withinMs);
+      const waiting: Waiting = { stream, event, late, resolve, reject };
       this.#waiting.push(waiting);
-      signal.addEventListener(
-        'abort',
-        () => {
-          // One that is being written cannot be taken back: it may become durable, which its publisher hears as 503.
-          const index = this.#waiting.indexOf(waiting);
-          if (index >= 0) this.#waiting.splice(index, 1);
-          reject(new EngineFault('unavailable', 'the database did not acknowledge in time'));
-        },
-        { once: true },
-      );
       if (!this.#writing) void this.#write();
     });
   }
@@ -101,14 +98,20 @@ export class EmbeddedEngine implements EventEngine {
       try {
         const published = await this.#store.transaction((trx) => this.#insertAll(trx, batch));
         this.#problem = null;
-        for (const [index, { resolve }] of batch.entries()) resolve(published[index]!);
+        for (const [index, { late, resolve }] of batch.entries()) {
+          clearTimeout(late);
+          resolve(published[index]!);
+        }
       } catch (error) {
         this.#problem = messageOf(error);
         const fault = new EngineFault(
           'unavailable',
           isUnavailable(error) ? 'the database is away or full' : messageOf(error),
         );
-        for (const { reject } of batch) reject(fault);
+        for (const { late, reject } of batch) {
+          clearTimeout(late);
+          reject(fault);
+        }
       }
       this.#wake();
     }

@@ -16,7 +16,7 @@ import type {
   Tail,
   TailHandler,
 } from './engine.ts';
-import { EngineFault } from './engine.ts';
+import { EngineFault, within } from './engine.ts';
 import { eventOfRecord, recordOf } from './kafka-records.ts';
 
 type Library = typeof import('@platformatic/kafka');
@@ -113,10 +113,10 @@ export class KafkaEngine implements EventEngine {
     this.#ready.add(name);
   }
 
-  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+  async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
     const { producer } = this.#use(stream);
     const message = { topic: topicOf(stream), partition: PARTITION, ...recordOf(event) };
-    const { offsets } = await this.#asked(producer.send({ messages: [message] }), signal);
+    const { offsets } = await this.#asked(producer.send({ messages: [message] }), withinMs);
     const offset = offsets?.[0]?.offset;
     return { position: offset === undefined ? null : String(offset), duplicate: false };
   }
@@ -129,15 +129,9 @@ export class KafkaEngine implements EventEngine {
   }
 
   /** What it gives, or a fault: of the broker, or because the wait is over. */
-  async #asked<Result>(asked: Promise<Result>, signal: AbortSignal): Promise<Result> {
-    const isOver = new Promise<never>((_, reject) => {
-      const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
-      if (signal.aborted) onAbort();
-      else signal.addEventListener('abort', onAbort, { once: true });
-      asked.finally(() => signal.removeEventListener('abort', onAbort)).catch(() => {});
-    });
+  async #asked<Result>(asked: Promise<Result>, withinMs: number): Promise<Result> {
     try {
-      const result = await Promise.race([asked, isOver]);
+      const result = await within(asked, withinMs);
       this.#problem = null;
       return result;
     } catch (error) {
@@ -180,7 +174,7 @@ export class KafkaEngine implements EventEngine {
     const { consumer } = this.#use(stream);
     const topic = topicOf(stream);
     const asked = consumer.listOffsets({ topics: [topic], partitions: { [topic]: [PARTITION] }, timestamp });
-    const found = await this.#asked(asked, AbortSignal.timeout(TIMEOUT_MS));
+    const found = await this.#asked(asked, TIMEOUT_MS);
     return found.get(topic)?.[PARTITION] ?? 0n;
   }
 
@@ -210,7 +204,7 @@ export class KafkaEngine implements EventEngine {
         topics: [{ topicId: known.id, partitions: [partition] }],
       });
     };
-    const response = await this.#asked(ask(), AbortSignal.timeout(TIMEOUT_MS + waitMs));
+    const response = await this.#asked(ask(), TIMEOUT_MS + waitMs);
     const batches = response.responses[0]?.partitions[0]?.records ?? [];
     const events: StoredEvent[] = [];
     let next = from;

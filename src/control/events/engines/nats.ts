@@ -3,8 +3,8 @@
  * on disk whose subjects begin with `gatehouse.NAME.`; positions are its sequence numbers, and a key is the
  * `Nats-Msg-Id`, by which the server knows a repetition for two minutes. Loaded only when it is configured.
  */
-import type { JetStreamClient, JetStreamManager, StoredMsg, StreamConfig } from '@nats-io/jetstream';
-import type { MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
+import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
 import { natsOptions } from '../../../base/nats.ts';
 import type {
@@ -18,6 +18,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { EngineFault } from './engine.ts';
+import { NatsRequests } from './nats-requests.ts';
 import { PagingTail } from './paging-tail.ts';
 
 export interface NatsSettings {
@@ -27,6 +28,8 @@ export interface NatsSettings {
   readonly replicas: number;
 }
 
+/** The field with what an event is beside its data. */
+const FACTS = 'Gh-Event';
 const KEYS_KNOWN_FOR_MS = 120_000;
 /** What is new is said by the server; this is for what was lost with a connection. */
 const LOOK_EVERY_MS = 1_000;
@@ -49,7 +52,7 @@ export class NatsEngine implements EventEngine {
   #client: Client | null = null;
   #jetstream: JetStream | null = null;
   #connection: NatsConnection | null = null;
-  #js: JetStreamClient | null = null;
+  #requests: NatsRequests | null = null;
   #jsm: JetStreamManager | null = null;
   #connecting: Promise<void> | null = null;
   #isUp = false;
@@ -95,6 +98,7 @@ export class NatsEngine implements EventEngine {
       await this.#connection.close();
       return;
     }
+    this.#requests = new NatsRequests(this.#connection, this.#client!.createInbox());
     void this.#watch(this.#connection);
     this.#connection.subscribe('gatehouse.>', {
       callback: () => {
@@ -109,6 +113,7 @@ export class NatsEngine implements EventEngine {
       if (type === 'disconnect' || type === 'staleConnection') {
         this.#isUp = false;
         this.#problem = 'the connection to NATS is lost';
+        this.#requests?.failAll(this.#problem);
       } else if (type === 'reconnect') await this.#up();
     }
   }
@@ -117,7 +122,6 @@ export class NatsEngine implements EventEngine {
   async #up(): Promise<void> {
     while (!this.#stopped && this.#connection?.isClosed() === false) {
       try {
-        this.#js = this.#jetstream!.jetstream(this.#connection);
         this.#jsm = await this.#jetstream!.jetstreamManager(this.#connection, { timeout: READ_TIMEOUT_MS });
         await this.#makeStreams();
         this.#isUp = true;
@@ -155,29 +159,20 @@ export class NatsEngine implements EventEngine {
     this.#problem = null;
   }
 
-  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+  async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
     const connection = this.#connection;
-    if (!this.#isUp || connection === null || this.#js === null) {
+    const requests = this.#requests;
+    if (!this.#isUp || connection === null || requests === null) {
       throw new EngineFault('unavailable', this.#problem ?? 'NATS is not connected');
     }
+    const { id, subject, key, contentType, attributes, data, dedupeId } = event;
     const most = connection.info?.max_payload ?? 1024 ** 2;
-    if (event.data.byteLength + FIELDS_BYTES > most) throw new EngineFault('too-large', `more than ${most} bytes`);
+    if (data.byteLength + FIELDS_BYTES > most) throw new EngineFault('too-large', `more than ${most} bytes`);
     const headers = this.#client!.headers();
-    headers.set('Gh-Id', encodeURIComponent(event.id));
-    headers.set('Gh-Key', encodeURIComponent(event.key));
-    headers.set('Gh-Type', encodeURIComponent(event.contentType));
-    headers.set('Gh-Attributes', encodeURIComponent(JSON.stringify(event.attributes)));
-    const options = { headers, timeout: 30_000, ...(event.dedupeId === null ? {} : { msgID: event.dedupeId }) };
-    const subject = `gatehouse.${stream}.${event.subject}`;
-    try {
-      const ack = await orAborted(this.#js.publish(subject, event.data, options), signal);
-      return { position: String(ack.seq), duplicate: ack.duplicate };
-    } catch (error) {
-      if (error instanceof EngineFault) throw error;
-      const { code } = error as { readonly code?: unknown };
-      const kind = typeof code === 'number' && FULL_CODES.has(code) ? 'full' : 'unavailable';
-      throw new EngineFault(kind, messageOf(error));
-    }
+    headers.set(FACTS, JSON.stringify({ id, key, contentType, attributes }));
+    if (dedupeId !== null) headers.set('Nats-Msg-Id', dedupeId);
+    const ack = await requests.ask(`gatehouse.${stream}.${subject}`, data, headers, withinMs);
+    return published(ack);
   }
 
   async read(stream: string, after: string | null, limit: number): Promise<Page> {
@@ -198,13 +193,14 @@ export class NatsEngine implements EventEngine {
     return { events, hasGap };
   }
 
-  async #message(stream: string, seq: number): Promise<StoredMsg | null> {
-    try {
-      return await this.#jsm!.direct.getMessage(streamName(stream), { seq });
-    } catch (error) {
-      if ((error as { status?: number }).status === 404 || (error as { code?: number }).code === 404) return null;
-      throw new EngineFault('unavailable', messageOf(error));
-    }
+  /** By the server's direct access (ADR-31). */
+  async #message(stream: string, seq: number): Promise<Msg | null> {
+    const subject = `$JS.API.DIRECT.GET.${streamName(stream)}`;
+    const message = await this.#requests!.ask(subject, `{"seq":${seq}}`, undefined, READ_TIMEOUT_MS);
+    const code = message.headers?.code ?? 0;
+    if (code === 404) return null;
+    if (code !== 0) throw new EngineFault('unavailable', message.headers?.description ?? `status ${code}`);
+    return message;
   }
 
   async #state(stream: string) {
@@ -244,27 +240,46 @@ function streamName(name: string): string {
   return `GH_${name}`;
 }
 
-function eventOf(stream: string, message: StoredMsg): StoredEvent {
-  const field = (name: string): string => decodeURIComponent((message.header as MsgHdrs).get(name));
-  const dedupeId = (message.header as MsgHdrs).get('Nats-Msg-Id');
+function eventOf(stream: string, message: Msg): StoredEvent {
+  const headers = message.headers!;
+  const dedupeId = headers.get('Nats-Msg-Id');
   return {
-    position: String(message.seq),
-    id: field('Gh-Id'),
-    subject: message.subject.slice(`gatehouse.${stream}.`.length),
-    key: field('Gh-Key'),
-    contentType: field('Gh-Type'),
-    attributes: JSON.parse(field('Gh-Attributes')) as Record<string, string>,
+    position: headers.get('Nats-Sequence'),
+    subject: headers.get('Nats-Subject').slice(`gatehouse.${stream}.`.length),
+    ...factsOf(headers),
     data: message.data,
     dedupeId: dedupeId === '' ? null : dedupeId,
   };
 }
 
-/** What it gives, or a fault when the wait is over first. */
-function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
+type Facts = Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>;
+
+function factsOf(headers: MsgHdrs): Facts {
+  const facts = headers.get(FACTS);
+  if (facts !== '') return JSON.parse(facts) as Facts;
+  // Of a version before 1.0: a field for each.
+  const field = (name: string): string => decodeURIComponent(headers.get(name));
+  return {
+    id: field('Gh-Id'),
+    key: field('Gh-Key'),
+    contentType: field('Gh-Type'),
+    attributes: JSON.parse(field('Gh-Attributes')) as Record<string, string>,
+  };
+}
+
+interface PubAck {
+  readonly seq?: number;
+  readonly duplicate?: boolean;
+  readonly error?: { readonly err_code?: number; readonly description?: string };
+}
+
+/** The acknowledgement of a publication, or an `EngineFault`. Without a stream there is nobody to send one. */
+function published(message: Msg): Published {
+  if (message.headers?.code === 503) throw new EngineFault('unavailable', 'no stream of JetStream responds');
+  const { seq, duplicate, error } = JSON.parse(message.string()) as PubAck;
+  if (error !== undefined || seq === undefined) {
+    const isFull = error?.err_code !== undefined && FULL_CODES.has(error.err_code);
+    throw new EngineFault(isFull ? 'full' : 'unavailable', error?.description ?? 'JetStream did not say a position');
+  }
+  return { position: String(seq), duplicate: duplicate === true };
 }

@@ -18,7 +18,7 @@ import type {
   Tail,
   TailHandler,
 } from './engine.ts';
-import { EngineFault } from './engine.ts';
+import { EngineFault, within } from './engine.ts';
 
 const MARK = 'gatehouse.mark';
 const PREFETCH = 200;
@@ -124,11 +124,11 @@ export class RabbitEngine implements EventEngine {
     }
   }
 
-  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+  async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
     if (this.#blocked !== null) throw new EngineFault('full', this.#blocked);
     const { id, subject, key, contentType, attributes, data, dedupeId } = event;
     const facts = JSON.stringify({ id, subject, key, contentType, attributes, dedupeId });
-    await orAborted(this.#send(stream, { facts }, asBuffer(data)), signal);
+    await within(this.#send(stream, { facts }, asBuffer(data)), withinMs);
     return { position: null, duplicate: false };
   }
 
@@ -184,8 +184,7 @@ export class RabbitEngine implements EventEngine {
 
   async #mark(stream: string): Promise<string> {
     const mark = randomUUID();
-    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
-    await orAborted(this.#send(stream, { [MARK]: mark }, Buffer.alloc(0)), signal);
+    await within(this.#send(stream, { [MARK]: mark }, Buffer.alloc(0)), READ_TIMEOUT_MS);
     return mark;
   }
 
@@ -323,14 +322,4 @@ function markOf(message: AsyncMessage): string | undefined {
 function eventOf(message: AsyncMessage, offset: bigint): StoredEvent {
   const facts = JSON.parse(String(message.headers?.['facts'])) as Omit<NewEvent, 'data'>;
   return { ...facts, position: String(offset), data: message.body as Buffer };
-}
-
-/** What it gives, or a fault when the wait is over first. */
-function orAborted<Result>(promise: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
-    if (signal.aborted) onAbort();
-    signal.addEventListener('abort', onAbort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort));
-  });
 }

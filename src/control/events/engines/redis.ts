@@ -18,7 +18,7 @@ import type {
   Tail,
   TailHandler,
 } from './engine.ts';
-import { comparePositions, EngineFault } from './engine.ts';
+import { comparePositions, EngineFault, within } from './engine.ts';
 
 const KEYS_KNOWN_FOR_MS = 600_000;
 const BLOCK_MS = 2_000;
@@ -103,7 +103,7 @@ export class RedisEngine implements EventEngine {
     return connectRedis(parseRedisUrl(this.#url), 'gatehouse-events', false);
   }
 
-  async publish(stream: string, event: NewEvent, signal: AbortSignal): Promise<Published> {
+  async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
     const { maxEvents, maxBytes } = this.#streams.get(stream)!;
     const { id, subject, key, contentType, attributes, data, dedupeId } = event;
     const fields = ['id', id, 'subject', subject, 'key', key, 'type', contentType];
@@ -112,35 +112,30 @@ export class RedisEngine implements EventEngine {
     const known = dedupeId === null ? '' : `${prefixOf(stream)}key:${dedupeId}`;
     const args = [KEYS_KNOWN_FOR_MS, maxEvents, maxBytes, bytes, ...fields, ...more];
     const keys = [eventsKey(stream), factsKey(stream)];
-    const reply = await this.#ask(signal, (redis) =>
+    const reply = await this.#ask(withinMs, (redis) =>
       known === '' ? redis.eval(ADD_PLAIN, 2, ...keys, ...args) : redis.eval(ADD, 3, ...keys, known, ...args),
     );
     const [position, isKnown] = reply as [string, number];
     return { position: String(position), duplicate: isKnown === 1 };
   }
 
-  async #ask<Result>(signal: AbortSignal, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {
+  async #ask<Result>(withinMs: number, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {
     const redis = this.#redis;
     if (redis === null || redis.status !== 'ready') {
       throw new EngineFault('unavailable', this.#problem ?? 'Redis is not connected');
     }
-    return await new Promise<Result>((resolve, reject) => {
-      const onAbort = (): void => reject(new EngineFault('unavailable', 'it was not acknowledged in time'));
-      if (signal.aborted) onAbort();
-      signal.addEventListener('abort', onAbort, { once: true });
-      ask(redis)
-        .then(resolve, (error: unknown) => {
-          const message = messageOf(error);
-          reject(new EngineFault(/\bOOM\b|MISCONF/.test(message) ? 'full' : 'unavailable', message));
-        })
-        .finally(() => signal.removeEventListener('abort', onAbort));
-    });
+    try {
+      return await within(ask(redis), withinMs);
+    } catch (error) {
+      if (error instanceof EngineFault) throw error;
+      const message = messageOf(error);
+      throw new EngineFault(/\bOOM\b|MISCONF/.test(message) ? 'full' : 'unavailable', message);
+    }
   }
 
   async read(stream: string, after: string | null, limit: number): Promise<Page> {
-    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
     const from = after === null ? '-' : `(${after}`;
-    const entries = await this.#ask(signal, (redis) =>
+    const entries = await this.#ask(READ_TIMEOUT_MS, (redis) =>
       redis.callBuffer('XRANGE', eventsKey(stream), from, '+', 'COUNT', limit),
     );
     const events = (entries as Entry[]).map(eventOf);
@@ -149,8 +144,7 @@ export class RedisEngine implements EventEngine {
 
   /** Was something behind a position removed, or is it ahead of the stream? */
   async hasGapAfter(stream: string, after: string, isEnd: boolean): Promise<boolean> {
-    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
-    const removed = await this.#ask(signal, (redis) => redis.hget(factsKey(stream), 'removed'));
+    const removed = await this.#ask(READ_TIMEOUT_MS, (redis) => redis.hget(factsKey(stream), 'removed'));
     if (removed !== null && comparePositions(after, removed) < 0) return true;
     if (!isEnd) return false;
     const latest = await this.latest(stream);
@@ -158,12 +152,13 @@ export class RedisEngine implements EventEngine {
   }
 
   async latest(stream: string): Promise<string | null> {
-    const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
-    const found = await this.#ask(signal, (redis) => redis.call('XREVRANGE', eventsKey(stream), '+', '-', 'COUNT', 1));
+    const found = await this.#ask(READ_TIMEOUT_MS, (redis) =>
+      redis.call('XREVRANGE', eventsKey(stream), '+', '-', 'COUNT', 1),
+    );
     const [last] = found as [id: string][];
     if (last !== undefined) return String(last[0]);
     // All of it was removed.
-    return await this.#ask(signal, (redis) => redis.hget(factsKey(stream), 'removed'));
+    return await this.#ask(READ_TIMEOUT_MS, (redis) => redis.hget(factsKey(stream), 'removed'));
   }
 
   tail(stream: string, after: string | null, handler: TailHandler): Tail {
@@ -177,8 +172,9 @@ export class RedisEngine implements EventEngine {
     for (const { name, maxAgeMs } of this.#streams.values()) {
       const before = `${this.#wallMs() - maxAgeMs}-0`;
       for (;;) {
-        const signal = AbortSignal.timeout(READ_TIMEOUT_MS);
-        const count = await this.#ask(signal, (redis) => redis.eval(TRIM, 2, eventsKey(name), factsKey(name), before));
+        const count = await this.#ask(READ_TIMEOUT_MS, (redis) =>
+          redis.eval(TRIM, 2, eventsKey(name), factsKey(name), before),
+        );
         if (Number(count) < 1_000 || this.#stopped) break;
       }
     }

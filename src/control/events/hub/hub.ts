@@ -205,7 +205,7 @@ export class Hub {
     const attributes: Record<string, string> = { type, source: '/realtime', time: new Date().toISOString() };
     if (user !== null) attributes['user'] = user;
     const event = { id, subject: topic, key: topic, contentType: 'application/json', attributes, data, dedupeId: null };
-    await this.#engine.publish(REALTIME_STREAM, event, AbortSignal.timeout(ACK_TIMEOUT_MS));
+    await this.#engine.publish(REALTIME_STREAM, event, ACK_TIMEOUT_MS);
     this.counts.published++;
     return id;
   }

@@ -119,7 +119,7 @@ export class Outbox {
       if (rows.length === 0) return;
       for (const row of rows) {
         try {
-          await engine.publish(stream, eventOf(row), AbortSignal.timeout(ACK_TIMEOUT_MS));
+          await engine.publish(stream, eventOf(row), ACK_TIMEOUT_MS);
         } catch (error) {
           await this.#failed(stream, row.number, error);
           return;

@@ -123,7 +123,7 @@ export class Publisher {
     const { stream } = settings;
     if (settings.outbox && this.#outbox.holds(stream)) return this.#queue(event, stream);
     try {
-      const { position, duplicate } = await engine.publish(stream, event, AbortSignal.timeout(settings.ackTimeoutMs));
+      const { position, duplicate } = await engine.publish(stream, event, settings.ackTimeoutMs);
       this.#count(stream, duplicate ? 'duplicate' : 'accepted');
       return this.#response(event, stream, { status: 'accepted', position, number: null });
     } catch (error) {
