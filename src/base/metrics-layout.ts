@@ -127,7 +127,7 @@ export function shapeOf(buffer: SharedArrayBuffer): MetricsShape {
   return { workers: header[0] ?? 0, routes: header[1] ?? 0, instances: header[2] ?? 0 };
 }
 
-export const FAULT_BASE: number = PROCESS_NUMBERS.length;
+const FAULT_BASE: number = PROCESS_NUMBERS.length;
 export const ROUTE_BASE: number = FAULT_BASE + FAULT_REASONS.length;
 export const NUMBER_INDEX: ReadonlyMap<string, number> = new Map<string, number>(
   PROCESS_NUMBERS.map((name, index) => [name, index]),

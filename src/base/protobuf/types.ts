@@ -57,12 +57,10 @@ export class FieldType {
   }
 }
 
-export const VARINT = 0;
-export const FIXED64 = 1;
+const VARINT = 0;
+const FIXED64 = 1;
 export const LENGTH_DELIMITED = 2;
-export const START_GROUP = 3;
-export const END_GROUP = 4;
-export const FIXED32 = 5;
+const FIXED32 = 5;
 
 export function wireTypeOf(kind: FieldKind): number {
   switch (kind) {

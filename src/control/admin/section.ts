@@ -27,7 +27,7 @@ export interface AdminPlan {
   readonly roles: Readonly<Record<Role, readonly string[]>>;
 }
 
-export const NO_ADMIN: AdminPlan = {
+const NO_ADMIN: AdminPlan = {
   listen: null,
   path: null,
   writable: false,

@@ -69,7 +69,7 @@ const source = z.union([
   }),
 ]);
 
-export const openapiSchema = z
+const openapiSchema = z
   .strictObject({
     path: z
       .union([off, plainPath()])

@@ -39,7 +39,7 @@ export interface AcmePlan {
   readonly masterKey: string | null;
 }
 
-export const acmeOptions = z.strictObject({
+const acmeOptions = z.strictObject({
   server: z
     .union([
       z.enum(['letsencrypt', 'letsencrypt-staging']),

@@ -31,7 +31,7 @@ export interface NewEvent {
 /** Any fixed number; serialises the writers of events in PostgreSQL, where ids are given before commits. */
 const LOCK = 4_711_027;
 /** Events that are kept, whatever their age. */
-export const KEPT_EVENTS = 10_000;
+const KEPT_EVENTS = 10_000;
 
 export async function addEvent(
   trx: Transaction<ClusterTables>,

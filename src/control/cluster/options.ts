@@ -65,7 +65,7 @@ const rollout = z
     issues.push({ code: 'custom', path: ['waves'], input: value.waves, message: 'out of order', params: { expected } });
   });
 
-export const clusterOptions = z
+const clusterOptions = z
   .strictObject({
     name: z.string().regex(NAME, EXPECTED_NAME).describe('Name of the cluster; its nodes all say the same.'),
     node: z

@@ -16,7 +16,7 @@ const BATCH = 500;
 const ACCEPT_MS = 15_000;
 
 /** The node that should get the task, or undefined when none can now. `inHand`: tasks of each node. */
-export function chooseNode(
+function chooseNode(
   task: Pick<Task, 'selector' | 'affinity' | 'nodeId'>,
   nodes: readonly ClusterNode[],
   inHand: ReadonlyMap<string, number>,

@@ -54,7 +54,7 @@ export interface TaskReport {
 }
 
 /** Waiting and running tasks of the whole cluster. */
-export const MAX_OPEN_TASKS = 100_000;
+const MAX_OPEN_TASKS = 100_000;
 const OPEN: readonly TaskState[] = ['queued', 'assigned', 'running'];
 /** Finished tasks can be read for a day. */
 export const KEPT_MS = 86_400_000;

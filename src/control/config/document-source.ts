@@ -40,7 +40,7 @@ export interface DocumentSource {
 const NOT_A_TEXT = 'a TypeScript or JavaScript configuration is a program: change its file';
 
 /** A file on disk, watched; the text is replaced at once, so that nobody reads half of it. */
-export class FileSource implements DocumentSource {
+class FileSource implements DocumentSource {
   readonly name: string;
   readonly whyReadOnly: string | null;
   readonly #options: LoadOptions;
@@ -109,7 +109,7 @@ async function writeAll(path: string, text: string, flags: string, mode: number)
 }
 
 /** A document that the embedding program handed in. A written one lives until the process ends. */
-export class ValueSource implements DocumentSource {
+class ValueSource implements DocumentSource {
   readonly name = 'the program';
   readonly whyReadOnly = null;
   readonly #options: LoadOptions;

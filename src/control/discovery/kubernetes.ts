@@ -29,7 +29,7 @@ export interface KubernetesSettings {
 }
 
 /** What the server is asked to end a watch after; it is started again from where it was. */
-export const WATCH_SECONDS = 290;
+const WATCH_SECONDS = 290;
 /** Bookmarks come about once a minute and the end after WATCH_SECONDS: longer silence is a dead connection. */
 export const WATCH_IDLE_MS = (WATCH_SECONDS + 30) * 1_000;
 const PAGE = 500;

@@ -25,7 +25,7 @@ function issue(path: string, input: unknown, message: string, expected: string):
   return { code: 'custom', path: [path], input, message, params: { expected } };
 }
 
-export const dnsOptions = z
+const dnsOptions = z
   .strictObject({
     name: z
       .string()
@@ -142,7 +142,6 @@ export const discoveryOptions = z.strictObject({
 });
 
 /** As written in a configuration. */
-export type DiscoveryInput = z.input<typeof discoveryOptions>;
 export type DiscoveryOptions = z.output<typeof discoveryOptions>;
 
 /** What the manager reads: a settings object per source in use. Plain data, so that two can be compared as JSON. */

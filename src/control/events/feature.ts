@@ -266,7 +266,7 @@ class BridgeThread {
 }
 
 /** Undefined when the configuration has no events. */
-export function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSettings | undefined {
+function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSettings | undefined {
   const { events } = plan.sections;
   if (events === null) return undefined;
   const routes: Record<string, ChannelRoute> = {};

@@ -49,7 +49,7 @@ const stream = z
   })
   .describe('What is kept of a stream, and where.');
 
-export const eventsOptions = z.strictObject({
+const eventsOptions = z.strictObject({
   store: secret()
     .regex(/^(sqlite:|postgres(ql)?:\/\/)\S+$/, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
     .optional()

@@ -20,7 +20,7 @@ export interface IdentityPlan {
   readonly storeUrl: string | undefined;
 }
 
-export const IDENTITY_SERVICE = 'builtin:identity';
+const IDENTITY_SERVICE = 'builtin:identity';
 
 /** What people need once in a while is a fifth of `addressLimits.calls`. */
 const RARE_SHARE = 5;

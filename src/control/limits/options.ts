@@ -30,7 +30,7 @@ const occasion = z.strictObject({
   extra: z.int().min(0).max(1_000_000).prefault(0).describe('And so many more on top.'),
 });
 
-export const planSchema = z.strictObject({
+const planSchema = z.strictObject({
   limits: z
     .array(limitSchema)
     .max(8)

@@ -63,7 +63,7 @@ const cacheRedisOptions = z.strictObject({
     .describe('Keys in Redis begin with this. Gateways that share responses have the same.'),
 });
 
-export const storesOptions = z.strictObject({
+const storesOptions = z.strictObject({
   sql: secret()
     .regex(SQL_FORM, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
     .check(({ value, issues }) => complainOf(issues, value, sqlProblem(value)))

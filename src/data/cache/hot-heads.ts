@@ -22,7 +22,7 @@ const MOST_META_BYTES = 4 * 1024;
 const MOST_BODY_BYTES = 16 * 1024;
 
 /** One remembered head. */
-export class HotHead {
+class HotHead {
   readonly entry: Entry;
   /** With a `Content-Length`, unless it has no body by its status. */
   readonly head: Head;

@@ -16,7 +16,7 @@ export interface JsonLimits {
   readonly safeIntegers: boolean;
 }
 
-export const DEFAULT_JSON_LIMITS: JsonLimits = { maxDepth: 64, safeIntegers: false };
+const DEFAULT_JSON_LIMITS: JsonLimits = { maxDepth: 64, safeIntegers: false };
 
 export type JsonReading =
   | { readonly ok: true; readonly value: unknown }
@@ -145,7 +145,7 @@ function duplicateIn(bytes: Uint8Array): string {
 }
 
 /** A name as a step of a JSON Pointer (RFC 6901). */
-export function pointerStep(name: string): string {
+function pointerStep(name: string): string {
   return name.slice(0, 100).replaceAll('~', '~0').replaceAll('/', '~1');
 }
 

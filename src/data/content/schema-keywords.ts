@@ -101,7 +101,7 @@ const TYPES: ReadonlySet<string> = new Set(['array', 'boolean', 'integer', 'null
 const COUNTS = /^(min|max)(Length|Items|Properties|Contains)$/;
 const NUMBERS = /^((exclusive)?(Maximum|Minimum)|maximum|minimum|multipleOf)$/i;
 
-export const MAX_SCHEMA_BYTES = 256 * 1_024;
+const MAX_SCHEMA_BYTES = 256 * 1_024;
 const MAX_DEPTH = 100;
 
 /** What is wrong with a schema and where, or undefined. */

@@ -84,8 +84,6 @@ export interface SignedHeaderSettings {
   readonly lifetimeSeconds: number;
 }
 
-export type AuthMethodName = 'jwt' | 'introspect' | 'apiKey' | 'basic' | 'mtls' | 'external';
-
 export interface AuthSettings {
   /** Shown to people by browsers and in `WWW-Authenticate`. */
   readonly realm: string;

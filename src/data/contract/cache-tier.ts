@@ -20,16 +20,16 @@ export interface CacheTierSettings {
 export const CACHE_TIER_TOPIC = 'cache:tier';
 
 /** How a read or a write of the tier ended, for the metrics. */
-export const TIER_READS = ['hit', 'miss', 'late', 'failed', 'away'] as const;
+const TIER_READS = ['hit', 'miss', 'late', 'failed', 'away'] as const;
 export type TierReadResult = (typeof TIER_READS)[number];
-export const TIER_WRITES = ['stored', 'outdated', 'failed', 'busy', 'full', 'too_large'] as const;
+const TIER_WRITES = ['stored', 'outdated', 'failed', 'busy', 'full', 'too_large'] as const;
 export type TierWriteResult = (typeof TIER_WRITES)[number];
 
 /**
  * How a fetch and those of other gateways agreed: it got the lock, or what another one wrote, or waited in vain, or
  * nobody should wait, or Redis did not say.
  */
-export const TIER_LOCKS = ['taken', 'waited', 'late', 'passed', 'failed'] as const;
+const TIER_LOCKS = ['taken', 'waited', 'late', 'passed', 'failed'] as const;
 export type TierLockResult = (typeof TIER_LOCKS)[number];
 
 /** Purges that the log keeps; a gateway that was away for more of them forgets everything. */

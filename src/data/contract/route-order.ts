@@ -59,7 +59,7 @@ export function* orderSteps(routes: readonly RouteSettings[]): Steps<RouteEntry[
 }
 
 /** Conditions beyond host, path and method. */
-export function conditionCount(route: RouteSettings): number {
+function conditionCount(route: RouteSettings): number {
   const byVersion = route.version !== null && route.version.by.kind !== 'path' ? 1 : 0;
   return route.match.headers.length + route.match.query.length + byVersion;
 }

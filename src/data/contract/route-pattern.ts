@@ -15,8 +15,8 @@ export interface Pattern {
   readonly wildcard: boolean;
 }
 
-export const MAX_PATTERN_LENGTH = 2_048;
-export const MAX_SEGMENTS = 128;
+const MAX_PATTERN_LENGTH = 2_048;
+const MAX_SEGMENTS = 128;
 
 const PARAM_NAME = /^[A-Za-z_][A-Za-z0-9_]*$/;
 /** RFC 3986 §3.3: what a path segment may hold as it is. */

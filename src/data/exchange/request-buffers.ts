@@ -11,7 +11,7 @@ import { ID_WORDS } from './request-ids.ts';
 /** Heads up to this size are read into memory that is used again. */
 export const HEAD_BYTES = 2 * 1024;
 /** The longest request id that is taken from a caller. */
-export const MAX_REQUEST_ID_BYTES = 128;
+const MAX_REQUEST_ID_BYTES = 128;
 
 export class RequestBuffers {
   readonly head: Head;

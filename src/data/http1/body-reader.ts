@@ -7,7 +7,7 @@ import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
 import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 
-export const BODY_MORE = 0;
+const BODY_MORE = 0;
 export const BODY_END = 1;
 export const BODY_BAD = 2;
 

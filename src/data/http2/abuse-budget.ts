@@ -6,7 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 
 /** What is counted, by its name in `gatehouse_http2_abuse_NAME_total`. */
-export const ABUSE_KINDS = [
+const ABUSE_KINDS = [
   /** A request that is cancelled before its response is complete (rapid reset, CVE-2023-44487). */
   'rapid_reset',
   /** A stream that we have to reset because of what was sent on it (MadeYouReset, CVE-2025-8671). */

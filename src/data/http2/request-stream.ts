@@ -366,11 +366,6 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.#incoming = null;
   }
 
-  /** Whether the response was under way when the client reset the stream. */
-  get wasUnfinished(): boolean {
-    return !this.#isDone;
-  }
-
   onClosed(): void {
     if (this.#isTunnel) this.#connection.host.onTunnel(-1);
     this.#isTunnel = false;

@@ -13,7 +13,7 @@ import type { Http2Connection } from './connection.ts';
 import { END_STREAM, numberFrame, RST_STREAM, WINDOW_UPDATE } from './frames.ts';
 
 /** RFC 9218 §4.1. */
-export const DEFAULT_URGENCY = 3;
+const DEFAULT_URGENCY = 3;
 
 const NOT_DECLARED = -1;
 const EMPTY = Buffer.alloc(0);

@@ -17,7 +17,7 @@ const RESET = new FieldStart('X-RateLimit-Reset');
 /** Rounding of fractions must not turn a whole second into the next one. */
 const FUZZ_SECONDS = 1e-6;
 
-export function secondsUp(ms: number): number {
+function secondsUp(ms: number): number {
   return Math.ceil(ms / 1000 - FUZZ_SECONDS);
 }
 

@@ -21,7 +21,7 @@ const EPOCH_DOUBLE = 4;
 const ALIGN_DOUBLE = 5;
 
 /** 32 MB: 500,000 callers under two rules each with room to spare. Pages that hold no key cost nothing. */
-export const DEFAULT_LIMITS_BYTES = 32 * 1024 * 1024;
+const DEFAULT_LIMITS_BYTES = 32 * 1024 * 1024;
 /** Most rules in one decision. */
 export const MAX_SLOTS = 16;
 

@@ -9,7 +9,7 @@ import type { SecureContext, Server } from 'node:tls';
 import { createSecureContext, createServer } from 'node:tls';
 import type { ChallengeCertificates } from '../contract/challenge.ts';
 
-export const CHALLENGE_PROTOCOL = 'acme-tls/1';
+const CHALLENGE_PROTOCOL = 'acme-tls/1';
 /** As it stands in a ClientHello: its length, then its letters (RFC 7301 §3.1). */
 const OFFERED = Buffer.from(`\x0a${CHALLENGE_PROTOCOL}`, 'latin1');
 const RECORD_HEADER = 5;

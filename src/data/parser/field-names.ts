@@ -32,7 +32,7 @@ export const X_REAL_IP = 22;
 export const HTTP2_SETTINGS = 23;
 /** Names that only the gateway may say (who the caller is); copies from outside are removed. */
 export const IDENTITY = 24;
-export const RETRY_AFTER = 25;
+const RETRY_AFTER = 25;
 export const USER_AGENT = 26;
 export const IDEMPOTENCY_KEY = 27;
 export const MAX_FORWARDS = 28;

@@ -192,7 +192,7 @@ function methodsOnOffer(context: OptionContext): Pick<AuthOptions, 'jwt' | 'apiK
 }
 
 /** `identity.mfa.required` and REQUIRE_MFA are one thing, said in two places. */
-export function requiresMfa({ env, document }: OptionContext): boolean {
+function requiresMfa({ env, document }: OptionContext): boolean {
   const identity = document?.['identity'] as { enabled?: boolean; mfa?: { required?: boolean } } | undefined;
   if (identity?.enabled === true && identity.mfa?.required === true) return true;
   return /^(?:true|1|yes|on)$/i.test(env['REQUIRE_MFA'] ?? '');

@@ -64,7 +64,7 @@ const hours = z.strictObject({
 const claimValue = z.union([z.string(), z.number(), z.boolean()]);
 const years = (most: number) => z.int().min(0).max(most);
 
-export const authorizeSchema = z
+const authorizeSchema = z
   .strictObject({
     level: z
       .enum(['public', 'user', 'admin', 'service'])

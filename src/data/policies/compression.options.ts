@@ -24,7 +24,7 @@ const TYPES = [
 const level = (min: number, max: number, usual: number, what: string) =>
   z.int().min(min).max(max).prefault(usual).describe(what);
 
-export const compressionSchema = z
+const compressionSchema = z
   .strictObject({
     codings: z
       .array(z.enum(CODINGS))

@@ -17,7 +17,7 @@ const site = z.union([
     .regex(SITE, 'must be an origin in lower case such as https://app.example.com, without a slash at its end, or *'),
 ]);
 
-export const corsSchema = z
+const corsSchema = z
   .strictObject({
     origins: oneOrMore(site, 1_000).describe(
       'Sites whose pages may read answers: origins such as `https://app.example.com`, `https://*.example.com` for all hosts below, or `*` for all.',

@@ -5,7 +5,7 @@ import { UNPACKABLE } from '../content/codings.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import type { DecompressionSettings } from './decompression.ts';
 
-export const decompressionSchema = z
+const decompressionSchema = z
   .strictObject({
     codings: z
       .array(z.enum(UNPACKABLE))

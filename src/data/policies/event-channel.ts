@@ -15,7 +15,7 @@ const PLACEHOLDER = /\{\{|\{([^{}]*)\}|[{}]/g;
 export type SubjectTemplate = (exchange: PolicyContext) => string | null;
 
 /** Throws an `ExpressionError`. Each value becomes one part, whatever it holds. */
-export function compileSubject(text: string): SubjectTemplate {
+function compileSubject(text: string): SubjectTemplate {
   const parts: (string | Reader)[] = [];
   let end = 0;
   for (const match of text.matchAll(PLACEHOLDER)) {

@@ -7,7 +7,7 @@ import type { FaultInjectionSettings } from './fault-injection.ts';
 
 const share = () => ratio().prefault('100%').describe('Share of the requests; each is drawn by itself.');
 
-export const faultInjectionSchema = z
+const faultInjectionSchema = z
   .strictObject({
     when: z
       .strictObject({

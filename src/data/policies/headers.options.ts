@@ -48,7 +48,7 @@ const changes = (isRequest: boolean, what: string) =>
     })
     .describe(what);
 
-export const headersSchema = z
+const headersSchema = z
   .strictObject({
     request: changes(true, 'Changes of the request that the service gets.').optional(),
     response: changes(false, 'Changes of the answer that the caller gets.').optional(),

@@ -18,7 +18,7 @@ const FIELDS = [
   'location',
 ];
 
-export const idempotencySchema = z
+const idempotencySchema = z
   .strictObject({
     required: z.boolean().prefault(false).describe('A request without `Idempotency-Key` is answered 400.'),
     methods: z

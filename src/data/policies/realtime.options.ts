@@ -4,7 +4,7 @@ import { REALTIME_SERVICE, type RealtimeSettings } from '../contract/events.ts';
 import { definePolicyOptions } from '../contract/options.ts';
 import { originList } from './event-parts.options.ts';
 
-export const realtimeSchema = z
+const realtimeSchema = z
   .strictObject({
     origins: originList()
       .optional()

@@ -18,7 +18,7 @@ const strictTransport = z.strictObject({
   preload: z.boolean().prefault(false).describe('Consent to the lists in browsers. Hard to take back.'),
 });
 
-export const securityHeadersSchema = z
+const securityHeadersSchema = z
   .strictObject({
     strictTransportSecurity: offOr(strictTransport)
       .prefault({})

@@ -166,7 +166,7 @@ const response = z
   })
   .describe('What the client gets.');
 
-export const transformSchema = z
+const transformSchema = z
   .strictObject({ request: request.optional(), response: response.optional() })
   .describe('Changes query, status and JSON bodies (also NDJSON and server-sent events, one by one) on the way.');
 

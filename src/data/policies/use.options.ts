@@ -28,7 +28,7 @@ const entry = z.strictObject({
 
 type Entry = z.output<typeof entry>;
 
-export const useSchema = z
+const useSchema = z
   .union([
     file(),
     z

@@ -64,7 +64,7 @@ const response = z
   })
   .describe('What responses must be.');
 
-export const validateSchema = z
+const validateSchema = z
   .strictObject({
     body: schema('the body').optional(),
     multipart: multipartSchema.optional(),

@@ -67,7 +67,7 @@ export function parameterPasses(test: FieldTest, query: string): boolean {
 }
 
 /** `a+b%20c` is `a b c`; what is not UTF-8 stays as it is. */
-export function decodeFormValue(text: string): string {
+function decodeFormValue(text: string): string {
   if (!text.includes('%') && !text.includes('+')) return text;
   const spaced = text.replaceAll('+', ' ');
   try {

@@ -122,7 +122,7 @@ export class ExchangeTrace implements AttemptObserver {
   }
 }
 
-export class TracedPart implements AttemptObserver {
+class TracedPart implements AttemptObserver {
   readonly spanId: string;
   readonly #trace: ExchangeTrace;
 

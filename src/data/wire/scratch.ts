@@ -4,7 +4,7 @@
  * whole thread and a message costs no allocation. Owner: the thread.
  */
 
-export const SCRATCH_BYTES = 32 * 1024;
+const SCRATCH_BYTES = 32 * 1024;
 const MOST_IN_STOCK = 16;
 /** A power of two. */
 const KEPT_VIEWS = 256;

@@ -8,7 +8,7 @@ import { Deadline, type DeadlineOwner, type TimerWheel } from '../../base/timers
 import type { Source } from './sources.ts';
 
 /** Below this a body is slow, once it has had its first seconds. */
-export const SLOW_BYTES_PER_SECOND = 8 * 1024;
+const SLOW_BYTES_PER_SECOND = 8 * 1024;
 export const FIRST_MS = 2_000;
 const LOOK_MS = 1_000;
 

@@ -52,7 +52,7 @@ export function compileAction(
 }
 
 /** `publish` and `subscribe`, which are policies too: those tell the event bridge what the route is about. */
-export function isEventAction(options: object): boolean {
+function isEventAction(options: object): boolean {
   const keys = options as Readonly<Record<string, unknown>>;
   return keys['publish'] !== undefined || keys['subscribe'] !== undefined;
 }

@@ -58,7 +58,7 @@ function breaker(options: ServiceOptions['circuitBreaker']): BreakerSettings | n
 /**
  * Of every service that says nothing else: an instance that is gone costs three requests a look, each tried elsewhere.
  */
-export const LOST_CONNECTIONS: EjectionSettings = {
+const LOST_CONNECTIONS: EjectionSettings = {
   counts: 'connections',
   consecutiveFaults: 3,
   deviationFactor: 0,

@@ -82,7 +82,6 @@ export const registryOptions = z.strictObject({
 });
 
 /** As written in a configuration. */
-export type RegistryInput = z.input<typeof registryOptions>;
 
 export interface RegistrySection {
   readonly settings: RegistrySettings;

@@ -102,10 +102,6 @@ export class Registry {
     this.#arm();
   }
 
-  takesRegistrations(service: string): boolean {
-    return this.#services.has(service);
-  }
-
   /** The same URL again is the same instance, started anew: it gets a new id, and the old one ends. */
   register(serviceName: string, registration: Registration): RegisterResult {
     const service = this.#services.get(serviceName);

@@ -26,7 +26,7 @@ export interface Wire {
   close(code: number, reason: string): void;
 }
 
-export const END_CODES: Readonly<Record<HubEnd, number>> = {
+const END_CODES: Readonly<Record<HubEnd, number>> = {
   token_expired: 1008,
   route_changed: 1012,
   shutting_down: 1001,

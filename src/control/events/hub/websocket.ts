@@ -9,7 +9,7 @@ import { frameOf, HubConnection, type Wire } from './connection.ts';
 import type { Hub, HubRoute } from './hub.ts';
 import { callerOf, type KnownCaller } from './known-caller.ts';
 
-export const SUBPROTOCOL = 'gatehouse.v1';
+const SUBPROTOCOL = 'gatehouse.v1';
 
 /** Around the data of a message. */
 const ENVELOPE_BYTES = 1_024;

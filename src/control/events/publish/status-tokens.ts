@@ -57,7 +57,7 @@ export class StatusTokens {
 }
 
 /** The same for all processes on the database: whoever comes first makes it. */
-export async function sharedSecret(store: Store<EventTables>, name: string): Promise<Buffer> {
+async function sharedSecret(store: Store<EventTables>, name: string): Promise<Buffer> {
   await store.db
     .insertInto('event_meta')
     .values({ name, value: randomBytes(32).toString('base64url') })

@@ -113,7 +113,7 @@ export function readRules(child: User): ChildRules {
   return childRules.parse(JSON.parse(child.child_rules ?? '{}'));
 }
 
-export function isAdministrative(scope: string): boolean {
+function isAdministrative(scope: string): boolean {
   return scope.startsWith('identity:') || scope.startsWith('gateway:') || scope.endsWith(':admin');
 }
 

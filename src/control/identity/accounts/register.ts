@@ -207,7 +207,7 @@ async function insertFrom(
   }
 }
 
-export const emailTaken = (): Problem => conflict('email_taken', 'an account with this address exists');
+const emailTaken = (): Problem => conflict('email_taken', 'an account with this address exists');
 export const usernameTaken = (): Problem => conflict('username_taken', 'the user name is taken; choose another');
 
 /** A code that was sent to the new address of an existing account. */

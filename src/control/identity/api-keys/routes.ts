@@ -13,7 +13,7 @@ import { createKey, findKey, publicKey, rotateKey } from './manage.ts';
 
 const seconds = z.int('a whole number of seconds').min(60, 'at least 60 seconds').max(315_360_000, 'at most ten years');
 
-export const newKey = z.strictObject({
+const newKey = z.strictObject({
   name: field.displayName,
   scopes: field.scopes.default([]),
   roles: z.array(field.role, 'a list of roles').max(20, 'at most 20 roles').default([]),

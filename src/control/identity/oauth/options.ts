@@ -54,5 +54,4 @@ export const oauthProviderOptions = z.strictObject({
   refreshTtl: duration({ min: 60_000 }).prefault('14d').describe('Life of refresh tokens.'),
 });
 
-export type OutsideProviderOptions = z.output<typeof outsideProviderOptions>;
 export type OauthProviderOptions = z.output<typeof oauthProviderOptions>;

@@ -116,7 +116,7 @@ export function addSignInPages(app: Hono<Env>, context: IdentityContext): void {
 }
 
 /** `next` where it leads to a page of the gateway or one that is allowed; otherwise undefined. */
-export function nextOf(next: string | undefined, publicUrl: string, allowed: readonly string[]): string | undefined {
+function nextOf(next: string | undefined, publicUrl: string, allowed: readonly string[]): string | undefined {
   if (next === undefined || next.length > MOST_NEXT) return undefined;
   if (allowed.includes(next)) return next;
   // A browser reads `//host`, `/\host` and what has tabs in it as another host.

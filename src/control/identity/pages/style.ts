@@ -45,7 +45,7 @@ a{color:var(--accent)}.more{margin:1.25rem 0 0;display:flex;gap:.25rem 1.25rem;f
 .error{border-left:.25rem solid var(--bad);padding:.4rem .8rem;color:var(--bad);font-weight:600;margin:.5rem 0}
 .code{font:1.5rem ui-monospace,monospace;letter-spacing:.1em}ul{padding-left:1.25rem;margin:0}`;
 
-export const paletteOf = (own: Colours, given: Palette): Colours => ({
+const paletteOf = (own: Colours, given: Palette): Colours => ({
   ...own,
   ...(Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined)) as Partial<Colours>),
 });

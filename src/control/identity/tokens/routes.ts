@@ -12,7 +12,7 @@ import { forbidden, notFound, unauthenticated } from '../problem.ts';
 import { introspect, revokeToken } from './introspect.ts';
 import { mintToken, revokeIssued } from './issued.ts';
 
-export const INTROSPECT_SCOPE = 'identity:introspect';
+const INTROSPECT_SCOPE = 'identity:introspect';
 const { token } = field;
 const hint = z.string('a kind of token').max(50, 'at most 50 characters').optional();
 

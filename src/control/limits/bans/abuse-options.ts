@@ -50,7 +50,7 @@ const rule = z.strictObject({
 type WrittenRule = z.input<typeof rule>;
 
 /** A person who mistypes stays below these; a program that tries does not. */
-export const SHIPPED_RULES: readonly WrittenRule[] = [
+const SHIPPED_RULES: readonly WrittenRule[] = [
   { name: 'guessing', on: [401, 403, 'failedLogin'], by: 'address', limit: '30/1m' },
   { name: 'scanning', on: ['scan'], by: 'address', limit: '3/10m' },
   { name: 'probing', on: [404], by: 'address', limit: '120/1m' },
@@ -59,7 +59,7 @@ export const SHIPPED_RULES: readonly WrittenRule[] = [
   { name: 'leaked-key', on: [403, 429], by: 'key', limit: '600/1m' },
 ];
 
-export const SHIPPED_SCAN_PATHS: readonly string[] = [
+const SHIPPED_SCAN_PATHS: readonly string[] = [
   '/.env',
   '/.git/',
   '/.aws/',

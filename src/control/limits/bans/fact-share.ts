@@ -9,7 +9,7 @@ import type { Fact, Facts } from '../../facts.ts';
 import { readBan } from './ban-text.ts';
 import type { Ban, BanBook, BanShare } from './bans.ts';
 
-export const BAN_FACT = 'ban';
+const BAN_FACT = 'ban';
 /** Bans without end, and what became of them; a node tells those that it still has again when it joins. */
 const ENDLESS_KEPT_MS = 90 * 86_400_000;
 

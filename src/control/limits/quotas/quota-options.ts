@@ -13,7 +13,7 @@ export interface QuotaDefinition {
 
 export type QuotaDefinitions = Readonly<Record<string, QuotaDefinition>>;
 
-export const quotaName = z.string().regex(/^[a-z][A-Za-z0-9-]{0,39}$/, 'must be a name such as stories');
+const quotaName = z.string().regex(/^[a-z][A-Za-z0-9-]{0,39}$/, 'must be a name such as stories');
 
 export const quotasOptions = z
   .record(

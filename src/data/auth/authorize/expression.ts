@@ -16,7 +16,7 @@ import { firstClaim } from '../identity.ts';
 /** Reads the request; undefined is "not there". */
 export type Reader = (exchange: PolicyContext) => unknown;
 
-export const MAX_EXPRESSION_LENGTH = 1_000;
+const MAX_EXPRESSION_LENGTH = 1_000;
 const MAX_DEPTH = 32;
 
 /** What is wrong, and from which character on. */

@@ -90,7 +90,7 @@ export class RequirementCheck {
  * `mfa_verified`, or `mfa` among `amr` (RFC 8176 §2: "multiple-factor authentication"). A single strong factor is not
  * two.
  */
-export function hasSecondFactor(identity: Identity): boolean {
+function hasSecondFactor(identity: Identity): boolean {
   const { mfa_verified: verified, amr } = identity.claims;
   return verified === true || (Array.isArray(amr) && amr.includes('mfa'));
 }

@@ -11,7 +11,7 @@ import { decodeBase64url } from './base64url.ts';
 import { parseStrictObject } from './strict-json.ts';
 
 /** Why a token is refused; for logs and metrics only, the caller is never told which. */
-export const TOKEN_PROBLEMS = [
+const TOKEN_PROBLEMS = [
   'oversized',
   'malformed',
   'bad_base64',
@@ -57,7 +57,7 @@ const REFUSED_PARAMETERS = ['jku', 'jwk', 'x5u', 'x5c', 'b64', 'zip', 'enc', 'ep
 const MAX_KID_LENGTH = 256;
 
 /** Has the text three parts? Others are opaque tokens or JWEs and may be somebody else's to judge. */
-export function looksLikeJws(token: string): boolean {
+function looksLikeJws(token: string): boolean {
   const first = token.indexOf('.');
   if (first <= 0) return false;
   const second = token.indexOf('.', first + 1);

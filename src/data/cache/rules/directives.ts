@@ -163,7 +163,7 @@ function forEachDirective(value: string, each: (name: string, argument: string |
 }
 
 /** Index of the comma that ends the item at `from`, commas in quoted strings left out. */
-export function endOfItem(value: string, from: number): number {
+function endOfItem(value: string, from: number): number {
   let isQuoted = false;
   for (let i = from; i < value.length; i++) {
     const c = value.charCodeAt(i);

@@ -44,7 +44,7 @@ export function isNotModified(stored: Validators, wanted: Conditions, status: nu
 }
 
 /** Weak comparison (RFC 9110 §8.8.3.2) with each tag of a list, or `*`. */
-export function listsTag(list: string, etag: string): boolean {
+function listsTag(list: string, etag: string): boolean {
   if (list.trim() === '*') return true;
   const wanted = opaque(etag);
   // Tags may contain commas, so they are read and not split. What is not quoted is taken as it stands between commas.

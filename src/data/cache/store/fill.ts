@@ -69,10 +69,6 @@ export class Fill {
     this.#written = keyBytes;
   }
 
-  get hasEnded(): boolean {
-    return this.#ended;
-  }
-
   /** Still wanted: it has not been purged while it was on its way. */
   get isWanted(): boolean {
     return !this.#ended && this.#store.kindOf(this.entry) === FILLING;

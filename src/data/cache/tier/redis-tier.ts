@@ -28,7 +28,7 @@ import {
 } from './tier-value.ts';
 
 /** Larger ones would take Redis, which does one thing at a time, too long. */
-export const MOST_VALUE_BYTES = 1024 ** 2;
+const MOST_VALUE_BYTES = 1024 ** 2;
 /** Values on their way to Redis, of one worker. */
 const MOST_WRITING_BYTES = 8 * 1024 ** 2;
 /** A marker is kept at least so long, and no shorter than what hangs on it. */

@@ -14,7 +14,7 @@ const OBJECT = 79;
 const MARKER = 77;
 const FORMAT = 1;
 /** The kind and 16 characters. */
-export const VERSION_BYTES = 17;
+const VERSION_BYTES = 17;
 /** Enough of a value to have its version and, of a marker, all of it. */
 export const HEAD_OF_VALUE = 1_024;
 const BORN_AT = VERSION_BYTES + 1;

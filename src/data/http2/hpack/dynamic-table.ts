@@ -7,7 +7,7 @@
  */
 
 /** RFC 7541 §4.1: what an entry counts beyond its name and value. */
-export const ENTRY_OVERHEAD = 32;
+const ENTRY_OVERHEAD = 32;
 const LINE_OVERHEAD = 4;
 const FIRST_BYTES = 512;
 const FIRST_ENTRIES = 8;

@@ -148,12 +148,6 @@ export class HpackEncoder {
     this.bytes[this.length++] = 0x30 + (status % 10);
   }
 
-  /** An entry of the static table as it is. */
-  staticField(index: number): void {
-    this.#makeRoom(2);
-    this.#integer(index, 7, INDEXED);
-  }
-
   /** What has been encoded before, without use of the dynamic table. */
   encoded(bytes: Uint8Array): void {
     this.#makeRoom(bytes.length);

@@ -102,11 +102,6 @@ const byStatus = new Map<number, number>();
   });
 }
 
-/** Index of the first entry with this name (lower case), or 0. */
-export function staticNameIndex(name: string): number {
-  return firstByName.get(name) ?? 0;
-}
-
 /** Index of the entry for a status, or 0. */
 export function staticStatusIndex(status: number): number {
   return byStatus.get(status) ?? 0;
@@ -121,7 +116,7 @@ function bucketOf(length: number, first: number, last: number): number {
   return (length * 31 + first * 7 + last * 3) & 127;
 }
 
-/** The same for a name in lower-case bytes. */
+/** Index of the first entry with this name (in lower-case bytes), or 0. */
 export function staticNameIndexOf(bytes: Uint8Array, start: number, end: number): number {
   const length = end - start;
   const bucket = BUCKETS[bucketOf(length, bytes[start]!, bytes[end - 1]!)]!;
