@@ -9,7 +9,7 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 import { join } from 'node:path';
 import type { MessagePort } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
-import type { AreaLevels, Logger, LogLevel } from '../base/log.ts';
+import type { Logger } from '../base/log.ts';
 import { createMetricsBuffer } from '../base/metrics.ts';
 import { MetricsReader } from '../base/metrics-reader.ts';
 import { releaseMemory } from '../base/release-memory.ts';
@@ -24,7 +24,7 @@ import type { Compiled, DiscoveredInstance } from './config/compile.ts';
 import type { Change } from './config/document-source.ts';
 import { documentSource } from './config/document-source.ts';
 import { History } from './config/history.ts';
-import type { LoadedConfig, LoadOptions } from './config/load.ts';
+import type { LoadedConfig } from './config/load.ts';
 import type { Overlay } from './config/overlay-source.ts';
 import { OverlaySource } from './config/overlay-source.ts';
 import { localSocketPath } from './config/plan.ts';
@@ -33,7 +33,8 @@ import type { Environment } from './config/source.ts';
 import { controlListener, localUser } from './control-socket.ts';
 import { Events, recorded } from './events.ts';
 import { Facts } from './facts.ts';
-import type { AuditedAction, Feature, OperationsApi, OperatorHost } from './feature.ts';
+import type { AuditedAction, OperationsApi, OperatorHost } from './feature.ts';
+import { FeatureSet } from './feature-set.ts';
 import type { ListeningAddress } from './feature-status.ts';
 import { clearSocketFiles, HandOver } from './hand-over.ts';
 import { LiveConfiguration, type ReloadResult } from './live-configuration.ts';
@@ -46,31 +47,12 @@ import type { OpsSources } from './ops/sources.ts';
 import { overallHealth } from './ops/sources.ts';
 import { Overrides } from './overrides.ts';
 import { Ports } from './ports.ts';
+import type { PrimaryOptions } from './primary-options.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
 import { processTraffic } from './process-traffic.ts';
 import { SecurityJournal } from './security-journal.ts';
 import { handOverTo, Predecessor } from './takeover.ts';
 import { banksFor, Workers } from './workers.ts';
-
-export interface PrimaryOptions {
-  readonly load: LoadOptions;
-  readonly log: Logger;
-  /** Gets `gateway.logLevel`, at start and when a reload changes it. */
-  readonly setLogLevel: (level: LogLevel, areas: AreaLevels | undefined) => void;
-  readonly writeLog: (line: string) => void;
-  readonly workerEntry: URL;
-  /** Secret id under which the workers find the keys that seal TLS session tickets. */
-  readonly ticketKeysId: string;
-  /** A store for responses, of this many bytes. */
-  readonly createCache: (bytes: number) => CacheControl;
-  /** Memory of the rate limits, of this many bytes. */
-  readonly createLimits: (bytes: number) => SharedArrayBuffer;
-  /** Which route of these takes a request, and why the others do not. */
-  readonly explain: (routes: Snapshot['routes'], method: string, url: string, headers: readonly string[]) => unknown;
-  readonly features: readonly ((host: OperatorHost) => Feature)[];
-  /** Starts in the place of the process that has the data folder, if there is one. */
-  readonly takesOver: boolean;
-}
 
 /** After this the start is over and done with. */
 const SETTLED_MS = 1_000;
@@ -99,8 +81,7 @@ export class Primary implements OperatorHost {
   #ticketKeys = randomBytes(48).toString('base64');
   readonly #builtins = new Map<string, LocalServer>();
   readonly #operations: OpsListener;
-  #features: Feature[] = [];
-  #adminListener: Promise<RequestListener> | undefined;
+  readonly #features = new FeatureSet();
   #begun = false;
   #predecessor: Predecessor | null = null;
   #stopping: Promise<number> | undefined;
@@ -131,7 +112,7 @@ export class Primary implements OperatorHost {
       publish: (snapshot, compiled) => primary!.#publish(snapshot, compiled),
       publishInstances: (snapshot, { compiled, services }) => primary!.#publishInstances(snapshot, compiled, services),
       applied: (compiled) => primary!.#applied(compiled),
-      restartKeys: (next) => primary!.#features.flatMap((feature) => feature.restartKeys?.(next) ?? []),
+      restartKeys: (next) => primary!.#features.restartKeys(next),
     });
     options.setLogLevel(configuration.snapshot.gateway.logLevel, configuration.snapshot.gateway.logLevels);
     primary = new Primary(options, configuration, source, events, ports);
@@ -190,7 +171,7 @@ export class Primary implements OperatorHost {
       dataDir: plan.dataDir,
       configuration,
       overrides: this.overrides,
-      features: () => this.#features,
+      features: () => this.#features.all,
       addresses: () => this.addresses(),
       ticketKeys: () => this.#ticketKeys,
       whyNot: () => (this.#stopping !== undefined ? 'it is ending' : this.#begun ? null : 'it is starting'),
@@ -212,18 +193,11 @@ export class Primary implements OperatorHost {
       await this.overrides.open();
       await this.configuration.resolve();
       await this.#stdout.target('stdout');
-      await this.#serve(
-        'builtin:ops',
-        createOpsApp(plan.endpoints, () => this.opsSources()),
-      );
-      await this.#operations.start(
-        plan.operations,
-        createOpsApp(plan.endpoints, () => this.opsSources()),
-        this.isTakingOver,
-      );
+      const ops = createOpsApp(plan.endpoints, () => this.opsSources());
+      await this.#serve('builtin:ops', ops);
+      await this.#operations.start(plan.operations, ops, this.isTakingOver);
       this.#claim(this.snapshot, false);
-      this.#features = this.#options.features.map((make) => make(this));
-      for (const feature of this.#features) await feature.start?.(this.compiled);
+      await this.#features.start(this.#options.features, this);
       await this.workers.start(this.snapshot, this.#secrets(this.compiled));
       await this.configuration.begun();
       if (predecessor !== null) await this.#control.listen(true);
@@ -237,7 +211,7 @@ export class Primary implements OperatorHost {
     this.#ports.predecessor = [];
     if (predecessor !== null) this.#dismiss(predecessor);
     setTimeout(releaseMemory, SETTLED_MS).unref();
-    for (const feature of this.#features) feature.applied?.(this.compiled);
+    this.#features.applied(this.compiled);
   }
 
   #inherit({ estate }: Predecessor): void {
@@ -250,7 +224,7 @@ export class Primary implements OperatorHost {
     predecessor.leave();
     void predecessor.gone.then(() => {
       this.log.info('the former process has ended', { pid: predecessor.estate.pid });
-      for (const feature of this.#features) feature.predecessorGone?.();
+      this.#features.predecessorGone();
     });
   }
 
@@ -293,7 +267,7 @@ export class Primary implements OperatorHost {
 
   async #prepare(next: Compiled): Promise<void> {
     // While features start they publish what discovery found; the first configuration needs no preparing.
-    if (this.#begun) for (const feature of this.#features) await feature.prepare?.(next);
+    if (this.#begun) await this.#features.prepare(next);
   }
 
   async #publish(snapshot: Snapshot, compiled: Compiled): Promise<readonly string[]> {
@@ -321,7 +295,7 @@ export class Primary implements OperatorHost {
     if (ops !== undefined) ops.listener = answer;
     this.#operations.applied(compiled.plan.operations, answer);
     // Discovery publishes before everybody has started; they are told of the first configuration when they have.
-    if (this.#begun) for (const feature of this.#features) feature.applied?.(compiled);
+    if (this.#begun) this.#features.applied(compiled);
   }
 
   /** Before anybody writes a verdict about an instance: its words in shared memory are its own from here on. */
@@ -352,7 +326,7 @@ export class Primary implements OperatorHost {
 
   /** Somebody moved log files away: they are opened anew. */
   reopenLogs(): void {
-    for (const feature of this.#features) feature.reopen?.();
+    this.#features.reopen();
   }
 
   // --- workers, for features that watch them -----------------------------------------------------------------------
@@ -405,33 +379,25 @@ export class Primary implements OperatorHost {
   }
 
   accounts(): OperatorAccounts | undefined {
-    for (const feature of this.#features) {
-      const found = feature.accounts?.();
-      if (found !== undefined) return found;
-    }
-    return undefined;
+    return this.#features.accounts();
   }
 
   operations(): ReadonlyMap<string, OperationsApi> {
-    const found = this.#features.flatMap((feature) => feature.operations?.() ?? []);
-    return new Map(found.map((each) => [each.name, each]));
+    return this.#features.operations();
   }
 
   async audit(entry: AuditedAction): Promise<void> {
     this.log.info('an operator acted', { actor: entry.actor, action: entry.action, target: entry.target });
     this.security.tell(entry.action, { actor: entry.actor, target: entry.target });
-    for (const feature of this.#features) await feature.audit?.(entry);
+    await this.#features.audit(entry);
   }
 
   get localUser(): string {
     return localUser();
   }
 
-  /** The admin API for whoever may open the control socket; made when it is first asked for. */
   adminListener(): Promise<RequestListener> | undefined {
-    const feature = this.#features.find((each) => each.controlListener !== undefined);
-    this.#adminListener ??= feature?.controlListener?.();
-    return this.#adminListener;
+    return this.#features.adminListener();
   }
 
   opsSources(): OpsSources {
@@ -449,8 +415,8 @@ export class Primary implements OperatorHost {
       workers,
       workersWanted: this.compiled.plan.workers,
       services,
-      features: this.#features.flatMap((feature) => feature.status?.() ?? []),
-      dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
+      features: this.#features.status(),
+      dependencies: this.#features.dependencies(),
       listeners: this.addresses(),
       metrics: {
         reader: this.metrics,
@@ -460,10 +426,10 @@ export class Primary implements OperatorHost {
         workerRestarts: workers.reduce((sum, worker) => sum + worker.restarts, 0),
         uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
         residentBytes: process.memoryUsage.rss(),
-        extra: () => this.#features.flatMap((feature) => feature.metrics?.() ?? []),
-        dependencies: this.#features.flatMap((feature) => feature.dependencies?.() ?? []),
+        extra: () => this.#features.metrics(),
+        dependencies: this.#features.dependencies(),
         wallMs: Date.now(),
-        exemplars: (route) => this.#features.find((feature) => feature.exemplars !== undefined)?.exemplars?.(route),
+        exemplars: (route) => this.#features.exemplars(route),
       },
       metricsFormat: this.configuration.config.document.gateway.metricsFormat,
       nativeHistograms: this.configuration.config.document.gateway.nativeHistograms,
@@ -519,7 +485,7 @@ export class Primary implements OperatorHost {
     }
     const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelay, LINGER_MS) : 0);
     await this.configuration.end();
-    for (const feature of this.#features) await feature.stop?.();
+    await this.#features.stop();
     await this.#operations.close();
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();

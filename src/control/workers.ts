@@ -21,12 +21,12 @@ import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapsh
 import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
 import { type PackedSnapshot, packSteps } from './packed-snapshot.ts';
+import { confirms } from './worker-confirms.ts';
 
 const BACKOFF_BASE_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
 /** A worker that lived this long was healthy: the next death starts the back-off anew. */
 const HEALTHY_AFTER_MS = 30_000;
-const APPLY_TIMEOUT_MS = 30_000;
 
 export interface WorkersOptions {
   /** Module of the worker's thread. */
@@ -147,7 +147,9 @@ export class Workers implements ControlBus {
   }
 
   async #publishToAll(version: number, send: Send): Promise<string[]> {
-    const problems = await Promise.all(this.#all().map((member) => this.#applied(member, version, send)));
+    const problems = await Promise.all(
+      this.#all().map((member) => confirms(member.worker, member.index, version, () => send(member))),
+    );
     return problems.filter((problem) => problem !== undefined);
   }
 
@@ -453,31 +455,6 @@ export class Workers implements ControlBus {
 
   #send(member: Member, message: ToWorker): void {
     member.worker.postMessage(message);
-  }
-
-  #applied(member: Member, version: number, send: Send): Promise<string | undefined> {
-    return new Promise((resolve) => {
-      const { worker } = member;
-      const done = (problem: string | undefined): void => {
-        clearTimeout(late);
-        worker.off('message', onMessage);
-        worker.off('exit', onExit);
-        resolve(problem);
-      };
-      const onMessage = (told: FromWorker): void => {
-        if (told.kind === 'applied' && told.version >= version) done(undefined);
-        if (told.kind === 'refused' && told.version === version) done(told.problem);
-      };
-      // A worker that dies meanwhile is replaced by one that starts with the new snapshot.
-      const onExit = (): void => done(undefined);
-      const late = setTimeout(
-        () => done(`worker ${member.index} did not take the configuration in time`),
-        APPLY_TIMEOUT_MS,
-      );
-      worker.on('message', onMessage);
-      worker.on('exit', onExit);
-      Promise.try(send, member).catch((error: unknown) => done(messageOf(error)));
-    });
   }
 
   // --- ControlBus ------------------------------------------------------------------------------------------------

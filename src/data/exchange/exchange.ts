@@ -8,7 +8,6 @@
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
  */
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
-import { PHASES } from '../../base/vocabulary.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
@@ -20,7 +19,6 @@ import type { HeadWriter } from '../parser/head-writer.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
 import type { ExchangeTrace } from '../trace/exchange-trace.ts';
-import type { Tracer } from '../trace/tracer.ts';
 import type { Source } from '../wire/sources.ts';
 import { NO_LONGER_ALLOWED } from '../wire/websocket-frames.ts';
 import type { ActiveConfig, CompiledRoute } from './active-config.ts';
@@ -42,6 +40,7 @@ import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestFields, writeRequestHead } from './request-head.ts';
 import { tooLarge } from './route-faults.ts';
+import { beginTrace, traceWait } from './trace-request.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -54,8 +53,6 @@ const LIMIT = 4;
 const REQUEST_HEAD = 5;
 const REQUEST_BODY = 6;
 const ACT = 7;
-/** Their names in traces. */
-const PHASE_NAMES = PHASES.slice(PHASES.indexOf('arrival'));
 
 export class Exchange extends Context implements PolicyContext, DownstreamHandler, OutgoingRequest, RequestBodyOwner {
   readonly runtime: ExchangeHost;
@@ -114,17 +111,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.nameRequest(this.runtime.requestIds);
     this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
     const { tracer } = this.runtime;
-    if (tracer !== null) this.#beginTrace(tracer);
+    if (tracer !== null) this.trace = beginTrace(this, tracer);
     this.#advance(ARRIVAL);
-  }
-
-  /** The caller's trace goes on here; each attempt is told its own place in it (request-head.ts). */
-  #beginTrace(tracer: Tracer): void {
-    const parent = this.header('traceparent');
-    const state = this.header('tracestate');
-    this.trace = tracer.begin(parent, state, this.peer.trusted, this.startedMs);
-    if (parent !== null) this.removeUpstreamHeader('traceparent');
-    if (state !== null) this.removeUpstreamHeader('tracestate');
   }
 
   /** Told of each attempt. */
@@ -191,7 +179,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     const sinceMs = this.trace === null ? 0 : this.runtime.clock.monotonicMs();
     promised.then(
       (outcome) => {
-        if (this.trace !== null) this.#traceWait(this.trace, phase, sinceMs, outcome instanceof Fault);
+        traceWait(this, phase, sinceMs, outcome instanceof Fault);
         if (readsRequestOnlyWhilePending && !this.isDone) this.incoming.heldByPolicy = wasShared;
         if (this.isDone) return;
         if (outcome === undefined) this.#advance(phase, nextHook);
@@ -199,19 +187,12 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
         this.downstream.flush();
       },
       (error: unknown) => {
-        if (this.trace !== null) this.#traceWait(this.trace, phase, sinceMs, true);
+        traceWait(this, phase, sinceMs, true);
         if (this.isDone) return;
         this.failWith(error);
         this.downstream.flush();
       },
     );
-  }
-
-  /** A policy that waited for something, such as an introspection or a shared limit. */
-  #traceWait(trace: ExchangeTrace, phase: number, sinceMs: number, failed: boolean): void {
-    const nowMs = this.runtime.clock.monotonicMs();
-    if (this.isDone || nowMs - sinceMs < (this.runtime.tracer?.settings.policyMs ?? 0)) return;
-    trace.addInner('', PHASE_NAMES[phase]!, sinceMs, nowMs, failed ? 'refused' : '');
   }
 
   #settle(outcome: Reply | Fault): void {

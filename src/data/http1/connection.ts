@@ -11,31 +11,28 @@ import type { Socket } from 'node:net';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { DeadlineOwner } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
-import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
+import type { FieldBlock } from '../contract/field-block.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
 import { mayNameOrigin, refusedHeadOf } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { HEAD_BYTES } from '../exchange/request-buffers.ts';
-import { CONTENT_LENGTH } from '../parser/field-names.ts';
-import { isHopByHop, MessageFraming, readRequestFraming, readResponseFraming } from '../parser/framing.ts';
+import { readRequestFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
-import { dropMask, type HeadWriter } from '../parser/head-writer.ts';
+import type { HeadWriter } from '../parser/head-writer.ts';
 import type { Reader } from '../wire/adopt.ts';
 import { adopt } from '../wire/adopt.ts';
-import { constant, JOIN_BYTES } from '../wire/outbox.ts';
+import { JOIN_BYTES } from '../wire/outbox.ts';
 import { ReadWatch, type ReadWatchOwner } from '../wire/read-watch.ts';
 import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
 import type { Source } from '../wire/sources.ts';
-import { GOING_AWAY, WebSocketFrames } from '../wire/websocket-frames.ts';
+import { GOING_AWAY } from '../wire/websocket-frames.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
 import type { ConnectionHost, OpenConnection } from './connection-host.ts';
 import { HalfClosed } from './half-closed.ts';
-import { MessageWriter } from './message-writer.ts';
 import { ReadBuffers } from './read-buffers.ts';
-import { ResponseFraming } from './response-framing.ts';
-import { statusLine } from './status-line.ts';
+import { ResponseWriter } from './response-writer.ts';
 
 const IDLE = 0;
 const HEAD = 1;
@@ -59,14 +56,6 @@ const STREAM_BYTES = 16 * 1024;
 const NO_BYTES = Buffer.alloc(0);
 /** Of the preface of HTTP/2 (RFC 9113 §3.4), what the parser has seen when it refuses the version. */
 const HTTP2_BEGIN = Buffer.from('PRI * HTTP/2.0', 'latin1');
-const VERSION = constant('HTTP/1.1 ');
-const CONTINUE = constant('HTTP/1.1 100 Continue\r\n\r\n');
-const CLOSE = constant('Connection: close\r\n');
-const LENGTH = new FieldStart('Content-Length');
-/** RFC 9110 §8.6: no 1xx has a length; one that says so could be taken for a head with a body. */
-const INTERIM_DROP = dropMask([CONTENT_LENGTH], isHopByHop);
-/** What the Connection field of an interim head means; read and forgotten. */
-const INTERIM_MEANING = new MessageFraming();
 
 /** Makes an HTTP/2 connection of the socket, of which `bytes` have been read. */
 export type ToHttp2 = (socket: Socket, peer: Peer, bytes: Buffer) => void;
@@ -78,9 +67,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   readonly #toHttp2: ToHttp2 | null;
   readonly #host: ConnectionHost;
   readonly #buffers: ReadBuffers;
-  readonly #outbox: MessageWriter;
+  readonly #writer: ResponseWriter;
   readonly #deadline: Deadline;
-  readonly #frame = new ResponseFraming();
   #state: number = IDLE;
   #user: DownstreamHandler | null = null;
   #incoming: RequestBuffers | null = null;
@@ -91,7 +79,6 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #lastRead = 0;
   /** A frame went either way since the deadline was set. */
   #tunnelUsed = false;
-  #status = 0;
   #answered = false;
   #closeAfter = false;
   /** We do not read at the moment. */
@@ -105,8 +92,6 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #bodyWholeInHand = false;
   /** Among the bodies that are still coming. */
   #isBodyAwaited = false;
-  /** Of a WebSocket, what has been sent to the client. */
-  #frames: WebSocketFrames | null = null;
 
   /**
    * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
@@ -119,7 +104,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#buffers = new ReadBuffers(host.buffers);
     const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
     this.#socket = socket;
-    this.#outbox = new MessageWriter(socket, peer.secure);
+    this.#writer = new ResponseWriter(socket, peer.secure);
     this.#deadline = new Deadline(this, 0);
     if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
     socket.on('end', () => this.#onEnd());
@@ -269,7 +254,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #begin(incoming: RequestBuffers, bytes: Buffer, after: number, end: number, isVolatile: boolean): void {
     this.#requests++;
     this.#incoming = incoming;
-    this.#frame.reset();
+    this.#writer.framing.reset();
     this.#answered = false;
     const meaning = incoming.meaning;
     this.#closeAfter =
@@ -383,7 +368,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   #flushUser(): void {
-    if (!this.#outbox.isEmpty) this.flush();
+    if (!this.#writer.outbox.isEmpty) this.flush();
   }
 
   get bodyInHand(): boolean {
@@ -432,57 +417,27 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   // --- writing -----------------------------------------------------------------------------------------------
 
   sendInterim(head: Head): void {
-    // RFC 9110 §15.2: not to HTTP/1.0. A 100 that nobody waits for is dropped as well.
-    if (this.#incoming === null || this.#incoming.head.minor === 0 || this.#frame.headSent) return;
-    if (head.status === 100 && !this.#incoming.meaning.expectsContinue) return;
-    readResponseFraming(head, '', INTERIM_MEANING);
-    this.#outbox.text(statusLine(head.status));
-    this.#outbox.copyFields(head, INTERIM_DROP, INTERIM_MEANING.nominated, null);
-    this.#outbox.end();
+    if (this.#incoming !== null) this.#writer.interim(head, this.#incoming);
   }
 
   sendContinue(): void {
     const incoming = this.#incoming;
-    if (incoming === null || !incoming.meaning.expectsContinue || this.#frame.headSent) return;
+    if (incoming === null || !incoming.meaning.expectsContinue || this.#writer.framing.headSent) return;
     incoming.meaning.expectsContinue = false;
-    this.#outbox.bytes(CONTINUE, 0, CONTINUE.length);
-    this.#outbox.flush();
+    this.#writer.continue();
   }
 
   startHead(status: number, from: Head | null): HeadWriter {
-    const outbox = this.#outbox;
-    this.#status = status;
-    if (from !== null && from.reasonEnd > from.reasonStart) {
-      // Status, space and reason as they came: the parser has seen that they stand like this.
-      outbox.bytes(VERSION, 0, VERSION.length);
-      outbox.bytes(from.bytes, from.reasonStart - 4, from.reasonEnd);
-      outbox.end();
-    } else {
-      outbox.text(statusLine(status));
-    }
-    return outbox;
+    return this.#writer.startHead(status, from);
   }
 
   endHead(bodyLength: number, declareLength: boolean): void {
-    const incoming = this.#incoming!;
-    const outbox = this.#outbox;
-    const status = this.#status;
-    const framing = this.#frame.choose(bodyLength, incoming.head.method, status, incoming.head.minor);
-    if (declareLength && bodyLength >= 0 && status !== 204 && status !== 304) {
-      outbox.begin(LENGTH);
-      outbox.integer(bodyLength);
-      outbox.end();
-    }
-    if (this.#frame.endsByClose) this.#closeAfter = true;
+    const { head } = this.#incoming!;
+    const writer = this.#writer;
+    writer.frame(bodyLength, declareLength, head);
+    if (writer.framing.endsByClose || this.#host.leaving) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
-    if (this.#closeAfter || this.#host.leaving) {
-      this.#closeAfter = true;
-      outbox.bytes(CLOSE, 0, CLOSE.length);
-    } else if (incoming.head.minor === 0) {
-      outbox.text('Connection: keep-alive\r\n');
-    }
-    if (framing !== '') outbox.text(framing);
-    outbox.end();
+    writer.endHead(this.#closeAfter, head.minor);
   }
 
   /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
@@ -494,11 +449,9 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   endUpgrade(protocol: string): void {
-    this.#frame.chooseTunnel();
-    this.#frames = protocol.toLowerCase() === 'websocket' ? new WebSocketFrames() : null;
+    this.#writer.endUpgrade(protocol);
     this.#closeAfter = true;
     this.#state = TUNNEL;
-    this.#outbox.text(`Connection: Upgrade\r\nUpgrade: ${protocol}\r\n\r\n`);
     this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
     this.#host.onTunnel(1);
     if (this.#pending.length > 0) {
@@ -511,17 +464,16 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
-    this.#frame.body(this.#outbox, bytes, start, end);
+    this.#writer.body(bytes, start, end);
     this.#tunnelUsed = true;
-    this.#frames?.pass(bytes, start, end);
   }
 
   sendEnd(trailers: FieldBlock | null): void {
-    this.#frame.end(this.#outbox, trailers);
+    this.#writer.end(trailers);
   }
 
   flush(): boolean {
-    const more = this.#outbox.flush();
+    const more = this.#writer.outbox.flush();
     if (!more) this.#watchStall();
     return more;
   }
@@ -538,7 +490,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   get holdsBytes(): boolean {
-    return this.#outbox.holdsBytes;
+    return this.#writer.outbox.holdsBytes;
   }
 
   // --- ending ------------------------------------------------------------------------------------------------
@@ -550,7 +502,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#incoming = null;
     this.#flushUser();
     if (this.#state === CLOSED) return;
-    if (this.#frame.headSent && !this.#frame.complete) {
+    if (this.#writer.framing.headSent && !this.#writer.framing.complete) {
       this.#destroy();
     } else if (this.#state === TUNNEL) {
       this.#finishWriting();
@@ -595,15 +547,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     host.onRefused(fault, this.peer);
     const known = host.asksOriginOfRefused ? refusedHeadOf(head, host.limits.maxHeadBytes) : null;
     const { status, headers, body } = host.refusal(fault, known);
-    const outbox = this.#outbox;
-    const bytes = Buffer.from(body);
-    outbox.text(statusLine(status));
-    for (const name in headers) outbox.field(name, headers[name]!);
-    outbox.field('Content-Length', `${bytes.length}`);
-    outbox.bytes(CLOSE, 0, CLOSE.length);
-    outbox.end();
-    outbox.piece(bytes);
-    outbox.flush();
+    this.#writer.refusal(status, headers, body);
     this.#finishWriting();
   }
 
@@ -625,9 +569,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   sendClose(frame: Buffer): void {
-    if (this.#state !== TUNNEL || this.#frames?.isBetween !== true) return;
-    this.#outbox.bytes(frame, 0, frame.length);
-    this.#outbox.flush();
+    if (this.#state === TUNNEL) this.#writer.close(frame);
   }
 
   /** Also from the exchange, which is done with it then. Who is cut off by the end of the process hears of it. */
@@ -641,7 +583,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = CLOSED;
     // RFC 9112 §8: a body that ends with the connection looks whole unless that ends by a reset. TLS tells by itself.
-    if (this.#frame.endsByClose && !this.#frame.complete && !this.peer.secure) this.#socket.resetAndDestroy();
+    if (this.#writer.framing.endsByClose && !this.#writer.framing.complete && !this.peer.secure)
+      this.#socket.resetAndDestroy();
     else this.#socket.destroy();
   }
 
@@ -665,10 +608,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       this.#onGone();
       return;
     }
-    if (!this.#frame.headSent && this.#incoming?.head.minor === 1) {
-      this.#outbox.bytes(CONTINUE, 0, CONTINUE.length);
-      this.#outbox.flush();
-    }
+    if (!this.#writer.framing.headSent && this.#incoming?.head.minor === 1) this.#writer.continue();
     this.#setRead(client.nextMs());
   }
 

@@ -26,7 +26,9 @@ import type { HeadWriter } from '../parser/head-writer.ts';
 import { mendHead, mostStatus } from '../parser/lenient.ts';
 import { constant } from '../wire/outbox.ts';
 import { giveBuffer, SHARED_BUFFER, SMALL_BUFFER, takeBuffer } from './buffer-pool.ts';
+import { keepReadable, keptForMs } from './kept-connection.ts';
 import { MessageWriter } from './message-writer.ts';
+import { writeRequestLine } from './request-line.ts';
 
 /** Upstream heads may be larger than those of callers: they are trusted more and carry cookies. */
 const HEAD_LIMITS: HeadLimits = { maxHeadBytes: 64 * 1024, maxTargetBytes: 0, maxFields: 256 };
@@ -35,10 +37,6 @@ const TUNNEL_END_MS = 2_000;
 /** How long a response may still take to arrive when the request cannot be sent any further. */
 const AFTER_LOST_WRITE_MS = 1_000;
 
-const GET = constant('GET ');
-const SPACE = constant(' ');
-const QUESTION_MARK = constant('?');
-const VERSION_AND_HOST = constant(' HTTP/1.1\r\nHost: ');
 const CHUNKED = constant('Transfer-Encoding: chunked\r\n');
 const TAKES_TRAILERS = constant('Connection: TE\r\nTE: trailers\r\n');
 
@@ -152,20 +150,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.#closeAnnounced = false;
     this.isReused = this.#served++ > 0;
     const outbox = this.#outbox;
-    if (method === 'GET') outbox.bytes(GET, 0, 4);
-    else {
-      outbox.text(method);
-      outbox.bytes(SPACE, 0, 1);
-    }
-    if (basePath !== '') outbox.text(basePath);
-    outbox.text(path);
-    if (query !== null) {
-      outbox.bytes(QUESTION_MARK, 0, 1);
-      outbox.text(query);
-    }
-    outbox.bytes(VERSION_AND_HOST, 0, VERSION_AND_HOST.length);
-    outbox.text(authority);
-    outbox.end();
+    writeRequestLine(outbox, method, authority, basePath, path, query);
     return outbox;
   }
 
@@ -499,28 +484,4 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.close();
     handler?.onStreamFault(kind, cause, this.#anyByte);
   }
-}
-
-/** What is on its way when the instance closes must not be lost. */
-const KEEP_ALIVE_MARGIN_MS = 1_000;
-
-/** `Keep-Alive: timeout=5` (RFC 2068 §19.7.1.1): seconds that an idle connection is kept. */
-function keptForMs(head: Head): number {
-  const seconds = /(?:^|[,;\s])timeout\s*=\s*"?(\d{1,9})/i.exec(head.valueOf('keep-alive') ?? '')?.[1];
-  if (seconds === undefined) return Infinity;
-  const ms = Number(seconds) * 1_000;
-  return Math.max(0, ms - Math.min(KEEP_ALIVE_MARGIN_MS, ms / 2));
-}
-
-/**
- * A failed write must not end the reading side too. `autoDestroy` cannot be given to a socket, so its streams are told;
- * every other end of the socket is seen to here.
- */
-function keepReadable(socket: Socket): void {
-  const { _readableState: readable, _writableState: writable } = socket as unknown as Record<
-    '_readableState' | '_writableState',
-    { autoDestroy: boolean }
-  >;
-  readable.autoDestroy = false;
-  writable.autoDestroy = false;
 }

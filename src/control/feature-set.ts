@@ -1,0 +1,87 @@
+/**
+ * The features of a gateway, asked and told in the order of features.ts. None before `start`: while the first ones
+ * start they see no others.
+ */
+import type { RequestListener } from 'node:http';
+import type { ExtraMetric, HistogramMetric } from '../base/extra-metric.ts';
+import type { Compiled } from './config/compile.ts';
+import type { AuditedAction, Feature, OperationsApi, OperatorHost } from './feature.ts';
+import type { Dependency, FeatureStatus } from './feature-status.ts';
+import type { OperatorAccounts } from './operator-accounts.ts';
+import type { Exemplars } from './telemetry/exposition.ts';
+
+export class FeatureSet {
+  all: readonly Feature[] = [];
+  #adminListener: Promise<RequestListener> | undefined;
+
+  /** Rejects with the first reason why one cannot start. */
+  async start(makers: readonly ((host: OperatorHost) => Feature)[], host: OperatorHost): Promise<void> {
+    this.all = makers.map((make) => make(host));
+    for (const feature of this.all) await feature.start?.(host.compiled);
+  }
+
+  async prepare(next: Compiled): Promise<void> {
+    for (const feature of this.all) await feature.prepare?.(next);
+  }
+
+  restartKeys(next: Compiled): string[] {
+    return this.all.flatMap((feature) => feature.restartKeys?.(next) ?? []);
+  }
+
+  applied(compiled: Compiled): void {
+    for (const feature of this.all) feature.applied?.(compiled);
+  }
+
+  predecessorGone(): void {
+    for (const feature of this.all) feature.predecessorGone?.();
+  }
+
+  reopen(): void {
+    for (const feature of this.all) feature.reopen?.();
+  }
+
+  async audit(entry: AuditedAction): Promise<void> {
+    for (const feature of this.all) await feature.audit?.(entry);
+  }
+
+  async stop(): Promise<void> {
+    for (const feature of this.all) await feature.stop?.();
+  }
+
+  // --- what they show --------------------------------------------------------------------------------------------
+
+  accounts(): OperatorAccounts | undefined {
+    for (const feature of this.all) {
+      const found = feature.accounts?.();
+      if (found !== undefined) return found;
+    }
+    return undefined;
+  }
+
+  operations(): ReadonlyMap<string, OperationsApi> {
+    const found = this.all.flatMap((feature) => feature.operations?.() ?? []);
+    return new Map(found.map((each) => [each.name, each]));
+  }
+
+  /** The admin API for whoever may open the control socket; made when it is first asked for. */
+  adminListener(): Promise<RequestListener> | undefined {
+    this.#adminListener ??= this.all.find((each) => each.controlListener !== undefined)?.controlListener?.();
+    return this.#adminListener;
+  }
+
+  status(): FeatureStatus[] {
+    return this.all.flatMap((feature) => feature.status?.() ?? []);
+  }
+
+  dependencies(): Dependency[] {
+    return this.all.flatMap((feature) => feature.dependencies?.() ?? []);
+  }
+
+  metrics(): (ExtraMetric | HistogramMetric)[] {
+    return this.all.flatMap((feature) => feature.metrics?.() ?? []);
+  }
+
+  exemplars(routeId: string): Exemplars | undefined {
+    return this.all.find((feature) => feature.exemplars !== undefined)?.exemplars?.(routeId);
+  }
+}
