@@ -66,6 +66,24 @@ test('nesting without end and aliases without end are refused, not suffered', ()
   assert.match(problems[0]?.message ?? '', /too large/);
 });
 
+test('what JSON could not say is refused where it stands: tags of other kinds, dates of YAML 1.1', () => {
+  const kinds = ['!!binary aGVsbG8=', '!!set {a, b}', '!!omap [a: 1]', '!!timestamp 2001-01-01', '!own x'];
+  for (const kind of kinds) {
+    const { problems } = textSource(`a: ${kind}\n`, 'f.yaml', 'yaml', {});
+    assert.ok(
+      problems.some(({ key, line, severity }) => severity === 'error' && line === 1 && (key === 'a' || key === '')),
+      kind,
+    );
+  }
+  const dated = textSource('%YAML 1.1\n---\na: 2001-01-01\n', 'f.yaml', 'yaml', {});
+  assert.deepEqual(
+    dated.problems.map(({ key, line }) => [key, line]),
+    [['a', 3]],
+  );
+  const plain = textSource('a: !!str 5\nb: !!int 7\nc: !!seq [x]\nd: !!map {e: 1}\n', 'f.yaml', 'yaml', {});
+  assert.deepEqual([plain.source?.value, plain.problems], [{ a: '5', b: 7, c: ['x'], d: { e: 1 } }, []]);
+});
+
 test('any JSON value comes through as JSON.parse reads it', () => {
   // A key twice, "__proto__" and tokens have a meaning of their own.
   const isPlain = (text: string): boolean =>

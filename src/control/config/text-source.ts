@@ -142,6 +142,14 @@ function offsetOf(offsets: ReadonlyMap<string, Offsets>, path: KeyPath, part: 'k
 
 type Complain = (offset: number, key: string, message: string, more?: Partial<Problem>) => void;
 
+const PLAIN_TAGS = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/;
+
+/** False for what JSON could not say: `!!binary`, `!!set`, a date of YAML 1.1. */
+function isPlain(node: Node): boolean {
+  if (node.tag !== undefined && !PLAIN_TAGS.test(node.tag)) return false;
+  return !isScalar(node) || node.value === null || ['string', 'number', 'boolean'].includes(typeof node.value);
+}
+
 /** One walk over the parsed nodes. Lives for one file. */
 class TreeBuilder {
   readonly offsets = new Map<string, Offsets>();
@@ -186,6 +194,12 @@ class TreeBuilder {
         whole: undefined,
         isMissing: true,
         isDeclared: false,
+      });
+      return null;
+    }
+    if (!isPlain(target)) {
+      this.#complain(offsetOfNode(node), formatKey(path), 'a value of this kind has no meaning in a configuration', {
+        expected: 'text, a number, true, false, null, a list or a mapping without a tag',
       });
       return null;
     }
