@@ -66,6 +66,12 @@ const NEEDS: readonly Need[] = [
   { program: 'promtool', package: 'prometheus', why: 'metrics, alerts and dashboards', find: () => onPath('promtool') },
   { program: 'protoc', package: 'protobuf-compiler', why: 'descriptor sets of gRPC', find: () => onPath('protoc') },
   {
+    program: "protoc's own imports",
+    package: 'libprotobuf-dev',
+    why: 'descriptor sets of gRPC',
+    find: () => existsSync('/usr/include/google/protobuf/descriptor.proto'),
+  },
+  {
     program: 'python3 with protobuf',
     package: 'python3-protobuf',
     why: 'JSON of messages by another hand',

@@ -142,11 +142,12 @@ function offsetOf(offsets: ReadonlyMap<string, Offsets>, path: KeyPath, part: 'k
 
 type Complain = (offset: number, key: string, message: string, more?: Partial<Problem>) => void;
 
-const PLAIN_TAGS = /^tag:yaml\.org,2002:(?:str|int|float|bool|null|map|seq)$/;
+/** YAML's own tags for what JSON has no word for. The parser complains about tags that it does not know. */
+const OTHER_TAGS = /^tag:yaml\.org,2002:(?!(?:str|int|float|bool|null|map|seq)$)/;
 
 /** False for what JSON could not say: `!!binary`, `!!set`, a date of YAML 1.1. */
 function isPlain(node: Node): boolean {
-  if (node.tag !== undefined && !PLAIN_TAGS.test(node.tag)) return false;
+  if (node.tag !== undefined && OTHER_TAGS.test(node.tag)) return false;
   return !isScalar(node) || node.value === null || ['string', 'number', 'boolean'].includes(typeof node.value);
 }
 
