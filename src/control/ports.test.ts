@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:net';
 import { test } from 'node:test';
@@ -32,7 +33,27 @@ test('port 0 becomes a free one, by name and in IPv6 too, which stays for the sa
     const [again] = (await ports.resolve(snapshotOf(0, host))).listeners;
     assert.ok(first!.port > 0);
     assert.equal(again!.port, first!.port);
+    ports.close();
   }
+});
+
+/** True when the port can be had by one who shares it with nobody; Node's own sockets share with those that do not listen. */
+function isFree(port: number): boolean {
+  const bind = `import socket; socket.socket().bind(('127.0.0.1', ${port}))`;
+  return spawnSync('/usr/bin/python3', ['-c', bind]).status === 0;
+}
+
+test('a port is held from then on, before and between workers, until the listener goes', async () => {
+  const ports = new Ports();
+  const [{ port }] = (await ports.resolve(snapshotOf(0))).listeners as [ListenerSettings];
+  assert.equal(isFree(port), false);
+  const worker = createServer().listen({ port, host: '127.0.0.1', reusePort: true });
+  await once(worker, 'listening');
+  worker.close();
+  await once(worker, 'close');
+  assert.equal(isFree(port), false);
+  await ports.resolve({ listeners: [] } as unknown as Snapshot);
+  assert.equal(isFree(port), true);
 });
 
 /** Connects again and again from a thread of its own, which says how often that went well. */
@@ -59,7 +80,11 @@ test('while ports are looked for nobody can connect: a caller would be dropped',
   await once(server, 'close');
   const caller = new Worker(CALLER, { eval: true, workerData: port });
   await once(caller, 'message');
-  for (let i = 0; i < 500; i++) await new Ports().resolve(snapshotOf(port));
+  for (let i = 0; i < 500; i++) {
+    const ports = new Ports();
+    await ports.resolve(snapshotOf(port));
+    ports.close();
+  }
   caller.postMessage('end');
   const [connected] = await once(caller, 'message');
   assert.equal(connected, 0);

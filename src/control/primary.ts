@@ -483,6 +483,7 @@ export class Primary implements OperatorHost {
       this.workers.leave();
       await new Promise((resolve) => setTimeout(resolve, shutdownDelay));
     }
+    this.#ports.close();
     const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelay, LINGER_MS) : 0);
     await this.configuration.end();
     await this.#features.stop();

@@ -8,6 +8,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { assertCatalogued } from '../support/catalogued.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
@@ -91,6 +92,7 @@ test('a ban that one node makes or lifts holds or ends on the others, also on on
   for (const gateway of [one, two, three])
     await comesTrue(async () => (await hello(gateway)) === 200, 'the ban is lifted everywhere');
   const metrics = await (await fetch(`${three.url}/metrics`)).text();
+  assertCatalogued(metrics);
   assert.match(metrics, /gatehouse_cluster_facts_total\{direction="heard"\} [1-9]/);
 });
 

@@ -10,6 +10,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { type ClientOptions, WebSocket } from 'ws';
+import { assertCatalogued } from '../support/catalogued.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
@@ -138,6 +139,9 @@ test('the messages of the AIVillage document: a ping is answered, progress comes
   ]);
   await bob.settled();
   assert.deepEqual(bob.of('training_progress'), [], 'what is ada’s is not bob’s');
+  const metrics = await (await fetch(`${gateway.url}/metrics`)).text();
+  assertCatalogued(metrics);
+  assert.match(metrics, /^gatehouse_hub_connections 2$/m);
 });
 
 test('a client says who it is in a field, in the first message, or by a ticket that works once', {

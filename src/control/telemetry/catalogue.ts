@@ -5,6 +5,7 @@
  */
 import type { GAUGES, ProcessNumber } from '../../base/metrics-layout.ts';
 import { CACHE_METRICS } from './catalogue/cache.ts';
+import { CLUSTER_METRICS } from './catalogue/cluster.ts';
 import { CONNECTION_METRICS } from './catalogue/connections.ts';
 import type { MetricDefinition } from './catalogue/definition.ts';
 import { DISCOVERY_METRICS } from './catalogue/discovery.ts';
@@ -36,6 +37,7 @@ export const FEATURE_METRICS = {
   ...LIMIT_METRICS,
   ...CACHE_METRICS,
   ...EVENT_METRICS,
+  ...CLUSTER_METRICS,
   ...SECURITY_METRICS,
   ...DISCOVERY_METRICS,
   ...SIGHT_METRICS,

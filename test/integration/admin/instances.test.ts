@@ -6,6 +6,7 @@ import { type TestContext, test } from 'node:test';
 import { createLogger } from '../../../src/base/log.ts';
 import { commandLine } from '../../../src/cli/command-line.suite.ts';
 import { startGateway } from '../../../src/main.ts';
+import { assertCatalogued } from '../../support/catalogued.ts';
 import { startTestGateway } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
 import { httpUpstream } from '../../support/upstream.ts';
@@ -92,6 +93,7 @@ test('an instance is added: it takes traffic, is probed, has owner and reason, s
   const { instances } = (await admin('GET', '/services')).body.services[0];
   assert.equal(instances.find((each: { id: string }) => each.id === id(third.url)).weight, 2);
   const metrics = await (await fetch(`${origin}/metrics`)).text();
+  assertCatalogued(metrics);
   assert.match(metrics, /^gatehouse_overrides\{kind="added"\} 1$/m);
   const { troubles } = (await admin('GET', '/status')).body;
   assert.match(JSON.stringify(troubles), /added by token:admin until .*: still busy/);

@@ -27,6 +27,11 @@ export const DISCOVERY_METRICS = {
     labels: [],
     help: 'What does not fit into the API document that was made last',
   },
+  gatehouse_overrides: {
+    type: 'gauge',
+    labels: ['kind'],
+    help: 'What operators changed by hand beside the configuration, such as drained or added instances',
+  },
   gatehouse_reflection_failures: {
     type: 'gauge',
     labels: ['service'],

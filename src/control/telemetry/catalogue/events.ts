@@ -63,4 +63,23 @@ export const EVENT_METRICS = {
     help: 'Readers of a stream that are connected now',
   },
   gatehouse_events_subscriptions_opened_total: { type: 'counter', labels: [], help: 'Subscriptions that were opened' },
+  gatehouse_hub_connections: { type: 'gauge', labels: [], help: 'Clients of the real-time hub that are connected now' },
+  gatehouse_hub_connections_opened_total: { type: 'counter', labels: [], help: 'Clients that connected to the hub' },
+  gatehouse_hub_gaps_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Times that a client of the hub was told of missing messages',
+  },
+  gatehouse_hub_published_total: { type: 'counter', labels: [], help: 'Messages that were published through the hub' },
+  gatehouse_hub_refused_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Clients of the hub that did not say who they are, or could not',
+  },
+  gatehouse_hub_sent_total: { type: 'counter', labels: [], help: 'Messages that were sent to clients of the hub' },
+  gatehouse_hub_subscriptions: {
+    type: 'gauge',
+    labels: [],
+    help: 'Topics that clients of the hub are subscribed to, all together',
+  },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
