@@ -7,7 +7,7 @@ import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Rollouts } from '../../src/control/cluster/rollout.ts';
-import { version } from './cluster-nodes.ts';
+import { version, waitFor } from './cluster-nodes.ts';
 import type { ClusterScene } from './cluster-scene.ts';
 import { pauseProcess } from './pause.ts';
 
@@ -210,10 +210,15 @@ export default defineHandler(() => {
   return `routes: [{ ${route}, handler: { file: ${JSON.stringify(file)} } }]`;
 }
 
-/** What the cluster runs: every node answers the same. */
+/** What the cluster runs: every node answers the same. A canary may have an undone version for a moment longer. */
 async function bodyOf(scene: ClusterScene): Promise<string> {
-  const [node] = scene.nodes;
-  return await (await fetch(`${node!.url}/hello`)).text();
+  const bodies = await waitFor(
+    () => Promise.all(scene.nodes.map(async ({ url }) => (await fetch(`${url}/hello`)).text())),
+    (all) => new Set(all).size === 1,
+    'every node answers the same',
+    60_000,
+  );
+  return bodies[0]!;
 }
 
 /** Of the events after this one, none is of an epoch before another's, nor before `least`. */
