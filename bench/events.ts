@@ -3,8 +3,8 @@
  * after `npm run build`; Linux. Gateways with one worker, all pinned to one core, share N subscribers, over
  * the hub's WebSockets and over server-sent events; for each event the time from the request that publishes it until
  * the last subscriber has it is taken, and the gateway's CPU. Subscribers are bare sockets of this process, so that
- * they cost little. Wanted: 10,000 subscribers in 250 ms. Each subscriber takes three file descriptors of its gateway
- * (`ulimit -n`): where there are too few for all, `--gateways 2` shares the crowd over two that share a store.
+ * they cost little. Wanted: 10,000 subscribers in 250 ms. Each takes one file descriptor of its gateway (`ulimit
+ * -n`): where there are too few for all, `--gateways 2` shares the crowd over two that share a store.
  */
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';

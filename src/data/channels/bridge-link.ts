@@ -61,8 +61,8 @@ const RESPONSE_WITHIN_MS = 40_000;
 const LOOK_EVERY_MS = 500;
 /** Bytes from which a batch is handed over rather than copied. */
 const HANDED_OVER_BYTES = 16 * 1024;
-/** Clients that are written to before their bytes go to the kernel: what waits takes memory for each. */
-const FLUSH_EVERY = 64;
+/** Clients that are written to before their bytes go to the kernel: fewer than scratch.ts keeps buffers for. */
+const FLUSH_EVERY = 8;
 
 const NOT_NOW = 'events are not available now';
 const NOBODY: readonly number[] = [];
