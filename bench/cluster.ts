@@ -1,6 +1,6 @@
 /**
- * `npm run bench:cluster`: what a cluster costs its store and how quick it is, simulated in one process by the parts that
- * a gateway runs (agent, election, crowd, facts), each node with its own timers, over a real SQLite file or a real
+ * `npm run bench:cluster`: what a cluster costs its store and how quick it is, simulated in one process by the parts
+ * that a gateway runs (agent, election, crowd, facts), each node with its own timers, over a real SQLite file or a real
  * PostgreSQL (`--store postgres://...`):
  *
  *   statements   a second that N nodes send, by what they are for, in the steady state

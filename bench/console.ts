@@ -120,7 +120,9 @@ async function link(origin: string): Promise<string> {
   return ((await response.json()) as { readonly url: string }).url;
 }
 
-/** What an open page asks for; returns what closes it. In a thread of its own, so that its work is not the gateway's. */
+/**
+ * What an open page asks for; returns what closes it. In a thread of its own, so that its work is not the gateway's.
+ */
 async function openConsole(
   origin: string,
   [path, everyMs]: readonly [string, number],

@@ -1,6 +1,7 @@
 /**
- * Services with their instances: balance, health, breakers; what operators do by hand: drain, weigh, add, take out, hold
- * a breaker open. Of long lists a part is shown; the rest by search or on demand. What is searched is in the address.
+ * Services with their instances: balance, health, breakers; what operators do by hand: drain, weigh, add, take out,
+ * hold a breaker open. Of long lists a part is shown; the rest by search or on demand. What is searched is in the
+ * address.
  */
 
 import { call, poll } from './api.js';

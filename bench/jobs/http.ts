@@ -1,6 +1,6 @@
 /**
- * Request-and-answer jobs: plain, connections, sizes, TLS and the gateway job. Downloads and uploads have different upstreams, so
- * each direction is a comparison of its own with freshly started proxies.
+ * Request-and-answer jobs: plain, connections, sizes, TLS and the gateway job. Downloads and uploads have different
+ * upstreams, so each direction is a comparison of its own with freshly started proxies.
  */
 import {
   absence,

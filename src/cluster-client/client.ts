@@ -63,7 +63,9 @@ export interface ClusterClient {
   send(to: string, topic: string, body: unknown, idempotencyKey?: string): Promise<number>;
   /** Events after an id, waiting up to `waitSeconds` (at most 30) for one. */
   events(after: number, waitSeconds?: number): Promise<readonly ClusterEventRecord[]>;
-  /** One event after the other, from after this id on, for as long as the signal lets it; none is left out or doubled. */
+  /**
+   * One event after the other, from after this id on, for as long as the signal lets it; none is left out or doubled.
+   */
   followEvents(after: number, signal?: AbortSignal): AsyncGenerator<ClusterEventRecord, void, void>;
   rollouts(): Promise<readonly RolloutRecord[]>;
   rollout(id: string): Promise<RolloutRecord>;

@@ -1,8 +1,8 @@
 /**
  * What operators change at run time beside the configuration: an instance that drains, one that is added or taken out,
- * another weight, a breaker held open, another log level. Each has an owner, a reason and mostly an end, is listed as such, and survives reloads,
- * discovery and a restart of the process. The document stays the truth: when an override ends, it holds again.
- * Owner: primary.ts, main thread; the admin API is the only writer.
+ * another weight, a breaker held open, another log level. Each has an owner, a reason and mostly an end, is listed as
+ * such, and survives reloads, discovery and a restart of the process. The document stays the truth: when an override
+ * ends, it holds again. Owner: primary.ts, main thread; the admin API is the only writer.
  */
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';

@@ -37,7 +37,10 @@ test('port 0 becomes a free one, by name and in IPv6 too, which stays for the sa
   }
 });
 
-/** True when the port can be had by one who shares it with nobody; Node's own sockets share with those that do not listen. */
+/**
+ * True when the port can be had by one who shares it with nobody; Node's own sockets share with those that do not
+ * listen.
+ */
 function isFree(port: number): boolean {
   const bind = `import socket; socket.socket().bind(('127.0.0.1', ${port}))`;
   return spawnSync('/usr/bin/python3', ['-c', bind]).status === 0;

@@ -1,6 +1,6 @@
 /**
- * The console where it is hard: with 1,000 routes and 500 instances, with nothing to show, when the gateway has gone, by
- * keyboard alone, and for whoever wants nothing to move.
+ * The console where it is hard: with 1,000 routes and 500 instances, with nothing to show, when the gateway has gone,
+ * by keyboard alone, and for whoever wants nothing to move.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';

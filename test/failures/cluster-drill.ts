@@ -1,7 +1,7 @@
 /**
- * `npm run cluster:drill -- MINUTES [--store sqlite|postgres]`: three gateways under every fault of the tests, one after
- * the other, while callers ask all of them. Prints what happened, and the share of good answers. Exit code 1 below
- * 99.95 %.
+ * `npm run cluster:drill -- MINUTES [--store sqlite|postgres]`: three gateways under every fault of the tests, one
+ * after the other, while callers ask all of them. Prints what happened, and the share of good answers. Exit code 1
+ * below 99.95 %.
  */
 import { parseArgs } from 'node:util';
 import { drill } from '../support/cluster-drill.ts';

@@ -6,6 +6,9 @@ import { test } from 'node:test';
 import { ClusterCallError, joinCluster, type WorkerTask } from '../../src/cluster-client/index.ts';
 import { Authority, type Certificate } from '../support/certificates.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
+
+const PATIENCE_MS = 30_000;
 
 const ROOT = 'root-key-0123456789abcdef0123456789';
 
@@ -94,11 +97,7 @@ test('a worker joins by its certificate, works, and takes its own place again; o
     });
     return { status: response.status, body: (await response.json()) as Record<string, unknown> };
   };
-  const giveUpMs = performance.now() + 30_000;
-  while ((await ask('/cluster')).body['queen'] !== 'one') {
-    if (performance.now() > giveUpMs) assert.fail('there is no queen');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(async () => (await ask('/cluster')).body['queen'] === 'one', 'there is a queen', PATIENCE_MS);
 
   const run = async (task: WorkerTask): Promise<unknown> => ({ heard: task.payload });
   const options = { url, run, capacity: 1, labels: { tier: 'mine', size: 'small' } };
@@ -109,11 +108,11 @@ test('a worker joins by its certificate, works, and takes its own place again; o
   const made = await ask('/cluster/tasks', { kind: 'say', payload: 'hello', selector: { tier: 'words' } });
   assert.equal(made.status, 202, JSON.stringify(made.body));
   let task = made.body;
-  while (task['state'] !== 'done') {
-    if (performance.now() > giveUpMs) assert.fail(`the task is ${String(task['state'])}`);
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  const isDone = async (): Promise<boolean> => {
     task = (await ask(`/cluster/tasks/${String(task['id'])}`)).body;
-  }
+    return task['state'] === 'done';
+  };
+  await until(isDone, 'the task is done', PATIENCE_MS);
   assert.deepEqual(task['result'], { heard: 'hello' });
 
   // The process that has the certificate now is the node: it does not wait for the former one to be missed.

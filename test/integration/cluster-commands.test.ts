@@ -1,4 +1,6 @@
-/** `gatehouse cluster ...` against a real gateway: status, nodes, labels, tasks, messages, tokens, rollouts, history. */
+/**
+ * `gatehouse cluster ...` against a real gateway: status, nodes, labels, tasks, messages, tokens, rollouts, history.
+ */
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -6,6 +8,7 @@ import { test } from 'node:test';
 import { commandLine } from '../../src/cli/command-line.suite.ts';
 import { joinCluster } from '../../src/cluster-client/index.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 
 const ROOT = 'root-key-0123456789abcdef0123456789';
 const PATIENCE_MS = 30_000;
@@ -29,11 +32,7 @@ test('each command of the cluster does what it says, and says what went wrong', 
     assert.match(out, pattern, args.join(' '));
     return out;
   };
-  const giveUpMs = performance.now() + PATIENCE_MS;
-  while (!/queen: one/.test((await cluster('status')).out)) {
-    if (performance.now() > giveUpMs) assert.fail('there is no queen');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
+  await until(async () => /queen: one/.test((await cluster('status')).out), 'there is a queen', PATIENCE_MS);
 
   const joinToken = (await says(/^ghj_/, 'token', '--label', 'tier=words')).trim();
   const heard: unknown[] = [];
@@ -62,10 +61,7 @@ test('each command of the cluster does what it says, and says what went wrong', 
   assert.match(bad.err, /PAYLOAD as JSON/);
 
   await says(/^kept for 1 until acknowledged$/m, 'message', 'w1', 'news', '{"hello":1}');
-  while (heard.length === 0) {
-    if (performance.now() > giveUpMs + PATIENCE_MS) assert.fail('no message came');
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
+  await until(() => heard.length > 0, 'the message', PATIENCE_MS);
   assert.deepEqual(heard, [['news', { hello: 1 }]]);
   assert.equal((await cluster('message', 'nobody', 'news')).code, 4);
 

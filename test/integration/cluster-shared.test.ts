@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { assertCatalogued } from '../support/catalogued.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
 const PATIENCE_MS = 30_000;
@@ -41,15 +42,6 @@ async function nodesOf(t: TestContext, document: object): Promise<Nodes> {
   };
 }
 
-/** Looks again until it is so. */
-async function comesTrue(look: () => Promise<boolean>, what: string): Promise<void> {
-  const giveUpMs = performance.now() + PATIENCE_MS;
-  while (!(await look())) {
-    if (performance.now() > giveUpMs) throw new Error(`it did not happen: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
-}
-
 interface Called {
   readonly status: number;
   readonly headers: Headers;
@@ -66,7 +58,7 @@ async function call(gateway: TestGateway, method: string, path: string, body?: u
 }
 
 const isOpen = (gateway: TestGateway): Promise<void> =>
-  comesTrue(async () => (await call(gateway, 'GET', '/api/v1/cluster')).status === 200, 'the cluster is open');
+  until(async () => (await call(gateway, 'GET', '/api/v1/cluster')).status === 200, 'the cluster is open', PATIENCE_MS);
 
 test('a ban that one node makes or lifts holds or ends on the others, also on one that joins later', async (t) => {
   const nodes = await nodesOf(t, {
@@ -84,13 +76,13 @@ test('a ban that one node makes or lifts holds or ends on the others, also on on
   const ban = { kind: 'address', subject: '192.0.2.9', reason: 'test', for: '1h' };
   const made = await call(one, 'POST', '/api/v1/bans', ban);
   assert.equal(made.status, 201, made.text);
-  await comesTrue(async () => (await hello(two)) === 403, 'the other node bans, too');
+  await until(async () => (await hello(two)) === 403, 'the other node bans, too', PATIENCE_MS);
   const three = await nodes.start('three');
-  await comesTrue(async () => (await hello(three)) === 403, 'so does one that joins later');
+  await until(async () => (await hello(three)) === 403, 'so does one that joins later', PATIENCE_MS);
   const { id } = JSON.parse(made.text) as { id: string };
   assert.equal((await call(two, 'DELETE', `/api/v1/bans/${id}`)).status, 204);
   for (const gateway of [one, two, three])
-    await comesTrue(async () => (await hello(gateway)) === 200, 'the ban is lifted everywhere');
+    await until(async () => (await hello(gateway)) === 200, 'the ban is lifted everywhere', PATIENCE_MS);
   const metrics = await (await fetch(`${three.url}/metrics`)).text();
   assertCatalogued(metrics);
   assert.match(metrics, /gatehouse_cluster_facts_total\{direction="heard"\} [1-9]/);
@@ -119,10 +111,10 @@ test('a purge at one node is one at all, by tag, prefix and everything', async (
     ['/t/all', { all: true }],
   ] as const) {
     const before = await get(path);
-    await comesTrue(async () => (await get(path)) === before, `${path} is stored`);
+    await until(async () => (await get(path)) === before, `${path} is stored`, PATIENCE_MS);
     const { status, text } = await call(one, 'POST', '/api/v1/cache/purge', purge);
     assert.deepEqual([status, (JSON.parse(text) as { gateways?: string }).gateways], [200, 'all'], text);
-    await comesTrue(async () => (await get(path)) !== before, `${path} is forgotten at the other node`);
+    await until(async () => (await get(path)) !== before, `${path} is forgotten at the other node`, PATIENCE_MS);
   }
 });
 
@@ -145,12 +137,12 @@ test('one node finds an instance down: the other looks at once, and not after it
   await Promise.all([one, two].map(isOpen));
   const says = (gateway: TestGateway, text: string) => async (): Promise<boolean> =>
     gateway.logged.some((line) => line.includes(text));
-  await comesTrue(says(one, 'instance healthy'), 'one finds it well');
-  await comesTrue(says(two, 'instance healthy'), 'two finds it well');
+  await until(says(one, 'instance healthy'), 'one finds it well', PATIENCE_MS);
+  await until(says(two, 'instance healthy'), 'two finds it well', PATIENCE_MS);
   isWell = false;
-  await comesTrue(says(one, 'status 503'), 'one finds it down');
-  await comesTrue(says(two, 'another node has trouble'), 'two hears of it');
-  await comesTrue(says(two, 'status 503'), 'two has looked');
+  await until(says(one, 'status 503'), 'one finds it down', PATIENCE_MS);
+  await until(says(two, 'another node has trouble'), 'two hears of it', PATIENCE_MS);
+  await until(says(two, 'status 503'), 'two has looked', PATIENCE_MS);
 });
 
 test('one node ejects an instance: at the other one fault of its own suffices', async (t) => {
@@ -191,7 +183,7 @@ test('one node ejects an instance: at the other one fault of its own suffices', 
     two.logged.filter((line) => line.includes('another node has trouble')).length >= times;
   isWell = false;
   assert.equal(await faults(one, 20), 4, 'without a hint it takes four');
-  await comesTrue(hinted(1), 'two hears of it');
+  await until(hinted(1), 'two hears of it', PATIENCE_MS);
   assert.equal(await faults(two, 20), 1, 'with the hint one');
 });
 
@@ -223,7 +215,11 @@ test('a session that ends at one node is over at the other, with one database of
   const made = await ask(one, 'POST', '/api/auth/register', undefined, account);
   assert.equal(made.status, 201, made.text);
   const { accessToken } = JSON.parse(made.text) as { accessToken: string };
-  await comesTrue(async () => (await ask(two, 'GET', '/hello', accessToken)).status === 200, 'two takes the token');
+  await until(
+    async () => (await ask(two, 'GET', '/hello', accessToken)).status === 200,
+    'two takes the token',
+    PATIENCE_MS,
+  );
   assert.equal((await ask(one, 'POST', '/api/auth/logout', accessToken)).status, 200);
-  await comesTrue(async () => (await ask(two, 'GET', '/hello', accessToken)).status === 401, 'two refuses it');
+  await until(async () => (await ask(two, 'GET', '/hello', accessToken)).status === 401, 'two refuses it', PATIENCE_MS);
 });

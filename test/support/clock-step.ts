@@ -1,6 +1,6 @@
 /**
- * Loaded before everything else in each thread of a process (`NODE_OPTIONS=--import`): its time of day is off by as many
- * milliseconds as the file `TEST_CLOCK_FILE` says, from the moment it says so. What the operating system and the
+ * Loaded before everything else in each thread of a process (`NODE_OPTIONS=--import`): its time of day is off by as
+ * many milliseconds as the file `TEST_CLOCK_FILE` says, from the moment it says so. What the operating system and the
  * database say of the time stays as it is: only this process has a wrong clock.
  */
 import { readFileSync } from 'node:fs';

@@ -1,7 +1,7 @@
 /**
  * What can happen to a cluster, each as one function that does it, checks what must hold, and leaves the cluster whole:
- * the tests run each on a cluster of its own, the drill one after the other on one. A version that is rolled out answers
- * with its own name.
+ * the tests run each on a cluster of its own, the drill one after the other on one. A version that is rolled out
+ * answers with its own name.
  */
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
@@ -56,7 +56,9 @@ export async function killQueenIn(scene: ClusterScene, state: OpenState): Promis
   return { line: `killed in ${stateThen}: queen ${queen} -> ${next} in ${failOverMs} ms, ${ended.state}${why}` };
 }
 
-/** A rollout that is in this state just now. States pass in tens of milliseconds: one that was missed is tried again. */
+/**
+ * A rollout that is in this state just now. States pass in tens of milliseconds: one that was missed is tried again.
+ */
 async function rolloutIn(
   scene: ClusterScene,
   state: OpenState,

@@ -1,7 +1,7 @@
 /**
  * A TCP line between a process and a server that a test can cut: as when a cable is pulled, nobody hears of it. What is
- * under way stands still, new connections are taken and lead nowhere. `mend` ends what stood still, as the timeouts of a
- * network would, and lets new ones through.
+ * under way stands still, new connections are taken and lead nowhere. `mend` ends what stood still, as the timeouts of
+ * a network would, and lets new ones through.
  */
 import { once } from 'node:events';
 import type { AddressInfo, Server, Socket } from 'node:net';

@@ -3,8 +3,8 @@
  *
  *   GET  /cache          sizes, shares, the largest and the most used
  *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers.
- *                        With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or the store of the
- *                        cluster is away: the others follow
+ *                        With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or the store of
+ *                        the cluster is away: the others follow
  */
 import * as z from 'zod';
 import { type CacheControl, type CacheSettings, MAX_PURGE_PREFIX } from '../../data/contract/cache.ts';

@@ -1,7 +1,7 @@
 /**
  * The gate of a rollout: do the nodes that run the new version do worse than the others in the same time? Compares the
- * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided); says
- * nothing below a least number of requests. Pure; rollout.ts feeds it.
+ * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided);
+ * says nothing below a least number of requests. Pure; rollout.ts feeds it.
  */
 import { LATENCY_BUCKETS } from '../../base/duration-cells.ts';
 import type { Traffic } from './members.ts';

@@ -1,12 +1,14 @@
 /**
- * Which lines of a text are new, and which are gone: the longest common subsequence of lines between what both begin and
- * end with. Gives the changed lines with some around them.
+ * Which lines of a text are new, and which are gone: the longest common subsequence of lines between what both begin
+ * and end with. Gives the changed lines with some around them.
  */
 const AROUND = 3;
 /** Cells of the table of lengths; where it would be larger, all lines between are called changed. */
 const MOST_CELLS = 4_000_000;
 
-/** `+` before new lines, `-` before those that are gone, a blank before unchanged ones; `...` where some are left out. */
+/**
+ * `+` before new lines, `-` before those that are gone, a blank before unchanged ones; `...` where some are left out.
+ */
 export function lineDifference(before: string, after: string): string[] {
   const [old, now] = [linesOf(before), linesOf(after)];
   let first = 0;

@@ -1,7 +1,7 @@
 /**
- * What nodes call: join with a join token or a client certificate, then, with the token of their own that this gave them, heartbeats, tasks and
- * messages. The routes have no authentication of the gateway in front, so every call brings its token in
- * `Authorization` and is counted here: a node that runs wild, and whoever guesses tokens, gets 429.
+ * What nodes call: join with a join token or a client certificate, then, with the token of their own that this gave
+ * them, heartbeats, tasks and messages. The routes have no authentication of the gateway in front, so every call brings
+ * its token in `Authorization` and is counted here: a node that runs wild, and whoever guesses tokens, gets 429.
  */
 import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';

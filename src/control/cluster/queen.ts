@@ -132,7 +132,10 @@ export class Queen {
   }
 }
 
-/** Of a time before the store's clock was set back: until it has caught up a dead node would be alive, a task waited for. */
+/**
+ * Of a time before the store's clock was set back: until it has caught up a dead node would be alive, a task waited
+ * for.
+ */
 async function forgetFuture(trx: Transaction<ClusterTables>, now: number): Promise<void> {
   const limit = now + FUTURE_MS;
   await trx.updateTable('cluster_nodes').set({ seen_at: now }).where('seen_at', '>', limit).execute();

@@ -76,7 +76,9 @@ class Rest {
     this.#keys.add(formatKey([section, name]));
   }
 
-  /** What is not there, or stands in a list whose other members have their places by it, is taken out with the whole. */
+  /**
+   * What is not there, or stands in a list whose other members have their places by it, is taken out with the whole.
+   */
   #delete(path: KeyPath): void {
     const around = path.slice(0, -1).reduce<unknown>((value, key) => insideOf(value, key), this.value);
     const key = path.at(-1)!;

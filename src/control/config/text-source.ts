@@ -1,7 +1,8 @@
 /**
  * YAML and JSON files to plain values, with the place of every key and value. Both are read by the same parser, so both
  * have the same positions; a JSON file is held to JSON's own grammar (json-grammar.ts) besides, and is parsed for its
- * places only when one is asked for: json-source.ts has read the values long before. Calls substitute.ts for `${NAME}`. Anchors, aliases and merge keys are followed, within limits; tags and second documents are refused.
+ * places only when one is asked for: json-source.ts has read the values long before. Calls substitute.ts for `${NAME}`.
+ * Anchors, aliases and merge keys are followed, within limits; tags and second documents are refused.
  */
 import type { Document, Node, Pair } from 'yaml';
 import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar } from 'yaml';

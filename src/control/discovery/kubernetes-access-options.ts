@@ -1,4 +1,6 @@
-/** Keys that say how an API server of Kubernetes is reached, for whatever asks one (kubernetes-access.ts reads them). */
+/**
+ * Keys that say how an API server of Kubernetes is reached, for whatever asks one (kubernetes-access.ts reads them).
+ */
 import * as z from 'zod';
 
 export const kubernetesAccessOptions = {

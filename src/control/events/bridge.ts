@@ -1,8 +1,8 @@
 /**
  * The event bridge: holds the SQL store, the engines, one feed per stream, and serves `publish`, `subscribe` and hub
- * routes, whose requests workers bring (link/), and its own endpoints. Runs in a thread of its own (bridge-thread.ts), so that neither a broker
- * that is away nor ten thousand subscribers are felt by data threads or by the rest of the control plane; in tests it
- * runs where it is made.
+ * routes, whose requests workers bring (link/), and its own endpoints. Runs in a thread of its own (bridge-thread.ts),
+ * so that neither a broker that is away nor ten thousand subscribers are felt by data threads or by the rest of the
+ * control plane; in tests it runs where it is made.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import type { MessagePort } from 'node:worker_threads';

@@ -1,8 +1,8 @@
 /**
- * What nodes of a cluster tell each other of services in trouble: an instance that a probe found down, that was ejected,
- * whose breaker (or whose service's) opened. A hint keeps no request away: another node may reach what this one does
- * not. It makes the others look: they probe at once, and one more fault of their own suffices for an ejection, unless a
- * good response comes first. Told by whoever sees it first; the others keep still about it for a while.
+ * What nodes of a cluster tell each other of services in trouble: an instance that a probe found down, that was
+ * ejected, whose breaker (or whose service's) opened. A hint keeps no request away: another node may reach what this
+ * one does not. It makes the others look: they probe at once, and one more fault of their own suffices for an ejection,
+ * unless a good response comes first. Told by whoever sees it first; the others keep still about it for a while.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';

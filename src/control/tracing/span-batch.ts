@@ -1,7 +1,7 @@
 /**
  * Spans on their way to a collector, as the bytes of OTLP (opentelemetry/proto/trace/v1/trace.proto): each span is
- * written once, and a batch is what stands around them all, a resource and a scope, put in front. Objects of spans would
- * cost several times what an exchange does.
+ * written once, and a batch is what stands around them all, a resource and a scope, put in front. Objects of spans
+ * would cost several times what an exchange does.
  */
 import { WireWriter } from '../../base/protobuf/wire.ts';
 

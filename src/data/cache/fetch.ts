@@ -1,7 +1,7 @@
 /**
  * What one request asks the service for: its response goes to the client, and into the store if it may be there. When
- * what is stored is stale the service is asked whether it still holds; when it fails, what is stale may do. In the order
- * in which things happen:
+ * what is stored is stale the service is asked whether it still holds; when it fails, what is stale may do. In the
+ * order in which things happen:
  *
  *   start -> onHead --304--> update what is stored, the client gets that
  *                   --5xx--> what is stale, if it may be used

@@ -27,7 +27,7 @@ import {
 } from '../contract/channel-link.ts';
 import type { PolicyEnvironment } from '../contract/policy.ts';
 
-/** What the link tells of a call. `write`: false, its client reads too slowly, and `drained` of the link follows. */
+/** What the link says to a call. `flushBytes` gives false when its client reads too slowly; `drained` follows then. */
 export interface LinkedCall {
   id: number;
   onReply(status: number, headers: Record<string, string>, body: string): void;
@@ -46,7 +46,6 @@ interface Entry {
   readonly sinceMs: number;
   /** Null: it waits for a bridge. */
   port: MessagePort | null;
-  hasResponse: boolean;
   /** Number of the batch that it was last written from. */
   touchedBy: number;
 }
@@ -108,7 +107,7 @@ export class BridgeLink {
     const id = ++this.#lastId;
     call.id = id;
     const sinceMs = this.#clock.monotonicMs();
-    const entry: Entry = { call, sinceMs, port: null, hasResponse: false, touchedBy: 0 };
+    const entry: Entry = { call, sinceMs, port: null, touchedBy: 0 };
     this.#calls.set(id, entry);
     this.#unanswered.add(id);
     this.#looking ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();

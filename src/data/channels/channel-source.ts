@@ -1,7 +1,7 @@
 /**
  * One request of a `publish`, `subscribe` or hub route on its way through the event bridge: its body is gathered, the
- * bridge gets all of it by the worker's link, and what the bridge says goes to the client: a whole response, server-sent
- * events, or the frames of a WebSocket.
+ * bridge gets all of it by the worker's link, and what the bridge says goes to the client: a whole response,
+ * server-sent events, or the frames of a WebSocket.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { CREDIT_BYTES, type OpenedChannel } from '../contract/channel-link.ts';

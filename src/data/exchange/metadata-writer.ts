@@ -1,6 +1,7 @@
 /**
  * Writes a client's fields as the metadata of a call that the gateway makes for it: those that are about the request in
- * HTTP alone (its content, its range, what it accepts) are left out, as is what would be taken for a field of gRPC's own.
+ * HTTP alone (its content, its range, what it accepts) are left out, as is what would be taken for a field of gRPC's
+ * own.
  */
 import type { FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { Head } from '../parser/head.ts';

@@ -3,6 +3,7 @@
  * holder that dies, a response that cannot be shared and a Redis that is away hold nobody up for long.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { type IncomingMessage, type ServerResponse, request as send } from 'node:http';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { connectRedis, parseRedisUrl } from '../../../src/base/redis.ts';
@@ -40,14 +41,6 @@ async function get(gateway: TestGateway, path: string, headers: Record<string, s
       .on('error', reject)
       .end();
   });
-}
-
-/** Until Redis says so. */
-async function redisSays(what: string, look: () => Promise<boolean>): Promise<void> {
-  for (const giveUpMs = performance.now() + SOON_MS; !(await look()); ) {
-    assert.ok(performance.now() < giveUpMs, `it did not happen: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
-  }
 }
 
 interface Asked {
@@ -136,7 +129,7 @@ describe('gateways over one Redis', () => {
     for (const { body } of await all) assert.equal(body, 'for all');
     assert.equal(asked.length, 1);
     await until(() => counted('waited') >= waited + 2, 'two gateways waited', SOON_MS);
-    await redisSays('nothing is locked any more', async () => !(await locks()).includes(':l:'));
+    await until(async () => !(await locks()).includes(':l:'), 'nothing is locked any more', SOON_MS);
   });
 
   test('a variant of its own: who asks for another one does not get the first one', async () => {
@@ -155,6 +148,35 @@ describe('gateways over one Redis', () => {
     for (const [language, body] of bodies) assert.equal(body, `in ${language}`);
   });
 
+  test('a fetch that outlives its client is written for the variant that was asked for, whatever comes meanwhile', async () => {
+    const [gateway, other] = gateways as [TestGateway, TestGateway];
+    const active = (): number => gateway.primary.opsSources().metrics.reader.number('exchanges_active');
+    const german = { 'accept-language': 'de' };
+    const head = { 'Cache-Control': 'max-age=600', Vary: 'Accept-Language', 'Content-Length': 10 };
+    serve = ({ incoming, response }) => {
+      const language = incoming.headers['accept-language'];
+      response.writeHead(200, head).write(`in ${language}`);
+      if (incoming.url !== path || language !== 'de') response.end(', so.');
+    };
+    const left = send(`${gateway.url}${path}`, { headers: { host: HOST, ...german }, agent: false }).end();
+    const [begun] = (await once(left, 'response')) as [IncomingMessage];
+    begun.on('error', () => {}).resume();
+    const waits = get(gateway, path, german);
+    await until(() => active() === 2, 'another one waits', SOON_MS);
+    begun.socket.resetAndDestroy();
+    await until(() => active() === 1, 'the first has gone', SOON_MS);
+    // These use the memory that the request of the first was read into.
+    for (let i = 0; i < 40; i++) await get(gateway, `${path}-${i}`, { 'accept-language': 'fr' });
+    asked.find((each) => each.path === path)!.response.end(', so.');
+    assert.equal((await waits).body, 'in de, so.');
+    await until(async () => !(await locks()).includes(':l:'), 'it is written', SOON_MS);
+    asked = [];
+    assert.equal((await get(other, path, german)).body, 'in de, so.');
+    assert.equal(asked.length, 0, 'the other gateway has it from Redis');
+    assert.equal((await get(other, path, { 'accept-language': 'fr' })).body, 'in fr, so.');
+    assert.equal(asked.length, 1);
+  });
+
   test('what is stale and has to be validated is validated once', async () => {
     serve = ({ incoming, response }) => {
       const head = { 'Cache-Control': 'max-age=0', ETag: '"one"' };
@@ -162,7 +184,7 @@ describe('gateways over one Redis', () => {
       else response.writeHead(304, { ...head, 'Cache-Control': 'max-age=600' }).end();
     };
     await get(gateways[0]!, path);
-    await redisSays('it is written', async () => !(await locks()).includes(':l:'));
+    await until(async () => !(await locks()).includes(':l:'), 'it is written', SOON_MS);
     asked = [];
     serve = null;
     const all = Promise.all(gateways.slice(1).map((gateway) => get(gateway, path)));
@@ -246,7 +268,7 @@ describe('the lock', () => {
     redis = await startRedis();
     const connection = await connectRedis(parseRedisUrl(redis.url), 'test');
     close = () => connection.disconnect();
-    await redisSays('the connection is ready', async () => connection.status === 'ready');
+    await until(async () => connection.status === 'ready', 'the connection is ready', SOON_MS);
     connection.defineCommand('gatehouseFillTake', { lua: TAKE_SCRIPT, numberOfKeys: 1 });
     connection.defineCommand('gatehouseFillKeep', { lua: KEEP_SCRIPT, numberOfKeys: 1 });
     commands = connection as unknown as LockCommands;
@@ -286,7 +308,7 @@ describe('the lock', () => {
     await redis.command('PEXPIRE', 'c', '1900');
     const before = await left('c');
     one.hold();
-    await redisSays('it is renewed', async () => (await left('c')) > before);
+    await until(async () => (await left('c')) > before, 'it is renewed', SOON_MS);
     one.end(0);
   });
 });

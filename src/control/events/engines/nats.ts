@@ -4,7 +4,7 @@
  * `Nats-Msg-Id`, by which the server knows a repetition for two minutes. Loaded only when it is configured.
  */
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
-import type { Msg, MsgHdrs, NatsConnection } from '@nats-io/transport-node';
+import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
 import { natsOptions } from '../../../base/nats.ts';
 import type {
@@ -246,24 +246,9 @@ function eventOf(stream: string, message: Msg): StoredEvent {
   return {
     position: headers.get('Nats-Sequence'),
     subject: headers.get('Nats-Subject').slice(`gatehouse.${stream}.`.length),
-    ...factsOf(headers),
+    ...(JSON.parse(headers.get(FACTS)) as Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>),
     data: message.data,
     dedupeId: dedupeId === '' ? null : dedupeId,
-  };
-}
-
-type Facts = Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>;
-
-function factsOf(headers: MsgHdrs): Facts {
-  const facts = headers.get(FACTS);
-  if (facts !== '') return JSON.parse(facts) as Facts;
-  // Of a version before 1.0: a field for each.
-  const field = (name: string): string => decodeURIComponent(headers.get(name));
-  return {
-    id: field('Gh-Id'),
-    key: field('Gh-Key'),
-    contentType: field('Gh-Type'),
-    attributes: JSON.parse(field('Gh-Attributes')) as Record<string, string>,
   };
 }
 

@@ -1,7 +1,8 @@
 /**
  * What may no longer be believed although it has not expired: sessions, single tokens, API keys. Written to a table
  * in the same transaction as the cause, read by every process a few times a second, so that a revocation made by one
- * reaches the workers of all within a second, by the clock of the database: those of processes may differ. Only what is still alive by its `exp` is kept, so the list is short.
+ * reaches the workers of all within a second, by the clock of the database: those of processes may differ. Only what is
+ * still alive by its `exp` is kept, so the list is short.
  */
 import type { Kysely, Transaction } from 'kysely';
 import type { Clock } from '../../../base/clock.ts';

@@ -1,7 +1,8 @@
 /**
  * Who is banned, why and until when: kept in SQL, held in memory, published to the workers whole whenever it changes.
  * Bans by rule grow: each further one of the same caller is longer, until the earlier ones are forgotten. Bans of
- * other machines come in through Redis (ban-share.ts) or the store of a cluster (fact-share.ts). Owner: the main thread.
+ * other machines come in through Redis (ban-share.ts) or the store of a cluster (fact-share.ts). Owner: the main
+ * thread.
  */
 import { randomUUID } from 'node:crypto';
 import { type Clock, systemClock } from '../../../base/clock.ts';

@@ -2,7 +2,8 @@
  * In front of the token cache: finds a verified token by the bytes of its field, where they lie, so that the usual
  * request makes no text of its token (a text of 300 characters is expensive to make and to hash). Found by the last
  * bytes, which are the signature's and as good as random, and then compared whole. It holds what the token cache has
- * given out at least once; whenever that forgets anything (age, revocations, changed keys) this forgets all, by its version.
+ * given out at least once; whenever that forgets anything (age, revocations, changed keys) this forgets all, by its
+ * version.
  *
  * Everything lies in a few arrays, token behind token: with a thousand callers taking turns, nothing about one of them
  * is in the processor's nearest memory when he comes, and every object that must be looked at is a wait of its own.

@@ -1,9 +1,9 @@
 /**
- * The store of the cache: finds what is stored, begins and ends fills, and purges. Its entries are in entries.ts, what a
- * death leaves behind in after-death.ts. One object per thread over the memory that all share (layout.ts). Finding and reading take no lock: a reader pins the
- * entry (pins.ts) and then looks whether it is still the same. Everything that changes buckets, queues or free lists
- * happens under one lock for about a microsecond (lock.ts); if it is not to be had the request goes on without the
- * cache.
+ * The store of the cache: finds what is stored, begins and ends fills, and purges. Its entries are in entries.ts, what
+ * a death leaves behind in after-death.ts. One object per thread over the memory that all share (layout.ts). Finding
+ * and reading take no lock: a reader pins the entry (pins.ts) and then looks whether it is still the same. Everything
+ * that changes buckets, queues or free lists happens under one lock for about a microsecond (lock.ts); if it is not to
+ * be had the request goes on without the cache.
  *
  *   EMPTY -> FILLING -> LIVE -> DYING -> EMPTY          FILLING -> DYING (given up)          EMPTY -> PASS -> EMPTY
  */

@@ -18,7 +18,9 @@ if held == '${PASS}' then return 2 end
 if held then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
 return 1`;
-/** KEYS: the lock; ARGV: the name of its holder, milliseconds: above 0 to keep it, below to leave the mark, 0 to end it. */
+/**
+ * KEYS: the lock; ARGV: the name of its holder, milliseconds: above 0 to keep it, below to leave the mark, 0 to end it.
+ */
 export const KEEP_SCRIPT = `
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
 local ms = tonumber(ARGV[2])
