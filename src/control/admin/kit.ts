@@ -5,10 +5,11 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, Next } from 'hono';
 import * as z from 'zod';
 import { type ErrorFacts, errorBody } from '../../base/error-body.ts';
 import type { OperatorHost } from '../feature.ts';
+import { fieldProblems } from '../field-problems.ts';
 import { mayAct, type Operator, type ReadOperator } from './access.ts';
 import type { Role } from './section.ts';
 
@@ -92,6 +93,11 @@ export function operation<
   const route = createRoute({
     method,
     path,
+    // Before the schemas look at anything: who may not call learns nothing of what is asked for.
+    middleware: (context: Context<AdminEnv>, next: Next) => {
+      if (mayAct(context.get('operator').role, role)) return next();
+      throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${role}`);
+    },
     tags: [tag],
     summary,
     description: `Needs the role \`${role}\`.`,
@@ -111,8 +117,6 @@ export function operation<
   });
   app.openapi(route, (async (context: Context<AdminEnv>) => {
     const operator = context.get('operator');
-    if (!mayAct(operator.role, role))
-      throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${role}`);
     const valid = (where: 'param' | 'query' | 'json'): unknown => context.req.valid(where as never);
     const result = await handler({
       params: (params === undefined ? {} : valid('param')) as Output<P>,
@@ -144,10 +148,7 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
   const app = new OpenAPIHono<AdminEnv>({
     defaultHook: (result, context) => {
       if (result.success) return undefined;
-      const fields = result.error.issues.map(({ path, message, code, ...issue }) => ({
-        field: [...path, ...(code === 'unrecognized_keys' && 'keys' in issue ? issue.keys : [])].join('.') || '(body)',
-        expected: message,
-      }));
+      const fields = fieldProblems(result.error, 'data' in result ? result.data : undefined);
       return refuse(context, { status: 400, code: 'VALIDATION_ERROR', message: 'the request is not valid', fields });
     },
   });

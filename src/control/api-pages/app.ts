@@ -4,9 +4,11 @@
  */
 import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
+import type { ErrorFacts } from '../../base/error-body.ts';
 import type { Logger } from '../../base/log.ts';
 import { gatewayIdentity } from '../gateway-identity.ts';
 import type { Audience } from '../openapi-document.ts';
+import { refusalResponse } from '../refusal-response.ts';
 import type { Merged } from './merge.ts';
 import { pageFile } from './pages.ts';
 import type { OpenApiPlan } from './section.ts';
@@ -21,6 +23,8 @@ export interface AppParts {
 
 const KEPT_MS = 10_000;
 const SHOWN_PROBLEMS = 10;
+const NOT_FOUND = { status: 404, code: 'RESOURCE_NOT_FOUND', message: 'there is no such document' };
+const FORBIDDEN = { status: 403, code: 'INSUFFICIENT_PERMISSIONS', message: 'this needs the role admin' };
 
 interface Made {
   readonly snapshot: DocumentParts['snapshot'];
@@ -48,7 +52,7 @@ export class ApiPages {
     const { plan, snapshot } = this.#parts.current();
     const options = plan.sections.openapi;
     const { pathname } = new URL(request.url);
-    if (options === null) return notFound();
+    if (options === null) return this.#refused(request, NOT_FOUND);
     for (const kind of ['docs', 'redoc'] as const) {
       const path = options[kind];
       if (path === null || options.path === null) continue;
@@ -66,10 +70,10 @@ export class ApiPages {
 
   async #document(request: Request, { path, audience: open }: OpenApiPlan, pathname: string): Promise<Response> {
     const found = path === null ? null : /^(?:\/(signed-in|admin))?\.(json|yaml)$/.exec(pathname.slice(path.length));
-    if (found === null || !pathname.startsWith(path ?? '')) return notFound();
+    if (found === null || !pathname.startsWith(path ?? '')) return this.#refused(request, NOT_FOUND);
     const [, named, kind] = found;
     const audience = (named as Audience | undefined) ?? open;
-    if (named === 'admin' && !isAdmin(request)) return refused(403, 'this needs the role admin');
+    if (named === 'admin' && !isAdmin(request)) return this.#refused(request, FORBIDDEN);
     const made = await this.#current();
     const { text, etag } = textOf(made, audience, kind === 'json' ? 'json' : 'yaml');
     const headers = {
@@ -80,6 +84,10 @@ export class ApiPages {
     };
     if (request.headers.get('if-none-match') === etag) return new Response(null, { status: 304, headers });
     return new Response(text, { headers });
+  }
+
+  #refused(request: Request, facts: ErrorFacts): Response {
+    return refusalResponse(request, facts, this.#parts.current().snapshot.gateway.errorFormat);
   }
 
   async #current(): Promise<Made> {
@@ -129,14 +137,4 @@ function textOf({ merged, texts }: Made, audience: Audience, kind: 'json' | 'yam
 function isAdmin(request: Request): boolean {
   const caller = gatewayIdentity((name) => request.headers.get(name) ?? undefined);
   return caller !== null && caller.issuer === null && caller.roles.includes('admin');
-}
-
-function notFound(): Response {
-  return refused(404, 'there is no such document');
-}
-
-function refused(status: number, message: string): Response {
-  const body = JSON.stringify({ type: 'about:blank', title: message, status, message });
-  const headers = { 'content-type': 'application/problem+json', 'cache-control': 'no-store' };
-  return new Response(body, { status, headers });
 }

@@ -18,6 +18,7 @@ function api(isLocal: boolean) {
   const fetch = cacheApi({
     cache,
     counts: new CacheCounts(),
+    errorFormat: () => 'problem',
     keys: () => [],
     shared: () => null,
     basePath: isLocal ? '' : '/api/v1',

@@ -7,9 +7,12 @@
  *                        the cluster is away: the others follow
  */
 import * as z from 'zod';
+import type { ErrorFacts, ErrorFormat } from '../../base/error-body.ts';
 import { type CacheControl, type CacheSettings, MAX_PURGE_PREFIX } from '../../data/contract/cache.ts';
 import type { PurgeKind } from '../../data/contract/cache-tier.ts';
+import { fieldProblems } from '../field-problems.ts';
 import { gatewayIdentity } from '../gateway-identity.ts';
+import { refusalResponse } from '../refusal-response.ts';
 import type { CacheCounts } from './counts.ts';
 import type { PurgeShare } from './fact-purges.ts';
 import { purgeHere } from './purge-here.ts';
@@ -21,6 +24,7 @@ export interface CacheApiParts {
   readonly shared: () => PurgeShare | null;
   /** How the routes of the live configuration make keys. */
   readonly keys: () => readonly CacheSettings['key'][];
+  readonly errorFormat: () => ErrorFormat;
   readonly basePath: string;
   /** The socket of the command line: whoever may open it is an administrator. */
   readonly isLocal: boolean;
@@ -50,17 +54,29 @@ export const purgeBody = z
 
 export function cacheApi(parts: CacheApiParts): (request: Request) => Promise<Response> {
   return async (request) => {
+    const no = (facts: ErrorFacts): Response => refusalResponse(request, facts, parts.errorFormat());
     const { pathname } = new URL(request.url);
     if (!parts.isLocal) {
       const caller = gatewayIdentity((name) => request.headers.get(name) ?? undefined);
-      if (caller === null) return problem(401, 'authentication is required');
+      if (caller === null)
+        return no({ status: 401, code: 'AUTHENTICATION_REQUIRED', message: 'authentication is required' });
       // Who is an administrator at another issuer is that issuer's business.
       const isAdmin = caller.issuer === null && (caller.roles.includes('admin') || caller.scopes.includes(ADMIN_SCOPE));
-      if (!isAdmin) return problem(403, `this needs the role admin or the scope ${ADMIN_SCOPE}`);
+      if (!isAdmin)
+        return no({
+          status: 403,
+          code: 'INSUFFICIENT_PERMISSIONS',
+          message: `this needs the role admin or the scope ${ADMIN_SCOPE}`,
+        });
     }
     if (pathname === `${parts.basePath}/cache` && request.method === 'GET') return json(200, contents(parts));
-    if (pathname === `${parts.basePath}/cache/purge` && request.method === 'POST') return await purge(parts, request);
-    return problem(404, `there are GET ${parts.basePath}/cache and POST ${parts.basePath}/cache/purge`);
+    if (pathname === `${parts.basePath}/cache/purge` && request.method === 'POST')
+      return await purge(parts, request, no);
+    return no({
+      status: 404,
+      code: 'RESOURCE_NOT_FOUND',
+      message: `there are GET ${parts.basePath}/cache and POST ${parts.basePath}/cache/purge`,
+    });
   };
 }
 
@@ -78,21 +94,28 @@ function contents({ cache, counts }: CacheApiParts): unknown {
   };
 }
 
-async function purge({ cache, keys, shared }: CacheApiParts, request: Request): Promise<Response> {
-  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES) return problem(413, 'the body is too large');
+async function purge(
+  { cache, keys, shared }: CacheApiParts,
+  request: Request,
+  no: (facts: ErrorFacts) => Response,
+): Promise<Response> {
+  if (Number(request.headers.get('content-length') ?? 0) > MAX_BODY_BYTES)
+    return no({ status: 413, code: 'PAYLOAD_TOO_LARGE', message: 'the body is too large' });
   const text = await request.text();
   let body: unknown;
   try {
     body = JSON.parse(text);
   } catch {
-    return problem(400, 'the body is not JSON');
+    return no({ status: 400, code: 'VALIDATION_ERROR', message: 'the body is not JSON' });
   }
   const read = purgeBody.safeParse(body);
-  if (!read.success) {
-    const [issue] = read.error.issues;
-    const field = issue?.path.join('.') ?? '';
-    return problem(400, `${field === '' ? 'the body' : field} ${issue?.message ?? 'is not valid'}`);
-  }
+  if (!read.success)
+    return no({
+      status: 400,
+      code: 'VALIDATION_ERROR',
+      message: 'the request is not valid',
+      fields: fieldProblems(read.error, body),
+    });
   const { url, prefix, tag } = read.data;
   const wanted: (readonly [PurgeKind, string])[] =
     url !== undefined
@@ -102,7 +125,7 @@ async function purge({ cache, keys, shared }: CacheApiParts, request: Request): 
   const purges = shared();
   const told = purges === null ? [] : await Promise.all(wanted.map(([kind, text]) => purges.purge(kind, text)));
   if (!wanted.every(([kind, text]) => purgeHere(cache, kind, text)))
-    return problem(503, 'the cache is busy, try again');
+    return no({ status: 503, code: 'SERVICE_UNAVAILABLE', message: 'the cache is busy, try again' });
   if (purges === null) return json(200, { purged: read.data });
   return json(200, { purged: read.data, gateways: told.every(Boolean) ? 'all' : 'this' });
 }
@@ -118,13 +141,5 @@ function json(status: number, body: unknown): Response {
   return new Response(JSON.stringify(body), {
     status,
     headers: { 'content-type': 'application/json', 'cache-control': 'no-store' },
-  });
-}
-
-function problem(status: number, message: string): Response {
-  const body = JSON.stringify({ type: 'about:blank', title: message, status, message });
-  return new Response(body, {
-    status,
-    headers: { 'content-type': 'application/problem+json', 'cache-control': 'no-store' },
   });
 }

@@ -25,6 +25,7 @@ export function cacheFeature(
   let shared: { readonly purges: SharedPurges; readonly madeFrom: string } | null = null;
   const parts = {
     cache: host.cache,
+    errorFormat: () => host.compiled.snapshot.gateway.errorFormat,
     keys: () => settingsOf(host.compiled).map(({ key }) => key),
     shared: () => shared?.purges ?? (host.facts.areShared ? inCluster : null),
     counts,

@@ -5,18 +5,19 @@
  */
 import { randomUUID } from 'node:crypto';
 import { createRoute, OpenAPIHono, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { errorBody } from '../../base/error-body.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
+import { fieldProblems } from '../field-problems.ts';
 import { isUnavailable } from '../store/faults.ts';
 import type { ReadCaller, Right } from './caller.ts';
 import { callerWith } from './caller.ts';
 import type { Cluster } from './cluster.ts';
 import { addEventRoutes } from './event-routes.ts';
-import { body, json } from './json-route.ts';
+import { body, type ClusterApp, type ClusterEnv, json } from './json-route.ts';
 import { lineDifference } from './line-difference.ts';
 import { addNodeApp } from './node-app.ts';
 import { ClusterRefusal } from './refusal.ts';
@@ -36,14 +37,22 @@ export interface AppParts {
 const id = z.object({ id: z.string().min(1).max(64) });
 const NONE = { description: 'Done.' };
 
-export function createClusterApp(parts: AppParts): OpenAPIHono {
+export function createClusterApp(parts: AppParts): ClusterApp {
   const { cluster, caller, log } = parts;
-  const app = new OpenAPIHono({
+  const app = new OpenAPIHono<ClusterEnv>({
     defaultHook: (result) => {
-      if (!result.success) throw invalid(result.error);
+      if (result.success) return;
+      const fields = fieldProblems(result.error, 'data' in result ? result.data : undefined);
+      throw new ClusterRefusal(400, 'VALIDATION_ERROR', 'the request is not valid', fields);
     },
   }).basePath(parts.path);
-  const by = (right: Right, context: Context): string => callerWith(right, caller, context).name;
+  /** Runs before the schemas look at anything: who may not call learns nothing of what is asked for. */
+  const needs =
+    (right: Right): MiddlewareHandler<ClusterEnv> =>
+    (context, next) => {
+      context.set('caller', callerWith(right, caller, context).name);
+      return next();
+    };
 
   app.onError((error, context) => refuse(context, error, parts));
   app.notFound((context) =>
@@ -62,7 +71,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
   );
 
   addNodeApp(app, cluster);
-  addEventRoutes(app, cluster, (context) => void by('read', context));
+  addEventRoutes(app, cluster, needs('read'));
 
   // --- status --------------------------------------------------------------------------------------------------------
 
@@ -85,11 +94,11 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster',
+      middleware: needs('read'),
       summary: 'Status of the cluster',
       responses: { 200: json(statusSchema, 'The status.') },
     }),
     async (context) => {
-      by('read', context);
       return context.json(await cluster.status(), 200);
     },
   );
@@ -97,6 +106,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/health',
+      middleware: needs('read'),
       summary: 'Whether the store answers and there is a queen',
       responses: {
         200: json(z.object({ status: z.string(), queen: z.string().nullable() }), 'It works.'),
@@ -104,7 +114,6 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       },
     }),
     async (context) => {
-      by('read', context);
       const { status, queen } = await cluster.status();
       return context.json({ status, queen }, status === 'unhealthy' ? 503 : 200);
     },
@@ -116,12 +125,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/nodes',
+      middleware: needs('read'),
       summary: 'All nodes',
       request: { query: z.object({ all: z.enum(['true', 'false']).default('false') }) },
       responses: { 200: json(z.object({ nodes: z.array(schema.nodeSchema) }), 'The nodes, by name.') },
     }),
     async (context) => {
-      by('read', context);
       const [nodes, queen] = [
         await cluster.members.list({ all: context.req.valid('query').all === 'true' }),
         await cluster.queenName(),
@@ -133,12 +142,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/nodes/{id}',
+      middleware: needs('read'),
       summary: 'One node',
       request: { params: id },
       responses: { 200: json(schema.nodeSchema, 'The node.') },
     }),
     async (context) => {
-      by('read', context);
       const node = await cluster.members.get(context.req.valid('param').id);
       return context.json(schema.shownNode(node, await cluster.queenName()), 200);
     },
@@ -153,12 +162,13 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       createRoute({
         method: 'post',
         path: `/nodes/{id}/${action}` as const,
+        middleware: needs('operate'),
         summary,
         request: { params: id, body: body(schema.reasonSchema) },
         responses: { 200: json(schema.nodeSchema, 'The node.') },
       }),
       async (context) => {
-        const who = by('operate', context);
+        const who = context.get('caller');
         const { reason } = context.req.valid('json');
         const node = await cluster.members.setState(context.req.valid('param').id, state, reason, who);
         return context.json(schema.shownNode(node, await cluster.queenName()), 200);
@@ -168,12 +178,13 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'put',
       path: '/nodes/{id}/labels',
+      middleware: needs('operate'),
       summary: 'Replace the labels of a node',
       request: { params: id, body: body(schema.labelsSchema) },
       responses: { 200: json(schema.nodeSchema, 'The node.') },
     }),
     async (context) => {
-      const who = by('operate', context);
+      const who = context.get('caller');
       const { labels } = context.req.valid('json');
       const node = await cluster.members.setLabels(context.req.valid('param').id, labels, who);
       return context.json(schema.shownNode(node, await cluster.queenName()), 200);
@@ -185,12 +196,13 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'post',
       path: '/cluster/tokens',
+      middleware: needs('admin'),
       summary: 'Make a join token; it is shown once',
       request: { body: body(schema.joinTokenSchema) },
       responses: { 201: json(madeToken, 'The token.') },
     }),
     async (context) => {
-      const who = by('admin', context);
+      const who = context.get('caller');
       const { ttl_ms, ...wanted } = context.req.valid('json');
       const made = await cluster.members.createJoinToken({ ...wanted, ttlMs: ttl_ms, createdBy: who });
       return context.json({ id: made.id, token: made.token, expires_at: schema.iso(made.expiresAtMs) }, 201);
@@ -200,12 +212,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'delete',
       path: '/cluster/tokens/{id}',
+      middleware: needs('admin'),
       summary: 'Revoke a join token',
       request: { params: id },
       responses: { 204: NONE },
     }),
     async (context) => {
-      by('admin', context);
       await cluster.members.revokeJoinToken(context.req.valid('param').id);
       return context.body(null, 204);
     },
@@ -217,6 +229,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'post',
       path: '/cluster/tasks',
+      middleware: needs('tasks'),
       summary: 'Put a task in; an Idempotency-Key makes twice the same as once',
       request: {
         headers: z.object({ 'idempotency-key': z.string().min(1).max(128).optional() }),
@@ -225,7 +238,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       responses: { 200: json(schema.taskSchema, 'It was there.'), 202: json(schema.taskSchema, 'It is queued.') },
     }),
     async (context) => {
-      const who = by('tasks', context);
+      const who = context.get('caller');
       const { max_attempts, timeout_ms, payload, ...wanted } = context.req.valid('json');
       if (JSON.stringify(payload ?? null).length > schema.MAX_PAYLOAD_BYTES)
         throw new ClusterRefusal(413, 'PAYLOAD_TOO_LARGE', `a payload has at most ${schema.MAX_PAYLOAD_BYTES} bytes`);
@@ -246,12 +259,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/tasks',
+      middleware: needs('read'),
       summary: 'Tasks, newest first',
       request: { query: schema.taskListQuery },
       responses: { 200: json(z.object({ tasks: z.array(schema.taskSchema) }), 'The tasks.') },
     }),
     async (context) => {
-      by('read', context);
       const { state, kind, limit } = context.req.valid('query');
       const tasks = await cluster.tasks.list({
         limit,
@@ -265,12 +278,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/tasks/{id}',
+      middleware: needs('read'),
       summary: 'One task',
       request: { params: id },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {
-      by('read', context);
       return context.json(schema.shownTask(await cluster.tasks.get(context.req.valid('param').id)), 200);
     },
   );
@@ -278,12 +291,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'delete',
       path: '/cluster/tasks/{id}',
+      middleware: needs('tasks'),
       summary: 'Cancel a task that is not finished',
       request: { params: id },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {
-      by('tasks', context);
       return context.json(schema.shownTask(await cluster.tasks.cancel(context.req.valid('param').id)), 200);
     },
   );
@@ -291,6 +304,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'post',
       path: '/cluster/messages',
+      middleware: needs('operate'),
       summary: 'Send a message to a node, or to all',
       request: {
         headers: z.object({ 'idempotency-key': z.string().min(1).max(128).optional() }),
@@ -299,7 +313,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       responses: { 202: json(z.object({ sent_to: z.int() }), 'It is kept until it is acknowledged.') },
     }),
     async (context) => {
-      const who = by('operate', context);
+      const who = context.get('caller');
       const { ttl_ms, ...message } = context.req.valid('json');
       const { sentTo } = await cluster.messages.send({
         ...message,
@@ -317,12 +331,13 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'post',
       path: '/cluster/rollouts',
+      middleware: needs('admin'),
       summary: 'Roll a configuration out: checked everywhere, tried on a few, then on all',
       request: { body: body(schema.newRolloutSchema) },
       responses: { 202: json(schema.rolloutSchema, 'It has begun.') },
     }),
     async (context) => {
-      const who = by('admin', context);
+      const who = context.get('caller');
       const wanted = context.req.valid('json');
       const settings = {
         ...cluster.plan.rollout,
@@ -342,11 +357,11 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/rollouts',
+      middleware: needs('read'),
       summary: 'Rollouts, newest first',
       responses: { 200: json(z.object({ rollouts: z.array(schema.rolloutSchema) }), 'The rollouts.') },
     }),
     async (context) => {
-      by('read', context);
       return context.json({ rollouts: (await cluster.rollouts.list(100)).map(schema.shownRollout) }, 200);
     },
   );
@@ -354,12 +369,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/rollouts/{id}',
+      middleware: needs('read'),
       summary: 'One rollout',
       request: { params: id },
       responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
     }),
     async (context) => {
-      by('read', context);
       return context.json(schema.shownRollout(await cluster.rollouts.get(context.req.valid('param').id)), 200);
     },
   );
@@ -367,12 +382,13 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'post',
       path: '/cluster/rollouts/{id}/abort',
+      middleware: needs('admin'),
       summary: 'Undo a rollout that is not finished',
       request: { params: id, body: body(schema.reasonSchema) },
       responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
     }),
     async (context) => {
-      const who = by('admin', context);
+      const who = context.get('caller');
       const { reason } = context.req.valid('json');
       const rollout = await cluster.rollouts.abort(context.req.valid('param').id, who, reason);
       return context.json(schema.shownRollout(rollout), 200);
@@ -382,11 +398,11 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/versions',
+      middleware: needs('read'),
       summary: 'Versions of the configuration, newest first',
       responses: { 200: json(z.object({ versions: z.array(schema.versionSchema) }), 'The versions.') },
     }),
     async (context) => {
-      by('read', context);
       return context.json({ versions: (await cluster.rollouts.versions(200)).map(schema.shownVersion) }, 200);
     },
   );
@@ -394,12 +410,12 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/versions/{version}',
+      middleware: needs('admin'),
       summary: 'One version, with its document',
       request: { params: z.object({ version: z.coerce.number().int().min(1) }) },
       responses: { 200: json(schema.versionSchema, 'The version.') },
     }),
     async (context) => {
-      by('admin', context);
       const version = await cluster.rollouts.version(context.req.valid('param').version);
       return context.json(schema.shownVersion(version), 200);
     },
@@ -409,6 +425,7 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     createRoute({
       method: 'get',
       path: '/cluster/versions/{version}/difference',
+      middleware: needs('admin'),
       summary: 'What a version changed, line by line',
       request: {
         params: z.object({ version: z.coerce.number().int().min(1) }),
@@ -417,7 +434,6 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
       responses: { 200: json(schema.differenceSchema, 'The lines.') },
     }),
     async (context) => {
-      by('admin', context);
       const { version } = context.req.valid('param');
       const { from = version - 1 } = context.req.valid('query');
       const { document } = await cluster.rollouts.version(version);
@@ -426,28 +442,16 @@ export function createClusterApp(parts: AppParts): OpenAPIHono {
     },
   );
 
-  app.get('/cluster/openapi.json', (context) => {
-    by('read', context);
-    return context.json(
+  app.get('/cluster/openapi.json', needs('read'), (context) =>
+    context.json(
       app.getOpenAPI31Document({
         openapi: '3.1.0',
         info: { title: 'Gatehouse cluster', version: parts.version },
       }),
-    );
-  });
+    ),
+  );
   log.debug('the cluster API is ready', { path: parts.path });
   return app;
-}
-
-function invalid(error: z.ZodError): ClusterRefusal {
-  const [issue] = error.issues;
-  const field = issue?.path.map(String).join('.') || 'body';
-  const expected = issue?.message ?? 'another value';
-  return new ClusterRefusal(400, 'VALIDATION_ERROR', `${field} is not valid: expected ${expected}`, {
-    field,
-    value: issue?.input === undefined ? null : String(JSON.stringify(issue.input)).slice(0, 200),
-    expected,
-  });
 }
 
 function refuse(context: Context, error: unknown, { errorFormat, log }: AppParts): Response {
@@ -457,7 +461,7 @@ function refuse(context: Context, error: unknown, { errorFormat, log }: AppParts
       status: known.status as 400,
       code: known.code,
       message: known.message,
-      fields: known.field === undefined ? [] : [known.field],
+      fields: known.fields,
     },
     {
       format: errorFormat(),
@@ -476,7 +480,7 @@ function refuse(context: Context, error: unknown, { errorFormat, log }: AppParts
 function refusalOf(
   error: unknown,
   log: Logger,
-): { status: 400 | 500 | 503; code: string; message: string; field?: undefined } {
+): { status: 400 | 500 | 503; code: string; message: string; fields?: undefined } {
   if (isUnavailable(error))
     return { status: 503, code: 'SERVICE_UNAVAILABLE', message: 'the store of the cluster is away; try again' };
   // Hono's own: a body that is no JSON.

@@ -3,12 +3,11 @@
  * client that asks for events older than what is kept gets a first event `gap` that says from where on it misses
  * nothing.
  */
-import type { OpenAPIHono } from '@hono/zod-openapi';
 import { createRoute, z } from '@hono/zod-openapi';
-import type { Context } from 'hono';
+import type { Context, MiddlewareHandler } from 'hono';
 import { streamSSE } from 'hono/streaming';
 import type { Cluster } from './cluster.ts';
-import { json } from './json-route.ts';
+import { type ClusterApp, type ClusterEnv, json } from './json-route.ts';
 import { ClusterRefusal } from './refusal.ts';
 import * as schema from './schemas.ts';
 
@@ -16,17 +15,17 @@ const HEARTBEAT_MS = 15_000;
 const MAX_LISTENERS = 1_000;
 const PAGE = 500;
 
-export function addEventRoutes(app: OpenAPIHono, cluster: Cluster, mayRead: (context: Context) => void): void {
+export function addEventRoutes(app: ClusterApp, cluster: Cluster, mayRead: MiddlewareHandler<ClusterEnv>): void {
   const { events, feed } = cluster;
   const route = createRoute({
     method: 'get',
     path: '/cluster/events',
+    middleware: mayRead,
     summary: 'Events after an id: as a stream for `Accept: text/event-stream`, else by long poll',
     request: { query: schema.afterQuery },
     responses: { 200: json(z.object({ events: z.array(schema.eventSchema), last: z.int() }), 'The events.') },
   });
   app.openapi(route, async (context) => {
-    mayRead(context);
     if (feed.listening >= MAX_LISTENERS)
       throw new ClusterRefusal(503, 'SERVICE_UNAVAILABLE', `${MAX_LISTENERS} clients listen already`);
     const { after, limit, wait } = context.req.valid('query');

@@ -1,16 +1,18 @@
 /** Why the cluster does not do what was asked of it, as a value that the API answers with and a program can read. */
+import type { FieldError } from '../../base/error-body.ts';
+
 export type RefusalStatus = 400 | 401 | 403 | 404 | 409 | 412 | 413 | 422 | 429 | 503;
 
 export class ClusterRefusal extends Error {
   readonly status: RefusalStatus;
   readonly code: string;
-  readonly field: { readonly field: string; readonly value: unknown; readonly expected: string } | undefined;
+  readonly fields: readonly FieldError[];
 
-  constructor(status: RefusalStatus, code: string, message: string, field?: ClusterRefusal['field']) {
+  constructor(status: RefusalStatus, code: string, message: string, fields: readonly FieldError[] = []) {
     super(message);
     this.status = status;
     this.code = code;
-    this.field = field;
+    this.fields = fields;
   }
 }
 

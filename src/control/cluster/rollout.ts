@@ -444,11 +444,9 @@ async function goBack(
 export function checkSettings(settings: RolloutSettings): void {
   const last = settings.waves.at(-1);
   if (last === 1 && settings.waves.every((share, i) => share > (settings.waves[i - 1] ?? 0))) return;
-  throw new ClusterRefusal(400, 'VALIDATION_ERROR', 'waves is not valid', {
-    field: 'waves',
-    value: settings.waves,
-    expected: 'shares that grow and end with 1, such as [0.5, 1]',
-  });
+  throw new ClusterRefusal(400, 'VALIDATION_ERROR', 'waves is not valid', [
+    { field: 'waves', value: settings.waves, expected: 'shares that grow and end with 1, such as [0.5, 1]' },
+  ]);
 }
 
 function shown(row: Selectable<RolloutRow>): Rollout {

@@ -7,10 +7,8 @@ import { type ErrorFormat, errorBody, type FieldError } from '../../base/error-b
 import { isUnavailable } from '../store/faults.ts';
 import type { TextKey } from './pages/texts-en.ts';
 
-export type FieldProblem = FieldError & { readonly value?: string };
-
 export interface ProblemMore {
-  readonly fields?: readonly FieldProblem[];
+  readonly fields?: readonly FieldError[];
   /** What pages say of such a field, where that depends on more than the field; in no body. */
   readonly rule?: { readonly text: TextKey; readonly count?: number };
   readonly retryAfterSeconds?: number;
@@ -35,7 +33,7 @@ export class Problem extends Error {
   }
 }
 
-export const invalid = (fields: readonly FieldProblem[], rule?: ProblemMore['rule']): Problem =>
+export const invalid = (fields: readonly FieldError[], rule?: ProblemMore['rule']): Problem =>
   new Problem(400, 'VALIDATION_ERROR', 'invalid_input', 'the request is not valid', {
     fields,
     ...(rule === undefined ? {} : { rule }),

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
-import { errorBody } from '../../base/error-body.ts';
+import { errorBody, type FieldError } from '../../base/error-body.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 import { decoded, gatewayIdentity } from '../gateway-identity.ts';
 
@@ -52,7 +52,7 @@ export interface Refusal {
   readonly status: 400 | 401 | 403 | 404 | 409 | 413 | 500;
   readonly code: string;
   readonly message: string;
-  readonly field?: { readonly field: string; readonly value: string; readonly expected: string };
+  readonly fields?: readonly FieldError[];
 }
 
 export const REFUSALS = {
@@ -67,9 +67,8 @@ export const REFUSALS = {
   internal: { status: 500, code: 'INTERNAL_ERROR', message: 'internal error' },
 } as const satisfies Record<string, Refusal>;
 
-export function refuse(context: Context, { field, ...error }: Refusal, format: ErrorFormat, wallMs: number): Response {
-  const full = { ...error, fields: field === undefined ? [] : [field] };
-  const { contentType, body } = errorBody(full, {
+export function refuse(context: Context, error: Refusal, format: ErrorFormat, wallMs: number): Response {
+  const { contentType, body } = errorBody(error, {
     format,
     accept: context.req.header('accept'),
     requestId: context.req.header('x-request-id') ?? randomUUID(),

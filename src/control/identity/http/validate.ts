@@ -3,12 +3,10 @@
  * Bodies are JSON objects (or forms, where OAuth demands them), at most 64 KiB; unknown fields are refused.
  */
 import type * as z from 'zod';
-import { type FieldProblem, invalid, Problem } from '../problem.ts';
+import { fieldProblems, shorten } from '../../field-problems.ts';
+import { invalid, Problem } from '../problem.ts';
 
 const MAX_BODY_BYTES = 64 * 1024;
-/** Fields whose value appears in no answer and no log. */
-const SECRET = /password|secret|token|code|ticket|key|response|recovery/i;
-const MAX_VALUE_LENGTH = 80;
 
 export async function readBody<Schema extends z.ZodType>(request: Request, schema: Schema): Promise<z.output<Schema>> {
   return check(await readJson(request), schema);
@@ -107,25 +105,7 @@ async function readText(request: Request): Promise<string> {
 }
 
 function check<Schema extends z.ZodType>(input: unknown, schema: Schema): z.output<Schema> {
-  const result = schema.safeParse(input, { reportInput: true });
+  const result = schema.safeParse(input);
   if (result.success) return result.data;
-  throw invalid(result.error.issues.flatMap(fieldProblems));
-}
-
-function fieldProblems(issue: z.core.$ZodIssue): FieldProblem[] {
-  const path = issue.path.map(String).join('.');
-  if (issue.code === 'unrecognized_keys') {
-    return issue.keys.map((key) => ({
-      field: shorten(path === '' ? key : `${path}.${key}`),
-      expected: 'no field of this name',
-    }));
-  }
-  const field = path === '' ? '(body)' : path;
-  if (issue.input === undefined) return [{ field, expected: `${issue.message} (it is missing)` }];
-  if (SECRET.test(field) || path === '') return [{ field, expected: issue.message }];
-  return [{ field, value: shorten(JSON.stringify(issue.input)), expected: issue.message }];
-}
-
-function shorten(text: string): string {
-  return text.length <= MAX_VALUE_LENGTH ? text : `${text.slice(0, MAX_VALUE_LENGTH)}...`;
+  throw invalid(fieldProblems(result.error, input));
 }

@@ -3,8 +3,9 @@
  * characters (NIST SP 800-63B §3.1.1.2): they make passwords worse.
  */
 
+import type { FieldError } from '../../../base/error-body.ts';
 import type { IdentityOptions } from '../options.ts';
-import type { FieldProblem, ProblemMore } from '../problem.ts';
+import type { ProblemMore } from '../problem.ts';
 import { invalid } from '../problem.ts';
 import { isCommonPassword } from './common.ts';
 
@@ -20,7 +21,7 @@ export function checkNewPassword(
   const problem = passwordProblem(password, names, options);
   if (problem === undefined) return;
   const { expected, ...rule } = problem;
-  throw invalid([{ field, expected } satisfies FieldProblem], rule);
+  throw invalid([{ field, expected } satisfies FieldError], rule);
 }
 
 type PasswordProblem = NonNullable<ProblemMore['rule']> & { readonly expected: string };

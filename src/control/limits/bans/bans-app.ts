@@ -12,6 +12,7 @@ import type { Clock } from '../../../base/clock.ts';
 import { parseDurationMs } from '../../../base/units.ts';
 import { cidr } from '../../../base/zod-units.ts';
 import type { ErrorFormat } from '../../../data/contract/snapshot.ts';
+import { fieldProblems } from '../../field-problems.ts';
 import { REFUSALS, type ReadCaller, type Refusal, refuse } from '../http.ts';
 import type { Ban, BanBook } from './bans.ts';
 
@@ -70,15 +71,8 @@ export function createBansApp({ bans, caller, watches, errorFormat, clock }: Ban
       const body: unknown = await context.req.json().catch(() => undefined);
       const read = banBody.safeParse(body);
       if (!read.success) {
-        const [issue] = read.error.issues;
-        return no(
-          context,
-          invalid(
-            issue?.path.join('.') || 'body',
-            '',
-            issue?.message ?? 'an object with kind, subject, reason and for',
-          ),
-        );
+        const fields = fieldProblems(read.error, body);
+        return no(context, { status: 400, code: 'VALIDATION_ERROR', message: 'the request is not valid', fields });
       }
       const { data } = read;
       const forMs = data.for === 'ever' ? null : parseDurationMs(data.for);
@@ -105,7 +99,12 @@ export function createBansApp({ bans, caller, watches, errorFormat, clock }: Ban
 }
 
 function invalid(field: string, value: string, expected: string): Refusal {
-  return { status: 400, code: 'VALIDATION_ERROR', message: `${field} is not valid`, field: { field, value, expected } };
+  return {
+    status: 400,
+    code: 'VALIDATION_ERROR',
+    message: `${field} is not valid`,
+    fields: [{ field, value, expected }],
+  };
 }
 
 function shown(ban: Ban) {

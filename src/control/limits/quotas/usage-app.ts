@@ -74,7 +74,7 @@ export function createUsageApp({ usage, caller, errorFormat, clock }: UsageAppPa
     const { quota = '', period = '', format = 'json', partial } = context.req.query();
     if (format !== 'json' && format !== 'csv') {
       const field = { field: 'format', value: format, expected: 'json or csv' };
-      return no(context, { status: 400, code: 'VALIDATION_ERROR', message: 'format is not valid', field });
+      return no(context, { status: 400, code: 'VALIDATION_ERROR', message: 'format is not valid', fields: [field] });
     }
     const found = await usage.export(quota, period, partial === 'true');
     return typeof found === 'string' ? no(context, EXPORT_REFUSALS[found]) : exportResponse(context, found, format);
