@@ -153,11 +153,72 @@ test('CloudEvents come through in both modes, with what they bring; what is none
     ['data twice', JSON.stringify({ ...event, data: 1, data_base64: 'YQ==' }), structured, 422],
     ['no JSON', '{"specversion":', structured, 422],
     ['an empty id', '1', { ...binary, 'ce-id': '' }, 422],
-    ['a batch', '[]', { 'content-type': 'application/cloudevents-batch+json' }, 415],
+    ['another format', '{}', { 'content-type': 'application/cloudevents+avro' }, 415],
+    ['a batch of another format', '{}', { 'content-type': 'application/cloudevents-batch+protobuf' }, 415],
   ];
   for (const [name, body, headers, status] of cases) {
     assert.equal((await publish(`${url}/strict`, body, headers)).status, status, name);
   }
+});
+
+test('a batch is taken as a whole: one 202 for all events in their order, or nothing of it', {
+  timeout: 20_000,
+}, async (t) => {
+  const { url } = await start(t);
+  const reader = await subscribe(t, `${url}/stream`);
+  await until(() => reader.blocks.length > 0, 'the beginning');
+  const headers = { 'content-type': 'application/cloudevents-batch+json; charset=UTF-8', 'idempotency-key': 'batch-1' };
+  const one = { specversion: '1.0', source: '/git', type: 'push' };
+  const batch = [
+    { ...one, id: 'b-1', data: { n: 1 } },
+    { ...one, id: 'b-2', datacontenttype: 'text/plain', data: 'two' },
+    { ...one, id: 'b-3', datacontenttype: 'application/octet-stream', data_base64: 'Aw==' },
+  ];
+  const cases: [name: string, body: unknown, status: number, field: string][] = [
+    ['no array', batch[0], 422, 'body'],
+    ['one without a type', [batch[0], { ...one, id: 'x', type: '' }], 422, '[1].type'],
+    ['one that is no object', [...batch, 5], 422, '[3].body'],
+    ['too many', Array.from({ length: 1_001 }, () => 0), 422, 'body'],
+  ];
+  for (const [name, body, status, field] of cases) {
+    const refused = await publish(`${url}/keyed`, JSON.stringify(body), headers);
+    assert.equal(refused.status, status, name);
+    assert.match(JSON.stringify(refused.body), new RegExp(`"field":"${field.replace(/[[\]]/g, '\\$&')}"`), name);
+  }
+  const tooLarge = JSON.stringify([{ ...one, id: 'l', data: 'x'.repeat(3_000) }]);
+  assert.equal((await publish(`${url}/commits/1`, tooLarge, headers)).status, 413);
+  const { status, body } = await publish(`${url}/keyed`, JSON.stringify(batch), headers);
+  assert.equal(status, 202);
+  const events = body['events'] as { id: string; position: string; status: string; location: string }[];
+  assert.deepEqual(
+    events.map(({ id, position }) => [id, position]),
+    [
+      ['b-1', '1'],
+      ['b-2', '2'],
+      ['b-3', '3'],
+    ],
+  );
+  assert.deepEqual([body['stream'], body['status']], ['commits', 'accepted']);
+  const found = await fetch(`${url}${events[1]!.location}`, { headers: { 'x-api-key': ADA } });
+  assert.deepEqual(await found.json(), { id: 'b-2', stream: 'commits', position: '2', status: 'stored' });
+  const again = await publish(`${url}/keyed`, JSON.stringify(batch), headers);
+  assert.deepEqual([again.headers.get('idempotency-replayed'), again.body], ['true', body]);
+  assert.equal((await publish(`${url}/keyed`, JSON.stringify(batch.slice(1)), headers)).status, 422);
+  const empty = await publish(`${url}/strict`, '[]', { 'content-type': 'application/cloudevents-batch+json' });
+  assert.deepEqual([empty.status, empty.body['events']], [202, []]);
+  await publish(`${url}/commits/end`, '"end"');
+  await until(() => reader.events().length >= 4, 'the last');
+  assert.deepEqual(
+    reader
+      .data()
+      .map(({ id, data, data_base64 }) => [id, data ?? data_base64])
+      .slice(0, 3),
+    [
+      ['b-1', { n: 1 }],
+      ['b-2', 'two'],
+      ['b-3', 'Aw=='],
+    ],
+  );
 });
 
 test('wrong input is refused with what is wrong: method, size, JSON, key', { timeout: 20_000 }, async (t) => {

@@ -1736,13 +1736,13 @@ export interface WrittenRoute<N extends Names> {
     readonly subject?: string | undefined;
     /** Events with the same key are delivered one after the other, with placeholders. Default: the subject. */
     readonly key?: string | undefined;
-    /** What a body must be: `any`; `json`, else 422; `cloudevent`, a CloudEvent in structured or binary mode, else 422. CloudEvents are recognised in any case. Values: `any`, `json`, `cloudevent`. Default: `any`. */
+    /** What a body must be: `any`; `json`, else 422; `cloudevent`, a CloudEvent in structured, batched or binary mode, else 422. CloudEvents are recognised in any case. Values: `any`, `json`, `cloudevent`. Default: `any`. */
     readonly body?: 'any' | 'json' | 'cloudevent' | undefined;
     /** CloudEvents `type` of events that bring none. Default: the subject. */
     readonly type?: string | undefined;
     /** CloudEvents `source` of events that bring none. Default: `/` and the name of the stream. */
     readonly source?: string | undefined;
-    /** Largest event; larger ones are answered with 413. Values: size (at least 1b, at most 8mb). Default: `256kb`. */
+    /** Largest event, or batch of events; larger ones are answered with 413. Values: size (at least 1b, at most 8mb). Default: `256kb`. */
     readonly maxSize?: string | number | undefined;
     /** Longest wait for the acknowledgement of the engine, then 503, or 202 by way of the outbox. Values: duration (at least 50ms, at most 30s). Default: `2s`. */
     readonly ackTimeout?: string | number | undefined;

@@ -113,7 +113,7 @@ function publishChannel(route: DescribedRoute): Json {
   return {
     ...addressOf(route),
     title: `Publish to ${stream}`,
-    description: `HTTP ${(route.methods.length === 0 ? ['POST'] : route.methods).join(', ')}; 202 once the event is durable, with the subject \`${subject}\`.`,
+    description: `HTTP ${(route.methods.length === 0 ? ['POST'] : route.methods).join(', ')}; 202 once the event is durable, with the subject \`${subject}\`. A batch of CloudEvents (\`application/cloudevents-batch+json\`) is one request.`,
     messages: { event: { ...message, headers } },
   };
 }

@@ -44,7 +44,7 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
     {
       name: 'gatehouse_events_published_total',
       type: 'counter',
-      help: 'Requests to publish an event, by what became of them',
+      help: 'Events to publish, by what became of them; a request that is refused counts once',
       samples: [...published].flatMap(([stream, counts]) =>
         [...counts].map(([outcome, value]) => ({ labels: { stream, outcome }, value })),
       ),

@@ -23,7 +23,7 @@ export const publishSchema = z
       .enum(['any', 'json', 'cloudevent'])
       .prefault('any')
       .describe(
-        'What a body must be: `any`; `json`, else 422; `cloudevent`, a CloudEvent in structured or binary mode, else 422. CloudEvents are recognised in any case.',
+        'What a body must be: `any`; `json`, else 422; `cloudevent`, a CloudEvent in structured, batched or binary mode, else 422. CloudEvents are recognised in any case.',
       ),
     type: z
       .string()
@@ -39,7 +39,7 @@ export const publishSchema = z
       .describe('CloudEvents `source` of events that bring none. Default: `/` and the name of the stream.'),
     maxSize: size({ min: 1, max: MOST_BYTES })
       .prefault('256kb')
-      .describe('Largest event; larger ones are answered with 413.'),
+      .describe('Largest event, or batch of events; larger ones are answered with 413.'),
     ackTimeout: duration({ min: 50, max: 30_000 })
       .prefault('2s')
       .describe('Longest wait for the acknowledgement of the engine, then 503, or 202 by way of the outbox.'),

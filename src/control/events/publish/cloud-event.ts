@@ -1,8 +1,10 @@
 /**
- * A request's body to an event: CloudEvents 1.0 in structured mode (`application/cloudevents+json`) or binary mode
- * (`ce-*` fields), or anything else as raw data with the attributes that the route gives. What is no CloudEvent though
- * it says it is one is refused with the attribute that is wrong.
+ * A request's body to events: CloudEvents 1.0 in structured mode (`application/cloudevents+json`), batched mode
+ * (`application/cloudevents-batch+json`) or binary mode (`ce-*` fields), or anything else as raw data with the
+ * attributes that the route gives. What is no CloudEvent though it says it is one is refused with the attribute that is
+ * wrong.
  */
+import { isUtf8 } from 'node:buffer';
 import { randomUUID } from 'node:crypto';
 import { isJsonType } from '../event-json.ts';
 import { invalid, type Refusal } from '../http.ts';
@@ -25,7 +27,10 @@ export interface EventDefaults {
 }
 
 const STRUCTURED = /^application\/cloudevents\+json\s*(;|$)/i;
-const BATCH = /^application\/cloudevents-batch/i;
+const BATCH = /^application\/cloudevents-batch\+json\s*(;|$)/i;
+const OTHER_FORMAT = /^application\/cloudevents(-batch)?(\+|\s*;|$)/i;
+/** Of one request. Their bytes are bounded by the route's `maxSize`. */
+const MAX_BATCH = 1_000;
 /** CloudEvents 1.0 §3: attribute names are lower-case letters and digits. */
 const ATTRIBUTE_NAME = /^[a-z0-9]{1,20}$/;
 const MAX_ATTRIBUTES = 30;
@@ -40,19 +45,54 @@ const NOT_ATTRIBUTES: ReadonlySet<string> = new Set([
   'data_base64',
 ]);
 
+/** A request with several events (CloudEvents HTTP binding §3.3). */
+export function isBatch(headers: Fields): boolean {
+  return BATCH.test(headers['content-type'] ?? '');
+}
+
 export function readEvent(headers: Fields, body: Buffer, defaults: EventDefaults): EventParts | Refusal {
   const contentType = headers['content-type'] ?? 'application/octet-stream';
-  if (BATCH.test(contentType)) {
-    const message = 'one event at a time: batches of CloudEvents are not taken';
+  if (STRUCTURED.test(contentType)) {
+    const written = parsed(body);
+    return written === undefined
+      ? invalid(422, 'body', '', 'a CloudEvent as JSON')
+      : completed(structured(written), headers, defaults);
+  }
+  if (OTHER_FORMAT.test(contentType)) {
+    const message = 'CloudEvents are taken as JSON: application/cloudevents+json or application/cloudevents-batch+json';
     return { status: 415, code: 'UNSUPPORTED_MEDIA_TYPE', message };
   }
-  const parts = STRUCTURED.test(contentType)
-    ? structured(body)
-    : headers['ce-specversion'] !== undefined
+  const parts =
+    headers['ce-specversion'] !== undefined
       ? binary(headers, contentType, body)
       : defaults.body === 'cloudevent'
         ? invalid(422, 'content-type', contentType, 'application/cloudevents+json, or ce-* fields')
         : { id: '', contentType, attributes: {}, data: body };
+  return completed(parts, headers, defaults);
+}
+
+/** All of them, or what is wrong with the first that cannot be one. */
+export function readBatch(headers: Fields, body: Buffer, defaults: EventDefaults): readonly EventParts[] | Refusal {
+  const written = parsed(body);
+  if (!Array.isArray(written)) return invalid(422, 'body', '', 'a JSON array of CloudEvents');
+  if (written.length > MAX_BATCH) return invalid(422, 'body', String(written.length), `at most ${MAX_BATCH} events`);
+  const events: EventParts[] = [];
+  for (const [index, event] of written.entries()) {
+    const parts = completed(structured(event), headers, defaults);
+    if ('status' in parts) return placed(parts, index);
+    events.push(parts);
+  }
+  return events;
+}
+
+/** Says which event of a batch it is about. */
+function placed({ fields = [], ...refusal }: Refusal, index: number): Refusal {
+  const message = `event ${index} of the batch: ${refusal.message}`;
+  return { ...refusal, message, fields: fields.map((each) => ({ ...each, field: `[${index}].${each.field}` })) };
+}
+
+/** With what the route gives to an event that does not bring it. */
+function completed(parts: EventParts | Refusal, headers: Fields, defaults: EventDefaults): EventParts | Refusal {
   if ('status' in parts) return parts;
   const wantsJson = defaults.body === 'json' || (isJsonType(parts.contentType) && parts.data.byteLength > 0);
   if (wantsJson && !isJson(parts.data)) return invalid(422, 'body', '', 'valid JSON in UTF-8');
@@ -80,13 +120,16 @@ function traceOf(headers: Fields): Record<string, string> {
   return { traceparent, ...(typeof tracestate === 'string' && tracestate.length <= 512 ? { tracestate } : {}) };
 }
 
-function structured(body: Buffer): EventParts | Refusal {
-  let written: unknown;
+/** Undefined for what is no JSON in UTF-8. */
+function parsed(body: Uint8Array): unknown {
   try {
-    written = JSON.parse(utf8(body) ?? '');
+    return JSON.parse(utf8(body) ?? '');
   } catch {
-    return invalid(422, 'body', '', 'a CloudEvent as JSON');
+    return undefined;
   }
+}
+
+function structured(written: unknown): EventParts | Refusal {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     return invalid(422, 'body', '', 'a CloudEvent as a JSON object');
   }
@@ -172,19 +215,10 @@ function checked(parts: EventParts, version: unknown): EventParts | Refusal {
 }
 
 function isJson(data: Uint8Array): boolean {
-  try {
-    JSON.parse(utf8(data) ?? '');
-    return true;
-  } catch {
-    return false;
-  }
+  return parsed(data) !== undefined;
 }
 
 /** Null for bytes that are not UTF-8. */
 function utf8(data: Uint8Array): string | null {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
-  } catch {
-    return null;
-  }
+  return isUtf8(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('utf8') : null;
 }

@@ -44,7 +44,7 @@ export const EVENT_METRICS = {
   gatehouse_events_published_total: {
     type: 'counter',
     labels: ['stream', 'outcome'],
-    help: 'Requests to publish an event, by what became of them',
+    help: 'Events to publish, by what became of them; a request that is refused counts once',
   },
   gatehouse_events_received_total: {
     type: 'counter',
