@@ -5,10 +5,10 @@
 import assert from 'node:assert/strict';
 import { type IncomingMessage, request, type ServerResponse } from 'node:http';
 import { before, beforeEach, describe, test } from 'node:test';
-import { BEFORE } from '../../../src/data/cache/store/layout.ts';
+import { BEFORE, LOCK } from '../../../src/data/cache/store/layout.ts';
 import { CacheStore } from '../../../src/data/cache/store/store.ts';
 import { startTestGateway, type TestGateway } from '../../support/gateway.ts';
-import { suiteScope } from '../../support/scope.ts';
+import { type Scope, suiteScope } from '../../support/scope.ts';
 import { until } from '../../support/until.ts';
 import { httpUpstream } from '../../support/upstream.ts';
 
@@ -59,6 +59,7 @@ interface Asked {
 
 describe('what fetches is gone', () => {
   const scope = suiteScope();
+  let url = '';
   let gateway: TestGateway;
   let asked: Asked[] = [];
   /** What the service does at once; otherwise the test answers. */
@@ -71,13 +72,16 @@ describe('what fetches is gone', () => {
       asked.push({ incoming, response });
       serve?.(asked.at(-1)!, asked.length);
     });
-    gateway = await startTestGateway(scope, {
+    url = upstream.url;
+    gateway = await start(scope);
+  });
+  const start = (owner: Scope): Promise<TestGateway> =>
+    startTestGateway(owner, {
       gateway: { workers: 3 },
       stores: { cacheMemory: '16mb' },
-      services: { things: { instances: [{ url: upstream.url }], retries: 0 } },
+      services: { things: { instances: [{ url }], retries: 0 } },
       routes: [{ match: { path: '/*' }, service: 'things', auth: 'public', cache: {} }],
     });
-  });
   beforeEach(() => {
     asked = [];
     serve = null;
@@ -248,28 +252,46 @@ describe('what fetches is gone', () => {
     assert.ok(asked.length <= 3);
   });
 
-  test('a worker that is killed while it fetches: those in other workers who have begun ask for the rest themselves', async () => {
-    const { primary } = gateway;
-    const { filler, others } = await begun(24);
-    const store = new CacheStore(primary.cache.memory, -1);
-    store.find(path, 0);
-    const worker = store.words[store.at(store.filling) + BEFORE]! - 1;
-    store.glanceEnd();
-    serve = ({ incoming, response }) => {
-      const from = Number(/^bytes=(\d+)-$/.exec(String(incoming.headers.range))![1]);
-      response.writeHead(206, { 'Content-Range': range(from), ETag: ETAG, 'Content-Length': BODY.length - from });
-      response.end(BODY.subarray(from));
-    };
-    await primary.workers.terminate(worker);
-    assert.equal((await filler.over).broke, true);
-    const outcomes = await Promise.all(others.map(({ over }) => over));
-    const whole = outcomes.filter(({ broke }) => !broke);
-    assert.ok(whole.length > 2, `${whole.length} were with other workers`);
-    for (const { bytes } of whole) assert.ok(bytes.equals(BODY));
-    assert.equal(asked.length, 1 + whole.length);
-    await until(() => primary.workers.listening === 3, 'the worker is replaced', SOON_MS);
-    serve = ({ response }) => response.writeHead(200, { 'Cache-Control': 'max-age=600', ...LENGTH }).end(BODY);
-    assert.ok((await new Client(path).over).bytes.equals(BODY));
-    await isHit();
-  });
+  for (const [where, die] of Object.entries({
+    'while it fetches': () => {},
+    // The lists may be half changed, so the store is emptied; who has begun keeps what is being filled.
+    "while it fetches and holds the store's lock": (store: CacheStore, worker: number) => {
+      while (Atomics.compareExchange(store.words, LOCK, 0, worker + 1) !== 0);
+    },
+  })) {
+    test(`a worker that is killed ${where}: those in other workers who have begun ask for the rest themselves`, async (t) => {
+      const shared = gateway;
+      t.after(() => {
+        gateway = shared;
+      });
+      // Of its own: where a worker was replaced, its place in the store is another one than its index.
+      gateway = await start(t);
+      path = `${gateway.url}/a`;
+      const { primary } = gateway;
+      const { filler, others } = await begun(24);
+      const store = new CacheStore(primary.cache.memory, -1);
+      store.find(path, 0);
+      const worker = store.words[store.at(store.filling) + BEFORE]! - 1;
+      store.glanceEnd();
+      serve = ({ incoming, response }) => {
+        const from = Number(/^bytes=(\d+)-$/.exec(String(incoming.headers.range))![1]);
+        response.writeHead(206, { 'Content-Range': range(from), ETag: ETAG, 'Content-Length': BODY.length - from });
+        response.end(BODY.subarray(from));
+      };
+      die(store, worker);
+      await primary.workers.terminate(worker);
+      assert.equal((await filler.over).broke, true);
+      const outcomes: Part[] = [];
+      for (const { over } of others) void over.then((part) => outcomes.push(part));
+      await until(() => outcomes.length === others.length, 'nobody waits for what will not come', SOON_MS);
+      const whole = outcomes.filter(({ broke }) => !broke);
+      assert.ok(whole.length > 2, `${whole.length} were with other workers`);
+      for (const { bytes } of whole) assert.ok(bytes.equals(BODY));
+      assert.equal(asked.length, 1 + whole.length);
+      await until(() => primary.workers.listening === 3, 'the worker is replaced', SOON_MS);
+      serve = ({ response }) => response.writeHead(200, { 'Cache-Control': 'max-age=600', ...LENGTH }).end(BODY);
+      assert.ok((await new Client(path).over).bytes.equals(BODY));
+      await isHit();
+    });
+  }
 });

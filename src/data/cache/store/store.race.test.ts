@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { test } from 'node:test';
 import { Worker } from 'node:worker_threads';
+import { FillWatches } from '../fill-watch.ts';
 import { Fill } from './fill.ts';
-import { allocateCache, DYING, FILLING, LOCK, RESETS } from './layout.ts';
+import { ABORTED, allocateCache, DYING, FILLING, LOCK, RESETS } from './layout.ts';
 import { audit, headOf, readWhole, type StoreRace, storeWhole, TERMS } from './race.suite.ts';
 import { Reader } from './reader.ts';
 import { CacheStore } from './store.ts';
@@ -126,4 +127,28 @@ test('a worker that died with the lock held: others go on without the cache unti
   reader.close();
   const { live, dying } = audit(main);
   assert.deepEqual({ live, dying }, { live: 0, dying: 0 });
+});
+
+test('a worker that died with the lock held while it filled: who waits for that sees that it has ended', async () => {
+  const memory = allocateCache(2 * MB);
+  const dead = new CacheStore(memory, 0);
+  const other = new CacheStore(memory, 1);
+  const main = new CacheStore(memory, -1);
+  const fills = ['whole head', 'no head yet'].map((key) => {
+    dead.find(key, 0);
+    dead.glanceEnd();
+    return { key, fill: Fill.begin(dead, key) as Fill };
+  });
+  assert.ok(fills[0]!.fill.head(headOf('whole head', 1), [], 1_000, TERMS));
+  const watches = new FillWatches(other);
+  const ends = fills.map(
+    ({ key, fill }) =>
+      new Promise<number>((resolve) => {
+        const end = (): void => resolve(reader.bodyBytes);
+        const reader = watches.follow(fill.entry, key, { onProgress: end, onFillTimeout: () => resolve(0) }, 60_000)!;
+      }),
+  );
+  assert.ok(dead.lock.take());
+  main.clearWorker(0);
+  assert.deepEqual(await Promise.all(ends), [ABORTED, ABORTED]);
 });
