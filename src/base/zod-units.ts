@@ -168,6 +168,20 @@ export function secret(minLength = 1): z.ZodString {
   return z.string().min(minLength).meta({ writeOnly: true });
 }
 
+/** An address that browsers are sent to or that links lead to: http or https, without user and password. */
+export function webUrl(): z.ZodURL {
+  return z.url({ protocol: /^https?$/, error: 'must be an http or https URL' }).refine(hasNoCredentials, {
+    error: 'must have no user and no password',
+  });
+}
+
+function hasNoCredentials(url: string): boolean {
+  // Zod's own complaint comes first where it is no URL at all.
+  if (!URL.canParse(url)) return true;
+  const { username, password } = new URL(url);
+  return username === '' && password === '';
+}
+
 /** `range` for the reference page; a number alone could not say it, since the text forms have it too. */
 function limits(range: NumberRange): Record<string, number> {
   const found: Record<string, number> = {};

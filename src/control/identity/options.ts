@@ -4,7 +4,7 @@
  * it by environment.ts.
  */
 import * as z from 'zod';
-import { duration, ratio, secret, size } from '../../base/zod-units.ts';
+import { duration, ratio, secret, size, webUrl } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { oauthProviderOptions, outsideProviderOptions } from './oauth/options.ts';
 import { pagesOptions } from './pages/options.ts';
@@ -153,8 +153,7 @@ const mail = z.strictObject({
     .optional()
     .describe('`smtp://user:password@host:587` or `smtps://...`. Without it mails become files.'),
   mailbox: z.string().min(1).optional().describe('Folder of mail files. Default: `mailbox` in the data folder.'),
-  linkBase: z
-    .url()
+  linkBase: webUrl()
     .optional()
     .describe(
       'A page of your own that links in mails and the first administrator’s link lead to, with `?action=verify-email#token=...` (or `reset-password`, `setup`). Default: the pages of the service, under `basePath` at `publicUrl`.',
@@ -198,8 +197,7 @@ export const identityOptions = z.strictObject({
     .describe(
       'Name of a service of this configuration whose instances run `gatehouse identity` on the same database: requests go there. This process then answers none; it reads keys, revocations and API keys from the database. Default: it answers them itself.',
     ),
-  publicUrl: z
-    .url()
+  publicUrl: webUrl()
     .optional()
     .describe(
       'Where callers reach the gateway; links in mails and redirects are built from it. Default: the first listener of this process, for trying it out.',
@@ -282,7 +280,7 @@ export const identityOptions = z.strictObject({
     .default({})
     .describe('Outside OpenID providers that people may sign in with.'),
   returnTo: z
-    .array(z.url())
+    .array(webUrl())
     .default([])
     .describe('Pages that a sign-in with an outside provider may return to. Others are refused.'),
   oauth: oauthProviderOptions.prefault({}).describe('Being an OAuth 2 and OpenID provider for others.'),

@@ -31,6 +31,7 @@ function redirectTarget(template: string, exchange: Exchange): string {
       return exchange.query;
     },
   );
-  // A path that begins with two slashes would be read as another host (RFC 3986 §4.2).
-  return target.startsWith('//') && !template.startsWith('//') ? target.replace(/^\/+/, '/') : target;
+  // What begins with two slashes is read as another host (RFC 3986 §4.2); browsers take a backslash for a slash (WHATWG
+  // URL, "relative slash state").
+  return /^[/\\]{2}/.test(target) && !template.startsWith('//') ? target.replace(/^[/\\]+/, '/') : target;
 }

@@ -156,8 +156,23 @@ function redirect(
     }
     if (param !== undefined && !names.includes(param)) unknownParameter(compilation, at, param, names);
   }
+  const chosen = hostOfCaller(location);
+  if (chosen !== undefined)
+    compilation.warning(at, `leads to whatever host a link names in ${chosen}`, {
+      got: location,
+      expected: 'a host that is written out, {host}, or a parameter with the rest of the name behind it',
+    });
   // The engine's templates have the form ${path}, which a file would take for an environment variable.
   return { kind: 'redirect', status, location: location.replace(/\{([a-z]+)\}/g, (_, part) => `$\{${part}}`) };
+}
+
+/** The place of a location by which whoever writes a link chooses the host that it leads to, as phishers like. */
+function hostOfCaller(location: string): string | undefined {
+  if (location.startsWith('{query}')) return '{query}';
+  // A path and a query with its mark end the host.
+  const [, host = ''] = /^(?:[a-z][a-z0-9+.-]*:)?\/\/((?:(?!\{path\}|\{search\})[^/?#])*)/i.exec(location) ?? [];
+  if (host.includes('{query}')) return '{query}';
+  return /:[A-Za-z_][A-Za-z0-9_]*$/.exec(host)?.[0];
 }
 
 export function compileRewrite(

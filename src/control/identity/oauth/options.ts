@@ -1,9 +1,9 @@
 /** Options of both sides of OAuth: signing in with outside providers, and being a provider for others. */
 import * as z from 'zod';
-import { duration, secret } from '../../../base/zod-units.ts';
+import { duration, secret, webUrl } from '../../../base/zod-units.ts';
 
 export const outsideProviderOptions = z.strictObject({
-  issuer: z.url().describe('Issuer of the provider; its discovery document is read from there.'),
+  issuer: webUrl().describe('Issuer of the provider; its discovery document is read from there.'),
   clientId: z.string().min(1).describe('Our id at the provider.'),
   clientSecret: secret()
     .optional()
@@ -16,6 +16,12 @@ export const outsideProviderOptions = z.strictObject({
   allowInsecure: z.boolean().default(false).describe('Allows http for the provider. Only for tests on loopback.'),
 });
 
+/** RFC 8252 §7.1: schemes of installed applications have a dot, so that none is a browser's own, such as `javascript:`. */
+const APPLICATION_SCHEME = /^(https?|[a-z][a-z0-9-]*(\.[a-z0-9-]+)+)$/;
+const applicationUri = z
+  .url({ protocol: APPLICATION_SCHEME, error: 'must be an http or https URL, or one such as com.example.app:/callback' })
+  .refine((uri) => !uri.includes('#'), { error: 'must have no fragment (RFC 6749 §3.1.2)' });
+
 const oauthClient = z.strictObject({
   id: z
     .string()
@@ -23,9 +29,9 @@ const oauthClient = z.strictObject({
     .describe('`client_id`.'),
   name: z.string().min(1).max(100).describe('Shown on the consent page.'),
   secret: secret(32).optional().describe('`client_secret`. Without it the application is public and must use PKCE.'),
-  redirectUris: z.array(z.url()).default([]).describe('Exact addresses to which codes are sent.'),
+  redirectUris: z.array(applicationUri).default([]).describe('Exact addresses to which codes are sent.'),
   postLogoutRedirectUris: z
-    .array(z.url())
+    .array(applicationUri)
     .default([])
     .describe('Exact addresses to which a browser may be sent after a sign-out.'),
   grants: z
