@@ -11,6 +11,8 @@ export function nameOf({ email, username, displayName, id }) {
   return email ?? username ?? displayName ?? id;
 }
 
+const languageName = (language) => new Intl.DisplayNames(['en'], { type: 'language' }).of(language) ?? language;
+
 export function Account({ id, back }) {
   const path = `${USERS}/${encodeURIComponent(id)}`;
   const account = useFeature(path);
@@ -27,6 +29,8 @@ export function Account({ id, back }) {
     const plan = new FormData(event.currentTarget).get('plan');
     void patch({ plan }, `The plan is ${plan}.`);
   };
+  const setLanguage = ({ currentTarget: { value } }) =>
+    patch({ language: value || null }, `Emails are in ${languageName(value || user.languages[0])}.`);
   return html`<h1 class="break">${nameOf(user)}</h1>${goBack}
     <${Message} error=${message.error || account.error} done=${message.done} />
     <${Card} title="Account" id="account">
@@ -36,6 +40,7 @@ export function Account({ id, back }) {
         <div><dt>Address</dt><dd>${user.email ?? '–'}${user.email !== null && !user.emailVerified ? ' (not verified)' : ''}</dd></div>
         <div><dt>User name</dt><dd>${user.username ?? '–'}</dd></div>
         <div><dt>Plan</dt><dd>${user.plan}</dd></div>
+        <div><dt>Emails in</dt><dd>${user.language === null ? `${languageName(user.languages[0])}, the default` : languageName(user.language)}</dd></div>
         <div><dt>Roles</dt><dd>${user.roles.join(', ') || '–'}</dd></div>
         <div><dt>Id</dt><dd>${user.id}</dd></div>
         <div><dt>Made</dt><dd>${time(user.createdAt)}</dd></div>
@@ -45,6 +50,9 @@ export function Account({ id, back }) {
         html`<form onSubmit=${setPlan}>
         <label>Plan<input name="plan" required maxlength="64" defaultValue=${user.plan} autocomplete="off" /></label>
         <button>Set plan</button>
+        <label>Language of emails<select value=${user.language ?? ''} onChange=${setLanguage}>
+          <option value="">default</option>${user.languages.map((each) => html`<option value=${each}>${languageName(each)}</option>`)}
+        </select></label>
         <button type="button" onClick=${() => patch({ status: isActive ? 'disabled' : 'active' }, isActive ? 'The account is blocked; its sessions are over.' : 'The account may sign in again.')}>${isActive ? 'Block' : 'Let in again'}</button>
       </form>`
       }

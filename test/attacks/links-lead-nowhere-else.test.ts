@@ -24,22 +24,25 @@ describe('addresses to go on to', () => {
   let scene: Scene;
   const ends: (() => unknown)[] = [];
   before(async () => {
-    scene = await identityScene({ after: (end) => void ends.unshift(end) }, {
-      identity: {
-        publicUrl: OWN,
-        cookies: {},
-        addressLimits: PLENTY,
-        returnTo: [APPLICATION],
-        providers: { other: { issuer: 'https://provider.example', clientId: 'x' } },
-        oauth: {
-          enabled: true,
-          clients: [
-            { id: 'app', name: 'App', redirectUris: [APPLICATION], postLogoutRedirectUris: [APPLICATION] },
-            { id: 'phone', name: 'Phone', redirectUris: ['com.example.phone:/callback'] },
-          ],
+    scene = await identityScene(
+      { after: (end) => void ends.unshift(end) },
+      {
+        identity: {
+          publicUrl: OWN,
+          cookies: {},
+          addressLimits: PLENTY,
+          returnTo: [APPLICATION],
+          providers: { other: { issuer: 'https://provider.example', clientId: 'x' } },
+          oauth: {
+            enabled: true,
+            clients: [
+              { id: 'app', name: 'App', redirectUris: [APPLICATION], postLogoutRedirectUris: [APPLICATION] },
+              { id: 'phone', name: 'Phone', redirectUris: ['com.example.phone:/callback'] },
+            ],
+          },
         },
       },
-    });
+    );
     await scene.account('ada');
   });
   after(async () => {
@@ -186,7 +189,13 @@ describe('a lying Host', () => {
       const links = await mailedLinks(join(gateway.folder, 'mailbox'), 2);
       for (const link of links) assert.equal(new URL(link).origin, own, link);
       const asked = `/oauth/auth?client_id=app&response_type=code&scope=openid&state=x&redirect_uri=${encodeURIComponent(APPLICATION)}&code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&code_challenge_method=S256`;
-      for (const target of [asked, '/gatehouse/console', '/gatehouse/console/', '/api/auth/pages/sign-in', '/oauth/.well-known/openid-configuration']) {
+      for (const target of [
+        asked,
+        '/gatehouse/console',
+        '/gatehouse/console/',
+        '/api/auth/pages/sign-in',
+        '/oauth/.well-known/openid-configuration',
+      ]) {
         const { status, headers, body } = await raw(target);
         assert.ok(status < 400, `${target}: ${status}`);
         const { location } = headers;
@@ -235,7 +244,9 @@ describe('redirects of routes', () => {
     let found = 0;
     for (const address of hostileAddresses(OWN)) {
       // What ends a request line or cannot be in one is the parser's to refuse (test/wire/targets.test.ts).
-      const text = Buffer.from(address).toString('latin1').replaceAll(/[\s\0]/g, '%20');
+      const text = Buffer.from(address)
+        .toString('latin1')
+        .replaceAll(/[\s\0]/g, '%20');
       const name = encodeURIComponent(address);
       for (const target of [
         text.startsWith('/') ? text : `/${text}`,
@@ -288,7 +299,10 @@ describe('addresses of the configuration', () => {
       'mail.linkBase': { mail: { linkBase: address } },
       'returnTo.0': { returnTo: [address] },
       'oauth.clients.0.redirectUris.0': client({ redirectUris: [address] }),
-      'oauth.clients.0.postLogoutRedirectUris.0': client({ redirectUris: [APPLICATION], postLogoutRedirectUris: [address] }),
+      'oauth.clients.0.postLogoutRedirectUris.0': client({
+        redirectUris: [APPLICATION],
+        postLogoutRedirectUris: [address],
+      }),
     }))
       test(`identity.${key} is no ${address}`, async () => {
         const { ok, problems } = await check({ identity: { enabled: true, ...identity } });
@@ -298,11 +312,9 @@ describe('addresses of the configuration', () => {
       });
 });
 
-async function check(document: object): Promise<{ ok: boolean; problems: readonly Problem[] }> {
+async function check(document: object): Promise<{ readonly ok: boolean; readonly problems: readonly Problem[] }> {
   const loaded = await loadConfig({ document, env: {} });
-  if (!loaded.ok) return loaded;
-  const compiled = compile(loaded.config);
-  return { ok: compiled.ok, problems: compiled.ok ? compiled.warnings : compiled.problems };
+  return loaded.ok ? compile(loaded.config) : loaded;
 }
 
 /** Links of the emails in a folder, as soon as there are so many emails. */

@@ -2242,7 +2242,7 @@ export interface WrittenDocument<N extends Names> {
     } | undefined;
     /** The pages of accounts and OAuth: name, logo, colours, languages, texts. Default: its defaults. */
     readonly pages?: {
-      /** Shown above every page and in its title. Default: `Gatehouse`. */
+      /** Shown above every page and in its title, and in the emails and their subjects. Default: `Gatehouse`. */
       readonly name?: string | undefined;
       /** File of a logo shown beside the name, at most 64 KiB, read at start. */
       readonly logo?: string | undefined;
@@ -2283,7 +2283,7 @@ export interface WrittenDocument<N extends Names> {
           readonly bad?: string | undefined;
         } | undefined;
       } | undefined;
-      /** Languages that people may get, by `Accept-Language` or their own choice; the first is for everybody else. `en` and `de` are shipped; any other needs all of its texts. Values: list of text (at most 50). Default: `en`, `de`. */
+      /** Languages that people may get on pages and in emails, by `Accept-Language` or their own choice; the first is for everybody else. `en` and `de` are shipped; any other needs all of its texts. Values: list of text (at most 50). Default: `en`, `de`. */
       readonly languages?: readonly string[] | undefined;
       /** Texts by language, in place of the shipped ones; `{name}` stands for a value. Plain text, no HTML. Default: its defaults. */
       readonly texts?: { readonly [name: string]: {
@@ -2529,6 +2529,99 @@ export interface WrittenDocument<N extends Names> {
       readonly mailbox?: string | undefined;
       /** A page of your own that links in mails and the first administrator’s link lead to, with `?action=verify-email#token=...` (or `reset-password`, `setup`). Default: the pages of the service, under `basePath` at `publicUrl`. */
       readonly linkBase?: string | undefined;
+      /** Texts of emails by language of `pages.languages`, in place of the shipped ones; `{name}` stands for a value. Plain text, no HTML. Emails go out in the language that the account keeps. Default: its defaults. */
+      readonly texts?: { readonly [name: string]: {
+        /** English: confirm your address */
+        readonly verifySubject?: string | undefined;
+        /** English: Somebody registered an account with this address. To confirm it, open: */
+        readonly verifyText?: string | undefined;
+        /** English: Confirm this address */
+        readonly verifyButton?: string | undefined;
+        /** English: It works once, within a day, together with the password that was chosen or a new one. */
+        readonly verifyUntil?: string | undefined;
+        /** English: If it was not you, do nothing: no account will be created. */
+        readonly verifyElse?: string | undefined;
+        /** English: Or use this code: {code} */
+        readonly orCode?: string | undefined;
+        /** English: Somebody asked for this to be the new address of their account. To confirm it, open: */
+        readonly moveText?: string | undefined;
+        /** English: It works once, within a day, together with the password of the account. */
+        readonly moveUntil?: string | undefined;
+        /** English: If it was not you, do nothing: the account keeps the address it has. */
+        readonly moveElse?: string | undefined;
+        /** English: you have an account */
+        readonly takenSubject?: string | undefined;
+        /** English: Somebody tried to register an account with this address, which already has one. */
+        readonly takenText?: string | undefined;
+        /** English: If it was you, sign in, or ask for a new password. Otherwise do nothing. */
+        readonly takenElse?: string | undefined;
+        /** English: set a new password */
+        readonly resetSubject?: string | undefined;
+        /** English: Somebody asked for a new password for the account "{account}". To set one, open: */
+        readonly resetText?: string | undefined;
+        /** English: Set a new password */
+        readonly resetButton?: string | undefined;
+        /** English: It works once, within 30 minutes. If it was not you, do nothing: the password stays. */
+        readonly resetUntil?: string | undefined;
+        /** English: your password was changed */
+        readonly passwordSubject?: string | undefined;
+        /** English: The password of your account was changed and all its sessions ended. */
+        readonly passwordText?: string | undefined;
+        /** English: If it was not you, ask for a new password at once. */
+        readonly passwordElse?: string | undefined;
+        /** English: failed sign-ins */
+        readonly lockedSubject?: string | undefined;
+        /** English: There were several wrong passwords for your account. Sign-ins are slowed down for a while. */
+        readonly lockedText?: string | undefined;
+        /** English: If it was not you, there is nothing to do; a second factor makes your account safer. */
+        readonly lockedElse?: string | undefined;
+        /** English: your address was changed */
+        readonly addressSubject?: string | undefined;
+        /** English: The address of your account was changed; this is the last email to the old one. */
+        readonly addressText?: string | undefined;
+        /** English: If it was not you, write to the administrators of this service. */
+        readonly addressElse?: string | undefined;
+        /** English: access to your account changed */
+        readonly accessSubject?: string | undefined;
+        /** English: If it was not you, remove it, change your password and end all sessions at once. */
+        readonly accessElse?: string | undefined;
+        /** English: The API key "{name}" was made for your account. */
+        readonly keyMade?: string | undefined;
+        /** English: The API key "{name}" of your account was replaced. */
+        readonly keyReplaced?: string | undefined;
+        /** English: An administrator made the API key "{name}" for your account. */
+        readonly keyMadeFor?: string | undefined;
+        /** English: An administrator replaced the API key "{name}" of your account. */
+        readonly keyReplacedFor?: string | undefined;
+        /** English: The child account "{name}" was made. */
+        readonly childMade?: string | undefined;
+        /** English: The application "{name}" may now act for your account. */
+        readonly applicationAllowed?: string | undefined;
+        /** English: Your account can now be entered with an account at {provider}. */
+        readonly linkAdded?: string | undefined;
+        /** English: The link to your account at {provider} was removed. */
+        readonly linkRemoved?: string | undefined;
+        /** English: All links of your account to outside accounts were removed. */
+        readonly linksRemoved?: string | undefined;
+        /** English: your second factors changed */
+        readonly factorsSubject?: string | undefined;
+        /** English: If it was not you, change your password at once. */
+        readonly factorsElse?: string | undefined;
+        /** English: A second factor was added to your account. */
+        readonly factorAdded?: string | undefined;
+        /** English: A second factor was removed from your account. */
+        readonly factorRemoved?: string | undefined;
+        /** English: An administrator removed the second factors of your account. */
+        readonly factorsRemovedFor?: string | undefined;
+        /** English: All passkeys were removed from your account. */
+        readonly passkeysRemoved?: string | undefined;
+        /** English: New recovery codes were made for your account; the old ones no longer work. */
+        readonly codesMade?: string | undefined;
+        /** English: A recovery code of your account was used; {count} are left. */
+        readonly codeUsed?: string | undefined;
+        /** English: Second factors and links that were set up before you confirmed your address were removed. */
+        readonly takenOver?: string | undefined;
+      } } | undefined;
     } | undefined;
     /** Where sessions come from, shown in their list. Default: its defaults. */
     readonly place?: {

@@ -63,7 +63,7 @@ const ANYBODY: Readonly<Record<string, Line>> = {
 
 const ACCOUNT: Readonly<Record<string, Line>> = {
   'GET /me': ['The signed-in account'],
-  'PATCH /me': ['Changes names of the account'],
+  'PATCH /me': ['Changes names and language of the account'],
   'DELETE /me': ['Deletes the account'],
   'POST /me/email': ['Asks for another address; the new one gets an email', 202],
   'GET /sessions': ['Open sessions'],
@@ -106,7 +106,7 @@ const ADMIN: Readonly<Record<string, Line>> = {
   'GET /admin/users': ['Accounts'],
   'POST /admin/users': ['Makes an account', 201],
   'GET /admin/users/:id': ['One account'],
-  'PATCH /admin/users/:id': ['Changes status, plan, roles or name of an account'],
+  'PATCH /admin/users/:id': ['Changes status, plan, roles, name or language of an account'],
   'DELETE /admin/users/:id': ['Deletes an account and its children'],
   'POST /admin/users/:id/password': ['Sets the password of an account'],
   'DELETE /admin/users/:id/mfa': ['Removes the second factors of an account'],

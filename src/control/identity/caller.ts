@@ -9,6 +9,8 @@ export interface Caller {
   readonly signal?: AbortSignal;
   /** What the device cookie says (accounts/devices.ts). */
   readonly device?: string;
+  /** Its `Accept-Language`, or the language of the page that it reads. */
+  readonly languages?: string;
 }
 
 /** The caller when there is no request: the command line, the service itself. */

@@ -11,7 +11,7 @@ import type { EnvironmentKey } from './api-keys/environment-keys.ts';
 import type { AuditLog } from './audit/chain.ts';
 import type { Background } from './background.ts';
 import type { GeoIp } from './geoip/geoip.ts';
-import type { MailTemplates } from './mail/mail-templates.ts';
+import type { Mails } from './mail/mails.ts';
 import type { Outbox } from './mail/outbox.ts';
 import type { IdentityOptions } from './options.ts';
 import type { PageSet } from './pages/layout.ts';
@@ -40,7 +40,7 @@ export interface IdentityContext {
   readonly revocations: Revocations;
   readonly outbox: Outbox;
   readonly geoip: GeoIp;
-  readonly mailTemplates: MailTemplates;
+  readonly mails: Mails;
   readonly pages: PageSet;
   /** Keys of `API_KEY_n`, by SHA-256 of the key. */
   readonly environmentKeys: ReadonlyMap<string, EnvironmentKey>;

@@ -46,6 +46,8 @@ export const displayName = text(
   '1 to 80 characters without control characters',
   /^[^\p{Cc}\p{Cf}\u2028\u2029]{1,80}$/u,
 );
+/** RFC 5646, as far as anybody writes it. */
+export const language = text('a language such as en or pt-BR', /^[A-Za-z]{2,3}(-[A-Za-z0-9]{1,8}){0,4}$/);
 export const opaque = (expected: string): z.ZodString =>
   z
     .string(expected)

@@ -32,8 +32,8 @@ import { type Environment, withEnvironment } from './environment.ts';
 import { openGeoIp } from './geoip/geoip.ts';
 import { callerOfMessage } from './http/caller.ts';
 import { closeServer, listenOn, type Where } from './http/listen.ts';
-import { makeMailTemplates } from './mail/mail-templates.ts';
 import { makeMailer } from './mail/mailer.ts';
+import { Mails } from './mail/mails.ts';
 import { Outbox } from './mail/outbox.ts';
 import { IDENTITY_MIGRATIONS } from './migrations.ts';
 import type { IdentityInput } from './options.ts';
@@ -175,6 +175,7 @@ export async function openContext(
     await checkMasterKey(store, master);
     const signingKeys = new SigningKeys(store, options, master, clock);
     const mailer = await makeMailer(options.mail, options.mail.mailbox ?? join(deps.dataDir, 'mailbox'), log);
+    const outbox = new Outbox(store, master, mailer, clock, log);
     const context: IdentityContext = {
       options,
       store,
@@ -194,8 +195,8 @@ export async function openContext(
       signingKeys,
       tokens: new AccessTokens(options, signingKeys, clock),
       revocations: new Revocations(store, clock, log),
-      outbox: new Outbox(store, master, mailer, clock, log),
-      mailTemplates: makeMailTemplates(options),
+      outbox,
+      mails: new Mails(options, outbox),
       pages: makePages(options.pages, options.publicUrl.startsWith('https:')),
       geoip: await openGeoIp(options.place),
       environmentKeys: keysOfEnvironment,

@@ -144,4 +144,5 @@ export const IDENTITY_MIGRATIONS: readonly Migration[] = [
   { id: '0007-places', up: (trx) => run(trx, 'alter table sessions add column place text') },
   { id: '0008-key-roles', up: (trx) => run(trx, `alter table api_keys add column roles text not null default '[]'`) },
   { id: '0009-refresh-successor', up: (trx) => run(trx, 'alter table refresh_tokens add column successor text') },
+  { id: '0010-languages', up: (trx) => run(trx, 'alter table users add column language text') },
 ];

@@ -6,8 +6,9 @@
 import * as z from 'zod';
 import { duration, ratio, secret, size, webUrl } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
+import { ENGLISH_MAIL } from './mail/mail-texts-en.ts';
 import { oauthProviderOptions, outsideProviderOptions } from './oauth/options.ts';
-import { pagesOptions } from './pages/options.ts';
+import { language, pagesOptions, textsOf } from './pages/options.ts';
 
 const count = (least: number, most: number): z.ZodNumber => z.number().int().min(least).max(most);
 const scopeName = z
@@ -157,6 +158,12 @@ const mail = z.strictObject({
     .optional()
     .describe(
       'A page of your own that links in mails and the first administrator’s link lead to, with `?action=verify-email#token=...` (or `reset-password`, `setup`). Default: the pages of the service, under `basePath` at `publicUrl`.',
+    ),
+  texts: z
+    .record(language, textsOf(ENGLISH_MAIL))
+    .default({})
+    .describe(
+      'Texts of emails by language of `pages.languages`, in place of the shipped ones; `{name}` stands for a value. Plain text, no HTML. Emails go out in the language that the account keeps.',
     ),
 });
 

@@ -10,7 +10,7 @@ import { environmentKeys } from './api-keys/environment-keys.ts';
 import { withEnvironment } from './environment.ts';
 import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls, RARE_CALLS } from './open-calls.ts';
 import { DEFAULT_ISSUER, type IdentitySection, identityOptions } from './options.ts';
-import { checkPages } from './pages/check.ts';
+import { checkMailTexts, checkPages } from './pages/check.ts';
 import { plansOf } from './plans.ts';
 
 export interface IdentityPlan {
@@ -98,6 +98,7 @@ export const identitySection = defineSection({
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
     const storeUrl = typeof stores?.sql === 'string' && stores.sql !== '' ? stores.sql : undefined;
     const pages = checkPages(options.pages, context);
+    checkMailTexts(options, context);
     const plans = checkPlans(options, context);
     warnOfIssuer(options, context);
     return { options: { ...options, ...plans, pages }, environment: context.env, storeUrl };

@@ -28,6 +28,8 @@ export interface UserTable {
   created_at: number;
   updated_at: number;
   last_login_at: number | null;
+  /** Of its emails, such as `de`; null: nobody said. */
+  language: string | null;
 }
 
 export interface SessionTable {

@@ -6,7 +6,6 @@ import type { Transaction } from 'kysely';
 import type { Actor } from '../actor.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
-import type { Mail } from '../mail/mailer.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode } from '../problem.ts';
@@ -14,6 +13,7 @@ import type { IdentityTables, User } from '../tables.ts';
 import { rolesOf } from './access.ts';
 import { guesserOf } from './devices.ts';
 import { ownerOf } from './guard.ts';
+import { languageOfCaller } from './language.ts';
 import { guardKey } from './sign-in.ts';
 import { endAllAccess, findById, findByLogin, mayMail } from './users.ts';
 
@@ -38,7 +38,7 @@ export async function storePassword(
   const kept = exceptSession === undefined ? {} : { exceptSession };
   await endAllAccess(context, trx, user.id, reason, { ...kept, keys: true });
   await context.guard.clearAll(trx, `user:${user.id}`);
-  if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.passwordChanged(user.email));
+  await context.mails.tell(trx, user, 'passwordText');
 }
 
 export async function changePassword(
@@ -94,21 +94,15 @@ async function removeWays(
   { removePasskeys, removeLinks }: WaysToRemove,
   mayDropFactor: boolean,
 ): Promise<WaysLeft> {
-  const { mailTemplates } = context;
   const factors = await factorsOf(trx, user.id);
-  const tell = async (mail: (to: string) => Mail): Promise<void> => {
-    if (user.email !== null) await context.outbox.add(trx, mail(user.email));
-  };
   if (removePasskeys && (mayDropFactor || factors.includes('totp'))) {
     const gone = await trx.deleteFrom('passkeys').where('user_id', '=', user.id).returning('id').execute();
-    if (gone.length > 0)
-      await tell((to) => mailTemplates.mfaChanged(to, 'All passkeys were removed from your account'));
+    if (gone.length > 0) await context.mails.tell(trx, user, 'passkeysRemoved');
     if (!factors.includes('totp')) await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
   }
   if (removeLinks) {
     const gone = await trx.deleteFrom('linked_accounts').where('user_id', '=', user.id).returning('provider').execute();
-    if (gone.length > 0)
-      await tell((to) => mailTemplates.accessChanged(to, 'All links of your account to outside accounts were removed'));
+    if (gone.length > 0) await context.mails.tell(trx, user, 'linksRemoved');
   }
   const passkeys = await trx.selectFrom('passkeys').select('id').where('user_id', '=', user.id).execute();
   const links = await trx.selectFrom('linked_accounts').select('provider').where('user_id', '=', user.id).execute();
@@ -155,7 +149,8 @@ async function sendReset(context: IdentityContext, email: string, caller: Caller
   await context.store.transaction(async (trx) => {
     if (!(await mayMail(context, trx, email))) return;
     const code = await context.codes.issue(trx, 'reset-password', { userId: user.id, ttlMs: RESET_TTL_MS });
-    await context.outbox.add(trx, context.mailTemplates.resetPassword(email, user.username ?? email, code));
+    const to = { email, language: user.language ?? languageOfCaller(context, caller) };
+    await context.mails.resetPassword(trx, to, user.username ?? email, code);
     const { address, requestId } = caller;
     const entry = { actor: 'anonymous', action: 'password.reset-asked', target: user.id, address, requestId };
     await context.audit.append(trx, entry);
@@ -214,10 +209,7 @@ async function takeOver(context: IdentityContext, trx: Trx, user: User): Promise
   let gone = 0;
   for (const table of ['mfa_totp', 'recovery_codes', 'passkeys', 'linked_accounts'] as const)
     gone += (await trx.deleteFrom(table).where('user_id', '=', user.id).returning('user_id').execute()).length;
-  if (gone > 0 && user.email !== null) {
-    const what = 'Second factors and links that were set up before you confirmed your address were removed';
-    await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, what));
-  }
+  if (gone > 0) await context.mails.tell(trx, user, 'takenOver');
   const children = await trx
     .updateTable('users')
     .set({ password_hash: null })

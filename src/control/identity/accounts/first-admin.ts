@@ -11,6 +11,7 @@ import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, invalidCode } from '../problem.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { ownerOf } from './guard.ts';
+import { languageOfCaller } from './language.ts';
 import { insertUser } from './users.ts';
 
 const LINK_TTL_MS = 86_400_000;
@@ -63,7 +64,14 @@ export async function createFirstAdmin(
       if (await hasAdmin(trx)) throw invalidCode();
       const names = { email: given.email, username: given.username ?? null };
       const roles = [...new Set([...context.options.defaultRoles, 'admin'])];
-      const user = await insertUser(context, trx, { kind: 'user', ...names, emailVerified: true, passwordHash, roles });
+      const user = await insertUser(context, trx, {
+        kind: 'user',
+        ...names,
+        emailVerified: true,
+        passwordHash,
+        roles,
+        language: languageOfCaller(context, caller),
+      });
       const { address, requestId } = caller;
       await context.audit.append(trx, {
         actor: 'system',

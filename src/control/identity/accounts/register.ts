@@ -14,6 +14,7 @@ import { conflict, forbidden, invalidCode, invalidField, type Problem } from '..
 import type { IdentityTables, User } from '../tables.ts';
 import { provePassword } from './change-password.ts';
 import { ownerOf } from './guard.ts';
+import { knownLanguage, languageOfCaller } from './language.ts';
 import { completeSignIn } from './sign-in.ts';
 import { findById, findByLogin, insertUser, mayMail } from './users.ts';
 
@@ -27,6 +28,8 @@ export interface Registration {
   readonly username?: string | undefined;
   readonly displayName?: string | undefined;
   readonly birthDate?: string | undefined;
+  /** Of its emails; default what the caller reads. */
+  readonly language?: string | undefined;
 }
 
 interface Waiting {
@@ -34,6 +37,7 @@ interface Waiting {
   readonly username: string | null;
   readonly displayName: string | null;
   readonly birthDate: string | null;
+  readonly language: string | null;
   readonly passwordHash: string;
 }
 
@@ -56,6 +60,8 @@ export async function register(
   await context.guard.checkAddress(db, caller.address);
   checkNewPassword(given.password, [given.email, given.username, given.displayName], context.options.passwords);
   checkAge(context, given.birthDate);
+  const language =
+    given.language === undefined ? languageOfCaller(context, caller) : knownLanguage(context, given.language);
   // Where the response tells that a name is taken anyway, it does so before the hash.
   if (context.options.registration.verifyEmail === 'off') await refuseTaken(db, given);
   const waiting: Waiting = {
@@ -63,6 +69,7 @@ export async function register(
     username: given.username ?? null,
     displayName: given.displayName ?? null,
     birthDate: given.birthDate ?? null,
+    language,
     passwordHash: await context.hasher.hash(given.password, ownerOf(caller)),
   };
   if (context.options.registration.verifyEmail === 'required') {
@@ -88,9 +95,11 @@ async function sendCode(context: IdentityContext, waiting: Waiting, caller: Call
     const about = { payload: waiting, ttlMs: CODE_TTL_MS };
     // The code is made in both cases, so that both take the same time; nobody learns the one for a known address.
     const code = await context.codes.issue(trx, 'register', about);
-    const { alreadyRegistered, verifyEmail } = context.mailTemplates;
-    const letter = known === undefined ? verifyEmail(waiting.email, code) : alreadyRegistered(waiting.email);
-    if (await mayMail(context, trx, waiting.email)) await context.outbox.add(trx, letter);
+    if (await mayMail(context, trx, waiting.email)) {
+      const { email, language } = waiting;
+      if (known === undefined) await context.mails.verifyEmail(trx, { email, language }, code);
+      else await context.mails.alreadyRegistered(trx, { email, language: known.language });
+    }
     const { address, requestId } = caller;
     await context.audit.append(trx, { actor: 'anonymous', action: 'registration.asked', address, requestId });
   });
@@ -226,8 +235,7 @@ async function confirmNewEmail(context: IdentityContext, trx: Trx, token: string
     .where('id', '=', before.id)
     .returningAll()
     .executeTakeFirstOrThrow();
-  if (before.email !== null && before.email !== email)
-    await context.outbox.add(trx, context.mailTemplates.newEmail(before.email));
+  if (before.email !== null && before.email !== email) await context.mails.tell(trx, before, 'addressText');
   const { address, requestId } = caller;
   await context.audit.append(trx, {
     actor: user.id,
@@ -252,6 +260,7 @@ export function publicUser(user: User): Record<string, unknown> {
     birthDate: user.birth_date,
     parentId: user.parent_id,
     status: user.status,
+    language: user.language,
     createdAt: new Date(user.created_at).toISOString(),
     lastLoginAt: user.last_login_at === null ? null : new Date(user.last_login_at).toISOString(),
   };

@@ -33,7 +33,6 @@ export function addAccessRoutes<A extends { readonly name: string }>(
   { admin, recentProof }: AccessGuard<A>,
 ): void {
   const { store } = context;
-  type Trx = Parameters<typeof createKey>[1];
 
   const target = async (id: string): Promise<User> => {
     const user = await findById(store.db, id);
@@ -43,9 +42,6 @@ export function addAccessRoutes<A extends { readonly name: string }>(
   const entry = (c: Context<Env>, { name: actor }: A, action: string, id: string) => {
     const { address, requestId } = c.get('caller');
     return { actor, action, target: id, address, requestId };
-  };
-  const tell = async (trx: Trx, { email }: User, what: string): Promise<void> => {
-    if (email !== null) await context.outbox.add(trx, context.mailTemplates.accessChanged(email, what));
   };
 
   app.get('/admin/users/:id/sessions', async (c) => {
@@ -91,7 +87,7 @@ export function addAccessRoutes<A extends { readonly name: string }>(
     const ttlMs = body.expiresIn === null ? null : body.expiresIn * 1_000;
     const made = await store.transaction(async (trx) => {
       const created = await createKey(context, trx, owner.id, access, { ...body, ttlMs });
-      await tell(trx, owner, `An administrator made the API key "${body.name}" for your account`);
+      await context.mails.tell(trx, owner, 'keyMadeFor', { name: body.name });
       const detail = { owner: owner.id, scopes: body.scopes, roles: body.roles };
       await context.audit.append(trx, { ...entry(c, actor, 'key.created', created.row.id), detail });
       return created;
@@ -110,7 +106,7 @@ export function addAccessRoutes<A extends { readonly name: string }>(
     const owner = await target(found.user_id);
     const made = await store.transaction(async (trx) => {
       const rotated = await rotateKey(context, trx, id, owner.id, graceSeconds * 1_000);
-      await tell(trx, owner, `An administrator replaced the API key "${rotated.row.name}" of your account`);
+      await context.mails.tell(trx, owner, 'keyReplacedFor', { name: rotated.row.name });
       const detail = { owner: owner.id, before: id };
       await context.audit.append(trx, { ...entry(c, actor, 'key.rotated', rotated.row.id), detail });
       return rotated;

@@ -18,6 +18,7 @@ import type { User } from '../tables.ts';
 import { ADMIN_SCOPE, accessOf, allRoles, rolesOf } from './access.ts';
 import { refuseLastAdmin, removeUser, storePassword } from './change-password.ts';
 import { ownerOf } from './guard.ts';
+import { knownLanguage } from './language.ts';
 import { publicUser, usernameTaken } from './register.ts';
 import { addAccessRoutes, adminAccessBodies } from './routes-admin-access.ts';
 import { endAllAccess, findById, insertUser } from './users.ts';
@@ -32,6 +33,7 @@ const newUser = z.strictObject({
   displayName: field.displayName.optional(),
   plan: field.plan.optional(),
   roles: roleList.optional(),
+  language: field.language.optional(),
 });
 
 const change = z.strictObject({
@@ -39,6 +41,7 @@ const change = z.strictObject({
   plan: field.plan.optional(),
   roles: roleList.optional(),
   displayName: field.displayName.nullable().optional(),
+  language: field.language.nullable().optional(),
 });
 
 const search = z.strictObject({
@@ -152,6 +155,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
       passwordHash = await context.hasher.hash(body.password, ownerOf(c.get('caller')));
     }
     const { kind, email, username, displayName, plan } = body;
+    const language = body.language === undefined ? null : knownLanguage(context, body.language);
     const user = await store
       .transaction(async (trx) => {
         const names = { email: email ?? null, username: username ?? null, displayName: displayName ?? null };
@@ -163,6 +167,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
           passwordHash,
           emailVerified: email !== undefined,
           roles,
+          language,
         });
         await context.audit.append(trx, { ...entry(c, actor, 'user.created', made.id), detail: { roles: [...roles] } });
         return made;
@@ -178,7 +183,8 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
     const user = await target(c);
     const access = await accessOf(context, store.db, user);
     const roles = await rolesOf(store.db, user.id);
-    return c.json({ ...publicUser(user), disabledReason: user.disabled_reason, roles, scopes: access?.scopes ?? [] });
+    const more = { disabledReason: user.disabled_reason, roles, scopes: access?.scopes ?? [] };
+    return c.json({ ...publicUser(user), ...more, languages: context.options.pages.languages });
   });
 
   app.patch('/admin/users/:id', async (c) => {
@@ -190,6 +196,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
       if (user.kind === 'child') throw invalidField('roles', 'no roles: a child has what its parent allows');
       await checkRoles(body.roles);
     }
+    const language = body.language == null ? body.language : knownLanguage(context, body.language);
     await store.transaction(async (trx) => {
       const disables = body.status === 'disabled' && user.status === 'active';
       const demotes = body.roles !== undefined && !body.roles.includes('admin');
@@ -203,6 +210,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
             : { status: body.status, disabled_reason: body.status === 'active' ? null : 'administrator' }),
           ...(body.plan === undefined ? {} : { plan: body.plan }),
           ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
+          ...(language === undefined ? {} : { language }),
         })
         .where('id', '=', user.id)
         .execute();
@@ -273,8 +281,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
       await trx.deleteFrom('passkeys').where('user_id', '=', user.id).execute();
       await trx.deleteFrom('recovery_codes').where('user_id', '=', user.id).execute();
       await endAllAccess(context, trx, user.id, 'second factors removed');
-      const letter = 'An administrator removed the second factors of your account';
-      if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, letter));
+      await context.mails.tell(trx, user, 'factorsRemovedFor');
       await context.audit.append(trx, entry(c, actor, 'mfa.removed', user.id));
     });
     await context.revocations.announce();

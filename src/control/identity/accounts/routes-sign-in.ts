@@ -20,6 +20,7 @@ const registration = z.strictObject({
   username: field.username.optional(),
   displayName: field.displayName.optional(),
   birthDate: field.birthDate.optional(),
+  language: field.language.optional(),
 });
 
 const confirmation = z.strictObject({

@@ -12,7 +12,7 @@ import { forbidden, notFound } from '../problem.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { Session } from '../tables.ts';
 import { changePassword, deleteAccount, provePassword, requestReset, resetPassword } from './change-password.ts';
-import { changeUsername } from './profile.ts';
+import { changeProfile } from './profile.ts';
 import { publicUser } from './register.ts';
 import { mayMail } from './users.ts';
 
@@ -27,6 +27,7 @@ export const accountBodies = {
   'PATCH /me': z.strictObject({
     displayName: field.displayName.nullable().optional(),
     username: field.username.optional(),
+    language: field.language.nullable().optional(),
   }),
   'DELETE /me': z.strictObject({
     password: field.password.optional(),
@@ -58,7 +59,7 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
     const body = await readBody(c.req.raw, accountBodies['PATCH /me']);
     // A child's name is part of what its parent sees it by.
     if (actor.user.kind === 'child') throw forbidden('a parent changes this', 'child_account');
-    return c.json(publicUser(await changeUsername(context, actor, body, c.get('caller'))));
+    return c.json(publicUser(await changeProfile(context, actor, body, c.get('caller'))));
   });
 
   app.delete('/me', async (c) => {
@@ -79,8 +80,8 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
     await context.store.transaction(async (trx) => {
       const about = { userId: actor.user.id, payload: { email: body.email }, ttlMs: 86_400_000 };
       const code = await context.codes.issue(trx, 'verify-email', about);
-      const letter = context.mailTemplates.verifyEmail(body.email, code);
-      if (await mayMail(context, trx, body.email)) await context.outbox.add(trx, letter);
+      const to = { email: body.email, language: actor.user.language };
+      if (await mayMail(context, trx, body.email)) await context.mails.verifyNewEmail(trx, to, code);
     });
     context.outbox.nudge();
     return c.json({ status: 'verification_sent' }, 202);

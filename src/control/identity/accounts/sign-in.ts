@@ -62,9 +62,8 @@ async function recordFailure(
 ): Promise<void> {
   await context.store.transaction(async (trx) => {
     const begins = await context.guard.fail(trx, key, who, locked);
-    const { email } = user ?? {};
-    if (begins && email != null && (await mayMail(context, trx, email)))
-      await context.outbox.add(trx, context.mailTemplates.locked(email));
+    if (begins && user?.email != null && (await mayMail(context, trx, user.email)))
+      await context.mails.tell(trx, user, 'lockedText');
     await context.audit.append(trx, {
       actor: 'anonymous',
       action: 'login.failed',

@@ -32,6 +32,7 @@ export interface NewUser {
   readonly birthDate?: string | null;
   readonly parentId?: string | null;
   readonly childRules?: string | null;
+  readonly language?: string | null;
   readonly roles: readonly string[];
 }
 
@@ -57,6 +58,7 @@ export async function insertUser(context: IdentityContext, trx: Trx, fresh: NewU
     created_at: now,
     updated_at: now,
     last_login_at: null,
+    language: fresh.language ?? null,
   };
   await trx.insertInto('users').values(user).execute();
   for (const role of new Set(fresh.roles)) {

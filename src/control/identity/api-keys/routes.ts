@@ -71,7 +71,7 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
     const ttlMs = body.expiresIn === null ? null : body.expiresIn * 1_000;
     const made = await context.store.transaction(async (trx) => {
       const created = await createKey(context, trx, actor.user.id, actor.access, { ...body, ttlMs });
-      await told(trx, actor, `The API key "${body.name}" was made for your account`);
+      await context.mails.tell(trx, actor.user, 'keyMade', { name: body.name });
       await audited(trx, actor, 'key.created', created.row.id, c.get('caller').requestId);
       return created;
     });
@@ -88,7 +88,7 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
         throw forbidden('the key can do more than this session', 'narrowed_session');
       if (owned !== undefined) refuseWider(actor, JSON.parse(owned.roles) as string[]);
       const rotated = await rotateKey(context, trx, c.req.param('id'), actor.user.id, body.graceSeconds * 1_000);
-      await told(trx, actor, `The API key "${rotated.row.name}" of your account was replaced`);
+      await context.mails.tell(trx, actor.user, 'keyReplaced', { name: rotated.row.name });
       await audited(trx, actor, 'key.rotated', rotated.row.id, c.get('caller').requestId);
       return rotated;
     });
@@ -114,11 +114,6 @@ export function keyRoutes(context: IdentityContext): Hono<Env> {
   const refuseWider = (actor: Actor, roles: readonly string[]): void => {
     if (roles.length > 0 && actor.session.scopes !== null)
       throw forbidden('sign in without naming scopes for this', 'narrowed_session');
-  };
-
-  const told = async (trx: Parameters<typeof createKey>[1], actor: Actor, what: string): Promise<void> => {
-    const { email } = actor.user;
-    if (email !== null) await context.outbox.add(trx, context.mailTemplates.accessChanged(email, what));
   };
 
   const audited = (

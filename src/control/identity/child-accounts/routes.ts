@@ -118,9 +118,7 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
           childRules: JSON.stringify(body.rules),
           roles: ['child'],
         });
-        const what = `The child account "${body.username}" was made`;
-        if (parent.user.email !== null)
-          await context.outbox.add(trx, context.mailTemplates.accessChanged(parent.user.email, what));
+        await context.mails.tell(trx, parent.user, 'childMade', { name: body.username });
         await context.audit.append(trx, entry(parent, 'child.created', made.id, c.get('caller').requestId));
         return made;
       })

@@ -34,6 +34,7 @@ export function callerOf(
   // Who comes straight to the gateway could write anything into it.
   const place = throughProxy && more.placeField !== undefined ? readPlace(field(more.placeField)) : undefined;
   const device = new RegExp(`(?:^|;) *${DEVICE_COOKIE}=([^;]{1,300})`).exec(field('cookie') ?? '')?.[1];
+  const languages = field('accept-language');
   return {
     address,
     userAgent: (field('user-agent') ?? '').slice(0, MAX_USER_AGENT),
@@ -41,6 +42,7 @@ export function callerOf(
     ...(more.signal === undefined ? {} : { signal: more.signal }),
     ...(place === undefined ? {} : { placeSaid: place }),
     ...(device === undefined ? {} : { device }),
+    ...(languages === null ? {} : { languages }),
   };
 }
 

@@ -7,11 +7,15 @@ import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from '../../../base/log.ts';
 import type { IdentityOptions } from '../options.ts';
+import { checked, mailFile, moreFields } from './mail-file.ts';
 
 export interface Mail {
   readonly to: string;
   readonly subject: string;
   readonly text: string;
+  /** The same for people whose program shows HTML; what waits from before there was any has none. */
+  readonly html?: string;
+  readonly language?: string;
 }
 
 export interface Mailer {
@@ -38,7 +42,15 @@ async function smtpMailer(from: string, url: string): Promise<Mailer> {
   const transport = createTransport({ url, pool: true, maxConnections: 2, ...timeouts });
   return {
     async send(mail) {
-      await transport.sendMail({ from, to: checked(mail.to), subject: checked(mail.subject), text: mail.text });
+      const { to, subject, text, html } = mail;
+      const body = html === undefined ? { text } : { text, html };
+      await transport.sendMail({
+        from,
+        to: checked(to),
+        subject: checked(subject),
+        ...body,
+        headers: moreFields(mail),
+      });
     },
     close: () => transport.close(),
   };
@@ -54,15 +66,7 @@ function fileMailer(from: string, mailbox: string, log: Logger): Mailer {
       const at = new Date();
       const order = `${count++}`.padStart(9, '0');
       const name = `${at.toISOString().replaceAll(':', '-')}-${order}-${randomBytes(4).toString('hex')}.eml`;
-      const head = [
-        `From: ${checked(from)}`,
-        `To: ${checked(mail.to)}`,
-        `Subject: ${checked(mail.subject)}`,
-        `Date: ${at.toUTCString()}`,
-        'MIME-Version: 1.0',
-        'Content-Type: text/plain; charset=utf-8',
-      ];
-      await writeFile(join(mailbox, name), `${head.join('\r\n')}\r\n\r\n${mail.text}\r\n`, { mode: 0o600 });
+      await writeFile(join(mailbox, name), mailFile(mail, from, at), { mode: 0o600 });
       if (!told) log.info('no mail server is configured: mails become files', { folder: mailbox });
       told = true;
       log.info('a mail was written', { file: join(mailbox, name) });
@@ -76,9 +80,4 @@ async function prune(mailbox: string): Promise<void> {
   const files = (await readdir(mailbox)).filter((name) => name.endsWith('.eml')).sort();
   for (const name of files.slice(0, Math.max(0, files.length - MAX_FILES)))
     await rm(join(mailbox, name), { force: true });
-}
-
-function checked(field: string): string {
-  if (/[\r\n\0]/.test(field)) throw new TypeError('a mail field holds a line feed');
-  return field;
 }

@@ -104,7 +104,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
       throw conflict('no_factor', 'set up a second factor first');
     const codes = await store.transaction(async (trx) => {
       const made = await makeRecoveryCodes(context, trx, actor.user.id);
-      await tell(actor, trx, 'New recovery codes were made for your account; the old ones no longer work');
+      await context.mails.tell(trx, actor.user, 'codesMade');
       await context.audit.append(trx, { actor: actor.name, action: 'mfa.recovery-codes-made', target: actor.user.id });
       return made;
     });
@@ -122,7 +122,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     const codes = await store.transaction(async (trx) => {
       await markProven(actor, trx, ['hwk']);
       if (hadNone) return await firstCodes(actor, trx, 'mfa.recovery-codes-made', true);
-      await tell(actor, trx, 'A second factor was added to your account');
+      await context.mails.tell(trx, actor.user, 'factorAdded');
       return undefined;
     });
     await context.revocations.announce();
@@ -209,7 +209,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     if (isFirst)
       await revokeSessions(context, trx, { userId: actor.user.id, exceptId: actor.session.id }, 'second factor added');
     const codes = await makeRecoveryCodes(context, trx, actor.user.id);
-    await tell(actor, trx, 'A second factor was added to your account');
+    await context.mails.tell(trx, actor.user, 'factorAdded');
     await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });
     return codes;
   }
@@ -220,13 +220,8 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
       if (actor.access.mfaRequired) throw conflict('mfa_required', 'this account must keep a second factor');
       await trx.deleteFrom('recovery_codes').where('user_id', '=', actor.user.id).execute();
     }
-    await tell(actor, trx, 'A second factor was removed from your account');
+    await context.mails.tell(trx, actor.user, 'factorRemoved');
     await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });
-  }
-
-  async function tell(actor: Actor, trx: Trx, what: string): Promise<void> {
-    if (actor.user.email !== null)
-      await context.outbox.add(trx, context.mailTemplates.mfaChanged(actor.user.email, what));
   }
 
   async function freshTokens(actor: Actor): Promise<object> {

@@ -62,8 +62,7 @@ async function useRecoveryCode(context: IdentityContext, user: User, code: strin
       .where('user_id', '=', user.id)
       .where('used_at', 'is', null)
       .execute();
-    const what = `A recovery code of your account was used; ${left.length} are left`;
-    if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.mfaChanged(user.email, what));
+    await context.mails.tell(trx, user, 'codeUsed', { count: left.length });
     return true;
   });
   if (isRight) context.outbox.nudge();

@@ -219,13 +219,9 @@ async function grant(context: IdentityContext, provider: Provider, details: Deta
   if (Array.isArray(claims)) given.addOIDCClaims(claims as string[]);
   await context.audit.write({ actor: accountId, action: 'oauth.consented', target: clientId, detail: { scopes } });
   const id = await given.save();
-  const { email } = user;
-  if (email !== null) {
-    const what = `The application "${await applicationName(provider, details)}" may now act for your account`;
-    const mail = context.mailTemplates.accessChanged(email, what);
-    await context.store.transaction((trx) => context.outbox.add(trx, mail));
-    context.outbox.nudge();
-  }
+  const name = await applicationName(provider, details);
+  await context.store.transaction((trx) => context.mails.tell(trx, user, 'applicationAllowed', { name }));
+  context.outbox.nudge();
   return id;
 }
 

@@ -19,7 +19,10 @@ export const outsideProviderOptions = z.strictObject({
 /** RFC 8252 §7.1: schemes of installed applications have a dot, so that none is a browser's own, such as `javascript:`. */
 const APPLICATION_SCHEME = /^(https?|[a-z][a-z0-9-]*(\.[a-z0-9-]+)+)$/;
 const applicationUri = z
-  .url({ protocol: APPLICATION_SCHEME, error: 'must be an http or https URL, or one such as com.example.app:/callback' })
+  .url({
+    protocol: APPLICATION_SCHEME,
+    error: 'must be an http or https URL, or one such as com.example.app:/callback',
+  })
   .refine((uri) => !uri.includes('#'), { error: 'must have no fragment (RFC 6749 §3.1.2)' });
 
 const oauthClient = z.strictObject({

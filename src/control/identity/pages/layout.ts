@@ -36,6 +36,8 @@ export interface PageSet {
 /** The pages as one request sees them: in its language. */
 export interface Page {
   readonly language: string;
+  /** Whether somebody chose the language, now or before, and not their browser. */
+  readonly isChosen: boolean;
   /** Text, not HTML. */
   text(key: TextKey, values?: Values): string;
   /** HTML of a text, escaped; its values are shown strong. */
@@ -105,6 +107,7 @@ export function makePages(options: PagesOptions, isSecure: boolean): PageSet {
       const choice = (): string => choiceOf(languages, language, query, text('languageChoice'));
       return {
         language,
+        isChosen: language === chosen || language === kept,
         text,
         rich: (key, values = {}) => filled(html(texts[key]), values, (value) => `<strong>${html(value)}</strong>`),
         whole: (title, body, canChoose = false) => `<!doctype html>

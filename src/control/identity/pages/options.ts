@@ -1,6 +1,6 @@
 /** `identity.pages`: whose pages they look like, and in which languages they speak. Checked further by check.ts. */
 import * as z from 'zod';
-import { ENGLISH, TEXT_KEYS, type TextKey } from './texts-en.ts';
+import { ENGLISH } from './texts-en.ts';
 
 const colour = (meaning: string) =>
   z
@@ -24,16 +24,25 @@ const palette = (where: string) =>
     .prefault({})
     .describe(`Colours ${where}. Default: the console’s.`);
 
-const texts = z.strictObject(
-  Object.fromEntries(
-    TEXT_KEYS.map((key) => [key, z.string().min(1).max(500).optional().describe(`English: ${ENGLISH[key]}`)]),
-  ) as Record<TextKey, z.ZodOptional<z.ZodString>>,
-);
+/** Texts by key, each with the English one as its meaning. */
+export function textsOf<Key extends string>(english: Readonly<Record<Key, string>>) {
+  const keys = Object.keys(english) as Key[];
+  return z.strictObject(
+    Object.fromEntries(
+      keys.map((key) => [key, z.string().min(1).max(500).optional().describe(`English: ${english[key]}`)]),
+    ) as Record<Key, z.ZodOptional<z.ZodString>>,
+  );
+}
 
-const language = z.string().regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'a language such as en or pt-BR');
+export const language = z.string().regex(/^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$/, 'a language such as en or pt-BR');
 
 export const pagesOptions = z.strictObject({
-  name: z.string().min(1).max(100).default('Gatehouse').describe('Shown above every page and in its title.'),
+  name: z
+    .string()
+    .min(1)
+    .max(100)
+    .default('Gatehouse')
+    .describe('Shown above every page and in its title, and in the emails and their subjects.'),
   logo: z
     .string()
     .regex(/\.(svg|png|webp|jpg)$/, 'a file that ends in .svg, .png, .webp or .jpg')
@@ -49,10 +58,10 @@ export const pagesOptions = z.strictObject({
     .max(50)
     .default(['en', 'de'])
     .describe(
-      'Languages that people may get, by `Accept-Language` or their own choice; the first is for everybody else. `en` and `de` are shipped; any other needs all of its texts.',
+      'Languages that people may get on pages and in emails, by `Accept-Language` or their own choice; the first is for everybody else. `en` and `de` are shipped; any other needs all of its texts.',
     ),
   texts: z
-    .record(language, texts)
+    .record(language, textsOf(ENGLISH))
     .default({})
     .describe('Texts by language, in place of the shipped ones; `{name}` stands for a value. Plain text, no HTML.'),
 });

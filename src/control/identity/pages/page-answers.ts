@@ -1,5 +1,6 @@
 /** What the routes of pages share: the page in the request's language, the response, and who may send a form. */
 import type { Context } from 'hono';
+import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import type { Env } from '../http/actor.ts';
 import { asProblem, forbidden, type Problem } from '../problem.ts';
@@ -13,6 +14,11 @@ export const NOTHING: Given = new Map();
 
 export function pageOf({ pages }: IdentityContext, c: Context<Env>): Page {
   return pages.pageFor({ field: (name) => c.req.header(name), query: new URL(c.req.url).searchParams });
+}
+
+/** The caller of a page that was shown in some language: their emails speak it too. */
+export function readerOf(page: Page, c: Context<Env>): Caller {
+  return { ...c.get('caller'), languages: page.language };
 }
 
 /** A form in which nothing was typed. */

@@ -26,7 +26,7 @@ import {
   verifyPage,
 } from './account-pages.ts';
 import { html, type Page, problemPage } from './layout.ts';
-import { answer, asPlainProblem, blank, type Given, pageOf, refuseForeign } from './page-answers.ts';
+import { answer, asPlainProblem, blank, type Given, pageOf, readerOf, refuseForeign } from './page-answers.ts';
 import { complaintsOf, wordsOf } from './problems.ts';
 import { addSignInPages } from './sign-in-routes.ts';
 
@@ -115,8 +115,9 @@ export function pageRoutes(context: IdentityContext): Hono<Env> {
     app.post(path, async (c) => {
       refuseForeign(context, c);
       const given = await readPageForm(c.req.raw);
+      const page = pageOf(context, c);
       try {
-        return answer(context, c, await link.act(context, pageOf(context, c), given, c.get('caller')));
+        return answer(context, c, await link.act(context, page, given, readerOf(page, c)));
       } catch (error) {
         return await again(context, c, link, given, asPlainProblem(error));
       }
@@ -130,7 +131,7 @@ export function pageRoutes(context: IdentityContext): Hono<Env> {
     const page = pageOf(context, c);
     try {
       const { email } = checkPageForm(given, z.object({ email: field.email }));
-      await requestReset(context, email, c.get('caller'));
+      await requestReset(context, email, readerOf(page, c));
     } catch (error) {
       const problem = asPlainProblem(error);
       const state = { ...blank(context, page), given, complaints: complaintsOf(page, problem, given) };

@@ -5,6 +5,7 @@
  */
 import type { Context, Hono } from 'hono';
 import * as z from 'zod';
+import { keepLanguage } from '../accounts/language.ts';
 import { register } from '../accounts/register.ts';
 import { completeSignIn, signIn } from '../accounts/sign-in.ts';
 import { giveCookies } from '../browser/cookies.ts';
@@ -15,9 +16,10 @@ import type { Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { checkPageForm, readPageForm } from '../http/validate.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
+import type { User } from '../tables.ts';
 import { donePage, registerPage, signInFactorPage, signInPage } from './account-pages.ts';
 import { html } from './layout.ts';
-import { answer, asPlainProblem, blank, type Given, pageOf, refuseForeign } from './page-answers.ts';
+import { answer, asPlainProblem, blank, type Given, pageOf, readerOf, refuseForeign } from './page-answers.ts';
 import { complaintsOf } from './problems.ts';
 
 const MOST_NEXT = 2_000;
@@ -38,7 +40,7 @@ export function addSignInPages(app: Hono<Env>, context: IdentityContext): void {
       const page = pageOf(context, c);
       const given = await readPageForm(c.req.raw);
       try {
-        const { status } = await register(context, checkPageForm(given, registration), c.get('caller'), false);
+        const { status } = await register(context, checkPageForm(given, registration), readerOf(page, c), false);
         const more = canSignIn ? `<p><a href="sign-in">${html(page.text('signInLink'))}</a></p>` : '';
         const body =
           status === 202
@@ -86,12 +88,12 @@ export function addSignInPages(app: Hono<Env>, context: IdentityContext): void {
       const code = (given.get('code') ?? '').trim();
       const factor = /^\d{6}$/.test(code) ? { code } : { recoveryCode: code };
       const { user, facts } = await giveSecondFactor(context, { mfaTicket: ticket, ...factor }, caller);
-      await begin(c, user.id, await completeSignIn(context, user, facts, caller, true));
+      await begin(c, user, await completeSignIn(context, user, facts, caller, true));
       return undefined;
     }
     try {
       const { user, tokens } = await signIn(context, checkPageForm(given, credentials), null, caller, true);
-      await begin(c, user.id, tokens);
+      await begin(c, user, tokens);
       return undefined;
     } catch (error) {
       const problem = asPlainProblem(error);
@@ -101,10 +103,12 @@ export function addSignInPages(app: Hono<Env>, context: IdentityContext): void {
     }
   }
 
-  async function begin(c: Context<Env>, userId: string, tokens: Parameters<typeof giveCookies>[2]): Promise<void> {
+  async function begin(c: Context<Env>, user: User, tokens: Parameters<typeof giveCookies>[2]): Promise<void> {
     await endBrought(context, c);
     giveCookies(context, c, tokens);
-    knowDevice(context, c, userId);
+    knowDevice(context, c, user.id);
+    const { isChosen, language } = pageOf(context, c);
+    if (isChosen) await keepLanguage(context, user, language);
   }
 
   function signedIn(c: Context<Env>, next: string | undefined): Response {

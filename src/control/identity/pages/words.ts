@@ -21,8 +21,7 @@ export const placesOf = (text: string): string[] => [...text.matchAll(PLACE)].ma
 export function catalogueOf({ languages, texts }: Pick<PagesOptions, 'languages' | 'texts'>): Map<string, Texts> {
   return new Map(
     languages.map((language) => {
-      const found = { ...SHIPPED[language], ...given(texts[language]) };
-      const missing = TEXT_KEYS.filter((key) => found[key] === undefined);
+      const { texts: found, missing } = textsIn(TEXT_KEYS, SHIPPED[language], texts[language]);
       if (missing.length > 0)
         throw new TypeError(`identity.pages.texts.${language} lacks ${missing.length} texts: ${missing.join(', ')}`);
       return [language, found as Texts];
@@ -30,8 +29,16 @@ export function catalogueOf({ languages, texts }: Pick<PagesOptions, 'languages'
   );
 }
 
-function given(texts: PagesOptions['texts'][string] | undefined): Partial<Record<TextKey, string>> {
-  return Object.fromEntries(Object.entries(texts ?? {}).filter(([, text]) => text !== undefined));
+type Some<Key extends string> = Readonly<Partial<Record<Key, string | undefined>>>;
+
+/** The texts of one language, what is given in place of what is shipped, and the keys that neither has. */
+export function textsIn<Key extends string>(
+  keys: readonly Key[],
+  shipped: Some<Key> | undefined,
+  given: Some<Key> | undefined,
+): { readonly texts: Some<Key>; readonly missing: readonly Key[] } {
+  const texts = Object.fromEntries(keys.map((key) => [key, given?.[key] ?? shipped?.[key]])) as Some<Key>;
+  return { texts, missing: keys.filter((key) => texts[key] === undefined) };
 }
 
 /** A text with its values; `show` makes of a value what stands in the page. */
@@ -48,6 +55,15 @@ export function languageFor(
   wishes: readonly (string | null | undefined)[],
   header: string | null | undefined,
 ): string {
+  return wantedLanguage(known, wishes, header) ?? known[0] ?? 'en';
+}
+
+/** As `languageFor`; undefined where none of the known ones is wanted. */
+export function wantedLanguage(
+  known: readonly string[],
+  wishes: readonly (string | null | undefined)[],
+  header: string | null | undefined,
+): string | undefined {
   const ranges = (header ?? '')
     .slice(0, 1_000)
     .split(',')
@@ -70,5 +86,5 @@ export function languageFor(
       if (found !== undefined) return found;
     }
   }
-  return known[0] ?? 'en';
+  return undefined;
 }

@@ -122,9 +122,7 @@ export function socialLoginRoutes(context: IdentityContext): Hono<Env> {
         throw conflict('last_way_in', 'set a password first: this is the only way into the account');
       }
       const detail = { provider: c.req.param('provider') };
-      const what = `The link to your account at ${detail.provider} was removed`;
-      if (actor.user.email !== null)
-        await context.outbox.add(trx, context.mailTemplates.accessChanged(actor.user.email, what));
+      await context.mails.tell(trx, actor.user, 'linkRemoved', detail);
       await context.audit.append(trx, { actor: actor.name, action: 'outside.unlinked', target: actor.user.id, detail });
     });
     return c.json({ success: true });

@@ -8,6 +8,7 @@ import type { Configuration } from 'openid-client';
 import { Encryption } from '../../secrets/encryption.ts';
 import { randomSecret } from '../../secrets/random-token.ts';
 import { isUniqueViolation } from '../../store/faults.ts';
+import { languageOfCaller } from '../accounts/language.ts';
 import { completeSignIn, secondFactorNeeded } from '../accounts/sign-in.ts';
 import { findById, findByLogin, insertUser } from '../accounts/users.ts';
 import type { Caller } from '../caller.ts';
@@ -280,7 +281,9 @@ export class SocialLogin {
           if (!context.options.registration.open)
             throw forbidden('accounts are made by administrators here', 'registration_closed');
           const names = emailTrusted ? { email, emailVerified: true } : {};
-          user = await insertUser(context, trx, { kind: 'user', ...names, roles: context.options.defaultRoles });
+          const language = languageOfCaller(context, caller);
+          const roles = context.options.defaultRoles;
+          user = await insertUser(context, trx, { kind: 'user', ...names, roles, language });
           await context.audit.append(trx, {
             actor: user.id,
             action: 'user.created',
@@ -297,8 +300,7 @@ export class SocialLogin {
         const row = { provider, subject, user_id: user.id, email, created_at: context.clock.wallMs() };
         await trx.insertInto('linked_accounts').values(row).execute();
         // Whoever had this address before, if it was another, learns of the new way in.
-        const what = `Your account can now be entered with an account at ${provider}`;
-        if (user.email !== null) await context.outbox.add(trx, context.mailTemplates.accessChanged(user.email, what));
+        await context.mails.tell(trx, user, 'linkAdded', { provider });
       } catch (error) {
         if (isUniqueViolation(error))
           throw conflict('linked_elsewhere', 'the account was linked a moment ago; try again');
