@@ -43,6 +43,7 @@ export async function run(): Promise<Row[]> {
     timeoutMs: 1_000,
     onBroken: 'fail',
     nowMs: () => systemClock.monotonicMs(),
+    putBack: () => '',
   });
   const exchange = new OneField();
   const hooks = {};

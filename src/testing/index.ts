@@ -95,6 +95,7 @@ export async function runPolicy<Options>(
     timeoutMs: run.timeout ?? 1_000,
     onBroken: 'fail',
     nowMs: () => clock.monotonicMs(),
+    putBack: () => 'it changes what all code of the gateway shares',
   });
   const safe = guarded(hooks, guard);
   const exchange = new RecordingExchange(factsOf(run.request ?? {}));

@@ -111,6 +111,10 @@ export class PolicyWatchdog {
     const wasAway = now - this.#lastLookMs > LOOK_EVERY_MS * 5;
     this.#lastLookMs = now;
     for (const [thread, worker] of this.#workers) {
+      if (worker.watch.isSpoiled()) {
+        this.#endSpoiled(thread, worker);
+        continue;
+      }
       const { slot, run } = worker.watch.running();
       if (slot < 0 || run !== worker.run || wasAway) {
         worker.run = slot < 0 ? -1 : run;
@@ -123,7 +127,29 @@ export class PolicyWatchdog {
     }
   }
 
-  /** A worker whose heart stands still while nothing says that it runs is in a loop behind an `await`. */
+  /** What all code of it shares was changed for good, so that nothing in it can be relied on. */
+  #endSpoiled(thread: number, worker: Watched): void {
+    if (worker.isEnding) return;
+    worker.isEnding = true;
+    this.#parts.log.error('a policy changed what all code shares for good; its worker is ended', {
+      one_of: worker.table.policies.map(({ name }) => name),
+    });
+    this.#blame(worker.table.policies);
+    void this.#parts.terminate(thread);
+  }
+
+  /** Which of several it was nobody can say, so none is taken out of use for it. */
+  #blame(suspects: readonly PolicyEntry[]): void {
+    const [only] = suspects;
+    if (only === undefined || suspects.length > 1) return;
+    this.#sumsOf(only.name).kills++;
+    this.#countKill(only);
+  }
+
+  /**
+   * A worker whose heart stands still while nothing says that it runs is in a loop behind an `await`, or in one that a
+   * timer of a policy has begun, or that the gateway's own code runs into after a policy has changed what it relies on.
+   */
   #listen(thread: number, worker: Watched, isExcused: boolean, now: number): void {
     const beats = worker.watch.beats();
     if (beats !== worker.beats || isExcused) {
@@ -132,21 +158,19 @@ export class PolicyWatchdog {
       return;
     }
     const forMs = now - worker.beatMs;
-    // Twice the time, since a busy machine keeps hearts waiting, too.
-    if (worker.isEnding || forMs < this.#parts.loopTimeoutMs() * 2) return;
-    const waiting = worker.table.policies.filter(({ slot }) => worker.watch.pending(slot) > 0);
-    if (waiting.length === 0) return;
+    const { policies } = worker.table;
+    const waiting = policies.filter(({ slot }) => worker.watch.pending(slot) > 0);
+    const suspects = waiting.length > 0 ? waiting : policies;
+    // A busy machine keeps hearts waiting, too.
+    const times = waiting.length > 0 ? 2 : 5;
+    if (suspects.length === 0 || worker.isEnding || forMs < this.#parts.loopTimeoutMs() * times) return;
     worker.isEnding = true;
     this.#parts.log.error('a policy did not return; its worker is ended', {
-      policy: waiting.length === 1 ? waiting[0]!.name : null,
-      one_of: waiting.map(({ name }) => name),
+      policy: suspects.length === 1 ? suspects[0]!.name : null,
+      one_of: suspects.map(({ name }) => name),
       for_ms: Math.round(forMs),
     });
-    // Which of several it was nobody can say, so none is taken out of use for it.
-    if (waiting.length === 1) {
-      this.#sumsOf(waiting[0]!.name).kills++;
-      this.#countKill(waiting[0]!);
-    }
+    this.#blame(suspects);
     void this.#parts.terminate(thread);
   }
 

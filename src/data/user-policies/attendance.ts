@@ -4,6 +4,7 @@
  */
 import type { Fault } from '../../base/errors.ts';
 import type { PolicyWatch } from '../contract/policy-watch.ts';
+import { hasNewMember } from './intrinsics.ts';
 
 export interface AttendanceParts {
   readonly slot: number;
@@ -12,6 +13,8 @@ export interface AttendanceParts {
   readonly timeoutMs: number;
   /** What is wrong with what a step threw. */
   faultOf(error: unknown): Fault;
+  /** Puts back what all code shares; says what was changed. */
+  putBack(): string;
   /** A step took too long. */
   late(): void;
 }
@@ -37,7 +40,9 @@ export class Attendance {
       watch.leave();
     }
     try {
-      return await result;
+      const made = await result;
+      if (hasNewMember()) throw new TypeError(this.#parts.putBack());
+      return made;
     } finally {
       this.idle();
     }

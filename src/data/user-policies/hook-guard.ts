@@ -19,6 +19,7 @@ import type {
 } from '../contract/user-policy.ts';
 import { isRefusal } from '../contract/user-policy.ts';
 import { Attendance } from './attendance.ts';
+import { hasNewMember } from './intrinsics.ts';
 
 /** A failing policy is logged this often, with the number of failures since. */
 const LOG_EVERY_MS = 1_000;
@@ -38,6 +39,8 @@ export interface GuardParts {
   /** What its failures are called. Default: those of policies. */
   readonly faults?: { readonly failed: FaultKind; readonly timeout: FaultKind };
   nowMs(): number;
+  /** Puts back what all code shares; says what was changed. */
+  putBack(): string;
 }
 
 export class HookGuard {
@@ -72,6 +75,7 @@ export class HookGuard {
       watch,
       slot,
       timeoutMs,
+      putBack: () => this.#parts.putBack(),
       faultOf: (error) =>
         typeof error === 'object' && error !== null && isRefusal(error)
           ? this.refused(error)
@@ -97,6 +101,7 @@ export class HookGuard {
       } finally {
         watch.leave();
       }
+      if (hasNewMember()) return this.#spoiled(phase);
       if (outcome === undefined) return undefined;
       if (!isPromise(outcome)) return this.#checked(outcome, phase);
       return this.#inTime(outcome, phase, call, (value: PolicyOutcome): Outcome => this.#checked(value, phase));
@@ -118,6 +123,11 @@ export class HookGuard {
         return;
       } finally {
         watch.leave();
+      }
+      if (hasNewMember()) {
+        const fault = this.#spoiled(phase);
+        if (phase === 'responseHead') throw fault;
+        return;
       }
       if (isPromise(returned)) {
         returned.then(undefined, () => {});
@@ -147,6 +157,7 @@ export class HookGuard {
     } finally {
       watch.leave();
     }
+    if (hasNewMember()) return this.#spoiled(phase);
     if (isPromise(result))
       return this.#inTime(result as Promise<T>, phase, call, (value) => this.#settled(phase, value, settle));
     return this.#settled(phase, result as T, settle);
@@ -180,7 +191,10 @@ export class HookGuard {
       const settled = (settle: () => R | Fault): void => {
         watch.end(slot);
         clearTimeout(timer);
-        if (isLate) watch.count(slot, 'late');
+        if (hasNewMember()) {
+          const fault = this.#spoiled(phase);
+          if (!isLate) resolve(fault);
+        } else if (isLate) watch.count(slot, 'late');
         else resolve(settle());
       };
       promise.then(
@@ -208,7 +222,16 @@ export class HookGuard {
     return { status: outcome.status, headers: outcome.headers ?? {}, body: outcome.body ?? '' };
   }
 
+  /** It changed what all code shares, which nobody else may see. */
+  #spoiled(phase: string): Fault {
+    return this.#failure(phase, new TypeError(this.#parts.putBack()));
+  }
+
   #failed(phase: string, error: unknown): Fault {
+    return hasNewMember() ? this.#spoiled(phase) : this.#failure(phase, error);
+  }
+
+  #failure(phase: string, error: unknown): Fault {
     this.#note('failures', phase, messageOf(error), error instanceof Error ? (error.stack ?? '') : '');
     return new Fault(this.#faults.failed, { cause: `${this.#parts.name}, ${phase}: ${messageOf(error)}` });
   }

@@ -6,7 +6,7 @@
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { PolicyError } from './definition.ts';
-import { Intrinsics } from './intrinsics.ts';
+import { Intrinsics, type Restored, UNCHANGED } from './intrinsics.ts';
 
 const PARAMETER = 'gatehouse-version';
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
@@ -20,6 +20,7 @@ const OWN: Readonly<Record<string, string>> = {
 
 let hooked = false;
 let intrinsics: Intrinsics | null = null;
+let isSpoiled = false;
 /** Modules loaded in this thread, old versions included: none of them is ever freed. */
 const loaded = new Set<string>();
 
@@ -44,14 +45,21 @@ export async function loadModule(file: string, version: string): Promise<Readonl
 
 /** Puts back what all code shares, and throws when there was something to put back. */
 export function refuseChangedGlobals(): void {
-  const changed = changedGlobals();
+  const { changed } = restoreGlobals();
   if (changed.length > 0)
     throw new PolicyError(`it changes ${changed.slice(0, 5).join(', ')}, which all code of the gateway shares`);
 }
 
-/** Names of what was not as it is supposed to be, and is again. */
-export function changedGlobals(): string[] {
-  return intrinsics?.restore() ?? [];
+/** Puts back what all code shares, and says what was changed. */
+export function restoreGlobals(): Restored {
+  const restored = intrinsics?.restore() ?? UNCHANGED;
+  if (!restored.isWhole) isSpoiled = true;
+  return restored;
+}
+
+/** Something that all code shares was changed for good: this thread cannot go on. */
+export function areGlobalsSpoiled(): boolean {
+  return isSpoiled;
 }
 
 function hook(): void {

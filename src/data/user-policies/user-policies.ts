@@ -25,7 +25,7 @@ import type { UserPolicyHooks } from '../contract/user-policy.ts';
 import { checkedOptions, definitionOf, handlerOf, type ModuleKind, schemaOf, transformOf } from './definition.ts';
 import { guarded, refuseStrangeHooks } from './guarded.ts';
 import { HookGuard } from './hook-guard.ts';
-import { changedGlobals, loadedModules, loadModule, refuseChangedGlobals } from './load-module.ts';
+import { areGlobalsSpoiled, loadedModules, loadModule, refuseChangedGlobals, restoreGlobals } from './load-module.ts';
 import { resolveBeside } from './resolve-beside.ts';
 
 /** What one entry of `use` compiles to. */
@@ -164,6 +164,7 @@ export class UserPolicies {
       timeoutMs: settings.timeoutMs,
       onBroken,
       nowMs: () => this.#clock.monotonicMs(),
+      putBack: () => this.#putBack(entry),
       ...(faults === undefined ? {} : { faults }),
     });
     guard.isBroken = this.#broken.has(idOf(settings));
@@ -205,19 +206,33 @@ export class UserPolicies {
     let beats = 0;
     this.#heart = setInterval(() => {
       this.#watch.beat();
-      if (++beats % LOOK_EVERY_BEATS === 0) this.#putBack();
+      if (++beats % LOOK_EVERY_BEATS === 0) this.#putBack(null);
     }, BEAT_EVERY_MS);
     this.#heart.unref();
   }
 
-  /** Whose it was nobody can say; the hooks of all of them run in this thread. */
-  #putBack(): void {
-    const changed = changedGlobals();
-    if (changed.length === 0) return;
-    this.#log.error('a policy changed what all code shares; it was put back', {
-      changed: changed.slice(0, 10),
-      policies: [...this.#slots.keys()],
-    });
+  /**
+   * Puts back what all code shares and says what was changed. `by`: who has just run; null: nobody knows who it was,
+   * since all of them run in this thread.
+   */
+  #putBack(by: PolicyEntry | null): string {
+    const { changed, isWhole } = restoreGlobals();
+    if (areGlobalsSpoiled()) this.#watch.spoil();
+    if (changed.length === 0) return '';
+    const entries = [...this.#slots.values()];
+    const suspects = by === null ? entries : [by, ...entries.filter((each) => this.#isWaiting(each) && each !== by)];
+    this.#log.error(
+      isWhole
+        ? 'a policy changed what all code shares; it was put back'
+        : 'a policy changed what all code shares for good; the worker is replaced',
+      { changed: changed.slice(0, 10), policies: suspects.map(({ name }) => name) },
+    );
+    return `it changes ${changed.slice(0, 5).join(', ')}, which all code of the gateway shares`;
+  }
+
+  /** Between its asynchronous steps others run. */
+  #isWaiting({ slot }: PolicyEntry): boolean {
+    return this.#watch.pending(slot) > 0;
   }
 
   /** What neither the new snapshot names nor an exchange of an old one still runs. */
@@ -233,7 +248,10 @@ export class UserPolicies {
     const { module, entry } = this.#loadedOf(settings);
     const definition = definitionOf(module);
     const log = this.#log.child({ policy: entry.name });
+    if (this.#broken.has(id)) return this.#createOutOfUse(settings, id, entry, log);
     let hooks: UserPolicyHooks;
+    // Here, too, a loop has a name.
+    this.#watch.enter(entry.slot);
     try {
       hooks = definition.create(this.#options.get(key), {
         log,
@@ -244,9 +262,19 @@ export class UserPolicies {
       refuseChangedGlobals();
     } catch (error) {
       throw new TypeError(`policy ${settings.file}: ${messageOf(error)}`);
+    } finally {
+      this.#watch.leave();
+      if (areGlobalsSpoiled()) this.#watch.spoil();
     }
     const guard = this.#guard(entry, log, settings, settings.onBroken);
     return { hooks: guarded(hooks, guard), guard, id, dispose: hooks.dispose?.bind(hooks), users: 0 };
+  }
+
+  /** It may be its `create` that does not return, so that is not called; which hooks it has nobody knows then. */
+  #createOutOfUse(settings: UseSettings, id: string, entry: PolicyEntry, log: Logger): Made {
+    const guard = this.#guard(entry, log, settings, settings.onBroken);
+    const hooks = settings.onBroken === 'skip' ? {} : guarded({ requestHead: () => undefined }, guard);
+    return { hooks, guard, id, dispose: undefined, users: 0 };
   }
 
   #release(key: string, made: Made): void {
@@ -267,7 +295,7 @@ export class UserPolicies {
 }
 
 const BEAT_EVERY_MS = 100;
-/** Looking takes a third of a millisecond. */
+/** Looking takes half a millisecond. */
 const LOOK_EVERY_BEATS = 5;
 
 interface WantedModule {
