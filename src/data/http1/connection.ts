@@ -21,8 +21,7 @@ import { readRequestFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
-import type { Reader } from '../wire/adopt.ts';
-import { adopt } from '../wire/adopt.ts';
+import { type Reader, readInto } from '../wire/adopt.ts';
 import { JOIN_BYTES } from '../wire/outbox.ts';
 import { ReadWatch, type ReadWatchOwner } from '../wire/read-watch.ts';
 import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
@@ -81,6 +80,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #tunnelUsed = false;
   #answered = false;
   #closeAfter = false;
+  /** The client has said that its request, which has no body, is the last one. */
+  #isLastRequest = false;
   /** We do not read at the moment. */
   #paused = false;
   /** Made when bytes wait for a client that does not read. */
@@ -94,19 +95,17 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #isBodyAwaited = false;
 
   /**
-   * `adoptable`: nothing has been read from the socket and nothing will be, until it is set going here. `toHttp2` takes
-   * the socket over when a client begins with HTTP/2 (RFC 9113 §3.3); null: it may not.
+   * `toHttp2` takes the socket over when a client begins with HTTP/2 (RFC 9113 §3.3); null: it may not.
    */
-  constructor(accepted: Socket, peer: Peer, host: ConnectionHost, adoptable: boolean, toHttp2: ToHttp2 | null = null) {
+  constructor(socket: Socket, peer: Peer, host: ConnectionHost, toHttp2: ToHttp2 | null = null) {
     this.#toHttp2 = toHttp2;
     this.peer = peer;
     this.#host = host;
     this.#buffers = new ReadBuffers(host.buffers);
-    const socket = (adoptable ? adopt(accepted, this) : null) ?? accepted;
     this.#socket = socket;
     this.#writer = new ResponseWriter(socket, peer.secure);
     this.#deadline = new Deadline(this, 0);
-    if (socket === accepted) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
+    if (!readInto(socket, this)) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
     socket.on('end', () => this.#onEnd());
     socket.on('error', () => this.#onGone());
     socket.on('close', () => this.#onClosed());
@@ -257,6 +256,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#writer.framing.reset();
     this.#answered = false;
     const meaning = incoming.meaning;
+    this.#isLastRequest = !meaning.keepAlive && meaning.bodyLength === 0;
     this.#closeAfter =
       !meaning.keepAlive || this.#host.leaving || this.#requests >= this.#host.limits.maxRequestsPerConnection;
     if (meaning.bodyLength === 0) {
@@ -507,7 +507,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     } else if (this.#state === TUNNEL) {
       this.#finishWriting();
     } else if (this.#closeAfter) {
-      this.#finishWriting();
+      if (this.#hasNothingToCome) this.#destroy();
+      else this.#finishWriting();
     } else if (this.#state === AWAIT) {
       this.#next(nowMs);
     } else {
@@ -515,6 +516,17 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       this.#resume();
       this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
     }
+  }
+
+  /** The client sends no more and the kernel has the whole response: it sends that and a FIN, no reset. */
+  get #hasNothingToCome(): boolean {
+    return (
+      this.#isLastRequest &&
+      this.#state === AWAIT &&
+      this.#pending.length === 0 &&
+      this.#socket.writableLength === 0 &&
+      !this.peer.secure
+    );
   }
 
   #next(nowMs: number): void {

@@ -83,8 +83,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   /** The client sends nothing more, and waits for the rest of what it has asked for. */
   #isHalfClosed = false;
 
-  /** `isAdopted`: the socket reads to memory of ours (wire/adopt.ts). */
-  constructor(socket: Socket, peer: Peer, host: Http2Host, settings: Http2Settings, isAdopted: boolean) {
+  constructor(socket: Socket, peer: Peer, host: Http2Host, settings: Http2Settings) {
     super(
       socket,
       new Outbox(socket, peer.secure),
@@ -107,8 +106,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     socket.on('drain', () => this.#onDrain());
     this.writeOpening(openingFor(settings, host.limits.maxHeadBytes));
     this.#await(HEAD);
-    if (isAdopted) readInto(socket, this);
-    else socket.on('data', (chunk: Buffer) => this.onRead(chunk.length, chunk));
+    if (!readInto(socket, this)) socket.on('data', (chunk: Buffer) => this.onRead(chunk.length, chunk));
   }
 
   // --- reading -----------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import type { Peer } from '../exchange/downstream.ts';
 import { Connection } from '../http1/connection.ts';
 import { DownstreamConnection } from '../http2/downstream-connection.ts';
 import type { WorkerRuntime } from '../runtime.ts';
-import { isAdopted } from '../wire/adopt.ts';
+import { adoptAccepted } from '../wire/adopt.ts';
 import type { Source } from '../wire/sources.ts';
 import type { ChallengeResponder } from './challenge.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
@@ -52,9 +52,7 @@ export class Listener {
     this.#refusals = new LogThrottle(runtime.clock);
     if (settings.tls === null) {
       this.#tlsServer = null;
-      this.#server = createServer({ noDelay: true, allowHalfOpen: true, pauseOnConnect: this.#isPlain }, (socket) =>
-        this.#accept(socket),
-      );
+      this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
@@ -92,6 +90,7 @@ export class Listener {
           this.#server.on('error', (error) =>
             this.#runtime.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
           );
+          if (this.#isPlain) adoptAccepted(this.#server, (socket) => this.#accept(socket));
           resolve((this.#server.address() as AddressInfo).port);
         },
       );
@@ -268,7 +267,7 @@ export class Listener {
       return;
     }
     const takesHttp2 = !peer.secure && protocols.includes('h2');
-    const connection = new Connection(socket, peer, this.#runtime, this.#isPlain, takesHttp2 ? this.#toHttp2 : null);
+    const connection = new Connection(socket, peer, this.#runtime, takesHttp2 ? this.#toHttp2 : null);
     this.#runtime.opened(connection);
     if (rest !== null) connection.onBytes(rest);
   }
@@ -279,7 +278,7 @@ export class Listener {
     const runtime = this.#runtime;
     runtime.metrics.add('http2_connections_accepted', 1);
     runtime.metrics.add('http2_connections_active', 1);
-    const connection = new DownstreamConnection(socket, peer, runtime, runtime.live.gateway.http2, isAdopted(socket));
+    const connection = new DownstreamConnection(socket, peer, runtime, runtime.live.gateway.http2);
     runtime.opened(connection);
     if (rest !== null) connection.onRead(rest.length, rest);
     // A listener without HTTP/1.1 does not read before this.

@@ -1,10 +1,11 @@
 /**
- * Lets an accepted connection read into buffers of our choosing, as connections that we open do (`onread`). Node offers
- * that for sockets made by the program only; an accepted one allocates 64 KB for every read, and for uploads the
- * collection of those took a third of the CPU time. So the handle of the accepted socket is given to a new one. The
- * handle is not a documented property: where there is none, null is returned and `data` events serve as well.
+ * Lets accepted connections read into buffers of our choosing, as connections that we open do (`onread`). Node offers
+ * that for sockets made by the program only; one that its server makes allocates 64 KB for every read, and for uploads
+ * the collection of those took a third of the CPU time. So the server's handle gives us what it accepts before Node
+ * makes a socket of it, and the socket is made here. Handles are no documented property: where there are none, nothing
+ * is changed, connections come as sockets of the server, and `data` events serve as well.
  */
-import type { Socket } from 'node:net';
+import type { Server, Socket } from 'node:net';
 import { Socket as NetSocket } from 'node:net';
 
 export interface Reader {
@@ -13,29 +14,48 @@ export interface Reader {
   onRead(length: number, bytes: Buffer): void;
 }
 
-/** Who reads of each adopted socket. */
-const readers = new WeakMap<Socket, { reader: Reader }>();
-
-/** From now on another one reads: the protocol turned out to be a different one. */
-export function readInto(socket: Socket, reader: Reader): void {
-  readers.get(socket)!.reader = reader;
+interface Accepted {
+  setNoDelay?(on: boolean): void;
 }
-
-export function isAdopted(socket: Socket): boolean {
-  return readers.has(socket);
+interface Listening extends Accepted {
+  onconnection?: (this: Listening, status: number, accepted: Accepted | undefined) => void;
 }
-
 interface WithHandle {
-  _handle?: object | null;
+  _handle?: Listening | null;
 }
 
-/** `accepted` must not have been read from (`pauseOnConnect`); it is of no use afterwards. */
-export function adopt(accepted: Socket, reader: Reader): Socket | null {
-  const holder = accepted as unknown as WithHandle;
-  const handle = holder._handle;
-  if (handle === undefined || handle === null) return null;
-  holder._handle = null;
-  const reading = { reader };
+const READING = Symbol('who reads');
+interface Adopted {
+  readonly [READING]?: { reader: Reader };
+}
+
+/** Of the bytes of a socket that nobody has taken yet: it is destroyed, or taken before the next turn. */
+const NOBODY: Reader = { nextBuffer: () => Buffer.alloc(1), onRead: () => {} };
+
+/**
+ * Of a server that listens: whatever it accepts from now on goes to `take`, as a socket that reads to memory of its
+ * reader (`readInto`), already reading, with TCP_NODELAY and an end of its own for each direction. The server neither
+ * counts it nor emits `connection`. Faults of accepting are still the server's events.
+ */
+export function adoptAccepted(server: Server, take: (socket: Socket) => void): void {
+  const listening = (server as unknown as WithHandle)._handle;
+  const usual = listening?.onconnection;
+  if (listening == null || typeof usual !== 'function') return;
+  // Inherited by what is accepted (Linux, tcp(7)), which saves a system call for each.
+  const isInherited = process.platform === 'linux' && listening.setNoDelay !== undefined;
+  if (isInherited) listening.setNoDelay?.(true);
+  listening.onconnection = function onconnection(status, accepted) {
+    if (status !== 0 || accepted === undefined) {
+      usual.call(this, status, accepted);
+      return;
+    }
+    if (!isInherited) accepted.setNoDelay?.(true);
+    take(socketOf(accepted));
+  };
+}
+
+function socketOf(handle: Accepted): Socket {
+  const reading = { reader: NOBODY };
   const options = {
     handle,
     // What an end of the other side means is the protocol's business.
@@ -48,9 +68,15 @@ export function adopt(accepted: Socket, reader: Reader): Socket | null {
       },
     },
   };
-  const socket = new NetSocket(options as ConstructorParameters<typeof NetSocket>[0]);
-  readers.set(socket, reading);
-  socket.setNoDelay(true);
-  accepted.destroy(); // has no handle any more, so this only tells its server that it is gone
+  const socket = new NetSocket(options as unknown as ConstructorParameters<typeof NetSocket>[0]);
+  (socket as { [READING]?: { reader: Reader } })[READING] = reading;
   return socket;
+}
+
+/** From now on this one reads, also when it is another protocol than was thought. False: the socket was not adopted. */
+export function readInto(socket: Socket, reader: Reader): boolean {
+  const reading = (socket as Adopted)[READING];
+  if (reading === undefined) return false;
+  reading.reader = reader;
+  return true;
 }

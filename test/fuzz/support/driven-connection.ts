@@ -115,7 +115,7 @@ export class DrivenConnection implements ConnectionHost {
   readonly #connection: Connection;
 
   constructor() {
-    this.#connection = new Connection(this.socket.asSocket(), PEER, this, false);
+    this.#connection = new Connection(this.socket.asSocket(), PEER, this);
   }
 
   /** Pushes the pieces one after the other, each when the one before has been dealt with. */
