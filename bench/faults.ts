@@ -3,9 +3,8 @@
  * bench/faults.ts [seconds]`. Each proxy has nothing configured but three instances. 400 requests a second, four of
  * five GET, the rest POST, counted by the client. A third into each run one instance is killed, refuses (its port is
  * closed, the process lives), or resets each connection before a response. Then the slow: 2,000 callers from 200
- * addresses that send a body at a byte a second, beside 100 requests a second of others. (Slow readers are not here:
- * beside 2,000 large responses that nobody reads, others got nothing through Gatehouse and next to nothing through
- * nginx, perhaps because the kernel's memory for TCP was full. That was not measured, so no figure is given.)
+ * addresses that send a body at a byte a second, beside 100 requests a second of others. (Slow readers need smaller
+ * receive buffers than Node gives: test/failures/slow-readers.test.ts.)
  * Prints tables; everything runs on the loopback interface and ends with the script.
  */
 import type { ChildProcess } from 'node:child_process';
