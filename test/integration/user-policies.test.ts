@@ -10,6 +10,7 @@ import { ConfigurationError } from '../../src/main.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import type { Scope } from '../support/scope.ts';
+import { assertSeries } from '../support/series.ts';
 import { echoUpstream } from '../support/upstream.ts';
 
 async function folderWith(test: Scope, files: Readonly<Record<string, string>>): Promise<string> {
@@ -219,12 +220,15 @@ describe('a policy that does wrong', () => {
     const response = await fetch(`${gateway.url}/guarded/1`);
     assert.equal(response.status, 503);
     assert.equal(((await response.json()) as { reason: string }).reason, 'policy_broken');
+    assert.equal(await metric(gateway, 'gatehouse_policy_out_of_use'), 1);
     assert.equal((await fetch(`${gateway.url}/plain`)).status, 200);
     assert.ok(gateway.logged.some((line) => line.includes('a policy is out of use') && line.includes('"mine"')));
     // Another text is another policy.
     await writeFile(join(folder, 'mine.ts'), policy('{ requestHead() {} }'));
     assert.equal((await gateway.reload()).ok, true);
     assert.equal((await fetch(`${gateway.url}/guarded/1`)).status, 200);
+    assert.equal(await metric(gateway, 'gatehouse_policy_out_of_use'), 0);
+    await assertSeries(gateway.url, [['gatehouse_policy_modules', 2]]);
   });
 
   test('and rewrites what all code shares is refused when it is loaded; later it is put back, and the gateway goes on', async (t) => {

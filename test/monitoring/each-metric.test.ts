@@ -11,6 +11,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { httpCollector } from '../support/otlp-collector.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { assertSeries, type Expectation, some, type Wanted } from '../support/series.ts';
 import { until } from '../support/until.ts';
 import { deadPort, httpUpstream, readAll } from '../support/upstream.ts';
 
@@ -32,20 +33,14 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],
 };
 
-const HERE: Partial<Record<CoreMetric, string | ((value: number) => boolean)>> = {};
+const HERE = new Set<string>();
 
-function say(
-  name: CoreMetric,
-  labels: string,
-  value: number | ((value: number) => boolean),
-): readonly [string, typeof value] {
-  HERE[name] = labels;
+function say(name: CoreMetric, labels: string, value: Wanted): Expectation {
+  HERE.add(name);
   return [`${name}${labels}`, value];
 }
 
-const some = (value: number): boolean => value > 0;
-
-function expectations(instance: string): readonly (readonly [string, number | ((value: number) => boolean)])[] {
+function expectations(instance: string): readonly Expectation[] {
   const ok = `{service="notes",instance="${instance}"}`;
   return [
     say('gatehouse_requests_total', '{route="plain",status="200"}', 2),
@@ -128,32 +123,8 @@ function expectations(instance: string): readonly (readonly [string, number | ((
 
 it('each metric of the core has the value that traffic gives it', { timeout: 240_000 }, async (t) => {
   const scene = await busy(t);
-  const read = async (): Promise<Map<string, number>> => {
-    const text = await (await fetch(`${scene.gateway.url}/metrics/prometheus`)).text();
-    const lines = text.split('\n').filter((line) => line !== '' && !line.startsWith('#'));
-    return new Map(
-      lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.slice(line.lastIndexOf(' ') + 1))]),
-    );
-  };
-  const wrong = async (): Promise<string[]> => {
-    const found = await read();
-    return expectations(scene.instance).flatMap(([series, wanted]) => {
-      const named = [...found].filter(
-        ([name]) => name === series || (!series.includes('{') && nameOf(name) === series),
-      );
-      const isRight = named.some(([, value]) => (typeof wanted === 'number' ? value === wanted : wanted(value)));
-      return isRight ? [] : [`${series}: ${named.map(([, value]) => value).join()}`];
-    });
-  };
-  let last: string[] = [];
-  // Threads tell of themselves every few seconds.
-  const allAreRight = async (): Promise<boolean> => {
-    last = await wrong();
-    return last.length === 0;
-  };
-  await until(allAreRight, 'all are right', 30_000).catch(() => {});
-  assert.deepEqual(last, []);
-  const shown = new Set<string>([...Object.keys(HERE), ...Object.values(ELSEWHERE).flat()]);
+  await assertSeries(scene.gateway.url, expectations(scene.instance));
+  const shown = new Set<string>([...HERE, ...Object.values(ELSEWHERE).flat()]);
   assert.deepEqual(
     Object.keys(CORE_METRICS).filter((name) => !shown.has(name)),
     [],
@@ -171,11 +142,6 @@ it('the tests of the others know them', () => {
     }
   }
 });
-
-/** A histogram is found by its count. */
-function nameOf(series: string): string {
-  return series.split('{', 1)[0]!.replace(/_count$/, '');
-}
 
 async function busy(t: Scope): Promise<{ gateway: TestGateway; instance: string }> {
   const collector = await httpCollector(t);

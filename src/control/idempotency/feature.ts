@@ -4,7 +4,8 @@
  */
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
-import type { BeginQuestion, FinishQuestion, Held, KeptIn } from '../../data/contract/idempotency.ts';
+import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { BeginAnswer, BeginQuestion, FinishQuestion, Held, KeptIn } from '../../data/contract/idempotency.ts';
 import {
   IDEMPOTENCY_ASK_WITHIN_MS,
   IDEMPOTENCY_BEGIN_TOPIC,
@@ -19,8 +20,18 @@ const CLEAN_EVERY_MS = 600_000;
 
 type Host = Pick<FeatureHost, 'bus' | 'log' | 'compiled'>;
 
+/** What became of requests with a key, by the name in the metric. */
+const RESULTS: Readonly<Record<BeginAnswer['kind'], string>> = {
+  first: 'first',
+  again: 'replayed',
+  'in-progress': 'in_progress',
+  'other-request': 'mismatch',
+};
+
 export function idempotencyFeature(host: Host): Feature {
   const opened = new Map<KeptIn, Promise<KeyStore>>();
+  const requests = countsOf(...Object.values(RESULTS), 'failed');
+  const responses = countsOf('kept', 'unknown', 'released', 'failed');
 
   const keys = async ({ keptIn }: Held | BeginQuestion): Promise<KeyStore> => {
     const opening = opened.get(keptIn) ?? (keptIn === 'redis' ? openRedis(host) : openSql(host));
@@ -33,8 +44,7 @@ export function idempotencyFeature(host: Host): Feature {
     }
   };
 
-  host.bus.onAsk(IDEMPOTENCY_BEGIN_TOPIC, async (data) => {
-    const question = data as BeginQuestion;
+  const begin = async (question: BeginQuestion): Promise<BeginAnswer> => {
     const { keyHash, keptIn } = question;
     const sinceMs = performance.now();
     const store = await keys(question);
@@ -43,25 +53,76 @@ export function idempotencyFeature(host: Host): Feature {
     // The request was answered 503 meanwhile, so nobody would ever let go of its key.
     await store.release({ keptIn, keyHash, begunMs: answer.begunMs });
     throw new Error('the store of idempotency keys answered too late');
-  });
+  };
+
+  host.bus.onAsk(IDEMPOTENCY_BEGIN_TOPIC, (data) =>
+    begin(data as BeginQuestion).then(
+      (answer) => {
+        count(requests, RESULTS[answer.kind]);
+        return answer;
+      },
+      (error: unknown) => {
+        count(requests, 'failed');
+        throw error;
+      },
+    ),
+  );
   host.bus.onAsk(IDEMPOTENCY_FINISH_TOPIC, async (data) => {
     const question = data as FinishQuestion;
-    await (await keys(question)).finish(question);
+    try {
+      await (await keys(question)).finish(question);
+      count(responses, question.response.status === 0 ? 'unknown' : 'kept');
+    } catch (error) {
+      count(responses, 'failed');
+      throw error;
+    }
   });
   host.bus.onTell(IDEMPOTENCY_RELEASE_TOPIC, (data) => {
     const held = data as Held;
     keys(held)
       .then((each) => each.release(held))
-      .catch((error: unknown) =>
-        host.log.warn('an idempotency key could not be released', { problem: messageOf(error) }),
-      );
+      .then(() => count(responses, 'released'))
+      .catch((error: unknown) => {
+        count(responses, 'failed');
+        host.log.warn('an idempotency key could not be released', { problem: messageOf(error) });
+      });
   });
 
   return {
+    metrics(): readonly ExtraMetric[] {
+      const { routes } = host.compiled.snapshot;
+      if (!routes.some(({ policies }) => policies.some(({ name }) => name === 'idempotency'))) return [];
+      return [
+        {
+          name: 'gatehouse_idempotency_requests_total',
+          type: 'counter',
+          help: 'Requests with an idempotency key, by what is known of their key',
+          samples: samplesOf(requests),
+        },
+        {
+          name: 'gatehouse_idempotency_responses_total',
+          type: 'counter',
+          help: 'Ends of requests that had taken their key, by what is kept of their response',
+          samples: samplesOf(responses),
+        },
+      ];
+    },
     async stop() {
       for (const opening of opened.values()) await (await opening.catch(() => null))?.close();
     },
   };
+}
+
+function countsOf(...results: readonly string[]): Map<string, number> {
+  return new Map(results.map((result) => [result, 0]));
+}
+
+function count(counts: Map<string, number>, result: string): void {
+  counts.set(result, (counts.get(result) ?? 0) + 1);
+}
+
+function samplesOf(counts: ReadonlyMap<string, number>): ExtraMetric['samples'] {
+  return [...counts].map(([result, value]) => ({ labels: { result }, value }));
 }
 
 async function openSql({ compiled, log }: Host): Promise<KeyStore> {

@@ -172,7 +172,8 @@ export class WorkerLimits {
     if (known !== undefined && --known.users === 0) this.#made.delete(key);
   }
 
-  #occupancyTold = 0;
+  /** Below 0: control does not know how large the table is. */
+  #occupancyTold = -1;
 
   /** For control, under the names that control/limits/metrics.ts reads. */
   #flatCounts(): Record<string, number> {

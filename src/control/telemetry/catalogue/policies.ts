@@ -1,7 +1,17 @@
-/** Users' policies. */
+/** Idempotency keys, and users' policies. */
 import type { MetricDefinition } from './definition.ts';
 
 export const POLICY_METRICS = {
+  gatehouse_idempotency_requests_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Requests with an idempotency key, by what is known of their key',
+  },
+  gatehouse_idempotency_responses_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Ends of requests that had taken their key, by what is kept of their response',
+  },
   gatehouse_policy_failures_total: {
     type: 'counter',
     labels: ['policy'],
