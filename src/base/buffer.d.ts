@@ -4,7 +4,6 @@
  */
 interface Buffer {
   latin1Slice(start: number, end: number): string;
-  hexSlice(start: number, end: number): string;
   utf8Slice(start: number, end: number): string;
   utf8Write(text: string, offset: number, length?: number): number;
   latin1Write(text: string, offset: number, length?: number): number;

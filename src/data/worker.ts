@@ -269,7 +269,7 @@ class DataWorker {
         tail: this.#tail,
       });
       this.#followRecords(this.#runtime);
-      Tracer.follow(systemClock, this.#control, (tracer) => {
+      Tracer.follow(this.#control, (tracer) => {
         this.#runtime!.tracer = tracer;
       });
     } else {

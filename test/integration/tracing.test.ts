@@ -129,14 +129,14 @@ describe('traces', () => {
     const collector = await httpCollector(t);
     const upstream = await httpUpstream(t, (request, response) => {
       if (request.url === '/broken') response.writeHead(500).end();
-      else if (request.url === '/slow') setTimeout(() => response.end('late'), 120);
+      else if (request.url === '/slow') setTimeout(() => response.end('late'), 2_100);
       else if (request.url === '/cut') {
         response.write('begun');
         setTimeout(() => request.socket.destroy(), 20);
       } else response.writeHead(request.url === '/missing' ? 404 : 200).end();
     });
     const gateway = await startTestGateway(t, {
-      gateway: { tracing: { endpoint: collector.url, ratio: 0, slowerThan: '100ms' } },
+      gateway: { tracing: { endpoint: collector.url, ratio: 0, slowerThan: '2s' } },
       services: { a: { instances: [{ url: upstream.url }] } },
       routes: [{ match: { path: '/*' }, service: 'a', auth: 'public' }],
     });

@@ -5,7 +5,10 @@ export class WireFault extends Error {}
 
 const EMPTY = Buffer.alloc(0);
 const TWO_32 = 2 ** 32;
-const SHORT_TEXT = 40;
+/** Below 128, so that the length is one byte. */
+const SHORT_TEXT = 100;
+/** Up to here a loop is cheaper than a call into the runtime. */
+const LOOP_BYTES = 64;
 
 export class WireWriter {
   #bytes: Buffer;
@@ -17,6 +20,11 @@ export class WireWriter {
 
   reset(): void {
     this.#at = 0;
+  }
+
+  /** Copies what was written to `target`, from its beginning. */
+  copyTo(target: Uint8Array): void {
+    target.set(this.#bytes.subarray(0, this.#at));
   }
 
   /** A copy of what was written. */
@@ -103,6 +111,44 @@ export class WireWriter {
     this.#at += value.length;
   }
 
+  /** Bytes `[start, end)` as they are. */
+  raw(value: Uint8Array, start = 0, end = value.length): void {
+    const length = end - start;
+    this.#room(length);
+    const bytes = this.#bytes;
+    let at = this.#at;
+    if (length <= LOOP_BYTES) for (let i = start; i < end; i++) bytes[at++] = value[i]!;
+    else bytes.set(start === 0 && end === value.length ? value : value.subarray(start, end), at);
+    this.#at += length;
+  }
+
+  /** The codes of a text as they are, without a length. False: it is not ASCII, and nothing was written. */
+  rawAscii(value: string): boolean {
+    const { length } = value;
+    this.#room(length);
+    const bytes = this.#bytes;
+    let at = this.#at;
+    for (let i = 0; i < length; i++) {
+      const code = value.charCodeAt(i);
+      if (code > 0x7f) return false;
+      bytes[at++] = code;
+    }
+    this.#at = at;
+    return true;
+  }
+
+  /** Four bytes, the highest first. */
+  word(value: number): void {
+    this.#room(4);
+    const bytes = this.#bytes;
+    const at = this.#at;
+    bytes[at] = value >>> 24;
+    bytes[at + 1] = value >>> 16;
+    bytes[at + 2] = value >>> 8;
+    bytes[at + 3] = value;
+    this.#at = at + 4;
+  }
+
   /** Bytes that are written in hexadecimal, with their length in front. Two digits a byte. */
   hex(digits: string): void {
     const length = digits.length >>> 1;
@@ -144,6 +190,24 @@ export class WireWriter {
     this.#at = start - 1;
     this.varint(length);
     this.#at = end;
+  }
+
+  /**
+   * The same for what is mostly longer than 127 bytes: the length always takes three, which every reader of varints
+   * takes, and nothing is moved. Give the result to `endLong`.
+   */
+  beginLong(): number {
+    this.#room(3);
+    this.#at += 3;
+    return this.#at;
+  }
+
+  /** At most 2,097,151 bytes. */
+  endLong(start: number): void {
+    const length = this.#at - start;
+    this.#bytes[start - 3] = (length & 0x7f) | 0x80;
+    this.#bytes[start - 2] = ((length >>> 7) & 0x7f) | 0x80;
+    this.#bytes[start - 1] = length >>> 14;
   }
 
   #room(bytes: number): void {

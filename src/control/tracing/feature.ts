@@ -1,5 +1,5 @@
 /**
- * Traces as a feature of the control plane: tells the workers what to trace, makes spans of the records that they hand
+ * Traces as a feature of the control plane: tells the workers what to trace, takes the pages of spans that they hand
  * over, and sends them to the collector. The libraries of OpenTelemetry are loaded when tracing is on, not before.
  */
 import { randomUUID } from 'node:crypto';
@@ -9,9 +9,9 @@ import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import {
   DROPPED_TOPIC,
-  RECORDS_TOPIC,
+  SPANS_TOPIC,
+  type SpanPage,
   TRACING_TOPIC,
-  type TraceRecord,
   type TracingSettings,
 } from '../../data/contract/tracing.ts';
 import type { Compiled } from '../config/compile.ts';
@@ -23,10 +23,12 @@ import type { TracingPlan } from './section.ts';
 import type { QueueCounts } from './span-queue.ts';
 
 const LAST_EXPORT_MS = 3_000;
+/** Of the queue, so that a full one loses little at a time. */
+const PAGES_WAITING = 16;
 
 interface Running {
   readonly madeFrom: string;
-  take(lines: string): void;
+  take(page: SpanPage): void;
   readonly waiting: number;
   close(): Promise<void>;
 }
@@ -50,7 +52,13 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       running = undefined;
     }
     const settings: TracingSettings | null =
-      tracing === null ? null : { ...tracing.settings, slowRoutes: slowRoutes(snapshot) };
+      tracing === null
+        ? null
+        : {
+            ...tracing.settings,
+            slowRoutes: slowRoutes(snapshot),
+            pageSpans: Math.floor(tracing.maxQueue / PAGES_WAITING),
+          };
     const text = JSON.stringify(settings);
     if (text === published || (settings === null && published === '')) return;
     published = text;
@@ -58,10 +66,9 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   };
 
   const open = async (plan: TracingPlan, name: string, madeFrom: string): Promise<Running> => {
-    const [{ makeExporter }, { SpanQueue }, { SpanWriter, SCHEMA_URL }, { BatchEnvelope }] = await Promise.all([
+    const [{ makeExporter }, { SpanQueue }, { BatchEnvelope, SCHEMA_URL }] = await Promise.all([
       import('./exporter.ts'),
       import('./span-queue.ts'),
-      import('./spans.ts'),
       import('./span-batch.ts'),
     ]);
     const resource = {
@@ -77,7 +84,6 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
     const { log } = host;
     const queue = new SpanQueue({
       exporter,
-      writer: new SpanWriter(addressOf),
       max: plan.maxQueue,
       log,
       clock: systemClock,
@@ -90,41 +96,22 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       get waiting() {
         return queue.length;
       },
-      take(lines) {
-        for (const line of lines.split('\n')) {
-          // What would be dropped is not worth reading.
-          if (queue.isFull) counts.dropped++;
-          else {
-            const record = JSON.parse(line) as TraceRecord;
-            exemplars.add(record);
-            queue.add(record);
-          }
-        }
+      take({ memory, length, spans, exemplars: latest }) {
+        for (const each of latest) exemplars.add(each);
+        // Copied, because the worker writes the next page over it.
+        queue.add(Buffer.from(new Uint8Array(memory, 0, length)), spans);
       },
       close: () => queue.close(LAST_EXPORT_MS),
     };
   };
 
-  let known:
-    | { readonly snapshot: unknown; readonly instances: Map<string, { host: string; port: number; url: string }> }
-    | undefined;
-  const addressOf = (service: string, instance: string) => {
-    const { snapshot } = host.compiled;
-    if (known?.snapshot !== snapshot) {
-      const all = snapshot.services.flatMap(({ name, instances }) =>
-        instances.map((each) => [`${name} ${each.id}`, { host: each.host, port: each.port, url: each.url }] as const),
-      );
-      known = { snapshot, instances: new Map(all) };
-    }
-    return known.instances.get(`${service} ${instance}`);
-  };
-
   return {
     async start(compiled) {
       if (!isHeard) {
-        host.bus.onAsk(RECORDS_TOPIC, (data) => {
-          if (running === undefined) counts.dropped += String(data).split('\n').length;
-          else running.take(String(data));
+        host.bus.onAsk(SPANS_TOPIC, (data) => {
+          const page = data as SpanPage;
+          if (running === undefined) counts.dropped += page.spans;
+          else running.take(page);
           return true;
         });
         host.bus.onTell(DROPPED_TOPIC, (data) => {

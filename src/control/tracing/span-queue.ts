@@ -5,12 +5,12 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
-import type { TraceRecord } from '../../data/contract/tracing.ts';
 import type { Exporter } from './exporter.ts';
 import type { SpanBatch } from './span-batch.ts';
-import { type SpanWriter, spansIn } from './spans.ts';
 
-const BATCH = 512;
+/** A batch is sent when it has one of these; an export costs about the same however much there is in it. */
+const BATCH_SPANS = 2_048;
+const BATCH_BYTES = 1_024 * 1_024;
 const EVERY_MS = 1_000;
 const MOST_UNDER_WAY = 2;
 
@@ -20,17 +20,21 @@ export interface QueueCounts {
   dropped: number;
 }
 
+interface Page {
+  readonly bytes: Buffer;
+  readonly spans: number;
+}
+
 export class SpanQueue {
   readonly counts: QueueCounts;
   readonly #exporter: Exporter;
-  readonly #writer: SpanWriter;
   readonly #max: number;
   readonly #log: Logger;
   readonly #complaints: LogThrottle;
   readonly #observe: (seconds: number) => void;
-  /** Whole ones; the last is still with the writer. */
-  #batches: SpanBatch[] = [];
+  #pages: Page[] = [];
   #waiting = 0;
+  #waitingBytes = 0;
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
@@ -38,7 +42,6 @@ export class SpanQueue {
   /** `counts` outlive this queue; `observe` gets the duration of each export. */
   constructor(parts: {
     exporter: Exporter;
-    writer: SpanWriter;
     max: number;
     log: Logger;
     clock: Clock;
@@ -46,7 +49,6 @@ export class SpanQueue {
     observe: (seconds: number) => void;
   }) {
     this.#exporter = parts.exporter;
-    this.#writer = parts.writer;
     this.#max = parts.max;
     this.#log = parts.log;
     this.#complaints = new LogThrottle(parts.clock);
@@ -56,44 +58,49 @@ export class SpanQueue {
 
   /** Spans. */
   get length(): number {
-    return this.#waiting + this.#writer.spans;
+    return this.#waiting;
   }
 
-  get isFull(): boolean {
-    return this.length >= this.#max;
-  }
-
-  add(record: TraceRecord): void {
-    const spans = spansIn(record);
-    if (this.length + spans > this.#max) {
+  /** Whole `ScopeSpans.spans` fields. */
+  add(bytes: Buffer, spans: number): void {
+    if (this.#waiting + spans > this.#max) {
       this.counts.dropped += spans;
       return;
     }
-    this.#writer.add(record);
-    if (this.#writer.spans >= BATCH) this.#cut();
+    this.#pages.push({ bytes, spans });
+    this.#waiting += spans;
+    this.#waitingBytes += bytes.length;
     this.#pump();
   }
 
-  #cut(): void {
-    if (this.#writer.spans === 0) return;
-    const batch = this.#writer.take();
-    this.#waiting += batch.spans;
-    this.#batches.push(batch);
-  }
-
+  /** What is enough for a batch goes at once, the rest within a second; `all`: now. */
   #pump(all = false): void {
-    if (all && this.#batches.length === 0 && this.#underWay < MOST_UNDER_WAY) this.#cut();
-    while (this.#underWay < MOST_UNDER_WAY && this.#batches.length > 0) {
-      const batch = this.#batches.shift()!;
-      this.#waiting -= batch.spans;
-      this.#send(batch);
-      if (all && this.#batches.length === 0) this.#cut();
-    }
-    if (this.length > 0 && !all)
+    while (this.#underWay < MOST_UNDER_WAY && this.#waiting > 0 && (all || this.#isEnough)) this.#send(this.#cut());
+    if (this.#waiting > 0 && !all)
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
         this.#pump(true);
       }, EVERY_MS).unref();
+  }
+
+  get #isEnough(): boolean {
+    return this.#waiting >= BATCH_SPANS || this.#waitingBytes >= BATCH_BYTES;
+  }
+
+  /** The first pages, as many as a batch may have; at least one. */
+  #cut(): SpanBatch {
+    const pages: Buffer[] = [];
+    let [length, spans] = [0, 0];
+    for (const page of this.#pages) {
+      if (spans > 0 && (spans + page.spans > BATCH_SPANS || length + page.bytes.length > BATCH_BYTES)) break;
+      pages.push(page.bytes);
+      length += page.bytes.length;
+      spans += page.spans;
+    }
+    this.#pages.splice(0, pages.length);
+    this.#waiting -= spans;
+    this.#waitingBytes -= length;
+    return { pages, length, spans };
   }
 
   #send(batch: SpanBatch): void {
@@ -137,9 +144,9 @@ export class SpanQueue {
       await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, ms).unref())]);
     }
     this.counts.dropped += this.length;
-    this.#batches = [];
+    this.#pages = [];
     this.#waiting = 0;
-    this.#writer.take();
+    this.#waitingBytes = 0;
     await Promise.race([
       this.#exporter.shutdown().catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1_000).unref()),

@@ -195,7 +195,7 @@ function opened(exchange: Exchange): OpenedChannel {
   const path = upstreamPath === '' ? target.path : upstreamPath;
   const query = exchange.isQueryChanged ? exchange.upstreamQuery : target.hasQuery ? target.query : null;
   if (trace !== null) {
-    headers['traceparent'] = `00-${trace.traceId}-${trace.spanId}-0${trace.isSampled ? 1 : 0}`;
+    headers['traceparent'] = trace.traceparent;
     if (trace.traceState !== '') headers['tracestate'] = trace.traceState;
   }
   const isUpgrade = exchange.upgrade !== '';

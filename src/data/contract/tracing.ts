@@ -1,13 +1,14 @@
 /**
- * Tracing between the planes: what workers are told, and the records that they hand over. A record is a line of JSON,
- * an array in the order of `RECORD`; control makes spans of it (control/tracing/spans.ts).
+ * Tracing between the planes: what workers are told, and the pages of finished spans that they hand over, written as
+ * the bytes of OTLP (data/trace/span-writer.ts) in memory that both threads see. Control sends them on
+ * (control/tracing).
  */
 
 /** Control to workers: settings, or null while nothing is traced. */
 export const TRACING_TOPIC = 'tracing:settings';
-/** Workers to control, asked so that the answer says that the lines were taken. */
-export const RECORDS_TOPIC = 'tracing:records';
-/** Told: how many records were dropped because control did not keep up. */
+/** Workers to control, asked with a `SpanPage`; the answer says that the page was copied and may be written again. */
+export const SPANS_TOPIC = 'tracing:spans';
+/** Workers to control: how many spans were dropped because control did not keep up. */
 export const DROPPED_TOPIC = 'tracing:dropped';
 
 export interface TracingSettings {
@@ -23,55 +24,25 @@ export interface TracingSettings {
   readonly slowRoutes: Readonly<Record<string, number>>;
   /** Asynchronous policies that took at least so long get a span of their own. */
   readonly policyMs: number;
+  /** Spans of a page, about. */
+  readonly pageSpans: number;
 }
 
-/** How an attempt ended, for its span. */
-export type AttemptRecord = readonly [
-  spanId: string,
-  /** Of the part of a composition that it belongs to; empty: of the exchange. */
-  parentId: string,
-  service: string,
-  instance: string,
-  /** Milliseconds after the exchange began. */
-  startMs: number,
-  durationMs: number,
-  firstByteMs: number,
-  status: number,
-  fault: string,
-  resends: number,
-  reused: 0 | 1,
-];
+export interface SpanPage {
+  /** Whole `ScopeSpans.spans` fields, from the beginning of the memory. */
+  readonly memory: SharedArrayBuffer;
+  readonly length: number;
+  readonly spans: number;
+  readonly exemplars: readonly ExemplarRecord[];
+}
 
-/** A part of a composition, or an asynchronous policy. */
-export type InnerRecord = readonly [spanId: string, name: string, startMs: number, durationMs: number, failed: string];
-
-export type TraceRecord = readonly [
-  traceId: string,
-  spanId: string,
-  /** Empty for a new trace. */
-  parentId: string,
-  traceState: string,
-  /** Why it is here: `s` sampled, `e` error, `l` slow. */
-  reason: 's' | 'e' | 'l',
-  /** Time of day, milliseconds since 1970. */
-  startWallMs: number,
-  durationMs: number,
-  method: string,
-  scheme: string,
-  host: string,
-  path: string,
-  /** Pattern of the route; empty without one. */
-  pattern: string,
+/** The last recorded trace of a route in one bucket of its latency. */
+export type ExemplarRecord = readonly [
   routeId: string,
-  status: number,
-  fault: string,
-  address: string,
-  protocol: string,
-  requestId: string,
-  userAgent: string,
-  upstreamPath: string,
-  bytesIn: number,
-  bytesOut: number,
-  attempts: readonly AttemptRecord[],
-  inner: readonly InnerRecord[],
+  /** Of `LATENCY_BUCKETS`; its length: above them all. */
+  bucket: number,
+  traceId: string,
+  seconds: number,
+  /** When it ended: time of day, milliseconds since 1970. */
+  wallMs: number,
 ];

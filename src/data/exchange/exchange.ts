@@ -111,7 +111,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.nameRequest(this.runtime.requestIds);
     this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
     const { tracer } = this.runtime;
-    if (tracer !== null) this.trace = beginTrace(this, tracer);
+    if (tracer !== null) this.trace = beginTrace(this, this.incoming.head, tracer);
     this.#advance(ARRIVAL);
   }
 
@@ -264,7 +264,13 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   }
 
   writeForwardedFields(out: HeadWriter): void {
-    writeRequestFields(out, this, this.incoming, requestDrop(this.peer.trusted, true), this.upstreamChanges);
+    writeRequestFields(
+      out,
+      this,
+      this.incoming,
+      requestDrop(this.peer.trusted, true, this.trace !== null),
+      this.upstreamChanges,
+    );
   }
 
   /** An action looks at the request after it has returned: the request's memory is not used for another one. */

@@ -14,6 +14,8 @@ import {
   IDENTITY,
   PROXY_ONLY,
   RATE_LIMIT,
+  TRACEPARENT,
+  TRACESTATE,
   VIA,
   X_FORWARDED_FOR,
   X_FORWARDED_HOST,
@@ -57,8 +59,17 @@ const withLength = (mask: DropMask): DropMask =>
 /** The same where the length of the body is not what the client said. */
 const REQUEST_DROP_LENGTH: DropMask = withLength(REQUEST_DROP);
 const REQUEST_DROP_TRUSTED_LENGTH: DropMask = withLength(REQUEST_DROP_TRUSTED);
+/** The same where there is a trace. */
+const TRACED: readonly DropMask[] = [
+  REQUEST_DROP,
+  REQUEST_DROP_TRUSTED,
+  REQUEST_DROP_LENGTH,
+  REQUEST_DROP_TRUSTED_LENGTH,
+].map((mask) => mask.with(TRACEPARENT, 1).with(TRACESTATE, 1));
 
-export function requestDrop(isTrusted: boolean, changesLength: boolean): DropMask {
+/** `isTraced`: the gateway says itself where each attempt stands in the trace. */
+export function requestDrop(isTrusted: boolean, changesLength: boolean, isTraced: boolean): DropMask {
+  if (isTraced) return TRACED[(isTrusted ? 1 : 0) + (changesLength ? 2 : 0)]!;
   if (changesLength) return isTrusted ? REQUEST_DROP_TRUSTED_LENGTH : REQUEST_DROP_LENGTH;
   return isTrusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP;
 }

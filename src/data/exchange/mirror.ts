@@ -24,7 +24,7 @@ export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
   }
   // Written now: when a connection is there the exchange may be gone.
   const recorder = new FieldRecorder();
-  writeRequestFields(recorder, exchange, incoming, requestDrop(exchange.peer.trusted, true), null);
+  writeRequestFields(recorder, exchange, incoming, requestDrop(exchange.peer.trusted, true, false), null);
   const copy = RequestBody.whole([...body.kept]);
   const request = new MadeRequest({
     method: exchange.method,

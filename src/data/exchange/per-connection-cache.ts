@@ -1,6 +1,6 @@
 /**
  * What stays the same from request to request on one connection, made once: the fields that tell the upstream of the
- * client, and the part of the access record that names client, route, service, instance and agent. Each remembers what
+ * client, the part of the access record that names client, route, service, instance and agent, and that of spans. Each remembers what
  * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
  */
 import { flat, jsonText } from '../../base/text.ts';
@@ -10,9 +10,12 @@ import type { InstanceSettings } from '../contract/snapshot.ts';
 import { VIA } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Head } from '../parser/head.ts';
+import { clientPart, type TracedClient } from '../trace/span-fields.ts';
 import type { CompiledRoute } from './active-config.ts';
 import type { Exchange } from './exchange.ts';
 import { writeForwarding } from './forwarding.ts';
+
+const NO_BYTES: Buffer = Buffer.alloc(0);
 
 export class PerConnectionCache {
   readonly #protocol: string;
@@ -25,6 +28,9 @@ export class PerConnectionCache {
   #host = '';
   #agent: string | null = null;
   #tail = '';
+
+  #traced: TracedClient | null = null;
+  #client: Buffer = NO_BYTES;
 
   /** `protocol` by its name in ALPN. */
   constructor(protocol: string) {
@@ -74,5 +80,16 @@ export class PerConnectionCache {
       this.#tail = flat(this.#tail);
     }
     return this.#tail;
+  }
+  /** Attributes of spans that say who asked. */
+  clientPart(exchange: Exchange): Buffer {
+    const { host, address } = exchange;
+    const agent = exchange.userAgent();
+    const known = this.#traced;
+    if (known === null || known.host !== host || known.address !== address || known.agent !== agent) {
+      this.#traced = { scheme: exchange.scheme, host, address, protocol: exchange.protocol, agent };
+      this.#client = clientPart(this.#traced);
+    }
+    return this.#client;
   }
 }

@@ -8,6 +8,7 @@ import { derivedOf } from '../contract/identity-derived.ts';
 import type { AccessLog } from '../response/access-log.ts';
 import { constant } from '../wire/outbox.ts';
 import type { Exchange } from './exchange.ts';
+import { endTrace } from './trace-request.ts';
 
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
@@ -46,7 +47,9 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   }
   const boundMs = route === null ? 0 : route.latencyBoundMs;
   if (boundMs > 0 && elapsedMs <= boundMs && isJudged(status)) runtime.metrics.within(route!.settings.slot);
-  if (exchange.trace !== null) runtime.tracer?.ended(exchange, status, elapsedMs);
+  const { tracer } = runtime;
+  if (exchange.trace !== null && tracer !== null)
+    endTrace(exchange, tracer, status, elapsedMs, runtime.clock.wallAt(nowMs));
   if (live.gateway.accessLog !== 'off' && runtime.records !== null)
     runtime.records.write(runtime.accessLog, exchange, status, elapsedMs, runtime.clock.wallAt(nowMs));
   else if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
@@ -74,6 +77,8 @@ const DURATION = constant(',"duration_ms":');
 const UPSTREAM = constant(',"upstream_ms":');
 const BYTES_IN = constant(',"bytes_in":');
 const BYTES_OUT = constant(',"bytes_out":');
+const TRACE_ID = constant(',"trace_id":"');
+const QUOTE = constant('"');
 const COMMA = constant(',');
 const CLOSE = constant('}');
 
@@ -108,7 +113,11 @@ function writeRecord(log: AccessLog, exchange: Exchange, status: number, elapsed
   log.integer(exchange.bytesSent);
   log.constant(COMMA);
   log.text(exchange.downstream.cache.recordTail(exchange));
-  if (exchange.trace !== null) log.text(`,"trace_id":"${exchange.trace.traceId}"`);
+  if (exchange.trace !== null) {
+    log.constant(TRACE_ID);
+    exchange.trace.writeTraceId(log);
+    log.constant(QUOTE);
+  }
   const attempts = exchange.call?.attemptsMade ?? 0;
   if (attempts > 1) log.text(`,"attempts":${attempts}`);
   if (exchange.identity !== null) log.text(derivedOf(exchange.identity).record);

@@ -34,7 +34,13 @@ export function writeRequestHead(
   );
   // The client's own Content-Length is among the fields, unless the body is another one.
   const isChanged = exchange.changesRequestBody;
-  writeRequestFields(out, exchange, incoming, requestDrop(exchange.peer.trusted, isChanged), changes);
+  writeRequestFields(
+    out,
+    exchange,
+    incoming,
+    requestDrop(exchange.peer.trusted, isChanged, exchange.trace !== null),
+    changes,
+  );
   exchange.trace?.send(out, attempt);
   const isGrpc = service.settings.protocol === 'grpc';
   // Each attempt is told what is left of the client's deadline.

@@ -1,5 +1,7 @@
 /** What the exchange tells the trace of its request; each attempt is told its own place in it (request-head.ts). */
 import { PHASES } from '../../base/vocabulary.ts';
+import { TRACEPARENT } from '../parser/field-names.ts';
+import type { Head } from '../parser/head.ts';
 import type { ExchangeTrace } from '../trace/exchange-trace.ts';
 import type { Tracer } from '../trace/tracer.ts';
 import type { Exchange } from './exchange.ts';
@@ -7,12 +9,10 @@ import type { Exchange } from './exchange.ts';
 /** By the numbers of `Exchange.#advance`. */
 const PHASE_NAMES = PHASES.slice(PHASES.indexOf('arrival'));
 
-/** The caller's trace goes on here. */
-export function beginTrace(exchange: Exchange, tracer: Tracer): ExchangeTrace | null {
-  const parent = exchange.header('traceparent');
-  const state = exchange.header('tracestate');
-  if (parent !== null) exchange.removeUpstreamHeader('traceparent');
-  if (state !== null) exchange.removeUpstreamHeader('tracestate');
+/** The caller's trace goes on here. What it said is not copied to services (forwarding.ts). */
+export function beginTrace(exchange: Exchange, head: Head, tracer: Tracer): ExchangeTrace {
+  const parent = head.find(TRACEPARENT) < 0 ? null : head.valueOf('traceparent');
+  const state = parent === null ? null : head.valueOf('tracestate');
   return tracer.begin(parent, state, exchange.peer.trusted, exchange.startedMs);
 }
 
@@ -22,5 +22,12 @@ export function traceWait(exchange: Exchange, phase: number, sinceMs: number, fa
   if (trace === null || exchange.isDone) return;
   const nowMs = runtime.clock.monotonicMs();
   if (nowMs - sinceMs < (runtime.tracer?.settings.policyMs ?? 0)) return;
-  trace.addInner('', PHASE_NAMES[phase]!, sinceMs, nowMs, failed ? 'refused' : '');
+  trace.addWait(PHASE_NAMES[phase]!, sinceMs, nowMs, failed ? 'refused' : '');
+}
+
+/** The exchange is over: it is recorded if it was sampled, failed or slow. */
+export function endTrace(exchange: Exchange, tracer: Tracer, status: number, elapsedMs: number, wallMs: number): void {
+  const reason = tracer.reasonFor(exchange, status, elapsedMs);
+  if (reason === null) return;
+  tracer.record(exchange, exchange.downstream.cache.clientPart(exchange), reason, status, elapsedMs, wallMs);
 }

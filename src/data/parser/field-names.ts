@@ -41,6 +41,8 @@ export const AUTHORIZATION = 29;
 export const RATE_LIMIT = 30;
 /** What only proxies in front say, and services believe: removed from whoever is not trusted as one. */
 export const PROXY_ONLY = 31;
+export const TRACEPARENT = 32;
+export const TRACESTATE = 33;
 
 const KNOWN: readonly (readonly [string, number])[] = [
   ['host', HOST],
@@ -70,6 +72,8 @@ const KNOWN: readonly (readonly [string, number])[] = [
   ['idempotency-key', IDEMPOTENCY_KEY],
   ['max-forwards', MAX_FORWARDS],
   ['authorization', AUTHORIZATION],
+  ['traceparent', TRACEPARENT],
+  ['tracestate', TRACESTATE],
   ['x-ratelimit-limit', RATE_LIMIT],
   ['x-ratelimit-remaining', RATE_LIMIT],
   ['x-ratelimit-reset', RATE_LIMIT],

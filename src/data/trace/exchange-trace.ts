@@ -1,16 +1,21 @@
 /**
  * The trace of one exchange: its place among others (W3C Trace Context) and what happened on the way. Made only where
- * tracing is on. Each attempt gets a span id when its head is written, because the service is told that id.
+ * tracing is on, and then for each exchange, sampled or not: one that fails or is slow is recorded in the end, and the
+ * services must be told something. So it is one object, without texts, as long as there is one attempt and nothing else
+ * was waited for. Each attempt gets a span id when its head is written, because the service is told that id.
  */
 import type { FaultKind } from '../../base/errors.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
+import { FieldStart } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
-import type { AttemptRecord, InnerRecord } from '../contract/tracing.ts';
-import type { SpanIds } from './span-ids.ts';
+import type { InstanceSettings } from '../contract/snapshot.ts';
+import { type SpanIds, writeHex } from './span-ids.ts';
+import type { ParentContext } from './trace-context.ts';
 
 /** What it looks at of an attempt. */
 export interface TracedAttempt {
   readonly service: { readonly settings: { readonly name: string } };
-  readonly endpoint: { readonly settings: { readonly id: string } };
+  readonly endpoint: { readonly settings: InstanceSettings };
   readonly startedMs: number;
   readonly firstByteMs: number;
   readonly status: number;
@@ -24,111 +29,205 @@ export interface AttemptObserver {
   attemptEnd(attempt: TracedAttempt, fault: FaultKind | null, isAbandoned: boolean, nowMs: number): void;
 }
 
+/** One attempt, as far as it has come. */
+export class TracedTry {
+  readonly attempt: TracedAttempt;
+  idHigh: number;
+  idLow: number;
+  /** Null: the exchange itself is what it belongs to. */
+  part: TracedPart | null = null;
+  /** Monotonic; below 0 while it goes on. */
+  endMs = -1;
+  fault = '';
+  isAbandoned = false;
+  resends = 0;
+
+  constructor(attempt: TracedAttempt, idHigh: number, idLow: number) {
+    this.attempt = attempt;
+    this.idHigh = idHigh;
+    this.idLow = idLow;
+  }
+}
+
+/** A part of a composition, or an asynchronous policy. */
+export interface InnerSpan {
+  readonly idHigh: number;
+  readonly idLow: number;
+  readonly name: string;
+  readonly startMs: number;
+  readonly endMs: number;
+  /** Why it failed; empty: it did not. */
+  readonly failed: string;
+}
+
 const MOST_INNER = 64;
+const TRACEPARENT = new FieldStart('traceparent');
+const TRACE_AT = 3;
+const SPAN_AT = 36;
+const FLAG_AT = 54;
+/** Used by one after the other. */
+const LINE = Buffer.from(`00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`, 'latin1');
 
 export class ExchangeTrace implements AttemptObserver {
-  readonly traceId: string;
-  readonly spanId: string;
+  /** The words of the trace's id, the first ones first. */
+  readonly trace0: number;
+  readonly trace1: number;
+  readonly trace2: number;
+  readonly trace3: number;
+  readonly idHigh: number;
+  readonly idLow: number;
+  /** Hexadecimal; empty for a new trace. */
   readonly parentId: string;
   readonly traceState: string;
   readonly isSampled: boolean;
-  readonly attempts: AttemptRecord[] = [];
-  readonly inner: InnerRecord[] = [];
-  readonly #ids: SpanIds;
-  readonly #startedMs: number;
+  readonly startedMs: number;
   /** Nearly always the only one. */
-  #first: TracedAttempt | null = null;
-  #firstId = '';
-  #others: Map<TracedAttempt, string> | null = null;
+  first: TracedTry | null = null;
+  others: TracedTry[] | null = null;
+  inner: InnerSpan[] | null = null;
+  readonly #ids: SpanIds;
+  #traceId = '';
 
   constructor(
     ids: SpanIds,
     startedMs: number,
-    traceId: string,
-    parentId: string,
+    parent: ParentContext | null,
+    trace2: number,
+    trace3: number,
     traceState: string,
     isSampled: boolean,
   ) {
     this.#ids = ids;
-    this.#startedMs = startedMs;
-    this.traceId = traceId;
-    this.spanId = ids.span();
-    this.parentId = parentId;
+    this.startedMs = startedMs;
+    this.trace0 = parent === null ? ids.word() : parent.trace0;
+    this.trace1 = parent === null ? ids.word() : parent.trace1;
+    this.trace2 = trace2;
+    this.trace3 = trace3;
+    this.idHigh = ids.word();
+    this.idLow = ids.word();
+    this.parentId = parent === null ? '' : parent.spanId;
     this.traceState = traceState;
     this.isSampled = isSampled;
   }
 
+  /** In hexadecimal. */
+  get traceId(): string {
+    if (this.#traceId === '') {
+      this.#writeLine(this.idHigh, this.idLow);
+      this.#traceId = LINE.latin1Slice(TRACE_AT, TRACE_AT + 32);
+    }
+    return this.#traceId;
+  }
+
+  writeTraceId(out: ByteWriter): void {
+    this.#writeLine(this.idHigh, this.idLow);
+    out.bytes(LINE, TRACE_AT, TRACE_AT + 32);
+  }
+
+  /** The field `traceparent` of what is a child of the exchange itself. */
+  get traceparent(): string {
+    this.#writeLine(this.idHigh, this.idLow);
+    return LINE.latin1Slice(0, LINE.length);
+  }
+
+  #writeLine(idHigh: number, idLow: number): void {
+    writeHex(LINE, TRACE_AT, this.trace0);
+    writeHex(LINE, TRACE_AT + 8, this.trace1);
+    writeHex(LINE, TRACE_AT + 16, this.trace2);
+    writeHex(LINE, TRACE_AT + 24, this.trace3);
+    writeHex(LINE, SPAN_AT, idHigh);
+    writeHex(LINE, SPAN_AT + 8, idLow);
+    LINE[FLAG_AT] = this.isSampled ? 0x31 : 0x30;
+  }
+
   send(out: FieldWriter, attempt: TracedAttempt): void {
     // A second head of one attempt (the first met a stale connection) is a request of its own to whoever gets it.
-    const spanId = this.#ids.span();
-    if (this.#first === null || this.#first === attempt) {
-      this.#first = attempt;
-      this.#firstId = spanId;
-    } else {
-      this.#others ??= new Map();
-      this.#others.set(attempt, spanId);
+    const idHigh = this.#ids.word();
+    const idLow = this.#ids.word();
+    const known = this.#tryOf(attempt);
+    if (known === null) this.#add(attempt, idHigh, idLow);
+    else {
+      known.idHigh = idHigh;
+      known.idLow = idLow;
     }
-    out.field('traceparent', `00-${this.traceId}-${spanId}-0${this.isSampled ? 1 : 0}`);
+    this.#writeLine(idHigh, idLow);
+    out.begin(TRACEPARENT);
+    out.bytes(LINE, 0, LINE.length);
+    out.end();
     if (this.traceState !== '') out.field('tracestate', this.traceState);
   }
 
   attemptEnd(attempt: TracedAttempt, fault: FaultKind | null, isAbandoned: boolean, nowMs: number): void {
-    this.attemptEndIn('', attempt, fault, isAbandoned, nowMs);
+    this.attemptEndIn(null, attempt, fault, isAbandoned, nowMs);
   }
 
   attemptEndIn(
-    parentId: string,
+    part: TracedPart | null,
     attempt: TracedAttempt,
     fault: FaultKind | null,
     isAbandoned: boolean,
     nowMs: number,
   ): void {
-    const sentAs = this.#first === attempt ? this.#firstId : this.#others?.get(attempt);
     // Nothing was sent: nobody was told an id.
-    const spanId = sentAs ?? this.#ids.span();
-    if (this.attempts.length >= MOST_INNER) return;
-    let resends = 0;
-    for (const each of this.attempts) if (each[1] === parentId) resends++;
-    this.attempts.push([
-      spanId,
-      parentId,
-      attempt.service.settings.name,
-      attempt.endpoint.settings.id,
-      attempt.startedMs - this.#startedMs,
-      nowMs - attempt.startedMs,
-      attempt.firstByteMs,
-      attempt.status,
-      fault === null ? (isAbandoned ? 'abandoned' : '') : fault.reason,
-      resends,
-      attempt.reusedConnection ? 1 : 0,
-    ]);
+    const ended = this.#tryOf(attempt) ?? this.#add(attempt, this.#ids.word(), this.#ids.word());
+    if (ended === null) return;
+    ended.part = part;
+    ended.resends = this.#endedIn(part);
+    ended.endMs = nowMs;
+    ended.fault = fault === null ? '' : fault.reason;
+    ended.isAbandoned = isAbandoned;
+  }
+
+  #tryOf(attempt: TracedAttempt): TracedTry | null {
+    if (this.first?.attempt === attempt) return this.first;
+    return this.others?.find((each) => each.attempt === attempt) ?? null;
+  }
+
+  /** Null: there are too many to be recorded. */
+  #add(attempt: TracedAttempt, idHigh: number, idLow: number): TracedTry | null {
+    const made = new TracedTry(attempt, idHigh, idLow);
+    if (this.first === null) {
+      this.first = made;
+      return made;
+    }
+    this.others ??= [];
+    if (this.others.length >= MOST_INNER - 1) return null;
+    this.others.push(made);
+    return made;
+  }
+
+  #endedIn(part: TracedPart | null): number {
+    const { first, others } = this;
+    let count = first !== null && first.endMs >= 0 && first.part === part ? 1 : 0;
+    if (others !== null) for (const each of others) if (each.endMs >= 0 && each.part === part) count++;
+    return count;
   }
 
   /** A part of a composition, which its attempts are children of. */
   part(): TracedPart {
-    return new TracedPart(this, this.#ids.span());
+    return new TracedPart(this, this.#ids.word(), this.#ids.word());
   }
 
-  /** Something that was waited for, such as a policy: it began at `startMs` and ended now. */
-  addInner(spanId: string, name: string, startMs: number, nowMs: number, failed: string): void {
-    if (this.inner.length >= MOST_INNER) return;
-    this.inner.push([
-      spanId === '' ? this.#ids.span() : spanId,
-      name,
-      startMs - this.#startedMs,
-      nowMs - startMs,
-      failed,
-    ]);
+  /** A policy that was waited for: it began at `startMs` and ended now. */
+  addWait(name: string, startMs: number, nowMs: number, failed: string): void {
+    this.addInner(this.#ids.word(), this.#ids.word(), name, startMs, nowMs, failed);
+  }
+
+  addInner(idHigh: number, idLow: number, name: string, startMs: number, endMs: number, failed: string): void {
+    this.inner ??= [];
+    if (this.inner.length < MOST_INNER) this.inner.push({ idHigh, idLow, name, startMs, endMs, failed });
   }
 }
 
-class TracedPart implements AttemptObserver {
-  readonly spanId: string;
+export class TracedPart implements AttemptObserver {
+  readonly idHigh: number;
+  readonly idLow: number;
   readonly #trace: ExchangeTrace;
 
-  constructor(trace: ExchangeTrace, spanId: string) {
+  constructor(trace: ExchangeTrace, idHigh: number, idLow: number) {
     this.#trace = trace;
-    this.spanId = spanId;
+    this.idHigh = idHigh;
+    this.idLow = idLow;
   }
 
   send(out: FieldWriter, attempt: TracedAttempt): void {
@@ -136,10 +235,10 @@ class TracedPart implements AttemptObserver {
   }
 
   attemptEnd(attempt: TracedAttempt, fault: FaultKind | null, isAbandoned: boolean, nowMs: number): void {
-    this.#trace.attemptEndIn(this.spanId, attempt, fault, isAbandoned, nowMs);
+    this.#trace.attemptEndIn(this, attempt, fault, isAbandoned, nowMs);
   }
 
   end(name: string, startMs: number, nowMs: number, failed: string): void {
-    this.#trace.addInner(this.spanId, name, startMs, nowMs, failed);
+    this.#trace.addInner(this.idHigh, this.idLow, name, startMs, nowMs, failed);
   }
 }

@@ -1,15 +1,30 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { checkTracestate, isSampledBy, parseTraceparent, thresholdOf, withThreshold } from './trace-context.ts';
+import { wordOf } from './span-ids.ts';
+import {
+  checkTracestate,
+  isSampledBy,
+  parseTraceparent,
+  rejectedBelow,
+  thresholdOf,
+  withThreshold,
+} from './trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
 
 describe('trace context', () => {
   it('reads what the specification allows, also of later versions, and nothing else', () => {
-    assert.deepEqual(parseTraceparent(`00-${TRACE}-${SPAN}-01`), { traceId: TRACE, spanId: SPAN, isSampled: true });
+    assert.deepEqual(parseTraceparent(`00-${TRACE}-${SPAN}-01`), {
+      trace0: 0x0af76519,
+      trace1: 0x16cd43dd,
+      trace2: 0x8448eb21 | 0,
+      trace3: 0x1c80319c,
+      spanId: SPAN,
+      isSampled: true,
+    });
     assert.equal(parseTraceparent(`00-${TRACE}-${SPAN}-02`)?.isSampled, false);
-    assert.equal(parseTraceparent(`cc-${TRACE}-${SPAN}-01-more`)?.traceId, TRACE);
+    assert.equal(parseTraceparent(`cc-${TRACE}-${SPAN}-01-more`)?.trace3, 0x1c80319c);
     const wrong = [
       '',
       `00-${TRACE}-${SPAN}-01-more`,
@@ -24,25 +39,17 @@ describe('trace context', () => {
   });
 
   it('decides by the id: the same everywhere, as often as the ratio says', () => {
-    const sampled = (id: string, ratio: number): boolean => isSampledBy(id, ratio, thresholdOf(ratio));
-    const at = (last: string): string => '1'.repeat(18) + last;
-    assert.equal(sampled(at('80000000000000'), 0.5), true);
-    assert.equal(sampled(at('7fffffffffffff'), 0.5), false);
-    assert.equal(sampled(at('00000000000000'), 1), true);
-    assert.equal(sampled(at('ffffffffffffff'), 0), false);
+    const sampled = (last: string, ratio: number): boolean =>
+      isSampledBy(wordOf(`ff${last.slice(0, 6)}`), wordOf(last.slice(6)), rejectedBelow(ratio));
+    assert.equal(sampled('80000000000000', 0.5), true);
+    assert.equal(sampled('7fffffffffffff', 0.5), false);
+    assert.equal(sampled('00000000000000', 1), true);
+    assert.equal(sampled('ffffffffffffff', 0), false);
     let count = 0;
-    for (let i = 0; i < 10_000; i++)
-      if (
-        sampled(
-          at(
-            `${Math.floor((i / 10_000) * 2 ** 52)
-              .toString(16)
-              .padStart(13, '0')}0`,
-          ),
-          0.25,
-        )
-      )
-        count++;
+    for (let i = 0; i < 10_000; i++) {
+      const bits = Math.floor((i / 10_000) * 2 ** 52);
+      if (sampled(`${bits.toString(16).padStart(13, '0')}0`, 0.25)) count++;
+    }
     assert.equal(count, 2_500);
   });
 

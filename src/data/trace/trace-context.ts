@@ -3,8 +3,15 @@
  * OpenTelemetry, which says with what probability a trace was sampled (`ot=th:...`).
  */
 
+import { wordOf } from './span-ids.ts';
+
 export interface ParentContext {
-  readonly traceId: string;
+  /** The words of the trace's id, the first ones first. */
+  readonly trace0: number;
+  readonly trace1: number;
+  readonly trace2: number;
+  readonly trace3: number;
+  /** Hexadecimal. */
   readonly spanId: string;
   readonly isSampled: boolean;
 }
@@ -22,7 +29,14 @@ export function parseTraceparent(text: string): ParentContext | null {
   const [, version = '', traceId = '', spanId = '', flags = '', more] = match;
   if (version === 'ff' || (version === '00' && more !== undefined)) return null;
   if (traceId === ZERO_TRACE || spanId === ZERO_SPAN) return null;
-  return { traceId, spanId, isSampled: (Number.parseInt(flags, 16) & 1) === 1 };
+  return {
+    trace0: wordOf(traceId.slice(0, 8)),
+    trace1: wordOf(traceId.slice(8, 16)),
+    trace2: wordOf(traceId.slice(16, 24)),
+    trace3: wordOf(traceId.slice(24)),
+    spanId,
+    isSampled: (Number.parseInt(flags, 16) & 1) === 1,
+  };
 }
 
 /** A list that may be passed on, or empty: too long, or with what no list has. */
@@ -39,17 +53,21 @@ export function withThreshold(state: string, threshold: string | null): string {
 
 /** Hexadecimal digits of the 56 random bits at the end of a trace id. */
 const DIGITS = 14;
+/** Thresholds have no more bits than a double holds: the last four of the 56 are zero. */
+const THRESHOLD_BITS = 52;
 
-/** Rejection threshold of a ratio: 14 hexadecimal digits, without zeros at the end; `0` samples everything. */
-export function thresholdOf(ratio: number): string {
-  if (ratio >= 1) return '0';
-  const rejected = BigInt(Math.round((1 - ratio) * 2 ** 52)) << 4n;
-  return rejected.toString(16).padStart(DIGITS, '0').replace(/0+$/, '');
+/** Ids whose first 52 of the 56 random bits are below this are not sampled; beyond them all: nothing is sampled. */
+export function rejectedBelow(ratio: number): number {
+  return ratio >= 1 ? 0 : Math.max(1, Math.round((1 - ratio) * 2 ** THRESHOLD_BITS));
 }
 
-/**
- * The same decision for the same trace everywhere: its last digits against the threshold. A ratio of 0 samples nothing.
- */
-export function isSampledBy(traceId: string, ratio: number, threshold: string): boolean {
-  return ratio > 0 && traceId.slice(-DIGITS) >= threshold;
+/** The same as OpenTelemetry writes it: hexadecimal digits without zeros at the end; `0` samples everything. */
+export function thresholdOf(ratio: number): string {
+  const rejected = BigInt(rejectedBelow(ratio)) << 4n;
+  return rejected === 0n ? '0' : rejected.toString(16).padStart(DIGITS, '0').replace(/0+$/, '');
+}
+
+/** The same decision for the same trace everywhere: the last words of its id against the threshold. */
+export function isSampledBy(trace2: number, trace3: number, rejected: number): boolean {
+  return (trace2 & 0xffffff) * 2 ** 28 + (trace3 >>> 4) >= rejected;
 }

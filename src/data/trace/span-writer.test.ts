@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+import { WireReader } from '../../base/protobuf/wire.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
+import { ExchangeTrace, type TracedAttempt } from './exchange-trace.ts';
+import { clientPart } from './span-fields.ts';
+import { SpanIds } from './span-ids.ts';
+import { SpanWriter, type TracedExchange } from './span-writer.ts';
+import { parseTraceparent } from './trace-context.ts';
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const PARENT = 'b7ad6b7169203331';
+const NOTHING = { field() {}, fields() {}, begin() {}, end() {}, text() {}, bytes() {}, integer() {} };
+
+interface Span {
+  readonly id: string;
+  readonly parent: string;
+  readonly trace: string;
+  readonly name: string;
+  readonly times: readonly [bigint, bigint];
+  readonly attributes: Readonly<Record<string, string>>;
+}
+
+function fieldsOf(bytes: Buffer): (readonly [number, Buffer])[] {
+  const reader = new WireReader();
+  const found: (readonly [number, Buffer])[] = [];
+  reader.open(bytes);
+  while (reader.at < reader.end) {
+    const tag = reader.varint();
+    const from = reader.at;
+    if ((tag & 7) === 2) found.push([tag >>> 3, reader.blob()]);
+    else {
+      reader.skip(tag);
+      found.push([tag >>> 3, bytes.subarray(from, reader.at)]);
+    }
+  }
+  return found;
+}
+
+/** Texts as they are, other values in hexadecimal. */
+function attributeOf(bytes: Buffer): [string, string] {
+  const [[, key] = [], [, value] = []] = fieldsOf(bytes);
+  const [[kind, inner] = []] = fieldsOf(value!);
+  return [String(key), kind === 1 ? String(inner) : inner!.toString('hex')];
+}
+
+function spansOf(writer: SpanWriter): Span[] {
+  const bytes = Buffer.alloc(writer.length);
+  writer.takeTo(bytes);
+  return fieldsOf(bytes).map(([number, span]) => {
+    assert.equal(number, 2);
+    const fields = fieldsOf(span);
+    const one = (field: number): Buffer => fields.find(([each]) => each === field)?.[1] ?? Buffer.alloc(0);
+    return {
+      id: one(2).toString('hex'),
+      parent: one(4).toString('hex'),
+      trace: one(1).toString('hex'),
+      name: String(one(5)),
+      times: [one(7).readBigUInt64LE(), one(8).readBigUInt64LE()],
+      attributes: Object.fromEntries(fields.flatMap(([each, value]) => (each === 9 ? [attributeOf(value)] : []))),
+    };
+  });
+}
+
+const attempt = (startedMs: number): TracedAttempt => ({
+  service: { settings: { name: 'a' } },
+  endpoint: { settings: { id: 'i', host: 'h', port: 1, url: 'http://h:1/base/' } as never },
+  startedMs,
+  firstByteMs: 2,
+  status: 200,
+  reusedConnection: true,
+});
+
+function exchangeWith(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): TracedExchange {
+  return {
+    trace,
+    method: 'GET',
+    path: '/p',
+    upstreamPath: '/p',
+    bytesReceived: 0,
+    bytesSent: 300,
+    fault: null,
+    route: { settings: { id: 'r', match: { path: { pattern: '/*' } } } },
+    writeRequestId: (out: ByteWriter) => out.bytes(Buffer.from('id-12345'), 0, 8),
+    ...more,
+  };
+}
+
+const CLIENT = clientPart({ scheme: 'http', host: 'x', address: '127.0.0.1', protocol: '1.1', agent: 'ü' });
+
+it('an exchange, its attempts and what was waited for are whole spans under each other', () => {
+  const writer = new SpanWriter();
+  const trace = new ExchangeTrace(new SpanIds(), 1_000, null, 1, 2, '', true);
+  const first = attempt(1_001);
+  trace.send(NOTHING, first);
+  trace.attemptEnd(first, null, false, 1_004);
+  const part = trace.part();
+  const second = attempt(1_002);
+  part.send(NOTHING, second);
+  part.attemptEnd(second, null, true, 1_003);
+  part.end('part one', 1_001, 1_003, '500');
+  trace.addWait('limit', 1_000, 1_001, '');
+  writer.add(exchangeWith(trace), CLIENT, 's', 200, 5, 1_800_000_000_005);
+  assert.equal(writer.spans, 5);
+  const [exchange, inner, wait, one, two] = spansOf(writer);
+  assert.equal(writer.spans + writer.length, 0);
+  assert.ok(exchange && inner && wait && one && two);
+  assert.deepEqual(
+    [exchange, inner, wait, one, two].map(({ name, parent }) => [name, parent]),
+    [
+      ['GET /*', ''],
+      ['part one', exchange.id],
+      ['limit', exchange.id],
+      ['GET', exchange.id],
+      ['HTTP', inner.id],
+    ],
+  );
+  for (const span of [exchange, inner, wait, one, two]) {
+    assert.equal(span.trace, trace.traceId);
+    assert.match(span.id, /^[0-9a-f]{16}$/);
+  }
+  assert.deepEqual(exchange.times, [1_800_000_000_000_000_000n, 1_800_000_000_005_000_000n]);
+  assert.deepEqual(one.times, [1_800_000_000_001_000_000n, 1_800_000_000_004_000_000n]);
+  assert.deepEqual(exchange.attributes, {
+    'http.request.method': 'GET',
+    'http.route': '/*',
+    'gatehouse.route': 'r',
+    'url.scheme': 'http',
+    'server.address': 'x',
+    'client.address': '127.0.0.1',
+    'network.protocol.version': '1.1',
+    'user_agent.original': 'ü',
+    'http.response.status_code': 'c801',
+    'gatehouse.recorded': 'sampled',
+    'url.path': '/p',
+    'gatehouse.request_id': 'id-12345',
+    'http.request.body.size': '00',
+    'http.response.body.size': 'ac02',
+  });
+  assert.equal(one.attributes['url.full'], 'http://h:1/base/p');
+  assert.equal(one.attributes['gatehouse.connection.reused'], '01');
+  assert.equal(two.attributes['gatehouse.abandoned'], '01');
+  assert.equal(two.attributes['url.full'], undefined);
+});
+
+it('a method that nobody knows, a long path and a caller’s own trace are told as they should be', () => {
+  const writer = new SpanWriter();
+  const parent = parseTraceparent(`00-${TRACE}-${PARENT}-01`)!;
+  const trace = new ExchangeTrace(new SpanIds(), 0, parent, parent.trace2, parent.trace3, 'v=1', true);
+  assert.equal(trace.traceId, TRACE);
+  assert.match(trace.traceparent, new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
+  for (const [method, path] of [
+    ['BREW', `/${'a'.repeat(5_000)}`],
+    ['GET', '/é'],
+    ['PUT', `/${'a'.repeat(120)}`],
+  ] as const)
+    writer.add(exchangeWith(trace, { method, path }), CLIENT, 'e', 503, 1, 1_800_000_000_000);
+  const [brew, accent, long] = spansOf(writer);
+  assert.deepEqual([brew?.trace, brew?.parent, brew?.name], [TRACE, PARENT, 'HTTP /*']);
+  assert.equal(brew?.attributes['http.request.method_original'], 'BREW');
+  assert.equal(brew?.attributes['url.path']?.length, 2_048);
+  assert.equal(brew?.attributes['error.type'], '503');
+  assert.equal(accent?.attributes['url.path'], '/é');
+  assert.equal(long?.attributes['url.path']?.length, 121);
+  assert.equal(long?.name, 'PUT /*');
+});

@@ -1,0 +1,276 @@
+/**
+ * Finished exchanges as spans: one for the exchange, one for each attempt, one for each part of a composition and for
+ * policies that were waited for. Written as the bytes of OTLP at once: objects of spans, or records that another thread
+ * makes spans of, would cost several times as much. What is the same from span to span is copied (span-fields.ts).
+ */
+import { DOUBLE, TEXT, VALUE, WHOLE, writeAttribute } from '../../base/protobuf/attributes.ts';
+import { WireWriter } from '../../base/protobuf/wire.ts';
+import type { ByteWriter } from '../contract/byte-writer.ts';
+import type { ExchangeTrace, InnerSpan, TracedPart, TracedTry } from './exchange-trace.ts';
+import * as fields from './span-fields.ts';
+
+/** `SpanFlags`: sampled, and whether the parent is another's is known, and so. */
+const OWN_PARENT = 0x101;
+const REMOTE_PARENT = 0x301;
+/** Characters of paths; the whole of them is in the access log. */
+const MOST_PATH = 2_048;
+
+const URL_PATH = fields.keyOf('url.path');
+const URL_FULL = fields.keyOf('url.full');
+const REQUEST_ID = fields.keyOf('gatehouse.request_id');
+const BYTES_IN = fields.keyOf('http.request.body.size');
+const BYTES_OUT = fields.keyOf('http.response.body.size');
+const FIRST_BYTE = fields.keyOf('gatehouse.first_byte_ms');
+const NO_BASE = Buffer.alloc(0);
+
+/** What it looks at of an exchange that ended. */
+export interface TracedExchange {
+  readonly trace: ExchangeTrace | null;
+  readonly method: string;
+  readonly path: string;
+  readonly upstreamPath: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly fault: { readonly kind: { readonly reason: string; readonly status: number } } | null;
+  readonly route: fields.TracedRoute | null;
+  writeRequestId(out: ByteWriter): void;
+}
+
+/** Pieces of a value whose length is written around them. */
+class RawText implements ByteWriter {
+  readonly #out: WireWriter;
+
+  constructor(out: WireWriter) {
+    this.#out = out;
+  }
+
+  text(text: string): void {
+    if (!this.#out.rawAscii(text)) this.#out.raw(Buffer.from(text));
+  }
+
+  bytes(bytes: Buffer, start: number, end: number): void {
+    this.#out.raw(bytes, start, end);
+  }
+
+  integer(value: number): void {
+    this.#out.rawAscii(`${value}`);
+  }
+}
+
+/** Gathers spans until they are taken. */
+export class SpanWriter {
+  readonly #out = new WireWriter(64 * 1_024);
+  readonly #raw = new RawText(this.#out);
+  readonly #routes = new fields.RouteParts();
+  readonly #instances = new fields.InstanceParts();
+  #spans = 0;
+  /** Of the exchange that is being written. */
+  #trace!: ExchangeTrace;
+  #wallOffsetMs = 0;
+
+  get spans(): number {
+    return this.#spans;
+  }
+
+  /** Bytes. */
+  get length(): number {
+    return this.#out.length;
+  }
+
+  /** Copies what was written since the last time to `target`, which has room for `length` bytes. */
+  takeTo(target: Uint8Array): void {
+    this.#out.copyTo(target);
+    this.forget();
+  }
+
+  forget(): void {
+    this.#out.reset();
+    this.#spans = 0;
+  }
+
+  /** `client`: attributes of who asked (`clientPart`); `wallMs`: the time of day when it ended. */
+  add(
+    exchange: TracedExchange,
+    client: Buffer,
+    reason: 's' | 'e' | 'l',
+    status: number,
+    elapsedMs: number,
+    wallMs: number,
+  ): void {
+    const trace = exchange.trace!;
+    this.#trace = trace;
+    this.#wallOffsetMs = wallMs - elapsedMs - trace.startedMs;
+    this.#exchange(exchange, client, reason, status, elapsedMs);
+    const { first, others, inner } = trace;
+    if (inner !== null) for (const each of inner) this.#inner(each);
+    if (first !== null && first.endMs >= 0) this.#attempt(first, exchange);
+    if (others !== null) for (const each of others) if (each.endMs >= 0) this.#attempt(each, exchange);
+  }
+
+  #exchange(
+    exchange: TracedExchange,
+    client: Buffer,
+    reason: 's' | 'e' | 'l',
+    status: number,
+    elapsedMs: number,
+  ): void {
+    const out = this.#out;
+    const trace = this.#trace;
+    const fault = exchange.fault === null ? '' : exchange.fault.kind.reason;
+    const hasFailed = status >= 500 || (fault !== '' && status < 400);
+    const span = this.#begin(trace.idHigh, trace.idLow, trace.startedMs, trace.startedMs + elapsedMs);
+    if (trace.parentId !== '') {
+      out.varint(fields.PARENT_ID);
+      out.hex(trace.parentId);
+    }
+    out.varint(fields.FLAGS);
+    out.fixed32(trace.parentId === '' ? OWN_PARENT : REMOTE_PARENT);
+    out.raw(this.#routes.of(exchange.route, exchange.method));
+    out.raw(client);
+    out.raw(fields.statusPart(status));
+    out.raw(fields.RECORDED[reason]);
+    this.#text(URL_PATH, NO_BASE, exchange.path);
+    this.#requestId(exchange);
+    this.#whole(BYTES_IN, exchange.bytesReceived);
+    this.#whole(BYTES_OUT, exchange.bytesSent);
+    if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
+    if (fault !== '') this.#attribute('gatehouse.fault', fault);
+    if (hasFailed) out.raw(fields.FAILED);
+    out.endLong(span);
+  }
+
+  #attempt(done: TracedTry, exchange: TracedExchange): void {
+    const out = this.#out;
+    const { attempt, part, fault, resends } = done;
+    const { status, firstByteMs } = attempt;
+    const { attributes, base } = this.#instances.of(attempt.service.settings.name, attempt.endpoint.settings);
+    const hasFailed = fault !== '' || status >= 400;
+    const span = this.#begin(done.idHigh, done.idLow, attempt.startedMs, done.endMs);
+    this.#ownParent(part);
+    // Parts have methods and paths of their own, which are not kept.
+    out.raw(part === null ? fields.attemptPart(exchange.method) : fields.PART_ATTEMPT);
+    out.raw(attributes);
+    if (part === null && exchange.upstreamPath !== '') this.#text(URL_FULL, base, exchange.upstreamPath);
+    if (status !== 0) out.raw(fields.statusPart(status));
+    if (resends !== 0) this.#attribute('http.request.resend_count', resends);
+    if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
+    if (firstByteMs !== 0) this.#double(FIRST_BYTE, firstByteMs);
+    out.raw(attempt.reusedConnection ? fields.REUSED : fields.NOT_REUSED);
+    if (done.isAbandoned && fault === '') out.raw(fields.ABANDONED);
+    if (hasFailed) out.raw(fields.FAILED);
+    out.endLong(span);
+  }
+
+  #inner({ idHigh, idLow, name, startMs, endMs, failed }: InnerSpan): void {
+    const out = this.#out;
+    const span = this.#begin(idHigh, idLow, startMs, endMs);
+    this.#ownParent(null);
+    out.raw(fields.innerPart(name));
+    if (failed !== '') {
+      this.#attribute('error.type', failed);
+      out.raw(fields.FAILED);
+    }
+    out.endLong(span);
+  }
+
+  /** Give the result to `endLong`. Times are monotonic. */
+  #begin(idHigh: number, idLow: number, startMs: number, endMs: number): number {
+    const out = this.#out;
+    const { trace0, trace1, trace2, trace3, traceState } = this.#trace;
+    this.#spans++;
+    out.varint(fields.SPAN);
+    const span = out.beginLong();
+    out.varint(fields.TRACE_ID);
+    out.varint(16);
+    out.word(trace0);
+    out.word(trace1);
+    out.word(trace2);
+    out.word(trace3);
+    out.varint(fields.SPAN_ID);
+    out.varint(8);
+    out.word(idHigh);
+    out.word(idLow);
+    if (traceState !== '') {
+      out.varint(fields.TRACE_STATE);
+      out.text(traceState);
+    }
+    out.varint(fields.START);
+    out.nanoseconds(this.#wallOffsetMs + startMs);
+    out.varint(fields.END);
+    out.nanoseconds(this.#wallOffsetMs + endMs);
+    return span;
+  }
+
+  /** Null: the exchange itself. */
+  #ownParent(part: TracedPart | null): void {
+    const out = this.#out;
+    const { idHigh, idLow } = part ?? this.#trace;
+    out.varint(fields.PARENT_ID);
+    out.varint(8);
+    out.word(idHigh);
+    out.word(idLow);
+    out.varint(fields.FLAGS);
+    out.fixed32(OWN_PARENT);
+  }
+
+  #attribute(key: string, value: string | number): void {
+    writeAttribute(this.#out, fields.ATTRIBUTE, key, value);
+  }
+
+  /** `base` and `text` as one value. */
+  #text(key: Buffer, base: Buffer, text: string): void {
+    const out = this.#out;
+    out.varint(fields.ATTRIBUTE);
+    const pair = out.begin();
+    out.raw(key);
+    out.varint(VALUE);
+    const value = out.begin();
+    out.varint(TEXT);
+    const whole = out.begin();
+    out.raw(base);
+    this.#raw.text(text.length > MOST_PATH ? text.slice(0, MOST_PATH) : text);
+    out.end(whole);
+    out.end(value);
+    out.end(pair);
+  }
+
+  #requestId(exchange: TracedExchange): void {
+    const out = this.#out;
+    out.varint(fields.ATTRIBUTE);
+    const pair = out.begin();
+    out.raw(REQUEST_ID);
+    out.varint(VALUE);
+    const value = out.begin();
+    out.varint(TEXT);
+    const whole = out.begin();
+    exchange.writeRequestId(this.#raw);
+    out.end(whole);
+    out.end(value);
+    out.end(pair);
+  }
+
+  #whole(key: Buffer, number: number): void {
+    const out = this.#out;
+    out.varint(fields.ATTRIBUTE);
+    const pair = out.begin();
+    out.raw(key);
+    out.varint(VALUE);
+    const value = out.begin();
+    out.varint(WHOLE);
+    out.varint(number);
+    out.end(value);
+    out.end(pair);
+  }
+
+  #double(key: Buffer, number: number): void {
+    const out = this.#out;
+    out.varint(fields.ATTRIBUTE);
+    const pair = out.begin();
+    out.raw(key);
+    out.varint(VALUE);
+    out.varint(9);
+    out.varint(DOUBLE);
+    out.double(number);
+    out.end(pair);
+  }
+}
