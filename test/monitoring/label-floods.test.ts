@@ -98,7 +98,11 @@ it('callers make no series, whatever they make up', { timeout: 240_000 }, async 
   const gateway = await startTestGateway(
     t,
     {
-      gateway: { trustProxy: ['127.0.0.0/8'], tracing: { endpoint: collector.url, ratio: 1 }, securityEvents: { to: { file: 'security.log' } } },
+      gateway: {
+        trustProxy: ['127.0.0.0/8'],
+        tracing: { endpoint: collector.url, ratio: 1 },
+        securityEvents: { to: { file: 'security.log' } },
+      },
       identity: {
         enabled: true,
         registration: { verifyEmail: 'off' },
