@@ -29,7 +29,7 @@ for (const death of [1, 2]) {
   test(`the only worker is ended: the spare listens, and only what was in flight is lost (${death})`, async (t) => {
     const fleet = await Fleet.start(t, ['a']);
     const gateway = await startTestGateway(t, {
-      gateway: { workers: 1 },
+      gateway: { workers: 1, spareWorker: true },
       services: { work: { instances: [fleet.get('a').url], pool: { perAddress: '100%' }, requestBuffer: 'off' } },
       routes: [{ match: { path: '/w/*' }, service: 'work', auth: 'public' }],
     });
@@ -69,7 +69,7 @@ for (const hasSpare of [false, true]) {
     const fleet = await Fleet.start(t, ['a', 'slow']);
     await fleet.get('slow').become({ kind: 'slow', ms: 2_500 });
     const gateway = await startTestGateway(t, {
-      gateway: { workers: 1 },
+      gateway: { workers: 1, spareWorker: true },
       services: {
         work: { instances: [fleet.get('a').url], pool: { perAddress: '100%' }, requestBuffer: 'off' },
         slow: { instances: [fleet.get('slow').url] },

@@ -35,7 +35,14 @@ export async function startNode(t: Scope, folder: string, name: string, wishes: 
   await writeFile(
     file,
     JSON.stringify({
-      gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: join(folder, name) },
+      gateway: {
+        host: '127.0.0.1',
+        port: 0,
+        workers: 1,
+        spareWorker: false,
+        accessLog: 'off',
+        dataDir: join(folder, name),
+      },
       cluster: {
         name: 'test',
         node: name,

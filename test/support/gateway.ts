@@ -22,6 +22,9 @@ interface Document {
   readonly [section: string]: unknown;
 }
 
+/** Without a spare: a test that lives longer than 5 s would start a second worker that it has no use for. */
+const GATEWAY = { host: '127.0.0.1', port: 0, workers: 1, spareWorker: false, accessLog: 'off' } as const;
+
 /**
  * Starts a gateway with this document; host, port, data folder and log are filled in. One worker unless it says more.
  */
@@ -35,7 +38,7 @@ export async function startTestGateway(
   const gateway = await startGateway({
     document: {
       ...document,
-      gateway: { host: '127.0.0.1', port: 0, workers: 1, accessLog: 'off', dataDir: folder, ...document.gateway },
+      gateway: { ...GATEWAY, dataDir: folder, ...document.gateway },
     },
     env,
     cwd: folder,
