@@ -4,7 +4,7 @@
  */
 import type { IExporterTransport } from '@opentelemetry/otlp-exporter-base';
 import type { ExporterPlan } from './section.ts';
-import type { BatchEnvelope, SpanBatch } from './span-batch.ts';
+import type { SpanBatch } from './span-batch.ts';
 import { readRejected } from './trace-response.ts';
 
 /** How an export ended. `rejected`: spans that the collector says it left out, of those that it took. */
@@ -23,14 +23,9 @@ interface Delegate {
 /** Reads responses as the delegate gives them: the one of an export comes right before its result. */
 class BatchSerializer {
   rejected = 0;
-  readonly #envelope: BatchEnvelope;
-
-  constructor(envelope: BatchEnvelope) {
-    this.#envelope = envelope;
-  }
 
   serializeRequest(batch: SpanBatch): Uint8Array {
-    return this.#envelope.around(batch);
+    return batch.message;
   }
 
   deserializeResponse(data: Uint8Array): object {
@@ -47,8 +42,8 @@ class BatchSerializer {
 
 const COUNTS_SPANS = { name: 'span', countItems: ({ spans }: SpanBatch): number => spans } as const;
 
-export async function makeExporter(plan: ExporterPlan, envelope: BatchEnvelope): Promise<Exporter> {
-  const serializer = new BatchSerializer(envelope);
+export async function makeExporter(plan: ExporterPlan): Promise<Exporter> {
+  const serializer = new BatchSerializer();
   const delegate = await (plan.protocol === 'grpc' ? grpcDelegate(plan, serializer) : httpDelegate(plan, serializer));
   return {
     export(batch, done) {

@@ -80,10 +80,11 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       ...plan.attributes,
     };
     const envelope = new BatchEnvelope(resource, { name: 'gatehouse', version: PRODUCT_VERSION }, SCHEMA_URL);
-    const exporter = await makeExporter(plan.exporter, envelope);
+    const exporter = await makeExporter(plan.exporter);
     const { log } = host;
     const queue = new SpanQueue({
       exporter,
+      envelope,
       max: plan.maxQueue,
       log,
       clock: systemClock,
@@ -98,8 +99,8 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       },
       take({ memory, length, spans, exemplars: latest }) {
         for (const each of latest) exemplars.add(each);
-        // Copied, because the worker writes the next page over it.
-        queue.add(Buffer.from(new Uint8Array(memory, 0, length)), spans);
+        // Copied at once, because the worker writes the next page over it.
+        queue.add(new Uint8Array(memory, 0, length), spans);
       },
       close: () => queue.close(LAST_EXPORT_MS),
     };

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { WireReader } from '../../base/protobuf/wire.ts';
-import { BatchEnvelope } from './span-batch.ts';
+import { BatchEnvelope, SpanBatch } from './span-batch.ts';
 import { readRejected } from './trace-response.ts';
 
 /** Fields of a message, each with its bytes. */
@@ -16,15 +16,22 @@ function fieldsOf(bytes: Buffer): (readonly [number, Buffer])[] {
 it('a batch stands inside of its resource and its scope', () => {
   const envelope = new BatchEnvelope({ 'service.name': 'x'.repeat(300) }, { name: 'n', version: 'v' }, 'https://s');
   const span = Buffer.from([0x12, 0x01, 0x2a]);
-  const batch = { pages: [Buffer.concat([span, span]), span], length: 9, spans: 3 };
-  const [[, resourceSpans] = []] = fieldsOf(envelope.around(batch));
-  const [resource, scopeSpans, schema] = fieldsOf(resourceSpans!);
-  assert.deepEqual([resource?.[0], scopeSpans?.[0], String(schema?.[1])], [1, 2, 'https://s']);
-  const inside = fieldsOf(scopeSpans![1]);
-  assert.deepEqual(
-    inside.map(([number]) => number),
-    [1, 2, 2, 2, 3],
-  );
+  const batch = new SpanBatch(envelope, 20_003);
+  const numbers = (): number[] => {
+    const [[, resourceSpans] = []] = fieldsOf(batch.message);
+    const [resource, scopeSpans, schema] = fieldsOf(resourceSpans!);
+    assert.deepEqual([resource?.[0], scopeSpans?.[0], String(schema?.[1])], [1, 2, 'https://s']);
+    return fieldsOf(scopeSpans![1]).map(([number]) => number);
+  };
+  assert.deepEqual(numbers(), [1, 3]);
+  batch.add(Buffer.concat([span, span]), 2);
+  batch.add(span, 1);
+  assert.equal(batch.spans, 3);
+  assert.deepEqual(numbers(), [1, 2, 2, 2, 3]);
+  batch.clear();
+  for (let i = 0; i < 6_667; i++) batch.add(span, 1);
+  assert.equal(batch.room, 2);
+  assert.equal(numbers().length, 6_669);
 });
 
 it('spans are lost as far as the collector says so and can be understood', () => {

@@ -1,6 +1,7 @@
 /**
  * Spans on their way to a collector, as the bytes of OTLP (opentelemetry/proto/trace/v1/trace.proto): workers have
- * written them (data/trace/span-writer.ts), and a batch is what stands around them all, a resource and a scope.
+ * written them (data/trace/span-writer.ts), and a batch is what stands around them all, a resource and a scope. The
+ * memory of a batch is used again: fresh memory for each costs as much as sending it.
  */
 import { type AttributeValue, tag, writeAttribute } from '../../base/protobuf/attributes.ts';
 import { WireWriter } from '../../base/protobuf/wire.ts';
@@ -16,19 +17,17 @@ const RESOURCE_ATTRIBUTE = tag(1, 2);
 
 /** Version of the semantic conventions that names of attributes are of. */
 export const SCHEMA_URL = 'https://opentelemetry.io/schemas/1.45.0';
-
-export interface SpanBatch {
-  /** Whole `ScopeSpans.spans` fields, all together `length` bytes. */
-  readonly pages: readonly Buffer[];
-  readonly length: number;
-  readonly spans: number;
-}
+/** Of the spans alone, which are less than 256 MB. */
+const LENGTH_BYTES = 4;
 
 /** Who sends, and in whose words: the same for all batches of a configuration. */
 export class BatchEnvelope {
-  readonly #resource: Buffer;
-  readonly #scope: Buffer;
-  readonly #schema: Buffer;
+  /** What stands in front of the spans; the two lengths in it are written into each batch. */
+  readonly head: Buffer;
+  readonly tail: Buffer;
+  readonly #outerAt: number;
+  readonly #innerAt: number;
+  readonly #schemaBytes: number;
 
   constructor(
     attributes: Readonly<Record<string, AttributeValue>>,
@@ -36,12 +35,17 @@ export class BatchEnvelope {
     schemaUrl: string,
   ) {
     const out = new WireWriter();
+    const room = Buffer.alloc(LENGTH_BYTES);
+    out.varint(RESOURCE_SPANS);
+    this.#outerAt = out.length;
+    out.raw(room);
     out.varint(RESOURCE);
     const resource = out.begin();
     for (const [key, value] of Object.entries(attributes)) writeAttribute(out, RESOURCE_ATTRIBUTE, key, value);
     out.end(resource);
-    this.#resource = out.done();
-    out.reset();
+    out.varint(SCOPE_SPANS);
+    this.#innerAt = out.length;
+    out.raw(room);
     out.varint(SCOPE);
     const inner = out.begin();
     out.varint(SCOPE_NAME);
@@ -49,26 +53,67 @@ export class BatchEnvelope {
     out.varint(SCOPE_VERSION);
     out.text(scope.version);
     out.end(inner);
-    this.#scope = out.done();
+    this.head = out.done();
     out.reset();
     out.varint(SCHEMA);
     out.text(schemaUrl);
-    this.#schema = out.done();
+    this.#schemaBytes = out.length;
+    // Of the scope, then of the resource.
+    this.tail = Buffer.concat([out.done(), out.done()]);
   }
 
-  /** An `ExportTraceServiceRequest`. */
-  around({ pages, length }: SpanBatch): Buffer {
-    const scopeSpans = this.#scope.length + length + this.#schema.length;
-    const scopeHead = head(SCOPE_SPANS, scopeSpans);
-    const resourceSpans = this.#resource.length + scopeHead.length + scopeSpans + this.#schema.length;
-    const outerHead = head(RESOURCE_SPANS, resourceSpans);
-    return Buffer.concat([outerHead, this.#resource, scopeHead, this.#scope, ...pages, this.#schema, this.#schema]);
+  /** Writes the lengths of a whole message, which ends at `end`. */
+  writeLengths(message: Buffer, end: number): void {
+    writeLength(message, this.#outerAt, end - this.#outerAt - LENGTH_BYTES);
+    writeLength(message, this.#innerAt, end - this.#innerAt - LENGTH_BYTES - this.#schemaBytes);
   }
 }
 
-function head(field: number, length: number): Buffer {
-  const out = new WireWriter(16);
-  out.varint(field);
-  out.varint(length);
-  return out.done();
+/** A varint that always takes as much room, which every reader of varints takes. */
+function writeLength(bytes: Buffer, at: number, length: number): void {
+  for (let i = 0; i < LENGTH_BYTES; i++)
+    bytes[at + i] = ((length >>> (7 * i)) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0);
+}
+
+/** One `ExportTraceServiceRequest`. */
+export class SpanBatch {
+  spans = 0;
+  readonly #envelope: BatchEnvelope;
+  readonly #memory: Buffer;
+  #at: number;
+
+  /** `room`: bytes of spans. */
+  constructor(envelope: BatchEnvelope, room: number) {
+    this.#envelope = envelope;
+    this.#memory = Buffer.allocUnsafeSlow(envelope.head.length + room + envelope.tail.length);
+    envelope.head.copy(this.#memory);
+    this.#at = envelope.head.length;
+  }
+
+  /** Bytes of spans that there still is room for. */
+  get room(): number {
+    return this.#memory.length - this.#at - this.#envelope.tail.length;
+  }
+
+  /** Copies whole `ScopeSpans.spans` fields. */
+  add(bytes: Uint8Array, spans: number): void {
+    this.#memory.set(bytes, this.#at);
+    this.#at += bytes.length;
+    this.spans += spans;
+  }
+
+  /** The message; more may be added afterwards. */
+  get message(): Buffer {
+    const { tail } = this.#envelope;
+    const end = this.#at + tail.length;
+    tail.copy(this.#memory, this.#at);
+    this.#envelope.writeLengths(this.#memory, end);
+    return this.#memory.subarray(0, end);
+  }
+
+  /** Another one in the same memory. */
+  clear(): void {
+    this.spans = 0;
+    this.#at = this.#envelope.head.length;
+  }
 }

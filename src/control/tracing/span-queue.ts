@@ -6,23 +6,20 @@ import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
 import type { Exporter } from './exporter.ts';
-import type { SpanBatch } from './span-batch.ts';
+import { type BatchEnvelope, SpanBatch } from './span-batch.ts';
 
-/** A batch is sent when it has one of these; an export costs about the same however much there is in it. */
+const MOST_UNDER_WAY = 2;
+/** Most of a batch, which is about what most collectors take; few large exports cost less than many small ones. */
 const BATCH_SPANS = 2_048;
 const BATCH_BYTES = 1_024 * 1_024;
+/** Memory of batches that were sent, kept for others. */
+const MOST_FREE = MOST_UNDER_WAY + 1;
 const EVERY_MS = 1_000;
-const MOST_UNDER_WAY = 2;
 
 export interface QueueCounts {
   exported: number;
   failed: number;
   dropped: number;
-}
-
-interface Page {
-  readonly bytes: Buffer;
-  readonly spans: number;
 }
 
 export class SpanQueue {
@@ -32,9 +29,13 @@ export class SpanQueue {
   readonly #log: Logger;
   readonly #complaints: LogThrottle;
   readonly #observe: (seconds: number) => void;
-  #pages: Page[] = [];
+  readonly #envelope: BatchEnvelope;
+  /** Full ones, or as full as they get. */
+  #batches: SpanBatch[] = [];
+  /** The one that is being filled. */
+  #last: SpanBatch | null = null;
+  readonly #free: SpanBatch[] = [];
   #waiting = 0;
-  #waitingBytes = 0;
   #underWay = 0;
   #timer: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
@@ -42,6 +43,7 @@ export class SpanQueue {
   /** `counts` outlive this queue; `observe` gets the duration of each export. */
   constructor(parts: {
     exporter: Exporter;
+    envelope: BatchEnvelope;
     max: number;
     log: Logger;
     clock: Clock;
@@ -49,6 +51,7 @@ export class SpanQueue {
     observe: (seconds: number) => void;
   }) {
     this.#exporter = parts.exporter;
+    this.#envelope = parts.envelope;
     this.#max = parts.max;
     this.#log = parts.log;
     this.#complaints = new LogThrottle(parts.clock);
@@ -61,21 +64,34 @@ export class SpanQueue {
     return this.#waiting;
   }
 
-  /** Whole `ScopeSpans.spans` fields. */
-  add(bytes: Buffer, spans: number): void {
-    if (this.#waiting + spans > this.#max) {
+  /** Copies whole `ScopeSpans.spans` fields. */
+  add(bytes: Uint8Array, spans: number): void {
+    if (this.#waiting + spans > this.#max || bytes.length > BATCH_BYTES) {
       this.counts.dropped += spans;
       return;
     }
-    this.#pages.push({ bytes, spans });
+    if (this.#last !== null && (this.#last.room < bytes.length || this.#last.spans + spans > BATCH_SPANS)) this.#cut();
+    this.#last ??= this.#free.pop() ?? new SpanBatch(this.#envelope, BATCH_BYTES);
+    this.#last.add(bytes, spans);
     this.#waiting += spans;
-    this.#waitingBytes += bytes.length;
+    if (this.#last.spans >= BATCH_SPANS) this.#cut();
     this.#pump();
   }
 
-  /** What is enough for a batch goes at once, the rest within a second; `all`: now. */
+  #cut(): void {
+    if (this.#last !== null) this.#batches.push(this.#last);
+    this.#last = null;
+  }
+
+  /** Whole batches go at once, the rest within a second; `all`: now. */
   #pump(all = false): void {
-    while (this.#underWay < MOST_UNDER_WAY && this.#waiting > 0 && (all || this.#isEnough)) this.#send(this.#cut());
+    while (this.#underWay < MOST_UNDER_WAY && this.#waiting > 0) {
+      if (this.#batches.length === 0 && all) this.#cut();
+      const batch = this.#batches.shift();
+      if (batch === undefined) break;
+      this.#waiting -= batch.spans;
+      this.#send(batch);
+    }
     if (this.#waiting > 0 && !all)
       this.#timer ??= setTimeout(() => {
         this.#timer = undefined;
@@ -83,29 +99,10 @@ export class SpanQueue {
       }, EVERY_MS).unref();
   }
 
-  get #isEnough(): boolean {
-    return this.#waiting >= BATCH_SPANS || this.#waitingBytes >= BATCH_BYTES;
-  }
-
-  /** The first pages, as many as a batch may have; at least one. */
-  #cut(): SpanBatch {
-    const pages: Buffer[] = [];
-    let [length, spans] = [0, 0];
-    for (const page of this.#pages) {
-      if (spans > 0 && (spans + page.spans > BATCH_SPANS || length + page.bytes.length > BATCH_BYTES)) break;
-      pages.push(page.bytes);
-      length += page.bytes.length;
-      spans += page.spans;
-    }
-    this.#pages.splice(0, pages.length);
-    this.#waiting -= spans;
-    this.#waitingBytes -= length;
-    return { pages, length, spans };
-  }
-
   #send(batch: SpanBatch): void {
     this.#underWay++;
     const begunMs = performance.now();
+    const { spans } = batch;
     let isOver = false;
     // An exporter may call back twice, or throw: neither may end the process or stop the queue.
     const over = (problem: string | null, rejected: number): void => {
@@ -113,8 +110,13 @@ export class SpanQueue {
       isOver = true;
       this.#underWay--;
       this.#observe((performance.now() - begunMs) / 1_000);
-      const lost = problem === null ? Math.min(batch.spans, rejected) : batch.spans;
-      this.counts.exported += batch.spans - lost;
+      const lost = problem === null ? Math.min(spans, rejected) : spans;
+      this.counts.exported += spans - lost;
+      // What failed may still be on its way out of this memory.
+      if (problem === null && this.#free.length < MOST_FREE) {
+        batch.clear();
+        this.#free.push(batch);
+      }
       this.counts.failed += lost;
       if (lost > 0)
         this.#complaints.write((leftOut) =>
@@ -144,9 +146,9 @@ export class SpanQueue {
       await Promise.race([idle, new Promise((resolve) => setTimeout(resolve, ms).unref())]);
     }
     this.counts.dropped += this.length;
-    this.#pages = [];
+    this.#batches = [];
+    this.#last = null;
     this.#waiting = 0;
-    this.#waitingBytes = 0;
     await Promise.race([
       this.#exporter.shutdown().catch(() => {}),
       new Promise((resolve) => setTimeout(resolve, 1_000).unref()),
