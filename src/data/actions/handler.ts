@@ -9,7 +9,7 @@ export function handlerAction(settings: ModuleSettings, environment: PolicyEnvir
   const acquired = UserPolicies.of(environment).handler(settings);
   return {
     open(exchange, handler) {
-      exchange.keepRequest();
+      exchange.takesTime();
       return new HandlerCall(exchange, acquired, environment.clock, handler);
     },
   };

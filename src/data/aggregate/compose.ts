@@ -105,7 +105,7 @@ export class Composition {
   }
 
   /** Nobody wants the response any more. */
-  abandon(): void {
+  onGone(): void {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#abort.abort(ABANDONED);
@@ -118,7 +118,7 @@ export class Composition {
     try {
       await Promise.all(this.#running.values());
     } catch (error) {
-      this.abandon();
+      this.onGone();
       if (error instanceof PartFailure) return error.fault;
       throw error;
     }

@@ -37,7 +37,7 @@ export function aggregateAction(settings: AggregateSettings, services: ReadonlyM
     if (violation !== undefined) return new Fault(FAULTS.invalidRequest, { fields: fieldErrors([violation]) });
     const context = contextOf(exchange, settings, services, conditions, body);
     const composition = new Composition(settings, context);
-    exchange.onGone(() => composition.abandon());
+    exchange.onGone(composition);
     return composition.run();
   };
 }

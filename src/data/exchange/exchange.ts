@@ -54,6 +54,10 @@ const REQUEST_HEAD = 5;
 const REQUEST_BODY = 6;
 const ACT = 7;
 
+export interface GoneListener {
+  onGone(): void;
+}
+
 export class Exchange extends Context implements PolicyContext, DownstreamHandler, OutgoingRequest, RequestBodyOwner {
   readonly runtime: ExchangeHost;
   readonly downstream: Downstream;
@@ -68,7 +72,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
   /** What an action has under way that nobody waits for any more. */
-  #whenGone: (() => void) | null = null;
+  #whenGone: GoneListener | null = null;
   /** How long the client of a gRPC call waits for all of it, or 0. */
   deadlineMs = 0;
   #attemptsBefore = 0;
@@ -279,8 +283,13 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.#wentAsync = true;
   }
 
-  /** Called once if the exchange ends before its action has a response. */
-  onGone(listener: () => void): void {
+  /** Time passes before the action has a response. */
+  takesTime(): void {
+    this.#wentAsync = true;
+  }
+
+  /** Told once when the exchange is over, before the request's memory is used for another one. */
+  onGone(listener: GoneListener): void {
     this.#whenGone = listener;
   }
 
@@ -481,7 +490,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     if (this.isDone) return;
     this.isDone = true;
     if (this.response.isWatched) this.runtime.streams.leave(this);
-    this.#whenGone?.();
+    this.#whenGone?.onGone();
     this.response.abandon();
     this.#requestWork?.abandon(this.fault ?? new Fault(FAULTS.downstreamAborted));
     const { attempt } = this;

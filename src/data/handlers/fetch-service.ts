@@ -3,7 +3,7 @@
  * other goes through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
-import { FieldBlock } from '../contract/field-block.ts';
+import { checkField, FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { ServiceError } from '../contract/user-handler.ts';
 import type { Exchange } from '../exchange/exchange.ts';
@@ -13,12 +13,14 @@ import { RequestBody } from '../exchange/request-body.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
 import { UpstreamCall } from '../exchange/upstream-call.ts';
 import type { Head } from '../parser/head.ts';
+import { WebFields } from '../web/fields.ts';
+import { WebResponse } from '../web/response.ts';
+import { type BodyOrigin, ServiceBody } from '../web/service-body.ts';
 
 const SCHEME = 'service:';
-/** Bytes of a response that may wait for whoever reads it. */
-const HIGH_WATER_BYTES = 65_536;
 /** The engine writes these. */
-const FRAMING = /^(host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|expect)$/i;
+const FRAMING = /^(host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|expect)$/;
+const PLAIN_METHOD = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
 
 export async function fetchService(
   exchange: Exchange,
@@ -33,21 +35,27 @@ export async function fetchService(
   const { name, path, query } = serviceAddress(address);
   const service = exchange.live.services.get(name);
   if (service === undefined) throw new TypeError(`there is no service "${name}"`);
-  // The web's own reading of method, fields and body: what it takes is taken here.
-  const asked = new Request('http://service/', init);
-  const bytes = asked.body === null ? null : new Uint8Array(await asked.arrayBuffer());
+  const { method, fields: own, body: bytes } = plainInit(input, init) ?? (await readInit(input, init));
   both.throwIfAborted();
-  const own = new Map<string, string>();
-  asked.headers.forEach((value, field) => {
-    if (!FRAMING.test(field)) own.set(field, value);
-  });
   if (!own.has('accept-encoding')) own.set('accept-encoding', 'identity');
-  const fields = fieldsOfOwnRequests(exchange).filter(([field]) => !own.has(field.toLowerCase()));
+  const names: string[] = [];
+  const values: string[] = [];
+  for (const [field, value] of fieldsOfOwnRequests(exchange)) {
+    if (own.has(field)) continue;
+    names.push(field);
+    values.push(value);
+  }
+  for (let i = 0; i < own.count; i++) {
+    if (FRAMING.test(own.nameAt(i))) continue;
+    names.push(own.nameAt(i));
+    values.push(own.valueAt(i));
+  }
+  for (let i = 0; i < names.length; i++) checkField(names[i]!, values[i]!);
   const request = new MadeRequest({
-    method: asked.method,
+    method,
     path,
     query,
-    fields: FieldBlock.of([...fields, ...own]),
+    fields: new FieldBlock(names, values),
     bodyLength: bytes?.length ?? 0,
     address: exchange.address,
     subject: exchange.subject,
@@ -56,6 +64,29 @@ export async function fetchService(
   return new Promise((resolve, reject) =>
     new ServiceFetch(exchange, both, resolve, reject).start(service, request, body),
   );
+}
+
+interface Asked {
+  readonly method: string;
+  readonly fields: WebFields;
+  readonly body: Uint8Array | null;
+}
+
+/** Of what is plainly right; null for all else, which the web's own reading decides on. */
+function plainInit(input: string | URL | Request, { method = 'GET', headers, body = null }: RequestInit): Asked | null {
+  if (typeof input !== 'string' && !(input instanceof URL)) return null;
+  if (!PLAIN_METHOD.test(method)) return null;
+  if (body === null) return { method, fields: WebFields.of(headers), body: null };
+  if (typeof body !== 'string' || method === 'GET' || method === 'HEAD') return null;
+  const fields = WebFields.of(headers);
+  if (!fields.has('content-type')) fields.append('content-type', 'text/plain;charset=UTF-8');
+  return { method, fields, body: Buffer.from(body, 'utf8') };
+}
+
+async function readInit(input: string | URL | Request, init: RequestInit): Promise<Asked> {
+  const asked = new Request(typeof input === 'string' || input instanceof URL ? 'http://service/' : input, init);
+  const body = asked.body === null ? null : new Uint8Array(await asked.arrayBuffer());
+  return { method: asked.method, fields: WebFields.of(asked.headers), body };
 }
 
 /** `service:users/v1/users?page=2`; a path alone may be left out. */
@@ -73,7 +104,7 @@ function serviceAddress(address: string): {
   return { name, path, query: query ?? null };
 }
 
-class ServiceFetch implements ResponseHandler {
+class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
   readonly #exchange: Exchange;
   readonly #signal: AbortSignal;
@@ -81,7 +112,7 @@ class ServiceFetch implements ResponseHandler {
   readonly #reject: (error: unknown) => void;
   readonly #onAbort = (): void => this.#giveUp(this.#signal.reason);
   #call: UpstreamCall | null = null;
-  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #body: ServiceBody | null = null;
   #isOver = false;
 
   constructor(
@@ -107,32 +138,19 @@ class ServiceFetch implements ResponseHandler {
   onInterim(): void {}
 
   onHead(head: Head): void {
-    const headers = new Headers();
-    for (let i = 0; i < head.count; i++) headers.append(head.name(i), head.value(i));
+    const fields = new WebFields();
+    for (let i = 0; i < head.count; i++) fields.add(head.name(i).toLowerCase(), head.value(i));
     const { status } = head;
-    if (status === 204 || status === 205 || status === 304) {
-      this.#resolve(new Response(null, { status, headers }));
-      return;
-    }
-    const stream = new ReadableStream<Uint8Array>(
-      {
-        start: (controller) => {
-          this.#controller = controller;
-        },
-        pull: () => this.#call?.resume(),
-        cancel: () => this.#giveUp(null),
-      },
-      { highWaterMark: HIGH_WATER_BYTES, size: (bytes) => bytes?.byteLength ?? 0 },
-    );
-    this.#resolve(new Response(stream, { status, headers }));
+    if (status !== 204 && status !== 205 && status !== 304) this.#body = new ServiceBody(this);
+    this.#resolve(WebResponse.of(status, fields, this.#body));
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
-    if (!this.#isOver && end > start) this.#controller?.enqueue(Uint8Array.from(bytes.subarray(start, end)));
+    if (!this.#isOver && end > start) this.#body?.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   onEnd(): void {
-    if (this.#end()) this.#controller?.close();
+    if (this.#end()) this.#body?.end();
   }
 
   onReply({ status, headers, body }: Reply): void {
@@ -152,7 +170,15 @@ class ServiceFetch implements ResponseHandler {
   onRequestDrain(): void {}
 
   flush(): boolean {
-    return this.#controller === null || this.#isOver || (this.#controller.desiredSize ?? 0) > 0;
+    return this.#isOver || this.#body?.isFull !== true;
+  }
+
+  resume(): void {
+    if (!this.#isOver) this.#call?.resume();
+  }
+
+  giveUp(): void {
+    this.#giveUp(null);
   }
 
   #giveUp(reason: unknown): void {
@@ -162,8 +188,8 @@ class ServiceFetch implements ResponseHandler {
   }
 
   #failWith(error: unknown): void {
-    if (this.#controller === null) this.#reject(error);
-    else this.#controller.error(error);
+    if (this.#body === null) this.#reject(error);
+    else this.#body.fail(error);
   }
 
   #end(): boolean {

@@ -22,6 +22,7 @@ import type { ModuleSettings, Snapshot } from '../contract/snapshot.ts';
 import type { TransformSettings } from '../contract/transform.ts';
 import type { HandlerDefinition, TransformDefinition } from '../contract/user-handler.ts';
 import type { UserPolicyHooks } from '../contract/user-policy.ts';
+import { useOwnWebClasses } from '../web/globals.ts';
 import { checkedOptions, definitionOf, handlerOf, type ModuleKind, schemaOf, transformOf } from './definition.ts';
 import { guarded, refuseStrangeHooks } from './guarded.ts';
 import { HookGuard } from './hook-guard.ts';
@@ -87,6 +88,7 @@ export class UserPolicies {
       (await inSlices(modulesOf(snapshot))).map((each) => [keyOf(each.kind, each.settings), each] as const),
     );
     if (wanted.size === 0 && this.#loaded.size === 0) return;
+    if (wanted.values().some(({ kind }) => kind === 'handler')) useOwnWebClasses();
     for (const [key, { kind, settings }] of wanted) {
       try {
         const { module } = await this.#module(kind, settings);
