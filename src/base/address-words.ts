@@ -1,7 +1,7 @@
 /**
  * Addresses as numbers: reads the canonical text of an IPv4 or IPv6 address into 32-bit words without making an object.
- * Used for limiter keys and for the sets of blocks that addresses are looked up in. It trusts nobody: text that is not
- * an address gives 0.
+ * Used for limiter keys and for the sets of blocks that addresses are looked up in. Text that is not an address gives
+ * 0.
  */
 
 /** Reads `text` into `out`: one word for IPv4, four for IPv6. Gives 4, 6, or 0 if it is no address. */

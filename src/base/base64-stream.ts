@@ -1,6 +1,6 @@
 /** Base64 (RFC 4648 §4) that comes, or goes, piece by piece. Strict: nothing that is not base64 is skipped. */
 
-/** Reads what may be padded in several places, since whoever wrote it padded each of its pieces. */
+/** Reads base64 that may be padded in several places: some writers pad each piece. */
 export class Base64Reader {
   #carry = '';
 

@@ -17,7 +17,7 @@ function folder(t: { after(hook: () => void): void }): string {
 const written = (writer: BlockWriter, lines: string): Promise<number> =>
   new Promise((resolve) => writer.write(Buffer.from(lines), resolve));
 
-test('a file is appended to, for its group at most, and a log that was moved away is let go', async (t) => {
+test('a file is appended to, for its group at most, and a log that was moved away is released', async (t) => {
   const file = join(folder(t), 'access.log');
   const writer = new BlockWriter(createLogger('silent'));
   await writer.target({ file });
@@ -31,7 +31,7 @@ test('a file is appended to, for its group at most, and a log that was moved awa
   assert.equal(statSync(file).mode & 0o007, 0);
 });
 
-test('a pipe that nobody reads holds up neither a start nor another target nor the end, and loses nothing once it is read', async (t) => {
+test('a pipe without a reader delays neither start, another target nor the end, and loses nothing once it is read', async (t) => {
   const at = folder(t);
   const pipe = join(at, 'pipe');
   execFileSync('mkfifo', [pipe]);

@@ -1,9 +1,9 @@
 /**
  * Writes blocks of whole lines to a file or to standard output, one after the other, without ever blocking the thread:
- * a stalled disk or pipe keeps one write waiting, and whoever gives blocks sees it by those that are not `done`. A file
+ * a stalled disk or pipe keeps one write waiting, and callers notice because `done` is not called. A file
  * is opened for appending (so that several threads can write to it) and anew on each `target`, so that a log that was
- * moved away is let go. Nobody waits for what cannot be written: another target goes on beside the old one's rest, and
- * `close` gives up soon. Workers write the access log's file by it; blocks for standard output go through the main
+ * moved away is released. Nothing waits for a write that stalls: a new target starts beside the rest of the old one,
+ * and `close` gives up soon. Workers write the access log's file by it; blocks for standard output go through the main
  * thread, because a pipe takes a block of 64 KB in parts and two threads would mix their lines.
  */
 
@@ -22,7 +22,7 @@ const LINE_FEED = Buffer.from('\n');
 
 type AccessLogTarget = 'off' | 'stdout' | { readonly file: string };
 
-/** Told when a block is written or given up; `lost` lines of it are not in the log, as on a full disk. */
+/** Called when a block is written or given up; `lost` of its lines are not in the log, as on a full disk. */
 export type BlockDone = (lost: number) => void;
 
 interface Block {
@@ -39,7 +39,9 @@ export class BlockWriter {
     this.#sink = new Sink(log, null, 'nowhere', -1);
   }
 
-  /** Chooses where to write; also opens the same file anew, so that a rotated log is let go. Rejects when it cannot. */
+  /**
+   * Chooses where to write; also opens the same file anew, so that a rotated log is released. Rejects when it cannot.
+   */
   async target(accessLog: AccessLogTarget): Promise<void> {
     const path = typeof accessLog === 'object' ? accessLog.file : null;
     const file = path === null ? null : await openLog(path);
@@ -69,7 +71,7 @@ export class BlockWriter {
   }
 }
 
-/** A pipe that nobody reads yet must neither hold this up nor, later, a thread that writes to it. */
+/** A pipe without a reader must delay neither this nor, later, a thread that writes to it. */
 async function openLog(path: string): Promise<FileHandle> {
   const { O_APPEND, O_CREAT, O_RDWR, O_WRONLY } = constants;
   const O_NONBLOCK = constants.O_NONBLOCK ?? 0;

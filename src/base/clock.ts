@@ -40,7 +40,7 @@ class SystemClock implements Clock {
 
 export const systemClock: Clock = new SystemClock();
 
-/** A clock that moves when told to, for tests and simulations. */
+/** A clock moved by its owner, for tests and simulations. */
 export class FakeClock implements Clock {
   #monotonicMs = 0;
   #wallMs: number;

@@ -1,8 +1,8 @@
 /**
- * The keyed hash of the tables in shared memory: HalfSipHash with 64 bits of output, so that nobody outside can choose
- * keys that collide or that crowd one bucket. One compression round and three final ones, the usual choice for hash
- * tables; the rounds are parameters so that the published vectors (2 and 4) can be checked. Results are left in `a` and
- * `b` instead of returned, because a pair would be an object per call. One instance per thread.
+ * The keyed hash of the tables in shared memory: HalfSipHash with 64 bits of output, so that no client can choose keys
+ * that collide or that crowd one bucket. One compression round and three final ones, the usual choice for hash tables;
+ * the rounds are parameters so that the published vectors (2 and 4) can be checked. Results are left in `a` and `b`
+ * instead of returned, because a pair would be an object per call. One instance per thread.
  */
 
 export class KeyHash {

@@ -110,7 +110,7 @@ export function cellBase({ routes, instances }: MetricsShape): number {
   return ROUTE_BASE + routes * ROUTE_SLOTS + instances * INSTANCE_SLOTS;
 }
 
-/** The first doubles of the buffer say its shape, so that whoever gets the buffer can read it. */
+/** The first doubles of the buffer describe its shape, so a reader needs only the buffer. */
 export const HEADER = 4;
 
 export function createMetricsBuffer(shape: MetricsShape): SharedArrayBuffer {

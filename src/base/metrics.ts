@@ -1,5 +1,5 @@
 /**
- * What a worker counts, in its own bank of shared memory: one plain add, no atomics, no message, nobody waits. The
+ * What a worker counts, in its own bank of shared memory: one plain add, no atomics, no message, no wait. The
  * layout is in metrics-layout.ts; control reads by metrics-reader.ts.
  */
 import { CELLS, cellOf } from './duration-cells.ts';

@@ -1,4 +1,4 @@
-/** How the official client of NATS is told where its servers are; the client itself is loaded by who uses it. */
+/** Options for the official NATS client; its users load the client itself. */
 import type { ConnectionOptions } from '@nats-io/transport-node';
 
 /**

@@ -1,8 +1,8 @@
 /**
  * Regular expressions that cannot be made slow. JavaScript's engine backtracks, so a pattern such as `(a+)+b` takes
  * exponential time on a text that an attacker picks; a configuration with one is refused when it is loaded, because
- * later there is nobody to tell. What passes costs, per character of the text, at most a constant that depends on
- * the pattern alone.
+ * later no error can be reported. What passes costs, per character of the text, at most a constant that depends on the
+ * pattern alone.
  *
  * The check builds the Glushkov automaton (one state per character position) and looks for a state from which one
  * character can be read in two ways:

@@ -7,7 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 /** Work that gives a `Result` in the end. Between two yields it should take well below a millisecond. */
 export type Steps<Result> = Generator<undefined, Result, undefined>;
 
-/** How long a slice takes, in milliseconds. Whoever waits meanwhile waits no longer than this, and one step. */
+/** How long a slice takes, in milliseconds. Other work waits at most this and one step. */
 const SLICE_MS = 2;
 
 export function atOnce<Result>(steps: Steps<Result>): Result {

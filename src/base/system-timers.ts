@@ -20,7 +20,8 @@ export const systemTimers: Timers = {
   after(ms, run) {
     const dueMs = systemClock.monotonicMs() + ms;
     let timer: NodeJS.Timeout;
-    // Node rounds down and may fire a fraction early, which would make "after 2 s" a lie for whoever compares clocks.
+    // Node rounds down and may fire a fraction early, which would make "after 2 s" false to a program that compares
+    // clocks.
     const arm = (): void => {
       const leftMs = dueMs - systemClock.monotonicMs();
       timer = setTimeout(

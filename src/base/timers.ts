@@ -108,7 +108,7 @@ export class TimerWheel {
     deadline.dueTick = -1;
   }
 
-  /** Clears it and lets go of it, so that the wheel does not keep its owner alive until its slot comes by. */
+  /** Clears it and drops the reference, so that the wheel does not keep its owner alive until its slot is due. */
   remove(deadline: Deadline): void {
     deadline.dueTick = -1;
     if (deadline.slot >= 0) this.#unlink(deadline);

@@ -9,7 +9,7 @@ import * as z from 'zod';
 import { canonicalAddress, cidrProblem } from './ip.ts';
 import { formatDuration, parseDurationMs, parseRatio, parseSizeBytes } from './units.ts';
 
-/** 24 days: Node's timers hold 2^31 - 1 milliseconds, and fire at once when told to wait longer. */
+/** 24 days: Node's timers hold 2^31 - 1 milliseconds, and fire at once when given more. */
 export const MAX_TIMER_MS = 24 * 86_400_000;
 /** The longest duration that any setting takes: ten years. */
 export const MAX_DURATION_MS = 3_650 * 86_400_000;

@@ -288,7 +288,7 @@ export class JsonDecoder {
     });
     if (url === '') return {};
     const type = this.#types.find(url.slice(url.lastIndexOf('/') + 1));
-    // ProtoJSON has no form for a type that nobody here knows; its bytes are better than no response.
+    // ProtoJSON has no form for an unknown type; its bytes are better than no response.
     if (type === undefined) return { '@type': url, value: bytes.toString('base64') };
     const { bytes: around, at, end } = this.#in;
     this.#in.open(bytes);
