@@ -56,7 +56,7 @@ async function list(context: CommandContext): Promise<number> {
   if (status !== 200) return refused(context, text);
   const { bans } = JSON.parse(text) as { bans: readonly ShownBan[] };
   if (json === true) context.out(`${JSON.stringify(bans, null, 2)}\n`);
-  else if (bans.length === 0) context.out('nobody is banned\n');
+  else if (bans.length === 0) context.out('no bans\n');
   else for (const each of bans) context.out(`${line(each)}\n`);
   return EXIT.ok;
 }

@@ -107,8 +107,8 @@ function contentsText(found: Contents): string {
 }
 
 function countsText(counts: Readonly<Record<string, number>>): string {
-  const told = Object.entries(counts).filter(([, count]) => count > 0);
-  return told.map(([name, count]) => `${name} ${count}`).join(', ');
+  const parts = Object.entries(counts).filter(([, count]) => count > 0);
+  return parts.map(([name, count]) => `${name} ${count}`).join(', ');
 }
 
 const megabytes = (bytes: number): string => (bytes / 1024 ** 2).toFixed(1);

@@ -21,7 +21,7 @@ const document = (body: string, workers = 1): string =>
 routes: [{ match: { path: /* }, respond: { body: "${body}" }, auth: public }]
 `;
 
-test('dev waits for a file with mistakes, starts again for what cannot be reloaded, and ends when it is told', async (t) => {
+test('dev waits for a file with mistakes, starts again for what cannot be reloaded, and ends on a signal', async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
   t.after(() => rmSync(folder, { recursive: true, force: true }));
   const file = join(folder, 'gatehouse.yaml');

@@ -1,5 +1,5 @@
 /**
- * `gatehouse dev`: runs a gateway for somebody who changes its configuration. A process of its own runs `start`; what
+ * `gatehouse dev`: runs a gateway while its configuration is being edited. A process of its own runs `start`; what
  * it logs is written for people, what cannot be reloaded starts it again, and a file with mistakes is waited for.
  */
 import { type ChildProcess, spawn } from 'node:child_process';

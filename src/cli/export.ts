@@ -13,7 +13,7 @@ export const exportCommand: Command = {
   name: 'export',
   summary: 'write the OpenAPI document of all APIs behind the gateway',
   usage: ['openapi [FILE] [--audience WHO] [--format json|yaml] [--out PATH] [--strict]'],
-  description: `Writes the document that the key "openapi" publishes, of the configuration FILE; without the key, as "openapi: {}" would. Documents that are fetched are fetched now. What does not fit is told on standard error.
+  description: `Writes the document that the key "openapi" publishes, of the configuration FILE; without the key, as "openapi: {}" would. Documents that are fetched are fetched now. What does not fit is reported on standard error.
 
   gatehouse export openapi --audience admin --format yaml --out api.yaml
 

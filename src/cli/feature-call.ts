@@ -1,6 +1,7 @@
 /**
  * Calls the API that a feature has for operators: of the gateway on this machine over the feature's own socket beside
- * the control socket, where whoever may open it is an administrator, or of one elsewhere by its admin API and a token.
+ * the control socket, where every process that may open it is an administrator, or of one elsewhere by its admin API
+ * and a token.
  */
 import { dirname, join } from 'node:path';
 import { callAdmin, serverOf } from './admin-call.ts';

@@ -122,7 +122,7 @@ describe('gatehouse user, token, key, audit, migrate', () => {
     assert.match((await run('migrate')).out, /nothing to do/);
   });
 
-  test('identity serves until it is told to end', async (t) => {
+  test('identity serves until a signal ends it', async (t) => {
     const { run, signals } = shell(t);
     const listening = new Promise<string>((done) => signals.on('printed', done));
     const running = run('identity --listen 127.0.0.1:0 --json');

@@ -67,11 +67,12 @@ export interface CommonValues {
 export function identityCommand<Values extends CommonValues>(
   run: (values: Values, words: readonly string[], io: CommandContext) => Promise<number>,
 ): (context: CommandContext) => Promise<number> {
-  return (context) => told(context, () => run(context.options as unknown as Values, context.positionals, context));
+  return (context) =>
+    reportRefusals(context, () => run(context.options as unknown as Values, context.positionals, context));
 }
 
 /** Runs a command of this file's family: refusals become words and exit code 5, without a stack. */
-async function told(context: CommandContext, work: () => Promise<number>): Promise<number> {
+async function reportRefusals(context: CommandContext, work: () => Promise<number>): Promise<number> {
   try {
     return await work();
   } catch (error) {

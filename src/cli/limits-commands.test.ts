@@ -93,7 +93,7 @@ test('ban lists, adds and lifts', async () => {
   await assert.rejects(run(ban, socket, ['add']), UsageError);
 });
 
-test('what the gateway refuses is told with the reason', async () => {
+test('a refusal by the gateway is reported with its reason', async () => {
   const body = {
     message: 'subject is not valid',
     errors: [{ field: 'subject', value: 'x', expected: 'an address or a CIDR block' }],

@@ -83,7 +83,7 @@ test('from another address than the named ones nothing is answered but health an
   assert.equal((await ended).code, 0);
 });
 
-test('it does not listen to the world without being told who the gateways are', async () => {
+test('it listens beyond loopback only if it knows the gateways', async () => {
   write();
   const { code, err } = await cli.run('limits', '--listen', '0.0.0.0:0');
   assert.equal(code, 2);

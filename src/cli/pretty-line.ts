@@ -48,7 +48,7 @@ function detail({ time: _, ...rest }: Readonly<Record<string, unknown>>): string
     .join(' ');
 }
 
-/** Whoever sends a request must not paint the terminal of who reads the log. */
+/** A client must not control the terminal of a log reader. */
 function clean(text: string): string {
   return text.replace(/\p{Cc}/gu, '?');
 }

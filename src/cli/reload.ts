@@ -42,7 +42,7 @@ Exit codes: 0 reloaded, 1 the configuration is wrong, 3 no gateway answers, 5 re
     if (typeof body === 'number') return body;
     if (context.options['json'] === true) context.out(`${JSON.stringify(body, null, 2)}\n`);
     const result = isMapping(body) ? body : {};
-    return isTrial ? told(result, context) : reloaded(result, context);
+    return isTrial ? reportTrial(result, context) : reloaded(result, context);
   },
 };
 
@@ -74,7 +74,7 @@ function reloaded(result: Readonly<Record<string, unknown>>, context: CommandCon
   return isOk ? restartCode(result['restart'], context) : EXIT.configuration;
 }
 
-function told(result: Readonly<Record<string, unknown>>, context: CommandContext): number {
+function reportTrial(result: Readonly<Record<string, unknown>>, context: CommandContext): number {
   if (context.options['json'] !== true) {
     printProblems(result['problems'], context);
     if (result['ok'] === true) context.out(differenceLines(result['difference'] as Difference));

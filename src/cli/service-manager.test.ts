@@ -95,7 +95,7 @@ test('without systemd nothing is started, and without the program it is said onc
   const problems: string[] = [];
   const none = serviceManager({}, (problem) => void problems.push(problem));
   none.ready('here');
-  await none.told();
+  await none.delivered();
   assert.equal(problems.length, 0);
   const away = serviceManager(
     { NOTIFY_SOCKET: '/nowhere', PATH: '/nowhere' },
@@ -103,7 +103,7 @@ test('without systemd nothing is started, and without the program it is said onc
   );
   away.ready('here');
   away.stopping();
-  await away.told();
+  await away.delivered();
   assert.equal(problems.length, 1);
-  assert.match(problems[0] ?? '', /^systemd is not told how this service is: .*ENOENT/);
+  assert.match(problems[0] ?? '', /^systemd does not receive the state of this service: .*ENOENT/);
 });

@@ -1,7 +1,7 @@
 /**
  * Tells systemd how the gateway is (`Type=notify`, sd_notify(3)): when it listens, when a reload begins and has ended,
  * when it drains. Node has no datagram sockets of the Unix kind, so the program `systemd-notify` says it, one at a time
- * and in order. Where NOTIFY_SOCKET is not set, nothing happens; where the program is missing, that is told once.
+ * and in order. Where NOTIFY_SOCKET is not set, nothing happens; a missing program is logged once.
  */
 import { execFile } from 'node:child_process';
 import { messageOf } from '../base/errors.ts';
@@ -11,8 +11,8 @@ export interface ServiceManager {
   ready(status: string): void;
   reloading(): void;
   stopping(): void;
-  /** What was told so far has arrived. */
-  told(): Promise<void>;
+  /** Resolves when all notices so far have arrived. */
+  delivered(): Promise<void>;
 }
 
 const PROGRAM = 'systemd-notify';
@@ -29,7 +29,7 @@ export function serviceManager(env: Environment, failed: (problem: string) => vo
       await new Promise<void>((done) => {
         const options = { timeout: LONGEST_MS, env: { PATH: env['PATH'] ?? '/usr/bin:/bin', NOTIFY_SOCKET: socket } };
         execFile(PROGRAM, states, options, (error) => {
-          if (error !== null) failed(`systemd is not told how this service is: ${messageOf(error).trim()}`);
+          if (error !== null) failed(`systemd does not receive the state of this service: ${messageOf(error).trim()}`);
           // No such program: there will be none the next time.
           isAway = error?.code === 'ENOENT';
           done();
@@ -50,6 +50,6 @@ export function serviceManager(env: Environment, failed: (problem: string) => vo
       isStopping = true;
       tell('STOPPING=1', 'STATUS=finishes what is in flight');
     },
-    told: () => last,
+    delivered: () => last,
   };
 }

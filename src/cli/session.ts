@@ -47,7 +47,7 @@ async function list(context: CommandContext, path: string): Promise<number> {
     minute(expiresAt),
   ]);
   if (context.options['json'] === true) context.out(`${JSON.stringify(sessions, null, 2)}\n`);
-  else if (rows.length === 0) context.out('nobody is signed in\n');
+  else if (rows.length === 0) context.out('no sessions\n');
   else context.out(`${table([['ID', 'DEVICE', 'FROM', 'SEEN LAST', 'ENDS'], ...rows])}\n`);
   return EXIT.ok;
 }

@@ -1,5 +1,5 @@
 /**
- * `gatehouse start`: runs a gateway until it is told to end. SIGTERM and SIGINT drain it, a second one ends it at once,
+ * `gatehouse start`: runs a gateway. SIGTERM and SIGINT drain it, a second one ends it at once,
  * SIGHUP reloads the configuration. Everything else happens in main.ts.
  */
 import { messageOf } from '../base/errors.ts';
@@ -73,7 +73,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     context.signals.off('SIGHUP', reload);
     context.signals.off('SIGUSR1', reopen);
     ending.forget();
-    await manager.told();
+    await manager.delivered();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
     return EXIT.ok;
   },

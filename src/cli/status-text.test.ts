@@ -157,7 +157,7 @@ test('a service says what it is, and each instance why it gets no traffic', () =
   ]);
 });
 
-test('a breaker of the service is told in each of its states, and empty columns are left out', () => {
+test('a breaker of the service is shown in each of its states, and empty columns are left out', () => {
   const lines = (state: Partial<BreakerState>) => shown([service({ breaker: breaker(state) })]).split('\n');
   assert.match(lines({ state: 'open', retryInMs: 900 })[5]!, /, breaker open, probes in 1s$/);
   assert.match(lines({ state: 'open' })[5]!, /, breaker open, probes with the next request$/);

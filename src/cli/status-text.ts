@@ -43,7 +43,7 @@ function madeBy(revision: GatewayStatus['configuration']['revision']): string {
   return revision === null ? '' : `, revision ${revision.revision} by ${revision.author} (${revision.reason})`;
 }
 
-/** What somebody who reads the file would not expect. */
+/** What a reader of the file would not expect. */
 function notices({ needsRestart, differsFromSource, source }: GatewayStatus['configuration']): string[] {
   return [
     ...(differsFromSource ? [`  ${source} holds another one: its next change, or a reload, replaces this one`] : []),

@@ -50,7 +50,7 @@ async function show(context: CommandContext, named: string): Promise<number> {
   const { quotas } = JSON.parse(text) as { quotas: readonly ShownUsage[] };
   if (found === null && quotas.every(({ used }) => used === 0) && !(await hasEverUsed(context, account))) {
     context.err(
-      `there is no account "${named}", and nobody of that name has used anything; an account is named by its user name, email or id, and a caller of an outside issuer as limits count it\n`,
+      `there is no account "${named}", and no caller of that name has used anything; an account is named by its user name, email or id, and a caller of an outside issuer as limits count it\n`,
     );
     return EXIT.notFound;
   }

@@ -71,7 +71,7 @@ export class Draft {
     if (!this.findings.some((known) => JSON.stringify(known) === text)) this.findings.push(finding);
   }
 
-  /** A protection that cannot be carried: the route answers 501 until somebody has written it anew. */
+  /** A protection that cannot be carried: the route answers 501 until an operator has rewritten it. */
   close(route: DraftRoute, source: string, note: string, line: number | null = null): undefined {
     this.lost(source, `${note}; the route answers 501 until you have written it`, line);
     if (!this.closed.has(route.name)) this.closed.set(route.name, `${source}: ${note}`);

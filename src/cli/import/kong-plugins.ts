@@ -140,7 +140,7 @@ export function applyKongPlugin(
       return draft.exact(source);
     }
     default:
-      // Nobody here can know that it does not protect something.
+      // It may protect something; this importer cannot know.
       return draft.close(route, source, 'this plugin is not known here');
   }
 }

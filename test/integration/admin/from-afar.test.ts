@@ -127,7 +127,7 @@ test('keys, sessions, quotas, bans and the cache are administered from afar', as
   assert.deepEqual(await json('session', 'end', 'mia', open[0]!.id), { ended: 1 });
   assert.equal((await line.run('session', 'end', 'mia', open[0]!.id)).code, 4);
   assert.deepEqual(await json('session', 'end', 'mia', 'all'), { ended: 1 });
-  assert.equal((await line.run('session', 'list', 'mia')).out, 'nobody is signed in\n');
+  assert.equal((await line.run('session', 'list', 'mia')).out, 'no sessions\n');
   assert.equal((await line.run('session', 'list', 'nobody')).code, 4);
   assert.equal((await line.run('session', 'end', 'mia')).code, 2);
   // Who may not ask is told so, not that the account does not exist.
