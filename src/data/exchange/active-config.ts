@@ -67,7 +67,7 @@ export interface ActiveConfig {
   readonly asksOriginOfRefused: boolean;
   /** `arrival` policies of all routes, each once: they act before the route is known. */
   readonly arrival: readonly PolicyHook[];
-  /** Hooks of policies that let go of an exchange when their promise has settled. */
+  /** Hooks that no longer use the request after their promise settles. */
   readonly readOnlyWhilePending: ReadonlySet<unknown>;
   isBanned(address: string): boolean;
   /** Exchanges that began under this configuration and have not ended. */

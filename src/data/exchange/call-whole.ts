@@ -28,7 +28,7 @@ export interface CallLimits {
   readonly signal: AbortSignal;
   /** What lies behind `maxBytes` is dropped. Default false: such a response is a fault. */
   readonly truncates?: boolean;
-  /** Told of the call once it is over, before it resolves or rejects. */
+  /** Called once the call is over, before it resolves or rejects. */
   readonly ended?: (call: UpstreamCall) => void;
 }
 

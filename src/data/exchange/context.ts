@@ -220,7 +220,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.responseChanges.add(name, value);
   }
 
-  /** Fields that are known to be such; nobody has to look at them again. */
+  /** Fields that are known to be valid, added without a check. */
   addResponseFields(block: FieldBlock): void {
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.addBlock(block);
@@ -291,7 +291,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     return this.#notice?.hasLegacy === true;
   }
 
-  /** Writes what the caller is told of limits. */
+  /** Writes the rate limit fields. */
   writeNotices(out: FieldWriter): void {
     const nearest = this.#notice;
     if (nearest === null) return;

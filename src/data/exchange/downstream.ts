@@ -33,7 +33,7 @@ export interface Downstream extends BytesHolder {
   readonly cache: PerConnectionCache;
   /** 1xx other than 101. */
   sendInterim(head: Head): void;
-  /** Sends `100 Continue` if the client waits for it: somebody here wants the body before an instance has it. */
+  /** Sends `100 Continue` if the client waits for it: the gateway needs the body before an instance has it. */
   sendContinue(): void;
   /** Begins the final head, with the reason of `from` if it has one. The fields are written to what is returned. */
   startHead(status: number, from: Head | null): HeadWriter;

@@ -20,9 +20,9 @@ export interface ExchangeHost extends CallHost {
   readonly sources: Sources;
   readonly log: Logger;
   readonly accessLog: AccessLog;
-  /** Null while nobody watches requests live. */
+  /** Null while requests are not watched live. */
   readonly tail: Tail | null;
-  /** Told of what no route sees: requests that none took, and heads that were refused. */
+  /** Receives requests that matched no route and heads that were refused. */
   readonly abuse: AbuseWatch;
   /** Tunnels and streams that end with the credential of their caller. */
   readonly streams: LiveStreams;
@@ -33,7 +33,7 @@ export interface ExchangeHost extends CallHost {
   readonly random: () => number;
   /** Null for the usual access record. */
   readonly records: AccessRecords | null;
-  /** Null while nobody wants security events. */
+  /** Null while security events have no receiver. */
   readonly security: SecurityWatch | null;
   /** Null while nothing is traced. */
   readonly tracer: Tracer | null;

@@ -1,5 +1,5 @@
 /**
- * The phase `route`: reads target and host, asks the router, and holds the request against what the route allows. What
+ * The phase `route`: reads target and host, asks the router, and compares the request with what the route allows. What
  * ends the exchange here is returned; otherwise the exchange has its route.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * Who called, and what the upstream is told about it: `X-Forwarded-For/Proto/Host/Port`, `Forwarded` (RFC 7239),
+ * Who called, and the fields that tell the upstream: `X-Forwarded-For/Proto/Host/Port`, `Forwarded` (RFC 7239),
  * `Via` (RFC 9110 §7.6.3). What callers say of themselves is dropped, unless their address lies in `trustProxy`;
  * then their list is kept and the caller is the last address in it that is not a trusted proxy itself.
  */
@@ -32,7 +32,7 @@ import type { Peer } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
 
-/** Fields of a request that are not copied, because the gateway writes its own or nobody may. */
+/** Fields of a request that are not copied, because the gateway writes its own or they are forbidden. */
 export const REQUEST_DROP: DropMask = dropMask(
   [
     HOST,

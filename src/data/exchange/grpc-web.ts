@@ -1,5 +1,5 @@
 /**
- * gRPC-Web for services that speak gRPC: what a browser sends becomes a call, and what comes back ends with a frame
+ * gRPC-Web for services that speak gRPC: a browser's request becomes a call, and the response ends with a frame
  * that holds the trailers, which scripts cannot read otherwise (PROTOCOL-WEB.md of grpc/grpc). Messages pass as they
  * are; the text form is base64 both ways. Used by the exchange where a route's service has `protocol: grpc`.
  */

@@ -142,7 +142,7 @@ function retryDetails(code: number, message: string, seconds: number): string {
   return out.done().toString('base64').replace(/=+$/, '');
 }
 
-/** A response that ends without a status is no success: whoever takes it for one has lost the end of it. */
+/** A response that ends without a status is no success: its end was lost. */
 export const NO_STATUS: FieldBlock = FieldBlock.of([
   ['grpc-status', `${INTERNAL}`],
   ['grpc-message', 'the service ended the call without a status'],

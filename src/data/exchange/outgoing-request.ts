@@ -22,7 +22,7 @@ export interface OutgoingRequest extends BalancerRequest {
   readonly bodyInHand: boolean;
   /** How long the client waits for the whole response, if it says so; 0: it does not. */
   readonly deadlineMs: number;
-  /** Told of each attempt's request and end; null: nobody. */
+  /** Receives each attempt's request and end; null: none. */
   readonly observer: AttemptObserver | null;
   /** Begins the request on `stream`, writes its head for the attempt's instance and ends that. */
   writeHead(stream: UpstreamStream, attempt: Attempt): void;
@@ -42,7 +42,7 @@ export interface RequestParts {
   readonly authority?: string | null;
   /** For balancing and limits. */
   readonly address?: string;
-  /** Whose share of connections it takes. Default: nobody's. */
+  /** Whose share of connections it takes. Default: no caller's. */
   readonly source?: Source | null;
   readonly subject?: string | null;
   readonly observer?: AttemptObserver | null;

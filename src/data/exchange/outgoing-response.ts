@@ -83,7 +83,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** A response with a body ends with its status; one without has it in the head, or is no success (grpc.ts). */
   #onGrpcHead(head: Head, framing: MessageFraming): void {
     const exchange = this.#exchange;
-    // Over HTTP/1.1 nobody who calls reads trailers, so a call that breaks off has to be seen as that.
+    // HTTP/1.1 clients read no trailers, so a call that breaks off must show by the connection's end.
     if (head.status !== 200 || exchange.protocol !== '2' || !isGrpcType(exchange.header('content-type'))) return;
     this.#endsByStatus = framing.bodyLength === UNKNOWN_LENGTH;
     if (framing.bodyLength !== 0) return;

@@ -29,7 +29,7 @@ export function refusedHeadOf(bytes: Buffer, mostBytes: number): RefusedHead {
   const found = new Map<string, string | null>();
   for (const [, name = '', value = ''] of head.matchAll(LINE)) {
     const field = name.toLowerCase();
-    // Of two nobody knows which counts.
+    // Of two it is unknown which counts.
     found.set(field, found.has(field) ? null : value);
   }
   return { method, target, authority: found.get('host') ?? '', origin: found.get('origin') ?? null };

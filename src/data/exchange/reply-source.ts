@@ -91,7 +91,7 @@ export class StreamedBody implements ResponseSource {
     if (this.#isOver) return;
     this.#isOver = true;
     this.resume();
-    // Whoever makes the parts must hear that nobody wants them; what goes wrong there now is of no interest.
+    // The producer must learn that its parts are not needed; its errors no longer matter.
     this.#parts.return?.()?.catch(() => {});
   }
 }

@@ -1,6 +1,6 @@
 /**
  * The end of an exchange: `finish` policies, metrics, its one line in the access log, and in the live tail while
- * somebody watches.
+ * requests are watched.
  */
 import { messageOf } from '../../base/errors.ts';
 import { jsonText } from '../../base/text.ts';
@@ -13,7 +13,8 @@ import { endTrace } from './trace-request.ts';
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
   const { runtime, live, route } = exchange;
-  // Built-in routes have no policies, so what happens there (a failed sign-in) is told like what no route took.
+  // Built-in routes have no policies, so what happens there (a failed sign-in) is reported like requests without a
+  // route.
   if (route === null || route.isBuiltIn) runtime.abuse.ended(exchange);
   if (route !== null) {
     for (const hook of route.finish) {

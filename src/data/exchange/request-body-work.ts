@@ -45,7 +45,7 @@ export class RequestBodyWork implements BodySink {
     const { body } = this.#owner;
     if (this.#isSealed) {
       if (!body.complete) throw new TypeError('a request body cannot be filtered while it is read');
-      // It was read whole before: what comes of that goes through this filter.
+      // It was read whole before; the result goes through this filter.
       this.#isSealed = false;
       this.#chain = null;
     }
@@ -83,7 +83,7 @@ export class RequestBodyWork implements BodySink {
     const read = new Promise<Buffer>((resolve, reject) => {
       this.#reading = { maxBytes, resolve, reject };
     });
-    // The exchange may end while nobody waits for this.
+    // The exchange may end before this does.
     read.catch(() => {});
     downstream.sendContinue();
     downstream.resumeBody();

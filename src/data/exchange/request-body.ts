@@ -1,8 +1,8 @@
 /**
  * The request body between the two sides: what has come, what waits for a connection, and what is kept so that a
- * further attempt can send it again. Held memory is bounded: while nobody takes bytes the downstream is paused, what
- * is gathered before a connection is asked for ends at `requestBuffer`, and what is kept for replay at the service's
- * `maxReplayBytes`.
+ * further attempt can send it again. Held memory is bounded: while no attempt takes bytes the downstream is paused,
+ * what is gathered before a connection is asked for ends at `requestBuffer`, and what is kept for replay at the
+ * service's `maxReplayBytes`.
  */
 import type { FieldBlock } from '../contract/field-block.ts';
 import { GatheredBytes } from './gathered-bytes.ts';
@@ -93,7 +93,7 @@ export class RequestBody {
     this.#maxKept = maxBytes;
   }
 
-  /** Takes bytes in; volatile ones are copied if they are kept. False: nobody takes them yet, so they wait here. */
+  /** Takes bytes in; volatile ones are copied if they are kept. False: no attempt takes them yet, so they wait here. */
   take(bytes: Uint8Array, isVolatile: boolean): boolean {
     this.received += bytes.length;
     const consumer = this.consumer;

@@ -24,7 +24,7 @@ export class RequestBuffers {
   readonly idWords = new Int32Array(this.id.buffer, this.id.byteOffset, ID_WORDS);
   idLength = 0;
   readonly meaning = new MessageFraming();
-  /** A promise was waited for with this in sight; it may still be looked at when its exchange has long ended. */
+  /** A pending policy may still read this after the exchange ends, so do not reuse it. */
   heldByPolicy = false;
   readonly target = new Target();
   readonly matched = new RouteMatchResult();

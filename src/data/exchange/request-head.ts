@@ -43,7 +43,7 @@ export function writeRequestHead(
   );
   exchange.trace?.send(out, attempt);
   const isGrpc = service.settings.protocol === 'grpc';
-  // Each attempt is told what is left of the client's deadline.
+  // Each attempt gets what is left of the client's deadline.
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
   if (isGrpc && exchange.previousAttempts > 0) out.field(PREVIOUS_ATTEMPTS, `${exchange.previousAttempts}`);
   // The status of a gRPC call is a trailer.

@@ -23,7 +23,7 @@ export interface ResponseBodyOwner {
 export class ResponseBodyWork implements BodySink {
   readonly #owner: ResponseBodyOwner;
   readonly #chain: FilterChain;
-  /** Of what comes out of the last filter. */
+  /** Of the last filter's output. */
   length = UNKNOWN_LENGTH;
   /** The head has not been sent, because a filter may still change it. */
   holdsHead = false;

@@ -1,6 +1,6 @@
 /**
  * Where a response comes from (a service, a cache, a composition, a handler) and who takes it. Both are called from
- * events of sockets and timers; whoever got the event calls `flush` before it returns to the event loop.
+ * events of sockets and timers; the event's handler calls `flush` before it returns to the event loop.
  */
 import type { Fault } from '../../base/errors.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
@@ -37,7 +37,7 @@ export interface ResponseHandler {
   onFault(fault: Fault): void;
   /** Sends what was handed over. False: the client reads too slowly, so stop until `resume`. */
   flush(): boolean;
-  /** Who may still refer to bytes that were handed over; null: nobody. */
+  /** Who may still refer to bytes that were handed over; null: no holder. */
   readonly holder: BytesHolder | null;
   /** The source takes bytes of the request body again. */
   onRequestDrain(): void;

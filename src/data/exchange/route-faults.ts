@@ -15,8 +15,8 @@ export function routeFault(matched: RouteMatchResult): Fault {
 }
 
 /**
- * WebSocket is the one protocol that a client cannot do without: where the route does not take it, the client is told
- * so before a byte is sent.
+ * WebSocket is the one protocol that a client cannot do without: a route without it refuses the client before a byte is
+ * sent.
  */
 export function upgradeFault(allowed: readonly string[], runtime: ExchangeHost): Fault | null {
   if (!allowed.includes('websocket')) {

@@ -1,4 +1,4 @@
-/** What the exchange tells the trace of its request; each attempt is told its own place in it (request-head.ts). */
+/** What the exchange reports to the trace of its request; each attempt sends its own place in it (request-head.ts). */
 import { PHASES } from '../../base/vocabulary.ts';
 import { TRACEPARENT } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';

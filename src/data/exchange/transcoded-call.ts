@@ -120,7 +120,7 @@ export class TranscodedCall implements ResponseSource, ResponseHandler {
     this.#call?.abandon();
   }
 
-  // --- what comes from the service -----------------------------------------------------------------------------------
+  // --- the service's response ----------------------------------------------------------------------------------------
 
   onInterim(): void {}
 

@@ -12,7 +12,7 @@ import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import type { Source } from '../wire/sources.ts';
 
-/** Somebody who may still refer to bytes that were handed to him. */
+/** A holder may still refer to bytes that were handed to it. */
 export interface BytesHolder {
   readonly holdsBytes: boolean;
 }
@@ -50,7 +50,7 @@ export interface UpstreamStream extends BytesHolder {
   /** Stops reading the response, until `resume`. */
   pause(): void;
   resume(): void;
-  /** The handler gives up: no callback follows, and the response, if one comes, belongs to nobody. */
+  /** The handler gives up: no callback follows, and a late response is dropped. */
   abandon(): void;
   /** The client left a tunnel: sends what is gathered, then the end. No callback follows. */
   endTunnel(): void;

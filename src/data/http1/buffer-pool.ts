@@ -9,9 +9,8 @@ import { JOIN_BYTES } from '../wire/outbox.ts';
 
 /**
  * What all sessions of the thread read to unless much is to come: heads, short bodies, frames of tunnels. An idle
- * session holds no buffer, and the bytes of an answer mostly lie where those of the last one were, in the nearest
- * cache. They are gone with the next read; nobody may refer to them after the callback that told them, and nobody does,
- * because pieces of this size are copied by an outbox (`JOIN_BYTES`).
+ * session holds no buffer, and a response mostly lies where the last one was, in the nearest cache. The bytes are gone
+ * with the next read: no reference outlives the callback, because an outbox copies pieces of this size (`JOIN_BYTES`).
  */
 export const SHARED_BUFFER: Buffer = Buffer.allocUnsafeSlow(JOIN_BYTES);
 
@@ -63,7 +62,7 @@ export function takeBuffer(isLarge: boolean): Buffer {
   return (isLarge ? large : small).take();
 }
 
-/** `holder` may still refer to its bytes; null: nobody does. */
+/** `holder` may still refer to its bytes; null: no one does. */
 export function giveBuffer(buffer: Buffer, holder: BytesHolder | null): void {
   if (buffer.length === LARGE_BUFFER) large.give(buffer, holder);
   else if (buffer.length === SMALL_BUFFER) small.give(buffer, holder);

@@ -229,7 +229,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#begin(incoming, bytes, after, bytes.length, false);
   }
 
-  /** A target that is too long stands before the field that says which page must be told so. */
+  /** A target that is too long stands before the fields that a refusal needs (Origin). */
   #awaitsOrigin({ problem }: Head, bytes: Buffer): boolean {
     const { asksOriginOfRefused, limits } = this.#host;
     if (problem !== FAULTS.uriTooLong || !asksOriginOfRefused || this.#halfClosed !== null) return false;
@@ -360,7 +360,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     else user.onRequestFault(fault);
   }
 
-  /** All of one read has been told to the exchange. */
+  /** The exchange has received all of one read. */
   #endRead(): void {
     this.#bodyInHand = false;
     this.#user?.onRequestRead();
@@ -533,7 +533,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#state = IDLE;
     this.#user = null;
     if (this.#pending.length === 0) {
-      // A body that came before its upstream connection has paused the socket, and nobody else sets it going again.
+      // A body that arrived before its upstream connection has paused the socket; only this resumes it.
       this.#resume();
       if (this.#host.draining || this.#halfClosed !== null) this.#finishWriting();
       else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);

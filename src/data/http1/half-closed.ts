@@ -33,8 +33,8 @@ export class HalfClosed {
   }
 
   /**
-   * A reset has come. Nobody says so by himself: of a socket with nothing left to read the kernel tells by a failed
-   * write, or by no longer knowing who is at the other end.
+   * A reset has arrived. There is no event for it: with nothing left to read the kernel shows it by a failed write, or
+   * by a missing peer address.
    */
   get isReset(): boolean {
     const handle = (this.#socket as unknown as WithHandle)._handle;

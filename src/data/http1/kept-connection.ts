@@ -14,7 +14,7 @@ export function keptForMs(head: Head): number {
 }
 
 /**
- * A failed write must not end the reading side too. `autoDestroy` cannot be given to a socket, so its streams are told;
+ * A failed write must not end the reading side too. A socket takes no `autoDestroy` option, so its streams get it;
  * every other end of the socket is seen to here.
  */
 export function keepReadable(socket: Socket): void {

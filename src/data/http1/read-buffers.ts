@@ -1,7 +1,7 @@
 /**
  * Where a connection reads to. Heads go through one buffer that all connections of a worker share and are copied out
  * of it, so that an idle connection holds none; the bytes of a large body go through a buffer of the connection's own
- * and on to the upstream without a copy. A buffer whose bytes somebody still refers to is not read into again.
+ * and on to the upstream without a copy. A buffer that is still referred to is not read into again.
  */
 
 /** What is read here is copied, so no more of a large body than is cheap to copy; the rest has a buffer of its own. */
@@ -65,7 +65,7 @@ export class ReadBuffers {
     return this.#own;
   }
 
-  /** Reading goes on. `stillHeld`: not everything that was read before has been let go of. */
+  /** Reading goes on. `stillHeld`: some of what was read before is still referred to. */
   resume(stillHeld: boolean): void {
     if (this.#before !== null && !stillHeld) this.#stock.give(this.#before);
     this.#before = null;

@@ -39,7 +39,7 @@ export class ResponseWriter {
   }
 
   interim(head: Head, request: RequestBuffers): void {
-    // RFC 9110 §15.2: not to HTTP/1.0. A 100 that nobody waits for is dropped as well.
+    // RFC 9110 §15.2: not to HTTP/1.0. A 100 that the client does not wait for is dropped as well.
     if (request.head.minor === 0 || this.framing.headSent) return;
     if (head.status === 100 && !request.meaning.expectsContinue) return;
     readResponseFraming(head, '', INTERIM_MEANING);

@@ -194,7 +194,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     return !this.#cannotSend && this.#outbox.holdsBytes;
   }
 
-  /** The handler gives up; the connection cannot be used again, since its answer would belong to somebody else. */
+  /** The handler gives up; the connection cannot be reused: the next request would get this response. */
   abandon(): void {
     this.#handler = null;
     this.close();
@@ -234,14 +234,14 @@ export class Session implements UpstreamStream, DeadlineOwner {
 
   // --- the response --------------------------------------------------------------------------------------------
 
-  /** The buffer for the next read: the same one unless somebody still needs its bytes, or more or less is to come. */
+  /** The buffer for the next read: the same one unless its bytes are still needed, or more or less is expected. */
   nextBuffer(): Buffer {
     if (!this.#muchToCome()) {
       if (this.#buffer !== SHARED_BUFFER) this.#exchangeBuffer(SHARED_BUFFER);
     } else if (this.#buffer === SHARED_BUFFER) {
       this.#buffer = takeBuffer(false);
     } else if (this.#holder !== null) {
-      // Paused, nothing is read before the downstream has drained, and then nobody needs the old bytes any more. Only
+      // Paused, nothing is read before the downstream has drained, and then the old bytes are not needed any more. Only
       // TLS hands out what it has decrypted already, paused or not.
       if (!this.#paused || this.#secure) this.#exchangeBuffer(takeBuffer(this.#fullReads >= 2));
     } else if (this.#fullReads === 2 && this.#buffer.length === SMALL_BUFFER) {
@@ -253,8 +253,8 @@ export class Session implements UpstreamStream, DeadlineOwner {
   }
 
   /**
-   * More than fits the shared buffer; where nobody knows (chunks, tunnels), a full read says so. After a long answer
-   * the next one is taken for long from its head on: a first part that has to be copied is one write and one wait more.
+   * More than fits the shared buffer; if the length is unknown (chunks, tunnels), a full read says so. After a large
+   * response expect another: a private buffer from the start avoids a copy and a write.
    */
   #muchToCome(): boolean {
     if (this.#state === IDLE || this.#state === READING_HEAD) return this.#lastWasLong;
@@ -262,7 +262,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     return (this.#state === READING_BODY || this.#state === TUNNEL) && this.#lastRead >= SHARED_BUFFER.length;
   }
 
-  /** Only where the socket is about to be told of the new one: until then it reads to the old. */
+  /** Call only from nextBuffer: until then the socket still fills the old buffer. */
   #exchangeBuffer(next: Buffer): void {
     if (this.#buffer !== SHARED_BUFFER) giveBuffer(this.#buffer, this.#holder);
     this.#buffer = next;
@@ -275,7 +275,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     const handler = this.#handler;
     if (handler === null) {
       if (this.#state === CLOSED) return;
-      // Bytes that nobody asked for: an answer to nothing must never become the answer to the next request.
+      // Unrequested bytes must never become the response to the next request.
       this.close();
       return;
     }
@@ -466,7 +466,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.#fail(this.#lostKind(), error.code ?? error.message);
   }
 
-  /** Who has not taken the whole request may have had its reason: that is not held against the instance. */
+  /** An instance that did not take the whole request may have had a reason: it is not blamed. */
   #lostKind(): FaultKind {
     if (this.#state === READING_BODY) return FAULTS.upstreamTruncated;
     return this.#sentBody && !this.#requestDone ? FAULTS.uploadCutOff : FAULTS.upstreamReset;

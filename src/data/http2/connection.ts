@@ -193,7 +193,7 @@ export abstract class Http2Connection implements FrameHandler {
       case PRIORITY_UPDATE:
         return this.#onPriorityUpdate(stream, bytes, start, length);
       case PUSH_PROMISE:
-        // Clients may not push (§8.4), and we told servers not to.
+        // Clients may not push (§8.4), and our settings forbid it to servers.
         return this.fail(PROTOCOL_ERROR, 'PUSH_PROMISE');
       default:
         // §5.5: unknown frames are ignored.
@@ -354,7 +354,7 @@ export abstract class Http2Connection implements FrameHandler {
 
   // --- windows of the connection -----------------------------------------------------------------------------
 
-  /** Body bytes that were taken, or that nobody will take. */
+  /** Body bytes that were taken, or never will be. */
   creditConnection(bytes: number): void {
     this.#uncredited += bytes;
     if (this.isClosed || this.#uncredited * 2 < this.#limits.connectionWindow) return;
@@ -363,7 +363,7 @@ export abstract class Http2Connection implements FrameHandler {
     this.#uncredited = 0;
   }
 
-  /** The peer may send no body on any stream: nobody here has taken what it sent. */
+  /** The peer may send no body on any stream: this side has taken nothing yet. */
   get holdsAllOfWindow(): boolean {
     return this.#receiveWindow < FRAME_BYTES;
   }

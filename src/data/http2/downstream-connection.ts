@@ -40,7 +40,7 @@ import { trailerReader } from './trailers.ts';
 
 /** Field blocks are compressed, so one that is longer than this unfolds to more than any head may be. */
 const LEAST_BLOCK_BYTES = 32 * 1024;
-/** Between the two steps of an end: time for what the client sent before it heard of the first. */
+/** Between the two steps of an end: time for what the client sent before it received the first. */
 const SECOND_STEP_MS = 1_000;
 const LINGER_MS = 2_000;
 /** What all connections read to; whatever is kept of it is copied. */
@@ -74,7 +74,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   #secondStep: Deadline | null = null;
   #awaited = NOTHING;
   #lastOpened = 0;
-  /** The last stream that is served; those above it have been told so. */
+  /** The last stream that is served; the client knows that those above are not. */
   #lastServed = MOST_STREAM_ID;
   #requests = 0;
   /** Made when the socket is behind for the first time. */

@@ -15,7 +15,7 @@ export interface Http2Host {
   readonly limits: ConnectionLimits;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
-  /** The process is about to end: a connection that is used is told so. */
+  /** The process is about to end: busy connections send GOAWAY. */
   readonly leaving: boolean;
   readonly slowBodies: SlowBodies;
   takeBuffers(): RequestBuffers;

@@ -64,7 +64,7 @@ class RequestHeadReader implements FieldSink {
   #protocol = '';
   #targetStart = 0;
   #targetEnd = 0;
-  /** Of a head that is refused, what comes behind the reason. */
+  /** Of a refused head, the lines behind the reason. */
   #refusedTarget: string | null = null;
   #refusedAuthority = '';
   #refusedOrigin: string | null = null;

@@ -336,7 +336,7 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     if (this.#isDone) this.#endUnread();
   }
 
-  /** RFC 9113 §8.1: asks the client to stop sending what nobody reads, without an error. */
+  /** RFC 9113 §8.1: asks the client to stop sending what is not read, without an error. */
   #endUnread(): void {
     if (!this.remoteEnded) this.reset(NO_ERROR);
   }

@@ -68,7 +68,7 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     this.#connection.encoder.begin();
     out.field(':method', this.#method);
     if (this.#asksForTunnel) {
-      // RFC 8441 §4, §5: nobody answers a key here.
+      // RFC 8441 §4, §5: there is no key to reply to.
       out.field(':protocol', upgrade.toLowerCase());
       out.omitted = 'sec-websocket-key';
     }
@@ -181,7 +181,7 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     handler?.onResponseEnd(trailers);
     if (this.#isTunnel && !this.isClosed) this.sendLast(null);
     if (this.localEnded) this.close();
-    // What is left of the request is not wanted any more (§8.1), and nobody waits for it.
+    // The rest of the request is not needed any more (§8.1), and nothing waits for it.
     else this.reset(CANCEL);
   }
 

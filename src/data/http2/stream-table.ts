@@ -43,7 +43,7 @@ export class StreamTable<S extends Numbered> {
     }
     slots[at] = null;
     this.size--;
-    // Whoever stands behind because of it moves up.
+    // An entry that stood behind because of it moves up.
     let free = at;
     for (at = (at + 1) & mask; slots[at] !== null; at = (at + 1) & mask) {
       const home = homeOf(slots[at]!.id) & mask;

@@ -1,6 +1,6 @@
 /**
  * What a stream is on either side (RFC 9113 §5): how far both directions have come, both of its windows, and the bytes
- * that wait, for a window on the way out and for whoever takes them on the way in. Downstream and upstream streams are
+ * that wait, for a window on the way out and for their reader on the way in. Downstream and upstream streams are
  * this with a request or a response around it. Credit goes back only for what was taken, so that a body waits at its
  * sender and not here. Owner: the connection.
  */

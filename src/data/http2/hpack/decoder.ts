@@ -1,10 +1,11 @@
 /**
  * Decoder of HPACK (RFC 7541): one per connection and direction. Every block is decoded to its end, also that of a
- * message that is refused, because the table must stay in step (RFC 9113 §4.3). A field is told as one line of bytes,
- * wherever it lies: in the static table, in the dynamic table, or in memory that all decoders of the thread share.
+ * message that is refused, because the table must stay in step (RFC 9113 §4.3). A field is reported as one line of
+ * bytes, wherever it lies: in the static table, in the dynamic table, or in memory that all decoders of the thread
+ * share.
  *
  * Bounded: a block is as long as the connection allows, an integer has at most 28 bits, the table at most the size that
- * we announced. One byte may stand for a line of 4 KB, so whoever takes the lines must stop storing them at his limit.
+ * we announced. One byte may stand for a line of 4 KB, so a receiver of lines must stop storing them at its limit.
  */
 import { DynamicTable } from './dynamic-table.ts';
 import { kindOf } from './field-kinds.ts';

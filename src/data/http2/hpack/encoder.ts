@@ -98,7 +98,7 @@ export class HpackEncoder {
   #slots = NO_SLOTS;
   /** Hashes of lines that came once. */
   #seen = NONE_SEEN;
-  /** Sizes that the other side has to be told at the beginning of the next block (§4.2), or -1. */
+  /** Sizes to announce at the beginning of the next block (§4.2), or -1. */
   #lowestSize = -1;
   #newSize = -1;
 
@@ -161,7 +161,7 @@ export class HpackEncoder {
     this.#makeRoom(length + 24);
     const hash = length > LONGEST_INDEXED ? 0 : hashOf(line, start, length);
     const slot = hash & (SLOTS - 1);
-    // What may not be in the table is not there, so those that are there are told first.
+    // Forbidden fields are never in the table, so table entries need no check.
     const number = this.#slots[slot]! - 1;
     if (number >= 0 && this.#isEntry(number, line, start, nameLength, length)) {
       this.#integer(STATIC_COUNT + this.#table.inserted - number, 7, INDEXED);
