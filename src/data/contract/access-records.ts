@@ -1,4 +1,4 @@
-/** What workers are told about the access log beyond where it goes: form, fields, which records, what is hidden. */
+/** What workers need to know of the access log beyond its target: form, fields, which records, what is hidden. */
 
 /** Control to workers: settings, or null for the usual JSON record. */
 export const RECORDS_SETTINGS_TOPIC = 'access-records:settings';

@@ -17,7 +17,7 @@ export interface Candidate {
   readonly latencyMs: number;
   /**
    * Attempts that failed lately in this worker, fading by two thirds in ten seconds, at most 32; 0 while it works. What
-   * fails at once is in flight for no time, so whoever goes by `inFlight` alone favours what is broken.
+   * fails at once is in flight for no time, so a choice by `inFlight` alone favours what is broken.
    */
   readonly recentFailures: number;
 }

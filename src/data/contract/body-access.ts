@@ -9,7 +9,7 @@ import type { FieldBlock } from './field-block.ts';
 export interface BodyOutput {
   /** `bytes[start, end)`, copied or sent before the filter's own call ends. False: enough, until `filter.resume()`. */
   write(bytes: Buffer, start: number, end: number): boolean;
-  /** Sends what was written; whoever writes from an event of its own calls it at the end of that. */
+  /** Sends what was written; a writer with an event of its own calls it at the end of that event. */
   flush(): void;
   /** The body is whole. */
   end(trailers: FieldBlock | null): void;
@@ -62,7 +62,7 @@ export interface BodyAccess {
   /** What is sent on in place of the body that was read. */
   replaceBody(bytes: Uint8Array): void;
   /**
-   * In hooks up to `requestBody`; of several the first sees what the client sent. `length`: of what comes out of it.
+   * In hooks up to `requestBody`; of several the first sees what the client sent. `length`: of the filter's output.
    */
   filterRequestBody(filter: BodyFilter, length?: number): void;
   /** In `responseHead`: bytes of the body as it stands, behind the filters so far; -1 when that is not known yet. */

@@ -27,7 +27,7 @@ export type TierWriteResult = (typeof TIER_WRITES)[number];
 
 /**
  * How a fetch and those of other gateways agreed: it got the lock, or what another one wrote, or waited in vain, or
- * nobody should wait, or Redis did not say.
+ * waiting was pointless, or Redis did not reply.
  */
 const TIER_LOCKS = ['taken', 'waited', 'late', 'passed', 'failed'] as const;
 export type TierLockResult = (typeof TIER_LOCKS)[number];

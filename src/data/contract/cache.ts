@@ -34,7 +34,7 @@ export interface CacheSettings {
   readonly tellsStatus: boolean;
   /** Longest wait for a response that another request fetches; 0 never waits. */
   readonly waitMs: number;
-  /** How long nobody waits for a URL whose response could not be stored. */
+  /** How long requests do not wait for a URL whose response could not be stored. */
   readonly passMs: number;
   /** Limits and quotas count hits too. */
   readonly countsHits: boolean;
@@ -44,7 +44,7 @@ export interface CacheSettings {
 
 /**
  * The key of a route: as configured, and what else of a request decides where the route sends it. Routes of one URL
- * that are told apart by fields must not share what is stored.
+ * that differ by fields must not share what is stored.
  */
 export function keyOfRoute({ id, match, version, action }: RouteSettings, { key }: CacheSettings): KeySettings {
   const byFields = match.headers.length > 0 || (version !== null && version.by.kind !== 'path');

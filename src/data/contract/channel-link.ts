@@ -33,7 +33,7 @@ export interface OpenedChannel {
 export type ToBridgeItem =
   | readonly [kind: typeof OPEN, id: number, opened: OpenedChannel, from: number, to: number]
   | readonly [kind: typeof TUNNEL_BYTES, id: number, from: number, to: number]
-  /** The client is gone, or nobody wants the response any more. */
+  /** The client is gone, or the response is not needed any more. */
   | readonly [kind: typeof GONE, id: number]
   /** All writes of a batch are with the kernel, but for these calls, whose clients read too slowly. */
   | readonly [kind: typeof WROTE, batch: number, stopped: readonly number[]]

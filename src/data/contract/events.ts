@@ -15,12 +15,12 @@ export interface ChannelCall {
   readonly subject: string;
   /** Order key; null: the subject. */
   readonly key: string | null;
-  /** Subject of the caller; null for nobody. */
+  /** Subject of the caller; null if anonymous. */
   readonly caller: string | null;
   readonly plan: string | null;
   /** When what proved the identity ends, in seconds since 1970; null: never. */
   readonly expires: number | null;
-  /** The caller's address, for limits of callers who are nobody. */
+  /** The caller's address, for limits of anonymous callers. */
   readonly address: string;
   /** For the hub alone. */
   readonly roles?: readonly string[];

@@ -4,7 +4,7 @@
  * and reads state; workers count. Everything is lock-free on Int32 words; nothing here waits or allocates per request.
  *
  * Times are ticks of 10 ms since the start stored in the buffer. They wrap after 497 days, so they are only compared
- * by signed difference, and a past time that must hold for good is a bit, not a time.
+ * by signed difference, and a past time that must hold for ever is a bit, not a time.
  *
  * In flight is kept twice: one word that all workers add to, which limits and balancers read, and each worker's own
  * share, so that the share of a worker that died can be taken back (`clearWorker`). Both writes are straight-line
@@ -249,7 +249,7 @@ function checkedSlot(slot: number, end: number, name: string): number {
   return slot;
 }
 
-/** FNV-1a; 0 is left to mean "nobody". */
+/** FNV-1a; 0 is left to mean "none". */
 function hashOf(text: string): number {
   let hash = 0x811c9dc5;
   for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193);

@@ -45,7 +45,7 @@ export interface LimitState {
   readonly retryMs: number;
 }
 
-/** Told as `limits:looked`: the states by settings, in their order; or why they are not known. */
+/** Published as `limits:looked`: the states by settings, in their order; or why they are not known. */
 export interface LimitAnswer {
   readonly id: number;
   readonly states?: readonly (readonly LimitState[])[];

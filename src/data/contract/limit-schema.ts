@@ -26,7 +26,7 @@ const longForm = z.strictObject({
     .enum(ALGORITHMS)
     .optional()
     .describe(
-      '`gcra` lets `burst` requests through at once and then one per window/limit; `sliding` counts the last window by the share still in sight; `fixed` starts anew at each full window of the day. Default: that of the block, then `gcra`.',
+      '`gcra` lets `burst` requests through at once and then one per window/limit; `sliding` counts the last window by the share that still overlaps; `fixed` starts anew at each full window of the day. Default: that of the block, then `gcra`.',
     ),
   burst: units.optional().describe('Requests at once, for `gcra`. Default: the limit.'),
 });

@@ -141,7 +141,7 @@ export function formatLimit(rule: Pick<RuleSpec, 'limit' | 'windowMs'>): string 
   return `${rule.limit}/${formatDuration(rule.windowMs)}`;
 }
 
-/** Can the key be told before anybody is authenticated? */
+/** Is the key known before authentication? */
 export function needsNoIdentity(by: readonly KeyPart[]): boolean {
   return by.every((part) => part.kind === 'ip' || part.kind === 'header' || part.kind === 'method');
 }
@@ -151,10 +151,10 @@ export function formatKey(by: readonly KeyPart[]): string {
   return by.length === 0 ? 'all' : by.map((part) => part.kind).join('+');
 }
 
-/** Told as `limits:counts`: how much each count of a worker has grown since the last time, by name. */
+/** Published as `limits:counts`: how much each count of a worker has grown since the last time, by name. */
 export const COUNTS_TOPIC = 'limits:counts';
 
-/** Told as `limits:table`: how many cells are live, of how many. */
+/** Published as `limits:table`: live cells, and cells in all. */
 export interface TableOccupancy {
   readonly live: number;
   readonly cells: number;
@@ -204,7 +204,7 @@ export interface QuotaAnswer {
   readonly endMs: number;
 }
 
-/** Told as `limits:quota-used`: what became of what was granted. */
+/** Published as `limits:quota-used`: what became of what was granted. */
 export interface QuotaReport {
   readonly quota: string;
   readonly account: string;
@@ -280,7 +280,7 @@ export interface PublishedBans {
   readonly keys: readonly string[];
 }
 
-/** Told as `abuse:trip`: a rule was broken. */
+/** Published as `abuse:trip`: a rule was broken. */
 export interface AbuseTrip {
   readonly rule: string;
   readonly kind: BanKind;

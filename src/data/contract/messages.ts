@@ -8,7 +8,7 @@ import type { SnapshotHead } from './snapshot-parts.ts';
 export interface WorkerStart {
   /** Its bank in shared memory: no two threads have the same at a time. */
   readonly index: number;
-  /** It takes everything but does not listen before it is told so. */
+  /** It takes everything but listens only after a message says so. */
   readonly isSpare: boolean;
   /** It gives back what its start took (base/release-memory.ts). False where a process has started a gateway before. */
   readonly releasesMemory: boolean;

@@ -46,7 +46,7 @@ export interface RouteFacts {
   readonly id: string;
   /** Names of the services that the route may send to; empty for `respond` and `redirect`. */
   readonly services: readonly string[];
-  /** Nobody is known here: what holds of `auth` is `public`. */
+  /** No caller is known here: what holds of `auth` is `public`. */
   readonly isPublic?: boolean;
 }
 

@@ -4,7 +4,8 @@
  * numbers. A policy that never returns cannot be stopped in its own thread; control (control/policies/watchdog.ts) sees
  * it here.
  *
- *   cells: | running slot + 1 | runs begun | heartbeats | spoiled |   pending: | slot 0 | slot 1 | ... |          counts: | slot 0: failures, timeouts, late | slot 1: ... |
+ *   cells: | running slot + 1 | runs begun | heartbeats | spoiled |   pending: | slot 0 | slot 1 | ... |
+ *   counts: | slot 0: failures, timeouts, late | slot 1: ... |
  */
 
 /** Worker to control, with a `PolicyTable`, each time a worker has loaded policies. */
@@ -84,7 +85,7 @@ export class PolicyWatch {
     return Atomics.load(this.#cells, 2);
   }
 
-  /** By the worker: what all code shares was changed for good, so the worker has to be replaced. */
+  /** By the worker: shared built-ins were changed, so the worker has to be replaced. */
   spoil(): void {
     this.#cells[3] = 1;
   }

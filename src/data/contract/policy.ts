@@ -66,9 +66,9 @@ export interface Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   /** Milliseconds since 1970 at which the credential ends; absent: not by itself. */
   readonly endsAtMs?: number;
-  /** Number of the requirements that it was last found to meet; 0 for none. Nobody but those reads it. */
+  /** Id of the last requirements check passed; 0: none. Read by those only. */
   passedCheck?: number;
-  /** The engine's. Nobody else reads it. */
+  /** Read by the engine only. */
   notes?: IdentityDerived | null;
 }
 
@@ -83,7 +83,7 @@ export interface ClientCertificate {
 }
 
 /**
- * What a caller is told of a limit that his request was counted under; the fields are written with the answer's head.
+ * A limit that counted the request, to report in the response's head.
  */
 export interface LimitNotice {
   /** How much is left: the notice with the least is the nearest. A refusal counts less than anything. */
@@ -98,7 +98,7 @@ export interface LimitNotice {
 /** Bytes of a field's value. */
 export interface FieldRange {
   bytes: Buffer;
-  /** All of `bytes`, by words; null where nobody keeps such a view. */
+  /** All of `bytes`, by words; null if there is no such view. */
   view: DataView | null;
   start: number;
   end: number;
@@ -148,7 +148,7 @@ export interface PolicyContext extends BodyAccess {
   removeUpstreamHeader(name: string): void;
   /** Like `setUpstreamHeader` for each field of a block that was made once. */
   setUpstreamFields(block: FieldBlock): void;
-  /** Adds a field to the response, whoever makes it. */
+  /** Adds a field to the response, whatever its source. */
   addResponseHeader(name: string, value: string): void;
   /** Replaces a field of the response. */
   setResponseHeader(name: string, value: string): void;
@@ -159,7 +159,7 @@ export interface PolicyContext extends BodyAccess {
   setMissingFields(block: FieldBlock): void;
   /** Takes out those fields that a service's response has. */
   removeServiceFields(names: FieldNames): void;
-  /** Adds fields that are known to be such; nobody has to look at them again. */
+  /** Adds fields that are known to be valid, without a check. */
   addResponseFields(block: FieldBlock): void;
   /**
    * Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its
@@ -171,7 +171,7 @@ export interface PolicyContext extends BodyAccess {
   /** In `responseHead`: a field of the upstream's answer, name in lower case. */
   responseHeader(name: string): string | null;
   /**
-   * In `responseHead`: a field of the response as it would be sent now, whoever makes it, with what policies changed.
+   * In `responseHead`: a field of the response as it would be sent now, with the changes of policies.
    */
   sentHeader(name: string): string | null;
   /** Adds a field to the access record. Bounded names only, no secrets. */
@@ -236,7 +236,7 @@ export interface ControlLink {
   subscribe(topic: string, listener: (data: unknown) => void): () => void;
   /** One way, never waits. */
   tell(topic: string, data: unknown): void;
-  /** Asks control; rejects after `timeoutMs` or if nobody there answers to the topic. */
+  /** Asks control; rejects after `timeoutMs` or if the topic has no responder. */
   ask(topic: string, data: unknown, timeoutMs: number): Promise<unknown>;
 }
 

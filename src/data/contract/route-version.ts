@@ -28,7 +28,7 @@ export function versionedType(mediaType: string, versionName: string): Versioned
   return { base, suffix: plus < 0 ? '' : type.slice(plus) };
 }
 
-/** Two versions with the same key are named in the same place and can be told apart only by their names. */
+/** Two versions with the same key are named in the same place and differ only by their names. */
 export function versionPlace(version: RouteVersion): string {
   switch (version.by.kind) {
     case 'path':

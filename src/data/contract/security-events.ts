@@ -1,6 +1,6 @@
 /** Security events: what they are called, and how workers hand theirs to the main thread, which writes the stream. */
 
-/** Control to workers: whether somebody wants events. */
+/** Control to workers: whether events have a receiver. */
 export const SECURITY_WANTED_TOPIC = 'security:wanted';
 /** Workers to control: a `SecurityBatch`. */
 export const SECURITY_EVENTS_TOPIC = 'security:events';

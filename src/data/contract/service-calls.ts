@@ -59,7 +59,7 @@ export interface IdentifyCall {
 export interface IdentifyResult {
   readonly id: number;
   readonly kind: 'identity';
-  /** Null: the route would not let them in, or nobody would be known. */
+  /** Null: the route would refuse them, or no caller would be known. */
   readonly caller: {
     readonly user: string;
     readonly plan: string | null;

@@ -1,9 +1,9 @@
 /**
  * Memory that all threads share. Control allocates it once at start and hands it to every worker; it survives
- * reloads and the death of a worker. Each region is owned by one class that knows its layout; nobody else reads it.
+ * reloads and the death of a worker. Each region is owned and read by one class that knows its layout.
  */
 export interface SharedState {
-  /** Metric slots, one bank per worker so that nobody waits (base/metrics.ts). */
+  /** Metric slots, one bank per worker so that none waits (base/metrics.ts). */
   readonly metrics: SharedArrayBuffer;
   /**
    * In-flight counts, health bits, ejection and breaker words per service and instance

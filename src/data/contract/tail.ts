@@ -1,9 +1,9 @@
 /**
- * The live tail: what control asks the workers for while somebody watches requests, and what they send. Records are
+ * The live tail: what control asks the workers for while requests are watched, and what they send. Records are
  * lines of the access log, so that both leave out the same things.
  */
 
-/** Topic on which a `TailOrder` is published, or null while nobody watches. */
+/** Topic on which a `TailOrder` is published, or null without a watcher. */
 export const TAIL_TOPIC = 'admin:tail';
 /** Topic on which workers tell `TailLines`. */
 export const TAIL_LINES_TOPIC = 'admin:tail-lines';

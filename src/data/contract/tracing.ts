@@ -1,5 +1,5 @@
 /**
- * Tracing between the planes: what workers are told, and the pages of finished spans that they hand over, written as
+ * Tracing between the planes: the settings of workers, and the pages of finished spans that they hand over, written as
  * the bytes of OTLP (data/trace/span-writer.ts) in memory that both threads see. Control sends them on
  * (control/tracing).
  */
@@ -14,7 +14,7 @@ export const DROPPED_TOPIC = 'tracing:dropped';
 export interface TracingSettings {
   /** Share of new traces that are sampled, 0 to 1. */
   readonly ratio: number;
-  /** Whose `sampled` flag decides: everybody's, only that of peers in `gateway.trustProxy`, or nobody's. */
+  /** Whose `sampled` flag decides: everybody's, only that of peers in `gateway.trustProxy`, or no client's. */
   readonly parent: 'always' | 'trusted' | 'never';
   /** Also record exchanges that failed (a fault of the gateway, or 5xx). */
   readonly errors: boolean;

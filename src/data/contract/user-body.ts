@@ -13,7 +13,7 @@ interface BodyRules {
   readonly types?: readonly string[];
   /**
    * Bodies of other types: `pass` unchanged, or `refuse` them (415; a response becomes 502). Default: `refuse` in
-   * requests, so that nobody gets around the policy by another type, and `pass` in responses.
+   * requests, so that no client gets around the policy by another type, and `pass` in responses.
    */
   readonly otherTypes?: 'pass' | 'refuse';
 }

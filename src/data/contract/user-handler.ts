@@ -18,7 +18,7 @@ export interface ModuleContext<Options = unknown> {
   readonly routeId: string;
   /** Of the match, decoded. */
   readonly params: Readonly<Record<string, string>>;
-  /** Who is calling, as `auth` found out; null for nobody. */
+  /** Who is calling, as `auth` found out; null if anonymous. */
   readonly identity: PolicyContext['identity'];
   readonly log: Logger;
   readonly clock: Clock;

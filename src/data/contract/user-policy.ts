@@ -36,7 +36,7 @@ export type PolicyRequest = Pick<
   | 'removeResponseHeader'
   | 'logField'
 > & {
-  /** Who is calling, as `auth` found out; null for nobody. */
+  /** Who is calling, as `auth` found out; null if anonymous. */
   readonly identity: PolicyContext['identity'];
 };
 

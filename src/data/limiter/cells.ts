@@ -13,7 +13,8 @@
  * The bucket comes from the caller's hash, tag and key from caller and rule: 56 bits and the bucket's tell keys apart.
  * A cell changes hands in three steps that any thread can take up where another left off:
  *
- *   live and past `until`  --state: word -> FREE(v)-->  --tag: (old, v) -> (new, v+1)-->  --state: FREE(v) -> word--> live
+ *   live and past `until`  --state: word -> FREE(v)-->  --tag: (old, v) -> (new, v+1)-->  --state: FREE(v) -> word-->
+ *   live
  *
  * The tag moves from v only when the state was FREE(v), and the state leaves FREE(v) only when the tag has moved on, so
  * a charge and a hand-over of the same cell can never both succeed. Two threads may claim two cells for one new key;
@@ -160,8 +161,8 @@ export class Cells {
   }
 
   /**
-   * Must be called before the charge: nobody else may have the cell before `untilMs`. Half as long again is put on top,
-   * so that a busy key does not have to raise it at every charge.
+   * Must be called before the charge: no other key may get the cell before `untilMs`. Half as long again is added, so
+   * that a busy key need not raise it at every charge.
    */
   keep(cell: number, nowMs: number, untilMs: number): void {
     const words = this.words;
@@ -204,7 +205,7 @@ export class Cells {
     return { looked, live };
   }
 
-  /** Takes the first cell in range that is nobody's at `tick`; NO_CELL if there is none. */
+  /** Takes the first cell in range that is free at `tick`; NO_CELL if there is none. */
   #claim(tag: number, key: number, home: number, tick: number): number {
     const words = this.words;
     for (let cell = home; cell < home + PROBED_WORDS; cell += CELL_WORDS) {
@@ -214,7 +215,7 @@ export class Cells {
       // The state is read before `until`, which is raised before the state: no live charge can look expired.
       const state = Atomics.load(words, cell + 2);
       if (Atomics.load(words, cell + 3) > tick) continue;
-      // A mark for a version that has passed would undo somebody's mark for the present one.
+      // A mark for an old version would undo another thread's mark for the present one.
       const isSame = Atomics.load(words, cell) === seen;
       const mark = FREE | (seen & VERSION_MASK);
       const isFree = isSame && (state === mark || Atomics.compareExchange(words, cell + 2, state, mark) === state);
@@ -223,7 +224,7 @@ export class Cells {
         else this.reused++;
         return cell;
       }
-      // Somebody else was here: this very cell may now be the key's.
+      // Another thread was here: this very cell may now be the key's.
       cell -= CELL_WORDS;
     }
     return NO_CELL;
@@ -259,7 +260,7 @@ export class Cells {
     return true;
   }
 
-  /** Takes a cell away from its key, unless somebody has charged it meanwhile. */
+  /** Takes a cell away from its key, unless it was charged meanwhile. */
   #giveUp(cell: number, tag: number, key: number, tick: number): boolean {
     const words = this.words;
     const seen = Atomics.load(words, cell);

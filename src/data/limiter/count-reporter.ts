@@ -14,7 +14,7 @@ export type CountSource = () => Readonly<Record<string, number>>;
 export class CountReporter {
   readonly #control: ControlLink;
   readonly #sources: CountSource[] = [];
-  readonly #told = new Map<string, number>();
+  readonly #reported = new Map<string, number>();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(control: ControlLink) {
@@ -31,9 +31,9 @@ export class CountReporter {
     let isAny = false;
     for (const source of this.#sources) {
       for (const [name, value] of Object.entries(source())) {
-        const change = value - (this.#told.get(name) ?? 0);
+        const change = value - (this.#reported.get(name) ?? 0);
         if (change === 0) continue;
-        this.#told.set(name, value);
+        this.#reported.set(name, value);
         changes[name] = change;
         isAny = true;
       }

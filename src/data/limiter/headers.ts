@@ -1,5 +1,5 @@
 /**
- * What callers are told: `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds), and the `RateLimit` and
+ * Fields for callers: `X-RateLimit-Limit`, `-Remaining` and `-Reset` (Unix seconds), and the `RateLimit` and
  * `RateLimit-Policy` fields of draft-ietf-httpapi-ratelimit-headers-11 (structured fields, RFC 9651). The former can
  * say one thing only: of several phases' rules the one nearest to its limit, and never what a service says besides. The
  * latter are lists, which phases and services add to. The parts that do not change are made once per set of rules.
@@ -21,7 +21,7 @@ function secondsUp(ms: number): number {
   return Math.ceil(ms / 1000 - FUZZ_SECONDS);
 }
 
-/** The constant parts of what is told of a set of rules. */
+/** The constant parts of the fields of a set of rules. */
 export class LimitHeaders {
   /** The value of `RateLimit-Policy`: every rule of the set, §3 of the draft. */
   readonly policy: string;
@@ -68,7 +68,7 @@ class Notice implements LimitNotice {
     decision: Decision,
     wallMs: number,
   ) {
-    // A refusal ends the exchange, so nothing that was told before counts.
+    // A refusal ends the exchange, so earlier notices do not count.
     this.nearness = decision.allowed ? decision.remaining : -1;
     this.#limit = limit;
     this.#policy = policy;

@@ -127,7 +127,7 @@ export class Limiter {
     if (table.chargeAnyway(set.rules[index] as Rule, a, b, table.time.nowMs(), cost) === NO_ROOM) this.overflowed++;
   }
 
-  /** Of the rules that refuse, the one that demands the longest wait is told. */
+  /** Of the rules that refuse, the one with the longest wait is reported. */
   #refuse(index: number, rule: Rule, nowMs: number, cost: number): void {
     const { decision, table } = this;
     const before = decision.retryMs;

@@ -10,7 +10,7 @@ import type { Limiter } from './limiter.ts';
 import { Rule } from './rule.ts';
 import { CHARGED, type LimitTable } from './table.ts';
 
-/** Below this part of live cells nobody's share matters. */
+/** Below this part of live cells no share matters. */
 const ROOMY = 0.25;
 /** Above it no key that callers write makes a new cell. */
 const CROWDED = 0.6;

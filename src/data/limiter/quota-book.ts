@@ -189,7 +189,7 @@ export class QuotaBook {
         this.#refused++;
         return outcomeOf(answer, null, answer.remaining);
       }
-      // Others took the grant first; each round somebody gets on, and a refusal ends it.
+      // Others took the grant first; each round one request goes on, and a refusal ends it.
     }
   }
 
@@ -205,7 +205,7 @@ export class QuotaBook {
         grant.answer = answer;
         grant.available += answer.granted;
         if (grant.isLoose && answer.granted > cost) {
-          // Nobody will find it again: what the request at hand does not need goes back at once.
+          // No later request finds it: what this request does not need goes back at once.
           grant.settled += answer.granted - cost;
           grant.available -= answer.granted - cost;
           this.#collect(grant, this.#late);

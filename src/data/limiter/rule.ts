@@ -5,7 +5,7 @@
  *   gcra     the theoretical arrival time (TAT), modulo 2^31, in units of the rule: one request is worth `units` of
  *            them, exactly, so that no rounding gains or loses a request. `level` is what has not drained yet.
  *   fixed    7 bits of the window's number, 24 bits of count; windows are aligned to the time of day
- *   sliding  the same, one cell for even and one for odd windows: the last window counts by the share still in sight
+ *   sliding  the same, one cell for even and one for odd windows: the last window counts by the share that overlaps
  */
 
 import type { KeyHash } from '../../base/key-hash.ts';
@@ -29,7 +29,7 @@ const NO_BOOST: Boost = { factor: 1, extra: 0 };
 export class Rule {
   readonly algorithm: Algorithm;
   readonly spec: RuleSpec;
-  /** What callers are told: units per window, with the boost. */
+  /** Sent to callers: units per window, with the boost. */
   readonly limit: number;
   readonly windowMs: number;
   /** Tells the rule from others wherever counters are kept; a boost does not change it. */

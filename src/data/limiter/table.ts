@@ -5,7 +5,7 @@
  * 256 bytes, then cells of 16 (cells.ts). It survives reloads and the death of a worker.
  *
  * Order of a charge: raise the cell's `until`, swap the state, look at the tag again. If the cell changed hands in
- * between (it had expired for somebody with a newer clock reading), the charge is taken back and done again elsewhere.
+ * between (it had expired for a thread with a newer clock reading), the charge is taken back and done again elsewhere.
  */
 import { randomFillSync } from 'node:crypto';
 import { type Clock, systemClock } from '../../base/clock.ts';
@@ -203,7 +203,7 @@ export class LimitTable {
   /** Forgets what a key has used under a rule. Charges of this instant may be forgotten with it. */
   forget(rule: Rule, a: number, b: number, nowMs: number): void {
     this.#zero(rule, a, b, nowMs);
-    // The last window has a cell of its own, and a share of it is still in sight.
+    // The last window has its own cell, and a share of it still counts.
     if (rule.algorithm === 'sliding') this.#zero(rule, a, b, nowMs - rule.windowMs);
   }
 

@@ -5,9 +5,9 @@
  * another address, and reports answers; the engine asks and reports for requests that no route took or a built-in one
  * (`ended`), and refused heads (`refused`).
  *
- * What a page of another site makes its visitor's browser ask for (`Sec-Fetch-Site: cross-site`) bans nobody: an image
- * would be enough to keep a person out of here. It counts by itself, and beyond the limit such requests of the address
- * are refused for a while, also those of a scanner that calls itself so.
+ * What a page of another site makes its visitor's browser ask for (`Sec-Fetch-Site: cross-site`) bans no one: an image
+ * would be enough to lock a person out. It counts by itself, and beyond the limit such requests of the address are
+ * refused for a while, also those of a scanner that calls itself so.
  */
 
 import { readAddress } from '../../base/address-words.ts';
@@ -27,7 +27,7 @@ import { Rule } from './rule.ts';
 import { CHARGED, DENIED, type LimitTable } from './table.ts';
 import { WorkerLimits } from './worker-limits.ts';
 
-/** A broken rule is told once in this time per subject, however many workers see it broken again. */
+/** A broken rule is reported once in this time per subject, however many workers see it. */
 const TELL_EVERY_MS = 2_000;
 const NOBODY: BlockSet = new BlockSet([]);
 /** How long requests that other sites cause are refused after too many wrong ones. */
@@ -39,7 +39,7 @@ interface Counter {
   readonly name: string;
   readonly by: BanKind;
   readonly rule: Rule;
-  readonly told: Rule;
+  readonly reported: Rule;
   /** For requests that other sites cause. */
   readonly driven: Rule;
 }
@@ -53,7 +53,7 @@ export type EndedExchange = Pick<
 export interface AbuseCounts {
   /** Events that counted, by kind. */
   readonly events: Readonly<Partial<Record<AbuseEvent, number>>>;
-  /** Rules broken, as told to control. */
+  /** Rules broken, as reported to control. */
   readonly trips: number;
   /** Requests and connections refused because of a ban. */
   readonly refused: number;
@@ -96,14 +96,14 @@ export class WorkerAbuse {
     });
   }
 
-  /** Is this address banned? Cheap when nobody is; the answer is counted as a refusal. */
+  /** Is this address banned? Cheap without bans; a yes is counted as a refusal. */
   isBanned(address: string): boolean {
     if (this.#addresses.size === 0 || !this.#addresses.has(address)) return false;
     this.#refused++;
     return true;
   }
 
-  /** Banned, or held back as what another site causes. Cheap when nobody is. */
+  /** Banned, or held back as what another site causes. Cheap without bans. */
   keepsOut(exchange: Pick<PolicyContext, 'address' | 'header'>): boolean {
     return this.isBanned(exchange.address) || (this.#heldBack.size > 0 && this.#isHeldBack(exchange));
   }
@@ -129,7 +129,7 @@ export class WorkerAbuse {
     return true;
   }
 
-  /** An exchange has its answer. Not to be told of refusals because of a ban. */
+  /** An exchange has its response. Not called for refusals because of a ban. */
   ended(exchange: EndedExchange): void {
     if (this.#counters.size === 0) return;
     const driven = isDriven(exchange);
@@ -187,15 +187,15 @@ export class WorkerAbuse {
     for (const { name, events, by, limit } of rules) {
       const rule = new Rule(limit, `abuse ${name}`, by, hash);
       const tellOnce = { limit: 1, windowMs: TELL_EVERY_MS, algorithm: 'gcra', burst: 1 } as const;
-      const told = new Rule(tellOnce, `abuse told ${name}`, by, hash);
+      const reported = new Rule(tellOnce, `abuse told ${name}`, by, hash);
       const driven = new Rule(limit, `abuse driven ${name}`, by, hash);
       for (const event of events) {
-        this.#counters.set(event, [...(this.#counters.get(event) ?? []), { name, by, rule, told, driven }]);
+        this.#counters.set(event, [...(this.#counters.get(event) ?? []), { name, by, rule, reported, driven }]);
       }
     }
   }
 
-  #count({ name, by, rule, told }: Counter, address: string, identity: Identity | null, nowMs: number): void {
+  #count({ name, by, rule, reported }: Counter, address: string, identity: Identity | null, nowMs: number): void {
     const { hash } = this.#table;
     let subject: string | undefined;
     if (by === 'address') {
@@ -210,7 +210,7 @@ export class WorkerAbuse {
     }
     const { a, b } = hash;
     if (this.#table.charge(rule, a, b, nowMs, 1) !== DENIED) return;
-    if (this.#table.charge(told, a, b, nowMs, 1) !== CHARGED) return;
+    if (this.#table.charge(reported, a, b, nowMs, 1) !== CHARGED) return;
     this.#trips++;
     const trip: AbuseTrip = { rule: name, kind: by, subject: subject ?? addressSubject(address, this.#words) };
     this.#control.tell(TRIP_TOPIC, trip);
@@ -240,7 +240,7 @@ export class WorkerAbuse {
 const isDriven = (exchange: Pick<PolicyContext, 'header'>): boolean =>
   exchange.header('sec-fetch-site') === 'cross-site';
 
-/** Routes of the identity service; it answers 401 to a POST when somebody could not be signed in. */
+/** Routes of the identity service; it answers 401 to a POST after a failed sign-in. */
 const SIGN_IN_ROUTES = 'builtin:identity';
 
 function isSignIn({ method, routeId }: EndedExchange): boolean {

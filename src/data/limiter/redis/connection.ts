@@ -1,7 +1,7 @@
 /**
  * The line to Redis: one server, Sentinel or Cluster, by URL. ioredis is loaded only when a URL is configured. Commands
  * of one turn of the event loop travel together; nothing is queued while the line is down, and nothing is sent again
- * after it was cut, because a decision that nobody waits for any more must not be charged later.
+ * after it was cut, because a decision that no request waits for must not be charged later.
  */
 import type { Socket } from 'node:net';
 import { messageOf } from '../../../base/errors.ts';

@@ -63,7 +63,7 @@ export class RedisLimits {
   #leased = 0;
   #latencyMs = 0;
   /** Answered questions by how long they took. */
-  /** Told when decisions become this machine's own, and when Redis decides again. */
+  /** Called when decisions become this machine's own, and when Redis decides again. */
   onShared: (isShared: boolean) => void = () => {};
   #isShared = true;
   readonly timings: number[] = new Array<number>(TIMING_BOUNDS.length + 1).fill(0);

@@ -13,7 +13,7 @@ import type { Rule } from '../rule.ts';
 /**
  * KEYS: one per rule. ARGV: wanted, forced (1 charges whatever is left), then per rule: algorithm, a, b, c, cost.
  * gcra: a = requests drained per ms, b = capacity; fixed and sliding: a = window in ms, b = limit.
- * Answers: granted, then per rule two strings: used and, for sliding, what of the last window is in sight.
+ * Answers: granted, then per rule two strings: used and, for sliding, what of the last window still counts.
  */
 export const TAKE_SCRIPT = `
 local time = redis.call('TIME')
