@@ -1,7 +1,7 @@
 /**
  * Tunnels and streams that are open for callers with a credential: they end with it. Signing out, a revoked token or
  * key ends them at once; a token or key that expires, within a second, unless the route keeps them (`auth.streams`).
- * Requests that end by themselves are not watched. Told by exchanges; owner: one worker.
+ * Requests that end by themselves are not watched. Exchanges call it; owner: one worker.
  */
 import type { Identity } from '../contract/policy.ts';
 
@@ -20,7 +20,7 @@ export interface EndedCredentials {
 }
 
 const LOOK_EVERY_MS = 1_000;
-/** Media types of responses that go on as long as somebody listens. */
+/** Media types of responses without an end of their own. */
 const STREAM = /^(?:text\/event-stream|application\/(?:grpc|x-ndjson|json-seq)|multipart\/x-mixed-replace)/i;
 
 export class LiveStreams {

@@ -6,7 +6,7 @@ import * as z from 'zod';
 
 /** One text or a list of them, as a list. */
 export function oneOrMore<Item extends z.ZodType>(item: Item, most = 200) {
-  // Told apart as they are written: an item may itself become a list, and then its result says nothing.
+  // Distinguished by their written form: an item may itself become a list, so its result does not show it.
   const one = item.transform((value) => [value as z.output<Item>]);
   return z.union([one, z.array(item).min(1).max(most) as unknown as z.ZodType<z.output<Item>[]>]);
 }

@@ -1,5 +1,5 @@
 /**
- * For tests: an issuer with real keys that signs whatever it is told to, also what no honest issuer would, and settings
+ * For tests: an issuer with real keys that signs anything, also what no honest issuer would, and settings
  * of the `auth` policy to start from.
  */
 import { createHmac, generateKeyPairSync, type KeyObject, sign } from 'node:crypto';

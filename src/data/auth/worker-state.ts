@@ -21,7 +21,7 @@ export interface Shared {
   readonly clearsOnRevocation?: boolean;
 }
 
-/** How often idle caches let go of what is too old. */
+/** How often idle caches drop what is too old. */
 const TURN_EVERY_MS = 15_000;
 
 export class AuthWorkerState {

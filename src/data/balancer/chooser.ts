@@ -16,7 +16,7 @@ import type { Sticky } from './sticky.ts';
 export class Chooser<P> {
   /** Round of the instance breaker's probe that the last choice is, or `NO_PROBE`. */
   round = NO_PROBE;
-  /** After a choice of nobody: there are usable instances, all at their limit. */
+  /** After a choice of none: there are usable instances, all at their limit. */
   isFull = false;
   readonly #table: InstanceTable;
   readonly #worker: number;

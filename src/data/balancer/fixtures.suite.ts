@@ -202,7 +202,7 @@ export const NO_WAITER: AttemptWaiter = {
   onRefused: () => assert.fail('nobody waits here'),
 };
 
-/** A service of one worker on a fake clock, with everything that it told. */
+/** A service of one worker on a fake clock, with everything that it reported. */
 export class Bench {
   readonly clock: FakeClock;
   readonly buffer: SharedArrayBuffer;

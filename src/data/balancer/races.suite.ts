@@ -1,6 +1,6 @@
 /**
  * What a thread of races.test.ts does: real workers on one table, with a clock in shared memory so that time is the
- * same for all and moves when told to. Runs as a worker; not a test itself.
+ * same for all and moves only on request. Runs as a worker; not a test itself.
  */
 import { parentPort, workerData } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';

@@ -134,7 +134,7 @@ export class Roster<P> {
     return now;
   }
 
-  /** An ejection was decided while others worked. With nobody else left, one that failed before is better than none. */
+  /** An ejection was decided while others worked. If no other is left, a failed one is better than none. */
   #return(instance: Instance<P>, tick: number): Instance<P> {
     if (letBack(this.#table, instance.at, tick)) {
       this.#table.touch(this.#settings.slot);

@@ -4,7 +4,7 @@
  * the way out (`finish`); retries and hedges between. The engine (exchange.ts) is its only caller.
  *
  *   pick:   refresh roster -> service breaker -> admission -> chooser (probe, sticky, zone, algorithm, limit)
- *   finish: count out -> latency -> breakers -> ejection -> whoever waits
+ *   finish: count out -> latency -> breakers -> ejection -> next waiter
  *
  * Owner: the worker's thread. Counts, health, breakers and budget are shared with all workers (InstanceTable);
  * latencies, the adaptive limit, the queue and the algorithm's own state are this worker's. All of it outlives a

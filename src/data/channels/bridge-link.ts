@@ -164,7 +164,7 @@ export class BridgeLink {
     this.#port?.postMessage({ kind: 'channels', items, bytes } satisfies ToBridgeBatch, transfer);
   }
 
-  // --- what comes ----------------------------------------------------------------------------------------------------
+  // --- receiving -----------------------------------------------------------------------------------------------------
 
   #onBatch({ batch, items, bytes }: ToWorkerBatch): void {
     const whole = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);

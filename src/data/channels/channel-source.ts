@@ -201,7 +201,7 @@ function opened(exchange: Exchange): OpenedChannel {
   const isUpgrade = exchange.upgrade !== '';
   if (isUpgrade) {
     headers['upgrade'] = exchange.upgrade;
-    // Over HTTP/2 there is none, and nobody looks at what is made of it (RFC 8441 §5).
+    // Over HTTP/2 there is none, and the result is not used (RFC 8441 §5).
     if (exchange.protocol === '2') headers['sec-websocket-key'] = ANY_KEY;
   }
   return {

@@ -32,7 +32,7 @@ export interface LiveParts extends RouteParts {
   readonly kept: ReadonlyMap<RouteSettings, BuiltRoute>;
   readonly caches: RouteCaches;
   isBanned(address: string): boolean;
-  /** Told once, when it is disposed of. */
+  /** Called once, when it is disposed of. */
   ended(live: ActiveConfig): void;
 }
 

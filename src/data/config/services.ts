@@ -145,7 +145,7 @@ export class ServiceSet {
   }
 }
 
-/** Without TLS nobody chooses a protocol, so it is the one that every instance speaks. */
+/** Without TLS no protocol is negotiated, so this is the one that every instance speaks. */
 function poolOf(protocol: ServiceProtocol, isSecure: boolean): typeof Pool | typeof Http2Pool | typeof AlpnPool {
   if (protocol === 'auto') return isSecure ? AlpnPool : Pool;
   return protocol === 'h1' ? Pool : Http2Pool;

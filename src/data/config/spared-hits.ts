@@ -24,7 +24,7 @@ export function sparingHits(cache: CachedRoute, policy: string, hooks: PolicyHoo
       spared.add(exchange);
       return undefined;
     },
-    // What a stored response says it cost, it cost whoever fetched it.
+    // The cost in a stored response was charged to the request that fetched it.
     ...(responseHead === undefined
       ? {}
       : {

@@ -33,7 +33,7 @@ export interface CodingStream extends NodeJS.ReadWriteStream {
   destroy(): void;
 }
 
-/** RFC 9659 §3: nobody has to be able to read `zstd` with a window above 8 MB. */
+/** RFC 9659 §3: a client need not read `zstd` with a window above 8 MB. */
 const ZSTD_WINDOW_LOG = 23;
 
 /** The kind of `flush` after which the client can read all that was written. */

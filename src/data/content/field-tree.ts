@@ -1,6 +1,6 @@
 /**
  * Paths into JSON, put together as one tree, so that a body is walked once however many fields are named. A step `*`
- * stands for every member of an object or item of a list. Values are changed in place; nobody else has them.
+ * stands for every member of an object or item of a list. Values are changed in place; nothing else refers to them.
  */
 import type { FieldPath } from '../contract/transform.ts';
 

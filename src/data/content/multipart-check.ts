@@ -33,7 +33,7 @@ export class MultipartCheck implements PartListener<Fault> {
   /** Of the part that comes now; undefined for one that nothing is said about. */
   #part: CheckedPart | undefined;
   #bytes = 0;
-  /** Null: a file, or a part whose value nobody looks at. */
+  /** Null: a file, or a part whose value is not checked. */
   #value: Buffer[] | null = null;
 
   constructor(rules: CheckedMultipart, maxFieldBytes: number) {
@@ -68,7 +68,7 @@ export class MultipartCheck implements PartListener<Fault> {
 
   #file({ types, extensions }: CheckedPart, fileName: string | null, contentType: string | null): Fault | null {
     if (fileName === null) return this.#wrong(undefined, 'a file');
-    // Whoever stores a file under its name must not be led elsewhere.
+    // A service that stores a file under its name must not be led to another path.
     if (/[/\0-\x1f\x7f]/.test(fileName) || fileName === '.' || fileName === '..')
       return this.#wrong(fileName, 'a file name without folders');
     if (extensions !== null && !extensions.some((each) => fileName.toLowerCase().endsWith(each)))

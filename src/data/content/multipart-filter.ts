@@ -19,7 +19,8 @@ export class MultipartFilter implements BodyFilter {
   #held: Buffer[] = [];
 
   /**
-   * `length`: declared for the body, -1 for none. `report`: the body passes, and this is told what is wrong with it.
+   * `length`: declared for the body, -1 for none. `report`: the body passes, and this is called with what is wrong with
+   * it.
    */
   constructor(boundary: string, check: MultipartCheck, length: number, report: ((fault: Fault) => void) | null) {
     this.#check = check;

@@ -40,7 +40,7 @@ export class MultipartReader<P> {
   /** `\r\n--BOUNDARY` */
   readonly #delimiter: Buffer;
   #state: State = 'first';
-  /** Bytes that cannot be told yet. */
+  /** Bytes whose meaning is not known yet. */
   #rest: Buffer = NOTHING;
 
   constructor(boundary: string, listener: PartListener<P>) {

@@ -22,7 +22,7 @@ export interface CheckedParameter extends ParameterSettings {
   readonly check: SchemaCheck;
 }
 
-/** Adds to `found` what is wrong with the parameters; `unknownQuery` also those that nobody described. */
+/** Adds to `found` what is wrong with the parameters; `unknownQuery` also those without a description. */
 export function checkParameters(
   parameters: readonly CheckedParameter[],
   source: ParameterSource,

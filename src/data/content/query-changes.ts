@@ -1,4 +1,4 @@
-/** Parameters of a query renamed, removed, set and added; those that nobody names keep their place and spelling. */
+/** Parameters of a query renamed, removed, set and added; others keep their place and spelling. */
 import type { QueryChanges } from '../contract/transform.ts';
 import { madeOf, type TransformValues } from './reshape.ts';
 

@@ -1,5 +1,5 @@
 /**
- * JSON read so that nobody else can read it differently: the service behind the gateway must not see another value than
+ * JSON that every parser reads alike: the service behind the gateway must not see another value than
  * the one that was checked. RFC 8259 leaves open what duplicate names, lone surrogates and integers beyond 2^53 mean,
  * and readers differ; all are refused (integers where asked). Depth is bounded before `JSON.parse` runs.
  *

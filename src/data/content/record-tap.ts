@@ -1,6 +1,6 @@
 /**
- * Looks at the records of a stream (NDJSON, server-sent events) while it passes as it comes. It looks until it is told
- * that enough has been seen, or a record is too long to be kept.
+ * Looks at the records of a stream (NDJSON, server-sent events) while it passes unchanged, until its owner has seen
+ * enough or a record is too long to be kept.
  */
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
@@ -9,7 +9,7 @@ import type { Record, Records } from './value-filters.ts';
 export class RecordTap implements BodyFilter {
   readonly #look: (value: Buffer | null) => boolean;
   readonly #maxBytes: number;
-  /** Null: nobody looks any more. */
+  /** Null: no longer used. */
   #records: Records | null;
   #out: BodyOutput | null = null;
 

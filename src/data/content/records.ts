@@ -101,7 +101,7 @@ export class EventRecords implements Records {
     return records;
   }
 
-  /** An event without its blank line does not count (WHATWG HTML §9.2.6), so nobody looks at what is left. */
+  /** An event without its blank line does not count (WHATWG HTML §9.2.6), so the rest is ignored. */
   rest(): Record[] {
     this.#lines.rest();
     this.#event = [];

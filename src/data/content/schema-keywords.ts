@@ -208,7 +208,7 @@ class Walk {
 
   #isEndless(schema: unknown, open: Set<object>, done: Set<object>): boolean {
     if (typeof schema !== 'object' || schema === null || done.has(schema)) return false;
-    // So long a chain is nobody's API, and would not fit the stack.
+    // No API has so long a chain, and it would not fit the stack.
     if (open.has(schema) || open.size > MAX_CHAIN) return true;
     open.add(schema);
     const found = this.#inPlace(schema as Record<string, unknown>).some((each) => this.#isEndless(each, open, done));

@@ -8,7 +8,7 @@ import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import { type CodingStream, type UnpackableCoding, unpacker } from './codings.ts';
 
-/** The ratio counts from here on: a small body of blanks is nobody's bomb. */
+/** The ratio counts from here on: a small body of blanks is no bomb. */
 const RATIO_FROM_BYTES = 64 * 1024;
 
 export interface UnpackBounds {

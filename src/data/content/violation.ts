@@ -19,7 +19,7 @@ export interface Violation {
 }
 
 const MAX_VALUE = 80;
-/** What may be told to the client that sent it must still not reach a log or a screen. */
+/** What its sender may see must still not reach a log or a screen. */
 const SECRET_NAME = /pass(word|phrase|wd)|secret|token|api_?key|authorization|card_?number|cvv|pin$/i;
 
 /** A value as a violation may show it. Undefined is not shown. */

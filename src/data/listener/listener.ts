@@ -1,6 +1,6 @@
 /**
  * One bound address of one worker: accepts sockets, refuses what may not come in (too many connections, banned
- * addresses, PROXY headers from strangers), and makes connections of the rest. All workers bind the same port
+ * addresses, PROXY headers from untrusted peers), and makes connections of the rest. All workers bind the same port
  * (`reusePort`); the kernel spreads connections over them and nothing is handed between threads.
  */
 import type { AddressInfo, Server, Socket } from 'node:net';
@@ -75,7 +75,7 @@ export class Listener {
     this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
   }
 
-  /** No TLS and no PROXY header: what comes is HTTP from the first byte. */
+  /** No TLS and no PROXY header: HTTP from the first byte. */
   get #isPlain(): boolean {
     return this.settings.tls === null && !this.settings.proxyProtocol;
   }

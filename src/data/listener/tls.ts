@@ -29,7 +29,7 @@ export class CertificateChoice {
         else this.#exact.set(name, context);
       }
     }
-    // None yet (`tls: auto` at its first start): every handshake fails, which clients are told by an alert.
+    // None yet (`tls: auto` at its first start): every handshake fails with an alert.
     this.first = first ?? createSecureContext({ minVersion: tls.minVersion });
   }
 

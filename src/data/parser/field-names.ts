@@ -39,7 +39,7 @@ export const MAX_FORWARDS = 28;
 export const AUTHORIZATION = 29;
 /** What services tell of limits of their own in the same words as the gateway. */
 export const RATE_LIMIT = 30;
-/** What only proxies in front say, and services believe: removed from whoever is not trusted as one. */
+/** Fields that only proxies in front set and services believe: removed from untrusted clients. */
 export const PROXY_ONLY = 31;
 export const TRACEPARENT = 32;
 export const TRACESTATE = 33;

@@ -1,5 +1,5 @@
 /**
- * Keeps the fields that are written to it, for a message that is sent later or to nobody (mirrors, stored responses,
+ * Keeps the fields that are written to it, for a message that is sent later or never (mirrors, stored responses,
  * tests).
  */
 import { FieldBlock, type FieldStart } from '../contract/field-block.ts';

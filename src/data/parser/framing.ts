@@ -30,7 +30,7 @@ import type { Head } from './head.ts';
 export const UNKNOWN_LENGTH = -1;
 export const UNTIL_CLOSE = -2;
 
-/** Connection options in all; nobody has use for more, and each costs a look at every field. */
+/** Connection options in all; no client needs more, and each costs a look at every field. */
 const MAX_OPTIONS = 64;
 /** A length with more digits than this cannot be a safe integer. */
 const MAX_LENGTH_DIGITS = 15;
@@ -65,7 +65,7 @@ export function readRequestFraming(head: Head, meaning: MessageFraming): boolean
     meaning.upgrade = -1;
     meaning.expectsContinue = false;
   }
-  // A tunnel opens at once, so a request that still has a body could not be told from what follows.
+  // A tunnel opens at once, so a body would look like the tunnel's first bytes.
   if (meaning.bodyLength !== 0) meaning.upgrade = -1;
   if (meaning.bodyLength === 0) meaning.expectsContinue = false;
   return true;

@@ -1,7 +1,7 @@
 /**
  * Fills a `Head` from fields that did not come as the lines of HTTP/1.1: decoded ones of HTTP/2, those of a handler's
  * response, stored ones. They are laid out in memory as lines, so that router, policies and copying know one form of
- * a head only. Names and values must have been checked by whoever brings them.
+ * a head only. Callers have checked names and values.
  */
 import { CR, LF } from './bytes.ts';
 import { fieldId } from './field-names.ts';

@@ -1,7 +1,7 @@
 /**
  * Reads one HTTP/1.1 message head (RFC 9112 §2-5) from bytes: a single pass that validates every byte and writes
- * offsets into a reused object, so that a request costs no string and no object until somebody asks. Strict on
- * purpose: whatever two parsers could read differently is refused here, for requests and for answers.
+ * offsets into a reused object, so that a request costs no string and no object until one is needed. Strict on
+ * purpose: whatever two parsers could read differently is refused here, for requests and for responses.
  * It does not decide the body's length (framing.ts) nor the meaning of the target (target.ts).
  *
  * A head that has not arrived whole gives `INCOMPLETE` and is read again from its start later; `mayBeComplete` keeps
@@ -76,7 +76,7 @@ export class Head {
     return this.#view;
   }
 
-  /** One with memory of its own, for whoever needs it longer than the bytes are there. */
+  /** A copy with its own memory, for use after the bytes are gone. */
   copy(): Head {
     const head = new Head(0);
     head.bytes = Buffer.from(this.bytes.subarray(0, this.end));
@@ -289,8 +289,7 @@ export function readFields(
 
 /**
  * Four bytes at once: the highest bit of each that is a control character (HTAB is one), exact up to the first of them.
- * Nearly every byte of a message passes through here, and half the cost of a loop over single bytes is that nobody can
- * foresee where it ends.
+ * Nearly every byte of a message passes through here, and half of a byte loop's cost is the mispredicted exit branch.
  */
 function controlsIn(word: number): number {
   const deletes = word ^ 0x7f7f7f7f;

@@ -4,11 +4,11 @@
  * another reading would choose another route or climb.
  *
  * Refused always: dot segments, unless the route opts in; encoded control characters (NUL ends strings); overlong UTF-8
- * (`%C0%AF` is a slash to some decoders). With `strict`, for services of which nobody knows how they read, whatever
+ * (`%C0%AF` is a slash to some decoders). With `strict`, for services whose parsing is unknown, whatever
  * could be read in another way is refused although no route of this gateway is concerned: `//`, `%2F`, `%5C` and `%2E`
  * (also encoded twice), each with an opt-in; unneeded escapes, bytes that are not UTF-8 and bytes that came unencoded.
  *
- * Nothing is decoded here for good: then the service would see bytes that the caller did not sign or cache by.
+ * The path is not replaced by a decoded one: the service must see the bytes that the caller signed or caches by.
  */
 import type { PathSafety } from '../contract/snapshot.ts';
 import { HEX } from './bytes.ts';

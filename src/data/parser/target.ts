@@ -30,7 +30,7 @@ export class Target {
   authority: string | null = null;
   /** Of absolute-form only. */
   scheme: 'http' | 'https' | '' = '';
-  /** The path has a `%`, `;`, `//` or `/.`: somebody could read it in another way. */
+  /** The path has a `%`, `;`, `//` or `/.`: another parser could read it differently. */
   isSuspicious = false;
   /** The path came with bytes that must be percent-encoded, which they are in `path`. */
   isRespelled = false;

@@ -3,8 +3,8 @@
  * queue with a deadline before either. Without limits it only counts. Owner: one service in one worker.
  *
  * Room that this worker frees goes to its own queue at once; room that other workers free is seen by a timer that runs
- * only while somebody waits. A worker whose queue is served leaves a share of the room to the queues of others, else
- * the worker that holds all places would keep them for ever.
+ * only while requests wait. A worker whose queue is served leaves a share of the room to the queues of others, else the
+ * worker that holds all places would keep them for ever.
  *
  * One address has a share: of the adaptive limit and of the queue it holds so much at most. Of a fixed limit, which is
  * over all workers, the last part is for addresses that hold nothing of it in this worker.
@@ -68,7 +68,7 @@ export class Admission {
     return this.#queue.size;
   }
 
-  /** True, and counted, if there is room and nobody waits longer. */
+  /** True, and counted, if there is room and no request waits longer. */
   tryEnter(waiter: AttemptWaiter): boolean {
     const settings = this.#settings;
     if (settings !== null) {

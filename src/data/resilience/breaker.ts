@@ -182,7 +182,7 @@ export class Breaker {
   }
 
   /**
-   * The time is written first, so that nobody sees a new state with an old time; a loser writes about the same time.
+   * The time is written first, so that no thread sees a new state with an old time; a loser writes about the same time.
    */
   #change(from: number, to: number, tick: number): boolean {
     Atomics.store(this.#words, this.#sinceAt, tick);

@@ -19,7 +19,7 @@ import { TICK_MS } from '../contract/instance-table.ts';
 import type { EjectionSettings } from '../contract/snapshot.ts';
 import { RollingWindow } from './rolling-window.ts';
 
-/** The instance, or the way to it, is gone: not a response of it that somebody does not like, and not slowness. */
+/** The instance, or the way to it, is gone: not an unwelcome response, and not slowness. */
 function isOfConnection(fault: FaultKind): boolean {
   return fault.phase === 'connect' || fault === FAULTS.upstreamReset || fault === FAULTS.upstreamTruncated;
 }
@@ -172,7 +172,7 @@ export class Ejector<E extends Ejectable> {
 /**
  * The error ratio above which an instance is an outlier. The spread is the largest of: how far its peers differ, how
  * far chance alone carries a sample of its size, and one hundredth. Peers, not all: an instance must not widen by its
- * own errors the spread that it is held against, else one of three could never stand out.
+ * own errors the spread that it is compared with, else one of three could never stand out.
  */
 export function outlierLimit(peerRatios: readonly number[], sampleSize: number, factor: number): number {
   const mean = peerRatios.reduce((sum, ratio) => sum + ratio, 0) / peerRatios.length;
@@ -195,7 +195,7 @@ export function letBack(table: InstanceTable, at: number, tick: number): boolean
   if ((Atomics.and(words, at + INSTANCE.health, ~EJECTED) & EJECTED) === 0) return false;
   Atomics.store(words, at + INSTANCE.consecutiveFaults, 0);
   Atomics.store(words, at + INSTANCE.recoveredAt, tick);
-  // What it did before must not be held against it at the end of this interval.
+  // Its earlier results must not count at the end of this interval.
   for (let word = 0; word < EJECTION_BUCKETS * BUCKET_WORDS; word++) {
     Atomics.store(words, at + INSTANCE.ejectionWindow + word, 0);
   }

@@ -7,7 +7,7 @@ import type { BalancerDefinition } from '../contract/balancer.ts';
 import type { SharedState } from '../contract/shared.ts';
 import type { InstanceSettings, Secrets, ServiceSettings } from '../contract/snapshot.ts';
 
-/** A change that operators hear of, told by the one worker that made it. It is also logged, with the same reason. */
+/** A change that the one worker that made it reports to operators and logs, with the same reason. */
 export interface StateChange {
   readonly service: string;
   /** Instance id; null when it is about the whole service. */

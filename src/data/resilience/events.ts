@@ -1,6 +1,6 @@
 /**
- * What happens to a service, told three ways: counters in shared memory (metrics and status pages read them), one log
- * line per change of state with its reason, and `onStateChange`. A change is told by the one worker that made it.
+ * What happens to a service, reported three ways: counters in shared memory (metrics and status pages read them), one
+ * log line per change of state with its reason, and `onStateChange`. The one worker that made a change reports it.
  */
 import { LogThrottle } from '../../base/log-throttle.ts';
 import { INSTANCE, SERVICE, serviceAt } from '../contract/instance-layout.ts';

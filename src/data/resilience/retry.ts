@@ -43,7 +43,7 @@ export function retryDelayMs(
   if (fault.retry === 'never' || (fault.retry === 'idempotent' && !mayRepeat)) return -1;
   // The pool of the instance had no free connection: nothing was sent, and another instance may have one.
   if (fault.phase === 'pick') return 0;
-  // An upload that was cut off is a reset too; it only is not held against the instance.
+  // An upload that was cut off is a reset too, but does not count against the instance.
   const reason = fault === FAULTS.uploadCutOff ? FAULTS.upstreamReset.reason : fault.reason;
   if (failed.reusedConnection && reason === 'upstream_reset') return 0;
   if (!settings.faults.includes(reason)) return -1;

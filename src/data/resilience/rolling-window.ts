@@ -1,7 +1,7 @@
 /**
  * Two counters, total and marked, over the last so many seconds, in constant shared memory: a ring of buckets, each
  * with the number of the period (epoch) that it counts. Breakers mark errors, the retry budget marks retries. Any
- * worker may count at any time; whoever first meets a bucket of an old period takes its old counts out.
+ * worker may count at any time; the first to meet a bucket of an old period takes its old counts out.
  *
  *   bucket i:  [ epoch | total | marked ]      epoch = tick / bucketTicks,  i = epoch % buckets
  *

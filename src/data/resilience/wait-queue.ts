@@ -46,7 +46,7 @@ export class WaitQueue {
     this.#sources.set(source, waiters);
   }
 
-  /** Somebody whose time is up. Those of one address wait equally long, so its first has the earliest deadline. */
+  /** A waiter whose time is up. Those of one address wait equally long, so its first has the earliest deadline. */
   expired(nowMs: number): AttemptWaiter | undefined {
     for (const waiters of this.#sources.values())
       for (const [waiter, deadlineMs] of waiters) {

@@ -144,7 +144,7 @@ export class AccessLog implements ByteWriter {
     this.#send(lines);
   }
 
-  /** All but `lost` lines are in the log. `lines` are what `send` got, when nobody else has them any more. */
+  /** All but `lost` lines are in the log. `lines` are what `send` got, when nothing else refers to them. */
   written(bytes: number, lost: number, lines: Uint8Array<ArrayBuffer> | null = null): void {
     this.#outstanding -= bytes;
     if (lost > 0) this.#metrics.add('access_log_dropped', lost);

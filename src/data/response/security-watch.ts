@@ -1,7 +1,7 @@
 /**
  * The worker's end of the stream of security events: there only where the stream is configured. Picks the exchanges
  * and refused heads that are such events and hands them to the main thread in batches; so many a second, the rest is
- * counted, because whoever attacks decides how many there are. Called by exchange/report.ts and runtime.ts.
+ * counted, because attackers decide how many there are. Called by exchange/report.ts and runtime.ts.
  */
 import { FAULT_EVENTS, type SecurityBatch, type SecurityEvent } from '../contract/security-events.ts';
 

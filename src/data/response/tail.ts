@@ -1,7 +1,7 @@
 /**
- * The worker's end of the live tail: there only while somebody watches. Picks the requests that a watcher wants, has
- * their records written as the access log has them, and sends a bounded number a second; what is beyond is counted and
- * not written, so that a watcher costs the same on an idle gateway and on a busy one. Called by exchange/report.ts.
+ * The worker's end of the live tail: present only while requests are watched. Picks the requests that a watcher wants,
+ * has their records written as the access log has them, and sends a bounded number a second; what is beyond is counted
+ * and not written, so that a watcher costs the same on an idle gateway and on a busy one. Called by exchange/report.ts.
  */
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
@@ -10,7 +10,7 @@ import { AccessLog } from './access-log.ts';
 import type { RecordedExchange } from './access-record.ts';
 import { hintOf, mayHold } from './tail-hint.ts';
 
-/** Records that were left out are told this long after the first of them. */
+/** Omitted records are reported this long after the first of them. */
 const TELL_DROPPED_MS = 500;
 /** The most records that are written a second to look for a text in them, three milliseconds or so of a worker. */
 export const MOST_EXAMINED = 1_000;
@@ -53,7 +53,7 @@ export class Tail {
   }
 
   /**
-   * False: nobody wants to see it, or there were too many already; write nothing. True: write the record to `log`,
+   * False: no watcher wants it, or there were too many already; write nothing. True: write the record to `log`,
    * then `end`. `nowMs` is the worker's clock, `parts` what policies add to the record.
    */
   wants(exchange: RecordedExchange, status: number, nowMs: number, parts: string): boolean {
@@ -98,7 +98,7 @@ export class Tail {
     } else this.log.forget();
   }
 
-  /** Nobody watches any more, or somebody else does: what was kept is sent. */
+  /** The watcher is gone or another came: sends what was kept. */
   close(): void {
     this.log.flush();
     if (this.#dropped > 0) this.#tell(NOTHING);

@@ -2,7 +2,7 @@
  * Reads `Accept` (RFC 9110 §12.5.1) for the one question that routing has: which versions of a media type does the
  * caller take, and how gladly. A version stands in a parameter (`application/vnd.acme+json;version=2`, also `v=2`)
  * or in the type (`application/vnd.acme.v2+json`). What is not well formed is passed over, as is what lies behind
- * the 32nd range: nobody honest sends so many.
+ * the 32nd range: no honest client sends so many.
  */
 import type { VersionedType } from '../contract/route-version.ts';
 import { versionKey } from '../contract/route-version.ts';

@@ -1,5 +1,5 @@
 /**
- * One route under one of its hosts, compiled so that a request can be held against it. Where it stands among the
+ * One route under one of its hosts, compiled for matching. Where it stands among the
  * others is decided in contract/route-order.ts; whether its host and path fit is found out by host-table.ts and
  * path-table.ts before it is asked.
  */

@@ -16,7 +16,7 @@ import { capitalEscapes } from './readings.ts';
 import { VersionReader } from './requested-version.ts';
 import { buildRouter } from './router.ts';
 
-/** What a request is held against, in this order. */
+/** What a request is compared with, in this order. */
 export type Check = 'host' | 'path' | 'method' | 'header' | 'query' | 'version';
 
 export interface ExplainedRoute {

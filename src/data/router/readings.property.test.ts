@@ -1,5 +1,5 @@
 /**
- * The promise of readings.ts, held against decoders that are written down a second time: whatever the routes are and
+ * The promise of readings.ts, compared with decoders that are written a second time: whatever the routes are and
  * however hostile the path, a request that a route takes is read as a path of that route, or of none, by every service
  * that decodes once or twice, merges slashes, takes a backslash for a slash, cuts parameters off, reads a URL, or does
  * several of these. And the other way round: a path is refused only when one of them does disagree.

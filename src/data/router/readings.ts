@@ -8,7 +8,7 @@
  * addresses come as `bob%40example.com`. So they pass as long as no reading belongs to another route or climbs.
  *
  * The readings are everything that these steps make of the path in any order and number. Each step only shortens or
- * simplifies, so there is an end; a path with more than `MAX_READINGS` was made by somebody who tries things out.
+ * simplifies, so there is an end; a path with more than `MAX_READINGS` was made by an attacker.
  */
 import type { PathSafety } from '../contract/snapshot.ts';
 

@@ -70,7 +70,7 @@ function fill(template: string, match: PathMatch): Step {
 
 /**
  * Only whole segments: `/api` is taken off `/api/x` and `/api`, not off `/apix`. A base URL with a slash too many makes
- * `/api//x`; what is left of it is `/x`, because `//x` is a host to whoever reads it as a URL.
+ * `/api//x`; what is left of it is `/x`, because a URL parser reads `//x` as a host.
  */
 function strip(prefix: string): Step {
   return (path) => {

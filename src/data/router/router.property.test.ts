@@ -1,5 +1,5 @@
 /**
- * The router against a reference that is too simple to be wrong: every route is held against the request, those that
+ * The router against a reference that is too simple to be wrong: every route is compared with the request, those that
  * match are sorted by the documented order, the first is taken. Then inputs that are made to be slow.
  */
 import assert from 'node:assert/strict';

@@ -6,7 +6,7 @@
  *
  *   host -> chain of buckets (host-table.ts), in each:
  *           (bucket.ts) literal paths: a Map -> the rest: a tree (path-table.ts) -> regular expressions
- *   every candidate found is held against the request (search.ts); the one of the lowest rank wins
+ *   every candidate found is compared with the request (search.ts); the one of the lowest rank wins
  *
  * A rank says where a route stands among all, so each part is skipped when it cannot hold a better one. A static
  * route costs one Map read and no allocation.
@@ -119,7 +119,7 @@ class HostRouter implements Router {
     return other === null || other.index === found.index;
   }
 
-  /** A path that exists for other methods, or in other versions only, is told apart from one that does not exist. */
+  /** A path that exists for other methods, or in other versions only, differs from one that does not exist. */
   #explainMiss(buckets: readonly Bucket[], path: string, out: RouteMatchResult): void {
     const survey = this.#search.beginSurvey();
     for (const bucket of buckets) bucket.search(path, this.#search);

@@ -1,5 +1,5 @@
 /**
- * Holds candidates against one request and keeps the best. One object per router, used again for each request; it is
+ * Compares candidates with one request and keeps the best. One object per router, used again for each request; it is
  * not re-entrant, which is safe because a match never waits. When nothing matched, the same walk is done once more as
  * a survey, to tell 405 and 406 from 404.
  */
@@ -41,7 +41,7 @@ export class Search implements Visitor {
     return this.#survey;
   }
 
-  /** Lets go of the request. */
+  /** Drops the request. */
   end(): void {
     this.#request = NOBODY;
     this.#path = '';

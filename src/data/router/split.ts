@@ -3,9 +3,9 @@
  * else at random by weight. Compiled once per route; called once per request, also when it is tried again later.
  *
  * The sticky cookie holds a short digest of the service's name: stable over reloads and restarts, and not telling
- * what services are called. It is no secret and not signed: whoever forges it only chooses among what the route
- * offers to everybody. A service of weight 0 takes nobody by chance or by old cookies (so a canary can be ended); a
- * header field or a cookie that names it still finds it.
+ * what services are called. It is no secret and not signed: a forger only chooses among what the route offers to
+ * everybody. A service of weight 0 gets no request by chance or by old cookies (so a canary can be ended); a header
+ * field or a cookie that names it still selects it.
  */
 import type { SplitSettings, WeightedTarget } from '../contract/snapshot.ts';
 

@@ -1,6 +1,6 @@
 /**
  * The JSON value of a request message, put together of its three places: the path, the query, and the body. What does
- * not belong there is told with its place: `query.page_size`, `path.name`, a JSON Pointer into the body.
+ * not belong there is reported with its place: `query.page_size`, `path.name`, a JSON Pointer into the body.
  */
 import type { FieldType, MessageType } from '../../base/protobuf/types.ts';
 import { isWrapper } from '../../base/protobuf/well-known.ts';

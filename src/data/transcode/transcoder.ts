@@ -75,7 +75,7 @@ export class Transcoder {
     const made = requestValue(input, bound, query, this.#settings.ignoreQuery, value);
     const message = this.#encoder.encode(input, made.value);
     const problems =
-      message === null ? this.#encoder.problems.map((each) => told(each, binding, input, made.places)) : [];
+      message === null ? this.#encoder.problems.map((each) => violationOf(each, binding, input, made.places)) : [];
     const all = [...made.violations, ...problems];
     return message === null || all.length > 0 ? all : framed(message);
   }
@@ -110,7 +110,7 @@ function rawContent(value: unknown): Content {
   return { type, bytes: Buffer.from(data ?? '', 'base64') };
 }
 
-function told(
+function violationOf(
   { path, value, expected }: JsonProblem,
   { body }: TranscodeBinding,
   input: MessageType,

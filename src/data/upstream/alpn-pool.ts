@@ -1,8 +1,8 @@
 /**
  * The connections to an instance that chooses between HTTP/2 and HTTP/1.1 (ALPN, RFC 7301): a pool of each, and the
  * protocol that the last handshake gave, by which requests go until another handshake gives the other one. So nothing
- * is asked twice, and an instance that changes its mind (a new version, other machines behind one name) is followed:
- * the connection that shows it goes to the other pool, and who waited for it too. Owner: the worker's thread.
+ * is asked twice, and an instance that changes its protocol (a new version, other machines behind one name) is
+ * followed: the connection that shows it goes to the other pool, and who waited for it too. Owner: the worker's thread.
  */
 import type { PoolSettings } from '../contract/snapshot.ts';
 import type { StreamWaiter, UpstreamStream } from '../exchange/upstream-stream.ts';

@@ -213,7 +213,7 @@ function openSocket(
     if (settled) return;
     settled = true;
     names.failed(instance.host);
-    socket.on('error', () => {}); // what happens to a connection that nobody wants is of no interest
+    socket.on('error', () => {}); // errors of an unwanted connection do not matter
     socket.destroy();
   };
 }

@@ -246,7 +246,7 @@ function mayServe(connection: UpstreamConnection, waiter: StreamWaiter): boolean
   return connection.takesTunnels !== null || waiter.upgrade === '';
 }
 
-/** False: there is none, and the waiter has been told. */
+/** False: there is none, and the waiter's callback was called. */
 function isOffered(connection: UpstreamConnection, waiter: StreamWaiter): boolean {
   if (connection.takesTunnels !== false || waiter.upgrade === '') return true;
   waiter.onNoStream(FAULTS.tunnelNotOffered, 'no SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441)');

@@ -33,7 +33,7 @@ export class PoolShares<Q extends Waiter<Q>> {
   mostWaiting = Infinity;
   readonly #holdings = new Map<Source, Holding<Q>>();
   readonly #own = new Holding<Q>(null);
-  /** Those of whom somebody waits; whose turn it was goes to the end. */
+  /** Those with waiters; the one just served goes to the end. */
   readonly #queue = new Set<Holding<Q>>();
   readonly #waiters = new Map<StreamWaiter, Q>();
   #lookedOverAt = LOOKED_OVER;

@@ -29,7 +29,7 @@ interface Adopted {
   readonly [READING]?: { reader: Reader };
 }
 
-/** Of the bytes of a socket that nobody has taken yet: it is destroyed, or taken before the next turn. */
+/** Reader of a socket without an owner: it is destroyed, or taken before the next turn. */
 const NOBODY: Reader = { nextBuffer: () => Buffer.alloc(1), onRead: () => {} };
 
 /**

@@ -1,8 +1,8 @@
 /**
  * What is about to be written to one socket, gathered over one callback and handed to the kernel at once: head and
  * body of a small message in one write (a second write costs 3.5 to 6 microseconds), pieces of a large one corked
- * into one `writev` without copying. Used by both sides. Whoever gathers calls `flush` before it returns to the
- * event loop; large pieces may point into a read buffer that is reused afterwards (see `holdsBytes`).
+ * into one `writev` without copying. Used by both sides. A writer calls `flush` before it returns to the event loop;
+ * large pieces may point into a read buffer that is reused afterwards (see `holdsBytes`).
  *
  * Text and small pieces are copied to scratch memory as they come, so that a message needs no string or buffer of its
  * own: flat text goes in at a fifth of the cost of text that was joined first.
@@ -149,7 +149,7 @@ export class Outbox implements ByteWriter {
     pieces.length = 0;
   }
 
-  /** What was gathered so far becomes a piece of its own, so that what comes next stands behind it. */
+  /** What was gathered so far becomes a piece of its own, so that later bytes stand behind it. */
   #seal(): void {
     if (this.#used === this.#sealed) return;
     this.#pieces.push(Buffer.from(this.#scratch.subarray(this.#sealed, this.#used)));

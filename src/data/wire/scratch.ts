@@ -39,7 +39,7 @@ export function takeScratch(bytes: number): Scratch {
   return stock.pop() ?? new Scratch(SCRATCH_BYTES);
 }
 
-/** Nobody refers to it any more. */
+/** Nothing refers to it any more. */
 export function giveScratch(scratch: Scratch): void {
   if (scratch.bytes.length === SCRATCH_BYTES && stock.length < MOST_IN_STOCK) stock.push(scratch);
 }

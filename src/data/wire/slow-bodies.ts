@@ -13,7 +13,7 @@ export const FIRST_MS = 2_000;
 const LOOK_MS = 1_000;
 
 export interface AwaitedBody {
-  /** Null: nobody's who is counted. */
+  /** Null: not counted. */
   readonly bodySource: Source | null;
   /**
    * Since its start, time in which it was not read left out; infinite while it is not read, and in its first seconds.
@@ -52,7 +52,7 @@ export class SlowBodies implements DeadlineOwner {
   onDeadline(): void {
     const { clock, wheel, limits } = this.#host;
     const most = limits.maxSlowBodiesPerAddress;
-    // Nobody can be above it.
+    // No client can be above it.
     if (this.#awaited.size > most) this.#lookOver(clock.monotonicMs(), most);
     if (this.#awaited.size > 0) wheel.set(this.#look, LOOK_MS);
   }

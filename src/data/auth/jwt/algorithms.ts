@@ -6,7 +6,7 @@
 
 import { ALGORITHMS, type Algorithm } from '../../contract/auth.ts';
 
-/** Those that sign with a private key: the only ones allowed with keys that somebody publishes. */
+/** Those that sign with a private key: the only ones allowed with published keys. */
 export const PUBLIC_KEY_ALGORITHMS = ALGORITHMS.filter((name) => !name.startsWith('HS'));
 
 export interface AlgorithmTraits {

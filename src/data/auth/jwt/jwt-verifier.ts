@@ -136,8 +136,9 @@ export class JwtVerifier {
   }
 
   /**
-   * The issuer that names itself so; one without a name takes what nobody else claims. The identity service has no
-   * name until it has published its keys: then such a token cannot be judged, and "come back" is truer than "refused".
+   * The issuer that names itself so; one without a name takes the tokens that no other claims. The identity service has
+   * no name until it has published its keys: then such a token cannot be judged, and "come back" is truer than
+   * "refused".
    */
   #issuerOf(iss: string | null, claims: ParsedToken['claims']): Issuer | null {
     let unnamed: Issuer | null = null;

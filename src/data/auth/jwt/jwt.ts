@@ -10,7 +10,7 @@ import { isAlgorithm } from './algorithms.ts';
 import { decodeBase64url } from './base64url.ts';
 import { parseStrictObject } from './strict-json.ts';
 
-/** Why a token is refused; for logs and metrics only, the caller is never told which. */
+/** Why a token is refused; for logs and metrics only, never sent to the caller. */
 const TOKEN_PROBLEMS = [
   'oversized',
   'malformed',
@@ -56,7 +56,7 @@ const REFUSED_PARAMETERS = ['jku', 'jwk', 'x5u', 'x5c', 'b64', 'zip', 'enc', 'ep
 /** Longest `kid`; it is only compared, but it is also logged and asked for. */
 const MAX_KID_LENGTH = 256;
 
-/** Has the text three parts? Others are opaque tokens or JWEs and may be somebody else's to judge. */
+/** Has the text three parts? Others are opaque tokens or JWEs, which another method may judge. */
 function looksLikeJws(token: string): boolean {
   const first = token.indexOf('.');
   if (first <= 0) return false;

@@ -1,15 +1,15 @@
 /**
- * Judged credentials of one worker, above all verified tokens: a hit saves 20 to 100 us of verification, or a question
- * to somebody else. A token gets in only when it passed every check.
+ * Judged credentials of one worker, above all verified tokens: a hit saves 20 to 100 us of verification, or a call to
+ * another server. Only a token that passed every check gets in.
  *
  *   young  <- new entries     when young is half the bound, or 15 s old:  old = young, young = empty
  *   old    <- last generation so no entry outlives 30 s, and nothing is ever searched for a victim
  *
  * The key is the credential text itself, not its SHA-256: a Map hit costs 0.15 us, hashing alone 0.85 us, and the
  * digest would hide nothing, because the same text passes through this process's buffers anyway and is worth at most
- * 30 s more than its entry. Only verified tokens are keys, so nobody can choose keys that collide. (Passwords and API
- * keys live long: their callers do hand in digests.)
- * Owner: one worker, one verifier; it is emptied, whole or in part, by revocations and by changed keys.
+ * 30 s more than its entry. Only verified tokens are keys, so no client can choose keys that collide. (Passwords and
+ * API keys live long: their callers do hand in digests.) Owner: one worker, one verifier; it is emptied, whole or in
+ * part, by revocations and by changed keys.
  */
 import type { Clock } from '../../../base/clock.ts';
 
@@ -73,7 +73,8 @@ export class TokenCache<Entry extends CacheEntry> {
   }
 
   /**
-   * Forgets entries whose generation is too old. Called on each `set` and, so that an idle worker lets go, by a timer.
+   * Forgets entries whose generation is too old. Called on each `set` and, so that an idle worker frees them, by a
+   * timer.
    */
   turn(): void {
     const age = this.#clock.monotonicMs() - this.#youngSinceMs;

@@ -71,7 +71,7 @@ export class VerifyKey {
   }
 }
 
-/** A symmetric key. Never made from anything that somebody publishes. */
+/** A symmetric key. Never made from published keys. */
 export function secretVerifyKey(
   secret: string | Buffer,
   kid: string | null,
@@ -84,7 +84,7 @@ export function secretVerifyKey(
 /**
  * The key, or what is wrong with the JWK. `allowed` are the algorithms of its issuer; `oct` keys are taken only when
  * `trustSecrets` says that the set came from inside (the built-in identity service), never from a published set:
- * otherwise whoever publishes a public key as an `oct` key opens the door to key confusion (RFC 8725 §2.1).
+ * otherwise a public key published as an `oct` key allows key confusion (RFC 8725 §2.1).
  */
 export function verifyKeyOfJwk(jwk: Jwk, allowed: readonly Algorithm[], trustSecrets: boolean): VerifyKey | string {
   if (typeof jwk !== 'object' || jwk === null) return 'the key is not an object';
@@ -109,7 +109,7 @@ export function verifyKeyOfJwk(jwk: Jwk, allowed: readonly Algorithm[], trustSec
       ? 'a symmetric key cannot come from a published set'
       : secretVerifyKey(bytes, kid, algorithms);
   }
-  // Only public members go on: a private key in a published set is somebody's accident, not ours to hold.
+  // Only public members go on: a private key in a published set is a mistake and must not be kept.
   const { kty, crv, x, y, n, e } = jwk;
   try {
     const key = createPublicKey({ key: { kty, crv, x, y, n, e } as Record<string, string>, format: 'jwk' });

@@ -110,7 +110,7 @@ export class BearerMethod implements AuthMethod {
   }
 
   /**
-   * The newest keys are here and this one is not among them: the token is refused. Otherwise nobody can say: the issuer
+   * The newest keys are here and this one is not among them: the token is refused. Otherwise it is unknown: the issuer
    * may have rotated its keys, and a token of the new one must not be called bad.
    */
   #withoutKeys({ issuer, kid }: NeedsKeys, isFresh: boolean): Verdict {

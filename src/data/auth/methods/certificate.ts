@@ -17,7 +17,7 @@ export function fingerprintOfThumbprint(thumbprint: string): string | null {
 /**
  * Attributes of a distinguished name, by type in upper case, from the form of Node's `X509Certificate#subject`: one
  * attribute a line, a backslash before what would otherwise mean something. The form with commas is not read: where it
- * is made without escaping, a value that contains `,CN=admin` could not be told from two. A type that occurs twice
+ * is made without escaping, a value that contains `,CN=admin` would look like two. A type that occurs twice
  * keeps all its values.
  */
 export function parseDistinguishedName(text: string): ReadonlyMap<string, readonly string[]> {

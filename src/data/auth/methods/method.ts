@@ -1,6 +1,6 @@
 /**
  * What a way to authenticate looks like to the `auth` policy: it finds its credential in the request and judges it.
- * Synchronous wherever the answer is at hand; a promise only when somebody must be asked.
+ * Synchronous if the result is known; a promise only when another server must be asked.
  */
 import type { Fault } from '../../../base/errors.ts';
 import type { Identity, PolicyContext, Reply } from '../../contract/policy.ts';
@@ -17,7 +17,7 @@ export type Refusal =
   | 'inactive'
   | 'denied';
 
-/** Somebody who must be asked could not be, and the credential cannot be judged. */
+/** A server that must be asked did not reply, so the credential cannot be judged. */
 export class Unavailable {
   readonly cause: string;
 

@@ -1,7 +1,7 @@
 /**
  * Checks a password against its hash off the event loop, few at a time: each argon2id takes 20 to 40 ms of a core and
- * its own memory, and all of libuv's four threads also serve files and DNS. Who finds the queue full is told to come
- * back, which costs less than everybody waiting. Owner: one worker.
+ * its own memory, and all of libuv's four threads also serve files and DNS. A full queue refuses with Retry-After,
+ * which costs less than everybody waiting. Owner: one worker.
  */
 import { argon2, scrypt, timingSafeEqual } from 'node:crypto';
 import type { PasswordHash } from './password-file.ts';
@@ -29,7 +29,7 @@ export class PasswordChecker {
       const digest = await derive(password, hash);
       return timingSafeEqual(digest, hash.digest);
     } finally {
-      // The place goes to the one who waits longest; it is free only when nobody does.
+      // The place goes to the longest waiter; it is free only when none waits.
       const next = this.#waiting.shift();
       if (next === undefined) this.#running--;
       else next();

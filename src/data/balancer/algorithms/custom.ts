@@ -47,7 +47,7 @@ async function loadDefinition(file: string): Promise<BalancerDefinition> {
   try {
     const { mtimeMs, size } = await stat(file);
     const url = pathToFileURL(file);
-    url.searchParams.set('version', `${mtimeMs}-${size}`); // a module is cached by its URL for good
+    url.searchParams.set('version', `${mtimeMs}-${size}`); // a module is cached by its URL for ever
     loaded = ((await import(url.href)) as { default?: unknown }).default;
   } catch (error) {
     throw new TypeError(`cannot load the balancer ${file}: ${messageOf(error)}`);

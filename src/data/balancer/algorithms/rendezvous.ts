@@ -19,8 +19,8 @@ export class Rendezvous {
   #equal = true;
 
   /**
-   * Index of the key's candidate. `loadFactor` above 0 bounds load: nobody takes more than that many times its fair
-   * share of what is in flight; a key whose candidate is full goes to its second choice, and so on.
+   * Index of the key's candidate. `loadFactor` above 0 bounds load: no candidate takes more than that many times its
+   * fair share of what is in flight; a key whose candidate is full goes to its second choice, and so on.
    */
   choose(candidates: readonly Candidate[], key: number, loadFactor: number): number {
     if (candidates !== this.#last) this.#prepare(candidates);
