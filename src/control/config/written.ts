@@ -437,7 +437,7 @@ type Limits2 = {
   readonly limit: number;
   /** Length of the window, up to 31 days. Values: duration (at least 100ms, at most 31d). */
   readonly window: string | number;
-  /** `gcra` lets `burst` requests through at once and then one per window/limit; `sliding` counts the last window by the share still in sight; `fixed` starts anew at each full window of the day. Default: that of the block, then `gcra`. Values: `gcra`, `sliding`, `fixed`. */
+  /** `gcra` lets `burst` requests through at once and then one per window/limit; `sliding` counts the last window by the share that still overlaps; `fixed` starts anew at each full window of the day. Default: that of the block, then `gcra`. Values: `gcra`, `sliding`, `fixed`. */
   readonly algorithm?: 'gcra' | 'sliding' | 'fixed' | undefined;
   /** Requests at once, for `gcra`. Default: the limit. Values: whole number, 1 to 16000000. */
   readonly burst?: number | undefined;
