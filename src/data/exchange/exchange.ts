@@ -71,7 +71,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   isDone = false;
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
-  /** What an action has under way that nobody waits for any more. */
+  /** Work of an action that nothing waits for any more. */
   #whenGone: GoneListener | null = null;
   /** How long the client of a gRPC call waits for all of it, or 0. */
   deadlineMs = 0;
@@ -119,7 +119,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.#advance(ARRIVAL);
   }
 
-  /** Told of each attempt. */
+  /** Called for each attempt. */
   get observer(): ExchangeTrace | null {
     return this.trace;
   }
@@ -175,7 +175,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     return false;
   }
 
-  /** `readsRequestOnlyWhilePending`: once settled, nobody who was waited for looks at the request any more. */
+  /** `readsRequestOnlyWhilePending`: the policy stops reading the request when its promise settles. */
   #wait(promised: Promise<Outcome>, phase: number, nextHook: number, readsRequestOnlyWhilePending: boolean): void {
     const wasShared = this.incoming.heldByPolicy;
     this.incoming.heldByPolicy = true;
@@ -387,7 +387,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     writeRequestHead(stream, attempt, this, this.incoming, this.upstreamChanges);
   }
 
-  // --- responseHead and responseBody are told in outgoing-response.ts -------------------------------------------
+  // --- responseHead and responseBody are in outgoing-response.ts -------------------------------------------
 
   /** Before the first response of a service: what a mirror gets is the request as it was sent. */
   onServiceResponds(): void {
