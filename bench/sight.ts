@@ -25,9 +25,9 @@ const { values } = parseArgs({
 });
 const seconds = Number(values.seconds);
 const rounds = Number(values.rounds);
-const SCRAPES = 30;
-/** A route has 15 series of its own. */
-const SERIES_ROUTES = 700;
+const SCRAPES = 60;
+/** A route has 20 series of its own. */
+const SERIES_ROUTES = 495;
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-sight-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));

@@ -113,14 +113,14 @@ export class ExchangeTrace implements AttemptObserver {
   /** In hexadecimal. */
   get traceId(): string {
     if (this.#traceId === '') {
-      this.#writeLine(this.idHigh, this.idLow);
+      this.#writeTrace();
       this.#traceId = LINE.latin1Slice(TRACE_AT, TRACE_AT + 32);
     }
     return this.#traceId;
   }
 
   writeTraceId(out: ByteWriter): void {
-    this.#writeLine(this.idHigh, this.idLow);
+    this.#writeTrace();
     out.bytes(LINE, TRACE_AT, TRACE_AT + 32);
   }
 
@@ -131,13 +131,17 @@ export class ExchangeTrace implements AttemptObserver {
   }
 
   #writeLine(idHigh: number, idLow: number): void {
+    this.#writeTrace();
+    writeHex(LINE, SPAN_AT, idHigh);
+    writeHex(LINE, SPAN_AT + 8, idLow);
+    LINE[FLAG_AT] = this.isSampled ? 0x31 : 0x30;
+  }
+
+  #writeTrace(): void {
     writeHex(LINE, TRACE_AT, this.trace0);
     writeHex(LINE, TRACE_AT + 8, this.trace1);
     writeHex(LINE, TRACE_AT + 16, this.trace2);
     writeHex(LINE, TRACE_AT + 24, this.trace3);
-    writeHex(LINE, SPAN_AT, idHigh);
-    writeHex(LINE, SPAN_AT + 8, idLow);
-    LINE[FLAG_AT] = this.isSampled ? 0x31 : 0x30;
   }
 
   send(out: FieldWriter, attempt: TracedAttempt): void {

@@ -20,13 +20,12 @@ type OfRoute = (Latest | undefined)[];
 export class LatestTraces {
   readonly #byRoute = new Map<string, OfRoute>();
   #changed: Latest[] = [];
+  /** Of the route that was noted last. */
+  #lastId: string | null = null;
+  #last: OfRoute = [];
 
   note(routeId: string, trace: ExchangeTrace, elapsedMs: number, wallMs: number): void {
-    let buckets = this.#byRoute.get(routeId);
-    if (buckets === undefined) {
-      buckets = [];
-      this.#byRoute.set(routeId, buckets);
-    }
+    const buckets = routeId === this.#lastId ? this.#last : this.#of(routeId);
     const seconds = elapsedMs / 1_000;
     let bucket = 0;
     while (bucket < LATENCY_BUCKETS.length && seconds > LATENCY_BUCKETS[bucket]!) bucket++;
@@ -41,6 +40,14 @@ export class LatestTraces {
     latest.wallMs = wallMs;
   }
 
+  #of(routeId: string): OfRoute {
+    const known = this.#byRoute.get(routeId) ?? [];
+    this.#byRoute.set(routeId, known);
+    this.#lastId = routeId;
+    this.#last = known;
+    return known;
+  }
+
   /** Those that changed. */
   take(): ExemplarRecord[] {
     const records = this.#changed.map(({ routeId, bucket, trace, elapsedMs, wallMs }): ExemplarRecord => {
@@ -49,7 +56,10 @@ export class LatestTraces {
     for (const each of this.#changed) each.trace = null;
     this.#changed = [];
     // Routes of former configurations are not kept.
-    if (this.#byRoute.size > MOST_ROUTES) this.#byRoute.clear();
+    if (this.#byRoute.size > MOST_ROUTES) {
+      this.#byRoute.clear();
+      this.#lastId = null;
+    }
     return records;
   }
 }

@@ -24,7 +24,14 @@ const DIGITS = Uint8Array.from(Buffer.from('0123456789abcdef', 'latin1'));
 
 /** Eight digits to `bytes[at, at + 8)`. */
 export function writeHex(bytes: Uint8Array, at: number, word: number): void {
-  for (let i = 0, shift = 28; i < 8; i++, shift -= 4) bytes[at + i] = DIGITS[(word >>> shift) & 15]!;
+  bytes[at] = DIGITS[word >>> 28]!;
+  bytes[at + 1] = DIGITS[(word >>> 24) & 15]!;
+  bytes[at + 2] = DIGITS[(word >>> 20) & 15]!;
+  bytes[at + 3] = DIGITS[(word >>> 16) & 15]!;
+  bytes[at + 4] = DIGITS[(word >>> 12) & 15]!;
+  bytes[at + 5] = DIGITS[(word >>> 8) & 15]!;
+  bytes[at + 6] = DIGITS[(word >>> 4) & 15]!;
+  bytes[at + 7] = DIGITS[word & 15]!;
 }
 
 /** The word that eight digits are. */
