@@ -34,14 +34,26 @@ export class Timings {
   }
 
   add(label: string, seconds: number): void {
+    const found = this.#of(label);
+    found.counts[timingBucket(seconds)]!++;
+    found.sum += seconds;
+  }
+
+  #of(label: string): Distribution {
     const key = this.#byLabel.has(label) || this.#byLabel.size < MOST_LABELS ? label : 'other';
     let found = this.#byLabel.get(key);
     if (found === undefined) {
       found = { counts: new Array<number>(TIMING_BOUNDS.length + 1).fill(0), sum: 0 };
       this.#byLabel.set(key, found);
     }
-    found.counts[timingBucket(seconds)]!++;
-    found.sum += seconds;
+    return found;
+  }
+
+  /** What another thread counted, by the buckets of `timingBucket`. */
+  merge(label: string, counts: readonly number[], sum: number): void {
+    const found = this.#of(label);
+    for (const [bucket, count] of counts.entries()) found.counts[bucket]! += count;
+    found.sum += sum;
   }
 
   /** Measures a promise, whatever becomes of it. */

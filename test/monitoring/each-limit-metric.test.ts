@@ -91,6 +91,7 @@ it('limits in Redis: questions, their times, batches taken ahead, decisions with
   const gateway = await startTestGateway(t, {
     stores: { redis: redis.url },
     limits: { redis: { mode: 'leased', leaseShare: '20%' } },
+    abuse: {},
     routes: [{ match: { path: '/a' }, respond, auth: 'public', rateLimit: { by: 'ip', limits: ['100000/1h'] } }],
   });
   const ask = (): Promise<number> => statusOf(`${gateway.url}/a`);
@@ -102,6 +103,7 @@ it('limits in Redis: questions, their times, batches taken ahead, decisions with
     ['gatehouse_limit_redis_duration_seconds_count', some],
     ['gatehouse_limit_redis_seconds_total', some],
     ['gatehouse_limit_redis_leased_total', some],
+    ['gatehouse_redis_duration_seconds_count{use="bans"}', some],
   ]);
   await redis.kill();
   const counted = async (): Promise<boolean> => {

@@ -26,7 +26,11 @@ it('each metric of the cache', { timeout: 240_000 }, async (t) => {
   const gateway = await startTestGateway(t, {
     stores: { redis: redis.url, cacheMemory: '1mb', cacheRedis: { timeout: '5s' } },
     services: { things: { instances: [upstream.url] } },
-    routes: [route('a', {}), route('b', { store: 'redis' })],
+    routes: [
+      route('a', {}),
+      route('b', { store: 'redis' }),
+      { match: { path: '/once' }, service: 'things', auth: 'public', idempotency: { store: 'redis' } },
+    ],
   });
   const get = async (path: string): Promise<string> => {
     const response = await fetch(gateway.url + path);
@@ -42,6 +46,8 @@ it('each metric of the cache', { timeout: 240_000 }, async (t) => {
     return (await redis.command('KEYS', '*:o:*')).includes(':o:');
   };
   await until(isWritten, 'it is written to Redis', PATIENCE_MS);
+  const once = { method: 'POST', body: '1', headers: { 'idempotency-key': 'one' } };
+  await (await fetch(`${gateway.url}/once`, once)).arrayBuffer();
   // More than the memory has room for.
   for (let i = 0; i < 30; i++) await get(`/a/many-${i}`);
   await assertSeries(gateway.url, [
@@ -58,6 +64,9 @@ it('each metric of the cache', { timeout: 240_000 }, async (t) => {
     ['gatehouse_cache_redis_reads_total{route="b",result="miss"}', some],
     ['gatehouse_cache_redis_writes_total{route="b",result="stored"}', some],
     ['gatehouse_cache_redis_locks_total', some],
+    ['gatehouse_redis_duration_seconds_count{use="cache"}', some],
+    ['gatehouse_redis_duration_seconds_count{use="purges"}', some],
+    ['gatehouse_redis_duration_seconds_count{use="idempotency"}', some],
   ]);
 });
 

@@ -8,9 +8,15 @@
 import { randomUUID } from 'node:crypto';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { CACHE_COUNTS_TOPIC, type CacheSettings, keyOfRoute } from '../../data/contract/cache.ts';
-import { CACHE_TIER_TOPIC, type CacheTierSettings } from '../../data/contract/cache-tier.ts';
+import {
+  CACHE_TIER_TIMES_TOPIC,
+  CACHE_TIER_TOPIC,
+  type CacheTierSettings,
+  type CacheTierTimes,
+} from '../../data/contract/cache-tier.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
+import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import { cacheApi } from './api.ts';
 import { CacheCounts, cacheMetrics } from './counts.ts';
 import { FactPurges } from './fact-purges.ts';
@@ -57,6 +63,10 @@ export function cacheFeature(
     async start(compiled) {
       runsWith = compiled.plan.sections.stores.cacheBytes;
       host.bus.onTell(CACHE_COUNTS_TOPIC, (data) => counts.add(data as Readonly<Record<string, number>>));
+      host.bus.onTell(CACHE_TIER_TIMES_TOPIC, (data) => {
+        const times = data as CacheTierTimes;
+        REDIS_TIMINGS.merge('cache', times.counts, times.seconds);
+      });
       await host.serveBuiltin('builtin:cache', cacheApi({ ...parts, basePath: '/api/v1', isLocal: false }));
       await host.serveBuiltin('builtin:cache-control', local);
       isUsed = settingsOf(compiled).length > 0;

@@ -19,6 +19,7 @@ import {
   purgeText,
   readPurge,
 } from '../../data/contract/cache-tier.ts';
+import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import { purgeHere } from './purge-here.ts';
 
 /** The id is the time of Redis, or one more than the latest. Doubles of Lua print short unless told. */
@@ -158,7 +159,7 @@ export class SharedPurges {
 
   async #catchUp(commands: RedisConnection): Promise<void> {
     const { prefix } = this.#settings;
-    const latest = Number((await commands.get(purgeSequenceKey(prefix))) ?? 0);
+    const latest = Number((await REDIS_TIMINGS.of('purges', commands.get(purgeSequenceKey(prefix)))) ?? 0);
     if (latest < this.#latest) {
       // Redis lost what it had: what this gateway purged lately is written again, and so do the others with theirs.
       this.#latest = 0;
@@ -181,14 +182,8 @@ export class SharedPurges {
     if (commands?.status !== 'ready') throw new Error('Redis is not connected');
     const { prefix, gateway } = this.#settings;
     const text = purgeText({ kind: own.kind, gateway, text: own.text });
-    const id = await commands.eval(
-      LOG_SCRIPT,
-      2,
-      purgeSequenceKey(prefix),
-      purgeLogKey(prefix),
-      text,
-      String(PURGES_KEPT),
-    );
+    const keys = [purgeSequenceKey(prefix), purgeLogKey(prefix)] as const;
+    const id = await REDIS_TIMINGS.of('purges', commands.eval(LOG_SCRIPT, 2, ...keys, text, String(PURGES_KEPT)));
     own.id = Number(id);
     await commands.publish(purgeChannel(prefix), '');
   }

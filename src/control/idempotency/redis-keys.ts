@@ -12,6 +12,7 @@ import type {
   Held,
   KeptResponse,
 } from '../../data/contract/idempotency.ts';
+import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import type { KeyStore } from './key-store.ts';
 
 /** How long a question waits for a connection that is coming up. */
@@ -85,7 +86,8 @@ export class RedisKeys implements KeyStore {
 
   async #run(script: string, keyHash: string, ...values: (string | number)[]): Promise<unknown> {
     await this.#ready();
-    return this.#redis.eval(script, 1, `${this.#prefix}:idempotency:${keyHash}`, ...values);
+    const key = `${this.#prefix}:idempotency:${keyHash}`;
+    return REDIS_TIMINGS.of('idempotency', this.#redis.eval(script, 1, key, ...values));
   }
 
   /** Commands are not kept while the connection is down; the first may come before it is up. */

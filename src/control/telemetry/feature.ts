@@ -6,7 +6,7 @@ import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HistogramMetric } from '../../base/extra-metric.ts';
 import { PULSE_TOPIC, type Pulse, pulseOf, RESOLUTION_MS } from '../../data/contract/pulse.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
-import { EXPORT_TIMINGS, IDENTITY_TIMINGS, OUTSIDE_TIMINGS, SQL_TIMINGS } from './timings.ts';
+import { EXPORT_TIMINGS, IDENTITY_TIMINGS, OUTSIDE_TIMINGS, REDIS_TIMINGS, SQL_TIMINGS } from './timings.ts';
 
 /** A worker that has told nothing for so long is gone, or stuck: what it said last is no news. */
 const STALE_MS = 60_000;
@@ -29,7 +29,13 @@ export function telemetryFeature(host: Pick<FeatureHost, 'bus'>): Feature {
       const all = [main, ...fresh.map(({ pulse }) => pulse)];
       const delay = (statistic: string, read: (pulse: Pulse) => number) =>
         all.map((pulse) => ({ labels: { thread: pulse.thread, statistic }, value: read(pulse) }));
-      const timings: readonly HistogramMetric[] = [SQL_TIMINGS, OUTSIDE_TIMINGS, IDENTITY_TIMINGS, EXPORT_TIMINGS]
+      const timings: readonly HistogramMetric[] = [
+        SQL_TIMINGS,
+        REDIS_TIMINGS,
+        OUTSIDE_TIMINGS,
+        IDENTITY_TIMINGS,
+        EXPORT_TIMINGS,
+      ]
         .map((each) => each.metric())
         .filter(({ samples }) => samples.length > 0);
       return [

@@ -6,6 +6,12 @@ export const SQL_TIMINGS: Timings = new Timings(
   'Time of queries to SQL stores',
   'dialect',
 );
+/** Limits have a histogram of their own. */
+export const REDIS_TIMINGS: Timings = new Timings(
+  'gatehouse_redis_duration_seconds',
+  'Time of questions to Redis that were answered, by what they were for',
+  'use',
+);
 export const OUTSIDE_TIMINGS: Timings = new Timings(
   'gatehouse_outside_duration_seconds',
   'Time of calls to outside services of authentication: key sets, introspection, forward authentication',

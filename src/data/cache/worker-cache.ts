@@ -6,7 +6,7 @@
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { CACHE_COUNTS_TOPIC } from '../contract/cache.ts';
-import { CACHE_TIER_TOPIC, type CacheTierSettings } from '../contract/cache-tier.ts';
+import { CACHE_TIER_TIMES_TOPIC, CACHE_TIER_TOPIC, type CacheTierSettings } from '../contract/cache-tier.ts';
 import type { ControlLink } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import type { Head } from '../parser/head.ts';
@@ -115,6 +115,8 @@ export class WorkerCache {
     const changes: Record<string, number> = {};
     for (const [route, counts] of this.#routes) counts.changesInto(route, changes);
     if (Object.keys(changes).length > 0) this.#control.tell(CACHE_COUNTS_TOPIC, changes);
+    const times = this.tier?.takeTimes() ?? null;
+    if (times !== null) this.#control.tell(CACHE_TIER_TIMES_TOPIC, times);
   }
 
   /** The worker ends. */

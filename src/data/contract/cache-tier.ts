@@ -19,6 +19,15 @@ export interface CacheTierSettings {
 /** Main to worker. */
 export const CACHE_TIER_TOPIC = 'cache:tier';
 
+/** A worker tells main how long questions took that were answered since it told last. */
+export const CACHE_TIER_TIMES_TOPIC = 'cache:tier-times';
+
+export interface CacheTierTimes {
+  /** By `timingBucket` (base/timings.ts). */
+  readonly counts: readonly number[];
+  readonly seconds: number;
+}
+
 /** How a read or a write of the tier ended, for the metrics. */
 const TIER_READS = ['hit', 'miss', 'late', 'failed', 'away'] as const;
 export type TierReadResult = (typeof TIER_READS)[number];

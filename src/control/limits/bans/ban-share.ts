@@ -6,6 +6,7 @@
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
+import { REDIS_TIMINGS } from '../../telemetry/timings.ts';
 import { readBan } from './ban-text.ts';
 import type { Ban, BanBook, BanShare } from './bans.ts';
 
@@ -82,7 +83,7 @@ export class RedisBanShare implements BanShare {
 
   async #catchUp(commands: RedisConnection, messages: RedisConnection): Promise<void> {
     await messages.subscribe(this.#key);
-    const known = await commands.hgetall(this.#key);
+    const known = await REDIS_TIMINGS.of('bans', commands.hgetall(this.#key));
     for (const text of Object.values(known)) this.#learn(String(text));
     for (const ban of this.#bans.active()) if (known[ban.id] === undefined) await this.#send(ban);
     this.#lastProblem = '';
@@ -93,7 +94,7 @@ export class RedisBanShare implements BanShare {
     if (commands?.status !== 'ready') return;
     const text = JSON.stringify(ban);
     // A lifted one stays too, or a machine that was away would bring the ban back.
-    await commands.hset(this.#key, ban.id, text);
+    await REDIS_TIMINGS.of('bans', commands.hset(this.#key, ban.id, text));
     await commands.publish(this.#key, text);
   }
 

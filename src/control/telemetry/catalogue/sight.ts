@@ -41,6 +41,12 @@ export const SIGHT_METRICS = {
     labels: ['host'],
     help: 'Time of calls to outside services of authentication: key sets, introspection, forward authentication',
   },
+  gatehouse_redis_duration_seconds: {
+    type: 'histogram',
+    unit: 'seconds',
+    labels: ['use'],
+    help: 'Time of questions to Redis that were answered, by what they were for',
+  },
   gatehouse_sql_duration_seconds: {
     type: 'histogram',
     unit: 'seconds',

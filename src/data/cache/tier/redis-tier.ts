@@ -5,8 +5,10 @@
  */
 import { hash } from 'node:crypto';
 import { messageOf } from '../../../base/errors.ts';
+import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import {
   type CacheTierSettings,
+  type CacheTierTimes,
   goneChannel,
   purgeLogKey,
   purgeSequenceKey,
@@ -62,6 +64,7 @@ export class RedisTier {
   readonly #now: () => number;
   #mirror = new PurgeMirror();
   #writingBytes = 0;
+  #times: { readonly counts: number[]; seconds: number } | null = null;
 
   /** `now`: monotonic. */
   constructor(line: TierLine, settings: CacheTierSettings, now: () => number) {
@@ -218,12 +221,16 @@ export class RedisTier {
 
   #bounded<T>(ask: () => Promise<T>, end: (result: TierReadResult, found: T | null) => void): void {
     let isOver = false;
+    const sinceMs = this.#now();
     const finish = (result: TierReadResult, found: T | null): void => {
       if (isOver) return;
       isOver = true;
       clearTimeout(timer);
       if (found === null) this.#line.failed();
-      else this.#line.succeeded();
+      else {
+        this.#line.succeeded();
+        this.#took((this.#now() - sinceMs) / 1_000);
+      }
       end(result, found);
     };
     const timer = setTimeout(() => finish('late', null), this.#settings.timeoutMs);
@@ -231,6 +238,19 @@ export class RedisTier {
       (found) => finish('hit', found),
       () => finish('failed', null),
     );
+  }
+
+  #took(seconds: number): void {
+    this.#times ??= { counts: new Array<number>(TIMING_BOUNDS.length + 1).fill(0), seconds: 0 };
+    this.#times.counts[timingBucket(seconds)]!++;
+    this.#times.seconds += seconds;
+  }
+
+  /** Of the questions that were answered since this was asked last; null: there were none. */
+  takeTimes(): CacheTierTimes | null {
+    const times = this.#times;
+    this.#times = null;
+    return times;
   }
 }
 
