@@ -77,11 +77,11 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   certificates: ['secrets', 'store'],
   health: [],
   auth: ['telemetry'],
-  cache: [],
+  cache: ['telemetry'],
   policies: [],
   discovery: ['health'],
   events: ['store'],
-  idempotency: ['store'],
+  idempotency: ['store', 'telemetry'],
   // A lease may lie where discovery watches: in Kubernetes.
   cluster: ['discovery', 'store'],
   limits: ['store', 'telemetry'],
