@@ -227,6 +227,11 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_limit_redis_fallbacks_total', ''), 'decided without'],
       ),
       quantiles('Time of questions to Redis', 'gatehouse_limit_redis_duration_seconds'),
+      panel('Other questions to Redis, 95 %', 's', [
+        quantile(0.95, 'gatehouse_redis_duration_seconds', 'use'),
+        '{{use}}',
+      ]),
+      panel('Idempotency keys', 'reqps', [rate('gatehouse_idempotency_requests_total', 'result'), '{{result}}']),
       panel('Quotas used', 'percentunit', [
         `max by (quota, plan) (${metric('gatehouse_quota_utilisation_ratio')})`,
         '{{quota}} {{plan}}',
