@@ -28,18 +28,24 @@ export class Chains {
     return this.#words[this.#layout.nextChunk + chunk]!;
   }
 
-  /** Under the lock, with at least `count` free: a chain of so many chunks. */
+  /**
+   * Under the lock, with at least `count` free: a chain of so many chunks. In the order in which they lie in memory,
+   * where that can be: what is read in one run is read in one go.
+   */
   take(count: number): number {
     const words = this.#words;
     const { nextChunk } = this.#layout;
     let first = 0;
+    let last = 0;
     for (let i = 0; i < count; i++) {
       let chunk = words[FREE_CHUNKS]!;
       if (chunk !== 0) words[FREE_CHUNKS] = words[nextChunk + chunk]!;
       else chunk = words[FRESH_CHUNK]!++;
-      words[nextChunk + chunk] = first;
-      first = chunk;
+      if (last === 0) first = chunk;
+      else words[nextChunk + last] = chunk;
+      last = chunk;
     }
+    if (last !== 0) words[nextChunk + last] = 0;
     words[USED_CHUNKS]! += count;
     return first;
   }
@@ -63,7 +69,8 @@ export class Chains {
   rebuild(kept: ReadonlySet<number>): void {
     const words = this.#words;
     words[FREE_CHUNKS] = 0;
-    for (let chunk = 1; chunk < words[FRESH_CHUNK]!; chunk++) {
+    // From the end, so that they are taken in the order in which they lie.
+    for (let chunk = words[FRESH_CHUNK]! - 1; chunk > 0; chunk--) {
       if (kept.has(chunk)) continue;
       words[this.#layout.nextChunk + chunk] = words[FREE_CHUNKS]!;
       words[FREE_CHUNKS] = chunk;
@@ -96,17 +103,33 @@ export class Chains {
     let left = length;
     let to = at;
     while (left > 0) {
-      if (cursor.offset === CHUNK_BYTES) {
-        cursor.chunk = this.next(cursor.chunk);
-        cursor.offset = 0;
-      }
-      const part = Math.min(left, CHUNK_BYTES - cursor.offset);
-      const start = cursor.chunk * CHUNK_BYTES + cursor.offset;
+      const part = this.run(cursor, left);
+      const start = this.pass(cursor, part);
       this.bytes.copy(target, to, start, start + part);
-      cursor.offset += part;
       to += part;
       left -= part;
     }
+  }
+
+  /** How many bytes from the cursor on lie in one piece of memory, `most` at most, which the chain must have. */
+  run(cursor: Cursor, most: number): number {
+    if (cursor.offset === CHUNK_BYTES) {
+      cursor.chunk = this.next(cursor.chunk);
+      cursor.offset = 0;
+    }
+    let length = CHUNK_BYTES - cursor.offset;
+    for (let { chunk } = cursor; length < most && this.next(chunk) === chunk + 1; chunk++) length += CHUNK_BYTES;
+    return Math.min(length, most);
+  }
+
+  /** Moves the cursor over a whole run or the beginning of one; returns where that lies in `bytes`. */
+  pass(cursor: Cursor, length: number): number {
+    const start = cursor.chunk * CHUNK_BYTES + cursor.offset;
+    const end = cursor.offset + length;
+    const chunks = Math.floor((end - 1) / CHUNK_BYTES);
+    cursor.chunk += chunks;
+    cursor.offset = end - chunks * CHUNK_BYTES;
+    return start;
   }
 
   /** Writes `source[start, end)` and moves the cursor behind it; the chain must be long enough. */

@@ -55,6 +55,25 @@ test('a reader begins anywhere in the body', () => {
   assert.equal(store.floats[(store.at(fill.entry) + BORN_MS) >> 1], TERMS.bornMs);
 });
 
+test('a long object of a store that is not torn lies in one piece, after a reset too', () => {
+  const store = new CacheStore(allocateCache(2 * MB), 0);
+  const main = new CacheStore(store.words.buffer as SharedArrayBuffer, -1);
+  for (let round = 0; round < 2; round++) {
+    assert.ok(storeWhole(store, 'long', round, 200_000));
+    store.find('long', 0);
+    const reader = Reader.open(store, store.live)!;
+    store.glanceEnd();
+    reader.head();
+    assert.equal(reader.run(200_000), 200_000);
+    const at = reader.pass(200_000);
+    assert.ok(reader.memory.subarray(at, at + 200_000).equals(bodyOf('long', round, 200_000)));
+    assert.equal(reader.available, 0);
+    reader.close();
+    assert.ok(store.lock.take());
+    main.clearWorker(0);
+  }
+});
+
 test('a second fill of a key is told of the first, and may begin when that is given up', () => {
   const store = new CacheStore(allocateCache(2 * MB), 0);
   store.find('k', 0);
