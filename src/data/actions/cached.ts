@@ -5,6 +5,7 @@
 import { Fault } from '../../base/errors.ts';
 import { CachedResponse } from '../cache/cached-response.ts';
 import { CachedRoute, type Refresh, type RouteCache } from '../cache/cached-route.ts';
+import { HotHit } from '../cache/hot-hit.ts';
 import { InvalidatingHandler } from '../cache/invalidating-handler.ts';
 import { isSafe } from '../cache/rules/invalidation.ts';
 import type { Reply } from '../contract/policy.ts';
@@ -25,6 +26,8 @@ export function cachedAction(cache: RouteCache, action: RouteAction): RouteActio
   return {
     dispose,
     open(exchange, handler) {
+      const hit = HotHit.of(cache, exchange, handler);
+      if (hit !== null) return hit;
       const open = (inner: ResponseHandler): ResponseSource => sourceOf(action.open(exchange, inner), inner);
       return new CachedResponse(cache, exchange, open, handler, refreshWith(action, exchange));
     },

@@ -10,15 +10,17 @@
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { CacheResult } from '../contract/cache.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import type { FieldNames } from '../contract/field-names.ts';
 import type { PolicyContext, Reply } from '../contract/policy.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import type { BytesHolder } from '../exchange/upstream-stream.ts';
-import { MessageFraming } from '../parser/framing.ts';
 import type { CachedRoute, Refresh } from './cached-route.ts';
 import { Fetch, type FetchClient } from './fetch.ts';
 import { FillRecorder } from './fill-recorder.ts';
 import type { Follower } from './fill-watch.ts';
-import type { KeyRequest } from './keys.ts';
+import type { HotHead } from './hot-heads.ts';
+import { HIT_RECORD, HotHit } from './hot-hit.ts';
+import { hasParts, type KeyRequest } from './keys.ts';
 import { type Found, locate, openFound, type Place } from './lookup.ts';
 import { refreshBeside } from './refresh.ts';
 import { RestOfBody, type RestTaker } from './rest-of-body.ts';
@@ -27,8 +29,6 @@ import { cacheStatus, type Forwarded, type Handling } from './rules/cache-status
 import { type Directives, NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
 import { reuseOf } from './rules/reuse.ts';
 import { FILLING, LIVE } from './store/layout.ts';
-import { NO_PIN } from './store/pins.ts';
-import { Queues } from './store/queues.ts';
 import type { Reader } from './store/reader.ts';
 import { type Entry, NOTHING } from './store/store.ts';
 import { StoredSender } from './stored-sender.ts';
@@ -44,17 +44,14 @@ export type CachedRequest = PolicyContext &
     addResponseFields(block: FieldBlock): void;
     /** That of the request. */
     readonly body: { readonly complete: boolean };
+    readonly nowMs: number;
+    hasAnyField(names: FieldNames): boolean;
     /** `,"name":value` of the access record. */
     logConstant(part: string): void;
   };
 
 /** After so many fills of others that came to nothing a request fetches for itself. */
 const MOST_FOLLOWS = 3;
-
-const HIT = ',"cache":"hit"';
-/** The head is handed on before the next one is read, so one for all will do. */
-const framing = new MessageFraming();
-framing.lengthGiven = true;
 
 export class CachedResponse implements ResponseSource, Follower, FetchClient, RestTaker {
   readonly #cache: WorkerCache;
@@ -133,10 +130,19 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
     const wallMs = this.#cache.clock.wallMs();
     const { store } = this.#cache;
     this.#place = locate(this.#cache, this.#route.settings.key, this.#request, wallMs);
-    if (store.live !== NOTHING && this.#sendAtOnce(store.live, wallMs)) return;
+    const hot = store.live === NOTHING ? null : this.#hot(store.live, wallMs);
+    if (hot !== null && hot.body !== null) {
+      store.glanceEnd();
+      this.#sendHot(hot, this.#place, nowMs, wallMs);
+      return;
+    }
     const found = openFound(store, this.#place);
     const { reader } = found;
     if (reader !== null) {
+      if (hot !== null) {
+        this.#sendLong(reader, hot, wallMs);
+        return;
+      }
       const reuse = reuseOf(reader.terms, this.#wanted, wallMs);
       if (reuse !== 'validate') {
         if (reuse === 'stale') refreshBeside(this.#route, this.#request, found.place, reader, this.#refresh);
@@ -153,51 +159,29 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
     this.#miss(found, nowMs);
   }
 
-  /**
-   * The commonest case: what is asked for often, is small, fresh and wanted as it is is sent in one step. False: it
-   * is not so.
-   */
-  #sendAtOnce(entry: Entry, wallMs: number): boolean {
+  /** What is remembered of a response that is asked for often, fresh, and wanted as it is. */
+  #hot(entry: Entry, wallMs: number): HotHead | null {
     const request = this.#request;
-    if (request.method !== 'GET' || this.#wanted !== NO_DIRECTIVES || this.#isFromTier || this.#asksForMore())
-      return false;
-    const cache = this.#cache;
-    const { store, hot } = cache;
-    const known = hot.of(entry);
-    if (known === null || !known.isFresh(wallMs)) return false;
-    const pin = store.hold(entry);
-    if (pin === NO_PIN) return false;
-    store.glanceEnd();
-    Queues.hit(store.words, store.at(entry));
-    const { counts } = this.#route;
-    counts.result('hit');
-    counts.bytes(known.bodyBytes);
-    request.logConstant(HIT);
-    request.addResponseFields(known.fields(this.#route, wallMs));
-    const handler = this.#handler;
-    framing.bodyLength = known.bodyBytes;
-    handler.onHead(known.head, framing);
-    if (!this.#isDone && known.bodyBytes > 0) {
-      const piece = cache.takePiece();
-      hot.readBody(known, piece);
-      handler.onBody(piece, 0, known.bodyBytes);
-      if (handler.holder === null) cache.givePiece(piece);
-    }
-    store.drop(entry, pin);
-    if (this.#isDone) return true;
-    this.#isDone = true;
-    handler.onEnd(null);
-    return true;
+    if (request.method !== 'GET' || this.#isFromTier || request.hasAnyField(this.#route.asksForMore)) return null;
+    const hot = this.#cache.hot.of(entry);
+    return hot?.isFresh(wallMs) === true ? hot : null;
   }
 
-  /** A part of the response, or whether it is still the one that the client has. */
-  #asksForMore(): boolean {
-    const request = this.#request;
-    return (
-      request.header('range') !== null ||
-      request.header('if-none-match') !== null ||
-      request.header('if-modified-since') !== null
-    );
+  #sendHot(hot: HotHead, place: Place, nowMs: number, wallMs: number): void {
+    const route = this.#route;
+    if (place.vary === null && !hasParts(route.settings.key)) this.#cache.targets.set(route, this.#request, hot);
+    this.#source = new HotHit(hot, route, this.#request, this.#handler, wallMs);
+    this.#source.start(nowMs);
+  }
+
+  #sendLong(reader: Reader, hot: HotHead, wallMs: number): void {
+    const route = this.#route;
+    route.counts.result('hit');
+    this.#request.logConstant(HIT_RECORD);
+    this.#request.addResponseFields(hot.fields(route, wallMs));
+    this.#sender = new StoredSender(this.#cache, this.#request, this.#handler, reader);
+    this.#sender.sendKnown(hot.head);
+    this.goOnSending();
   }
 
   /** There is nothing that can be sent at once. */

@@ -4,6 +4,7 @@
  */
 import type { Steps } from '../../base/slices.ts';
 import { type CacheSettings, keyOfRoute } from '../contract/cache.ts';
+import { FieldNames } from '../contract/field-names.ts';
 import type { RouteSettings, Snapshot } from '../contract/snapshot.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
 import type { Head } from '../parser/head.ts';
@@ -80,6 +81,10 @@ export class RouteCaches {
 /** Begins a request like this one, with these fields in place of its conditions, that nobody waits for. */
 export type Refresh = (conditions: readonly (readonly [string, string])[], handler: ResponseHandler) => void;
 
+const MORE = ['range', 'if-none-match', 'if-modified-since'];
+const WANTS_MORE = new FieldNames(MORE);
+const WANTS_MORE_OR_OTHER = new FieldNames([...MORE, 'cache-control']);
+
 export class CachedRoute {
   readonly cache: WorkerCache;
   readonly settings: CacheSettings;
@@ -88,6 +93,8 @@ export class CachedRoute {
   readonly statusName: string;
   readonly mostBytes: number;
   readonly invalidator: Invalidator;
+  /** Fields of a request that wants something else than what is stored as it is. */
+  readonly asksForMore: FieldNames;
 
   constructor(
     cache: WorkerCache,
@@ -102,6 +109,7 @@ export class CachedRoute {
     this.statusName = statusName(gatewayName);
     this.mostBytes = Math.min(settings.maxObjectBytes, cache.mostBytes);
     this.invalidator = invalidator;
+    this.asksForMore = settings.obeysRequests ? WANTS_MORE_OR_OTHER : WANTS_MORE;
     this.rules = {
       targets: settings.targets,
       defaultSeconds: new Map(settings.lifetimes),

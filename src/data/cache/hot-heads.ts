@@ -1,6 +1,7 @@
 /**
- * Heads of stored responses that this worker sends again and again, parsed once and in memory of its own: a hit then
- * reads nothing of the store but the body. Whether it is purged or stale is asked for each hit as ever.
+ * Stored responses that this worker sends again and again, their heads parsed once and small bodies beside them in
+ * memory of its own: a hit then reads nothing of the store but whether it is still there. Whether it is purged or stale
+ * is asked for each hit as ever.
  */
 import { FieldBlock } from '../contract/field-block.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
@@ -10,23 +11,37 @@ import { EntryMemory } from './entry-memory.ts';
 import { cacheStatus } from './rules/cache-status.ts';
 import { ageOf } from './rules/freshness.ts';
 import { NEEDS_VALIDATION } from './rules/storing.ts';
-import { BODY_BYTES, BORN_MS, FIRST_CHUNK, FLAGS, FRESH_UNTIL_MS, KIND, LIVE, META_BYTES } from './store/layout.ts';
+import {
+  BODY_BYTES,
+  BORN_MS,
+  FIRST_CHUNK,
+  FLAGS,
+  FRESH_UNTIL_MS,
+  KIND,
+  LIVE,
+  META_BYTES,
+  SEQUENCE,
+} from './store/layout.ts';
 import { headStart } from './store/meta.ts';
 import type { CacheStore, Entry } from './store/store.ts';
 import { readStored, roomyHead, withLength } from './stored-head.ts';
 
-/** A power of two; with heads of `MOST_META_BYTES` at most it bounds what a worker remembers to 2 MB. */
+/** A power of two; with the two bounds below it holds 6 MB at most. */
 const SLOTS = 512;
 const MOST_META_BYTES = 4 * 1024;
-/** Longer bodies go piece by piece (stored-sender.ts). */
-const MOST_BODY_BYTES = 16 * 1024;
+/** Longer bodies go piece by piece out of the store (stored-sender.ts). */
+const MOST_BODY_BYTES = 8 * 1024;
 
-/** One remembered head. */
-class HotHead {
+/** One remembered response. */
+export class HotHead {
   readonly entry: Entry;
+  /** Of the entry, as long as it is this response. */
+  readonly state: number;
   /** With a `Content-Length`, unless it has no body by its status. */
   readonly head: Head;
   readonly bodyBytes: number;
+  /** Null: it is too long to be remembered. */
+  readonly body: Buffer | null;
   readonly #bornMs: number;
   readonly #freshUntilMs: number;
   /** What the latest hit said of its age, for the same second and route. */
@@ -35,10 +50,16 @@ class HotHead {
   #ttl = -1;
   #fields: FieldBlock | null = null;
 
-  constructor(entry: Entry, head: Head, bodyBytes: number, bornMs: number, freshUntilMs: number) {
+  constructor(
+    { entry, state, head, bodyBytes, body }: Pick<HotHead, 'entry' | 'state' | 'head' | 'bodyBytes' | 'body'>,
+    bornMs: number,
+    freshUntilMs: number,
+  ) {
     this.entry = entry;
+    this.state = state;
     this.head = head;
     this.bodyBytes = bodyBytes;
+    this.body = body;
     this.#bornMs = bornMs;
     this.#freshUntilMs = freshUntilMs;
   }
@@ -79,9 +100,19 @@ export class HotHeads {
     this.#wanted = new EntryMemory(store, SLOTS);
   }
 
+  /** What is remembered of an entry, if that is in this state still and not purged since it was last found. */
+  inState(entry: Entry, state: number): HotHead | null {
+    const { words, purges } = this.#store;
+    const at = this.#store.at(entry);
+    // First the number, then the state: of one state it is that of the one response.
+    const sequence = Atomics.load(words, at + SEQUENCE);
+    if (Atomics.load(words, at) !== state || sequence < purges.sequence) return null;
+    return this.#known.get(entry, state);
+  }
+
   /**
-   * The head of an entry that is glanced at; null for what is not asked for often, has a large head or body, is no live
-   * response or may not be sent without asking the service.
+   * What is remembered of an entry that is glanced at; null for what is not asked for often, has a large head, is no
+   * live response or may not be sent without asking the service.
    */
   of(entry: Entry): HotHead | null {
     const state = this.#known.stateOf(entry);
@@ -102,20 +133,16 @@ export class HotHeads {
     const metaBytes = words[at + META_BYTES]!;
     const bodyBytes = words[at + BODY_BYTES]!;
     if ((state & KIND) !== LIVE || (words[at + FLAGS]! & NEEDS_VALIDATION) !== 0) return null;
-    if (metaBytes > MOST_META_BYTES || bodyBytes < 0 || bodyBytes > MOST_BODY_BYTES) return null;
+    if (metaBytes > MOST_META_BYTES || bodyBytes < 0) return null;
     const meta = Buffer.allocUnsafeSlow(metaBytes);
+    const body = bodyBytes > MOST_BODY_BYTES ? null : Buffer.allocUnsafeSlow(bodyBytes);
     chains.read(words[at + FIRST_CHUNK]!, 0, metaBytes, meta, 0);
+    if (body !== null) chains.read(words[at + FIRST_CHUNK]!, metaBytes, bodyBytes, body, 0);
     const bytes = meta.subarray(headStart(meta, 0));
     const head = readStored(bytes, this.#head);
     if (head.find(CONTENT_LENGTH) < 0 && head.status !== 204) readStored(withLength(bytes, bodyBytes), head);
     const bornMs = floats[(at + BORN_MS) >> 1]!;
-    return new HotHead(entry, head.copy(), bodyBytes, bornMs, floats[(at + FRESH_UNTIL_MS) >> 1]!);
-  }
-
-  /** Copies the body of an entry that is pinned to the beginning of `piece`. */
-  readBody({ entry, bodyBytes }: HotHead, piece: Buffer): void {
-    const { words, chains } = this.#store;
-    const at = this.#store.at(entry);
-    chains.read(words[at + FIRST_CHUNK]!, words[at + META_BYTES]!, bodyBytes, piece, 0);
+    const freshUntilMs = floats[(at + FRESH_UNTIL_MS) >> 1]!;
+    return new HotHead({ entry, state, head: head.copy(), bodyBytes, body }, bornMs, freshUntilMs);
   }
 }

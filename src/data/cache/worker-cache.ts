@@ -12,6 +12,7 @@ import type { Secrets } from '../contract/snapshot.ts';
 import type { Head } from '../parser/head.ts';
 import { FillWatches } from './fill-watch.ts';
 import { HotHeads } from './hot-heads.ts';
+import { HotTargets } from './hot-targets.ts';
 import { Markers } from './markers.ts';
 import { RouteCounts } from './route-counts.ts';
 import { CHUNK_BYTES } from './store/layout.ts';
@@ -30,6 +31,7 @@ export class WorkerCache {
   readonly watches: FillWatches;
   readonly markers: Markers;
   readonly hot: HotHeads;
+  readonly targets = new HotTargets();
   readonly clock: Clock;
   /** A stored head while it is looked at and handed on. */
   readonly head: Head = roomyHead();

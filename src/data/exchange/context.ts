@@ -138,6 +138,11 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     return this.incoming.head.valueOf(name);
   }
 
+  /** Does the request have one of these fields? */
+  hasAnyField(names: FieldNames): boolean {
+    return this.incoming.head.hasAny(names);
+  }
+
   #ofConnection(name: string): string | null {
     if (name === SCHEME_FIELD) return this.callerScheme;
     return name === LISTENER_FIELD ? this.peer.listener : null;

@@ -129,7 +129,10 @@ export class Head {
     const { bytes, marks } = this;
     for (let i = 0; i < this.count; i++) {
       const start = marks[i * MARKS]!;
-      if (names.mayHave(marks[i * MARKS + 1]! - start, bytes[start]!) && names.has(this.name(i))) return true;
+      const end = marks[i * MARKS + 1]!;
+      if (!names.mayHave(end - start, bytes[start]!)) continue;
+      const { lower } = names;
+      for (let n = 0; n < lower.length; n++) if (nameIs(bytes, start, end, lower[n]!)) return true;
     }
     return false;
   }

@@ -79,6 +79,9 @@ test('a response that is asked for often stays what is stored: purged, changed, 
   const { body } = await often('/long');
   assert.equal((await get(at('/long'), { range: 'bytes=2-5' })).body, body.slice(2, 6));
   assert.equal((await get(at('/long'), { 'if-none-match': '"2"' })).status, 304);
+  const asks = asked;
+  assert.match((await get(at('/small'), { 'cache-control': 'no-cache' })).how, /; fwd=/);
+  assert.equal(asked, asks + 1, 'who wants to be sure gets no remembered one');
   const head = await get(at('/long'), {}, 'HEAD');
   assert.deepEqual([head.body, head.length], ['', String(body.length)]);
 
@@ -117,4 +120,29 @@ test('a response that is asked for often stays what is stored: purged, changed, 
   const deadline = performance.now() + 60_000;
   while ((await get(at('/short'))).body === short.body)
     assert.ok(performance.now() < deadline, 'what is remembered was sent for a minute beyond its end');
+});
+
+test('what is remembered of a URL is of that host, that scheme, that query and that route alone', async (t) => {
+  const upstream = await httpUpstream(t, (request, response) => {
+    response.setHeader('Cache-Control', 'max-age=600');
+    response.end(`${request.headers.host} ${request.url} ${request.headers['x-edition'] ?? ''}`);
+  });
+  const route = (more: object): object => ({ service: 'things', auth: 'public', cache: {}, ...more });
+  const gateway = await startTestGateway(t, {
+    gateway: { workers: 1 },
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [route({ match: { path: '/*', headers: { 'X-Edition': 'new' } } }), route({ match: { path: '/*' } })],
+  });
+  const requests = ['one.example', 'two.example'].flatMap((host) =>
+    ['/a', '/a?x=1', '/a?x=2'].flatMap((path) => [
+      { path, headers: { host }, body: `${host} ${path} ` },
+      { path, headers: { host, 'x-edition': 'new' }, body: `${host} ${path} new` },
+    ]),
+  );
+  for (let round = 0; round < 5; round++)
+    for (const { path, headers, body } of requests) {
+      const got = await get(`${gateway.url}${path}`, headers);
+      assert.equal(got.body, body);
+      if (round > 1) assert.match(got.how, /; hit; ttl=/);
+    }
 });
