@@ -1,17 +1,21 @@
 /**
  * Publishes to a broker and reads from it by nothing but its own client, as a program without a gateway would; for
- * engines.ts, which starts it with the kind of broker, its URL, seconds, how many at once, how many alone, and the
- * body.
+ * engines.ts, which starts it with how (`alone`, or behind a plain `http` server), the kind of broker, its URL, seconds,
+ * how many at once, how many alone, the port, and the body.
  */
+import { randomUUID } from 'node:crypto';
+import { createServer, type ServerResponse } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
 import { median } from './lib/statistics.ts';
 
-const [, , kind = '', url = '', seconds = '', atOnce = '', alone = '', body = ''] = process.argv;
+const [, , mode, kind = '', url = '', seconds = '', atOnce = '', alone = '', port = '', body = ''] = process.argv;
+const WARM_UP_MS = 1_000;
 
 interface Bare {
-  /** Resolves once it is acknowledged. */
-  publish(): Promise<unknown>;
-  /** Resolves when so many have come. */
-  readAll(total: number): Promise<void>;
+  /** Resolves with its position once it is acknowledged. */
+  publish(data: Buffer): Promise<unknown>;
+  /** Each from the oldest on; resolves when `take` gives false. */
+  read(take: (position: string, data: Uint8Array | string) => boolean): Promise<void>;
 }
 
 async function nats(): Promise<Bare> {
@@ -19,20 +23,21 @@ async function nats(): Promise<Bare> {
   const { AckPolicy, DeliverPolicy, jetstream, jetstreamManager } = await import('@nats-io/jetstream');
   const connection = await connect({ servers: url.replace('nats://', '') });
   const manager = await jetstreamManager(connection);
-  await manager.streams.add({ name: 'BARE', subjects: ['bare.>'] });
+  const stream = `BARE_${mode}`;
+  await manager.streams.add({ name: stream, subjects: [`bare.${mode}.>`] });
   const js = jetstream(connection);
-  const payload = Buffer.from(body);
   return {
-    publish: () => js.publish('bare.a', payload),
-    async readAll(total) {
-      const made = await manager.consumers.add('BARE', {
+    publish: async (data) => (await js.publish(`bare.${mode}.a`, data)).seq,
+    async read(take) {
+      const made = await manager.consumers.add(stream, {
         ack_policy: AckPolicy.None,
         deliver_policy: DeliverPolicy.All,
         name: 'bare',
       });
-      const consumer = await js.consumers.get('BARE', made.name);
-      let seen = 0;
-      for await (const _ of await consumer.consume({ max_messages: 500 })) if (++seen === total) break;
+      const consumer = await js.consumers.get(stream, made.name);
+      for await (const { seq, data } of await consumer.consume({ max_messages: 500 })) {
+        if (!take(String(seq), data)) break;
+      }
     },
   };
 }
@@ -40,44 +45,85 @@ async function nats(): Promise<Bare> {
 async function redis(): Promise<Bare> {
   const { Redis } = await import('ioredis');
   const client = new Redis(url);
+  const key = `bare-${mode}`;
   return {
-    publish: () => client.xadd('bare', '*', 'data', body),
-    async readAll(total) {
+    publish: (data) => client.xadd(key, '*', 'data', data),
+    async read(take) {
       let after = '0-0';
-      for (let seen = 0; seen < total; ) {
-        const found = await client.xread('COUNT', 500, 'STREAMS', 'bare', after);
-        const entries = found?.[0]?.[1] ?? [];
-        seen += entries.length;
-        after = entries.at(-1)?.[0] ?? after;
+      for (;;) {
+        const found = await client.xread('COUNT', 500, 'STREAMS', key, after);
+        for (const [position, [, data = '']] of found?.[0]?.[1] ?? []) {
+          after = position;
+          if (!take(position, data)) return;
+        }
       }
     },
   };
 }
 
-const { publish, readAll } = await (kind === 'nats' ? nats() : redis());
-await Promise.all(Array.from({ length: Number(atOnce) }, publish));
-const times: number[] = [];
-for (let i = 0; i < Number(alone); i++) {
-  const beganAt = performance.now();
-  await publish();
-  times.push(performance.now() - beganAt);
+const bare = await (kind === 'nats' ? nats() : redis());
+if (mode === 'http') serve(bare);
+else await measure(bare);
+
+/** POST publishes its body, which must be JSON; GET sends events as they are, as server-sent events. */
+function serve({ publish, read }: Bare): void {
+  createServer((request, response) => {
+    if (request.method === 'GET') {
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      void read((position, data) => sendEvent(response, position, data));
+      return;
+    }
+    const pieces: Buffer[] = [];
+    request.on('data', (piece: Buffer) => pieces.push(piece));
+    request.on('end', async () => {
+      const data = Buffer.concat(pieces);
+      JSON.parse(data.toString());
+      const id = randomUUID();
+      const text = JSON.stringify({ id, position: await publish(data) });
+      response.writeHead(202, { 'content-type': 'application/json', 'content-length': text.length });
+      response.end(text);
+    });
+  }).listen(Number(port), '127.0.0.1');
 }
-let count = 0;
-const before = process.cpuUsage();
-const endAt = performance.now() + Number(seconds) * 1_000;
-await Promise.all(
-  Array.from({ length: Number(atOnce) }, async () => {
-    for (; performance.now() < endAt; count++) await publish();
-  }),
-);
-const { user, system } = process.cpuUsage(before);
-const total = count + times.length + Number(atOnce);
-const readBefore = process.cpuUsage();
-await readAll(total);
-const read = process.cpuUsage(readBefore);
-process.send!({
-  perSecond: count / Number(seconds),
-  microseconds: (user + system) / count,
-  alone: median(times),
-  received: (read.user + read.system) / total,
-});
+
+function sendEvent(response: ServerResponse, position: string, data: Uint8Array | string): boolean {
+  const text = typeof data === 'string' ? data : Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString();
+  response.write(`id: ${position}\ndata: ${text}\n\n`);
+  return !response.destroyed;
+}
+
+async function measure({ publish, read }: Bare): Promise<void> {
+  const payload = Buffer.from(body);
+  const publishFor = async (ms: number): Promise<number> => {
+    let count = 0;
+    const endAt = performance.now() + ms;
+    await Promise.all(
+      Array.from({ length: Number(atOnce) }, async () => {
+        for (; performance.now() < endAt; count++) await publish(payload);
+      }),
+    );
+    return count;
+  };
+  const warmed = await publishFor(WARM_UP_MS);
+  await delay(WARM_UP_MS / 2);
+  const times: number[] = [];
+  for (let i = 0; i < Number(alone); i++) {
+    const beganAt = performance.now();
+    await publish(payload);
+    times.push(performance.now() - beganAt);
+  }
+  const before = process.cpuUsage();
+  const count = await publishFor(Number(seconds) * 1_000);
+  const { user, system } = process.cpuUsage(before);
+  const total = warmed + times.length + count;
+  const readBefore = process.cpuUsage();
+  let seen = 0;
+  await read(() => ++seen < total);
+  const taken = process.cpuUsage(readBefore);
+  process.send!({
+    perSecond: count / Number(seconds),
+    microseconds: (user + system) / count,
+    alone: median(times),
+    received: (taken.user + taken.system) / total,
+  });
+}

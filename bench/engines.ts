@@ -1,15 +1,17 @@
 /**
  * What the gateway adds to a broker: `npm run bench:engines [-- --seconds N] [--engine nats|redis]` after `npm run
- * build`; Linux. For each broker that is installed: events published by its own client in a bare process, and by
- * `publish` of a gateway with one worker, both pinned to the same core, 32 at a time; CPU for each event, events a
- * second, and how long an acknowledgement takes, one at a time. Then one subscriber: the same events read by a bare
- * client, and by server-sent events of a gateway. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare
- * client's. The gateway's figure holds the HTTP request, which the bare client does not have. Prints a table.
+ * build`; Linux. For each broker that is installed, events are published 32 at a time, and then read by one subscriber,
+ * in three ways, each pinned to the same core: by the broker's own client in a bare process, which shows what the
+ * broker's protocol costs; by the same client behind a plain node:http server, which shows what any program costs that
+ * takes events by HTTP and sends them as server-sent events; and by `publish` and `subscribe` of a gateway with one
+ * worker. CPU for each event, events a second, and how long an acknowledgement takes, one at a time, after a second of
+ * warming up, when the process is at rest. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare client's.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { startNats } from '../test/support/nats.ts';
@@ -29,6 +31,8 @@ const { values } = parseArgs({
 const seconds = Number(values.seconds);
 const AT_ONCE = 32;
 const ALONE = 300;
+const WARM_UP_MS = 1_000;
+const REST_MS = 300;
 const BODY = JSON.stringify({ pad: 'x'.repeat(200) });
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-engines-'));
@@ -42,13 +46,19 @@ interface Figures {
   readonly received: number;
 }
 
+interface Target {
+  readonly running: Running;
+  readonly port: number;
+}
+
 const BROKERS = { nats: startNats, redis: startRedis };
 const rows: string[][] = [];
 for (const name of (values.engine ?? ['nats', 'redis']) as ('nats' | 'redis')[]) {
   const broker = await BROKERS[name]();
   try {
     const bare = await measureBare(name, broker.url);
-    const gateway = await measureGateway(broker.url);
+    const plain = await measureOverHttp(await startPlain(name, broker.url));
+    const gateway = await measureOverHttp(await startGateway(broker.url));
     const row = (who: string, { perSecond, microseconds, alone, received }: Figures): string[] => [
       name,
       who,
@@ -57,9 +67,12 @@ for (const name of (values.engine ?? ['nats', 'redis']) as ('nats' | 'redis')[])
       figure(alone),
       figure(received),
     ];
-    rows.push(row('bare client', bare), row('gateway', gateway));
-    const ratio = (key: 'microseconds' | 'received'): string => figure(gateway[key] / bare[key]);
-    rows.push([name, 'ratio', '', ratio('microseconds'), `+${figure(gateway.alone - bare.alone)}`, ratio('received')]);
+    rows.push(row('bare client', bare), row('bare client behind node:http', plain), row('gateway', gateway));
+    for (const [who, other] of [['bare client', bare] as const, ['node:http', plain] as const]) {
+      const ratio = (key: 'microseconds' | 'received'): string => figure(gateway[key] / other[key]);
+      const more = `+${figure(gateway.alone - other.alone)}`;
+      rows.push([name, `gateway to ${who}`, '', ratio('microseconds'), more, ratio('received')]);
+    }
   } finally {
     await broker.stop();
   }
@@ -78,13 +91,7 @@ console.log(markdownTable(head, rows));
 process.exit(0);
 
 async function measureBare(name: string, url: string): Promise<Figures> {
-  const running = await start({
-    role: 'proxy',
-    command: process.execPath,
-    args: [BARE, name, url, String(seconds), String(AT_ONCE), String(ALONE), BODY],
-    folder: mkdtempSync(join(folder, 'bare-')),
-    ipc: true,
-  });
+  const running = await startBare('alone', name, url, 0);
   const figures = await new Promise<Figures>((resolve, reject) => {
     running.child.once('message', (message) => resolve(message as Figures));
     running.child.once('exit', () => reject(new Error(running.output())));
@@ -93,27 +100,47 @@ async function measureBare(name: string, url: string): Promise<Figures> {
   return figures;
 }
 
-async function measureGateway(broker: string): Promise<Figures> {
-  const { running, port } = await startGateway(broker);
+async function startPlain(name: string, url: string): Promise<Target> {
+  const port = await freePort();
+  return { running: await startBare('http', name, url, port), port };
+}
+
+function startBare(mode: 'alone' | 'http', name: string, url: string, port: number): Promise<Running> {
+  return start({
+    role: 'proxy',
+    command: process.execPath,
+    args: [BARE, mode, name, url, ...[seconds, AT_ONCE, ALONE, port].map(String), BODY],
+    folder: mkdtempSync(join(folder, 'bare-')),
+    ipc: mode === 'alone',
+    ...(port === 0 ? {} : { readyPort: port }),
+  });
+}
+
+async function measureOverHttp({ running, port }: Target): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
+  const publishFor = async (ms: number): Promise<number> => {
+    let count = 0;
+    const endAt = performance.now() + ms;
+    await Promise.all(
+      Array.from({ length: AT_ONCE }, async () => {
+        for (; performance.now() < endAt; count++) await publish(agent, port);
+      }),
+    );
+    return count;
+  };
   try {
-    await Promise.all(Array.from({ length: AT_ONCE }, () => publish(agent, port)));
+    const warmed = await publishFor(WARM_UP_MS);
+    await atRest(running);
     const alone: number[] = [];
     for (let i = 0; i < ALONE; i++) {
       const beganAt = performance.now();
       await publish(agent, port);
       alone.push(performance.now() - beganAt);
     }
-    let count = 0;
     const cpuBefore = cpuNanoseconds(running.pids());
-    const endAt = performance.now() + seconds * 1_000;
-    await Promise.all(
-      Array.from({ length: AT_ONCE }, async () => {
-        for (; performance.now() < endAt; count++) await publish(agent, port);
-      }),
-    );
+    const count = await publishFor(seconds * 1_000);
     const microseconds = (cpuNanoseconds(running.pids()) - cpuBefore) / 1_000 / count;
-    const total = count + ALONE + AT_ONCE;
+    const total = warmed + ALONE + count;
     const readBefore = cpuNanoseconds(running.pids());
     await subscribe(port, total);
     const received = (cpuNanoseconds(running.pids()) - readBefore) / 1_000 / total;
@@ -124,7 +151,17 @@ async function measureGateway(broker: string): Promise<Figures> {
   }
 }
 
-async function startGateway(broker: string): Promise<{ running: Running; port: number }> {
+/** Resolves when it has done nothing to speak of for a moment: it has started, and its spare worker too. */
+async function atRest(running: Running): Promise<void> {
+  for (let quiet = 0, i = 0; quiet < 2 && i < 60; i++) {
+    const before = cpuNanoseconds(running.pids());
+    await delay(REST_MS);
+    const share = (cpuNanoseconds(running.pids()) - before) / 1e6 / REST_MS;
+    quiet = share < 0.03 ? quiet + 1 : 0;
+  }
+}
+
+async function startGateway(broker: string): Promise<Target> {
   const port = await freePort();
   const dataDir = mkdtempSync(join(folder, 'gateway-'));
   const file = join(dataDir, 'gatehouse.json');
