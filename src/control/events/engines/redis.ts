@@ -1,13 +1,10 @@
 /**
  * Redis Streams (Redis 7 or newer, one server, Sentinel or Cluster) by ioredis. A stream of the configuration is the
- * key
- * `gatehouse:{events-NAME}:log`; positions are its entry ids. One script adds an event, knows repeated keys for ten
- * minutes, and removes what is too much, and remembers the last entry that it removed, so that a gap can be told
- * exactly. Durable is what the server makes durable: see the guide for `appendonly`. Loaded only when it is configured.
+ * key `gatehouse:{events-NAME}:log`; positions are its entry ids. Durable is what the server makes durable: see the
+ * guide for `appendonly`. Loaded only when it is configured.
  */
 import { messageOf } from '../../../base/errors.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
-import { asBuffer } from './embedded.ts';
 import type {
   EventEngine,
   NewEvent,
@@ -19,35 +16,12 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { comparePositions, EngineFault, within } from './engine.ts';
+import { defineAppend, RedisAppend } from './redis-append.ts';
 
-const KEYS_KNOWN_FOR_MS = 600_000;
 const BLOCK_MS = 2_000;
 const PAGE = 500;
 const AGAIN_AFTER_MS = 250;
 const READ_TIMEOUT_MS = 5_000;
-
-/** KEYS: events, facts, the dedupe key. ARGV: TTL of that key, most entries, most bytes, bytes of this one, fields. */
-const ADD = `
-if KEYS[3] ~= '' then
-  local before = redis.call('GET', KEYS[3])
-  if before then return {before, 1} end
-end
-local id = redis.call('XADD', KEYS[1], '*', 'bytes', ARGV[4], unpack(ARGV, 5))
-if KEYS[3] ~= '' then redis.call('SET', KEYS[3], id, 'PX', ARGV[1]) end
-local bytes = redis.call('HINCRBY', KEYS[2], 'bytes', ARGV[4])
-local most, mostBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
-local count = redis.call('XLEN', KEYS[1])
-while count > 1 and (count > most or bytes > mostBytes) do
-  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
-  redis.call('XDEL', KEYS[1], first[1])
-  redis.call('HSET', KEYS[2], 'removed', first[1])
-  bytes = redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(first[2][2]))
-  count = count - 1
-end
-return {id, 0}`;
-
-/** For an event without a key. */
-const ADD_PLAIN = ADD.replaceAll("KEYS[3] ~= ''", 'false');
 
 /** Removes at most 1,000 entries that are older than an id. KEYS: events, facts. ARGV: the id. */
 const TRIM = `
@@ -63,6 +37,7 @@ export class RedisEngine implements EventEngine {
   readonly #url: string;
   readonly #wallMs: () => number;
   readonly #streams = new Map<string, StreamSettings>();
+  readonly #appends = new Map<string, RedisAppend>();
   readonly #tails = new Set<RedisTail>();
   #redis: RedisConnection | null = null;
   #problem: string | null = 'not connected yet';
@@ -82,6 +57,7 @@ export class RedisEngine implements EventEngine {
     for (const stream of streams) this.#streams.set(stream.name, stream);
     if (this.#redis !== null) return;
     const redis = await this.connect();
+    defineAppend(redis);
     this.#redis = redis;
     redis.on('ready', () => {
       this.#problem = null;
@@ -104,19 +80,17 @@ export class RedisEngine implements EventEngine {
   }
 
   async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
-    const { maxEvents, maxBytes } = this.#streams.get(stream)!;
-    const { id, subject, key, contentType, attributes, data, dedupeId } = event;
-    const fields = ['id', id, 'subject', subject, 'key', key, 'type', contentType];
-    const more = ['attributes', JSON.stringify(attributes), 'dedupe', dedupeId ?? '', 'data', asBuffer(data)];
-    const bytes = data.byteLength + fields.join('').length;
-    const known = dedupeId === null ? '' : `${prefixOf(stream)}key:${dedupeId}`;
-    const args = [KEYS_KNOWN_FOR_MS, maxEvents, maxBytes, bytes, ...fields, ...more];
-    const keys = [eventsKey(stream), factsKey(stream)];
-    const reply = await this.#ask(withinMs, (redis) =>
-      known === '' ? redis.eval(ADD_PLAIN, 2, ...keys, ...args) : redis.eval(ADD, 3, ...keys, known, ...args),
-    );
-    const [position, isKnown] = reply as [string, number];
-    return { position: String(position), duplicate: isKnown === 1 };
+    return await this.#ask(withinMs, (redis) => this.#appendTo(stream, redis).add(event));
+  }
+
+  #appendTo(stream: string, redis: RedisConnection): RedisAppend {
+    const settings = this.#streams.get(stream)!;
+    let append = this.#appends.get(stream);
+    if (append === undefined) {
+      append = new RedisAppend(redis, prefixOf(stream), settings);
+      this.#appends.set(stream, append);
+    } else append.settings = settings;
+    return append;
   }
 
   async #ask<Result>(withinMs: number, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {

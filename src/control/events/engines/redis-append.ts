@@ -1,0 +1,138 @@
+/**
+ * Adding events to a stream of Redis. Events that come in one turn of the event loop are added by one call of one
+ * script, in their order: a call for each would cost the client and the server more than the event itself. The script
+ * knows repeated keys for ten minutes, removes what is too much and remembers the last entry that it removed, so that a
+ * gap can be told exactly.
+ */
+import type { RedisConnection } from '../../../base/redis.ts';
+import { asBuffer } from './embedded.ts';
+import type { NewEvent, Published, StreamSettings } from './engine.ts';
+
+const KEYS_KNOWN_FOR_MS = 600_000;
+/** Of one call: Redis does nothing else meanwhile. */
+const MOST_EVENTS = 100;
+const MOST_BYTES = 1024 ** 2;
+const COMMAND = 'gatehouseAddEvents';
+
+/**
+ * KEYS: events, facts. ARGV: TTL of dedupe keys, most entries, most bytes, then nine for each event: its dedupe key or
+ * nothing, bytes, and the values of its fields. Gives entry id and 1 for a repetition, for each. Dedupe keys lie in the
+ * slot of the two others; were they KEYS, ioredis would need one command for each number of them to find their node.
+ */
+const ADD = `
+local result = {}
+local added = 0
+for at = 4, #ARGV, 9 do
+  local key = ARGV[at]
+  local before = key ~= '' and redis.call('GET', key)
+  if before then
+    result[#result + 1] = before
+    result[#result + 1] = 1
+  else
+    local id = redis.call('XADD', KEYS[1], '*', 'bytes', ARGV[at + 1], 'id', ARGV[at + 2], 'subject', ARGV[at + 3],
+      'key', ARGV[at + 4], 'type', ARGV[at + 5], 'attributes', ARGV[at + 6], 'dedupe', ARGV[at + 7],
+      'data', ARGV[at + 8])
+    if key ~= '' then redis.call('SET', key, id, 'PX', ARGV[1]) end
+    added = added + tonumber(ARGV[at + 1])
+    result[#result + 1] = id
+    result[#result + 1] = 0
+  end
+end
+local bytes = redis.call('HINCRBY', KEYS[2], 'bytes', added)
+local most, mostBytes = tonumber(ARGV[2]), tonumber(ARGV[3])
+local count = redis.call('XLEN', KEYS[1])
+while count > 1 and (count > most or bytes > mostBytes) do
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  redis.call('XDEL', KEYS[1], first[1])
+  redis.call('HSET', KEYS[2], 'removed', first[1])
+  bytes = redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(first[2][2]))
+  count = count - 1
+end
+return result`;
+
+type Add = (...keysAndArgs: (string | number | Buffer)[]) => Promise<(string | number)[]>;
+
+interface Waiting {
+  readonly event: NewEvent;
+  readonly bytes: number;
+  readonly resolve: (published: Published) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Once for each connection. */
+export function defineAppend(redis: RedisConnection): void {
+  redis.defineCommand(COMMAND, { lua: ADD, numberOfKeys: 2 });
+}
+
+/** What one stream's publishers add. `prefix` is that of its keys. */
+export class RedisAppend {
+  readonly #redis: RedisConnection;
+  readonly #prefix: string;
+  #waiting: Waiting[] = [];
+  #bytes = 0;
+  #isPlanned = false;
+  settings: StreamSettings;
+
+  constructor(redis: RedisConnection, prefix: string, settings: StreamSettings) {
+    this.#redis = redis;
+    this.#prefix = prefix;
+    this.settings = settings;
+  }
+
+  /** Rejects with what Redis says. */
+  add(event: NewEvent): Promise<Published> {
+    return new Promise((resolve, reject) => {
+      const { id, subject, key, contentType, data } = event;
+      const bytes = data.byteLength + id.length + subject.length + key.length + contentType.length + FIELDS_BYTES;
+      this.#waiting.push({ event, bytes, resolve, reject });
+      this.#bytes += bytes;
+      if (this.#waiting.length >= MOST_EVENTS || this.#bytes >= MOST_BYTES) this.#send();
+      else if (!this.#isPlanned) {
+        this.#isPlanned = true;
+        setImmediate(() => {
+          this.#isPlanned = false;
+          this.#send();
+        });
+      }
+    });
+  }
+
+  #send(): void {
+    const batch = this.#waiting;
+    if (batch.length === 0) return;
+    this.#waiting = [];
+    this.#bytes = 0;
+    const { maxEvents, maxBytes } = this.settings;
+    const prefix = this.#prefix;
+    const args: (string | number | Buffer)[] = [`${prefix}log`, `${prefix}facts`, KEYS_KNOWN_FOR_MS];
+    args.push(maxEvents, maxBytes);
+    for (const { event, bytes } of batch) {
+      const { id, subject, key, contentType, attributes, data, dedupeId } = event;
+      args.push(
+        dedupeId === null ? '' : `${prefix}key:${dedupeId}`,
+        bytes,
+        id,
+        subject,
+        key,
+        contentType,
+        JSON.stringify(attributes),
+        dedupeId ?? '',
+      );
+      args.push(asBuffer(data));
+    }
+    const add = (this.#redis as unknown as Record<typeof COMMAND, Add>)[COMMAND](...args);
+    add.then(
+      (reply) => {
+        for (const [i, { resolve }] of batch.entries()) {
+          resolve({ position: String(reply[2 * i]), duplicate: reply[2 * i + 1] === 1 });
+        }
+      },
+      (error: unknown) => {
+        for (const { reject } of batch) reject(error);
+      },
+    );
+  }
+}
+
+/** Names of the fields of an entry. */
+const FIELDS_BYTES = 'idsubjectkeytype'.length;
