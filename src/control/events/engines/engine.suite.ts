@@ -129,7 +129,34 @@ export function engineSuite(engine: EngineUnderTest): void {
     for (const [i, id] of ids.entries()) assert.equal(published[i]!.position, positions.get(id));
   });
 
+  test(`${name}: a long stream is read to its end in large pages, by two readers at once`, async (t) => {
+    const { stream, engine: one } = await opened(t);
+    const ids = Array.from({ length: 700 }, (_, i) => `e${i}`);
+    // In one turn: their order is that of the calls.
+    await Promise.all(ids.map((id) => one.publish(stream, event(id), NEVER)));
+    for (const all of await Promise.all([readAll(one, stream, 300), readAll(one, stream, 300)])) {
+      assert.deepEqual(
+        all.map(({ id }) => id),
+        ids,
+      );
+    }
+  });
+
   if (engine.knowsKeys) {
+    test(`${name}: of events with the same key that come in one turn, the first is there`, async (t) => {
+      const { stream, engine: one } = await opened(t);
+      const keyed = ['a', 'b', 'c'].map((id) => event(id, { dedupeId: 'key-0' }));
+      const results = await Promise.all(keyed.map((each) => one.publish(stream, each, NEVER)));
+      assert.deepEqual(
+        results.map(({ duplicate }) => duplicate),
+        [false, true, true],
+      );
+      assert.deepEqual(
+        (await readAll(one, stream)).map(({ id }) => id),
+        ['a'],
+      );
+    });
+
     test(`${name}: a key has one effect, whoever repeats it`, async (t) => {
       const { stream, engine: one } = await opened(t);
       const { engine: other } = await opened(t, { name: stream });
@@ -237,10 +264,10 @@ export function event(id: string, more: Partial<NewEvent> = {}): NewEvent {
   };
 }
 
-export async function readAll(engine: EventEngine, stream: string): Promise<StoredEvent[]> {
+export async function readAll(engine: EventEngine, stream: string, page = 100): Promise<StoredEvent[]> {
   const all: StoredEvent[] = [];
   for (;;) {
-    const { events } = await engine.read(stream, all.at(-1)?.position ?? null, 100);
+    const { events } = await engine.read(stream, all.at(-1)?.position ?? null, page);
     if (events.length === 0) return all;
     all.push(...events);
   }

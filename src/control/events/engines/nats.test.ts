@@ -1,7 +1,8 @@
 /** NATS JetStream, by a real server that is killed in the middle of it. */
-import { after, before } from 'node:test';
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
 import { type BrokerServer, startNats } from '../../../../test/support/nats.ts';
-import { engineSuite } from './engine.suite.ts';
+import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
 import { NatsEngine } from './nats.ts';
 
 let server: BrokerServer;
@@ -21,4 +22,29 @@ engineSuite({
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,
+});
+
+test('NATS JetStream: a reader goes on when the server has ended the consumer that its pages came from', async (t) => {
+  const engine = new NatsEngine({ urls: [server.url], replicas: 1 });
+  t.after(() => engine.stop());
+  const stream = `gone_${process.pid}`;
+  await engine.start([streamSettings({ name: stream })]);
+  const ids = Array.from({ length: 60 }, (_, i) => `e${i}`);
+  await Promise.all(ids.map((id) => engine.publish(stream, event(id), 10_000)));
+  const first = await engine.read(stream, null, 20);
+  const { connect } = await import('@nats-io/transport-node');
+  const { jetstreamManager } = await import('@nats-io/jetstream');
+  const connection = await connect({ servers: server.url.replace('nats://', '') });
+  t.after(() => connection.close());
+  const { consumers } = await jetstreamManager(connection);
+  const names: string[] = [];
+  for await (const { name } of consumers.list(`GH_${stream}`)) names.push(name);
+  assert.equal(names.length, 1);
+  await consumers.delete(`GH_${stream}`, names[0]!);
+  const second = await engine.read(stream, first.events.at(-1)!.position, 20);
+  assert.deepEqual(
+    [...first.events, ...second.events].map(({ id }) => id),
+    ids.slice(0, 40),
+  );
+  assert.equal((await readAll(engine, stream, 25)).length, 60);
 });

@@ -4,7 +4,7 @@
  * `Nats-Msg-Id`, by which the server knows a repetition for two minutes. Loaded only when it is configured.
  */
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
-import type { Msg, NatsConnection } from '@nats-io/transport-node';
+import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
 import { natsOptions } from '../../../base/nats.ts';
 import type {
@@ -18,6 +18,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { EngineFault } from './engine.ts';
+import { NatsPages } from './nats-pages.ts';
 import { NatsRequests } from './nats-requests.ts';
 import { PagingTail } from './paging-tail.ts';
 
@@ -34,8 +35,8 @@ const KEYS_KNOWN_FOR_MS = 120_000;
 /** What is new is said by the server; this is for what was lost with a connection. */
 const LOOK_EVERY_MS = 1_000;
 const READ_TIMEOUT_MS = 5_000;
-/** Messages that are fetched side by side. */
-const FETCH = 100;
+/** So few are asked for one by one, side by side. */
+const FEW = 8;
 const NS_PER_MS = 1_000_000;
 /** Of the server's own limit, for fields. */
 const FIELDS_BYTES = 16 * 1024;
@@ -45,14 +46,20 @@ const FULL_CODES: ReadonlySet<number> = new Set([10_023, 10_047, 10_077, 10_110]
 type Client = typeof import('@nats-io/transport-node');
 type JetStream = typeof import('@nats-io/jetstream');
 
+interface Listening {
+  readonly stream: string;
+  readonly subscription: Subscription | undefined;
+}
+
 export class NatsEngine implements EventEngine {
   readonly #settings: NatsSettings;
   readonly #streams = new Map<string, StreamSettings>();
-  readonly #tails = new Set<PagingTail>();
+  readonly #tails = new Map<PagingTail, Listening>();
   #client: Client | null = null;
   #jetstream: JetStream | null = null;
   #connection: NatsConnection | null = null;
   #requests: NatsRequests | null = null;
+  #pages: NatsPages | null = null;
   #jsm: JetStreamManager | null = null;
   #connecting: Promise<void> | null = null;
   #isUp = false;
@@ -98,13 +105,11 @@ export class NatsEngine implements EventEngine {
       await this.#connection.close();
       return;
     }
-    this.#requests = new NatsRequests(this.#connection, this.#client!.createInbox());
+    const { createInbox } = this.#client!;
+    this.#requests = new NatsRequests(this.#connection, createInbox());
+    this.#pages = new NatsPages(this.#connection, () => this.#jsm!, createInbox);
     void this.#watch(this.#connection);
-    this.#connection.subscribe('gatehouse.>', {
-      callback: () => {
-        for (const tail of this.#tails) tail.look();
-      },
-    });
+    for (const [tail, { stream }] of this.#tails) this.#listen(tail, stream);
     await this.#up();
   }
 
@@ -125,7 +130,7 @@ export class NatsEngine implements EventEngine {
         this.#jsm = await this.#jetstream!.jetstreamManager(this.#connection, { timeout: READ_TIMEOUT_MS });
         await this.#makeStreams();
         this.#isUp = true;
-        for (const tail of this.#tails) tail.look();
+        for (const tail of this.#tails.keys()) tail.look();
         return;
       } catch (error) {
         this.#problem = `JetStream cannot be used: ${messageOf(error)}`;
@@ -180,17 +185,26 @@ export class NatsEngine implements EventEngine {
     const from = after === null ? 0 : Number(after);
     if (from > last) return { events: [], hasGap: true };
     const hasGap = after !== null && first > from + 1;
-    const events: StoredEvent[] = [];
-    if (messages === 0) return { events, hasGap };
+    if (messages === 0) return { events: [], hasGap };
     const start = Math.max(from + 1, first);
-    const end = Math.min(last, start + limit - 1);
-    for (let at = start; at <= end; at += FETCH) {
-      const length = Math.min(FETCH, end - at + 1);
-      const found = await Promise.all(Array.from({ length }, (_, i) => this.#message(stream, at + i)));
-      // One that is not there was removed meanwhile.
-      for (const message of found) if (message !== null) events.push(eventOf(stream, message));
+    const count = Math.min(last - start + 1, limit);
+    return { events: await this.#events(stream, start, count), hasGap };
+  }
+
+  /** One that is not there was removed meanwhile. */
+  async #events(stream: string, start: number, count: number): Promise<StoredEvent[]> {
+    if (count > FEW) {
+      const found = await this.#pages!.read(streamName(stream), start, count, READ_TIMEOUT_MS);
+      return found.map(({ seq, message }) => eventOf(stream, String(seq), message.subject, message));
     }
-    return { events, hasGap };
+    const found = await Promise.all(Array.from({ length: count }, (_, i) => this.#message(stream, start + i)));
+    const events: StoredEvent[] = [];
+    for (const message of found) {
+      if (message === null) continue;
+      const headers = message.headers!;
+      events.push(eventOf(stream, headers.get('Nats-Sequence'), headers.get('Nats-Subject'), message));
+    }
+    return events;
   }
 
   /** By the server's direct access (ADR-31). */
@@ -223,15 +237,24 @@ export class NatsEngine implements EventEngine {
       read: (from: string | null, limit: number) => this.read(stream, from, limit),
       latest: () => this.latest(stream),
     };
-    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => this.#tails.delete(tail));
-    this.#tails.add(tail);
+    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => {
+      this.#tails.get(tail)?.subscription?.unsubscribe();
+      this.#tails.delete(tail);
+    });
+    this.#listen(tail, stream);
     tail.look();
     return tail;
   }
 
+  /** What is published wakes it, once there is a connection. */
+  #listen(tail: PagingTail, stream: string): void {
+    const subscription = this.#connection?.subscribe(`gatehouse.${stream}.>`, { callback: () => tail.look() });
+    this.#tails.set(tail, { stream, subscription });
+  }
+
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const tail of this.#tails) tail.stop();
+    for (const tail of [...this.#tails.keys()]) tail.stop();
     await this.#connection?.close();
   }
 }
@@ -240,14 +263,13 @@ function streamName(name: string): string {
   return `GH_${name}`;
 }
 
-function eventOf(stream: string, message: Msg): StoredEvent {
-  const headers = message.headers!;
-  const dedupeId = headers.get('Nats-Msg-Id');
+function eventOf(stream: string, position: string, subject: string, { headers, data }: Msg): StoredEvent {
+  const dedupeId = headers!.get('Nats-Msg-Id');
   return {
-    position: headers.get('Nats-Sequence'),
-    subject: headers.get('Nats-Subject').slice(`gatehouse.${stream}.`.length),
-    ...(JSON.parse(headers.get(FACTS)) as Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>),
-    data: message.data,
+    position,
+    subject: subject.slice(`gatehouse.${stream}.`.length),
+    ...(JSON.parse(headers!.get(FACTS)) as Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>),
+    data,
     dedupeId: dedupeId === '' ? null : dedupeId,
   };
 }

@@ -241,19 +241,19 @@ class RedisTail implements Tail {
 
 type Entry = [id: Buffer, fields: Buffer[]];
 
-function eventOf([id, fields]: Entry): StoredEvent {
-  const found = new Map<string, Buffer>();
-  for (let i = 0; i + 1 < fields.length; i += 2) found.set(fields[i]!.toString(), fields[i + 1]!);
-  const text = (name: string): string => found.get(name)?.toString('utf8') ?? '';
+/** Names and values of the fields in the order of redis-append.ts: `bytes`, `id`, `subject`, ... */
+function eventOf([position, fields]: Entry): StoredEvent {
+  const text = (at: number): string => fields[at]?.toString('utf8') ?? '';
+  const dedupeId = text(13);
   return {
-    position: id.toString(),
-    id: text('id'),
-    subject: text('subject'),
-    key: text('key'),
-    contentType: text('type'),
-    attributes: JSON.parse(text('attributes')) as Record<string, string>,
-    data: found.get('data') ?? new Uint8Array(),
-    dedupeId: text('dedupe') === '' ? null : text('dedupe'),
+    position: position.toString('latin1'),
+    id: text(3),
+    subject: text(5),
+    key: text(7),
+    contentType: text(9),
+    attributes: JSON.parse(text(11)) as Record<string, string>,
+    data: fields[15] ?? new Uint8Array(),
+    dedupeId: dedupeId === '' ? null : dedupeId,
   };
 }
 

@@ -48,7 +48,7 @@ export interface FeedLimits {
 }
 
 const DEFAULT_LIMITS: FeedLimits = { ringEvents: 5_000, ringBytes: 8 * 1024 ** 2 };
-const PAGE = 200;
+const PAGE = 500;
 const AGAIN_AFTER_MS = 500;
 
 export type SlowPolicy = 'catch-up' | 'gap' | 'close';
