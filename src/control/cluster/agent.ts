@@ -64,7 +64,7 @@ export class Agent {
     this.#appliedVersion = parts.appliedVersion;
   }
 
-  /** Joins in the background: a store that is away stops nobody. */
+  /** Joins in the background: nothing waits for a store that is away. */
   start(): void {
     this.#beating = this.#beat();
   }
@@ -166,7 +166,7 @@ export class Agent {
     if (this.#node !== null) await this.#heartbeat(this.#node.id);
   }
 
-  /** Leaves, so that nobody waits for its heartbeats. */
+  /** Leaves, so that the cluster does not wait for its heartbeats. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#cancel();

@@ -113,7 +113,7 @@ export class Cluster {
     return this.#election.epoch ?? 0;
   }
 
-  /** Null as well when the place of the election is away: nobody can tell then who the queen is. */
+  /** Null as well when the place of the election is away: the queen is then unknown. */
   async #lease(): Promise<Lease | null> {
     try {
       return await this.#leases.read();

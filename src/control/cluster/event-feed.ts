@@ -1,6 +1,7 @@
 /**
  * Hands new events to all who listen: one reader for the whole process, which asks the store twice a second (less
- * often where many gateways do) and only while somebody listens. Who falls behind reads on from the store by id, so that nothing is kept for them here.
+ * often where many gateways do) and only while there are listeners. A slow listener reads on from the store by id, so
+ * nothing is kept for it here.
  */
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';

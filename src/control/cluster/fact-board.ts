@@ -3,8 +3,8 @@
  * number of one sequence, so that a node reads on from the number that it has seen last. The numbers are given inside
  * the transaction that writes, one writer at a time: they are in the order of commits.
  *
- * A node looks about once a second, less often where many share the store, and hears of the newest number with each
- * heartbeat anyway. What was told while the store is away is written when it is back. Owner: the process.
+ * A node looks about once a second, less often where many share the store, and gets the newest number with each
+ * heartbeat anyway. Facts told while the store is away are written when it is back. Owner: the process.
  */
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from 'kysely';
@@ -56,7 +56,7 @@ const MOST_KEPT = 100_000;
 
 export class FactBoard implements FactCarrier {
   readonly #parts: FactBoardParts;
-  /** Of this process: what it told is not news to it. */
+  /** Of this process: its own facts are not news to it. */
   readonly #origin: string;
   readonly #waiting = new Map<string, Waiting>();
   #last = 0;
@@ -110,7 +110,7 @@ export class FactBoard implements FactCarrier {
     if (oldest === undefined) return;
     this.#waiting.delete(oldest[0]);
     oldest[1].done(false);
-    this.#parts.log.warn('too much waits to be told to the cluster; the oldest is given up', { waiting: MOST_WAITING });
+    this.#parts.log.warn('too many facts wait for the cluster; the oldest are given up', { waiting: MOST_WAITING });
   }
 
   replay(topic: string): void {

@@ -54,8 +54,8 @@ export class ClusterFeature {
   }
 
   /**
-   * Runs by the version that was kept on disk, then opens the store. A store that cannot be reached is tried again and
-   * holds up nobody; one that is newer than this program stops the start.
+   * Runs by the version that was kept on disk, then opens the store. An unreachable store is tried again and nothing
+   * waits for it; one that is newer than this program stops the start.
    */
   async start(): Promise<void> {
     const { log } = this.#host;
@@ -235,7 +235,7 @@ export class ClusterFeature {
       {
         name: 'gatehouse_cluster_facts_total',
         type: 'counter',
-        help: 'Bans, purges and hints that this node told the others, or heard of them',
+        help: 'Bans, purges and hints that this node sent to the others, or received',
         samples: [
           { labels: { direction: 'told' }, value: told },
           { labels: { direction: 'heard' }, value: heard },

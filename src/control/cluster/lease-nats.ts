@@ -1,8 +1,8 @@
 /**
  * The lease in a key of NATS JetStream KV (nats-server 2.9 or newer), by the official client. Who holds it is decided
  * by the revision of the key alone: each write names the one that it replaces, and of two the server takes one. Whether
- * a lease has run out is told by the server's own clock, which stamps each write: a node that must know it writes a key
- * of its own and reads the stamp. Reads go to the leader of the bucket, never to a follower that may be behind. Loaded
+ * a lease has run out is decided by the server's clock, which stamps each write: to find out, a node writes a key of
+ * its own and reads the stamp. Reads go to the leader of the bucket, never to a follower that may be behind. Loaded
  * only when it is configured.
  */
 import type { KV, KvEntry } from '@nats-io/kv';

@@ -1,7 +1,7 @@
 /**
  * The lease that makes one node the queen: the contract that every store of leases keeps (lease.suite.ts proves it),
- * and the one in SQL. A lease has one holder at a time and a fencing epoch that grows with each new holder; whoever
- * writes as the queen gives its epoch, and a write with an older one is refused. Times are the store's own clock.
+ * and the one in SQL. A lease has one holder at a time and a fencing epoch that grows with each new holder; the queen
+ * writes with its epoch, and a write with an older one is refused. Times are the store's own clock.
  */
 import { sql } from 'kysely';
 import { databaseNow } from '../store/database-time.ts';

@@ -1,7 +1,7 @@
 /**
  * What nodes call: join with a join token or a client certificate, then, with the token of their own that this gave
  * them, heartbeats, tasks and messages. The routes have no authentication of the gateway in front, so every call brings
- * its token in `Authorization` and is counted here: a node that runs wild, and whoever guesses tokens, gets 429.
+ * its token in `Authorization` and is counted here: a node that runs wild and a client that guesses tokens get 429.
  */
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
@@ -22,7 +22,7 @@ export function addNodeApp(app: ClusterApp, cluster: Cluster): void {
   const strangers = new CallLimits({ perSecond: 1, burst: 20 }, cluster.clock);
   const nodes = new CallLimits({ perSecond: 100, burst: 400 }, cluster.clock);
 
-  /** Runs before the schemas look at anything, so that nobody guesses tokens for free with bodies that are wrong. */
+  /** Runs before the schemas, so that guessing tokens with wrong bodies is counted too. */
   const self: MiddlewareHandler<ClusterEnv> = async (context, next) => {
     const token = /^Bearer +(ghn_[\w-]{20,100})$/i.exec(context.req.header('authorization') ?? '')?.[1];
     if (token === undefined) {

@@ -1,6 +1,6 @@
 /**
- * What the cluster API takes and gives, as Zod schemas: they check what comes in, type what goes out, and are the
- * OpenAPI document. Times are ISO 8601, durations milliseconds.
+ * What the cluster API takes and gives, as Zod schemas: they check input, type output, and are the OpenAPI document.
+ * Times are ISO 8601, durations milliseconds.
  */
 import { z } from '@hono/zod-openapi';
 import type { ClusterEvent } from './events.ts';

@@ -1,6 +1,6 @@
 /**
  * Where the long polls of nodes wait: one question to the store, four times a second (less often where many gateways
- * ask) and only while somebody waits, says which nodes have something, however many wait. Owner: the process; each
+ * ask) and only while nodes wait, says which nodes have something, however many wait. Owner: the process; each
  * gateway has its own.
  */
 import { sql } from 'kysely';
@@ -31,7 +31,7 @@ export class WaitRoom {
     this.#crowd = crowd;
   }
 
-  /** Resolves when the node may have something, after `ms`, or when the signal says that nobody waits any more. */
+  /** Resolves when the node may have something, after `ms`, or when the signal aborts the wait. */
   wait(nodeId: string, ms: number, signal: AbortSignal): Promise<void> {
     return new Promise((resolve) => {
       const waiters = this.#waiting.get(nodeId) ?? new Set();

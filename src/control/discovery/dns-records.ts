@@ -13,7 +13,7 @@ import { words } from './source.ts';
 import { hostsAddresses, namesToAsk, SYSTEM_FILES, type SystemFiles } from './system-names.ts';
 
 export interface DnsAnswer {
-  /** Sorted by URL; empty when the name honestly has no records. */
+  /** Sorted by URL; empty when the server says that the name has no records. */
   readonly instances: readonly InstanceInput[];
   /** How long the answer is good, within the bounds of the settings. */
   readonly waitMs: number;

@@ -64,7 +64,7 @@ export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin' | 'a
   readonly timers?: Timers;
 };
 
-/** The start waits this long for the first answers of discovery; what comes later is published when it comes. */
+/** The start waits this long for the first answers of discovery; later ones are published when they arrive. */
 export const START_WAIT_MS = 3_000;
 
 export class ServicesFeature {
@@ -98,7 +98,7 @@ export class ServicesFeature {
     });
   }
 
-  /** Rejects when services take registrations and nobody could register. */
+  /** Rejects when services take registrations and no instance could register. */
   async start(compiled: CompiledServices): Promise<void> {
     const { log, env } = this.#host;
     const without = unregistrable(compiled);
@@ -204,7 +204,7 @@ export class ServicesFeature {
     this.#registry?.configure(sections.registry?.settings ?? NO_REGISTRY, registrationRules(services));
     const plans = discoveryPlans(services, this.#host.listed());
     this.#manager?.apply(plans);
-    // Services that lost their discovery are told of by nobody: their found instances must go.
+    // No source reports on services that lost their discovery: their found instances must go.
     if (this.#published.some((name) => !plans.some(({ service }) => service === name))) this.#plan();
     if (sections.registry !== null) await this.#serve();
   }

@@ -51,7 +51,7 @@ export const fileSource = defineSource<FileSettings>({
         const look = async (before?: string): Promise<void> => {
           const text = await read(settings.path).catch((error: unknown) => {
             if (!stopped) onProblem(`${words(error)}${kept(last)}`);
-            // Were the same text to come back, its problem or the end of this one must be told again.
+            // If the same text comes back, its problem or the end of this one must be reported again.
             taken = undefined;
             return undefined;
           });

@@ -192,7 +192,7 @@ function deadlineOf(call: ApiCall, firstMs: number, firstWords: string): Deadlin
     cancel: () => {
       cancelTimer();
       call.signal.removeEventListener('abort', onAbort);
-      // Ends whatever is left of the exchange: a body that nobody reads would hold its connection.
+      // Ends whatever is left of the exchange: an unread body would hold its connection.
       controller.abort();
     },
     reasonFor: (error) => (expired === undefined ? error : new Error(expired)),

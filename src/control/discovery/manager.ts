@@ -29,7 +29,7 @@ export interface ManagerEnvironment {
   readonly random: () => number;
   readonly env: Readonly<Record<string, string | undefined>>;
   readonly registry: Registry | null;
-  /** The whole new list of a service. Called only when it differs from the last one that was told. */
+  /** The whole new list of a service. Called only when it differs from the last one that was reported. */
   readonly onChange: (service: string, instances: readonly InstanceInput[]) => void;
   /** Other sources than the built-in ones, by name; for tests. */
   readonly sources?: Readonly<Record<keyof typeof SOURCES, SourceDefinition<never>>>;
@@ -63,14 +63,14 @@ interface Service {
   running: Map<SourceName, Running>;
   /** URLs that health checks have found dead. */
   readonly unhealthy: Set<string>;
-  /** What was told last. */
-  told: readonly InstanceInput[] | undefined;
+  /** The last reported list. */
+  reported: readonly InstanceInput[] | undefined;
   cancelTell: Cancel | null;
-  /** Monotonic time of the first change that is not told yet. */
+  /** Monotonic time of the first change that is not reported yet. */
   changedMs: number | null;
 }
 
-/** A burst of changes (a rolling deployment) is one change; steady ones are told this often all the same. */
+/** A burst of changes (a rolling deployment) is one change; steady ones are still reported this often. */
 export const DEBOUNCE_MS = 100;
 export const MAX_DEBOUNCE_MS = 1_000;
 /** Shared memory has slots for 8,192 instances in all; no one service may take most of them by accident. */
@@ -101,10 +101,10 @@ export class DiscoveryManager {
     this.#checkReady();
   }
 
-  /** The list of each service as it is now, for a start or a reload to compile with. What it gives counts as told. */
+  /** The list of each service as it is now, for a start or a reload to compile with. The result counts as reported. */
   all(): Map<string, readonly InstanceInput[]> {
-    for (const service of this.#services.values()) service.told = this.#merge(service);
-    return new Map([...this.#services].map(([name, service]) => [name, service.told ?? []]));
+    for (const service of this.#services.values()) service.reported = this.#merge(service);
+    return new Map([...this.#services].map(([name, service]) => [name, service.reported ?? []]));
   }
 
   status(): SourceStatus[] {
@@ -119,7 +119,7 @@ export class DiscoveryManager {
     );
   }
 
-  /** Resolves when every source has told something, be it a problem, or after `timeoutMs`. For the start. */
+  /** Resolves when every source has reported a list or a problem, or after `timeoutMs`. For the start. */
   ready(timeoutMs: number): Promise<void> {
     return new Promise((resolve) => {
       const done = (): void => {
@@ -133,7 +133,7 @@ export class DiscoveryManager {
     });
   }
 
-  /** From the health monitor: moves traffic to the next tier when the first has nobody left, and back. */
+  /** From the health monitor: moves traffic to the next tier when the first has no instance left, and back. */
   healthChanged(serviceName: string, url: string, healthy: boolean): void {
     const service = this.#services.get(serviceName);
     if (service === undefined) return;
@@ -154,7 +154,7 @@ export class DiscoveryManager {
       name: plan.service,
       running: new Map(),
       unhealthy: new Set(),
-      told: undefined,
+      reported: undefined,
       cancelTell: null,
       changedMs: null,
     };
@@ -236,9 +236,9 @@ export class DiscoveryManager {
     service.cancelTell = null;
     service.changedMs = null;
     const instances = this.#merge(service);
-    const before = service.told ?? [];
+    const before = service.reported ?? [];
     if (sameInstances(instances, before)) return;
-    service.told = instances;
+    service.reported = instances;
     this.#env.log.info('instances changed', { service: service.name, ...difference(before, instances) });
     this.#env.onChange(service.name, instances);
   }
@@ -265,7 +265,7 @@ export class DiscoveryManager {
   }
 }
 
-/** Weight 0 for whoever stands behind the first tier that has a healthy instance, or behind the first of all. */
+/** Weight 0 for instances behind the first tier that has a healthy one, or behind the first of all. */
 function inTiers(instances: ReadonlyMap<string, InstanceInput>, unhealthy: ReadonlySet<string>): InstanceInput[] {
   const all = [...instances];
   const tiers = all.map(([, instance]) => instance.priority);

@@ -1,4 +1,4 @@
-/** The registry source: what has registered for the service (registry/registry.ts), told at each change. */
+/** The registry source: what has registered for the service (registry/registry.ts), reported at each change. */
 import type { RegistrationRules } from './registry/leases.ts';
 import { defineSource } from './source.ts';
 

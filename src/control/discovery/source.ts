@@ -1,7 +1,7 @@
 /**
  * What a discovery source is: something that, once started, tells the whole list of instances of one service each
  * time it may have changed. Files, names and APIs are the sources' business; merging, debouncing and comparing are the
- * manager's. A source never throws: what goes wrong is told as a problem, and the last good list stays.
+ * manager's. A source never throws: it reports a failure as a problem, and the last good list stays.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
@@ -16,7 +16,7 @@ export interface DiscoverySource {
    * when the last look failed, and null when it worked again. Called once.
    */
   start(onInstances: (instances: readonly InstanceInput[]) => void, onProblem: (problem: string | null) => void): void;
-  /** Ends it at once; nothing is told after that. May be called when `start` never was. */
+  /** Ends it at once; nothing is reported after that. May be called when `start` never was. */
   stop(): void;
 }
 
@@ -45,7 +45,7 @@ export function defineSource<Settings>(definition: SourceDefinition<Settings>): 
   return definition;
 }
 
-/** What went wrong, as a sentence; Node's code in brackets for whoever searches for it. */
+/** What went wrong, as a sentence; Node's code in brackets for searches. */
 export function words(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;

@@ -1,4 +1,4 @@
-/** The static source: the `instances` of the configuration, told once. */
+/** The static source: the `instances` of the configuration, reported once. */
 import type { InstanceInput } from './instance.ts';
 import { defineSource } from './source.ts';
 

@@ -2,7 +2,7 @@
  * What nodes of a cluster tell each other of services in trouble: an instance that a probe found down, that was
  * ejected, whose breaker (or whose service's) opened. A hint keeps no request away: another node may reach what this
  * one does not. It makes the others look: they probe at once, and one more fault of their own suffices for an ejection,
- * unless a good response comes first. Told by whoever sees it first; the others keep still about it for a while.
+ * unless a good response comes first. The first to see it sends it; the others send none for a while.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
@@ -34,7 +34,7 @@ const HINT_FACT = 'hint';
 const LOOK_MS = 250;
 /** Older ones say nothing about now. */
 const HOLDS_MS = 30_000;
-/** So long nobody tells the same again. */
+/** The same hint is not sent again for this long. */
 const QUIET_MS = 5_000;
 const MOST_QUIET = 10_000;
 
@@ -42,7 +42,7 @@ export class HealthHints {
   readonly #parts: HintParts;
   /** Trouble of each instance and service at the last look. */
   #before = new Map<string, Trouble | null>();
-  /** What somebody has told, and until when (monotonic) it is not told again. */
+  /** Hints sent by any node, and until when (monotonic) they are not sent again. */
   readonly #quiet = new Map<string, { readonly untilMs: number; readonly isOwn: boolean }>();
   #cancel: Cancel = () => {};
 
@@ -83,7 +83,7 @@ export class HealthHints {
     if (trouble === null || before === undefined || before === trouble) return;
     const quiet = this.#quiet.get(key);
     if (quiet !== undefined && quiet.untilMs > this.#parts.clock.monotonicMs()) {
-      // It comes and goes: if it is still so then, it is told.
+      // It comes and goes: if it is still so then, it is sent.
       if (quiet.isOwn) now.set(key, null);
       return;
     }

@@ -33,7 +33,7 @@ export interface MonitorEnvironment {
   readonly random: () => number;
   /** Probes under way at once; the rest wait their turn. Default 64. */
   readonly maxConcurrent?: number;
-  /** Hears each change of what the workers are told. */
+  /** Called at each change of what the workers get. */
   readonly onChange?: (change: HealthChange) => void;
 }
 

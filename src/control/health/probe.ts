@@ -57,7 +57,7 @@ const WORDS: Readonly<Record<string, string>> = {
   ETIMEDOUT: 'connection timed out',
 };
 
-/** What went wrong on a socket, in words, with Node's code for whoever searches for it. */
+/** What went wrong on a socket, in words, with Node's code for searches. */
 export function socketFault(error: unknown): ProbeOutcome {
   const { code, message } = error as NodeJS.ErrnoException;
   if (code === undefined) return bad(message);

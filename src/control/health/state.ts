@@ -16,7 +16,7 @@ export type HealthStatus = 'unknown' | 'healthy' | 'unhealthy';
 
 export interface HealthState {
   readonly status: HealthStatus;
-  /** What the workers are told: as configured while the status is unknown. */
+  /** What the workers get: as configured while the status is unknown. */
   readonly healthy: boolean;
   readonly consecutiveSuccesses: number;
   readonly consecutiveFailures: number;

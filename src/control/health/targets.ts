@@ -14,7 +14,7 @@ export interface HealthTarget {
   /** Index in shared memory. */
   readonly slot: number;
   readonly url: string;
-  /** As configured; holds until the first verdict, and for good when there is no check. */
+  /** As configured; holds until the first verdict, or for ever without a check. */
   readonly configuredHealthy: boolean;
   readonly check: HealthCheckSettings | null;
   readonly kind: ProbeKind;

@@ -1,5 +1,5 @@
 /**
- * Which addresses may be registered. A registration makes the gateway send requests there, so whoever has the token
+ * Which addresses may be registered. A registration makes the gateway send requests there, so a client with the token
  * could point it at places that only the gateway reaches: link-local ones (cloud metadata services live there, under
  * well-known names too) are never allowed, in any spelling that a translator or tunnel turns into them, nor is the
  * gateway itself, and a service may name the blocks that are.

@@ -72,7 +72,7 @@ export function fileStore(path: string, timers: Timers, log: Logger): RegistrySt
       try {
         return contentSchema.parse(JSON.parse(text));
       } catch (error) {
-        // Kept for whoever wants to know what happened; the next write would go over it.
+        // Kept for diagnosis; the next write would overwrite it.
         await rename(path, `${path}.unreadable`);
         throw new Error(`${path} is not a registry file and was moved aside: ${words(error)}`);
       }

@@ -1,5 +1,5 @@
 /**
- * The words of the registry: settings, what is registered, what comes of it; and the keys under which addresses are
+ * The words of the registry: settings, registrations and their results; and the keys under which addresses are
  * remembered.
  */
 import type { DampingSettings } from './damping.ts';

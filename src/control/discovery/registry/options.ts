@@ -10,7 +10,7 @@ import type { DiscoverySettings } from '../options.ts';
 import type { DampingSettings } from './damping.ts';
 import type { RegistrySettings } from './leases.ts';
 
-/** Short enough to type, long enough that nobody guesses it over the network. */
+/** Short enough to type, long enough not to be guessed over the network. */
 const MIN_TOKEN_LENGTH = 16;
 const token = secret(MIN_TOKEN_LENGTH).max(1_024);
 const span = { min: 1_000, max: MAX_TIMER_MS };
@@ -116,7 +116,7 @@ export function hashToken(text: string): string {
 export const registrySection = defineSection({
   at: 'top',
   key: 'registry',
-  schema: registryOptions.describe('Services that register themselves, by a token. Default: nobody can.'),
+  schema: registryOptions.describe('Services that register themselves, by a token. Default: none can.'),
   variables: [
     {
       name: 'GATEHOUSE_REGISTRY_TOKEN',
@@ -124,7 +124,7 @@ export const registrySection = defineSection({
       meaning: 'Bearer token with which services register themselves.',
     },
   ],
-  /** Null: nobody can register. */
+  /** Null: no instance can register. */
   compile(options, context): RegistrySection | null {
     if (options === undefined) return null;
     const section = registrySettings(options);
@@ -139,7 +139,10 @@ export const registrySection = defineSection({
   },
 });
 
-/** Services that take registrations though there is no `registry`, so that nobody could register: an error at start. */
+/**
+ * Services that take registrations though there is no `registry`, so that no instance could register: an error at
+ * start.
+ */
 export function servicesWithoutRegistry(
   registry: RegistrySection | null,
   discovery: ReadonlyMap<string, DiscoverySettings | null>,

@@ -190,7 +190,7 @@ export class Registry {
 
   /**
    * Another process takes the leases over from the file: everything is on the disk, and nothing is written and no lease
-   * ends here any more, until the result is called. Whoever calls sees to it that nobody registers meanwhile.
+   * ends here any more, until the result is called. The caller makes sure that no instance registers meanwhile.
    */
   async handOver(): Promise<() => void> {
     this.#isHandedOver = true;
@@ -275,7 +275,7 @@ export class Registry {
     const nowMs = this.#env.clock.monotonicMs();
     const lateMs = nowMs - dueMs;
     if (lateMs > STALL_MS) {
-      // Nobody's heartbeat could be heard meanwhile; to drop them all would turn a pause into an outage.
+      // No heartbeat could arrive meanwhile; to drop all instances would turn a pause into an outage.
       this.#env.log.warn('leases renewed: the process stood still', { stoodStillMs: Math.round(lateMs) });
       for (const service of this.#services.values()) {
         for (const entry of service.entries.values())

@@ -11,7 +11,7 @@ export const CLUSTER_METRICS = {
   gatehouse_cluster_facts_total: {
     type: 'counter',
     labels: ['direction'],
-    help: 'Bans, purges and hints that this node told the others, or heard of them',
+    help: 'Bans, purges and hints that this node sent to the others, or received',
   },
   gatehouse_cluster_facts_waiting: {
     type: 'gauge',
