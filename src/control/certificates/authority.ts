@@ -1,7 +1,7 @@
 /**
- * One order at an ACME authority, by the library `acme-client`: account, order, proof of the name, certificate. What it
- * gives is held against what was asked for, since nothing that an authority says is taken on trust; what goes wrong is
- * an `OrderError` with the authority's own words and the time from which it may be asked again.
+ * One order at an ACME authority, by the library `acme-client`: account, order, proof of the name, certificate. The
+ * result is compared with the order, since an authority is not trusted; a failure is an `OrderError` with the
+ * authority's own words and the time from which it may be asked again.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { Agent } from 'node:https';

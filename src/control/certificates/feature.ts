@@ -43,7 +43,7 @@ export class CertificatesFeature {
     this.#plan = plan;
   }
 
-  /** A storage that is away holds up nobody: workers have the copies in the data folder. */
+  /** Nothing waits for a storage that is away: workers have the copies in the data folder. */
   async start(compiled: Compiled): Promise<void> {
     await this.#host.serveBuiltin(
       ACME_SERVICE,

@@ -1,5 +1,5 @@
 /**
- * Sees to it that every name has a certificate: orders what is missing, renews what comes to its end, waits longer
+ * Sees to it that every name has a certificate: orders missing ones, renews old ones, waits longer
  * after each failure and at least as long as the authority says, and remembers that across restarts, so that a gateway
  * in a restart loop does not use up what the authority allows. One order at a time; where gateways share a storage, one
  * of them orders a name and the others take what it got.

@@ -88,7 +88,7 @@ export class ChallengeProver implements Prover {
   /** RFC 8555 §8.3: the key authorization of a token, as plain bytes. */
   readonly fetch = async (request: Request): Promise<Response> => {
     const token = new URL(request.url).pathname.split('/').at(-1) ?? '';
-    // A token is base64url (RFC 8555 §8.1); anything else is nobody's.
+    // A token is base64url (RFC 8555 §8.1); anything else is no token.
     const isToken = /^[A-Za-z0-9_-]{1,200}$/.test(token);
     const answer = isToken ? (this.#answers.get(token) ?? (await this.#answerOfOthers(token))) : null;
     if (answer === null) return new Response('no challenge has this token\n', { status: 404 });

@@ -57,7 +57,7 @@ export class FolderStorage implements CertificateStorage {
     return found;
   }
 
-  /** One process has the data folder, so there is nobody to agree with. */
+  /** One process has the data folder, so no agreement is needed. */
   async lock(): Promise<boolean> {
     return true;
   }

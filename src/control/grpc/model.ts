@@ -37,7 +37,7 @@ export interface ProtoModel {
   readonly services: readonly ServiceModel[];
 }
 
-/** Files or descriptors that cannot be used; the message says why, for whoever wrote them. */
+/** Files or descriptors that cannot be used; the message says why, for their author. */
 export class ProtoFault extends Error {}
 
 interface RuleOptions {

@@ -1,6 +1,6 @@
 /**
  * The OpenAPI document of a route with `transcode`, made of the same bindings and types that traffic goes by: paths,
- * parameters, bodies, responses, streams, errors. Plain data, for whoever shows or merges documents.
+ * parameters, bodies, responses, streams, errors. Plain data, to show or merge.
  */
 import type { FieldKind, FieldSchema, MessageSchema, ProtoSchema } from '../../base/protobuf/schema.ts';
 import { parseTemplate } from '../../data/contract/path-template.ts';

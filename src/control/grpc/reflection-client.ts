@@ -23,7 +23,7 @@ const MOST_FILES = 2_000;
 const MOST_BYTES = 16 * 1024 * 1024;
 const PREFIX_BYTES = 5;
 const UNIMPLEMENTED = 12;
-/** What every server that reflects has beside its own, and nobody wants as JSON. */
+/** What every reflecting server has beside its own services, of no use as JSON. */
 const OWN_SERVICES = /^grpc\.(reflection|health|channelz)\./;
 
 const PROTO = `syntax = "proto3";

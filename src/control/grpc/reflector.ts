@@ -36,7 +36,7 @@ export class Reflector {
   failures = 0;
   readonly #parts: ReflectorParts;
   #instances: readonly Instance[] = [];
-  #told = '';
+  #reported = '';
   #isAsking = false;
   #isStopped = false;
   #cancel: Cancel = () => {};
@@ -114,9 +114,9 @@ export class Reflector {
     const { api, problems } = buildApi({ ...model, services: own }, this.settings);
     if (problems.length > 0) throw new ProtoFault(problems.map(({ message }) => message).join('; '));
     const text = JSON.stringify(api);
-    if (text === this.#told || this.#isStopped) return;
-    const isFirst = this.#told === '';
-    this.#told = text;
+    if (text === this.#reported || this.#isStopped) return;
+    const isFirst = this.#reported === '';
+    this.#reported = text;
     this.methods = new Set(api.bindings.map(({ rpc }) => rpc)).size;
     this.#parts.publish(topic, api);
     this.#parts.log.info(isFirst ? 'a service said what it offers' : 'a service offers something else now', {

@@ -176,7 +176,7 @@ export class LimitsFeature {
     this.#publish(compiled);
   }
 
-  /** Its workers may have banned somebody to the last. */
+  /** Its workers may have banned callers until the end. */
   predecessorGone(): void {
     this.#bans?.reread().catch((error: unknown) => {
       this.#host.log.error('bans of the former process are not known', { reason: messageOf(error) });
@@ -207,8 +207,8 @@ export class LimitsFeature {
   }
 
   /**
-   * What the database said last; who asks has it asked again for the next time, so that nobody waits and idle
-   * gateways ask nothing.
+   * The database's last reply; each read starts a new query for the next one, so reads never wait and idle gateways
+   * query nothing.
    */
   #knownRatios() {
     const nowMs = this.#clock.monotonicMs();
@@ -248,7 +248,7 @@ export class LimitsFeature {
   async #grant(ledger: QuotaLedger, question: QuotaQuestion) {
     const answer = await ledger.ask(question);
     const plans = this.#compiled?.plan.sections.plans ?? {};
-    // Plans that nobody defined share one label.
+    // Undefined plans share one label.
     const plan = question.plan !== null && Object.hasOwn(plans, question.plan) ? question.plan : 'other';
     const key = `${question.quota} ${plan}`;
     const before = this.#utilisation.get(key) ?? { quota: question.quota, plan, granted: 0, refused: 0 };

@@ -1,8 +1,7 @@
 /**
- * What the HTTP side of limits needs in common: who is calling and how an error is told. The gateway's own fields
- * name the caller (`X-Auth-*`): it takes away every copy that comes from outside, and nobody else reaches the socket.
- * On the socket for the command line everybody is an administrator, as with the control socket: the file's
- * permissions decide.
+ * What the HTTP side of limits needs in common: who is calling and how errors look. The gateway's own fields name the
+ * caller (`X-Auth-*`): it removes every copy that a client sends, and no other client reaches the socket. On the socket
+ * for the command line everybody is an administrator, as with the control socket: the file's permissions decide.
  */
 import { randomUUID } from 'node:crypto';
 import type { Context } from 'hono';
@@ -10,7 +9,7 @@ import { errorBody, type FieldError } from '../../base/error-body.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 import { decoded, gatewayIdentity } from '../gateway-identity.ts';
 
-/** Whoever has this scope or the role `admin` may see and change what is not theirs. */
+/** Callers with this scope or the role `admin` may see and change what is not theirs. */
 export const ADMIN_SCOPE = 'limits:admin';
 
 export interface ApiCaller {
@@ -22,10 +21,10 @@ export interface ApiCaller {
   readonly name: string;
 }
 
-/** Null: nobody was authenticated. */
+/** Null: not authenticated. */
 export type ReadCaller = (context: Context) => ApiCaller | null;
 
-/** The admin API has found out who it is; nobody else reaches this socket. */
+/** The admin API has authenticated the caller; no other client reaches this socket. */
 export const localCaller: ReadCaller = (context) => ({
   account: null,
   plan: null,

@@ -27,7 +27,7 @@ export interface Utilisation {
   readonly refused: number;
 }
 
-/** Sums of what workers told, over all of them and since the start. */
+/** Sums of the workers' reports, over all of them and since the start. */
 export class WorkerCounts {
   readonly #sums = new Map<string, number>();
   occupancy: TableOccupancy = { live: 0, cells: 0 };

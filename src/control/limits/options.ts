@@ -206,7 +206,7 @@ export const limitsSection = defineSection({
   at: 'top',
   key: 'limits',
   schema: limitsOptions.describe(
-    'How limits, quotas and bans are counted and told. What is limited is said by `rateLimit`, `quotas`, `plans` and `abuse`.',
+    'How limits, quotas and bans are counted and reported. `rateLimit`, `quotas`, `plans` and `abuse` say what is limited.',
   ),
   compile(options, context): LimitsPlan {
     const written = options ?? limitsOptions.parse({});
@@ -240,7 +240,7 @@ function addRoutes(
   context: SectionContext,
 ): void {
   const has = (key: string): boolean => context.document?.[key] !== undefined;
-  // Of interest where somebody has thought about limits; elsewhere the shipped plans bind nobody.
+  // Only where limits are configured; elsewhere the shipped plans bind no caller.
   if (publishPlans === true && (isWritten || has('plans'))) context.addRoute(PLANS_ROUTE);
   const routes = (context.document?.['routes'] ?? []) as readonly { readonly builtin?: string }[];
   if (routes.some(({ builtin }) => builtin === 'limits' || builtin === SERVICE)) {

@@ -1,6 +1,6 @@
 /**
- * Whether limits are counted by Redis, over all workers: said once in the log when this machine begins to count alone,
- * and once when Redis decides again; shown as a dependency. Told by workers (data/limiter/worker-limits.ts).
+ * Whether limits are counted by Redis, over all workers: logged once when this machine begins to count alone, and once
+ * when Redis decides again; shown as a dependency. Reported by workers (data/limiter/worker-limits.ts).
  */
 import type { Logger } from '../../base/log.ts';
 import type { SharedState } from '../../data/contract/limits.ts';
@@ -11,7 +11,7 @@ export class SharedCounting {
   readonly #alone = new Set<number>();
   #isTold = false;
 
-  /** `threads`: of the workers that live; null where nobody knows. */
+  /** `threads`: of the live workers; null if unknown. */
   constructor(log: Logger, threads: () => readonly number[] | null) {
     this.#log = log;
     this.#threads = threads;

@@ -45,7 +45,7 @@ export interface BanRow {
 }
 
 /**
- * How far each process that writes usage has got, so that a batch whose commit nobody heard of is not written twice.
+ * How far each process that writes usage has got, so that a batch whose commit was not confirmed is not written twice.
  */
 export interface WriterRow {
   id: string;

@@ -66,11 +66,11 @@ function watch(service: string, response: ServerResponse, sources: () => OpsSour
   }
   watchers++;
   begin(response);
-  let told = -1;
+  let sent = -1;
   const look = (): void => {
     const status = servingStatus(service, sources());
-    if (status === told) return;
-    told = status;
+    if (status === sent) return;
+    sent = status;
     response.write(encodeResponse(status));
   };
   look();

@@ -1,6 +1,6 @@
 /**
  * A listener of its own for health, status and metrics (`gateway.operations.port`), on the main thread: what operators
- * read is then on no address that strangers reach, and is answered also while all workers are busy. Owner: the primary.
+ * read is then on no public address, and is served also while all workers are busy. Owner: the primary.
  */
 import { createServer, type RequestListener, type Server } from 'node:http';
 import { messageOf } from '../../base/errors.ts';

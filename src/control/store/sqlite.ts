@@ -151,8 +151,8 @@ class NodeSqliteConnection implements DatabaseConnection {
   }
 
   /**
-   * `writes`: it takes the write lock, so that its success says that nobody else has it. BUSY means that nothing of the
-   * statement happened, so that asking again is safe, in and out of a transaction.
+   * `writes`: it takes the write lock, so that its success says that no other connection has it. BUSY means that
+   * nothing of the statement happened, so that asking again is safe, in and out of a transaction.
    */
   async #whenFree<Result>(run: () => Result, writes: boolean): Promise<Result> {
     for (let waitMs = 2; ; waitMs = Math.min(waitMs * 2, 50)) {
@@ -168,7 +168,7 @@ class NodeSqliteConnection implements DatabaseConnection {
     }
   }
 
-  /** One that nobody met for the whole time meanwhile may well be another one. */
+  /** A lock not met for that whole time may by now be another one. */
   #lockedSince(): number {
     const nowMs = performance.now();
     if (this.#lockedSinceMs === null || nowMs - this.#lockMetMs > this.#busyTimeoutMs) this.#lockedSinceMs = nowMs;

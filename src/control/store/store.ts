@@ -20,7 +20,7 @@ export interface StoreOptions {
   /** Longest wait for a connection or a lock, in milliseconds. Default 5,000. */
   readonly busyTimeoutMs?: number;
   /**
-   * PostgreSQL ends a transaction in which nothing happens for so long, so that a stopped process holds up nobody.
+   * PostgreSQL ends a transaction in which nothing happens for so long, so that a stopped process blocks no other.
    * Default 30,000.
    */
   readonly idleTransactionMs?: number;

@@ -1,6 +1,5 @@
 /**
- * The key `abuse`: what counts against callers, how much is borne, and how long bans last. Without it nobody is
- * banned by rule.
+ * The key `abuse`: what counts against callers, how much is allowed, and how long bans last. Without it no rule bans.
  */
 import * as z from 'zod';
 import { cidr, duration } from '../../../base/zod-units.ts';

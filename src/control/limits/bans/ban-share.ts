@@ -1,7 +1,7 @@
 /**
  * Bans that several machines share through Redis: each machine keeps its own book, tells the others of what it bans
  * and lifts, and learns all that holds when it (re)connects. A hash holds the bans, a channel says that one changed.
- * Without Redis each machine goes on with what it knows; what it banned meanwhile is told when Redis is back.
+ * Without Redis each machine goes on with what it knows; its new bans are published when Redis is back.
  */
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
@@ -104,14 +104,14 @@ export class RedisBanShare implements BanShare {
     const nowMs = Date.now();
     const isOver = ban.endsAtMs !== null && ban.endsAtMs <= nowMs;
     if (isOver || (ban.liftedAtMs !== null && ban.liftedAtMs < nowMs - LIFTED_KEPT_MS)) {
-      // Whoever meets one that is over clears it away.
+      // The first to meet one that is over removes it.
       this.#commands?.hdel(this.#key, ban.id).catch((error: unknown) => this.#problem(messageOf(error)));
       return;
     }
     this.#bans.learn(ban).catch((error: unknown) => this.#problem(messageOf(error)));
   }
 
-  /** Told once until it changes or goes away: a Redis that is away fails many times over. */
+  /** Logged once until it changes or ends: a Redis that is away fails many times over. */
   #problem(reason: string): void {
     if (this.#isClosed || reason === this.#lastProblem) return;
     this.#lastProblem = reason;

@@ -1,7 +1,7 @@
-/** A ban as another process told it. */
+/** A ban as another process published it. */
 import type { Ban } from './bans.ts';
 
-/** Another version's data, or nobody's, is left alone. */
+/** Data of another version or of unknown origin is left alone. */
 export function readBan(value: unknown): Ban | undefined {
   if (typeof value !== 'object' || value === null) return undefined;
   const ban = value as Ban;

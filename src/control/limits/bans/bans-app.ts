@@ -37,7 +37,7 @@ export const banBody = z.strictObject({
   for: z.union([z.string(), z.number()]).prefault('1h'),
 });
 
-/** A ban that nobody enforces must not look like one. */
+/** A ban that is not enforced must not look like one. */
 const NOT_ENFORCED: Refusal = {
   status: 409,
   code: 'BANS_NOT_ENFORCED',

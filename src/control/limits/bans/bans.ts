@@ -223,7 +223,7 @@ export class BanBook {
     });
   }
 
-  /** True for a ban that was lifted here without the others having heard of it: they do now. */
+  /** True for a ban that was lifted here before the others knew: they are informed now. */
   async #wasLifted(id: string): Promise<boolean> {
     const row = await this.#store.db.selectFrom('limits_bans').selectAll().where('id', '=', id).executeTakeFirst();
     if (row === undefined || row.lifted_at === null) return false;

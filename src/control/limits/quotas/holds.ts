@@ -135,10 +135,10 @@ export class Holds {
       .where('quota', '=', key.quota)
       .where('account', '=', key.account)
       .where('period', '=', key.period);
-    // Locks the row, as whoever books does first.
+    // Locks the row, as each booking does first.
     await usage.set((row) => ({ held: row('held', '+', 0) })).execute();
     const held = await this.#row(trx, holder, key).executeTakeFirst();
-    if (held === undefined) return; // somebody else was faster
+    if (held === undefined) return; // another process was faster
     await this.#delete(trx, holder, key);
     await usage.set((row) => ({ held: row('held', '-', Number(held.held)) })).execute();
   }

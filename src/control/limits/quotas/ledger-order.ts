@@ -34,7 +34,7 @@ export function unusedRow({ quota, account, period }: UsageKey, plan: string | n
   };
 }
 
-/** Number of the advisory lock; nobody else in the database is to use it. */
+/** Number of the advisory lock; nothing else in the database may use it. */
 const FREEZE_LOCK = 6_774_861_205;
 
 /** Bookings go on side by side; a freeze waits for those that have begun and makes later ones wait. */
@@ -42,7 +42,7 @@ export async function withFreezesApart({ dialect }: Pick<Store<LimitTables>, 'di
   if (dialect === 'postgres') await sql`select pg_advisory_xact_lock_shared(${FREEZE_LOCK})`.execute(trx);
 }
 
-/** From here to the end of the transaction nobody books anything. */
+/** From here to the end of the transaction no process books anything. */
 export async function freezeAlone({ dialect }: Pick<Store<LimitTables>, 'dialect'>, trx: Trx): Promise<void> {
   if (dialect === 'postgres') await sql`select pg_advisory_xact_lock(${FREEZE_LOCK})`.execute(trx);
 }

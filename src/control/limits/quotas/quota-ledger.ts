@@ -3,7 +3,7 @@
  * questions and reports that come while one transaction runs are done together in the next, so that a burst costs one
  * commit. A period that was exported is frozen: what is reported on it later counts for the present one, so that an
  * export never changes. Several processes may write at a time (ledger-order.ts); each numbers its batches of reports,
- * so that one whose commit was not heard of, because the line broke, is not booked twice.
+ * so that one is booked once even if the connection drops during commit.
  */
 import { randomUUID } from 'node:crypto';
 import type { Transaction } from 'kysely';

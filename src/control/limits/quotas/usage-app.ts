@@ -52,7 +52,7 @@ export function createUsageApp({ usage, caller, errorFormat, clock }: UsageAppPa
     if (who === null) return no(context, REFUSALS.unauthenticated);
     const account = accountFor(context, who);
     if (typeof account !== 'string') return no(context, account);
-    // Of what an account has not used yet nobody has written down the plan.
+    // The plan of a quota that an account has not used yet is not stored.
     const plan = account === who.account ? who.plan : (context.req.query('plan') ?? null);
     context.header('cache-control', 'no-store');
     return context.json({ account, plan, quotas: await usage.present(account, plan) });
