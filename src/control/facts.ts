@@ -1,7 +1,7 @@
 /**
  * Facts: what the nodes of a cluster tell each other besides configuration and tasks, by topic and key: a ban, a purge,
- * a hint. A feature tells and hears here and need not know whether there is a cluster; the cluster carries them
- * (cluster/fact-board.ts). Without one, nobody is told and nothing is heard. Owner: primary.ts.
+ * a hint. A feature tells and listens here and need not know whether there is a cluster; the cluster carries them
+ * (cluster/fact-board.ts). Without one, facts go nowhere and none arrive. Owner: primary.ts.
  */
 export interface Fact {
   readonly key: string;
@@ -14,7 +14,7 @@ export interface Fact {
 }
 
 export interface FactListener {
-  /** A fact that is new here, or has a new value. Must not throw. Never one that this process has told. */
+  /** A fact that is new here, or has a new value. Must not throw. Never a fact of this process. */
   learn(fact: Fact): void;
   /** All that is there has been learnt, for the first time or after the store was away. */
   caughtUp?(): void;

@@ -1,5 +1,5 @@
 /**
- * The features of a gateway, asked and told in the order of features.ts. None before `start`: while the first ones
+ * The features of a gateway, called in the order of features.ts. None before `start`: while the first ones
  * start they see no others.
  */
 import type { RequestListener } from 'node:http';
@@ -63,7 +63,7 @@ export class FeatureSet {
     return new Map(found.map((each) => [each.name, each]));
   }
 
-  /** The admin API for whoever may open the control socket; made when it is first asked for. */
+  /** The admin API for processes that may open the control socket; made at first use. */
   adminListener(): Promise<RequestListener> | undefined {
     this.#adminListener ??= this.all.find((each) => each.controlListener !== undefined)?.controlListener?.();
     return this.#adminListener;

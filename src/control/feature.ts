@@ -49,12 +49,12 @@ export interface Feature {
   exemplars?(routeId: string): Exemplars | undefined;
   /**
    * Its API for operators, below `/api/features/NAME` of the admin API, which has found out who asks:
-   * `x-gatehouse-actor` is the name. Nobody else reaches it.
+   * `x-gatehouse-actor` is the name. No other client reaches it.
    */
   operations?(): OperationsApi | undefined;
   /** Signs operators in with accounts. */
   accounts?(): OperatorAccounts | undefined;
-  /** Answers what comes below `/admin` on the control socket. */
+  /** Serves requests below `/admin` on the control socket. */
   controlListener?(): Promise<RequestListener>;
   /** Adds to its audit chain. */
   audit?(entry: AuditedAction): Promise<void>;
@@ -69,7 +69,7 @@ export interface Feature {
   replaced?(): Promise<void>;
   /** The process that this one took over from has ended: what it wrote last can be read. Must not throw. */
   predecessorGone?(): void;
-  /** Log files were moved away by somebody else. */
+  /** Another program moved the log files away. */
   reopen?(): void;
   stop?(): Promise<void>;
 }
@@ -97,9 +97,9 @@ export interface FeatureHost {
   readonly cache: CacheControl;
   /** The newest compiled configuration: workers have it a moment before `applied` is called. */
   readonly compiled: Compiled;
-  /** Where security events are told. */
+  /** Where security events are reported. */
   readonly security: SecurityJournal;
-  /** What nodes of a cluster tell each other; without a cluster nobody hears it. */
+  /** What nodes of a cluster tell each other; without a cluster it goes nowhere. */
   readonly facts: Facts;
   /**
    * Whole lines for standard output, in turn with those of the access log; `done` when they are written or given up.

@@ -40,7 +40,7 @@ export class Gate {
     this.#go('open');
   }
 
-  /** Whoever listens at the path now answers. */
+  /** The process that listens at the path now answers. */
   forward(): void {
     this.#go('forwards');
   }

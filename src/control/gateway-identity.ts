@@ -1,6 +1,6 @@
 /**
  * Who calls a built-in service, as the gateway says in `X-Auth-*`. It removes every copy of these fields that comes
- * from outside, and nobody else reaches the socket of a built-in service. Read by the APIs of limits and of the
+ * from outside, and no other client reaches the socket of a built-in service. Read by the APIs of limits and of the
  * cluster.
  */
 import { accountKey } from '../data/contract/auth.ts';
@@ -16,7 +16,7 @@ export interface GatewayIdentity {
   readonly scopes: readonly string[];
 }
 
-/** Null: nobody was authenticated. */
+/** Null: not authenticated. */
 export function gatewayIdentity(header: (name: string) => string | undefined): GatewayIdentity | null {
   const subject = decoded(header('x-auth-subject'));
   if (subject === null) return null;

@@ -42,7 +42,7 @@ export interface TrialResult {
 /** What became of a wish to replace the document. */
 export type ReplaceResult =
   | (ReloadResult & { readonly kind: 'done' | 'refused' })
-  /** Somebody else changed it meanwhile; `hash` is what is live. */
+  /** It was changed meanwhile; `hash` is what is live. */
   | { readonly kind: 'stale'; readonly hash: string }
   | { readonly kind: 'unwritable'; readonly reason: string };
 
@@ -204,7 +204,7 @@ export class LiveConfiguration {
   }
 
   async #publishServices(names: readonly string[]): Promise<ReloadResult> {
-    // Services leave while the gateway ends: nobody needs to know where they are.
+    // Services leave while the gateway ends: their addresses are not needed.
     if (this.#ended || names.length === 0)
       return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
     const changed = this.#withInstances(names, this.#snapshot.version + 1);
@@ -427,7 +427,7 @@ export class LiveConfiguration {
   }
 
   /**
-   * Nothing is published from now on: what a publication would start, nobody would end. Resolves when the last one is
+   * Nothing is published from now on: what a publication starts would never end. Resolves when the last one is
    * done.
    */
   async end(): Promise<void> {

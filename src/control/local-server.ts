@@ -46,8 +46,8 @@ export class LocalServer {
   }
 
   /**
-   * Rejects when another process answers on the same path, unless it is being replaced; a socket file that nobody
-   * serves any more is replaced.
+   * Rejects when another process answers on the same path, unless it is being replaced; a socket file without a server
+   * is replaced.
    */
   async listen(replaces = false): Promise<void> {
     const server = createServer((request, response) => this.listener(request, response));
@@ -56,7 +56,7 @@ export class LocalServer {
       server.on('upgrade', (request, socket, head) => {
         this.#upgraded.add(socket);
         socket.once('close', () => this.#upgraded.delete(socket));
-        // A client that resets its connection must not end the process; whoever took the socket sees it close.
+        // A client that resets its connection must not end the process; the socket's owner sees it close.
         socket.on('error', () => {});
         onUpgrade(request, socket, head);
       });

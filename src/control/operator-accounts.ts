@@ -46,7 +46,7 @@ export interface OperatorAccounts {
     from: OperatorRequest,
     mayEnter: (roles: readonly string[]) => boolean,
   ): Promise<SignedInOperator | FactorNeeded>;
-  /** Roles of the account of a session as they are now; null once the session is over, whoever ended it. */
+  /** Roles of the account of a session as they are now; null once the session is over. */
   rolesOf(sessionId: string): Promise<readonly string[] | null>;
   end(sessionId: string, from: OperatorRequest): Promise<void>;
 }

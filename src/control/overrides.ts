@@ -197,7 +197,7 @@ export class Overrides {
     return { added: Object.fromEntries(added), removed, services: [...services] };
   }
 
-  /** After instances got their words in shared memory: whoever is new there drains again, or is held open. */
+  /** After instances got their words in shared memory: new ones there drain again, or are held open. */
   apply(snapshot: Snapshot): void {
     for (const { instances } of snapshot.services) {
       for (const { id, slot } of instances)

@@ -2,8 +2,8 @@
  * Ports before workers bind them. Workers share a port by `SO_REUSEPORT`, which would also let a second gateway of the
  * same user slip in beside the first and take half of its connections; so each new port is bound alone once, and a
  * port of 0 becomes a free one that all workers then use. From then on a socket of the process that never listens holds
- * the port: between here and a worker, or between a worker's death and the next, the system gives it to nobody who asks
- * for any free one, or connects from one.
+ * the port: between here and a worker, or between a worker's death and the next, the system gives it to no process that
+ * asks for any free one, or connects from one.
  */
 import { lookup } from 'node:dns/promises';
 import * as net from 'node:net';
@@ -40,7 +40,7 @@ export class Ports {
     return { ...snapshot, listeners };
   }
 
-  /** Lets go of every port. */
+  /** Releases every port. */
   close(): void {
     for (const key of this.#held.keys()) this.#release(key);
   }
@@ -92,7 +92,7 @@ const { _createServerHandle: createServerHandle } = net as unknown as {
 function bind(address: string, family: 4 | 6, port: number, flags: number): [BoundHandle, number] {
   const handle = createServerHandle(address, port, family, -1, flags);
   if (typeof handle === 'number') throw errorOf(handle);
-  // Where somebody else listens, that is told only now.
+  // Another listener on the port shows only now.
   const bound: { port?: number } = {};
   const failed = handle.getsockname(bound);
   if (failed === 0) return [handle, bound.port!];

@@ -294,7 +294,7 @@ export class Primary implements OperatorHost {
     const answer = createOpsApp(compiled.plan.endpoints, () => this.opsSources());
     if (ops !== undefined) ops.listener = answer;
     this.#operations.applied(compiled.plan.operations, answer);
-    // Discovery publishes before everybody has started; they are told of the first configuration when they have.
+    // Discovery publishes before all features have started; they get the first configuration when they have.
     if (this.#begun) this.#features.applied(compiled);
   }
 
@@ -324,7 +324,7 @@ export class Primary implements OperatorHost {
     return { ...secrets, [this.#options.ticketKeysId]: this.#ticketKeys };
   }
 
-  /** Somebody moved log files away: they are opened anew. */
+  /** Log files were moved away: they are opened anew. */
   reopenLogs(): void {
     this.#features.reopen();
   }

@@ -1,6 +1,6 @@
 /**
  * Where security events of the whole process come together: those of the workers, of accounts, bans and the admin API.
- * Whoever sees one calls `tell`; the feature beside this writes the lines. Costs nothing while nobody listens.
+ * Their sources call `tell`; the feature beside this writes the lines. Costs nothing without a listener.
  * Owner: primary.ts.
  */
 import type { SecurityEvent, SecurityValue } from '../data/contract/security-events.ts';

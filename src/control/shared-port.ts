@@ -1,6 +1,6 @@
 /**
  * A port of the main thread (operators, admin API) that a process which takes over from this one can listen on as well,
- * while both live. Nobody else can: without a takeover the port is bound alone first.
+ * while both live. No other process can: without a takeover the port is bound alone first.
  */
 import type { Server } from 'node:net';
 import { createServer } from 'node:net';

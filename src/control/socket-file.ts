@@ -23,8 +23,8 @@ export interface SocketFileOptions {
 }
 
 /**
- * Makes the server listen at the path, for the owner alone. Rejects when another process answers there; a file that
- * nobody serves any more is replaced. The result removes the file, if it is still this server's.
+ * Makes the server listen at the path, for the owner alone. Rejects when another process answers there; a file without
+ * a server is replaced. The result removes the file, if it is still this server's.
  */
 export async function listenOnSocket(server: Server, path: string, options: SocketFileOptions): Promise<() => void> {
   if (isPipe(path)) {
@@ -37,7 +37,7 @@ export async function listenOnSocket(server: Server, path: string, options: Sock
   // Shorter than any name it is renamed to, because paths of sockets are short.
   const beside = join(folder, `.${process.pid.toString(36)}-${threadId}-${bound++}`);
   await listen(server, beside);
-  // Whoever may open the folder could connect otherwise.
+  // Every user who may open the folder could connect otherwise.
   chmodSync(beside, 0o600);
   const { ino } = statSync(beside);
   renameSync(beside, path);

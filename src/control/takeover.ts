@@ -112,7 +112,7 @@ function refusalOf({ statusCode }: IncomingMessage, text: string): string {
 
 /** What the old process does about it; hand-over.ts. */
 export interface Handing {
-  /** Rejects with what is told to the one who asks. */
+  /** Rejects with the message for the requester. */
   hold(): Promise<Estate>;
   takeBack(): Promise<void>;
   leave(): Promise<void>;

@@ -163,7 +163,7 @@ export class Workers implements ControlBus {
     return this.#all().map(({ worker }) => worker.threadId);
   }
 
-  /** A spare stands by: the death of the only worker costs what it had in flight, and nobody waits. */
+  /** A spare stands by: the death of the only worker costs what it had in flight, and no request waits. */
   get hasSpare(): boolean {
     return this.#spare !== null && this.#spare.version > 0;
   }
@@ -319,7 +319,7 @@ export class Workers implements ControlBus {
     this.#later(delayMs, () => this.#replace(member.index, failures));
   }
 
-  /** Whatever it held, in flight or open, is gone; nobody else can take it back. */
+  /** Whatever it held, in flight or open, is gone; no other worker can take it back. */
   #clear({ bank }: Member): void {
     const { metrics, instances, cache } = this.#options;
     metrics.clearGauges(bank);
@@ -365,7 +365,7 @@ export class Workers implements ControlBus {
     });
   }
 
-  /** Nobody waits for a spare, so the main thread does not stand still for it. */
+  /** Nothing waits for a spare, so the main thread does not stand still for it. */
   async #spawnSpare(failures: number): Promise<void> {
     const newest = this.#newest!;
     const packed = await inSlices(packSteps(newest, null));

@@ -39,7 +39,7 @@ export interface DocumentSource {
 
 const NOT_A_TEXT = 'a TypeScript or JavaScript configuration is a program: change its file';
 
-/** A file on disk, watched; the text is replaced at once, so that nobody reads half of it. */
+/** A file on disk, watched; the text is replaced at once, so that no reader gets half of it. */
 class FileSource implements DocumentSource {
   readonly name: string;
   readonly whyReadOnly: string | null;

@@ -1,7 +1,7 @@
 /**
  * Configurations that were live, newest last, with who changed them, when and why: what `gatehouse rollback`, the admin
  * API and the console go back to. Kept in the data folder as one file each, readable by the owner alone, since a
- * document may hold secrets that somebody wrote into it. Bounded by number and bytes. Owner: live-configuration.ts.
+ * document may hold plain secrets. Bounded by number and bytes. Owner: live-configuration.ts.
  */
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
  * Zod's issues in our words: what is wrong, what was found, what is expected, the nearest right one. Of a union that
- * fails, the branch is told that the value was meant for. Secrets and values of the environment are never shown.
+ * fails, the branch that the value was meant for is reported. Secrets and values of the environment are never shown.
  */
 import type * as z from 'zod';
 import type { KeyPath } from '../../data/contract/options.ts';
@@ -43,7 +43,7 @@ export function problemsOfIssues(issues: readonly Issue[], source: ConfigSource,
     .map((finding) => toProblem(finding, source, value));
 }
 
-/** With what to write, where somebody has thought of it. */
+/** With what to write, where there is a hint. */
 function hinted(finding: Finding, root: unknown): Finding {
   const { path, part, missing } = finding;
   if (missing !== undefined) return finding;

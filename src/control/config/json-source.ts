@@ -76,7 +76,7 @@ class Walk {
     this.#limits = limits;
   }
 
-  /** Changes lists and mappings in place: they are nobody else's yet. */
+  /** Changes lists and mappings in place: nothing else refers to them yet. */
   read(value: unknown, depth: number): unknown {
     if (++this.#values > this.#limits.values || depth > this.#limits.depth) this.isUnusual = true;
     if (this.isUnusual) return value;

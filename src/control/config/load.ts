@@ -1,6 +1,6 @@
 /**
  * From a file, or from an object of the embedding program, to a checked document: read, substitute, put the environment
- * variables in, check. Says everything that is wrong in one go and never throws over a document. What crosses threads
+ * variables in, check. Reports all mistakes at once and never throws because of a document. What crosses threads
  * is made of the result by compile.ts.
  */
 import { readFile } from 'node:fs/promises';
@@ -79,7 +79,7 @@ function checked(read: ReadSource, options: LoadOptions): LoadResult {
   return { ok: false, problems: sortProblems([...all, ...problemsOfRest(about, [...broken, ...missing])]) };
 }
 
-/** An empty file, or one of comments: mostly one that is being written, and never what somebody wants to run. */
+/** An empty file, or one of comments: mostly one that is being written, and never meant to run. */
 function isEmpty(value: unknown): boolean {
   return value === null || value === undefined || (isMapping(value) && Object.keys(value).length === 0);
 }

@@ -72,7 +72,7 @@ export function hasErrors(problems: readonly Problem[]): boolean {
   return problems.some((problem) => problem.severity === 'error');
 }
 
-/** A configuration that was refused where nobody but the caller can say so: at start. */
+/** A configuration that was refused at start, where only the caller can report it. */
 export class ConfigurationError extends Error {
   readonly problems: readonly Problem[];
 

@@ -1,7 +1,7 @@
 /**
  * Finds routes that can never match, because one that goes before them takes every request that they could take:
- * duplicates, routes behind a wildcard of higher priority, regular expressions behind a pattern. Such a route is a
- * mistake that nobody would notice until its rules are needed, so the configuration is refused (compile.ts).
+ * duplicates, routes behind a wildcard of higher priority, regular expressions behind a pattern. Such a mistake would
+ * stay unseen until the rules of the route are needed, so the configuration is refused (compile.ts).
  *
  * Only what is certain is reported: one single route must cover the other's host, path, methods and conditions. What
  * several routes cover together, and what regular expressions have in common, is left alone. Routes are taken in

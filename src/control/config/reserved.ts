@@ -1,7 +1,7 @@
 /**
- * Keys that the grammar of Gatehouse has and this version does not act on. They are refused in so many words: a setting
- * that is accepted and ignored is worse than one that does not exist. A feature that arrives takes its key out of this
- * list by registering it (sections.ts, data/catalog.ts), since only unknown keys are looked up here.
+ * Keys that the grammar of Gatehouse has and this version does not act on. They are rejected with a message that says
+ * so: a setting that is accepted and ignored is worse than one that does not exist. A feature that arrives takes its
+ * key out of this list by registering it (sections.ts, data/catalog.ts), since only unknown keys are looked up here.
  */
 import type { KeyPath } from '../../data/contract/options.ts';
 

@@ -36,7 +36,7 @@ export function problemsOfRest(config: Omit<LoadedConfig, 'document'>, broken: r
 
 const EMPTY_SERVICE = { instances: ['http://127.0.0.1:9'] };
 
-/** Its path is nobody's, so that it stands in no one's way. */
+/** No other route has its path, so it is in no route's way. */
 function emptyRoute(index: number): object {
   return { match: { path: `/.broken/${index}` }, respond: { status: 404 }, auth: 'public' };
 }

@@ -6,7 +6,7 @@
  */
 import { MAX_INSTANCES, MAX_ROUTES, MAX_SERVICES } from '../../data/contract/shared.ts';
 
-/** Slot 0 is "the rest" in metrics and belongs to nobody. */
+/** Slot 0 is "the rest" in metrics and is never given out. */
 const FIRST_SLOT = 1;
 
 export interface Assignment {

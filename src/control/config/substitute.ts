@@ -14,7 +14,7 @@ const DIGIT_BASE = 0xe100;
 const DIGITS = 4_096;
 const MASKED = /\uE000([\uE100-\uF0FF])([\uE100-\uF0FF])\uE001*/g;
 
-/** Nobody writes a longer one; it bounds the work of text that opens braces and closes none. */
+/** No real one is longer; it bounds the work of text that opens braces and closes none. */
 const MAX_TOKEN = 4_096;
 const VARIABLE = /^\$\{([A-Za-z_][A-Za-z0-9_]*)(:-(.*))?\}$/s;
 

@@ -51,8 +51,7 @@ const OWN_VARIABLES: readonly VariableDefinition[] = [
 export const PLAIN_VARIABLES = [
   {
     name: 'NODE_ENV',
-    meaning:
-      'Name of the environment, told to the features that behave differently in development. Default `production`.',
+    meaning: 'Name of the environment, for features that behave differently in development. Default `production`.',
   },
   {
     name: 'JWT_SECRET',

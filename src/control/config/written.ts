@@ -1050,7 +1050,7 @@ export interface WrittenService<N extends Names> {
     readonly url: string;
     /** Share of the traffic, against the other weights; 0 takes no new traffic. Values: number, 0 to 1000. Default: `1`. */
     readonly weight?: number | undefined;
-    /** State before the first health check has spoken; for good where there is none. Default: `true`. */
+    /** State before the first result of a health check; the state for ever without one. Default: `true`. */
     readonly healthy?: boolean | undefined;
     /** Zone that the instance is in, for `zone`. */
     readonly zone?: string | undefined;
@@ -1118,7 +1118,7 @@ export interface WrittenService<N extends Names> {
   } | undefined;
   /** What the instances speak: `h1` is HTTP/1.1; `h2` is HTTP/2, which https instances must choose by ALPN and http ones must know from the first byte (`h2c` says that they all are http); `auto` is what an https instance chooses of the two by ALPN, and HTTP/1.1 for http ones; `grpc` is `h2` for gRPC. Values: `h1`, `h2`, `h2c`, `auto`, `grpc`. Default: `h1`. */
   readonly protocol?: 'h1' | 'h2' | 'h2c' | 'auto' | 'grpc' | undefined;
-  /** What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: whoever can put bytes into responses of the service can make more of them; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case. Values: list of `lengthBesideChunked`, `anyStatus`, `lineFeeds`, `folding`, `blankBeforeColon`. */
+  /** What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: an attacker who can put bytes into responses of the service gains more by these; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case. Values: list of `lengthBesideChunked`, `anyStatus`, `lineFeeds`, `folding`, `blankBeforeColon`. */
   readonly lenient?: readonly ('lengthBesideChunked' | 'anyStatus' | 'lineFeeds' | 'folding' | 'blankBeforeColon')[] | undefined;
   /** Short form of `timeouts: { firstByte: ... }`. Values: duration (at least 1ms, at most 24d), or `off`. */
   readonly timeout?: string | number | undefined;
@@ -2687,7 +2687,7 @@ export interface WrittenDocument<N extends Names> {
   } | undefined;
   /** Issuers whose tokens routes can trust, by name. */
   readonly issuers?: Readonly<Record<N['issuers'], Issuers>> | undefined;
-  /** How limits, quotas and bans are counted and told. What is limited is said by `rateLimit`, `quotas`, `plans` and `abuse`. */
+  /** How limits, quotas and bans are counted and reported. `rateLimit`, `quotas`, `plans` and `abuse` say what is limited. */
   readonly limits?: {
     /** Plan of callers that have none, or one that is not known. Default: `standard`. */
     readonly defaultPlan?: string | undefined;
@@ -2814,7 +2814,7 @@ export interface WrittenDocument<N extends Names> {
     /** A child account uses up its own quota, its parent’s, or both: then neither may be passed. Values: `own`, `parent`, `both`. Default: `both`. */
     readonly share?: 'own' | 'parent' | 'both' | undefined;
   } } | undefined;
-  /** Services that register themselves, by a token. Default: nobody can. */
+  /** Services that register themselves, by a token. Default: none can. */
   readonly registry?: {
     /** Bearer token that services register with, 16 characters or more; a list while one is replaced by another. Values: secret text, at least 16 characters, or list of secret text, at least 16 characters (at most 16). */
     readonly token: string | readonly string[];

@@ -166,7 +166,7 @@ function redirect(
   return { kind: 'redirect', status, location: location.replace(/\{([a-z]+)\}/g, (_, part) => `$\{${part}}`) };
 }
 
-/** The place of a location by which whoever writes a link chooses the host that it leads to, as phishers like. */
+/** The part of a location by which the author of a link could choose its host (an open redirect). */
 function hostOfCaller(location: string): string | undefined {
   if (location.startsWith('{query}')) return '{query}';
   // A path and a query with its mark end the host.

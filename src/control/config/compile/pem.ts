@@ -1,5 +1,5 @@
 /**
- * Certificates and keys: read, and held against each other, so that a wrong pair stops the start and not the first
+ * Certificates and keys: read and compared, so that a wrong pair stops the start and not the first
  * handshake. Texts go to the secrets; nothing here repeats one.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';

@@ -1,6 +1,6 @@
 /**
  * Which policies a route has: what the gateway, its services and the route itself say, for each policy of the
- * catalogue, and what goes for a route to which nobody says anything.
+ * catalogue, and the defaults of a route without any.
  */
 
 import { POLICY_OPTIONS } from '../../../data/catalog.ts';

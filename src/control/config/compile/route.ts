@@ -64,7 +64,7 @@ function compileRoute(
   };
 }
 
-/** Two routes may match the same when their priority or the like differs; the later one is told apart by a number. */
+/** Two routes may match the same when their priority or the like differs; the later one gets a number. */
 function distinct(id: string, ids: Map<string, number>): string {
   const count = (ids.get(id) ?? 0) + 1;
   ids.set(id, count);

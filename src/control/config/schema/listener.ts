@@ -1,6 +1,6 @@
 /**
- * `gateway.listeners`: an address, and TLS or the PROXY protocol on it. Certificate files are read, and held against
- * their keys, by compile/listeners.ts.
+ * `gateway.listeners`: an address, and TLS or the PROXY protocol on it. compile/listeners.ts reads certificate files
+ * and compares them with their keys.
  */
 import { isIP } from 'node:net';
 import * as z from 'zod';

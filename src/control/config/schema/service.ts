@@ -30,7 +30,7 @@ const instance = z.strictObject({
   healthy: z
     .boolean()
     .prefault(true)
-    .describe('State before the first health check has spoken; for good where there is none.'),
+    .describe('State before the first result of a health check; the state for ever without one.'),
   zone: z.string().min(1).max(100).optional().describe('Zone that the instance is in, for `zone`.'),
   metadata: z
     .record(z.string().min(1).max(100), z.string().max(1_000))
@@ -215,7 +215,7 @@ const core = {
     .min(1)
     .optional()
     .describe(
-      'What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: whoever can put bytes into responses of the service can make more of them; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case.',
+      'What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: an attacker who can put bytes into responses of the service gains more by these; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case.',
     ),
   timeout: durationOrOff(deadline).optional().describe('Short form of `timeouts: { firstByte: ... }`.'),
   timeouts,
