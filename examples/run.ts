@@ -87,7 +87,7 @@ async function main(name: string | undefined): Promise<void> {
   };
   process.on('SIGINT', () => end(0));
   process.on('SIGTERM', () => end(0));
-  // npm does not always pass a signal on; when whoever started this is gone, nobody wants it any more.
+  // npm does not always pass a signal on; when the parent process is gone, this ends too.
   const parent = process.ppid;
   setInterval(() => {
     if (process.ppid !== parent) end(0);
@@ -163,7 +163,7 @@ function isListening(port: number): Promise<boolean> {
   });
 }
 
-/** Resolves with whether it listens in time, or nobody waits any more. */
+/** Resolves with whether it listens in time, or when the wait is aborted. */
 async function listening(port: number, given: () => boolean): Promise<boolean> {
   const deadline = Date.now() + STARTED_WITHIN_MS;
   while (!given() && !(await isListening(port))) {

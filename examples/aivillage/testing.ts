@@ -150,7 +150,7 @@ export async function startAiVillage(
   };
 }
 
-/** A WebSocket of somebody, with what it has got so far. */
+/** A caller's WebSocket, with what it has received so far. */
 export async function listen(scope: Scope, { url }: AiVillage, headers: Readonly<Record<string, string>>) {
   const socket = new WebSocket(`${url.replace('http', 'ws')}/ws`, { headers });
   scope.after(() => socket.terminate());

@@ -41,7 +41,7 @@ export class Aware {
       );
       return aware;
     } catch (error) {
-      // Nobody else knows its processes.
+      // No other code knows its processes.
       await aware.stop();
       throw error;
     }

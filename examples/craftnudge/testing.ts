@@ -41,7 +41,7 @@ export interface CraftNudge {
   anybody(address: string): Person;
   /** Registers an account and signs it in. */
   person(name: string): Promise<Person>;
-  /** How many commits of somebody analytics knows; asks it without the gateway, so that no limit is touched. */
+  /** How many commits of a person analytics knows; asks it without the gateway, so that no limit is touched. */
   learned(person: Person): Promise<number>;
 }
 

@@ -1,5 +1,5 @@
 /**
- * A balancing algorithm of one's own: of the instances whose metadata says what the request asks for, the one with the
+ * A custom balancing algorithm: of the instances whose metadata says what the request asks for, the one with the
  * least to do; of all instances if none says so. Here: requests with `X-Needs: gpu` go to instances with `gpu` in their
  * `metadata.has`, and the others stay away from them.
  *

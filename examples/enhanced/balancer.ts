@@ -1,5 +1,5 @@
 /**
- * A balancing algorithm of one's own: requests that carry a certain query parameter are heavy and go to instances whose
+ * A custom balancing algorithm: requests that carry a certain query parameter are heavy and go to instances whose
  * metadata has a certain value; all others go to the rest. Among those that fit, the one with the least to do. When no
  * instance fits, all do. Here: charts over time (`?bucket=`) go to instances of the `large` tier.
  *

@@ -31,7 +31,7 @@ export default {
     `curl -i ${url}/api/v1/projects -H "Authorization: Bearer $TOKEN"    # again and again: Served-By changes`,
     `curl -s ${url}/api/v1/projects -H "Authorization: Bearer $TOKEN" -H 'Content-Type: application/json' -d '{"name":"Bridge"}'`,
     `curl -s ${url}/metrics; curl -s ${url}/metrics/prometheus`,
-    `curl -s ${url}/health/detailed      # ${down.name} is down; nobody started it. Start it, and look again:`,
+    `curl -s ${url}/health/detailed      # ${down.name} is down; it was not started. Start it, and look again:`,
     `PORT=${down.port} INSTANCE=${down.name} npx node examples/enhanced/services/${down.service}.ts`,
     '# More, such as breakers and drills: examples/enhanced/README.md',
   ],

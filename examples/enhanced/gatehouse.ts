@@ -58,7 +58,7 @@ function services(): Services {
         instances: (service.instances ?? []).map((instance) =>
           typeof instance === 'string' ? located(instance) : { ...instance, url: located(instance.url) },
         ),
-        // The document's JSON has no place for the file of an algorithm of one's own.
+        // The document's JSON has no place for the file of a custom algorithm.
         ...(name === 'analytics-dashboard' && {
           loadBalancing: {
             algorithm: 'custom',

@@ -8,7 +8,7 @@ export interface LocalInstance {
   readonly name: string;
   readonly service: string;
   readonly port: number;
-  /** False: nobody starts it, so that there is an instance that is down. */
+  /** False: it is not started, so that there is an instance that is down. */
   readonly isStarted: boolean;
 }
 

@@ -1,7 +1,7 @@
 /**
  * What the services of CraftNudge and AIVillage share: who is asking (from the fields that the gateway writes), input
  * checked by a schema, refusals in the error format of their document, `/health` and `/status`, registration with a
- * lease, and a drill switch by which one is told to fail. Callers reach the services through the gateway only, so its
+ * lease, and a drill switch that makes one fail. Callers reach the services through the gateway only, so its
  * `X-Auth-*` fields are believed.
  */
 import type { Server } from 'node:http';
@@ -68,10 +68,10 @@ export function createApp(name: string, shape: ErrorShape): Hono {
     return context.json(state);
   });
   app.use(async (context, next) => {
-    if (state.mode === 'errors') throw new Refusal(500, 'INTERNAL_ERROR', `a drill: ${name} was told to fail`);
+    if (state.mode === 'errors') throw new Refusal(500, 'INTERNAL_ERROR', `a drill: ${name} fails on request`);
     if (state.mode === 'slow')
       await delay(state.delayMs, undefined, { signal: context.req.raw.signal }).catch(() => {
-        throw new Refusal(503, 'SERVICE_UNAVAILABLE', 'nobody waits for the response any more');
+        throw new Refusal(503, 'SERVICE_UNAVAILABLE', 'the client is gone');
       });
     await next();
   });
@@ -97,7 +97,10 @@ function refused(context: Context, shape: ErrorShape, { status, code, message, f
   return context.json(body, status as 400);
 }
 
-/** Without the gateway's field nobody is known, and nothing is answered: a route that forgot `auth` stays closed. */
+/**
+ * Without the gateway's field there is no caller, and every request is refused: a route that forgot `auth` stays
+ * closed.
+ */
 export function callerOf(context: Context): Caller {
   const id = field(context, 'x-auth-subject');
   if (id === undefined) throw new Refusal(401, 'AUTHENTICATION_REQUIRED', 'authentication is required');
@@ -151,7 +154,7 @@ export interface Running {
 }
 
 /**
- * Listens on the loopback and, told so, registers: that goes on until the gateway is there. Port 0 lets the system
+ * Listens on the loopback and, if asked, registers: it retries until the gateway is there. Port 0 lets the system
  * choose.
  */
 export async function run(app: Hono, port: number, registration?: Registration): Promise<Running> {

@@ -1,10 +1,10 @@
-/** For the tests of the examples: somebody who calls, the command line, and waiting for what happens soon. */
+/** For the tests of the examples: a caller, the command line, and waiting for what happens soon. */
 import { EventEmitter } from 'node:events';
 import { main } from '../../src/cli/gatehouse.ts';
 
 /** Something that happens soon may take so long on a busy machine. */
 const SOON_MS = 60_000;
-/** Between two looks: whoever looks has a limit of requests, too. */
+/** Between two looks: the caller has a limit of requests, too. */
 const PAUSE_MS = 200;
 
 export interface Answer {
@@ -15,7 +15,7 @@ export interface Answer {
   readonly body: any;
 }
 
-/** Somebody with an address of their own, and a token or key. */
+/** A caller with its own address, and a token or key. */
 export class Person {
   readonly #url: string;
   readonly address: string;

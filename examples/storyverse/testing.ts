@@ -118,7 +118,7 @@ export interface Answer {
   readonly bytes: Buffer;
 }
 
-/** Somebody with a browser: an address of their own, a token once they have signed in. */
+/** A user with a browser: an address of their own, a token once they have signed in. */
 export class Visitor {
   readonly #url: string;
   readonly address: string;

@@ -1,6 +1,6 @@
 /**
  * The machines that workers run on: keeps three worker processes alive, each with a join token of its own for one use,
- * and kills one when it is told to. It stands for what starts processes elsewhere, such as systemd or Kubernetes.
+ * and kills one on request. It stands for what starts processes elsewhere, such as systemd or Kubernetes.
  *
  *   GET  /             the workers and their processes
  *   POST /kill/NAME    kill -9; it is started again

@@ -1,4 +1,4 @@
-/** A worker node: joins with the token it was given, counts words, leaves when it is told to end. */
+/** A worker node: joins with the token it was given, counts words, leaves on a signal. */
 import { joinCluster } from '../../../src/cluster-client/index.ts';
 import { countWords } from './count-words.ts';
 

@@ -1,7 +1,6 @@
 /**
- * A library that is slow on purpose: its catalogue in SQLite, searches that take their time, loans that are nobody
- * else's business, and opening hours from a source that fails now and then. What may be cached, and for how long, it
- * says itself, in header fields.
+ * A library that is slow on purpose: its catalogue in SQLite, searches that take their time, private loans, and opening
+ * hours from a source that fails now and then. What may be cached, and for how long, it says itself, in header fields.
  */
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';

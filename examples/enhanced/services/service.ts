@@ -1,6 +1,6 @@
 /**
  * What the five services share: a SQLite database that all instances of a service use together, `/health`, the name of
- * the instance in `Served-By`, problems of the input as 400, and the drill switch by which an instance is told to fail.
+ * the instance in `Served-By`, problems of the input as 400, and the drill switch that makes an instance fail.
  * Run as a program by each service's file: PORT, INSTANCE and SERVICE_DATA say where it listens, who it is and where it
  * keeps its data; with GATEWAY and GATEHOUSE_REGISTRY_TOKEN it registers itself with the gateway.
  */
@@ -56,11 +56,11 @@ export function createService(definition: ServiceDefinition, instance: string, d
   });
   app.use('/api/*', async (context, next) => {
     if (state.mode === 'errors' || state.mode === 'down')
-      throw new HTTPException(500, { message: `a drill: ${instance} was told to fail` });
+      throw new HTTPException(500, { message: `a drill: ${instance} fails on request` });
     if (state.mode === 'slow') {
       const { signal } = context.req.raw;
       await delay(state.delayMs, undefined, { signal }).catch(() => {
-        throw new HTTPException(503, { message: 'nobody waits for the answer any more' });
+        throw new HTTPException(503, { message: 'the client is gone' });
       });
     }
     await next();

@@ -1,5 +1,5 @@
 /**
- * Gets each message as a signed call and keeps the newest. It trusts nobody: a call without a good signature is
+ * Gets each message as a signed call and keeps the newest. A call without a good signature is
  * refused, and an id that it has seen has no second effect. A project of your own would use the package
  * `standardwebhooks`.
  */
@@ -7,7 +7,7 @@ import { createHmac, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 
 const MOST = 100;
-/** Older calls may be somebody's repetition. */
+/** Older calls may be replays. */
 const MOST_AGE_SECONDS = 300;
 
 export function audit(secret: string): Server {

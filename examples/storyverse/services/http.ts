@@ -81,7 +81,10 @@ function problem(context: Context, { status, code, message, errors }: Refusal): 
   );
 }
 
-/** Without the gateway's field nobody is known, and nothing is answered: a route that forgot `auth` stays closed. */
+/**
+ * Without the gateway's field there is no caller, and every request is refused: a route that forgot `auth` stays
+ * closed.
+ */
 export function callerOf(context: Context): Caller {
   const id = field(context, 'x-auth-subject');
   if (id === undefined) throw new Refusal(401, 'AUTHENTICATION_REQUIRED', 'authentication is required');

@@ -1,6 +1,6 @@
 /**
  * Stories in SQLite. Both instances of the service open the same file; write-ahead logging lets them. Every statement
- * that reads or changes a story names who asks, so a story of somebody else is not found rather than found and refused.
+ * that reads or changes a story names who asks, so another user's story is not found rather than found and refused.
  */
 import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';

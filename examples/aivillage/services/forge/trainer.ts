@@ -13,7 +13,7 @@ const THREAD = new URL('./training-thread.ts', import.meta.url);
 
 export type News = Readonly<Record<string, unknown>> & { readonly type: string };
 
-/** Tells one user; what cannot be told is lost, and the list of models says how it ended. */
+/** Notifies one user; a notice that cannot be sent is lost, and the list of models shows how it ended. */
 export type Tell = (user: string, news: News) => Promise<void>;
 
 export class Trainer {

@@ -1,4 +1,4 @@
-/** How much somebody has done: counts over a span of time. */
+/** How much a person has done: counts over a span of time. */
 import type { AnalysedCommit } from './commit.ts';
 import { dayOf, HOUR_MS, linesOf, median, share } from './commit.ts';
 

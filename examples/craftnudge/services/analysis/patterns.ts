@@ -1,4 +1,4 @@
-/** How somebody works: when, in what sessions and streaks, in what sizes, and which files change together. */
+/** How a person works: when, in what sessions and streaks, in what sizes, and which files change together. */
 import type { AnalysedCommit } from './commit.ts';
 import { DAY_MS, dayOf, HOUR_MS, hourOf, linesOf, median, share } from './commit.ts';
 

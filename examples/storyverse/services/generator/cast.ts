@@ -79,11 +79,11 @@ const isStart = (before: string): boolean => SENTENCE_ENDS.has(before) || before
 
 interface Recast {
   readonly tokens: readonly (readonly string[])[];
-  /** Who the story is about; empty when it is about nobody. */
+  /** Who the story is about; may be empty. */
   readonly hero: string;
 }
 
-/** Gives the parts to `characters` in the order in which the told story speaks of somebody most often. */
+/** Gives the parts to `characters` by how often the story mentions each person. */
 export function recast(
   paragraphs: readonly (readonly string[])[],
   characters: readonly string[],
