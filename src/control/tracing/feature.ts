@@ -25,6 +25,8 @@ import type { QueueCounts } from './span-queue.ts';
 const LAST_EXPORT_MS = 3_000;
 /** Of the queue, so that a full one loses little at a time. */
 const PAGES_WAITING = 16;
+/** Of workers: more than there are at a time. */
+const MOST_MEMORIES = 256;
 
 interface Running {
   readonly madeFrom: string;
@@ -39,6 +41,15 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   let published = '';
   let isHeard = false;
   const exemplars = new ExemplarKeeper();
+  const memories = new Map<string, Uint8Array>();
+
+  /** Those of tracers that are gone are the oldest; one that is not sends its memory again. */
+  const keepMemory = (id: string, memory: SharedArrayBuffer): void => {
+    memories.set(id, new Uint8Array(memory));
+    if (memories.size <= MOST_MEMORIES) return;
+    const [oldest] = memories.keys();
+    memories.delete(oldest!);
+  };
 
   const use = async ({ plan, snapshot }: Compiled): Promise<void> => {
     const tracing = plan.gateway.tracing;
@@ -97,10 +108,10 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       get waiting() {
         return queue.length;
       },
-      take({ memory, length, spans, exemplars: latest }) {
+      take({ memoryId, at, length, spans, exemplars: latest }) {
         for (const each of latest) exemplars.add(each);
         // Copied at once, because the worker writes the next page over it.
-        queue.add(new Uint8Array(memory, 0, length), spans);
+        queue.add(memories.get(memoryId)!.subarray(at, at + length), spans);
       },
       close: () => queue.close(LAST_EXPORT_MS),
     };
@@ -111,6 +122,8 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       if (!isHeard) {
         host.bus.onAsk(SPANS_TOPIC, (data) => {
           const page = data as SpanPage;
+          if (page.memory !== null) keepMemory(page.memoryId, page.memory);
+          if (!memories.has(page.memoryId)) return false;
           if (running === undefined) counts.dropped += page.spans;
           else running.take(page);
           return true;

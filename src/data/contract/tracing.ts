@@ -6,7 +6,10 @@
 
 /** Control to workers: settings, or null while nothing is traced. */
 export const TRACING_TOPIC = 'tracing:settings';
-/** Workers to control, asked with a `SpanPage`; the answer says that the page was copied and may be written again. */
+/**
+ * Workers to control, asked with a `SpanPage`. The answer says that the page was copied and may be written again: true,
+ * or false where control did not know the memory and took nothing.
+ */
 export const SPANS_TOPIC = 'tracing:spans';
 /** Workers to control: how many spans were dropped because control did not keep up. */
 export const DROPPED_TOPIC = 'tracing:dropped';
@@ -29,8 +32,15 @@ export interface TracingSettings {
 }
 
 export interface SpanPage {
-  /** Whole `ScopeSpans.spans` fields, from the beginning of the memory. */
-  readonly memory: SharedArrayBuffer;
+  /** Of the memory that the page is in: a tracer has one. */
+  readonly memoryId: string;
+  /**
+   * Told once, null afterwards: each time that shared memory crosses threads, V8 counts all of it as new memory of the
+   * one that gets it, and collects garbage accordingly (14 us a request).
+   */
+  readonly memory: SharedArrayBuffer | null;
+  /** Whole `ScopeSpans.spans` fields are in the memory from here on. */
+  readonly at: number;
   readonly length: number;
   readonly spans: number;
   readonly exemplars: readonly ExemplarRecord[];

@@ -3,6 +3,7 @@
  * thread by the page. What is not taken in time is dropped and counted; no exchange waits. Where tracing is off there
  * is none.
  */
+import { randomUUID } from 'node:crypto';
 import type { ControlLink } from '../contract/policy.ts';
 import { DROPPED_TOPIC, SPANS_TOPIC, type SpanPage, TRACING_TOPIC, type TracingSettings } from '../contract/tracing.ts';
 import { ExchangeTrace } from './exchange-trace.ts';
@@ -27,6 +28,15 @@ const FULL_BYTES = PAGE_BYTES / 2;
 const MOST_PAGES = 8;
 const ANSWER_MS = 30_000;
 
+/** Shared memory in which control finds spans. */
+class Pages {
+  readonly id = randomUUID();
+  readonly memory = new SharedArrayBuffer(MOST_PAGES * PAGE_BYTES);
+  /** Where pages begin that may be written. */
+  readonly free: number[] = Array.from({ length: MOST_PAGES }, (_, i) => i * PAGE_BYTES);
+  isTold = false;
+}
+
 export class Tracer {
   readonly settings: TracingSettings;
   readonly #threshold: string;
@@ -35,8 +45,7 @@ export class Tracer {
   readonly #control: ControlLink;
   readonly #writer = new SpanWriter();
   readonly #latest = new LatestTraces();
-  readonly #free: SharedArrayBuffer[] = [];
-  #outstanding = 0;
+  #pages: Pages | null = null;
   #dropped = 0;
   #timer: NodeJS.Timeout | null = null;
 
@@ -114,23 +123,28 @@ export class Tracer {
     const writer = this.#writer;
     const { spans, length } = writer;
     if (spans === 0) return;
-    if (this.#outstanding >= MOST_PAGES || length > PAGE_BYTES) {
+    this.#pages ??= new Pages();
+    const pages = this.#pages;
+    const at = length > PAGE_BYTES ? undefined : pages.free.pop();
+    if (at === undefined) {
       writer.forget();
       this.#drop(spans);
       return;
     }
-    const memory = this.#free.pop() ?? new SharedArrayBuffer(PAGE_BYTES);
-    writer.takeTo(new Uint8Array(memory));
-    this.#outstanding++;
-    const page: SpanPage = { memory, length, spans, exemplars: this.#latest.take() };
+    writer.takeTo(new Uint8Array(pages.memory, at, length));
+    const memory = pages.isTold ? null : pages.memory;
+    pages.isTold = true;
+    const page: SpanPage = { memoryId: pages.id, memory, at, length, spans, exemplars: this.#latest.take() };
     this.#control.ask(SPANS_TOPIC, page, ANSWER_MS).then(
-      () => {
-        this.#outstanding--;
-        this.#free.push(memory);
+      (isTaken) => {
+        pages.free.push(at);
+        if (isTaken === true) return;
+        pages.isTold = false;
+        this.#drop(spans);
       },
-      // Control may still come to it, so its memory is not written again.
       () => {
-        this.#outstanding--;
+        // Control may still come to it, so none of this memory is written again.
+        if (this.#pages === pages) this.#pages = null;
         this.#drop(spans);
       },
     );
