@@ -60,7 +60,7 @@ export class AuthFeature implements Feature {
   /** Of this snapshot and the one before it, whose last requests may still ask. */
   #endpoints: Generations<IntrospectionEndpoint> = NONE;
   #authorizers: Generations<Authorizer> = NONE;
-  #appliedVersion = -1;
+  #applied: (Pick<AuthCompiled, 'secrets'> & Pick<Snapshot, 'routes'>) | null = null;
 
   constructor({ bus, log, clock, timers, ask, random, latest }: AuthFeatureParts) {
     this.#latest = latest;
@@ -144,8 +144,9 @@ export class AuthFeature implements Feature {
 
   /** First fetches of the issuers that are new. */
   #apply({ snapshot, secrets }: AuthCompiled): Promise<boolean>[] {
-    if (snapshot.version === this.#appliedVersion) return [];
-    this.#appliedVersion = snapshot.version;
+    // Other instances of services leave both as they are.
+    if (this.#applied?.routes === snapshot.routes && this.#applied.secrets === secrets) return [];
+    this.#applied = { routes: snapshot.routes, secrets };
     const sources = new Map<string, PublishedKeySource>();
     const endpoints = new Map<string, IntrospectionEndpoint>();
     const authorizers = new Map<string, Authorizer>();

@@ -16,6 +16,7 @@ import {
 } from '../../data/contract/cache-tier.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
+import { kept } from '../kept.ts';
 import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import { cacheApi } from './api.ts';
 import { CacheCounts, cacheMetrics } from './counts.ts';
@@ -89,14 +90,15 @@ export function cacheFeature(
 }
 
 /** Of all routes with a cache, with the keys as their routes make them. */
-function settingsOf({ snapshot }: Compiled): CacheSettings[] {
-  return snapshot.routes.flatMap((route) =>
+const ofRoutes = kept((routes: Compiled['snapshot']['routes']): CacheSettings[] =>
+  routes.flatMap((route) =>
     route.policies
       .filter(({ name }) => name === 'cache')
       .map(({ options }) => options as CacheSettings)
       .map((settings) => ({ ...settings, key: keyOfRoute(route, settings) })),
-  );
-}
+  ),
+);
+const settingsOf = ({ snapshot }: Compiled): CacheSettings[] => ofRoutes(snapshot.routes);
 
 /** For the document of the admin API. */
 const describe = async () => (await import('./operator-description.ts')).operatorPaths();

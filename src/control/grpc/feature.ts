@@ -9,6 +9,7 @@ import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import type { ReflectionSettings } from '../../data/contract/transcode.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { healthTargets } from '../health/targets.ts';
+import { kept } from '../kept.ts';
 import { Reflector } from './reflector.ts';
 
 /** The start waits this long for the first answers; a route that has none yet answers 503. */
@@ -23,6 +24,12 @@ export class ReflectionFeature implements Feature {
   readonly #host: Pick<FeatureHost, 'bus' | 'log'>;
   readonly #timers: Timers;
   readonly #reflectors = new Map<string, Reflector>();
+  readonly #wanted = kept((routes: Snapshot['routes']): ReadonlyMap<string, ReflectionSettings> => {
+    const wanted = new Map<string, ReflectionSettings>();
+    for (const { transcode } of routes)
+      if (transcode?.reflection != null) wanted.set(transcode.reflection.topic, transcode.reflection);
+    return wanted;
+  });
 
   constructor(host: Pick<FeatureHost, 'bus' | 'log'>, timers: Timers = systemTimers) {
     this.#host = host;
@@ -41,9 +48,7 @@ export class ReflectionFeature implements Feature {
   }
 
   applied({ snapshot, secrets }: Live): void {
-    const wanted = new Map<string, ReflectionSettings>();
-    for (const { transcode } of snapshot.routes)
-      if (transcode?.reflection != null) wanted.set(transcode.reflection.topic, transcode.reflection);
+    const wanted = this.#wanted(snapshot.routes);
     for (const [topic, reflector] of this.#reflectors) {
       if (wanted.get(topic)?.refreshMs === reflector.settings.refreshMs) continue;
       reflector.stop();

@@ -154,7 +154,8 @@ export class HealthMonitor {
   }
 
   #goOn(watch: Watch, target: HealthTarget): Watch {
-    const key = keyOf(target);
+    // The same object, as of services that did not change, needs no key.
+    const key = target === watch.target ? watch.key : keyOf(target);
     if (key === watch.key) {
       watch.target = target;
       this.#publish(watch);

@@ -2,7 +2,13 @@
  * From a snapshot to what the monitor watches: every instance of every service, with its check or without one. The
  * monitor writes the health bit of each, so instances that are not probed are in the list too.
  */
-import type { InstanceSettings, Secrets, Snapshot, UpstreamTls } from '../../data/contract/snapshot.ts';
+import type {
+  InstanceSettings,
+  Secrets,
+  ServiceSettings,
+  Snapshot,
+  UpstreamTls,
+} from '../../data/contract/snapshot.ts';
 import type { HealthCheckSettings } from './options.ts';
 import type { ProbeAddress, ProbeTls } from './probe.ts';
 import type { ProbeKind } from './probes.ts';
@@ -29,18 +35,35 @@ export function healthTargets(
 ): HealthTarget[] {
   return snapshot.services.flatMap((service) => {
     const check = checks.get(service.name) ?? null;
-    const tls = service.tls === null ? null : probeTls(service.tls, secrets);
-    return service.instances.map((instance) => ({
-      service: service.name,
-      instance: instance.id,
-      slot: instance.slot,
-      url: instance.url,
-      configuredHealthy: instance.healthy,
-      check,
-      kind: kindOf(check, instance),
-      address: probeAddress(instance, check, tls),
-    }));
+    const last = made.get(service);
+    if (last !== undefined && last.check === check && last.secrets === secrets) return last.targets;
+    const targets = targetsOf(service, check, secrets);
+    made.set(service, { check, secrets, targets });
+    return targets;
   });
+}
+
+/** Of services that did not change, as when others get instances: the very same ones again. */
+const made = new WeakMap<ServiceSettings, Made>();
+
+interface Made {
+  readonly check: HealthCheckSettings | null;
+  readonly secrets: Secrets;
+  readonly targets: readonly HealthTarget[];
+}
+
+function targetsOf(service: ServiceSettings, check: HealthCheckSettings | null, secrets: Secrets): HealthTarget[] {
+  const tls = service.tls === null ? null : probeTls(service.tls, secrets);
+  return service.instances.map((instance) => ({
+    service: service.name,
+    instance: instance.id,
+    slot: instance.slot,
+    url: instance.url,
+    configuredHealthy: instance.healthy,
+    check,
+    kind: kindOf(check, instance),
+    address: probeAddress(instance, check, tls),
+  }));
 }
 
 function kindOf(check: HealthCheckSettings | null, instance: InstanceSettings): ProbeKind {

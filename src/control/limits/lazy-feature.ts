@@ -4,6 +4,7 @@
  */
 import type { Compiled } from '../config/compile.ts';
 import type { Feature } from '../feature.ts';
+import { kept } from '../kept.ts';
 import type { LimitsFeature, LimitsHost } from './feature.ts';
 
 const POLICIES: ReadonlySet<string> = new Set(['rate-limit', 'quota']);
@@ -38,9 +39,13 @@ export function lazyLimits(host: LimitsHost): Feature {
 function areUsed({ snapshot, plan }: Compiled): boolean {
   const { abuse, quotas } = plan.sections;
   if (abuse !== null || Object.keys(quotas).length > 0) return true;
-  return snapshot.routes.some(
+  return areRouted(snapshot.routes);
+}
+
+const areRouted = kept((routes: Compiled['snapshot']['routes']): boolean =>
+  routes.some(
     ({ action, policies }) =>
       policies.some((policy) => POLICIES.has(policy.name)) ||
       (action.kind === 'service' && action.targets.some(({ service }) => service.startsWith('builtin:limits'))),
-  );
-}
+  ),
+);
