@@ -100,7 +100,8 @@ export class Overrides {
   }
 
   find(kind: OverrideKind, target: string): Override | undefined {
-    return this.#all.get(keyOf({ kind, target }));
+    // Asked of every instance; mostly there are none.
+    return this.#all.size === 0 ? undefined : this.#all.get(keyOf({ kind, target }));
   }
 
   /**
