@@ -18,7 +18,7 @@ import type { WorkerRuntime } from './runtime.ts';
 
 /** More at once are refused. */
 const MOST_CALLS = 10_000;
-const NEVER = new AbortController().signal;
+const WANTED = { names: ['retry-after'], cookies: false };
 
 export class ServiceCalls {
   readonly #runtime: () => WorkerRuntime | null;
@@ -75,10 +75,10 @@ export class ServiceCalls {
       const fields = FieldBlock.of(call.fields);
       const request = new MadeRequest({ method, path, query, fields, bodyLength: call.body.byteLength });
       const body = RequestBody.whole(call.body.byteLength === 0 ? [] : [Buffer.from(call.body)]);
-      const limits = { maxBytes, timeoutMs, signal: NEVER, truncates: true, ended };
+      const limits = { maxBytes, timeoutMs, wanted: WANTED, cancellation: null, truncates: true, ended };
       const options = { services, fallsBack: false };
       const response = await callWhole(runtime, options, service, request, body, limits);
-      const retryAfter = response.fields.find(([name]) => name.toLowerCase() === 'retry-after')?.[1] ?? null;
+      const [retryAfter = null] = response.values;
       record(runtime, call, startedMs, made, response, null);
       return { id, kind: 'response', status: response.status, retryAfter, body: response.body };
     } catch (error) {

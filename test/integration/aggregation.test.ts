@@ -66,6 +66,28 @@ describe('aggregate', () => {
     assert.deepEqual(seen, ['GET /users/a%2Fb', 'GET /orders?user=7&limit=3']);
   });
 
+  test('each body stands under its name as it came, and headers of a part are there for who names them', async (t) => {
+    const text = '{ "id":9007199254740993, "a": 1.50 }';
+    let asked = '';
+    const services: Record<string, Handler> = {
+      users: (_request, response) => void response.writeHead(200, { 'X-Total-Count': '3' }).end(text),
+      none: (request, response) => {
+        asked = request.url ?? '';
+        response.writeHead(204).end();
+      },
+    };
+    const gateway = await gatewayWith(t, services, {
+      parts: {
+        user: { service: 'users', path: '/u' },
+        nothing: { service: 'none', path: '/', query: { total: '{parts.user.headers.x-total-count}' } },
+        left: { service: 'none', path: '/', when: 'request.method == "POST"' },
+      },
+    });
+    const response = await fetch(`${gateway.url}/dashboard/7`);
+    assert.equal(await response.text(), `{"user":${text},"nothing":null}`);
+    assert.equal(asked, '/?total=3');
+  });
+
   test('parts that need nothing of each other run at the same time', async (t) => {
     const waiting: (() => void)[] = [];
     const together: Handler = (request, response) => {
@@ -117,7 +139,7 @@ describe('aggregate', () => {
       const gateway = await gatewayWith(
         t,
         { users: handler, orders: json([]) },
-        { parts: { user: { ...USER, timeout: 150 }, orders: ORDERS } },
+        { parts: { user: { ...USER, timeout: status === 504 ? 150 : 30_000 }, orders: ORDERS }, timeout: '60s' },
       );
       const response = await fetch(`${gateway.url}/dashboard/7`);
       const body = (await response.json()) as { reason: string; detail: string };

@@ -207,6 +207,12 @@ describe('a handler', () => {
 
   test('gets a service’s response as it comes, and its own error where there is none', async (t) => {
     const upstream = await httpUpstream(t, (incoming, response) => {
+      if (incoming.method === 'PUT') {
+        incoming
+          .resume()
+          .on('end', () => response.end(`${incoming.headers['x-a']} ${incoming.headers['content-length']}`));
+        return;
+      }
       response.writeHead(incoming.url === '/none' ? 204 : 200);
       if (incoming.url === '/none') response.end();
       else {
@@ -223,6 +229,7 @@ describe('a handler', () => {
         if (id === 'dead') return context.fetch('service:dead/');
         if (id === 'caught') return context.fetch('service:dead/').catch((error) => new Response(error instanceof ServiceError ? error.reason : 'strange'));
         if (id === 'unknown') return context.fetch('service:nobody/');
+        if (id === 'request') return context.fetch(new Request('service:up/large', { method: 'PUT', body: 'b', headers: { 'X-A': 'a' } }));
         if (id === 'climb') return context.fetch('service:up/../etc');
         const answer = await context.fetch('service:up/large');
         await answer.body.cancel();
@@ -240,6 +247,7 @@ describe('a handler', () => {
     const passed = await ask('pass');
     assert.deepEqual([passed.status, passed.text.length], [200, 3_100_000]);
     assert.equal((await ask('none')).status, 204);
+    assert.equal((await ask('request')).text, 'a 1');
     const dead = await ask('dead');
     assert.equal(dead.status, 502);
     assert.match(dead.text, /"reason":"connect_failed"/);

@@ -13,7 +13,7 @@ export function aggregateAction(
   const compose = compile(settings, services);
   return {
     open(exchange, handler) {
-      exchange.keepRequest();
+      exchange.takesTime();
       return new PromisedReply(() => compose(exchange), handler);
     },
   };

@@ -4,6 +4,7 @@
  * out and named, in the body (`partial`) and in the field `Gatehouse-Partial`. Knows services only as a function to
  * call.
  */
+import { Cancellation } from '../../base/cancellation.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { Values } from '../content/expression.ts';
 import { lookUp, MissingValue, pathText, scalarOf, valueOfTemplate } from '../content/expression.ts';
@@ -26,14 +27,14 @@ export interface PartRequest {
 
 export interface PartResponse {
   readonly status: number;
-  /** Of one name, in lower case; several values joined with a comma. */
-  header(name: string): string | null;
+  /** Of `CACHE_CONTROL` and, where expressions name them, of `SHOWN_HEADERS`; several of one name joined. */
+  readonly values: readonly (string | null)[];
   readonly cookies: readonly string[];
   readonly body: Buffer;
 }
 
-/** Rejects with a `Fault`. Ends early when `signal` says that the result is not wanted any more. */
-export type CallService = (request: PartRequest, signal: AbortSignal) => Promise<PartResponse>;
+/** Rejects with a `Fault`. Ends early when the result is not wanted any more. */
+export type CallService = (request: PartRequest, cancellation: Cancellation) => Promise<PartResponse>;
 
 export interface ComposeContext {
   readonly values: Omit<Values, 'parts' | 'item'>;
@@ -54,6 +55,11 @@ interface PartResult {
   readonly body: unknown;
 }
 
+interface Outcome extends PartResult {
+  /** The body as it came, which is JSON read in one way; null where it did not come. */
+  readonly text: Buffer | null;
+}
+
 class PartFailure extends Error {
   /** In `partial` and the log: `timeout`, `status_500`, `not_json`, `missing_value` ... */
   readonly code: string;
@@ -66,11 +72,17 @@ class PartFailure extends Error {
   }
 }
 
-/** One for all: an error of its own would cost as much as a part. */
-const ABANDONED = 'the response is not wanted any more';
-
-/** Headers that parts show to references. */
-const SHOWN_HEADERS = ['content-type', 'etag', 'last-modified', 'link', 'location', 'x-total-count'];
+/** Fields that are read of each part's response, in this order. */
+export const CACHE_CONTROL = 'cache-control';
+/** Those that parts show to references. */
+export const SHOWN_HEADERS: readonly string[] = [
+  'content-type',
+  'etag',
+  'last-modified',
+  'link',
+  'location',
+  'x-total-count',
+];
 /** Statuses of a required part that are the client's business and so become the response's own. */
 const PASSED: Readonly<Record<number, string>> = {
   400: 'VALIDATION_ERROR',
@@ -87,8 +99,10 @@ const PASSED: Readonly<Record<number, string>> = {
 export class Composition {
   readonly #settings: AggregateSettings;
   readonly #context: ComposeContext;
-  readonly #abort = new AbortController();
-  readonly #results: Record<string, PartResult> = Object.create(null) as Record<string, PartResult>;
+  readonly #cancellation = new Cancellation();
+  readonly #results: Record<string, Outcome> = Object.create(null) as Record<string, Outcome>;
+  /** What templates see that stand in no `forEach`. */
+  readonly #values: PartValues;
   readonly #running = new Map<string, Promise<void>>();
   readonly #partial: { readonly part: string; readonly code: string }[] = [];
   readonly #cacheControl: (string | null)[] = [];
@@ -101,6 +115,7 @@ export class Composition {
   constructor(settings: AggregateSettings, context: ComposeContext) {
     this.#settings = settings;
     this.#context = context;
+    this.#values = new PartValues(context.values, this.#results, undefined);
     this.#free = settings.concurrency;
   }
 
@@ -108,7 +123,7 @@ export class Composition {
   onGone(): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#abort.abort(ABANDONED);
+    this.#cancellation.cancel();
   }
 
   async run(): Promise<Reply | Fault> {
@@ -128,26 +143,29 @@ export class Composition {
 
   /** Settles when the part has its result or is left out; rejects when the whole fails by it. */
   async #part(part: PartSettings): Promise<void> {
-    await Promise.all(part.needs.map((name) => this.#running.get(name)));
+    if (part.needs.length > 0) await Promise.all(part.needs.map((name) => this.#running.get(name)));
+    // What the request said may not be there any more.
+    if (this.#isOver) throw abandoned();
     if (!this.#context.holds(part)) return;
     try {
       this.#results[part.name] =
         part.forEach === null ? await this.#once(part) : await this.#forEach(part, part.forEach);
     } catch (error) {
-      if (!(error instanceof PartFailure) || this.#abort.signal.aborted) throw error;
+      if (!(error instanceof PartFailure) || this.#cancellation.isCancelled) throw error;
       this.#context.failed(part.name, error.code);
       const { onFailure } = part;
       if (onFailure.kind === 'fail') throw error;
       this.#partial.push({ part: part.name, code: error.code });
-      if (onFailure.kind === 'default') this.#results[part.name] = { status: 0, headers: {}, body: onFailure.value };
+      if (onFailure.kind === 'default')
+        this.#results[part.name] = { status: 0, headers: {}, body: onFailure.value, text: null };
     }
   }
 
   async #forEach(
     part: PartSettings,
     { list, max, concurrency }: NonNullable<PartSettings['forEach']>,
-  ): Promise<PartResult> {
-    const items = lookUp(list, this.#values());
+  ): Promise<Outcome> {
+    const items = lookUp(list, this.#values);
     if (!Array.isArray(items)) throw new PartFailure('no_list', unusable(part, `${list.path.join('.')} is no list`));
     if (items.length > max) throw new PartFailure('too_many', unusable(part, `${items.length} items, at most ${max}`));
     const bodies: unknown[] = Array.from({ length: items.length }, () => null);
@@ -166,26 +184,23 @@ export class Composition {
       }
     };
     await Promise.all(Array.from({ length: Math.min(concurrency, items.length) }, worker));
-    return { status: 200, headers: {}, body: bodies };
+    return { status: 200, headers: {}, body: bodies, text: null };
   }
 
-  async #once(part: PartSettings, item?: unknown): Promise<PartResult> {
-    await this.#takeTurn();
+  async #once(part: PartSettings, item?: unknown): Promise<Outcome> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
     try {
-      const request = this.#request(part, this.#values(item));
+      if (this.#isOver) throw abandoned();
+      const values = item === undefined ? this.#values : new PartValues(this.#context.values, this.#results, item);
+      const request = this.#request(part, values);
       if (request.timeoutMs <= 0) throw new PartFailure('timeout', new Fault(FAULTS.totalTimeout));
-      return this.#read(part, await this.#context.call(request, this.#abort.signal));
+      return this.#read(part, await this.#context.call(request, this.#cancellation));
     } catch (error) {
       throw this.#failureOf(part, error);
     } finally {
       this.#giveTurn();
     }
-  }
-
-  #values(item?: unknown): Values {
-    // Called as a method of the context, whose `header` reads the request.
-    const { values } = this.#context;
-    return { ...values, header: (name) => values.header(name), parts: this.#results, item };
   }
 
   #request(part: PartSettings, values: Values): PartRequest {
@@ -213,26 +228,17 @@ export class Composition {
     };
   }
 
-  #read(part: PartSettings, response: PartResponse): PartResult {
-    const { status } = response;
+  #read(part: PartSettings, response: PartResponse): Outcome {
+    const { status, values } = response;
     if (status < 200 || status > 299) throw new PartFailure(`status_${status}`, faultOfStatus(part, status));
-    if (part.method === 'GET') this.#cacheControl.push(response.header('cache-control'));
+    if (part.method === 'GET') this.#cacheControl.push(values[0] ?? null);
     else this.#cacheControl.push('no-store');
     if (this.#settings.cookiesFrom.includes(part.name)) this.#cookies.push(...response.cookies);
-    let body: unknown = null;
-    if (response.body.length > 0) {
-      const reading = readJson(response.body);
-      if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
-      body = reading.value;
-    }
-    return {
-      status,
-      body,
-      // Few expressions name one.
-      get headers() {
-        return shownHeaders(response);
-      },
-    };
+    const headers = values.length > 1 ? shownHeaders(values) : NO_HEADERS;
+    if (response.body.length === 0) return { status, headers, body: null, text: null };
+    const reading = readJson(response.body);
+    if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
+    return { status, headers, body: reading.value, text: response.body };
   }
 
   #failureOf(part: PartSettings, error: unknown): PartFailure {
@@ -248,14 +254,6 @@ export class Composition {
     return new PartFailure(code, new Fault(error.kind, { detail: `part ${part.name}`, cause: error.cause ?? '' }));
   }
 
-  async #takeTurn(): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--;
-      return;
-    }
-    await new Promise<void>((resolve) => this.#waiting.push(resolve));
-  }
-
   #giveTurn(): void {
     const next = this.#waiting.shift();
     if (next === undefined) this.#free++;
@@ -263,6 +261,33 @@ export class Composition {
   }
 
   #reply(): Reply {
+    const isPartial = this.#partial.length > 0;
+    const cacheControl = isPartial ? 'no-store' : weakest(this.#cacheControl);
+    const headers: Record<string, string> = { 'Content-Type': 'application/json; charset=utf-8' };
+    if (cacheControl !== null) headers['Cache-Control'] = cacheControl;
+    if (isPartial) headers['Gatehouse-Partial'] = [...new Set(this.#partial.map(({ part }) => part))].join(', ');
+    for (const cookie of this.#cookies) this.#context.setCookie(cookie);
+    return {
+      status: 200,
+      headers,
+      body: isPartial || this.#settings.response !== null ? this.#written() : this.#joined(),
+    };
+  }
+
+  /** Each part's body under its name, as it came: nothing is written that was read. */
+  #joined(): Buffer {
+    const pieces: Buffer[] = [];
+    for (const { name } of this.#settings.parts) {
+      const result = this.#results[name];
+      if (result === undefined) continue;
+      pieces.push(Buffer.from(`${pieces.length === 0 ? '{' : ','}${JSON.stringify(name)}:`));
+      pieces.push(result.text ?? Buffer.from(JSON.stringify(result.body)));
+    }
+    pieces.push(pieces.length === 0 ? EMPTY : END);
+    return Buffer.concat(pieces);
+  }
+
+  #written(): string {
     const { response, parts } = this.#settings;
     let body: unknown;
     if (response === null) {
@@ -272,23 +297,59 @@ export class Composition {
         if (result !== undefined) Object.defineProperty(members, name, { value: result.body, enumerable: true });
       }
       body = members;
-    } else body = valueOfTemplate(response, this.#values()) ?? null;
-    const isPartial = this.#partial.length > 0;
-    if (isPartial && typeof body === 'object' && body !== null && !Array.isArray(body))
+    } else body = valueOfTemplate(response, this.#values) ?? null;
+    if (this.#partial.length > 0 && typeof body === 'object' && body !== null && !Array.isArray(body))
       body = { ...body, partial: this.#partial };
-    const cacheControl = isPartial ? 'no-store' : weakest(this.#cacheControl);
-    const headers: Record<string, string> = { 'Content-Type': 'application/json; charset=utf-8' };
-    if (cacheControl !== null) headers['Cache-Control'] = cacheControl;
-    if (isPartial) headers['Gatehouse-Partial'] = [...new Set(this.#partial.map(({ part }) => part))].join(', ');
-    for (const cookie of this.#cookies) this.#context.setCookie(cookie);
-    return { status: 200, headers, body: JSON.stringify(body) };
+    return JSON.stringify(body);
   }
 }
 
-function shownHeaders(response: PartResponse): Record<string, string> {
+const EMPTY = Buffer.from('{}');
+const END = Buffer.from('}');
+const NO_HEADERS: Readonly<Record<string, string>> = {};
+
+/** What a part's templates see: what the exchange says, and the parts before it. */
+class PartValues implements Values {
+  readonly parts: Values['parts'];
+  readonly item: unknown;
+  readonly #outer: ComposeContext['values'];
+
+  constructor(outer: ComposeContext['values'], parts: Values['parts'], item: unknown) {
+    this.#outer = outer;
+    this.parts = parts;
+    this.item = item;
+  }
+
+  get params(): Values['params'] {
+    return this.#outer.params;
+  }
+
+  get query(): Values['query'] {
+    return this.#outer.query;
+  }
+
+  get auth(): Values['auth'] {
+    return this.#outer.auth;
+  }
+
+  get request(): Values['request'] {
+    return this.#outer.request;
+  }
+
+  header(name: string): string | null {
+    return this.#outer.header(name);
+  }
+}
+
+function abandoned(): Fault {
+  return new Fault(FAULTS.downstreamAborted);
+}
+
+/** `values`: that of Cache-Control, then these. */
+function shownHeaders(values: readonly (string | null)[]): Record<string, string> {
   const headers: Record<string, string> = {};
-  for (const name of SHOWN_HEADERS) {
-    const value = response.header(name);
+  for (const [i, name] of SHOWN_HEADERS.entries()) {
+    const value = values[i + 1] ?? null;
     if (value !== null) headers[name] = value;
   }
   return headers;

@@ -3,27 +3,39 @@
  * to call. Each part carries what every request to a service carries: identity, forwarding fields, request id, and the
  * client's own fields less those that are about the body, ranges, conditions or codings of the one request.
  */
+import type { Cancellation } from '../../base/cancellation.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import type { ComposeContext, PartRequest, PartResponse } from '../aggregate/compose.ts';
-import { Composition } from '../aggregate/compose.ts';
+import { CACHE_CONTROL, Composition, SHOWN_HEADERS } from '../aggregate/compose.ts';
 import { compileCondition } from '../auth/authorize/expression.ts';
+import type { Values } from '../content/expression.ts';
+import { referencesOf } from '../content/expression.ts';
 import { readQuery } from '../content/parameters.ts';
 import { readJson } from '../content/read-json.ts';
 import { fieldErrors } from '../content/violation.ts';
-import type { AggregateSettings } from '../contract/aggregate.ts';
+import type { AggregateSettings, PartSettings, Reference, Template, ValueTemplate } from '../contract/aggregate.ts';
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Identity, PolicyContext, Reply } from '../contract/policy.ts';
+import type { TracedPart } from '../trace/exchange-trace.ts';
 import type { UpstreamService } from './attempt.ts';
-import { callWhole } from './call-whole.ts';
+import { callWhole, type WantedFields, type WholeResponse } from './call-whole.ts';
 import type { Exchange } from './exchange.ts';
 import { MadeRequest } from './outgoing-request.ts';
-import { fieldsOfOwnRequests } from './own-request-fields.ts';
+import { ownRequestBlock } from './own-request-fields.ts';
 import { RequestBody } from './request-body.ts';
 
 /** The request's body may be referred to up to this size. */
 const MAX_BODY_BYTES = 1_048_576;
 
 export type Compose = (exchange: Exchange) => Promise<Reply | Fault>;
+
+/** What a route's compositions have in common. */
+interface Plan {
+  readonly settings: AggregateSettings;
+  readonly services: ReadonlyMap<string, UpstreamService>;
+  readonly conditions: ReadonlyMap<string, (exchange: PolicyContext) => boolean>;
+  readonly wanted: WantedFields;
+}
 
 /** Throws a `TypeError` when a service is not there. */
 export function aggregateAction(settings: AggregateSettings, services: ReadonlyMap<string, UpstreamService>): Compose {
@@ -32,96 +44,168 @@ export function aggregateAction(settings: AggregateSettings, services: ReadonlyM
   const conditions = new Map(
     settings.parts.flatMap(({ name, when }) => (when === null ? [] : [[name, compileCondition(when)] as const])),
   );
-  return async (exchange) => {
-    const { body, violation } = await bodyOf(exchange, settings.readsBody);
-    if (violation !== undefined) return new Fault(FAULTS.invalidRequest, { fields: fieldErrors([violation]) });
-    const context = contextOf(exchange, settings, services, conditions, body);
-    const composition = new Composition(settings, context);
-    exchange.onGone(composition);
-    return composition.run();
-  };
+  const names = namesHeaders(settings) ? [CACHE_CONTROL, ...SHOWN_HEADERS] : [CACHE_CONTROL];
+  const plan = { settings, services, conditions, wanted: { names, cookies: settings.cookiesFrom.length > 0 } };
+  return (exchange) =>
+    settings.readsBody && exchange.contentLength !== 0
+      ? composeWithBody(exchange, plan)
+      : compose(exchange, plan, undefined);
 }
 
-function contextOf(
-  exchange: Exchange,
-  { maxPartBytes }: AggregateSettings,
-  services: ReadonlyMap<string, UpstreamService>,
-  conditions: ReadonlyMap<string, (exchange: PolicyContext) => boolean>,
-  body: unknown,
-): ComposeContext {
-  const { runtime, params, identity } = exchange;
-  const names = fieldsOfOwnRequests(exchange);
-  const call = async (request: PartRequest, signal: AbortSignal): Promise<PartResponse> => {
-    const own = new Set(request.headers.map(([name]) => name.toLowerCase()));
-    const fields: [string, string][] = names.filter(([name]) => !own.has(name.toLowerCase()));
-    if (!own.has('accept')) fields.push(['Accept', 'application/json']);
-    fields.push(
-      ['Accept-Encoding', 'identity'],
-      ...request.headers.map(([name, value]) => [name, value] as [string, string]),
-    );
-    if (request.body !== null) fields.push(['Content-Type', 'application/json']);
+/** Does some template name a header of a part? */
+function namesHeaders({ parts, response }: AggregateSettings): boolean {
+  const isOne = ({ path }: Reference): boolean => path[0] === 'parts' && path[2] === 'headers';
+  const isNamedIn = (template: Template | ValueTemplate | null): boolean => referencesOf(template).some(isOne);
+  return (
+    isNamedIn(response) ||
+    parts.some(
+      ({ path, query, headers, body }) =>
+        isNamedIn(path) || isNamedIn(body) || [...query, ...headers].some(([, template]) => isNamedIn(template)),
+    )
+  );
+}
+
+async function composeWithBody(exchange: Exchange, plan: Plan): Promise<Reply | Fault> {
+  const reading = readJson(await exchange.readBody(MAX_BODY_BYTES));
+  if (!reading.ok) return new Fault(FAULTS.invalidRequest, { fields: fieldErrors([reading.violation]) });
+  return compose(exchange, plan, reading.value);
+}
+
+function compose(exchange: Exchange, plan: Plan, body: unknown): Promise<Reply | Fault> {
+  const composition = new Composition(plan.settings, new AggregateContext(exchange, plan, body));
+  exchange.onGone(composition);
+  return composition.run();
+}
+
+class AggregateContext implements ComposeContext {
+  readonly values: ExchangeValues;
+  readonly #exchange: Exchange;
+  readonly #plan: Plan;
+  /** Of every part, made once. */
+  readonly #shared: FieldBlock;
+
+  constructor(exchange: Exchange, plan: Plan, body: unknown) {
+    this.#exchange = exchange;
+    this.#plan = plan;
+    this.values = new ExchangeValues(exchange, body);
+    this.#shared = ownRequestBlock(exchange);
+  }
+
+  call(request: PartRequest, cancellation: Cancellation): Promise<PartResponse> {
+    const exchange = this.#exchange;
+    const { runtime } = exchange;
+    const { settings, services, wanted } = this.#plan;
     const observer = exchange.trace?.part() ?? null;
+    const own = ownFields(request);
     const made = new MadeRequest({
       observer,
       method: request.method,
       path: request.path,
       query: request.query,
-      fields: FieldBlock.of(fields),
+      sharedFields: request.headers.length === 0 ? this.#shared : without(this.#shared, own),
+      fields: own,
       bodyLength: request.body?.length ?? 0,
       address: exchange.address,
       source: exchange.source,
-      subject: identity?.subject ?? null,
+      subject: exchange.subject,
     });
-    const whole = RequestBody.whole(request.body === null ? [] : [request.body]);
+    const whole = request.body === null ? NO_BODY : RequestBody.whole([request.body]);
     runtime.metrics.add('aggregate_parts', 1);
     const service = services.get(request.service)!;
-    const limits = { maxBytes: maxPartBytes, timeoutMs: request.timeoutMs, signal };
-    const sinceMs = observer === null ? 0 : runtime.clock.monotonicMs();
-    const ended = (failed: string): void =>
-      observer?.end(`part ${request.name}`, sinceMs, runtime.clock.monotonicMs(), failed);
-    const calling = callWhole(runtime, { services }, service, made, whole, limits);
-    const {
-      status,
-      fields: got,
-      body: bytes,
-    } = await calling.catch((error: unknown) => {
+    const limits = { maxBytes: settings.maxPartBytes, timeoutMs: request.timeoutMs, wanted, cancellation };
+    const calling = callWhole(runtime, this.#plan, service, made, whole, limits);
+    return observer === null ? calling : this.#observed(calling, request.name, observer);
+  }
+
+  async #observed(calling: Promise<WholeResponse>, part: string, observer: TracedPart): Promise<WholeResponse> {
+    const { clock } = this.#exchange.runtime;
+    const sinceMs = clock.monotonicMs();
+    const ended = (failed: string): void => observer.end(`part ${part}`, sinceMs, clock.monotonicMs(), failed);
+    try {
+      const response = await calling;
+      ended(response.status >= 400 ? String(response.status) : '');
+      return response;
+    } catch (error) {
       ended(error instanceof Fault ? error.kind.reason : 'failed');
       throw error;
-    });
-    ended(status >= 400 ? String(status) : '');
-    return {
-      status,
-      header: (name) => fieldOf(got, name),
-      cookies: got.flatMap(([name, value]) => (name.toLowerCase() === 'set-cookie' ? [value] : [])),
-      body: bytes,
-    };
-  };
-  return {
-    values: {
-      params,
-      query: queryOf(exchange.query),
-      auth: identity === null ? null : authOf(identity),
-      request: { body },
-      header: (name) => exchange.header(name),
-    },
-    call,
-    holds: (part) => conditions.get(part.name)?.(exchange) ?? true,
-    nowMs: () => runtime.clock.monotonicMs(),
-    setCookie: (value) => exchange.addResponseHeader('Set-Cookie', value),
-    failed: (part, code) => {
-      runtime.metrics.add('aggregate_parts_failed', 1);
-      exchange.logField(`part_${part}`, code);
-    },
-  };
+    }
+  }
+
+  holds(part: PartSettings): boolean {
+    return this.#plan.conditions.get(part.name)?.(this.#exchange) ?? true;
+  }
+
+  nowMs(): number {
+    return this.#exchange.runtime.clock.monotonicMs();
+  }
+
+  setCookie(value: string): void {
+    this.#exchange.addResponseHeader('Set-Cookie', value);
+  }
+
+  failed(part: string, code: string): void {
+    this.#exchange.runtime.metrics.add('aggregate_parts_failed', 1);
+    this.#exchange.logField(`part_${part}`, code);
+  }
 }
 
-async function bodyOf(
-  exchange: Exchange,
-  isWanted: boolean,
-): Promise<{ readonly body: unknown; readonly violation?: Parameters<typeof fieldErrors>[0][number] }> {
-  if (!isWanted || exchange.contentLength === 0) return { body: undefined };
-  const reading = readJson(await exchange.readBody(MAX_BODY_BYTES));
-  return reading.ok ? { body: reading.value } : { body: undefined, violation: reading.violation };
+const NO_BODY = RequestBody.whole([]);
+const JSON_FIELDS: readonly (readonly [string, string])[] = [
+  ['Accept', 'application/json'],
+  ['Accept-Encoding', 'identity'],
+];
+const PLAIN_FIELDS = FieldBlock.of(JSON_FIELDS);
+const WRITING_FIELDS = FieldBlock.of([...JSON_FIELDS, ['Content-Type', 'application/json']]);
+
+/** Those that are the part's own. */
+function ownFields({ headers, body }: PartRequest): FieldBlock {
+  if (headers.length === 0) return body === null ? PLAIN_FIELDS : WRITING_FIELDS;
+  const accepts = headers.some(([name]) => name.toLowerCase() === 'accept');
+  return FieldBlock.of([
+    ...(accepts ? JSON_FIELDS.slice(1) : JSON_FIELDS),
+    ...headers,
+    ...(body === null ? [] : [['Content-Type', 'application/json'] as const]),
+  ]);
+}
+
+function without({ names, values }: FieldBlock, own: FieldBlock): FieldBlock {
+  const kept = names.flatMap((name, i) => (own.valueOf(name.toLowerCase()) === null ? [i] : []));
+  return new FieldBlock(
+    kept.map((i) => names[i]!),
+    kept.map((i) => values[i]!),
+  );
+}
+
+/** What templates see of the exchange, found out when one asks. */
+class ExchangeValues {
+  readonly request: Values['request'];
+  readonly #exchange: Exchange;
+  #query: Values['query'] | null = null;
+  #auth: Values['auth'] | undefined;
+
+  constructor(exchange: Exchange, body: unknown) {
+    this.#exchange = exchange;
+    this.request = { body };
+  }
+
+  get params(): Values['params'] {
+    return this.#exchange.params;
+  }
+
+  get query(): Values['query'] {
+    this.#query ??= queryOf(this.#exchange.query);
+    return this.#query;
+  }
+
+  get auth(): Values['auth'] {
+    const { identity } = this.#exchange;
+    this.#auth ??= identity === null ? null : authOf(identity);
+    return this.#auth;
+  }
+
+  header(name: string): string | null {
+    return this.#exchange.header(name);
+  }
 }
 
 /** A parameter that stands twice has no one value, so it has none. */
@@ -133,9 +217,4 @@ function queryOf(query: string): Record<string, string> {
 
 function authOf({ subject, roles, scopes, plan, method, claims }: Identity): Record<string, unknown> {
   return { sub: subject, subject, roles, scopes, plan, method, claims };
-}
-
-function fieldOf(fields: readonly (readonly [string, string])[], name: string): string | null {
-  const values = fields.filter(([each]) => each.toLowerCase() === name).map(([, value]) => value);
-  return values.length === 0 ? null : values.join(', ');
 }

@@ -3,6 +3,7 @@
  * through that service's balancer, breaker, retries and limits like any other (upstream-call.ts); its size and time are
  * bounded.
  */
+import type { Cancellable, Cancellation } from '../../base/cancellation.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { Deadline, type DeadlineOwner } from '../../base/timers.ts';
 import type { Reply } from '../contract/policy.ts';
@@ -13,10 +14,18 @@ import type { RequestBody } from './request-body.ts';
 import type { ResponseHandler } from './response-source.ts';
 import { type CallHost, type CallOptions, UpstreamCall } from './upstream-call.ts';
 
+/** What of a head is wanted, and read while it is there. */
+export interface WantedFields {
+  /** Lower case. */
+  readonly names: readonly string[];
+  readonly cookies: boolean;
+}
+
 export interface WholeResponse {
   readonly status: number;
-  /** In their order, names as they came. */
-  readonly fields: readonly (readonly [name: string, value: string])[];
+  /** By the places in `WantedFields.names`; several of a name joined with `, `, null for none. */
+  readonly values: readonly (string | null)[];
+  readonly cookies: readonly string[];
   readonly body: Buffer;
   /** Of the body as it came, with what was dropped of it. */
   readonly bytes: number;
@@ -25,7 +34,9 @@ export interface WholeResponse {
 export interface CallLimits {
   readonly maxBytes: number;
   readonly timeoutMs: number;
-  readonly signal: AbortSignal;
+  readonly wanted: WantedFields;
+  /** Null: it is wanted whatever happens. */
+  readonly cancellation: Cancellation | null;
   /** What lies behind `maxBytes` is dropped. Default false: such a response is a fault. */
   readonly truncates?: boolean;
   /** Called once the call is over, before it resolves or rejects. */
@@ -42,7 +53,7 @@ export function callWhole(
   limits: CallLimits,
 ): Promise<WholeResponse> {
   return new Promise((resolve, reject) => {
-    if (limits.signal.aborted) {
+    if (limits.cancellation?.isCancelled === true) {
       reject(new Fault(FAULTS.downstreamAborted));
       return;
     }
@@ -50,7 +61,9 @@ export function callWhole(
   });
 }
 
-class WholeCall implements ResponseHandler, DeadlineOwner {
+const NONE: readonly never[] = [];
+
+class WholeCall implements ResponseHandler, DeadlineOwner, Cancellable {
   readonly holder = null;
   readonly #host: CallHost;
   readonly #call: UpstreamCall;
@@ -58,10 +71,12 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
   readonly #resolve: (response: WholeResponse) => void;
   readonly #reject: (fault: Fault) => void;
   readonly #deadline: Deadline;
-  readonly #onAbort = (): void => this.#giveUp(new Fault(FAULTS.downstreamAborted));
   #status = 0;
-  #fields: [string, string][] = [];
-  readonly #parts: Buffer[] = [];
+  #values: readonly (string | null)[] = NONE;
+  #cookies: readonly string[] = NONE;
+  /** The body so far; most come in one piece. */
+  #first: Buffer | null = null;
+  #more: Buffer[] | null = null;
   #length = 0;
   #isDone = false;
 
@@ -84,9 +99,13 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
   }
 
   start(): void {
-    this.#limits.signal.addEventListener('abort', this.#onAbort, { once: true });
+    this.#limits.cancellation?.add(this);
     this.#host.wheel.set(this.#deadline, this.#limits.timeoutMs);
     this.#call.start(this.#host.clock.monotonicMs());
+  }
+
+  onCancelled(): void {
+    this.#giveUp(new Fault(FAULTS.downstreamAborted));
   }
 
   onDeadline(): void {
@@ -97,7 +116,9 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
 
   onHead(head: Head): void {
     this.#status = head.status;
-    this.#fields = Array.from({ length: head.count }, (_, i) => [head.name(i), head.value(i)]);
+    const { names, cookies } = this.#limits.wanted;
+    this.#values = names.map((name) => head.valueOf(name));
+    if (cookies) this.#cookies = cookiesOf(head);
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
@@ -105,21 +126,32 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
     this.#length += end - start;
     if (this.#length > this.#limits.maxBytes) {
       if (this.#limits.truncates === true) {
-        if (left > 0) this.#parts.push(Buffer.from(bytes.subarray(start, start + left)));
+        if (left > 0) this.#keep(bytes, start, start + left);
         return;
       }
       this.#giveUp(new Fault(FAULTS.upstreamMalformed, { cause: `longer than ${this.#limits.maxBytes} bytes` }));
       return;
     }
-    this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+    if (end > start) this.#keep(bytes, start, end);
+  }
+
+  #keep(bytes: Buffer, start: number, end: number): void {
+    const piece = Buffer.allocUnsafe(end - start);
+    bytes.copy(piece, 0, start, end);
+    if (this.#first === null) this.#first = piece;
+    else {
+      this.#more ??= [this.#first];
+      this.#more.push(piece);
+    }
   }
 
   onEnd(): void {
     if (!this.#end()) return;
     this.#resolve({
       status: this.#status,
-      fields: this.#fields,
-      body: Buffer.concat(this.#parts),
+      values: this.#values,
+      cookies: this.#cookies,
+      body: this.#more === null ? (this.#first ?? Buffer.alloc(0)) : Buffer.concat(this.#more),
       bytes: this.#length,
     });
   }
@@ -127,7 +159,8 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
   onReply({ status, headers, body }: Reply): void {
     if (!this.#end()) return;
     const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body as Uint8Array);
-    this.#resolve({ status, fields: Object.entries(headers), body: bytes, bytes: bytes.byteLength });
+    const values = this.#limits.wanted.names.map((name) => valueIn(headers, name));
+    this.#resolve({ status, values, cookies: NONE, body: bytes, bytes: bytes.byteLength });
   }
 
   onUpgraded(): void {
@@ -154,8 +187,19 @@ class WholeCall implements ResponseHandler, DeadlineOwner {
     if (this.#isDone) return false;
     this.#isDone = true;
     this.#host.wheel.remove(this.#deadline);
-    this.#limits.signal.removeEventListener('abort', this.#onAbort);
+    this.#limits.cancellation?.remove(this);
     this.#limits.ended?.(this.#call);
     return true;
   }
+}
+
+function cookiesOf(head: Head): readonly string[] {
+  const cookies: string[] = [];
+  for (let i = 0; i < head.count; i++) if (head.name(i).toLowerCase() === 'set-cookie') cookies.push(head.value(i));
+  return cookies;
+}
+
+function valueIn(headers: Reply['headers'], lowerName: string): string | null {
+  for (const name in headers) if (name.toLowerCase() === lowerName) return headers[name]!;
+  return null;
 }

@@ -36,6 +36,8 @@ export interface RequestParts {
   readonly query?: string | null;
   /** Without framing and connection fields; a Content-Length is written by the protocol. */
   readonly fields?: FieldBlock;
+  /** Further ones, made once for many requests. */
+  readonly sharedFields?: FieldBlock;
   /** Bytes of the body or `UNKNOWN_LENGTH`. Default none. */
   readonly bodyLength?: number;
   /** Default: the instance's own. */
@@ -62,6 +64,7 @@ export class MadeRequest implements OutgoingRequest {
   readonly observer: AttemptObserver | null;
   readonly #query: string | null;
   readonly #fields: FieldBlock;
+  readonly #sharedFields: FieldBlock;
   readonly #bodyLength: number;
   readonly #authority: string | null;
 
@@ -75,13 +78,14 @@ export class MadeRequest implements OutgoingRequest {
     this.observer = parts.observer ?? null;
     this.source = parts.source ?? null;
     this.#fields = parts.fields ?? NO_FIELDS;
+    this.#sharedFields = parts.sharedFields ?? NO_FIELDS;
     this.#bodyLength = parts.bodyLength ?? 0;
     this.#authority = parts.authority ?? null;
     this.hasIdempotencyKey = this.header('idempotency-key') !== null;
   }
 
   header(name: string): string | null {
-    return this.#fields.valueOf(name);
+    return this.#fields.valueOf(name) ?? this.#sharedFields.valueOf(name);
   }
 
   cookie(): null {
@@ -94,6 +98,7 @@ export class MadeRequest implements OutgoingRequest {
     const { basePath } = endpoint.settings;
     const path = this.path === '' && basePath === '' ? '/' : this.path;
     const out = stream.begin(attempt, this.method, authority, basePath, path, this.#query, '');
+    out.fields(this.#sharedFields);
     out.fields(this.#fields);
     this.observer?.send(out, attempt);
     stream.endHead(this.#bodyLength, true, false);

@@ -8,7 +8,7 @@ import type { Reply } from '../contract/policy.ts';
 import { ServiceError } from '../contract/user-handler.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import { MadeRequest } from '../exchange/outgoing-request.ts';
-import { fieldsOfOwnRequests } from '../exchange/own-request-fields.ts';
+import { ownRequestBlock } from '../exchange/own-request-fields.ts';
 import { RequestBody } from '../exchange/request-body.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
 import { UpstreamCall } from '../exchange/upstream-call.ts';
@@ -40,10 +40,11 @@ export async function fetchService(
   if (!own.has('accept-encoding')) own.set('accept-encoding', 'identity');
   const names: string[] = [];
   const values: string[] = [];
-  for (const [field, value] of fieldsOfOwnRequests(exchange)) {
-    if (own.has(field)) continue;
-    names.push(field);
-    values.push(value);
+  const shared = ownRequestBlock(exchange);
+  for (let i = 0; i < shared.names.length; i++) {
+    if (own.has(shared.names[i]!)) continue;
+    names.push(shared.names[i]!);
+    values.push(shared.values[i]!);
   }
   for (let i = 0; i < own.count; i++) {
     if (FRAMING.test(own.nameAt(i))) continue;
