@@ -1,0 +1,169 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import type { ControlLink } from '../contract/policy.ts';
+import { DROPPED_TOPIC, SPANS_TOPIC, type SpanPage, type TracingSettings } from '../contract/tracing.ts';
+import type { ExchangeTrace } from './exchange-trace.ts';
+import { clientPart } from './span-fields.ts';
+import type { TracedExchange } from './span-writer.ts';
+import { Tracer } from './tracer.ts';
+
+const TRACE = '0af7651916cd43dd8448eb211c80319c';
+const SPAN = 'b7ad6b7169203331';
+const CLIENT = clientPart({ scheme: 'http', host: 'x', address: '127.0.0.1', protocol: '1.1', agent: null });
+
+/** Control that answers when the test says so. */
+class Control {
+  readonly pages: SpanPage[] = [];
+  readonly answers: { resolve(isTaken: boolean): void; reject(error: Error): void }[] = [];
+  dropped = 0;
+  readonly link = {
+    subscribe: () => () => {},
+    tell: (topic: string, data: unknown) => {
+      assert.equal(topic, DROPPED_TOPIC);
+      this.dropped += Number(data);
+    },
+    ask: (topic: string, data: unknown) => {
+      assert.equal(topic, SPANS_TOPIC);
+      this.pages.push(data as SpanPage);
+      return new Promise<boolean>((resolve, reject) => void this.answers.push({ resolve, reject }));
+    },
+  } as unknown as ControlLink;
+}
+
+const settings = (more: Partial<TracingSettings> = {}): TracingSettings => ({
+  ratio: 1,
+  parent: 'trusted',
+  errors: true,
+  slowMs: 0,
+  slowRoutes: {},
+  policyMs: 5,
+  pageSpans: 2,
+  ...more,
+});
+
+function exchangeOf(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): TracedExchange {
+  return {
+    trace,
+    method: 'GET',
+    path: '/p',
+    upstreamPath: '/p',
+    bytesReceived: 0,
+    bytesSent: 0,
+    fault: null,
+    route: { settings: { id: 'r', match: { path: {} } } },
+    writeRequestId() {},
+    ...more,
+  };
+}
+
+describe('a tracer', () => {
+  const begun = (
+    more: Partial<TracingSettings>,
+    parent: string | null,
+    isTrusted: boolean,
+    state: string | null = null,
+  ) => new Tracer(settings(more), new Control().link).begin(parent, state, isTrusted, 0);
+
+  it('follows whom it is told to follow, and decides itself otherwise', () => {
+    const sampled = `00-${TRACE}-${SPAN}-01`;
+    const not = `00-${TRACE}-${SPAN}-00`;
+    const cases: [more: Partial<TracingSettings>, parent: string | null, isTrusted: boolean, isSampled: boolean][] = [
+      [{ ratio: 0 }, sampled, true, true],
+      [{ ratio: 0 }, sampled, false, false],
+      [{ ratio: 1 }, not, true, false],
+      [{ ratio: 1 }, not, false, true],
+      [{ ratio: 0, parent: 'always' }, sampled, false, true],
+      [{ ratio: 1, parent: 'always' }, not, false, false],
+      [{ ratio: 0, parent: 'never' }, sampled, true, false],
+      [{ ratio: 1, parent: 'never' }, not, true, true],
+      [{ ratio: 0 }, null, true, false],
+      [{ ratio: 1 }, null, false, true],
+    ];
+    for (const [more, parent, isTrusted, isSampled] of cases) {
+      const trace = begun(more, parent, isTrusted);
+      assert.equal(trace.isSampled, isSampled, JSON.stringify([more, parent, isTrusted]));
+      assert.equal(trace.parentId, parent === null ? '' : SPAN);
+      if (parent !== null) assert.equal(trace.traceId, TRACE);
+    }
+  });
+
+  it('says with what probability it decided, and passes the state of others', () => {
+    // The last 56 bits of this id are above a half.
+    const parent = `00-${TRACE.slice(0, 18)}ff${TRACE.slice(20)}-${SPAN}-01`;
+    assert.equal(begun({ ratio: 0.5 }, parent, false, 'a=1,ot=th:4').traceState, 'ot=th:8,a=1');
+    assert.equal(begun({ ratio: 0 }, parent, false, 'a=1,ot=th:4').traceState, 'a=1');
+    assert.equal(begun({ ratio: 0 }, parent, true, 'a=1,ot=th:4').traceState, 'a=1,ot=th:4');
+    assert.equal(begun({ ratio: 1 }, null, false, 'a=1').traceState, '');
+    let sampled = 0;
+    const tracer = new Tracer(settings({ ratio: 0.5 }), new Control().link);
+    for (let i = 0; i < 1_000; i++) {
+      const trace = tracer.begin(null, null, false, 0);
+      assert.equal(trace.traceState, trace.isSampled ? 'ot=th:8' : '');
+      if (trace.isSampled) sampled++;
+    }
+    assert.ok(sampled > 350 && sampled < 650, `${sampled} of 1,000`);
+  });
+
+  it('records what failed or was slow, though it was not sampled', () => {
+    const tracer = new Tracer(settings({ ratio: 0, slowMs: 500, slowRoutes: { quick: 50 } }), new Control().link);
+    const trace = tracer.begin(null, null, false, 0);
+    const reason = (status: number, elapsedMs: number, more: Partial<TracedExchange> = {}) =>
+      tracer.reasonFor(exchangeOf(trace, more), status, elapsedMs);
+    const quick = { route: { settings: { id: 'quick', match: { path: {} } } } };
+    assert.equal(reason(200, 499), null);
+    assert.equal(reason(200, 500), 'l');
+    assert.equal(reason(200, 50, quick), 'l');
+    assert.equal(reason(404, 10), null);
+    assert.equal(reason(503, 10), 'e');
+    assert.equal(reason(200, 10, { fault: { kind: { reason: 'x', status: 502 } } }), 'e');
+    assert.equal(reason(499, 10, { fault: { kind: { reason: 'x', status: 499 } } }), null);
+    const quiet = new Tracer(settings({ ratio: 0, errors: false }), new Control().link);
+    assert.equal(quiet.reasonFor(exchangeOf(trace), 503, 9e9), null);
+  });
+
+  it('hands over pages of one memory, told once, and drops what control does not take in time', async () => {
+    const control = new Control();
+    const tracer = new Tracer(settings(), control.link);
+    const record = (): void => {
+      const trace = tracer.begin(null, null, false, 0);
+      tracer.record(exchangeOf(trace), CLIENT, 's', 200, 5, 1_800_000_000_000);
+    };
+    // A page for each two of them; of pages there are eight.
+    for (let i = 0; i < 18; i++) record();
+    assert.equal(control.pages.length, 8);
+    assert.deepEqual(
+      control.pages.map(({ memory }) => memory !== null),
+      [true, ...new Array<boolean>(7).fill(false)],
+    );
+    assert.equal(new Set(control.pages.map(({ at }) => at)).size, 8);
+    const [{ memory, exemplars }] = control.pages as [SpanPage];
+    for (const { at, length, memoryId } of control.pages) {
+      assert.equal(memoryId, control.pages[0]!.memoryId);
+      assert.equal(new Uint8Array(memory!)[at], 18);
+      assert.ok(length > 200);
+    }
+    assert.deepEqual(
+      exemplars.map(([routeId, , traceId, seconds]) => [routeId, traceId.length, seconds]),
+      [['r', 32, 0.005]],
+    );
+    // One is taken: its page is written again. Control does not know another one: it is told of the memory again.
+    control.answers[0]!.resolve(true);
+    await new Promise(setImmediate);
+    for (let i = 0; i < 2; i++) record();
+    assert.deepEqual([control.pages[8]!.at, control.pages[8]!.memory], [control.pages[0]!.at, null]);
+    control.answers[1]!.resolve(false);
+    await new Promise(setImmediate);
+    for (let i = 0; i < 2; i++) record();
+    assert.equal(control.pages[9]!.memory, memory);
+    // One that was given up may still be read, so there is other memory from then on.
+    control.answers[2]!.reject(new Error('too late'));
+    await new Promise(setImmediate);
+    for (let i = 0; i < 2; i++) record();
+    assert.notEqual(control.pages[10]!.memoryId, control.pages[0]!.memoryId);
+    assert.notEqual(control.pages[10]!.memory, null);
+    // Those of the ninth page, of the one that was not known, and of the one that was given up.
+    const untilMs = performance.now() + 10_000;
+    while (control.dropped < 6 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(control.dropped, 6);
+  });
+});
