@@ -21,15 +21,23 @@ export function Chart({ title, points, series }) {
     const element = box.current;
     const style = getComputedStyle(document.documentElement);
     const colour = (name) => style.getPropertyValue(name).trim();
-    const axis = { stroke: colour('--soft'), grid: { stroke: colour('--line') }, ticks: { stroke: colour('--line') } };
+    const line = { stroke: colour('--line'), width: 1 };
+    const axis = { stroke: colour('--soft'), grid: line, ticks: line };
+    const times = (_, splits) => splits.map((at) => clock(at * 1000));
     const size = () => ({ width: element.clientWidth || 300, height: 180 });
     const chart = new uPlot(
       {
         ...size(),
         cursor: { drag: { x: false, y: false } },
         scales: { y: { range: (_, __, max) => [0, Math.max(1, (max ?? 0) * 1.1)] } },
-        axes: [axis, { ...axis, size: 55 }],
-        series: [{}, ...series.map(({ label }, index) => ({ label, stroke: colour(COLOURS[index]), width: 2 }))],
+        axes: [
+          { ...axis, values: times, space: 90 },
+          { ...axis, size: 55 },
+        ],
+        series: [
+          { label: 'time', value: (_, at) => (at === null ? '–' : clock(at * 1000)) },
+          ...series.map(({ label }, index) => ({ label, stroke: colour(COLOURS[index]), width: 2 })),
+        ],
       },
       data,
       element,
@@ -45,7 +53,7 @@ export function Chart({ title, points, series }) {
   }, [isDark]);
   useEffect(() => plot.current?.setData(data), [points]);
   const recent = points.slice(-15).reverse();
-  return html`<figure style=${{ margin: 0 }}>
+  return html`<figure>
     <figcaption class="soft">${title}</figcaption>
     <div class="chart" ref=${box} aria-hidden="true"></div>
     <details><summary>${title}, as a table</summary>

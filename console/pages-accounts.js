@@ -37,7 +37,7 @@ function List({ wish, go }) {
     ${
       found === null
         ? html`<p class="soft">Reading the gateway …</p>`
-        : html`<${Table} caption="Accounts" head=${['Account', 'Kind', 'Status', 'Plan', 'Signed in last']} empty="No account begins so."
+        : html`<${Table} caption="Accounts" head=${['Account', 'Kind', 'Status', 'Plan', 'Last sign-in']} empty="No account begins with that."
       rows=${found.users.map(
         (
           user,

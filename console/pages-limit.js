@@ -48,16 +48,16 @@ export function LimitsPage() {
     setMessage({ done: 'What was counted is forgotten.' });
   };
   return html`<h1>Limits</h1>
-    <${Card} title="Whose?" id="whose">
+    <${Card} title="Caller" id="whose">
       <form onSubmit=${submit} key=${JSON.stringify(wish)}>
         ${FIELDS.map(([name, text, example]) => html`<label class="wide">${text}<input name=${name} defaultValue=${wish[name] ?? ''} placeholder=${example} maxlength="300" autocomplete="off" /></label>`)}
-        <button class="main">Look</button>
+        <button class="main">Look up</button>
       </form>
     <//>
     <${Message} ...${message} />
     ${
       isAsked
-        ? html`<${Card} title="How they stand" id="stand">
+        ? html`<${Card} title="Limits now" id="stand">
       ${
         limits === null
           ? html`<p class="soft">Reading the gateway …</p>`
@@ -67,7 +67,7 @@ export function LimitsPage() {
             each,
           ) => html`<tr><td>${each.by}${each.plan === null ? '' : ` (plan ${each.plan})`}</td><td>${each.limit}</td>
           <td><meter min="0" max=${each.max} value=${each.remaining} aria-label=${`Left of ${each.limit} by ${each.by}`}></meter> ${number(each.remaining)}</td>
-          <td class=${each.retryMs > 0 ? 'error' : 'good'}>${each.retryMs > 0 ? `refused for ${ago(each.retryMs)}` : each.resetMs > 0 ? `whole again in ${ago(each.resetMs)}` : 'unused'}</td>
+          <td class=${each.retryMs > 0 ? 'error' : 'good'}>${each.retryMs > 0 ? `refused for ${ago(each.retryMs)}` : each.resetMs > 0 ? `all of it again in ${ago(each.resetMs)}` : 'unused'}</td>
           <td class="break">${each.routes.join(', ')}</td></tr>`,
         )} />`
       }

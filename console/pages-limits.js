@@ -80,7 +80,7 @@ export function BansPage() {
       </form>
     <//>`
     }
-    <${Card} title="Those that hold" id="bans">
+    <${Card} title="Active bans" id="bans">
       ${
         found === null
           ? html`<p class="soft">Reading the gateway …</p>`
@@ -124,7 +124,7 @@ export function CachePage() {
     <${Message} error=${error || message.error} done=${message.done} />
     <${Card} title="What it saves" id="cache">
       <dl class="numbers">
-        <div><dt>Spared the services</dt><dd>${number(found.hitShare * 100)} %</dd></div>
+        <div><dt>Served from the cache</dt><dd>${number(found.hitShare * 100)} %</dd></div>
         <div><dt>Requests</dt><dd>${number(found.requests)}</dd></div>
         <div><dt>Objects</dt><dd>${number(found.objects)}</dd></div>
         <div><dt>Used, MB</dt><dd>${number(found.used_bytes / 1e6)} of ${number(found.total_bytes / 1e6)}</dd></div>

@@ -34,7 +34,7 @@ export function Overview() {
         <div><dt>Requests a second</dt><dd>${number(last?.requestsPerSecond)}</dd></div>
         <div><dt>Errors a second</dt><dd>${number(last?.errorsPerSecond)}</dd></div>
         <div><dt>Median, ms</dt><dd>${number(last?.p50Ms)}</dd></div>
-        <div><dt>99 of 100 within, ms</dt><dd>${number(last?.p99Ms)}</dd></div>
+        <div><dt>p99, ms</dt><dd>${number(last?.p99Ms)}</dd></div>
         <div><dt>In flight</dt><dd>${number(last?.inFlight ?? traffic.activeExchanges)}</dd></div>
         <div><dt>Connections</dt><dd>${number(last?.connections ?? traffic.activeConnections)}</dd></div>
         <div><dt>Memory, MB</dt><dd>${number((last?.residentBytes ?? 0) / 1e6)}</dd></div>
@@ -67,7 +67,7 @@ export function EventsPage() {
   const shown = events.filter((event) => JSON.stringify(event).toLowerCase().includes(wanted.toLowerCase()));
   return html`<h1>Events</h1>
     <form onSubmit=${(event) => event.preventDefault()}>
-      <label class="wide">Only those with<input value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} /></label>
+      <label class="wide">Contains<input value=${wanted} onInput=${(event) => setWanted(event.currentTarget.value)} /></label>
     </form>
     <${Table} caption="Events, newest first" head=${['Time', 'Level', 'What', 'More']} empty="No events yet: reloads, ejections, breakers and changes by hand appear here."
       rows=${shown.map(

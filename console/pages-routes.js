@@ -28,7 +28,7 @@ function AllRoutes() {
   return html`<${Card} title="All routes" id="all">
       <${Search} label="Search" value=${q} search=${search} />
       <p class="soft" role="status">${number(matching)} of ${number(total)}${matching > found.length ? `, the first ${found.length} are shown` : ''}</p>
-      <${Table} most=${Infinity} caption="Routes" head=${['Route', 'Takes', 'Does', 'Policies', 'Requests', 'Median, ms', '99 %, ms']}
+      <${Table} most=${Infinity} caption="Routes" head=${['Route', 'Takes', 'Does', 'Policies', 'Requests', 'Median, ms', 'p99, ms']}
         empty=${total === 0 ? 'No routes are configured: add one under routes in the configuration, and requests get somewhere.' : `No route has “${q}”.`}
         rows=${found.map(
           (

@@ -76,8 +76,8 @@ function ServiceActions({ service: { name, breaker }, after }) {
   return html`${
     breaker !== null &&
     may('operator') &&
-    html`<${Ask} label="Hold open" title=${`Refuse all requests for ${name}?`} name=${`Hold open the breaker of ${name}`} endless=${false} act=${(more) => after(call('PUT', `${path}/open`, more))} />
-      <button type="button" aria-label=${`Reset the breaker of ${name}`} onClick=${() => after(call('POST', `${path}/reset`)).catch(() => {})}>Reset</button>`
+    html`<${Ask} label="Open breaker" title=${`Refuse all requests for ${name}?`} name=${`Open breaker of ${name}`} endless=${false} act=${(more) => after(call('PUT', `${path}/open`, more))} />
+      <button type="button" aria-label=${`Reset breaker of ${name}`} onClick=${() => after(call('POST', `${path}/reset`)).catch(() => {})}>Reset breaker</button>`
   }
     ${
       may('admin') &&
@@ -108,7 +108,7 @@ function Instance({ instance, byHand, after }) {
       ${
         isWeighed
           ? html`<button type="button" aria-label=${`Configured weight for ${url}`} onClick=${end('weight')}>Configured weight</button>`
-          : html`<${Ask} label="Weigh" title=${`Another weight for ${url}`} name=${`Weigh ${url}`} act=${({ weight, ...more }) => after(call('PUT', `${path}/weight`, { weight: Number(weight), ...more }))}>
+          : html`<${Ask} label="Set weight" title=${`Another weight for ${url}`} name=${`Set weight of ${url}`} act=${({ weight, ...more }) => after(call('PUT', `${path}/weight`, { weight: Number(weight), ...more }))}>
           <label>Weight, 0 is standby<input name="weight" type="number" min="0" max="65535" step="any" value=${instance.weight} required /></label><//>`
       }
       ${

@@ -63,9 +63,9 @@ function Response({ tried }) {
   const upstream = record?.upstream_ms;
   return html`<dl class="numbers">
       <div><dt>Status</dt><dd class=${tone}>${status}</dd></div>
-      <div><dt>Whole, ms</dt><dd>${number(times.endMs)}</dd></div>
+      <div><dt>Total, ms</dt><dd>${number(times.endMs)}</dd></div>
       <div><dt>To connect, ms</dt><dd>${number(times.connectMs)}</dd></div>
-      <div><dt>To the head, ms</dt><dd>${number(times.headMs)}</dd></div>
+      <div><dt>To first byte, ms</dt><dd>${number(times.headMs)}</dd></div>
       <div><dt>In the gateway, ms</dt><dd>${record ? number(record.duration_ms - (upstream ?? 0)) : '–'}</dd></div>
       <div><dt>The service, ms</dt><dd>${number(upstream)}</dd></div>
     </dl>

@@ -52,7 +52,8 @@ export function Search({ label, value, search }) {
 }
 
 export function Message({ error, done }) {
-  if (error) return html`<p class="error" role="alert">${error}</p>`;
+  // Messages of the API begin as parts of a sentence.
+  if (error) return html`<p class="error" role="alert">${error[0].toUpperCase()}${error.slice(1)}</p>`;
   return html`<p class="good" role="status">${done ?? ''}</p>`;
 }
 
@@ -63,15 +64,18 @@ const TIMES = [
   ['', 'until I end it'],
 ];
 
+let openings = 0;
+
 /** A button that opens a form in a dialog. `act` gets what was filled in, by name; a rejection is shown. */
 export function Dialog({ label, title, name, act, children }) {
-  const [open, setOpen] = useState(false);
+  // Which opening it is; 0 is closed. The end of one must not close the next, which may be quicker than its event.
+  const [open, setOpen] = useState(0);
   const [error, setError] = useState('');
   const submit = async (event) => {
     event.preventDefault();
     try {
       await act(Object.fromEntries(new FormData(event.currentTarget)));
-      setOpen(false);
+      setOpen(0);
     } catch (failure) {
       setError(failure.message);
     }
@@ -81,17 +85,17 @@ export function Dialog({ label, title, name, act, children }) {
   };
   const begin = () => {
     setError('');
-    setOpen(true);
+    setOpen(++openings);
   };
   return html`<button type="button" aria-label=${name} onClick=${begin}>${label}</button>
     ${
-      open &&
-      html`<dialog ref=${show} onClose=${() => setOpen(false)} aria-label=${title}>
+      open > 0 &&
+      html`<dialog key=${open} ref=${show} onClose=${() => setOpen((now) => (now === open ? 0 : now))} aria-label=${title}>
       <h2>${title}</h2>
       <form onSubmit=${submit}>
         ${children}
         <button class="main">${label}</button>
-        <button type="button" onClick=${() => setOpen(false)}>Cancel</button>
+        <button type="button" onClick=${() => setOpen(0)}>Cancel</button>
       </form>
       <${Message} error=${error} />
     </dialog>`

@@ -198,9 +198,9 @@ describe('the console in Chromium', () => {
     await open('Limits');
     await page.fill('input[name=address]', '127.0.0.1');
     await page.fill('input[name=route]', 'notes');
-    await page.click('button:text-is("Look")');
+    await page.click('button:text-is("Look up")');
     await page.waitForSelector('td:text-is("1000/1h")');
-    await page.waitForSelector('td:has-text("whole again in")');
+    await page.waitForSelector('td:has-text("all of it again in")');
     assert.equal(new URL(page.url()).hash, '#/limits?address=127.0.0.1&route=notes');
     await checkLook(page, 'console-limits-of-a-caller');
     await page.click('button:text-is("Forget what was counted")');
@@ -350,14 +350,14 @@ describe('the console in Chromium', () => {
     await task('who is limited', async () => {
       await open('Limits');
       await page.fill('input[name=address]', '127.0.0.1');
-      await page.click('button:text-is("Look")');
+      await page.click('button:text-is("Look up")');
       await page.waitForSelector('td:text-is("1000/1h")');
     });
     await open('Overview');
     await task('forget what was counted', async () => {
       await open('Limits');
       await page.fill('input[name=address]', '127.0.0.1');
-      await page.click('button:text-is("Look")');
+      await page.click('button:text-is("Look up")');
       await page.click('button:text-is("Forget what was counted")');
       await page.fill('dialog input[name=reason]', 'case 7');
       await page.click('dialog button.main');
@@ -385,12 +385,12 @@ describe('the console in Chromium', () => {
     await open('Overview');
     await task('force a breaker', async () => {
       await open('Services');
-      await page.click('button:has-text("Hold open")');
+      await page.click('button:has-text("Open breaker")');
       await page.fill('dialog input[name=reason]', 'database moves');
       await page.click('dialog button.main');
       await page.waitForSelector('p:has-text("breaker open")');
     });
-    await page.click('button:text-is("Reset")');
+    await page.click('button:text-is("Reset breaker")');
     await open('Overview');
     await task('add an instance', async () => {
       await open('Services');
