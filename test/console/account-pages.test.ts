@@ -47,6 +47,7 @@ describe('pages of accounts in Chromium, without scripts', () => {
     }));
     browser = await startChromium();
     context = await browser.newContext({ javaScriptEnabled: false, locale: 'en' });
+    context.setDefaultTimeout(120_000);
     page = await context.newPage();
     mirror = await browser.newPage();
   });

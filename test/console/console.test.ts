@@ -155,6 +155,7 @@ describe('the console in Chromium', () => {
     origin = (found!.sections!['admin'] as { url: string }).url;
     browser = await startChromium();
     page = await browser.newPage({ viewport: { width: 1200, height: 900 } });
+    page.setDefaultTimeout(120_000);
     // A click by Enter in a form is none: somebody typed.
     await page.addInitScript(
       "addEventListener('click', ({ detail }) => { if (detail > 0) window.clicks = (window.clicks ?? 0) + 1; }, true)",

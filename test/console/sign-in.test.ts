@@ -92,6 +92,7 @@ describe('signing in to the console with an account', () => {
   const anew = async (): Promise<void> => {
     await context?.close();
     context = await browser.newContext({ viewport: { width: 1200, height: 900 } });
+    context.setDefaultTimeout(120_000);
     page = await context.newPage();
   };
 
