@@ -4,6 +4,9 @@
  */
 import { CHUNK_BYTES, FREE_CHUNKS, FRESH_CHUNK, type Layout, USED_CHUNKS } from './layout.ts';
 
+/** Takes any bytes. */
+const { copy } = Buffer.prototype;
+
 export class Chains {
   readonly bytes: Buffer;
   readonly #words: Int32Array;
@@ -134,18 +137,10 @@ export class Chains {
 
   /** Writes `source[start, end)` and moves the cursor behind it; the chain must be long enough. */
   writeOn(cursor: Cursor, source: Uint8Array, start: number, end: number): void {
-    let from = start;
-    while (from < end) {
-      if (cursor.offset === CHUNK_BYTES) {
-        cursor.chunk = this.next(cursor.chunk);
-        cursor.offset = 0;
-      }
-      const part = Math.min(end - from, CHUNK_BYTES - cursor.offset);
-      this.bytes.set(
-        from === 0 && part === source.length ? source : source.subarray(from, from + part),
-        cursor.chunk * CHUNK_BYTES + cursor.offset,
-      );
-      cursor.offset += part;
+    for (let from = start; from < end; ) {
+      const part = this.run(cursor, end - from);
+      // `set` on shared memory goes word by word, and wants a view of the part.
+      copy.call(source, this.bytes, this.pass(cursor, part), from, from + part);
       from += part;
     }
   }
