@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { parseCacheControl } from './directives.ts';
 import { isErrorStatus, mayUseOnError, reuseOf, type StoredTerms } from './reuse.ts';
-import { NEEDS_VALIDATION, NEVER_STALE } from './storing.ts';
+import { IS_IMMUTABLE, NEEDS_VALIDATION, NEVER_STALE } from './storing.ts';
 
 const STORED: StoredTerms = { bornMs: 0, freshUntilMs: 60_000, staleWhileRevalidateS: 10, staleIfErrorS: 30, flags: 0 };
 const decide = (nowMs: number, request = '', stored: Partial<StoredTerms> = {}): string =>
@@ -26,6 +26,15 @@ test('RFC 9111 §5.2.1: a request asks for more than a fresh response', () => {
   assert.equal(decide(30_000, 'max-age=30'), 'hit');
   assert.equal(decide(30_000, 'min-fresh=31'), 'validate');
   assert.equal(decide(30_000, 'min-fresh=30'), 'hit');
+});
+
+test('RFC 8246 §2: a reload of what is immutable is a hit while it is fresh, unless the client insists', () => {
+  const flags = IS_IMMUTABLE;
+  assert.equal(decide(30_000, 'max-age=0', { flags }), 'hit');
+  assert.equal(decide(30_000, 'max-age=0'), 'validate');
+  assert.equal(decide(30_000, 'max-age=1', { flags }), 'validate');
+  assert.equal(decide(30_000, 'no-cache', { flags }), 'validate');
+  assert.equal(decide(60_000, 'max-age=0', { flags }), 'validate');
 });
 
 test('RFC 9111 §5.2.1.2: max-stale takes what is stale, unless the response forbids it', () => {

@@ -1,6 +1,6 @@
 /** May a stored response be used for this request, and how (RFC 9111 §4, §5.2.1; RFC 5861)? Pure arithmetic. */
 import { ABSENT, type Directives } from './directives.ts';
-import { NEEDS_VALIDATION, NEVER_STALE } from './storing.ts';
+import { IS_IMMUTABLE, NEEDS_VALIDATION, NEVER_STALE } from './storing.ts';
 
 export interface StoredTerms {
   readonly bornMs: number;
@@ -19,7 +19,9 @@ export type Reuse = 'hit' | 'stale' | 'validate';
 /** `request`: what it says, or `NO_DIRECTIVES` where requests are not obeyed. */
 export function reuseOf(stored: StoredTerms, request: Readonly<Directives>, nowMs: number): Reuse {
   if ((stored.flags & NEEDS_VALIDATION) !== 0 || request.noCache) return 'validate';
-  if (request.maxAge !== ABSENT && nowMs - stored.bornMs > request.maxAge * 1000) return 'validate';
+  // RFC 8246 §2: a reload asks for nothing new of what does not change; `no-cache` is how a client insists.
+  const isReload = request.maxAge === 0 && (stored.flags & IS_IMMUTABLE) !== 0 && nowMs < stored.freshUntilMs;
+  if (request.maxAge !== ABSENT && !isReload && nowMs - stored.bornMs > request.maxAge * 1000) return 'validate';
   if (request.minFresh !== ABSENT && stored.freshUntilMs - nowMs < request.minFresh * 1000) return 'validate';
   const staleMs = nowMs - stored.freshUntilMs;
   if (staleMs < 0) return 'hit';

@@ -15,6 +15,8 @@ export const NEEDS_VALIDATION = 1;
  */
 export const NEVER_STALE = 2;
 export const IS_200 = 8;
+/** RFC 8246: it does not change while it is fresh. */
+export const IS_IMMUTABLE = 16;
 
 /** Why a response is not stored, or a request not answered from the store. */
 export type StoreRefusal =
@@ -90,6 +92,7 @@ export function mayStore(
     lifetime = guessedLifetime(head, rules.heuristicShare, responseMs);
   let flags = status === 200 ? IS_200 : 0;
   if (directives.noCache) flags |= NEEDS_VALIDATION;
+  if (directives.immutable) flags |= IS_IMMUTABLE;
   if (directives.mustRevalidate || directives.proxyRevalidate || directives.sMaxage !== ABSENT) flags |= NEVER_STALE;
   if (lifetime === ABSENT) {
     // §3: without a lifetime only what can be validated is worth its place.
