@@ -25,6 +25,9 @@ export function grafanaDashboard(board: Board): unknown {
         title: 'Gatehouse',
         type: 'dashboards',
         tags: ['gatehouse'],
+        icon: 'external link',
+        tooltip: '',
+        targetBlank: false,
         asDropdown: true,
         includeVars: false,
         keepTime: true,
@@ -32,7 +35,7 @@ export function grafanaDashboard(board: Board): unknown {
     ],
     templating: {
       list: [
-        { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', current: {}, hide: 0 },
+        { name: 'datasource', label: 'Data source', type: 'datasource', query: 'prometheus', hide: 0 },
         ...Object.entries(board.variables).map(([name, from]) => ({
           name,
           type: 'query',
@@ -85,7 +88,7 @@ function placed(panels: readonly Panel[]): unknown[] {
               graphMode: 'area',
             }
           : {
-              legend: { displayMode: 'list', placement: 'bottom', showLegend: true },
+              legend: { displayMode: 'list', placement: 'bottom', showLegend: true, calcs: [] },
               tooltip: { mode: 'multi', sort: 'desc' },
             },
       targets: panel.queries.map(({ expr, legend }, i) => ({
