@@ -368,7 +368,7 @@ class DataWorker {
     this.#calls.close();
     this.#services.dispose();
     this.#accessLog.flush();
-    runtime?.tracer?.flush();
+    runtime?.tracer?.close();
     runtime?.security?.flush();
     this.#tail?.close();
     // What belongs to the worker gives back what it holds, such as granted quotas.

@@ -9,6 +9,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import {
   DROPPED_TOPIC,
+  MEMORY_GONE_TOPIC,
   SPANS_TOPIC,
   type SpanPage,
   TRACING_TOPIC,
@@ -43,7 +44,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   const exemplars = new ExemplarKeeper();
   const memories = new Map<string, Uint8Array>();
 
-  /** Those of tracers that are gone are the oldest; one that is not sends its memory again. */
+  /** Those of workers that died are the oldest; one that did not sends its memory again. */
   const keepMemory = (id: string, memory: SharedArrayBuffer): void => {
     memories.set(id, new Uint8Array(memory));
     if (memories.size <= MOST_MEMORIES) return;
@@ -128,6 +129,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
           else running.take(page);
           return true;
         });
+        host.bus.onTell(MEMORY_GONE_TOPIC, (data) => void memories.delete(String(data)));
         host.bus.onTell(DROPPED_TOPIC, (data) => {
           counts.dropped += Number(data);
         });

@@ -14,6 +14,9 @@ export const SPANS_TOPIC = 'tracing:spans';
 /** Workers to control: how many spans were dropped because control did not keep up. */
 export const DROPPED_TOPIC = 'tracing:dropped';
 
+/** Workers to control: the id of a memory in which there will be no more pages. */
+export const MEMORY_GONE_TOPIC = 'tracing:memory-gone';
+
 export interface TracingSettings {
   /** Share of new traces that are sampled, 0 to 1. */
   readonly ratio: number;

@@ -1,7 +1,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import type { ControlLink } from '../contract/policy.ts';
-import { DROPPED_TOPIC, SPANS_TOPIC, type SpanPage, type TracingSettings } from '../contract/tracing.ts';
+import {
+  DROPPED_TOPIC,
+  MEMORY_GONE_TOPIC,
+  SPANS_TOPIC,
+  type SpanPage,
+  type TracingSettings,
+} from '../contract/tracing.ts';
 import type { ExchangeTrace } from './exchange-trace.ts';
 import { clientPart } from './span-fields.ts';
 import type { TracedExchange } from './span-writer.ts';
@@ -16,11 +22,13 @@ class Control {
   readonly pages: SpanPage[] = [];
   readonly answers: { resolve(isTaken: boolean): void; reject(error: Error): void }[] = [];
   dropped = 0;
+  readonly gone: string[] = [];
   readonly link = {
     subscribe: () => () => {},
     tell: (topic: string, data: unknown) => {
-      assert.equal(topic, DROPPED_TOPIC);
-      this.dropped += Number(data);
+      if (topic === MEMORY_GONE_TOPIC) this.gone.push(String(data));
+      else assert.equal(topic, DROPPED_TOPIC);
+      if (topic === DROPPED_TOPIC) this.dropped += Number(data);
     },
     ask: (topic: string, data: unknown) => {
       assert.equal(topic, SPANS_TOPIC);
@@ -161,6 +169,11 @@ describe('a tracer', () => {
     for (let i = 0; i < 2; i++) record();
     assert.notEqual(control.pages[10]!.memoryId, control.pages[0]!.memoryId);
     assert.notEqual(control.pages[10]!.memory, null);
+    assert.deepEqual(control.gone, [control.pages[0]!.memoryId]);
+    record();
+    tracer.close();
+    assert.equal(control.pages[11]!.spans, 1);
+    assert.deepEqual(control.gone, [control.pages[0]!.memoryId, control.pages[10]!.memoryId]);
     // Those of the ninth page, of the one that was not known, and of the one that was given up.
     const untilMs = performance.now() + 10_000;
     while (control.dropped < 6 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));

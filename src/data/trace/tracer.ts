@@ -5,7 +5,14 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ControlLink } from '../contract/policy.ts';
-import { DROPPED_TOPIC, SPANS_TOPIC, type SpanPage, TRACING_TOPIC, type TracingSettings } from '../contract/tracing.ts';
+import {
+  DROPPED_TOPIC,
+  MEMORY_GONE_TOPIC,
+  SPANS_TOPIC,
+  type SpanPage,
+  TRACING_TOPIC,
+  type TracingSettings,
+} from '../contract/tracing.ts';
 import { ExchangeTrace } from './exchange-trace.ts';
 import { LatestTraces } from './latest-traces.ts';
 import { SpanIds } from './span-ids.ts';
@@ -60,7 +67,7 @@ export class Tracer {
   static follow(control: ControlLink, use: (tracer: Tracer | null) => void): void {
     let last: Tracer | null = null;
     control.subscribe(TRACING_TOPIC, (data) => {
-      last?.flush();
+      last?.close();
       last = data === null ? null : new Tracer(data as TracingSettings, control);
       use(last);
     });
@@ -144,10 +151,22 @@ export class Tracer {
       },
       () => {
         // Control may still come to it, so none of this memory is written again.
-        if (this.#pages === pages) this.#pages = null;
+        if (this.#pages === pages) this.#forgetPages();
         this.#drop(spans);
       },
     );
+  }
+
+  /** The last flush: exchanges that are still under way are recorded by the tracer that comes after this one. */
+  close(): void {
+    this.flush();
+    this.#forgetPages();
+  }
+
+  /** Control hears of it after it has read what is there. */
+  #forgetPages(): void {
+    if (this.#pages !== null) this.#control.tell(MEMORY_GONE_TOPIC, this.#pages.id);
+    this.#pages = null;
   }
 
   #drop(count: number): void {
