@@ -12,6 +12,8 @@ import { test } from 'node:test';
 import { type ClientOptions, WebSocket } from 'ws';
 import { assertCatalogued } from '../support/catalogued.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { startNats } from '../support/nats.ts';
+import { startRedis } from '../support/redis.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 
@@ -479,6 +481,46 @@ test('a message reaches clients of another gateway on the same database', { time
   bob.send({ type: 'presence', topic: 'rooms.1' });
   assert.deepEqual((await bob.got('presence'))['users'], ['ada', 'bob']);
 });
+
+for (const [name, startBroker] of [
+  ['NATS', startNats],
+  ['Redis', startRedis],
+] as const) {
+  test(`by ${name}, messages reach clients of gateways that share nothing else, and so does coming back`, {
+    timeout: 120_000,
+  }, async (t) => {
+    const broker = await startBroker();
+    t.after(() => broker.stop());
+    const engines = { broker: { url: broker.url } };
+    const one = await start(t, { engine: 'broker' }, { engines });
+    const two = await start(t, { engine: 'broker' }, { engines });
+    const ada = open(t, one, '/ws', bearer('ada'), V1);
+    const bob = open(t, two, '/ws', bearer('bob'), V1);
+    for (const client of [ada, bob]) {
+      await client.opened();
+      client.send({ type: 'subscribe', topic: 'rooms.1' });
+      await client.got('subscribed');
+    }
+    bob.send({ type: 'publish', topic: 'rooms.1', data: 'first' });
+    await until(() => ada.of('message').some(({ data }) => data === 'first'), 'it comes to one', SOON);
+    const after = String(ada.of('message').find(({ data }) => data === 'first')!['id']);
+    ada.ws.terminate();
+    for (const data of ['second', 'third']) {
+      bob.send({ type: 'publish', topic: 'rooms.1', data });
+      await until(() => bob.of('message').some((message) => message['data'] === data), data, SOON);
+    }
+    const again = open(t, two, '/ws', bearer('ada'), V1);
+    await again.opened();
+    again.send({ type: 'subscribe', topic: 'rooms.1', after });
+    await until(() => again.of('message').some(({ data }) => data === 'third'), 'what she missed', SOON);
+    const told = again.of('message').filter(({ data }) => typeof data === 'string');
+    assert.deepEqual(
+      told.map(({ data }) => data),
+      ['second', 'third'],
+    );
+    assert.equal(again.of('gap').length, 0);
+  });
+}
 
 test('the second door: the same topics as server-sent events, with a place to resume from', {
   timeout: 60_000,
