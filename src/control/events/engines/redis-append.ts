@@ -15,23 +15,21 @@ const MOST_BYTES = 1024 ** 2;
 const COMMAND = 'gatehouseAddEvents';
 
 /**
- * KEYS: events, facts. ARGV: TTL of dedupe keys, most entries, most bytes, then nine for each event: its dedupe key or
- * nothing, bytes, and the values of its fields. Gives entry id and 1 for a repetition, for each. Dedupe keys lie in the
- * slot of the two others; were they KEYS, ioredis would need one command for each number of them to find their node.
+ * KEYS: events, facts. ARGV: TTL of dedupe keys, most entries, most bytes, then four for each event: its dedupe key or
+ * nothing, bytes, facts, data. Gives entry id and 1 for a repetition, for each. Dedupe keys lie in the slot of the two
+ * others; were they KEYS, ioredis would need one command for each number of them to find their node.
  */
 const ADD = `
 local result = {}
 local added = 0
-for at = 4, #ARGV, 9 do
+for at = 4, #ARGV, 4 do
   local key = ARGV[at]
   local before = key ~= '' and redis.call('GET', key)
   if before then
     result[#result + 1] = before
     result[#result + 1] = 1
   else
-    local id = redis.call('XADD', KEYS[1], '*', 'bytes', ARGV[at + 1], 'id', ARGV[at + 2], 'subject', ARGV[at + 3],
-      'key', ARGV[at + 4], 'type', ARGV[at + 5], 'attributes', ARGV[at + 6], 'dedupe', ARGV[at + 7],
-      'data', ARGV[at + 8])
+    local id = redis.call('XADD', KEYS[1], '*', 'bytes', ARGV[at + 1], 'facts', ARGV[at + 2], 'data', ARGV[at + 3])
     if key ~= '' then redis.call('SET', key, id, 'PX', ARGV[1]) end
     added = added + tonumber(ARGV[at + 1])
     result[#result + 1] = id
@@ -53,7 +51,10 @@ return result`;
 type Add = (...keysAndArgs: (string | number | Buffer)[]) => Promise<(string | number)[]>;
 
 interface Waiting {
-  readonly event: NewEvent;
+  /** All that it is beside its data, as JSON. */
+  readonly facts: string;
+  readonly data: Buffer;
+  readonly dedupeId: string | null;
   readonly bytes: number;
   readonly resolve: (published: Published) => void;
   readonly reject: (reason: unknown) => void;
@@ -82,9 +83,11 @@ export class RedisAppend {
   /** Rejects with what Redis says. */
   add(event: NewEvent): Promise<Published> {
     return new Promise((resolve, reject) => {
-      const { id, subject, key, contentType, data } = event;
-      const bytes = data.byteLength + id.length + subject.length + key.length + contentType.length + FIELDS_BYTES;
-      this.#waiting.push({ event, bytes, resolve, reject });
+      const { data, ...facts } = event;
+      // One field for all of them: each costs a reader as much as the event itself.
+      const written = JSON.stringify(facts);
+      const bytes = data.byteLength + written.length;
+      this.#waiting.push({ facts: written, data: asBuffer(data), dedupeId: facts.dedupeId, bytes, resolve, reject });
       this.#bytes += bytes;
       if (this.#waiting.length >= MOST_EVENTS || this.#bytes >= MOST_BYTES) this.#send();
       else if (!this.#isPlanned) {
@@ -106,19 +109,8 @@ export class RedisAppend {
     const prefix = this.#prefix;
     const args: (string | number | Buffer)[] = [`${prefix}log`, `${prefix}facts`, KEYS_KNOWN_FOR_MS];
     args.push(maxEvents, maxBytes);
-    for (const { event, bytes } of batch) {
-      const { id, subject, key, contentType, attributes, data, dedupeId } = event;
-      args.push(
-        dedupeId === null ? '' : `${prefix}key:${dedupeId}`,
-        bytes,
-        id,
-        subject,
-        key,
-        contentType,
-        JSON.stringify(attributes),
-        dedupeId ?? '',
-      );
-      args.push(asBuffer(data));
+    for (const { facts, data, dedupeId, bytes } of batch) {
+      args.push(dedupeId === null ? '' : `${prefix}key:${dedupeId}`, bytes, facts, data);
     }
     const add = (this.#redis as unknown as Record<typeof COMMAND, Add>)[COMMAND](...args);
     add.then(
@@ -133,6 +125,3 @@ export class RedisAppend {
     );
   }
 }
-
-/** Names of the fields of an entry. */
-const FIELDS_BYTES = 'idsubjectkeytype'.length;

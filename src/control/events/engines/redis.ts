@@ -241,19 +241,12 @@ class RedisTail implements Tail {
 
 type Entry = [id: Buffer, fields: Buffer[]];
 
-/** Names and values of the fields in the order of redis-append.ts: `bytes`, `id`, `subject`, ... */
+/** Fields are `bytes`, `facts` and `data`, with a name in front of each value (redis-append.ts). */
 function eventOf([position, fields]: Entry): StoredEvent {
-  const text = (at: number): string => fields[at]?.toString('utf8') ?? '';
-  const dedupeId = text(13);
   return {
+    ...(JSON.parse(fields[3]!.toString('utf8')) as Omit<NewEvent, 'data'>),
     position: position.toString('latin1'),
-    id: text(3),
-    subject: text(5),
-    key: text(7),
-    contentType: text(9),
-    attributes: JSON.parse(text(11)) as Record<string, string>,
-    data: fields[15] ?? new Uint8Array(),
-    dedupeId: dedupeId === '' ? null : dedupeId,
+    data: fields[5]!,
   };
 }
 
