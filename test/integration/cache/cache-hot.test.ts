@@ -1,6 +1,6 @@
 /** What is asked for again and again is remembered by the worker: it must not outlive what is stored. */
 import assert from 'node:assert/strict';
-import { request as send } from 'node:http';
+import { Agent, request as send } from 'node:http';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { commandLine } from '../../../src/cli/command-line.suite.ts';
@@ -17,9 +17,14 @@ interface Got {
 }
 
 /** Without `Cache-Control`, which `fetch` would add to some requests. */
-async function get(url: string, headers: Readonly<Record<string, string>> = {}, method = 'GET'): Promise<Got> {
+async function get(
+  url: string,
+  headers: Readonly<Record<string, string>> = {},
+  method = 'GET',
+  agent?: Agent,
+): Promise<Got> {
   return await new Promise((resolve, reject) => {
-    const call = send(url, { method, headers }, (response) => {
+    const call = send(url, { method, headers, ...(agent === undefined ? {} : { agent }) }, (response) => {
       const parts: Buffer[] = [];
       response.on('data', (part: Buffer) => parts.push(part));
       response.on('error', reject);
@@ -145,4 +150,35 @@ test('what is remembered of a URL is of that host, that scheme, that query and t
       assert.equal(got.body, body);
       if (round > 1) assert.match(got.how, /; hit; ttl=/);
     }
+});
+
+test('what all workers remember is gone for all of them when a purge, or an unsafe request by one, has ended', async (t) => {
+  let version = 1;
+  const upstream = await httpUpstream(t, (_request, response) => {
+    response.writeHead(200, { 'Cache-Control': 'max-age=600', 'Cache-Tag': 'hot' }).end(`${version}`);
+  });
+  const gateway = await startTestGateway(t, {
+    gateway: { workers: 3 },
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/*' }, service: 'things', auth: 'public', cache: {} }],
+  });
+  const agent = new Agent({ keepAlive: true, maxSockets: 24 });
+  t.after(() => agent.destroy());
+  const url = `${gateway.url}/a`;
+  const everywhere = (): Promise<Got[]> => Promise.all(Array.from({ length: 24 }, () => get(url, {}, 'GET', agent)));
+  const { cache } = gateway.primary;
+  const ends: (() => boolean | Promise<boolean>)[] = [
+    () => cache.purgeAll(),
+    () => cache.purgeTag('hot'),
+    () => cache.purgePrefix(gateway.url),
+    () => cache.purgeKey(url),
+    async () => (await get(url, {}, 'PUT')).status === 200,
+  ];
+  for (const [i, end] of ends.entries()) {
+    for (let round = 0; round < 4; round++) await everywhere();
+    assert.ok((await everywhere()).every(({ body, how }) => body === `${version}` && how.includes('; hit')));
+    version++;
+    assert.equal(await end(), true);
+    for (const { body } of await everywhere()) assert.equal(body, `${version}`, `of end ${i}`);
+  }
 });
