@@ -8,8 +8,8 @@
  * token and some seconds. What control cannot stand is bounded: questions under way per endpoint.
  */
 import type {
-  ExternalAnswer,
   ExternalQuestion,
+  ExternalResponse,
   ExternalSettings,
   IntrospectAnswer,
   IntrospectEndpoint,
@@ -75,7 +75,7 @@ export class IntrospectionEndpoint {
         maxBytes: MAX_INTROSPECTION_BYTES,
       });
       // RFC 7662 §2.3: 401 is about the gateway's own credentials, so it says nothing of the token.
-      if (status !== 200) throw new Error(`the introspection endpoint answered ${status}`);
+      if (status !== 200) throw new Error(`the introspection endpoint sent ${status}`);
       const answer: unknown = JSON.parse(body);
       if (
         typeof answer !== 'object' ||
@@ -108,7 +108,7 @@ export class Authorizer {
   }
 
   /** Rejects when it does not answer. */
-  authorize(question: ExternalQuestion): Promise<ExternalAnswer> {
+  authorize(question: ExternalQuestion): Promise<ExternalResponse> {
     const { method, scheme, host, uri, address, requestId, headers } = question;
     return this.#gauge.within(() =>
       this.#ask({

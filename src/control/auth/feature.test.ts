@@ -11,7 +11,7 @@ import type {
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import type { ControlBus } from '../bus.ts';
 import { type AuthCompiled, AuthFeature } from './feature.ts';
-import type { OutsideAnswer, OutsideRequest } from './http.ts';
+import type { OutsideRequest, OutsideResponse } from './http.ts';
 
 /** Keeps what is published last by topic, and asks as a worker would. */
 class RecordingBus implements ControlBus {
@@ -69,7 +69,10 @@ function compiled(parts: { issuers?: readonly string[]; introspect?: string; ext
   return { snapshot: { version: ++version, routes } as unknown as Snapshot, secrets };
 }
 
-function featureOf(answerTo: (request: OutsideRequest) => Partial<OutsideAnswer> | Error, latest?: () => AuthCompiled) {
+function featureOf(
+  answerTo: (request: OutsideRequest) => Partial<OutsideResponse> | Error,
+  latest?: () => AuthCompiled,
+) {
   const bus = new RecordingBus();
   const timers = new FakeTimers();
   const asked: OutsideRequest[] = [];
@@ -139,7 +142,7 @@ test('an issuer that does not answer holds the start up for three seconds, not l
 });
 
 test('answers introspection with its own credentials, and never with a guess', async () => {
-  let answer: Partial<OutsideAnswer> | Error = { body: '{"active":true,"sub":"alice"}' };
+  let answer: Partial<OutsideResponse> | Error = { body: '{"active":true,"sub":"alice"}' };
   const { feature, bus, asked } = featureOf(() => answer);
   await feature.start(compiled({ introspect: 'https://op.example/introspect' }));
   const ask = () => bus.ask('auth:introspect', { id: 'https://op.example/introspect', token: 'to+ken' });

@@ -17,7 +17,7 @@ export interface OutsideRequest {
   readonly maxBytes: number;
 }
 
-export interface OutsideAnswer {
+export interface OutsideResponse {
   readonly status: number;
   /** Lower-case names; several of one name are joined with `, `, except that only the first Set-Cookie is kept. */
   readonly headers: Readonly<Record<string, string>>;
@@ -25,7 +25,7 @@ export interface OutsideAnswer {
 }
 
 /** What control's parts use, so that tests can hand in their own. */
-export type AskOutside = (request: OutsideRequest) => Promise<OutsideAnswer>;
+export type AskOutside = (request: OutsideRequest) => Promise<OutsideResponse>;
 
 /** Connections kept to one service. */
 const MOST_SOCKETS = 64;
@@ -50,7 +50,7 @@ export class OutsideServices {
         ? https.request(target, { ...options, agent: this.#secure })
         : http.request(target, { ...options, agent: this.#plain });
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
-      const settle = (result: OutsideAnswer | Error): void => {
+      const settle = (result: OutsideResponse | Error): void => {
         clearTimeout(timer);
         if (result instanceof Error) reject(new Error(`${target.host}: ${result.message}`));
         else resolve(result);
@@ -80,11 +80,11 @@ function readBody(response: http.IncomingMessage, maxBytes: number, done: (text:
   let received = 0;
   response.on('data', (chunk: Buffer) => {
     received += chunk.length;
-    if (received > maxBytes) done(new Error(`the answer is longer than ${maxBytes} bytes`));
+    if (received > maxBytes) done(new Error(`the response is longer than ${maxBytes} bytes`));
     else chunks.push(chunk);
   });
   response.on('end', () =>
-    done(response.complete ? Buffer.concat(chunks).toString('utf8') : new Error('the answer was cut off')),
+    done(response.complete ? Buffer.concat(chunks).toString('utf8') : new Error('the response was cut off')),
   );
   response.on('error', done);
 }

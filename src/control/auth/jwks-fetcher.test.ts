@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { FakeTimers } from '../../../test/support/fake-timers.ts';
 import { createLogger } from '../../base/log.ts';
 import type { PublishedKeySource } from '../../data/contract/auth.ts';
-import type { OutsideAnswer } from './http.ts';
+import type { OutsideResponse } from './http.ts';
 import { JwksFetcher } from './jwks-fetcher.ts';
 
 const source: PublishedKeySource = {
@@ -30,7 +30,7 @@ function fetcherOf(sites: Record<string, unknown>, more: Partial<PublishedKeySou
       timers,
       log: createLogger('silent'),
       random: () => 0.5,
-      ask: async ({ url }): Promise<OutsideAnswer> => {
+      ask: async ({ url }): Promise<OutsideResponse> => {
         asked.push({ url, atMs: timers.clock.monotonicMs() });
         const site = sites[url];
         if (site === undefined) return { status: 404, headers: {}, body: '' };

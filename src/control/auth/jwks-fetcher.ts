@@ -202,7 +202,7 @@ export class JwksFetcher {
     try {
       value = JSON.parse(body);
     } catch {
-      throw new Error('the answer is not JSON');
+      throw new Error('the response is not JSON');
     }
     if (!isObject(value)) throw new Error('the answer is not a JSON object');
     return value;

@@ -273,13 +273,13 @@ export interface ExternalSettings {
   readonly endpoint: string;
   /** Request fields sent along, lower case. */
   readonly sendHeaders: readonly string[];
-  /** Fields of its answer that are set on the upstream request, lower case. */
+  /** Fields of its response that are set on the upstream request, lower case. */
   readonly copyHeaders: readonly string[];
-  /** Fields of its answer that make the identity, lower case; without a subject everybody is `external:<id>`. */
+  /** Fields of its response that make the identity, lower case; without a subject everybody is `external:<id>`. */
   readonly subjectHeader: string | null;
   readonly rolesHeader: string | null;
   readonly scopesHeader: string | null;
-  /** Give the caller the authorizer's own answer when it refuses; otherwise the gateway's 401 or 403. */
+  /** Give the caller the authorizer's own response when it refuses; otherwise the gateway's 401 or 403. */
   readonly passRefusal: boolean;
   readonly timeoutMs: number;
   /** 0 asks for every request. */
@@ -328,7 +328,7 @@ export interface IntrospectQuestion {
   readonly token: string;
 }
 
-/** Members of the answer (RFC 7662 §2.2); `active: false` has no others. */
+/** Members of the response (RFC 7662 §2.2); `active: false` has no others. */
 export type IntrospectAnswer = Readonly<Record<string, unknown>> & { readonly active: boolean };
 
 export const API_KEY_TOPIC = 'identity:api-key';
@@ -365,7 +365,7 @@ export interface ExternalQuestion {
   readonly headers: Readonly<Record<string, string>>;
 }
 
-export interface ExternalAnswer {
+export interface ExternalResponse {
   readonly status: number;
   /** Lower-case names. */
   readonly headers: Readonly<Record<string, string>>;

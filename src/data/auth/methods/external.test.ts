@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FAULTS, Fault } from '../../../base/errors.ts';
-import type { ExternalAnswer, ExternalQuestion, ExternalSettings } from '../../contract/auth.ts';
+import type { ExternalQuestion, ExternalResponse, ExternalSettings } from '../../contract/auth.ts';
 import { auth } from '../../policies/auth.ts';
 import {
   createPolicy,
@@ -36,7 +36,7 @@ function routeOf(more: Partial<ExternalSettings> = {}) {
     return { exchange, outcome, fault: outcome instanceof Fault ? outcome : null, identity: exchange.identity };
   };
   const answer = (status: number, headers: Record<string, string> = {}, body = '') =>
-    environment.control.answer('auth:external', (): ExternalAnswer => ({ status, headers, body }));
+    environment.control.answer('auth:external', (): ExternalResponse => ({ status, headers, body }));
   return { environment, call, answer, control: environment.control };
 }
 

@@ -8,8 +8,8 @@ import { FAULTS, Fault, messageOf } from '../../../base/errors.ts';
 import { SingleFlight } from '../../../base/single-flight.ts';
 import {
   EXTERNAL_TOPIC,
-  type ExternalAnswer,
   type ExternalQuestion,
+  type ExternalResponse,
   type ExternalSettings,
 } from '../../contract/auth.ts';
 import type { ControlLink, Identity, PolicyContext, Reply } from '../../contract/policy.ts';
@@ -50,7 +50,7 @@ export class ExternalMethod implements AuthMethod {
   authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
     for (const name of this.#reserved) exchange.removeUpstreamHeader(name);
     const question = this.#question(exchange);
-    // The whole question is the key: two requests share an answer only when the authorizer would see the same. Who asks
+    // The whole question is the key: two requests share a response only when the authorizer would see the same. Who asks
     // for every request (`cacheMs: 0`) shares none, since the authorizer may count.
     if (this.#settings.cacheMs === 0) {
       if (this.#flights.size >= MOST_QUESTIONS) return new Unavailable('too many external questions under way');
@@ -93,19 +93,19 @@ export class ExternalMethod implements AuthMethod {
   }
 
   async #ask(question: ExternalQuestion, cacheKey: string | null): Promise<Judged | Unavailable> {
-    let answer: ExternalAnswer;
+    let response: ExternalResponse;
     try {
-      answer = (await this.#control.ask(EXTERNAL_TOPIC, question, this.#settings.timeoutMs)) as ExternalAnswer;
+      response = (await this.#control.ask(EXTERNAL_TOPIC, question, this.#settings.timeoutMs)) as ExternalResponse;
     } catch (error) {
       return new Unavailable(`external: ${messageOf(error)}`);
     }
-    const judged = this.#judge(answer);
+    const judged = this.#judge(response);
     if (cacheKey !== null && !(judged instanceof Unavailable)) this.cache.set(cacheKey, judged);
     return judged;
   }
 
-  #judge(answer: ExternalAnswer): Judged | Unavailable {
-    const { status, headers } = answer;
+  #judge(response: ExternalResponse): Judged | Unavailable {
+    const { status, headers } = response;
     const validUntilMs = this.cache.validUntilMs(this.#clock.wallMs(), Number.POSITIVE_INFINITY);
     if (status >= 200 && status < 300) {
       const copied = this.#settings.copyHeaders.flatMap((name) => {
@@ -117,7 +117,7 @@ export class ExternalMethod implements AuthMethod {
     const refusal = status === 401 || status === 403 || (status >= 300 && status < 400);
     if (!refusal) return new Unavailable(`external: the authorizer answered ${status}`);
     if (this.#settings.passRefusal) {
-      return { verdict: new PassedReply(replyOf(answer)), copied: [], validUntilMs };
+      return { verdict: new PassedReply(replyOf(response)), copied: [], validUntilMs };
     }
     const forbidden = new PassedReply(new Fault(FAULTS.insufficientPermissions, { cause: 'denied' }));
     return { verdict: status === 403 ? forbidden : 'denied', copied: [], validUntilMs };
@@ -146,7 +146,7 @@ function apply(judged: Judged | Unavailable, exchange: PolicyContext): Verdict {
 /** Fields of a refusal that mean something to the caller; the rest is between the gateway and the authorizer. */
 const PASSED_FIELDS = ['content-type', 'location', 'www-authenticate', 'set-cookie', 'cache-control', 'retry-after'];
 
-function replyOf({ status, headers, body }: ExternalAnswer): Reply {
+function replyOf({ status, headers, body }: ExternalResponse): Reply {
   const passed: Record<string, string> = {};
   for (const name of PASSED_FIELDS) if (headers[name] !== undefined) passed[name] = headers[name];
   return { status, headers: passed, body };

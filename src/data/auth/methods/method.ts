@@ -26,7 +26,7 @@ export class Unavailable {
   }
 }
 
-/** An answer of an outside authorizer that goes to the caller as it is. */
+/** A response of an outside authorizer that goes to the caller unchanged. */
 export class PassedReply {
   readonly reply: Reply | Fault;
 
