@@ -105,8 +105,8 @@ export async function runPolicy<Options>(
     const made = faultReply(fault, 'problem', null, exchange.requestId, exchange.path, clock.wallMs());
     exchange.fault = fault;
     exchange.status = made.status;
-    exchange.upstreamAnswer.clear();
-    for (const [name, value] of Object.entries(made.headers)) exchange.upstreamAnswer.set(name.toLowerCase(), value);
+    exchange.upstreamResponse.clear();
+    for (const [name, value] of Object.entries(made.headers)) exchange.upstreamResponse.set(name.toLowerCase(), value);
     body = [Buffer.from(String(made.body))];
   };
   let sent: readonly Uint8Array[] = [];
@@ -118,7 +118,7 @@ export async function runPolicy<Options>(
     else {
       exchange.status = outcome.status;
       for (const [name, value] of Object.entries(outcome.headers))
-        exchange.upstreamAnswer.set(name.toLowerCase(), value);
+        exchange.upstreamResponse.set(name.toLowerCase(), value);
       body = [Buffer.from(outcome.body as string | Uint8Array)];
     }
     break;
@@ -135,7 +135,7 @@ export async function runPolicy<Options>(
     exchange.responseLength = run.upstream?.body === undefined ? 0 : -1;
     exchange.status = run.upstream?.status ?? 200;
     for (const [name, value] of Object.entries(run.upstream?.headers ?? {}))
-      exchange.upstreamAnswer.set(name.toLowerCase(), value);
+      exchange.upstreamResponse.set(name.toLowerCase(), value);
   }
   try {
     safe.responseHead?.(exchange);
@@ -197,8 +197,8 @@ function factsOf({
 }
 
 function responseHeaders(exchange: RecordingExchange): Record<string, string> {
-  const names = new Set([...exchange.upstreamAnswer.keys(), ...exchange.answerHeaders.keys()]);
-  return Object.fromEntries([...names].map((name) => [name, exchange.answerHeader(name) ?? '']));
+  const names = new Set([...exchange.upstreamResponse.keys(), ...exchange.downstreamHeaders.keys()]);
+  return Object.fromEntries([...names].map((name) => [name, exchange.downstreamHeader(name) ?? '']));
 }
 
 function recordingLog(lines: RunResult['log'][number][], bound: LogFields): Logger {

@@ -169,7 +169,7 @@ test('shipped plans limit callers of two workers together, and a reload changes 
   assert.equal(passed, 200);
   const { compiled: next } = compile({ plans: { premium: { limits: ['300/1m'] } } }, dataDir);
   feature.applied({ ...compiled, plan: next.plan });
-  assert.equal(send(0).answerHeader('x-ratelimit-limit'), '300');
+  assert.equal(send(0).downstreamHeader('x-ratelimit-limit'), '300');
   for (const environment of workers) WorkerLimits.of(environment).reporter.tell();
   const decisions = feature.metrics().find(({ name }) => name === 'gatehouse_limit_decisions_total');
   assert.deepEqual(

@@ -476,7 +476,7 @@ describe('authorize', () => {
       name: 'a public route',
       written: {},
       given: { isPublic: true },
-      want: /nobody is known on a public route/,
+      want: /a public route knows no caller/,
     },
     { name: 'a missing function', written: { function: { file: 'check.ts' } }, want: /cannot be read/ },
   ] as readonly { name: string; written: Record<string, unknown>; want: RegExp; given?: Given }[]) {

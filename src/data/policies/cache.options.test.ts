@@ -40,8 +40,8 @@ test('names of fields in lower case, durations in seconds', () => {
   assert.equal(settings?.staleIfErrorS, 60);
 });
 
-test('users and plans cannot be told apart where nobody is known', () => {
-  assert.deepEqual(compiled({ by: 'user' }, true).problems, ['nobody is known on a route with auth: public']);
+test('a route without callers has neither users nor plans', () => {
+  assert.deepEqual(compiled({ by: 'user' }, true).problems, ['a route with auth: public knows no caller']);
   assert.deepEqual(compiled({ by: 'user' }).problems, []);
 });
 

@@ -24,9 +24,9 @@ function preflight(more: Partial<CorsSettings>, headers: Record<string, string>)
 function answerTo(more: Partial<CorsSettings>, headers: Record<string, string>, upstream: Record<string, string> = {}) {
   const hooks = createPolicy(cors, { ...settings, ...more });
   const exchange = new RecordingExchange({ headers });
-  for (const [name, value] of Object.entries(upstream)) exchange.upstreamAnswer.set(name, value);
+  for (const [name, value] of Object.entries(upstream)) exchange.upstreamResponse.set(name, value);
   hooks.responseHead?.(exchange);
-  return (name: string) => exchange.answerHeader(name);
+  return (name: string) => exchange.downstreamHeader(name);
 }
 
 const ask = { origin: 'https://app.example', 'access-control-request-method': 'POST' };
@@ -109,7 +109,7 @@ test('a preflight, once answered, is not decorated again', () => {
   const exchange = new RecordingExchange({ method: 'OPTIONS', headers: ask });
   hooks.preflight?.(exchange);
   hooks.responseHead?.(exchange);
-  assert.equal(exchange.answerHeaders.size, 0);
+  assert.equal(exchange.downstreamHeaders.size, 0);
 });
 
 test('Vary is not said twice', () => {

@@ -15,9 +15,9 @@ function request(changes: Partial<HeaderChanges>, facts: ExchangeFacts) {
 
 function response(changes: Partial<HeaderChanges>, upstream: Record<string, string>) {
   const exchange = new RecordingExchange();
-  for (const [name, value] of Object.entries(upstream)) exchange.upstreamAnswer.set(name, value);
+  for (const [name, value] of Object.entries(upstream)) exchange.upstreamResponse.set(name, value);
   createPolicy(headers, { request: null, response: { ...none, ...changes } }).responseHead?.(exchange);
-  return (name: string) => exchange.answerHeader(name);
+  return (name: string) => exchange.downstreamHeader(name);
 }
 
 test('request: rename, remove, set, add, in this order', () => {

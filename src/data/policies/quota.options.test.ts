@@ -57,6 +57,6 @@ test('a quota that is not defined, and one on a public route, are refused', () =
   assert.deepEqual(compile('songs').problems, ['there is no such quota, songs, one of stories, words']);
   assert.deepEqual(compile('songs', {}).problems, ['there is no such quota, songs, a quota defined under `quotas`']);
   const open = { quotas: { stories: {} }, routes: [{ auth: 'public' }] };
-  assert.match(compile('stories', open).problems.join(), /^a route that is public has nobody to count/);
+  assert.match(compile('stories', open).problems.join(), /^a public route has no caller to count/);
   assert.deepEqual(compile({ name: 'Stories!' }).problems, ['not valid']);
 });

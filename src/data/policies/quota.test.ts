@@ -92,9 +92,9 @@ async function send(hooks: PolicyHooks, identity: Identity, status: number, answ
   const outcome: Outcome = await hooks.limit?.(exchange);
   exchange.status = outcome instanceof Fault ? outcome.kind.status : status;
   if (outcome instanceof Fault) exchange.fault = outcome;
-  for (const [name, value] of Object.entries(answer)) exchange.upstreamAnswer.set(name, value);
+  for (const [name, value] of Object.entries(answer)) exchange.upstreamResponse.set(name, value);
   if (outcome === undefined) hooks.responseHead?.(exchange);
-  exchange.upstreamAnswer.clear();
+  exchange.upstreamResponse.clear();
   hooks.finish?.(exchange);
   return { exchange, outcome, passed: outcome === undefined };
 }
@@ -107,8 +107,8 @@ test('five a day: the sixth is refused until the day ends', async () => {
   assert.equal(outcome.kind, FAULTS.quotaExceeded);
   assert.equal(outcome.retryAfterSeconds, 86_400);
   assert.equal(outcome.detail, '5 stories are allowed in the period, 0 are left');
-  assert.equal(exchange.answerHeader('ratelimit'), '"stories";r=0;t=86400');
-  assert.equal(exchange.answerHeader('ratelimit-policy'), '"stories";q=5;w=86400');
+  assert.equal(exchange.downstreamHeader('ratelimit'), '"stories";r=0;t=86400');
+  assert.equal(exchange.downstreamHeader('ratelimit-policy'), '"stories";q=5;w=86400');
   settleReports();
   assert.deepEqual([ledger.used.get('ada 2026-01-01'), ledger.held.get('ada 2026-01-01')], [5, 0]);
 });

@@ -117,7 +117,7 @@ test('what could not be enforced is refused', () => {
   assert.match(refused({ limits: ['0/1m'] }), /whole number from 1/);
   assert.match(refused({ limits: ['60/400d'] }), /31 days/);
   assert.match(refused({ limits: ['2/1m'], cost: 3 }), /cost every request costs more/);
-  assert.match(refused({ by: 'user', limits: ['2/1m'], phase: 'authenticate' }), /phase nobody is known yet/);
+  assert.match(refused({ by: 'user', limits: ['2/1m'], phase: 'authenticate' }), /phase the caller is not known yet/);
   assert.match(refused({ limits: ['2/1m'], phase: 'arrival' }), /phase only limits of the gateway/);
   assert.match(
     refused({ by: ['ip', 'route'], limits: ['2/1m'], phase: 'arrival' }, ['gateway', 'rateLimit']),

@@ -85,11 +85,11 @@ test('callers are told how much is left, in both dialects, also when they pass',
   const hooks = make(settings(block({ rules: [limit('60/1m'), limit('1000/1h')] })));
   const { exchange, passed } = send(hooks);
   assert.ok(passed);
-  assert.equal(exchange.answerHeader('x-ratelimit-limit'), '60');
-  assert.equal(exchange.answerHeader('x-ratelimit-remaining'), '59');
-  assert.equal(exchange.answerHeader('x-ratelimit-reset'), String(clock.wallMs() / 1000 + 1));
-  assert.equal(exchange.answerHeader('ratelimit-policy'), '"ip-1m";q=60;w=60, "ip-1h";q=1000;w=3600');
-  assert.equal(exchange.answerHeader('ratelimit'), '"ip-1m";r=59;t=59');
+  assert.equal(exchange.downstreamHeader('x-ratelimit-limit'), '60');
+  assert.equal(exchange.downstreamHeader('x-ratelimit-remaining'), '59');
+  assert.equal(exchange.downstreamHeader('x-ratelimit-reset'), String(clock.wallMs() / 1000 + 1));
+  assert.equal(exchange.downstreamHeader('ratelimit-policy'), '"ip-1m";q=60;w=60, "ip-1h";q=1000;w=3600');
+  assert.equal(exchange.downstreamHeader('ratelimit'), '"ip-1m";r=59;t=59');
 });
 
 test('the message of the 429 can be another, with the plan in it', () => {
@@ -110,8 +110,8 @@ test('above the limit the answer is 429, says when to come back and which limit 
   assert.equal(outcome.kind, FAULTS.rateLimitExceeded);
   assert.equal(outcome.retryAfterSeconds, 30);
   assert.equal(outcome.detail, 'limit ip-1m');
-  assert.equal(exchange.answerHeader('x-ratelimit-remaining'), '0');
-  assert.equal(exchange.answerHeader('ratelimit'), '"ip-1m";r=0;t=30');
+  assert.equal(exchange.downstreamHeader('x-ratelimit-remaining'), '0');
+  assert.equal(exchange.downstreamHeader('ratelimit'), '"ip-1m";r=0;t=30');
   assert.equal(exchange.logged['limit'], 'ip-1m');
   clock.advance(30_000);
   assert.ok(send(hooks).passed);
@@ -182,7 +182,7 @@ test('the plan decides the limits, an unknown plan counts as the default one, an
   const { outcome, exchange } = send(one, { identity: ada });
   assert.ok(outcome instanceof Fault);
   assert.equal(outcome.detail, 'rate limit exceeded for plan premium');
-  assert.equal(exchange.answerHeader('ratelimit-policy'), '"premium-1m";q=4;w=60');
+  assert.equal(exchange.downstreamHeader('ratelimit-policy'), '"premium-1m";q=4;w=60');
   const bob = identity('bob', { plan: 'gold' });
   assert.ok(send(one, { identity: bob }).passed && send(two, { identity: bob }).passed);
   assert.ok(!send(one, { identity: bob }).passed);
@@ -204,7 +204,7 @@ test('an occasion raises a plan between its start and its end', () => {
   assert.equal(passes(), 4);
   clock.advance(600_000);
   assert.equal(passes(), 9);
-  assert.equal(send(hooks, { identity: ada }).exchange.answerHeader('x-ratelimit-limit'), '9');
+  assert.equal(send(hooks, { identity: ada }).exchange.downstreamHeader('x-ratelimit-limit'), '9');
   clock.advance(600_000);
   assert.equal(passes(), 4);
 });
@@ -224,11 +224,11 @@ test('what the answer says a request cost is charged afterwards', () => {
   const hooks = make(settings(block({ rules: [limit('10/1m')], costHeader: 'x-cost' })));
   const { exchange, passed } = send(hooks);
   assert.ok(passed);
-  exchange.upstreamAnswer.set('x-cost', '8');
+  exchange.upstreamResponse.set('x-cost', '8');
   hooks.responseHead?.(exchange);
-  assert.equal(send(hooks).exchange.answerHeader('x-ratelimit-remaining'), '1');
+  assert.equal(send(hooks).exchange.downstreamHeader('x-ratelimit-remaining'), '1');
   const nonsense = send(hooks).exchange;
-  nonsense.upstreamAnswer.set('x-cost', '-5');
+  nonsense.upstreamResponse.set('x-cost', '-5');
   hooks.responseHead?.(nonsense);
   assert.ok(!send(hooks).passed);
 });
@@ -264,11 +264,11 @@ test('headers can be left out', () => {
   const blocks = [block({ rules: [limit('10/1m')] })];
   const legacy = send(make({ blocks, legacyHeaders: true, standardHeaders: false })).exchange;
   assert.deepEqual(
-    [...legacy.answerHeaders.keys()],
+    [...legacy.downstreamHeaders.keys()],
     ['x-ratelimit-limit', 'x-ratelimit-remaining', 'x-ratelimit-reset'],
   );
   const standard = send(make({ blocks, legacyHeaders: false, standardHeaders: true })).exchange;
-  assert.deepEqual([...standard.answerHeaders.keys()], ['ratelimit-policy', 'ratelimit']);
+  assert.deepEqual([...standard.downstreamHeaders.keys()], ['ratelimit-policy', 'ratelimit']);
 });
 
 test('a full table answers 503, not 429: the caller did nothing', () => {

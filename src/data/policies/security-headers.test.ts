@@ -16,9 +16,9 @@ function answer(
   scheme: 'http' | 'https' = 'https',
 ) {
   const exchange = new RecordingExchange({ scheme });
-  for (const [name, value] of Object.entries(upstream)) exchange.upstreamAnswer.set(name, value);
+  for (const [name, value] of Object.entries(upstream)) exchange.upstreamResponse.set(name, value);
   createPolicy(securityHeaders, { ...settings, ...more }).responseHead?.(exchange);
-  return (name: string) => exchange.answerHeader(name);
+  return (name: string) => exchange.downstreamHeader(name);
 }
 
 test('sets what is missing and removes what tells too much', () => {

@@ -40,7 +40,7 @@ export interface ExchangeFacts {
   readonly body?: Uint8Array;
 }
 
-/** Records every change; `upstreamHeaders` and `answerHeaders` are what the two sides would see. */
+/** Records every change; `upstreamHeaders` and `downstreamHeaders` are what the two sides would see. */
 export class RecordingExchange implements PolicyContext {
   readonly requestId: string;
   readonly routeId = 'route';
@@ -60,10 +60,10 @@ export class RecordingExchange implements PolicyContext {
   readonly logged: Record<string, string | number> = {};
   /** Fields of the request as the upstream would get them; starts as a copy of the caller's. */
   readonly upstreamHeaders: Map<string, string>;
-  /** Fields set or added for the answer, names in lower case. */
-  readonly answerHeaders = new Map<string, string[]>();
-  /** Fields of the upstream's answer; a test fills it before `responseHead`. */
-  readonly upstreamAnswer = new Map<string, string>();
+  /** Fields set or added for the response, names in lower case. */
+  readonly downstreamHeaders = new Map<string, string[]>();
+  /** Fields of the upstream's response; a test fills it before `responseHead`. */
+  readonly upstreamResponse = new Map<string, string>();
   readonly #headers: ReadonlyMap<string, string>;
   readonly #notices: LimitNotice[] = [];
   /** The request body; what `replaceBody` says is sent on. */
@@ -146,18 +146,18 @@ export class RecordingExchange implements PolicyContext {
   }
 
   addResponseHeader(name: string, value: string): void {
-    const values = this.answerHeaders.get(name.toLowerCase()) ?? [];
-    this.answerHeaders.set(name.toLowerCase(), [...values, value]);
+    const values = this.downstreamHeaders.get(name.toLowerCase()) ?? [];
+    this.downstreamHeaders.set(name.toLowerCase(), [...values, value]);
   }
 
   setResponseHeader(name: string, value: string): void {
-    this.upstreamAnswer.delete(name.toLowerCase());
-    this.answerHeaders.set(name.toLowerCase(), [value]);
+    this.upstreamResponse.delete(name.toLowerCase());
+    this.downstreamHeaders.set(name.toLowerCase(), [value]);
   }
 
   removeResponseHeader(name: string): void {
-    this.upstreamAnswer.delete(name.toLowerCase());
-    this.answerHeaders.delete(name.toLowerCase());
+    this.upstreamResponse.delete(name.toLowerCase());
+    this.downstreamHeaders.delete(name.toLowerCase());
   }
 
   setUpstreamFields({ names, values }: FieldBlock): void {
@@ -190,34 +190,34 @@ export class RecordingExchange implements PolicyContext {
     for (const each of this.#notices) each.writeStandard(recorder);
     const { names, values } = recorder.block();
     const fields = names.map((name, i) => [name, values[i]!] as const);
-    for (const [name] of fields) this.answerHeaders.delete(name.toLowerCase());
+    for (const [name] of fields) this.downstreamHeaders.delete(name.toLowerCase());
     for (const [name, value] of fields) {
-      if (name.startsWith('X-')) this.upstreamAnswer.delete(name.toLowerCase());
+      if (name.startsWith('X-')) this.upstreamResponse.delete(name.toLowerCase());
       this.addResponseHeader(name, value);
     }
   }
 
   responseHeader(name: string): string | null {
-    return this.upstreamAnswer.get(name) ?? null;
+    return this.upstreamResponse.get(name) ?? null;
   }
 
   sentHeader(name: string): string | null {
-    return this.answerHeader(name);
+    return this.downstreamHeader(name);
   }
 
   logField(name: string, value: string | number): void {
     this.logged[name] = value;
   }
 
-  /** A field of the answer as the caller would see it: the upstream's own, then what was added. */
-  answerHeader(name: string): string | null {
-    const own = this.upstreamAnswer.get(name);
-    const values = [...(own === undefined ? [] : [own]), ...(this.answerHeaders.get(name) ?? [])];
+  /** A field of the response as the caller would see it: the upstream's own, then what was added. */
+  downstreamHeader(name: string): string | null {
+    const own = this.upstreamResponse.get(name);
+    const values = [...(own === undefined ? [] : [own]), ...(this.downstreamHeaders.get(name) ?? [])];
     return values.length === 0 ? null : values.join(', ');
   }
 }
 
-/** The control plane's end in the hands of a test: publishes at once, answers as told, remembers what it was asked. */
+/** The control plane's end in the hands of a test: publishes at once, replies as set up, remembers what it was asked. */
 export class HandheldControl implements ControlLink {
   readonly asked: { readonly topic: string; readonly data: unknown }[] = [];
   readonly told: { readonly topic: string; readonly data: unknown }[] = [];
