@@ -81,7 +81,7 @@ export const BYTES_OUT: number = SUM + 2;
 export const BROKEN: number = SUM + 3;
 export const WITHIN: number = SUM + 4;
 /**
- * Numbers of a route: answers by status, sum of seconds, bytes in and out, responses that broke off, and those that
+ * Numbers of a route: responses by status, sum of seconds, bytes in and out, responses that broke off, and those that
  * were good and as fast as the route's objective wants. Durations are in cells of their own.
  */
 export const ROUTE_SLOTS: number = SUM + 5;

@@ -99,7 +99,7 @@ export class MetricsBank {
     this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + WITHIN]! += 1;
   }
 
-  /** One attempt at an instance; status 0 when it failed without an answer. */
+  /** One attempt at an instance; status 0 when it failed without a response. */
   instance(slot: number, status: number, seconds: number): void {
     const numbers = this.#numbers;
     const own = slot < this.#instances ? slot : 0;

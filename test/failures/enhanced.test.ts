@@ -155,7 +155,7 @@ test('breaker: it opens at half errors, fails fast, lets probes through, opens a
   const shut = await detailed(gateway);
   assert.deepEqual(shut.services[NAME], { status: 'unavailable', available: false });
   assert.ok(shut.circuitBreakers[NAME]!.retryInMs > 0);
-  await until(() => logged('circuit breaker opened') && logged('10 of 20 answers were errors'), 'its log line');
+  await until(() => logged('circuit breaker opened') && logged('10 of 20 responses were errors'), 'its log line');
 
   // After the reset timeout a probe that fails opens it anew.
   const waited = gateway.logged.length;

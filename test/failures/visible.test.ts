@@ -92,7 +92,10 @@ test('a dead instance and a failing one are told apart, each with its reason, an
   await told('ejected instance is back', b!.url);
   await told('instance healthy', c!.url);
   assert.equal(lines('ejected instance is back', b!.url)[0]!.reason, 'ejection time passed');
-  await until(() => lines('instance healthy', c!.url).some(({ reason }) => reason === '2 good answers'), 'its return');
+  await until(
+    () => lines('instance healthy', c!.url).some(({ reason }) => reason === '2 good responses'),
+    'its return',
+  );
   assert.deepEqual((await detailed(gateway)).services['work'], { status: 'running', available: true });
   await endScene(t, scene, ['500 of the instance']);
 });

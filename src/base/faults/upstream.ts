@@ -156,7 +156,7 @@ export const UPSTREAM_FAULTS = {
     'responseBody',
     'upstream',
     'never',
-    'the service closed the connection inside its answer',
+    'the service closed the connection inside its response',
   ),
   partFailed: kind(
     'part_failed',

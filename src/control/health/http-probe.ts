@@ -1,6 +1,7 @@
 /**
  * HTTP and HTTPS probes: one request on a connection of its own (a kept connection would hide a listener that is
- * gone), status and body against what is expected. At most `maxBodyBytes` of the body are read; redirects are answers.
+ * gone), status and body against what is expected. At most `maxBodyBytes` of the body are read; redirects are
+ * responses.
  */
 import type { IncomingMessage } from 'node:http';
 import http from 'node:http';
@@ -42,7 +43,7 @@ function ask(
       request.destroy();
     };
     request.on('error', (error) => settle(socketFault(error)));
-    request.on('upgrade', () => settle(bad('the answer is a change of protocol', 101)));
+    request.on('upgrade', () => settle(bad('the response is a change of protocol', 101)));
     request.on('response', (response) => readAnswer(response, check, settle));
     request.end();
   });

@@ -246,7 +246,7 @@ export class HealthMonitor {
     const { service, instance, url } = watch.target;
     const { healthy, status, consecutiveFailures, consecutiveSuccesses } = watch.state;
     const reason =
-      outcome.reason ?? `${consecutiveSuccesses} good ${consecutiveSuccesses === 1 ? 'answer' : 'answers'}`;
+      outcome.reason ?? `${consecutiveSuccesses} good ${consecutiveSuccesses === 1 ? 'response' : 'responses'}`;
     const fields = { service, instance, url, kind: watch.target.kind, was: before.status, reason };
     if (status === 'unhealthy') this.#env.log.warn('instance unhealthy', { ...fields, failures: consecutiveFailures });
     else this.#env.log.info('instance healthy', fields);

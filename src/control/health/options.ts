@@ -21,7 +21,7 @@ export const healthCheckOptions = z
       .enum(['http', 'https', 'tcp', 'grpc'])
       .optional()
       .describe(
-        'What is asked: an HTTP answer (`http`, `https`), a TCP connection (`tcp`), or `grpc.health.v1.Health/Check` (`grpc`, with TLS when the instance has it). Default: http or https, as the instance URL says.',
+        'What is asked: an HTTP response (`http`, `https`), a TCP connection (`tcp`), or `grpc.health.v1.Health/Check` (`grpc`, with TLS when the instance has it). Default: http or https, as the instance URL says.',
       ),
     path: z
       .string()
@@ -45,7 +45,7 @@ export const healthCheckOptions = z
       .min(1)
       .max(100)
       .prefault(2)
-      .describe('Good answers in a row that bring an instance back. The very first answer needs no second.'),
+      .describe('Good responses in a row that bring an instance back. The very first needs no second.'),
     unhealthyThreshold: z.int().min(1).max(100).prefault(3).describe('Failures in a row that take an instance out.'),
     expectStatus: z
       .union([
@@ -95,7 +95,7 @@ export const healthCheckOptions = z
       refuse('timeout', timeout, 'longer than the interval', `at most ${formatDuration(interval)}`);
     }
     if (method === 'HEAD' && expectBody !== undefined) {
-      refuse('expectBody', expectBody, 'an answer to HEAD has no body', '`method: GET`, or no `expectBody`');
+      refuse('expectBody', expectBody, 'a response to HEAD has no body', '`method: GET`, or no `expectBody`');
     }
     const slow = typeof expectBody === 'object' ? regexProblem(expectBody.regex) : undefined;
     if (slow !== undefined) refuse('expectBody', expectBody, slow, 'a regular expression that no text can make slow');

@@ -1,11 +1,10 @@
 /**
  * Is this instance healthy? A pure machine: state and outcome in, state out, time handed in. No timer, no socket, no
  * log.
- *
- *              good answer                 `unhealthyThreshold` failures in a row
+ *              good response               `unhealthyThreshold` failures in a row
  *   unknown ---------------> healthy ------------------------------------------> unhealthy
  *      |                        ^                                                    |
- *      |                        +---- `healthyThreshold` good answers in a row ------+
+ *      |                        +---- `healthyThreshold` good responses in a row ----+
  *      +---- `unhealthyThreshold` failures in a row ----> unhealthy
  *
  * Until the first verdict the configured `healthy` holds, so that a start does not refuse traffic that would work.

@@ -26,7 +26,7 @@ export interface PickClock {
 /** An old latency has lost two thirds of its say after this long. */
 const LATENCY_DECAY_MS = 10_000;
 /**
- * A failure counts as twice the latency so far, within these: quick errors must not look like quick answers, and many
+ * A failure counts as twice the latency so far, within these: quick errors must not look like quick responses, and many
  * of them must not keep an instance out for minutes after it is well again.
  */
 const LEAST_FAILURE_MS = 10;
@@ -111,7 +111,7 @@ export class Instance<P> implements Endpoint<P> {
     this.#failuresAtMs = this.#timeline.nowMs;
   }
 
-  /** Jumps up to a higher latency, moves towards a lower one the faster the longer the last answer is ago. */
+  /** Jumps up to a higher latency, moves towards a lower one the faster, the older the last response. */
   observe(ms: number): void {
     const { nowMs } = this.#timeline;
     const decay = Math.exp((this.#latencyAtMs - nowMs) / LATENCY_DECAY_MS);

@@ -48,7 +48,7 @@ describe('the breaker of a service', () => {
     assert.equal(one.logged.length, 3);
     assert.match(
       one.logged[0]!,
-      /"level":"warn".*circuit breaker opened.*"service":"svc".*10 of 10 answers were errors/,
+      /"level":"warn".*circuit breaker opened.*"service":"svc".*10 of 10 responses were errors/,
     );
   });
 

@@ -46,7 +46,7 @@ export type { RetryRequest } from '../resilience/retry.ts';
 export type { AttemptWaiter } from '../resilience/wait-queue.ts';
 export type { Endpoint } from './endpoint.ts';
 
-/** Fewest answers of one instance that its breaker judges by. */
+/** Fewest responses of one instance that its breaker judges by. */
 const LEAST_VOLUME = 5;
 
 export class Service<P> {
@@ -256,7 +256,7 @@ export class Service<P> {
 
   /**
    * May a failed attempt be tried again, and after how many milliseconds? -1: no. `attemptsMade` is 1 after the first;
-   * `status` 0 if there was a fault; `retryAfterSeconds` from the answer or -1. A yes has been taken from the budget.
+   * `status` 0 if there was a fault; `retryAfterSeconds` from the response or -1. A yes has been taken from the budget.
    */
   retryDelayMs(
     request: RetryRequest,
@@ -295,7 +295,7 @@ export class Service<P> {
     return this.#settings.resilience.hedge !== null;
   }
 
-  /** After how many milliseconds without an answer a second attempt may start; -1: none. */
+  /** After how many milliseconds without a response a second attempt may start; -1: none. */
   hedgeDelayMs(request: RetryRequest): number {
     const { hedge } = this.#settings.resilience;
     if (hedge === null || !request.bodyReplayable || !hedge.methods.includes(request.method)) return -1;
@@ -314,7 +314,7 @@ export class Service<P> {
     return may;
   }
 
-  /** `Set-Cookie` to add to the answer of a sticky service; null when it is not one or the caller has it already. */
+  /** `Set-Cookie` to add to the response of a sticky service; null when it is not one or the caller has it already. */
   stickyCookieFor(endpoint: Endpoint<P>, request: BalancerRequest): string | null {
     if (this.#sticky === null) return null;
     const instance = instanceOf(endpoint);
@@ -396,7 +396,7 @@ export class Service<P> {
     return new Chooser(this.#table, this.#worker, this.#settings, this.#roster, this.#algorithm, this.#sticky, random);
   }
 
-  /** The threshold of a service is shared out among its instances, so that each opens on its own few answers. */
+  /** The threshold of a service is shared out among its instances, so that each opens on its own few responses. */
   #breakerOfInstance(settings: BreakerSettings, instance: Instance<P>): Breaker {
     const { volumeThreshold } = settings;
     const share = Math.max(LEAST_VOLUME, Math.ceil(volumeThreshold / this.#instances.length));

@@ -1,7 +1,7 @@
 /**
  * Finds out how many requests at once a service takes before they only queue up in it: a gradient on latency. Windows
- * of answers give a median; when it rises above what the service needs unloaded (the baseline), the limit shrinks with
- * the ratio of the two; while it does not, and the limit is in use, it grows by its square root.
+ * of responses give a median; when it rises above what the service needs unloaded (the baseline), the limit shrinks
+ * with the ratio of the two; while it does not, and the limit is in use, it grows by its square root.
  *
  *   limit' = limit * min(1, tolerance * baseline / median) + sqrt(limit)
  *
@@ -23,9 +23,9 @@ const SMOOTHING = 0.5;
 const MEASURE_EVERY_MS = 30_000;
 /** The first time, as the first window may have been measured under load. */
 const MEASURE_FIRST_MS = 2_000;
-/** A measurement that gets too few answers is given up after this long. */
+/** A measurement that gets too few responses is given up after this long. */
 const MEASURE_AT_MOST_MS = 2_000;
-/** With a tenth of a window's answers lost to timeouts, the limit is cut without asking the median. */
+/** With a tenth of a window's responses lost to timeouts, the limit is cut without asking the median. */
 const TOLERATED_TIMEOUTS = 0.1;
 
 export class AdaptiveLimit {
@@ -56,7 +56,7 @@ export class AdaptiveLimit {
     return this.#baselineMs;
   }
 
-  /** An answer after `ms`, with so many in flight before it, itself included. `timedOut`: there was none in time. */
+  /** A response after `ms`, with so many in flight before it, itself included. `timedOut`: there was none in time. */
   record(ms: number, timedOut: boolean, inFlight: number, nowMs: number): void {
     if (this.#windowStartMs < 0) {
       this.#windowStartMs = nowMs;
@@ -73,7 +73,7 @@ export class AdaptiveLimit {
     if (this.#count + this.#timeouts >= MIN_SAMPLES && nowMs - this.#windowStartMs >= WINDOW_MS) this.#close(nowMs);
   }
 
-  /** Beyond the first 64 answers of a window each replaces an earlier one with falling probability (a reservoir). */
+  /** Beyond the first 64 responses of a window each replaces an earlier one with falling probability (a reservoir). */
   #keep(ms: number): void {
     const at = this.#count < KEPT_SAMPLES ? this.#count : Math.floor(this.#random() * (this.#count + 1));
     if (at < KEPT_SAMPLES) this.#samples[at] = ms;

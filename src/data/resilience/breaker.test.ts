@@ -41,7 +41,7 @@ describe('a closed breaker', () => {
     assert.equal(breaker.isClosed, true, '10 of 21 is below half');
     record(breaker, true);
     assert.equal(breaker.isClosed, false, '11 of 22 is half');
-    assert.deepEqual(told, ['open: 11 of 22 answers were errors']);
+    assert.deepEqual(told, ['open: 11 of 22 responses were errors']);
   });
 
   it('needs the volume', () => {

@@ -2,7 +2,7 @@
  * A circuit breaker whose state is one word in shared memory, so that all workers see one breaker: of a service, or of
  * an instance. It keeps requests from what fails at the moment, and finds out with few requests when it is well again.
  *
- *             errors >= errorThresholdRatio, of volumeThreshold answers or more in the window
+ *             errors >= errorThresholdRatio, of volumeThreshold responses or more in the window
  *   CLOSED ------------------------------------------------------------------------------------> OPEN
  *     ^                                                                                         |    ^
  *     |                                             the first pick after resetTimeout           |    |
@@ -13,7 +13,7 @@
  *
  *   word: [ round 10 | good probes 10 | probes let through 10 | state 2 ]        every change is one compare-and-swap
  *
- * A probe carries the number of its round; answers of an older round, and of requests that began before the breaker
+ * A probe carries the number of its round; responses of an older round, and of requests that began before the breaker
  * closed, count for nothing: the failures of the past must not open it again. The probes of a worker that died
  * are replaced by the next round. Called by service.ts (pick, finish); it never sees a request.
  */
@@ -133,7 +133,7 @@ export class Breaker {
     }
   }
 
-  /** Counts an answer. `startTick`: when its request began. `round`: what `admit` gave. */
+  /** Counts a response. `startTick`: when its request began. `round`: what `admit` gave. */
   record(tick: number, startTick: number, failed: boolean, round: number): void {
     if (round >= 0) this.#recordProbe(tick, failed, round);
     else if (this.isClosed) this.#recordClosed(tick, startTick, failed);
@@ -154,7 +154,7 @@ export class Breaker {
     const { volumeThreshold, errorThresholdRatio } = this.#settings;
     if (total < volumeThreshold || marked < errorThresholdRatio * total || (word & STATE_MASK) !== CLOSED) return;
     if (!this.#change(word, nextRound(word, OPEN), tick)) return;
-    this.#listener.onBreaker('open', `${marked} of ${total} answers were errors`);
+    this.#listener.onBreaker('open', `${marked} of ${total} responses were errors`);
   }
 
   #recordProbe(tick: number, failed: boolean, round: number): void {

@@ -14,7 +14,7 @@ function bench(more: Partial<EjectionSettings> = {}, count = 4, slowStartMs = 0)
 }
 
 /** Requests until the instance of the slot has got `count`, which it answers with the status; others answer 200. */
-function answerOf(one: Bench, slot: number, status: number, count: number): void {
+function respond(one: Bench, slot: number, status: number, count: number): void {
   for (let left = count; left > 0; ) {
     const endpoint = one.pick();
     const isIt = endpoint.settings.slot === slot;
@@ -30,9 +30,9 @@ function ejected(one: Bench): number[] {
 describe('consecutive failures', () => {
   it('eject an instance at the configured number in a row', () => {
     const one = bench({ consecutiveFaults: 5 });
-    answerOf(one, 2, 500, 4);
+    respond(one, 2, 500, 4);
     assert.deepEqual(ejected(one), []);
-    answerOf(one, 2, 500, 1);
+    respond(one, 2, 500, 1);
     assert.deepEqual(ejected(one), [2]);
     assert.equal(one.spread(300).has('svc@10.0.0.2:80'), false);
     assert.equal(one.changes.length, 1);
@@ -42,8 +42,8 @@ describe('consecutive failures', () => {
   it('begin anew with each good answer', () => {
     const one = bench({ consecutiveFaults: 5 });
     for (let i = 0; i < 10; i++) {
-      answerOf(one, 2, 500, 4);
-      answerOf(one, 2, 200, 1);
+      respond(one, 2, 500, 4);
+      respond(one, 2, 200, 1);
     }
     assert.deepEqual(ejected(one), []);
   });
@@ -75,8 +75,8 @@ describe('consecutive failures', () => {
       {},
       one,
     );
-    answerOf(one, 2, 500, 3);
-    answerOf(other, 2, 500, 3);
+    respond(one, 2, 500, 3);
+    respond(other, 2, 500, 3);
     assert.deepEqual(ejected(one), [2]);
     assert.equal(one.spread(20).size, 1, 'the other worker sees it at its next pick');
     assert.deepEqual([one.changes.length, other.changes.length], [0, 1], 'told by the one that did it');
@@ -86,7 +86,7 @@ describe('consecutive failures', () => {
 describe('the time out', () => {
   it('ends by itself', () => {
     const one = bench({ baseEjectionMs: 10_000 });
-    answerOf(one, 2, 500, 5);
+    respond(one, 2, 500, 5);
     one.advance(9_990);
     assert.equal(one.spread(40).has('svc@10.0.0.2:80'), false);
     one.advance(10);
@@ -98,7 +98,7 @@ describe('the time out', () => {
     const one = bench({ baseEjectionMs: 10_000, maxEjectionMs: 35_000 });
     const times: number[] = [];
     for (let i = 0; i < 5; i++) {
-      answerOf(one, 2, 500, 5);
+      respond(one, 2, 500, 5);
       const state = one.service.snapshotState().instances[1]!;
       times.push(state.ejectedForMs);
       one.advance(state.ejectedForMs);
@@ -109,16 +109,16 @@ describe('the time out', () => {
 
   it('is the first again after having worked for as long as it was out', () => {
     const one = bench({ baseEjectionMs: 10_000 });
-    answerOf(one, 2, 500, 5);
+    respond(one, 2, 500, 5);
     one.advance(20_000);
     one.spread(8);
-    answerOf(one, 2, 500, 5);
+    respond(one, 2, 500, 5);
     assert.equal(one.service.snapshotState().instances[1]!.ejectedForMs, 10_000);
   });
 
   it('is followed by a slow start', () => {
     const one = bench({ baseEjectionMs: 10_000 }, 4, 20_000);
-    answerOf(one, 2, 500, 5);
+    respond(one, 2, 500, 5);
     one.advance(10_000);
     const early = one.spread(2_000).get('svc@10.0.0.2:80') ?? 0;
     one.advance(20_000);

@@ -30,7 +30,7 @@ export interface Ejectable {
   readonly at: number;
   /** As configured. */
   readonly baseWeight: number;
-  /** Answers and failures of this interval and the one before; the ejector puts it there. */
+  /** Responses and failures of this interval and the one before; the ejector puts it there. */
   ejectionWindow: RollingWindow | null;
 }
 

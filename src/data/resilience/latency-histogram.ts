@@ -1,13 +1,13 @@
 /**
  * Recent latencies of a service in one worker, for "hedge after the 95th percentile": four buckets per doubling from 1
- * microsecond to half an hour, so a quantile is at most 19 % too high and never too low. Every 2,048 answers all counts
- * are halved, so the last few thousand answers decide. Constant memory, one array write per answer.
+ * microsecond to half an hour, so a quantile is at most 19 % too high and never too low. Every 2,048 responses all
+ * counts are halved, so the last few thousand decide. Constant memory, one array write per response.
  */
 const BUCKETS = 128;
 const HALVE_AFTER = 2_048;
-/** A quantile is worked out anew after this many answers. */
+/** A quantile is worked out anew after this many responses. */
 const REFRESH_AFTER = 64;
-/** Fewer answers say nothing about a high percentile. */
+/** Fewer responses say nothing about a high percentile. */
 export const MIN_ANSWERS = 50;
 
 export class LatencyHistogram {
@@ -33,7 +33,7 @@ export class LatencyHistogram {
     }
   }
 
-  /** Milliseconds that the given share of recent answers did not exceed; -1 before there are enough of them. */
+  /** Milliseconds that the given share of recent responses did not exceed; -1 before there are enough of them. */
   quantileMs(share: number): number {
     if (this.#total < MIN_ANSWERS) return -1;
     if (share === this.#share && this.#sinceQuantile < REFRESH_AFTER) return this.#quantileMs;

@@ -1,6 +1,6 @@
 /**
  * What the end of an attempt says about its instance: good, failed, or nothing. One rule for breakers, ejection and
- * latencies, so that they agree: the upstream's faults, the error statuses, and answers slower than the breaker's
+ * latencies, so that they agree: the upstream's faults, the error statuses, and responses slower than the breaker's
  * timeout are failures. What the caller or the gateway did says nothing about the upstream.
  */
 import type { FaultKind } from '../../base/errors.ts';

@@ -19,10 +19,10 @@ export interface FailedAttempt {
   /** 1 after the first. */
   readonly attemptsMade: number;
   readonly fault: FaultKind | null;
-  /** Status of the answer; 0 when there was none. */
+  /** Status of the response; 0 when there was none. */
   readonly status: number;
   readonly reusedConnection: boolean;
-  /** From the answer; -1 when it did not say. */
+  /** From the response; -1 when it did not say. */
   readonly retryAfterSeconds: number;
 }
 
@@ -38,7 +38,7 @@ export function retryDelayMs(
   const mayRepeat = isRepeatable(settings, request);
   if (fault === null) {
     if (!mayRepeat || !settings.statuses.includes(failed.status)) return -1;
-    return afterAnswer(settings, failed, random);
+    return afterResponse(settings, failed, random);
   }
   if (fault.retry === 'never' || (fault.retry === 'idempotent' && !mayRepeat)) return -1;
   // The pool of the instance had no free connection: nothing was sent, and another instance may have one.
@@ -51,7 +51,7 @@ export function retryDelayMs(
 }
 
 /** An upstream that names a time later than we would wait gets no retry: an earlier one would be against its word. */
-function afterAnswer(settings: RetrySettings, failed: FailedAttempt, random: () => number): number {
+function afterResponse(settings: RetrySettings, failed: FailedAttempt, random: () => number): number {
   const pauseMs = backoffMs(settings, failed.attemptsMade, random);
   if (failed.retryAfterSeconds < 0) return pauseMs;
   const askedMs = failed.retryAfterSeconds * 1_000;

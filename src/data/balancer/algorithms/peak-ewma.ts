@@ -40,7 +40,7 @@ export const peakEwma = defineBalancer({
 function costOf(candidate: Candidate, averageWeight: number): number {
   const { inFlight, latencyMs } = candidate;
   const work = (inFlight * averageWeight) / candidate.weight;
-  // Never asked and idle: free to try. One request finds out; more wait for its answer.
+  // Never asked and idle: free to try. One request finds out; more wait for its response.
   if (latencyMs === 0) return UNKNOWN_LATENCY_MS * work;
   return latencyMs * (1 + work);
 }
