@@ -20,7 +20,7 @@ export interface IdleReply {
 
 interface Held {
   readonly socket: Socket;
-  onAnswer: ((good: boolean) => void) | undefined;
+  onResponse: ((good: boolean) => void) | undefined;
   expectBytes: number;
 }
 
@@ -65,13 +65,13 @@ function http1Reader(one: Held): MessageReader {
     body: (chunk) => {
       bytes += chunk.length;
     },
-    end: () => one.onAnswer?.(good && bytes === one.expectBytes),
+    end: () => one.onResponse?.(good && bytes === one.expectBytes),
   });
 }
 
 function http2Reader(one: Held): Http2Reader {
   return new Http2Reader({
-    end: (good, bytes) => one.onAnswer?.(good && bytes === one.expectBytes),
+    end: (good, bytes) => one.onResponse?.(good && bytes === one.expectBytes),
     send: (bytes) => one.socket.write(bytes),
   });
 }
@@ -80,7 +80,7 @@ function http2Reader(one: Held): Http2Reader {
 function open(port: number, protocol: 'h1' | 'h2'): Promise<void> {
   return new Promise((resolve) => {
     const socket = connect({ port, host: '127.0.0.1', noDelay: true });
-    const one: Held = { socket, onAnswer: undefined, expectBytes: 0 };
+    const one: Held = { socket, onResponse: undefined, expectBytes: 0 };
     const reader = protocol === 'h2' ? http2Reader(one) : http1Reader(one);
     socket.on('data', (bytes: Buffer) => reader.feed(bytes));
     socket.once('connect', () => {
@@ -91,7 +91,7 @@ function open(port: number, protocol: 'h1' | 'h2'): Promise<void> {
     socket.once('error', () => socket.destroy());
     socket.once('close', () => {
       held.delete(one);
-      one.onAnswer?.(false);
+      one.onResponse?.(false);
       resolve();
     });
   });
@@ -102,9 +102,9 @@ function request(one: Held, text: string, expectBytes: number): Promise<boolean>
   return new Promise((resolve) => {
     const timer = setTimeout(() => resolve(false), 10_000);
     one.expectBytes = expectBytes;
-    one.onAnswer = (good) => {
+    one.onResponse = (good) => {
       clearTimeout(timer);
-      one.onAnswer = undefined;
+      one.onResponse = undefined;
       resolve(good);
     };
     one.socket.write(text, 'latin1');

@@ -110,7 +110,7 @@ class DataWorker {
     port.on('message', (message: ToWorker) => this.#onMessage(message));
     process.on('uncaughtException', (error) => this.#onUnwell(error));
     process.on('unhandledRejection', (reason) =>
-      this.#log.error('a promise was rejected and nobody cared', { error: messageOf(reason), stack: stackOf(reason) }),
+      this.#log.error('unhandled promise rejection', { error: messageOf(reason), stack: stackOf(reason) }),
     );
     this.#beginPulse();
     this.#receive(start.snapshot, start.parts);
@@ -401,7 +401,7 @@ class DataWorker {
   }
 
   #onUnwell(error: Error): void {
-    this.#log.error('an exception reached the top of a worker, which will be replaced', {
+    this.#log.error('uncaught exception; replacing the worker', {
       error: error.message,
       stack: stackOf(error),
     });

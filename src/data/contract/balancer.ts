@@ -13,7 +13,7 @@ export interface Candidate {
   readonly weight: number;
   /** Requests in flight, over all workers. */
   readonly inFlight: number;
-  /** Peak-sensitive moving average of the time to first byte, milliseconds; 0 until the first answer. */
+  /** Peak-sensitive moving average of the time to first byte, milliseconds; 0 until the first response. */
   readonly latencyMs: number;
   /**
    * Attempts that failed lately in this worker, fading by two thirds in ten seconds, at most 32; 0 while it works. What

@@ -51,7 +51,7 @@ export const limitSchema: z.ZodType<LimitOutput, string | z.input<typeof longFor
   ])
   .describe('A limit: `60/1m` is 60 requests a minute.');
 
-/** Names of plans: they appear in fields of answers and in metrics. */
+/** Names of plans: they appear in fields of responses and in metrics. */
 export const planName: z.ZodString = z
   .string()
   .regex(/^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$/, 'must be letters, digits, `_`, `.` or `-`, at most 64');

@@ -50,7 +50,7 @@ export interface LimitBlock {
   /** Methods that it is for, upper case; empty is all. */
   readonly methods: readonly string[];
   readonly cost: number;
-  /** Field of the answer that tells what the request cost in the end, lower case. */
+  /** Field of the response with the final cost of the request, lower case. */
   readonly costHeader: string | null;
   /** Counters with the same scope, key and numbers are one. */
   readonly scope: string;
@@ -224,9 +224,9 @@ export const QUOTA_USED_TOPIC = 'limits:quota-used';
 export interface QuotaSettings {
   readonly quota: string;
   readonly cost: number;
-  /** Field of the answer that tells the cost, lower case. */
+  /** Field of the response with the cost, lower case. */
   readonly costHeader: string | null;
-  /** Which answers count: any, those below 500, those below 400. */
+  /** Which responses count: any, those below 500, those below 400. */
   readonly counts: 'always' | 'answered' | 'success';
   /** Longest wait for control. */
   readonly timeoutMs: number;
@@ -238,8 +238,8 @@ export interface QuotaSettings {
 // --- abuse -------------------------------------------------------------------------------------------------------
 
 /**
- * What counts against a caller: answers 401, 403, 404 and 429, heads that the parser refused, paths that only scanners
- * ask for, and sign-ins that failed (reported by the identity service).
+ * What counts against a caller: responses 401, 403, 404 and 429, heads that the parser refused, paths that only
+ * scanners ask for, and sign-ins that failed (reported by the identity service).
  */
 export const ABUSE_EVENTS = [
   'unauthorized',

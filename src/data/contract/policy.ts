@@ -162,13 +162,12 @@ export interface PolicyContext extends BodyAccess {
   /** Adds fields that are known to be valid, without a check. */
   addResponseFields(block: FieldBlock): void;
   /**
-   * Tells the caller of a limit, with the answer. Of several notices each writes its standard fields, the nearest its
-   * others.
+   * Reports a limit in the response. Every notice writes RateLimit fields; only the tightest writes X-RateLimit-*.
    */
   noteLimit(notice: LimitNotice): void;
-  /** In `responseHead` and `finish`: the status of the answer; 0 before. */
+  /** In `responseHead` and `finish`: the status of the response; 0 before. */
   readonly status: number;
-  /** In `responseHead`: a field of the upstream's answer, name in lower case. */
+  /** In `responseHead`: a field of the upstream's response, name in lower case. */
   responseHeader(name: string): string | null;
   /**
    * In `responseHead`: a field of the response as it would be sent now, with the changes of policies.
@@ -182,7 +181,7 @@ export interface PolicyContext extends BodyAccess {
 
 export type PolicyHook = (exchange: PolicyContext) => Outcome | Promise<Outcome>;
 /**
- * `responseHead` and `finish` only look at and decorate the answer. A `Fault` that `responseHead` throws is the
+ * `responseHead` and `finish` only look at and decorate the response. A `Fault` that `responseHead` throws is the
  * response in its place.
  */
 export type ResponseHook = (exchange: PolicyContext) => void;

@@ -23,7 +23,7 @@ const PHASES: readonly BreakerPhase[] = ['closed', 'open', 'half-open'];
 
 export interface BreakerState {
   readonly state: BreakerPhase;
-  /** Answers and errors inside the rolling window. */
+  /** Responses and errors inside the rolling window. */
   readonly requests: number;
   readonly errors: number;
   /** While open: time until it lets probes through; 0 otherwise. */

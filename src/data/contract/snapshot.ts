@@ -187,7 +187,7 @@ export interface RetrySettings {
   readonly attempts: number;
   /** Fault reasons that may be tried again (`connect_failed`, `first_byte_timeout` ...), within what is safe. */
   readonly faults: readonly string[];
-  /** Statuses of upstream answers that are tried again. */
+  /** Statuses of upstream responses that are tried again. */
   readonly statuses: readonly number[];
   /** Methods that count as idempotent, upper case. */
   readonly methods: readonly string[];
@@ -228,13 +228,13 @@ export interface ResilienceSettings {
 }
 
 export interface BreakerSettings {
-  /** A slower answer than this counts as an error. 0 turns it off. */
+  /** A slower response than this counts as an error. 0 turns it off. */
   readonly timeoutMs: number;
   readonly errorThresholdRatio: number;
   readonly resetTimeoutMs: number;
   readonly rollingWindowMs: number;
   readonly rollingBuckets: number;
-  /** Least answers in the window before the breaker may open. */
+  /** Fewest responses in the window before the breaker may open. */
   readonly volumeThreshold: number;
   readonly halfOpenProbes: number;
   /** Statuses that count as errors; faults of the upstream side always do. */
@@ -267,7 +267,7 @@ export interface ConcurrencySettings {
 export interface HedgeSettings {
   /** Fixed delay, or null when `percentile` decides. */
   readonly delayMs: number | null;
-  /** 0 to 1: hedge when an answer takes longer than this share of recent ones. */
+  /** 0 to 1: hedge when a response takes longer than this share of recent ones. */
   readonly percentile: number | null;
   readonly methods: readonly string[];
 }

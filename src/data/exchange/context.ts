@@ -291,7 +291,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
       this.#notice = notice;
   }
 
-  /** The answer tells of limits in the words that services use as well. */
+  /** The response has limit fields that services send as well. */
   get tellsLimits(): boolean {
     return this.#notice?.hasLegacy === true;
   }

@@ -74,11 +74,11 @@ export function requestDrop(isTrusted: boolean, changesLength: boolean, isTraced
   return isTrusted ? REQUEST_DROP_TRUSTED : REQUEST_DROP;
 }
 
-/** Fields of an answer that are not copied. */
+/** Fields of a response that are not copied. */
 export const RESPONSE_DROP: DropMask = dropMask([VIA, X_REQUEST_ID], isHopByHop);
 /** The same where the gateway tells of limits itself. */
 export const RESPONSE_DROP_LIMITS: DropMask = dropMask([VIA, X_REQUEST_ID, RATE_LIMIT], isHopByHop);
-/** The same for an answer without a length of its own, or whose length means nothing (204, 101). */
+/** The same for a response without a length, or whose length means nothing (204, 101). */
 export const RESPONSE_DROP_LENGTH: DropMask = dropMask([VIA, X_REQUEST_ID, CONTENT_LENGTH], isHopByHop);
 export const RESPONSE_DROP_LIMITS_LENGTH: DropMask = dropMask(
   [VIA, X_REQUEST_ID, RATE_LIMIT, CONTENT_LENGTH],

@@ -1,5 +1,5 @@
 /**
- * Buffers that answers are read into, used again and again: allocating them anew made the garbage collector mark the
+ * Buffers that responses are read into, used again and again: allocating them anew made the garbage collector mark the
  * whole heap for every few megabytes that went through. One whose bytes a slow caller has not taken yet waits until
  * they are gone. Owner: the thread.
  */

@@ -16,7 +16,7 @@ export interface ConnectionHost {
   readonly clock: Clock;
   /** The process is about to end: each response says that it is the last of its connection. */
   readonly leaving: boolean;
-  /** It is ending: no connection is kept after its answer, whatever that said. */
+  /** It is ending: no connection is kept after its response, whatever that said. */
   readonly draining: boolean;
   readonly buffers: BufferPool;
   readonly slowBodies: SlowBodies;

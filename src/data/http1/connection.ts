@@ -1,6 +1,6 @@
 /**
  * One downstream HTTP/1.1 connection (RFC 9112): reads a head, hands it to a new exchange, feeds it the body, writes
- * its answer, and goes on with the next request or closes. Requests that come before the answer wait their turn
+ * its response, and goes on with the next request or closes. Requests that arrive before the response wait their turn
  * (pipelining, §9.3.2). It knows nothing of routes and upstreams; the deadlines here are those of the connection.
  *
  *   IDLE -> HEAD -> BODY -> AWAIT -> IDLE ...     BODY/AWAIT -> TUNNEL (upgrade)     any -> LINGER -> CLOSED
@@ -43,7 +43,7 @@ const CLOSED = 6;
 
 /** A rest of a request body up to this size is read away so that the connection can be kept. */
 const MAX_DISCARD_BYTES = 64 * 1024;
-/** After an early answer: how long and how much is read so that the answer is not lost to a reset (RFC 9112 §9.6). */
+/** After an early response: how long and how much is read so that it is not lost to a reset (RFC 9112 §9.6). */
 const LINGER_MS = 2_000;
 const LINGER_BYTES = 1024 * 1024;
 
@@ -553,7 +553,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     connection.#readHead(early);
   }
 
-  /** An answer to what is not a request, then the end of the connection. */
+  /** A response to what is not a request, then the end of the connection. */
   #refuse(fault: Fault, head: Buffer): void {
     const host = this.#host;
     host.onRefused(fault, this.peer);
@@ -563,7 +563,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     this.#finishWriting();
   }
 
-  /** Ends our side and reads the other for a while, so that a reset does not destroy the answer (RFC 9112 §9.6). */
+  /** Ends our side and reads the other for a while, so that a reset does not destroy the response (RFC 9112 §9.6). */
   #finishWriting(): void {
     if (this.#state === TUNNEL) this.#host.onTunnel(-1);
     this.#state = LINGER;

@@ -1,6 +1,7 @@
 /**
- * How the body of one answer is framed on an HTTP/1.1 connection (RFC 9112 §6.3): not at all, by its length, in chunks,
- * or by the end of the connection; and how far the answer has come. One per connection, begun anew with each request.
+ * How the body of one response is framed on an HTTP/1.1 connection (RFC 9112 §6.3): not at all, by its length, in
+ * chunks, or by the end of the connection; and how much of it was sent. One per connection, begun anew with each
+ * request.
  */
 
 import type { FieldBlock } from '../contract/field-block.ts';

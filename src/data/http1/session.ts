@@ -1,7 +1,7 @@
 /**
  * One connection to an instance, speaking HTTP/1.1 (RFC 9112), one exchange at a time: writes what an attempt gives
- * it, reads the answer with the same strictness as requests, and tells the attempt what it found. It does not choose
- * instances, retry, or know routes. Opened and kept by pool.ts; after each answer it is either reusable or closed.
+ * it, reads the response as strictly as requests, and reports it to the attempt. It does not choose
+ * instances, retry, or know routes. Opened and kept by pool.ts; after each response it is either reusable or closed.
  *
  * Heads are read into a buffer that all sessions share; a long body into one of the session's own (`onread`), without a
  * copy: what the downstream's kernel has not taken by the end of a callback keeps the old buffer and the session reads
@@ -87,7 +87,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
   readonly #secure: boolean;
   #fullReads = 0;
   #lastRead = 0;
-  /** This answer had a read that the shared buffer cannot hold more than; the last one had. */
+  /** This response had a read that filled the shared buffer; the last one had. */
   #isLong = false;
   #lastWasLong = false;
   /** Bytes of interim heads in this exchange. */
@@ -327,7 +327,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
       if (this.#onHead(handler, bytes, i, end, headBytes) || i === end) return;
     }
     if (this.#state === READING_BODY) i = this.#readBody(handler, bytes, i, end);
-    // Bytes behind the end of an answer: the connection is out of step.
+    // Bytes behind the end of a response: the connection is out of step.
     if (this.#state === IDLE && i < end) this.#stayOpen = false;
   }
 
@@ -357,7 +357,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
       // Nothing holds an upstream back that sends these without end to a caller who reads slowly.
       this.#interimBytes += headBytes;
       if (this.#interimBytes > HEAD_LIMITS.maxHeadBytes) {
-        this.#fail(FAULTS.upstreamMalformed, 'too many interim answers');
+        this.#fail(FAULTS.upstreamMalformed, 'too many interim responses');
         return true;
       }
       if (!meaning.keepAlive) this.#closeAnnounced = true;

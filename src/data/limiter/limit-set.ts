@@ -12,7 +12,7 @@ export class LimitSet extends RuleSet {
   readonly names: readonly string[];
   /** The plan whose limits are among the rules; empty if none are. */
   readonly plan: string;
-  /** For each rule, the field of the answer that tells its cost; null where none does. */
+  /** For each rule, the field of the response with its cost; null if none. */
   readonly costHeaders: readonly (string | null)[];
 
   constructor(parts: {

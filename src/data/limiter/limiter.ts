@@ -119,7 +119,7 @@ export class Limiter {
     return decision;
   }
 
-  /** Charges one rule of the set `cost` more, whatever is left: for a cost that the answer tells. */
+  /** Charges one rule of the set `cost` more, whatever is left: for a cost that the response reports. */
   addCost(set: RuleSet, index: number, cost: number): void {
     const { table } = this;
     const key = set.keys[index] as number;

@@ -2,7 +2,7 @@
  * Abuse as a worker sees it: counts events against callers in the shared table, so that all workers count together,
  * tells control when a rule is broken, and knows who is banned. Made once per worker (`WorkerAbuse.of`). Who calls
  * what: the listener asks `isBanned` before it reads a byte; the policy `abuse` asks again when a trusted proxy named
- * another address, and reports answers; the engine asks and reports for requests that no route took or a built-in one
+ * another address, and reports responses; the engine asks and reports for requests that no route took or a built-in one
  * (`ended`), and refused heads (`refused`).
  *
  * What a page of another site makes its visitor's browser ask for (`Sec-Fetch-Site: cross-site`) bans no one: an image

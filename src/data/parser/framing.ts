@@ -71,15 +71,15 @@ export function readRequestFraming(head: Head, meaning: MessageFraming): boolean
   return true;
 }
 
-/** Fills `meaning` for the answer to a request with this method; false when it is refused (reason in `head`). */
+/** Fills `meaning` for the response to a request with this method; false when it is refused (reason in `head`). */
 export function readResponseFraming(head: Head, method: string, meaning: MessageFraming): boolean {
   if (!readConnectionFields(head, meaning, true)) return false;
   const status = head.status;
   if (head.minor === 0) {
     if (meaning.bodyLength === UNKNOWN_LENGTH)
       return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no transfer coding');
-    // RFC 9110 §15.2: to a reader of HTTP/1.0 it would be the final answer, and what follows its body.
-    if (status < 200) return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no interim answers');
+    // RFC 9110 §15.2: to a reader of HTTP/1.0 it would be the final response, and what follows its body.
+    if (status < 200) return refuse(head, FAULTS.upstreamMalformed, 'HTTP/1.0 has no interim responses');
   }
   // RFC 9112 §6.3 rules 1 and 2: these never have a body, whatever their fields say.
   if (status < 200 || status === 204 || status === 304 || method === 'HEAD') meaning.bodyLength = 0;

@@ -1,5 +1,5 @@
 /**
- * What every answer of a versioned route says about its version: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), a
+ * What every response of a versioned route says about its version: `Deprecation` (RFC 9745), `Sunset` (RFC 8594), a
  * `Link` to where this is explained, and `Vary` where a request field chose the version. Made once per snapshot.
  */
 import { FieldBlock } from '../contract/field-block.ts';
@@ -26,7 +26,7 @@ export function versionPairs(version: RouteVersion | null): readonly (readonly [
     const relation = deprecatedAtSeconds !== null ? 'deprecation' : sunset !== null ? 'sunset' : 'service-doc';
     fields.push(['Link', `<${link}>; rel="${relation}"`]);
   }
-  // RFC 9110 §12.5.5: without it, a cache would answer one version's requests with another's answers.
+  // RFC 9110 §12.5.5: without it, a cache would serve one version's requests with another's responses.
   if (by.kind === 'header') fields.push(['Vary', by.header]);
   if (by.kind === 'accept') fields.push(['Vary', 'Accept']);
   return fields;
