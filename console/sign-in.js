@@ -68,7 +68,7 @@ export function SignIn() {
     </section>`
     }
     <div class="plain">
-      <p>${ways.accounts ? 'Or, on' : 'Nobody is signed in. On'} the machine of the gateway, run</p>
+      <p>${ways.accounts ? 'Or, on' : 'No user is signed in. On'} the machine of the gateway, run</p>
       <pre>gatehouse console</pre>
       <p>and open the link that it prints. It works once, within five minutes.</p>
       <button type="button" onClick=${readMe}>Try again</button>

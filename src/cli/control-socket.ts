@@ -59,7 +59,7 @@ export async function callGateway(socketPath: string, method: 'GET' | 'POST', pa
   try {
     return { status, body: JSON.parse(text) };
   } catch {
-    throw unreachable(socketPath, 'its answer is not JSON');
+    throw unreachable(socketPath, 'its response is not JSON');
   }
 }
 

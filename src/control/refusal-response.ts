@@ -1,4 +1,4 @@
-/** What a built-in API that is a plain `fetch` answers when it refuses: the same bodies as everywhere (base/error-body). */
+/** The refusal of a built-in API that is a plain `fetch`: the same bodies as everywhere (base/error-body). */
 import { randomUUID } from 'node:crypto';
 import { type ErrorFacts, type ErrorFormat, errorBody } from '../base/error-body.ts';
 

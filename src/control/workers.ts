@@ -446,7 +446,7 @@ export class Workers implements ControlBus {
   async #answer(member: Member, id: number, topic: string, data: unknown): Promise<void> {
     try {
       const answer = this.#answers.get(topic);
-      if (answer === undefined) throw new Error(`nobody answers to "${topic}"`);
+      if (answer === undefined) throw new Error(`the topic "${topic}" has no responder`);
       this.#send(member, { kind: 'answer', id, data: await answer(data), problem: null });
     } catch (error) {
       this.#send(member, { kind: 'answer', id, data: null, problem: messageOf(error) });

@@ -476,7 +476,7 @@ describe('the console in Chromium', () => {
     await task('end a session', async () => {
       await openAccount();
       await page.click('button:text-is("End")');
-      await page.waitForSelector('text=Nobody is signed in.');
+      await page.waitForSelector('text=No user is signed in.');
     });
     await open('Overview');
     await task('revoke a key', async () => {
@@ -518,7 +518,7 @@ describe('the console in Chromium', () => {
     assert.notEqual(theirs, text);
     await page.fill('textarea', `${text}\n`);
     await page.click('button:text-is("Apply")');
-    await page.waitForSelector('[role=alert]:has-text("somebody else changed the configuration meanwhile")');
+    await page.waitForSelector('[role=alert]:has-text("the configuration was changed meanwhile")');
     assert.equal(await readFile(join(folder, 'gatehouse.yaml'), 'utf8'), theirs);
     assert.equal(await page.inputValue('textarea'), `${text}\n`, 'what was typed is not lost either');
     await page.click('button:text-is("Read again")');

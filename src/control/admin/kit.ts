@@ -110,7 +110,7 @@ export function operation<
     responses: {
       200: { description: 'Done', content: { [mediaType]: { schema: response } } },
       400: failure('The request is wrong'),
-      401: failure('Nobody is signed in'),
+      401: failure('No user is signed in'),
       403: failure('The role is not enough'),
       ...Object.fromEntries(Object.entries(definition.errors ?? {}).map(([status, text]) => [status, failure(text)])),
     },

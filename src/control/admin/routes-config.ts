@@ -89,7 +89,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       response: outcome,
       errors: {
         409: 'It is read only',
-        412: 'Somebody else changed it meanwhile',
+        412: 'It was changed meanwhile',
         422: 'It is wrong',
         428: 'If-Match is missing',
       },
@@ -214,7 +214,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
 function settled(result: ReplaceResult) {
   switch (result.kind) {
     case 'stale':
-      throw new AdminError(412, 'PRECONDITION_FAILED', 'somebody else changed the configuration meanwhile', {
+      throw new AdminError(412, 'PRECONDITION_FAILED', 'the configuration was changed meanwhile', {
         members: { etag: result.hash },
       });
     case 'unwritable':

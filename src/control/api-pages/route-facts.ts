@@ -38,7 +38,7 @@ export function routeFacts(route: RouteSettings, hasBody: boolean): RouteFacts {
     ],
     errors: {
       ...(options('validate') === undefined ? {} : { 400: 'The request is not valid' }),
-      ...(auth === undefined ? {} : { 401: 'Nobody is signed in, or the credential is not valid' }),
+      ...(auth === undefined ? {} : { 401: 'No credential, or it is not valid' }),
       ...(auth === undefined && authorize === undefined ? {} : { 403: 'The caller may not do this' }),
       ...(hasBody ? { 413: `The body is larger than ${route.maxRequestBytes} bytes` } : {}),
       ...(limited.length === 0 ? {} : { 429: 'Too many requests' }),

@@ -54,7 +54,7 @@ describe('an order', () => {
         ca: acme.ca,
         externalAccount: null,
         key: 'ecdsa',
-        answerTimeoutMs: 20_000,
+        responseTimeoutMs: 20_000,
         pendingTimeoutMs: 20_000,
         ...more,
       },
@@ -128,7 +128,7 @@ describe('an order', () => {
 
   test('ends in time where the authority does not answer, or leaves it pending', async () => {
     const silent = await failure(({ path }) => (path.startsWith('/order-plz') ? 'silence' : undefined), {
-      answerTimeoutMs: 300,
+      responseTimeoutMs: 300,
     });
     assert.match(silent.message, /did not answer in time/);
     const pending = await failure(

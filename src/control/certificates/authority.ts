@@ -28,8 +28,8 @@ export interface AuthoritySettings {
   readonly ca: string | null;
   readonly externalAccount: { readonly keyId: string; readonly hmacKey: string } | null;
   readonly key: 'ecdsa' | 'rsa';
-  /** Longest time for one answer of the authority, and longest time that it may leave an order pending. */
-  readonly answerTimeoutMs: number;
+  /** Longest time for one response of the authority, and longest time that it may leave an order pending. */
+  readonly responseTimeoutMs: number;
   readonly pendingTimeoutMs: number;
 }
 
@@ -202,7 +202,7 @@ function listenIn(settings: AuthoritySettings): Heard {
   Object.assign((defaults as unknown as { acmeSettings: object }).acmeSettings, { retryMaxAttempts: 0 });
   const agent = new Agent({ keepAlive: false, ...(settings.ca === null ? {} : { ca: settings.ca }) });
   Object.assign(defaults, {
-    timeout: settings.answerTimeoutMs,
+    timeout: settings.responseTimeoutMs,
     maxContentLength: MAX_ANSWER_BYTES,
     httpsAgent: agent,
   });

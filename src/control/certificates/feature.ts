@@ -190,7 +190,7 @@ function settingsOf(plan: AcmePlan, { secrets }: Compiled): AuthoritySettings {
       externalAccount === null
         ? null
         : { keyId: externalAccount.keyId, hmacKey: secrets[externalAccount.hmacKey] ?? '' },
-    answerTimeoutMs: ANSWER_TIMEOUT_MS,
+    responseTimeoutMs: ANSWER_TIMEOUT_MS,
     pendingTimeoutMs: PENDING_TIMEOUT_MS,
   };
 }

@@ -242,7 +242,7 @@ type Spans = {
 };
 
 type Authorize = {
-  /** `user`: anybody who is known. `admin`, `service`: who has the role of this name. `public`: also nobody. Values: `public`, `user`, `admin`, `service`. Default: `user`. */
+  /** `user`: every authenticated caller. `admin`, `service`: callers with the role of this name. `public`: also anonymous callers. Values: `public`, `user`, `admin`, `service`. Default: `user`. */
   readonly level?: 'public' | 'user' | 'admin' | 'service' | undefined;
   /** Scopes that the caller must have, all of them. Values: text, or list of text (at most 200). */
   readonly scopes?: string | readonly string[] | undefined;
@@ -291,7 +291,7 @@ type Authorize = {
 };
 
 type Cache = 'off' | {
-  /** Who shares responses: `everyone`, the callers of one `plan`, or nobody: each `user` has responses of its own, and `private` ones are stored too. Values: `everyone`, `user`, `plan`. Default: `everyone`. */
+  /** Who shares responses: `everyone`, the callers of one `plan`, or none: each `user` has its own responses, and `private` ones are stored too. Values: `everyone`, `user`, `plan`. Default: `everyone`. */
   readonly by?: 'everyone' | 'user' | 'plan' | undefined;
   /** What tells requests apart, beside scheme, host and path. Default: its defaults. */
   readonly key?: {
@@ -749,7 +749,7 @@ export interface WrittenGateway<N extends Names> {
     readonly compression?: 'none' | 'gzip' | undefined;
     /** Share of traces that are sampled where no caller has decided; by the id of the trace, so that all gateways decide alike. Default: `1%`. */
     readonly ratio?: string | number | undefined;
-    /** Whose `sampled` flag is followed: that of peers in `trustProxy`, everybody’s, or nobody’s. The trace itself goes on whoever began it. Security: with `always` strangers decide how much is traced. Values: `trusted`, `always`, `never`. Default: `trusted`. */
+    /** Whose `sampled` flag is followed: that of peers in `trustProxy`, every client’s, or none. The trace itself goes on in each case. Security: with `always` any client decides how much is traced. Values: `trusted`, `always`, `never`. Default: `trusted`. */
     readonly parent?: 'trusted' | 'always' | 'never' | undefined;
     /** Also records exchanges that ended with 5xx or broke off, though they were not sampled. Default: `true`. */
     readonly errors?: boolean | undefined;
@@ -766,13 +766,13 @@ export interface WrittenGateway<N extends Names> {
   } | undefined;
   /** Keeps banned callers out and counts what they do wrong, by the rules of the top-level key `abuse`. A route with `off` does neither. */
   readonly abuse?: 'on' | undefined;
-  /** Who may call. `public`: anybody. `{}` or absent: whoever has a token or key that this gateway knows. Default: `{}`. */
+  /** Who may call. `public`: everybody. `{}` or absent: callers with a token or key that this gateway knows. Default: `{}`. */
   readonly auth?: Auth<N> | undefined;
   /** What a caller, once known, may do here. */
   readonly authorize?: Authorize | undefined;
   /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache | undefined;
-  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a response that holds a secret beside text that a stranger chooses can be guessed by its packed length (BREACH); leave such routes out. */
+  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression | undefined;
   /** Which pages of other sites may read answers (CORS). */
   readonly cors?: Cors | undefined;
@@ -841,7 +841,7 @@ type Idempotency = {
   readonly keepFor?: string | number | undefined;
   /** A request that has not ended after this has died with its gateway: its key may be used again. Values: duration (at least 1s, at most 1d). Default: `5m`. */
   readonly inProgress?: string | number | undefined;
-  /** Whose a key is where nobody is authenticated: of the address that sent it (IPv6: of its /64), or of whoever knows it. `byKey` keeps a promise also when a caller comes back from another address, and needs keys that nobody guesses: who has one gets the response. Values: `byAddress`, `byKey`. Default: `byAddress`. */
+  /** Whose a key is on public routes: of the address that sent it (IPv6: of its /64), or of each client that knows it. `byKey` works also when a client changes its address, and needs keys that cannot be guessed: a client that has one gets the response. Values: `byAddress`, `byKey`. Default: `byAddress`. */
   readonly strangers?: 'byAddress' | 'byKey' | undefined;
   /** Largest body of a request with a key; it is held in memory. Beyond it is 413. Values: size (at least 1b, at most 64mb). Default: `1mb`. */
   readonly maxRequestSize?: string | number | undefined;
@@ -937,7 +937,7 @@ type Transform = {
     readonly hide?: readonly ({
       /** Fields that are taken out. Values: list of text (at most 500). */
       readonly fields: readonly string[];
-      /** Roles that see them. Default: nobody. Values: list of text (at most 100). Default: empty. */
+      /** Roles that see them. Default: none. Values: list of text (at most 100). Default: empty. */
       readonly except?: readonly string[] | undefined;
     })[] | undefined;
     /** The only fields that callers see: the first entry that fits the caller holds, without one nothing is seen. */
@@ -1161,17 +1161,17 @@ export interface WrittenService<N extends Names> {
   } | undefined;
   /** Stops asking a service, or an instance, that fails, and tries it again after a while. */
   readonly circuitBreaker?: {
-    /** An answer that starts later than this counts as an error. Values: duration (at least 1ms, at most 24d), or `off`. Default: `off`. */
+    /** A response that starts later than this counts as an error. Values: duration (at least 1ms, at most 24d), or `off`. Default: `off`. */
     readonly timeout?: string | number | undefined;
-    /** Opens when this share of the answers in the window are errors, in percent. Values: number, 1 to 100. Default: `50`. */
+    /** Opens when this share of the responses in the window are errors, in percent. Values: number, 1 to 100. Default: `50`. */
     readonly errorThresholdPercentage?: number | undefined;
     /** How long it stays open before it lets probes through. Values: duration (at least 1ms, at most 24d). Default: `30s`. */
     readonly resetTimeout?: string | number | undefined;
-    /** Length of the window in which answers are counted. Values: duration (at least 100ms, at most 1h). Default: `10s`. */
+    /** Length of the window in which responses are counted. Values: duration (at least 100ms, at most 1h). Default: `10s`. */
     readonly rollingCountTimeout?: string | number | undefined;
     /** Parts of the window; the oldest part is forgotten as a new one begins. Values: whole number, 1 to 60. Default: `10`. */
     readonly rollingCountBuckets?: number | undefined;
-    /** Least answers in the window before it may open. Values: whole number, 1 to 1000000. Default: `10`. */
+    /** Fewest responses in the window before it may open. Values: whole number, 1 to 1000000. Default: `10`. */
     readonly volumeThreshold?: number | undefined;
     /** Requests let through at once while it is half open; the rest are answered with 503. Values: whole number, 1 to 1000. Default: `3`. */
     readonly halfOpenProbes?: number | undefined;
@@ -1216,7 +1216,7 @@ export interface WrittenService<N extends Names> {
   readonly hedge?: {
     /** Sends a second request to another instance after this long without an answer. Values: duration (at least 1ms, at most 24d). */
     readonly delay?: string | number | undefined;
-    /** The same, when an answer takes longer than this share of recent ones; instead of `delay`. Values: share (at least 50%, at most 99.99%). */
+    /** The same, when a response takes longer than this share of recent ones; instead of `delay`. Values: share (at least 50%, at most 99.99%). */
     readonly percentile?: string | number | undefined;
     /** Methods that may be sent twice. Values: list of text (at most 10). Default: `GET`, `HEAD`. */
     readonly methods?: readonly string[] | undefined;
@@ -1254,7 +1254,7 @@ export interface WrittenService<N extends Names> {
     /** Service that is asked instead. */
     readonly service: N['services'];
   } | {
-    /** Answer that is given instead. */
+    /** Response that is sent instead. */
     readonly respond: {
       /** Status of the answer. Values: whole number, 200 to 599. Default: `200`. */
       readonly status?: number | undefined;
@@ -1364,7 +1364,7 @@ export interface WrittenService<N extends Names> {
   } | undefined;
   /** Asks every instance again and again whether it is well; one that is not gets no requests until it is. */
   readonly healthCheck?: {
-    /** What is asked: an HTTP answer (`http`, `https`), a TCP connection (`tcp`), or `grpc.health.v1.Health/Check` (`grpc`, with TLS when the instance has it). Default: http or https, as the instance URL says. Values: `http`, `https`, `tcp`, `grpc`. */
+    /** What is asked: an HTTP response (`http`, `https`), a TCP connection (`tcp`), or `grpc.health.v1.Health/Check` (`grpc`, with TLS when the instance has it). Default: http or https, as the instance URL says. Values: `http`, `https`, `tcp`, `grpc`. */
     readonly kind?: 'http' | 'https' | 'tcp' | 'grpc' | undefined;
     /** Path and query that HTTP probes ask for, behind the path of the instance URL if it has one. Default: `/health`. */
     readonly path?: string | undefined;
@@ -1376,7 +1376,7 @@ export interface WrittenService<N extends Names> {
     readonly timeout?: string | number | undefined;
     /** Random share by which each interval is made longer or shorter, so that probes do not march in step. Values: share (at most 50%). Default: `10%`. */
     readonly jitter?: string | number | undefined;
-    /** Good answers in a row that bring an instance back. The very first answer needs no second. Values: whole number, 1 to 100. Default: `2`. */
+    /** Good responses in a row that bring an instance back. The very first needs no second. Values: whole number, 1 to 100. Default: `2`. */
     readonly healthyThreshold?: number | undefined;
     /** Failures in a row that take an instance out. Values: whole number, 1 to 100. Default: `3`. */
     readonly unhealthyThreshold?: number | undefined;
@@ -1396,13 +1396,13 @@ export interface WrittenService<N extends Names> {
     /** Service name that gRPC probes ask about; empty asks about the server as a whole. Default: empty. */
     readonly grpcService?: string | undefined;
   } | undefined;
-  /** Who may call. `public`: anybody. `{}` or absent: whoever has a token or key that this gateway knows. Default: `{}`. */
+  /** Who may call. `public`: everybody. `{}` or absent: callers with a token or key that this gateway knows. Default: `{}`. */
   readonly auth?: Auth<N> | undefined;
   /** What a caller, once known, may do here. */
   readonly authorize?: Authorize2 | undefined;
   /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache2 | undefined;
-  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a response that holds a secret beside text that a stranger chooses can be guessed by its packed length (BREACH); leave such routes out. */
+  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression2 | undefined;
   /** Which pages of other sites may read answers (CORS). */
   readonly cors?: Cors2 | undefined;
@@ -1593,7 +1593,7 @@ export interface WrittenRoute<N extends Names> {
   } | undefined;
   /** Action: sends the request to a service of the gateway itself, such as `ops`. */
   readonly builtin?: string | undefined;
-  /** Who may call. `public`: anybody. `{}` or absent: whoever has a token or key that this gateway knows. Default: `{}`. */
+  /** Who may call. `public`: everybody. `{}` or absent: callers with a token or key that this gateway knows. Default: `{}`. */
   readonly auth?: 'public' | Auth<N> | undefined;
   /** How a weighted list of services is chosen from, beyond the weights. */
   readonly split?: {
@@ -1650,7 +1650,7 @@ export interface WrittenRoute<N extends Names> {
   } | undefined;
   /** Sends a copy of requests to another service. */
   readonly mirror?: {
-    /** Service that gets the copies; its answers are thrown away. */
+    /** Service that gets the copies; its responses are thrown away. */
     readonly service: N['services'];
     /** Share of the requests that are copied. Default: `100%`. */
     readonly ratio?: string | number | undefined;
@@ -1710,7 +1710,7 @@ export interface WrittenRoute<N extends Names> {
   readonly authorize?: Authorize2 | undefined;
   /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache2 | undefined;
-  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a response that holds a secret beside text that a stranger chooses can be guessed by its packed length (BREACH); leave such routes out. */
+  /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression2 | undefined;
   /** Which pages of other sites may read answers (CORS). */
   readonly cors?: Cors2 | undefined;
@@ -1761,7 +1761,7 @@ export interface WrittenRoute<N extends Names> {
   readonly realtime?: {
     /** Origins of pages that may open a WebSocket here; others are answered with 403. Default: pages of the host that is asked. Values: text, or list of text (at most 200). */
     readonly origins?: string | readonly string[] | undefined;
-    /** Whether clients may stay that nobody knows. Default: such a client has `events.hub.authTimeout` to say who it is. Default: `false`. */
+    /** Whether anonymous clients may stay. Default: such a client has `events.hub.authTimeout` to authenticate. Default: `false`. */
     readonly anonymous?: boolean | undefined;
   } | undefined;
   /** Fields that make browsers careful. */
@@ -1772,17 +1772,17 @@ export interface WrittenRoute<N extends Names> {
     readonly stream: string;
     /** Pattern of the subjects that a client gets: `*` is any one part, a final `>` one part or more. Placeholders such as `{auth.sub}` fill one part each and can widen nothing; a request without such a value is answered with 403. Default: all of the stream. */
     readonly subject?: string | undefined;
-    /** Where a client begins that brings no position: with what comes, or with the oldest event kept. Values: `now`, `earliest`. Default: `now`. */
+    /** Where a client without a position begins: with new events, or with the oldest event kept. Values: `now`, `earliest`. Default: `now`. */
     readonly from?: 'now' | 'earliest' | undefined;
     /** What a client gets: CloudEvents as JSON, or what was published, alone. Values: `cloudevent`, `data`. Default: `cloudevent`. */
     readonly format?: 'cloudevent' | 'data' | undefined;
-    /** Pause after which a comment is sent, so that nobody on the way takes the connection for dead. Values: duration (at least 1s, at most 30s). Default: `15s`. */
+    /** Pause after which a comment is sent, so that no proxy takes the connection for dead. Values: duration (at least 1s, at most 30s). Default: `15s`. */
     readonly heartbeat?: string | number | undefined;
     /** How long a client waits before it connects again (`retry:`). Values: duration (at least 0ms, at most 1h). Default: `2s`. */
     readonly retry?: string | number | undefined;
     /** What happens to a client that reads more slowly than events come: `catch-up` reads what it missed from the engine; `gap` tells it that events are missing and goes on with the newest; `close` ends the connection, and it resumes where it was. Values: `catch-up`, `gap`, `close`. Default: `catch-up`. */
     readonly slow?: 'catch-up' | 'gap' | 'close' | undefined;
-    /** Connections that one caller (or one address, for callers who are nobody) may have open, then 429. Values: whole number, 1 to 100000. Default: `20`. */
+    /** Connections that one caller (or one address, for anonymous callers) may have open, then 429. Values: whole number, 1 to 100000. Default: `20`. */
     readonly maxPerCaller?: number | undefined;
     /** Origins of pages that may open a WebSocket here. Browsers send cookies with it from any page, so others are answered with 403. Default: pages of the host that is asked. Values: text, or list of text (at most 200). */
     readonly origins?: string | readonly string[] | undefined;
@@ -2053,7 +2053,7 @@ export interface WrittenDocument<N extends Names> {
         readonly subscribe?: 'anyone' | 'users' | 'nobody' | Subscribe | undefined;
         /** Who may publish, over the connection or by the API. Default: `nobody`. */
         readonly publish?: 'anyone' | 'users' | 'nobody' | Subscribe | undefined;
-        /** Whether subscribers can ask who else is there, and are told who comes and goes. Default: `false`. */
+        /** Whether subscribers can ask who else is there, and get notices of joins and leaves. Default: `false`. */
         readonly presence?: boolean | undefined;
       })[];
       /** Engine that keeps messages and carries them between gateways, as for streams. Default: `embedded`. */
@@ -2070,7 +2070,7 @@ export interface WrittenDocument<N extends Names> {
       readonly messageSize?: string | number | undefined;
       /** What one caller may have. Default: its defaults. */
       readonly limits?: {
-        /** Connections of one caller, or of one address for callers who are nobody. Values: whole number, 1 to 1000000. Default: `20`. */
+        /** Connections of one caller, or of one address for anonymous callers. Values: whole number, 1 to 1000000. Default: `20`. */
         readonly connections?: number | undefined;
         /** Subscriptions of one connection. Values: whole number, 1 to 10000. Default: `100`. */
         readonly topics?: number | undefined;
@@ -2079,7 +2079,7 @@ export interface WrittenDocument<N extends Names> {
       } | undefined;
       /** Other limits for callers of a plan. Default: its defaults. */
       readonly plans?: { readonly [name: string]: {
-        /** Connections of one caller, or of one address for callers who are nobody. Values: whole number, 1 to 1000000. */
+        /** Connections of one caller, or of one address for anonymous callers. Values: whole number, 1 to 1000000. */
         readonly connections?: number | undefined;
         /** Subscriptions of one connection. Values: whole number, 1 to 10000. */
         readonly topics?: number | undefined;
@@ -2159,7 +2159,7 @@ export interface WrittenDocument<N extends Names> {
     readonly lockout?: {
       /** Wrong passwords of one account from one address (IPv6: its /64) before the first delay there. Values: whole number, 1 to 100. Default: `5`. */
       readonly freeAttempts?: number | undefined;
-      /** Wrong passwords of one account from all addresses before strangers are delayed everywhere. Devices and addresses that it signed in from are not. Values: whole number, 1 to 100000. Default: `100`. */
+      /** Wrong passwords of one account from all addresses before unknown devices are delayed everywhere. Devices and addresses that it signed in from are not. Values: whole number, 1 to 100000. Default: `100`. */
       readonly accountAttempts?: number | undefined;
       /** First delay; each further wrong password doubles it. Values: duration (at least 100ms). Default: `1s`. */
       readonly firstDelay?: string | number | undefined;
@@ -2791,7 +2791,7 @@ export interface WrittenDocument<N extends Names> {
     readonly quotas?: { readonly [name: string]: number | 'unlimited' } | undefined;
     /** Times at which the plan has more: a launch, a holiday. What was used before stays counted. */
     readonly occasions?: readonly ({
-      /** What it is called in answers and logs. */
+      /** What it is called in responses and logs. */
       readonly name: string;
       /** A moment such as `2026-12-24T18:00:00+01:00`, or a date, which begins at midnight UTC. */
       readonly start: Start;

@@ -77,7 +77,7 @@ async function run(): Promise<void> {
         tell({ kind: 'stopped' });
         port.close();
       } catch (error) {
-        log.error('the event bridge could not do what it was told', { kind: message.kind, problem: messageOf(error) });
+        log.error('the event bridge failed to process a message', { kind: message.kind, problem: messageOf(error) });
         if (message.kind === 'stop') tell({ kind: 'stopped' });
       }
     });

@@ -71,7 +71,7 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
     {
       name: 'gatehouse_events_gaps_total',
       type: 'counter',
-      help: 'Times that a subscriber was told of missing events',
+      help: 'Notices to subscribers that events are missing',
       samples: one(subscriptions.gaps),
     },
     {
@@ -175,6 +175,6 @@ function hubMetrics(hub: Hub): ExtraMetric[] {
     counter('refused', 'Clients of the hub that did not say who they are, or could not', counts.refused),
     counter('published', 'Messages that were published through the hub', counts.published),
     counter('sent', 'Messages that were sent to clients of the hub', counts.sent),
-    counter('gaps', 'Times that a client of the hub was told of missing messages', counts.gaps),
+    counter('gaps', 'Notices to clients of the hub that messages are missing', counts.gaps),
   ];
 }

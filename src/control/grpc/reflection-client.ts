@@ -219,7 +219,7 @@ class Questions {
       if (answer !== null) return answer;
       if (this.#isOver) {
         if (this.#status === `${UNIMPLEMENTED}`) return null;
-        throw new ReflectionFault(this.#problem ?? 'the call ended without an answer');
+        throw new ReflectionFault(this.#problem ?? 'the call ended without a response');
       }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;

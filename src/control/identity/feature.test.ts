@@ -96,7 +96,7 @@ describe('the identity section', () => {
     const all = found.problems.join('\n');
     assert.match(all, /texts\.fr lacks \d+ texts/);
     assert.match(all, /a place for which there is no value/);
-    assert.match(all, /texts of a language that nobody gets/);
+    assert.match(all, /texts of a language that is never used/);
     assert.match(all, /cannot be read: ENOENT/);
     assert.match(found.warnings.join(), /soft is hard to read on card: contrast 1\.\d+ to 1/);
   });

@@ -56,7 +56,7 @@ const lockout = z.strictObject({
   accountAttempts: count(1, 100_000)
     .default(100)
     .describe(
-      'Wrong passwords of one account from all addresses before strangers are delayed everywhere. Devices and addresses that it signed in from are not.',
+      'Wrong passwords of one account from all addresses before unknown devices are delayed everywhere. Devices and addresses that it signed in from are not.',
     ),
   firstDelay: duration({ min: 100 }).prefault('1s').describe('First delay; each further wrong password doubles it.'),
   maxDelay: duration({ min: 1_000 }).prefault('15m').describe('Longest delay.'),

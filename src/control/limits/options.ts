@@ -23,7 +23,7 @@ const moment = z
   .describe('A moment such as `2026-12-24T18:00:00+01:00`, or a date, which begins at midnight UTC.');
 
 const occasion = z.strictObject({
-  name: z.string().min(1).max(64).describe('What it is called in answers and logs.'),
+  name: z.string().min(1).max(64).describe('What it is called in responses and logs.'),
   start: moment,
   end: moment,
   factor: z.number().min(0.1).max(MAX_FACTOR).prefault(1).describe('Limits and quotas times this.'),

@@ -30,8 +30,8 @@ export class TextExposition implements Exposition {
     const isCounter = type === 'counter' && name.endsWith('_total');
     const family = isCounter ? name.slice(0, -'_total'.length) : name;
     // A counter of another name would not be one to OpenMetrics.
-    const told = type === 'counter' && !isCounter ? 'unknown' : type;
-    this.#text += `# TYPE ${family} ${told}\n# HELP ${family} ${escapeLabel(help)}\n`;
+    const written = type === 'counter' && !isCounter ? 'unknown' : type;
+    this.#text += `# TYPE ${family} ${written}\n# HELP ${family} ${escapeLabel(help)}\n`;
   }
 
   sample({ text }: LabelSet, value: number): void {

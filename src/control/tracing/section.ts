@@ -57,7 +57,7 @@ const schema = z
       .enum(['trusted', 'always', 'never'])
       .prefault('trusted')
       .describe(
-        'Whose `sampled` flag is followed: that of peers in `trustProxy`, everybody’s, or nobody’s. The trace itself goes on whoever began it. Security: with `always` strangers decide how much is traced.',
+        'Whose `sampled` flag is followed: that of peers in `trustProxy`, every client’s, or none. The trace itself goes on in each case. Security: with `always` any client decides how much is traced.',
       ),
     errors: z
       .boolean()

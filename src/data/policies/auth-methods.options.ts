@@ -81,7 +81,7 @@ export function compileApiKey(
   if (new Set(keys.map(({ key }) => key)).size < keys.length)
     context.problem('a key stands for two callers', { at: ['apiKey', 'keys'] });
   if (keys.length === 0 && !askIdentity) {
-    context.problem('there is no API key and nobody who knows any', {
+    context.problem('there is no API key and no source of keys', {
       at: ['apiKey'],
       expected: 'keys, API_KEY_1, or identity',
     });

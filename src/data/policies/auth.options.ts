@@ -105,7 +105,7 @@ const authObject = z
 export const authSchema = z
   .union([z.literal('public'), authObject])
   .describe(
-    'Who may call. `public`: anybody. `{}` or absent: whoever has a token or key that this gateway knows. Default: `{}`.',
+    'Who may call. `public`: everybody. `{}` or absent: callers with a token or key that this gateway knows. Default: `{}`.',
   );
 
 export type AuthOptions = z.output<typeof authObject>;

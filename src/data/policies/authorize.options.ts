@@ -70,7 +70,7 @@ const authorizeSchema = z
       .enum(['public', 'user', 'admin', 'service'])
       .prefault('user')
       .describe(
-        '`user`: anybody who is known. `admin`, `service`: who has the role of this name. `public`: also nobody.',
+        '`user`: every authenticated caller. `admin`, `service`: callers with the role of this name. `public`: also anonymous callers.',
       ),
     ...requirementShape,
     claims: z
@@ -146,7 +146,7 @@ export const authorizeOptions = definePolicyOptions({
     if (options.level !== 'public' && route.isPublic === true) {
       // What the gateway or a service asks of everybody who is known is not asked where nobody is.
       if (context.path[0] !== 'routes') return [];
-      context.problem('nobody is known on a public route', { expected: 'auth on the route, or level: public' });
+      context.problem('a public route knows no caller', { expected: 'auth on the route, or level: public' });
     }
     const decide = options.function === undefined ? null : compileFunction(options.function, context);
     if (decide === undefined) return [];

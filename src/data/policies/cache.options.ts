@@ -56,7 +56,7 @@ export const cacheSchema = z
         .enum(['everyone', 'user', 'plan'])
         .prefault('everyone')
         .describe(
-          'Who shares responses: `everyone`, the callers of one `plan`, or nobody: each `user` has responses of its own, and `private` ones are stored too.',
+          'Who shares responses: `everyone`, the callers of one `plan`, or none: each `user` has its own responses, and `private` ones are stored too.',
         ),
       key: key.prefault({}).describe('What tells requests apart, beside scheme, host and path.'),
       lifetimes: z
@@ -136,7 +136,7 @@ export const cacheOptions = definePolicyOptions({
   compile(options, context, route) {
     if (options === 'off' || route.services.length === 0) return [];
     if (options.by !== 'everyone' && route.isPublic === true)
-      context.problem('nobody is known on a route with auth: public', { at: ['by'], got: options.by });
+      context.problem('a route with auth: public knows no caller', { at: ['by'], got: options.by });
     const stores = context.document?.['stores'] as { readonly redis?: string } | undefined;
     if (options.store === 'redis' && context.document !== undefined && (stores?.redis ?? '') === '')
       context.warning('there is no stores.redis, so responses are stored in the memory of this machine alone', {

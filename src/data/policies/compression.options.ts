@@ -49,7 +49,7 @@ const compressionSchema = z
     zstdLevel: level(1, 15, 3, 'Effort of zstd: 1 is fastest, 15 smallest.'),
   })
   .describe(
-    'Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a response that holds a secret beside text that a stranger chooses can be guessed by its packed length (BREACH); leave such routes out.',
+    'Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out.',
   );
 
 export const compressionOptions = definePolicyOptions({

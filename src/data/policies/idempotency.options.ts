@@ -37,7 +37,7 @@ const idempotencySchema = z
       .enum(['byAddress', 'byKey'])
       .prefault('byAddress')
       .describe(
-        'Whose a key is where nobody is authenticated: of the address that sent it (IPv6: of its /64), or of whoever knows it. `byKey` keeps a promise also when a caller comes back from another address, and needs keys that nobody guesses: who has one gets the response.',
+        'Whose a key is on public routes: of the address that sent it (IPv6: of its /64), or of each client that knows it. `byKey` works also when a client changes its address, and needs keys that cannot be guessed: a client that has one gets the response.',
       ),
     maxRequestSize: size({ min: 1, max: 64 * 1024 ** 2 })
       .prefault('1mb')

@@ -49,8 +49,7 @@ export const quotaOptions = definePolicyOptions({
   policy: 'quota',
   compile(options, context) {
     const list = Array.isArray(options) ? options : [options];
-    if (isPublic(context))
-      context.problem('a route that is public has nobody to count', { expected: 'no `auth: public`' });
+    if (isPublic(context)) context.problem('a public route has no caller to count', { expected: 'no `auth: public`' });
     const settings = list.map((each, index): QuotaSettings => {
       const full = typeof each === 'string' ? one.parse({ name: each }) : each;
       checkName(full.name, context, Array.isArray(options) ? [index] : []);

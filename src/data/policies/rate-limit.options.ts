@@ -217,7 +217,7 @@ function checkPhase(
   if (phase === 'limit') return;
   const where = [...at, 'phase'];
   if (!needsNoIdentity(by) || one.plan === true) {
-    context.problem('nobody is known yet in this phase', { at: where, got: phase, expected: 'limit' });
+    context.problem('the caller is not known yet in this phase', { at: where, got: phase, expected: 'limit' });
   }
   if (phase !== 'arrival') return;
   if (context.path[0] !== 'gateway') {

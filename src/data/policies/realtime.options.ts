@@ -15,7 +15,7 @@ const realtimeSchema = z
       .boolean()
       .prefault(false)
       .describe(
-        'Whether clients may stay that nobody knows. Default: such a client has `events.hub.authTimeout` to say who it is.',
+        'Whether anonymous clients may stay. Default: such a client has `events.hub.authTimeout` to authenticate.',
       ),
   })
   .describe('With `builtin: realtime`: who may come in.');

@@ -16,14 +16,14 @@ export const subscribeSchema = z
     from: z
       .enum(['now', 'earliest'])
       .prefault('now')
-      .describe('Where a client begins that brings no position: with what comes, or with the oldest event kept.'),
+      .describe('Where a client without a position begins: with new events, or with the oldest event kept.'),
     format: z
       .enum(['cloudevent', 'data'])
       .prefault('cloudevent')
       .describe('What a client gets: CloudEvents as JSON, or what was published, alone.'),
     heartbeat: duration({ min: 1_000, max: 30_000 })
       .prefault('15s')
-      .describe('Pause after which a comment is sent, so that nobody on the way takes the connection for dead.'),
+      .describe('Pause after which a comment is sent, so that no proxy takes the connection for dead.'),
     retry: duration({ min: 0, max: 3_600_000 })
       .prefault('2s')
       .describe('How long a client waits before it connects again (`retry:`).'),
@@ -38,7 +38,7 @@ export const subscribeSchema = z
       .min(1)
       .max(100_000)
       .prefault(20)
-      .describe('Connections that one caller (or one address, for callers who are nobody) may have open, then 429.'),
+      .describe('Connections that one caller (or one address, for anonymous callers) may have open, then 429.'),
     origins: originList()
       .optional()
       .describe(

@@ -131,7 +131,7 @@ const response = z
       .array(
         z.strictObject({
           fields: paths('Fields that are taken out.'),
-          except: z.array(role()).max(100).prefault([]).describe('Roles that see them. Default: nobody.'),
+          except: z.array(role()).max(100).prefault([]).describe('Roles that see them. Default: none.'),
         }),
       )
       .min(1)

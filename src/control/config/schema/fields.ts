@@ -34,7 +34,7 @@ export function fieldValue(): z.ZodString {
   return z.string().regex(FIELD_VALUE, 'must be a header value: one line, no blank at either end');
 }
 
-/** Header fields of an answer that the configuration writes; names in any case, those of the framing refused. */
+/** Header fields of a response that the configuration writes; names in any case, those of the framing refused. */
 export function responseFields() {
   return z.record(
     fieldName().refine((name) => !FRAMING_FIELDS.has(name.toLowerCase()), 'is written by the gateway itself'),

@@ -15,17 +15,17 @@ export const circuitBreaker = z
   .strictObject({
     timeout: durationOrOff(deadline)
       .prefault('off')
-      .describe('An answer that starts later than this counts as an error.'),
+      .describe('A response that starts later than this counts as an error.'),
     errorThresholdPercentage: z
       .number()
       .min(1)
       .max(100)
       .prefault(50)
-      .describe('Opens when this share of the answers in the window are errors, in percent.'),
+      .describe('Opens when this share of the responses in the window are errors, in percent.'),
     resetTimeout: duration(deadline).prefault('30s').describe('How long it stays open before it lets probes through.'),
     rollingCountTimeout: duration({ min: 100, max: 3_600_000 })
       .prefault('10s')
-      .describe('Length of the window in which answers are counted.'),
+      .describe('Length of the window in which responses are counted.'),
     rollingCountBuckets: z
       .int()
       .min(1)
@@ -37,7 +37,7 @@ export const circuitBreaker = z
       .min(1)
       .max(1_000_000)
       .prefault(10)
-      .describe('Least answers in the window before it may open.'),
+      .describe('Fewest responses in the window before it may open.'),
     halfOpenProbes: z
       .int()
       .min(1)
@@ -140,7 +140,7 @@ export const hedge = z
       .describe('Sends a second request to another instance after this long without an answer.'),
     percentile: ratio({ min: 0.5, max: 0.9999 })
       .optional()
-      .describe('The same, when an answer takes longer than this share of recent ones; instead of `delay`.'),
+      .describe('The same, when a response takes longer than this share of recent ones; instead of `delay`.'),
     methods: z.array(method()).min(1).max(10).prefault(['GET', 'HEAD']).describe('Methods that may be sent twice.'),
   })
   .check((context) => {
@@ -184,6 +184,6 @@ export const zone = z
 export const fallback = z
   .union([
     z.strictObject({ service: serviceReference().describe('Service that is asked instead.') }),
-    z.strictObject({ respond: fixedResponse.describe('Answer that is given instead.') }),
+    z.strictObject({ respond: fixedResponse.describe('Response that is sent instead.') }),
   ])
   .describe('What is done when no instance is left or the breaker is open.');

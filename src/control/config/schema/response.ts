@@ -1,4 +1,4 @@
-/** `respond`: an answer that the configuration itself gives, for routes and as the fallback of services. */
+/** `respond`: a response that the configuration itself gives, for routes and as the fallback of services. */
 import * as z from 'zod';
 import { responseFields } from './fields.ts';
 

@@ -149,7 +149,7 @@ const split = z
 
 const mirror = z
   .strictObject({
-    service: serviceReference().describe('Service that gets the copies; its answers are thrown away.'),
+    service: serviceReference().describe('Service that gets the copies; its responses are thrown away.'),
     ratio: ratio().prefault('100%').describe('Share of the requests that are copied.'),
     maxBodySize: size({ max: 64 * 1024 ** 2 })
       .prefault('64kb')

@@ -40,7 +40,7 @@ const rule = z.strictObject({
   presence: z
     .boolean()
     .prefault(false)
-    .describe('Whether subscribers can ask who else is there, and are told who comes and goes.'),
+    .describe('Whether subscribers can ask who else is there, and get notices of joins and leaves.'),
 });
 
 const limitShape = {
@@ -48,7 +48,7 @@ const limitShape = {
     .int()
     .min(1)
     .max(1_000_000)
-    .describe('Connections of one caller, or of one address for callers who are nobody.'),
+    .describe('Connections of one caller, or of one address for anonymous callers.'),
   topics: z.int().min(1).max(10_000).describe('Subscriptions of one connection.'),
   messagesPerSecond: z
     .number()

@@ -66,7 +66,7 @@ function checkTexts(
 ): void {
   for (const [language, texts] of Object.entries(given)) {
     if (!languages.includes(language))
-      context.problem('has texts of a language that nobody gets', {
+      context.problem('has texts of a language that is never used', {
         at: [...at, language],
         expected: `one of ${languages.join(', ')}, or the language in \`pages.languages\``,
       });

@@ -38,7 +38,7 @@ export const EVENT_METRICS = {
   gatehouse_events_gaps_total: {
     type: 'counter',
     labels: [],
-    help: 'Times that a subscriber was told of missing events',
+    help: 'Notices to subscribers that events are missing',
   },
   gatehouse_events_outbox: { type: 'gauge', labels: [], help: 'Events that wait in the outbox' },
   gatehouse_events_published_total: {
@@ -68,7 +68,7 @@ export const EVENT_METRICS = {
   gatehouse_hub_gaps_total: {
     type: 'counter',
     labels: [],
-    help: 'Times that a client of the hub was told of missing messages',
+    help: 'Notices to clients of the hub that messages are missing',
   },
   gatehouse_hub_published_total: { type: 'counter', labels: [], help: 'Messages that were published through the hub' },
   gatehouse_hub_refused_total: {
