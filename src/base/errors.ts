@@ -63,7 +63,7 @@ export class Fault {
 
 const NOTHING = Object.freeze({});
 
-/** The message of whatever was thrown. */
+/** The message of a thrown value. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

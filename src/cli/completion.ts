@@ -1,5 +1,5 @@
 /**
- * `gatehouse completion`: a script by which a shell completes commands, options and files. Made from the commands
+ * `gatehouse completion`: a script with which a shell completes commands, options and files. Made from the commands
  * themselves.
  */
 import type { Command } from './command.ts';

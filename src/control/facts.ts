@@ -48,7 +48,7 @@ export class Facts {
 
   /**
    * True once the store of the cluster has it. False when there is no cluster, or the store is away for longer than a
-   * moment: the others hear of it when it is back. A later value of the same key replaces the earlier one.
+   * moment: the others get it when the store is back. A later value of the same key replaces the earlier one.
    */
   async tell(topic: string, key: string, value: unknown, keptMs: number): Promise<boolean> {
     return (await this.#carrier?.tell(topic, key, value, keptMs)) ?? false;

@@ -32,7 +32,7 @@ export interface WorkersOptions {
   /** Module of the worker's thread. */
   readonly entry: URL;
   readonly count: number;
-  /** One more stands by. */
+  /** One spare more. */
   readonly withSpare: boolean;
   readonly shared: SharedState;
   readonly log: Logger;

@@ -1,7 +1,7 @@
 /**
  * JSON values to messages, by the rules of ProtoJSON (protobuf.dev/programming-guides/json). Integers of 64 bits are
  * exact: as text, or as a `bigint` if the JSON reader made one of a number that a double cannot hold. What
- * does not fit is reported with its JSON Pointer, all of it up to a limit; the message is of no use then.
+ * does not fit is reported with its JSON Pointer, all of it up to a limit; the message is then invalid.
  */
 import type { FieldKind } from './schema.ts';
 import { type FieldType, LENGTH_DELIMITED, type MessageType, type TypeSet, wireTypeOf } from './types.ts';

@@ -177,7 +177,7 @@ function checked(name: string, key: string, chain: unknown): string {
   return `${key.trim()}\n${chain.trim()}\n`;
 }
 
-/** What the order under way heard of the network, which the library's errors do not tell. */
+/** Network results of the current order, which the library's errors omit. */
 interface Heard {
   retryAfterMs: number;
   /** Of a request that got no response. */

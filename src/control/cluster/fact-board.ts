@@ -145,7 +145,7 @@ export class FactBoard implements FactCarrier {
     }).then(() => {
       if (this.#isClosed) return;
       const { crowd, timers, heartbeatMs } = this.#parts;
-      // Where looking would be as seldom as heartbeats, those are enough; what waits is looked after all the same.
+      // If looks would be as rare as heartbeats, heartbeats are enough; waiting facts are still written.
       const isCrowded = crowd.pacedMs(LOOK_MS, ALL_PER_SECOND) >= heartbeatMs && this.#waiting.size === 0;
       const nextMs = isCrowded && !this.#isBehind ? 10 * heartbeatMs : crowd.turnMs(LOOK_MS, ALL_PER_SECOND);
       this.#cancelLook = timers.after(nextMs, () => this.#look());

@@ -29,7 +29,7 @@ export interface ControlPlan {
   /** `NODE_ENV`, or `production`. */
   readonly environment: string;
   readonly workers: number;
-  /** Another thread stands by for the only worker. */
+  /** The only worker has a spare thread. */
   readonly spareWorker: boolean;
   /** Paths of the built-in endpoints; null is off. */
   readonly endpoints: Readonly<Record<Endpoint, string | null>>;

@@ -18,7 +18,7 @@ import { typedValue } from './substitute.ts';
 export interface Validation {
   readonly document: ConfigDocument | undefined;
   readonly problems: readonly Problem[];
-  /** Keys with which something is wrong. */
+  /** Keys with a mistake. */
   readonly broken: readonly KeyPath[];
 }
 

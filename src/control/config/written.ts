@@ -2809,7 +2809,7 @@ export interface WrittenDocument<N extends Names> {
     readonly per?: 'day' | 'week' | 'month' | undefined;
     /** Where its days begin at midnight. Default: `UTC`. */
     readonly timeZone?: string | undefined;
-    /** For callers whose plan says nothing of the quota. Unlimited use is counted all the same. Values: `unlimited`, or whole number, 0 to 1000000000. Default: `unlimited`. */
+    /** For callers whose plan says nothing of the quota. Unlimited use is counted too. Values: `unlimited`, or whole number, 0 to 1000000000. Default: `unlimited`. */
     readonly limit?: number | 'unlimited' | undefined;
     /** A child account uses up its own quota, its parent’s, or both: then neither may be passed. Values: `own`, `parent`, `both`. Default: `both`. */
     readonly share?: 'own' | 'parent' | 'both' | undefined;

@@ -215,7 +215,7 @@ export class HealthMonitor {
       controller.abort();
     });
     const outcome = await probes[watch.target.kind].run(watch.target.address, check, controller.signal).catch(
-      // A probe settles with an outcome; should one throw all the same, the schedule must go on.
+      // A probe settles with an outcome; if one throws nevertheless, the schedule must go on.
       (error: unknown) => bad(error instanceof Error ? error.message : String(error)),
     );
     cancelTimeout();

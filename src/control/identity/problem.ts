@@ -1,7 +1,7 @@
 /**
- * What the identity service answers when it refuses, thrown anywhere below a route and written by app.ts in one of
- * the three shapes of requirements §7. A problem carries a documented `code`, a finer `reason`, and for bad input
- * the fields with value and expectation, never the value of a secret.
+ * A refusal of the identity service, thrown anywhere below a route and written by app.ts in one of the three shapes of
+ * `ErrorFormat`. A problem carries a documented `code`, a finer `reason`, and for bad input the fields with value and
+ * expectation, never the value of a secret.
  */
 import { type ErrorFormat, errorBody, type FieldError } from '../../base/error-body.ts';
 import { isUnavailable } from '../store/faults.ts';

@@ -233,7 +233,7 @@ export const limitsSection = defineSection({
   },
 });
 
-/** What is of no use to a configuration is not there, so that it costs nothing. */
+/** Parts that a configuration does not use are absent, so that they cost nothing. */
 function addRoutes(
   { publishPlans, usageApi, bansApi }: z.output<typeof limitsOptions>,
   isWritten: boolean,

@@ -13,7 +13,7 @@ export const GRPC_HEALTH = '/grpc.health.v1.Health/';
 
 /** A service name is short; whatever is longer is no request for health. */
 const MAX_REQUEST_BYTES = 4_096;
-/** How soon who watches hears of a change. */
+/** How soon watchers get a change. */
 const LOOK_MS = 1_000;
 const INVALID_ARGUMENT = 3;
 const NOT_FOUND = 5;

@@ -1,7 +1,7 @@
 /**
  * `builtin:ops`: health, status and metrics over HTTP, an upstream like any other behind the routes that the
  * configuration adds for them. Reads shared memory and asks no worker, so it answers also while all of them are busy.
- * Seven GETs on plain node:http: a framework would cost a gateway at rest more memory than everything else it does.
+ * Seven GETs on plain node:http: a framework would cost an idle gateway more memory than everything else.
  */
 import type { RequestListener, ServerResponse } from 'node:http';
 import { messageOf } from '../../base/errors.ts';

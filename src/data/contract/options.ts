@@ -62,7 +62,7 @@ export interface PolicyOptionsDefinition<
   /** A strict schema; every option has `.describe('...')`, and `.prefault(...)` if it has a default. */
   readonly schema: Schema;
   /**
-   * Where the key may stand, such as `['gateway', 'route']`. On the gateway it goes for every route, on a service for
+   * Where the key may stand, such as `['gateway', 'route']`. On the gateway it applies to every route, on a service to
    * the routes that send to that service alone. Where there are several levels, `off` on a nearer one ends the wider
    * ones.
    */
@@ -71,7 +71,7 @@ export interface PolicyOptionsDefinition<
   readonly combine?: 'nearest' | 'all';
   /** A policy file's name if it is not the key; `compile` may give others. */
   readonly policy?: string;
-  /** Options, as they would be written, for a route of the user's to which no level says anything. */
+  /** Options, as written in a document, for a user's route without settings on any level. */
   whenAbsent?(): z.input<Schema>;
   /** Default: one policy with the options as validated. */
   compile?(options: z.output<Schema>, context: OptionContext, route: RouteFacts): readonly PolicySettings[];

@@ -16,7 +16,7 @@ export interface TranscodeSettings {
   readonly maxMessageBytes: number;
 }
 
-/** What a service is asked for its definition by, and how workers hear of it. */
+/** How a service is asked for its definition, and how workers get it. */
 export interface ReflectionSettings {
   /** Topic of the line to control on which a `TranscodeApi` comes. */
   readonly topic: string;

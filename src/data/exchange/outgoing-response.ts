@@ -304,7 +304,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
 
   /** Nothing of it was sent and nothing will be: another one takes its place. */
   drop(): void {
-    // What a source still does is of no use.
+    // What the source still sends is dropped.
     this.source?.abandon();
     if (this.#work === null) return;
     this.#forgetFilters();

@@ -20,7 +20,7 @@ const NOTHING_MORE: ResponseRewriteSettings = { paths: [], hosts: [] };
 
 export class ResponseReferences {
   readonly #services: readonly UpstreamService[];
-  /** By which the service knows itself, beside the addresses of its instances. */
+  /** Names that the service uses for itself, besides the addresses of its instances. */
   readonly #hosts: ReadonlySet<string>;
   readonly #paths: readonly (readonly [from: string, to: string])[];
   readonly #stripped: string;

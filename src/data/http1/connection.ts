@@ -584,7 +584,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     if (this.#state === TUNNEL) this.#writer.close(frame);
   }
 
-  /** Also from the exchange, which is done with it then. Who is cut off by the end of the process hears of it. */
+  /** Also called by the exchange when it is done. A request cut off by the process's end gets `shutting_down`. */
   abort(): void {
     this.sendClose(GOING_AWAY);
     this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));

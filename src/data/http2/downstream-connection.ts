@@ -341,7 +341,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.socket.end();
   }
 
-  /** Who is cut off by the end of the process hears of it. */
+  /** Requests cut off by the process's end get `shutting_down`. */
   abort(): void {
     if (!this.isClosed) {
       for (const stream of this.streams.all()) (stream as RequestStream).cutOff();

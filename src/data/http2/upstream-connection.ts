@@ -45,7 +45,7 @@ const OPENING = Buffer.concat([
     [SETTING_MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
   ]),
 ]);
-/** A connection from which nothing has come for so long is asked whether it is alive, and given as long to say so. */
+/** A connection without data for this long gets a PING, and as long to reply. */
 const QUIET_MS = 15_000;
 const PING = Buffer.from('gh-alive', 'latin1');
 

@@ -47,7 +47,7 @@ export class LimitSets {
     this.#usesMethods = this.#blocks.some((block) => block.methodSet !== null);
   }
 
-  /** The set that goes for a request, with the limiter's keys filled in. */
+  /** The set that applies to a request, with the limiter's keys filled in. */
   prepare(exchange: PolicyContext, nowMs: number): LimitSet {
     const set = this.#fill(exchange, nowMs);
     const { isShared, limiter, newcomers } = this.#limits;

@@ -54,7 +54,7 @@ export class Limiter {
   readonly decision = new Decision();
   readonly keysA = new Int32Array(MAX_KEYS);
   readonly keysB = new Int32Array(MAX_KEYS);
-  /** Which rules of the decision at hand were charged; with `allow`, one without a cell is passed over. */
+  /** Which rules of the current decision were charged; with `allow`, one without a cell is passed over. */
   readonly #charged = new Uint8Array(MAX_SLOTS);
 
   // Counts of this worker, for the metrics.

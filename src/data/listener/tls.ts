@@ -33,7 +33,7 @@ export class CertificateChoice {
     this.first = first ?? createSecureContext({ minVersion: tls.minVersion });
   }
 
-  /** RFC 6125 §6.4.3: a wildcard stands for one label. */
+  /** RFC 9525 §6.3: a wildcard stands for one label. */
   for(serverName: string): SecureContext {
     const name = serverName.toLowerCase();
     const dot = name.indexOf('.');

@@ -166,7 +166,7 @@ function readConnectionFields(head: Head, meaning: MessageFraming, isResponse: b
   }
   meaning.lengthGiven = lengths + codings > 0;
   if (connectionUpgrade && upgradeField >= 0) meaning.upgrade = upgradeField;
-  // RFC 9112 §9.3: `close` wins, whatever stands beside it and in whichever of several fields.
+  // RFC 9112 §9.3: `close` wins over other options, in any of several fields.
   if (close) meaning.keepAlive = false;
   return true;
 }

@@ -96,7 +96,7 @@ export class Ejector<E extends Ejectable> {
     }
   }
 
-  /** Once per interval, by whichever worker gets there first: each instance against the others. */
+  /** Once per interval, by the first worker: compares each instance with the others. */
   #compare(epoch: number, tick: number): void {
     const { words } = this.#table;
     const before = Atomics.load(words, this.#epochAt);

@@ -11,7 +11,7 @@ export interface ResendRequest {
   /** Upper case. */
   readonly method: string;
   readonly hasIdempotencyKey: boolean;
-  /** Whatever was read of the body so far can be sent again from its start; true for no body. */
+  /** The part of the body that was read can be sent again; true without a body. */
   readonly bodyReplayable: boolean;
 }
 

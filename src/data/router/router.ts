@@ -24,7 +24,7 @@ import { allowText, Search } from './search.ts';
 export { RouteMatchResult, type RouterRequest } from './match-result.ts';
 
 export interface Router {
-  /** Writes the answer into `out`, whatever was in it. Keeps nothing of the request. */
+  /** Writes the result into `out`, replacing its content. Keeps nothing of the request. */
   match(request: RouterRequest, out: RouteMatchResult): void;
 }
 

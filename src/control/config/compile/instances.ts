@@ -20,7 +20,7 @@ export interface DiscoveredInstance {
   readonly metadata?: Readonly<Record<string, string>>;
 }
 
-/** What stands beside the instances that the document lists. */
+/** Changes to the instances that the document lists. */
 export interface MoreInstances {
   /** By service, as discovery found them. */
   readonly discovered: Readonly<Record<string, readonly DiscoveredInstance[]>>;

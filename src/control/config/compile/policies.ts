@@ -84,7 +84,7 @@ function saidOf(
 }
 
 /**
- * A route to which no level says anything gets what the policy says of itself. This is how "everything needs
+ * A route without settings on any level gets the policy's default. This is how "everything needs
  * authentication unless a route says public" holds: the policy `auth` of the catalogue has a `whenAbsent`, so a route
  * without the key is as closed as one that asks for authentication, and forgetting it leaves nothing open. Where the
  * catalogue has no policy `auth`, nothing could check credentials and every route is public. Built-in endpoints do not

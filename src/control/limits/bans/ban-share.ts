@@ -44,7 +44,7 @@ export class RedisBanShare implements BanShare {
     void this.#send(ban).catch((error: unknown) => this.#problem(messageOf(error)));
   }
 
-  /** True when this machine hears of the others' bans. */
+  /** True when this machine receives the others' bans. */
   get isConnected(): boolean {
     return this.#commands?.status === 'ready' && this.#messages?.status === 'ready';
   }
@@ -70,7 +70,7 @@ export class RedisBanShare implements BanShare {
     for (const connection of [commands, messages])
       connection.on('error', (error: Error) => this.#problem(error.message));
     messages.on('message', (_channel: string, text: string) => this.#learn(text));
-    // Each time the line is up: hear of changes from now on, then learn what holds, then tell what only this machine
+    // Each time the line is up: subscribe to changes, then learn what holds, then tell what only this machine
     // knows.
     const catchUp = (): void => {
       if (!this.isConnected) return;

@@ -28,7 +28,7 @@ export const quotasOptions = z
       limit: z
         .union([z.int().min(0).max(1_000_000_000), z.literal('unlimited')])
         .prefault('unlimited')
-        .describe('For callers whose plan says nothing of the quota. Unlimited use is counted all the same.'),
+        .describe('For callers whose plan says nothing of the quota. Unlimited use is counted too.'),
       share: z
         .enum(['own', 'parent', 'both'])
         .prefault('both')

@@ -27,7 +27,7 @@ export interface RedisLine {
 }
 
 /**
- * Connects in the background; commands reject until the line is up. `onProblem` hears of each lost or failed
+ * Connects in the background; commands reject until the line is up. `onProblem` is called for each lost or failed
  * connection.
  */
 export function openRedis(url: string, onProblem: (reason: string) => void): RedisLine {

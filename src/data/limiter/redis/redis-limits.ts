@@ -174,7 +174,7 @@ export class RedisLimits {
     return this.#fallbackWith(set, keys);
   }
 
-  /** A Redis that takes no writes answers probes all the same: only a decision shows that it is back. */
+  /** A Redis that takes no writes still answers probes: only a decision shows that it is back. */
   #note(isShared: boolean): void {
     if (isShared === this.#isShared) return;
     this.#isShared = isShared;
@@ -277,7 +277,7 @@ export class RedisLimits {
     return answer === 'yes';
   }
 
-  /** One command without effect; the decision at hand is the fallback's. */
+  /** One command without effect; the fallback takes the current decision. */
   #probe(): void {
     const { time } = this.#limiter.table;
     const waiting: Waiting = {
