@@ -10,7 +10,7 @@ const WORDS = /\b(?:told|nobody|whoever|dear|so many words)\b/i;
 const MESSAGES = /'(?:[^'\\]|\\.)* (?:[^'\\]|\\.)*'|`[^`]* [^`]*`/g;
 /** Guides that still have such words, and pages of quoted test names. */
 const LATER =
-  /guide\/(?:accounts|admin|events|monitoring|policies|tracing)\.md$|(?:systems|http2-clauses)\.md$|reference\//;
+  /guide\/(?:accounts|admin|aggregation|caching|events|handlers|monitoring|policies|tracing)\.md$|(?:systems|http2-clauses)\.md$|reference\//;
 /** Values of options, and a message that a golden file holds. */
 const ALLOWED = /[`'"]nobody[`'"]|abuse told|port 0 is nobody/g;
 

@@ -102,9 +102,9 @@ describe('health monitor', () => {
     assert.deepEqual(
       world.lines.map((line) => [line.level, line.message, line.was, line.reason]),
       [
-        ['info', 'instance healthy', 'unknown', '1 good answer'],
+        ['info', 'instance healthy', 'unknown', '1 good response'],
         ['warn', 'instance unhealthy', 'healthy', 'status 500'],
-        ['info', 'instance healthy', 'unhealthy', '2 good answers'],
+        ['info', 'instance healthy', 'unhealthy', '2 good responses'],
       ],
     );
     assert.deepEqual(
