@@ -31,7 +31,14 @@ export interface AttemptObserver {
 
 /** One attempt, as far as it has come. */
 export class TracedTry {
-  readonly attempt: TracedAttempt;
+  /** Null when it has ended: what it hangs on is not kept until its span is written. */
+  attempt: TracedAttempt | null;
+  readonly service: string;
+  readonly instance: InstanceSettings;
+  readonly startedMs: number;
+  firstByteMs = 0;
+  status = 0;
+  isReused = false;
   idHigh: number;
   idLow: number;
   /** Null: the exchange itself is what it belongs to. */
@@ -44,8 +51,24 @@ export class TracedTry {
 
   constructor(attempt: TracedAttempt, idHigh: number, idLow: number) {
     this.attempt = attempt;
+    this.service = attempt.service.settings.name;
+    this.instance = attempt.endpoint.settings;
+    this.startedMs = attempt.startedMs;
     this.idHigh = idHigh;
     this.idLow = idLow;
+  }
+
+  end(part: TracedPart | null, resends: number, nowMs: number, fault: string, isAbandoned: boolean): void {
+    const { firstByteMs, status, reusedConnection } = this.attempt!;
+    this.attempt = null;
+    this.firstByteMs = firstByteMs;
+    this.status = status;
+    this.isReused = reusedConnection;
+    this.part = part;
+    this.resends = resends;
+    this.endMs = nowMs;
+    this.fault = fault;
+    this.isAbandoned = isAbandoned;
   }
 }
 
@@ -175,11 +198,7 @@ export class ExchangeTrace implements AttemptObserver {
     // Nothing was sent: nobody was told an id.
     const ended = this.#tryOf(attempt) ?? this.#add(attempt, this.#ids.word(), this.#ids.word());
     if (ended === null) return;
-    ended.part = part;
-    ended.resends = this.#endedIn(part);
-    ended.endMs = nowMs;
-    ended.fault = fault === null ? '' : fault.reason;
-    ended.isAbandoned = isAbandoned;
+    ended.end(part, this.#endedIn(part), nowMs, fault === null ? '' : fault.reason, isAbandoned);
   }
 
   #tryOf(attempt: TracedAttempt): TracedTry | null {

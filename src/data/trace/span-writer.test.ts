@@ -1,11 +1,10 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { WireReader } from '../../base/protobuf/wire.ts';
-import type { ByteWriter } from '../contract/byte-writer.ts';
 import { ExchangeTrace, type TracedAttempt } from './exchange-trace.ts';
 import { clientPart } from './span-fields.ts';
 import { SpanIds } from './span-ids.ts';
-import { SpanWriter, type TracedExchange } from './span-writer.ts';
+import { type FinishedExchange, SpanWriter } from './span-writer.ts';
 import { parseTraceparent } from './trace-context.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
@@ -71,17 +70,22 @@ const attempt = (startedMs: number): TracedAttempt => ({
   reusedConnection: true,
 });
 
-function exchangeWith(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): TracedExchange {
+function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}): FinishedExchange {
   return {
     trace,
+    client: CLIENT,
+    reason: 's',
+    status: 200,
+    elapsedMs: 5,
+    wallMs: 1_800_000_000_005,
     method: 'GET',
     path: '/p',
     upstreamPath: '/p',
     bytesReceived: 0,
     bytesSent: 300,
-    fault: null,
+    fault: '',
     route: { settings: { id: 'r', match: { path: { pattern: '/*' } } } },
-    writeRequestId: (out: ByteWriter) => out.bytes(Buffer.from('id-12345'), 0, 8),
+    requestId: 'id-12345',
     ...more,
   };
 }
@@ -100,7 +104,7 @@ it('an exchange, its attempts and what was waited for are whole spans under each
   part.attemptEnd(second, null, true, 1_003);
   part.end('part one', 1_001, 1_003, '500');
   trace.addWait('limit', 1_000, 1_001, '');
-  writer.add(exchangeWith(trace), CLIENT, 's', 200, 5, 1_800_000_000_005);
+  writer.add(exchangeWith(trace));
   assert.equal(writer.spans, 5);
   const [exchange, inner, wait, one, two] = spansOf(writer);
   assert.equal(writer.spans + writer.length, 0);
@@ -154,7 +158,7 @@ it('a method that nobody knows, a long path and a caller’s own trace are told 
     ['GET', '/é'],
     ['PUT', `/${'a'.repeat(120)}`],
   ] as const)
-    writer.add(exchangeWith(trace, { method, path }), CLIENT, 'e', 503, 1, 1_800_000_000_000);
+    writer.add(exchangeWith(trace, { method, path, reason: 'e', status: 503 }));
   const [brew, accent, long] = spansOf(writer);
   assert.deepEqual([brew?.trace, brew?.parent, brew?.name], [TRACE, PARENT, 'HTTP /*']);
   assert.equal(brew?.attributes['http.request.method_original'], 'BREW');

@@ -5,7 +5,6 @@
  */
 import { DOUBLE, TEXT, VALUE, WHOLE, writeAttribute } from '../../base/protobuf/attributes.ts';
 import { WireWriter } from '../../base/protobuf/wire.ts';
-import type { ByteWriter } from '../contract/byte-writer.ts';
 import type { ExchangeTrace, InnerSpan, TracedPart, TracedTry } from './exchange-trace.ts';
 import * as fields from './span-fields.ts';
 
@@ -23,44 +22,31 @@ const BYTES_OUT = fields.keyOf('http.response.body.size');
 const FIRST_BYTE = fields.keyOf('gatehouse.first_byte_ms');
 const NO_BASE = Buffer.alloc(0);
 
-/** What it looks at of an exchange that ended. */
-export interface TracedExchange {
-  readonly trace: ExchangeTrace | null;
+/** An exchange that ended, as far as spans tell of it. */
+export interface FinishedExchange {
+  readonly trace: ExchangeTrace;
+  /** Attributes of who asked (`clientPart`). */
+  readonly client: Buffer;
+  /** Why it is recorded: `s` sampled, `e` error, `l` slow. */
+  readonly reason: 's' | 'e' | 'l';
+  readonly status: number;
+  readonly elapsedMs: number;
+  /** Time of day when it ended. */
+  readonly wallMs: number;
   readonly method: string;
   readonly path: string;
   readonly upstreamPath: string;
   readonly bytesReceived: number;
   readonly bytesSent: number;
-  readonly fault: { readonly kind: { readonly reason: string; readonly status: number } } | null;
+  /** Empty: none. */
+  readonly fault: string;
   readonly route: fields.TracedRoute | null;
-  writeRequestId(out: ByteWriter): void;
-}
-
-/** Pieces of a value whose length is written around them. */
-class RawText implements ByteWriter {
-  readonly #out: WireWriter;
-
-  constructor(out: WireWriter) {
-    this.#out = out;
-  }
-
-  text(text: string): void {
-    if (!this.#out.rawAscii(text)) this.#out.raw(Buffer.from(text));
-  }
-
-  bytes(bytes: Buffer, start: number, end: number): void {
-    this.#out.raw(bytes, start, end);
-  }
-
-  integer(value: number): void {
-    this.#out.rawAscii(`${value}`);
-  }
+  readonly requestId: string;
 }
 
 /** Gathers spans until they are taken. */
 export class SpanWriter {
   readonly #out = new WireWriter(64 * 1_024);
-  readonly #raw = new RawText(this.#out);
   readonly #routes = new fields.RouteParts();
   readonly #instances = new fields.InstanceParts();
   #spans = 0;
@@ -88,35 +74,21 @@ export class SpanWriter {
     this.#spans = 0;
   }
 
-  /** `client`: attributes of who asked (`clientPart`); `wallMs`: the time of day when it ended. */
-  add(
-    exchange: TracedExchange,
-    client: Buffer,
-    reason: 's' | 'e' | 'l',
-    status: number,
-    elapsedMs: number,
-    wallMs: number,
-  ): void {
-    const trace = exchange.trace!;
+  add(exchange: FinishedExchange): void {
+    const { trace, wallMs, elapsedMs } = exchange;
     this.#trace = trace;
     this.#wallOffsetMs = wallMs - elapsedMs - trace.startedMs;
-    this.#exchange(exchange, client, reason, status, elapsedMs);
+    this.#exchange(exchange);
     const { first, others, inner } = trace;
     if (inner !== null) for (const each of inner) this.#inner(each);
     if (first !== null && first.endMs >= 0) this.#attempt(first, exchange);
     if (others !== null) for (const each of others) if (each.endMs >= 0) this.#attempt(each, exchange);
   }
 
-  #exchange(
-    exchange: TracedExchange,
-    client: Buffer,
-    reason: 's' | 'e' | 'l',
-    status: number,
-    elapsedMs: number,
-  ): void {
+  #exchange(exchange: FinishedExchange): void {
+    const { client, reason, status, elapsedMs, fault } = exchange;
     const out = this.#out;
     const trace = this.#trace;
-    const fault = exchange.fault === null ? '' : exchange.fault.kind.reason;
     const hasFailed = status >= 500 || (fault !== '' && status < 400);
     const span = this.#begin(trace.idHigh, trace.idLow, trace.startedMs, trace.startedMs + elapsedMs);
     if (trace.parentId !== '') {
@@ -130,7 +102,7 @@ export class SpanWriter {
     out.raw(fields.statusPart(status));
     out.raw(fields.RECORDED[reason]);
     this.#text(URL_PATH, NO_BASE, exchange.path);
-    this.#requestId(exchange);
+    this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
     this.#whole(BYTES_IN, exchange.bytesReceived);
     this.#whole(BYTES_OUT, exchange.bytesSent);
     if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
@@ -139,13 +111,12 @@ export class SpanWriter {
     out.endLong(span);
   }
 
-  #attempt(done: TracedTry, exchange: TracedExchange): void {
+  #attempt(done: TracedTry, exchange: FinishedExchange): void {
     const out = this.#out;
-    const { attempt, part, fault, resends } = done;
-    const { status, firstByteMs } = attempt;
-    const { attributes, base } = this.#instances.of(attempt.service.settings.name, attempt.endpoint.settings);
+    const { part, fault, resends, status, firstByteMs } = done;
+    const { attributes, base } = this.#instances.of(done.service, done.instance);
     const hasFailed = fault !== '' || status >= 400;
-    const span = this.#begin(done.idHigh, done.idLow, attempt.startedMs, done.endMs);
+    const span = this.#begin(done.idHigh, done.idLow, done.startedMs, done.endMs);
     this.#ownParent(part);
     // Parts have methods and paths of their own, which are not kept.
     out.raw(part === null ? fields.attemptPart(exchange.method) : fields.PART_ATTEMPT);
@@ -155,7 +126,7 @@ export class SpanWriter {
     if (resends !== 0) this.#attribute('http.request.resend_count', resends);
     if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
     if (firstByteMs !== 0) this.#double(FIRST_BYTE, firstByteMs);
-    out.raw(attempt.reusedConnection ? fields.REUSED : fields.NOT_REUSED);
+    out.raw(done.isReused ? fields.REUSED : fields.NOT_REUSED);
     if (done.isAbandoned && fault === '') out.raw(fields.ABANDONED);
     if (hasFailed) out.raw(fields.FAILED);
     out.endLong(span);
@@ -228,22 +199,8 @@ export class SpanWriter {
     out.varint(TEXT);
     const whole = out.begin();
     out.raw(base);
-    this.#raw.text(text.length > MOST_PATH ? text.slice(0, MOST_PATH) : text);
-    out.end(whole);
-    out.end(value);
-    out.end(pair);
-  }
-
-  #requestId(exchange: TracedExchange): void {
-    const out = this.#out;
-    out.varint(fields.ATTRIBUTE);
-    const pair = out.begin();
-    out.raw(REQUEST_ID);
-    out.varint(VALUE);
-    const value = out.begin();
-    out.varint(TEXT);
-    const whole = out.begin();
-    exchange.writeRequestId(this.#raw);
+    const cut = text.length > MOST_PATH ? text.slice(0, MOST_PATH) : text;
+    if (!out.rawAscii(cut)) out.raw(Buffer.from(cut));
     out.end(whole);
     out.end(value);
     out.end(pair);

@@ -10,8 +10,7 @@ import {
 } from '../contract/tracing.ts';
 import type { ExchangeTrace } from './exchange-trace.ts';
 import { clientPart } from './span-fields.ts';
-import type { TracedExchange } from './span-writer.ts';
-import { Tracer } from './tracer.ts';
+import { type TracedExchange, Tracer } from './tracer.ts';
 
 const TRACE = '0af7651916cd43dd8448eb211c80319c';
 const SPAN = 'b7ad6b7169203331';
@@ -59,7 +58,7 @@ function exchangeOf(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): T
     bytesSent: 0,
     fault: null,
     route: { settings: { id: 'r', match: { path: {} } } },
-    writeRequestId() {},
+    requestId: 'id-12345',
     ...more,
   };
 }

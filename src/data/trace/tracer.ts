@@ -15,8 +15,9 @@ import {
 } from '../contract/tracing.ts';
 import { ExchangeTrace } from './exchange-trace.ts';
 import { LatestTraces } from './latest-traces.ts';
+import type { TracedRoute } from './span-fields.ts';
 import { SpanIds } from './span-ids.ts';
-import { SpanWriter, type TracedExchange } from './span-writer.ts';
+import { type FinishedExchange, SpanWriter } from './span-writer.ts';
 import {
   checkTracestate,
   isSampledBy,
@@ -28,12 +29,27 @@ import {
 } from './trace-context.ts';
 
 const FLUSH_MS = 250;
+/** Exchanges whose spans are written at a time: one by one, between other work, they cost twice as much. */
+const TOGETHER = 32;
 const PAGE_BYTES = 256 * 1_024;
 /** A page goes when it has this many bytes: most exchanges have a few hundred, the longest still fits behind them. */
 const FULL_BYTES = PAGE_BYTES / 2;
 /** That control has not answered for, per worker. */
 const MOST_PAGES = 8;
 const ANSWER_MS = 30_000;
+
+/** What it looks at of an exchange that ended. */
+export interface TracedExchange {
+  readonly trace: ExchangeTrace | null;
+  readonly method: string;
+  readonly path: string;
+  readonly upstreamPath: string;
+  readonly bytesReceived: number;
+  readonly bytesSent: number;
+  readonly fault: { readonly kind: { readonly reason: string; readonly status: number } } | null;
+  readonly route: TracedRoute | null;
+  readonly requestId: string;
+}
 
 /** Shared memory in which control finds spans. */
 class Pages {
@@ -52,6 +68,8 @@ export class Tracer {
   readonly #control: ControlLink;
   readonly #writer = new SpanWriter();
   readonly #latest = new LatestTraces();
+  readonly #together: number;
+  #finished: FinishedExchange[] = [];
   #pages: Pages | null = null;
   #dropped = 0;
   #timer: NodeJS.Timeout | null = null;
@@ -61,6 +79,7 @@ export class Tracer {
     this.#threshold = thresholdOf(settings.ratio);
     this.#rejected = rejectedBelow(settings.ratio);
     this.#control = control;
+    this.#together = Math.min(TOGETHER, settings.pageSpans);
   }
 
   /** `use` gets a tracer, or null, now and whenever the settings change. */
@@ -117,16 +136,46 @@ export class Tracer {
     elapsedMs: number,
     wallMs: number,
   ): void {
+    const { method, path, upstreamPath, bytesReceived, bytesSent, route, requestId } = exchange;
+    const trace = exchange.trace!;
+    this.#finished.push({
+      trace,
+      client,
+      reason,
+      status,
+      elapsedMs,
+      wallMs,
+      method,
+      path,
+      upstreamPath,
+      bytesReceived,
+      bytesSent,
+      fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
+      route,
+      requestId,
+    });
+    this.#latest.note(route?.settings.id ?? '', trace, elapsedMs, wallMs);
+    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    if (this.#finished.length >= this.#together) this.#write();
+  }
+
+  #write(): void {
     const writer = this.#writer;
-    writer.add(exchange, client, reason, status, elapsedMs, wallMs);
-    this.#latest.note(exchange.route?.settings.id ?? '', exchange.trace!, elapsedMs, wallMs);
-    if (writer.length >= FULL_BYTES || writer.spans >= this.settings.pageSpans) this.flush();
-    else this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    for (const each of this.#finished) {
+      writer.add(each);
+      if (writer.length >= FULL_BYTES || writer.spans >= this.settings.pageSpans) this.#hand();
+    }
+    this.#finished = [];
   }
 
   flush(): void {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timer = null;
+    this.#write();
+    this.#hand();
+  }
+
+  #hand(): void {
     const writer = this.#writer;
     const { spans, length } = writer;
     if (spans === 0) return;
