@@ -1,7 +1,7 @@
 /**
  * Sends a stored response, or one that is still being filled, as this client wants it: whole, as 304, a range of it, or
- * its head alone (RFC 9111 §4, §4.3.2, RFC 9110 §13, §14). The body goes piece by piece as the client takes it: large
- * ones out of the store's memory, which is pinned until the kernel has them, others as copies.
+ * its head alone (RFC 9111 §4, §4.3.2, RFC 9110 §13, §14). The body goes piece by piece as the client takes it; a piece
+ * is copied, so the store is not bound to how long the kernel needs.
  */
 import type { PolicyContext } from '../contract/policy.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
@@ -25,12 +25,6 @@ export type Progress = 'waiting' | 'done' | 'broken';
 const framing = new MessageFraming();
 /** Up to here whoever takes bytes copies them. */
 const COPIED_BYTES = 16 * 1024;
-/**
- * What is written out of the store's memory. At least as much as a socket calls too much (its high-water mark), so that
- * it tells when it has sent all of it.
- */
-const LEAST_DIRECT_BYTES = 64 * 1024;
-const MOST_DIRECT_BYTES = 256 * 1024;
 
 export class StoredSender {
   readonly reader: Reader;
@@ -40,8 +34,6 @@ export class StoredSender {
   /** Bytes of the body still to be sent. */
   #left = 0;
   #waitsForClient = false;
-  /** The socket may refer to the store's memory. */
-  #lent = false;
   sent = 0;
 
   constructor(cache: WorkerCache, request: PolicyContext, handler: ResponseHandler, reader: Reader) {
@@ -133,7 +125,6 @@ export class StoredSender {
   /** The client takes bytes again, after `pump` ended because it did not. */
   drained(): void {
     this.#waitsForClient = false;
-    this.#lent = false;
   }
 
   /** Hands on what there is and the client takes; the caller ends the response. */
@@ -141,37 +132,19 @@ export class StoredSender {
     const { reader } = this;
     while (this.#left > 0) {
       if (this.#waitsForClient) return 'waiting';
-      const ready = Math.min(this.#left, reader.available, MOST_DIRECT_BYTES);
+      const ready = Math.min(this.#left, reader.available, PIECE_BYTES);
       if (ready <= 0) return reader.bodyBytes === ABORTED ? 'broken' : 'waiting';
-      const run = this.#handler.passesOn === true && ready >= LEAST_DIRECT_BYTES ? reader.run(ready) : 0;
-      const goesOn = run >= LEAST_DIRECT_BYTES ? this.#sendDirectly(run) : this.#sendCopy(Math.min(ready, PIECE_BYTES));
+      const piece = this.#cache.takePiece();
+      reader.read(piece, 0, ready);
+      this.#left -= ready;
+      this.sent += ready;
+      this.#handler.onBody(piece, 0, ready);
+      // A last small piece has been copied, and is sent together with the head.
+      const goesOn = (this.#left === 0 && ready <= COPIED_BYTES) || this.#handler.flush();
+      if (this.#handler.holder === null) this.#cache.givePiece(piece);
       this.#waitsForClient = !goesOn;
     }
-    // The reader holds the memory that the socket refers to; it drains when it does not any more.
-    return this.#lent && this.#handler.holder !== null ? 'waiting' : 'done';
-  }
-
-  /** Out of the store's own memory. False: the client takes no more now. */
-  #sendDirectly(length: number): boolean {
-    const { reader } = this;
-    const start = reader.pass(length);
-    this.#left -= length;
-    this.sent += length;
-    this.#handler.onBody(reader.memory, start, start + length);
-    const goesOn = this.#handler.flush();
-    this.#lent = this.#handler.holder !== null;
-    return goesOn;
-  }
-
-  #sendCopy(length: number): boolean {
-    const piece = this.#cache.takePiece();
-    this.reader.read(piece, 0, length);
-    this.#left -= length;
-    this.sent += length;
-    this.#handler.onBody(piece, 0, length);
-    // A last small piece has been copied, and is sent together with the head.
-    const goesOn = (this.#left === 0 && length <= COPIED_BYTES) || this.#handler.flush();
-    if (this.#handler.holder === null) this.#cache.givePiece(piece);
-    return goesOn;
+    // A client that sends requests ahead and does not read gets no next response before it has taken this one.
+    return this.#waitsForClient ? 'waiting' : 'done';
   }
 }

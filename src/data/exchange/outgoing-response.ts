@@ -253,10 +253,6 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
     return this.#downstream.holdsBytes ? this.#downstream : null;
   }
 
-  get passesOn(): boolean {
-    return this.#work === null;
-  }
-
   /** The client reads again. */
   drained(): void {
     if (this.#work === null) this.resumeSource();

@@ -39,8 +39,6 @@ export interface ResponseHandler {
   flush(): boolean;
   /** Who may still refer to bytes that were handed over; null: no holder. */
   readonly holder: BytesHolder | null;
-  /** Bytes of a body go to the client as they are, so that they may lie in memory that threads share. */
-  readonly passesOn?: boolean;
   /** The source takes bytes of the request body again. */
   onRequestDrain(): void;
 }

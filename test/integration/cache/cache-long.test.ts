@@ -1,6 +1,6 @@
 /**
- * Long hits are written out of the memory of the store. It is used for nothing else before the client's socket has all
- * of them, whatever is purged and stored meanwhile.
+ * Long hits of a client that sends its requests ahead and does not read: each gets what was stored, whatever is purged
+ * and stored meanwhile, and no more of them wait than its socket takes.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';

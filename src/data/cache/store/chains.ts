@@ -107,7 +107,7 @@ export class Chains {
     let to = at;
     while (left > 0) {
       const part = this.run(cursor, left);
-      const start = this.pass(cursor, part);
+      const start = this.#pass(cursor, part);
       this.bytes.copy(target, to, start, start + part);
       to += part;
       left -= part;
@@ -126,7 +126,7 @@ export class Chains {
   }
 
   /** Moves the cursor over a whole run or the beginning of one; returns where that lies in `bytes`. */
-  pass(cursor: Cursor, length: number): number {
+  #pass(cursor: Cursor, length: number): number {
     const start = cursor.chunk * CHUNK_BYTES + cursor.offset;
     const end = cursor.offset + length;
     const chunks = Math.floor((end - 1) / CHUNK_BYTES);
@@ -140,7 +140,7 @@ export class Chains {
     for (let from = start; from < end; ) {
       const part = this.run(cursor, end - from);
       // `set` on shared memory goes word by word, and wants a view of the part.
-      copy.call(source, this.bytes, this.pass(cursor, part), from, from + part);
+      copy.call(source, this.bytes, this.#pass(cursor, part), from, from + part);
       from += part;
     }
   }

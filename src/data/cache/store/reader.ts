@@ -147,21 +147,6 @@ export class Reader {
     this.#read += length;
   }
 
-  /** How many of the next `most` bytes, which must be available, lie in one piece of the store's memory. */
-  run(most: number): number {
-    return this.#store.chains.run(this.#cursor, most);
-  }
-
-  /** Moves on over bytes of a run; returns where they lie in `memory`, as long as this is open. */
-  pass(length: number): number {
-    this.#read += length;
-    return this.#store.chains.pass(this.#cursor, length);
-  }
-
-  get memory(): Buffer {
-    return this.#store.chains.bytes;
-  }
-
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
