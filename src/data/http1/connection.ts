@@ -84,6 +84,8 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #isLastRequest = false;
   /** We do not read at the moment. */
   #paused = false;
+  /** The next request waits until the client has read the responses before it. */
+  #isBehind = false;
   /** Made when bytes wait for a client that does not read. */
   #readWatch: ReadWatch | null = null;
   #lingered = 0;
@@ -532,10 +534,18 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   #next(nowMs: number): void {
     this.#state = IDLE;
     this.#user = null;
+    const isLast = this.#pending.length === 0 && (this.#host.draining || this.#halfClosed !== null);
+    if (this.#socket.writableNeedDrain && !isLast) {
+      // A client that sends ahead and does not read: no response more is made before it has taken these.
+      this.#isBehind = true;
+      this.#pause();
+      this.#host.wheel.clear(this.#deadline);
+      return;
+    }
     if (this.#pending.length === 0) {
       // A body that arrived before its upstream connection has paused the socket; only this resumes it.
       this.#resume();
-      if (this.#host.draining || this.#halfClosed !== null) this.#finishWriting();
+      if (isLast) this.#finishWriting();
       else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);
       return;
     }
@@ -653,6 +663,10 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   #onDrain(): void {
     this.#readWatch?.caughtUp();
+    if (this.#isBehind) {
+      this.#isBehind = false;
+      if (this.#state === IDLE) this.#next(this.#host.clock.monotonicMs());
+    }
     this.#user?.onDownstreamDrain();
   }
 
