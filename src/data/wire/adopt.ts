@@ -29,8 +29,10 @@ interface Adopted {
   readonly [READING]?: { reader: Reader };
 }
 
-/** Reader of a socket without an owner: it is destroyed, or taken before the next turn. */
-const NOBODY: Reader = { nextBuffer: () => Buffer.alloc(1), onRead: () => {} };
+/** Node asks for memory when it makes the socket, before anything reads: all of them read to this one first. */
+const FIRST = Buffer.allocUnsafeSlow(64 * 1024);
+/** Of a socket that is destroyed, or taken before the next turn. */
+const NOBODY: Reader = { nextBuffer: () => FIRST, onRead: () => {} };
 
 /**
  * Of a server that listens: whatever it accepts from now on goes to `take`, as a socket that reads to memory of its
