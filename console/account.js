@@ -85,7 +85,7 @@ function Sessions({ path }) {
   return html`<${Card} title="Sessions" id="sessions">
     <${Message} error=${message.error || error} done=${message.done} />
     ${may('admin') && open.length > 0 && html`<p><button type="button" onClick=${() => act(() => call('DELETE', path), 'All sessions are over.')}>End all</button></p>`}
-    <${Table} caption="Open sessions" head=${['Device', 'From', 'Seen last', 'Ends', 'Actions']} empty=${found === null ? 'Reading the gateway …' : 'Nobody is signed in.'}
+    <${Table} caption="Open sessions" head=${['Device', 'From', 'Seen last', 'Ends', 'Actions']} empty=${found === null ? 'Reading the gateway …' : 'No user is signed in.'}
       rows=${open.map(
         (
           each,
