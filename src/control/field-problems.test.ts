@@ -49,6 +49,8 @@ test('secrets are not shown, long values are cut, unknown fields are named one b
   });
   const input = { password: 'hunter2', a: { apiKey: 'hunter2' }, b: 'x'.repeat(500), c: 1, d: 2 };
   const found = problems(schema, input);
+  const [url] = problems(z.object({ url: z.url() }), { url: 'x//ada:hunter2@host' });
+  assert.equal(url?.value, '"x//***@host"');
   assert.doesNotMatch(JSON.stringify(found), /hunter2/);
   assert.ok(JSON.stringify(found).length < 600);
   assert.deepEqual(

@@ -43,7 +43,7 @@ export function fieldProblems({ issues }: { readonly issues: readonly Issue[] },
     const value = valueAt(input, issue.path);
     if (value === undefined) return [{ field, expected: path.length === 0 ? expected : `${expected} (it is missing)` }];
     if (path.length === 0 || path.some((part) => SECRET.test(part))) return [{ field, expected }];
-    return [{ field, value: shorten(JSON.stringify(value)), expected }];
+    return [{ field, value: shorten(withoutCredentials(JSON.stringify(value))), expected }];
   });
 }
 
@@ -85,6 +85,11 @@ function bound(words: string, origin: string, limit: number | bigint): string {
   if (origin === 'string') return `${words} ${limit} character${limit === 1 ? '' : 's'}`;
   if (origin === 'array' || origin === 'set') return `${words} ${limit} ${limit === 1 ? 'entry' : 'entries'}`;
   return `${words} ${limit}`;
+}
+
+/** Of URLs, whose user and password are no secret field. */
+function withoutCredentials(text: string): string {
+  return text.replaceAll(/\/\/[^/\s"]*@/g, '//***@');
 }
 
 /** Of a value that is shown: its first 80 characters. */

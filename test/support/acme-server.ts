@@ -150,13 +150,18 @@ function start(
   });
 }
 
+const ANSWER_MS = 5_000;
+
 function fetched(url: string, ca: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    get(
+    const asked = get(
       url,
-      { ca, agent: false },
+      { ca, agent: false, timeout: ANSWER_MS },
       (response) => void readAll(response).then((body) => resolve(body.toString()), reject),
-    ).on('error', reject);
+    );
+    asked.on('error', reject);
+    // Another process may have got the port.
+    asked.on('timeout', () => asked.destroy(new Error(`no answer within ${ANSWER_MS} ms`)));
   });
 }
 

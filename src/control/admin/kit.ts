@@ -3,13 +3,13 @@
  * from which the request is checked, the handler typed and the OpenAPI document written; a role; an audit entry for
  * what changes something. Errors have the shape of all other errors of the gateway (base/error-body.ts).
  */
-import { randomUUID } from 'node:crypto';
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, Next } from 'hono';
 import * as z from 'zod';
-import { type ErrorFacts, errorBody } from '../../base/error-body.ts';
+import type { ErrorFacts } from '../../base/error-body.ts';
 import type { OperatorHost } from '../feature.ts';
 import { fieldProblems } from '../field-problems.ts';
+import { refusalResponse } from '../refusal-response.ts';
 import { mayAct, type Operator, type ReadOperator } from './access.ts';
 import type { Role } from './section.ts';
 
@@ -132,18 +132,9 @@ export function operation<
 /** An application that knows who asks, with one exit for everything that goes wrong. */
 export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
   const refuse = (context: Context, facts: ErrorFacts): Response => {
-    const { contentType, body } = errorBody(facts, {
-      format: host.configuration.snapshot.gateway.errorFormat,
-      accept: context.req.header('accept'),
-      requestId: context.req.header('x-request-id') ?? randomUUID(),
-      path: context.req.path,
-      wallMs: Date.now(),
-    });
-    const headers = { 'content-type': contentType, 'cache-control': 'no-store' };
-    return new Response(body, {
-      status: facts.status,
-      headers: facts.status === 401 ? { ...headers, 'www-authenticate': 'Bearer' } : headers,
-    });
+    const response = refusalResponse(context.req.raw, facts, host.configuration.snapshot.gateway.errorFormat);
+    if (facts.status === 401) response.headers.set('www-authenticate', 'Bearer');
+    return response;
   };
   const app = new OpenAPIHono<AdminEnv>({
     defaultHook: (result, context) => {

@@ -76,7 +76,12 @@ describe('an order', () => {
       acme.interference = () => undefined;
       assert.equal(prover.removed, prover.presented, 'every proof was taken away again');
     }
-    throw new Error('there was a certificate');
+    throw new Error(
+      `there was a certificate, after ${acme.requests
+        .slice(-12)
+        .map(({ path }) => path)
+        .join(' ')}`,
+    );
   }
 
   test('gives key and chain for the name, again and again with one account, and by RSA', async () => {

@@ -17,11 +17,10 @@ import type { ReadCaller, Right } from './caller.ts';
 import { callerWith } from './caller.ts';
 import type { Cluster } from './cluster.ts';
 import { addEventRoutes } from './event-routes.ts';
-import { body, type ClusterApp, type ClusterEnv, json } from './json-route.ts';
-import { lineDifference } from './line-difference.ts';
+import { body, type ClusterApp, type ClusterEnv, ID, json } from './json-route.ts';
 import { addNodeApp } from './node-app.ts';
 import { ClusterRefusal } from './refusal.ts';
-import { checkSettings } from './rollout.ts';
+import { addRolloutRoutes } from './rollout-routes.ts';
 import * as schema from './schemas.ts';
 
 export interface AppParts {
@@ -34,7 +33,6 @@ export interface AppParts {
   readonly version: string;
 }
 
-const id = z.object({ id: z.string().min(1).max(64) });
 const NONE = { description: 'Done.' };
 
 export function createClusterApp(parts: AppParts): ClusterApp {
@@ -72,6 +70,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
 
   addNodeApp(app, cluster);
   addEventRoutes(app, cluster, needs('read'));
+  addRolloutRoutes(app, cluster, { needs, path: parts.path });
 
   // --- status --------------------------------------------------------------------------------------------------------
 
@@ -144,7 +143,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       path: '/nodes/{id}',
       middleware: needs('read'),
       summary: 'One node',
-      request: { params: id },
+      request: { params: ID },
       responses: { 200: json(schema.nodeSchema, 'The node.') },
     }),
     async (context) => {
@@ -164,7 +163,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
         path: `/nodes/{id}/${action}` as const,
         middleware: needs('operate'),
         summary,
-        request: { params: id, body: body(schema.reasonSchema) },
+        request: { params: ID, body: body(schema.reasonSchema) },
         responses: { 200: json(schema.nodeSchema, 'The node.') },
       }),
       async (context) => {
@@ -180,7 +179,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       path: '/nodes/{id}/labels',
       middleware: needs('operate'),
       summary: 'Replace the labels of a node',
-      request: { params: id, body: body(schema.labelsSchema) },
+      request: { params: ID, body: body(schema.labelsSchema) },
       responses: { 200: json(schema.nodeSchema, 'The node.') },
     }),
     async (context) => {
@@ -214,7 +213,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       path: '/cluster/tokens/{id}',
       middleware: needs('admin'),
       summary: 'Revoke a join token',
-      request: { params: id },
+      request: { params: ID },
       responses: { 204: NONE },
     }),
     async (context) => {
@@ -280,7 +279,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       path: '/cluster/tasks/{id}',
       middleware: needs('read'),
       summary: 'One task',
-      request: { params: id },
+      request: { params: ID },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {
@@ -293,7 +292,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       path: '/cluster/tasks/{id}',
       middleware: needs('tasks'),
       summary: 'Cancel a task that is not finished',
-      request: { params: id },
+      request: { params: ID },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {
@@ -322,123 +321,6 @@ export function createClusterApp(parts: AppParts): ClusterApp {
         dedupe: context.req.valid('header')['idempotency-key'] ?? null,
       });
       return context.json({ sent_to: sentTo }, 202);
-    },
-  );
-
-  // --- rollouts ------------------------------------------------------------------------------------------------------
-
-  app.openapi(
-    createRoute({
-      method: 'post',
-      path: '/cluster/rollouts',
-      middleware: needs('admin'),
-      summary: 'Roll a configuration out: checked everywhere, tried on a few, then on all',
-      request: { body: body(schema.newRolloutSchema) },
-      responses: { 202: json(schema.rolloutSchema, 'It has begun.') },
-    }),
-    async (context) => {
-      const who = context.get('caller');
-      const wanted = context.req.valid('json');
-      const settings = {
-        ...cluster.plan.rollout,
-        ...(wanted.watch_ms === undefined ? {} : { watchMs: wanted.watch_ms }),
-        ...(wanted.waves === undefined ? {} : { waves: wanted.waves }),
-        ...(wanted.canary_share === undefined ? {} : { canaryShare: wanted.canary_share }),
-      };
-      checkSettings(settings);
-      const document = wanted.document ?? (await cluster.rollouts.version(wanted.version ?? 0)).document;
-      const { reason, force } = wanted;
-      const rollout = await cluster.rollouts.propose({ document, author: who, reason, settings, force });
-      context.header('location', `${parts.path}/cluster/rollouts/${rollout.id}`);
-      return context.json(schema.shownRollout(rollout), 202);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/cluster/rollouts',
-      middleware: needs('read'),
-      summary: 'Rollouts, newest first',
-      responses: { 200: json(z.object({ rollouts: z.array(schema.rolloutSchema) }), 'The rollouts.') },
-    }),
-    async (context) => {
-      return context.json({ rollouts: (await cluster.rollouts.list(100)).map(schema.shownRollout) }, 200);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/cluster/rollouts/{id}',
-      middleware: needs('read'),
-      summary: 'One rollout',
-      request: { params: id },
-      responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
-    }),
-    async (context) => {
-      return context.json(schema.shownRollout(await cluster.rollouts.get(context.req.valid('param').id)), 200);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'post',
-      path: '/cluster/rollouts/{id}/abort',
-      middleware: needs('admin'),
-      summary: 'Undo a rollout that is not finished',
-      request: { params: id, body: body(schema.reasonSchema) },
-      responses: { 200: json(schema.rolloutSchema, 'The rollout.') },
-    }),
-    async (context) => {
-      const who = context.get('caller');
-      const { reason } = context.req.valid('json');
-      const rollout = await cluster.rollouts.abort(context.req.valid('param').id, who, reason);
-      return context.json(schema.shownRollout(rollout), 200);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/cluster/versions',
-      middleware: needs('read'),
-      summary: 'Versions of the configuration, newest first',
-      responses: { 200: json(z.object({ versions: z.array(schema.versionSchema) }), 'The versions.') },
-    }),
-    async (context) => {
-      return context.json({ versions: (await cluster.rollouts.versions(200)).map(schema.shownVersion) }, 200);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/cluster/versions/{version}',
-      middleware: needs('admin'),
-      summary: 'One version, with its document',
-      request: { params: z.object({ version: z.coerce.number().int().min(1) }) },
-      responses: { 200: json(schema.versionSchema, 'The version.') },
-    }),
-    async (context) => {
-      const version = await cluster.rollouts.version(context.req.valid('param').version);
-      return context.json(schema.shownVersion(version), 200);
-    },
-  );
-
-  app.openapi(
-    createRoute({
-      method: 'get',
-      path: '/cluster/versions/{version}/difference',
-      middleware: needs('admin'),
-      summary: 'What a version changed, line by line',
-      request: {
-        params: z.object({ version: z.coerce.number().int().min(1) }),
-        query: z.object({ from: z.coerce.number().int().min(0).optional() }),
-      },
-      responses: { 200: json(schema.differenceSchema, 'The lines.') },
-    }),
-    async (context) => {
-      const { version } = context.req.valid('param');
-      const { from = version - 1 } = context.req.valid('query');
-      const { document } = await cluster.rollouts.version(version);
-      const before = from === 0 ? '' : (await cluster.rollouts.version(from)).document;
-      return context.json({ version, from, lines: lineDifference(before, document) }, 200);
     },
   );
 

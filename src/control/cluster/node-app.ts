@@ -8,12 +8,11 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { CallLimits } from './call-limits.ts';
 import { certifiedName } from './caller.ts';
 import type { Cluster } from './cluster.ts';
-import { body, type ClusterApp, type ClusterEnv, json } from './json-route.ts';
+import { body, type ClusterApp, type ClusterEnv, ID, json } from './json-route.ts';
 import type { CertifiedNode } from './members.ts';
 import { ClusterRefusal } from './refusal.ts';
 import * as schema from './schemas.ts';
 
-const taskId = z.object({ id: z.string().min(1).max(64) });
 const messageId = z.object({ id: z.coerce.number().int().min(1) });
 
 export function addNodeApp(app: ClusterApp, cluster: Cluster): void {
@@ -148,7 +147,7 @@ export function addNodeApp(app: ClusterApp, cluster: Cluster): void {
         path: `/cluster/self/tasks/{id}/${action}` as const,
         middleware: self,
         summary: action === 'accept' ? 'This node begins the task' : 'How far it is; a sign of life of the task',
-        request: { params: taskId, body: body(schema.reportSchema) },
+        request: { params: ID, body: body(schema.reportSchema) },
         responses: { 200: json(schema.taskSchema, 'The task.') },
       }),
       async (context) => {
@@ -163,7 +162,7 @@ export function addNodeApp(app: ClusterApp, cluster: Cluster): void {
       path: '/cluster/self/tasks/{id}/complete',
       middleware: self,
       summary: 'The task is done',
-      request: { params: taskId, body: body(schema.resultSchema) },
+      request: { params: ID, body: body(schema.resultSchema) },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {
@@ -183,7 +182,7 @@ export function addNodeApp(app: ClusterApp, cluster: Cluster): void {
       path: '/cluster/self/tasks/{id}/fail',
       middleware: self,
       summary: 'The task failed here; `final` says that another try would fail too',
-      request: { params: taskId, body: body(schema.failureSchema) },
+      request: { params: ID, body: body(schema.failureSchema) },
       responses: { 200: json(schema.taskSchema, 'The task.') },
     }),
     async (context) => {

@@ -21,6 +21,8 @@ const BYTES_IN = fields.keyOf('http.request.body.size');
 const BYTES_OUT = fields.keyOf('http.response.body.size');
 const FIRST_BYTE = fields.keyOf('gatehouse.first_byte_ms');
 const NO_BASE = Buffer.alloc(0);
+/** Its tag and eight bytes. */
+const DOUBLE_BYTES = 9;
 
 /** An exchange that ended, as far as spans tell of it. */
 export interface FinishedExchange {
@@ -225,7 +227,7 @@ export class SpanWriter {
     const pair = out.begin();
     out.raw(key);
     out.varint(VALUE);
-    out.varint(9);
+    out.varint(DOUBLE_BYTES);
     out.varint(DOUBLE);
     out.double(number);
     out.end(pair);
