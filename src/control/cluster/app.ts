@@ -84,7 +84,8 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       version: z.int(),
       nodes: z.record(z.string(), z.int()),
       tasks: z.record(z.string(), z.int()),
-      rollout: schema.rolloutSchema.nullable(),
+      // A union: a reference that is `nullable` is described as an object and null at once, which nothing is.
+      rollout: z.union([schema.rolloutSchema, z.null()]),
       timestamp: z.iso.datetime(),
     })
     .openapi('Status');
