@@ -369,7 +369,7 @@ export class LiveConfiguration {
       // All workers must agree: what some refused, the others give back.
       this.#compiled = before;
       this.#snapshot = { ...this.#snapshot, version: snapshot.version + 1 };
-      await host.publish(this.#snapshot, before);
+      await host.publish(this.#snapshot, { ...before, fresh: NOTHING_FRESH });
       return this.#refused(problems);
     }
     this.#config = config;

@@ -21,7 +21,7 @@ import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapsh
 import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
 import { type PackedSnapshot, packSteps } from './packed-snapshot.ts';
-import { confirms } from './worker-confirms.ts';
+import { APPLY_TIMEOUT_MS, confirms } from './worker-confirms.ts';
 
 const BACKOFF_BASE_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
@@ -50,6 +50,7 @@ export interface WorkersOptions {
 interface Member {
   /** Which of the workers it is; that of a spare says nothing yet. */
   index: number;
+  isSpare: boolean;
   /** Its own place in shared memory. */
   readonly bank: number;
   readonly worker: Worker;
@@ -59,10 +60,14 @@ interface Member {
   failures: number;
   version: number;
   listening: boolean;
+  hasEnded: boolean;
   replaced: boolean;
 }
 
 type Send = (member: Member) => void | Promise<void>;
+/** Decides what is wrong when a worker has ended before it said what it thinks of a configuration. */
+type Ended = (how: string, member: Member) => string | undefined | Promise<string | undefined>;
+const NOTHING: Send = () => {};
 
 /** One for a spare, one for a successor that begins while its predecessor still finishes. */
 const MORE_BANKS = 2;
@@ -123,39 +128,88 @@ export class Workers implements ControlBus {
     this.#planSpare(SPARE_AFTER_MS, 0);
   }
 
-  /** Sends a snapshot to all; resolves with the problems of those that refused it (none: it is live everywhere). */
+  /**
+   * Sends a snapshot to all; resolves with the problems of those that refused it (none: it is live everywhere). One
+   * takes it before the others do, the spare if there is one: what ends its thread ends no other.
+   */
   async publishSnapshot(snapshot: Snapshot, secrets: Secrets): Promise<string[]> {
     const newest = { snapshot, secrets };
-    this.#newest = newest;
-    return this.#publishToAll(snapshot.version, async (member) => {
+    const { version } = snapshot;
+    const send: Send = async (member) => {
       const { sent } = member;
       member.sent = newest;
       const { head, parts } = await inSlices(packSteps(newest, sent));
       member.worker.postMessage({ kind: 'snapshot', snapshot: head, parts } satisfies ToWorker, [parts]);
-    });
+    };
+    const first = this.#all().at(-1);
+    if (first !== undefined) {
+      const problem = await this.#confirmed(first, version, send, (how) => how);
+      if (problem !== undefined) return [problem];
+    }
+    this.#newest = newest;
+    const others = this.#all().filter((member) => member !== first);
+    return this.#publishTo(others, version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
   }
 
   /** The same for a snapshot in which only these services are others. */
   async publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
     const { version } = snapshot;
     this.#newest = { ...this.#newest!, snapshot };
-    return this.#publishToAll(version, (member) => {
+    const send: Send = (member) => {
       // As the worker puts it together: the very objects of routes and services.
       member.sent = { ...member.sent, snapshot };
       this.#send(member, { kind: 'instances', version, services });
-    });
+    };
+    return this.#publishTo(this.#all(), version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
   }
 
-  async #publishToAll(version: number, send: Send): Promise<string[]> {
-    const problems = await Promise.all(
-      this.#all().map((member) => confirms(member.worker, member.index, version, () => send(member))),
-    );
+  async #publishTo(members: readonly Member[], version: number, send: Send, ended: Ended): Promise<string[]> {
+    const problems = await Promise.all(members.map((member) => this.#confirmed(member, version, send, ended)));
     return problems.filter((problem) => problem !== undefined);
   }
 
-  /** Workers, and the spare. */
+  #confirmed(member: Member, version: number, send: Send, ended: Ended): Promise<string | undefined> {
+    return confirms({
+      worker: member.worker,
+      name: member.isSpare ? 'the spare worker' : `worker ${member.index}`,
+      version,
+      send: () => send(member),
+      ended: (how) => ended(how, member),
+    });
+  }
+
+  /**
+   * A worker that ended while it took a configuration that another has taken may have ended for any reason. Its
+   * successor begins with the same: what becomes of that counts. A spare is made anew in its time.
+   */
+  async #judgedBySuccessor(how: string, ended: Member, version: number): Promise<string | undefined> {
+    if (ended.isSpare) return undefined;
+    const successor = await this.#inPlaceOf(ended);
+    if (successor === null) return `${how}, and nothing took its place in time`;
+    if (successor.listening && successor.version >= version) return undefined;
+    return this.#confirmed(successor, version, NOTHING, () => `${how}, and so did the one in its place`);
+  }
+
+  /** Resolves with null when there is none in time. */
+  #inPlaceOf(ended: Member): Promise<Member | null> {
+    return new Promise((resolve) => {
+      const done = (member: Member | null): void => {
+        clearTimeout(late);
+        this.#onChange = this.#onChange.filter((listener) => listener !== look);
+        resolve(member);
+      };
+      const look = (): void => {
+        const member = this.#members[ended.index];
+        if (member !== null && member !== undefined && member !== ended) done(member);
+      };
+      const late = setTimeout(() => done(null), APPLY_TIMEOUT_MS);
+      this.#onChange.push(look);
+      look();
+    });
+  }
+  /** Workers, and the spare. One that has ended and is not replaced yet says nothing any more. */
   #all(): Member[] {
-    return [...this.#members, this.#spare].filter((member) => member !== null);
+    return [...this.#members, this.#spare].filter((member): member is Member => member !== null && !member.hasEnded);
   }
 
   /** Of all threads that may hold something, the spare too. */
@@ -274,10 +328,11 @@ export class Workers implements ControlBus {
       stdin: false,
     });
     const startedMs = performance.now();
-    const life = { startedMs, failures, version: 0, listening: false, replaced: false };
-    const member: Member = { index, bank, worker, sent: newest, ...life };
+    const life = { startedMs, failures, version: 0, listening: false, hasEnded: false, replaced: false };
+    const member: Member = { index, isSpare: asSpare, bank, worker, sent: newest, ...life };
     if (asSpare) this.#spare = member;
     else this.#members[index] = member;
+    this.#changed();
     return new Promise((resolve, reject) => {
       worker.on('message', (message: FromWorker) => {
         if (message.kind === 'refused' && !member.listening) reject(new Error(message.problem));
@@ -297,8 +352,9 @@ export class Workers implements ControlBus {
   #onExit(member: Member, code: number): void {
     const { log } = this.#options;
     member.listening = false;
+    member.hasEnded = true;
     this.#clear(member);
-    for (const changed of this.#onChange) changed();
+    this.#changed();
     const isSpare = this.#spare === member;
     if (isSpare) this.#spare = null;
     if (this.#ending || member.replaced || (!isSpare && this.#members[member.index] !== member)) return;
@@ -344,7 +400,8 @@ export class Workers implements ControlBus {
   #promote(index: number, failures: number): Promise<void> {
     const spare = this.#spare!;
     this.#spare = null;
-    this.#members[index] = Object.assign(spare, { index, failures, startedMs: performance.now() });
+    this.#members[index] = Object.assign(spare, { index, isSpare: false, failures, startedMs: performance.now() });
+    this.#changed();
     this.#planSpare(Math.max(SPARE_AFTER_MS, backOffMs(failures)), failures);
     return new Promise((resolve) => {
       spare.worker.on('message', (message: FromWorker) => {
@@ -397,7 +454,7 @@ export class Workers implements ControlBus {
       case 'applied':
         member.version = message.version;
         member.listening = message.isListening;
-        for (const changed of this.#onChange) changed();
+        this.#changed();
         break;
       case 'tell':
         for (const listener of this.#listeners.get(message.topic) ?? []) listener(message.data);
@@ -473,6 +530,10 @@ export class Workers implements ControlBus {
   onAsk(topic: string, answer: (data: unknown) => unknown): void {
     if (this.#answers.has(topic)) throw new TypeError(`"${topic}" is answered already`);
     this.#answers.set(topic, answer);
+  }
+
+  #changed(): void {
+    for (const listener of this.#onChange) listener();
   }
 
   /** Called when a worker starts, ends, or takes a configuration. */
