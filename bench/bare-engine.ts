@@ -9,7 +9,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { median } from './lib/statistics.ts';
 
 const [, , mode, kind = '', url = '', seconds = '', atOnce = '', alone = '', port = '', body = ''] = process.argv;
-const WARM_UP_MS = 1_000;
+const WARM_UP_MS = 3_000;
 
 interface Bare {
   /** Resolves with its position once it is acknowledged. */
@@ -105,7 +105,7 @@ async function measure({ publish, read }: Bare): Promise<void> {
     return count;
   };
   const warmed = await publishFor(WARM_UP_MS);
-  await delay(WARM_UP_MS / 2);
+  await delay(WARM_UP_MS / 6);
   const times: number[] = [];
   for (let i = 0; i < Number(alone); i++) {
     const beganAt = performance.now();

@@ -105,6 +105,8 @@ export function within<Result>(asked: Promise<Result>, ms: number): Promise<Resu
 /** Which of two positions is the later one: below 0, 0 or above 0. */
 export function comparePositions(a: string, b: string): number {
   if (a === b) return 0;
+  // As long as each other, part by part: the order of texts is that of numbers.
+  if (a.length === b.length && a.indexOf('-') === b.indexOf('-')) return a < b ? -1 : 1;
   const [aMain = '', aRest = '0'] = a.split('-');
   const [bMain = '', bRest = '0'] = b.split('-');
   return compareDecimals(aMain, bMain) || compareDecimals(aRest, bRest);

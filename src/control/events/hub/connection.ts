@@ -10,7 +10,8 @@ import { compilePattern, subjectProblem } from '../../../data/contract/subjects.
 import { comparePositions } from '../engines/engine.ts';
 import { dataText, isJsonType } from '../event-json.ts';
 import { readCursor, writeCursor } from '../subscribe/cursor.ts';
-import type { FeedEntry, Reader } from '../subscribe/feed.ts';
+import type { Reader } from '../subscribe/feed.ts';
+import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import type { Hub, HubClient, HubEnd } from './hub.ts';
 import type { KnownCaller } from './known-caller.ts';
 import type { HubLimits } from './options.ts';

@@ -7,7 +7,8 @@ import { compilePattern, subjectProblem } from '../../../data/contract/subjects.
 import { invalid, REFUSALS, type Refusal } from '../http.ts';
 import type { ChannelRequest } from '../link/request.ts';
 import { readCursor, writeCursor } from '../subscribe/cursor.ts';
-import type { FeedEntry, Reader } from '../subscribe/feed.ts';
+import type { Reader } from '../subscribe/feed.ts';
+import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import { SseStream } from '../subscribe/sse-stream.ts';
 import { frameOf } from './connection.ts';
 import type { Hub, HubClient, HubEnd, HubRoute } from './hub.ts';

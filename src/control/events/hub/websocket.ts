@@ -2,7 +2,7 @@
 import { type WebSocket, WebSocketServer } from 'ws';
 import { ChannelSocket } from '../link/channel-socket.ts';
 import type { ChannelRequest } from '../link/request.ts';
-import type { FeedEntry } from '../subscribe/feed.ts';
+import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import { textFrame } from '../subscribe/text-frame.ts';
 import { handshakeOf } from '../subscribe/websocket.ts';
 import { frameOf, HubConnection, type Wire } from './connection.ts';

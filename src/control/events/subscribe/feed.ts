@@ -6,6 +6,8 @@
  */
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
 import { comparePositions, type EventEngine, type StoredEvent, type Tail } from '../engines/engine.ts';
+import { FeedEntry } from './feed-entry.ts';
+import { firstAfter, Pages } from './pages.ts';
 
 /** What reads the feed: a connection of a subscriber, a consumer. */
 export interface Sink {
@@ -17,38 +19,12 @@ export interface Sink {
   tooSlow?(): void;
 }
 
-/** An event with what is made of it once for all readers. */
-export class FeedEntry {
-  readonly event: StoredEvent;
-  readonly #made = new Map<string, Buffer>();
-
-  constructor(event: StoredEvent) {
-    this.event = event;
-  }
-
-  get bytes(): number {
-    let bytes = this.event.data.byteLength + 500;
-    for (const made of this.#made.values()) bytes += made.byteLength;
-    return bytes;
-  }
-
-  once(name: string, make: (event: StoredEvent) => Buffer): Buffer {
-    let made = this.#made.get(name);
-    if (made === undefined) {
-      made = make(this.event);
-      this.#made.set(name, made);
-    }
-    return made;
-  }
-}
-
 export interface FeedLimits {
   readonly ringEvents: number;
   readonly ringBytes: number;
 }
 
 const DEFAULT_LIMITS: FeedLimits = { ringEvents: 5_000, ringBytes: 8 * 1024 ** 2 };
-const PAGE = 500;
 const AGAIN_AFTER_MS = 500;
 
 export type SlowPolicy = 'catch-up' | 'gap' | 'close';
@@ -56,6 +32,8 @@ export type SlowPolicy = 'catch-up' | 'gap' | 'close';
 export class Feed {
   readonly stream: string;
   readonly engine: EventEngine;
+  /** For readers that are behind the ring. */
+  readonly pages: Pages;
   readonly #limits: FeedLimits;
   readonly #readers = new Set<Reader>();
   readonly #ring: FeedEntry[] = [];
@@ -74,6 +52,7 @@ export class Feed {
     this.engine = engine;
     this.stream = stream;
     this.#limits = limits;
+    this.pages = new Pages(engine, stream, limits.ringBytes);
   }
 
   get readers(): number {
@@ -137,7 +116,7 @@ export class Feed {
     let drop = 0;
     const { ringEvents, ringBytes } = this.#limits;
     while (drop < this.#ring.length && (this.#ring.length - drop > ringEvents || this.#ringBytes > ringBytes)) {
-      this.#ringBytes -= this.#ring[drop]!.event.data.byteLength + 500;
+      this.#ringBytes -= this.#ring[drop]!.bytes;
       this.#base = this.#ring[drop]!.event.position;
       drop++;
     }
@@ -148,21 +127,14 @@ export class Feed {
     this.#ring.length = 0;
     this.#ringBytes = 0;
     this.#base = this.#head;
+    this.pages.clear();
     for (const reader of this.#readers) if (reader.isLive) reader.gap();
   }
 
   /** Where the ring goes on after a position: an index, or null when older events would be needed. */
   indexAfter(position: string | null): number | null {
     if (this.#base !== null && (position === null || comparePositions(position, this.#base) < 0)) return null;
-    if (position === null) return 0;
-    let low = 0;
-    let high = this.#ring.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (comparePositions(this.#ring[middle]!.event.position, position) <= 0) low = middle + 1;
-      else high = middle;
-    }
-    return low;
+    return position === null ? 0 : firstAfter(this.#ring, position);
   }
 
   entry(index: number): FeedEntry | undefined {
@@ -176,6 +148,7 @@ export class Feed {
   stop(): void {
     this.#tail?.stop();
     this.#tail = null;
+    this.pages.clear();
     for (const reader of this.#readers) reader.close();
   }
 }
@@ -291,17 +264,19 @@ export class Reader {
 
   /** A page out of the engine. False when the sink wants no more. */
   async #givePage(): Promise<boolean> {
-    const { events, hasGap } = await this.#feed.engine.read(this.#feed.stream, this.#position, PAGE);
+    const page = await this.#feed.pages.after(this.#position);
     if (this.#isClosed) return false;
-    if (hasGap) this.#sink.gap();
+    if (page.hasGapAfter(this.#position)) this.#sink.gap();
     const { base } = this.#feed;
-    let reachedRing = events.length === 0;
-    for (const event of events) {
-      if (base !== null && comparePositions(event.position, base) > 0) {
+    const { entries } = page;
+    let reachedRing = entries.length === 0;
+    for (let i = page.indexAfter(this.#position); i < entries.length; i++) {
+      const entry = entries[i]!;
+      if (base !== null && comparePositions(entry.event.position, base) > 0) {
         reachedRing = true;
         break;
       }
-      if (!this.#give(new FeedEntry(event)) || this.#isClosed) return false;
+      if (!this.#give(entry) || this.#isClosed) return false;
     }
     // Nothing before the ring is left: the ring is where the stream goes on.
     if (reachedRing) this.#position = base;

@@ -7,7 +7,8 @@ import { compilePattern } from '../../../data/contract/subjects.ts';
 import { dataText, eventJson } from '../event-json.ts';
 import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from './cursor.ts';
-import type { Feed, FeedEntry } from './feed.ts';
+import type { Feed } from './feed.ts';
+import type { FeedEntry } from './feed-entry.ts';
 import { SseStream } from './sse-stream.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
 

@@ -12,7 +12,8 @@ import type { Refusal } from '../http.ts';
 import { ChannelSocket } from '../link/channel-socket.ts';
 import type { ChannelRequest } from '../link/request.ts';
 import { writeCursor } from './cursor.ts';
-import type { Feed, FeedEntry, Reader } from './feed.ts';
+import type { Feed, Reader } from './feed.ts';
+import type { FeedEntry } from './feed-entry.ts';
 import type { Admitted, EndReason, Subscriptions, Transport } from './subscriptions.ts';
 import { textFrame } from './text-frame.ts';
 
