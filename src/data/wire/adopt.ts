@@ -2,11 +2,13 @@
  * Lets accepted connections read into buffers of our choosing, as connections that we open do (`onread`). Node offers
  * that for sockets made by the program only; one that its server makes allocates 64 KB for every read, and for uploads
  * the collection of those took a third of the CPU time. So the server's handle gives us what it accepts before Node
- * makes a socket of it, and the socket is made here. Handles are no documented property: where there are none, nothing
- * is changed, connections come as sockets of the server, and `data` events serve as well.
+ * makes a socket of it, and the socket is made here. A socket of TLS stands on one that exists, and gets its `onread`
+ * when its handshake is over. Handles are no documented property: where there are none, nothing is changed,
+ * connections come as sockets of the server, and `data` events serve as well.
  */
 import type { Server, Socket } from 'node:net';
 import { Socket as NetSocket } from 'node:net';
+import { TLSSocket } from 'node:tls';
 
 export interface Reader {
   /** Memory for the next read. */
@@ -75,10 +77,61 @@ function socketOf(handle: Accepted): Socket {
   return socket;
 }
 
-/** From now on this one reads, also when it is another protocol than was thought. False: the socket was not adopted. */
+/** From now on this one reads, also when it is another protocol than was thought. False: by `data` events only. */
 export function readInto(socket: Socket, reader: Reader): boolean {
   const reading = (socket as Adopted)[READING];
-  if (reading === undefined) return false;
+  if (reading === undefined) return socket instanceof TLSSocket && readDecrypted(socket, reader);
   reading.reader = reader;
   return true;
+}
+
+interface Decrypting {
+  useUserBuffer?(bytes: Buffer): void;
+}
+
+/**
+ * Does what Node does for a TLS socket that the program opens with `onread`. Nothing has been decrypted but the
+ * handshake, so no byte has gone the usual way.
+ */
+function readDecrypted(socket: TLSSocket, reader: Reader): boolean {
+  const handle = (socket as unknown as { _handle?: Decrypting | null })._handle;
+  if (ONREAD === null || typeof handle?.useUserBuffer !== 'function' || socket.readableLength > 0) return false;
+  let bytes = reader.nextBuffer();
+  const fields = socket as unknown as Record<symbol, unknown>;
+  fields[ONREAD.buffer] = bytes;
+  fields[ONREAD.next] = () => {
+    bytes = reader.nextBuffer();
+    return bytes;
+  };
+  fields[ONREAD.callback] = (length: number): boolean => {
+    reader.onRead(length, bytes);
+    return true;
+  };
+  handle.useUserBuffer(bytes);
+  return true;
+}
+
+interface OnreadFields {
+  readonly buffer: symbol;
+  readonly next: symbol;
+  readonly callback: symbol;
+}
+
+/** The fields in which Node's sockets keep their `onread`; null: this Node has others. */
+const ONREAD = onreadFields();
+
+function onreadFields(): OnreadFields | null {
+  const buffer = Buffer.alloc(1);
+  const next = (): Buffer => buffer;
+  const callback = (): boolean => true;
+  const fieldsOf = (onread: object) => {
+    const socket = new NetSocket({ onread } as unknown as ConstructorParameters<typeof NetSocket>[0]);
+    const fields = socket as unknown as Record<symbol, unknown>;
+    return (value: unknown) => Object.getOwnPropertySymbols(socket).find((name) => fields[name] === value);
+  };
+  const fixed = fieldsOf({ buffer, callback })(buffer);
+  const made = fieldsOf({ buffer: next, callback });
+  const fields = [fixed, made(next), made(callback)];
+  if (fields.includes(undefined)) return null;
+  return { buffer: fields[0]!, next: fields[1]!, callback: fields[2]! };
 }
