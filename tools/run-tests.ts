@@ -9,6 +9,8 @@
  * that is a fault to mend, but no reason to call the change before us broken. More than `MOST_AGAIN` files are not run
  * again: that many do not fail by chance.
  *
+ * After each part it says how long that took and which files took longest, so that one sees where the time goes.
+ *
  * A file whose tests are over but whose process does not end (it started something that it did not stop) would hold
  * up everything: where nothing was heard for `SILENT_MS`, what runs is ended, and counts as failed.
  */
@@ -17,10 +19,12 @@ import { globSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from
 import { availableParallelism } from 'node:os';
 import { dirname, join, relative } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import type { TestLine } from './test-times.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const FAILED = join(ROOT, '.cache', `failed-tests-${process.pid}.jsonl`);
+const LINES = join(ROOT, '.cache', `tests-${process.pid}.jsonl`);
 const MOST_AGAIN = 5;
+const SLOWEST = 12;
 /** The longest test has ten minutes. */
 const SILENT_MS = Number(process.env['TEST_SILENCE_MS'] ?? 720_000);
 const EVERYTHING = [
@@ -37,9 +41,9 @@ const AT_ONCE = Math.max(4, 2 * availableParallelism());
 
 /** Exit code of one run, and the names of the failed tests by file. */
 async function run(files: readonly string[], concurrency: number): Promise<[number, Map<string, string[]>]> {
-  mkdirSync(dirname(FAILED), { recursive: true });
-  rmSync(FAILED, { force: true });
-  const reporters = ['spec', 'stdout', pathToFileURL(join(ROOT, 'tools', 'failed-tests.ts')).href, FAILED];
+  mkdirSync(dirname(LINES), { recursive: true });
+  rmSync(LINES, { force: true });
+  const reporters = ['spec', 'stdout', pathToFileURL(join(ROOT, 'tools', 'test-times.ts')).href, LINES];
   const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
   const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
   const child = spawn(process.execPath, ['--test', ...limits, ...options, ...files], { cwd: ROOT, stdio: 'inherit' });
@@ -47,19 +51,22 @@ async function run(files: readonly string[], concurrency: number): Promise<[numb
     if (Date.now() - lastHeardMs() > SILENT_MS) endFiles(child.pid!);
   }, SILENT_MS / 12);
   const startedMs = Date.now();
-  const lastHeardMs = (): number => Math.max(startedMs, statSync(FAILED, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const lastHeardMs = (): number => Math.max(startedMs, statSync(LINES, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (status) => resolve(status ?? 1));
   });
   clearInterval(watch);
   const failed = new Map<string, string[]>();
-  for (const line of readFileSync(FAILED, 'utf8').split('\n')) {
+  const took = new Map<string, number>();
+  for (const line of readFileSync(LINES, 'utf8').split('\n')) {
     if (line === '') continue;
-    const [file, name] = JSON.parse(line) as [string, string];
-    failed.set(file, [...(failed.get(file) ?? []), name]);
+    const { file, ms, failed: name } = JSON.parse(line) as TestLine;
+    took.set(file, (took.get(file) ?? 0) + ms);
+    if (name !== undefined) failed.set(file, [...(failed.get(file) ?? []), name]);
   }
-  rmSync(FAILED);
+  rmSync(LINES);
+  console.log(`\n${took.size} files took ${seconds(Date.now() - startedMs)}, these longest:\n${longest(took)}\n`);
   return [code, failed];
 }
 
@@ -103,6 +110,18 @@ function parents(): [pid: number, parent: number][] {
 
 function list(failed: ReadonlyMap<string, readonly string[]>): string {
   return [...failed].map(([file, names]) => `  ${relative(ROOT, file)}: ${names.join('; ')}`).join('\n');
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(0)} s`;
+}
+
+function longest(took: ReadonlyMap<string, number>): string {
+  return [...took]
+    .sort(([, a], [, b]) => b - a)
+    .slice(0, SLOWEST)
+    .map(([file, ms]) => `${seconds(ms).padStart(7)}  ${relative(ROOT, file)}`)
+    .join('\n');
 }
 
 /** All of it, in its two parts. */
