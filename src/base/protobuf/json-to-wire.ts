@@ -30,13 +30,13 @@ export class JsonEncoder {
     this.#types = types;
   }
 
-  /** The message; null when there are `problems`, which the next call forgets. */
-  encode(type: MessageType, value: unknown): Buffer | null {
+  /** The message behind `room` bytes; null when there are `problems`, which the next call forgets. */
+  encode(type: MessageType, value: unknown, room = 0): Buffer | null {
     this.problems.length = 0;
     this.#path.length = 0;
     this.#out.reset();
     this.#message(type, value);
-    return this.problems.length === 0 ? this.#out.done() : null;
+    return this.problems.length === 0 ? this.#out.done(room) : null;
   }
 
   #message(type: MessageType, value: unknown): void {

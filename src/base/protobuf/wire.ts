@@ -27,9 +27,11 @@ export class WireWriter {
     target.set(this.#bytes.subarray(0, this.#at));
   }
 
-  /** A copy of what was written. */
-  done(): Buffer {
-    return Buffer.from(this.#bytes.subarray(0, this.#at));
+  /** A copy of what was written, behind `room` bytes of garbage. */
+  done(room = 0): Buffer {
+    const copy = Buffer.allocUnsafe(room + this.#at);
+    this.#bytes.copy(copy, room, 0, this.#at);
+    return copy;
   }
 
   get length(): number {

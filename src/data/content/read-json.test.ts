@@ -67,3 +67,20 @@ test('what is no JSON is refused', () => {
   for (const text of ['', ' ', '{', '{"a"}', '[1,]', 'NaN', "{'a':1}", '{"a":1}}', '"', '"\\', '01', 'truefalse'])
     assert.equal(read(text).ok, false, text);
 });
+
+test('a number of 16 digits and more is seen, and none in a string', () => {
+  const rows = [
+    { text: '9007199254740993', want: true },
+    { text: '{"a":[-1234567890123456]}', want: true },
+    { text: '123456789012345', want: false },
+    { text: '[12345678,12345678]', want: false },
+    { text: '{"a":"9007199254740993","1234567890123456":1}', want: false },
+    { text: '["\\"",1234567890123456]', want: true },
+  ];
+  for (const { text, want } of rows) {
+    const reading = read(text);
+    assert.ok(reading.ok, text);
+    assert.equal(reading.hasLongNumber, want, text);
+    assert.equal(reading.text, text);
+  }
+});

@@ -19,7 +19,8 @@ export interface JsonLimits {
 const DEFAULT_JSON_LIMITS: JsonLimits = { maxDepth: 64, safeIntegers: false };
 
 export type JsonReading =
-  | { readonly ok: true; readonly value: unknown }
+  /** `hasLongNumber`: a number in `text` has so many digits that a double may not hold it. */
+  | { readonly ok: true; readonly value: unknown; readonly text: string; readonly hasLongNumber: boolean }
   | { readonly ok: false; readonly violation: Violation };
 
 const QUOTE = 0x22;
@@ -30,51 +31,65 @@ const CLOSE_LIST = 0x5d;
 const OPEN_OBJECT = 0x7b;
 const CLOSE_OBJECT = 0x7d;
 const SMALL_U = 0x75;
+const ZERO = 0x30;
+const NINE = 0x39;
+/** 2^53 has as many digits. */
+const LONG_NUMBER = 16;
 
 export function readJson(bytes: Uint8Array, limits: JsonLimits = DEFAULT_JSON_LIMITS): JsonReading {
   if (bytes.length === 0) return refused('', undefined, 'a JSON text');
   // RFC 8259 §8.1: UTF-8 and no byte order mark.
   if (!isUtf8(bytes)) return refused('', undefined, 'UTF-8');
   if (bytes[0] === 0xef && bytes[1] === 0xbb && bytes[2] === 0xbf) return refused('', undefined, 'no byte order mark');
-  const scan = scanned(bytes, limits.maxDepth);
-  if (scan < 0) return refused('', undefined, `at most ${limits.maxDepth} levels of nesting`);
+  if (!scan(bytes, limits.maxDepth)) return refused('', undefined, `at most ${limits.maxDepth} levels of nesting`);
+  const { colons, hasEscapes, hasLongNumber } = seen;
+  const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8');
   let value: unknown;
   try {
-    value = JSON.parse(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('utf8'));
+    value = JSON.parse(text);
   } catch {
     return refused('', undefined, 'a JSON text');
   }
-  const walk = new Walk(scan >= ESCAPES, limits.safeIntegers);
+  const walk = new Walk(hasEscapes, limits.safeIntegers);
   walk.visit(value, '');
   if (walk.problem !== null) return { ok: false, violation: walk.problem };
-  if (walk.members !== scan % ESCAPES) {
+  if (walk.members !== colons) {
     return { ok: false, violation: violation(duplicateIn(bytes), undefined, 'each name once in an object') };
   }
-  return { ok: true, value };
+  return { ok: true, value, text, hasLongNumber };
 }
 
-/** Added to the number of members when the text has `\u`, so that one number carries both. */
-const ESCAPES = 2 ** 40;
+/** What `scan` has seen: colons outside of strings, `\u`, a number of many digits. */
+const seen = { colons: 0, hasEscapes: false, hasLongNumber: false };
 
-/** Colons outside of strings, plus `ESCAPES`; -1 when it is nested too deep. */
-function scanned(bytes: Uint8Array, maxDepth: number): number {
+/** False: it is nested too deep. */
+function scan(bytes: Uint8Array, maxDepth: number): boolean {
   let colons = 0;
   let depth = 0;
-  let escapes = 0;
+  let digits = 0;
+  let hasEscapes = false;
+  let hasLongNumber = false;
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i]!;
     if (byte === QUOTE) {
       for (i++; i < bytes.length; i++) {
         const inner = bytes[i]!;
         if (inner === QUOTE) break;
-        if (inner === BACKSLASH && bytes[++i] === SMALL_U) escapes = ESCAPES;
+        if (inner === BACKSLASH && bytes[++i] === SMALL_U) hasEscapes = true;
       }
+    } else if (byte >= ZERO && byte <= NINE) {
+      if (++digits === LONG_NUMBER) hasLongNumber = true;
+      continue;
     } else if (byte === COLON) colons++;
     else if (byte === OPEN_OBJECT || byte === OPEN_LIST) {
-      if (++depth > maxDepth) return -1;
+      if (++depth > maxDepth) return false;
     } else if (byte === CLOSE_OBJECT || byte === CLOSE_LIST) depth--;
+    digits = 0;
   }
-  return colons + escapes;
+  seen.colons = colons;
+  seen.hasEscapes = hasEscapes;
+  seen.hasLongNumber = hasLongNumber;
+  return true;
 }
 
 class Walk {

@@ -79,10 +79,11 @@ export class TranscodedCall implements ResponseSource, ResponseHandler {
       return;
     }
     const { maxRequestBytes } = this.#exchange.route!.settings;
-    this.#exchange.keepRequest();
+    this.#exchange.takesTime();
     this.#exchange.readBody(maxRequestBytes).then(
       (body) => {
-        if (this.#isOver) return;
+        // The memory of a request that is over may be that of another one.
+        if (this.#isOver || this.#exchange.isDone) return;
         this.#ask(body, this.#exchange.runtime.clock.monotonicMs());
         this.#handler.flush();
       },

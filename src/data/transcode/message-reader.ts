@@ -71,11 +71,12 @@ export class MessageReader {
   }
 }
 
-/** A message in its frame. */
-export function framed(message: Buffer): Buffer {
-  const frame = Buffer.allocUnsafe(HEAD + message.length);
-  frame[0] = 0;
-  frame.writeUInt32BE(message.length, 1);
-  message.copy(frame, HEAD);
-  return frame;
+/** The room that a message needs in front of it for its frame. */
+export const FRAME_ROOM = HEAD;
+
+/** Writes the frame of the message that begins behind its room. */
+export function frame(bytes: Buffer): Buffer {
+  bytes[0] = 0;
+  bytes.writeUInt32BE(bytes.length - HEAD, 1);
+  return bytes;
 }

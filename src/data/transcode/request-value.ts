@@ -138,8 +138,7 @@ export function readExactJson(bytes: Buffer, violations: Violation[]): unknown {
     violations.push(reading.violation);
     return undefined;
   }
-  const text = bytes.toString('utf8');
-  return /\d{16}/.test(text) ? JSON.parse(text, exact) : reading.value;
+  return reading.hasLongNumber ? JSON.parse(reading.text, exact) : reading.value;
 }
 
 function exact(_: string, value: unknown, context?: { readonly source?: string }): unknown {

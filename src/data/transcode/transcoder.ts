@@ -9,7 +9,7 @@ import { JsonDecoder } from '../../base/protobuf/wire-to-json.ts';
 import { type Violation, violation } from '../content/violation.ts';
 import type { TranscodeApi, TranscodeBinding, TranscodeSettings } from '../contract/transcode.ts';
 import { BindingTable, type Bound, type Lookup } from './binding-table.ts';
-import { framed } from './message-reader.ts';
+import { FRAME_ROOM, frame } from './message-reader.ts';
 import { readExactJson, requestValue } from './request-value.ts';
 import { type RpcStatus, statusJson } from './status.ts';
 
@@ -57,9 +57,9 @@ export class Transcoder {
     if (!binding.clientStreams) return this.#message(bound, query, body, contentType);
     const frames: Buffer[] = [];
     for (const line of linesOf(body)) {
-      const frame = this.#message(bound, query, line, contentType);
-      if (!Buffer.isBuffer(frame)) return frame;
-      frames.push(frame);
+      const made = this.#message(bound, query, line, contentType);
+      if (!Buffer.isBuffer(made)) return made;
+      frames.push(made);
     }
     return Buffer.concat(frames);
   }
@@ -73,11 +73,11 @@ export class Transcoder {
     const value = isRaw ? content : body.length === 0 ? undefined : readExactJson(body, wrong);
     if (wrong.length > 0) return wrong;
     const made = requestValue(input, bound, query, this.#settings.ignoreQuery, value);
-    const message = this.#encoder.encode(input, made.value);
+    const message = this.#encoder.encode(input, made.value, FRAME_ROOM);
     const problems =
       message === null ? this.#encoder.problems.map((each) => violationOf(each, binding, input, made.places)) : [];
     const all = [...made.violations, ...problems];
-    return message === null || all.length > 0 ? all : framed(message);
+    return message === null || all.length > 0 ? all : frame(message);
   }
 
   #bodyType(input: MessageType, body: string): MessageType | null {
