@@ -1,7 +1,7 @@
 /** The identity commands through the real ones' functions, each on a database of its own. */
 import assert from 'node:assert/strict';
 import { EventEmitter } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
@@ -10,6 +10,7 @@ import { decodeJwt } from 'jose';
 import { IDENTITY_COMMANDS } from './identity-commands.ts';
 
 interface Shell {
+  readonly cwd: string;
   readonly signals: EventEmitter;
   run(line: string): Promise<{ code: number; out: string; err: string }>;
 }
@@ -19,6 +20,7 @@ function shell(t: { after(done: () => void): void }, env: Record<string, string>
   t.after(() => rmSync(cwd, { recursive: true, force: true }));
   const signals = new EventEmitter();
   return {
+    cwd,
     signals,
     async run(line) {
       const [name, ...args] = line.split(' ');
@@ -70,6 +72,34 @@ describe('gatehouse user, token, key, audit, migrate', () => {
     const unknown = await run('user plan ada --plan platinum');
     assert.deepEqual([unknown.code, /standard, premium, enterprise/.test(unknown.err)], [5, true]);
     await assert.rejects(run('user plan ada'), /--plan is needed/);
+  });
+
+  test('plans are those of the configuration, also where accounts are made and tokens minted', async (t) => {
+    for (const [document, list, usual] of [
+      ['plans: { gold: { limits: [5/1m] }, iron: { limits: [1/1m] } }', 'gold, iron', 'gold'],
+      ['plans: { gold: {}, iron: {} }\nlimits: { defaultPlan: iron }', 'gold, iron', 'iron'],
+      ['plans: { gold: {} }\nidentity: { enabled: false, plans: [tin, gold] }', 'tin, gold', 'tin'],
+      ['plans: { gold: {} }\nidentity: { enabled: true }', 'gold', 'gold'],
+      ['plans: { premium: {} }', 'standard, premium, enterprise', 'standard'],
+    ] as const) {
+      const { cwd, run } = shell(t);
+      writeFileSync(join(cwd, 'gatehouse.yaml'), document);
+      const other = list.split(', ').at(-1);
+      const made = await run('user create --username ann --json');
+      assert.deepEqual([made.code, JSON.parse(made.out).plan], [0, usual], document);
+      const named = await run(`user create --username bob --plan ${other} --json`);
+      assert.deepEqual([named.code, JSON.parse(named.out).plan], [0, other], document);
+      assert.equal((await run(`user plan ann --plan ${other}`)).code, 0, document);
+      for (const line of ['user create --username eve --plan silver', 'user plan ann --plan silver']) {
+        const refused = await run(line);
+        assert.equal(refused.code, 5, `${document}: ${line}`);
+        assert.equal(refused.err, `gatehouse: there is no plan "silver"; there are ${list}\n`);
+      }
+      assert.equal((await run('user show eve')).code, 5, 'refused as a whole');
+      assert.equal((await run(`token --user ann --plan ${other}`)).code, 0, document);
+      const token = await run('token --user ann --plan silver');
+      assert.deepEqual([token.code, token.err.includes(`plan: must be one of ${list}`)], [5, true], token.err);
+    }
   });
 
   test('a token is minted, checked by its claims, and revoked', async (t) => {

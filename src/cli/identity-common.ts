@@ -7,6 +7,7 @@ import { formatProblem } from '../control/config/problems.ts';
 import type { IdentityContext } from '../control/identity/context.ts';
 import { openContext } from '../control/identity/identity.ts';
 import type { IdentityInput } from '../control/identity/options.ts';
+import { plansOfDocument } from '../control/identity/plans.ts';
 import { Problem } from '../control/identity/problem.ts';
 import { type CommandContext, EXIT, UsageError } from './command.ts';
 
@@ -32,9 +33,11 @@ export async function identitySettings(file: string | undefined, io: CommandCont
   const compiled = compile(loaded.config);
   if (!compiled.ok) throw new RefusedError(compiled.problems.map(formatProblem).join('\n'));
   const document = loaded.config.document as unknown as Readonly<Record<string, unknown>>;
+  const section = (document['identity'] ?? {}) as IdentityInput;
   const stores = document['stores'] as { readonly sql?: string } | undefined;
   return {
-    options: (document['identity'] ?? {}) as IdentityInput,
+    // As the gateway has it; where it leaves accounts to a process of their own, what else of the document they need.
+    options: compiled.plan.sections.identity?.options ?? { ...section, ...plansOfDocument(section, document) },
     dataDir: compiled.plan.dataDir,
     storeUrl: stores?.sql === '' ? undefined : stores?.sql,
     trustProxy: compiled.snapshot.gateway.trustProxy,

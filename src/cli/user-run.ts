@@ -103,7 +103,7 @@ async function create(
   await checkRoles(context, roles);
   if (!values.service) checkNewPassword(password.given, [email, username], context.options.passwords);
   const passwordHash = values.service ? null : await context.hasher.hash(password.given);
-  const plan = values.plan === undefined ? {} : { plan: values.plan };
+  const plan = values.plan === undefined ? {} : { plan: planNamed(context, values.plan) };
   try {
     const user = await context.store.transaction(async (trx) => {
       const kind = values.service ? ('service' as const) : ('user' as const);
@@ -176,13 +176,17 @@ async function setStatus(context: IdentityContext, user: User, enabled: boolean)
 /** Reaches tokens with the next refresh; nothing ends. */
 async function setPlan(context: IdentityContext, user: User, plan: string | undefined): Promise<User> {
   if (plan === undefined) throw new UsageError('user plan: --plan is needed');
-  const known = context.options.plans;
-  if (!known.includes(plan)) throw new RefusedError(`there is no plan "${plan}"; there are ${known.join(', ')}`);
+  planNamed(context, plan);
   await context.store.transaction(async (trx) => {
     await trx.updateTable('users').set({ plan }).where('id', '=', user.id).execute();
     await context.audit.append(trx, { actor: ACTOR, action: 'user.changed', target: user.id, detail: { plan } });
   });
   return await find(context, user.id);
+}
+
+function planNamed({ options: { plans } }: IdentityContext, plan: string): string {
+  if (!plans.includes(plan)) throw new RefusedError(`there is no plan "${plan}"; there are ${plans.join(', ')}`);
+  return plan;
 }
 
 async function setRoles(context: IdentityContext, user: User, roles: string[]): Promise<string[]> {

@@ -123,6 +123,7 @@ export const adminSection = defineSection({
           service: SERVICE,
           path: `${path}/console/*`,
           movedBy: 'admin.path',
+          isOperations: true,
           limits: [
             {
               ...SIGN_INS,

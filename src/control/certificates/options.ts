@@ -135,6 +135,7 @@ export const acmeSection = defineSection({
         methods: ['GET', 'HEAD'],
         movedBy: 'acme.challenges',
         goesFirst: true,
+        isOperations: true,
         // Where gateways share a database each made-up token is a question to it; an authority asks a few times.
         limits: [{ paths: '^/', limit: 120, windowMs: 60_000, burst: 120, scope: ACME_SERVICE }],
       });

@@ -156,7 +156,7 @@ export const clusterSection = defineSection({
   compile(options, context): ClusterPlan | null {
     if (options === undefined) return null;
     const { path, rollout: steps } = options;
-    const route = { service: BUILTIN_CLUSTER, movedBy: 'cluster.path' };
+    const route = { service: BUILTIN_CLUSTER, movedBy: 'cluster.path', isOperations: true };
     context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/join`, path: `${path}/cluster/join`, methods: ['POST'] });
     context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/self`, path: `${path}/cluster/self/*` });
     for (const area of ['cluster', 'nodes']) {

@@ -50,9 +50,11 @@ export interface BuiltinRoute {
   /**
    * True: only for callers who are known. It has what the gateway says for every route (limits, address lists), and
    * authentication whatever the gateway says. Where nothing could authenticate anybody the route is left out. Default
-   * false: no policies.
+   * false: the gateway's limits, address lists, CORS and response fields, and no authentication.
    */
   readonly authenticated?: boolean;
+  /** What runs the gateway (probes, authorities, nodes, its console): `gateway.rateLimit` is not for it. */
+  readonly isOperations?: boolean;
   /** Before all routes of the document, whatever their priority. */
   readonly goesFirst?: boolean;
   /** What one address may ask of it, refused by the workers, so that a flood does not reach the main thread. */

@@ -11,7 +11,7 @@ import { withEnvironment } from './environment.ts';
 import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls, RARE_CALLS } from './open-calls.ts';
 import { DEFAULT_ISSUER, type IdentitySection, identityOptions } from './options.ts';
 import { checkMailTexts, checkPages } from './pages/check.ts';
-import { plansOf } from './plans.ts';
+import { plansOfDocument } from './plans.ts';
 
 export interface IdentityPlan {
   readonly options: IdentitySection;
@@ -107,10 +107,9 @@ export const identitySection = defineSection({
 
 /** The plans of accounts, which are those of the limits unless the section says otherwise. */
 function checkPlans(options: IdentitySection, context: SectionContext) {
-  const { plans: written, limits } = context.document ?? {};
+  const written = context.document?.['plans'];
   const known = Object.keys((written ?? {}) as object);
-  const { defaultPlan } = (limits ?? {}) as { readonly defaultPlan?: string };
-  const result = plansOf(options, { plans: known, defaultPlan });
+  const result = plansOfDocument(options, context.document);
   if (!result.plans.includes(result.defaultPlan)) {
     context.problem('there is no such plan', {
       at: ['defaultPlan'],

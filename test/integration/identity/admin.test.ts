@@ -74,8 +74,13 @@ describe('administrators', () => {
     const bench = await benchFor(t);
     const admin = await bench.admin();
     const body = { email: 'new@example.com', username: 'new_one', password: PASSWORD, plan: 'premium' };
+    const strange = await bench.call('POST', '/admin/users', { ...body, plan: 'silver' }, admin.accessToken);
+    const wanted = { field: 'plan', value: '"silver"', expected: 'one of standard, premium, enterprise' };
+    assert.deepEqual([strange.status, strange.body.errors], [400, [wanted]]);
     const made = await bench.call('POST', '/admin/users', body, admin.accessToken);
     assert.equal(made.status, 201, JSON.stringify(made.body));
+    const changed = await bench.call('PATCH', `/admin/users/${made.body.id}`, { plan: 'silver' }, admin.accessToken);
+    assert.deepEqual([changed.status, changed.body.errors], [400, [wanted]]);
     const found = await bench.call('GET', '/admin/users?q=new_', undefined, admin.accessToken);
     assert.deepEqual(
       found.body.users.map((user: { id: string }) => user.id),

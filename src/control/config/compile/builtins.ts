@@ -50,12 +50,13 @@ export function endpointRoutes(
     const path = endpoints[name];
     const isClosed = CLOSED_ENDPOINTS.has(name);
     if (path === null || (isClosed && operations.port !== undefined)) return [];
-    const route = { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'] };
+    const route = { id: `${OPS}/${name}`, service: OPS, path, methods: ['GET', 'HEAD'], isOperations: true };
     return [{ ...route, movedBy: `gateway.endpoints.${name}`, ...(isClosed ? { from: operations.from } : {}) }];
   });
   if (!answersGrpc) return routes;
   const movedBy = 'gateway.endpoints.grpcHealth';
-  return [...routes, { id: `${OPS}/grpc-health`, service: OPS, path: GRPC_HEALTH, methods: ['POST'], movedBy }];
+  const grpc = { id: `${OPS}/grpc-health`, service: OPS, path: GRPC_HEALTH, methods: ['POST'] };
+  return [...routes, { ...grpc, movedBy, isOperations: true }];
 }
 
 /** Null for a route that needs to know its callers where nothing could authenticate one. */
@@ -85,20 +86,46 @@ export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRout
   };
 }
 
-/** What the gateway tells browsers: pages of other sites may read what no route of the document answered, too. */
-export function unroutedPolicies(compilation: Compilation, id = 'none'): PolicySettings[] {
-  const cors = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).filter(({ key }) => key === 'cors');
-  const attempt = new Compilation(compilation.config);
-  return compilePolicies(attempt, compilation.config.document.routes.length, { id, services: [] }, cors);
+/**
+ * What the gateway says of every response, for what no route of the document answered: which pages of other sites may
+ * read it, and its fields. Requests of these never reach a service of the user, so changes of requests are not for them.
+ */
+export function unroutedPolicies(compilation: Compilation): PolicySettings[] {
+  return openPolicies(new Compilation(compilation.config), 'none', RESPONSE_KEYS);
 }
 
-/** The same, and an address list of its own. */
-function policiesOfOpen(compilation: Compilation, { id, from, limits = [] }: BuiltinRoute): PolicySettings[] {
-  const policies = unroutedPolicies(compilation, id);
+const RESPONSE_KEYS: ReadonlySet<string> = new Set(['cors', 'headers', 'securityHeaders']);
+const CALLER_KEYS: ReadonlySet<string> = new Set([...RESPONSE_KEYS, 'ipFilter', 'rateLimit']);
+const OPERATIONS_KEYS: ReadonlySet<string> = new Set([...RESPONSE_KEYS, 'ipFilter']);
+
+function openPolicies(attempt: Compilation, id: string, keys: ReadonlySet<string>): PolicySettings[] {
+  const definitions = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).filter(({ key }) => keys.has(key));
+  const facts = { id, services: [] };
+  return compilePolicies(attempt, attempt.config.document.routes.length, facts, definitions).map((policy) =>
+    policy.name === 'headers' ? { ...policy, options: { ...(policy.options as object), request: null } } : policy,
+  );
+}
+
+/**
+ * The same, the gateway's address lists and limits, and an address list of its own. What is wrong with the gateway's
+ * keys is reported where routes of the document have them.
+ */
+function policiesOfOpen(
+  compilation: Compilation,
+  { id, from, limits = [], isOperations = false }: BuiltinRoute,
+): PolicySettings[] {
+  const attempt = new Compilation(compilation.config);
+  const policies = openPolicies(attempt, id, isOperations ? OPERATIONS_KEYS : CALLER_KEYS);
+  keepTexts(compilation, attempt);
   policies.unshift(...limits.map(limitOf));
   if (from === undefined) return policies;
   const allow = compilation.options(['gateway', 'operations'], `builtin/${id}`).secret('allow', from.join('\n'));
   return [{ name: 'ip-filter', options: { allow, deny: null, phase: 'authenticate' } }, ...policies];
+}
+
+function keepTexts(compilation: Compilation, attempt: Compilation): void {
+  Object.assign(compilation.secrets, attempt.secrets);
+  for (const file of attempt.files) compilation.files.add(file);
 }
 
 function limitOf({ paths, scope, ...numbers }: AddressLimit): PolicySettings {
@@ -141,8 +168,7 @@ function policiesOfAuthenticated(
   const attempt = new Compilation(compilation.config);
   const policies = compilePolicies(attempt, document.routes.length, { id, services: [service] }, definitions);
   if (hasErrors(attempt.problems) || !policies.some(({ name }) => name === 'auth')) return null;
-  Object.assign(compilation.secrets, attempt.secrets);
-  for (const file of attempt.files) compilation.files.add(file);
+  keepTexts(compilation, attempt);
   return policies.map((policy) =>
     policy.name === 'auth'
       ? {

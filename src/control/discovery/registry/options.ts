@@ -134,6 +134,7 @@ export const registrySection = defineSection({
       path: `${section.path}/*`,
       methods: ['GET', 'POST', 'PUT', 'DELETE'],
       movedBy: 'registry.path',
+      isOperations: true,
     });
     return section;
   },

@@ -12,6 +12,7 @@ import * as field from '../fields.ts';
 import { adminOf, type Env } from '../http/actor.ts';
 import { readBody, readQuery } from '../http/validate.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
+import { knownPlan } from '../plans.ts';
 import { invalidField, notFound } from '../problem.ts';
 import { impersonate } from '../sessions/impersonate.ts';
 import type { User } from '../tables.ts';
@@ -159,7 +160,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
     const user = await store
       .transaction(async (trx) => {
         const names = { email: email ?? null, username: username ?? null, displayName: displayName ?? null };
-        const more = plan === undefined ? {} : { plan };
+        const more = plan === undefined ? {} : { plan: knownPlan(context, plan) };
         const made = await insertUser(context, trx, {
           kind,
           ...names,
@@ -208,7 +209,7 @@ function guardedRoutes<A extends { readonly name: string }>(context: IdentityCon
           ...(body.status === undefined
             ? {}
             : { status: body.status, disabled_reason: body.status === 'active' ? null : 'administrator' }),
-          ...(body.plan === undefined ? {} : { plan: body.plan }),
+          ...(body.plan === undefined ? {} : { plan: knownPlan(context, body.plan) }),
           ...(body.displayName === undefined ? {} : { display_name: body.displayName }),
           ...(language === undefined ? {} : { language }),
         })

@@ -7,6 +7,7 @@ import { accessOf } from '../accounts/access.ts';
 import { findById, findByLogin } from '../accounts/users.ts';
 import { ageBand, ageOf } from '../child-accounts/rules.ts';
 import type { IdentityContext } from '../context.ts';
+import { knownPlan } from '../plans.ts';
 import { invalidField } from '../problem.ts';
 import type { MintedToken } from './access-token.ts';
 
@@ -35,6 +36,7 @@ export async function mintToken(
     throw invalidField('subject', 'an account that is not disabled', wanted.subject);
   // No token may do for a child what its parent forbids.
   if (user?.kind === 'child') throw invalidField('subject', 'an account that is not a child', wanted.subject);
+  if (wanted.plan !== undefined) knownPlan(context, wanted.plan);
   const now = context.clock.wallMs();
   const jti = randomUUID();
   const subject = user?.id ?? wanted.subject;
