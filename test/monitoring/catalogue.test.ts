@@ -21,6 +21,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_security_events_total',
   ],
   'test/attacks/one-address-holds-a-share.test.ts': ['gatehouse_identity_address_refusals_total'],
+  'test/failures/events-gateways.test.ts': ['gatehouse_events_notified'],
   'test/integration/admin/instances.test.ts': ['gatehouse_overrides'],
   'test/integration/cache/cache-takeover.test.ts': ['gatehouse_cache_takeovers_total'],
   'test/integration/certificates/acme.test.ts': [

@@ -17,6 +17,8 @@ const HOW = 'install it with: apt-get install postgresql (only the binaries are 
 export interface PostgresServer {
   /** A new empty database each time. */
   database(name: string): Promise<string>;
+  /** Runs a statement as the superuser and gives its rows, one a line. */
+  run(statement: string): Promise<string>;
   /** Ends every connection and refuses new ones, as when the server is away; `start` brings it back. */
   halt(): Promise<void>;
   start(): Promise<void>;
@@ -80,9 +82,11 @@ export async function startPostgres(): Promise<PostgresServer> {
   const options = { ...user, cwd: folder, env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' } };
   await run('cp', ['-R', await emptyCluster(binaries, options), data], options);
   const port = await freePort();
-  const sql = async (text: string): Promise<void> => {
+  const sql = async (text: string): Promise<string> => {
     const where = ['-h', '127.0.0.1', '-p', String(port), '-U', 'gatehouse', '-d', 'postgres'];
-    await run(join(binaries, 'psql'), ['-X', '-q', '-v', 'ON_ERROR_STOP=1', ...where, '-c', text], options);
+    const flags = ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1'];
+    const { stdout } = await run(join(binaries, 'psql'), [...flags, ...where, '-c', text], options);
+    return String(stdout).trim();
   };
   let halt: () => Promise<void> = async () => {};
   const start = async (): Promise<void> => {
@@ -113,6 +117,7 @@ export async function startPostgres(): Promise<PostgresServer> {
       await sql(`create database ${name}`);
       return `postgres://gatehouse@127.0.0.1:${port}/${name}`;
     },
+    run: sql,
     halt: () => halt(),
     start,
     async stop() {

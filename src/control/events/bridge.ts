@@ -74,6 +74,7 @@ const CLEAN_EVERY_MS = 30_000;
 export class Bridge {
   readonly #log: Logger;
   readonly #store: Store<EventTables>;
+  readonly #embedded: EmbeddedEngine;
   readonly #engines = new Map<string, EventEngine>();
   /** Settings of those that are brokers, as JSON, by name. */
   readonly #brokers = new Map<string, string>();
@@ -114,7 +115,8 @@ export class Bridge {
     this.#publisher = new Publisher({ keys: this.#keys, outbox: this.#outbox, tokens });
     this.#subscriptions = new Subscriptions(() => this.#settings);
     this.#consumers = new Consumers(store, log);
-    this.#engines.set(EMBEDDED, new EmbeddedEngine(store));
+    this.#embedded = new EmbeddedEngine(store);
+    this.#engines.set(EMBEDDED, this.#embedded);
     this.#cleaning = setInterval(() => void this.#clean(), CLEAN_EVERY_MS);
     this.#cleaning.unref();
   }
@@ -312,6 +314,7 @@ export class Bridge {
       metrics: bridgeMetrics({
         engines: report.engines,
         published: this.#publisher.counts,
+        isNotified: this.#embedded.isNotified,
         outbox: this.#outbox.waiting,
         subscriptions: this.#subscriptions,
         feeds: streams.map(({ feed }) => feed),

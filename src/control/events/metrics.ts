@@ -21,6 +21,8 @@ export interface BridgeReport {
 export interface BridgeNumbers {
   readonly engines: readonly EngineReport[];
   readonly published: ReadonlyMap<string, ReadonlyMap<PublishOutcome, number>>;
+  /** Whether other gateways' events are notified; null where they never are. */
+  readonly isNotified: boolean | null;
   readonly outbox: number;
   readonly subscriptions: Subscriptions;
   readonly feeds: readonly Feed[];
@@ -31,7 +33,7 @@ export interface BridgeNumbers {
 const one = (value: number): ExtraMetric['samples'] => [{ labels: {}, value }];
 
 export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
-  const { engines, published, outbox, subscriptions, feeds, consumers, hub } = numbers;
+  const { engines, published, isNotified, outbox, subscriptions, feeds, consumers, hub } = numbers;
   const byStream = (read: (feed: Feed) => number): ExtraMetric['samples'] =>
     feeds.map((feed) => ({ labels: { stream: feed.stream }, value: read(feed) }));
   return [
@@ -48,6 +50,12 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
       samples: [...published].flatMap(([stream, counts]) =>
         [...counts].map(([outcome, value]) => ({ labels: { stream, outcome }, value })),
       ),
+    },
+    {
+      name: 'gatehouse_events_notified',
+      type: 'gauge',
+      help: 'Whether PostgreSQL notifies of the events of other gateways; 0: they are looked for four times a second',
+      samples: isNotified === null ? [] : one(isNotified ? 1 : 0),
     },
     { name: 'gatehouse_events_outbox', type: 'gauge', help: 'Events that wait in the outbox', samples: one(outbox) },
     {

@@ -27,6 +27,18 @@ export interface StoreOptions {
   readonly log?: Logger;
 }
 
+/** What is told about a channel. */
+export interface Heard {
+  /** From now on each message is heard; some may have been missed. */
+  begins(): void;
+  message(payload: string): void;
+}
+
+export interface Listening {
+  readonly isListening: boolean;
+  stop(): void;
+}
+
 export interface Store<Tables> {
   readonly dialect: StoreDialect;
   /** For single statements. Inside `transaction` use the handle given there: this one throws a TypeError then. */
@@ -41,6 +53,8 @@ export interface Store<Tables> {
    * most once a second, so that the answer does not stay when the reason has gone.
    */
   problem(): string | null;
+  /** Hears what is sent by `notify` (PostgreSQL); null where there is no such thing (SQLite). To be stopped first. */
+  listen(channel: string, heard: Heard): Listening | null;
   /** Rejects when the database cannot answer. */
   ping(): Promise<void>;
   /** Gives the connection back; the last holder of a shared SQLite file closes it. */
@@ -79,7 +93,9 @@ export async function openStore<Tables>(url: string, options: StoreOptions = {})
       idleTransactionMs: options.idleTransactionMs ?? 30_000,
       log: options.log,
     });
-    return makeStore(db, 'postgres', owner, () => db.destroy());
+    const { PostgresListener } = await import('./postgres-listener.ts');
+    const listen = (channel: string, heard: Heard): Listening => new PostgresListener(url, channel, heard, options.log);
+    return makeStore(db, 'postgres', owner, () => db.destroy(), listen);
   }
   if (!url.startsWith('sqlite:')) {
     throw new TypeError(
@@ -112,6 +128,7 @@ function makeStore<Tables>(
   dialect: StoreDialect,
   owner: unknown,
   release: () => Promise<void>,
+  listen: (channel: string, heard: Heard) => Listening | null = () => null,
 ): Store<Tables> {
   let open = true;
   let problem: string | null = null;
@@ -136,6 +153,7 @@ function makeStore<Tables>(
       return problem;
     },
     dialect,
+    listen,
     get db() {
       refuseInsideTransaction(owner);
       return db;

@@ -62,3 +62,37 @@ test('a position that the stream never had is a gap', async (t) => {
   await engine.publish('short', event('e'), NEVER);
   assert.deepEqual(await engine.read('short', '99', 10), { events: [], hasGap: true });
 });
+
+test('what comes while the end of the stream is read is no gap', async (t) => {
+  const engine = await open([streamSettings({ name: 'raced' })]);
+  t.after(() => engine.stop());
+  await engine.publish('raced', event('first'), NEVER);
+  const latest = engine.latest.bind(engine);
+  // Between the two questions that a read at the end asks.
+  engine.latest = async (stream) => {
+    engine.latest = latest;
+    await engine.publish(stream, event('second'), NEVER);
+    return await latest(stream);
+  };
+  const { events, hasGap } = await engine.read('raced', '1', 10);
+  assert.deepEqual([events.map(({ id }) => id), hasGap], [['second'], false]);
+});
+
+test('who follows a stream that was emptied hears of a gap, and gets what comes then', async (t) => {
+  let nowMs = 1_000_000;
+  const engine = await open([streamSettings({ name: 'emptied', maxAgeMs: 60_000 })], () => nowMs);
+  t.after(() => engine.stop());
+  for (let i = 0; i < 3; i++) await engine.publish('emptied', event(`old${i}`), NEVER);
+  nowMs += 100_000;
+  await engine.clean!();
+  const seen: string[] = [];
+  const tail = engine.tail('emptied', '1', {
+    onEvents: (events) => void seen.push(...events.map(({ id }) => id)),
+    onGap: () => void seen.push('gap'),
+  });
+  t.after(() => tail.stop());
+  while (seen.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  for (let i = 0; i < 2; i++) await engine.publish('emptied', event(`new${i}`), NEVER);
+  while (seen.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  assert.deepEqual(seen, ['gap', 'new0', 'new1']);
+});

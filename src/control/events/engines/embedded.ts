@@ -1,13 +1,14 @@
 /**
  * The embedded engine: events in the SQL store (SQLite or PostgreSQL), with nothing to install. Publishers that come
  * at the same time share one transaction, and so one write to the disk. A stream's counter row is locked while its
- * events are written, so positions become visible in their order. Other gateways on the same database are noticed by
- * looking; this process's own events at once.
+ * events are written, so positions become visible in their order. This process's own events are noticed at once; those
+ * of other gateways when PostgreSQL notifies of them, and in any case by looking.
  */
+import { randomUUID } from 'node:crypto';
 import { sql, type Transaction } from 'kysely';
 import { messageOf } from '../../../base/errors.ts';
 import { isUnavailable } from '../../store/faults.ts';
-import type { Store } from '../../store/store.ts';
+import type { Listening, Store } from '../../store/store.ts';
 import type { EventTables } from '../tables.ts';
 import type {
   EventEngine,
@@ -26,8 +27,9 @@ import { PagingTail } from './paging-tail.ts';
 const MAX_WAITING = 10_000;
 const MAX_BATCH = 500;
 const MAX_BATCH_BYTES = 8 * 1024 ** 2;
-/** How often other processes' events are looked for. */
-const LOOK_EVERY_MS = 250;
+/** How often other processes' events are looked for: while PostgreSQL notifies of them, and otherwise. */
+const LOOK_EVERY_MS = { notified: 1_000, alone: 250 } as const;
+const CHANNEL = 'gatehouse_events';
 const PAGE = 500;
 
 interface Waiting {
@@ -44,7 +46,10 @@ export class EmbeddedEngine implements EventEngine {
   readonly #store: Store<EventTables>;
   readonly #wallMs: () => number;
   readonly #streams = new Map<string, StreamSettings>();
-  readonly #tails = new Set<PagingTail>();
+  readonly #tails = new Map<PagingTail, string>();
+  /** In front of its own notifications, which it needs not. */
+  readonly #self = `${randomUUID()} `;
+  #listening: Listening | null = null;
   #waiting: Waiting[] = [];
   #writing = false;
   #stopped = false;
@@ -59,8 +64,19 @@ export class EmbeddedEngine implements EventEngine {
     return this.#problem;
   }
 
+  /** Whether other processes' events are notified; null where they never are. */
+  get isNotified(): boolean | null {
+    return this.#listening === null ? null : this.#listening.isListening;
+  }
+
   async start(streams: readonly StreamSettings[]): Promise<void> {
     this.#streams.clear();
+    this.#listening ??= this.#store.listen(CHANNEL, {
+      begins: () => this.#wake(),
+      message: (text) => {
+        if (!text.startsWith(this.#self)) this.#wake(text.slice(this.#self.length));
+      },
+    });
     for (const stream of streams) {
       this.#streams.set(stream.name, stream);
       await this.#store.db
@@ -143,7 +159,10 @@ export class EmbeddedEngine implements EventEngine {
         published,
         indices,
       );
-      if (known) await this.#trim(trx, stream);
+      if (!known) continue;
+      await this.#trim(trx, stream);
+      // Sent when the transaction is committed.
+      if (this.#listening !== null) await sql`select pg_notify(${CHANNEL}, ${this.#self + stream})`.execute(trx);
     }
     return published;
   }
@@ -285,6 +304,18 @@ export class EmbeddedEngine implements EventEngine {
 
   async read(stream: string, after: string | null, limit: number): Promise<Page> {
     const from = after === null ? 0 : Number(after);
+    let rows = await this.#rowsAfter(stream, from, limit);
+    if (rows.length === 0) {
+      const last = Number((await this.latest(stream)) ?? 0);
+      // What is there may have come between the two questions; if it has not, it was removed.
+      if (last > from) rows = await this.#rowsAfter(stream, from, limit);
+      if (rows.length === 0) return { events: [], hasGap: after !== null && last !== from };
+    }
+    const hasGap = after !== null && Number(rows[0]!.position) !== from + 1;
+    return { events: rows.map(stored), hasGap };
+  }
+
+  async #rowsAfter(stream: string, from: number, limit: number): Promise<EventTables['event_log'][]> {
     const rows = await this.#store.db
       .selectFrom('event_log')
       .selectAll()
@@ -294,15 +325,7 @@ export class EmbeddedEngine implements EventEngine {
       .limit(limit)
       .execute();
     this.#problem = null;
-    const first = rows[0];
-    if (first === undefined) return { events: [], hasGap: after !== null && (await this.#isElsewhere(stream, from)) };
-    const hasGap = after !== null && Number(first.position) !== from + 1;
-    return { events: rows.map(stored), hasGap };
-  }
-
-  /** Nothing lies after a position: is it the end of the stream, or one that the stream never had or has dropped? */
-  async #isElsewhere(stream: string, position: number): Promise<boolean> {
-    return position !== Number((await this.latest(stream)) ?? 0);
+    return rows;
   }
 
   async latest(stream: string): Promise<string | null> {
@@ -319,19 +342,22 @@ export class EmbeddedEngine implements EventEngine {
       read: (from: string | null, limit: number) => this.read(stream, from, limit),
       latest: () => this.latest(stream),
     };
-    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => this.#tails.delete(tail));
-    this.#tails.add(tail);
+    const everyMs = (): number => LOOK_EVERY_MS[this.isNotified === true ? 'notified' : 'alone'];
+    const tail = new PagingTail(paged, after, handler, everyMs, () => this.#tails.delete(tail));
+    this.#tails.set(tail, stream);
     tail.look();
     return tail;
   }
 
-  #wake(): void {
-    for (const tail of this.#tails) tail.look();
+  /** Those who follow a stream, or any. */
+  #wake(stream: string | null = null): void {
+    for (const [tail, followed] of this.#tails) if (stream === null || stream === followed) tail.look();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const tail of this.#tails) tail.stop();
+    this.#listening?.stop();
+    for (const tail of [...this.#tails.keys()]) tail.stop();
     while (this.#writing) await new Promise(setImmediate);
   }
 }

@@ -237,10 +237,16 @@ export class NatsEngine implements EventEngine {
       read: (from: string | null, limit: number) => this.read(stream, from, limit),
       latest: () => this.latest(stream),
     };
-    const tail = new PagingTail(paged, after, handler, LOOK_EVERY_MS, () => {
-      this.#tails.get(tail)?.subscription?.unsubscribe();
-      this.#tails.delete(tail);
-    });
+    const tail = new PagingTail(
+      paged,
+      after,
+      handler,
+      () => LOOK_EVERY_MS,
+      () => {
+        this.#tails.get(tail)?.subscription?.unsubscribe();
+        this.#tails.delete(tail);
+      },
+    );
     this.#listen(tail, stream);
     tail.look();
     return tail;

@@ -16,19 +16,34 @@ export class PagingTail implements Tail {
   readonly #stream: PagedStream;
   readonly #handler: TailHandler;
   readonly #gone: () => void;
-  readonly #timer: NodeJS.Timeout;
+  readonly #everyMs: () => number;
+  #timer: NodeJS.Timeout | undefined;
   #after: string | null;
   #looking = false;
   #again = false;
   #stopped = false;
 
-  constructor(stream: PagedStream, after: string | null, handler: TailHandler, everyMs: number, gone: () => void) {
+  /** `everyMs` is asked each time. */
+  constructor(
+    stream: PagedStream,
+    after: string | null,
+    handler: TailHandler,
+    everyMs: () => number,
+    gone: () => void,
+  ) {
     this.#stream = stream;
     this.#after = after;
     this.#handler = handler;
     this.#gone = gone;
-    this.#timer = setInterval(() => this.look(), everyMs);
-    this.#timer.unref();
+    this.#everyMs = everyMs;
+    this.#plan();
+  }
+
+  #plan(): void {
+    this.#timer = setTimeout(() => {
+      this.look();
+      this.#plan();
+    }, this.#everyMs()).unref();
   }
 
   look(): void {
@@ -47,8 +62,7 @@ export class PagingTail implements Tail {
           if (hasGap) this.#handler.onGap();
           const last = events.at(-1);
           if (last === undefined) {
-            // A stream that was emptied and begun anew: what comes next is its own.
-            if (hasGap) this.#after = await this.#stream.latest();
+            if (hasGap && (await this.#hasMore())) continue;
             break;
           }
           this.#after = last.position;
@@ -62,9 +76,17 @@ export class PagingTail implements Tail {
     this.#looking = false;
   }
 
+  /** A stream that was emptied, or begun anew, is followed from its end on, unless something has come meanwhile. */
+  async #hasMore(): Promise<boolean> {
+    const end = await this.#stream.latest();
+    const { events } = await this.#stream.read(this.#after, 1);
+    if (events.length === 0) this.#after = end;
+    return events.length > 0;
+  }
+
   stop(): void {
     this.#stopped = true;
-    clearInterval(this.#timer);
+    clearTimeout(this.#timer);
     this.#gone();
   }
 }

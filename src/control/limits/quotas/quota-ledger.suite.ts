@@ -238,6 +238,7 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
       const deaf: Store<LimitTables> = {
         dialect: store.dialect,
         db: store.db,
+        listen: (channel, heard) => store.listen(channel, heard),
         ping: () => store.ping(),
         problem: () => store.problem(),
         close: () => store.close(),

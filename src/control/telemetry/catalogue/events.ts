@@ -40,6 +40,11 @@ export const EVENT_METRICS = {
     labels: [],
     help: 'Notices to subscribers that events are missing',
   },
+  gatehouse_events_notified: {
+    type: 'gauge',
+    labels: [],
+    help: 'Whether PostgreSQL notifies of the events of other gateways; 0: they are looked for four times a second',
+  },
   gatehouse_events_outbox: { type: 'gauge', labels: [], help: 'Events that wait in the outbox' },
   gatehouse_events_published_total: {
     type: 'counter',
