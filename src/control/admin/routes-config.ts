@@ -2,6 +2,7 @@
 import * as z from 'zod';
 import { isSecretKey } from '../config/secrecy.ts';
 import type { ReplaceResult, TrialResult } from '../live-configuration.ts';
+import { mayAct } from './access.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
 import type { AdminPlan } from './section.ts';
 
@@ -63,17 +64,23 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       method: 'post',
       path: '/config/check',
       tag: TAG,
-      summary: 'What a text, or the source as it is now, would change; nothing changes',
+      summary: 'What the source as it is now, or for admins a text, would change; nothing changes',
       role: 'viewer',
       body: z.strictObject({
         text: z
           .string()
           .max(16 * 1024 ** 2)
-          .optional(),
+          .optional()
+          .describe('Another configuration. Needs the role `admin`.'),
       }),
       response: trial,
     },
-    ({ body }): Promise<TrialResult> => configuration.tryOut(body.text),
+    ({ body, operator }): Promise<TrialResult> => {
+      // A text may name any variable of the environment and any file, and the answer would show what stands there.
+      if (body.text !== undefined && !mayAct(operator.role, 'admin'))
+        throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', 'to check a given text, this needs the role admin');
+      return configuration.tryOut(body.text);
+    },
   );
 
   operation(

@@ -82,6 +82,20 @@ test('nobody without a token, and each role as far as it goes', async (t) => {
   assert.equal((await client(origin, 'admin')('GET', '/config/text')).status, 200);
 });
 
+test('whoever may only look cannot have a text of theirs checked, which could name secrets and files', async (t) => {
+  process.env['ADMIN_API_SECRET'] = 'nobody-may-read-this';
+  t.after(() => delete process.env['ADMIN_API_SECRET']);
+  const { origin } = await scene(t);
+  const text = 'routes: [{ match: { path: "/x/${ADMIN_API_SECRET}" }, auth: public, respond: { status: 204 } }]';
+  for (const role of ['viewer', 'operator'] as const) {
+    const { status, body } = await client(origin, role)('POST', '/config/check', { text });
+    assert.deepEqual([status, body.code], [403, 'INSUFFICIENT_PERMISSIONS'], role);
+    assert.doesNotMatch(JSON.stringify(body), /nobody-may-read/);
+    assert.equal((await client(origin, role)('POST', '/config/check', {})).status, 200, 'the source as it is');
+  }
+  assert.equal((await client(origin, 'admin')('POST', '/config/check', { text })).status, 200);
+});
+
 test('a drained instance gets nothing, is listed with owner and reason, survives a reload, and comes back', async (t) => {
   const { gateway, origin, ask, first } = await scene(t);
   const operator = client(origin, 'operator');
