@@ -79,7 +79,9 @@ export const accessRecordsSection = defineSection({
             .array(pattern)
             .max(100)
             .prefault([])
-            .describe('Regular expressions; what they match is hidden in every text, also in paths.'),
+            .describe(
+              'Regular expressions; what they match is hidden in every text, also in paths, and in the live tail, security events and paths of spans.',
+            ),
         })
         .prefault({})
         .describe('What is written as `***`.'),

@@ -8,12 +8,14 @@ import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { Redaction } from '../../base/redaction.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
 import type { FeatureStatus } from '../feature-status.ts';
 import { fetchListener } from '../local-server.ts';
 import { createOpsApp } from '../ops/ops-app.ts';
 import { OVERRIDE_KINDS } from '../overrides.ts';
+import { redactionOf } from '../redaction.ts';
 import { listenOnPort } from '../shared-port.ts';
 import type { AdminParts } from './app.ts';
 import type { AdminPlan } from './section.ts';
@@ -32,6 +34,7 @@ const ENDPOINTS = {
 export class AdminFeature implements Feature {
   readonly #host: OperatorHost;
   #plan: AdminPlan;
+  #redaction: Redaction;
   #parts: Promise<AdminParts> | undefined;
   #server: Server | undefined;
   #listens = '';
@@ -40,7 +43,9 @@ export class AdminFeature implements Feature {
 
   constructor(host: OperatorHost) {
     this.#host = host;
-    this.#plan = host.compiled.plan.sections.admin;
+    const { plan } = host.compiled;
+    this.#plan = plan.sections.admin;
+    this.#redaction = redactionOf(plan);
   }
 
   start(compiled: Compiled): Promise<void> {
@@ -77,6 +82,7 @@ export class AdminFeature implements Feature {
 
   applied({ plan }: Compiled): void {
     this.#plan = plan.sections.admin;
+    this.#redaction = redactionOf(plan);
   }
 
   metrics(): readonly ExtraMetric[] {
@@ -122,7 +128,11 @@ export class AdminFeature implements Feature {
           async (sessionId) => (await this.#host.accounts()?.rolesOf(sessionId)) ?? null,
         ),
         recorder: new Recorder(this.#host),
-        tail: new TailHub(this.#host.bus, () => this.#host.workers.status().length),
+        tail: new TailHub(
+          this.#host.bus,
+          () => this.#host.workers.status().length,
+          () => this.#redaction,
+        ),
         limits: new LimitDesk(this.#host.bus),
         consoleUrl: () => this.#url,
       };

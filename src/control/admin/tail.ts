@@ -1,9 +1,10 @@
 /**
  * The live tail for those who watch: asks the workers for the records that anybody wants, only while somebody does, and
  * gives each watcher its own. A record is a line of the access log: no bodies, no query, no fields besides the user
- * agent.
+ * agent, and nothing that the access log hides.
  */
-import { jsonText } from '../../base/text.ts';
+import type { Redaction } from '../../base/redaction.ts';
+import { asciiJson, jsonText } from '../../base/text.ts';
 import { isWanted, TAIL_LINES_TOPIC, TAIL_TOPIC, type TailFilter, type TailLines } from '../../data/contract/tail.ts';
 import type { ControlBus } from '../bus.ts';
 
@@ -43,10 +44,13 @@ export const STATUS_PATTERN = /^([1-5]\d\d|[1-5]xx|errors)$/;
 export class TailHub {
   readonly #bus: ControlBus;
   readonly #workers: () => number;
+  readonly #redaction: () => Redaction;
   readonly #watchers = new Set<Watcher>();
 
-  constructor(bus: ControlBus, workers: () => number) {
+  /** `redaction`: what records hide at the moment. */
+  constructor(bus: ControlBus, workers: () => number, redaction: () => Redaction) {
     this.#bus = bus;
+    this.#redaction = redaction;
     this.#workers = workers;
     bus.onTell(TAIL_LINES_TOPIC, (data) => this.#onLines(data as TailLines));
   }
@@ -74,7 +78,15 @@ export class TailHub {
   #onLines({ lines, dropped }: TailLines): void {
     if (this.#watchers.size === 0) return;
     const texts = Buffer.from(lines).toString('latin1').split('\n').filter(Boolean);
-    const records = texts.map((text) => ({ text, record: JSON.parse(text) as TailRecord }));
+    const redaction = this.#redaction();
+    const records = texts.map((text) => {
+      const whole = JSON.parse(text) as TailRecord;
+      if (redaction.isEmpty) return { text, record: whole };
+      const { time, ...rest } = whole;
+      const record = { time, ...redaction.value(rest) } as TailRecord;
+      // Watchers look for their text in this one: else they could guess what is hidden.
+      return { text: asciiJson(record), record };
+    });
     for (const watcher of this.#watchers) {
       const { filter } = watcher;
       const wanted = records

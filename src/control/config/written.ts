@@ -694,7 +694,7 @@ export interface WrittenGateway<N extends Names> {
     readonly redact?: {
       /** Query parameters and header fields whose values are hidden, besides those that usually hold secrets. Values: list of text (at most 1000). Default: empty. */
       readonly names?: readonly string[] | undefined;
-      /** Regular expressions; what they match is hidden in every text, also in paths. Values: list of text (at most 100). Default: empty. */
+      /** Regular expressions; what they match is hidden in every text, also in paths, and in the live tail, security events and paths of spans. Values: list of text (at most 100). Default: empty. */
       readonly patterns?: readonly string[] | undefined;
     } | undefined;
     /** Rotation of the file of `accessLog`. Default: none; SIGUSR1 opens a file that was moved anew. */

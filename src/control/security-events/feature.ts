@@ -5,6 +5,7 @@
  */
 import { BlockWriter } from '../../base/block-writer.ts';
 import { messageOf } from '../../base/errors.ts';
+import { Redaction } from '../../base/redaction.ts';
 import {
   SECURITY_EVENTS_TOPIC,
   SECURITY_WANTED_TOPIC,
@@ -14,6 +15,7 @@ import {
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { FileRotation } from '../file-rotation.ts';
+import { redactionOf } from '../redaction.ts';
 import type { SecurityEventsPlan } from './section.ts';
 
 const GATHER_MS = 100;
@@ -26,6 +28,7 @@ export function securityEventsFeature(host: Host): Feature {
   const writer = new BlockWriter(host.log);
   const counts = new Map<string, number>();
   let plan: SecurityEventsPlan | null = null;
+  let redaction = new Redaction();
   let gathered = '';
   let timer: NodeJS.Timeout | null = null;
   let waiting = 0;
@@ -75,7 +78,7 @@ export function securityEventsFeature(host: Host): Feature {
       time: new Date(atMs).toISOString(),
       log: 'security',
       event,
-      ...Object.fromEntries(shown),
+      ...redaction.value(Object.fromEntries(shown)),
       ...(untold === 0 ? {} : { left_out_before: untold }),
     })}\n`;
     untold = 0;
@@ -96,17 +99,19 @@ export function securityEventsFeature(host: Host): Feature {
   };
 
   return {
-    async start({ plan: { gateway } }: Compiled) {
+    async start(compiled: Compiled) {
       host.bus.onTell(SECURITY_EVENTS_TOPIC, (data) => {
         const { events, leftOut } = data as SecurityBatch;
         if (leftOut > 0) leaveOut(leftOut);
         for (const each of events) write(each);
       });
-      use(gateway.securityEvents);
+      redaction = redactionOf(compiled.plan);
+      use(compiled.plan.gateway.securityEvents);
       if (plan !== null) await target();
     },
-    applied({ plan: { gateway } }: Compiled) {
-      if (use(gateway.securityEvents)) reopen();
+    applied(compiled: Compiled) {
+      redaction = redactionOf(compiled.plan);
+      if (use(compiled.plan.gateway.securityEvents)) reopen();
     },
     reopen: () => {
       if (plan !== null) reopen();

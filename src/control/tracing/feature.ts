@@ -69,6 +69,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         : {
             ...tracing.settings,
             slowRoutes: slowRoutes(snapshot),
+            hiddenPatterns: plan.gateway.accessRecords?.settings.hiddenPatterns ?? [],
             pageSpans: Math.floor(tracing.maxQueue / PAGES_WAITING),
           };
     const text = JSON.stringify(settings);

@@ -9,7 +9,7 @@ import { defineSection, type VariableDefinition } from '../config/section.ts';
 
 export interface TracingPlan {
   /** Without what depends on the routes, which feature.ts adds. */
-  readonly settings: Omit<TracingSettings, 'slowRoutes' | 'pageSpans'>;
+  readonly settings: Omit<TracingSettings, 'slowRoutes' | 'hiddenPatterns' | 'pageSpans'>;
   readonly exporter: ExporterPlan;
   readonly serviceName: string | null;
   readonly attributes: Readonly<Record<string, string>>;

@@ -30,6 +30,8 @@ export interface TracingSettings {
   readonly slowRoutes: Readonly<Record<string, number>>;
   /** Asynchronous policies that took at least so long get a span of their own. */
   readonly policyMs: number;
+  /** Sources of regular expressions: what they match in a path is hidden, as in the access log. */
+  readonly hiddenPatterns: readonly string[];
   /** Spans of a page, about. */
   readonly pageSpans: number;
 }

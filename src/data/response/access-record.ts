@@ -3,6 +3,7 @@
  * successes, values hidden by name and pattern. The usual record (exchange/report.ts) is written without this.
  */
 
+import { HIDDEN, Redaction } from '../../base/redaction.ts';
 import { jsonText } from '../../base/text.ts';
 import type { AccessRecordSettings, RecordField } from '../contract/access-records.ts';
 import type { AccessLog } from './access-log.ts';
@@ -46,7 +47,6 @@ type Value = string | number | null;
 type Marks = readonly (readonly [name: string, value: string | number])[];
 type Read = (ended: Ended) => Value;
 
-const HIDDEN = '***';
 const NO_MARKS: Marks = [];
 
 const rounded = (ms: number): number => Math.round(ms * 1_000) / 1_000;
@@ -79,14 +79,14 @@ export class AccessRecords {
   readonly #settings: AccessRecordSettings;
   readonly #readers: readonly (readonly [name: string, read: Read])[];
   readonly #hiddenNames: ReadonlySet<string>;
-  readonly #patterns: readonly RegExp[];
+  readonly #redaction: Redaction;
   readonly #random: () => number;
 
   constructor(settings: AccessRecordSettings, random: () => number = Math.random) {
     this.#settings = settings;
     this.#random = random;
     this.#hiddenNames = new Set(settings.hiddenNames);
-    this.#patterns = settings.hiddenPatterns.map((source) => new RegExp(source, 'g'));
+    this.#redaction = new Redaction(settings.hiddenPatterns);
     this.#readers = settings.fields.map((field) => [nameOf(field), this.#reader(field)] as const);
   }
 
@@ -141,16 +141,10 @@ export class AccessRecords {
       .join('&');
   }
 
-  #hidden(text: string): string {
-    let result = text;
-    for (const pattern of this.#patterns) result = result.replace(pattern, HIDDEN);
-    return result;
-  }
-
   #json(ended: Ended, marks: Marks): string {
     let line = '';
     for (const [name, value] of this.#parts(ended, marks)) {
-      line += `${line === '' ? '{' : ','}"${name}":${typeof value === 'number' ? value : jsonText(this.#hidden(value))}`;
+      line += `${line === '' ? '{' : ','}"${name}":${typeof value === 'number' ? value : jsonText(this.#redaction.text(value))}`;
     }
     return line === '' ? '{}' : `${line}}`;
   }
@@ -158,7 +152,7 @@ export class AccessRecords {
   #logfmt(ended: Ended, marks: Marks): string {
     let line = '';
     for (const [name, value] of this.#parts(ended, marks)) {
-      line += `${line === '' ? '' : ' '}${name}=${typeof value === 'number' ? value : quoted(this.#hidden(value))}`;
+      line += `${line === '' ? '' : ' '}${name}=${typeof value === 'number' ? value : quoted(this.#redaction.text(value))}`;
     }
     return line;
   }
@@ -178,7 +172,7 @@ export class AccessRecords {
   #combined(ended: Ended): string {
     const { exchange, status, wallMs } = ended;
     const shown = (text: string | null): string =>
-      text === null || text === '' ? '-' : apacheText(this.#hidden(text));
+      text === null || text === '' ? '-' : apacheText(this.#redaction.text(text));
     const query = this.#settings.fields.includes('query') ? this.#query(exchange.query) : null;
     const target = shown(exchange.path + (query === null ? '' : `?${query}`));
     const sent = exchange.bytesSent === 0 ? '-' : exchange.bytesSent;

@@ -44,6 +44,7 @@ const settings = (more: Partial<TracingSettings> = {}): TracingSettings => ({
   slowMs: 0,
   slowRoutes: {},
   policyMs: 5,
+  hiddenPatterns: [],
   pageSpans: 2,
   ...more,
 });

@@ -4,6 +4,7 @@
  * is none.
  */
 import { randomUUID } from 'node:crypto';
+import { Redaction } from '../../base/redaction.ts';
 import type { ControlLink } from '../contract/policy.ts';
 import {
   DROPPED_TOPIC,
@@ -64,6 +65,8 @@ export class Tracer {
   readonly settings: TracingSettings;
   readonly #threshold: string;
   readonly #rejected: number;
+  /** Null where nothing is. */
+  readonly #hidden: Redaction | null;
   readonly #ids = new SpanIds();
   readonly #control: ControlLink;
   readonly #writer = new SpanWriter();
@@ -78,6 +81,7 @@ export class Tracer {
     this.settings = settings;
     this.#threshold = thresholdOf(settings.ratio);
     this.#rejected = rejectedBelow(settings.ratio);
+    this.#hidden = settings.hiddenPatterns.length === 0 ? null : new Redaction(settings.hiddenPatterns);
     this.#control = control;
     this.#together = Math.min(TOGETHER, settings.pageSpans);
   }
@@ -146,8 +150,8 @@ export class Tracer {
       elapsedMs,
       wallMs,
       method,
-      path,
-      upstreamPath,
+      path: this.#hidden === null ? path : this.#hidden.text(path),
+      upstreamPath: this.#hidden === null ? upstreamPath : this.#hidden.text(upstreamPath),
       bytesReceived,
       bytesSent,
       fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
