@@ -3,12 +3,14 @@
  * it. Each format has its importer in import/; this file reads, writes and checks.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import { messageOf } from '../base/errors.ts';
+import type { RouteSettings } from '../data/contract/snapshot.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
 import { counted, loadAndCompile, problemLines } from './config-file.ts';
 import type { Draft } from './import/draft.ts';
+import type { Folders } from './import/nginx-files.ts';
 import type { Replay } from './replay-log.ts';
 
 const FORMATS = ['kong', 'nginx', 'krakend', 'express-gateway'] as const;
@@ -27,9 +29,9 @@ export const importConfiguration: Command = {
   import-report.md    what became of every object: exact, approximate (what differs), not carried (why, and what to do)
   gatehouse.env       secrets, which are variables in the configuration; readable by you alone
 
-Security is never dropped in silence: a route whose authentication, limit or address list cannot be carried answers 501 until you have written it. What is written passes "gatehouse check".
+Security is never dropped in silence: a route whose authentication, limit or address list cannot be carried answers 501 until you have written it. What is written passes "gatehouse check", once the certificates that it names are there.
 
-With --verify it looks up the requests of the old gateway's access log (combined format or JSON lines) in what was written, and names those that were answered there and would not be here; "gatehouse routes --log" does it again later.
+With --verify it looks up the requests of the old gateway's access log (combined format or JSON lines) in what was written, and names those that were answered there and would not be here, also where certificates are missing; "gatehouse routes --log" does it again later.
 
 With openapi it writes a service, and a route for each path whose requests are checked by the document, to FILE or standard output. Operations without security are public; scopes of OAuth become scopes of "auth". Exit codes then: 0 written, 1 the document cannot be used, 5 FILE exists already or cannot be written.
 
@@ -61,27 +63,43 @@ Exit codes: 0 all exact, 1 something differs, 2 something was not carried or a r
     if (!FORMATS.includes(format))
       throw new UsageError(`"${format}" cannot be imported; one of ${[...FORMATS, 'openapi'].join(', ')} can`);
     if (options['config'] !== undefined) throw new UsageError('import takes the file to read as an argument');
+    const folder = resolve(cwd, typeof options['out'] === 'string' ? options['out'] : 'imported');
     let draft: Draft;
     try {
-      draft = await importText(format, await readFile(resolve(cwd, file), 'utf8'));
+      const folders = { source: dirname(resolve(cwd, file)), out: folder };
+      draft = await importText(format, await readFile(resolve(cwd, file), 'utf8'), folders);
     } catch (error) {
       err(`${file}: ${messageOf(error)}\n`);
       return EXIT.failed;
     }
-    const folder = resolve(cwd, typeof options['out'] === 'string' ? options['out'] : 'imported');
     return await write(draft, file, folder, context, options['json'] === true, out, err);
   },
 };
 
+const HERE: Folders = { source: '.', out: '.' };
+
 /** Throws what is wrong with the text. */
-export async function importText(format: Format, text: string): Promise<Draft> {
-  if (format === 'nginx') return (await import('./import/nginx.ts')).importNginx(text);
+export async function importText(format: Format, text: string, folders: Folders = HERE): Promise<Draft> {
+  if (format === 'nginx') return (await import('./import/nginx.ts')).importNginx(text, folders);
   const { parse } = await import('yaml');
   const document: unknown = parse(text);
   if (typeof document !== 'object' || document === null) throw new Error('holds no mapping');
   if (format === 'kong') return (await import('./import/kong.ts')).importKong(document);
   if (format === 'krakend') return (await import('./import/krakend.ts')).importKrakend(document);
   return (await import('./import/express-gateway.ts')).importExpressGateway(document);
+}
+
+/** Certificates may lie where the old gateway runs, and say nothing of which route takes a request. */
+async function routesWithoutTls(file: string, { cwd, env }: CommandContext): Promise<readonly RouteSettings[] | null> {
+  const { loadConfig } = await import('../control/config/load.ts');
+  const { compile } = await import('../control/config/compile.ts');
+  const loaded = await loadConfig({ file, cwd, env });
+  if (!loaded.ok) return null;
+  const { document } = loaded.config;
+  const listeners = document.gateway.listeners?.map(({ tls: _, ...listener }) => listener);
+  const gateway = { ...document.gateway, listeners };
+  const compiled = compile({ ...loaded.config, document: { ...document, gateway } });
+  return compiled.ok ? compiled.snapshot.routes : null;
 }
 
 async function write(
@@ -110,18 +128,19 @@ async function write(
     err(code === 'EEXIST' ? `${config} exists already and is left as it is\n` : `${message}\n`);
     return EXIT.failed;
   }
-  const loaded = await loadAndCompile(config, {
-    ...context,
-    env: { ...context.env, ...Object.fromEntries(draft.variables) },
-  });
+  const withVariables = { ...context, env: { ...context.env, ...Object.fromEntries(draft.variables) } };
+  const loaded = await loadAndCompile(config, withVariables);
   const problems = loaded.ok ? [] : loaded.problems.filter(({ severity }) => severity === 'error');
   const grade = gradeOf(draft.findings);
   let replay: Replay | undefined;
   const { verify: log, host } = context.options as { verify?: string; host?: string };
-  if (log !== undefined && loaded.ok) {
+  let isUnread = false;
+  if (log !== undefined) {
     try {
       const { replayLog } = await import('./replay-log.ts');
-      replay = await replayLog(loaded.compiled.snapshot.routes, resolve(context.cwd, log), host ?? '');
+      const routes = loaded.ok ? loaded.compiled.snapshot.routes : await routesWithoutTls(config, withVariables);
+      isUnread = routes === null;
+      if (routes !== null) replay = await replayLog(routes, resolve(context.cwd, log), host ?? '');
     } catch (error) {
       err(`${log}: ${messageOf(error)}\n`);
       return EXIT.failed;
@@ -131,7 +150,7 @@ async function write(
     const { replayJson } = await import('./replay-log.ts');
     const { findings } = draft;
     const [closed, variables] = [[...draft.closed.keys()], [...draft.variables.keys()]];
-    const verified = replay === undefined ? {} : { verified: replayJson(replay) };
+    const verified = log === undefined ? {} : { verified: replay === undefined ? null : replayJson(replay) };
     out(`${JSON.stringify({ file: config, findings, closed, variables, problems, ...verified }, null, 2)}\n`);
   } else {
     const count = (verdict: string): number => draft.findings.filter((each) => each.verdict === verdict).length;
@@ -148,6 +167,10 @@ async function write(
       err(`what "gatehouse check" says about it, to be mended by hand:\n${problemLines(problems)}`);
     if (replay !== undefined) out(`\n${(await import('./replay-log.ts')).replayText(replay)}`);
   }
+  if (isUnread)
+    err(
+      `${log} was not looked at, because of these problems; when they are mended: gatehouse routes ${config} --log ${log}\n`,
+    );
   const isLost = replay !== undefined && replay.lost.size > 0;
   if (isLost) return 2;
   return grade === 2 || problems.length > 0 ? 2 : grade;

@@ -7,7 +7,7 @@ import { EventEmitter } from 'node:events';
 import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parse } from 'yaml';
@@ -30,9 +30,10 @@ type Format = keyof typeof FORMATS;
 async function folderFor(test: Scope): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'gh-import-'));
   test.after(() => rm(folder, { recursive: true, force: true }));
-  await mkdir(join(folder, 'imported/certs'), { recursive: true });
-  await writeFile(join(folder, 'imported/certs/site.crt'), TEST_CERTIFICATE);
-  await writeFile(join(folder, 'imported/certs/site.key'), TEST_KEY);
+  await mkdir(join(folder, 'certs'));
+  await mkdir(join(folder, 'imported'));
+  await writeFile(join(folder, 'certs/site.crt'), TEST_CERTIFICATE);
+  await writeFile(join(folder, 'certs/site.key'), TEST_KEY);
   return folder;
 }
 
@@ -239,6 +240,125 @@ describe('what protects', () => {
     assert.deepEqual((await rules('deny 10.0.0.1; allow all;')).routes[0]!['ipFilter'], { deny: ['10.0.0.1'] });
     assert.equal((await rules('deny 10.0.0.1; allow 10.0.0.0/8; deny all;')).routes[0]!.respond?.['status'], 501);
     assert.deepEqual((await rules('deny all;')).routes[0]!['ipFilter'], { allow: [] });
+  });
+});
+
+/** A site as Debian lays it out, and what `nginx -T` prints of it. */
+const SITE: Readonly<Record<string, string>> = {
+  'nginx.conf': 'events {}\nhttp {\n  include mime.types;\n  include conf.d/*.conf;\n}\n',
+  'mime.types': 'types { text/html html; }\n',
+  'conf.d/a.conf': `ssl_certificate certs/site.crt;
+ssl_certificate_key certs/site.key;
+upstream api { include conf.d/api.servers; }
+server {
+  listen 8443 ssl;
+  server_name shop.example;
+  ssl_verify_client optional;
+  ssl_client_certificate certs/site.crt;
+  location /staff/ { include snippets/guard.conf; proxy_pass http://api; }
+  location / { proxy_pass http://api; }
+}
+`,
+  'conf.d/api.servers': 'server 127.0.0.1:4001;\nserver 127.0.0.1:4002;\n',
+  'snippets/guard.conf': 'auth_basic "staff";\n',
+};
+
+async function siteFor(t: Scope, without: readonly string[] = []): Promise<string> {
+  const folder = await folderFor(t);
+  await rm(join(folder, 'imported'), { recursive: true });
+  for (const [name, text] of Object.entries(SITE)) {
+    if (without.includes(name)) continue;
+    await mkdir(dirname(join(folder, name)), { recursive: true });
+    await writeFile(join(folder, name), text);
+  }
+  return folder;
+}
+
+interface Site {
+  readonly gateway: { readonly listeners: readonly { readonly tls: Readonly<Record<string, unknown>> }[] };
+  readonly services: { readonly api: { readonly instances: readonly unknown[] } };
+  readonly routes: readonly { readonly match: { readonly path: string }; readonly respond?: { status: number } }[];
+}
+
+describe('the files of nginx', () => {
+  test('certificates and included files are found from the folder of the imported file', async (t) => {
+    const folder = await siteFor(t);
+    const { code, err } = await run(folder, ['import', 'nginx', 'nginx.conf', '--out', 'new/gateway']);
+    assert.deepEqual([code, err], [2, '']);
+    assert.equal((await run(folder, ['check', 'new/gateway/gatehouse.yaml'])).code, 0);
+    const site = parse(await readFile(join(folder, 'new/gateway/gatehouse.yaml'), 'utf8')) as Site;
+    const [cert, key] = ['../../certs/site.crt', '../../certs/site.key'];
+    assert.deepEqual(site.gateway.listeners[0]!.tls, {
+      certificates: [{ cert, key }],
+      clientCertificate: 'optional',
+      clientCa: cert,
+    });
+    assert.equal(site.services.api.instances.length, 2);
+    assert.deepEqual(
+      site.routes.map(({ match, respond }) => [match.path, respond?.status]).sort(),
+      [
+        ['/*', undefined],
+        ['/*', undefined],
+        ['/staff/*', 501],
+        ['/staff/*', 501],
+      ].sort(),
+    );
+  });
+
+  test('the output of nginx -T is the same, with the paths of where nginx runs', async (t) => {
+    const folder = await siteFor(t);
+    const printed = Object.entries(SITE).map(([name, text]) => `# configuration file /etc/nginx/${name}:\n${text}\n`);
+    await writeFile(join(folder, 'all.conf'), printed.join(''));
+    for (const [source, out] of [
+      ['nginx.conf', 'from-disk'],
+      ['all.conf', 'from-output'],
+    ] as const)
+      assert.equal((await run(folder, ['import', 'nginx', source, '--out', out])).code, 2);
+    const [disk, output] = await Promise.all(
+      ['from-disk', 'from-output'].map((out) => readFile(join(folder, out, 'gatehouse.yaml'), 'utf8')),
+    );
+    assert.match(output!, /cert: \/etc\/nginx\/certs\/site\.crt/);
+    const same = (text: string): string =>
+      text.replaceAll(/(\.\.|\/etc\/nginx)\/certs/g, 'certs').replace(/from \S+/, '');
+    assert.equal(same(output!), same(disk!));
+    const report = await readFile(join(folder, 'from-output/import-report.md'), 'utf8');
+    const lines = (await readFile(join(folder, 'all.conf'), 'utf8')).split('\n');
+    const line = Number(/auth_basic` \(line (\d+)\)/.exec(report)?.[1]);
+    assert.match(lines[line - 1] ?? '', /auth_basic/, 'lines are those of the file that was named');
+  });
+
+  test('a file that is not here closes what may be guarded by it', async (t) => {
+    const folder = await siteFor(t, ['snippets/guard.conf']);
+    assert.equal((await run(folder, ['import', 'nginx', 'nginx.conf'])).code, 2);
+    const site = parse(await readFile(join(folder, 'imported/gatehouse.yaml'), 'utf8')) as Site;
+    const staff = site.routes.filter(({ match }) => match.path === '/staff/*');
+    assert.deepEqual(
+      staff.map(({ respond }) => respond?.status),
+      [501, 501],
+    );
+    for (const level of ['server', 'location']) {
+      const [server, location] = ['server', 'location'].map((name) => (name === level ? 'include guard.conf;' : ''));
+      const text = `server { listen 80; ${server} location / { ${location} proxy_pass http://127.0.0.1:1; } }`;
+      assert.equal((await importText('nginx', text)).routes[0]!.respond?.['status'], 501, level);
+    }
+  });
+
+  test('--verify looks at the log where certificates are missing, and says when it cannot', async (t) => {
+    const folder = await siteFor(t);
+    await rm(join(folder, 'certs'), { recursive: true });
+    const line = '192.0.2.1 - - [30/Nov/2026:10:00:00 +0000] "GET /orders HTTP/1.1" 200 5 "-" "-"\n';
+    await writeFile(join(folder, 'access.log'), line.repeat(3));
+    const flags = ['--verify', 'access.log', '--host', 'shop.example'];
+    const { code, out, err } = await run(folder, ['import', 'nginx', 'nginx.conf', ...flags]);
+    assert.equal(code, 2);
+    assert.match(err, /the file cannot be read/);
+    assert.match(out, /3 requests of the log, 3 taken by 1 route/);
+    await writeFile(join(folder, 'bad.conf'), 'server { listen 99999; location / { proxy_pass http://a.example; } }');
+    const bad = await run(folder, ['import', 'nginx', 'bad.conf', '--out', 'bad', ...flags]);
+    assert.equal(bad.code, 2);
+    assert.match(bad.err, /access\.log was not looked at, because of these problems/);
+    const asJson = await run(folder, ['import', 'nginx', 'bad.conf', '--out', 'json', '--json', ...flags]);
+    assert.equal((JSON.parse(asJson.out) as { verified: unknown }).verified, null);
   });
 });
 

@@ -23,7 +23,7 @@ export function scopeOf(own: readonly Directive[], outer: Scope | null): Scope {
 }
 
 /** All of a name at the nearest level that has any: nginx's lists replace those of outer levels. */
-function nearest(scope: Scope, ...names: string[]): readonly Directive[] {
+export function nearest(scope: Scope, ...names: string[]): readonly Directive[] {
   for (let level: Scope | null = scope; level !== null; level = level.outer) {
     const found = level.own.filter(({ name }) => names.includes(name));
     if (found.length > 0) return found;
@@ -97,6 +97,13 @@ export function applyLocation(
         `${guard} is written anew (docs/guide/authentication.md)`,
         found.line,
       );
+  }
+  // What a server or a location takes from a file that is not here may guard it.
+  for (let level = scope; level.outer !== null; level = level.outer) {
+    const missing = level.own.find(({ name }) => name === 'include');
+    if (missing === undefined) continue;
+    const name = `${source} include ${missing.args.join(' ')}`;
+    return draft.close(route, name, 'the file is not here: run nginx -T and import its output', missing.line);
   }
   const [decided] = nearest(scope, 'if');
   if (decided !== undefined)
@@ -261,6 +268,9 @@ function instances(
     })
     .filter(({ args }) => !args.includes('backup'))
     .map(({ args, weight }) => ({ url: url(args[0] ?? ''), ...(weight === 1 ? {} : { weight }) }));
+  const missing = upstream.block.find(({ name }) => name === 'include');
+  if (missing !== undefined)
+    draft.lost(`upstream ${authority} include ${missing.args.join(' ')}`, 'the file is not here', missing.line);
   const has = (name: string): boolean => upstream.block.some((each) => each.name === name);
   const algorithm = has('least_conn') ? 'least-connections' : has('ip_hash') ? 'ip-hash' : 'weighted-round-robin';
   if (has('hash') || has('random'))

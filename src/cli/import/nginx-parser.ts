@@ -17,9 +17,9 @@ interface Token {
   readonly isQuoted: boolean;
 }
 
-/** Throws a `SyntaxError` with the line. */
-export function parseNginx(text: string): Directive[] {
-  const tokens = tokenize(text);
+/** Throws a `SyntaxError` with the line. `firstLine`: where the text begins in the file that people see. */
+export function parseNginx(text: string, firstLine = 1): Directive[] {
+  const tokens = tokenize(text, firstLine);
   let at = 0;
   const block = (isTop: boolean, openedAt: number): Directive[] => {
     const found: Directive[] = [];
@@ -49,14 +49,14 @@ export function parseNginx(text: string): Directive[] {
     if (words.length > 0) throw new SyntaxError(`line ${words[0]!.line}: a semicolon is missing`);
     return found;
   };
-  return block(true, 1);
+  return block(true, firstLine);
 }
 
 const ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', '\\': '\\' };
 
-function tokenize(text: string): Token[] {
+function tokenize(text: string, firstLine: number): Token[] {
   const tokens: Token[] = [];
-  let line = 1;
+  let line = firstLine;
   for (let at = 0; at < text.length; ) {
     const letter = text[at]!;
     if (letter === '\n') line++;

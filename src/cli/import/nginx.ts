@@ -4,8 +4,9 @@
  * and is not known here closes its route.
  */
 import { Draft, type DraftRoute } from './draft.ts';
-import { applyLocation, type Scope, scopeOf } from './nginx-location.ts';
-import { type Directive, parseNginx } from './nginx-parser.ts';
+import { type Folders, NginxFiles } from './nginx-files.ts';
+import { applyLocation, nearest, type Scope, scopeOf } from './nginx-location.ts';
+import type { Directive } from './nginx-parser.ts';
 import { regexProblem } from './regex.ts';
 
 /** Said once, since they change nothing of what is imported. */
@@ -54,9 +55,10 @@ const IGNORED = new Set([
 ]);
 
 /** Throws a `SyntaxError` with the line for a text that is no nginx configuration. */
-export function importNginx(text: string): Draft {
+export function importNginx(text: string, folders: Folders): Draft {
   const draft = new Draft();
-  const top = parseNginx(text);
+  const files = new NginxFiles(text, folders);
+  const top = files.directives();
   const http = top.find(({ name }) => name === 'http')?.block ?? top;
   const outer = scopeOf(http, null);
   for (const { name, args, block, line } of http)
@@ -69,18 +71,18 @@ export function importNginx(text: string): Draft {
     if (name === 'limit_req_zone') outer.zones.set(/zone=([^:]+)/.exec(args.join(' '))?.[1] ?? '', args);
     if (name === 'map') draft.lost(`map ${args.join(' ')}`, 'variables that are computed have no counterpart', line);
     if (name === 'include' && !args.join('').includes('mime.types'))
-      draft.lost(`include ${args.join(' ')}`, 'run nginx -T and import its output', line);
+      draft.lost(`include ${args.join(' ')}`, 'the file is not here: run nginx -T and import its output', line);
     if (block === null || IGNORED.has(name) || ['server', 'upstream', 'geo', 'split_clients'].includes(name)) continue;
     draft.lost(`${name} ${args.join(' ')}`.trim(), 'it is not known here', line);
   }
-  for (const server of http.filter(({ name }) => name === 'server')) importServer(draft, server, outer);
+  for (const server of http.filter(({ name }) => name === 'server')) importServer(draft, server, outer, files);
   // Where there is one listener, it needs no condition.
   const listeners = (draft.gateway['listeners'] ?? []) as readonly unknown[];
   if (listeners.length <= 1) for (const { match } of draft.routes) delete match['listener'];
   return draft;
 }
 
-function importServer(draft: Draft, server: Directive, outer: Scope): void {
+function importServer(draft: Draft, server: Directive, outer: Scope, files: NginxFiles): void {
   const block = server.block ?? [];
   const scope = scopeOf(block, outer);
   const names = block.filter(({ name }) => name === 'server_name').flatMap(({ args }) => args);
@@ -92,7 +94,7 @@ function importServer(draft: Draft, server: Directive, outer: Scope): void {
       draft.lost(`server_name ${name}`, 'names that are expressions, or end in *, are not matched', server.line);
   const source = `server ${names.join(' ') || '_'}`;
   if (names.length > 0 && hosts.length === 0 && !names.includes('_') && !isDefault) return;
-  addListeners(draft, block, listens, server.line);
+  addListeners(draft, scope, files, listens, server.line);
   const listener = listenersOf(listens).map(({ port }) => `port-${port}`);
   // The first server of an address is its default. Named servers go before it, exact names before wildcards.
   const groups: Group[] = [
@@ -217,7 +219,8 @@ function priorityOf(modifier: string, written: string, index: number, count: num
 
 function addListeners(
   draft: Draft,
-  block: readonly Directive[],
+  scope: Scope,
+  files: NginxFiles,
   listens: readonly (readonly string[])[],
   line: number,
 ): void {
@@ -235,18 +238,41 @@ function addListeners(
     if (args.includes('proxy_protocol'))
       draft.lost(`listen ${args.join(' ')}`, 'proxyProtocol needs gateway.trustProxy', line);
     if (!args.includes('ssl')) continue;
-    const value = (name: string): string | undefined => block.find((each) => each.name === name)?.args[0];
-    const [cert, key] = [value('ssl_certificate'), value('ssl_certificate_key')];
-    if (cert === undefined || key === undefined) continue;
-    const tls = (listener['tls'] ?? { certificates: [] }) as { certificates: object[] };
-    if (!tls.certificates.some((each) => (each as { cert: string }).cert === cert))
-      tls.certificates.push({ cert, key });
+    const certificates = certificatesOf(draft, scope, files);
+    const tls = (listener['tls'] ?? { certificates: [] }) as { certificates: Certificate[] };
+    for (const one of certificates)
+      if (!tls.certificates.some(({ cert }) => cert === one.cert)) tls.certificates.push(one);
+    if (tls.certificates.length === 0) continue;
     listener['tls'] = tls;
-    if (value('ssl_verify_client') === 'on') {
-      Object.assign(tls, { clientCertificate: 'required', clientCa: value('ssl_client_certificate') });
+    const [wanted, authorities] = ['ssl_verify_client', 'ssl_client_certificate'].map(
+      (name) => nearest(scope, name)[0],
+    );
+    const verify = wanted?.args[0] ?? 'off';
+    if (verify === 'optional_no_ca')
+      draft.lost('ssl_verify_client optional_no_ca', 'certificates are verified here, or not asked for', wanted?.line);
+    if ((verify === 'on' || verify === 'optional') && authorities !== undefined) {
+      const clientCertificate = verify === 'on' ? 'required' : 'optional';
+      Object.assign(tls, { clientCertificate, clientCa: files.place(authorities.args[0] ?? '') });
     }
   }
   if (listeners.length > 0) draft.gateway['listeners'] = listeners;
+}
+
+interface Certificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Of the server, or else of all. */
+function certificatesOf(draft: Draft, scope: Scope, files: NginxFiles): Certificate[] {
+  const keys = nearest(scope, 'ssl_certificate_key');
+  return nearest(scope, 'ssl_certificate').flatMap(({ args: [cert = ''], line }, index) => {
+    const [key = ''] = keys[index]?.args ?? [];
+    if (cert !== '' && key !== '' && ![cert, key].some((file) => /\$|^(?:data|engine|store):/.test(file)))
+      return [{ cert: files.place(cert), key: files.place(key) }];
+    draft.lost(`ssl_certificate ${cert}`, 'only files are taken; write it under gateway.listeners', line);
+    return [];
+  });
 }
 
 function addressOf(address: string): { host: string; port: number } {
