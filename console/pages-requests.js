@@ -69,10 +69,18 @@ export function RequestsPage() {
       rows=${shown.map((request) => html`<${Row} key=${request.key} request=${request} isOpen=${opened === request.key} toggle=${() => setOpened(opened === request.key ? null : request.key)} />`)} />`;
 }
 
+/** Of gRPC: UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE, DATA_LOSS. */
+const FAILED_CALLS = [2, 4, 12, 13, 14, 15];
+
+function toneOf({ status, grpc_status: call }) {
+  if (call === undefined) return status >= 500 ? 'error' : status >= 400 ? 'warning' : 'good';
+  return call === 0 ? 'good' : FAILED_CALLS.includes(call) ? 'error' : 'warning';
+}
+
 function Row({ request, isOpen, toggle }) {
   const { key, ...fields } = request;
-  const tone = fields.status >= 500 ? 'error' : fields.status >= 400 ? 'warning' : 'good';
-  return html`<tr><td>${clock(fields.time)}</td><td class=${tone}>${fields.status}</td>
+  const tone = toneOf(fields);
+  return html`<tr><td>${clock(fields.time)}</td><td class=${tone}>${fields.grpc_status === undefined ? fields.status : `gRPC ${fields.grpc_status}`}</td>
       <td class="break"><button class="link" type="button" aria-expanded=${isOpen} onClick=${toggle}>${fields.method ? `${fields.method} ${fields.path}` : 'refused before it was a request'}</button></td>
       <td class="break">${fields.route ?? ''}</td><td>${number(fields.duration_ms)}</td><td>${fields.address}</td></tr>
     ${

@@ -27,6 +27,7 @@ const EXCHANGE: RecordedExchange = {
   bytesReceived: 0,
   bytesSent: 1_009,
   routeId: 'api',
+  grpcStatus: -1,
   subject: null,
   fault: null,
   call: null,

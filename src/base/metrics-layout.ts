@@ -11,6 +11,7 @@
  */
 import { CELLS } from './duration-cells.ts';
 import { FAULT_REASONS } from './errors.ts';
+import { GRPC_STATUSES } from './grpc-status.ts';
 
 /** Numbers of a whole worker. Gauges go down when things end and are cleared when a worker dies. */
 export const PROCESS_NUMBERS = [
@@ -80,11 +81,14 @@ export const BYTES_IN: number = SUM + 1;
 export const BYTES_OUT: number = SUM + 2;
 export const BROKEN: number = SUM + 3;
 export const WITHIN: number = SUM + 4;
+export const NEITHER: number = SUM + 5;
+export const CALLS: number = SUM + 6;
 /**
- * Numbers of a route: responses by status, sum of seconds, bytes in and out, responses that broke off, and those that
- * were good and as fast as the route's objective wants. Durations are in cells of their own.
+ * Numbers of a route: responses by status, sum of seconds, bytes in and out, responses that failed though their head
+ * did not, those that were good and as fast as the route's objective wants, those that were neither good nor bad
+ * though their head was, and gRPC calls by status. Durations are in cells of their own.
  */
-export const ROUTE_SLOTS: number = SUM + 5;
+export const ROUTE_SLOTS: number = CALLS + GRPC_STATUSES.length;
 /** Numbers of an instance: the same less bytes, plus faults. */
 export const INSTANCE_SLOTS: number = SUM + 1 + 1;
 export const INSTANCE_FAULTS: number = SUM + 1;

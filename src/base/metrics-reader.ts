@@ -1,10 +1,12 @@
 /** Control's side of the numbers that workers count: sums over all banks. */
 import { CELLS } from './duration-cells.ts';
+import { GRPC_STATUSES, type GrpcStatus } from './grpc-status.ts';
 import {
   BROKEN,
   BYTES_IN,
   BYTES_OUT,
   bankLength,
+  CALLS,
   CLASS_BASE,
   COUNTS,
   cellBase,
@@ -14,6 +16,7 @@ import {
   INSTANCE_FAULTS,
   INSTANCE_SLOTS,
   type MetricsShape,
+  NEITHER,
   NUMBER_INDEX,
   type ProcessNumber,
   ROUTE_BASE,
@@ -32,8 +35,12 @@ export interface StatusCounts {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly faults: number;
-  /** Of a route: responses that broke off. */
+  /** Of a route: responses that failed though their head did not. */
   readonly broken: number;
+  /** Of a route: gRPC calls that were neither good nor bad, with a head that says 200. */
+  readonly neither: number;
+  /** Of a route: gRPC calls, which are among the statuses too. */
+  readonly calls: ReadonlyMap<GrpcStatus, number>;
   /** Of a route: good responses within its objective for latency. */
   readonly within: number;
 }
@@ -41,7 +48,7 @@ export interface StatusCounts {
 /** Of several routes together. */
 export interface TrafficSum {
   requests: number;
-  /** Those answered with 500 or more. */
+  /** Those answered with 500 or more, and those that failed after another head. */
   errors: number;
   seconds: number;
 }
@@ -49,6 +56,7 @@ export interface TrafficSum {
 const STATUS_KEYS: readonly string[] = Array.from({ length: COUNTS }, (_, i) =>
   i < CLASS_BASE ? String(STATUSES[i]) : `${i - CLASS_BASE}xx`,
 );
+const NO_CALLS: StatusCounts['calls'] = new Map();
 const IS_ERROR = STATUS_KEYS.map((key) => key.startsWith('5'));
 
 export class MetricsReader {
@@ -106,6 +114,7 @@ export class MetricsReader {
         sum.requests += count;
         if (IS_ERROR[i] === true) sum.errors += count;
       }
+      sum.errors += bank[base + BROKEN]!;
       sum.seconds += bank[base + SUM]!;
     }
     return sum.requests > before;
@@ -167,6 +176,17 @@ export class MetricsReader {
       faults: isInstance ? this.#sum(base + INSTANCE_FAULTS) : 0,
       broken: isInstance ? 0 : this.#sum(base + BROKEN),
       within: isInstance ? 0 : this.#sum(base + WITHIN),
+      neither: isInstance ? 0 : this.#sum(base + NEITHER),
+      calls: isInstance ? NO_CALLS : this.#calls(base),
     };
+  }
+
+  #calls(base: number): StatusCounts['calls'] {
+    let calls: Map<GrpcStatus, number> | null = null;
+    for (const [code, status] of GRPC_STATUSES.entries()) {
+      const count = this.#sum(base + CALLS + code);
+      if (count > 0) calls = (calls ?? new Map()).set(status, count);
+    }
+    return calls ?? NO_CALLS;
   }
 }

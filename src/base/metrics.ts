@@ -3,16 +3,19 @@
  * layout is in metrics-layout.ts; control reads by metrics-reader.ts.
  */
 import { CELLS, cellOf } from './duration-cells.ts';
+import { GRPC_STATUSES, grpcStatusOf } from './grpc-status.ts';
 import {
   BROKEN,
   BYTES_IN,
   BYTES_OUT,
   bankLength,
+  CALLS,
   cellBase,
   FAULT_INDEX,
   HEADER,
   INSTANCE_FAULTS,
   INSTANCE_SLOTS,
+  NEITHER,
   NUMBER_INDEX,
   PROCESS_NUMBERS,
   type ProcessNumber,
@@ -89,9 +92,20 @@ export class MetricsBank {
     numbers[BYTES_RECEIVED]! += bytesIn;
   }
 
-  /** The response of an exchange that has been counted broke off. */
+  /** What has been counted was a gRPC call that ended so. */
+  call(slot: number, code: number): void {
+    const own = slot < this.#routes ? slot : 0;
+    this.#numbers[routeBase + own * routeSlots + CALLS + GRPC_STATUSES.indexOf(grpcStatusOf(code))]! += 1;
+  }
+
+  /** An exchange that has been counted failed though the head of its response did not say so. */
   broken(slot: number): void {
     this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + BROKEN]! += 1;
+  }
+
+  /** A gRPC call whose client left or asked too often, and the head of its response says 200. */
+  neither(slot: number): void {
+    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + NEITHER]! += 1;
   }
 
   /** It met the route's objective for latency. */

@@ -9,7 +9,7 @@ import type { Snapshot } from '../data/contract/snapshot.ts';
 export interface ProcessTraffic {
   /** On routes to services; what the gateway answers itself is not counted. */
   readonly requests: number;
-  /** Of those, with a status of 500 or more. */
+  /** Of those, with a status of 500 or more, or failed after another head. */
   readonly faults: number;
   /** Counts by `LATENCY_BUCKETS`, and one above. */
   readonly buckets: readonly number[];

@@ -29,6 +29,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_address_waits_total',
     'gatehouse_connections_refused_total',
   ],
+  'test/integration/grpc-outcomes.test.ts': ['gatehouse_grpc_calls_total'],
   'test/failures/full-disk.test.ts': ['gatehouse_access_log_dropped_total'],
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],
 };

@@ -206,7 +206,7 @@ function searchedText({ id, match, action }: Snapshot['routes'][number]): string
 }
 
 function routeReport({ host }: Kit, route: Snapshot['routes'][number]) {
-  const { total, byStatus } = host.metrics.route(route.slot);
+  const { total, byStatus, calls } = host.metrics.route(route.slot);
   const cells = new Float64Array(CELLS);
   host.metrics.addRouteCells(route.slot, cells);
   const buckets = classicBuckets(cells);
@@ -220,6 +220,7 @@ function routeReport({ host }: Kit, route: Snapshot['routes'][number]) {
     policies: policies.map(({ name }) => name),
     requests: total,
     statuses: Object.fromEntries(byStatus),
+    grpcCalls: Object.fromEntries(calls),
     p50Ms: quantileMs(buckets, 0.5),
     p99Ms: quantileMs(buckets, 0.99),
   };

@@ -3,6 +3,8 @@
  * gives each watcher its own. A record is a line of the access log: no bodies, no query, no fields besides the user
  * agent, and nothing that the access log hides.
  */
+import { FAULTS } from '../../base/errors.ts';
+import { outcomeOf } from '../../base/grpc-status.ts';
 import type { Redaction } from '../../base/redaction.ts';
 import { asciiJson, jsonText } from '../../base/text.ts';
 import { isWanted, TAIL_LINES_TOPIC, TAIL_TOPIC, type TailFilter, type TailLines } from '../../data/contract/tail.ts';
@@ -14,6 +16,8 @@ export const MOST_A_SECOND = 200;
 export interface TailRecord {
   readonly time: string;
   readonly status: number;
+  readonly grpc_status?: number;
+  readonly fault?: string;
   readonly [field: string]: unknown;
 }
 
@@ -26,7 +30,7 @@ export interface TailBatch {
 export interface TailWish {
   /** Id of a route. */
   readonly route?: string | undefined;
-  /** `404`, `5xx`, or `errors` (400 and above). */
+  /** `404`, `5xx`, or `errors` (400 and above). Of a gRPC call the one that its own status means. */
   readonly status?: string | undefined;
   readonly text?: string | undefined;
 }
@@ -90,13 +94,22 @@ export class TailHub {
     for (const watcher of this.#watchers) {
       const { filter } = watcher;
       const wanted = records
-        .filter(({ record }) => isWanted(filter, String(record['route'] ?? ''), record.status))
+        .filter(({ record }) => isWanted(filter, String(record['route'] ?? ''), outcomeOfRecord(record)))
         .filter(({ text }) => filter.text === null || text.includes(filter.text));
       const batch = { requests: wanted.map(({ record }) => record), dropped: dropped + watcher.lost };
       if (batch.requests.length === 0 && batch.dropped === 0) continue;
       watcher.lost = watcher.take(batch) ? 0 : batch.dropped + batch.requests.length;
     }
   }
+}
+
+const FAULT_STATUSES: ReadonlyMap<string, number> = new Map(
+  Object.values(FAULTS).map(({ reason, status }) => [reason, status]),
+);
+
+/** As workers see it (exchange/report.ts). */
+function outcomeOfRecord({ status, grpc_status: code = -1, fault }: TailRecord): number {
+  return outcomeOf(status, code, fault === undefined ? 0 : (FAULT_STATUSES.get(fault) ?? 0));
 }
 
 function filterOf({ route, status, text }: TailWish): TailFilter {

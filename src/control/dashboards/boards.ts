@@ -173,10 +173,11 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_request_bytes_total', 'route', OF_ROUTE), '{{route}} in'],
         [rate('gatehouse_response_bytes_total', 'route', OF_ROUTE), '{{route}} out'],
       ),
-      panel('Responses that broke off', 'reqps', [
+      panel('Failed after their head', 'reqps', [
         rate('gatehouse_requests_broken_total', 'route', OF_ROUTE),
         '{{route}}',
       ]),
+      panel('gRPC calls by status', 'reqps', [rate('gatehouse_grpc_calls_total', 'code', OF_ROUTE), '{{code}}']),
     ],
   },
   {

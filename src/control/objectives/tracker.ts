@@ -165,9 +165,9 @@ const NOT_COUNTED = ['429', '499'];
 function countedBy(kind: ObjectiveKind, counts: StatusCounts): Counted {
   const of = (status: string): number => counts.byStatus.get(status) ?? 0;
   const failed = [...counts.byStatus].reduce((sum, [status, count]) => sum + (status.startsWith('5') ? count : 0), 0);
-  const total = counts.total - NOT_COUNTED.reduce((sum, status) => sum + of(status), 0);
+  const total = counts.total - NOT_COUNTED.reduce((sum, status) => sum + of(status), 0) - counts.neither;
   if (kind === 'availability') return { total, bad: failed + counts.broken };
   // Tunnels last as long as they are wanted.
-  const judged = total - failed - of('101');
+  const judged = total - failed - counts.broken - of('101');
   return { total: judged, bad: Math.max(0, judged - counts.within) };
 }

@@ -131,6 +131,11 @@ function* requestFamilies(
       yield;
     }
   }
+  core(out, 'gatehouse_grpc_calls_total');
+  for (const { labels, counts } of routes) {
+    for (const [code, count] of counts.calls) out.sample(labels.and({ code }), count);
+    yield;
+  }
   core(out, 'gatehouse_faults_total');
   for (const reason of FAULT_REASONS) {
     const count = reader.fault(reason);
@@ -291,6 +296,7 @@ export function* exposeJson(sources: MetricsSources): Steps<string> {
       route: id,
       requests: counts.total,
       byStatus: Object.fromEntries(counts.byStatus),
+      ...(counts.calls.size === 0 ? {} : { grpcCalls: Object.fromEntries(counts.calls) }),
       averageMs: (counts.sumSeconds * 1000) / counts.total,
     }),
   );

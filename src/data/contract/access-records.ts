@@ -18,6 +18,7 @@ export const RECORD_FIELDS = [
   'status',
   'duration_ms',
   'upstream_ms',
+  'grpc_status',
   'bytes_in',
   'bytes_out',
   'route',
@@ -36,7 +37,7 @@ export interface AccessRecordSettings {
   readonly format: 'json' | 'logfmt' | 'combined';
   /** In order; `header:NAME` is a field of the request. */
   readonly fields: readonly (RecordField | `header:${string}`)[];
-  /** Share of successes (status below 400, no fault) that are written, 0 to 1. */
+  /** Share of successes (status below 400, of a gRPC call OK, no fault) that are written, 0 to 1. */
   readonly successes: number;
   /** Lower-case names of query parameters and header fields whose values are hidden. */
   readonly hiddenNames: readonly string[];

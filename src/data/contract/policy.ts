@@ -167,6 +167,8 @@ export interface PolicyContext extends BodyAccess {
   noteLimit(notice: LimitNotice): void;
   /** In `responseHead` and `finish`: the status of the response; 0 before. */
   readonly status: number;
+  /** In `finish`: the status of HTTP that says how it went; of a gRPC call, whose head says 200, what its own means. */
+  readonly outcome?: number;
   /** In `responseHead`: a field of the upstream's response, name in lower case. */
   responseHeader(name: string): string | null;
   /**

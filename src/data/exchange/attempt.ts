@@ -60,8 +60,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
    * instance slow. 0 before.
    */
   firstByteMs = 0;
-  /** Status of the response; 0 before its head. */
+  /** Status of the response, of a gRPC call the one that it counts as; 0 before its head. */
   status = 0;
+  /** How a gRPC call ended; -1 for what is none, and before its end. */
+  grpcStatus = -1;
   reusedConnection = false;
   isEventStream = false;
   /** Its service and the metrics know how it ended. */
@@ -239,7 +241,9 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   /** What the call's status means to breaker, ejection, retries and metrics, which know those of HTTP. */
   #countCode(code: number): void {
-    if (code >= 0 && this.status === 200) this.status = countedStatus(code);
+    if (code < 0 || this.status !== 200) return;
+    this.grpcStatus = code;
+    this.status = countedStatus(code);
   }
 
   onUpgraded(head: Head, rest: Buffer): void {

@@ -4,6 +4,7 @@
  * `RouterRequest`, `BalancerRequest`). Strings are cut from the head's bytes on first use.
  */
 import type { Fault } from '../../base/errors.ts';
+import { outcomeOf } from '../../base/grpc-status.ts';
 import type { BalancerRequest } from '../contract/balancer.ts';
 import type { BodyAccess } from '../contract/body-access.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
@@ -57,6 +58,8 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   /** `upstreamQuery` is a policy's and not the client's. */
   isQueryChanged = false;
   status = 0;
+  /** How a gRPC call ended; -1 for what is none, and before its end. */
+  grpcStatus = -1;
   fault: Fault | null = null;
   /** Null while nothing is traced. */
   trace: ExchangeTrace | null = null;
@@ -85,6 +88,11 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.matched.reset();
     this.method = incoming.head.method;
     this.startedMs = startedMs;
+  }
+
+  /** In `finish`. */
+  get outcome(): number {
+    return outcomeOf(this.status, this.grpcStatus, this.fault?.kind.status ?? 0);
   }
 
   get requestId(): string {

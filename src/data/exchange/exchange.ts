@@ -29,7 +29,7 @@ import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
 import { callerAddress, callerScheme, requestDrop } from './forwarding.ts';
-import { grpcCode, grpcReply, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
+import { grpcCode, grpcReply, isCallType, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
 import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
@@ -467,10 +467,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     }
     response.drop();
     const contentType = this.header('content-type');
-    const isWeb = isGrpcWebType(contentType);
-    if (isWeb || isGrpcType(contentType)) {
-      this.logField('grpc_status', grpcCode(fault.kind.status));
-      const reply = isWeb ? grpcWebReply : grpcReply;
+    if (isCallType(contentType)) {
+      const reply = isGrpcWebType(contentType) ? grpcWebReply : grpcReply;
       response.onReply(reply(fault, contentType!, this.header('accept')));
       return;
     }
@@ -493,7 +491,10 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.#whenGone?.onGone();
     this.response.abandon();
     this.#requestWork?.abandon(this.fault ?? new Fault(FAULTS.downstreamAborted));
-    const { attempt } = this;
+    const { attempt, fault } = this;
+    if (fault !== null && this.grpcStatus < 0 && isCallType(this.header('content-type')))
+      this.grpcStatus = grpcCode(fault.kind.status);
+    if (this.grpcStatus >= 0) this.logField('grpc_status', this.grpcStatus);
     const nowMs = attempt === null ? this.runtime.clock.monotonicMs() : attempt.nowMs();
     report(this, nowMs, this.logParts);
     if (this.#behindProxy !== null) this.runtime.sources.leave(this.#behindProxy);

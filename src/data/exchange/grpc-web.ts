@@ -195,7 +195,7 @@ class WebResponse implements BodyFilter {
     const all = [...this.#inHead, ...names.map((name, i) => [name, values[i]!] as const)];
     const status = all.find(([name, value]) => name.toLowerCase() === 'grpc-status' && readCode(value) >= 0);
     const fields = status === undefined ? NO_STATUS.names.map((name, i) => [name, NO_STATUS.values[i]!] as const) : all;
-    this.#exchange.logField('grpc_status', Number(fields.find(([name]) => name.toLowerCase() === 'grpc-status')![1]));
+    this.#exchange.grpcStatus = Number(fields.find(([name]) => name.toLowerCase() === 'grpc-status')![1]);
     return fields;
   }
 }

@@ -12,7 +12,7 @@ export const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts';
 
 export const DEADLINE_EXCEEDED = 4;
 const UNKNOWN = 2;
-const INTERNAL = 13;
+export const INTERNAL = 13;
 const UNAVAILABLE = 14;
 
 /** Is this the content type of a call: `application/grpc`, `application/grpc+proto`? gRPC-Web is another protocol. */
@@ -23,6 +23,10 @@ export function isGrpcType(contentType: string | null): boolean {
 /** What a gRPC-Web client sends, and expects back, in binary or as base64 (`application/grpc-web-text`). */
 export function isGrpcWebType(contentType: string | null): boolean {
   return contentType !== null && /^application\/grpc-web(?:-text)?(?:[+;]|$)/i.test(contentType);
+}
+
+export function isCallType(contentType: string | null): boolean {
+  return isGrpcType(contentType) || isGrpcWebType(contentType);
 }
 
 /** The code that clients get for a fault, by the HTTP status that others get. */
@@ -56,7 +60,9 @@ export function grpcCode(status: number): number {
 }
 
 /**
- * A status of a service as breaker, ejection, retries and metrics count it; those that are the client's are no failure.
+ * A status of a service as breaker, ejection, retries and metrics of instances count it; those that are the client's
+ * are no failure. Nor is UNIMPLEMENTED here, other than in objectives and traces: any client could have an instance
+ * ejected by calls of a method that does not exist.
  */
 export function countedStatus(code: number): number {
   switch (code) {

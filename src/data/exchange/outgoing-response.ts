@@ -14,7 +14,7 @@ import type { Head } from '../parser/head.ts';
 import type { Downstream } from './downstream.ts';
 import { isEventStreamType } from './event-stream.ts';
 import type { Exchange } from './exchange.ts';
-import { faultTrailers, isGrpcType, NO_STATUS, readCode } from './grpc.ts';
+import { faultTrailers, INTERNAL, isGrpcType, NO_STATUS, readCode } from './grpc.ts';
 import type { GrpcWebCall } from './grpc-web.ts';
 import { StreamedBody } from './reply-source.ts';
 import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
@@ -37,6 +37,8 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** Null where the client does not speak gRPC-Web to a gRPC service. */
   web: GrpcWebCall | null = null;
   /** The response of a gRPC call is under way, whose status comes behind it. */
+  #isCall = false;
+  /** The client gets a status in any case. */
   #endsByStatus = false;
   /** Null as long as no policy touches the body. */
   #work: ResponseBodyWork | null = null;
@@ -83,13 +85,16 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** A response with a body ends with its status; one without has it in the head, or is no success (grpc.ts). */
   #onGrpcHead(head: Head, framing: MessageFraming): void {
     const exchange = this.#exchange;
+    if (head.status !== 200 || !isGrpcType(exchange.header('content-type'))) return;
+    this.#isCall = framing.bodyLength !== 0;
     // HTTP/1.1 clients read no trailers, so a call that breaks off must show by the connection's end.
-    if (head.status !== 200 || exchange.protocol !== '2' || !isGrpcType(exchange.header('content-type'))) return;
-    this.#endsByStatus = framing.bodyLength === UNKNOWN_LENGTH;
+    const { protocol } = exchange;
+    this.#endsByStatus = framing.bodyLength === UNKNOWN_LENGTH && protocol === '2';
     if (framing.bodyLength !== 0) return;
     const code = readCode(head.valueOf('grpc-status'));
-    if (code >= 0) exchange.logField('grpc_status', code);
-    else for (const [i, name] of NO_STATUS.names.entries()) exchange.setResponseHeader(name, NO_STATUS.values[i]!);
+    exchange.grpcStatus = code < 0 ? INTERNAL : code;
+    if (code < 0 && protocol === '2')
+      for (const [i, name] of NO_STATUS.names.entries()) exchange.setResponseHeader(name, NO_STATUS.values[i]!);
   }
 
   /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
@@ -275,15 +280,14 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   }
 
   complete(trailers: FieldBlock | null): void {
-    this.#downstream.sendEnd(this.#endsByStatus ? this.#withStatus(trailers) : trailers);
+    this.#downstream.sendEnd(this.#isCall ? this.#withStatus(trailers) : trailers);
     this.#exchange.finish();
   }
 
-  #withStatus(trailers: FieldBlock | null): FieldBlock {
+  #withStatus(trailers: FieldBlock | null): FieldBlock | null {
     const code = readCode(trailers?.valueOf('grpc-status') ?? null);
-    const ending = trailers === null || code < 0 ? NO_STATUS : trailers;
-    this.#exchange.logField('grpc_status', readCode(ending.valueOf('grpc-status')));
-    return ending;
+    this.#exchange.grpcStatus = code < 0 ? INTERNAL : code;
+    return code < 0 && this.#endsByStatus ? NO_STATUS : trailers;
   }
 
   onFault(fault: Fault): void {

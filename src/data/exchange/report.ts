@@ -3,6 +3,7 @@
  * requests are watched.
  */
 import { messageOf } from '../../base/errors.ts';
+import { outcomeOf } from '../../base/grpc-status.ts';
 import { jsonText } from '../../base/text.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
 import type { AccessLog } from '../response/access-log.ts';
@@ -32,25 +33,24 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   const elapsedMs = nowMs - exchange.startedMs;
   const fault = exchange.fault;
   const status = exchange.status === 0 ? (fault?.kind.status ?? 499) : exchange.status;
+  const { grpcStatus } = exchange;
+  const outcome = fault === null && grpcStatus < 0 ? status : outcomeOf(status, grpcStatus, fault?.kind.status ?? 0);
+  const slot = route?.settings.slot ?? 0;
   runtime.metrics.exchange(-1);
-  runtime.metrics.route(
-    route?.settings.slot ?? 0,
-    status,
-    elapsedMs / 1000,
-    exchange.bytesReceived,
-    exchange.bytesSent,
-  );
+  runtime.metrics.route(slot, status, elapsedMs / 1000, exchange.bytesReceived, exchange.bytesSent);
+  if (grpcStatus >= 0) runtime.metrics.call(slot, grpcStatus);
   if (fault !== null) {
     runtime.metrics.fault(fault.kind.reason);
     runtime.security?.ended(exchange, runtime.clock.wallAt(nowMs));
-    // Its head said another status; a client that left broke nothing.
-    if (fault.kind.status >= 500 && status < 500) runtime.metrics.broken(route?.settings.slot ?? 0);
   }
+  // Its head said another status; a client that left broke nothing.
+  if (outcome >= 500 && status < 500) runtime.metrics.broken(slot);
+  else if (grpcStatus >= 0 && status === 200 && !isJudged(outcome)) runtime.metrics.neither(slot);
   const boundMs = route === null ? 0 : route.latencyBoundMs;
-  if (boundMs > 0 && elapsedMs <= boundMs && isJudged(status)) runtime.metrics.within(route!.settings.slot);
+  if (boundMs > 0 && elapsedMs <= boundMs && isJudged(outcome)) runtime.metrics.within(slot);
   const { tracer } = runtime;
   if (exchange.trace !== null && tracer !== null)
-    endTrace(exchange, tracer, status, elapsedMs, runtime.clock.wallAt(nowMs));
+    endTrace(exchange, tracer, status, outcome, elapsedMs, runtime.clock.wallAt(nowMs));
   if (live.gateway.accessLog !== 'off' && runtime.records !== null)
     runtime.records.write(runtime.accessLog, exchange, status, elapsedMs, runtime.clock.wallAt(nowMs));
   else if (live.gateway.accessLog !== 'off' && runtime.accessLog.begin(runtime.clock.wallAt(nowMs))) {
@@ -58,7 +58,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     runtime.accessLog.end();
   }
   const { tail } = runtime;
-  if (tail?.wants(exchange, status, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
+  if (tail?.wants(exchange, outcome, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);
     tail.end();
   }

@@ -26,8 +26,15 @@ export function traceWait(exchange: Exchange, phase: number, sinceMs: number, fa
 }
 
 /** The exchange is over: it is recorded if it was sampled, failed or slow. */
-export function endTrace(exchange: Exchange, tracer: Tracer, status: number, elapsedMs: number, wallMs: number): void {
-  const reason = tracer.reasonFor(exchange, status, elapsedMs);
+export function endTrace(
+  exchange: Exchange,
+  tracer: Tracer,
+  status: number,
+  outcome: number,
+  elapsedMs: number,
+  wallMs: number,
+): void {
+  const reason = tracer.reasonFor(exchange, outcome, elapsedMs);
   if (reason === null) return;
   tracer.record(exchange, exchange.downstream.cache.clientPart(exchange), reason, status, elapsedMs, wallMs);
 }

@@ -4,6 +4,7 @@
  * begins with its first message and says at its end how it went.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { httpStatusOf } from '../../base/grpc-status.ts';
 import { WireFault } from '../../base/protobuf/wire.ts';
 import { fieldErrors } from '../content/violation.ts';
 import { FieldBlock } from '../contract/field-block.ts';
@@ -13,7 +14,7 @@ import { Head } from '../parser/head.ts';
 import { HeadBuilder } from '../parser/head-builder.ts';
 import type { Bound } from '../transcode/binding-table.ts';
 import { MessageReader } from '../transcode/message-reader.ts';
-import { httpStatusOf, retrySeconds } from '../transcode/status.ts';
+import { retrySeconds } from '../transcode/status.ts';
 import type { Content, Transcoder } from '../transcode/transcoder.ts';
 import type { Source } from '../wire/sources.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';

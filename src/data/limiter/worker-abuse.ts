@@ -47,7 +47,7 @@ interface Counter {
 /** What of an exchange counts; the engine's context is one. */
 export type EndedExchange = Pick<
   PolicyContext,
-  'address' | 'header' | 'identity' | 'method' | 'path' | 'routeId' | 'status' | 'fault'
+  'address' | 'header' | 'identity' | 'method' | 'path' | 'routeId' | 'status' | 'outcome' | 'fault'
 >;
 
 export interface AbuseCounts {
@@ -134,7 +134,7 @@ export class WorkerAbuse {
     if (this.#counters.size === 0) return;
     const driven = isDriven(exchange);
     const observe = (event: AbuseEvent): void => this.observe(event, exchange.address, exchange.identity, driven);
-    switch (exchange.fault?.kind.status ?? exchange.status) {
+    switch (exchange.fault?.kind.status ?? exchange.outcome ?? exchange.status) {
       case 401:
         observe(isSignIn(exchange) ? 'failedLogin' : 'unauthorized');
         break;

@@ -108,6 +108,17 @@ test('a sign-in that fails is an event of its own', () => {
   assert.deepEqual(trips(), [{ rule: 'passwords', kind: 'address', subject: '192.0.2.5' }]);
 });
 
+test('a gRPC call counts by what its own status means', () => {
+  const { trips, watch } = bench({
+    rules: [{ name: 'keys', events: ['unauthorized'], by: 'address', limit: perMinute(1) }],
+  });
+  const call = { address: '192.0.2.6', header: () => null, identity: null, path: '/a.B/C', status: 200, fault: null };
+  for (let i = 0; i < 5; i++) watch.ended({ ...call, outcome: 200, method: 'POST', routeId: 'calls' });
+  assert.deepEqual(trips(), []);
+  for (let i = 0; i < 2; i++) watch.ended({ ...call, outcome: 401, method: 'POST', routeId: 'calls' });
+  assert.deepEqual(trips(), [{ rule: 'keys', kind: 'address', subject: '192.0.2.6' }]);
+});
+
 test('nothing counts against exempt addresses, nor a refusal because of a ban', () => {
   const { end, trips, watch } = bench();
   for (let i = 0; i < 10; i++) end(401, { address: '10.1.2.3' });

@@ -21,6 +21,8 @@ export interface RecordedExchange {
   readonly bytesReceived: number;
   readonly bytesSent: number;
   readonly routeId: string;
+  /** How a gRPC call ended; -1 for what is none. */
+  readonly grpcStatus: number;
   readonly subject: string | null;
   readonly fault: {
     readonly kind: { readonly reason: string };
@@ -63,6 +65,7 @@ const READERS: Readonly<Record<Exclude<RecordField, 'query' | 'referer'>, Read>>
   status: ({ status }) => status,
   duration_ms: ({ elapsedMs }) => rounded(elapsedMs),
   upstream_ms: ({ exchange }) => (exchange.attempt === null ? null : rounded(exchange.attempt.firstByteMs)),
+  grpc_status: ({ exchange }) => (exchange.grpcStatus < 0 ? null : exchange.grpcStatus),
   bytes_in: ({ exchange }) => exchange.bytesReceived,
   bytes_out: ({ exchange }) => exchange.bytesSent,
   route: ({ exchange }) => exchange.routeId || null,
@@ -100,7 +103,8 @@ export class AccessRecords {
     marks: Marks = NO_MARKS,
   ): void {
     const { successes, format } = this.#settings;
-    if (successes < 1 && status < 400 && exchange.fault === null && this.#random() >= successes) return;
+    const isSuccess = status < 400 && exchange.grpcStatus <= 0 && exchange.fault === null;
+    if (isSuccess && successes < 1 && this.#random() >= successes) return;
     const ended = { exchange, status, elapsedMs, wallMs };
     if (format === 'combined') log.line(this.#combined(ended));
     else log.line(format === 'json' ? this.#json(ended, marks) : this.#logfmt(ended, marks));

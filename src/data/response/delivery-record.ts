@@ -54,6 +54,7 @@ function asExchange(delivery: RecordedDelivery): RecordedExchange {
     bytesReceived: bytesIn,
     bytesSent: bytesOut,
     routeId: '',
+    grpcStatus: -1,
     subject: null,
     fault,
     call,

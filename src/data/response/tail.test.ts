@@ -20,6 +20,7 @@ const EXCHANGE = {
   bytesReceived: 0,
   bytesSent: 0,
   routeId: 'a',
+  grpcStatus: -1,
   subject: 'mia',
   fault: null,
   call: null,

@@ -19,6 +19,8 @@ export interface TracedAttempt {
   readonly startedMs: number;
   readonly firstByteMs: number;
   readonly status: number;
+  /** Of a gRPC call; -1 where there is none. */
+  readonly grpcStatus: number;
   readonly reusedConnection: boolean;
 }
 
@@ -38,6 +40,7 @@ export class TracedTry {
   readonly startedMs: number;
   firstByteMs = 0;
   status = 0;
+  grpcStatus = -1;
   isReused = false;
   idHigh: number;
   idLow: number;
@@ -59,10 +62,11 @@ export class TracedTry {
   }
 
   end(part: TracedPart | null, resends: number, nowMs: number, fault: string, isAbandoned: boolean): void {
-    const { firstByteMs, status, reusedConnection } = this.attempt!;
+    const { firstByteMs, status, grpcStatus, reusedConnection } = this.attempt!;
     this.attempt = null;
     this.firstByteMs = firstByteMs;
     this.status = status;
+    this.grpcStatus = grpcStatus;
     this.isReused = reusedConnection;
     this.part = part;
     this.resends = resends;

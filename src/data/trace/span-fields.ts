@@ -81,6 +81,7 @@ export const RECORDED: Readonly<Record<'s' | 'e' | 'l', Buffer>> = {
 };
 export const REUSED: Buffer = attribute('gatehouse.connection.reused', true);
 export const NOT_REUSED: Buffer = attribute('gatehouse.connection.reused', false);
+export const GRPC: Buffer = attribute('rpc.system.name', 'grpc');
 export const ABANDONED: Buffer = attribute('gatehouse.abandoned', true);
 
 function writeNameAndKind(out: WireWriter, name: string, kind: number): void {

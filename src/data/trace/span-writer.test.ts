@@ -67,6 +67,7 @@ const attempt = (startedMs: number): TracedAttempt => ({
   startedMs,
   firstByteMs: 2,
   status: 200,
+  grpcStatus: -1,
   reusedConnection: true,
 });
 
@@ -83,6 +84,7 @@ function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}
     upstreamPath: '/p',
     bytesReceived: 0,
     bytesSent: 300,
+    grpcStatus: -1,
     fault: '',
     route: { settings: { id: 'r', match: { path: { pattern: '/*' } } } },
     requestId: 'id-12345',

@@ -3,6 +3,7 @@
  * policies that were waited for. Written as the bytes of OTLP at once: objects of spans, or records that another thread
  * makes spans of, would cost several times as much. What is the same from span to span is copied (span-fields.ts).
  */
+import { grpcStatusOf, httpStatusOf } from '../../base/grpc-status.ts';
 import { DOUBLE, TEXT, VALUE, WHOLE, writeAttribute } from '../../base/protobuf/attributes.ts';
 import { WireWriter } from '../../base/protobuf/wire.ts';
 import type { ExchangeTrace, InnerSpan, TracedPart, TracedTry } from './exchange-trace.ts';
@@ -40,6 +41,8 @@ export interface FinishedExchange {
   readonly upstreamPath: string;
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /** How a gRPC call ended; -1 for what is none. */
+  readonly grpcStatus: number;
   /** Empty: none. */
   readonly fault: string;
   readonly route: fields.TracedRoute | null;
@@ -88,10 +91,11 @@ export class SpanWriter {
   }
 
   #exchange(exchange: FinishedExchange): void {
-    const { client, reason, status, elapsedMs, fault } = exchange;
+    const { client, reason, status, elapsedMs, fault, grpcStatus } = exchange;
     const out = this.#out;
     const trace = this.#trace;
-    const hasFailed = status >= 500 || (fault !== '' && status < 400);
+    const isCall = grpcStatus >= 0;
+    const hasFailed = isCall ? httpStatusOf(grpcStatus) >= 500 : status >= 500 || (fault !== '' && status < 400);
     const span = this.#begin(trace.idHigh, trace.idLow, trace.startedMs, trace.startedMs + elapsedMs);
     if (trace.parentId !== '') {
       out.varint(fields.PARENT_ID);
@@ -107,7 +111,8 @@ export class SpanWriter {
     this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
     this.#whole(BYTES_IN, exchange.bytesReceived);
     this.#whole(BYTES_OUT, exchange.bytesSent);
-    if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
+    if (isCall) this.#call(grpcStatus);
+    if (hasFailed) this.#attribute('error.type', fault === '' ? nameOf(status, grpcStatus) : fault);
     if (fault !== '') this.#attribute('gatehouse.fault', fault);
     if (hasFailed) out.raw(fields.FAILED);
     out.endLong(span);
@@ -115,18 +120,20 @@ export class SpanWriter {
 
   #attempt(done: TracedTry, exchange: FinishedExchange): void {
     const out = this.#out;
-    const { part, fault, resends, status, firstByteMs } = done;
+    const { part, fault, resends, status, grpcStatus, firstByteMs } = done;
     const { attributes, base } = this.#instances.of(done.service, done.instance);
-    const hasFailed = fault !== '' || status >= 400;
+    // Of a client's span each status but OK is an error, as each from 400 on of HTTP.
+    const hasFailed = fault !== '' || status >= 400 || grpcStatus > 0;
     const span = this.#begin(done.idHigh, done.idLow, done.startedMs, done.endMs);
     this.#ownParent(part);
     // Parts have methods and paths of their own, which are not kept.
     out.raw(part === null ? fields.attemptPart(exchange.method) : fields.PART_ATTEMPT);
     out.raw(attributes);
     if (part === null && exchange.upstreamPath !== '') this.#text(URL_FULL, base, exchange.upstreamPath);
-    if (status !== 0) out.raw(fields.statusPart(status));
+    if (status !== 0) out.raw(fields.statusPart(grpcStatus >= 0 ? 200 : status));
     if (resends !== 0) this.#attribute('http.request.resend_count', resends);
-    if (hasFailed) this.#attribute('error.type', fault === '' ? `${status}` : fault);
+    if (grpcStatus >= 0) this.#call(grpcStatus);
+    if (hasFailed) this.#attribute('error.type', fault === '' ? nameOf(status, grpcStatus) : fault);
     if (firstByteMs !== 0) this.#double(FIRST_BYTE, firstByteMs);
     out.raw(done.isReused ? fields.REUSED : fields.NOT_REUSED);
     if (done.isAbandoned && fault === '') out.raw(fields.ABANDONED);
@@ -186,6 +193,11 @@ export class SpanWriter {
     out.fixed32(OWN_PARENT);
   }
 
+  #call(grpcStatus: number): void {
+    this.#out.raw(fields.GRPC);
+    this.#attribute('rpc.response.status_code', grpcStatusOf(grpcStatus));
+  }
+
   #attribute(key: string, value: string | number): void {
     writeAttribute(this.#out, fields.ATTRIBUTE, key, value);
   }
@@ -232,4 +244,9 @@ export class SpanWriter {
     out.double(number);
     out.end(pair);
   }
+}
+
+/** Of what failed: its status. */
+function nameOf(status: number, grpcStatus: number): string {
+  return grpcStatus < 0 ? `${status}` : grpcStatusOf(grpcStatus);
 }

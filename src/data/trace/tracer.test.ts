@@ -57,6 +57,7 @@ function exchangeOf(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): T
     upstreamPath: '/p',
     bytesReceived: 0,
     bytesSent: 0,
+    grpcStatus: -1,
     fault: null,
     route: { settings: { id: 'r', match: { path: {} } } },
     requestId: 'id-12345',

@@ -47,6 +47,8 @@ export interface TracedExchange {
   readonly upstreamPath: string;
   readonly bytesReceived: number;
   readonly bytesSent: number;
+  /** How a gRPC call ended; -1 for what is none. */
+  readonly grpcStatus: number;
   readonly fault: { readonly kind: { readonly reason: string; readonly status: number } } | null;
   readonly route: TracedRoute | null;
   readonly requestId: string;
@@ -120,12 +122,12 @@ export class Tracer {
     return new ExchangeTrace(this.#ids, startedMs, parent, trace2, trace3, state, isSampled);
   }
 
-  /** Why an exchange that is over is recorded; null: it is not. */
-  reasonFor(exchange: TracedExchange, status: number, elapsedMs: number): 's' | 'e' | 'l' | null {
+  /** Why an exchange that is over is recorded; null: it is not. `outcome`: the status that says how it went. */
+  reasonFor(exchange: TracedExchange, outcome: number, elapsedMs: number): 's' | 'e' | 'l' | null {
     if (exchange.trace!.isSampled) return 's';
     const { errors, slowMs, slowRoutes } = this.settings;
     // What a client did wrong, or that it left, is no error of ours; a response that broke off is, whatever its status.
-    if (errors && (status >= 500 || (exchange.fault !== null && exchange.fault.kind.status >= 500))) return 'e';
+    if (errors && (outcome >= 500 || (exchange.fault !== null && exchange.fault.kind.status >= 500))) return 'e';
     const id = exchange.route?.settings.id;
     const least = (id === undefined ? undefined : slowRoutes[id]) ?? slowMs;
     return least > 0 && elapsedMs >= least ? 'l' : null;
@@ -140,7 +142,7 @@ export class Tracer {
     elapsedMs: number,
     wallMs: number,
   ): void {
-    const { method, path, upstreamPath, bytesReceived, bytesSent, route, requestId } = exchange;
+    const { method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route, requestId } = exchange;
     const trace = exchange.trace!;
     this.#finished.push({
       trace,
@@ -154,6 +156,7 @@ export class Tracer {
       upstreamPath: this.#hidden === null ? upstreamPath : this.#hidden.text(upstreamPath),
       bytesReceived,
       bytesSent,
+      grpcStatus,
       fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
       route,
       requestId,

@@ -1,13 +1,7 @@
-/** Codes of google.rpc as statuses of HTTP (google/rpc/code.proto), and the JSON of a status with its details. */
+/** The JSON of a status of google.rpc with its details. */
 
 import type { MessageType } from '../../base/protobuf/types.ts';
 import type { JsonDecoder } from '../../base/protobuf/wire-to-json.ts';
-
-const HTTP_STATUS = [200, 499, 500, 400, 504, 404, 409, 403, 429, 400, 409, 400, 501, 500, 503, 500, 401];
-
-export function httpStatusOf(code: number): number {
-  return HTTP_STATUS[code] ?? 500;
-}
 
 export interface RpcStatus {
   readonly code: number;

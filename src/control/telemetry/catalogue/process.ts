@@ -4,7 +4,11 @@ import type { MetricDefinition } from './definition.ts';
 export const PROCESS_METRICS = {
   api_gateway_active_connections: { type: 'gauge', labels: [], help: 'Downstream connections open now' },
   api_gateway_error_rate: { type: 'gauge', labels: [], help: 'Share of requests answered with a 5xx status' },
-  api_gateway_errors_total: { type: 'counter', labels: [], help: 'Requests answered with a 5xx status' },
+  api_gateway_errors_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Requests that failed: answered with a 5xx status, broken off, or a gRPC call that ended with a status of the server',
+  },
   api_gateway_requests_total: { type: 'counter', labels: [], help: 'Requests processed' },
   api_gateway_response_time_ms: { type: 'gauge', labels: [], help: 'Average response time in milliseconds' },
   api_gateway_service_health: {

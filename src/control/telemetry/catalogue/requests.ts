@@ -31,6 +31,11 @@ export const REQUEST_METRICS = {
     labels: ['reason'],
     help: 'Requests that ended in a fault, by reason (docs/errors.md)',
   },
+  gatehouse_grpc_calls_total: {
+    type: 'counter',
+    labels: ['route', 'code'],
+    help: 'gRPC and gRPC-Web calls, by route and how they ended, such as OK or UNAVAILABLE; they are among the requests, too',
+  },
   gatehouse_invalid_responses_total: {
     type: 'counter',
     labels: [],
@@ -46,7 +51,7 @@ export const REQUEST_METRICS = {
   gatehouse_requests_broken_total: {
     type: 'counter',
     labels: ['route'],
-    help: 'Responses that broke off after their head was sent',
+    help: 'Requests that failed though the head of their response did not say so: it broke off, or the gRPC call ended with UNKNOWN, DEADLINE_EXCEEDED, UNIMPLEMENTED, INTERNAL, UNAVAILABLE or DATA_LOSS',
   },
   gatehouse_requests_total: {
     type: 'counter',
