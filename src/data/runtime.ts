@@ -7,6 +7,7 @@ import type { Fault } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { LogThrottle } from '../base/log-throttle.ts';
 import type { MetricsBank } from '../base/metrics.ts';
+import { jsonText } from '../base/text.ts';
 import { TimerWheel } from '../base/timers.ts';
 import type { LiveStreams } from './auth/live-streams.ts';
 import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
@@ -16,7 +17,7 @@ import type { ActiveConfig } from './exchange/active-config.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { AbuseWatch, ExchangeHost } from './exchange/exchange-host.ts';
-import { fieldsOfRefusal, type RefusedHead } from './exchange/refused-head.ts';
+import { fieldsOfRefusal, type RefusedHead, type RefusedLine } from './exchange/refused-head.ts';
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
@@ -129,15 +130,25 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers, ...fields } };
   }
 
-  onRefused(fault: Fault, peer: Peer): void {
+  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void {
     this.abuse.refused(peer.address);
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
     const { status, reason } = fault.kind;
     this.security?.refused(reason, status, peer.address, this.clock.wallMs());
-    const record = (): string => `"address":"${peer.address}","status":${status},"fault":"${reason}"}`;
+    const cause = fault.cause ?? fault.detail;
+    const record = (): string => {
+      const { method, path } = line;
+      const asked = `${method === '' ? '' : `"method":${jsonText(method)},`}${path === '' ? '' : `"path":${jsonText(path)},`}`;
+      const why = cause === undefined ? '' : `,"cause":${jsonText(cause)}`;
+      return `${asked}"address":"${peer.address}","status":${status},"fault":"${reason}"${why}}`;
+    };
     if (this.live.gateway.accessLog !== 'off' && this.records !== null)
-      this.records.refused(this.accessLog, peer.address, status, reason, this.clock.wallMs());
+      this.records.refused(
+        this.accessLog,
+        { ...line, address: peer.address, status, fault: reason, cause },
+        this.clock.wallMs(),
+      );
     else if (this.live.gateway.accessLog !== 'off' && this.accessLog.begin(this.clock.wallMs())) {
       this.accessLog.text(record());
       this.accessLog.end();

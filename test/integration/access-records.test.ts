@@ -5,11 +5,14 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
+import { END_HEADERS, END_STREAM, HEADERS } from '../../src/data/http2/frames.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { block, frame, get, Http2Peer } from '../support/http2-peer.ts';
+import { RawCaller } from '../support/raw.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
-async function scene(t: Parameters<typeof startTestGateway>[0], accessRecords: object) {
+async function scene(t: Parameters<typeof startTestGateway>[0], accessRecords: object | undefined) {
   const folder = await mkdtemp(join(tmpdir(), 'gh-log-'));
   const file = join(folder, 'access.log');
   t.after(() => rm(folder, { recursive: true, force: true }));
@@ -17,7 +20,11 @@ async function scene(t: Parameters<typeof startTestGateway>[0], accessRecords: o
     response.writeHead(request.url?.startsWith('/bad') ? 500 : 200).end('four');
   });
   const gateway = await startTestGateway(t, {
-    gateway: { accessLog: { file }, accessRecords },
+    gateway: {
+      accessLog: { file },
+      limits: { maxTargetSize: 1_000 },
+      ...(accessRecords === undefined ? {} : { accessRecords }),
+    },
     services: { a: { instances: [{ url: upstream.url }] } },
     routes: [{ name: 'all', match: { path: '/*' }, service: 'a', auth: 'public' }],
   });
@@ -97,5 +104,73 @@ describe('access records', () => {
     await until(() => readdirSync(join(file, '..')).includes('access.log'), 'the file is there again', 10_000);
     await get('/three');
     assert.deepEqual(await lines(1), ['{"path":"/three"}']);
+  });
+});
+
+const LONG = `/${'a'.repeat(2_000)}`;
+
+/** What is sent, and what its line says: method, path, status, fault, cause. */
+const REFUSED: readonly (readonly [
+  sent: string,
+  method: string,
+  path: string,
+  status: number,
+  fault: string,
+  cause: RegExp,
+])[] = [
+  ['GET /x y HTTP/1.1\r\nHost: a\r\n\r\n', 'GET', '/x', 400, 'malformed_request', /./],
+  ['GET /a?token=secret HTTP/1.1\r\nHost : a\r\n\r\n', 'GET', '/a', 400, 'malformed_request', /./],
+  ['POST /\x01"\\\xff HTTP/1.1\r\nHost: a\r\n\r\n', 'POST', '/\x01"\\\xff', 400, 'malformed_request', /./],
+  [`GET ${LONG} HTTP/1.1\r\nHost: a\r\n\r\n`, 'GET', `${LONG.slice(0, 256)}...`, 414, 'uri_too_long', /1000 bytes/],
+  [`GET /many HTTP/1.1\r\nHost: a\r\n${'x: y\r\n'.repeat(200)}\r\n`, 'GET', '/many', 431, 'head_too_large', /fields/],
+  ['GET http://ann:pw@a/b?c HTTP/3.0\r\nHost: a\r\n\r\n', 'GET', 'http://a/b', 505, 'version_not_supported', /./],
+  ['\x16\x03\x01\x02\x00\x01\x00\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00', '', 400, 'malformed_request', /./],
+];
+
+describe('lines of heads that are refused', () => {
+  it('say what was asked for, cut and escaped, without its query, and what was wrong', async (t) => {
+    const { gateway, lines } = await scene(t, undefined);
+    for (const [index, [sent, method, path, status, fault, cause]] of REFUSED.entries()) {
+      const answer = await new RawCaller(gateway.port).send(sent).answer();
+      const line = (await lines(index + 1))[index] ?? '';
+      assert.match(line, /^[\x20-\x7e]+$/);
+      const { time, address, cause: why = '', ...rest } = JSON.parse(line) as Record<string, unknown>;
+      assert.ok(typeof time === 'string' && address === '127.0.0.1', line);
+      const asked = { ...(method === '' ? {} : { method }), ...(path === '' ? {} : { path }) };
+      assert.deepEqual([answer.status, rest], [status, { ...asked, status, fault }], line);
+      assert.match(String(why), cause, line);
+      assert.doesNotMatch(line, /secret|pw/);
+    }
+  });
+
+  it('are the same over HTTP/2', async (t) => {
+    const { gateway, lines } = await scene(t, undefined);
+    const peer = await Http2Peer.connect(t, gateway.port);
+    peer.send(frame(HEADERS, END_HEADERS | END_STREAM, 1, block(get(`${LONG}?token=secret`))));
+    const [line = ''] = await lines(1);
+    const { method, path, status, cause } = JSON.parse(line) as Record<string, unknown>;
+    assert.deepEqual(
+      [method, path, status, cause],
+      ['GET', `${LONG.slice(0, 256)}...`, 414, 'the limit is 1000 bytes'],
+    );
+  });
+
+  it('keep to the form of the records, and hide what its patterns match', async (t) => {
+    const sent = 'GET /4111111111111111"? HTTP/1.1\r\nBad Field: x\r\n\r\n';
+    for (const [format, wanted] of [
+      [
+        'json',
+        /^\{"time":"[^"]+","method":"GET","path":"\/\*\*\*\\"","address":"127\.0\.0\.1","status":400,"fault":"malformed_request","cause":"[^"]+"\}$/,
+      ],
+      [
+        'logfmt',
+        /^time=\S+ method=GET path="\/\*\*\*\\"" address=127\.0\.0\.1 status=400 fault=malformed_request cause="[^"]+"$/,
+      ],
+      ['combined', /^127\.0\.0\.1 - - \[[^\]]+\] "GET \/\*\*\*\\"" 400 0 "-" "-"$/],
+    ] as const) {
+      const { gateway, lines } = await scene(t, { format, redact: { patterns: ['[0-9]{16}'] } });
+      await new RawCaller(gateway.port).send(sent).answer();
+      assert.match((await lines(1))[0] ?? '', wanted);
+    }
   });
 });

@@ -18,6 +18,35 @@ export interface RefusedHead {
   readonly origin: string | null;
 }
 
+/** What a log shows of a refused head: enough to find the client's mistake, and no query, password or name of a user. */
+export interface RefusedLine {
+  /** Empty where nothing was read; so is `path`. */
+  readonly method: string;
+  readonly path: string;
+}
+
+const MOST_METHOD = 32;
+const MOST_PATH = 256;
+/** A target may stand behind blank lines and before the field that is wrong. */
+const MOST_LOOKED_AT = 2_048;
+
+/** Of the bytes of an HTTP/1.1 head, as many as have come; they may be anything. */
+export function refusedLineOf(bytes: Buffer): RefusedLine {
+  const text = bytes.latin1Slice(0, Math.min(bytes.length, MOST_LOOKED_AT)).replace(/^[\r\n]+/, '');
+  const end = text.search(/[\r\n]/);
+  const [method = '', target = ''] = (end < 0 ? text : text.slice(0, end)).split(' ', 2);
+  return shownLine(method, target);
+}
+
+export function shownLine(method: string, target: string): RefusedLine {
+  const path = target.replace(/[?#].*$/s, '').replace(/^([^/]*:\/\/)[^/]*@/, '$1');
+  return { method: cut(method, MOST_METHOD), path: cut(path, MOST_PATH) };
+}
+
+function cut(text: string, most: number): string {
+  return text.length <= most ? text : `${text.slice(0, most)}...`;
+}
+
 const LINE = /\r\n(origin|host):[ \t]*([^\r\n]*?)[ \t]*(?=\r\n)/gi;
 
 /** Of the bytes of an HTTP/1.1 head, as many as have come. */

@@ -5,7 +5,7 @@ import type { TimerWheel } from '../../base/timers.ts';
 import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
-import type { RefusedHead } from '../exchange/refused-head.ts';
+import type { RefusedHead, RefusedLine } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import type { SlowBodies } from '../wire/slow-bodies.ts';
 import type { BufferPool } from './read-buffers.ts';
@@ -28,7 +28,7 @@ export interface ConnectionHost {
   readonly asksOriginOfRefused: boolean;
   /** The response to bytes that are not a request; `head`: what could be read of them. */
   refusal(fault: Fault, head: RefusedHead | null): WholeReply;
-  onRefused(fault: Fault, peer: Peer): void;
+  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void;
   onTunnel(change: 1 | -1): void;
   onClosed(connection: OpenConnection): void;
 }

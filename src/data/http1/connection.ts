@@ -14,7 +14,7 @@ import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
-import { mayNameOrigin, refusedHeadOf } from '../exchange/refused-head.ts';
+import { mayNameOrigin, refusedHeadOf, refusedLineOf } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { HEAD_BYTES } from '../exchange/request-buffers.ts';
 import { readRequestFraming } from '../parser/framing.ts';
@@ -566,7 +566,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   /** A response to what is not a request, then the end of the connection. */
   #refuse(fault: Fault, head: Buffer): void {
     const host = this.#host;
-    host.onRefused(fault, this.peer);
+    host.onRefused(fault, this.peer, refusedLineOf(head));
     const known = host.asksOriginOfRefused ? refusedHeadOf(head, host.limits.maxHeadBytes) : null;
     const { status, headers, body } = host.refusal(fault, known);
     this.#writer.refusal(status, headers, body);

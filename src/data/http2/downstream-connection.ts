@@ -165,7 +165,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.streams.add(stream);
     this.#requests++;
     if (problem !== null) {
-      const known = host.asksOriginOfRefused ? requestHead.refusedHead(incoming.head) : null;
+      const known = requestHead.refusedHead(incoming.head);
       host.giveBuffers(incoming);
       stream.refuse(new Fault(problem, { detail: requestHead.detail }), known, ended);
       return this.takeBudget(problem === FAULTS.headTooLarge ? 'field_block' : 'provoked_reset');

@@ -5,7 +5,7 @@ import type { TimerWheel } from '../../base/timers.ts';
 import type { WholeReply } from '../contract/policy.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
-import type { RefusedHead } from '../exchange/refused-head.ts';
+import type { RefusedHead, RefusedLine } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import type { SlowBodies } from '../wire/slow-bodies.ts';
 import type { AbuseKind } from './abuse-budget.ts';
@@ -25,7 +25,7 @@ export interface Http2Host {
   /** Responses to refused heads differ by who sent them (CORS). */
   readonly asksOriginOfRefused: boolean;
   refusal(fault: Fault, head: RefusedHead | null): WholeReply;
-  onRefused(fault: Fault, peer: Peer): void;
+  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void;
   onTunnel(change: 1 | -1): void;
   /** A connection has used up what it may cost. */
   onHttp2Abuse(kind: AbuseKind, peer: Peer): void;

@@ -10,7 +10,7 @@ import { Deadline } from '../../base/timers.ts';
 import { type FieldBlock, FieldStart } from '../contract/field-block.ts';
 import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
 import type { PerConnectionCache } from '../exchange/per-connection-cache.ts';
-import type { RefusedHead } from '../exchange/refused-head.ts';
+import { type RefusedHead, shownLine } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import { isHopByHop, MessageFraming, readResponseFraming } from '../parser/framing.ts';
@@ -94,12 +94,12 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   }
 
   /** The head was decoded and is refused. */
-  refuse(fault: Fault, head: RefusedHead | null, ended: boolean): void {
+  refuse(fault: Fault, head: RefusedHead, ended: boolean): void {
     const { host } = this.#connection;
     this.remoteEnded = ended;
     this.#isDone = true;
-    host.onRefused(fault, this.peer);
-    const { status, headers, body } = host.refusal(fault, head);
+    host.onRefused(fault, this.peer, shownLine(head.method, head.target));
+    const { status, headers, body } = host.refusal(fault, host.asksOriginOfRefused ? head : null);
     const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.length);
     const out = this.startHead(status, null);
     for (const name in headers) out.field(name, headers[name]!);

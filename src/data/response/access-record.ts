@@ -38,6 +38,16 @@ export interface RecordedExchange {
   header(name: string): string | null;
 }
 
+/** A head that was no request, as far as it was read. */
+export interface RefusedRecord {
+  readonly method: string;
+  readonly path: string;
+  readonly address: string;
+  readonly status: number;
+  readonly fault: string;
+  readonly cause: string | undefined;
+}
+
 interface Ended {
   readonly exchange: RecordedExchange;
   readonly status: number;
@@ -111,12 +121,17 @@ export class AccessRecords {
   }
 
   /** A head that was no request. */
-  refused(log: AccessLog, address: string, status: number, fault: string, wallMs: number): void {
-    const time = new Date(wallMs).toISOString();
+  refused(log: AccessLog, { method, path, address, status, fault, cause }: RefusedRecord, wallMs: number): void {
     const { format } = this.#settings;
-    if (format === 'combined') log.line(`${address} - - [${apacheTime(wallMs)}] "-" ${status} 0 "-" "-"`);
-    else if (format === 'json') log.line(JSON.stringify({ time, address, status, fault }));
-    else log.line(`time=${time} address=${address} status=${status} fault=${fault}`);
+    if (format === 'combined') {
+      const line = [method, path].filter((text) => text !== '').map((text) => apacheText(this.#redaction.text(text)));
+      log.line(`${address} - - [${apacheTime(wallMs)}] "${line.join(' ') || '-'}" ${status} 0 "-" "-"`);
+      return;
+    }
+    const time = new Date(wallMs).toISOString();
+    const all = { time, method, path, address, status, fault, cause: cause ?? '' };
+    const parts = Object.entries(all).filter(([, value]) => value !== '');
+    log.line(format === 'json' ? this.#jsonOf(parts) : this.#logfmtOf(parts));
   }
 
   #reader(field: AccessRecordSettings['fields'][number]): Read {
@@ -146,16 +161,24 @@ export class AccessRecords {
   }
 
   #json(ended: Ended, marks: Marks): string {
+    return this.#jsonOf(this.#parts(ended, marks));
+  }
+
+  #jsonOf(parts: Marks): string {
     let line = '';
-    for (const [name, value] of this.#parts(ended, marks)) {
+    for (const [name, value] of parts) {
       line += `${line === '' ? '{' : ','}"${name}":${typeof value === 'number' ? value : jsonText(this.#redaction.text(value))}`;
     }
     return line === '' ? '{}' : `${line}}`;
   }
 
   #logfmt(ended: Ended, marks: Marks): string {
+    return this.#logfmtOf(this.#parts(ended, marks));
+  }
+
+  #logfmtOf(parts: Marks): string {
     let line = '';
-    for (const [name, value] of this.#parts(ended, marks)) {
+    for (const [name, value] of parts) {
       line += `${line === '' ? '' : ' '}${name}=${typeof value === 'number' ? value : quoted(this.#redaction.text(value))}`;
     }
     return line;
