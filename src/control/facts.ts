@@ -1,6 +1,6 @@
 /**
  * Facts: what the nodes of a cluster tell each other besides configuration and tasks, by topic and key: a ban, a purge,
- * a hint. A feature tells and listens here and need not know whether there is a cluster; the cluster carries them
+ * a hint, a registered instance. A feature tells and listens here and need not know whether there is a cluster; the cluster carries them
  * (cluster/fact-board.ts). Without one, facts go nowhere and none arrive. Owner: primary.ts.
  */
 export interface Fact {
@@ -26,6 +26,12 @@ export interface FactCarrier {
   tell(topic: string, key: string, value: unknown, keptMs: number): Promise<boolean>;
   /** Delivers all that holds of a topic, to one who begins to listen late. */
   replay(topic: string): void;
+  /** Reads all that is new. False when the store could not be read soon. */
+  catchUp(): Promise<boolean>;
+  /** Told here, and not written yet. */
+  isWaiting(topic: string, key: string): boolean;
+  /** When (monotonic) the last reading of everything began; null while the store is away. */
+  readonly readMs: number | null;
 }
 
 /** Facts are kept at least so long, so that who is away for less misses nothing. */
@@ -34,6 +40,12 @@ export const LEAST_KEPT_MS = 600_000;
 export class Facts {
   readonly #listeners = new Map<string, FactListener>();
   #carrier: FactCarrier | null = null;
+  #isExpected = false;
+
+  /** True where the configuration names a cluster, though its store may not have been reached yet. */
+  get isInCluster(): boolean {
+    return this.#isExpected || this.#carrier !== null;
+  }
 
   /** True while this process is in a cluster. */
   get areShared(): boolean {
@@ -54,7 +66,30 @@ export class Facts {
     return (await this.#carrier?.tell(topic, key, value, keptMs)) ?? false;
   }
 
+  /**
+   * All that the others told up to this moment (monotonic) is known here. Null: the store is away, or was not reached
+   * yet.
+   */
+  get knownMs(): number | null {
+    return this.#carrier?.readMs ?? null;
+  }
+
+  /** Learns all that the others have told by now. False without a cluster, and when its store cannot be read soon. */
+  async catchUp(): Promise<boolean> {
+    return (await this.#carrier?.catchUp()) ?? false;
+  }
+
+  /** True while what was told here last waits for the store: it will replace what others told. */
+  isWaiting(topic: string, key: string): boolean {
+    return this.#carrier?.isWaiting(topic, key) ?? false;
+  }
+
   // --- for the carrier -----------------------------------------------------------------------------------------------
+
+  /** A carrier will be there as soon as it reaches its store. */
+  expectCarrier(): void {
+    this.#isExpected = true;
+  }
 
   carryBy(carrier: FactCarrier | null): void {
     this.#carrier = carrier;

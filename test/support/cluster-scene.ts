@@ -25,6 +25,8 @@ export interface SceneWishes {
   readonly store: StoreKind;
   /** Keys of `cluster` besides those that a test needs to be quick. */
   readonly cluster?: Readonly<Record<string, unknown>>;
+  /** Other keys of the document of every node. */
+  readonly document?: Readonly<Record<string, unknown>>;
 }
 
 export class ClusterScene {
@@ -101,6 +103,7 @@ export class ClusterScene {
         rollout: { watch: '1s', timeout: '60s', waves: ['60%', '100%'] },
         ...this.#wishes.cluster,
       },
+      document: this.#wishes.document ?? {},
       env: {
         NODE_OPTIONS: `--import=${CLOCK_STEP}`,
         TEST_CLOCK_FILE: this.#clockFile(name),

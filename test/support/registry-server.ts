@@ -10,7 +10,9 @@ import { createLogger } from '../../src/base/log.ts';
 import { createRegistryApp } from '../../src/control/discovery/registry/app.ts';
 import { hashToken, registryOptions, registrySettings } from '../../src/control/discovery/registry/options.ts';
 import { Registry } from '../../src/control/discovery/registry/registry.ts';
+import { SharedRegistry } from '../../src/control/discovery/registry/shared-registry.ts';
 import { memoryStore } from '../../src/control/discovery/registry/store.ts';
+import { Facts } from '../../src/control/facts.ts';
 import { FakeTimers } from './fake-timers.ts';
 
 export const REGISTRATION_TOKEN = 'a-token-of-some-length';
@@ -75,7 +77,13 @@ export class RegistryServer {
         this.calls.push(`${request.method} ${pathname}`);
         if (this.refuseWith !== null) return new Response('busy', { status: this.refuseWith });
         return createRegistryApp({
-          registry: this.#registry,
+          registry: new SharedRegistry({
+            registry: this.#registry,
+            facts: new Facts(),
+            clock: this.timers.clock,
+            timers: this.timers,
+            log: createLogger('silent'),
+          }),
           current: () => ({ tokenHashes: [hashToken(REGISTRATION_TOKEN)], errorFormat: 'problem' }),
           clock: this.timers.clock,
           log: createLogger('silent'),

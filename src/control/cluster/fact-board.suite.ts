@@ -92,6 +92,26 @@ export function factSuite(name: string, database: () => Promise<string>): void {
       await until(() => two.missed === 1 && two.caughtUp === 2, 'the store is another one', PATIENCE_MS);
     });
 
+    test('one that asks for what is new has it, knows how fresh it is, and is refused while the store is away', async (t) => {
+      const store = await opened(t);
+      const [one, two] = [boardOf(t, store, 'one'), boardOf(t, store, 'two')];
+      await until(() => two.caughtUp === 1, 'it has caught up', PATIENCE_MS);
+      const written = one.facts.tell('ban', 'a', 1, 1_000);
+      assert.ok(one.facts.isWaiting('ban', 'a'));
+      assert.equal(await written, true);
+      assert.ok(!one.facts.isWaiting('ban', 'a'));
+      const askedMs = systemClock.monotonicMs();
+      assert.deepEqual(await Promise.all([two.facts.catchUp(), two.facts.catchUp()]), [true, true]);
+      assert.deepEqual(two.learnt, [['a', 1]]);
+      assert.ok((two.facts.knownMs ?? 0) >= askedMs);
+      await store.db.schema.alterTable('cluster_leases').renameTo('cluster_leases_away').execute();
+      await until(() => two.facts.knownMs === null, 'it does not know any more', PATIENCE_MS);
+      assert.equal(await two.facts.catchUp(), false);
+      await store.db.schema.alterTable('cluster_leases_away').renameTo('cluster_leases').execute();
+      await until(() => two.facts.knownMs !== null, 'it knows again', PATIENCE_MS);
+      assert.equal(await two.facts.catchUp(), true);
+    });
+
     test('what has expired is not learnt, and the queen forgets it', async (t) => {
       const store = await opened(t);
       const one = boardOf(t, store, 'one');

@@ -64,6 +64,8 @@ export class FactBoard implements FactCarrier {
   #readMs: number | null = null;
   #isBehind = true;
   #working: Promise<void> = Promise.resolve();
+  /** A reading that was asked for and has not begun. */
+  #asked: Promise<boolean> | null = null;
   #cancelLook: Cancel = () => {};
   #cancelWrite: Cancel = () => {};
   #isClosed = false;
@@ -120,9 +122,38 @@ export class FactBoard implements FactCarrier {
     });
   }
 
+  get readMs(): number | null {
+    return this.#isBehind ? null : this.#readMs;
+  }
+
+  isWaiting(topic: string, key: string): boolean {
+    return this.#waiting.has(`${topic} ${key}`);
+  }
+
+  /** Who asks while a reading waits for its turn shares it. */
+  catchUp(): Promise<boolean> {
+    if (this.#isBehind || this.#isClosed) return Promise.resolve(false);
+    this.#asked ??= new Promise((resolve) => {
+      const cancel = this.#parts.timers.after(LONGEST_WRITE_MS, () => resolve(false));
+      const read = async (): Promise<void> => {
+        this.#asked = null;
+        await this.#read();
+      };
+      void this.#inTurn(read).then(() => {
+        cancel();
+        resolve(!this.#isBehind);
+      });
+    });
+    return this.#asked;
+  }
+
   /** The newest number, as a heartbeat saw it. */
   newest(seq: number): void {
-    if (seq !== this.#last && !this.#isClosed) void this.#inTurn(() => this.#read());
+    if (this.#isClosed) return;
+    const last = this.#last;
+    // Read meanwhile: what the heartbeat saw is old.
+    if (seq !== last) void this.#inTurn(async () => (this.#last === last ? await this.#read(seq) : undefined));
+    else if (!this.#isBehind) this.#readMs = this.#parts.clock.monotonicMs();
   }
 
   async close(): Promise<void> {
@@ -205,15 +236,20 @@ export class FactBoard implements FactCarrier {
     }
   }
 
-  async #read(): Promise<void> {
-    const { store, clock, facts } = this.#parts;
-    const startedMs = clock.monotonicMs();
-    const row = await store.db
+  async #newest(): Promise<number> {
+    const row = await this.#parts.store.db
       .selectFrom('cluster_leases')
       .select('epoch')
       .where('name', '=', FACTS_SEQUENCE)
       .executeTakeFirst();
-    const newest = Number(row?.epoch ?? 0);
+    return Number(row?.epoch ?? 0);
+  }
+
+  /** `seen`: the newest number, where it was seen a moment ago. */
+  async #read(seen?: number): Promise<void> {
+    const { clock, facts } = this.#parts;
+    const startedMs = clock.monotonicMs();
+    const newest = seen ?? (await this.#newest());
     const isAnew = newest < this.#last;
     if (isAnew) this.#last = 0;
     const isLate = this.#readMs !== null && startedMs - this.#readMs > LEAST_KEPT_MS;

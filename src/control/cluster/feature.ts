@@ -51,6 +51,7 @@ export class ClusterFeature {
     this.#plan = plan;
     this.#storeUrl = storeUrl(compiled, plan);
     this.#kept = new KeptVersion(join(compiled.plan.dataDir, 'cluster', 'version.json'), host.log);
+    host.facts.expectCarrier();
   }
 
   /**
@@ -235,7 +236,7 @@ export class ClusterFeature {
       {
         name: 'gatehouse_cluster_facts_total',
         type: 'counter',
-        help: 'Bans, purges and hints that this node sent to the others, or received',
+        help: 'Bans, purges, hints and registrations that this node sent to the others, or received',
         samples: [
           { labels: { direction: 'told' }, value: told },
           { labels: { direction: 'heard' }, value: heard },
@@ -244,7 +245,7 @@ export class ClusterFeature {
       {
         name: 'gatehouse_cluster_facts_waiting',
         type: 'gauge',
-        help: 'Bans, purges and hints that wait for the store of the cluster',
+        help: 'Bans, purges, hints and registrations that wait for the store of the cluster',
         samples: [{ labels: {}, value: waiting }],
       },
     ];

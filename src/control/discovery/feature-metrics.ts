@@ -14,6 +14,7 @@ export function serviceMetrics(
   health: readonly InstanceHealth[],
   sources: readonly SourceStatus[],
   leases: ReadonlyMap<string, readonly Lease[]>,
+  overdue: readonly (readonly [service: string, count: number])[] = [],
 ): ServiceMetric[] {
   const checked = health.filter(({ status }) => status !== 'unchecked');
   const services = [...new Set(checked.map(({ service }) => service))];
@@ -57,6 +58,12 @@ export function serviceMetrics(
           value: all.filter((lease) => lease.state === state).length,
         })),
       ),
+    },
+    {
+      name: 'gatehouse_registry_leases_overdue',
+      type: 'gauge',
+      help: 'Registered instances whose lease is over, kept until the store of the cluster says who renewed it',
+      samples: overdue.map(([service, value]) => ({ labels: { service }, value })),
     },
   ];
 }

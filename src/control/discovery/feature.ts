@@ -9,6 +9,7 @@ import { systemClock } from '../../base/clock.ts';
 import type { Timers } from '../../base/system-timers.ts';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { Secrets, Snapshot } from '../../data/contract/snapshot.ts';
+import { Facts } from '../facts.ts';
 import type { FeatureHost } from '../feature.ts';
 import type { FeatureStatus } from '../feature-status.ts';
 import type { HintTable } from '../health/hints.ts';
@@ -28,9 +29,11 @@ import type { DiscoverySettings } from './options.ts';
 import type { ListedByService } from './plan.ts';
 import { discoveryPlans, registrationRules } from './plan.ts';
 import { fileStore } from './registry/file-store.ts';
+import type { Lease } from './registry/leases.ts';
 import type { RegistrySection } from './registry/options.ts';
 import { servicesWithoutRegistry } from './registry/options.ts';
 import { Registry } from './registry/registry.ts';
+import { knownMs, SharedRegistry } from './registry/shared-registry.ts';
 import type { SourceReport } from './report.ts';
 import { sourceReport } from './report.ts';
 
@@ -52,7 +55,7 @@ export type ServicesHost = Pick<FeatureHost, 'log' | 'env' | 'serveBuiltin' | 'a
   /** Health bits in shared memory. */
   readonly instances: HealthSink & HintTable;
   /** Other nodes of a cluster. Default: none. */
-  readonly facts?: FeatureHost['facts'];
+  readonly facts?: Facts;
   /** `services` of the document that is live: the instances that it lists itself. */
   listed(): ListedByService;
   /** Publishes the live document with these instances. */
@@ -72,9 +75,11 @@ export class ServicesFeature {
   readonly #clock: Clock;
   readonly #timers: Timers;
   readonly #monitor: HealthMonitor;
+  readonly #facts: Facts;
   #hints: HealthHints | null = null;
   #manager: DiscoveryManager | undefined;
   #registry: Registry | undefined;
+  #shared: SharedRegistry | undefined;
   #live: CompiledServices | undefined;
   /** Services whose found instances are in the published snapshot. */
   #published: readonly string[] = [];
@@ -85,6 +90,7 @@ export class ServicesFeature {
 
   constructor(host: ServicesHost) {
     this.#host = host;
+    this.#facts = host.facts ?? new Facts();
     this.#clock = host.clock ?? systemClock;
     this.#timers = host.timers ?? systemTimers;
     this.#monitor = new HealthMonitor({
@@ -107,7 +113,10 @@ export class ServicesFeature {
     const store = fileStore(join(compiled.plan.dataDir, 'registry.json'), this.#timers, log);
     const { registry: section } = compiled.plan.sections;
     const ownAddresses = () => this.#host.addresses();
-    this.#registry = await Registry.open({ ...environment, store, ownAddresses }, section?.settings ?? NO_REGISTRY);
+    const facts = this.#facts;
+    const parts = { ...environment, store, ownAddresses, knownMs: () => knownMs(facts, this.#clock) };
+    this.#registry = await Registry.open(parts, section?.settings ?? NO_REGISTRY);
+    this.#shared = new SharedRegistry({ ...environment, registry: this.#registry, facts });
     this.#manager = new DiscoveryManager({
       ...environment,
       random: Math.random,
@@ -116,12 +125,11 @@ export class ServicesFeature {
       onChange: () => this.#plan(),
     });
     this.#started = true;
-    const { facts, instances } = this.#host;
-    if (facts !== undefined)
+    if (this.#host.facts !== undefined)
       this.#hints = new HealthHints({
         ...environment,
         facts,
-        table: instances,
+        table: this.#host.instances,
         services: () => this.#live?.snapshot.services ?? [],
         probeNow: (instance) => this.#monitor.probeNow(instance),
       });
@@ -179,7 +187,9 @@ export class ServicesFeature {
   }
 
   metrics() {
-    return serviceMetrics(this.#monitor.states(), this.#discovery(), this.#registry?.listAll() ?? new Map());
+    const leases = this.#registry?.listAll() ?? new Map<string, readonly Lease[]>();
+    const overdue = [...leases.keys()].map((service) => [service, this.#registry?.overdue(service) ?? 0] as const);
+    return serviceMetrics(this.#monitor.states(), this.#discovery(), leases, overdue);
   }
 
   async handOver(): Promise<() => void> {
@@ -192,6 +202,7 @@ export class ServicesFeature {
     this.#monitor.stop();
     this.#manager?.stop();
     await this.#publishing;
+    this.#shared?.stop();
     await this.#registry?.close();
   }
 
@@ -202,6 +213,7 @@ export class ServicesFeature {
     if (without !== null) this.#host.log.error(without);
     // The registry first: its sources subscribe to the services that it knows.
     this.#registry?.configure(sections.registry?.settings ?? NO_REGISTRY, registrationRules(services));
+    this.#shared?.configured();
     const plans = discoveryPlans(services, this.#host.listed());
     this.#manager?.apply(plans);
     // No source reports on services that lost their discovery: their found instances must go.
@@ -210,11 +222,11 @@ export class ServicesFeature {
   }
 
   async #serve(): Promise<void> {
-    if (this.#serves || this.#registry === undefined) return;
+    if (this.#serves || this.#shared === undefined) return;
     this.#serves = true;
     const { createRegistryApp } = await import('./registry/app.ts');
     const { log } = this.#host;
-    const registry = this.#registry;
+    const registry = this.#shared;
     const current = () => ({
       tokenHashes: this.#live?.plan.sections.registry?.tokenHashes ?? [],
       errorFormat: this.#live?.snapshot.gateway.errorFormat ?? 'problem',

@@ -27,6 +27,9 @@ async function bench() {
       return true;
     },
     replay: () => {},
+    catchUp: async () => true,
+    isWaiting: () => false,
+    readMs: 0,
   });
   const troubles = new Map<number, Trouble>();
   const suspected: string[] = [];

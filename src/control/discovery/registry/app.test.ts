@@ -11,10 +11,12 @@ import { createAdaptorServer } from '@hono/node-server';
 import { FakeTimers } from '../../../../test/support/fake-timers.ts';
 import { createLogger } from '../../../base/log.ts';
 import type { ErrorFormat } from '../../../data/contract/snapshot.ts';
+import { Facts } from '../../facts.ts';
 import { createRegistryApp } from './app.ts';
 import { fileStore } from './file-store.ts';
 import { hashToken, registryOptions, registrySettings } from './options.ts';
 import { Registry } from './registry.ts';
+import { SharedRegistry } from './shared-registry.ts';
 import type { RegistryStore } from './store.ts';
 import { memoryStore } from './store.ts';
 
@@ -50,7 +52,8 @@ class Api {
     const registry = await Registry.open({ store, clock: timers.clock, timers, log }, settings);
     registry.configure(settings, new Map([['orders', { allow: ['127.0.0.0/8', '10.0.0.0/8'], maxInstances: 3 }]]));
     let api: Api;
-    const app = createRegistryApp({ registry, current: () => api.current, clock: timers.clock, log });
+    const shared = new SharedRegistry({ registry, facts: new Facts(), clock: timers.clock, timers, log });
+    const app = createRegistryApp({ registry: shared, current: () => api.current, clock: timers.clock, log });
     const server = createAdaptorServer({ fetch: app.fetch }) as Server;
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     api = new Api(registry, timers, lines, server);

@@ -18,10 +18,10 @@ import { errorBody } from '../../../base/error-body.ts';
 import type { Logger } from '../../../base/log.ts';
 import { readChanges, readRegistration } from './bodies.ts';
 import type { Lease, RegisterResult } from './leases.ts';
-import type { Registry } from './registry.ts';
+import type { SharedRegistry } from './shared-registry.ts';
 
 export interface RegistryAppDependencies {
-  readonly registry: Registry;
+  readonly registry: SharedRegistry;
   /** What may change with a reload is asked for with each request. */
   readonly current: () => {
     /** SHA-256 of each accepted token, hex. */
@@ -37,7 +37,7 @@ export interface RegistryAppDependencies {
 /** A registration with the most metadata that is allowed fits. */
 const MAX_BODY_BYTES = 16 * 1024;
 
-type ApiError = ErrorFacts & { readonly status: 400 | 401 | 404 | 409 | 413 | 500 };
+type ApiError = ErrorFacts & { readonly status: 400 | 401 | 404 | 409 | 413 | 500 | 503 };
 
 const UNAUTHENTICATED: ApiError = {
   status: 401,
@@ -49,6 +49,14 @@ const TOO_LARGE: ApiError = {
   code: 'PAYLOAD_TOO_LARGE',
   message: `the body is larger than ${MAX_BODY_BYTES} bytes`,
 };
+const UNSURE: ApiError = {
+  status: 503,
+  code: 'SERVICE_UNAVAILABLE',
+  message:
+    'this node does not know the registration, and the store of the cluster cannot be read to find out: try again',
+};
+/** Seconds. */
+const TRY_AGAIN = '1';
 const INTERNAL: ApiError = { status: 500, code: 'INTERNAL_ERROR', message: 'internal error' };
 
 export function createRegistryApp(dependencies: RegistryAppDependencies): Hono {
@@ -66,6 +74,7 @@ export function createRegistryApp(dependencies: RegistryAppDependencies): Hono {
     const headers: Record<string, string> = { 'content-type': contentType };
     // RFC 9110 §11.6.1: a 401 names the scheme that would do.
     if (error.status === 401) headers['www-authenticate'] = 'Bearer realm="gatehouse registry"';
+    if (error.status === 503) headers['retry-after'] = TRY_AGAIN;
     return context.body(body, error.status, headers);
   };
 
@@ -89,7 +98,7 @@ export function createRegistryApp(dependencies: RegistryAppDependencies): Hono {
     const read = readRegistration(body.value, registry.settings);
     if ('problems' in read) return refuse(context, invalid(read.problems));
     const name = context.req.param('name');
-    const result = registry.register(name, read.value);
+    const result = await registry.register(name, read.value);
     if (!result.ok) return refuse(context, refusal(result, name, read.value.url));
     context.header('location', `${context.req.path}/${result.lease.id}`);
     return context.json(shown(result.lease), result.isNew ? 201 : 200);
@@ -100,13 +109,15 @@ export function createRegistryApp(dependencies: RegistryAppDependencies): Hono {
     if ('problems' in body) return refuse(context, invalid(body.problems));
     const read = readChanges(body.value);
     if ('problems' in read) return refuse(context, invalid(read.problems));
-    const lease = registry.heartbeat(context.req.param('name'), context.req.param('id'), read.value);
-    return lease === undefined ? refuse(context, NO_LEASE) : context.json(shown(lease));
+    const lease = await registry.heartbeat(context.req.param('name'), context.req.param('id'), read.value);
+    if (lease === 'none' || lease === 'unsure') return refuse(context, lease === 'none' ? NO_LEASE : UNSURE);
+    return context.json(shown(lease));
   });
 
-  app.delete('/services/:name/instances/:id', (context) => {
-    const removed = registry.remove(context.req.param('name'), context.req.param('id'));
-    return removed ? context.body(null, 204) : refuse(context, NO_LEASE);
+  app.delete('/services/:name/instances/:id', async (context) => {
+    const removed = await registry.remove(context.req.param('name'), context.req.param('id'));
+    if (removed !== true) return refuse(context, removed === 'none' ? NO_LEASE : UNSURE);
+    return context.body(null, 204);
   });
 
   app.get('/services/:name/instances', (context) => {

@@ -55,6 +55,18 @@ export class Damping {
     return this.#recent(key, nowMs).length;
   }
 
+  /** How long ago each comeback within the window was. */
+  ages(key: string, nowMs: number): number[] {
+    return this.#recent(key, nowMs).map((stamp) => nowMs - stamp);
+  }
+
+  /** What another gateway counted; the one that has counted more is right. */
+  learn(key: string, agesMs: readonly number[], nowMs: number): void {
+    const known = this.#recent(key, nowMs);
+    const stamps = agesMs.map((age) => nowMs - age).sort((a, b) => a - b);
+    this.#keep(key, stamps.length >= known.length ? stamps.slice(-MAX_STAMPS) : known);
+  }
+
   entries(): IterableIterator<[string, number[]]> {
     return this.#comebacks.entries();
   }

@@ -42,7 +42,13 @@ export interface Lease extends Registration {
 }
 
 export type RegisterResult =
-  | { readonly ok: true; readonly lease: Lease; readonly isNew: boolean }
+  | {
+      readonly ok: true;
+      readonly lease: Lease;
+      readonly isNew: boolean;
+      /** Id of the lease that this one took the place of. */
+      readonly replaces: string | null;
+    }
   | { readonly ok: false; readonly refusal: 'unknown' }
   | { readonly ok: false; readonly refusal: 'full'; readonly most: number }
   | { readonly ok: false; readonly refusal: 'address'; readonly expected: string };
@@ -56,6 +62,20 @@ export interface Entry extends Registration {
   expiresMs: number;
   /** Monotonic; 0 when not held. */
   heldUntilMs: number;
+}
+
+/**
+ * A lease as nodes of a cluster hand it to each other: times are spans up to or from the moment when it is handed on,
+ * for their clocks differ.
+ */
+export interface LeaseCopy extends Registration {
+  readonly service: string;
+  readonly id: string;
+  readonly registeredAtMs: number;
+  /** Held back for so long from now; 0 when it is not. */
+  readonly heldMs: number;
+  /** How long ago it came back, each time. */
+  readonly comebacksMs: readonly number[];
 }
 
 export function byUrlOf(a: Entry, b: Entry): number {

@@ -1,7 +1,8 @@
 /**
  * Who has registered: leases by service and id, kept alive by heartbeats. A lease that runs out takes its instance
  * away; an address that flaps is held back (damping.ts); everything is bounded, and everything but heartbeats outlives
- * a restart (store.ts). Owner: the main thread. HTTP is app.ts; `discovery` reads it through registry-source.ts.
+ * a restart (store.ts). Owner: the main thread. HTTP is app.ts; `discovery` reads it through registry-source.ts; other
+ * nodes of a cluster take part through shared-registry.ts.
  */
 import { randomUUID } from 'node:crypto';
 import type { Clock } from '../../../base/clock.ts';
@@ -17,6 +18,7 @@ import type {
   Changes,
   Entry,
   Lease,
+  LeaseCopy,
   RegisterResult,
   Registration,
   RegistrationRules,
@@ -32,6 +34,11 @@ export interface RegistryEnvironment {
   readonly log: Logger;
   /** Where the gateway itself listens now. */
   readonly ownAddresses?: () => readonly OwnAddress[];
+  /**
+   * Up to this moment (monotonic) it is known here which leases were renewed, at whatever node: only a lease that was
+   * over by then ends. Default: the present, which is right for one who takes all heartbeats itself.
+   */
+  readonly knownMs?: () => number;
   /** Makes ids; tests hand in their own. */
   readonly newId?: () => string;
 }
@@ -48,12 +55,17 @@ interface Service {
 export const MAX_LEASES = 4_096;
 /** The timer this late means that the whole process stood still, and with it every heartbeat. */
 const STALL_MS = 1_000;
+const MOST_ENDED = 2 * MAX_LEASES;
+/** A lease is over and other nodes may have renewed it: looked at again so soon. */
+const UNSURE_MS = 500;
 
 export class Registry {
   readonly #env: RegistryEnvironment;
   #settings: RegistrySettings;
   readonly #damping: Damping;
   readonly #services = new Map<string, Service>();
+  /** Ids that were given up or replaced: no node of a cluster that has not heard of it brings them back. */
+  readonly #ended = new Set<string>();
   /** What the file had, until the first `configure` says which services there are. */
   #restored: RegistryContent | null;
   #cancelTimer: (() => void) | undefined;
@@ -113,7 +125,7 @@ export class Registry {
       const { maxInstances } = service.rules;
       if (service.entries.size >= maxInstances) return { ok: false, refusal: 'full', most: maxInstances };
       if (this.#count() >= MAX_LEASES) return { ok: false, refusal: 'full', most: MAX_LEASES };
-    } else service.entries.delete(former.id);
+    } else this.#end(service, former.id);
     const nowMs = this.#env.clock.monotonicMs();
     const key = keyOf(serviceName, registration.url);
     const known = former !== undefined || this.#damping.knows(key);
@@ -138,7 +150,7 @@ export class Registry {
       });
     } else this.#env.log.info('instance registered', { ...told, again: known });
     this.#changed(serviceName, service);
-    return { ok: true, lease: this.#show(entry), isNew: former === undefined };
+    return { ok: true, lease: this.#show(entry), isNew: former === undefined, replaces: former?.id ?? null };
   }
 
   /** Lengthens the lease by its whole length and takes changes; undefined when there is no such lease. */
@@ -158,12 +170,107 @@ export class Registry {
     const service = this.#services.get(serviceName);
     const entry = service?.entries.get(id);
     if (service === undefined || entry === undefined) return false;
-    service.entries.delete(id);
+    this.#end(service, id);
     this.#damping.left(keyOf(serviceName, entry.url));
     this.#env.log.info('instance deregistered', { service: serviceName, instance: id, url: entry.url });
     this.#changed(serviceName, service);
     return true;
   }
+
+  // --- of other nodes ------------------------------------------------------------------------------------------------
+
+  copyOf(serviceName: string, id: string): LeaseCopy | undefined {
+    const entry = this.#services.get(serviceName)?.entries.get(id);
+    if (entry === undefined) return undefined;
+    const nowMs = this.#env.clock.monotonicMs();
+    const { expiresMs: _, heldUntilMs, ...rest } = entry;
+    return { ...rest, heldMs: Math.max(0, heldUntilMs - nowMs), comebacksMs: this.comebacksOf(serviceName, entry.url) };
+  }
+
+  /** How long ago the address came back, each time. */
+  comebacksOf(serviceName: string, url: string): number[] {
+    return this.#damping.ages(keyOf(serviceName, url), this.#env.clock.monotonicMs());
+  }
+
+  /** Another node took the lease or renewed it so long ago. That node has counted the instances of the service. */
+  learn(copy: LeaseCopy, ageMs: number): void {
+    const { heldMs, comebacksMs, ...lease } = copy;
+    const service = this.#services.get(copy.service);
+    if (service === undefined || this.#closed || this.#ended.has(copy.id)) return;
+    const nowMs = this.#env.clock.monotonicMs();
+    const key = keyOf(copy.service, copy.url);
+    if (comebacksMs.length > 0) this.#learnComebacks(key, comebacksMs, ageMs);
+    const told = { service: copy.service, instance: copy.id, url: copy.url };
+    const former = [...service.entries.values()].find(({ url }) => url === copy.url);
+    if (ageMs >= copy.leaseMs) {
+      // It has ended meanwhile; if this node has it still, it goes by its own end.
+      if (former === undefined) this.#damping.left(key);
+      return;
+    }
+    if (former === undefined && this.#count() >= MAX_LEASES) {
+      this.#env.log.warn('an instance that registered at another node is one too many', { ...told, most: MAX_LEASES });
+      return;
+    }
+    const problem = addressProblem(copy.url, service.allow, this.#env.ownAddresses?.());
+    if (problem !== undefined) {
+      this.#env.log.warn('an instance that registered at another node is not taken', { ...told, expected: problem });
+      return;
+    }
+    const isSame = former?.id === copy.id;
+    const entry: Entry = {
+      ...lease,
+      expiresMs: Math.max(nowMs - ageMs + copy.leaseMs, isSame ? former.expiresMs : 0),
+      heldUntilMs: heldMs > ageMs ? nowMs + heldMs - ageMs : 0,
+    };
+    if (former !== undefined && !isSame) this.#end(service, former.id);
+    service.entries.set(entry.id, entry);
+    if (isSame && isLike(former, entry) && this.#isHeld(former) === this.#isHeld(entry)) return;
+    if (!isSame) this.#env.log.info('instance registered at another node', told);
+    this.#changed(copy.service, service);
+  }
+
+  /** At another node the instance left. */
+  learnEnd(copy: Pick<LeaseCopy, 'service' | 'id' | 'url' | 'comebacksMs'>, ageMs: number): void {
+    const { service: name, id, url } = copy;
+    const service = this.#services.get(name);
+    if (service === undefined || this.#closed) return;
+    this.#learnComebacks(keyOf(name, url), copy.comebacksMs, ageMs);
+    if (!this.#end(service, id)) return;
+    this.#env.log.info('instance deregistered at another node', { service: name, instance: id, url });
+    this.#changed(name, service);
+  }
+
+  /** False when there was no such lease. */
+  #end(service: Service, id: string): boolean {
+    this.#ended.add(id);
+    const [oldest] = this.#ended;
+    if (this.#ended.size > MOST_ENDED && oldest !== undefined) this.#ended.delete(oldest);
+    return service.entries.delete(id);
+  }
+
+  #learnComebacks(key: string, comebacksMs: readonly number[], ageMs: number): void {
+    const agesMs = comebacksMs.map((age) => age + ageMs);
+    this.#damping.learn(key, agesMs, this.#env.clock.monotonicMs());
+  }
+
+  /** No lease ends sooner than its length from now on: heartbeats may have been sent that are not known here. */
+  spare(): void {
+    const nowMs = this.#env.clock.monotonicMs();
+    for (const { entries } of this.#services.values())
+      for (const entry of entries.values()) entry.expiresMs = Math.max(entry.expiresMs, nowMs + entry.leaseMs);
+    this.#arm();
+  }
+
+  /** Leases of a service that are over, and last until it is known whether another node renewed them. */
+  overdue(serviceName: string): number {
+    const nowMs = this.#env.clock.monotonicMs();
+    let count = 0;
+    for (const { expiresMs } of this.#services.get(serviceName)?.entries.values() ?? [])
+      if (expiresMs <= nowMs) count++;
+    return count;
+  }
+
+  // -------------------------------------------------------------------------------------------------------------------
 
   /** Undefined when the service takes no registrations. */
   list(serviceName: string): Lease[] | undefined {
@@ -261,10 +368,13 @@ export class Registry {
     this.#cancelTimer = undefined;
     if (this.#closed || this.#isHandedOver) return;
     const nowMs = this.#env.clock.monotonicMs();
+    const knownMs = this.#knownMs(nowMs);
     let dueMs = Number.POSITIVE_INFINITY;
     for (const service of this.#services.values()) {
       for (const entry of service.entries.values()) {
-        dueMs = Math.min(dueMs, entry.expiresMs, this.#isHeld(entry) ? entry.heldUntilMs : Number.POSITIVE_INFINITY);
+        const isUnsure = entry.expiresMs <= nowMs && entry.expiresMs > knownMs;
+        const endMs = isUnsure ? nowMs + UNSURE_MS : entry.expiresMs;
+        dueMs = Math.min(dueMs, endMs, this.#isHeld(entry) ? entry.heldUntilMs : Number.POSITIVE_INFINITY);
       }
     }
     if (dueMs === Number.POSITIVE_INFINITY) return;
@@ -277,20 +387,22 @@ export class Registry {
     if (lateMs > STALL_MS) {
       // No heartbeat could arrive meanwhile; to drop all instances would turn a pause into an outage.
       this.#env.log.warn('leases renewed: the process stood still', { stoodStillMs: Math.round(lateMs) });
-      for (const service of this.#services.values()) {
-        for (const entry of service.entries.values())
-          entry.expiresMs = Math.max(entry.expiresMs, nowMs + entry.leaseMs);
-      }
+      this.spare();
     }
-    for (const [name, service] of this.#services) this.#sweepService(name, service, nowMs);
+    const knownMs = this.#knownMs(nowMs);
+    for (const [name, service] of this.#services) this.#sweepService(name, service, nowMs, knownMs);
     this.#arm();
   }
 
-  #sweepService(name: string, service: Service, nowMs: number): void {
+  #knownMs(nowMs: number): number {
+    return this.#env.knownMs?.() ?? nowMs;
+  }
+
+  #sweepService(name: string, service: Service, nowMs: number, knownMs: number): void {
     let changed = false;
     for (const entry of [...service.entries.values()]) {
       const told = { service: name, instance: entry.id, url: entry.url };
-      if (entry.expiresMs <= nowMs) {
+      if (entry.expiresMs <= knownMs) {
         service.entries.delete(entry.id);
         this.#damping.left(keyOf(name, entry.url));
         this.#env.log.warn('instance removed: heartbeat lost', { ...told, leaseMs: entry.leaseMs });
@@ -349,4 +461,10 @@ export class Registry {
     }
     if (restored > 0) log.info('registrations restored', { instances: restored });
   }
+}
+
+/** What callers are routed by has not changed. */
+function isLike(a: Entry, b: Entry): boolean {
+  if (a.weight !== b.weight || a.zone !== b.zone) return false;
+  return JSON.stringify(a.metadata) === JSON.stringify(b.metadata);
 }

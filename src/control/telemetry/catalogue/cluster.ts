@@ -11,12 +11,12 @@ export const CLUSTER_METRICS = {
   gatehouse_cluster_facts_total: {
     type: 'counter',
     labels: ['direction'],
-    help: 'Bans, purges and hints that this node sent to the others, or received',
+    help: 'Bans, purges, hints and registrations that this node sent to the others, or received',
   },
   gatehouse_cluster_facts_waiting: {
     type: 'gauge',
     labels: [],
-    help: 'Bans, purges and hints that wait for the store of the cluster',
+    help: 'Bans, purges, hints and registrations that wait for the store of the cluster',
   },
   gatehouse_cluster_queen: { type: 'gauge', labels: [], help: '1 while this node is the queen of the cluster' },
   gatehouse_cluster_store_available: {

@@ -47,4 +47,9 @@ export const DISCOVERY_METRICS = {
     labels: ['service', 'state'],
     help: 'Registered instances; held ones came and went too often and get no traffic',
   },
+  gatehouse_registry_leases_overdue: {
+    type: 'gauge',
+    labels: ['service'],
+    help: 'Registered instances whose lease is over, kept until the store of the cluster says who renewed it',
+  },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;
