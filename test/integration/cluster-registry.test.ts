@@ -59,6 +59,15 @@ async function statusOf(node: ClusterProcess): Promise<number> {
   return response.status;
 }
 
+const metricsOf = async (node: ClusterProcess): Promise<string> => (await fetch(`${node.url}/metrics`)).text();
+
+async function countAt(node: ClusterProcess): Promise<number> {
+  const response = await fetch(`${node.url}/api/v1/registry/services/orders/instances`, {
+    headers: { authorization: `Bearer ${TOKEN}` },
+  });
+  return ((await response.json()) as { instances: unknown[] }).instances.length;
+}
+
 const serves = (nodes: readonly ClusterProcess[], status = 200): Promise<unknown> =>
   Promise.all(
     nodes.map((node) =>
@@ -131,13 +140,28 @@ test('the store is away for three lengths of a lease: no node drops it, though n
   await serves(scene.nodes);
   const beats = beating(t, lease.id, () => scene.nodes);
   await holds(scene.nodes, LEASE_MS);
+  const silent = await httpUpstream(t, (_request, response) => response.end('order'));
+  assert.equal((await call(scene.node('a'), 'POST', '', { url: silent.url })).status, 201);
+  for (const node of scene.nodes)
+    await waitFor(
+      () => countAt(node),
+      (count) => count === 2,
+      `${node.name} knows both`,
+    );
   await scene.haltStore();
   await holds(scene.nodes, 3 * LEASE_MS);
   assert.equal((await call(scene.node('b'), 'PUT', '/nobody/heartbeat')).status, 503, 'it cannot know');
+  assert.match(await metricsOf(scene.node('b')), /gatehouse_registry_leases_overdue\{service="orders"\} [12]\n/);
   await scene.startStore();
   await scene.isWhole();
   await holds(scene.nodes, 2 * LEASE_MS);
   assert.equal(beats.refused, 0);
+  for (const node of scene.nodes)
+    await waitFor(
+      () => countAt(node),
+      (count) => count === 1,
+      `${node.name} has dropped the silent one`,
+    );
   // One node alone has lost its line to the store: it keeps what it has, and what ends elsewhere meanwhile ends later.
   scene.line('b').cut();
   await holds(scene.nodes, 2 * LEASE_MS);

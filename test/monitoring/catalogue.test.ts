@@ -28,6 +28,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_acme_orders_total',
     'gatehouse_certificate_expiry_timestamp_seconds',
   ],
+  'test/integration/cluster-registry.test.ts': ['gatehouse_registry_leases_overdue'],
   'test/integration/identity/queue.test.ts': ['gatehouse_identity_hashes_queued', 'gatehouse_identity_hashes_running'],
   'test/integration/transcode/reflection.test.ts': ['gatehouse_reflection_failures', 'gatehouse_reflection_methods'],
   'test/integration/user-policies.test.ts': Object.keys(FEATURE_METRICS).filter((name) =>

@@ -35,7 +35,7 @@ const WRITE_SLACK_MS = 2_000;
 const MOST_OWED = 8_192;
 
 const span = z.number().min(0);
-const named = { service: z.string(), id: z.string(), url: z.string(), comebacksMs: z.array(span).max(100) };
+const named = { service: z.string(), id: z.string(), url: z.string(), comebacksMs: z.array(span).max(100).readonly() };
 const leaseValue = z.object({
   ...named,
   weight: z.number().min(0),
