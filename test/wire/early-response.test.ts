@@ -4,32 +4,37 @@
  */
 import assert from 'node:assert/strict';
 import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { describe, test } from 'node:test';
+import { createServer as createTlsServer } from 'node:tls';
+import { Authority } from '../support/certificates.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { TEST_CERTIFICATE, TEST_KEY } from '../support/test-certificate.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
 /** `respond`: what is written when the head is there; then the connection is closed with the body unread. */
-async function refusingService(scope: Scope, respond: string): Promise<string> {
-  const server = createServer((socket) => {
+async function refusingService(scope: Scope, respond: string, secure = false): Promise<string> {
+  const take = (socket: Socket): void => {
     socket.on('error', () => {});
     socket.once('data', () => {
       socket.pause();
       socket.end(respond, () => socket.destroy());
     });
-  });
+  };
+  const server = secure ? createTlsServer({ cert: TEST_CERTIFICATE, key: TEST_KEY }, take) : createServer(take);
   server.listen(0, '127.0.0.1');
   await new Promise((resolve) => server.once('listening', resolve));
   scope.after(() => void server.close());
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http${secure ? 's' : ''}://127.0.0.1:${(server.address() as AddressInfo).port}`;
 }
 
+const REFUSAL = 'HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!';
 const BYTES = 4 * 1024 * 1024;
 
-async function upload(port: number, chunked: boolean): Promise<number> {
-  const caller = new RawCaller(port);
+async function upload(port: number, chunked: boolean, secure = false): Promise<number> {
+  const caller = new RawCaller(port, secure);
   const framing = chunked ? 'Transfer-Encoding: chunked' : `Content-Length: ${BYTES}`;
   caller.send(`POST /up HTTP/1.1\r\nHost: a\r\n${framing}\r\n\r\n`);
   const part = 'x'.repeat(64 * 1024);
@@ -45,10 +50,7 @@ async function upload(port: number, chunked: boolean): Promise<number> {
 describe('an upload that the service refuses early', () => {
   for (const chunked of [false, true]) {
     test(`gets its response 20 times of 20 (${chunked ? 'chunked' : 'with a length'})`, async (t) => {
-      const url = await refusingService(
-        t,
-        'HTTP/1.1 413 Content Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!',
-      );
+      const url = await refusingService(t, REFUSAL);
       const gateway = await startTestGateway(t, {
         services: { s: { instances: [url], circuitBreaker: { volumeThreshold: 2 }, retries: 0 } },
         routes: [{ match: { path: '/*' }, service: 's', maxRequestSize: 'unlimited', auth: 'public' }],
@@ -61,6 +63,35 @@ describe('an upload that the service refuses early', () => {
       );
     });
   }
+
+  for (const [client, service] of [
+    [false, true],
+    [true, false],
+    [true, true],
+  ] as const)
+    test(`gets its response 20 times of 20 (TLS ${client ? 'from the client' : ''}${client && service ? ' and ' : ''}${service ? 'to the service' : ''})`, async (t) => {
+      const { cert, key } = await (await Authority.create(t)).issue('gateway', ['127.0.0.1']);
+      const url = await refusingService(t, REFUSAL, service);
+      const tls = { certificates: [{ cert, key }] };
+      const gateway = await startTestGateway(t, {
+        gateway: client ? { host: undefined, port: undefined, listeners: [{ host: '127.0.0.1', port: 0, tls }] } : {},
+        services: {
+          s: {
+            instances: [url],
+            ...(service ? { tls: { verify: false } } : {}),
+            circuitBreaker: { volumeThreshold: 2 },
+            retries: 0,
+          },
+        },
+        routes: [{ match: { path: '/*' }, service: 's', maxRequestSize: 'unlimited', auth: 'public' }],
+      });
+      const statuses: number[] = [];
+      for (let i = 0; i < 20; i++) statuses.push(await upload(gateway.port, i % 2 === 1, client));
+      assert.deepEqual(
+        statuses,
+        Array.from({ length: 20 }, () => 413),
+      );
+    });
 
   test('without a response is 502, and no caller opens the breaker or ejects the instance by it', async (t) => {
     const url = await refusingService(t, '');

@@ -15,7 +15,7 @@ export function keptForMs(head: Head): number {
 
 /**
  * A failed write must not end the reading side too. A socket takes no `autoDestroy` option, so its streams get it;
- * every other end of the socket is seen to here.
+ * every other end of the socket is seen to here. Of TLS, too, what arrived before the reset is decrypted and read.
  */
 export function keepReadable(socket: Socket): void {
   const { _readableState: readable, _writableState: writable } = socket as unknown as Record<

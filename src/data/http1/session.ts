@@ -116,7 +116,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     socket.on('drain', () => this.#handler?.onUpstreamDrain());
     socket.on('end', () => this.#onEnd());
     socket.on('error', (error: NodeJS.ErrnoException) => this.#onError(error));
-    if (!this.#secure) keepReadable(socket);
+    keepReadable(socket);
     socket.on('close', () => this.#onClose());
   }
 
@@ -455,7 +455,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
    */
   #onError(error: NodeJS.ErrnoException): void {
     const mayRead = this.#state === READING_HEAD || this.#state === READING_BODY;
-    if (error.syscall === 'write' && mayRead && !this.#secure && !this.socket.destroyed) {
+    if (error.syscall === 'write' && mayRead && !this.socket.destroyed) {
       if (this.#cannotSend) return;
       this.#cannotSend = true;
       this.#stayOpen = false;
