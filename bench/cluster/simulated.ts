@@ -31,6 +31,9 @@ export const PLAN: Omit<ClusterPlan, 'node'> = {
   rollout: {
     canaryShare: 0.1,
     watchMs: 2_000,
+    judgeWithinMs: null,
+    // What is measured is how fast a version spreads once nothing holds it.
+    waveWatchMs: 0,
     stepTimeoutMs: 60_000,
     waves: [0.5, 1],
     minRequests: 50,

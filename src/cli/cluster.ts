@@ -46,7 +46,7 @@ export const cluster: Command = {
     'cancel TASK',
     'message NODE|all TOPIC [BODY]',
     'token [--uses N] [--for SECONDS] [--label KEY=VALUE]',
-    'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--force] [--wait]',
+    'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--judge-within SECONDS] [--force] [--wait]',
     'rollouts [--json]',
     'versions [--json]',
     'difference VERSION [FROM] [--json]',
@@ -70,6 +70,11 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
       meaning: 'label of nodes that join with the token, that the node gets, or that the task needs',
     },
     watch: { type: 'string', value: 'SECONDS', meaning: 'how long the first nodes are compared with the others' },
+    'judge-within': {
+      type: 'string',
+      value: 'SECONDS',
+      meaning: 'watch until there was traffic enough to judge it, for so long at most, then go back',
+    },
     state: {
       type: 'string',
       value: 'STATE',
@@ -218,7 +223,7 @@ async function changeNode(context: CommandContext, action: string, named: string
 }
 
 async function rollOut(context: CommandContext, named: string): Promise<number> {
-  const { reason, watch, force = false, wait = false } = context.options;
+  const { reason, watch, 'judge-within': judgeWithin, force = false, wait = false } = context.options;
   if (typeof reason !== 'string') throw new UsageError('--reason says why, for the history');
   const what = /^\d+$/.test(named)
     ? { version: Number(named) }
@@ -228,6 +233,7 @@ async function rollOut(context: CommandContext, named: string): Promise<number> 
     reason,
     force,
     ...(watch === undefined ? {} : { watch_ms: Number(watch) * 1_000 }),
+    ...(judgeWithin === undefined ? {} : { judge_within_ms: whole('judge-within', judgeWithin) * 1_000 }),
   });
   if (response.status !== 202) return refused(context, response);
   const rollout = JSON.parse(response.text) as ShownRollout;

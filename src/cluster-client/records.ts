@@ -59,7 +59,10 @@ export interface RolloutRecord {
   readonly from_version: number;
   readonly state: string;
   readonly state_at: string;
+  /** Why it was rejected or rolled back, or is `done` without having been judged. */
   readonly reason: string | null;
+  /** Was there traffic enough to compare it? Null before it was watched. */
+  readonly judged: boolean | null;
   readonly canary: readonly string[];
   readonly wave: number;
   readonly created_by: string;

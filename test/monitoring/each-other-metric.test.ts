@@ -47,6 +47,7 @@ it('each metric of a node of a cluster', { timeout: 240_000 }, async (t) => {
   await assertSeries(gateway.url, [
     ['gatehouse_cluster_version', 1],
     ['gatehouse_cluster_event_listeners', 1],
+    ['gatehouse_cluster_rollouts_total{end="done",judged="no"}', 1],
     ['gatehouse_cluster_facts_total{direction="told"}', some],
     ['gatehouse_cluster_facts_waiting', 0],
   ]);

@@ -20,6 +20,8 @@ let versions = 0;
 const HOUR_MS = 3_600_000;
 const MOST_TRIES = 10;
 const SETTINGS = {
+  judgeWithinMs: null,
+  waveWatchMs: 500,
   canaryShare: 0.1,
   stepTimeoutMs: 60_000,
   waves: [0.6, 1],

@@ -16,7 +16,7 @@ import type { Heartbeat, NewNode } from './members.ts';
 import type { ClusterPlan } from './options.ts';
 import { Queen } from './queen.ts';
 import { ClusterRefusal } from './refusal.ts';
-import type { RolloutState } from './rollout.ts';
+import type { Rollout, RolloutSettings, RolloutState } from './rollout.ts';
 import { type ClusterTables, MIGRATIONS } from './tables.ts';
 
 const log = createLogger({ level: 'error' });
@@ -39,6 +39,8 @@ export const PLAN: ClusterPlan = {
   rollout: {
     canaryShare: 0.1,
     watchMs: 0,
+    judgeWithinMs: null,
+    waveWatchMs: 0,
     stepTimeoutMs: 30_000,
     waves: [0.5, 1],
     minRequests: 50,
@@ -360,10 +362,12 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
 
     // --- rollouts ----------------------------------------------------------------------------------------------------
 
+    type Change = (id: string, wantedVersion: number) => Partial<Heartbeat>;
+
     interface Gateways {
       readonly ids: readonly string[];
       /** What each gateway does with its next heartbeat: takes up what is wanted, unless told otherwise. */
-      beat(change?: (id: string) => Partial<Heartbeat>): Promise<void>;
+      beat(change?: Change): Promise<void>;
     }
 
     async function gateways({ cluster }: Scene, count: number): Promise<Gateways> {
@@ -376,7 +380,11 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
             const { node, rollout } = await cluster.members.heartbeat(id, { health: 'healthy' });
             const checked =
               rollout?.isChecked === true ? { checked: { version: rollout.version, problems: null } } : {};
-            await cluster.members.heartbeat(id, { appliedVersion: node.wantedVersion, ...checked, ...change(id) });
+            await cluster.members.heartbeat(id, {
+              appliedVersion: node.wantedVersion,
+              ...checked,
+              ...change(id, node.wantedVersion),
+            });
           }
         },
       };
@@ -385,7 +393,7 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
     async function run(
       { cluster, queen }: Scene,
       { beat }: Gateways,
-      change?: (id: string) => Partial<Heartbeat>,
+      change?: Change,
       rounds = 12,
     ): Promise<RolloutState[]> {
       const states: RolloutState[] = [];
@@ -398,8 +406,33 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       return states;
     }
 
-    const propose = ({ cluster }: Scene, document: string, force = false) =>
-      cluster.rollouts.propose({ document, author: 'ada', reason: 'test', settings: PLAN.rollout, force });
+    const propose = ({ cluster }: Scene, document: string, force = false, settings: Partial<RolloutSettings> = {}) =>
+      cluster.rollouts.propose({
+        document,
+        author: 'ada',
+        reason: 'test',
+        settings: { ...PLAN.rollout, ...settings },
+        force,
+      });
+
+    const latest = async ({ cluster }: Scene): Promise<Rollout> => {
+      const [rollout] = await cluster.rollouts.list(1);
+      assert.ok(rollout);
+      return rollout;
+    };
+
+    /** Counters that grow by so many requests and faults a round; `isBad` says on which gateways, from when on. */
+    function counting(requests: number, isBad: (id: string, wantedVersion: number) => boolean): Change {
+      const counters = new Map<string, { requests: number; faults: number }>();
+      const buckets = Array.from({ length: 14 }, () => 0);
+      return (id, wantedVersion) => {
+        const now = counters.get(id) ?? { requests: 0, faults: 0 };
+        now.requests += requests;
+        if (isBad(id, wantedVersion)) now.faults += requests;
+        counters.set(id, now);
+        return { traffic: { ...now, buckets, workerRestarts: 0 } };
+      };
+    }
 
     test('a good version goes from one node to all', async (t) => {
       const each = await scene(t);
@@ -453,6 +486,104 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       let rounds = 0;
       const states = await run(each, all, () => traffic(rounds++ > 3 * 3 ? 1 : 0));
       assert.deepEqual(states.slice(-2), ['rolling-back', 'rolled-back']);
+    });
+
+    test('a canary that only says it is unhealthy is undone, unless it was so before', async (t) => {
+      const each = await scene(t);
+      const all = await gateways(each, 3);
+      await propose(each, 'v: 1');
+      const [canary] = all.ids;
+      const states = await run(each, all, (id, wanted) =>
+        id === canary && wanted === 1 ? { health: 'unhealthy' } : { health: 'healthy' },
+      );
+      assert.deepEqual(states, ['canary', 'rolling-back', 'rolled-back']);
+      assert.equal((await latest(each)).reason, 'g0 is unhealthy with it');
+      await propose(each, 'v: 2');
+      await run(each, all, (id) => ({ health: id === canary ? 'unhealthy' : 'healthy' }));
+      assert.equal((await latest(each)).state, 'done', 'that says nothing of the version');
+    });
+
+    test('ten failures of ten on the canary undo it, though that is little traffic', async (t) => {
+      const each = await scene(t);
+      const all = await gateways(each, 2);
+      await propose(each, 'v: 1', false, { watchMs: 600_000 });
+      const change = counting(5, (_id, wanted) => wanted === 1);
+      assert.deepEqual((await run(each, all, change)).slice(-2), ['rolling-back', 'rolled-back']);
+      const { reason, isJudged } = await latest(each);
+      assert.match(reason ?? '', /requests on the canary failed/);
+      assert.equal(isJudged, true);
+    });
+
+    test('a version that spreads without traffic to judge it says so: in the rollout, an event, the metrics', async (t) => {
+      const each = await scene(t);
+      const all = await gateways(each, 3);
+      await propose(each, 'v: 1');
+      await run(
+        each,
+        all,
+        counting(1, () => false),
+      );
+      const { state, reason, isJudged } = await latest(each);
+      assert.deepEqual([state, isJudged], ['done', false]);
+      assert.match(reason ?? '', /^not judged: \d+ requests on the gateways that run it, of 50 that it takes$/);
+      const events = await each.store.db.selectFrom('cluster_events').select('type').execute();
+      assert.equal(events.filter(({ type }) => type === 'rollout.unjudged').length, 1);
+      assert.deepEqual([...each.queen.ended.values()], [{ end: { state: 'done', isJudged: false }, count: 1 }]);
+      await propose(each, 'v: 2');
+      await run(
+        each,
+        all,
+        counting(100, () => false),
+      );
+      const judged = await latest(each);
+      assert.deepEqual([judged.state, judged.isJudged, judged.reason], ['done', true, null]);
+    });
+
+    test('where it must be judged, it waits for traffic, and goes back without', async (t) => {
+      const each = await scene(t);
+      const all = await gateways(each, 3);
+      await propose(each, 'v: 1', false, { judgeWithinMs: 600_000 });
+      assert.equal((await run(each, all)).at(-1), 'watching');
+      await run(
+        each,
+        all,
+        counting(100, () => false),
+      );
+      assert.equal((await latest(each)).state, 'done');
+      await propose(each, 'v: 2', false, { judgeWithinMs: 1 });
+      await run(each, all);
+      const { state, reason } = await latest(each);
+      assert.equal(state, 'rolled-back');
+      assert.match(reason ?? '', /^it could not be judged in 1ms: 0 requests/);
+    });
+
+    test('each wave is compared, the last one too: what fails only where all run it is undone', async (t) => {
+      const each = await scene(t);
+      const all = await gateways(each, 4);
+      await propose(each, 'v: 1', false, { waveWatchMs: 600_000, waves: [1] });
+      const running = new Set<string>();
+      const change = counting(50, (id, wanted) => {
+        if (wanted === 1) running.add(id);
+        return wanted === 1 && running.size === all.ids.length;
+      });
+      const states = await run(each, all, change, 20);
+      assert.equal(running.size, 4, 'it was everywhere');
+      assert.deepEqual(states, ['canary', 'watching', 'waves', 'rolling-back', 'rolled-back']);
+      assert.match((await latest(each)).reason ?? '', /requests on the canary failed, and no other node has traffic/);
+      await propose(each, 'v: 2', false, { waveWatchMs: 600_000, waves: [1] });
+      const good = await run(
+        each,
+        all,
+        counting(50, () => false),
+        20,
+      );
+      assert.equal(good.at(-1), 'waves', 'it is not done before it was watched');
+      await each.store.db
+        .updateTable('cluster_rollouts')
+        .set({ settings: JSON.stringify(PLAN.rollout) })
+        .execute();
+      await run(each, all);
+      assert.equal((await latest(each)).state, 'done');
     });
 
     test('one rollout at a time; an aborted one goes back to the version before', async (t) => {

@@ -19,6 +19,7 @@ import { Messages } from './messages.ts';
 import type { ClusterPlan } from './options.ts';
 import { Queen } from './queen.ts';
 import { Rollouts } from './rollout.ts';
+import type { RolloutEnd } from './rollout-steps.ts';
 import * as schema from './schemas.ts';
 import type { ClusterTables } from './tables.ts';
 import { Tasks } from './tasks.ts';
@@ -103,6 +104,11 @@ export class Cluster {
   start(): void {
     this.crowd.start();
     this.#election.start();
+  }
+
+  /** Rollouts that ended while this node was the queen. */
+  get endedRollouts(): readonly { readonly end: RolloutEnd; readonly count: number }[] {
+    return [...this.#queen.ended.values()];
   }
 
   get isQueen(): boolean {

@@ -226,6 +226,15 @@ export class ClusterFeature {
         'Clients that listen to events here',
         this.#cluster?.feed.listening ?? 0,
       ),
+      {
+        name: 'gatehouse_cluster_rollouts_total',
+        type: 'counter',
+        help: 'Rollouts that ended while this node was the queen; judged: no where there was too little traffic for it',
+        samples: (this.#cluster?.endedRollouts ?? []).map(({ end, count }) => ({
+          labels: { end: end.state, judged: end.isJudged ? 'yes' : 'no' },
+          value: count,
+        })),
+      },
       ...this.#factMetrics(),
     ];
   }

@@ -1,7 +1,7 @@
 /** When the gate of a rollout closes, and when it must not. */
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { fisher, judge, since } from './gate.ts';
+import { binomial, fisher, type GateSample, judge, since } from './gate.ts';
 
 const SETTINGS = { minRequests: 50, significance: 0.01, latencyRatio: 2 };
 const NONE = Array.from({ length: 14 }, () => 0);
@@ -23,12 +23,80 @@ describe('fisher', () => {
     });
 });
 
+describe('binomial', () => {
+  // Worked out in whole numbers: the sum of C(n, k) 19^(n - k) over k, by 20^n.
+  for (const [k, n, want] of [
+    [5, 5, 3.125e-7],
+    [3, 10, 0.0115035644],
+    [0, 7, 1],
+  ] as const)
+    test(`${k} or more of ${n} at 5 %`, () => {
+      const got = binomial(k, n, 0.05);
+      assert.ok(Math.abs(got - want) <= want * 1e-6, `got ${got}, want ${want}`);
+    });
+});
+
+const failing = (faults: number, requests: number) => ({ requests, faults, buckets: NONE });
+
+describe('judge with little traffic', () => {
+  for (const { name, canary, others, before = null, closed, unjudged } of [
+    { name: '49 of 49 against 0 of 49', canary: failing(49, 49), others: failing(0, 49), closed: true },
+    { name: '10 of 10 against 0 of 10', canary: failing(10, 10), others: failing(0, 10), closed: true },
+    { name: '10 of 10 where nobody else has traffic', canary: failing(10, 10), others: failing(0, 0), closed: true },
+    { name: '6 of 12 against 0 of 40', canary: failing(6, 12), others: failing(0, 40), closed: true },
+    { name: '2 of 2 against 0 of 1,000: one client', canary: failing(2, 2), others: failing(0, 1_000), unjudged: true },
+    { name: '1 of 50 against 0 of 9,000: one connection', canary: failing(1, 50), others: failing(0, 9_000) },
+    {
+      name: '10 of 10 against 10 of 10: it is not the version',
+      canary: failing(10, 10),
+      others: failing(10, 10),
+      unjudged: true,
+    },
+    { name: '60 of 100 against 6 of 10: it is not the version', canary: failing(60, 100), others: failing(6, 10) },
+    { name: '0 of 49', canary: failing(0, 49), others: failing(0, 1_000), unjudged: true },
+    {
+      name: 'all run it and a tenth fails, as before',
+      canary: failing(100, 1_000),
+      others: failing(0, 0),
+      before: failing(50, 500),
+    },
+    {
+      name: 'all run it and a third fails, before none did',
+      canary: failing(300, 1_000),
+      others: failing(0, 0),
+      before: failing(0, 500),
+      closed: true,
+    },
+    {
+      name: 'all run it and 0.3 % fail, 0.1 % before: that is another time',
+      canary: failing(300, 100_000),
+      others: failing(0, 0),
+      before: failing(50, 50_000),
+    },
+  ] as {
+    name: string;
+    canary: GateSample;
+    others: GateSample;
+    before?: GateSample;
+    closed?: boolean;
+    unjudged?: boolean;
+  }[])
+    test(`${name}: ${closed === true ? 'closed' : unjudged === true ? 'not judged' : 'open'}`, () => {
+      const verdict = judge(canary, others, SETTINGS, before);
+      assert.deepEqual(
+        [verdict.closed !== null, verdict.unjudged !== null],
+        [closed ?? false, unjudged ?? false],
+        JSON.stringify(verdict),
+      );
+    });
+});
+
 describe('judge', () => {
   for (const { name, canary, others, closed } of [
     {
-      name: 'stays open below the least number of requests',
-      canary: { requests: 49, faults: 49, buckets: NONE },
-      others: { requests: 1_000, faults: 0, buckets: NONE },
+      name: 'stays open for a 99th percentile far above the others, below the least number of requests',
+      canary: { requests: 49, faults: 0, buckets: at(8, 49) },
+      others: { requests: 1_000, faults: 0, buckets: at(3, 1_000) },
       closed: null,
     },
     {
@@ -75,7 +143,7 @@ describe('judge', () => {
     },
   ])
     test(name, () => {
-      const got = judge(canary, others, SETTINGS);
+      const got = judge(canary, others, SETTINGS).closed;
       if (closed === null) assert.equal(got, null);
       else assert.match(got ?? '', closed);
     });

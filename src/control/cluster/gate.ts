@@ -1,13 +1,14 @@
 /**
  * The gate of a rollout: do the nodes that run the new version do worse than the others in the same time? Compares the
- * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided);
- * says nothing below a least number of requests. Pure; rollout.ts feeds it.
+ * share of faults, and of requests much slower than the others' 99th percentile, by Fisher's exact test (one-sided),
+ * which holds for small numbers, too. Below a least number of requests only a plain difference of faults counts, and a
+ * gate that saw none says that it could not judge. Pure; rollout-steps.ts feeds it.
  */
 import { LATENCY_BUCKETS } from '../../base/duration-cells.ts';
 import type { Traffic } from './members.ts';
 
 export interface GateSettings {
-  /** Requests on the canary below which faults and latency are not judged. Default 50. */
+  /** Requests on the canary below which latency is not judged, and no fault but a plain difference. Default 50. */
   readonly minRequests: number;
   /** Chance of a difference this large by luck, below which it counts as one. Default 0.01. */
   readonly significance: number;
@@ -25,6 +26,21 @@ export interface GateSample {
 const LEAST_LATENCY_SECONDS = 0.025;
 /** Where there are no other nodes to compare with: a share of faults above this closes the gate. */
 const ABSOLUTE_FAULT_SHARE = 0.05;
+/** One broken connection is no version that does worse. */
+const LEAST_FAULTS = 3;
+/**
+ * Below `minRequests` it takes so many faults, and luck must be ten times less likely: few requests are looked at again
+ * and again while they become more, and each look is another chance to be wrong.
+ */
+const LEAST_FAULTS_OF_FEW = 5;
+const FEW_SIGNIFICANCE = 0.1;
+
+export interface Verdict {
+  /** Why the gate is closed; null while it is open. */
+  readonly closed: string | null;
+  /** Why being open says nothing of the version; null when it was judged. */
+  readonly unjudged: string | null;
+}
 
 /** What came in between two readings of counters; a counter that fell means a restart, and counts from zero. */
 export function since(before: Traffic | undefined, now: Traffic | null): GateSample {
@@ -47,18 +63,44 @@ export function sumOf(samples: readonly GateSample[]): GateSample {
   };
 }
 
-/** Why the gate is closed, or null while it is open. */
-export function judge(canary: GateSample, others: GateSample, settings: GateSettings): string | null {
-  if (canary.requests < settings.minRequests) return null;
-  if (others.requests < settings.minRequests) {
-    const share = canary.faults / canary.requests;
-    if (share <= ABSOLUTE_FAULT_SHARE) return null;
-    return `${percent(share)} of ${canary.requests} requests on the canary failed, and no other node has traffic to compare with`;
-  }
+/** `before`: how the others did at the last comparison, for when they have little traffic now, or all run the version. */
+export function judge(
+  canary: GateSample,
+  others: GateSample,
+  settings: GateSettings,
+  before: GateSample | null = null,
+): Verdict {
+  const { minRequests } = settings;
+  const isEnough = canary.requests >= minRequests;
+  const isComparable = isEnough && others.requests >= minRequests;
+  const usual = before === null ? others : sumOf([others, before]);
+  const closed =
+    moreFaults(canary, others, usual, settings) ?? (isComparable ? slower(canary, others, settings) : null);
+  if (closed !== null || isEnough) return { closed, unjudged: null };
+  return {
+    closed,
+    unjudged: `${canary.requests} requests on the gateways that run it, of ${minRequests} that it takes`,
+  };
+}
+
+function moreFaults(canary: GateSample, others: GateSample, known: GateSample, settings: GateSettings): string | null {
+  const { minRequests, significance } = settings;
+  const isEnough = canary.requests >= minRequests;
+  if (canary.faults < (isEnough ? LEAST_FAULTS : LEAST_FAULTS_OF_FEW)) return null;
+  const limit = isEnough ? significance : significance * FEW_SIGNIFICANCE;
   const chance = fisher(canary.faults, canary.requests, others.faults, others.requests);
-  if (chance < settings.significance)
+  if (chance < limit)
     return `${canary.faults} of ${canary.requests} requests on the canary failed, ${others.faults} of ${others.requests} elsewhere (p = ${chance.toPrecision(2)})`;
-  return slower(canary, others, settings);
+  if (others.requests >= minRequests) return null;
+  // Too few elsewhere at this time for a difference to show: more than is usual by a share that is too much anywhere.
+  const usual = known.requests === 0 ? 0 : known.faults / known.requests;
+  const share = canary.faults / canary.requests;
+  const most = usual + ABSOLUTE_FAULT_SHARE;
+  if (share <= most || (!isEnough && binomial(canary.faults, canary.requests, most) >= limit)) return null;
+  const elsewhere =
+    others.requests === 0 ? 'no other node has traffic' : `other nodes have only ${others.requests} requests`;
+  const before = known.requests > others.requests ? ` (${percent(usual)} is usual)` : '';
+  return `${percent(share)} of ${canary.requests} requests on the canary failed, and ${elsewhere} to compare with${before}`;
 }
 
 /**
@@ -98,6 +140,15 @@ export function fisher(a: number, n: number, b: number, m: number): number {
     chance += term;
     if (term < chance * 1e-12) break;
   }
+  return Math.min(1, chance);
+}
+
+/** Chance of at least `k` faults among `n` requests that fail with this share each. */
+export function binomial(k: number, n: number, share: number): number {
+  if (share >= 1) return 1;
+  let chance = 0;
+  for (let i = k; i <= n; i++)
+    chance += Math.exp(logChoose(n, i) + i * Math.log(share) + (n - i) * Math.log(1 - share));
   return Math.min(1, chance);
 }
 

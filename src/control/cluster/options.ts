@@ -29,6 +29,14 @@ const rollout = z
     watch: duration({ min: 0, max: MAX_TIMER_MS })
       .prefault('60s')
       .describe('How long the canary is compared with the others before they follow.'),
+    judgeWithin: duration({ min: 0, max: MAX_TIMER_MS })
+      .optional()
+      .describe(
+        'Longest time that the canary is watched until it has had `minRequests`; a version that could not be judged is rolled back then. Default: after `watch` it spreads, and the rollout says that it was not judged.',
+      ),
+    waveWatch: duration({ min: 0, max: MAX_TIMER_MS })
+      .optional()
+      .describe('How long each wave is compared before the next one, the last one too. Default: half of `watch`.'),
     timeout: duration(span(1_000))
       .prefault('30s')
       .describe('Longest time that all nodes may take to check a version, and a step to apply it.'),
@@ -43,7 +51,9 @@ const rollout = z
       .min(1)
       .max(1_000_000)
       .prefault(50)
-      .describe('Requests on the canary below which faults and latency are not judged.'),
+      .describe(
+        'Requests on the canary that it takes to judge a version. Below that, only five faults or more undo it, where luck is ten times less likely than `significance` says.',
+      ),
     significance: z
       .number()
       .min(0.000001)
@@ -60,6 +70,10 @@ const rollout = z
       ),
   })
   .check(({ value, issues }) => {
+    if (value.judgeWithin !== undefined && value.judgeWithin < value.watch) {
+      const params = { expected: `at least watch (${value.watch} ms)` };
+      issues.push({ code: 'custom', path: ['judgeWithin'], input: value.judgeWithin, message: 'out of order', params });
+    }
     if (value.waves.at(-1) === 1 && value.waves.every((share, i) => share > (value.waves[i - 1] ?? 0))) return;
     const expected = 'shares that grow and end with 100%';
     issues.push({ code: 'custom', path: ['waves'], input: value.waves, message: 'out of order', params: { expected } });
@@ -190,6 +204,8 @@ export const clusterSection = defineSection({
       rollout: {
         canaryShare: steps.canary,
         watchMs: steps.watch,
+        judgeWithinMs: steps.judgeWithin ?? null,
+        waveWatchMs: steps.waveWatch ?? steps.watch / 2,
         stepTimeoutMs: steps.timeout,
         waves: steps.waves,
         minRequests: steps.minRequests,

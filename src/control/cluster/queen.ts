@@ -16,7 +16,7 @@ import type { Fence } from './fence.ts';
 import { FencedError } from './fence.ts';
 import type { Members } from './members.ts';
 import type { Messages } from './messages.ts';
-import { advanceRollout } from './rollout.ts';
+import { advanceRollout, type RolloutEnd } from './rollout-steps.ts';
 import { pruneTasks, schedule } from './scheduler.ts';
 import type { ClusterTables } from './tables.ts';
 
@@ -43,6 +43,8 @@ const FUTURE_MS = 60_000;
 
 export class Queen {
   readonly #parts: QueenParts;
+  /** Rollouts that this process has seen to their end as the queen, by how they ended. */
+  readonly ended = new Map<string, { readonly end: RolloutEnd; count: number }>();
   #epoch: number | null = null;
   #rounds = 0;
   /** The store's time of the last round; before the first one every time is a step back. */
@@ -88,7 +90,7 @@ export class Queen {
   async work(epoch: number): Promise<boolean> {
     const { fence, store, members, messages } = this.#parts;
     const { dialect } = store;
-    const isOpen = await fence.write(epoch, async (trx) => {
+    const advance = await fence.write(epoch, async (trx) => {
       const now = await readDatabaseTime(trx, dialect);
       if (now < this.#lastNow) await forgetFuture(trx, now);
       this.#lastNow = now;
@@ -109,7 +111,17 @@ export class Queen {
       return await advanceRollout(trx, dialect, nodes, now, epoch);
     });
     if (this.#rounds++ % PRUNE_EVERY === 0) await messages.prune();
-    return isOpen;
+    if (typeof advance === 'object') this.#count(advance);
+    return advance !== 'idle';
+  }
+
+  #count(end: RolloutEnd): void {
+    const key = `${end.state} ${end.isJudged}`;
+    const known = this.ended.get(key) ?? { end, count: 0 };
+    known.count++;
+    this.ended.set(key, known);
+    if (end.state === 'done' && !end.isJudged)
+      this.#parts.log.warn('a version of the cluster runs everywhere that could not be judged: too little traffic');
   }
 
   async #guarded(work: () => Promise<unknown>): Promise<void> {

@@ -34,7 +34,9 @@ export function addRolloutRoutes(app: ClusterApp, cluster: Cluster, { needs, pat
       const wanted = context.req.valid('json');
       const settings = {
         ...cluster.plan.rollout,
-        ...(wanted.watch_ms === undefined ? {} : { watchMs: wanted.watch_ms }),
+        ...(wanted.watch_ms === undefined ? {} : { watchMs: wanted.watch_ms, waveWatchMs: wanted.watch_ms / 2 }),
+        ...(wanted.wave_watch_ms === undefined ? {} : { waveWatchMs: wanted.wave_watch_ms }),
+        ...(wanted.judge_within_ms === undefined ? {} : { judgeWithinMs: wanted.judge_within_ms }),
         ...(wanted.waves === undefined ? {} : { waves: wanted.waves }),
         ...(wanted.canary_share === undefined ? {} : { canaryShare: wanted.canary_share }),
       };

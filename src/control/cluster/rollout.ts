@@ -7,17 +7,17 @@
  *   rejected      +----------+----------+--> rolling-back -> rolled-back
  *
  * checking: every gateway compiles the document with its own secrets and files. canary: a few apply it. watching: they
- * are compared with the others in the same time (gate.ts). waves: the rest, share by share, the gate still open. A
- * version that was rolled back is not taken again unless a person says so (`force`).
+ * are compared with the others in the same time (gate.ts). waves: the rest, share by share, each compared as well. A
+ * version that was rolled back is not taken again unless a person says so (`force`). Here is what people do with it and
+ * how it is kept; what the queen does is in rollout-steps.ts.
  */
 import { createHash, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
 import { readDatabaseTime } from '../store/database-time.ts';
 import type { Store, StoreDialect } from '../store/store.ts';
 import { addEvent } from './events.ts';
-import type { GateSettings } from './gate.ts';
-import { judge, since, sumOf } from './gate.ts';
-import type { ClusterNode, Traffic } from './members.ts';
+import type { GateSample, GateSettings } from './gate.ts';
+import type { Traffic } from './members.ts';
 import { currentVersion, OPEN_ROLLOUT } from './members.ts';
 import { ClusterRefusal, conflict, notFound } from './refusal.ts';
 import type { ClusterTables, RolloutRow } from './tables.ts';
@@ -37,6 +37,10 @@ export interface RolloutSettings extends GateSettings {
   readonly canaryShare: number;
   /** How long the canary is watched. */
   readonly watchMs: number;
+  /** Longest time that it is watched until it can be judged, and is rolled back then; null: it spreads unjudged. */
+  readonly judgeWithinMs: number | null;
+  /** How long each wave is watched. */
+  readonly waveWatchMs: number;
   /** Longest time for a check, and for each step until the nodes run the version. */
   readonly stepTimeoutMs: number;
   /** Shares of all gateways that follow, the last one 1. */
@@ -49,8 +53,10 @@ export interface Rollout {
   readonly fromVersion: number;
   readonly state: RolloutState;
   readonly stateAtMs: number;
-  /** Why it was rejected or rolled back. */
+  /** Why it was rejected or rolled back, or why it is `done` without having been judged. */
   readonly reason: string | null;
+  /** Had the canary the traffic that it takes to judge? Null before it was watched. */
+  readonly isJudged: boolean | null;
   readonly canary: readonly string[];
   readonly wave: number;
   readonly settings: RolloutSettings;
@@ -67,6 +73,19 @@ export interface Version {
   readonly createdAtMs: number;
 }
 
+/** What nodes are compared with, kept in the row. */
+export interface Baseline {
+  /** Counters of each node when the version began to spread, or when the wave ran it. */
+  readonly nodes: Readonly<Record<string, { traffic: Traffic | null; incarnation: number; health: string }>>;
+  /** How the nodes without the version did, when last any had traffic: the last wave has no others. */
+  readonly reference: GateSample | null;
+  /** Since when all of the wave run it, by the clock of the store. */
+  readonly sinceMs: number | null;
+  readonly isJudged: boolean | null;
+  /** Why not. */
+  readonly unjudged: string | null;
+}
+
 export interface Proposal {
   /** YAML or JSON. */
   readonly document: string;
@@ -78,7 +97,7 @@ export interface Proposal {
 }
 
 /** Versions are kept whole; of so many the oldest are forgotten. */
-const KEPT_VERSIONS = 200;
+export const KEPT_VERSIONS = 200;
 
 export class Rollouts {
   readonly #store: Store<ClusterTables>;
@@ -215,205 +234,8 @@ async function refuseFormerFailure(trx: Transaction<ClusterTables>, hash: string
   );
 }
 
-// --- the queen's part ----------------------------------------------------------------------------------------------
-
-/** Moves the open rollout on by at most one step. Returns true while one is open. Inside the queen's transaction. */
-export async function advanceRollout(
-  trx: Transaction<ClusterTables>,
-  dialect: StoreDialect,
-  nodes: readonly ClusterNode[],
-  now: number,
-  epoch: number,
-): Promise<boolean> {
-  const row = await trx
-    .selectFrom('cluster_rollouts')
-    .selectAll()
-    .where('state', 'in', OPEN_ROLLOUT)
-    .executeTakeFirst();
-  if (row === undefined) return false;
-  const rollout = shown(row);
-  // Nodes that are gone get the version when they come back.
-  const gateways = nodes.filter(
-    ({ kind, presence }) => kind === 'gateway' && presence !== 'gone' && presence !== 'left',
-  );
-  const step: Step = { trx, dialect, rollout, gateways, all: nodes, now, epoch, baseline: baselineOf(row) };
-  if (rollout.state === 'checking') await afterChecks(step);
-  else if (rollout.state === 'canary') await afterCanary(step);
-  else if (rollout.state === 'watching') await afterWatching(step);
-  else if (rollout.state === 'waves') await nextWave(step);
-  else await afterGoingBack(step);
-  return true;
-}
-
-interface Step {
-  readonly trx: Transaction<ClusterTables>;
-  readonly dialect: StoreDialect;
-  readonly rollout: Rollout;
-  /** Gateways that are there. */
-  readonly gateways: readonly ClusterNode[];
-  readonly all: readonly ClusterNode[];
-  readonly now: number;
-  readonly epoch: number;
-  /** Counters of each node when the version began to spread. */
-  readonly baseline: Readonly<Record<string, { traffic: Traffic | null; incarnation: number; health: string }>>;
-}
-
-async function afterChecks(step: Step): Promise<void> {
-  const { rollout, gateways, now } = step;
-  const { version, settings, stateAtMs } = rollout;
-  if (gateways.length === 0) return;
-  const refused = gateways.find(({ checkedVersion, checkProblems }) => checkedVersion === version && checkProblems);
-  if (refused !== undefined)
-    return await finish(step, 'rejected', `${refused.name} refuses it: ${(refused.checkProblems ?? []).join('; ')}`);
-  const silent = gateways.filter(({ checkedVersion }) => checkedVersion !== version);
-  if (silent.length > 0) {
-    if (now - stateAtMs > settings.stepTimeoutMs)
-      await finish(step, 'rejected', `${silent.map(({ name }) => name).join(', ')} did not check it in time`);
-    return;
-  }
-  // Nodes that take no traffic prove nothing.
-  const useful = gateways.filter(({ state }) => state === 'active');
-  const from = useful.length > 0 ? useful : gateways;
-  const canary = from.slice(0, Math.max(1, Math.floor(from.length * settings.canaryShare))).map(({ id }) => id);
-  await want(step, canary, version);
-  await move(step, 'canary', { canary: JSON.stringify(canary), baseline: JSON.stringify(countersOf(gateways)) });
-}
-
-async function afterCanary(step: Step): Promise<void> {
-  const { rollout, all } = step;
-  const canary = all.filter(({ id }) => rollout.canary.includes(id));
-  const problem = problemOf(step, canary);
-  if (problem !== null) return await back(step, problem);
-  if (canary.every(({ appliedVersion }) => appliedVersion === rollout.version))
-    await move(step, 'watching', { baseline: JSON.stringify(countersOf(step.gateways)) });
-}
-
-async function afterWatching(step: Step): Promise<void> {
-  const { rollout, all, now } = step;
-  const canary = all.filter(({ id }) => rollout.canary.includes(id));
-  const problem = problemOf(step, canary) ?? gateProblem(step);
-  if (problem !== null) return await back(step, problem);
-  if (now - rollout.stateAtMs >= rollout.settings.watchMs) await move(step, 'waves', {});
-}
-
-async function nextWave(step: Step): Promise<void> {
-  const { rollout, gateways } = step;
-  const { version, wave, settings } = rollout;
-  const wanted = gateways.filter(({ wantedVersion }) => wantedVersion === version);
-  const problem = problemOf(step, wanted) ?? gateProblem(step);
-  if (problem !== null) return await back(step, problem);
-  if (wanted.some(({ appliedVersion }) => appliedVersion !== version)) return;
-  if (wanted.length === gateways.length) return await finish(step, 'done', null);
-  const share = settings.waves[wave] ?? 1;
-  const count = Math.max(wanted.length + 1, Math.ceil(gateways.length * share));
-  const next = gateways
-    .filter(({ wantedVersion }) => wantedVersion !== version)
-    .slice(0, count - wanted.length)
-    .map(({ id }) => id);
-  await want(step, next, version);
-  await move(step, 'waves', { wave: wave + 1 });
-}
-
-async function afterGoingBack(step: Step): Promise<void> {
-  const { rollout, gateways, now } = step;
-  const running = gateways.filter(({ appliedVersion }) => appliedVersion === rollout.version);
-  if (running.length === 0) return await finish(step, 'rolled-back', rollout.reason);
-  // A node that cannot go back must not block the next rollout for ever; its own heartbeat says what it runs.
-  if (now - rollout.stateAtMs > 10 * rollout.settings.stepTimeoutMs)
-    await finish(
-      step,
-      'rolled-back',
-      `${rollout.reason}; ${running.map(({ name }) => name).join(', ')} did not go back`,
-    );
-}
-
-/** A node that refuses the version, takes too long, started anew or is gone. */
-function problemOf({ rollout, now, baseline }: Step, nodes: readonly ClusterNode[]): string | null {
-  for (const { name, id, state, appliedVersion, applyProblem, presence, health, incarnation } of nodes) {
-    if (applyProblem !== null && appliedVersion !== rollout.version)
-      return `${name} could not apply it: ${applyProblem}`;
-    if (presence === 'gone' || presence === 'left') return `${name} is ${presence}`;
-    const before = baseline[id];
-    if (before !== undefined && incarnation !== before.incarnation) return `${name} started anew with it`;
-    // One that was drained, or unhealthy before, says nothing about the version.
-    const wasHealthy = state !== 'draining' && before?.health !== 'unhealthy';
-    if (appliedVersion === rollout.version && health === 'unhealthy' && wasHealthy)
-      return `${name} is unhealthy with it`;
-    if (appliedVersion !== rollout.version && now - rollout.stateAtMs > rollout.settings.stepTimeoutMs)
-      return `${name} did not apply it in time`;
-  }
-  return null;
-}
-
-/** Nodes with the version against nodes without, since it began to spread. */
-function gateProblem({ rollout, gateways, baseline }: Step): string | null {
-  const restarted = gateways.find(
-    ({ id, appliedVersion, traffic }) =>
-      appliedVersion === rollout.version &&
-      (traffic?.workerRestarts ?? 0) > (baseline[id]?.traffic?.workerRestarts ?? traffic?.workerRestarts ?? 0),
-  );
-  if (restarted !== undefined) return `a worker of ${restarted.name} ended with it`;
-  const sample = (wanted: boolean) =>
-    sumOf(
-      gateways
-        .filter(({ appliedVersion }) => (appliedVersion === rollout.version) === wanted)
-        .map(({ id, traffic }) => since(baseline[id]?.traffic ?? undefined, traffic)),
-    );
-  return judge(sample(true), sample(false), rollout.settings);
-}
-
-function countersOf(nodes: readonly ClusterNode[]): Step['baseline'] {
-  return Object.fromEntries(
-    nodes.map(({ id, traffic, incarnation, health }) => [id, { traffic, incarnation, health }]),
-  );
-}
-
-function baselineOf(row: Selectable<RolloutRow>): Step['baseline'] {
-  return row.baseline === null ? {} : (JSON.parse(row.baseline) as Step['baseline']);
-}
-
-async function want({ trx }: Step, ids: readonly string[], version: number): Promise<void> {
-  if (ids.length === 0) return;
-  await trx
-    .updateTable('cluster_nodes')
-    .set({ wanted_version: version, apply_problem: null })
-    .where('id', 'in', ids)
-    .execute();
-}
-
-async function move(step: Step, state: RolloutState, change: Partial<RolloutRow>): Promise<void> {
-  const { trx, dialect, rollout, now, epoch } = step;
-  await trx
-    .updateTable('cluster_rollouts')
-    .set({ ...change, state, state_at: now })
-    .where('id', '=', rollout.id)
-    .execute();
-  await addEvent(trx, dialect, {
-    type: `rollout.${state}`,
-    subject: rollout.id,
-    data: { version: rollout.version, ...(change.reason == null ? {} : { reason: change.reason }) },
-    epoch,
-  });
-}
-
-async function finish(step: Step, state: RolloutState, reason: string | null): Promise<void> {
-  await move(step, state, { reason });
-  const { trx, rollout } = step;
-  const version = state === 'done' ? rollout.version : rollout.fromVersion;
-  // Also for the nodes that are gone now and come back later.
-  await trx.updateTable('cluster_nodes').set({ wanted_version: version }).where('kind', '=', 'gateway').execute();
-  await trx
-    .deleteFrom('cluster_versions')
-    .where('version', '<', rollout.version - KEPT_VERSIONS)
-    .where('version', '<>', rollout.fromVersion)
-    .execute();
-}
-
-async function back(step: Step, reason: string): Promise<void> {
-  await goBack(step.trx, step.dialect, step.rollout, reason, step.now, step.epoch);
-}
-
-async function goBack(
+/** All that run the version go back to the one before. */
+export async function goBack(
   trx: Transaction<ClusterTables>,
   dialect: StoreDialect,
   rollout: Rollout,
@@ -449,7 +271,12 @@ export function checkSettings(settings: RolloutSettings): void {
   ]);
 }
 
-function shown(row: Selectable<RolloutRow>): Rollout {
+export function baselineOf(row: Pick<Selectable<RolloutRow>, 'baseline'>): Baseline {
+  const empty: Baseline = { nodes: {}, reference: null, sinceMs: null, isJudged: null, unjudged: null };
+  return row.baseline === null ? empty : { ...empty, ...(JSON.parse(row.baseline) as Partial<Baseline>) };
+}
+
+export function shown(row: Selectable<RolloutRow>): Rollout {
   return {
     id: row.id,
     version: Number(row.version),
@@ -459,7 +286,9 @@ function shown(row: Selectable<RolloutRow>): Rollout {
     reason: row.reason,
     canary: JSON.parse(row.canary) as string[],
     wave: row.wave,
-    settings: JSON.parse(row.settings) as RolloutSettings,
+    isJudged: baselineOf(row).isJudged,
+    // One that a gateway of an older version proposed has fewer.
+    settings: { judgeWithinMs: null, waveWatchMs: 0, ...(JSON.parse(row.settings) as RolloutSettings) },
     createdBy: row.created_by,
     createdAtMs: Number(row.created_at),
   };

@@ -246,6 +246,10 @@ export const newRolloutSchema = z
     reason,
     force: z.boolean().default(false),
     watch_ms: z.int().min(0).max(86_400_000).optional(),
+    /** How long each wave is watched; half of `watch_ms` where only that is given. */
+    wave_watch_ms: z.int().min(0).max(86_400_000).optional(),
+    /** Watched for so long at most until there was traffic enough to judge it, then rolled back. */
+    judge_within_ms: z.int().min(0).max(86_400_000).nullable().optional(),
     waves: z.array(z.number().min(0.001).max(1)).min(1).max(20).optional(),
     canary_share: z.number().min(0.001).max(1).optional(),
   })
@@ -263,6 +267,8 @@ export const rolloutSchema = z
     state: z.string(),
     state_at: time,
     reason: z.string().nullable(),
+    /** Was there traffic enough to compare it? Null before it was watched. */
+    judged: z.boolean().nullable(),
     canary: z.array(z.string()),
     wave: z.int(),
     created_by: z.string(),
@@ -278,6 +284,7 @@ export function shownRollout(rollout: Rollout): z.output<typeof rolloutSchema> {
     state: rollout.state,
     state_at: iso(rollout.stateAtMs),
     reason: rollout.reason,
+    judged: rollout.isJudged,
     canary: [...rollout.canary],
     wave: rollout.wave,
     created_by: rollout.createdBy,

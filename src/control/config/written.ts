@@ -1968,11 +1968,15 @@ export interface WrittenDocument<N extends Names> {
       readonly canary?: string | number | undefined;
       /** How long the canary is compared with the others before they follow. Values: duration (at least 0ms, at most 24d). Default: `60s`. */
       readonly watch?: string | number | undefined;
+      /** Longest time that the canary is watched until it has had `minRequests`; a version that could not be judged is rolled back then. Default: after `watch` it spreads, and the rollout says that it was not judged. Values: duration (at least 0ms, at most 24d). */
+      readonly judgeWithin?: string | number | undefined;
+      /** How long each wave is compared before the next one, the last one too. Default: half of `watch`. Values: duration (at least 0ms, at most 24d). */
+      readonly waveWatch?: string | number | undefined;
       /** Longest time that all nodes may take to check a version, and a step to apply it. Values: duration (at least 1s, at most 24d). Default: `30s`. */
       readonly timeout?: string | number | undefined;
       /** Shares of all gateways that follow the canary, the last one 100%. Values: list of share (at least 0.1%, at most 100%) (at most 20). Default: `50%`, `100%`. */
       readonly waves?: readonly (string | number)[] | undefined;
-      /** Requests on the canary below which faults and latency are not judged. Values: whole number, 1 to 1000000. Default: `50`. */
+      /** Requests on the canary that it takes to judge a version. Below that, only five faults or more undo it, where luck is ten times less likely than `significance` says. Values: whole number, 1 to 1000000. Default: `50`. */
       readonly minRequests?: number | undefined;
       /** Chance of luck (Fisher's exact test) below which more faults on the canary undo the rollout. Values: number, 0.000001 to 0.5. Default: `0.01`. */
       readonly significance?: number | undefined;

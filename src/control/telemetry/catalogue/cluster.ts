@@ -19,6 +19,11 @@ export const CLUSTER_METRICS = {
     help: 'Bans, purges, hints and registrations that wait for the store of the cluster',
   },
   gatehouse_cluster_queen: { type: 'gauge', labels: [], help: '1 while this node is the queen of the cluster' },
+  gatehouse_cluster_rollouts_total: {
+    type: 'counter',
+    labels: ['end', 'judged'],
+    help: 'Rollouts that ended while this node was the queen; judged: no where there was too little traffic for it',
+  },
   gatehouse_cluster_store_available: {
     type: 'gauge',
     labels: [],
