@@ -276,6 +276,9 @@ export function baselineOf(row: Pick<Selectable<RolloutRow>, 'baseline'>): Basel
   return row.baseline === null ? empty : { ...empty, ...(JSON.parse(row.baseline) as Partial<Baseline>) };
 }
 
+/** What a rollout has not that a gateway of an older version proposed. */
+const NOT_WRITTEN: Pick<RolloutSettings, 'judgeWithinMs' | 'waveWatchMs'> = { judgeWithinMs: null, waveWatchMs: 0 };
+
 export function shown(row: Selectable<RolloutRow>): Rollout {
   return {
     id: row.id,
@@ -287,8 +290,7 @@ export function shown(row: Selectable<RolloutRow>): Rollout {
     canary: JSON.parse(row.canary) as string[],
     wave: row.wave,
     isJudged: baselineOf(row).isJudged,
-    // One that a gateway of an older version proposed has fewer.
-    settings: { judgeWithinMs: null, waveWatchMs: 0, ...(JSON.parse(row.settings) as RolloutSettings) },
+    settings: { ...NOT_WRITTEN, ...(JSON.parse(row.settings) as RolloutSettings) },
     createdBy: row.created_by,
     createdAtMs: Number(row.created_at),
   };
