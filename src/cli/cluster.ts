@@ -2,7 +2,8 @@
 import { readFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ADMIN_OPTIONS } from './admin-call.ts';
-import { call, findNode, labelsOf, refused, shown, whole } from './cluster-call.ts';
+import { call, findNode, refused, shown, whole } from './cluster-call.ts';
+import { makeToken, revokeToken, showTokens } from './cluster-tokens.ts';
 import { cancelTask, createTask, sendMessage, setLabels, showTasks } from './cluster-work.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
@@ -46,6 +47,8 @@ export const cluster: Command = {
     'cancel TASK',
     'message NODE|all TOPIC [BODY]',
     'token [--uses N] [--for SECONDS] [--label KEY=VALUE]',
+    'tokens [--json]',
+    'revoke TOKEN-ID',
     'rollout FILE|VERSION --reason TEXT [--watch SECONDS] [--judge-within SECONDS] [--force] [--wait]',
     'rollouts [--json]',
     'versions [--json]',
@@ -58,7 +61,7 @@ export const cluster: Command = {
   gatehouse cluster drain gateway-2 --reason "kernel upgrade"
   gatehouse cluster rollout gatehouse.yaml --reason "new orders service" --wait
 
-Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command line is wrong, 3 no gateway answers, 4 no such node or rollout, 5 refused.`,
+Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command line is wrong, 3 no gateway answers, 4 no such node, token or rollout, 5 refused.`,
   options: {
     reason: { type: 'string', value: 'TEXT', meaning: 'kept with the change' },
     uses: { type: 'string', value: 'N', meaning: 'how many nodes may join with the token; default 1' },
@@ -100,11 +103,13 @@ Exit codes: 0 done, 1 the rollout was rejected or rolled back, 2 the command lin
     if (action === 'message' && named !== undefined) return await sendMessage(context, named);
     if (action === 'label' && named !== undefined) return await setLabels(context, named);
     if (action === 'token' && named === undefined) return await makeToken(context);
+    if (action === 'tokens' && named === undefined) return await showTokens(context);
+    if (action === 'revoke' && named !== undefined) return await revokeToken(context, named);
     if (NODE_ACTIONS.includes(action) && named !== undefined) return await changeNode(context, action, named);
     if (action === 'rollout' && named !== undefined) return await rollOut(context, named);
     if (action === 'abort' && named !== undefined) return await abort(context, named);
     throw new UsageError(
-      'say status, nodes, events, rollouts, versions, difference VERSION, token, rollout FILE, abort ROLLOUT, tasks, task KIND, cancel TASK, message NODE TOPIC, label NODE or drain NODE',
+      'say status, nodes, events, rollouts, versions, difference VERSION, token, tokens, revoke TOKEN-ID, rollout FILE, abort ROLLOUT, tasks, task KIND, cancel TASK, message NODE TOPIC, label NODE or drain NODE',
     );
   },
 };
@@ -199,17 +204,6 @@ function showDifference(context: CommandContext, named: string): Promise<number>
   return shown<{ lines: readonly string[] }>(context, `/cluster/versions/${version}/difference${query}`, ({ lines }) =>
     lines.length === 0 ? 'nothing differs' : lines.join('\n'),
   );
-}
-
-async function makeToken(context: CommandContext): Promise<number> {
-  const { uses = '1', for: seconds = '3600' } = context.options;
-  const body = { uses: whole('uses', uses), ttl_ms: whole('for', seconds) * 1_000, labels: labelsOf(context) };
-  const response = await call(context, 'POST', '/cluster/tokens', body);
-  if (response.status !== 201) return refused(context, response);
-  const { token, expires_at } = JSON.parse(response.text) as { token: string; expires_at: string };
-  context.out(context.options['json'] === true ? `${response.text}\n` : `${token}\n`);
-  context.err(`shown once; it holds until ${expires_at}\n`);
-  return EXIT.ok;
 }
 
 async function changeNode(context: CommandContext, action: string, named: string): Promise<number> {

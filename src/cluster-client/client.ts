@@ -9,6 +9,8 @@ import type {
   ClusterNodeRecord,
   ClusterStatus,
   ClusterTask,
+  JoinTokenRecord,
+  MadeJoinToken,
   RolloutRecord,
   VersionDifference,
   VersionRecord,
@@ -80,12 +82,16 @@ export interface ClusterClient {
     readonly reason: string;
     readonly force?: boolean;
   }): Promise<RolloutRecord>;
-  /** A join token, shown once. */
+  /** A join token; its text is shown here once, its `id` revokes it. */
   createJoinToken(options?: {
     readonly labels?: Readonly<Record<string, string>>;
     readonly uses?: number | null;
     readonly ttlMs?: number;
-  }): Promise<string>;
+  }): Promise<MadeJoinToken>;
+  /** Those that still let a node join, newest first, without their texts. */
+  joinTokens(): Promise<readonly JoinTokenRecord[]>;
+  /** Nodes that joined with it stay; `changeNode(id, 'remove', ...)` takes one out. */
+  revokeJoinToken(id: string): Promise<void>;
 }
 
 const OVER = new Set(['done', 'failed', 'cancelled']);
@@ -204,7 +210,11 @@ export function clusterClient(options: ClientOptions): ClusterClient {
     rollOut: (change) => send('POST', '/cluster/rollouts', change),
     async createJoinToken({ labels = {}, uses = 1, ttlMs = 3_600_000 } = {}) {
       const wanted = { labels, uses, ttl_ms: ttlMs };
-      return (await send<{ token: string }>('POST', '/cluster/tokens', wanted)).token;
+      return await send<MadeJoinToken>('POST', '/cluster/tokens', wanted);
+    },
+    joinTokens: async () => (await get<{ tokens: JoinTokenRecord[] }>('/cluster/tokens')).tokens,
+    async revokeJoinToken(id) {
+      await send('DELETE', `/cluster/tokens/${encodeURIComponent(id)}`, undefined);
     },
   };
 }

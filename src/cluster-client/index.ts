@@ -18,6 +18,8 @@ export type {
   ClusterNodeRecord,
   ClusterStatus,
   ClusterTask,
+  JoinTokenRecord,
+  MadeJoinToken,
   RolloutRecord,
   VersionDifference,
   VersionRecord,

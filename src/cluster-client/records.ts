@@ -69,6 +69,23 @@ export interface RolloutRecord {
   readonly created_at: string;
 }
 
+export interface MadeJoinToken {
+  readonly id: string;
+  readonly token: string;
+  readonly expires_at: string;
+}
+
+export interface JoinTokenRecord {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string | null;
+  /** Null: as often as wanted until it expires. */
+  readonly uses_left: number | null;
+  readonly created_by: string;
+  readonly created_at: string;
+  readonly expires_at: string;
+}
+
 export interface VersionRecord {
   readonly version: number;
   readonly hash: string;

@@ -69,6 +69,13 @@ test('each command of the cluster does what it says, and says what went wrong', 
   await says(/w1: active/, 'activate', 'w1');
   assert.equal((await cluster('drain', 'nobody')).code, 4);
 
+  const token = await says(/^ghj_/, 'token', '--uses', '2', '--label', 'tier=words');
+  const [, tokenId = ''] = /^(\S+) +2 +\S+ .* tier=words$/m.exec(await says(/USES LEFT/, 'tokens')) ?? [];
+  assert.ok(!(await says(/"tokens"/, 'tokens', '--json')).includes(token.trim()));
+  await says(new RegExp(`${tokenId}: revoked`), 'revoke', tokenId);
+  assert.equal((await cluster('revoke', tokenId)).code, 4);
+  assert.ok(!(await says(/USES LEFT/, 'tokens')).includes(tokenId));
+
   const file = (body: string): string => {
     const path = join(cli.folder, `${body}.yaml`);
     writeFileSync(

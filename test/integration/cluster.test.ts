@@ -153,6 +153,52 @@ describe('the cluster API', () => {
   });
 });
 
+test('join tokens are listed without their texts and revoked by id; nodes that joined with one stay', async (t) => {
+  const gateway = await startTestGateway(t, document(await folderFor(t), 'one', 'own'), KEYS);
+  const { url } = gateway;
+  const cluster = clusterClient({ url, apiKey: ROOT });
+  await waitFor(
+    () => cluster.status(),
+    ({ queen }) => queen === 'one',
+    'there is a queen',
+  );
+  const leaked = await cluster.createJoinToken({ uses: 3, labels: { tier: 'words' } });
+  const once = await cluster.createJoinToken();
+  const endless = await cluster.createJoinToken({ uses: null });
+  const run = async () => null;
+  const member = await joinCluster({ url, joinToken: leaked.token, name: 'w1', run });
+  t.after(() => member.close());
+  await (await joinCluster({ url, joinToken: once.token, name: 'w2', run })).close();
+  const listed = await cluster.joinTokens();
+  assert.deepEqual(
+    listed.map(({ id, labels, uses_left }) => [id, labels, uses_left]).sort(),
+    [
+      [leaked.id, { tier: 'words' }, 2],
+      [endless.id, {}, null],
+    ].sort(),
+    'the one that was used up is of no use any more',
+  );
+  assert.ok(!JSON.stringify(listed).includes('ghj_'));
+  await cluster.revokeJoinToken(leaked.id);
+  await assert.rejects(
+    joinCluster({ url, joinToken: leaked.token, name: 'w3', run }),
+    (error) => error instanceof ClusterCallError && error.status === 401,
+  );
+  await assert.rejects(
+    cluster.revokeJoinToken(leaked.id),
+    (error) => error instanceof ClusterCallError && error.status === 404,
+  );
+  assert.deepEqual(
+    (await cluster.nodes()).filter(({ kind }) => kind === 'worker').map(({ name }) => name),
+    ['w1'],
+  );
+  const events = await cluster.events(0);
+  assert.deepEqual(
+    events.filter(({ type }) => type === 'token.revoked').map(({ subject, data }) => [subject, data['by']]),
+    [[leaked.id, 'root']],
+  );
+});
+
 describe('callers that come late, or too often', () => {
   test('who asks for events that are no longer kept is told of the gap', async (t) => {
     const folder = await folderFor(t);
@@ -225,7 +271,7 @@ describe('workers', () => {
       if (text === '') throw Object.assign(new Error('there is no text'), { final: true });
       return { words: text.split(' ').length, attempt: task.attempt };
     };
-    const joinToken = await cluster.createJoinToken({ uses: 2, labels: { tier: 'words' } });
+    const { token: joinToken } = await cluster.createJoinToken({ uses: 2, labels: { tier: 'words' } });
     const options = { url, joinToken, run, capacity: 2 };
     const one = await joinCluster({ ...options, name: 'w1' });
     const two = await joinCluster({

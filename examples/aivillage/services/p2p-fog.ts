@@ -98,7 +98,7 @@ export function createP2pFog(fog: Fog, secret: string): Hono {
     );
     if (!timingSafeEqual(given!, wanted!))
       throw new Refusal(401, 'AUTHENTICATION_REQUIRED', 'the secret is another one');
-    const token = await fog.cluster.createJoinToken().catch(() => {
+    const { token } = await fog.cluster.createJoinToken().catch(() => {
       // Nodes ask again until the gateway is there.
       throw new Refusal(503, 'SERVICE_UNAVAILABLE', 'the gateway gives no join token right now');
     });

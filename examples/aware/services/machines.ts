@@ -24,11 +24,11 @@ async function keep(name: string): Promise<void> {
   const state = { process: null as ChildProcess | null, starts: 0 };
   workers.set(name, state);
   while (!isEnding) {
-    const token = await cluster.createJoinToken().catch(() => null);
-    if (token !== null && !isEnding) {
+    const made = await cluster.createJoinToken().catch(() => null);
+    if (made !== null && !isEnding) {
       state.starts++;
       const child = spawn(process.execPath, [WORKER], {
-        env: { ...process.env, NODE_NAME: name, JOIN_TOKEN: token, OPERATOR_KEY: '' },
+        env: { ...process.env, NODE_NAME: name, JOIN_TOKEN: made.token, OPERATOR_KEY: '' },
         stdio: ['ignore', 'ignore', 'inherit'],
       });
       state.process = child;

@@ -22,6 +22,7 @@ import { addNodeApp } from './node-app.ts';
 import { ClusterRefusal } from './refusal.ts';
 import { addRolloutRoutes } from './rollout-routes.ts';
 import * as schema from './schemas.ts';
+import { addTokenRoutes } from './token-routes.ts';
 
 export interface AppParts {
   readonly cluster: Cluster;
@@ -32,8 +33,6 @@ export interface AppParts {
   readonly path: string;
   readonly version: string;
 }
-
-const NONE = { description: 'Done.' };
 
 export function createClusterApp(parts: AppParts): ClusterApp {
   const { cluster, caller, log } = parts;
@@ -71,6 +70,7 @@ export function createClusterApp(parts: AppParts): ClusterApp {
   addNodeApp(app, cluster);
   addEventRoutes(app, cluster, needs('read'));
   addRolloutRoutes(app, cluster, { needs, path: parts.path });
+  addTokenRoutes(app, cluster, needs);
 
   // --- status --------------------------------------------------------------------------------------------------------
 
@@ -188,38 +188,6 @@ export function createClusterApp(parts: AppParts): ClusterApp {
       const { labels } = context.req.valid('json');
       const node = await cluster.members.setLabels(context.req.valid('param').id, labels, who);
       return context.json(schema.shownNode(node, await cluster.queenName()), 200);
-    },
-  );
-
-  const madeToken = z.object({ id: z.string(), token: z.string(), expires_at: z.iso.datetime() }).openapi('MadeToken');
-  app.openapi(
-    createRoute({
-      method: 'post',
-      path: '/cluster/tokens',
-      middleware: needs('admin'),
-      summary: 'Make a join token; it is shown once',
-      request: { body: body(schema.joinTokenSchema) },
-      responses: { 201: json(madeToken, 'The token.') },
-    }),
-    async (context) => {
-      const who = context.get('caller');
-      const { ttl_ms, ...wanted } = context.req.valid('json');
-      const made = await cluster.members.createJoinToken({ ...wanted, ttlMs: ttl_ms, createdBy: who });
-      return context.json({ id: made.id, token: made.token, expires_at: schema.iso(made.expiresAtMs) }, 201);
-    },
-  );
-  app.openapi(
-    createRoute({
-      method: 'delete',
-      path: '/cluster/tokens/{id}',
-      middleware: needs('admin'),
-      summary: 'Revoke a join token',
-      request: { params: ID },
-      responses: { 204: NONE },
-    }),
-    async (context) => {
-      await cluster.members.revokeJoinToken(context.req.valid('param').id);
-      return context.body(null, 204);
     },
   );
 

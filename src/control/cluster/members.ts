@@ -103,6 +103,19 @@ export interface NewJoinToken {
 /** States of a rollout that is under way; rollout.ts tells them. */
 export const OPEN_ROLLOUT = ['checking', 'canary', 'watching', 'waves', 'rolling-back'] as const;
 
+/** As the list shows it: without its text, of which the store has a hash only. */
+export interface JoinToken {
+  readonly id: string;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly zone: string | null;
+  /** Null: as often as wanted until it expires. */
+  readonly usesLeft: number | null;
+  readonly createdBy: string;
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number;
+}
+
+const MOST_LISTED_TOKENS = 1_000;
 const TOKEN_BYTES = 32;
 const KNOWN_MS = 10_000;
 const MAX_KNOWN = 10_000;
@@ -151,12 +164,37 @@ export class Members {
     });
   }
 
-  async revokeJoinToken(id: string): Promise<void> {
-    const { numDeletedRows } = await this.#store.db
-      .deleteFrom('cluster_join_tokens')
-      .where('id', '=', id)
-      .executeTakeFirstOrThrow();
-    if (numDeletedRows === 0n) throw notFound('join token', id);
+  /** Those that still let a node join, newest first. */
+  async joinTokens(): Promise<readonly JoinToken[]> {
+    const { db, dialect } = this.#store;
+    const rows = await db
+      .selectFrom('cluster_join_tokens')
+      .select(['id', 'labels', 'zone', 'uses_left', 'created_by', 'created_at', 'expires_at'])
+      .where('expires_at', '>=', databaseNow(dialect))
+      .where((where) => where.or([where('uses_left', 'is', null), where('uses_left', '>', 0)]))
+      .orderBy('created_at', 'desc')
+      .limit(MOST_LISTED_TOKENS)
+      .execute();
+    return rows.map((row) => ({
+      id: row.id,
+      labels: JSON.parse(row.labels) as Record<string, string>,
+      zone: row.zone,
+      usesLeft: row.uses_left,
+      createdBy: row.created_by,
+      createdAtMs: Number(row.created_at),
+      expiresAtMs: Number(row.expires_at),
+    }));
+  }
+
+  async revokeJoinToken(id: string, by: string): Promise<void> {
+    await this.#store.transaction(async (trx) => {
+      const { numDeletedRows } = await trx
+        .deleteFrom('cluster_join_tokens')
+        .where('id', '=', id)
+        .executeTakeFirstOrThrow();
+      if (numDeletedRows === 0n) throw notFound('join token', id);
+      await addEvent(trx, this.#store.dialect, { type: 'token.revoked', subject: id, data: { by } });
+    });
   }
 
   /**

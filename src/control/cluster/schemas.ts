@@ -4,7 +4,7 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { ClusterEvent } from './events.ts';
-import type { ClusterNode } from './members.ts';
+import type { ClusterNode, JoinToken } from './members.ts';
 import type { Message } from './messages.ts';
 import type { Rollout, Version } from './rollout.ts';
 import type { Task } from './tasks.ts';
@@ -105,6 +105,33 @@ export const joinTokenSchema = z
     uses: z.int().min(1).max(10_000).nullable().default(1),
   })
   .openapi('JoinToken');
+
+export const madeTokenSchema = z.object({ id: z.string(), token: z.string(), expires_at: time }).openapi('MadeToken');
+
+export const listedTokenSchema = z
+  .object({
+    id: z.string(),
+    labels: z.record(z.string(), z.string()),
+    zone: z.string().nullable(),
+    /** Null: as often as wanted. */
+    uses_left: z.int().nullable(),
+    created_by: z.string(),
+    created_at: time,
+    expires_at: time,
+  })
+  .openapi('ListedToken');
+
+export function shownToken(token: JoinToken): z.output<typeof listedTokenSchema> {
+  return {
+    id: token.id,
+    labels: { ...token.labels },
+    zone: token.zone,
+    uses_left: token.usesLeft,
+    created_by: token.createdBy,
+    created_at: iso(token.createdAtMs),
+    expires_at: iso(token.expiresAtMs),
+  };
+}
 
 // --- tasks ---------------------------------------------------------------------------------------------------------
 
