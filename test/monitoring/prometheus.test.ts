@@ -214,12 +214,12 @@ describe('alert rules', () => {
       ),
       one('gatehouse_limit_overflows_total', '0+10x30', fires('GatehouseLimiterOverflows', '20m', {})),
       one(
-        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example"}',
+        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example",source="acme"}',
         '1000000x100',
-        fires('GatehouseCertificateEnds', '80m', { name: 'a.example' }),
+        fires('GatehouseCertificateEnds', '80m', { name: 'a.example', source: 'acme' }),
       ),
       one(
-        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example"}',
+        'gatehouse_certificate_expiry_timestamp_seconds{name="a.example",source="acme"}',
         '9000000x100',
         fires('GatehouseCertificateEnds', '80m', null),
       ),

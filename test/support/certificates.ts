@@ -37,7 +37,7 @@ export class Authority {
       '-out',
       'ca.crt',
       '-days',
-      '2',
+      '30',
       '-subj',
       '/CN=Test Authority',
     ]);
@@ -45,7 +45,7 @@ export class Authority {
   }
 
   /** A certificate for these names; `file` is the name of its files. */
-  async issue(file: string, names: readonly string[]): Promise<Certificate> {
+  async issue(file: string, names: readonly string[], days = 30): Promise<Certificate> {
     await openssl(this.folder, [
       'req',
       ...EC_KEY,
@@ -69,7 +69,7 @@ export class Authority {
       'ca.key',
       '-CAcreateserial',
       '-days',
-      '2',
+      String(days),
       '-out',
       `${file}.crt`,
       '-extfile',

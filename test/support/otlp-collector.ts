@@ -2,8 +2,9 @@
  * A collector for tests: takes OTLP traces over HTTP (protobuf, gzip) or gRPC, reads them by the definitions of the
  * protocol, and behaves as told: in order, slow, away in the middle, lying about success, or full.
  */
-import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
+import { type AddressInfo, createServer as createSocketServer, type Socket } from 'node:net';
 import { gunzipSync } from 'node:zlib';
 import * as grpc from '@grpc/grpc-js';
 import protobuf from 'protobufjs';
@@ -28,9 +29,15 @@ const { root } = protobuf.parse(`
   message Request { repeated ResourceSpans resource_spans = 1; }
   message PartialSuccess { int64 rejected_spans = 1; string error_message = 2; }
   message Response { PartialSuccess partial_success = 1; }
+  message Any { string type_url = 1; bytes value = 2; }
+  message RpcStatus { int32 code = 1; string message = 2; repeated Any details = 3; }
+  message Duration { int64 seconds = 1; int32 nanos = 2; }
+  message RetryInfo { Duration retry_delay = 1; }
 `);
 const Request = root.lookupType('Request');
 const Response = root.lookupType('Response');
+const RpcStatus = root.lookupType('RpcStatus');
+const RetryInfo = root.lookupType('RetryInfo');
 
 export interface ReceivedSpan {
   readonly traceId: string;
@@ -47,8 +54,11 @@ export interface ReceivedSpan {
   readonly schemaUrl: string;
 }
 
-/** `partial` takes all but one span of each export, and says so. */
-export type Behaviour = 'good' | 'silent' | 'reset' | 'full' | 'lying' | 'refusing' | 'partial';
+/**
+ * `partial` takes all but one span of each export, and says so. `away` and `busy` want the export again: as soon as the
+ * sender likes, and after the time that they say.
+ */
+export type Behaviour = 'good' | 'silent' | 'reset' | 'full' | 'lying' | 'refusing' | 'partial' | 'away' | 'busy';
 
 export interface Collector {
   readonly url: string;
@@ -57,20 +67,26 @@ export interface Collector {
   fields: Readonly<Record<string, unknown>>;
   requests: number;
   behaviour: Behaviour;
+  /** How many requests the behaviour is for; all are good after that. */
+  faults: number;
 }
 
-export async function httpCollector(test: Scope): Promise<Collector> {
-  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good' };
+export async function httpCollector(test: Scope, tls: CollectorTls | null = null, port = 0): Promise<Collector> {
+  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good', faults: Infinity };
   const sockets = new Set<Socket>();
-  const server = createServer((request, response) => {
+  const listener: RequestListener = (request, response) => {
     void readAll(request).then((body) => {
       collector.requests++;
       collector.fields = { ...request.headers, path: request.url };
-      const { behaviour } = collector;
+      const behaviour = next(collector);
       if (behaviour === 'silent') return;
       if (behaviour === 'reset') return void request.socket.resetAndDestroy();
       if (behaviour === 'full' || behaviour === 'refusing') {
         response.writeHead(behaviour === 'full' ? 429 : 400, behaviour === 'full' ? { 'retry-after': '1' } : {}).end();
+        return;
+      }
+      if (behaviour === 'away' || behaviour === 'busy') {
+        response.writeHead(503, behaviour === 'busy' ? { 'retry-after': '1' } : {}).end();
         return;
       }
       const bytes = request.headers['content-encoding'] === 'gzip' ? gunzipSync(body) : body;
@@ -83,12 +99,13 @@ export async function httpCollector(test: Scope): Promise<Collector> {
       response.writeHead(200, { 'content-type': 'application/x-protobuf' });
       response.end(answer(behaviour));
     });
-  });
+  };
+  const server = tls === null ? createServer(listener) : createSecureServer(secured(tls), listener);
   server.on('connection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
   });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  await new Promise<void>((resolve) => server.listen(port, '127.0.0.1', resolve));
   test.after(
     () =>
       new Promise<void>((resolve) => {
@@ -96,12 +113,14 @@ export async function httpCollector(test: Scope): Promise<Collector> {
         server.close(() => resolve());
       }),
   );
-  return Object.assign(collector, { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` });
+  return Object.assign(collector, { url: urlOf(server.address(), tls) });
 }
 
-export async function grpcCollector(test: Scope): Promise<Collector> {
-  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good' };
+/** Its sockets come by a server of the test's own, so that they can be reset. */
+export async function grpcCollector(test: Scope, tls: CollectorTls | null = null, port = 0): Promise<Collector> {
+  const collector: Collector = { url: '', spans: [], fields: {}, requests: 0, behaviour: 'good', faults: Infinity };
   const server = new grpc.Server();
+  const sockets = new Set<Socket>();
   server.addService(
     {
       export: {
@@ -118,19 +137,74 @@ export async function grpcCollector(test: Scope): Promise<Collector> {
       export: (call: grpc.ServerUnaryCall<Buffer, Buffer>, done: grpc.sendUnaryData<Buffer>) => {
         collector.requests++;
         collector.fields = call.metadata.getMap();
-        if (collector.behaviour === 'full') return done({ code: grpc.status.RESOURCE_EXHAUSTED, details: 'full' });
+        const behaviour = next(collector);
+        if (behaviour === 'silent') return;
+        if (behaviour === 'reset') {
+          for (const socket of sockets) socket.resetAndDestroy();
+          return;
+        }
+        if (behaviour === 'full') return done({ code: grpc.status.RESOURCE_EXHAUSTED, details: 'full' });
+        if (behaviour === 'refusing') return done({ code: grpc.status.INVALID_ARGUMENT, details: 'no' });
+        if (behaviour === 'away') return done({ code: grpc.status.UNAVAILABLE, details: 'not now' });
+        if (behaviour === 'busy') return done(busy());
+        if (behaviour === 'lying') return done(null, Buffer.from([0xff, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3]));
         collector.spans.push(...read(call.request));
-        return done(null, Buffer.from(answer(collector.behaviour)));
+        return done(null, Buffer.from(answer(behaviour)));
       },
     },
   );
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
-      error === null ? resolve(bound) : reject(error),
-    ),
+  const injector = server.createConnectionInjector(
+    tls === null
+      ? grpc.ServerCredentials.createInsecure()
+      : grpc.ServerCredentials.createSsl(
+          Buffer.from(tls.authority),
+          [{ private_key: Buffer.from(tls.key), cert_chain: Buffer.from(tls.cert) }],
+          true,
+        ),
   );
-  test.after(() => server.forceShutdown());
-  return Object.assign(collector, { url: `http://127.0.0.1:${port}` });
+  const listening = createSocketServer((socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket)).on('error', () => {});
+    injector.injectConnection(socket);
+  });
+  await new Promise<void>((resolve) => listening.listen(port, '127.0.0.1', resolve));
+  test.after(() => {
+    listening.close();
+    injector.destroy();
+    for (const socket of sockets) socket.destroy();
+    server.forceShutdown();
+  });
+  return Object.assign(collector, { url: urlOf(listening.address(), tls) });
+}
+
+export interface CollectorTls {
+  /** PEM texts; `authority` signed the certificate that an exporter must have. */
+  readonly cert: string;
+  readonly key: string;
+  readonly authority: string;
+}
+
+function secured({ cert, key, authority }: CollectorTls) {
+  return { cert, key, ca: authority, requestCert: true, rejectUnauthorized: true };
+}
+
+function urlOf(address: string | AddressInfo | null, tls: CollectorTls | null): string {
+  return `${tls === null ? 'http' : 'https'}://127.0.0.1:${(address as AddressInfo).port}`;
+}
+
+function next(collector: Collector): Behaviour {
+  if (collector.behaviour !== 'good' && collector.faults-- <= 0) collector.behaviour = 'good';
+  return collector.behaviour;
+}
+
+/** RESOURCE_EXHAUSTED with a `google.rpc.RetryInfo` of 1.2 s in the details of its `google.rpc.Status`. */
+function busy(): grpc.ServerErrorResponse {
+  const retryInfo = RetryInfo.encode(RetryInfo.create({ retryDelay: { seconds: 1, nanos: 200_000_000 } })).finish();
+  const details = [{ typeUrl: 'type.googleapis.com/google.rpc.RetryInfo', value: retryInfo }];
+  const metadata = new grpc.Metadata();
+  const status = RpcStatus.encode(RpcStatus.create({ code: 8, message: 'busy', details })).finish();
+  metadata.set('grpc-status-details-bin', Buffer.from(status));
+  return Object.assign(new Error('busy'), { code: grpc.status.RESOURCE_EXHAUSTED, details: 'busy', metadata });
 }
 
 function answer(behaviour: Behaviour): Uint8Array {

@@ -9,10 +9,10 @@ import type { ExtraMetric } from '../../base/extra-metric.ts';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { OperatorHost } from '../feature.ts';
-import type { FeatureStatus } from '../feature-status.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
 import { type AuthoritySettings, makeAccountKey, orderCertificate } from './authority.ts';
-import { CertificateManager, type Wishes } from './manager.ts';
+import type { CertificateEnd } from './ends.ts';
+import { CertificateManager, type CertificateReport, type Wishes } from './manager.ts';
 import { authorityId, certificateFolder } from './names.ts';
 import { ACME_SERVICE, type AcmePlan } from './options.ts';
 import { ChallengeProver, SHARED_POLL_MS } from './prover.ts';
@@ -76,12 +76,6 @@ export class CertificatesFeature {
     if (manager === undefined) return [];
     return [
       {
-        name: 'gatehouse_certificate_expiry_timestamp_seconds',
-        type: 'gauge',
-        help: 'End of the certificate of a name that ACME got, in seconds since 1970',
-        samples: [...manager.ends()].map(([name, value]) => ({ labels: { name }, value })),
-      },
-      {
         name: 'gatehouse_acme_orders_total',
         type: 'counter',
         help: 'Orders of certificates, by what became of them',
@@ -90,8 +84,12 @@ export class CertificatesFeature {
     ];
   }
 
-  status(): FeatureStatus {
-    return this.#manager === undefined ? {} : { sections: { certificates: this.#manager.report() } };
+  ends(): readonly CertificateEnd[] {
+    return this.#manager?.ends() ?? [];
+  }
+
+  reports(): readonly CertificateReport[] {
+    return this.#manager?.report() ?? [];
   }
 
   async stop(): Promise<void> {

@@ -1,11 +1,15 @@
-/** Certificates cost nothing until a listener says `tls: auto`: the feature's code is loaded then. */
+/**
+ * Says when certificates end. Getting them costs nothing until a listener says `tls: auto`: that code is loaded then.
+ */
 import { messageOf } from '../../base/errors.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature } from '../feature.ts';
+import { type CertificateEnd, endReport, endsMetric } from './ends.ts';
 import type { CertificatesFeature, CertificatesHost } from './feature.ts';
 
 export function lazyCertificates(host: CertificatesHost): Feature {
   let feature: CertificatesFeature | undefined;
+  let named: readonly CertificateEnd[] = [];
   const begin = async (compiled: Compiled): Promise<void> => {
     const { acme } = compiled.plan.sections;
     if (acme === null || feature !== undefined) return;
@@ -23,6 +27,7 @@ export function lazyCertificates(host: CertificatesHost): Feature {
   return {
     start: (compiled) => begin(compiled),
     applied(compiled) {
+      named = compiled.plan.certificates;
       if (feature !== undefined) feature.applied(compiled);
       else if (compiled.plan.sections.acme !== null) {
         // Turned on by a reload; not waited for, because publishing waits for this call.
@@ -34,8 +39,15 @@ export function lazyCertificates(host: CertificatesHost): Feature {
       }
     },
     restartKeys: (next) => feature?.restartKeys(next) ?? [],
-    metrics: () => feature?.metrics() ?? [],
-    status: () => feature?.status() ?? {},
+    metrics() {
+      const ends = [...named, ...(feature?.ends() ?? [])];
+      return [...(ends.length === 0 ? [] : [endsMetric(ends)]), ...(feature?.metrics() ?? [])];
+    },
+    status() {
+      const nowMs = Date.now();
+      const reports = [...named.map((end) => endReport(end, nowMs)), ...(feature?.reports() ?? [])];
+      return reports.length === 0 ? {} : { sections: { certificates: reports } };
+    },
     // Its successor renews them.
     replaced: stop,
     stop,

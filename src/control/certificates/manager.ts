@@ -10,6 +10,7 @@ import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
 import { jittered } from '../../base/system-timers.ts';
 import { OrderError } from './authority.ts';
+import type { CertificateEnd } from './ends.ts';
 import { type KeptCertificate, parseKept } from './kept.ts';
 import { fileOf } from './names.ts';
 import type { ChallengeKind } from './options.ts';
@@ -40,6 +41,7 @@ export interface Wishes {
 
 export interface CertificateReport {
   readonly name: string;
+  readonly source: string;
   /** ISO 8601, or null without a certificate. */
   readonly validUntil: string | null;
   readonly renewAt: string | null;
@@ -95,6 +97,7 @@ export class CertificateManager {
     const time = (ms: number): string => new Date(ms).toISOString();
     return [...this.#states].map(([name, { kept, renewAtMs, failures, notBeforeMs, problem }]) => ({
       name,
+      source: 'acme',
       validUntil: kept === null ? null : time(kept.notAfterMs),
       renewAt: kept === null ? null : time(renewAtMs),
       failures,
@@ -103,12 +106,10 @@ export class CertificateManager {
     }));
   }
 
-  /** Unix seconds of the end of each certificate. */
-  ends(): ReadonlyMap<string, number> {
-    const found = [...this.#states].flatMap(([name, { kept }]): [string, number][] =>
-      kept === null ? [] : [[name, kept.notAfterMs / 1_000]],
+  ends(): CertificateEnd[] {
+    return [...this.#states].flatMap(([name, { kept }]) =>
+      kept === null ? [] : [{ name, source: 'acme', endsAtMs: kept.notAfterMs }],
     );
-    return new Map(found);
   }
 
   /** Resolves when the order under way, if there is one, is over. */

@@ -187,6 +187,33 @@ test('a certificate that has ended is warned about', async () => {
   assert.match(problems.map(formatProblem).join(), /warning: .*the certificate ended on 21/);
 });
 
+test('a certificate that ends within 14 days is warned about, whatever it is for', async () => {
+  const pair = { cert: 'tls/localhost.pem', key: 'tls/localhost.key' };
+  const tls = { certificates: [pair], clientCertificate: 'required', clientCa: pair.cert };
+  const document = {
+    gateway: { listeners: [{ port: 0, tls }] },
+    services: { a: { instances: [{ url: 'https://127.0.0.1:1' }], tls: { ...pair, ca: pair.cert } } },
+    routes: [route('/a', 'a')],
+  };
+  const { plan } = await compiled(document);
+  const sources = [
+    'gateway.listeners[0].tls.certificates[0].cert',
+    'gateway.listeners[0].tls.clientCa',
+    'services.a.tls.ca',
+    'services.a.tls.cert',
+  ];
+  assert.deepEqual(plan.certificates.map(({ source }) => source).sort(), sources);
+  assert.deepEqual(new Set(plan.certificates.map(({ name }) => name)), new Set(['localhost', 'ignored']));
+  const warned = async (nowMs: number) =>
+    (await compiled(document, { nowMs })).problems.filter(({ message }) => message.startsWith('the certificate ends'));
+  const day = 86_400_000;
+  const { endsAtMs } = plan.certificates[0]!;
+  assert.deepEqual(await warned(endsAtMs - 14 * day), []);
+  const soon = await warned(endsAtMs - 5.2 * day);
+  assert.deepEqual(soon.map(({ key }) => key).sort(), sources);
+  assert.match(formatProblem(soon[0]!), /^warning: .*: the certificate ends on 21\d\d-\d\d-\d\d, in 5 days$/);
+});
+
 test('the snapshot is frozen to its leaves and survives a structured clone', async () => {
   const { snapshot } = await compiled({ services: { a: service(1) }, routes: [route('/a', 'a')] });
   assert.throws(() => Object.assign(snapshot.services[0]?.timeouts ?? {}, { totalMs: 1 }), TypeError);

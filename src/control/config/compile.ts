@@ -140,6 +140,7 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
     operations: operationsListener(config.document.gateway.operations),
     watch: config.document.gateway.watch,
     files: [...compilation.files],
+    certificates: compilation.certificates,
     sections,
     gateway: gatewaySections,
     services: serviceSections,

@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
+import type { CertificateEnd } from '../certificates/ends.ts';
 import type { SectionResults } from '../sections.ts';
 
 /** Built-in endpoints, by what they tell. */
@@ -39,6 +40,8 @@ export interface ControlPlan {
    * Further files that the document is made of (certificates, keys ...), absolute: a change of one is a change of it.
    */
   readonly files: readonly string[];
+  /** Certificates that the document names: those of listeners and services, and authorities. Not those of ACME. */
+  readonly certificates: readonly CertificateEnd[];
   /** Results of the sections at the top level, such as `plan.sections.identity`. */
   readonly sections: SectionResults<'top'>;
   /** Results of the sections inside `gateway`. */

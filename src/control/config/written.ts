@@ -747,6 +747,12 @@ export interface WrittenGateway<N extends Names> {
     readonly timeout?: string | number | undefined;
     /** Coding of exports. `gzip` takes an eighth of the bytes, and more time than all else that a trace costs. Values: `none`, `gzip`. Default: `none`. */
     readonly compression?: 'none' | 'gzip' | undefined;
+    /** File with the authority that signed the certificate of an `https` collector, PEM. Default: those that Node.js knows. */
+    readonly ca?: string | undefined;
+    /** File with the certificate by which the collector knows the gateway, PEM. Goes with `key`. */
+    readonly cert?: string | undefined;
+    /** File with the private key of `cert`, PEM without a passphrase. */
+    readonly key?: string | undefined;
     /** Share of traces that are sampled where no caller has decided; by the id of the trace, so that all gateways decide alike. Default: `1%`. */
     readonly ratio?: string | number | undefined;
     /** Whose `sampled` flag is followed: that of peers in `trustProxy`, every client’s, or none. The trace itself goes on in each case. Security: with `always` any client decides how much is traced. Values: `trusted`, `always`, `never`. Default: `trusted`. */

@@ -2,6 +2,7 @@
  * Alert rules for Prometheus, made of the catalogue of metrics: burn rates of objectives as in the Site Reliability
  * Workbook, chapter 5, and what should never be. Several gateways count together.
  */
+import { ENDS_SOON_DAYS } from '../certificates/ends.ts';
 import { ALERTS } from '../objectives/tracker.ts';
 import { metric } from '../telemetry/catalogue.ts';
 
@@ -104,9 +105,9 @@ export function alertGroups(): RuleGroup[] {
           'CertificateEnds',
           'ticket',
           '1h',
-          `${metric('gatehouse_certificate_expiry_timestamp_seconds')} - time() < 14 * 86400`,
-          'the certificate of {{ $labels.name }} ends in less than 14 days',
-          'It should have been renewed: `gatehouse_acme_orders_total` and the log say what went wrong.',
+          `${metric('gatehouse_certificate_expiry_timestamp_seconds')} - time() < ${ENDS_SOON_DAYS} * 86400`,
+          `the certificate of {{ $labels.name }} ({{ $labels.source }}) ends in less than ${ENDS_SOON_DAYS} days`,
+          'Of source `acme`: the log says why it was not renewed. Of others: replace the file that the key names.',
         ),
         rule(
           'ClockWrong',

@@ -1,8 +1,9 @@
 /**
  * What sends spans: the export delegates of OpenTelemetry, with their retries, time limits and compression, each loaded
- * only where its protocol is chosen. What they are given is written already (span-batch.ts).
+ * only where its protocol is chosen; gRPC's retries are grpc-transport.ts's. What they are given is written already (span-batch.ts).
  */
-import type { IExporterTransport } from '@opentelemetry/otlp-exporter-base';
+import { systemTimers } from '../../base/system-timers.ts';
+import { grpcTransport, USER_AGENT } from './grpc-transport.ts';
 import type { ExporterPlan } from './section.ts';
 import type { SpanBatch } from './span-batch.ts';
 import { readRejected } from './trace-response.ts';
@@ -63,7 +64,8 @@ async function httpDelegate(plan: ExporterPlan, serializer: BatchSerializer): Pr
     import('@opentelemetry/otlp-exporter-base/node-http'),
     import('@opentelemetry/otlp-exporter-base'),
   ]);
-  const { url, headers, timeoutMs: timeoutMillis, gzip } = plan;
+  const { url, headers, timeoutMs: timeoutMillis, gzip, tls } = plan;
+  const given = Object.fromEntries(Object.entries(tls).filter(([, pem]) => pem !== null));
   return createOtlpHttpExportDelegate(
     {
       url,
@@ -71,7 +73,7 @@ async function httpDelegate(plan: ExporterPlan, serializer: BatchSerializer): Pr
       compression: gzip ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
       concurrencyLimit: CONCURRENT,
       headers: async () => ({ ...headers, 'Content-Type': 'application/x-protobuf' }),
-      agentFactory: httpAgentFactoryFromOptions({ keepAlive: true }),
+      agentFactory: httpAgentFactoryFromOptions({ keepAlive: true, ...given }),
       userAgent: USER_AGENT,
     },
     serializer,
@@ -82,8 +84,6 @@ async function httpDelegate(plan: ExporterPlan, serializer: BatchSerializer): Pr
 }
 
 const CONCURRENT = 4;
-const USER_AGENT = 'gatehouse';
-const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
 async function grpcDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
   const { createOtlpNetworkExportDelegate, ExporterMetrics } = await import('@opentelemetry/otlp-exporter-base');
@@ -95,33 +95,10 @@ async function grpcDelegate(plan: ExporterPlan, serializer: BatchSerializer): Pr
     responseAttributesFromError: () => ({}),
   });
   const settings = { timeoutMillis: plan.timeoutMs, concurrencyLimit: CONCURRENT, compression: 'none' as const };
-  return createOtlpNetworkExportDelegate(settings as never, serializer, metrics, await grpcTransport(plan));
-}
-
-/** Statuses after which the same export may succeed (OTLP specification, "Failures" of OTLP/gRPC). */
-const RETRYABLE = new Set([1, 4, 8, 10, 11, 14, 15]);
-
-async function grpcTransport({ url, headers, gzip }: ExporterPlan): Promise<IExporterTransport> {
-  const { Client, Metadata, compressionAlgorithms, credentials } = await import('@grpc/grpc-js');
-  const { host, protocol } = new URL(url);
-  const metadata = new Metadata();
-  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
-  const client = new Client(host, protocol === 'https:' ? credentials.createSsl() : credentials.createInsecure(), {
-    'grpc.default_compression_algorithm': gzip ? compressionAlgorithms.gzip : compressionAlgorithms.identity,
-    'grpc.primary_user_agent': USER_AGENT,
-  });
-  const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const asItIs = (bytes: Buffer): Buffer => bytes;
-  return {
-    send: (data, timeoutMillis) =>
-      new Promise((resolve) => {
-        const options = { deadline: Date.now() + timeoutMillis };
-        client.makeUnaryRequest(EXPORT_PATH, asBuffer, asItIs, data, metadata, options, (error, response) => {
-          if (error === null) resolve({ status: 'success', ...(response === undefined ? {} : { data: response }) });
-          else if (RETRYABLE.has(error.code)) resolve({ status: 'retryable', error });
-          else resolve({ status: 'failure', error });
-        });
-      }),
-    shutdown: () => client.close(),
-  };
+  return createOtlpNetworkExportDelegate(
+    settings as never,
+    serializer,
+    metrics,
+    await grpcTransport(plan, systemTimers),
+  );
 }

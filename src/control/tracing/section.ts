@@ -5,7 +5,8 @@
 import * as z from 'zod';
 import { duration, durationOrOff, ratio, secret } from '../../base/zod-units.ts';
 import type { TracingSettings } from '../../data/contract/tracing.ts';
-import { defineSection, type VariableDefinition } from '../config/section.ts';
+import { filePath } from '../config/schema/fields.ts';
+import { defineSection, type SectionContext, type VariableDefinition } from '../config/section.ts';
 
 export interface TracingPlan {
   /** Without what depends on the routes, which feature.ts adds. */
@@ -23,6 +24,8 @@ export interface ExporterPlan {
   readonly headers: Readonly<Record<string, string>>;
   readonly timeoutMs: number;
   readonly gzip: boolean;
+  /** PEM texts, or null: authorities of the system, no certificate of the gateway's own. */
+  readonly tls: { readonly ca: string | null; readonly cert: string | null; readonly key: string | null };
 }
 
 const schema = z
@@ -48,6 +51,15 @@ const schema = z
       .describe(
         'Coding of exports. `gzip` takes an eighth of the bytes, and more time than all else that a trace costs.',
       ),
+    ca: filePath()
+      .optional()
+      .describe(
+        'File with the authority that signed the certificate of an `https` collector, PEM. Default: those that Node.js knows.',
+      ),
+    cert: filePath()
+      .optional()
+      .describe('File with the certificate by which the collector knows the gateway, PEM. Goes with `key`.'),
+    key: filePath().optional().describe('File with the private key of `cert`, PEM without a passphrase.'),
     ratio: ratio()
       .prefault('1%')
       .describe(
@@ -121,7 +133,24 @@ const VARIABLES: readonly VariableDefinition[] = [
     meaning: 'Longest time of an export, milliseconds.',
     read: Number,
   },
+  {
+    name: 'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT',
+    path: at('timeout'),
+    meaning: 'The same for traces alone.',
+    read: Number,
+  },
   { name: 'OTEL_EXPORTER_OTLP_COMPRESSION', path: at('compression'), meaning: '`gzip` or `none`.' },
+  { name: 'OTEL_EXPORTER_OTLP_TRACES_COMPRESSION', path: at('compression'), meaning: 'The same for traces alone.' },
+  { name: 'OTEL_EXPORTER_OTLP_CERTIFICATE', path: at('ca'), meaning: 'File with the authority of the collector.' },
+  { name: 'OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE', path: at('ca'), meaning: 'The same for traces alone.' },
+  {
+    name: 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE',
+    path: at('cert'),
+    meaning: 'File with the certificate by which the collector knows the gateway.',
+  },
+  { name: 'OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE', path: at('cert'), meaning: 'The same for traces alone.' },
+  { name: 'OTEL_EXPORTER_OTLP_CLIENT_KEY', path: at('key'), meaning: 'File with its private key.' },
+  { name: 'OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY', path: at('key'), meaning: 'The same for traces alone.' },
   {
     name: 'OTEL_TRACES_SAMPLER_ARG',
     path: at('ratio'),
@@ -134,6 +163,12 @@ const VARIABLES: readonly VariableDefinition[] = [
     meaning:
       '`always_on` and `always_off`, also with `parentbased_` before them; other samplers leave the ratio as it is.',
     read: (text) => (/^(parentbased_)?always_(on|off)$/.test(text) ? (text.endsWith('on') ? 1 : 0) : undefined),
+  },
+  {
+    name: 'OTEL_TRACES_SAMPLER',
+    path: at('parent'),
+    meaning: 'Without `parentbased_` before it nobody’s `sampled` flag is followed.',
+    read: (text) => (/^(always_(on|off)|traceidratio)$/.test(text) ? 'never' : undefined),
   },
   { name: 'OTEL_SERVICE_NAME', path: at('serviceName'), meaning: '`service.name` of spans.' },
   {
@@ -186,7 +221,7 @@ export const tracingSection = defineSection({
   schema,
   variables: VARIABLES,
   /** Null: nothing is traced. */
-  compile(options): TracingPlan | null {
+  compile(options, context): TracingPlan | null {
     if (options?.endpoint === undefined || !options.enabled) return null;
     const { ratio: share, parent, errors, slowerThan, policies, serviceName, attributes, maxQueue } = options;
     return {
@@ -197,6 +232,7 @@ export const tracingSection = defineSection({
         headers: options.headers,
         timeoutMs: options.timeout,
         gzip: options.compression === 'gzip',
+        tls: collectorTls(options, context),
       },
       serviceName: serviceName ?? null,
       attributes,
@@ -204,6 +240,24 @@ export const tracingSection = defineSection({
     };
   },
 });
+
+function collectorTls(
+  { endpoint, ca, cert, key }: z.output<typeof schema>,
+  context: SectionContext,
+): ExporterPlan['tls'] {
+  if ((cert === undefined) !== (key === undefined))
+    context.problem('cert and key belong together', { expected: 'both' });
+  if (endpoint?.startsWith('http:') && (ca ?? cert) !== undefined)
+    context.problem(`has no effect: the endpoint is not https`, { at: [ca === undefined ? 'cert' : 'ca'] });
+  const read = (file: string | undefined, name: string): string | null => {
+    const text = file === undefined ? undefined : context.readText(file, { at: [name] });
+    if (text === undefined) return null;
+    if (text.includes('-----BEGIN')) return text;
+    context.problem('the file holds no PEM text', { at: [name], got: JSON.stringify(file) });
+    return null;
+  };
+  return { ca: read(ca, 'ca'), cert: read(cert, 'cert'), key: read(key, 'key') };
+}
 
 function exporterUrl(endpointUrl: string, protocol: ExporterPlan['protocol']): string {
   const url = new URL(endpointUrl);

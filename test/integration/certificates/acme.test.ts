@@ -76,7 +76,10 @@ describe('tls: auto', () => {
       assert.equal((await stat(file)).mode & 0o777, 0o600);
       const metrics = await fetch(`http://127.0.0.1:${acme.httpPort}/metrics`);
       const text = await metrics.text();
-      assert.match(text, new RegExp(`gatehouse_certificate_expiry_timestamp_seconds\\{name="${name}"\\} \\d+`));
+      assert.match(
+        text,
+        new RegExp(`gatehouse_certificate_expiry_timestamp_seconds\\{name="${name}",source="acme"\\} \\d+`),
+      );
       assert.match(text, /gatehouse_acme_orders_total\{result="issued"\} 1/);
     });
   }

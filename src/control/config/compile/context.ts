@@ -5,6 +5,7 @@
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import type { KeyPath, OptionContext, ProblemDetail } from '../../../data/contract/options.ts';
+import type { CertificateEnd } from '../../certificates/ends.ts';
 import type { LoadedConfig } from '../loaded-config.ts';
 import type { Problem } from '../problems.ts';
 import { formatKey } from '../problems.ts';
@@ -15,6 +16,7 @@ export class Compilation {
   readonly problems: Problem[] = [];
   readonly secrets: Record<string, string> = {};
   readonly files = new Set<string>();
+  readonly certificates: CertificateEnd[] = [];
 
   constructor(config: LoadedConfig) {
     this.config = config;

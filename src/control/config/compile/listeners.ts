@@ -5,7 +5,7 @@ import { certificateFolder, fileOf, type NamingDocument, namesOf } from '../../c
 import { directoryOf } from '../../certificates/options.ts';
 import type { ListenerOptions, ListenerTlsOptions } from '../schema/listener.ts';
 import type { Compilation } from './context.ts';
-import { certificateNames, readCertificates, readPair, readPem } from './pem.ts';
+import { certificateNames, readAuthorities, readPair } from './pem.ts';
 
 export function compileListeners(compilation: Compilation, nowMs: number, dataDir: string): ListenerSettings[] {
   const { listeners, port, host } = compilation.config.document.gateway;
@@ -74,7 +74,7 @@ function compileTls(
     certificates: [...certificates, ...automatic(compilation, tls, at, id, dataDir)],
     minVersion: tls.minVersion === '1.3' ? 'TLSv1.3' : 'TLSv1.2',
     clientCertificate: tls.clientCertificate,
-    clientCa: clientCa(compilation, tls, at, id),
+    clientCa: clientCa(compilation, tls, at, id, nowMs),
   };
 }
 
@@ -110,6 +110,7 @@ function clientCa(
   tls: ListenerTlsOptions,
   at: readonly (string | number)[],
   id: string,
+  nowMs: number,
 ): string | null {
   const path = [...at, 'clientCa'];
   if (tls.clientCertificate === 'off') {
@@ -122,7 +123,6 @@ function clientCa(
     });
     return null;
   }
-  const pem = readPem(compilation, path, tls.clientCa);
-  if (pem === undefined || readCertificates(compilation, path, pem) === undefined) return null;
-  return compilation.secret(`listener/${id}/clientCa`, pem);
+  const pem = readAuthorities(compilation, path, tls.clientCa, nowMs);
+  return pem === undefined ? null : compilation.secret(`listener/${id}/clientCa`, pem);
 }

@@ -4,6 +4,8 @@
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import type { KeyPath } from '../../../data/contract/options.ts';
+import { ENDS_SOON_MS, wordsOfEnd } from '../../certificates/ends.ts';
+import { formatKey } from '../problems.ts';
 import type { Compilation } from './context.ts';
 
 /** A PEM text: the file's, or the value itself where a variable brought the text and not a path. */
@@ -49,10 +51,42 @@ export function readPair(
     compilation.problem(keyPath, 'not a private key in PEM without a passphrase');
     return undefined;
   }
-  if (Date.parse(leaf.validTo) < nowMs) {
-    compilation.warning(certPath, `the certificate ended on ${new Date(leaf.validTo).toISOString().slice(0, 10)}`);
-  }
+  watchEnd(compilation, certPath, certificateNames(leaf)[0] ?? commonName(leaf), [leaf], nowMs);
   return { cert: certPem, key: keyPem, leaf };
+}
+
+/** Reads the authorities that a peer's certificate may be from; undefined when something is wrong with them. */
+export function readAuthorities(
+  compilation: Compilation,
+  path: KeyPath,
+  value: string,
+  nowMs: number,
+): string | undefined {
+  const pem = readPem(compilation, path, value);
+  const authorities = pem === undefined ? undefined : readCertificates(compilation, path, pem);
+  if (authorities === undefined) return undefined;
+  // An authority that has ended stays in a bundle beside the one that follows it.
+  const alive = authorities.filter(({ validTo }) => Date.parse(validTo) > nowMs);
+  const all = alive.length > 0 ? alive : authorities;
+  watchEnd(compilation, path, commonName(all[0]!), all, nowMs);
+  return pem;
+}
+
+/** Warns of an end that is near, and keeps it for the metric; of several certificates that of the first to end. */
+function watchEnd(
+  compilation: Compilation,
+  path: KeyPath,
+  name: string,
+  certificates: readonly X509Certificate[],
+  nowMs: number,
+): void {
+  const endsAtMs = Math.min(...certificates.map(({ validTo }) => Date.parse(validTo)));
+  compilation.certificates.push({ name, source: formatKey(path), endsAtMs });
+  if (endsAtMs - nowMs < ENDS_SOON_MS) compilation.warning(path, `the certificate ${wordsOfEnd(endsAtMs, nowMs)}`);
+}
+
+function commonName({ subject }: X509Certificate): string {
+  return /(?:^|\n)CN=([^\n]+)/.exec(subject ?? '')?.[1] ?? '';
 }
 
 /** DNS names of a certificate (RFC 6125 §6.4: the common name counts only where there is no alternative name). */

@@ -10,7 +10,7 @@ import { showValue } from '../secrecy.ts';
 import type { Compilation } from './context.ts';
 import type { MoreInstances, UnslottedInstance } from './instances.ts';
 import { compileInstances } from './instances.ts';
-import { readCertificates, readPair, readPem } from './pem.ts';
+import { readAuthorities, readPair } from './pem.ts';
 import { compileResilience } from './resilience.ts';
 
 export type UnslottedService = Omit<ServiceSettings, 'slot' | 'instances'> & {
@@ -158,10 +158,8 @@ function upstreamTls(
     compilation.warning([...at, 'verify'], 'any certificate is accepted, so the service can be impersonated');
   let ca: string | null = null;
   if (tls.ca !== undefined) {
-    const pem = readPem(compilation, [...at, 'ca'], tls.ca);
-    if (pem !== undefined && readCertificates(compilation, [...at, 'ca'], pem) !== undefined) {
-      ca = compilation.secret(`service/${name}/ca`, pem);
-    }
+    const pem = readAuthorities(compilation, [...at, 'ca'], tls.ca, nowMs);
+    if (pem !== undefined) ca = compilation.secret(`service/${name}/ca`, pem);
   }
   if ((tls.cert === undefined) !== (tls.key === undefined)) {
     compilation.problem(at, 'cert and key belong together', { expected: 'both' });

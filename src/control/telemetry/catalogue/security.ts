@@ -9,8 +9,8 @@ export const SECURITY_METRICS = {
   },
   gatehouse_certificate_expiry_timestamp_seconds: {
     type: 'gauge',
-    labels: ['name'],
-    help: 'End of the certificate of a name that ACME got, in seconds since 1970',
+    labels: ['name', 'source'],
+    help: 'End of a certificate, in seconds since 1970; of several in one file, of the first to end',
   },
   gatehouse_identity_address_refusals_total: {
     type: 'counter',
