@@ -167,7 +167,7 @@ const VARIABLES: readonly VariableDefinition[] = [
   {
     name: 'OTEL_TRACES_SAMPLER',
     path: at('parent'),
-    meaning: 'Without `parentbased_` before it nobody’s `sampled` flag is followed.',
+    meaning: 'Without `parentbased_` before it no caller’s `sampled` flag is followed.',
     read: (text) => (/^(always_(on|off)|traceidratio)$/.test(text) ? 'never' : undefined),
   },
   { name: 'OTEL_SERVICE_NAME', path: at('serviceName'), meaning: '`service.name` of spans.' },
