@@ -9,7 +9,7 @@ import { formatKey } from '../problems.ts';
 import type { Compilation } from './context.ts';
 
 /** A PEM text: the file's, or the value itself where a variable brought the text and not a path. */
-export function readPem(compilation: Compilation, path: KeyPath, value: string): string | undefined {
+function readPem(compilation: Compilation, path: KeyPath, value: string): string | undefined {
   if (value.includes('-----BEGIN')) return value;
   const text = compilation.readText(path, value);
   if (text === undefined || text.includes('-----BEGIN')) return text;
@@ -18,7 +18,7 @@ export function readPem(compilation: Compilation, path: KeyPath, value: string):
 }
 
 /** All certificates of a bundle; undefined, and reported, when one is not readable. */
-export function readCertificates(compilation: Compilation, path: KeyPath, pem: string): X509Certificate[] | undefined {
+function readCertificates(compilation: Compilation, path: KeyPath, pem: string): X509Certificate[] | undefined {
   const blocks = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   try {
     if (blocks.length > 0) return blocks.map((block) => new X509Certificate(block));
