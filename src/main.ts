@@ -4,6 +4,7 @@
  */
 import type { LevelSetting, Logger } from './base/log.ts';
 import { createLogger } from './base/log.ts';
+import { standardError } from './base/process-output.ts';
 import { ConfigurationError } from './control/config/problems.ts';
 import type { Environment } from './control/config/source.ts';
 import { FEATURES } from './control/features.ts';
@@ -83,7 +84,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
       setting.level = level;
       setting.areas = areas;
     },
-    writeLog: options.writeLog ?? ((line) => process.stderr.write(`${line}\n`)),
+    writeLog: options.writeLog ?? ((line) => standardError.write(`${line}\n`)),
     workerEntry: WORKER_ENTRY,
     ticketKeysId: TICKET_KEYS,
     createCache: (bytes) => new CacheAdmin(bytes),

@@ -4,6 +4,8 @@
  * log, thousands a second, has its own path (data/response/access-log.ts). Never give it a secret.
  */
 
+import { standardError } from './process-output.ts';
+
 export const LOG_LEVELS = ['debug', 'info', 'warn', 'error', 'silent'] as const;
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
@@ -53,9 +55,7 @@ export interface Logger {
 /** Takes one finished line without its line feed. */
 export type LogSink = (line: string) => void;
 
-const stderrSink: LogSink = (line) => {
-  process.stderr.write(`${line}\n`);
-};
+const stderrSink: LogSink = (line) => standardError.write(`${line}\n`);
 
 export function createLogger(
   level: LogLevel | LevelSetting = 'info',

@@ -61,6 +61,8 @@ export interface Command {
   readonly options: Readonly<Record<string, CommandOption>>;
   /** Least and most arguments without options. */
   readonly arguments: { readonly min: number; readonly max: number };
+  /** Runs until it is asked to end. Then, and while it runs, it waits for nobody to read what it prints. */
+  readonly isService?: true;
   run(context: CommandContext): Promise<number>;
 }
 

@@ -27,6 +27,7 @@ export const dev: Command = {
 SIGTERM and SIGINT (Ctrl+C) end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
   options: {},
   arguments: { min: 0, max: 1 },
+  isService: true,
   async run(context) {
     const file = configFile(context.positionals[0], context);
     const development = new Development(file, context);

@@ -4,6 +4,7 @@
  */
 import { parseArgs } from 'node:util';
 import { messageOf } from '../base/errors.ts';
+import { standardError, standardOutput } from '../base/process-output.ts';
 import { nearest } from '../control/config/nearest.ts';
 import { PRODUCT_VERSION } from '../control/config/version.ts';
 import type { Command, CommandContext } from './command.ts';
@@ -12,7 +13,10 @@ import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
 
 /** What of a command's context comes from outside. */
-export type Surroundings = Omit<CommandContext, 'positionals' | 'options'>;
+export type Surroundings = Omit<CommandContext, 'positionals' | 'options'> & {
+  /** Called before a command that is a service; what it returns ends the process with the command's exit code. */
+  readonly beginService?: () => (code: number) => Promise<void>;
+};
 
 /** `args` are those after `gatehouse`. Resolves with the exit code; rejects on defects only. */
 export async function main(
@@ -59,7 +63,10 @@ async function runCommand(command: Command, args: readonly string[], surrounding
     const { min, max } = command.arguments;
     if (positionals.length < min) throw new UsageError('an argument is missing');
     if (positionals.length > max) throw new UsageError(`there is one argument too many: "${positionals[max]}"`);
-    return await command.run({ ...surroundings, positionals, options: values });
+    const leave = command.isService === true ? surroundings.beginService?.() : undefined;
+    const code = await command.run({ ...surroundings, positionals, options: values });
+    await leave?.(code);
+    return code;
   } catch (error) {
     if (error instanceof UnreachableError) {
       err(`${error.message}\n`);
@@ -94,7 +101,14 @@ function processSurroundings(): Surroundings {
     env: process.env,
     signals: process,
     exit: (code) => process.exit(code),
-    out: (text) => void process.stdout.write(text),
-    err: (text) => void process.stderr.write(text),
+    out: (text) => standardOutput.write(text),
+    err: (text) => standardError.write(text),
+    beginService: () => {
+      standardOutput.isBounded = true;
+      return async (code) => {
+        await Promise.all([standardOutput.taken(), standardError.taken()]);
+        process.exit(code);
+      };
+    },
   };
 }

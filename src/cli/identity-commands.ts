@@ -154,6 +154,7 @@ ${EXITS}`,
     ...COMMON,
   },
   arguments: { min: 0, max: 0 },
+  isService: true,
   run: async (context) => (await import('./identity-run.ts')).runIdentity(context),
 };
 

@@ -21,6 +21,7 @@ Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 5 it cannot sta
     json: { type: 'boolean', meaning: 'print JSON, for programs' },
   },
   arguments: { min: 0, max: 0 },
+  isService: true,
   async run(context) {
     const { listen = '127.0.0.1:8082', from = '', json } = context.options;
     const where = addressOf(String(listen));

@@ -28,10 +28,21 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     takeover: { type: 'boolean', meaning: 'take over from the gateway that runs with the same data folder' },
   },
   arguments: { min: 0, max: 1 },
+  isService: true,
   async run(context) {
     const file = configFile(context.positionals[0], context);
     // Signals count from here on: one that comes while the gateway starts must not be lost.
     const ending = endingOf(context);
+    const early = new Set<'SIGHUP' | 'SIGUSR1'>();
+    const later: Readonly<Record<'SIGHUP' | 'SIGUSR1', () => void>> = {
+      SIGHUP: () => early.add('SIGHUP'),
+      SIGUSR1: () => early.add('SIGUSR1'),
+    };
+    context.signals.on('SIGHUP', later.SIGHUP);
+    context.signals.on('SIGUSR1', later.SIGUSR1);
+    const forget = (listeners: typeof later): void => {
+      for (const signal of ['SIGHUP', 'SIGUSR1'] as const) context.signals.off(signal, listeners[signal]);
+    };
     const { ConfigurationError, startGateway } = await import('../main.ts');
     let gateway: RunningGateway;
     try {
@@ -43,6 +54,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       });
     } catch (error) {
       ending.forget();
+      forget(later);
       context.err(`${messageOf(error)}\n`);
       if (error instanceof ConfigurationError) {
         context.err(
@@ -63,15 +75,17 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
         .catch((error: unknown) => context.err(`${messageOf(error)}\n`))
         .finally(ready);
     };
-    context.signals.on('SIGHUP', reload);
     const reopen = (): void => gateway.reopenLogs();
+    context.signals.on('SIGHUP', reload);
     context.signals.on('SIGUSR1', reopen);
+    forget(later);
+    if (early.has('SIGHUP')) reload();
+    if (early.has('SIGUSR1')) reopen();
     await Promise.race([ending.asked, gateway.replaced]);
     // Who takes over from it says so for itself: the service goes on.
     if (ending.isAsked()) manager.stopping();
     const cutOff = await gateway.stop();
-    context.signals.off('SIGHUP', reload);
-    context.signals.off('SIGUSR1', reopen);
+    forget({ SIGHUP: reload, SIGUSR1: reopen });
     ending.forget();
     await manager.delivered();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);

@@ -12,6 +12,7 @@ import { BlockWriter } from '../base/block-writer.ts';
 import type { Logger } from '../base/log.ts';
 import { createMetricsBuffer } from '../base/metrics.ts';
 import { MetricsReader } from '../base/metrics-reader.ts';
+import { standardError, standardOutput } from '../base/process-output.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
@@ -424,6 +425,7 @@ export class Primary implements OperatorHost {
         services,
         workersListening: this.workers.listening,
         workerRestarts: workers.reduce((sum, worker) => sum + worker.restarts, 0),
+        logLinesDropped: standardError.dropped + standardOutput.dropped,
         uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
         residentBytes: process.memoryUsage.rss(),
         extra: () => this.#features.metrics(),

@@ -11,6 +11,7 @@ import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics-reader.ts';
+import { standardError, standardOutput } from '../base/process-output.ts';
 import { atOnce, inSlices } from '../base/slices.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
@@ -326,7 +327,12 @@ export class Workers implements ControlBus {
       transferList: [parts],
       name: asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`,
       stdin: false,
+      stdout: true,
+      stderr: true,
     });
+    // What handlers and policies of users print.
+    worker.stdout.on('data', (bytes: Uint8Array) => standardOutput.write(bytes, true));
+    worker.stderr.on('data', (bytes: Uint8Array) => standardError.write(bytes));
     const startedMs = performance.now();
     const life = { startedMs, failures, version: 0, listening: false, hasEnded: false, replaced: false };
     const member: Member = { index, isSpare: asSpare, bank, worker, sent: newest, ...life };

@@ -31,6 +31,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/integration/grpc-outcomes.test.ts': ['gatehouse_grpc_calls_total'],
   'test/failures/full-disk.test.ts': ['gatehouse_access_log_dropped_total'],
+  'test/failures/unread-output.test.ts': ['gatehouse_process_log_dropped_total'],
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],
 };
 

@@ -6,6 +6,7 @@
  */
 import { pathToFileURL } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { standardError } from '../../base/process-output.ts';
 import type { Problem } from './problems.ts';
 import type { Environment, SourceResult } from './source.ts';
 import { valueSource } from './source.ts';
@@ -48,8 +49,10 @@ function runModule(url: string, env: Environment, timeoutMs: number): Promise<Mo
       env: Object.fromEntries(Object.entries(env).filter((entry) => entry[1] !== undefined)) as Record<string, string>,
       // What the file prints must not mix with what the command line prints for programs.
       stdout: true,
+      stderr: true,
     });
-    worker.stdout.pipe(process.stderr, { end: false });
+    for (const printed of [worker.stdout, worker.stderr])
+      printed.on('data', (bytes: Uint8Array) => standardError.write(bytes));
     const timer = setTimeout(() => done(failed(`the file did not finish within ${timeoutMs} ms`)), timeoutMs);
     const done = (message: ModuleMessage): void => {
       clearTimeout(timer);

@@ -10,6 +10,7 @@ import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
 import { CidrSet } from '../../base/ip.ts';
 import { createLogger, type Logger } from '../../base/log.ts';
+import { standardError } from '../../base/process-output.ts';
 import type { ControlBus } from '../bus.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
 import type { TellSecurity } from '../security-journal.ts';
@@ -115,7 +116,7 @@ async function assemble(
   if (deps.bus !== undefined) loops.push(connectWorkers(context, keys, deps.bus));
   if (context.options.firstAdmin === 'link') {
     const link = await firstAdminLink(context);
-    const print = deps.print ?? ((text: string) => void process.stderr.write(`${text}\n`));
+    const print = deps.print ?? ((text: string) => standardError.write(`${text}\n`));
     if (link !== undefined) print(`There is no administrator yet. Make one within a day, once, at:\n  ${link}`);
   }
   const app = createApp(context, keys, deps.trustProxy ?? []);

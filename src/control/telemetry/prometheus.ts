@@ -23,6 +23,7 @@ export interface MetricsSources {
   readonly services: readonly ServiceState[];
   readonly workersListening: number;
   readonly workerRestarts: number;
+  readonly logLinesDropped: number;
   readonly uptimeSeconds: number;
   readonly residentBytes: number;
   readonly dependencies: readonly { readonly name: string; readonly available: boolean }[];
@@ -191,6 +192,7 @@ function processFamilies(out: Exposition, sources: MetricsSources): void {
   }
   one(out, 'gatehouse_workers_listening', sources.workersListening);
   one(out, 'gatehouse_worker_restarts_total', sources.workerRestarts);
+  one(out, 'gatehouse_process_log_dropped_total', sources.logLinesDropped);
   one(out, 'gatehouse_configuration_version', sources.snapshot.version);
   core(out, 'gatehouse_dependency_available');
   for (const { name, available } of sources.dependencies)

@@ -21,6 +21,11 @@ export const PROCESS_METRICS = {
     labels: [],
     help: 'Access log lines that are not in the log, because it could not be written fast enough or at all',
   },
+  gatehouse_process_log_dropped_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Lines of the process log, and of what handlers print, that were not read in time',
+  },
   gatehouse_configuration_version: { type: 'gauge', labels: [], help: 'Version of the live configuration' },
   gatehouse_dependency_available: {
     type: 'gauge',
