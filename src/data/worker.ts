@@ -285,7 +285,7 @@ class DataWorker {
     const wanted = new Set(snapshot.listeners.map((listener) => listener.id));
     for (const [id, listener] of this.#listeners) {
       if (wanted.has(id)) continue;
-      listener.close();
+      listener.retire();
       this.#listeners.delete(id);
     }
     for (const settings of snapshot.listeners) {

@@ -59,7 +59,10 @@ test('a WebSocket that the end cuts off gets a close frame 1001, and each stream
     const line = lines.find((each) => each.includes(`"path":"${path}"`));
     assert.ok(line !== undefined, `${path} is in the log`);
     const { fault, cause, ...record } = JSON.parse(line);
-    assert.deepEqual([record.status, fault, cause], [status, 'shutting_down', 'cut off: the gateway ends']);
+    assert.deepEqual(
+      [record.status, fault, cause],
+      [status, 'shutting_down', 'cut off: the gateway or its listener ends'],
+    );
   }
 });
 
@@ -117,7 +120,10 @@ test('over HTTP/2 as well: the close frame, the end of the stream, and a line in
     const line = lines.find((each) => each.includes(`"path":"${path}"`));
     assert.ok(line !== undefined, `${path} is in the log`);
     const { fault, cause, ...record } = JSON.parse(line);
-    assert.deepEqual([record.status, fault, cause], [status, 'shutting_down', 'cut off: the gateway ends']);
+    assert.deepEqual(
+      [record.status, fault, cause],
+      [status, 'shutting_down', 'cut off: the gateway or its listener ends'],
+    );
   }
 });
 

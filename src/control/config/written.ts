@@ -609,7 +609,7 @@ export interface WrittenGateway<N extends Names> {
   } | undefined;
   /** How long a gateway that stops goes on accepting while readiness already fails, so that balancers in front stop sending first. Each response says meanwhile that it is the last of its connection. Values: duration (at most 10m). Default: `0s`. */
   readonly shutdownDelay?: string | number | undefined;
-  /** How long requests in flight may take to finish when the gateway stops. Values: duration (at most 1h). Default: `30s`. */
+  /** How long requests in flight may take to finish when the gateway stops, or a reload takes their listener away. Values: duration (at most 1h). Default: `30s`. */
   readonly shutdownTimeout?: string | number | undefined;
   /** Largest request body, counted while it streams; a larger one is answered with 413. Routes may say otherwise. Values: size, or `unlimited`. Default: `10mb`. */
   readonly maxRequestSize?: string | number | undefined;

@@ -12,6 +12,11 @@ import type { Source } from '../wire/sources.ts';
 import type { PerConnectionCache } from './per-connection-cache.ts';
 import type { BytesHolder } from './upstream-stream.ts';
 
+/** By which connections came in. Over when their listener goes, or takes from then on what is stricter. */
+export interface Admission {
+  isOver: boolean;
+}
+
 /** Who is at the other end of a connection; one object per connection. */
 export interface Peer {
   /** Canonical address of the socket's other end, or of what the PROXY protocol said. */
@@ -23,6 +28,7 @@ export interface Peer {
   readonly clientCertificate: ClientCertificate | null;
   /** Name of the listener that took the connection. */
   readonly listener: string;
+  readonly admission: Admission;
   /** What its address holds of this worker. Null for a trusted proxy: its clients count by their own addresses. */
   readonly source: Source | null;
 }

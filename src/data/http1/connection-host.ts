@@ -36,7 +36,7 @@ export interface ConnectionHost {
 /** A connection as the worker sees it. */
 export interface OpenConnection {
   readonly peer: Peer;
-  /** The process ends: an idle connection ends now, a busy one after its response. */
+  /** The process or the listener ends: an idle connection ends now, a busy one after its response. */
   drain(): void;
   abort(): void;
 }

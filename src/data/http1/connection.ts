@@ -260,7 +260,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     const meaning = incoming.meaning;
     this.#isLastRequest = !meaning.keepAlive && meaning.bodyLength === 0;
     this.#closeAfter =
-      !meaning.keepAlive || this.#host.leaving || this.#requests >= this.#host.limits.maxRequestsPerConnection;
+      !meaning.keepAlive || this.#isLeaving || this.#requests >= this.#host.limits.maxRequestsPerConnection;
     if (meaning.bodyLength === 0) {
       this.#awaitResponse();
       if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
@@ -437,7 +437,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     const { head } = this.#incoming!;
     const writer = this.#writer;
     writer.frame(bodyLength, declareLength, head);
-    if (writer.framing.endsByClose || this.#host.leaving) this.#closeAfter = true;
+    if (writer.framing.endsByClose || this.#isLeaving) this.#closeAfter = true;
     if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
     writer.endHead(this.#closeAfter, head.minor);
   }
@@ -585,6 +585,11 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
     });
   }
 
+  /** The process is about to end, or the listener has gone. */
+  get #isLeaving(): boolean {
+    return this.#host.leaving || this.peer.admission.isOver;
+  }
+
   drain(): void {
     if (this.#state === IDLE && this.#pending.length === 0) this.#finishWriting();
     else this.#closeAfter = true;
@@ -597,7 +602,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   /** Also called by the exchange when it is done. A request cut off by the process's end gets `shutting_down`. */
   abort(): void {
     this.sendClose(GOING_AWAY);
-    this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));
+    this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway or its listener ends' }));
     if (this.#state !== CLOSED) this.#destroy();
   }
 

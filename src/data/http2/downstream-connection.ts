@@ -173,7 +173,8 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     if (requestHead.priority !== '') readPriority(requestHead.priority, stream);
     host.onHttp2Request();
     stream.begin(incoming, ended);
-    if (this.#requests === host.limits.maxRequestsPerConnection || (host.leaving && this.#secondStep === null))
+    const isLeaving = host.leaving || this.peer.admission.isOver;
+    if (this.#requests === host.limits.maxRequestsPerConnection || (isLeaving && this.#secondStep === null))
       this.drain();
     return !this.isClosed;
   }

@@ -316,7 +316,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   /** By the end of the process. */
   cutOff(): void {
     this.sendClose(GOING_AWAY);
-    this.#handler?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway ends' }));
+    this.#handler?.onRequestFault(
+      new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway or its listener ends' }),
+    );
   }
 
   exchangeDone(_nowMs: number): void {

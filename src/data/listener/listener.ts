@@ -10,13 +10,14 @@ import { createServer as createTlsServer } from 'node:tls';
 import { canonicalAddress } from '../../base/ip.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
 import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
-import type { Peer } from '../exchange/downstream.ts';
+import type { Admission, Peer } from '../exchange/downstream.ts';
 import { Connection } from '../http1/connection.ts';
 import { DownstreamConnection } from '../http2/downstream-connection.ts';
 import type { WorkerRuntime } from '../runtime.ts';
 import { adoptAccepted } from '../wire/adopt.ts';
 import type { Source } from '../wire/sources.ts';
 import type { ChallengeResponder } from './challenge.ts';
+import { LeavingConnections } from './leaving.ts';
 import { readProxyHeader } from './proxy-protocol.ts';
 import { CertificateChoice, defaultContext, tlsOptions } from './tls.ts';
 
@@ -43,6 +44,9 @@ export class Listener {
   /** What the PROXY header said, until the TLS handshake of that socket is through. */
   readonly #callers = new WeakMap<Socket, Caller>();
   readonly #challenges: ChallengeResponder;
+  #admission: Admission = { isOver: false };
+  /** The text of the authority that client certificates must chain to. */
+  #clientCa: string | undefined;
 
   constructor(settings: ListenerSettings, secrets: Secrets, runtime: WorkerRuntime, challenges: ChallengeResponder) {
     this.settings = settings;
@@ -56,6 +60,7 @@ export class Listener {
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
+    this.#clientCa = clientCaOf(settings, secrets);
     const tls = createTlsServer(
       tlsOptions(
         settings.tls,
@@ -97,8 +102,11 @@ export class Listener {
     });
   }
 
-  /** New certificates for new handshakes. */
+  /** New certificates for new handshakes. Connections that would not come in like this any more end. */
   update(settings: ListenerSettings, secrets: Secrets): void {
+    const clientCa = clientCaOf(settings, secrets);
+    if (isStricter(settings, this.settings) || clientCa !== this.#clientCa) this.#endConnections();
+    this.#clientCa = clientCa;
     if (settings.tls !== null) {
       this.#certificates = new CertificateChoice(settings.tls, secrets);
       this.#tlsServer?.setSecureContext(defaultContext(settings.tls, secrets));
@@ -109,6 +117,17 @@ export class Listener {
   /** Stops accepting. Open connections are not its business any more. */
   close(): void {
     this.#server.close();
+  }
+
+  /** Stops accepting, and ends what it has accepted. */
+  retire(): void {
+    this.close();
+    this.#endConnections();
+  }
+
+  #endConnections(): void {
+    new LeavingConnections(this.#runtime, this.#admission, this.#name).begin();
+    this.#admission = { isOver: false };
   }
 
   #accept(socket: Socket): void {
@@ -252,6 +271,7 @@ export class Listener {
       trusted,
       clientCertificate: certificate,
       listener: this.#name,
+      admission: this.#admission,
       source: trusted ? null : (caller.source ?? this.#runtime.sources.of(caller.address)),
     };
   }
@@ -284,6 +304,16 @@ export class Listener {
     // A listener without HTTP/1.1 does not read before this.
     socket.resume();
   }
+}
+
+function clientCaOf({ tls }: ListenerSettings, secrets: Secrets): string | undefined {
+  return tls === null || tls.clientCa === null ? undefined : secrets[tls.clientCa];
+}
+
+/** Does it take less than before? What is another listener to workers (control/ports.ts) is not looked at. */
+function isStricter(next: ListenerSettings, before: ListenerSettings): boolean {
+  if (before.protocols.some((protocol) => !next.protocols.includes(protocol))) return true;
+  return before.tls?.minVersion === 'TLSv1.2' && next.tls?.minVersion === 'TLSv1.3';
 }
 
 /** Where `SO_REUSEPORT` spreads connections; elsewhere one worker runs and binds alone. */

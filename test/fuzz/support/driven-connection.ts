@@ -92,6 +92,7 @@ const PEER = {
   trusted: false,
   clientCertificate: null,
   listener: 'main',
+  admission: { isOver: false },
   source: null,
 };
 

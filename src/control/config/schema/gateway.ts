@@ -260,7 +260,7 @@ const core = {
     ),
   shutdownTimeout: duration({ max: 3_600_000 })
     .prefault('30s')
-    .describe('How long requests in flight may take to finish when the gateway stops.'),
+    .describe('How long requests in flight may take to finish when the gateway stops, or a reload takes their listener away.'),
   maxRequestSize: sizeOrUnlimited()
     .prefault('10mb')
     .describe(
