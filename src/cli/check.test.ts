@@ -56,6 +56,7 @@ test('--json gives the problems as objects', async () => {
   assert.deepEqual(JSON.parse(out), {
     file: 'gatehouse.json',
     ok: false,
+    restart: null,
     problems: [
       {
         severity: 'error',

@@ -54,8 +54,13 @@ export interface Answer {
 }
 
 /** Asks the gateway. Rejects with an `UnreachableError` when there is none. */
-export async function callGateway(socketPath: string, method: 'GET' | 'POST', path: string): Promise<Answer> {
-  const { status, text } = await callSocket(socketPath, method, path, { maxBytes: MOST_BYTES });
+export async function callGateway(
+  socketPath: string,
+  method: 'GET' | 'POST',
+  path: string,
+  timeoutMs = ANSWER_TIMEOUT_MS,
+): Promise<Answer> {
+  const { status, text } = await callSocket(socketPath, method, path, { maxBytes: MOST_BYTES, timeoutMs });
   try {
     return { status, body: JSON.parse(text) };
   } catch {
@@ -71,12 +76,16 @@ export function callSocket(
   socketPath: string,
   method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE',
   path: string,
-  { body, maxBytes = Number.POSITIVE_INFINITY }: { readonly body?: unknown; readonly maxBytes?: number } = {},
+  {
+    body,
+    maxBytes = Number.POSITIVE_INFINITY,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  }: { readonly body?: unknown; readonly maxBytes?: number; readonly timeoutMs?: number } = {},
 ): Promise<{ readonly status: number; readonly text: string }> {
   return new Promise((resolveAnswer, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(unreachable(socketPath, reasonOf(error)));
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const call = request({ socketPath, method, path, headers, timeout: ANSWER_TIMEOUT_MS }, (response) => {
+    const call = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {
@@ -89,7 +98,7 @@ export function callSocket(
         resolveAnswer({ status: response.statusCode ?? 0, text: Buffer.concat(parts).toString('utf8') });
       });
     });
-    call.on('timeout', () => call.destroy(new Error(`no answer within ${ANSWER_TIMEOUT_MS} ms`)));
+    call.on('timeout', () => call.destroy(new Error(`no answer within ${timeoutMs} ms`)));
     call.on('error', fail);
     call.end(body === undefined ? undefined : JSON.stringify(body));
   });

@@ -48,7 +48,8 @@ async function respond(host: ControlSocketHost, request: IncomingMessage, send: 
     case 'GET /status':
       return send(200, gatewayStatus(host.opsSources()));
     case 'POST /reload': {
-      if (searchParams.get('dryRun') === '1') return send(200, shown(await configuration.tryOut()));
+      if (searchParams.get('dryRun') === '1')
+        return send(200, { ...shown(await configuration.tryOut()), file: configuration.file });
       const result = await configuration.reload({ author: localUser(), reason: reason ?? 'gatehouse reload' });
       return send(result.ok ? 200 : 422, result);
     }

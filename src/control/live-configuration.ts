@@ -248,6 +248,11 @@ export class LiveConfiguration {
     return this.#inTurn(() => this.#publish(this.#config));
   }
 
+  /** Absolute path of what it was started with; null: an object of the embedding program. */
+  get file(): string | null {
+    return this.#config.file;
+  }
+
   /** What a text, or without one the source as it is now, would change. Publishes nothing. */
   async tryOut(text?: string): Promise<TrialResult> {
     const { source } = this.#host;

@@ -103,6 +103,23 @@ export default {
   assert.deepEqual([back.code, back.err, await hello()], [0, '', 'one']);
 });
 
+test('check names what the gateway that runs with the file would take at its next start only', async (t) => {
+  const { cli, path } = await running(t, document('one', '  watch: false\n'));
+  const same = await cli.run('check', '--json');
+  assert.deepEqual((JSON.parse(same.out) as { restart: unknown }).restart, []);
+  const changed = document('two', '  watch: false\n').replace('workers: 1', 'workers: 2');
+  await writeFile(path, changed);
+  const { code, out, err } = await cli.run('check');
+  assert.equal(code, 0, err);
+  assert.match(out, /is right/);
+  assert.match(err, /takes these at its next start only: gateway\.workers/m);
+  const other = join(cli.folder, 'other.yaml');
+  await writeFile(other, changed);
+  const elsewhere = await cli.run('check', 'other.yaml', '--json');
+  assert.equal((JSON.parse(elsewhere.out) as { restart: unknown }).restart, null, 'another file is not what it runs');
+  assert.match((await cli.run('status')).out, /listening/);
+});
+
 test('what needs a restart is named with exit code 6, by reload and by status', async (t) => {
   const { cli, path, hello } = await running(t, document('one', '  watch: false\n'));
   await writeFile(path, document('two', '  watch: false\n  dataDir: ./elsewhere\n'));

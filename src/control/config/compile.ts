@@ -121,8 +121,7 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
   warnOfIdleServices(compilation, services, routes, features.used);
 
   const slotted = assignSlots(compilation, options.slots ?? emptySlotTable(), services, routes);
-  if (slotted !== undefined && !hasErrors(compilation.problems))
-    yield* checkConflicts(compilation, slotted.routes, builtinRoutes);
+  if (slotted !== undefined) yield* checkConflicts(compilation, slotted.routes, builtinRoutes);
   const problems = sortProblems([...config.problems, ...compilation.problems]);
   if (slotted === undefined || hasErrors(problems)) return { ok: false, problems };
 

@@ -79,9 +79,10 @@ test('nor does anything wrong in another section, or with a key of gateway on wh
 
 test('who only refers to what was wrong is not blamed', async () => {
   const route = { match: { path: '/x' }, service: 'a' };
+  const other = { match: { path: '/y' }, service: 'a' };
   const rows: object[] = [
     { issuers: { corp: { audience: 7 } }, routes: [{ ...route, auth: { jwt: { issuers: ['corp'] } } }] },
-    { identity: { enabled: 'perhaps' }, routes: [{ ...route, auth: { jwt: { issuers: ['identity'] } } }, route] },
+    { identity: { enabled: 'perhaps' }, routes: [{ ...route, auth: { jwt: { issuers: ['identity'] } } }, other] },
     { identity: 7, routes: [{ ...route, auth: { jwt: {} }, authorize: { level: 'admin' } }] },
     { gateway: { auth: { apiKey: { keys: 7 } } }, routes: [route] },
     {
@@ -104,5 +105,67 @@ test('who only refers to what was wrong is not blamed', async () => {
     const blamed = problems.filter((problem) => /^routes/.test(problem));
     assert.ok(problems.length > 0);
     assert.deepEqual(blamed, [], problems.join('\n'));
+  }
+});
+
+test('one mistake of each kind is said in one run, also of a service that is broken itself', async () => {
+  const problems = await said({
+    services: { ...services, a: { ...services.a, retrys: 3 } },
+    routes: [
+      { match: { path: '/one' }, service: 'a', auth: { jwt: { issuers: ['corp'] } } },
+      { match: { path: '/two' }, service: 'a', auth: { jwt: { issuers: ['identity'] } } },
+      { match: { path: '/three' }, service: 'b', auth: 'public', use: ['./missing.ts'] },
+      { match: { path: '/four/*' }, service: 'a', auth: 'public', priority: 5 },
+      { match: { path: '/four/x' }, service: 'b', auth: 'public', cors: { origin: '*' } },
+      { match: { path: '/five' }, service: 'c', auth: 'public' },
+      { match: { path: '/six' }, service: 'b', auth: 'public', priority: 'high' },
+    ],
+  });
+  const wanted = [
+    /^services\.a: unknown key "retrys"/,
+    /^routes\[0\]\.auth\.jwt\.issuers\[0\]: there is no such issuer .*a key of issuers, which is empty/,
+    /^routes\[1\]\.auth\.jwt\.issuers\[0\]: the identity service is not enabled/,
+    /^routes\[2\]\.use\[0\]: the file cannot be read/,
+    /^routes\[4\]\.cors/,
+    /^routes\[5\]\.service: there is no such service/,
+    /^routes\[6\]\.priority/,
+  ];
+  for (const each of wanted)
+    assert.ok(
+      problems.some((problem) => each.test(problem)),
+      `${each} is not among\n${problems.join('\n')}`,
+    );
+  assert.equal(new Set(problems).size, problems.length, problems.join('\n'));
+});
+
+test('routes that can never match are said beside what else is wrong', async () => {
+  const problems = await said({
+    services,
+    routes: [
+      { match: { path: '/a/*' }, service: 'a', auth: { jwt: { issuers: ['corp'] } }, priority: 5 },
+      { match: { path: '/a/x' }, service: 'b', auth: 'public' },
+      { match: { path: '/b/*' }, service: 'a', auth: 'public', prioritty: 5 },
+      { match: { path: '/b/x' }, service: 'b', auth: 'public' },
+    ],
+  });
+  const never = problems.filter((problem) => problem.includes('can never match'));
+  assert.equal(never.length, 1, problems.join('\n'));
+  // What priority was meant for /b/* is unknown.
+  assert.match(never[0] ?? '', /^routes\[1\]/);
+});
+
+test('routes are not blamed for what a broken key of their service leaves out', async () => {
+  for (const wrong of [{ auth: { jwt: 7 } }, { atuh: 'public' }, { protocl: 'grpc' }, { protocol: 'grp' }]) {
+    const problems = await said({
+      services: { ...services, a: { ...services.a, ...wrong } },
+      routes: [
+        { match: { path: '/x' }, service: 'a' },
+        ...('auth' in wrong || 'atuh' in wrong
+          ? []
+          : [{ match: { path: '/y' }, service: 'a', auth: 'public', transcode: { descriptorSet: './a.pb' } }]),
+      ],
+    });
+    const blamed = problems.filter((problem) => problem.startsWith('routes') && !/cannot be read/.test(problem));
+    assert.deepEqual(blamed, [], JSON.stringify(wrong));
   }
 });

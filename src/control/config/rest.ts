@@ -1,8 +1,8 @@
 /**
  * What else is wrong with a document in which something is: the checks that need a document in order (compile.ts) are
- * run over what is in order, so that all mistakes are reported at once. Wrong parts are taken out: a route or service
- * gives way to an empty one, so that the others keep their places; of anything else the value alone, then what is
- * around it, until the rest is in order. Of what only follows from that nothing is said.
+ * run over what is in order, so that all mistakes are reported at once. Wrong parts are taken out: the value alone, then
+ * what is around it, until the rest is in order. A route or service as a whole gives way to an empty one, so that the
+ * others keep their places. Of what only follows from that nothing is said.
  */
 import type { KeyPath } from '../../data/contract/options.ts';
 import { compile } from './compile.ts';
@@ -34,6 +34,14 @@ export function problemsOfRest(config: Omit<LoadedConfig, 'document'>, broken: r
   return [];
 }
 
+/** Keys that decide which requests a route takes, before which others, and where they go. */
+const MATCHING: ReadonlySet<string> = new Set([
+  ...['match', 'priority', 'version', 'name'],
+  ...['service', 'respond', 'redirect', 'aggregate', 'handler', 'builtin', 'publish', 'subscribe'],
+]);
+/** Keys without which a service is none, or one of another kind. */
+const REACHING: ReadonlySet<string> = new Set(['instances', 'discovery', 'protocol', 'grpc']);
+
 const EMPTY_SERVICE = { instances: ['http://127.0.0.1:9'] };
 
 /** No other route has its path, so it is in no route's way. */
@@ -59,9 +67,28 @@ class Rest {
 
   takeOut(path: KeyPath): void {
     const [section, name] = path;
-    if (section === 'routes' && typeof name === 'number') this.#replace('routes', name, emptyRoute(name));
-    else if (section === 'services' && name !== undefined) this.#replace('services', name, EMPTY_SERVICE);
-    else if (section !== undefined) this.#delete(path);
+    if (section === 'routes' && typeof name === 'number') {
+      if (!this.#mayLack(path, MATCHING)) this.#replace('routes', name, emptyRoute(name));
+    } else if (section === 'services' && name !== undefined) {
+      if (!this.#mayLack(path, REACHING)) this.#replace('services', name, EMPTY_SERVICE);
+    } else if (section !== undefined) this.#delete(path);
+  }
+
+  /** Takes one key out of a route or service, unless that would say something else of it; false: nothing was done. */
+  #mayLack(path: KeyPath, decisive: ReadonlySet<string>): boolean {
+    const [section, name, key] = path;
+    if (section === undefined || name === undefined || typeof key !== 'string') return false;
+    const around = insideOf(insideOf(this.value, section), name);
+    if (!isMapping(around) || !Object.hasOwn(around, key)) return false;
+    const known = keysAt([section, name]);
+    const meant = meantBy([section, name], key);
+    if (!known.includes(meant) || decisive.has(meant)) return false;
+    // Of a value that is written elsewhere as well it is unknown who refers to it.
+    for (const text of textsIn(around[key])) this.#names.add(text);
+    this.#words.add(meant);
+    this.#keys.add(formatKey([section, name]));
+    delete around[key];
+    return true;
   }
 
   #replace(section: 'routes' | 'services', name: string | number, empty: object): void {

@@ -216,11 +216,14 @@ function writtenIssuers(
     }
     const options = Object.hasOwn(named, entry) ? named[entry] : undefined;
     if (options !== undefined) return compileIssuer(entry, options, context, at);
-    const names = ['identity', ...Object.keys(named)];
+    const names = [...(identityEnabled(context) ? ['identity'] : []), ...Object.keys(named)];
     context.problem('there is no such issuer', {
       at,
       got: JSON.stringify(entry),
-      expected: `one of ${names.join(', ')}`,
+      expected:
+        names.length > 0
+          ? `one of ${names.join(', ')}`
+          : 'a key of issuers, which is empty, or identity with identity: { enabled: true }',
     });
     return undefined;
   });
