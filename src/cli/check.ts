@@ -1,7 +1,7 @@
 /** `gatehouse check`: whether a configuration would start, and everything that is wrong with it. Starts nothing. */
 import { resolve } from 'node:path';
 import { isMapping } from '../control/config/source.ts';
-import type { Command, CommandContext } from './command.ts';
+import type { Command } from './command.ts';
 import { EXIT, JSON_OPTION, UnreachableError } from './command.ts';
 import { configFile, counted, loadAndCompile, problemLines } from './config-file.ts';
 import { callGateway } from './control-socket.ts';

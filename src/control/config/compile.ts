@@ -272,7 +272,9 @@ function* checkConflicts(
     const first = Math.min(route, other);
     if (builtin === undefined) compilation.problem(['routes', route], problem);
     else if (first < written) inTheWay(first, builtin);
-    else compilation.problem(builtin.movedBy.split('.'), `another built-in endpoint has the path ${builtin.path}`);
+    // What moves one of them may be wrong itself, and that has been said.
+    else if (!hasErrors(compilation.problems))
+      compilation.problem(builtin.movedBy.split('.'), `another built-in endpoint has the path ${builtin.path}`);
   }
 }
 
