@@ -111,6 +111,47 @@ test('who may not call learns nothing of what is wrong with the body, and guesse
   assert.equal(guesses.at(-1), 429, guesses.join(' '));
 });
 
+test('who guesses keys of operators is slowed by default, and the address alone', {
+  timeout: PATIENCE_MS,
+}, async (t) => {
+  const reader = 'reader-key-0123456789abcdef01234567';
+  const document = {
+    gateway: { trustProxy: ['127.0.0.0/8'] },
+    // The shipped rules would ban the address long before.
+    abuse: { rules: [{ name: 'scanning', on: ['scan'], limit: '3/10m' }] },
+    admin: { listen: '127.0.0.1:0', path: '/admin' },
+    routes: [{ match: { path: '/hello' }, auth: 'public', respond: { status: 200 } }],
+  };
+  const keys = { API_KEY_1: `${reader}:reader:cluster:read:standard` };
+  const ask = async (gateway: TestGateway, path: string, key: string, from: string): Promise<number> => {
+    const headers = { 'x-api-key': key, 'x-forwarded-for': from };
+    const response = await fetch(`${gateway.url}${path}`, { headers });
+    await response.text();
+    return response.status;
+  };
+  const byDefault = await startTestGateway(t, { ...document, cluster: { name: 'test', node: 'one' } }, keys);
+  for (const [at, path] of ['/api/v1/cluster', '/admin/api/status', '/api/v1/bans'].entries()) {
+    const from = `192.0.2.${at}`;
+    const guesses: number[] = [];
+    for (let i = 0; i < 3_000 && guesses.at(-1) !== 429; i += 100)
+      guesses.push(
+        ...(await Promise.all(
+          Array.from({ length: 100 }, (_, n) => ask(byDefault, path, `guess-${i + n}-${'x'.repeat(20)}`, from)),
+        )),
+      );
+    assert.ok(guesses.filter((status) => status === 401 || status === 403).length >= 900, path);
+    assert.equal(guesses.at(-1), 429, path);
+  }
+
+  const strict = { name: 'test', node: 'one', addressLimit: '5/1h' };
+  const byChoice = await startTestGateway(t, { ...document, cluster: strict }, keys);
+  const seen: number[] = [];
+  for (let i = 0; i < 6; i++)
+    seen.push(await ask(byChoice, i % 2 === 0 ? '/api/v1/cluster' : '/api/v1/nodes', reader, '192.0.2.1'));
+  assert.deepEqual(seen, [200, 200, 200, 200, 200, 429], 'both halves count together');
+  assert.equal(await ask(byChoice, '/api/v1/nodes', reader, '198.51.100.7'), 200, 'another address');
+});
+
 test('tokens of the gateway’s own accounts have the rights of their roles', { timeout: PATIENCE_MS }, async (t) => {
   const line = commandLine();
   t.after(() => line.remove());

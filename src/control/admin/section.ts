@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { plainPath } from '../config/schema/fields.ts';
-import { defineSection } from '../config/section.ts';
+import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
 
 /** Each may do what those before it may. */
 export const ROLES = ['viewer', 'operator', 'admin'] as const;
@@ -139,6 +139,7 @@ export const adminSection = defineSection({
           path: `${path}${suffix}`,
           movedBy: 'admin.path',
           authenticated: true,
+          limits: [{ ...OPERATOR_CALLS, scope: `${SERVICE} operators` }],
         });
     }
     return {

@@ -6,8 +6,9 @@
 import { hostname } from 'node:os';
 import * as z from 'zod';
 import { duration, MAX_TIMER_MS, ratio, secret } from '../../base/zod-units.ts';
+import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { issuersOf } from '../admin-issuers.ts';
-import { defineSection } from '../config/section.ts';
+import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
 import type { ElectionSettings } from './election.ts';
 import { electionOptions, type LeasePlan, leasePlan } from './lease-options.ts';
 import type { CertifiedNode, MemberSettings } from './members.ts';
@@ -125,6 +126,15 @@ const clusterOptions = z
     suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
     goneAfter: duration(span(1_000)).prefault('30s').describe('Silence after which the tasks of a node go to others.'),
     maxNodes: z.int().min(1).max(10_000).prefault(1_000).describe('Most nodes, gateways and workers together.'),
+    addressLimit: limitSchema
+      .transform((limit) => {
+        const { limit: calls, windowMs, burst } = limit('gcra');
+        return { limit: calls, window: windowMs, burst };
+      })
+      .prefault({ limit: OPERATOR_CALLS.limit, window: OPERATOR_CALLS.windowMs, burst: OPERATOR_CALLS.burst })
+      .describe(
+        'What one address (IPv6: its /64) may ask of the API for operators and applications, whatever credentials it brings; then 429. Calls of nodes are limited apart.',
+      ),
     rollout: rollout.prefault({}).describe('How a change of configuration spreads.'),
   })
   .check(({ value, issues }) => {
@@ -173,15 +183,17 @@ export const clusterSection = defineSection({
     const route = { service: BUILTIN_CLUSTER, movedBy: 'cluster.path', isOperations: true };
     context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/join`, path: `${path}/cluster/join`, methods: ['POST'] });
     context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/self`, path: `${path}/cluster/self/*` });
-    for (const area of ['cluster', 'nodes']) {
-      context.addRoute({ ...route, id: `${BUILTIN_CLUSTER}/${area}`, path: `${path}/${area}`, authenticated: true });
-      context.addRoute({
-        ...route,
-        id: `${BUILTIN_CLUSTER}/${area}/*`,
-        path: `${path}/${area}/*`,
-        authenticated: true,
-      });
-    }
+    const { limit, window: windowMs, burst } = options.addressLimit;
+    const limits = [{ limit, windowMs, burst, scope: `${BUILTIN_CLUSTER} operators` }];
+    for (const area of ['cluster', 'nodes'])
+      for (const suffix of ['', '/*'])
+        context.addRoute({
+          ...route,
+          id: `${BUILTIN_CLUSTER}/${area}${suffix}`,
+          path: `${path}/${area}${suffix}`,
+          authenticated: true,
+          limits,
+        });
     return {
       name: options.name,
       node: options.node ?? hostname().slice(0, 63),

@@ -24,14 +24,17 @@ export interface VariableDefinition {
 }
 
 export interface AddressLimit {
-  /** Regular expression of the paths that it is for. */
-  readonly paths: string;
+  /** Regular expression of the paths that it is for; absent: all of the route. */
+  readonly paths?: string;
   readonly limit: number;
   readonly windowMs: number;
   readonly burst: number;
   /** Routes with the same scope share their counts. */
   readonly scope: string;
 }
+
+/** What one address may ask of an API for operators: far from what people and their programs do, near to guessing. */
+export const OPERATOR_CALLS = { limit: 6_000, windowMs: 60_000, burst: 1_000 } as const;
 
 /** A route to a built-in service, added by a section. */
 export interface BuiltinRoute {
@@ -57,7 +60,10 @@ export interface BuiltinRoute {
   readonly isOperations?: boolean;
   /** Before all routes of the document, whatever their priority. */
   readonly goesFirst?: boolean;
-  /** What one address may ask of it, refused by the workers, so that a flood does not reach the main thread. */
+  /**
+   * What one address may ask of it, with whatever credentials, refused by the workers before they look at those: a flood
+   * does not reach the main thread, and a client that guesses tokens is slowed.
+   */
   readonly limits?: readonly AddressLimit[];
   /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
   readonly stepUp?: boolean;

@@ -1968,6 +1968,8 @@ export interface WrittenDocument<N extends Names> {
     readonly goneAfter?: string | number | undefined;
     /** Most nodes, gateways and workers together. Values: whole number, 1 to 10000. Default: `1000`. */
     readonly maxNodes?: number | undefined;
+    /** What one address (IPv6: its /64) may ask of the API for operators and applications, whatever credentials it brings; then 429. Calls of nodes are limited apart. Default: its defaults. */
+    readonly addressLimit?: string | Limits2 | undefined;
     /** How a change of configuration spreads. Default: its defaults. */
     readonly rollout?: {
       /** Share of the gateways that run a new version first; at least one does. Values: share (at least 0.1%, at most 100%). Default: `10%`. */

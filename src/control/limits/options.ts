@@ -12,7 +12,7 @@ import {
   UNLIMITED_QUOTA,
 } from '../../data/contract/limits.ts';
 import { issuersOf } from '../admin-issuers.ts';
-import { type BuiltinRoute, defineSection, type SectionContext } from '../config/section.ts';
+import { type BuiltinRoute, defineSection, OPERATOR_CALLS, type SectionContext } from '../config/section.ts';
 import { DEFAULT_PLAN, mergePlans, type Plan, SHIPPED_PLANS } from './plans/plans.ts';
 
 /** More would not fit the words of the limiter, which have room for 16 times the limit. */
@@ -193,6 +193,7 @@ const BANS_ROUTE: BuiltinRoute = {
   methods: ['GET', 'HEAD'],
   movedBy: 'limits.bansApi',
   authenticated: true,
+  limits: [{ ...OPERATOR_CALLS, scope: `${SERVICE} operators` }],
 };
 
 const BAN_CHANGES_ROUTE: BuiltinRoute = {

@@ -130,7 +130,7 @@ function keepTexts(compilation: Compilation, attempt: Compilation): void {
 
 function limitOf({ paths, scope, ...numbers }: AddressLimit): PolicySettings {
   const options: RateLimitSettings = {
-    paths,
+    ...(paths === undefined ? {} : { paths }),
     refusalDelayMs: 250,
     blocks: [
       {
@@ -157,7 +157,7 @@ function limitOf({ paths, scope, ...numbers }: AddressLimit): PolicySettings {
  */
 function policiesOfAuthenticated(
   compilation: Compilation,
-  { id, service, stepUp }: BuiltinRoute,
+  { id, service, stepUp, limits = [] }: BuiltinRoute,
 ): PolicySettings[] | null {
   const { document } = compilation.config;
   const definitions = (POLICY_OPTIONS as readonly PolicyOptionsDefinition[]).flatMap((definition) => {
@@ -169,7 +169,7 @@ function policiesOfAuthenticated(
   const policies = compilePolicies(attempt, document.routes.length, { id, services: [service] }, definitions);
   if (hasErrors(attempt.problems) || !policies.some(({ name }) => name === 'auth')) return null;
   keepTexts(compilation, attempt);
-  return policies.map((policy) =>
+  const checked = policies.map((policy) =>
     policy.name === 'auth'
       ? {
           ...policy,
@@ -177,6 +177,7 @@ function policiesOfAuthenticated(
         }
       : policy,
   );
+  return [...limits.map(limitOf), ...checked];
 }
 
 /** Where a connection is a subscriber's, who may stay for hours: the service itself says when there are too many. */
