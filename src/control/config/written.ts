@@ -776,7 +776,7 @@ export interface WrittenGateway<N extends Names> {
   readonly auth?: Auth<N> | undefined;
   /** What a caller, once known, may do here. */
   readonly authorize?: Authorize | undefined;
-  /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
+  /** Stores responses of the service, handler or aggregation and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache | undefined;
   /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression | undefined;
@@ -1406,7 +1406,7 @@ export interface WrittenService<N extends Names> {
   readonly auth?: Auth<N> | undefined;
   /** What a caller, once known, may do here. */
   readonly authorize?: Authorize2 | undefined;
-  /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
+  /** Stores responses of the service, handler or aggregation and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache2 | undefined;
   /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression2 | undefined;
@@ -1714,7 +1714,7 @@ export interface WrittenRoute<N extends Names> {
   readonly abuse?: 'off' | 'on' | undefined;
   /** What a caller, once known, may do here. */
   readonly authorize?: Authorize2 | undefined;
-  /** Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
+  /** Stores responses of the service, handler or aggregation and sends them again (RFC 9111). `{}`: by the rules of the RFC alone. */
   readonly cache?: Cache2 | undefined;
   /** Packs responses for clients that say in `Accept-Encoding` that they want that. Security: a secret in a response beside text that an attacker chooses can be guessed by the packed length (BREACH); leave such routes out. */
   readonly compression?: Compression2 | undefined;

@@ -1,12 +1,14 @@
 /**
- * The cache around an action that asks a service: what is stored is sent without asking it, what may be stored is
- * (data/cache). On routes without a cache of their own it only watches for requests that make stored responses invalid.
+ * The cache around an action that asks a service, a handler or a composition: what is stored is sent without asking it,
+ * what may be stored is (data/cache). On routes without a cache of their own it only watches for requests that make
+ * stored responses invalid.
  */
 import { Fault } from '../../base/errors.ts';
 import { CachedResponse } from '../cache/cached-response.ts';
 import { CachedRoute, type Refresh, type RouteCache } from '../cache/cached-route.ts';
 import { HotHit } from '../cache/hot-hit.ts';
 import { InvalidatingHandler } from '../cache/invalidating-handler.ts';
+import { ReplyAsMessage } from '../cache/reply-as-message.ts';
 import { isSafe } from '../cache/rules/invalidation.ts';
 import type { Reply } from '../contract/policy.ts';
 import type { RouteAction } from '../exchange/active-config.ts';
@@ -14,13 +16,17 @@ import type { Exchange } from '../exchange/exchange.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import { sendBeside } from '../exchange/send-beside.ts';
 
-export function cachedAction(cache: RouteCache, action: RouteAction): RouteAction {
+/** `makesReplies`: its responses are made here, as replies; those of a service are its own. */
+export function cachedAction(cache: RouteCache, action: RouteAction, makesReplies: boolean): RouteAction {
   const dispose = (): void => action.dispose?.();
   if (!(cache instanceof CachedRoute)) {
     return {
       dispose,
-      open: (exchange, handler) =>
-        action.open(exchange, isSafe(exchange.method) ? handler : new InvalidatingHandler(cache, exchange, handler)),
+      open(exchange, handler) {
+        if (isSafe(exchange.method)) return action.open(exchange, handler);
+        const watching = new InvalidatingHandler(cache, exchange, handler);
+        return makesReplies ? asMessage(action, exchange, watching) : action.open(exchange, watching);
+      },
     };
   }
   return {
@@ -28,10 +34,16 @@ export function cachedAction(cache: RouteCache, action: RouteAction): RouteActio
     open(exchange, handler) {
       const hit = HotHit.of(cache, exchange, handler);
       if (hit !== null) return hit;
-      const open = (inner: ResponseHandler): ResponseSource => sourceOf(action.open(exchange, inner), inner);
-      return new CachedResponse(cache, exchange, open, handler, refreshWith(action, exchange));
+      const open = (inner: ResponseHandler): ResponseSource =>
+        makesReplies ? asMessage(action, exchange, inner) : sourceOf(action.open(exchange, inner), inner);
+      return new CachedResponse(cache, exchange, open, handler, makesReplies ? null : refreshWith(action, exchange));
     },
   };
+}
+
+function asMessage(action: RouteAction, exchange: Exchange, handler: ResponseHandler): ResponseSource {
+  const message = new ReplyAsMessage(exchange.method, handler);
+  return message.from(sourceOf(action.open(exchange, message), message));
 }
 
 /** A response that is there at once, in the form of a source. */

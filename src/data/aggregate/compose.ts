@@ -11,7 +11,7 @@ import { lookUp, MissingValue, pathText, scalarOf, valueOfTemplate } from '../co
 import { readJson } from '../content/read-json.ts';
 import type { AggregateSettings, PartSettings } from '../contract/aggregate.ts';
 import type { Reply } from '../contract/policy.ts';
-import { weakest } from './cache-control.ts';
+import { type Basis, VaryOfParts, weakest } from './cache-control.ts';
 
 export interface PartRequest {
   /** Of the part. */
@@ -27,7 +27,7 @@ export interface PartRequest {
 
 export interface PartResponse {
   readonly status: number;
-  /** Of `CACHE_CONTROL` and, where expressions name them, of `SHOWN_HEADERS`; several of one name joined. */
+  /** Of `ABOUT_CACHING` and, where expressions name them, of `SHOWN_HEADERS`; several of one name joined. */
   readonly values: readonly (string | null)[];
   readonly cookies: readonly string[];
   readonly body: Buffer;
@@ -41,9 +41,9 @@ export interface ComposeContext {
   readonly call: CallService;
   /** Does the part's `when` hold? */
   holds(part: PartSettings): boolean;
+  /** What of the request, beside its URL, the response depends on by what is configured. */
+  readonly basis: Basis;
   nowMs(): number;
-  /** Adds a Set-Cookie field to the response. */
-  setCookie(value: string): void;
   /** Told of each part that failed. */
   failed(part: string, code: string): void;
 }
@@ -73,7 +73,7 @@ class PartFailure extends Error {
 }
 
 /** Fields that are read of each part's response, in this order. */
-export const CACHE_CONTROL = 'cache-control';
+export const ABOUT_CACHING: readonly string[] = ['cache-control', 'vary'];
 /** Those that parts show to references. */
 export const SHOWN_HEADERS: readonly string[] = [
   'content-type',
@@ -106,6 +106,7 @@ export class Composition {
   readonly #running = new Map<string, Promise<void>>();
   readonly #partial: { readonly part: string; readonly code: string }[] = [];
   readonly #cacheControl: (string | null)[] = [];
+  readonly #vary = new VaryOfParts();
   readonly #cookies: string[] = [];
   readonly #waiting: (() => void)[] = [];
   #free: number;
@@ -233,8 +234,9 @@ export class Composition {
     if (status < 200 || status > 299) throw new PartFailure(`status_${status}`, faultOfStatus(part, status));
     if (part.method === 'GET') this.#cacheControl.push(values[0] ?? null);
     else this.#cacheControl.push('no-store');
+    this.#vary.add(values[1] ?? null, part);
     if (this.#settings.cookiesFrom.includes(part.name)) this.#cookies.push(...response.cookies);
-    const headers = values.length > 1 ? shownHeaders(values) : NO_HEADERS;
+    const headers = values.length > ABOUT_CACHING.length ? shownHeaders(values) : NO_HEADERS;
     if (response.body.length === 0) return { status, headers, body: null, text: null };
     const reading = readJson(response.body);
     if (!reading.ok) throw new PartFailure('not_json', unusable(part, 'its response is not JSON'));
@@ -262,15 +264,18 @@ export class Composition {
 
   #reply(): Reply {
     const isPartial = this.#partial.length > 0;
-    const cacheControl = isPartial ? 'no-store' : weakest(this.#cacheControl);
+    const { basis } = this.#context;
+    const cacheControl = isPartial || basis.readsBody ? 'no-store' : weakest(this.#cacheControl, basis.isPersonal);
+    const vary = this.#vary.with(basis.fields);
     const headers: Record<string, string> = { 'Content-Type': 'application/json; charset=utf-8' };
     if (cacheControl !== null) headers['Cache-Control'] = cacheControl;
+    if (vary !== null) headers['Vary'] = vary;
     if (isPartial) headers['Gatehouse-Partial'] = [...new Set(this.#partial.map(({ part }) => part))].join(', ');
-    for (const cookie of this.#cookies) this.#context.setCookie(cookie);
     return {
       status: 200,
       headers,
       body: isPartial || this.#settings.response !== null ? this.#written() : this.#joined(),
+      cookies: this.#cookies,
     };
   }
 
@@ -345,11 +350,11 @@ function abandoned(): Fault {
   return new Fault(FAULTS.downstreamAborted);
 }
 
-/** `values`: that of Cache-Control, then these. */
+/** `values`: those about caching, then these. */
 function shownHeaders(values: readonly (string | null)[]): Record<string, string> {
   const headers: Record<string, string> = {};
   for (const [i, name] of SHOWN_HEADERS.entries()) {
-    const value = values[i + 1] ?? null;
+    const value = values[i + ABOUT_CACHING.length] ?? null;
     if (value !== null) headers[name] = value;
   }
   return headers;

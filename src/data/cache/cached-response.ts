@@ -59,7 +59,8 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
   readonly #request: CachedRequest;
   readonly #open: (handler: ResponseHandler) => ResponseSource;
   readonly #handler: ResponseHandler;
-  readonly #refresh: Refresh;
+  /** Null: what is stale is asked for anew while the client waits. */
+  readonly #refresh: Refresh | null;
   readonly #wanted: Readonly<Directives>;
   #place: Place | null = null;
   #fetch: Fetch | null = null;
@@ -86,7 +87,7 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
     request: CachedRequest,
     open: (handler: ResponseHandler) => ResponseSource,
     handler: ResponseHandler,
-    refresh: Refresh,
+    refresh: Refresh | null,
   ) {
     this.#refresh = refresh;
     this.#cache = route.cache;
@@ -144,8 +145,8 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
         return;
       }
       const reuse = reuseOf(reader.terms, this.#wanted, wallMs);
-      if (reuse !== 'validate') {
-        if (reuse === 'stale') refreshBeside(this.#route, this.#request, found.place, reader, this.#refresh);
+      if (reuse === 'hit' || (reuse === 'stale' && this.#refresh !== null)) {
+        if (reuse === 'stale') refreshBeside(this.#route, this.#request, found.place, reader, this.#refresh!);
         const ttl = Math.floor((reader.terms.freshUntilMs - wallMs) / 1_000);
         this.sendStored(reader, reuse, this.#isFromTier ? { ttl, detail: 'redis' } : { ttl }, wallMs, null);
         return;

@@ -68,14 +68,20 @@ export class RouteCaches {
   }
 
   /**
-   * Where any route has a cache, unsafe requests on all others that lead to a service make invalid what is stored: what
-   * reads and what writes a resource are often two routes.
+   * Where any route has a cache, unsafe requests on all others that lead to a service, a handler or a composition make
+   * invalid what is stored: what reads and what writes a resource are often two routes.
    */
   get(route: RouteSettings): RouteCache | undefined {
     const own = this.#cached.get(route);
     if (own !== undefined) return own;
-    return route.action.kind === 'service' ? (this.#invalidator ?? undefined) : undefined;
+    const { kind } = route.action;
+    return kind === 'service' || makesReplies(route) ? (this.#invalidator ?? undefined) : undefined;
   }
+}
+
+/** Its responses are made in the gateway. */
+export function makesReplies({ action: { kind } }: RouteSettings): boolean {
+  return kind === 'handler' || kind === 'aggregate';
 }
 
 /** Begins a request like this one, with these fields in place of its conditions, that nobody waits for. */

@@ -7,7 +7,7 @@ import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import { serviceAction } from '../actions/service.ts';
 import { transcodeAction } from '../actions/transcode.ts';
-import { CachedRoute, type RouteCaches } from '../cache/cached-route.ts';
+import { CachedRoute, makesReplies, type RouteCaches } from '../cache/cached-route.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks } from '../contract/policy.ts';
 import type { PolicySettings, RouteSettings } from '../contract/snapshot.ts';
 import type { CompiledRoute, RouteAction } from '../exchange/active-config.ts';
@@ -83,7 +83,7 @@ function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, 
     requestBody: hooks.flatMap((each) => each.requestBody ?? []),
     responseHead: hooks.flatMap((each) => each.responseHead ?? []),
     finish: hooks.flatMap((each) => each.finish ?? []),
-    action: cache === undefined ? action : cachedAction(cache, action),
+    action: cache === undefined ? action : cachedAction(cache, action, makesReplies(settings)),
     mirror: settings.mirror,
     strippedPrefix: strippedPrefixOf(settings.rewrite),
     references: ResponseReferences.of(settings, parts.services),

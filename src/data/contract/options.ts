@@ -44,8 +44,11 @@ export interface OptionContext {
 /** What a policy may know of the route that it is compiled for. */
 export interface RouteFacts {
   readonly id: string;
-  /** Names of the services that the route may send to; empty for `respond` and `redirect`. */
+  /** Names of the services that the route may send to; empty for `handler`, `respond` and `redirect`. */
   readonly services: readonly string[];
+  readonly action?: 'service' | 'aggregate' | 'handler' | 'respond' | 'redirect';
+  /** Where the setting stands that is compiled. */
+  readonly level?: PolicyLevel | 'default';
   /** No caller is known here: what holds of `auth` is `public`. */
   readonly isPublic?: boolean;
 }

@@ -26,6 +26,8 @@ export interface Reply {
    * client takes them; `return` is called when it leaves. Memory of bytes must not change afterwards.
    */
   readonly body: string | Uint8Array | AsyncIterable<Uint8Array>;
+  /** Values of `Set-Cookie`, a field each. */
+  readonly cookies?: readonly string[] | undefined;
 }
 
 /** One that is there at once. */

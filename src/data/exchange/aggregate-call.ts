@@ -5,15 +5,16 @@
  */
 import type { Cancellation } from '../../base/cancellation.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
+import type { Basis } from '../aggregate/cache-control.ts';
 import type { ComposeContext, PartRequest, PartResponse } from '../aggregate/compose.ts';
-import { CACHE_CONTROL, Composition, SHOWN_HEADERS } from '../aggregate/compose.ts';
+import { ABOUT_CACHING, Composition, SHOWN_HEADERS } from '../aggregate/compose.ts';
 import { compileCondition } from '../auth/authorize/expression.ts';
 import type { Values } from '../content/expression.ts';
 import { referencesOf } from '../content/expression.ts';
 import { readQuery } from '../content/parameters.ts';
 import { readJson } from '../content/read-json.ts';
 import { fieldErrors } from '../content/violation.ts';
-import type { AggregateSettings, PartSettings, Reference, Template, ValueTemplate } from '../contract/aggregate.ts';
+import type { AggregateSettings, PartSettings, Reference } from '../contract/aggregate.ts';
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Identity, PolicyContext, Reply } from '../contract/policy.ts';
 import type { TracedPart } from '../trace/exchange-trace.ts';
@@ -35,6 +36,7 @@ interface Plan {
   readonly services: ReadonlyMap<string, UpstreamService>;
   readonly conditions: ReadonlyMap<string, (exchange: PolicyContext) => boolean>;
   readonly wanted: WantedFields;
+  readonly basis: Basis;
 }
 
 /** Throws a `TypeError` when a service is not there. */
@@ -44,25 +46,36 @@ export function aggregateAction(settings: AggregateSettings, services: ReadonlyM
   const conditions = new Map(
     settings.parts.flatMap(({ name, when }) => (when === null ? [] : [[name, compileCondition(when)] as const])),
   );
-  const names = namesHeaders(settings) ? [CACHE_CONTROL, ...SHOWN_HEADERS] : [CACHE_CONTROL];
-  const plan = { settings, services, conditions, wanted: { names, cookies: settings.cookiesFrom.length > 0 } };
+  const references = [...allReferences(settings)];
+  const names = references.some(isPartsHeader) ? [...ABOUT_CACHING, ...SHOWN_HEADERS] : ABOUT_CACHING;
+  const wanted = { names, cookies: settings.cookiesFrom.length > 0 };
+  const plan = { settings, services, conditions, wanted, basis: basisOf(settings, references) };
   return (exchange) =>
     settings.readsBody && exchange.contentLength !== 0
       ? composeWithBody(exchange, plan)
       : compose(exchange, plan, undefined);
 }
 
-/** Does some template name a header of a part? */
-function namesHeaders({ parts, response }: AggregateSettings): boolean {
-  const isOne = ({ path }: Reference): boolean => path[0] === 'parts' && path[2] === 'headers';
-  const isNamedIn = (template: Template | ValueTemplate | null): boolean => referencesOf(template).some(isOne);
-  return (
-    isNamedIn(response) ||
-    parts.some(
-      ({ path, query, headers, body }) =>
-        isNamedIn(path) || isNamedIn(body) || [...query, ...headers].some(([, template]) => isNamedIn(template)),
-    )
+/** Of all templates, and the lists of `forEach`. */
+function* allReferences({ parts, response }: AggregateSettings): Generator<Reference> {
+  yield* referencesOf(response);
+  for (const { path, query, headers, body, forEach } of parts) {
+    yield* referencesOf(path);
+    yield* referencesOf(body);
+    for (const [, template] of [...query, ...headers]) yield* referencesOf(template);
+    if (forEach !== null) yield forEach.list;
+  }
+}
+
+const isPartsHeader = ({ path }: Reference): boolean => path[0] === 'parts' && path[2] === 'headers';
+
+/** Conditions may ask for anything of the caller. */
+function basisOf({ parts, readsBody }: AggregateSettings, references: readonly Reference[]): Basis {
+  const isPersonal = parts.some(({ when }) => when !== null) || references.some(({ path }) => path[0] === 'auth');
+  const fields = references.flatMap(({ path: [root, ...name] }) =>
+    root === 'headers' ? [name.join('.').toLowerCase()] : [],
   );
+  return { isPersonal, readsBody, fields: [...new Set(fields)] };
 }
 
 async function composeWithBody(exchange: Exchange, plan: Plan): Promise<Reply | Fault> {
@@ -83,6 +96,10 @@ class AggregateContext implements ComposeContext {
   readonly #plan: Plan;
   /** Of every part, made once. */
   readonly #shared: FieldBlock;
+
+  get basis(): Basis {
+    return this.#plan.basis;
+  }
 
   constructor(exchange: Exchange, plan: Plan, body: unknown) {
     this.#exchange = exchange;
@@ -137,10 +154,6 @@ class AggregateContext implements ComposeContext {
 
   nowMs(): number {
     return this.#exchange.runtime.clock.monotonicMs();
-  }
-
-  setCookie(value: string): void {
-    this.#exchange.addResponseHeader('Set-Cookie', value);
   }
 
   failed(part: string, code: string): void {

@@ -100,8 +100,9 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** A response made here: by a policy, by the route itself, by a fallback or of a fault. */
   onReply(reply: Reply): void {
     const exchange = this.#exchange;
-    const { headers, body } = reply;
+    const { headers, body, cookies } = reply;
     for (const name in headers) checkField(name, headers[name]!);
+    if (cookies !== undefined) for (const cookie of cookies) exchange.addResponseHeader('Set-Cookie', cookie);
     exchange.status = reply.status;
     const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
     exchange.replyFields = headers;

@@ -155,20 +155,23 @@ export class HandlerCall implements ResponseSource, GoneListener, RequestOrigin 
 
   #plainReply({ status, fields, body }: PlainResponse): Reply {
     const headers: Record<string, string> = {};
+    let cookies: string[] | undefined;
     fields.load();
-    for (let i = 0; i < fields.count; i++) this.#addField(headers, fields.nameAt(i), fields.valueAt(i));
+    for (let i = 0; i < fields.count; i++) {
+      const name = fields.nameAt(i);
+      const value = fields.valueAt(i);
+      if (name !== 'set-cookie') addField(headers, name, value);
+      else if (isFieldValue(value)) {
+        cookies ??= [];
+        cookies.push(value);
+      }
+    }
     if (body === null || status === 204 || status === 205 || status === 304) {
       if (body instanceof ServiceBody) body.cancel();
-      return { status, headers, body: NO_BODY };
+      return { status, headers, body: NO_BODY, cookies };
     }
-    if (!(body instanceof ServiceBody)) return { status, headers, body };
-    return { status, headers, body: body.whole() ?? this.#watched(body) };
-  }
-
-  #addField(headers: Record<string, string>, name: string, value: string): void {
-    if (!isFieldValue(value)) return;
-    if (name === 'set-cookie') this.#exchange.addResponseHeader('Set-Cookie', value);
-    else if (!FRAMING.test(name) && isFieldName(name)) headers[name] = value;
+    if (!(body instanceof ServiceBody)) return { status, headers, body, cookies };
+    return { status, headers, body: body.whole() ?? this.#watched(body), cookies };
   }
 
   /** What goes wrong with it is counted and named. */
@@ -195,27 +198,31 @@ export class HandlerCall implements ResponseSource, GoneListener, RequestOrigin 
   async #reply(response: Response): Promise<Reply | Fault> {
     const headers: Record<string, string> = {};
     response.headers.forEach((value, name) => {
-      if (name !== 'set-cookie') this.#addField(headers, name, value);
+      if (name !== 'set-cookie') addField(headers, name, value);
     });
-    for (const cookie of response.headers.getSetCookie()) this.#addField(headers, 'set-cookie', cookie);
+    const cookies = response.headers.getSetCookie().filter(isFieldValue);
     const { status } = response;
     if (response.body === null || status === 204 || status === 205 || status === 304)
-      return { status, headers, body: NO_BODY };
+      return { status, headers, body: NO_BODY, cookies };
     const reader = response.body.getReader();
     try {
       const first = await reader.read();
-      if (first.done) return { status, headers, body: NO_BODY };
+      if (first.done) return { status, headers, body: NO_BODY, cookies };
       const piece = bytesOf(first.value);
       const second = reader.read();
       // A body of one piece ends within this turn of the event loop, if it ends.
       const next = await Promise.race([second, new Promise<null>((resolve) => setImmediate(resolve, null))]);
-      if (next?.done === true) return { status, headers, body: piece };
+      if (next?.done === true) return { status, headers, body: piece, cookies };
       second.catch(() => {});
-      return { status, headers, body: this.#watched(piecesOf(reader, piece, second)) };
+      return { status, headers, body: this.#watched(piecesOf(reader, piece, second)), cookies };
     } catch (error) {
       return this.#acquired.guard.faultOf('body', error);
     }
   }
+}
+
+function addField(headers: Record<string, string>, name: string, value: string): void {
+  if (isFieldValue(value) && !FRAMING.test(name) && isFieldName(name)) headers[name] = value;
 }
 
 type Reader = ReadableStreamDefaultReader<Uint8Array>;

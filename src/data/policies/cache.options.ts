@@ -127,14 +127,30 @@ export const cacheSchema = z
         .describe('How long requests for a URL do not wait for each other after its response could not be stored.'),
     }),
   ])
-  .describe('Stores responses of the service and sends them again (RFC 9111). `{}`: by the rules of the RFC alone.');
+  .describe(
+    'Stores responses of the service, handler or aggregation and sends them again (RFC 9111). `{}`: by the rules of the RFC alone.',
+  );
 
 export const cacheOptions = definePolicyOptions({
   key: 'cache',
   schema: cacheSchema,
   levels: ['gateway', 'service', 'route'],
   compile(options, context, route) {
-    if (options === 'off' || route.services.length === 0) return [];
+    if (options === 'off') return [];
+    const { action = 'service' } = route;
+    if (action === 'respond' || action === 'redirect') {
+      // Of a wider level it is meant for the other routes.
+      if (route.level === 'route')
+        context.problem(`a route with ${action} has nothing to store: its response is made without asking anything`, {
+          expected: 'a route with service, aggregate or handler',
+        });
+      return [];
+    }
+    if (action !== 'service' && route.level === 'route' && options.staleWhileRevalidate > 0)
+      context.problem(`what a route with ${action} sends is never refreshed beside a request`, {
+        at: ['staleWhileRevalidate'],
+        expected: 'a route with service, or staleIfError',
+      });
     if (options.by !== 'everyone' && route.isPublic === true)
       context.problem('a route with auth: public knows no caller', { at: ['by'], got: options.by });
     const stores = context.document?.['stores'] as { readonly redis?: string } | undefined;

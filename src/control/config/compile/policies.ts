@@ -33,11 +33,11 @@ export function compilePolicies(
     const holding = definition.combine === 'all' ? said.slice(end + 1) : said.slice(-1);
     return holding
       .filter(({ value }) => !endsPolicy(definition, value))
-      .flatMap(({ path, value }) => {
+      .flatMap(({ level, path, value }) => {
         const options = value as never;
         const owner = `${path[0] === 'routes' ? `route/${route.id}` : path.slice(0, -1).join('/')}/${definition.key}`;
         if (definition.compile === undefined) return [{ name: definition.policy ?? definition.key, options }];
-        return definition.compile(options, compilation.options(path, owner), facts);
+        return definition.compile(options, compilation.options(path, owner), { ...facts, level });
       });
   });
 }

@@ -53,7 +53,7 @@ function compileRoute(
     priority: options.priority,
     version,
     action,
-    policies: compilePolicies(compilation, index, { id, services: servicesOf(action) }),
+    policies: compilePolicies(compilation, index, { id, services: servicesOf(action), action: action.kind }),
     maxRequestBytes: options.maxRequestSize ?? compilation.config.document.gateway.maxRequestSize,
     requestBufferBytes: options.requestBuffer ?? null,
     pathSafety,

@@ -1,0 +1,132 @@
+/**
+ * The response of an action that answers with a `Reply` (a handler, a composition), handed on as head, body and end, as
+ * those of services arrive: so it is stored, validated and invalidates by the same rules. What a service falls back on
+ * is no such response and does not pass here.
+ */
+import { STATUS_CODES } from 'node:http';
+import { FAULTS, Fault } from '../../base/errors.ts';
+import { checkField, type FieldBlock } from '../contract/field-block.ts';
+import type { Reply } from '../contract/policy.ts';
+import { isEventStreamType } from '../exchange/event-stream.ts';
+import { StreamedBody } from '../exchange/reply-source.ts';
+import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
+import type { BytesHolder } from '../exchange/upstream-stream.ts';
+import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
+import { Head, type HeadLimits, readResponseHead } from '../parser/head.ts';
+
+/** It was made here, so its size is not a stranger's choice. */
+const LIMITS: HeadLimits = { maxHeadBytes: 1_048_576, maxTargetBytes: 0, maxFields: 1_024 };
+
+export class ReplyAsMessage implements ResponseSource, ResponseHandler {
+  readonly #method: string;
+  readonly #handler: ResponseHandler;
+  /** The action; then the body, where it comes bit by bit. */
+  #source: ResponseSource | null = null;
+
+  constructor(method: string, handler: ResponseHandler) {
+    this.#method = method;
+    this.#handler = handler;
+  }
+
+  from(source: ResponseSource): this {
+    this.#source = source;
+    return this;
+  }
+
+  start(nowMs: number): void {
+    this.#source?.start(nowMs);
+  }
+
+  resume(): void {
+    this.#source?.resume();
+  }
+
+  abandon(): void {
+    this.#source?.abandon();
+  }
+
+  onReply(reply: Reply): void {
+    const type = reply.headers['Content-Type'] ?? reply.headers['content-type'] ?? null;
+    // Events have no end that a store could wait for.
+    if (isEventStreamType(type)) {
+      this.#handler.onReply(reply);
+      return;
+    }
+    const { body } = reply;
+    const bytes = typeof body === 'string' ? Buffer.from(body, 'utf8') : body instanceof Uint8Array ? body : null;
+    const head = new Head(LIMITS.maxFields);
+    const framing = new MessageFraming();
+    const text = headText(reply, bytes);
+    const isRead = readResponseHead(text, 0, text.length, LIMITS, head) === text.length;
+    if (!isRead || !readResponseFraming(head, this.#method, framing)) {
+      this.#handler.onFault(new Fault(FAULTS.internal, { cause: `a response made here is refused: ${head.detail}` }));
+      return;
+    }
+    if (framing.bodyLength === UNTIL_CLOSE) framing.bodyLength = UNKNOWN_LENGTH;
+    const hasBody = framing.bodyLength !== 0;
+    this.#handler.onHead(head, framing);
+    if (bytes === null && hasBody) {
+      this.#source = new StreamedBody(body as AsyncIterable<Uint8Array>, this.#handler);
+      this.#source.start(0);
+      return;
+    }
+    if (bytes === null)
+      (body as AsyncIterable<Uint8Array>)
+        [Symbol.asyncIterator]()
+        .return?.()
+        ?.catch(() => {});
+    else if (hasBody) this.#handler.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+    this.#handler.onEnd(null);
+  }
+
+  // --- the rest passes ---------------------------------------------------------------------------------------------
+
+  onInterim(head: Head): void {
+    this.#handler.onInterim(head);
+  }
+
+  onHead(head: Head, framing: MessageFraming): void {
+    this.#handler.onHead(head, framing);
+  }
+
+  onBody(bytes: Buffer, start: number, end: number): void {
+    this.#handler.onBody(bytes, start, end);
+  }
+
+  onEnd(trailers: FieldBlock | null): void {
+    this.#handler.onEnd(trailers);
+  }
+
+  onUpgraded(head: Head, protocol: string, rest: Buffer): void {
+    this.#handler.onUpgraded(head, protocol, rest);
+  }
+
+  onFault(fault: Fault): void {
+    this.#handler.onFault(fault);
+  }
+
+  flush(): boolean {
+    return this.#handler.flush();
+  }
+
+  get holder(): BytesHolder | null {
+    return this.#handler.holder;
+  }
+
+  onRequestDrain(): void {
+    this.#handler.onRequestDrain();
+  }
+}
+
+/** As a service would have sent it. */
+function headText({ status, headers, cookies }: Reply, bytes: Uint8Array | null): Buffer {
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+  const add = (name: string, value: string): void => {
+    checkField(name, value);
+    text += `${name}: ${value}\r\n`;
+  };
+  for (const name in headers) add(name, headers[name]!);
+  for (const cookie of cookies ?? []) add('Set-Cookie', cookie);
+  if (bytes !== null && status !== 204 && status !== 304) text += `Content-Length: ${bytes.length}\r\n`;
+  return Buffer.from(`${text}\r\n`, 'latin1');
+}
