@@ -11,7 +11,7 @@ import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
-import { giveScratch, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
+import { giveScratch, giveScratchLater, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
 export const JOIN_BYTES = 16 * 1024;
@@ -27,7 +27,7 @@ export function constant(text: string): Buffer {
 
 export class Outbox implements ByteWriter {
   readonly #socket: Socket;
-  /** TLS refers to what it was given until it is encrypted, and does not tell when that is. */
+  /** What TLS is given is encrypted, or copied, before its write returns, unless another one is on its way. */
   readonly #secure: boolean;
   #memory: Scratch = NO_SCRATCH;
   /** The bytes of it. */
@@ -121,7 +121,8 @@ export class Outbox implements ByteWriter {
     const isOnePiece = this.#pieces.length === 0;
     if (isOnePiece) {
       const whole = memory.first(this.#used);
-      socket.write(this.#secure ? Buffer.from(whole) : whole);
+      const isLater = socket.writableLength > 0 || socket.connecting;
+      socket.write(this.#secure && isLater ? Buffer.from(whole) : whole);
     } else {
       this.#writePieces();
     }
@@ -132,6 +133,7 @@ export class Outbox implements ByteWriter {
     const taken = socket.writableLength === 0;
     // Bytes that the kernel has not taken must stay; pieces are copies or refer elsewhere.
     if (taken || this.#secure || !isOnePiece) giveScratch(memory);
+    else giveScratchLater(memory, socket);
     return taken || !socket.writableNeedDrain;
   }
 
