@@ -35,7 +35,7 @@ describe('a trusted proxy', () => {
     assert.equal(field('x-forwarded-for'), '203.0.113.7, 127.0.0.9, 127.0.0.1');
     assert.equal(field('x-forwarded-proto'), 'https');
     assert.equal(field('x-forwarded-host'), 'shop.example');
-    assert.match(field('forwarded')!, /^for=203\.0\.113\.7, for=127\.0\.0\.1;/);
+    assert.match(field('forwarded')!, /^for=203\.0\.113\.7, for=127\.0\.0\.9, for=127\.0\.0\.1;/);
     assert.equal(field('via'), '1.1 edge, 1.1 gatehouse');
   });
 });
@@ -123,6 +123,53 @@ describe('what proxies say of the client', () => {
       assert.equal((await caller.send(ask(fields)).answer()).status, status, fields);
       caller.close();
     }
+  });
+
+  test('the service gets the same client in X-Forwarded-For and Forwarded, whichever the proxy sent', async (t) => {
+    const own = 'for=127.0.0.1;host="inner";proto=http';
+    const rows: { fields: string; list: string; forwarded: string; host?: string }[] = [
+      {
+        fields: 'Forwarded: for="[2001:db8::1]:44";proto=https;host=h.example\r\n',
+        list: '2001:db8::1, 127.0.0.1',
+        forwarded: `for="[2001:db8::1]:44";proto=https;host=h.example, ${own}`,
+        host: 'h.example',
+      },
+      {
+        fields: 'Forwarded: for=203.0.113.7;host="a:8443", for=10.0.0.9;host=b\r\n',
+        list: '203.0.113.7, 10.0.0.9, 127.0.0.1',
+        forwarded: `for=203.0.113.7;host="a:8443", for=10.0.0.9;host=b, ${own}`,
+        host: 'a:8443',
+      },
+      { fields: 'Forwarded: for=_hidden\r\n', list: 'unknown, 127.0.0.1', forwarded: `for=_hidden, ${own}` },
+      {
+        fields: 'Forwarded: for=203.0.113.7;host="a b"\r\n',
+        list: '203.0.113.7, 127.0.0.1',
+        forwarded: `for=203.0.113.7;host="a b", ${own}`,
+      },
+      {
+        fields: 'X-Forwarded-For: 203.0.113.7, 2001:db8::2, wrong\r\n',
+        list: '203.0.113.7, 2001:db8::2, wrong, 127.0.0.1',
+        forwarded: `for=203.0.113.7, for="[2001:db8::2]", for=unknown, ${own}`,
+      },
+      {
+        fields: 'X-Forwarded-For: 203.0.113.7\r\nForwarded: for="203.0.113.7:99";by=_x\r\n',
+        list: '203.0.113.7, 127.0.0.1',
+        forwarded: `for="203.0.113.7:99";by=_x, ${own}`,
+      },
+      // The client made it up, and the proxy knows only the other field.
+      {
+        fields: 'X-Forwarded-For: 203.0.113.7\r\nForwarded: for=198.51.100.1\r\n',
+        list: '203.0.113.7, 127.0.0.1',
+        forwarded: `for=203.0.113.7, ${own}`,
+      },
+    ];
+    for (const { fields, list, forwarded, host = 'inner' } of rows) {
+      const field = await fieldsSeen(t, trusting, ask(fields));
+      const seen = [field('x-forwarded-for'), field('forwarded'), field('x-forwarded-host')];
+      assert.deepEqual(seen, [list, forwarded, host], fields);
+    }
+    const stranger = await fieldsSeen(t, {}, ask('Forwarded: for=203.0.113.7;host=h.example\r\n'));
+    assert.deepEqual([stranger('x-forwarded-for'), stranger('forwarded')], ['127.0.0.1', own]);
   });
 
   test('a request that goes in a circle ends with 508 (RFC 9110 §7.6.3)', async (t) => {

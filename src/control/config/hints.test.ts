@@ -19,6 +19,22 @@ test('what people write first is answered with what to write', async () => {
       /^routes\[0\]: unknown key "path" \(expected match: \{ path: \.\.\. \}\)/,
     ],
     [route({ match: undefined, method: 'GET' }), /^routes\[0\]: unknown key "method" \(expected match: \{ methods: /],
+    [
+      route({ websocket: true }),
+      /^routes\[0\]: unknown key "websocket" \(expected upgrades: websocket, which .*did you mean "upgrades"\?$/,
+    ],
+    [route({ websockets: false }), /unknown key "websockets" \(expected upgrades: off, on the route\)/],
+    [
+      { ...route({}), services: { s: { ...service, ws: true } } },
+      /^services\.s: unknown key "ws" \(expected upgrades: websocket, which routes to services have\)$/,
+    ],
+    [{ ...route({}), services: { s: { ...service, grpc: {} } } }, /"grpc" \(expected protocol: grpc\)/],
+    [route({ slo: {} }), /"slo" \(expected objectives at the top/],
+    [{ ...route({ auth: 'public' }), telemetry: {} }, /"telemetry" \(expected gateway: \{ tracing: \.\.\. \}/],
+    [
+      { ...route({ auth: 'public' }), gateway: { acme: {} } },
+      /unknown key "acme" \(there is acme at the top of the document\)/,
+    ],
     [route({ rewrite: { path: '/b?x=1' } }), /^routes\[0\]\.rewrite\.path: .*transform: \{ request: \{ query: /],
     [
       { ...route({}), services: { s: { ...service, loadBalancing: { algorithm: 'custom', path: './x.ts' } } } },

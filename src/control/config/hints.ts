@@ -15,6 +15,8 @@ interface Found {
   readonly value: unknown;
 }
 
+/** What `upgrades` is called elsewhere; on a route to a service it is on without a word. */
+const WEBSOCKETS = ['websocket', 'websockets', 'ws', 'webSocket', 'webSockets', 'upgrade'];
 const NOBODY = ['none', 'off', 'no', 'false', 'anonymous', 'open', 'disabled', 'null'];
 const OF_MATCH = ['path', 'paths', 'method', 'methods', 'host', 'hosts', 'headers', 'query'];
 
@@ -31,6 +33,16 @@ export function hintFor({ path, key, value }: Found): Hint | undefined {
     const name = key === 'paths' ? 'path' : key === 'method' ? 'methods' : key === 'host' ? 'hosts' : key;
     return { expected: `match: { ${name}: ... }`, suggestion: 'match' };
   }
+  const isService = path.length === 2 && path[0] === 'services';
+  if ((isRoute || isService) && key !== null && WEBSOCKETS.includes(key)) {
+    const expected =
+      value === false ? 'upgrades: off, on the route' : 'upgrades: websocket, which routes to services have';
+    return { expected, ...(isRoute ? { suggestion: 'upgrades' } : {}) };
+  }
+  if (isService && key === 'grpc') return { expected: 'protocol: grpc', suggestion: 'protocol' };
+  if (isRoute && key === 'slo') return { expected: 'objectives at the top of the document, which name routes' };
+  if (path.length === 0 && key === 'telemetry')
+    return { expected: 'gateway: { tracing: ... } for traces; metrics need no key' };
   if (last === 'loadBalancing' && (key === 'path' || key === 'module' || key === 'use'))
     return { expected: 'file: ./my-balancer.ts, beside algorithm: custom', suggestion: 'file' };
   if (key === null && path.at(-2) === 'rewrite' && last === 'path' && typeof value === 'string' && value.includes('?'))

@@ -9,7 +9,6 @@ import { keysAt, placesOf, schemasAt } from './json-schema.ts';
 import { nearest } from './nearest.ts';
 import type { Problem } from './problems.ts';
 import { formatKey } from './problems.ts';
-import { isReserved } from './reserved.ts';
 import { isSecretKey, showValue } from './secrecy.ts';
 import type { ConfigSource } from './source.ts';
 import { isMapping, pathId } from './source.ts';
@@ -53,7 +52,9 @@ function hinted(finding: Finding, root: unknown): Finding {
     key: isKey ? String(path.at(-1)) : null,
     value: valueAt(root, path),
   });
-  return hint === undefined ? finding : { ...finding, ...hint };
+  if (hint === undefined) return finding;
+  // It says where the key belongs better than a list of places with such a key.
+  return { ...finding, ...hint, message: finding.message.replace(/ \(there is .*\)$/, '') };
 }
 
 /** A list where a text belongs is also "too short": what follows from a wrong type is not said. */
@@ -160,12 +161,12 @@ function unknownKey(path: KeyPath): Finding {
   const key = String(path.at(-1));
   const quoted = JSON.stringify(key);
   const finding = { path, part: 'key' as const, showsValue: false };
-  if (isReserved(path)) return { ...finding, message: `${quoted} is not supported by this version of Gatehouse` };
   const suggestion = nearest(key, keysAt(path.slice(0, -1)));
   if (suggestion !== undefined) return { ...finding, message: `unknown key ${quoted}`, suggestion };
   const elsewhere = placesOf(key);
   if (elsewhere.length === 0) return { ...finding, message: `unknown key ${quoted}` };
-  return { ...finding, message: `unknown key ${quoted} (there is ${elsewhere.join(', and ')})` };
+  const places = elsewhere.map((place) => (place === key ? `${key} at the top of the document` : place));
+  return { ...finding, message: `unknown key ${quoted} (there is ${places.join(', and ')})` };
 }
 
 type UnionIssue = Extract<Issue, { readonly code: 'invalid_union' }>;

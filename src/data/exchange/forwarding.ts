@@ -106,7 +106,7 @@ function callerHop(peer: Peer, hops: readonly string[], trusted: CidrSet): { add
   let address = peer.address;
   let behind = 0;
   for (let i = hops.length - 1; i >= 0; i--) {
-    const hop = canonicalAddress(withoutPort(hops[i]!.trim()));
+    const hop = hopAddress(hops[i]!);
     if (hop === undefined) break; // what an unknown word says of those before it is worth nothing
     address = hop;
     behind = hops.length - 1 - i;
@@ -139,7 +139,7 @@ function forwardedElements(text: string): readonly string[] {
 }
 
 /** The value of one pair of an element, without quotes; names in any case (RFC 7239 §4). */
-function forwardedPair(element: string, name: 'for' | 'proto'): string | null {
+function forwardedPair(element: string, name: 'for' | 'proto' | 'host'): string | null {
   for (const pair of element.match(/(?:"(?:[^"\\]|\\.)*"|[^;"])+/g) ?? []) {
     const equals = pair.indexOf('=');
     if (equals < 0 || pair.slice(0, equals).trim().toLowerCase() !== name) continue;
@@ -173,16 +173,46 @@ export function writeForwarding(
   const { address, secure, trusted } = peer;
   const element = `for=${forwardedNode(address)};host="${authority}";proto=${secure ? 'https' : 'http'}`;
   // What a trusted proxy says of the client is kept, with the proxy itself behind it.
-  const list = trusted ? head.valueOf('x-forwarded-for') : null;
-  const host = trusted ? head.valueOf('x-forwarded-host') : null;
+  const said = trusted ? head.valueOf('x-forwarded-for') : null;
   const forwarded = trusted ? head.valueOf('forwarded') : null;
+  const list = said ?? (forwarded === null ? null : addressesOf(forwarded));
+  const elements = said === null ? forwarded : elementsOf(said, forwarded);
   out.field('X-Forwarded-For', list === null ? address : `${list}, ${address}`);
   out.field('X-Forwarded-Proto', callerScheme(peer, head, trustedProxies));
-  out.field('X-Forwarded-Host', host ?? authority);
+  out.field('X-Forwarded-Host', trusted ? hostBefore(peer, head, trustedProxies, authority) : authority);
   const port = trusted ? head.valueOf('x-forwarded-port') : null;
   if (port !== null) out.field('X-Forwarded-Port', port);
-  out.field('Forwarded', forwarded === null ? element : `${forwarded}, ${element}`);
+  out.field('Forwarded', elements === null ? element : `${elements}, ${element}`);
   if (via !== '') out.field('Via', viaOf(head, via));
+}
+
+/** Both kinds of fields say the same, whichever of them a proxy has sent: RFC 7239 §7.4. */
+function addressesOf(forwarded: string): string {
+  return forwardedElements(forwarded)
+    .map((element) => hopAddress(forwardedPair(element, 'for') ?? '') ?? 'unknown')
+    .join(', ');
+}
+
+/** Of a list of addresses. A Forwarded of other addresses has passed a proxy that does not know the field. */
+function elementsOf(list: string, forwarded: string | null): string {
+  const addresses = list.split(',').map((hop) => hopAddress(hop) ?? 'unknown');
+  if (forwarded !== null && addressesOf(forwarded) === addresses.join(', ')) return forwarded;
+  return addresses.map((hop) => `for=${forwardedNode(hop)}`).join(', ');
+}
+
+/** The host that the client asked for, as trusted proxies say. */
+function hostBefore(peer: Peer, head: Head, trusted: CidrSet | null, authority: string): string {
+  const said = head.valueOf('x-forwarded-host');
+  const forwarded = said === null ? head.valueOf('forwarded') : null;
+  if (forwarded === null) return said ?? authority;
+  const elements = forwardedElements(forwarded);
+  const { behind } = trusted === null ? { behind: 0 } : callerHop(peer, hopsOf(head), trusted);
+  const host = forwardedPair(elements[Math.max(0, elements.length - 1 - behind)]!, 'host');
+  return host !== null && /^[\w.~-]+(?::\d+)?$|^\[[\da-fA-F:.]+\](?::\d+)?$/.test(host) ? host : authority;
+}
+
+function hopAddress(hop: string): string | undefined {
+  return canonicalAddress(withoutPort(hop.trim()));
 }
 
 /** The prefix that trusted proxies in front have taken off, several joined to one path. */
@@ -204,10 +234,9 @@ export function writeAskedFor(
   const { trusted } = exchange.peer;
   if (asked.realIp && changes?.removes('x-real-ip') !== true) out.field('X-Real-IP', exchange.address);
   if (!asked.port || (trusted && head.valueOf('x-forwarded-port') !== null)) return;
-  const authority = (trusted ? head.valueOf('x-forwarded-host') : null) ?? exchange.authority;
-  const port =
-    /:(\d+)$/.exec(authority)?.[1] ??
-    (callerScheme(exchange.peer, head, exchange.live.trusted) === 'https' ? '443' : '80');
+  const { peer, live } = exchange;
+  const authority = trusted ? hostBefore(peer, head, live.trusted, exchange.authority) : exchange.authority;
+  const port = /:(\d+)$/.exec(authority)?.[1] ?? (callerScheme(peer, head, live.trusted) === 'https' ? '443' : '80');
   out.field('X-Forwarded-Port', port);
 }
 
