@@ -32,7 +32,7 @@ export const cache: Command = {
   name: 'cache',
   summary: 'show what is cached, or purge it',
   usage: ['[--json]', 'purge (--url URL | --prefix URL | --tag TAG | --all)'],
-  description: `Talks to a running gateway. A purge holds for all workers when the command ends, and for other gateways that share responses through Redis within moments; what was on its way from a service at that moment is not stored either.
+  description: `Talks to a running gateway. A purge holds for all workers when the command ends, and for other gateways that share responses through Redis, or are nodes of the same cluster, within moments; what was on its way from a service at that moment is not stored either.
 
 Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 5 refused.`,
   options: {
@@ -69,8 +69,9 @@ async function show(context: CommandContext): Promise<number> {
 async function purge(context: CommandContext, body: Readonly<Record<string, unknown>>): Promise<number> {
   const { status, text } = await callFeature(context, 'cache', 'POST', '/cache/purge', body);
   if (status !== 200) return refused(context, text);
-  const isHereOnly = (JSON.parse(text) as { readonly gateways?: string }).gateways === 'this';
-  const words = isHereOnly ? 'purged on this gateway; the others follow when Redis is back\n' : 'purged\n';
+  const { gateways, waits_for } = JSON.parse(text) as { readonly gateways?: string; readonly waits_for?: string };
+  const away = waits_for === 'cluster' ? 'the store of the cluster' : 'Redis';
+  const words = gateways === 'this' ? `purged on this gateway; the others follow when ${away} is back\n` : 'purged\n';
   context.out(context.options['json'] === true ? `${text}\n` : words);
   return EXIT.ok;
 }

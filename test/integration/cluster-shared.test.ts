@@ -4,10 +4,12 @@
  * accounts.
  */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
+import { commandLine } from '../../src/cli/command-line.suite.ts';
 import { assertCatalogued } from '../support/catalogued.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { until } from '../support/until.ts';
@@ -116,6 +118,76 @@ test('a purge at one node is one at all, by tag, prefix and everything', async (
     assert.deepEqual([status, (JSON.parse(text) as { gateways?: string }).gateways], [200, 'all'], text);
     await until(async () => (await get(path)) !== before, `${path} is forgotten at the other node`, PATIENCE_MS);
   }
+});
+
+test('an unsafe request at one node makes invalid what the others have stored of its URL', async (t) => {
+  let asked = 0;
+  const upstream = await httpUpstream(t, (request, response) => {
+    if (request.method === 'GET') response.setHeader('cache-control', 'max-age=600');
+    else response.setHeader('location', '/t/made');
+    response.end(`answer ${++asked}`);
+  });
+  const nodes = await nodesOf(t, {
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/t/*' }, service: 'things', auth: 'public', cache: {} }],
+  });
+  const [one, two] = await Promise.all([nodes.start('one'), nodes.start('two')]);
+  await Promise.all([one, two].map(isOpen));
+  // One name for both, as behind a load balancer: the name is of the key.
+  const ask = async (gateway: TestGateway, method: string, path: string): Promise<string> => {
+    const { hostname, port } = new URL(gateway.url);
+    return await new Promise((resolve, reject) => {
+      const asking = request({ hostname, port, method, path, headers: { host: 'things.example' } }, (response) => {
+        let text = '';
+        response.setEncoding('utf8').on('data', (piece: string) => {
+          text += piece;
+        });
+        response.on('end', () => resolve(text));
+      });
+      asking.on('error', reject).end();
+    });
+  };
+  for (const path of ['/t/1', '/t/made', '/t/other']) {
+    const before = await ask(two, 'GET', path);
+    await until(async () => (await ask(two, 'GET', path)) === before, `${path} is stored`, PATIENCE_MS);
+  }
+  const kept = await ask(two, 'GET', '/t/other');
+  const [first, made] = [await ask(two, 'GET', '/t/1'), await ask(two, 'GET', '/t/made')];
+  await ask(one, 'PUT', '/t/1');
+  await until(async () => (await ask(two, 'GET', '/t/1')) !== first, 'the URL is forgotten', PATIENCE_MS);
+  await until(async () => (await ask(two, 'GET', '/t/made')) !== made, 'so is what it names', PATIENCE_MS);
+  assert.equal(await ask(two, 'GET', '/t/other'), kept, 'and nothing else');
+});
+
+test('a purge before the store was reached says what it waits for, and reaches the others later', async (t) => {
+  let asked = 0;
+  const upstream = await httpUpstream(t, (_request, response) => {
+    response.setHeader('cache-control', 'max-age=600');
+    response.end(`answer ${++asked}`);
+  });
+  const nodes = await nodesOf(t, {
+    services: { things: { instances: [{ url: upstream.url }] } },
+    routes: [{ match: { path: '/t/*' }, service: 'things', auth: 'public', cache: {} }],
+  });
+  const two = await nodes.start('two');
+  await isOpen(two);
+  const get = async (): Promise<string> => (await fetch(`${two.url}/t/1`)).text();
+  const before = await get();
+  await until(async () => (await get()) === before, 'it is stored', PATIENCE_MS);
+  // A folder that is not there yet: the store cannot be opened.
+  const place = join(nodes.folder, 'later');
+  const cluster = { name: 'test', node: 'one', store: `sqlite:${join(place, 'cluster.db')}`, heartbeat: '500ms' };
+  await writeFile(place, 'not a folder');
+  const one = await nodes.start('one', { cluster });
+  const cli = commandLine();
+  t.after(() => cli.remove());
+  const { code, out, err } = await cli.run('cache', 'purge', '--all', '--socket', join(one.folder, 'gatehouse.sock'));
+  assert.equal(code, 0, err);
+  assert.equal(out, 'purged on this gateway; the others follow when the store of the cluster is back\n');
+  assert.equal(await get(), before);
+  await rm(place);
+  await symlink(nodes.folder, place);
+  await until(async () => (await get()) !== before, 'the other node has forgotten it', PATIENCE_MS);
 });
 
 test('one node finds an instance down: the other looks at once, and not after its ten minutes', async (t) => {

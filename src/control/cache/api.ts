@@ -4,7 +4,7 @@
  *   GET  /cache          sizes, shares, the largest and the most used
  *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers.
  *                        With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or the store of
- *                        the cluster is away: the others follow
+ *                        the cluster is away (`waits_for`: `redis` or `cluster`): the others follow
  */
 import * as z from 'zod';
 import type { ErrorFacts, ErrorFormat } from '../../base/error-body.ts';
@@ -127,7 +127,8 @@ async function purge(
   if (!wanted.every(([kind, text]) => purgeHere(cache, kind, text)))
     return no({ status: 503, code: 'SERVICE_UNAVAILABLE', message: 'the cache is busy, try again' });
   if (purges === null) return json(200, { purged: read.data });
-  return json(200, { purged: read.data, gateways: told.every(Boolean) ? 'all' : 'this' });
+  if (told.every(Boolean)) return json(200, { purged: read.data, gateways: 'all' });
+  return json(200, { purged: read.data, gateways: 'this', waits_for: purges.by });
 }
 
 /**

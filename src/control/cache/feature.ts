@@ -7,7 +7,13 @@
  */
 import { randomUUID } from 'node:crypto';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
-import { CACHE_COUNTS_TOPIC, type CacheSettings, keyOfRoute } from '../../data/contract/cache.ts';
+import {
+  CACHE_COUNTS_TOPIC,
+  CACHE_GONE_TOPIC,
+  CACHE_PEERS_TOPIC,
+  type CacheSettings,
+  keyOfRoute,
+} from '../../data/contract/cache.ts';
 import {
   CACHE_TIER_TIMES_TOPIC,
   CACHE_TIER_TOPIC,
@@ -34,7 +40,7 @@ export function cacheFeature(
     cache: host.cache,
     errorFormat: () => host.compiled.snapshot.gateway.errorFormat,
     keys: () => settingsOf(host.compiled).map(({ key }) => key),
-    shared: () => shared?.purges ?? (host.facts.areShared ? inCluster : null),
+    shared: () => shared?.purges ?? (host.facts.isInCluster ? inCluster : null),
     counts,
   };
   /** The second tier, while a route uses it. */
@@ -43,6 +49,8 @@ export function cacheFeature(
     const isShared = redis !== null && settingsOf(compiled).some(({ inRedis }) => inRedis);
     const settings: CacheTierSettings | null = isShared ? { ...cacheRedis, url: redis, gateway } : null;
     host.bus.publish(CACHE_TIER_TOPIC, settings);
+    // With Redis the workers tell the others by it.
+    host.bus.publish(CACHE_PEERS_TOPIC, settings === null && compiled.plan.sections.cluster !== null);
     const url = isShared ? compiled.secrets[redis] : undefined;
     const madeFrom = url === undefined ? '' : `${cacheRedis.prefix} ${url}`;
     if ((shared?.madeFrom ?? '') === madeFrom) return;
@@ -64,6 +72,7 @@ export function cacheFeature(
     async start(compiled) {
       runsWith = compiled.plan.sections.stores.cacheBytes;
       host.bus.onTell(CACHE_COUNTS_TOPIC, (data) => counts.add(data as Readonly<Record<string, number>>));
+      host.bus.onTell(CACHE_GONE_TOPIC, (data) => inCluster.gone(data as readonly string[]));
       host.bus.onTell(CACHE_TIER_TIMES_TOPIC, (data) => {
         const times = data as CacheTierTimes;
         REDIS_TIMINGS.merge('cache', times.counts, times.seconds);
@@ -80,6 +89,7 @@ export function cacheFeature(
     dependencies: () =>
       shared === null ? [] : [{ name: 'cache-redis', available: shared.purges.isConnected, required: false }],
     async stop() {
+      inCluster.close();
       shared?.purges.close();
     },
     operations: () => (isUsed ? { name: 'cache', fetch: operations, describe } : undefined),

@@ -20,6 +20,7 @@ import {
   readPurge,
 } from '../../data/contract/cache-tier.ts';
 import { REDIS_TIMINGS } from '../telemetry/timings.ts';
+import type { PurgeShare } from './fact-purges.ts';
 import { purgeHere } from './purge-here.ts';
 
 /** The id is the time of Redis, or one more than the latest. Doubles of Lua print short unless told. */
@@ -54,7 +55,8 @@ interface OwnPurge {
   id: number | null;
 }
 
-export class SharedPurges {
+export class SharedPurges implements PurgeShare {
+  readonly by = 'redis';
   readonly #settings: SharedPurgesParts['settings'];
   readonly #cache: CacheControl;
   readonly #log: Logger;

@@ -38,10 +38,11 @@ export class Invalidator {
   }
 
   #remove(scheme: string, authority: string, path: string, query: string): void {
-    const { store, tier } = this.#cache;
+    const { store, tier, gone } = this.#cache;
     for (const { key, inRedis } of this.#ways) {
       const text = urlKey(key, scheme, authority, path, query);
       store.remove(text);
+      if (gone.isHeard) gone.add(text);
       // Once more when Redis knows: a request may have got the former one from there meanwhile.
       if (inRedis) tier?.invalidate(text, () => void store.remove(text));
     }

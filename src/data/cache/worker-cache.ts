@@ -5,12 +5,13 @@
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
-import { CACHE_COUNTS_TOPIC } from '../contract/cache.ts';
+import { CACHE_COUNTS_TOPIC, CACHE_PEERS_TOPIC } from '../contract/cache.ts';
 import { CACHE_TIER_TIMES_TOPIC, CACHE_TIER_TOPIC, type CacheTierSettings } from '../contract/cache-tier.ts';
 import type { ControlLink } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import type { Head } from '../parser/head.ts';
 import { FillWatches } from './fill-watch.ts';
+import { GoneKeys } from './gone-keys.ts';
 import { HotHeads } from './hot-heads.ts';
 import { HotTargets } from './hot-targets.ts';
 import { Markers } from './markers.ts';
@@ -32,6 +33,8 @@ export class WorkerCache {
   readonly markers: Markers;
   readonly hot: HotHeads;
   readonly targets = new HotTargets();
+  /** For other nodes of a cluster. */
+  readonly gone: GoneKeys;
   readonly clock: Clock;
   /** A stored head while it is looked at and handed on. */
   readonly head: Head = roomyHead();
@@ -55,10 +58,14 @@ export class WorkerCache {
     this.hot = new HotHeads(this.store);
     this.clock = clock;
     this.#control = control;
+    this.gone = new GoneKeys(control);
     this.#log = log;
     control.subscribe(CACHE_TIER_TOPIC, (data) => {
       this.#tierSettings = data as CacheTierSettings | null;
       this.#connect();
+    });
+    control.subscribe(CACHE_PEERS_TOPIC, (data) => {
+      this.gone.isHeard = data === true;
     });
     this.#timer = setInterval(() => this.tell(), TELL_EVERY_MS).unref();
   }
@@ -125,6 +132,7 @@ export class WorkerCache {
   close(): void {
     clearInterval(this.#timer);
     this.tier?.close();
+    this.gone.close();
     this.tell();
   }
 }
