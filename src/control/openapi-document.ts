@@ -1,7 +1,7 @@
 /**
  * OpenAPI 3.1 documents as plain data, and how an API of our own is described: one line for each operation, with the
- * Zod schemas by which the API checks it. What has no schema of its own (most response bodies) is described in words
- * only.
+ * Zod schemas by which the API checks it. What has no schema of its own (response bodies of the account API) is
+ * described in words only.
  */
 import * as z from 'zod';
 
@@ -35,6 +35,8 @@ export interface OperationText {
   readonly summary: string;
   readonly who: Audience;
   readonly body?: z.ZodType;
+  /** Other types that the body may have, unchecked. */
+  readonly otherBodies?: readonly string[];
   /** The body is a form (OAuth's endpoints). */
   readonly form?: boolean;
   readonly query?: z.ZodType;
@@ -42,6 +44,16 @@ export interface OperationText {
   readonly status?: number;
   readonly response?: z.ZodType;
   readonly mediaType?: string;
+  /** Further ways in which the response may be written. */
+  readonly otherTypes?: readonly string[];
+  /** Other statuses with a body of their own, such as 503 of health. */
+  readonly also?: Readonly<Record<number, string>>;
+  /** Fields of the request, by name. */
+  readonly fields?: Readonly<Record<string, { readonly meaning: string; readonly required?: boolean }>>;
+  /** Fields of the response, by name. */
+  readonly responseFields?: Readonly<Record<string, string>>;
+  /** Statuses of errors, and when they are sent. */
+  readonly errors?: Readonly<Record<number, string>>;
 }
 
 /** An API of our own. Keys read `METHOD /path/:name`. */
@@ -69,12 +81,19 @@ export function schemaOf(schema: z.ZodType): Mapping {
   return rest;
 }
 
-function operation(tag: string, method: string, path: string, text: OperationText): Mapping {
+export function operation(tag: string, method: string, path: string, text: OperationText): Mapping {
   const { summary, who, body, form, query, status = 200, response, mediaType = 'application/json' } = text;
-  const parameters = [...pathParameters(path), ...(query === undefined ? [] : queryParameters(schemaOf(query)))];
+  const parameters = [
+    ...pathParameters(path),
+    ...(query === undefined ? [] : queryParameters(schemaOf(query))),
+    ...fieldParameters(text.fields ?? {}),
+  ];
   const bodyType = form === true ? 'application/x-www-form-urlencoded' : 'application/json';
+  const otherBodies = Object.fromEntries((text.otherBodies ?? []).map((type) => [type, { schema: {} }]));
+  const written = { schema: responseSchema(response) };
+  const others = (text.otherTypes ?? []).map((type) => [type, { schema: { type: 'string' } }]);
   const content =
-    status === 204 || status === 302 ? {} : { content: { [mediaType]: { schema: responseSchema(response) } } };
+    status === 204 || status === 302 ? {} : { content: { [mediaType]: written, ...Object.fromEntries(others) } };
   return {
     operationId: `${method.toLowerCase()}${path.replace(/[^A-Za-z0-9]+(.)?/g, (_, next?: string) => (next ?? '').toUpperCase())}`,
     tags: [tag],
@@ -82,8 +101,14 @@ function operation(tag: string, method: string, path: string, text: OperationTex
     ...(parameters.length === 0 ? {} : { parameters }),
     ...(body === undefined
       ? {}
-      : { requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body) } } } }),
-    responses: { [status]: { description: 'Done.', ...content } },
+      : { requestBody: { required: true, content: { [bodyType]: { schema: schemaOf(body) }, ...otherBodies } } }),
+    responses: {
+      [status]: { description: 'Done.', ...responseFields(text.responseFields), ...content },
+      ...Object.fromEntries(
+        Object.entries(text.also ?? {}).map(([other, description]) => [other, { description, ...content }]),
+      ),
+      ...errorsOf(text.errors ?? {}),
+    },
     ...(who === 'public' ? {} : { security: [{ bearer: [] }] }),
     [AUDIENCE_FIELD]: who,
   };
@@ -111,6 +136,34 @@ function queryParameters(schema: Mapping): Mapping[] {
     schema: each,
   }));
 }
+
+function fieldParameters(fields: NonNullable<OperationText['fields']>): Mapping[] {
+  return Object.entries(fields).map(([name, { meaning, required = false }]) => ({
+    name,
+    in: 'header',
+    description: meaning,
+    ...(required ? { required } : {}),
+    schema: { type: 'string' },
+  }));
+}
+
+function responseFields(fields: Readonly<Record<string, string>> | undefined): Mapping {
+  if (fields === undefined) return {};
+  const headers = Object.entries(fields).map(([name, description]) => [
+    name,
+    { description, schema: { type: 'string' } },
+  ]);
+  return { headers: Object.fromEntries(headers) };
+}
+
+/** References to what the merged document has for every error. */
+function errorsOf(errors: Readonly<Record<number, string>>): Mapping {
+  return Object.fromEntries(
+    Object.entries(errors).map(([status, description]) => [status, { $ref: ERROR_RESPONSE, description }]),
+  );
+}
+
+const ERROR_RESPONSE = '#/components/responses/GatewayError';
 
 export function isMapping(value: unknown): value is Mapping {
   return typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -41,9 +41,34 @@ const stranger = await api.getKeys();
 
 // Bans, and what is used.
 const ban = ok(await api.postApiV1Bans({ kind: 'user', subject: 'mallory', for: '1h' }, asRoot)).data as { id: string };
-const bans = ok(await api.getApiV1Bans(asRoot)).data as { bans: { subject: string }[] };
+const bans = ok(await api.getApiV1Bans({}, asRoot)).data as { bans: { subject: string }[] };
 ok(await api.deleteApiV1BansId(ban.id, asRoot));
-const usage = ok(await api.getApiV1Usage(asRoot)).status;
+const usage = ok(await api.getApiV1Usage({}, asRoot)).status;
+const mine = ok(await api.getApiV1Usage({ account: 'ada', plan: 'standard' }, asRoot));
+const quotas: string[] = mine.status === 200 ? mine.data.quotas.map(({ quota }) => quota) : [];
+const history = ok(await api.getApiV1UsageHistory({ quota: 'stories' }, asRoot));
+const periods: number = history.status === 200 ? history.data.periods.length : -1;
+const today = new Date().toISOString().slice(0, 10);
+const exported = ok(await api.getApiV1UsageExport('stories', today, { partial: 'true' }, asRoot));
+const total: number = exported.status === 200 && typeof exported.data !== 'string' ? exported.data.total : -1;
+const early = await api.getApiV1UsageExport('stories', today, {}, asRoot);
+const listed = ok(await api.getApiV1Bans({ kind: 'user', subject: 'mallory', all: 'true' }, asRoot));
+const lifted: boolean = listed.status === 200 && listed.data.bans.every(({ lifted_at }) => lifted_at !== null);
+// @ts-expect-error: the document knows no such kind
+const noKind = await api.getApiV1Bans({ kind: 'planet' }, asRoot);
+
+// Events: published, looked up where the response says, and the hub.
+const sent = ok(await api.postNotes('hello', { idempotencyKey: 'one' }, asRoot));
+const location = sent.status === 202 ? sent.headers.get('location') ?? '' : '';
+const became = ok(await api.getEventsPublishedToken(location.split('/').pop() ?? '', asRoot));
+const stored = became.status === 200 ? became.data.status : '';
+const ticket = ok(await api.postWsTicket(asRoot));
+const expiresIn: number = ticket.status === 201 ? ticket.data.expiresIn : 0;
+const told = ok(await api.postWsTopicsTopic('rooms.1', { hello: 1 }, asRoot)).status;
+const users = ok(await api.getWsTopicsTopicPresence('rooms.1', asRoot));
+const present: string[] = users.status === 200 ? users.data.users : ['?'];
+const healthy = ok(await api.getHealth());
+const health: string = healthy.status === 200 ? healthy.data.status : '';
 
 // Operators.
 const status = ok(await api.getStatus({}, asRoot)).data as { status: string };
@@ -60,7 +85,8 @@ const incomplete = await api.postLogin({ username: 'ada' });
 console.log(JSON.stringify({
   me: me.username, wrong: wrong.status, keys: keys.keys.some(({ id }) => id === key.id), stranger: stranger.status,
   bans: bans.bans.map(({ subject }) => subject), usage, status: status.status, routes: routes.routes.length > 0 && one.total > one.routes.length, explained,
-  ended: ended.ended, refused: refused.status, incomplete: incomplete.status,
+  quotas, periods, total, early: early.status, lifted, noKind: noKind.status,
+  stored, expires: expiresIn > 0, told, present, health, ended: ended.ended, refused: refused.status, incomplete: incomplete.status,
 }));
 `;
 
@@ -76,7 +102,15 @@ test('a client that is generated from our document signs in, makes keys, bans an
     abuse: {},
     quotas: { stories: { per: 'day' } },
     openapi: {},
-    routes: [{ match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' }],
+    events: {
+      streams: { notes: {} },
+      hub: { topics: [{ topic: 'rooms.*', subscribe: 'users', publish: 'users', presence: true }] },
+    },
+    routes: [
+      { match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' },
+      { match: { path: '/notes', methods: ['POST'] }, publish: { stream: 'notes' } },
+      { match: { path: '/ws/*' }, builtin: 'realtime' },
+    ],
   });
   const response = await fetch(`${gateway.url}/openapi/admin.json`, { headers: { 'x-api-key': ROOT } });
   assert.equal(response.status, 200);
@@ -111,6 +145,17 @@ test('a client that is generated from our document signs in, makes keys, bans an
     stranger: 401,
     bans: ['mallory'],
     usage: 200,
+    quotas: ['stories'],
+    periods: 0,
+    total: 0,
+    early: 409,
+    lifted: true,
+    noKind: 400,
+    stored: 'stored',
+    expires: true,
+    told: 202,
+    present: [],
+    health: 'healthy',
     status: 'healthy',
     routes: true,
     explained: 200,

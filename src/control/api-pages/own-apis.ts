@@ -2,7 +2,17 @@
  * Documents of the gateway's own APIs, by the built-in service that serves each: made from the schemas that check
  * requests. Nothing runs for it: an application is made here only for what it says about itself.
  */
-import { type ApiSource, AUDIENCE_FIELD, describeApi, isMapping, type Mapping, METHODS } from '../openapi-document.ts';
+import * as z from 'zod';
+import type { Endpoint } from '../config/plan.ts';
+import {
+  type ApiSource,
+  AUDIENCE_FIELD,
+  describeApi,
+  isMapping,
+  type Mapping,
+  METHODS,
+  type OperationText,
+} from '../openapi-document.ts';
 
 export interface OwnPaths {
   /** Where the account API is mounted, and the service that its routes lead to. */
@@ -11,6 +21,10 @@ export interface OwnPaths {
   readonly registry: string | null;
   readonly cluster: string | null;
   readonly admin: string | null;
+  /** Of health, status and metrics; null is off. */
+  readonly endpoints: Readonly<Record<Endpoint, string | null>>;
+  /** `events.path`. */
+  readonly events: string | null;
 }
 
 /** Loads what they are made of: call it when somebody asks for a document. */
@@ -30,38 +44,20 @@ export async function ownApis(paths: OwnPaths, version: string): Promise<ApiSour
     for (const path of paths.identity) sources.push(source(paths.identityService, document, path));
   }
   if (paths.registry !== null) {
-    const { registrationSchema, changesSchema } = await import('../discovery/registry/bodies.ts');
-    const hour = 3_600_000;
-    const bodies = {
-      registration: registrationSchema({ leaseMs: { min: 1, default: 30_000, max: hour } }),
-      changes: changesSchema,
-    };
-    const document = describeApi('registry', version, {
-      'POST /services/:name/instances': {
-        summary: 'Registers an instance',
-        who: 'signed-in',
-        body: bodies.registration,
-        status: 201,
-      },
-      'PUT /services/:name/instances/:id/heartbeat': {
-        summary: 'Keeps a registration alive',
-        who: 'signed-in',
-        body: bodies.changes,
-      },
-      'DELETE /services/:name/instances/:id': { summary: 'Removes a registration', who: 'signed-in', status: 204 },
-      'GET /services/:name/instances': { summary: 'Registered instances of a service', who: 'signed-in' },
-      'GET /services': { summary: 'All registered instances', who: 'signed-in' },
-    });
+    const { REGISTRY_OPERATIONS } = await import('../discovery/registry/api-description.ts');
+    const document = describeApi('registry', version, REGISTRY_OPERATIONS);
     sources.push(source('builtin:registry', document, paths.registry));
   }
-  const { banBody } = await import('../limits/bans/bans-app.ts');
-  sources.push(source('builtin:limits', limitsDocument(version, banBody), ''));
-  const { purgeBody } = await import('../cache/api.ts');
-  const cache = describeApi('cache', version, {
-    'GET /cache': { summary: 'Sizes and contents of the cache', who: 'admin' },
-    'POST /cache/purge': { summary: 'Removes responses from the cache', who: 'admin', body: purgeBody },
-  });
+  const { limitsOperations } = await import('../limits/api-description.ts');
+  const limits = describeApi('limits', version, { ...PLANS, ...limitsOperations('/api/v1', 'callers') });
+  sources.push(source('builtin:limits', limits, ''));
+  const { cacheOperations } = await import('../cache/operator-description.ts');
+  const cache = describeApi('cache', version, cacheOperations('/cache'));
   sources.push(source('builtin:cache', cache, '/api/v1'));
+  if (paths.events !== null) {
+    const { bridgeOperations } = await import('../events/api-description.ts');
+    sources.push(source('builtin:events', describeApi('events', version, bridgeOperations(paths.events)), ''));
+  }
   if (paths.cluster !== null) {
     const { createClusterApp } = await import('../cluster/app.ts');
     const quiet = { debug() {}, info() {}, warn() {}, error() {} };
@@ -76,25 +72,28 @@ export async function ownApis(paths: OwnPaths, version: string): Promise<ApiSour
       source('builtin:admin', forAdmins(adminDocument() as unknown as Mapping, 'admin'), `${paths.admin}/api`),
     );
   }
+  // Last, so that operations of the admin API keep their ids.
+  const { opsOperations } = await import('../ops/api-description.ts');
+  sources.push(source('builtin:ops', describeApi('operations', version, opsOperations(paths.endpoints)), ''));
   return sources;
 }
 
-function limitsDocument(version: string, banBody: Parameters<typeof describeApi>[2][string]['body']): Mapping {
-  return describeApi('limits', version, {
-    'GET /.well-known/gatehouse/plans': { summary: 'What each plan allows', who: 'public' },
-    'GET /api/v1/usage': { summary: 'What the caller has used and has left', who: 'signed-in' },
-    'GET /api/v1/usage/history': { summary: 'What the caller used in past periods', who: 'signed-in' },
-    'GET /api/v1/usage/export': { summary: 'Usage of all accounts in a period', who: 'admin' },
-    'GET /api/v1/bans': { summary: 'Bans that hold', who: 'admin' },
-    'POST /api/v1/bans': {
-      summary: 'Bans an address, a user or a key',
-      who: 'admin',
-      status: 201,
-      ...(banBody === undefined ? {} : { body: banBody }),
-    },
-    'DELETE /api/v1/bans/:id': { summary: 'Lifts a ban', who: 'admin', status: 204 },
-  });
-}
+const PLANS: Readonly<Record<string, OperationText>> = {
+  'GET /.well-known/gatehouse/plans': {
+    summary: 'What each plan allows',
+    who: 'public',
+    response: z.object({
+      plans: z.array(
+        z.object({
+          name: z.string(),
+          default: z.boolean(),
+          limits: z.array(z.object({ limit: z.int(), window_seconds: z.number(), burst: z.int() })),
+          quotas: z.record(z.string(), z.int()),
+        }),
+      ),
+    }),
+  },
+};
 
 /** Every operation with the audience, the tag and the credential that all of them have. */
 function forAdmins(document: Mapping, tag: string): Mapping {

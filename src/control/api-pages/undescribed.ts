@@ -2,9 +2,11 @@
  * A route that no document describes, as far as the configuration tells: paths, methods, and what publish and subscribe
  * do.
  */
+import type { PublishSettings } from '../../data/contract/events.ts';
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
-import { type Mapping, pathParameters } from '../openapi-document.ts';
+import { hubOperations, publishText, SUBSCRIBE_TEXT } from '../events/api-description.ts';
+import { type Mapping, type OperationText, operation, pathParameters, templated } from '../openapi-document.ts';
 
 export interface UndescribedOperation {
   readonly path: string;
@@ -15,6 +17,7 @@ export interface UndescribedOperation {
 /** Of a route that takes any method. */
 const USUAL = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
+const TAKE_EVENTS = new Set(['POST', 'PUT']);
 const DOCUMENTED = new Set(['GET', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'TRACE']);
 
 export function undescribed(
@@ -26,8 +29,16 @@ export function undescribed(
   const segments = pattern.segments.map((segment) => (segment.kind === 'literal' ? segment.text : `{${segment.name}}`));
   const rest = freeName(segments);
   const path = `/${[...segments, ...(pattern.wildcard ? [`{${rest}}`] : [])].join('/')}`;
-  const event = eventOf(route);
-  const methods = event?.methods ?? (match.methods.length === 0 ? USUAL : match.methods);
+  const own = ownOf(route, path);
+  if (own !== undefined)
+    return {
+      operations: Object.entries(own).map(([key, text]) => {
+        const [method = '', written = ''] = key.split(' ');
+        const at = templated(written);
+        return { path: at, method: method.toLowerCase(), operation: operation('events', method, at, text) };
+      }),
+    };
+  const methods = match.methods.length === 0 ? USUAL : match.methods;
   return {
     operations: methods
       .filter((method) => DOCUMENTED.has(method))
@@ -35,11 +46,11 @@ export function undescribed(
         path,
         method: method.toLowerCase(),
         operation: {
-          summary: event?.summary ?? `${method} ${match.path.kind === 'pattern' ? match.path.pattern : path}`,
+          summary: `${method} ${match.path.kind === 'pattern' ? match.path.pattern : path}`,
           ...(pattern.wildcard ? { description: `\`{${rest}}\` stands for all that follows, slashes included.` } : {}),
           ...(path.includes('{') ? { parameters: pathParameters(path) } : {}),
           ...(WITH_BODY.has(method) ? { requestBody: { content: { '*/*': { schema: {} } } } } : {}),
-          responses: event?.responses ?? responsesOf(route),
+          responses: responsesOf(route),
         },
       })),
   };
@@ -61,19 +72,15 @@ function responsesOf({ action }: RouteSettings): Mapping {
   return { default: { description: 'What the service responds.' } };
 }
 
-function eventOf({ policies, match }: RouteSettings) {
-  if (policies.some(({ name }) => name === 'publish')) {
-    const wanted = match.methods.filter((method) => WITH_BODY.has(method));
-    return {
-      methods: wanted.length === 0 ? ['POST'] : wanted,
-      summary: 'Publishes an event',
-      responses: { 202: { description: 'The event is kept and will reach its subscribers.' } },
-    };
+/** What the gateway does itself on such a route, or undefined. */
+function ownOf(route: RouteSettings, path: string): Readonly<Record<string, OperationText>> | undefined {
+  const options = (name: string) => route.policies.find((policy) => policy.name === name)?.options;
+  const publish = options('publish');
+  if (publish !== undefined) {
+    const wanted = route.match.methods.filter((method) => TAKE_EVENTS.has(method));
+    const text = publishText(publish as PublishSettings);
+    return Object.fromEntries((wanted.length === 0 ? ['POST'] : wanted).map((method) => [`${method} ${path}`, text]));
   }
-  if (!policies.some(({ name }) => name === 'subscribe')) return undefined;
-  return {
-    methods: ['GET'],
-    summary: 'Subscribes to events, as server-sent events or over a WebSocket',
-    responses: { 200: { description: 'Events.', content: { 'text/event-stream': { schema: { type: 'string' } } } } },
-  };
+  if (options('realtime') !== undefined) return hubOperations(path.replace(/\/\{[^}]*\}$/, ''));
+  return options('subscribe') === undefined ? undefined : { [`GET ${path}`]: SUBSCRIBE_TEXT };
 }

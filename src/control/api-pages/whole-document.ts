@@ -48,13 +48,15 @@ export async function wholeDocument(parts: DocumentParts, documents: ServiceDocu
   return { ...merged, problems: [...described.problems, ...checked.problems, ...merged.problems] };
 }
 
-function ownPaths({ sections }: ControlPlan): OwnPaths {
-  const { identity, registry, cluster, admin } = sections;
+function ownPaths({ sections, endpoints }: ControlPlan): OwnPaths {
+  const { identity, registry, cluster, admin, events } = sections;
   return {
     identity: identity === null ? [] : [identity.options.basePath, ...identity.options.alsoAt],
     identityService: identity?.options.service ?? 'builtin:identity',
     registry: registry === null ? null : registry.path,
     cluster: cluster === null ? null : cluster.path,
     admin: admin.path,
+    endpoints,
+    events: events?.path ?? null,
   };
 }

@@ -16,23 +16,90 @@ const page = z.object({
   skip: z.int().optional(),
   subject: z.string().optional(),
 });
+const consumer = z.object({
+  name: z.string(),
+  stream: z.string(),
+  service: z.string(),
+  runs: z.string(),
+  position: z.string().nullable(),
+  lag: z.number().nullable(),
+  pending: z.int(),
+  retrying: z.int(),
+  dead: z.int(),
+  delivered: z.int(),
+  failed: z.int(),
+  problem: z.string().nullable(),
+});
+const deadLetters = z.object({
+  dead: z.array(
+    z.object({
+      consumer: z.string(),
+      position: z.string(),
+      id: z.string(),
+      subject: z.string(),
+      key: z.string(),
+      attempts: z.int(),
+      problem: z.string().nullable(),
+      since: z.string(),
+    }),
+  ),
+  hasMore: z.boolean(),
+});
 const EVENTS: Readonly<Record<string, OperationText>> = {
-  'GET /streams': { summary: 'Streams of events', who: 'admin' },
-  'GET /asyncapi': { summary: 'Streams as an AsyncAPI document', who: 'admin' },
-  'GET /consumers': { summary: 'Consumers to which events are delivered', who: 'admin' },
+  'GET /streams': {
+    summary: 'Streams of events',
+    who: 'admin',
+    response: z.object({
+      streams: z.array(
+        z.object({
+          name: z.string(),
+          engine: z.string(),
+          latest: z.string().nullable(),
+          problem: z.string().nullable(),
+          subscribers: z.int(),
+        }),
+      ),
+    }),
+  },
+  'GET /asyncapi': {
+    summary: 'Streams as an AsyncAPI document',
+    who: 'admin',
+    response: z.looseObject({ asyncapi: z.string() }),
+  },
+  'GET /consumers': {
+    summary: 'Consumers to which events are delivered',
+    who: 'admin',
+    response: z.object({ consumers: z.array(consumer) }),
+  },
   'GET /dead': {
     summary: 'Events that could not be delivered',
     who: 'admin',
     query: page.extend({ consumer: z.string().optional() }),
+    response: deadLetters,
   },
   'GET /dead/:consumer': {
     summary: 'Events that could not be delivered to a consumer',
     who: 'admin',
     query: page,
+    response: deadLetters,
   },
-  'GET /dead/:consumer/:position': { summary: 'One event that could not be delivered, whole', who: 'admin' },
-  'POST /dead/replay': { summary: 'Delivers such events again', who: 'admin', body: choice },
-  'POST /dead/drop': { summary: 'Gives such events up', who: 'admin', body: choice },
+  'GET /dead/:consumer/:position': {
+    summary: 'One event that could not be delivered, whole',
+    who: 'admin',
+    response: z.object({ consumer: z.string(), position: z.string(), event: z.looseObject({ id: z.string() }) }),
+  },
+  'POST /dead/replay': {
+    summary: 'Delivers such events again',
+    who: 'admin',
+    body: choice,
+    response: z.object({ replayed: z.int() }),
+  },
+  'POST /dead/drop': {
+    summary: 'Gives such events up',
+    who: 'admin',
+    body: choice,
+    response: z.object({ dropped: z.int() }),
+  },
 };
 
 export function operatorPaths(): Mapping {

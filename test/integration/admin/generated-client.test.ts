@@ -185,7 +185,11 @@ test('so does every operation of features that are in use, each below its featur
   await call('deleteFeaturesLimitsBansId', { values: { id: ban.id } });
   await call('getFeaturesLimitsUsage', { values: { account: 'mia' } });
   await call('getFeaturesLimitsUsageHistory', { values: { account: 'mia' } });
-  left.delete('getFeaturesLimitsUsageExport');
+  const period = new Date().toISOString().slice(0, 10);
+  const exported = await call('getFeaturesLimitsUsageExport', {
+    values: { quota: 'stories', period, partial: 'true' },
+  });
+  assert.equal(exported.quota, 'stories');
   await call('getFeaturesCache');
   await call('postFeaturesCachePurge', { body: { all: true } });
   for (const name of ['Streams', 'Asyncapi', 'Consumers', 'Dead']) await call(`getFeaturesEvents${name}`);

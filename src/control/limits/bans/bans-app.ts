@@ -37,6 +37,13 @@ export const banBody = z.strictObject({
   for: z.union([z.string(), z.number()]).prefault('1h'),
 });
 
+/** Of `GET /bans`; the API document is made of it. */
+export const bansQuery = z.object({
+  kind: z.enum(['address', 'user', 'key'], 'address, user or key').optional(),
+  subject: z.string().optional(),
+  all: z.enum(['true', 'false'], 'true or false').optional(),
+});
+
 /** A ban that is not enforced must not look like one. */
 const NOT_ENFORCED: Refusal = {
   status: 409,
@@ -57,10 +64,15 @@ export function createBansApp({ bans, caller, watches, errorFormat, clock }: Ban
   });
 
   app.get('/bans', async (context) => {
-    const { kind: named, subject, all } = context.req.query();
-    const known = kind.optional().safeParse(named);
-    if (!known.success) return no(context, invalid('kind', named ?? '', 'address, user or key'));
-    const found = await bans.list({ kind: known.data, subject, all: all === 'true' });
+    const asked = context.req.query();
+    const read = bansQuery.safeParse(asked);
+    if (!read.success) {
+      const fields = fieldProblems(read.error, asked);
+      const message = `${fields[0]?.field ?? 'the query'} is not valid`;
+      return no(context, { status: 400, code: 'VALIDATION_ERROR', message, fields });
+    }
+    const { kind: named, subject, all } = read.data;
+    const found = await bans.list({ kind: named, subject, all: all === 'true' });
     return context.json({ bans: found.map(shown) });
   });
 

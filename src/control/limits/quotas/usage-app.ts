@@ -1,16 +1,29 @@
 /**
  * The usage API: what a caller has used and has left, and exports for billing.
  *
- * GET /usage                               own usage in the present periods; administrators: ?account=ID&plan=NAME GET
- * /usage/history                       past periods; ?quota=NAME, administrators: ?account=ID GET
- * /usage/export?quota=NAME&period=ID   all accounts of a period, for administrators; ?format=csv|json, ?partial=true
+ *   GET /usage           own usage in the present periods; administrators: ?account=ID&plan=NAME
+ *   GET /usage/history   past periods; ?quota=NAME, administrators: ?account=ID
+ *   GET /usage/export    ?quota=NAME&period=ID: all accounts of a period, for administrators; ?format=csv|json,
+ *                        ?partial=true
  */
 import { createHash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
+import * as z from 'zod';
 import type { Clock } from '../../../base/clock.ts';
 import type { ErrorFormat } from '../../../data/contract/snapshot.ts';
+import { fieldProblems } from '../../field-problems.ts';
 import { type ApiCaller, REFUSALS, type ReadCaller, type Refusal, refuse } from '../http.ts';
 import { type ExportProblem, exportCsv, GRACE_MS, type UsageExport, type UsageReader } from './usage.ts';
+
+/** What each operation is asked; the API document is made of them. */
+export const usageQuery = z.object({ account: z.string().optional(), plan: z.string().optional() });
+export const historyQuery = z.object({ account: z.string().optional(), quota: z.string().optional() });
+export const exportQuery = z.object({
+  quota: z.string('the name of a quota'),
+  period: z.string('a period such as 2026-07-01, 2026-W27 or 2026-07'),
+  format: z.enum(['json', 'csv'], 'json or csv').optional(),
+  partial: z.enum(['true', 'false'], 'true or false').optional(),
+});
 
 export interface UsageAppParts {
   readonly usage: UsageReader;
@@ -71,11 +84,14 @@ export function createUsageApp({ usage, caller, errorFormat, clock }: UsageAppPa
     const who = caller(context);
     if (who === null) return no(context, REFUSALS.unauthenticated);
     if (!who.isAdmin) return no(context, REFUSALS.forbidden);
-    const { quota = '', period = '', format = 'json', partial } = context.req.query();
-    if (format !== 'json' && format !== 'csv') {
-      const field = { field: 'format', value: format, expected: 'json or csv' };
-      return no(context, { status: 400, code: 'VALIDATION_ERROR', message: 'format is not valid', fields: [field] });
+    const asked = context.req.query();
+    const read = exportQuery.safeParse(asked);
+    if (!read.success) {
+      const fields = fieldProblems(read.error, asked);
+      const message = `${fields[0]?.field ?? 'the query'} is not valid`;
+      return no(context, { status: 400, code: 'VALIDATION_ERROR', message, fields });
     }
+    const { quota, period, format = 'json', partial } = read.data;
     const found = await usage.export(quota, period, partial === 'true');
     return typeof found === 'string' ? no(context, EXPORT_REFUSALS[found]) : exportResponse(context, found, format);
   });

@@ -1,0 +1,61 @@
+/** Health, status and metrics in words, for API documents. Operators read all of them. */
+import * as z from 'zod';
+import type { Endpoint } from '../config/plan.ts';
+import type { OperationText } from '../openapi-document.ts';
+
+const timestamp = z.iso.datetime();
+const health = z.looseObject({
+  status: z.enum(['healthy', 'degraded', 'unhealthy']),
+  timestamp,
+  services: z.record(z.string(), z.looseObject({ status: z.string() })),
+  version: z.string(),
+});
+const UNHEALTHY = { 503: 'Unhealthy, with the same body.' };
+
+const TEXTS: Readonly<Record<Endpoint, OperationText>> = {
+  health: { summary: 'Health of the gateway and its services', who: 'public', response: health, also: UNHEALTHY },
+  live: {
+    summary: 'Whether the process lives',
+    who: 'public',
+    response: z.object({ status: z.literal('alive'), timestamp }),
+  },
+  ready: {
+    summary: 'Whether the gateway takes requests',
+    who: 'public',
+    response: z.object({
+      status: z.enum(['ready', 'not ready']),
+      ready: z.boolean(),
+      timestamp,
+      checks: z.record(z.string(), z.boolean()),
+    }),
+    also: { 503: 'Not ready, with the same body.' },
+  },
+  detailed: { summary: 'Health with instances and workers', who: 'admin', response: health, also: UNHEALTHY },
+  status: {
+    summary: 'Version, configuration, traffic, services and features',
+    who: 'admin',
+    response: z.looseObject({ name: z.string(), version: z.string(), status: z.string(), startedAt: timestamp }),
+  },
+  metrics: {
+    summary: 'Metrics, in the format that Accept names',
+    who: 'admin',
+    mediaType: 'text/plain',
+    response: z.string(),
+    otherTypes: ['application/json', 'application/openmetrics-text'],
+  },
+  prometheus: {
+    summary: 'Metrics for Prometheus',
+    who: 'admin',
+    mediaType: 'text/plain',
+    response: z.string(),
+    otherTypes: ['application/openmetrics-text'],
+  },
+};
+
+export function opsOperations(endpoints: Readonly<Record<Endpoint, string | null>>): Record<string, OperationText> {
+  return Object.fromEntries(
+    Object.entries(endpoints).flatMap(([name, path]) =>
+      path === null ? [] : [[`GET ${path}`, TEXTS[name as Endpoint]]],
+    ),
+  );
+}
