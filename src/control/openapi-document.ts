@@ -34,6 +34,8 @@ export interface ApiSource {
 export interface OperationText {
   readonly summary: string;
   readonly who: Audience;
+  /** Who may read of it, where that is not who may call it. */
+  readonly readers?: Audience;
   readonly body?: z.ZodType;
   /** Other types that the body may have, unchecked. */
   readonly otherBodies?: readonly string[];
@@ -110,7 +112,7 @@ export function operation(tag: string, method: string, path: string, text: Opera
       ...errorsOf(text.errors ?? {}),
     },
     ...(who === 'public' ? {} : { security: [{ bearer: [] }] }),
-    [AUDIENCE_FIELD]: who,
+    [AUDIENCE_FIELD]: text.readers ?? who,
   };
 }
 

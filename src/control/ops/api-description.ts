@@ -1,4 +1,4 @@
-/** Health, status and metrics in words, for API documents. Operators read all of them. */
+/** Health, status and metrics in words, for the document of administrators: in that of an API's callers they are noise. */
 import * as z from 'zod';
 import type { Endpoint } from '../config/plan.ts';
 import type { OperationText } from '../openapi-document.ts';
@@ -13,15 +13,23 @@ const health = z.looseObject({
 const UNHEALTHY = { 503: 'Unhealthy, with the same body.' };
 
 const TEXTS: Readonly<Record<Endpoint, OperationText>> = {
-  health: { summary: 'Health of the gateway and its services', who: 'public', response: health, also: UNHEALTHY },
+  health: {
+    summary: 'Health of the gateway and its services',
+    who: 'public',
+    readers: 'admin',
+    response: health,
+    also: UNHEALTHY,
+  },
   live: {
     summary: 'Whether the process lives',
     who: 'public',
+    readers: 'admin',
     response: z.object({ status: z.literal('alive'), timestamp }),
   },
   ready: {
     summary: 'Whether the gateway takes requests',
     who: 'public',
+    readers: 'admin',
     response: z.object({
       status: z.enum(['ready', 'not ready']),
       ready: z.boolean(),
