@@ -4,7 +4,9 @@
  */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { connect, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { END_HEADERS, END_STREAM, SETTING_INITIAL_WINDOW_SIZE } from '../../src/data/http2/frames.ts';
@@ -92,6 +94,69 @@ describe('readers of one address that take nothing', () => {
     for (let round = 0; round < 10; round++) assert.deepEqual(await statusesOfOthers(gateway, '/small', 2), [200, 200]);
     assert.equal(open(), 6);
   });
+});
+
+test('callers of handlers and compositions hold no more of a service than those who ask it themselves', async (t) => {
+  let open = 0;
+  let most = 0;
+  const waiting: (() => void)[] = [];
+  const upstream = await httpUpstream(t, (request, response) => {
+    if (request.url === '/small') {
+      response.end('{}');
+      return;
+    }
+    open++;
+    most = Math.max(most, open);
+    waiting.push(() => {
+      open--;
+      response.end('{}');
+    });
+  });
+  const folder = await mkdtemp(join(tmpdir(), 'gh-share-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  const file = join(folder, 'mine.ts');
+  await writeFile(
+    file,
+    `import { defineHandler } from 'gatehouse/policy';
+    export default defineHandler((request, context) => context.fetch('service:s/held'));`,
+  );
+  const gateway = await startTestGateway(t, {
+    gateway: { trustProxy: ['127.0.0.0/8'] },
+    services: {
+      s: {
+        instances: [upstream.url],
+        retries: 0,
+        pool: { maxConnections: 8, perAddress: '25%', maxQueued: 100, queueTimeout: '60s' },
+      },
+    },
+    routes: [
+      { match: { path: '/handled' }, handler: file, auth: 'public' },
+      { match: { path: '/composed' }, aggregate: { parts: { a: { service: 's', path: '/held' } } }, auth: 'public' },
+      { match: { path: '/*' }, service: 's', auth: 'public' },
+    ],
+  });
+  for (const path of ['/held', '/handled', '/composed']) {
+    most = 0;
+    const asked = Array.from({ length: 12 }, () =>
+      fetch(gateway.url + path, { headers: from('192.0.2.1') }).then((response) => response.status),
+    );
+    await until(() => open === 2, `${path}: the share is used up`, 30_000);
+    assert.deepEqual(await statusesOfOthers(gateway, '/small', 4), [200, 200, 200, 200]);
+    const done = Promise.all(asked).then(() => true);
+    let isDone = false;
+    void done.then(() => {
+      isDone = true;
+    });
+    await until(
+      () => {
+        waiting.shift()?.();
+        return isDone;
+      },
+      `${path}: all are done`,
+      30_000,
+    );
+    assert.equal(most, 2, path);
+  }
 });
 
 test('an address has a share of the connections; the next is closed, and others come in', async (t) => {

@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -188,6 +188,62 @@ describe('traces', () => {
     assert.equal(part.status, 2);
     const attempt = kindOf(collector.spans, 'client').find(({ parentId }) => parentId === part.spanId);
     assert.equal(attempt?.attributes['http.response.status_code'], 500);
+  });
+
+  it('show what a handler asks of services, which get the trace', async (t) => {
+    const collector = await httpCollector(t);
+    const told = new Map<string, string[]>();
+    const upstream = await httpUpstream(t, (request, response) => {
+      const { traceparent = [] } = request.headersDistinct;
+      told.set(request.url ?? '', traceparent);
+      if (request.url === '/gone') {
+        request.socket.destroy();
+        return;
+      }
+      response.statusCode = request.url === '/bad' ? 500 : 200;
+      response.end('ok');
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'gh-traced-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, 'mine.ts');
+    await writeFile(
+      file,
+      `import { defineHandler } from 'gatehouse/policy';
+      export default defineHandler(async (request, context) => {
+        const good = await context.fetch('service:a/good', { headers: request.headers });
+        const bad = await context.fetch('service:a/bad');
+        const gone = await context.fetch('service:a/gone').catch(({ reason }) => reason);
+        return new Response(await good.text() + bad.status + await bad.text() + gone);
+      });`,
+    );
+    const gateway = await startTestGateway(t, {
+      gateway: { tracing: { endpoint: collector.url, ratio: 1 } },
+      services: {
+        a: { instances: [{ url: upstream.url }], retries: 0 },
+      },
+      routes: [{ match: { path: '/h' }, auth: 'public', handler: file }],
+    });
+    const headers = { traceparent: `00-${TRACE}-${PARENT}-01` };
+    assert.equal(await (await fetch(`${gateway.url}/h`, { headers })).text(), 'ok500okupstream_reset');
+    await spansArrive(collector, 7);
+    const [server] = kindOf(collector.spans, 'server');
+    const inner = kindOf(collector.spans, 'internal');
+    assert.deepEqual(
+      inner.map(({ name, status, parentId }) => [name, status, parentId]),
+      [
+        ['service a', 0, server!.spanId],
+        ['service a', 2, server!.spanId],
+        ['service a', 2, server!.spanId],
+      ],
+    );
+    const clients = kindOf(collector.spans, 'client');
+    assert.deepEqual(
+      clients.map(({ parentId }) => parentId),
+      inner.map(({ spanId }) => spanId),
+    );
+    assert.ok([server!, ...inner, ...clients].every(({ traceId }) => traceId === TRACE));
+    assert.deepEqual(told.get('/good'), [`00-${TRACE}-${clients[0]!.spanId}-01`]);
+    assert.deepEqual(told.get('/bad'), [`00-${TRACE}-${clients[1]!.spanId}-01`]);
   });
 
   it('go by gRPC as well, with fields of the configuration, and are named by the standard variables', async (t) => {

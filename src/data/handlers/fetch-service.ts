@@ -20,7 +20,11 @@ import { type BodyOrigin, ServiceBody } from '../web/service-body.ts';
 const SCHEME = 'service:';
 /** The engine writes these. */
 const FRAMING = /^(host|content-length|transfer-encoding|connection|te|trailer|upgrade|keep-alive|expect)$/;
+/** Of a traced exchange each attempt has its own. */
+const TRACE = /^trace(parent|state)$/;
 const PLAIN_METHOD = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
+
+type Span = ReturnType<NonNullable<Exchange['trace']>['part']>;
 
 export async function fetchService(
   exchange: Exchange,
@@ -46,8 +50,9 @@ export async function fetchService(
     names.push(shared.names[i]!);
     values.push(shared.values[i]!);
   }
+  const span = exchange.trace?.part() ?? null;
   for (let i = 0; i < own.count; i++) {
-    if (FRAMING.test(own.nameAt(i))) continue;
+    if (FRAMING.test(own.nameAt(i)) || (span !== null && TRACE.test(own.nameAt(i)))) continue;
     names.push(own.nameAt(i));
     values.push(own.valueAt(i));
   }
@@ -59,11 +64,13 @@ export async function fetchService(
     fields: new FieldBlock(names, values),
     bodyLength: bytes?.length ?? 0,
     address: exchange.address,
+    source: exchange.source,
+    observer: span,
     subject: exchange.subject,
   });
   const body = RequestBody.whole(bytes === null ? [] : [bytes]);
   return new Promise((resolve, reject) =>
-    new ServiceFetch(exchange, both, resolve, reject).start(service, request, body),
+    new ServiceFetch(exchange, both, span, resolve, reject).start(service, request, body),
   );
 }
 
@@ -109,21 +116,28 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
   readonly #exchange: Exchange;
   readonly #signal: AbortSignal;
+  readonly #span: Span | null;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (error: unknown) => void;
   readonly #onAbort = (): void => this.#giveUp(this.#signal.reason);
   #call: UpstreamCall | null = null;
   #body: ServiceBody | null = null;
+  #service = '';
+  #startedMs = 0;
+  /** Why its span is one that failed; empty: it is not. */
+  #failed = '';
   #isOver = false;
 
   constructor(
     exchange: Exchange,
     signal: AbortSignal,
+    span: Span | null,
     resolve: (response: Response) => void,
     reject: (error: unknown) => void,
   ) {
     this.#exchange = exchange;
     this.#signal = signal;
+    this.#span = span;
     this.#resolve = resolve;
     this.#reject = reject;
   }
@@ -132,8 +146,10 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     const { runtime, live } = this.#exchange;
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
     runtime.metrics.add('handler_calls', 1);
+    this.#service = service.settings.name;
     this.#call = new UpstreamCall(runtime, live, service, request, body, this);
-    this.#call.start(runtime.clock.monotonicMs());
+    this.#startedMs = runtime.clock.monotonicMs();
+    this.#call.start(this.#startedMs);
   }
 
   onInterim(): void {}
@@ -142,6 +158,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     const fields = new WebFields();
     for (let i = 0; i < head.count; i++) fields.add(head.name(i).toLowerCase(), head.value(i));
     const { status } = head;
+    if (status >= 400) this.#failed = String(status);
     if (status !== 204 && status !== 205 && status !== 304) this.#body = new ServiceBody(this);
     this.#resolve(WebResponse.of(status, fields, this.#body));
   }
@@ -165,6 +182,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   onFault(fault: Fault): void {
+    this.#failed = fault.kind.reason;
     if (this.#end()) this.#failWith(new ServiceError(fault));
   }
 
@@ -183,8 +201,10 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   #giveUp(reason: unknown): void {
-    if (!this.#end()) return;
+    if (this.#isOver) return;
+    if (reason !== null) this.#failed = 'aborted';
     this.#call?.abandon();
+    this.#end();
     if (reason !== null) this.#failWith(reason);
   }
 
@@ -197,6 +217,8 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
+    const nowMs = this.#exchange.runtime.clock.monotonicMs();
+    this.#span?.end(`service ${this.#service}`, this.#startedMs, nowMs, this.#failed);
     return true;
   }
 }
