@@ -5,6 +5,7 @@
 
 import { call, contact, isStale, me, points, signIn, signOut, stream, watchContact } from './api.js';
 import { AccountsPage } from './pages-accounts.js';
+import { ApisPage } from './pages-apis.js';
 import { ChangesPage } from './pages-changes.js';
 import { ClusterPage } from './pages-cluster.js';
 import { LimitsPage } from './pages-limit.js';
@@ -29,6 +30,7 @@ const PAGES = {
   accounts: ['Accounts', AccountsPage],
   cache: ['Cache', CachePage],
   changes: ['Changes', ChangesPage],
+  apis: ['API pages', ApisPage],
   cluster: ['Cluster', ClusterPage],
   events: ['Events', EventsPage],
 };

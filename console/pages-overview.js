@@ -45,10 +45,37 @@ export function Overview() {
       <${Chart} title="Latency in milliseconds" points=${points.value}
         series=${[{ key: 'p50Ms', label: 'median' }, { key: 'p99Ms', label: '99th percentile' }]} />
     <//>
+    <${Objectives} reports=${found.objectives} />
     <${Card} title="This process" id="process">
       <p>${`Version ${found.version}, up ${ago(found.uptimeSeconds * 1000)}, process ${found.pid}, ${found.workers.filter((worker) => worker.listening).length} of ${found.workers.length} workers listen. Configuration ${configuration.revision === null ? configuration.version : `revision ${configuration.revision.revision} by ${configuration.revision.author}`}, from ${configuration.source}.`}</p>
       <p>Listens on ${found.listeners.map(({ host, port, tls }) => `${tls ? 'https' : 'http'}://${host}:${port}`).join(', ')}.</p>
     <//>`;
+}
+
+const ALERT_CLASS = { page: 'error', ticket: 'warning' };
+
+/** What was promised, and how much of it may still be missed. */
+function Objectives({ reports }) {
+  return html`<${Card} title="Objectives" id="objectives">
+    <${Table} caption="Objectives with their error budgets" head=${['Objective', 'Promises', 'Budget left, %', 'Burn rate, 1 h', 'Missed in the last hour', 'State']}
+      empty="None. With the key objectives the gateway follows what its routes promise: availability and latency."
+      rows=${reports.map(
+        ({
+          objective,
+          kind,
+          target,
+          under,
+          burnRates,
+          budgetRemaining,
+          lastHour,
+          alert,
+        }) => html`<tr key=${`${objective} ${kind}`}><td>${objective}</td>
+        <td>${`${number(target * 100)} % ${kind === 'latency' ? `within ${number(under)} ms` : 'succeed'}`}</td>
+        <td class=${budgetRemaining < 0 ? 'error' : ''}>${number(budgetRemaining * 100)}</td><td>${number(burnRates['1h'])}</td>
+        <td>${`${number(lastHour.bad)} of ${number(lastHour.total)}`}</td>
+        <td class=${ALERT_CLASS[alert] ?? 'good'}>${alert === null ? 'kept' : 'burns too fast'}</td></tr>`,
+      )} />
+  <//>`;
 }
 
 const MOST_SHOWN = 300;

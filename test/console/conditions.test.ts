@@ -157,6 +157,7 @@ describe('a console of a gateway that does nothing yet', () => {
     Accounts: /Add identity: \{ enabled: true \} to the configuration/,
     Cache: /Add cache: \{\} to a route, a service or the gateway/,
     Changes: /the gateway started/,
+    'API pages': /Add openapi: \{\} to the configuration/,
     Cluster: /Give several gateways the key cluster and one store/,
     Events: /the admin API listens/,
   };

@@ -28,6 +28,7 @@ const PAGES = [
   'Accounts',
   'Cache',
   'Changes',
+  'API pages',
   'Cluster',
   'Events',
 ];
@@ -123,12 +124,15 @@ describe('the console in Chromium', () => {
         tokens: [{ name: HOSTILE, role: 'admin', token: TOKEN }],
       },
       abuse: {},
+      openapi: {},
+      objectives: { notes: { routes: ['notes'], availability: '99.9%', latency: { under: '2s', for: '99%' } } },
       cluster: { name: 'prod', node: 'gateway-1' },
       identity: {
         enabled: true,
         firstAdmin: 'off',
         registration: { verifyEmail: 'off' },
         passwords: { memory: '8mb', passes: 1 },
+        plans: ['free', 'gold'],
       },
       services: { notes: { instances: [{ url: upstream.url }], circuitBreaker: {} } },
       routes: [
@@ -176,6 +180,25 @@ describe('the console in Chromium', () => {
   it('signs in by the link, which is gone from the address', async () => {
     assert.equal(new URL(page.url()).hash, '#/');
     await page.waitForSelector('h1:has-text("gatehouse: healthy")');
+  });
+
+  it('shows what routes promise, and how much of it may still be missed', async () => {
+    const row = (promise: string) =>
+      page.waitForSelector(`[aria-label="Objectives with their error budgets"] tr:has-text("${promise}")`);
+    const text = await (await row('99.9 % succeed')).innerText();
+    assert.match(text, /^notes\s+99\.9 % succeed\s+100\s+0\s+0 of \d+\s+kept$/);
+    await row('99 % within 2,000 ms');
+  });
+
+  it('says where the pages of all APIs are, and the links lead there', async () => {
+    await open('API pages');
+    const link = await page.waitForSelector('a:has-text("/docs")');
+    const href = (await link.getAttribute('href')) ?? '';
+    assert.ok(href.startsWith(gateway.url), href);
+    const response = await fetch(href);
+    assert.deepEqual([response.status, response.headers.get('content-type')?.split(';')[0]], [200, 'text/html']);
+    assert.equal((await fetch(`${gateway.url}/openapi.json`)).status, 200);
+    await page.waitForSelector('td:has-text("/openapi.yaml")');
   });
 
   it('says which route takes a request, sends it, and shows phases and times', async () => {

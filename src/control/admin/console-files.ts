@@ -59,6 +59,7 @@ const OWN_FILES = new Set([
   'pages-requests.js',
   'pages-limit.js',
   'pages-limits.js',
+  'pages-apis.js',
   'pages-cluster.js',
   'sign-in.js',
   'try-request.js',

@@ -1,17 +1,15 @@
 /** What is wrong at the moment and why, worst first, from what status knows. Pure. For the console and scripts. */
+import type { Trouble } from '../feature-status.ts';
 import type { GatewayStatus } from '../ops/sources.ts';
 import type { Override } from '../overrides.ts';
 
-export interface Trouble {
-  readonly severity: 'error' | 'warning' | 'note';
-  /** Such as `service orders`. */
-  readonly subject: string;
-  /** Lower case, no full stop. */
-  readonly message: string;
-}
-
-export function troubles(status: GatewayStatus, overrides: readonly Override[]): Trouble[] {
-  const found: Trouble[] = [];
+/** `fromFeatures`: what they say is wrong. */
+export function troubles(
+  status: GatewayStatus,
+  overrides: readonly Override[],
+  fromFeatures: readonly Trouble[],
+): Trouble[] {
+  const found: Trouble[] = [...fromFeatures];
   const add = (severity: Trouble['severity'], subject: string, message: string): void => {
     found.push({ severity, subject, message });
   };

@@ -38,17 +38,23 @@ export function trafficRoutes(kit: Kit): void {
         brief: z
           .enum(['true', 'false'])
           .prefault('false')
-          .describe('`true` leaves out services, features and overrides.'),
+          .describe('`true` leaves out services, overrides, and features but for `objectives` and `openapi`.'),
       }),
       response: z.looseObject({ status: z.string(), troubles: z.array(z.looseObject({ subject: z.string() })) }),
     },
     ({ query }) => {
-      const found = status();
+      const sources = host.opsSources();
+      const found = gatewayStatus(sources);
       const overrides = host.overrides.list();
-      const wrong = troubles(found, overrides);
+      const wrong = troubles(
+        found,
+        overrides,
+        sources.features.flatMap((feature) => feature.troubles ?? []),
+      );
       if (query.brief === 'false') return { ...found, overrides, troubles: wrong };
-      const { services: _, features: __, ...rest } = found;
-      return { ...rest, troubles: wrong };
+      const { services: _, features, ...rest } = found;
+      const { objectives = [], openapi = null } = features;
+      return { ...rest, objectives, openapi, troubles: wrong };
     },
   );
 

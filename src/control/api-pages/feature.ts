@@ -53,7 +53,12 @@ export function apiPagesFeature(host: Pick<OperatorHost, 'log' | 'configuration'
         },
       ];
     },
-    status: () => (pages === undefined ? {} : { sections: { openapi: { problems: pages.problems ?? [] } } }),
+    status() {
+      const { openapi } = host.configuration.compiled.plan.sections;
+      if (pages === undefined || openapi === null) return {};
+      const { path, docs, redoc } = openapi;
+      return { sections: { openapi: { path, docs, redoc, problems: pages.problems ?? [] } } };
+    },
     async stop() {
       close?.();
     },

@@ -4,6 +4,7 @@
 import { messageOf } from '../../base/errors.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature } from '../feature.ts';
+import { endTroubles } from './end-troubles.ts';
 import { type CertificateEnd, endReport, endsMetric } from './ends.ts';
 import type { CertificatesFeature, CertificatesHost } from './feature.ts';
 
@@ -46,7 +47,8 @@ export function lazyCertificates(host: CertificatesHost): Feature {
     status() {
       const nowMs = Date.now();
       const reports = [...named.map((end) => endReport(end, nowMs)), ...(feature?.reports() ?? [])];
-      return reports.length === 0 ? {} : { sections: { certificates: reports } };
+      if (reports.length === 0) return {};
+      return { sections: { certificates: reports }, troubles: reports.flatMap((report) => endTroubles(report, nowMs)) };
     },
     // Its successor renews them.
     replaced: stop,

@@ -15,12 +15,13 @@ import {
 import type { PathMatch, Secrets, Snapshot } from '../../data/contract/snapshot.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
-import type { Dependency } from '../feature-status.ts';
+import type { Dependency, FeatureStatus } from '../feature-status.ts';
 import type { BridgeSettings, ChannelRoute } from './bridge.ts';
 import type { BridgeThreadData, FromBridge, ToBridge } from './bridge-thread.ts';
 import type { BridgeReport } from './metrics.ts';
 import type { OperationRequest, OperationResponse } from './operations.ts';
 import type { EventsPlan } from './options.ts';
+import { eventTroubles } from './troubles.ts';
 
 /** What it reads of a compiled configuration. */
 export interface CompiledEvents {
@@ -115,6 +116,10 @@ export class EventsFeature implements Feature {
       return Response.json(body, { status });
     };
     return { name: 'events', fetch, describe };
+  }
+
+  status(): FeatureStatus {
+    return { troubles: eventTroubles(this.#report.metrics) };
   }
 
   metrics(): readonly ExtraMetric[] {

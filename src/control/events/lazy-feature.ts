@@ -26,6 +26,7 @@ export function lazyEvents(host: EventsHost): Feature {
       }
     },
     dependencies: () => feature?.dependencies() ?? [],
+    status: () => feature?.status() ?? {},
     operations: () => feature?.operations(),
     metrics: () => feature?.metrics() ?? [],
     async stop() {

@@ -29,8 +29,9 @@ import {
 } from '../../data/contract/limits.ts';
 import type { ErrorFormat, Secrets } from '../../data/contract/snapshot.ts';
 import type { FeatureHost } from '../feature.ts';
-import type { Dependency } from '../feature-status.ts';
+import type { Dependency, FeatureStatus } from '../feature-status.ts';
 import type { Fetch } from '../local-server.ts';
+import { LATELY, RecentGrowth } from '../recent-growth.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { StoresPlan } from '../store/stores-section.ts';
@@ -86,6 +87,7 @@ export class LimitsFeature {
   readonly #host: LimitsHost;
   readonly #clock: Clock;
   readonly #workers = new WorkerCounts();
+  readonly #overflows = new RecentGrowth(() => this.#workers.get('overflowed'));
   readonly #counting: SharedCounting;
   readonly #utilisation = new Map<string, Utilisation>();
   readonly #ratios = new Map<string, { readonly quota: string; readonly plan: string; readonly ratio: number }>();
@@ -109,6 +111,7 @@ export class LimitsFeature {
   /** Rejects when the database cannot be opened or is newer than this program. */
   async start(compiled: CompiledLimits): Promise<void> {
     const { log, bus } = this.#host;
+    this.#overflows.start();
     this.#compiled = compiled;
     this.#storeUrl = storeUrl(compiled);
     const store = await openStore<LimitTables>(this.#storeUrl, { log });
@@ -196,6 +199,13 @@ export class LimitsFeature {
     return found;
   }
 
+  status(): FeatureStatus {
+    const { lately } = this.#overflows;
+    if (lately === 0) return {};
+    const message = `${lately} decisions ${LATELY} found no room in the table: raise limits.memory`;
+    return { troubles: [{ severity: 'warning', subject: 'limits', message }] };
+  }
+
   metrics(): readonly (ExtraMetric | HistogramMetric)[] {
     return limitMetrics(this.#workers, {
       bansActive: this.#bans?.activeCount ?? 0,
@@ -237,6 +247,7 @@ export class LimitsFeature {
   }
 
   async stop(): Promise<void> {
+    this.#overflows.stop();
     this.#share?.share.close();
     this.#bans?.close();
     const unwritten = (await this.#ledger?.close(LAST_WRITES_MS)) ?? 0;

@@ -28,6 +28,7 @@ export function lazyLimits(host: LimitsHost): Feature {
     applied: (compiled) => feature?.applied(compiled),
     operations: () => feature?.operations(),
     dependencies: () => feature?.dependencies() ?? [],
+    status: () => feature?.status() ?? {},
     metrics: () => feature?.metrics() ?? [],
     predecessorGone: () => feature?.predecessorGone(),
     async stop() {

@@ -7,7 +7,8 @@ import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
-import { ObjectiveTracker } from './tracker.ts';
+import type { Trouble } from '../feature-status.ts';
+import { type ObjectiveReport, ObjectiveTracker } from './tracker.ts';
 
 const READ_MS = 5_000;
 const SAVE_EVERY = 60;
@@ -99,7 +100,8 @@ export function objectivesFeature(host: Pick<OperatorHost, 'metrics' | 'log' | '
     status() {
       if (tracker.isEmpty) return {};
       tracker.read();
-      return { sections: { objectives: tracker.reports() } };
+      const reports = tracker.reports();
+      return { sections: { objectives: reports }, troubles: reports.flatMap(troubleOf) };
     },
     async handOver() {
       tracker.read();
@@ -115,4 +117,13 @@ export function objectivesFeature(host: Pick<OperatorHost, 'metrics' | 'log' | '
       await save();
     },
   };
+}
+
+function troubleOf({ objective, kind, alert, lastHour }: ObjectiveReport): Trouble[] {
+  if (alert === null) return [];
+  const missed = `${lastHour.bad} of ${lastHour.total} requests of the last hour missed it`;
+  const severity = alert === 'page' ? 'error' : 'warning';
+  return [
+    { severity, subject: `objective ${objective}`, message: `its error budget for ${kind} burns too fast: ${missed}` },
+  ];
 }

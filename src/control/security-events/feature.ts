@@ -15,6 +15,7 @@ import {
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { FileRotation } from '../file-rotation.ts';
+import { LATELY, RecentGrowth } from '../recent-growth.ts';
 import { redactionOf } from '../redaction.ts';
 import type { SecurityEventsPlan } from './section.ts';
 
@@ -34,6 +35,7 @@ export function securityEventsFeature(host: Host): Feature {
   let waiting = 0;
   let dropped = 0;
   let untold = 0;
+  const losses = new RecentGrowth(() => dropped);
   let windowMs = 0;
   let inWindow = 0;
 
@@ -106,6 +108,7 @@ export function securityEventsFeature(host: Host): Feature {
         for (const each of events) write(each);
       });
       redaction = redactionOf(compiled.plan);
+      losses.start();
       use(compiled.plan.gateway.securityEvents);
       if (plan !== null) await target();
     },
@@ -115,6 +118,12 @@ export function securityEventsFeature(host: Host): Feature {
     },
     reopen: () => {
       if (plan !== null) reopen();
+    },
+    status() {
+      const lost = losses.lately;
+      if (plan === null || lost === 0) return {};
+      const message = `${lost} were left out ${LATELY}: too many, or the disk is full or too slow`;
+      return { troubles: [{ severity: 'warning', subject: 'security events', message }] };
     },
     metrics() {
       if (plan === null) return [];
@@ -135,6 +144,7 @@ export function securityEventsFeature(host: Host): Feature {
     },
     async stop() {
       host.security.listen(null);
+      losses.stop();
       rotation.stop();
       flush();
       await writer.close();

@@ -18,6 +18,7 @@ import {
 import type { Compiled } from '../config/compile.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
+import { LATELY, RecentGrowth } from '../recent-growth.ts';
 import { EXPORT_TIMINGS } from '../telemetry/timings.ts';
 import { ExemplarKeeper } from './exemplars.ts';
 import type { TracingPlan } from './section.ts';
@@ -42,6 +43,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   let published = '';
   let isHeard = false;
   const exemplars = new ExemplarKeeper();
+  const losses = new RecentGrowth(() => counts.failed + counts.dropped);
   const memories = new Map<string, Uint8Array>();
 
   /** Those of workers that died are the oldest; one that did not sends its memory again. */
@@ -136,6 +138,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         });
         isHeard = true;
       }
+      losses.start();
       await use(compiled);
     },
     applied(compiled) {
@@ -173,8 +176,15 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         },
       ];
     },
+    status() {
+      const lost = losses.lately;
+      if (running === undefined || lost === 0) return {};
+      const message = `${lost} spans were lost ${LATELY}: the collector is away, refuses them or is too slow`;
+      return { troubles: [{ severity: 'warning', subject: 'traces', message }] };
+    },
     exemplars: (routeId) => exemplars.of(routeId),
     async stop() {
+      losses.stop();
       await running?.close();
       running = undefined;
     },
