@@ -13,7 +13,7 @@ export const exportCommand: Command = {
   name: 'export',
   summary: 'write the OpenAPI document of all APIs behind the gateway',
   usage: ['openapi [FILE] [--audience WHO] [--format json|yaml] [--out PATH] [--strict]'],
-  description: `Writes the document that the key "openapi" publishes, of the configuration FILE; without the key, as "openapi: {}" would. Documents that are fetched are fetched now. What does not fit is reported on standard error.
+  description: `Writes the document that the key "openapi" publishes, of the configuration FILE; without the key, as "openapi: {}" would. Documents that are fetched are fetched now, and services with "transcode: { reflection: true }" are asked. What does not fit is reported on standard error.
 
   gatehouse export openapi --audience admin --format yaml --out api.yaml
 
@@ -58,15 +58,23 @@ Exit codes: 0 written, 1 the configuration is wrong or, with --strict, something
 };
 
 async function build(context: CommandContext) {
-  const [{ loadConfig }, { compile }, { wholeDocument }, { ServiceDocuments }, { OutsideServices }, { instanceUrls }] =
-    await Promise.all([
-      import('../control/config/load.ts'),
-      import('../control/config/compile.ts'),
-      import('../control/api-pages/whole-document.ts'),
-      import('../control/api-pages/sources.ts'),
-      import('../control/auth/http.ts'),
-      import('../control/api-pages/instance-urls.ts'),
-    ]);
+  const [
+    { loadConfig },
+    { compile },
+    { wholeDocument },
+    { ServiceDocuments },
+    { OutsideServices },
+    { instanceUrls },
+    { askOnce },
+  ] = await Promise.all([
+    import('../control/config/load.ts'),
+    import('../control/config/compile.ts'),
+    import('../control/api-pages/whole-document.ts'),
+    import('../control/api-pages/sources.ts'),
+    import('../control/auth/http.ts'),
+    import('../control/api-pages/instance-urls.ts'),
+    import('../control/grpc/ask-once.ts'),
+  ]);
   const { cwd, env, err } = context;
   const loaded = await loadConfig({ file: configFile(context.positionals[1], context), cwd, env });
   const compiled = loaded.ok ? compile(loaded.config) : loaded;
@@ -74,11 +82,14 @@ async function build(context: CommandContext) {
     err(problemLines(compiled.problems));
     return null;
   }
-  const { snapshot, plan } = compiled;
+  const { snapshot, plan, secrets } = compiled;
   const outside = new OutsideServices();
   try {
     const documents = new ServiceDocuments(outside.ask, (service) => instanceUrls(snapshot, service));
-    const merged = await wholeDocument({ snapshot, plan, document: loaded.config.document }, documents);
+    const { apis, problems } = await askOnce(snapshot, secrets);
+    for (const problem of problems) err(`${problem}\n`);
+    const offered = (topic: string) => apis.get(topic);
+    const merged = await wholeDocument({ snapshot, plan, document: loaded.config.document, offered }, documents);
     return { merged, audience: plan.sections.openapi?.audience ?? 'signed-in' };
   } finally {
     outside.close();

@@ -522,6 +522,11 @@ export class Workers implements ControlBus {
 
   // --- ControlBus ------------------------------------------------------------------------------------------------
 
+  /** What was published last. */
+  latest(topic: string): unknown {
+    return this.#published.get(topic);
+  }
+
   publish(topic: string, data: unknown): void {
     this.#published.set(topic, data);
     for (const member of this.#all()) this.#send(member, { kind: 'publish', topic, data });

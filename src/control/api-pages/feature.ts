@@ -1,12 +1,15 @@
 /** API pages cost nothing until a configuration has the key `openapi`: their code is loaded then. */
 import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { TranscodeApi } from '../../data/contract/transcode.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
 import type { ApiPages } from './app.ts';
 import { instanceUrls } from './instance-urls.ts';
 import type { ServiceDocuments } from './sources.ts';
 
-export function apiPagesFeature(host: Pick<OperatorHost, 'log' | 'configuration' | 'serveBuiltin'>): Feature {
+export function apiPagesFeature(
+  host: Pick<OperatorHost, 'log' | 'configuration' | 'serveBuiltin' | 'workers'>,
+): Feature {
   let pages: ApiPages | undefined;
   let documents: ServiceDocuments | undefined;
   let close: (() => void) | undefined;
@@ -29,6 +32,7 @@ export function apiPagesFeature(host: Pick<OperatorHost, 'log' | 'configuration'
         snapshot: host.configuration.snapshot,
         plan: host.configuration.compiled.plan,
         document: host.configuration.config.document,
+        offered: (topic) => host.workers.latest(topic) as TranscodeApi | undefined,
       }),
     });
     await host.serveBuiltin('builtin:api-pages', pages.fetch);

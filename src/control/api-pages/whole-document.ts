@@ -8,11 +8,13 @@ import { type Merged, mergeApis } from './merge.ts';
 import { type OwnPaths, ownApis } from './own-apis.ts';
 import type { OpenApiPlan } from './section.ts';
 import { type ServiceDocuments, validationSources, type WrittenDocument } from './sources.ts';
+import { type OfferedApis, transcodedSources } from './transcoded.ts';
 
 export interface DocumentParts {
   readonly snapshot: Snapshot;
   readonly plan: ControlPlan;
   readonly document: WrittenDocument;
+  readonly offered: OfferedApis;
 }
 
 /** What `openapi: {}` says, for an export without the key. */
@@ -32,20 +34,23 @@ export const DEFAULT_PLAN: OpenApiPlan = {
 };
 
 export async function wholeDocument(parts: DocumentParts, documents: ServiceDocuments): Promise<Merged> {
-  const { snapshot, plan, document } = parts;
+  const { snapshot, plan, document, offered } = parts;
   const options = plan.sections.openapi ?? DEFAULT_PLAN;
   const checked = await validationSources(document, plan.baseDir);
   const described = await documents.load(options.sources);
+  const transcoded = transcodedSources(snapshot.routes, offered, [...described.sources, ...checked.sources]);
   const own = options.ownApis ? await ownApis(ownPaths(plan), PRODUCT_VERSION) : [];
   // What is named for the purpose wins over what is there for checking.
-  const merged = mergeApis(snapshot, [...described.sources, ...checked.sources, ...own], {
+  const sources = [...described.sources, ...checked.sources, ...transcoded.sources, ...own];
+  const merged = mergeApis(snapshot, sources, {
     title: options.title ?? snapshot.gateway.name,
     version: options.version,
     description: options.description,
     servers: options.servers,
     listUndescribed: options.listUndescribed,
   });
-  return { ...merged, problems: [...described.problems, ...checked.problems, ...merged.problems] };
+  const problems = [...described.problems, ...checked.problems, ...transcoded.problems, ...merged.problems];
+  return { ...merged, problems };
 }
 
 function ownPaths({ sections, endpoints }: ControlPlan): OwnPaths {

@@ -1,25 +1,15 @@
 /**
- * What one service offers, asked again and again (reflection-client.ts): the first instance that answers says it. What
+ * What one service offers, asked again and again (offered.ts): the first instance that answers says it. What
  * was learned stays until something else is; a service that is away, or says something that cannot be used, is asked
  * again after a growing pause. Owner: the main thread.
  */
-import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { ReflectionSettings, TranscodeApi } from '../../data/contract/transcode.ts';
-import type { ProbeAddress } from '../health/probe.ts';
-import { buildApi } from './build-api.ts';
-import { readDescriptors } from './descriptor-set.ts';
-import { ProtoFault } from './model.ts';
-import { ReflectionFault, reflect } from './reflection-client.ts';
+import { type Instance, offeredBy } from './offered.ts';
 
 const FIRST_PAUSE_MS = 500;
 const LONGEST_PAUSE_MS = 30_000;
-
-export interface Instance {
-  readonly url: string;
-  readonly address: ProbeAddress;
-}
 
 export interface ReflectorParts {
   readonly timers: Timers;
@@ -93,26 +83,14 @@ export class Reflector {
 
   /** Null, or what is wrong with the last instance that was asked. */
   async #askAll(): Promise<string | null> {
-    let problem = 'the service has no instance';
-    for (const { url, address } of this.#instances) {
-      try {
-        this.#take(
-          readDescriptors((await reflect(address, this.settings.services)).filter(({ length }) => length > 0)),
-        );
-        return null;
-      } catch (error) {
-        const isKnown = error instanceof ReflectionFault || error instanceof ProtoFault;
-        problem = `${url}: ${isKnown ? (error as Error).message : messageOf(error)}`;
-      }
-    }
-    return problem;
+    const found = await offeredBy(this.settings, this.#instances);
+    if ('problem' in found) return found.problem;
+    this.#take(found.api);
+    return null;
   }
 
-  #take(model: ReturnType<typeof readDescriptors>): void {
+  #take(api: TranscodeApi): void {
     const { service, topic } = this.settings;
-    const own = model.services.filter(({ name }) => !/^grpc\.(reflection|health|channelz)\./.test(name));
-    const { api, problems } = buildApi({ ...model, services: own }, this.settings);
-    if (problems.length > 0) throw new ProtoFault(problems.map(({ message }) => message).join('; '));
     const text = JSON.stringify(api);
     if (text === this.#reported || this.#isStopped) return;
     const isFirst = this.#reported === '';
