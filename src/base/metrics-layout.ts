@@ -35,6 +35,8 @@ export const PROCESS_NUMBERS = [
   'mirrored',
   'mirror_dropped',
   'upstream_connections_opened',
+  'upstream_http2_connections_active',
+  'upstream_http2_connections_opened',
   'stale_reuses',
   'tls_handshake_errors',
   'aggregate_parts',
@@ -66,6 +68,7 @@ export const GAUGES = [
   'tunnels_active',
   'exchanges_active',
   'http2_connections_active',
+  'upstream_http2_connections_active',
 ] as const satisfies readonly ProcessNumber[];
 
 /** Statuses counted by themselves; any other counts under its class. */
@@ -82,16 +85,18 @@ export const BYTES_OUT: number = SUM + 2;
 export const BROKEN: number = SUM + 3;
 export const WITHIN: number = SUM + 4;
 export const NEITHER: number = SUM + 5;
-export const CALLS: number = SUM + 6;
+export const HTTP2: number = SUM + 6;
+export const CALLS: number = SUM + 7;
 /**
  * Numbers of a route: responses by status, sum of seconds, bytes in and out, responses that failed though their head
  * did not, those that were good and as fast as the route's objective wants, those that were neither good nor bad
- * though their head was, and gRPC calls by status. Durations are in cells of their own.
+ * though their head was, requests over HTTP/2, and gRPC calls by status. Durations are in cells of their own.
  */
 export const ROUTE_SLOTS: number = CALLS + GRPC_STATUSES.length;
-/** Numbers of an instance: the same less bytes, plus faults. */
-export const INSTANCE_SLOTS: number = SUM + 1 + 1;
+/** Numbers of an instance: responses by status, sum of seconds, faults, and responses over HTTP/2. */
 export const INSTANCE_FAULTS: number = SUM + 1;
+export const INSTANCE_HTTP2: number = SUM + 2;
+export const INSTANCE_SLOTS: number = SUM + 3;
 
 // RFC 9110 §15: what is above 599 counts as a fault of the server.
 export const STATUS_INDEX: Uint8Array = Uint8Array.from({ length: 1_000 }, (_, status) => {

@@ -13,7 +13,9 @@ import {
   FAULT_INDEX,
   GAUGES,
   HEADER,
+  HTTP2,
   INSTANCE_FAULTS,
+  INSTANCE_HTTP2,
   INSTANCE_SLOTS,
   type MetricsShape,
   NEITHER,
@@ -35,6 +37,8 @@ export interface StatusCounts {
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly faults: number;
+  /** Of all, those over HTTP/2. */
+  readonly http2: number;
   /** Of a route: responses that failed though their head did not. */
   readonly broken: number;
   /** Of a route: gRPC calls that were neither good nor bad, with a head that says 200. */
@@ -174,6 +178,7 @@ export class MetricsReader {
       bytesIn: isInstance ? 0 : this.#sum(base + BYTES_IN),
       bytesOut: isInstance ? 0 : this.#sum(base + BYTES_OUT),
       faults: isInstance ? this.#sum(base + INSTANCE_FAULTS) : 0,
+      http2: this.#sum(base + (isInstance ? INSTANCE_HTTP2 : HTTP2)),
       broken: isInstance ? 0 : this.#sum(base + BROKEN),
       within: isInstance ? 0 : this.#sum(base + WITHIN),
       neither: isInstance ? 0 : this.#sum(base + NEITHER),

@@ -13,7 +13,9 @@ import {
   cellBase,
   FAULT_INDEX,
   HEADER,
+  HTTP2,
   INSTANCE_FAULTS,
+  INSTANCE_HTTP2,
   INSTANCE_SLOTS,
   NEITHER,
   NUMBER_INDEX,
@@ -92,6 +94,11 @@ export class MetricsBank {
     numbers[BYTES_RECEIVED]! += bytesIn;
   }
 
+  /** What has been counted came over HTTP/2. */
+  overHttp2(slot: number): void {
+    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + HTTP2]! += 1;
+  }
+
   /** What has been counted was a gRPC call that ended so. */
   call(slot: number, code: number): void {
     const own = slot < this.#routes ? slot : 0;
@@ -111,6 +118,12 @@ export class MetricsBank {
   /** It met the route's objective for latency. */
   within(slot: number): void {
     this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + WITHIN]! += 1;
+  }
+
+  /** A response of an instance that has been counted came over HTTP/2. */
+  instanceOverHttp2(slot: number): void {
+    const own = slot < this.#instances ? slot : 0;
+    this.#numbers[this.#instanceBase + own * instanceSlots + INSTANCE_HTTP2]! += 1;
   }
 
   /** One attempt at an instance; status 0 when it failed without a response. */

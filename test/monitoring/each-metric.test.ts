@@ -30,6 +30,12 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_connections_refused_total',
   ],
   'test/integration/grpc-outcomes.test.ts': ['gatehouse_grpc_calls_total'],
+  'test/monitoring/protocols.test.ts': [
+    'gatehouse_protocol_requests_total',
+    'gatehouse_upstream_http2_connections_active',
+    'gatehouse_upstream_http2_connections_opened_total',
+    'gatehouse_upstream_protocol_requests_total',
+  ],
   'test/failures/full-disk.test.ts': ['gatehouse_access_log_dropped_total'],
   'test/failures/unread-output.test.ts': ['gatehouse_process_log_dropped_total'],
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],

@@ -287,11 +287,16 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_connections_refused_total', ''), 'refused'],
         [rate('gatehouse_tls_handshake_errors_total', ''), 'TLS failed'],
       ),
-      panel('Requests over HTTP/2', 'reqps', [rate('gatehouse_http2_requests_total', ''), 'requests']),
+      panel('Requests by protocol', 'reqps', [rate('gatehouse_protocol_requests_total', 'protocol'), '{{protocol}}']),
+      panel('Requests to services by protocol', 'reqps', [
+        rate('gatehouse_upstream_protocol_requests_total', 'service, protocol'),
+        '{{service}} {{protocol}}',
+      ]),
       panel(
         'Connections to services',
         'reqps',
         [rate('gatehouse_upstream_connections_opened_total', ''), 'opened'],
+        [rate('gatehouse_upstream_http2_connections_opened_total', ''), 'of them HTTP/2'],
         [rate('gatehouse_stale_reuses_total', ''), 'sent again'],
       ),
       panel('Not HTTP', 'reqps', [rate('gatehouse_requests_refused_total', ''), 'refused']),

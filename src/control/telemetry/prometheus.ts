@@ -132,6 +132,11 @@ function* requestFamilies(
       yield;
     }
   }
+  core(out, 'gatehouse_protocol_requests_total');
+  for (const { labels, counts } of routes) {
+    for (const [protocol, count] of byProtocol(counts)) out.sample(labels.and({ protocol }), count);
+    yield;
+  }
   core(out, 'gatehouse_grpc_calls_total');
   for (const { labels, counts } of routes) {
     for (const [code, count] of counts.calls) out.sample(labels.and({ code }), count);
@@ -142,6 +147,16 @@ function* requestFamilies(
     const count = reader.fault(reason);
     if (count > 0) out.sample(new LabelSet({ reason }), count);
   }
+}
+
+/** Names as in the access log. What nobody speaks has no series. */
+function byProtocol({ total, http2 }: StatusCounts): (readonly [protocol: string, count: number])[] {
+  return (
+    [
+      ['http/1.1', total - http2],
+      ['h2', http2],
+    ] as const
+  ).filter(([, count]) => count > 0);
 }
 
 const ROUTE_NUMBERS: readonly (readonly [CoreMetric, (counts: StatusCounts) => number])[] = [
@@ -230,6 +245,11 @@ function* serviceFamilies(out: Exposition, sources: MetricsSources, native: bool
   core(out, 'gatehouse_upstream_requests_total');
   for (const { labels, counts } of instances) {
     for (const [status, count] of counts.byStatus) out.sample(labels.and({ status }), count);
+    yield;
+  }
+  core(out, 'gatehouse_upstream_protocol_requests_total');
+  for (const { labels, counts } of instances) {
+    for (const [protocol, count] of byProtocol(counts)) out.sample(labels.and({ protocol }), count);
     yield;
   }
   core(out, 'gatehouse_upstream_duration_seconds');

@@ -65,6 +65,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   /** How a gRPC call ended; -1 for what is none, and before its end. */
   grpcStatus = -1;
   reusedConnection = false;
+  /** The response came over HTTP/2. */
+  isHttp2 = false;
   isEventStream = false;
   /** Its service and the metrics know how it ended. */
   isReported = false;
@@ -220,6 +222,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#nowMs = this.#clock.monotonicMs();
     this.firstByteMs = this.#nowMs - this.startedMs - this.#clientMs;
     this.status = head.status;
+    this.isHttp2 = head.major === 2;
     // A call that failed at once has its status in the head ("Trailers-Only").
     if (this.service.settings.protocol === 'grpc') this.#countCode(readCode(head.valueOf('grpc-status')));
     this.#state = RECEIVING;
@@ -249,6 +252,7 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
   onUpgraded(head: Head, rest: Buffer): void {
     this.firstByteMs = this.#clock.monotonicMs() - this.startedMs;
     this.status = head.status;
+    this.isHttp2 = head.major === 2;
     this.#state = TUNNEL;
     this.#setDeadline(0);
     this.#call.onAttemptUpgraded(this, head, rest);

@@ -38,6 +38,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   const slot = route?.settings.slot ?? 0;
   runtime.metrics.exchange(-1);
   runtime.metrics.route(slot, status, elapsedMs / 1000, exchange.bytesReceived, exchange.bytesSent);
+  if (exchange.protocol === '2') runtime.metrics.overHttp2(slot);
   if (grpcStatus >= 0) runtime.metrics.call(slot, grpcStatus);
   if (fault !== null) {
     runtime.metrics.fault(fault.kind.reason);

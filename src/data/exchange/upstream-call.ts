@@ -444,8 +444,11 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     if (attempt.isReported) return;
     attempt.isReported = true;
     const { settings, isRetired } = attempt.endpoint;
-    if (!isAbandoned && !isRetired)
-      this.#host.metrics.instance(settings.slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
+    if (!isAbandoned && !isRetired) {
+      const { metrics } = this.#host;
+      metrics.instance(settings.slot, kind === null ? attempt.status : 0, attempt.firstByteMs / 1000);
+      if (kind === null && attempt.isHttp2) metrics.instanceOverHttp2(settings.slot);
+    }
     // The balancer learns slowness also from what was given up, such as a hedge's loser.
     const nowMs = attempt.nowMs();
     const brokeOff = kind !== null && attempt.firstByteMs > 0;

@@ -161,6 +161,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
 
   onClosed(connection: UpstreamConnection): void {
     this.#count--;
+    this.#environment.metrics.add('upstream_http2_connections_active', -1);
     this.onGoingAway(connection);
   }
 
@@ -211,7 +212,10 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   #take(connection: UpstreamConnection): void {
-    this.#environment.metrics.add('upstream_connections_opened', 1);
+    const { metrics } = this.#environment;
+    metrics.add('upstream_connections_opened', 1);
+    metrics.add('upstream_http2_connections_opened', 1);
+    metrics.add('upstream_http2_connections_active', 1);
     if (this.#closed) {
       connection.close();
       return;

@@ -41,6 +41,11 @@ export const REQUEST_METRICS = {
     labels: [],
     help: 'Responses that did not fit what the API describes, refused or reported',
   },
+  gatehouse_protocol_requests_total: {
+    type: 'counter',
+    labels: ['route', 'protocol'],
+    help: 'Requests answered, by route and the protocol of the client: http/1.1 or h2',
+  },
   gatehouse_request_bytes_total: { type: 'counter', unit: 'bytes', labels: ['route'], help: 'Request body bytes' },
   gatehouse_request_duration_seconds: {
     type: 'histogram',

@@ -73,6 +73,21 @@ export const SERVICE_METRICS = {
     labels: ['service', 'instance'],
     help: 'Requests in flight at the instance',
   },
+  gatehouse_upstream_http2_connections_active: {
+    type: 'gauge',
+    labels: [],
+    help: 'Connections to instances that speak HTTP/2 and are open now',
+  },
+  gatehouse_upstream_http2_connections_opened_total: {
+    type: 'counter',
+    labels: [],
+    help: 'Connections opened to instances that speak HTTP/2',
+  },
+  gatehouse_upstream_protocol_requests_total: {
+    type: 'counter',
+    labels: ['service', 'instance', 'protocol'],
+    help: 'Attempts answered, by the protocol towards the instance: http/1.1 or h2',
+  },
   gatehouse_upstream_requests_total: {
     type: 'counter',
     labels: ['service', 'instance', 'status'],
