@@ -39,6 +39,20 @@ export interface NewTaskInput {
   readonly idempotencyKey?: string;
 }
 
+export type NewRollout = ({ readonly document: string } | { readonly version: number }) & {
+  readonly reason: string;
+  /** Take a document again that was rolled back before. */
+  readonly force?: boolean;
+  /** How long the first gateways are compared with the others; default: `cluster.rollout.watch`, as all of these. */
+  readonly watchMs?: number;
+  readonly waveWatchMs?: number;
+  /** Longest wait for traffic enough to judge it; then it goes back. Null: it spreads unjudged. */
+  readonly judgeWithinMs?: number | null;
+  /** Shares of the gateways. */
+  readonly canaryShare?: number;
+  readonly waves?: readonly number[];
+};
+
 export interface ClusterClient {
   status(): Promise<ClusterStatus>;
   nodes(): Promise<readonly ClusterNodeRecord[]>;
@@ -77,11 +91,7 @@ export interface ClusterClient {
   versions(): Promise<readonly VersionRecord[]>;
   /** What a version changed; default: against the one before it. */
   difference(version: number, from?: number): Promise<VersionDifference>;
-  rollOut(change: {
-    readonly document: string;
-    readonly reason: string;
-    readonly force?: boolean;
-  }): Promise<RolloutRecord>;
+  rollOut(change: NewRollout): Promise<RolloutRecord>;
   /** A join token; its text is shown here once, its `id` revokes it. */
   createJoinToken(options?: {
     readonly labels?: Readonly<Record<string, string>>;
@@ -207,7 +217,14 @@ export function clusterClient(options: ClientOptions): ClusterClient {
     versions: async () => (await get<{ versions: VersionRecord[] }>('/cluster/versions')).versions,
     difference: (version, from) =>
       get(`/cluster/versions/${version}/difference${from === undefined ? '' : `?from=${from}`}`),
-    rollOut: (change) => send('POST', '/cluster/rollouts', change),
+    rollOut: ({ watchMs, waveWatchMs, judgeWithinMs, canaryShare, ...change }) =>
+      send('POST', '/cluster/rollouts', {
+        ...change,
+        ...(watchMs === undefined ? {} : { watch_ms: watchMs }),
+        ...(waveWatchMs === undefined ? {} : { wave_watch_ms: waveWatchMs }),
+        ...(judgeWithinMs === undefined ? {} : { judge_within_ms: judgeWithinMs }),
+        ...(canaryShare === undefined ? {} : { canary_share: canaryShare }),
+      }),
     async createJoinToken({ labels = {}, uses = 1, ttlMs = 3_600_000 } = {}) {
       const wanted = { labels, uses, ttl_ms: ttlMs };
       return await send<MadeJoinToken>('POST', '/cluster/tokens', wanted);

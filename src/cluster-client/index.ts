@@ -11,7 +11,7 @@
  * Several URLs may be given: a call that reaches nobody goes to the next one. No dependencies; runs wherever `fetch`
  * is.
  */
-export type { ClusterClient, NewTaskInput } from './client.ts';
+export type { ClusterClient, NewRollout, NewTaskInput } from './client.ts';
 export { clusterClient } from './client.ts';
 export type {
   ClusterEventRecord,

@@ -118,8 +118,21 @@ describe('the cluster API', () => {
       for (const { expected } of problem.errors ?? []) assert.doesNotMatch(expected, /nvalid|received/, body);
     }
     const openapi = await fetch(`${gateway.url}/api/v1/cluster/openapi.json`, { headers: { 'x-api-key': ROOT } });
-    const { paths } = (await openapi.json()) as { paths: Record<string, unknown> };
+    const { paths, components } = (await openapi.json()) as {
+      paths: Record<string, Record<string, { security: object[]; responses: Record<string, object> }>>;
+      components: { securitySchemes: object; responses: { Error: { content: object } } };
+    };
     assert.ok('/api/v1/cluster/tasks' in paths && '/api/v1/nodes/{id}/drain' in paths, Object.keys(paths).join(' '));
+    // Who calls how, and what an error looks like, for each operation.
+    for (const [path, item] of Object.entries(paths)) {
+      for (const [method, { security, responses }] of Object.entries(item)) {
+        assert.deepEqual(responses['default'], { $ref: '#/components/responses/Error' }, `${method} ${path}`);
+        const schemes = security.flatMap((each) => Object.keys(each));
+        assert.ok(schemes.length > 0 && schemes.every((name) => name in components.securitySchemes), path);
+        assert.equal(schemes.includes('node'), /\/cluster\/(join$|self\/)/.test(path), path);
+      }
+    }
+    assert.deepEqual(Object.keys(components.responses.Error.content), ['application/problem+json']);
   });
 
   test('events resume where a client left off, and a stream sends them as they come', async (t) => {
@@ -369,10 +382,17 @@ describe('a rollout over three gateways', () => {
       await Promise.all(gateways.map(hello)),
       names.map(() => 'version one'),
     );
+    const options = { watchMs: 0, waveWatchMs: 0, judgeWithinMs: null, canaryShare: 1, waves: [1] };
+    const again = await cluster.rollOut({ version: 1, reason: 'as it was', ...options });
+    await end(again.id);
+    const third = await cluster.rollout(again.id);
+    assert.deepEqual([third.state, third.canary.length, third.judged], ['done', 3, false]);
+    assert.match(third.reason ?? '', /^not judged/);
     const versions = await cluster.versions();
     assert.deepEqual(
       versions.map(({ version, reason }) => [version, reason]),
       [
+        [3, 'as it was'],
         [2, 'typo'],
         [1, 'first'],
       ],
@@ -395,6 +415,6 @@ describe('a rollout over three gateways', () => {
     }
     assert.deepEqual(seen, ['rollout.checking', 'rollout.rejected']);
     const status = gateways[0]!.status() as { features: { sections?: { cluster?: { version: number } } }[] };
-    assert.equal(status.features.find(({ sections }) => sections?.cluster)?.sections?.cluster?.version, 1);
+    assert.equal(status.features.find(({ sections }) => sections?.cluster)?.sections?.cluster?.version, 3);
   });
 });

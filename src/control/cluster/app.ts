@@ -12,6 +12,7 @@ import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 import { fieldProblems } from '../field-problems.ts';
+import type { Mapping } from '../openapi-document.ts';
 import { isUnavailable } from '../store/faults.ts';
 import type { ReadCaller, Right } from './caller.ts';
 import { callerWith } from './caller.ts';
@@ -293,14 +294,12 @@ export function createClusterApp(parts: AppParts): ClusterApp {
     },
   );
 
-  app.get('/cluster/openapi.json', needs('read'), (context) =>
-    context.json(
-      app.getOpenAPI31Document({
-        openapi: '3.1.0',
-        info: { title: 'Gatehouse cluster', version: parts.version },
-      }),
-    ),
-  );
+  app.get('/cluster/openapi.json', needs('read'), async (context) => {
+    const { whole } = await import('./openapi.ts');
+    const info = { title: 'Gatehouse cluster', version: parts.version };
+    const document = app.getOpenAPI31Document({ openapi: '3.1.0', info });
+    return context.json(whole(document as unknown as Mapping, parts.errorFormat()));
+  });
   log.debug('the cluster API is ready', { path: parts.path });
   return app;
 }

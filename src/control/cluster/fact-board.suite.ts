@@ -123,5 +123,21 @@ export function factSuite(name: string, database: () => Promise<string>): void {
       await store.transaction((trx) => pruneFacts(trx, 2));
       assert.equal((await store.db.selectFrom('cluster_facts').selectAll().execute()).length, 0);
     });
+
+    test('one fact that is told again and again does not push out the others; too many facts do, the oldest', async (t) => {
+      const store = await opened(t);
+      const one = boardOf(t, store, 'one');
+      await one.facts.tell('ban', 'kept', 1, 60_000);
+      for (let i = 0; i < 20; i++) await one.facts.tell('ban', 'again', i, 60_000);
+      const left = async (): Promise<string[]> => {
+        await store.transaction((trx) => pruneFacts(trx, 2, 3));
+        return (await store.db.selectFrom('cluster_facts').select('key').orderBy('seq').execute()).map(
+          ({ key }) => key,
+        );
+      };
+      assert.deepEqual(await left(), ['kept', 'again']);
+      for (const key of ['b', 'c', 'd']) await one.facts.tell('ban', key, 1, 60_000);
+      assert.deepEqual(await left(), ['b', 'c', 'd']);
+    });
   });
 }

@@ -286,14 +286,21 @@ export class FactBoard implements FactCarrier {
   }
 }
 
-/** Forgets what holds no more, and of more than `MOST_KEPT` the oldest. */
-export async function pruneFacts(trx: Transaction<ClusterTables>, now: number): Promise<void> {
+/**
+ * Forgets what holds no more, and of more than so many the oldest. Numbers do not count them: what is told again and
+ * again, such as a registration, uses many up and is one.
+ */
+export async function pruneFacts(trx: Transaction<ClusterTables>, now: number, mostKept = MOST_KEPT): Promise<void> {
   await trx
     .deleteFrom('cluster_facts')
     .where((where) =>
       where.or([
         where('expires_at', '<', now),
-        where('seq', '<=', where.selectFrom('cluster_facts').select(sql<number>`max(seq) - ${MOST_KEPT}`.as('oldest'))),
+        where(
+          'seq',
+          '<=',
+          where.selectFrom('cluster_facts').select('seq').orderBy('seq', 'desc').offset(mostKept).limit(1),
+        ),
       ]),
     )
     .execute();

@@ -350,6 +350,26 @@ describe('registry of a cluster', () => {
     assert.ok(is(b).lines.includes('a registration of another node cannot be read'));
   });
 
+  it('does not take what it is about to replace: its own lease waits for the store and will be the later one', async () => {
+    const [board, a, b] = await nodes(2);
+    await is(a).register('http://a:1');
+    await board.timers.advance(LOOK_MS);
+    const [row] = [...board.rows.values()];
+    assert.ok(row);
+    board.isAway = true;
+    const own = await is(b).register('http://a:1');
+    is(b).facts.deliver(LEASE_FACT, { key: row.key, value: row.value, ageMs: 1, node: 'a' });
+    assert.deepEqual(
+      is(b)
+        .shared.list('orders')
+        ?.map(({ id }) => id),
+      [own.id],
+    );
+    board.isAway = false;
+    await board.timers.advance(3 * LOOK_MS);
+    assert.equal(is(a).shared.list('orders')?.[0]?.id, own.id);
+  });
+
   it('gathers heartbeats: those of half a second are told together, each lease once', async () => {
     const [board, a, b] = await nodes(2);
     const { id } = await is(a).register('http://a:1');
