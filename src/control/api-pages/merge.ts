@@ -7,6 +7,7 @@ import type { ErrorFormat } from '../../base/error-body.ts';
 import { orderRoutes, servesMethod } from '../../data/contract/route-order.ts';
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings, Snapshot } from '../../data/contract/snapshot.ts';
+import { errorSchema } from '../error-schema.ts';
 import {
   type ApiSource,
   AUDIENCE_FIELD,
@@ -17,7 +18,7 @@ import {
   METHODS,
 } from '../openapi-document.ts';
 import { Components } from './components.ts';
-import { errorSchema, type RouteFacts, routeFacts } from './route-facts.ts';
+import { type RouteFacts, routeFacts } from './route-facts.ts';
 import { fits, routedPath } from './routed-path.ts';
 import { undescribed } from './undescribed.ts';
 

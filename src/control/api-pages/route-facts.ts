@@ -2,7 +2,6 @@
  * What a route adds to the operations that it leads to: who may call (security), how often (limits), and what the
  * gateway itself may respond instead of the service.
  */
-import type { ErrorFormat } from '../../base/error-body.ts';
 import { type AuthSettings, ENROL_SCOPE, type Requirements } from '../../data/contract/auth.ts';
 import { formatKey, formatLimit, type RateLimitSettings } from '../../data/contract/limits.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
@@ -82,48 +81,4 @@ function securityOf(auth: AuthSettings | undefined): Pick<RouteFacts, 'security'
   const security =
     auth.mode === 'all' ? [Object.assign({}, ...names.map(one)) as Mapping] : names.map((name) => one(name) as Mapping);
   return { security: auth.optional ? [...security, {}] : security, schemes };
-}
-
-const TIMES = { timestamp: { type: 'string', format: 'date-time' }, request_id: { type: 'string' } };
-const FIELD = {
-  type: 'object',
-  properties: { field: { type: 'string' }, value: {}, expected: { type: 'string' } },
-};
-
-/** The body of an error in the configured shape (base/error-body.ts). */
-export function errorSchema(format: ErrorFormat): { readonly mediaType: string; readonly schema: Mapping } {
-  const code = { type: 'string', description: 'Such as `RATE_LIMIT_EXCEEDED`.' };
-  const message = { type: 'string' };
-  if (format === 'problem') {
-    const problem = { type: { type: 'string' }, title: message, status: { type: 'integer' }, detail: message };
-    const errors = { type: 'array', items: FIELD };
-    return {
-      mediaType: 'application/problem+json',
-      schema: {
-        type: 'object',
-        description: 'Problem details (RFC 9457).',
-        required: ['type', 'title', 'status', 'code', 'message', 'request_id'],
-        properties: { ...problem, instance: message, code, reason: message, message, errors, ...TIMES },
-      },
-    };
-  }
-  if (format === 'nested') {
-    const inner = {
-      type: 'object',
-      required: ['code', 'message'],
-      properties: { code, message, details: { type: 'object' } },
-    };
-    return {
-      mediaType: 'application/json',
-      schema: { type: 'object', required: ['error'], properties: { error: inner, ...TIMES } },
-    };
-  }
-  return {
-    mediaType: 'application/json',
-    schema: {
-      type: 'object',
-      required: ['success', 'error_code', 'message'],
-      properties: { success: { const: false }, error_code: code, message, details: { type: 'object' }, ...TIMES },
-    },
-  };
 }

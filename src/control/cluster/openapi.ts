@@ -3,7 +3,7 @@
  * who they are, and the shape of all errors. In the gateway's own document (api-pages) the routes say both.
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
-import { errorSchema } from '../api-pages/route-facts.ts';
+import { errorSchema } from '../error-schema.ts';
 import { isMapping, type Mapping, METHODS } from '../openapi-document.ts';
 
 const SCHEMES = {
