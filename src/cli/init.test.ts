@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -46,22 +46,58 @@ test('init never overwrites', async () => {
   assert.equal(readFileSync(join(cli.folder, 'gatehouse.yaml'), 'utf8'), 'mine');
 });
 
+/** Lines under "next" that a shell takes, without what stands behind them in words. */
+function nextSteps(out: string): string[] {
+  const lines = out.slice(out.indexOf('next\n')).split('\n').slice(1);
+  return lines.filter((line) => line.startsWith('  ')).map((line) => line.trim().replace(/ {3,}.*$/, ''));
+}
+
+test('the next steps of init --ts work as typed in a folder without the package', async () => {
+  const { code, out } = await cli.run('init', 'empty', '--ts');
+  assert.equal(code, 0);
+  const steps = nextSteps(out);
+  assert.deepEqual(steps.slice(0, 2), [
+    'npm install --prefix empty --save-dev gatehouse',
+    'gatehouse check empty/gatehouse.ts',
+  ]);
+  const bin = join(cli.folder, 'bin');
+  mkdirSync(bin);
+  const command = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
+  writeFileSync(join(bin, 'gatehouse'), `#!/bin/sh\nexec "${process.execPath}" --no-warnings "${command}" "$@"\n`, {
+    mode: 0o755,
+  });
+  const { stdout } = await promisify(execFile)('sh', ['-c', steps[1]!], {
+    cwd: cli.folder,
+    env: { PATH: `${bin}:${process.env['PATH']}` },
+  });
+  assert.equal(stdout, 'empty/gatehouse.ts is right: 1 service, 2 routes\n');
+});
+
 test('init --policy writes a policy whose test passes, and never overwrites it', async () => {
-  assert.equal((await cli.run('init', 'mine', '--policy', 'my-policy')).code, 0);
+  const first = await cli.run('init', 'mine', '--policy', 'my-policy');
+  const steps = nextSteps(first.out);
+  assert.deepEqual(
+    [first.code, steps],
+    [0, ['npm install --prefix mine --save-dev gatehouse', 'node --test mine/policies/my-policy.test.ts']],
+  );
   const folder = join(cli.folder, 'mine');
   // The package as it is found from a project, made of the sources.
   const source = fileURLToPath(new URL('..', import.meta.url));
   const modules = join(folder, 'node_modules/gatehouse');
   mkdirSync(modules, { recursive: true });
   symlinkSync(source, join(modules, 'src'));
-  const exports = { './policy': './src/data/contract/user-policy.ts', './testing': './src/testing/index.ts' };
+  const exports = {
+    './package.json': './package.json',
+    './policy': './src/data/contract/user-policy.ts',
+    './testing': './src/testing/index.ts',
+  };
   writeFileSync(join(modules, 'package.json'), JSON.stringify({ name: 'gatehouse', type: 'module', exports }));
-  writeFileSync(join(folder, 'package.json'), JSON.stringify({ type: 'module' }));
-  const { stdout } = await promisify(execFile)(process.execPath, ['--test', 'policies/my-policy.test.ts'], {
-    cwd: folder,
-    env: { PATH: process.env['PATH'] },
+  const { stdout } = await promisify(execFile)('sh', ['-c', steps[1]!], {
+    cwd: cli.folder,
+    env: { PATH: `${dirname(process.execPath)}:${process.env['PATH']}` },
   });
   assert.match(stdout, /pass 2/);
+  assert.ok(!(await cli.run('init', 'mine', '--policy', 'another')).out.includes('npm install'), 'it is there now');
   const again = await cli.run('init', 'mine', '--policy', 'my-policy');
   assert.equal(again.code, 5);
   assert.match(again.err, /my-policy\.ts exists already/);

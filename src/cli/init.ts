@@ -3,6 +3,7 @@
  * `--policy NAME` instead a first policy in TypeScript and its test.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
+import { createRequire } from 'node:module';
 import { join, relative, resolve } from 'node:path';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
@@ -55,7 +56,8 @@ Exit codes: 0 written, 5 a file exists already or cannot be written.`,
       return EXIT.failed;
     }
     out(`wrote\n${written.map((line) => `  ${line}\n`).join('')}`);
-    if (options['schema'] !== true) out(nextSteps(shown(cwd, join(folder, name)), context));
+    if (options['schema'] !== true)
+      out(nextSteps(shown(cwd, join(folder, name)), context, inTypeScript ? folder : null));
     return EXIT.ok;
   },
 };
@@ -65,13 +67,26 @@ function shown(cwd: string, file: string): string {
   return path.startsWith('..') ? file : path;
 }
 
-function nextSteps(file: string, { env }: CommandContext): string {
+/** `typed`: the folder of a configuration whose types come from the package. */
+function nextSteps(file: string, { cwd, env }: CommandContext, typed: string | null): string {
   const command = commandName(env);
+  const install = typed === null ? '' : installStep(cwd, typed, 'types for your editor; check and dev need it not');
   return `next
-  ${command} check ${file}     says what is wrong with it
+${install}  ${command} check ${file}     says what is wrong with it
   ${command} dev ${file}       runs it, and again when it changes
   curl -i http://127.0.0.1:8000/
 `;
+}
+
+/** Empty where the package is found from the folder. */
+function installStep(cwd: string, folder: string, why: string): string {
+  try {
+    createRequire(join(folder, 'index.js')).resolve('gatehouse/package.json');
+    return '';
+  } catch {
+    const place = relative(cwd, folder);
+    return `  npm install${place === '' ? '' : ` --prefix ${place}`} --save-dev gatehouse     ${why}\n`;
+  }
 }
 
 /** How this command was called: by npx, by the script of a checkout, or by its name. */
@@ -80,7 +95,7 @@ function commandName(env: CommandContext['env']): string {
   return env['npm_command'] === 'exec' || env['npm_lifecycle_event'] === 'npx' ? 'npx gatehouse' : 'gatehouse';
 }
 
-async function initPolicy(folder: string, name: string, { out, err }: CommandContext): Promise<number> {
+async function initPolicy(folder: string, name: string, { cwd, out, err }: CommandContext): Promise<number> {
   if (!POLICY_NAME.test(name))
     throw new UsageError(`a policy is named with small letters, digits and "-", not "${name}"`);
   const policy = join(folder, 'policies', `${name}.ts`);
@@ -94,6 +109,12 @@ async function initPolicy(folder: string, name: string, { out, err }: CommandCon
     err(code === 'EEXIST' ? `${path} exists already and is left as it is\n` : `${message}\n`);
     return EXIT.failed;
   }
-  out(`wrote ${policy} and its test\nnext: node --test ${test}, then in a route: use: ./policies/${name}.ts\n`);
+  out(`wrote
+  ${shown(cwd, policy)}   a policy, to be changed
+  ${shown(cwd, test)}   its test
+next
+${installStep(cwd, folder, 'what its test runs it with')}  node --test ${shown(cwd, test)}
+and in a route: use: ./policies/${name}.ts
+`);
   return EXIT.ok;
 }

@@ -493,6 +493,7 @@ export class Primary implements OperatorHost {
     for (const server of this.#builtins.values()) await server.close();
     await this.#control.close();
     await this.overrides.close();
+    await this.workers.ended();
     await this.#stdout.close();
     return cutOff;
   }

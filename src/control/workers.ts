@@ -108,6 +108,7 @@ export class Workers implements ControlBus {
   readonly #isFirst = gateways++ === 0;
   /** Those that are replaced and finish what they have. */
   readonly #finishing = new Set<Promise<number>>();
+  #ended: Promise<unknown> = Promise.resolve();
   #spare: Member | null = null;
   #newest: Received | null = null;
   #ending = false;
@@ -275,20 +276,33 @@ export class Workers implements ControlBus {
 
   /**
    * Lets every worker finish what it has; resolves with the number of connections that were cut off. For `lingerMs`
-   * idle connections may ask once more.
+   * idle connections may ask once more. Their threads may still be ending: `ended`.
    */
   async drain(timeoutMs: number, lingerMs = 0): Promise<number> {
     this.#ending = true;
+    const all = this.#all();
     const cut = await Promise.all([
-      ...this.#all().map((member) => this.#drainOne(member, timeoutMs, lingerMs)),
+      ...all.map((member) => this.#drained(member, timeoutMs, lingerMs)),
       ...this.#finishing,
     ]);
+    this.#ended = Promise.all(all.map(({ worker }) => worker.terminate()));
     return cut.reduce((sum, each) => sum + each, 0);
   }
 
-  async #drainOne(member: Member, timeoutMs: number, lingerMs = 0): Promise<number> {
+  /** The threads of those that were drained are gone. */
+  async ended(): Promise<void> {
+    await this.#ended;
+  }
+
+  async #drainOne(member: Member, timeoutMs: number, lingerMs: number): Promise<number> {
+    const cutOff = await this.#drained(member, timeoutMs, lingerMs);
+    await member.worker.terminate();
+    return cutOff;
+  }
+
+  #drained(member: Member, timeoutMs: number, lingerMs: number): Promise<number> {
     const { worker } = member;
-    const cutOff = await new Promise<number>((resolve) => {
+    return new Promise<number>((resolve) => {
       const late = setTimeout(() => resolve(0), lingerMs + timeoutMs + 2_000);
       worker.on('message', (message: FromWorker) => {
         if (message.kind !== 'drained') return;
@@ -301,8 +315,6 @@ export class Workers implements ControlBus {
       });
       this.#send(member, { kind: 'drain', timeoutMs, lingerMs });
     });
-    await worker.terminate();
-    return cutOff;
   }
 
   /** Resolves when it listens; a spare when it could. */

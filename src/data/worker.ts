@@ -396,8 +396,10 @@ class DataWorker {
   /** Resolves when no connection is open and no call is under way, or the time is over. */
   async #emptied({ connections }: WorkerRuntime, withinMs: number): Promise<void> {
     const deadline = performance.now() + withinMs;
-    while (connections.size + this.#calls.active > 0 && performance.now() < deadline)
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_POLL_MS));
+    for (let leftMs = withinMs; leftMs > 0; leftMs = deadline - performance.now()) {
+      if (connections.size + this.#calls.active === 0) return;
+      await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, DRAIN_POLL_MS)));
+    }
   }
 
   #onUnwell(error: Error): void {

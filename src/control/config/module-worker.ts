@@ -5,15 +5,26 @@
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
+import { ownModule } from '../../base/own-modules.ts';
 import type { ModuleMessage } from './module-source.ts';
 
 /** Files that the configuration imports, installed packages aside: saving one is saving the configuration. */
 const imported = new Set<string>();
 const MOST_FILES = 200;
+/** Of the gateway itself: nothing that a configuration consists of. */
+const OWN_FOLDER = new URL('../../', import.meta.url).href;
 
 registerHooks({
+  resolve(specifier, context, nextResolve) {
+    return nextResolve(ownModule(specifier) ?? specifier, context);
+  },
   load(url, context, nextLoad) {
-    if (url.startsWith('file:') && !url.includes('/node_modules/') && imported.size < MOST_FILES)
+    if (
+      url.startsWith('file:') &&
+      !url.includes('/node_modules/') &&
+      !url.startsWith(OWN_FOLDER) &&
+      imported.size < MOST_FILES
+    )
       imported.add(fileURLToPath(url));
     return nextLoad(url, context);
   },

@@ -5,18 +5,11 @@
  */
 import { registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
+import { ownModule } from '../../base/own-modules.ts';
 import { PolicyError } from './definition.ts';
 import { Intrinsics, type Restored, UNCHANGED } from './intrinsics.ts';
 
 const PARAMETER = 'gatehouse-version';
-const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
-
-/** What the package exports to modules that run inside the gateway, and where it is from here. */
-const OWN: Readonly<Record<string, string>> = {
-  gatehouse: `../../index${EXTENSION}`,
-  'gatehouse/policy': `../contract/user-policy${EXTENSION}`,
-  'gatehouse/balancer': `../contract/balancer${EXTENSION}`,
-};
 
 let hooked = false;
 let intrinsics: Intrinsics | null = null;
@@ -67,8 +60,8 @@ function hook(): void {
     resolve(specifier, context, next) {
       const { parentURL } = context;
       if (parentURL === undefined || !parentURL.includes(`?${PARAMETER}=`)) return next(specifier, context);
-      const own = OWN[specifier];
-      if (own !== undefined) return next(new URL(own, import.meta.url).href, context);
+      const own = ownModule(specifier);
+      if (own !== undefined) return next(own, context);
       const found = next(specifier, context);
       if (!/^\.{1,2}\//.test(specifier) || !found.url.startsWith('file:')) return found;
       const url = new URL(found.url);
