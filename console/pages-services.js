@@ -11,6 +11,35 @@ import { signal } from './vendor/signals.js';
 
 const services = signal(null);
 const EVERY_MS = 2_000;
+/** What instances had counted when they were read last, and what that makes a second, by id. */
+const counted = new Map();
+const rates = new Map();
+let countedAt = 0;
+
+/** Rates between this reading and the one before. */
+function countOn({ at, services: found }) {
+  if (at === countedAt) return;
+  const seconds = (at - countedAt) / 1000;
+  countedAt = at;
+  for (const { instances } of found) {
+    const since = instances.map(({ id, traffic }) => {
+      const { requests, errors, seconds: took } = counted.get(id) ?? traffic;
+      return { requests: traffic.requests - requests, errors: traffic.errors - errors, took: traffic.seconds - took };
+    });
+    const all = since.reduce((sum, { requests }) => sum + requests, 0);
+    for (const [index, { id, traffic }] of instances.entries()) {
+      const { requests, errors, took } = since[index];
+      const isNew = !counted.has(id);
+      counted.set(id, traffic);
+      rates.set(id, {
+        perSecond: isNew ? null : requests / seconds,
+        share: requests === 0 ? null : (100 * requests) / all,
+        errors: requests === 0 ? null : (100 * errors) / requests,
+        meanMs: requests === 0 ? null : (1000 * took) / requests,
+      });
+    }
+  }
+}
 
 export function ServicesPage() {
   const [q, setWanted] = useState(() => query().q ?? '');
@@ -19,6 +48,7 @@ export function ServicesPage() {
   const path = `/services?${new URLSearchParams({ q, limit })}`;
   useEffect(() => poll(path, services, EVERY_MS), [path]);
   if (services.value === null) return html`<h1>Services</h1><p class="soft">Reading the gateway …</p>`;
+  countOn(services.value);
   const { services: found, total, matching } = services.value;
   const after = async (work) => {
     try {
@@ -61,7 +91,7 @@ function Service({ service, after }) {
       ${breaker === null ? '' : `, breaker ${breaker.state} (${number(breaker.errors)} errors of ${number(breaker.requests)})`}</p>
     ${held && html`<p class="warning">Breaker held open ${byWhom(held)}</p>`}
     ${(may('admin') || (breaker !== null && may('operator'))) && html`<p class="buttons"><${ServiceActions} service=${service} after=${after} /></p>`}
-    <${Table} most=${Infinity} caption=${`Instances of ${name}`} head=${['Instance', 'State', 'In flight', 'Weight', 'Actions']} empty=${service.total > 0 ? 'More instances: see below.' : 'It has no instances: see its discovery, or add one.'}
+    <${Table} most=${Infinity} caption=${`Instances of ${name}`} head=${['Instance', 'State', 'Requests/s', 'Share, %', 'Errors, %', 'Mean, ms', 'In flight', 'Weight', 'Actions']} empty=${service.total > 0 ? 'More instances: see below.' : 'It has no instances: see its discovery, or add one.'}
       rows=${service.instances.map((instance) => html`<${Instance} key=${instance.id} instance=${instance} byHand=${byHand} after=${after} />`)} />
     ${shown > 0 && shown < service.total && html`<p class="soft">${shown} of ${number(service.total)} instances</p>`}
     ${removed.map((each) => html`<${Removed} key=${each.target} override=${each} after=${after} />`)}
@@ -92,11 +122,13 @@ function Instance({ instance, byHand, after }) {
   const { id, url } = instance;
   const path = `/instances/${encodeURIComponent(id)}`;
   const [state, tone] = stateOf(instance);
+  const { perSecond, share, errors, meanMs } = rates.get(id) ?? {};
   const own = byHand.filter(({ target }) => target === id);
   const isAdded = own.some(({ kind }) => kind === 'added');
   const isWeighed = own.some(({ kind }) => kind === 'weight');
   const end = (what) => () => after(call('DELETE', `${path}/${what}`)).catch(() => {});
   return html`<tr><td class="break">${url}</td><td><span class=${tone}>${state}</span>${own.map((each) => html`<br /><span class="soft">${WORDS[each.kind]} ${byWhom(each)}</span>`)}</td>
+    <td>${number(perSecond)}</td><td>${number(share)}</td><td class=${errors > 0 ? 'warning' : ''}>${number(errors)}</td><td>${number(meanMs)}</td>
     <td>${number(instance.inFlight)}</td><td>${instance.weight}</td>
     <td>${
       may('operator') &&

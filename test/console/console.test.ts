@@ -252,6 +252,9 @@ describe('the console in Chromium', () => {
 
   it('drains an instance with a reason, in three clicks, and takes it back in one', async () => {
     await open('Services');
+    const asking = setInterval(() => void fetch(`${gateway.url}/api/notes/balance`).then((each) => each.text()), 100);
+    // All of what was asked since the last reading went to the one instance.
+    await page.waitForSelector('td:text-is("100")').finally(() => clearInterval(asking));
     await page.click('button:has-text("Drain")');
     await page.fill('dialog input[name=reason]', HOSTILE);
     await page.click('dialog button.main');

@@ -65,6 +65,10 @@ function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
     return context.json({ ...rest, paths: { ...paths, ...(await featurePaths(parts.host)) } } as object);
   });
   featureRoutes(api, parts.host);
+  // Not by `notFound`: within another application it is not asked.
+  api.all('*', () => {
+    throw new AdminError(404, 'RESOURCE_NOT_FOUND', 'there is no such endpoint');
+  });
   return api;
 }
 

@@ -149,7 +149,7 @@ export class AdminFeature implements Feature {
     this.#listens = wanted;
     if (next === undefined || listen === null) return;
     const { port } = next.address() as AddressInfo;
-    const host = listen.host.includes(':') ? `[${listen.host}]` : listen.host;
+    const host = hostInUrl(listen.host);
     this.#url = `http://${host}:${port}`;
     this.#host.log.info('the admin API listens', { url: this.#url });
   }
@@ -179,4 +179,10 @@ export class AdminFeature implements Feature {
     server.closeAllConnections();
     await new Promise<void>((resolve) => server.close(() => resolve()));
   }
+}
+
+/** Of a listener on all addresses, the one by which this machine reaches it. */
+function hostInUrl(host: string): string {
+  if (host === '0.0.0.0') return '127.0.0.1';
+  return host.includes(':') ? `[${host === '::' ? '::1' : host}]` : host;
 }

@@ -160,9 +160,6 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
     if (!context.res.headers.has('cache-control')) context.res.headers.set('cache-control', 'no-store');
     return undefined;
   });
-  app.notFound((context) =>
-    refuse(context, { status: 404, code: 'RESOURCE_NOT_FOUND', message: 'there is no such endpoint' }),
-  );
   app.onError((error, context) => {
     if (error instanceof AdminError) return refuse(context, error.facts);
     if ('status' in error && typeof error.status === 'number' && error.status < 500)

@@ -5,6 +5,7 @@ import { LOG_AREAS } from '../../base/log.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
 import { endByHand, forMs, override, reason, setByHand } from './by-hand.ts';
+import { withTraffic } from './instance-traffic.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
 import { pick, pickServices } from './pick.ts';
 import { troubles } from './problems.ts';
@@ -116,12 +117,16 @@ export function trafficRoutes(kit: Kit): void {
       role: 'viewer',
       query: z.object({ ...picked, limit: picked.limit.describe('How many instances at most, over all services.') }),
       response: z.looseObject({
+        at: z.number().describe('When the counts were read, milliseconds since 1970.'),
         services: z.array(z.looseObject({ name: z.string(), byHand: z.array(override) })),
         matching: z.number().describe('How many services contain the text, or have an instance that does.'),
         total: z.number().describe('How many there are.'),
       }),
     },
-    ({ query }) => pickServices(status().services, host.overrides.list(), query),
+    ({ query }) => {
+      const { services, ...counted } = pickServices(status().services, host.overrides.list(), query);
+      return { at: Date.now(), services: withTraffic(services, snapshot(), host.metrics), ...counted };
+    },
   );
 
   operation(

@@ -82,6 +82,37 @@ test('nobody without a token, and each role as far as it goes', async (t) => {
   assert.equal((await client(origin, 'admin')('GET', '/config/text')).status, 200);
 });
 
+test('what is not there is a problem document, once the caller is known', async (t) => {
+  const { origin } = await scene(t);
+  const missing = await client(origin, 'viewer')('GET', '/nonexistent');
+  assert.deepEqual([missing.status, missing.body.code], [404, 'RESOURCE_NOT_FOUND']);
+  assert.match(missing.headers.get('content-type') ?? '', /^application\/problem\+json/);
+  assert.equal((await client(origin, null)('GET', '/nonexistent')).status, 401);
+});
+
+test('each instance says what it was asked, how much of that failed, and how long it took', async (t) => {
+  const { origin, ask } = await scene(t);
+  for (let i = 0; i < 10; i++) await ask();
+  const { body } = await client(origin, 'viewer')('GET', '/services?q=s');
+  const traffic = body.services[0].instances.map((each: { traffic: object }) => each.traffic);
+  assert.deepEqual(
+    traffic.map(({ requests, errors }: { requests: number; errors: number }) => [requests, errors]),
+    [
+      [5, 0],
+      [5, 0],
+    ],
+  );
+  assert.ok(traffic.every(({ seconds }: { seconds: number }) => seconds > 0));
+  assert.ok(Math.abs(body.at - Date.now()) < 60_000);
+});
+
+test('a console on all addresses is at one that a browser can open', async (t) => {
+  const gateway = await startTestGateway(t, { admin: { ...ADMIN, listen: '0.0.0.0:0' } });
+  const { admin } = (gateway.primary.opsSources().features.find(({ sections }) => sections?.['admin'])?.sections ??
+    {}) as { admin: { url: string } };
+  assert.match(admin.url, /^http:\/\/127\.0\.0\.1:\d+$/);
+});
+
 test('whoever may only look cannot have a text of theirs checked, which could name secrets and files', async (t) => {
   process.env['ADMIN_API_SECRET'] = 'nobody-may-read-this';
   t.after(() => delete process.env['ADMIN_API_SECRET']);
