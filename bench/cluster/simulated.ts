@@ -27,7 +27,7 @@ export const PLAN: Omit<ClusterPlan, 'node'> = {
   certified: {},
   heartbeatMs: 3_000,
   election: { leaseMs: 6_000, renewMs: 2_000 },
-  members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 10_000 },
+  members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 10_000, forgetMs: 7 * 86_400_000 },
   rollout: {
     canaryShare: 0.1,
     watchMs: 2_000,

@@ -35,7 +35,7 @@ export const PLAN: ClusterPlan = {
   certified: {},
   heartbeatMs: 100,
   election: { leaseMs: 10_000, renewMs: 3_000 },
-  members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 50 },
+  members: { suspectMs: 10_000, goneMs: 30_000, maxNodes: 50, forgetMs: 7 * 86_400_000 },
   rollout: {
     canaryShare: 0.1,
     watchMs: 0,
@@ -254,6 +254,33 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
         ids,
         [...ids].sort((a, b) => a - b),
       );
+    });
+
+    test('nodes that left or are gone do not fill the cluster, and are forgotten after a week', async (t) => {
+      const each = await scene(t);
+      const { cluster, queen, store } = each;
+      const day = 86_400_000;
+      const names = ['gone-long', 'gone', 'left-long', 'left', 'alive'];
+      const ids: string[] = [];
+      for (const name of names) ids.push((await joinWorker(each, { name })).node.id);
+      for (const id of ids.slice(2, 4)) await cluster.members.setState(id, 'left', 'test', 'ada');
+      for (const [at, days] of [8, 1, 8, 1].entries()) await silence(each, ids[at] ?? '', days * day);
+      await queen.work(1);
+      const left = await cluster.members.list({ all: true });
+      assert.deepEqual(
+        left.map(({ name, presence }) => [name, presence]),
+        [
+          ['alive', 'alive'],
+          ['gone', 'gone'],
+          ['left', 'left'],
+        ],
+      );
+      const events = await store.db.selectFrom('cluster_events').select(['type', 'subject']).execute();
+      const forgotten = events.filter(({ type }) => type === 'node.forgotten').map(({ subject }) => subject);
+      assert.deepEqual(forgotten.sort(), [ids[0], ids[2]].sort());
+      cluster.members.configure({ ...PLAN.members, maxNodes: 2 });
+      await joinWorker(each, { name: 'one more' });
+      await assert.rejects(joinWorker(each, { name: 'too many' }), refusedWith('CLUSTER_FULL'));
     });
 
     test('a task goes to the node with its labels, and its result is kept', async (t) => {

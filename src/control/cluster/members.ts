@@ -20,8 +20,10 @@ export type Presence = 'alive' | 'suspect' | 'gone' | 'left';
 export interface MemberSettings {
   readonly suspectMs: number;
   readonly goneMs: number;
-  /** Nodes, of all kinds, that have not left. */
+  /** Nodes, of all kinds, that have not left and are not gone. */
   readonly maxNodes: number;
+  /** Nodes that left, or are gone, are forgotten so long after their last sign of life. */
+  readonly forgetMs: number;
 }
 
 export interface Traffic {
@@ -320,9 +322,22 @@ export class Members {
       .selectFrom('cluster_nodes')
       .select(({ fn }) => fn.countAll().as('count'))
       .where('state', '<>', 'left')
+      .where('gone', '=', 0)
       .executeTakeFirstOrThrow();
     if (Number(count) < this.#settings.maxNodes) return;
     throw conflict('CLUSTER_FULL', `the cluster holds at most ${this.#settings.maxNodes} nodes`);
+  }
+
+  /** The queen's: names of pods do not come back, and their rows would stay for ever. */
+  async prune(trx: Transaction<ClusterTables>, now: number, epoch: number): Promise<void> {
+    const forgotten = await trx
+      .deleteFrom('cluster_nodes')
+      .where('seen_at', '<', now - this.#settings.forgetMs)
+      .where((where) => where.or([where('state', '=', 'left'), where('gone', '=', 1)]))
+      .returning(['id', 'name'])
+      .execute();
+    for (const { id, name } of forgotten)
+      await addEvent(trx, this.#store.dialect, { type: 'node.forgotten', subject: id, data: { name }, epoch });
   }
 
   // --- staying and leaving -------------------------------------------------------------------------------------------

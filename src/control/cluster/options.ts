@@ -125,7 +125,17 @@ const clusterOptions = z
     heartbeat: duration(span(100)).prefault('3s').describe('How often gateways report, and workers should.'),
     suspectAfter: duration(span(500)).prefault('10s').describe('Silence after which a node gets no new tasks.'),
     goneAfter: duration(span(1_000)).prefault('30s').describe('Silence after which the tasks of a node go to others.'),
-    maxNodes: z.int().min(1).max(10_000).prefault(1_000).describe('Most nodes, gateways and workers together.'),
+    forgetAfter: duration(span(60_000))
+      .prefault('7d')
+      .describe(
+        'Silence after which a node that left or is gone is forgotten, with its token: a gateway that comes back later is a new node, a worker must join again.',
+      ),
+    maxNodes: z
+      .int()
+      .min(1)
+      .max(10_000)
+      .prefault(1_000)
+      .describe('Most nodes, gateways and workers together; those that left or are gone do not count.'),
     addressLimit: limitSchema
       .transform((limit) => {
         const { limit: calls, windowMs, burst } = limit('gcra');
@@ -145,6 +155,8 @@ const clusterOptions = z
       wrong('suspectAfter', value.suspectAfter, `at least twice heartbeat (${2 * value.heartbeat} ms)`);
     if (value.goneAfter <= value.suspectAfter)
       wrong('goneAfter', value.goneAfter, `more than suspectAfter (${value.suspectAfter} ms)`);
+    if (value.forgetAfter <= value.goneAfter)
+      wrong('forgetAfter', value.forgetAfter, `more than goneAfter (${value.goneAfter} ms)`);
   });
 
 export interface ClusterPlan {
@@ -212,7 +224,12 @@ export const clusterSection = defineSection({
       ),
       heartbeatMs: options.heartbeat,
       election: { leaseMs: options.lease, renewMs: options.lease / 3 },
-      members: { suspectMs: options.suspectAfter, goneMs: options.goneAfter, maxNodes: options.maxNodes },
+      members: {
+        suspectMs: options.suspectAfter,
+        goneMs: options.goneAfter,
+        maxNodes: options.maxNodes,
+        forgetMs: options.forgetAfter,
+      },
       rollout: {
         canaryShare: steps.canary,
         watchMs: steps.watch,

@@ -107,6 +107,7 @@ export class Queen {
         await pruneTasks(trx, now);
         await pruneEvents(trx);
         await pruneFacts(trx, now);
+        await members.prune(trx, now, epoch);
       }
       return await advanceRollout(trx, dialect, nodes, now, epoch);
     });

@@ -1966,7 +1966,9 @@ export interface WrittenDocument<N extends Names> {
     readonly suspectAfter?: string | number | undefined;
     /** Silence after which the tasks of a node go to others. Values: duration (at least 1s, at most 24d). Default: `30s`. */
     readonly goneAfter?: string | number | undefined;
-    /** Most nodes, gateways and workers together. Values: whole number, 1 to 10000. Default: `1000`. */
+    /** Silence after which a node that left or is gone is forgotten, with its token: a gateway that comes back later is a new node, a worker must join again. Values: duration (at least 1m, at most 24d). Default: `7d`. */
+    readonly forgetAfter?: string | number | undefined;
+    /** Most nodes, gateways and workers together; those that left or are gone do not count. Values: whole number, 1 to 10000. Default: `1000`. */
     readonly maxNodes?: number | undefined;
     /** What one address (IPv6: its /64) may ask of the API for operators and applications, whatever credentials it brings; then 429. Calls of nodes are limited apart. Default: its defaults. */
     readonly addressLimit?: string | Limits2 | undefined;
