@@ -53,7 +53,7 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
     'wire',
   ],
   cache: ['exchange', 'parser'],
-  handlers: ['exchange', 'parser', 'user-policies', 'web'],
+  handlers: ['content', 'exchange', 'parser', 'user-policies', 'web'],
   channels: ['exchange', 'parser', 'wire'],
   actions: ['cache', 'channels', 'exchange', 'handlers', 'resilience', 'router', 'transcode', 'user-policies'],
   http1: ['exchange', 'parser', 'wire'],

@@ -6,7 +6,7 @@ import type { PartSettings } from '../contract/aggregate.ts';
 
 /** What of a request a composition depends on, beside its URL, by its templates and conditions alone. */
 export interface Basis {
-  /** It refers to the caller, or leaves parts out by a condition: one caller's is not another's. */
+  /** It refers to the caller, leaves parts out by a condition or fields by roles: one caller's is not another's. */
   readonly isPersonal: boolean;
   /** A body is no part of what a response is stored under. */
   readonly readsBody: boolean;

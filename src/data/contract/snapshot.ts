@@ -9,6 +9,7 @@ import type { ErrorFormat } from '../../base/error-body.ts';
 import type { AreaLevels, LogLevel } from '../../base/log.ts';
 import type { AggregateSettings } from './aggregate.ts';
 import type { TranscodeSettings } from './transcode.ts';
+import type { VisibilitySettings } from './transform.ts';
 
 export interface Snapshot {
   /** Counts up by one with each published snapshot. */
@@ -130,6 +131,8 @@ export interface ServiceSettings {
   readonly tls: UpstreamTls | null;
   /** `preserve` sends the caller's Host; otherwise the instance's own authority or a fixed one. */
   readonly host: 'preserve' | 'instance' | { readonly fixed: string };
+  /** What callers may see of its JSON, where it says so itself. */
+  readonly visibility?: VisibilitySettings;
   /** Resilience beyond the above; `null` where not configured. Read by data/balancer only. */
   readonly resilience: ResilienceSettings;
 }

@@ -13,6 +13,37 @@ export interface Visibility {
   readonly show: readonly { readonly roles: readonly string[] | null; readonly fields: readonly FieldPath[] }[] | null;
 }
 
+/** `hide` and `show` of a service, for what the gateway asks it beside its own routes: parts and handlers. */
+export interface VisibilitySettings {
+  readonly visibility: Visibility;
+  readonly maxBytes: number;
+  readonly maxDepth: number;
+}
+
+interface WrittenVisibility {
+  readonly hide?: readonly { readonly fields: readonly string[]; readonly except: readonly string[] }[] | undefined;
+  readonly show?:
+    | readonly { readonly fields: readonly string[]; readonly roles?: readonly string[] | undefined }[]
+    | undefined;
+}
+
+/** Null where every caller sees everything. */
+export function visibilityOf({ hide, show }: WrittenVisibility): Visibility | null {
+  if (hide === undefined && show === undefined) return null;
+  return {
+    hide: (hide ?? []).map(({ fields, except }) => ({ fields: fields.map(stepsOf), except })),
+    show: show?.map(({ roles, fields }) => ({ roles: roles ?? null, fields: fields.map(stepsOf) })) ?? null,
+  };
+}
+
+/** RFC 6901. */
+export function stepsOf(pointer: string): FieldPath {
+  return pointer
+    .split('/')
+    .slice(1)
+    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
+}
+
 /** In this order. */
 export interface ReshapeSettings {
   /** A JMESPath expression. */

@@ -9,6 +9,7 @@ import type { Basis } from '../aggregate/cache-control.ts';
 import type { ComposeContext, PartRequest, PartResponse } from '../aggregate/compose.ts';
 import { ABOUT_CACHING, Composition, SHOWN_HEADERS } from '../aggregate/compose.ts';
 import { compileCondition } from '../auth/authorize/expression.ts';
+import { BodyVeil } from '../content/body-veil.ts';
 import type { Values } from '../content/expression.ts';
 import { referencesOf } from '../content/expression.ts';
 import { readQuery } from '../content/parameters.ts';
@@ -17,6 +18,7 @@ import { fieldErrors } from '../content/violation.ts';
 import type { AggregateSettings, PartSettings, Reference } from '../contract/aggregate.ts';
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Identity, PolicyContext, Reply } from '../contract/policy.ts';
+import type { VisibilitySettings } from '../contract/transform.ts';
 import type { TracedPart } from '../trace/exchange-trace.ts';
 import type { UpstreamService } from './attempt.ts';
 import { callWhole, type WantedFields, type WholeResponse } from './call-whole.ts';
@@ -98,7 +100,9 @@ class AggregateContext implements ComposeContext {
   readonly #shared: FieldBlock;
 
   get basis(): Basis {
-    return this.#plan.basis;
+    const { basis, services, settings } = this.#plan;
+    const isVeiled = settings.parts.some(({ service }) => services.get(service)?.settings.visibility !== undefined);
+    return isVeiled ? { ...basis, isPersonal: true } : basis;
   }
 
   constructor(exchange: Exchange, plan: Plan, body: unknown) {
@@ -130,8 +134,17 @@ class AggregateContext implements ComposeContext {
     runtime.metrics.add('aggregate_parts', 1);
     const service = services.get(request.service)!;
     const limits = { maxBytes: settings.maxPartBytes, timeoutMs: request.timeoutMs, wanted, cancellation };
-    const calling = callWhole(runtime, this.#plan, service, made, whole, limits);
+    const called = callWhole(runtime, this.#plan, service, made, whole, limits);
+    const { visibility } = service.settings;
+    const calling = visibility === undefined ? called : this.#veiled(called, visibility);
     return observer === null ? calling : this.#observed(calling, request.name, observer);
+  }
+
+  /** As a route to the service would show it. What is no JSON cannot be looked into; for a part it is no use either. */
+  async #veiled(calling: Promise<WholeResponse>, visibility: VisibilitySettings): Promise<WholeResponse> {
+    const roles = this.#exchange.identity?.roles ?? [];
+    const response = await calling;
+    return { ...response, body: BodyVeil.of(visibility).apply(response.body, roles) };
   }
 
   async #observed(calling: Promise<WholeResponse>, part: string, observer: TracedPart): Promise<WholeResponse> {

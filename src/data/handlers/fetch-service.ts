@@ -3,6 +3,8 @@
  * other goes through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { BodyVeil, unseen } from '../content/body-veil.ts';
+import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
 import { checkField, FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { ServiceError } from '../contract/user-handler.ts';
@@ -12,6 +14,7 @@ import { ownRequestBlock } from '../exchange/own-request-fields.ts';
 import { RequestBody } from '../exchange/request-body.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
 import { UpstreamCall } from '../exchange/upstream-call.ts';
+import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import { WebFields } from '../web/fields.ts';
 import { WebResponse } from '../web/response.ts';
@@ -112,6 +115,18 @@ function serviceAddress(address: string): {
   return { name, path, query: query ?? null };
 }
 
+const NO_ROLES: readonly string[] = [];
+/** Of the body as the service sent it, not of what is left of it. */
+const OF_OTHER_BYTES = [
+  'content-length',
+  'etag',
+  'content-digest',
+  'repr-digest',
+  'digest',
+  'content-md5',
+  'accept-ranges',
+];
+
 class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
   readonly #exchange: Exchange;
@@ -123,6 +138,12 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   #call: UpstreamCall | null = null;
   #body: ServiceBody | null = null;
   #service = '';
+  /** Of a service that hides fields: its body is held until all of it is there. */
+  #veil: BodyVeil | null = null;
+  #roles: readonly string[] = NO_ROLES;
+  #veiled: { readonly status: number; readonly fields: WebFields } | null = null;
+  #held: Buffer[] = [];
+  #heldBytes = 0;
   #startedMs = 0;
   /** Why its span is one that failed; empty: it is not. */
   #failed = '';
@@ -146,7 +167,12 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     const { runtime, live } = this.#exchange;
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
     runtime.metrics.add('handler_calls', 1);
-    this.#service = service.settings.name;
+    const { name, visibility } = service.settings;
+    this.#service = name;
+    if (visibility !== undefined) {
+      this.#veil = BodyVeil.of(visibility);
+      this.#roles = this.#exchange.identity?.roles ?? NO_ROLES;
+    }
     this.#call = new UpstreamCall(runtime, live, service, request, body, this);
     this.#startedMs = runtime.clock.monotonicMs();
     this.#call.start(this.#startedMs);
@@ -154,21 +180,62 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
 
   onInterim(): void {}
 
-  onHead(head: Head): void {
+  onHead(head: Head, framing: MessageFraming): void {
     const fields = new WebFields();
     for (let i = 0; i < head.count; i++) fields.add(head.name(i).toLowerCase(), head.value(i));
     const { status } = head;
     if (status >= 400) this.#failed = String(status);
+    if (this.#veil !== null && framing.bodyLength !== 0) {
+      if (this.#mayVeil(status, fields)) this.#veiled = { status, fields };
+      return;
+    }
     if (status !== 204 && status !== 205 && status !== 304) this.#body = new ServiceBody(this);
     this.#resolve(WebResponse.of(status, fields, this.#body));
   }
 
+  /** What cannot be looked into is no response, as on a route to the service. */
+  #mayVeil(status: number, fields: WebFields): boolean {
+    const type = fields.get('content-type') ?? '';
+    const isPlain = (fields.get('content-encoding') ?? 'identity') === 'identity';
+    if (status === 206 || !isPlain || !isJsonType(mediaTypeOf(type))) {
+      this.#call?.abandon();
+      this.onFault(unseen(`a response of status ${status} and type ${type || '(none)'} cannot be looked into`));
+      return false;
+    }
+    for (const name of OF_OTHER_BYTES) fields.delete(name);
+    fields.set('cache-control', 'private');
+    return true;
+  }
+
   onBody(bytes: Buffer, start: number, end: number): void {
+    if (this.#veiled !== null && !this.#isOver && end > start) {
+      this.#heldBytes += end - start;
+      // More than may be looked into is a fault at the end; none of it is kept.
+      if (this.#heldBytes <= this.#veil!.maxBytes) this.#held.push(Buffer.from(bytes.subarray(start, end)));
+      return;
+    }
     if (!this.#isOver && end > start) this.#body?.push(Buffer.from(bytes.subarray(start, end)));
   }
 
   onEnd(): void {
+    if (this.#veiled !== null && !this.#isOver) {
+      try {
+        this.#resolveVeiled(this.#veiled.status, this.#veiled.fields);
+      } catch (error) {
+        this.onFault(error as Fault);
+        return;
+      }
+    }
     if (this.#end()) this.#body?.end();
+  }
+
+  #resolveVeiled(status: number, fields: WebFields): void {
+    const veil = this.#veil!;
+    if (this.#heldBytes > veil.maxBytes) throw unseen(`longer than ${veil.maxBytes} bytes`);
+    const bytes = veil.apply(Buffer.concat(this.#held), this.#roles);
+    this.#body = new ServiceBody(this);
+    this.#body.push(bytes);
+    this.#resolve(WebResponse.of(status, fields, this.#body));
   }
 
   onReply({ status, headers, body }: Reply): void {

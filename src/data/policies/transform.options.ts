@@ -8,13 +8,14 @@ import { readValue } from '../content/expression.ts';
 import type { ValueTemplate } from '../contract/aggregate.ts';
 import { definePolicyOptions, type KeyPath, type OptionContext } from '../contract/options.ts';
 import type { ModuleSettings } from '../contract/snapshot.ts';
-import type {
-  BodyTransformSettings,
-  FieldPath,
-  QueryChanges,
-  ReshapeSettings,
-  TransformSettings,
-  Visibility,
+import {
+  type BodyTransformSettings,
+  type QueryChanges,
+  type ReshapeSettings,
+  stepsOf,
+  type TransformSettings,
+  type Visibility,
+  visibilityOf,
 } from '../contract/transform.ts';
 import { compileModule, moduleFile } from './module.options.ts';
 
@@ -178,7 +179,9 @@ export const transformOptions = definePolicyOptions({
   schema: transformSchema,
   levels: ['service', 'route'],
   combine: 'all',
-  compile({ request: asked, response: answered }, context) {
+  compile({ request: asked, response: answered }, context, route) {
+    // Of the one service that all parts of an aggregation ask: about its own bodies, not about the composed one.
+    if (route.action === 'aggregate' && route.level === 'service') return [];
     const settings: TransformSettings = {
       request: asked === undefined ? null : requestOf(asked, context),
       response: answered === undefined ? null : responseOf(answered, context),
@@ -197,19 +200,13 @@ function requestOf(options: Request, context: OptionContext): TransformSettings[
 }
 
 function responseOf(options: Response, context: OptionContext): TransformSettings['response'] {
-  const { hide, show, status } = options;
+  const { status } = options;
   for (const from of Object.keys(status))
     if (['204', '205', '206', '304'].includes(from))
       context.problem('has no body, or a part of one, and so stays what it is', { at: ['response', 'status', from] });
   const made = reshapeOf(options, ['response'], context);
   const own = scriptOf(options.script, ['response', 'script'], context);
-  const visibility: Visibility | null =
-    hide === undefined && show === undefined
-      ? null
-      : {
-          hide: (hide ?? []).map(({ fields, except }) => ({ fields: fields.map(stepsOf), except })),
-          show: show?.map(({ roles, fields }) => ({ roles: roles ?? null, fields: fields.map(stepsOf) })) ?? null,
-        };
+  const visibility = visibilityOf(options);
   const otherTypes = options.otherTypes ?? (visibility === null ? 'pass' : 'refuse');
   return {
     status: Object.entries(status).map(([from, to]) => [Number(from), to] as const),
@@ -282,12 +279,4 @@ function templateOf(value: unknown, roots: readonly string[], at: KeyPath, conte
     context.problem(error.message, { at });
     return { kind: 'literal', value: null };
   }
-}
-
-/** RFC 6901. */
-function stepsOf(pointer: string): FieldPath {
-  return pointer
-    .split('/')
-    .slice(1)
-    .map((step) => step.replaceAll('~1', '/').replaceAll('~0', '~'));
 }

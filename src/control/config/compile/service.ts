@@ -3,6 +3,7 @@ import { FAULTS } from '../../../base/errors.ts';
 import { BALANCER_OPTIONS } from '../../../data/catalog.ts';
 import type { BalancerOptionsDefinition, KeyPath } from '../../../data/contract/options.ts';
 import type { RetrySettings, ServiceSettings, UpstreamTimeouts, UpstreamTls } from '../../../data/contract/snapshot.ts';
+import { visibilityOf } from '../../../data/contract/transform.ts';
 import { sectionsAt } from '../../sections.ts';
 import type { ServiceOptions } from '../schema/service.ts';
 import { DEFAULT_ALGORITHM, RETRIABLE_FAULTS, retryOptions } from '../schema/service.ts';
@@ -51,9 +52,21 @@ export function compileService(
     retries: retries(compilation, path, options),
     tls: upstreamTls(compilation, name, options, instances, nowMs),
     host: options.host,
+    ...visibilitySettings(options),
     resilience: compileResilience(compilation, name, options),
   };
 }
+
+/** The schema of `transform` has checked it. */
+function visibilitySettings(options: ServiceOptions): Pick<ServiceSettings, 'visibility'> {
+  const { transform } = options as unknown as { transform?: { response?: TransformedResponse } | 'off' };
+  const response = transform === undefined || transform === 'off' ? undefined : transform.response;
+  const visibility = response === undefined ? null : visibilityOf(response);
+  if (response === undefined || visibility === null) return {};
+  return { visibility: { visibility, maxBytes: response.maxSize, maxDepth: response.maxDepth } };
+}
+
+type TransformedResponse = Parameters<typeof visibilityOf>[0] & { readonly maxSize: number; readonly maxDepth: number };
 
 function checkInstances(
   compilation: Compilation,
