@@ -1,24 +1,20 @@
 /**
- * What an HTTP/2 connection is on either side (RFC 9113): frames in and out, settings, both windows of the connection,
- * field blocks, the order in which waiting bytes go out (RFC 9218 §10), and the limits on what a peer may cost. The
- * downstream and upstream connections add requests to it. What one callback or one turn of the event loop brings for
- * the socket is written at once, since responses of many streams share it. Owner: the worker's thread.
+ * What an HTTP/2 connection is on either side (RFC 9113): frames as they are read, settings, what we take of the peer,
+ * field blocks, and the limits on what a peer may cost. The downstream and upstream connections add requests to it;
+ * what is sent is output.ts. Owner: the worker's thread.
  */
 import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
-import type { FieldBlock } from '../contract/field-block.ts';
 import type { Outbox } from '../wire/outbox.ts';
 import type { AbuseKind } from './abuse-budget.ts';
 import { AbuseBudget } from './abuse-budget.ts';
 import { FieldBlockBuffer } from './field-block-buffer.ts';
-import { flushLater } from './flush-later.ts';
 import type { FrameHandler } from './frame-reader.ts';
 import { FrameReader } from './frame-reader.ts';
 import {
   ACK,
   COMPRESSION_ERROR,
   CONTINUATION,
-  DATA,
   END_HEADERS,
   END_STREAM,
   ENHANCE_YOUR_CALM,
@@ -29,7 +25,6 @@ import {
   GOAWAY,
   goawayFrame,
   HAS_PRIORITY,
-  HEADER_BYTES,
   HEADERS,
   INITIAL_WINDOW,
   integer31,
@@ -43,30 +38,22 @@ import {
   PROTOCOL_ERROR,
   PUSH_PROMISE,
   pingFrame,
-  putHeader,
   RST_STREAM,
   SETTINGS,
   SETTINGS_ACK,
   STREAM_CLOSED,
   WINDOW_UPDATE,
 } from './frames.ts';
-import { HeadEncoder } from './head-encoder.ts';
 import { HpackDecoder } from './hpack/decoder.ts';
-import { HpackEncoder } from './hpack/encoder.ts';
-import { PeerSettings } from './peer-settings.ts';
+import { Http2Output, TINY_WINDOW } from './output.ts';
 import { readPriority } from './priority.ts';
-import { SendOrder } from './send-order.ts';
 import type { Http2Stream } from './stream.ts';
 import { StreamTable } from './stream-table.ts';
 
-/** Gathered up to here before it is handed to the socket within one callback. */
-const GATHER_BYTES = 32 * 1024;
 /** A peer that lets this much of ours lie while it asks for more replies is not reading. */
 const UNREAD_REPLIES = 64 * 1024;
 /** Frames of one field block above this cost something. */
 const FREE_BLOCK_FRAMES = 8;
-/** Windows smaller than this make frames that are mostly header. */
-const TINY_WINDOW = 64;
 
 export interface Http2Limits {
   /** Bytes of one field block, as it comes. */
@@ -76,28 +63,15 @@ export interface Http2Limits {
   readonly connectionWindow: number;
 }
 
-export abstract class Http2Connection implements FrameHandler {
-  protected readonly outbox: Outbox;
-  protected readonly socket: Socket;
+export abstract class Http2Connection extends Http2Output implements FrameHandler {
   protected readonly reader: FrameReader;
   protected readonly decoder = new HpackDecoder();
-  readonly encoder = new HpackEncoder();
-  readonly headEncoder = new HeadEncoder(this.encoder);
   readonly streams = new StreamTable<Http2Stream>();
-  protected readonly clock: Clock;
   readonly #abuse: AbuseBudget;
-  protected isClosed = false;
   readonly #limits: Http2Limits;
 
-  readonly peerSettings = new PeerSettings(this.encoder);
-
-  #sendWindow = INITIAL_WINDOW;
   #receiveWindow: number;
   #uncredited = 0;
-  #gathered = 0;
-  #isDirty = false;
-  #isPumping = false;
-  readonly #order = new SendOrder();
   /** Streams that this read brought body bytes for. */
   readonly #touched: Http2Stream[] = [];
   /** The stream of the DATA frame that is being read. */
@@ -106,9 +80,7 @@ export abstract class Http2Connection implements FrameHandler {
   readonly #block: FieldBlockBuffer;
 
   constructor(socket: Socket, outbox: Outbox, clock: Clock, limits: Http2Limits, fromClient: boolean) {
-    this.socket = socket;
-    this.outbox = outbox;
-    this.clock = clock;
+    super(socket, outbox, clock);
     this.#limits = limits;
     this.#block = new FieldBlockBuffer(limits.maxBlockBytes);
     this.#abuse = new AbuseBudget(clock);
@@ -328,8 +300,8 @@ export abstract class Http2Connection implements FrameHandler {
     if (increment > 0 && increment < TINY_WINDOW && !this.takeBudget('tiny_window')) return false;
     if (id === 0) {
       if (increment === 0) return this.fail(PROTOCOL_ERROR, 'WINDOW_UPDATE by 0');
-      this.#sendWindow += increment;
-      if (this.#sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
+      this.sendWindow += increment;
+      if (this.sendWindow > MOST_WINDOW) return this.fail(FLOW_CONTROL_ERROR, 'a window that is too large');
     } else {
       const stream = this.streams.get(id);
       if (stream === null)
@@ -368,62 +340,6 @@ export abstract class Http2Connection implements FrameHandler {
     return this.#receiveWindow < FRAME_BYTES;
   }
 
-  /** How many of `length` bytes this stream may send in one frame now. */
-  mayTake(stream: Http2Stream, length: number): number {
-    if (this.#gathered >= GATHER_BYTES) this.flushNow();
-    if (this.socket.writableNeedDrain) return 0;
-    const take = Math.min(length, FRAME_BYTES, stream.sendWindow, this.#sendWindow);
-    if (take < length && take < TINY_WINDOW && take > 0 && !this.takeBudget('tiny_window')) return 0;
-    return take;
-  }
-
-  // --- writing -----------------------------------------------------------------------------------------------
-
-  writeData(stream: Http2Stream, bytes: Buffer, start: number, end: number, flags: number): void {
-    const length = end - start;
-    putHeader(header, 0, length, DATA, flags, stream.id);
-    this.outbox.bytes(header, 0, HEADER_BYTES);
-    if (length > 0) {
-      stream.sendWindow -= length;
-      this.#sendWindow -= length;
-      this.outbox.part(bytes, start, end);
-      stream.waitedBytes += length;
-    }
-    this.#gathered += length + HEADER_BYTES;
-    this.#makeDirty();
-    if ((flags & END_STREAM) !== 0) this.#afterEnd(stream);
-  }
-
-  /** The open block of the encoder, as HEADERS and what CONTINUATION it needs. */
-  writeFieldBlock(stream: Http2Stream, flags: number): void {
-    const { encoder, outbox } = this;
-    const { bytes, length } = encoder;
-    for (let at = 0; at === 0 || at < length; at += FRAME_BYTES) {
-      const end = Math.min(length, at + FRAME_BYTES);
-      const last = end === length ? END_HEADERS : 0;
-      putHeader(header, 0, end - at, at === 0 ? HEADERS : CONTINUATION, last | (at === 0 ? flags : 0), stream.id);
-      outbox.bytes(header, 0, HEADER_BYTES);
-      outbox.bytes(bytes, at, end);
-    }
-    encoder.end();
-    this.#gathered += length + HEADER_BYTES;
-    this.#makeDirty();
-    if ((flags & END_STREAM) !== 0) this.#afterEnd(stream);
-  }
-
-  writeTrailers(stream: Http2Stream, trailers: FieldBlock): void {
-    this.encoder.begin();
-    this.headEncoder.fields(trailers);
-    this.writeFieldBlock(stream, END_STREAM);
-  }
-
-  writeControl(frame: Buffer): void {
-    if (this.isClosed) return;
-    this.outbox.bytes(frame, 0, frame.length);
-    this.#gathered += frame.length;
-    this.#makeDirty();
-  }
-
   /** A reply to what costs the peer nothing. */
   #reply(kind: AbuseKind, frame: Buffer): boolean {
     if (!this.takeBudget(kind)) return false;
@@ -435,62 +351,12 @@ export abstract class Http2Connection implements FrameHandler {
     return true;
   }
 
-  #makeDirty(): void {
-    if (this.#isDirty) return;
-    this.#isDirty = true;
-    flushLater(this);
-  }
-
-  /** Hands to the socket what is gathered. */
-  flushNow(): void {
-    this.#isDirty = false;
-    this.#gathered = 0;
-    if (!this.outbox.isEmpty && !this.outbox.flush()) this.onBehind();
-  }
-
-  /** Both sides have ended: the stream is over. */
-  #afterEnd(stream: Http2Stream): void {
-    if (stream.remoteEnded) stream.close();
-    else this.onLocalEnd(stream);
-  }
-
-  // --- the order of what waits -------------------------------------------------------------------------------
-
-  wait(stream: Http2Stream): void {
-    if (stream.isWaiting) return;
-    this.#order.add(stream, this.clock.monotonicMs());
-    this.onWaiting();
-  }
-
-  protected get waiting(): readonly Http2Stream[] {
-    return this.#order.streams;
-  }
-
-  /** Sends what waits, as far as socket and windows take it. */
-  pump(): void {
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    for (let stream = this.#next(); stream !== null; stream = this.#next()) {
-      if (!stream.sendSome()) break;
-      if (stream.hasQueue) continue;
-      this.#order.remove(stream);
-      if (!stream.isClosed) stream.onQueueSent();
-    }
-    this.#isPumping = false;
-  }
-
-  #next(): Http2Stream | null {
-    if (this.#gathered >= GATHER_BYTES) this.flushNow();
-    if (this.isClosed || this.socket.writableNeedDrain) return null;
-    return this.#order.next(this.#sendWindow);
-  }
-
   // --- ending ------------------------------------------------------------------------------------------------
 
   /** Called by a stream that is over; `bytes` of its body will not be taken by anybody. */
   forget(stream: Http2Stream, bytes: number): void {
     this.streams.remove(stream);
-    if (stream.isWaiting) this.#order.remove(stream);
+    if (stream.isWaiting) this.order.remove(stream);
     if (bytes > 0) this.creditConnection(bytes);
     this.onStreamClosed(stream);
   }
@@ -535,7 +401,7 @@ export abstract class Http2Connection implements FrameHandler {
       stream.close();
       stream.onConnectionGone(cause, false);
     }
-    this.#order.clear();
+    this.order.clear();
     this.#block.release();
   }
 
@@ -553,14 +419,6 @@ export abstract class Http2Connection implements FrameHandler {
   protected abstract onPong(high: number, low: number): void;
   protected abstract onAbuse(kind: AbuseKind): void;
   protected abstract onStreamClosed(stream: Http2Stream): void;
-  /** We have ended our side of a stream and the peer has not. */
-  protected abstract onLocalEnd(stream: Http2Stream): void;
   /** The first settings of the peer are here. */
   protected onFirstSettings(): void {}
-  /** The peer reads slower than we write. */
-  protected abstract onBehind(): void;
-  /** A stream begins to wait. */
-  protected abstract onWaiting(): void;
 }
-
-const header = Buffer.alloc(HEADER_BYTES);
