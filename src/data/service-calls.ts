@@ -15,9 +15,11 @@ import type { UpstreamCall } from './exchange/upstream-call.ts';
 import { identify } from './identify.ts';
 import { recordDelivery } from './response/delivery-record.ts';
 import type { WorkerRuntime } from './runtime.ts';
+import type { ExchangeTrace } from './trace/exchange-trace.ts';
 
 /** More at once are refused. */
 const MOST_CALLS = 10_000;
+const NO_CLIENT = Buffer.alloc(0);
 const WANTED = { names: ['retry-after'], cookies: false };
 
 export class ServiceCalls {
@@ -71,22 +73,24 @@ export class ServiceCalls {
     const ended = (one: UpstreamCall): void => {
       made = one;
     };
+    const trace = beginTrace(runtime, call, startedMs);
     try {
-      const fields = FieldBlock.of(call.fields);
-      const request = new MadeRequest({ method, path, query, fields, bodyLength: call.body.byteLength });
+      const fields = FieldBlock.of(trace === null ? call.fields : withoutTrace(call.fields));
+      const bodyLength = call.body.byteLength;
+      const request = new MadeRequest({ method, path, query, fields, bodyLength, observer: trace });
       const body = RequestBody.whole(call.body.byteLength === 0 ? [] : [Buffer.from(call.body)]);
       const limits = { maxBytes, timeoutMs, wanted: WANTED, cancellation: null, truncates: true, ended };
       const options = { services, fallsBack: false };
       const response = await callWhole(runtime, options, service, request, body, limits);
       const [retryAfter = null] = response.values;
-      record(runtime, call, startedMs, made, response, null);
+      record(runtime, call, trace, startedMs, made, response, null);
       return { id, kind: 'response', status: response.status, retryAfter, body: response.body };
     } catch (error) {
       if (!(error instanceof Fault)) {
         runtime.log.error('a call to a service failed', { service: call.service, error: String(error) });
         return { id, kind: 'fault', reason: 'internal_error', mayHaveArrived: true };
       }
-      record(runtime, call, startedMs, made, null, error);
+      record(runtime, call, trace, startedMs, made, null, error);
       const { reason, phase } = error.kind;
       return { id, kind: 'fault', reason, mayHaveArrived: phase !== 'pick' && phase !== 'connect' };
     }
@@ -97,33 +101,56 @@ export class ServiceCalls {
   }
 }
 
-/** Its line in the access log. */
+/** The publisher's trace goes on. Whether it is sampled was decided when the event was published. */
+function beginTrace({ tracer }: WorkerRuntime, { fields }: ServiceCall, startedMs: number): ExchangeTrace | null {
+  if (tracer === null) return null;
+  const field = (wanted: string): string | null => fields.find(([name]) => name === wanted)?.[1] ?? null;
+  return tracer.begin(field('traceparent'), field('tracestate'), true, startedMs);
+}
+
+function withoutTrace(fields: ServiceCall['fields']): ServiceCall['fields'] {
+  return fields.filter(([name]) => name !== 'traceparent' && name !== 'tracestate');
+}
+
+/** Its line in the access log, and its spans. */
 function record(
-  { live, clock, accessLog, records }: WorkerRuntime,
+  { live, clock, accessLog, records, tracer }: WorkerRuntime,
   { mark, service, method, path, fields, body }: ServiceCall,
+  trace: ExchangeTrace | null,
   startedMs: number,
   call: UpstreamCall | null,
   response: WholeResponse | null,
   fault: Fault | null,
 ): void {
-  if (live.gateway.accessLog === 'off') return;
   const nowMs = clock.monotonicMs();
-  const traceparent = fields.find(([name]) => name === 'traceparent')?.[1];
+  const elapsedMs = nowMs - startedMs;
+  const wallMs = clock.wallAt(nowMs);
+  const status = response?.status ?? fault?.kind.status ?? 0;
+  const bytesIn = body.byteLength;
+  const bytesOut = response?.bytes ?? 0;
+  if (trace !== null && tracer !== null) {
+    const sizes = { bytesReceived: bytesIn, bytesSent: bytesOut, grpcStatus: -1 };
+    const traced = { trace, method, path, upstreamPath: path, ...sizes, fault, route: null, requestId: '' };
+    // What was not taken is an error here, whoever's it is.
+    const reason = tracer.reasonFor(traced, status < 300 ? status : 500, elapsedMs);
+    if (reason !== null) tracer.record(traced, NO_CLIENT, reason, status, elapsedMs, wallMs, mark);
+  }
+  if (live.gateway.accessLog === 'off') return;
   const delivery = {
     mark,
     service,
     method,
     path,
-    status: response?.status ?? fault?.kind.status ?? 0,
-    elapsedMs: nowMs - startedMs,
-    bytesIn: body.byteLength,
-    bytesOut: response?.bytes ?? 0,
-    traceId: traceparent?.split('-')[1] ?? null,
+    status,
+    elapsedMs,
+    bytesIn,
+    bytesOut,
+    traceId: trace?.traceId ?? fields.find(([name]) => name === 'traceparent')?.[1]?.split('-')[1] ?? null,
     fault,
     call,
     attempt: call?.attempt ?? null,
   };
-  recordDelivery(accessLog, records, delivery, clock.wallAt(nowMs));
+  recordDelivery(accessLog, records, delivery, wallMs);
 }
 
 function unsent({ id }: ServiceCall, reason: string): ServiceCallResult {

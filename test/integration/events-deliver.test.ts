@@ -12,6 +12,7 @@ import { test } from 'node:test';
 import { Webhook } from 'standardwebhooks';
 import { commandLine } from '../../src/cli/command-line.suite.ts';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { httpCollector } from '../support/otlp-collector.ts';
 import { freePort } from '../support/ports.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
@@ -337,3 +338,31 @@ function linesOf(file: string): Record<string, unknown>[] {
     .filter((line) => line !== '')
     .map((line) => JSON.parse(line) as Record<string, unknown>);
 }
+
+test('a delivery is in the trace of who published: a span for each attempt, and the service goes on below it', {
+  timeout: 120_000,
+}, async (t) => {
+  const collector = await httpCollector(t);
+  let calls = 0;
+  const { got, upstream } = await receiver(t, () => (++calls === 1 ? 503 : 204));
+  const tracing = { endpoint: collector.url, ratio: 1 };
+  const gateway = await start(t, upstream.url, { backoff: '100ms' }, {}, { tracing });
+  await publish(gateway, '1', { n: 1 }, {});
+  const deliveries = () => collector.spans.filter(({ name }) => name === 'deliver commits');
+  const attempts = () => collector.spans.filter(({ kind, name }) => kind === 3 && name === 'POST');
+  await until(() => deliveries().length === 2 && attempts().length === 2, 'both attempts are in the trace', SOON);
+  const publication = collector.spans.find(({ kind, name }) => kind === 2 && name.startsWith('POST '))!;
+  const [first, second] = deliveries().sort((one, other) => one.startMs - other.startMs);
+  for (const [index, one] of [first!, second!].entries()) {
+    assert.deepEqual([one.traceId, one.parentId, one.kind], [publication.traceId, publication.spanId, 5]);
+    const { attributes } = one;
+    assert.equal(attributes['messaging.destination.name'], 'commits');
+    assert.equal(attributes['messaging.consumer.group.name'], 'audit');
+    assert.equal(attributes['messaging.message.id'], got[index]!.request.headers['webhook-id']);
+    assert.equal(attributes['gatehouse.delivery.attempt'], index + 1);
+    const sent = attempts().find(({ parentId }) => parentId === one.spanId)!;
+    assert.equal(sent.attributes['http.request.resend_count'], index === 0 ? undefined : 1);
+    assert.equal(got[index]!.request.headers['traceparent'], `00-${one.traceId}-${sent.spanId}-01`);
+  }
+  assert.deepEqual([first!.status, second!.status], [2, 0]);
+});

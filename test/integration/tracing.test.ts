@@ -158,7 +158,11 @@ describe('traces', () => {
 
   it('show the parts of a composition with their attempts, and policies that waited', async (t) => {
     const collector = await httpCollector(t);
-    const authorizer = await httpUpstream(t, (_, response) => void setTimeout(() => response.end(), 30));
+    const asked: string[] = [];
+    const authorizer = await httpUpstream(t, (request, response) => {
+      asked.push(String(request.headers['traceparent']));
+      setTimeout(() => response.end(), 30);
+    });
     const upstream = await httpUpstream(t, (request, response) => {
       response.setHeader('content-type', 'application/json');
       response.statusCode = request.url === '/bad' ? 500 : 200;
@@ -169,6 +173,7 @@ describe('traces', () => {
       services: { a: { instances: [{ url: upstream.url }] } },
       routes: [
         {
+          name: 'both',
           match: { path: '/both' },
           auth: { external: { url: authorizer.url } },
           aggregate: {
@@ -184,6 +189,13 @@ describe('traces', () => {
     await spansArrive(collector, 6);
     const inner = kindOf(collector.spans, 'internal');
     assert.deepEqual(inner.map(({ name }) => name).sort(), ['authenticate', 'part one', 'part two']);
+    const identity = inner.find(({ name }) => name === 'authenticate')!;
+    assert.equal(identity.attributes['gatehouse.policy'], 'auth');
+    assert.equal(identity.attributes['gatehouse.route'], 'both');
+    assert.equal(identity.attributes['server.address'], new URL(authorizer.url).host);
+    assert.ok(identity.endMs - identity.startMs >= 29);
+    // The authorizer goes on in the same trace, below that span.
+    assert.deepEqual(asked, [`00-${identity.traceId}-${identity.spanId}-01`]);
     const part = inner.find(({ name }) => name === 'part two')!;
     assert.equal(part.status, 2);
     const attempt = kindOf(collector.spans, 'client').find(({ parentId }) => parentId === part.spanId);
@@ -244,6 +256,52 @@ describe('traces', () => {
     assert.ok([server!, ...inner, ...clients].every(({ traceId }) => traceId === TRACE));
     assert.deepEqual(told.get('/good'), [`00-${TRACE}-${clients[0]!.spanId}-01`]);
     assert.deepEqual(told.get('/bad'), [`00-${TRACE}-${clients[1]!.spanId}-01`]);
+  });
+
+  it('show an introspection however fast it was, and a policy that computed for long', async (t) => {
+    const collector = await httpCollector(t);
+    const asked: string[] = [];
+    const issuer = await httpUpstream(t, (request, response) => {
+      asked.push(String(request.headers['traceparent']));
+      response.setHeader('content-type', 'application/json');
+      response.end('{"active":true,"sub":"ann"}');
+    });
+    const folder = await mkdtemp(join(tmpdir(), 'gh-slow-policy-'));
+    t.after(() => rm(folder, { recursive: true, force: true }));
+    const file = join(folder, 'slow.mjs');
+    await writeFile(
+      file,
+      `import { definePolicy } from 'gatehouse/policy';
+      export default definePolicy({
+        name: 'slow',
+        create: () => ({
+          requestHead() {
+            const untilMs = performance.now() + 20;
+            while (performance.now() < untilMs);
+          },
+        }),
+      });`,
+    );
+    const gateway = await startTestGateway(t, {
+      gateway: { tracing: { endpoint: collector.url, ratio: 1, policies: '19ms' } },
+      routes: [
+        { name: 'who', match: { path: '/who' }, auth: { introspect: { url: issuer.url } }, respond: { body: 'you' } },
+        { name: 'slow', match: { path: '/slow' }, auth: 'public', use: file, respond: { body: 'late' } },
+      ],
+    });
+    assert.equal((await fetch(`${gateway.url}/who`, { headers: { authorization: 'Bearer opaque' } })).status, 200);
+    assert.equal((await fetch(`${gateway.url}/slow`)).status, 200);
+    await spansArrive(collector, 4);
+    const inner = kindOf(collector.spans, 'internal');
+    const who = inner.find(({ name }) => name === 'authenticate');
+    assert.deepEqual(
+      [who?.attributes['gatehouse.route'], who?.attributes['server.address']],
+      ['who', new URL(issuer.url).host],
+    );
+    assert.deepEqual(asked, [`00-${who?.traceId}-${who?.spanId}-01`]);
+    const slow = inner.find(({ name }) => name === 'requestHead');
+    assert.deepEqual([slow?.attributes['gatehouse.policy'], slow?.attributes['gatehouse.route']], ['slow', 'slow']);
+    assert.ok(slow!.endMs - slow!.startMs >= 19);
   });
 
   it('go by gRPC as well, with fields of the configuration, and are named by the standard variables', async (t) => {

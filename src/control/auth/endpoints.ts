@@ -51,7 +51,7 @@ export class IntrospectionEndpoint {
   }
 
   /** Rejects when the endpoint does not answer as one; a token that it does not know is `active: false`. */
-  introspect({ token }: IntrospectQuestion): Promise<IntrospectAnswer> {
+  introspect({ token, traceparent }: IntrospectQuestion): Promise<IntrospectAnswer> {
     return this.#gauge.within(async () => {
       const { url, credentials } = this.#endpoint;
       const form = new URLSearchParams({ token, token_type_hint: 'access_token' });
@@ -59,6 +59,7 @@ export class IntrospectionEndpoint {
         'content-type': 'application/x-www-form-urlencoded',
         accept: 'application/json',
       };
+      if (traceparent !== null) headers['traceparent'] = traceparent;
       if (credentials.kind === 'bearer') headers['authorization'] = `Bearer ${credentials.token}`;
       else if (credentials.kind === 'basic')
         headers['authorization'] = basicField(credentials.clientId, credentials.clientSecret);
@@ -109,7 +110,7 @@ export class Authorizer {
 
   /** Rejects when it does not answer. */
   authorize(question: ExternalQuestion): Promise<ExternalResponse> {
-    const { method, scheme, host, uri, address, requestId, headers } = question;
+    const { method, scheme, host, uri, address, requestId, headers, traceparent } = question;
     return this.#gauge.within(() =>
       this.#ask({
         url: this.#url,
@@ -121,6 +122,7 @@ export class Authorizer {
           'x-forwarded-uri': uri,
           'x-forwarded-for': address,
           'x-request-id': requestId,
+          ...(traceparent === null ? {} : { traceparent }),
         },
         timeoutMs: this.#timeoutMs,
         maxBytes: MAX_REFUSAL_BYTES,

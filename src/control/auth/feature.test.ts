@@ -145,7 +145,8 @@ test('answers introspection with its own credentials, and never with a guess', a
   let answer: Partial<OutsideResponse> | Error = { body: '{"active":true,"sub":"alice"}' };
   const { feature, bus, asked } = featureOf(() => answer);
   await feature.start(compiled({ introspect: 'https://op.example/introspect' }));
-  const ask = () => bus.ask('auth:introspect', { id: 'https://op.example/introspect', token: 'to+ken' });
+  const ask = () =>
+    bus.ask('auth:introspect', { id: 'https://op.example/introspect', token: 'to+ken', traceparent: null });
   assert.deepEqual(await ask(), { active: true, sub: 'alice' });
   const [request] = asked;
   assert.equal(request?.method, 'POST');
@@ -177,6 +178,7 @@ test('asks an authorizer with the request’s own facts', async () => {
     address: '192.0.2.1',
     requestId: 'r',
     headers: { authorization: 'x' },
+    traceparent: null,
   };
   assert.deepEqual(await bus.ask('auth:external', question), { status: 403, headers: { a: 'b' }, body: 'no' });
   assert.deepEqual(asked[0]?.headers, {

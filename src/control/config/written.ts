@@ -761,7 +761,7 @@ export interface WrittenGateway<N extends Names> {
     readonly errors?: boolean | undefined;
     /** Also records exchanges that took longer. Routes with an objective for latency use its bound instead. Values: duration (at least 1ms), or `off`. Default: `off`. */
     readonly slowerThan?: string | number | undefined;
-    /** Policies that waited so long for something (introspection, forward authentication, Redis) get a span. Values: duration (at least 0ms). Default: `5ms`. */
+    /** Policies that waited so long for something, such as Redis, get a span, and in sampled traces those that computed so long. Questions to introspection endpoints and authorizers always get one. Values: duration (at least 0ms). Default: `5ms`. */
     readonly policies?: string | number | undefined;
     /** `service.name` of the resource. Default: `gateway.name`. */
     readonly serviceName?: string | undefined;

@@ -81,7 +81,7 @@ const schema = z
     policies: duration({ min: 0 })
       .prefault('5ms')
       .describe(
-        'Policies that waited so long for something (introspection, forward authentication, Redis) get a span.',
+        'Policies that waited so long for something, such as Redis, get a span, and in sampled traces those that computed so long. Questions to introspection endpoints and authorizers always get one.',
       ),
     serviceName: z
       .string()

@@ -9,6 +9,7 @@ import { serviceAction } from '../actions/service.ts';
 import { transcodeAction } from '../actions/transcode.ts';
 import { CachedRoute, makesReplies, type RouteCaches } from '../cache/cached-route.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks } from '../contract/policy.ts';
+import { nameHooks } from '../contract/policy-names.ts';
 import type { PolicySettings, RouteSettings } from '../contract/snapshot.ts';
 import type { CompiledRoute, RouteAction } from '../exchange/active-config.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
@@ -65,6 +66,7 @@ function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, 
     const created = definition.create(policy.options as never, environment, parts.prepared.get(policy) as never);
     made.push(created);
     const hooks = sparing === null ? created : sparingHits(sparing, policy.name, created);
+    nameHooks(hooks, policy.name);
     if (definition.readsRequestOnlyWhilePending === true) readOnlyWhilePending.push(...Object.values(hooks));
     (definition.first === true ? first : definition.last === true ? last : others).push(hooks);
   }

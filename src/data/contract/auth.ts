@@ -193,6 +193,8 @@ export interface IntrospectSettings {
   readonly id: string;
   /** Value of `iss` that stands for this gateway's own accounts: that of its OAuth provider. */
   readonly ownIssuer: string | null;
+  /** Host and port of the endpoint, for spans. */
+  readonly host: string;
   /** Secret id of the endpoint (`IntrospectEndpoint` as JSON); only control reads it. */
   readonly endpoint: string;
   readonly sources: readonly TokenSource[];
@@ -269,6 +271,8 @@ export interface IntrospectEndpoint {
 export interface ExternalSettings {
   /** Which authorizer control asks, on topic `auth:external`. */
   readonly id: string;
+  /** Host and port, for spans. */
+  readonly host: string;
   /** Secret id of its URL (which can carry a password); only control reads it. */
   readonly endpoint: string;
   /** Request fields sent along, lower case. */
@@ -326,6 +330,8 @@ export const INTROSPECT_TOPIC = 'auth:introspect';
 export interface IntrospectQuestion {
   readonly id: string;
   readonly token: string;
+  /** Of the request that the question is for; null: nothing is traced. */
+  readonly traceparent: string | null;
 }
 
 /** Members of the response (RFC 7662 §2.2); `active: false` has no others. */
@@ -363,6 +369,8 @@ export interface ExternalQuestion {
   readonly address: string;
   readonly requestId: string;
   readonly headers: Readonly<Record<string, string>>;
+  /** Null: nothing is traced. */
+  readonly traceparent: string | null;
 }
 
 export interface ExternalResponse {

@@ -139,6 +139,12 @@ export interface PolicyContext extends BodyAccess {
   /** Declared length of the request body: 0 for none, -1 when it is chunked. */
   readonly contentLength: number;
 
+  /**
+   * A policy asks `host` about this request: the `traceparent` of its question, so that the answer is in the trace; null
+   * where nothing is traced. Absent where requests are not traced.
+   */
+  traceparentFor?(host: string): string | null;
+
   identity: Identity | null;
   /** On a route that leads to the event bridge: what the request is about. Set in `requestHead`. */
   channel?: ChannelCall | null;

@@ -25,6 +25,7 @@ export interface ServiceCall {
 /** An attempt to deliver an event, in the access log. */
 export interface DeliveryMark {
   readonly consumer: string;
+  readonly stream: string;
   /** Id of the event. */
   readonly event: string;
   /** Counts from 1. */

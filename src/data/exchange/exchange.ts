@@ -40,7 +40,7 @@ import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestFields, writeRequestHead } from './request-head.ts';
 import { tooLarge } from './route-faults.ts';
-import { beginTrace, traceWait } from './trace-request.ts';
+import { beginTrace, tracePolicy } from './trace-request.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -119,6 +119,11 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.#advance(ARRIVAL);
   }
 
+  /** `traceparent` of a policy's question to `host`; null where nothing is traced. */
+  traceparentFor(host: string): string | null {
+    return this.trace === null ? null : this.trace.ask(host);
+  }
+
   /** Called for each attempt. */
   get observer(): ExchangeTrace | null {
     return this.trace;
@@ -161,12 +166,13 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
   #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
+    const isTimed = this.trace?.isSampled === true;
     for (let i = first; i < hooks.length; i++) {
       const hook = hooks[i]!;
-      const outcome = hook(this);
+      const outcome = isTimed ? this.#timed(hook, phase) : hook(this);
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
-        this.#wait(outcome, phase, i + 1, this.live.readOnlyWhilePending.has(hook));
+        this.#wait(outcome, phase, i + 1, hook);
         return true;
       }
       this.#settle(outcome);
@@ -175,15 +181,23 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     return false;
   }
 
-  /** `readsRequestOnlyWhilePending`: the policy stops reading the request when its promise settles. */
-  #wait(promised: Promise<Outcome>, phase: number, nextHook: number, readsRequestOnlyWhilePending: boolean): void {
+  /** A sampled trace has a span of a policy that computes for long, too. */
+  #timed(hook: PolicyHook, phase: number): ReturnType<PolicyHook> {
+    const sinceMs = this.runtime.clock.monotonicMs();
+    const outcome = hook(this);
+    if (!(outcome instanceof Promise)) tracePolicy(this, phase, hook, sinceMs, outcome instanceof Fault);
+    return outcome;
+  }
+
+  #wait(promised: Promise<Outcome>, phase: number, nextHook: number, hook: PolicyHook): void {
+    const readsRequestOnlyWhilePending = this.live.readOnlyWhilePending.has(hook);
     const wasShared = this.incoming.heldByPolicy;
     this.incoming.heldByPolicy = true;
     this.#wentAsync = true;
     const sinceMs = this.trace === null ? 0 : this.runtime.clock.monotonicMs();
     promised.then(
       (outcome) => {
-        traceWait(this, phase, sinceMs, outcome instanceof Fault);
+        tracePolicy(this, phase, hook, sinceMs, outcome instanceof Fault);
         if (readsRequestOnlyWhilePending && !this.isDone) this.incoming.heldByPolicy = wasShared;
         if (this.isDone) return;
         if (outcome === undefined) this.#advance(phase, nextHook);
@@ -191,7 +205,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
         this.downstream.flush();
       },
       (error: unknown) => {
-        traceWait(this, phase, sinceMs, true);
+        tracePolicy(this, phase, hook, sinceMs, true);
         if (this.isDone) return;
         this.failWith(error);
         this.downstream.flush();

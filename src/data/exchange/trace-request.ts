@@ -1,5 +1,6 @@
 /** What the exchange reports to the trace of its request; each attempt sends its own place in it (request-head.ts). */
 import { PHASES } from '../../base/vocabulary.ts';
+import { policyOf } from '../contract/policy-names.ts';
 import { TRACEPARENT } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import type { ExchangeTrace } from '../trace/exchange-trace.ts';
@@ -16,13 +17,14 @@ export function beginTrace(exchange: Exchange, head: Head, tracer: Tracer): Exch
   return tracer.begin(parent, state, exchange.peer.trusted, exchange.startedMs);
 }
 
-/** A policy that waited for something, such as an introspection or a shared limit. */
-export function traceWait(exchange: Exchange, phase: number, sinceMs: number, failed: boolean): void {
+/** A policy that waited for something, such as an introspection or a shared limit, or computed for long. */
+export function tracePolicy(exchange: Exchange, phase: number, hook: object, sinceMs: number, failed: boolean): void {
   const { trace, runtime } = exchange;
   if (trace === null || exchange.isDone) return;
   const nowMs = runtime.clock.monotonicMs();
-  if (nowMs - sinceMs < (runtime.tracer?.settings.policyMs ?? 0)) return;
-  trace.addWait(PHASE_NAMES[phase]!, sinceMs, nowMs, failed ? 'refused' : '');
+  // Who was asked has got the span's id.
+  if (trace.asked === '' && nowMs - sinceMs < (runtime.tracer?.settings.policyMs ?? 0)) return;
+  trace.addPolicy(PHASE_NAMES[phase]!, policyOf(hook), sinceMs, nowMs, failed ? 'refused' : '');
 }
 
 /** The exchange is over: it is recorded if it was sampled, failed or slow. */

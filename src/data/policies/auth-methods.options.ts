@@ -254,6 +254,7 @@ export function compileExternal(
   const { url, timeout: timeoutMs } = options;
   return {
     id: idOf({ url, timeoutMs }),
+    host: new URL(url).host,
     endpoint: context.secret('external', url),
     sendHeaders: options.sendHeaders.map((name) => name.toLowerCase()),
     copyHeaders,

@@ -255,6 +255,7 @@ export function compileIntrospect(
   return {
     id: idOf(endpoint),
     ownIssuer: ownProvider(context),
+    host: new URL(endpoint.url).host,
     endpoint: context.secret('introspect', JSON.stringify(endpoint)),
     sources: sourcesOf(sources, context),
     audiences: audience ?? null,

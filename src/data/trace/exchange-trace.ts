@@ -76,11 +76,15 @@ export class TracedTry {
   }
 }
 
-/** A part of a composition, or an asynchronous policy. */
+/** A part of a composition, or a policy that took long. */
 export interface InnerSpan {
   readonly idHigh: number;
   readonly idLow: number;
   readonly name: string;
+  /** Empty: it is none. */
+  readonly policy: string;
+  /** Host that it asked; empty: none. */
+  readonly host: string;
   readonly startMs: number;
   readonly endMs: number;
   /** Why it failed; empty: it did not. */
@@ -112,6 +116,10 @@ export class ExchangeTrace implements AttemptObserver {
   first: TracedTry | null = null;
   others: TracedTry[] | null = null;
   inner: InnerSpan[] | null = null;
+  /** Host that a policy asks now; empty: none. */
+  asked = '';
+  #askedHigh = 0;
+  #askedLow = 0;
   readonly #ids: SpanIds;
   #traceId = '';
 
@@ -235,14 +243,31 @@ export class ExchangeTrace implements AttemptObserver {
     return new TracedPart(this, this.#ids.word(), this.#ids.word());
   }
 
-  /** A policy that was waited for: it began at `startMs` and ended now. */
-  addWait(name: string, startMs: number, nowMs: number, failed: string): void {
-    this.addInner(this.#ids.word(), this.#ids.word(), name, startMs, nowMs, failed);
+  /** A policy asks a host: the `traceparent` of its question, which names the span that `addPolicy` will add. */
+  ask(host: string): string {
+    this.asked = host;
+    this.#askedHigh = this.#ids.word();
+    this.#askedLow = this.#ids.word();
+    this.#writeLine(this.#askedHigh, this.#askedLow);
+    return LINE.latin1Slice(0, LINE.length);
   }
 
-  addInner(idHigh: number, idLow: number, name: string, startMs: number, endMs: number, failed: string): void {
+  /** A policy that was waited for, or computed for long: it began at `startMs` and ended now. */
+  addPolicy(phase: string, policy: string, startMs: number, nowMs: number, failed: string): void {
+    const host = this.asked;
+    const idHigh = host === '' ? this.#ids.word() : this.#askedHigh;
+    const idLow = host === '' ? this.#ids.word() : this.#askedLow;
+    this.asked = '';
+    this.#addInner({ idHigh, idLow, name: phase, policy, host, startMs, endMs: nowMs, failed });
+  }
+
+  addPart(idHigh: number, idLow: number, name: string, startMs: number, endMs: number, failed: string): void {
+    this.#addInner({ idHigh, idLow, name, policy: '', host: '', startMs, endMs, failed });
+  }
+
+  #addInner(span: InnerSpan): void {
     this.inner ??= [];
-    if (this.inner.length < MOST_INNER) this.inner.push({ idHigh, idLow, name, startMs, endMs, failed });
+    if (this.inner.length < MOST_INNER) this.inner.push(span);
   }
 }
 
@@ -266,6 +291,6 @@ export class TracedPart implements AttemptObserver {
   }
 
   end(name: string, startMs: number, nowMs: number, failed: string): void {
-    this.#trace.addInner(this.idHigh, this.idLow, name, startMs, nowMs, failed);
+    this.#trace.addPart(this.idHigh, this.idLow, name, startMs, nowMs, failed);
   }
 }

@@ -12,6 +12,7 @@ import type { InstanceSettings } from '../contract/snapshot.ts';
 export const INTERNAL = 1;
 export const SERVER = 2;
 export const CLIENT = 3;
+const CONSUMER = 5;
 const STATUS_ERROR = 2;
 
 export const SPAN: number = tag(2, 2);
@@ -125,6 +126,19 @@ export function attemptPart(method: string): Buffer {
   if (KNOWN_METHODS.has(method)) ATTEMPTS.set(method, part);
   return part;
 }
+
+/** Name, kind and system of an attempt to deliver an event of this stream. */
+export function writeDelivery(out: WireWriter, stream: string, method: string): void {
+  writeNameAndKind(out, `deliver ${stream}`, CONSUMER);
+  writeMethod(out, method);
+  out.raw(DELIVERY);
+}
+
+const DELIVERY: Buffer = made((out) => {
+  writeAttribute(out, ATTRIBUTE, 'messaging.system', 'gatehouse');
+  writeAttribute(out, ATTRIBUTE, 'messaging.operation.name', 'deliver');
+  writeAttribute(out, ATTRIBUTE, 'messaging.operation.type', 'process');
+});
 
 /** The same of attempts for a part of a composition, whose methods are not those of the request. */
 export const PART_ATTEMPT: Buffer = made((out) => writeNameAndKind(out, 'HTTP', CLIENT));

@@ -88,6 +88,7 @@ function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}
     fault: '',
     route: { settings: { id: 'r', match: { path: { pattern: '/*' } } } },
     requestId: 'id-12345',
+    delivery: null,
     ...more,
   };
 }
@@ -105,7 +106,7 @@ it('an exchange, its attempts and what was waited for are whole spans under each
   part.send(NOTHING, second);
   part.attemptEnd(second, null, true, 1_003);
   part.end('part one', 1_001, 1_003, '500');
-  trace.addWait('limit', 1_000, 1_001, '');
+  trace.addPolicy('limit', 'rate-limit', 1_000, 1_001, '');
   writer.add(exchangeWith(trace));
   assert.equal(writer.spans, 5);
   const [exchange, inner, wait, one, two] = spansOf(writer);

@@ -6,6 +6,7 @@
 import { grpcStatusOf, httpStatusOf } from '../../base/grpc-status.ts';
 import { DOUBLE, TEXT, VALUE, WHOLE, writeAttribute } from '../../base/protobuf/attributes.ts';
 import { WireWriter } from '../../base/protobuf/wire.ts';
+import type { DeliveryMark } from '../contract/service-calls.ts';
 import type { ExchangeTrace, InnerSpan, TracedPart, TracedTry } from './exchange-trace.ts';
 import * as fields from './span-fields.ts';
 
@@ -47,6 +48,8 @@ export interface FinishedExchange {
   readonly fault: string;
   readonly route: fields.TracedRoute | null;
   readonly requestId: string;
+  /** It is no exchange but an attempt to deliver an event; null: it is one. */
+  readonly delivery: DeliveryMark | null;
 }
 
 /** Gathers spans until they are taken. */
@@ -85,17 +88,19 @@ export class SpanWriter {
     this.#wallOffsetMs = wallMs - elapsedMs - trace.startedMs;
     this.#exchange(exchange);
     const { first, others, inner } = trace;
-    if (inner !== null) for (const each of inner) this.#inner(each);
+    if (inner !== null) for (const each of inner) this.#inner(each, exchange);
     if (first !== null && first.endMs >= 0) this.#attempt(first, exchange);
     if (others !== null) for (const each of others) if (each.endMs >= 0) this.#attempt(each, exchange);
   }
 
   #exchange(exchange: FinishedExchange): void {
-    const { client, reason, status, elapsedMs, fault, grpcStatus } = exchange;
+    const { client, reason, status, elapsedMs, fault, grpcStatus, delivery } = exchange;
     const out = this.#out;
     const trace = this.#trace;
     const isCall = grpcStatus >= 0;
-    const hasFailed = isCall ? httpStatusOf(grpcStatus) >= 500 : status >= 500 || (fault !== '' && status < 400);
+    const isRefused = delivery !== null && status >= 300;
+    const hasFailed =
+      isRefused || (isCall ? httpStatusOf(grpcStatus) >= 500 : status >= 500 || (fault !== '' && status < 400));
     const span = this.#begin(trace.idHigh, trace.idLow, trace.startedMs, trace.startedMs + elapsedMs);
     if (trace.parentId !== '') {
       out.varint(fields.PARENT_ID);
@@ -103,12 +108,14 @@ export class SpanWriter {
     }
     out.varint(fields.FLAGS);
     out.fixed32(trace.parentId === '' ? OWN_PARENT : REMOTE_PARENT);
-    out.raw(this.#routes.of(exchange.route, exchange.method));
-    out.raw(client);
+    if (delivery === null) {
+      out.raw(this.#routes.of(exchange.route, exchange.method));
+      out.raw(client);
+    } else this.#delivery(delivery, exchange.method);
     out.raw(fields.statusPart(status));
     out.raw(fields.RECORDED[reason]);
     this.#text(URL_PATH, NO_BASE, exchange.path);
-    this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
+    if (exchange.requestId !== '') this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
     this.#whole(BYTES_IN, exchange.bytesReceived);
     this.#whole(BYTES_OUT, exchange.bytesSent);
     if (isCall) this.#call(grpcStatus);
@@ -116,6 +123,15 @@ export class SpanWriter {
     if (fault !== '') this.#attribute('gatehouse.fault', fault);
     if (hasFailed) out.raw(fields.FAILED);
     out.endLong(span);
+  }
+
+  /** An attempt to deliver an event, by the semantic conventions for messaging. */
+  #delivery({ consumer, stream, event, attempt }: DeliveryMark, method: string): void {
+    fields.writeDelivery(this.#out, stream, method);
+    this.#attribute('messaging.destination.name', stream);
+    this.#attribute('messaging.consumer.group.name', consumer);
+    this.#attribute('messaging.message.id', event);
+    this.#attribute('gatehouse.delivery.attempt', attempt);
   }
 
   #attempt(done: TracedTry, exchange: FinishedExchange): void {
@@ -131,7 +147,8 @@ export class SpanWriter {
     out.raw(attributes);
     if (part === null && exchange.upstreamPath !== '') this.#text(URL_FULL, base, exchange.upstreamPath);
     if (status !== 0) out.raw(fields.statusPart(grpcStatus >= 0 ? 200 : status));
-    if (resends !== 0) this.#attribute('http.request.resend_count', resends);
+    const sentBefore = resends + (exchange.delivery === null ? 0 : exchange.delivery.attempt - 1);
+    if (sentBefore !== 0) this.#attribute('http.request.resend_count', sentBefore);
     if (grpcStatus >= 0) this.#call(grpcStatus);
     if (hasFailed) this.#attribute('error.type', fault === '' ? nameOf(status, grpcStatus) : fault);
     if (firstByteMs !== 0) this.#double(FIRST_BYTE, firstByteMs);
@@ -141,11 +158,16 @@ export class SpanWriter {
     out.endLong(span);
   }
 
-  #inner({ idHigh, idLow, name, startMs, endMs, failed }: InnerSpan): void {
+  #inner({ idHigh, idLow, name, policy, host, startMs, endMs, failed }: InnerSpan, { route }: FinishedExchange): void {
     const out = this.#out;
     const span = this.#begin(idHigh, idLow, startMs, endMs);
     this.#ownParent(null);
     out.raw(fields.innerPart(name));
+    if (policy !== '') {
+      this.#attribute('gatehouse.policy', policy);
+      if (route !== null) this.#attribute('gatehouse.route', route.settings.id);
+    }
+    if (host !== '') this.#attribute('server.address', host);
     if (failed !== '') {
       this.#attribute('error.type', failed);
       out.raw(fields.FAILED);

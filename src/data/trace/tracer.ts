@@ -6,6 +6,7 @@
 import { randomUUID } from 'node:crypto';
 import { Redaction } from '../../base/redaction.ts';
 import type { ControlLink } from '../contract/policy.ts';
+import type { DeliveryMark } from '../contract/service-calls.ts';
 import {
   DROPPED_TOPIC,
   MEMORY_GONE_TOPIC,
@@ -141,6 +142,7 @@ export class Tracer {
     status: number,
     elapsedMs: number,
     wallMs: number,
+    delivery: DeliveryMark | null = null,
   ): void {
     const { method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route, requestId } = exchange;
     const trace = exchange.trace!;
@@ -160,6 +162,7 @@ export class Tracer {
       fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
       route,
       requestId,
+      delivery,
     });
     this.#latest.note(route?.settings.id ?? '', trace, elapsedMs, wallMs);
     this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();

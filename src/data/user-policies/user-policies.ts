@@ -9,6 +9,7 @@ import { FAULTS, type FaultKind, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { inSlices, mapSteps, type Steps } from '../../base/slices.ts';
 import type { ControlLink, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
+import { nameHooks } from '../contract/policy-names.ts';
 import {
   BROKEN_POLICIES_TOPIC,
   idOf,
@@ -269,7 +270,9 @@ export class UserPolicies {
       if (areGlobalsSpoiled()) this.#watch.spoil();
     }
     const guard = this.#guard(entry, log, settings, settings.onBroken);
-    return { hooks: guarded(hooks, guard), guard, id, dispose: hooks.dispose?.bind(hooks), users: 0 };
+    const guardedHooks = guarded(hooks, guard);
+    nameHooks(guardedHooks, entry.name);
+    return { hooks: guardedHooks, guard, id, dispose: hooks.dispose?.bind(hooks), users: 0 };
   }
 
   /** It may be its `create` that does not return, so that is not called; which hooks it has nobody knows then. */

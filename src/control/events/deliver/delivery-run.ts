@@ -274,7 +274,7 @@ export class DeliveryRun {
       body,
       timeoutMs,
       maxBytes: MAX_RESPONSE_BYTES,
-      mark: { consumer: settings.name, event: event.id, attempt },
+      mark: { consumer: settings.name, stream: settings.stream, event: event.id, attempt },
     });
     if (result.kind === 'response') return verdictOf(result.status, result.retryAfter, result.body, wallMs());
     if (!result.mayHaveArrived) return { kind: 'unsent', problem: result.reason };

@@ -106,15 +106,29 @@ function completed(parts: EventParts | Refusal, headers: Fields, defaults: Event
       type: defaults.type,
       time: new Date(defaults.nowMs).toISOString(),
       ...traceOf(headers),
-      ...parts.attributes,
+      ...decidedBy(headers, parts.attributes),
     },
   };
 }
 
+/**
+ * An event that brings a trace of its own keeps it, but whether that is sampled is decided as for the request: deliveries
+ * follow the flag, and strangers could have all of them recorded.
+ */
+function decidedBy(headers: Fields, attributes: EventParts['attributes']): EventParts['attributes'] {
+  const { traceparent: own } = attributes;
+  const { traceparent: ofRequest } = traceOf(headers);
+  if (own === undefined || ofRequest === undefined || !TRACEPARENT.test(own)) return attributes;
+  return { ...attributes, traceparent: own.slice(0, FLAGS_AT) + ofRequest.slice(FLAGS_AT) };
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+const FLAGS_AT = 53;
+
 /** CloudEvents extension for distributed tracing, so that who handles the event joins the publisher's trace. */
 function traceOf(headers: Fields): Record<string, string> {
   const { traceparent, tracestate } = headers;
-  if (typeof traceparent !== 'string' || !/^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/.test(traceparent)) {
+  if (typeof traceparent !== 'string' || !TRACEPARENT.test(traceparent)) {
     return {};
   }
   return { traceparent, ...(typeof tracestate === 'string' && tracestate.length <= 512 ? { tracestate } : {}) };

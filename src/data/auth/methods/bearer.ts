@@ -100,7 +100,7 @@ export class BearerMethod implements AuthMethod {
       const foreign = result === 'malformed' || result === 'unknown_issuer';
       if (this.#introspector === null || !foreign) return result;
       if (!this.#cookieIsSafe(exchange, sourceIndex)) return 'cross_site';
-      return this.#introspector.judge(token);
+      return this.#introspector.judge(token, exchange);
     }
     if (!(result instanceof NeedsKeys)) return this.#admit(exchange, result, sourceIndex);
     if (isFresh !== null) return this.#withoutKeys(result, isFresh);

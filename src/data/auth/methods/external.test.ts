@@ -14,6 +14,7 @@ import { authSettings } from '../testing.ts';
 
 const external: ExternalSettings = {
   id: 'authz',
+  host: 'authorizer.example',
   endpoint: 'secret-of-control',
   sendHeaders: ['authorization', 'cookie'],
   copyHeaders: ['x-tenant', 'remote-user'],
@@ -58,6 +59,7 @@ test('the authorizer sees the request, and its fields make the identity and reac
     address: '192.0.2.1',
     requestId: 'req-1',
     headers: { authorization: 'Custom 1' },
+    traceparent: null,
   } satisfies ExternalQuestion);
   assert.equal(identity?.subject, 'alice');
   assert.deepEqual(identity?.roles, ['admin', 'staff']);

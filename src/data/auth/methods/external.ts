@@ -21,6 +21,8 @@ import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict }
 /** Most questions under way, per route; beyond it the authorizer is taken as not reachable. */
 const MOST_QUESTIONS = 512;
 
+type Untraced = Omit<ExternalQuestion, 'traceparent'>;
+
 interface Judged {
   readonly verdict: Identity | Refusal | PassedReply;
   /** Names and values for the upstream request. */
@@ -55,14 +57,14 @@ export class ExternalMethod implements AuthMethod {
     if (this.#settings.cacheMs === 0) {
       if (this.#flights.size >= MOST_QUESTIONS) return new Unavailable('too many external questions under way');
       return this.#flights
-        .join(question.requestId, () => this.#ask(question, null))!
+        .join(question.requestId, () => this.#ask(question, exchange, null))!
         .then((judged) => apply(judged, exchange));
     }
     const { requestId: _, ...same } = question;
     const cacheKey = JSON.stringify(same);
     const known = this.cache.get(cacheKey, this.#clock.wallMs());
     if (known !== undefined) return apply(known, exchange);
-    const flight = this.#flights.join(cacheKey, () => this.#ask(question, cacheKey));
+    const flight = this.#flights.join(cacheKey, () => this.#ask(question, exchange, cacheKey));
     if (flight === null) return new Unavailable('too many external questions under way');
     return flight.then((judged) => apply(judged, exchange));
   }
@@ -74,7 +76,7 @@ export class ExternalMethod implements AuthMethod {
     return null;
   }
 
-  #question(exchange: PolicyContext): ExternalQuestion {
+  #question(exchange: PolicyContext): Untraced {
     const headers: Record<string, string> = {};
     for (const name of this.#settings.sendHeaders) {
       const value = exchange.header(name);
@@ -92,7 +94,9 @@ export class ExternalMethod implements AuthMethod {
     };
   }
 
-  async #ask(question: ExternalQuestion, cacheKey: string | null): Promise<Judged | Unavailable> {
+  async #ask(asked: Untraced, exchange: PolicyContext, cacheKey: string | null): Promise<Judged | Unavailable> {
+    const traceparent = exchange.traceparentFor?.(this.#settings.host) ?? null;
+    const question: ExternalQuestion = { ...asked, traceparent };
     let response: ExternalResponse;
     try {
       response = (await this.#control.ask(EXTERNAL_TOPIC, question, this.#settings.timeoutMs)) as ExternalResponse;

@@ -9,6 +9,7 @@ import { authSettings, issuerSettings, jwtSettings, SigningIssuer } from '../tes
 
 const introspect: IntrospectSettings = {
   id: 'op',
+  host: 'issuer.example',
   ownIssuer: null,
   endpoint: 'secret-of-control',
   sources: [{ in: 'authorization' }],
@@ -40,7 +41,9 @@ test('an active token gives its identity, is asked for once and remembered for s
   assert.equal(first?.identity?.method, 'introspect');
   assert.deepEqual(second?.identity?.scopes, ['read', 'write']);
   await bearer('opaque-1');
-  assert.deepEqual(control.asked, [{ topic: 'auth:introspect', data: { id: 'op', token: 'opaque-1' } }]);
+  assert.deepEqual(control.asked, [
+    { topic: 'auth:introspect', data: { id: 'op', token: 'opaque-1', traceparent: null } },
+  ]);
   environment.clock.advance(10_000);
   await bearer('opaque-1');
   assert.equal(control.asked.length, 2);

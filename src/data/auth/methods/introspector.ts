@@ -8,7 +8,7 @@ import type { Clock } from '../../../base/clock.ts';
 import { messageOf } from '../../../base/errors.ts';
 import { SingleFlight } from '../../../base/single-flight.ts';
 import { INTROSPECT_TOPIC, type IntrospectQuestion, type IntrospectSettings } from '../../contract/auth.ts';
-import type { ControlLink, Identity } from '../../contract/policy.ts';
+import type { ControlLink, Identity, PolicyContext } from '../../contract/policy.ts';
 import { factsOfClaims, PreparedIdentity } from '../identity.ts';
 import type { HeaderMaker } from '../identity-headers.ts';
 import { TokenCache } from '../jwt/token-cache.ts';
@@ -38,20 +38,28 @@ export class Introspector {
     this.cache = new TokenCache(clock, settings.cacheEntries, settings.cacheMs);
   }
 
-  judge(token: string): Identity | Refusal | Promise<Identity | Refusal | Unavailable> | Unavailable {
+  judge(
+    token: string,
+    exchange: PolicyContext,
+  ): Identity | Refusal | Promise<Identity | Refusal | Unavailable> | Unavailable {
     // RFC 6750 §2.1: the characters of a bearer token; nothing else is worth a question.
     if (token.length > this.#settings.maxTokenBytes) return 'oversized';
     if (!/^[A-Za-z0-9._~+/-]+=*$/.test(token)) return 'malformed';
     const known = this.cache.get(token, this.#clock.wallMs());
     if (known !== undefined) return known.verdict;
-    return this.#flights.join(token, () => this.#ask(token)) ?? new Unavailable('too many introspections under way');
+    return (
+      this.#flights.join(token, () => this.#ask(token, exchange)) ??
+      new Unavailable('too many introspections under way')
+    );
   }
 
-  async #ask(token: string): Promise<Identity | Refusal | Unavailable> {
-    const { id, timeoutMs } = this.#settings;
+  async #ask(token: string, exchange: PolicyContext): Promise<Identity | Refusal | Unavailable> {
+    const { id, host, timeoutMs } = this.#settings;
+    const traceparent = exchange.traceparentFor?.(host) ?? null;
     let answer: unknown;
     try {
-      answer = await this.#control.ask(INTROSPECT_TOPIC, { id, token } satisfies IntrospectQuestion, timeoutMs);
+      const question: IntrospectQuestion = { id, token, traceparent };
+      answer = await this.#control.ask(INTROSPECT_TOPIC, question, timeoutMs);
     } catch (error) {
       return new Unavailable(`introspection: ${messageOf(error)}`);
     }
