@@ -10,6 +10,7 @@ import { editorSchema, inputSchema } from '../src/control/config/json-schema.ts'
 import { allVariables, PLAIN_VARIABLES } from '../src/control/config/variables.ts';
 import { dashboardFiles } from '../src/control/dashboards/files.ts';
 import { CORE_METRICS, FEATURE_METRICS, type MetricDefinition } from '../src/control/telemetry/catalogue.ts';
+import { accountApiPage } from './account-api-page.ts';
 import { chartSchema } from './chart-schema.ts';
 import { configurationTypes } from './configuration-types.ts';
 import { configurationPage } from './reference-page.ts';
@@ -23,6 +24,7 @@ export function generatedFiles(): Readonly<Record<string, string>> {
     'schema/gatehouse.schema.json': `${JSON.stringify(editorSchema(), null, 2)}\n`,
     'src/control/config/written.ts': configurationTypes(inputSchema()),
     'docs/reference/configuration.md': configurationPage(inputSchema()),
+    'docs/reference/account-api.md': accountApiPage(),
     'docs/reference/environment.md': environmentPage(),
     'docs/reference/metrics.md': metricsPage(),
     ...Object.fromEntries(monitoring.map(([path, text]) => [`deploy/monitoring/${path}`, text])),
