@@ -2,12 +2,16 @@
  * Certificates of a TLS listener: which one for which name (SNI), who may connect (client certificates), and their
  * exchange on reload without touching open connections. Keys arrive as secrets and stay in OpenSSL contexts.
  */
+import { constants } from 'node:crypto';
 import type { SecureContext, SecureContextOptions, TlsOptions } from 'node:tls';
 import { createSecureContext } from 'node:tls';
 import type { ListenerProtocol, ListenerTls, Secrets } from '../contract/snapshot.ts';
 
 /** Secret id of the keys that seal session tickets; one for all workers, so that a resumed session finds its way. */
 export const TICKET_KEYS = 'tls:ticket-keys';
+
+/** RFC 9113 §9.2.1 forbids another handshake on a connection; over HTTP/1.1 it is good for nothing but load. */
+const NO_RENEGOTIATION = { secureOptions: constants.SSL_OP_NO_RENEGOTIATION } as const;
 
 export class CertificateChoice {
   readonly #exact = new Map<string, SecureContext>();
@@ -21,6 +25,7 @@ export class CertificateChoice {
         cert: secrets[certificate.cert],
         key: secrets[certificate.key],
         minVersion: tls.minVersion,
+        ...NO_RENEGOTIATION,
         ...clientCa(tls, secrets),
       });
       first ??= context;
@@ -30,7 +35,7 @@ export class CertificateChoice {
       }
     }
     // None yet (`tls: auto` at its first start): every handshake fails with an alert.
-    this.first = first ?? createSecureContext({ minVersion: tls.minVersion });
+    this.first = first ?? createSecureContext({ minVersion: tls.minVersion, ...NO_RENEGOTIATION });
   }
 
   /** RFC 9525 §6.3: a wildcard stands for one label. */
@@ -51,6 +56,7 @@ export function defaultContext(tls: ListenerTls, secrets: Secrets): SecureContex
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
     minVersion: tls.minVersion,
+    ...NO_RENEGOTIATION,
     ...clientCa(tls, secrets),
     ...(ticketKeys === undefined ? {} : { ticketKeys: Buffer.from(ticketKeys, 'base64') }),
   };

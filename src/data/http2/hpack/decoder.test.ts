@@ -58,6 +58,34 @@ describe('the examples of RFC 7541 Appendix C', () => {
     );
   });
 
+  test('C.5: responses without the Huffman code, with a table of 256 bytes', () => {
+    const decoder = new HpackDecoder(256);
+    const date = '4d6f 6e2c 2032 3120 4f63 7420 3230 3133 2032 303a 3133 3a32';
+    const common = [
+      ['cache-control', 'private'],
+      ['date', 'Mon, 21 Oct 2013 20:13:21 GMT'],
+      ['location', 'https://www.example.com'],
+    ];
+    const first = `4803 3330 3258 0770 7269 7661 7465 611d ${date} 3120 474d 546e 1768 7474 7073 3a2f 2f77 7777 2e65 7861 6d70 6c65 2e63 6f6d`;
+    assert.deepEqual(decodeBlock(decoder, hex(first)), [[':status', '302'], ...common]);
+    assert.deepEqual(decodeBlock(decoder, hex('4803 3330 37c1 c0bf')), [[':status', '307'], ...common]);
+    assert.deepEqual(
+      decodeBlock(
+        decoder,
+        hex(`88c1 611d ${date} 3220 474d 54c0 5a04 677a 6970 7738 666f 6f3d 4153 444a 4b48 514b 425a 584f 5157
+             454f 5049 5541 5851 5745 4f49 553b 206d 6178 2d61 6765 3d33 3630 303b 2076 6572 7369 6f6e 3d31`),
+      ),
+      [
+        [':status', '200'],
+        ['cache-control', 'private'],
+        ['date', 'Mon, 21 Oct 2013 20:13:22 GMT'],
+        ['location', 'https://www.example.com'],
+        ['content-encoding', 'gzip'],
+        ['set-cookie', 'foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1'],
+      ],
+    );
+  });
+
   test('C.6: responses that push each other out of a table of 256 bytes', () => {
     const decoder = new HpackDecoder(256);
     const common = [
