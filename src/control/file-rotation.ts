@@ -18,7 +18,9 @@ export interface RotationPlan {
 export const rotationSchema = z
   .strictObject({
     size: size({ min: 1_024 }).optional().describe('Size at which the file is moved away.'),
-    every: duration({ min: 1_000 }).optional().describe('Time after which it is moved away, such as `1d`.'),
+    every: duration({ min: 1_000 })
+      .optional()
+      .describe('Age at which it is moved away, such as `1d`, counted from its first line.'),
     keep: z.int().min(1).max(10_000).prefault(7).describe('Moved files that stay; older ones are deleted.'),
   })
   .check(({ value, issues }) => {
@@ -38,41 +40,52 @@ export class FileRotation {
   /** What kind of log it is, for messages. */
   readonly #what: string;
   readonly #reopen: () => void;
+  readonly #nowMs: () => number;
   #timer: NodeJS.Timeout | undefined;
-  #sinceMs = Date.now();
+  /** When this process first knew of the file. */
+  #knownMs: number;
+  /** When it was last seen empty. */
+  #emptyMs = 0;
   #file: string | undefined;
   #plan: RotationPlan | null = null;
   #isLooking = false;
 
-  constructor(log: Logger, what: string, reopen: () => void) {
+  constructor(log: Logger, what: string, reopen: () => void, nowMs: () => number = Date.now) {
     this.#log = log;
     this.#what = what;
     this.#reopen = reopen;
+    this.#nowMs = nowMs;
+    this.#knownMs = nowMs();
   }
 
   /** Without a file or a plan nothing is rotated. */
   use(file: string | undefined, plan: RotationPlan | null): void {
-    if (file !== this.#file) this.#sinceMs = Date.now();
+    if (file !== this.#file) {
+      this.#knownMs = this.#nowMs();
+      this.#emptyMs = 0;
+    }
     this.#file = file;
     this.#plan = plan;
     clearInterval(this.#timer);
     const isNeeded = file !== undefined && plan !== null;
-    this.#timer = isNeeded ? setInterval(() => void this.#look(), LOOK_EVERY_MS).unref() : undefined;
+    this.#timer = isNeeded ? setInterval(() => void this.look(), LOOK_EVERY_MS).unref() : undefined;
   }
 
   stop(): void {
     clearInterval(this.#timer);
   }
 
-  async #look(): Promise<void> {
+  /** Once a second. */
+  async look(): Promise<void> {
     const file = this.#file;
     const plan = this.#plan;
     if (file === undefined || plan === null || this.#isLooking) return;
     this.#isLooking = true;
     try {
-      const { size: bytes } = await stat(file);
+      const { size: bytes, birthtimeMs } = await stat(file);
+      if (bytes === 0) this.#emptyMs = this.#nowMs();
       const isLarge = plan.maxBytes !== null && bytes >= plan.maxBytes;
-      const isOld = plan.everyMs !== null && Date.now() - this.#sinceMs >= plan.everyMs;
+      const isOld = plan.everyMs !== null && this.#nowMs() - this.#begunMs(birthtimeMs) >= plan.everyMs;
       if (bytes > 0 && (isLarge || isOld)) await this.#rotate(file, plan.keep);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
@@ -82,10 +95,20 @@ export class FileRotation {
     }
   }
 
+  /**
+   * When its first line was written, as far as the system knows, so that restarts do not begin the time anew. File systems
+   * without a time of birth say 1970, or the last change.
+   */
+  #begunMs(birthtimeMs: number): number {
+    const bornMs = birthtimeMs > 0 ? Math.min(birthtimeMs, this.#knownMs) : this.#knownMs;
+    return Math.max(bornMs, this.#emptyMs);
+  }
+
   async #rotate(file: string, keep: number): Promise<void> {
     const stamp = new Date().toISOString().replace(/[-:]/g, '').replace('.', '');
     await rename(file, `${file}.${stamp}`);
-    this.#sinceMs = Date.now();
+    this.#knownMs = this.#nowMs();
+    this.#emptyMs = this.#knownMs;
     this.#reopen();
     const prefix = `${basename(file)}.`;
     const moved = (await readdir(dirname(file)))

@@ -164,6 +164,11 @@ describe('alert rules', () => {
         exp_alerts: labels === null ? [] : [{ exp_labels: { severity, ...labels }, exp_annotations: texts }],
       };
     };
+    /** The rule of a test that it fires in. */
+    const named = (test: object): string => {
+      const { alertname, exp_alerts: expected } = test as { alertname: string; exp_alerts: readonly object[] };
+      return expected.length > 0 ? alertname : '';
+    };
     const steady = { objective: 'notes', kind: 'availability' };
     const one = (series: string, values: string, ...tests: object[]) => ({
       interval: '1m',
@@ -225,12 +230,87 @@ describe('alert rules', () => {
       ),
       one('gatehouse_time_seconds{instance="g"}', '-30+60x30', fires('GatehouseClockWrong', '20m', { instance: 'g' })),
       one('gatehouse_time_seconds{instance="g"}', '0+60x30', fires('GatehouseClockWrong', '20m', null)),
+      {
+        interval: '10m',
+        // 0.2 % bad, twice what is allowed, for four days.
+        input_series: burn('0+1.2x5000'),
+        alert_rule_test: [
+          fires('GatehouseBudgetBurns3d', '6000m', steady),
+          fires('GatehouseBudgetBurns3d', '10m', null),
+        ],
+      },
+      one(
+        'gatehouse_workers_listening{instance="g"}',
+        '1x5 0x10',
+        fires('GatehouseNotServing', '5m', null),
+        fires('GatehouseNotServing', '10m', { instance: 'g' }, 'page'),
+      ),
+      one(
+        'gatehouse_discovery_problem{service="a",source="dns"}',
+        '0x5 1x20',
+        fires('GatehouseDiscoveryStale', '8m', null),
+        fires('GatehouseDiscoveryStale', '15m', { service: 'a', source: 'dns' }),
+      ),
+      one(
+        'gatehouse_event_loop_delay_seconds{instance="g",thread="main",statistic="p99"}',
+        '0.2x5 0.3x30',
+        fires('GatehouseThreadLate', '10m', null),
+        fires('GatehouseThreadLate', '20m', { instance: 'g', thread: 'main' }),
+      ),
+      one(
+        'gatehouse_access_log_dropped_total{instance="g"}',
+        '0x5 1+10x30',
+        fires('GatehouseLogLost', '5m', null),
+        fires('GatehouseLogLost', '20m', { instance: 'g' }),
+      ),
+      {
+        interval: '1m',
+        input_series: [
+          { series: 'gatehouse_trace_spans_dropped_total{instance="g"}', values: '0x40' },
+          { series: 'gatehouse_trace_spans_failed_total{instance="g"}', values: '0x5 1+10x40' },
+        ],
+        alert_rule_test: [
+          fires('GatehouseTracesLost', '5m', null),
+          fires('GatehouseTracesLost', '30m', { instance: 'g' }),
+        ],
+      },
+      one(
+        'gatehouse_events_dead_letters{consumer="audit",instance="g"}',
+        '0x5 2x20',
+        fires('GatehouseDeadLetters', '5m', null),
+        fires('GatehouseDeadLetters', '10m', { consumer: 'audit' }),
+      ),
+      one(
+        'gatehouse_events_consumer_lag{consumer="audit",instance="g"}',
+        '900x10 1001x40',
+        fires('GatehouseConsumerBehind', '20m', null),
+        fires('GatehouseConsumerBehind', '40m', { consumer: 'audit' }),
+      ),
+      one(
+        'gatehouse_events_consumer_gaps_total{consumer="audit",instance="g"}',
+        '0x5 1x100',
+        fires('GatehouseConsumerGap', '10m', { consumer: 'audit', instance: 'g' }),
+        fires('GatehouseConsumerGap', '90m', null),
+      ),
+      one(
+        'gatehouse_events_outbox{instance="g"}',
+        '0x5 7x20',
+        fires('GatehouseOutboxGrows', '8m', null),
+        fires('GatehouseOutboxGrows', '15m', {}),
+      ),
       one(
         'gatehouse_worker_restarts_total{instance="g"}',
         '0x5 1x60',
         fires('GatehouseWorkerReplaced', '10m', { instance: 'g' }),
       ),
     ];
+    const tested = new Set(tests.flatMap(({ alert_rule_test: each }) => each.map((test) => named(test))));
+    const all = alertGroups().flatMap(({ rules }) => rules.map(({ alert }) => alert));
+    assert.deepEqual(
+      all.filter((name) => !tested.has(name)),
+      [],
+      'rules that no test fires',
+    );
     const file = join(folder, 'tests.yaml');
     writeFileSync(file, stringify({ rule_files: [RULES], evaluation_interval: '1m', tests }));
     try {

@@ -701,7 +701,7 @@ export interface WrittenGateway<N extends Names> {
     readonly rotate?: {
       /** Size at which the file is moved away. Values: size (at least 1kb). */
       readonly size?: string | number | undefined;
-      /** Time after which it is moved away, such as `1d`. Values: duration (at least 1s). */
+      /** Age at which it is moved away, such as `1d`, counted from its first line. Values: duration (at least 1s). */
       readonly every?: string | number | undefined;
       /** Moved files that stay; older ones are deleted. Values: whole number, 1 to 10000. Default: `7`. */
       readonly keep?: number | undefined;
@@ -727,7 +727,7 @@ export interface WrittenGateway<N extends Names> {
     readonly rotate?: {
       /** Size at which the file is moved away. Values: size (at least 1kb). */
       readonly size?: string | number | undefined;
-      /** Time after which it is moved away, such as `1d`. Values: duration (at least 1s). */
+      /** Age at which it is moved away, such as `1d`, counted from its first line. Values: duration (at least 1s). */
       readonly every?: string | number | undefined;
       /** Moved files that stay; older ones are deleted. Values: whole number, 1 to 10000. Default: `7`. */
       readonly keep?: number | undefined;

@@ -101,6 +101,10 @@ export const BOARDS: readonly Board[] = [
         `min by (dependency) (${metric('gatehouse_dependency_available')})`,
         '{{dependency}}',
       ]),
+      panel('Certificates: time left', 'dtdurations', [
+        `min by (name, source) (${metric('gatehouse_certificate_expiry_timestamp_seconds')}) - time()`,
+        '{{name}} {{source}}',
+      ]),
       panel('Configuration', 'short', [
         `max by (instance) (${metric('gatehouse_configuration_version')})`,
         '{{instance}}',
@@ -316,6 +320,67 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_trace_spans_exported_total', ''), 'exported'],
         [rate('gatehouse_trace_spans_failed_total', ''), 'failed'],
         [rate('gatehouse_trace_spans_dropped_total', ''), 'dropped'],
+      ),
+    ],
+  },
+  {
+    id: 'events',
+    title: 'Gatehouse: events and real-time hub',
+    variables: {},
+    panels: [
+      stat('Dead letters', 'short', `sum(max by (consumer) (${metric('gatehouse_events_dead_letters')}))`),
+      stat('Most events behind', 'short', `max(${metric('gatehouse_events_consumer_lag')})`),
+      stat('In the outbox', 'short', `max(${metric('gatehouse_events_outbox')})`),
+      stat(
+        'Engines away',
+        'short',
+        `count(min by (engine) (${metric('gatehouse_events_engine_up')}) == 0) or vector(0)`,
+      ),
+      panel('Published', 'reqps', [
+        rate('gatehouse_events_published_total', 'stream, outcome'),
+        '{{stream}} {{outcome}}',
+      ]),
+      panel(
+        'To subscribers',
+        'reqps',
+        [rate('gatehouse_events_received_total', 'stream'), '{{stream}} from the engine'],
+        [rate('gatehouse_events_sent_total', ''), 'sent'],
+        [rate('gatehouse_events_gaps_total', ''), 'gaps'],
+      ),
+      panel('Subscribers', 'short', [`sum by (stream) (${metric('gatehouse_events_subscribers')})`, '{{stream}}']),
+      quantiles('Time of handing events to all readers', 'gatehouse_events_fan_out_seconds'),
+      panel('Deliveries', 'reqps', [
+        rate('gatehouse_events_deliveries_total', 'consumer, outcome'),
+        '{{consumer}} {{outcome}}',
+      ]),
+      panel(
+        'Delivered again, dead, missed',
+        'reqps',
+        [rate('gatehouse_events_redelivered_total', 'consumer'), '{{consumer}} again'],
+        [rate('gatehouse_events_dead_total', 'consumer'), '{{consumer}} dead'],
+        [rate('gatehouse_events_consumer_gaps_total', 'consumer'), '{{consumer}} missed'],
+      ),
+      panel('Events behind', 'short', [
+        `max by (consumer) (${metric('gatehouse_events_consumer_lag')})`,
+        '{{consumer}}',
+      ]),
+      panel('Taken and not delivered yet', 'short', [
+        `max by (consumer) (${metric('gatehouse_events_consumer_pending')})`,
+        '{{consumer}}',
+      ]),
+      panel(
+        'Hub',
+        'short',
+        [`sum(${metric('gatehouse_hub_connections')})`, 'clients'],
+        [`sum(${metric('gatehouse_hub_subscriptions')})`, 'topics'],
+      ),
+      panel(
+        'Messages of the hub',
+        'reqps',
+        [rate('gatehouse_hub_published_total', ''), 'published'],
+        [rate('gatehouse_hub_sent_total', ''), 'sent'],
+        [rate('gatehouse_hub_gaps_total', ''), 'gaps'],
+        [rate('gatehouse_hub_refused_total', ''), 'clients refused'],
       ),
     ],
   },

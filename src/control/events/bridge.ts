@@ -34,7 +34,7 @@ import { Outbox } from './publish/outbox.ts';
 import { Publisher } from './publish/publish.ts';
 import { StatusTokens } from './publish/status-tokens.ts';
 import { streamTag } from './subscribe/cursor.ts';
-import { Feed } from './subscribe/feed.ts';
+import { FAN_OUT, Feed } from './subscribe/feed.ts';
 import { openSse } from './subscribe/sse.ts';
 import { Subscriptions } from './subscribe/subscriptions.ts';
 import { type EventTables, MIGRATIONS } from './tables.ts';
@@ -308,6 +308,7 @@ export class Bridge {
     const report: BridgeReport = {
       engines: [...engines].map((name) => ({ name, problem: this.#engines.get(name)?.problem ?? null })),
       metrics: [],
+      timings: [FAN_OUT.metric()].filter(({ samples }) => samples.length > 0),
     };
     return {
       ...report,

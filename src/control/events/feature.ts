@@ -4,7 +4,7 @@
  * and log. A bridge that dies is started again; requests meanwhile are answered with 503 by the balancer.
  */
 import { Worker } from 'node:worker_threads';
-import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
 import type { Logger } from '../../base/log.ts';
 import {
   EVENTS_SERVICE,
@@ -37,7 +37,7 @@ const OPERATE_WITHIN_MS = 30_000;
 /** What it uses of the process. */
 export type EventsHost = Pick<FeatureHost, 'log' | 'openCalls' | 'workerThreads' | 'onWorkersChange' | 'isTakingOver'>;
 
-const NO_REPORT: BridgeReport = { engines: [], metrics: [] };
+const NO_REPORT: BridgeReport = { engines: [], metrics: [], timings: [] };
 const NOT_NOW: OperationResponse = {
   status: 503,
   body: { error: 'SERVICE_UNAVAILABLE', message: 'events are not available now' },
@@ -122,8 +122,9 @@ export class EventsFeature implements Feature {
     return { troubles: eventTroubles(this.#report.metrics) };
   }
 
-  metrics(): readonly ExtraMetric[] {
-    return this.#report.metrics;
+  metrics(): readonly (ExtraMetric | HistogramMetric)[] {
+    const { metrics, timings } = this.#report;
+    return [...metrics, ...timings];
   }
 
   get #report(): BridgeReport {

@@ -1,5 +1,5 @@
 /** What the event bridge tells of itself: metrics, and how its engines are. Plain data, since it crosses threads. */
-import type { ExtraMetric } from '../../base/extra-metric.ts';
+import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
 import type { Consumer } from './deliver/consumer.ts';
 import type { Consumers } from './deliver/consumers.ts';
 import type { Hub } from './hub/hub.ts';
@@ -16,6 +16,7 @@ export interface EngineReport {
 export interface BridgeReport {
   readonly engines: readonly EngineReport[];
   readonly metrics: readonly ExtraMetric[];
+  readonly timings: readonly HistogramMetric[];
 }
 
 export interface BridgeNumbers {
@@ -88,16 +89,6 @@ export function bridgeMetrics(numbers: BridgeNumbers): ExtraMetric[] {
       help: 'Events that came from the engine for the readers of a stream',
       samples: byStream((feed) => feed.fannedOut),
     },
-    {
-      name: 'gatehouse_events_fan_out_seconds_max',
-      type: 'gauge',
-      help: 'Longest time that handing events to all readers took since the last scrape',
-      samples: byStream((feed) => {
-        const slowest = feed.slowestFanOutMs / 1_000;
-        feed.slowestFanOutMs = 0;
-        return slowest;
-      }),
-    },
     ...(consumers.all.length === 0 ? [] : consumerMetrics(consumers)),
     ...(hub === null ? [] : hubMetrics(hub)),
   ];
@@ -135,7 +126,7 @@ function consumerMetrics(consumers: Consumers): ExtraMetric[] {
       name: 'gatehouse_events_dead_letters',
       type: 'gauge',
       help: 'Dead letters that are kept',
-      samples: by(({ settings }) => consumers.rows.get(settings.name)?.dead ?? 0),
+      samples: by(({ settings }) => consumers.deadOf(settings.name)),
     },
     {
       name: 'gatehouse_events_consumer_pending',

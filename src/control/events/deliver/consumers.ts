@@ -32,6 +32,8 @@ export class Consumers {
   /** Kept when a consumer changes. */
   readonly #counts = new Map<string, DeliveryCounts>();
   #dead: ReadonlyMap<string, { readonly retry: number; readonly dead: number }> = new Map();
+  /** Of each consumer, dead letters that this process had made when rows were counted. */
+  #madeWhenCounted: ReadonlyMap<string, number> = new Map();
 
   constructor(store: Store<EventTables>, log: Logger) {
     this.#store = store;
@@ -46,6 +48,12 @@ export class Consumers {
   /** Rows by consumer, as they were when they were last counted. */
   get rows(): ReadonlyMap<string, { readonly retry: number; readonly dead: number }> {
     return this.#dead;
+  }
+
+  /** Dead letters that are kept: those that were counted, and what this process has made since. */
+  deadOf(name: string): number {
+    const since = this.#countsOf(name).dead - (this.#madeWhenCounted.get(name) ?? 0);
+    return (this.#dead.get(name)?.dead ?? 0) + since;
   }
 
   /** One that is as it was goes on. */
@@ -91,7 +99,10 @@ export class Consumers {
   }
 
   async count(): Promise<void> {
+    // What dies meanwhile may be in both, or its row not be written yet: right again with the next count.
+    const made = new Map([...this.#counts].map(([name, { dead }]) => [name, dead]));
     this.#dead = await this.deliveries.counts();
+    this.#madeWhenCounted = made;
   }
 
   /** Removes dead letters that are too old. */

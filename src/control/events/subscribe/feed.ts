@@ -4,6 +4,7 @@
  * comes; one that cannot take more stops, and later goes on from its position: out of the ring, or out of the engine
  * when the ring has moved on. So memory does not grow with slow readers, and nobody is told less than is kept.
  */
+import { Timings } from '../../../base/timings.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
 import { comparePositions, type EventEngine, type StoredEvent, type Tail } from '../engines/engine.ts';
 import { FeedEntry } from './feed-entry.ts';
@@ -27,6 +28,13 @@ export interface FeedLimits {
 const DEFAULT_LIMITS: FeedLimits = { ringEvents: 5_000, ringBytes: 8 * 1024 ** 2 };
 const AGAIN_AFTER_MS = 500;
 
+/** Of all feeds of the thread. */
+export const FAN_OUT = new Timings(
+  'gatehouse_events_fan_out_seconds',
+  'Time of handing events that came together to all readers of a stream',
+  'stream',
+);
+
 export type SlowPolicy = 'catch-up' | 'gap' | 'close';
 
 export class Feed {
@@ -44,8 +52,6 @@ export class Feed {
   #head: string | null = null;
   #tail: Tail | null = null;
   #starting: Promise<void> | null = null;
-  /** The longest time that handing events to all readers took since it was last asked for. */
-  slowestFanOutMs = 0;
   fannedOut = 0;
 
   constructor(engine: EventEngine, stream: string, limits: FeedLimits = DEFAULT_LIMITS) {
@@ -107,7 +113,7 @@ export class Feed {
     if (this.#ring.length === from) return;
     const beganMs = performance.now();
     for (const reader of this.#readers) if (reader.isLive) reader.take(added);
-    this.slowestFanOutMs = Math.max(this.slowestFanOutMs, performance.now() - beganMs);
+    FAN_OUT.add(this.stream, (performance.now() - beganMs) / 1_000);
     this.fannedOut += added.length;
     this.#shrink();
   }

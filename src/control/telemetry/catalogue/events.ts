@@ -29,11 +29,11 @@ export const EVENT_METRICS = {
     labels: ['engine'],
     help: 'Whether the engine of event streams can be used',
   },
-  gatehouse_events_fan_out_seconds_max: {
-    type: 'gauge',
+  gatehouse_events_fan_out_seconds: {
+    type: 'histogram',
     unit: 'seconds',
     labels: ['stream'],
-    help: 'Longest time that handing events to all readers took since the last scrape',
+    help: 'Time of handing events that came together to all readers of a stream',
   },
   gatehouse_events_gaps_total: {
     type: 'counter',
