@@ -72,7 +72,11 @@ it('each metric of streams and consumers', { timeout: 240_000 }, async (t) => {
     return ['total', 'letters'].map((what) => series.get(`gatehouse_events_dead_${what}{consumer="dead"}`));
   };
   let seen: readonly (number | undefined)[] = [];
-  await until(async () => (seen = await dead())[0] === 2, 'both are dead', PATIENCE_MS);
+  const areDead = async (): Promise<boolean> => {
+    seen = await dead();
+    return seen[0] === 2;
+  };
+  await until(areDead, 'both are dead', PATIENCE_MS);
   assert.deepEqual(seen, [2, 2]);
   await assertSeries(gateway.url, [
     ['gatehouse_events_engine_up{engine="embedded"}', 1],
