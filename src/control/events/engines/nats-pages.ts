@@ -131,7 +131,7 @@ export class NatsPages {
 }
 
 /** What the subject for an acknowledgement says: `$JS.ACK[.DOMAIN.ACCOUNT].STREAM.CONSUMER.TRIES.SEQ.….TIME.PENDING`. */
-function placeOf(reply: string): { readonly seq: number; readonly pending: number } {
+export function placeOf(reply: string): { readonly seq: number; readonly pending: number } {
   const parts = reply.split('.');
   const more = parts.length >= 11 ? 2 : 0;
   return { seq: Number(parts[5 + more]), pending: Number(parts[8 + more]) };

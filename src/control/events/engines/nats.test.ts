@@ -48,3 +48,40 @@ test('NATS JetStream: a reader goes on when the server has ended the consumer th
   );
   assert.equal((await readAll(engine, stream, 25)).length, 60);
 });
+
+test('NATS JetStream: who follows goes on when the server has ended its consumer', async (t) => {
+  const engine = new NatsEngine({ urls: [server.url], replicas: 1 });
+  t.after(() => engine.stop());
+  const stream = `followed_${process.pid}`;
+  await engine.start([streamSettings({ name: stream })]);
+  const { connect } = await import('@nats-io/transport-node');
+  const { jetstreamManager } = await import('@nats-io/jetstream');
+  const connection = await connect({ servers: server.url.replace('nats://', '') });
+  t.after(() => connection.close());
+  const { consumers } = await jetstreamManager(connection);
+  const names = async (): Promise<string[]> => {
+    const found: string[] = [];
+    for await (const { name } of consumers.list(`GH_${stream}`)) found.push(name);
+    return found;
+  };
+  const seen: string[] = [];
+  const tail = engine.tail(stream, null, {
+    onEvents: (events) => void seen.push(...events.map(({ id }) => id)),
+    onGap: () => void seen.push('gap'),
+  });
+  t.after(() => tail.stop());
+  const wanted: string[] = [];
+  for (let round = 0; round < 3; round++) {
+    let [name] = await names();
+    while (name === undefined) [name] = await names();
+    await Promise.all(
+      Array.from({ length: 700 }, (_, i) => {
+        wanted.push(`r${round}e${i}`);
+        if (i === 350) void consumers.delete(`GH_${stream}`, name);
+        return engine.publish(stream, event(`r${round}e${i}`), 10_000);
+      }),
+    );
+    while (seen.length < wanted.length) await new Promise((resolve) => setImmediate(resolve));
+  }
+  assert.deepEqual(seen, wanted);
+});

@@ -4,7 +4,7 @@
  * `Nats-Msg-Id`, by which the server knows a repetition for two minutes. Loaded only when it is configured.
  */
 import type { JetStreamManager, StreamConfig } from '@nats-io/jetstream';
-import type { Msg, NatsConnection, Subscription } from '@nats-io/transport-node';
+import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import { messageOf } from '../../../base/errors.ts';
 import { natsOptions } from '../../../base/nats.ts';
 import type {
@@ -20,7 +20,7 @@ import type {
 import { EngineFault } from './engine.ts';
 import { NatsPages } from './nats-pages.ts';
 import { NatsRequests } from './nats-requests.ts';
-import { PagingTail } from './paging-tail.ts';
+import { NatsTail } from './nats-tail.ts';
 
 export interface NatsSettings {
   /** `nats://USER:PASSWORD@HOST:PORT`, or `tls://`; several of one cluster. */
@@ -32,8 +32,6 @@ export interface NatsSettings {
 /** The field with what an event is beside its data. */
 const FACTS = 'Gh-Event';
 const KEYS_KNOWN_FOR_MS = 120_000;
-/** What is new is said by the server; this is for what was lost with a connection. */
-const LOOK_EVERY_MS = 1_000;
 const READ_TIMEOUT_MS = 5_000;
 /** So few are asked for one by one, side by side. */
 const FEW = 8;
@@ -46,15 +44,10 @@ const FULL_CODES: ReadonlySet<number> = new Set([10_023, 10_047, 10_077, 10_110]
 type Client = typeof import('@nats-io/transport-node');
 type JetStream = typeof import('@nats-io/jetstream');
 
-interface Listening {
-  readonly stream: string;
-  readonly subscription: Subscription | undefined;
-}
-
 export class NatsEngine implements EventEngine {
   readonly #settings: NatsSettings;
   readonly #streams = new Map<string, StreamSettings>();
-  readonly #tails = new Map<PagingTail, Listening>();
+  readonly #tails = new Set<NatsTail>();
   #client: Client | null = null;
   #jetstream: JetStream | null = null;
   #connection: NatsConnection | null = null;
@@ -109,7 +102,6 @@ export class NatsEngine implements EventEngine {
     this.#requests = new NatsRequests(this.#connection, createInbox());
     this.#pages = new NatsPages(this.#connection, () => this.#jsm!, createInbox);
     void this.#watch(this.#connection);
-    for (const [tail, { stream }] of this.#tails) this.#listen(tail, stream);
     await this.#up();
   }
 
@@ -119,6 +111,7 @@ export class NatsEngine implements EventEngine {
         this.#isUp = false;
         this.#problem = 'the connection to NATS is lost';
         this.#requests?.failAll(this.#problem);
+        this.#wakeTails();
       } else if (type === 'reconnect') await this.#up();
     }
   }
@@ -130,7 +123,7 @@ export class NatsEngine implements EventEngine {
         this.#jsm = await this.#jetstream!.jetstreamManager(this.#connection, { timeout: READ_TIMEOUT_MS });
         await this.#makeStreams();
         this.#isUp = true;
-        for (const tail of this.#tails.keys()) tail.look();
+        this.#wakeTails();
         return;
       } catch (error) {
         this.#problem = `JetStream cannot be used: ${messageOf(error)}`;
@@ -233,34 +226,30 @@ export class NatsEngine implements EventEngine {
   }
 
   tail(stream: string, after: string | null, handler: TailHandler): Tail {
-    const paged = {
+    const followed = {
+      name: streamName(stream),
       read: (from: string | null, limit: number) => this.read(stream, from, limit),
       latest: () => this.latest(stream),
+      line: () => this.#line(),
+      eventOf: (position: string, message: Msg) => eventOf(stream, position, message.subject, message),
     };
-    const tail = new PagingTail(
-      paged,
-      after,
-      handler,
-      () => LOOK_EVERY_MS,
-      () => {
-        this.#tails.get(tail)?.subscription?.unsubscribe();
-        this.#tails.delete(tail);
-      },
-    );
-    this.#listen(tail, stream);
-    tail.look();
+    const tail = new NatsTail(followed, after, handler, () => this.#tails.delete(tail));
+    this.#tails.add(tail);
     return tail;
   }
 
-  /** What is published wakes it, once there is a connection. */
-  #listen(tail: PagingTail, stream: string): void {
-    const subscription = this.#connection?.subscribe(`gatehouse.${stream}.>`, { callback: () => tail.look() });
-    this.#tails.set(tail, { stream, subscription });
+  #line() {
+    if (!this.#isUp || this.#connection === null || this.#jsm === null) return null;
+    return { connection: this.#connection, jsm: this.#jsm, inbox: this.#client!.createInbox() };
+  }
+
+  #wakeTails(): void {
+    for (const tail of this.#tails) tail.wake();
   }
 
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const tail of [...this.#tails.keys()]) tail.stop();
+    for (const tail of [...this.#tails]) tail.stop();
     await this.#connection?.close();
   }
 }
