@@ -1,14 +1,11 @@
 /** `cluster.election`: where the lease lies that makes a node the queen, when not in the store of the cluster. */
 import * as z from 'zod';
-import { secret } from '../../base/zod-units.ts';
+import { storeUrl } from '../../base/store-urls.ts';
 import type { SectionContext } from '../config/section.ts';
 import { kubernetesAccessOptions } from '../discovery/kubernetes-access-options.ts';
 import type { KubernetesLeaseSettings } from './lease-kubernetes.ts';
 
-const natsUrl = () =>
-  secret()
-    .max(2_000)
-    .regex(/^(nats|tls):\/\/\S+$/, 'must be nats://HOST:PORT or tls://HOST:PORT');
+const natsUrl = () => storeUrl(/^(nats|tls):\/\/\S+$/, 'must be nats://HOST:PORT or tls://HOST:PORT');
 const KUBERNETES_NAME = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 
 const nats = z.strictObject({

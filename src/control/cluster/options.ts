@@ -5,7 +5,8 @@
  */
 import { hostname } from 'node:os';
 import * as z from 'zod';
-import { duration, MAX_TIMER_MS, ratio, secret } from '../../base/zod-units.ts';
+import { sqlUrl } from '../../base/store-urls.ts';
+import { duration, MAX_TIMER_MS, ratio } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { issuersOf } from '../admin-issuers.ts';
 import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
@@ -91,8 +92,7 @@ const clusterOptions = z
     url: z.url().optional().describe('Where other nodes reach this one, for the list of members. Default: none.'),
     zone: z.string().min(1).max(64).optional().describe('Zone of this node. Default: none.'),
     labels: labels.prefault({}).describe('Labels of this node.'),
-    store: secret()
-      .regex(/^(sqlite:|postgres(ql)?:\/\/)\S+$/, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
+    store: sqlUrl()
       .optional()
       .describe(
         'Database that the nodes share: one SQLite file on one machine, PostgreSQL for several. Default: `stores.sql`.',

@@ -3,7 +3,8 @@
  * streams is in the actions `publish` and `subscribe` (data/policies/).
  */
 import * as z from 'zod';
-import { duration, secret, size } from '../../base/zod-units.ts';
+import { sqlUrl } from '../../base/store-urls.ts';
+import { duration, size } from '../../base/zod-units.ts';
 import { EVENTS_SERVICE } from '../../data/contract/events.ts';
 import { subjectProblem } from '../../data/contract/subjects.ts';
 import { defineSection } from '../config/section.ts';
@@ -50,8 +51,7 @@ const stream = z
   .describe('What is kept of a stream, and where.');
 
 const eventsOptions = z.strictObject({
-  store: secret()
-    .regex(/^(sqlite:|postgres(ql)?:\/\/)\S+$/, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
+  store: sqlUrl()
     .optional()
     .describe(
       'Database of the embedded engine, the outbox, idempotency keys and consumers. Default: `stores.sql` if that is PostgreSQL, otherwise SQLite in the data folder, in a file of its own.',

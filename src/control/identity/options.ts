@@ -4,6 +4,7 @@
  * it by environment.ts.
  */
 import * as z from 'zod';
+import { storeUrl } from '../../base/store-urls.ts';
 import { duration, ratio, secret, size, webUrl } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
 import { ENGLISH_MAIL } from './mail/mail-texts-en.ts';
@@ -150,7 +151,7 @@ const passkeys = z.strictObject({
 
 const mail = z.strictObject({
   from: z.string().min(3).default('Gatehouse <no-reply@localhost>').describe('Sender of mails.'),
-  smtp: secret()
+  smtp: storeUrl(/^smtps?:\/\/\S+$/, 'must be smtp://USER:PASSWORD@HOST:PORT or smtps://')
     .optional()
     .describe('`smtp://user:password@host:587` or `smtps://...`. Without it mails become files.'),
   mailbox: z.string().min(1).optional().describe('Folder of mail files. Default: `mailbox` in the data folder.'),
@@ -224,7 +225,10 @@ export const identityOptions = z.strictObject({
     .max(5)
     .default([])
     .describe('Further paths of the same API. Limits of routes to `basePath` do not go for them: write them for each.'),
-  store: secret()
+  store: storeUrl(
+    /^(sqlite:.+|postgres(ql)?:\/\/\S+)$/,
+    'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE',
+  )
     .optional()
     .describe('Database URL. Default: DATABASE_URL, then `stores.sql`, then SQLite in the data folder.'),
   masterKey: secret(32)

@@ -3,9 +3,8 @@
  * many machines share. Only the URLs are here; each feature opens its own connection.
  */
 import * as z from 'zod';
-import { messageOf } from '../../base/errors.ts';
-import { parseRedisUrl } from '../../base/redis.ts';
-import { duration, secret, size } from '../../base/zod-units.ts';
+import { sqlUrl, storeUrl } from '../../base/store-urls.ts';
+import { duration, size } from '../../base/zod-units.ts';
 import type { CacheTierSettings } from '../../data/contract/cache-tier.ts';
 import { defineSection } from '../config/section.ts';
 
@@ -25,27 +24,6 @@ const CACHE_SERVICE = 'builtin:cache';
 /** Of a document without `stores`. */
 const DEFAULT_CACHE_BYTES = 64 * 1024 ** 2;
 const REDIS_FORM = /^(rediss?|redis\+sentinel|rediss\+sentinel|redis\+cluster|rediss\+cluster):\/\/\S+$/;
-const SQL_FORM = /^(sqlite:|postgres(ql)?:\/\/)\S+$/;
-
-/** What the start would refuse is refused here, without a part of the secret. */
-function redisProblem(url: string): string | undefined {
-  if (!REDIS_FORM.test(url)) return undefined;
-  try {
-    parseRedisUrl(url);
-    return undefined;
-  } catch (error) {
-    return messageOf(error);
-  }
-}
-
-function sqlProblem(url: string): string | undefined {
-  if (!/^postgres(ql)?:/.test(url) || !SQL_FORM.test(url) || URL.canParse(url)) return undefined;
-  return 'not a URL; characters such as @ / # ? in the password are written %40 %2F %23 %3F';
-}
-
-function complainOf(issues: z.core.$ZodRawIssue[], input: string, message: string | undefined): void {
-  if (message !== undefined) issues.push({ code: 'custom', input, message });
-}
 
 const cacheRedisOptions = z.strictObject({
   timeout: duration({ min: 1, max: 5_000 })
@@ -64,14 +42,10 @@ const cacheRedisOptions = z.strictObject({
 });
 
 const storesOptions = z.strictObject({
-  sql: secret()
-    .regex(SQL_FORM, 'must be sqlite:PATH or postgres://USER:PASSWORD@HOST/DATABASE')
-    .check(({ value, issues }) => complainOf(issues, value, sqlProblem(value)))
+  sql: sqlUrl()
     .optional()
     .describe('Database for accounts, usage, bans and history. Default: SQLite in the data folder.'),
-  redis: secret()
-    .regex(REDIS_FORM, 'must be redis://, rediss://, redis+sentinel:// or redis+cluster://')
-    .check(({ value, issues }) => complainOf(issues, value, redisProblem(value)))
+  redis: storeUrl(REDIS_FORM, 'must be redis://, rediss://, redis+sentinel:// or redis+cluster://')
     .optional()
     .describe(
       'Redis for limits and bans that several machines share: `redis://user:password@host:6379/0`, `redis+sentinel://host1:26379,host2:26379/NAME?db=0`, `redis+cluster://host1:6379,host2:6379`; with `rediss` over TLS. Default: none, each machine counts alone.',

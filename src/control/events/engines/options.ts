@@ -1,6 +1,6 @@
 /** Options of `events.engines`: brokers that keep events in place of the SQL store. */
 import * as z from 'zod';
-import { secret } from '../../../base/zod-units.ts';
+import { storeUrl } from '../../../base/store-urls.ts';
 import type { SectionContext } from '../../config/section.ts';
 import type { EventEngine } from './engine.ts';
 
@@ -27,12 +27,10 @@ const KINDS: Readonly<Record<string, EngineKind>> = {
 const KAFKA_MECHANISMS = ['SCRAM-SHA-512', 'SCRAM-SHA-256', 'PLAIN'];
 
 const url = () =>
-  secret()
-    .max(2_000)
-    .regex(
-      /^(nats|tls|amqps?|kafka(\+tls)?|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
-      'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), amqp://HOST:PORT or amqps:// (RabbitMQ), kafka://HOST:PORT or kafka+tls:// (Kafka), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
-    );
+  storeUrl(
+    /^(nats|tls|amqps?|kafka(\+tls)?|rediss?(\+sentinel|\+cluster)?):\/\/\S+$/,
+    'must be nats://HOST:PORT or tls://HOST:PORT (NATS with JetStream), amqp://HOST:PORT or amqps:// (RabbitMQ), kafka://HOST:PORT or kafka+tls:// (Kafka), or redis://HOST:PORT (also rediss://, redis+sentinel://, redis+cluster://)',
+  );
 
 export const engineSchema = z
   .strictObject({
