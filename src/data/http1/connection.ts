@@ -1,7 +1,7 @@
 /**
  * One downstream HTTP/1.1 connection (RFC 9112): reads a head, hands it to a new exchange, feeds it the body, writes
  * its response, and goes on with the next request or closes. Requests that arrive before the response wait their turn
- * (pipelining, §9.3.2). It knows nothing of routes and upstreams; the deadlines here are those of the connection.
+ * (pipelining, §9.3.2). It knows nothing of routes and upstreams; how it ends is connection-life.ts.
  *
  *   IDLE -> HEAD -> BODY -> AWAIT -> IDLE ...     BODY/AWAIT -> TUNNEL (upgrade)     any -> LINGER -> CLOSED
  *
@@ -9,10 +9,8 @@
  */
 import type { Socket } from 'node:net';
 import { FAULTS, Fault } from '../../base/errors.ts';
-import type { DeadlineOwner } from '../../base/timers.ts';
-import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import type { Downstream, DownstreamHandler, Peer } from '../exchange/downstream.ts';
+import type { Downstream, Peer } from '../exchange/downstream.ts';
 import { PerConnectionCache } from '../exchange/per-connection-cache.ts';
 import { mayNameOrigin, refusedHeadOf, refusedLineOf } from '../exchange/refused-head.ts';
 import type { RequestBuffers } from '../exchange/request-buffers.ts';
@@ -23,28 +21,16 @@ import { INCOMPLETE, mayBeComplete, REFUSED, readRequestHead } from '../parser/h
 import type { HeadWriter } from '../parser/head-writer.ts';
 import { type Reader, readInto } from '../wire/adopt.ts';
 import { JOIN_BYTES } from '../wire/outbox.ts';
-import { ReadWatch, type ReadWatchOwner } from '../wire/read-watch.ts';
 import { type AwaitedBody, FIRST_MS } from '../wire/slow-bodies.ts';
 import type { Source } from '../wire/sources.ts';
-import { GOING_AWAY } from '../wire/websocket-frames.ts';
 import { BODY_BAD, BODY_END, BodyReader } from './body-reader.ts';
-import type { ConnectionHost, OpenConnection } from './connection-host.ts';
-import { HalfClosed } from './half-closed.ts';
+import type { ConnectionHost } from './connection-host.ts';
+import { AWAIT, BODY, CLOSED, ConnectionLife, HEAD, IDLE, LINGER, NO_BYTES, TUNNEL } from './connection-life.ts';
 import { ReadBuffers } from './read-buffers.ts';
-import { ResponseWriter } from './response-writer.ts';
-
-const IDLE = 0;
-const HEAD = 1;
-const BODY = 2;
-const AWAIT = 3;
-const TUNNEL = 4;
-const LINGER = 5;
-const CLOSED = 6;
 
 /** A rest of a request body up to this size is read away so that the connection can be kept. */
 const MAX_DISCARD_BYTES = 64 * 1024;
-/** After an early response: how long and how much is read so that it is not lost to a reset (RFC 9112 §9.6). */
-const LINGER_MS = 2_000;
+/** Read after an early response, so that it is not lost to a reset (RFC 9112 §9.6). */
 const LINGER_BYTES = 1024 * 1024;
 
 /** What is read at a time of a body or tunnel whose length is not known. */
@@ -52,45 +38,20 @@ const UNKNOWN_BODY_BYTES = 64 * 1024;
 /** Reads of this size in a tunnel mean that it carries a stream rather than frames. */
 const STREAM_BYTES = 16 * 1024;
 
-const NO_BYTES = Buffer.alloc(0);
 /** Of the preface of HTTP/2 (RFC 9113 §3.4), what the parser has seen when it refuses the version. */
 const HTTP2_BEGIN = Buffer.from('PRI * HTTP/2.0', 'latin1');
 
 /** Makes an HTTP/2 connection of the socket, of which `bytes` have been read. */
 export type ToHttp2 = (socket: Socket, peer: Peer, bytes: Buffer) => void;
 
-export class Connection implements Downstream, OpenConnection, DeadlineOwner, Reader, ReadWatchOwner, AwaitedBody {
-  readonly peer: Peer;
+export class Connection extends ConnectionLife implements Downstream, Reader, AwaitedBody {
   readonly cache = new PerConnectionCache('http/1.1');
-  readonly #socket: Socket;
   readonly #toHttp2: ToHttp2 | null;
-  readonly #host: ConnectionHost;
   readonly #buffers: ReadBuffers;
-  readonly #writer: ResponseWriter;
-  readonly #deadline: Deadline;
-  #state: number = IDLE;
-  #user: DownstreamHandler | null = null;
-  #incoming: RequestBuffers | null = null;
   #body: BodyReader | null = null;
-  /** Bytes read and not used yet: part of a head, or requests that came early. */
-  #pending: Buffer = NO_BYTES;
-  #requests = 0;
   #lastRead = 0;
-  /** A frame went either way since the deadline was set. */
-  #tunnelUsed = false;
   #answered = false;
-  #closeAfter = false;
-  /** The client has said that its request, which has no body, is the last one. */
-  #isLastRequest = false;
-  /** We do not read at the moment. */
-  #paused = false;
-  /** The next request waits until the client has read the responses before it. */
-  #isBehind = false;
-  /** Made when bytes wait for a client that does not read. */
-  #readWatch: ReadWatch | null = null;
   #lingered = 0;
-  /** The client has ended its side, and may be waiting for its response. */
-  #halfClosed: HalfClosed | null = null;
   #bodyInHand = false;
   #bodyWholeInHand = false;
   /** Among the bodies that are still coming. */
@@ -100,31 +61,22 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
    * `toHttp2` takes the socket over when a client begins with HTTP/2 (RFC 9113 §3.3); null: it may not.
    */
   constructor(socket: Socket, peer: Peer, host: ConnectionHost, toHttp2: ToHttp2 | null = null) {
+    super(socket, peer, host);
     this.#toHttp2 = toHttp2;
-    this.peer = peer;
-    this.#host = host;
     this.#buffers = new ReadBuffers(host.buffers);
-    this.#socket = socket;
-    this.#writer = new ResponseWriter(socket, peer.secure);
-    this.#deadline = new Deadline(this, 0);
     if (!readInto(socket, this)) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();
-    socket.on('end', () => this.#onEnd());
-    socket.on('error', () => this.#onGone());
-    socket.on('close', () => this.#onClosed());
-    socket.on('drain', () => this.#onDrain());
-    host.wheel.set(this.#deadline, host.limits.headTimeoutMs);
   }
 
   // --- reading -----------------------------------------------------------------------------------------------
 
   nextBuffer(): Buffer {
-    const isStream = this.#user !== null && (this.#state === BODY || this.#state === TUNNEL);
+    const isStream = this.user !== null && (this.state === BODY || this.state === TUNNEL);
     if (!isStream) return this.#buffers.next(0, false);
     // Ten thousand tunnels that carry a small frame now and then must not hold a buffer each.
-    if (this.#state === TUNNEL)
-      return this.#buffers.next(this.#lastRead >= STREAM_BYTES ? UNKNOWN_BODY_BYTES : 0, this.#paused);
+    if (this.state === TUNNEL)
+      return this.#buffers.next(this.#lastRead >= STREAM_BYTES ? UNKNOWN_BODY_BYTES : 0, this.paused);
     const { remaining } = this.#body!;
-    return this.#buffers.next(remaining < 0 ? UNKNOWN_BODY_BYTES : remaining, this.#paused);
+    return this.#buffers.next(remaining < 0 ? UNKNOWN_BODY_BYTES : remaining, this.paused);
   }
 
   onRead(length: number, bytes: Buffer): void {
@@ -134,19 +86,19 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       return;
     }
     this.onBytes(bytes.subarray(0, length));
-    this.#buffers.held = this.#pending.length > 0 || this.#user?.holdsRequestBytes === true;
+    this.#buffers.held = this.pending.length > 0 || this.user?.holdsRequestBytes === true;
   }
 
   /** `bytes` belong to all connections: what is not sent on before this returns is copied. */
   #readShared(bytes: Buffer, length: number): void {
-    if (this.#state === IDLE && this.#pending.length === 0) {
+    if (this.state === IDLE && this.pending.length === 0) {
       this.#readWholeHead(bytes, length);
-    } else if (this.#state === BODY) {
+    } else if (this.state === BODY) {
       this.#readBody(bytes, 0, length, true);
       this.#endRead();
-    } else if (this.#state === TUNNEL) {
-      this.#tunnelUsed = true;
-      this.#user?.onRequestBody(bytes.subarray(0, length), true);
+    } else if (this.state === TUNNEL) {
+      this.tunnelUsed = true;
+      this.user?.onRequestBody(bytes.subarray(0, length), true);
       this.#endRead();
     } else {
       this.onBytes(Buffer.from(bytes.subarray(0, length)));
@@ -154,7 +106,7 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
   }
 
   onBytes(chunk: Buffer): void {
-    switch (this.#state) {
+    switch (this.state) {
       case IDLE:
       case HEAD:
         this.#readHead(chunk);
@@ -167,13 +119,13 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
         this.#stash(chunk, false);
         break;
       case TUNNEL:
-        this.#tunnelUsed = true;
-        this.#user?.onRequestBody(chunk, false);
+        this.tunnelUsed = true;
+        this.user?.onRequestBody(chunk, false);
         this.#endRead();
         break;
       case LINGER:
         this.#lingered += chunk.length;
-        if (this.#lingered > LINGER_BYTES) this.#destroy();
+        if (this.#lingered > LINGER_BYTES) this.destroy();
         break;
       default:
     }
@@ -184,9 +136,9 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
    * again for other requests, or, when it is large, to memory of its own.
    */
   #readWholeHead(shared: Buffer, length: number): void {
-    const incoming = this.#host.takeBuffers();
+    const incoming = this.host.takeBuffers();
     const { head, meaning, bytes } = incoming;
-    const after = readRequestHead(shared, 0, length, this.#host.limits, head);
+    const after = readRequestHead(shared, 0, length, this.host.limits, head);
     if (after > 0 && readRequestFraming(head, meaning)) {
       const fits = after <= HEAD_BYTES;
       if (fits) shared.copy(bytes, 0, 0, after);
@@ -194,38 +146,38 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
       this.#begin(incoming, shared, after, length, true);
       return;
     }
-    this.#host.giveBuffers(incoming);
+    this.host.giveBuffers(incoming);
     this.#readHead(Buffer.from(shared.subarray(0, length)));
   }
 
   #readHead(chunk: Buffer): void {
-    const limits = this.#host.limits;
+    const limits = this.host.limits;
     let bytes = chunk;
-    if (this.#pending.length > 0) {
-      const known = this.#pending.length;
-      bytes = Buffer.concat([this.#pending, chunk]);
+    if (this.pending.length > 0) {
+      const known = this.pending.length;
+      bytes = Buffer.concat([this.pending, chunk]);
       // Refused at the latest when the limit is passed, so a slow trickle costs one look at each byte.
       if (bytes.length < limits.maxHeadBytes && !mayBeComplete(bytes, 0, known, bytes.length)) {
-        this.#pending = bytes;
+        this.pending = bytes;
         return;
       }
-      this.#pending = NO_BYTES;
+      this.pending = NO_BYTES;
     }
-    const incoming = this.#host.takeBuffers();
+    const incoming = this.host.takeBuffers();
     const after = readRequestHead(bytes, 0, bytes.length, limits, incoming.head);
     if (after === INCOMPLETE || (after === REFUSED && this.#awaitsOrigin(incoming.head, bytes))) {
-      this.#host.giveBuffers(incoming);
-      this.#pending = bytes;
+      this.host.giveBuffers(incoming);
+      this.pending = bytes;
       // From its first byte on a head has its time, however it trickles in; a new connection has it from the start.
-      if (this.#state === IDLE && this.#requests > 0) this.#setRead(limits.headTimeoutMs);
-      this.#state = HEAD;
-      if (this.#halfClosed !== null) this.#destroy();
+      if (this.state === IDLE && this.requests > 0) this.setRead(limits.headTimeoutMs);
+      this.state = HEAD;
+      if (this.halfClosed !== null) this.destroy();
       return;
     }
     if (after === REFUSED || !readRequestFraming(incoming.head, incoming.meaning)) {
       const fault = new Fault(incoming.head.problem, { detail: incoming.head.detail });
-      this.#host.giveBuffers(incoming);
-      if (!this.#handOver(bytes)) this.#refuse(fault, bytes);
+      this.host.giveBuffers(incoming);
+      if (!this.#handOver(bytes)) this.refuse(fault, bytes);
       return;
     }
     this.#begin(incoming, bytes, after, bytes.length, false);
@@ -233,53 +185,53 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   /** A target that is too long stands before the fields that a refusal needs (Origin). */
   #awaitsOrigin({ problem }: Head, bytes: Buffer): boolean {
-    const { asksOriginOfRefused, limits } = this.#host;
-    if (problem !== FAULTS.uriTooLong || !asksOriginOfRefused || this.#halfClosed !== null) return false;
+    const { asksOriginOfRefused, limits } = this.host;
+    if (problem !== FAULTS.uriTooLong || !asksOriginOfRefused || this.halfClosed !== null) return false;
     return mayNameOrigin(bytes, limits.maxHeadBytes);
   }
 
   /** What is no request here may be the beginning of HTTP/2. The socket's events are its new owner's from then on. */
   #handOver(bytes: Buffer): boolean {
-    if (this.#toHttp2 === null || this.#requests > 0) return false;
+    if (this.#toHttp2 === null || this.requests > 0) return false;
     if (!bytes.subarray(0, HTTP2_BEGIN.length).equals(HTTP2_BEGIN)) return false;
-    this.#state = CLOSED;
-    this.#pending = NO_BYTES;
-    this.#host.wheel.remove(this.#deadline);
-    this.#host.onClosed(this);
-    forgetListeners(this.#socket);
-    this.#toHttp2(this.#socket, this.peer, bytes);
+    this.state = CLOSED;
+    this.pending = NO_BYTES;
+    this.host.wheel.remove(this.deadline);
+    this.host.onClosed(this);
+    this.forgetListeners();
+    this.#toHttp2(this.socket, this.peer, bytes);
     return true;
   }
 
   /** `bytes[after, end)` have come behind the head. */
   #begin(incoming: RequestBuffers, bytes: Buffer, after: number, end: number, isVolatile: boolean): void {
-    this.#requests++;
-    this.#incoming = incoming;
-    this.#writer.framing.reset();
+    this.requests++;
+    this.incoming = incoming;
+    this.writer.framing.reset();
     this.#answered = false;
     const meaning = incoming.meaning;
-    this.#isLastRequest = !meaning.keepAlive && meaning.bodyLength === 0;
-    this.#closeAfter =
-      !meaning.keepAlive || this.#isLeaving || this.#requests >= this.#host.limits.maxRequestsPerConnection;
+    this.isLastRequest = !meaning.keepAlive && meaning.bodyLength === 0;
+    this.closeAfter =
+      !meaning.keepAlive || this.isLeaving || this.requests >= this.host.limits.maxRequestsPerConnection;
     if (meaning.bodyLength === 0) {
       this.#awaitResponse();
       if (after < end) this.#stash(bytes.subarray(after, end), isVolatile);
     } else {
-      this.#state = BODY;
+      this.state = BODY;
       this.#bodyInHand = after < end && end - after <= JOIN_BYTES;
       this.#bodyWholeInHand = meaning.bodyLength > 0 && end - after >= meaning.bodyLength;
-      this.#body ??= new BodyReader(this.#host.clock);
+      this.#body ??= new BodyReader(this.host.clock);
       this.#body.start(meaning.bodyLength);
-      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+      this.setRead(this.host.limits.bodyIdleTimeoutMs);
     }
-    const user = this.#host.beginExchange(this, incoming);
+    const user = this.host.beginExchange(this, incoming);
     // The exchange may already have answered and ended.
     if (user !== null) {
-      this.#user = user;
+      this.user = user;
       if (meaning.bodyLength === 0) user.onRequestEnd(null);
       else if (after < end) this.#readBody(bytes, after, end, isVolatile);
       this.#endRead();
-    } else if (this.#state === BODY && after < end) {
+    } else if (this.state === BODY && after < end) {
       this.#readBody(bytes, after, end, isVolatile);
     }
     this.#bodyInHand = false;
@@ -288,89 +240,89 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   #readBody(bytes: Buffer, from: number, end: number, isVolatile: boolean): void {
     const body = this.#body!;
-    const limits = this.#host.limits;
+    const limits = this.host.limits;
     let at = from;
     while (at < end) {
       const found = body.step(bytes, at, end);
       if (found === BODY_BAD) {
-        this.#bodyFault(new Fault(FAULTS.malformedBody, { detail: body.problem }));
+        this.bodyFault(new Fault(FAULTS.malformedBody, { detail: body.problem }));
         return;
       }
       at = body.position;
       if (body.dataEnd > body.dataStart)
-        this.#user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
+        this.user?.onRequestBody(bytes.subarray(body.dataStart, body.dataEnd), isVolatile);
       if (found === BODY_END) {
-        this.#stopAwaiting();
+        this.stopAwaiting();
         // The exchange may have closed the connection on the last bytes.
-        if (this.#state !== BODY) {
-          this.#host.wheel.clear(this.#deadline);
+        if (this.state !== BODY) {
+          this.host.wheel.clear(this.deadline);
           return;
         }
         this.#awaitResponse();
         if (at < end) this.#stash(bytes.subarray(at, end), isVolatile);
-        if (this.#answered) this.#next(this.#host.clock.monotonicMs());
-        else this.#user?.onRequestEnd(body.trailers);
+        if (this.#answered) this.next(this.host.clock.monotonicMs());
+        else this.user?.onRequestEnd(body.trailers);
         return;
       }
-      if (this.#state !== BODY) return;
+      if (this.state !== BODY) return;
     }
-    if (this.#user === null && body.received > MAX_DISCARD_BYTES) {
-      this.#destroy();
+    if (this.user === null && body.received > MAX_DISCARD_BYTES) {
+      this.destroy();
       return;
     }
     if (limits.minBodyBytesPerSecond > 0 && body.isTooSlow(limits.minBodyBytesPerSecond, limits.bodyIdleTimeoutMs)) {
-      this.#bodyFault(
+      this.bodyFault(
         new Fault(FAULTS.bodyTimeout, { detail: `slower than ${limits.minBodyBytesPerSecond} bytes a second` }),
       );
       return;
     }
-    if (!body.paused) this.#setRead(limits.bodyIdleTimeoutMs);
+    if (!body.paused) this.setRead(limits.bodyIdleTimeoutMs);
     if (!this.#isBodyAwaited) {
       this.#isBodyAwaited = true;
-      this.#host.slowBodies.add(this);
+      this.host.slowBodies.add(this);
     }
   }
 
   #awaitResponse(): void {
-    this.#state = AWAIT;
-    if (this.#halfClosed === null) this.#host.wheel.clear(this.#deadline);
-    else this.#setRead(this.#halfClosed.nextMs());
+    this.state = AWAIT;
+    if (this.halfClosed === null) this.host.wheel.clear(this.deadline);
+    else this.setRead(this.halfClosed.nextMs());
   }
 
-  #stopAwaiting(): void {
+  protected stopAwaiting(): void {
     if (!this.#isBodyAwaited) return;
     this.#isBodyAwaited = false;
-    this.#host.slowBodies.remove(this);
+    this.host.slowBodies.remove(this);
   }
 
   get bodySource(): Source | null {
-    return this.#user === null ? this.peer.source : this.#user.source;
+    return this.user === null ? this.peer.source : this.user.source;
   }
 
   bodyRate(nowMs: number): number {
-    return this.#state === BODY ? this.#body!.rate(nowMs, FIRST_MS) : Infinity;
+    return this.state === BODY ? this.#body!.rate(nowMs, FIRST_MS) : Infinity;
   }
 
   onBodyTooMany(fault: Fault): void {
-    if (this.#state === BODY) this.#bodyFault(fault);
+    if (this.state === BODY) this.bodyFault(fault);
   }
 
-  #bodyFault(fault: Fault): void {
-    this.#closeAfter = true;
-    const user = this.#user;
-    if (user === null) this.#destroy();
+  protected bodyFault(fault: Fault): void {
+    this.closeAfter = true;
+    const user = this.user;
+    if (user === null) this.destroy();
     else user.onRequestFault(fault);
   }
 
   /** The exchange has received all of one read. */
   #endRead(): void {
     this.#bodyInHand = false;
-    this.#user?.onRequestRead();
+    this.user?.onRequestRead();
     this.#flushUser();
   }
 
   #flushUser(): void {
-    if (!this.#writer.outbox.isEmpty) this.flush();
+    if (!this.writer.outbox.isEmpty) this.flush();
   }
 
   get bodyInHand(): boolean {
@@ -383,170 +335,131 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   /** Keeps bytes of later requests; a caller that sends ahead too far is not read until its turn comes. */
   #stash(bytes: Buffer, isVolatile: boolean): void {
-    if (this.#pending.length > 0) this.#pending = Buffer.concat([this.#pending, bytes]);
-    else this.#pending = isVolatile ? Buffer.from(bytes) : bytes;
-    if (this.#pending.length >= this.#host.limits.maxHeadBytes) this.#pause();
-  }
-
-  #pause(): void {
-    this.#paused = true;
-    this.#socket.pause();
-  }
-
-  #resume(): void {
-    if (!this.#paused) return;
-    this.#paused = false;
-    this.#socket.resume();
+    if (this.pending.length > 0) this.pending = Buffer.concat([this.pending, bytes]);
+    else this.pending = isVolatile ? Buffer.from(bytes) : bytes;
+    if (this.pending.length >= this.host.limits.maxHeadBytes) this.pause();
   }
 
   pauseBody(): void {
-    this.#pause();
-    if (this.#state === BODY) {
+    this.pause();
+    if (this.state === BODY) {
       this.#body!.pause();
-      this.#host.wheel.clear(this.#deadline);
+      this.host.wheel.clear(this.deadline);
     }
   }
 
   resumeBody(): void {
-    this.#buffers.resume(this.#user?.holdsRequestBytes !== false);
-    this.#resume();
-    if (this.#state === BODY) {
+    this.#buffers.resume(this.user?.holdsRequestBytes !== false);
+    this.resume();
+    if (this.state === BODY) {
       this.#body!.resume();
-      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+      this.setRead(this.host.limits.bodyIdleTimeoutMs);
     }
   }
 
   // --- writing -----------------------------------------------------------------------------------------------
 
   sendInterim(head: Head): void {
-    if (this.#incoming !== null) this.#writer.interim(head, this.#incoming);
+    if (this.incoming !== null) this.writer.interim(head, this.incoming);
   }
 
   sendContinue(): void {
-    const incoming = this.#incoming;
-    if (incoming === null || !incoming.meaning.expectsContinue || this.#writer.framing.headSent) return;
+    const incoming = this.incoming;
+    if (incoming === null || !incoming.meaning.expectsContinue || this.writer.framing.headSent) return;
     incoming.meaning.expectsContinue = false;
-    this.#writer.continue();
+    this.writer.continue();
   }
 
   startHead(status: number, from: Head | null): HeadWriter {
-    return this.#writer.startHead(status, from);
+    return this.writer.startHead(status, from);
   }
 
   endHead(bodyLength: number, declareLength: boolean): void {
-    const { head } = this.#incoming!;
-    const writer = this.#writer;
+    const { head } = this.incoming!;
+    const writer = this.writer;
     writer.frame(bodyLength, declareLength, head);
-    if (writer.framing.endsByClose || this.#isLeaving) this.#closeAfter = true;
-    if (this.#state === BODY && !this.#canDiscardRest()) this.#closeAfter = true;
-    writer.endHead(this.#closeAfter, head.minor);
+    if (writer.framing.endsByClose || this.isLeaving) this.closeAfter = true;
+    if (this.state === BODY && !this.#canDiscardRest()) this.closeAfter = true;
+    writer.endHead(this.closeAfter, head.minor);
   }
 
   /** Is what is left of the request body small enough to read away? A caller that waits for 100 will not send it. */
   #canDiscardRest(): boolean {
-    const incoming = this.#incoming!;
+    const incoming = this.incoming!;
     if (incoming.meaning.expectsContinue && this.#body!.received === 0) return false;
     const rest = this.#body!.remaining;
     return rest >= 0 && rest <= MAX_DISCARD_BYTES;
   }
 
   endUpgrade(protocol: string): void {
-    this.#writer.endUpgrade(protocol);
-    this.#closeAfter = true;
-    this.#state = TUNNEL;
-    this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
-    this.#host.onTunnel(1);
-    if (this.#pending.length > 0) {
-      const early = this.#pending;
-      this.#pending = NO_BYTES;
-      this.#user?.onRequestBody(early, false);
-      this.#user?.onRequestRead();
+    this.writer.endUpgrade(protocol);
+    this.closeAfter = true;
+    this.state = TUNNEL;
+    this.setRead(this.host.limits.tunnelIdleTimeoutMs);
+    this.host.onTunnel(1);
+    if (this.pending.length > 0) {
+      const early = this.pending;
+      this.pending = NO_BYTES;
+      this.user?.onRequestBody(early, false);
+      this.user?.onRequestRead();
     }
-    this.#resume();
+    this.resume();
   }
 
   sendBody(bytes: Buffer, start: number, end: number): void {
-    this.#writer.body(bytes, start, end);
-    this.#tunnelUsed = true;
+    this.writer.body(bytes, start, end);
+    this.tunnelUsed = true;
   }
 
   sendEnd(trailers: FieldBlock | null): void {
-    this.#writer.end(trailers);
-  }
-
-  flush(): boolean {
-    const more = this.#writer.outbox.flush();
-    if (!more) this.#watchStall();
-    return more;
-  }
-
-  #watchStall(): void {
-    this.#readWatch ??= new ReadWatch(this.#socket, this.#host, this);
-    this.#readWatch.behind();
-  }
-
-  onReaderTooSlow(fault: Fault): void {
-    if (this.#state === CLOSED) return;
-    this.#user?.onRequestFault(fault);
-    this.#destroy();
+    this.writer.end(trailers);
   }
 
   get holdsBytes(): boolean {
-    return this.#writer.outbox.holdsBytes;
+    return this.writer.outbox.holdsBytes;
   }
 
   // --- ending ------------------------------------------------------------------------------------------------
 
   exchangeDone(nowMs: number): void {
-    this.#user = null;
+    this.user = null;
     this.#answered = true;
-    if (this.#incoming !== null) this.#host.giveBuffers(this.#incoming);
-    this.#incoming = null;
+    if (this.incoming !== null) this.host.giveBuffers(this.incoming);
+    this.incoming = null;
     this.#flushUser();
-    if (this.#state === CLOSED) return;
-    if (this.#writer.framing.headSent && !this.#writer.framing.complete) {
-      this.#destroy();
-    } else if (this.#state === TUNNEL) {
-      this.#finishWriting();
-    } else if (this.#closeAfter) {
-      if (this.#hasNothingToCome) this.#destroy();
-      else this.#finishWriting();
-    } else if (this.#state === AWAIT) {
-      this.#next(nowMs);
+    if (this.state === CLOSED) return;
+    if (this.writer.framing.headSent && !this.writer.framing.complete) {
+      this.destroy();
+    } else if (this.state === TUNNEL) {
+      this.finishWriting();
+    } else if (this.closeAfter) {
+      if (this.hasNothingToCome) this.destroy();
+      else this.finishWriting();
+    } else if (this.state === AWAIT) {
+      this.next(nowMs);
     } else {
       // The rest of the body is read away, then comes the next request.
-      this.#resume();
-      this.#setRead(this.#host.limits.bodyIdleTimeoutMs);
+      this.resume();
+      this.setRead(this.host.limits.bodyIdleTimeoutMs);
     }
   }
 
-  /** The client sends no more and the kernel has the whole response: it sends that and a FIN, no reset. */
-  get #hasNothingToCome(): boolean {
-    return (
-      this.#isLastRequest &&
-      this.#state === AWAIT &&
-      this.#pending.length === 0 &&
-      this.#socket.writableLength === 0 &&
-      !this.peer.secure
-    );
-  }
-
-  #next(nowMs: number): void {
-    this.#state = IDLE;
-    this.#user = null;
-    const isLast = this.#pending.length === 0 && (this.#host.draining || this.#halfClosed !== null);
-    if (this.#socket.writableNeedDrain && !isLast) {
+  protected next(nowMs: number): void {
+    this.state = IDLE;
+    this.user = null;
+    const isLast = this.pending.length === 0 && (this.host.draining || this.halfClosed !== null);
+    if (this.socket.writableNeedDrain && !isLast) {
       // A client that sends ahead and does not read: no response more is made before it has taken these.
-      this.#isBehind = true;
-      this.#pause();
-      this.#host.wheel.clear(this.#deadline);
+      this.isBehind = true;
+      this.pause();
+      this.host.wheel.clear(this.deadline);
       return;
     }
-    if (this.#pending.length === 0) {
+    if (this.pending.length === 0) {
       // A body that arrived before its upstream connection has paused the socket; only this resumes it.
-      this.#resume();
-      if (isLast) this.#finishWriting();
-      else this.#setRead(this.#host.limits.keepAliveTimeoutMs, nowMs);
+      this.resume();
+      if (isLast) this.finishWriting();
+      else this.setRead(this.host.limits.keepAliveTimeoutMs, nowMs);
       return;
     }
     // On a turn of its own, so that a long pipeline neither recurses nor starves other connections.
@@ -555,168 +468,21 @@ export class Connection implements Downstream, OpenConnection, DeadlineOwner, Re
 
   static #goOn(this: void, connection: Connection): void {
     // Bytes that came in between may have been taken together with these.
-    if (connection.#state !== IDLE || connection.#pending.length === 0) return;
-    const early = connection.#pending;
-    connection.#pending = NO_BYTES;
+    if (connection.state !== IDLE || connection.pending.length === 0) return;
+    const early = connection.pending;
+    connection.pending = NO_BYTES;
     // Only now, so that a caller who sends ahead is stopped again before more of it is read.
-    connection.#resume();
+    connection.resume();
     connection.#readHead(early);
   }
 
   /** A response to what is not a request, then the end of the connection. */
-  #refuse(fault: Fault, head: Buffer): void {
-    const host = this.#host;
+  protected refuse(fault: Fault, head: Buffer): void {
+    const host = this.host;
     host.onRefused(fault, this.peer, refusedLineOf(head));
     const known = host.asksOriginOfRefused ? refusedHeadOf(head, host.limits.maxHeadBytes) : null;
     const { status, headers, body } = host.refusal(fault, known);
-    this.#writer.refusal(status, headers, body);
-    this.#finishWriting();
-  }
-
-  /** Ends our side and reads the other for a while, so that a reset does not destroy the response (RFC 9112 §9.6). */
-  #finishWriting(): void {
-    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
-    this.#state = LINGER;
-    this.#resume();
-    this.#host.wheel.clear(this.#deadline);
-    if (this.#socket.writableLength > 0) this.#watchStall();
-    this.#socket.end(() => {
-      if (this.#state === LINGER) this.#setRead(LINGER_MS);
-    });
-  }
-
-  /** The process is about to end, or the listener has gone. */
-  get #isLeaving(): boolean {
-    return this.#host.leaving || this.peer.admission.isOver;
-  }
-
-  drain(): void {
-    if (this.#state === IDLE && this.#pending.length === 0) this.#finishWriting();
-    else this.#closeAfter = true;
-  }
-
-  sendClose(frame: Buffer): void {
-    if (this.#state === TUNNEL) this.#writer.close(frame);
-  }
-
-  /** Also called by the exchange when it is done. A request cut off by the process's end gets `shutting_down`. */
-  abort(): void {
-    this.sendClose(GOING_AWAY);
-    this.#user?.onRequestFault(new Fault(FAULTS.shuttingDown, { cause: 'cut off: the gateway or its listener ends' }));
-    if (this.#state !== CLOSED) this.#destroy();
-  }
-
-  #destroy(): void {
-    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
-    this.#state = CLOSED;
-    // RFC 9112 §8: a body that ends with the connection looks whole unless that ends by a reset. TLS tells by itself.
-    if (this.#writer.framing.endsByClose && !this.#writer.framing.complete && !this.peer.secure)
-      this.#socket.resetAndDestroy();
-    else this.#socket.destroy();
-  }
-
-  /** The client sends no more. What it has sent whole is still answered, unless it reads a stream of events. */
-  #onEnd(): void {
-    const isAnswerable = this.#state === IDLE ? this.#pending.length > 0 : this.#state === AWAIT;
-    // In TLS only who leaves says so, and has no use for a response (RFC 5246 §7.2.1).
-    if (this.peer.secure || !isAnswerable || this.#user?.isEventStream === true) {
-      if (this.#state === IDLE) this.#finishWriting();
-      else this.#onGone();
-      return;
-    }
-    this.#halfClosed = new HalfClosed(this.#socket);
-    if (this.#state !== AWAIT) return;
-    if (this.#pending.length === 0) this.#closeAfter = true;
-    this.#setRead(this.#halfClosed.nextMs());
-  }
-
-  #lookForClient(client: HalfClosed): void {
-    if (client.isReset) {
-      this.#onGone();
-      return;
-    }
-    if (!this.#writer.framing.headSent && this.#incoming?.head.minor === 1) this.#writer.continue();
-    this.#setRead(client.nextMs());
-  }
-
-  #onGone(): void {
-    if (this.#state === CLOSED) return;
-    const user = this.#user;
-    this.#user = null;
-    const tunnel = this.#state === TUNNEL;
-    if (user !== null || this.#state === HEAD || this.#state === BODY) {
-      if (tunnel) this.#host.onTunnel(-1);
-      this.#state = CLOSED;
-      user?.onDownstreamGone();
-      if (tunnel) this.#socket.end();
-      else this.#socket.destroy();
-    }
-  }
-
-  #onClosed(): void {
-    this.#onGone();
-    if (this.#state === TUNNEL) this.#host.onTunnel(-1);
-    this.#state = CLOSED;
-    this.#host.wheel.remove(this.#deadline);
-    this.#readWatch?.remove();
-    this.#stopAwaiting();
-    if (this.#incoming !== null) this.#host.giveBuffers(this.#incoming);
-    this.#incoming = null;
-    this.#pending = NO_BYTES;
-    this.#host.onClosed(this);
-  }
-
-  #onDrain(): void {
-    this.#readWatch?.caughtUp();
-    if (this.#isBehind) {
-      this.#isBehind = false;
-      if (this.#state === IDLE) this.#next(this.#host.clock.monotonicMs());
-    }
-    this.#user?.onDownstreamDrain();
-  }
-
-  #setRead(ms: number, nowMs = this.#host.clock.monotonicMs()): void {
-    if (ms > 0) this.#host.wheel.set(this.#deadline, ms, nowMs);
-    else this.#host.wheel.clear(this.#deadline);
-  }
-
-  onDeadline(): void {
-    switch (this.#state) {
-      case IDLE:
-        if (this.#requests === 0) this.#destroy();
-        else this.#finishWriting();
-        break;
-      case HEAD:
-        this.#refuse(new Fault(FAULTS.headTimeout), this.#pending);
-        break;
-      case BODY:
-        this.#bodyFault(new Fault(FAULTS.bodyTimeout));
-        break;
-      case AWAIT:
-        if (this.#halfClosed !== null) this.#lookForClient(this.#halfClosed);
-        break;
-      case TUNNEL:
-        // Looked at once per period instead of moved by every frame: an idle tunnel ends after one to two of them.
-        if (this.#tunnelUsed) {
-          this.#tunnelUsed = false;
-          this.#setRead(this.#host.limits.tunnelIdleTimeoutMs);
-          break;
-        }
-        this.#user?.onRequestFault(new Fault(FAULTS.bodyTimeout, { detail: 'the tunnel was idle' }));
-        this.#destroy();
-        break;
-      case LINGER:
-        this.#destroy();
-        break;
-      default:
-    }
-  }
-}
-
-/** Takes back what the constructor listens to, the last listener of each, so that nothing holds the connection. */
-function forgetListeners(socket: Socket): void {
-  for (const event of ['end', 'error', 'close', 'drain']) {
-    const listener = socket.listeners(event).at(-1) as (() => void) | undefined;
-    if (listener !== undefined) socket.off(event, listener);
+    this.writer.refusal(status, headers, body);
+    this.finishWriting();
   }
 }
