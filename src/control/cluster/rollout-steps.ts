@@ -125,7 +125,7 @@ async function nextWave(step: Step): Promise<Advance> {
   if (closed !== null) return await closeGate(step, closed);
   if (wanted.some(({ appliedVersion }) => appliedVersion !== version)) return 'open';
   // The canary alone was watched already.
-  if (wave > 0) {
+  if (wave > 0 && settings.waveWatchMs > 0) {
     // A clock of the store that was set back would make it wait.
     if (baseline.sinceMs === null || baseline.sinceMs > now)
       return await keep(step, { ...baseline, nodes: countersOf(gateways), sinceMs: now });
