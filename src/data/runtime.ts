@@ -14,6 +14,7 @@ import { FieldBlock, NO_FIELDS } from './contract/field-block.ts';
 import type { WholeReply } from './contract/policy.ts';
 import type { ConnectionLimits } from './contract/snapshot.ts';
 import type { ActiveConfig } from './exchange/active-config.ts';
+import { AskedCounts } from './exchange/asked-counts.ts';
 import type { Downstream, DownstreamHandler, Peer } from './exchange/downstream.ts';
 import { Exchange } from './exchange/exchange.ts';
 import type { AbuseWatch, ExchangeHost } from './exchange/exchange-host.ts';
@@ -53,6 +54,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly hosts = new HostCache();
   readonly targets = new TargetCache();
   readonly requestIds = new RequestIds();
+  readonly asked = new AskedCounts();
   readonly sources = new Sources();
   readonly slowBodies: SlowBodies;
   readonly random: () => number = Math.random;

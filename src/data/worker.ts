@@ -24,6 +24,7 @@ import { preparePolicies } from './config/prepare-policies.ts';
 import { receiveSteps } from './config/receive-snapshot.ts';
 import { ServiceSet } from './config/services.ts';
 import { type AccessRecordSettings, RECORDS_SETTINGS_TOPIC, REOPEN_TOPIC } from './contract/access-records.ts';
+import { ASKED_TOPIC } from './contract/asked.ts';
 import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challenge.ts';
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
@@ -47,6 +48,7 @@ import { ServiceCalls } from './service-calls.ts';
 import { Tracer } from './trace/tracer.ts';
 import { UserPolicies } from './user-policies/user-policies.ts';
 
+const ASKED_EVERY_MS = 1_000;
 const DRAIN_POLL_MS = 50;
 const MOST_ACCEPT_TURNS = 50;
 
@@ -125,6 +127,7 @@ class DataWorker {
   #beginPulse(): void {
     const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     delays.enable();
+    setInterval(() => this.#tellAsked(), ASKED_EVERY_MS).unref();
     setInterval(() => {
       if (!this.#isListening) return;
       this.#control.tell(PULSE_TOPIC, pulseOf(String(this.#start.index), delays));
@@ -346,6 +349,11 @@ class DataWorker {
     };
   }
 
+  #tellAsked(): void {
+    const counts = this.#runtime?.asked.take() ?? null;
+    if (counts !== null) this.#control.tell(ASKED_TOPIC, counts);
+  }
+
   /** Stops accepting, lets what is in flight finish, cuts off what takes too long, and ends the thread. */
   async #drain(timeoutMs: number, lingerMs: number): Promise<void> {
     const runtime = this.#runtime;
@@ -375,6 +383,7 @@ class DataWorker {
     for (const kept of this.#kept.values()) (kept as { close?(): void }).close?.();
     await this.#logFile.close();
     this.#wheel.stop();
+    this.#tellAsked();
     this.#send({ kind: 'drained', cutOff });
     this.#port.close();
   }

@@ -7,6 +7,7 @@ import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { assertSeries } from '../support/series.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
 
 type Handler = (request: IncomingMessage, response: ServerResponse) => void;
@@ -124,8 +125,13 @@ describe('aggregate', () => {
     });
     assert.equal(response.headers.get('gatehouse-partial'), 'orders, more');
     assert.equal(response.headers.get('cache-control'), 'no-store');
-    const text = await (await fetch(`${gateway.url}/metrics/prometheus`)).text();
-    assert.match(text, /^gatehouse_aggregate_parts_failed_total 2$/m);
+    const route = '/dashboard/:id';
+    await assertSeries(gateway.url, [
+      [`gatehouse_aggregate_parts_total{route="${route}",part="user",service="users"}`, 1],
+      [`gatehouse_aggregate_parts_total{route="${route}",part="orders",service="orders"}`, 1],
+      [`gatehouse_aggregate_parts_failed_total{route="${route}",part="orders",reason="status_500"}`, 1],
+      [`gatehouse_aggregate_parts_failed_total{route="${route}",part="more",reason="missing_value"}`, 1],
+    ]);
   });
 
   test('a required part that fails is the response: 404 stays 404, 500 becomes 502, silence 504', async (t) => {

@@ -10,6 +10,7 @@ import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
+import { assertSeries } from '../support/series.ts';
 import { until } from '../support/until.ts';
 import { deadPort, echoUpstream, httpUpstream } from '../support/upstream.ts';
 
@@ -202,7 +203,7 @@ describe('a handler', () => {
       assert.deepEqual([field('x-client'), field('x-more'), field('x-forwarded-for')], ['c', 'more', '127.0.0.1']);
       assert.equal(field('content-type'), 'text/plain;charset=UTF-8');
     }
-    assert.match(await (await fetch(`${gateway.url}/metrics/prometheus`)).text(), /^gatehouse_handler_calls_total 4$/m);
+    await assertSeries(gateway.url, [['gatehouse_handler_calls_total{route="/:id",service="users",outcome="2xx"}', 4]]);
   });
 
   test('gets a service’s response as it comes, and its own error where there is none', async (t) => {

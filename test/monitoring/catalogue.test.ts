@@ -22,6 +22,8 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/attacks/one-address-holds-a-share.test.ts': ['gatehouse_identity_address_refusals_total'],
   'test/failures/events-gateways.test.ts': ['gatehouse_events_notified'],
+  'test/integration/aggregation.test.ts': ['gatehouse_aggregate_parts_failed_total', 'gatehouse_aggregate_parts_total'],
+  'test/integration/handlers.test.ts': ['gatehouse_handler_calls_total'],
   'test/integration/admin/instances.test.ts': ['gatehouse_overrides'],
   'test/integration/cache/cache-takeover.test.ts': ['gatehouse_cache_takeovers_total'],
   'test/integration/certificates/acme.test.ts': [

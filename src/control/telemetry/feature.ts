@@ -1,11 +1,14 @@
 /**
  * What the process tells of its threads: how late each gets to its work, and its memory. Workers tell every few
- * seconds; the main thread measures itself. Also shows the timings of what the main thread waits for.
+ * seconds; the main thread measures itself. Also shows the timings of what the main thread waits for, and what
+ * compositions and handlers ask of services.
  */
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { HistogramMetric } from '../../base/extra-metric.ts';
+import { ASKED_TOPIC } from '../../data/contract/asked.ts';
 import { PULSE_TOPIC, type Pulse, pulseOf, RESOLUTION_MS } from '../../data/contract/pulse.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
+import { AskedSums } from './asked-metrics.ts';
 import { EXPORT_TIMINGS, IDENTITY_TIMINGS, OUTSIDE_TIMINGS, REDIS_TIMINGS, SQL_TIMINGS } from './timings.ts';
 
 /** A worker that has told nothing for so long is gone, or stuck: what it said last is no news. */
@@ -13,10 +16,12 @@ const STALE_MS = 60_000;
 
 export function telemetryFeature(host: Pick<FeatureHost, 'bus'>): Feature {
   const pulses = new Map<string, { readonly pulse: Pulse; readonly atMs: number }>();
+  const asked = new AskedSums();
   const own = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   return {
     async start() {
       own.enable();
+      host.bus.onTell(ASKED_TOPIC, (data) => asked.add(data as Readonly<Record<string, number>>));
       host.bus.onTell(PULSE_TOPIC, (data) => {
         const pulse = data as Pulse;
         pulses.set(pulse.thread, { pulse, atMs: performance.now() });
@@ -61,6 +66,7 @@ export function telemetryFeature(host: Pick<FeatureHost, 'bus'>): Feature {
           help: 'Memory outside of the heap that a thread refers to, such as buffers',
           samples: all.map(({ thread, externalBytes }) => ({ labels: { thread }, value: externalBytes })),
         },
+        ...asked.metrics(),
         ...timings,
       ];
     },

@@ -131,7 +131,7 @@ class AggregateContext implements ComposeContext {
       subject: exchange.subject,
     });
     const whole = request.body === null ? NO_BODY : RequestBody.whole([request.body]);
-    runtime.metrics.add('aggregate_parts', 1);
+    runtime.asked.add('part', exchange.routeId, request.name, request.service);
     const service = services.get(request.service)!;
     const limits = { maxBytes: settings.maxPartBytes, timeoutMs: request.timeoutMs, wanted, cancellation };
     const called = callWhole(runtime, this.#plan, service, made, whole, limits);
@@ -170,7 +170,7 @@ class AggregateContext implements ComposeContext {
   }
 
   failed(part: string, code: string): void {
-    this.#exchange.runtime.metrics.add('aggregate_parts_failed', 1);
+    this.#exchange.runtime.asked.add('failed', this.#exchange.routeId, part, code);
     this.#exchange.logField(`part_${part}`, code);
   }
 }

@@ -13,6 +13,7 @@ import type { TargetCache } from '../router/target-cache.ts';
 import type { Tracer } from '../trace/tracer.ts';
 import type { Sources } from '../wire/sources.ts';
 import type { ActiveConfig } from './active-config.ts';
+import type { AskedCounts } from './asked-counts.ts';
 import type { RequestIds } from './request-ids.ts';
 import type { CallHost } from './upstream-call.ts';
 
@@ -29,6 +30,8 @@ export interface ExchangeHost extends CallHost {
   readonly hosts: HostCache;
   readonly targets: TargetCache;
   readonly requestIds: RequestIds;
+  /** What compositions and handlers ask of services. */
+  readonly asked: AskedCounts;
   /** At least 0, less than 1. */
   readonly random: () => number;
   /** Null for the usual access record. */

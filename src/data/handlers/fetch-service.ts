@@ -144,6 +144,8 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   #veiled: { readonly status: number; readonly fields: WebFields } | null = null;
   #held: Buffer[] = [];
   #heldBytes = 0;
+  #route = '';
+  #status = 0;
   #startedMs = 0;
   /** Why its span is one that failed; empty: it is not. */
   #failed = '';
@@ -166,7 +168,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   start(service: UpstreamCall['service'], request: MadeRequest, body: RequestBody): void {
     const { runtime, live } = this.#exchange;
     this.#signal.addEventListener('abort', this.#onAbort, { once: true });
-    runtime.metrics.add('handler_calls', 1);
+    this.#route = this.#exchange.routeId;
     const { name, visibility } = service.settings;
     this.#service = name;
     if (visibility !== undefined) {
@@ -184,6 +186,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     const fields = new WebFields();
     for (let i = 0; i < head.count; i++) fields.add(head.name(i).toLowerCase(), head.value(i));
     const { status } = head;
+    this.#status = status;
     if (status >= 400) this.#failed = String(status);
     if (this.#veil !== null && framing.bodyLength !== 0) {
       if (this.#mayVeil(status, fields)) this.#veiled = { status, fields };
@@ -239,6 +242,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   onReply({ status, headers, body }: Reply): void {
+    this.#status = status;
     if (!this.#end()) return;
     const hasNone = status === 204 || status === 205 || status === 304;
     this.#resolve(new Response(hasNone ? null : (body as string), { status, headers }));
@@ -284,7 +288,11 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     if (this.#isOver) return false;
     this.#isOver = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
-    const nowMs = this.#exchange.runtime.clock.monotonicMs();
+    const { clock, asked } = this.#exchange.runtime;
+    const isOfStatus = this.#failed === '' || this.#failed === String(this.#status);
+    const outcome = isOfStatus ? `${Math.floor(this.#status / 100)}xx` : this.#failed;
+    asked.add('call', this.#route, this.#service, outcome);
+    const nowMs = clock.monotonicMs();
     this.#span?.end(`service ${this.#service}`, this.#startedMs, nowMs, this.#failed);
     return true;
   }

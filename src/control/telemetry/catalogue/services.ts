@@ -2,22 +2,11 @@
 import type { MetricDefinition } from './definition.ts';
 
 export const SERVICE_METRICS = {
-  gatehouse_aggregate_parts_failed_total: {
-    type: 'counter',
-    labels: [],
-    help: 'Parts of composed responses that could not be had',
-  },
-  gatehouse_aggregate_parts_total: {
-    type: 'counter',
-    labels: [],
-    help: 'Requests to services for parts of composed responses',
-  },
   gatehouse_breaker_open: {
     type: 'gauge',
     labels: ['service'],
     help: 'Breaker of the service: 0 closed, 0.5 half-open, 1 open',
   },
-  gatehouse_handler_calls_total: { type: 'counter', labels: [], help: 'Requests of handlers to services' },
   gatehouse_hedges_total: { type: 'counter', labels: [], help: 'Second attempts beside a slow first one' },
   gatehouse_mirror_dropped_total: {
     type: 'counter',

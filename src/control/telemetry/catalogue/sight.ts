@@ -2,6 +2,21 @@
 import type { MetricDefinition } from './definition.ts';
 
 export const SIGHT_METRICS = {
+  gatehouse_aggregate_parts_failed_total: {
+    type: 'counter',
+    labels: ['route', 'part', 'reason'],
+    help: 'Parts of composed responses that could not be had, by reason',
+  },
+  gatehouse_aggregate_parts_total: {
+    type: 'counter',
+    labels: ['route', 'part', 'service'],
+    help: 'Requests to services for parts of composed responses',
+  },
+  gatehouse_handler_calls_total: {
+    type: 'counter',
+    labels: ['route', 'service', 'outcome'],
+    help: 'Requests of handlers to services, by class of the status or reason of the failure',
+  },
   gatehouse_event_loop_delay_seconds: {
     type: 'gauge',
     unit: 'seconds',
