@@ -32,14 +32,23 @@ export function completionOf(commands: () => readonly Command[]): Command {
   };
 }
 
+/** What may stand right behind the command, such as `create` or `show|disable`: the first word of its forms. */
+function subcommandsOf({ usage }: Command): string[] {
+  return usage.flatMap((form) => /^[a-z][a-z-]*(?:\|[a-z][a-z-]*)*(?= |$)/.exec(form)?.[0].split('|') ?? []);
+}
+
 function flagsOf(command: Command): string[] {
   return [...Object.keys(optionsOf(command)), 'help'].map((name) => `--${name}`);
 }
 
 function bash(commands: readonly Command[]): string {
-  const cases = commands.map((command) => `    ${command.name}) words="${flagsOf(command).join(' ')}" ;;`);
+  const cases = commands.map((command) => {
+    const subcommands = subcommandsOf(command).join(' ');
+    const first = subcommands === '' ? '' : ` first="${subcommands}"`;
+    return `    ${command.name}) words="${flagsOf(command).join(' ')}"${first} ;;`;
+  });
   return `_gatehouse() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" words=""
+  local current="\${COMP_WORDS[COMP_CWORD]}" words="" first=""
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')} --help --version" -- "$current"))
     return
@@ -49,7 +58,9 @@ ${cases.join('\n')}
   esac
   case "$current" in
     -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
-    *) COMPREPLY=($(compgen -f -- "$current")) ;;
+    *)
+      if [ "$COMP_CWORD" -eq 2 ] && [ -n "$first" ]; then COMPREPLY=($(compgen -W "$first" -- "$current"))
+      else COMPREPLY=($(compgen -f -- "$current")); fi ;;
   esac
 }
 complete -o filenames -F _gatehouse gatehouse
@@ -61,6 +72,10 @@ function fish(commands: readonly Command[]): string {
   return commands
     .flatMap((command) => [
       `complete -c gatehouse -n __fish_use_subcommand -f -a ${command.name} -d ${quoted(command.summary)}`,
+      ...subcommandsOf(command).map(
+        (name) =>
+          `complete -c gatehouse -n '__fish_seen_subcommand_from ${command.name}; and test (count (commandline -opc)) -eq 2' -f -a ${name}`,
+      ),
       ...Object.entries(optionsOf(command)).map(
         ([name, { meaning, value }]) =>
           `complete -c gatehouse -n '__fish_seen_subcommand_from ${command.name}' -l ${name} -d ${quoted(meaning)}${value === undefined ? '' : ' -r'}`,

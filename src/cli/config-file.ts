@@ -30,13 +30,15 @@ export type Loaded =
 /** Loads with the variables of the context, as `start` would. */
 export async function loadAndCompile(file: string, { cwd, env }: CommandContext): Promise<Loaded> {
   // Here and not above, because `status` and `--help` need no schema, and the schema takes a while to load.
-  const [{ loadConfig }, { compile }] = await Promise.all([
+  const [{ loadConfig }, { compileSteps }, { inSlices }] = await Promise.all([
     import('../control/config/load.ts'),
     import('../control/config/compile.ts'),
+    import('../base/slices.ts'),
   ]);
   const loaded = await loadConfig({ file, cwd, env });
   if (!loaded.ok) return loaded;
-  const compiled = compile(loaded.config);
+  // A slice at a time, so that progress is shown meanwhile.
+  const compiled = await inSlices(compileSteps(loaded.config));
   return compiled.ok ? { ok: true, compiled } : compiled;
 }
 

@@ -2,14 +2,18 @@
 import assert from 'node:assert/strict';
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { until } from '../../test/support/until.ts';
 import { commandLine } from './command-line.suite.ts';
 import { COMMANDS } from './commands.ts';
+import { main } from './gatehouse.ts';
+import { browserCommand } from './open-browser.ts';
 import { colours, prettyLine } from './pretty-line.ts';
+import { progressOf } from './progress.ts';
 
 const GATEHOUSE = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
 const DEADLINE_MS = 90_000;
@@ -44,6 +48,99 @@ test('dev waits for a file with mistakes, starts again for what cannot be reload
   child.kill('SIGTERM');
   const [code] = (await once(child, 'exit')) as [number];
   assert.equal(code, 0);
+});
+
+/** On a terminal of its own; Ctrl+C ends it. */
+const ON_A_TERMINAL = 'import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)';
+
+test('dev opens the console on a terminal, once, and not when told not to', async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'gh-dev-'));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  const file = join(folder, 'gatehouse.yaml');
+  writeFileSync(file, document('one'));
+  const browser = join(folder, 'browser');
+  writeFileSync(browser, `#!/bin/sh\necho "$1" >> "${folder}/opened"\n`, { mode: 0o755 });
+  const run = (...args: string[]) => {
+    const line = [process.execPath, '--no-warnings', GATEHOUSE, 'dev', file, ...args];
+    const env = { ...process.env, GATEHOUSE_COMMAND: GATEHOUSE, BROWSER: browser, NO_COLOR: '1' };
+    const child = spawn('/usr/bin/python3', ['-c', ON_A_TERMINAL, ...line], { cwd: folder, env });
+    t.after(() => child.kill('SIGKILL'));
+    const end = async (): Promise<void> => {
+      child.stdin.write('\x03');
+      await once(child, 'exit');
+    };
+    return { said: listen(child), end };
+  };
+  const shown = run();
+  await shown.said.until('console: http://127.0.0.1:');
+  const [, link = ''] = /console: (\S+)/.exec(shown.said.text()) ?? [];
+  assert.match(link, /\/console\/#link=/);
+  assert.equal((await fetch(link)).status, 200);
+  writeFileSync(file, document('two', 2));
+  await shown.said.until('console: http://127.0.0.1:', 2);
+  await until(() => existsSync(join(folder, 'opened')), 'the browser was opened', DEADLINE_MS);
+  await shown.end();
+  assert.equal(readFileSync(join(folder, 'opened'), 'utf8').trim(), link, 'once');
+  const quiet = run('--no-console');
+  await quiet.said.until('gatehouse listens on');
+  await quiet.end();
+  assert.doesNotMatch(quiet.said.text(), /console: /);
+});
+
+test('a browser is opened where there is one', () => {
+  assert.deepEqual(browserCommand({}, 'darwin'), ['open']);
+  assert.deepEqual(browserCommand({ DISPLAY: ':0' }, 'linux'), ['xdg-open']);
+  assert.deepEqual(browserCommand({ BROWSER: 'firefox' }, 'linux'), ['firefox']);
+  assert.equal(browserCommand({}, 'linux'), null);
+  assert.equal(browserCommand({ BROWSER: 'none', DISPLAY: ':0' }, 'linux'), null);
+});
+
+const outside = {
+  cwd: '.',
+  env: {},
+  signals: { on: () => {}, off: () => {} },
+  exit: () => {},
+  out: () => {},
+  err: () => {},
+};
+
+test('what takes more than a second says so on a terminal until there is output', async () => {
+  const drawn: string[] = [];
+  let out = '';
+  const write = (text: string): void => {
+    out += text;
+  };
+  const progress = progressOf('check', { ...outside, out: write }, (text) => void drawn.push(text));
+  await until(() => drawn.length >= 2, 'it was drawn twice', 20_000);
+  assert.match(drawn[0]!, /^\r\x1b\[Kgatehouse check: \d+ s \.\.\.\r$/);
+  progress.surroundings.out('done\n');
+  const lines = drawn.length;
+  assert.deepEqual([out, drawn.at(-1)], ['done\n', '\r\x1b[K']);
+  progress.end();
+  await new Promise((resolve) => setTimeout(resolve, 1_200));
+  assert.equal(drawn.length, lines, 'nothing behind the output');
+});
+
+test('check leaves turns in which that can be drawn', async () => {
+  const route = (n: number): string => `  - { match: { path: /r${n}/* }, respond: {}, auth: public }`;
+  const routes = Array.from({ length: 2_000 }, (_, n) => route(n)).join('\n');
+  writeFileSync(join(cli.folder, 'large.yaml'), `routes:\n${routes}\n`);
+  const turnsOf = async (): Promise<number> => {
+    let turns = 0;
+    let isDone = false;
+    const count = (): void => {
+      turns++;
+      if (!isDone) setImmediate(count);
+    };
+    count();
+    assert.equal(await main(['check', 'large.yaml'], { ...outside, cwd: cli.folder }), 0);
+    isDone = true;
+    return turns;
+  };
+  // The first one also loads modules.
+  await turnsOf();
+  const turns = await turnsOf();
+  assert.ok(turns >= 20, `${turns} turns`);
 });
 
 function listen(child: ChildProcess) {
@@ -114,10 +211,14 @@ describe('completion', () => {
     assert.deepEqual(complete('gatehouse', 'che'), ['check']);
     for (const { name } of COMMANDS) assert.ok(complete('gatehouse', name).includes(name), name);
     assert.deepEqual(complete('gatehouse', 'check', '--str'), ['--strict']);
+    assert.deepEqual(complete('gatehouse', 'user', 'dis'), ['disable']);
+    assert.deepEqual(complete('gatehouse', 'import', 'k').sort(), ['kong', 'krakend']);
+    assert.deepEqual(complete('gatehouse', 'user', 'show', 'cre'), [''], 'only right behind the command');
   });
   test('of others is there, and of unknown shells refused', async () => {
     assert.match((await cli.run('completion', 'zsh')).out, /bashcompinit/);
     assert.match((await cli.run('completion', 'fish')).out, /complete -c gatehouse .* -a start/);
+    assert.match((await cli.run('completion', 'fish')).out, /seen_subcommand_from user; .* -f -a disable$/m);
     assert.equal((await cli.run('completion', 'tcsh')).code, 2);
   });
 });

@@ -8,24 +8,31 @@ import { watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ownScript } from '../base/own-script.ts';
+import { CONSOLE_VARIABLE } from '../control/admin/console-variable.ts';
 import type { Command, CommandContext } from './command.ts';
-import { EXIT } from './command.ts';
+import { EXIT, UnreachableError } from './command.ts';
 import { configFile } from './config-file.ts';
+import { callSocket, findSocket } from './control-socket.ts';
+import { openBrowser } from './open-browser.ts';
 import { colours, prettyLine } from './pretty-line.ts';
 
 /** In the log when a reload left something for the next start. */
 const NEEDS_RESTART = 'some settings take effect at the next start only';
+/** What "start" prints when it takes requests. */
+const LISTENS = 'gatehouse listens on';
 /** An editor writes a file in several steps. */
 const SETTLED_MS = 100;
 
 export const dev: Command = {
   name: 'dev',
   summary: 'run a gateway while you change it, with a log for people',
-  usage: ['[FILE]'],
+  usage: ['[FILE] [--no-console]'],
   description: `Runs "gatehouse start" in a process of its own, reloads it when FILE changes, starts it again when a change cannot be reloaded, and waits for the next change while FILE is wrong. Log and access log are written one short line each; in colours on a terminal, unless NO_COLOR is set.
 
+On a terminal it prints a link to the console that signs in once, and opens it in a browser where there is one (BROWSER names another, or none). Where the configuration has no "admin" the console is on a free port of this machine alone.
+
 SIGTERM and SIGINT (Ctrl+C) end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
-  options: {},
+  options: { 'no-console': { type: 'boolean', meaning: 'neither make nor open a console' } },
   arguments: { min: 0, max: 1 },
   isService: true,
   async run(context) {
@@ -40,13 +47,17 @@ class Development {
   readonly #context: CommandContext;
   readonly #paint: (line: string) => string;
   #child: ChildProcess | undefined;
+  readonly #hasConsole: boolean;
   #isEnding = false;
+  #wasOpened = false;
   #again = false;
 
   constructor(file: string, context: CommandContext) {
     this.#file = file;
     this.#context = context;
-    const paint = colours(context.env, process.stdout.isTTY === true);
+    const isTerminal = process.stdout.isTTY === true;
+    this.#hasConsole = isTerminal && context.options['no-console'] !== true;
+    const paint = colours(context.env, isTerminal);
     this.#paint = (line) => prettyLine(line, paint);
   }
 
@@ -91,11 +102,17 @@ class Development {
     const command = env['GATEHOUSE_COMMAND'] ?? process.argv[1] ?? '';
     const child = spawn(process.execPath, ownScript(command, 'start', this.#file), {
       cwd,
-      env: { ...env },
+      env: { ...env, ...(this.#hasConsole ? { [CONSOLE_VARIABLE]: '1' } : {}) },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     this.#child = child;
-    createInterface({ input: child.stdout }).on('line', (line) => out(`${this.#paint(line)}\n`));
+    let isListening = false;
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      out(`${this.#paint(line)}\n`);
+      if (isListening || !line.startsWith(LISTENS)) return;
+      isListening = true;
+      if (this.#hasConsole) void this.#showConsole();
+    });
     createInterface({ input: child.stderr }).on('line', (line) => {
       err(`${this.#paint(line)}\n`);
       if (!line.includes(NEEDS_RESTART) || this.#again) return;
@@ -106,5 +123,22 @@ class Development {
     const [code] = (await once(child, 'close')) as [number | null];
     this.#child = undefined;
     return code ?? EXIT.failed;
+  }
+
+  /** Each start has a link of its own; the browser is opened once. */
+  async #showConsole(): Promise<void> {
+    const { env, out } = this.#context;
+    try {
+      const socket = await findSocket(this.#file, { ...this.#context, options: {} });
+      const { status, text } = await callSocket(socket, 'POST', '/admin/api/links', { body: { role: 'admin' } });
+      if (status !== 200) return;
+      const { url } = JSON.parse(text) as { readonly url: string };
+      out(`console: ${url}\n`);
+      if (!this.#wasOpened) openBrowser(url, env);
+      this.#wasOpened = true;
+    } catch (error) {
+      // It may be on its way to the next start.
+      if (!(error instanceof UnreachableError)) throw error;
+    }
   }
 }

@@ -2,6 +2,7 @@
  * The command line: finds the command, reads its options, runs it, gives the exit code. Started by bin/gatehouse.js;
  * knows nothing of what the commands do.
  */
+import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import { messageOf } from '../base/errors.ts';
 import { standardError, standardOutput } from '../base/process-output.ts';
@@ -11,11 +12,14 @@ import type { Command, CommandContext } from './command.ts';
 import { EXIT, optionsOf, UnreachableError, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
+import { type Progress, progressOf } from './progress.ts';
 
 /** What of a command's context comes from outside. */
 export type Surroundings = Omit<CommandContext, 'positionals' | 'options'> & {
   /** Called before a command that is a service; what it returns ends the process with the command's exit code. */
   readonly beginService?: () => (code: number) => Promise<void>;
+  /** Writes to the terminal in front of which somebody waits; absent where there is none. */
+  readonly draw?: (text: string) => void;
 };
 
 /** `args` are those after `gatehouse`. Resolves with the exit code; rejects on defects only. */
@@ -46,7 +50,8 @@ export async function main(
 }
 
 async function runCommand(command: Command, args: readonly string[], surroundings: Surroundings): Promise<number> {
-  const { out, err } = surroundings;
+  const { out, err, draw } = surroundings;
+  let progress: Progress | undefined;
   try {
     const known = optionsOf(command);
     const ownsH = Object.values(known).some(({ short }) => short === 'h');
@@ -64,10 +69,13 @@ async function runCommand(command: Command, args: readonly string[], surrounding
     if (positionals.length < min) throw new UsageError('an argument is missing');
     if (positionals.length > max) throw new UsageError(`there is one argument too many: "${positionals[max]}"`);
     const leave = command.isService === true ? surroundings.beginService?.() : undefined;
-    const code = await command.run({ ...surroundings, positionals, options: values });
+    progress = draw === undefined || readsInput(values) ? undefined : progressOf(command.name, surroundings, draw);
+    const code = await command.run({ ...(progress?.surroundings ?? surroundings), positionals, options: values });
+    progress?.end();
     await leave?.(code);
     return code;
   } catch (error) {
+    progress?.end();
     if (error instanceof UnreachableError) {
       err(`${error.message}\n`);
       return EXIT.unreachable;
@@ -78,6 +86,11 @@ async function runCommand(command: Command, args: readonly string[], surrounding
     err(`usage: ${forms.join('\n       ')}\n`);
     return EXIT.usage;
   }
+}
+
+/** Who types a password waits for nothing. */
+function readsInput(values: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(values).some((name) => name.endsWith('-stdin'));
 }
 
 function isUsageError(error: unknown): boolean {
@@ -103,6 +116,7 @@ function processSurroundings(): Surroundings {
     exit: (code) => process.exit(code),
     out: (text) => standardOutput.write(text),
     err: (text) => standardError.write(text),
+    ...(isatty(2) && process.env['CI'] === undefined ? { draw: (text: string) => standardError.write(text) } : {}),
     beginService: () => {
       standardOutput.isBounded = true;
       return async (code) => {

@@ -36,7 +36,7 @@ function parsed(line: string): Readonly<Record<string, unknown>> | null {
 }
 
 function requestDetail(rest: Readonly<Record<string, unknown>>): string {
-  const shown = ['route', 'service', 'instance', 'durationMs', 'fault', 'auth'].filter(
+  const shown = ['route', 'service', 'instance', 'duration_ms', 'fault', 'auth'].filter(
     (name) => rest[name] != null && rest[name] !== '',
   );
   return shown.map((name) => `${name}=${clean(String(rest[name]))}`).join(' ');

@@ -8,7 +8,7 @@ import type { Logger } from '../base/log.ts';
 import { inSlices } from '../base/slices.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
 import type { Compiled, CompileResult, DiscoveredInstance, MoreInstances } from './config/compile.ts';
-import { compile, compileSteps } from './config/compile.ts';
+import { compileSteps } from './config/compile.ts';
 import { changedServices, type InstancesCompiled, withInstances } from './config/compile-instances.ts';
 import type { Difference } from './config/difference.ts';
 import { difference } from './config/difference.ts';
@@ -103,7 +103,7 @@ export class LiveConfiguration {
   static async load(host: ConfigurationHost): Promise<LiveConfiguration> {
     const loaded = await host.source.load();
     if (!loaded.ok) throw new ConfigurationError(loaded.problems);
-    const compiled = compile(loaded.config);
+    const compiled = await inSlices(compileSteps(loaded.config));
     if (!compiled.ok) throw new ConfigurationError(compiled.problems);
     for (const problem of compiled.problems) host.log.warn(formatProblem(problem));
     return new LiveConfiguration(host, loaded.config, compiled);

@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { plainPath } from '../config/schema/fields.ts';
 import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
+import { CONSOLE_VARIABLE } from './console-variable.ts';
 
 /** Each may do what those before it may. */
 export const ROLES = ['viewer', 'operator', 'admin'] as const;
@@ -34,6 +35,9 @@ const NO_ADMIN: AdminPlan = {
   tokens: [],
   roles: { viewer: [], operator: [], admin: [] },
 };
+
+/** Reached from this machine alone. */
+const ANY_OWN_PORT = { host: '127.0.0.1', port: 0 };
 
 const SERVICE = 'builtin:admin';
 /** What one address may ask of the console's sign-in behind the gateway. */
@@ -101,7 +105,8 @@ export const adminSection = defineSection({
   schema,
   compile(options, context): AdminPlan {
     context.addService(SERVICE);
-    if (options === undefined) return NO_ADMIN;
+    if (options === undefined)
+      return context.env[CONSOLE_VARIABLE] === '1' ? { ...NO_ADMIN, listen: ANY_OWN_PORT } : NO_ADMIN;
     const { listen, path, writable, tokens, roles } = options;
     const match = ADDRESS.exec(listen);
     const host = (match?.[1] ?? '').replace(/^\[|\]$/g, '');

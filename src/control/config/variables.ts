@@ -75,6 +75,11 @@ export const PLAIN_VARIABLES = [
       'Seals signing keys and other secrets of the identity service (`identity.masterKey`), at least 32 bytes. Default: the file `identity.key` in the data folder.',
   },
   {
+    name: 'GATEHOUSE_DEV_CONSOLE',
+    meaning:
+      '`1`: where the configuration has no `admin`, the console is on a free port of this machine alone. `gatehouse dev` sets it.',
+  },
+  {
     name: 'API_KEY_n',
     meaning:
       'An API key: `API_KEY_1="key:user:scope,scope:plan"`, `API_KEY_2` and so on. Scopes and plan may be left out.',
