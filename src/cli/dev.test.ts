@@ -123,7 +123,7 @@ test('what takes more than a second says so on a terminal until there is output'
 
 test('check leaves turns in which that can be drawn', async () => {
   const route = (n: number): string => `  - { match: { path: /r${n}/* }, respond: {}, auth: public }`;
-  const routes = Array.from({ length: 2_000 }, (_, n) => route(n)).join('\n');
+  const routes = Array.from({ length: 4_000 }, (_, n) => route(n)).join('\n');
   writeFileSync(join(cli.folder, 'large.yaml'), `routes:\n${routes}\n`);
   const turnsOf = async (): Promise<number> => {
     let turns = 0;
@@ -137,10 +137,10 @@ test('check leaves turns in which that can be drawn', async () => {
     isDone = true;
     return turns;
   };
-  // The first one also loads modules.
+  // The first one also loads modules; three turns read the file.
   await turnsOf();
   const turns = await turnsOf();
-  assert.ok(turns >= 20, `${turns} turns`);
+  assert.ok(turns >= 8, `${turns} turns`);
 });
 
 function listen(child: ChildProcess) {
