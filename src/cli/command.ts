@@ -50,6 +50,14 @@ export interface CommandContext {
   readonly err: (text: string) => void;
 }
 
+/** What of a command's context comes from outside. */
+export type Surroundings = Omit<CommandContext, 'positionals' | 'options'> & {
+  /** Called before a command that is a service; what it returns ends the process with the command's exit code. */
+  readonly beginService?: () => (code: number) => Promise<void>;
+  /** Writes to the terminal in front of which somebody waits; absent where there is none. */
+  readonly draw?: (text: string) => void;
+};
+
 export interface Command {
   readonly name: string;
   /** For the list of commands. Lower case, no full stop. */

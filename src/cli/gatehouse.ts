@@ -8,19 +8,11 @@ import { messageOf } from '../base/errors.ts';
 import { standardError, standardOutput } from '../base/process-output.ts';
 import { nearest } from '../control/config/nearest.ts';
 import { PRODUCT_VERSION } from '../control/config/version.ts';
-import type { Command, CommandContext } from './command.ts';
+import type { Command, Surroundings } from './command.ts';
 import { EXIT, optionsOf, UnreachableError, UsageError } from './command.ts';
 import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
 import { type Progress, progressOf } from './progress.ts';
-
-/** What of a command's context comes from outside. */
-export type Surroundings = Omit<CommandContext, 'positionals' | 'options'> & {
-  /** Called before a command that is a service; what it returns ends the process with the command's exit code. */
-  readonly beginService?: () => (code: number) => Promise<void>;
-  /** Writes to the terminal in front of which somebody waits; absent where there is none. */
-  readonly draw?: (text: string) => void;
-};
 
 /** `args` are those after `gatehouse`. Resolves with the exit code; rejects on defects only. */
 export async function main(
