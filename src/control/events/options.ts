@@ -146,6 +146,12 @@ export const eventsSection = defineSection({
     const stores = context.document?.['stores'] as { readonly sql?: unknown } | undefined;
     const shared = typeof stores?.sql === 'string' && /^postgres/.test(stores.sql) ? stores.sql : undefined;
     const url = options.store ?? shared;
+    const isOneOfMany = options.hub?.engine !== EMBEDDED || context.document?.['cluster'] !== undefined;
+    if (hub !== null && isOneOfMany && url?.startsWith('postgres') !== true)
+      context.warning('tickets and presence are those of this gateway alone: others refuse its tickets', {
+        at: ['hub'],
+        expected: 'PostgreSQL in stores.sql or events.store, where there are several gateways',
+      });
     return {
       store: url === undefined ? null : context.secret('store', url),
       storeFile: `${context.dataDir}/events.db`,
