@@ -313,7 +313,7 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_http2_abuse_ping_total', ''), 'ping'],
       ),
       panel('Tunnels', 'short', [`sum(${metric('gatehouse_tunnels_active')})`, 'open']),
-      panel('Callers who left', 'reqps', [rate('gatehouse_exchanges_aborted_total', ''), 'left']),
+      panel('Clients that left', 'reqps', [rate('gatehouse_exchanges_aborted_total', ''), 'left']),
       panel(
         'Traces',
         'reqps',

@@ -159,7 +159,7 @@ function burnOf({ total, bad }: Counted, target: number): number {
   return total === 0 ? 0 : bad / total / (1 - target);
 }
 
-/** Callers who left and who asked too often are no failures, and no successes either. */
+/** Clients that left and callers who asked too often are no failures, and no successes either. */
 const NOT_COUNTED = ['429', '499'];
 
 function countedBy(kind: ObjectiveKind, counts: StatusCounts): Counted {

@@ -85,7 +85,7 @@ export const CONNECTION_METRICS = {
   gatehouse_tls_handshake_errors_total: {
     type: 'counter',
     labels: [],
-    help: 'TLS handshakes with callers that failed',
+    help: 'TLS handshakes with clients that failed',
   },
   gatehouse_tunnels_active: { type: 'gauge', labels: [], help: 'Upgraded connections (WebSocket) open now' },
   gatehouse_tunnels_opened_total: { type: 'counter', labels: [], help: 'Upgraded connections (WebSocket) opened' },

@@ -18,7 +18,7 @@ export const REQUEST_METRICS = {
   gatehouse_exchanges_aborted_total: {
     type: 'counter',
     labels: [],
-    help: 'Requests whose caller went away before the answer was complete',
+    help: 'Requests whose client went away before the response was complete',
   },
   gatehouse_exchanges_active: { type: 'gauge', labels: [], help: 'Requests being handled now' },
   gatehouse_faults_injected_total: {
@@ -51,7 +51,7 @@ export const REQUEST_METRICS = {
     type: 'histogram',
     unit: 'seconds',
     labels: ['route'],
-    help: 'Time from the request head to the end of the answer',
+    help: 'Time from the request head to the end of the response',
   },
   gatehouse_requests_broken_total: {
     type: 'counter',
