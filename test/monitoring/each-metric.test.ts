@@ -20,7 +20,8 @@ const UPGRADE =
 
 /** Metrics of the core that need another world, and the test that shows each. */
 const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
-  'test/failures/http2-floods.test.ts': Object.keys(CORE_METRICS).filter((name) => name.includes('http2_abuse')),
+  // The floods of test/failures/http2-floods.test.ts.
+  'test/support/http2-floods.ts': Object.keys(CORE_METRICS).filter((name) => name.includes('http2_abuse')),
   'test/wire/http2.test.ts': ['gatehouse_http2_connections_accepted_total', 'gatehouse_http2_requests_total'],
   'test/attacks/one-address-holds-a-share.test.ts': [
     'gatehouse_address_bodies_cut_total',
