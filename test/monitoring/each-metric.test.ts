@@ -37,6 +37,18 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_upstream_http2_connections_opened_total',
     'gatehouse_upstream_protocol_requests_total',
   ],
+  'test/monitoring/rare-metrics.test.ts': [
+    'gatehouse_hedges_total',
+    'gatehouse_http2_connections_active',
+    'gatehouse_mirror_dropped_total',
+    'gatehouse_stale_reuses_total',
+    'gatehouse_tls_handshake_errors_total',
+    'gatehouse_upstream_breaker_open',
+    'gatehouse_upstream_ejected',
+    'gatehouse_upstream_ejections_total',
+    'gatehouse_worker_restarts_total',
+    'gatehouse_breaker_open',
+  ],
   'test/failures/full-disk.test.ts': ['gatehouse_access_log_dropped_total'],
   'test/failures/unread-output.test.ts': ['gatehouse_process_log_dropped_total'],
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],
@@ -45,7 +57,8 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
 const HERE = new Set<string>();
 
 function say(name: CoreMetric, labels: string, value: Wanted): Expectation {
-  HERE.add(name);
+  // A counter that never counts is 0, too: what shows it is another test.
+  if (value !== 0) HERE.add(name);
   return [`${name}${labels}`, value];
 }
 
