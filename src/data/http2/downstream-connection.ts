@@ -70,7 +70,8 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   readonly cache = new PerConnectionCache('h2');
   readonly #settings: Http2Settings;
   readonly #deadline = new Deadline(this, CONNECTION);
-  readonly #stall = new Deadline(this, STALL);
+  /** Made when bytes of a stream wait for the first time. */
+  #stall: Deadline | null = null;
   #secondStep: Deadline | null = null;
   #awaited = NOTHING;
   #lastOpened = 0;
@@ -266,7 +267,9 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
 
   protected onWaiting(): void {
     const { writeTimeoutMs } = this.host.limits;
-    if (!this.#stall.isSet && writeTimeoutMs > 0) this.host.wheel.set(this.#stall, writeTimeoutMs);
+    if (writeTimeoutMs <= 0) return;
+    this.#stall ??= new Deadline(this, STALL);
+    if (!this.#stall.isSet) this.host.wheel.set(this.#stall, writeTimeoutMs);
   }
 
   /**
@@ -284,7 +287,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
         stream.onSendStalled(stalledReader(stream.waitedBytes, ms));
       else stream.beginWait(nowMs);
     }
-    if (this.waiting.length > 0) this.host.wheel.set(this.#stall, Math.max(1, nextMs));
+    if (this.waiting.length > 0) this.host.wheel.set(this.#stall!, Math.max(1, nextMs));
   }
 
   protected onBehind(): void {
@@ -334,7 +337,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
   protected override endConnection(cause: string): void {
     if (this.isClosed) return;
     super.endConnection(cause);
-    this.host.wheel.remove(this.#stall);
+    if (this.#stall !== null) this.host.wheel.remove(this.#stall);
     if (this.#secondStep !== null) this.host.wheel.remove(this.#secondStep);
     if (this.#isGone) return;
     this.#awaited = NOTHING;

@@ -45,7 +45,8 @@ export class FrameReader {
   #state: number;
   /** Bytes of preface or header so far. */
   #filled = 0;
-  readonly #header = Buffer.alloc(HEADER_BYTES);
+  /** Made when one comes in two reads, so that an idle connection has none. */
+  #header: Buffer = NOTHING;
   #partial: Buffer = NOTHING;
   #length = 0;
   #type = 0;
@@ -139,6 +140,7 @@ export class FrameReader {
       this.#beginFrame(bytes, at);
       return at + HEADER_BYTES;
     }
+    if (this.#header === NOTHING) this.#header = Buffer.alloc(HEADER_BYTES);
     while (at < end && this.#filled < HEADER_BYTES) this.#header[this.#filled++] = bytes[at++]!;
     if (this.#filled === HEADER_BYTES) {
       this.#filled = 0;

@@ -9,7 +9,7 @@
 /** RFC 7541 §4.1: what an entry counts beyond its name and value. */
 const ENTRY_OVERHEAD = 32;
 const LINE_OVERHEAD = 4;
-const FIRST_BYTES = 512;
+const FIRST_BYTES = 256;
 const FIRST_ENTRIES = 8;
 const NOTHING = Buffer.alloc(0);
 const NO_NUMBERS = new Int32Array(0);
