@@ -30,8 +30,8 @@ export function parseRedisUrl(url: string): RedisAddress {
   if (kind === 'single' && nodes.length > 1)
     throw new TypeError('redis:// names one server; use redis+cluster:// for several');
   const colon = credentials.indexOf(':');
-  const username = colon > 0 ? decoded(credentials.slice(0, colon)) : null;
-  const password = colon >= 0 ? decoded(credentials.slice(colon + 1)) : null;
+  const username = colon > 0 ? decodedCredential(credentials.slice(0, colon)) : null;
+  const password = colon >= 0 ? decodedCredential(credentials.slice(colon + 1)) : null;
   const rest = decodeURIComponent(path.slice(1));
   const db = Number((kind === 'single' ? rest : new URLSearchParams(query).get('db')) || 0);
   if (!Number.isInteger(db) || db < 0) throw new TypeError('the database of the Redis URL must be a number');
@@ -40,8 +40,8 @@ export function parseRedisUrl(url: string): RedisAddress {
   return { kind, nodes, name: kind === 'sentinel' ? rest : '', username, password, db, tls: scheme === 'rediss' };
 }
 
-/** Percent-encoded where that can be read; a bare `%` of a pasted password stands for itself. */
-function decoded(text: string): string {
+/** Credentials of a URL: percent-encoded where that can be read; a bare `%` of a pasted password stands for itself. */
+export function decodedCredential(text: string): string {
   try {
     return decodeURIComponent(text);
   } catch {

@@ -40,6 +40,17 @@ test('sends method, fields and body, and gives status, fields and body', async (
   assert.equal(answer.headers['set-cookie'], 'a=1');
 });
 
+test('a bare percent sign of a pasted password stands for itself, also without a name', async (context) => {
+  const { url, ask } = await serve(context, (request, response) => response.end(request.headers.authorization));
+  for (const [written, read] of [
+    ['ada:100%', 'ada:100%'],
+    [':to%ken', ':to%ken'],
+  ] as const) {
+    const { body } = await ask({ url: url.replace('127.0.0.1', `${written}@127.0.0.1`), ...limits });
+    assert.equal(Buffer.from(body.slice(6), 'base64').toString(), read);
+  }
+});
+
 test('a name and password of the URL go into a field, not into the target or a message', async (context) => {
   const { url, ask } = await serve(context, (request, response) => response.end(request.headers.authorization));
   const withPassword = url.replace('127.0.0.1', 'us%40er:pa%3Ass@127.0.0.1');

@@ -5,6 +5,7 @@
  */
 import http from 'node:http';
 import https from 'node:https';
+import { decodedCredential } from '../../base/redis.ts';
 import { OUTSIDE_TIMINGS } from '../telemetry/timings.ts';
 
 export interface OutsideRequest {
@@ -44,7 +45,8 @@ export class OutsideServices {
       target.username = '';
       target.password = '';
       const secure = protocol === 'https:';
-      const auth = username === '' ? {} : { auth: `${decodeURIComponent(username)}:${decodeURIComponent(password)}` };
+      const credentials = `${decodedCredential(username)}:${decodedCredential(password)}`;
+      const auth = username === '' && password === '' ? {} : { auth: credentials };
       const options = { method, headers: { 'user-agent': 'gatehouse', ...headers }, ...auth };
       const request = secure
         ? https.request(target, { ...options, agent: this.#secure })
