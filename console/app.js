@@ -4,35 +4,26 @@
  */
 
 import { call, contact, isStale, me, points, signIn, signOut, stream, watchContact } from './api.js';
-import { AccountsPage } from './pages-accounts.js';
-import { ApisPage } from './pages-apis.js';
-import { ChangesPage } from './pages-changes.js';
-import { ClusterPage } from './pages-cluster.js';
-import { LimitsPage } from './pages-limit.js';
-import { BansPage, CachePage } from './pages-limits.js';
-import { EventsPage, Overview } from './pages-overview.js';
-import { RequestsPage } from './pages-requests.js';
-import { RoutesPage } from './pages-routes.js';
-import { ServicesPage } from './pages-services.js';
 import { SignIn } from './sign-in.js';
 import { ago, html } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { render } from './vendor/preact.js';
 import { signal } from './vendor/signals.js';
 
+/** Each is loaded when it is first shown, or when nothing else is to do. */
 const PAGES = {
-  '': ['Overview', Overview],
-  routes: ['Routes', RoutesPage],
-  services: ['Services', ServicesPage],
-  requests: ['Requests', RequestsPage],
-  limits: ['Limits', LimitsPage],
-  bans: ['Bans', BansPage],
-  accounts: ['Accounts', AccountsPage],
-  cache: ['Cache', CachePage],
-  changes: ['Changes', ChangesPage],
-  apis: ['API pages', ApisPage],
-  cluster: ['Cluster', ClusterPage],
-  events: ['Events', EventsPage],
+  '': ['Overview', () => import('./pages-overview.js').then((from) => from.Overview)],
+  routes: ['Routes', () => import('./pages-routes.js').then((from) => from.RoutesPage)],
+  services: ['Services', () => import('./pages-services.js').then((from) => from.ServicesPage)],
+  requests: ['Requests', () => import('./pages-requests.js').then((from) => from.RequestsPage)],
+  limits: ['Limits', () => import('./pages-limit.js').then((from) => from.LimitsPage)],
+  bans: ['Bans', () => import('./pages-limits.js').then((from) => from.BansPage)],
+  accounts: ['Accounts', () => import('./pages-accounts.js').then((from) => from.AccountsPage)],
+  cache: ['Cache', () => import('./pages-limits.js').then((from) => from.CachePage)],
+  changes: ['Changes', () => import('./pages-changes.js').then((from) => from.ChangesPage)],
+  apis: ['API pages', () => import('./pages-apis.js').then((from) => from.ApisPage)],
+  cluster: ['Cluster', () => import('./pages-cluster.js').then((from) => from.ClusterPage)],
+  events: ['Events', () => import('./pages-overview.js').then((from) => from.EventsPage)],
 };
 const MOST_POINTS = 300;
 
@@ -41,6 +32,36 @@ addEventListener('hashchange', () => {
   page.value = pageName();
   document.querySelector('main')?.focus();
 });
+
+/** Pages that have been loaded, by name. */
+const loaded = signal({});
+const AGAIN_AFTER_MS = 1000;
+
+function loadPage(name) {
+  return PAGES[name][1]().then((component) => {
+    loaded.value = { ...loaded.peek(), [name]: component };
+  });
+}
+
+/** All others, one after the other: a gateway that goes away takes no page with it. */
+async function loadAll() {
+  for (const name of Object.keys(PAGES)) if (loaded.peek()[name] === undefined) await loadPage(name).catch(() => {});
+}
+
+/** What is shown until the page is there. */
+function Loading({ name }) {
+  useEffect(() => {
+    let timer;
+    const load = () => {
+      loadPage(name).catch(() => {
+        timer = setTimeout(load, AGAIN_AFTER_MS);
+      });
+    };
+    load();
+    return () => clearTimeout(timer);
+  }, [name]);
+  return html`<p class="soft">One moment …</p>`;
+}
 
 function pageName() {
   const name = location.hash.replace(/^#\/?/, '').split('?', 1)[0];
@@ -71,7 +92,8 @@ function Shell({ who }) {
       endWatching();
     };
   }, []);
-  const [title, Page] = PAGES[page.value];
+  const [title] = PAGES[page.value];
+  const Page = loaded.value[page.value];
   document.title = `${title} · Gatehouse`;
   return html`<header>
       <strong>Gatehouse</strong>
@@ -83,7 +105,7 @@ function Shell({ who }) {
       <button type="button" onClick=${signOut}>Sign out</button>
     </header>
     <div role="alert">${isStale.value && html`<p class="banner">The gateway does not answer. <${Age} /></p>`}</div>
-    <main tabindex="-1" class=${isStale.value ? 'stale' : ''}><${Page} /></main>`;
+    <main tabindex="-1" class=${isStale.value ? 'stale' : ''}>${Page === undefined ? html`<${Loading} name=${page.value} />` : html`<${Page} />`}</main>`;
 }
 
 /** By itself, so that a second that passes draws no page again. It is no news, so it is not read out. */
@@ -96,7 +118,9 @@ function Age() {
   return html`<span aria-live="off">What is shown is ${ago(Date.now() - contact.peek().at)} old.</span>`;
 }
 
+// Side by side: what the page needs, and who asks for it.
+const first = loadPage(page.value).catch(() => {});
 const root = document.getElementById('app');
 root.textContent = '';
 render(html`<${App} />`, root);
-void signIn();
+void Promise.all([first, signIn()]).then(() => (globalThis.requestIdleCallback ?? setTimeout)(loadAll));

@@ -66,6 +66,8 @@ export function ServicesPage() {
     setWanted(text);
     setLimit(STEP);
   };
+  // Of what has come, not of what was asked for last.
+  const shown = found.reduce((sum, { instances }) => sum + instances.length, 0);
   const isCut = matching > found.length || found.some((each) => each.matching > each.instances.length);
   return html`<h1>Services</h1>
     <${Message} error=${error} />
@@ -73,7 +75,7 @@ export function ServicesPage() {
       total === 0
         ? html`<p class="plain">No services are configured. Add one under <code>services</code> in the configuration.</p>`
         : html`<${Search} label="Service or instance" value=${q} search=${search} />
-    <p class="soft" role="status">${matching} of ${total} services${isCut ? `, the first ${limit} instances are shown` : ''}</p>`
+    <p class="soft" role="status">${matching} of ${total} services${isCut ? `, the first ${shown} instances are shown` : ''}</p>`
     }
     ${found.map((service) => html`<${Service} key=${service.name} service=${service} after=${after} />`)}
     ${total > 0 && matching === 0 && html`<p class="plain">No service and no instance has “${q}”.</p>`}

@@ -215,6 +215,50 @@ describe('a console of a gateway that does nothing yet', () => {
   });
 });
 
+describe('a console that is being loaded', () => {
+  let gateway: TestGateway;
+
+  before(async () => {
+    gateway = await startTestGateway(scope, { admin: ADMIN });
+  });
+
+  it('has its look before any other file has come', async () => {
+    const page = await browser.newPage();
+    page.setDefaultTimeout(LONG_MS);
+    const asked: string[] = [];
+    await page.route('**/*.{js,css}', (route) => {
+      asked.push(new URL(route.request().url()).pathname);
+      return route.abort();
+    });
+    await page.goto(`${originOf(gateway)}/console/`);
+    await page.waitForSelector('header strong:text-is("Gatehouse")');
+    assert.equal(await page.evaluate("getComputedStyle(document.querySelector('header')).display"), 'flex');
+    assert.ok(asked.length > 0 && asked.every((path) => path.endsWith('.js')), asked.join());
+    await page.close();
+  });
+
+  it('loads one page first and then the others, which are there when the gateway has gone', async () => {
+    const { page, wrong } = await openConsole(gateway);
+    const files = async (): Promise<string[]> =>
+      (await page.evaluate(
+        "performance.getEntriesByType('resource').map(({ name }) => name.split('/').at(-1))",
+      )) as string[];
+    await page.waitForSelector('h1:has-text("healthy")');
+    await until(async () => (await files()).includes('pages-cluster.js'), 'all pages', LONG_MS);
+    const found = await files();
+    for (const name of ['pages-routes.js', 'pages-accounts.js', 'pages-cluster.js'])
+      assert.ok(found.indexOf('pages-overview.js') < found.indexOf(name), found.join());
+    await gateway.stop({ timeoutMs: 100 });
+    await page.waitForSelector('[role=alert]:has-text("The gateway does not answer.")');
+    for (const name of ['Limits', 'Events', 'Routes', 'Services']) {
+      await go(page, name);
+      await page.waitForSelector(`h1:text-is(${JSON.stringify(name)})`);
+    }
+    assert.deepEqual(wrong, []);
+    await page.close();
+  });
+});
+
 describe('a console without a mouse', () => {
   it('drains an instance and takes it back by keyboard, and shows where one is', async () => {
     const gateway = await startTestGateway(scope, {

@@ -1,7 +1,8 @@
 /**
  * The console's files: pages and scripts of ours (compiled beside this package) and the libraries that they import, as
  * npm installed them. A fixed list, so that no request names a path. Nothing is fetched from elsewhere, and the policy
- * of the page (CSP) allows nothing else: a name that a client chose cannot become a script.
+ * of the page (CSP) allows nothing else: a name that a client chose cannot become a script. The page has its style
+ * sheets in it, so that its first paint waits for no other file.
  */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
@@ -16,8 +17,13 @@ const TYPES: Readonly<Record<string, string>> = {
   js: 'text/javascript; charset=utf-8',
   svg: 'image/svg+xml',
 };
-const POLICY =
-  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const SHEET = /<link rel="stylesheet" href="([^"]+)" \/>/g;
+
+/** `styles`: sources of style sheets beside the console's own files. */
+function policy(styles: readonly string[]): string {
+  const style = ["'self'", ...styles].join(' ');
+  return `default-src 'none'; script-src 'self'; style-src ${style}; img-src 'self' data:; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'`;
+}
 
 const require = createRequire(import.meta.url);
 /** `console/` of the package: beside `src/` in a checkout, beside `dist/` when installed. */
@@ -73,16 +79,17 @@ interface Served {
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly gzip: Uint8Array<ArrayBuffer>;
   readonly etag: string;
+  readonly policy: string;
 }
 const kept = new Map<string, Promise<Served>>();
 
 /** `name` is what stands behind `/console/`, `accepted` the `Accept-Encoding` of the request. */
 export async function consoleFile(name: string, accepted = ''): Promise<Response> {
   const file = name === '' ? 'index.html' : name;
-  const path = VENDORED[file]?.() ?? (OWN_FILES.has(file) ? join(OWN, file) : undefined);
+  const path = pathOf(file);
   if (path === undefined) return new Response('there is no such file\n', { status: 404 });
-  if (!kept.has(file)) kept.set(file, load(path));
-  const { bytes, gzip, etag } = await kept.get(file)!;
+  if (!kept.has(file)) kept.set(file, file === 'index.html' ? loadPage(path) : load(path));
+  const { bytes, gzip, etag, policy: csp } = await kept.get(file)!;
   const isPacked = /\bgzip\b(?!\s*;\s*q=0(?:\.0*)?(?:,|$))/i.test(accepted);
   return new Response(isPacked ? gzip : bytes, {
     headers: {
@@ -92,7 +99,7 @@ export async function consoleFile(name: string, accepted = ''): Promise<Response
       // Another representation has another (RFC 9110 §8.8.3.3).
       etag: isPacked ? etag.replace(/"$/, '-gzip"') : etag,
       'cache-control': 'no-cache',
-      'content-security-policy': POLICY,
+      'content-security-policy': csp,
       'x-content-type-options': 'nosniff',
       'x-frame-options': 'DENY',
       'referrer-policy': 'no-referrer',
@@ -101,18 +108,39 @@ export async function consoleFile(name: string, accepted = ''): Promise<Response
   });
 }
 
+function pathOf(file: string): string | undefined {
+  return VENDORED[file]?.() ?? (OWN_FILES.has(file) ? join(OWN, file) : undefined);
+}
+
+/** CSP knows each sheet by its hash. */
+async function loadPage(path: string): Promise<Served> {
+  const html = await readFile(path, 'utf8');
+  const sheets = new Map<string, string>();
+  for (const [, name = ''] of html.matchAll(SHEET)) sheets.set(name, await readFile(pathOf(name)!, 'utf8'));
+  const hashes = [...sheets.values()].map((css) => `'sha256-${createHash('sha256').update(css).digest('base64')}'`);
+  return served(
+    html.replace(SHEET, (_, name: string) => `<style>${sheets.get(name)}</style>`),
+    hashes,
+  );
+}
+
 async function load(path: string): Promise<Served> {
   const text = await readFile(path, 'utf8');
-  const bytes = new TextEncoder().encode(
+  return served(
     text
       .replace(/(\bfrom\s*|\bimport\s*)(["'])([^"'.][^"']*)\2/g, (whole, word: string, _quote: string, name: string) =>
         SPECIFIERS[name] === undefined ? whole : `${word}"${SPECIFIERS[name]}"`,
       )
       .replace(/\n\/\/# sourceMappingURL=.*/, ''),
   );
+}
+
+function served(text: string, styles: readonly string[] = []): Served {
+  const bytes = new TextEncoder().encode(text);
   return {
     bytes,
     gzip: new Uint8Array(gzipSync(bytes)),
     etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"`,
+    policy: policy(styles),
   };
 }
