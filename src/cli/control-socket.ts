@@ -3,8 +3,8 @@
  * configuration is read leniently for that, because a gateway must be reachable also while its file is being edited.
  */
 import { readFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { dirname, resolve } from 'node:path';
+import { onDemand } from '../base/on-demand.ts';
 import { defaultFiles, fileKind } from '../control/config/files.ts';
 import { controlSocketPath } from '../control/config/plan.ts';
 import type { ConfigSource } from '../control/config/source.ts';
@@ -85,7 +85,7 @@ export function callSocket(
   return new Promise((resolveAnswer, reject) => {
     const fail = (error: NodeJS.ErrnoException): void => reject(unreachable(socketPath, reasonOf(error)));
     const headers = body === undefined ? {} : { 'content-type': 'application/json' };
-    const call = request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
+    const call = onDemand.http.request({ socketPath, method, path, headers, timeout: timeoutMs }, (response) => {
       const parts: Buffer[] = [];
       let size = 0;
       response.on('data', (part: Buffer) => {

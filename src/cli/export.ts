@@ -4,7 +4,7 @@
  */
 import { writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import { AUDIENCES, type Audience } from '../control/openapi-document.ts';
+import { AUDIENCES, type Audience } from '../control/audience.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
 import { configFile, problemLines } from './config-file.ts';

@@ -43,6 +43,8 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     const forget = (listeners: typeof later): void => {
       for (const signal of ['SIGHUP', 'SIGUSR1'] as const) context.signals.off(signal, listeners[signal]);
     };
+    const { beginBuild } = await import('../control/config/build-aside.ts');
+    beginBuild({ file, cwd: context.cwd, env: context.env });
     const { ConfigurationError, startGateway } = await import('../main.ts');
     let gateway: RunningGateway;
     try {

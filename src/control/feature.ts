@@ -11,10 +11,10 @@ import type { MetricsReader } from '../base/metrics-reader.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { ControlBus } from './bus.ts';
-import type { Compiled, DiscoveredInstance } from './config/compile.ts';
+import type { Overlay, ServiceOutline } from './config/build-order.ts';
+import type { DiscoveredInstance } from './config/compile/instances.ts';
+import type { Compiled } from './config/compile.ts';
 import type { Change } from './config/document-source.ts';
-import type { LoadedConfig } from './config/load.ts';
-import type { Overlay } from './config/overlay-source.ts';
 import type { Environment } from './config/source.ts';
 import type { Events } from './events.ts';
 import type { Facts } from './facts.ts';
@@ -106,7 +106,7 @@ export interface FeatureHost {
    */
   writeStdout(lines: Uint8Array, done: () => void): void;
   /** `services` of the live document: the instances that it lists itself. */
-  listed(): LoadedConfig['document']['services'];
+  listed(): Readonly<Record<string, ServiceOutline>>;
   /** Where the gateway listens, with the ports it really has. */
   addresses(): readonly ListeningAddress[];
   /** Publishes the live document with these instances. */

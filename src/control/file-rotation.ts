@@ -4,33 +4,13 @@
  */
 import { readdir, rename, stat, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import * as z from 'zod';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
-import { duration, size } from '../base/zod-units.ts';
 
 export interface RotationPlan {
   readonly maxBytes: number | null;
   readonly everyMs: number | null;
   readonly keep: number;
-}
-
-export const rotationSchema = z
-  .strictObject({
-    size: size({ min: 1_024 }).optional().describe('Size at which the file is moved away.'),
-    every: duration({ min: 1_000 })
-      .optional()
-      .describe('Age at which it is moved away, such as `1d`, counted from its first line.'),
-    keep: z.int().min(1).max(10_000).prefault(7).describe('Moved files that stay; older ones are deleted.'),
-  })
-  .check(({ value, issues }) => {
-    if (value.size === undefined && value.every === undefined)
-      issues.push({ code: 'custom', input: value, message: 'needs size or every' });
-  });
-
-export function rotationPlan(options: z.output<typeof rotationSchema> | undefined): RotationPlan | null {
-  if (options === undefined) return null;
-  return { maxBytes: options.size ?? null, everyMs: options.every ?? null, keep: options.keep };
 }
 
 const LOOK_EVERY_MS = 1_000;

@@ -3,7 +3,7 @@
  * then answered here after all, or by the successor, which has the socket's path by then.
  */
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
-import { request as httpRequest } from 'node:http';
+import { onDemand } from '../base/on-demand.ts';
 
 /** What runs longer is a stream that changes nothing. */
 const RUNNING_MS = 2_000;
@@ -72,7 +72,7 @@ export class Gate {
 
   #forward(request: IncomingMessage, response: ServerResponse): void {
     const { method, url, rawHeaders } = request;
-    const call = httpRequest(
+    const call = onDemand.http.request(
       { socketPath: this.#path, method, path: url, headers: rawHeaders, setHost: false, agent: false },
       (answer) => {
         response.writeHead(answer.statusCode ?? 502, withoutConnection(answer.rawHeaders));

@@ -1,5 +1,5 @@
 /**
- * The life of the configuration: load, compile, publish to all workers or to none, reload, try without publishing,
+ * The life of the configuration: built (build.ts), published to all workers or to none, reloaded, try without publishing,
  * replace, go back. One change at a time. Owner of the document and of what it compiled to; primary.ts has one and
  * gives it the process around it. A bad document changes nothing and says everything that is wrong with it.
  */
@@ -7,8 +7,16 @@ import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import { inSlices } from '../base/slices.ts';
 import type { Snapshot } from '../data/contract/snapshot.ts';
-import type { Compiled, CompileResult, DiscoveredInstance, MoreInstances } from './config/compile.ts';
-import { compileSteps } from './config/compile.ts';
+import {
+  type Build,
+  type BuildResult,
+  type Built,
+  type BuiltConfig,
+  firstOrder,
+  type LoadOrder,
+} from './config/build-order.ts';
+import type { DiscoveredInstance, MoreInstances } from './config/compile/instances.ts';
+import type { Compiled } from './config/compile.ts';
 import { changedServices, type InstancesCompiled, withInstances } from './config/compile-instances.ts';
 import type { Difference } from './config/difference.ts';
 import { difference } from './config/difference.ts';
@@ -16,11 +24,12 @@ import type { Change, DocumentSource } from './config/document-source.ts';
 import { fileKind } from './config/files.ts';
 import type { History, Revision } from './config/history.ts';
 import { hashOf } from './config/history.ts';
-import type { LoadedConfig, LoadResult } from './config/load.ts';
+import { keepLiveSteps } from './config/keep-live.ts';
 import type { ControlPlan } from './config/plan.ts';
 import { changesThatNeedRestart } from './config/plan.ts';
 import type { Problem } from './config/problems.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
+import { slotTableState } from './config/slots.ts';
 
 export interface ReloadResult {
   readonly ok: boolean;
@@ -55,6 +64,8 @@ export interface InstancesByHand extends Omit<MoreInstances, 'discovered'> {
 export interface ConfigurationHost {
   readonly log: Logger;
   readonly source: DocumentSource;
+  /** Loads, checks and compiles; nothing is published by it. */
+  readonly build: Build;
   readonly history: (dataDir: string) => History;
   /** What operators changed beside the document (overrides.ts), put over what it compiled to. */
   overlay(snapshot: Snapshot): Snapshot;
@@ -85,7 +96,7 @@ export class LiveConfiguration {
   readonly history: History;
   /** Of the start: what cannot change while the process runs is compared with this. */
   readonly #startPlan: ControlPlan;
-  #config: LoadedConfig;
+  #config: BuiltConfig;
   #compiled: Compiled;
   #snapshot: Snapshot;
   #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
@@ -97,19 +108,17 @@ export class LiveConfiguration {
   #lastReload: LastReload | null = null;
   #restart: readonly string[] = [];
   /** Programs cannot be made from their text again, so what they gave is kept while the process runs. */
-  readonly #programs = new Map<number, LoadedConfig>();
+  readonly #programs = new Map<number, LoadOrder>();
 
   /** Rejects with a `ConfigurationError`. Publishes nothing yet. */
   static async load(host: ConfigurationHost): Promise<LiveConfiguration> {
-    const loaded = await host.source.load();
-    if (!loaded.ok) throw new ConfigurationError(loaded.problems);
-    const compiled = await inSlices(compileSteps(loaded.config));
-    if (!compiled.ok) throw new ConfigurationError(compiled.problems);
-    for (const problem of compiled.problems) host.log.warn(formatProblem(problem));
-    return new LiveConfiguration(host, loaded.config, compiled);
+    const built = await host.build(firstOrder(host.source.order()));
+    if (!built.ok) throw new ConfigurationError(built.problems);
+    for (const problem of built.compiled.problems) host.log.warn(formatProblem(problem));
+    return new LiveConfiguration(host, built);
   }
 
-  private constructor(host: ConfigurationHost, config: LoadedConfig, compiled: Compiled) {
+  private constructor(host: ConfigurationHost, { config, compiled }: Built) {
     this.#host = host;
     this.#config = config;
     this.#compiled = compiled;
@@ -118,7 +127,7 @@ export class LiveConfiguration {
     this.history = host.history(compiled.plan.dataDir);
   }
 
-  get config(): LoadedConfig {
+  get config(): BuiltConfig {
     return this.#config;
   }
 
@@ -137,8 +146,8 @@ export class LiveConfiguration {
 
   /** The `ETag` of the live document. */
   get hash(): string {
-    const { text, document } = this.#config;
-    return hashOf(this.#isProgram ? `${text}${JSON.stringify(document)}` : text);
+    const { text, json } = this.#config;
+    return hashOf(this.#isProgram ? `${text}${json}` : text);
   }
 
   /** TypeScript and JavaScript: the text alone is not the document. */
@@ -182,8 +191,7 @@ export class LiveConfiguration {
   /** Reads the document anew and publishes it. */
   reload(change: Change): Promise<ReloadResult> {
     return this.#inTurn(async () => {
-      const loaded = await this.#host.source.load();
-      const result = await this.#take(loaded, change);
+      const result = await this.#take(await this.#build(this.#host.source.order()), change);
       if (result.ok) this.#differsFromSource = false;
       return result;
     });
@@ -208,7 +216,9 @@ export class LiveConfiguration {
     if (this.#ended || names.length === 0)
       return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
     const changed = this.#withInstances(names, this.#snapshot.version + 1);
-    return changed === null ? await this.#publish(this.#config) : await this.#publishInstances(changed);
+    if (changed !== null) return await this.#publishInstances(changed);
+    const built = await this.#build(this.#config.again);
+    return built.ok ? await this.#publish(built) : this.#refused(built.problems.map(formatProblem));
   }
 
   #withInstances(names: readonly string[], version: number): InstancesCompiled | null {
@@ -245,7 +255,15 @@ export class LiveConfiguration {
 
   /** Publishes the same document again, after what is put over it changed. */
   republish(): Promise<ReloadResult> {
-    return this.#inTurn(() => this.#publish(this.#config));
+    return this.#inTurn(() => {
+      const { snapshot, ...compiled } = this.#compiled;
+      const again = { ...snapshot, version: this.#snapshot.version + 1 };
+      return this.#publish({
+        ok: true,
+        config: this.#config,
+        compiled: { ...compiled, snapshot: again, fresh: NOTHING_FRESH, problems: [] },
+      });
+    });
   }
 
   /** Absolute path of what it was started with; null: an object of the embedding program. */
@@ -256,18 +274,18 @@ export class LiveConfiguration {
   /** What a text, or without one the source as it is now, would change. Publishes nothing. */
   async tryOut(text?: string): Promise<TrialResult> {
     const { source } = this.#host;
-    return this.#judge(text === undefined ? await source.load() : await source.check(text));
+    return this.#judge(await this.#build(text === undefined ? source.order() : source.orderFor(text)));
   }
 
-  /** What a document that was loaded elsewhere would change. Publishes nothing. */
-  tryLoaded(loaded: LoadResult): Promise<TrialResult> {
-    return this.#judge(loaded);
+  /** What a document of another source would change. Publishes nothing. */
+  async tryOrder(order: LoadOrder): Promise<TrialResult> {
+    return this.#judge(await this.#build(order));
   }
 
   /** What a revision of the history would change. Null when it is not there or cannot be restored. */
   async tryRevision(revision: number): Promise<TrialResult | null> {
-    const loaded = await this.#loadRevision(revision);
-    return loaded === null ? null : this.#judge(loaded);
+    const built = await this.#buildRevision(revision);
+    return built === null ? null : this.#judge(built);
   }
 
   /** Checks, writes and publishes another document; all three or none. `ifHash` guards against a change in between. */
@@ -276,7 +294,7 @@ export class LiveConfiguration {
       const { source } = this.#host;
       if (ifHash !== null && ifHash !== this.hash) return { kind: 'stale', hash: this.hash };
       if (source.whyReadOnly !== null) return { kind: 'unwritable', reason: source.whyReadOnly };
-      return this.#written(text, await source.check(text), change);
+      return this.#written(text, await this.#build(source.orderFor(text)), change);
     });
   }
 
@@ -287,43 +305,43 @@ export class LiveConfiguration {
   goBack(revision: number | null, change: Change, write: boolean): Promise<ReplaceResult | null> {
     return this.#inTurn(async () => {
       const wanted = revision ?? this.history.list().find(({ hash }) => hash !== this.hash)?.revision;
-      const loaded = wanted === undefined ? null : await this.#loadRevision(wanted);
-      if (loaded === null) return null;
+      const built = wanted === undefined ? null : await this.#buildRevision(wanted);
+      if (built === null) return null;
       const { source } = this.#host;
       if (write && source.whyReadOnly !== null) return { kind: 'unwritable', reason: source.whyReadOnly };
-      if (write && loaded.ok) return this.#written(loaded.config.text, loaded, change);
-      const result = await this.#take(loaded, change);
+      if (write && built.ok) return this.#written(built.config.text, built, change);
+      const result = await this.#take(built, change);
       if (result.ok) this.#differsFromSource = true;
       return { kind: result.ok ? 'done' : 'refused', ...result };
     });
   }
 
-  async #written(text: string, loaded: LoadResult, change: Change): Promise<ReplaceResult> {
+  async #written(text: string, built: BuildResult, change: Change): Promise<ReplaceResult> {
     const { source } = this.#host;
     const before = this.#config.text;
-    const trial = await this.#judge(loaded);
+    const trial = this.#judge(built);
     if (!trial.ok) return { kind: 'refused', ...this.#refused(trial.problems.map(formatProblem)) };
     try {
       await source.write(text);
     } catch (error) {
       return { kind: 'unwritable', reason: messageOf(error) };
     }
-    const result = await this.#take(loaded, change);
+    const result = await this.#take(built, change);
     if (result.ok) this.#differsFromSource = false;
     else await source.write(before).catch((error: unknown) => this.#host.log.error(messageOf(error)));
     return { kind: result.ok ? 'done' : 'refused', ...result };
   }
 
-  async #loadRevision(revision: number): Promise<LoadResult | null> {
+  async #buildRevision(revision: number): Promise<BuildResult | null> {
     const program = this.#programs.get(revision);
-    if (program !== undefined) return { ok: true, config: program };
+    if (program !== undefined) return this.#build(program);
     const entry = await this.history.read(revision);
-    return entry === null || !entry.restorable ? null : this.#host.source.check(entry.text);
+    return entry === null || !entry.restorable ? null : this.#build(this.#host.source.orderFor(entry.text));
   }
 
-  async #judge(loaded: LoadResult): Promise<TrialResult> {
-    const compiled = loaded.ok ? await this.#compile(loaded.config) : loaded;
-    if (!compiled.ok) return { ok: false, problems: compiled.problems, difference: null, restart: [] };
+  #judge(built: BuildResult): TrialResult {
+    if (!built.ok) return { ok: false, problems: built.problems, difference: null, restart: [] };
+    const { compiled } = built;
     return {
       ok: true,
       problems: compiled.problems,
@@ -332,9 +350,9 @@ export class LiveConfiguration {
     };
   }
 
-  /** Publishes what was loaded, and says in log, status and history what became of it. */
-  async #take(loaded: LoadResult, change: Change): Promise<ReloadResult> {
-    const result = loaded.ok ? await this.#publish(loaded.config) : this.#refused(loaded.problems.map(formatProblem));
+  /** Publishes what was built, and says in log, status and history what became of it. */
+  async #take(built: BuildResult, change: Change): Promise<ReloadResult> {
+    const result = built.ok ? await this.#publish(built) : this.#refused(built.problems.map(formatProblem));
     const { log } = this.#host;
     this.#lastReload = { at: new Date().toISOString(), ok: result.ok, problems: result.problems };
     if (result.ok) {
@@ -351,16 +369,14 @@ export class LiveConfiguration {
     const { name } = this.#host.source;
     this.#revision = await this.history.record(this.#config.text, change, name, !isProgram, this.hash);
     if (!isProgram) return;
-    this.#programs.set(this.#revision.revision, this.#config);
+    this.#programs.set(this.#revision.revision, this.#config.again);
     for (const revision of [...this.#programs.keys()].slice(0, -MOST_PROGRAMS)) this.#programs.delete(revision);
   }
 
-  async #publish(config: LoadedConfig): Promise<ReloadResult> {
+  async #publish({ config, compiled }: Built): Promise<ReloadResult> {
     const host = this.#host;
     if (this.#ended) return this.#refused(['the gateway is shutting down']);
     const before = this.#compiled;
-    const compiled = await this.#compile(config);
-    if (!compiled.ok) return this.#refused(compiled.problems.map(formatProblem));
     let snapshot: Snapshot;
     try {
       await host.prepare(compiled);
@@ -388,16 +404,20 @@ export class LiveConfiguration {
     return { ok: true, version: snapshot.version, problems: [], restart: this.#restart };
   }
 
-  #compile(config: LoadedConfig): Promise<CompileResult> {
-    const options = {
+  /** What stays as it is in the live one keeps its objects. */
+  async #build(load: LoadOrder): Promise<BuildResult> {
+    const built = await this.#host.build({
+      load,
+      isBeside: true,
       version: this.#snapshot.version + 1,
-      slots: this.#compiled.slots,
-      live: this.#compiled.snapshot,
-      more: this.#more(),
+      slots: slotTableState(this.#compiled.slots),
       // Built-in services listen where they began to, whatever a new document says.
       dataDir: this.#startPlan.dataDir,
-    };
-    return inSlices(compileSteps(config, options));
+      more: this.#more(),
+    });
+    if (!built.ok) return built;
+    const snapshot = await inSlices(keepLiveSteps(built.compiled.snapshot, this.#compiled.snapshot));
+    return { ...built, compiled: { ...built.compiled, snapshot } };
   }
 
   #restartKeys(next: Compiled): string[] {

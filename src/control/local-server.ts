@@ -3,8 +3,8 @@
  * control socket listen on. The listener can be exchanged while it runs.
  */
 import type { IncomingMessage, RequestListener, Server } from 'node:http';
-import { createServer } from 'node:http';
 import type { Duplex } from 'node:stream';
+import { onDemand } from '../base/on-demand.ts';
 import { listenOnSocket } from './socket-file.ts';
 
 export type Fetch = (request: Request) => Response | Promise<Response>;
@@ -50,7 +50,7 @@ export class LocalServer {
    * is replaced.
    */
   async listen(replaces = false): Promise<void> {
-    const server = createServer((request, response) => this.listener(request, response));
+    const server = onDemand.http.createServer((request, response) => this.listener(request, response));
     const onUpgrade = this.#onUpgrade;
     if (onUpgrade !== undefined)
       server.on('upgrade', (request, socket, head) => {

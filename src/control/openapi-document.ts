@@ -4,12 +4,9 @@
  * described in words only.
  */
 import * as z from 'zod';
+import type { Audience } from './audience.ts';
 
 export type Mapping = Readonly<Record<string, unknown>>;
-
-/** Who may read of an operation; each reads what those before it may. */
-export const AUDIENCES = ['public', 'signed-in', 'admin'] as const;
-export type Audience = (typeof AUDIENCES)[number];
 
 export const METHODS = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace'] as const;
 

@@ -1,6 +1,6 @@
-/** A snapshot made ready for one worker: a head for the message, and a port on which its parts wait. */
+/** A snapshot made ready for another thread: a head for the message, and a port on which its parts wait. */
 import { MessageChannel, type MessagePort } from 'node:worker_threads';
-import type { Steps } from '../base/slices.ts';
+import { atOnce, type Steps } from '../base/slices.ts';
 import { type Received, type SnapshotHead, splitSnapshot } from '../data/contract/snapshot-parts.ts';
 
 export interface PackedSnapshot {
@@ -18,4 +18,9 @@ export function* packSteps({ snapshot, secrets }: Received, former: Received | n
     yield;
   }
   return { head, parts: port2 };
+}
+
+/** All of it, for a reader that has nothing. */
+export function packAll(received: Received): PackedSnapshot {
+  return atOnce(packSteps(received, null));
 }

@@ -21,12 +21,13 @@ import type { SharedState } from '../data/contract/shared.ts';
 import { MAX_INSTANCES, MAX_ROUTES } from '../data/contract/shared.ts';
 import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { ControlBus } from './bus.ts';
-import type { Compiled, DiscoveredInstance } from './config/compile.ts';
+import { buildAside } from './config/build-aside.ts';
+import type { Build, Overlay, ServiceOutline } from './config/build-order.ts';
+import type { DiscoveredInstance } from './config/compile/instances.ts';
+import type { Compiled } from './config/compile.ts';
 import type { Change } from './config/document-source.ts';
 import { documentSource } from './config/document-source.ts';
 import { History } from './config/history.ts';
-import type { LoadedConfig } from './config/load.ts';
-import type { Overlay } from './config/overlay-source.ts';
 import { OverlaySource } from './config/overlay-source.ts';
 import { localSocketPath } from './config/plan.ts';
 import { formatProblem } from './config/problems.ts';
@@ -59,6 +60,9 @@ import { banksFor, Workers } from './workers.ts';
 const SETTLED_MS = 1_000;
 /** So long, at least, connections that are idle may ask once more and hear that it was the last time. */
 const LINGER_MS = 5_000;
+
+/** A document that the program hands in may hold what no other thread can have. */
+const buildHere: Build = async (order) => (await import('./config/build.ts')).build(order);
 
 export class Primary implements OperatorHost {
   readonly log: Logger;
@@ -105,6 +109,7 @@ export class Primary implements OperatorHost {
     const configuration = await LiveConfiguration.load({
       log: options.log,
       source,
+      build: options.load.file === undefined ? buildHere : buildAside,
       history: (dataDir) => new History(join(dataDir, 'history'), options.log),
       overlay: (snapshot) => primary!.overrides.overlay(snapshot),
       byHand: () => primary!.overrides.instancesByHand(),
@@ -253,7 +258,7 @@ export class Primary implements OperatorHost {
   }
 
   async tryOverlay(overlay: Overlay): Promise<readonly string[] | null> {
-    const trial = await this.configuration.tryLoaded(await this.#source.checkOverlay(overlay));
+    const trial = await this.configuration.tryOrder(this.#source.orderUnder(overlay));
     return trial.ok ? null : trial.problems.map(formatProblem);
   }
 
@@ -305,8 +310,8 @@ export class Primary implements OperatorHost {
     this.overrides.apply(snapshot);
   }
 
-  listed(): LoadedConfig['document']['services'] {
-    return this.configuration.config.document.services;
+  listed(): Readonly<Record<string, ServiceOutline>> {
+    return this.configuration.config.services;
   }
 
   get env(): Environment {
@@ -433,8 +438,8 @@ export class Primary implements OperatorHost {
         wallMs: Date.now(),
         exemplars: (route) => this.#features.exemplars(route),
       },
-      metricsFormat: this.configuration.config.document.gateway.metricsFormat,
-      nativeHistograms: this.configuration.config.document.gateway.nativeHistograms,
+      metricsFormat: this.compiled.plan.metricsFormat,
+      nativeHistograms: this.compiled.plan.nativeHistograms,
       configuration: this.configuration.status(),
     };
   }
@@ -478,15 +483,15 @@ export class Primary implements OperatorHost {
 
   async #stop(timeoutMs: number): Promise<number> {
     this.configuration.close();
-    const { shutdownDelay } = this.configuration.config.document.gateway;
+    const { shutdownDelayMs } = this.compiled.plan;
     const isReplaced = this.#handOver.isGone;
     if (isReplaced) await this.#operations.close();
-    else if (shutdownDelay > 0 && timeoutMs > 0) {
+    else if (shutdownDelayMs > 0 && timeoutMs > 0) {
       this.workers.leave();
-      await new Promise((resolve) => setTimeout(resolve, shutdownDelay));
+      await new Promise((resolve) => setTimeout(resolve, shutdownDelayMs));
     }
     this.#ports.close();
-    const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelay, LINGER_MS) : 0);
+    const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelayMs, LINGER_MS) : 0);
     await this.configuration.end();
     await this.#features.stop();
     await this.#operations.close();

@@ -12,10 +12,10 @@
  * The exchange ending before `ready` means that there will be no new process: the old one goes on as before. Linux
  * only, where two processes of one user may listen on one port (`SO_REUSEPORT`).
  */
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { type ClientRequest, request as httpRequest } from 'node:http';
+import type { ClientRequest, IncomingMessage, ServerResponse } from 'node:http';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
+import { onDemand } from '../base/on-demand.ts';
 import type { ListeningAddress } from './feature-status.ts';
 
 /** What the old process tells the new one. */
@@ -46,7 +46,7 @@ export class Predecessor {
   static async ask(controlSocket: string): Promise<Predecessor | null> {
     if (process.platform !== 'linux') throw new Error('one process can take over from another on Linux only');
     const { promise, resolve, reject } = Promise.withResolvers<Predecessor | null>();
-    const call = httpRequest({ socketPath: controlSocket, method: 'POST', path: '/takeover' });
+    const call = onDemand.http.request({ socketPath: controlSocket, method: 'POST', path: '/takeover' });
     const late = setTimeout(() => {
       call.destroy();
       reject(new Error('the running gateway does not hand over in time'));

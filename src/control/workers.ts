@@ -12,7 +12,7 @@ import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics-reader.ts';
 import { standardError, standardOutput } from '../base/process-output.ts';
-import { atOnce, inSlices } from '../base/slices.ts';
+import { inSlices } from '../base/slices.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
 import type { FromWorker, ToWorker, WorkerStart } from '../data/contract/messages.ts';
@@ -21,7 +21,7 @@ import { MAX_WORKERS } from '../data/contract/shared.ts';
 import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
-import { type PackedSnapshot, packSteps } from './packed-snapshot.ts';
+import { type PackedSnapshot, packAll, packSteps } from './packed-snapshot.ts';
 import { APPLY_TIMEOUT_MS, confirms } from './worker-confirms.ts';
 
 const BACKOFF_BASE_MS = 100;
@@ -322,7 +322,7 @@ export class Workers implements ControlBus {
     const bank = this.#freeBanks.shift();
     if (bank === undefined) return Promise.reject(new Error('too many workers are still finishing what they have'));
     const newest = this.#newest!;
-    const { head, parts } = packed ?? atOnce(packSteps(newest, null));
+    const { head, parts } = packed ?? packAll(newest);
     const data: WorkerStart = {
       index: bank,
       isSpare: asSpare,

@@ -21,7 +21,6 @@ import { BridgeLink } from './channels/bridge-link.ts';
 import { cacheSteps, compileSteps, keptSteps, type LiveConfig } from './config/compile-config.ts';
 import { DrainingConfigs } from './config/draining-configs.ts';
 import { preparePolicies } from './config/prepare-policies.ts';
-import { receiveSteps } from './config/receive-snapshot.ts';
 import { ServiceSet } from './config/services.ts';
 import { type AccessRecordSettings, RECORDS_SETTINGS_TOPIC, REOPEN_TOPIC } from './contract/access-records.ts';
 import { ASKED_TOPIC } from './contract/asked.ts';
@@ -29,6 +28,7 @@ import { CHALLENGE_TOPIC, type ChallengeCertificates } from './contract/challeng
 import type { FromWorker, ToWorker, WorkerStart } from './contract/messages.ts';
 import type { PolicyDefinition, PolicyEnvironment } from './contract/policy.ts';
 import { PULSE_EVERY_MS, PULSE_TOPIC, pulseOf, RESOLUTION_MS } from './contract/pulse.ts';
+import { receiveSteps } from './contract/receive-snapshot.ts';
 import { SECURITY_EVENTS_TOPIC, SECURITY_WANTED_TOPIC, type SecurityBatch } from './contract/security-events.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from './contract/snapshot.ts';
 import type { Received, SnapshotHead } from './contract/snapshot-parts.ts';

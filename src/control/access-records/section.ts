@@ -7,7 +7,8 @@ import { regexProblem } from '../../base/safe-regex.ts';
 import { ratio } from '../../base/zod-units.ts';
 import { type AccessRecordSettings, RECORD_FIELDS } from '../../data/contract/access-records.ts';
 import { defineSection } from '../config/section.ts';
-import { type RotationPlan, rotationPlan, rotationSchema } from '../file-rotation.ts';
+import type { RotationPlan } from '../file-rotation.ts';
+import { rotationPlan, rotationSchema } from '../file-rotation-options.ts';
 
 export interface AccessRecordsPlan {
   readonly settings: AccessRecordSettings;

@@ -4,10 +4,10 @@
  * a gateway that nobody administers over HTTP pays nothing. The listener also answers health, status and metrics.
  */
 import type { RequestListener, Server } from 'node:http';
-import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric } from '../../base/extra-metric.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import type { Redaction } from '../../base/redaction.ts';
 import type { Compiled } from '../config/compile.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
@@ -160,7 +160,7 @@ export class AdminFeature implements Feature {
     const admin = fetchListener(createAdminApp(parts, parts.access.byCredentials, ''));
     const ops = createOpsApp(ENDPOINTS, () => this.#host.opsSources());
     const paths = new Set(Object.values(ENDPOINTS));
-    const server = createServer((request, response) => {
+    const server = onDemand.http.createServer((request, response) => {
       const path = (request.url ?? '').split('?', 1)[0] ?? '';
       return paths.has(path) ? ops(request, response) : admin(request, response);
     });

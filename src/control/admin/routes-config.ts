@@ -39,7 +39,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
         etag: configuration.hash,
         writable,
         ...configuration.status(),
-        document: masked(configuration.config.document),
+        document: masked(JSON.parse(configuration.config.json)),
       };
     },
   );

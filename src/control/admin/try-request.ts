@@ -3,9 +3,9 @@
  * took and what the gateway recorded of it. Never sent elsewhere: of a URL only scheme, host field and path are taken.
  */
 import { randomUUID } from 'node:crypto';
-import { request as httpRequest, type IncomingMessage } from 'node:http';
-import { request as httpsRequest } from 'node:https';
+import type { IncomingMessage } from 'node:http';
 import { isIP } from 'node:net';
+import { onDemand } from '../../base/on-demand.ts';
 import type { ListeningAddress } from '../feature-status.ts';
 import type { TailHub, TailRecord } from './tail.ts';
 
@@ -117,7 +117,7 @@ async function send(
     signal: AbortSignal.timeout(TIMEOUT_MS),
   };
   return await new Promise((resolve, reject) => {
-    const request = (tls ? httpsRequest : httpRequest)(options, (response) => {
+    const request = (tls ? onDemand.https : onDemand.http).request(options, (response) => {
       const headMs = since();
       read(response).then(({ bytes, size }) => {
         const shown = bytes.subarray(0, MOST_SHOWN_BYTES);

@@ -1,11 +1,17 @@
 /** API pages cost nothing until a configuration has the key `openapi`: their code is loaded then. */
 import type { ExtraMetric } from '../../base/extra-metric.ts';
 import type { TranscodeApi } from '../../data/contract/transcode.ts';
+import type { BuiltConfig } from '../config/build-order.ts';
 import type { Compiled } from '../config/compile.ts';
+import type { ConfigDocument } from '../config/schema/document.ts';
 import type { Feature, OperatorHost } from '../feature.ts';
+import { kept } from '../kept.ts';
 import type { ApiPages } from './app.ts';
 import { instanceUrls } from './instance-urls.ts';
 import type { ServiceDocuments } from './sources.ts';
+
+/** Read once for each configuration, by whoever asks first. */
+const documentOf = kept(({ json }: BuiltConfig) => JSON.parse(json) as ConfigDocument);
 
 export function apiPagesFeature(
   host: Pick<OperatorHost, 'log' | 'configuration' | 'serveBuiltin' | 'workers'>,
@@ -31,7 +37,7 @@ export function apiPagesFeature(
       current: () => ({
         snapshot: host.configuration.snapshot,
         plan: host.configuration.compiled.plan,
-        document: host.configuration.config.document,
+        document: documentOf(host.configuration.config),
         offered: (topic) => host.workers.latest(topic) as TranscodeApi | undefined,
       }),
     });

@@ -7,16 +7,9 @@ import type { ErrorFormat } from '../../base/error-body.ts';
 import { orderRoutes, servesMethod } from '../../data/contract/route-order.ts';
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings, Snapshot } from '../../data/contract/snapshot.ts';
+import { AUDIENCES, type Audience } from '../audience.ts';
 import { errorSchema } from '../error-schema.ts';
-import {
-  type ApiSource,
-  AUDIENCE_FIELD,
-  AUDIENCES,
-  type Audience,
-  isMapping,
-  type Mapping,
-  METHODS,
-} from '../openapi-document.ts';
+import { type ApiSource, AUDIENCE_FIELD, isMapping, type Mapping, METHODS } from '../openapi-document.ts';
 import { Components } from './components.ts';
 import { type RouteFacts, routeFacts } from './route-facts.ts';
 import { fits, routedPath } from './routed-path.ts';

@@ -5,7 +5,8 @@
 import { type AuthSettings, ENROL_SCOPE, type Requirements } from '../../data/contract/auth.ts';
 import { formatKey, formatLimit, type RateLimitSettings } from '../../data/contract/limits.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
-import type { Audience, Mapping } from '../openapi-document.ts';
+import type { Audience } from '../audience.ts';
+import type { Mapping } from '../openapi-document.ts';
 
 export interface RouteFacts {
   readonly audience: Audience;

@@ -4,9 +4,9 @@
  */
 import * as z from 'zod';
 import { duration } from '../../base/zod-units.ts';
+import { AUDIENCES, type Audience } from '../audience.ts';
 import { plainPath } from '../config/schema/fields.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
-import { AUDIENCES, type Audience } from '../openapi-document.ts';
 
 const SERVICE = 'builtin:api-pages';
 

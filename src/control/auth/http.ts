@@ -3,8 +3,9 @@
  * no redirects, kept connections. node:http and not `fetch`, because redirects must not be followed, bodies must be cut
  * off at a limit while they arrive, and nothing of a cookie or cache should happen on its own.
  */
-import http from 'node:http';
-import https from 'node:https';
+import type { Agent, IncomingHttpHeaders, IncomingMessage } from 'node:http';
+import type { Agent as SecureAgent } from 'node:https';
+import { onDemand } from '../../base/on-demand.ts';
 import { decodedCredential } from '../../base/redis.ts';
 import { OUTSIDE_TIMINGS } from '../telemetry/timings.ts';
 
@@ -30,10 +31,11 @@ export type AskOutside = (request: OutsideRequest) => Promise<OutsideResponse>;
 
 /** Connections kept to one service. */
 const MOST_SOCKETS = 64;
+const KEPT = { keepAlive: true, maxSockets: MOST_SOCKETS };
 
 export class OutsideServices {
-  readonly #plain = new http.Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
-  readonly #secure = new https.Agent({ keepAlive: true, maxSockets: MOST_SOCKETS });
+  #plain: Agent | undefined;
+  #secure: SecureAgent | undefined;
 
   /** Rejects with a short reason, without the URL's password. */
   readonly ask: AskOutside = (request) => OUTSIDE_TIMINGS.of(new URL(request.url).host, this.#ask(request));
@@ -49,8 +51,8 @@ export class OutsideServices {
       const auth = username === '' && password === '' ? {} : { auth: credentials };
       const options = { method, headers: { 'user-agent': 'gatehouse', ...headers }, ...auth };
       const request = secure
-        ? https.request(target, { ...options, agent: this.#secure })
-        : http.request(target, { ...options, agent: this.#plain });
+        ? onDemand.https.request(target, { ...options, agent: this.#secureAgent() })
+        : onDemand.http.request(target, { ...options, agent: this.#plainAgent() });
       const timer = setTimeout(() => request.destroy(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs);
       const settle = (result: OutsideResponse | Error): void => {
         clearTimeout(timer);
@@ -71,13 +73,23 @@ export class OutsideServices {
       request.end(body);
     });
 
+  #plainAgent(): Agent {
+    this.#plain ??= new onDemand.http.Agent(KEPT);
+    return this.#plain;
+  }
+
+  #secureAgent(): SecureAgent {
+    this.#secure ??= new onDemand.https.Agent(KEPT);
+    return this.#secure;
+  }
+
   close(): void {
-    this.#plain.destroy();
-    this.#secure.destroy();
+    this.#plain?.destroy();
+    this.#secure?.destroy();
   }
 }
 
-function readBody(response: http.IncomingMessage, maxBytes: number, done: (text: string | Error) => void): void {
+function readBody(response: IncomingMessage, maxBytes: number, done: (text: string | Error) => void): void {
   const chunks: Buffer[] = [];
   let received = 0;
   response.on('data', (chunk: Buffer) => {
@@ -91,7 +103,7 @@ function readBody(response: http.IncomingMessage, maxBytes: number, done: (text:
   response.on('error', done);
 }
 
-function oneEach(headers: http.IncomingHttpHeaders): Record<string, string> {
+function oneEach(headers: IncomingHttpHeaders): Record<string, string> {
   const result: Record<string, string> = {};
   for (const [name, value] of Object.entries(headers)) {
     if (value !== undefined) result[name] = Array.isArray(value) ? (value[0] ?? '') : value;

@@ -24,7 +24,7 @@ import type { Compiled } from '../config/compile.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import { kept } from '../kept.ts';
 import { REDIS_TIMINGS } from '../telemetry/timings.ts';
-import { cacheApi } from './api.ts';
+import type { CacheApiParts } from './api.ts';
 import { CacheCounts, cacheMetrics } from './counts.ts';
 import { FactPurges } from './fact-purges.ts';
 import { SharedPurges } from './shared-purges.ts';
@@ -59,7 +59,7 @@ export function cacheFeature(
     if (settings !== null && url !== undefined)
       shared = { purges: new SharedPurges({ url, settings, cache: host.cache, log: host.log }), madeFrom };
   };
-  const local = cacheApi({ ...parts, basePath: '', isLocal: true });
+  const local = loadedWhenAsked({ ...parts, basePath: '', isLocal: true });
   // The admin API has found out who asks, and calls it by the feature's name already.
   const operations = (request: Request): Promise<Response> => {
     const url = new URL(request.url);
@@ -77,7 +77,7 @@ export function cacheFeature(
         const times = data as CacheTierTimes;
         REDIS_TIMINGS.merge('cache', times.counts, times.seconds);
       });
-      await host.serveBuiltin('builtin:cache', cacheApi({ ...parts, basePath: '/api/v1', isLocal: false }));
+      await host.serveBuiltin('builtin:cache', loadedWhenAsked({ ...parts, basePath: '/api/v1', isLocal: false }));
       await host.serveBuiltin('builtin:cache-control', local);
       isUsed = settingsOf(compiled).length > 0;
       share(compiled);
@@ -96,6 +96,15 @@ export function cacheFeature(
     restartKeys: (next) => (next.plan.sections.stores.cacheBytes === runsWith ? [] : ['stores.cacheMemory']),
     metrics: (): readonly ExtraMetric[] => (isUsed ? cacheMetrics(counts, host.cache.stats()) : []),
     status: () => (isUsed ? { sections: { cache: { ...host.cache.stats(), ...counts.totals() } } } : {}),
+  };
+}
+
+/** The API, whose code is loaded by its first request. */
+function loadedWhenAsked(parts: CacheApiParts): (request: Request) => Promise<Response> {
+  let made: Promise<(request: Request) => Promise<Response>> | undefined;
+  return async (request) => {
+    made ??= import('./api.ts').then(({ cacheApi }) => cacheApi(parts));
+    return (await made)(request);
   };
 }
 

@@ -4,9 +4,9 @@
  * authority's own words and the time from which it may be asked again.
  */
 import { createPrivateKey, X509Certificate } from 'node:crypto';
-import { Agent } from 'node:https';
 import acme from 'acme-client';
 import { messageOf } from '../../base/errors.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import { certificateNames } from '../config/compile/pem.ts';
 import type { ChallengeKind } from './options.ts';
 
@@ -200,7 +200,7 @@ let isListening = false;
 function listenIn(settings: AuthoritySettings): Heard {
   const { defaults, interceptors } = acme.axios;
   Object.assign((defaults as unknown as { acmeSettings: object }).acmeSettings, { retryMaxAttempts: 0 });
-  const agent = new Agent({ keepAlive: false, ...(settings.ca === null ? {} : { ca: settings.ca }) });
+  const agent = new onDemand.https.Agent({ keepAlive: false, ...(settings.ca === null ? {} : { ca: settings.ca }) });
   Object.assign(defaults, {
     timeout: settings.responseTimeoutMs,
     maxContentLength: MAX_ANSWER_BYTES,

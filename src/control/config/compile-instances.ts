@@ -4,12 +4,16 @@
  * what workers do with it depends on how many routes there are.
  */
 import type { ServiceSettings } from '../../data/contract/snapshot.ts';
-import { Compilation } from './compile/context.ts';
-import type { DiscoveredInstance, MoreInstances } from './compile/instances.ts';
-import { compileService } from './compile/service.ts';
-import { type Compiled, deepFreeze } from './compile.ts';
-import type { LoadedConfig } from './loaded-config.ts';
-import { hasErrors } from './problems.ts';
+import type { BuiltConfig } from './build-order.ts';
+import {
+  compileInstances,
+  type DiscoveredInstance,
+  type MoreInstances,
+  PLAIN_TLS,
+  type UnslottedInstance,
+} from './compile/instances.ts';
+import type { Compiled } from './compile.ts';
+import { deepFreeze } from './keep-live.ts';
 
 export type Discovered = Readonly<Record<string, readonly DiscoveredInstance[]>>;
 
@@ -21,34 +25,41 @@ export interface InstancesCompiled {
 
 /** Null: the document has to be compiled as a whole, which says what is wrong. */
 export function withInstances(
-  config: LoadedConfig,
+  config: BuiltConfig,
   live: Compiled,
   more: MoreInstances,
   names: readonly string[],
   version: number,
 ): InstancesCompiled | null {
-  const compilation = new Compilation(config);
-  const changed = new Map(
-    names.flatMap((name) => {
-      const options = config.document.services[name];
-      if (options === undefined) return [];
-      return [[name, compileService(compilation, name, options, more, Date.now())] as const];
-    }),
-  );
-  if (hasErrors(compilation.problems)) return null;
-  // Certificates that were renewed meanwhile are everybody's business.
-  for (const [id, text] of Object.entries(compilation.secrets)) if (live.secrets[id] !== text) return null;
+  // What the document itself lists was found right when it was compiled.
+  const compilation = { config, problem: () => {} };
+  const changed = new Map<string, readonly UnslottedInstance[]>();
+  const isSecure = new Map<string, boolean>();
+  for (const name of names) {
+    const outline = Object.hasOwn(config.services, name) ? config.services[name] : undefined;
+    if (outline === undefined) continue;
+    const all = compileInstances(compilation, name, outline, more);
+    isSecure.set(
+      name,
+      all.some(({ protocol }) => protocol === 'https'),
+    );
+    if (outline.protocol === 'h2c' && isSecure.get(name)!) return null;
+    changed.set(
+      name,
+      all.filter(({ id }) => !more.removed.has(id)),
+    );
+  }
   const { snapshot, slots } = live;
-  const ids = snapshot.services.flatMap((service) =>
-    (changed.get(service.name) ?? service).instances.map(({ id }) => id),
-  );
+  const ids = snapshot.services.flatMap(({ name, instances }) => (changed.get(name) ?? instances).map(({ id }) => id));
   const assigned = slots.instances.assign([...new Set(ids)]);
   if (assigned === undefined) return null;
   const services = snapshot.services.map((service): ServiceSettings => {
     const next = changed.get(service.name);
     if (next === undefined) return service;
-    const instances = next.instances.map((instance) => ({ ...instance, slot: assigned.slots.get(instance.id)! }));
-    return deepFreeze({ ...next, slot: service.slot, instances });
+    const instances = next.map((instance) => ({ ...instance, slot: assigned.slots.get(instance.id)! }));
+    const plainTls = isSecure.get(service.name)! ? PLAIN_TLS : null;
+    const tls = config.services[service.name]!.hasTls ? service.tls : plainTls;
+    return deepFreeze({ ...service, instances, tls });
   });
   return {
     compiled: {

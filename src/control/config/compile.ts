@@ -3,7 +3,6 @@
  * the plan of the control plane. Hands out the slots of shared memory. Reads the certificate files that the document
  * names and touches nothing else. Either everything is right or nothing is given: a bad file never replaces a good one.
  */
-import { isSameData } from '../../base/same-data.ts';
 import { atOnce, mapSteps, type Steps } from '../../base/slices.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import { BUILTIN } from './compile/action.ts';
@@ -23,12 +22,12 @@ import { routeSteps, servicesOf } from './compile/route.ts';
 import { compileSections } from './compile/sections.ts';
 import type { UnslottedService } from './compile/service.ts';
 import { checkFallbackLoops, compileService } from './compile/service.ts';
+import { deepFreeze } from './keep-live.ts';
 import type { LoadedConfig } from './loaded-config.ts';
 import type { ControlPlan } from './plan.ts';
 import { controlSocketPath, localSocketPath } from './plan.ts';
 import type { Problem } from './problems.ts';
 import { hasErrors, sortProblems } from './problems.ts';
-
 import { conflictSteps } from './reachability.ts';
 import type { BuiltinRoute } from './section.ts';
 import type { SlotTable } from './slots.ts';
@@ -44,8 +43,6 @@ export interface CompileOptions {
   readonly slots?: SlotTable;
   /** Data folder of the process that runs, which another document cannot move. Default: the document's. */
   readonly dataDir?: string;
-  /** The live one: routes and services that stay as they are in it stay the same objects. */
-  readonly live?: Snapshot;
   /** Instances beside those of the document. */
   readonly more?: Partial<MoreInstances>;
   /** Time of day, for the end of certificates. Default: now. */
@@ -138,6 +135,9 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
     endpoints,
     operations: operationsListener(config.document.gateway.operations),
     watch: config.document.gateway.watch,
+    metricsFormat: config.document.gateway.metricsFormat,
+    nativeHistograms: config.document.gateway.nativeHistograms,
+    shutdownDelayMs: config.document.gateway.shutdownDelay,
     files: [...compilation.files],
     certificates: compilation.certificates,
     sections,
@@ -148,8 +148,8 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
     version: options.version ?? 1,
     gateway,
     listeners,
-    services: yield* keepSame(options.live?.services ?? [], slotted.services, ({ name }) => name),
-    routes: yield* keepSame(options.live?.routes ?? [], slotted.routes, ({ id }) => id),
+    services: slotted.services,
+    routes: slotted.routes,
     unrouted: unroutedPolicies(compilation),
   };
   return {
@@ -281,26 +281,4 @@ function* checkConflicts(
 function sharesMethod(methods: readonly string[], builtin: BuiltinRoute): boolean {
   const own = builtin.methods ?? [];
   return methods.length === 0 || own.length === 0 || methods.some((method) => own.includes(method));
-}
-
-/** The live object for each that says the same. All are frozen. */
-function* keepSame<Thing extends object>(
-  live: readonly Thing[],
-  fresh: readonly Thing[],
-  idOf: (thing: Thing) => string,
-): Steps<Thing[]> {
-  const before = new Map(live.map((thing) => [idOf(thing), thing]));
-  const known = new WeakMap<object, object>();
-  return yield* mapSteps(fresh, (thing) => {
-    const former = before.get(idOf(thing));
-    return former !== undefined && isSameData(former, thing, known) ? former : deepFreeze(thing);
-  });
-}
-
-export function deepFreeze<T>(value: T): T {
-  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
-    Object.freeze(value);
-    for (const inner of Object.values(value)) deepFreeze(inner);
-  }
-  return value;
 }

@@ -1,6 +1,6 @@
 /**
  * Where the configuration document comes from: a file, a value of the embedding program, later a cluster. A source
- * reads the document, says when there may be another one and who changed it, and writes it where that is possible.
+ * says how the document is loaded, when there may be another one and who changed it, and writes it where that is possible.
  * What a document means is the same for all of them (load.ts, compile.ts); live-configuration.ts is the only caller.
  */
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
@@ -8,9 +8,9 @@ import { basename, resolve } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { FileWatch } from '../watch.ts';
+import { type LoadOrder, orderOf } from './build-order.ts';
 import { fileKind } from './files.ts';
-import type { LoadOptions, LoadResult } from './load.ts';
-import { loadConfig, loadText } from './load.ts';
+import type { LoadOptions } from './load.ts';
 
 /** Who wants another document, and why. Shown in the log, the history and the console. */
 export interface Change {
@@ -21,9 +21,10 @@ export interface Change {
 export interface DocumentSource {
   /** Shown to people: a path, or `the program`. */
   readonly name: string;
-  load(): Promise<LoadResult>;
-  /** Checks a text as if the source had it; nothing is written. Undefined for a source that cannot hold this text. */
-  check(text: string): Promise<LoadResult>;
+  /** Loads what it holds now. */
+  order(): LoadOrder;
+  /** Loads a text as if the source had it; nothing is written. */
+  orderFor(text: string): LoadOrder;
   /**
    * Tells when there may be another document. `files` are those that the live one is made of besides. Called again
    * after each change that went live; the call replaces the one before.
@@ -60,13 +61,13 @@ class FileSource implements DocumentSource {
     this.whyReadOnly = fileKind(this.#path) === 'module' ? NOT_A_TEXT : null;
   }
 
-  load(): Promise<LoadResult> {
+  order(): LoadOrder {
     this.#watch.note(this.#path);
-    return loadConfig(this.#options);
+    return orderOf(this.#options, null);
   }
 
-  check(text: string): Promise<LoadResult> {
-    return loadText(text, this.#options);
+  orderFor(text: string): LoadOrder {
+    return orderOf(this.#options, text);
   }
 
   watch(files: readonly string[], changed: (change: Change) => void): void {
@@ -119,12 +120,12 @@ class ValueSource implements DocumentSource {
     this.#options = options;
   }
 
-  load(): Promise<LoadResult> {
-    return this.#written === null ? loadConfig(this.#options) : loadText(this.#written, this.#options);
+  order(): LoadOrder {
+    return orderOf(this.#options, this.#written);
   }
 
-  check(text: string): Promise<LoadResult> {
-    return loadText(text, this.#options);
+  orderFor(text: string): LoadOrder {
+    return orderOf(this.#options, text);
   }
 
   /** A value cannot change by itself; the files that it names can. */

@@ -6,6 +6,7 @@
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
+import type { Given } from './build-order.ts';
 import { fileKind } from './files.ts';
 import type { LoadedConfig } from './loaded-config.ts';
 import { moduleSource } from './module-source.ts';
@@ -52,6 +53,12 @@ export async function loadText(text: string, options: LoadOptions): Promise<Load
       ? refused(name, 'a text can be checked for YAML and JSON configurations only')
       : { ...textSource(text, name, kind, env), text: () => text, files: [] };
   return checked(read, options);
+}
+
+/** What the program that is the file of `options`, or the embedding one, gave before. */
+export async function loadGiven({ value, text, files }: Given, options: LoadOptions): Promise<LoadResult> {
+  const source = valueSource(value, options.file ?? null);
+  return checked({ source, problems: [], text: () => text, files }, options);
 }
 
 /** A source with what else is known of where it was read. */

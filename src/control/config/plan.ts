@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CertificateEnd } from '../certificates/ends.ts';
 import type { SectionResults } from '../sections.ts';
+import type { GatewayOptions } from './schema/gateway.ts';
 
 /** Built-in endpoints, by what they tell. */
 export const ENDPOINTS = ['health', 'live', 'ready', 'detailed', 'status', 'metrics', 'prometheus'] as const;
@@ -36,6 +37,10 @@ export interface ControlPlan {
   readonly endpoints: Readonly<Record<Endpoint, string | null>>;
   /** False: files are not watched, and changes wait for a reload by hand. */
   readonly watch: boolean;
+  readonly metricsFormat: GatewayOptions['metricsFormat'];
+  readonly nativeHistograms: boolean;
+  /** Between readiness that fails and listeners that close, at the end. */
+  readonly shutdownDelayMs: number;
   /**
    * Further files that the document is made of (certificates, keys ...), absolute: a change of one is a change of it.
    */

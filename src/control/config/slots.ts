@@ -16,28 +16,22 @@ export interface Assignment {
   readonly fresh: readonly number[];
 }
 
+/** What a keeper knows, as plain data. */
+export interface SlotState {
+  readonly taken: ReadonlyMap<string, number>;
+  readonly free: readonly number[];
+  readonly resting: readonly number[];
+  readonly next: number;
+}
+
 /** Slots of one kind. */
 export class SlotKeeper {
   readonly #most: number;
-  readonly #taken: ReadonlyMap<string, number>;
-  readonly #free: readonly number[];
-  readonly #resting: readonly number[];
-  readonly #next: number;
+  readonly state: SlotState;
 
-  constructor(
-    most: number,
-    state: { taken: ReadonlyMap<string, number>; free: readonly number[]; resting: readonly number[]; next: number } = {
-      taken: new Map(),
-      free: [],
-      resting: [],
-      next: FIRST_SLOT,
-    },
-  ) {
+  constructor(most: number, state: SlotState = { taken: new Map(), free: [], resting: [], next: FIRST_SLOT }) {
     this.#most = most;
-    this.#taken = state.taken;
-    this.#free = state.free;
-    this.#resting = state.resting;
-    this.#next = state.next;
+    this.state = state;
   }
 
   /** How many things can have a slot at one time. */
@@ -48,17 +42,18 @@ export class SlotKeeper {
   /** `ids` are distinct, and all that there are now. Undefined when they are more than there are slots. */
   assign(ids: readonly string[]): Assignment | undefined {
     if (ids.length > this.capacity) return undefined;
+    const { state } = this;
     const slots = new Map<string, number>();
     const wanting: string[] = [];
     for (const id of ids) {
-      const kept = this.#taken.get(id);
+      const kept = state.taken.get(id);
       if (kept === undefined) wanting.push(id);
       else slots.set(id, kept);
     }
-    const leaving = [...this.#taken].filter(([id]) => !slots.has(id)).map(([, slot]) => slot);
-    const free = [...this.#free, ...this.#resting];
+    const leaving = [...state.taken].filter(([id]) => !slots.has(id)).map(([, slot]) => slot);
+    const free = [...state.free, ...state.resting];
     const fresh: number[] = [];
-    let next = this.#next;
+    let { next } = state;
     for (const id of wanting) {
       const slot = free.shift() ?? (next < this.#most ? next++ : leaving.shift());
       if (slot === undefined) return undefined;
@@ -76,10 +71,21 @@ export interface SlotTable {
   readonly routes: SlotKeeper;
 }
 
-export function emptySlotTable(): SlotTable {
+export type SlotTableState = Readonly<Record<keyof SlotTable, SlotState>>;
+
+export function slotTableState({ services, instances, routes }: SlotTable): SlotTableState {
+  return { services: services.state, instances: instances.state, routes: routes.state };
+}
+
+/** Null for an empty one. */
+export function slotTable(state: SlotTableState | null): SlotTable {
   return {
-    services: new SlotKeeper(MAX_SERVICES),
-    instances: new SlotKeeper(MAX_INSTANCES),
-    routes: new SlotKeeper(MAX_ROUTES),
+    services: new SlotKeeper(MAX_SERVICES, state?.services),
+    instances: new SlotKeeper(MAX_INSTANCES, state?.instances),
+    routes: new SlotKeeper(MAX_ROUTES, state?.routes),
   };
+}
+
+export function emptySlotTable(): SlotTable {
+  return slotTable(null);
 }

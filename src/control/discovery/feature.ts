@@ -27,13 +27,13 @@ import type { SourceStatus } from './manager.ts';
 import { DiscoveryManager } from './manager.ts';
 import type { DiscoverySettings } from './options.ts';
 import type { ListedByService } from './plan.ts';
-import { discoveryPlans, registrationRules } from './plan.ts';
+import { discoveryPlans, registrationRules, servicesWithoutRegistry } from './plan.ts';
 import { fileStore } from './registry/file-store.ts';
+import { knownMs } from './registry/known-time.ts';
 import type { Lease } from './registry/leases.ts';
 import type { RegistrySection } from './registry/options.ts';
-import { servicesWithoutRegistry } from './registry/options.ts';
 import { Registry } from './registry/registry.ts';
-import { knownMs, SharedRegistry } from './registry/shared-registry.ts';
+import type { SharedRegistry } from './registry/shared-registry.ts';
 import type { SourceReport } from './report.ts';
 import { sourceReport } from './report.ts';
 
@@ -116,7 +116,6 @@ export class ServicesFeature {
     const facts = this.#facts;
     const parts = { ...environment, store, ownAddresses, knownMs: () => knownMs(facts, this.#clock) };
     this.#registry = await Registry.open(parts, section?.settings ?? NO_REGISTRY);
-    this.#shared = new SharedRegistry({ ...environment, registry: this.#registry, facts });
     this.#manager = new DiscoveryManager({
       ...environment,
       random: Math.random,
@@ -213,12 +212,22 @@ export class ServicesFeature {
     if (without !== null) this.#host.log.error(without);
     // The registry first: its sources subscribe to the services that it knows.
     this.#registry?.configure(sections.registry?.settings ?? NO_REGISTRY, registrationRules(services));
+    if (sections.registry !== null) await this.#share();
     this.#shared?.configured();
     const plans = discoveryPlans(services, this.#host.listed());
     this.#manager?.apply(plans);
     // No source reports on services that lost their discovery: their found instances must go.
     if (this.#published.some((name) => !plans.some(({ service }) => service === name))) this.#plan();
     if (sections.registry !== null) await this.#serve();
+  }
+
+  /** Nothing registers, and nothing is learnt of others, before a configuration has the section. */
+  async #share(): Promise<void> {
+    if (this.#shared !== undefined) return;
+    const { SharedRegistry } = await import('./registry/shared-registry.ts');
+    const [registry, facts] = [this.#registry!, this.#facts];
+    const environment = { clock: this.#clock, timers: this.#timers, log: this.#host.log };
+    this.#shared ??= new SharedRegistry({ ...environment, registry, facts });
   }
 
   async #serve(): Promise<void> {

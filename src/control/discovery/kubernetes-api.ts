@@ -4,8 +4,8 @@
  * ask again is kubernetes.ts.
  */
 import type { IncomingMessage } from 'node:http';
-import http from 'node:http';
-import https from 'node:https';
+import type { RequestOptions } from 'node:https';
+import { onDemand } from '../../base/on-demand.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
 import type { KubernetesAccess } from './kubernetes-access.ts';
 
@@ -107,7 +107,7 @@ function open(call: ApiCall, signal: AbortSignal, { method, body }: JsonRequest 
   const url = new URL(apiServer + call.path);
   return new Promise((resolve, reject) => {
     const text = body === undefined ? null : JSON.stringify(body);
-    const options: https.RequestOptions = {
+    const options: RequestOptions = {
       method,
       signal,
       // A connection of its own: a watch holds one for minutes, and a list is rare.
@@ -120,7 +120,7 @@ function open(call: ApiCall, signal: AbortSignal, { method, body }: JsonRequest 
       },
       ...(ca === null ? {} : { ca }),
     };
-    const request = url.protocol === 'https:' ? https.request(url, options) : http.request(url, options);
+    const request = (url.protocol === 'https:' ? onDemand.https : onDemand.http).request(url, options);
     request.on('error', reject);
     request.on('response', (response) => {
       const status = response.statusCode ?? 0;

@@ -3,13 +3,8 @@ import { describe, it } from 'node:test';
 import * as z from 'zod';
 import type { SectionContext } from '../config/section.ts';
 import { discoveryOptions, discoverySection, discoverySettings } from './options.ts';
-import {
-  hashToken,
-  registryOptions,
-  registrySection,
-  registrySettings,
-  servicesWithoutRegistry,
-} from './registry/options.ts';
+import { servicesWithoutRegistry } from './plan.ts';
+import { hashToken, registryOptions, registrySection, registrySettings } from './registry/options.ts';
 
 const TOKEN = 'a-token-of-some-length';
 

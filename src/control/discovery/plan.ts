@@ -7,6 +7,7 @@ import { instanceAt } from './instance.ts';
 import type { DiscoveryPlan } from './manager.ts';
 import type { DiscoverySettings } from './options.ts';
 import type { RegistrationRules } from './registry/leases.ts';
+import type { RegistrySection } from './registry/options.ts';
 
 /** As the sections of each service compiled: `plan.services`. */
 export type DiscoveryByService = Readonly<Record<string, { readonly discovery: DiscoverySettings | null }>>;
@@ -38,6 +39,18 @@ export function registrationRules(services: DiscoveryByService): Map<string, Reg
     if (discovery?.registry != null) rules.set(service, discovery.registry);
   }
   return rules;
+}
+
+/**
+ * Services that take registrations though there is no `registry`, so that no instance could register: an error at
+ * start.
+ */
+export function servicesWithoutRegistry(
+  registry: RegistrySection | null,
+  discovery: ReadonlyMap<string, DiscoverySettings | null>,
+): string[] {
+  if (registry !== null) return [];
+  return [...discovery].filter(([, settings]) => settings?.registry != null).map(([service]) => service);
 }
 
 function fromDocument(written: string | (Partial<ListedFields> & { readonly url: string })): InstanceInput {

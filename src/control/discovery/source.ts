@@ -45,6 +45,34 @@ export function defineSource<Settings>(definition: SourceDefinition<Settings>): 
   return definition;
 }
 
+/** One whose code is loaded when the first service has it. */
+export function lazySource<Settings>(
+  name: string,
+  load: () => Promise<SourceDefinition<Settings>>,
+): SourceDefinition<Settings> {
+  return {
+    name,
+    create(settings, environment) {
+      let source: DiscoverySource | undefined;
+      let isStopped = false;
+      return {
+        start(onInstances, onProblem) {
+          const begin = ({ create }: SourceDefinition<Settings>): void => {
+            if (isStopped) return;
+            source = create(settings, environment);
+            source.start(onInstances, onProblem);
+          };
+          load().then(begin, (error: unknown) => onProblem(words(error)));
+        },
+        stop() {
+          isStopped = true;
+          source?.stop();
+        },
+      };
+    },
+  };
+}
+
 /** What went wrong, as a sentence; Node's code in brackets for searches. */
 export function words(error: unknown): string {
   if (!(error instanceof Error)) return String(error);

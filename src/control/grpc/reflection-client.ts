@@ -5,7 +5,7 @@
  */
 import type http2 from 'node:http2';
 import net from 'node:net';
-import tls from 'node:tls';
+import { onDemand } from '../../base/on-demand.ts';
 import { JsonEncoder } from '../../base/protobuf/json-to-wire.ts';
 import { TypeSet } from '../../base/protobuf/types.ts';
 import { WireFault } from '../../base/protobuf/wire.ts';
@@ -86,7 +86,9 @@ function open(connect: typeof http2.connect, address: ProbeAddress, secure: bool
   const security = secure ? tlsOptions(address.tls) : {};
   const path = address.socketPath;
   const overSocket = (): net.Socket =>
-    secure ? tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security }) : net.connect({ path: path ?? '' });
+    secure
+      ? onDemand.tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security })
+      : net.connect({ path: path ?? '' });
   return connect(`${secure ? 'https' : 'http'}://${authorityOf(address, secure)}`, {
     ...security,
     ...(path === null ? {} : { createConnection: overSocket }),

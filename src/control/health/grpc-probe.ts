@@ -4,7 +4,7 @@
  */
 import type http2 from 'node:http2';
 import net from 'node:net';
-import tls from 'node:tls';
+import { onDemand } from '../../base/on-demand.ts';
 import { decodeResponse, encodeRequest, SERVING, SERVING_STATUS } from './grpc-message.ts';
 import type { HealthCheckSettings } from './options.ts';
 import type { Probe, ProbeAddress, ProbeOutcome } from './probe.ts';
@@ -38,7 +38,9 @@ function open(connect: typeof http2.connect, address: ProbeAddress): http2.Clien
   const security = secure ? tlsOptions(address.tls) : {};
   const path = address.socketPath;
   const overSocket = (): net.Socket =>
-    secure ? tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security }) : net.connect({ path: path ?? '' });
+    secure
+      ? onDemand.tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security })
+      : net.connect({ path: path ?? '' });
   return connect(`${secure ? 'https' : 'http'}://${authorityOf(address, secure)}`, {
     ...security,
     ...(path === null ? {} : { createConnection: overSocket }),

@@ -4,8 +4,8 @@
  * responses.
  */
 import type { IncomingMessage } from 'node:http';
-import http from 'node:http';
-import https from 'node:https';
+import type { RequestOptions } from 'node:https';
+import { onDemand } from '../../base/on-demand.ts';
 import type { HealthCheckSettings } from './options.ts';
 import type { Probe, ProbeAddress, ProbeOutcome } from './probe.ts';
 import { authorityOf, bad, good, lowerCased, socketFault, tlsOptions } from './probe.ts';
@@ -28,7 +28,7 @@ function ask(
   return new Promise((resolve) => {
     const where =
       address.socketPath === null ? { host: address.host, port: address.port } : { socketPath: address.socketPath };
-    const options: https.RequestOptions = {
+    const options: RequestOptions = {
       ...where,
       method: check.method,
       path: address.basePath + check.path,
@@ -37,7 +37,7 @@ function ask(
       signal,
       ...(secure ? tlsOptions(address.tls) : {}),
     };
-    const request = secure ? https.request(options) : http.request(options);
+    const request = (secure ? onDemand.https : onDemand.http).request(options);
     const settle = (outcome: ProbeOutcome): void => {
       resolve(outcome);
       request.destroy();

@@ -2,7 +2,8 @@
  * The account API in words, for its OpenAPI document: every operation, who may call it, and the schema by which it
  * checks what it is sent. A test compares the list with the routes of the application.
  */
-import { type Audience, describeApi, type Mapping, type OperationText } from '../openapi-document.ts';
+import type { Audience } from '../audience.ts';
+import { describeApi, type Mapping, type OperationText } from '../openapi-document.ts';
 import { accountBodies } from './accounts/routes.ts';
 import { adminBodies } from './accounts/routes-admin.ts';
 import { setupBodies } from './accounts/routes-setup.ts';

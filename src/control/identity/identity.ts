@@ -3,13 +3,14 @@
  * HTTP application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process
  * of its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
  */
-import { createServer, type Server } from 'node:http';
+import type { Server } from 'node:http';
 import { join } from 'node:path';
 import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
 import { CidrSet } from '../../base/ip.ts';
 import { createLogger, type Logger } from '../../base/log.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import { standardError } from '../../base/process-output.ts';
 import type { ControlBus } from '../bus.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
@@ -131,7 +132,7 @@ async function assemble(
     app,
     context,
     async start(where, { replaces = false } = {}) {
-      server = createServer(
+      server = onDemand.http.createServer(
         { requestTimeout: 60_000, headersTimeout: 20_000, keepAliveTimeout: typeof where === 'string' ? 0 : 75_000 },
         (request, response) => {
           if (provider?.handles(request.url ?? '') === true) {

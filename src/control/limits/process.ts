@@ -6,10 +6,11 @@
  *
  * Who calls is what `X-Auth-*` say, as behind a gateway. Anybody who can connect could say so, hence `from`.
  */
-import { createServer, type IncomingMessage } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../../base/clock.ts';
 import { CidrSet, canonicalAddress } from '../../base/ip.ts';
 import type { Logger } from '../../base/log.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import type { ControlBus } from '../bus.ts';
 import { fetchListener } from '../local-server.ts';
 import { extraText } from '../telemetry/prometheus.ts';
@@ -65,7 +66,11 @@ export async function createLimitsProcess(
   };
   const listener = fetchListener(answer);
   // A gateway keeps its connections for 60 s at most; the end comes from there.
-  const server = createServer({ keepAliveTimeout: 75_000, headersTimeout: 20_000, requestTimeout: 60_000 });
+  const server = onDemand.http.createServer({
+    keepAliveTimeout: 75_000,
+    headersTimeout: 20_000,
+    requestTimeout: 60_000,
+  });
   server.on('request', (request, response) => {
     const peer = canonicalAddress(request.socket.remoteAddress ?? '');
     if (isOpenToAll(request) || (peer !== undefined && known.has(peer))) {

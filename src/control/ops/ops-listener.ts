@@ -2,9 +2,10 @@
  * A listener of its own for health, status and metrics (`gateway.operations.port`), on the main thread: what operators
  * read is then on no public address, and is served also while all workers are busy. Owner: the primary.
  */
-import { createServer, type RequestListener, type Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import { listenOnPort, type Place } from '../shared-port.ts';
 
 export class OpsListener {
@@ -55,7 +56,7 @@ export class OpsListener {
   }
 
   async #listen(place: Place, isTakingOver: boolean): Promise<void> {
-    const server = createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) =>
+    const server = onDemand.http.createServer({ requestTimeout: 10_000, headersTimeout: 10_000 }, (request, response) =>
       this.#answer(request, response),
     );
     server.maxConnections = 256;

@@ -1,7 +1,8 @@
 /** The key `gateway.securityEvents`: where security events go and which ones. */
 import * as z from 'zod';
 import { defineSection } from '../config/section.ts';
-import { type RotationPlan, rotationPlan, rotationSchema } from '../file-rotation.ts';
+import type { RotationPlan } from '../file-rotation.ts';
+import { rotationPlan, rotationSchema } from '../file-rotation-options.ts';
 
 export interface SecurityEventsPlan {
   /** Null: standard output. */

@@ -3,8 +3,9 @@
  * those of services arrive: so it is stored, validated and invalidates by the same rules. What a service falls back on
  * is no such response and does not pass here.
  */
-import { STATUS_CODES } from 'node:http';
+
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { REASON_PHRASES } from '../../base/reason-phrases.ts';
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { isEventStreamType } from '../exchange/event-stream.ts';
@@ -120,7 +121,7 @@ export class ReplyAsMessage implements ResponseSource, ResponseHandler {
 
 /** As a service would have sent it. */
 function headText({ status, headers, cookies }: Reply, bytes: Uint8Array | null): Buffer {
-  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ''}\r\n`;
+  let text = `HTTP/1.1 ${status} ${REASON_PHRASES[status] ?? ''}\r\n`;
   const add = (name: string, value: string): void => {
     checkField(name, value);
     text += `${name}: ${value}\r\n`;

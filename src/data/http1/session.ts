@@ -10,9 +10,9 @@
  *   IDLE -> HEAD (-> HEAD for 1xx) -> BODY -> IDLE | CLOSED        HEAD -> TUNNEL on 101
  */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import { isTls } from '../../base/on-demand.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
@@ -108,7 +108,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
 
   constructor(socket: Socket, owner: SessionOwner, wheel: TimerWheel) {
     this.socket = socket;
-    this.#secure = socket instanceof TLSSocket;
+    this.#secure = isTls(socket);
     this.#wheel = wheel;
     this.deadline = new Deadline(this, 0);
     this.#outbox = new MessageWriter(socket, this.#secure);

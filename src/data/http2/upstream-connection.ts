@@ -4,8 +4,8 @@
  * kept by upstream/http2-pool.ts. Owner: the worker's thread.
  */
 import type { Socket } from 'node:net';
-import { TLSSocket } from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
+import { isTls } from '../../base/on-demand.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import { Outbox } from '../wire/outbox.ts';
 import { Http2Connection } from './connection.ts';
@@ -74,7 +74,7 @@ export class UpstreamConnection extends Http2Connection {
   #pingedMs = 0;
 
   constructor(socket: Socket, owner: UpstreamConnectionOwner, wheel: TimerWheel, clock: Clock) {
-    const isSecure = socket instanceof TLSSocket;
+    const isSecure = isTls(socket);
     super(
       socket,
       new Outbox(socket, isSecure),

@@ -6,7 +6,7 @@
  */
 import type { Socket } from 'node:net';
 import type { SecureContext, Server } from 'node:tls';
-import { createSecureContext, createServer } from 'node:tls';
+import { onDemand } from '../../base/on-demand.ts';
 import type { ChallengeCertificates } from '../contract/challenge.ts';
 
 const CHALLENGE_PROTOCOL = 'acme-tls/1';
@@ -31,7 +31,10 @@ export class ChallengeResponder {
 
   update(certificates: ChallengeCertificates): void {
     this.#contexts = new Map(
-      Object.entries(certificates).map(([name, { cert, key }]) => [name, createSecureContext({ cert, key })]),
+      Object.entries(certificates).map(([name, { cert, key }]) => [
+        name,
+        onDemand.tls.createSecureContext({ cert, key }),
+      ]),
     );
   }
 
@@ -77,7 +80,7 @@ export class ChallengeResponder {
    * RFC 8737 §3: the protocol must be negotiated, no data is exchanged, and without a certificate the handshake fails.
    */
   #makeServer(): Server {
-    const server = createServer({
+    const server = onDemand.tls.createServer({
       ALPNProtocols: [CHALLENGE_PROTOCOL],
       minVersion: 'TLSv1.2',
       handshakeTimeout: this.#handshakeTimeoutMs(),

@@ -6,9 +6,9 @@
 import type { AddressInfo, Server, Socket } from 'node:net';
 import { createServer } from 'node:net';
 import type { TLSSocket, Server as TlsServer } from 'node:tls';
-import { createServer as createTlsServer } from 'node:tls';
 import { canonicalAddress } from '../../base/ip.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
+import { onDemand } from '../../base/on-demand.ts';
 import type { ListenerSettings, Secrets } from '../contract/snapshot.ts';
 import type { Admission, Peer } from '../exchange/downstream.ts';
 import { Connection } from '../http1/connection.ts';
@@ -61,7 +61,7 @@ export class Listener {
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
     this.#clientCa = clientCaOf(settings, secrets);
-    const tls = createTlsServer(
+    const tls = onDemand.tls.createServer(
       tlsOptions(
         settings.tls,
         secrets,

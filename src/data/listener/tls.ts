@@ -4,7 +4,7 @@
  */
 import { constants } from 'node:crypto';
 import type { SecureContext, SecureContextOptions, TlsOptions } from 'node:tls';
-import { createSecureContext } from 'node:tls';
+import { onDemand } from '../../base/on-demand.ts';
 import type { ListenerProtocol, ListenerTls, Secrets } from '../contract/snapshot.ts';
 
 /** Secret id of the keys that seal session tickets; one for all workers, so that a resumed session finds its way. */
@@ -21,7 +21,7 @@ export class CertificateChoice {
   constructor(tls: ListenerTls, secrets: Secrets) {
     let first: SecureContext | undefined;
     for (const certificate of tls.certificates) {
-      const context = createSecureContext({
+      const context = onDemand.tls.createSecureContext({
         cert: secrets[certificate.cert],
         key: secrets[certificate.key],
         minVersion: tls.minVersion,
@@ -35,7 +35,7 @@ export class CertificateChoice {
       }
     }
     // None yet (`tls: auto` at its first start): every handshake fails with an alert.
-    this.first = first ?? createSecureContext({ minVersion: tls.minVersion, ...NO_RENEGOTIATION });
+    this.first = first ?? onDemand.tls.createSecureContext({ minVersion: tls.minVersion, ...NO_RENEGOTIATION });
   }
 
   /** RFC 9525 §6.3: a wildcard stands for one label. */

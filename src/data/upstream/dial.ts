@@ -4,11 +4,11 @@
  */
 import type { Socket } from 'node:net';
 import { connect as connectTcp, isIP } from 'node:net';
-import type { ConnectionOptions, SecureContext } from 'node:tls';
-import { checkServerIdentity, connect as connectTls, createSecureContext, TLSSocket } from 'node:tls';
+import type { ConnectionOptions, SecureContext, TLSSocket } from 'node:tls';
 import type { Clock } from '../../base/clock.ts';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
+import { isTls, onDemand } from '../../base/on-demand.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import type { InstanceSettings, Secrets, UpstreamTls } from '../contract/snapshot.ts';
 import type { StreamWaiter } from '../exchange/upstream-stream.ts';
@@ -32,7 +32,7 @@ export function dialTarget(instance: InstanceSettings, tls: UpstreamTls | null, 
   const ca = text(tls?.ca);
   const cert = text(tls?.cert);
   const key = text(tls?.key);
-  const secureContext = createSecureContext({
+  const secureContext = onDemand.tls.createSecureContext({
     minVersion: 'TLSv1.2',
     ...(ca === undefined ? {} : { ca }),
     ...(cert === undefined ? {} : { cert }),
@@ -89,7 +89,7 @@ export function dialHttp2(
   };
   return openSocket(target, ['h2'], reader, {
     onSocket: (socket) => {
-      if (socket instanceof TLSSocket && socket.alpnProtocol !== 'h2') {
+      if (isTls(socket) && socket.alpnProtocol !== 'h2') {
         socket.on('error', () => {});
         socket.destroy();
         result.onConnectFault(FAULTS.upstreamTlsFailed, 'the instance did not choose HTTP/2 (ALPN)');
@@ -184,11 +184,11 @@ function openSocket(
       // RFC 6066 §3: no literal addresses in SNI.
       ...(isIP(name) === 0 ? { servername: name } : {}),
       rejectUnauthorized: target.tls?.verify ?? true,
-      checkServerIdentity: (_host, certificate) => checkServerIdentity(name, certificate),
+      checkServerIdentity: (_host, certificate) => onDemand.tls.checkServerIdentity(name, certificate),
       ALPNProtocols: [...protocols],
       onread,
     };
-    socket = connectTls(options);
+    socket = onDemand.tls.connect(options);
     socket.setNoDelay(true);
   }
   const fail = (error: NodeJS.ErrnoException): void => {

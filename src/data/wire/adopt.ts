@@ -8,7 +8,8 @@
  */
 import type { Server, Socket } from 'node:net';
 import { Socket as NetSocket } from 'node:net';
-import { TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
+import { isTls } from '../../base/on-demand.ts';
 
 export interface Reader {
   /** Memory for the next read. */
@@ -80,7 +81,7 @@ function socketOf(handle: Accepted): Socket {
 /** From now on this one reads, also when it is another protocol than was thought. False: by `data` events only. */
 export function readInto(socket: Socket, reader: Reader): boolean {
   const reading = (socket as Adopted)[READING];
-  if (reading === undefined) return socket instanceof TLSSocket && readDecrypted(socket, reader);
+  if (reading === undefined) return isTls(socket) && readDecrypted(socket, reader);
   reading.reader = reader;
   return true;
 }

@@ -6,7 +6,7 @@
 import { isIPv6 } from 'node:net';
 import { resolve } from 'node:path';
 import type { KeyPath } from '../../../data/contract/options.ts';
-import type { InstanceSettings } from '../../../data/contract/snapshot.ts';
+import type { InstanceSettings, UpstreamTls } from '../../../data/contract/snapshot.ts';
 import type { InstanceOptions, ServiceOptions } from '../schema/service.ts';
 import { showValue } from '../secrecy.ts';
 import type { Compilation } from './context.ts';
@@ -32,15 +32,18 @@ export interface MoreInstances {
 
 export const NO_MORE_INSTANCES: MoreInstances = { discovered: {}, added: {}, removed: new Set() };
 
+/** Of a service with instances at https URLs that says nothing of `tls`. */
+export const PLAIN_TLS: UpstreamTls = { serverName: null, ca: null, cert: null, key: null, verify: true };
+
 export type UnslottedInstance = Omit<InstanceSettings, 'slot'>;
 
 export type InstanceAddress = Pick<InstanceSettings, 'url' | 'protocol' | 'host' | 'port' | 'socketPath' | 'basePath'>;
 
 /** All of them, also those that operators took out. */
 export function compileInstances(
-  compilation: Compilation,
+  compilation: Pick<Compilation, 'problem'> & { readonly config: Pick<Compilation['config'], 'baseDir'> },
   service: string,
-  options: ServiceOptions,
+  options: Pick<ServiceOptions, 'instances' | 'protocol'>,
   more: MoreInstances,
 ): UnslottedInstance[] {
   const path: KeyPath = ['services', service, 'instances'];

@@ -10,7 +10,7 @@ import { DEFAULT_ALGORITHM, RETRIABLE_FAULTS, retryOptions } from '../schema/ser
 import { showValue } from '../secrecy.ts';
 import type { Compilation } from './context.ts';
 import type { MoreInstances, UnslottedInstance } from './instances.ts';
-import { compileInstances } from './instances.ts';
+import { compileInstances, PLAIN_TLS } from './instances.ts';
 import { readAuthorities, readPair } from './pem.ts';
 import { compileResilience } from './resilience.ts';
 
@@ -151,8 +151,6 @@ function retries(compilation: Compilation, path: KeyPath, options: ServiceOption
     maxReplayBytes: written.maxReplaySize,
   };
 }
-
-const PLAIN_TLS: UpstreamTls = { serverName: null, ca: null, cert: null, key: null, verify: true };
 
 function upstreamTls(
   compilation: Compilation,

@@ -5,7 +5,6 @@
  */
 import { open, readFile, rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import * as z from 'zod';
 import type { Logger } from '../../../base/log.ts';
 import type { Timers } from '../../../base/system-timers.ts';
 import { words } from '../source.ts';
@@ -13,25 +12,6 @@ import type { RegistryContent, RegistryStore } from './store.ts';
 
 /** Changes that come within this time are one write. */
 export const WRITE_BEHIND_MS = 200;
-
-const time = z.number().min(0);
-const contentSchema = z.object({
-  version: z.literal(1),
-  leases: z.array(
-    z.object({
-      service: z.string(),
-      id: z.string(),
-      url: z.string(),
-      weight: z.number(),
-      zone: z.string().nullable(),
-      metadata: z.record(z.string(), z.string()),
-      leaseMs: z.number().positive(),
-      registeredAtMs: time,
-      heldUntilMs: time,
-    }),
-  ),
-  comebacks: z.array(z.object({ service: z.string(), url: z.string(), atMs: z.array(time) })),
-});
 
 /** `path` must be in a folder that exists. */
 export function fileStore(path: string, timers: Timers, log: Logger): RegistryStore {
@@ -69,6 +49,7 @@ export function fileStore(path: string, timers: Timers, log: Logger): RegistrySt
         if ((error as NodeJS.ErrnoException).code === 'ENOENT') return null;
         throw error;
       }
+      const { contentSchema } = await import('./file-content.ts');
       try {
         return contentSchema.parse(JSON.parse(text));
       } catch (error) {

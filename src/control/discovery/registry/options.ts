@@ -6,7 +6,6 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { duration, MAX_TIMER_MS, secret } from '../../../base/zod-units.ts';
 import { defineSection } from '../../config/section.ts';
-import type { DiscoverySettings } from '../options.ts';
 import type { DampingSettings } from './damping.ts';
 import type { RegistrySettings } from './leases.ts';
 
@@ -139,15 +138,3 @@ export const registrySection = defineSection({
     return section;
   },
 });
-
-/**
- * Services that take registrations though there is no `registry`, so that no instance could register: an error at
- * start.
- */
-export function servicesWithoutRegistry(
-  registry: RegistrySection | null,
-  discovery: ReadonlyMap<string, DiscoverySettings | null>,
-): string[] {
-  if (registry !== null) return [];
-  return [...discovery].filter(([, settings]) => settings?.registry != null).map(([service]) => service);
-}

@@ -4,9 +4,10 @@ import { describe, it } from 'node:test';
 import { FakeTimers } from '../../../../test/support/fake-timers.ts';
 import { createLogger } from '../../../base/log.ts';
 import { type FactCarrier, Facts } from '../../facts.ts';
+import { knownMs } from './known-time.ts';
 import type { Lease, Registration, RegistrationRules, RegistrySettings } from './leases.ts';
 import { Registry } from './registry.ts';
-import { knownMs, LEASE_FACT, RENEWAL_GATHER_MS, SharedRegistry } from './shared-registry.ts';
+import { LEASE_FACT, RENEWAL_GATHER_MS, SharedRegistry } from './shared-registry.ts';
 import { memoryStore } from './store.ts';
 
 const SETTINGS: RegistrySettings = {

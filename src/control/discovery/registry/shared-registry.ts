@@ -29,8 +29,6 @@ export type Found<T> = T | 'none' | 'unsure';
 export const LEASE_FACT = 'lease';
 /** Heartbeats of this long are one transaction. */
 export const RENEWAL_GATHER_MS = 500;
-/** A renewal is in the store by then: what `RENEWAL_GATHER_MS` and a busy store take. */
-const WRITE_SLACK_MS = 2_000;
 /** Told while there was no store to tell it to. */
 const MOST_OWED = 8_192;
 
@@ -49,12 +47,6 @@ const leaseValue = z.object({
 const endValue = z.object({ ...named, ended: z.literal(true), successor: leaseValue.nullable() });
 
 type Ended = z.output<typeof endValue>;
-
-/** Monotonic: up to then it is known here who renewed its lease at which node; `Registry` drops by it. */
-export function knownMs(facts: Facts, clock: Clock): number {
-  if (!facts.isInCluster) return clock.monotonicMs();
-  return facts.knownMs === null ? Number.NEGATIVE_INFINITY : facts.knownMs - WRITE_SLACK_MS;
-}
 
 export class SharedRegistry {
   readonly #parts: SharedRegistryParts;

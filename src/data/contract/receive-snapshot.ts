@@ -1,7 +1,7 @@
-/** A snapshot that control has sent, read a part at a time between requests (contract/snapshot-parts.ts). */
+/** A snapshot from another thread, read a part at a time between requests (snapshot-parts.ts). */
 import { type MessagePort, receiveMessageOnPort } from 'node:worker_threads';
 import type { Steps } from '../../base/slices.ts';
-import { joinSnapshot, type Received, type SnapshotHead, type SnapshotPart } from '../contract/snapshot-parts.ts';
+import { joinSnapshot, type Received, type SnapshotHead, type SnapshotPart } from './snapshot-parts.ts';
 
 /** The parts wait on the port already; it is closed behind the last one. */
 export function* receiveSteps(head: SnapshotHead, port: MessagePort, former: Received | null): Steps<Received> {
