@@ -6,7 +6,7 @@ import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import type { Scope } from '../support/scope.ts';
 import { assertSeries, readSeries, some } from '../support/series.ts';
 import { until } from '../support/until.ts';
-import { httpUpstream, readAll } from '../support/upstream.ts';
+import { deadPort, httpUpstream, readAll } from '../support/upstream.ts';
 
 const PATIENCE_MS = 60_000;
 const KEY = 'trainer-0123456789abcdef0123456789';
@@ -53,10 +53,18 @@ it('each metric of streams and consumers', { timeout: 240_000 }, async (t) => {
     maxBackoff: '100ms',
   });
   const gateway = await startTestGateway(t, {
-    services: { audit: { instances: [upstream.url], retries: 0 } },
+    services: {
+      audit: { instances: [upstream.url], retries: 0 },
+      away: { instances: [`http://127.0.0.1:${await deadPort()}`] },
+    },
     events: {
       streams: { commits: {} },
-      consumers: { flaky: consumer('/flaky', 10), dead: consumer('/dead', 2), held: consumer('/held', 10) },
+      consumers: {
+        flaky: consumer('/flaky', 10),
+        dead: consumer('/dead', 2),
+        held: consumer('/held', 10),
+        never: { ...consumer('/never', 10), service: 'away' },
+      },
     },
     routes: [publishing, { match: { path: '/stream' }, subscribe: { stream: 'commits' }, auth: 'public' }],
   });
@@ -83,7 +91,7 @@ it('each metric of streams and consumers', { timeout: 240_000 }, async (t) => {
     ['gatehouse_events_published_total{stream="commits",outcome="accepted"}', 2],
     ['gatehouse_events_outbox', 0],
     // The consumers read, too.
-    ['gatehouse_events_subscribers{stream="commits"}', 4],
+    ['gatehouse_events_subscribers{stream="commits"}', 5],
     ['gatehouse_events_subscriptions_opened_total', 1],
     ['gatehouse_events_sent_total', some],
     ['gatehouse_events_gaps_total', 1],
@@ -95,6 +103,8 @@ it('each metric of streams and consumers', { timeout: 240_000 }, async (t) => {
     ['gatehouse_events_dead_letters{consumer="dead"}', 2],
     ['gatehouse_events_consumer_pending{consumer="held"}', 1],
     ['gatehouse_events_consumer_lag{consumer="held"}', 1],
+    // Not one event was finished.
+    ['gatehouse_events_consumer_lag{consumer="never"}', 2],
   ]);
   // A distribution: whoever else reads it takes nothing away.
   for (let i = 0; i < 2; i++)

@@ -2,12 +2,15 @@
  * A RabbitMQ server of its own for a test: the installed one with node name, ports, port mapper and folder of its own.
  * It takes some seconds to start. Can be paused, killed and started again with what was on its disk.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { type BrokerServer, endChild, listening } from './nats.ts';
 import { freePorts } from './ports.ts';
+
+const run = promisify(execFile);
 
 /** Debian's wrapper changes the user; the script behind it does not. */
 const SCRIPTS = [
@@ -16,7 +19,12 @@ const SCRIPTS = [
   '/opt/homebrew/sbin/rabbitmq-server',
 ];
 
-export async function startRabbit(): Promise<BrokerServer> {
+export interface RabbitServer extends BrokerServer {
+  /** Whether its disk is short of room, as it says: publishers are blocked until it is not. */
+  diskAlarm(isOn: boolean): Promise<void>;
+}
+
+export async function startRabbit(): Promise<RabbitServer> {
   const script = SCRIPTS.find((path) => existsSync(path));
   if (script === undefined)
     throw new Error('rabbitmq-server was not found; install it with: apt-get install rabbitmq-server');
@@ -67,6 +75,11 @@ export async function startRabbit(): Promise<BrokerServer> {
     kill: () => kill(child),
     async start() {
       child = await launch();
+    },
+    async diskAlarm(isOn) {
+      const alarm = '{resource_limit, disk, node()}';
+      const words = isOn ? `rabbit_alarm:set_alarm({${alarm}, []}).` : `rabbit_alarm:clear_alarm(${alarm}).`;
+      await run(join(dirname(script), 'rabbitmqctl'), ['--node', env.RABBITMQ_NODENAME, 'eval', words], { env });
     },
     async stop() {
       await kill(child);

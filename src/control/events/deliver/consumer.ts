@@ -114,7 +114,9 @@ export class Consumer {
     if (this.#run === null) return null;
     if (head === null) return 0;
     const { position } = this;
-    if (position === null || head.includes('-')) return null;
+    if (head.includes('-')) return null;
+    // Nothing was finished yet: all of the stream is to come.
+    if (position === null) return Number(BigInt(head));
     return comparePositions(head, position) > 0 ? Number(BigInt(head) - BigInt(position)) : 0;
   }
 
