@@ -13,6 +13,7 @@ import { createInterface } from 'node:readline';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { followTutorial } from '../support/tutorial.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const PARTS = [
@@ -97,6 +98,11 @@ describe('the single executable', { timeout: 600_000 }, () => {
     await run('--version');
     assert.deepEqual(await readdir(cache), [name]);
     assert.equal((await stat(join(cache, name!))).ino, ino);
+  });
+
+  test('follows the tutorial, without Node on the path', async (t) => {
+    const tookMs = await followTutorial(t, `env HOME='${join(folder, 'home')}' '${program}'`);
+    t.diagnostic(`with the single executable it takes ${(tookMs / 1_000).toFixed(1)} s`);
   });
 
   test('runs nothing from a folder that others can write to', async () => {

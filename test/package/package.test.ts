@@ -12,6 +12,7 @@ import { dirname, join, posix } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { followTutorial } from '../support/tutorial.ts';
 import { until } from '../support/until.ts';
 
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
@@ -113,6 +114,12 @@ describe('the package', { timeout: 240_000 }, () => {
       assert.ok(listed.includes(file), file);
     const strange = listed.filter((file) => /\.test\.|\.suite\.|(^|\/)(test|src|examples|bench|\.ci)\//.test(file));
     assert.deepEqual(strange, []);
+  });
+
+  test('follows the tutorial', async (t) => {
+    const command = join(project, 'node_modules/gatehouse/bin/gatehouse.js');
+    const tookMs = await followTutorial(t, `'${process.execPath}' '${command}'`);
+    t.diagnostic(`with the package it takes ${(tookMs / 1_000).toFixed(1)} s`);
   });
 
   test('has no module that only tests use', async () => {

@@ -45,6 +45,13 @@ const rows: Row[] = [
     body: 'hi',
     field: ['x-a', '1'],
   },
+  // The ends of the range that the grammar of a status line has (RFC 9112 §4) and no class (RFC 9110 §15).
+  ...[600, 999].map((status) => ({
+    form: 'anyStatus',
+    says: `HTTP/1.1 ${status} Odd\r\nContent-Length: 2\r\n\r\nhi`,
+    status,
+    body: 'hi',
+  })),
 ];
 
 /** One service for each form, another that may do everything but that, and one that may do nothing. */
@@ -60,7 +67,7 @@ async function scene(test: Scope): Promise<{ gateway: TestGateway; asked(): numb
     });
     socket.on('error', () => {});
   });
-  const forms = rows.map(({ form }) => form);
+  const forms = [...new Set(rows.map(({ form }) => form))];
   const service = (lenient?: readonly string[]) => ({
     instances: [upstream.url],
     ejection: 'off',
