@@ -69,7 +69,7 @@ test('dev opens the console on a terminal, once, and not when told not to', asyn
       child.stdin.write('\x03');
       await once(child, 'exit');
     };
-    return { said: listen(child), end };
+    return { said: listen(child), end, close: () => child.kill('SIGKILL') };
   };
   const shown = run();
   await shown.said.until('console: http://127.0.0.1:');
@@ -83,8 +83,20 @@ test('dev opens the console on a terminal, once, and not when told not to', asyn
   assert.equal(readFileSync(join(folder, 'opened'), 'utf8').trim(), link, 'once');
   const quiet = run('--no-console');
   await quiet.said.until('gatehouse listens on');
-  await quiet.end();
   assert.doesNotMatch(quiet.said.text(), /console: /);
+  const [, url = ''] = /listens on (\S+)/.exec(quiet.said.text()) ?? [];
+  assert.equal((await fetch(url)).status, 200);
+  quiet.close();
+  const isGone = (): Promise<boolean> =>
+    fetch(url).then(
+      () => false,
+      () => true,
+    );
+  const lateMs = Date.now() + DEADLINE_MS;
+  while (!(await isGone())) {
+    assert.ok(Date.now() < lateMs, 'a closed terminal ends the gateway');
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
 });
 
 test('a browser is opened where there is one', () => {

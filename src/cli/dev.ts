@@ -20,6 +20,8 @@ import { colours, prettyLine } from './pretty-line.ts';
 const NEEDS_RESTART = 'some settings take effect at the next start only';
 /** What "start" prints when it takes requests. */
 const LISTENS = 'gatehouse listens on';
+/** The last one is a terminal that was closed, which to the gateway itself would mean a reload. */
+const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** An editor writes a file in several steps. */
 const SETTLED_MS = 100;
 
@@ -31,7 +33,7 @@ export const dev: Command = {
 
 On a terminal it prints a link to the console that signs in once, and opens it in a browser where there is one (BROWSER names another, or none). Where the configuration has no "admin" the console is on a free port of this machine alone.
 
-SIGTERM and SIGINT (Ctrl+C) end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
+SIGTERM, SIGINT (Ctrl+C) and closing the terminal end it. Exit codes: 0 ended, 5 something stands in the way, such as a port in use.`,
   options: { 'no-console': { type: 'boolean', meaning: 'neither make nor open a console' } },
   arguments: { min: 0, max: 1 },
   isService: true,
@@ -68,7 +70,7 @@ class Development {
       this.#wake();
       this.#child?.kill('SIGTERM');
     };
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.on(signal, end);
+    for (const signal of ENDING) signals.on(signal, end);
     const watcher = watch(dirname(resolve(this.#context.cwd, this.#file)), (_, name) => {
       if (name === null || name === basename(this.#file)) setTimeout(() => this.#wake(), SETTLED_MS).unref();
     });
@@ -83,7 +85,7 @@ class Development {
       return EXIT.ok;
     } finally {
       watcher.close();
-      for (const signal of ['SIGTERM', 'SIGINT'] as const) signals.off(signal, end);
+      for (const signal of ENDING) signals.off(signal, end);
     }
   }
 
