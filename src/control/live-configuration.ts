@@ -216,7 +216,10 @@ export class LiveConfiguration {
     if (this.#ended || names.length === 0)
       return { ok: true, version: this.#snapshot.version, problems: [], restart: this.#restart };
     const changed = this.#withInstances(names, this.#snapshot.version + 1);
-    if (changed !== null) return await this.#publishInstances(changed);
+    return changed === null ? await this.#publishAgain() : await this.#publishInstances(changed);
+  }
+
+  async #publishAgain(): Promise<ReloadResult> {
     const built = await this.#build(this.#config.again);
     return built.ok ? await this.#publish(built) : this.#refused(built.problems.map(formatProblem));
   }
@@ -264,6 +267,11 @@ export class LiveConfiguration {
         compiled: { ...compiled, snapshot: again, fresh: NOTHING_FRESH, problems: [] },
       });
     });
+  }
+
+  /** Builds the same document again and publishes it, after what it reads beside itself changed: a certificate. */
+  rebuild(): Promise<ReloadResult> {
+    return this.#inTurn(() => this.#publishAgain());
   }
 
   /** Absolute path of what it was started with; null: an object of the embedding program. */

@@ -124,7 +124,7 @@ export class CertificatesFeature {
           return orderCertificate(this.#settings!, accountKey, name, kind, prover);
         },
         changed: async () => {
-          const { ok, problems } = await configuration.republish();
+          const { ok, problems } = await configuration.rebuild();
           if (!ok) log.error('a new certificate could not be published', { problems });
         },
       },

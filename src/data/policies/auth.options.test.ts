@@ -308,10 +308,10 @@ describe('issuers', () => {
   test('are named, and a wrong name is told from the right ones', () => {
     const document = { issuers: issuers() };
     assert.equal(compileAuth({ jwt: { issuers: ['corp'] } }, { document }).settings.jwt?.issuers[0]?.name, 'corp');
-    assert.match(
-      compileAuth({ jwt: { issuers: ['crop'] } }, { document }).problems[0] ?? '',
-      /jwt.issuers.0: there is no such issuer \(one of identity, corp\)/,
-    );
+    const problemIn = (inDocument: object): string =>
+      compileAuth({ jwt: { issuers: ['crop'] } }, { document: { ...document, ...inDocument } }).problems[0] ?? '';
+    assert.match(problemIn({}), /jwt.issuers.0: there is no such issuer \(one of corp\)/);
+    assert.match(problemIn({ identity: { enabled: true } }), /there is no such issuer \(one of identity, corp\)/);
     assert.match(compileAuth({ jwt: { issuers: ['identity'] } }, { document }).problems[0] ?? '', /not enabled/);
   });
 

@@ -99,7 +99,7 @@ test('the cache says what it holds and saves; a purge by an operator empties it'
 
 test('administrators find accounts, give plans, block, end sessions and revoke keys; operators look; viewers do not', async (t) => {
   const { gateway, ask } = await scene(t, {
-    identity: { enabled: true, firstAdmin: 'off', passwords: { memory: '8mb', passes: 1 } },
+    identity: { enabled: true, firstAdmin: 'off', plans: ['free', 'gold'], passwords: { memory: '8mb', passes: 1 } },
   });
   const password = 'a long enough passphrase 7';
   const made = await ask('admin', 'POST', '/identity/users', { email: 'mia@example.com', password });
