@@ -238,7 +238,7 @@ class DataWorker {
     const services = await this.#services.prepare(snapshot, secrets);
     const ofWorker = this.#environment(NO_ROUTE, secrets);
     const abuse = WorkerAbuse.of(ofWorker);
-    await UserPolicies.of(ofWorker).load(snapshot);
+    await UserPolicies.of(ofWorker).load(snapshot, secrets);
     const environment = (route: Pick<RouteSettings, 'id' | 'slot'>) => this.#environment(route, secrets);
     const caches = await inSlices(cacheSteps(snapshot, () => this.#cache(secrets), this.#live));
     const kept = await inSlices(keptSteps(snapshot, this.#live, { secrets, caches, services }));

@@ -411,7 +411,7 @@ test('a handler reloaded 1,000 times answers with its newest code, and the versi
     await writeFile(file, version(n));
     const settings = { file, version: `v${n}`, options: {}, timeoutMs: 1_000 };
     const route = { action: { kind: 'handler', handler: settings }, policies: [] };
-    await modules.load({ routes: [route] } as never);
+    await modules.load({ routes: [route] } as never, {});
     const { definition } = modules.handler(settings);
     if (n % 100 === 0) {
       const response = await definition.handle(new Request('http://a/'), {} as never);

@@ -148,13 +148,18 @@ describe('a policy that changes what all code shares', () => {
     }
   });
 
-  test('whose create never returns is out of use after three workers, and the rest goes on', async (t) => {
+  test('whose create never returns is refused by a reload, and the former one stays, also in workers to come', async (t) => {
     const folder = await mkdtemp(join(tmpdir(), 'gh-create-'));
     t.after(() => rm(folder, { recursive: true, force: true }));
     const file = join(folder, 'mine.ts');
+    await writeFile(join(folder, 'part.ts'), `export const header: string = 'first';`);
     const text = (create: string): string =>
       `import { definePolicy } from 'gatehouse/policy';
-export default definePolicy({ name: 'mine', create() { ${create} return { requestHead() {} }; } });`;
+import { header } from './part.ts';
+export default definePolicy({
+  name: 'mine',
+  create() { ${create} return { responseHead(exchange) { exchange.setResponseHeader('x-mine', header); } }; },
+});`;
     await writeFile(file, text(''));
     const gateway = await startTestGateway(t, {
       gateway: { policies: { loopTimeout: '200ms' } },
@@ -163,19 +168,28 @@ export default definePolicy({ name: 'mine', create() { ${create} return { reques
         { match: { path: '/plain' }, auth: 'public', respond: { body: 'plain' } },
       ],
     });
-    const statusOf = (path: string): Promise<number> =>
-      fetch(`${gateway.url}${path}`, { signal: AbortSignal.timeout(2_000) }).then(
-        ({ status }) => status,
-        () => 0,
-      );
-    assert.equal(await statusOf('/guarded'), 200);
+    const guarded = async (): Promise<string | null> => {
+      const response = await fetch(`${gateway.url}/guarded`, { signal: AbortSignal.timeout(2_000) }).catch(() => null);
+      return response?.status === 200 ? response.headers.get('x-mine') : `${response?.status}`;
+    };
+    assert.equal(await guarded(), 'first');
+
+    await writeFile(join(folder, 'part.ts'), `export const header: string = 'second';`);
     await writeFile(file, text('for (;;);'));
-    await gateway.reload();
-    await until(async () => (await statusOf('/guarded')) === 503, 'its routes answer 503', SLOW_MS);
-    assert.equal(await statusOf('/plain'), 200);
-    assert.ok(gateway.logged.some((line) => line.includes('a policy is out of use') && line.includes('"mine"')));
+    assert.equal((await gateway.reload()).ok, false);
+    assert.equal(await guarded(), 'first');
+    const { workers } = gateway.primary;
+    for (const _ of [1, 2, 3, 4]) {
+      const threads = workers.status().map(({ threadId }) => threadId);
+      await workers.terminate(0);
+      const isReplaced = (): boolean =>
+        workers.status().every(({ listening, threadId }) => listening && !threads.includes(threadId));
+      await until(isReplaced, 'another worker', SLOW_MS);
+      assert.equal(await guarded(), 'first', 'the files have changed, the live configuration has not');
+    }
+
     await writeFile(file, text(''));
     assert.equal((await gateway.reload()).ok, true);
-    assert.equal(await statusOf('/guarded'), 200);
+    assert.equal(await guarded(), 'second');
   });
 });

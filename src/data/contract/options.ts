@@ -35,6 +35,8 @@ export interface OptionContext {
   readText(file: string, detail?: ProblemDetail): string | undefined;
   /** Puts a text beside the snapshot instead of into it and returns the id that the options then carry. */
   secret(id: string, text: string): string;
+  /** The same, with an id that is whole: several that need one text share it. */
+  shared?(id: string, text: string): void;
   /** Refuses the configuration; lower case, no full stop. All problems are gathered before it is refused. */
   problem(message: string, detail?: ProblemDetail): void;
   /** Shown by `check` and at start; refuses nothing. */

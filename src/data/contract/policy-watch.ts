@@ -39,6 +39,14 @@ export function idOf({ file, version }: { readonly file: string; readonly versio
   return `${file}@${version}`;
 }
 
+/**
+ * Under which the texts of a module's files go to the workers beside the snapshot: a worker that starts later must not
+ * read a file that has changed meanwhile for the version that is live.
+ */
+export function textsId(module: { readonly file: string; readonly version: string }): string {
+  return `module/${idOf(module)}`;
+}
+
 export class PolicyWatch {
   readonly memory: SharedArrayBuffer;
   readonly #cells: Int32Array;

@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import * as z from 'zod';
 import { ownScript } from '../../base/own-script.ts';
 import type { KeyPath, OptionContext } from '../contract/options.ts';
+import { textsId } from '../contract/policy-watch.ts';
 import type { CheckRequest, CheckResult } from '../user-policies/check-policy.ts';
 import type { ModuleKind } from '../user-policies/definition.ts';
 import { moduleFiles } from '../user-policies/module-files.ts';
@@ -35,7 +36,10 @@ export function compileModule(
   );
   if (found === undefined) return undefined;
   const result = checked({ kind, file, version: found.version, options });
-  if (result.ok) return { file, version: found.version };
+  if (result.ok) {
+    context.shared?.(textsId({ file, version: found.version }), found.texts);
+    return { file, version: found.version };
+  }
   context.problem(result.message, {
     at: result.path === null ? at : [...atOptions, ...result.path],
     ...(result.expected === undefined ? {} : { expected: result.expected }),

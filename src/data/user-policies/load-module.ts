@@ -1,9 +1,10 @@
 /**
  * Loads a module of the user's by the version of its files. Node keeps a module by its URL for good; so the version is
  * a part of the URL, of the module and of what it imports by relative paths, and a changed file is a new module. What
- * it imports as `gatehouse/policy` is the running gateway's own, wherever the file lies.
+ * it imports as `gatehouse/policy` is the running gateway's own, wherever the file lies. The texts are those that the
+ * configuration was checked with, whatever the files hold by now.
  */
-import { registerHooks } from 'node:module';
+import { type LoadFnOutput, registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
 import { ownModule } from '../../base/own-modules.ts';
 import { PolicyError } from './definition.ts';
@@ -21,12 +22,23 @@ export function loadedModules(): number {
   return loaded.size;
 }
 
-/** Rejects with what is wrong with the module: it does not exist, does not parse, throws. */
-export async function loadModule(file: string, version: string): Promise<Readonly<Record<string, unknown>>> {
+/** Of the files of modules, by their URL with its version. */
+const texts = new Map<string, string>();
+
+/**
+ * Rejects with what is wrong with the module: it does not exist, does not parse, throws. `known`: the texts of its
+ * files (module-files.ts); without them they are read now.
+ */
+export async function loadModule(
+  file: string,
+  version: string,
+  known?: string,
+): Promise<Readonly<Record<string, unknown>>> {
   if (!hooked) hook();
   hooked = true;
-  const url = pathToFileURL(file);
-  url.searchParams.set(PARAMETER, version);
+  const url = versioned(pathToFileURL(file), version);
+  for (const [path, text] of Object.entries(known === undefined ? {} : (JSON.parse(known) as Record<string, string>)))
+    texts.set(versioned(pathToFileURL(path), version).href, text);
   loaded.add(url.href);
   intrinsics ??= new Intrinsics();
   try {
@@ -64,9 +76,29 @@ function hook(): void {
       if (own !== undefined) return next(own, context);
       const found = next(specifier, context);
       if (!/^\.{1,2}\//.test(specifier) || !found.url.startsWith('file:')) return found;
-      const url = new URL(found.url);
-      url.searchParams.set(PARAMETER, new URL(parentURL).searchParams.get(PARAMETER) ?? '');
-      return { ...found, url: url.href };
+      const version = new URL(parentURL).searchParams.get(PARAMETER) ?? '';
+      return { ...found, url: versioned(new URL(found.url), version).href };
+    },
+    load(url, context, next) {
+      const text = texts.get(url);
+      if (text === undefined) return next(url, context);
+      texts.delete(url);
+      const format = formatOf(url);
+      if (format !== null) return { format, source: text, shortCircuit: true };
+      const found = next(url, context);
+      return found.format === 'module' ? { ...found, source: text } : found;
     },
   });
+}
+
+function versioned(url: URL, version: string): URL {
+  url.searchParams.set(PARAMETER, version);
+  return url;
+}
+
+/** Null: it depends on the package, or on the text. */
+function formatOf(url: string): LoadFnOutput['format'] | null {
+  const { pathname } = new URL(url);
+  if (/\.m?ts$/.test(pathname)) return 'module-typescript';
+  return pathname.endsWith('.mjs') ? 'module' : null;
 }

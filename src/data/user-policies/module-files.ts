@@ -14,6 +14,8 @@ export interface ModuleFiles {
   readonly files: readonly string[];
   /** Changes with the text of any of the files. */
   readonly version: string;
+  /** What `textsId` names: the texts by file, in JSON. */
+  readonly texts: string;
 }
 
 /** `read` gives undefined for a file that it has reported. Undefined when any file is missing. */
@@ -22,6 +24,7 @@ export function moduleFiles(
   read: (file: string, importedBy: string | null) => string | undefined,
 ): ModuleFiles | undefined {
   const hash = createHash('sha256');
+  const texts: Record<string, string> = {};
   const seen = new Set([file]);
   const waiting: [file: string, importedBy: string | null][] = [[file, null]];
   for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
@@ -29,6 +32,7 @@ export function moduleFiles(
     const text = read(path, importedBy);
     if (text === undefined) return undefined;
     hash.update(`${path}\0${text}\0`);
+    texts[path] = text;
     for (const [, fixed, dynamic] of text.matchAll(SPECIFIER)) {
       const target = resolve(dirname(path), fixed ?? dynamic ?? '');
       if (seen.has(target) || seen.size >= MAX_FILES) continue;
@@ -36,5 +40,5 @@ export function moduleFiles(
       waiting.push([target, path]);
     }
   }
-  return { files: [...seen], version: hash.digest('base64url').slice(0, 16) };
+  return { files: [...seen], version: hash.digest('base64url').slice(0, 16), texts: JSON.stringify(texts) };
 }

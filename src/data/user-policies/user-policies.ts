@@ -18,8 +18,9 @@ import {
   type PolicyEntry,
   type PolicyTable,
   PolicyWatch,
+  textsId,
 } from '../contract/policy-watch.ts';
-import type { ModuleSettings, Snapshot } from '../contract/snapshot.ts';
+import type { ModuleSettings, Secrets, Snapshot } from '../contract/snapshot.ts';
 import type { TransformSettings } from '../contract/transform.ts';
 import type { HandlerDefinition, TransformDefinition } from '../contract/user-handler.ts';
 import type { UserPolicyHooks } from '../contract/user-policy.ts';
@@ -84,7 +85,7 @@ export class UserPolicies {
   }
 
   /** Rejects, naming the file, when one is no policy or its options do not fit: the snapshot is refused. */
-  async load(snapshot: Snapshot): Promise<void> {
+  async load(snapshot: Snapshot, secrets: Secrets): Promise<void> {
     const wanted = new Map(
       (await inSlices(modulesOf(snapshot))).map((each) => [keyOf(each.kind, each.settings), each] as const),
     );
@@ -92,7 +93,7 @@ export class UserPolicies {
     if (wanted.values().some(({ kind }) => kind === 'handler')) useOwnWebClasses();
     for (const [key, { kind, settings }] of wanted) {
       try {
-        const { module } = await this.#module(kind, settings);
+        const { module } = await this.#module(kind, settings, secrets);
         if (!this.#options.has(key))
           this.#options.set(key, await checkedOptions(schemaOf(module, kind), settings.options));
       } catch (error) {
@@ -174,11 +175,11 @@ export class UserPolicies {
     return guard;
   }
 
-  async #module(kind: ModuleKind, settings: ModuleSettings): Promise<Loaded> {
+  async #module(kind: ModuleKind, settings: ModuleSettings, secrets: Secrets): Promise<Loaded> {
     const id = idOf(settings);
     const known = this.#loaded.get(id);
     if (known !== undefined) return known;
-    const module = await loadModule(settings.file, settings.version);
+    const module = await loadModule(settings.file, settings.version, secrets[textsId(settings)]);
     const name = kind === 'policy' ? definitionOf(module).name : this.#nameOf(settings.file);
     const before = this.#slots.get(name);
     if (before !== undefined && before.file !== settings.file)

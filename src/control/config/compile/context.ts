@@ -89,6 +89,7 @@ export class Compilation {
       resolve: (file) => this.resolve(file),
       readText: (file, detail = {}) => this.readText(path, file, detail),
       secret: (id, text) => this.secret(`${owner}/${id}`, text),
+      shared: (id, text) => void this.secret(id, text),
       problem: (message, detail) => this.problem(path, message, detail),
       warning: (message, detail) => this.warning(path, message, detail),
     };
