@@ -1,16 +1,19 @@
 /**
  * A RabbitMQ server of its own for a test: the installed one with node name, ports, port mapper and folder of its own.
- * It takes some seconds to start. Can be paused, killed and started again with what was on its disk.
+ * It takes some seconds to start. Can be paused, killed and started again with what was on its disk. A kill waits until
+ * the server's streams are on its disk, a second after its first one was declared: it does not start them otherwise.
  */
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { type BrokerServer, endChild, listening } from './nats.ts';
 import { freePorts } from './ports.ts';
+import { until } from './until.ts';
 
 const run = promisify(execFile);
+const WRITTEN_MS = 60_000;
 
 /** Debian's wrapper changes the user; the script behind it does not. */
 const SCRIPTS = [
@@ -33,11 +36,12 @@ export async function startRabbit(): Promise<RabbitServer> {
   mkdirSync(join(folder, 'home'));
   writeFileSync(join(folder, 'rabbitmq.conf'), `listeners.tcp.1 = 127.0.0.1:${port}\nlog.console = false\n`);
   writeFileSync(join(folder, 'enabled_plugins'), '[].\n');
+  const node = `gatehouse-${port}@localhost`;
   const env = {
     PATH: process.env['PATH'] ?? '/usr/bin:/bin',
     HOME: join(folder, 'home'),
     ERL_EPMD_PORT: String(mapper),
-    RABBITMQ_NODENAME: `gatehouse-${port}@localhost`,
+    RABBITMQ_NODENAME: node,
     RABBITMQ_NODE_PORT: String(port),
     RABBITMQ_DIST_PORT: String(distribution),
     RABBITMQ_MNESIA_BASE: join(folder, 'data'),
@@ -67,19 +71,29 @@ export async function startRabbit(): Promise<RabbitServer> {
     signal(child, 'SIGKILL');
     await endChild(child);
   };
+  // Who runs the streams is written at once to one file and later to the other, from which it is started again. Without
+  // it their queues are there and "down or inaccessible" for good (seen with 3.10).
+  const writes = (file: string): boolean => {
+    const path = join(folder, 'data', node, 'coordination', node, file);
+    return existsSync(path) && readFileSync(path).includes('rabbit_stream_coordinator');
+  };
+  const streamsAreWritten = (): boolean => !writes('meta.dets') || writes('names.dets');
   let child = await launch();
   return {
     url: `amqp://guest:guest@127.0.0.1:${port}`,
     pause: () => signal(child, 'SIGSTOP'),
     resume: () => signal(child, 'SIGCONT'),
-    kill: () => kill(child),
+    async kill() {
+      await until(streamsAreWritten, 'the streams of RabbitMQ on its disk', WRITTEN_MS);
+      await kill(child);
+    },
     async start() {
       child = await launch();
     },
     async diskAlarm(isOn) {
       const alarm = '{resource_limit, disk, node()}';
       const words = isOn ? `rabbit_alarm:set_alarm({${alarm}, []}).` : `rabbit_alarm:clear_alarm(${alarm}).`;
-      await run(join(dirname(script), 'rabbitmqctl'), ['--node', env.RABBITMQ_NODENAME, 'eval', words], { env });
+      await run(join(dirname(script), 'rabbitmqctl'), ['--node', node, 'eval', words], { env });
     },
     async stop() {
       await kill(child);
