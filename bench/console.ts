@@ -112,10 +112,10 @@ async function paint(origin: string): Promise<{ readonly ms: number; readonly by
     await page.waitForSelector('nav');
     times.push((await page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")) as number);
     // The other pages follow when the first is there.
-    await page.waitForFunction(
-      "performance.getEntriesByType('resource').some(({ name }) => name.endsWith('pages-cluster.js'))",
-    );
-    names = (await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")) as string[];
+    const loaded = async (): Promise<string[]> =>
+      (await page.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")) as string[];
+    for (names = await loaded(); !names.some((name) => name.endsWith('pages-cluster.js')); names = await loaded())
+      await delay(50);
     await context.close();
   }
   await browser.close();
