@@ -10,21 +10,21 @@ export function eventTroubles(metrics: readonly ExtraMetric[]): Trouble[] {
       ({ labels, value }): Trouble => ({
         severity: 'warning',
         subject: `consumer ${labels['consumer']}`,
-        message: `${value} dead letters wait to be sent again or dropped`,
+        message: `has ${value} dead ${value === 1 ? 'letter' : 'letters'}, to be sent again or dropped`,
       }),
     ),
     ...samples('gatehouse_events_consumer_gaps_total').map(
       ({ labels, value }): Trouble => ({
         severity: 'warning',
         subject: `consumer ${labels['consumer']}`,
-        message: `events were removed from the stream before it got them, ${value} times since the start`,
+        message: `missed events that were removed from the stream before it got them; times since the start: ${value}`,
       }),
     ),
     ...samples('gatehouse_events_outbox').map(
       ({ value }): Trouble => ({
         severity: 'warning',
         subject: 'outbox of events',
-        message: `${value} events wait for their engine`,
+        message: `events that wait for their engine: ${value}`,
       }),
     ),
   ];

@@ -6,27 +6,26 @@
 
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { REASON_PHRASES } from '../../base/reason-phrases.ts';
-import { checkField, type FieldBlock } from '../contract/field-block.ts';
+import { checkField } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { isEventStreamType } from '../exchange/event-stream.ts';
 import { StreamedBody } from '../exchange/reply-source.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
-import type { BytesHolder } from '../exchange/upstream-stream.ts';
 import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
 import { Head, type HeadLimits, readResponseHead } from '../parser/head.ts';
+import { PassingHandler } from './passing-handler.ts';
 
 /** It was made here, so its size is not a stranger's choice. */
 const LIMITS: HeadLimits = { maxHeadBytes: 1_048_576, maxTargetBytes: 0, maxFields: 1_024 };
 
-export class ReplyAsMessage implements ResponseSource, ResponseHandler {
+export class ReplyAsMessage extends PassingHandler implements ResponseSource {
   readonly #method: string;
-  readonly #handler: ResponseHandler;
   /** The action; then the body, where it comes bit by bit. */
   #source: ResponseSource | null = null;
 
-  constructor(method: string, handler: ResponseHandler) {
+  constructor(method: string, next: ResponseHandler) {
+    super(next);
     this.#method = method;
-    this.#handler = handler;
   }
 
   from(source: ResponseSource): this {
@@ -46,11 +45,11 @@ export class ReplyAsMessage implements ResponseSource, ResponseHandler {
     this.#source?.abandon();
   }
 
-  onReply(reply: Reply): void {
+  override onReply(reply: Reply): void {
     const type = reply.headers['Content-Type'] ?? reply.headers['content-type'] ?? null;
     // Events have no end that a store could wait for.
     if (isEventStreamType(type)) {
-      this.#handler.onReply(reply);
+      this.next.onReply(reply);
       return;
     }
     const { body } = reply;
@@ -60,14 +59,14 @@ export class ReplyAsMessage implements ResponseSource, ResponseHandler {
     const text = headText(reply, bytes);
     const isRead = readResponseHead(text, 0, text.length, LIMITS, head) === text.length;
     if (!isRead || !readResponseFraming(head, this.#method, framing)) {
-      this.#handler.onFault(new Fault(FAULTS.internal, { cause: `a response made here is refused: ${head.detail}` }));
+      this.next.onFault(new Fault(FAULTS.internal, { cause: `a response made here is refused: ${head.detail}` }));
       return;
     }
     if (framing.bodyLength === UNTIL_CLOSE) framing.bodyLength = UNKNOWN_LENGTH;
     const hasBody = framing.bodyLength !== 0;
-    this.#handler.onHead(head, framing);
+    this.next.onHead(head, framing);
     if (bytes === null && hasBody) {
-      this.#source = new StreamedBody(body as AsyncIterable<Uint8Array>, this.#handler);
+      this.#source = new StreamedBody(body as AsyncIterable<Uint8Array>, this.next);
       this.#source.start(0);
       return;
     }
@@ -76,46 +75,8 @@ export class ReplyAsMessage implements ResponseSource, ResponseHandler {
         [Symbol.asyncIterator]()
         .return?.()
         ?.catch(() => {});
-    else if (hasBody) this.#handler.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
-    this.#handler.onEnd(null);
-  }
-
-  // --- the rest passes ---------------------------------------------------------------------------------------------
-
-  onInterim(head: Head): void {
-    this.#handler.onInterim(head);
-  }
-
-  onHead(head: Head, framing: MessageFraming): void {
-    this.#handler.onHead(head, framing);
-  }
-
-  onBody(bytes: Buffer, start: number, end: number): void {
-    this.#handler.onBody(bytes, start, end);
-  }
-
-  onEnd(trailers: FieldBlock | null): void {
-    this.#handler.onEnd(trailers);
-  }
-
-  onUpgraded(head: Head, protocol: string, rest: Buffer): void {
-    this.#handler.onUpgraded(head, protocol, rest);
-  }
-
-  onFault(fault: Fault): void {
-    this.#handler.onFault(fault);
-  }
-
-  flush(): boolean {
-    return this.#handler.flush();
-  }
-
-  get holder(): BytesHolder | null {
-    return this.#handler.holder;
-  }
-
-  onRequestDrain(): void {
-    this.#handler.onRequestDrain();
+    else if (hasBody) this.next.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
+    this.next.onEnd(null);
   }
 }
 

@@ -78,7 +78,7 @@ test('what objectives, traces and events find wrong is said, worst first, and no
     message: 'its error budget for availability burns too fast: 20 of 20 requests of the last hour missed it',
   });
   assert.match(said('traces').message, /^\d+ spans were lost in the last 5 minutes: /);
-  assert.equal(said('consumer robot').message, '1 dead letters wait to be sent again or dropped');
+  assert.equal(said('consumer robot').message, 'has 1 dead letter, to be sent again or dropped');
   assert.deepEqual(
     last.objectives.map(({ objective, alert }) => [objective, alert]),
     [['orders', 'page']],
