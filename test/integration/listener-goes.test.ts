@@ -3,11 +3,13 @@
  * without the loss of a request; what does not end by itself is cut off when the drain time is over.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
+import { connect as connectTls } from 'node:tls';
 import { createLogger } from '../../src/base/log.ts';
 import * as f from '../../src/data/http2/frames.ts';
 import { startGateway } from '../../src/main.ts';
@@ -23,7 +25,7 @@ const GET = 'GET / HTTP/1.1\r\nHost: a\r\n\r\n';
 
 type Listeners = readonly Readonly<Record<string, unknown>>[];
 
-async function running(t: Scope, listeners: Listeners) {
+async function running(t: Scope, listeners: Listeners, more: Readonly<Record<string, unknown>> = {}) {
   const held: { finish(): void }[] = [];
   const upstream = await httpUpstream(t, (request, response) => {
     if (request.url === '/') response.end('ok');
@@ -37,7 +39,14 @@ async function running(t: Scope, listeners: Listeners) {
     writeFile(
       file,
       JSON.stringify({
-        gateway: { listeners: now, workers: 1, spareWorker: false, accessLog: 'off', shutdownTimeout: `${DRAIN_MS}ms` },
+        gateway: {
+          listeners: now,
+          workers: 1,
+          spareWorker: false,
+          accessLog: 'off',
+          shutdownTimeout: `${DRAIN_MS}ms`,
+          ...more,
+        },
         services: { s: { instances: [{ url: upstream.url }] } },
         routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
       }),
@@ -136,6 +145,49 @@ test('fewer protocols, or another authority of client certificates, end connecti
   assert.equal((await fresh.send(GET).answer()).headers['connection'], undefined);
   fresh.close();
 });
+
+test('sockets whose PROXY header or TLS handshake is under way when their listener goes or gets stricter end, too', {
+  timeout: 60_000,
+}, async (t) => {
+  const { cert, key, folder, other } = await certificates(t);
+  const secured = (clientCa: string) =>
+    listener('secure', {
+      tls: { certificates: [{ cert, key }], clientCertificate: 'optional', clientCa: join(clientCa, 'ca.crt') },
+      proxyProtocol: true,
+    });
+  const plain = listener('plain', { proxyProtocol: true });
+  const stays = listener('stays');
+  const trusted = { trustProxy: ['127.0.0.1'] };
+  const { ports, change } = await running(t, [stays, plain, secured(folder)], trusted);
+  const header = 'PROXY TCP4 203.0.113.8 198.51.100.1 5555 443\r\n';
+  const early = new RawCaller(ports['plain']!).send(header.slice(0, 20));
+  // Its handshake begins when this has been read.
+  const handshaking = connect({ port: ports['secure']!, host: '127.0.0.1' });
+  t.after(() => void handshaking.destroy());
+  handshaking.write(header);
+  // The kernel hands sockets over in turn: who came before a response has been accepted.
+  const after = new RawCaller(ports['plain']!).send(`${header}${GET}`);
+  assert.equal((await after.answer()).headers['connection'], undefined);
+  const turn = connectTls({ socket: await proxied(ports['secure']!, header), rejectUnauthorized: false });
+  await once(turn, 'secureConnect');
+  turn.destroy();
+
+  await change([stays, secured(other)]);
+  const last = await early.send(`${header.slice(20)}${GET}`).answer();
+  assert.deepEqual([last.status, last.headers['connection']], [200, 'close']);
+  const secure = connectTls({ socket: handshaking, rejectUnauthorized: false });
+  secure.write(GET);
+  const [head] = (await once(secure, 'data')) as [Buffer];
+  assert.match(head.toString('latin1'), /^HTTP\/1\.1 200 [^]*\r\nconnection: close\r\n/i);
+  secure.destroy();
+  after.close();
+});
+
+async function proxied(port: number, header: string): Promise<Socket> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  await new Promise((resolve) => socket.write(header, resolve));
+  return socket;
+}
 
 async function certificates(t: Scope) {
   const authority = await Authority.create(t);

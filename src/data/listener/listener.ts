@@ -26,6 +26,8 @@ interface Caller {
   readonly port: number;
   /** Null for a trusted proxy. */
   readonly source: Source | null;
+  /** Of the time it was accepted: another may follow before its PROXY header or TLS handshake is through. */
+  readonly admission: Admission;
   /** Counted at `source` until it is a connection, or gone. */
   isPending: boolean;
 }
@@ -143,7 +145,7 @@ export class Listener {
       socket.resetAndDestroy();
       return;
     }
-    const caller = this.#caller(socket, address, socket.remotePort ?? 0);
+    const caller = this.#caller(socket, address, socket.remotePort ?? 0, this.#admission);
     if (caller === null) return;
     runtime.metrics.add('connections_accepted', 1);
     if (this.settings.proxyProtocol) this.#readProxyHeader(socket, caller);
@@ -151,7 +153,7 @@ export class Listener {
   }
 
   /** Null: its address has as many connections as it may, and this one is closed. */
-  #caller(socket: Socket, address: string, port: number): Caller | null {
+  #caller(socket: Socket, address: string, port: number, admission: Admission): Caller | null {
     const runtime = this.#runtime;
     const source = runtime.live.trusted.has(address) ? null : runtime.sources.of(address);
     if (source !== null && source.connections >= runtime.limits.maxConnectionsPerAddress) {
@@ -168,7 +170,7 @@ export class Listener {
       socket.resetAndDestroy();
       return null;
     }
-    const caller = { address, port, source, isPending: false };
+    const caller = { address, port, source, admission, isPending: false };
     // A plain one becomes a connection at once, and is counted as that.
     if (source !== null && !this.#isPlain) {
       caller.isPending = true;
@@ -221,7 +223,7 @@ export class Listener {
         socket.resetAndDestroy();
         return;
       }
-      const caller = header.address === null ? peer : this.#caller(socket, header.address, header.port);
+      const caller = header.address === null ? peer : this.#caller(socket, header.address, header.port, peer.admission);
       if (caller === null) return;
       socket.off('error', giveUp);
       socket.off('end', giveUp);
@@ -255,6 +257,7 @@ export class Listener {
       address: canonicalAddress(socket.remoteAddress ?? '') ?? '',
       port: socket.remotePort ?? 0,
       source: null,
+      admission: this.#admission,
       isPending: false,
     };
     socket.setNoDelay(true);
@@ -271,7 +274,7 @@ export class Listener {
       trusted,
       clientCertificate: certificate,
       listener: this.#name,
-      admission: this.#admission,
+      admission: caller.admission,
       source: trusted ? null : (caller.source ?? this.#runtime.sources.of(caller.address)),
     };
   }
