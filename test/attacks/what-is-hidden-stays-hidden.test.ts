@@ -11,12 +11,24 @@ const SECRET = '7321';
 const BODY = `{"id":1,"secret":${SECRET},"big":12345678901234567890}`;
 
 test('what a service hides is in no response, by whichever way it is asked', async (t) => {
+  const stopped = Promise.withResolvers<void>();
   const upstream = await httpUpstream(t, (request, response) => {
     const path = request.url ?? '';
+    if (path === '/lost') {
+      response.writeHead(404, { 'Content-Type': 'text/html' });
+      response.end('<p>nothing here</p>');
+      return;
+    }
+    if (path === '/endless') {
+      response.writeHead(200, { 'Content-Type': 'application/json' });
+      response.write(BODY.padEnd(5_000));
+      response.on('close', () => stopped.resolve());
+      return;
+    }
     const type = path === '/text' ? 'text/plain' : 'application/json';
     response.writeHead(path === '/missing' ? 404 : 200, {
       'Content-Type': type,
-      'Cache-Control': 'public, max-age=60',
+      'Cache-Control': path === '/mine' ? 'no-store, no-cache="x"' : 'public, max-age=60',
       ETag: '"1"',
     });
     response.end(path === '/long' ? BODY.padEnd(5_000) : BODY);
@@ -47,6 +59,12 @@ test('what a service hides is in no response, by whichever way it is asked', asy
         aggregate: { parts: { ...parts, b: { service: 'b', path: '/y' } }, response: { a: '{parts.a.body}' } },
         auth: 'public',
       },
+      { match: { path: '/failed' }, aggregate: { parts: { a: { service: 'a', path: '/lost' } } }, auth: 'public' },
+      {
+        match: { path: '/spared' },
+        aggregate: { parts: { ...parts, lost: { service: 'a', path: '/lost', onFailure: 'omit' } } },
+        auth: 'public',
+      },
       { match: { path: '/handled/:path' }, handler: file, auth: 'public' },
     ],
   });
@@ -64,8 +82,17 @@ test('what a service hides is in no response, by whichever way it is asked', asy
   assert.match(fields.get('cache-status') ?? '', /detail=private/);
   const [status, handled, own] = await seen('/handled/x');
   assert.deepEqual([status, handled], [200, '{"id":1,"big":12345678901234567890}']);
-  assert.deepEqual([own.get('cache-control'), own.get('etag')], ['private', null]);
+  assert.deepEqual([own.get('cache-control'), own.get('etag')], ['max-age=60, private', null]);
+  assert.equal((await seen('/handled/mine'))[2].get('cache-control'), 'no-store, no-cache="x", private');
   assert.equal((await seen('/handled/missing'))[0], 404);
   // What cannot be looked into is no response.
   assert.deepEqual([(await seen('/handled/text'))[0], (await seen('/handled/long'))[0]], [502, 502]);
+  // It is not read further than it is looked into.
+  assert.equal((await seen('/handled/endless'))[0], 502);
+  await stopped.promise;
+
+  // A part that failed has its status, whatever its body is.
+  assert.equal((await seen('/failed'))[0], 404);
+  const partial = (await seen('/spared'))[1];
+  assert.match(partial, /"code":"status_404"/);
 });

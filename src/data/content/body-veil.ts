@@ -15,9 +15,11 @@ export class BodyVeil {
   readonly #maxDepth: number;
 
   static of(settings: VisibilitySettings): BodyVeil {
-    const known = BodyVeil.#known.get(settings) ?? new BodyVeil(settings);
-    BodyVeil.#known.set(settings, known);
-    return known;
+    const known = BodyVeil.#known.get(settings);
+    if (known !== undefined) return known;
+    const made = new BodyVeil(settings);
+    BodyVeil.#known.set(settings, made);
+    return made;
   }
 
   private constructor({ visibility, maxBytes, maxDepth }: VisibilitySettings) {

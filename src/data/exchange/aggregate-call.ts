@@ -140,10 +140,14 @@ class AggregateContext implements ComposeContext {
     return observer === null ? calling : this.#observed(calling, request.name, observer);
   }
 
-  /** As a route to the service would show it. What is no JSON cannot be looked into; for a part it is no use either. */
+  /**
+   * As a route to the service would show it. What is no JSON cannot be looked into; for a part it is no use either. Of a
+   * part that failed the status is used alone.
+   */
   async #veiled(calling: Promise<WholeResponse>, visibility: VisibilitySettings): Promise<WholeResponse> {
     const roles = this.#exchange.identity?.roles ?? [];
     const response = await calling;
+    if (response.status < 200 || response.status > 299) return response;
     return { ...response, body: BodyVeil.of(visibility).apply(response.body, roles) };
   }
 

@@ -5,6 +5,7 @@
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { BodyVeil, unseen } from '../content/body-veil.ts';
 import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
+import { DIGESTS_AND_RANGES, privateOf } from '../content/other-bytes.ts';
 import { checkField, FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
 import { ServiceError } from '../contract/user-handler.ts';
@@ -116,16 +117,6 @@ function serviceAddress(address: string): {
 }
 
 const NO_ROLES: readonly string[] = [];
-/** Of the body as the service sent it, not of what is left of it. */
-const OF_OTHER_BYTES = [
-  'content-length',
-  'etag',
-  'content-digest',
-  'repr-digest',
-  'digest',
-  'content-md5',
-  'accept-ranges',
-];
 
 class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
@@ -147,8 +138,8 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   #route = '';
   #status = 0;
   #startedMs = 0;
-  /** Why its span is one that failed; empty: it is not. */
-  #failed = '';
+  /** Why there is no response, or no whole one; empty: there is. */
+  #broken = '';
   #isOver = false;
 
   constructor(
@@ -187,7 +178,6 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     for (let i = 0; i < head.count; i++) fields.add(head.name(i).toLowerCase(), head.value(i));
     const { status } = head;
     this.#status = status;
-    if (status >= 400) this.#failed = String(status);
     if (this.#veil !== null && framing.bodyLength !== 0) {
       if (this.#mayVeil(status, fields)) this.#veiled = { status, fields };
       return;
@@ -196,25 +186,36 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     this.#resolve(WebResponse.of(status, fields, this.#body));
   }
 
-  /** What cannot be looked into is no response, as on a route to the service. */
+  /**
+   * What cannot be looked into is no response. Nor are JSON lines and events: a route changes them one by one, while a
+   * handler gets what a service hides from only when it is whole.
+   */
   #mayVeil(status: number, fields: WebFields): boolean {
     const type = fields.get('content-type') ?? '';
     const isPlain = (fields.get('content-encoding') ?? 'identity') === 'identity';
     if (status === 206 || !isPlain || !isJsonType(mediaTypeOf(type))) {
-      this.#call?.abandon();
-      this.onFault(unseen(`a response of status ${status} and type ${type || '(none)'} cannot be looked into`));
+      this.#refuse(`a response of status ${status} and type ${type || '(none)'} cannot be looked into`);
       return false;
     }
-    for (const name of OF_OTHER_BYTES) fields.delete(name);
-    fields.set('cache-control', 'private');
+    for (const name of DIGESTS_AND_RANGES) fields.delete(name);
+    fields.delete('content-length');
+    fields.delete('etag');
+    fields.set('cache-control', privateOf(fields.get('cache-control') ?? ''));
     return true;
+  }
+
+  #refuse(cause: string): void {
+    this.#held = [];
+    this.#call?.abandon();
+    this.onFault(unseen(cause));
   }
 
   onBody(bytes: Buffer, start: number, end: number): void {
     if (this.#veiled !== null && !this.#isOver && end > start) {
+      const { maxBytes } = this.#veil!;
       this.#heldBytes += end - start;
-      // More than may be looked into is a fault at the end; none of it is kept.
-      if (this.#heldBytes <= this.#veil!.maxBytes) this.#held.push(Buffer.from(bytes.subarray(start, end)));
+      if (this.#heldBytes <= maxBytes) this.#held.push(Buffer.from(bytes.subarray(start, end)));
+      else this.#refuse(`longer than ${maxBytes} bytes`);
       return;
     }
     if (!this.#isOver && end > start) this.#body?.push(Buffer.from(bytes.subarray(start, end)));
@@ -233,9 +234,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   #resolveVeiled(status: number, fields: WebFields): void {
-    const veil = this.#veil!;
-    if (this.#heldBytes > veil.maxBytes) throw unseen(`longer than ${veil.maxBytes} bytes`);
-    const bytes = veil.apply(Buffer.concat(this.#held), this.#roles);
+    const bytes = this.#veil!.apply(Buffer.concat(this.#held), this.#roles);
     this.#body = new ServiceBody(this);
     this.#body.push(bytes);
     this.#resolve(WebResponse.of(status, fields, this.#body));
@@ -253,7 +252,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   onFault(fault: Fault): void {
-    this.#failed = fault.kind.reason;
+    this.#broken = fault.kind.reason;
     if (this.#end()) this.#failWith(new ServiceError(fault));
   }
 
@@ -273,7 +272,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
 
   #giveUp(reason: unknown): void {
     if (this.#isOver) return;
-    if (reason !== null) this.#failed = 'aborted';
+    if (reason !== null) this.#broken = 'aborted';
     this.#call?.abandon();
     this.#end();
     if (reason !== null) this.#failWith(reason);
@@ -289,11 +288,10 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     this.#isOver = true;
     this.#signal.removeEventListener('abort', this.#onAbort);
     const { clock, asked } = this.#exchange.runtime;
-    const isOfStatus = this.#failed === '' || this.#failed === String(this.#status);
-    const outcome = isOfStatus ? `${Math.floor(this.#status / 100)}xx` : this.#failed;
-    asked.add('call', this.#route, this.#service, outcome);
-    const nowMs = clock.monotonicMs();
-    this.#span?.end(`service ${this.#service}`, this.#startedMs, nowMs, this.#failed);
+    const status = this.#status;
+    asked.add('call', this.#route, this.#service, this.#broken || `${Math.floor(status / 100)}xx`);
+    const failed = this.#broken || (status >= 400 ? String(status) : '');
+    this.#span?.end(`service ${this.#service}`, this.#startedMs, clock.monotonicMs(), failed);
     return true;
   }
 }

@@ -4,6 +4,7 @@
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { type UnpackableCoding, unpackableCoding } from '../content/codings.ts';
+import { DIGESTS } from '../content/other-bytes.ts';
 import { type UnpackBounds, type UnpackFaults, UnpackFilter } from '../content/unpack-filter.ts';
 import { definePolicy } from '../contract/policy.ts';
 
@@ -16,8 +17,7 @@ const FAULTS_OF_REQUESTS: UnpackFaults = {
   malformed: (expected) => new Fault(FAULTS.invalidRequest, { fields: [{ field: '', expected }], cause: expected }),
 };
 
-/** They are about the packed bytes (RFC 9530). */
-const OF_OTHER_BYTES = ['content-encoding', 'content-digest', 'repr-digest', 'digest', 'content-md5'];
+const OF_PACKED_BYTES = ['content-encoding', ...DIGESTS];
 
 export const decompression = definePolicy<DecompressionSettings>({
   name: 'decompression',
@@ -37,7 +37,7 @@ export const decompression = definePolicy<DecompressionSettings>({
             detail: 'the route does not take this Content-Encoding',
             headers: { 'Accept-Encoding': accepted },
           });
-        for (const name of OF_OTHER_BYTES) exchange.removeUpstreamHeader(name);
+        for (const name of OF_PACKED_BYTES) exchange.removeUpstreamHeader(name);
         exchange.filterRequestBody(new UnpackFilter(coding, settings, FAULTS_OF_REQUESTS));
         exchange.isBodyUnpacked = true;
         count('unpacked_requests', 1);

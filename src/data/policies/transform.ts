@@ -8,7 +8,7 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import { unpackableCoding } from '../content/codings.ts';
 import { readExactJson } from '../content/exact-json.ts';
 import { EVENTS, isJsonType, LINE_TYPES, mediaTypeOf } from '../content/media-type.ts';
-import { makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
+import { DIGESTS, makePrivate, sendsOtherBytes } from '../content/other-bytes.ts';
 import { askForWholeBody, refuseResponse, unpackResponse } from '../content/plain-response.ts';
 import { changedQuery } from '../content/query-changes.ts';
 import { readJson } from '../content/read-json.ts';
@@ -89,7 +89,7 @@ function requestHook(
     }
     if (!exchange.isBodyUnpacked && unpackableCoding(exchange.header('content-encoding')) !== null)
       return new Fault(FAULTS.unsupportedMediaType, { headers: { 'Accept-Encoding': 'identity' } });
-    for (const name of ['content-digest', 'repr-digest', 'digest', 'content-md5']) exchange.removeUpstreamHeader(name);
+    for (const name of DIGESTS) exchange.removeUpstreamHeader(name);
     count('transformed_bodies', 1);
     const tooLarge = (): Fault => new Fault(FAULTS.payloadTooLarge, { detail: `the limit is ${maxBytes} bytes` });
     if (isLines) {

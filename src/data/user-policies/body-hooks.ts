@@ -3,7 +3,7 @@ import { FAULTS, Fault } from '../../base/errors.ts';
 import { unpackableCoding } from '../content/codings.ts';
 import { readExactJson } from '../content/exact-json.ts';
 import { isJsonType, matchesType, mediaTypeOf } from '../content/media-type.ts';
-import { sendsOtherBytes } from '../content/other-bytes.ts';
+import { DIGESTS, sendsOtherBytes } from '../content/other-bytes.ts';
 import { askForWholeBody, refuseResponse, unpackResponse } from '../content/plain-response.ts';
 import { readJson } from '../content/read-json.ts';
 import { WholeValueFilter } from '../content/value-filters.ts';
@@ -22,8 +22,6 @@ import { BodyStreamFilter } from './body-stream-filter.ts';
 import type { HookGuard } from './hook-guard.ts';
 
 const DEFAULT_DEPTH = 64;
-/** They are about the bytes as the client sent them (RFC 9530). */
-const OF_OTHER_BYTES = ['content-digest', 'repr-digest', 'digest', 'content-md5'];
 /** A stream has no bound of its own. */
 const UNBOUNDED = Number.MAX_SAFE_INTEGER;
 
@@ -72,7 +70,7 @@ function requestStream(change: BodyStreamChange<PolicyRequest>, guard: HookGuard
 }
 
 function forgetDigests(exchange: PolicyContext): void {
-  for (const name of OF_OTHER_BYTES) exchange.removeUpstreamHeader(name);
+  for (const name of DIGESTS) exchange.removeUpstreamHeader(name);
 }
 
 function wrongRequest(expected: string): Fault {
