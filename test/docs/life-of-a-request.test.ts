@@ -27,6 +27,11 @@ test('the story is told in at most twelve files, which stand in order where it b
   );
   const first = (name: string): number => page.indexOf(`\`${name}\``, page.indexOf('## accept'));
   for (const name of listed) assert.ok(first(name) > 0, `${name} has its place in the story`);
+  assert.deepEqual(
+    listed,
+    listed.toSorted((a, b) => first(a) - first(b)),
+    'in the order of the story',
+  );
 });
 
 test('every file that the page names is there', () => {

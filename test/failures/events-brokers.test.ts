@@ -13,14 +13,17 @@ import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
 
+const SOON = 60_000;
+const TIMEOUT = 180_000;
 /** RabbitMQ needs a minute or two to start where processors are busy. */
-const SOON = 240_000;
+const RABBIT_SOON = 180_000;
+const RABBIT_TIMEOUT = 600_000;
 
 const BROKERS = [
-  { name: 'NATS JetStream', start: startNats, knowsKeys: true },
-  { name: 'Redis Streams', start: startDurableRedis, knowsKeys: true },
+  { name: 'NATS JetStream', start: startNats, knowsKeys: true, soon: SOON, timeout: TIMEOUT },
+  { name: 'Redis Streams', start: startDurableRedis, knowsKeys: true, soon: SOON, timeout: TIMEOUT },
   // What it took before its acknowledgement was lost may come twice, with one id.
-  { name: 'RabbitMQ', start: startRabbit, knowsKeys: false },
+  { name: 'RabbitMQ', start: startRabbit, knowsKeys: false, soon: RABBIT_SOON, timeout: RABBIT_TIMEOUT },
 ];
 
 interface Seen {
@@ -69,9 +72,9 @@ async function publish({ url }: TestGateway, path: string, body: unknown, key?: 
   return { status: response.status, body: (await response.json()) as Record<string, unknown> };
 }
 
-for (const { name, start: startBroker, knowsKeys } of BROKERS) {
+for (const { name, start: startBroker, knowsKeys, soon, timeout } of BROKERS) {
   test(`${name}: killed while events are published: nothing acknowledged is lost, a key has one effect`, {
-    timeout: 800_000,
+    timeout,
   }, async (t) => {
     const broker = await startBroker();
     t.after(() => broker.stop());
@@ -91,14 +94,14 @@ for (const { name, start: startBroker, knowsKeys } of BROKERS) {
     });
     const total = (): number => acknowledged.reduce((sum, each) => sum + each, 0);
     try {
-      await until(() => total() > 30, 'events', SOON);
+      await until(() => total() > 30, 'events', soon);
       await broker.kill();
-      await until(() => statuses.has(503), 'a 503', SOON);
+      await until(() => statuses.has(503), 'a 503', soon);
       const other = await fetch(`${gateway.url}/other`);
       assert.equal(other.status, 200, 'other traffic goes on');
       await broker.start();
       const before = total();
-      await until(() => total() > before + 10, 'more events', SOON);
+      await until(() => total() > before + 10, 'more events', soon);
     } finally {
       isOver = true;
       await Promise.all(publishers);
@@ -106,7 +109,7 @@ for (const { name, start: startBroker, knowsKeys } of BROKERS) {
     assert.deepEqual([...statuses].sort(), [202, 503]);
     for (const [who, count] of acknowledged.entries()) {
       const of = (): number[] => seen.filter(({ subject }) => subject === `commits.${who}`).map(({ data }) => data);
-      await until(() => new Set(of()).size >= count, `all of ${who}`, SOON);
+      await until(() => new Set(of()).size >= count, `all of ${who}`, soon);
       // A delivery may come twice when its worker or broker dies; the first ones are in order, and none is missing.
       const firsts = [...new Set(of())];
       assert.deepEqual(
@@ -117,7 +120,7 @@ for (const { name, start: startBroker, knowsKeys } of BROKERS) {
   });
 
   test(`${name}: away or silent, the outbox takes events and hands them over once, in order`, {
-    timeout: 800_000,
+    timeout,
   }, async (t) => {
     const broker = await startBroker();
     t.after(() => broker.stop());
@@ -137,13 +140,13 @@ for (const { name, start: startBroker, knowsKeys } of BROKERS) {
     assert.notEqual(health.status, 'unhealthy', 'nothing else is');
     await broker.start();
     const numbers = (): number[] => seen.map(({ data }) => data).filter((data) => typeof data === 'number');
-    await until(() => new Set(numbers()).size >= 5, 'all of them', SOON);
+    await until(() => new Set(numbers()).size >= 5, 'all of them', soon);
     assert.deepEqual(knowsKeys ? numbers() : [...new Set(numbers())], [0, 1, 2, 3, 4]);
   });
 }
 
 test('RabbitMQ: short of disk it takes no events: 503 in time, and the next ones go when there is room', {
-  timeout: 800_000,
+  timeout: RABBIT_TIMEOUT,
 }, async (t) => {
   const broker = await startRabbit();
   t.after(() => broker.stop());
@@ -153,7 +156,7 @@ test('RabbitMQ: short of disk it takes no events: 503 in time, and the next ones
   // It says so to who publishes (`connection.blocked`): the first waits for its acknowledgement, others do not.
   assert.equal((await publish(gateway, '/commits/b', 'lost or not')).status, 503);
   const reasons = async (): Promise<string> => await (await fetch(`${gateway.url}/health/detailed`)).text();
-  await until(async () => (await reasons()).includes('takes nothing'), 'health says why', SOON);
+  await until(async () => (await reasons()).includes('takes nothing'), 'health says why', RABBIT_SOON);
   const beganMs = performance.now();
   const refused = await fetch(`${gateway.url}/kept/a`, { method: 'POST', body: '1' });
   assert.deepEqual([refused.status, refused.headers.get('retry-after')], [503, '10'], 'an outbox is for who is away');
@@ -162,14 +165,14 @@ test('RabbitMQ: short of disk it takes no events: 503 in time, and the next ones
   await broker.diskAlarm(false);
   let n = 1;
   const accepted = async (): Promise<boolean> => (await publish(gateway, '/commits/a', n)).status === 202;
-  for (; n <= 3; n++) await until(accepted, `event ${n}`, SOON);
+  for (; n <= 3; n++) await until(accepted, `event ${n}`, RABBIT_SOON);
   const numbers = (): number[] => seen.filter(({ subject }) => subject === 'commits.a').map(({ data }) => data);
-  await until(() => new Set(numbers()).size >= 4, 'all of them', SOON);
+  await until(() => new Set(numbers()).size >= 4, 'all of them', RABBIT_SOON);
   assert.deepEqual([...new Set(numbers())], [0, 1, 2, 3]);
 });
 
 test('Kafka: published, delivered in order, and silent: 503 in time, other traffic and the next events go on', {
-  timeout: 800_000,
+  timeout: TIMEOUT,
 }, async (t) => {
   const broker = await startKafka();
   t.after(() => broker.stop());

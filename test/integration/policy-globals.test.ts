@@ -186,6 +186,7 @@ export default definePolicy({
         workers.status().every(({ listening, threadId }) => listening && !threads.includes(threadId));
       await until(isReplaced, 'another worker', SLOW_MS);
       assert.equal(await guarded(), 'first', 'the files have changed, the live configuration has not');
+      assert.equal((await fetch(`${gateway.url}/plain`)).status, 200, 'the rest goes on');
     }
 
     await writeFile(file, text(''));

@@ -44,6 +44,7 @@ test('a number that is hidden in the access log is hidden in the tail, in securi
       headers: { authorization: `Bearer ${TOKEN}` },
       signal: ending.signal,
     });
+    assert.equal(stream.status, 200, query);
     const seen = { text: '' };
     void (async () => {
       for await (const part of stream.body!.pipeThrough(new TextDecoderStream())) seen.text += part;

@@ -16,6 +16,7 @@ const engine = (url: string): Document => ({ events: { engines: { broker: { url 
 /** Each field, and the schemes that it takes. */
 const FIELDS: readonly (readonly [key: string, schemes: readonly string[], document: (url: string) => Document])[] = [
   ['stores.sql', ['postgres', 'postgresql'], (sql) => ({ stores: { sql }, identity: { enabled: true } })],
+  ['stores.redis', ['redis', 'rediss'], (redis) => ({ stores: { redis } })],
   ['cluster.store', ['postgres'], (store) => ({ cluster: { ...cluster, store } })],
   [
     'cluster.election.nats.url',
@@ -23,7 +24,7 @@ const FIELDS: readonly (readonly [key: string, schemes: readonly string[], docum
     (url) => ({ cluster: { ...cluster, store: 'sqlite:./c.db', election: { nats: { url } } } }),
   ],
   ['events.store', ['postgres'], (store) => ({ events: { store } })],
-  ['events.engines.broker.url', ['nats', 'amqp', 'amqps', 'kafka', 'kafka+tls'], engine],
+  ['events.engines.broker.url', ['nats', 'redis', 'amqp', 'amqps', 'kafka', 'kafka+tls'], engine],
   ['identity.store', ['postgres'], (store) => ({ identity: { enabled: true, store } })],
   ['identity.mail.smtp', ['smtp', 'smtps'], (smtp) => ({ identity: { enabled: true, mail: { smtp } } })],
 ];

@@ -48,20 +48,16 @@ describe('spans', () => {
       };
       // A collector that says 200 to what it did not understand has taken it, as far as anybody can know.
       const lost = behaviour === 'lying' ? 'exported_total' : 'failed_total';
-      const untilMs = Date.now() + 30_000;
-      while ((await number(lost)) === 0 && Date.now() < untilMs)
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      assert.ok((await number(lost)) > 0, `spans are counted as ${lost}`);
+      await until(async () => (await number(lost)) > 0, `spans are counted as ${lost}`, 30_000);
       assert.ok((await number('waiting')) <= 512);
       if (behaviour === 'silent') assert.ok((await number('dropped_total')) > 0);
       // And it recovers.
       collector.behaviour = 'good';
-      const recoversMs = Date.now() + 30_000;
-      while (collector.spans.length === 0 && Date.now() < recoversMs) {
+      const isBack = async (): Promise<boolean> => {
         await (await fetch(`${gateway.url}/`)).text();
-        await new Promise((resolve) => setTimeout(resolve, 50));
-      }
-      assert.ok(collector.spans.length > 0);
+        return collector.spans.length > 0;
+      };
+      await until(isBack, 'it has spans again', 30_000);
     });
 
   for (const protocol of PROTOCOLS) {

@@ -80,8 +80,10 @@ const ROWS: readonly Row[] = [
 describe('faults say their reason', () => {
   const scope = suiteScope();
   let gateway: TestGateway;
+  let slowAsked = 0;
   before(async () => {
     const slow = await httpUpstream(scope, (request, response) => {
+      if (request.url === '/slow') slowAsked++;
       if (request.url !== '/events') return;
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write('data: 1\n\n');
@@ -162,8 +164,9 @@ describe('faults say their reason', () => {
   /** The request whose client goes away, and the stream whose token expires. */
   const others: Readonly<Record<string, () => Promise<void>>> = {
     async downstream_aborted() {
+      const before = slowAsked;
       const caller = new RawCaller(gateway.port).send(get('/slow'));
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await until(() => slowAsked > before, 'it is at the service', 30_000);
       caller.close();
     },
     async credential_over() {

@@ -37,7 +37,7 @@ export const REQUEST_FAULTS = {
     'requestBody',
     'downstream',
     'never',
-    'the caller went away',
+    'the client went away',
   ),
   upgradeNotAllowed: kind(
     'upgrade_not_allowed',

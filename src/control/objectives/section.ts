@@ -26,7 +26,7 @@ const objective = z
     services: names('Services: all routes to them.'),
     availability: ratio({ min: 0.5, max: 0.99999 })
       .optional()
-      .describe('Share of requests that must not end with 5xx or break off. 429 and callers who left do not count.'),
+      .describe('Share of requests that must not end with 5xx or break off. 429 and clients that left do not count.'),
     latency: z
       .strictObject({
         under: duration({ min: 1, max: 3_600_000 }).describe('Longest time of a good response, to its last byte.'),

@@ -1,10 +1,9 @@
 /** What is wrong now, over the admin API: a gateway whose objective burns, whose spans are lost, with a dead letter. */
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
 import { test } from 'node:test';
 import { startTestGateway } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
-import { httpUpstream } from '../../support/upstream.ts';
+import { deadPort, httpUpstream } from '../../support/upstream.ts';
 
 const TOKEN = 'viewer-token-that-is-long-enough';
 const LONG_MS = 120_000;
@@ -14,15 +13,6 @@ interface Status {
   readonly objectives: readonly { readonly objective: string; readonly alert: string | null }[];
 }
 
-/** A port on which nobody listens. */
-async function closedPort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => server.once('listening', resolve));
-  const { port } = server.address() as { port: number };
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 test('what objectives, traces and events find wrong is said, worst first, and nothing before it happens', async (t) => {
   const upstream = await httpUpstream(t, (request, response) => {
     response.statusCode = request.url === '/hook' || request.url?.startsWith('/bad') ? 500 : 200;
@@ -30,7 +20,7 @@ test('what objectives, traces and events find wrong is said, worst first, and no
   });
   const gateway = await startTestGateway(t, {
     gateway: {
-      tracing: { endpoint: `http://127.0.0.1:${await closedPort()}`, ratio: 1, timeout: '1s' },
+      tracing: { endpoint: `http://127.0.0.1:${await deadPort()}`, ratio: 1, timeout: '1s' },
     },
     admin: { listen: '127.0.0.1:0', tokens: [{ name: 'test', role: 'viewer', token: TOKEN }] },
     objectives: { orders: { routes: ['orders'], availability: '99.9%', minBad: 1 } },

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type BrokerServer, startNats } from '../../../../test/support/nats.ts';
+import { until } from '../../../../test/support/until.ts';
 import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
 import { NatsEngine } from './nats.ts';
 
@@ -72,16 +73,16 @@ test('NATS JetStream: who follows goes on when the server has ended its consumer
   t.after(() => tail.stop());
   const wanted: string[] = [];
   for (let round = 0; round < 3; round++) {
-    let [name] = await names();
-    while (name === undefined) [name] = await names();
+    let name = '';
+    await until(async () => ([name = ''] = await names())[0] !== undefined, 'a consumer', 60_000);
     await Promise.all(
       Array.from({ length: 700 }, (_, i) => {
         wanted.push(`r${round}e${i}`);
-        if (i === 350) void consumers.delete(`GH_${stream}`, name);
+        if (i === 350) void consumers.delete(`GH_${stream}`, name).catch(() => {});
         return engine.publish(stream, event(`r${round}e${i}`), 10_000);
       }),
     );
-    while (seen.length < wanted.length) await new Promise((resolve) => setImmediate(resolve));
+    await until(() => seen.length >= wanted.length, 'all of them', 60_000);
   }
   assert.deepEqual(seen, wanted);
 });

@@ -71,7 +71,11 @@ class Client {
   }
 
   async until(count: number): Promise<void> {
-    while (this.seen.length < count) await turn();
+    const giveUpMs = performance.now() + 30_000;
+    while (this.seen.length < count) {
+      assert.ok(performance.now() < giveUpMs, `${this.seen.length} of ${count} came`);
+      await turn();
+    }
   }
 }
 
