@@ -74,13 +74,15 @@ export interface Feature {
   stop?(): Promise<void>;
 }
 
+type Look = 'viewer' | 'operator' | 'admin';
+
 export interface OperationsApi {
   readonly name: string;
   readonly fetch: Fetch;
   /** Its operations as `paths` of an OpenAPI document; loads what it needs for that. */
   readonly describe?: () => Promise<Mapping>;
-  /** The role that looking needs; default `viewer`. */
-  readonly look?: 'viewer' | 'operator';
+  /** The role that looking needs, of all or by the path; default `viewer`. */
+  readonly look?: Look | ((path: string) => Look);
   /** The role that changing needs, of all or by the path; default `operator`. */
   readonly change?: 'operator' | 'admin' | ((path: string) => 'operator' | 'admin');
 }

@@ -44,6 +44,24 @@ describe('what proxies say of the client', () => {
   const trusting = { trustProxy: ['127.0.0.0/8', '10.0.0.0/8'] };
   const ask = (fields: string): string => `GET / HTTP/1.1\r\nHost: inner\r\n${fields}\r\n`;
 
+  test('fields with nothing in them say nothing, and do no harm', async (t) => {
+    for (const empty of ['', '"', ',', ' , ', '""'])
+      for (const others of [
+        '',
+        'X-Forwarded-Proto: https\r\n',
+        'X-Forwarded-For: 203.0.113.7\r\n',
+        'X-Forwarded-For: \r\n',
+      ]) {
+        const fields = `Forwarded: ${empty}\r\n${others}`;
+        const field = await fieldsSeen(t, trusting, ask(fields));
+        const isNamed = others.includes('203.0.113.7');
+        assert.equal(field('x-forwarded-for'), isNamed ? '203.0.113.7, 127.0.0.1' : '127.0.0.1', fields);
+        assert.equal(field('x-forwarded-proto'), others.includes('https') ? 'https' : 'http', fields);
+        assert.equal(field('x-forwarded-host'), 'inner', fields);
+        assert.match(field('forwarded') ?? '', isNamed ? /^for=203\.0\.113\.7, for=127/ : /^for=127\.0\.0\.1;/, fields);
+      }
+  });
+
   test('schemes are read in any case, in lists and of WebSockets', async (t) => {
     const rows: { fields: string; scheme: string }[] = [
       { fields: 'X-Forwarded-Proto: HTTPS\r\n', scheme: 'https' },

@@ -72,6 +72,14 @@ function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
   return api;
 }
 
+function unescaped(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    return path;
+  }
+}
+
 /** What a feature offers operators, such as `/api/features/limits/bans`, each with the roles that it says. */
 function featureRoutes(api: AdminApp, host: OperatorHost): void {
   api.all('/features/:feature/*', async (context) => {
@@ -86,7 +94,9 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
     const url = new URL(context.req.url);
     // Decoded or not, the name has been one segment of the path.
     url.pathname = /\/api\/features\/[^/]+(.*)$/.exec(url.pathname)?.[1] || '/';
-    const needed = isLook ? look : typeof change === 'function' ? change(url.pathname) : change;
+    const role = isLook ? look : change;
+    // The router reads escapes, so whoever spells a path with them must not need less.
+    const needed = typeof role === 'function' ? role(unescaped(url.pathname)) : role;
     if (!mayAct(operator.role, needed))
       throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', `this needs the role ${needed}`);
     const headers = new Headers(context.req.raw.headers);

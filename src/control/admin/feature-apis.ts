@@ -21,7 +21,8 @@ function itemOf(feature: string, path: string, item: Mapping, api: OperationsApi
     if (!isMapping(operation) || !METHODS.some((known) => known === method)) return [method, operation] as const;
     const { 'x-audience': _, security: __, ...rest } = operation;
     const isLook = method === 'get' || method === 'head';
-    const role = isLook ? look : typeof change === 'function' ? change(path) : change;
+    const asked = isLook ? look : change;
+    const role = typeof asked === 'function' ? asked(path) : asked;
     const words = `${method}/features/${feature}${path}`;
     const operationId = words.replace(/[^A-Za-z0-9]+(.)?/g, (___, next?: string) => (next ?? '').toUpperCase());
     const description = `Needs the role \`${role}\`.`;

@@ -168,7 +168,9 @@ export class ClusterFeature {
   operations(): OperationsApi | undefined {
     if (this.#control === undefined) return undefined;
     const change = (path: string) => (/^\/cluster\/(rollouts|tokens)/.test(path) ? 'admin' : 'operator');
-    return { name: 'cluster', fetch: this.#control, describe, change };
+    // Documents of versions hold secrets, as the text of the configuration does.
+    const look = (path: string) => (/^\/cluster\/(tokens|versions\/)/.test(path) ? 'admin' : 'viewer');
+    return { name: 'cluster', fetch: this.#control, describe, look, change };
   }
 
   restartKeys(next: Compiled): readonly string[] {

@@ -2739,7 +2739,7 @@ export interface WrittenDocument<N extends Names> {
     readonly routes?: string | readonly string[] | undefined;
     /** Services: all routes to them. Values: text, or list of text. */
     readonly services?: string | readonly string[] | undefined;
-    /** Share of requests that must not end with 5xx or break off. 429 and callers who left do not count. Values: share (at least 50%, at most 99.99900000000001%). */
+    /** Share of requests that must not end with 5xx or break off. 429 and clients that left do not count. Values: share (at least 50%, at most 99.99900000000001%). */
     readonly availability?: string | number | undefined;
     /** How fast responses must be; those that failed count for `availability` only. */
     readonly latency?: {

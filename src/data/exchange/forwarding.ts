@@ -128,7 +128,8 @@ export function callerScheme(peer: Peer, head: Head, trusted: CidrSet | null = n
       : forwardedElements(forwarded!).map((element) => forwardedPair(element, 'proto') ?? '');
   // Each proxy adds what it saw. That of the nearest client's hop counts, not what a client put in front.
   const { behind } = trusted === null ? { behind: 0 } : callerHop(peer, hopsOf(head), trusted);
-  const scheme = said[Math.max(0, said.length - 1 - behind)]!.trim().toLowerCase();
+  // A field may be empty, or hold nothing that can be read.
+  const scheme = (said[Math.max(0, said.length - 1 - behind)] ?? '').trim().toLowerCase();
   if (scheme === 'https' || scheme === 'wss') return 'https';
   return scheme === 'http' || scheme === 'ws' ? 'http' : own;
 }
@@ -173,8 +174,8 @@ export function writeForwarding(
   const { address, secure, trusted } = peer;
   const element = `for=${forwardedNode(address)};host="${authority}";proto=${secure ? 'https' : 'http'}`;
   // What a trusted proxy says of the client is kept, with the proxy itself behind it.
-  const said = trusted ? head.valueOf('x-forwarded-for') : null;
-  const forwarded = trusted ? head.valueOf('forwarded') : null;
+  const said = trusted ? sayingOf(head, 'x-forwarded-for') : null;
+  const forwarded = trusted ? sayingOf(head, 'forwarded') : null;
   const list = said ?? (forwarded === null ? null : addressesOf(forwarded));
   const elements = said === null ? forwarded : elementsOf(said, forwarded);
   out.field('X-Forwarded-For', list === null ? address : `${list}, ${address}`);
@@ -184,6 +185,12 @@ export function writeForwarding(
   if (port !== null) out.field('X-Forwarded-Port', port);
   out.field('Forwarded', elements === null ? element : `${elements}, ${element}`);
   if (via !== '') out.field('Via', viaOf(head, via));
+}
+
+/** Null where there is no such field, or nothing in it. */
+function sayingOf(head: Head, name: string): string | null {
+  const value = head.valueOf(name);
+  return value === null || /^[\s,"]*$/.test(value) ? null : value;
 }
 
 /** Both kinds of fields say the same, whichever of them a proxy has sent: RFC 7239 §7.4. */
@@ -207,7 +214,7 @@ function hostBefore(peer: Peer, head: Head, trusted: CidrSet | null, authority: 
   if (forwarded === null) return said ?? authority;
   const elements = forwardedElements(forwarded);
   const { behind } = trusted === null ? { behind: 0 } : callerHop(peer, hopsOf(head), trusted);
-  const host = forwardedPair(elements[Math.max(0, elements.length - 1 - behind)]!, 'host');
+  const host = forwardedPair(elements[Math.max(0, elements.length - 1 - behind)] ?? '', 'host');
   return host !== null && /^[\w.~-]+(?::\d+)?$|^\[[\da-fA-F:.]+\](?::\d+)?$/.test(host) ? host : authority;
 }
 

@@ -190,3 +190,21 @@ test('what is not in use is not there', async (t) => {
     assert.deepEqual([status, body.code], [404, 'RESOURCE_NOT_FOUND'], path);
   }
 });
+
+test('documents and join tokens of the cluster are for administrators, however the path is spelled', async (t) => {
+  const { ask } = await scene(t, {
+    cluster: { name: 'prod', node: 'one' },
+    routes: [{ match: { path: '/a' }, respond: { body: 'a' }, auth: 'public' }],
+  });
+  await until(async () => (await ask('viewer', 'GET', '/cluster/cluster')).body?.queen === 'one', 'a queen', LONG_MS);
+  for (const path of ['/tokens', '/versions/1', '/versions/1/difference', '/%76ersions/1', '/%74okens'])
+    for (const role of ['viewer', 'operator'])
+      assert.equal((await ask(role, 'GET', `/cluster/cluster${path}`)).status, 403, `${role} ${path}`);
+  assert.equal(
+    (await ask('operator', 'POST', '/cluster/cluster/%72ollouts', { document: 'x', reason: 'x' })).status,
+    403,
+  );
+  assert.equal((await ask('admin', 'GET', '/cluster/cluster/%74okens')).status, 200, 'the router reads escapes');
+  assert.equal((await ask('admin', 'GET', '/cluster/cluster/versions/1')).status, 404, 'asked, and not there');
+  assert.equal((await ask('viewer', 'GET', '/cluster/cluster/versions')).status, 200, 'who, when and why');
+});

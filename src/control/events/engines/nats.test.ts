@@ -73,8 +73,8 @@ test('NATS JetStream: who follows goes on when the server has ended its consumer
   t.after(() => tail.stop());
   const wanted: string[] = [];
   for (let round = 0; round < 3; round++) {
-    let name = '';
-    await until(async () => ([name = ''] = await names())[0] !== undefined, 'a consumer', 60_000);
+    await until(async () => (await names()).length > 0, 'a consumer', 60_000);
+    const [name = ''] = await names();
     await Promise.all(
       Array.from({ length: 700 }, (_, i) => {
         wanted.push(`r${round}e${i}`);
