@@ -73,8 +73,12 @@ test('NATS JetStream: who follows goes on when the server has ended its consumer
   t.after(() => tail.stop());
   const wanted: string[] = [];
   for (let round = 0; round < 3; round++) {
-    await until(async () => (await names()).length > 0, 'a consumer', 60_000);
-    const [name = ''] = await names();
+    let name = '';
+    const isThere = async (): Promise<boolean> => {
+      [name = ''] = await names();
+      return name !== '';
+    };
+    await until(isThere, 'a consumer', 60_000);
     await Promise.all(
       Array.from({ length: 700 }, (_, i) => {
         wanted.push(`r${round}e${i}`);
