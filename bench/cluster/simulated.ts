@@ -131,12 +131,13 @@ function makeNode(store: Store<ClusterTables>, plan: ClusterPlan, { clock, timer
     kept: { write: async () => {} } as unknown as KeptVersion,
     node: { name: node, kind: 'gateway', url: null, zone: null, labels: {}, capacity: 0, software: 'bench' },
     heartbeatMs: PLAN.heartbeatMs,
+    clock,
     timers,
     log,
     random: Math.random,
     crowd: cluster.crowd,
     appliedVersion: 0,
-    onNewestFact: (seq) => board.newest(seq),
+    onNewestFact: (seq, seenMs) => board.newest(seq, seenMs),
   });
   agent.start();
   board.start();

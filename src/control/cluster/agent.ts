@@ -3,6 +3,7 @@
  * and keeps the last one that worked on disk, with which feature.ts starts while the store is away. Sees no request;
  * what traffic does is read from the process's counters through `AgentHost`.
  */
+import type { Clock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import type { Cancel, Timers } from '../../base/system-timers.ts';
@@ -31,14 +32,15 @@ export interface AgentParts {
   readonly kept: KeptVersion;
   readonly node: NewNode;
   readonly heartbeatMs: number;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Logger;
   readonly random: () => number;
   readonly crowd: Pick<Crowd, 'pacedMs'>;
   /** What the process runs by already: the version that was kept on disk, or 0. */
   readonly appliedVersion: number;
-  /** The newest number of a fact, as each heartbeat sees it. */
-  readonly onNewestFact?: (seq: number) => void;
+  /** The newest number of a fact, as each heartbeat sees it, and when (monotonic) that heartbeat began. */
+  readonly onNewestFact?: (seq: number, seenMs: number) => void;
 }
 
 /** While a rollout is open, so that its steps do not wait for heartbeats. */
@@ -108,11 +110,13 @@ export class Agent {
 
   /** True while a rollout is open. */
   async #beatOnce(): Promise<boolean> {
-    const { members } = this.#parts;
+    const { members, clock } = this.#parts;
     this.#node ??= await members.joinGateway(this.#parts.node);
+    // Before the store reads: what is told while the response is on its way is not seen.
+    const seenMs = clock.monotonicMs();
     const { node, rollout, newestFact } = await this.#heartbeat(this.#node.id);
     this.#node = node;
-    this.#parts.onNewestFact?.(newestFact);
+    this.#parts.onNewestFact?.(newestFact, seenMs);
     if (rollout?.isChecked === true && node.checkedVersion !== rollout.version) await this.#check(rollout.version);
     const wanted = node.wantedVersion;
     if (wanted !== this.#appliedVersion && wanted !== this.#failedVersion) await this.#apply(wanted);

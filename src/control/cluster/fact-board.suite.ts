@@ -31,9 +31,9 @@ export function factSuite(name: string, database: () => Promise<string>): void {
       missed: number;
     }
 
-    function boardOf(t: TestContext, store: Store<ClusterTables>, node: string, clock: Clock = systemClock): Board {
+    function boardOf(t: TestContext, store: Store<ClusterTables>, node: string, clock: Clock = systemClock, lookMs = 20): Board {
       const facts = new Facts();
-      const crowd = { pacedMs: () => 20, turnMs: () => 20 };
+      const crowd = { pacedMs: () => 20, turnMs: () => lookMs };
       const parts = { store, facts, node, heartbeatMs: 100, clock, timers: systemTimers, log, crowd };
       const made: Board = { facts, board: new FactBoard(parts), learnt: [], caughtUp: 0, missed: 0 };
       facts.hear('ban', {
@@ -90,6 +90,36 @@ export function factSuite(name: string, database: () => Promise<string>): void {
       await store.db.deleteFrom('cluster_facts').execute();
       await store.db.deleteFrom('cluster_leases').execute();
       await until(() => two.missed === 1 && two.caughtUp === 2, 'the store is another one', PATIENCE_MS);
+    });
+
+    test('a number that a slow heartbeat saw before what was read since does not make the store a new one', async (t) => {
+      const store = await opened(t);
+      const [one, two] = [boardOf(t, store, 'one'), boardOf(t, store, 'two')];
+      await until(() => two.caughtUp === 1, 'it has caught up', PATIENCE_MS);
+      for (let i = 0; i < 3; i++) await one.facts.tell('ban', `k${i}`, i, 60_000);
+      await until(() => two.learnt.length === 3, 'all have come', PATIENCE_MS);
+      two.board.newest(1, systemClock.monotonicMs());
+      assert.equal(await two.facts.catchUp(), true);
+      assert.deepEqual([two.missed, two.caughtUp, two.learnt.length], [0, 1, 3]);
+    });
+
+    test('a heartbeat makes known what was there when it began, and no more', async (t) => {
+      const store = await opened(t);
+      const clock = new FakeClock();
+      const one = boardOf(t, store, 'one');
+      const two = boardOf(t, store, 'two', clock, 3_600_000);
+      await until(() => two.caughtUp === 1, 'it has caught up', PATIENCE_MS);
+      const startMs = two.facts.knownMs;
+      assert.ok(startMs !== null);
+      clock.advance(5_000);
+      two.board.newest(0, startMs + 3_000);
+      assert.equal(two.facts.knownMs, startMs + 3_000);
+      await one.facts.tell('ban', 'a', 1, 60_000);
+      two.board.newest(1, startMs + 4_000);
+      await until(() => two.learnt.length === 1 && two.facts.knownMs !== startMs + 3_000, 'it is read', PATIENCE_MS);
+      assert.equal(two.facts.knownMs, startMs + 4_000);
+      two.board.newest(1, startMs + 2_000);
+      assert.equal(two.facts.knownMs, startMs + 4_000, 'an older heartbeat takes nothing back');
     });
 
     test('one that asks for what is new has it, knows how fresh it is, and is refused while the store is away', async (t) => {

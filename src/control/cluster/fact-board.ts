@@ -147,13 +147,17 @@ export class FactBoard implements FactCarrier {
     return this.#asked;
   }
 
-  /** The newest number, as a heartbeat saw it. */
-  newest(seq: number): void {
+  /** The newest number, as a heartbeat saw it that began at `seenMs` (monotonic). */
+  newest(seq: number, seenMs: number): void {
     if (this.#isClosed) return;
     const last = this.#last;
-    // Read meanwhile: what the heartbeat saw is old.
-    if (seq !== last) void this.#inTurn(async () => (this.#last === last ? await this.#read(seq) : undefined));
-    else if (!this.#isBehind) this.#readMs = this.#parts.clock.monotonicMs();
+    if (seq === last) {
+      if (!this.#isBehind) this.#hasReadAllOf(seenMs);
+      return;
+    }
+    // A lower number may be older than what was read meanwhile: only the store itself says that it was made anew.
+    const seen = seq > last ? { seq, seenMs } : undefined;
+    void this.#inTurn(async () => (this.#last === last ? await this.#read(seen) : undefined));
   }
 
   async close(): Promise<void> {
@@ -245,11 +249,11 @@ export class FactBoard implements FactCarrier {
     return Number(row?.epoch ?? 0);
   }
 
-  /** `seen`: the newest number, where it was seen a moment ago. */
-  async #read(seen?: number): Promise<void> {
+  /** `seen`: the newest number, where it was seen a moment ago; what was told after that moment may be missing. */
+  async #read(seen?: { readonly seq: number; readonly seenMs: number }): Promise<void> {
     const { clock, facts } = this.#parts;
     const startedMs = clock.monotonicMs();
-    const newest = seen ?? (await this.#newest());
+    const newest = seen?.seq ?? (await this.#newest());
     const isAnew = newest < this.#last;
     if (isAnew) this.#last = 0;
     const isLate = this.#readMs !== null && startedMs - this.#readMs > LEAST_KEPT_MS;
@@ -260,10 +264,15 @@ export class FactBoard implements FactCarrier {
       // What has expired, or was told anew meanwhile, leaves numbers without rows.
       this.#last = rows.length < PAGE ? Math.max(newest, Number(rows.at(-1)?.seq ?? 0)) : Number(rows.at(-1)?.seq);
     }
-    this.#readMs = startedMs;
+    this.#hasReadAllOf(seen?.seenMs ?? startedMs);
     if (!this.#isBehind && !isAnew) return;
     this.#isBehind = false;
     facts.caughtUp();
+  }
+
+  /** Up to this moment; another reading may have got further already. */
+  #hasReadAllOf(ms: number): void {
+    this.#readMs = Math.max(this.#readMs ?? ms, ms);
   }
 
   #select() {

@@ -139,12 +139,13 @@ export class ClusterFeature {
         software: `gatehouse ${PRODUCT_VERSION}`,
       },
       heartbeatMs: plan.heartbeatMs,
+      clock: systemClock,
       timers: systemTimers,
       log,
       random: Math.random,
       crowd: cluster.crowd,
       appliedVersion,
-      onNewestFact: (seq) => board.newest(seq),
+      onNewestFact: (seq, seenMs) => board.newest(seq, seenMs),
     });
     this.#agent.start();
     board.start();

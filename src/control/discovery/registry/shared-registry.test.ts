@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { FakeTimers } from '../../../../test/support/fake-timers.ts';
 import { createLogger } from '../../../base/log.ts';
-import { type FactCarrier, Facts } from '../../facts.ts';
+import { type FactCarrier, Facts, LEAST_KEPT_MS } from '../../facts.ts';
 import { knownMs } from './known-time.ts';
 import type { Lease, Registration, RegistrationRules, RegistrySettings } from './leases.ts';
 import { Registry } from './registry.ts';
@@ -11,19 +11,20 @@ import { LEASE_FACT, RENEWAL_GATHER_MS, SharedRegistry } from './shared-registry
 import { memoryStore } from './store.ts';
 
 const SETTINGS: RegistrySettings = {
-  leaseMs: { default: 30_000, min: 5_000, max: 600_000 },
+  leaseMs: { default: 30_000, min: 5_000, max: 3_600_000 },
   restartGraceMs: 30_000,
   damping: { after: 2, holdMs: 10_000, maxHoldMs: 40_000, windowMs: 600_000 },
 };
 const RULES: RegistrationRules = { allow: [], maxInstances: 2 };
 const LOOK_MS = 800;
 
-const at = (url: string): Registration => ({ url, weight: 1, zone: null, metadata: {}, leaseMs: 30_000 });
+const at = (url: string, leaseMs = 30_000): Registration => ({ url, weight: 1, zone: null, metadata: {}, leaseMs });
 
 interface Row {
   readonly key: string;
   readonly value: unknown;
   readonly toldMs: number;
+  readonly keptMs: number;
   readonly by: FactCarrier;
   readonly seq: number;
 }
@@ -36,14 +37,14 @@ class Board {
   seq = 0;
 
   carrierFor(facts: Facts): FactCarrier {
-    const waiting = new Map<string, unknown>();
+    const waiting = new Map<string, { readonly value: unknown; readonly keptMs: number }>();
     let last = 0;
     let readMs: number | null = null;
     let isBehind = true;
     const { timers, rows } = this;
     const now = () => timers.clock.monotonicMs();
     const deliver = (row: Row): void => {
-      if (row.by === carrier) return;
+      if (row.by === carrier || now() >= row.toldMs + Math.max(row.keptMs, LEAST_KEPT_MS)) return;
       // A row leaves the store as text.
       const value: unknown = JSON.parse(JSON.stringify(row.value));
       facts.deliver(LEASE_FACT, { key: row.key, value, ageMs: now() - row.toldMs, node: 'another' });
@@ -53,7 +54,7 @@ class Board {
         isBehind = true;
         return false;
       }
-      for (const [key, value] of waiting) rows.set(key, { key, value, toldMs: now(), by: carrier, seq: ++this.seq });
+      for (const [key, told] of waiting) rows.set(key, { key, ...told, toldMs: now(), by: carrier, seq: ++this.seq });
       waiting.clear();
       for (const row of [...rows.values()].sort((a, b) => a.seq - b.seq)) if (row.seq > last) deliver(row);
       last = this.seq;
@@ -64,8 +65,8 @@ class Board {
       return true;
     };
     const carrier: FactCarrier = {
-      async tell(_topic, key, value) {
-        waiting.set(key, value);
+      async tell(_topic, key, value, keptMs) {
+        waiting.set(key, { value, keptMs });
         return turn();
       },
       replay: () => {
@@ -131,8 +132,8 @@ class Node {
     this.facts.carryBy(this.#board.carrierFor(this.facts));
   }
 
-  async register(url: string): Promise<Lease> {
-    const result = await this.shared.register('orders', at(url));
+  async register(url: string, leaseMs?: number): Promise<Lease> {
+    const result = await this.shared.register('orders', at(url, leaseMs));
     assert.ok(result.ok, JSON.stringify(result));
     return result.lease;
   }
@@ -299,6 +300,17 @@ describe('registry of a cluster', () => {
     assert.deepEqual([is(a).urls, is(b).urls], [[], []]);
     const late = await board.node();
     assert.deepEqual(late.urls, []);
+  });
+
+  it('the end of a long lease is known for as long as the lease, to a node that starts after it too', async () => {
+    const [board, a, b] = await nodes(2);
+    const { id } = await is(a).register('http://a:1', SETTINGS.leaseMs.max);
+    await board.timers.advance(LOOK_MS);
+    assert.equal(await is(b).beat(id), 'taken');
+    assert.equal(await is(a).shared.remove('orders', id), true);
+    await board.timers.advance(LEAST_KEPT_MS + 60_000);
+    const late = await board.node();
+    assert.deepEqual([is(a).urls, is(b).urls, late.urls], [[], [], []]);
   });
 
   it('a heartbeat of the process before, told after the new one registered, does not push it out', async () => {

@@ -1,10 +1,10 @@
 /**
  * The registry as services call it (app.ts), in step with the other nodes of a cluster: each lease is a fact
  * (control/facts.ts) by service and URL, told when it is taken, renewed or changed; its end is another one by its id,
- * so that no heartbeat told later brings it back. So a service may register at one node, send its heartbeats to any, and
- * leave at a third. A node drops a lease only when it has read the store
- * after the lease was over and found no renewal; while the store is away no lease ends, and a node that does not know a
- * lease says so instead of denying it. Without a cluster this adds nothing. Owner: the main thread.
+ * so that no heartbeat told later brings it back. So a service may register at one node, send its heartbeats to any,
+ * and leave at a third. A node drops a lease only when it has read the store after the lease was over and found no
+ * renewal; while the store is away no lease ends, and a node that does not know a lease says so instead of denying it.
+ * Without a cluster this adds nothing. Owner: the main thread.
  */
 import * as z from 'zod';
 import type { Clock } from '../../../base/clock.ts';
@@ -173,7 +173,8 @@ export class SharedRegistry {
     }
     const value = 'ended' in told ? told : registry.copyOf(...told);
     if (value === undefined) return;
-    const written = facts.tell(LEASE_FACT, key, value, 'leaseMs' in value ? value.leaseMs : 0);
+    // As long as any lease that it ends: one that is told late must not outlive it.
+    const written = facts.tell(LEASE_FACT, key, value, 'ended' in value ? registry.settings.leaseMs.max : value.leaseMs);
     // While the store is away nobody waits for it.
     if (facts.knownMs !== null) await written;
   }
