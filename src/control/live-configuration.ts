@@ -1,7 +1,8 @@
 /**
- * The life of the configuration: built (build.ts), published to all workers or to none, reloaded, try without publishing,
- * replace, go back. One change at a time. Owner of the document and of what it compiled to; primary.ts has one and
- * gives it the process around it. A bad document changes nothing and says everything that is wrong with it.
+ * The life of the configuration: built (build.ts), published to all workers or to none, reloaded, tried without being
+ * published, replaced, taken back. One change at a time. Owner of the document and of what it compiled to, which is
+ * frozen; primary.ts has one and gives it the process around it. A bad document changes nothing and says everything that
+ * is wrong with it.
  */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -24,12 +25,13 @@ import type { Change, DocumentSource } from './config/document-source.ts';
 import { fileKind } from './config/files.ts';
 import type { History, Revision } from './config/history.ts';
 import { hashOf } from './config/history.ts';
-import { keepLiveSteps } from './config/keep-live.ts';
+import { deepFreeze, freezeSteps, keepLiveSteps } from './config/keep-live.ts';
 import type { ControlPlan } from './config/plan.ts';
 import { changesThatNeedRestart } from './config/plan.ts';
 import type { Problem } from './config/problems.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
 import { slotTableState } from './config/slots.ts';
+import { Trials } from './config/trials.ts';
 
 export interface ReloadResult {
   readonly ok: boolean;
@@ -101,6 +103,7 @@ export class LiveConfiguration {
   #snapshot: Snapshot;
   #discovered: Readonly<Record<string, readonly DiscoveredInstance[]>> = {};
   #queue: Promise<unknown> = Promise.resolve();
+  readonly #trials = new Trials<TrialResult>();
   #ended = false;
   #revision: Revision | null = null;
   /** True after going back: the source holds another document than the live one. */
@@ -115,7 +118,8 @@ export class LiveConfiguration {
     const built = await host.build(firstOrder(host.source.order()));
     if (!built.ok) throw new ConfigurationError(built.problems);
     for (const problem of built.compiled.problems) host.log.warn(formatProblem(problem));
-    return new LiveConfiguration(host, built);
+    const snapshot = await inSlices(freezeSteps(built.compiled.snapshot));
+    return new LiveConfiguration(host, { ...built, compiled: { ...built.compiled, snapshot } });
   }
 
   private constructor(host: ConfigurationHost, { config, compiled }: Built) {
@@ -175,8 +179,13 @@ export class LiveConfiguration {
     const changed = services.length === 0 ? null : this.#withInstances(services, this.#snapshot.version);
     if (changed !== null) this.#compiled = changed.compiled;
     else if (services.length > 0) this.#host.log.warn('instances changed by hand do not fit the configuration');
-    this.#snapshot = await this.#host.resolvePorts(this.#host.overlay(this.#compiled.snapshot));
+    this.#snapshot = await this.#shown(this.#compiled.snapshot);
     return this.#snapshot;
+  }
+
+  /** With what operators changed, and real ports; what these two make anew is frozen again. */
+  async #shown(snapshot: Snapshot): Promise<Snapshot> {
+    return deepFreeze(await this.#host.resolvePorts(this.#host.overlay(snapshot)));
   }
 
   /** The first configuration is live: the history has it, and the source is watched. */
@@ -241,12 +250,12 @@ export class LiveConfiguration {
     const names = new Set(changed.services.map(({ name }) => name));
     const ofNames = (services: Snapshot['services']) => services.filter(({ name }) => names.has(name));
     // Listeners have their real ports already.
-    const snapshot: Snapshot = { ...shown, listeners: before.listeners };
+    const snapshot: Snapshot = deepFreeze({ ...shown, listeners: before.listeners });
     this.#compiled = compiled;
     const problems = await host.publishInstances(snapshot, { compiled, services: ofNames(snapshot.services) });
     if (problems.length > 0) {
       this.#compiled = compiledBefore;
-      this.#snapshot = { ...before, version: snapshot.version + 1 };
+      this.#snapshot = Object.freeze({ ...before, version: snapshot.version + 1 });
       const former = { ...compiledBefore, fresh: NOTHING_FRESH };
       await host.publishInstances(this.#snapshot, { compiled: former, services: ofNames(before.services) });
       return this.#refused(problems);
@@ -260,7 +269,7 @@ export class LiveConfiguration {
   republish(): Promise<ReloadResult> {
     return this.#inTurn(() => {
       const { snapshot, ...compiled } = this.#compiled;
-      const again = { ...snapshot, version: this.#snapshot.version + 1 };
+      const again = Object.freeze({ ...snapshot, version: this.#snapshot.version + 1 });
       return this.#publish({
         ok: true,
         config: this.#config,
@@ -280,20 +289,21 @@ export class LiveConfiguration {
   }
 
   /** What a text, or without one the source as it is now, would change. Publishes nothing. */
-  async tryOut(text?: string): Promise<TrialResult> {
+  tryOut(text?: string): Promise<TrialResult> {
     const { source } = this.#host;
-    return this.#judge(await this.#build(text === undefined ? source.order() : source.orderFor(text)));
+    if (text !== undefined) return this.#trials.run(null, () => this.tryOrder(source.orderFor(text)));
+    return this.#trials.run('source', () => this.tryOrder(source.order()));
   }
 
-  /** What a document of another source would change. Publishes nothing. */
+  /** What a document of another source would change, at once. Publishes nothing. */
   async tryOrder(order: LoadOrder): Promise<TrialResult> {
     return this.#judge(await this.#build(order));
   }
 
   /** What a revision of the history would change. Null when it is not there or cannot be restored. */
   async tryRevision(revision: number): Promise<TrialResult | null> {
-    const built = await this.#buildRevision(revision);
-    return built === null ? null : this.#judge(built);
+    const order = await this.#orderOf(revision);
+    return order === null ? null : await this.#trials.run(`revision ${revision}`, () => this.tryOrder(order));
   }
 
   /** Checks, writes and publishes another document; all three or none. `ifHash` guards against a change in between. */
@@ -341,10 +351,15 @@ export class LiveConfiguration {
   }
 
   async #buildRevision(revision: number): Promise<BuildResult | null> {
+    const order = await this.#orderOf(revision);
+    return order === null ? null : await this.#build(order);
+  }
+
+  async #orderOf(revision: number): Promise<LoadOrder | null> {
     const program = this.#programs.get(revision);
-    if (program !== undefined) return this.#build(program);
+    if (program !== undefined) return program;
     const entry = await this.history.read(revision);
-    return entry === null || !entry.restorable ? null : this.#build(this.#host.source.orderFor(entry.text));
+    return entry === null || !entry.restorable ? null : this.#host.source.orderFor(entry.text);
   }
 
   #judge(built: BuildResult): TrialResult {
@@ -388,7 +403,7 @@ export class LiveConfiguration {
     let snapshot: Snapshot;
     try {
       await host.prepare(compiled);
-      snapshot = await host.resolvePorts(host.overlay(compiled.snapshot));
+      snapshot = await this.#shown(compiled.snapshot);
     } catch (error) {
       return this.#refused([messageOf(error)]);
     }
@@ -397,7 +412,7 @@ export class LiveConfiguration {
     if (problems.length > 0) {
       // All workers must agree: what some refused, the others give back.
       this.#compiled = before;
-      this.#snapshot = { ...this.#snapshot, version: snapshot.version + 1 };
+      this.#snapshot = Object.freeze({ ...this.#snapshot, version: snapshot.version + 1 });
       await host.publish(this.#snapshot, { ...before, fresh: NOTHING_FRESH });
       return this.#refused(problems);
     }

@@ -31,7 +31,13 @@ export function factSuite(name: string, database: () => Promise<string>): void {
       missed: number;
     }
 
-    function boardOf(t: TestContext, store: Store<ClusterTables>, node: string, clock: Clock = systemClock, lookMs = 20): Board {
+    function boardOf(
+      t: TestContext,
+      store: Store<ClusterTables>,
+      node: string,
+      clock: Clock = systemClock,
+      lookMs = 20,
+    ): Board {
       const facts = new Facts();
       const crowd = { pacedMs: () => 20, turnMs: () => lookMs };
       const parts = { store, facts, node, heartbeatMs: 100, clock, timers: systemTimers, log, crowd };

@@ -74,6 +74,20 @@ test('a document of the cluster lies over the node’s own', async (t) => {
   assert.deepEqual([name, logLevel], ['edge', 'warn']);
 });
 
+test('what lies over a document is built again over the document as it was', async (t) => {
+  const order = await fileWith(t, 'gatehouse.yaml', TEXT);
+  const overlay = { name: 'version 7', text: 'gateway: { name: theirs, logLevel: warn }' };
+  const first = await sameBothWays({ ...order, overlay });
+  assert.ok(first.ok);
+  for (const text of ['gateway: { name: renamed }', 'nonsense:']) {
+    await writeFile(join(order.options.cwd!, 'gatehouse.yaml'), text);
+    const again = await sameBothWays(first.config.again);
+    assert.ok(again.ok);
+    assert.deepEqual(again.compiled.snapshot, first.compiled.snapshot);
+    assert.equal(again.config.text, overlay.text);
+  }
+});
+
 test('what is wrong is said with its place', async (t) => {
   const order = await fileWith(
     t,

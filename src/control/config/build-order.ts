@@ -10,7 +10,7 @@ import type { Problem } from './problems.ts';
 import type { ServiceOptions } from './schema/service.ts';
 import type { SlotTableState } from './slots.ts';
 
-/** A document of the cluster in place of most of the node's own (laid-over.ts). */
+/** A document of the cluster in place of most of the node's own (load-order.ts). */
 export interface Overlay {
   readonly text: string;
   /** For messages, such as `version 7`. */

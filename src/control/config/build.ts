@@ -37,8 +37,10 @@ function builtConfig(config: LoadedConfig, order: LoadOrder): BuiltConfig {
   };
 }
 
-function again({ file, source, text, files }: LoadedConfig, order: LoadOrder): LoadOrder {
-  if (order.overlay !== null || order.text !== null || order.given !== null) return order;
+/** Under a document of the cluster, too: what the node's own file has become meanwhile waits for a reload. */
+function again({ own, ...config }: LoadedConfig, order: LoadOrder): LoadOrder {
+  if (order.text !== null || order.given !== null) return order;
+  const { file, source, text, files } = own ?? config;
   const isText = file !== null && fileKind(file) !== 'module';
   return isText ? { ...order, text } : { ...order, given: { value: source.value, text, files } };
 }

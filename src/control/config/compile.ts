@@ -76,10 +76,12 @@ function operationsListener({ host, port }: { readonly host: string; readonly po
 }
 
 export function compile(config: LoadedConfig, options: CompileOptions = {}): CompileResult {
-  return atOnce(compileSteps(config, options));
+  const compiled = atOnce(compileSteps(config, options));
+  if (compiled.ok) deepFreeze(compiled.snapshot);
+  return compiled;
 }
 
-/** The same, beside what else the main thread has to do. */
+/** The same, beside what else there is to do, and not frozen: a result that goes to another thread is frozen there. */
 export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}): Steps<CompileResult> {
   const compilation = new Compilation(config);
   const nowMs = options.nowMs ?? Date.now();
@@ -154,9 +156,9 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
   };
   return {
     ok: true,
-    snapshot: deepFreeze(snapshot),
-    secrets: Object.freeze({ ...compilation.secrets }),
-    plan: Object.freeze(plan),
+    snapshot,
+    secrets: { ...compilation.secrets },
+    plan,
     slots: slotted.table,
     fresh: slotted.fresh,
     problems,

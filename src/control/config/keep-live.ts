@@ -3,7 +3,7 @@ import { isSameData } from '../../base/same-data.ts';
 import { mapSteps, type Steps } from '../../base/slices.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 
-/** The next snapshot with the live object for each route and service that says the same. All of it is frozen. */
+/** The next snapshot with the live object for each route and service that says the same. What is new gets frozen. */
 export function* keepLiveSteps(next: Snapshot, live: Snapshot): Steps<Snapshot> {
   const { services, routes, ...rest } = next;
   return Object.freeze({
@@ -13,7 +13,7 @@ export function* keepLiveSteps(next: Snapshot, live: Snapshot): Steps<Snapshot> 
   });
 }
 
-/** The live object for each that says the same. All are frozen. */
+/** The live object for each that says the same. */
 function* keepSame<Thing extends object>(
   live: readonly Thing[],
   fresh: readonly Thing[],
@@ -25,6 +25,16 @@ function* keepSame<Thing extends object>(
     const former = before.get(idOf(thing));
     return former !== undefined && isSameData(former, thing, known) ? former : deepFreeze(thing);
   });
+}
+
+/** A snapshot that was just made, or has just arrived: what another thread froze arrives as it was before. */
+export function* freezeSteps(snapshot: Snapshot): Steps<Snapshot> {
+  for (const things of [snapshot.services, snapshot.routes])
+    for (const thing of things) {
+      deepFreeze(thing);
+      yield;
+    }
+  return deepFreeze(snapshot);
 }
 
 export function deepFreeze<T>(value: T): T {

@@ -46,7 +46,7 @@ async function laidOver(own: LoadedConfig, { text, name }: Overlay): Promise<Loa
   };
   const loaded = await loadConfig({ document, env: own.env, cwd: own.baseDir });
   if (!loaded.ok) return loaded;
-  return { ok: true, config: { ...loaded.config, file: own.file, files: own.files, text } };
+  return { ok: true, config: { ...loaded.config, file: own.file, files: own.files, text, own } };
 }
 
 function only(from: Readonly<Record<string, unknown>>, keys: readonly string[]): Record<string, unknown> {

@@ -17,4 +17,6 @@ export interface LoadedConfig {
   readonly files: readonly string[];
   /** As it was written, before environment variables were put in. */
   readonly text: string;
+  /** The node's own document, where one of the cluster lies over it. */
+  readonly own?: LoadedConfig;
 }

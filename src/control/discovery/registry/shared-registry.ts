@@ -174,7 +174,8 @@ export class SharedRegistry {
     const value = 'ended' in told ? told : registry.copyOf(...told);
     if (value === undefined) return;
     // As long as any lease that it ends: one that is told late must not outlive it.
-    const written = facts.tell(LEASE_FACT, key, value, 'ended' in value ? registry.settings.leaseMs.max : value.leaseMs);
+    const keptMs = 'ended' in value ? registry.settings.leaseMs.max : value.leaseMs;
+    const written = facts.tell(LEASE_FACT, key, value, keptMs);
     // While the store is away nobody waits for it.
     if (facts.knownMs !== null) await written;
   }
