@@ -1,6 +1,6 @@
 /**
  * How much a count has grown lately, for those who ask what is wrong now: a count since the start does not say. Looks
- * every half minute and remembers five minutes.
+ * every half minute and remembers five minutes, while what it counts is on. Owner: the feature that counts.
  */
 
 const LOOK_MS = 30_000;
@@ -20,14 +20,23 @@ export class RecentGrowth {
     this.#read = read;
   }
 
-  start(): void {
-    this.look();
-    this.#timer ??= setInterval(() => this.look(), LOOK_MS).unref();
+  /** Looks on while `isOn`; said again, it changes nothing. */
+  keep(isOn: boolean): void {
+    if (isOn) this.start();
+    else this.stop();
   }
 
+  start(): void {
+    if (this.#timer !== undefined) return;
+    this.look();
+    this.#timer = setInterval(() => this.look(), LOOK_MS).unref();
+  }
+
+  /** Forgets what it saw: by the next start it is not lately any more. */
   stop(): void {
     clearInterval(this.#timer);
     this.#timer = undefined;
+    this.#seen.length = 0;
   }
 
   look(): void {

@@ -23,13 +23,13 @@ export function accessRecordsFeature(host: Pick<OperatorHost, 'bus' | 'log' | 'm
     if (text !== published) host.bus.publish(RECORDS_SETTINGS_TOPIC, records?.settings ?? null);
     published = text;
     const { accessLog } = snapshot.gateway;
+    losses.keep(accessLog !== 'off');
     rotation.use(typeof accessLog === 'object' ? accessLog.file : undefined, records?.rotation ?? null);
   };
 
   return {
     reopen,
     async start(compiled) {
-      losses.start();
       use(compiled);
     },
     applied: use,

@@ -19,6 +19,14 @@ test('a certificate is trouble when it ends soon, cannot be renewed, or is not t
     ['error', 'ends on 2027-01-06, in 5 days: rate limited'],
   ]);
   assert.deepEqual(said({ ...acme, validUntil: null, problem: 'refused' }), [['error', 'there is none yet: refused']]);
+  const hours = (count: number): string => new Date(NOW_MS + count * 3_600_000).toISOString();
+  const short = { ...acme, renewAt: hours(8), validUntil: hours(16), problem: null };
+  assert.deepEqual(said(short), [], 'a certificate of one day, whose renewal is to come');
+  const late = { ...acme, renewAt: hours(-3), validUntil: hours(5), problem: 'rate limited' };
+  assert.deepEqual(said(late), [['warning', 'cannot be renewed: rate limited']]);
+  assert.deepEqual(said({ ...late, renewAt: hours(-5), validUntil: hours(3) }), [
+    ['error', 'ends on 2027-01-01, in less than a day: rate limited'],
+  ]);
   const named = { name: 'b.example', source: 'listeners[0].tls', endsAtMs: NOW_MS + 5 * DAY_MS };
   assert.deepEqual(said(endReport(named, NOW_MS)), [['error', 'ends on 2027-01-06, in 5 days']]);
   assert.deepEqual(said(endReport({ ...named, endsAtMs: NOW_MS + 90 * DAY_MS }, NOW_MS)), []);

@@ -96,6 +96,7 @@ export function securityEventsFeature(host: Host): Feature {
       host.bus.publish(SECURITY_WANTED_TOPIC, next !== null);
     }
     plan = next;
+    losses.keep(plan !== null);
     rotation.use(plan?.file ?? undefined, plan?.rotation ?? null);
     return isMoved;
   };
@@ -108,7 +109,6 @@ export function securityEventsFeature(host: Host): Feature {
         for (const each of events) write(each);
       });
       redaction = redactionOf(compiled.plan);
-      losses.start();
       use(compiled.plan.gateway.securityEvents);
       if (plan !== null) await target();
     },

@@ -56,6 +56,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
 
   const use = async ({ plan, snapshot }: Compiled): Promise<void> => {
     const tracing = plan.gateway.tracing;
+    losses.keep(tracing !== null);
     const madeFrom = tracing === null ? '' : JSON.stringify([tracing, snapshot.gateway.name]);
     if (tracing !== null && running?.madeFrom !== madeFrom) {
       const next = await open(tracing, snapshot.gateway.name, madeFrom);
@@ -138,7 +139,6 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         });
         isHeard = true;
       }
-      losses.start();
       await use(compiled);
     },
     applied(compiled) {

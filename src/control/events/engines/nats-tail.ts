@@ -8,7 +8,7 @@ import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';
 import type { StoredEvent, Tail, TailHandler } from './engine.ts';
 import { placeOf } from './nats-pages.ts';
-import type { PagedStream } from './paging-tail.ts';
+import { afterGap, type PagedStream } from './paging-tail.ts';
 
 const PAGE = 500;
 const AGAIN_AFTER_MS = 250;
@@ -71,9 +71,12 @@ export class NatsTail implements Tail {
       if (this.#stopped) return false;
       if (hasGap) this.#handler.onGap();
       const last = events.at(-1);
-      // A stream that was emptied, or begun anew, is followed from its end on.
-      if (last === undefined && hasGap) this.#after = await this.#stream.latest();
-      if (last === undefined) return !this.#stopped;
+      if (last === undefined) {
+        const next = hasGap ? await afterGap(this.#stream, this.#after) : null;
+        if (next !== null) this.#after = next.after;
+        if (next?.hasMore === true) continue;
+        return !this.#stopped;
+      }
       this.#after = last.position;
       this.#handler.onEvents(events);
     }

@@ -12,6 +12,16 @@ export interface PagedStream {
 
 const PAGE = 500;
 
+/** A stream that was emptied, or begun anew, is followed from its end on, unless something has come meanwhile. */
+export async function afterGap(
+  stream: PagedStream,
+  after: string | null,
+): Promise<{ readonly after: string | null; readonly hasMore: boolean }> {
+  const end = await stream.latest();
+  const hasMore = (await stream.read(after, 1)).events.length > 0;
+  return { after: hasMore ? after : end, hasMore };
+}
+
 export class PagingTail implements Tail {
   readonly #stream: PagedStream;
   readonly #handler: TailHandler;
@@ -62,7 +72,10 @@ export class PagingTail implements Tail {
           if (hasGap) this.#handler.onGap();
           const last = events.at(-1);
           if (last === undefined) {
-            if (hasGap && (await this.#hasMore())) continue;
+            if (!hasGap) break;
+            const next = await afterGap(this.#stream, this.#after);
+            this.#after = next.after;
+            if (next.hasMore) continue;
             break;
           }
           this.#after = last.position;
@@ -74,14 +87,6 @@ export class PagingTail implements Tail {
       }
     }
     this.#looking = false;
-  }
-
-  /** A stream that was emptied, or begun anew, is followed from its end on, unless something has come meanwhile. */
-  async #hasMore(): Promise<boolean> {
-    const end = await this.#stream.latest();
-    const { events } = await this.#stream.read(this.#after, 1);
-    if (events.length === 0) this.#after = end;
-    return events.length > 0;
   }
 
   stop(): void {

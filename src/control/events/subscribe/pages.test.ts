@@ -4,6 +4,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import type { EventEngine, Page, StoredEvent } from '../engines/engine.ts';
 import { Feed, type Reader } from './feed.ts';
 import type { FeedEntry } from './feed-entry.ts';
+import { Pages } from './pages.ts';
 
 const LIMITS = { ringEvents: 10, ringBytes: 8 * 1024 ** 2 };
 
@@ -133,4 +134,28 @@ test('pages larger than what may be kept are read again rather than kept', async
   assert.deepEqual(client.seen, upTo(1_000));
   assert.ok(engine.reads >= 8, `${engine.reads}`);
   feed.stop();
+});
+
+test('what was being read when pages are cleared is neither kept nor shared, and ends no later reading', async () => {
+  const replies: ((id: string) => void)[] = [];
+  const facts = { subject: 'a', key: 'a', contentType: 'text/plain', attributes: {}, dedupeId: null };
+  const read = (): Promise<Page> =>
+    new Promise((resolve) =>
+      replies.push((id) =>
+        resolve({ events: [{ position: '1', id, data: Buffer.from(id), ...facts }], hasGap: false }),
+      ),
+    );
+  const pages = new Pages({ read } as unknown as EventEngine, 'news', 1024 ** 2);
+  const idOf = async (page: ReturnType<Pages['after']>): Promise<string | undefined> =>
+    (await page).entries[0]?.event.id;
+  const before = pages.after('0');
+  pages.clear();
+  const after = pages.after('0');
+  replies[0]!('before');
+  assert.equal(await idOf(before), 'before');
+  const shared = pages.after('0');
+  assert.equal(replies.length, 2, 'the later reading is still under way, and shared');
+  replies[1]!('after');
+  assert.deepEqual([await idOf(after), await idOf(shared), await idOf(pages.after('0'))], ['after', 'after', 'after']);
+  assert.equal(replies.length, 2);
 });

@@ -49,6 +49,8 @@ export class Pages {
   #kept: Page[] = [];
   #bytes = 0;
   readonly #underWay = new Map<string | null, Promise<Page>>();
+  /** Counts what `clear` ended: a page whose reading began before is not kept. */
+  #generation = 0;
   #cleaning: NodeJS.Timeout | undefined;
 
   constructor(engine: EventEngine, stream: string, mostBytes: number) {
@@ -64,20 +66,25 @@ export class Pages {
     if (kept !== undefined) return kept;
     let reading = this.#underWay.get(position);
     if (reading === undefined) {
-      reading = this.#read(position).finally(() => this.#underWay.delete(position));
-      this.#underWay.set(position, reading);
+      const begun = this.#read(position).finally(() => {
+        if (this.#underWay.get(position) === begun) this.#underWay.delete(position);
+      });
+      this.#underWay.set(position, begun);
+      reading = begun;
     }
     return reading;
   }
 
   async #read(position: string | null): Promise<Page> {
+    const generation = this.#generation;
     const { events, hasGap } = await this.#engine.read(this.#stream, position, PAGE);
     const page = new Page(
       position,
       events.map((event) => new FeedEntry(event)),
       hasGap,
     );
-    if (events.length > 0 && page.bytes <= this.#mostBytes) this.#keep(page);
+    const isCurrent = generation === this.#generation;
+    if (isCurrent && events.length > 0 && page.bytes <= this.#mostBytes) this.#keep(page);
     return page;
   }
 
@@ -96,8 +103,9 @@ export class Pages {
     if (this.#kept.length > 0) this.#cleaning = setTimeout(() => this.#clean(), KEPT_FOR_MS).unref();
   }
 
-  /** What is kept may not be what the engine has any more. */
+  /** What is kept, or is being read, may not be what the engine has any more. */
   clear(): void {
+    this.#generation++;
     this.#kept = [];
     this.#bytes = 0;
     this.#underWay.clear();

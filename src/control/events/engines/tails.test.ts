@@ -1,0 +1,65 @@
+/** What every tail that reads pages owes, over a stream whose every reply is the test's. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate as turn } from 'node:timers/promises';
+import type { Page, StoredEvent, Tail, TailHandler } from './engine.ts';
+import { type Followed, NatsTail } from './nats-tail.ts';
+import { PagingTail } from './paging-tail.ts';
+
+/** Emptied behind position 9; the first event of the new stream is stored while its end is asked for. */
+class BegunAnew implements Followed {
+  readonly name = 'stream';
+  readonly events: StoredEvent[] = [];
+
+  async read(after: string | null): Promise<Page> {
+    const events = after === '1' ? [] : [...this.events];
+    return { events, hasGap: after !== '1' };
+  }
+
+  async latest(): Promise<string> {
+    const facts = { subject: 'a', key: 'a', contentType: 'text/plain', attributes: {}, dedupeId: null };
+    this.events.push({ position: '1', id: '1', data: Buffer.from('first'), ...facts });
+    return '1';
+  }
+
+  /** The server takes no consumer: pages are all that there is. */
+  line() {
+    const add = (): Promise<never> => Promise.reject(new Error('no consumers'));
+    return { connection: {}, jsm: { consumers: { add } }, inbox: 'inbox' } as unknown as ReturnType<Followed['line']>;
+  }
+
+  eventOf(): never {
+    throw new TypeError('no message arrives');
+  }
+}
+
+const TAILS: Readonly<Record<string, (stream: BegunAnew, handler: TailHandler) => Tail>> = {
+  NatsTail: (stream, handler) => new NatsTail(stream, '9', handler, () => {}),
+  PagingTail: (stream, handler) => {
+    const tail = new PagingTail(
+      stream,
+      '9',
+      handler,
+      () => 3_600_000,
+      () => {},
+    );
+    tail.look();
+    return tail;
+  },
+};
+
+for (const [name, make] of Object.entries(TAILS)) {
+  test(`${name}: an event that is stored while the end of an emptied stream is asked for is delivered`, async (t) => {
+    const stream = new BegunAnew();
+    const seen: string[] = [];
+    let gaps = 0;
+    const tail = make(stream, {
+      onEvents: (events) => void seen.push(...events.map(({ position }) => position)),
+      onGap: () => void gaps++,
+    });
+    t.after(() => tail.stop());
+    for (let i = 0; i < 50; i++) await turn();
+    assert.deepEqual(seen, ['1']);
+    assert.ok(gaps > 0);
+  });
+}
