@@ -8,6 +8,7 @@ import { CachedResponse } from '../cache/cached-response.ts';
 import { CachedRoute, type Refresh, type RouteCache } from '../cache/cached-route.ts';
 import { HotHit } from '../cache/hot-hit.ts';
 import { InvalidatingHandler } from '../cache/invalidating-handler.ts';
+import type { Invalidator } from '../cache/invalidator.ts';
 import { ReplyAsMessage } from '../cache/reply-as-message.ts';
 import { isSafe } from '../cache/rules/invalidation.ts';
 import type { Reply } from '../contract/policy.ts';
@@ -25,7 +26,7 @@ export function cachedAction(cache: RouteCache, action: RouteAction, makesReplie
       open(exchange, handler) {
         if (isSafe(exchange.method)) return action.open(exchange, handler);
         const watching = new InvalidatingHandler(cache, exchange, handler);
-        return makesReplies ? asMessage(action, exchange, watching) : action.open(exchange, watching);
+        return makesReplies ? asMessage(action, exchange, cache, watching) : action.open(exchange, watching);
       },
     };
   }
@@ -35,14 +36,21 @@ export function cachedAction(cache: RouteCache, action: RouteAction, makesReplie
       const hit = HotHit.of(cache, exchange, handler);
       if (hit !== null) return hit;
       const open = (inner: ResponseHandler): ResponseSource =>
-        makesReplies ? asMessage(action, exchange, inner) : sourceOf(action.open(exchange, inner), inner);
+        makesReplies
+          ? asMessage(action, exchange, cache.invalidator, inner)
+          : sourceOf(action.open(exchange, inner), inner);
       return new CachedResponse(cache, exchange, open, handler, makesReplies ? null : refreshWith(action, exchange));
     },
   };
 }
 
-function asMessage(action: RouteAction, exchange: Exchange, handler: ResponseHandler): ResponseSource {
-  const message = new ReplyAsMessage(exchange.method, handler);
+function asMessage(
+  action: RouteAction,
+  exchange: Exchange,
+  invalidator: Invalidator,
+  handler: ResponseHandler,
+): ResponseSource {
+  const message = new ReplyAsMessage(exchange, invalidator, handler);
   return message.from(sourceOf(action.open(exchange, message), message));
 }
 

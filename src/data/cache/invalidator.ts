@@ -1,11 +1,17 @@
 /** Makes invalid what unsafe requests have changed (RFC 9111 §4.4), over all routes of a configuration. */
 
 import type { CacheSettings, KeySettings } from '../contract/cache.ts';
-import type { Head } from '../parser/head.ts';
 import type { CachedRequest } from './cached-response.ts';
 import { urlKey } from './keys.ts';
 import { invalidates, sameOriginTarget } from './rules/invalidation.ts';
 import type { WorkerCache } from './worker-cache.ts';
+
+/** What it looks at of a response. */
+export interface RespondedHead {
+  readonly status: number;
+  /** `name` in lower case; null: there is none. */
+  valueOf(name: string): string | null;
+}
 
 /** It knows each way in which one of the routes makes keys of a URL. */
 export class Invalidator {
@@ -23,7 +29,7 @@ export class Invalidator {
   }
 
   /** The head of a response to an unsafe request has come; a failure changes nothing. */
-  afterResponse(request: CachedRequest, head: Head): void {
+  afterResponse(request: CachedRequest, head: RespondedHead): void {
     if (!invalidates(request.method, head.status)) return;
     const { scheme, authority, path, query } = request;
     this.#remove(scheme, authority, path, query);

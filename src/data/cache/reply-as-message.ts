@@ -13,19 +13,23 @@ import { StreamedBody } from '../exchange/reply-source.ts';
 import type { ResponseHandler, ResponseSource } from '../exchange/response-source.ts';
 import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
 import { Head, type HeadLimits, readResponseHead } from '../parser/head.ts';
+import type { CachedRequest } from './cached-response.ts';
+import type { Invalidator, RespondedHead } from './invalidator.ts';
 import { PassingHandler } from './passing-handler.ts';
 
 /** It was made here, so its size is not a stranger's choice. */
 const LIMITS: HeadLimits = { maxHeadBytes: 1_048_576, maxTargetBytes: 0, maxFields: 1_024 };
 
 export class ReplyAsMessage extends PassingHandler implements ResponseSource {
-  readonly #method: string;
+  readonly #request: CachedRequest;
+  readonly #invalidator: Invalidator;
   /** The action; then the body, where it comes bit by bit. */
   #source: ResponseSource | null = null;
 
-  constructor(method: string, next: ResponseHandler) {
+  constructor(request: CachedRequest, invalidator: Invalidator, next: ResponseHandler) {
     super(next);
-    this.#method = method;
+    this.#request = request;
+    this.#invalidator = invalidator;
   }
 
   from(source: ResponseSource): this {
@@ -47,8 +51,9 @@ export class ReplyAsMessage extends PassingHandler implements ResponseSource {
 
   override onReply(reply: Reply): void {
     const type = reply.headers['Content-Type'] ?? reply.headers['content-type'] ?? null;
-    // Events have no end that a store could wait for.
+    // Events have no end that a store could wait for, so they go on as a reply, which no handler behind looks at.
     if (isEventStreamType(type)) {
+      this.#invalidator.afterResponse(this.#request, new HeadOfReply(reply));
       this.next.onReply(reply);
       return;
     }
@@ -58,7 +63,7 @@ export class ReplyAsMessage extends PassingHandler implements ResponseSource {
     const framing = new MessageFraming();
     const text = headText(reply, bytes);
     const isRead = readResponseHead(text, 0, text.length, LIMITS, head) === text.length;
-    if (!isRead || !readResponseFraming(head, this.#method, framing)) {
+    if (!isRead || !readResponseFraming(head, this.#request.method, framing)) {
       this.next.onFault(new Fault(FAULTS.internal, { cause: `a response made here is refused: ${head.detail}` }));
       return;
     }
@@ -77,6 +82,21 @@ export class ReplyAsMessage extends PassingHandler implements ResponseSource {
         ?.catch(() => {});
     else if (hasBody) this.next.onBody(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), 0, bytes.length);
     this.next.onEnd(null);
+  }
+}
+
+class HeadOfReply implements RespondedHead {
+  readonly status: number;
+  readonly #headers: Reply['headers'];
+
+  constructor({ status, headers }: Reply) {
+    this.status = status;
+    this.#headers = headers;
+  }
+
+  valueOf(name: string): string | null {
+    for (const each in this.#headers) if (each.toLowerCase() === name) return this.#headers[each]!;
+    return null;
   }
 }
 

@@ -137,6 +137,22 @@ test('purges and unsafe requests that handlers respond to make it forget', async
   assert.equal(await body(), 'GET 4');
 });
 
+test('an unsafe request whose response is a stream of events makes it forget, on routes with a cache and without', async (t) => {
+  const gateway = await handled(t);
+  const path = `/h/a?${FRESH}`;
+  const body = async (): Promise<string> => (await get(gateway, path)).body;
+  const events = (location: string): string => `/h/stream?content-type=text/event-stream&${location}`;
+  assert.deepEqual([await body(), await body()], ['GET 1', 'GET 1']);
+  const located = `Content-Location=${encodeURIComponent(path)}`;
+  assert.equal((await get(gateway, events(located), { method: 'POST' })).body, 'a2b2c2');
+  assert.equal(await body(), 'GET 3');
+  // This method is the cached route's own.
+  assert.equal((await get(gateway, events(located), { method: 'DELETE' })).body, 'a4b4c4');
+  assert.equal(await body(), 'GET 5');
+  assert.equal((await get(gateway, events('x-a=b'), { method: 'DELETE' })).body, 'a6b6c6');
+  assert.equal(await body(), 'GET 5');
+});
+
 type Answer = (request: IncomingMessage, response: ServerResponse) => void;
 
 async function composed(t: Scope, answers: Readonly<Record<'a' | 'b', Answer>>, more: object = {}, part: object = {}) {
