@@ -132,7 +132,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     return { ...reply, headers: { Date: this.date().values[0]!, ...reply.headers, ...fields } };
   }
 
-  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void {
+  onRefused(fault: Fault, peer: Peer, readLine: () => RefusedLine): void {
     this.abuse.refused(peer.address);
     this.metrics.add('requests_refused', 1);
     this.metrics.fault(fault.kind.reason);
@@ -140,7 +140,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     this.security?.refused(reason, status, peer.address, this.clock.wallMs());
     const cause = fault.cause ?? fault.detail;
     const record = (): string => {
-      const { method, path } = line;
+      const { method, path } = readLine();
       const asked = `${method === '' ? '' : `"method":${jsonText(method)},`}${path === '' ? '' : `"path":${jsonText(path)},`}`;
       const why = cause === undefined ? '' : `,"cause":${jsonText(cause)}`;
       return `${asked}"address":"${peer.address}","status":${status},"fault":"${reason}"${why}}`;
@@ -148,7 +148,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
     if (this.live.gateway.accessLog !== 'off' && this.records !== null)
       this.records.refused(
         this.accessLog,
-        { ...line, address: peer.address, status, fault: reason, cause },
+        { ...readLine(), address: peer.address, status, fault: reason, cause },
         this.clock.wallMs(),
       );
     else if (this.live.gateway.accessLog !== 'off' && this.accessLog.begin(this.clock.wallMs())) {

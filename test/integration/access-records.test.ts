@@ -124,6 +124,9 @@ const REFUSED: readonly (readonly [
   [`GET ${LONG} HTTP/1.1\r\nHost: a\r\n\r\n`, 'GET', `${LONG.slice(0, 256)}...`, 414, 'uri_too_long', /1000 bytes/],
   [`GET /many HTTP/1.1\r\nHost: a\r\n${'x: y\r\n'.repeat(200)}\r\n`, 'GET', '/many', 431, 'head_too_large', /fields/],
   ['GET http://ann:pw@a/b?c HTTP/3.0\r\nHost: a\r\n\r\n', 'GET', 'http://a/b', 505, 'version_not_supported', /./],
+  ['CONNECT ann:pw@a:443 HTTP/3.0\r\nHost: a\r\n\r\n', 'CONNECT', 'a:443', 505, 'version_not_supported', /./],
+  ['CONNECT ann:p/pw@a:443 HTTP/3.0\r\nHost: a\r\n\r\n', 'CONNECT', 'a:443', 505, 'version_not_supported', /./],
+  ['GET ann:pw@a/@b HTTP/3.0\r\nHost: a\r\n\r\n', 'GET', 'a/@b', 505, 'version_not_supported', /./],
   ['\x16\x03\x01\x02\x00\x01\x00\r\n\r\n', '\x16\x03\x01\x02\x00\x01\x00', '', 400, 'malformed_request', /./],
 ];
 

@@ -34,7 +34,8 @@ export function weakest(fields: readonly (string | null)[], isPersonal: boolean)
     if (says('private')) isPrivate = true;
     if (says('no-cache')) noCache = true;
     // Without `public` a response to a request with credentials is not for shared caches (RFC 9111 §3.5). The words
-    // `must-revalidate` and `s-maxage` of one part would open them those of others, so they are weakened.
+    // `must-revalidate` and `s-maxage` of one part would open them those of others, so they are weakened unless the
+    // response is public or private all the same: caches of browsers look at `must-revalidate` alone (§5.2.2.8).
     if (!says('public')) isPublic = false;
     if (says('must-revalidate') || says('proxy-revalidate') || says('s-maxage')) revalidates = true;
     const ages = directives.flatMap((each) => /^(?:s-maxage|max-age)="?(\d+)"?$/.exec(each)?.[1] ?? []);
@@ -44,7 +45,7 @@ export function weakest(fields: readonly (string | null)[], isPersonal: boolean)
   if (fields.length === 0) return unsaid;
   const words = isPrivate ? ['private'] : isPublic ? ['public'] : [];
   words.push(noCache ? 'no-cache' : `max-age=${maxAge}`);
-  if (revalidates) words.push('proxy-revalidate');
+  if (revalidates) words.push(isPrivate || isPublic ? 'must-revalidate' : 'proxy-revalidate');
   return words.join(', ');
 }
 

@@ -35,12 +35,17 @@ export function refusedLineOf(bytes: Buffer): RefusedLine {
   const text = bytes.latin1Slice(0, Math.min(bytes.length, MOST_LOOKED_AT)).replace(/^[\r\n]+/, '');
   const end = text.search(/[\r\n]/);
   const [method = '', target = ''] = (end < 0 ? text : text.slice(0, end)).split(' ', 2);
-  return shownLine(method, target);
+  return shownLine({ method, target });
 }
 
-export function shownLine(method: string, target: string): RefusedLine {
-  const path = target.replace(/[?#].*$/s, '').replace(/^([^/]*:\/\/)[^/]*@/, '$1');
+export function shownLine({ method, target }: Pick<RefusedHead, 'method' | 'target'>): RefusedLine {
+  const path = withoutUser(target, method === 'CONNECT').replace(/[?#].*$/s, '');
   return { method: cut(method, MOST_METHOD), path: cut(path, MOST_PATH) };
+}
+
+/** An authority has nothing behind it, so all before its last `@` is a user's. Else that ends where a path begins. */
+function withoutUser(target: string, isAuthority: boolean): string {
+  return isAuthority ? target.slice(target.lastIndexOf('@') + 1) : target.replace(/^([^/?#]*:\/\/)?[^/?#]*@/, '$1');
 }
 
 function cut(text: string, most: number): string {

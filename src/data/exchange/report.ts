@@ -34,7 +34,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   const fault = exchange.fault;
   const status = exchange.status === 0 ? (fault?.kind.status ?? 499) : exchange.status;
   const { grpcStatus } = exchange;
-  const outcome = fault === null && grpcStatus < 0 ? status : outcomeOf(status, grpcStatus, fault?.kind.status ?? 0);
+  const outcome = outcomeOf(status, grpcStatus, fault?.kind.status ?? 0);
   const slot = route?.settings.slot ?? 0;
   runtime.metrics.exchange(-1);
   runtime.metrics.route(slot, status, elapsedMs / 1000, exchange.bytesReceived, exchange.bytesSent);

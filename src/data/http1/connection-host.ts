@@ -28,7 +28,8 @@ export interface ConnectionHost {
   readonly asksOriginOfRefused: boolean;
   /** The response to bytes that are not a request; `head`: what could be read of them. */
   refusal(fault: Fault, head: RefusedHead | null): WholeReply;
-  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void;
+  /** `readLine` is called where something shows the line. */
+  onRefused(fault: Fault, peer: Peer, readLine: () => RefusedLine): void;
   onTunnel(change: 1 | -1): void;
   onClosed(connection: OpenConnection): void;
 }

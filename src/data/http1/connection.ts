@@ -479,7 +479,7 @@ export class Connection extends ConnectionLife implements Downstream, Reader, Aw
   /** A response to what is not a request, then the end of the connection. */
   protected refuse(fault: Fault, head: Buffer): void {
     const host = this.host;
-    host.onRefused(fault, this.peer, refusedLineOf(head));
+    host.onRefused(fault, this.peer, () => refusedLineOf(head));
     const known = host.asksOriginOfRefused ? refusedHeadOf(head, host.limits.maxHeadBytes) : null;
     const { status, headers, body } = host.refusal(fault, known);
     this.writer.refusal(status, headers, body);

@@ -166,9 +166,9 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
     this.streams.add(stream);
     this.#requests++;
     if (problem !== null) {
-      const known = requestHead.refusedHead(incoming.head);
+      const fault = new Fault(problem, { detail: requestHead.detail });
+      stream.refuse(fault, () => requestHead.refusedHead(incoming.head), ended);
       host.giveBuffers(incoming);
-      stream.refuse(new Fault(problem, { detail: requestHead.detail }), known, ended);
       return this.takeBudget(problem === FAULTS.headTooLarge ? 'field_block' : 'provoked_reset');
     }
     if (requestHead.priority !== '') readPriority(requestHead.priority, stream);

@@ -25,7 +25,8 @@ export interface Http2Host {
   /** Responses to refused heads differ by who sent them (CORS). */
   readonly asksOriginOfRefused: boolean;
   refusal(fault: Fault, head: RefusedHead | null): WholeReply;
-  onRefused(fault: Fault, peer: Peer, line: RefusedLine): void;
+  /** `readLine` is called where something shows the line. */
+  onRefused(fault: Fault, peer: Peer, readLine: () => RefusedLine): void;
   onTunnel(change: 1 | -1): void;
   /** A connection has used up what it may cost. */
   onHttp2Abuse(kind: AbuseKind, peer: Peer): void;

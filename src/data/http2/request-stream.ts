@@ -93,13 +93,13 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     if (meaning.bodyLength === 0) handler.onRequestEnd(null);
   }
 
-  /** The head was decoded and is refused. */
-  refuse(fault: Fault, head: RefusedHead, ended: boolean): void {
+  /** The head was decoded and is refused; what is known of it is read where it is looked at. */
+  refuse(fault: Fault, readHead: () => RefusedHead, ended: boolean): void {
     const { host } = this.#connection;
     this.remoteEnded = ended;
     this.#isDone = true;
-    host.onRefused(fault, this.peer, shownLine(head.method, head.target));
-    const { status, headers, body } = host.refusal(fault, host.asksOriginOfRefused ? head : null);
+    host.onRefused(fault, this.peer, () => shownLine(readHead()));
+    const { status, headers, body } = host.refusal(fault, host.asksOriginOfRefused ? readHead() : null);
     const bytes = typeof body === 'string' ? Buffer.from(body) : Buffer.from(body.buffer, body.byteOffset, body.length);
     const out = this.startHead(status, null);
     for (const name in headers) out.field(name, headers[name]!);

@@ -116,7 +116,7 @@ export class ExchangeTrace implements AttemptObserver {
   first: TracedTry | null = null;
   others: TracedTry[] | null = null;
   inner: InnerSpan[] | null = null;
-  /** Host that a policy asks now; empty: none. */
+  /** Host that a policy asks now, the first of several; empty: none. */
   asked = '';
   #askedHigh = 0;
   #askedLow = 0;
@@ -243,11 +243,16 @@ export class ExchangeTrace implements AttemptObserver {
     return new TracedPart(this, this.#ids.word(), this.#ids.word());
   }
 
-  /** A policy asks a host: the `traceparent` of its question, which names the span that `addPolicy` will add. */
+  /**
+   * A policy asks a host: the `traceparent` of its question, which names the span that `addPolicy` will add. One that
+   * asks again before that has one span all the same, with the host that it asked first.
+   */
   ask(host: string): string {
-    this.asked = host;
-    this.#askedHigh = this.#ids.word();
-    this.#askedLow = this.#ids.word();
+    if (this.asked === '') {
+      this.asked = host;
+      this.#askedHigh = this.#ids.word();
+      this.#askedLow = this.#ids.word();
+    }
     this.#writeLine(this.#askedHigh, this.#askedLow);
     return LINE.latin1Slice(0, LINE.length);
   }

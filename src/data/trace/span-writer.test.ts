@@ -95,6 +95,21 @@ function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}
 
 const CLIENT = clientPart({ scheme: 'http', host: 'x', address: '127.0.0.1', protocol: '1.1', agent: 'ü' });
 
+it('a policy that asks twice has one span, whose id both questions name', () => {
+  const writer = new SpanWriter();
+  const trace = new ExchangeTrace(new SpanIds(), 1_000, null, 1, 2, '', true);
+  const told = [trace.ask('a.example'), trace.ask('b.example')];
+  trace.addPolicy('authenticate', 'auth', 1_000, 1_001, '');
+  told.push(trace.ask('c.example'));
+  trace.addPolicy('authorize', 'auth', 1_001, 1_002, '');
+  writer.add(exchangeWith(trace));
+  const [, first, second] = spansOf(writer);
+  assert.ok(first && second);
+  const ids = told.map((traceparent) => traceparent.split('-')[2]);
+  assert.deepEqual(ids, [first.id, first.id, second.id]);
+  assert.equal(first.attributes['server.address'], 'a.example');
+});
+
 it('an exchange, its attempts and what was waited for are whole spans under each other', () => {
   const writer = new SpanWriter();
   const trace = new ExchangeTrace(new SpanIds(), 1_000, null, 1, 2, '', true);

@@ -68,8 +68,7 @@ export class Tracer {
   readonly settings: TracingSettings;
   readonly #threshold: string;
   readonly #rejected: number;
-  /** Null where nothing is. */
-  readonly #hidden: Redaction | null;
+  readonly #redaction: Redaction;
   readonly #ids = new SpanIds();
   readonly #control: ControlLink;
   readonly #writer = new SpanWriter();
@@ -84,7 +83,7 @@ export class Tracer {
     this.settings = settings;
     this.#threshold = thresholdOf(settings.ratio);
     this.#rejected = rejectedBelow(settings.ratio);
-    this.#hidden = settings.hiddenPatterns.length === 0 ? null : new Redaction(settings.hiddenPatterns);
+    this.#redaction = new Redaction(settings.hiddenPatterns);
     this.#control = control;
     this.#together = Math.min(TOGETHER, settings.pageSpans);
   }
@@ -154,8 +153,8 @@ export class Tracer {
       elapsedMs,
       wallMs,
       method,
-      path: this.#hidden === null ? path : this.#hidden.text(path),
-      upstreamPath: this.#hidden === null ? upstreamPath : this.#hidden.text(upstreamPath),
+      path: this.#redaction.text(path),
+      upstreamPath: this.#redaction.text(upstreamPath),
       bytesReceived,
       bytesSent,
       grpcStatus,
