@@ -1,6 +1,6 @@
 /**
- * The statuses of gRPC calls (google/rpc/code.proto) and what they mean among those of HTTP. A call says in its trailers
- * how it went, and HTTP says 200 whatever that is; what counts failures asks `outcomeOf`.
+ * The statuses of gRPC calls (google/rpc/code.proto) and what they mean among those of HTTP. A call says in its
+ * trailers how it went, and HTTP says 200 whatever that is; what counts failures asks `outcomeOf`.
  */
 
 /** By their numbers. */
@@ -38,8 +38,12 @@ export function httpStatusOf(code: number): number {
 }
 
 /** A number that is none of them is UNKNOWN. */
+export function knownGrpcCode(code: number): number {
+  return GRPC_STATUSES[code] === undefined ? UNKNOWN : code;
+}
+
 export function grpcStatusOf(code: number): GrpcStatus {
-  return GRPC_STATUSES[code] ?? GRPC_STATUSES[UNKNOWN];
+  return GRPC_STATUSES[knownGrpcCode(code)]!;
 }
 
 /**

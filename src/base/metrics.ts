@@ -3,7 +3,7 @@
  * layout is in metrics-layout.ts; control reads by metrics-reader.ts.
  */
 import { CELLS, cellOf } from './duration-cells.ts';
-import { GRPC_STATUSES, grpcStatusOf } from './grpc-status.ts';
+import { knownGrpcCode } from './grpc-status.ts';
 import {
   BROKEN,
   BYTES_IN,
@@ -96,28 +96,32 @@ export class MetricsBank {
 
   /** What has been counted came over HTTP/2. */
   overHttp2(slot: number): void {
-    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + HTTP2]! += 1;
+    this.#count(slot, HTTP2);
   }
 
   /** What has been counted was a gRPC call that ended so. */
   call(slot: number, code: number): void {
-    const own = slot < this.#routes ? slot : 0;
-    this.#numbers[routeBase + own * routeSlots + CALLS + GRPC_STATUSES.indexOf(grpcStatusOf(code))]! += 1;
+    this.#count(slot, CALLS + knownGrpcCode(code));
   }
 
   /** An exchange that has been counted failed though the head of its response did not say so. */
   broken(slot: number): void {
-    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + BROKEN]! += 1;
+    this.#count(slot, BROKEN);
   }
 
   /** A gRPC call whose client left or asked too often, and the head of its response says 200. */
   neither(slot: number): void {
-    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + NEITHER]! += 1;
+    this.#count(slot, NEITHER);
   }
 
   /** It met the route's objective for latency. */
   within(slot: number): void {
-    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + WITHIN]! += 1;
+    this.#count(slot, WITHIN);
+  }
+
+  /** One more in the place `at` of a route. */
+  #count(slot: number, at: number): void {
+    this.#numbers[routeBase + (slot < this.#routes ? slot : 0) * routeSlots + at]! += 1;
   }
 
   /** A response of an instance that has been counted came over HTTP/2. */

@@ -2,7 +2,7 @@
  * Standard output and standard error of the process. A reader that does not read costs neither memory without end nor
  * the end of the process: what is not taken is kept up to a bound, further writes are dropped and counted, and a line
  * says how many when there is room again. A reader that has gone away ends nothing. One of each per process, written
- * to by the main thread only.
+ * to by the main thread only; what handlers print in workers passes it as well.
  */
 import type { Writable } from 'node:stream';
 
@@ -12,7 +12,7 @@ const MOST_UNREAD_BYTES = 4 * 1024 ** 2;
 const LAST_WAIT_MS = 500;
 const MOST_LAST_WAITS = 6;
 
-class ProcessOutput {
+export class ProcessOutput {
   readonly #open: () => Writable;
   #stream: Writable | null = null;
   /** Whether what nobody reads is dropped. Otherwise all of it is kept, as a command's result must be. */
@@ -71,13 +71,17 @@ class ProcessOutput {
   }
 
   #sayHowMany(stream: Writable): void {
-    const line = { time: new Date().toISOString(), level: 'warn', message: LOST, lines: this.#unsaid };
+    const writes = this.#unsaid;
+    const line = { time: new Date().toISOString(), level: 'warn', message: LOST, writes };
     this.#unsaid = 0;
-    stream.write(`${JSON.stringify(line)}\n`, this.#onWritten);
+    stream.write(`${JSON.stringify(line)}\n`, (error) => {
+      // It is none of what is counted; the next one says what it would have said.
+      if (error !== undefined && error !== null) this.#unsaid += writes;
+    });
   }
 }
 
-const LOST = 'lines of the process log are lost: they were not read in time';
+const LOST = 'what was written here is lost: it was not read in time';
 
 /** Resolves when the stream has written all it has, or after `ms`. */
 function waitFor(stream: Writable, ms: number): Promise<void> {

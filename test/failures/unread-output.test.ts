@@ -163,7 +163,7 @@ test('what nobody reads is kept up to a bound, then dropped and counted, and a l
   const isSaid = async (): Promise<boolean> => {
     text = (text + pipe.read()).slice(-400_000);
     await fetch(`${url}/prints`);
-    return text.includes('lines of the process log are lost');
+    return text.includes('what was written here is lost');
   };
   await until(isSaid, 'it says how many were lost', PATIENCE_MS);
   child.kill('SIGTERM');
