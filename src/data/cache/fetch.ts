@@ -197,6 +197,10 @@ export class Fetch implements ResponseSource, ResponseHandler {
       this.#passOn(head, framing, 'method');
       return;
     }
+    if (this.#wanted.alone === 'body') {
+      this.#passOn(head, framing, 'body');
+      return;
+    }
     if (stale !== null && this.#isConditional && head.status === 304) {
       this.#onNotModified(stale, head, framing);
       return;
@@ -261,7 +265,7 @@ export class Fetch implements ResponseSource, ResponseHandler {
     else this.#client.sendStored(stale, result, how, nowMs, renewed);
   }
 
-  #passOn(head: Head, framing: MessageFraming, outcome: FillOutcome | 'method'): void {
+  #passOn(head: Head, framing: MessageFraming, outcome: FillOutcome | 'method' | 'body'): void {
     this.#closeStale();
     const stored = outcome === 'stored';
     if (!stored) this.#route.counts.refused(outcome);

@@ -6,8 +6,8 @@
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
 import type { CachedRoute } from './cached-route.ts';
-import { hasParts, type KeyRequest } from './keys.ts';
-import { isCovered, type Place, setMarker } from './lookup.ts';
+import { choosingNames, type KeyRequest } from './keys.ts';
+import { isCovered, needsMarker, type Place, setMarker } from './lookup.ts';
 import { type Missing, missingOf } from './rest-of-body.ts';
 import type { Directives } from './rules/directives.ts';
 import { mayStore, type StoreRefusal, type Storing } from './rules/storing.ts';
@@ -57,7 +57,9 @@ export class FillRecorder {
   static begin(route: CachedRoute, request: FillRequest, place: Place): FillRecorder | Entry {
     const { store } = route.cache;
     const { key } = route.settings;
-    if (place.vary === null && hasParts(key) && !setMarker(route.cache, key, request, place, [], null)) return 0;
+    if (needsMarker(key, request, place)) {
+      if (!setMarker(route.cache, key, request, place, choosingNames(request, null), null)) return 0;
+    }
     if (place.vary !== null) {
       store.find(place.key, 0);
       store.glanceEnd();
@@ -95,7 +97,7 @@ export class FillRecorder {
     const { cache, mostBytes } = this.#route;
     if (body.length > mostBytes) return false;
     const stored = readStored(head, cache.otherHead);
-    // Who stored it may have had other rules. Whether this request has `Authorization` does not matter: it was stored
+    // Who stored it may have had other rules. Whether this request has credentials does not matter: it was stored
     // for all.
     const storing = this.#mayStore(stored, false, cache.clock.wallMs(), false);
     if (typeof storing === 'string' && storing !== 'no_lifetime') return false;
@@ -196,17 +198,27 @@ export class FillRecorder {
     return Reader.open(this.#route.cache.store, fill.entry);
   }
 
+  /**
+   * The gateway knows who asks, and says so to the service: by an API key, a cookie or a certificate as well as by
+   * `Authorization` (RFC 9111 §3.5). Callers of a plan share where the configuration says so, which the field's own
+   * rule does not allow.
+   */
+  get #hasCredentials(): boolean {
+    const request = this.#request;
+    return request.header('authorization') !== null || (request.identity !== null && !this.#route.settings.key.plan);
+  }
+
   #mayStore(
     head: Head,
     noStore: boolean,
     requestMs: number,
-    hasAuthorization = this.#request.header('authorization') !== null,
+    hasCredentials = this.#hasCredentials,
   ): Storing | StoreRefusal {
     const { rules, settings, cache } = this.#route;
     const request = this.#request;
     const asked = {
       method: request.method,
-      hasAuthorization,
+      hasCredentials,
       noStore,
       isPerUser: settings.key.user && request.identity !== null,
     };
@@ -219,14 +231,15 @@ export class FillRecorder {
     const { store } = cache;
     const place = this.#place;
     const vary = head.valueOf('vary');
-    if (!isCovered(place, vary) || (place.vary === null && hasParts(settings.key))) {
+    const names = choosingNames(this.#request, vary);
+    if (!isCovered(place, names) || needsMarker(settings.key, this.#request, place)) {
       // A refresh does not know the request's fields that nobody had asked for.
       if (this.#request.knows !== undefined && !varyNames(vary).every((name) => this.#request.knows!(name)))
         return false;
       const own = place.vary === null ? this.#fill : null;
       if (own === null) this.#dropFill(0);
       this.#fill = null;
-      if (!setMarker(cache, settings.key, this.#request, place, varyNames(vary), own)) return false;
+      if (!setMarker(cache, settings.key, this.#request, place, names, own)) return false;
     }
     if (this.#fill !== null) return true;
     store.find(place.key, 0);

@@ -29,7 +29,7 @@ export class HotTargets {
   readonly #slots: (HotTarget | null)[] = new Array<HotTarget | null>(SLOTS).fill(null);
 
   /** Null: none is known. */
-  get(route: CachedRoute, { scheme, authority, path, query }: KeyRequest): HotTarget | null {
+  get(route: CachedRoute, { callerScheme: scheme, authority, path, query }: KeyRequest): HotTarget | null {
     const known = this.#slots[slotOf(path, query)]!;
     return known !== null &&
       known.path === path &&
@@ -41,7 +41,11 @@ export class HotTargets {
       : null;
   }
 
-  set(route: CachedRoute, { scheme, authority, path, query }: KeyRequest, { entry, state }: HotHead): void {
+  set(
+    route: CachedRoute,
+    { callerScheme: scheme, authority, path, query }: KeyRequest,
+    { entry, state }: HotHead,
+  ): void {
     if (path.length + query.length > MOST_CHARACTERS) return;
     this.#slots[slotOf(path, query)] = { route, scheme, authority, path, query, entry, state };
   }

@@ -31,7 +31,7 @@ export class Invalidator {
   /** The head of a response to an unsafe request has come; a failure changes nothing. */
   afterResponse(request: CachedRequest, head: RespondedHead): void {
     if (!invalidates(request.method, head.status)) return;
-    const { scheme, authority, path, query } = request;
+    const { callerScheme: scheme, authority, path, query } = request;
     this.#remove(scheme, authority, path, query);
     const origin = `${scheme}://${authority}`;
     for (const name of ['location', 'content-location']) {

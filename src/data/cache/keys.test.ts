@@ -3,28 +3,34 @@ import { test } from 'node:test';
 import * as fc from 'fast-check';
 import type { KeySettings } from '../contract/cache.ts';
 import type { Identity } from '../contract/policy.ts';
-import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
+import { ELSEWHERE, firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
 
 const PLAIN: KeySettings = { query: null, headers: [], cookies: [], user: false, plan: false, partition: '' };
 
 interface Asked {
   readonly url?: string;
   readonly headers?: Readonly<Record<string, string>>;
+  /** What the service gets of the fields; absent: the same. */
+  readonly sent?: Readonly<Record<string, string>>;
+  readonly elsewhere?: string | null;
   readonly cookies?: Readonly<Record<string, string>>;
   readonly user?: string | null;
   readonly plan?: string | null;
 }
 
-function request({ url = 'http://h/p', headers = {}, cookies = {}, user = null, plan = null }: Asked): KeyRequest {
+function request(asked: Asked): KeyRequest {
+  const { url = 'http://h/p', headers = {}, sent, cookies = {}, user = null, plan = null, elsewhere = null } = asked;
   const [, scheme, authority, path, query = ''] = /^(\w+):\/\/([^/]*)([^?]*)\??(.*)$/.exec(url)!;
   const identity = user === null ? null : ({ method: 'jwt', subject: user, plan } as unknown as Identity);
   return {
-    scheme: scheme!,
+    callerScheme: scheme!,
     authority: authority!,
     path: path!,
     query,
     identity,
+    elsewhere,
     header: (name) => headers[name] ?? null,
+    sentUpstream: (name) => (sent ?? headers)[name] ?? null,
     cookie: (name) => cookies[name] ?? null,
   };
 }
@@ -50,6 +56,20 @@ test('an allow-list keeps the parameters that count, in one order', () => {
   assert.equal(first('http://h/?utm=1', 'only', 'a'), 'http://h/');
   assert.equal(first('http://h/?%61=1', 'only', 'a'), 'http://h/?%61=1');
   assert.equal(first('http://h/?a=1&a=0', 'only', 'a'), 'http://h/?a=1&a=0');
+});
+
+test('what the service gets of a field counts, and what the client sent instead of it', () => {
+  const by = (asked: Asked): string => key({}, asked, ['x']);
+  assert.notEqual(by({ sent: { x: 'ada' } }), by({ sent: { x: 'bob' } }));
+  assert.notEqual(by({ sent: { x: 'ada' } }), by({ headers: { x: 'ada' }, sent: { x: 'bob' } }));
+  assert.notEqual(by({ headers: { x: '1' }, sent: {} }), by({ headers: { x: '2' }, sent: {} }));
+  assert.equal(by({ headers: { x: '1' } }), by({ headers: { x: '1' }, sent: { x: '1' } }));
+});
+
+test('requests of one URL that go to different places do not share', () => {
+  const by = (elsewhere: string | null): string => key({}, { elsewhere }, [ELSEWHERE]);
+  assert.notEqual(by('h /a?of=ada'), by('h /a?of=bob'));
+  assert.notEqual(by('h /a?of=ada'), by(null));
 });
 
 test('parts of the configuration and Vary tell requests apart, and absent is not empty', () => {

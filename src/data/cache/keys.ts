@@ -5,21 +5,29 @@
  */
 import type { KeySettings } from '../contract/cache.ts';
 import type { Identity } from '../contract/policy.ts';
-import { normalisedValue } from './rules/vary.ts';
+import { normalisedValue, varyNames } from './rules/vary.ts';
 
 /** What a key is made of. */
 export interface KeyRequest {
-  readonly scheme: string;
+  /** What the client used, as a trusted proxy in front says. */
+  readonly callerScheme: string;
   readonly authority: string;
   readonly path: string;
   readonly query: string;
   readonly identity: Identity | null;
+  /**
+   * Where the request goes, when that does not follow from its URL; null when it does. Part of the key under the name
+   * `ELSEWHERE`.
+   */
+  readonly elsewhere: string | null;
   header(name: string): string | null;
+  /** A field as the service gets it. */
+  sentUpstream(name: string): string | null;
   cookie(name: string): string | null;
 }
 
 export function firstKey(settings: KeySettings, request: KeyRequest): string {
-  return urlKey(settings, request.scheme, request.authority, request.path, request.query);
+  return urlKey(settings, request.callerScheme, request.authority, request.path, request.query);
 }
 
 export function urlKey(settings: KeySettings, scheme: string, authority: string, path: string, query: string): string {
@@ -69,15 +77,32 @@ export function secondKey(
   request: KeyRequest,
 ): string {
   let key = `${first}\n${marker}`;
-  for (const name of settings.headers) key += `\nh ${name} ${normalisedValue(name, request.header(name))}`;
+  for (const name of settings.headers) key += `\nh ${fieldPart(name, request)}`;
   for (const name of settings.cookies) key += `\nc ${name} ${valueOrNone(request.cookie(name))}`;
   if (settings.user) {
     const { identity } = request;
     key += identity === null ? '\nu' : `\nu ${identity.method} ${latin1(identity.subject)}`;
   }
   if (settings.plan) key += `\np ${latin1(request.identity?.plan ?? '\x00')}`;
-  for (const name of vary) key += `\nv ${name} ${normalisedValue(name, request.header(name))}`;
+  for (const name of vary)
+    key += name === ELSEWHERE ? `\nt ${valueOrNone(request.elsewhere)}` : `\nv ${fieldPart(name, request)}`;
   return key;
+}
+
+/** Stands among the names of `Vary` that a marker has; no field has such a name. */
+export const ELSEWHERE = ':elsewhere';
+
+/** The names of fields, and `ELSEWHERE`, that choose among the responses of one URL, by this response to a request. */
+export function choosingNames(request: Pick<KeyRequest, 'elsewhere'>, vary: string | null): string[] {
+  const names = varyNames(vary);
+  return request.elsewhere === null ? names : [ELSEWHERE, ...names];
+}
+
+/** What the service sees decides; what the client sent besides can only tell more apart (a hidden credential). */
+function fieldPart(name: string, request: KeyRequest): string {
+  const sent = normalisedValue(name, request.sentUpstream(name));
+  const own = normalisedValue(name, request.header(name));
+  return own === sent ? `${name} ${sent}` : `${name} ${sent}\x01${own}`;
 }
 
 const valueOrNone = (value: string | null): string => value ?? '\x00';

@@ -4,11 +4,10 @@
  */
 import type { KeySettings } from '../contract/cache.ts';
 import type { CachedRoute } from './cached-route.ts';
-import { firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
+import { ELSEWHERE, firstKey, hasParts, type KeyRequest, secondKey } from './keys.ts';
 import type { Markers } from './markers.ts';
 import { NO_DIRECTIVES, parseCacheControl } from './rules/directives.ts';
 import { reuseOf } from './rules/reuse.ts';
-import { varyNames } from './rules/vary.ts';
 import { Fill } from './store/fill.ts';
 import { IS_MARKER } from './store/layout.ts';
 import { Reader } from './store/reader.ts';
@@ -53,12 +52,19 @@ export function locate(cache: Memory, settings: KeySettings, request: KeyRequest
     place.key = secondKey(first, marker.id, settings, marker.vary, request);
     store.glanceEnd();
     store.find(place.key, nowMs);
-  } else if (hasParts(settings)) {
+  }
+  if (needsMarker(settings, request, place)) {
     // Without its marker nothing can be found under the parts; the first to store something puts one there.
     store.live = NOTHING;
     store.filling = NOTHING;
   }
   return place;
+}
+
+/** Must there be a marker before anything is stored or found, or another one than there is? */
+export function needsMarker(settings: KeySettings, request: KeyRequest, { vary }: Place): boolean {
+  if (request.elsewhere !== null) return vary === null || !vary.includes(ELSEWHERE);
+  return vary === null && hasParts(settings);
 }
 
 /** Opens what `locate` has found and ends the glance. `isUse` false: it is only a look, not a hit. */
@@ -69,14 +75,28 @@ export function openFound(store: CacheStore, place: Place, isUse = true): Found 
   return { place, reader, filling, passes };
 }
 
-/** Would this request be answered from memory, if it looked now? Without a trace: nothing is counted or kept. */
-export function holdsResponse(route: CachedRoute, request: KeyRequest & { readonly method: string }): boolean {
-  if (request.method !== 'GET' && request.method !== 'HEAD') return false;
+type LookingRequest = KeyRequest & { readonly method: string; readonly contentLength: number };
+
+/** How policies behind the look change what the service gets: nothing, fields of the request, or where it goes. */
+export type Changes = 'nothing' | 'fields' | 'target';
+
+/**
+ * Would this request be answered from memory, if it looked now? Without a trace: nothing is counted or kept. False too
+ * where what `changes` later may choose another response.
+ */
+export function holdsResponse(route: CachedRoute, request: LookingRequest, changes: Changes): boolean {
+  if (changes === 'target') return false;
+  if ((request.method !== 'GET' && request.method !== 'HEAD') || request.contentLength !== 0) return false;
   const { cache, settings } = route;
   const nowMs = cache.clock.wallMs();
   const wanted = settings.obeysRequests ? parseCacheControl(request.header('cache-control')) : NO_DIRECTIVES;
-  const { reader } = openFound(cache.store, locate(cache, settings.key, request, nowMs), false);
+  const place = locate(cache, settings.key, request, nowMs);
+  const { reader } = openFound(cache.store, place, false);
   if (reader === null) return false;
+  if (changes === 'fields' && place.vary !== null) {
+    reader.close();
+    return false;
+  }
   const reuse = reuseOf(reader.terms, wanted, nowMs);
   reader.close();
   return reuse !== 'validate';
@@ -126,9 +146,8 @@ export function setMarker(
   return true;
 }
 
-/** Does the marker of this place already name all fields of this `Vary`? */
-export function isCovered(place: Place, vary: string | null): boolean {
-  const names = varyNames(vary);
+/** Does the marker of this place already have all these names? */
+export function isCovered(place: Place, names: readonly string[]): boolean {
   if (place.vary === null) return names.length === 0;
   return names.every((name) => place.vary!.includes(name));
 }

@@ -16,7 +16,7 @@ import type { UpstreamService } from '../exchange/attempt.ts';
 import { ResponseReferences } from '../exchange/response-references.ts';
 import { strippedPrefixOf } from '../router/path-prefix.ts';
 import { versionFields } from '../router/versions.ts';
-import { sparingHits } from './spared-hits.ts';
+import { changesOf, sparingHits } from './spared-hits.ts';
 
 export interface RouteParts {
   readonly services: ReadonlyMap<string, UpstreamService>;
@@ -55,7 +55,10 @@ export function disposeRoute({ action, made }: BuiltRoute): void {
 function built(settings: RouteSettings, parts: RouteParts, caches: RouteCaches, made: PolicyHooks[]): BuiltRoute {
   const environment = parts.environment(settings);
   const cache = caches.get(settings);
-  const sparing = cache instanceof CachedRoute && !cache.settings.countsHits ? cache : null;
+  const sparing =
+    cache instanceof CachedRoute && !cache.settings.countsHits
+      ? { cache, changes: changesOf(settings.policies) }
+      : null;
   const readOnlyWhilePending: unknown[] = [];
   const first: PolicyHooks[] = [];
   const others: PolicyHooks[] = [];

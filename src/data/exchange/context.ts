@@ -157,7 +157,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   /** What the caller used, as a trusted proxy in front says. */
-  protected get callerScheme(): 'http' | 'https' {
+  get callerScheme(): 'http' | 'https' {
     return this.scheme;
   }
 

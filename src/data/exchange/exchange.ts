@@ -10,8 +10,9 @@
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import { derivedOf } from '../contract/identity-derived.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
-import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
+import { IDEMPOTENCY_KEY, idOfName } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
@@ -28,7 +29,7 @@ import type { Downstream, DownstreamHandler } from './downstream.ts';
 import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
-import { callerAddress, callerScheme, requestDrop } from './forwarding.ts';
+import { callerAddress, callerScheme, hostBefore, prefixBefore, requestDrop } from './forwarding.ts';
 import { grpcCode, grpcReply, isCallType, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
 import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
@@ -93,8 +94,37 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
   }
 
-  protected override get callerScheme(): 'http' | 'https' {
+  override get callerScheme(): 'http' | 'https' {
     return callerScheme(this.peer, this.incoming.head, this.live.trusted);
+  }
+
+  /** Where it goes, when that does not follow from its URL: a policy has said so, or a trusted proxy. */
+  get elsewhere(): string | null {
+    const isMoved = this.isTargetChanged || this.isQueryChanged;
+    const { peer } = this;
+    if (!isMoved && !peer.trusted) return null;
+    const { head } = this.incoming;
+    const host = peer.trusted ? hostBefore(peer, head, this.live.trusted, this.authority) : this.authority;
+    const prefix = peer.trusted ? prefixBefore(head) : '';
+    if (!isMoved && host === this.authority && prefix === '') return null;
+    return `${host} ${prefix} ${isMoved ? `${this.upstreamPath}?${this.upstreamQuery ?? ''}` : ''}`;
+  }
+
+  /** A request field as a service gets it: what the client sent, unless the gateway says something in its place. */
+  sentUpstream(name: string): string | null {
+    return this.#isWrittenHere(name) ? this.forwardedFields().valueOf(name) : this.incoming.head.valueOf(name);
+  }
+
+  #isWrittenHere(name: string): boolean {
+    const { identity, upstreamChanges } = this;
+    const { nominated } = this.incoming.meaning;
+    return (
+      requestDrop(this.peer.trusted, false, this.trace !== null)[idOfName(name)] !== 0 ||
+      (identity !== null && derivedOf(identity).keys.has(name)) ||
+      (upstreamChanges !== null && upstreamChanges.touches(name)) ||
+      (nominated !== null && nominated.includes(name)) ||
+      name === 'x-forwarded-prefix'
+    );
   }
 
   /** What the client's address holds of this worker. */

@@ -53,6 +53,11 @@ export class FieldChanges {
     return this.removed?.includes(name.toLowerCase()) === true;
   }
 
+  /** Is anything said of a field with this lower-case name? */
+  touches(lowerName: string): boolean {
+    return this.removes(lowerName) || hasName(this.#added, lowerName);
+  }
+
   /** Values that were added under a lower-case name, joined with `, `; null: none. */
   addedValue(lowerName: string): string | null {
     const values: string[] = [];

@@ -208,7 +208,7 @@ function elementsOf(list: string, forwarded: string | null): string {
 }
 
 /** The host that the client asked for, as trusted proxies say. */
-function hostBefore(peer: Peer, head: Head, trusted: CidrSet | null, authority: string): string {
+export function hostBefore(peer: Peer, head: Head, trusted: CidrSet | null, authority: string): string {
   const said = head.valueOf('x-forwarded-host');
   const forwarded = said === null ? head.valueOf('forwarded') : null;
   if (forwarded === null) return said ?? authority;

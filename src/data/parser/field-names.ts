@@ -121,6 +121,22 @@ export function reserveIdentityNames(names: readonly string[]): void {
     identityNames.add(name);
     add(name, IDENTITY);
   }
+  idsOfNames.clear();
+}
+
+/** Of names that services choose, so there may be any number of them. */
+const MOST_NAMES = 500;
+const idsOfNames = new Map<string, number>();
+
+/** The id of a lower-case name. */
+export function idOfName(name: string): number {
+  const known = idsOfNames.get(name);
+  if (known !== undefined) return known;
+  const bytes = Buffer.from(name, 'latin1');
+  const id = bytes.length === 0 ? OTHER : fieldId(bytes, 0, bytes.length);
+  if (idsOfNames.size >= MOST_NAMES) idsOfNames.clear();
+  idsOfNames.set(name, id);
+  return id;
 }
 
 /** The id of the name in `bytes[start, end)`. */

@@ -20,7 +20,7 @@ const RULES: StoringRules = {
   staleIfErrorS: 0,
   storesSetCookie: false,
 };
-const GET: StoringRequest = { method: 'GET', hasAuthorization: false, noStore: false, isPerUser: false };
+const GET: StoringRequest = { method: 'GET', hasCredentials: false, noStore: false, isPerUser: false };
 
 const decide = (
   status: number,
@@ -87,7 +87,7 @@ test('RFC 9111 §5.2.2.7: private is not shared; where each user has a key of th
 });
 
 test('RFC 9111 §3.5: with Authorization only public, s-maxage and must-revalidate are shared', () => {
-  const asked = { hasAuthorization: true };
+  const asked = { hasCredentials: true };
   assert.equal(decide(200, ['Cache-Control: max-age=60'], asked), 'authorization');
   assert.equal(decide(200, [`Expires: ${new Date(NOW + 9_000).toUTCString()}`], asked), 'authorization');
   assert.equal(decide(200, ['Cache-Control: proxy-revalidate, max-age=60'], asked), 'authorization');

@@ -47,7 +47,7 @@ export interface StoringRules {
 /** What of the request decides. */
 export interface StoringRequest {
   readonly method: string;
-  readonly hasAuthorization: boolean;
+  readonly hasCredentials: boolean;
   readonly noStore: boolean;
   /** Each user has a key of their own, so that nothing is shared. */
   readonly isPerUser: boolean;
@@ -127,14 +127,14 @@ function refusalOf(
     if (!UNDERSTOOD.has(head.status)) return 'status';
   } else if (directives.noStore) return 'no_store';
   if (directives.isPrivate && !request.isPerUser) return 'private';
-  if (request.hasAuthorization && !request.isPerUser && !maySharePrivileged(directives)) return 'authorization';
+  if (request.hasCredentials && !request.isPerUser && !maySharePrivileged(directives)) return 'authorization';
   if (!rules.storesSetCookie && !request.isPerUser && head.valueOf('set-cookie') !== null) return 'set_cookie';
   const vary = head.valueOf('vary');
   if (vary !== null && /(^|,)[ \t]*\*[ \t]*(,|$)/.test(vary)) return 'vary_star';
   return null;
 }
 
-/** §3.5: these three alone let the response to a request with Authorization be given to others. */
+/** §3.5: these three alone let the response to a request with credentials be given to others. */
 function maySharePrivileged(directives: Readonly<Directives>): boolean {
   return directives.isPublic || directives.mustRevalidate || directives.sMaxage !== ABSENT;
 }

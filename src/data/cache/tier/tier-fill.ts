@@ -4,10 +4,9 @@
  */
 import type { TierLockResult } from '../../contract/cache-tier.ts';
 import type { CachedRoute } from '../cached-route.ts';
-import { hasParts, type KeyRequest, secondKey } from '../keys.ts';
+import { choosingNames, ELSEWHERE, hasParts, type KeyRequest, secondKey } from '../keys.ts';
 import { RememberedRequest } from '../remembered-request.ts';
 import { hasValidator } from '../rules/storing.ts';
-import { varyNames } from '../rules/vary.ts';
 import { Reader } from '../store/reader.ts';
 import type { Entry } from '../store/store.ts';
 import { readStored, tagNames } from '../stored-head.ts';
@@ -58,9 +57,9 @@ export class TierFill {
     const { counts, cache, settings } = this.#route;
     return this.#tier.read(
       this.#firstKey,
-      hasParts(settings.key),
-      // Nobody takes what comes after the request is over, so any key will do.
-      (vary) => (this.#isOver ? '' : this.#parts(vary)),
+      hasParts(settings.key) || this.#request.elsewhere !== null,
+      // Nobody takes what comes after the request is over, so any key will do; nothing is written under this one.
+      (vary) => (this.#isOver || !this.#mayFind(vary) ? '' : this.#parts(vary)),
       (head) => tagNames(readStored(head, cache.otherHead)),
       (result, ticket, object) => {
         counts.tierRead(result);
@@ -143,7 +142,9 @@ export class TierFill {
     const head = reader.head();
     const fields = readStored(head, cache.otherHead);
     const kept = keptMs(reader.terms, hasValidator(fields), cache.clock.wallMs());
-    const names = [...new Set([...(ticket.version.vary ?? []), ...varyNames(fields.valueOf('vary'))])].sort();
+    const names = [
+      ...new Set([...(ticket.version.vary ?? []), ...choosingNames(this.#request, fields.valueOf('vary'))]),
+    ].sort();
     const needsMarker = ticket.version.vary !== null || names.length > 0 || hasParts(settings.key);
     const knowsAll = names.every((name) => this.#request.knows?.(name) ?? true);
     const { bodyBytes } = reader;
@@ -182,6 +183,11 @@ export class TierFill {
     this.#isOver = true;
     if (this.#pause !== null) clearTimeout(this.#pause);
     if (vary !== null) this.#request = new RememberedRequest(this.#request, this.#route.settings, vary);
+  }
+
+  /** What has no part for where a request goes is for those that go where their URL says. */
+  #mayFind(vary: readonly string[]): boolean {
+    return this.#request.elsewhere === null || vary.includes(ELSEWHERE);
   }
 
   #parts(vary: readonly string[]): string {
