@@ -55,7 +55,7 @@ const DATA: Readonly<Record<string, readonly string[]>> = {
   cache: ['exchange', 'parser'],
   handlers: ['content', 'exchange', 'parser', 'user-policies', 'web'],
   channels: ['exchange', 'parser', 'wire'],
-  actions: ['cache', 'channels', 'exchange', 'handlers', 'resilience', 'router', 'transcode', 'user-policies'],
+  actions: ['auth', 'cache', 'channels', 'exchange', 'handlers', 'resilience', 'router', 'transcode', 'user-policies'],
   http1: ['exchange', 'parser', 'wire'],
   http2: ['exchange', 'parser', 'wire'],
   upstream: ['exchange', 'http1', 'http2', 'wire'],
@@ -82,6 +82,7 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   discovery: ['health'],
   events: ['store'],
   idempotency: ['store', 'telemetry'],
+  tickets: ['store', 'telemetry'],
   // A lease may lie where discovery watches: in Kubernetes.
   cluster: ['discovery', 'store'],
   limits: ['store', 'telemetry'],

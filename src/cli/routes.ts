@@ -212,6 +212,8 @@ function actionWords(action: RouteAction): string {
       return `aggregate ${action.aggregate.parts.map(planWords).join(', ')}`;
     case 'handler':
       return `handler ${action.handler.file}`;
+    case 'ticket':
+      return `ticket for ${action.ttlMs / 1_000} s`;
     case 'redirect':
       return `redirect ${action.status} ${action.location}`;
   }

@@ -19,6 +19,7 @@ import { objectivesFeature } from './objectives/feature.ts';
 import { policiesFeature } from './policies/feature.ts';
 import { securityEventsFeature } from './security-events/feature.ts';
 import { telemetryFeature } from './telemetry/feature.ts';
+import { ticketsFeature } from './tickets/feature.ts';
 import { tracingFeature } from './tracing/feature.ts';
 
 /** Lines of a feature say its area, which may have a level of its own. */
@@ -47,6 +48,7 @@ export const FEATURES: readonly ((host: OperatorHost) => Feature)[] = [
   inArea('policies', policiesFeature),
   inArea('identity', identityFeature),
   idempotencyFeature,
+  inArea('auth', ticketsFeature),
   inArea('limits', lazyLimits),
   inArea('events', lazyEvents),
   inArea('cache', cacheFeature),

@@ -94,6 +94,7 @@ class CredentialContext implements PolicyContext {
   filterRequestBody(): void {}
   filterResponseBody(): void {}
   setStatus(): void {}
+  readonly upstreamQueryNow = '';
   setUpstreamTarget(): void {}
   setUpstreamQuery(): void {}
 }

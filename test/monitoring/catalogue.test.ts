@@ -32,6 +32,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
   ],
   'test/integration/cluster-registry.test.ts': ['gatehouse_registry_leases_overdue'],
   'test/integration/identity/queue.test.ts': ['gatehouse_identity_hashes_queued', 'gatehouse_identity_hashes_running'],
+  'test/integration/tickets.test.ts': ['gatehouse_tickets_total'],
   'test/integration/transcode/reflection.test.ts': ['gatehouse_reflection_failures', 'gatehouse_reflection_methods'],
   'test/integration/user-policies.test.ts': Object.keys(FEATURE_METRICS).filter((name) =>
     name.startsWith('gatehouse_policy_'),

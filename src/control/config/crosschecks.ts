@@ -12,7 +12,17 @@ import { showValue } from './secrecy.ts';
 import type { ConfigSource } from './source.ts';
 import { isMapping } from './source.ts';
 
-const ACTIONS = ['service', 'respond', 'redirect', 'aggregate', 'handler', 'builtin', 'publish', 'subscribe'] as const;
+const ACTIONS = [
+  'service',
+  'respond',
+  'redirect',
+  'aggregate',
+  'handler',
+  'ticket',
+  'builtin',
+  'publish',
+  'subscribe',
+] as const;
 
 export interface CrossProblems {
   readonly problems: readonly Problem[];

@@ -37,7 +37,7 @@ export function problemsOfRest(config: Omit<LoadedConfig, 'document'>, broken: r
 /** Keys that decide which requests a route takes, before which others, and where they go. */
 const MATCHING: ReadonlySet<string> = new Set([
   ...['match', 'priority', 'version', 'name'],
-  ...['service', 'respond', 'redirect', 'aggregate', 'handler', 'builtin', 'publish', 'subscribe'],
+  ...['service', 'respond', 'redirect', 'aggregate', 'handler', 'ticket', 'builtin', 'publish', 'subscribe'],
 ]);
 /** Keys without which a service is none, or one of another kind. */
 const REACHING: ReadonlySet<string> = new Set(['instances', 'discovery', 'protocol', 'grpc']);

@@ -192,6 +192,11 @@ type Auth<N extends Names> = 'public' | {
     /** Answers kept in each worker; 0 keeps none. Values: whole number, 0 to 1000000. Default: `10000`. */
     readonly cacheEntries?: number | undefined;
   } | undefined;
+  /** Whether a WebSocket or an event stream may come with a ticket of a route with the action `ticket` instead of a credential: `?ticket=...`. Only tickets of callers who came by the same methods count. Default: off. */
+  readonly tickets?: 'off' | {
+    /** Query parameter that holds the ticket; it is taken off before the service sees the query. Default: `ticket`. */
+    readonly parameter?: string | undefined;
+  } | undefined;
   /** With several methods: `any`, the first that finds a credential decides, in the order jwt, introspect, apiKey, basic, mtls, external; `all`, each must find a good one, and the first names the caller. Default: any. Values: `any`, `all`. */
   readonly mode?: 'any' | 'all' | undefined;
   /** Lets requests without any credential pass, without an identity. A bad credential is always refused. Default: false. */
@@ -1596,6 +1601,11 @@ export interface WrittenRoute<N extends Names> {
     readonly options?: Json | undefined;
     /** Longest wait for its `Response`; then 504. The body may take longer. Values: duration (at least 1ms, at most 1h). Default: `30s`. */
     readonly timeout?: string | number | undefined;
+  } | undefined;
+  /** Action: a ticket for the caller, by which a page opens one WebSocket or event stream on a route with `auth.tickets`: `?ticket=...`. */
+  readonly ticket?: {
+    /** How long the ticket can be used, once. Values: duration (at least 5s, at most 5m). Default: `30s`. */
+    readonly ttl?: string | number | undefined;
   } | undefined;
   /** Action: sends the request to a service of the gateway itself, such as `ops`. */
   readonly builtin?: string | undefined;

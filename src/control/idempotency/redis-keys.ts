@@ -5,6 +5,7 @@
  */
 import type { RedisConnection } from '../../base/redis.ts';
 import { connectRedis, parseRedisUrl } from '../../base/redis.ts';
+import { RedisReady } from '../../base/redis-ready.ts';
 import type {
   BeginAnswer,
   BeginQuestion,
@@ -14,9 +15,6 @@ import type {
 } from '../../data/contract/idempotency.ts';
 import { REDIS_TIMINGS } from '../telemetry/timings.ts';
 import type { KeyStore } from './key-store.ts';
-
-/** How long a question waits for a connection that is coming up. */
-const CONNECT_WITHIN_MS = 2_000;
 
 /** ARGV: fingerprint, kept for, in progress for (ms). Gives the kind, and when it began or the response. */
 const BEGIN = `
@@ -49,8 +47,7 @@ return redis.call('DEL', KEYS[1])`;
 export class RedisKeys implements KeyStore {
   readonly #redis: RedisConnection;
   readonly #prefix: string;
-  /** For all who wait for the connection. */
-  #coming: Promise<void> | null = null;
+  readonly #ready: RedisReady;
 
   /** `onProblem` is told what goes wrong with the connection, which comes back by itself. */
   static async open(url: string, prefix: string, onProblem: (problem: string) => void): Promise<RedisKeys> {
@@ -62,6 +59,7 @@ export class RedisKeys implements KeyStore {
   private constructor(redis: RedisConnection, prefix: string) {
     this.#redis = redis;
     this.#prefix = prefix;
+    this.#ready = new RedisReady(redis);
   }
 
   async begin({ keyHash, fingerprint, keptForMs, inProgressMs }: BeginQuestion): Promise<BeginAnswer> {
@@ -85,28 +83,8 @@ export class RedisKeys implements KeyStore {
   }
 
   async #run(script: string, keyHash: string, ...values: (string | number)[]): Promise<unknown> {
-    await this.#ready();
+    await this.#ready.wait();
     const key = `${this.#prefix}:idempotency:${keyHash}`;
     return REDIS_TIMINGS.of('idempotency', this.#redis.eval(script, 1, key, ...values));
-  }
-
-  /** Commands are not kept while the connection is down; the first may come before it is up. */
-  #ready(): Promise<void> {
-    const redis = this.#redis;
-    if (redis.status === 'ready') return Promise.resolve();
-    this.#coming ??= new Promise<void>((resolve, reject) => {
-      const onReady = (): void => {
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(() => {
-        redis.off('ready', onReady);
-        reject(new Error('Redis cannot be reached'));
-      }, CONNECT_WITHIN_MS);
-      redis.once('ready', onReady);
-    }).finally(() => {
-      this.#coming = null;
-    });
-    return this.#coming;
   }
 }

@@ -111,6 +111,7 @@ export function authSettings(more: Partial<AuthSettings> = {}): AuthSettings {
     basic: null,
     mtls: null,
     external: null,
+    ticketParameter: null,
     requirements: { scopes: [], roles: [], mfa: 'off' as const, maxAuthAgeSeconds: 0 },
     forward: { kind: 'plain' },
     hideCredentials: false,

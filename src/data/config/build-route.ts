@@ -6,6 +6,7 @@ import { handlerAction } from '../actions/handler.ts';
 import { redirectAction } from '../actions/redirect.ts';
 import { respondAction } from '../actions/respond.ts';
 import { serviceAction } from '../actions/service.ts';
+import { ticketAction } from '../actions/ticket.ts';
 import { transcodeAction } from '../actions/transcode.ts';
 import { CachedRoute, makesReplies, type RouteCaches } from '../cache/cached-route.ts';
 import type { PolicyDefinition, PolicyEnvironment, PolicyHook, PolicyHooks } from '../contract/policy.ts';
@@ -129,6 +130,8 @@ function actionOf(
       return aggregateAction(action.aggregate, services);
     case 'handler':
       return handlerAction(action.handler, environment);
+    case 'ticket':
+      return ticketAction(settings, action.ttlMs, environment);
     case 'redirect':
       return redirectAction(action.status, action.location);
   }

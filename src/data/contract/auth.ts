@@ -99,6 +99,8 @@ export interface AuthSettings {
   readonly basic: BasicSettings | null;
   readonly mtls: MtlsSettings | null;
   readonly external: ExternalSettings | null;
+  /** Query parameter in which WebSockets and event streams may bring a ticket instead; null: none is taken. */
+  readonly ticketParameter: string | null;
   readonly requirements: Requirements;
   readonly forward: ForwardSettings;
   /** Remove the field that carried the credential from the upstream request. */

@@ -76,6 +76,8 @@ export interface BodyAccess {
   setStatus(status: number): void;
   /** What the service gets in place of the query, without `?`; the path is as it would be. Null is none. */
   setUpstreamQuery(query: string | null): void;
+  /** The query as the service would get it now, without `?`; empty when there is none. */
+  readonly upstreamQueryNow: string;
   /** What the service gets in place of path and query; the path begins with `/`, the query has no `?`, null is none. */
   setUpstreamTarget(path: string, query: string | null): void;
 }

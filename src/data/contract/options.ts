@@ -46,9 +46,9 @@ export interface OptionContext {
 /** What a policy may know of the route that it is compiled for. */
 export interface RouteFacts {
   readonly id: string;
-  /** Names of the services that the route may send to; empty for `handler`, `respond` and `redirect`. */
+  /** Names of the services that the route may send to; empty for `handler`, `ticket`, `respond` and `redirect`. */
   readonly services: readonly string[];
-  readonly action?: 'service' | 'aggregate' | 'handler' | 'respond' | 'redirect';
+  readonly action?: 'service' | 'aggregate' | 'handler' | 'ticket' | 'respond' | 'redirect';
   /** Where the setting stands that is compiled. */
   readonly level?: PolicyLevel | 'default';
   /** No caller is known here: what holds of `auth` is `public`. */

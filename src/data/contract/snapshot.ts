@@ -367,6 +367,7 @@ export type RouteAction =
   | { readonly kind: 'respond'; readonly response: FixedResponse }
   | { readonly kind: 'aggregate'; readonly aggregate: AggregateSettings }
   | { readonly kind: 'handler'; readonly handler: ModuleSettings }
+  | { readonly kind: 'ticket'; readonly ttlMs: number }
   | { readonly kind: 'redirect'; readonly status: 301 | 302 | 303 | 307 | 308; readonly location: string };
 
 /** A module of a user's, as the configuration names it. */

@@ -210,6 +210,10 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.isQueryChanged = true;
   }
 
+  get upstreamQueryNow(): string {
+    return this.isQueryChanged ? (this.upstreamQuery ?? '') : this.query;
+  }
+
   setUpstreamTarget(path: string, query: string | null): void {
     if (!/^\/[!-~]*$/.test(path) || /[?#\\]/.test(path) || (query !== null && !/^[!-~]*$/.test(query)))
       throw new TypeError(`not a target: ${JSON.stringify(path)}`);

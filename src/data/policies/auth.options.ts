@@ -67,6 +67,21 @@ const authObject = z
     basic: basicSchema.optional(),
     mtls: mtlsSchema.optional(),
     external: externalSchema.optional(),
+    tickets: z
+      .union([
+        z.literal('off'),
+        z.strictObject({
+          parameter: z
+            .string()
+            .regex(/^[A-Za-z][A-Za-z0-9_.-]{0,63}$/, 'must be a name of letters, digits, ".", "_" and "-"')
+            .prefault('ticket')
+            .describe('Query parameter that holds the ticket; it is taken off before the service sees the query.'),
+        }),
+      ])
+      .optional()
+      .describe(
+        'Whether a WebSocket or an event stream may come with a ticket of a route with the action `ticket` instead of a credential: `?ticket=...`. Only tickets of callers who came by the same methods count. Default: off.',
+      ),
     mode: z
       .enum(['any', 'all'])
       .optional()
@@ -169,12 +184,20 @@ function compileAuth(
     external: external === undefined ? null : compileExternal(external, context),
     forward: compileForward(options.identity ?? 'plain', context),
   };
+  const { tickets = 'off', mode = 'any' } = options;
+  if (tickets !== 'off' && mode === 'all')
+    context.problem('cannot be taken where every method must find a credential', {
+      at: ['tickets'],
+      expected: 'mode: any, or no tickets',
+    });
   // What is undefined has a problem, and that is reported.
   if (Object.values(compiled).includes(undefined as never)) return undefined;
   return {
     ...(compiled as Pick<AuthSettings, keyof typeof compiled>),
     realm: options.realm ?? DEFAULT_REALM,
-    mode: options.mode ?? 'any',
+    mode,
+    // The hub has tickets of its own, which also work in a message.
+    ticketParameter: tickets === 'off' || isHub ? null : tickets.parameter,
     optional: options.optional ?? false,
     mayEnrol,
     requirements: compileRequirements(options, requiresMfa(context)),

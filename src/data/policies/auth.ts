@@ -14,6 +14,7 @@ import { ExternalMethod } from '../auth/methods/external.ts';
 import { Introspector } from '../auth/methods/introspector.ts';
 import { type AuthMethod, PassedReply, type Refusal, Unavailable, type Verdict } from '../auth/methods/method.ts';
 import { MtlsMethod } from '../auth/methods/mtls.ts';
+import { methodsOf, TicketMethod } from '../auth/methods/ticket.ts';
 import { AuthWorkerState, type Shared, settingsKey } from '../auth/worker-state.ts';
 import type { AuthSettings } from '../contract/auth.ts';
 import {
@@ -59,10 +60,16 @@ type Share = <T extends Shared>(kind: string, settings: unknown, make: () => T) 
 
 /** In the order in which they look at a request. */
 function createMethods(settings: AuthSettings, environment: PolicyEnvironment, share: Share): AuthMethod[] {
-  const { jwt, introspect, apiKey, basic, mtls, external } = settings;
+  const { jwt, introspect, apiKey, basic, mtls, external, ticketParameter } = settings;
   const { clock, control, secrets } = environment;
   const headers = headerMaker(settings, environment);
   const methods: AuthMethod[] = [];
+  // Before cookies, which a browser sends whether they are meant or not.
+  if (ticketParameter !== null) {
+    const { revocations } = AuthWorkerState.of(environment);
+    const parts = { parameter: ticketParameter, methods: methodsOf(settings, secrets), control, clock, headers };
+    methods.push(new TicketMethod({ ...parts, revocations }));
+  }
   if (jwt !== null || introspect !== null) {
     const state = AuthWorkerState.of(environment);
     const verifier =

@@ -133,6 +133,10 @@ export class RecordingExchange implements PolicyContext {
     this.upstreamTarget = query === null ? path : `${path}?${query}`;
   }
 
+  get upstreamQueryNow(): string {
+    return this.upstreamQuery === undefined ? this.query : (this.upstreamQuery ?? '');
+  }
+
   setUpstreamQuery(query: string | null): void {
     this.upstreamQuery = query;
   }

@@ -38,7 +38,7 @@ export const transform = definePolicy<TransformSettings, Search | null>({
         ? {
             requestHead(exchange) {
               if (request?.query)
-                exchange.setUpstreamQuery(changedQuery(exchange.query, request.query, valuesOf(exchange)));
+                exchange.setUpstreamQuery(changedQuery(exchange.upstreamQueryNow, request.query, valuesOf(exchange)));
               if (change !== null) askForWholeBody(exchange);
               return undefined;
             },

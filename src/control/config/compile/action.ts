@@ -12,6 +12,7 @@ import type {
   WeightedTarget,
 } from '../../../data/contract/snapshot.ts';
 import { compileHandler } from '../../../data/policies/handler.options.ts';
+import { compileTicket } from '../../../data/policies/ticket.options.ts';
 import { nearest } from '../nearest.ts';
 import type { RouteOptions } from '../schema/route.ts';
 import { showValue } from '../secrecy.ts';
@@ -44,6 +45,8 @@ export function compileAction(
     const handler = compileHandler(options.handler, compilation.options(at, `${at.join('/')}`));
     return { kind: 'handler', handler };
   }
+  if (options.ticket !== undefined)
+    return { kind: 'ticket', ...compileTicket(options.ticket, compilation.options([...path, 'ticket'], '')) };
   const targets =
     options.builtin === undefined
       ? weightedTargets(compilation, path, options)
@@ -59,7 +62,7 @@ function isEventAction(options: object): boolean {
 
 /** What would do nothing beside an action that asks no service. */
 function checkCompanions(compilation: Compilation, path: KeyPath, options: RouteOptions): void {
-  const action = (['respond', 'redirect', 'aggregate', 'handler', 'publish', 'subscribe'] as const).find(
+  const action = (['respond', 'redirect', 'aggregate', 'handler', 'ticket', 'publish', 'subscribe'] as const).find(
     (key) => (options as Readonly<Record<string, unknown>>)[key] !== undefined,
   );
   if (options.transcode !== undefined && options.mirror !== undefined)

@@ -7,6 +7,7 @@ import * as z from 'zod';
 import { duration, ratio, size, sizeOrUnlimited } from '../../../base/zod-units.ts';
 import { aggregateSchema } from '../../../data/aggregate/aggregate.options.ts';
 import { handlerSchema } from '../../../data/policies/handler.options.ts';
+import { ticketSchema } from '../../../data/policies/ticket.options.ts';
 import { transcodeSchema } from '../../grpc/transcode-schema.ts';
 import { extensionShape, policiesAt } from './extensions.ts';
 import {
@@ -214,6 +215,7 @@ const core = {
   redirect: redirect.optional().describe('Action: redirects; a text is the location.'),
   aggregate: aggregateSchema.optional(),
   handler: handlerSchema.optional(),
+  ticket: ticketSchema.optional(),
   builtin: z
     .string()
     .min(1)

@@ -47,4 +47,9 @@ export const SECURITY_METRICS = {
     help: 'Security events left out of the stream because there were too many or the disk was too slow',
   },
   gatehouse_security_events_total: { type: 'counter', labels: ['event'], help: 'Security events by name' },
+  gatehouse_tickets_total: {
+    type: 'counter',
+    labels: ['result'],
+    help: 'Tickets for WebSockets and event streams, by what became of them',
+  },
 } as const satisfies Readonly<Record<string, MetricDefinition>>;

@@ -5,6 +5,7 @@
  */
 
 import type { RevokedMessage } from '../../contract/auth.ts';
+import type { Identity } from '../../contract/policy.ts';
 import type { EndedCredentials } from '../live-streams.ts';
 
 export class Revocations {
@@ -24,6 +25,13 @@ export class Revocations {
       jtis: added(this.#jtis, before.jtis),
       keys: added(this.#keys, before.keys),
     };
+  }
+
+  /** The session, token or key of this gateway's own that it was made of. */
+  ended({ issuer, method, claims }: Identity): boolean {
+    if ((issuer ?? null) !== null) return false;
+    const key = claims['key_id'];
+    return method === 'apiKey' ? typeof key === 'string' && this.#keys.has(key) : this.covers(claims);
   }
 
   covers(claims: Readonly<Record<string, unknown>>): boolean {
