@@ -95,7 +95,19 @@ const CONTROL: Readonly<Record<string, readonly string[]>> = {
   dashboards: ['certificates', 'objectives', 'telemetry'],
   tracing: ['telemetry'],
   // Describes them all.
-  'api-pages': ['admin', 'auth', 'cache', 'cluster', 'discovery', 'events', 'grpc', 'identity', 'limits', 'ops'],
+  'api-pages': [
+    'admin',
+    'auth',
+    'cache',
+    'cluster',
+    'discovery',
+    'events',
+    'grpc',
+    'identity',
+    'limits',
+    'ops',
+    'tickets',
+  ],
   admin: ['ops'],
 };
 /** Features are not known to others by value; only these join them. */

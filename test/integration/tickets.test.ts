@@ -242,6 +242,20 @@ describe('a ticket', () => {
     assert.equal(await opens(gateway, `/live?ticket=${second}`), 401);
   });
 
+  test('is described in the published document', async (t) => {
+    const { gateways } = await live(t, { openapi: { audience: 'signed-in' } });
+    const [gateway] = gateways as [TestGateway];
+    const document = (await (await fetch(`${gateway.url}/openapi.json`)).json()) as {
+      readonly paths: Readonly<Record<string, { readonly post?: { readonly responses: object } }>>;
+    };
+    const described = document.paths['/ticket']?.post?.responses ?? {};
+    assert.deepEqual(
+      ['201', '401', '429', '503'].filter((status) => !(status in described)),
+      [],
+      JSON.stringify(document.paths['/ticket']),
+    );
+  });
+
   test('outlives a reload', async (t) => {
     const { gateways } = await live(t);
     const [gateway] = gateways as [TestGateway];

@@ -7,6 +7,7 @@ import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
 import { hubOperations, publishText, SUBSCRIBE_TEXT } from '../events/api-description.ts';
 import { type Mapping, type OperationText, operation, pathParameters, templated } from '../openapi-document.ts';
+import { TICKET_TEXT } from '../tickets/api-description.ts';
 
 export interface UndescribedOperation {
   readonly path: string;
@@ -17,7 +18,7 @@ export interface UndescribedOperation {
 /** Of a route that takes any method. */
 const USUAL = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
-const TAKE_EVENTS = new Set(['POST', 'PUT']);
+const MAKE_SOMETHING = new Set(['POST', 'PUT']);
 const DOCUMENTED = new Set(['GET', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'TRACE']);
 
 export function undescribed(
@@ -30,12 +31,13 @@ export function undescribed(
   const rest = freeName(segments);
   const path = `/${[...segments, ...(pattern.wildcard ? [`{${rest}}`] : [])].join('/')}`;
   const own = ownOf(route, path);
+  const tag = route.action.kind === 'ticket' ? 'authentication' : 'events';
   if (own !== undefined)
     return {
       operations: Object.entries(own).map(([key, text]) => {
         const [method = '', written = ''] = key.split(' ');
         const at = templated(written);
-        return { path: at, method: method.toLowerCase(), operation: operation('events', method, at, text) };
+        return { path: at, method: method.toLowerCase(), operation: operation(tag, method, at, text) };
       }),
     };
   const methods = match.methods.length === 0 ? USUAL : match.methods;
@@ -76,11 +78,18 @@ function responsesOf({ action }: RouteSettings): Mapping {
 function ownOf(route: RouteSettings, path: string): Readonly<Record<string, OperationText>> | undefined {
   const options = (name: string) => route.policies.find((policy) => policy.name === name)?.options;
   const publish = options('publish');
-  if (publish !== undefined) {
-    const wanted = route.match.methods.filter((method) => TAKE_EVENTS.has(method));
-    const text = publishText(publish as PublishSettings);
-    return Object.fromEntries((wanted.length === 0 ? ['POST'] : wanted).map((method) => [`${method} ${path}`, text]));
-  }
+  if (publish !== undefined) return asMethods(route, path, publishText(publish as PublishSettings));
+  if (route.action.kind === 'ticket') return asMethods(route, path, TICKET_TEXT);
   if (options('realtime') !== undefined) return hubOperations(path.replace(/\/\{[^}]*\}$/, ''));
   return options('subscribe') === undefined ? undefined : { [`GET ${path}`]: SUBSCRIBE_TEXT };
+}
+
+/** Of the route's methods those that make something; it may take any. */
+function asMethods(
+  { match }: RouteSettings,
+  path: string,
+  text: OperationText,
+): Readonly<Record<string, OperationText>> {
+  const wanted = match.methods.filter((method) => MAKE_SOMETHING.has(method));
+  return Object.fromEntries((wanted.length === 0 ? ['POST'] : wanted).map((method) => [`${method} ${path}`, text]));
 }
