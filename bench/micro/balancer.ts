@@ -100,7 +100,16 @@ function serviceOf(algorithm: string, count: number, resilience: ResilienceSetti
     balancer: { algorithm, options },
     timeouts: { connectMs: 1_000, firstByteMs: 5_000, idleMs: 5_000, totalMs: 30_000 },
     protocol: 'h1',
-    pool: { maxConnections: 100, maxQueued: 100, queueTimeoutMs: 1_000, idleTimeoutMs: 60_000, addressShare: 0.75 },
+    pool: {
+      maxConnections: 100,
+      maxQueued: 100,
+      queueTimeoutMs: 1_000,
+      idleTimeoutMs: 60_000,
+      maxAgeMs: 0,
+      pingAfterMs: 0,
+      pingTimeoutMs: 0,
+      addressShare: 0.75,
+    },
     retries: {
       attempts: 2,
       faults: ['connect_failed'],

@@ -37,6 +37,11 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_upstream_http2_connections_opened_total',
     'gatehouse_upstream_protocol_requests_total',
   ],
+  'test/wire/connection-lives.test.ts': [
+    'gatehouse_upstream_connections_closed_total',
+    'gatehouse_upstream_pings_sent_total',
+    'gatehouse_upstream_pings_unanswered_total',
+  ],
   'test/monitoring/rare-metrics.test.ts': [
     'gatehouse_hedges_total',
     'gatehouse_http2_connections_active',

@@ -1,6 +1,6 @@
 /** States of breakers, instances and services as workers tell them; a test says what differs from a service at rest. */
 import type { BreakerState, InstanceState, ServiceState } from '../../src/data/contract/service-state.ts';
-import { SERVICE_COUNTERS } from '../../src/data/contract/service-state.ts';
+import { CONNECTION_COUNTERS, SERVICE_COUNTERS } from '../../src/data/contract/service-state.ts';
 
 export function breakerState(more: Partial<BreakerState> = {}): BreakerState {
   return { state: 'closed', requests: 120, errors: 3, retryInMs: 0, openings: 0, ...more };
@@ -24,6 +24,10 @@ export function instanceState(id: string, more: Partial<InstanceState> = {}): In
   };
 }
 
+function noneOf<N extends string>(names: readonly N[]): Record<N, number> {
+  return Object.fromEntries(names.map((name) => [name, 0])) as Record<N, number>;
+}
+
 export function serviceState(more: Partial<ServiceState> = {}): ServiceState {
   return {
     name: 's',
@@ -32,7 +36,8 @@ export function serviceState(more: Partial<ServiceState> = {}): ServiceState {
     waiting: 0,
     breaker: null,
     budget: { requests: 0, retries: 0 },
-    counters: Object.fromEntries(SERVICE_COUNTERS.map((name) => [name, 0])) as ServiceState['counters'],
+    counters: noneOf(SERVICE_COUNTERS),
+    connections: noneOf(CONNECTION_COUNTERS),
     instances: [instanceState('a'), instanceState('b')],
     ...more,
   };

@@ -4,23 +4,40 @@ import { type TestContext, test } from 'node:test';
 import { FakeClock } from '../../src/base/clock.ts';
 import { createMetricsBuffer, MetricsBank } from '../../src/base/metrics.ts';
 import { TimerWheel } from '../../src/base/timers.ts';
+import { createInstanceTable, InstanceTable } from '../../src/data/contract/instance-table.ts';
+import type { ConnectionCounter } from '../../src/data/contract/service-state.ts';
+import type { PoolSettings } from '../../src/data/contract/snapshot.ts';
 import type { UpstreamHandler, UpstreamStream } from '../../src/data/exchange/upstream-stream.ts';
 import * as f from '../../src/data/http2/frames.ts';
+import { ConnectionCounts } from '../../src/data/upstream/connection-counts.ts';
 import { dialTarget } from '../../src/data/upstream/dial.ts';
 import { Http2Pool } from '../../src/data/upstream/http2-pool.ts';
 import { block, frame, Http2Peer } from '../support/http2-peer.ts';
 import { until } from '../support/until.ts';
 
 const HOUR_MS = 3_600_000;
-const SETTINGS = { maxConnections: 4, maxQueued: 4, queueTimeoutMs: 0, idleTimeoutMs: 9 * HOUR_MS, addressShare: 1 };
+const SETTINGS = {
+  maxConnections: 4,
+  maxQueued: 4,
+  queueTimeoutMs: 0,
+  idleTimeoutMs: 9 * HOUR_MS,
+  maxAgeMs: HOUR_MS,
+  pingAfterMs: 15_000,
+  pingTimeoutMs: 15_000,
+  addressShare: 1,
+};
 
-async function scene(t: TestContext) {
+async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
   const peers: Http2Peer[] = [];
   const { url } = await Http2Peer.serve(t, (peer) => void peers.push(peer));
   const port = Number(new URL(url).port);
   const clock = new FakeClock();
   const wheel = new TimerWheel(100, clock);
   const metrics = new MetricsBank(createMetricsBuffer({ workers: 1, routes: 1, instances: 1 }), 0);
+  const counted: ConnectionCounter[] = [];
+  const table = new InstanceTable(createInstanceTable(), clock);
+  const counts = new ConnectionCounts(table, 0);
+  counts.add = (counter) => void counted.push(counter);
   const instance = {
     id: 'i',
     slot: 0,
@@ -35,7 +52,8 @@ async function scene(t: TestContext) {
     healthy: true,
     metadata: {},
   } as const;
-  const pool = new Http2Pool(dialTarget(instance, null, {}), SETTINGS, 0, { metrics, wheel, clock });
+  const settings = { ...SETTINGS, ...changed };
+  const pool = new Http2Pool(dialTarget(instance, null, {}), settings, 0, { metrics, counts, wheel, clock });
   t.after(() => pool.close());
   const faults: string[] = [];
   let ended = 0;
@@ -71,14 +89,14 @@ async function scene(t: TestContext) {
       wheel.turn();
     }
   };
-  return { peers, pool, ask, pass, clock, wheel, faults, ended: () => ended };
+  return { peers, pool, ask, pass, clock, wheel, faults, counted, ended: () => ended };
 }
 
 const isAlivePing = ({ type, payload }: { readonly type: number; readonly payload: Buffer }): boolean =>
   type === f.PING && payload.toString() === 'gh-alive';
 
 test('§6.7: a quiet connection with requests gets a PING; one that replies goes on, one that does not is given up', async (t) => {
-  const { peers, ask, pass, faults, pool } = await scene(t);
+  const { peers, ask, pass, faults, pool, counted } = await scene(t);
   await ask();
   const peer = peers[0]!;
   await peer.request();
@@ -96,30 +114,125 @@ test('§6.7: a quiet connection with requests gets a PING; one that replies goes
   await until(() => peer.frames.filter(isAlivePing).length === 2, 'a second PING');
   pass(16_000);
   assert.deepEqual(faults, ['upstream_reset: no reply to PING']);
+  assert.deepEqual(counted, ['pingsSent', 'pingsSent', 'pingsUnanswered', 'ping']);
   await peer.closed();
 });
 
-test('a connection takes no new requests after an hour; those that are open go on', async (t) => {
-  const { peers, ask, pass, clock, wheel, ended, faults } = await scene(t);
+const respond = (peer: Http2Peer, id: number): void =>
+  peer.send(frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, id, block([[':status', '204']])));
+
+test('a connection without requests is asked as well, so that none goes out on one that is dead', async (t) => {
+  const { peers, ask, pass, faults, counted, ended } = await scene(t);
+  await ask();
+  const { stream } = await peers[0]!.request();
+  respond(peers[0]!, stream);
+  await until(() => ended() === 1, 'the response');
+  pass(17_000);
+  await peers[0]!.frame(isAlivePing, 'the PING');
+  pass(16_000);
+  await peers[0]!.closed();
+  await ask();
+  await until(() => peers.length === 2, 'another connection');
+  assert.deepEqual([faults, counted], [[], ['pingsSent', 'pingsUnanswered', 'ping']]);
+});
+
+test('one that only finishes its requests is asked whether it lives', async (t) => {
+  const { peers, ask, pass, pool, faults, counted } = await scene(t);
+  await ask();
+  await peers[0]!.request();
+  await peers[0]!.settled();
+  // The instance is removed, and then dies.
+  pool.close();
+  pass(17_000);
+  await peers[0]!.frame(isAlivePing, 'the PING');
+  pass(16_000);
+  assert.deepEqual(faults, ['upstream_reset: no reply to PING']);
+  assert.deepEqual([counted.at(-1), pool.open], ['ping', 0]);
+});
+
+test('an instance that finds the PINGs too many gets half of them from then on', async (t) => {
+  const { peers, ask, pass, counted } = await scene(t);
+  await ask();
+  const first = peers[0]!;
+  await first.request();
+  pass(17_000);
+  await first.frame(isAlivePing, 'the PING');
+  const calm = Buffer.concat([Buffer.alloc(7), Buffer.of(f.ENHANCE_YOUR_CALM), Buffer.from('too_many_pings')]);
+  calm.writeUInt32BE(1, 0);
+  first.send(frame(f.GOAWAY, 0, 0, calm));
+  respond(first, 1);
+  await until(() => counted.includes('goaway'), 'the end of the first');
+  await ask();
+  await until(() => peers.length === 2, 'another connection');
+  const second = peers[1]!;
+  await second.request();
+  pass(29_000);
+  await second.settled();
+  assert.ok(!second.frames.some(isAlivePing), 'too early');
+  pass(32_000);
+  await second.frame(isAlivePing, 'the PING');
+});
+
+test('without `pingAfter` there is none', async (t) => {
+  const { peers, ask, pass, faults, counted } = await scene(t, { pingAfterMs: 0 });
+  await ask();
+  await peers[0]!.request();
+  pass(600_000);
+  await peers[0]!.settled();
+  assert.ok(!peers[0]!.frames.some(isAlivePing));
+  assert.deepEqual([faults, counted], [[], []]);
+});
+
+test('a long request on the only connection that may be does not keep its successor away, but a second one does', async (t) => {
+  const { peers, ask, pass, clock, wheel, faults, counted, pool } = await scene(t, {
+    maxConnections: 1,
+    pingAfterMs: 0,
+  });
+  await ask();
+  await peers[0]!.request();
+  const grow = async (): Promise<void> => {
+    clock.advance(HOUR_MS);
+    for (const peer of peers) if (!peer.isClosed) await peer.settled();
+    wheel.turn();
+    pass(1_000);
+  };
+  await grow();
+  await ask();
+  await until(() => peers.length === 2, 'a successor');
+  const { stream } = await peers[1]!.request();
+  // It grows old as well, and stays, since the first is still finishing.
+  await grow();
+  await ask();
+  assert.equal((await peers[1]!.request(1)).stream, stream + 2);
+  assert.deepEqual([faults, pool.open], [[], 2]);
+  respond(peers[0]!, 1);
+  await peers[0]!.closed();
+  assert.deepEqual(counted, ['age']);
+  await grow();
+  await ask();
+  await until(() => peers.length === 3, 'a third');
+});
+
+test('a connection takes no new requests when it is too old; those that are open go on', async (t) => {
+  const { peers, ask, pass, clock, wheel, ended, faults, counted } = await scene(t, { pingAfterMs: 0 });
   await ask();
   const peer = peers[0]!;
   const { stream } = await peer.request();
-  const respond = (id: number): void =>
-    peer.send(frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, id, block([[':status', '204']])));
-  respond(stream);
+  respond(peer, stream);
   await until(() => ended() === 1, 'the response');
-  // A moment before it, the connection still takes requests.
-  clock.advance(HOUR_MS - 10_000);
+  // Before nine tenths of it, the connection still takes requests.
+  clock.advance(0.9 * HOUR_MS - 10_000);
   wheel.turn();
   await ask();
   const second = await peer.request(1);
+  clock.advance(0.1 * HOUR_MS);
   pass(11_000);
   await ask();
   await until(() => peers.length === 2, 'another connection');
   await peers[1]!.request();
-  respond(second.stream);
+  respond(peer, second.stream);
   await until(() => ended() === 2, 'the response on the old one');
   await peer.frame(({ type, payload }) => type === f.GOAWAY && payload.readUInt32BE(4) === f.NO_ERROR, 'a GOAWAY');
   await peer.closed();
-  assert.deepEqual(faults, []);
+  assert.deepEqual([faults, counted], [[], ['age']]);
 });

@@ -51,6 +51,24 @@ test('the document of Enhanced loads as it stands', async () => {
   assert.ok(done.problems.every(({ severity }) => severity === 'warning'));
 });
 
+test('connections to gRPC services get PINGs more rarely than every five minutes, unless the service says how often', async () => {
+  const kinds = { plain: {}, calls: { protocol: 'grpc' }, often: { protocol: 'grpc', pool: { pingAfter: '30s' } } };
+  const never = { protocol: 'h2', pool: { pingAfter: 'off', maxAge: 'off' } };
+  const { snapshot } = await compiled({
+    services: Object.fromEntries(
+      Object.entries({ ...kinds, never }).map(([name, more]) => [name, { ...service(1), ...more }]),
+    ),
+    routes: [],
+  });
+  const pools = Object.fromEntries(
+    snapshot.services.map(({ name, pool }) => [name, [pool.maxAgeMs, pool.pingAfterMs, pool.pingTimeoutMs]]),
+  );
+  assert.deepEqual(pools['plain'], [3_600_000, 15_000, 15_000]);
+  assert.deepEqual(pools['calls'], [3_600_000, 360_000, 15_000]);
+  assert.deepEqual(pools['often'], [3_600_000, 30_000, 15_000]);
+  assert.deepEqual(pools['never'], [0, 0, 15_000]);
+});
+
 test('routes and services that say the same stay the same objects over a reload, wherever they stand', async () => {
   const document = (changed: string) => ({
     services: { a: service(1), b: service(2), [changed]: service(3) },

@@ -1289,6 +1289,12 @@ export interface WrittenService<N extends Names> {
     readonly perAddress?: string | number | undefined;
     /** Idle connections are closed after this long. Keep it below the keep-alive timeout of the service. Values: duration (at least 100ms, at most 24d). Default: `4s`. */
     readonly idleTimeout?: string | number | undefined;
+    /** A connection this old takes no new request and ends when its last one is done, so that names are resolved anew and balancers in between can spread. Each ends up to a tenth earlier, so that not all do at once. `off`: no limit. Values: duration (at least 1s, at most 24d), or `off`. Default: `1h`. */
+    readonly maxAge?: string | number | undefined;
+    /** An HTTP/2 connection on which nothing arrived for this long is sent a PING; HTTP/1.1 has none. Default: `15s`; with `protocol: grpc` `6m`, since gRPC servers end connections that send one more often than every five minutes. `off`: never. Values: duration (at least 1s, at most 24d), or `off`. */
+    readonly pingAfter?: string | number | undefined;
+    /** A connection on which nothing arrives for this long after a PING is lost, with the requests on it. Values: duration (at least 1s, at most 24d). Default: `15s`. */
+    readonly pingTimeout?: string | number | undefined;
   } | undefined;
   /** A connection to an instance is asked for when so much of the request body is here, or all of it: who sends slowly holds none. Not for gRPC, upgrades and clients that wait for `100 Continue`. `off` sends the head at once, for services that read while the client is still thinking. Values: size (at least 1b, at most 1mb), or `off`. Default: `64kb`. */
   readonly requestBuffer?: string | number | undefined;

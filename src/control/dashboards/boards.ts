@@ -303,6 +303,16 @@ export const BOARDS: readonly Board[] = [
         [rate('gatehouse_upstream_http2_connections_opened_total', ''), 'of them HTTP/2'],
         [rate('gatehouse_stale_reuses_total', ''), 'sent again'],
       ),
+      panel('Connections to services that ended', 'reqps', [
+        `${rate('gatehouse_upstream_connections_closed_total', 'service, reason')} > 0`,
+        '{{service}} {{reason}}',
+      ]),
+      panel(
+        'PINGs to services',
+        'reqps',
+        [rate('gatehouse_upstream_pings_sent_total', 'service'), '{{service}} sent'],
+        [rate('gatehouse_upstream_pings_unanswered_total', 'service'), '{{service}} unanswered'],
+      ),
       panel('Not HTTP', 'reqps', [rate('gatehouse_requests_refused_total', ''), 'refused']),
       panel(
         'HTTP/2 connections that cost too much',

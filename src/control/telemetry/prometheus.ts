@@ -10,7 +10,7 @@ import { GAUGES, PROCESS_NUMBERS } from '../../base/metrics-layout.ts';
 import type { MetricsReader, StatusCounts, TrafficSum } from '../../base/metrics-reader.ts';
 import { atOnce, mapSteps, type Steps } from '../../base/slices.ts';
 import type { InstanceState, ServiceState } from '../../data/contract/service-state.ts';
-import { SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
+import { CONNECTION_ENDS, SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { CORE_METRICS, type CoreMetric, type ProcessMetric } from './catalogue.ts';
 import type { Exemplars, Exposition, HistogramSample } from './exposition.ts';
@@ -87,6 +87,7 @@ export function* expose(
   yield* requestFamilies(out, sources, routes, native);
   processFamilies(out, sources);
   yield* serviceFamilies(out, sources, native);
+  yield* connectionFamilies(out, sources);
   yield* extraFamilies(out, sources.extra());
   documentFamilies(out, sources);
   return out.end();
@@ -278,6 +279,19 @@ function* serviceFamilies(out: Exposition, sources: MetricsSources, native: bool
       out.sample(new LabelSet({ service: name, event }), counters[event]);
       yield;
     }
+}
+
+function* connectionFamilies(out: Exposition, { services }: MetricsSources): Steps<void> {
+  core(out, 'gatehouse_upstream_connections_closed_total');
+  for (const { name, connections } of services) {
+    for (const reason of CONNECTION_ENDS) out.sample(new LabelSet({ service: name, reason }), connections[reason]);
+    yield;
+  }
+  core(out, 'gatehouse_upstream_pings_sent_total');
+  for (const { name, connections } of services) out.sample(new LabelSet({ service: name }), connections.pingsSent);
+  core(out, 'gatehouse_upstream_pings_unanswered_total');
+  for (const { name, connections } of services)
+    out.sample(new LabelSet({ service: name }), connections.pingsUnanswered);
 }
 
 const BREAKER_VALUE = { closed: 0, 'half-open': 0.5, open: 1 } as const;

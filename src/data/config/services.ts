@@ -9,6 +9,7 @@ import type { Steps } from '../../base/slices.ts';
 import type { TimerWheel } from '../../base/timers.ts';
 import { balancerFinder, loadCustomBalancers } from '../balancer/algorithms/custom.ts';
 import { Service } from '../balancer/service.ts';
+import { InstanceTable } from '../contract/instance-table.ts';
 import type { WorkerStart } from '../contract/messages.ts';
 import type {
   InstanceSettings,
@@ -20,6 +21,7 @@ import type {
 } from '../contract/snapshot.ts';
 import type { UpstreamService } from '../exchange/attempt.ts';
 import { AlpnPool } from '../upstream/alpn-pool.ts';
+import { ConnectionCounts } from '../upstream/connection-counts.ts';
 import type { DialTarget } from '../upstream/dial.ts';
 import { dialTarget } from '../upstream/dial.ts';
 import { Http2Pool } from '../upstream/http2-pool.ts';
@@ -37,6 +39,7 @@ export class ServiceSet {
   readonly #parts: Parts;
   #services: ReadonlyMap<string, UpstreamService> = new Map();
   #pending: ReadonlyMap<string, ServiceSettings> = new Map();
+  readonly #table: InstanceTable;
   #secrets: Secrets = {};
   /** Secrets are others than before, so that services take them though they stay. */
   #hasNewSecrets = false;
@@ -46,6 +49,7 @@ export class ServiceSet {
 
   constructor(parts: Parts) {
     this.#parts = parts;
+    this.#table = new InstanceTable(parts.start.shared.instances, parts.clock);
   }
 
   /** The services that the snapshot will have: old objects where they stay, new ones where not. Changes nothing yet. */
@@ -109,6 +113,7 @@ export class ServiceSet {
   #make(settings: ServiceSettings): UpstreamService {
     const { start, wheel, clock, log, metrics } = this.#parts;
     const secrets = (): Secrets => this.#secrets;
+    const counts = new ConnectionCounts(this.#table, settings.slot);
     return new Service<UpstreamPool>(settings, {
       clock,
       log,
@@ -125,7 +130,7 @@ export class ServiceSet {
           this.#target(instance, service.tls),
           service.pool,
           service.timeouts.connectMs,
-          { wheel, clock, metrics },
+          { wheel, clock, metrics, counts },
         ),
       updatePool: (pool, instance, service) =>
         pool.update(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs),

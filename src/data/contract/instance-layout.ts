@@ -1,7 +1,7 @@
 /**
  * Where each word of the instance table lies. All words are Int32. A record starts on a cache line (16 words) and its
  * first line holds what every request writes, the second what is mostly read, so that readers do not wait for writers.
- * Only data/contract/instance-table.ts and the parts of data/balancer that own a group of words import this file.
+ * Only data/contract/instance-table.ts and the parts of the data plane that own a group of words import this file.
  *
  *   header | services: 1,024 records | instances: 8,192 records | banks: one per worker
  *
@@ -37,6 +37,7 @@ export const SERVICE = {
   ejectionEpoch: 20,
   counters: 32,
   budgetWindow: 48,
+  connections: 80,
   breakerWindow: 96,
   size: roundedUp(96 + BREAKER_WINDOW_WORDS),
 } as const;

@@ -64,6 +64,13 @@ export const SERVICE_COUNTERS = [
 ] as const;
 export type ServiceCounter = (typeof SERVICE_COUNTERS)[number];
 
+/** Why a connection to an instance has ended. */
+export const CONNECTION_ENDS = ['age', 'idle', 'ping', 'goaway', 'instance', 'other'] as const;
+export type ConnectionEnd = (typeof CONNECTION_ENDS)[number];
+/** Of the connections to the instances, likewise. */
+export const CONNECTION_COUNTERS = ['pingsSent', 'pingsUnanswered', ...CONNECTION_ENDS] as const;
+export type ConnectionCounter = (typeof CONNECTION_COUNTERS)[number];
+
 export interface ServiceState {
   readonly name: string;
   readonly algorithm: string;
@@ -73,6 +80,7 @@ export interface ServiceState {
   /** Requests, and retries and hedges, of the last ten seconds. */
   readonly budget: { readonly requests: number; readonly retries: number };
   readonly counters: Readonly<Record<ServiceCounter, number>>;
+  readonly connections: Readonly<Record<ConnectionCounter, number>>;
   readonly instances: readonly InstanceState[];
 }
 
@@ -82,7 +90,6 @@ export function readServiceState(table: InstanceTable, service: ServiceSettings)
   const budgetTicks = 1_000 / TICK_MS;
   const { breaker } = service.resilience;
   const budget = windowTotals(table.words, at + SERVICE.budgetWindow, BUDGET_BUCKETS, budgetTicks, nowTick);
-  const counters = SERVICE_COUNTERS.map((name, i) => [name, Atomics.load(table.words, at + SERVICE.counters + i)]);
   return {
     name: service.name,
     algorithm: service.balancer.algorithm,
@@ -100,9 +107,14 @@ export function readServiceState(table: InstanceTable, service: ServiceSettings)
             counterOf(table, service.slot, 'breakerOpenings'),
           ),
     budget: { requests: budget.total, retries: budget.marked },
-    counters: Object.fromEntries(counters) as Record<ServiceCounter, number>,
+    counters: readCounters(table, at + SERVICE.counters, SERVICE_COUNTERS),
+    connections: readCounters(table, at + SERVICE.connections, CONNECTION_COUNTERS),
     instances: service.instances.map((instance) => readInstance(table, instance, breaker, nowTick)),
   };
+}
+
+function readCounters<N extends string>(table: InstanceTable, at: number, names: readonly N[]): Record<N, number> {
+  return Object.fromEntries(names.map((name, i) => [name, Atomics.load(table.words, at + i)])) as Record<N, number>;
 }
 
 function readInstance(

@@ -181,6 +181,12 @@ export interface PoolSettings {
   readonly maxQueued: number;
   readonly queueTimeoutMs: number;
   readonly idleTimeoutMs: number;
+  /** After this time a connection takes no new request; 0: no limit. */
+  readonly maxAgeMs: number;
+  /** An HTTP/2 connection on which nothing came for so long gets a PING; 0: never. */
+  readonly pingAfterMs: number;
+  /** Without a reply for so long it is lost. */
+  readonly pingTimeoutMs: number;
   /** Of both of them, what one address may have at a time; 1 is no limit. */
   readonly addressShare: number;
 }

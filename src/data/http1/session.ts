@@ -16,6 +16,7 @@ import { isTls } from '../../base/on-demand.ts';
 import type { DeadlineOwner, TimerWheel } from '../../base/timers.ts';
 import { Deadline } from '../../base/timers.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
+import type { ConnectionEnd } from '../contract/service-state.ts';
 import type { BytesHolder, UpstreamHandler, UpstreamStream } from '../exchange/upstream-stream.ts';
 import { BAD, ChunkedDecoder, DATA, END } from '../parser/chunked.ts';
 import { KEEP_ALIVE } from '../parser/field-names.ts';
@@ -24,6 +25,7 @@ import type { HeadLimits } from '../parser/head.ts';
 import { Head, INCOMPLETE, mayBeComplete, REFUSED, readResponseHead } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import { mendHead, mostStatus } from '../parser/lenient.ts';
+import { nextAgeShare } from '../wire/connection-age.ts';
 import { constant } from '../wire/outbox.ts';
 import { giveBuffer, SHARED_BUFFER, SMALL_BUFFER, takeBuffer } from './buffer-pool.ts';
 import { keepReadable, keptForMs } from './kept-connection.ts';
@@ -102,6 +104,13 @@ export class Session implements UpstreamStream, DeadlineOwner {
   idleLimitMs = Infinity;
   /** When it became idle, by the pool's clock. */
   idleSinceMs = 0;
+  readonly openedMs: number;
+  /** The pool's: what of the most age it may have. */
+  readonly ageShare: number = nextAgeShare();
+  /** The pool's: which of its settings of TLS it was made under. */
+  epoch = 0;
+  /** Why it has ended. */
+  end: ConnectionEnd = 'other';
   /** The user's deadline; it lives here because connections are few and attempts are many. */
   readonly deadline: Deadline;
   readonly #wheel: TimerWheel;
@@ -110,6 +119,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.socket = socket;
     this.#secure = isTls(socket);
     this.#wheel = wheel;
+    this.openedMs = wheel.coarseMs;
     this.deadline = new Deadline(this, 0);
     this.#outbox = new MessageWriter(socket, this.#secure);
     this.#owner = owner;
@@ -197,7 +207,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
   /** The handler gives up; the connection cannot be reused: the next request would get this response. */
   abandon(): void {
     this.#handler = null;
-    this.close();
+    this.close('other');
   }
 
   /** Sends what is gathered, then the end, and waits a moment for the other side's. */
@@ -213,9 +223,10 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.socket.resume();
   }
 
-  close(): void {
+  close(end: ConnectionEnd): void {
     if (this.#state === CLOSED) return;
     this.#state = CLOSED;
+    this.end = end;
     this.#wheel.remove(this.deadline);
     this.socket.destroy();
     this.#owner.onClosed(this);
@@ -276,7 +287,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     if (handler === null) {
       if (this.#state === CLOSED) return;
       // Unrequested bytes must never become the response to the next request.
-      this.close();
+      this.close('other');
       return;
     }
     this.#anyByte = true;
@@ -417,7 +428,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
   #becomeIdle(): void {
     if (!this.#stayOpen || !this.isOpen) {
       this.#handler = null;
-      this.close();
+      this.close('instance');
       return;
     }
     this.#handler = null;
@@ -438,14 +449,14 @@ export class Session implements UpstreamStream, DeadlineOwner {
       this.#endResponse(handler, null);
       handler.onReadDone();
       this.#handler = null;
-      this.close();
+      this.close('instance');
       return;
     }
     if (handler !== null && this.#state === TUNNEL) {
       handler.onResponseEnd(null);
       return;
     }
-    this.#fail(this.#lostKind(), 'closed by the upstream');
+    this.#fail(this.#lostKind(), 'closed by the upstream', 'instance');
   }
 
   /**
@@ -459,11 +470,13 @@ export class Session implements UpstreamStream, DeadlineOwner {
       if (this.#cannotSend) return;
       this.#cannotSend = true;
       this.#stayOpen = false;
-      this.socket.setTimeout(AFTER_LOST_WRITE_MS, () => this.#fail(this.#lostKind(), error.code ?? error.message));
+      this.socket.setTimeout(AFTER_LOST_WRITE_MS, () =>
+        this.#fail(this.#lostKind(), error.code ?? error.message, 'instance'),
+      );
       this.#handler?.onUpstreamDrain();
       return;
     }
-    this.#fail(this.#lostKind(), error.code ?? error.message);
+    this.#fail(this.#lostKind(), error.code ?? error.message, 'instance');
   }
 
   /** An instance that did not take the whole request may have had a reason: it is not blamed. */
@@ -475,13 +488,13 @@ export class Session implements UpstreamStream, DeadlineOwner {
   #onClose(): void {
     // Nothing is read any more, so the buffer may go to another.
     this.#exchangeBuffer(SHARED_BUFFER);
-    this.#fail(this.#lostKind(), 'closed');
+    this.#fail(this.#lostKind(), 'closed', 'instance');
   }
 
-  #fail(kind: FaultKind, cause: string): void {
+  #fail(kind: FaultKind, cause: string, end: ConnectionEnd = 'other'): void {
     const handler = this.#state === IDLE && this.#requestDone ? null : this.#handler;
     this.#handler = null;
-    this.close();
+    this.close(end);
     handler?.onStreamFault(kind, cause, this.#anyByte);
   }
 }

@@ -7,10 +7,13 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import { isTls } from '../../base/on-demand.ts';
 import type { TimerWheel } from '../../base/timers.ts';
+import type { ConnectionEnd } from '../contract/service-state.ts';
+import { nextAgeShare } from '../wire/connection-age.ts';
 import { Outbox } from '../wire/outbox.ts';
 import { Http2Connection } from './connection.ts';
 import {
   END_STREAM,
+  ENHANCE_YOUR_CALM,
   errorName,
   MOST_STREAM_ID,
   PREFACE,
@@ -45,8 +48,6 @@ const OPENING = Buffer.concat([
     [SETTING_MAX_HEADER_LIST_SIZE, MAX_HEAD_BYTES],
   ]),
 ]);
-/** A connection without data for this long gets a PING, and as long to reply. */
-const QUIET_MS = 15_000;
 const PING = Buffer.from('gh-alive', 'latin1');
 
 const IGNORED: FieldSink = { onField: () => {} };
@@ -56,6 +57,8 @@ export interface UpstreamConnectionOwner {
   onRoom(connection: UpstreamConnection): void;
   /** No new streams on it; those that are open go on. */
   onGoingAway(connection: UpstreamConnection): void;
+  /** The instance ends it, and perhaps because of our PINGs: gRPC servers say so in this way (gRFC A8). */
+  onTooManyPings(connection: UpstreamConnection): void;
   /** Once. */
   onClosed(connection: UpstreamConnection): void;
 }
@@ -63,15 +66,22 @@ export interface UpstreamConnectionOwner {
 export class UpstreamConnection extends Http2Connection {
   readonly scheme: string;
   readonly openedMs: number;
+  /** The pool's: what of the most age it may have. */
+  readonly ageShare: number = nextAgeShare();
   /** When the last stream ended. */
   idleSinceMs: number;
+  /** When something was last read, up to a tick before. */
+  lastReadMs: number;
+  /** When a PING was sent that has no reply yet; 0: none. */
+  pingedMs = 0;
+  /** Why it has ended or takes no new streams. */
+  end: ConnectionEnd = 'other';
   readonly #owner: UpstreamConnectionOwner;
   readonly #wheel: TimerWheel;
   #nextId = 1;
   #served = 0;
   #isGoingAway = false;
-  #lastReadMs: number;
-  #pingedMs = 0;
+  #wasPinged = false;
 
   constructor(socket: Socket, owner: UpstreamConnectionOwner, wheel: TimerWheel, clock: Clock) {
     const isSecure = isTls(socket);
@@ -87,11 +97,11 @@ export class UpstreamConnection extends Http2Connection {
     this.#wheel = wheel;
     this.openedMs = clock.monotonicMs();
     this.idleSinceMs = this.openedMs;
-    this.#lastReadMs = this.openedMs;
+    this.lastReadMs = this.openedMs;
     socket.on('drain', () => this.pump());
-    socket.on('end', () => this.#lose('closed by the upstream'));
-    socket.on('error', (error: NodeJS.ErrnoException) => this.#lose(error.code ?? error.message));
-    socket.on('close', () => this.#lose('closed'));
+    socket.on('end', () => this.#lose('closed by the upstream', 'instance'));
+    socket.on('error', (error: NodeJS.ErrnoException) => this.#lose(error.code ?? error.message, 'instance'));
+    socket.on('close', () => this.#lose('closed', 'instance'));
     this.writeOpening(OPENING);
   }
 
@@ -101,8 +111,8 @@ export class UpstreamConnection extends Http2Connection {
 
   onRead(length: number, bytes: Buffer): void {
     if (this.isClosed) return;
-    this.#lastReadMs = this.clock.monotonicMs();
-    this.#pingedMs = 0;
+    this.lastReadMs = this.#wheel.coarseMs;
+    this.pingedMs = 0;
     this.readBytes(bytes, 0, length);
   }
 
@@ -123,7 +133,7 @@ export class UpstreamConnection extends Http2Connection {
     this.streams.add(stream);
     this.#nextId += 2;
     this.#served++;
-    if (this.#nextId > MOST_STREAM_ID) this.retire();
+    if (this.#nextId > MOST_STREAM_ID) this.retire('other');
     return stream;
   }
 
@@ -132,9 +142,10 @@ export class UpstreamConnection extends Http2Connection {
   }
 
   /** No new streams; it ends when it has none. */
-  retire(): void {
-    if (this.#isGoingAway) return;
+  retire(end: ConnectionEnd): void {
+    if (this.#isGoingAway || this.isClosed) return;
     this.#isGoingAway = true;
+    this.end = end;
     this.#owner.onGoingAway(this);
     if (this.streams.size === 0) this.close();
   }
@@ -143,20 +154,22 @@ export class UpstreamConnection extends Http2Connection {
     if (this.isClosed) return;
     this.writeGoaway(0);
     this.flushNow();
-    this.#lose('ended');
+    this.endConnection('ended');
     this.socket.destroySoon();
   }
 
-  /** Called now and then: a connection that has died without a word is found out (§6.7). */
-  checkAlive(nowMs: number): void {
-    if (this.streams.size === 0 || nowMs - this.#lastReadMs < QUIET_MS) return;
-    if (this.#pingedMs === 0) {
-      this.#pingedMs = nowMs;
-      this.writeControl(pingFrame(0, PING, 0));
-    } else if (nowMs - this.#pingedMs >= QUIET_MS) {
-      this.#lose('no reply to PING');
-      this.socket.destroy();
-    }
+  /** Asks whether the instance is still there (§6.7): whatever is read next is the reply. */
+  ping(nowMs: number): void {
+    this.pingedMs = nowMs;
+    this.#wasPinged = true;
+    this.writeControl(pingFrame(0, PING, 0));
+  }
+
+  /** The instance does not reply to PING, so it hears of nothing any more. */
+  giveUp(): void {
+    this.end = 'ping';
+    this.endConnection('no reply to PING');
+    this.socket.destroy();
   }
 
   // --- frames ------------------------------------------------------------------------------------------------
@@ -204,7 +217,8 @@ export class UpstreamConnection extends Http2Connection {
       stream.close();
       stream.onConnectionGone(cause, true);
     }
-    this.retire();
+    if (code === ENHANCE_YOUR_CALM && this.#wasPinged) this.#owner.onTooManyPings(this);
+    this.retire('goaway');
   }
 
   protected override onFirstSettings(): void {
@@ -233,8 +247,9 @@ export class UpstreamConnection extends Http2Connection {
   protected onBehind(): void {}
   protected onWaiting(): void {}
 
-  #lose(cause: string): void {
+  #lose(cause: string, end: ConnectionEnd): void {
     if (this.isClosed) return;
+    if (!this.#isGoingAway) this.end = end;
     this.endConnection(cause);
   }
 

@@ -3,6 +3,9 @@
  * traffic does not need become idle and end; a new one is made when all are full. Who finds neither, or whose address
  * has its share of the streams, waits in a bounded queue with a deadline, addresses in turn (pool-shares.ts). Owner:
  * the worker's thread.
+ *
+ * A connection that takes no more requests (old, or the instance said GOAWAY) ends with its last one. Until then another
+ * stands in its place: at most `maxConnections` take requests, and as many again may be finishing theirs.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
@@ -14,6 +17,7 @@ import type { Session } from '../http1/session.ts';
 import type { ResponseStream } from '../http2/response-stream.ts';
 import type { UpstreamConnection, UpstreamConnectionOwner } from '../http2/upstream-connection.ts';
 import { MOST_STREAMS } from '../http2/upstream-connection.ts';
+import { isTooOld } from '../wire/connection-age.ts';
 import type { AlpnResult, DialTarget, Http2DialResult, ProtocolPools } from './dial.ts';
 import { dialByAlpn, dialHttp2 } from './dial.ts';
 import type { PoolEnvironment, UpstreamPool } from './pool.ts';
@@ -21,10 +25,6 @@ import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts'
 
 /** How often connections are looked over. */
 const SWEEP_MS = 1_000;
-/**
- * After this time a connection takes no new requests: names may have moved, balancers in between want to spread anew.
- */
-const MOST_AGE_MS = 3_600_000;
 
 export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, DeadlineOwner {
   #target: DialTarget;
@@ -35,11 +35,13 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   readonly #environment: PoolEnvironment;
   /** Those that take requests. */
   readonly #connections: UpstreamConnection[] = [];
+  /** Those that only finish what they have. */
+  readonly #finishing = new Set<UpstreamConnection>();
   readonly #shares = new PoolShares<Waiting>();
   readonly #dialling = new Set<Dialling>();
   readonly #sweep = new Deadline(this, 0);
-  /** Open, also those that only finish, and connecting. */
-  #count = 0;
+  /** How much later than the settings say a PING is sent, since the instance has said that there are too many. */
+  #pingPatience = 1;
   #closed = false;
 
   constructor(
@@ -67,15 +69,25 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     const interchangeable =
       JSON.stringify(target.tls) === JSON.stringify(this.#target.tls) &&
       target.secureContext === this.#target.secureContext;
+    if (settings.pingAfterMs !== this.#settings.pingAfterMs) this.#pingPatience = 1;
     this.#target = target;
     this.#settings = settings;
     this.#connectMs = connectMs;
     this.#setShares();
-    if (!interchangeable) for (const connection of [...this.#connections]) connection.retire();
+    if (interchangeable) return;
+    for (const dialling of this.#dialling) dialling.isOutdated = true;
+    for (const connection of [...this.#connections]) connection.retire('other');
   }
 
+  /** Those that only finish, and those being made, too. */
   get open(): number {
-    return this.#count;
+    return this.#connections.length + this.#finishing.size + this.#dialling.size;
+  }
+
+  get #mayDial(): boolean {
+    const { maxConnections } = this.#settings;
+    const beyond = Math.max(0, this.#finishing.size - maxConnections);
+    return this.#connections.length + this.#dialling.size + beyond < maxConnections;
   }
 
   get idle(): number {
@@ -100,7 +112,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
       }
     } else this.#environment.metrics.add('address_waits', 1);
     const coming = this.#dialling.size * MOST_STREAMS;
-    const mayDial = isFree && this.#count < this.#settings.maxConnections;
+    const mayDial = isFree && this.#mayDial;
     if (shares.waiting >= coming + (mayDial ? MOST_STREAMS : this.#settings.maxQueued)) {
       waiter.onNoStream(FAULTS.overloaded, 'connection pool and queue are full');
       return null;
@@ -123,7 +135,6 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   #dial(): void {
-    this.#count++;
     this.#dialling.add(new Dialling(this, this.#target, this.#connectMs, this.#environment));
   }
 
@@ -134,8 +145,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
 
   close(): void {
     this.#closed = true;
-    this.#environment.wheel.remove(this.#sweep);
-    for (const connection of [...this.#connections]) connection.retire();
+    for (const connection of [...this.#connections]) connection.retire('other');
     this.#failWaiting(FAULTS.noInstance, 'the instance was removed');
   }
 
@@ -150,53 +160,87 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
       if (!isOffered(connection, waiting.waiter)) continue;
       waiting.waiter.onStream(this.#open(connection, waiting.holding));
     }
-    if (!this.#sweep.isSet && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }
 
   onGoingAway(connection: UpstreamConnection): void {
-    const place = this.#connections.indexOf(connection);
-    if (place >= 0) this.#connections.splice(place, 1);
+    if (this.#takeAway(connection)) this.#finishing.add(connection);
     this.#dialForWaiting();
   }
 
   onClosed(connection: UpstreamConnection): void {
-    this.#count--;
-    this.#environment.metrics.add('upstream_http2_connections_active', -1);
-    this.onGoingAway(connection);
+    const { metrics, counts } = this.#environment;
+    metrics.add('upstream_http2_connections_active', -1);
+    counts.add(connection.end);
+    this.#takeAway(connection);
+    this.#finishing.delete(connection);
+    this.#dialForWaiting();
+  }
+
+  /** From those that take requests. */
+  #takeAway(connection: UpstreamConnection): boolean {
+    const place = this.#connections.indexOf(connection);
+    if (place >= 0) this.#connections.splice(place, 1);
+    return place >= 0;
+  }
+
+  onTooManyPings(): void {
+    this.#pingPatience *= 2;
   }
 
   /** Who waited for one that is gone needs another. */
   #dialForWaiting(): void {
     if (this.#closed || this.#shares.waiting <= this.#dialling.size * MOST_STREAMS) return;
-    if (this.#count < this.#settings.maxConnections) this.#dial();
+    if (this.#mayDial) this.#dial();
   }
 
   onDeadline(): void {
     const nowMs = this.#environment.clock.monotonicMs();
+    for (const connection of this.#finishing) this.#askIfAlive(connection, nowMs);
     for (const connection of [...this.#connections]) {
-      connection.checkAlive(nowMs);
-      if (nowMs - connection.openedMs >= MOST_AGE_MS) connection.retire();
+      this.#askIfAlive(connection, nowMs);
+      if (this.#isOld(connection, nowMs)) connection.retire('age');
       else if (connection.streams.size === 0 && nowMs - connection.idleSinceMs >= this.#settings.idleTimeoutMs)
-        connection.retire();
+        connection.retire('idle');
     }
-    if (this.#connections.length > 0 && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
+    if (this.#connections.length + this.#finishing.size > 0) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
+  }
+
+  /** One that has requests is not replaced while as many as may be are finishing theirs. */
+  #isOld(connection: UpstreamConnection, nowMs: number): boolean {
+    const { maxAgeMs, maxConnections } = this.#settings;
+    if (connection.streams.size > 0 && this.#finishing.size >= maxConnections) return false;
+    return isTooOld(connection, maxAgeMs, nowMs);
+  }
+
+  /** A connection that has died without a word is found out (RFC 9113 §6.7). */
+  #askIfAlive(connection: UpstreamConnection, nowMs: number): void {
+    const { pingAfterMs, pingTimeoutMs } = this.#settings;
+    if (connection.pingedMs > 0) {
+      if (nowMs - connection.pingedMs < pingTimeoutMs) return;
+      this.#environment.counts.add('pingsUnanswered');
+      connection.giveUp();
+    } else if (pingAfterMs > 0 && nowMs - connection.lastReadMs >= pingAfterMs * this.#pingPatience) {
+      this.#environment.counts.add('pingsSent');
+      connection.ping(nowMs);
+    }
   }
 
   /** @internal */ onDialled(dialling: Dialling, connection: UpstreamConnection): void {
     this.#dialling.delete(dialling);
-    this.#take(connection);
+    this.#take(connection, dialling.isOutdated);
   }
 
   /** @internal It speaks HTTP/1.1. */ onOther(dialling: Dialling, session: Session): void {
     this.#dialling.delete(dialling);
-    this.#count--;
-    this.alpn!.onHttp1(session);
+    if (dialling.isOutdated) {
+      session.close('other');
+      this.#dialForWaiting();
+    } else this.alpn!.onHttp1(session);
   }
 
   /** A connection that another pool has made, and that turned out to speak HTTP/2. */
   adopt(connection: UpstreamConnection): void {
-    this.#count++;
-    this.#take(connection);
+    this.#take(connection, false);
   }
 
   /** Those that wait; they are none of this pool's any more. */
@@ -211,23 +255,20 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     return this.#connections.some(({ takesTunnels }) => takesTunnels === true);
   }
 
-  #take(connection: UpstreamConnection): void {
+  #take(connection: UpstreamConnection, isOutdated: boolean): void {
     const { metrics } = this.#environment;
     metrics.add('upstream_connections_opened', 1);
     metrics.add('upstream_http2_connections_opened', 1);
     metrics.add('upstream_http2_connections_active', 1);
-    if (this.#closed) {
-      connection.close();
-      return;
-    }
     this.#connections.push(connection);
-    this.onRoom(connection);
+    if (!this.#sweep.isSet) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
+    if (this.#closed || isOutdated) connection.retire('other');
+    else this.onRoom(connection);
   }
 
   /** @internal A connection could not be made: those that waited for it hear so, as long as no other one is coming. */
   onDialFailed(dialling: Dialling, kind: FaultKind, cause: string): void {
     this.#dialling.delete(dialling);
-    this.#count--;
     if (this.#dialling.size === 0) this.#failWaiting(kind, cause);
   }
 
@@ -282,6 +323,8 @@ class Waiting implements DeadlineOwner {
 
 /** One connection being made. */
 class Dialling implements Http2DialResult, AlpnResult, DeadlineOwner {
+  /** The settings of TLS that it is made under are not the pool's any more. */
+  isOutdated = false;
   readonly #pool: Http2Pool;
   readonly #wheel: TimerWheel;
   readonly #deadline: Deadline;

@@ -15,6 +15,8 @@ import type { PoolSettings } from '../contract/snapshot.ts';
 import type { StreamPool, StreamWaiter } from '../exchange/upstream-stream.ts';
 import type { Session, SessionOwner } from '../http1/session.ts';
 import type { UpstreamConnection } from '../http2/upstream-connection.ts';
+import { isTooOld } from '../wire/connection-age.ts';
+import type { ConnectionCounts } from './connection-counts.ts';
 import type { AlpnResult, DialResult, DialTarget, ProtocolPools } from './dial.ts';
 import { dial, dialByAlpn } from './dial.ts';
 import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
@@ -27,6 +29,8 @@ export interface UpstreamPool extends StreamPool {
 
 export interface PoolEnvironment {
   readonly metrics: MetricsBank;
+  /** Of the service. */
+  readonly counts: ConnectionCounts;
   readonly wheel: TimerWheel;
   readonly clock: Clock;
 }
@@ -38,6 +42,8 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   target: DialTarget;
   settings: PoolSettings;
   connectMs: number;
+  /** Counts up when connections made before are not what new ones would be; those in use end after their request. */
+  epoch = 0;
   /** Of an instance that chooses the protocol; null: it speaks HTTP/1.1. */
   readonly alpn: ProtocolPools | null;
   readonly #environment: PoolEnvironment;
@@ -80,7 +86,9 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.settings = settings;
     this.connectMs = connectMs;
     this.#setShares();
-    if (!interchangeable) for (const session of this.#idle.splice(0)) session.close();
+    if (interchangeable) return;
+    this.epoch++;
+    for (const session of this.#idle.splice(0)) session.close('other');
   }
 
   /**
@@ -115,14 +123,14 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   #takeIdle(): Session | null {
     for (let session = this.#idle.pop(); session !== undefined; session = this.#idle.pop()) {
       if (!session.isOpen) continue;
-      if (session.idleLimitMs === Infinity || !this.#isTooOld(session)) return session;
-      session.close();
+      if (session.idleLimitMs === Infinity || !this.#isIdleTooLong(session)) return session;
+      session.close('idle');
     }
     return null;
   }
 
   /** The instance may be about to close it. */
-  #isTooOld(session: Session): boolean {
+  #isIdleTooLong(session: Session): boolean {
     return this.#environment.clock.monotonicMs() - session.idleSinceMs >= session.idleLimitMs;
   }
 
@@ -139,6 +147,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   /** A connection that another pool has made, and that turned out to speak HTTP/1.1. */
   adopt(session: Session): void {
     this.#count++;
+    session.epoch = this.epoch;
     this.#environment.metrics.add('upstream_connections_opened', 1);
     this.onIdle(session);
   }
@@ -169,7 +178,7 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
   close(): void {
     this.#closed = true;
     this.#environment.wheel.remove(this.#sweep);
-    for (const session of this.#idle.splice(0)) session.close();
+    for (const session of this.#idle.splice(0)) session.close('other');
     for (const queued of [...this.#shares.all]) {
       this.dropQueued(queued);
       queued.waiter.onNoStream(FAULTS.noInstance, 'the instance was removed');
@@ -178,8 +187,9 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
 
   onIdle(session: Session): void {
     this.#takeBack(session);
-    if (this.#closed) {
-      session.close();
+    const end = this.#closed || session.epoch !== this.epoch ? 'other' : this.#isOld(session) ? 'age' : null;
+    if (end !== null) {
+      session.close(end);
       return;
     }
     const queued = this.#shares.next();
@@ -201,8 +211,13 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     session.holding = null;
   }
 
+  #isOld(session: Session): boolean {
+    return isTooOld(session, this.settings.maxAgeMs, this.#environment.wheel.coarseMs);
+  }
+
   onClosed(session: Session): void {
     this.#count--;
+    this.#environment.counts.add(session.end);
     this.#takeBack(session);
     const at = this.#idle.indexOf(session);
     if (at >= 0) this.#idle.splice(at, 1);
@@ -214,9 +229,11 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     // Sessions are pushed in order of time, so the oldest stand in front.
     let old = 0;
     while (old < this.#idle.length && this.#idle[old]!.idleSinceMs <= oldest) old++;
-    for (const session of this.#idle.splice(0, old)) session.close();
-    for (const session of [...this.#idle])
-      if (session.idleLimitMs !== Infinity && this.#isTooOld(session)) session.close();
+    for (const session of this.#idle.splice(0, old)) session.close('idle');
+    for (const session of [...this.#idle]) {
+      if (session.idleLimitMs !== Infinity && this.#isIdleTooLong(session)) session.close('idle');
+      else if (this.#isOld(session)) session.close('age');
+    }
     if (this.#idle.length > 0 && !this.#closed) this.#environment.wheel.set(this.#sweep, SWEEP_MS);
   }
 
@@ -300,11 +317,13 @@ class Dialling implements DialResult, AlpnResult, DeadlineOwner {
   readonly #wheel: TimerWheel;
   readonly #deadline: Deadline;
   readonly #giveUp: () => void;
+  readonly #epoch: number;
 
   constructor(pool: Pool, waiter: StreamWaiter, holding: Holding<Queued>, { wheel, clock }: PoolEnvironment) {
     this.#pool = pool;
     this.waiter = waiter;
     this.holding = holding;
+    this.#epoch = pool.epoch;
     this.#wheel = wheel;
     this.#deadline = new Deadline(this, 0);
     pool.dialStarted();
@@ -320,6 +339,7 @@ class Dialling implements DialResult, AlpnResult, DeadlineOwner {
   onConnected(session: Session): void {
     this.#wheel.remove(this.#deadline);
     this.#pool.dialEnded(this, session);
+    session.epoch = this.#epoch;
     if (this.waiter === null) this.#pool.onIdle(session);
     else this.waiter.onStream(session);
   }

@@ -65,7 +65,7 @@ export async function understandAnswer(pieces: readonly Buffer[], method: string
     await turn();
   }
   answer.reusable &&= session.isOpen;
-  session.close();
+  session.close('other');
   socket.destroy();
   return answer;
 }

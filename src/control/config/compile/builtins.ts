@@ -192,6 +192,9 @@ const POOL = {
   maxQueued: 8_192,
   queueTimeoutMs: 5_000,
   idleTimeoutMs: 4_000,
+  maxAgeMs: 0,
+  pingAfterMs: 0,
+  pingTimeoutMs: 0,
   addressShare: 1 / 16,
 };
 

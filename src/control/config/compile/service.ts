@@ -14,6 +14,11 @@ import { compileInstances, PLAIN_TLS } from './instances.ts';
 import { readAuthorities, readPair } from './pem.ts';
 import { compileResilience } from './resilience.ts';
 
+/** Unless the service says otherwise. */
+const PING_AFTER_MS = 15_000;
+/** gRPC servers take one in five minutes from a client that they send nothing (gRFC A8), and the way may shorten that. */
+const GRPC_PING_AFTER_MS = 360_000;
+
 export type UnslottedService = Omit<ServiceSettings, 'slot' | 'instances'> & {
   readonly instances: readonly UnslottedInstance[];
 };
@@ -45,6 +50,9 @@ export function compileService(
       maxQueued: options.pool.maxQueued,
       queueTimeoutMs: options.pool.queueTimeout,
       idleTimeoutMs: options.pool.idleTimeout,
+      maxAgeMs: options.pool.maxAge,
+      pingAfterMs: options.pool.pingAfter ?? (options.protocol === 'grpc' ? GRPC_PING_AFTER_MS : PING_AFTER_MS),
+      pingTimeoutMs: options.pool.pingTimeout,
       addressShare: options.pool.perAddress,
     },
     requestBufferBytes: options.protocol === 'grpc' ? 0 : options.requestBuffer,

@@ -159,6 +159,19 @@ const pool = z
     idleTimeout: duration({ min: 100, max: MAX_TIMER_MS })
       .prefault('4s')
       .describe('Idle connections are closed after this long. Keep it below the keep-alive timeout of the service.'),
+    maxAge: durationOrOff({ min: 1_000, max: MAX_TIMER_MS })
+      .prefault('1h')
+      .describe(
+        'A connection this old takes no new request and ends when its last one is done, so that names are resolved anew and balancers in between can spread. Each ends up to a tenth earlier, so that not all do at once. `off`: no limit.',
+      ),
+    pingAfter: durationOrOff({ min: 1_000, max: MAX_TIMER_MS })
+      .optional()
+      .describe(
+        'An HTTP/2 connection on which nothing arrived for this long is sent a PING; HTTP/1.1 has none. Default: `15s`; with `protocol: grpc` `6m`, since gRPC servers end connections that send one more often than every five minutes. `off`: never.',
+      ),
+    pingTimeout: duration({ min: 1_000, max: MAX_TIMER_MS })
+      .prefault('15s')
+      .describe('A connection on which nothing arrives for this long after a PING is lost, with the requests on it.'),
   })
   .prefault({})
   .describe('Connections to the instances.');

@@ -30,6 +30,11 @@ export const SERVICE_METRICS = {
     labels: ['service', 'instance'],
     help: 'Breaker of the instance: 0 closed, 0.5 half-open, 1 open',
   },
+  gatehouse_upstream_connections_closed_total: {
+    type: 'counter',
+    labels: ['service', 'reason'],
+    help: 'Connections to instances that ended: age (`pool.maxAge`), idle (`pool.idleTimeout`), ping (no reply to PING), goaway (the instance said so), instance (it closed or reset the connection), other (faults, given up, reloads)',
+  },
   gatehouse_upstream_connections_opened_total: { type: 'counter', labels: [], help: 'Connections opened to instances' },
   gatehouse_upstream_duration_seconds: {
     type: 'histogram',
@@ -71,6 +76,16 @@ export const SERVICE_METRICS = {
     type: 'counter',
     labels: [],
     help: 'Connections opened to instances that speak HTTP/2',
+  },
+  gatehouse_upstream_pings_sent_total: {
+    type: 'counter',
+    labels: ['service'],
+    help: 'PINGs sent on quiet HTTP/2 connections to instances (`pool.pingAfter`)',
+  },
+  gatehouse_upstream_pings_unanswered_total: {
+    type: 'counter',
+    labels: ['service'],
+    help: 'Those of them after which the connection was given up (`pool.pingTimeout`)',
   },
   gatehouse_upstream_protocol_requests_total: {
     type: 'counter',
