@@ -1,8 +1,9 @@
 /**
  * The reference of the account API, as Markdown, from its OpenAPI document alone: every operation, who may call it, what
- * it takes and with which status it succeeds. Called by generate-reference.ts.
+ * it takes, with which status it succeeds and what it responds with. Called by generate-reference.ts.
  */
 import type { JsonSchema } from '../src/control/config/json-schema.ts';
+import { ERROR_SCHEMAS } from '../src/control/error-schema.ts';
 import { identityDocument } from '../src/control/identity/api-description.ts';
 import * as fields from '../src/control/identity/fields.ts';
 import { AUDIENCE_FIELD, schemaOf } from '../src/control/openapi-document.ts';
@@ -19,8 +20,12 @@ interface Operation {
   readonly summary: string;
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: JsonSchema }>> };
-  readonly responses: Readonly<Record<string, unknown>>;
+  readonly responses: Readonly<Record<string, Response>>;
   readonly [AUDIENCE_FIELD]: string;
+}
+
+interface Response {
+  readonly content?: Readonly<Record<string, { readonly schema: JsonSchema }>>;
 }
 
 type Paths = Readonly<Record<string, Readonly<Record<string, Operation>>>>;
@@ -29,10 +34,10 @@ const INTRODUCTION = `# Account API
 
 Every operation, made from the [OpenAPI document](../guide/api-pages.md) that the gateway publishes of itself. Paths stand
 below \`identity.basePath\`, \`/api/auth\` unless it says otherwise. Bodies are JSON with \`Content-Type: application/json\`,
-fields that are not listed are refused, and errors have [one shape](../errors.md). How a sign-in goes, and what responses
-hold, is in the guides: [accounts](../guide/accounts.md), [second factors](../guide/mfa.md),
-[browser applications](../guide/browser-apps.md), [API keys](../guide/api-keys.md), [tokens](../guide/tokens.md),
-[children](../guide/parent-child.md), [OAuth](../guide/oauth.md).`;
+fields that are not listed are refused, and errors have [one shape](../errors.md). How a sign-in goes is in the guides:
+[accounts](../guide/accounts.md), [second factors](../guide/mfa.md), [browser applications](../guide/browser-apps.md),
+[API keys](../guide/api-keys.md), [tokens](../guide/tokens.md), [children](../guide/parent-child.md),
+[OAuth](../guide/oauth.md).`;
 
 const AUDIENCES: Readonly<Record<string, string>> = {
   public: '## Anybody',
@@ -41,14 +46,20 @@ const AUDIENCES: Readonly<Record<string, string>> = {
 };
 
 export function accountApiPage(): string {
-  const operations = Object.entries(identityDocument('')['paths'] as Paths).flatMap(([path, methods]) =>
+  const document = identityDocument('');
+  const operations = Object.entries(document['paths'] as Paths).flatMap(([path, methods]) =>
     Object.entries(methods).map(([method, operation]) => ({ name: `${method.toUpperCase()} ${path}`, operation })),
   );
   const parts = Object.entries(AUDIENCES).map(([audience, heading]) => {
     const own = operations.filter(({ operation }) => operation[AUDIENCE_FIELD] === audience);
     return [heading, ...own.map(({ name, operation }) => operationText(name, operation))].join('\n\n');
   });
-  return [INTRODUCTION, ...parts].join('\n\n').concat('\n');
+  const schemas = Object.entries((document['components'] as { schemas: Record<string, JsonSchema> }).schemas);
+  const shapes = schemas
+    .filter(([name]) => !ERROR_SCHEMAS.has(name))
+    .sort(([one], [other]) => (one < other ? -1 : 1))
+    .map(([name, schema]) => `### ${name}\n\n${responseTable(schema)}`);
+  return [INTRODUCTION, ...parts, '## What responses hold', ...shapes].join('\n\n').concat('\n');
 }
 
 function operationText(name: string, { summary, parameters = [], requestBody, responses }: Operation): string {
@@ -64,7 +75,40 @@ function operationText(name: string, { summary, parameters = [], requestBody, re
   if (type?.includes('form') === true) lines.push('The body is a form, or JSON.');
   if (body !== undefined && Object.keys(body.schema.properties ?? {}).length > 0)
     lines.push(table('Field', body.schema));
+  for (const [status, response] of Object.entries(responses)) {
+    const schema = response.content?.['application/json']?.schema;
+    if (!status.startsWith('2') || schema === undefined) continue;
+    const before = status === success ? 'Responds with' : `Or, with ${status}`;
+    const name = referred(schema);
+    lines.push(name === undefined ? `${before}:\n\n${responseTable(schema)}` : `${before} ${link(name)}.`);
+  }
   return lines.join('\n\n');
+}
+
+const referred = (schema: JsonSchema): string | undefined =>
+  /^#\/components\/schemas\/(.+)$/.exec(String((schema as { readonly $ref?: string }).$ref ?? ''))?.[1];
+const link = (name: string): string => `[\`${name}\`](#${name.toLowerCase()})`;
+
+function responseTable(schema: JsonSchema): string {
+  const rows = responseRows('', schema).map(([name, words]) => `| \`${name}\` | ${words.replaceAll('|', '\\|')} |`);
+  return ['| Member | Value |', '| --- | --- |', ...rows].join('\n');
+}
+
+function responseRows(before: string, { properties = {}, required = [] }: JsonSchema): [name: string, words: string][] {
+  return Object.entries(properties).flatMap(([name, schema]): [string, string][] => {
+    const at = `${before}${name}`;
+    const { items } = schema;
+    const inner = items ?? schema;
+    const below = responseRows(items === undefined ? `${at}.` : `${at}[].`, inner);
+    const named = referred(inner);
+    const shape = named === undefined ? (below.length === 0 ? wordsOf(inner) : 'object') : link(named);
+    const words = [
+      items === undefined ? shape : `list: ${shape}`,
+      ...(required.includes(name) ? [] : ['not always']),
+      ...(schema.description === undefined ? [] : [schema.description]),
+    ];
+    return [[at, words.join('; ')], ...below];
+  });
 }
 
 function table(what: string, schema: JsonSchema): string {
@@ -91,6 +135,8 @@ function defaultOf(schema: JsonSchema): string {
 function wordsOf(schema: JsonSchema): string {
   const { anyOf, items, pattern, maxLength } = schema as JsonSchema & { readonly maxLength?: number };
   if (anyOf !== undefined) return anyOf.map(wordsOf).join(', or ');
+  if (Array.isArray(schema.type)) return schema.type.map((type) => wordsOf({ ...schema, type })).join(', or ');
+  if ((schema as { readonly format?: string }).format === 'date-time') return 'a time such as 2026-01-31T08:00:00Z';
   if (schema.type === 'null') return '`null`';
   if (schema.type === 'object') return 'mapping';
   if (items !== undefined) {

@@ -4,9 +4,12 @@
  * Loaded when somebody first needs it. Called by feature.ts.
  */
 import { OpenAPIHono } from '@hono/zod-openapi';
+import type { ErrorFormat } from '../../base/error-body.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
+import { errorComponents } from '../error-schema.ts';
 import type { OperatorHost } from '../feature.ts';
 import type { Fetch } from '../local-server.ts';
+import type { Mapping } from '../openapi-document.ts';
 import { type Access, mayAct, type ReadOperator } from './access.ts';
 import { consoleFile } from './console-files.ts';
 import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
@@ -61,8 +64,8 @@ function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
   addOperations(api, parts);
   api.get('/openapi.json', async (context) => {
     const { featurePaths } = await import('./feature-apis.ts');
-    const { paths, ...rest } = document(api);
-    return context.json({ ...rest, paths: { ...paths, ...(await featurePaths(parts.host)) } } as object);
+    const { paths, ...rest } = document(api, parts.host.configuration.snapshot.gateway.errorFormat);
+    return context.json({ ...rest, paths: { ...(paths as Mapping), ...(await featurePaths(parts.host)) } } as object);
   });
   featureRoutes(api, parts.host);
   // Not by `notFound`: within another application it is not asked.
@@ -126,7 +129,7 @@ function addOperations(app: AdminApp, { host, plan, access, recorder, tail, limi
 }
 
 /** The same document without a gateway: operations touch what they are given only when one is called. */
-export function adminDocument(): ReturnType<typeof document> {
+export function adminDocument(format: ErrorFormat): Mapping {
   const nothing = {
     host: {},
     plan: () => ({}),
@@ -138,13 +141,17 @@ export function adminDocument(): ReturnType<typeof document> {
   } as unknown;
   const api = adminApp({} as OperatorHost, () => 'unknown');
   addOperations(api, nothing as AdminParts);
-  return document(api);
+  return document(api, format);
 }
 
-function document(api: AdminApp) {
-  return api.getOpenAPI31Document({
+function document(api: AdminApp, format: ErrorFormat): Mapping {
+  const made = api.getOpenAPI31Document({
     openapi: '3.1.0',
     info: { title: 'Gatehouse admin API', version: PRODUCT_VERSION },
     servers: [{ url: '.' }],
-  });
+  }) as unknown as Mapping;
+  const own = (made['components'] ?? {}) as Mapping;
+  const { schemas, responses } = errorComponents(format);
+  const all = { ...(own['schemas'] as Mapping | undefined), ...schemas };
+  return { ...made, components: { ...own, schemas: all, responses } };
 }

@@ -5,8 +5,9 @@
  */
 import { createRoute, OpenAPIHono } from '@hono/zod-openapi';
 import type { Context, Next } from 'hono';
-import * as z from 'zod';
+import type * as z from 'zod';
 import type { ErrorFacts } from '../../base/error-body.ts';
+import { ERROR_RESPONSE } from '../error-schema.ts';
 import type { OperatorHost } from '../feature.ts';
 import { fieldProblems } from '../field-problems.ts';
 import { refusalResponse } from '../refusal-response.ts';
@@ -64,10 +65,6 @@ export interface Call<P, Q, B> {
   readonly context: Context<AdminEnv>;
 }
 
-const problemSchema = z
-  .looseObject({ code: z.string(), message: z.string(), request_id: z.string() })
-  .describe('An error, in the shape that `gateway.errorFormat` says');
-
 /** Adds an operation. What the handler returns is the JSON body, unless it is a `Response`. */
 export function operation<
   P extends Schema | undefined = undefined,
@@ -86,10 +83,7 @@ export function operation<
     response,
     mediaType = 'application/json',
   } = definition;
-  const failure = (description: string) => ({
-    description,
-    content: { 'application/problem+json': { schema: problemSchema } },
-  });
+  const failure = (description: string) => ({ $ref: ERROR_RESPONSE, description });
   const route = createRoute({
     method,
     path,

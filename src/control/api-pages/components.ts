@@ -32,10 +32,6 @@ export class Components {
     return rewrite;
   }
 
-  set(kind: string, name: string, value: unknown): void {
-    this.#of(kind).set(name, value);
-  }
-
   /** Those that something refers to, directly or by way of others, and all security schemes that are given. */
   used(roots: unknown): Mapping {
     const used = new Set<string>();

@@ -3,12 +3,11 @@
  * with paths as callers write them, who may call and how often as the routes say, and routes that nobody described.
  * What does not fit is left out and reported, never guessed.
  */
-import type { ErrorFormat } from '../../base/error-body.ts';
 import { orderRoutes, servesMethod } from '../../data/contract/route-order.ts';
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import { AUDIENCES, type Audience } from '../audience.ts';
-import { errorSchema } from '../error-schema.ts';
+import { ERROR_RESPONSE, errorComponents } from '../error-schema.ts';
 import { type ApiSource, AUDIENCE_FIELD, isMapping, type Mapping, METHODS } from '../openapi-document.ts';
 import { Components } from './components.ts';
 import { type RouteFacts, routeFacts } from './route-facts.ts';
@@ -50,7 +49,6 @@ export function mergeApis(snapshot: Snapshot, sources: readonly ApiSource[], opt
 class Merger {
   readonly #routes: readonly RouteSettings[];
   readonly #ordered: readonly RouteSettings[];
-  readonly #format: ErrorFormat;
   readonly #published = new Map<string, Published & { readonly from: string }>();
   readonly #operationIds = new Set<string>();
   readonly #components = new Components();
@@ -62,24 +60,19 @@ class Merger {
   constructor({ routes, gateway }: Snapshot) {
     this.#routes = routes;
     this.#ordered = [...new Set(orderRoutes(routes).map(({ route }) => route))];
-    this.#format = gateway.errorFormat;
-    const { mediaType, schema } = errorSchema(this.#format);
-    this.#components.set('schemas', 'GatewayError', schema);
-    this.#components.set('responses', 'GatewayError', {
-      description: 'The gateway responded itself',
-      content: { [mediaType]: { schema: { $ref: '#/components/schemas/GatewayError' } } },
-    });
+    this.#components.add({ components: errorComponents(gateway.errorFormat) }, 'gateway');
   }
 
   add(source: ApiSource): void {
     const { document, service } = source;
     const routes = this.#routesOf(source);
     if (routes.length === 0) {
-      if (!service.startsWith('builtin:')) this.#problem(`${source.from}: no route leads to ${service}`);
+      if (source.own !== true) this.#problem(`${source.from}: no route leads to ${service}`);
       return;
     }
     const rewrite = this.#components.add(document, service);
     const base = source.basePath ?? serverPath(document);
+    if (source.own === true) Object.assign(this.#schemes, (document['components'] as Mapping)?.['securitySchemes']);
     for (const tag of listOf(document['tags'])) if (typeof tag['name'] === 'string') this.#tags.set(tag['name'], tag);
     for (const [written, item] of Object.entries(document['paths'] as Mapping)) {
       if (!isMapping(item) || written.startsWith('x-')) continue;
@@ -101,7 +94,7 @@ class Merger {
           this.#publish(route, found.path, method, rewrite(whole) as Mapping, source);
         }
       }
-      if (!leads && !service.startsWith('builtin:')) this.#problem(`${source.from}: no route leads to ${path}`);
+      if (!leads && source.own !== true) this.#problem(`${source.from}: no route leads to ${path}`);
     }
   }
 
@@ -122,7 +115,7 @@ class Merger {
     path: string,
     method: string,
     operation: Mapping,
-    source: Pick<ApiSource, 'service' | 'from'>,
+    source: Pick<ApiSource, 'service' | 'from' | 'own'>,
   ): void {
     this.#described.add(route.id);
     const key = `${method} ${path.replace(/\{[^}]*\}/g, '{}')}`;
@@ -141,22 +134,27 @@ class Merger {
       path,
       method,
       audience,
-      operation: this.#completed(operation, facts, route, source.service),
+      operation: this.#completed(operation, facts, route, source),
       from: source.from,
     });
   }
 
-  #completed(operation: Mapping, facts: RouteFacts, route: RouteSettings, service: string): Mapping {
+  #completed(
+    operation: Mapping,
+    facts: RouteFacts,
+    route: RouteSettings,
+    { service, own: isOfGateway = false }: Pick<ApiSource, 'service' | 'own'>,
+  ): Mapping {
     const { [AUDIENCE_FIELD]: _audience, 'x-internal': _internal, servers: _servers, ...rest } = operation;
     const responses = isMapping(rest['responses']) ? rest['responses'] : {};
     const errors = Object.entries(facts.errors).flatMap(([status, description]) =>
-      responses[status] === undefined ? [[status, { $ref: '#/components/responses/GatewayError', description }]] : [],
+      responses[status] === undefined ? [[status, { $ref: ERROR_RESPONSE, description }]] : [],
     );
     const notes = [...facts.notes, ...conditionNotes(route)];
     const description = [rest['description'], ...notes].filter((text) => typeof text === 'string' && text !== '');
     const own = rest['security'];
-    const isOwn = service.startsWith('builtin:') && facts.security === null;
-    if (isOwn && Array.isArray(own) && own.length > 0) this.#schemes['bearer'] ??= BEARER;
+    const isOwn = isOfGateway && facts.security === null;
+    if (isOwn && JSON.stringify(own)?.includes('"bearer"')) this.#schemes['bearer'] ??= BEARER;
     const tags = listOfTexts(rest['tags']);
     const { security: _security, operationId, ...kept } = rest;
     return {

@@ -3,7 +3,9 @@
  * requests. Nothing runs for it: an application is made here only for what it says about itself.
  */
 import * as z from 'zod';
+import type { ErrorFormat } from '../../base/error-body.ts';
 import type { Endpoint } from '../config/plan.ts';
+import type { ApiSettings } from '../identity/api-description.ts';
 import {
   type ApiSource,
   AUDIENCE_FIELD,
@@ -15,9 +17,13 @@ import {
 } from '../openapi-document.ts';
 
 export interface OwnPaths {
-  /** Where the account API is mounted, and the service that its routes lead to. */
+  readonly errorFormat: ErrorFormat;
+  /** Where the account API is mounted, what the configuration says of it, and the service that its routes lead to. */
   readonly identity: readonly string[];
+  readonly identitySettings: ApiSettings | null;
   readonly identityService: string;
+  /** Of the OAuth provider. */
+  readonly oauth: string | null;
   readonly registry: string | null;
   readonly cluster: string | null;
   readonly admin: string | null;
@@ -29,9 +35,11 @@ export interface OwnPaths {
 
 /** Loads what they are made of: call it when somebody asks for a document. */
 export async function ownApis(paths: OwnPaths, version: string): Promise<ApiSource[]> {
+  const errors = { format: paths.errorFormat };
   const source = (service: string, document: Mapping, basePath: string): ApiSource => ({
     service,
     from: service,
+    own: true,
     document,
     paths: 'upstream',
     basePath,
@@ -40,23 +48,29 @@ export async function ownApis(paths: OwnPaths, version: string): Promise<ApiSour
   const sources: ApiSource[] = [];
   if (paths.identity.length > 0) {
     const { identityDocument } = await import('../identity/api-description.ts');
-    const document = identityDocument(version);
+    const { keySet } = await import('../identity/responses.ts');
+    const document = identityDocument(version, paths.identitySettings ?? undefined);
     for (const path of paths.identity) sources.push(source(paths.identityService, document, path));
+    sources.push(source(paths.identityService, describeApi('accounts', version, keySetOperation(keySet), errors), ''));
+  }
+  if (paths.oauth !== null) {
+    const { oauthDocument } = await import('../identity/oauth/api-description.ts');
+    sources.push(source(paths.identityService, oauthDocument(version), paths.oauth));
   }
   if (paths.registry !== null) {
     const { REGISTRY_OPERATIONS } = await import('../discovery/registry/api-description.ts');
-    const document = describeApi('registry', version, REGISTRY_OPERATIONS);
+    const document = describeApi('registry', version, REGISTRY_OPERATIONS, errors);
     sources.push(source('builtin:registry', document, paths.registry));
   }
   const { limitsOperations } = await import('../limits/api-description.ts');
-  const limits = describeApi('limits', version, { ...PLANS, ...limitsOperations('/api/v1', 'callers') });
+  const limits = describeApi('limits', version, { ...PLANS, ...limitsOperations('/api/v1', 'callers') }, errors);
   sources.push(source('builtin:limits', limits, ''));
   const { cacheOperations } = await import('../cache/operator-description.ts');
-  const cache = describeApi('cache', version, cacheOperations('/cache'));
+  const cache = describeApi('cache', version, cacheOperations('/cache'), errors);
   sources.push(source('builtin:cache', cache, '/api/v1'));
   if (paths.events !== null) {
     const { bridgeOperations } = await import('../events/api-description.ts');
-    sources.push(source('builtin:events', describeApi('events', version, bridgeOperations(paths.events)), ''));
+    sources.push(source('builtin:events', describeApi('events', version, bridgeOperations(paths.events), errors), ''));
   }
   if (paths.cluster !== null) {
     const { createClusterApp } = await import('../cluster/app.ts');
@@ -68,15 +82,17 @@ export async function ownApis(paths: OwnPaths, version: string): Promise<ApiSour
   }
   if (paths.admin !== null) {
     const { adminDocument } = await import('../admin/app.ts');
-    sources.push(
-      source('builtin:admin', forAdmins(adminDocument() as unknown as Mapping, 'admin'), `${paths.admin}/api`),
-    );
+    sources.push(source('builtin:admin', forAdmins(adminDocument(paths.errorFormat), 'admin'), `${paths.admin}/api`));
   }
   // Last, so that operations of the admin API keep their ids.
   const { opsOperations } = await import('../ops/api-description.ts');
-  sources.push(source('builtin:ops', describeApi('operations', version, opsOperations(paths.endpoints)), ''));
+  sources.push(source('builtin:ops', describeApi('operations', version, opsOperations(paths.endpoints), errors), ''));
   return sources;
 }
+
+const keySetOperation = (response: z.ZodType): Readonly<Record<string, OperationText>> => ({
+  'GET /.well-known/jwks.json': { summary: 'Keys by which access tokens are verified', who: 'public', response },
+});
 
 const PLANS: Readonly<Record<string, OperationText>> = {
   'GET /.well-known/gatehouse/plans': {

@@ -1,6 +1,7 @@
 /**
  * Everything together: what is configured, what is fetched and what the gateway serves itself, as one merged document.
  */
+import type { ErrorFormat } from '../../base/error-body.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import type { ControlPlan } from '../config/plan.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
@@ -39,7 +40,7 @@ export async function wholeDocument(parts: DocumentParts, documents: ServiceDocu
   const checked = await validationSources(document, plan.baseDir);
   const described = await documents.load(options.sources);
   const transcoded = transcodedSources(snapshot.routes, offered, [...described.sources, ...checked.sources]);
-  const own = options.ownApis ? await ownApis(ownPaths(plan), PRODUCT_VERSION) : [];
+  const own = options.ownApis ? await ownApis(ownPaths(plan, snapshot.gateway.errorFormat), PRODUCT_VERSION) : [];
   // What is named for the purpose wins over what is there for checking.
   const sources = [...described.sources, ...checked.sources, ...transcoded.sources, ...own];
   const merged = mergeApis(snapshot, sources, {
@@ -53,11 +54,22 @@ export async function wholeDocument(parts: DocumentParts, documents: ServiceDocu
   return { ...merged, problems };
 }
 
-function ownPaths({ sections, endpoints }: ControlPlan): OwnPaths {
+function ownPaths({ sections, endpoints }: ControlPlan, errorFormat: ErrorFormat): OwnPaths {
   const { identity, registry, cluster, admin, events } = sections;
   return {
+    errorFormat,
     identity: identity === null ? [] : [identity.options.basePath, ...identity.options.alsoAt],
     identityService: identity?.options.service ?? 'builtin:identity',
+    identitySettings:
+      identity === null
+        ? null
+        : {
+            errorFormat: identity.options.errorFormat ?? errorFormat,
+            cookies: identity.options.cookies !== undefined,
+            oauth: identity.options.oauth.enabled,
+            publicUrl: identity.options.publicUrl ?? '',
+          },
+    oauth: identity?.options.oauth.enabled === true ? identity.options.oauth.path : null,
     registry: registry === null ? null : registry.path,
     cluster: cluster === null ? null : cluster.path,
     admin: admin.path,

@@ -1,7 +1,7 @@
 /** The API of the cache in words, for API documents: that of the gateway, and that of operators in the admin API. */
 import * as z from 'zod';
 import { PRODUCT_VERSION } from '../config/version.ts';
-import { describeApi, type Mapping, type OperationText } from '../openapi-document.ts';
+import { describeApi, inlinePaths, type Mapping, type OperationText } from '../openapi-document.ts';
 import { purgeBody } from './api.ts';
 
 const objects = z.array(
@@ -44,5 +44,5 @@ export function cacheOperations(base: string): Record<string, OperationText> {
 }
 
 export function operatorPaths(): Mapping {
-  return describeApi('cache', PRODUCT_VERSION, cacheOperations(''))['paths'] as Mapping;
+  return inlinePaths(describeApi('cache', PRODUCT_VERSION, cacheOperations('')));
 }

@@ -3,7 +3,7 @@
  * who they are, and the shape of all errors. In the gateway's own document (api-pages) the routes say both.
  */
 import type { ErrorFormat } from '../../base/error-body.ts';
-import { errorSchema } from '../error-schema.ts';
+import { errorComponents } from '../error-schema.ts';
 import { isMapping, type Mapping, METHODS } from '../openapi-document.ts';
 
 const SCHEMES = {
@@ -17,8 +17,8 @@ const BY_CERTIFICATE = /\/cluster\/join-by-certificate$/;
 
 export function whole(document: Mapping, format: ErrorFormat): Mapping {
   const components = isMapping(document['components']) ? document['components'] : {};
-  const { mediaType, schema } = errorSchema(format);
-  const failed = { description: 'An error; its code says which one.', content: { [mediaType]: { schema } } };
+  const { schemas, responses: errors } = errorComponents(format);
+  const failed = { ...errors.GatewayError, description: 'An error; its code says which one.' };
   const paths = Object.entries((document['paths'] ?? {}) as Record<string, Mapping>).map(([path, item]) => {
     const security = securityOf(path);
     const operations = Object.entries(item).map(([method, operation]) => {
@@ -31,7 +31,12 @@ export function whole(document: Mapping, format: ErrorFormat): Mapping {
   return {
     ...document,
     paths: Object.fromEntries(paths),
-    components: { ...components, securitySchemes: SCHEMES, responses: { Error: failed } },
+    components: {
+      ...components,
+      schemas: { ...(components['schemas'] as Mapping | undefined), ...schemas },
+      securitySchemes: SCHEMES,
+      responses: { Error: failed },
+    },
   };
 }
 

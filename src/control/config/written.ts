@@ -2138,7 +2138,7 @@ export interface WrittenDocument<N extends Names> {
     readonly store?: string | undefined;
     /** Seals signing keys and other secrets at rest. From GATEHOUSE_MASTER_KEY. Default: a file in the data folder. Values: secret text, at least 32 characters. */
     readonly masterKey?: string | undefined;
-    /** Shape of error bodies. Values: `problem`, `nested`, `flat`. Default: `problem`. */
+    /** Shape of error bodies where `Accept` does not decide. Default: `gateway.errorFormat`. Values: `problem`, `nested`, `flat`. */
     readonly errorFormat?: 'problem' | 'nested' | 'flat' | undefined;
     /** `link`: while no administrator exists, a one-time link is printed at start. Values: `link`, `off`. Default: `link`. */
     readonly firstAdmin?: 'link' | 'off' | undefined;

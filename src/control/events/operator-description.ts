@@ -1,7 +1,7 @@
 /** The API for operators in the document of the admin API: paths as the feature has them. */
 import * as z from 'zod';
 import { PRODUCT_VERSION } from '../config/version.ts';
-import { describeApi, type Mapping, type OperationText } from '../openapi-document.ts';
+import { describeApi, inlinePaths, type Mapping, type OperationText } from '../openapi-document.ts';
 
 const choice = z
   .object({
@@ -103,5 +103,5 @@ const EVENTS: Readonly<Record<string, OperationText>> = {
 };
 
 export function operatorPaths(): Mapping {
-  return describeApi('events', PRODUCT_VERSION, EVENTS)['paths'] as Mapping;
+  return inlinePaths(describeApi('events', PRODUCT_VERSION, EVENTS));
 }

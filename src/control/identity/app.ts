@@ -3,7 +3,7 @@
  * paths, the key set, and one exit for everything that is thrown. Knows HTTP only; what happens is in the folders
  * beside it.
  */
-import { Hono } from 'hono';
+import { type Context, Hono } from 'hono';
 import { CidrSet } from '../../base/ip.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
 import { extraText } from '../telemetry/prometheus.ts';
@@ -16,7 +16,6 @@ import { keyRoutes } from './api-keys/routes.ts';
 import type { ApiKeyVerifier } from './api-keys/verify.ts';
 import { auditRoutes } from './audit/routes.ts';
 import { browserRoutes } from './browser/routes.ts';
-import type { Caller } from './caller.ts';
 import { childRoutes } from './child-accounts/routes.ts';
 import type { IdentityContext } from './context.ts';
 import type { Env } from './http/actor.ts';
@@ -101,7 +100,7 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
 
   app.notFound((c) => {
     const problem = new Problem(404, 'RESOURCE_NOT_FOUND', 'route_not_found', 'there is nothing at this path');
-    return answer(problem, c.get('caller'));
+    return answer(problem, c);
   });
   app.onError((error, c) => {
     const problem = asProblem(error);
@@ -121,12 +120,14 @@ export function createApp(context: IdentityContext, keys: ApiKeyVerifier, trustP
       });
     }
     const isPage = mounts.some((path) => c.req.path.startsWith(`${path}/pages/`));
-    return isPage ? pageOfProblem(context, c, problem) : answer(problem, caller);
+    return isPage ? pageOfProblem(context, c, problem) : answer(problem, c);
   });
 
-  const answer = (problem: Problem, caller: Caller): Response => {
-    const response = problemResponse(problem, context.options.errorFormat, caller.requestId, context.clock.wallMs());
-    response.headers.set('x-request-id', caller.requestId);
+  const answer = (problem: Problem, c: Context<Env>): Response => {
+    const { requestId } = c.get('caller');
+    const asked = { requestId, accept: c.req.header('accept') ?? null };
+    const response = problemResponse(problem, context.options.errorFormat, asked, context.clock.wallMs());
+    response.headers.set('x-request-id', requestId);
     return response;
   };
   return app;

@@ -40,6 +40,7 @@ export function withEnvironment(
     ...section,
     ...plansOf(section),
     publicUrl: section.publicUrl ?? localUrl,
+    errorFormat: section.errorFormat ?? 'problem',
     issuer: section.issuer ?? (section.publicUrl ?? DEFAULT_ISSUER).replace(/\/$/, ''),
     tokens,
     sessions,

@@ -74,7 +74,9 @@ export const totpCode = z
 export const recoveryCode = z
   .string('a recovery code such as abcde-12345')
   .overwrite(pastedDigits)
-  .regex(/^[a-z0-9]{10}$/i, 'a recovery code such as abcde-12345');
+  .regex(/^[a-z0-9]{10}$/i, 'a recovery code such as abcde-12345')
+  // As it is shown: a client that checks what it sends must not refuse the dash that is taken out here.
+  .meta({ pattern: '^[A-Za-z0-9]{5}-?[A-Za-z0-9]{5}$' });
 
 export const birthDate = text('a date such as 2014-05-31', /^\d{4}-\d{2}-\d{2}$/).refine(
   (value) => {

@@ -28,15 +28,17 @@ export function createOperatorApp(context: IdentityContext): Fetch {
   app.route('/', operatorRoutes(context, nameOf));
   app.route('/', auditForOperators(context));
   app.route('/', tokensForOperators(context, nameOf));
-  const answer = (problem: Problem, requestId: string): Response =>
-    problemResponse(problem, context.options.errorFormat, requestId, context.clock.wallMs());
-  app.notFound((c) => answer(notFound('endpoint'), c.get('caller').requestId));
+  const answer = (problem: Problem, c: Context<Env>): Response => {
+    const asked = { requestId: c.get('caller').requestId, accept: c.req.header('accept') ?? null };
+    return problemResponse(problem, context.options.errorFormat, asked, context.clock.wallMs());
+  };
+  app.notFound((c) => answer(notFound('endpoint'), c));
   app.onError((error, c) => {
     const problem = asProblem(error);
     const { requestId } = c.get('caller');
     if (problem.status >= 500)
       context.log.error('the API of accounts failed', { path: c.req.path, requestId, problem: error.message });
-    return answer(problem, requestId);
+    return answer(problem, c);
   });
   return (request) => {
     const url = new URL(request.url);

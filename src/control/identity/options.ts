@@ -4,6 +4,7 @@
  * it by environment.ts.
  */
 import * as z from 'zod';
+import type { ErrorFormat } from '../../base/error-body.ts';
 import { storeUrl } from '../../base/store-urls.ts';
 import { duration, ratio, secret, size, webUrl } from '../../base/zod-units.ts';
 import { limitSchema } from '../../data/contract/limit-schema.ts';
@@ -236,7 +237,10 @@ export const identityOptions = z.strictObject({
     .describe(
       'Seals signing keys and other secrets at rest. From GATEHOUSE_MASTER_KEY. Default: a file in the data folder.',
     ),
-  errorFormat: z.enum(['problem', 'nested', 'flat']).default('problem').describe('Shape of error bodies.'),
+  errorFormat: z
+    .enum(['problem', 'nested', 'flat'])
+    .optional()
+    .describe('Shape of error bodies where `Accept` does not decide. Default: `gateway.errorFormat`.'),
   firstAdmin: z
     .enum(['link', 'off'])
     .default('link')
@@ -305,6 +309,7 @@ export type IdentitySection = z.output<typeof identityOptions>;
 /** As environment.ts completes it. */
 export type IdentityOptions = IdentitySection & {
   readonly publicUrl: string;
+  readonly errorFormat: ErrorFormat;
   readonly plans: readonly string[];
   readonly defaultPlan: string;
 };

@@ -81,12 +81,17 @@ export function asProblem(error: unknown): Problem {
 export type ErrorShape = ErrorFormat;
 
 /** The response in the configured shape. `atMs` is the time of day. */
-export function problemResponse(problem: Problem, format: ErrorShape, requestId: string, atMs: number): Response {
+export function problemResponse(
+  problem: Problem,
+  format: ErrorShape,
+  { requestId, accept }: { readonly requestId: string; readonly accept: string | null },
+  atMs: number,
+): Response {
   const { fields, members, retryAfterSeconds, headers } = problem.more;
   const { status, code, reason, message } = problem;
   const { contentType, body } = errorBody(
     { status, code, reason, message, fields, members },
-    { format, accept: null, requestId, path: '', wallMs: atMs },
+    { format, accept, requestId, path: '', wallMs: atMs },
   );
   return new Response(body, {
     status,

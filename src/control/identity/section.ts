@@ -3,6 +3,7 @@
  * (secrets, switches), and adds the routes of `builtin:identity`.
  */
 import { isIP } from 'node:net';
+import type { ErrorFormat } from '../../base/error-body.ts';
 import { messageOf } from '../../base/errors.ts';
 import { SHIPPED_PLAN_NAMES } from '../../data/contract/limits.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
@@ -101,9 +102,16 @@ export const identitySection = defineSection({
     checkMailTexts(options, context);
     const plans = checkPlans(options, context);
     warnOfIssuer(options, context);
-    return { options: { ...options, ...plans, pages }, environment: context.env, storeUrl };
+    const errorFormat = options.errorFormat ?? errorFormatOf(context.document);
+    return { options: { ...options, ...plans, errorFormat, pages }, environment: context.env, storeUrl };
   },
 });
+
+/** Callers read the errors of accounts and of the gateway alike, unless the section says otherwise. */
+function errorFormatOf(document: SectionContext['document']): ErrorFormat {
+  const { errorFormat } = (document?.['gateway'] ?? {}) as { readonly errorFormat?: ErrorFormat };
+  return errorFormat ?? 'problem';
+}
 
 /** The plans of accounts, which are those of the limits unless the section says otherwise. */
 function checkPlans(options: IdentitySection, context: SectionContext) {

@@ -19,11 +19,15 @@ interface Operation {
   readonly operationId: string;
   readonly parameters?: readonly Parameter[];
   readonly requestBody?: { readonly content: { readonly 'application/json': { readonly schema: object } } };
-  readonly responses: Readonly<Record<string, { readonly content?: Readonly<Record<string, { schema: object }>> }>>;
+  readonly responses: Readonly<Record<string, Response_>>;
+}
+interface Response_ {
+  readonly $ref?: string;
+  readonly content?: Readonly<Record<string, { schema: object }>>;
 }
 interface Document {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Operation>>>>;
-  readonly components?: object;
+  readonly components: { readonly responses: Readonly<Record<string, Response_>> };
 }
 interface Given {
   readonly values?: Readonly<Record<string, string | number>>;
@@ -58,7 +62,9 @@ function clientOf(document: Document, base: string): ReadonlyMap<string, Call> {
         });
         const { status } = response;
         if (status === 204 && responses[status] !== undefined) return { status, body: null };
-        const said = responses[status]?.content;
+        const named = responses[status];
+        const at = named?.$ref?.split('/').at(-1);
+        const said = (at === undefined ? named : document.components.responses[at])?.content;
         if (said === undefined) assert.fail(`${operationId} must not answer ${status}: ${await response.text()}`);
         const type = response.headers.get('content-type')?.split(';', 1)[0] ?? '';
         const schema = said[type]?.schema;

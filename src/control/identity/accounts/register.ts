@@ -11,6 +11,7 @@ import { ageOf } from '../child-accounts/rules.ts';
 import type { IdentityContext } from '../context.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidCode, invalidField, type Problem } from '../problem.ts';
+import type { ShownAccount } from '../responses.ts';
 import type { IdentityTables, User } from '../tables.ts';
 import { provePassword } from './change-password.ts';
 import { ownerOf } from './guard.ts';
@@ -248,7 +249,7 @@ async function confirmNewEmail(context: IdentityContext, trx: Trx, token: string
 }
 
 /** What an account may see of itself; no hash, no rule of its parent. */
-export function publicUser(user: User): Record<string, unknown> {
+export function publicUser(user: User): ShownAccount {
   return {
     id: user.id,
     kind: user.kind,

@@ -5,10 +5,11 @@ import { requireOwnHands, requireRecentProof } from '../actor.ts';
 import type { IdentityContext } from '../context.ts';
 import * as field from '../fields.ts';
 import { actorOf, type Env } from '../http/actor.ts';
-import { readBody, readOptionalBody } from '../http/validate.ts';
+import { readBody, readOptionalBody, readQuery } from '../http/validate.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { endGrants } from '../oauth/grants.ts';
 import { forbidden, notFound } from '../problem.ts';
+import type { ShownSession } from '../responses.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { Session } from '../tables.ts';
 import { changePassword, deleteAccount, provePassword, requestReset, resetPassword } from './change-password.ts';
@@ -42,6 +43,9 @@ export const accountBodies = {
     ...otherWaysIn,
   }),
   'POST /logout/all': z.strictObject({}),
+  'DELETE /sessions': z.strictObject({
+    all: z.enum(['true', 'false'], 'true or false').optional().describe('`true`: this session as well.'),
+  }),
 };
 
 export function accountRoutes(context: IdentityContext): Hono<Env> {
@@ -103,7 +107,8 @@ export function accountRoutes(context: IdentityContext): Hono<Env> {
   /** All others, or with `?all=true` all of them. */
   app.delete('/sessions', async (c) => {
     const actor = await actorOf(context, c);
-    const except = c.req.query('all') === 'true' ? {} : { exceptId: actor.session.id };
+    const { all } = readQuery(c.req.url, accountBodies['DELETE /sessions']);
+    const except = all === 'true' ? {} : { exceptId: actor.session.id };
     const which = { userId: actor.user.id, ...except };
     return c.json({ ended: await endSessions(context, which, actor.name, c.get('caller').requestId, true) });
   });
@@ -185,7 +190,7 @@ export async function endSessions(
   return ended.length;
 }
 
-export function publicSession(row: Session, currentId: string): Record<string, unknown> {
+export function publicSession(row: Session, currentId: string): ShownSession {
   return {
     id: row.id,
     current: row.id === currentId,

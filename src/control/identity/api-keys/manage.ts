@@ -4,6 +4,7 @@ import type { Access } from '../accounts/access.ts';
 import { revokeKeys } from '../accounts/users.ts';
 import type { IdentityContext } from '../context.ts';
 import { conflict, invalidField, notFound } from '../problem.ts';
+import type { ShownKey } from '../responses.ts';
 import type { ApiKeyTable, IdentityTables } from '../tables.ts';
 import { makeKeyText } from './format.ts';
 
@@ -119,7 +120,7 @@ export async function rotateKey(
 }
 
 /** A key as its owner may see it. */
-export function publicKey(row: ApiKeyTable): Record<string, unknown> {
+export function publicKey(row: ApiKeyTable): ShownKey {
   const time = (at: number | null): string | null => (at === null ? null : new Date(at).toISOString());
   return {
     id: row.id,
@@ -129,7 +130,7 @@ export function publicKey(row: ApiKeyTable): Record<string, unknown> {
     roles: JSON.parse(row.roles),
     plan: row.plan,
     addresses: JSON.parse(row.addresses),
-    createdAt: time(row.created_at),
+    createdAt: new Date(row.created_at).toISOString(),
     expiresAt: time(row.expires_at),
     lastUsedAt: time(row.last_used_at),
     revokedAt: time(row.revoked_at),

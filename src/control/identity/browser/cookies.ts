@@ -10,7 +10,8 @@ import { accessCookieName, CSRF_CLAIM, CSRF_FIELD, refreshCookieName } from '../
 import type { IdentityContext } from '../context.ts';
 import type { Env } from '../http/actor.ts';
 import { forbidden } from '../problem.ts';
-import { csrfTokenOf, type TokenAnswer } from '../sessions/sessions.ts';
+import type { TokenAnswer } from '../responses.ts';
+import { csrfTokenOf } from '../sessions/sessions.ts';
 
 const SAFE_METHODS: ReadonlySet<string> = new Set(['GET', 'HEAD']);
 

@@ -11,7 +11,8 @@ import { actorOf, type Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { giveSecondFactor } from '../mfa/ticket.ts';
-import { csrfTokenOf, refreshRefused, refreshSession, type TokenAnswer } from '../sessions/sessions.ts';
+import type { TokenAnswer } from '../responses.ts';
+import { csrfTokenOf, refreshRefused, refreshSession } from '../sessions/sessions.ts';
 import { checkSite, giveCookies, refreshCookie, takeCookies } from './cookies.ts';
 import { endBrought } from './end-brought.ts';
 

@@ -18,6 +18,7 @@ import { actorOf, type Env } from '../http/actor.ts';
 import { readBody } from '../http/validate.ts';
 import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidField, notFound } from '../problem.ts';
+import type { ShownChild } from '../responses.ts';
 import type { User } from '../tables.ts';
 import { ageOf, childRules } from './rules.ts';
 
@@ -227,6 +228,6 @@ export function childRoutes(context: IdentityContext): Hono<Env> {
   return app;
 }
 
-function publicChild(child: User): Record<string, unknown> {
+function publicChild(child: User): ShownChild {
   return { ...publicUser(child), rules: readRules(child) };
 }

@@ -10,6 +10,7 @@ import { actorOf, type Env } from '../http/actor.ts';
 import { knowDevice } from '../http/device-cookie.ts';
 import { readBody } from '../http/validate.ts';
 import { badCredentials, conflict, forbidden, invalidCode, notFound } from '../problem.ts';
+import type { TokenAnswer } from '../responses.ts';
 import { answerFor, revokeSessions } from '../sessions/sessions.ts';
 import { factorsOf } from './factors.ts';
 import { addPasskey, passkeyChallenge, passkeyRegistration, takePasskey } from './passkeys.ts';
@@ -46,11 +47,17 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
 
   app.get('/mfa', async (c) => {
     const actor = await actorOf(context, c, true);
-    const passkeys = await store.db
+    const rows = await store.db
       .selectFrom('passkeys')
       .select(['id', 'name', 'created_at', 'last_used_at'])
       .where('user_id', '=', actor.user.id)
       .execute();
+    const passkeys = rows.map(({ id, name, created_at, last_used_at }) => ({
+      id,
+      name,
+      createdAt: new Date(created_at).toISOString(),
+      lastUsedAt: last_used_at === null ? null : new Date(last_used_at).toISOString(),
+    }));
     const unused = await store.db
       .selectFrom('recovery_codes')
       .select('hash')
@@ -224,7 +231,7 @@ export function mfaRoutes(context: IdentityContext): Hono<Env> {
     await context.audit.append(trx, { actor: actor.name, action, target: actor.user.id });
   }
 
-  async function freshTokens(actor: Actor): Promise<object> {
+  async function freshTokens(actor: Actor): Promise<TokenAnswer> {
     const session = await store.db
       .selectFrom('sessions')
       .selectAll()

@@ -25,7 +25,7 @@ const applicationUri = z
   })
   .refine((uri) => !uri.includes('#'), { error: 'must have no fragment (RFC 6749 §3.1.2)' });
 
-const oauthClient = z.strictObject({
+export const oauthClient = z.strictObject({
   id: z
     .string()
     .regex(/^[A-Za-z0-9._-]{1,100}$/, 'letters, digits, ".", "_" and "-"')

@@ -4,6 +4,7 @@
  * anew whenever the signing key changes (docs/identity-rules.md, 5), since it cannot change keys in place. Loaded
  * only when it is turned on.
  */
+import type { EventEmitter } from 'node:events';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import Provider, { type Configuration } from 'oidc-provider';
 import { messageOf } from '../../../base/errors.ts';
@@ -54,6 +55,11 @@ export async function createProvider(context: IdentityContext): Promise<MountedP
       provider.on('server_error', (_ctx, error) =>
         log.error('the OAuth provider failed', { problem: messageOf(error) }),
       );
+      // Without a listener Koa prints the stack to standard error.
+      (provider as EventEmitter).on('error', (error: Error & { readonly expose?: boolean }) => {
+        if (error.expose !== true) log.error('the OAuth provider failed', { problem: messageOf(error) });
+      });
+      provider.use(keepRefusal);
       current = { signer, published: keys.length, provider, listener: provider.callback() };
     }
     return current;
@@ -122,6 +128,9 @@ function configuration(
     scopes,
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
     pkce: { required: () => true },
+    // What applications are given (clients.ts), so that the metadata promises no more (RFC 9700 §2.1.2: nothing implicit).
+    responseTypes: ['code'],
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     // RFC 6749 §4.1.3: sent with the first request, so demanded with the second.
     allowOmittingSingleRegisteredRedirectUri: false,
     // A public client's refresh token works once; one that is used again ends the grant.
@@ -187,6 +196,18 @@ function configuration(
     issueRefreshToken: async (_ctx, found, code) =>
       found.grantTypeAllowed('refresh_token') && code.scopes.has('offline_access'),
   };
+}
+
+/**
+ * Where a refusal has been written, what fails after it changes nothing: the library then saves a session that it may
+ * never have stored, as for `/device/...` of a browser that it does not know, and would respond 500.
+ */
+async function keepRefusal(ctx: { readonly status: number; readonly body: unknown }, next: () => Promise<unknown>) {
+  try {
+    await next();
+  } catch (error) {
+    if (ctx.body == null || ctx.status < 400 || ctx.status >= 500) throw error;
+  }
 }
 
 /** The part of Koa's context that pages need. */

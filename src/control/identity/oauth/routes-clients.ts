@@ -14,6 +14,7 @@ import * as field from '../fields.ts';
 import { adminOf, type Env } from '../http/actor.ts';
 import { readBody } from '../http/validate.ts';
 import { conflict, invalidField, notFound } from '../problem.ts';
+import type { ShownApplication } from '../responses.ts';
 import {
   addClient,
   type ClientSettings,
@@ -205,20 +206,16 @@ function checkTogether(client: {
 
 const taken = (): Error => conflict('client_taken', 'an application with this id exists');
 
-function shown(settings: ClientSettings): Record<string, unknown> {
+function shown(settings: ClientSettings, configured: boolean): ShownApplication {
   const { secret, ...open } = settings;
-  return { ...open, public: secret === undefined };
+  return { ...open, public: secret === undefined, configured };
 }
 
-const configuredClient = (settings: ClientSettings): Record<string, unknown> => ({
-  ...shown(settings),
-  configured: true,
-});
+const configuredClient = (settings: ClientSettings): ShownApplication => shown(settings, true);
 
-function publicClient({ settings, createdBy, createdAt, updatedAt }: StoredClient): Record<string, unknown> {
+function publicClient({ settings, createdBy, createdAt, updatedAt }: StoredClient): ShownApplication {
   return {
-    ...shown(settings),
-    configured: false,
+    ...shown(settings, false),
     createdBy,
     createdAt: new Date(createdAt).toISOString(),
     updatedAt: new Date(updatedAt).toISOString(),

@@ -9,8 +9,9 @@ import type { Actor } from '../actor.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { forbidden } from '../problem.ts';
+import type { TokenAnswer } from '../responses.ts';
 import type { Session, User } from '../tables.ts';
-import { answerFor, type TokenAnswer } from './sessions.ts';
+import { answerFor } from './sessions.ts';
 
 const TTL_MS = 15 * 60_000;
 

@@ -13,6 +13,7 @@ import { type Access, accessOf, ENROL_SCOPE } from '../accounts/access.ts';
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { conflict, forbidden, Problem } from '../problem.ts';
+import type { TokenAnswer } from '../responses.ts';
 import type { IdentityTables, RefreshTokenTable, Session, User } from '../tables.ts';
 import type { MintedToken } from '../tokens/access-token.ts';
 
@@ -24,19 +25,6 @@ export interface SignInFacts {
   readonly mfaAt: number | null;
   /** Narrows the session; null for all that the account has. */
   readonly scopes: readonly string[] | null;
-}
-
-export interface TokenAnswer {
-  readonly accessToken: string;
-  readonly refreshToken?: string;
-  readonly tokenType: 'Bearer';
-  /** Seconds. */
-  readonly expiresIn: number;
-  readonly refreshExpiresIn?: number;
-  readonly scope: string;
-  readonly sessionId: string;
-  /** Present when the session may only set up a second factor. */
-  readonly mfaEnrolmentRequired?: true;
 }
 
 export const refreshRefused = (): Problem =>

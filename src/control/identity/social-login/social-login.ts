@@ -16,7 +16,7 @@ import type { IdentityContext } from '../context.ts';
 import { email as emailField } from '../fields.ts';
 import { factorsOf } from '../mfa/factors.ts';
 import { conflict, forbidden, notFound, Problem, unavailable } from '../problem.ts';
-import type { TokenAnswer } from '../sessions/sessions.ts';
+import type { TokenAnswer } from '../responses.ts';
 import type { User } from '../tables.ts';
 
 const STATE_TTL_MS = 10 * 60_000;
