@@ -126,7 +126,7 @@ const ANYBODY: Readonly<Record<string, Line>> = {
   'GET /browser/session': [
     'Whether a browser is signed in, and as whom',
     shown.signedInBrowser,
-    { security: [{ browserSession: [] }], errors: { 401: 'Nobody is signed in' } },
+    { security: [{ browserSession: [] }], errors: { 401: 'No account is signed in' } },
   ],
   'POST /refresh': [
     'Exchanges a refresh token for the next tokens',
