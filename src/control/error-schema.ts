@@ -1,6 +1,7 @@
 /** The JSON Schema of an error's body in each shape that `gateway.errorFormat` has (base/error-body.ts), for documents. */
 import type { ErrorFormat } from '../base/error-body.ts';
-import type { Mapping } from './openapi-document.ts';
+
+type Mapping = Readonly<Record<string, unknown>>;
 
 const TIMES = { timestamp: { type: 'string', format: 'date-time' }, request_id: { type: 'string' } };
 const FIELD = {
