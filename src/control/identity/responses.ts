@@ -277,7 +277,7 @@ export const mintedToken = z.object({
   subject: text,
 });
 
-export const auditEntry = z
+const auditEntry = z
   .object({
     seq: z.int(),
     at: time,

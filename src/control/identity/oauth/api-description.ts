@@ -163,7 +163,7 @@ const GRANTS = [
 const DPOP = { DPoP: { meaning: 'Proof of a key that the tokens are bound to (RFC 9449 §4).' } };
 
 /** Below `identity.oauth.path`. */
-export const OAUTH_OPERATIONS: Readonly<Record<string, OperationText>> = {
+const OAUTH_OPERATIONS: Readonly<Record<string, OperationText>> = {
   'GET /.well-known/openid-configuration': {
     summary: 'What the provider can do, and where its endpoints are (OpenID Connect Discovery §4)',
     who: 'public',
