@@ -3,11 +3,11 @@
  * its head alone (RFC 9111 §4, §4.3.2, RFC 9110 §13, §14). The body goes piece by piece as the client takes it; a piece
  * is copied, so the store is not bound to how long the kernel needs.
  */
-import type { PolicyContext } from '../contract/policy.ts';
 import type { ResponseHandler } from '../exchange/response-source.ts';
 import { CONTENT_LENGTH } from '../parser/field-names.ts';
 import { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
+import type { CachedRequest } from './cached-response.ts';
 import { type Missing, missingOf } from './rest-of-body.ts';
 import { ageOf } from './rules/freshness.ts';
 import { selectRange } from './rules/ranges.ts';
@@ -29,14 +29,14 @@ const COPIED_BYTES = 16 * 1024;
 export class StoredSender {
   readonly reader: Reader;
   readonly #cache: WorkerCache;
-  readonly #request: PolicyContext;
+  readonly #request: CachedRequest;
   readonly #handler: ResponseHandler;
   /** Bytes of the body still to be sent. */
   #left = 0;
   #waitsForClient = false;
   sent = 0;
 
-  constructor(cache: WorkerCache, request: PolicyContext, handler: ResponseHandler, reader: Reader) {
+  constructor(cache: WorkerCache, request: CachedRequest, handler: ResponseHandler, reader: Reader) {
     this.#cache = cache;
     this.#request = request;
     this.#handler = handler;
@@ -96,7 +96,8 @@ export class StoredSender {
 
   /** True: a part was asked for and is sent, or cannot be. */
   #sendRange(head: Head): boolean {
-    const range = this.#request.header('range');
+    // A policy that needs whole bodies asks the service for no parts, and gets none of what is stored either.
+    const range = this.#request.sentUpstream('range');
     const { reader } = this;
     if (range === null || reader.kind !== LIVE || (reader.flags & IS_200) === 0) return false;
     const stored = validatorsOf(head);

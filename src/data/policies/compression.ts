@@ -50,7 +50,7 @@ function pack(
   count: (name: ProcessNumber, change: number) => void,
 ): void {
   const { status } = exchange;
-  if (exchange.fault !== null || status < 200 || status === 204 || status === 205 || status === 206) return;
+  if (exchange.fault !== null || status < 200 || status === 204 || status === 205) return;
   const accept = exchange.header('accept-encoding');
   if (status === 304) {
     onNotModified(exchange);
@@ -58,8 +58,11 @@ function pack(
   }
   const type = mediaTypeOf(exchange.sentHeader('content-type'));
   if (!settings.types.some((pattern) => matchesType(pattern, type))) return;
-  if (exchange.sentHeader('content-encoding') !== null || exchange.sentHeader('content-range') !== null) return;
+  if (exchange.sentHeader('content-encoding') !== null) return;
   if (NO_TRANSFORM.test(exchange.sentHeader('cache-control') ?? '')) return;
+  // RFC 9110 §15.3.7: with the `Vary` that a 200 would have.
+  if (status === 206) addVary(exchange);
+  if (status === 206 || exchange.sentHeader('content-range') !== null) return;
   const length = lengthOf(exchange);
   if (length >= 0 && length < settings.minBytes) return;
   // From here on another client could get another form of it.

@@ -139,7 +139,10 @@ class ResponseChange {
   apply(exchange: PolicyContext): void {
     const { status } = exchange;
     if (status < 200 || status === 204 || status === 205 || status === 304) {
-      if (status === 304) sendsOtherBytes(exchange);
+      if (status === 304) {
+        sendsOtherBytes(exchange);
+        if (this.#steps.veil !== null) makePrivate(exchange);
+      }
       return;
     }
     const isWholly = this.#isMore && (this.#statuses === 'all' || status < 300);
