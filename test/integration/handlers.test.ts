@@ -54,6 +54,37 @@ async function eventually(what: string, holds: () => Promise<boolean>): Promise<
 }
 
 describe('a handler', () => {
+  test('sends on what a service has sent without saying twice what the gateway says', async (t) => {
+    const upstream = await httpUpstream(t, (_request, response) => {
+      const headers = {
+        'X-Request-ID': 'of-the-service',
+        'X-RateLimit-Limit': '1',
+        'RateLimit-Policy': 'own',
+        Via: '1.1 x',
+      };
+      response.writeHead(200, { ...headers, Date: 'Mon, 01 Jan 2024 00:00:00 GMT' }).end('it');
+    });
+    const file = await moduleWith(t, handler("(_request, context) => context.fetch('service:things/')"));
+    const gateway = await startTestGateway(t, {
+      services: { things: { instances: [{ url: upstream.url }] } },
+      routes: ['/limited', '/free'].map((path) => ({
+        match: { path },
+        auth: 'public',
+        handler: file,
+        ...(path === '/limited' && { rateLimit: { by: 'ip', limits: ['9/1m'] } }),
+      })),
+    });
+    for (const path of ['/limited', '/free']) {
+      const caller = new RawCaller(gateway.port);
+      t.after(() => caller.socket.destroy());
+      const { status, headers } = await caller.send(`GET ${path} HTTP/1.1\r\nHost: a\r\n\r\n`).answer();
+      assert.deepEqual(
+        [status, headers['date'], headers['x-ratelimit-limit'], headers['x-request-id']!.length, headers['via']],
+        [200, 'Mon, 01 Jan 2024 00:00:00 GMT', path === '/limited' ? '9' : '1', 36, '1.1 x'],
+      );
+    }
+  });
+
   test('gets the request with body and fields, and its response goes out with its length', async (t) => {
     const gateway = await gatewayWith(
       t,

@@ -18,7 +18,7 @@ import { faultTrailers, INTERNAL, isGrpcType, NO_STATUS, readCode } from './grpc
 import type { GrpcWebCall } from './grpc-web.ts';
 import { StreamedBody } from './reply-source.ts';
 import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
-import { writeResponseFields } from './response-head.ts';
+import { writeReplyFields, writeResponseFields } from './response-head.ts';
 import type { ResponseHandler, ResponseSource } from './response-source.ts';
 import type { BytesHolder } from './upstream-stream.ts';
 import { acceptFor, KEY } from './websocket-handshake.ts';
@@ -181,8 +181,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
       this.isWatched = exchange.runtime.streams.watchResponse(exchange, contentTypeOf(head, reply));
     const changes = exchange.responseChanges;
     const out = this.#downstream.startHead(status, head !== null && head.status === status ? head : null);
-    if (reply !== null)
-      for (const name in reply.headers) if (changes?.removes(name) !== true) out.field(name, reply.headers[name]!);
+    if (reply !== null) writeReplyFields(out, exchange, reply.headers, changes);
     writeResponseFields(out, exchange, head, nominated, changes, declareLength);
     this.#downstream.endHead(bodyLength, declareLength);
   }

@@ -1,6 +1,7 @@
 /** The fields of a response; framing and connection fields are left to the downstream. */
 import { FieldBlock } from '../contract/field-block.ts';
-import { DATE, VIA } from '../parser/field-names.ts';
+import type { Reply } from '../contract/policy.ts';
+import { DATE, idOfName, RATE_LIMIT, VIA, X_REQUEST_ID } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import type { Exchange } from './exchange.ts';
@@ -13,6 +14,8 @@ import {
   viaOf,
 } from './forwarding.ts';
 import { REQUEST_ID } from './request-head.ts';
+
+const SMALL_X = 0x78;
 
 /**
  * Writes what is kept of the upstream's fields (none when the gateway responds itself) and what the gateway adds.
@@ -38,7 +41,7 @@ export function writeResponseFields(
     out.copyFields(head, drop, nominated, changes === null ? null : changes.removed);
   }
   // RFC 9110 §6.6.1: who forwards a response without a Date adds one.
-  if (head === null || head.find(DATE) < 0) out.fields(exchange.runtime.date());
+  if (head === null ? !saysDate(exchange.replyFields) : head.find(DATE) < 0) out.fields(exchange.runtime.date());
   const { via } = exchange.live.gateway;
   if (head !== null && via !== '') {
     if (head.find(VIA) < 0 && head.minor === 1) out.fields(plainVia(via));
@@ -49,6 +52,34 @@ export function writeResponseFields(
   out.end();
   exchange.writeNotices(out);
   if (changes !== null) changes.writeAdded(out);
+}
+
+/**
+ * Those of a response that is made here. A handler may send what a service has sent: what the gateway says itself is not
+ * said twice.
+ */
+export function writeReplyFields(
+  out: HeadWriter,
+  exchange: Exchange,
+  headers: Reply['headers'],
+  changes: FieldChanges | null,
+): void {
+  for (const name in headers) {
+    if (changes !== null && changes.removes(name)) continue;
+    if (!isSaidHere(name, exchange)) out.field(name, headers[name]!);
+  }
+}
+
+/** Most names are not looked at any closer. */
+function isSaidHere(name: string, exchange: Exchange): boolean {
+  if ((name.charCodeAt(0) | 0x20) !== SMALL_X) return false;
+  const id = idOfName(name.toLowerCase());
+  return id === X_REQUEST_ID || (id === RATE_LIMIT && exchange.tellsLimits);
+}
+
+function saysDate(headers: Reply['headers'] | null): boolean {
+  for (const name in headers) if (name.length === 4 && name.toLowerCase() === 'date') return true;
+  return false;
 }
 
 let lastVia = '';
