@@ -23,6 +23,7 @@ export async function identify(
   const { exp } = identity.claims;
   return {
     user: identity.subject,
+    account: identity.account ?? identity.subject,
     plan: identity.plan,
     roles: [...identity.roles],
     scopes: [...identity.scopes],

@@ -31,6 +31,11 @@ describe('issuers stay apart', () => {
       routes: [
         { match: { path: '/echo/*' }, service: 'echo' },
         { match: { path: '/limited/*' }, service: 'echo', rateLimit: { by: 'user', limits: ['1/1h'] } },
+        {
+          match: { path: '/cached/*' },
+          service: 'echo',
+          cache: { by: 'user', lifetimes: { 200: '1m' } },
+        },
         { match: { path: '/counted/*' }, service: 'echo', quota: 'stories' },
         { match: { path: '/own/:id' }, service: 'echo', authorize: { owns: 'params.id == auth.account' } },
       ],
@@ -52,6 +57,11 @@ describe('issuers stay apart', () => {
         [own.id, undefined, undefined],
       );
     }
+  });
+
+  test('what is stored for one issuer’s ann is not given to the other’s', async () => {
+    for (const wanted of ['a', 'b', 'a', 'b'])
+      assert.equal((await get('/cached/x', wanted)).body['x-auth-issuer'], `https://${wanted}.example`);
   });
 
   test('a limit used up by one issuer’s ann leaves the other’s alone', async () => {

@@ -2075,7 +2075,7 @@ export interface WrittenDocument<N extends Names> {
     readonly hub?: {
       /** Rules; the first one that covers a topic decides. */
       readonly topics: readonly ({
-        /** Topics that the rule is about: dotted parts, `*` is any one part, a final `>` one part or more, `{auth.sub}` and `{auth.plan}` fill one part with what is known of the caller. */
+        /** Topics that the rule is about: dotted parts, `*` is any one part, a final `>` one part or more, `{auth.sub}`, `{auth.account}` (apart for each issuer) and `{auth.plan}` fill one part with what is known of the caller. */
         readonly topic: string;
         /** Clients are subscribed to the topic as soon as they are known. Default: `false`. */
         readonly join?: boolean | undefined;

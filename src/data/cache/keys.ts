@@ -81,7 +81,11 @@ export function secondKey(
   for (const name of settings.cookies) key += `\nc ${name} ${valueOrNone(request.cookie(name))}`;
   if (settings.user) {
     const { identity } = request;
-    key += identity === null ? '\nu' : `\nu ${identity.method} ${latin1(identity.subject)}`;
+    // Equal subjects of two issuers are two users.
+    key +=
+      identity === null
+        ? '\nu'
+        : `\nu ${identity.method} ${latin1(identity.subject)}\x01${latin1(identity.issuer ?? '')}`;
   }
   if (settings.plan) key += `\np ${latin1(request.identity?.plan ?? '\x00')}`;
   for (const name of vary)

@@ -17,6 +17,8 @@ export interface ChannelCall {
   readonly key: string | null;
   /** Subject of the caller; null if anonymous. */
   readonly caller: string | null;
+  /** One text for the caller over all issuers; null if anonymous. */
+  readonly account: string | null;
   readonly plan: string | null;
   /** When what proved the identity ends, in seconds since 1970; null: never. */
   readonly expires: number | null;

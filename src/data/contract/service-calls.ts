@@ -63,6 +63,7 @@ export interface IdentifyResult {
   /** Null: the route would refuse them, or no caller would be known. */
   readonly caller: {
     readonly user: string;
+    readonly account: string;
     readonly plan: string | null;
     readonly roles: readonly string[];
     readonly scopes: readonly string[];

@@ -143,7 +143,7 @@ export class HubConnection implements HubClient {
     const { ref } = message;
     const found = await this.#hub.identify(this.route, message);
     if (this.isClosed) return;
-    if (found === null || (this.caller.user !== null && found.user !== this.caller.user)) {
+    if (found === null || (this.caller.account !== null && found.account !== this.caller.account)) {
       this.#hub.counts.refused++;
       this.#reply({ type: 'error', code: 'authentication_failed', message: 'the credential was refused', ref });
       this.close(1008, 'authentication failed');

@@ -282,6 +282,6 @@ export class Hub {
   }
 }
 
-function countKey({ user }: KnownCaller, address: string): string {
-  return user === null ? `\n${address}` : user;
+function countKey({ account }: KnownCaller, address: string): string {
+  return account === null ? `\n${address}` : account;
 }

@@ -10,6 +10,7 @@ export interface KnownCaller extends Caller {
 export function callerOf(call: ChannelCall): KnownCaller {
   return {
     user: call.caller,
+    account: call.account,
     plan: call.plan,
     roles: call.roles ?? [],
     scopes: call.scopes ?? [],

@@ -12,7 +12,7 @@ const topic = z
   .min(1)
   .max(255)
   .check(({ value, issues }) => {
-    const message = subjectProblem(value.replace(/\{\s*auth\.(sub|plan)\s*\}/g, 'x'), true);
+    const message = subjectProblem(value.replace(/\{\s*auth\.(sub|account|plan)\s*\}/g, 'x'), true);
     if (message !== undefined) issues.push({ code: 'custom', input: value, message });
   });
 
@@ -30,7 +30,7 @@ const right = (otherwise: 'users' | 'nobody') =>
 
 const rule = z.strictObject({
   topic: topic.describe(
-    'Topics that the rule is about: dotted parts, `*` is any one part, a final `>` one part or more, `{auth.sub}` and `{auth.plan}` fill one part with what is known of the caller.',
+    'Topics that the rule is about: dotted parts, `*` is any one part, a final `>` one part or more, `{auth.sub}`, `{auth.account}` (apart for each issuer) and `{auth.plan}` fill one part with what is known of the caller.',
   ),
   join: z.boolean().prefault(false).describe('Clients are subscribed to the topic as soon as they are known.'),
   subscribe: right('users').describe(

@@ -7,6 +7,8 @@ import { encodePart } from '../../../data/contract/subjects.ts';
 export interface Caller {
   /** Null: nobody that is known. */
   readonly user: string | null;
+  /** The same over all issuers, of which two may have a user of one name. */
+  readonly account: string | null;
   readonly plan: string | null;
   readonly roles: readonly string[];
   readonly scopes: readonly string[];
@@ -29,13 +31,13 @@ export interface TopicRule {
   readonly presence: boolean;
 }
 
-const PLACEHOLDER = /\{\s*auth\.(sub|plan)\s*\}/g;
+const PLACEHOLDER = /\{\s*auth\.(sub|account|plan)\s*\}/g;
 
 /** The pattern for a caller; null when a placeholder has no value. A value fills one part, whatever it holds. */
 export function topicFor(rule: TopicRule, caller: Caller): string | null {
   let isKnown = true;
   const filled = rule.topic.replace(PLACEHOLDER, (_, name: string) => {
-    const value = name === 'sub' ? caller.user : caller.plan;
+    const value = name === 'sub' ? caller.user : name === 'plan' ? caller.plan : caller.account;
     if (value === null || value === '') isKnown = false;
     return encodePart(value ?? '');
   });

@@ -38,6 +38,7 @@ const CALL: ChannelCall = {
   subject: 's.a',
   key: null,
   caller: 'ada',
+  account: 'ada',
   plan: null,
   expires: null,
   address: '192.0.2.1',
@@ -65,11 +66,11 @@ async function publisher(t: TestContext) {
   );
   const tokens = new StatusTokens(Buffer.from('secret'), '/events');
   const made = new Publisher({ keys: new IdempotencyKeys(store), outbox, tokens });
-  const publish = async (ids: readonly string[], settings: Partial<PublishSettings>, key?: string) => {
+  const publish = async (ids: readonly string[], settings: Partial<PublishSettings>, key?: string, call = CALL) => {
     const sent: { status: number; body: Record<string, unknown> }[] = [];
     const events = ids.map((id) => ({ specversion: '1.0', id, source: '/s', type: 't' }));
     const request = {
-      call: CALL,
+      call,
       method: 'POST',
       headers: {
         'content-type': 'application/cloudevents-batch+json',
@@ -98,6 +99,17 @@ test('one event that is not acknowledged is 503 for its batch; repeated with the
   );
   assert.equal(stored.length, 3);
   assert.deepEqual(Object.fromEntries(counts()!), { unavailable: 1, duplicate: 2, accepted: 1 });
+});
+
+test('a key is of one caller: an equal subject of another issuer publishes under it too', async (t) => {
+  const { publish, stored } = await publisher(t);
+  const issuedElsewhere = { ...CALL, account: 'https://b.example|ada' };
+  assert.equal((await publish(['a'], {}, 'k')).status, 202);
+  assert.equal((await publish(['b'], {}, 'k', issuedElsewhere)).status, 202);
+  assert.deepEqual(
+    stored.map(({ id }) => id),
+    ['a', 'b'],
+  );
 });
 
 test('with an outbox what is not acknowledged waits there, and the response says which', async (t) => {

@@ -90,7 +90,7 @@ export class Publisher {
     }
     const parts = 'attributes' in read ? [read] : read;
     if (key === undefined) return this.#publish(request, settings, target, { parts, batched, keyHash: null });
-    const keyHash = hashKey(call.route, call.caller ?? call.address, key);
+    const keyHash = hashKey(call.route, call.account ?? call.address, key);
     const state = await this.#keys.begin(keyHash, printOf(request, parts, batched), settings.keysForMs);
     if (state.kind === 'again') {
       this.#count(settings.stream, 'duplicate', parts.length);

@@ -88,7 +88,7 @@ export class Subscriptions {
     feed: Feed,
   ): Promise<Admitted | Refusal> {
     const { call } = request;
-    const caller = `${call.route}\n${call.caller ?? call.address}`;
+    const caller = `${call.route}\n${call.account ?? call.address}`;
     const open = this.#perCaller.get(caller) ?? 0;
     if (open >= settings.maxPerCaller) return TOO_MANY;
     if (this.#open.size >= this.#limits().maxSubscribers) return FULL;
