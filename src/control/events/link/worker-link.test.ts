@@ -10,7 +10,16 @@ import type { Channel } from './channel.ts';
 import { WorkerLink } from './worker-link.ts';
 
 const REQUEST: OpenedChannel = {
-  channel: { route: 'r', subject: 's', key: null, caller: null, account: null, plan: null, expires: null, address: '192.0.2.1' },
+  channel: {
+    route: 'r',
+    subject: 's',
+    key: null,
+    caller: null,
+    account: null,
+    plan: null,
+    expires: null,
+    address: '192.0.2.1',
+  },
   method: 'GET',
   url: '/events?after=1',
   headers: { accept: 'text/event-stream' },
