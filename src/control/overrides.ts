@@ -18,7 +18,7 @@ import {
   serviceBreakerPlace,
 } from '../data/contract/breaker-word.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
-import type { Snapshot } from '../data/contract/snapshot.ts';
+import type { ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { DiscoveredInstance } from './config/compile.ts';
 import type { InstancesByHand } from './live-configuration.ts';
 
@@ -199,8 +199,8 @@ export class Overrides {
   }
 
   /** After instances got their words in shared memory: new ones there drain again, or are held open. */
-  apply(snapshot: Snapshot): void {
-    for (const { instances } of snapshot.services) {
+  apply(services: readonly ServiceSettings[]): void {
+    for (const { instances } of services) {
       for (const { id, slot } of instances)
         this.#host.instances.setDraining(slot, this.find('drain', id) !== undefined);
     }
@@ -236,7 +236,7 @@ export class Overrides {
     this.#plan();
     this.#write();
     const kinds = new Set(touched.map(({ kind }) => kind));
-    if (kinds.has('drain')) this.apply(this.#host.snapshot());
+    if (kinds.has('drain')) this.apply(this.#host.snapshot().services);
     for (const each of touched) {
       if (each.kind !== 'breaker') continue;
       if (this.#all.has(keyOf(each))) this.#hold(each);

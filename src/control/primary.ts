@@ -290,7 +290,7 @@ export class Primary implements OperatorHost {
   ): Promise<readonly string[]> {
     for (const slot of compiled.fresh.instances) this.metrics.clearInstance(slot);
     for (const service of services) this.instances.claim(service, true);
-    this.overrides.apply(snapshot);
+    this.overrides.apply(services);
     return this.workers.publishInstances(snapshot, services);
   }
 
@@ -307,7 +307,7 @@ export class Primary implements OperatorHost {
   /** Before anybody writes a verdict about an instance: its words in shared memory are its own from here on. */
   #claim(snapshot: Snapshot, slowStart: boolean): void {
     for (const service of snapshot.services) this.instances.claim(service, slowStart);
-    this.overrides.apply(snapshot);
+    this.overrides.apply(snapshot.services);
   }
 
   listed(): Readonly<Record<string, ServiceOutline>> {

@@ -153,7 +153,10 @@ export class Workers implements ControlBus {
     return this.#publishTo(others, version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
   }
 
-  /** The same for a snapshot in which only these services are others. */
+  /**
+   * The same for a snapshot in which only these services are others. The spare has no requests that would wait for
+   * them, and takes seconds to start where there are thousands of routes: it is not waited for.
+   */
   async publishInstances(snapshot: Snapshot, services: readonly ServiceSettings[]): Promise<string[]> {
     const { version } = snapshot;
     this.#newest = { ...this.#newest!, snapshot };
@@ -162,7 +165,18 @@ export class Workers implements ControlBus {
       member.sent = { ...member.sent, snapshot };
       this.#send(member, { kind: 'instances', version, services });
     };
-    return this.#publishTo(this.#all(), version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
+    const spare = this.#spare;
+    if (spare !== null) void this.#spareTakes(spare, version, send);
+    const members = this.#all().filter((member) => member !== spare);
+    return this.#publishTo(members, version, send, (how, member) => this.#judgedBySuccessor(how, member, version));
+  }
+
+  /** One that does not take what workers have taken is made anew, whatever it is by then. */
+  async #spareTakes(spare: Member, version: number, send: Send): Promise<void> {
+    const problem = await this.#confirmed(spare, version, send, () => undefined);
+    if (problem === undefined) return;
+    this.#options.log.warn('the spare worker did not take other instances and is replaced', { problem });
+    this.#onUnwell(spare);
   }
 
   async #publishTo(members: readonly Member[], version: number, send: Send, ended: Ended): Promise<string[]> {

@@ -251,6 +251,7 @@ class DataWorker {
         noRoute: NO_ROUTE,
         prepared,
         secrets,
+        former: this.#live,
         kept,
         caches,
         isBanned: (address) => abuse.isBanned(address),

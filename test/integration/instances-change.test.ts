@@ -1,5 +1,9 @@
 /** Instances that discovery finds while the gateway runs: in use at once, and nothing else is touched. */
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import type { Scope } from '../support/scope.ts';
@@ -10,13 +14,18 @@ async function named(test: Scope, name: string): Promise<string> {
   return (await httpUpstream(test, (_request, response) => response.end(name))).url;
 }
 
-async function begin(test: Scope): Promise<{ gateway: TestGateway; urls: Record<string, string> }> {
+async function begin(
+  test: Scope,
+  more: object = {},
+  use: object = {},
+): Promise<{ gateway: TestGateway; urls: Record<string, string> }> {
   const urls = { a: await named(test, 'a'), b: await named(test, 'b'), other: await named(test, 'other') };
   const gateway = await startTestGateway(test, {
+    gateway: more as Record<string, unknown>,
     services: { s: { instances: [], discovery: { file: { path: 'found.json' } } }, o: { instances: [urls.other] } },
     routes: [
       { match: { path: '/s/*' }, service: 's', auth: 'public' },
-      { match: { path: '/o/*' }, service: 'o', auth: 'public' },
+      { match: { path: '/o/*' }, service: 'o', auth: 'public', ...use },
     ],
   });
   return { gateway, urls };
@@ -64,4 +73,36 @@ test('what cannot be taken leaves the former ones in use', async (t) => {
   assert.equal(refused.ok, false);
   assert.match(refused.problems.join(), /too many/);
   assert.equal(await body(gateway, '/s/x'), 'a');
+});
+
+/** In the thread of a spare it writes that it is being loaded, and is loaded when the file `go` is there. */
+const SLOW_FOR_SPARES = `import { existsSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { threadName } from 'node:worker_threads';
+import { definePolicy } from 'gatehouse/policy';
+const at = (name) => new URL(name, import.meta.url);
+if (threadName === 'gatehouse-spare') {
+  writeFileSync(at('loading'), '');
+  while (!existsSync(at('go'))) await delay(5);
+}
+export default definePolicy({ name: 'slow', create: () => ({}) });`;
+
+test('a spare that is still starting is not waited for, and has them when it takes a place', async (t) => {
+  const folder = await mkdtemp(join(tmpdir(), 'gh-spare-'));
+  t.after(() => rm(folder, { recursive: true, force: true }));
+  await writeFile(join(folder, 'slow.ts'), SLOW_FOR_SPARES);
+  const { gateway, urls } = await begin(t, { spareWorker: true }, { use: join(folder, 'slow.ts') });
+  const { primary } = gateway;
+  await until(() => existsSync(join(folder, 'loading')), 'a spare is starting', 60_000);
+  for (const name of ['a', 'b']) {
+    assert.ok((await primary.setDiscovered({ s: [{ url: urls[name]! }] })).ok);
+    assert.equal(await body(gateway, '/s/x'), name);
+  }
+  assert.equal(primary.workers.hasSpare, false);
+  await writeFile(join(folder, 'go'), '');
+  await until(() => primary.workers.hasSpare, 'the spare stands by', 60_000);
+  await primary.workers.terminate(0);
+  await until(() => primary.workers.status()[0]?.restarts === 1, 'it takes the place', 60_000);
+  await until(() => primary.workers.listening === 1, 'it listens', 60_000);
+  assert.equal(await body(gateway, '/s/x'), 'b');
 });

@@ -3,6 +3,7 @@
  * took them out. Routes, policies and everything else stay the very objects that they are, so that neither this nor
  * what workers do with it depends on how many routes there are.
  */
+import { isSameData } from '../../base/same-data.ts';
 import type { ServiceSettings } from '../../data/contract/snapshot.ts';
 import type { BuiltConfig } from './build-order.ts';
 import {
@@ -75,5 +76,5 @@ export function withInstances(
 /** Services whose instances are others than before. */
 export function changedServices(before: Discovered, after: Discovered): string[] {
   const names = new Set([...Object.keys(before), ...Object.keys(after)]);
-  return [...names].filter((name) => JSON.stringify(before[name] ?? []) !== JSON.stringify(after[name] ?? []));
+  return [...names].filter((name) => !isSameData(before[name] ?? [], after[name] ?? []));
 }

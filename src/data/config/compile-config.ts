@@ -28,7 +28,9 @@ export interface LiveParts extends RouteParts {
   readonly secrets: Secrets;
   /** What the environment of a response without a route is made of. */
   readonly noRoute: Pick<RouteSettings, 'id' | 'slot'>;
-  /** Routes of the configuration before that stay as they are (`keptSteps`). */
+  /** The configuration before. */
+  readonly former: LiveConfig | null;
+  /** Routes of it that stay as they are (`keptSteps`). */
   readonly kept: ReadonlyMap<RouteSettings, BuiltRoute>;
   readonly caches: RouteCaches;
   isBanned(address: string): boolean;
@@ -60,7 +62,11 @@ export function* keptSteps(
       unchanged.add(name);
     yield;
   }
-  const known = new Map(former.routes.map((route) => [route.settings, route]));
+  const known = new Map<RouteSettings, BuiltRoute>();
+  for (const route of former.routes) {
+    known.set(route.settings, route);
+    yield;
+  }
   for (const route of routes) {
     const found = known.get(route);
     if (found !== undefined && servicesOf(route.action).every((name) => unchanged.has(name))) kept.set(route, found);
@@ -114,7 +120,7 @@ export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveC
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),
-      router: yield* routerSteps(snapshot.routes),
+      router: yield* routerSteps(snapshot.routes, parts.former?.router),
       routes,
       services: parts.services,
       arrival: [...arrival],

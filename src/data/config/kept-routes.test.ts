@@ -46,6 +46,7 @@ class Side {
       isBanned: () => false,
       noRoute: { id: '', slot: 0 },
       ended: () => {},
+      former: this.live,
     };
     const kept = atOnce(keptSteps(this.#has.snapshot, this.live, shared));
     this.live = compileConfig(this.#has.snapshot, { ...rest, ...shared, kept });

@@ -53,7 +53,12 @@ export function* bucketSteps(entries: readonly RouteEntry[]): Steps<Map<string, 
     yield;
   }
   const { table, roots } = yield* packSteps([...plans.values()].map((plan) => plan.tree));
-  return new Map([...plans].map(([host, plan], at) => [host, new Bucket(plan, table, roots[at]!)]));
+  const buckets = new Map<string, Bucket>();
+  for (const [host, plan] of plans) {
+    buckets.set(host, new Bucket(plan, table, roots[buckets.size]!));
+    yield;
+  }
+  return buckets;
 }
 
 class BucketPlan {

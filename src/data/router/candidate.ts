@@ -4,9 +4,10 @@
  * path-table.ts before it is asked.
  */
 import { literalPrefix, wholeRegex } from '../../base/safe-regex.ts';
+import { isSameData } from '../../base/same-data.ts';
 import type { RouteEntry } from '../contract/route-order.ts';
 import { isParamName, type Pattern } from '../contract/route-pattern.ts';
-import type { RouteSettings } from '../contract/snapshot.ts';
+import type { PathSafety, RouteSettings } from '../contract/snapshot.ts';
 import { compileFieldTests, type FieldTest } from './field-tests.ts';
 import { strippedPrefixOf } from './path-prefix.ts';
 import { compileVersion, type VersionTest } from './requested-version.ts';
@@ -25,8 +26,9 @@ export class Candidate {
   readonly params: PathParams;
   /** Segments before the `/*`; -1 without one. */
   readonly wildcardSegment: number;
-  readonly route: RouteSettings;
+  /** Of the route in the snapshot; the route itself is the router's to give, which outlives one. */
   readonly index: number;
+  readonly pathSafety: PathSafety;
   /** What a path must begin with before it is worth running `regex`. */
   readonly regexPrefix: string;
   /** The pattern itself has a `;`, so that one in a path need not begin a parameter. */
@@ -48,13 +50,25 @@ export class Candidate {
     this.regex = source === null ? null : wholeRegex(source);
     this.params = pattern === null ? NO_PATH_PARAMS : pool.params(pattern);
     this.wildcardSegment = pattern?.wildcard === true ? pattern.segments.length : -1;
-    this.route = route;
     this.index = entry.index;
+    this.pathSafety = route.pathSafety;
     this.regexPrefix = source === null ? '' : literalPrefix(source);
     this.hasSemicolon = match.path.kind === 'pattern' && match.path.pattern.includes(';');
     this.host = entry.host.toLowerCase();
     this.strippedPrefix = strippedPrefixOf(route.rewrite);
   }
+}
+
+/** True when candidates of both routes would be the same in all that `Candidate` and contract/route-order.ts read. */
+export function isFoundAlike(a: RouteSettings, b: RouteSettings): boolean {
+  if (a === b) return true;
+  return (
+    a.priority === b.priority &&
+    isSameData(a.match, b.match) &&
+    isSameData(a.version, b.version) &&
+    isSameData(a.pathSafety, b.pathSafety) &&
+    strippedPrefixOf(a.rewrite) === strippedPrefixOf(b.rewrite)
+  );
 }
 
 /** Which segments are parameters, and their names. */

@@ -71,8 +71,8 @@ export class RouteMatchResult {
   }
 
   /** For the router. */
-  found(candidate: Candidate, path: string): void {
-    this.route = candidate.route;
+  found(candidate: Candidate, route: RouteSettings, path: string): void {
+    this.route = route;
     this.index = candidate.index;
     this.#candidate = candidate;
     this.#path = path;

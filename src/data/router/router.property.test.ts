@@ -6,8 +6,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { type RouteExtras, request, route, version } from '../../../test/support/route-settings.ts';
+import { atOnce } from '../../base/slices.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
-import { buildRouter, RouteMatchResult, type RouterRequest } from './router.ts';
+import { buildRouter, RouteMatchResult, type Router, type RouterRequest, routerSteps } from './router.ts';
 
 const TYPE = 'application/vnd.x+json';
 
@@ -162,6 +163,102 @@ test('the router finds what a linear scan by the documented order finds', () => 
     ),
     { numRuns: 1_500 },
   );
+});
+
+/** What a reload makes of a route: it stays, something changes that no match looks at, or something that it does. */
+const reloaded = (settings: RouteSettings): fc.Arbitrary<RouteSettings> =>
+  fc.oneof(
+    { weight: 6, arbitrary: fc.constant(settings) },
+    { weight: 3, arbitrary: fc.constant({ ...structuredClone(settings), maxRequestBytes: 7 }) },
+    { weight: 1, arbitrary: fc.constantFrom(-1, 2).map((priority) => ({ ...settings, priority })) },
+    { weight: 1, arbitrary: fc.tuple(methods, path, extras).map(([m, at, more]) => routeOf(m + at, more, settings)) },
+    {
+      weight: 1,
+      arbitrary: fc.constant({ ...settings, pathSafety: { ...settings.pathSafety, allowDoubleSlash: true } }),
+    },
+    { weight: 1, arbitrary: fc.constant({ ...settings, rewrite: STRIPS_API }) },
+  );
+
+const STRIPS_API: RouteSettings['rewrite'] = {
+  stripPrefix: '/api',
+  addPrefix: null,
+  path: null,
+  regex: null,
+  host: null,
+  response: null,
+};
+const routeOf = (spec: string, more: RouteExtras, { id }: RouteSettings): RouteSettings => route(spec, { ...more, id });
+
+test('a router that follows another finds what one built alone finds, whatever a reload has changed', () => {
+  const [followed, alone] = [new RouteMatchResult(), new RouteMatchResult()];
+  const seen = (router: Router, one: RouterRequest, out: RouteMatchResult) => {
+    router.match(one, out);
+    const { route: found, index, allow, versionProblem, unsafe, plainPath, params } = out;
+    return { found, index, allow, versionProblem, unsafe, plainPath, params };
+  };
+  const change = fc.tuple(routes).chain(([before]) => fc.tuple(fc.constant(before), fc.tuple(...before.map(reloaded))));
+  fc.assert(
+    fc.property(
+      change,
+      fc.array(asked(['a', 'b', 'ab', '', 'a%2fb', 'a;x', '%61']), { minLength: 4, maxLength: 12 }),
+      ([before, after], requests) => {
+        const former = buildRouter(before);
+        const router = atOnce(routerSteps(after, former));
+        for (const one of requests) {
+          assert.deepEqual(seen(router, one, followed), seen(buildRouter(after), one, alone), `${one.host}${one.path}`);
+          assert.deepEqual(seen(former, one, followed), seen(buildRouter(before), one, alone), 'the one before');
+        }
+      },
+    ),
+    { numRuns: 1_500 },
+  );
+});
+
+test('each part of a route by which it is found makes a new table when it changes', () => {
+  const accept = { kind: 'accept', mediaType: TYPE } as const;
+  const api = route('/api/*');
+  const rows: { part: string; before: RouteSettings; after: RouteSettings; line: string }[] = [
+    { part: 'priority', before: api, after: { ...api, priority: -1 }, line: 'GET /api/x' },
+    { part: 'match', before: api, after: route('/other/*'), line: 'GET /api/x' },
+    {
+      part: 'version',
+      before: { ...api, version: version('1', accept) },
+      after: { ...api, version: version('1', accept, { isDefault: true }) },
+      line: 'GET /api/x',
+    },
+    {
+      part: 'pathSafety',
+      before: { ...api, pathSafety: { ...api.pathSafety, allowDotSegments: true } },
+      after: api,
+      line: 'GET /api/x/..%2f',
+    },
+    { part: 'rewrite', before: api, after: { ...api, rewrite: STRIPS_API }, line: 'GET /api//host/admin/x' },
+  ];
+  const others = [
+    route('/*', { id: 'any' }),
+    route('/admin/*', { id: 'admin' }),
+    route('/api/admin/*', { id: 'both' }),
+  ];
+  const out = new RouteMatchResult();
+  const seen = (router: Router, line: string): string => {
+    router.match(request(line), out);
+    return out.route?.id ?? (out.unsafe === null ? 'none' : 'unsafe');
+  };
+  for (const { part, before, after, line } of rows) {
+    const former = buildRouter([before, ...others]);
+    const want = seen(buildRouter([after, ...others]), line);
+    assert.notEqual(want, seen(former, line), `${part} decides`);
+    assert.equal(seen(atOnce(routerSteps([after, ...others], former)), line), want, part);
+  }
+});
+
+test('a reload that changes how no route is found builds no table: the steps for it are few', () => {
+  const all = Array.from({ length: 2_000 }, (_, at) => route(`/r${at}/:id/*`));
+  const stepsOf = (list: readonly RouteSettings[]): number => [...routerSteps(list, former)].length;
+  const former = buildRouter(all);
+  assert.ok(stepsOf(all.map((one) => ({ ...structuredClone(one), upgrades: ['websocket'] }))) < 100);
+  assert.ok(stepsOf(all.with(1_999, route('/other'))) > 2_000);
+  assert.ok(stepsOf(all.slice(1)) > 2_000);
 });
 
 /** CPU milliseconds of one match. The bounds below are far above what a sound router needs and far below a blow-up. */

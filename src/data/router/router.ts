@@ -15,7 +15,7 @@ import { atOnce, type Steps } from '../../base/slices.ts';
 import { orderSteps } from '../contract/route-order.ts';
 import type { RouteSettings } from '../contract/snapshot.ts';
 import { type Bucket, bucketSteps } from './bucket.ts';
-import type { Candidate } from './candidate.ts';
+import { type Candidate, isFoundAlike } from './candidate.ts';
 import { HostTable } from './host-table.ts';
 import type { RouteMatchResult, RouterRequest } from './match-result.ts';
 import { capitalEscapes, hasDotSegment, needsReadings, plainSpelling, readAsData, readingsOf } from './readings.ts';
@@ -36,17 +36,37 @@ export function buildRouter(routes: readonly RouteSettings[]): Router {
   return atOnce(routerSteps(routes));
 }
 
-/** The same, beside the traffic of the router that it will replace. */
-export function* routerSteps(routes: readonly RouteSettings[]): Steps<Router> {
-  return new HostRouter(new HostTable(yield* bucketSteps(yield* orderSteps(routes))));
+/**
+ * The same, beside the traffic of `former`, which it will replace. What a reload changes is mostly policies and
+ * actions: where all routes are found as before, so is the table in which they are.
+ */
+export function* routerSteps(routes: readonly RouteSettings[], former: Router | null = null): Steps<Router> {
+  if (former instanceof HostRouter && (yield* former.findsAlike(routes))) return former.with(routes);
+  return new HostRouter(yield* HostTable.steps(yield* bucketSteps(yield* orderSteps(routes))), routes);
 }
 
 class HostRouter implements Router {
   readonly #hosts: HostTable<Bucket>;
+  readonly #routes: readonly RouteSettings[];
   readonly #search = new Search();
 
-  constructor(hosts: HostTable<Bucket>) {
+  constructor(hosts: HostTable<Bucket>, routes: readonly RouteSettings[]) {
     this.#hosts = hosts;
+    this.#routes = routes;
+  }
+
+  *findsAlike(routes: readonly RouteSettings[]): Steps<boolean> {
+    if (routes.length !== this.#routes.length) return false;
+    for (let i = 0; i < routes.length; i++) {
+      if (!isFoundAlike(this.#routes[i]!, routes[i]!)) return false;
+      if (i % 64 === 0) yield;
+    }
+    return true;
+  }
+
+  /** For routes that are found as those of before. */
+  with(routes: readonly RouteSettings[]): HostRouter {
+    return new HostRouter(this.#hosts, routes);
   }
 
   match(request: RouterRequest, out: RouteMatchResult): void {
@@ -57,7 +77,7 @@ class HostRouter implements Router {
     if (!needsReadings(path)) {
       const found = this.#find(buckets, request, path);
       if (found === null) this.#explainMiss(buckets, path, out);
-      else out.found(found, path);
+      else out.found(found, this.#routes[found.index]!, path);
     } else {
       this.#matchEveryReading(buckets, request, out);
     }
@@ -90,12 +110,13 @@ class HostRouter implements Router {
     }
     if (path !== asWritten) out.plainPath = path;
     // The caller's own bytes, unless a regular expression has to read them again.
-    out.found(found, found.regex === null && path === asWritten ? request.path : path);
+    const taken = found.regex === null && path === asWritten ? request.path : path;
+    out.found(found, this.#routes[found.index]!, taken);
   }
 
   /** Says why another reading forbids the route, or nothing. */
   #otherReading(buckets: readonly Bucket[], request: RouterRequest, path: string, found: Candidate): string | null {
-    const { pathSafety } = found.route;
+    const { pathSafety } = found;
     const all = readingsOf(path);
     if (all === null) return 'the path can be read in too many ways';
     if (!pathSafety.allowDotSegments && all.some(hasDotSegment)) return 'the path has a dot segment';
