@@ -1,8 +1,9 @@
 /**
  * `npm test`, or `npm test -- FILE...` for some of it: finds or installs the servers that tests need and runs every
- * test file, each in a process of its own. Most tests wait for something most of the time, so more of them run at once
- * than there are cores; those that measure under load, or take servers away from a system, come after them, with less
- * beside them.
+ * test file, each in a process of its own. Many of them wait for something, so more of them run at once than there are
+ * cores. Those that do little else for minutes, such as for the lease of a process that was killed, have a place of
+ * their own beside all others; those that measure, or judge a whole system under load by how it takes the loss of a
+ * part, come last, with less beside them.
  *
  * A few files that failed are run once more, one after the other with nothing beside them. What passes then is not
  * silent: it is printed last, by name, as unsteady. Such a test holds only on a quiet machine, or what it tests does;
@@ -22,7 +23,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import type { TestLine } from './test-times.ts';
 
 const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
-const LINES = join(ROOT, '.cache', `tests-${process.pid}.jsonl`);
+const LINES = join(ROOT, '.cache', `tests-${process.pid}`);
+const IMPORTS = pathToFileURL(join(ROOT, 'tools', 'relative-imports.ts')).href;
 const MOST_AGAIN = 5;
 const SLOWEST = 12;
 /** The longest test has ten minutes. */
@@ -35,23 +37,37 @@ const EVERYTHING = [
   'bench/{lib,jobs,peers}/**/*.test.ts',
   'tools/**/*.test.ts',
 ];
-/** They measure, or judge a whole system by how it takes the loss of a part. */
-const MEASURES = /^(bench|test\/failures|examples\/storyverse)\//;
+/**
+ * They wait: nodes of clusters and their leases, servers that are killed and start again, disks that are full. What they
+ * judge is what became of it, not how fast.
+ */
+const WAITS = /^test\/failures\/(cluster|churn|database-locked|.*disk|gateway-killed|redis-told|.*while-it-reloads)/;
+/** They measure, or judge a system under load by how it takes the loss of a part. */
+const MEASURES = /^(test\/failures|examples\/storyverse)\//;
 const AT_ONCE = Math.max(4, 2 * availableParallelism());
+const WAITING_AT_ONCE = 3;
 
-/** Exit code of one run, and the names of the failed tests by file. */
-async function run(files: readonly string[], concurrency: number): Promise<[number, Map<string, string[]>]> {
+type Outcome = readonly [code: number, failed: ReadonlyMap<string, readonly string[]>];
+
+/**
+ * Exit code of one run, and the names of the failed tests by file. With `isBeside` another run goes on meanwhile: what
+ * it prints comes at its end.
+ */
+async function run(files: readonly string[], concurrency: number, isBeside = false): Promise<Outcome> {
+  const lines = `${LINES}.${isBeside ? 'beside' : 'jsonl'}`;
+  const output = isBeside ? `${LINES}.txt` : 'stdout';
   mkdirSync(dirname(LINES), { recursive: true });
-  rmSync(LINES, { force: true });
-  const reporters = ['spec', 'stdout', pathToFileURL(join(ROOT, 'tools', 'test-times.ts')).href, LINES];
+  rmSync(lines, { force: true });
+  const reporters = ['spec', output, pathToFileURL(join(ROOT, 'tools', 'test-times.ts')).href, lines];
   const options = reporters.map((to, index) => `--test-reporter${index % 2 === 0 ? '' : '-destination'}=${to}`);
   const limits = ['--test-timeout=300000', `--test-concurrency=${concurrency}`];
-  const child = spawn(process.execPath, ['--test', ...limits, ...options, ...files], { cwd: ROOT, stdio: 'inherit' });
+  const args = ['--import', IMPORTS, '--test', ...limits, ...options, ...files];
+  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: 'inherit' });
   const watch = setInterval(() => {
     if (Date.now() - lastHeardMs() > SILENT_MS) endFiles(child.pid!);
   }, SILENT_MS / 12);
   const startedMs = Date.now();
-  const lastHeardMs = (): number => Math.max(startedMs, statSync(LINES, { throwIfNoEntry: false })?.mtimeMs ?? 0);
+  const lastHeardMs = (): number => Math.max(startedMs, statSync(lines, { throwIfNoEntry: false })?.mtimeMs ?? 0);
   const code = await new Promise<number>((resolve, reject) => {
     child.on('error', reject);
     child.on('exit', (status) => resolve(status ?? 1));
@@ -59,13 +75,17 @@ async function run(files: readonly string[], concurrency: number): Promise<[numb
   clearInterval(watch);
   const failed = new Map<string, string[]>();
   const took = new Map<string, number>();
-  for (const line of readFileSync(LINES, 'utf8').split('\n')) {
+  for (const line of readFileSync(lines, 'utf8').split('\n')) {
     if (line === '') continue;
     const { file, ms, failed: name } = JSON.parse(line) as TestLine;
     took.set(file, (took.get(file) ?? 0) + ms);
     if (name !== undefined) failed.set(file, [...(failed.get(file) ?? []), name]);
   }
-  rmSync(LINES);
+  rmSync(lines);
+  if (isBeside) {
+    process.stdout.write(readFileSync(output));
+    rmSync(output);
+  }
   console.log(`\n${took.size} files took ${seconds(Date.now() - startedMs)}, these longest:\n${longest(took)}\n`);
   return [code, failed];
 }
@@ -124,18 +144,16 @@ function longest(took: ReadonlyMap<string, number>): string {
     .join('\n');
 }
 
-/** All of it, in its two parts. */
-async function runAll(): Promise<[number, Map<string, string[]>]> {
+/** All of it. */
+async function runAll(): Promise<Outcome> {
   const files = globSync(EVERYTHING, { cwd: ROOT });
-  const [code, failed] = await run(
-    files.filter((file) => !MEASURES.test(file)),
-    AT_ONCE,
-  );
-  const [codeOfRest, failedOfRest] = await run(
-    files.filter((file) => MEASURES.test(file)),
-    2,
-  );
-  return [code === 0 ? codeOfRest : code, new Map([...failed, ...failedOfRest])];
+  const waiting = files.filter((file) => WAITS.test(file));
+  const measuring = files.filter((file) => MEASURES.test(file) && !WAITS.test(file));
+  const others = files.filter((file) => !MEASURES.test(file));
+  const outcomes = await Promise.all([run(waiting, WAITING_AT_ONCE, true), run(others, AT_ONCE)]);
+  outcomes.push(await run(measuring, 2));
+  const code = outcomes.find(([each]) => each !== 0)?.[0] ?? 0;
+  return [code, new Map(outcomes.flatMap(([, failed]) => [...failed]))];
 }
 
 await import('../test/support/compile-cache.ts');
