@@ -22,6 +22,7 @@ function scene() {
         services: new Map(),
         policies: new Map(),
         prepared: new Map(),
+        former: null,
         kept: new Map(),
         secrets: {},
         caches: atOnce(cacheSteps(snapshot, () => assert.fail('no route has a cache'), null)),
