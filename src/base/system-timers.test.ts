@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { backoffMs, jittered, systemTimers } from './system-timers.ts';
+import { FakeTimers } from '../../test/support/fake-timers.ts';
+import { backoffMs, every, jittered, pause, systemTimers } from './system-timers.ts';
 
 describe('system timers', () => {
   it('fire once, never early by the monotonic clock, and not at all when cancelled', async () => {
@@ -21,6 +22,50 @@ describe('system timers', () => {
     await new Promise((resolve) => setImmediate(resolve));
     cancel();
     assert.equal(ran, 0);
+  });
+});
+
+describe('repetition and pauses', () => {
+  it('runs each interval until it is cancelled, also from within', async () => {
+    const timers = new FakeTimers();
+    const at: number[] = [];
+    const cancel = every(
+      10,
+      () => {
+        at.push(timers.clock.monotonicMs());
+        if (at.length === 3) cancel();
+      },
+      timers,
+    );
+    await timers.advance(100);
+    assert.deepEqual(at, [10, 20, 30]);
+    assert.equal(timers.pending, 0);
+  });
+
+  it('goes on after a run that throws', async () => {
+    const timers = new FakeTimers();
+    let runs = 0;
+    every(
+      10,
+      () => {
+        runs++;
+        throw new RangeError('in a run');
+      },
+      timers,
+    );
+    await assert.rejects(timers.advance(10), RangeError);
+    await assert.rejects(timers.advance(10), RangeError);
+    assert.equal(runs, 2);
+  });
+
+  it('pauses for as long as it says', async () => {
+    const timers = new FakeTimers();
+    let isOver = false;
+    void pause(10, timers).then(() => (isOver = true));
+    await timers.advance(9);
+    assert.equal(isOver, false);
+    await timers.advance(1);
+    assert.equal(isOver, true);
   });
 });
 

@@ -35,6 +35,24 @@ export const systemTimers: Timers = {
   },
 };
 
+/** Runs it each `ms`, the first time `ms` from now; where one is late, so are those after it. */
+export function every(ms: number, run: () => void, timers: Timers = systemTimers): Cancel {
+  let cancel: Cancel;
+  const arm = (): void => {
+    cancel = timers.after(ms, () => {
+      arm();
+      run();
+    });
+  };
+  arm();
+  return () => cancel();
+}
+
+/** Resolves `ms` from now or later. */
+export function pause(ms: number, timers: Timers = systemTimers): Promise<void> {
+  return new Promise((resolve) => void timers.after(ms, resolve));
+}
+
 /** `ms` spread evenly over plus and minus `ratio` of it; `random` gives [0, 1). */
 export function jittered(ms: number, ratio: number, random: () => number): number {
   return ms * (1 + ratio * (2 * random() - 1));

@@ -1,12 +1,13 @@
 /** The worker's end of the line to the control plane, over its message port (see ControlLink in contract/policy.ts). */
 
+import { type Cancel, systemTimers } from '../base/system-timers.ts';
 import type { FromWorker } from './contract/messages.ts';
 import type { ControlLink } from './contract/policy.ts';
 
 interface Asked {
   readonly resolve: (data: unknown) => void;
   readonly reject: (error: Error) => void;
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: Cancel;
 }
 
 /** More questions than this under way at once are refused: control is not keeping up. */
@@ -42,11 +43,11 @@ export class MessageControlLink implements ControlLink {
     if (this.#asked.size >= MAX_ASKED) return Promise.reject(new Error('the control plane is not keeping up'));
     const id = this.#nextId++;
     return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
+      const cancel = systemTimers.after(timeoutMs, () => {
         this.#asked.delete(id);
         reject(new Error(`no answer to "${topic}" within ${timeoutMs} ms`));
-      }, timeoutMs);
-      this.#asked.set(id, { resolve, reject, timer });
+      });
+      this.#asked.set(id, { resolve, reject, cancel });
       this.#send({ kind: 'ask', id, topic, data });
     });
   }
@@ -60,7 +61,7 @@ export class MessageControlLink implements ControlLink {
     const asked = this.#asked.get(id);
     if (asked === undefined) return; // came too late
     this.#asked.delete(id);
-    clearTimeout(asked.timer);
+    asked.cancel();
     if (problem === null) asked.resolve(data);
     else asked.reject(new Error(problem));
   }

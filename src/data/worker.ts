@@ -3,6 +3,7 @@
  * joins the steps of the path; a request's own life is in exchange.ts. Everything comes by message from the main
  * thread (control/workers.ts) and by shared memory.
  */
+
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import type { MessagePort } from 'node:worker_threads';
 import { parentPort, workerData } from 'node:worker_threads';
@@ -13,6 +14,7 @@ import { createLogger, type LevelSetting } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
 import { inSlices } from '../base/slices.ts';
+import { every, pause } from '../base/system-timers.ts';
 import { TimerWheel } from '../base/timers.ts';
 import { IDENTITY_HEADERS } from './auth/identity-headers.ts';
 import { AuthWorkerState } from './auth/worker-state.ts';
@@ -127,12 +129,12 @@ class DataWorker {
   #beginPulse(): void {
     const delays = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
     delays.enable();
-    setInterval(() => this.#tellAsked(), ASKED_EVERY_MS).unref();
-    setInterval(() => {
+    every(ASKED_EVERY_MS, () => this.#tellAsked());
+    every(PULSE_EVERY_MS, () => {
       if (!this.#isListening) return;
       this.#control.tell(PULSE_TOPIC, pulseOf(String(this.#start.index), delays));
       delays.reset();
-    }, PULSE_EVERY_MS).unref();
+    });
   }
 
   #writeAccessLog(lines: Uint8Array<ArrayBuffer>): void {
@@ -405,10 +407,10 @@ class DataWorker {
 
   /** Resolves when no connection is open and no call is under way, or the time is over. */
   async #emptied({ connections }: WorkerRuntime, withinMs: number): Promise<void> {
-    const deadline = performance.now() + withinMs;
-    for (let leftMs = withinMs; leftMs > 0; leftMs = deadline - performance.now()) {
+    const deadline = systemClock.monotonicMs() + withinMs;
+    for (let leftMs = withinMs; leftMs > 0; leftMs = deadline - systemClock.monotonicMs()) {
       if (connections.size + this.#calls.active === 0) return;
-      await new Promise((resolve) => setTimeout(resolve, Math.min(leftMs, DRAIN_POLL_MS)));
+      await pause(Math.min(leftMs, DRAIN_POLL_MS));
     }
   }
 

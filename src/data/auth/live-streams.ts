@@ -3,6 +3,7 @@
  * key ends them at once; a token or key that expires, within a second, unless the route keeps them (`auth.streams`).
  * Requests that end by themselves are not watched. Exchanges call it; owner: one worker.
  */
+import { type Cancel, every } from '../../base/system-timers.ts';
 import type { Identity } from '../contract/policy.ts';
 
 export interface LiveStream {
@@ -26,7 +27,7 @@ const STREAM = /^(?:text\/event-stream|application\/(?:grpc|x-ndjson|json-seq)|m
 export class LiveStreams {
   readonly #open = new Set<LiveStream>();
   readonly #wallMs: () => number;
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Cancel | undefined;
 
   constructor(wallMs: () => number) {
     this.#wallMs = wallMs;
@@ -43,14 +44,14 @@ export class LiveStreams {
 
   watch(stream: LiveStream): true {
     this.#open.add(stream);
-    this.#timer ??= setInterval(() => this.expire(), LOOK_EVERY_MS).unref();
+    this.#timer ??= every(LOOK_EVERY_MS, () => this.expire());
     return true;
   }
 
   leave(stream: LiveStream): void {
     this.#open.delete(stream);
     if (this.#open.size > 0) return;
-    clearInterval(this.#timer);
+    this.#timer?.();
     this.#timer = undefined;
   }
 

@@ -3,8 +3,10 @@
  * their caches. Routes with equal settings share one verifier; it goes when the last route that uses it is disposed of,
  * and because a reload creates the new routes first, unchanged settings keep their warm cache. Owner: one worker.
  */
+
 import { hash } from 'node:crypto';
 import type { Clock } from '../../base/clock.ts';
+import { type Cancel, every } from '../../base/system-timers.ts';
 import type { ControlLink, PolicyEnvironment } from '../contract/policy.ts';
 import type { Secrets } from '../contract/snapshot.ts';
 import { KeyStore } from './jwt/key-store.ts';
@@ -29,7 +31,7 @@ export class AuthWorkerState {
   readonly revocations = new Revocations();
   readonly streams: LiveStreams;
   readonly #shared = new Map<string, { readonly thing: Shared; users: number }>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Cancel | undefined;
 
   constructor(control: ControlLink, clock: Clock) {
     this.keys = new KeyStore(control);
@@ -47,7 +49,7 @@ export class AuthWorkerState {
     if (entry === undefined) {
       entry = { thing: make(), users: 0 };
       this.#shared.set(settingsKey, entry);
-      this.#timer ??= setInterval(() => this.turn(), TURN_EVERY_MS).unref();
+      this.#timer ??= every(TURN_EVERY_MS, () => this.turn());
     }
     const held = entry;
     held.users++;
@@ -62,7 +64,7 @@ export class AuthWorkerState {
         this.#shared.delete(settingsKey);
         held.thing.dispose?.();
         if (this.#shared.size > 0) return;
-        clearInterval(this.#timer);
+        this.#timer?.();
         this.#timer = undefined;
       },
     };

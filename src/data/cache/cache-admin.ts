@@ -1,4 +1,5 @@
 /** The store in the hands of the main thread: purges, what is in it, and what a dead worker leaves. */
+import { systemClock } from '../../base/clock.ts';
 import type { CacheControl, CachedObject, CacheStats, KeySettings } from '../contract/cache.ts';
 import { urlKey } from './keys.ts';
 import {
@@ -78,7 +79,7 @@ export class CacheAdmin implements CacheControl {
 
   top(by: 'bytes' | 'hits', most: number): readonly CachedObject[] {
     const { words, floats } = this.#store;
-    const nowMs = Date.now();
+    const nowMs = systemClock.wallMs();
     const found: { entry: number; rank: number }[] = [];
     let least = -1;
     for (let entry = 1; entry < words[FRESH_ENTRY]!; entry++) {

@@ -3,6 +3,7 @@
  * for it. It sleeps on a word of the entry (`Atomics.waitAsync`) and tells its followers when something has happened:
  * the head has come, more of the body, the end, or nothing for too long.
  */
+import { systemClock } from '../../base/clock.ts';
 import { BEHIND } from './store/layout.ts';
 import { Reader } from './store/reader.ts';
 import type { CacheStore, Entry } from './store/store.ts';
@@ -69,7 +70,7 @@ class FillWatch {
     this.reader = reader;
     this.#words = store.words;
     this.#word = store.at(reader.entry) + BEHIND;
-    this.#untilMs = performance.now() + longestMs;
+    this.#untilMs = systemClock.monotonicMs() + longestMs;
     this.#onOver = onOver;
   }
 
@@ -81,7 +82,7 @@ class FillWatch {
         this.#end();
         return;
       }
-      const leftMs = this.#untilMs - performance.now();
+      const leftMs = this.#untilMs - systemClock.monotonicMs();
       // The fill may go on for as long as it likes for those who have begun to send it.
       const waiting = Atomics.waitAsync(this.#words, this.#word, seen, leftMs > 0 ? leftMs : 60_000);
       if (!waiting.async) continue;

@@ -3,8 +3,10 @@
  * again, and the counts, which are told to main every two seconds as differences. Made by the first route that has a
  * cache.
  */
+
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
+import { type Cancel, every } from '../../base/system-timers.ts';
 import { CACHE_COUNTS_TOPIC, CACHE_PEERS_TOPIC } from '../contract/cache.ts';
 import { CACHE_TIER_TIMES_TOPIC, CACHE_TIER_TOPIC, type CacheTierSettings } from '../contract/cache-tier.ts';
 import type { ControlLink } from '../contract/policy.ts';
@@ -42,7 +44,7 @@ export class WorkerCache {
   readonly #pieces: Buffer[] = [];
   readonly #control: ControlLink;
   readonly #routes = new Map<string, RouteCounts>();
-  readonly #timer: NodeJS.Timeout;
+  readonly #stopTelling: Cancel;
   readonly #log: Logger;
   /** Null: no route has one, or its URL is not here yet. */
   tier: RedisTier | null = null;
@@ -67,7 +69,7 @@ export class WorkerCache {
     control.subscribe(CACHE_PEERS_TOPIC, (data) => {
       this.gone.isHeard = data === true;
     });
-    this.#timer = setInterval(() => this.tell(), TELL_EVERY_MS).unref();
+    this.#stopTelling = every(TELL_EVERY_MS, () => this.tell());
   }
 
   /** The second tier follows its settings and the secret that they name, which arrive apart. */
@@ -130,7 +132,7 @@ export class WorkerCache {
 
   /** The worker ends. */
   close(): void {
-    clearInterval(this.#timer);
+    this.#stopTelling();
     this.tier?.close();
     this.gone.close();
     this.tell();

@@ -3,9 +3,11 @@
  * say is gathered over one turn of the event loop. While there is no bridge, as when the process starts or the bridge
  * is started again, calls wait a moment for it.
  */
+
 import type { MessagePort } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { type Cancel, every } from '../../base/system-timers.ts';
 import {
   ABORT,
   BatchBytes,
@@ -76,7 +78,7 @@ export class BridgeLink {
   #items: ToBridgeItem[] = [];
   readonly #bytes = new BatchBytes();
   #isPlanned = false;
-  #looking: NodeJS.Timeout | null = null;
+  #looking: Cancel | null = null;
   /** Ids of calls whose response has not begun, oldest first. */
   readonly #unanswered = new Set<number>();
 
@@ -110,7 +112,7 @@ export class BridgeLink {
     const entry: Entry = { call, sinceMs, port: null, touchedBy: 0 };
     this.#calls.set(id, entry);
     this.#unanswered.add(id);
-    this.#looking ??= setInterval(() => this.#look(), LOOK_EVERY_MS).unref();
+    this.#looking ??= every(LOOK_EVERY_MS, () => this.#look());
     if (isWaiting) this.#waiting.set(id, [opened, Uint8Array.from(body)]);
     else this.#open(id, entry, opened, body);
     return true;
@@ -232,7 +234,7 @@ export class BridgeLink {
       this.#fail(id, entry.port === null ? 'there is no event bridge' : 'the event bridge did not respond in time');
     }
     if (this.#unanswered.size > 0 || this.#looking === null) return;
-    clearInterval(this.#looking);
+    this.#looking();
     this.#looking = null;
   }
 
@@ -243,7 +245,7 @@ export class BridgeLink {
   /** The worker ends. */
   close(): void {
     this.#send();
-    if (this.#looking !== null) clearInterval(this.#looking);
+    this.#looking?.();
     this.#port?.close();
   }
 }

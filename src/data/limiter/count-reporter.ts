@@ -3,6 +3,7 @@
  * control needs not know which worker it was and a worker that is replaced loses two seconds at most. Names are
  * bounded: plans, kinds of event, results.
  */
+import { type Cancel, every } from '../../base/system-timers.ts';
 import { COUNTS_TOPIC } from '../contract/limits.ts';
 import type { ControlLink } from '../contract/policy.ts';
 
@@ -15,7 +16,7 @@ export class CountReporter {
   readonly #control: ControlLink;
   readonly #sources: CountSource[] = [];
   readonly #reported = new Map<string, number>();
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Cancel | undefined;
 
   constructor(control: ControlLink) {
     this.#control = control;
@@ -23,7 +24,7 @@ export class CountReporter {
 
   add(source: CountSource): void {
     this.#sources.push(source);
-    this.#timer ??= setInterval(() => this.tell(), TELL_EVERY_MS).unref();
+    this.#timer ??= every(TELL_EVERY_MS, () => this.tell());
   }
 
   tell(): void {

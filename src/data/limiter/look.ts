@@ -2,6 +2,7 @@
  * Looks at the limits of one caller, or forgets what they have used, when control asks: with the keys and rules that a
  * request of theirs would be counted by, so that nothing is worked out a second way. Used by worker-limits.ts.
  */
+import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import {
   type LimitAnswer,
@@ -26,7 +27,7 @@ const PHASES = ['arrival', 'authenticate', 'limit'] as const satisfies readonly 
 export function answerLooks(limits: WorkerLimits, control: ControlLink, redis: () => RedisLimits | null): void {
   control.subscribe(LOOK_TOPIC, (data) => {
     const question = data as LimitQuestion | null;
-    if (question === null || Date.now() - question.askedAtMs > OLDEST_MS) return;
+    if (question === null || systemClock.wallMs() - question.askedAtMs > OLDEST_MS) return;
     look(limits, redis(), question).then(
       (states) => control.tell(LOOKED_TOPIC, { id: question.id, states } satisfies LimitAnswer),
       (error: unknown) =>

@@ -5,7 +5,9 @@
  * If the process is killed, what it had not reported is not billed, and what it held is given again when its lease is
  * over (control/limits/quotas/holds.ts).
  */
+
 import type { Clock } from '../../base/clock.ts';
+import { type Cancel, every } from '../../base/system-timers.ts';
 import {
   QUOTA_TOPIC,
   QUOTA_USED_TOPIC,
@@ -77,7 +79,7 @@ export class QuotaBook {
   readonly #grants = new Map<string, Grant>();
   /** Reports on periods that are over, of grants that moved on. */
   #late: QuotaReport[] = [];
-  #timer: NodeJS.Timeout | undefined;
+  #timer: Cancel | undefined;
   #allowed = 0;
   #refused = 0;
   #asked = 0;
@@ -101,7 +103,7 @@ export class QuotaBook {
     const grant = held as Grant;
     if (grant.isLoose || grant.answer?.period !== period) {
       this.#late.push(reportOf(grant, period, used, cost));
-      this.#timer ??= setInterval(() => this.report(), REPORT_EVERY_MS).unref();
+      this.#timer ??= every(REPORT_EVERY_MS, () => this.report());
       return;
     }
     grant.reserved -= cost;
@@ -124,7 +126,7 @@ export class QuotaBook {
     }
     if (reports.length > 0) this.#control.tell(QUOTA_USED_TOPIC, reports);
     if (this.#grants.size > 0 || this.#late.length > 0) return;
-    clearInterval(this.#timer);
+    this.#timer?.();
     this.#timer = undefined;
   }
 
@@ -132,7 +134,7 @@ export class QuotaBook {
   close(): void {
     for (const grant of this.#grants.values()) this.#release(grant);
     this.report();
-    clearInterval(this.#timer);
+    this.#timer?.();
     this.#timer = undefined;
   }
 
@@ -166,7 +168,7 @@ export class QuotaBook {
       pending: null,
     };
     if (!grant.isLoose) this.#grants.set(key, grant);
-    this.#timer ??= setInterval(() => this.report(), REPORT_EVERY_MS).unref();
+    this.#timer ??= every(REPORT_EVERY_MS, () => this.report());
     return grant;
   }
 

@@ -2,7 +2,9 @@
  * `faultInjection`: makes requests slow or fail on purpose, a share of them or those with a field, so that clients and
  * time-outs can be tried. Behind authentication and limits, so it says nothing to strangers.
  */
+
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import { definePolicy } from '../contract/policy.ts';
 
 export interface FaultInjectionSettings {
@@ -30,7 +32,7 @@ export const faultInjection = definePolicy<FaultInjectionSettings>({
         exchange.logField('injected', isSlow ? (fails ? 'delay, abort' : 'delay') : 'abort');
         const outcome = fails ? fault : undefined;
         if (!isSlow) return outcome;
-        return new Promise((resolve) => void setTimeout(resolve, delay.timeMs, outcome));
+        return new Promise((resolve) => void systemTimers.after(delay.timeMs, () => resolve(outcome)));
       },
     };
   },

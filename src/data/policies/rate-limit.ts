@@ -3,7 +3,9 @@
  * be checked before authentication, so that guessing is limited too; the others after authorization, so that nobody
  * uses up another's. All limits of one phase are charged together or not at all. The counting is in data/limiter.
  */
+
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import { formatKey, type LimitPhase, type RateLimitSettings } from '../contract/limits.ts';
 import {
   definePolicy,
@@ -66,7 +68,7 @@ export const rateLimit = definePolicy<RateLimitSettings>({
 
 function holdingBack(ms: number, check: PolicyHook): PolicyHook {
   const later = (outcome: Outcome): Promise<Outcome> | Outcome =>
-    outcome instanceof Fault ? new Promise((resolve) => void setTimeout(resolve, ms, outcome).unref()) : outcome;
+    outcome instanceof Fault ? new Promise((resolve) => void systemTimers.after(ms, () => resolve(outcome))) : outcome;
   return (exchange) => {
     const outcome = check(exchange);
     return outcome instanceof Promise ? outcome.then(later) : later(outcome);

@@ -205,7 +205,9 @@ export class Admission {
 
 const all = (): boolean => true;
 
+/** As exact as Node is: `systemTimers` would look a millisecond later, since it never fires early. */
 function scheduleTimeout(task: () => void, ms: number): () => void {
+  // biome-ignore lint/style/noRestrictedGlobals: see above
   const timer = setTimeout(task, ms).unref();
   return () => clearTimeout(timer);
 }

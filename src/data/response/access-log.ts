@@ -3,8 +3,10 @@
  * block of bytes, and handed on by the block, so that no request waits for a disk or a pipe. When blocks are not taken
  * fast enough, lines are dropped and counted. Lines are ASCII: whatever is not is escaped as JSON allows.
  */
+
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
+import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from '../wire/digits.ts';
 import { constant, SHORT_TEXT } from '../wire/outbox.ts';
@@ -31,7 +33,7 @@ export class AccessLog implements ByteWriter {
   /** Where the line that is being written began. */
   #lineStart = 0;
   #outstanding = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Cancel | null = null;
   #second = -1;
   readonly #secondText = Buffer.alloc(TIME_LENGTH);
 
@@ -119,7 +121,7 @@ export class AccessLog implements ByteWriter {
   end(): void {
     this.constant(LINE_FEED);
     this.#lineStart = this.#used;
-    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    this.#timer ??= systemTimers.after(FLUSH_MS, () => this.flush());
   }
 
   /** Whether the line that is being written has these bytes. */
@@ -133,7 +135,7 @@ export class AccessLog implements ByteWriter {
   }
 
   flush(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.();
     this.#timer = null;
     if (this.#used === 0) return;
     const lines = this.#block.subarray(0, this.#used);

@@ -3,6 +3,8 @@
  * and refused heads that are such events and hands them to the main thread in batches; so many a second, the rest is
  * counted, because attackers decide how many there are. Called by exchange/report.ts and runtime.ts.
  */
+import { systemClock } from '../../base/clock.ts';
+import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import { FAULT_EVENTS, type SecurityBatch, type SecurityEvent } from '../contract/security-events.ts';
 
 /** Of one worker. */
@@ -31,12 +33,12 @@ export class SecurityWatch {
   readonly #now: () => number;
   #events: SecurityEvent[] = [];
   #leftOut = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Cancel | null = null;
   #windowMs = Number.NEGATIVE_INFINITY;
   #inWindow = 0;
 
   /** `now`: milliseconds of a clock that is never set back. */
-  constructor(send: (batch: SecurityBatch) => void, now: () => number = () => performance.now()) {
+  constructor(send: (batch: SecurityBatch) => void, now = () => systemClock.monotonicMs()) {
     this.#send = send;
     this.#now = now;
   }
@@ -74,7 +76,7 @@ export class SecurityWatch {
 
   /** What was not handed over yet. */
   flush(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.();
     this.#timer = null;
     if (this.#events.length === 0 && this.#leftOut === 0) return;
     const batch = { events: this.#events, leftOut: this.#leftOut };
@@ -104,6 +106,6 @@ export class SecurityWatch {
   }
 
   #plan(): void {
-    this.#timer ??= setTimeout(() => this.flush(), HAND_OVER_MS).unref();
+    this.#timer ??= systemTimers.after(HAND_OVER_MS, () => this.flush());
   }
 }

@@ -3,8 +3,10 @@
  * has their records written as the access log has them, and sends a bounded number a second; what is beyond is counted
  * and not written, so that a watcher costs the same on an idle gateway and on a busy one. Called by exchange/report.ts.
  */
+
 import { Buffer } from 'node:buffer';
 import type { MetricsBank } from '../../base/metrics.ts';
+import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import { isWanted, type TailFilter, type TailLines, type TailOrder } from '../contract/tail.ts';
 import { AccessLog } from './access-log.ts';
 import type { RecordedExchange } from './access-record.ts';
@@ -27,7 +29,7 @@ export class Tail {
   readonly #send: (lines: TailLines) => void;
   readonly #perSecond: number;
   readonly #filters: readonly Filter[];
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Cancel | null = null;
   /** When the second began that the two counts are about. */
   #windowMs = Number.NEGATIVE_INFINITY;
   #sent = 0;
@@ -112,11 +114,11 @@ export class Tail {
 
   #drop(): void {
     this.#dropped++;
-    this.#timer ??= setTimeout(() => this.#tell(NOTHING), TELL_DROPPED_MS).unref();
+    this.#timer ??= systemTimers.after(TELL_DROPPED_MS, () => this.#tell(NOTHING));
   }
 
   #tell(lines: Uint8Array): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.();
     this.#timer = null;
     const dropped = this.#dropped;
     this.#dropped = 0;

@@ -3,8 +3,10 @@
  * thread by the page. What is not taken in time is dropped and counted; no exchange waits. Where tracing is off there
  * is none.
  */
+
 import { randomUUID } from 'node:crypto';
 import { Redaction } from '../../base/redaction.ts';
+import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import type { ControlLink } from '../contract/policy.ts';
 import type { DeliveryMark } from '../contract/service-calls.ts';
 import {
@@ -77,7 +79,7 @@ export class Tracer {
   #finished: FinishedExchange[] = [];
   #pages: Pages | null = null;
   #dropped = 0;
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Cancel | null = null;
 
   constructor(settings: TracingSettings, control: ControlLink) {
     this.settings = settings;
@@ -164,7 +166,7 @@ export class Tracer {
       delivery,
     });
     this.#latest.note(route?.settings.id ?? '', trace, elapsedMs, wallMs);
-    this.#timer ??= setTimeout(() => this.flush(), FLUSH_MS).unref();
+    this.#timer ??= systemTimers.after(FLUSH_MS, () => this.flush());
     if (this.#finished.length >= this.#together) this.#write();
   }
 
@@ -178,7 +180,7 @@ export class Tracer {
   }
 
   flush(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer?.();
     this.#timer = null;
     this.#write();
     this.#hand();
@@ -229,7 +231,7 @@ export class Tracer {
 
   #drop(count: number): void {
     // Told in lots: when there is too much to do, a message for each would be more of it.
-    if (this.#dropped === 0) setTimeout(() => this.#tellDropped(), FLUSH_MS).unref();
+    if (this.#dropped === 0) systemTimers.after(FLUSH_MS, () => this.#tellDropped());
     this.#dropped += count;
   }
 

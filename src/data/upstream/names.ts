@@ -6,11 +6,13 @@
  *
  *   known, fresh: at once       known, old: at once, and asked anew       connecting failed: asked anew, waited for a moment
  */
+
 import type { LookupAddress, LookupOptions } from 'node:dns';
 import { lookup as systemLookup } from 'node:dns';
 import type { LookupFunction } from 'node:net';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 
 const FRESH_MS = 5_000;
 /** A name whose addresses do not work is asked for at most so often. */
@@ -102,11 +104,11 @@ export class Names {
 
   #waitAMoment(name: Name, answer: Answer, known: LookupAddress[]): void {
     const settle: Answer = (_error, addresses) => {
-      clearTimeout(timer);
+      cancel();
       name.waiting.delete(settle);
       answer(null, addresses.length === 0 ? known : addresses);
     };
-    const timer = setTimeout(settle, PATIENCE_MS, null, known);
+    const cancel = systemTimers.after(PATIENCE_MS, () => settle(null, known));
     name.waiting.add(settle);
   }
 

@@ -2,7 +2,9 @@
  * The watch over work of a user's that goes on for as long as a body: it counts as running while it works, with a time
  * of its own for each step, and not while it waits for bytes or for who takes them.
  */
+
 import type { Fault } from '../../base/errors.ts';
+import { type Cancel, systemTimers } from '../../base/system-timers.ts';
 import type { PolicyWatch } from '../contract/policy-watch.ts';
 import { hasNewMember } from './intrinsics.ts';
 
@@ -22,7 +24,7 @@ export interface AttendanceParts {
 export class Attendance {
   readonly #parts: AttendanceParts;
   #isBusy = false;
-  #timer: NodeJS.Timeout | null = null;
+  #cancel: Cancel | null = null;
 
   constructor(parts: AttendanceParts) {
     this.#parts = parts;
@@ -53,14 +55,14 @@ export class Attendance {
     this.#isBusy = true;
     const { watch, slot, timeoutMs } = this.#parts;
     watch.begin(slot);
-    this.#timer = setTimeout(() => this.#parts.late(), timeoutMs);
+    this.#cancel = systemTimers.after(timeoutMs, () => this.#parts.late());
   }
 
   idle(): void {
     if (!this.#isBusy) return;
     this.#isBusy = false;
     this.#parts.watch.end(this.#parts.slot);
-    clearTimeout(this.#timer!);
+    this.#cancel?.();
   }
 
   faultOf(error: unknown): Fault {

@@ -3,9 +3,11 @@
  * wrongly or never returns into a fault that names the policy, and counts. A hook without promise costs two stores and
  * a call. What happens here never reaches another request: the worst a policy can do is fail its own routes.
  */
+
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
+import { systemTimers } from '../../base/system-timers.ts';
 import type { Outcome, PolicyContext, PolicyHook, ResponseHook } from '../contract/policy.ts';
 import type { PolicyCount, PolicyWatch } from '../contract/policy-watch.ts';
 import { ServiceError } from '../contract/user-handler.ts';
@@ -183,14 +185,14 @@ export class HookGuard {
     watch.begin(slot);
     return new Promise((resolve) => {
       let isLate = false;
-      const timer = setTimeout(() => {
+      const cancel = systemTimers.after(timeoutMs, () => {
         isLate = true;
         call?.abort();
         resolve(this.#late(phase));
-      }, timeoutMs);
+      });
       const settled = (settle: () => R | Fault): void => {
         watch.end(slot);
-        clearTimeout(timer);
+        cancel();
         if (hasNewMember()) {
           const fault = this.#spoiled(phase);
           if (!isLate) resolve(fault);

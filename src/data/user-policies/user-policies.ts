@@ -3,11 +3,13 @@
  * checks the options, so that nothing asynchronous is left for `acquire`, which the policy `use` calls for each route.
  * One policy with the same options is created once and shared by all routes, and over reloads, until nobody uses it.
  */
+
 import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, type FaultKind, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { inSlices, mapSteps, type Steps } from '../../base/slices.ts';
+import { type Cancel, every } from '../../base/system-timers.ts';
 import type { ControlLink, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import { nameHooks } from '../contract/policy-names.ts';
 import {
@@ -70,7 +72,7 @@ export class UserPolicies {
   readonly #made = new Map<string, Made>();
   /** Guards of handlers and transforms in use, by `keyOf`. */
   readonly #guards = new Map<string, { readonly guard: HookGuard; readonly id: string }>();
-  #heart: NodeJS.Timeout | null = null;
+  #heart: Cancel | null = null;
   #broken: ReadonlySet<string> = new Set();
 
   static of(environment: PolicyEnvironment): UserPolicies {
@@ -208,11 +210,10 @@ export class UserPolicies {
   #beat(): void {
     if (this.#heart !== null) return;
     let beats = 0;
-    this.#heart = setInterval(() => {
+    this.#heart = every(BEAT_EVERY_MS, () => {
       this.#watch.beat();
       if (++beats % LOOK_EVERY_BEATS === 0) this.#putBack(null);
-    }, BEAT_EVERY_MS);
-    this.#heart.unref();
+    });
   }
 
   /**

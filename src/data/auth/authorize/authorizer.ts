@@ -3,9 +3,11 @@
  * file that cannot be loaded, a throw, or an answer that is none closes the route and is logged, it never opens it. The
  * function runs on the worker's event loop, so a slow one slows everything: it is bounded in time, not in processor.
  */
+
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
+import { systemTimers } from '../../../base/system-timers.ts';
 import type { PolicyContext } from '../../contract/policy.ts';
 
 /** What the function sees. */
@@ -79,13 +81,13 @@ export class Authorizer {
   #inTime(decision: Promise<AuthorizeDecision>): Promise<Decided> {
     return new Promise((resolve) => {
       const { timeoutMs } = this.#settings;
-      const timer = setTimeout(() => resolve(this.#failed(`no decision within ${timeoutMs} ms`)), timeoutMs);
+      const cancel = systemTimers.after(timeoutMs, () => resolve(this.#failed(`no decision within ${timeoutMs} ms`)));
       decision
         .then(
           (late) => resolve(this.#checked(late)),
           (error: unknown) => resolve(this.#failed(messageOf(error))),
         )
-        .finally(() => clearTimeout(timer));
+        .finally(cancel);
     });
   }
 

@@ -3,6 +3,7 @@
  * up and reading need no lock. The word holds the index of the owner plus one, so that main can tell that a thread died
  * with it; nobody waits longer than `LONGEST_WAIT_MS`, and who did not get it goes on without the cache.
  */
+import { systemClock } from '../../../base/clock.ts';
 import { LOCK } from './layout.ts';
 
 const SPINS = 200;
@@ -41,14 +42,14 @@ export class StoreLock {
 
   #wait(): boolean {
     const words = this.#words;
-    const start = performance.now();
+    const start = systemClock.monotonicMs();
     if (start < this.#againAt) return false;
     for (;;) {
       const seen = Atomics.compareExchange(words, LOCK, 0, this.#owner);
       if (seen === 0) return true;
-      const left = start + LONGEST_WAIT_MS - performance.now();
+      const left = start + LONGEST_WAIT_MS - systemClock.monotonicMs();
       if (left <= 0) {
-        this.#againAt = performance.now() + GIVE_UP_MS;
+        this.#againAt = systemClock.monotonicMs() + GIVE_UP_MS;
         return false;
       }
       Atomics.wait(words, LOCK, seen, Math.min(left, 1));

@@ -4,7 +4,9 @@
  * `LEASE_MS`; where the response turns out not to be one that can be shared, a mark in its place says for a while that
  * nobody should wait. Used by one fetch (tier-fill.ts).
  */
+
 import { randomBytes } from 'node:crypto';
+import { type Cancel, every } from '../../../base/system-timers.ts';
 
 export const LEASE_MS = 2_000;
 const RENEW_EVERY_MS = 600;
@@ -43,7 +45,7 @@ export class FillLock {
   readonly key: string;
   readonly #connection: () => LockCommands | null;
   readonly #name = randomBytes(12).toString('base64');
-  #timer: NodeJS.Timeout | null = null;
+  #timer: Cancel | null = null;
 
   /** `connection`: null while nothing can be written. */
   constructor(key: string, connection: () => LockCommands | null) {
@@ -58,12 +60,12 @@ export class FillLock {
 
   /** It is held from now on, until `end`. */
   hold(): void {
-    this.#timer ??= setInterval(() => this.#keep(LEASE_MS), RENEW_EVERY_MS).unref();
+    this.#timer ??= every(RENEW_EVERY_MS, () => this.#keep(LEASE_MS));
   }
 
   /** `passMs` above 0: nobody should wait for this response for so long. */
   end(passMs: number): void {
-    if (this.#timer !== null) clearInterval(this.#timer);
+    this.#timer?.();
     this.#timer = null;
     this.#keep(-passMs);
   }

@@ -3,8 +3,10 @@
  * in memory asks here first and writes here afterwards. Whatever happens to Redis, a read ends within `timeoutMs`, and
  * what is late, fails or finds the breaker open is a miss; nobody waits for a write. Owner: one worker.
  */
+
 import { hash } from 'node:crypto';
 import { messageOf } from '../../../base/errors.ts';
+import { systemTimers } from '../../../base/system-timers.ts';
 import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import {
   type CacheTierSettings,
@@ -225,7 +227,7 @@ export class RedisTier {
     const finish = (result: TierReadResult, found: T | null): void => {
       if (isOver) return;
       isOver = true;
-      clearTimeout(timer);
+      cancel();
       if (found === null) this.#line.failed();
       else {
         this.#line.succeeded();
@@ -233,7 +235,7 @@ export class RedisTier {
       }
       end(result, found);
     };
-    const timer = setTimeout(() => finish('late', null), this.#settings.timeoutMs);
+    const cancel = systemTimers.after(this.#settings.timeoutMs, () => finish('late', null));
     ask().then(
       (found) => finish('hit', found),
       () => finish('failed', null),

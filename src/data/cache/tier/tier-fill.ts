@@ -2,6 +2,7 @@
  * The second tier in one fetch: asks Redis before the service is asked, agrees with other gateways who asks that, and
  * writes there what the fetch has stored in memory. What it needs of the request it reads while the request is there.
  */
+import { type Cancel, systemTimers } from '../../../base/system-timers.ts';
 import type { TierLockResult } from '../../contract/cache-tier.ts';
 import type { CachedRoute } from '../cached-route.ts';
 import { choosingNames, ELSEWHERE, hasParts, type KeyRequest, secondKey } from '../keys.ts';
@@ -28,7 +29,7 @@ export class TierFill {
   #isOver = false;
   /** While this fetch is the one of all gateways. */
   #lock: FillLock | null = null;
-  #pause: NodeJS.Timeout | null = null;
+  #pause: Cancel | null = null;
 
   constructor(tier: RedisTier, route: CachedRoute, request: KeyRequest, firstKey: string) {
     this.#tier = tier;
@@ -107,7 +108,7 @@ export class TierFill {
       else if (answer === 'passes') end('passed', stale);
       else if (answer === null) end('failed', stale);
       else if (this.#now() >= untilMs) end('late', stale);
-      else this.#pause = setTimeout(lookAgain, pauseMs);
+      else this.#pause = systemTimers.after(pauseMs, lookAgain);
     });
     if (!isAsked) end('failed', stale);
   }
@@ -181,7 +182,7 @@ export class TierFill {
   close(vary: readonly string[] | null): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    if (this.#pause !== null) clearTimeout(this.#pause);
+    this.#pause?.();
     if (vary !== null) this.#request = new RememberedRequest(this.#request, this.#route.settings, vary);
   }
 

@@ -2,9 +2,11 @@
  * The cache's own line to Redis (large bodies would hold up the decisions of limits): connects in the background,
  * keeps away from a Redis that does not answer, and knows how full it is.
  */
+
 import { messageOf } from '../../../base/errors.ts';
 import { connectRedis, parseRedisUrl, type RedisConnection } from '../../../base/redis.ts';
 import { RedisBreaker } from '../../../base/redis-breaker.ts';
+import { systemTimers } from '../../../base/system-timers.ts';
 import { KEEP_SCRIPT, type LockCommands, TAKE_SCRIPT } from './fill-lock.ts';
 
 /**
@@ -121,11 +123,11 @@ export class TierLine {
     const end = (isGood: boolean): void => {
       if (isOver) return;
       isOver = true;
-      clearTimeout(timer);
+      cancel();
       if (isGood) this.succeeded();
       else this.breaker.failed(this.#now());
     };
-    const timer = setTimeout(() => end(false), PROBE_MS).unref();
+    const cancel = systemTimers.after(PROBE_MS, () => end(false));
     connection.ping().then(
       () => end(true),
       () => end(false),

@@ -3,7 +3,9 @@
  * batch taken ahead. Whatever happens to Redis, a decision comes within `timeoutMs`: what is late, fails or finds the
  * breaker open is decided by the fallback. Owner: one worker.
  */
+import { systemClock } from '../../../base/clock.ts';
 import { RedisBreaker } from '../../../base/redis-breaker.ts';
+import { type Cancel, systemTimers } from '../../../base/system-timers.ts';
 import { TIMING_BOUNDS, timingBucket } from '../../../base/timings.ts';
 import type { RedisLimitSettings } from '../../contract/limits.ts';
 import type { LimitSet } from '../limit-set.ts';
@@ -44,7 +46,7 @@ interface Waiting {
 interface Turn {
   readonly waiting: Waiting[];
   open: number;
-  readonly timer: NodeJS.Timeout;
+  readonly cancel: Cancel;
 }
 
 export class RedisLimits {
@@ -106,14 +108,14 @@ export class RedisLimits {
 
   /** Operators wait longer than requests do, but not for ever. */
   async #within<T>(asked: Promise<T>): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
+    let cancel: Cancel | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(reject, OPERATOR_MS, new Error('Redis does not answer'));
+      cancel = systemTimers.after(OPERATOR_MS, () => reject(new Error('Redis does not answer')));
     });
     try {
       return await Promise.race([asked, late]);
     } finally {
-      clearTimeout(timer);
+      cancel?.();
     }
   }
 
@@ -214,7 +216,7 @@ export class RedisLimits {
   /** Null: no answer in time. Never rejects. */
   #ask(set: LimitSet, tags: readonly string[], wanted: number) {
     this.#asked++;
-    const started = performance.now();
+    const started = systemClock.monotonicMs();
     return new Promise<Awaited<ReturnType<typeof take>> | null>((resolve) => {
       const waiting: Waiting = {
         isOver: false,
@@ -233,7 +235,7 @@ export class RedisLimits {
           if (waiting.isOver) return;
           ended(waiting, turn);
           this.#answered++;
-          const tookMs = performance.now() - started;
+          const tookMs = systemClock.monotonicMs() - started;
           this.#latencyMs += tookMs;
           this.timings[timingBucket(tookMs / 1_000)]!++;
           this.#breaker.succeeded(this.#limiter.table.time.nowMs());
@@ -257,8 +259,8 @@ export class RedisLimits {
     // One whose questions have all failed at once has no timer any more.
     if (turn === null || turn.open === 0) {
       const list: Waiting[] = [];
-      const timer = setTimeout(giveUpAll, this.#settings.timeoutMs, list).unref();
-      turn = { waiting: list, open: 0, timer };
+      const cancel = systemTimers.after(this.#settings.timeoutMs, () => giveUpAll(list));
+      turn = { waiting: list, open: 0, cancel };
       this.#turn = turn;
       setImmediate(this.#endTurn);
     }
@@ -338,7 +340,7 @@ function giveUpAll(waiting: readonly Waiting[]): void {
 
 function ended(waiting: Waiting, turn: Turn): void {
   waiting.isOver = true;
-  if (--turn.open === 0) clearTimeout(turn.timer);
+  if (--turn.open === 0) turn.cancel();
 }
 
 function copyOf(decision: Decision): Decision {
