@@ -102,6 +102,13 @@ const refused: readonly { name: string; schema: z.ZodType; input: unknown; want:
     expected: 'a share such as 20% or 0.2',
   },
   {
+    name: 'less than a share with bounds that binary fractions only come near to',
+    schema: ratio({ min: 0.07, max: 0.99999 }),
+    input: '6%',
+    want: 'too small',
+    expected: 'a share such as 20% or 0.2, from 7% to 99.999%',
+  },
+  {
     name: 'a prefix that is too long',
     schema: cidr(),
     input: '10.0.0.0/33',

@@ -128,7 +128,8 @@ export function sizeOrOff(range: NumberRange = {}): Unit<number> {
 
 /** 0 to 1, of `20%` or of a bare number from 0 to 1. */
 export function ratio(range: NumberRange = {}): Unit<number> {
-  const percent = (value: number): string => `${value * 100}%`;
+  // Without the noise of binary fractions: 99.999, not 99.99900000000001.
+  const percent = (value: number): string => `${Number((value * 100).toPrecision(12))}%`;
   const expected = `a share such as 20% or 0.2${rangeWords(range, 1, percent)}`;
   const meta = { type: ['string', 'number'], pattern: '^\\d+(\\.\\d+)?%$', 'x-unit': 'ratio', ...limits(range) };
   return unit({ ...meta, minimum: range.min ?? 0, maximum: range.max ?? 1 }, expected, (input) => {

@@ -151,7 +151,7 @@ export const acmeSection = defineSection({
         expected: 'GATEHOUSE_MASTER_KEY with at least 32 characters, or store: dataDir',
       });
     }
-    const ca = options.ca === undefined ? undefined : context.readText(options.ca, { at: ['ca'] });
+    const ca = options.ca === undefined ? undefined : context.readAuthorities('ca', options.ca);
     return {
       names,
       directory: directoryOf(options.server),

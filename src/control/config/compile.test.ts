@@ -235,6 +235,46 @@ test('a certificate that ends within 14 days is warned about, whatever it is for
   assert.match(formatProblem(soon[0]!), /^warning: .*: the certificate ends on 21\d\d-\d\d-\d\d, in 5 days$/);
 });
 
+test('the certificates of a collector and the authority of ACME are checked as those of services are', async () => {
+  const pair = { cert: 'tls/localhost.pem', key: 'tls/localhost.key' };
+  const of = (tls: object) => ({ gateway: { tracing: { endpoint: 'https://127.0.0.1:4318', ...tls } } });
+  const said = async (document: object) => (await result(document)).problems.map(formatProblem);
+  assert.deepEqual(await said(of({ ...pair, key: 'tls/other.key' })), [
+    'gateway.tracing.key: is not the private key of the certificate',
+  ]);
+  const [notOne] = await said(of({ ca: '-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----' }));
+  assert.equal(notOne, 'gateway.tracing.ca: not a certificate in PEM');
+  const document = of({ ...pair, ca: pair.cert });
+  const { plan } = await compiled(document);
+  const { tls } = plan.gateway.tracing!.exporter;
+  assert.deepEqual(
+    tls,
+    Object.fromEntries(
+      Object.entries({ ca: 'pem', cert: 'pem', key: 'key' }).map(([key, end]) => [
+        key,
+        readFileSync(`${GOLDEN}tls/localhost.${end}`, 'utf8'),
+      ]),
+    ),
+  );
+  const sources = plan.certificates.map(({ source }) => source);
+  assert.deepEqual(sources.sort(), ['gateway.tracing.ca', 'gateway.tracing.cert']);
+  const { endsAtMs } = plan.certificates[0]!;
+  const soon = (await compiled(document, { nowMs: endsAtMs - 5.2 * 86_400_000 })).problems;
+  assert.deepEqual(
+    soon
+      .filter(({ message }) => message.startsWith('the certificate ends'))
+      .map(({ key }) => key)
+      .sort(),
+    ['gateway.tracing.ca', 'gateway.tracing.cert'],
+  );
+  const acme = (ca: string) => ({ gateway: { listeners: [{ port: 0, tls: { auto: ['a.example'] } }] }, acme: { ca } });
+  assert.match((await said(acme('tls/localhost.key'))).join('\n'), /^acme\.ca: not a certificate in PEM/m);
+  assert.deepEqual(
+    (await compiled(acme(pair.cert))).plan.certificates.map(({ source }) => source),
+    ['acme.ca'],
+  );
+});
+
 test('the snapshot is frozen to its leaves and survives a structured clone', async () => {
   const { snapshot } = await compiled({ services: { a: service(1) }, routes: [route('/a', 'a')] });
   assert.throws(() => Object.assign(snapshot.services[0]?.timeouts ?? {}, { totalMs: 1 }), TypeError);

@@ -94,7 +94,7 @@ export function* compileSteps(config: LoadedConfig, options: CompileOptions = {}
   const endpoints = endpointPaths(compilation);
   const workers = workerCount(compilation);
   warnOfUnenforcedKeys(compilation);
-  const features = compileSections(compilation, dataDir, environment);
+  const features = compileSections(compilation, dataDir, environment, nowMs);
 
   const { endpoints: written, operations } = config.document.gateway;
   const answersGrpc = written !== 'off' && written.grpcHealth;

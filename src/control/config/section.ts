@@ -61,8 +61,8 @@ export interface BuiltinRoute {
   /** Before all routes of the document, whatever their priority. */
   readonly goesFirst?: boolean;
   /**
-   * What one address may ask of it, with whatever credentials, refused by the workers before they look at those: a flood
-   * does not reach the main thread, and a client that guesses tokens is slowed.
+   * What one address may ask of it, with whatever credentials, refused by the workers before they look at those: a
+   * flood does not reach the main thread, and a client that guesses tokens is slowed.
    */
   readonly limits?: readonly AddressLimit[];
   /** Of an account with a second factor it wants one given in the last ten minutes (`identity.mfa.stepUpTtl`). */
@@ -80,6 +80,13 @@ export interface SectionContext extends OptionContext {
   readonly service: string;
   /** For `service` keys: the Enhanced document's `loadBalancing.healthCheckInterval`, if the service has it. */
   readonly healthCheckIntervalMs: number | undefined;
+  /**
+   * The text of a key that holds authorities in PEM, as a file or itself: checked, and their end watched. Undefined,
+   * and reported, where something is wrong with it.
+   */
+  readAuthorities(key: string, value: string): string | undefined;
+  /** The same of the keys `cert` and `key`, which must fit together. */
+  readPair(cert: string, key: string): { readonly cert: string; readonly key: string } | undefined;
   addRoute(route: BuiltinRoute): void;
   /** A built-in service that routes of the document may name, though no section adds a route to it. */
   addService(name: string): void;

@@ -248,15 +248,13 @@ function collectorTls(
   if ((cert === undefined) !== (key === undefined))
     context.problem('cert and key belong together', { expected: 'both' });
   if (endpoint?.startsWith('http:') && (ca ?? cert) !== undefined)
-    context.problem(`has no effect: the endpoint is not https`, { at: [ca === undefined ? 'cert' : 'ca'] });
-  const read = (file: string | undefined, name: string): string | null => {
-    const text = file === undefined ? undefined : context.readText(file, { at: [name] });
-    if (text === undefined) return null;
-    if (text.includes('-----BEGIN')) return text;
-    context.problem('the file holds no PEM text', { at: [name], got: JSON.stringify(file) });
-    return null;
+    context.problem('has no effect: the endpoint is not https', { at: [ca === undefined ? 'cert' : 'ca'] });
+  const pair = cert === undefined || key === undefined ? undefined : context.readPair(cert, key);
+  return {
+    ca: ca === undefined ? null : (context.readAuthorities('ca', ca) ?? null),
+    cert: pair?.cert ?? null,
+    key: pair?.key ?? null,
   };
-  return { ca: read(ca, 'ca'), cert: read(cert, 'cert'), key: read(key, 'key') };
 }
 
 function exporterUrl(endpointUrl: string, protocol: ExporterPlan['protocol']): string {

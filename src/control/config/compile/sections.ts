@@ -4,6 +4,7 @@ import { sectionsAt } from '../../sections.ts';
 import type { ControlPlan } from '../plan.ts';
 import type { BuiltinRoute, SectionContext, SectionPlace } from '../section.ts';
 import type { Compilation } from './context.ts';
+import { readAuthorities, readPair } from './pem.ts';
 
 export interface CompiledSections {
   readonly sections: ControlPlan['sections'];
@@ -16,7 +17,12 @@ export interface CompiledSections {
   readonly used: readonly string[];
 }
 
-export function compileSections(compilation: Compilation, dataDir: string, environment: string): CompiledSections {
+export function compileSections(
+  compilation: Compilation,
+  dataDir: string,
+  environment: string,
+  nowMs: number,
+): CompiledSections {
   const { document } = compilation.config;
   const names = Object.keys(document.services);
   const routes: BuiltinRoute[] = [];
@@ -35,6 +41,8 @@ export function compileSections(compilation: Compilation, dataDir: string, envir
         services: names,
         service,
         healthCheckIntervalMs: document.services[service]?.loadBalancing?.healthCheckInterval,
+        readAuthorities: (key, value) => readAuthorities(compilation, [...path, key], value, nowMs),
+        readPair: (cert, key) => readPair(compilation, [...path, 'cert'], cert, [...path, 'key'], key, nowMs),
         addRoute: (route) => routes.push(route),
         addService: (name) => builtins.push(name),
         usesService: (name) => used.push(name),
