@@ -5,41 +5,14 @@
  */
 
 import { call, poll } from './api.js';
+import { InstanceRates } from './instance-rates.js';
 import { Ask, Card, html, Message, More, may, number, query, Search, STEP, setQuery, Table, until } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
 const services = signal(null);
 const EVERY_MS = 2_000;
-/** What instances had counted when they were read last, and what that makes a second, by id. */
-const counted = new Map();
-const rates = new Map();
-let countedAt = 0;
-
-/** Rates between this reading and the one before. */
-function countOn({ at, services: found }) {
-  if (at === countedAt) return;
-  const seconds = (at - countedAt) / 1000;
-  countedAt = at;
-  for (const { instances } of found) {
-    const since = instances.map(({ id, traffic }) => {
-      const { requests, errors, seconds: took } = counted.get(id) ?? traffic;
-      return { requests: traffic.requests - requests, errors: traffic.errors - errors, took: traffic.seconds - took };
-    });
-    const all = since.reduce((sum, { requests }) => sum + requests, 0);
-    for (const [index, { id, traffic }] of instances.entries()) {
-      const { requests, errors, took } = since[index];
-      const isNew = !counted.has(id);
-      counted.set(id, traffic);
-      rates.set(id, {
-        perSecond: isNew ? null : requests / seconds,
-        share: requests === 0 ? null : (100 * requests) / all,
-        errors: requests === 0 ? null : (100 * errors) / requests,
-        meanMs: requests === 0 ? null : (1000 * took) / requests,
-      });
-    }
-  }
-}
+const rates = new InstanceRates();
 
 export function ServicesPage() {
   const [q, setWanted] = useState(() => query().q ?? '');
@@ -48,7 +21,7 @@ export function ServicesPage() {
   const path = `/services?${new URLSearchParams({ q, limit })}`;
   useEffect(() => poll(path, services, EVERY_MS), [path]);
   if (services.value === null) return html`<h1>Services</h1><p class="soft">Reading the gateway …</p>`;
-  countOn(services.value);
+  rates.take(services.value);
   const { services: found, total, matching } = services.value;
   const after = async (work) => {
     try {
@@ -124,7 +97,7 @@ function Instance({ instance, byHand, after }) {
   const { id, url } = instance;
   const path = `/instances/${encodeURIComponent(id)}`;
   const [state, tone] = stateOf(instance);
-  const { perSecond, share, errors, meanMs } = rates.get(id) ?? {};
+  const { perSecond, share, errors, meanMs } = rates.of(id);
   const own = byHand.filter(({ target }) => target === id);
   const isAdded = own.some(({ kind }) => kind === 'added');
   const isWeighed = own.some(({ kind }) => kind === 'weight');

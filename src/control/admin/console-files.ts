@@ -59,6 +59,7 @@ const OWN_FILES = new Set([
   'api.js',
   'ui.js',
   'chart.js',
+  'instance-rates.js',
   'pages-overview.js',
   'pages-routes.js',
   'pages-services.js',
