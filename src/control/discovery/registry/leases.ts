@@ -46,8 +46,8 @@ export type RegisterResult =
       readonly ok: true;
       readonly lease: Lease;
       readonly isNew: boolean;
-      /** Id of the lease that this one took the place of. */
-      readonly replaces: string | null;
+      /** The lease that this one took the place of. */
+      readonly replaces: Pick<LeaseCopy, 'id' | 'leaseMs'> | null;
     }
   | { readonly ok: false; readonly refusal: 'unknown' }
   | { readonly ok: false; readonly refusal: 'full'; readonly most: number }

@@ -150,7 +150,8 @@ export class Registry {
       });
     } else this.#env.log.info('instance registered', { ...told, again: known });
     this.#changed(serviceName, service);
-    return { ok: true, lease: this.#show(entry), isNew: former === undefined, replaces: former?.id ?? null };
+    const replaces = former === undefined ? null : { id: former.id, leaseMs: former.leaseMs };
+    return { ok: true, lease: this.#show(entry), isNew: former === undefined, replaces };
   }
 
   /** Lengthens the lease by its whole length and takes changes; undefined when there is no such lease. */

@@ -123,8 +123,8 @@ class Node {
     return new Node(board, facts, registry, lines);
   }
 
-  configure(services: ReadonlyMap<string, RegistrationRules>): void {
-    this.#registry.configure(SETTINGS, services);
+  configure(services: ReadonlyMap<string, RegistrationRules>, settings = SETTINGS): void {
+    this.#registry.configure(settings, services);
     this.shared.configured();
   }
 
@@ -311,6 +311,22 @@ describe('registry of a cluster', () => {
     await board.timers.advance(LEAST_KEPT_MS + 60_000);
     const late = await board.node();
     assert.deepEqual([is(a).urls, is(b).urls, late.urls], [[], [], []]);
+  });
+
+  it('the end of a lease that is longer than a reload allows since is known for as long as that lease', async () => {
+    const [board, a, b] = await nodes(2);
+    const left = await is(a).register('http://left:1', SETTINGS.leaseMs.max);
+    const former = await is(a).register('http://again:1', SETTINGS.leaseMs.max);
+    await board.timers.advance(LOOK_MS);
+    const shorter = { ...SETTINGS, leaseMs: { ...SETTINGS.leaseMs, max: 60_000 } };
+    for (const node of [a, b]) is(node).configure(new Map([['orders', RULES]]), shorter);
+    assert.equal(await is(b).shared.remove('orders', left.id), true);
+    const again = await is(b).register('http://again:1', 60_000);
+    assert.equal(await is(a).shared.remove('orders', again.id), true);
+    await board.timers.advance(LEAST_KEPT_MS + 60_000);
+    const late = await board.node();
+    assert.deepEqual([is(a).urls, is(b).urls, late.urls], [[], [], []]);
+    assert.equal(await late.beat(former.id), 'none');
   });
 
   it('a heartbeat of the process before, told after the new one registered, does not push it out', async () => {

@@ -44,7 +44,13 @@ const leaseValue = z.object({
   heldMs: span,
 });
 /** Given up, or replaced by another lease of the same URL. */
-const endValue = z.object({ ...named, ended: z.literal(true), successor: leaseValue.nullable() });
+const endValue = z.object({
+  ...named,
+  ended: z.literal(true),
+  /** Of the lease that is over; absent where an older version told it. */
+  leaseMs: z.number().positive().optional(),
+  successor: leaseValue.nullable(),
+});
 
 type Ended = z.output<typeof endValue>;
 
@@ -99,7 +105,7 @@ export class SharedRegistry {
     if (!result.ok) return result;
     const { lease, replaces } = result;
     const copy = registry.copyOf(service, lease.id) ?? null;
-    if (replaces !== null) void this.#tellEnd({ service, id: replaces, url: lease.url }, copy);
+    if (replaces !== null) void this.#tellEnd({ service, url: lease.url, ...replaces }, copy);
     await this.#told(service, lease);
     return result;
   }
@@ -115,14 +121,13 @@ export class SharedRegistry {
   /** When it resolves, no node learns the lease any more, unless the store is away. */
   async remove(service: string, id: string): Promise<Found<true>> {
     const { registry } = this.#parts;
-    let url = '';
     const removed = await this.#find(() => {
-      url = registry.copyOf(service, id)?.url ?? '';
-      return registry.remove(service, id) || undefined;
+      const copy = registry.copyOf(service, id);
+      return registry.remove(service, id) ? copy : undefined;
     });
-    if (removed !== true) return removed;
-    this.#renewed.delete(keyOf(service, url));
-    await this.#tellEnd({ service, id, url }, null);
+    if (removed === 'none' || removed === 'unsure') return removed;
+    this.#renewed.delete(keyOf(service, removed.url));
+    await this.#tellEnd(removed, null);
     return true;
   }
 
@@ -144,10 +149,12 @@ export class SharedRegistry {
     await this.#tell(key, [service, id]);
   }
 
-  async #tellEnd(lease: Pick<LeaseCopy, 'service' | 'id' | 'url'>, successor: LeaseCopy | null): Promise<void> {
-    const { service, id, url } = lease;
+  async #tellEnd(
+    { service, id, url, leaseMs }: Pick<LeaseCopy, 'service' | 'id' | 'url' | 'leaseMs'>,
+    successor: LeaseCopy | null,
+  ): Promise<void> {
     const comebacksMs = this.#parts.registry.comebacksOf(service, url);
-    await this.#tell(`end ${id}`, { service, id, url, comebacksMs, ended: true, successor });
+    await this.#tell(`end ${id}`, { service, id, url, comebacksMs, ended: true, leaseMs, successor });
   }
 
   #renew(service: string, { id, url }: Lease): void {
@@ -173,8 +180,10 @@ export class SharedRegistry {
     }
     const value = 'ended' in told ? told : registry.copyOf(...told);
     if (value === undefined) return;
-    // As long as any lease that it ends: one that is told late must not outlive it.
-    const keptMs = 'ended' in value ? registry.settings.leaseMs.max : value.leaseMs;
+    // As long as any lease that it ends, also one from before a reload that shortened them: one that is told late must
+    // not outlive it.
+    const { leaseMs = 0 } = value;
+    const keptMs = 'ended' in value ? Math.max(leaseMs, registry.settings.leaseMs.max) : leaseMs;
     const written = facts.tell(LEASE_FACT, key, value, keptMs);
     // While the store is away nobody waits for it.
     if (facts.knownMs !== null) await written;
@@ -197,7 +206,9 @@ export class SharedRegistry {
     else log.warn('a registration of another node cannot be read', { node, reason: z.prettifyError(lease.error) });
   }
 
-  /** The store is reached for the first time, or again: heartbeats that other nodes took meanwhile are told only now. */
+  /**
+   * The store is reached for the first time, or again: heartbeats that other nodes took meanwhile are told only now.
+   */
   #caughtUp(): void {
     this.#parts.registry.spare();
     const owed = [...this.#owed];
