@@ -1,11 +1,12 @@
 /**
  * What does the console cost? `npm run bench:console [-- --routes 1000 --instances 500 --loads 7 --rounds 6 --seconds 4
  * --rate 4000]`: of a gateway with so many routes and instances, the time to the first paint in Chromium (a fresh
- * profile for each load), the size of all files that a browser loads, packed, and what an open console costs the worker,
- * in CPU time of its thread, with and without it, in pairs whose order changes: per request at a fixed rate that the
- * machine serves without a failed request, and at rest, for a second, as a share of what 10,000 requests a second take.
- * The open console is what its pages do, without a browser that would take the processors: the stream of traffic, and
- * what the pages overview, routes, services and requests read, as often as they do. One worker, loopback, Linux.
+ * profile for each load), the size of all files that a browser loads, packed, and what an open console costs the
+ * worker, in CPU time of its thread, with and without it, in pairs whose order changes: per request at a fixed rate
+ * that the machine serves without a failed request, and at rest, for a second, as a share of what 10,000 requests a
+ * second take. The open console is what its pages do, without a browser that would take the processors: the stream of
+ * traffic, and what the pages overview, routes, services and requests read, as often as they do. One worker, loopback,
+ * Linux.
  */
 
 import { execFile } from 'node:child_process';

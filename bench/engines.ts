@@ -5,7 +5,8 @@
  * broker's protocol costs; by the same client behind a plain node:http server, which shows what any program costs that
  * takes events by HTTP and sends them as server-sent events; and by `publish` and `subscribe` of a gateway with one
  * worker. CPU for each event, events a second, and how long an acknowledgement takes, one at a time, after some
- * seconds of warming up, when the process is at rest. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare client's.
+ * seconds of warming up, when the process is at rest. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare
+ * client's.
  */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { Agent, request } from 'node:http';

@@ -1,4 +1,7 @@
-/** One account: blocked, given another plan; its quotas, its sessions and how they end, its API keys made, rotated, revoked. */
+/**
+ * One account: blocked, given another plan; its quotas, its sessions and how they end, its API keys made, rotated,
+ * revoked.
+ */
 
 import { call } from './api.js';
 import { useAction, useFeature } from './pages-limits.js';

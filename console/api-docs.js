@@ -1,6 +1,6 @@
 /**
- * Starts Swagger UI on the document of the gateway. Other audiences are asked for with the token that was typed: it stays
- * in this page's memory, is sent to this gateway only, and authorizes the requests that are tried out.
+ * Starts Swagger UI on the document of the gateway. Other audiences are asked for with the token that was typed: it
+ * stays in this page's memory, is sent to this gateway only, and authorizes the requests that are tried out.
  */
 const { documents } = document.body.dataset;
 const form = document.getElementById('which');

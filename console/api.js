@@ -85,7 +85,10 @@ export function poll(path, into, everyMs) {
   };
 }
 
-/** Server-sent events; returns what ends them. The browser connects again by itself; `state` hears whether it is connected. */
+/**
+ * Server-sent events; returns what ends them. The browser connects again by itself; `state` hears whether it is
+ * connected.
+ */
 export function stream(path, event, listener, state = () => {}) {
   const source = new EventSource(base + path);
   source.addEventListener('open', () => state(true));

@@ -10,7 +10,7 @@ import { useEffect, useState } from './vendor/hooks.js';
 import { render } from './vendor/preact.js';
 import { signal } from './vendor/signals.js';
 
-/** Each is loaded when it is first shown, or when nothing else is to do. */
+/** Each is loaded when it is first shown, or when the browser is idle. */
 const PAGES = {
   '': ['Overview', () => import('./pages-overview.js').then((from) => from.Overview)],
   routes: ['Routes', () => import('./pages-routes.js').then((from) => from.RoutesPage)],

@@ -14,7 +14,7 @@ export function ApisPage() {
     return html`<h1>API pages</h1><${Message} error=${error} /><p class="soft">Reading the gateway …</p>`;
   const { openapi, listeners } = found;
   if (openapi === null)
-    return html`<h1>API pages</h1><p class="plain">Nobody reads yet what is behind this gateway. Add <code>openapi: {}</code> to the configuration: then all its APIs are one document, with pages at <code>/docs</code> and <code>/redoc</code>.</p>`;
+    return html`<h1>API pages</h1><p class="plain">This gateway publishes no API document yet. Add <code>openapi: {}</code> to the configuration: then all its APIs are one document, with pages at <code>/docs</code> and <code>/redoc</code>.</p>`;
   const { path, docs, redoc, problems } = openapi;
   const places = [
     ['Try the APIs', docs],

@@ -1,4 +1,6 @@
-/** The limits of one caller: how much is left of each, and forgetting what was counted. Who is meant is in the address. */
+/**
+ * The limits of one caller: how much is left of each, and forgetting what was counted. Who is meant is in the address.
+ */
 
 import { call } from './api.js';
 import { Ask, ago, Card, html, Message, may, number, query, setQuery, Table } from './ui.js';

@@ -1,4 +1,6 @@
-/** Limits and bans: who is banned, until when and why; banned by hand, lifted. And the cache: what it holds, and purges. */
+/**
+ * Limits and bans: who is banned, until when and why; banned by hand, lifted. And the cache: what it holds, and purges.
+ */
 
 import { ApiError, call } from './api.js';
 import { Card, html, Message, may, number, Table, until } from './ui.js';

@@ -1,4 +1,6 @@
-/** Try a request: which route takes it and why the others do not, then send it and see what it met and how long it took. */
+/**
+ * Try a request: which route takes it and why the others do not, then send it and see what it met and how long it took.
+ */
 
 import { call } from './api.js';
 import { Card, html, Message, may, number, query, setQuery, Table } from './ui.js';

@@ -1,6 +1,6 @@
 /**
- * Names of status codes (IANA's registry, RFC 9110 §15), for the first line of a response. Node has the same table in `node:http`, which
- * no worker needs otherwise.
+ * Names of status codes (IANA's registry, RFC 9110 §15), for the first line of a response. Node has the same table in
+ * `node:http`, which no worker needs otherwise.
  */
 export const REASON_PHRASES: Readonly<Record<number, string>> = {
   100: 'Continue',

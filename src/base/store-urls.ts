@@ -1,7 +1,7 @@
 /**
  * URLs of stores, brokers and mail servers, which hold passwords, as their clients read them. What a client would
- * refuse, or read in another way than it is meant, is found when the configuration is checked; no complaint shows a part
- * of the URL.
+ * refuse, or read in another way than it is meant, is found when the configuration is checked; no complaint shows a
+ * part of the URL.
  */
 import type * as z from 'zod';
 import { messageOf } from './errors.ts';

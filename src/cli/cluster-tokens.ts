@@ -1,4 +1,7 @@
-/** `gatehouse cluster`: tokens with which workers join. */
+/**
+ * `gatehouse cluster token`, `tokens` and `revoke`: what workers join with. Each is a call of the cluster's
+ * API and goes by the rights of its token, so that it works from any machine. Called by cluster.ts.
+ */
 import { call, labelsOf, refused, shown, whole } from './cluster-call.ts';
 import type { CommandContext } from './command.ts';
 import { EXIT } from './command.ts';

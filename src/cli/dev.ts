@@ -9,6 +9,7 @@ import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ownScript } from '../base/own-script.ts';
 import { CONSOLE_VARIABLE } from '../control/admin/console-variable.ts';
+import { LISTENS, NEEDS_RESTART } from '../control/log-words.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UnreachableError } from './command.ts';
 import { configFile } from './config-file.ts';
@@ -16,10 +17,6 @@ import { callSocket, findSocket } from './control-socket.ts';
 import { openBrowser } from './open-browser.ts';
 import { colours, prettyLine } from './pretty-line.ts';
 
-/** In the log when a reload left something for the next start. */
-const NEEDS_RESTART = 'some settings take effect at the next start only';
-/** What "start" prints when it takes requests. */
-const LISTENS = 'gatehouse listens on';
 /** The last one is a terminal that was closed, which to the gateway itself would mean a reload. */
 const ENDING = ['SIGTERM', 'SIGINT', 'SIGHUP'] as const;
 /** An editor writes a file in several steps. */

@@ -1,4 +1,6 @@
-/** `gatehouse key` of a gateway elsewhere, by its admin API and a token; on this machine key-run.ts opens the database. */
+/**
+ * `gatehouse key` of a gateway elsewhere, by its admin API and a token; on this machine key-run.ts opens the database.
+ */
 import { parseDurationMs } from '../base/units.ts';
 import { type AdminAnswer, callAdmin, refusedCode } from './admin-call.ts';
 import type { CommandContext } from './command.ts';

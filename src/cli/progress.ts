@@ -1,6 +1,7 @@
 /**
- * On a terminal a command that has printed nothing for a second says that it works, and for how long. The line goes away
- * with its first output; what is written past it writes over it. It is drawn between turns of the event loop, so what takes long must leave it some.
+ * On a terminal a command that has printed nothing for a second says that it works, and for how long. The line goes
+ * away with its first output; what is written past it writes over it. It is drawn between turns of the event loop, so
+ * what takes long must leave it some.
  */
 import type { Surroundings } from './command.ts';
 

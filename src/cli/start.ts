@@ -3,6 +3,7 @@
  * SIGHUP reloads the configuration. Everything else happens in main.ts.
  */
 import { messageOf } from '../base/errors.ts';
+import { LISTENS } from '../control/log-words.ts';
 import type { GatewayAddress, RunningGateway } from '../main.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
@@ -126,7 +127,7 @@ function tell({ addresses }: RunningGateway, file: string, { options, out }: Com
     out(`${JSON.stringify({ event: 'started', file, pid: process.pid, addresses })}\n`);
     return;
   }
-  for (const address of addresses) out(`gatehouse listens on ${urlOf(address)}\n`);
+  for (const address of addresses) out(`${LISTENS} ${urlOf(address)}\n`);
 }
 
 /** As it can be put into a browser on the same machine. */

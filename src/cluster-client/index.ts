@@ -6,7 +6,8 @@
  *     const task = await cluster.createTask({ kind: 'count', payload: { text } });
  *     const done = await cluster.waitForTask(task.id);
  *
- *     const worker = await joinCluster({ url, joinToken, name: 'w1', capacity: 4, run: async (task) => count(task.payload) });
+ *     const run = async (task) => count(task.payload);
+ *     const worker = await joinCluster({ url, joinToken, name: 'w1', capacity: 4, run });
  *
  * Several URLs may be given: a call that reaches nobody goes to the next one. No dependencies; runs wherever `fetch`
  * is.

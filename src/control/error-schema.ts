@@ -1,4 +1,6 @@
-/** The JSON Schema of an error's body in each shape that `gateway.errorFormat` has (base/error-body.ts), for documents. */
+/**
+ * The JSON Schema of an error's body in each shape that `gateway.errorFormat` has (base/error-body.ts), for documents.
+ */
 import type { ErrorFormat } from '../base/error-body.ts';
 
 type Mapping = Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 /**
  * Facts: what the nodes of a cluster tell each other besides configuration and tasks, by topic and key: a ban, a purge,
- * a hint, a registered instance. A feature tells and listens here and need not know whether there is a cluster; the cluster carries them
- * (cluster/fact-board.ts). Without one, facts go nowhere and none arrive. Owner: primary.ts.
+ * a hint, a registered instance. A feature tells and listens here and need not know whether there is a cluster; the
+ * cluster carries them (cluster/fact-board.ts). Without one, facts go nowhere and none arrive. Owner: primary.ts.
  */
 export interface Fact {
   readonly key: string;

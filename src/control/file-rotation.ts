@@ -76,8 +76,8 @@ export class FileRotation {
   }
 
   /**
-   * When its first line was written, as far as the system knows, so that restarts do not begin the time anew. File systems
-   * without a time of birth say 1970, or the last change.
+   * When its first line was written, as far as the system knows, so that restarts do not begin the time anew. File
+   * systems without a time of birth say 1970, or the last change.
    */
   #begunMs(birthtimeMs: number): number {
     const bornMs = birthtimeMs > 0 ? Math.min(birthtimeMs, this.#knownMs) : this.#knownMs;

@@ -1,8 +1,8 @@
 /**
  * The life of the configuration: built (build.ts), published to all workers or to none, reloaded, tried without being
  * published, replaced, taken back. One change at a time. Owner of the document and of what it compiled to, which is
- * frozen; primary.ts has one and gives it the process around it. A bad document changes nothing and says everything that
- * is wrong with it.
+ * frozen; primary.ts has one and gives it the process around it. A bad document changes nothing and says everything
+ * that is wrong with it.
  */
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
@@ -32,6 +32,7 @@ import type { Problem } from './config/problems.ts';
 import { ConfigurationError, formatProblem } from './config/problems.ts';
 import { slotTableState } from './config/slots.ts';
 import { Trials } from './config/trials.ts';
+import { NEEDS_RESTART } from './log-words.ts';
 
 export interface ReloadResult {
   readonly ok: boolean;
@@ -419,8 +420,7 @@ export class LiveConfiguration {
     this.#config = config;
     this.#snapshot = snapshot;
     this.#restart = this.#restartKeys(compiled);
-    if (this.#restart.length > 0)
-      host.log.warn('some settings take effect at the next start only', { keys: this.#restart });
+    if (this.#restart.length > 0) host.log.warn(NEEDS_RESTART, { keys: this.#restart });
     for (const problem of compiled.problems) host.log.warn(formatProblem(problem));
     this.#watch();
     host.applied(compiled);

@@ -223,6 +223,7 @@ export class Workers implements ControlBus {
       look();
     });
   }
+
   /** Workers, and the spare. One that has ended and is not replaced yet says nothing any more. */
   #all(): Member[] {
     return [...this.#members, this.#spare].filter((member): member is Member => member !== null && !member.hasEnded);

@@ -1,4 +1,7 @@
-/** docs/life-of-a-request.md tells the story in at most twelve files; what else it names are side rooms, and all are there. */
+/**
+ * docs/life-of-a-request.md tells the story in at most twelve files; what else it names are side rooms, and all are
+ * there.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
 import { test } from 'node:test';

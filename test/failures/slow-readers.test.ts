@@ -1,7 +1,7 @@
 /**
  * 2,000 callers of one address take a byte a second of a response of 4 MB, while others ask the same service for
- * something small: how many of those are refused or lost. (2,820 of 5,703 were, before an address had a share.) The pool
- * is a quarter of the default, so that the test does not fill the kernel's memory for TCP.
+ * something small: how many of those are refused or lost. (2,820 of 5,703 were, before an address had a share.) The
+ * pool is a quarter of the default, so that the test does not fill the kernel's memory for TCP.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,6 @@
-/** Bearer tokens on the cluster API, through a real gateway: of its own accounts, of an outside issuer, and bad ones. */
+/**
+ * Bearer tokens on the cluster API, through a real gateway: of its own accounts, of an outside issuer, and bad ones.
+ */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';

@@ -1,4 +1,6 @@
-/** The protocols of clients and instances in the metrics: bounded, each where it is spoken, and none that nobody speaks. */
+/**
+ * The protocols of clients and instances in the metrics: bounded, each where it is spoken, and none that nobody speaks.
+ */
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http2';
 import type { AddressInfo } from 'node:net';

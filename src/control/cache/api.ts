@@ -2,9 +2,9 @@
  * The API of the cache, for administrators.
  *
  *   GET  /cache          sizes, shares, the largest and the most used
- *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all workers.
- *                        With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or the store of
- *                        the cluster is away (`waits_for`: `redis` or `cluster`): the others follow
+ *   POST /cache/purge    exactly one of { url }, { prefix }, { tag }, { all: true }; 200 when it is gone for all
+ *                        workers. With a second tier, or in a cluster, `gateways` is `all`, or `this` while Redis or
+ *                        the store of the cluster is away (`waits_for`: `redis` or `cluster`): the others follow
  */
 import * as z from 'zod';
 import type { ErrorFacts, ErrorFormat } from '../../base/error-body.ts';

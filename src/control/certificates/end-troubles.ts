@@ -10,7 +10,8 @@ export function endTroubles(report: CertificateReport, nowMs: number): Trouble[]
   if (validUntil === null)
     return [{ severity: 'error', subject, message: `there is none yet: ${problem ?? 'it is asked for'}` }];
   const endsAtMs = Date.parse(validUntil);
-  // One that lives for days is renewed in its last hours: half of that time is left when renewal has failed for a while.
+  // One that lives for days is renewed in its last hours: half of that time is left when renewal has failed for a
+  // while.
   const soonMs = renewAt === null ? ENDS_SOON_MS : Math.min(ENDS_SOON_MS, (endsAtMs - Date.parse(renewAt)) / 2);
   if (endsAtMs - nowMs >= soonMs)
     return problem === null ? [] : [{ severity: 'warning', subject, message: `cannot be renewed: ${problem}` }];

@@ -63,7 +63,9 @@ export function sumOf(samples: readonly GateSample[]): GateSample {
   };
 }
 
-/** `before`: how the others did at the last comparison, for when they have little traffic now, or all run the version. */
+/**
+ * `before`: how the others did at the last comparison, for when they have little traffic now, or all run the version.
+ */
 export function judge(
   canary: GateSample,
   others: GateSample,

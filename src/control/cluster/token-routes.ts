@@ -1,4 +1,7 @@
-/** Join tokens over HTTP: make, list, revoke. The text of one is shown once, when it is made; later it is known by id. */
+/**
+ * Join tokens over HTTP: make, list, revoke. The text of one is shown once, when it is made, since the store keeps only
+ * its digest; later it is known by its id. Called by app.ts.
+ */
 import { createRoute, z } from '@hono/zod-openapi';
 import type { MiddlewareHandler } from 'hono';
 import type { Right } from './caller.ts';

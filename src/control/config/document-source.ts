@@ -1,7 +1,8 @@
 /**
  * Where the configuration document comes from: a file, a value of the embedding program, later a cluster. A source
- * says how the document is loaded, when there may be another one and who changed it, and writes it where that is possible.
- * What a document means is the same for all of them (load.ts, compile.ts); live-configuration.ts is the only caller.
+ * says how the document is loaded, when there may be another one and who changed it, and writes it where that is
+ * possible. What a document means is the same for all of them (load.ts, compile.ts); live-configuration.ts is the only
+ * caller.
  */
 import { open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';

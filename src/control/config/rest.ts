@@ -1,8 +1,8 @@
 /**
  * What else is wrong with a document in which something is: the checks that need a document in order (compile.ts) are
- * run over what is in order, so that all mistakes are reported at once. Wrong parts are taken out: the value alone, then
- * what is around it, until the rest is in order. A route or service as a whole gives way to an empty one, so that the
- * others keep their places. Of what only follows from that nothing is said.
+ * run over what is in order, so that all mistakes are reported at once. Wrong parts are taken out: the value alone,
+ * then what is around it, until the rest is in order. A route or service as a whole gives way to an empty one, so that
+ * the others keep their places. Of what only follows from that nothing is said.
  */
 import type { KeyPath } from '../../data/contract/options.ts';
 import { compile } from './compile.ts';

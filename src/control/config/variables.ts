@@ -3,6 +3,7 @@
  * file, default. An empty variable counts as not set. Features add theirs with their section (sections.ts).
  */
 
+import { CONSOLE_VARIABLE } from '../admin/console-variable.ts';
 import { SECTIONS } from '../sections.ts';
 import type { Place } from './problems.ts';
 import type { SectionDefinition, VariableDefinition } from './section.ts';
@@ -75,7 +76,7 @@ export const PLAIN_VARIABLES = [
       'Seals signing keys and other secrets of the identity service (`identity.masterKey`), at least 32 bytes. Default: the file `identity.key` in the data folder.',
   },
   {
-    name: 'GATEHOUSE_DEV_CONSOLE',
+    name: CONSOLE_VARIABLE,
     meaning:
       '`1`: where the configuration has no `admin`, the console is on a free port of this machine alone. `gatehouse dev` sets it.',
   },

@@ -1,4 +1,6 @@
-/** Health, status and metrics in words, for the document of administrators: in that of an API's callers they are noise. */
+/**
+ * Health, status and metrics in words, for the document of administrators: in that of an API's callers they are noise.
+ */
 import * as z from 'zod';
 import type { Endpoint } from '../config/plan.ts';
 import type { OperationText } from '../openapi-document.ts';

@@ -1,7 +1,7 @@
 /**
  * Every metric: name, type, unit, labels and help, by area in `catalogue`. The one source for what `/metrics` says of a
- * metric that the core counts, for docs/reference/metrics.md, and for the names in dashboards and alerts. Features bring
- * type and help of their own metrics with the samples; a test compares them with this list.
+ * metric that the core counts, for docs/reference/metrics.md, and for the names in dashboards and alerts. Features
+ * bring type and help of their own metrics with the samples; a test compares them with this list.
  */
 import type { GAUGES, ProcessNumber } from '../../base/metrics-layout.ts';
 import { CACHE_METRICS } from './catalogue/cache.ts';

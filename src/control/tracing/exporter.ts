@@ -1,6 +1,7 @@
 /**
  * What sends spans: the export delegates of OpenTelemetry, with their retries, time limits and compression, each loaded
- * only where its protocol is chosen; gRPC's retries are grpc-transport.ts's. What they are given is written already (span-batch.ts).
+ * only where its protocol is chosen; gRPC's retries are grpc-transport.ts's. What they are given is written already
+ * (span-batch.ts).
  */
 import { systemTimers } from '../../base/system-timers.ts';
 import { grpcTransport, USER_AGENT } from './grpc-transport.ts';

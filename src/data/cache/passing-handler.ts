@@ -1,4 +1,6 @@
-/** A response on its way through: everything goes on to the next handler. Those who act on a part of it override that. */
+/**
+ * A response on its way through: everything goes on to the next handler. Those who act on a part of it override that.
+ */
 import type { Fault } from '../../base/errors.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';

@@ -65,7 +65,9 @@ function distinct(names: readonly string[], rules: readonly { readonly name: str
 /** Worker to main: differences of counts, by `route<tab>result`. */
 export const CACHE_COUNTS_TOPIC = 'cache:counts';
 
-/** Main to worker: true where other nodes of a cluster should hear what unsafe requests make invalid, and by no Redis. */
+/**
+ * Main to worker: true where other nodes of a cluster should hear what unsafe requests make invalid, and by no Redis.
+ */
 export const CACHE_PEERS_TOPIC = 'cache:peers';
 /** Worker to main: first keys that unsafe requests made invalid. */
 export const CACHE_GONE_TOPIC = 'cache:gone';

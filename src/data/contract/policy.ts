@@ -140,8 +140,8 @@ export interface PolicyContext extends BodyAccess {
   readonly contentLength: number;
 
   /**
-   * A policy asks `host` about this request: the `traceparent` of its question, so that the answer is in the trace; null
-   * where nothing is traced. Absent where requests are not traced.
+   * A policy asks `host` about this request: the `traceparent` of its question, so that the answer is in the trace;
+   * null where nothing is traced. Absent where requests are not traced.
    */
   traceparentFor?(host: string): string | null;
 

@@ -141,8 +141,8 @@ class AggregateContext implements ComposeContext {
   }
 
   /**
-   * As a route to the service would show it. What is no JSON cannot be looked into; for a part it is no use either. Of a
-   * part that failed the status is used alone.
+   * As a route to the service would show it. What is no JSON cannot be looked into; for a part it is no use either. Of
+   * a part that failed the status is used alone.
    */
   async #veiled(calling: Promise<WholeResponse>, visibility: VisibilitySettings): Promise<WholeResponse> {
     const roles = this.#exchange.identity?.roles ?? [];

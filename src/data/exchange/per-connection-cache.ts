@@ -1,7 +1,8 @@
 /**
  * What stays the same from request to request on one connection, made once: the fields that tell the upstream of the
- * client, the part of the access record that names client, route, service, instance and agent, and that of spans. Each remembers what
- * it was made of and is made anew when that changes; comparing is far cheaper than joining eight strings.
+ * client, the part of the access record that names client, route, service, instance and agent, and that of spans. Each
+ * remembers what it was made of and is made anew when that changes; comparing is far cheaper than joining eight
+ * strings.
  */
 import { flat, jsonText } from '../../base/text.ts';
 import { type FieldBlock, NO_FIELDS } from '../contract/field-block.ts';

@@ -18,7 +18,9 @@ export interface RefusedHead {
   readonly origin: string | null;
 }
 
-/** What a log shows of a refused head: enough to find the client's mistake, and no query, password or name of a user. */
+/**
+ * What a log shows of a refused head: enough to find the client's mistake, and no query, password or name of a user.
+ */
 export interface RefusedLine {
   /** Empty where nothing was read; so is `path`. */
   readonly method: string;

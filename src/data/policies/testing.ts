@@ -221,7 +221,9 @@ export class RecordingExchange implements PolicyContext {
   }
 }
 
-/** The control plane's end in the hands of a test: publishes at once, replies as set up, remembers what it was asked. */
+/**
+ * The control plane's end in the hands of a test: publishes at once, replies as set up, remembers what it was asked.
+ */
 export class HandheldControl implements ControlLink {
   readonly asked: { readonly topic: string; readonly data: unknown }[] = [];
   readonly told: { readonly topic: string; readonly data: unknown }[] = [];

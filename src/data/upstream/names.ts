@@ -4,7 +4,9 @@
  * at most, one for each name; and what is known goes on being used while the answer is missing. Owner: the worker's
  * thread.
  *
- *   known, fresh: at once       known, old: at once, and asked anew       connecting failed: asked anew, waited for a moment
+ *   known, fresh: at once
+ *   known, old: at once, and asked anew
+ *   connecting failed: asked anew, waited for a moment
  */
 
 import type { LookupAddress, LookupOptions } from 'node:dns';

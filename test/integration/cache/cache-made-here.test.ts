@@ -1,4 +1,6 @@
-/** Responses that handlers and compositions make are stored, shared, validated and forgotten by the rules of all others. */
+/**
+ * Responses that handlers and compositions make are stored, shared, validated and forgotten by the rules of all others.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';

@@ -88,7 +88,8 @@ export function compileBuiltinRoute(compilation: Compilation, route: BuiltinRout
 
 /**
  * What the gateway says of every response, for what no route of the document answered: which pages of other sites may
- * read it, and its fields. Requests of these never reach a service of the user, so changes of requests are not for them.
+ * read it, and its fields. Requests of these never reach a service of the user, so changes of requests are not for
+ * them.
  */
 export function unroutedPolicies(compilation: Compilation): PolicySettings[] {
   return openPolicies(new Compilation(compilation.config), 'none', RESPONSE_KEYS);

@@ -1,4 +1,7 @@
-/** What the registry's file holds; loaded where there is one (file-store.ts). */
+/**
+ * What the registry's file holds. Apart from file-store.ts, which loads it with its first reading, since it needs the
+ * schema library: the main thread of a gateway whose registry has no file does without.
+ */
 import * as z from 'zod';
 
 const time = z.number().min(0);

@@ -1,4 +1,6 @@
-/** How much of what other nodes of a cluster took is known here, beside shared-registry.ts, which tells and learns it. */
+/**
+ * How much of what other nodes of a cluster took is known here, beside shared-registry.ts, which tells and learns it.
+ */
 import type { Clock } from '../../../base/clock.ts';
 import type { Facts } from '../../facts.ts';
 

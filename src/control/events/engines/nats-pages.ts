@@ -130,7 +130,9 @@ export class NatsPages {
   }
 }
 
-/** What the subject for an acknowledgement says: `$JS.ACK[.DOMAIN.ACCOUNT].STREAM.CONSUMER.TRIES.SEQ.….TIME.PENDING`. */
+/**
+ * What the subject for an acknowledgement says: `$JS.ACK[.DOMAIN.ACCOUNT].STREAM.CONSUMER.TRIES.SEQ.….TIME.PENDING`.
+ */
 export function placeOf(reply: string): { readonly seq: number; readonly pending: number } {
   const parts = reply.split('.');
   const more = parts.length >= 11 ? 2 : 0;

@@ -1,8 +1,8 @@
 /**
  * Follows a JetStream stream by a consumer of the server that hands over each message as it is stored: one request for
  * hundreds of them, and no question where the stream stands. What lies between a position and the consumer's beginning,
- * and what is missing after a break, is read by pages, which also tell of gaps. A consumer that misses a message, or says
- * nothing for too long, is given up for a new one.
+ * and what is missing after a break, is read by pages, which also tell of gaps. A consumer that misses a message, or
+ * says nothing for too long, is given up for a new one.
  */
 import type { JetStreamManager } from '@nats-io/jetstream';
 import type { Msg, NatsConnection } from '@nats-io/transport-node';

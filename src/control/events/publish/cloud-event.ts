@@ -112,8 +112,8 @@ function completed(parts: EventParts | Refusal, headers: Fields, defaults: Event
 }
 
 /**
- * An event that brings a trace of its own keeps it, but whether that is sampled is decided as for the request: deliveries
- * follow the flag, and strangers could have all of them recorded.
+ * An event that brings a trace of its own keeps it, but whether that is sampled is decided as for the request:
+ * deliveries follow the flag, and strangers could have all of them recorded.
  */
 function decidedBy(headers: Fields, attributes: EventParts['attributes']): EventParts['attributes'] {
   const { traceparent: own } = attributes;

@@ -1,7 +1,7 @@
 /**
  * Pages of a stream out of its engine, for readers that the ring has left behind. A client takes less at a time than a
- * page holds, and clients that reconnect together ask for the same: so the newest pages stay for some seconds, with what
- * was made of their events, and a page that is being read is read once. Bounded in bytes for each stream.
+ * page holds, and clients that reconnect together ask for the same: so the newest pages stay for some seconds, with
+ * what was made of their events, and a page that is being read is read once. Bounded in bytes for each stream.
  */
 import { comparePositions, type EventEngine } from '../engines/engine.ts';
 import { FeedEntry } from './feed-entry.ts';

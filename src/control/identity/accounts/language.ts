@@ -1,4 +1,7 @@
-/** In which language somebody gets emails: what the account says, else what was read at its registration, else the default. */
+/**
+ * In which language somebody gets emails: what the account says, else what was read at its registration, else the
+ * default.
+ */
 import type { Caller } from '../caller.ts';
 import type { IdentityContext } from '../context.ts';
 import { wantedLanguage } from '../pages/words.ts';

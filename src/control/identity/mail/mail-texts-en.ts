@@ -1,6 +1,6 @@
 /**
- * Every text of the emails, in English. The keys are what `identity.mail.texts` names, and mail-texts-de.ts has the same
- * ones. `{name}` stands for a value that the email puts in.
+ * Every text of the emails, in English. The keys are what `identity.mail.texts` names, and mail-texts-de.ts has the
+ * same ones. `{name}` stands for a value that the email puts in.
  */
 export const ENGLISH_MAIL = {
   verifySubject: 'confirm your address',

@@ -16,7 +16,9 @@ export const outsideProviderOptions = z.strictObject({
   allowInsecure: z.boolean().default(false).describe('Allows http for the provider. Only for tests on loopback.'),
 });
 
-/** RFC 8252 §7.1: schemes of installed applications have a dot, so that none is a browser's own, such as `javascript:`. */
+/**
+ * RFC 8252 §7.1: schemes of installed applications have a dot, so that none is a browser's own, such as `javascript:`.
+ */
 const APPLICATION_SCHEME = /^(https?|[a-z][a-z0-9-]*(\.[a-z0-9-]+)+)$/;
 const applicationUri = z
   .url({

@@ -52,8 +52,8 @@ export class ExternalMethod implements AuthMethod {
   authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
     for (const name of this.#reserved) exchange.removeUpstreamHeader(name);
     const question = this.#question(exchange);
-    // The whole question is the key: two requests share a response only when the authorizer would see the same. Who asks
-    // for every request (`cacheMs: 0`) shares none, since the authorizer may count.
+    // The whole question is the key: two requests share a response only when the authorizer would see the same. Who
+    // asks for every request (`cacheMs: 0`) shares none, since the authorizer may count.
     if (this.#settings.cacheMs === 0) {
       if (this.#flights.size >= MOST_QUESTIONS) return new Unavailable('too many external questions under way');
       return this.#flights

@@ -3,7 +3,8 @@
  * (keys.ts), or a mark that the URL was changed. The first bytes are the version: whoever writes says which one it saw
  * when it began, so what was fetched before a change is never written after it.
  *
- *   O version(16) format(1) born(8) freshUntil(8) staleWhileRevalidate(4) staleIfError(4) flags(4) sequence(8) headLength(4) head body
+ *   O version(16) format(1) born(8) freshUntil(8) staleWhileRevalidate(4) staleIfError(4) flags(4) sequence(8)
+ *     headLength(4) head body
  *   M version(16) names
  *   T version(16)
  */
