@@ -60,7 +60,7 @@ function Verdict({ result: { route, refusal } }) {
 }
 
 function Response({ tried }) {
-  const { status, times, record, phases, headers, body, bodyBytes, isCut } = tried;
+  const { status, times, record, steps, phases, headers, body, bodyBytes, isCut } = tried;
   const tone = status >= 500 ? 'error' : status >= 400 ? 'warning' : 'good';
   const upstream = record?.upstream_ms;
   return html`<dl class="numbers">
@@ -74,10 +74,29 @@ function Response({ tried }) {
     ${record === null && html`<p class="soft">The gateway's record of it did not come in time: its times are not known.</p>`}
     ${record?.instance && html`<p>${record.service} answered from ${record.instance}${record.attempts > 1 ? ` at attempt ${record.attempts}` : ''}.</p>`}
     ${record?.fault && html`<p class="error">${record.fault}${record.cause ? `: ${record.cause}` : ''}</p>`}
-    <${Table} caption="Phases on its way" head=${['Phase', 'What acts there']} empty="No policy acts on it."
-      rows=${phases.map((each) => html`<tr><td>${each.phase}</td><td class="break">${each.policies.join(', ')}</td></tr>`)} />
+    ${steps === null && html`<p class="soft">The times of its steps did not come in time.</p>`}
+    <${Steps} steps=${steps ?? []} phases=${phases} />
     <details><summary>Fields of the response</summary><dl class="fields">${headers.map(([name, value]) => html`<div><dt>${name}</dt><dd>${value}</dd></div>`)}</dl></details>
     <details open><summary>Body, ${number(bodyBytes)} bytes${isCut ? ', cut' : ''}</summary><pre tabindex="0" aria-label="Body of the response">${body ?? 'It is no text.'}</pre></details>`;
+}
+
+/** What it met on its way, with the time that each step took; then policies that did not act. */
+function Steps({ steps, phases }) {
+  const acted = new Set(steps.map(({ name }) => name));
+  const left = phases.flatMap(({ phase, policies }) =>
+    policies.filter((name) => !acted.has(name)).map((name) => ({ phase, name })),
+  );
+  return html`<${Table} caption="Steps on its way" head=${['Phase', 'What acts', 'Began at, ms', 'Took, ms']} most=${Infinity} empty="No policy acts on it."
+    rows=${[
+      ...steps.map(
+        ({ phase, name, startMs, ms, failed }) =>
+          html`<tr><td>${phase}</td><td class="break">${name || 'the gateway'}${failed && html` <span class="error">${failed}</span>`}</td><td>${number(startMs)}</td><td>${number(ms)}</td></tr>`,
+      ),
+      ...left.map(
+        ({ phase, name }) =>
+          html`<tr class="soft"><td>${phase}</td><td class="break">${name}</td><td colspan="2">did not act</td></tr>`,
+      ),
+    ]} />`;
 }
 
 function Considered({ result }) {

@@ -22,6 +22,7 @@ import { fieldsOfRefusal, type RefusedHead, type RefusedLine } from './exchange/
 import type { RequestBuffers } from './exchange/request-buffers.ts';
 import { RequestBufferPool } from './exchange/request-buffers.ts';
 import { RequestIds } from './exchange/request-ids.ts';
+import type { Tries } from './exchange/step-times.ts';
 import type { ConnectionHost, OpenConnection } from './http1/connection-host.ts';
 import { BufferPool } from './http1/read-buffers.ts';
 import type { AbuseKind } from './http2/abuse-budget.ts';
@@ -70,6 +71,8 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   security: SecurityWatch | null = null;
   /** Null while nothing is traced. */
   tracer: Tracer | null = null;
+  /** Null while no request is tried. */
+  tries: Tries | null = null;
   #tunnels = 0;
   readonly #stock: RequestBufferPool;
   readonly #bodiesCut: LogThrottle;

@@ -36,6 +36,7 @@ import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from './contra
 import type { Received, SnapshotHead } from './contract/snapshot-parts.ts';
 import { TAIL_LINES_TOPIC, TAIL_TOPIC, type TailOrder } from './contract/tail.ts';
 import { MessageControlLink } from './control-link.ts';
+import { Tries } from './exchange/step-times.ts';
 import { WorkerAbuse } from './limiter/worker-abuse.ts';
 import { ChallengeResponder } from './listener/challenge.ts';
 import { Listener } from './listener/listener.ts';
@@ -277,6 +278,9 @@ class DataWorker {
       this.#followRecords(this.#runtime);
       Tracer.follow(this.#control, (tracer) => {
         this.#runtime!.tracer = tracer;
+      });
+      Tries.follow(this.#control, (tries) => {
+        this.#runtime!.tries = tries;
       });
     } else {
       const old = runtime.live;

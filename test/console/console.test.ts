@@ -208,7 +208,18 @@ describe('the console in Chromium', () => {
     await page.waitForSelector('strong:has-text("notes")');
     await page.click('button:text-is("Send")');
     await page.waitForSelector('dd:text-is("200")');
-    await page.waitForSelector('td:text-is("limit")');
+    const steps = await page.waitForSelector('[aria-label="Steps on its way"]');
+    const lines = (await steps.innerText()).split('\n').slice(1);
+    for (const line of [
+      'route\tnotes',
+      'authenticate\trate-limit',
+      'upstreamHead\tnotes@127',
+      'responseBody\tthe gateway',
+    ])
+      assert.ok(
+        lines.some((each) => each.startsWith(line) && /\t[\d.]+\t[\d.]+$/.test(each)),
+        `${line} in ${lines.join('; ')}`,
+      );
     await page.waitForSelector('pre:has-text("ok <img")');
     await brokenBy('fields and body of a response');
     await page.waitForSelector('p:has-text("notes answered from http://127.0.0.1")');

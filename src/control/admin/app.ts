@@ -25,6 +25,7 @@ import { tryRoutes } from './routes-try.ts';
 import type { AdminPlan } from './section.ts';
 import { addSessionRoutes } from './sessions-app.ts';
 import type { TailHub } from './tail.ts';
+import type { TriedStepsDesk } from './tried-steps.ts';
 
 export interface AdminParts {
   readonly host: OperatorHost;
@@ -32,6 +33,7 @@ export interface AdminParts {
   readonly access: Access;
   readonly recorder: Recorder;
   readonly tail: TailHub;
+  readonly steps: TriedStepsDesk;
   readonly limits: LimitDesk;
   /** Origin of the listener of its own; null without one. */
   readonly consoleUrl: () => string | null;
@@ -117,12 +119,13 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
   });
 }
 
-function addOperations(app: AdminApp, { host, plan, access, recorder, tail, limits, consoleUrl }: AdminParts): void {
+function addOperations(app: AdminApp, parts: AdminParts): void {
+  const { host, plan, access, recorder, tail, steps, limits, consoleUrl } = parts;
   const kit: Kit = { app, host };
   trafficRoutes(kit);
   instanceRoutes(kit);
   limitRoutes(kit, limits);
-  tryRoutes(kit, tail);
+  tryRoutes(kit, { hub: tail, steps });
   configRoutes(kit, plan);
   liveRoutes(kit, access, recorder, consoleUrl);
   tailRoutes(kit, tail);
@@ -136,6 +139,7 @@ export function adminDocument(format: ErrorFormat): Mapping {
     access: {},
     recorder: {},
     tail: {},
+    steps: {},
     limits: {},
     consoleUrl: () => null,
   } as unknown;

@@ -114,11 +114,12 @@ export class AdminFeature implements Feature {
 
   #load(): Promise<AdminParts> {
     this.#parts ??= (async () => {
-      const [{ Access }, { LimitDesk }, { Recorder }, { TailHub }] = await Promise.all([
+      const [{ Access }, { LimitDesk }, { Recorder }, { TailHub }, { TriedStepsDesk }] = await Promise.all([
         import('./access.ts'),
         import('./limit-desk.ts'),
         import('./recorder.ts'),
         import('./tail.ts'),
+        import('./tried-steps.ts'),
       ]);
       return {
         host: this.#host,
@@ -133,6 +134,7 @@ export class AdminFeature implements Feature {
           () => this.#host.workers.status().length,
           () => this.#redaction,
         ),
+        steps: new TriedStepsDesk(this.#host.bus, () => this.#host.workerThreads().length),
         limits: new LimitDesk(this.#host.bus),
         consoleUrl: () => this.#url,
       };

@@ -4,10 +4,17 @@ import { messageOf } from '../../base/errors.ts';
 import { PHASES, POLICY_PHASES } from '../../base/vocabulary.ts';
 import { PHASES_OF_POLICY } from '../../data/contract/policy-phases.ts';
 import { AdminError, type Kit, operation } from './kit.ts';
-import type { TailHub } from './tail.ts';
-import { tryRequest } from './try-request.ts';
+import { tryRequest, type Watching } from './try-request.ts';
 
-export function tryRoutes(kit: Kit, hub: TailHub): void {
+const step = z.object({
+  phase: z.enum(PHASES),
+  name: z.string().describe('What acted: a policy, a route, an instance, a part; empty for the gateway itself.'),
+  startMs: z.number().describe('When it began, in milliseconds since the head of the request was whole.'),
+  ms: z.number().describe('How long it took.'),
+  failed: z.string().describe('Why it failed or refused the request; empty where it did not.'),
+});
+
+export function tryRoutes(kit: Kit, watching: Watching): void {
   const { host } = kit;
   operation(
     kit,
@@ -16,7 +23,7 @@ export function tryRoutes(kit: Kit, hub: TailHub): void {
       path: '/routes/try',
       tag: 'traffic',
       summary:
-        'Sends a request to the gateway itself, and says which route took it, what it met by phase, what came and how long it took',
+        'Sends a request to the gateway itself, and says which route took it, what it met by phase, how long each step took and what came',
       role: 'operator',
       body: z.strictObject({
         method: z.string().regex(/^[A-Z]{1,20}$/, 'a method such as GET'),
@@ -44,7 +51,10 @@ export function tryRoutes(kit: Kit, hub: TailHub): void {
       response: z.looseObject({
         status: z.int(),
         times: z.object({ connectMs: z.number(), headMs: z.number(), endMs: z.number() }),
-        phases: z.array(z.object({ phase: z.enum(PHASES), policies: z.array(z.string()) })),
+        phases: z
+          .array(z.object({ phase: z.enum(PHASES), policies: z.array(z.string()) }))
+          .describe('Phases in which policies of the route may act, reached or not.'),
+        steps: z.array(step).nullable().describe('In the order in which they began; null where they came too late.'),
         record: z.looseObject({}).nullable().describe('As in the access log, with the times that the gateway took.'),
       }),
       errors: { 502: 'No response came' },
@@ -58,7 +68,7 @@ export function tryRoutes(kit: Kit, hub: TailHub): void {
           target: `${body.method} ${body.url.replace(/\?.*$/, '')}`,
           detail: {},
         });
-        const tried = await tryRequest(body, host.addresses(), hub);
+        const tried = await tryRequest(body, host.addresses(), watching);
         return { ...tried, ...(explained as object), phases: phasesOf(explained.route?.policies ?? []) };
       } catch (error) {
         if (error instanceof RangeError) throw new AdminError(400, 'VALIDATION_ERROR', error.message);

@@ -1,6 +1,6 @@
 /**
- * Sends one request to the gateway's own listener, as a caller on this machine would, and says what came, how long it
- * took and what the gateway recorded of it. Never sent elsewhere: of a URL only scheme, host field and path are taken.
+ * Sends one request to the gateway's own listener, as a caller on this machine would, and says what came, how long each
+ * step took and what the gateway recorded of it. Never sent elsewhere: of a URL only scheme, host field and path are taken.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
@@ -8,6 +8,7 @@ import { isIP } from 'node:net';
 import { onDemand } from '../../base/on-demand.ts';
 import type { ListeningAddress } from '../feature-status.ts';
 import type { TailHub, TailRecord } from './tail.ts';
+import type { Steps, TriedStepsDesk } from './tried-steps.ts';
 
 export interface Attempt {
   readonly method: string;
@@ -29,13 +30,21 @@ export interface Tried {
   readonly times: { readonly connectMs: number; readonly headMs: number; readonly endMs: number };
   /** As in the access log; null where it came too late or was one too many. */
   readonly record: TailRecord | null;
+  /** What the worker measured; null where it came too late. */
+  readonly steps: Steps | null;
+}
+
+/** Where the workers' words of it are found. */
+export interface Watching {
+  readonly hub: TailHub;
+  readonly steps: TriedStepsDesk;
 }
 
 const MOST_SHOWN_BYTES = 16 * 1024;
 const MOST_READ_BYTES = 4 * 1024 ** 2;
 const TIMEOUT_MS = 60_000;
-/** The record comes with the next turn of the worker. */
-const RECORD_MS = 2_000;
+/** Record and steps come with the next turn of the worker. */
+const LATEST_MS = 2_000;
 /** Of the connection, which is ours. */
 const OURS = new Set([
   'connection',
@@ -48,43 +57,45 @@ const OURS = new Set([
 ]);
 
 /** Throws a `RangeError` on what cannot be sent, rejects with what went wrong on the way. */
-export async function tryRequest(given: Attempt, addresses: readonly ListeningAddress[], hub: TailHub): Promise<Tried> {
+export async function tryRequest(
+  given: Attempt,
+  addresses: readonly ListeningAddress[],
+  { hub, steps }: Watching,
+): Promise<Tried> {
   const base = URL.canParse(given.url) ? new URL(given.url) : new URL(given.url, 'http://gateway.invalid');
   const isTls = base.protocol === 'https:';
   const address = addresses.find(({ tls }) => tls === isTls) ?? addresses[0];
   if (address === undefined) throw new RangeError('the gateway has no listener');
   const requestId = `console-${randomUUID()}`;
-  const record = recordOf(hub, requestId);
+  const record = soon<TailRecord>();
+  const took = soon<Steps>();
+  const stopTail = hub.watch({ text: requestId }, ({ requests }) => {
+    const [first] = requests;
+    if (first !== undefined) record.resolve(first);
+    return true;
+  });
+  // What is published after the tail's order has reached the workers after it.
+  const stopSteps = await steps.watch(requestId, took.resolve);
   try {
     const tried = await send(given, base, address, requestId);
-    return { requestId, ...tried, record: await record.found };
+    const [found, times] = await Promise.all([record.get(), took.get()]);
+    return { requestId, ...tried, record: found, steps: times };
   } finally {
-    record.end();
+    stopTail();
+    stopSteps();
   }
 }
 
-/** The first record with this id, or null after a while. */
-function recordOf(hub: TailHub, requestId: string): { readonly found: Promise<TailRecord | null>; end(): void } {
-  let timer: NodeJS.Timeout | undefined;
-  let take: (record: TailRecord | null) => void = () => {};
-  const found = new Promise<TailRecord | null>((resolve) => {
-    take = resolve;
-  });
-  const stop = hub.watch({ text: requestId }, ({ requests }) => {
-    const [first] = requests;
-    if (first !== undefined) take(first);
-    return true;
-  });
-  return {
-    get found() {
-      timer ??= setTimeout(() => take(null), RECORD_MS);
-      return found;
-    },
-    end() {
-      clearTimeout(timer);
-      stop();
-    },
+/** What comes from a worker, or null after a while. */
+function soon<T>(): { resolve(found: T): void; get(): Promise<T | null> } {
+  const { promise, resolve } = Promise.withResolvers<T | null>();
+  const get = async (): Promise<T | null> => {
+    const late = setTimeout(() => resolve(null), LATEST_MS);
+    const found = await promise;
+    clearTimeout(late);
+    return found;
   };
+  return { resolve, get };
 }
 
 async function send(
@@ -92,7 +103,7 @@ async function send(
   url: URL,
   { host, port, tls }: ListeningAddress,
   requestId: string,
-): Promise<Omit<Tried, 'requestId' | 'record'>> {
+): Promise<Omit<Tried, 'requestId' | 'record' | 'steps'>> {
   const headers: Record<string, string | string[]> = { 'x-request-id': requestId };
   if (url.hostname !== 'gateway.invalid') headers['host'] = url.host;
   for (const line of given.headers) {

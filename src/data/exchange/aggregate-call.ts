@@ -19,7 +19,7 @@ import type { AggregateSettings, PartSettings, Reference } from '../contract/agg
 import { FieldBlock } from '../contract/field-block.ts';
 import type { Identity, PolicyContext, Reply } from '../contract/policy.ts';
 import type { VisibilitySettings } from '../contract/transform.ts';
-import type { TracedPart } from '../trace/exchange-trace.ts';
+import type { PartObserver } from '../trace/exchange-trace.ts';
 import type { UpstreamService } from './attempt.ts';
 import { callWhole, type WantedFields, type WholeResponse } from './call-whole.ts';
 import type { Exchange } from './exchange.ts';
@@ -116,7 +116,7 @@ class AggregateContext implements ComposeContext {
     const exchange = this.#exchange;
     const { runtime } = exchange;
     const { settings, services, wanted } = this.#plan;
-    const observer = exchange.trace?.part() ?? null;
+    const observer = exchange.observer?.part() ?? null;
     const own = ownFields(request);
     const made = new MadeRequest({
       observer,
@@ -151,7 +151,7 @@ class AggregateContext implements ComposeContext {
     return { ...response, body: BodyVeil.of(visibility).apply(response.body, roles) };
   }
 
-  async #observed(calling: Promise<WholeResponse>, part: string, observer: TracedPart): Promise<WholeResponse> {
+  async #observed(calling: Promise<WholeResponse>, part: string, observer: PartObserver): Promise<WholeResponse> {
     const { clock } = this.#exchange.runtime;
     const sinceMs = clock.monotonicMs();
     const ended = (failed: string): void => observer.end(`part ${part}`, sinceMs, clock.monotonicMs(), failed);

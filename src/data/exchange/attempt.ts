@@ -110,6 +110,16 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     this.#nowMs = nowMs;
   }
 
+  /** From the start until there was a connection. */
+  get connectMs(): number {
+    return this.#readyMs - this.startedMs;
+  }
+
+  /** From then until the instance had the request, less what it has not taken yet. */
+  get sendMs(): number {
+    return this.#clientMs + this.#behindMs;
+  }
+
   get lenient(): readonly LenientForm[] | undefined {
     return this.service.settings.lenient;
   }

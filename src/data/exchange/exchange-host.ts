@@ -15,6 +15,7 @@ import type { Sources } from '../wire/sources.ts';
 import type { ActiveConfig } from './active-config.ts';
 import type { AskedCounts } from './asked-counts.ts';
 import type { RequestIds } from './request-ids.ts';
+import type { Tries } from './step-times.ts';
 import type { CallHost } from './upstream-call.ts';
 
 export interface ExchangeHost extends CallHost {
@@ -40,6 +41,8 @@ export interface ExchangeHost extends CallHost {
   readonly security: SecurityWatch | null;
   /** Null while nothing is traced. */
   readonly tracer: Tracer | null;
+  /** Null while no request is tried. */
+  readonly tries: Tries | null;
   /** Swapped by a reload. */
   readonly live: ActiveConfig;
   /** `Date`, made once a second. */

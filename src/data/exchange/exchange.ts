@@ -19,7 +19,7 @@ import type { Head } from '../parser/head.ts';
 import type { HeadWriter } from '../parser/head-writer.ts';
 import { passingTrailers } from '../parser/trailers.ts';
 import { faultReply } from '../response/problem.ts';
-import type { ExchangeTrace } from '../trace/exchange-trace.ts';
+import type { ExchangeObserver } from '../trace/exchange-trace.ts';
 import type { Source } from '../wire/sources.ts';
 import { NO_LONGER_ALLOWED } from '../wire/websocket-frames.ts';
 import type { ActiveConfig, CompiledRoute } from './active-config.ts';
@@ -41,7 +41,8 @@ import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import { writeRequestFields, writeRequestHead } from './request-head.ts';
 import { tooLarge } from './route-faults.ts';
-import { beginTrace, tracePolicy } from './trace-request.ts';
+import type { StepTimes } from './step-times.ts';
+import { beginTrace, timeRoute, tracePolicy } from './trace-request.ts';
 import type { UpstreamCall } from './upstream-call.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
 
@@ -70,6 +71,10 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   call: UpstreamCall | null = null;
   bytesReceived = 0;
   isDone = false;
+  /** Null but for a request that an operator tries. */
+  times: StepTimes | null = null;
+  /** Policies are timed: the trace is sampled, or there are `times`. */
+  #isTimed = false;
   /** Time has passed since the request came: something was waited for. */
   #wentAsync = false;
   /** Work of an action that nothing waits for any more. */
@@ -144,8 +149,18 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   begin(): void {
     this.nameRequest(this.runtime.requestIds);
     this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
-    const { tracer } = this.runtime;
-    if (tracer !== null) this.trace = beginTrace(this, this.incoming.head, tracer);
+    const { tracer, tries } = this.runtime;
+    if (tracer !== null) {
+      this.trace = beginTrace(this, this.incoming.head, tracer);
+      this.#isTimed = this.trace.isSampled;
+    }
+    if (tries !== null) {
+      this.times = tries.begin(this);
+      if (this.times !== null) {
+        this.#isTimed = true;
+        this.#wentAsync = true;
+      }
+    }
     this.#advance(ARRIVAL);
   }
 
@@ -155,8 +170,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   }
 
   /** Called for each attempt. */
-  get observer(): ExchangeTrace | null {
-    return this.trace;
+  get observer(): ExchangeObserver | null {
+    return this.times ?? this.trace;
   }
 
   // --- the way there ---------------------------------------------------------------------------------------------
@@ -196,10 +211,9 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
   #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
-    const isTimed = this.trace?.isSampled === true;
     for (let i = first; i < hooks.length; i++) {
       const hook = hooks[i]!;
-      const outcome = isTimed ? this.#timed(hook, phase) : hook(this);
+      const outcome = this.#isTimed ? this.#timed(hook, phase) : hook(this);
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
         this.#wait(outcome, phase, i + 1, hook);
@@ -224,7 +238,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     const wasShared = this.incoming.heldByPolicy;
     this.incoming.heldByPolicy = true;
     this.#wentAsync = true;
-    const sinceMs = this.trace === null ? 0 : this.runtime.clock.monotonicMs();
+    const sinceMs = this.observer === null ? 0 : this.runtime.clock.monotonicMs();
     promised.then(
       (outcome) => {
         tracePolicy(this, phase, hook, sinceMs, outcome instanceof Fault);
@@ -249,9 +263,11 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   }
 
   #findRoute(): boolean {
+    const sinceMs = this.times === null ? 0 : this.runtime.clock.monotonicMs();
     let outcome = findRoute(this, this.incoming);
     if ((outcome !== null || this.route!.isBuiltIn) && this.runtime.abuse.keepsOut(this))
       outcome = new Fault(FAULTS.banned);
+    if (this.times !== null) timeRoute(this, sinceMs, outcome);
     if (outcome !== null) {
       this.#settle(outcome);
       return false;

@@ -20,6 +20,7 @@ import { StreamedBody } from './reply-source.ts';
 import { type ResponseBodyOwner, ResponseBodyWork } from './response-body-work.ts';
 import { writeReplyFields, writeResponseFields } from './response-head.ts';
 import type { ResponseHandler, ResponseSource } from './response-source.ts';
+import { timeHook } from './trace-request.ts';
 import type { BytesHolder } from './upstream-stream.ts';
 import { acceptFor, KEY } from './websocket-handshake.ts';
 
@@ -155,11 +156,15 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
     const { route } = exchange;
     const hooks = route === null ? exchange.live.unrouted : route.responseHead;
     const references = head === null ? null : route!.references;
+    if (exchange.times !== null) exchange.times.responds(exchange.runtime.clock.monotonicMs());
     if (hooks.length === 0 && references === null) return;
     exchange.responseChanges?.mark();
     references?.putRight(exchange, head!);
     try {
-      for (let i = 0; i < hooks.length; i++) hooks[i]!(exchange);
+      for (let i = 0; i < hooks.length; i++) {
+        if (exchange.times === null) hooks[i]!(exchange);
+        else timeHook(exchange, 'responseHead', hooks[i]!);
+      }
     } catch (error) {
       this.#forgetFilters();
       throw error;

@@ -9,7 +9,7 @@ import { derivedOf } from '../contract/identity-derived.ts';
 import type { AccessLog } from '../response/access-log.ts';
 import { constant } from '../wire/outbox.ts';
 import type { Exchange } from './exchange.ts';
-import { endTrace } from './trace-request.ts';
+import { endTrace, timeHook } from './trace-request.ts';
 
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
@@ -20,7 +20,8 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
   if (route !== null) {
     for (const hook of route.finish) {
       try {
-        hook(exchange);
+        if (exchange.times === null) hook(exchange);
+        else timeHook(exchange, 'finish', hook);
       } catch (error) {
         runtime.log.error('a finish policy failed', {
           request_id: exchange.requestId,
@@ -58,6 +59,8 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
     runtime.accessLog.end();
   }
+  if (exchange.times !== null)
+    runtime.tries?.tell(exchange.requestId, exchange.times.end(nowMs, fault === null ? '' : fault.kind.reason));
   const { tail } = runtime;
   if (tail?.wants(exchange, outcome, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);

@@ -17,6 +17,7 @@ import type { ResponseHandler } from '../exchange/response-source.ts';
 import { UpstreamCall } from '../exchange/upstream-call.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
+import type { PartObserver } from '../trace/exchange-trace.ts';
 import { WebFields } from '../web/fields.ts';
 import { WebResponse } from '../web/response.ts';
 import { type BodyOrigin, ServiceBody } from '../web/service-body.ts';
@@ -27,8 +28,6 @@ const FRAMING = /^(host|content-length|transfer-encoding|connection|te|trailer|u
 /** Of a traced exchange each attempt has its own. */
 const TRACE = /^trace(parent|state)$/;
 const PLAIN_METHOD = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
-
-type Span = ReturnType<NonNullable<Exchange['trace']>['part']>;
 
 export async function fetchService(
   exchange: Exchange,
@@ -54,9 +53,9 @@ export async function fetchService(
     names.push(shared.names[i]!);
     values.push(shared.values[i]!);
   }
-  const span = exchange.trace?.part() ?? null;
+  const span = exchange.observer?.part() ?? null;
   for (let i = 0; i < own.count; i++) {
-    if (FRAMING.test(own.nameAt(i)) || (span !== null && TRACE.test(own.nameAt(i)))) continue;
+    if (FRAMING.test(own.nameAt(i)) || (exchange.trace !== null && TRACE.test(own.nameAt(i)))) continue;
     names.push(own.nameAt(i));
     values.push(own.valueAt(i));
   }
@@ -122,7 +121,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
   readonly #exchange: Exchange;
   readonly #signal: AbortSignal;
-  readonly #span: Span | null;
+  readonly #span: PartObserver | null;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (error: unknown) => void;
   readonly #onAbort = (): void => this.#giveUp(this.#signal.reason);
@@ -145,7 +144,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   constructor(
     exchange: Exchange,
     signal: AbortSignal,
-    span: Span | null,
+    span: PartObserver | null,
     resolve: (response: Response) => void,
     reject: (error: unknown) => void,
   ) {

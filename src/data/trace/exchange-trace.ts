@@ -17,6 +17,10 @@ export interface TracedAttempt {
   readonly service: { readonly settings: { readonly name: string } };
   readonly endpoint: { readonly settings: InstanceSettings };
   readonly startedMs: number;
+  /** From then until there was a connection. */
+  readonly connectMs: number;
+  /** From then until the request was sent. */
+  readonly sendMs: number;
   readonly firstByteMs: number;
   readonly status: number;
   /** Of a gRPC call; -1 where there is none. */
@@ -29,6 +33,16 @@ export interface AttemptObserver {
   /** The head is being written: fields of this attempt alone. */
   send(out: FieldWriter, attempt: TracedAttempt): void;
   attemptEnd(attempt: TracedAttempt, fault: FaultKind | null, isAbandoned: boolean, nowMs: number): void;
+}
+
+/** The same of a part of a composition, or of a call of a handler, with the end of the whole of it. */
+export interface PartObserver extends AttemptObserver {
+  /** `failed` is empty where it did not fail. */
+  end(name: string, startMs: number, nowMs: number, failed: string): void;
+}
+
+export interface ExchangeObserver extends AttemptObserver {
+  part(): PartObserver;
 }
 
 /** One attempt, as far as it has come. */
@@ -99,7 +113,7 @@ const FLAG_AT = 54;
 /** Used by one after the other. */
 const LINE = Buffer.from(`00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`, 'latin1');
 
-export class ExchangeTrace implements AttemptObserver {
+export class ExchangeTrace implements ExchangeObserver {
   /** The words of the trace's id, the first ones first. */
   readonly trace0: number;
   readonly trace1: number;
@@ -276,7 +290,7 @@ export class ExchangeTrace implements AttemptObserver {
   }
 }
 
-export class TracedPart implements AttemptObserver {
+export class TracedPart implements PartObserver {
   readonly idHigh: number;
   readonly idLow: number;
   readonly #trace: ExchangeTrace;

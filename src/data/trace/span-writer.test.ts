@@ -65,6 +65,8 @@ const attempt = (startedMs: number): TracedAttempt => ({
   service: { settings: { name: 'a' } },
   endpoint: { settings: { id: 'i', host: 'h', port: 1, url: 'http://h:1/base/' } as never },
   startedMs,
+  connectMs: 0,
+  sendMs: 0,
   firstByteMs: 2,
   status: 200,
   grpcStatus: -1,
