@@ -4,9 +4,8 @@
  * profile for each load), the size of all files that a browser loads, packed, and what an open console costs the
  * worker, in CPU time of its thread, with and without it, in pairs whose order changes: per request at a fixed rate
  * that the machine serves without a failed request, and at rest, for a second, as a share of what 10,000 requests a
- * second take. The open console is what its pages do, without a browser that would take the processors: the stream of
- * traffic, and what the pages overview, routes, services and requests read, as often as they do. One worker, loopback,
- * Linux.
+ * second take. The open console is what its pages do, without a browser that would take the processors: the streams of
+ * the pages overview, routes, services and requests, with what those read. One worker, loopback, Linux.
  */
 
 import { execFile } from 'node:child_process';
@@ -48,13 +47,18 @@ const MANY = 10_000;
 const SETTLE_MS = 500;
 /** Nanoseconds of the worker for a request and at rest for a second, of the main thread for a second. */
 const NOTHING = { request: 0, second: 0, main: 0 };
-/** What pages read, and how often, in milliseconds (console/pages-*.js); 0: once, to its end. */
-const READS: readonly (readonly [path: string, everyMs: number])[] = [
-  ['/status?brief=true', 3_000],
-  ['/routes?q=&limit=100', 5_000],
-  ['/services?q=&limit=100', 2_000],
-  ['/requests/stream', 0],
+/** The streams that pages open (console/live.js and pages-*.js). */
+const PAGES: readonly (readonly [name: string, streams: readonly string[]])[] = [
+  ['overview', [pageOf('/status?brief=true', 4)]],
+  ['routes', [pageOf('/routes?q=&limit=100', 6)]],
+  ['services', [pageOf('/services?q=&limit=100', 2)]],
+  ['requests', [pageOf('', 60), '/requests/stream']],
 ];
+
+/** `read`: empty where the page reads nothing. */
+function pageOf(read: string, every: number): string {
+  return `/page/stream?${new URLSearchParams({ ...(read === '' ? {} : { read }), every: String(every), after: '0' })}`;
+}
 
 function documentOf(folder: string, url: string) {
   const services = Array.from({ length: 10 }, (_, s) => [
@@ -140,24 +144,19 @@ async function link(origin: string): Promise<string> {
 }
 
 /**
- * What an open page asks for; returns what closes it. In a thread of its own, so that its work is not the gateway's.
+ * Follows the streams of a page; returns what closes it. In a thread of its own, so that its work is not the gateway's.
  */
-async function openConsole(
-  origin: string,
-  [path, everyMs]: readonly [string, number],
-): Promise<() => Promise<unknown>> {
+async function openConsole(origin: string, streams: readonly string[]): Promise<() => Promise<unknown>> {
   const client = new Worker(
     `
-    const { origin, token, path, everyMs } = require('node:worker_threads').workerData;
+    const { origin, token, streams } = require('node:worker_threads').workerData;
     const headers = { authorization: 'Bearer ' + token };
-    fetch(origin + '/api/traffic/stream', { headers }).then(async ({ body }) => { for await (const part of body); }, () => {});
-    const read = () => fetch(origin + '/api' + path, { headers }).then(async ({ ok, body }) => {
-      if (!ok) throw new Error('the gateway refuses ' + path);
-      for await (const part of body);
-    });
-    read();
-    if (everyMs > 0) setInterval(read, everyMs);`,
-    { eval: true, workerData: { origin, token: TOKEN, path, everyMs } },
+    for (const path of streams)
+      fetch(origin + '/api' + path, { headers }).then(async ({ ok, body }) => {
+        if (!ok) throw new Error('the gateway refuses ' + path);
+        for await (const part of body);
+      });`,
+    { eval: true, workerData: { origin, token: TOKEN, streams } },
   );
   return () => client.terminate();
 }
@@ -201,7 +200,7 @@ async function run(): Promise<void> {
   await load(port);
   const threads = new Threads();
   const percent = (share: number): string => `${(share * 100).toFixed(2)} %`;
-  for (const read of READS) {
+  for (const [name, streams] of PAGES) {
     const atRate: number[] = [];
     const atRest: number[] = [];
     const mains: number[] = [];
@@ -209,7 +208,7 @@ async function run(): Promise<void> {
     for (let round = 0; round < number('rounds'); round++) {
       const of = { open: NOTHING, closed: NOTHING };
       for (const state of round % 2 === 0 ? (['closed', 'open'] as const) : (['open', 'closed'] as const)) {
-        const close = state === 'open' ? await openConsole(origin, read) : async () => {};
+        const close = state === 'open' ? await openConsole(origin, streams) : async () => {};
         await delay(SETTLE_MS);
         const before = threads.read();
         await delay(number('seconds') * 1_000);
@@ -230,7 +229,7 @@ async function run(): Promise<void> {
       mains.push((of.open.main - of.closed.main) / busy);
     }
     say(
-      `${read[0]}: the worker's time per request ${percent(median(atRate))} of ${median(costs).toFixed(1)} µs more at ${number('rate')}/s (${atRate.map(percent).join(', ')}); at rest ${percent(median(atRest))} of what ${MANY} requests a second take; the main thread ${percent(median(mains))} of that`,
+      `${name}: the worker's time per request ${percent(median(atRate))} of ${median(costs).toFixed(1)} µs more at ${number('rate')}/s (${atRate.map(percent).join(', ')}); at rest ${percent(median(atRest))} of what ${MANY} requests a second take; the main thread ${percent(median(mains))} of that`,
     );
   }
   await gateway.stop({ timeoutMs: 1_000 });

@@ -1,8 +1,9 @@
 /**
- * How long a start takes: `npm run bench:start [-- --runs N --executable FILE]`. From the command to the first response,
- * and the CPU time until then, of the compiled package and of the single executable (`npm run executable`), with one
- * fixed route, with accounts, and with a policy in TypeScript; beside a bare Node server. Each run is a start of its own,
- * in turn; what a first start unpacks and compiles is done before. Linux; loopback and a temporary folder only.
+ * How long a start takes: `npm run bench:start [-- --runs N --executable FILE]`. From the command to the first
+ * response, and the CPU time until then, of the compiled package and of the single executable (`npm run executable`),
+ * with one fixed route, with accounts, and with a policy in TypeScript; beside a bare Node server. Each run is a start
+ * of its own, in turn; what a first start unpacks and compiles is done before. Linux; loopback and a temporary folder
+ * only.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

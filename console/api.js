@@ -53,10 +53,10 @@ export async function call(method, path, body, headers = {}, at = base) {
       body: body === undefined ? undefined : JSON.stringify(body),
     });
   } catch {
-    contact.value = { ...contact.value, isLost: true };
+    lost();
     throw new Error('the gateway does not answer');
   }
-  contact.value = { at: Date.now(), isLost: false };
+  heard();
   const text = await response.text();
   const isJson = response.headers.get('content-type')?.includes('json');
   const found = isJson ? JSON.parse(text) : text;
@@ -65,24 +65,19 @@ export async function call(method, path, body, headers = {}, at = base) {
   return found;
 }
 
-/** Reads `path` now and every `everyMs` into the signal; returns what ends it. */
-export function poll(path, into, everyMs) {
-  let timer;
-  let ended = false;
-  const look = async () => {
-    try {
-      const found = await call('GET', path);
-      if (!ended) into.value = found;
-    } catch {
-      // What was read before stays, and the banner says how old it is.
-    }
-    if (!ended) timer = setTimeout(look, document.hidden ? everyMs * 5 : everyMs);
-  };
-  void look();
-  return () => {
-    ended = true;
-    clearTimeout(timer);
-  };
+/** Something came from the gateway. */
+export function heard() {
+  contact.value = { at: Date.now(), isLost: false };
+  isStale.value = false;
+}
+
+/** It does not answer. */
+export function lost() {
+  contact.value = { ...contact.peek(), isLost: true };
+}
+
+export function apiUrl(path) {
+  return base + path;
 }
 
 /**

@@ -3,7 +3,8 @@
  * does not answer. Pages are in pages-*.js; everything that it does is an operation of the admin API.
  */
 
-import { call, contact, isStale, me, points, signIn, signOut, stream, watchContact } from './api.js';
+import { contact, isStale, me, signIn, signOut, watchContact } from './api.js';
+import { startLive } from './live.js';
 import { SignIn } from './sign-in.js';
 import { ago, html } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
@@ -25,7 +26,6 @@ const PAGES = {
   cluster: ['Cluster', () => import('./pages-cluster.js').then((from) => from.ClusterPage)],
   events: ['Events', () => import('./pages-overview.js').then((from) => from.EventsPage)],
 };
-const MOST_POINTS = 300;
 
 const page = signal(pageName());
 addEventListener('hashchange', () => {
@@ -76,16 +76,7 @@ function App() {
 
 function Shell({ who }) {
   useEffect(() => {
-    void call('GET', '/traffic').then(
-      ({ points: found }) => {
-        points.value = found;
-      },
-      () => {},
-    );
-    const end = stream('/traffic/stream', 'point', (point) => {
-      contact.value = { at: Date.now(), isLost: false };
-      points.value = [...points.value, point].slice(-MOST_POINTS);
-    });
+    const end = startLive();
     const endWatching = watchContact();
     return () => {
       end();

@@ -1,14 +1,16 @@
 /** Changes: what is live, another text tried and applied, the history with differences, and going back. */
 
-import { call, poll } from './api.js';
+import { call } from './api.js';
+import { followInto } from './live.js';
 import { Card, html, Message, may, Table, time } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
 const history = signal(null);
+const EVERY_MS = 6_000;
 
 export function ChangesPage() {
-  useEffect(() => poll('/config/history', history, 5000), []);
+  useEffect(() => followInto('/config/history', history, EVERY_MS), []);
   const [shown, setShown] = useState(null);
   const [message, setMessage] = useState({});
   const live = history.value?.live;

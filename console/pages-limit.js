@@ -2,7 +2,8 @@
  * The limits of one caller: how much is left of each, and forgetting what was counted. Who is meant is in the address.
  */
 
-import { call } from './api.js';
+import { ApiError, call } from './api.js';
+import { follow } from './live.js';
 import { Ask, ago, Card, html, Message, may, number, query, setQuery, Table } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 
@@ -21,21 +22,15 @@ export function LimitsPage() {
   const [message, setMessage] = useState({});
   const isAsked = Boolean(wish.address || wish.user || wish.apiKey);
   const caller = () => Object.fromEntries(FIELDS.map(([name]) => [name, wish[name]]).filter(([, value]) => value));
-  const look = async () => {
-    try {
-      const found = await call('GET', `/limits?${new URLSearchParams(caller())}`);
-      setLimits(found.limits);
+  const take = ({ status, body }) => {
+    if (status !== 200) setMessage({ error: new ApiError(status, body).message });
+    else {
+      setLimits(body.limits);
       setMessage((before) => (before.error ? {} : before));
-    } catch (failure) {
-      setMessage({ error: failure.message });
     }
   };
-  useEffect(() => {
-    if (!isAsked) return undefined;
-    void look();
-    const timer = setInterval(() => !document.hidden && void look(), EVERY_MS);
-    return () => clearInterval(timer);
-  }, [JSON.stringify(wish)]);
+  const path = `/limits?${new URLSearchParams(caller())}`;
+  useEffect(() => (isAsked ? follow(path, take, EVERY_MS) : undefined), [path, isAsked]);
   const submit = (event) => {
     event.preventDefault();
     const next = Object.fromEntries(new FormData(event.currentTarget));

@@ -3,27 +3,31 @@
  */
 
 import { ApiError, call } from './api.js';
+import { follow } from './live.js';
 import { Card, html, Message, may, number, Table, until } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 
-const EVERY_MS = 5_000;
+const EVERY_MS = 6_000;
 
-/** What a feature's API says, again every few seconds; `isOff` when it is not in use. */
+/** What a feature's API says, as it changes; `isOff` when it is not in use. */
 export function useFeature(path) {
   const [state, setState] = useState({ found: null, isOff: false, error: '' });
-  const read = async () => {
-    try {
-      setState({ found: await call('GET', path), isOff: false, error: '' });
-    } catch (failure) {
-      const isOff = failure instanceof ApiError && failure.status === 404;
-      setState((before) => ({ ...before, isOff, error: isOff ? '' : failure.message }));
+  const take = ({ status, body }) => {
+    if (status === 200) setState({ found: body, isOff: false, error: '' });
+    else {
+      const isOff = status === 404;
+      setState((before) => ({ ...before, isOff, error: isOff ? '' : new ApiError(status, body).message }));
     }
   };
-  useEffect(() => {
-    void read();
-    const timer = setInterval(() => !document.hidden && void read(), EVERY_MS);
-    return () => clearInterval(timer);
-  }, [path]);
+  const read = () =>
+    call('GET', path).then(
+      (body) => take({ status: 200, body }),
+      (failure) => {
+        if (failure instanceof ApiError) take(failure);
+        else setState((before) => ({ ...before, error: failure.message }));
+      },
+    );
+  useEffect(() => follow(path, take, EVERY_MS), [path]);
   return { ...state, read };
 }
 

@@ -1,16 +1,18 @@
 /** Overview (is it healthy, and why not), and events as they happen. */
 
-import { call, points, poll, stream } from './api.js';
+import { call, points, stream } from './api.js';
 import { Chart } from './chart.js';
+import { followInto } from './live.js';
 import { ago, Card, clock, html, number, Table } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
 const status = signal(null);
 const MOST_TROUBLES = 20;
+const EVERY_MS = 4_000;
 
 export function Overview() {
-  useEffect(() => poll('/status?brief=true', status, 3000), []);
+  useEffect(() => followInto('/status?brief=true', status, EVERY_MS), []);
   const found = status.value;
   if (found === null) return html`<h1>Overview</h1><p class="soft">Reading the gateway …</p>`;
   const last = points.value.at(-1);

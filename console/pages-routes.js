@@ -1,13 +1,13 @@
 /** Routes: which one takes a request, and what each does and has counted. Of a long list a part is shown. */
 
-import { poll } from './api.js';
+import { followInto } from './live.js';
 import { TryRequest } from './try-request.js';
 import { Card, html, More, number, query, Search, STEP, setQuery, Table } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
 
 const routes = signal(null);
-const EVERY_MS = 5_000;
+const EVERY_MS = 6_000;
 
 export function RoutesPage() {
   return html`<h1>Routes</h1><${TryRequest} /><${AllRoutes} />`;
@@ -17,7 +17,7 @@ function AllRoutes() {
   const [q, setWanted] = useState(() => query().q ?? '');
   const [limit, setLimit] = useState(STEP);
   const path = `/routes?${new URLSearchParams({ q, limit })}`;
-  useEffect(() => poll(path, routes, EVERY_MS), [path]);
+  useEffect(() => followInto(path, routes, EVERY_MS), [path]);
   const search = (text) => {
     setQuery({ ...query(), q: text });
     setWanted(text);

@@ -4,8 +4,9 @@
  * address.
  */
 
-import { call, poll } from './api.js';
+import { call } from './api.js';
 import { InstanceRates } from './instance-rates.js';
+import { followInto } from './live.js';
 import { Ask, Card, html, Message, More, may, number, query, Search, STEP, setQuery, Table, until } from './ui.js';
 import { useEffect, useState } from './vendor/hooks.js';
 import { signal } from './vendor/signals.js';
@@ -19,7 +20,7 @@ export function ServicesPage() {
   const [limit, setLimit] = useState(STEP);
   const [error, setError] = useState('');
   const path = `/services?${new URLSearchParams({ q, limit })}`;
-  useEffect(() => poll(path, services, EVERY_MS), [path]);
+  useEffect(() => followInto(path, services, EVERY_MS), [path]);
   if (services.value === null) return html`<h1>Services</h1><p class="soft">Reading the gateway …</p>`;
   rates.take(services.value);
   const { services: found, total, matching } = services.value;

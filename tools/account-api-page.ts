@@ -1,6 +1,6 @@
 /**
- * The reference of the account API, as Markdown, from its OpenAPI document alone: every operation, who may call it, what
- * it takes, with which status it succeeds and what it responds with. Called by generate-reference.ts.
+ * The reference of the account API, as Markdown, from its OpenAPI document alone: every operation, who may call it,
+ * what it takes, with which status it succeeds and what it responds with. Called by generate-reference.ts.
  */
 import type { JsonSchema } from '../src/control/config/json-schema.ts';
 import { ERROR_SCHEMAS } from '../src/control/error-schema.ts';

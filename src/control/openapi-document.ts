@@ -82,8 +82,8 @@ export interface ErrorText {
 }
 
 /**
- * An API of our own. Keys read `METHOD /path/:name`. Schemas with an id (`.meta({ id })`) become components. `format` is
- * that of its errors; `schemes` are the security schemes that operations name.
+ * An API of our own. Keys read `METHOD /path/:name`. Schemas with an id (`.meta({ id })`) become components. `format`
+ * is that of its errors; `schemes` are the security schemes that operations name.
  */
 export function describeApi(
   title: string,

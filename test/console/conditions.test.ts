@@ -35,6 +35,23 @@ function originOf(gateway: TestGateway): string {
   return (found!.sections!['admin'] as { url: string }).url;
 }
 
+/** In the page: the streams that it has opened, and the most bytes that each path said over them. */
+const WATCHED = `{
+  window.streams = [];
+  window.sizes = {};
+  const Source = EventSource;
+  window.EventSource = class extends Source {
+    constructor(url) {
+      super(url);
+      streams.push(this);
+      this.addEventListener('read', ({ data }) => {
+        const path = JSON.parse(data).path.split('?', 1)[0];
+        sizes[path] = Math.max(sizes[path] ?? 0, data.length);
+      });
+    }
+  };
+}`;
+
 /** Signed in, with what went wrong in it. */
 async function openConsole(gateway: TestGateway): Promise<{ readonly page: Page; readonly wrong: string[] }> {
   const response = await fetch(`${originOf(gateway)}/api/links`, {
@@ -46,6 +63,7 @@ async function openConsole(gateway: TestGateway): Promise<{ readonly page: Page;
   page.setDefaultTimeout(LONG_MS);
   const wrong: string[] = [];
   page.on('pageerror', (error) => wrong.push(error.message));
+  await page.addInitScript(WATCHED);
   await page.goto(((await response.json()) as { url: string }).url);
   await page.waitForSelector('nav');
   return { page, wrong };
@@ -56,7 +74,8 @@ const go = (page: Page, name: string): Promise<void> => page.click(`nav >> text=
 describe('a console of 1,000 routes and 500 instances', () => {
   let page: Page;
   let wrong: string[];
-  const sizes = new Map<string, number>();
+  const sizeOf = async (path: string): Promise<number> =>
+    ((await page.evaluate(`sizes[${JSON.stringify(path)}]`)) as number | undefined) ?? 0;
 
   before(async () => {
     const each = INSTANCES / SERVICES;
@@ -76,14 +95,6 @@ describe('a console of 1,000 routes and 500 instances', () => {
       })),
     });
     ({ page, wrong } = await openConsole(gateway));
-    page.on('response', (response) => {
-      const { pathname } = new URL(response.url());
-      if (!pathname.includes('/api/') || pathname.endsWith('/stream')) return;
-      void response.body().then(
-        (body) => sizes.set(pathname, Math.max(sizes.get(pathname) ?? 0, body.length)),
-        () => {},
-      );
-    });
   });
 
   const rows = (caption: string) => page.locator(`[aria-label=${JSON.stringify(caption)}] tbody tr`);
@@ -123,12 +134,12 @@ describe('a console of 1,000 routes and 500 instances', () => {
 
   it('reads no more for that than for a few, whatever page is open', async () => {
     await go(page, 'Overview');
-    await until(() => sizes.has('/console/api/status'), 'the overview', LONG_MS);
+    await until(async () => (await sizeOf('/status')) > 0, 'the overview', LONG_MS);
     await go(page, 'Routes');
     await page.waitForSelector('td:text-is("route-7")');
-    for (const name of ['status', 'routes', 'services']) {
-      const size = sizes.get(`/console/api/${name}`) ?? 0;
-      assert.ok(size > 100 && size < MOST_BYTES, `${name}: ${size} bytes`);
+    for (const path of ['/status', '/routes', '/services']) {
+      const size = await sizeOf(path);
+      assert.ok(size > 100 && size < MOST_BYTES, `${path}: ${size} bytes`);
     }
   });
 
@@ -212,6 +223,107 @@ describe('a console of a gateway that does nothing yet', () => {
     await go(page, 'Services');
     await page.waitForSelector('h1:text-is("Services")');
     assert.equal(await page.locator('main.stale').count(), 1);
+  });
+});
+
+describe('a console whose numbers are live', () => {
+  let gateway: TestGateway;
+  let page: Page;
+  const asked: string[] = [];
+  /** Of all that the page has opened. */
+  const openStreams = async (): Promise<number> =>
+    (await page.evaluate('streams.filter(({ readyState }) => readyState !== 2).length')) as number;
+  const setHidden = (isHidden: boolean): Promise<unknown> =>
+    page.evaluate(
+      `Object.defineProperty(document, 'hidden', { value: ${isHidden}, configurable: true }); document.dispatchEvent(new Event('visibilitychange'))`,
+    );
+  const connections = 'dl.numbers div:has(dt:text-is("Connections")) dd';
+
+  before(async () => {
+    gateway = await startTestGateway(scope, {
+      admin: ADMIN,
+      abuse: {},
+      routes: [
+        {
+          name: 'open',
+          match: { path: '/open' },
+          respond: { body: 'x' },
+          auth: 'public',
+          rateLimit: { by: 'ip', limits: ['1000/1h'] },
+        },
+      ],
+    });
+    ({ page } = await openConsole(gateway));
+    page.on('request', (request) => {
+      const { pathname } = new URL(request.url());
+      if (pathname.includes('/api/')) asked.push(pathname);
+    });
+  });
+
+  it('every page that follows something has one stream for all of it, and asks for nothing beside it', async () => {
+    for (const name of ['Overview', 'Routes', 'Services', 'Bans', 'Accounts', 'Cache', 'Changes', 'Cluster']) {
+      await go(page, name);
+      await page.waitForSelector(`nav a[aria-current]:has-text(${JSON.stringify(name)})`);
+      await until(async () => !(await page.innerText('main')).includes('Reading'), `${name} is read`, LONG_MS);
+      await until(async () => (await openStreams()) === 1, `${name} has one stream`, LONG_MS);
+    }
+    assert.deepEqual([...new Set(asked)], ['/console/api/page/stream']);
+  });
+
+  it('shows what changes: routes that are called, bans that are made elsewhere, limits that are used', async () => {
+    await go(page, 'Routes');
+    const row = '[aria-label="Routes"] tr:has(td:text-is("open"))';
+    const counted = async (): Promise<number> => Number(await page.innerText(`${row} td:nth-child(5)`));
+    await page.waitForSelector(row);
+    const before = await counted();
+    await (await fetch(`${gateway.url}/open`)).text();
+    await until(async () => (await counted()) === before + 1, 'the request is counted', LONG_MS);
+    await go(page, 'Bans');
+    await page.waitForSelector('text=Nobody is banned.');
+    const made = await fetch(`${originOf(gateway)}/api/features/limits/bans`, {
+      method: 'POST',
+      headers: { authorization: `Bearer ${TOKEN}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ kind: 'address', subject: '203.0.113.9', for: '1h' }),
+    });
+    assert.ok(made.ok, await made.text());
+    await page.waitForSelector('td:has-text("203.0.113.9")');
+    await go(page, 'Limits');
+    await page.fill('input[name=address]', '127.0.0.1');
+    await page.click('button:text-is("Look up")');
+    const left = async (): Promise<number> =>
+      Number((await page.innerText('[aria-label="Limits of this caller"] tbody td:nth-child(3)')).replace(',', ''));
+    await page.waitForSelector('[aria-label="Limits of this caller"]');
+    const had = await left();
+    for (let i = 0; i < 20; i++) await (await fetch(`${gateway.url}/open`)).text();
+    await until(async () => (await left()) <= had - 10, 'the limit is used', LONG_MS);
+    assert.deepEqual([...new Set(asked)], ['/console/api/page/stream']);
+  });
+
+  it('a tab that is not seen has no stream; one that is seen again shows what it missed', async () => {
+    await go(page, 'Overview');
+    await until(async () => (await openStreams()) === 1, 'one stream', LONG_MS);
+    await page.waitForSelector(connections);
+    await setHidden(true);
+    await until(async () => (await openStreams()) === 0, 'no stream', LONG_MS);
+    await setHidden(false);
+    await until(async () => (await openStreams()) === 1, 'one stream', LONG_MS);
+    const last = (await page.evaluate("new URL(streams.at(-1).url).searchParams.get('after')")) as string;
+    assert.ok(Number(last) > 1e9, `it asks for points after ${last}`);
+    await page.waitForSelector('main:not(.stale) h1:has-text("gatehouse: healthy")');
+  });
+
+  it('reads by itself where streams are refused, and has one again when they are not', async () => {
+    await page.evaluate('window.Real = EventSource');
+    // As one that gets another status than 200: it is closed, and the browser does not try again.
+    await page.evaluate(`window.EventSource = class extends Real {
+      constructor(url) { super(url.replace('/page/stream', '/page/refused')); }
+    }`);
+    asked.length = 0;
+    await go(page, 'Services');
+    await page.waitForSelector('text=No services are configured.');
+    await until(() => asked.includes('/console/api/services'), 'a reading', LONG_MS);
+    await page.evaluate('window.EventSource = Real');
+    await until(async () => (await openStreams()) === 1, 'a stream', LONG_MS);
   });
 });
 

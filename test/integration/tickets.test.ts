@@ -1,6 +1,6 @@
 /**
- * Tickets for WebSockets and event streams of services, through whole gateways: used once, over all gateways of a store,
- * for nothing else and by nobody who could not have come otherwise; never seen by the service.
+ * Tickets for WebSockets and event streams of services, through whole gateways: used once, over all gateways of a
+ * store, for nothing else and by nobody who could not have come otherwise; never seen by the service.
  */
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';

@@ -1,7 +1,7 @@
 /**
- * Holds every response of a gateway against its own OpenAPI document: while it watches, each `fetch` to the gateway must
- * name an operation of the document, and status, media type, fields and body must be what the document says. Bodies
- * may have no member that the document does not name.
+ * Holds every response of a gateway against its own OpenAPI document: while it watches, each `fetch` to the gateway
+ * must name an operation of the document, and status, media type, fields and body must be what the document says.
+ * Bodies may have no member that the document does not name.
  */
 import assert from 'node:assert/strict';
 import { Ajv2020 } from 'ajv/dist/2020.js';

@@ -19,6 +19,7 @@ import { configRoutes } from './routes-config.ts';
 import { instanceRoutes } from './routes-instances.ts';
 import { limitRoutes } from './routes-limits.ts';
 import { liveRoutes } from './routes-live.ts';
+import { pageRoutes } from './routes-page.ts';
 import { tailRoutes } from './routes-tail.ts';
 import { trafficRoutes } from './routes-traffic.ts';
 import { tryRoutes } from './routes-try.ts';
@@ -42,16 +43,16 @@ export interface AdminParts {
 /** `prefix`: what stands before `/api` and `/console` in the paths that it gets. */
 export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: string): Fetch {
   const { access } = parts;
-  const api = fullApi(parts, read);
-
   const app = new OpenAPIHono();
+  const fetch: Fetch = (request) => app.fetch(request);
+  const api = fullApi(parts, read, fetch);
   // Before the API: who comes with a link or an account is nobody yet.
   addSessionRoutes(app, parts, `${prefix}/api`);
   app.route(`${prefix}/api`, api);
   // What the console uses when the gateway does not know its caller: only sessions count here, so that on the gateway's
   // own listeners it needs no other authentication in front.
   addSessionRoutes(app, parts, `${prefix}/console/api`);
-  app.route(`${prefix}/console/api`, fullApi(parts, access.bySession));
+  app.route(`${prefix}/console/api`, fullApi(parts, access.bySession, fetch));
   app.get(`${prefix}/console`, (context) => context.redirect(`${prefix}/console/`));
   app.get(`${prefix}/console/*`, (context) =>
     consoleFile(context.req.path.slice(`${prefix}/console/`.length), context.req.header('accept-encoding')),
@@ -61,9 +62,10 @@ export function createAdminApp(parts: AdminParts, read: ReadOperator, prefix: st
   return (request: Request, bindings?: object) => app.fetch(request, bindings);
 }
 
-function fullApi(parts: AdminParts, read: ReadOperator): AdminApp {
+/** `fetch`: of the application that it becomes a part of. */
+function fullApi(parts: AdminParts, read: ReadOperator, fetch: Fetch): AdminApp {
   const api = adminApp(parts.host, read);
-  addOperations(api, parts);
+  addOperations(api, parts, fetch);
   api.get('/openapi.json', async (context) => {
     const { featurePaths } = await import('./feature-apis.ts');
     const { paths, ...rest } = document(api, parts.host.configuration.snapshot.gateway.errorFormat);
@@ -119,7 +121,7 @@ function featureRoutes(api: AdminApp, host: OperatorHost): void {
   });
 }
 
-function addOperations(app: AdminApp, parts: AdminParts): void {
+function addOperations(app: AdminApp, parts: AdminParts, fetch: Fetch): void {
   const { host, plan, access, recorder, tail, steps, limits, consoleUrl } = parts;
   const kit: Kit = { app, host };
   trafficRoutes(kit);
@@ -129,6 +131,7 @@ function addOperations(app: AdminApp, parts: AdminParts): void {
   configRoutes(kit, plan);
   liveRoutes(kit, access, recorder, consoleUrl);
   tailRoutes(kit, tail);
+  pageRoutes(kit, recorder, fetch);
 }
 
 /** The same document without a gateway: operations touch what they are given only when one is called. */
@@ -144,7 +147,7 @@ export function adminDocument(format: ErrorFormat): Mapping {
     consoleUrl: () => null,
   } as unknown;
   const api = adminApp({} as OperatorHost, () => 'unknown');
-  addOperations(api, nothing as AdminParts);
+  addOperations(api, nothing as AdminParts, () => new Response());
   return document(api, format);
 }
 

@@ -60,6 +60,7 @@ const OWN_FILES = new Set([
   'ui.js',
   'chart.js',
   'instance-rates.js',
+  'live.js',
   'pages-overview.js',
   'pages-routes.js',
   'pages-services.js',

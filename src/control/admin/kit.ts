@@ -166,17 +166,17 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
 
 const MOST_STREAMS = 50;
 const KEEP_ALIVE_MS = 15_000;
+/** A browser whose stream broke off connects again so soon. */
+const RETRY_MS = 1_000;
 /** A reader that is this far behind loses events rather than costing memory. */
 const MOST_WAITING = 256;
 let openStreams = 0;
 
-/**
- * Server-sent events. `start` gets the sender and returns what ends the stream; the sender returns false for an event
- * that is lost because the reader is too slow.
- */
-export function eventStream(
-  start: (send: (event: string, data: unknown, id?: number) => boolean) => () => void,
-): Response {
+/** Data that is a text is JSON already. False: the event is lost, because the reader is too slow. */
+export type SendEvent = (event: string, data: unknown, id?: number) => boolean;
+
+/** Server-sent events. `start` gets the sender and what ends the stream, and returns what is done when it has ended. */
+export function eventStream(start: (send: SendEvent, end: () => void) => () => void): Response {
   if (openStreams >= MOST_STREAMS)
     throw new AdminError(503, 'SERVICE_UNAVAILABLE', `${MOST_STREAMS} streams are open already`);
   openStreams++;
@@ -199,10 +199,16 @@ export function eventStream(
           controller.enqueue(text.encode(chunk));
           return true;
         };
-        stop = start((event, data, id) =>
-          write(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${JSON.stringify(data)}\n\n`),
-        );
-        write(': open\n\n');
+        const end = (): void => {
+          if (!isOpen) return;
+          close();
+          controller.close();
+        };
+        write(`retry: ${RETRY_MS}\n\n`);
+        stop = start((event, data, id) => {
+          const json = typeof data === 'string' ? data : JSON.stringify(data);
+          return write(`${id === undefined ? '' : `id: ${id}\n`}event: ${event}\ndata: ${json}\n\n`);
+        }, end);
         timer = setInterval(() => write(': still here\n\n'), KEEP_ALIVE_MS);
         timer.unref();
       },

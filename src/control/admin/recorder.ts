@@ -6,7 +6,7 @@ import { CELLS, classicBuckets, LATENCY_BUCKETS } from '../../base/duration-cell
 import type { TrafficSum } from '../../base/metrics-reader.ts';
 import type { OperatorHost } from '../feature.ts';
 
-const EVERY_MS = 2_000;
+export const SAMPLE_MS = 2_000;
 const MOST_POINTS = 300;
 
 export interface Point {
@@ -43,7 +43,7 @@ export class Recorder {
   constructor(host: OperatorHost) {
     this.#host = host;
     this.#before = this.#sums();
-    this.#timer = setInterval(() => this.#sample(), EVERY_MS);
+    this.#timer = setInterval(() => this.#sample(), SAMPLE_MS);
     this.#timer.unref();
   }
 

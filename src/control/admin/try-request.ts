@@ -1,6 +1,7 @@
 /**
  * Sends one request to the gateway's own listener, as a caller on this machine would, and says what came, how long each
- * step took and what the gateway recorded of it. Never sent elsewhere: of a URL only scheme, host field and path are taken.
+ * step took and what the gateway recorded of it. Never sent elsewhere: of a URL only scheme, host field and path are
+ * taken.
  */
 import { randomUUID } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';

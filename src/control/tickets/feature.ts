@@ -1,7 +1,7 @@
 /**
- * The control side of tickets: makes them for workers and gives each once. They are kept in Redis or the SQL store where
- * `stores` names one, so that any gateway on it takes them, else in memory; the store is opened with the first ticket.
- * While it cannot be reached a question fails, and the worker says 503; the next one tries again.
+ * The control side of tickets: makes them for workers and gives each once. They are kept in Redis or the SQL store
+ * where `stores` names one, so that any gateway on it takes them, else in memory; the store is opened with the first
+ * ticket. While it cannot be reached a question fails, and the worker says 503; the next one tries again.
  */
 import { randomBytes } from 'node:crypto';
 import { messageOf } from '../../base/errors.ts';

@@ -103,7 +103,8 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
   start(nowMs: number): void {
     const { method, contentLength } = this.#request;
     if (method !== 'GET' && method !== 'HEAD') this.#beginFetch(nowMs, 'method');
-    // RFC 9110 §9.3.1 gives it no meaning, but a service may; it is no part of a key, and a stranger's would be for all.
+    // RFC 9110 §9.3.1 gives it no meaning, but a service may; it is no part of a key, and a stranger's would be for
+    // all.
     else if (contentLength !== 0) this.#beginFetch(nowMs, 'body');
     else this.#decide(nowMs);
   }

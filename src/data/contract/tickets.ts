@@ -7,7 +7,9 @@ import type { Identity } from './policy.ts';
 
 /** An ask with `IssueQuestion`, answered with the ticket, or null: the account has too many. */
 export const TICKET_ISSUE_TOPIC = 'tickets:issue';
-/** An ask with `TakeQuestion`, answered with `TicketHolder`, or null: used, too old, never made, or for other routes. */
+/**
+ * An ask with `TakeQuestion`, answered with `TicketHolder`, or null: used, too old, never made, or for other routes.
+ */
 export const TICKET_TAKE_TOPIC = 'tickets:take';
 
 /** A worker waits for an answer this long. */

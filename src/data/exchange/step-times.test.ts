@@ -1,4 +1,6 @@
-/** Steps of attempts and parts, from what an exchange says of them; test/integration/admin/try.test.ts has real ones. */
+/**
+ * Steps of attempts and parts, from what an exchange says of them; test/integration/admin/try.test.ts has real ones.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FAULTS } from '../../base/errors.ts';

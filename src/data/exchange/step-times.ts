@@ -55,7 +55,9 @@ export class StepTimes implements ExchangeObserver {
     return Math.max(this.#startedMs, ...ends.filter((end) => end <= ms));
   }
 
-  /** Connecting, sending and waiting; what was not reached is left out. Returns when the head was there, or it failed. */
+  /**
+   * Connecting, sending and waiting; what was not reached is left out. Returns when the head was there, or it failed.
+   */
   addAttempt(
     name: string,
     attempt: TracedAttempt,

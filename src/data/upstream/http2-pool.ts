@@ -4,8 +4,8 @@
  * has its share of the streams, waits in a bounded queue with a deadline, addresses in turn (pool-shares.ts). Owner:
  * the worker's thread.
  *
- * A connection that takes no more requests (old, or the instance said GOAWAY) ends with its last one. Until then another
- * stands in its place: at most `maxConnections` take requests, and as many again may be finishing theirs.
+ * A connection that takes no more requests (old, or the instance said GOAWAY) ends with its last one. Until then
+ * another stands in its place: at most `maxConnections` take requests, and as many again may be finishing theirs.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';

@@ -1,4 +1,6 @@
-/** A gateway with accounts whose every response is held against its own OpenAPI document, and calls of the account API. */
+/**
+ * A gateway with accounts whose every response is held against its own OpenAPI document, and calls of the account API.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';

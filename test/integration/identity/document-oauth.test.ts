@@ -1,6 +1,6 @@
 /**
- * What the published OpenAPI document says of the OAuth provider is what it does: an independent client and a browser go
- * through every flow at a real gateway, and every response is held against the document.
+ * What the published OpenAPI document says of the OAuth provider is what it does: an independent client and a browser
+ * go through every flow at a real gateway, and every response is held against the document.
  */
 import assert from 'node:assert/strict';
 import { it } from 'node:test';

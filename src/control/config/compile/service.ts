@@ -16,7 +16,9 @@ import { compileResilience } from './resilience.ts';
 
 /** Unless the service says otherwise. */
 const PING_AFTER_MS = 15_000;
-/** gRPC servers take one in five minutes from a client that they send nothing (gRFC A8), and the way may shorten that. */
+/**
+ * gRPC servers take one in five minutes from a client that they send nothing (gRFC A8), and the way may shorten that.
+ */
 const GRPC_PING_AFTER_MS = 360_000;
 
 export type UnslottedService = Omit<ServiceSettings, 'slot' | 'instances'> & {

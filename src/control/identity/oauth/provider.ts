@@ -128,7 +128,8 @@ function configuration(
     scopes,
     claims: { openid: ['sub'], email: ['email', 'email_verified'], profile: ['name', 'preferred_username'] },
     pkce: { required: () => true },
-    // What applications are given (clients.ts), so that the metadata promises no more (RFC 9700 §2.1.2: nothing implicit).
+    // What applications are given (clients.ts), so that the metadata promises no more (RFC 9700 §2.1.2: nothing
+    // implicit).
     responseTypes: ['code'],
     clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'none'],
     // RFC 6749 §4.1.3: sent with the first request, so demanded with the second.
