@@ -1,6 +1,5 @@
 /**
- * CONTRIBUTING.md lists plain words. Prose for users (guides, messages, descriptions) keeps clear of the worst others;
- * comments are no wider than the code.
+ * CONTRIBUTING.md lists plain words. Prose for users (guides, messages, descriptions) keeps clear of the worst others.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -39,19 +38,4 @@ test('guides use plain words', () => {
   const code = /`[^`]*`|\[[^\]]*\]\([^)]*\)|subscribe: nobody/g;
   const prose = (line: string): readonly string[] => [line.replaceAll(code, '')];
   assert.deepEqual(found('{README.md,SECURITY.md,docs/**/*.md}', QUOTING, prose), []);
-});
-
-test('comments are at most 120 columns wide', () => {
-  // Written by a tool, with meanings as long as they are.
-  const generated = 'src/control/config/written.ts';
-  const wide = globSync('{src,test,tools,bench}/**/*.ts', { cwd: ROOT })
-    .concat(globSync('console/*.js', { cwd: ROOT }))
-    .filter((path) => path !== generated && !path.includes('node_modules'))
-    .flatMap((path) => {
-      const lines = readFileSync(`${ROOT}/${path}`, 'utf8').split('\n');
-      return lines.flatMap((line, at) =>
-        /^\s*(?:\/\/|\/?\*)/.test(line) && line.length > 120 ? [`${path}:${at + 1}`] : [],
-      );
-    });
-  assert.deepEqual(wide, []);
 });

@@ -114,6 +114,7 @@ test('every operation of the document answers as the document says', async (t) =
   for (const id of ['getStatus', 'getRoutes', 'getOverrides', 'getMe', 'getTraffic', 'getEvents', 'getConfig'])
     await call(id);
   for (const id of ['getTrafficStream', 'getEventsStream', 'getRequestsStream']) await call(id);
+  await call('getPageStream', { values: { read: '/status', every: 5, after: 0 } });
   const [service] = (await call('getServices')).services;
   const { id } = service.instances[0];
   const why = { reason: 'by a client' };
