@@ -8,7 +8,7 @@ import { watch } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { ownScript } from '../base/own-script.ts';
-import { CONSOLE_VARIABLE } from '../control/admin/console-variable.ts';
+import { CONSOLE_VARIABLE } from '../control/console-variable.ts';
 import { LISTENS, NEEDS_RESTART } from '../control/log-words.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UnreachableError } from './command.ts';

@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { plainPath } from '../config/schema/fields.ts';
 import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
-import { CONSOLE_VARIABLE } from './console-variable.ts';
+import { CONSOLE_VARIABLE } from '../console-variable.ts';
 
 /** Each may do what those before it may. */
 export const ROLES = ['viewer', 'operator', 'admin'] as const;

@@ -3,7 +3,7 @@
  * file, default. An empty variable counts as not set. Features add theirs with their section (sections.ts).
  */
 
-import { CONSOLE_VARIABLE } from '../admin/console-variable.ts';
+import { CONSOLE_VARIABLE } from '../console-variable.ts';
 import { SECTIONS } from '../sections.ts';
 import type { Place } from './problems.ts';
 import type { SectionDefinition, VariableDefinition } from './section.ts';

@@ -17,7 +17,6 @@ import type { ResponseHandler } from '../exchange/response-source.ts';
 import { UpstreamCall } from '../exchange/upstream-call.ts';
 import type { MessageFraming } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
-import type { PartObserver } from '../trace/exchange-trace.ts';
 import { WebFields } from '../web/fields.ts';
 import { WebResponse } from '../web/response.ts';
 import { type BodyOrigin, ServiceBody } from '../web/service-body.ts';
@@ -28,6 +27,8 @@ const FRAMING = /^(host|content-length|transfer-encoding|connection|te|trailer|u
 /** Of a traced exchange each attempt has its own. */
 const TRACE = /^trace(parent|state)$/;
 const PLAIN_METHOD = /^(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS)$/;
+
+type Span = ReturnType<NonNullable<Exchange['observer']>['part']>;
 
 export async function fetchService(
   exchange: Exchange,
@@ -121,7 +122,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   readonly holder = null;
   readonly #exchange: Exchange;
   readonly #signal: AbortSignal;
-  readonly #span: PartObserver | null;
+  readonly #span: Span | null;
   readonly #resolve: (response: Response) => void;
   readonly #reject: (error: unknown) => void;
   readonly #onAbort = (): void => this.#giveUp(this.#signal.reason);
@@ -144,7 +145,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   constructor(
     exchange: Exchange,
     signal: AbortSignal,
-    span: PartObserver | null,
+    span: Span | null,
     resolve: (response: Response) => void,
     reject: (error: unknown) => void,
   ) {
