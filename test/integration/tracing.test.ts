@@ -330,6 +330,37 @@ describe('traces', () => {
     assert.deepEqual([resource['service.name'], resource['team'], resource['region']], ['edge', 'core', 'eu']);
   });
 
+  it('go where the standard variables say, named and sampled as they say, or not at all', async (t) => {
+    const collector = await httpCollector(t);
+    const document = { routes: [{ match: { path: '/*' }, respond: { body: 'x' }, auth: 'public' as const }] };
+    const start = (env: Record<string, string>) =>
+      startTestGateway(t, document, { OTEL_EXPORTER_OTLP_ENDPOINT: `${collector.url}/otlp`, ...env });
+    const sampled = await start({
+      OTEL_TRACES_SAMPLER: 'traceidratio',
+      OTEL_SERVICE_NAME: 'edge',
+      OTEL_RESOURCE_ATTRIBUTES: 'service.name=other,team=a%2Cb',
+      OTEL_PROPAGATORS: 'b3',
+    });
+    await (await fetch(`${sampled.url}/seen`)).text();
+    await spansArrive(collector, 1);
+    assert.equal(collector.fields['path'], '/otlp/v1/traces');
+    const { resource } = collector.spans[0]!;
+    assert.deepEqual([resource['service.name'], resource['team']], ['edge', 'a,b']);
+    assert.equal(sampled.logged.filter((line) => line.includes('OTEL_PROPAGATORS has no effect')).length, 1);
+    const before = collector.requests;
+    for (const env of [
+      { OTEL_SDK_DISABLED: 'true' },
+      { OTEL_TRACES_EXPORTER: 'none' },
+      { OTEL_TRACES_SAMPLER: 'always_off' },
+    ] satisfies Record<string, string>[]) {
+      const silent = await start(env);
+      await (await fetch(`${silent.url}/unseen`)).text();
+      // What is left is sent before it has stopped.
+      await silent.stop();
+    }
+    assert.equal(collector.requests, before);
+  });
+
   it('are named in the access log', async (t) => {
     const collector = await httpCollector(t);
     const upstream = await httpUpstream(t, (_, response) => void response.end('ok'));

@@ -20,7 +20,7 @@ export interface VariableDefinition {
    * Makes the value of the text; undefined leaves the file's value. Default: the text, as a number or boolean if the
    * schema asks for one.
    */
-  read?(text: string): unknown;
+  read?(text: string, env: Readonly<Record<string, string | undefined>>): unknown;
 }
 
 export interface AddressLimit {

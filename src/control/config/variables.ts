@@ -107,7 +107,7 @@ export function withVariables(source: ConfigSource, env: Environment): ConfigSou
   for (const { name, path, read } of allVariables()) {
     const text = env[name];
     if (text === undefined || text === '' || isKubernetesLink(name, text)) continue;
-    const wanted = read === undefined ? text : read(text);
+    const wanted = read === undefined ? text : read(text, env);
     if (wanted === undefined) continue;
     const next = setAt(value, path, wanted);
     if (next === undefined) continue;

@@ -88,12 +88,14 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       import('./span-batch.ts'),
     ]);
     const resource = {
-      'service.name': plan.serviceName ?? name,
+      'service.name': name,
       'service.version': PRODUCT_VERSION,
       'service.instance.id': INSTANCE_ID,
       'host.name': hostname(),
       'process.pid': process.pid,
       ...plan.attributes,
+      // The specification: what is set for it alone wins over the attribute.
+      ...(plan.serviceName === null ? {} : { 'service.name': plan.serviceName }),
     };
     const envelope = new BatchEnvelope(resource, { name: 'gatehouse', version: PRODUCT_VERSION }, SCHEMA_URL);
     const exporter = await makeExporter(plan.exporter);

@@ -6,7 +6,8 @@ import * as z from 'zod';
 import { duration, durationOrOff, ratio, secret } from '../../base/zod-units.ts';
 import type { TracingSettings } from '../../data/contract/tracing.ts';
 import { filePath } from '../config/schema/fields.ts';
-import { defineSection, type SectionContext, type VariableDefinition } from '../config/section.ts';
+import { defineSection, type SectionContext } from '../config/section.ts';
+import { TRACING_VARIABLES, unheededVariables } from './variables.ts';
 
 export interface TracingPlan {
   /** Without what depends on the routes, which feature.ts adds. */
@@ -102,127 +103,15 @@ const schema = z
   })
   .describe('Traces by OpenTelemetry (OTLP). Default: off.');
 
-const at = (key: string): string[] => ['gateway', 'tracing', key];
-
-/** Of two that set one key, the later wins: those for traces alone come last. */
-const VARIABLES: readonly VariableDefinition[] = [
-  { name: 'OTEL_EXPORTER_OTLP_ENDPOINT', path: at('endpoint'), meaning: 'Collector of traces; turns tracing on.' },
-  {
-    name: 'OTEL_EXPORTER_OTLP_TRACES_ENDPOINT',
-    path: at('endpoint'),
-    meaning: 'The same for traces alone, used as it is; wins over `OTEL_EXPORTER_OTLP_ENDPOINT`.',
-    read: asItIs,
-  },
-  { name: 'OTEL_EXPORTER_OTLP_PROTOCOL', path: at('protocol'), meaning: '`http/protobuf` or `grpc`.' },
-  { name: 'OTEL_EXPORTER_OTLP_TRACES_PROTOCOL', path: at('protocol'), meaning: 'The same for traces alone.' },
-  {
-    name: 'OTEL_EXPORTER_OTLP_HEADERS',
-    path: at('headers'),
-    meaning: 'Fields of exports: `name=value,name=value`.',
-    read: pairs,
-  },
-  {
-    name: 'OTEL_EXPORTER_OTLP_TRACES_HEADERS',
-    path: at('headers'),
-    meaning: 'The same for traces alone.',
-    read: pairs,
-  },
-  {
-    name: 'OTEL_EXPORTER_OTLP_TIMEOUT',
-    path: at('timeout'),
-    meaning: 'Longest time of an export, milliseconds.',
-    read: Number,
-  },
-  {
-    name: 'OTEL_EXPORTER_OTLP_TRACES_TIMEOUT',
-    path: at('timeout'),
-    meaning: 'The same for traces alone.',
-    read: Number,
-  },
-  { name: 'OTEL_EXPORTER_OTLP_COMPRESSION', path: at('compression'), meaning: '`gzip` or `none`.' },
-  { name: 'OTEL_EXPORTER_OTLP_TRACES_COMPRESSION', path: at('compression'), meaning: 'The same for traces alone.' },
-  { name: 'OTEL_EXPORTER_OTLP_CERTIFICATE', path: at('ca'), meaning: 'File with the authority of the collector.' },
-  { name: 'OTEL_EXPORTER_OTLP_TRACES_CERTIFICATE', path: at('ca'), meaning: 'The same for traces alone.' },
-  {
-    name: 'OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE',
-    path: at('cert'),
-    meaning: 'File with the certificate by which the collector knows the gateway.',
-  },
-  { name: 'OTEL_EXPORTER_OTLP_TRACES_CLIENT_CERTIFICATE', path: at('cert'), meaning: 'The same for traces alone.' },
-  { name: 'OTEL_EXPORTER_OTLP_CLIENT_KEY', path: at('key'), meaning: 'File with its private key.' },
-  { name: 'OTEL_EXPORTER_OTLP_TRACES_CLIENT_KEY', path: at('key'), meaning: 'The same for traces alone.' },
-  {
-    name: 'OTEL_TRACES_SAMPLER_ARG',
-    path: at('ratio'),
-    meaning: 'Share of traces that are sampled, 0 to 1.',
-    read: Number,
-  },
-  {
-    name: 'OTEL_TRACES_SAMPLER',
-    path: at('ratio'),
-    meaning:
-      '`always_on` and `always_off`, also with `parentbased_` before them; other samplers leave the ratio as it is.',
-    read: (text) => (/^(parentbased_)?always_(on|off)$/.test(text) ? (text.endsWith('on') ? 1 : 0) : undefined),
-  },
-  {
-    name: 'OTEL_TRACES_SAMPLER',
-    path: at('parent'),
-    meaning: 'Without `parentbased_` before it no caller’s `sampled` flag is followed.',
-    read: (text) => (/^(always_(on|off)|traceidratio)$/.test(text) ? 'never' : undefined),
-  },
-  { name: 'OTEL_SERVICE_NAME', path: at('serviceName'), meaning: '`service.name` of spans.' },
-  {
-    name: 'OTEL_RESOURCE_ATTRIBUTES',
-    path: at('attributes'),
-    meaning: 'Attributes of the resource: `name=value,...`.',
-    read: pairs,
-  },
-  {
-    name: 'OTEL_SDK_DISABLED',
-    path: at('enabled'),
-    meaning: '`true`: nothing is traced.',
-    read: (text) => (text.toLowerCase() === 'true' ? false : undefined),
-  },
-  {
-    name: 'OTEL_TRACES_EXPORTER',
-    path: at('enabled'),
-    meaning: '`none`: nothing is traced.',
-    read: (text) => (text === 'none' ? false : undefined),
-  },
-];
-
-/** A path of `/` would get one added. */
-function asItIs(text: string): string {
-  return URL.canParse(text) && new URL(text).pathname === '/' && !text.endsWith('//')
-    ? `${text.replace(/\/$/, '')}//`
-    : text;
-}
-
-function pairs(text: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const pair of text.split(',')) {
-    const at = pair.indexOf('=');
-    if (at > 0) found[decoded(pair.slice(0, at).trim())] = decoded(pair.slice(at + 1).trim());
-  }
-  return found;
-}
-
-function decoded(text: string): string {
-  try {
-    return decodeURIComponent(text);
-  } catch {
-    return text;
-  }
-}
-
 export const tracingSection = defineSection({
   at: 'gateway',
   key: 'tracing',
   schema,
-  variables: VARIABLES,
+  variables: TRACING_VARIABLES,
   /** Null: nothing is traced. */
   compile(options, context): TracingPlan | null {
     if (options?.endpoint === undefined || !options.enabled) return null;
+    for (const words of unheededVariables(context.env)) context.warning(words);
     const { ratio: share, parent, errors, slowerThan, policies, serviceName, attributes, maxQueue } = options;
     return {
       settings: { ratio: share, parent, errors, slowMs: slowerThan, policyMs: policies },
