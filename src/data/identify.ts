@@ -51,6 +51,8 @@ class CredentialContext implements PolicyContext {
   readonly fault = null;
   readonly responseLength = 0;
   isBodyUnpacked = false;
+  isOnce = false;
+  readonly mayHaveActed = false;
   identity: Identity | null = null;
   readonly #fields: ReadonlyMap<string, string>;
 

@@ -6,7 +6,7 @@ import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
-import { deadPort, httpUpstream, readAll } from '../support/upstream.ts';
+import { deadPort, httpUpstream, rawUpstream, readAll } from '../support/upstream.ts';
 
 const SLOW_MS = 20_000;
 
@@ -170,6 +170,70 @@ describe('a request with an Idempotency-Key', () => {
     }
     assert.equal(shop.orders.length, 2);
     shop.release();
+  });
+
+  test('is carried out once when the service was late or broke off, whatever retries are configured', async (t) => {
+    const got: string[] = [];
+    const upstream = await rawUpstream(t, (socket) => {
+      let text = '';
+      socket.on('data', (bytes: Buffer) => {
+        text += bytes.toString('latin1');
+        if (!text.endsWith('{}')) return;
+        const path = / (\S+) /.exec(text)![1]!;
+        text = '';
+        got.push(path);
+        if (path === '/orders/reset') socket.resetAndDestroy();
+        if (path === '/orders/garbage') socket.end('what?');
+        if (path === '/orders/part')
+          socket.end('HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 90\r\n\r\n{"a"');
+        if (path === '/orders/no-json')
+          socket.write('HTTP/1.1 201 Created\r\nContent-Type: application/json\r\nContent-Length: 5\r\n\r\nno :(');
+        if (path === '/orders/busy') socket.write('HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n');
+      });
+    });
+    const retries = { attempts: 3, statuses: [503], budget: '100%', budgetMinimum: 100 };
+    const service = { instances: [{ url: upstream.url }], retries, timeouts: { firstByte: '300ms' } };
+    const route = { match: { path: '/orders/*' }, auth: 'public', idempotency: {} };
+    const gateway = await startTestGateway(t, {
+      services: { s: service, away: { ...service, instances: [{ url: `http://127.0.0.1:${await deadPort()}` }] } },
+      routes: [
+        { ...route, match: { path: '/orders/no-json' }, service: 's', transform: { response: { omit: ['/x'] } } },
+        { ...route, match: { path: '/orders/away' }, service: 'away' },
+        { ...route, service: 's' },
+      ],
+    });
+    const shop = { gateway, orders: got, release: () => {} };
+    /** Its key is released, or known to be lost, a moment after its response. */
+    const again = async (path: string): Promise<string> => {
+      for (;;) {
+        const { status, text } = await order(shop, path, '{}', path);
+        const reason = /"reason":"(\w+)"/.exec(text)?.[1] ?? String(status);
+        if (reason !== 'idempotency_in_progress') return reason;
+      }
+    };
+    for (const [path, status] of [
+      ['/orders/reset', 502],
+      ['/orders/garbage', 502],
+      ['/orders/late', 504],
+      ['/orders/no-json', 502],
+      ['/orders/part', 0],
+    ] as const) {
+      const first = await order(shop, path, '{}', path).catch(() => ({ status: 0 }));
+      assert.equal(first.status, status, path);
+      // What is kept is transformed anew.
+      const wanted = path === '/orders/no-json' ? 'transform_failed' : 'idempotency_response_lost';
+      assert.equal(await again(path), wanted, path);
+      assert.deepEqual(
+        got.filter((each) => each === path),
+        [path],
+      );
+    }
+    for (const path of ['/orders/away', '/orders/busy']) {
+      const first = await order(shop, path, '{}', path);
+      assert.ok(first.status >= 502, path);
+      assert.match(await again(path), /connect_failed|503/, path);
+    }
+    assert.equal(got.filter((path) => path === '/orders/busy').length, 2, 'not by retries, and once by its client');
   });
 
   test('is 503 while the store cannot be reached, and one without key passes', async (t) => {

@@ -59,6 +59,10 @@ export interface BodyAccess {
   readBody(maxBytes: number): Promise<Buffer>;
   /** A filter takes off the Content-Encoding of the request, so what is read here is not packed. */
   isBodyUnpacked: boolean;
+  /** A policy has promised that it has its effect once: it is not sent again, whatever its client vouches for. */
+  isOnce: boolean;
+  /** A service has got the request, or a handler or composition was begun for it: it may have had its effect. */
+  readonly mayHaveActed: boolean;
   /** What is sent on in place of the body that was read. */
   replaceBody(bytes: Uint8Array): void;
   /**

@@ -86,6 +86,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   #requestWork: RequestBodyWork | null = null;
   #isBodyReplaced = false;
   isBodyUnpacked = false;
+  isOnce = false;
+  mayHaveActed = false;
   /** The client of a trusted proxy. */
   #behindProxy: Source | null = null;
 
@@ -285,6 +287,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     if (route.takesGrpcWeb) response.web = GrpcWebCall.of(this);
     this.#requestWork?.seal();
     const { nowMs } = this;
+    const { action, transcode } = route.settings;
+    if (action.kind !== 'service' || transcode !== undefined) this.mayHaveActed = true;
     const opened = route.action.open(this, response);
     if (opened instanceof Fault) this.#fail(opened);
     else if ('start' in opened) {
@@ -421,7 +425,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   // --- send: the request as it goes to the service ---------------------------------------------------------------
 
   get hasIdempotencyKey(): boolean {
-    return this.incoming.head.find(IDEMPOTENCY_KEY) >= 0;
+    return !this.isOnce && this.incoming.head.find(IDEMPOTENCY_KEY) >= 0;
   }
 
   get upgrade(): string {
@@ -444,6 +448,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   }
 
   writeHead(stream: UpstreamStream, attempt: Attempt): void {
+    this.mayHaveActed = true;
     writeRequestHead(stream, attempt, this, this.incoming, this.upstreamChanges);
   }
 

@@ -120,6 +120,7 @@ class RouteGuard {
     switch (answer.kind) {
       case 'first':
         this.#states.set(exchange, { keptIn, keyHash: question.keyHash, begunMs: answer.begunMs, isDone: false });
+        exchange.isOnce = true;
         // What is kept is sent to whoever asks again, whatever codings they take.
         exchange.setUpstreamHeader('Accept-Encoding', 'identity');
         return undefined;
@@ -164,8 +165,7 @@ class RouteGuard {
     const state = this.#states.get(exchange);
     if (state === undefined || state.isDone) return;
     this.#states.delete(exchange);
-    // The client left and takes nothing; whether the service has done it nobody knows, so it is not done twice.
-    if (exchange.fault?.kind === FAULTS.downstreamAborted) void this.#finish(state, RESPONSE_NOT_KNOWN);
+    if (isUnknown(exchange)) void this.#finish(state, RESPONSE_NOT_KNOWN);
     else {
       const held: Held = { keptIn: state.keptIn, keyHash: state.keyHash, begunMs: state.begunMs };
       this.#environment.control.tell(IDEMPOTENCY_RELEASE_TOPIC, held);
@@ -186,6 +186,16 @@ class RouteGuard {
       });
     }
   }
+}
+
+/**
+ * The client left, the service was late or broke off, or what it said was lost here: whether it has done it nobody
+ * knows, so it is not done twice.
+ */
+function isUnknown({ fault, mayHaveActed }: PolicyContext): boolean {
+  if (fault === null) return false;
+  if (fault.kind === FAULTS.downstreamAborted) return true;
+  return mayHaveActed && fault.kind.retry !== 'always';
 }
 
 /** The key of the field: a structured string (`"abc"`) or the bare text. Null for what is no key. */

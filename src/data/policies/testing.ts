@@ -98,6 +98,8 @@ export class RecordingExchange implements PolicyContext {
   /** What `setUpstreamQuery` says; undefined: it was not called. */
   upstreamQuery: string | null | undefined = undefined;
   isBodyUnpacked = false;
+  isOnce = false;
+  readonly mayHaveActed = false;
   responseLength = -1;
 
   readBody(maxBytes: number): Promise<Buffer> {
