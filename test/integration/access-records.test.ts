@@ -12,22 +12,30 @@ import { RawCaller } from '../support/raw.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
 
-async function scene(t: Parameters<typeof startTestGateway>[0], accessRecords: object | undefined) {
+const OWN_KEY = { key: 'key-of-ada-0123456789', subject: 'ada' };
+
+async function scene(
+  t: Parameters<typeof startTestGateway>[0],
+  accessRecords: object | undefined,
+  more: object[] = [],
+) {
   const folder = await mkdtemp(join(tmpdir(), 'gh-log-'));
   const file = join(folder, 'access.log');
   t.after(() => rm(folder, { recursive: true, force: true }));
   const upstream = await httpUpstream(t, (request, response) => {
     response.writeHead(request.url?.startsWith('/bad') ? 500 : 200).end('four');
   });
-  const gateway = await startTestGateway(t, {
+  const env = { JWT_SECRET: 'a-secret-of-more-than-thirty-two-bytes-0123' };
+  const document = {
     gateway: {
       accessLog: { file },
       limits: { maxTargetSize: 1_000 },
       ...(accessRecords === undefined ? {} : { accessRecords }),
     },
     services: { a: { instances: [{ url: upstream.url }] } },
-    routes: [{ name: 'all', match: { path: '/*' }, service: 'a', auth: 'public' }],
-  });
+    routes: [{ name: 'all', match: { path: '/*' }, service: 'a', auth: 'public' }, ...more],
+  };
+  const gateway = await startTestGateway(t, document, env);
   const get = async (path: string, headers: Record<string, string> = {}): Promise<void> =>
     void (await (await fetch(gateway.url + path, { headers })).text());
   const lines = (count: number): Promise<string[]> =>
@@ -51,6 +59,26 @@ describe('access records', () => {
     assert.equal(
       line,
       '{"status":200,"path":"/a/***","query":"token=***&x=1&PIN=***&%74oken=***","header_x_tenant":"one \\"two\\"","header_authorization":"***","route":"all","bytes_out":4}',
+    );
+  });
+
+  it('hide what holds credentials by the configuration, on any level', async (t) => {
+    const { get, lines } = await scene(
+      t,
+      { fields: ['query', 'header:X-Pass', 'header:X-Own-Token', 'header:X-Other'] },
+      [
+        { match: { path: '/k' }, service: 'a', auth: { apiKey: { header: 'X-Pass', query: 'pass', keys: [OWN_KEY] } } },
+        {
+          match: { path: '/t' },
+          service: 'a',
+          auth: { jwt: { from: [{ header: 'X-Own-Token' }] }, tickets: { parameter: 'entry' } },
+        },
+      ],
+    );
+    await get('/a?pass=1&Entry=2&ticket=3&other=4', { 'x-pass': '5', 'x-own-token': '6', 'x-other': '7' });
+    assert.equal(
+      (await lines(1))[0],
+      '{"query":"pass=***&Entry=***&ticket=***&other=4","header_x_pass":"***","header_x_own_token":"***","header_x_other":"7"}',
     );
   });
 

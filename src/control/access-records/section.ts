@@ -9,6 +9,7 @@ import { type AccessRecordSettings, RECORD_FIELDS } from '../../data/contract/ac
 import { defineSection } from '../config/section.ts';
 import type { RotationPlan } from '../file-rotation.ts';
 import { rotationPlan, rotationSchema } from '../file-rotation-options.ts';
+import { credentialNames } from './credential-names.ts';
 
 export interface AccessRecordsPlan {
   readonly settings: AccessRecordSettings;
@@ -28,7 +29,19 @@ const SECRET_NAMES = [
     'access_token',
     'refresh_token',
   ],
-  ...['id_token', 'api_key', 'apikey', 'key', 'password', 'secret', 'client_secret', 'code', 'signature', 'sig'],
+  ...[
+    'id_token',
+    'api_key',
+    'apikey',
+    'key',
+    'password',
+    'secret',
+    'client_secret',
+    'code',
+    'signature',
+    'sig',
+    'ticket',
+  ],
 ];
 
 const field = z.union([
@@ -97,12 +110,13 @@ export const accessRecordsSection = defineSection({
     const { format, fields, successes, redact, rotate } = options;
     if (format === 'combined' && fields?.some((each) => each !== 'query') === true)
       context.problem('has no effect on the combined format, but for query', { at: ['fields'] });
+    const configured = context.document === undefined ? [] : credentialNames(context.document);
     return {
       settings: {
         format,
         fields: fields ?? USUAL,
         successes,
-        hiddenNames: [...new Set([...SECRET_NAMES, ...redact.names.map((name) => name.toLowerCase())])],
+        hiddenNames: [...new Set([...SECRET_NAMES, ...configured, ...redact.names.map((name) => name.toLowerCase())])],
         hiddenPatterns: redact.patterns,
       },
       rotation: rotationPlan(rotate),
