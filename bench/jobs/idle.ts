@@ -32,6 +32,8 @@ export interface IdleResult {
   /** Memory per held connection above rest, in bytes. */
   readonly openedBytes: number;
   readonly afterRequestBytes: number;
+  /** The same once nothing has happened for a while. */
+  readonly laterBytes: number;
   /** Requests/s served on other connections while these were held, and errors. */
   readonly perSecond: number;
   readonly errors: number;
@@ -82,6 +84,8 @@ async function measure(job: Job, candidate: Candidate, protocol: IdleProtocol): 
     const replies = await Promise.all(sources.map((source) => ask(source, oneRequest(candidate, protocol))));
     const answered = replies.reduce((sum, reply) => sum + reply.answered, 0);
     const afterRequest = await settled(candidate);
+    if (!job.smoke) await delay(QUIET_MS);
+    const later = await settled(candidate);
     const served = await serve(job, candidate, protocol);
     const counts = await Promise.all(sources.map((source) => ask(source, { count: true })));
     const held = counts.reduce((sum, reply) => sum + reply.open, 0);
@@ -94,6 +98,7 @@ async function measure(job: Job, candidate: Candidate, protocol: IdleProtocol): 
       held,
       openedBytes: (opened - rest) / held,
       afterRequestBytes: (afterRequest - rest) / held,
+      laterBytes: (later - rest) / held,
       perSecond: served.requests / served.seconds,
       errors: served.errors + Math.max(0, held - answered),
     };
@@ -144,10 +149,12 @@ function ask(source: Running, command: IdleCommand): Promise<IdleReply> {
   });
 }
 
-/** Proportional memory once it stands still (two readings half a second apart within 1 %), after at most 8 s. */
 /** At rest means: what starting took has been given back. */
 const START_IS_OVER_MS = 3_000;
+/** What V8 and Go collect by themselves when nothing happens is no connection's: they do it after some ten seconds. */
+const QUIET_MS = 20_000;
 
+/** Proportional memory once it stands still (two readings half a second apart within 1 %), after at most 8 s. */
 async function settled(candidate: Candidate): Promise<number> {
   let before = proportionalBytes(candidate.running.pids());
   for (let reading = 0; reading < 16; reading++) {

@@ -21,6 +21,7 @@ const idle = {
   restBytes: 1,
   openedBytes: 1,
   afterRequestBytes: 1,
+  laterBytes: 1,
   perSecond: 1,
 };
 

@@ -95,6 +95,7 @@ export function idleTable(results: readonly IdleResult[]): string {
     'held',
     'opened KB each',
     'after a request KB',
+    '20 s later KB',
     'req/s meanwhile',
     'errors',
   ];
@@ -105,6 +106,7 @@ export function idleTable(results: readonly IdleResult[]): string {
     `${one.held.toLocaleString('en-US')} of ${one.asked.toLocaleString('en-US')}`,
     figure(one.openedBytes / 1024),
     figure(one.afterRequestBytes / 1024),
+    figure(one.laterBytes / 1024),
     figure(one.perSecond),
     String(one.errors),
   ]);

@@ -52,7 +52,7 @@ export class PerConnectionCache {
       writeForwarding(recorder, peer, head, authority, via);
       this.#authority = authority;
       this.#via = via;
-      this.#forwarding = recorder.block();
+      this.#forwarding = recorder.keptBlock();
     }
     out.fields(this.#forwarding);
   }

@@ -2,6 +2,7 @@
  * Keeps the fields that are written to it, for a message that is sent later or never (mirrors, stored responses,
  * tests).
  */
+import { flat } from '../../base/text.ts';
 import { FieldBlock, type FieldStart } from '../contract/field-block.ts';
 import type { Head } from './head.ts';
 import { type DropMask, fieldPasses, type HeadWriter } from './head-writer.ts';
@@ -13,6 +14,11 @@ export class FieldRecorder implements HeadWriter {
 
   block(): FieldBlock {
     return new FieldBlock(this.#names, this.#values);
+  }
+
+  /** For one that is kept for long: of text in one piece, in arrays that have no room to spare. */
+  keptBlock(): FieldBlock {
+    return new FieldBlock(this.#names.slice(), this.#values.map(flat));
   }
 
   field(name: string, value: string): void {
