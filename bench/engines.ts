@@ -4,7 +4,7 @@
  * in three ways, each pinned to the same core: by the broker's own client in a bare process, which shows what the
  * broker's protocol costs; by the same client behind a plain node:http server, which shows what any program costs that
  * takes events by HTTP and sends them as server-sent events; and by `publish` and `subscribe` of a gateway with one
- * worker. CPU for each event, events a second, and how long an acknowledgement takes, one at a time, after some
+ * worker; by a gateway also as batches of CloudEvents. CPU for each event, events a second, and how long an acknowledgement takes, one at a time, after some
  * seconds of warming up, when the process is at rest. Wanted: 202 adds at most 1 ms; CPU at most 1.5 times the bare
  * client's.
  */
@@ -35,6 +35,18 @@ const ALONE = 300;
 const WARM_UP_MS = 3_000;
 const REST_MS = 300;
 const BODY = JSON.stringify({ pad: 'x'.repeat(200) });
+/** Events of one request, and requests at once. */
+const BATCH = 50;
+const BATCHES_AT_ONCE = 4;
+const BATCH_BODY = JSON.stringify(
+  Array.from({ length: BATCH }, (_, index) => ({
+    specversion: '1.0',
+    id: String(index),
+    source: '/bench',
+    type: 'bench',
+    data: { pad: 'x'.repeat(200) },
+  })),
+);
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-engines-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
@@ -43,6 +55,8 @@ interface Figures {
   readonly perSecond: number;
   readonly microseconds: number;
   readonly alone: number;
+  /** CPU for each event of a batch, where the target takes them. */
+  readonly batched?: number;
   /** CPU for each event that one subscriber gets. */
   readonly received: number;
 }
@@ -59,20 +73,22 @@ for (const name of (values.engine ?? ['nats', 'redis']) as ('nats' | 'redis')[])
   try {
     const bare = await measureBare(name, broker.url);
     const plain = await measureOverHttp(await startPlain(name, broker.url));
-    const gateway = await measureOverHttp(await startGateway(broker.url));
-    const row = (who: string, { perSecond, microseconds, alone, received }: Figures): string[] => [
+    const gateway = await measureOverHttp(await startGateway(broker.url), true);
+    const row = (who: string, { perSecond, microseconds, batched, alone, received }: Figures): string[] => [
       name,
       who,
       figure(perSecond),
       figure(microseconds),
+      batched === undefined ? '' : figure(batched),
       figure(alone),
       figure(received),
     ];
     rows.push(row('bare client', bare), row('bare client behind node:http', plain), row('gateway', gateway));
     for (const [who, other] of [['bare client', bare] as const, ['node:http', plain] as const]) {
       const ratio = (key: 'microseconds' | 'received'): string => figure(gateway[key] / other[key]);
+      const batched = figure((gateway.batched ?? 0) / other.microseconds);
       const more = `+${figure(gateway.alone - other.alone)}`;
-      rows.push([name, `gateway to ${who}`, '', ratio('microseconds'), more, ratio('received')]);
+      rows.push([name, `gateway to ${who}`, '', ratio('microseconds'), batched, more, ratio('received')]);
     }
   } finally {
     await broker.stop();
@@ -85,6 +101,7 @@ const head = [
   'by',
   'events a second',
   'CPU to publish one, µs',
+  `one of a batch of ${BATCH}, µs`,
   'acknowledged alone, ms',
   'CPU to get one, µs',
 ];
@@ -117,35 +134,41 @@ function startBare(mode: 'alone' | 'http', name: string, url: string, port: numb
   });
 }
 
-async function measureOverHttp({ running, port }: Target): Promise<Figures> {
+async function measureOverHttp({ running, port }: Target, takesBatches = false): Promise<Figures> {
   const agent = new Agent({ keepAlive: true, maxSockets: AT_ONCE });
-  const publishFor = async (ms: number): Promise<number> => {
+  const publishFor = async (ms: number, body = BODY, atOnce = AT_ONCE): Promise<number> => {
     let count = 0;
     const endAt = performance.now() + ms;
     await Promise.all(
-      Array.from({ length: AT_ONCE }, async () => {
-        for (; performance.now() < endAt; count++) await publish(agent, port);
+      Array.from({ length: atOnce }, async () => {
+        for (; performance.now() < endAt; count++) await publish(agent, port, body);
       }),
     );
     return count;
   };
+  const cpu = (): number => cpuNanoseconds(running.pids()) / 1_000;
   try {
     const warmed = await publishFor(WARM_UP_MS);
     await atRest(running);
     const alone: number[] = [];
     for (let i = 0; i < ALONE; i++) {
       const beganAt = performance.now();
-      await publish(agent, port);
+      await publish(agent, port, BODY);
       alone.push(performance.now() - beganAt);
     }
-    const cpuBefore = cpuNanoseconds(running.pids());
+    const before = cpu();
     const count = await publishFor(seconds * 1_000);
-    const microseconds = (cpuNanoseconds(running.pids()) - cpuBefore) / 1_000 / count;
+    const microseconds = (cpu() - before) / count;
     const total = warmed + ALONE + count;
-    const readBefore = cpuNanoseconds(running.pids());
+    const readBefore = cpu();
     await subscribe(port, total);
-    const received = (cpuNanoseconds(running.pids()) - readBefore) / 1_000 / total;
-    return { perSecond: count / seconds, microseconds, alone: median(alone), received };
+    const received = (cpu() - readBefore) / total;
+    const figures = { perSecond: count / seconds, microseconds, alone: median(alone), received };
+    if (!takesBatches) return figures;
+    await publishFor(WARM_UP_MS, BATCH_BODY, BATCHES_AT_ONCE);
+    const batchesBefore = cpu();
+    const batches = await publishFor(seconds * 1_000, BATCH_BODY, BATCHES_AT_ONCE);
+    return { ...figures, batched: (cpu() - batchesBefore) / (batches * BATCH) };
   } finally {
     agent.destroy();
     await running.stop();
@@ -181,9 +204,10 @@ async function startGateway(broker: string): Promise<Target> {
 }
 
 /** Resolves once it is acknowledged. */
-function publish(agent: Agent, port: number): Promise<void> {
+function publish(agent: Agent, port: number, body: string): Promise<void> {
   return new Promise((resolve, reject) => {
-    const headers = { 'content-type': 'application/json', 'content-length': BODY.length };
+    const type = body === BATCH_BODY ? 'application/cloudevents-batch+json' : 'application/json';
+    const headers = { 'content-type': type, 'content-length': body.length };
     const call = request({ agent, port, host: '127.0.0.1', path: '/publish', method: 'POST', headers }, (response) => {
       response.resume();
       response.once('end', () => {
@@ -192,7 +216,7 @@ function publish(agent: Agent, port: number): Promise<void> {
       });
     });
     call.once('error', reject);
-    call.end(BODY);
+    call.end(body);
   });
 }
 
