@@ -199,6 +199,31 @@ describe('validate', () => {
     assert.equal((await slow.answer()).status, 200);
   });
 
+  test('a small body of many levels for a schema that leads back to itself holds nobody up', {
+    timeout: 60_000,
+  }, async (t) => {
+    const body = {
+      oneOf: [
+        { type: 'object', required: ['and'], properties: { and: { $ref: '#' }, or: { $ref: '#' } } },
+        { type: 'object', required: ['or'], properties: { or: { $ref: '#' }, and: { $ref: '#' } } },
+        { type: 'integer' },
+      ],
+    };
+    const gateway = await gatewayWith(t, { validate: { body } });
+    let right = '1';
+    let ambiguous = '1';
+    for (let i = 0; i < 50; i++) {
+      right = `{"and":${right}}`;
+      ambiguous = `{"and":${ambiguous},"or":2}`;
+    }
+    assert.equal((await post(`${gateway.url}/v1/search`, right)).status, 200);
+    const found = await errorsOf(await post(`${gateway.url}/v1/search`, ambiguous));
+    assert.ok(
+      found.some((each) => each.endsWith('exactly one of the forms that are described')),
+      found.join(),
+    );
+  });
+
   test('a body beyond maxBodySize is 413, declared or not; one that breaks off costs nothing', async (t) => {
     const gateway = await gatewayWith(t, { validate: { body: ORDER, maxBodySize: 1_000 } });
     const long = `{"item":"${'x'.repeat(2_000)}"}`;

@@ -5,6 +5,7 @@
  */
 import { regexProblem } from '../../base/safe-regex.ts';
 import type { JsonSchema } from '../contract/user-policy.ts';
+import { unevaluatedCircle } from './schema-circles.ts';
 
 /** Keywords by what their value is. */
 const SCHEMA = ['additionalProperties', 'contains', 'else', 'if', 'items', 'not', 'propertyNames', 'then'];
@@ -109,7 +110,7 @@ export function schemaProblem(schema: JsonSchema, maxBytes = MAX_SCHEMA_BYTES): 
   const text = JSON.stringify(schema);
   if (text.length > maxBytes) return `the schema is longer than ${maxBytes / 1_024} KB`;
   const walk = new Walk(schema);
-  return walk.problemOf(schema, '#', 0) ?? walk.endlessReference();
+  return walk.problemOf(schema, '#', 0) ?? walk.endlessReference() ?? unevaluatedCircle(schema);
 }
 
 class Walk {

@@ -15,7 +15,7 @@ export const LITERAL = ['const', 'enum', 'default', 'example', 'examples'];
 const PLACE = '#/$defs/';
 
 /** Keywords of which each member is a schema, whatever its name. */
-const MAPS = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 'properties'];
+export const MAPS = ['$defs', 'definitions', 'dependentSchemas', 'patternProperties', 'properties'];
 
 /** The schema with calls in place of references. Errors of such a call are the name of the definition. */
 export function linked(schema: unknown, links: SchemaLinks): unknown {

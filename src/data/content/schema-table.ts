@@ -1,12 +1,14 @@
 /**
  * The definitions of one document, each compiled once however many operations use it, circular ones included: a schema
  * that refers to `#/$defs/NAME` calls what was made of NAME. Compiled a definition at a time, so that a large document
- * does not hold up the traffic of a worker.
+ * does not hold up the traffic of a worker. In a circle of definitions each looks at each value once: forms that all look
+ * at the same would take time that doubles with each level.
  */
 import { createHash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { JsonSchema } from '../contract/user-policy.ts';
 import { type CompiledSchema, checkOf, compileLinked, compileSchema, type SchemaCheck } from './json-schema.ts';
+import { hoisted } from './schema-circles.ts';
 import type { SchemaLinks } from './schema-links.ts';
 import { referredNames, usesUnevaluated } from './schema-links.ts';
 import type { Violation } from './violation.ts';
@@ -22,6 +24,11 @@ export class SchemaTable implements SchemaLinks {
   readonly #definitions: Definitions;
   readonly #compiled = new Map<string, CompiledSchema>();
   readonly #checks = new Map<string, SchemaCheck>();
+  /** Definitions that lead back to themselves, or are on the way between such. */
+  readonly #circular: ReadonlySet<string>;
+  /** By definition, what is known of the values of the check that is under way. */
+  readonly #passed = new Map<string, WeakMap<object, boolean>>();
+  readonly #found = new Map<string, WeakMap<object, readonly Violation[]>>();
 
   static of(definitions: Definitions): SchemaTable {
     const same = byIdentity.get(definitions);
@@ -36,6 +43,7 @@ export class SchemaTable implements SchemaLinks {
 
   private constructor(definitions: Definitions) {
     this.#definitions = definitions;
+    this.#circular = circularNames(definitions);
   }
 
   /** Rejects when the schema is one that `schemaProblem` refuses. */
@@ -44,7 +52,8 @@ export class SchemaTable implements SchemaLinks {
     const before = this.#checks.get(key);
     if (before !== undefined) return before;
     await this.#prepare(referredNames(schema));
-    const check = await this.#checkOf(schema);
+    const made = await this.#checkOf(schema);
+    const check = this.#circular.size === 0 ? made : this.#forgetting(made);
     this.#checks.set(key, check);
     return check;
   }
@@ -55,6 +64,8 @@ export class SchemaTable implements SchemaLinks {
     const compiled = alone === undefined || !('$ref' in (schema as object)) ? undefined : this.#compiled.get(alone);
     if (compiled !== undefined) return checkOf(compiled);
     await turn();
+    const own = Object.keys(this.#definitions).length === 0 && !usesUnevaluated(schema) ? hoisted(schema) : null;
+    if (own !== null) return SchemaTable.of(own.definitions).compile(own.schema);
     if (usesUnevaluated(schema)) return compileSchema(this.#withDefinitions(schema));
     return checkOf(await compileLinked(schema, this));
   }
@@ -80,11 +91,37 @@ export class SchemaTable implements SchemaLinks {
   }
 
   passes(name: string, value: unknown): boolean {
-    return this.#compiled.get(name)!.passes(value);
+    const compiled = this.#compiled.get(name)!;
+    if (typeof value !== 'object' || value === null || !this.#circular.has(name)) return compiled.passes(value);
+    const known = valuesOf(this.#passed, name);
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    const passes = compiled.passes(value);
+    known.set(value, passes);
+    return passes;
   }
 
   violations(name: string, value: unknown): readonly Violation[] {
-    return this.#compiled.get(name)!.violations(value);
+    const compiled = this.#compiled.get(name)!;
+    if (typeof value !== 'object' || value === null || !this.#circular.has(name)) return compiled.violations(value);
+    const known = valuesOf(this.#found, name);
+    const before = known.get(value);
+    if (before !== undefined) return before;
+    const violations = compiled.violations(value);
+    known.set(value, violations);
+    return violations;
+  }
+
+  /** Whoever has a value may change it between two checks. */
+  #forgetting(check: SchemaCheck): SchemaCheck {
+    return (value) => {
+      try {
+        return check(value);
+      } finally {
+        this.#passed.clear();
+        this.#found.clear();
+      }
+    };
   }
 
   /** The schema with all that it reaches. */
@@ -100,4 +137,37 @@ export class SchemaTable implements SchemaLinks {
     if (typeof schema === 'boolean' || Object.keys(reached).length === 0) return schema;
     return { ...schema, $defs: { ...reached, ...(schema['$defs'] as object | undefined) } };
   }
+}
+
+function valuesOf<T>(known: Map<string, WeakMap<object, T>>, name: string): WeakMap<object, T> {
+  const values = known.get(name) ?? new WeakMap<object, T>();
+  known.set(name, values);
+  return values;
+}
+
+/** What is left when those that refer to nothing, or are referred to by nothing, are taken away again and again. */
+function circularNames(definitions: Definitions): ReadonlySet<string> {
+  const refersTo = new Map(Object.entries(definitions).map(([name, each]) => [name, new Set(referredNames(each))]));
+  const isReferredToBy = new Map<string, Set<string>>([...refersTo.keys()].map((name) => [name, new Set()]));
+  for (const [name, targets] of refersTo) for (const target of targets) isReferredToBy.get(target)?.add(name);
+  const left = new Set(refersTo.keys());
+  for (const [edges, back] of [
+    [refersTo, isReferredToBy],
+    [isReferredToBy, refersTo],
+  ] as const) {
+    const open = new Map(
+      [...left].map((name) => [name, [...edges.get(name)!].filter((each) => left.has(each)).length]),
+    );
+    const free = [...open].flatMap(([name, count]) => (count === 0 ? [name] : []));
+    for (let name = free.pop(); name !== undefined; name = free.pop()) {
+      left.delete(name);
+      for (const other of back.get(name)!) {
+        if (!left.has(other)) continue;
+        const count = open.get(other)! - 1;
+        open.set(other, count);
+        if (count === 0) free.push(other);
+      }
+    }
+  }
+  return left;
 }
