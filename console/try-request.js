@@ -86,15 +86,15 @@ function Steps({ steps, phases }) {
   const left = phases.flatMap(({ phase, policies }) =>
     policies.filter((name) => !acted.has(name)).map((name) => ({ phase, name })),
   );
-  return html`<${Table} caption="Steps on its way" head=${['Phase', 'What acts', 'Began at, ms', 'Took, ms']} most=${Infinity} empty="No policy acts on it."
+  return html`<${Table} caption="Steps on its way" head=${['Step', 'Began at, ms', 'Took, ms']} most=${Infinity} empty="No policy acts on it."
     rows=${[
       ...steps.map(
         ({ phase, name, startMs, ms, failed }) =>
-          html`<tr><td>${phase}</td><td class="break">${name || 'the gateway'}${failed && html` <span class="error">${failed}</span>`}</td><td>${number(startMs)}</td><td>${number(ms)}</td></tr>`,
+          html`<tr><td class="break">${phase} <span class="soft">${name || 'the gateway'}</span>${failed && html` <span class="error">${failed}</span>`}</td><td>${number(startMs)}</td><td>${number(ms)}</td></tr>`,
       ),
       ...left.map(
         ({ phase, name }) =>
-          html`<tr class="soft"><td>${phase}</td><td class="break">${name}</td><td colspan="2">did not act</td></tr>`,
+          html`<tr><td class="break">${phase} <span class="soft">${name}</span></td><td colspan="2" class="soft">did not act</td></tr>`,
       ),
     ]} />`;
 }

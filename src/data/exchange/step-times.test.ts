@@ -39,6 +39,7 @@ test('an attempt is picking, connecting, sending and waiting; what was waited fo
     'connect notes@a:1 24+2',
     'send notes@a:1 26+1',
     'upstreamHead notes@a:1 27+7',
+    'responseHead  34+1',
     'responseHead cors 35+1',
     'responseBody  36+15',
   ]);

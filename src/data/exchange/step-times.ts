@@ -96,10 +96,13 @@ export class StepTimes implements ExchangeObserver {
 
   /** The exchange is over. */
   end(nowMs: number, failed: string): readonly TriedStep[] {
-    if (this.#respondsSinceMs >= 0) {
+    const sinceMs = this.#respondsSinceMs;
+    if (sinceMs >= 0) {
       const decorated = this.#steps.findLast(({ phase }) => phase === 'responseHead');
-      const decoratedMs = decorated === undefined ? 0 : this.#startedMs + decorated.startMs + decorated.ms;
-      this.add('responseBody', '', Math.max(this.#respondsSinceMs, decoratedMs), nowMs, failed);
+      const headMs = decorated === undefined ? sinceMs : this.#startedMs + decorated.startMs + decorated.ms;
+      // What a route does by itself, such as looking into the cache, ends here too.
+      this.add('responseHead', '', this.#lastEndBefore(sinceMs), sinceMs);
+      this.add('responseBody', '', headMs, nowMs, failed);
     }
     return this.#steps.sort((a, b) => a.startMs - b.startMs);
   }

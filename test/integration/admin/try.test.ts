@@ -77,6 +77,7 @@ test('policies, picking, connecting, sending and waiting have times that fit int
     'connect slow@INSTANCE',
     'send slow@INSTANCE',
     'upstreamHead slow@INSTANCE',
+    'responseHead',
     'responseHead security-headers',
     'responseBody',
   ]);
