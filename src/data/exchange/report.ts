@@ -14,6 +14,8 @@ import { endTrace, timeHook } from './trace-request.ts';
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
   const { runtime, live, route } = exchange;
+  // `nowMs` is when the last bytes came.
+  if (exchange.times !== null) exchange.times.responded(runtime.clock.monotonicMs());
   // Built-in routes have no policies, so what happens there (a failed sign-in) is reported like requests without a
   // route.
   if (route === null || route.isBuiltIn) runtime.abuse.ended(exchange);
@@ -60,7 +62,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     runtime.accessLog.end();
   }
   if (exchange.times !== null)
-    runtime.tries?.tell(exchange.requestId, exchange.times.end(nowMs, fault === null ? '' : fault.kind.reason));
+    runtime.tries?.tell(exchange.requestId, exchange.times.end(fault === null ? '' : fault.kind.reason));
   const { tail } = runtime;
   if (tail?.wants(exchange, outcome, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);

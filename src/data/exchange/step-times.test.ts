@@ -27,13 +27,18 @@ const attempt = (startedMs: number, more: Partial<TracedAttempt> = {}): TracedAt
 const texts = (steps: readonly TriedStep[]): string[] =>
   steps.map(({ phase, name, startMs, ms, failed }) => `${phase} ${name} ${startMs}+${ms} ${failed}`.trim());
 
+const ended = (times: StepTimes, nowMs: number): string[] => {
+  times.responded(nowMs);
+  return texts(times.end(''));
+};
+
 test('an attempt is picking, connecting, sending and waiting; what was waited for before it is in picking', () => {
   const times = new StepTimes(STARTED_MS, null);
   times.add('authenticate', 'auth-jwt', 1_000, 1_004);
   times.attemptEnd(attempt(1_024), null, false, 1_050);
   times.responds(1_035);
   times.add('responseHead', 'cors', 1_035, 1_036);
-  assert.deepEqual(texts(times.end(1_051, '')), [
+  assert.deepEqual(ended(times, 1_051), [
     'authenticate auth-jwt 0+4',
     'pick notes 4+20',
     'connect notes@a:1 24+2',
@@ -49,7 +54,7 @@ test('what fails says where and why, and has no steps behind it', () => {
   const of = (fault: (typeof FAULTS)[keyof typeof FAULTS] | null, isAbandoned = false, more = {}): string[] => {
     const times = new StepTimes(STARTED_MS, null);
     times.attemptEnd(attempt(1_000, { firstByteMs: 0, ...more }), fault, isAbandoned, 1_030);
-    return texts(times.end(1_030, '')).slice(1);
+    return ended(times, 1_030).slice(1);
   };
   assert.deepEqual(of(FAULTS.connectRefused), ['connect notes@a:1 0+30 connect_failed']);
   assert.deepEqual(of(FAULTS.firstByteTimeout), [
@@ -70,7 +75,7 @@ test('a part of a composition names its steps; one that asks nobody is one step'
   asking.attemptEnd(attempt(1_001), null, false, 1_020);
   asking.end('part user', 1_000, 1_021, '');
   not.end('part news', 1_000, 1_003, 'breaker_open');
-  const steps = texts(times.end(1_030, ''));
+  const steps = ended(times, 1_030);
   assert.ok(steps.includes('pick part user 0+1'), steps.join('; '));
   assert.ok(steps.includes('upstreamHead part user, notes@a:1 4+7'));
   assert.ok(steps.includes('responseBody part user, notes@a:1 11+9'));
@@ -107,5 +112,5 @@ test('only the requests that control names are timed, while it names them', () =
 test('there are at most 256 steps', () => {
   const times = new StepTimes(STARTED_MS, null);
   for (let i = 0; i < 300; i++) times.add('limit', 'x', STARTED_MS, STARTED_MS);
-  assert.equal(times.end(STARTED_MS, '').length, 256);
+  assert.equal(ended(times, STARTED_MS).length, 256);
 });

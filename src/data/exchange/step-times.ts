@@ -26,6 +26,7 @@ export class StepTimes implements ExchangeObserver {
   readonly #steps: TriedStep[] = [];
   /** Since when the response goes to the client; below 0: it does not yet. */
   #respondsSinceMs = -1;
+  #respondedMs = 0;
 
   constructor(startedMs: number, trace: ExchangeTrace | null) {
     this.#startedMs = startedMs;
@@ -94,15 +95,20 @@ export class StepTimes implements ExchangeObserver {
     this.#respondsSinceMs = nowMs;
   }
 
+  /** The response is through, or nothing more of it will go: `finish` begins. */
+  responded(nowMs: number): void {
+    this.#respondedMs = nowMs;
+  }
+
   /** The exchange is over. */
-  end(nowMs: number, failed: string): readonly TriedStep[] {
+  end(failed: string): readonly TriedStep[] {
     const sinceMs = this.#respondsSinceMs;
     if (sinceMs >= 0) {
       const decorated = this.#steps.findLast(({ phase }) => phase === 'responseHead');
       const headMs = decorated === undefined ? sinceMs : this.#startedMs + decorated.startMs + decorated.ms;
       // What a route does by itself, such as looking into the cache, ends here too.
       this.add('responseHead', '', this.#lastEndBefore(sinceMs), sinceMs);
-      this.add('responseBody', '', headMs, nowMs, failed);
+      this.add('responseBody', '', headMs, this.#respondedMs, failed);
     }
     return this.#steps.sort((a, b) => a.startMs - b.startMs);
   }
