@@ -213,9 +213,10 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
   #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
+    const isTimed = this.#isTimed;
     for (let i = first; i < hooks.length; i++) {
       const hook = hooks[i]!;
-      const outcome = this.#isTimed ? this.#timed(hook, phase) : hook(this);
+      const outcome = isTimed ? this.#timed(hook, phase) : hook(this);
       if (outcome === undefined) continue;
       if (outcome instanceof Promise) {
         this.#wait(outcome, phase, i + 1, hook);

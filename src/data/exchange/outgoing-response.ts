@@ -153,16 +153,16 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
   /** `head`: that of a service. */
   #decorate(head: Head | null): void {
     const exchange = this.#exchange;
-    const { route } = exchange;
+    const { route, times } = exchange;
     const hooks = route === null ? exchange.live.unrouted : route.responseHead;
     const references = head === null ? null : route!.references;
-    if (exchange.times !== null) exchange.times.responds(exchange.runtime.clock.monotonicMs());
+    times?.responds(exchange.runtime.clock.monotonicMs());
     if (hooks.length === 0 && references === null) return;
     exchange.responseChanges?.mark();
     references?.putRight(exchange, head!);
     try {
       for (let i = 0; i < hooks.length; i++) {
-        if (exchange.times === null) hooks[i]!(exchange);
+        if (times === null) hooks[i]!(exchange);
         else timeHook(exchange, 'responseHead', hooks[i]!);
       }
     } catch (error) {

@@ -13,16 +13,16 @@ import { endTrace, timeHook } from './trace-request.ts';
 
 /** `nowMs`: when the exchange ended; `logParts`: what policies add to its record. */
 export function report(exchange: Exchange, nowMs: number, logParts: string): void {
-  const { runtime, live, route } = exchange;
+  const { runtime, live, route, times } = exchange;
   // `nowMs` is when the last bytes came.
-  if (exchange.times !== null) exchange.times.responded(runtime.clock.monotonicMs());
+  times?.responded(runtime.clock.monotonicMs());
   // Built-in routes have no policies, so what happens there (a failed sign-in) is reported like requests without a
   // route.
   if (route === null || route.isBuiltIn) runtime.abuse.ended(exchange);
   if (route !== null) {
     for (const hook of route.finish) {
       try {
-        if (exchange.times === null) hook(exchange);
+        if (times === null) hook(exchange);
         else timeHook(exchange, 'finish', hook);
       } catch (error) {
         runtime.log.error('a finish policy failed', {
@@ -61,8 +61,7 @@ export function report(exchange: Exchange, nowMs: number, logParts: string): voi
     writeRecord(runtime.accessLog, exchange, status, elapsedMs, logParts);
     runtime.accessLog.end();
   }
-  if (exchange.times !== null)
-    runtime.tries?.tell(exchange.requestId, exchange.times.end(fault === null ? '' : fault.kind.reason));
+  if (times !== null) runtime.tries?.tell(exchange.requestId, times.end(fault === null ? '' : fault.kind.reason));
   const { tail } = runtime;
   if (tail?.wants(exchange, outcome, nowMs, logParts) === true && tail.log.begin(runtime.clock.wallAt(nowMs))) {
     writeRecord(tail.log, exchange, status, elapsedMs, logParts);
