@@ -5,9 +5,12 @@ import { killQueenIn, type OpenState } from '../support/cluster-faults.ts';
 import { Callers } from '../support/cluster-nodes.ts';
 import { ClusterScene, type StoreKind } from '../support/cluster-scene.ts';
 
+/** A rollout waits for the killed node until it is gone. */
+const GONE_SOON = { suspectAfter: '5s', goneAfter: '10s' };
+
 export function queenKilledSuite(store: StoreKind, states: readonly OpenState[]): void {
   test(`on ${store}: the queen is killed while a rollout is ${states.join(', ')}, and the next one ends it`, async (t) => {
-    const scene = await ClusterScene.open(t, { store });
+    const scene = await ClusterScene.open(t, { store, cluster: GONE_SOON });
     for (const state of states) {
       const queen = await scene.queen();
       const callers = new Callers(t, scene.othersThan(queen));
