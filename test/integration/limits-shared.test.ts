@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { startRedis } from '../support/redis.ts';
+import { until } from '../support/until.ts';
 
 const PATIENCE_MS = 8_000;
 const LIMIT = 6;
@@ -109,14 +110,12 @@ test('who is banned by one gateway is banned by the other, which shares its Redi
   for (let i = 0; i < 2; i++) gateways.push(await startTestGateway(t, document, env));
   const [one, two] = gateways as [TestGateway, TestGateway];
   const abuser = { 'x-forwarded-for': '198.51.100.66' };
-  const until = async (url: string, status: number): Promise<void> => {
-    const deadline = performance.now() + PATIENCE_MS;
-    while ((await ask(url, abuser)).status !== status) assert.ok(performance.now() < deadline, `${url}: ${status}`);
-  };
-  await until(`${two.url}/a`, 200);
+  const responds = (url: string, status: number): Promise<void> =>
+    until(async () => (await ask(url, abuser)).status === status, `${url}: ${status}`, PATIENCE_MS);
+  await responds(`${two.url}/a`, 200);
   for (let i = 0; i < 6; i++) await ask(`${one.url}/nothing`, abuser);
-  await until(`${one.url}/a`, 403);
-  await until(`${two.url}/a`, 403);
+  await responds(`${one.url}/a`, 403);
+  await responds(`${two.url}/a`, 403);
   assert.equal((await ask(`${two.url}/a`, { 'x-forwarded-for': '198.51.100.67' })).status, 200);
 
   const admin = { 'x-api-key': 'master-0123456789abcdef0123456789' };
@@ -127,6 +126,6 @@ test('who is banned by one gateway is banned by the other, which shares its Redi
     ['198.51.100.66'],
   );
   await fetch(`${two.url}/api/v1/bans/${bans[0]!.id}`, { method: 'DELETE', headers: admin });
-  await until(`${one.url}/a`, 200);
-  await until(`${two.url}/a`, 200);
+  await responds(`${one.url}/a`, 200);
+  await responds(`${two.url}/a`, 200);
 });
