@@ -1,4 +1,5 @@
 /** `gatehouse events`: streams and consumers of a running gateway, and what to do with dead letters. */
+import { AUDIENCES } from '../control/audience.ts';
 import { ADMIN_OPTIONS, callAdmin, refusedCode } from './admin-call.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
@@ -30,7 +31,7 @@ export const events: Command = {
   summary: 'consumers of events, and dead letters: look, replay, drop',
   usage: [
     '[--json]',
-    'asyncapi',
+    'asyncapi [--audience WHO]',
     'dead CONSUMER [--subject SUBJECT] [--limit N] [--json]',
     'show CONSUMER POSITION',
     'replay CONSUMER (POSITION... | --subject SUBJECT | --all)',
@@ -43,6 +44,11 @@ export const events: Command = {
 
 Exit codes: 0 done, 2 the command line is wrong, 3 no gateway answers, 4 no such dead letter, or no events here, 5 refused.`,
   options: {
+    audience: {
+      type: 'string',
+      value: 'WHO',
+      meaning: `of asyncapi: ${AUDIENCES.join(', ')}; default admin, all there is`,
+    },
     subject: { type: 'string', value: 'SUBJECT', meaning: 'only dead letters of this subject' },
     limit: { type: 'string', value: 'N', meaning: 'how many are shown, 1 to 1000; default 100' },
     all: { type: 'boolean', meaning: 'all dead letters of the consumer' },
@@ -101,9 +107,13 @@ async function showConsumers(context: CommandContext): Promise<number> {
   return EXIT.ok;
 }
 
-/** An AsyncAPI document of all channels. */
+/** An AsyncAPI document of the channels. */
 async function showDocument(context: CommandContext): Promise<number> {
-  const answer = await callAdmin(context, 'GET', '/features/events/asyncapi');
+  const asked = context.options['audience'];
+  if (asked !== undefined && !AUDIENCES.some((each) => each === asked))
+    throw new UsageError(`--audience takes one of ${AUDIENCES.join(', ')}`);
+  const query = typeof asked === 'string' ? `?audience=${asked}` : '';
+  const answer = await callAdmin(context, 'GET', `/features/events/asyncapi${query}`);
   if (answer.status !== 200) return refusedCode(context, answer);
   context.out(`${JSON.stringify(answer.body, null, 2)}\n`);
   return EXIT.ok;

@@ -36,6 +36,10 @@ export class FeatureSet {
     for (const feature of this.all) feature.predecessorGone?.();
   }
 
+  draining(): void {
+    for (const feature of this.all) feature.draining?.();
+  }
+
   reopen(): void {
     for (const feature of this.all) feature.reopen?.();
   }

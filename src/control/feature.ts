@@ -42,6 +42,8 @@ export interface Feature {
   restartKeys?(next: Compiled): readonly string[];
   /** A configuration is live: the first one, and each reloaded one. Must not throw. */
   applied?(compiled: Compiled): void;
+  /** The process stops: workers finish what they have next, so what stays open until it is ended ends now. */
+  draining?(): void;
   /** What readiness and health should say about what it leans on. */
   dependencies?(): readonly Dependency[];
   metrics?(): readonly (ExtraMetric | HistogramMetric)[];

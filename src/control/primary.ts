@@ -491,6 +491,7 @@ export class Primary implements OperatorHost {
       await new Promise((resolve) => setTimeout(resolve, shutdownDelayMs));
     }
     this.#ports.close();
+    this.#features.draining();
     const cutOff = await this.workers.drain(timeoutMs, isReplaced ? Math.max(shutdownDelayMs, LINGER_MS) : 0);
     await this.configuration.end();
     await this.#features.stop();

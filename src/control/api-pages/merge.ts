@@ -9,8 +9,8 @@ import type { RouteSettings, Snapshot } from '../../data/contract/snapshot.ts';
 import { AUDIENCES, type Audience } from '../audience.ts';
 import { ERROR_RESPONSE, errorComponents } from '../error-schema.ts';
 import { type ApiSource, AUDIENCE_FIELD, isMapping, type Mapping, METHODS } from '../openapi-document.ts';
+import { type RouteFacts, routeFacts } from '../route-facts.ts';
 import { Components } from './components.ts';
-import { type RouteFacts, routeFacts } from './route-facts.ts';
 import { fits, routedPath } from './routed-path.ts';
 import { undescribed } from './undescribed.ts';
 

@@ -9,7 +9,7 @@ import type { OperationText } from '../openapi-document.ts';
 const time = z.iso.datetime();
 const outcome = z.enum(['accepted', 'queued']).describe('`queued`: durable in the outbox, and handed over later.');
 const position = z.string().nullable().describe('In the stream; null while it is queued.');
-const published = z.object({
+export const published = z.object({
   id: z.string(),
   stream: z.string(),
   subject: z.string(),
@@ -17,7 +17,7 @@ const published = z.object({
   status: outcome,
   time,
 });
-const batch = z.object({
+export const batch = z.object({
   stream: z.string(),
   subject: z.string(),
   status: outcome,
@@ -95,7 +95,7 @@ export function hubOperations(base: string): Record<string, OperationText> {
       who: 'signed-in',
       status: 202,
       body: z.any().describe('JSON.'),
-      response: z.looseObject({ topic: z.string() }),
+      response: z.object({ id: z.string(), topic: z.string() }),
       errors: {
         400: 'The topic is not valid',
         401: 'The caller is not known',
@@ -114,6 +114,20 @@ export function hubOperations(base: string): Record<string, OperationText> {
   };
 }
 
+/** AsyncAPI 3.0, Root Object. */
+export const asyncApi = z.object({
+  asyncapi: z.literal('3.0.0'),
+  info: z.object({ title: z.string(), version: z.string(), description: z.string().optional() }),
+  defaultContentType: z.string(),
+  servers: z.record(
+    z.string(),
+    z.object({ host: z.string(), protocol: z.string(), description: z.string().optional() }),
+  ),
+  channels: z.record(z.string(), z.looseObject({ address: z.string() })),
+  operations: z.record(z.string(), z.looseObject({ action: z.enum(['send', 'receive']) })),
+  components: z.looseObject({ schemas: z.record(z.string(), z.unknown()) }),
+});
+
 /** What the bridge serves itself, below `events.path`. */
 export function bridgeOperations(base: string): Record<string, OperationText> {
   return {
@@ -131,9 +145,20 @@ export function bridgeOperations(base: string): Record<string, OperationText> {
       errors: { 404: 'The gateway gave no such Location' },
     },
     [`GET ${base}/asyncapi.json`]: {
-      summary: 'Channels of all streams, as an AsyncAPI 3 document',
+      summary: 'Channels that callers may use, as an AsyncAPI 3 document',
       who: 'signed-in',
-      response: z.looseObject({ asyncapi: z.string() }),
+      response: asyncApi,
+    },
+    [`GET ${base}/asyncapi/public.json`]: {
+      summary: 'Channels that anybody may use, as an AsyncAPI 3 document',
+      who: 'public',
+      response: asyncApi,
+    },
+    [`GET ${base}/asyncapi/admin.json`]: {
+      summary: 'All channels, deliveries to services too, as an AsyncAPI 3 document',
+      who: 'admin',
+      response: asyncApi,
+      errors: { 403: 'The caller has not the role admin' },
     },
   };
 }

@@ -1,11 +1,24 @@
 /**
- * What the gateway says over channels of events, as an AsyncAPI 3.0 document (https://www.asyncapi.com): its `publish`
- * and
- * `subscribe` routes, the hub, and the calls of consumers. The document is about the gateway: it `receive`s what
- * clients publish and `send`s what they subscribe to. It holds no secret, but names of routes, streams and topics: it
- * is for callers who are known.
+ * What the gateway says over channels of events, as AsyncAPI 3.0 documents (https://www.asyncapi.com): its `publish` and
+ * `subscribe` routes, the hub, and the calls of consumers, each audience with what it may read. The document is about
+ * the gateway: it `receive`s what clients publish and `send`s what they subscribe to. It holds no secret. Loaded when
+ * a caller asks for it.
  */
 import type { PublishSettings, SubscribeSettings } from '../../data/contract/events.ts';
+import { AUDIENCES, type Audience } from '../audience.ts';
+import {
+  deliveryMessages,
+  HUB_PUBLISH,
+  HUB_RECEIVES,
+  hubMessages,
+  hubSseMessages,
+  type Json,
+  publishMessages,
+  SCHEMAS,
+  SOCKET_RECEIVES,
+  socketMessages,
+  sseMessages,
+} from './asyncapi-messages.ts';
 import type { ConsumerSettings } from './deliver/options.ts';
 import type { StreamSettings } from './engines/engine.ts';
 import type { HubSettings } from './hub/options.ts';
@@ -16,6 +29,12 @@ export interface DescribedRoute {
   /** Pattern of its path, or the source of a regular expression. */
   readonly path: string;
   readonly methods: readonly string[];
+  readonly audience: Audience;
+  /** Alternatives, each of schemes that are needed together, as OpenAPI has them; none: anybody. */
+  readonly security: readonly Json[];
+  readonly schemes: Json;
+  /** By which the route checks JSON bodies; null: by none. */
+  readonly bodySchema: Json | null;
 }
 
 export interface Described {
@@ -27,175 +46,316 @@ export interface Described {
   readonly hub: HubSettings | null;
 }
 
-type Json = Readonly<Record<string, unknown>>;
+/** Where callers reach the gateway. */
+export interface Reached {
+  readonly host: string;
+  readonly isSecure: boolean;
+}
 
-const CLOUD_EVENT = {
+interface Channel {
+  readonly id: string;
+  readonly channel: Json;
+  readonly server: string;
+  readonly operations: readonly {
+    readonly id: string;
+    readonly action: 'send' | 'receive';
+    readonly messages: readonly string[];
+    readonly reply?: readonly string[];
+    readonly bindings?: Json;
+  }[];
+  readonly route: DescribedRoute | null;
+}
+
+const HTTP = 'http';
+const SOCKET = 'websocket';
+const HTTP_BINDING = { bindingVersion: '0.3.0' };
+const SOCKET_BINDING = { bindingVersion: '0.1.0' };
+const AFTER = {
   type: 'object',
-  required: ['specversion', 'id', 'source', 'type'],
-  properties: {
-    specversion: { const: '1.0' },
-    id: { type: 'string' },
-    source: { type: 'string' },
-    type: { type: 'string' },
-    subject: { type: 'string' },
-    time: { type: 'string', format: 'date-time' },
-    datacontenttype: { type: 'string' },
-    data: {},
-    data_base64: { type: 'string' },
-  },
+  properties: { after: { type: 'string', description: 'Goes on after this position.' } },
 };
 
-export function asyncApiDocument(described: Described): Json {
-  const channels: Record<string, Json> = {};
-  const operations: Record<string, Json> = {};
-  const add = (id: string, channel: Json, actions: Readonly<Record<'send' | 'receive', readonly string[]>>): void => {
-    channels[id] = channel;
-    for (const action of ['send', 'receive'] as const) {
-      if (actions[action].length === 0) continue;
-      operations[`${action}-${id}`] = {
-        action,
-        channel: { $ref: `#/channels/${id}` },
-        messages: actions[action].map((name) => ({ $ref: `#/channels/${id}/messages/${name}` })),
-      };
-    }
-  };
-  for (const [name, route] of Object.entries(described.routes)) {
-    const id = keyOf(name, channels);
-    if (route.kind === 'publish') add(id, publishChannel(route), { receive: ['event'], send: [] });
-    else if (route.kind === 'subscribe')
-      add(id, subscribeChannel(route), { send: ['event', 'gap', 'end'], receive: [] });
-    else if (described.hub !== null) {
-      add(id, hubChannel(route, described.hub), { send: [...FROM_HUB], receive: [...TO_HUB] });
-    }
-  }
-  for (const consumer of described.consumers) {
-    add(keyOf(`consumer-${consumer.name}`, channels), consumerChannel(consumer), { send: ['event'], receive: [] });
-  }
+export function asyncApiDocument(described: Described, audience: Audience, reached: Reached): Json {
+  const taken: Record<string, true> = {};
+  const isFor = (route: DescribedRoute): boolean => AUDIENCES.indexOf(route.audience) <= AUDIENCES.indexOf(audience);
+  const shown = Object.entries(described.routes).filter(([, route]) => isFor(route));
+  const channels = shown.flatMap(([name, route]) => channelsOf(keyOf(name, taken), route, described));
+  // Names and paths of services behind the gateway are for those who run it.
+  const consumers = audience === 'admin' ? described.consumers : [];
+  for (const each of consumers) channels.push(consumerChannel(keyOf(`consumer-${each.name}`, taken), each));
+  const streams = audience === 'admin' ? streamsText(described.streams) : undefined;
+  const schemes = Object.assign({}, ...shown.map(([, { schemes: own }]) => schemesOf(own))) as Json;
   return {
     asyncapi: '3.0.0',
     info: {
       title: `Events of ${described.name}`,
       version: described.version,
-      description: streamsText(described.streams),
+      ...(streams === undefined ? {} : { description: streams }),
     },
     defaultContentType: 'application/json',
-    channels,
-    operations,
-    components: { schemas: { CloudEvent: CLOUD_EVENT } },
+    servers: serversOf(channels, reached, consumers),
+    channels: Object.fromEntries(
+      channels.map(({ id, channel, server }) => [id, { ...channel, servers: [{ $ref: `#/servers/${server}` }] }]),
+    ),
+    operations: Object.fromEntries(channels.flatMap(operationsOf)),
+    components: {
+      schemas: SCHEMAS,
+      ...(Object.keys(schemes).length === 0 ? {} : { securitySchemes: schemes }),
+    },
   };
 }
 
-const CLOUD_EVENT_MESSAGE = {
-  name: 'event',
-  title: 'CloudEvent',
-  contentType: 'application/cloudevents+json',
-  payload: { $ref: '#/components/schemas/CloudEvent' },
-};
-const DATA_MESSAGE = { name: 'event', title: 'What was published, to the letter', payload: {} };
+function operationsOf({ id, route, operations }: Channel): (readonly [string, Json])[] {
+  const messages = (names: readonly string[]) => names.map((name) => ({ $ref: `#/channels/${id}/messages/${name}` }));
+  const channel = { $ref: `#/channels/${id}` };
+  const security = securityOf(route);
+  return operations.map(({ id: own, action, messages: names, reply, bindings }) => [
+    own,
+    {
+      action,
+      channel,
+      messages: messages(names),
+      ...(reply === undefined ? {} : { reply: { channel, messages: messages(reply) } }),
+      ...(security.length === 0 ? {} : { security }),
+      ...(bindings === undefined ? {} : { bindings }),
+    },
+  ]);
+}
 
-function addressOf({ path }: DescribedRoute): Json {
+function channelsOf(id: string, route: DescribedRoute, { hub, routes }: Described): Channel[] {
+  if (route.kind === 'publish') return [publishChannel(id, route)];
+  if (route.kind === 'subscribe') return subscribeChannels(id, route, routes);
+  return hub === null ? [] : hubChannels(id, route, hub);
+}
+
+function publishChannel(id: string, route: DescribedRoute): Channel {
+  const { stream, subject, body, idempotencyKey } = route.settings as PublishSettings;
+  const messages = publishMessages(body, idempotencyKey === 'required', route.bodySchema);
+  const isReply = (name: string): boolean => name.startsWith('accepted');
+  const methods = route.methods.length === 0 ? ['POST'] : route.methods;
+  return {
+    id,
+    route,
+    server: HTTP,
+    channel: {
+      ...addressOf(route.path),
+      title: `Publish to ${stream}`,
+      description: `HTTP ${methods.join(', ')}; 202 once the event is durable, with the subject \`${subject}\`. What is refused, and how, is in the OpenAPI document.`,
+      messages,
+    },
+    operations: methods.map((method, index) => ({
+      id: index === 0 ? `receive-${id}` : `receive-${id}-${method.toLowerCase()}`,
+      action: 'receive',
+      messages: Object.keys(messages).filter((name) => !isReply(name)),
+      reply: Object.keys(messages).filter(isReply),
+      bindings: { http: { method, ...HTTP_BINDING } },
+    })),
+  };
+}
+
+function subscribeChannels(id: string, route: DescribedRoute, routes: Described['routes']): Channel[] {
+  const { stream, subject, format } = route.settings as SubscribeSettings;
+  const about = `for subjects that match \`${subject}\``;
+  const schema = schemaOfStream(stream, routes);
+  const sse = sseMessages(format, schema);
+  const socket = socketMessages(format, schema);
+  return [
+    {
+      id,
+      route,
+      server: HTTP,
+      channel: {
+        ...addressOf(route.path),
+        title: `Subscribe to ${stream}`,
+        description: `Server-sent events ${about}: \`id:\` is the position, from which \`Last-Event-ID\` or \`?after=\` resumes.`,
+        messages: sse,
+      },
+      operations: [
+        {
+          id: `send-${id}`,
+          action: 'send',
+          messages: Object.keys(sse),
+          bindings: { http: { method: 'GET', query: AFTER, ...HTTP_BINDING } },
+        },
+      ],
+    },
+    {
+      id: `${id}-websocket`,
+      route,
+      server: SOCKET,
+      channel: {
+        ...addressOf(route.path),
+        title: `Subscribe to ${stream} over a WebSocket`,
+        description: `Text messages ${about}; \`?after=\` resumes.`,
+        messages: socket,
+        bindings: { ws: { method: 'GET', query: AFTER, ...SOCKET_BINDING } },
+      },
+      operations: bothWays(`${id}-websocket`, Object.keys(socket), SOCKET_RECEIVES),
+    },
+  ];
+}
+
+function hubChannels(id: string, route: DescribedRoute, { topics }: HubSettings): Channel[] {
+  const messages = hubMessages();
+  const sse = hubSseMessages();
+  const named = `Topics: ${topics.map(({ topic }) => `\`${topic}\``).join(', ')}.`;
+  const { address, parameters } = addressOf(route.path);
+  const query = {
+    type: 'object',
+    properties: { ...AFTER.properties, topic: { type: 'string' }, format: { enum: ['data'] } },
+  };
+  return [
+    {
+      id,
+      route,
+      server: SOCKET,
+      channel: {
+        address,
+        ...(parameters === undefined ? {} : { parameters }),
+        title: 'Real-time hub',
+        description: `WebSocket, with the subprotocol \`gatehouse.v1\` or without one. ${named}`,
+        messages,
+        bindings: {
+          ws: {
+            method: 'GET',
+            query: { type: 'object', properties: { ticket: { type: 'string' } } },
+            headers: { type: 'object', properties: { 'Sec-WebSocket-Protocol': { const: 'gatehouse.v1' } } },
+            ...SOCKET_BINDING,
+          },
+        },
+      },
+      operations: bothWays(id, Object.keys(messages), HUB_RECEIVES),
+    },
+    {
+      id: `${id}-events`,
+      route,
+      server: HTTP,
+      channel: {
+        address,
+        ...(parameters === undefined ? {} : { parameters }),
+        title: 'Topics of the hub as server-sent events',
+        description: `For clients that only listen: \`?topic=\`. ${named}`,
+        messages: sse,
+      },
+      operations: [
+        {
+          id: `send-${id}-events`,
+          action: 'send',
+          messages: Object.keys(sse),
+          bindings: { http: { method: 'GET', query, ...HTTP_BINDING } },
+        },
+      ],
+    },
+    {
+      id: `${id}-topic`,
+      route,
+      server: HTTP,
+      channel: {
+        address: `${address === '/' ? '' : address}/topics/{topic}`,
+        parameters: { ...parameters, topic: { description: 'Dotted parts, such as rooms.7.' } },
+        title: 'Publish to a topic of the hub',
+        messages: HUB_PUBLISH,
+      },
+      operations: [
+        {
+          id: `receive-${id}-topic`,
+          action: 'receive',
+          messages: ['data'],
+          reply: ['accepted'],
+          bindings: { http: { method: 'POST', ...HTTP_BINDING } },
+        },
+      ],
+    },
+  ];
+}
+
+function consumerChannel(id: string, consumer: ConsumerSettings): Channel {
+  const { name, service, method, path, stream, subjects, format, secrets } = consumer;
+  const signed = secrets.length === 0 ? '' : ' Signed as Standard Webhooks say.';
+  const messages = deliveryMessages(format, secrets.length > 0);
+  return {
+    id,
+    route: null,
+    server: serverOfService(service),
+    channel: {
+      address: path,
+      title: `Deliveries to ${service}`,
+      description: `Calls by the consumer \`${name}\` with events of ${stream} that match ${subjects.join(', ')}, at least once each; 2xx takes one.${signed}`,
+      messages,
+    },
+    operations: [
+      {
+        id: `send-${id}`,
+        action: 'send',
+        messages: Object.keys(messages),
+        bindings: { http: { method, ...HTTP_BINDING } },
+      },
+    ],
+  };
+}
+
+function bothWays(id: string, names: readonly string[], received: readonly string[]): Channel['operations'] {
+  return [
+    { id: `send-${id}`, action: 'send', messages: names.filter((name) => !received.includes(name)) },
+    { id: `receive-${id}`, action: 'receive', messages: received },
+  ];
+}
+
+/** What may be in the stream is known where each route that publishes to it checks what it takes. */
+function schemaOfStream(stream: string, routes: Described['routes']): Json | null {
+  const schemas: Json[] = [];
+  for (const { kind, settings, bodySchema } of Object.values(routes)) {
+    if (kind !== 'publish' || (settings as PublishSettings).stream !== stream) continue;
+    if (bodySchema === null) return null;
+    schemas.push(bodySchema);
+  }
+  return schemas.length === 0 ? null : schemas.length === 1 ? schemas[0]! : { anyOf: schemas };
+}
+
+function serversOf(
+  channels: readonly Channel[],
+  { host, isSecure }: Reached,
+  consumers: readonly ConsumerSettings[],
+): Json {
+  const used = new Set(channels.map(({ server }) => server));
+  const [web, socket] = isSecure ? (['https', 'wss'] as const) : (['http', 'ws'] as const);
+  return {
+    ...(used.has(HTTP) ? { [HTTP]: { host, protocol: web } } : {}),
+    ...(used.has(SOCKET) ? { [SOCKET]: { host, protocol: socket } } : {}),
+    ...Object.fromEntries(
+      consumers.map(({ service }) => [
+        serverOfService(service),
+        { host: service, protocol: 'http', description: `Instances of the service \`${service}\`.` },
+      ]),
+    ),
+  };
+}
+
+const serverOfService = (service: string): string => `service-${keyOf(service, {})}`;
+
+/** In AsyncAPI each entry is one scheme of which one is enough; schemes that are needed together are all named. */
+function securityOf(route: DescribedRoute | null): Json[] {
+  const names = new Set((route?.security ?? []).flatMap((each) => Object.keys(each)));
+  return [...names].map((name) => ({ $ref: `#/components/securitySchemes/${name}` }));
+}
+
+/** OpenAPI's schemes in the words of AsyncAPI. */
+function schemesOf(schemes: Json): Json {
+  return Object.fromEntries(
+    Object.entries(schemes).map(([name, value]) => {
+      const scheme = value as Json;
+      if (scheme['type'] === 'apiKey') return [name, { ...scheme, type: 'httpApiKey' }];
+      return [name, scheme['type'] === 'mutualTLS' ? { ...scheme, type: 'X509' } : scheme];
+    }),
+  );
+}
+
+function addressOf(path: string): { readonly address: string; readonly parameters?: Json } {
   const address = path.replace(/\/\*$/, '').replace(/:([A-Za-z_][A-Za-z0-9_]*)/g, '{$1}');
   const names = [...address.matchAll(/\{([A-Za-z_][A-Za-z0-9_]*)\}/g)].map(([, name]) => name!);
   return {
     address: address === '' ? '/' : address,
     ...(names.length === 0 ? {} : { parameters: Object.fromEntries(names.map((name) => [name, {}])) }),
-  };
-}
-
-function publishChannel(route: DescribedRoute): Json {
-  const { stream, subject, body, idempotencyKey } = route.settings as PublishSettings;
-  const headers = {
-    type: 'object',
-    properties: { 'Idempotency-Key': { type: 'string', description: 'One effect, however often it is repeated.' } },
-    ...(idempotencyKey === 'required' ? { required: ['Idempotency-Key'] } : {}),
-  };
-  const message = body === 'cloudevent' ? CLOUD_EVENT_MESSAGE : { ...DATA_MESSAGE, title: 'Data, or a CloudEvent' };
-  return {
-    ...addressOf(route),
-    title: `Publish to ${stream}`,
-    description: `HTTP ${(route.methods.length === 0 ? ['POST'] : route.methods).join(', ')}; 202 once the event is durable, with the subject \`${subject}\`. A batch of CloudEvents (\`application/cloudevents-batch+json\`) is one request.`,
-    messages: { event: { ...message, headers } },
-  };
-}
-
-function subscribeChannel(route: DescribedRoute): Json {
-  const { stream, subject, format } = route.settings as SubscribeSettings;
-  const told = (name: string, properties: Json): Json => ({ name, payload: { type: 'object', properties } });
-  return {
-    ...addressOf(route),
-    title: `Subscribe to ${stream}`,
-    description: `Server-sent events, or text messages of a WebSocket, for subjects that match \`${subject}\`; \`Last-Event-ID\` or \`?after=\` resumes.`,
-    messages: {
-      event: format === 'cloudevent' ? CLOUD_EVENT_MESSAGE : DATA_MESSAGE,
-      gap: told('gap', { type: { const: 'gap' }, stream: { type: 'string' } }),
-      end: told('end', { type: { const: 'end' }, reason: { type: 'string' } }),
-    },
-    bindings: { ws: { method: 'GET' } },
-  };
-}
-
-function consumerChannel({ service, path, stream, subjects, format, secrets }: ConsumerSettings): Json {
-  const signed = secrets.length === 0 ? '' : ' Signed as Standard Webhooks say.';
-  return {
-    address: path,
-    title: `Deliveries to ${service}`,
-    description: `Calls of the service \`${service}\` with events of ${stream} that match ${subjects.join(', ')}, at least once each.${signed}`,
-    messages: {
-      event: {
-        ...(format === 'cloudevent' ? CLOUD_EVENT_MESSAGE : DATA_MESSAGE),
-        headers: {
-          type: 'object',
-          required: ['webhook-id', 'webhook-timestamp'],
-          properties: {
-            'webhook-id': { type: 'string' },
-            'webhook-timestamp': { type: 'string' },
-            'webhook-signature': { type: 'string' },
-          },
-        },
-      },
-    },
-  };
-}
-
-const TEXT = { type: 'string' };
-const REF = { description: 'The sender’s; it comes back with the response.' };
-const HUB_MESSAGES: Readonly<Record<string, Json>> = {
-  ping: {},
-  auth: { token: TEXT, apiKey: TEXT, ticket: TEXT, after: TEXT },
-  subscribe: { topic: TEXT, after: TEXT },
-  unsubscribe: { topic: TEXT },
-  publish: { topic: TEXT, data: {} },
-  askPresence: { topic: TEXT },
-  pong: { id: TEXT },
-  authenticated: { user: TEXT, expires: TEXT },
-  subscribed: { topic: TEXT, id: TEXT },
-  unsubscribed: { topic: TEXT },
-  published: { topic: TEXT, id: TEXT },
-  message: { topic: TEXT, id: TEXT, data: {} },
-  presence: { topic: TEXT, users: { type: 'array', items: TEXT } },
-  gap: { topic: TEXT },
-  error: { code: TEXT, message: TEXT, topic: TEXT },
-  end: { reason: TEXT },
-};
-const TO_HUB = ['ping', 'auth', 'subscribe', 'unsubscribe', 'publish', 'askPresence'] as const;
-const FROM_HUB = Object.keys(HUB_MESSAGES).filter((name) => !(TO_HUB as readonly string[]).includes(name));
-
-function hubChannel(route: DescribedRoute, { topics }: HubSettings): Json {
-  const messages = Object.entries(HUB_MESSAGES).map(([name, properties]) => {
-    const type = name === 'askPresence' ? 'presence' : name;
-    const payload = {
-      type: 'object',
-      required: ['type'],
-      properties: { type: { const: type }, ...properties, ref: REF },
-    };
-    return [name, { name: type, payload }];
-  });
-  return {
-    ...addressOf(route),
-    title: 'Real-time hub',
-    description: `WebSocket with the subprotocol \`gatehouse.v1\`. Topics: ${topics.map(({ topic }) => `\`${topic}\``).join(', ')}.`,
-    messages: Object.fromEntries(messages),
-    bindings: { ws: { method: 'GET' } },
   };
 }
 
@@ -205,8 +365,10 @@ function streamsText(streams: readonly StreamSettings[]): string {
 }
 
 /** Keys of channels are of these characters, and each is there once. */
-function keyOf(name: string, taken: Readonly<Record<string, unknown>>): string {
-  const key = name.replace(/[^A-Za-z0-9_.-]+/g, '-').replace(/^-+|-+$/g, '') || 'channel';
-  if (!Object.hasOwn(taken, key)) return key;
-  for (let i = 2; ; i++) if (!Object.hasOwn(taken, `${key}-${i}`)) return `${key}-${i}`;
+function keyOf(name: string, taken: Record<string, true>): string {
+  const plain = name.replace(/[^A-Za-z0-9_.-]+/g, '-').replace(/^-+|-+$/g, '') || 'channel';
+  let key = plain;
+  for (let i = 2; Object.hasOwn(taken, key); i++) key = `${plain}-${i}`;
+  taken[key] = true;
+  return key;
 }

@@ -24,6 +24,8 @@ export type ToBridge =
   /** Of a worker: its requests come by it, and it calls services. */
   | { readonly kind: 'worker'; readonly port: MessagePort }
   | { readonly kind: 'operate'; readonly id: number; readonly request: OperationRequest }
+  /** The process stops: connections that stay open are ended. */
+  | { readonly kind: 'drain' }
   | { readonly kind: 'stop' };
 
 export type FromBridge =
@@ -62,6 +64,10 @@ async function run(): Promise<void> {
     }
     if (message.kind === 'operate') {
       void operate(message.id, message.request);
+      return;
+    }
+    if (message.kind === 'drain') {
+      bridge.drain();
       return;
     }
     turn = turn.then(async () => {

@@ -11,17 +11,19 @@ import type { Logger } from '../../base/log.ts';
 import { type PublishSettings, REALTIME_STREAM, type SubscribeSettings } from '../../data/contract/events.ts';
 import type { ErrorFormat } from '../../data/contract/snapshot.ts';
 import { compilePattern, type SubjectTest } from '../../data/contract/subjects.ts';
+import type { Audience } from '../audience.ts';
+import { gatewayIdentity } from '../gateway-identity.ts';
 import { isUnavailable } from '../store/faults.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
-import { asyncApiDocument, type DescribedRoute } from './asyncapi.ts';
+import type { DescribedRoute } from './asyncapi.ts';
 import { Consumers } from './deliver/consumers.ts';
 import type { ConsumerSettings } from './deliver/options.ts';
 import { EmbeddedEngine } from './engines/embedded.ts';
 import type { EventEngine, StreamSettings } from './engines/engine.ts';
 import { EngineFault } from './engines/engine.ts';
 import { EMBEDDED, type EngineSettings, openEngine } from './engines/options.ts';
-import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, unavailable } from './http.ts';
+import { methodNotAllowed, REFUSALS, type Refusal, refuse, sendJson, textOf, unavailable } from './http.ts';
 import { Hub, type HubRoute } from './hub/hub.ts';
 import type { HubSettings } from './hub/options.ts';
 import { serveHub, upgradeHub } from './hub/serve.ts';
@@ -44,7 +46,7 @@ export type ChannelRoute = (
   | { readonly kind: 'subscribe'; readonly settings: SubscribeSettings }
   | { readonly kind: 'hub'; readonly settings: HubRoute }
 ) &
-  Pick<DescribedRoute, 'path' | 'methods'>;
+  Omit<DescribedRoute, 'kind' | 'settings'>;
 
 /** What a configuration says to the bridge: plain data, with its secrets, for this process alone. */
 export interface BridgeSettings {
@@ -54,12 +56,32 @@ export interface BridgeSettings {
   readonly storeUrl: string;
   readonly errorFormat: ErrorFormat;
   readonly path: string | null;
+  /** Where callers reach the gateway, if that is configured. */
+  readonly publicUrl: string | null;
   readonly engines: readonly EngineSettings[];
   readonly streams: readonly StreamSettings[];
   readonly consumers: readonly ConsumerSettings[];
   readonly hub: HubSettings | null;
   readonly maxSubscribers: number;
   readonly routes: Readonly<Record<string, ChannelRoute>>;
+}
+
+/** AsyncAPI documents below `events.path`, by whom they are for. */
+const DOCUMENTS: ReadonlyMap<string, Audience> = new Map([
+  ['/asyncapi.json', 'signed-in'],
+  ['/asyncapi/public.json', 'public'],
+  ['/asyncapi/admin.json', 'admin'],
+]);
+const ADMINS_ONLY: Refusal = { status: 403, code: 'INSUFFICIENT_PERMISSIONS', message: 'this needs the role admin' };
+
+function isAdmin({ headers }: IncomingMessage): boolean {
+  const caller = gatewayIdentity((name) => textOf(headers[name]));
+  return caller !== null && caller.issuer === null && caller.roles.includes('admin');
+}
+
+function reachedBy(publicUrl: string): { readonly host: string; readonly isSecure: boolean } {
+  const { host, protocol } = new URL(publicUrl);
+  return { host, isSecure: protocol === 'https:' };
 }
 
 interface Stream {
@@ -88,6 +110,7 @@ export class Bridge {
   readonly #links = new Set<WorkerLink>();
   #settings: BridgeSettings;
   #hub: Hub | null = null;
+  #isDraining = false;
   #streams = new Map<string, Stream>();
 
   /** Rejects when the database cannot be opened or is newer than this program. */
@@ -199,7 +222,10 @@ export class Bridge {
   }
 
   operate(request: OperationRequest): Promise<OperationResponse> {
-    const shown = { streams: () => this.#shownStreams(), asyncapi: () => asyncApiDocument(this.#settings) };
+    const shown = {
+      streams: () => this.#shownStreams(),
+      asyncapi: (audience: Audience) => this.#document(audience, undefined),
+    };
     return operate(request, this.#consumers, shown);
   }
 
@@ -242,6 +268,8 @@ export class Bridge {
   async #serveChannel(request: ChannelRequest): Promise<Refusal | undefined> {
     const { call, isUpgrade } = request;
     const route = this.#settings.routes[call.route];
+    const isPublish = route?.kind === 'publish' || (route?.kind === 'hub' && request.method === 'POST');
+    if (this.#isDraining && !isPublish) return unavailable('the gateway stops', 1);
     if (route?.kind === 'hub') {
       if (!isUpgrade) return await serveHub(this.#hub, request, route.settings);
       const isFull = (this.#hub?.connections ?? 0) >= this.#settings.maxSubscribers;
@@ -294,11 +322,23 @@ export class Bridge {
       });
       return undefined;
     }
-    if (what === 'asyncapi.json' && token === '' && request.method === 'GET') {
-      sendJson(response, 200, asyncApiDocument(this.#settings));
+    const audience = request.method === 'GET' ? DOCUMENTS.get(url.slice(path.length)) : undefined;
+    if (audience !== undefined) {
+      if (audience === 'admin' && !isAdmin(request)) return ADMINS_ONLY;
+      sendJson(response, 200, await this.#document(audience, request));
       return undefined;
     }
     return REFUSALS.notFound;
+  }
+
+  /** Its code is loaded with the first one. */
+  async #document(audience: Audience, request: IncomingMessage | undefined): Promise<unknown> {
+    const { asyncApiDocument } = await import('./asyncapi.ts');
+    const { publicUrl } = this.#settings;
+    const host = request?.headers.host ?? 'localhost';
+    const isSecure = textOf(request?.headers['x-forwarded-proto']) === 'https';
+    const found = publicUrl === null ? { host, isSecure } : reachedBy(publicUrl);
+    return asyncApiDocument(this.#settings, audience, found);
   }
 
   /** What is wrong with each engine in use; null while it can be used. */
@@ -337,6 +377,13 @@ export class Bridge {
     } catch (error) {
       this.#log.warn('old events could not be removed', { problem: messageOf(error) });
     }
+  }
+
+  /** Ends what stays open, so that the workers can end; what is published meanwhile is still taken. */
+  drain(): void {
+    this.#isDraining = true;
+    this.#subscriptions.endAll();
+    this.#hub?.endAll();
   }
 
   async stop(): Promise<void> {

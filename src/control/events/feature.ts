@@ -12,10 +12,12 @@ import {
   type RealtimeSettings,
   type SubscribeSettings,
 } from '../../data/contract/events.ts';
-import type { PathMatch, Secrets, Snapshot } from '../../data/contract/snapshot.ts';
+import type { PathMatch, RouteSettings, Secrets, Snapshot } from '../../data/contract/snapshot.ts';
+import type { ValidateSettings } from '../../data/contract/validation.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature, FeatureHost } from '../feature.ts';
 import type { Dependency, FeatureStatus } from '../feature-status.ts';
+import { routeFacts } from '../route-facts.ts';
 import type { BridgeSettings, ChannelRoute } from './bridge.ts';
 import type { BridgeThreadData, FromBridge, ToBridge } from './bridge-thread.ts';
 import type { BridgeReport } from './metrics.ts';
@@ -27,7 +29,14 @@ import { eventTroubles } from './troubles.ts';
 export interface CompiledEvents {
   readonly snapshot: Snapshot;
   readonly secrets: Secrets;
-  readonly plan: { readonly dataDir: string; readonly sections: { readonly events: EventsPlan | null } };
+  readonly plan: {
+    readonly dataDir: string;
+    readonly sections: {
+      readonly events: EventsPlan | null;
+      readonly openapi?: { readonly servers: readonly string[] } | null;
+      readonly identity?: { readonly options: { readonly publicUrl?: string | undefined } } | null;
+    };
+  };
 }
 
 const ENTRY = new URL(`./bridge-thread${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
@@ -90,6 +99,10 @@ export class EventsFeature implements Feature {
     const thread = new BridgeThread(socketPath, settings, this.#host);
     this.#thread = thread;
     await thread.start();
+  }
+
+  draining(): void {
+    this.#thread?.drain();
   }
 
   dependencies(): readonly Dependency[] {
@@ -257,6 +270,11 @@ class BridgeThread {
     done?.(response);
   }
 
+  /** Subscribers are told that it ends; publishing goes on. */
+  drain(): void {
+    this.#worker?.postMessage({ kind: 'drain' } satisfies ToBridge);
+  }
+
   async stop(): Promise<void> {
     this.#isEnding = true;
     const worker = this.#worker;
@@ -273,11 +291,18 @@ class BridgeThread {
 
 /** Undefined when the configuration has no events. */
 function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSettings | undefined {
-  const { events } = plan.sections;
+  const { events, openapi, identity } = plan.sections;
   if (events === null) return undefined;
   const routes: Record<string, ChannelRoute> = {};
-  for (const { id, match, policies } of snapshot.routes) {
+  for (const route of snapshot.routes) {
+    const { id, match, policies } = route;
+    if (!policies.some(({ name }) => CHANNELS.has(name))) continue;
+    const { audience, security, schemes } = routeFacts(route, false);
     const facts = {
+      audience,
+      security: security ?? [],
+      schemes,
+      bodySchema: bodySchemaOf(route),
       path: match.path.kind === 'regex' ? match.path.source : match.path.pattern,
       methods: match.methods,
     };
@@ -297,6 +322,7 @@ function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSett
     storeUrl: events.store === null ? `sqlite:${events.storeFile}` : (secrets[events.store] ?? ''),
     errorFormat: snapshot.gateway.errorFormat,
     path: events.path,
+    publicUrl: openapi?.servers[0] ?? identity?.options.publicUrl ?? null,
     engines: events.engines.map((engine) => ({ ...engine, urls: engine.urls.map((id) => secrets[id] ?? '') })),
     streams: events.streams,
     consumers: events.consumers.map((consumer) => ({
@@ -308,6 +334,19 @@ function bridgeSettings({ snapshot, secrets, plan }: CompiledEvents): BridgeSett
     maxSubscribers: events.maxSubscribers,
     routes,
   };
+}
+
+const CHANNELS: ReadonlySet<string> = new Set(['publish', 'subscribe', 'realtime']);
+
+/** The one schema that JSON bodies of the route must fit, for documents; null: none, several, or not enforced. */
+function bodySchemaOf({ policies }: RouteSettings): Readonly<Record<string, unknown>> | null {
+  const settings = policies.find(({ name }) => name === 'validate')?.options as ValidateSettings | undefined;
+  if (settings === undefined || settings.mode !== 'refuse' || settings.operations.length !== 1) return null;
+  const types = settings.operations[0]?.body?.types ?? [];
+  const schema = types.length === 1 && types[0]?.kind === 'json' ? types[0].schema : null;
+  // References are to definitions that the document does not have.
+  if (typeof schema !== 'object' || schema === null || JSON.stringify(schema).includes('"$ref"')) return null;
+  return schema as Readonly<Record<string, unknown>>;
 }
 
 /** Segments in front of a final `/*`. */

@@ -25,6 +25,7 @@ export function lazyEvents(host: EventsHost): Feature {
           .catch((error: unknown) => host.log.error('events could not be started', { problem: messageOf(error) }));
       }
     },
+    draining: () => feature?.draining(),
     dependencies: () => feature?.dependencies() ?? [],
     status: () => feature?.status() ?? {},
     operations: () => feature?.operations(),

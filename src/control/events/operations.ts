@@ -3,6 +3,7 @@
  * in and out, since it crosses threads. The admin API has found out who asks and writes the audit.
  */
 
+import { AUDIENCES, type Audience } from '../audience.ts';
 import type { Consumers } from './deliver/consumers.ts';
 import type { Choice } from './deliver/delivery-store.ts';
 import { dataText, eventJson } from './event-json.ts';
@@ -35,12 +36,20 @@ const MOST = 1_000;
 export async function operate(
   request: OperationRequest,
   consumers: Consumers,
-  shown: { readonly streams: () => readonly ShownStream[]; readonly asyncapi: () => unknown },
+  shown: {
+    readonly streams: () => readonly ShownStream[];
+    readonly asyncapi: (audience: Audience) => Promise<unknown>;
+  },
 ): Promise<OperationResponse> {
   const [what = '', name = '', position] = request.path.split('/').slice(1).map(decodeURIComponent);
   const { method, query } = request;
   if (method === 'GET' && what === 'streams' && name === '') return ok({ streams: shown.streams() });
-  if (method === 'GET' && what === 'asyncapi' && name === '') return ok(shown.asyncapi());
+  if (method === 'GET' && what === 'asyncapi' && name === '') {
+    const { audience = 'admin' } = query;
+    const known = AUDIENCES.find((each) => each === audience);
+    if (known === undefined) return refusal(400, 'VALIDATION_ERROR', `audience is one of ${AUDIENCES.join(', ')}`);
+    return ok(await shown.asyncapi(known));
+  }
   if (method === 'GET' && what === 'consumers' && name === '') {
     await consumers.count();
     return ok({ consumers: consumers.all.map((consumer) => shownConsumer(consumer, consumers)) });

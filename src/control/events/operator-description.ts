@@ -1,7 +1,10 @@
 /** The API for operators in the document of the admin API: paths as the feature has them. */
 import * as z from 'zod';
+import { AUDIENCES } from '../audience.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
 import { describeApi, inlinePaths, type Mapping, type OperationText } from '../openapi-document.ts';
+
+import { asyncApi } from './api-description.ts';
 
 const choice = z
   .object({
@@ -62,9 +65,10 @@ const EVENTS: Readonly<Record<string, OperationText>> = {
     }),
   },
   'GET /asyncapi': {
-    summary: 'Streams as an AsyncAPI document',
+    summary: 'Channels as an AsyncAPI document',
     who: 'admin',
-    response: z.looseObject({ asyncapi: z.string() }),
+    query: z.object({ audience: z.enum(AUDIENCES).optional().describe('Default: admin.') }),
+    response: asyncApi,
   },
   'GET /consumers': {
     summary: 'Consumers to which events are delivered',

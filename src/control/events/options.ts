@@ -117,6 +117,15 @@ export const eventsSection = defineSection({
         movedBy: 'events.path',
         authenticated: true,
       });
+      // Who publishes what there is, publishes the channels that anybody may use, too.
+      if (context.document?.['openapi'] !== undefined)
+        context.addRoute({
+          id: `${EVENTS_SERVICE}${path}/asyncapi/public.json`,
+          service: EVENTS_SERVICE,
+          path: `${path}/asyncapi/public.json`,
+          methods: ['GET', 'HEAD'],
+          movedBy: 'events.path',
+        });
     }
     const engines = compileEngines(options.engines, context);
     const known = [EMBEDDED, ...engines.map((engine) => engine.name)];

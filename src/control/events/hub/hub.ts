@@ -275,9 +275,13 @@ export class Hub {
     await this.tickets.clean();
   }
 
+  endAll(): void {
+    for (const client of this.#open.keys()) client.end('shutting_down');
+  }
+
   async stop(): Promise<void> {
     clearInterval(this.#timer);
-    for (const client of this.#open.keys()) client.end('shutting_down');
+    this.endAll();
     await this.presence.stop();
   }
 }

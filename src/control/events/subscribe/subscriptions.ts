@@ -158,6 +158,10 @@ export class Subscriptions {
 
   stop(): void {
     clearInterval(this.#timer);
+    this.endAll();
+  }
+
+  endAll(): void {
     for (const { transport } of this.#open.values()) this.end(transport, 'shutting_down');
   }
 }

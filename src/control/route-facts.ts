@@ -2,11 +2,11 @@
  * What a route adds to the operations that it leads to: who may call (security), how often (limits), and what the
  * gateway itself may respond instead of the service.
  */
-import { type AuthSettings, ENROL_SCOPE, type Requirements } from '../../data/contract/auth.ts';
-import { formatKey, formatLimit, type RateLimitSettings } from '../../data/contract/limits.ts';
-import type { RouteSettings } from '../../data/contract/snapshot.ts';
-import type { Audience } from '../audience.ts';
-import type { Mapping } from '../openapi-document.ts';
+import { type AuthSettings, ENROL_SCOPE, type Requirements } from '../data/contract/auth.ts';
+import { formatKey, formatLimit, type RateLimitSettings } from '../data/contract/limits.ts';
+import type { RouteSettings } from '../data/contract/snapshot.ts';
+import type { Audience } from './audience.ts';
+import type { Mapping } from './openapi-document.ts';
 
 export interface RouteFacts {
   readonly audience: Audience;
