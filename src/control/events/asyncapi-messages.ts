@@ -60,7 +60,7 @@ export const SCHEMAS = {
 
 const ref = (name: keyof typeof SCHEMAS): Json => ({ $ref: `#/components/schemas/${name}` });
 
-export const CLOUD_EVENT: Json = {
+const CLOUD_EVENT: Json = {
   name: 'event',
   title: 'CloudEvent',
   contentType: 'application/cloudevents+json',
