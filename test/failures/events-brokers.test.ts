@@ -250,7 +250,6 @@ for (const { name, start: startBroker, soon, timeout } of BROKERS) {
     const unique = (): number => new Set(first().map(({ id }) => id)).size;
     await until(() => unique() >= total, 'all of them', soon);
     await until(() => effects.some(({ id }) => id === 'later-19'), 'those after them', soon);
-    const ids = first().map(({ id }) => id);
     console.log(
       ids.filter((id, i) => ids.indexOf(id) !== i),
       state,
