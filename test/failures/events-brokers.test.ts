@@ -250,10 +250,6 @@ for (const { name, start: startBroker, soon, timeout } of BROKERS) {
     const unique = (): number => new Set(first().map(({ id }) => id)).size;
     await until(() => unique() >= total, 'all of them', soon);
     await until(() => effects.some(({ id }) => id === 'later-19'), 'those after them', soon);
-    console.log(
-      ids.filter((id, i) => ids.indexOf(id) !== i),
-      state,
-    );
     const [lost, doubled] = [total - unique(), first().length - unique()];
     t.diagnostic(`${name}: lost ${lost}, doubled ${doubled} of ${total}; tried again after 500: ${state.refused}`);
     assert.deepEqual({ lost, doubled }, { lost: 0, doubled: 0 });
