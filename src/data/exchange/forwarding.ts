@@ -32,6 +32,12 @@ import type { Peer } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
 import type { FieldChanges } from './field-changes.ts';
 
+const QUOTE = 0x22;
+const COMMA = 0x2c;
+const SLASH = 0x2f;
+const SEMICOLON = 0x3b;
+const BACKSLASH = 0x5c;
+
 /** Fields of a request that are not copied, because the gateway writes its own or they are forbidden. */
 export const REQUEST_DROP: DropMask = dropMask(
   [
@@ -136,12 +142,33 @@ export function callerScheme(peer: Peer, head: Head, trusted: CidrSet | null = n
 
 /** The elements of a Forwarded field, cut at the commas that stand in no quotes. */
 function forwardedElements(text: string): readonly string[] {
-  return text.match(/(?:"(?:[^"\\]|\\.)*"|[^,"])+/g) ?? [];
+  return cutOutsideQuotes(text, COMMA);
+}
+
+/**
+ * What stands between separators that are in no quotes, in one pass: what strangers write must not be searched again
+ * from each quote. A quote without an end goes to the end of the text.
+ */
+function cutOutsideQuotes(text: string, separator: number): readonly string[] {
+  const parts: string[] = [];
+  let start = 0;
+  let isQuoted = false;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === QUOTE) isQuoted = !isQuoted;
+    else if (char === BACKSLASH && isQuoted) i++;
+    else if (char === separator && !isQuoted) {
+      if (i > start) parts.push(text.slice(start, i));
+      start = i + 1;
+    }
+  }
+  if (start < text.length) parts.push(text.slice(start));
+  return parts;
 }
 
 /** The value of one pair of an element, without quotes; names in any case (RFC 7239 §4). */
 function forwardedPair(element: string, name: 'for' | 'proto' | 'host'): string | null {
-  for (const pair of element.match(/(?:"(?:[^"\\]|\\.)*"|[^;"])+/g) ?? []) {
+  for (const pair of cutOutsideQuotes(element, SEMICOLON)) {
     const equals = pair.indexOf('=');
     if (equals < 0 || pair.slice(0, equals).trim().toLowerCase() !== name) continue;
     const value = pair.slice(equals + 1).trim();
@@ -226,8 +253,14 @@ function hopAddress(hop: string): string | undefined {
 export function prefixBefore(head: Head): string {
   const said = head.valueOf('x-forwarded-prefix');
   if (said === null) return '';
-  const prefixes = said.split(',').map((prefix) => prefix.trim().replace(/\/+$/, ''));
+  const prefixes = said.split(',').map((prefix) => withoutSlashes(prefix.trim()));
   return prefixes.every((prefix) => /^(?:\/[!-~]+)?$/.test(prefix)) ? prefixes.join('') : '';
+}
+
+function withoutSlashes(path: string): string {
+  let end = path.length;
+  while (path.charCodeAt(end - 1) === SLASH) end--;
+  return path.slice(0, end);
 }
 
 /** What `gateway.forwarded` asks for, unless a policy has its own hand in it. */

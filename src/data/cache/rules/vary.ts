@@ -68,12 +68,22 @@ function weightOf(parameters: readonly string[]): number {
 /** White space around commas outside of quoted strings: where the field is no list, it is still only white space. */
 function withoutListSpaces(value: string): string {
   if (!value.includes(',')) return value.trim();
-  if (!value.includes('"')) return value.trim().replace(/[ \t]*,[ \t]*/g, ',');
+  if (!value.includes('"')) return closed(value).trim();
   let isQuoted = false;
   let out = '';
   for (const part of value.split(/(")/)) {
     if (part === '"') isQuoted = !isQuoted;
-    out += isQuoted || part === '"' ? part : part.replace(/[ \t]*,[ \t]*/g, ',');
+    out += isQuoted || part === '"' ? part : closed(part);
   }
   return out.trim();
+}
+
+/** Without the blanks around commas; in one pass, however many there are. */
+function closed(text: string): string {
+  const parts = text.split(',');
+  const last = parts.length - 1;
+  return parts
+    .map((part, i) => (i === 0 ? part : part.trimStart()))
+    .map((part, i) => (i === last ? part : part.trimEnd()))
+    .join();
 }

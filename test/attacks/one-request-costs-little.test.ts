@@ -1,0 +1,76 @@
+/**
+ * Rule: a head of the size that is allowed costs a moment, whatever is in it. What a stranger writes is read in one
+ * pass: a search that begins anew at each blank or quote holds a worker up for seconds.
+ */
+import assert from 'node:assert/strict';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { before, describe, test } from 'node:test';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { RawCaller } from '../support/raw.ts';
+import { suiteScope } from '../support/scope.ts';
+
+const LENGTH = 30_000;
+const MOMENT_MS = 1_000;
+const blanks = ' '.repeat(LENGTH);
+
+const FIELDS: Record<string, string> = {
+  'a weight behind blanks': `Accept-Encoding: gzip;q=a${blanks}b`,
+  'weights with blanks': `Accept-Encoding: ${'gzip ; q = 0.5 ,'.repeat(LENGTH / 16)}`,
+  'blanks in what Vary names': `X-Region: a${blanks}b,`,
+  'blanks between quotes in what Vary names': `X-Region: "a",b${blanks}"c",`,
+  'quotes that do not end in Forwarded': `Forwarded: for="${'\\"'.repeat(LENGTH / 2)}`,
+  'backslashes and quotes in Forwarded': `Forwarded: ${'"\\'.repeat(LENGTH / 2)}`,
+  'the same beside X-Forwarded-For': `X-Forwarded-For: 192.0.2.1\r\nForwarded: ${'\\"'.repeat(LENGTH / 2)}`,
+  'pairs in Forwarded': `Forwarded: ${'for=a;'.repeat(LENGTH / 6)}`,
+  'slashes of a prefix': `X-Forwarded-Prefix: ${'/'.repeat(LENGTH)}x`,
+  languages: `Accept-Language: de${blanks};${blanks.slice(0, 100)}q=1`,
+  conditions: `If-None-Match: "${'a",W/'.repeat(LENGTH / 5)}`,
+  directives: `Cache-Control: ${'a="b,'.repeat(LENGTH / 5)}`,
+  cookies: `Cookie: ${'a=b;'.repeat(LENGTH / 4)}`,
+  'a type': `Content-Type: text/plain;${blanks}x`,
+  ranges: `Range: bytes=${'0-1,'.repeat(LENGTH / 4)}`,
+  'trace state': `traceparent: 00-${'1'.repeat(32)}-${'1'.repeat(16)}-01\r\ntracestate: ${'a=0,'.repeat(LENGTH / 4)}`,
+};
+
+describe('a head of the largest size is read in a moment', () => {
+  const scope = suiteScope();
+  const gateways: TestGateway[] = [];
+
+  before(async () => {
+    const upstream = createServer({ maxHeaderSize: 2 * LENGTH }, (_request, response) => {
+      response.setHeader('Content-Type', 'application/json');
+      response.setHeader('Cache-Control', 'public, max-age=60');
+      response.setHeader('Vary', 'X-Region, Accept-Encoding, Accept-Language');
+      response.end(JSON.stringify({ text: 'a'.repeat(2_000) }));
+    });
+    await new Promise<void>((resolve) => void upstream.listen(0, '127.0.0.1', resolve));
+    scope.after(() => upstream.closeAllConnections());
+    scope.after(() => upstream.close());
+    const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
+    for (const more of [{}, { trustProxy: ['127.0.0.1/32'] }])
+      gateways.push(
+        await startTestGateway(scope, {
+          gateway: more,
+          services: { things: { instances: [{ url }] } },
+          routes: [{ match: { path: '/*' }, service: 'things', auth: 'public', cache: {}, compression: {} }],
+        }),
+      );
+  });
+
+  for (const [name, field] of Object.entries(FIELDS))
+    test(name, async () => {
+      for (const { port } of gateways) {
+        const caller = new RawCaller(port);
+        scope.after(() => caller.socket.destroy());
+        // Twice: the second one finds what the first has stored.
+        for (let i = 0; i < 2; i++) {
+          const sinceMs = performance.now();
+          caller.send(`GET /a HTTP/1.1\r\nHost: a\r\n${field}\r\n\r\n`);
+          const { status } = await caller.answer();
+          assert.ok(performance.now() - sinceMs < MOMENT_MS, `${Math.round(performance.now() - sinceMs)} ms`);
+          assert.equal(status, 200);
+        }
+      }
+    });
+});
