@@ -224,6 +224,25 @@ describe('validate', () => {
     );
   });
 
+  test('what is wrong many times over is said in a response of bounded length', async (t) => {
+    const parameters = { query: { limit: { type: 'integer' } }, unknownQuery: 'refuse' };
+    const body = { type: 'object', items: { type: 'integer' }, additionalProperties: false };
+    const gateway = await gatewayWith(t, { validate: { body, ...parameters } });
+    const answers = await Promise.all([
+      fetch(`${gateway.url}/v1/a?${'%zz&'.repeat(1_000)}`),
+      fetch(`${gateway.url}/v1/a?${Array.from({ length: 900 }, (_, i) => `k${i}`).join('&')}`),
+      post(
+        `${gateway.url}/v1/a`,
+        JSON.stringify(Object.fromEntries(Array.from({ length: 9_000 }, (_, i) => [`k${i}`, 1]))),
+      ),
+    ]);
+    for (const answer of answers) {
+      const text = await answer.text();
+      assert.equal(answer.status, 400, text.slice(0, 500));
+      assert.ok(text.length < 20_000, `${text.length} bytes`);
+    }
+  });
+
   test('a body beyond maxBodySize is 413, declared or not; one that breaks off costs nothing', async (t) => {
     const gateway = await gatewayWith(t, { validate: { body: ORDER, maxBodySize: 1_000 } });
     const long = `{"item":"${'x'.repeat(2_000)}"}`;

@@ -40,7 +40,12 @@ export function violation(field: string, value: unknown, expected: string, messa
   };
 }
 
+/** A response about what is wrong must not be many times as long as the request. */
+const MOST_SHOWN = 64;
+
 /** The body as a whole has no name in a pointer; people need one. */
 export function fieldErrors(violations: readonly Violation[]): FieldError[] {
-  return violations.map(({ message: _, ...each }) => (each.field === '' ? { ...each, field: 'body' } : each));
+  return violations
+    .slice(0, MOST_SHOWN)
+    .map(({ message: _, ...each }) => (each.field === '' ? { ...each, field: 'body' } : each));
 }
