@@ -45,8 +45,8 @@ describe('a head of the largest size is read in a moment', () => {
       response.end(JSON.stringify({ text: 'a'.repeat(2_000) }));
     });
     await new Promise<void>((resolve) => void upstream.listen(0, '127.0.0.1', resolve));
-    scope.after(() => upstream.closeAllConnections());
-    scope.after(() => upstream.close());
+    scope.after(() => void upstream.closeAllConnections());
+    scope.after(() => void upstream.close());
     const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
     for (const more of [{}, { trustProxy: ['127.0.0.1/32'] }])
       gateways.push(
@@ -62,7 +62,7 @@ describe('a head of the largest size is read in a moment', () => {
     test(name, async () => {
       for (const { port } of gateways) {
         const caller = new RawCaller(port);
-        scope.after(() => caller.socket.destroy());
+        scope.after(() => void caller.socket.destroy());
         // Twice: the second one finds what the first has stored.
         for (let i = 0; i < 2; i++) {
           const sinceMs = performance.now();
