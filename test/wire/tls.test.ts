@@ -5,6 +5,7 @@ import { copyFile } from 'node:fs/promises';
 import { Agent, createServer as createHttpsServer, request as httpsRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { connect as connectTcp } from 'node:net';
+import { join } from 'node:path';
 import { before, describe, test } from 'node:test';
 import type { ConnectionOptions, PeerCertificate } from 'node:tls';
 import { connect } from 'node:tls';
@@ -131,6 +132,78 @@ describe('TLS to callers', () => {
       await connectError(gateway.port, { rejectUnauthorized: false, cert: alien.certPem, key: alien.keyPem }),
       null,
     );
+  });
+
+  /** What the gateway says to one who resumes this session, if it takes it; `session` is the newest one given. */
+  async function resume(
+    port: number,
+    options: ConnectionOptions,
+  ): Promise<{ status: string; isResumed: boolean; session: Buffer | undefined }> {
+    const socket = connect({
+      ...options,
+      port,
+      host: '127.0.0.1',
+      servername: 'one.example',
+      rejectUnauthorized: false,
+    });
+    let session: Buffer | undefined;
+    let text = '';
+    let isResumed = false;
+    socket.on('session', (given: Buffer) => {
+      session = given;
+    });
+    socket.on('secureConnect', () => {
+      isResumed = socket.isSessionReused();
+      socket.write('GET / HTTP/1.1\r\nHost: one.example\r\nConnection: close\r\n\r\n');
+    });
+    socket.on('data', (bytes: Buffer) => {
+      text += bytes.toString('latin1');
+    });
+    socket.on('error', () => {});
+    await new Promise((resolve) => socket.once('close', resolve));
+    return { status: text.slice(9, 12), isResumed, session };
+  }
+
+  for (const maxVersion of ['TLSv1.3', 'TLSv1.2'] as const)
+    for (const clientCertificate of ['required', 'optional'])
+      test(`a session is not resumed past a change of the authority (${clientCertificate}, ${maxVersion})`, async (t) => {
+        const other = await Authority.create(t);
+        const clientCa = join(other.folder, 'clients.crt');
+        await copyFile(file('ca.crt'), clientCa);
+        const gateway = await listening(t, { certificates: two(), clientCertificate, clientCa });
+        const caller = { maxVersion, cert: await read(file('caller.crt')), key: await read(file('caller.key')) };
+        const { session } = await resume(gateway.port, caller);
+        const again = await resume(gateway.port, { ...caller, ...(session && { session }) });
+        assert.deepEqual([again.status, again.isResumed], ['200', true]);
+        await copyFile(other.ca.cert, clientCa);
+        assert.equal((await gateway.reload()).ok, true);
+        for (const credential of [caller, { maxVersion }]) {
+          const past = await resume(gateway.port, { ...credential, ...(session && { session }) });
+          assert.deepEqual([past.status, past.isResumed], [clientCertificate === 'required' ? '' : '200', false]);
+        }
+      });
+
+  test('a session of a listener that asks for no certificate is not resumed at one that requires it', async (t) => {
+    const tls = { certificates: two() };
+    const strict = { ...tls, clientCertificate: 'required', clientCa: file('ca.crt') };
+    const lax = { ...tls, clientCertificate: 'optional', clientCa: file('ca.crt') };
+    const gateway = await startTestGateway(t, {
+      gateway: {
+        listeners: [tls, lax, strict].map((each, i) => ({ name: `l${i}`, host: '127.0.0.1', port: 0, tls: each })),
+        port: undefined,
+        host: undefined,
+      },
+      routes: [respond],
+    });
+    const [open, asks, closed] = gateway.addresses.map(({ port }) => port) as [number, number, number];
+    for (const port of [open, asks]) {
+      const { session, status } = await resume(port, {});
+      assert.equal(status, '200');
+      assert.deepEqual(
+        (({ status, isResumed }) => [status, isResumed])(await resume(closed, { ...(session && { session }) })),
+        ['', false],
+      );
+    }
   });
 
   test('a renewed certificate is served after a reload, without a restart', async (t) => {

@@ -2,7 +2,7 @@
  * Certificates of a TLS listener: which one for which name (SNI), who may connect (client certificates), and their
  * exchange on reload without touching open connections. Keys arrive as secrets and stay in OpenSSL contexts.
  */
-import { constants } from 'node:crypto';
+import { constants, hkdfSync } from 'node:crypto';
 import type { SecureContext, SecureContextOptions, TlsOptions } from 'node:tls';
 import { onDemand } from '../../base/on-demand.ts';
 import type { ListenerProtocol, ListenerTls, Secrets } from '../contract/snapshot.ts';
@@ -51,15 +51,29 @@ export function defaultContext(tls: ListenerTls, secrets: Secrets): SecureContex
   const [first] = tls.certificates;
   const cert = first === undefined ? undefined : secrets[first.cert];
   const key = first === undefined ? undefined : secrets[first.key];
-  const ticketKeys = secrets[TICKET_KEYS];
   return {
     ...(cert === undefined ? {} : { cert }),
     ...(key === undefined ? {} : { key }),
     minVersion: tls.minVersion,
     ...NO_RENEGOTIATION,
     ...clientCa(tls, secrets),
-    ...(ticketKeys === undefined ? {} : { ticketKeys: Buffer.from(ticketKeys, 'base64') }),
+    ...ticketKeys(tls, secrets),
   };
+}
+
+const TICKET_KEYS_BYTES = 48;
+
+/**
+ * A resumed session has passed the checks of the handshake that began it, and no others: OpenSSL asks for no
+ * certificate again. So a ticket opens only where the same would have been asked for: not at another listener that asks
+ * for more, and not after the authority of clients has changed.
+ */
+function ticketKeys(tls: ListenerTls, secrets: Secrets): { ticketKeys?: Buffer } {
+  const common = secrets[TICKET_KEYS];
+  if (common === undefined) return {};
+  const asked = `${tls.clientCertificate}\n${clientCa(tls, secrets).ca ?? ''}`;
+  const own = hkdfSync('sha256', Buffer.from(common, 'base64'), asked, 'tls session tickets', TICKET_KEYS_BYTES);
+  return { ticketKeys: Buffer.from(own) };
 }
 
 function clientCa(tls: ListenerTls, secrets: Secrets): { ca?: string } {
