@@ -73,7 +73,8 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
   #receiveWindow: number;
   #uncredited = 0;
   /** Streams that this read brought body bytes for. */
-  readonly #touched: Http2Stream[] = [];
+  #firstTouched: Http2Stream | null = null;
+  #lastTouched: Http2Stream | null = null;
   /** The stream of the DATA frame that is being read. */
   #dataStream: Http2Stream | null = null;
 
@@ -104,21 +105,23 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
   /** `bytes` are used again as soon as this returns. */
   protected readBytes(bytes: Buffer, start: number, end: number): void {
     this.reader.read(bytes, start, end);
-    const touched = this.#touched;
-    for (let i = 0; i < touched.length; i++) {
-      const stream = touched[i]!;
+    for (let stream = this.#firstTouched; stream !== null; stream = this.#firstTouched) {
+      this.#firstTouched = stream.nextTouched;
+      if (this.#firstTouched === null) this.#lastTouched = null;
+      stream.nextTouched = null;
       stream.isTouched = false;
       if (!stream.isClosed) stream.onReadDone();
       stream.credit();
     }
-    touched.length = 0;
   }
 
   /** `onReadDone` of the stream is called at the end of this read. */
   touch(stream: Http2Stream): void {
     if (stream.isTouched) return;
     stream.isTouched = true;
-    this.#touched.push(stream);
+    if (this.#lastTouched === null) this.#firstTouched = stream;
+    else this.#lastTouched.nextTouched = stream;
+    this.#lastTouched = stream;
   }
 
   get isInsideBlock(): boolean {

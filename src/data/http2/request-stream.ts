@@ -36,7 +36,11 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   #handler: DownstreamHandler | null = null;
   #incoming: RequestBuffers | null = null;
   #deadline: Deadline | null = null;
+  /** It has one, and is no tunnel. */
+  #hasBody = false;
   #pace: BodyPace | null = null;
+  /** Of the body, before it is watched. */
+  #firstBytes = 0;
   #method = '';
   #status = 0;
   #headSent = false;
@@ -81,10 +85,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
       this.pauseReceiving();
     } else if (!ended) {
       if (meaning.lengthGiven) this.expectBytes(meaning.bodyLength);
-      this.#pace = new BodyPace(host.clock);
-      this.#deadline = new Deadline(this, 0);
-      host.wheel.set(this.#deadline, host.limits.bodyIdleTimeoutMs);
-      // Whatever comes of the body in this read, the head is sent on at its end (`bodyInHand`).
+      this.#hasBody = true;
+      // Whatever comes of the body in this read, the head is sent on at its end (`bodyInHand`). What is not whole by
+      // then is watched.
       this.#connection.touch(this);
     }
     const handler = host.beginExchange(this, incoming);
@@ -112,15 +115,16 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
 
   protected onBody(bytes: Buffer, start: number, end: number, isVolatile: boolean): void {
     if (this.#pace !== null) this.#pace.received += end - start;
+    else this.#firstBytes += end - start;
     this.#tunnelUsed = true;
     this.#handler?.onRequestBody(bytes.subarray(start, end), isVolatile);
   }
 
   onReadDone(): void {
     this.#handler?.onRequestRead();
+    if (!this.#hasBody || this.remoteEnded || this.isPaused || this.isClosed) return;
     const { host } = this.#connection;
-    const pace = this.#pace;
-    if (pace === null || this.remoteEnded || this.isPaused || this.isClosed) return;
+    const pace = this.#watchBody();
     const { bodyIdleTimeoutMs, minBodyBytesPerSecond } = host.limits;
     if (minBodyBytesPerSecond > 0 && pace.isTooSlow(minBodyBytesPerSecond, bodyIdleTimeoutMs))
       this.#fault(new Fault(FAULTS.bodyTimeout, { detail: `slower than ${minBodyBytesPerSecond} bytes a second` }));
@@ -130,6 +134,15 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
       this.#isBodyAwaited = true;
       host.slowBodies.add(this);
     }
+  }
+
+  /** Most bodies are whole with the read that brings their head, and need none of it. */
+  #watchBody(): BodyPace {
+    if (this.#pace !== null) return this.#pace;
+    this.#pace = new BodyPace(this.#connection.host.clock);
+    this.#pace.received = this.#firstBytes;
+    this.#deadline = new Deadline(this, 0);
+    return this.#pace;
   }
 
   #stopAwaiting(): void {
@@ -192,9 +205,10 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
 
   resumeBody(): void {
     if (this.#awaitsTunnel) return;
-    this.#pace?.resume();
-    if (this.#deadline !== null && !this.remoteEnded && !this.#isTunnel)
-      this.#connection.host.wheel.set(this.#deadline, this.#connection.host.limits.bodyIdleTimeoutMs);
+    if (this.#hasBody && !this.remoteEnded && !this.#isTunnel) {
+      this.#watchBody().resume();
+      this.#connection.host.wheel.set(this.#deadline!, this.#connection.host.limits.bodyIdleTimeoutMs);
+    }
     this.resumeReceiving();
   }
 

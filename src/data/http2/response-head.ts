@@ -2,7 +2,7 @@
  * From decoded fields to the head of a response as the rest of the gateway knows it (RFC 9113 §8.3.2), as strict as for
  * requests: what could become another message in HTTP/1.1 is refused. One per thread, used without a wait.
  */
-import { CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from '../parser/field-names.ts';
+import { CONNECTION, KEEP_ALIVE, OTHER, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from '../parser/field-names.ts';
 import { MessageFraming, readResponseFraming, UNKNOWN_LENGTH, UNTIL_CLOSE } from '../parser/framing.ts';
 import { Head } from '../parser/head.ts';
 import { HeadBuilder } from '../parser/head-builder.ts';
@@ -12,19 +12,20 @@ import { COOKIE, FIRST_PSEUDO, P_STATUS } from './hpack/field-kinds.ts';
 /** Upstream heads may be larger than those of clients: they are trusted more and carry cookies. */
 export const MAX_HEAD_BYTES = 64 * 1024;
 const MAX_FIELDS = 256;
+const DIGIT_0 = 0x30;
 const MEMORY = Buffer.allocUnsafeSlow(8 * 1024);
 
 class ResponseHeadReader implements FieldSink {
   /** Good until the next head. */
   readonly head = new Head(MAX_FIELDS);
   readonly meaning = new MessageFraming();
-  #builder = new HeadBuilder(this.head, MEMORY, MAX_HEAD_BYTES);
+  readonly #builder = new HeadBuilder(this.head, MEMORY, MAX_HEAD_BYTES);
   #problem = '';
   #status = 0;
   #regular = false;
 
   begin(): void {
-    this.#builder = new HeadBuilder(this.head, MEMORY, MAX_HEAD_BYTES);
+    this.#builder.restart(MEMORY);
     this.#problem = '';
     this.#status = 0;
     this.#regular = false;
@@ -34,8 +35,7 @@ class ResponseHeadReader implements FieldSink {
     if (this.#problem !== '') return;
     const nameEnd = start + nameLength;
     if (kind === P_STATUS && !this.#regular && this.#status === 0) {
-      const text = bytes.latin1Slice(nameEnd + 2, nameEnd + 2 + valueLength);
-      this.#status = /^[1-5]\d\d$/.test(text) ? Number(text) : 0;
+      this.#status = statusOf(bytes, nameEnd + 2, valueLength);
       if (this.#status === 0) this.#problem = ':status is not a number from 100 to 599';
       return;
     }
@@ -52,7 +52,7 @@ class ResponseHeadReader implements FieldSink {
       kind === UPGRADE
     )
       this.#problem = `${bytes.latin1Slice(start, nameEnd)} is a field of HTTP/1.1 connections`;
-    else if (!this.#builder.fieldBytes(bytes, start, nameEnd, nameEnd + 2, nameEnd + 2 + valueLength))
+    else if (!this.#builder.line(bytes, start, nameLength, valueLength, kind === COOKIE ? OTHER : kind))
       this.#problem = `the head has more than ${MAX_FIELDS} fields or ${MAX_HEAD_BYTES} bytes`;
   }
 
@@ -80,6 +80,16 @@ class ResponseHeadReader implements FieldSink {
     }
     return '';
   }
+}
+
+/** 0: no number from 100 to 599. */
+function statusOf(bytes: Buffer, at: number, length: number): number {
+  if (length !== 3) return 0;
+  const hundreds = bytes[at]! - DIGIT_0;
+  const tens = bytes[at + 1]! - DIGIT_0;
+  const ones = bytes[at + 2]! - DIGIT_0;
+  if (hundreds < 1 || hundreds > 5 || tens < 0 || tens > 9 || ones < 0 || ones > 9) return 0;
+  return hundreds * 100 + tens * 10 + ones;
 }
 
 export const responseHead: ResponseHeadReader = new ResponseHeadReader();

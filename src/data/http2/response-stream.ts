@@ -65,14 +65,15 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
     this.#asksForTunnel = upgrade !== '';
     this.#method = this.#asksForTunnel ? 'CONNECT' : method;
     const out = this.#connection.headEncoder;
-    this.#connection.encoder.begin();
-    out.field(':method', this.#method);
+    const { encoder } = this.#connection;
+    encoder.begin();
+    if (!encoder.method(this.#method)) out.field(':method', this.#method);
     if (this.#asksForTunnel) {
       // RFC 8441 §4, §5: there is no key to reply to.
       out.field(':protocol', upgrade.toLowerCase());
       out.omitted = 'sec-websocket-key';
     }
-    out.field(':scheme', this.#connection.scheme);
+    encoder.scheme(this.#connection.isSecure);
     out.field(':authority', authority);
     out.beginPseudo(':path');
     out.text(basePath);

@@ -57,8 +57,9 @@ export abstract class Http2Stream {
   #endHeld = false;
   /** What of the trailers passes. */
   #heldTrailers: FieldBlock | null = null;
-  /** Among the streams that this read brought something for. */
+  /** Among the streams that this read brought something for, and the one behind it. */
   isTouched = false;
+  nextTouched: Http2Stream | null = null;
 
   constructor(connection: Http2Connection, id: number) {
     this.connection = connection;
@@ -151,7 +152,8 @@ export abstract class Http2Stream {
   }
 
   protected dropQueue(): void {
-    this.#queue.length = 0;
+    // To set the length of an array is a slow call also where nothing changes.
+    if (this.#queue.length > 0) this.#queue.length = 0;
     this.#queueAt = 0;
     this.#sending = ENDED;
   }

@@ -1,5 +1,5 @@
 /** The trailers of a message (RFC 9113 §8.1): a field block behind the body. One reader per thread. */
-import { CONNECTION, KEEP_ALIVE, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from '../parser/field-names.ts';
+import { CONNECTION, KEEP_ALIVE, OTHER, PROXY_CONNECTION, TRANSFER_ENCODING, UPGRADE } from '../parser/field-names.ts';
 import { Head } from '../parser/head.ts';
 import { HeadBuilder } from '../parser/head-builder.ts';
 import type { FieldSink } from './hpack/decoder.ts';
@@ -11,13 +11,13 @@ const FIRST_MEMORY = Buffer.allocUnsafeSlow(4096);
 
 class TrailerReader implements FieldSink {
   readonly #head = new Head(MAX_FIELDS);
-  #builder = new HeadBuilder(this.#head, FIRST_MEMORY, MAX_BYTES);
+  readonly #builder = new HeadBuilder(this.#head, FIRST_MEMORY, MAX_BYTES);
   /** They make the message malformed (§8.1, §8.2). */
   isMalformed = false;
   isTooLarge = false;
 
   begin(): void {
-    this.#builder = new HeadBuilder(this.#head, FIRST_MEMORY, MAX_BYTES);
+    this.#builder.restart(FIRST_MEMORY);
     this.isMalformed = false;
     this.isTooLarge = false;
   }
@@ -36,8 +36,7 @@ class TrailerReader implements FieldSink {
         if (kind >= FIRST_PSEUDO && kind !== COOKIE) this.isMalformed = true;
     }
     if (this.isMalformed || this.isTooLarge) return;
-    const nameEnd = start + nameLength;
-    if (!this.#builder.fieldBytes(bytes, start, nameEnd, nameEnd + 2, nameEnd + 2 + valueLength))
+    if (!this.#builder.line(bytes, start, nameLength, valueLength, kind === COOKIE ? OTHER : kind))
       this.isTooLarge = true;
   }
 

@@ -64,7 +64,7 @@ export interface UpstreamConnectionOwner {
 }
 
 export class UpstreamConnection extends Http2Connection {
-  readonly scheme: string;
+  readonly isSecure: boolean;
   readonly openedMs: number;
   /** The pool's: what of the most age it may have. */
   readonly ageShare: number = nextAgeShare();
@@ -92,7 +92,7 @@ export class UpstreamConnection extends Http2Connection {
       { maxBlockBytes: MAX_HEAD_BYTES, streamWindow: STREAM_WINDOW, connectionWindow: CONNECTION_WINDOW },
       false,
     );
-    this.scheme = isSecure ? 'https' : 'http';
+    this.isSecure = isSecure;
     this.#owner = owner;
     this.#wheel = wheel;
     this.openedMs = clock.monotonicMs();

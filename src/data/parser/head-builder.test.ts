@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { fieldLines } from '../../../test/support/field-lines.ts';
-import { AUTHORIZATION, HOST } from './field-names.ts';
+import { AUTHORIZATION, fieldId, HOST } from './field-names.ts';
 import { MessageFraming, readRequestFraming } from './framing.ts';
 import { Head, readRequestHead } from './head.ts';
 import { HeadBuilder } from './head-builder.ts';
@@ -20,9 +20,11 @@ function built(memory: Buffer, maxBytes: number): Head | null {
   const builder = new HeadBuilder(head, memory, maxBytes);
   if (!builder.request('POST', '/a?b')) return null;
   for (const [i, [name, value]] of FIELDS.entries()) {
-    const bytes = Buffer.from(name + value, 'latin1');
+    const bytes = Buffer.from(`${name}: ${value}\r\n`, 'latin1');
     const isWritten =
-      i % 2 === 0 ? builder.field(name, value) : builder.fieldBytes(bytes, 0, name.length, name.length, bytes.length);
+      i % 2 === 0
+        ? builder.field(name, value)
+        : builder.line(bytes, 0, name.length, value.length, fieldId(bytes, 0, name.length));
     if (!isWritten) return null;
   }
   builder.end();

@@ -10,6 +10,8 @@ import type { Head } from './head.ts';
 const COLON = 0x3a;
 const SPACE = 0x20;
 const MARKS = 4;
+/** Up to here a loop is cheaper than a call out of JavaScript. */
+const LOOP_BYTES = 24;
 
 export class HeadBuilder {
   readonly #head: Head;
@@ -22,8 +24,15 @@ export class HeadBuilder {
     this.#head = head;
     this.#memory = memory;
     this.#maxBytes = maxBytes;
-    head.count = 0;
-    head.seen = 0;
+    this.restart(memory);
+  }
+
+  /** For another head. */
+  restart(memory: Buffer): void {
+    this.#memory = memory;
+    this.#used = 0;
+    this.#head.count = 0;
+    this.#head.seen = 0;
   }
 
   /** The target's bytes come first, as in a request line. False: too long. */
@@ -57,17 +66,15 @@ export class HeadBuilder {
     return this.#mark(nameStart, nameEnd, nameEnd + 2 + value.length);
   }
 
-  /** The same from bytes. */
-  fieldBytes(bytes: Buffer, nameStart: number, nameEnd: number, valueStart: number, valueEnd: number): boolean {
-    if (!this.#hasRoom(nameEnd - nameStart + valueEnd - valueStart + 4)) return false;
+  /** The same from the line `name: value CRLF`, of a field whose number is known. */
+  line(bytes: Buffer, start: number, nameLength: number, valueLength: number, id: number): boolean {
+    const length = nameLength + valueLength + 4;
+    if (!this.#hasRoom(length)) return false;
     const memory = this.#memory;
-    const start = this.#used;
-    let at = start;
-    for (let i = nameStart; i < nameEnd; i++) memory[at++] = bytes[i]!;
-    const end = at;
-    at += 2;
-    for (let i = valueStart; i < valueEnd; i++) memory[at++] = bytes[i]!;
-    return this.#mark(start, end, at);
+    const at = this.#used;
+    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) memory[at + i] = bytes[start + i]!;
+    else bytes.copy(memory, at, start, start + length);
+    return this.#note(at, at + nameLength, at + nameLength + 2 + valueLength, id);
   }
 
   /** Ends the head; it is valid as long as the memory is. */
@@ -81,21 +88,24 @@ export class HeadBuilder {
   }
 
   #mark(nameStart: number, nameEnd: number, valueEnd: number): boolean {
-    const head = this.#head;
-    const { count, marks, ids } = head;
-    if (count === ids.length) return false;
     const memory = this.#memory;
     memory[nameEnd] = COLON;
     memory[nameEnd + 1] = SPACE;
     memory[valueEnd] = CR;
     memory[valueEnd + 1] = LF;
+    return this.#note(nameStart, nameEnd, valueEnd, fieldId(memory, nameStart, nameEnd));
+  }
+
+  #note(nameStart: number, nameEnd: number, valueEnd: number, id: number): boolean {
+    const head = this.#head;
+    const { count, marks, ids } = head;
+    if (count === ids.length) return false;
     this.#used = valueEnd + 2;
     const mark = count * MARKS;
     marks[mark] = nameStart;
     marks[mark + 1] = nameEnd;
     marks[mark + 2] = nameEnd + 2;
     marks[mark + 3] = valueEnd;
-    const id = fieldId(memory, nameStart, nameEnd);
     ids[count] = id;
     head.seen |= 1 << id;
     head.count = count + 1;

@@ -148,6 +148,20 @@ export class HpackEncoder {
     this.bytes[this.length++] = 0x30 + (status % 10);
   }
 
+  /** Most requests begin with entries of the static table (RFC 7541 Appendix A). False: the method is another one. */
+  method(method: string): boolean {
+    const entry = method === 'GET' ? 2 : method === 'POST' ? 3 : 0;
+    if (entry === 0) return false;
+    this.#makeRoom(1);
+    this.bytes[this.length++] = INDEXED | entry;
+    return true;
+  }
+
+  scheme(isSecure: boolean): void {
+    this.#makeRoom(1);
+    this.bytes[this.length++] = INDEXED | (isSecure ? 7 : 6);
+  }
+
   /** What has been encoded before, without use of the dynamic table. */
   encoded(bytes: Uint8Array): void {
     this.#makeRoom(bytes.length);
