@@ -57,6 +57,8 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
   t.after(() => pool.close());
   const faults: string[] = [];
   let ended = 0;
+  /** What is done as soon as a fault is heard of. */
+  const faulted = { now: (): void => {} };
   const handler: UpstreamHandler = {
     lenient: undefined,
     onLenientHead: () => {},
@@ -67,7 +69,10 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
     onUpgraded: () => {},
     onReadDone: () => null,
     onUpstreamDrain: () => {},
-    onStreamFault: (kind, cause) => void faults.push(`${kind.reason}: ${cause}`),
+    onStreamFault: (kind, cause) => {
+      faults.push(`${kind.reason}: ${cause}`);
+      faulted.now();
+    },
     onStreamDeadline: () => {},
   };
   /** Sends a request, on a connection that there is or on a new one. */
@@ -89,7 +94,7 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
       wheel.turn();
     }
   };
-  return { peers, pool, ask, pass, clock, wheel, faults, counted, ended: () => ended };
+  return { peers, pool, ask, pass, clock, wheel, faults, faulted, counted, ended: () => ended };
 }
 
 const isAlivePing = ({ type, payload }: { readonly type: number; readonly payload: Buffer }): boolean =>
@@ -148,6 +153,23 @@ test('one that only finishes its requests is asked whether it lives', async (t) 
   pass(16_000);
   assert.deepEqual(faults, ['upstream_reset: no reply to PING']);
   assert.deepEqual([counted.at(-1), pool.open], ['ping', 0]);
+});
+
+test('RFC 9113 §6.8: who hears that a request was not processed and asks again at once gets another connection', async (t) => {
+  const { peers, ask, faults, faulted } = await scene(t);
+  await ask();
+  await peers[0]!.request();
+  let again: Promise<void> | undefined;
+  faulted.now = () => {
+    again ??= ask();
+  };
+  peers[0]!.send(frame(f.GOAWAY, 0, 0, Buffer.alloc(8)));
+  await until(() => peers.length === 2, 'another connection');
+  await again;
+  await peers[1]!.request();
+  await peers[0]!.closed();
+  assert.deepEqual(faults, ['upstream_refused: GOAWAY NO_ERROR']);
+  assert.equal(peers[0]!.frames.filter(({ type }) => type === f.HEADERS).length, 1);
 });
 
 test('an instance that finds the PINGs too many gets half of them from then on', async (t) => {

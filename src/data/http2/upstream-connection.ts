@@ -211,14 +211,15 @@ export class UpstreamConnection extends Http2Connection {
   }
 
   protected onGoaway(lastStream: number, code: number): void {
+    if (code === ENHANCE_YOUR_CALM && this.#wasPinged) this.#owner.onTooManyPings(this);
+    // First, since who hears of it may ask for another stream at once.
+    this.retire('goaway');
     const cause = `GOAWAY ${errorName(code)}`;
     for (const stream of this.streams.all()) {
       if (stream.id <= lastStream) continue;
       stream.close();
       stream.onConnectionGone(cause, true);
     }
-    if (code === ENHANCE_YOUR_CALM && this.#wasPinged) this.#owner.onTooManyPings(this);
-    this.retire('goaway');
   }
 
   protected override onFirstSettings(): void {
