@@ -53,8 +53,8 @@ export interface OperationText {
   /** None of the statuses that have no body; `null` for another that has none. */
   readonly response?: z.ZodType | null;
   readonly mediaType?: string;
-  /** Further ways in which the response may be written. */
-  readonly otherTypes?: readonly string[];
+  /** Further ways in which the response may be written: texts, and those with a schema of their own. */
+  readonly otherTypes?: readonly (string | readonly [mediaType: string, response: z.ZodType])[];
   /** Other statuses with a body: that of the success, such as 503 of health, or one of their own. */
   readonly also?: Readonly<Record<number, string | OtherResponse>>;
   /** Fields of the request, by name. */
@@ -172,7 +172,9 @@ export function operation(
     ...(query === undefined ? [] : queryParameters(schemaOf(query))),
     ...fieldParameters(text.fields ?? {}),
   ];
-  const others = (text.otherTypes ?? []).map((type) => [type, { schema: { type: 'string' } }]);
+  const others = (text.otherTypes ?? []).map((type) =>
+    typeof type === 'string' ? [type, { schema: { type: 'string' } }] : [type[0], { schema: responseSchema(type[1]) }],
+  );
   const written = contentOf(status, text.response, mediaType);
   const content = 'content' in written ? { content: { ...written.content, ...Object.fromEntries(others) } } : {};
   const security = text.security ?? (who === 'public' ? undefined : [{ bearer: [] }]);

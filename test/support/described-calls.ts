@@ -78,7 +78,7 @@ export class DescribedCalls {
     const named = operation.responses[response.status];
     const text = await response.text();
     assert.ok(named !== undefined, `${what}: the document has no such status: ${text.slice(0, 500)}`);
-    const said = named.$ref === undefined ? named : (this.#at(named.$ref) as Described);
+    const said = named.$ref === undefined ? named : (at(this.document, named.$ref) as Described);
     for (const name of Object.keys(said.headers ?? {}))
       assert.ok(response.headers.has(name), `${what}: the field ${name} is missing`);
     const type = typeOf(response);
@@ -88,7 +88,7 @@ export class DescribedCalls {
     else {
       const schema = said.content[type]?.schema;
       assert.ok(schema !== undefined, `${what} is ${type}; the document says ${Object.keys(said.content).join(', ')}`);
-      this.#valid(what, this.#closed(schema), type.endsWith('json') ? JSON.parse(text) : text);
+      this.#valid(what, closed(this.document, schema), type.endsWith('json') ? JSON.parse(text) : text);
     }
     this.seen.add(what);
   }
@@ -120,34 +120,6 @@ export class DescribedCalls {
     assert.ok(validate(value), why());
   }
 
-  #at(reference: string): Mapping {
-    const [, , kind = '', name = ''] = reference.split('/');
-    const found = this.document.components[kind]?.[name];
-    assert.ok(found !== undefined, `the document has no ${reference}`);
-    return found as Mapping;
-  }
-
-  /** The schema with its references resolved, and no member beyond those that it names. */
-  #closed(schema: unknown, isPart = false): Mapping {
-    if (typeof schema !== 'object' || schema === null) return schema as never;
-    const { $ref, ...own } = schema as Record<string, unknown>;
-    if (typeof $ref === 'string') return this.#closed({ ...this.#at($ref), ...own }, isPart);
-    const closed: Record<string, unknown> = { ...own };
-    for (const key of ['allOf', 'anyOf', 'oneOf'])
-      if (Array.isArray(own[key])) closed[key] = own[key].map((each) => this.#closed(each, key === 'allOf'));
-    if (own['items'] !== undefined) closed['items'] = this.#closed(own['items']);
-    if (typeof own['additionalProperties'] === 'object')
-      closed['additionalProperties'] = this.#closed(own['additionalProperties']);
-    if (own['properties'] !== undefined) {
-      const inner = Object.entries(own['properties'] as Mapping);
-      // A part leaves what it does not name to the parts beside it, inside as well.
-      closed['properties'] = Object.fromEntries(inner.map(([name, each]) => [name, this.#closed(each, isPart)]));
-      if (!isPart) closed['additionalProperties'] ??= false;
-    }
-    if (own['allOf'] !== undefined) closed['unevaluatedProperties'] = false;
-    return closed;
-  }
-
   /** Operations of a tag, as `METHOD /path/{name}`. */
   operations(...tags: readonly string[]): readonly { readonly key: string; readonly operation: Operation }[] {
     return Object.entries(this.document.paths).flatMap(([path, item]) =>
@@ -169,4 +141,32 @@ export class DescribedCalls {
 
 function typeOf(message: Request | Response): string {
   return message.headers.get('content-type')?.split(';', 1)[0]?.trim() ?? '';
+}
+
+function at({ components }: Pick<Document, 'components'>, reference: string): Mapping {
+  const [, , kind = '', name = ''] = reference.split('/');
+  const found = components[kind]?.[name];
+  assert.ok(found !== undefined, `the document has no ${reference}`);
+  return found as Mapping;
+}
+
+/** The schema with its references resolved, and no member beyond those that it names. */
+export function closed(document: Pick<Document, 'components'>, schema: unknown, isPart = false): Mapping {
+  if (typeof schema !== 'object' || schema === null) return schema as never;
+  const { $ref, ...own } = schema as Record<string, unknown>;
+  if (typeof $ref === 'string') return closed(document, { ...at(document, $ref), ...own }, isPart);
+  const result: Record<string, unknown> = { ...own };
+  for (const key of ['allOf', 'anyOf', 'oneOf'])
+    if (Array.isArray(own[key])) result[key] = own[key].map((each) => closed(document, each, key === 'allOf'));
+  if (own['items'] !== undefined) result['items'] = closed(document, own['items']);
+  if (typeof own['additionalProperties'] === 'object')
+    result['additionalProperties'] = closed(document, own['additionalProperties']);
+  if (own['properties'] !== undefined) {
+    const inner = Object.entries(own['properties'] as Mapping);
+    // A part leaves what it does not name to the parts beside it, inside as well.
+    result['properties'] = Object.fromEntries(inner.map(([name, each]) => [name, closed(document, each, isPart)]));
+    if (!isPart) result['additionalProperties'] ??= false;
+  }
+  if (own['allOf'] !== undefined) result['unevaluatedProperties'] = false;
+  return result;
 }

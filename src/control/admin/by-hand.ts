@@ -10,12 +10,6 @@ export const forMs = z
   .min(1_000)
   .max(30 * 86_400_000)
   .describe('How long it holds, in milliseconds.');
-export const override = z.looseObject({
-  kind: z.string(),
-  target: z.string(),
-  owner: z.string(),
-  reason: z.string(),
-});
 
 export interface Wish extends Pick<Override, 'kind' | 'target' | 'value' | 'instance'> {
   readonly reason: string;

@@ -4,18 +4,12 @@ import { isSecretKey } from '../config/secrecy.ts';
 import type { ReplaceResult, TrialResult } from '../live-configuration.ts';
 import { mayAct } from './access.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
+import { history, configuration as live, outcome, revisionText, trial } from './responses.ts';
 import type { AdminPlan } from './section.ts';
 
 const TAG = 'configuration';
 const reason = z.string().min(1).max(200).optional().describe('Why, for the history and the log.');
 const revision = z.coerce.number().int().min(1).describe('Number of a revision.');
-const trial = z.looseObject({ ok: z.boolean(), problems: z.array(z.looseObject({ message: z.string() })) });
-const outcome = z.looseObject({
-  ok: z.boolean(),
-  version: z.number(),
-  problems: z.array(z.string()),
-  restart: z.array(z.string()),
-});
 const MASK = '***';
 
 export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
@@ -30,7 +24,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       tag: TAG,
       summary: 'The live configuration, with secrets masked',
       role: 'viewer',
-      response: z.looseObject({ etag: z.string(), document: z.looseObject({}) }),
+      response: live,
     },
     ({ context }) => {
       context.header('etag', `"${configuration.hash}"`);
@@ -153,7 +147,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       tag: TAG,
       summary: 'Configurations that were live, newest first, with who, when and why',
       role: 'viewer',
-      response: z.looseObject({ revisions: z.array(z.looseObject({ revision: z.number(), author: z.string() })) }),
+      response: history,
     },
     () => ({ live: configuration.status(), revisions: configuration.history.list() }),
   );
@@ -167,7 +161,7 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       summary: 'A revision with its text; it may hold secrets',
       role: 'admin',
       params: z.object({ revision }),
-      response: z.looseObject({ text: z.string() }),
+      response: revisionText,
       errors: { 404: 'No such revision' },
     },
     async ({ params }) => (await configuration.history.read(params.revision)) ?? raise(notThere('revision')),

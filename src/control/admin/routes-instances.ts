@@ -2,8 +2,9 @@
 import * as z from 'zod';
 import type { InstanceSettings, ServiceSettings } from '../../data/contract/snapshot.ts';
 import { instanceId, readAddress } from '../config/compile/instances.ts';
-import { endByHand, forMs, override, reason, setByHand } from './by-hand.ts';
+import { endByHand, forMs, reason, setByHand } from './by-hand.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
+import { override } from './responses.ts';
 
 const target = z.object({
   id: z.string().min(1).max(500).describe('Id of the instance, as `/services` has it; percent-encoded.'),

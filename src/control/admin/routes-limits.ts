@@ -6,6 +6,7 @@ import type { LimitCaller } from '../../data/contract/limit-look.ts';
 import { formatLimit } from '../../data/contract/limits.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
 import type { LimitDesk, RouteLimit } from './limit-desk.ts';
+import { limits } from './responses.ts';
 
 const fields = {
   address: z
@@ -32,20 +33,6 @@ const fields = {
 const someone = 'at least one of address, user and apiKey';
 const isSomeone = ({ address, user, apiKey }: { address?: unknown; user?: unknown; apiKey?: unknown }): boolean =>
   address !== undefined || user !== undefined || apiKey !== undefined;
-
-const limits = z.object({
-  limits: z.array(
-    z.looseObject({
-      by: z.string(),
-      limit: z.string().describe('Such as `60/1m`.'),
-      plan: z.string().nullable(),
-      remaining: z.number(),
-      resetMs: z.number().describe('Milliseconds until all of it is there again.'),
-      retryMs: z.number().describe('Milliseconds until the next request passes; 0: it would now.'),
-      routes: z.array(z.string()),
-    }),
-  ),
-});
 
 /** Is every part of the key known? Somebody with an address alone is counted by it wherever an identity is missing. */
 function isNamed(

@@ -3,6 +3,7 @@ import * as z from 'zod';
 import type { Access } from './access.ts';
 import { AdminError, eventStream, type Kit, operation } from './kit.ts';
 import type { Recorder } from './recorder.ts';
+import { cpuProfile, heapProfile, logged, point } from './responses.ts';
 import { ROLES } from './section.ts';
 
 const LONGEST_PROFILE_MS = 60_000;
@@ -53,7 +54,7 @@ export function liveRoutes(kit: Kit, access: Access, recorder: Recorder, console
       tag: 'gateway',
       summary: 'Traffic of the last ten minutes, one point every two seconds',
       role: 'viewer',
-      response: z.object({ points: z.array(z.looseObject({ at: z.number() })) }),
+      response: z.object({ points: z.array(point) }),
     },
     () => ({ points: recorder.points() }),
   );
@@ -81,7 +82,7 @@ export function liveRoutes(kit: Kit, access: Access, recorder: Recorder, console
       summary: 'The last lines of the process log',
       role: 'viewer',
       query: z.object({ after: z.coerce.number().int().min(0).prefault(0).describe('Those with a greater id.') }),
-      response: z.object({ events: z.array(z.looseObject({ id: z.number(), message: z.string() })) }),
+      response: z.object({ events: z.array(logged) }),
     },
     ({ query }) => ({ events: host.events.after(query.after) }),
   );
@@ -122,7 +123,7 @@ export function liveRoutes(kit: Kit, access: Access, recorder: Recorder, console
           worker: z.int().min(0).optional().describe('Index of the worker; absent for the main thread.'),
           ms: z.int().min(100).max(LONGEST_PROFILE_MS).prefault(5_000).describe('How long, in milliseconds.'),
         }),
-        response: z.looseObject({}),
+        response: kind === 'cpu' ? cpuProfile : heapProfile,
         errors: { 404: 'No such worker', 409: 'A profile is being taken' },
       },
       async ({ body, operator }) => {

@@ -4,12 +4,13 @@ import { CELLS, classicBuckets } from '../../base/duration-cells.ts';
 import { LOG_AREAS } from '../../base/log.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
 import { gatewayStatus } from '../ops/sources.ts';
-import { endByHand, forMs, override, reason, setByHand } from './by-hand.ts';
+import { endByHand, forMs, reason, setByHand } from './by-hand.ts';
 import { withTraffic } from './instance-traffic.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
 import { pick, pickServices } from './pick.ts';
 import { troubles } from './problems.ts';
 import { quantileMs } from './recorder.ts';
+import { adminStatus, explanation, override, routes, servicesWithTraffic } from './responses.ts';
 
 const breakerTarget = z.object({
   id: z.string().min(1).max(500).describe('Name of the service, or id of the instance where instances have breakers.'),
@@ -41,7 +42,7 @@ export function trafficRoutes(kit: Kit): void {
           .prefault('false')
           .describe('`true` leaves out services, overrides, and features but for `objectives` and `openapi`.'),
       }),
-      response: z.looseObject({ status: z.string(), troubles: z.array(z.looseObject({ subject: z.string() })) }),
+      response: adminStatus,
     },
     ({ query }) => {
       const sources = host.opsSources();
@@ -68,16 +69,12 @@ export function trafficRoutes(kit: Kit): void {
       summary: 'Every route with what it does and what it has counted, or those that contain a text',
       role: 'viewer',
       query: z.object(picked),
-      response: z.looseObject({
-        routes: z.array(z.looseObject({ id: z.string() })),
-        matching: z.number().describe('How many contain the text.'),
-        total: z.number().describe('How many there are.'),
-      }),
+      response: routes,
     },
     ({ query }) => {
-      const { routes } = snapshot();
-      const { found, matching } = pick(routes, query, searchedText);
-      return { routes: found.map((route) => routeReport(kit, route)), matching, total: routes.length };
+      const { routes: all } = snapshot();
+      const { found, matching } = pick(all, query, searchedText);
+      return { routes: found.map((route) => routeReport(kit, route)), matching, total: all.length };
     },
   );
 
@@ -94,7 +91,7 @@ export function trafficRoutes(kit: Kit): void {
         url: z.string().max(8_192).describe('A URL, or a path with or without a query.'),
         headers: z.array(z.string().max(8_192)).max(100).prefault([]).describe('`Name: value`.'),
       }),
-      response: z.looseObject({ considered: z.array(z.looseObject({ id: z.string(), reason: z.string() })) }),
+      response: explanation,
     },
     ({ body }) => {
       try {
@@ -116,12 +113,7 @@ export function trafficRoutes(kit: Kit): void {
         'Every service with its breaker, its instances, and why one gets no traffic, or those that contain a text',
       role: 'viewer',
       query: z.object({ ...picked, limit: picked.limit.describe('How many instances at most, over all services.') }),
-      response: z.looseObject({
-        at: z.number().describe('When the counts were read, milliseconds since 1970.'),
-        services: z.array(z.looseObject({ name: z.string(), byHand: z.array(override) })),
-        matching: z.number().describe('How many services contain the text, or have an instance that does.'),
-        total: z.number().describe('How many there are.'),
-      }),
+      response: servicesWithTraffic,
     },
     ({ query }) => {
       const { services, ...counted } = pickServices(status().services, host.overrides.list(), query);

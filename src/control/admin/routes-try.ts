@@ -1,18 +1,11 @@
 /** Trying a request over HTTP: which route takes it, what it meets on its way, and what came of it. */
 import * as z from 'zod';
 import { messageOf } from '../../base/errors.ts';
-import { PHASES, POLICY_PHASES } from '../../base/vocabulary.ts';
+import { POLICY_PHASES } from '../../base/vocabulary.ts';
 import { PHASES_OF_POLICY } from '../../data/contract/policy-phases.ts';
 import { AdminError, type Kit, operation } from './kit.ts';
+import { tried } from './responses.ts';
 import { tryRequest, type Watching } from './try-request.ts';
-
-const step = z.object({
-  phase: z.enum(PHASES),
-  name: z.string().describe('What acted: a policy, a route, an instance, a part; empty for the gateway itself.'),
-  startMs: z.number().describe('When it began, in milliseconds since the head of the request was whole.'),
-  ms: z.number().describe('How long it took.'),
-  failed: z.string().describe('Why it failed or refused the request; empty where it did not.'),
-});
 
 export function tryRoutes(kit: Kit, watching: Watching): void {
   const { host } = kit;
@@ -48,15 +41,7 @@ export function tryRoutes(kit: Kit, watching: Watching): void {
           .prefault('')
           .describe('Text, at most 64 KiB.'),
       }),
-      response: z.looseObject({
-        status: z.int(),
-        times: z.object({ connectMs: z.number(), headMs: z.number(), endMs: z.number() }),
-        phases: z
-          .array(z.object({ phase: z.enum(PHASES), policies: z.array(z.string()) }))
-          .describe('Phases in which policies of the route may act, reached or not.'),
-        steps: z.array(step).nullable().describe('In the order in which they began; null where they came too late.'),
-        record: z.looseObject({}).nullable().describe('As in the access log, with the times that the gateway took.'),
-      }),
+      response: tried,
       errors: { 502: 'No response came' },
     },
     async ({ body, operator }) => {
@@ -68,8 +53,8 @@ export function tryRoutes(kit: Kit, watching: Watching): void {
           target: `${body.method} ${body.url.replace(/\?.*$/, '')}`,
           detail: {},
         });
-        const tried = await tryRequest(body, host.addresses(), watching);
-        return { ...tried, ...(explained as object), phases: phasesOf(explained.route?.policies ?? []) };
+        const came = await tryRequest(body, host.addresses(), watching);
+        return { ...came, ...(explained as object), phases: phasesOf(explained.route?.policies ?? []) };
       } catch (error) {
         if (error instanceof RangeError) throw new AdminError(400, 'VALIDATION_ERROR', error.message);
         throw new AdminError(502, 'BAD_GATEWAY', `no response came: ${messageOf(error)}`);

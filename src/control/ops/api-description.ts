@@ -4,14 +4,9 @@
 import * as z from 'zod';
 import type { Endpoint } from '../config/plan.ts';
 import type { OperationText } from '../openapi-document.ts';
+import { detailedHealth, metrics, plainHealth, status } from './responses.ts';
 
 const timestamp = z.iso.datetime();
-const health = z.looseObject({
-  status: z.enum(['healthy', 'degraded', 'unhealthy']),
-  timestamp,
-  services: z.record(z.string(), z.looseObject({ status: z.string() })),
-  version: z.string(),
-});
 const UNHEALTHY = { 503: 'Unhealthy, with the same body.' };
 
 const TEXTS: Readonly<Record<Endpoint, OperationText>> = {
@@ -19,7 +14,7 @@ const TEXTS: Readonly<Record<Endpoint, OperationText>> = {
     summary: 'Health of the gateway and its services',
     who: 'public',
     readers: 'admin',
-    response: health,
+    response: plainHealth,
     also: UNHEALTHY,
   },
   live: {
@@ -40,18 +35,18 @@ const TEXTS: Readonly<Record<Endpoint, OperationText>> = {
     }),
     also: { 503: 'Not ready, with the same body.' },
   },
-  detailed: { summary: 'Health with instances and workers', who: 'admin', response: health, also: UNHEALTHY },
+  detailed: { summary: 'Health with instances and workers', who: 'admin', response: detailedHealth, also: UNHEALTHY },
   status: {
     summary: 'Version, configuration, traffic, services and features',
     who: 'admin',
-    response: z.looseObject({ name: z.string(), version: z.string(), status: z.string(), startedAt: timestamp }),
+    response: status,
   },
   metrics: {
     summary: 'Metrics, in the format that Accept names',
     who: 'admin',
     mediaType: 'text/plain',
     response: z.string(),
-    otherTypes: ['application/json', 'application/openmetrics-text'],
+    otherTypes: [['application/json', metrics], 'application/openmetrics-text'],
   },
   prometheus: {
     summary: 'Metrics for Prometheus',

@@ -22,6 +22,9 @@ const lease = z.object({
 });
 const ofService = z.object({ service: z.string(), instances: z.array(lease) });
 
+const TOKEN = { 401: 'There is no registration token, or it is not good here' };
+const BODY = { 400: 'The request is not valid', ...TOKEN, 413: 'The body is too large' };
+
 export const REGISTRY_OPERATIONS: Readonly<Record<string, OperationText>> = {
   'POST /services/:name/instances': {
     summary: 'Registers an instance',
@@ -31,30 +34,35 @@ export const REGISTRY_OPERATIONS: Readonly<Record<string, OperationText>> = {
     response: lease,
     responseFields: { Location: 'Path of the registration.' },
     also: { 200: 'The URL was registered already.' },
-    errors: { 404: 'The service takes no registrations', 409: 'There are too many registrations' },
+    errors: {
+      ...BODY,
+      404: 'The service takes no registrations',
+      409: 'There are too many registrations',
+    },
   },
   'PUT /services/:name/instances/:id/heartbeat': {
     summary: 'Keeps a registration alive',
     who: 'signed-in',
     body: changesSchema,
     response: lease,
-    errors: { 404: 'There is no such registration: register again' },
+    errors: { ...BODY, 404: 'There is no such registration: register again' },
   },
   'DELETE /services/:name/instances/:id': {
     summary: 'Removes a registration',
     who: 'signed-in',
     status: 204,
-    errors: { 404: 'There is no such registration' },
+    errors: { ...TOKEN, 404: 'There is no such registration' },
   },
   'GET /services/:name/instances': {
     summary: 'Registered instances of a service',
     who: 'signed-in',
     response: ofService,
-    errors: { 404: 'The service takes no registrations' },
+    errors: { ...TOKEN, 404: 'The service takes no registrations' },
   },
   'GET /services': {
     summary: 'All registered instances',
     who: 'signed-in',
     response: z.object({ services: z.array(ofService) }),
+    errors: TOKEN,
   },
 };
