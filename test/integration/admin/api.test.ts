@@ -327,7 +327,7 @@ test('events and traffic come as they happen', async (t) => {
   const reading = (async () => {
     for await (const part of stream.body!) came += Buffer.from(part).toString();
   })().catch(() => {});
-  await until(() => came.includes(': open'), 'the stream');
+  await until(() => came.includes('retry: '), 'the stream');
   await gateway.reload('for the stream');
   await until(() => came.includes('for the stream'), 'the event');
   assert.match(came, /^id: \d+\nevent: log\ndata: \{.*the configuration was reloaded/m);
