@@ -42,6 +42,22 @@ describe('repetition and pauses', () => {
     assert.equal(timers.pending, 0);
   });
 
+  it('goes on whatever was done to a clock or to Math meanwhile', async () => {
+    let runs = 0;
+    const { min } = Math;
+    const cancel = every(1, () => {
+      Math.min = () => Number.POSITIVE_INFINITY;
+      runs++;
+    });
+    const keepAlive = setInterval(() => {}, 1);
+    const beganMs = performance.now();
+    while (runs < 3 && performance.now() - beganMs < 5_000) await new Promise((resolve) => setImmediate(resolve));
+    Math.min = min;
+    cancel();
+    clearInterval(keepAlive);
+    assert.ok(runs >= 3, `${runs} runs`);
+  });
+
   it('goes on after a run that throws', async () => {
     const timers = new FakeTimers();
     let runs = 0;

@@ -35,8 +35,15 @@ export const systemTimers: Timers = {
   },
 };
 
-/** Runs it each `ms`, the first time `ms` from now; where one is late, so are those after it. */
+/**
+ * Runs it each `ms`, the first time `ms` from now; where one is late, so are those after it. With the system's timers
+ * Node repeats it: what code of users did to `Math` or a clock for a moment ends no repetition.
+ */
 export function every(ms: number, run: () => void, timers: Timers = systemTimers): Cancel {
+  if (timers === systemTimers) {
+    const timer = setInterval(run, ms).unref();
+    return () => clearInterval(timer);
+  }
   let cancel: Cancel;
   const arm = (): void => {
     cancel = timers.after(ms, () => {
