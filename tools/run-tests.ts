@@ -41,7 +41,8 @@ const EVERYTHING = [
  * They wait: nodes of clusters and their leases, servers that are killed and start again, disks that are full. What they
  * judge is what became of it, not how fast.
  */
-const WAITS = /^test\/failures\/(cluster|churn|database-locked|.*disk|gateway-killed|redis-told|.*while-it-reloads)/;
+const WAITS =
+  /^test\/(failures\/(cluster|churn|database-locked|.*disk|gateway-killed|redis-told|.*while-it-reloads)|integration\/cluster-registry)/;
 /** They measure, or judge a system under load by how it takes the loss of a part. */
 const MEASURES = /^(test\/failures|examples\/storyverse)\//;
 const AT_ONCE = Math.max(4, 2 * availableParallelism());
@@ -149,7 +150,7 @@ async function runAll(): Promise<Outcome> {
   const files = globSync(EVERYTHING, { cwd: ROOT });
   const waiting = files.filter((file) => WAITS.test(file));
   const measuring = files.filter((file) => MEASURES.test(file) && !WAITS.test(file));
-  const others = files.filter((file) => !MEASURES.test(file));
+  const others = files.filter((file) => !MEASURES.test(file) && !WAITS.test(file));
   const outcomes = await Promise.all([run(waiting, WAITING_AT_ONCE, true), run(others, AT_ONCE)]);
   outcomes.push(await run(measuring, 2));
   const code = outcomes.find(([each]) => each !== 0)?.[0] ?? 0;
