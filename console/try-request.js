@@ -86,7 +86,7 @@ function Steps({ steps, phases }) {
   const left = phases.flatMap(({ phase, policies }) =>
     policies.filter((name) => !acted.has(name)).map((name) => ({ phase, name })),
   );
-  return html`<${Table} caption="Steps on its way" head=${['Step', 'At, ms', 'Took, ms']} most=${Infinity} empty="No policy acts on it."
+  return html`<${Table} caption="Steps on its way" head=${['Step (times in ms)', 'At', 'Took']} most=${Infinity} empty="No policy acts on it."
     rows=${[
       ...steps.map(
         ({ phase, name, startMs, ms, failed }) =>
