@@ -103,8 +103,8 @@ class Reading {
     const isJson = response.headers.get('content-type')?.includes('json') === true;
     if (!isJson) await response.body?.cancel();
     const status = isJson ? response.status : 406;
-    const body = isJson ? ((await response.json()) as unknown) : { message: 'it responds with no JSON' };
-    const text = JSON.stringify({ path: this.path, status, body });
+    const body = isJson ? await oneLine(response) : NO_JSON;
+    const text = `{"path":${JSON.stringify(this.path)},"status":${status},"body":${body}}`;
     const nowMs = performance.now();
     if (text !== this.#sent || nowMs - this.#sentMs >= AGAIN_MS) {
       // What a slow reader lost is sent again next time.
@@ -113,6 +113,14 @@ class Reading {
     }
     return status !== 401;
   }
+}
+
+const NO_JSON = '{"message":"it responds with no JSON"}';
+
+/** JSON without line breaks, which would end the event's data; nearly all is, and need not be read. */
+async function oneLine(response: Response): Promise<string> {
+  const text = await response.text();
+  return /[\r\n]/.test(text) ? JSON.stringify(JSON.parse(text)) : text;
 }
 
 /** Readings of all paths, one after the other; a round that takes longer than the time between two is waited for. */
