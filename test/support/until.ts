@@ -10,7 +10,7 @@ const SHARE = 1 / 20;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string,
-  deadlineMs = 5_000,
+  deadlineMs = 15_000,
 ): Promise<void> {
   const beganMs = performance.now();
   while (!(await condition())) {
