@@ -58,9 +58,10 @@ export function publishText(settings: Pick<PublishSettings, 'idempotencyKey' | '
 export const SUBSCRIBE_TEXT: OperationText = {
   summary: 'Subscribes to events, as server-sent events or over a WebSocket',
   who: 'public',
+  query: z.object({ after: z.string().optional().describe('Goes on after this event.') }),
   mediaType: 'text/event-stream',
   response: z.string(),
-  fields: { 'Last-Event-ID': { meaning: 'Goes on after this event.' } },
+  fields: { 'Last-Event-ID': { meaning: 'Goes on after this event; wins over `after`.' } },
   errors: { 400: 'The position is not valid', 503: 'There are too many subscriptions, or the stream is away' },
 };
 
@@ -73,6 +74,8 @@ export function hubOperations(base: string): Record<string, OperationText> {
       query: z.object({
         topic: z.string().optional().describe('Topics to subscribe to, separated by commas.'),
         ticket: z.string().optional().describe('Of POST /ticket: who cannot send a credential sends it.'),
+        after: z.string().optional().describe('Goes on after this message.'),
+        format: z.enum(['data']).optional().describe('Server-sent events without an envelope: what was published.'),
       }),
       mediaType: 'text/event-stream',
       response: z.string(),

@@ -218,7 +218,7 @@ function hubChannels(id: string, route: DescribedRoute, { topics }: HubSettings)
         bindings: {
           ws: {
             method: 'GET',
-            query: { type: 'object', properties: { ticket: { type: 'string' } } },
+            query: { type: 'object', properties: { ...AFTER.properties, ticket: { type: 'string' } } },
             headers: { type: 'object', properties: { 'Sec-WebSocket-Protocol': { const: 'gatehouse.v1' } } },
             ...SOCKET_BINDING,
           },
