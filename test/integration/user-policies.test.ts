@@ -9,6 +9,7 @@ import { describe, test } from 'node:test';
 import { ConfigurationError } from '../../src/main.ts';
 import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
 import { assertSeries } from '../support/series.ts';
 import { echoUpstream } from '../support/upstream.ts';
@@ -186,6 +187,43 @@ describe('a policy that does wrong', () => {
     await eventually('9 failures', async () => (await metric(gateway, 'gatehouse_policy_failures_total')) === 9);
     const line = gateway.logged.find((each) => each.includes('a policy failed'));
     assert.match(line ?? '', /"policy":"mine".*no luck/);
+  });
+
+  test('and would frame a message, leave its path or send no status fails its own request, and the next one is whole', async (t) => {
+    const HOOKS: Record<string, string> = {
+      host: "x.setUpstreamHeader('Host', 'evil')",
+      length: "x.setUpstreamHeader('content-length', '5')",
+      coding: "x.setUpstreamHeader('Transfer-Encoding', 'chunked')",
+      options: "x.removeUpstreamHeader('Connection')",
+      up: "x.setUpstreamTarget('/a/../../etc', null)",
+      encoded: "x.setUpstreamTarget('/a/%2e%2E%2fetc', null)",
+      'r-length': "x.setResponseHeader('Content-Length', '3')",
+      'r-none': "x.removeResponseHeader('Content-Length')",
+      'r-coding': "x.addResponseHeader('Transfer-Encoding', 'gzip')",
+      'r-status': 'x.setStatus(42)',
+      'r-empty': 'x.setStatus(204)',
+      then: "return { then() { throw new Error('then'); } }",
+    };
+    const cases = (ofResponses: boolean): string =>
+      Object.entries(HOOKS)
+        .filter(([name]) => name.startsWith('r-') === ofResponses)
+        .map(([name, code]) => `case '${name}': ${code}; break;`)
+        .join('\n');
+    const file = policy(`{
+      requestHead(x) { switch (x.params.id) { ${cases(false)} } },
+      responseHead(x) { switch (x.params?.id ?? x.path.slice(9)) { ${cases(true)} } },
+    }`);
+    const folder = await folderWith(t, { 'mine.ts': file });
+    const gateway = await gatewayWith(t, [{ policy: join(folder, 'mine.ts') }]);
+    const caller = new RawCaller(gateway.port);
+    t.after(() => void caller.socket.destroy());
+    for (const name of Object.keys(HOOKS)) {
+      caller.send(`GET /guarded/${name} HTTP/1.1\r\nHost: a\r\n\r\n`);
+      const { status, body } = await caller.answer();
+      assert.deepEqual([status, /"reason":"(\w+)"/.exec(body.toString())?.[1]], [500, 'policy_failed'], name);
+      caller.send('GET /plain HTTP/1.1\r\nHost: a\r\n\r\n');
+      assert.equal((await caller.answer()).status, 200, `after ${name}`);
+    }
   });
 
   test('and never settles is 504 after its timeout, its signal aborted, its late result ignored', async (t) => {

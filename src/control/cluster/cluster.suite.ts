@@ -13,6 +13,7 @@ import { Fence, FencedError } from './fence.ts';
 import { leaseSuite } from './lease.suite.ts';
 import { SqlLeaseStore } from './lease.ts';
 import type { Heartbeat, NewNode } from './members.ts';
+import { MAX_WAITING } from './messages.ts';
 import type { ClusterPlan } from './options.ts';
 import { Queen } from './queen.ts';
 import { ClusterRefusal } from './refusal.ts';
@@ -385,6 +386,42 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
       );
       await assert.rejects(messages.acknowledge(a.id, again[0]?.id ?? 0), refusedWith('RESOURCE_NOT_FOUND'));
       await assert.rejects(send('nobody', 3), refusedWith('RESOURCE_NOT_FOUND'));
+    });
+
+    test('a worker that never reads, or a gateway, keeps no message from the others', async (t) => {
+      const each = await scene(t);
+      const { messages, members } = each.cluster;
+      const { node: a } = await joinWorker(each);
+      const { node: b } = await joinWorker(each, { name: 'b' });
+      const { node: full } = await joinWorker(each, { name: 'full' });
+      const gateway = await members.joinGateway({ ...WORKER, name: 'g', kind: 'gateway' });
+      const row = {
+        from_node: a.id,
+        topic: 't',
+        body: '1',
+        dedupe: null,
+        created_at: 0,
+        deliveries: 0,
+        acked_at: null,
+      };
+      for (let i = 0; i < MAX_WAITING; i += 500)
+        await each.store.db
+          .insertInto('cluster_messages')
+          .values(
+            Array.from({ length: 500 }, () => ({
+              ...({} as { id: number }),
+              ...row,
+              to_node: full.id,
+              expires_at: Number.MAX_SAFE_INTEGER,
+            })),
+          )
+          .execute();
+      const send = (to: string) =>
+        messages.send({ to, from: a.id, topic: 'news', body: 1, dedupe: null, ttlMs: 60_000 });
+      assert.equal((await send('all')).sentTo, 1);
+      assert.equal((await messages.read(b.id, 0, 10)).length, 1);
+      await assert.rejects(send(full.id), refusedWith('SERVICE_UNAVAILABLE'));
+      await assert.rejects(send(gateway.id), refusedWith('NOT_A_WORKER'));
     });
 
     // --- rollouts ----------------------------------------------------------------------------------------------------

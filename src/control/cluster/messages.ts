@@ -1,11 +1,12 @@
 /**
  * Messages from node to node: kept until the receiver acknowledges or they expire, delivered at least once and in order
- * of sending, to one node or to all that are members at the time. A dedupe id makes sending twice the same as once.
+ * of sending, to one worker or to all that are members at the time: gateways read none. A dedupe id makes sending twice
+ * the same as once.
  */
 import { sql } from 'kysely';
 import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
-import { ClusterRefusal, notFound } from './refusal.ts';
+import { ClusterRefusal, conflict, notFound } from './refusal.ts';
 import type { ClusterTables } from './tables.ts';
 
 export interface Message {
@@ -19,7 +20,7 @@ export interface Message {
 }
 
 export interface NewMessage {
-  /** A node's id, or `all`: every other member. */
+  /** A worker's id, or `all`: every other worker. */
   readonly to: string;
   readonly from: string;
   readonly topic: string;
@@ -44,12 +45,15 @@ export class Messages {
     return await this.#store.transaction(async (trx) => {
       const members = await trx
         .selectFrom('cluster_nodes')
-        .select('id')
+        .select(['id', 'kind'])
         .where('state', '<>', 'left')
         .$if(message.to !== 'all', (query) => query.where('id', '=', message.to))
-        .$if(message.to === 'all', (query) => query.where('id', '<>', message.from))
+        .$if(message.to === 'all', (query) => query.where('id', '<>', message.from).where('kind', '=', 'worker'))
         .execute();
       if (members.length === 0 && message.to !== 'all') throw notFound('node', message.to);
+      if (members.some(({ kind }) => kind !== 'worker'))
+        throw conflict('NOT_A_WORKER', `${message.to} is a gateway, which reads no messages`);
+      let isFull: string | null = null;
       const now = await readDatabaseTime(trx, dialect);
       let sentTo = 0;
       for (const { id } of members) {
@@ -60,8 +64,11 @@ export class Messages {
           .where('acked_at', 'is', null)
           .where('expires_at', '>', now)
           .executeTakeFirstOrThrow();
-        if (Number(count) >= MAX_WAITING)
-          throw new ClusterRefusal(503, 'SERVICE_UNAVAILABLE', `node ${id} has ${MAX_WAITING} messages waiting`);
+        if (Number(count) >= MAX_WAITING) {
+          // One that never reads keeps the others from nothing.
+          isFull = id;
+          continue;
+        }
         const { numInsertedOrUpdatedRows } = await trx
           .insertInto('cluster_messages')
           .values({
@@ -81,6 +88,8 @@ export class Messages {
           .executeTakeFirst();
         sentTo += Number(numInsertedOrUpdatedRows ?? 0n);
       }
+      if (isFull !== null && sentTo === 0)
+        throw new ClusterRefusal(503, 'SERVICE_UNAVAILABLE', `node ${isFull} has ${MAX_WAITING} messages waiting`);
       return { sentTo };
     });
   }

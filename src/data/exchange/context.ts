@@ -14,6 +14,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import type { FieldNames } from '../contract/field-names.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import type { FieldRange, Identity, LimitNotice, PolicyContext, Reply } from '../contract/policy.ts';
+import { checkNotFraming, checkTarget } from '../contract/policy-limits.ts';
 import { AUTHORIZATION, USER_AGENT, X_REQUEST_ID } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
 import type { Target } from '../parser/target.ts';
@@ -215,24 +216,26 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   setUpstreamTarget(path: string, query: string | null): void {
-    if (!/^\/[!-~]*$/.test(path) || /[?#\\]/.test(path) || (query !== null && !/^[!-~]*$/.test(query)))
-      throw new TypeError(`not a target: ${JSON.stringify(path)}`);
+    checkTarget(path, query);
     this.upstreamPath = path;
     this.upstreamQuery = query;
     this.isTargetChanged = true;
   }
 
   setUpstreamHeader(name: string, value: string): void {
+    checkNotFraming(name);
     this.upstreamChanges ??= new FieldChanges();
     this.upstreamChanges.set(name, value);
   }
 
   removeUpstreamHeader(name: string): void {
+    checkNotFraming(name);
     this.upstreamChanges ??= new FieldChanges();
     this.upstreamChanges.remove(name);
   }
 
   addResponseHeader(name: string, value: string): void {
+    checkNotFraming(name);
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.add(name, value);
   }
@@ -244,6 +247,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   setResponseHeader(name: string, value: string): void {
+    checkNotFraming(name);
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.set(name, value);
   }
@@ -287,6 +291,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
   }
 
   removeResponseHeader(name: string): void {
+    checkNotFraming(name);
     this.responseChanges ??= new FieldChanges();
     this.responseChanges.remove(name);
   }

@@ -12,6 +12,7 @@ import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.
 import type { FieldBlock } from '../contract/field-block.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
+import { checkStatus } from '../contract/policy-limits.ts';
 import { IDEMPOTENCY_KEY, idOfName } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import { UNKNOWN_LENGTH } from '../parser/framing.ts';
@@ -473,6 +474,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   }
 
   setStatus(status: number): void {
+    checkStatus(status);
     if (!this.response.isHeadSent) this.status = status;
   }
 

@@ -119,7 +119,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
       exchange.runtime.log.error('a responseHead policy failed', {
         request_id: exchange.requestId,
         route: exchange.routeId,
-        error: messageOf(error),
+        error: error instanceof Fault ? (error.cause ?? error.kind.reason) : messageOf(error),
       });
     }
     const work = this.#work;

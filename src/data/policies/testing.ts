@@ -22,6 +22,7 @@ import type {
   PolicyHooks,
   Reply,
 } from '../contract/policy.ts';
+import { checkNotFraming, checkStatus, checkTarget } from '../contract/policy-limits.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 
 export interface ExchangeFacts {
@@ -128,10 +129,12 @@ export class RecordingExchange implements PolicyContext {
   }
 
   setStatus(status: number): void {
+    checkStatus(status);
     this.status = status;
   }
 
   setUpstreamTarget(path: string, query: string | null): void {
+    checkTarget(path, query);
     this.upstreamTarget = query === null ? path : `${path}?${query}`;
   }
 
@@ -144,24 +147,29 @@ export class RecordingExchange implements PolicyContext {
   }
 
   setUpstreamHeader(name: string, value: string): void {
+    checkNotFraming(name);
     this.upstreamHeaders.set(name.toLowerCase(), value);
   }
 
   removeUpstreamHeader(name: string): void {
+    checkNotFraming(name);
     this.upstreamHeaders.delete(name.toLowerCase());
   }
 
   addResponseHeader(name: string, value: string): void {
+    checkNotFraming(name);
     const values = this.downstreamHeaders.get(name.toLowerCase()) ?? [];
     this.downstreamHeaders.set(name.toLowerCase(), [...values, value]);
   }
 
   setResponseHeader(name: string, value: string): void {
+    checkNotFraming(name);
     this.upstreamResponse.delete(name.toLowerCase());
     this.downstreamHeaders.set(name.toLowerCase(), [value]);
   }
 
   removeResponseHeader(name: string): void {
+    checkNotFraming(name);
     this.upstreamResponse.delete(name.toLowerCase());
     this.downstreamHeaders.delete(name.toLowerCase());
   }

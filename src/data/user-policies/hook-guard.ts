@@ -132,7 +132,8 @@ export class HookGuard {
         return;
       }
       if (isPromise(returned)) {
-        returned.then(undefined, () => {});
+        // Whatever its `then` does.
+        Promise.resolve(returned).catch(() => {});
         this.#failed(phase, new TypeError('it returned a promise, and this phase does not wait'));
       }
     };
@@ -199,7 +200,7 @@ export class HookGuard {
         } else if (isLate) watch.count(slot, 'late');
         else resolve(settle());
       };
-      promise.then(
+      Promise.resolve(promise).then(
         (value) => settled(() => settle(value)),
         // What the client did wrong while its body was read (`readBody`) is no failure of the policy.
         (error: unknown) => settled(() => this.faultOf(phase, error)),
