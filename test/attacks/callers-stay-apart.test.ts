@@ -11,7 +11,8 @@ import { WorkerLimits } from '../../src/data/limiter/worker-limits.ts';
 import { rateLimit } from '../../src/data/policies/rate-limit.ts';
 import { HandheldControl, RecordingExchange, testEnvironment } from '../../src/data/policies/testing.ts';
 import { startTestGateway } from '../support/gateway.ts';
-import { httpUpstream, readAll } from '../support/upstream.ts';
+import type { Scope } from '../support/scope.ts';
+import { echoUpstream, httpUpstream, readAll } from '../support/upstream.ts';
 
 describe('idempotency keys', () => {
   test('of strangers belong to their address and their route: nobody gets or spoils another one’s', async (t) => {
@@ -100,5 +101,61 @@ describe('keys of limits that callers write', () => {
       for (let i = 0; i < 400; i++) byTenant(`192.0.2.${address}`, `invented ${address} ${i}`);
     assert.ok(table.occupancy().ratio < 0.75, `${table.occupancy().ratio} of the table`);
     for (let i = 0; i < 1_000; i++) assert.ok(byAddress(`198.51.${i >> 8}.${i & 255}`), `newcomer ${i}`);
+  });
+});
+
+describe('an outside authorizer', () => {
+  const authorizer = (t: Scope, subject: boolean) =>
+    httpUpstream(t, (request, response) => {
+      const who = String(request.headers.authorization);
+      // The first one waits until the second has asked.
+      setTimeout(() => response.writeHead(200, subject ? { 'Remote-User': who } : {}).end(), 50);
+    });
+
+  test('speaks of the request that it was asked about, whatever id clients give their requests', async (t) => {
+    const [outside, service] = [await authorizer(t, true), await echoUpstream(t)];
+    const gateway = await startTestGateway(t, {
+      services: { echo: { instances: [{ url: service.url }] } },
+      routes: ['off', '10s'].map((cacheTtl, i) => ({
+        match: { path: `/${i}/*` },
+        service: 'echo',
+        auth: { external: { url: outside.url, subject: 'Remote-User', cacheTtl } },
+      })),
+    });
+    for (const route of [0, 1]) {
+      const seen = await Promise.all(
+        ['ada', 'bob', 'eve'].map(async (who) => {
+          const headers = { Authorization: who, 'X-Request-ID': 'one-id-for-all-requests' };
+          return (await fetch(`${gateway.url}/${route}/x`, { headers })).text();
+        }),
+      );
+      for (const [i, who] of ['ada', 'bob', 'eve'].entries())
+        assert.match(seen[i]!, new RegExp(`"x-auth-subject","${who}"`), seen[i]);
+    }
+  });
+
+  test('that names nobody makes nobody’s responses those of a user', async (t) => {
+    const outside = await authorizer(t, false);
+    let asked = 0;
+    const service = await httpUpstream(t, (_request, response) => {
+      response.setHeader('Cache-Control', 'private, max-age=60');
+      response.setHeader('Set-Cookie', `session=${++asked}`);
+      response.end(`${asked}`);
+    });
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [{ url: service.url }] } },
+      routes: [
+        {
+          match: { path: '/*' },
+          service: 's',
+          cache: { by: 'user' },
+          auth: { external: { url: outside.url } },
+        },
+      ],
+    });
+    for (const [i, who] of ['ada', 'bob'].entries()) {
+      const response = await fetch(`${gateway.url}/mine`, { headers: { Authorization: who } });
+      assert.deepEqual([await response.text(), response.headers.get('set-cookie')], [`${i + 1}`, `session=${i + 1}`]);
+    }
   });
 });

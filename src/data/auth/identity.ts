@@ -85,6 +85,7 @@ export class PreparedIdentity implements Identity {
   readonly upstreamHeaders: Readonly<Record<string, string>>;
   notes: IdentityDerived | null = null;
   passedCheck = 0;
+  isNameless = false;
   readonly endsAtMs: number;
 
   constructor(

@@ -220,7 +220,7 @@ export class FillRecorder {
       method: request.method,
       hasCredentials,
       noStore,
-      isPerUser: settings.key.user && request.identity !== null,
+      isPerUser: settings.key.user && request.identity !== null && request.identity.isNameless !== true,
     };
     return mayStore(asked, head, rules, requestMs, cache.clock.wallMs());
   }

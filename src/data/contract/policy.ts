@@ -62,6 +62,8 @@ export interface Identity {
   readonly issuer?: string | null;
   /** One text for one caller over all issuers: what limits, quotas and bans count by. Absent: the subject. */
   readonly account?: string;
+  /** The subject stands for everybody whom an outside authorizer lets in, and for no one in particular. */
+  readonly isNameless?: boolean;
   /** A session that may do nothing but set up its second factor. */
   readonly mustEnrol?: boolean;
   /** Fields for the upstream request (`X-Auth-Subject` ...), prepared once. */

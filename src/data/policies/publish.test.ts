@@ -41,6 +41,7 @@ test('the bridge is told the subject, the key and who calls', () => {
     subject: 'commits.a%2Eb%3E',
     key: 'ada%2C%20%22%C3%A9%22',
     caller: 'ada, "é"',
+    account: 'ada, "é"',
     plan: 'basic',
     expires: 12_345,
     address: '192.0.2.7',

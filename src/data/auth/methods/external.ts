@@ -37,6 +37,7 @@ export class ExternalMethod implements AuthMethod {
   readonly #clock: Clock;
   readonly #headers: HeaderMaker;
   readonly #flights = new SingleFlight<Judged | Unavailable>(MOST_QUESTIONS);
+  #asked = 0;
   /** Every spelling of `copyHeaders`: what the authorizer says, a caller may not. */
   readonly #reserved: readonly string[];
 
@@ -56,8 +57,9 @@ export class ExternalMethod implements AuthMethod {
     // asks for every request (`cacheMs: 0`) shares none, since the authorizer may count.
     if (this.#settings.cacheMs === 0) {
       if (this.#flights.size >= MOST_QUESTIONS) return new Unavailable('too many external questions under way');
+      // Each under a name of its own. The id of a request is none: its client may have chosen another one's.
       return this.#flights
-        .join(question.requestId, () => this.#ask(question, exchange, null))!
+        .join(`${++this.#asked}`, () => this.#ask(question, exchange, null))!
         .then((judged) => apply(judged, exchange));
     }
     const { requestId: _, ...same } = question;
@@ -137,7 +139,9 @@ export class ExternalMethod implements AuthMethod {
     const subject = named === '' ? `external:${id}` : named;
     const roles = list(rolesHeader, /[ \t]*,[ \t]*/).map((role) => role.trim());
     const facts = { method: 'external', subject, roles, scopes: list(scopesHeader, /[ \t]+/), plan: null };
-    return new PreparedIdentity(facts, { sub: subject }, this.#headers);
+    const identity = new PreparedIdentity(facts, { sub: subject }, this.#headers);
+    identity.isNameless = named === '';
+    return identity;
   }
 }
 
