@@ -130,7 +130,7 @@ describe('an outside authorizer', () => {
         }),
       );
       for (const [i, who] of ['ada', 'bob', 'eve'].entries())
-        assert.match(seen[i]!, new RegExp(`"x-auth-subject","${who}"`), seen[i]);
+        assert.match(seen[i]!, new RegExp(`"x-auth-subject","${who}"`), seen[i]!);
     }
   });
 
