@@ -202,7 +202,7 @@ describe('a policy that does wrong', () => {
       'r-coding': "x.addResponseHeader('Transfer-Encoding', 'gzip')",
       'r-status': 'x.setStatus(42)',
       'r-empty': 'x.setStatus(204)',
-      then: "return { then() { throw new Error('then'); } }",
+      thenable: "return { then() { throw new Error('then'); } }",
     };
     const cases = (ofResponses: boolean): string =>
       Object.entries(HOOKS)
