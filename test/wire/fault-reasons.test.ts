@@ -114,7 +114,7 @@ describe('faults say their reason', () => {
     gateway = await startTestGateway(scope, {
       gateway: {
         accessLog: { file: 'access.log' },
-        timeouts: { head: '500ms', bodyIdle: '3s' },
+        timeouts: { head: '2s', bodyIdle: '3s' },
       },
       stores: { redis: nobody.replace('http', 'redis') },
       limits: { redis: { fallback: 'closed' } },
