@@ -1,5 +1,6 @@
 /** Hits and limits: they count, unless `countHits: false`; then they are given to who has nothing left. */
 import assert from 'node:assert/strict';
+import { request } from 'node:http';
 import { before, describe, test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../../support/gateway.ts';
 import { suiteScope } from '../../support/scope.ts';
@@ -31,6 +32,11 @@ describe('hits of the cache and limits', () => {
         routes: [
           route('/counted/*', { rateLimit: limits, cache: {} }),
           route('/spared/*', { rateLimit: limits, cache: { countHits: false } }),
+          route('/moved/*', {
+            rateLimit: limits,
+            cache: { countHits: false },
+            transform: { request: { query: { set: { of: '{auth.sub}' } } } },
+          }),
           route('/quota/*', { quota: 'monthly', cache: { countHits: false } }),
           route('/mine/*', { rateLimit: limits, cache: { countHits: false, by: 'user' } }),
         ],
@@ -71,6 +77,27 @@ describe('hits of the cache and limits', () => {
     );
     assert.equal((await get('/spared/a', 'bob', { 'Cache-Control': 'max-age=0' }))[0], 429);
     assert.deepEqual(await get('/spared/a', 'eve'), [200, 'hit']);
+  });
+
+  test('what a policy may still send elsewhere counts, and so does a body, which no stored response is for', async () => {
+    const statuses = [];
+    for (let i = 0; i < 6; i++) statuses.push((await get('/moved/a', 'joe'))[0]);
+    assert.deepEqual([statuses[0], statuses.at(-1)], [200, 429]);
+    assert.equal((await get('/spared/body', 'zoe'))[0], 200);
+    const withBody = (): Promise<number> =>
+      new Promise((resolve, reject) => {
+        const asked = request(`${gateway.url}/spared/body`, {
+          headers: { 'X-API-Key': KEYS[4]![1], 'Content-Length': 1 },
+        });
+        asked.on('error', reject).on('response', (response) => {
+          response.resume().on('end', () => resolve(response.statusCode!));
+        });
+        asked.end('x');
+      });
+    const asked = [];
+    for (let i = 0; i < 5; i++) asked.push(await withBody());
+    assert.deepEqual([asked[0], asked.at(-1)], [200, 429]);
+    assert.deepEqual(await get('/spared/body', 'zoe'), [200, 'hit']);
   });
 
   test('quotas too', async () => {
