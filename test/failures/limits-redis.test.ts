@@ -148,7 +148,7 @@ test('Redis hangs, dies and comes back under load: nobody waits, nothing fails, 
   });
   const until = async (more: number): Promise<void> => {
     const wanted = seen.length + more;
-    while (seen.length < wanted) await new Promise((resolve) => setImmediate(resolve));
+    while (seen.length < wanted) await new Promise((resolve) => setTimeout(resolve, 1));
   };
   try {
     await until(300);

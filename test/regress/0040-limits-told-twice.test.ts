@@ -30,7 +30,7 @@ async function fields(port: number, path: string, key = ''): Promise<Record<stri
   caller.send(
     `GET ${path} HTTP/1.1\r\nHost: a\r\n${key === '' ? '' : `X-API-Key: ${key}\r\n`}Connection: close\r\n\r\n`,
   );
-  while (!caller.closed) await new Promise((resolve) => setImmediate(resolve));
+  while (!caller.closed) await new Promise((resolve) => setTimeout(resolve, 1));
   const found: Record<string, string[]> = {};
   for (const line of caller.received.toString('latin1').split('\r\n\r\n')[0]!.split('\r\n').slice(1)) {
     const name = line.slice(0, line.indexOf(':')).toLowerCase();

@@ -215,7 +215,7 @@ test('a quota is counted durably over workers and shown by the API', async () =>
   assert.equal((await call('builtin:limits', '/api/v1/usage?account=ada')).status, 401);
   const ratio = () => feature.metrics().find(({ name }) => name === 'gatehouse_quota_utilisation_ratio')?.samples;
   const deadline = performance.now() + 5_000;
-  while (ratio() === undefined && performance.now() < deadline) await new Promise((resolve) => setImmediate(resolve));
+  while (ratio() === undefined && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.deepEqual(ratio(), [{ labels: { quota: 'stories', plan: 'basic' }, value: 1 }]);
   assert.equal((await call('builtin:limits-control', '/usage?account=ada')).body.quotas[0].used, 5);
   await feature.stop();

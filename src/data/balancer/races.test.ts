@@ -84,7 +84,7 @@ describe('several threads on one table', () => {
       const worker = spawn({ scenario: 'endless', index: 7, table: buffer, common: new SharedArrayBuffer(64) });
       await once(worker, 'message');
       table.enterInstance(1, 0, 0);
-      while (table.serviceInFlight(1) < 1_000 * (i + 1)) await new Promise((resolve) => setImmediate(resolve));
+      while (table.serviceInFlight(1) < 1_000 * (i + 1)) await new Promise((resolve) => setTimeout(resolve, 1));
       await worker.terminate();
       table.clearWorker(7);
       const { inFlight, instances } = readServiceState(table, settings());

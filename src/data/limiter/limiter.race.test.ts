@@ -157,7 +157,7 @@ test('threads that are ended in the middle leave nothing behind that others wait
   const { board, limiter } = await race(6, 4_096, setting, async (workers, running) => {
     for (const worker of workers) {
       const from = Atomics.load(running, 2);
-      while (Atomics.load(running, 2) < from + 500) await new Promise((resolve) => setImmediate(resolve));
+      while (Atomics.load(running, 2) < from + 500) await new Promise((resolve) => setTimeout(resolve, 1));
       await worker.terminate();
     }
   });

@@ -91,8 +91,8 @@ test('who follows a stream that was emptied hears of a gap, and gets what comes 
     onGap: () => void seen.push('gap'),
   });
   t.after(() => tail.stop());
-  while (seen.length < 1) await new Promise((resolve) => setImmediate(resolve));
+  while (seen.length < 1) await new Promise((resolve) => setTimeout(resolve, 1));
   for (let i = 0; i < 2; i++) await engine.publish('emptied', event(`new${i}`), NEVER);
-  while (seen.length < 3) await new Promise((resolve) => setImmediate(resolve));
+  while (seen.length < 3) await new Promise((resolve) => setTimeout(resolve, 1));
   assert.deepEqual(seen, ['gap', 'new0', 'new1']);
 });

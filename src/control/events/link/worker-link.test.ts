@@ -82,7 +82,7 @@ function line(t: TestContext) {
 
 /** Turns of the event loop until it holds. */
 async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setImmediate(resolve));
+  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 1));
 }
 
 async function openAll(

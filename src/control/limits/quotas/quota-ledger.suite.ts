@@ -253,7 +253,7 @@ export function ledgerSuite({ name, database, runs }: LedgerDatabase): void {
       const { period } = await ledger.ask(ask({ want: 3 }));
       isLineBroken = true;
       ledger.report([{ quota: 'stories', account: 'ada', parent: null, cap: null, period, used: 2, settled: 3 }]);
-      while (problems.length === 0) await new Promise((resolve) => setImmediate(resolve));
+      while (problems.length === 0) await new Promise((resolve) => setTimeout(resolve, 1));
       isLineBroken = false;
       ledger.report([{ quota: 'stories', account: 'ada', parent: null, cap: null, period, used: 1, settled: 0 }]);
       await ledger.settled();
