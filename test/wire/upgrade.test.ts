@@ -42,6 +42,21 @@ async function setUp(test: Scope, route: Record<string, unknown> = {}, gateway: 
 }
 
 describe('a WebSocket', () => {
+  test('is opened at a URL of which a plain response is stored', async (t) => {
+    const { gateway } = await setUp(t, { cache: { lifetimes: { 200: '1m' } } });
+    const plain = new RawCaller(gateway.port);
+    t.after(() => void plain.socket.destroy());
+    for (const how of [/stored/, /hit/, /hit/, /hit/]) {
+      const answer = await plain.send('GET /ws HTTP/1.1\r\nHost: a\r\n\r\n').answer();
+      assert.match(answer.headers['cache-status']!, how);
+    }
+    for (let i = 0; i < 3; i++) {
+      const caller = new RawCaller(gateway.port).send(UPGRADE);
+      t.after(() => void caller.socket.destroy());
+      assert.equal((await caller.answer()).status, 101);
+    }
+  });
+
   test('is opened, passes bytes both ways, and closes when either side does', async (t) => {
     const { gateway, sockets } = await setUp(t);
     const caller = new RawCaller(gateway.port).send(UPGRADE);

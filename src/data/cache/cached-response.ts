@@ -45,6 +45,8 @@ export type CachedRequest = PolicyContext &
     /** That of the request. */
     readonly body: { readonly complete: boolean };
     readonly nowMs: number;
+    /** The protocol that it asks for; empty: none. */
+    readonly upgrade: string;
     hasAnyField(names: FieldNames): boolean;
     /** `,"name":value` of the access record. */
     logConstant(part: string): void;
@@ -101,11 +103,12 @@ export class CachedResponse implements ResponseSource, Follower, FetchClient, Re
   // --- ResponseSource: the exchange's side -----------------------------------------------------------------------
 
   start(nowMs: number): void {
-    const { method, contentLength } = this.#request;
+    const { method, contentLength, upgrade } = this.#request;
     if (method !== 'GET' && method !== 'HEAD') this.#beginFetch(nowMs, 'method');
     // RFC 9110 §9.3.1 gives it no meaning, but a service may; it is no part of a key, and a stranger's would be for
     // all.
     else if (contentLength !== 0) this.#beginFetch(nowMs, 'body');
+    else if (upgrade !== '') this.#beginFetch(nowMs, 'upgrade');
     else this.#decide(nowMs);
   }
 

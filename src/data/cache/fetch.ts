@@ -197,8 +197,9 @@ export class Fetch implements ResponseSource, ResponseHandler {
       this.#passOn(head, framing, 'method');
       return;
     }
-    if (this.#wanted.alone === 'body') {
-      this.#passOn(head, framing, 'body');
+    const { alone } = this.#wanted;
+    if (alone === 'body' || alone === 'upgrade') {
+      this.#passOn(head, framing, alone);
       return;
     }
     if (stale !== null && this.#isConditional && head.status === 304) {
@@ -265,7 +266,7 @@ export class Fetch implements ResponseSource, ResponseHandler {
     else this.#client.sendStored(stale, result, how, nowMs, renewed);
   }
 
-  #passOn(head: Head, framing: MessageFraming, outcome: FillOutcome | 'method' | 'body'): void {
+  #passOn(head: Head, framing: MessageFraming, outcome: FillOutcome | 'method' | 'body' | 'upgrade'): void {
     this.#closeStale();
     const stored = outcome === 'stored';
     if (!stored) this.#route.counts.refused(outcome);

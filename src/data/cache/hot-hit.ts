@@ -26,7 +26,7 @@ export class HotHit implements ResponseSource {
   /** What this request gets if it is so; null: it has to be looked for in the store. */
   static of(route: CachedRoute, request: CachedRequest, handler: ResponseHandler): HotHit | null {
     if (request.method !== 'GET' || request.contentLength !== 0 || request.hasAnyField(route.asksForMore)) return null;
-    if (request.elsewhere !== null) return null;
+    if (request.elsewhere !== null || request.upgrade !== '') return null;
     const { cache } = route;
     const known = cache.targets.get(route, request);
     const hot = known === null ? null : cache.hot.inState(known.entry, known.state);

@@ -75,7 +75,11 @@ export function openFound(store: CacheStore, place: Place, isUse = true): Found 
   return { place, reader, filling, passes };
 }
 
-type LookingRequest = KeyRequest & { readonly method: string; readonly contentLength: number };
+type LookingRequest = KeyRequest & {
+  readonly method: string;
+  readonly contentLength: number;
+  readonly upgrade: string;
+};
 
 /** How policies behind the look change what the service gets: nothing, fields of the request, or where it goes. */
 export type Changes = 'nothing' | 'fields' | 'target';
@@ -87,6 +91,7 @@ export type Changes = 'nothing' | 'fields' | 'target';
 export function holdsResponse(route: CachedRoute, request: LookingRequest, changes: Changes): boolean {
   if (changes === 'target') return false;
   if ((request.method !== 'GET' && request.method !== 'HEAD') || request.contentLength !== 0) return false;
+  if (request.upgrade !== '') return false;
   const { cache, settings } = route;
   const nowMs = cache.clock.wallMs();
   const wanted = settings.obeysRequests ? parseCacheControl(request.header('cache-control')) : NO_DIRECTIVES;

@@ -4,7 +4,7 @@ import type { TierLockResult, TierReadResult, TierWriteResult } from '../contrac
 import type { StoreRefusal } from './rules/storing.ts';
 
 /** Why a request went past the store, beside what `mayStore` says of its response. */
-export type BypassReason = 'body' | 'condition' | 'range' | 'no_room' | 'cannot_store' | 'wait_timeout';
+export type BypassReason = 'body' | 'upgrade' | 'condition' | 'range' | 'no_room' | 'cannot_store' | 'wait_timeout';
 
 /** They only grow. */
 export class RouteCounts {
