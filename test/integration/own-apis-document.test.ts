@@ -14,6 +14,32 @@ const ROOT = 'the-key-of-an-administrator-of-the-gateway';
 const REGISTRATION = 'a-registration-token-of-length';
 const TAGS = ['operations', 'registry', 'limits', 'cache'];
 
+/** Successes in JSON whose schema, or a part of it, says only that it is an object. */
+function bareOf({ paths, components }: Document): string[] {
+  const found: string[] = [];
+  const look = (schema: unknown, at: string): void => {
+    if (typeof schema !== 'object' || schema === null) return;
+    const members = Object.entries(schema as Record<string, unknown>);
+    const { type, ...rest } = schema as Record<string, unknown>;
+    const says = ['properties', 'additionalProperties', 'anyOf', 'oneOf', 'allOf', '$ref'];
+    if (type === 'object' && !says.some((key) => rest[key] !== undefined)) found.push(at);
+    for (const [key, each] of members) look(each, `${at}.${key}`);
+  };
+  for (const [path, item] of Object.entries(paths))
+    for (const [method, { responses }] of Object.entries(item))
+      for (const [status, { content }] of Object.entries(responses))
+        if (status.startsWith('2')) {
+          const schema = content?.['application/json']?.schema;
+          look(schema, `${method} ${path} ${status}`);
+          // As a whole it must say more than that anything may be in it.
+          const { $ref, anyOf, allOf, properties = {} } = schema ?? { $ref: '' };
+          const isNamed = [$ref, anyOf, allOf].some((each) => each !== undefined);
+          if (!isNamed && Object.keys(properties as object).length === 0) found.push(`${method} ${path} ${status}`);
+        }
+  for (const [name, schema] of Object.entries(components['schemas'] ?? {})) look(schema, name);
+  return found;
+}
+
 test('the OpenAPI document says what each of the other APIs responds with', { timeout: 60_000 }, async (t) => {
   const redis = await startRedis();
   t.after(() => redis.stop());
@@ -31,6 +57,10 @@ test('the OpenAPI document says what each of the other APIs responds with', { ti
     quotas: { stories: { per: 'day' } },
     registry: { token: REGISTRATION },
     openapi: {},
+    identity: { enabled: true, firstAdmin: 'off', cookies: {}, oauth: { enabled: true } },
+    admin: { path: '/gatehouse', listen: 'off' },
+    cluster: { name: 'one' },
+    events: { streams: { notes: {} } },
     services: {
       web: { instances: [upstream.url], circuitBreaker: {}, healthCheck: { path: '/', interval: '1s' } },
       late: { discovery: { registry: { allow: ['127.0.0.0/8'] } } },
@@ -44,6 +74,7 @@ test('the OpenAPI document says what each of the other APIs responds with', { ti
   const asRoot = { 'x-api-key': ROOT };
   const document = await fetch(`${gateway.url}/openapi/admin.json`, { headers: asRoot });
   const calls = new DescribedCalls((await document.json()) as Document, gateway.url);
+  assert.deepEqual(bareOf(calls.document), [], 'responses that are described as an object and nothing else');
   await (await fetch(`${gateway.url}/web`)).text();
   await (await fetch(`${gateway.url}/web`)).text();
   calls.watch(t, /^\/(openapi|web|late)/);
