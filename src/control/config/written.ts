@@ -1279,7 +1279,7 @@ export interface WrittenService<N extends Names> {
   } | undefined;
   /** Connections to the instances. Default: its defaults. */
   readonly pool?: {
-    /** Most connections for each instance and worker. Values: whole number, 1 to 65535. Default: `256`. */
+    /** Most connections for each instance and worker. Over HTTP/2 as many again may be finishing their requests. Values: whole number, 1 to 65535. Default: `256`. */
     readonly maxConnections?: number | undefined;
     /** Requests that may wait for a connection, for each instance and worker; more are answered with 503. Values: whole number, 0 to 1000000. Default: `1024`. */
     readonly maxQueued?: number | undefined;

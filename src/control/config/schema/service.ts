@@ -143,7 +143,12 @@ const timeouts = z
 
 const pool = z
   .strictObject({
-    maxConnections: z.int().min(1).max(65_535).prefault(256).describe('Most connections for each instance and worker.'),
+    maxConnections: z
+      .int()
+      .min(1)
+      .max(65_535)
+      .prefault(256)
+      .describe('Most connections for each instance and worker. Over HTTP/2 as many again may be finishing their requests.'),
     maxQueued: z
       .int()
       .min(0)
