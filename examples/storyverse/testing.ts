@@ -12,6 +12,7 @@ import { parse, stringify } from 'yaml';
 import { createLogger } from '../../src/base/log.ts';
 import { startGateway } from '../../src/main.ts';
 import type { Scope } from '../../test/support/scope.ts';
+import { wholeLines } from '../../test/support/whole-lines.ts';
 import { commandLineOn } from '../shared/testing.ts';
 import { Storyteller } from './services/generator/storyteller.ts';
 import { createGenerator } from './services/generator.ts';
@@ -97,12 +98,7 @@ export async function startStoryVerse(
     folder,
     async accessLog() {
       const text = await readFile(join(folder, 'access.log'), 'utf8').catch(() => '');
-      // The last line may be half written.
-      return text
-        .slice(0, text.lastIndexOf('\n') + 1)
-        .split('\n')
-        .filter(Boolean)
-        .map((line) => JSON.parse(line) as Record<string, unknown>);
+      return wholeLines(text).map((line) => JSON.parse(line) as Record<string, unknown>);
     },
     gatehouse: commandLineOn(configFile, folder, env),
     loseStories: () => stories2.close(),

@@ -14,6 +14,7 @@ import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { readSeries } from '../support/series.ts';
 import { until } from '../support/until.ts';
+import { wholeLines } from '../support/whole-lines.ts';
 
 const PROGRAM = fileURLToPath(new URL('../../tools/gatehouse.ts', import.meta.url));
 const PATIENCE_MS = 120_000;
@@ -70,7 +71,7 @@ test('a log that nobody reads holds up no request, and says how much of it is mi
   assert.ok((await dropped()) > 0, 'there was no room for all of them');
 
   out.resume();
-  const linesOf = (): string[] => text.split('\n').filter((line) => line.includes(PATH));
+  const linesOf = (): string[] => wholeLines(text).filter((line) => line.includes(PATH));
   const isAllThere = async (): Promise<boolean> => linesOf().length + (await dropped()) >= REQUESTS;
   await until(isAllThere, 'what was kept comes', PATIENCE_MS);
   for (const line of linesOf()) assert.equal((JSON.parse(line) as { status: number }).status, 200);

@@ -14,6 +14,7 @@ import { httpCollector } from '../support/otlp-collector.ts';
 import { assertSeries, readSeries } from '../support/series.ts';
 import { until } from '../support/until.ts';
 import { deadPort } from '../support/upstream.ts';
+import { wholeLines } from '../support/whole-lines.ts';
 
 const PYTHON = '/usr/bin/python3';
 const PEER = fileURLToPath(new URL('../support/grpc_peer.py', import.meta.url));
@@ -88,10 +89,7 @@ it('failed calls are failures in metrics, objectives, sums, log and traces; what
   let lines: Line[] = [];
   await until(async () => {
     const text = await readFile(join(gateway.folder, 'access.log'), 'utf8');
-    lines = text
-      .split('\n')
-      .filter(Boolean)
-      .map((line) => JSON.parse(line) as Line);
+    lines = wholeLines(text).map((line) => JSON.parse(line) as Line);
     return lines.filter(({ path }) => path.startsWith('/test.')).length === 8;
   }, 'the calls are in the log');
   assert.deepEqual(

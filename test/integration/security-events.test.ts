@@ -9,16 +9,12 @@ import { describe, it } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import { until } from '../support/until.ts';
+import { wholeLines } from '../support/whole-lines.ts';
 
 type Line = Readonly<Record<string, unknown>> & { readonly event: string };
 
 const read = (file: string): Line[] =>
-  existsSync(file)
-    ? readFileSync(file, 'utf8')
-        .split('\n')
-        .filter((line) => line !== '')
-        .map((line) => JSON.parse(line) as Line)
-    : [];
+  existsSync(file) ? wholeLines(readFileSync(file, 'utf8')).map((line) => JSON.parse(line) as Line) : [];
 
 /** The first line that fits; waits for it. */
 async function line(file: string, event: string, fits: (found: Line) => boolean = () => true): Promise<Line> {

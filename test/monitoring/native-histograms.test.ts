@@ -12,6 +12,7 @@ import { httpCollector } from '../support/otlp-collector.ts';
 import { startPrometheus } from '../support/prometheus.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
+import { wholeLines } from '../support/whole-lines.ts';
 
 const REQUESTS = 400;
 const PROTOBUF = 'application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited';
@@ -44,10 +45,7 @@ async function busyGateway(
       Array.from({ length: 20 }, async (_, j) => await (await fetch(`${gateway.url}/${((i + j) % 40) * 3}`)).text()),
     );
   const records = () =>
-    readFileSync(file, 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as { path: string; duration_ms: number });
+    wholeLines(readFileSync(file, 'utf8')).map((line) => JSON.parse(line) as { path: string; duration_ms: number });
   const timed = () => records().filter(({ path }) => /^\/\d+$/.test(path));
   await until(() => timed().length === REQUESTS, 'the access log has all requests', 30_000);
   return {

@@ -18,6 +18,7 @@ import { suiteScope } from '../support/scope.ts';
 import { readSeries } from '../support/series.ts';
 import { until } from '../support/until.ts';
 import { deadPort, httpUpstream, rawUpstream } from '../support/upstream.ts';
+import { wholeLines } from '../support/whole-lines.ts';
 
 const SECRET = 'a shared secret of more than thirty-two bytes';
 const KEY = 'the-key-of-a-user-who-may-read';
@@ -155,9 +156,7 @@ describe('faults say their reason', () => {
   const counted = async (reason: string): Promise<number> =>
     (await readSeries(gateway.url)).get(`gatehouse_faults_total{reason="${reason}"}`) ?? 0;
   const logged = async (reason: string): Promise<{ readonly status: number }[]> =>
-    (await readFile(join(gateway.folder, 'access.log'), 'utf8'))
-      .split('\n')
-      .filter(Boolean)
+    wholeLines(await readFile(join(gateway.folder, 'access.log'), 'utf8'))
       .map((line) => JSON.parse(line) as { readonly status: number; readonly fault?: string })
       .filter(({ fault }) => fault === reason);
 

@@ -12,6 +12,7 @@ import { test } from 'node:test';
 import { startTestGateway } from '../../support/gateway.ts';
 import { until } from '../../support/until.ts';
 import { httpUpstream } from '../../support/upstream.ts';
+import { wholeLines } from '../../support/whole-lines.ts';
 
 const SOON_MS = 60_000;
 const STEP = Buffer.alloc(64 * 1024, 'a step of what is fetched ');
@@ -81,10 +82,7 @@ test('clients that follow a fetch and do not read: little waits for them, and wh
   stays.destroy();
   leaves.resetAndDestroy();
   const records = async (): Promise<{ user_agent?: string; bytes_out: number }[]> =>
-    (await readFile(join(gateway.folder, 'access.log'), 'utf8'))
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
+    wholeLines(await readFile(join(gateway.folder, 'access.log'), 'utf8')).map((line) => JSON.parse(line));
   await until(async () => (await records()).some(({ user_agent }) => user_agent === 'leaves'), 'it is told', SOON_MS);
   const waited = (await records()).find(({ user_agent }) => user_agent === 'leaves')!.bytes_out;
   assert.ok(waited >= STEP.length);
