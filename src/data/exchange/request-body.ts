@@ -103,7 +103,9 @@ export class RequestBody {
       if (sent && this.#keptBytes + bytes.length > this.#maxKept) {
         this.#forget();
       } else {
-        if (gathers) this.#gather(bytes, consumer.gathersBytes);
+        // A piece with which enough is here is sent at once, or waits: a large one is not worth a copy.
+        if (gathers && (isVolatile || this.received < consumer.gathersBytes))
+          this.#gather(bytes, consumer.gathersBytes);
         else this.#keep(bytes, isVolatile);
         this.#keptBytes += bytes.length;
       }
