@@ -247,19 +247,22 @@ class DataWorker {
     const kept = await inSlices(keptSteps(snapshot, this.#live, { secrets, caches, services }));
     const prepared = await preparePolicies(snapshot, this.#policies, environment, kept);
     const live = await inSlices(
-      compileSteps(snapshot, {
-        services,
-        policies: this.#policies,
-        environment,
-        noRoute: NO_ROUTE,
-        prepared,
-        secrets,
-        former: this.#live,
-        kept,
-        caches,
-        isBanned: (address) => abuse.isBanned(address),
-        ended: (ended) => this.#former.ended(ended),
-      }),
+      compileSteps(
+        snapshot,
+        {
+          services,
+          policies: this.#policies,
+          environment,
+          noRoute: NO_ROUTE,
+          prepared,
+          secrets,
+          kept,
+          caches,
+          isBanned: (address) => abuse.isBanned(address),
+          ended: (ended) => this.#former.ended(ended),
+        },
+        this.#live,
+      ),
     );
     this.#live = live;
     const runtime = this.#runtime;

@@ -28,9 +28,7 @@ export interface LiveParts extends RouteParts {
   readonly secrets: Secrets;
   /** What the environment of a response without a route is made of. */
   readonly noRoute: Pick<RouteSettings, 'id' | 'slot'>;
-  /** The configuration before. */
-  readonly former: LiveConfig | null;
-  /** Routes of it that stay as they are (`keptSteps`). */
+  /** Routes of the configuration before that stay as they are (`keptSteps`). */
   readonly kept: ReadonlyMap<RouteSettings, BuiltRoute>;
   readonly caches: RouteCaches;
   isBanned(address: string): boolean;
@@ -85,12 +83,20 @@ function servicesOf(action: RouteSettings['action']): readonly string[] {
 }
 
 /** Throws a `TypeError` that names the route when something in the snapshot cannot be built. */
-export function compileConfig(snapshot: Snapshot, parts: LiveParts): LiveConfig {
-  return atOnce(compileSteps(snapshot, parts));
+export function compileConfig(snapshot: Snapshot, parts: LiveParts, former: LiveConfig | null = null): LiveConfig {
+  return atOnce(compileSteps(snapshot, parts, former));
 }
 
-/** The same, beside the traffic of the configuration that it will replace. */
-export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveConfig> {
+/**
+ * The same, beside the traffic of `former`, which it will replace. Nothing of the result refers to `former`: each
+ * configuration would keep all before it.
+ */
+export function* compileSteps(
+  snapshot: Snapshot,
+  parts: LiveParts,
+  former: LiveConfig | null = null,
+): Steps<LiveConfig> {
+  const { ended } = parts;
   const fresh: BuiltRoute[] = [];
   const unrouted: PolicyHooks[] = [];
   try {
@@ -120,7 +126,7 @@ export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveC
       version: snapshot.version,
       gateway: snapshot.gateway,
       trusted: new CidrSet(snapshot.gateway.trustProxy),
-      router: yield* routerSteps(snapshot.routes, parts.former?.router),
+      router: yield* routerSteps(snapshot.routes, former?.router),
       routes,
       services: parts.services,
       arrival: [...arrival],
@@ -132,7 +138,7 @@ export function* compileSteps(snapshot: Snapshot, parts: LiveParts): Steps<LiveC
       secrets: parts.secrets,
       caches: parts.caches,
       dispose: () => {
-        parts.ended(live);
+        ended(live);
         for (const hooks of unrouted) hooks.dispose?.();
         void inSlices(releaseSteps(routes));
       },

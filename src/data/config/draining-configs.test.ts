@@ -22,7 +22,6 @@ function scene() {
         services: new Map(),
         policies: new Map(),
         prepared: new Map(),
-        former: null,
         kept: new Map(),
         secrets: {},
         caches: atOnce(cacheSteps(snapshot, () => assert.fail('no route has a cache'), null)),

@@ -1,6 +1,9 @@
 /** A reload of which most is the same: what a worker built for it before stays, over the way that snapshots travel. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { setImmediate as nextTurn } from 'node:timers/promises';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { route } from '../../../test/support/route-settings.ts';
 import { atOnce } from '../../base/slices.ts';
 import type { RouteSettings, Secrets, ServiceSettings, Snapshot } from '../contract/snapshot.ts';
@@ -46,10 +49,9 @@ class Side {
       isBanned: () => false,
       noRoute: { id: '', slot: 0 },
       ended: () => {},
-      former: this.live,
     };
     const kept = atOnce(keptSteps(this.#has.snapshot, this.live, shared));
-    this.live = compileConfig(this.#has.snapshot, { ...rest, ...shared, kept });
+    this.live = compileConfig(this.#has.snapshot, { ...rest, ...shared, kept }, this.live);
     return this.live;
   }
 }
@@ -93,5 +95,22 @@ test('a route keeps its object while neither it, its service nor what both are m
     last.map((each) => fourth.indexOf(each)),
     [-1, -1, -1],
     'secrets may be in any of them',
+  );
+});
+
+test('no configuration keeps the one before it', async () => {
+  const routes = NAMES.map(routeTo);
+  const services = NAMES.map((name, i) => serviceOf(name, i, 4001 + i));
+  const side = new Side();
+  const gone = Array.from({ length: 5 }, (_, i) => new WeakRef(side.take(snapshotOf(i + 1, routes, services))));
+  side.take(snapshotOf(9, routes, services));
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  // What was made in this turn is held to its end.
+  await nextTurn();
+  collect();
+  assert.deepEqual(
+    gone.map((each) => each.deref()?.version),
+    [undefined, undefined, undefined, undefined, undefined],
   );
 });
