@@ -36,7 +36,9 @@ export function ticketsFeature(host: Host): Feature {
   const store = async (): Promise<TicketStore> => {
     const url = urlOf(host);
     if (opened?.url !== url) {
-      void close(opened);
+      close(opened).catch((error: unknown) => {
+        host.log.warn('a store of tickets could not be closed', { problem: messageOf(error) });
+      });
       opened = { url, store: open(host, url) };
       timer ??= setInterval(clean, CLEAN_EVERY_MS).unref();
     }

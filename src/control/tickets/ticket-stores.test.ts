@@ -11,6 +11,7 @@ const ticket: KeptTicket = {
   holder: {
     facts: { method: 'jwt', subject: 'ada', issuer: null, roles: ['r'], scopes: [], plan: null },
     claims: { sub: 'ada', nested: { list: [1, null] } },
+    isNameless: false,
     endsAtMs: 5,
   },
   methods: 'm',
@@ -50,7 +51,7 @@ for (const [name, open] of Object.entries(STORES))
       assert.equal(await store.put('of-bob', ticket, 'bob', 100), true);
       assert.notEqual(await store.take('hash-0'), null);
       assert.equal(await store.put('again', ticket, 'ada', 100), true, 'one was used');
-      nowMs += 101;
+      nowMs += 1_101;
       assert.equal(await store.put('later', ticket, 'ada', 100), true, 'they are too old to count');
       await store.clean();
       assert.notEqual(await store.take('later'), null);

@@ -33,6 +33,7 @@ export function ticketAction(
         holder: {
           facts: factsOf(identity),
           claims: identity.claims,
+          isNameless: identity.isNameless === true,
           endsAtMs: endsAtMs === Number.POSITIVE_INFINITY ? null : endsAtMs,
         },
         account: identity.account ?? identity.subject,

@@ -19,6 +19,8 @@ export const TICKET_WITHIN_MS = 2_000;
 export interface TicketHolder {
   readonly facts: Pick<Identity, 'method' | 'subject' | 'issuer' | 'roles' | 'scopes' | 'plan'>;
   readonly claims: Readonly<Record<string, unknown>>;
+  /** See `Identity`. */
+  readonly isNameless: boolean;
   /** When the credential ends that the caller had; milliseconds since 1970, null: not by itself. */
   readonly endsAtMs: number | null;
 }

@@ -158,12 +158,21 @@ function createHooks(
     return missing > 0 ? refusals.missing : conclude(exchange, first);
   };
 
+  const authenticate: PolicyHook =
+    methods.length === 1 ? authenticateOnce : all ? authenticateAll : (exchange) => authenticateAny(exchange);
+  const external = methods.find((method) => method instanceof ExternalMethod);
+
   const requirements = new RequirementCheck(settings.requirements, settings.realm);
   const checkRequirements: PolicyHook = (exchange) => requirements.check(exchange.identity, environment.clock);
 
   return {
     authenticate:
-      methods.length === 1 ? authenticateOnce : all ? authenticateAll : (exchange) => authenticateAny(exchange),
+      external === undefined
+        ? authenticate
+        : (exchange) => {
+            external.strip(exchange);
+            return authenticate(exchange);
+          },
     ...(requirements.isEmpty ? {} : { authorize: checkRequirements }),
   };
 }

@@ -50,8 +50,12 @@ export class ExternalMethod implements AuthMethod {
     this.#reserved = settings.copyHeaders.flatMap(spellings);
   }
 
-  authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
+  /** On every request of the route, by whatever method its caller comes. */
+  strip(exchange: PolicyContext): void {
     for (const name of this.#reserved) exchange.removeUpstreamHeader(name);
+  }
+
+  authenticate(exchange: PolicyContext): Verdict | Promise<Verdict> {
     const question = this.#question(exchange);
     // The whole question is the key: two requests share a response only when the authorizer would see the same. Who
     // asks for every request (`cacheMs: 0`) shares none, since the authorizer may count.

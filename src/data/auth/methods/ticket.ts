@@ -53,7 +53,7 @@ export class TicketMethod implements AuthMethod {
     if (!query.includes(parameter) || !canSetNoField(exchange)) return null;
     const tickets = new URLSearchParams(query).getAll(parameter);
     if (tickets.length === 0) return null;
-    exchange.setUpstreamQuery(without(query, parameter));
+    exchange.setUpstreamQuery(without(exchange.upstreamQueryNow, parameter));
     const [ticket = ''] = tickets;
     if (tickets.length > 1 || !TICKET.test(ticket)) return 'malformed';
     if (this.#underWay >= MOST_QUESTIONS) return new Unavailable('too many tickets in question');
@@ -80,8 +80,9 @@ export class TicketMethod implements AuthMethod {
       this.#underWay--;
     }
     if (answer === null) return 'unknown_credential';
-    const { facts, claims, endsAtMs } = answer as TicketHolder;
+    const { facts, claims, isNameless, endsAtMs } = answer as TicketHolder;
     const identity = new PreparedIdentity(facts, claims, headers, endsAtMs ?? Number.POSITIVE_INFINITY);
+    identity.isNameless = isNameless;
     if (identity.endsAtMs <= clock.wallMs()) return 'expired';
     return revocations.ended(identity) ? ('revoked' satisfies Refusal) : identity;
   }
