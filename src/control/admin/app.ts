@@ -12,7 +12,7 @@ import type { Fetch } from '../local-server.ts';
 import type { Mapping } from '../openapi-document.ts';
 import { type Access, mayAct, type ReadOperator } from './access.ts';
 import { consoleFile } from './console-files.ts';
-import { type AdminApp, AdminError, adminApp, type Kit } from './kit.ts';
+import { type AdminApp, AdminError, adminApp, type Kit, unescaped } from './kit.ts';
 import type { LimitDesk } from './limit-desk.ts';
 import type { Recorder } from './recorder.ts';
 import { configRoutes } from './routes-config.ts';
@@ -77,14 +77,6 @@ function fullApi(parts: AdminParts, read: ReadOperator, fetch: Fetch): AdminApp 
     throw new AdminError(404, 'RESOURCE_NOT_FOUND', 'there is no such endpoint');
   });
   return api;
-}
-
-function unescaped(path: string): string {
-  try {
-    return decodeURIComponent(path);
-  } catch {
-    return path;
-  }
 }
 
 /** What a feature offers operators, such as `/api/features/limits/bans`, each with the roles that it says. */

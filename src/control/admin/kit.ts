@@ -164,12 +164,21 @@ export function adminApp(host: OperatorHost, read: ReadOperator): AdminApp {
   return app;
 }
 
+/** The router decodes what it can; what cannot be decoded as a whole has no one reading. */
+export function unescaped(path: string): string {
+  try {
+    return decodeURIComponent(path);
+  } catch {
+    throw new AdminError(400, 'VALIDATION_ERROR', 'the path has an escape that is none');
+  }
+}
+
 const MOST_STREAMS = 50;
 const KEEP_ALIVE_MS = 15_000;
 /** A browser whose stream broke off connects again so soon. */
 const RETRY_MS = 1_000;
-/** A reader that is this far behind loses events rather than costing memory. */
-const MOST_WAITING = 256;
+/** A reader that is so many bytes behind loses events rather than costing memory. */
+const MOST_WAITING = 1024 ** 2;
 let openStreams = 0;
 
 /** Data that is a text is JSON already. False: the event is lost, because the reader is too slow. */
@@ -214,7 +223,7 @@ export function eventStream(start: (send: SendEvent, end: () => void) => () => v
       },
       cancel: close,
     },
-    { highWaterMark: MOST_WAITING },
+    new ByteLengthQueuingStrategy({ highWaterMark: MOST_WAITING }),
   );
   return new Response(body, { headers: { 'content-type': 'text/event-stream', 'cache-control': 'no-store' } });
 }

@@ -1,11 +1,12 @@
 /**
  * What one page of the console shows, over one stream: traffic as it comes, and what the page reads of this API, read
  * again every few seconds and sent where it changed. Each reading is a request like any other, with the credentials of
- * the stream: it needs the same role, and the stream ends when they do.
+ * the stream: it needs the same role, and the stream ends when they do. Behind the gateway's `auth` these are what
+ * `auth` said when the stream was opened: a role that is taken away holds until the credential ends.
  */
 import * as z from 'zod';
 import type { Fetch } from '../local-server.ts';
-import { AdminError, eventStream, type Kit, operation, type SendEvent } from './kit.ts';
+import { AdminError, eventStream, type Kit, operation, type SendEvent, unescaped } from './kit.ts';
 import { type Recorder, SAMPLE_MS } from './recorder.ts';
 
 const PATH = '/page/stream';
@@ -88,7 +89,7 @@ class Reading {
     const wanted = new URL(`${base}${path}`, url);
     // Dots in a path climb, also spelled with escapes.
     const isWithin = wanted.pathname.startsWith(`${base}/`) && url.pathname.endsWith(PATH);
-    if (!isWithin || /\/stream\/?$/.test(wanted.pathname)) {
+    if (!isWithin || /\/stream\/?$/.test(unescaped(wanted.pathname))) {
       const fields = [{ field: 'read', got: path, expected: 'a path of this API that responds with JSON' }];
       throw new AdminError(400, 'VALIDATION_ERROR', 'the request is not valid', { fields });
     }

@@ -420,6 +420,8 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
         messages.send({ to, from: a.id, topic: 'news', body: 1, dedupe: null, ttlMs: 60_000 });
       assert.equal((await send('all')).sentTo, 1);
       assert.equal((await messages.read(b.id, 0, 10)).length, 1);
+      const once = { to: 'all', from: a.id, topic: 't', body: 2, dedupe: 'k', ttlMs: 60_000 };
+      assert.deepEqual([(await messages.send(once)).sentTo, (await messages.send(once)).sentTo], [1, 0], 'sent twice');
       await assert.rejects(send(full.id), refusedWith('SERVICE_UNAVAILABLE'));
       await assert.rejects(send(gateway.id), refusedWith('NOT_A_WORKER'));
     });

@@ -53,7 +53,7 @@ export class Messages {
       if (members.length === 0 && message.to !== 'all') throw notFound('node', message.to);
       if (members.some(({ kind }) => kind !== 'worker'))
         throw conflict('NOT_A_WORKER', `${message.to} is a gateway, which reads no messages`);
-      let isFull: string | null = null;
+      const full: string[] = [];
       const now = await readDatabaseTime(trx, dialect);
       let sentTo = 0;
       for (const { id } of members) {
@@ -66,7 +66,7 @@ export class Messages {
           .executeTakeFirstOrThrow();
         if (Number(count) >= MAX_WAITING) {
           // One that never reads keeps the others from nothing.
-          isFull = id;
+          full.push(id);
           continue;
         }
         const { numInsertedOrUpdatedRows } = await trx
@@ -88,8 +88,8 @@ export class Messages {
           .executeTakeFirst();
         sentTo += Number(numInsertedOrUpdatedRows ?? 0n);
       }
-      if (isFull !== null && sentTo === 0)
-        throw new ClusterRefusal(503, 'SERVICE_UNAVAILABLE', `node ${isFull} has ${MAX_WAITING} messages waiting`);
+      if (full.length > 0 && full.length === members.length)
+        throw new ClusterRefusal(503, 'SERVICE_UNAVAILABLE', `node ${full[0]} has ${MAX_WAITING} messages waiting`);
       return { sentTo };
     });
   }

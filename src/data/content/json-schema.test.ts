@@ -34,6 +34,12 @@ const CASES: readonly (readonly [
   ['items: false', { items: false }, [[]], [[1]]],
   ['minItems, maxItems', { minItems: 1, maxItems: 2 }, [[1], [1, 2], 'x'], [[], [1, 2, 3]]],
   [
+    'a property called uniqueItems',
+    { properties: { uniqueItems: true, allOf: { type: 'array', uniqueItems: true } } },
+    [{ uniqueItems: 'x', allOf: [1, 2] }],
+    [{ allOf: [1, 1] }],
+  ],
+  [
     'uniqueItems',
     { uniqueItems: true },
     [

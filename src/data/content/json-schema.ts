@@ -5,7 +5,7 @@
  */
 import type { TLocalizedValidationError } from 'typebox/error';
 import type { JsonSchema } from '../contract/user-policy.ts';
-import { LITERAL, linked, REFINEMENT, type SchemaLinks } from './schema-links.ts';
+import { LITERAL, linked, MAPS, REFINEMENT, type SchemaLinks } from './schema-links.ts';
 import type { Violation } from './violation.ts';
 import { violation } from './violation.ts';
 
@@ -96,8 +96,8 @@ function withoutInheritedNames(schema: unknown): unknown {
   return result;
 }
 
-/** Of a refinement, as what is wrong. */
-const UNIQUE = 'uniqueItems';
+/** Of a refinement, as what is wrong; no definition has this name. */
+const UNIQUE = '\nuniqueItems';
 /** The validator's own way is quick enough for so many. */
 const FEW_ITEMS = 200;
 
@@ -107,7 +107,10 @@ function withQuickUnique(schema: unknown): unknown {
   if (typeof schema !== 'object' || schema === null) return schema;
   const result: Record<string, unknown> = {};
   for (const [key, value] of Object.entries(schema))
-    result[key] = LITERAL.includes(key) || key === REFINEMENT ? value : withQuickUnique(value);
+    if (LITERAL.includes(key) || key === REFINEMENT) result[key] = value;
+    else if (MAPS.includes(key) && typeof value === 'object' && value !== null)
+      result[key] = Object.fromEntries(Object.entries(value).map(([name, each]) => [name, withQuickUnique(each)]));
+    else result[key] = withQuickUnique(value);
   const { uniqueItems, maxItems, allOf, ...rest } = result;
   if (uniqueItems !== true || (typeof maxItems === 'number' && maxItems <= FEW_ITEMS)) return result;
   const unique = { [REFINEMENT]: [{ check: hasNoItemTwice, error: () => UNIQUE }] };
