@@ -167,6 +167,9 @@ test('messages are what the AsyncAPI document says, and each audience has a docu
   // Who may read what.
   const open = await read('/asyncapi/public.json');
   assert.deepEqual(Object.keys(open.channels).sort(), ['data', 'data-websocket', 'notes']);
+  const head = await fetch(`${gateway.url}/events/asyncapi/public.json`, { method: 'HEAD' });
+  assert.deepEqual([head.status, await head.text()], [200, '']);
+  assert.ok(Number(head.headers.get('content-length')) > 0);
   await read('/asyncapi.json', {}, 401);
   const known = await read('/asyncapi.json', asUser);
   const names = [

@@ -5,7 +5,7 @@
 import type { PublishSettings } from '../../data/contract/events.ts';
 import { parsePattern } from '../../data/contract/route-pattern.ts';
 import type { RouteSettings } from '../../data/contract/snapshot.ts';
-import { hubOperations, publishText, SUBSCRIBE_TEXT } from '../events/api-description.ts';
+import { hubOperations, makingMethods, publishText, SUBSCRIBE_TEXT } from '../events/api-description.ts';
 import { type Mapping, type OperationText, operation, pathParameters, templated } from '../openapi-document.ts';
 import { TICKET_TEXT } from '../tickets/api-description.ts';
 
@@ -18,7 +18,6 @@ export interface UndescribedOperation {
 /** Of a route that takes any method. */
 const USUAL = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
 const WITH_BODY = new Set(['POST', 'PUT', 'PATCH']);
-const MAKE_SOMETHING = new Set(['POST', 'PUT']);
 const DOCUMENTED = new Set(['GET', 'PUT', 'POST', 'DELETE', 'OPTIONS', 'HEAD', 'PATCH', 'TRACE']);
 
 export function undescribed(
@@ -84,12 +83,10 @@ function ownOf(route: RouteSettings, path: string): Readonly<Record<string, Oper
   return options('subscribe') === undefined ? undefined : { [`GET ${path}`]: SUBSCRIBE_TEXT };
 }
 
-/** Of the route's methods those that make something; it may take any. */
 function asMethods(
   { match }: RouteSettings,
   path: string,
   text: OperationText,
 ): Readonly<Record<string, OperationText>> {
-  const wanted = match.methods.filter((method) => MAKE_SOMETHING.has(method));
-  return Object.fromEntries((wanted.length === 0 ? ['POST'] : wanted).map((method) => [`${method} ${path}`, text]));
+  return Object.fromEntries(makingMethods(match.methods).map((method) => [`${method} ${path}`, text]));
 }

@@ -24,6 +24,12 @@ export const batch = z.object({
   events: z.array(z.object({ id: z.string(), position, status: outcome, time, location: z.string().optional() })),
 });
 
+/** Of the methods of a route those that make something, such as an event; none stand for all of them. */
+export function makingMethods(methods: readonly string[]): readonly string[] {
+  const making = methods.filter((method) => method === 'POST' || method === 'PUT');
+  return making.length === 0 ? ['POST'] : making;
+}
+
 /** The response to one event or, to a batch of CloudEvents, to all of them. */
 export function publishText(settings: Pick<PublishSettings, 'idempotencyKey' | 'maxBytes'>): OperationText {
   return {

@@ -5,6 +5,8 @@
  */
 import * as z from 'zod';
 import { batch, published } from './api-description.ts';
+import type { HubEnd } from './hub/hub.ts';
+import type { EndReason } from './subscribe/subscriptions.ts';
 
 export type Json = Readonly<Record<string, unknown>>;
 
@@ -125,7 +127,15 @@ export function publishMessages(
   };
 }
 
-const REASONS = { enum: ['token_expired', 'route_changed', 'too_slow', 'shutting_down'] };
+/** Who went away by itself is told nothing. */
+const REASONS = {
+  enum: Object.keys({
+    token_expired: true,
+    route_changed: true,
+    too_slow: true,
+    shutting_down: true,
+  } satisfies Record<Exclude<EndReason, 'gone'>, true>),
+};
 
 /** The data of the server-sent events of a `subscribe` route; the name of the event is the name of the message. */
 export function sseMessages(format: 'cloudevent' | 'data', schema: Json | null): Readonly<Record<string, Json>> {
@@ -157,7 +167,12 @@ function eventOf(format: 'cloudevent' | 'data', schema: Json | null): Json {
   return { name: 'event', title: 'What was published, to the letter', payload };
 }
 
-const HUB_ENDS = { enum: ['token_expired', 'route_changed', 'shutting_down'] };
+const HUB_ENDS = {
+  enum: Object.keys({ token_expired: true, route_changed: true, shutting_down: true } satisfies Record<
+    Exclude<HubEnd, 'gone'>,
+    true
+  >),
+};
 const TOPIC = { topic: TEXT };
 const REPLY = { ref: REF };
 /** By the key of the message; `type` is the key but where two sides use one word. */
@@ -201,7 +216,7 @@ export function hubSseMessages(): Readonly<Record<string, Json>> {
     message: { name: 'message', payload: typed('message', required) },
     data: { name: 'data', title: 'With `format=data`, in place of `message`', payload: ANYTHING },
     gap: { name: 'gap', payload: typed('gap') },
-    end: { name: 'end', payload: typed('end', { reason: { enum: [...HUB_ENDS.enum, 'gone'] } }) },
+    end: { name: 'end', payload: typed('end', { reason: HUB_ENDS }) },
   };
 }
 

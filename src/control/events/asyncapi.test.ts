@@ -53,7 +53,7 @@ const DESCRIBED: Described = {
       ...NOBODY,
       kind: 'publish',
       path: '/log',
-      methods: ['POST', 'PUT'],
+      methods: ['GET', 'POST', 'PUT', 'DELETE'],
       settings: { ...channel, body: 'any', idempotencyKey: 'optional' },
     },
     '/raw': {

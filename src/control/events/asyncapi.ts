@@ -6,6 +6,7 @@
  */
 import type { PublishSettings, SubscribeSettings } from '../../data/contract/events.ts';
 import { AUDIENCES, type Audience } from '../audience.ts';
+import { makingMethods } from './api-description.ts';
 import {
   deliveryMessages,
   HUB_PUBLISH,
@@ -132,7 +133,7 @@ function publishChannel(id: string, route: DescribedRoute): Channel {
   const { stream, subject, body, idempotencyKey } = route.settings as PublishSettings;
   const messages = publishMessages(body, idempotencyKey === 'required', route.bodySchema);
   const isReply = (name: string): boolean => name.startsWith('accepted');
-  const methods = route.methods.length === 0 ? ['POST'] : route.methods;
+  const methods = makingMethods(route.methods);
   return {
     id,
     route,

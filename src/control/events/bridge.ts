@@ -72,6 +72,7 @@ const DOCUMENTS: ReadonlyMap<string, Audience> = new Map([
   ['/asyncapi/public.json', 'public'],
   ['/asyncapi/admin.json', 'admin'],
 ]);
+const READING: ReadonlySet<string | undefined> = new Set(['GET', 'HEAD']);
 const ADMINS_ONLY: Refusal = { status: 403, code: 'INSUFFICIENT_PERMISSIONS', message: 'this needs the role admin' };
 
 function isAdmin({ headers }: IncomingMessage): boolean {
@@ -92,6 +93,7 @@ interface Stream {
 }
 
 const CLEAN_EVERY_MS = 30_000;
+const STOPS = unavailable('the gateway stops', 1);
 
 export class Bridge {
   readonly #log: Logger;
@@ -269,7 +271,7 @@ export class Bridge {
     const { call, isUpgrade } = request;
     const route = this.#settings.routes[call.route];
     const isPublish = route?.kind === 'publish' || (route?.kind === 'hub' && request.method === 'POST');
-    if (this.#isDraining && !isPublish) return unavailable('the gateway stops', 1);
+    if (this.#isDraining && !isPublish) return STOPS;
     if (route?.kind === 'hub') {
       if (!isUpgrade) return await serveHub(this.#hub, request, route.settings);
       const isFull = (this.#hub?.connections ?? 0) >= this.#settings.maxSubscribers;
@@ -288,6 +290,11 @@ export class Bridge {
     await feed.start();
     const admitted = await this.#subscriptions.admit(request, route.settings, stream.settings.engine, feed);
     if ('status' in admitted) return admitted;
+    // It may have begun meanwhile; what opens now, nothing would end.
+    if (this.#isDraining) {
+      admitted.release();
+      return STOPS;
+    }
     if (request.channel.isOver) admitted.release();
     else if (sockets === null) openSse(this.#subscriptions, request, route.settings, admitted, feed);
     else sockets.openWebSocket(this.#subscriptions, request, route.settings, admitted, feed);
@@ -322,7 +329,7 @@ export class Bridge {
       });
       return undefined;
     }
-    const audience = request.method === 'GET' ? DOCUMENTS.get(url.slice(path.length)) : undefined;
+    const audience = READING.has(request.method) ? DOCUMENTS.get(url.slice(path.length)) : undefined;
     if (audience !== undefined) {
       if (audience === 'admin' && !isAdmin(request)) return ADMINS_ONLY;
       sendJson(response, 200, await this.#document(audience, request));

@@ -3,7 +3,6 @@ import * as z from 'zod';
 import { AUDIENCES } from '../audience.ts';
 import { PRODUCT_VERSION } from '../config/version.ts';
 import { describeApi, inlinePaths, type Mapping, type OperationText } from '../openapi-document.ts';
-
 import { asyncApi } from './api-description.ts';
 
 const choice = z

@@ -75,6 +75,8 @@ const TOO_MANY: Refusal = {
   headers: { 'retry-after': '5' },
 };
 
+const ENDS = unavailable('the hub takes no more connections', 1);
+
 export class Hub {
   settings: HubSettings;
   readonly feed: Feed;
@@ -87,6 +89,7 @@ export class Hub {
   readonly #open = new Map<HubClient, Counted>();
   readonly #perCaller = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
+  #isEnding = false;
 
   constructor({ settings, store, log, engine, feed, tag, callers }: HubParts) {
     this.settings = settings;
@@ -120,8 +123,12 @@ export class Hub {
 
   // --- connections -------------------------------------------------------------------------------------------------
 
-  /** Undefined: there is room for one more of this caller. */
+  /**
+   * Undefined: there is room for one more of this caller. Asked just before it opens, since what opens after `endAll`
+   * nothing would end.
+   */
   refusalFor(caller: KnownCaller, address: string): Refusal | undefined {
+    if (this.#isEnding) return ENDS;
     const open = this.#perCaller.get(countKey(caller, address)) ?? 0;
     return open >= this.limitsOf(caller).connections ? TOO_MANY : undefined;
   }
@@ -275,7 +282,9 @@ export class Hub {
     await this.tickets.clean();
   }
 
+  /** Those that are open, and none opens any more. */
   endAll(): void {
+    this.#isEnding = true;
     for (const client of this.#open.keys()) client.end('shutting_down');
   }
 

@@ -5,14 +5,14 @@ import { REALTIME_SERVICE, REALTIME_STREAM } from '../../../data/contract/events
 import { subjectProblem } from '../../../data/contract/subjects.ts';
 import type { SectionContext } from '../../config/section.ts';
 import type { StreamSettings } from '../engines/engine.ts';
-import type { TopicRule } from './rights.ts';
+import { PLACEHOLDER, type TopicRule } from './rights.ts';
 
 const topic = z
   .string()
   .min(1)
   .max(255)
   .check(({ value, issues }) => {
-    const message = subjectProblem(value.replace(/\{\s*auth\.(sub|account|plan)\s*\}/g, 'x'), true);
+    const message = subjectProblem(value.replace(PLACEHOLDER, 'x'), true);
     if (message !== undefined) issues.push({ code: 'custom', input: value, message });
   });
 

@@ -31,7 +31,7 @@ export interface TopicRule {
   readonly presence: boolean;
 }
 
-const PLACEHOLDER = /\{\s*auth\.(sub|account|plan)\s*\}/g;
+export const PLACEHOLDER = /\{\s*auth\.(sub|account|plan)\s*\}/g;
 
 /** The pattern for a caller; null when a placeholder has no value. A value fills one part, whatever it holds. */
 export function topicFor(rule: TopicRule, caller: Caller): string | null {
