@@ -1,7 +1,7 @@
 /**
  * Who calls a built-in service, as the gateway says in `X-Auth-*`. It removes every copy of these fields that comes
- * from outside, and no other client reaches the socket of a built-in service. Read by the APIs of limits and of the
- * cluster.
+ * from outside, and no other client reaches the socket of a built-in service. Read by the APIs of limits, caches, the
+ * cluster and operators, by the API pages, and by the event bridge.
  */
 import { accountKey } from '../data/contract/auth.ts';
 

@@ -198,7 +198,7 @@ const ACCOUNT: Readonly<Record<string, Line>> = {
   ],
   'GET /sessions': ['Open sessions', shown.sessions],
   'DELETE /sessions/:id': ['Ends a session', shown.done],
-  'DELETE /sessions': ['Ends all other sessions', shown.ended],
+  'DELETE /sessions': ['Ends all other sessions, with `?all=true` this one too', shown.ended],
   'POST /password': ['Changes the password', shown.passwordChanged, { errors: PROOF }],
   'POST /logout/all': ['Ends all sessions, and all grants of applications', shown.ended],
   'GET /grants': ['Applications that may act for the account', shown.grants],

@@ -1,6 +1,7 @@
 /**
- * What health and status respond with, and the services in them, as schemas for API documents. They are held against the
- * types of what is sent here, and against real responses by tests (test/integration/admin/generated-client.test.ts).
+ * What health and status respond with, and the services in them, as schemas for API documents. The names of the members
+ * of the status are held against its type below; real responses of it are by a test
+ * (test/integration/own-apis-document.test.ts).
  */
 import * as z from 'zod';
 import { CONNECTION_COUNTERS, SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
