@@ -39,7 +39,8 @@ const EVERYTHING = [
 ];
 /**
  * They wait: for leases of nodes that were killed, servers that are killed and start again, disks that are full. What
- * they judge is what became of it, not how fast, nor how many calls were good.
+ * they judge is what became of it, not how fast. Some also count what callers of the nodes that are left get meanwhile:
+ * not one call may fail, on a busy machine as on a quiet one.
  */
 const WAITS = [
   'test/failures/cluster-queen-killed',

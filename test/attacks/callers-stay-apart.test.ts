@@ -105,21 +105,24 @@ describe('keys of limits that callers write', () => {
 });
 
 describe('an outside authorizer', () => {
-  const authorizer = (t: Scope, subject: boolean) =>
-    httpUpstream(t, (request, response) => {
+  /** Who asks waits until so many have asked. */
+  const authorizer = (t: Scope, subject: boolean, atOnce: number) => {
+    const held: (() => void)[] = [];
+    return httpUpstream(t, (request, response) => {
       const who = String(request.headers.authorization);
-      // The first one waits until the second has asked.
-      setTimeout(() => response.writeHead(200, subject ? { 'Remote-User': who } : {}).end(), 50);
+      held.push(() => void response.writeHead(200, subject ? { 'Remote-User': who } : {}).end());
+      if (held.length === atOnce) for (const answer of held.splice(0)) answer();
     });
+  };
 
   test('speaks of the request that it was asked about, whatever id clients give their requests', async (t) => {
-    const [outside, service] = [await authorizer(t, true), await echoUpstream(t)];
+    const [outside, service] = [await authorizer(t, true, 3), await echoUpstream(t)];
     const gateway = await startTestGateway(t, {
       services: { echo: { instances: [{ url: service.url }] } },
       routes: ['off', '10s'].map((cacheTtl, i) => ({
         match: { path: `/${i}/*` },
         service: 'echo',
-        auth: { external: { url: outside.url, subject: 'Remote-User', cacheTtl } },
+        auth: { external: { url: outside.url, subject: 'Remote-User', cacheTtl, timeout: '30s' } },
       })),
     });
     for (const route of [0, 1]) {
@@ -135,7 +138,7 @@ describe('an outside authorizer', () => {
   });
 
   test('that names nobody makes nobody’s responses those of a user', async (t) => {
-    const outside = await authorizer(t, false);
+    const outside = await authorizer(t, false, 1);
     let asked = 0;
     const service = await httpUpstream(t, (_request, response) => {
       response.setHeader('Cache-Control', 'private, max-age=60');

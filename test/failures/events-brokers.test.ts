@@ -14,7 +14,8 @@ import { until } from '../support/until.ts';
 import { httpUpstream, readAll } from '../support/upstream.ts';
 
 const SOON = 60_000;
-const TIMEOUT = 180_000;
+/** Six waits, and the starts of broker and gateway. */
+const TIMEOUT = 8 * SOON;
 /** RabbitMQ needs a minute or two to start where processors are busy. */
 const RABBIT_SOON = 180_000;
 const RABBIT_TIMEOUT = 600_000;

@@ -131,6 +131,8 @@ for (const { name, start } of ENGINES) {
     assert.deepEqual(late.state.others, ['gap before 0'], 'the gap comes first');
     const [oldest = 0] = late.state.numbers;
     assert.ok(oldest > 10, `${oldest} is the oldest that is kept`);
+    // Each engine removes no more than what is too much.
+    assert.ok(newest - oldest + 1 >= KEPT, `${oldest} is the oldest that is kept`);
     assert.deepEqual(late.state.numbers, from(oldest, newest - oldest + 1));
   });
 }

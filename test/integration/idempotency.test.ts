@@ -202,11 +202,14 @@ describe('a request with an Idempotency-Key', () => {
     const shop = { gateway, orders: got, release: () => {} };
     /** Its key is released, or known to be lost, a moment after its response. */
     const again = async (path: string): Promise<string> => {
-      for (;;) {
+      let reason = '';
+      const isOver = async (): Promise<boolean> => {
         const { status, text } = await order(shop, path, '{}', path);
-        const reason = /"reason":"(\w+)"/.exec(text)?.[1] ?? String(status);
-        if (reason !== 'idempotency_in_progress') return reason;
-      }
+        reason = /"reason":"(\w+)"/.exec(text)?.[1] ?? String(status);
+        return reason !== 'idempotency_in_progress';
+      };
+      await until(isOver, path, SLOW_MS);
+      return reason;
     };
     for (const [path, status] of [
       ['/orders/reset', 502],

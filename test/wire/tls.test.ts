@@ -199,10 +199,11 @@ describe('TLS to callers', () => {
     for (const port of [open, asks]) {
       const { session, status } = await resume(port, {});
       assert.equal(status, '200');
-      assert.deepEqual(
-        (({ status, isResumed }) => [status, isResumed])(await resume(closed, { ...(session && { session }) })),
-        ['', false],
-      );
+      assert.ok(session, 'there is one to offer');
+      assert.deepEqual((({ status, isResumed }) => [status, isResumed])(await resume(closed, { session })), [
+        '',
+        false,
+      ]);
     }
   });
 

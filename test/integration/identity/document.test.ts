@@ -142,7 +142,8 @@ describe('the OpenAPI document of the account API', () => {
           await at.call(method, below, { headers, token });
         }
         if (operation.requestBody === undefined) continue;
-        await at.expect(400, method, below, { headers, token, body: { nonsense: 1, email: 7 } }).catch(() => {});
+        const wrong = await at.call(method, below, { headers, token, body: { nonsense: 1, email: 7 } });
+        assert.ok(wrong.status >= 400 && wrong.status < 500, `${key} of nonsense: ${wrong.status}`);
         await at.call(method, below, { headers: { ...headers, 'content-type': 'text/plain' }, token, text: 'x' });
         refused++;
       }
@@ -235,7 +236,7 @@ async function outside(at: Scene, provider: Awaited<ReturnType<typeof served>>['
   await expect(200, 'GET', '/me', { token: tokens.accessToken });
 }
 
-async function administrators({ expect, calls }: Scene, token: string, ada: string): Promise<void> {
+async function administrators({ expect }: Scene, token: string, ada: string): Promise<void> {
   const made = await expect(201, 'POST', '/admin/users', {
     token,
     body: { email: 'zoe@example.com', username: 'zoe', password: PASSWORD, displayName: 'Zoe', roles: ['user'] },
@@ -279,5 +280,4 @@ async function administrators({ expect, calls }: Scene, token: string, ada: stri
   await expect(200, 'DELETE', '/admin/oauth/clients/reader', { token });
   await expect(200, 'GET', '/grants', { token });
   await expect(200, 'DELETE', at, { token });
-  assert.ok(calls.seen.size > 0);
 }
