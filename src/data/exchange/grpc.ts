@@ -86,6 +86,8 @@ export function readCode(value: string | null): number {
   return value !== null && /^\d{1,3}$/.test(value) ? Number(value) : -1;
 }
 
+/** Eight digits. */
+const MOST_TIMEOUT = 99_999_999;
 const UNIT_MS: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1_000, m: 1, u: 0.001, n: 0.000_001 };
 
 /** `grpc-timeout`: up to eight digits and a unit. In milliseconds, or -1 when there is none that can be read. */
@@ -94,9 +96,13 @@ export function readTimeout(value: string | null): number {
   return parts === null ? -1 : Number(parts[1]) * UNIT_MS[parts[2]!]!;
 }
 
+/** The finest unit of milliseconds and above in which it has eight digits at most, rounded down. */
 export function timeoutText(ms: number): string {
-  const whole = Math.max(1, Math.floor(ms));
-  return whole < 100_000_000 ? `${whole}m` : `${Math.floor(whole / 1000)}S`;
+  for (const unit of ['m', 'S', 'M']) {
+    const whole = Math.max(1, Math.floor(ms / UNIT_MS[unit]!));
+    if (whole <= MOST_TIMEOUT) return `${whole}${unit}`;
+  }
+  return `${Math.min(MOST_TIMEOUT, Math.floor(ms / UNIT_MS['H']!))}H`;
 }
 
 /** A fault as a call's whole response ("Trailers-Only"): HTTP says 200, the code says what is wrong. */

@@ -69,6 +69,7 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
   readonly streams = new StreamTable<Http2Stream>();
   readonly #abuse: AbuseBudget;
   readonly #limits: Http2Limits;
+  readonly #fromClient: boolean;
 
   #receiveWindow: number;
   #uncredited = 0;
@@ -83,6 +84,7 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
   constructor(socket: Socket, outbox: Outbox, clock: Clock, limits: Http2Limits, fromClient: boolean) {
     super(socket, outbox, clock);
     this.#limits = limits;
+    this.#fromClient = fromClient;
     this.#block = new FieldBlockBuffer(limits.maxBlockBytes);
     this.#abuse = new AbuseBudget(clock);
     this.reader = new FrameReader(this, fromClient);
@@ -200,6 +202,8 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
       if (!this.streamError(stream, STREAM_CLOSED)) return false;
       stream = null;
     } else if (!stream.takeWindow(length, padding)) {
+      // Padding was counted as taken.
+      this.creditConnection(length - padding);
       if (!this.streamError(stream, FLOW_CONTROL_ERROR)) return false;
       stream = null;
     } else this.touch(stream);
@@ -209,11 +213,17 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
 
   onData(_id: number, bytes: Buffer, start: number, end: number): boolean {
     const stream = this.#dataStream;
-    if (stream === null || stream.isClosed) return !this.isClosed;
+    if (stream === null) return !this.isClosed;
+    if (stream.isClosed) {
+      // It ended in the middle of this frame, all of which was taken off the window.
+      this.creditConnection(end - start);
+      return !this.isClosed;
+    }
     // A frame may go on in a later read than the one that brought its header.
     this.touch(stream);
-    if (!stream.receive(bytes, start, end)) return this.onBadLength(stream);
-    return !this.isClosed;
+    if (stream.receive(bytes, start, end)) return !this.isClosed;
+    this.creditConnection(end - start);
+    return this.onBadLength(stream);
   }
 
   onDataFrameEnd(flags: number): boolean {
@@ -282,8 +292,8 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
     if (peerSettings.window !== window && !this.#moveWindows(peerSettings.window - window)) return false;
     if (isFirst) {
       this.writeControl(SETTINGS_ACK);
-      this.onFirstSettings();
     } else if (!this.#reply('settings', SETTINGS_ACK)) return false;
+    this.onPeerSettings();
     this.pump();
     return !this.isClosed;
   }
@@ -320,9 +330,12 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
 
   /** RFC 9218 §7.1. */
   #onPriorityUpdate(id: number, bytes: Buffer, start: number, length: number): boolean {
+    if (!this.#fromClient) return this.fail(PROTOCOL_ERROR, 'PRIORITY_UPDATE of a server');
     if (id !== 0) return this.fail(PROTOCOL_ERROR, 'PRIORITY_UPDATE on a stream');
     if (length < 4) return this.fail(FRAME_SIZE_ERROR, 'PRIORITY_UPDATE that is too short');
-    const stream = this.streams.get(integer31(bytes, start));
+    const about = integer31(bytes, start);
+    if (about === 0) return this.fail(PROTOCOL_ERROR, 'PRIORITY_UPDATE for stream 0');
+    const stream = this.streams.get(about);
     if (stream !== null) readPriority(bytes.latin1Slice(start + 4, start + length), stream);
     return this.takeBudget('priority');
   }
@@ -422,6 +435,6 @@ export abstract class Http2Connection extends Http2Output implements FrameHandle
   protected abstract onPong(high: number, low: number): void;
   protected abstract onAbuse(kind: AbuseKind): void;
   protected abstract onStreamClosed(stream: Http2Stream): void;
-  /** The first settings of the peer are here. */
-  protected onFirstSettings(): void {}
+  /** Settings of the peer have come, the first ones or others. */
+  protected onPeerSettings(): void {}
 }

@@ -157,7 +157,8 @@ export class ResponseStream extends Http2Stream implements UpstreamStream, Deadl
       if (ended && !this.isClosed) this.receiveEnd(null);
       return;
     }
-    if (meaning.lengthGiven && meaning.bodyLength > 0) this.expectBytes(meaning.bodyLength);
+    // Of a response that has no content (HEAD, 204, 304, a length of 0) none may come (§8.1.1).
+    if (meaning.bodyLength >= 0) this.expectBytes(meaning.bodyLength);
     this.#connection.touch(this);
     handler.onResponseHead(head, meaning);
     if (ended && !this.isClosed) this.receiveEnd(null);

@@ -9,6 +9,7 @@ import type { FieldBlock } from '../contract/field-block.ts';
 import { Head } from '../parser/head.ts';
 import { HeadBuilder } from '../parser/head-builder.ts';
 import { passingTrailers } from '../parser/trailers.ts';
+import { ByteQueue } from '../wire/byte-queue.ts';
 import type { Http2Connection } from './connection.ts';
 import { END_STREAM, numberFrame, RST_STREAM, WINDOW_UPDATE } from './frames.ts';
 
@@ -36,8 +37,8 @@ export abstract class Http2Stream {
   /** Since when, or when it was last looked at, and what was sent since. */
   waitBeganMs = 0;
   waitedBytes = 0;
-  readonly #queue: Buffer[] = [];
-  #queueAt = 0;
+  /** What waits; made when bytes do for the first time. */
+  #queue: ByteQueue | null = null;
   #sending = GOES_ON;
   #trailers: FieldBlock | null = null;
 
@@ -53,7 +54,7 @@ export abstract class Http2Stream {
   /** Given back to the connection, and not to the stream yet. */
   #owed = 0;
   #paused = false;
-  #held: Buffer[] | null = null;
+  #held: ByteQueue | null = null;
   #endHeld = false;
   /** What of the trailers passes. */
   #heldTrailers: FieldBlock | null = null;
@@ -71,7 +72,11 @@ export abstract class Http2Stream {
   // --- sending -----------------------------------------------------------------------------------------------
 
   get hasQueue(): boolean {
-    return this.#queue.length > 0 || this.#sending === ENDS;
+    return this.#hasBytes || this.#sending === ENDS;
+  }
+
+  get #hasBytes(): boolean {
+    return this.#queue !== null && !this.#queue.isEmpty;
   }
 
   get localEnded(): boolean {
@@ -87,7 +92,7 @@ export abstract class Http2Stream {
   protected sendData(bytes: Buffer, start: number, end: number, isLast: boolean): void {
     if (this.#sending !== GOES_ON || this.isClosed) return;
     let at = start;
-    if (this.#queue.length === 0) {
+    if (!this.#hasBytes) {
       while (at < end) {
         const take = this.connection.mayTake(this, end - at);
         if (take <= 0) break;
@@ -96,10 +101,14 @@ export abstract class Http2Stream {
         this.connection.writeData(this, bytes, at, at + take, ends ? END_STREAM : 0);
         at += take;
       }
-      if (at === end && end > start) return;
+      // To ask for room may end the connection, which has been cheated of its windows.
+      if ((at === end && end > start) || this.isClosed) return;
     }
     if (isLast) this.#sending = ENDS;
-    if (at < end) this.#queue.push(Buffer.from(bytes.subarray(at, end)));
+    if (at < end) {
+      this.#queue ??= new ByteQueue();
+      this.#queue.add(bytes, at, end);
+    }
     this.connection.wait(this);
   }
 
@@ -108,7 +117,7 @@ export abstract class Http2Stream {
     if (this.#sending !== GOES_ON || this.isClosed) return;
     this.#trailers = trailers;
     this.#sending = ENDS;
-    if (this.#queue.length > 0) this.connection.wait(this);
+    if (this.#hasBytes) this.connection.wait(this);
     else this.#writeEnd();
   }
 
@@ -120,26 +129,21 @@ export abstract class Http2Stream {
 
   /** Is there something that its window and that of the connection let through? */
   canSendSome(connectionWindow: number): boolean {
-    return this.#queue.length === 0 || (this.sendWindow > 0 && connectionWindow > 0);
+    return !this.#hasBytes || (this.sendWindow > 0 && connectionWindow > 0);
   }
 
   /** One frame of what waits. Called by the connection when there may be room for it. */
   sendSome(): boolean {
-    const first = this.#queue[0];
-    if (first === undefined) {
+    const queue = this.#queue;
+    if (queue === null || queue.isEmpty) {
       if (this.#sending === ENDS) this.#writeEnd();
       return true;
     }
-    const left = first.length - this.#queueAt;
-    const take = this.connection.mayTake(this, left);
+    const { first, firstStart: from } = queue;
+    const take = this.connection.mayTake(this, queue.firstEnd - from);
     if (take <= 0) return false;
-    const from = this.#queueAt;
-    const isWhole = take === left;
-    if (isWhole) {
-      this.#queue.shift();
-      this.#queueAt = 0;
-    } else this.#queueAt += take;
-    const ends = isWhole && this.#queue.length === 0 && this.#sending === ENDS && this.#trailers === null;
+    queue.drop(take);
+    const ends = queue.isEmpty && this.#sending === ENDS && this.#trailers === null;
     if (ends) this.#sending = ENDED;
     this.connection.writeData(this, first, from, from + take, ends ? END_STREAM : 0);
     return true;
@@ -152,9 +156,7 @@ export abstract class Http2Stream {
   }
 
   protected dropQueue(): void {
-    // To set the length of an array is a slow call also where nothing changes.
-    if (this.#queue.length > 0) this.#queue.length = 0;
-    this.#queueAt = 0;
+    this.#queue = null;
     this.#sending = ENDED;
   }
 
@@ -181,8 +183,8 @@ export abstract class Http2Stream {
       if (this.#declared < 0) return false;
     }
     if (this.#paused) {
-      this.#held ??= [];
-      this.#held.push(Buffer.from(bytes.subarray(start, end)));
+      this.#held ??= new ByteQueue();
+      this.#held.add(bytes, start, end);
       return true;
     }
     this.#taken += length;
@@ -213,13 +215,14 @@ export abstract class Http2Stream {
     this.#paused = false;
     const held = this.#held;
     if (held !== null) {
-      while (held.length > 0 && !this.#paused && !this.isClosed) {
-        const bytes = held.shift()!;
-        this.#taken += bytes.length;
-        this.onBody(bytes, 0, bytes.length, false);
+      while (!held.isEmpty && !this.#paused && !this.isClosed) {
+        const { first, firstStart, firstEnd } = held;
+        held.drop(firstEnd - firstStart);
+        this.#taken += firstEnd - firstStart;
+        this.onBody(first, firstStart, firstEnd, false);
         this.onReadDone();
       }
-      if (held.length > 0) return;
+      if (!held.isEmpty) return;
       this.#held = null;
       if (this.#endHeld && !this.isClosed) {
         this.#endHeld = false;
@@ -260,8 +263,7 @@ export abstract class Http2Stream {
     if (this.isClosed) return;
     this.isClosed = true;
     this.dropQueue();
-    let bytes = this.#taken;
-    if (this.#held !== null) for (const held of this.#held) bytes += held.length;
+    const bytes = this.#taken + (this.#held === null ? 0 : this.#held.length);
     this.#held = null;
     this.#taken = 0;
     this.connection.forget(this, bytes);

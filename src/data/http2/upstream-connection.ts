@@ -222,8 +222,8 @@ export class UpstreamConnection extends Http2Connection {
     }
   }
 
-  protected override onFirstSettings(): void {
-    // Perhaps it takes fewer than we have opened; those it refuses may be sent again.
+  protected override onPeerSettings(): void {
+    // Perhaps it takes fewer than we have opened; those it refuses may be sent again. Or more than before.
     if (this.hasRoom) this.#owner.onRoom(this);
   }
 

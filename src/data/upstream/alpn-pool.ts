@@ -52,10 +52,10 @@ export class AlpnPool implements UpstreamPool, ProtocolPools {
     for (const waiter of waiting) this.#serve(waiter);
   }
 
-  onHttp2(connection: UpstreamConnection, waiter: StreamWaiter | null): void {
+  onHttp2(connection: UpstreamConnection, waiter: StreamWaiter | null, isOutdated: boolean): void {
     this.#current = this.http2;
     const waiting = this.http1.takeQueued();
-    this.http2.adopt(connection);
+    this.http2.adopt(connection, isOutdated);
     if (waiter !== null) this.#serve(waiter);
     for (const other of waiting) this.#serve(other);
   }

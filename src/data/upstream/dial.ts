@@ -108,8 +108,11 @@ export interface ProtocolPools {
   readonly http2: UpstreamConnectionOwner;
   /** A connection of `http2` speaks HTTP/1.1. */
   onHttp1(session: Session): void;
-  /** A connection of `http1` speaks HTTP/2; `waiter` is who it was made for, null when that one has left. */
-  onHttp2(connection: UpstreamConnection, waiter: StreamWaiter | null): void;
+  /**
+   * A connection of `http1` speaks HTTP/2; `waiter` is who it was made for, null when that one has left. `isOutdated`:
+   * TLS has other settings since it was begun, so it takes no requests.
+   */
+  onHttp2(connection: UpstreamConnection, waiter: StreamWaiter | null, isOutdated: boolean): void;
 }
 
 export interface AlpnResult {

@@ -238,9 +238,12 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
     } else this.alpn!.onHttp1(session);
   }
 
-  /** A connection that another pool has made, and that turned out to speak HTTP/2. */
-  adopt(connection: UpstreamConnection): void {
-    this.#take(connection, false);
+  /**
+   * A connection that another pool has made, and that turned out to speak HTTP/2. `isOutdated`: its handshake was begun
+   * before a reload changed the settings of TLS.
+   */
+  adopt(connection: UpstreamConnection, isOutdated: boolean): void {
+    this.#take(connection, isOutdated);
   }
 
   /** Those that wait; they are none of this pool's any more. */

@@ -254,6 +254,16 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.#serveQueue();
   }
 
+  /** @internal Made under the TLS settings of before a reload: who waits for it gets another one in its place. */
+  dialAgain(dialling: Dialling, session: Session): void {
+    this.dialEnded(dialling, session);
+    this.#isServing = true;
+    session.close('other');
+    this.#isServing = false;
+    if (dialling.waiter !== null) this.acquire(dialling.waiter, true);
+    this.#serveQueue();
+  }
+
   /** @internal */ dropQueued(queued: Queued): void {
     this.#shares.stopWaiting(queued);
     this.#environment.wheel.remove(queued.deadline);
@@ -338,10 +348,19 @@ class Dialling implements DialResult, AlpnResult, DeadlineOwner {
 
   onConnected(session: Session): void {
     this.#wheel.remove(this.#deadline);
-    this.#pool.dialEnded(this, session);
     session.epoch = this.#epoch;
+    if (this.#isOutdated) {
+      this.#pool.dialAgain(this, session);
+      return;
+    }
+    this.#pool.dialEnded(this, session);
     if (this.waiter === null) this.#pool.onIdle(session);
     else this.waiter.onStream(session);
+  }
+
+  /** A reload has come between with other settings of TLS: what this handshake has checked is not enough any more. */
+  get #isOutdated(): boolean {
+    return this.#epoch !== this.#pool.epoch;
   }
 
   onHttp1(session: Session): void {
@@ -350,7 +369,7 @@ class Dialling implements DialResult, AlpnResult, DeadlineOwner {
 
   onHttp2(connection: UpstreamConnection): void {
     this.#wheel.remove(this.#deadline);
-    this.#pool.alpn!.onHttp2(connection, this.waiter);
+    this.#pool.alpn!.onHttp2(connection, this.waiter, this.#isOutdated);
     this.#pool.dialEnded(this, null);
   }
 
