@@ -256,6 +256,13 @@ const LIES: readonly { name: string; send: (stream: number) => Uint8Array[] }[] 
   },
   { name: '§4.3: a block that cannot be decoded', send: (id) => [frame(f.HEADERS, HEAD | 1, id, Buffer.of(0xff))] },
   { name: '§6.6: a push', send: (id) => [frame(f.PUSH_PROMISE, HEAD, id, Buffer.of(0, 0, 0, 2))] },
+  {
+    name: 'RFC 9218 §7.1: PRIORITY_UPDATE, which is for clients',
+    send: (id) => [
+      frame(f.PRIORITY_UPDATE, 0, 0, Buffer.of(0, 0, 0, id, 0x75, 0x3d, 0x31)),
+      frame(f.HEADERS, HEAD | 1, id, status('204')),
+    ],
+  },
   { name: '§4.2: a frame that is too long', send: (id) => [frame(f.HEADERS, HEAD, id, Buffer.alloc(20_000))] },
 ];
 

@@ -50,7 +50,10 @@ describe('a reload that changes TLS in the middle of a handshake', () => {
   for (const { name, protocol, before, gives } of CASES)
     test(name, async (t) => {
       const authority = await Authority.create(t);
-      const [{ certPem, keyPem }, other] = [await authority.issue('localhost', ['localhost']), await Authority.create(t)];
+      const [{ certPem, keyPem }, other] = [
+        await authority.issue('localhost', ['localhost']),
+        await Authority.create(t),
+      ];
       const certificate = { cert: certPem, key: keyPem };
       const h2 = createSecureServer(certificate);
       h2.on('stream', (stream: ServerHttp2Stream) => {

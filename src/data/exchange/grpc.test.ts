@@ -26,6 +26,17 @@ test('what is left of a deadline is told in whole milliseconds, never as none', 
   assert.deepEqual([timeoutText(250.9), timeoutText(0.2), timeoutText(2e9)], ['250m', '1m', '2000000S']);
 });
 
+test('what is passed on of a deadline has eight digits at most, and is never longer than what was given', () => {
+  for (const text of ['99999999H', '99999999M', '99999999S', '5999999941S', '100000000m', '1H', '27777H']) {
+    const ms = readTimeout(text);
+    if (ms < 0) continue;
+    const passed = timeoutText(ms);
+    const readMs = readTimeout(passed);
+    assert.ok(readMs > 0 && readMs <= ms && readMs > ms * 0.99, `${text} becomes ${passed}`);
+  }
+  assert.deepEqual([timeoutText(readTimeout('99999999H')), timeoutText(1e18)], ['99999999H', '99999999H']);
+});
+
 test('calls are told by their content type; gRPC-Web is none', () => {
   for (const type of ['application/grpc', 'application/grpc+proto', 'application/grpc;x=y', 'Application/gRPC'])
     assert.ok(isGrpcType(type), type);

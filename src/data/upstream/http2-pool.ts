@@ -272,7 +272,9 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   /** @internal A connection could not be made: those that waited for it hear so, as long as no other one is coming. */
   onDialFailed(dialling: Dialling, kind: FaultKind, cause: string): void {
     this.#dialling.delete(dialling);
-    if (this.#dialling.size === 0) this.#failWaiting(kind, cause);
+    // Under the TLS settings of now it may be made.
+    if (dialling.isOutdated) this.#dialForWaiting();
+    else if (this.#dialling.size === 0) this.#failWaiting(kind, cause);
   }
 
   #failWaiting(kind: FaultKind, cause: string): void {

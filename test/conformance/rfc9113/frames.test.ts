@@ -76,6 +76,21 @@ const CONNECTION_ERRORS: readonly Case[] = [
     code: f.FRAME_SIZE_ERROR,
   },
   {
+    name: 'RFC 9218 §7.1: PRIORITY_UPDATE on a stream',
+    send: (peer) => peer.send(frame(f.PRIORITY_UPDATE, 0, 1, Buffer.of(0, 0, 0, 1, 0x75, 0x3d, 0x31))),
+    code: f.PROTOCOL_ERROR,
+  },
+  {
+    name: 'RFC 9218 §7.1: PRIORITY_UPDATE for stream 0',
+    send: (peer) => peer.send(frame(f.PRIORITY_UPDATE, 0, 0, Buffer.of(0, 0, 0, 0, 0x75, 0x3d, 0x31))),
+    code: f.PROTOCOL_ERROR,
+  },
+  {
+    name: 'RFC 9218 §7.1: PRIORITY_UPDATE that is cut off',
+    send: (peer) => peer.send(frame(f.PRIORITY_UPDATE, 0, 0, Buffer.of(0, 0, 1))),
+    code: f.FRAME_SIZE_ERROR,
+  },
+  {
     name: '§6.4: RST_STREAM on stream 0',
     send: (peer) => peer.send(numbered(f.RST_STREAM, 0, 8)),
     code: f.PROTOCOL_ERROR,
