@@ -65,6 +65,10 @@ class CredentialContext implements PolicyContext {
     return this.#fields.get(name) ?? null;
   }
 
+  sentUpstream(name: string): string | null {
+    return this.header(name);
+  }
+
   cookie(): null {
     return null;
   }

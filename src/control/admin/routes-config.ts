@@ -1,6 +1,7 @@
 /** The configuration over HTTP: read it, try another, apply it with If-Match, its history, and going back. */
 import * as z from 'zod';
 import { isSecretKey } from '../config/secrecy.ts';
+import { TooManyTrials } from '../config/trials.ts';
 import type { ReplaceResult, TrialResult } from '../live-configuration.ts';
 import { mayAct } from './access.ts';
 import { AdminError, type Kit, notThere, operation } from './kit.ts';
@@ -68,12 +69,13 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
           .describe('Another configuration. Needs the role `admin`.'),
       }),
       response: trial,
+      errors: { 503: 'Too many wait to be checked' },
     },
     ({ body, operator }): Promise<TrialResult> => {
       // A text may name any variable of the environment and any file, and the answer would show what stands there.
       if (body.text !== undefined && !mayAct(operator.role, 'admin'))
         throw new AdminError(403, 'INSUFFICIENT_PERMISSIONS', 'to check a given text, this needs the role admin');
-      return configuration.tryOut(body.text);
+      return inTurn(configuration.tryOut(body.text));
     },
   );
 
@@ -177,10 +179,10 @@ export function configRoutes(kit: Kit, plan: () => AdminPlan): void {
       role: 'viewer',
       params: z.object({ revision }),
       response: trial,
-      errors: { 404: 'No such revision, or one that cannot be restored' },
+      errors: { 404: 'No such revision, or one that cannot be restored', 503: 'Too many wait to be checked' },
     },
     async ({ params }) =>
-      (await configuration.tryRevision(params.revision)) ?? raise(notThere('revision that can be restored')),
+      (await inTurn(configuration.tryRevision(params.revision))) ?? raise(notThere('revision that can be restored')),
   );
 
   operation(
@@ -232,6 +234,16 @@ const readOnly = (why: string): AdminError =>
 
 const wrong = (problems: readonly string[]): AdminError =>
   new AdminError(422, 'VALIDATION_ERROR', 'the configuration is wrong, nothing was changed', { members: { problems } });
+
+/** Trials run one after another, and only so many wait. */
+async function inTurn<Result>(trial: Promise<Result>): Promise<Result> {
+  try {
+    return await trial;
+  } catch (error) {
+    if (error instanceof TooManyTrials) throw new AdminError(503, 'SERVICE_UNAVAILABLE', error.message);
+    throw error;
+  }
+}
 
 function raise(error: Error): never {
   throw error;

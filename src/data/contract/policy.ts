@@ -131,6 +131,8 @@ export interface PolicyContext extends BodyAccess {
   readonly params: Readonly<Record<string, string>>;
   /** Value of a request field, name in lower case; several fields of one name are joined with `, `; null if absent. */
   header(name: string): string | null;
+  /** The same of a request field as the service would get it by now. */
+  sentUpstream(name: string): string | null;
   /**
    * Where the value of the one Authorization field lies, for comparing without making a text of it; false when there is
    * none, or several. The bytes must not be kept. Absent where requests are not bytes.

@@ -23,21 +23,22 @@ import type { ExchangeTrace } from '../trace/exchange-trace.ts';
 import type { CompiledRoute } from './active-config.ts';
 import type { Peer } from './downstream.ts';
 import { FieldChanges, RemovingWriter } from './field-changes.ts';
-import type { RequestBuffers } from './request-buffers.ts';
+import { RequestBuffers } from './request-buffers.ts';
 import type { RequestIds } from './request-ids.ts';
 
 const COLON = 0x3a;
 const NO_NOTICES: LimitNotice[] = [];
+const NO_REQUEST: RequestBuffers = new RequestBuffers(0);
 
 /** Request ids from outside are kept when they look like one: no surprise in a log, a header or a file name. */
 const SANE_REQUEST_ID = /^[A-Za-z0-9][A-Za-z0-9._~+/=-]{7,127}$/;
 
-export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerRequest {
+export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpstream'>, BalancerRequest {
   readonly peer: Peer;
-  protected readonly incoming: RequestBuffers;
+  protected incoming: RequestBuffers;
   readonly method: string;
-  readonly target: Target;
-  readonly matched: RouteMatchResult;
+  target: Target;
+  matched: RouteMatchResult;
   readonly startedMs: number;
 
   host = '';
@@ -89,6 +90,13 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess>, BalancerR
     this.matched.reset();
     this.method = incoming.head.method;
     this.startedMs = startedMs;
+  }
+
+  /** From here on there are no fields, no path and no parameters. */
+  protected leaveRequest(): void {
+    this.incoming = NO_REQUEST;
+    this.target = NO_REQUEST.target;
+    this.matched = NO_REQUEST.matched;
   }
 
   /** In `finish`. */

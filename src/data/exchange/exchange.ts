@@ -120,19 +120,17 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   /** A request field as a service gets it: what the client sent, unless the gateway says something in its place. */
   sentUpstream(name: string): string | null {
-    return this.#isWrittenHere(name) ? this.forwardedFields().valueOf(name) : this.incoming.head.valueOf(name);
-  }
-
-  #isWrittenHere(name: string): boolean {
-    const { identity, upstreamChanges } = this;
-    const { nominated } = this.incoming.meaning;
-    return (
+    const { identity, upstreamChanges: changes } = this;
+    const { head, meaning } = this.incoming;
+    const isOwn =
       requestDrop(this.peer.trusted, false, this.trace !== null)[idOfName(name)] !== 0 ||
       (identity !== null && derivedOf(identity).keys.has(name)) ||
-      (upstreamChanges !== null && upstreamChanges.touches(name)) ||
-      (nominated !== null && nominated.includes(name)) ||
-      name === 'x-forwarded-prefix'
-    );
+      name === 'x-forwarded-prefix';
+    if (isOwn) return this.forwardedFields().valueOf(name);
+    const isTaken = meaning.nominated?.includes(name) === true || changes?.removes(name) === true;
+    const sent = isTaken ? null : head.valueOf(name);
+    const added = changes === null ? null : changes.addedValue(name);
+    return sent === null || added === null ? (sent ?? added) : `${sent}, ${added}`;
   }
 
   /** What the client's address holds of this worker. */
@@ -458,7 +456,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   /** Before the first response of a service: what a mirror gets is the request as it was sent. */
   onServiceResponds(): void {
-    if (this.route!.mirror !== null) sendMirror(this, this.incoming);
+    if (this.route!.mirror !== null) sendMirror(this);
   }
 
   get bytesSent(): number {
@@ -567,6 +565,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     report(this, nowMs, this.logParts);
     if (this.#behindProxy !== null) this.runtime.sources.leave(this.#behindProxy);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
+    // The memory is another request's next. A policy that has kept this object must not read of that one.
+    if (!this.incoming.heldByPolicy) this.leaveRequest();
     this.downstream.exchangeDone(nowMs);
   }
 }

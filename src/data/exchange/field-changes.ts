@@ -3,6 +3,7 @@
  * when the first policy asks for a change; most exchanges have none.
  */
 import { checkField, type FieldBlock } from '../contract/field-block.ts';
+import type { FieldNames } from '../contract/field-names.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 
 export class FieldChanges {
@@ -53,9 +54,10 @@ export class FieldChanges {
     return this.removed?.includes(name.toLowerCase()) === true;
   }
 
-  /** Is anything said of a field with this lower-case name? */
-  touches(lowerName: string): boolean {
-    return this.removes(lowerName) || hasName(this.#added, lowerName);
+  removesAnyOf(names: FieldNames): boolean {
+    if (this.removed === null) return false;
+    for (let i = 0; i < this.removed.length; i++) if (names.has(this.removed[i]!)) return true;
+    return false;
   }
 
   /** Values that were added under a lower-case name, joined with `, `; null: none. */
@@ -144,7 +146,8 @@ export class RemovingWriter implements FieldWriter {
   }
 
   fields(block: FieldBlock): void {
-    for (const [i, name] of block.names.entries()) this.field(name, block.values[i]!);
+    if (!this.#changes.removesAnyOf(block.keys)) this.#out.fields(block);
+    else for (const [i, name] of block.names.entries()) this.field(name, block.values[i]!);
   }
 
   begin(start: Parameters<FieldWriter['begin']>[0]): void {

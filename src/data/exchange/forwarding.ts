@@ -30,7 +30,6 @@ import type { DropMask } from '../parser/head-writer.ts';
 import { dropMask } from '../parser/head-writer.ts';
 import type { Peer } from './downstream.ts';
 import type { Exchange } from './exchange.ts';
-import type { FieldChanges } from './field-changes.ts';
 
 const QUOTE = 0x22;
 const COMMA = 0x2c;
@@ -263,16 +262,15 @@ function withoutSlashes(path: string): string {
   return path.slice(0, end);
 }
 
-/** What `gateway.forwarded` asks for, unless a policy has its own hand in it. */
+/** What `gateway.forwarded` asks for. */
 export function writeAskedFor(
   out: FieldWriter,
   exchange: Exchange,
   head: Head,
   asked: NonNullable<GatewaySettings['forwarded']>,
-  changes: FieldChanges | null,
 ): void {
   const { trusted } = exchange.peer;
-  if (asked.realIp && changes?.removes('x-real-ip') !== true) out.field('X-Real-IP', exchange.address);
+  if (asked.realIp) out.field('X-Real-IP', exchange.address);
   if (!asked.port || (trusted && head.valueOf('x-forwarded-port') !== null)) return;
   const { peer, live } = exchange;
   const authority = trusted ? hostBefore(peer, head, live.trusted, exchange.authority) : exchange.authority;

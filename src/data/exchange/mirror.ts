@@ -3,17 +3,14 @@
  * response is read and thrown away, faults are counted and forgotten. Only requests whose body is whole and small are
  * copied; the shadow's balancer, pool and limits are its own. It is sent once: no retry, no queue.
  */
-import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Exchange } from './exchange.ts';
-import { requestDrop } from './forwarding.ts';
 import { MadeRequest } from './outgoing-request.ts';
 import { RequestBody } from './request-body.ts';
-import type { RequestBuffers } from './request-buffers.ts';
-import { authorityFor, writeRequestFields } from './request-head.ts';
+import { authorityFor } from './request-head.ts';
 import type { ResponseHandler } from './response-source.ts';
 import { UpstreamCall } from './upstream-call.ts';
 
-export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
+export function sendMirror(exchange: Exchange): void {
   const mirror = exchange.route!.mirror!;
   const { body, runtime, live } = exchange;
   if (mirror.ratio < 1 && runtime.random() >= mirror.ratio) return;
@@ -22,15 +19,14 @@ export function sendMirror(exchange: Exchange, incoming: RequestBuffers): void {
     runtime.metrics.add('mirror_dropped', 1);
     return;
   }
-  // Written now: when a connection is there the exchange may be gone.
-  const recorder = new FieldRecorder();
-  writeRequestFields(recorder, exchange, incoming, requestDrop(exchange.peer.trusted, true, false), null);
+  // Written now: when a connection is there the exchange may be gone. What policies keep from the service (credentials
+  // that `auth` took off) is kept from the shadow too.
   const copy = RequestBody.whole([...body.kept]);
   const request = new MadeRequest({
     method: exchange.method,
     path: exchange.isAllStripped ? '' : exchange.upstreamPath,
     query: exchange.upstreamQuery,
-    fields: recorder.block(),
+    fields: exchange.forwardedFields(),
     bodyLength: copy.length,
     authority: authorityFor(exchange, service),
     address: exchange.address,

@@ -1,12 +1,13 @@
 /** The head of the upstream request: what the client sent, less what must not pass, plus what the gateway says. */
 import { FieldStart } from '../contract/field-block.ts';
+import type { FieldWriter } from '../contract/field-writer.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
 import type { Head } from '../parser/head.ts';
 import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import { hasPrefix } from '../router/path-prefix.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
-import type { FieldChanges } from './field-changes.ts';
+import { type FieldChanges, RemovingWriter } from './field-changes.ts';
 import { authorityOf, prefixBefore, requestDrop, writeAskedFor } from './forwarding.ts';
 import { PREVIOUS_ATTEMPTS, timeoutText } from './grpc.ts';
 import type { RequestBuffers } from './request-buffers.ts';
@@ -41,7 +42,7 @@ export function writeRequestHead(
     requestDrop(exchange.peer.trusted, isChanged, exchange.trace !== null),
     changes,
   );
-  exchange.trace?.send(out, attempt);
+  exchange.trace?.send(ownWriter(out, changes), attempt);
   const isGrpc = service.settings.protocol === 'grpc';
   // Each attempt gets what is left of the client's deadline.
   if (isGrpc && exchange.deadlineMs > 0) out.field('grpc-timeout', timeoutText(exchange.remainingMs));
@@ -50,7 +51,10 @@ export function writeRequestHead(
   stream.endHead(exchange.body.length, isChanged, meaning.takesTrailers || isGrpc);
 }
 
-/** Without those that belong to the connection. */
+/**
+ * Without those that belong to the connection. What a policy says of a field stands in place of what the client sent and
+ * of what the gateway would say itself.
+ */
 export function writeRequestFields(
   out: HeadWriter,
   exchange: Exchange,
@@ -61,16 +65,22 @@ export function writeRequestFields(
   const prefix = prefixFor(exchange, head, changes);
   const removed = changes === null ? null : changes.removed;
   out.copyFields(head, drop, meaning.nominated, prefix === '' ? removed : [...(removed ?? []), PREFIX]);
-  exchange.downstream.cache.writeForwarding(out, exchange, head);
-  if (prefix !== '') out.field('X-Forwarded-Prefix', prefix);
+  const own = ownWriter(out, changes);
+  exchange.downstream.cache.writeForwarding(own, exchange, head);
+  if (prefix !== '') own.field('X-Forwarded-Prefix', prefix);
   const asked = exchange.live.gateway.forwarded;
-  if (asked !== undefined) writeAskedFor(out, exchange, head, asked, changes);
+  if (asked !== undefined) writeAskedFor(own, exchange, head, asked);
   const identity = exchange.identity;
-  if (identity !== null) out.fields(derivedOf(identity));
+  if (identity !== null) own.fields(derivedOf(identity));
   if (changes !== null) changes.writeAdded(out);
-  out.begin(REQUEST_ID);
-  exchange.writeRequestId(out);
-  out.end();
+  own.begin(REQUEST_ID);
+  exchange.writeRequestId(own);
+  own.end();
+}
+
+/** Writes what the gateway says itself, unless a policy says something else. */
+function ownWriter(out: HeadWriter, changes: FieldChanges | null): FieldWriter {
+  return changes === null || changes.removed === null ? out : new RemovingWriter(out, changes);
 }
 
 const PREFIX = 'x-forwarded-prefix';

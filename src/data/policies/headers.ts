@@ -61,7 +61,8 @@ function requestHook(changes: HeaderChanges): PolicyHook {
   const add = fieldsOf(changes.add);
   return (exchange) => {
     for (const [from, to] of renames) {
-      const value = exchange.header(from);
+      // Not what the client sent: a credential that `auth` took off must not come back under another name.
+      const value = exchange.sentUpstream(from);
       exchange.removeUpstreamHeader(from);
       // Absent stays absent, but a copy of the new name that the caller sent must not pose as the renamed one.
       if (value === null) exchange.removeUpstreamHeader(to);
@@ -77,7 +78,7 @@ function requestHook(changes: HeaderChanges): PolicyHook {
     for (const [name, lower, value] of add) {
       const text = value(exchange);
       if (text === null) continue;
-      const present = exchange.header(lower);
+      const present = exchange.sentUpstream(lower);
       exchange.setUpstreamHeader(name, present === null ? text : `${present}, ${text}`);
     }
     return undefined;

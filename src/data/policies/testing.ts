@@ -146,6 +146,10 @@ export class RecordingExchange implements PolicyContext {
     this.upstreamQuery = query;
   }
 
+  sentUpstream(name: string): string | null {
+    return this.upstreamHeaders.get(name) ?? null;
+  }
+
   setUpstreamHeader(name: string, value: string): void {
     checkNotFraming(name);
     this.upstreamHeaders.set(name.toLowerCase(), value);
