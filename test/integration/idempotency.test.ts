@@ -70,7 +70,11 @@ async function order({ gateway }: Shop, key: string | null, body = '{"a":1}', pa
 /** The first response that is no 409: the exchange of the request before may still be ending. */
 async function settled(send: () => ReturnType<typeof order>): ReturnType<typeof order> {
   let response = await send();
-  await until(async () => response.status !== 409 || (response = await send()).status !== 409, 'no more 409');
+  const isOver = async (): Promise<boolean> => {
+    if (response.status === 409) response = await send();
+    return response.status !== 409;
+  };
+  await until(isOver, 'no more 409');
   return response;
 }
 
