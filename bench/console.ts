@@ -180,7 +180,7 @@ async function load(port: number): Promise<number> {
 }
 
 async function run(): Promise<void> {
-  const { startGateway } = (await import(new URL('../dist/main.js', import.meta.url).href)) as {
+  const { startGateway } = (await import(new URL('../dist/index.js', import.meta.url).href)) as {
     readonly startGateway: typeof Start;
   };
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-console-'));

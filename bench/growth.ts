@@ -106,7 +106,7 @@ async function measure(routes: number, instances: number): Promise<Result> {
 
 /** As users have it, if it was built. */
 async function load(): Promise<typeof Start> {
-  const built = new URL('../dist/main.js', import.meta.url).href;
+  const built = new URL('../dist/index.js', import.meta.url).href;
   const found = (await import(built).catch(() => import('../src/main.ts'))) as { startGateway: typeof Start };
   return found.startGateway;
 }

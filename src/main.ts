@@ -14,6 +14,7 @@ import { CacheAdmin } from './data/cache/cache-admin.ts';
 import { allocateLimits } from './data/limiter/table.ts';
 import { TICKET_KEYS } from './data/listener/tls.ts';
 import { explainRequest } from './explain-request.ts';
+import { WORKER_ENTRY } from './worker-entry.ts';
 
 export { ConfigurationError };
 
@@ -105,9 +106,6 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     primary,
   };
 }
-
-/** TypeScript in the checkout, JavaScript when built: `tsc` rewrites imports but not URLs. */
-const WORKER_ENTRY = new URL(`./data/worker${import.meta.url.endsWith('.ts') ? '.ts' : '.js'}`, import.meta.url);
 
 function logLevel(env: Environment): 'debug' | 'info' {
   return env['DEBUG'] === undefined || env['DEBUG'] === '' || env['DEBUG'] === 'false' || env['DEBUG'] === '0'

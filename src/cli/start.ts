@@ -5,6 +5,7 @@
 import { messageOf } from '../base/errors.ts';
 import { LISTENS } from '../control/log-words.ts';
 import type { GatewayAddress, RunningGateway } from '../main.ts';
+import { WORKER_ENTRY } from '../worker-entry.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
 import { configFile, counted } from './config-file.ts';
@@ -46,6 +47,8 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     };
     const { beginBuild } = await import('../control/config/build-aside.ts');
     beginBuild({ file, cwd: context.cwd, env: context.env });
+    const { beginWorkerThread, dismissWorkerThread } = await import('../control/worker-thread.ts');
+    beginWorkerThread(WORKER_ENTRY);
     const { ConfigurationError, startGateway } = await import('../main.ts');
     let gateway: RunningGateway;
     try {
@@ -56,6 +59,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
         takesOver: context.options['takeover'] === true,
       });
     } catch (error) {
+      dismissWorkerThread();
       ending.forget();
       forget(later);
       context.err(`${messageOf(error)}\n`);

@@ -7,7 +7,7 @@
  * Each thread has a bank of its own in shared memory; banks are more than workers, so that a successor can begin while
  * the one that it replaces still finishes what it has.
  */
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, type Worker } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics-reader.ts';
@@ -23,6 +23,7 @@ import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
 import { type PackedSnapshot, packAll, packSteps } from './packed-snapshot.ts';
 import { APPLY_TIMEOUT_MS, confirms } from './worker-confirms.ts';
+import { workerThread } from './worker-thread.ts';
 
 const BACKOFF_BASE_MS = 100;
 const BACKOFF_MAX_MS = 10_000;
@@ -347,16 +348,9 @@ export class Workers implements ControlBus {
       parts,
       published: Object.fromEntries(this.#published),
     };
-    const heapBytes = this.#options.heapBytes();
-    const worker = new Worker(this.#options.entry, {
-      ...(heapBytes === null ? {} : { resourceLimits: { maxOldGenerationSizeMb: heapBytes / 1024 ** 2 } }),
-      workerData: data,
-      transferList: [parts],
-      name: asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`,
-      stdin: false,
-      stdout: true,
-      stderr: true,
-    });
+    const { entry } = this.#options;
+    const name = asSpare ? 'gatehouse-spare' : `gatehouse-worker-${index}`;
+    const worker = workerThread({ entry, name, heapBytes: this.#options.heapBytes() }, data);
     // What handlers and policies of users print.
     worker.stdout.on('data', (bytes: Uint8Array) => standardOutput.write(bytes, true));
     worker.stderr.on('data', (bytes: Uint8Array) => standardError.write(bytes));

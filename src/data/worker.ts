@@ -435,4 +435,12 @@ function stackOf(error: unknown): string {
 }
 
 if (parentPort === null) throw new TypeError('data/worker.ts runs as a worker thread');
-new DataWorker(workerData as WorkerStart, parentPort);
+if (workerData !== null) begin(workerData as WorkerStart, parentPort);
+// It has begun before there was a configuration.
+else parentPort.once('message', (start: WorkerStart | null) => begin(start, parentPort!));
+
+/** `start`: null where there will be no gateway. */
+function begin(start: WorkerStart | null, port: MessagePort): void {
+  if (start === null) port.close();
+  else new DataWorker(start, port);
+}

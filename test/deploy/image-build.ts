@@ -174,7 +174,7 @@ async function build(cwd: string): Promise<void> {
   const { scripts } = JSON.parse(readFileSync(join(cwd, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>;
   };
-  assert.equal(scripts['build'], 'tsc -p tsconfig.build.json && node tools/copy-pages.ts');
+  assert.equal(scripts['build'], 'tsc -p tsconfig.build.json && node tools/bundle.ts && node tools/copy-pages.ts');
   const options = { cwd, env: { ...process.env, NODE_OPTIONS: '' } };
   await promisify(execFile)('npm', ['run', '--silent', 'compile'], options);
   await promisify(execFile)(process.execPath, ['tools/copy-pages.ts'], options);

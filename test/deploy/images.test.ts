@@ -42,7 +42,7 @@ for (const path of DOCKERFILES) {
         assert.ok(statSync(join(stage.root, file)).isFile(), file);
         // The console and the API pages are files beside the code: they were forgotten once.
         if (!file.endsWith('gatehouse.js')) continue;
-        for (const part of ['console/index.html', 'dist/vendor/swagger-ui-dist/swagger-ui.css', 'dist/main.js'])
+        for (const part of ['console/index.html', 'dist/vendor/swagger-ui-dist/swagger-ui.css', 'dist/index.js'])
           assert.ok(statSync(join(stage.root, stage.workdir, part)).isFile(), part);
         assert.deepEqual(
           await Array.fromAsync(glob('dist/**/*.test.js', { cwd: join(stage.root, stage.workdir) })),

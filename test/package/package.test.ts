@@ -18,6 +18,7 @@ import { until } from '../support/until.ts';
 const CHECKOUT = fileURLToPath(new URL('../../', import.meta.url));
 const PARTS = [
   'package.json',
+  'tools/bundle.ts',
   'tools/copy-pages.ts',
   'tsconfig.json',
   'tsconfig.build.json',
@@ -131,9 +132,12 @@ describe('the package', { timeout: 240_000 }, () => {
     const used = new Set(Object.values(exports).map((entry) => posix.normalize(entry.default ?? '')));
     for (const file of listed.filter((each) => /\.(js|d\.ts)$/.test(each))) {
       const text = await readFile(join(installed, file), 'utf8');
-      // Imports, those of types too, and the files that threads start with, which are named without their ending.
-      for (const [, name = ''] of text.matchAll(/['"`](\.\.?\/[\w./-]+?)(?:\.[jt]s['"]|\$\{)/g))
+      // Imports, those of types too.
+      for (const [, name = ''] of text.matchAll(/['"`](\.\.?\/[\w./-]+?)\.[jt]s['"]/g))
         used.add(`${posix.join(posix.dirname(file), name)}.js`);
+      // Files that threads start with: named without their ending, from the place that the module had.
+      for (const [, name = '', place = ''] of text.matchAll(/`(\.[\w./-]+)\$\{new URL\("\.\.\/([\w./-]+)"/g))
+        used.add(`${posix.join('dist', posix.dirname(place), name)}.js`);
     }
     assert.deepEqual(
       // What a browser loads is in dist/vendor.

@@ -92,8 +92,4 @@ async function run(): Promise<void> {
   tell({ kind: 'ready' });
 }
 
-try {
-  await run();
-} catch (error) {
-  tell({ kind: 'failed', problem: messageOf(error) });
-}
+run().catch((error: unknown) => tell({ kind: 'failed', problem: messageOf(error) }));

@@ -35,7 +35,8 @@ async function check({ file, version, options, kind }: CheckRequest): Promise<Ch
   }
 }
 
-const result = await check(JSON.parse(process.argv[2] ?? '{}') as CheckRequest);
-writeSync(3, JSON.stringify(result));
-// Whatever the module has begun ends here.
-process.exit(0);
+void check(JSON.parse(process.argv[2] ?? '{}') as CheckRequest).then((result) => {
+  writeSync(3, JSON.stringify(result));
+  // Whatever the module has begun ends here.
+  process.exit(0);
+});

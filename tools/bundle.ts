@@ -1,0 +1,112 @@
+/**
+ * `npm run compile`, and part of `npm run build`: puts the code of the package together. Some 900 modules, which Node
+ * would find, read and link one by one in each thread of a gateway, become some 300 files of `dist/bundle`: what
+ * several entries share, or what is loaded later, is a file of its own, so that no thread loads more than before. Where
+ * somebody loads a module by its path (the package's exports, threads, programs), there is a module of one line that
+ * leads there. Names and lines stay as they are written; the map beside each file leads to the source.
+ *
+ * What is not ours stays a package, installed beside; but for those that a configuration cannot be read without, which
+ * are put in for the same reason, with their licences.
+ */
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
+import { basename, dirname, join, relative, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+
+const ROOT = fileURLToPath(new URL('../', import.meta.url));
+const SOURCE = join(ROOT, 'src');
+const DIST = join(ROOT, 'dist');
+const BUNDLE = join(DIST, 'bundle');
+
+/** Modules that are loaded by their path. */
+const ENTRIES = [
+  'index',
+  'cli/gatehouse',
+  'cluster-client/index',
+  'control/config/build-worker',
+  'control/config/module-worker',
+  'control/events/bridge-thread',
+  'control/identity/password-hashing/hash-thread',
+  'data/auth/authorize/check-authorizer',
+  'data/contract/balancer',
+  'data/contract/user-policy',
+  'data/user-policies/check-policy',
+  'data/worker',
+  'registry/index',
+  'testing/index',
+];
+
+/** Packages that are put in: those that read a configuration, and those that must share a `zod` with them. */
+const INSIDE = [
+  '@asteasolutions/zod-to-openapi',
+  '@hono/zod-openapi',
+  '@hono/zod-validator',
+  'hono',
+  'openapi3-ts',
+  'yaml',
+  'zod',
+];
+
+const folderOf = (name: string): string => join(ROOT, 'node_modules', name);
+
+/** Other packages are left to Node; a module of ours knows its own place, wherever it was put. */
+const ours: Plugin = {
+  name: 'ours',
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^[^./]/ }, ({ path, kind }) => {
+      if (kind === 'entry-point' || INSIDE.some((name) => path === name || path.startsWith(`${name}/`)))
+        return undefined;
+      return { path, external: true };
+    });
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      if (!path.startsWith(SOURCE)) return undefined;
+      const place = relative(SOURCE, path).split(sep).join('/').replace(/\.ts$/, '.js');
+      const text = await readFile(path, 'utf8');
+      return {
+        contents: text.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`),
+        loader: 'ts',
+      };
+    });
+  },
+};
+
+const { metafile } = await build({
+  absWorkingDir: ROOT,
+  entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry.replaceAll('/', '-'), `src/${entry}.ts`])),
+  outdir: 'dist/bundle',
+  bundle: true,
+  splitting: true,
+  format: 'esm',
+  platform: 'node',
+  target: 'node24',
+  // What Node finds by that name is CommonJS.
+  alias: { yaml: join(ROOT, 'node_modules/yaml/browser/index.js') },
+  // A thread that is ended while a module waits at its top takes the process along (nodejs/node#62114).
+  supported: { 'top-level-await': false },
+  sourcemap: 'linked',
+  sourcesContent: false,
+  plugins: [ours],
+  metafile: true,
+  logLevel: 'warning',
+});
+for (const entry of ENTRIES) {
+  const file = join(DIST, `${entry}.js`);
+  mkdirSync(dirname(file), { recursive: true });
+  const up = '../'.repeat(entry.split('/').length - 1) || './';
+  writeFileSync(file, `export * from '${up}bundle/${entry.replaceAll('/', '-')}.js';\n`);
+}
+const LICENCES = 'LICENSES.txt';
+writeFileSync(join(BUNDLE, LICENCES), INSIDE.map(licence).join('\n\n'));
+const written = new Set([LICENCES, ...Object.keys(metafile.outputs).map((path) => basename(path))]);
+// Last, and only those: a gateway that was started from here before may still load what did not change.
+for (const file of readdirSync(BUNDLE)) if (!written.has(file)) rmSync(join(BUNDLE, file));
+
+/** Two carry no text: they are of the authors of `hono`, by the same licence, whose text is here too. */
+function licence(name: string): string {
+  const folder = folderOf(name);
+  const about = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8')) as Record<'version' | 'license', string>;
+  const file = join(folder, 'LICENSE');
+  const text = existsSync(file) ? readFileSync(file, 'utf8') : '';
+  return `${name} ${about.version}, ${about.license}\n\n${text}`.trimEnd();
+}
