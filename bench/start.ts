@@ -1,13 +1,13 @@
 /**
- * How long a start takes: `npm run bench:start [-- --runs N --executable FILE]`. From the command to the first
- * response, and the CPU time until then, of the compiled package and of the single executable (`npm run executable`),
+ * How long a start takes: `npm run bench:start [-- --runs N]`, which builds both first. From the command to the first
+ * response, and the CPU time until then, of the compiled package and of the single executable in `release/`,
  * with one fixed route, with accounts, and with a policy in TypeScript; beside a bare Node server. Each run is a start
  * of its own, in turn; what a first start unpacks and compiles is done before. Linux; loopback and a temporary folder
  * only.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -21,8 +21,10 @@ import { figure, markdownTable } from './lib/table.ts';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const { values } = parseArgs({
-  options: { runs: { type: 'string', default: '10' }, executable: { type: 'string' } },
+  options: { runs: { type: 'string', default: '10' } },
 });
+const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
+const EXECUTABLE = join(ROOT, `release/gatehouse-${version}-${process.platform}-${process.arch}`);
 
 const ROUTE = `routes:
   - { match: { path: /* }, respond: { body: hello }, auth: public`;
@@ -50,9 +52,9 @@ interface Candidate {
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-start-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true, maxRetries: 3 }));
 
-const programs: (readonly [program: string, command: string, args: readonly string[]])[] = [
+const programs: readonly (readonly [program: string, command: string, args: readonly string[]])[] = [
   ['package', process.execPath, [join(ROOT, 'bin/gatehouse.js')]],
-  ...(values.executable === undefined ? [] : [['executable', values.executable, []] as const]),
+  ['executable', EXECUTABLE, []],
 ];
 const candidates = [
   candidate('bare Node', 'one fixed response', process.execPath, ['-e', BARE]),

@@ -10,7 +10,6 @@ import { nearest } from '../control/config/nearest.ts';
 import { PRODUCT_VERSION } from '../control/config/version.ts';
 import type { Command, Surroundings } from './command.ts';
 import { EXIT, optionsOf, UnreachableError, UsageError } from './command.ts';
-import { COMMANDS } from './commands.ts';
 import { commandHelp, overview } from './help.ts';
 import { type Progress, progressOf } from './progress.ts';
 
@@ -25,6 +24,12 @@ export async function main(
     out(`${PRODUCT_VERSION}\n`);
     return EXIT.ok;
   }
+  if (first === 'start') {
+    // Without the others: the gateway that it starts stays in this process.
+    const { start } = await import('./start.ts');
+    return runCommand(start, rest, surroundings);
+  }
+  const { COMMANDS } = await import('./commands.ts');
   if (first === undefined || first === '--help' || first === '-h' || first === 'help') {
     const asked = COMMANDS.find(({ name }) => name === rest[0]);
     (first === undefined ? err : out)(asked === undefined ? overview(COMMANDS, PRODUCT_VERSION) : commandHelp(asked));
