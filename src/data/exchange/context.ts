@@ -23,6 +23,7 @@ import type { ExchangeTrace } from '../trace/exchange-trace.ts';
 import type { CompiledRoute } from './active-config.ts';
 import type { Peer } from './downstream.ts';
 import { FieldChanges, RemovingWriter } from './field-changes.ts';
+import type { ProxiedClient } from './proxied-client.ts';
 import { RequestBuffers } from './request-buffers.ts';
 import type { RequestIds } from './request-ids.ts';
 
@@ -45,6 +46,8 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
   /** Host with port, as the caller wrote it. */
   authority = '';
   address = '';
+  /** What the trusted proxy that sent the request says of its client; null where the client itself did. */
+  client: ProxiedClient | null = null;
   #requestId = '';
   route: CompiledRoute | null = null;
   identity: Identity | null = null;
@@ -97,6 +100,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
     this.incoming = NO_REQUEST;
     this.target = NO_REQUEST.target;
     this.matched = NO_REQUEST.matched;
+    this.client = null;
   }
 
   /** In `finish`. */
@@ -167,7 +171,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
 
   /** What the caller used, as a trusted proxy in front says. */
   get callerScheme(): 'http' | 'https' {
-    return this.scheme;
+    return this.client === null ? this.scheme : this.client.scheme;
   }
 
   authorizationAt(out: FieldRange): boolean {

@@ -30,12 +30,13 @@ import type { Downstream, DownstreamHandler } from './downstream.ts';
 import type { ExchangeHost } from './exchange-host.ts';
 import { FieldChanges } from './field-changes.ts';
 import { findRoute } from './find-route.ts';
-import { callerAddress, callerScheme, hostBefore, prefixBefore, requestDrop } from './forwarding.ts';
+import { requestDrop } from './forwarding.ts';
 import { grpcCode, grpcReply, isCallType, isGrpcType, isGrpcWebType, PREVIOUS_ATTEMPTS, readTimeout } from './grpc.ts';
 import { GrpcWebCall, grpcWebReply } from './grpc-web.ts';
 import { sendMirror } from './mirror.ts';
 import type { OutgoingRequest } from './outgoing-request.ts';
 import { OutgoingResponse } from './outgoing-response.ts';
+import { ProxiedClient } from './proxied-client.ts';
 import { report } from './report.ts';
 import { bodyOf, RequestBody } from './request-body.ts';
 import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
@@ -102,18 +103,13 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
   }
 
-  override get callerScheme(): 'http' | 'https' {
-    return callerScheme(this.peer, this.incoming.head, this.live.trusted);
-  }
-
   /** Where it goes, when that does not follow from its URL: a policy has said so, or a trusted proxy. */
   get elsewhere(): string | null {
     const isMoved = this.isTargetChanged || this.isQueryChanged;
-    const { peer } = this;
-    if (!isMoved && !peer.trusted) return null;
-    const { head } = this.incoming;
-    const host = peer.trusted ? hostBefore(peer, head, this.live.trusted, this.authority) : this.authority;
-    const prefix = peer.trusted ? prefixBefore(head) : '';
+    const { client } = this;
+    if (!isMoved && client === null) return null;
+    const host = client?.host ?? this.authority;
+    const prefix = client === null ? '' : client.prefix;
     if (!isMoved && host === this.authority && prefix === '') return null;
     return `${host} ${prefix} ${isMoved ? `${this.upstreamPath}?${this.upstreamQuery ?? ''}` : ''}`;
   }
@@ -149,7 +145,9 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
   /** `accept` is over: the head is whole and valid. */
   begin(): void {
     this.nameRequest(this.runtime.requestIds);
-    this.address = callerAddress(this.peer, this.incoming.head, this.live.trusted);
+    const { peer } = this;
+    if (peer.trusted) this.client = new ProxiedClient(peer, this.incoming.head, this.live.trusted);
+    this.address = this.client === null ? peer.address : this.client.address;
     const { tracer, tries } = this.runtime;
     if (tracer !== null) {
       this.trace = beginTrace(this, this.incoming.head, tracer);

@@ -40,16 +40,16 @@ export class PerConnectionCache {
 
   /** The fields that tell the upstream where the request came from. */
   writeForwarding(out: FieldWriter, exchange: Exchange, head: Head): void {
-    const { authority, peer } = exchange;
+    const { authority, client, peer } = exchange;
     const { via } = exchange.live.gateway;
     // What a trusted proxy says differs from request to request, and so does a Via.
-    if (peer.trusted || head.find(VIA) >= 0) {
-      writeForwarding(out, peer, head, authority, via, exchange.live.trusted);
+    if (client !== null || head.find(VIA) >= 0) {
+      writeForwarding(out, peer, client, head, authority, via);
       return;
     }
     if (authority !== this.#authority || via !== this.#via) {
       const recorder = new FieldRecorder();
-      writeForwarding(recorder, peer, head, authority, via);
+      writeForwarding(recorder, peer, null, head, authority, via);
       this.#authority = authority;
       this.#via = via;
       this.#forwarding = recorder.keptBlock();

@@ -2,13 +2,12 @@
 import { FieldStart } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
-import type { Head } from '../parser/head.ts';
 import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import { hasPrefix } from '../router/path-prefix.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
 import type { Exchange } from './exchange.ts';
 import { type FieldChanges, RemovingWriter } from './field-changes.ts';
-import { authorityOf, prefixBefore, requestDrop, writeAskedFor } from './forwarding.ts';
+import { authorityOf, requestDrop, writeAskedFor } from './forwarding.ts';
 import { PREVIOUS_ATTEMPTS, timeoutText } from './grpc.ts';
 import type { RequestBuffers } from './request-buffers.ts';
 import type { UpstreamStream } from './upstream-stream.ts';
@@ -62,14 +61,14 @@ export function writeRequestFields(
   drop: DropMask,
   changes: FieldChanges | null,
 ): void {
-  const prefix = prefixFor(exchange, head, changes);
+  const prefix = prefixFor(exchange, changes);
   const removed = changes === null ? null : changes.removed;
   out.copyFields(head, drop, meaning.nominated, prefix === '' ? removed : [...(removed ?? []), PREFIX]);
   const own = ownWriter(out, changes);
   exchange.downstream.cache.writeForwarding(own, exchange, head);
   if (prefix !== '') own.field('X-Forwarded-Prefix', prefix);
   const asked = exchange.live.gateway.forwarded;
-  if (asked !== undefined) writeAskedFor(own, exchange, head, asked);
+  if (asked !== undefined) writeAskedFor(own, exchange, asked);
   const identity = exchange.identity;
   if (identity !== null) own.fields(derivedOf(identity));
   if (changes !== null) changes.writeAdded(out);
@@ -86,12 +85,12 @@ function ownWriter(out: HeadWriter, changes: FieldChanges | null): FieldWriter {
 const PREFIX = 'x-forwarded-prefix';
 
 /** What the service does not see of the path, so that its links can begin with it; empty where nothing is stripped. */
-function prefixFor(exchange: Exchange, head: Head, changes: FieldChanges | null): string {
+function prefixFor(exchange: Exchange, changes: FieldChanges | null): string {
   const { route } = exchange;
   const stripped = route!.strippedPrefix;
   if (stripped === '' || exchange.isTargetChanged || changes?.removes(PREFIX) === true) return '';
   if (!hasPrefix(exchange.target.path, stripped)) return '';
-  return exchange.peer.trusted ? prefixBefore(head) + stripped : stripped;
+  return exchange.client === null ? stripped : exchange.client.prefix + stripped;
 }
 
 /** Null: the instance's own. */
