@@ -3,6 +3,7 @@
  * what they cost those who do nothing wrong.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { WebSocket } from 'ws';
@@ -130,6 +131,42 @@ test('a client of the hub that asks and never reads is cut off', { timeout: 240_
     SOON,
   );
 });
+
+for (const path of ['/ws', '/catch-up'])
+  test(`a client of ${path} that floods with ping frames and never reads is cut off`, {
+    timeout: 240_000,
+  }, async (t) => {
+    const gateway = await start(t, '1s');
+    const socket = connect(gateway.port, '127.0.0.1');
+    t.after(() => socket.destroy());
+    socket.on('error', () => {});
+    const isClosed = new Promise<void>((resolve) => socket.once('close', () => resolve()));
+    const head = 'Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n';
+    socket.write(`GET ${path} HTTP/1.1\r\nHost: a\r\n${head}Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n`);
+    const [answer] = (await once(socket, 'data')) as [Buffer];
+    assert.match(answer.toString('latin1'), /^HTTP\/1\.1 101 /);
+    socket.pause();
+    // Each is answered with a pong of its size; pongs that nobody asked for say that it lives.
+    const [ping, pong] = [0x89, 0x8a].map((code) =>
+      Buffer.concat([Buffer.from([code, 0xfd, 0, 0, 0, 0]), Buffer.alloc(125, 'x')]),
+    );
+    const flood = Buffer.concat([...Array.from({ length: 4_000 }, () => ping!), pong!]);
+    const most = 200 * 1024 ** 2;
+    let written = 0;
+    const before = process.memoryUsage.rss();
+    let grown = 0;
+    const write = (): void => {
+      while (written < most && socket.writable && socket.write(flood)) written += flood.length;
+      written += flood.length;
+      grown = Math.max(grown, process.memoryUsage.rss() - before);
+    };
+    socket.on('drain', write);
+    write();
+    await until(() => written >= most || socket.closed, 'it is read, or closed', SOON);
+    assert.ok(written < most / 4, `${Math.round(written / 1024 ** 2)} MB were read of a client that reads nothing`);
+    await isClosed;
+    assert.ok(grown < 200 * 1024 ** 2, `${Math.round(grown / 1024 ** 2)} MB more`);
+  });
 
 test('a thousand clients that lost their connection come back at once, and none misses an event', {
   timeout: 240_000,

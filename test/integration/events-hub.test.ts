@@ -561,3 +561,101 @@ test('the second door: the same topics as server-sent events, with a place to re
   assert.equal((await fetch(`${gateway.url}/ws?topic=news.>`)).status, 401);
   assert.equal((await fetch(`${gateway.url}/ws/nothing`)).status, 404);
 });
+
+test('a topic with wildcards brings nothing about which an earlier rule says no, by either door', {
+  timeout: 60_000,
+}, async (t) => {
+  const gateway = await start(t, {
+    topics: [
+      { topic: 'staff.>', subscribe: { roles: ['staff'] }, publish: { scopes: ['publish'] } },
+      { topic: '*.open', subscribe: 'users', publish: { scopes: ['publish'] }, join: true },
+      { topic: '>', subscribe: 'users', publish: { scopes: ['publish'] } },
+    ],
+  });
+  const ada = open(t, gateway, '/ws', bearer('ada'), V1);
+  const boss = open(t, gateway, '/ws', bearer('boss', { roles: ['staff'] }), V1);
+  await Promise.all([ada.opened(), boss.opened()]);
+  for (const client of [ada, boss]) {
+    client.send({ type: 'subscribe', topic: '>' });
+    await client.got('subscribed');
+    await client.settled();
+  }
+  const abort = new AbortController();
+  t.after(() => abort.abort());
+  const headers = { authorization: `Bearer ${token('ada')}` };
+  const listened = await fetch(`${gateway.url}/ws?topic=%3E`, { headers, signal: abort.signal });
+  let heard = '';
+  const listening = (async () => {
+    for await (const text of listened.body!.pipeThrough(new TextDecoderStream())) heard += text;
+  })().catch(() => {});
+  for (const topic of ['staff.pay', 'staff.open', 'shop.open', 'end'])
+    assert.equal((await post(gateway, topic, { topic })).status, 202);
+  const topics = (client: typeof ada): unknown[] => client.of('message').map(({ topic }) => topic);
+  await until(() => topics(boss).includes('end') && topics(ada).includes('end'), 'the last one', SOON);
+  await until(() => heard.includes('"end"'), 'the last one by the second door', SOON);
+  assert.deepEqual(new Set(topics(boss)), new Set(['staff.pay', 'staff.open', 'shop.open', 'end']));
+  assert.deepEqual(new Set(topics(ada)), new Set(['shop.open', 'end']));
+  assert.doesNotMatch(heard, /staff/);
+  abort.abort();
+  await listening;
+});
+
+test('a place that the stream does not have yet is a gap, and no silence until it has; by either door', {
+  timeout: 60_000,
+}, async (t) => {
+  const gateway = await start(t);
+  await post(gateway, 'training.ada.progress', 1);
+  const first = open(t, gateway, '/ws', bearer('ada'), V1);
+  await first.opened();
+  await first.settled();
+  const id = String((await first.got('pong'))['id']);
+  const ahead = `${id.split('.')[0]}.900`;
+  const back = open(t, gateway, `/ws?after=${ahead}`, bearer('ada'), V1);
+  assert.deepEqual(await back.got('gap'), { type: 'gap', topic: 'training.ada.>' });
+  await back.settled();
+  const abort = new AbortController();
+  t.after(() => abort.abort());
+  const headers = { authorization: `Bearer ${token('ada')}` };
+  const listened = await fetch(`${gateway.url}/ws?after=${ahead}`, { headers, signal: abort.signal });
+  let heard = '';
+  void (async () => {
+    for await (const text of listened.body!.pipeThrough(new TextDecoderStream())) heard += text;
+  })().catch(() => {});
+  await until(() => heard.includes('event: gap'), 'the gap', SOON);
+  await post(gateway, 'training.ada.progress', { n: 2 });
+  assert.deepEqual((await back.got('message'))['data'], { n: 2 });
+  await until(() => heard.includes('{"n":2}'), 'the message', SOON);
+});
+
+test('what a client says of its place is not repeated into its events', { timeout: 60_000 }, async (t) => {
+  const gateway = await start(t);
+  await post(gateway, 'training.ada.progress', 1);
+  const client = open(t, gateway, '/ws', bearer('ada'), V1);
+  await client.opened();
+  await client.settled();
+  const id = String((await client.got('pong'))['id']);
+  const abort = new AbortController();
+  const headers = { authorization: `Bearer ${token('ada')}` };
+  const after = encodeURIComponent(`${id}.x\n\ndata: forged\n\n`);
+  const response = await fetch(`${gateway.url}/ws?after=${after}`, { headers, signal: abort.signal });
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let heard = '';
+  while (!heard.includes('gap')) heard += (await reader.read()).value ?? assert.fail(heard);
+  abort.abort();
+  assert.doesNotMatch(heard, /forged/);
+});
+
+test('a message that is nested too deep is told so, and others go on', { timeout: 60_000 }, async (t) => {
+  const gateway = await start(t);
+  const other = open(t, gateway, '/ws', bearer('ada'), V1);
+  await other.opened();
+  const depth = 32_000;
+  const nested = `${'['.repeat(depth)}{"1":2}${']'.repeat(depth)}`;
+  const client = open(t, gateway, '/ws', {}, V1);
+  await client.opened();
+  client.ws.send(`{"type":"ping","ref":${nested}}`);
+  assert.equal((await client.got('error'))['code'], 'malformed');
+  client.ws.send(`{"type":"ping","ref":{"text":"[[{{\\"[","list":[1]}}`);
+  assert.deepEqual((await client.got('pong'))['ref'], { text: '[[{{"[', list: [1] });
+  await other.settled();
+});

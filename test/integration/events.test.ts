@@ -221,6 +221,22 @@ test('a batch is taken as a whole: one 202 for all events in their order, or not
   );
 });
 
+test('a CloudEvent that is nested too deep is 422 in both modes that are JSON', { timeout: 20_000 }, async (t) => {
+  const { url } = await startTestGateway(t, {
+    events: { streams: { commits: {} } },
+    routes: [{ match: { path: '/large' }, publish: { stream: 'commits', maxSize: '2mb' }, auth: 'public' }],
+  });
+  const depth = 200_000;
+  const data = `${'['.repeat(depth)}{"1":2}${']'.repeat(depth)}`;
+  const event = `{"specversion":"1.0","id":"a","source":"/a","type":"t","data":${data}}`;
+  const one = await publish(`${url}/large`, event, { 'content-type': 'application/cloudevents+json' });
+  assert.equal(one.status, 422);
+  assert.match(JSON.stringify(one.body), /"data"/);
+  const batch = await publish(`${url}/large`, `[${event}]`, { 'content-type': 'application/cloudevents-batch+json' });
+  assert.equal(batch.status, 422);
+  assert.match(JSON.stringify(batch.body), /\[0\]\.data/);
+});
+
 test('wrong input is refused with what is wrong: method, size, JSON, key', { timeout: 20_000 }, async (t) => {
   const { url } = await start(t);
   assert.equal((await fetch(`${url}/keyed`)).status, 405);

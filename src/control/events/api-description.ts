@@ -147,7 +147,7 @@ export function bridgeOperations(base: string): Record<string, OperationText> {
         id: z.string(),
         stream: z.string(),
         position: z.string().nullable(),
-        status: z.enum(['stored', 'queued']),
+        status: z.enum(['stored', 'queued', 'refused']),
         attempts: z.int().optional(),
         problem: z.string().nullable().optional(),
       }),

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { MessageChannel } from 'node:worker_threads';
+import type { Scope } from '../../../test/support/scope.ts';
+import { until } from '../../../test/support/until.ts';
 import { systemClock } from '../../base/clock.ts';
 import { createLogger } from '../../base/log.ts';
 import { BridgeLink, type LinkedCall } from '../../data/channels/bridge-link.ts';
 import { REALTIME_STREAM } from '../../data/contract/events.ts';
-import { Bridge, type BridgeSettings } from './bridge.ts';
+import { Bridge, type BridgeSettings, type ChannelRoute } from './bridge.ts';
 import { streamSettings } from './engines/engine.suite.ts';
 
 const ROUTE = { path: '/', methods: [], audience: 'public', security: [], schemes: {}, bodySchema: null } as const;
@@ -104,3 +106,111 @@ for (const route of ['subscribe', 'hub'])
         const opens = isUpgrade ? 'HTTP/1.1 101 Switching Protocols' : 'stream';
         assert.equal(outcome, stops ? 'reply 503' : opens);
       });
+
+/** A bridge and a line to it, whose calls say what they are told. */
+async function opened(t: Scope, settings: Omit<BridgeSettings, 'storeUrl'>) {
+  const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bridge-'));
+  const stored = { ...settings, storeUrl: `sqlite:${folder}/events.db` };
+  const bridge = await Bridge.start(
+    stored,
+    createLogger('error', () => {}),
+  );
+  const { port1, port2 } = new MessageChannel();
+  bridge.addWorker(port1);
+  const link = new BridgeLink(systemClock);
+  link.serve(port2);
+  t.after(async () => {
+    await bridge.stop();
+    link.close();
+    port1.close();
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const listen = (route: string, url = '/'): { text: string; isOver: boolean } => {
+    const state = { text: '', isOver: false };
+    const client: LinkedCall = {
+      id: 0,
+      onReply: (status) => {
+        state.text += `reply ${status}`;
+      },
+      onStream: () => {},
+      onUpgrade: () => {},
+      onBytes: (bytes, from, to) => {
+        state.text += bytes.toString('utf8', from, to);
+      },
+      flushBytes: () => true,
+      onEnd: () => {
+        state.isOver = true;
+      },
+      onTook: () => {},
+      onFault: ({ kind }) => {
+        state.text += `fault ${kind.status}`;
+      },
+    };
+    const caller = { key: null, caller: 'ada', account: 'ada', plan: null, expires: null, roles: [], scopes: [] };
+    const channel = { route, subject: '>', address: '192.0.2.1', ...caller };
+    assert.ok(link.open(client, { channel, method: 'GET', url, headers: {}, isUpgrade: false }, Buffer.alloc(0)));
+    return state;
+  };
+  const apply = (next: Omit<BridgeSettings, 'storeUrl'>): Promise<void> =>
+    bridge.apply({ ...next, storeUrl: stored.storeUrl });
+  return { bridge, listen, apply };
+}
+
+const withSubscribe = (settings: object, more: object = {}): Omit<BridgeSettings, 'storeUrl'> => {
+  const route = SETTINGS.routes['subscribe']!;
+  return {
+    ...SETTINGS,
+    ...more,
+    routes: {
+      ...SETTINGS.routes,
+      subscribe: { ...route, settings: { ...route.settings, ...settings } } as ChannelRoute,
+    },
+  };
+};
+
+for (const [what, next] of [
+  ['another stream', withSubscribe({ stream: REALTIME_STREAM })],
+  ['other subjects', withSubscribe({ subject: 'a.>' })],
+  [
+    'another engine, which has other events',
+    withSubscribe(
+      {},
+      {
+        engines: [{ name: 'redis', kind: 'redis', urls: ['redis://127.0.0.1:9'], replicas: 1 }],
+        streams: [streamSettings({ name: 'commits', engine: 'redis' }), SETTINGS.streams[1]!],
+      },
+    ),
+  ],
+] as const)
+  test(`a subscription whose route gets ${what} ends and says so, instead of waiting for nothing`, async (t) => {
+    const { listen, apply } = await opened(t, SETTINGS);
+    const client = listen('subscribe');
+    await until(() => client.text.includes('retry'), 'it opens');
+    await apply(SETTINGS);
+    assert.equal(client.isOver, false);
+    await apply(next);
+    await until(() => client.isOver, 'it ends');
+    assert.match(client.text, /event: end\ndata: \{"reason":"route_changed"\}/);
+  });
+
+test('a client of the hub stays while the rules say the same of its topics, and ends when they do not', async (t) => {
+  const hub = SETTINGS.hub!;
+  const rule = { topic: '', join: false, subscribe: 'users', publish: 'nobody', presence: false } as const;
+  const topics = (...rules: object[]): Omit<BridgeSettings, 'storeUrl'> => ({
+    ...SETTINGS,
+    hub: { ...hub, topics: rules.map((each) => ({ ...rule, ...each })) },
+  });
+  const { listen, apply } = await opened(t, topics({ topic: 'rooms.*' }, { topic: 'news.>' }));
+  const rooms = listen('hub', '/?topic=rooms.*');
+  const news = listen('hub', '/?topic=news.a');
+  await until(() => rooms.text.includes('retry') && news.text.includes('retry'), 'they open');
+  await apply(topics({ topic: 'rooms.*' }, { topic: 'news.>' }, { topic: 'other' }));
+  await apply(topics({ topic: 'other' }, { topic: 'rooms.*' }, { topic: 'news.>' }));
+  assert.deepEqual([rooms.isOver, news.isOver], [false, false]);
+  await apply(topics({ topic: 'rooms.secret', subscribe: 'nobody' }, { topic: 'rooms.*' }, { topic: 'news.>' }));
+  await until(() => rooms.isOver, 'it ends');
+  assert.match(rooms.text, /"route_changed"/);
+  assert.equal(news.isOver, false);
+  await apply(topics({ topic: 'rooms.*' }));
+  await until(() => news.isOver, 'it ends too');
+});

@@ -38,7 +38,7 @@ import { StatusTokens } from './publish/status-tokens.ts';
 import { streamTag } from './subscribe/cursor.ts';
 import { FAN_OUT, Feed } from './subscribe/feed.ts';
 import { openSse } from './subscribe/sse.ts';
-import { Subscriptions } from './subscribe/subscriptions.ts';
+import { type Admitted, Subscriptions } from './subscribe/subscriptions.ts';
 import { type EventTables, MIGRATIONS } from './tables.ts';
 
 export type ChannelRoute = (
@@ -94,6 +94,7 @@ interface Stream {
 
 const CLEAN_EVERY_MS = 30_000;
 const STOPS = unavailable('the gateway stops', 1);
+const NOT_READY = unavailable('the route is not ready yet', 1);
 
 export class Bridge {
   readonly #log: Logger;
@@ -136,7 +137,12 @@ export class Bridge {
     this.#log = log;
     this.#tokens = tokens;
     this.#keys = new IdempotencyKeys(store);
-    this.#outbox = new Outbox(store, log, (stream) => this.#streams.get(stream)?.engine);
+    this.#outbox = new Outbox(
+      store,
+      log,
+      (stream) => this.#streams.get(stream)?.engine,
+      (stream) => this.#publisher.setAside(stream),
+    );
     this.#publisher = new Publisher({ keys: this.#keys, outbox: this.#outbox, tokens });
     this.#subscriptions = new Subscriptions(() => this.#settings);
     this.#consumers = new Consumers(store, log);
@@ -178,7 +184,12 @@ export class Bridge {
         this.#log.warn('an engine of events cannot be used', { engine: name, problem: messageOf(error) });
       });
     }
-    this.#subscriptions.endExcept((route) => settings.routes[route]?.kind === 'subscribe');
+    // Their clients come back with their last id, by what the route says now.
+    this.#subscriptions.endExcept((name, admitted) => {
+      const route = settings.routes[name];
+      if (route?.kind !== 'subscribe') return false;
+      return this.#isCurrent(route.settings, admitted);
+    });
     for (const engine of formerEngines) await engine.stop();
     await this.#applyHub(settings, now.get(REALTIME_STREAM));
     await this.#consumers.apply(settings.consumers, (name) => {
@@ -209,7 +220,7 @@ export class Bridge {
   async #applyHub(settings: BridgeSettings, stream: Stream | undefined): Promise<void> {
     const before = this.#hub;
     const isSame = settings.hub !== null && before !== null && before.feed === stream?.feed;
-    if (isSame) before.settings = settings.hub!;
+    if (isSame) before.use(settings.hub!);
     else {
       this.#hub = null;
       await before?.stop();
@@ -221,6 +232,11 @@ export class Bridge {
       }
     }
     this.#hub?.endExcept((route) => settings.routes[route]?.kind === 'hub');
+  }
+
+  /** It reads what the route says, as the route says it. */
+  #isCurrent(settings: SubscribeSettings, admitted: Admitted): boolean {
+    return this.#streams.get(settings.stream)?.feed === admitted.feed && JSON.stringify(settings) === admitted.settings;
   }
 
   operate(request: OperationRequest): Promise<OperationResponse> {
@@ -279,7 +295,7 @@ export class Bridge {
     }
     const stream = route === undefined ? undefined : this.#streams.get(route.settings.stream);
     // Workers have a new configuration a moment before the bridge.
-    if (route === undefined || stream === undefined) return unavailable('the route is not ready yet', 1);
+    if (route === undefined || stream === undefined) return NOT_READY;
     if (route.kind === 'publish') return await this.#publisher.serve(request, route.settings, stream);
     if (request.method !== 'GET') return methodNotAllowed('GET');
     // Loaded with the first WebSocket.
@@ -290,10 +306,10 @@ export class Bridge {
     await feed.start();
     const admitted = await this.#subscriptions.admit(request, route.settings, stream.settings.engine, feed);
     if ('status' in admitted) return admitted;
-    // It may have begun meanwhile; what opens now, nothing would end.
-    if (this.#isDraining) {
+    // A stop or a change may have begun meanwhile; what opens now, nothing would end.
+    if (this.#isDraining || !this.#isCurrent(route.settings, admitted)) {
       admitted.release();
-      return STOPS;
+      return this.#isDraining ? STOPS : NOT_READY;
     }
     if (request.channel.isOver) admitted.release();
     else if (sockets === null) openSse(this.#subscriptions, request, route.settings, admitted, feed);
@@ -324,7 +340,7 @@ export class Bridge {
       const waiting = number === null ? null : await this.#outbox.find(number);
       sendJson(response, 200, {
         ...shown,
-        status: waiting === null ? 'stored' : 'queued',
+        status: waiting === null ? 'stored' : waiting.isRefused ? 'refused' : 'queued',
         ...(waiting === null ? {} : { attempts: waiting.attempts, problem: waiting.problem }),
       });
       return undefined;
@@ -375,6 +391,7 @@ export class Bridge {
   async #clean(): Promise<void> {
     try {
       await this.#keys.clean();
+      await this.#outbox.clean();
       await this.#consumers.clean();
       await this.#hub?.clean();
       for (const engine of this.#engines.values()) {

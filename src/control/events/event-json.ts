@@ -36,3 +36,27 @@ export function dataText({ contentType, data }: NewEvent): string {
   const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
   return isTextType(contentType) && isUtf8(data) ? bytes.toString('utf8') : bytes.toString('base64');
 }
+
+/** Whether objects and arrays of a JSON text lie in each other deeper than so. */
+export function isNestedDeeper(text: string, most: number): boolean {
+  let depth = 0;
+  let isText = false;
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i);
+    if (isText) {
+      if (code === BACKSLASH) i++;
+      else if (code === QUOTE) isText = false;
+    } else if (code === QUOTE) isText = true;
+    else if (code === BRACE || code === BRACKET) {
+      if (++depth > most) return true;
+    } else if (code === BRACE_END || code === BRACKET_END) depth--;
+  }
+  return false;
+}
+
+const QUOTE = 0x22;
+const BACKSLASH = 0x5c;
+const BRACE = 0x7b;
+const BRACE_END = 0x7d;
+const BRACKET = 0x5b;
+const BRACKET_END = 0x5d;

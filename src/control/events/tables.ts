@@ -43,6 +43,8 @@ export interface EventTables {
     at_ms: number;
     attempts: number;
     problem: string | null;
+    /** When the engine said that it will never take it; null while it waits. */
+    refused_ms: number | null;
   };
   event_consumers: {
     name: string;
@@ -130,6 +132,12 @@ create table event_presence (
   primary key (topic, user_name, node));
 create index event_presence_by_end on event_presence (until_ms)`;
       for (const statement of text.split(';')) await sql.raw(statement).execute(trx);
+    },
+  },
+  {
+    id: '0004-outbox-refused',
+    async up(trx) {
+      await sql.raw('alter table event_outbox add column refused_ms bigint').execute(trx);
     },
   },
 ];

@@ -113,9 +113,15 @@ export class DeliveryRun {
       position = settings.from === 'earliest' ? null : feed.head;
       await store.write(settings.name, streamTag, position, new Map());
     }
+    // Of a stream that was lost and begun anew, everything is new.
+    const isLost = position !== null && (await feed.isAhead(position));
+    if (isLost) {
+      this.#onGap();
+      position = null;
+    }
     for (const kept of await store.retries(settings.name)) this.#keep(kept);
     for (const at of await store.positions(settings.name, 2 * WINDOW_EVENTS + MOST_KEPT)) {
-      if (position === null || comparePositions(at, position) > 0) this.#known.add(at);
+      if (!isLost && (position === null || comparePositions(at, position) > 0)) this.#known.add(at);
     }
     if (this.#isOver) return;
     this.#written = position;

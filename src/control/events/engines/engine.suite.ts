@@ -19,6 +19,8 @@ export interface EngineUnderTest {
   readonly knowsKeys: boolean;
   /** Publishing gives the position. */
   readonly givesPositions: boolean;
+  /** Another program writes to a stream what is no event; absent: none can. */
+  readonly foreign?: (stream: string) => Promise<void>;
   /** Keeps to `maxEvents` exactly enough for a test. */
   readonly trimsByCount: boolean;
 }
@@ -114,6 +116,26 @@ export function engineSuite(engine: EngineUnderTest): void {
     await other.publish(stream, event('first'), NEVER);
     await until(() => seen.length === 1, 'the event');
   });
+
+  const { foreign } = engine;
+  if (foreign !== undefined)
+    test(`${name}: what another program wrote is an event too, and nobody stands in front of it`, async (t) => {
+      const { stream, engine: one } = await opened(t, { maxEvents: 4 });
+      const seen: string[] = [];
+      const tail = one.tail(stream, null, collect(seen));
+      await one.publish(stream, event('before'), NEVER);
+      await foreign(stream);
+      await one.publish(stream, event('after'), NEVER);
+      await until(() => seen.length === 3, 'all three');
+      tail.stop();
+      const [first, written, last] = await readAll(one, stream);
+      assert.deepEqual([first!.id, last!.id], ['before', 'after']);
+      assert.deepEqual(seen, ['before', written!.id, 'after']);
+      assert.match(Buffer.from(written!.data).toString(), /hello/);
+      // It is removed in its turn, and in nobody's way.
+      for (let i = 0; i < 6; i++) await one.publish(stream, event(`e${i}`), NEVER);
+      if (engine.trimsByCount) assert.equal((await readAll(one, stream)).at(-1)!.id, 'e5');
+    });
 
   test(`${name}: two hundred publishers at once are all acknowledged and all there`, async (t) => {
     const { stream, engine: one } = await opened(t);

@@ -117,6 +117,17 @@ function compareDecimals(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
 }
 
+/** One behind which the first event is that of a position; null: that one is the least there is. */
+export function positionBefore(position: string): string | null {
+  const [main = '', rest] = position.split('-');
+  if (rest === undefined) return BigInt(main) === 0n ? null : String(BigInt(main) - 1n);
+  if (BigInt(rest) > 0n) return `${main}-${BigInt(rest) - 1n}`;
+  return BigInt(main) === 0n ? null : `${BigInt(main) - 1n}-${LAST_OF_A_MILLISECOND}`;
+}
+
+/** Of Redis, whose positions are milliseconds and a number of 64 bits. */
+const LAST_OF_A_MILLISECOND = '18446744073709551615';
+
 export function isPosition(text: string): boolean {
   return /^\d{1,20}(-\d{1,20})?$/.test(text);
 }

@@ -20,6 +20,13 @@ engineSuite({
     return engine;
   },
   outage: { kill: () => server.kill(), back: () => server.start() },
+  async foreign(stream) {
+    const { connect } = await import('@nats-io/transport-node');
+    const connection = await connect({ servers: server.url.replace('nats://', '') });
+    connection.publish(`gatehouse.${stream}.x`, 'hello');
+    await connection.flush();
+    await connection.close();
+  },
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,

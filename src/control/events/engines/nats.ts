@@ -18,6 +18,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { EngineFault } from './engine.ts';
+import { foreignEvent, readFacts } from './foreign-event.ts';
 import { NatsPages } from './nats-pages.ts';
 import { NatsRequests } from './nats-requests.ts';
 import { NatsTail } from './nats-tail.ts';
@@ -259,11 +260,14 @@ function streamName(name: string): string {
 }
 
 function eventOf(stream: string, position: string, subject: string, { headers, data }: Msg): StoredEvent {
-  const dedupeId = headers!.get('Nats-Msg-Id');
+  const dedupeId = headers?.get('Nats-Msg-Id') ?? '';
+  const named = subject.slice(`gatehouse.${stream}.`.length);
+  const facts = readFacts<Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>>(headers?.get(FACTS));
+  if (facts === null) return foreignEvent(stream, position, data, { subject: named });
   return {
     position,
-    subject: subject.slice(`gatehouse.${stream}.`.length),
-    ...(JSON.parse(headers!.get(FACTS)) as Pick<NewEvent, 'id' | 'key' | 'contentType' | 'attributes'>),
+    subject: named,
+    ...facts,
     data,
     dedupeId: dedupeId === '' ? null : dedupeId,
   };

@@ -22,6 +22,14 @@ engineSuite({
     kill: () => server.kill(),
     back: () => server.start(),
   },
+  async foreign(stream) {
+    const { Connection } = await import('rabbitmq-client');
+    const connection = new Connection(server.url);
+    const publisher = connection.createPublisher({ confirm: true });
+    await publisher.send({ routingKey: `gatehouse.${stream}`, durable: true }, { greeting: 'hello' });
+    await publisher.close();
+    await connection.close();
+  },
   knowsKeys: false,
   givesPositions: false,
   trimsByCount: false,

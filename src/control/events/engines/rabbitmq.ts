@@ -19,6 +19,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { EngineFault, within } from './engine.ts';
+import { foreignEvent, readFacts } from './foreign-event.ts';
 
 const MARK = 'gatehouse.mark';
 const PREFETCH = 200;
@@ -154,7 +155,7 @@ export class RabbitEngine implements EventEngine {
     const isWhole = await this.#scan(stream, from, (offset, message) => {
       first ??= offset;
       if (markOf(message) !== undefined) return markOf(message) === mark;
-      events.push(eventOf(message, offset));
+      events.push(eventOf(stream, message, offset));
       return events.length >= limit;
     });
     // Not even the mark is behind it: the position is ahead of the stream.
@@ -234,7 +235,7 @@ export class RabbitEngine implements EventEngine {
   }
 
   tail(stream: string, after: string | null, handler: TailHandler): Tail {
-    const tail = new RabbitTail(this, queueName(stream), after, handler, () => this.#tails.delete(tail));
+    const tail = new RabbitTail(this, stream, after, handler, () => this.#tails.delete(tail));
     this.#tails.add(tail);
     void tail.run();
     return tail;
@@ -250,16 +251,16 @@ export class RabbitEngine implements EventEngine {
 /** A consumer from a position on, anew after each loss. */
 class RabbitTail implements Tail {
   readonly #engine: RabbitEngine;
-  readonly #queue: string;
+  readonly #stream: string;
   readonly #handler: TailHandler;
   readonly #gone: () => void;
   #after: bigint | null;
   #channel: Channel | null = null;
   #stopped = false;
 
-  constructor(engine: RabbitEngine, queue: string, after: string | null, handler: TailHandler, gone: () => void) {
+  constructor(engine: RabbitEngine, stream: string, after: string | null, handler: TailHandler, gone: () => void) {
     this.#engine = engine;
-    this.#queue = queue;
+    this.#stream = stream;
     this.#after = after === null ? null : BigInt(after);
     this.#handler = handler;
     this.#gone = gone;
@@ -272,7 +273,7 @@ class RabbitTail implements Tail {
         this.#channel = channel;
         const isClosed = new Promise<void>((resolve) => channel.once('close', () => resolve()));
         const from = this.#after === null ? 'first' : this.#after + 1n;
-        await consume(channel, this.#queue, from, (offset, message) => this.#take(offset, message));
+        await consume(channel, queueName(this.#stream), from, (offset, message) => this.#take(offset, message));
         if (this.#stopped) await channel.close();
         await isClosed;
       } catch {
@@ -286,7 +287,7 @@ class RabbitTail implements Tail {
     if (this.#stopped || (this.#after !== null && offset <= this.#after)) return;
     if (this.#after !== null && offset > this.#after + 1n) this.#handler.onGap();
     this.#after = offset;
-    if (markOf(message) === undefined) this.#handler.onEvents([eventOf(message, offset)]);
+    if (markOf(message) === undefined) this.#handler.onEvents([eventOf(this.#stream, message, offset)]);
   }
 
   stop(): void {
@@ -315,11 +316,21 @@ function queueName(stream: string): string {
   return `gatehouse.${stream}`;
 }
 
+/** The client reads bodies of some types: those are not of the gateway. */
+function bytesOf(body: unknown): Buffer {
+  if (Buffer.isBuffer(body)) return body;
+  return Buffer.from(typeof body === 'string' ? body : (JSON.stringify(body) ?? ''));
+}
+
 function markOf(message: AsyncMessage): string | undefined {
   return message.headers?.[MARK] as string | undefined;
 }
 
-function eventOf(message: AsyncMessage, offset: bigint): StoredEvent {
-  const facts = JSON.parse(String(message.headers?.['facts'])) as Omit<NewEvent, 'data'>;
-  return { ...facts, position: String(offset), data: message.body as Buffer };
+function eventOf(stream: string, message: AsyncMessage, offset: bigint): StoredEvent {
+  const facts = readFacts<Omit<NewEvent, 'data'>>(message.headers?.['facts'] as string | undefined);
+  const data = bytesOf(message.body);
+  const position = String(offset);
+  if (facts !== null) return { ...facts, position, data };
+  const { contentType } = message;
+  return foreignEvent(stream, position, data, contentType === undefined ? {} : { contentType });
 }

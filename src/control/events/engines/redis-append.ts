@@ -43,7 +43,9 @@ while count > 1 and (count > most or bytes > mostBytes) do
   local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
   redis.call('XDEL', KEYS[1], first[1])
   redis.call('HSET', KEYS[2], 'removed', first[1])
-  bytes = redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(first[2][2]))
+  if first[2][1] == 'bytes' then
+    bytes = redis.call('HINCRBY', KEYS[2], 'bytes', -(tonumber(first[2][2]) or 0))
+  end
   count = count - 1
 end
 return result`;

@@ -1,7 +1,9 @@
 /** Redis Streams, by a real server that writes to its disk and is killed in the middle of it. */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import { after, before, test } from 'node:test';
 import { type RedisServer, startDurableRedis } from '../../../../test/support/redis.ts';
+import { connectRedis, parseRedisUrl } from '../../../base/redis.ts';
 import { engineSuite, event, readAll, streamSettings } from './engine.suite.ts';
 import { RedisEngine } from './redis.ts';
 
@@ -19,6 +21,12 @@ engineSuite({
     return engine;
   },
   outage: { kill: () => server.kill(), back: () => server.start() },
+  async foreign(stream) {
+    const redis = await connectRedis(parseRedisUrl(server.url), 'gatehouse-test', false);
+    if (redis.status !== 'ready') await once(redis, 'ready');
+    await redis.xadd(`gatehouse:{events-${stream}}:log`, '*', 'greeting', 'hello');
+    redis.disconnect();
+  },
   knowsKeys: true,
   givesPositions: true,
   trimsByCount: true,

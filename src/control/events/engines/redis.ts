@@ -16,6 +16,7 @@ import type {
   TailHandler,
 } from './engine.ts';
 import { comparePositions, EngineFault, within } from './engine.ts';
+import { foreignEvent, readFacts } from './foreign-event.ts';
 import { defineAppend, RedisAppend } from './redis-append.ts';
 
 const BLOCK_MS = 2_000;
@@ -29,7 +30,7 @@ local old = redis.call('XRANGE', KEYS[1], '-', '(' .. ARGV[1], 'COUNT', 1000)
 for _, entry in ipairs(old) do
   redis.call('XDEL', KEYS[1], entry[1])
   redis.call('HSET', KEYS[2], 'removed', entry[1])
-  redis.call('HINCRBY', KEYS[2], 'bytes', -tonumber(entry[2][2]))
+  if entry[2][1] == 'bytes' then redis.call('HINCRBY', KEYS[2], 'bytes', -(tonumber(entry[2][2]) or 0)) end
 end
 return #old`;
 
@@ -112,7 +113,7 @@ export class RedisEngine implements EventEngine {
     const entries = await this.#ask(READ_TIMEOUT_MS, (redis) =>
       redis.callBuffer('XRANGE', eventsKey(stream), from, '+', 'COUNT', limit),
     );
-    const events = (entries as Entry[]).map(eventOf);
+    const events = (entries as Entry[]).map((entry) => eventOf(stream, entry));
     return { events, hasGap: after !== null && (await this.hasGapAfter(stream, after, events.length === 0)) };
   }
 
@@ -227,7 +228,7 @@ class RedisTail implements Tail {
     // One key and its entries, as a map of RESP3, which ioredis gives as one list.
     const [, entries = []] = (reply ?? []) as [key: Buffer, entries: Entry[]];
     if (this.#stopped || entries.length === 0) return;
-    const events = entries.map(eventOf);
+    const events = entries.map((entry) => eventOf(this.#stream, entry));
     this.#after = events.at(-1)!.position;
     this.#handler.onEvents(events);
   }
@@ -242,12 +243,14 @@ class RedisTail implements Tail {
 type Entry = [id: Buffer, fields: Buffer[]];
 
 /** Fields are `bytes`, `facts` and `data`, with a name in front of each value (redis-append.ts). */
-function eventOf([position, fields]: Entry): StoredEvent {
-  return {
-    ...(JSON.parse(fields[3]!.toString('utf8')) as Omit<NewEvent, 'data'>),
-    position: position.toString('latin1'),
-    data: fields[5]!,
-  };
+function eventOf(stream: string, [id, fields]: Entry): StoredEvent {
+  const position = id.toString('latin1');
+  const facts = readFacts<Omit<NewEvent, 'data'>>(fields[3]?.toString('utf8'));
+  const data = fields[5];
+  if (facts !== null && data !== undefined) return { ...facts, position, data };
+  const written: Record<string, string> = {};
+  for (let i = 0; i < fields.length; i += 2) written[fields[i]!.toString('utf8')] = fields[i + 1]!.toString('utf8');
+  return foreignEvent(stream, position, Buffer.from(JSON.stringify(written)), { contentType: 'application/json' });
 }
 
 /** One slot of a cluster. */

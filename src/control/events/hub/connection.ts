@@ -6,16 +6,16 @@
  *   ping -> pong    auth -> authenticated    subscribe -> subscribed    unsubscribe -> unsubscribed
  *   publish -> published    presence -> presence    anything that cannot be done -> error
  */
-import { compilePattern, subjectProblem } from '../../../data/contract/subjects.ts';
+import { subjectProblem } from '../../../data/contract/subjects.ts';
 import { comparePositions } from '../engines/engine.ts';
-import { dataText, isJsonType } from '../event-json.ts';
+import { dataText, isJsonType, isNestedDeeper } from '../event-json.ts';
 import { readCursor, writeCursor } from '../subscribe/cursor.ts';
-import type { Reader } from '../subscribe/feed.ts';
+import type { Feed, Reader } from '../subscribe/feed.ts';
 import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import type { Hub, HubClient, HubEnd } from './hub.ts';
 import type { KnownCaller } from './known-caller.ts';
 import type { HubLimits } from './options.ts';
-import { isAllowed, ruleFor, topicFor } from './rights.ts';
+import { isAllowed, readable, rightsOf, ruleFor, type TopicRule, topicFor } from './rights.ts';
 
 /** What carries messages to the client. */
 export interface Wire {
@@ -37,6 +37,8 @@ const END_CODES: Readonly<Record<HubEnd, number>> = {
 interface Subscription {
   readonly reader: Reader;
   readonly hasPresence: boolean;
+  /** What decided about it. */
+  readonly rights: string;
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -44,6 +46,8 @@ type Message = Readonly<Record<string, unknown>>;
 const BURST_SECONDS = 10;
 /** Mistakes after which a client is taken for broken. */
 const MAX_MISTAKES = 20;
+/** Objects and arrays in each other. */
+const MOST_NESTED = 200;
 
 export class HubConnection implements HubClient {
   readonly route: string;
@@ -96,14 +100,15 @@ export class HubConnection implements HubClient {
     this.isIn = true;
     for (const rule of this.#hub.settings.topics) {
       const topic = rule.join && isAllowed(rule.subscribe, this.caller) ? topicFor(rule, this.caller) : null;
-      if (topic !== null && !this.#subscriptions.has(topic)) await this.#subscribe(topic, after, rule.presence);
+      if (topic !== null && !this.#subscriptions.has(topic)) await this.#subscribe(topic, after, rule);
     }
   }
 
   /** Text of a message. Resolves when all that it asks for was done or refused. */
   take(text: string): Promise<void> {
     if (this.isClosed || !this.#isWithinRate()) return this.#turn;
-    this.#turn = this.#turn.then(() => this.#take(text));
+    // What one client sends must not end the thread that all of them share.
+    this.#turn = this.#turn.then(() => this.#take(text)).catch(() => this.close(1011, 'internal error'));
     return this.#turn;
   }
 
@@ -111,7 +116,8 @@ export class HubConnection implements HubClient {
     if (this.isClosed) return;
     const message = parse(text);
     if (message === null) {
-      this.#refuse(undefined, 'malformed', 'a message is a JSON object with a "type"');
+      const words = `a message is a JSON object with a "type", nested at most ${MOST_NESTED} deep`;
+      this.#refuse(undefined, 'malformed', words);
       return;
     }
     const { type, ref } = message;
@@ -173,7 +179,7 @@ export class HubConnection implements HubClient {
       return this.#refuse(ref, 'too_many_topics', `at most ${this.#limits.topics} topics`, topic);
     }
     try {
-      await this.#subscribe(topic, textOr(after), rule.presence, (id) => {
+      await this.#subscribe(topic, textOr(after), rule, (id) => {
         this.#reply({ type: 'subscribed', topic, id, ref });
       });
     } catch {
@@ -184,14 +190,16 @@ export class HubConnection implements HubClient {
   async #subscribe(
     topic: string,
     after: string | undefined,
-    presence: boolean,
+    rule: TopicRule,
     begun: (id: string | undefined) => void = () => {},
   ): Promise<void> {
-    const { feed, tag } = this.#hub;
+    const { feed, tag, settings } = this.#hub;
     await feed.start();
+    const position = after === undefined ? undefined : await placeIn(feed, tag, after);
     if (this.isClosed) return;
+    // Another configuration is live: it may say something else of the topic.
+    if (this.#hub.settings !== settings) throw new Error('the rules have changed');
     begun(this.#hub.cursor() ?? undefined);
-    const position = after === undefined ? undefined : readCursor(tag, after);
     const gap = (): void => {
       this.#hub.counts.gaps++;
       this.#wire.send(JSON.stringify({ type: 'gap', topic }));
@@ -205,9 +213,11 @@ export class HubConnection implements HubClient {
       },
       gap,
     };
-    const reader = feed.read(position === null ? undefined : position, compilePattern(topic), sink);
-    const hasPresence = presence && this.caller.user !== null && !/[*>]/.test(topic);
-    this.#subscriptions.set(topic, { reader, hasPresence });
+    const test = readable(settings.topics, rule, topic, this.caller);
+    const reader = feed.read(position === null ? undefined : position, test, sink);
+    const hasPresence = rule.presence && this.caller.user !== null && !/[*>]/.test(topic);
+    const rights = rightsOf(settings.topics, topic, this.caller);
+    this.#subscriptions.set(topic, { reader, hasPresence, rights });
     if (hasPresence) this.#hub.presence.join(topic, this.caller.user!);
   }
 
@@ -270,6 +280,14 @@ export class HubConnection implements HubClient {
     for (const { reader } of this.#subscriptions.values()) reader.resume();
   }
 
+  /** Do the rules say about its subscriptions what they said when it began them? */
+  get hasItsRights(): boolean {
+    const { topics } = this.#hub.settings;
+    return this.#subscriptions
+      .entries()
+      .every(([topic, { rights }]) => rightsOf(topics, topic, this.caller) === rights);
+  }
+
   /** Tells why, if there is something to tell, and closes. */
   end(reason: HubEnd): void {
     if (this.isClosed) return;
@@ -286,7 +304,15 @@ export class HubConnection implements HubClient {
   }
 }
 
+/** Null: a place that the stream does not have, or has no more. */
+export async function placeIn(feed: Feed, tag: string, after: string): Promise<string | null> {
+  const position = readCursor(tag, after);
+  return position === null || (await feed.isAhead(position)) ? null : position;
+}
+
 function parse(text: string): Message | null {
+  // V8 reads JSON of any depth, but writes some of it by recursion: `ref` and `data` are written again.
+  if (isNestedDeeper(text, MOST_NESTED)) return null;
   try {
     const message = JSON.parse(text) as unknown;
     return typeof message === 'object' && message !== null && !Array.isArray(message) ? (message as Message) : null;

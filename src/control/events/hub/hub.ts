@@ -33,6 +33,8 @@ export interface HubClient {
   readonly openedMs: number;
   /** Subscriptions that it has. */
   readonly topics: number;
+  /** Whether the rules of topics say of its subscriptions what they said when they began. */
+  readonly hasItsRights: boolean;
   end(reason: HubEnd): void;
   /** By a code of RFC 6455 §7.4.1, without further words. */
   close(code: number, reason: string): void;
@@ -183,6 +185,14 @@ export class Hub {
         client.close(1008, 'authentication required');
       } else beat();
     }
+  }
+
+  /** A configuration is live: whose topics it gives to others, or to nobody, comes back by what it says. */
+  use(settings: HubSettings): void {
+    const isSame = JSON.stringify(settings.topics) === JSON.stringify(this.settings.topics);
+    this.settings = settings;
+    if (isSame) return;
+    for (const client of this.#open.keys()) if (!client.hasItsRights) client.end('route_changed');
   }
 
   endExcept(isKept: (route: string) => boolean): void {

@@ -2,7 +2,7 @@
  * Who may do what with which topic of the hub. A topic is a subject of the hub's stream; a rule is a pattern, with
  * placeholders of the caller, and says who may subscribe and publish. The first rule that covers a topic decides.
  */
-import { encodePart } from '../../../data/contract/subjects.ts';
+import { compilePattern, encodePart, type SubjectTest } from '../../../data/contract/subjects.ts';
 
 export interface Caller {
   /** Null: nobody that is known. */
@@ -74,4 +74,41 @@ export function ruleFor(rules: readonly TopicRule[], topic: string, caller: Call
     const pattern = topicFor(rule, caller);
     return pattern !== null && covers(pattern, topic);
   });
+}
+
+/** Is there a subject that matches both? Both may have wildcards. */
+function overlap(a: string, b: string): boolean {
+  const one = a.split('.');
+  const other = b.split('.');
+  for (let i = 0; i < one.length && i < other.length; i++) {
+    const [part, found] = [one[i]!, other[i]!];
+    if (part === '>' || found === '>') return true;
+    if (part !== '*' && found !== '*' && part !== found) return false;
+  }
+  return one.length === other.length;
+}
+
+/**
+ * Which messages a subscription to `topic`, which `rule` lets the caller have, brings: with wildcards it may reach into
+ * topics about which an earlier rule decides, and that one says no.
+ */
+export function readable(rules: readonly TopicRule[], rule: TopicRule, topic: string, caller: Caller): SubjectTest {
+  const wanted = compilePattern(topic);
+  const earlier = rules.slice(0, rules.indexOf(rule)).flatMap((each) => {
+    const pattern = topicFor(each, caller);
+    if (pattern === null || !overlap(pattern, topic)) return [];
+    return [{ test: compilePattern(pattern), isAllowed: isAllowed(each.subscribe, caller) }];
+  });
+  if (earlier.every((each) => each.isAllowed)) return wanted;
+  return (subject) => wanted(subject) && (earlier.find(({ test }) => test(subject))?.isAllowed ?? true);
+}
+
+/** All that decides about a subscription of this caller, to compare with what does later. */
+export function rightsOf(rules: readonly TopicRule[], topic: string, caller: Caller): string {
+  const rule = ruleFor(rules, topic, caller);
+  const deciding = rules.slice(0, rule === undefined ? 0 : rules.indexOf(rule) + 1).filter((each) => {
+    const pattern = topicFor(each, caller);
+    return pattern !== null && overlap(pattern, topic);
+  });
+  return JSON.stringify(deciding);
 }

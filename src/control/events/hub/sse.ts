@@ -3,17 +3,17 @@
  * clients join by themselves and those of the query (`?topic=rooms.7`); `Last-Event-ID` or `?after=` resumes all of
  * them.
  */
-import { compilePattern, subjectProblem } from '../../../data/contract/subjects.ts';
+import { type SubjectTest, subjectProblem } from '../../../data/contract/subjects.ts';
 import { invalid, REFUSALS, type Refusal } from '../http.ts';
 import type { ChannelRequest } from '../link/request.ts';
-import { readCursor, writeCursor } from '../subscribe/cursor.ts';
+import { writeCursor } from '../subscribe/cursor.ts';
 import type { Reader } from '../subscribe/feed.ts';
 import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import { SseStream } from '../subscribe/sse-stream.ts';
-import { frameOf } from './connection.ts';
+import { frameOf, placeIn } from './connection.ts';
 import type { Hub, HubClient, HubEnd, HubRoute } from './hub.ts';
 import type { KnownCaller } from './known-caller.ts';
-import { isAllowed, ruleFor, topicFor } from './rights.ts';
+import { isAllowed, readable, rightsOf, ruleFor, topicFor } from './rights.ts';
 
 const HEARTBEAT = Buffer.from(':\n\n');
 const RETRY_MS = 2_000;
@@ -27,20 +27,20 @@ export async function openHubSse(
 ): Promise<Refusal | undefined> {
   if (caller.user === null && !route.anonymous) return REFUSALS.unauthenticated;
   const { call, channel, query } = request;
+  await hub.feed.start();
+  const asked = request.headers['last-event-id'] || query.get('after') || undefined;
+  const position = asked === undefined ? undefined : await placeIn(hub.feed, hub.tag, asked);
   const topics = topicsOf(hub, caller, query.getAll('topic'));
   if ('status' in topics) return topics;
-  await hub.feed.start();
   const full = hub.refusalFor(caller, call.address);
   if (full !== undefined) return full;
   if (channel.isOver) return undefined;
-  const asked = request.headers['last-event-id'] || query.get('after') || undefined;
-  const position = asked === undefined ? undefined : readCursor(hub.tag, asked);
   const stream = new SseStream(channel);
-  const client = new SseClient(hub, stream, call.route, caller, topics.size);
+  const client = new SseClient(hub, stream, call.route, caller, [...topics.keys()]);
   hub.opened(client, call.address, () => stream.write(HEARTBEAT));
   stream.onClose(() => client.end('gone'));
-  const head = position === undefined ? hub.cursor() : asked;
-  stream.write(`retry: ${RETRY_MS}\n${position === null || head === null ? '' : `id: ${head}\n`}\n`);
+  const head = position === undefined ? hub.feed.head : position;
+  stream.write(`retry: ${RETRY_MS}\n${head === null ? '' : `id: ${writeCursor(hub.tag, head)}\n`}\n`);
   const gap = (): void => {
     hub.counts.gaps++;
     stream.write('event: gap\ndata: {"type":"gap"}\n\n');
@@ -54,25 +54,26 @@ export async function openHubSse(
     },
     gap,
   };
-  const tests = [...topics].map(compilePattern);
+  const tests = [...topics.values()];
   client.reader = hub.feed.read(position ?? undefined, (subject) => tests.some((test) => test(subject)), sink);
   stream.onDrain(() => client.reader?.resume());
   return undefined;
 }
 
-function topicsOf(hub: Hub, caller: KnownCaller, asked: readonly string[]): Set<string> | Refusal {
-  const topics = new Set<string>();
-  for (const rule of hub.settings.topics) {
+function topicsOf(hub: Hub, caller: KnownCaller, asked: readonly string[]): Map<string, SubjectTest> | Refusal {
+  const rules = hub.settings.topics;
+  const topics = new Map<string, SubjectTest>();
+  for (const rule of rules) {
     const topic = rule.join && isAllowed(rule.subscribe, caller) ? topicFor(rule, caller) : null;
-    if (topic !== null) topics.add(topic);
+    if (topic !== null) topics.set(topic, readable(rules, rule, topic, caller));
   }
   for (const topic of asked) {
     if (subjectProblem(topic, true) !== undefined) return invalid(400, 'topic', topic, 'dotted parts, such as rooms.7');
-    const rule = ruleFor(hub.settings.topics, topic, caller);
+    const rule = ruleFor(rules, topic, caller);
     if (rule === undefined || !isAllowed(rule.subscribe, caller)) {
       return { status: 403, code: 'INSUFFICIENT_PERMISSIONS', message: 'you may not subscribe to this topic' };
     }
-    topics.add(topic);
+    topics.set(topic, readable(rules, rule, topic, caller));
   }
   if (topics.size === 0) return invalid(400, 'topic', '', 'a topic to listen to');
   const most = hub.limitsOf(caller).topics;
@@ -88,15 +89,23 @@ class SseClient implements HubClient {
   reader: Reader | null = null;
   readonly #hub: Hub;
   readonly #stream: SseStream;
+  /** What decided about each topic. */
+  readonly #rights: ReadonlyMap<string, string>;
   #isClosed = false;
 
-  constructor(hub: Hub, stream: SseStream, route: string, caller: KnownCaller, topics: number) {
+  constructor(hub: Hub, stream: SseStream, route: string, caller: KnownCaller, topics: readonly string[]) {
     this.#hub = hub;
     this.#stream = stream;
     this.route = route;
     this.caller = caller;
-    this.topics = topics;
+    this.topics = topics.length;
+    this.#rights = new Map(topics.map((topic) => [topic, rightsOf(hub.settings.topics, topic, caller)]));
     this.openedMs = hub.nowMs();
+  }
+
+  get hasItsRights(): boolean {
+    const { topics } = this.#hub.settings;
+    return this.#rights.entries().every(([topic, rights]) => rightsOf(topics, topic, this.caller) === rights);
   }
 
   end(reason: HubEnd): void {

@@ -50,21 +50,24 @@ export class ChannelSocket extends Duplex {
     const wasFull = this.#isFull;
     this.#isFull = false;
     if (done !== null) done();
+    this.#tell();
     if (wasFull && !this.writableNeedDrain) this.emit('drain');
   }
 
   #take(bytes: Buffer): void {
     this.#untold += bytes.byteLength;
-    if (this.push(bytes) && this.#untold >= TELL_BYTES) this.#tell();
+    if (this.push(bytes)) this.#tell();
   }
 
+  /** A client that sends and never reads is not read any more: each of its ping frames has a pong that waits for it. */
   #tell(): void {
-    if (this.#untold > 0) this.#channel.took(this.#untold);
+    if (this.#untold < TELL_BYTES || this.writableLength >= CREDIT_BYTES) return;
+    this.#channel.took(this.#untold);
     this.#untold = 0;
   }
 
   override _read(): void {
-    if (this.#untold >= TELL_BYTES) this.#tell();
+    this.#tell();
   }
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: Done): void {

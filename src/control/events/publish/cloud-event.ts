@@ -164,14 +164,22 @@ function structured(written: unknown): EventParts | Refusal {
   const written_type = event['datacontenttype'];
   const contentType = typeof written_type === 'string' && written_type !== '' ? written_type : 'application/json';
   if (!/^[\x20-\x7e]{1,200}$/.test(contentType)) return invalid(422, 'datacontenttype', contentType, 'a media type');
-  const bytes =
-    base64 !== undefined
-      ? Buffer.from(base64 as string, 'base64')
-      : data === undefined
-        ? Buffer.alloc(0)
-        : Buffer.from(isJsonType(contentType) || typeof data !== 'string' ? JSON.stringify(data) : data);
+  const bytes = base64 === undefined ? bytesOf(data, contentType) : Buffer.from(base64 as string, 'base64');
+  if (bytes === null) return invalid(422, 'data', '', 'JSON that is not nested as deep');
   const id = event['id'];
   return checked({ id: typeof id === 'string' ? id : '', contentType, attributes, data: bytes }, event['specversion']);
+}
+
+/** Null: nested so deep that it cannot be written again. */
+function bytesOf(data: unknown, contentType: string): Buffer | null {
+  if (data === undefined) return Buffer.alloc(0);
+  if (typeof data === 'string' && !isJsonType(contentType)) return Buffer.from(data);
+  try {
+    return Buffer.from(JSON.stringify(data));
+  } catch (error) {
+    if (error instanceof RangeError) return null;
+    throw error;
+  }
 }
 
 function binary(headers: Fields, contentType: string, body: Buffer): EventParts | Refusal {

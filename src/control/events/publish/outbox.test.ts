@@ -28,6 +28,7 @@ class HeldEngine {
 
   async publish(_stream: string, one: NewEvent): Promise<Published> {
     this.attempts++;
+    if (one.data.byteLength > 1_000) throw new EngineFault('too-large', 'more than 1000 bytes');
     if (this.isAway) throw new EngineFault('unavailable', 'it is away');
     const isKnown = this.stored.some(({ dedupeId }) => dedupeId === one.dedupeId);
     if (!isKnown) this.stored.push(one);
@@ -150,4 +151,18 @@ test('of two processes on one database one hands over, and nothing comes twice',
     Array.from({ length: 20 }, (_, i) => `e${i}`),
   );
   assert.ok(engine.attempts >= 20, `${engine.attempts} attempts`);
+});
+
+test('an event that the engine will never take is set aside, and those behind it go', async (t) => {
+  const engine = new HeldEngine();
+  engine.isAway = false;
+  const { outbox } = await open(t, engine);
+  await outbox.add('s', event('a'));
+  const number = await outbox.add('s', event('large', { data: new Uint8Array(2_000) }));
+  await outbox.add('s', event('b'));
+  await drained(outbox);
+  assert.deepEqual(engine.ids(), ['a', 'b']);
+  const found = await outbox.find(number);
+  assert.deepEqual(found, { attempts: 1, problem: 'more than 1000 bytes', isRefused: true });
+  assert.equal(outbox.holds('s'), false);
 });

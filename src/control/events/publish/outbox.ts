@@ -1,6 +1,7 @@
 /**
  * Events that an engine did not acknowledge, kept in the SQL store until it does: in the order in which they came, one
  * stream after the other, by one process at a time. While events of a stream wait here, later ones queue behind them.
+ * One that the engine will never take, as it is too large for it, is set aside: it would hold up its stream for ever.
  */
 import { randomUUID } from 'node:crypto';
 import { messageOf } from '../../../base/errors.ts';
@@ -15,6 +16,16 @@ const LOOK_EVERY_MS = 1_000;
 const LONGEST_WAIT_MS = 30_000;
 const ACK_TIMEOUT_MS = 5_000;
 const MAX_ROWS = 100_000;
+/** Events that were refused can be asked about for so long. */
+const REFUSED_KEPT_FOR_MS = 7 * 86_400_000;
+
+/** What has become of an event that waited here, or still does. */
+export interface QueuedEvent {
+  readonly attempts: number;
+  readonly problem: string | null;
+  /** The engine will never take it. */
+  readonly isRefused: boolean;
+}
 
 export class Outbox {
   readonly #store: Store<EventTables>;
@@ -27,11 +38,20 @@ export class Outbox {
   #timer: NodeJS.Timeout | undefined;
   #draining: Promise<void> | null = null;
   #stopped = false;
+  /** Rows that were added while they were being counted, by stream. */
+  #addedMeanwhile: Map<string, number> | null = null;
+  readonly #onSetAside: (stream: string) => void;
 
-  constructor(store: Store<EventTables>, log: Logger, engineOf: (stream: string) => EventEngine | undefined) {
+  constructor(
+    store: Store<EventTables>,
+    log: Logger,
+    engineOf: (stream: string) => EventEngine | undefined,
+    onSetAside: (stream: string) => void = () => {},
+  ) {
     this.#store = store;
     this.#log = log;
     this.#engineOf = engineOf;
+    this.#onSetAside = onSetAside;
     this.#lease = new Lease(store, 'outbox');
   }
 
@@ -73,18 +93,20 @@ export class Outbox {
       } as never)
       .returning('number')
       .executeTakeFirstOrThrow();
-    this.#waiting.set(stream, (this.#waiting.get(stream) ?? 0) + 1);
+    for (const counts of [this.#waiting, this.#addedMeanwhile]) counts?.set(stream, (counts.get(stream) ?? 0) + 1);
     return Number(number);
   }
 
   /** What has become of one: null when it was handed over. */
-  async find(number: number): Promise<{ readonly attempts: number; readonly problem: string | null } | null> {
+  async find(number: number): Promise<QueuedEvent | null> {
     const row = await this.#store.db
       .selectFrom('event_outbox')
-      .select(['attempts', 'problem'])
+      .select(['attempts', 'problem', 'refused_ms'])
       .where('number', '=', number)
       .executeTakeFirst();
-    return row === undefined ? null : { attempts: Number(row.attempts), problem: row.problem };
+    if (row === undefined) return null;
+    const { attempts, problem, refused_ms } = row;
+    return { attempts: Number(attempts), problem, isRefused: refused_ms !== null };
   }
 
   drain(): Promise<void> {
@@ -113,6 +135,7 @@ export class Outbox {
         .selectFrom('event_outbox')
         .selectAll()
         .where('stream', '=', stream)
+        .where('refused_ms', 'is', null)
         .orderBy('number')
         .limit(100)
         .execute();
@@ -121,6 +144,10 @@ export class Outbox {
         try {
           await engine.publish(stream, eventOf(row), ACK_TIMEOUT_MS);
         } catch (error) {
+          if (isForEver(error)) {
+            await this.#refused(stream, row, error);
+            continue;
+          }
           await this.#failed(stream, row.number, error);
           return;
         }
@@ -128,6 +155,25 @@ export class Outbox {
         this.#failures.delete(stream);
       }
     }
+  }
+
+  async #refused(stream: string, { number, id }: EventTables['event_outbox'], error: unknown): Promise<void> {
+    const problem = messageOf(error);
+    await this.#store.db
+      .updateTable('event_outbox')
+      .set((row) => ({ attempts: row('attempts', '+', 1), problem, refused_ms: Date.now() }))
+      .where('number', '=', number)
+      .execute();
+    this.#onSetAside(stream);
+    this.#log.error('an event of the outbox was refused by its engine and is set aside', { stream, id, problem });
+  }
+
+  /** Removes events that were set aside long ago. */
+  async clean(): Promise<void> {
+    await this.#store.db
+      .deleteFrom('event_outbox')
+      .where('refused_ms', '<', Date.now() - REFUSED_KEPT_FOR_MS)
+      .execute();
   }
 
   async #failed(stream: string, number: number, error: unknown): Promise<void> {
@@ -143,13 +189,19 @@ export class Outbox {
   }
 
   async #count(): Promise<void> {
+    // Too many rather than too few: an event that is not known to wait would be overtaken by the next ones.
+    const added = new Map<string, number>();
+    this.#addedMeanwhile = added;
     const rows = await this.#store.db
       .selectFrom('event_outbox')
       .select(({ fn }) => ['stream', fn.countAll<number>().as('rows')])
+      .where('refused_ms', 'is', null)
       .groupBy('stream')
       .execute();
     this.#waiting.clear();
     for (const { stream, rows: count } of rows) this.#waiting.set(stream, Number(count));
+    for (const [stream, count] of added) this.#waiting.set(stream, (this.#waiting.get(stream) ?? 0) + count);
+    this.#addedMeanwhile = null;
   }
 
   async stop(): Promise<void> {
@@ -158,6 +210,10 @@ export class Outbox {
     await this.#draining;
     if (this.#lease.isHeld) await this.#lease.release().catch(() => {});
   }
+}
+
+function isForEver(error: unknown): boolean {
+  return error instanceof EngineFault && (error.kind === 'too-large' || error.kind === 'unroutable');
 }
 
 function eventOf(row: EventTables['event_outbox']): NewEvent {

@@ -27,7 +27,7 @@ export interface PublisherParts {
 }
 
 /** What became of publications, for metrics, by stream. */
-export type PublishOutcome = 'accepted' | 'queued' | 'duplicate' | 'refused' | 'unavailable';
+export type PublishOutcome = 'accepted' | 'queued' | 'duplicate' | 'refused' | 'unavailable' | 'set_aside';
 
 /** What a request asks to publish. */
 interface Publication {
@@ -65,6 +65,11 @@ export class Publisher {
     const refusal = await this.#serve(request, settings, target);
     if (refusal !== undefined) this.#count(settings.stream, refusal.status === 503 ? 'unavailable' : 'refused');
     return refusal;
+  }
+
+  /** One that was queued, and that the engine will never take. */
+  setAside(stream: string): void {
+    this.#count(stream, 'set_aside');
   }
 
   async #serve(

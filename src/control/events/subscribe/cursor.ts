@@ -17,6 +17,6 @@ export function writeCursor(tag: string, position: string): string {
 
 /** Null for what is no cursor of this stream. */
 export function readCursor(tag: string, text: string): string | null {
-  const [found, position = ''] = text.split('.');
-  return found === tag && isPosition(position) ? position : null;
+  const [found, position = '', ...more] = text.split('.');
+  return found === tag && isPosition(position) && more.length === 0 ? position : null;
 }

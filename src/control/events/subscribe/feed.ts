@@ -6,7 +6,7 @@
  */
 import { Timings } from '../../../base/timings.ts';
 import type { SubjectTest } from '../../../data/contract/subjects.ts';
-import { comparePositions, type EventEngine, type StoredEvent, type Tail } from '../engines/engine.ts';
+import { comparePositions, type EventEngine, positionBefore, type StoredEvent, type Tail } from '../engines/engine.ts';
 import { FeedEntry } from './feed-entry.ts';
 import { firstAfter, Pages } from './pages.ts';
 
@@ -52,6 +52,8 @@ export class Feed {
   #head: string | null = null;
   #tail: Tail | null = null;
   #starting: Promise<void> | null = null;
+  /** Since the gap nothing has come: what comes may be of a stream that was begun anew. */
+  #isAfterGap = false;
   fannedOut = 0;
 
   constructor(engine: EventEngine, stream: string, limits: FeedLimits = DEFAULT_LIMITS) {
@@ -88,6 +90,21 @@ export class Feed {
     });
   }
 
+  /**
+   * A position that the stream does not have yet, of a stream that was lost or another: whoever waited there would miss
+   * all up to it. False while the engine cannot say.
+   */
+  async isAhead(position: string): Promise<boolean> {
+    if (this.#head !== null && comparePositions(position, this.#head) <= 0) return false;
+    try {
+      // Another process may see further than this one.
+      const latest = await this.engine.latest(this.stream);
+      return latest === null || comparePositions(position, latest) > 0;
+    } catch {
+      return false;
+    }
+  }
+
   /** After `start`. `after`: a position, null for the oldest event kept, undefined for what comes from now on. */
   read(after: string | null | undefined, test: SubjectTest, sink: Sink, slow: SlowPolicy = 'catch-up'): Reader {
     const reader = new Reader(this, after === undefined ? this.#head : after, test, sink, slow, () => {
@@ -100,6 +117,8 @@ export class Feed {
   }
 
   #onEvents(events: readonly StoredEvent[]): void {
+    const [first] = events;
+    if (this.#isAfterGap && first !== undefined) this.#resume(first.position);
     const from = this.#ring.length;
     const added: FeedEntry[] = [];
     for (const event of events) {
@@ -129,7 +148,18 @@ export class Feed {
     if (drop > 0) this.#ring.splice(0, drop);
   }
 
+  /** The first event behind a gap. Where it is not behind what there was, the stream was begun anew. */
+  #resume(position: string): void {
+    this.#isAfterGap = false;
+    if (this.#head === null || comparePositions(position, this.#head) > 0) return;
+    const before = positionBefore(position);
+    this.#base = before;
+    this.#head = before;
+    for (const reader of this.#readers) reader.restart(before);
+  }
+
   #onGap(): void {
+    this.#isAfterGap = true;
     this.#ring.length = 0;
     this.#ringBytes = 0;
     this.#base = this.#head;
@@ -206,6 +236,12 @@ export class Reader {
 
   gap(): void {
     this.#sink.gap();
+  }
+
+  /** The stream was begun anew, and its positions with it. One that is live has heard of the gap. */
+  restart(position: string | null): void {
+    if (!this.isLive) this.#sink.gap();
+    this.#position = position;
   }
 
   close(): void {

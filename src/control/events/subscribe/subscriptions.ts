@@ -3,7 +3,6 @@
  * a client begins, heartbeats, and the end when the caller's token ends. One timer serves all connections.
  */
 import type { ChannelCall, SubscribeSettings } from '../../../data/contract/events.ts';
-import { comparePositions } from '../engines/engine.ts';
 import { invalid, type Refusal } from '../http.ts';
 import type { ChannelRequest } from '../link/request.ts';
 import { readCursor, streamTag } from './cursor.ts';
@@ -31,6 +30,9 @@ export interface Admitted {
   readonly start: string | null | undefined;
   /** The position that the client came with is none of the stream's any more. */
   readonly isLost: boolean;
+  readonly feed: Feed;
+  /** Those that it was admitted by, as JSON. */
+  readonly settings: string;
   /** Gives the place back; once. */
   release(): void;
 }
@@ -108,10 +110,10 @@ export class Subscriptions {
       if (left > 0) this.#perCaller.set(caller, left);
       else this.#perCaller.delete(caller);
     };
-    const isAhead = typeof position === 'string' && (await isAheadOf(feed, position).catch(() => false));
+    const isAhead = typeof position === 'string' && (await feed.isAhead(position));
     const isLost = position === null || isAhead;
     const start = isLost ? null : (position ?? (settings.from === 'earliest' ? null : undefined));
-    return { tag, start, isLost, release };
+    return { tag, start, isLost, release, feed, settings: JSON.stringify(settings) };
   }
 
   add(transport: Transport, call: ChannelCall, settings: SubscribeSettings, admitted: Admitted): void {
@@ -151,9 +153,10 @@ export class Subscriptions {
     }
   }
 
-  /** Ends those of routes that `isKept` does not know any more. */
-  endExcept(isKept: (route: string) => boolean): void {
-    for (const { transport, route } of this.#open.values()) if (!isKept(route)) this.end(transport, 'route_changed');
+  /** Ends those that `isKept` does not know any more: by their route, its settings, and what they read. */
+  endExcept(isKept: (route: string, admitted: Admitted) => boolean): void {
+    for (const { transport, route, admitted } of this.#open.values())
+      if (!isKept(route, admitted)) this.end(transport, 'route_changed');
   }
 
   stop(): void {
@@ -171,11 +174,4 @@ function askedPosition(request: ChannelRequest): string | undefined {
   const header = request.headers['last-event-id'];
   if (header !== undefined && header !== '') return header;
   return request.query.get('after') ?? undefined;
-}
-
-/** A position that the stream does not have yet: from a stream that was lost, or from a process that sees further. */
-async function isAheadOf(feed: Feed, position: string): Promise<boolean> {
-  if (feed.head !== null && comparePositions(position, feed.head) <= 0) return false;
-  const latest = await feed.engine.latest(feed.stream);
-  return latest === null || comparePositions(position, latest) > 0;
 }
