@@ -2,7 +2,9 @@
  * Looks at a whole body without changing it. Held: nothing of it goes on before the verdict. Not held: it passes as it
  * comes, and the verdict is there before its end.
  */
+
 import type { Fault } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 
@@ -14,7 +16,7 @@ export class CheckingFilter implements BodyFilter {
   readonly #maxBytes: number;
   readonly #isHeld: boolean;
   #out: BodyOutput | null = null;
-  #parts: Buffer[] = [];
+  #kept = new GatheredBytes();
   #length = 0;
 
   constructor(verdict: Verdict, maxBytes: number, isHeld: boolean) {
@@ -31,13 +33,13 @@ export class CheckingFilter implements BodyFilter {
     const out = this.#out;
     if (out === null) return true;
     this.#length += end - start;
-    if (this.#length <= this.#maxBytes) this.#parts.push(Buffer.from(bytes.subarray(start, end)));
-    else if (this.#parts.length > 0 || this.#isHeld) this.#tooLong();
+    if (this.#length <= this.#maxBytes) this.#kept.add(bytes, start, end);
+    else if (this.#kept.length > 0 || this.#isHeld) this.#tooLong();
     return this.#isHeld || out.write(bytes, start, end);
   }
 
   #tooLong(): void {
-    this.#parts = [];
+    this.#kept = new GatheredBytes();
     if (!this.#isHeld) return;
     const fault = this.#verdict(null);
     if (fault !== null) this.#fail(fault);
@@ -50,8 +52,8 @@ export class CheckingFilter implements BodyFilter {
   end(trailers: FieldBlock | null): void {
     const out = this.#out;
     if (out === null) return;
-    const body = this.#length > this.#maxBytes ? null : Buffer.concat(this.#parts);
-    this.#parts = [];
+    const body = this.#length > this.#maxBytes ? null : this.#kept.bytes;
+    this.#kept = new GatheredBytes();
     const fault = this.#verdict(body);
     if (fault !== null) {
       this.#fail(fault);
@@ -78,6 +80,6 @@ export class CheckingFilter implements BodyFilter {
 
   abandon(): void {
     this.#out = null;
-    this.#parts = [];
+    this.#kept = new GatheredBytes();
   }
 }

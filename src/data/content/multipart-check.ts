@@ -2,8 +2,10 @@
  * The parts of one multipart body against what is said of them: names, number, sizes, types, file names, and the values
  * of fields. Of files nothing is kept; fields are, all together up to `maxFieldBytes`.
  */
+
 import { isUtf8 } from 'node:buffer';
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { MultipartSettings, PartSettings } from '../contract/validation.ts';
 import type { SchemaCheck } from './json-schema.ts';
 import { matchesType, mediaTypeOf } from './media-type.ts';
@@ -34,7 +36,7 @@ export class MultipartCheck implements PartListener<Fault> {
   #part: CheckedPart | undefined;
   #bytes = 0;
   /** Null: a file, or a part whose value is not checked. */
-  #value: Buffer[] | null = null;
+  #value: GatheredBytes | null = null;
 
   constructor(rules: CheckedMultipart, maxFieldBytes: number) {
     this.#rules = rules;
@@ -56,7 +58,7 @@ export class MultipartCheck implements PartListener<Fault> {
     const part = this.#part;
     if (part === undefined) {
       if (unknownParts === 'refuse') return this.#wrong(undefined, 'no such part');
-      if (fileName === null) this.#value = [];
+      if (fileName === null) this.#value = new GatheredBytes();
       return null;
     }
     const count = (this.#counts.get(name) ?? 0) + 1;
@@ -87,7 +89,7 @@ export class MultipartCheck implements PartListener<Fault> {
       return this.#wrong(contentType ?? undefined, form.kind === 'json' ? 'JSON' : 'a text');
     if (contentType !== null && /charset/i.test(contentType) && !/charset\s*=\s*"?utf-8"?\s*(;|$)/i.test(contentType))
       return this.#wrong(contentType, 'UTF-8');
-    this.#value = [];
+    this.#value = new GatheredBytes();
     return null;
   }
 
@@ -99,14 +101,14 @@ export class MultipartCheck implements PartListener<Fault> {
     this.#fieldBytes += bytes.length;
     if (this.#fieldBytes > this.#maxFieldBytes)
       return tooLarge(`all fields together have at most ${this.#maxFieldBytes} bytes`);
-    if (this.#part !== undefined) this.#value.push(Buffer.from(bytes));
+    if (this.#part !== undefined) this.#value.add(bytes);
     return null;
   }
 
   onPartEnd(): Fault | null {
     const part = this.#part;
     if (part === undefined || this.#value === null) return null;
-    const bytes = Buffer.concat(this.#value);
+    const { bytes } = this.#value;
     this.#value = null;
     if (!isUtf8(bytes)) return this.#wrong(undefined, 'UTF-8');
     const text = bytes.toString('utf8');

@@ -1,4 +1,5 @@
 /** How NDJSON and server-sent events are cut into records, whatever pieces they come in. */
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { Record, Records } from './value-filters.ts';
 
 const CR = 0x0d;
@@ -7,7 +8,8 @@ const NOTHING = Buffer.alloc(0);
 
 /** Lines that end with LF, CR LF or (events alone) CR, across pieces. Gives each with its end. */
 class Lines {
-  #rest: Buffer = NOTHING;
+  /** The beginning of a line. */
+  #rest = new GatheredBytes();
   readonly #takesCr: boolean;
 
   constructor(takesCr: boolean) {
@@ -20,7 +22,10 @@ class Lines {
 
   push(bytes: Buffer): Buffer[] {
     const from = this.#rest.length;
-    const all = from === 0 ? Buffer.from(bytes) : Buffer.concat([this.#rest, bytes]);
+    if (from > 0) this.#rest.add(bytes);
+    // Most pieces of a long line have no end in them, and are not looked at again.
+    if (from > 0 && !this.#mayEnd(from)) return [];
+    const all = from === 0 ? Buffer.from(bytes) : this.#rest.bytes;
     const lines: Buffer[] = [];
     let start = 0;
     // What waited has no end in it, but perhaps a CR as its last byte.
@@ -34,14 +39,23 @@ class Lines {
       lines.push(all.subarray(start, i + 1));
       start = i + 1;
     }
-    this.#rest = start === all.length ? NOTHING : all.subarray(start);
+    if (from > 0 || start < all.length) this.#rest = new GatheredBytes();
+    if (start < all.length) this.#rest.add(all, start);
     return lines;
   }
 
+  /** Something of it from `from` on, or a CR before that, may end a line. */
+  #mayEnd(from: number): boolean {
+    const { bytes } = this.#rest;
+    for (let i = this.#takesCr ? from - 1 : from; i < bytes.length; i++)
+      if (bytes[i] === LF || (bytes[i] === CR && this.#takesCr)) return true;
+    return false;
+  }
+
   rest(): Buffer {
-    const rest = this.#rest;
-    this.#rest = NOTHING;
-    return rest;
+    const { bytes } = this.#rest;
+    this.#rest = new GatheredBytes();
+    return bytes;
   }
 }
 

@@ -3,7 +3,9 @@
  * length), and those that are many, one a line (NDJSON) or one an event (server-sent events), each sent on when it is
  * there.
  */
+
 import type { Fault } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 
@@ -17,7 +19,7 @@ export class WholeValueFilter implements BodyFilter {
   readonly #maxBytes: number;
   readonly #tooLarge: () => Fault;
   #out: BodyOutput | null = null;
-  #parts: Buffer[] = [];
+  #kept = new GatheredBytes();
   #length = 0;
 
   constructor(change: ValueChange, maxBytes: number, tooLarge: () => Fault) {
@@ -34,7 +36,7 @@ export class WholeValueFilter implements BodyFilter {
     if (this.#out === null) return true;
     this.#length += end - start;
     if (this.#length > this.#maxBytes) this.#finish(this.#tooLarge());
-    else this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+    else this.#kept.add(bytes, start, end);
     return true;
   }
 
@@ -42,9 +44,8 @@ export class WholeValueFilter implements BodyFilter {
 
   end(): void {
     if (this.#out === null) return;
-    const [only] = this.#parts;
-    const whole = this.#parts.length === 1 ? only! : Buffer.concat(this.#parts);
-    this.#parts = [];
+    const whole = this.#kept.bytes;
+    this.#kept = new GatheredBytes();
     const made = this.#change(whole);
     if (!isPromise(made)) this.#finish(made);
     else void made.then((value) => this.#finish(value));
@@ -63,7 +64,7 @@ export class WholeValueFilter implements BodyFilter {
 
   abandon(): void {
     this.#out = null;
-    this.#parts = [];
+    this.#kept = new GatheredBytes();
   }
 }
 

@@ -4,8 +4,13 @@
  * what is gathered before a connection is asked for ends at `requestBuffer`, and what is kept for replay at the
  * service's `maxReplayBytes`.
  */
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import { GatheredBytes } from './gathered-bytes.ts';
+
+/** A piece up to this long that is kept behind others is put together with them. */
+const SMALL_BYTES = 2 * 1024;
+/** In pieces of this length. */
+const BLOCK_BYTES = 16 * 1024;
 
 /** Who gets the body: a call to a service. */
 export interface BodyConsumer {
@@ -121,6 +126,11 @@ export class RequestBody {
   }
 
   #keep(bytes: Uint8Array, isVolatile: boolean): void {
+    if (bytes.length <= SMALL_BYTES && (this.#gathered !== null || this.#kept.length > 0)) {
+      this.#gather(bytes, BLOCK_BYTES);
+      if (this.#gathered!.length >= BLOCK_BYTES) this.kept;
+      return;
+    }
     if (!isVolatile) this.#refers = true;
     this.kept;
     this.#kept.push(isVolatile ? Buffer.from(bytes) : bytes);

@@ -2,7 +2,9 @@
  * `context.fetch` of handlers: `service:NAME/PATH?QUERY` is a request of the gateway's own to that service, as any
  * other goes through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
  */
+
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import { BodyVeil, unseen } from '../content/body-veil.ts';
 import { isJsonType, mediaTypeOf } from '../content/media-type.ts';
 import { DIGESTS_AND_RANGES, privateOf } from '../content/other-bytes.ts';
@@ -133,7 +135,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   #veil: BodyVeil | null = null;
   #roles: readonly string[] = NO_ROLES;
   #veiled: { readonly status: number; readonly fields: WebFields } | null = null;
-  #held: Buffer[] = [];
+  #held = new GatheredBytes();
   #heldBytes = 0;
   #route = '';
   #status = 0;
@@ -205,7 +207,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   #refuse(cause: string): void {
-    this.#held = [];
+    this.#held = new GatheredBytes();
     this.#call?.abandon();
     this.onFault(unseen(cause));
   }
@@ -214,7 +216,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
     if (this.#veiled !== null && !this.#isOver && end > start) {
       const { maxBytes } = this.#veil!;
       this.#heldBytes += end - start;
-      if (this.#heldBytes <= maxBytes) this.#held.push(Buffer.from(bytes.subarray(start, end)));
+      if (this.#heldBytes <= maxBytes) this.#held.add(bytes, start, end);
       else this.#refuse(`longer than ${maxBytes} bytes`);
       return;
     }
@@ -234,7 +236,7 @@ class ServiceFetch implements ResponseHandler, BodyOrigin {
   }
 
   #resolveVeiled(status: number, fields: WebFields): void {
-    const bytes = this.#veil!.apply(Buffer.concat(this.#held), this.#roles);
+    const bytes = this.#veil!.apply(this.#held.bytes, this.#roles);
     this.#body = new ServiceBody(this);
     this.#body.push(bytes);
     this.#resolve(WebResponse.of(status, fields, this.#body));

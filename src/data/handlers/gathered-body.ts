@@ -1,5 +1,6 @@
 /** A request body read whole, without a stream in between; the route's `maxRequestSize` bounds it. */
 import { FAULTS, Fault } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import { ServiceError } from '../contract/user-handler.ts';
 import type { Exchange } from '../exchange/exchange.ts';
 import type { BodyConsumer } from '../exchange/request-body.ts';
@@ -9,7 +10,7 @@ export class GatheredBody implements BodyConsumer {
   readonly takesBody = true;
   readonly holdsBody = false;
   readonly #exchange: Exchange;
-  readonly #parts: Buffer[] = [];
+  #bytes = new GatheredBytes();
   #resolve: ((body: Buffer) => void) | null = null;
   #reject: ((error: unknown) => void) | null = null;
 
@@ -40,7 +41,7 @@ export class GatheredBody implements BodyConsumer {
   onBodyGathered(): void {}
 
   onBodyBytes(bytes: Uint8Array): void {
-    if (this.#resolve !== null) this.#parts.push(Buffer.from(bytes));
+    if (this.#resolve !== null) this.#bytes.add(bytes);
   }
 
   flushBody(): boolean {
@@ -48,7 +49,7 @@ export class GatheredBody implements BodyConsumer {
   }
 
   onBodyEnd(): void {
-    this.#resolve?.(Buffer.concat(this.#parts));
+    this.#resolve?.(this.#bytes.bytes);
     this.#forget();
   }
 
@@ -61,6 +62,6 @@ export class GatheredBody implements BodyConsumer {
   #forget(): void {
     this.#resolve = null;
     this.#reject = null;
-    this.#parts.length = 0;
+    this.#bytes = new GatheredBytes();
   }
 }

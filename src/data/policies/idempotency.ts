@@ -5,9 +5,11 @@
  * it is made anew. Decisions are control's (control/idempotency), so they hold for all workers and gateways of one
  * store.
  */
+
 import { createHash } from 'node:crypto';
 import { readAddress } from '../../base/address-words.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import {
@@ -224,7 +226,7 @@ class KeepingFilter implements BodyFilter {
   readonly #maxBytes: number;
   readonly #finish: (body: Buffer | null) => Promise<void>;
   #out: BodyOutput | null = null;
-  #parts: Buffer[] = [];
+  #kept = new GatheredBytes();
   #length = 0;
 
   /** `finish` is called with null where the body was too long to be kept. */
@@ -239,8 +241,8 @@ class KeepingFilter implements BodyFilter {
 
   write(bytes: Buffer, start: number, end: number): boolean {
     this.#length += end - start;
-    if (this.#length > this.#maxBytes) this.#parts = [];
-    else this.#parts.push(Buffer.from(bytes.subarray(start, end)));
+    if (this.#length > this.#maxBytes) this.#kept = new GatheredBytes();
+    else this.#kept.add(bytes, start, end);
     return this.#out?.write(bytes, start, end) ?? true;
   }
 
@@ -249,7 +251,7 @@ class KeepingFilter implements BodyFilter {
   }
 
   end(trailers: FieldBlock | null): void {
-    const body = this.#length > this.#maxBytes ? null : Buffer.concat(this.#parts);
+    const body = this.#length > this.#maxBytes ? null : this.#kept.bytes;
     void this.#finish(body).then(() => {
       this.#out?.end(trailers);
       this.#out?.flush();
@@ -262,6 +264,6 @@ class KeepingFilter implements BodyFilter {
 
   abandon(): void {
     this.#out = null;
-    this.#parts = [];
+    this.#kept = new GatheredBytes();
   }
 }

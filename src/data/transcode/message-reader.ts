@@ -2,6 +2,7 @@
  * Messages out of the body of a gRPC response, however it is cut into pieces: a byte of flags, four of length, the
  * message.
  */
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 
 const HEAD = 5;
 
@@ -9,8 +10,7 @@ export class MessageReader {
   readonly #maxBytes: number;
   readonly #onMessage: (message: Buffer) => void;
   /** Head and message so far; grows as bytes come, not as the length promises. */
-  #parts: Buffer[] = [];
-  #held = 0;
+  #gathered = new GatheredBytes();
   #needed = HEAD;
 
   /** `message` is valid until the callback returns. */
@@ -21,14 +21,14 @@ export class MessageReader {
 
   /** All messages that began have ended. */
   get isAtEnd(): boolean {
-    return this.#held === 0;
+    return this.#gathered.length === 0;
   }
 
   /** Why the bytes cannot be read, or null. */
   push(bytes: Buffer, start: number, end: number): string | null {
     let at = start;
     while (at < end) {
-      if (this.#held === 0 && end - at >= HEAD) {
+      if (this.#gathered.length === 0 && end - at >= HEAD) {
         const problem = this.#readHead(bytes, at);
         if (problem !== null) return problem;
         if (end - at >= this.#needed) {
@@ -40,22 +40,17 @@ export class MessageReader {
           continue;
         }
       }
-      const taken = Math.min(this.#needed - this.#held, end - at);
-      this.#parts.push(Buffer.from(bytes.subarray(at, at + taken)));
-      this.#held += taken;
+      const taken = Math.min(this.#needed - this.#gathered.length, end - at);
+      this.#gathered.add(bytes, at, at + taken);
       at += taken;
-      if (this.#held < this.#needed) continue;
-      const whole = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
+      if (this.#gathered.length < this.#needed) continue;
+      const whole = this.#gathered.bytes;
       if (this.#needed === HEAD) {
         const problem = this.#readHead(whole, 0);
         if (problem !== null) return problem;
-        if (this.#needed > HEAD) {
-          this.#parts = [whole];
-          continue;
-        }
+        if (this.#needed > HEAD) continue;
       }
-      this.#parts = [];
-      this.#held = 0;
+      this.#gathered = new GatheredBytes();
       this.#needed = HEAD;
       this.#onMessage(whole.subarray(HEAD));
     }
