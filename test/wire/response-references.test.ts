@@ -128,6 +128,19 @@ describe('Location', () => {
       says: 'http://{own}/\\evil.example',
       heard: 'http://{own}/\\evil.example',
     },
+    // Browsers take tabs off before they look (URL Standard §4.4).
+    {
+      name: 'nor by a tab',
+      scene: {},
+      says: 'http://{own}/\t/evil.example',
+      heard: 'http://{own}/\t/evil.example',
+    },
+    {
+      name: 'nor by a tab behind what is taken off',
+      scene: { base: '/base' },
+      says: '/base/\t/evil.example',
+      heard: '/base/\t/evil.example',
+    },
   ];
   test('each in its place', async (t) => {
     const upstream = await answering(t, 302, {});
@@ -177,6 +190,14 @@ test('Content-Location and Refresh are put right like Location', async (t) => {
   const fields = { 'Content-Location': '/items/1', Refresh: '5; url="http://{own}/next"' };
   const { headers } = await heard(t, SHOP, fields, 200);
   assert.deepEqual([headers['content-location'], headers['refresh']], ['/shop/items/1', '5; url="/shop/next"']);
+  const rows = [
+    ['0;/next', '0;/shop/next'],
+    ["0.5 , URL = '/next'", "0.5 , URL = '/shop/next'"],
+    ['5; url="/next', '5; url="/next'],
+    ['5', '5'],
+  ] as const;
+  for (const [says, wanted] of rows)
+    assert.equal((await heard(t, SHOP, { Refresh: says }, 200)).headers['refresh'], wanted);
 });
 
 describe('cookies', () => {

@@ -6,7 +6,7 @@ import { describe, test } from 'node:test';
 import { startTestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
-import { echoUpstream, httpUpstream } from '../support/upstream.ts';
+import { cannedUpstream, echoUpstream, httpUpstream } from '../support/upstream.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 const ACCEPT = createHash('sha1').update(`${KEY}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest('base64');
@@ -76,6 +76,21 @@ describe('a WebSocket', () => {
     const caller = new RawCaller(gateway.port).send(`${UPGRADE}early`);
     assert.equal((await caller.answer()).status, 101);
     assert.equal((await caller.atLeast(5)).toString(), 'early');
+    caller.close();
+  });
+
+  test('passes no field that belongs to the connection of the service (RFC 9110 §7.6.1)', async (t) => {
+    const upstream = await cannedUpstream(
+      t,
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: upgrade, X-Hop\r\nX-Hop: 1\r\nX-End: 2\r\n\r\n',
+    );
+    const gateway = await startTestGateway(t, {
+      services: { s: { instances: [{ url: upstream.url }] } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+    });
+    const caller = new RawCaller(gateway.port).send(UPGRADE);
+    const { headers } = await caller.answer();
+    assert.deepEqual([headers['connection'], headers['x-hop'], headers['x-end']], ['Upgrade', undefined, '2']);
     caller.close();
   });
 

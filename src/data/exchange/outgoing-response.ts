@@ -143,7 +143,7 @@ export class OutgoingResponse implements ResponseHandler, ResponseBodyOwner {
     exchange.runtime.metrics.add('tunnels_opened', 1);
     if (exchange.identity !== null) this.isWatched = exchange.runtime.streams.watch(exchange);
     const out = this.#downstream.startHead(101, null);
-    writeResponseFields(out, exchange, head, null, exchange.responseChanges, true);
+    writeResponseFields(out, exchange, head, nominatedBy(head), exchange.responseChanges, true);
     const accept = head.major === 2 && exchange.protocol !== '2' ? acceptFor(exchange.header(KEY)) : null;
     if (accept !== null) out.field('Sec-WebSocket-Accept', accept);
     this.#downstream.endUpgrade(protocol);

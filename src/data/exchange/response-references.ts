@@ -70,8 +70,11 @@ export class ResponseReferences {
 
   /** `5; url=/next`: its form is that of browsers (HTML Standard §4.2.5.3). */
   #setRefresh(exchange: Exchange, value: string): void {
-    const [, before, quote, url] = /^(\s*[\d.]+\s*[;,]\s*(?:url\s*=\s*)?)(["']?)(.*?)\2\s*$/i.exec(value) ?? [];
-    const changed = url === undefined ? null : this.#changed(exchange, url);
+    const before = /^[\d.]+\s*[;,]\s*(?:url\s*=\s*)?/i.exec(value)?.[0];
+    if (before === undefined) return;
+    const rest = value.slice(before.length);
+    const quote = /^(["']).*\1$/.exec(rest)?.[1] ?? '';
+    const changed = this.#changed(exchange, rest.slice(quote.length, rest.length - quote.length));
     if (changed !== null) exchange.setResponseHeader('Refresh', `${before}${quote}${changed}${quote}`);
   }
 
@@ -91,10 +94,12 @@ export class ResponseReferences {
   #cookie(exchange: Exchange, cookie: string): string {
     const kept: string[] = [];
     for (const part of cookie.split(';')) {
-      const [, name, value] = /^\s*(path|domain)\s*=\s*(.*?)\s*$/i.exec(part) ?? [];
-      const isPath = name?.toLowerCase() === 'path';
-      if (name === undefined || value === undefined || kept.length === 0) kept.push(part);
-      else if (isPath) kept.push(value.startsWith('/') ? ` ${name}=${this.#cookiePath(exchange, value)}` : part);
+      const equals = Math.max(0, part.indexOf('='));
+      const name = part.slice(0, equals).trim();
+      const value = part.slice(equals + 1).trim();
+      if (kept.length === 0 || !/^(?:path|domain)$/i.test(name)) kept.push(part);
+      else if (name.length === 4)
+        kept.push(value.startsWith('/') ? ` ${name}=${this.#cookiePath(exchange, value)}` : part);
       // A browser takes no cookie for a host that it did not ask; without the attribute it is the host's that it asked.
       else if (!this.#isOwnDomain(exchange, value)) kept.push(part);
     }
@@ -167,9 +172,12 @@ export class ResponseReferences {
   }
 }
 
-/** A path that begins with two slashes, or with what browsers take for one, would be a host. */
+/**
+ * A path that begins with two slashes, or with what browsers take for one, would be a host. They take tabs off first
+ * (URL Standard §4.4).
+ */
 function isHostToBrowsers(path: string): boolean {
-  return /^\/[/\\]/.test(path);
+  return /^\t*\/\t*[/\\]/.test(path);
 }
 
 /** In lower case, without the port of a scheme. */

@@ -16,8 +16,6 @@ export interface FieldOrigin {
 }
 
 const COOKIE = 'set-cookie';
-/** Whitespace that does not belong to a value (Fetch §2.2.2, "normalize"). */
-const AROUND = /^[\t\n\r ]+|[\t\n\r ]+$/g;
 const NO_VALUE = /[\0\r\n\u0100-\uffff]/;
 
 export class WebFields {
@@ -187,7 +185,20 @@ function nameOf(name: unknown): string {
 }
 
 function textOf(value: unknown): string {
-  const text = `${value as string}`.replace(AROUND, '');
+  const text = withoutBlanks(`${value as string}`);
   if (NO_VALUE.test(text)) throw new TypeError(`not a field value: ${JSON.stringify(text)}`);
   return text;
+}
+
+/** Whitespace around a value does not belong to it (Fetch §2.2.2, "normalize"). */
+function withoutBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (end > start && isBlank(text.charCodeAt(end - 1))) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(code: number): boolean {
+  return code === 0x20 || code === 0x09 || code === 0x0a || code === 0x0d;
 }

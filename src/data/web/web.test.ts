@@ -245,3 +245,11 @@ describe('a request to a handler is as the runtime’s own', () => {
     });
   }
 });
+
+test('blanks inside a value are read once, those around it do not belong to it', () => {
+  const value = `a${' '.repeat(100_000)}b`;
+  const sinceMs = performance.now();
+  assert.equal(new own.Headers({ a: `\t \r\n${value} \n` }).get('a'), value);
+  assert.equal(new own.Headers({ a: ' \t ' }).get('a'), '');
+  assert.ok(performance.now() - sinceMs < 1_000);
+});
