@@ -4,7 +4,7 @@
  * of the page (CSP) allows nothing else: a name that a client chose cannot become a script. The page has its style
  * sheets in it, so that its first paint waits for no other file.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
@@ -119,7 +119,7 @@ async function loadPage(path: string): Promise<Served> {
   const html = await readFile(path, 'utf8');
   const sheets = new Map<string, string>();
   for (const [, name = ''] of html.matchAll(SHEET)) sheets.set(name, await readFile(pathOf(name)!, 'utf8'));
-  const hashes = [...sheets.values()].map((css) => `'sha256-${createHash('sha256').update(css).digest('base64')}'`);
+  const hashes = [...sheets.values()].map((css) => `'sha256-${hash('sha256', css, 'base64')}'`);
   return served(
     html.replace(SHEET, (_, name: string) => `<style>${sheets.get(name)}</style>`),
     hashes,
@@ -142,7 +142,7 @@ function served(text: string, styles: readonly string[] = []): Served {
   return {
     bytes,
     gzip: new Uint8Array(gzipSync(bytes)),
-    etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"`,
+    etag: `"${hash('sha256', bytes, 'hex').slice(0, 16)}"`,
     policy: policy(styles),
   };
 }

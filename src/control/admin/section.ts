@@ -2,7 +2,7 @@
  * The key `admin`: where the admin API and the console are reached, who may use them, and whether they may write the
  * configuration. Without the key they are on the control socket alone. feature.ts serves what is said here.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { plainPath } from '../config/schema/fields.ts';
 import { defineSection, OPERATOR_CALLS } from '../config/section.ts';
@@ -158,5 +158,5 @@ export const adminSection = defineSection({
 });
 
 export function tokenHash(token: string): string {
-  return createHash('sha256').update(token).digest('hex');
+  return hash('sha256', token, 'hex');
 }

@@ -2,7 +2,7 @@
  * Serves the documents and the pages as `builtin:api-pages`. A document is made when somebody asks for it, kept, and
  * made again behind the next request when the configuration changed or something fetched may have.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { stringify } from 'yaml';
 import type { ErrorFacts } from '../../base/error-body.ts';
 import type { Logger } from '../../base/log.ts';
@@ -128,7 +128,7 @@ function textOf({ merged, texts }: Made, audience: Audience, kind: 'json' | 'yam
   if (found === undefined) {
     const document = merged.forAudience(audience);
     const text = kind === 'json' ? JSON.stringify(document) : stringify(document, { aliasDuplicateObjects: false });
-    found = { text, etag: `"${createHash('sha256').update(text).digest('hex').slice(0, 16)}"` };
+    found = { text, etag: `"${hash('sha256', text, 'hex').slice(0, 16)}"` };
     texts.set(key, found);
   }
   return found;

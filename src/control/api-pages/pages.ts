@@ -3,7 +3,7 @@
  * itself as npm has it, served from here. A fixed list of files, so that no request names a path. The policy of the
  * pages (CSP) lets no script in but these: a description that a service wrote cannot become one.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
@@ -140,5 +140,5 @@ async function load(path: string): Promise<Served> {
 
 function tagged(text: string): Served {
   const bytes = new TextEncoder().encode(text);
-  return { bytes, etag: `"${createHash('sha256').update(bytes).digest('hex').slice(0, 16)}"` };
+  return { bytes, etag: `"${hash('sha256', bytes, 'hex').slice(0, 16)}"` };
 }

@@ -2,7 +2,7 @@
  * Which names `tls: auto` needs certificates for, and where each one is kept. Read by the section `acme`, which orders
  * them, and by compile/listeners.ts, which gives them to the workers.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 
 /** The parts of the checked document that decide. */
@@ -39,7 +39,7 @@ export function usesAuto(document: NamingDocument): boolean {
 
 /** Short name of an authority: what a staging one issued is never served in production. */
 export function authorityId(directory: string): string {
-  return createHash('sha256').update(directory).digest('hex').slice(0, 12);
+  return hash('sha256', directory, 'hex').slice(0, 12);
 }
 
 /** Folder of everything that came from one authority. */

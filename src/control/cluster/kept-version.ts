@@ -2,7 +2,7 @@
  * The version of the cluster's configuration that worked last, in a file of the data folder. Written whole beside the
  * old one and renamed; a file that cannot be read, or whose hash is wrong, is as good as none and said in the log.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as z from 'zod';
@@ -32,7 +32,7 @@ export class KeptVersion {
     }
     try {
       const content = contentSchema.parse(JSON.parse(text));
-      if (createHash('sha256').update(content.document, 'utf8').digest('hex') !== content.hash)
+      if (hash('sha256', content.document, 'hex') !== content.hash)
         throw new Error('its hash does not fit its content');
       return content;
     } catch (error) {

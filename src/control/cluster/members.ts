@@ -4,7 +4,7 @@
  * one was, on the database's clock. Cordon: no new tasks. Drain: no new tasks and no traffic. Called by the agent of a
  * gateway and by the API; the queen's part (what follows from a node being gone) is in queen.ts.
  */
-import { createHash, randomBytes, randomUUID } from 'node:crypto';
+import { hash, randomBytes, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
 import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
@@ -526,5 +526,5 @@ export async function currentVersion(db: Transaction<ClusterTables>): Promise<{ 
 }
 
 function hashed(token: string): string {
-  return createHash('sha256').update(token, 'utf8').digest('hex');
+  return hash('sha256', token, 'hex');
 }

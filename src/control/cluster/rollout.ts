@@ -11,7 +11,7 @@
  * version that was rolled back is not taken again unless a person says so (`force`). Here is what people do with it and
  * how it is kept; what the queen does is in rollout-steps.ts.
  */
-import { createHash, randomUUID } from 'node:crypto';
+import { hash, randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
 import { readDatabaseTime } from '../store/database-time.ts';
 import type { Store, StoreDialect } from '../store/store.ts';
@@ -108,7 +108,7 @@ export class Rollouts {
 
   async propose({ document, author, reason, settings, force }: Proposal): Promise<Rollout> {
     const { dialect } = this.#store;
-    const hash = createHash('sha256').update(document, 'utf8').digest('hex');
+    const digest = hash('sha256', document, 'hex');
     return await this.#store.transaction(async (trx) => {
       // One proposal at a time: the row of the fence is what they wait for.
       await trx
@@ -124,7 +124,7 @@ export class Rollouts {
         .where('state', 'in', OPEN_ROLLOUT)
         .executeTakeFirst();
       if (open !== undefined) throw conflict('ROLLOUT_OPEN', `rollout ${open.id} is not finished`);
-      if (!force) await refuseFormerFailure(trx, hash);
+      if (!force) await refuseFormerFailure(trx, digest);
       const now = await readDatabaseTime(trx, dialect);
       const last = await trx
         .selectFrom('cluster_versions')
@@ -133,7 +133,7 @@ export class Rollouts {
       const version = Number(last?.version ?? 0) + 1;
       await trx
         .insertInto('cluster_versions')
-        .values({ version, hash, document, author, reason, created_at: now })
+        .values({ version, hash: digest, document, author, reason, created_at: now })
         .execute();
       const { version: from } = await currentVersion(trx);
       const row = await trx

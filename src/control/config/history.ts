@@ -3,7 +3,7 @@
  * API and the console go back to. Kept in the data folder as one file each, readable by the owner alone, since a
  * document may hold plain secrets. Bounded by number and bytes. Owner: live-configuration.ts.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
@@ -36,7 +36,7 @@ export interface RevisionText extends Revision {
 }
 
 export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('hex').slice(0, 32);
+  return hash('sha256', text, 'hex').slice(0, 32);
 }
 
 export class History {

@@ -2,7 +2,7 @@
  * What the parts of the control plane need to know and workers do not: where things are kept, how many workers run,
  * what each feature's section compiled to. Made by compile.ts together with the snapshot.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { join } from 'node:path';
 import type { CertificateEnd } from '../certificates/ends.ts';
 import type { SectionResults } from '../sections.ts';
@@ -66,7 +66,7 @@ export function controlSocketPath(dataDir: string, platform: NodeJS.Platform = p
 /** A Unix socket in the data folder, or a pipe of this folder's own on Windows, where sockets are not files. */
 export function localSocketPath(dataDir: string, name: string, platform: NodeJS.Platform = process.platform): string {
   if (platform !== 'win32') return join(dataDir, `${name}.sock`);
-  const folder = createHash('sha256').update(dataDir.toLowerCase()).digest('hex').slice(0, 16);
+  const folder = hash('sha256', dataDir.toLowerCase(), 'hex').slice(0, 16);
   return `\\\\.\\pipe\\gatehouse-${folder}-${name}`;
 }
 

@@ -1,5 +1,5 @@
 /** Where tickets are kept until they are used: by their hash, so that who reads the store can use none. */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { TicketHolder } from '../../data/contract/tickets.ts';
 
 /** Unused tickets of one account, at most: the store is everybody's. */
@@ -22,5 +22,5 @@ export interface TicketStore {
 }
 
 export function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }

@@ -4,7 +4,7 @@
  * does not hold up the traffic of a worker. In a circle of definitions each looks at each value once: forms that all look
  * at the same would take time that doubles with each level.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { JsonSchema } from '../contract/user-policy.ts';
 import { type CompiledSchema, checkOf, compileLinked, compileSchema, type SchemaCheck } from './json-schema.ts';
@@ -33,7 +33,7 @@ export class SchemaTable implements SchemaLinks {
   static of(definitions: Definitions): SchemaTable {
     const same = byIdentity.get(definitions);
     if (same !== undefined) return same;
-    const digest = createHash('sha256').update(JSON.stringify(definitions)).digest('base64url');
+    const digest = hash('sha256', JSON.stringify(definitions), 'base64url');
     const table = known.get(digest) ?? new SchemaTable(definitions);
     if (known.size >= MOST_KNOWN) known.delete(known.keys().next().value!);
     known.set(digest, table);

@@ -3,6 +3,7 @@
  * together as a line first, since that is what encoder and tables work on. Heads that came by HTTP/2 are such lines
  * already. One per connection.
  */
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { FieldBlock, FieldStart } from '../contract/field-block.ts';
 import { nameIs } from '../parser/field-names.ts';
 import type { Head } from '../parser/head.ts';
@@ -13,7 +14,6 @@ import type { HpackEncoder } from './hpack/encoder.ts';
 import { encodeLiterals } from './hpack/encoder.ts';
 
 const MARKS = 4;
-const SHORT = 32;
 const COLON = 0x3a;
 const SPACE = 0x20;
 const LOWER = Uint8Array.from({ length: 256 }, (_, byte) => (byte >= 0x41 && byte <= 0x5a ? byte | 0x20 : byte));
@@ -86,9 +86,7 @@ export class HeadEncoder implements HeadWriter {
   bytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (this.#length + length > line.length) grow(this.#length + length, this.#length);
-    let at = this.#length;
-    if (length <= SHORT) for (let i = start; i < end; i++) line[at++] = bytes[i]!;
-    else bytes.copy(line, at, start, end);
+    copyBytes(bytes, start, end, line, this.#length);
     this.#length += length;
   }
 

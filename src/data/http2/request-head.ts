@@ -5,6 +5,7 @@
  * per thread, used from `begin` to `finish` without a wait.
  */
 import { randomBytes } from 'node:crypto';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { FaultKind } from '../../base/errors.ts';
 import { FAULTS } from '../../base/errors.ts';
 import type { ConnectionLimits } from '../contract/snapshot.ts';
@@ -42,8 +43,6 @@ const MAX_METHOD_BYTES = 24;
 const NOTHING = Buffer.alloc(0);
 const COLON = 0x3a;
 const SPACE = 0x20;
-/** Up to here a loop is cheaper than a call out of JavaScript. */
-const LOOP_BYTES = 24;
 const HOST_NAME = Buffer.from('host', 'latin1');
 const COOKIE_NAME = Buffer.from('cookie', 'latin1');
 const UPGRADE_NAME = Buffer.from('upgrade', 'latin1');
@@ -188,9 +187,7 @@ class RequestHeadReader implements FieldSink {
   #append(bytes: Buffer, start: number, nameLength: number, valueLength: number, kind: number): void {
     const length = nameLength + valueLength + 4;
     if (!this.#hasRoom(length) || !this.#hasField()) return;
-    const at = this.#length;
-    const out = this.#out;
-    copyBytes(bytes, start, length, out, at);
+    copyBytes(bytes, start, start + length, this.#out, this.#length);
     this.#mark(nameLength, valueLength, kind);
   }
 
@@ -235,7 +232,7 @@ class RequestHeadReader implements FieldSink {
           this.#refuse(FAULTS.uriTooLong, `the limit is ${this.#limits!.maxTargetBytes} bytes`);
         } else if (this.#hasRoom(length)) {
           this.#targetStart = this.#length;
-          copyBytes(bytes, start, length, this.#out, this.#length);
+          copyBytes(bytes, start, start + length, this.#out, this.#length);
           this.#length += length;
           this.#targetEnd = this.#length;
         }
@@ -269,7 +266,7 @@ class RequestHeadReader implements FieldSink {
     for (let i = 0; i < name.length; i++) out[at + i] = name[i]!;
     out[from - 2] = COLON;
     out[from - 1] = SPACE;
-    copyBytes(value, start, length, out, from);
+    copyBytes(value, start, start + length, out, from);
     out[from + length] = CR;
     out[from + length + 1] = LF;
     this.#mark(name.length, length, kind);
@@ -421,11 +418,6 @@ class RequestHeadReader implements FieldSink {
     this.#add(UPGRADE_NAME, WEBSOCKET, 0, WEBSOCKET.length, UPGRADE);
     return field;
   }
-}
-
-function copyBytes(from: Buffer, start: number, length: number, to: Buffer, at: number): void {
-  if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) to[at + i] = from[start + i]!;
-  else from.copy(to, at, start, start + length);
 }
 
 /** One for the thread. */

@@ -3,6 +3,7 @@
  * response, stored ones. They are laid out in memory as lines, so that router, policies and copying know one form of
  * a head only. Callers have checked names and values.
  */
+import { copyBytes } from '../../base/copy-bytes.ts';
 import { CR, LF } from './bytes.ts';
 import { fieldId } from './field-names.ts';
 import type { Head } from './head.ts';
@@ -10,8 +11,6 @@ import type { Head } from './head.ts';
 const COLON = 0x3a;
 const SPACE = 0x20;
 const MARKS = 4;
-/** Up to here a loop is cheaper than a call out of JavaScript. */
-const LOOP_BYTES = 24;
 
 export class HeadBuilder {
   readonly #head: Head;
@@ -70,10 +69,8 @@ export class HeadBuilder {
   line(bytes: Buffer, start: number, nameLength: number, valueLength: number, id: number): boolean {
     const length = nameLength + valueLength + 4;
     if (!this.#hasRoom(length)) return false;
-    const memory = this.#memory;
     const at = this.#used;
-    if (length <= LOOP_BYTES) for (let i = 0; i < length; i++) memory[at + i] = bytes[start + i]!;
-    else bytes.copy(memory, at, start, start + length);
+    copyBytes(bytes, start, start + length, this.#memory, at);
     return this.#note(at, at + nameLength, at + nameLength + 2 + valueLength, id);
   }
 

@@ -5,8 +5,7 @@
  * it is made anew. Decisions are control's (control/idempotency), so they hold for all workers and gateways of one
  * store.
  */
-
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { readAddress } from '../../base/address-words.ts';
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';
@@ -211,7 +210,7 @@ function wrongKey(expected: string): Fault {
 }
 
 function hashOf(...parts: readonly unknown[]): string {
-  return createHash('sha256').update(JSON.stringify(parts)).digest('base64url');
+  return hash('sha256', JSON.stringify(parts), 'base64url');
 }
 
 function replyOf({ status, fields, body }: KeptResponse, exchange: PolicyContext): Outcome {

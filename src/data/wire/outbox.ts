@@ -9,14 +9,13 @@
  */
 import { Buffer } from 'node:buffer';
 import type { Socket } from 'node:net';
+import { copyBytes } from '../../base/copy-bytes.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
 import { digitsOf, MOST_DIGITS_VALUE, writeDigits } from './digits.ts';
 import { giveScratch, giveScratchLater, NO_SCRATCH, type Scratch, takeScratch } from './scratch.ts';
 
 /** Up to here joining by copy is cheaper than two buffers in one writev (measured: equal at about 16 KB). */
 export const JOIN_BYTES = 16 * 1024;
-/** Up to here a loop is cheaper than a call out of JavaScript. */
-const LOOP_BYTES = 32;
 /** The same for text. */
 export const SHORT_TEXT = 6;
 
@@ -56,10 +55,7 @@ export class Outbox implements ByteWriter {
   bytes(bytes: Buffer, start: number, end: number): void {
     const length = end - start;
     if (this.#used + length > this.#scratch.length) this.#makeRoom(length);
-    const scratch = this.#scratch;
-    let at = this.#used;
-    if (length <= LOOP_BYTES) for (let i = start; i < end; i++) scratch[at++] = bytes[i]!;
-    else bytes.copy(scratch, at, start, end);
+    copyBytes(bytes, start, end, this.#scratch, this.#used);
     this.#used += length;
     this.#gathered += length;
   }

@@ -8,7 +8,7 @@
  *   GET    <path>/services/:name/instances                   list of one service
  *   GET    <path>/services                                   list of all
  */
-import { createHash, randomUUID, timingSafeEqual } from 'node:crypto';
+import { hash, randomUUID, timingSafeEqual } from 'node:crypto';
 import type { Context } from 'hono';
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
@@ -141,9 +141,9 @@ const NO_LEASE = notFound('there is no such registration: it was never there, or
 function isAuthorized(header: string | undefined, hashes: readonly string[]): boolean {
   const token = /^Bearer +(\S+)$/i.exec(header ?? '')?.[1];
   if (token === undefined) return false;
-  const digest = createHash('sha256').update(token, 'utf8').digest();
+  const digest = hash('sha256', token, 'buffer');
   let found = false;
-  for (const hash of hashes) if (timingSafeEqual(digest, Buffer.from(hash, 'hex'))) found = true;
+  for (const known of hashes) if (timingSafeEqual(digest, Buffer.from(known, 'hex'))) found = true;
   return found;
 }
 

@@ -2,7 +2,7 @@
  * The section `registry`: where services register themselves, with which token, and how long a registration lasts
  * without a heartbeat. Which services take registrations is each service's own `discovery.registry`.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import * as z from 'zod';
 import { duration, MAX_TIMER_MS, secret } from '../../../base/zod-units.ts';
 import { defineSection } from '../../config/section.ts';
@@ -109,7 +109,7 @@ export function registrySettings(options: z.output<typeof registryOptions>): Reg
 }
 
 export function hashToken(text: string): string {
-  return createHash('sha256').update(text, 'utf8').digest('hex');
+  return hash('sha256', text, 'hex');
 }
 
 export const registrySection = defineSection({

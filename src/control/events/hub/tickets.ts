@@ -2,7 +2,7 @@
  * Single-use tickets: who a caller is, for a moment and once, so that a browser, which can set no field on a WebSocket,
  * can open one without a token in its URL. Kept in the SQL store by their hash: any gateway on it takes any ticket.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import type { Store } from '../../store/store.ts';
 import type { EventTables } from '../tables.ts';
 import type { KnownCaller } from './known-caller.ts';
@@ -40,5 +40,5 @@ export class Tickets {
 }
 
 function hashOf(ticket: string): string {
-  return createHash('sha256').update(ticket).digest('base64url');
+  return hash('sha256', ticket, 'base64url');
 }

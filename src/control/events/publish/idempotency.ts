@@ -5,7 +5,7 @@
  * event's own id for the engine is made of the key, so that a request repeated after a lost acknowledgement has no
  * second effect there either.
  */
-import { createHash } from 'node:crypto';
+import { createHash, hash } from 'node:crypto';
 import { isUniqueViolation } from '../../store/faults.ts';
 import type { Store } from '../../store/store.ts';
 import type { EventTables } from '../tables.ts';
@@ -33,15 +33,13 @@ export function parseKey(field: string): string | null {
 
 /** Keys belong to the route and the caller: nobody meets another's. */
 export function hashKey(route: string, caller: string, key: string): string {
-  return createHash('sha256')
-    .update(JSON.stringify([route, caller, key]))
-    .digest('base64url');
+  return hash('sha256', JSON.stringify([route, caller, key]), 'base64url');
 }
 
 export function fingerprint(parts: readonly (string | Uint8Array)[]): string {
-  const hash = createHash('sha256');
-  for (const part of parts) hash.update(part).update('\0');
-  return hash.digest('base64url');
+  const sum = createHash('sha256');
+  for (const part of parts) sum.update(part).update('\0');
+  return sum.digest('base64url');
 }
 
 export class IdempotencyKeys {

@@ -3,12 +3,12 @@
  * subscriber may ask for any position of the stream that it may read, so forging one gains nothing; what it is given is
  * decided by the route's pattern each time. One of another stream is no position here.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { isPosition } from '../engines/engine.ts';
 
 /** Tells streams apart, also those of one name on another engine. */
 export function streamTag(engine: string, stream: string): string {
-  return createHash('sha256').update(`${engine}\n${stream}`).digest('base64url').slice(0, 8);
+  return hash('sha256', `${engine}\n${stream}`, 'base64url').slice(0, 8);
 }
 
 export function writeCursor(tag: string, position: string): string {

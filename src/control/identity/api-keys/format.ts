@@ -2,7 +2,7 @@
  * The text of an API key: `ghk_<id>_<secret><checksum>`. The checksum (CRC-32 in base 62) lets secret scanners and
  * this service tell a key from a typing error without a look-up; it protects nothing by itself.
  */
-import { createHash, randomBytes } from 'node:crypto';
+import { hash, randomBytes } from 'node:crypto';
 import { crc32 } from 'node:zlib';
 import { base62 } from '../../secrets/random-token.ts';
 
@@ -30,7 +30,7 @@ export function idOfKey(text: string): string | undefined {
 
 /** SHA-256: enough for a secret of 256 random bits, where a slow hash would only cost time. */
 export function hashOfKey(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 function checksum(body: string): string {

@@ -3,7 +3,7 @@
  * the database gives neither a code nor a token. `consume` is one statement, and whoever comes second gets
  * `invalid_grant`: with a naive adapter, four of eight parallel exchanges of one code went through on PostgreSQL.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Adapter, AdapterPayload } from 'oidc-provider';
 import { errors } from 'oidc-provider';
 import { Encryption } from '../../secrets/encryption.ts';
@@ -20,7 +20,7 @@ const OF_STRANGERS = new Set(['Interaction', 'Session', 'DeviceCode']);
 const MOST_OF_STRANGERS = 5_000;
 
 function hashOf(text: string): string {
-  return createHash('sha256').update(text).digest('base64url');
+  return hash('sha256', text, 'base64url');
 }
 
 export function adapterFactory(

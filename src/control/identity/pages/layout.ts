@@ -3,7 +3,7 @@
  * that works without scripts, with a keyboard and with a screen reader: one heading, labels, errors announced and tied
  * to their field, visible focus, text that scales, 320 pixels, dark mode. Everything from outside is escaped.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { PagesOptions } from './options.ts';
 import { styleOf } from './style.ts';
@@ -71,7 +71,7 @@ export function makePages(options: PagesOptions, isSecure: boolean): PageSet {
   const logo = logoOf(options.logo);
   const policy = [
     "default-src 'none'",
-    `style-src 'sha256-${createHash('sha256').update(style).digest('base64')}'`,
+    `style-src 'sha256-${hash('sha256', style, 'base64')}'`,
     ...(logo === undefined ? [] : ['img-src data:']),
     "frame-ancestors 'none'",
     "base-uri 'none'",

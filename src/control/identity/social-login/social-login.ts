@@ -3,7 +3,7 @@
  * the browser by a cookie. Accounts are linked only when that is safe (docs/identity-rules.md, 9): from a signed-in
  * session, or when the provider vouches for an address that is verified here as well.
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Configuration } from 'openid-client';
 import { Encryption } from '../../secrets/encryption.ts';
 import { randomSecret } from '../../secrets/random-token.ts';
@@ -59,7 +59,7 @@ export interface Finished {
   readonly secret?: string;
 }
 
-const sha256 = (text: string): string => createHash('sha256').update(text).digest('base64url');
+const sha256 = (text: string): string => hash('sha256', text, 'base64url');
 
 export interface Begun {
   readonly location: string;

@@ -6,7 +6,7 @@
  *   GET /usage/export    ?quota=NAME&period=ID: all accounts of a period, for administrators; ?format=csv|json,
  *                        ?partial=true
  */
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import { type Context, Hono } from 'hono';
 import * as z from 'zod';
 import type { Clock } from '../../../base/clock.ts';
@@ -102,7 +102,7 @@ export function createUsageApp({ usage, caller, errorFormat, clock }: UsageAppPa
 /** The same bytes and the same tag each time, once the period is final. */
 function exportResponse(context: Context, found: UsageExport, format: 'json' | 'csv'): Response {
   const body = format === 'csv' ? exportCsv(found) : `${JSON.stringify(found)}\n`;
-  const tag = `"${createHash('sha256').update(body).digest('base64url')}"`;
+  const tag = `"${hash('sha256', body, 'base64url')}"`;
   const name = `usage-${found.quota}-${found.period}.${format}`;
   const headers = {
     'content-type': format === 'csv' ? 'text/csv; charset=utf-8; header=present' : 'application/json',

@@ -7,6 +7,7 @@
  * Bounded: a block is as long as the connection allows, an integer has at most 28 bits, the table at most the size that
  * we announced. One byte may stand for a line of 4 KB, so a receiver of lines must stop storing them at its limit.
  */
+import { copyBytes } from '../../../base/copy-bytes.ts';
 import { DynamicTable } from './dynamic-table.ts';
 import { kindOf } from './field-kinds.ts';
 import { decodeHuffman, mostDecoded } from './huffman.ts';
@@ -165,8 +166,7 @@ export class HpackDecoder {
       return stop < 0 ? this.#noString('a string that is not in the Huffman code') : stop - to;
     }
     makeRoom(to + length, to);
-    if (length < 24) for (let i = 0; i < length; i++) line[to + i] = bytes[start + i]!;
-    else bytes.copy(line, to, start, this.#at);
+    copyBytes(bytes, start, this.#at, line, to);
     return length;
   }
 

@@ -6,6 +6,7 @@
  *
  * A block is gathered in scratch memory of the thread from `begin` to `end`, with nothing in between that waits.
  */
+import { copyBytes } from '../../../base/copy-bytes.ts';
 import type { Scratch } from '../../wire/scratch.ts';
 import { giveScratch, NO_SCRATCH, takeScratch } from '../../wire/scratch.ts';
 import { TABLE_BYTES } from './decoder.ts';
@@ -21,7 +22,7 @@ const WITHOUT_INDEXING = 0x00;
 
 /** A line longer than this would push too much out of the table. */
 const LONGEST_INDEXED = 512;
-/** Up to here a loop is cheaper than a call out of JavaScript. */
+/** Up to here comparing in a loop is cheaper than a call out of JavaScript. */
 const LOOP_BYTES = 128;
 /** Powers of two. */
 const SLOTS = 128;
@@ -226,11 +227,8 @@ export class HpackEncoder {
       return;
     }
     this.#integer(length, 7, 0);
-    if (length < 24) for (let i = start, end = start + length; i < end; i++) this.bytes[this.length++] = from[i]!;
-    else {
-      from.copy(this.bytes, this.length, start, start + length);
-      this.length += length;
-    }
+    copyBytes(from, start, start + length, this.bytes, this.length);
+    this.length += length;
   }
 
   /** RFC 7541 §5.1. There must be room. */
