@@ -19,22 +19,21 @@ const SOURCE = join(ROOT, 'src');
 const DIST = join(ROOT, 'dist');
 const BUNDLE = join(DIST, 'bundle');
 
-/** Modules that are loaded by their path. */
-const ENTRIES = [
-  'index',
-  'cli/gatehouse',
-  'cluster-client/index',
-  'control/config/build-worker',
-  'control/config/module-worker',
-  'control/events/bridge-thread',
-  'control/identity/password-hashing/hash-thread',
-  'data/auth/authorize/check-authorizer',
-  'data/contract/balancer',
-  'data/contract/user-policy',
-  'data/user-policies/check-policy',
-  'data/worker',
-  'registry/index',
-  'testing/index',
+/** Modules that are loaded by their path. Those of one group may meet in one thread: what they share is one module. */
+const GROUPS: readonly (readonly string[])[] = [
+  ['index', 'cli/gatehouse', 'cluster-client/index', 'registry/index'],
+  [
+    'data/worker',
+    'data/auth/authorize/check-authorizer',
+    'data/contract/balancer',
+    'data/contract/user-policy',
+    'data/user-policies/check-policy',
+    'testing/index',
+  ],
+  ['control/config/build-worker'],
+  ['control/config/module-worker'],
+  ['control/events/bridge-thread'],
+  ['control/identity/password-hashing/hash-thread'],
 ];
 
 /** Packages that are put in: those that read a configuration, and those that must share a `zod` with them. */
@@ -71,36 +70,46 @@ const ours: Plugin = {
   },
 };
 
-const { metafile } = await build({
-  absWorkingDir: ROOT,
-  entryPoints: Object.fromEntries(ENTRIES.map((entry) => [entry.replaceAll('/', '-'), `src/${entry}.ts`])),
-  outdir: 'dist/bundle',
-  bundle: true,
-  splitting: true,
-  format: 'esm',
-  platform: 'node',
-  target: 'node24',
-  // What Node finds by that name is CommonJS.
-  alias: { yaml: join(ROOT, 'node_modules/yaml/browser/index.js') },
-  // A thread that is ended while a module waits at its top takes the process along (nodejs/node#62114).
-  supported: { 'top-level-await': false },
-  sourcemap: 'linked',
-  sourcesContent: false,
-  plugins: [ours],
-  metafile: true,
-  logLevel: 'warning',
-});
-for (const entry of ENTRIES) {
+const LICENCES = 'LICENSES.txt';
+const written = new Set([LICENCES]);
+for (const group of GROUPS) for (const path of await bundle(group)) written.add(basename(path));
+writeFileSync(join(BUNDLE, LICENCES), INSIDE.map(licence).join('\n\n'));
+// Last, and only those: a gateway that was started from here before may still load what did not change.
+for (const file of readdirSync(BUNDLE)) if (!written.has(file)) rmSync(join(BUNDLE, file));
+for (const entry of GROUPS.flat()) {
   const file = join(DIST, `${entry}.js`);
   mkdirSync(dirname(file), { recursive: true });
   const up = '../'.repeat(entry.split('/').length - 1) || './';
-  writeFileSync(file, `export * from '${up}bundle/${entry.replaceAll('/', '-')}.js';\n`);
+  writeFileSync(file, `export * from '${up}bundle/${flat(entry)}.js';\n`);
 }
-const LICENCES = 'LICENSES.txt';
-writeFileSync(join(BUNDLE, LICENCES), INSIDE.map(licence).join('\n\n'));
-const written = new Set([LICENCES, ...Object.keys(metafile.outputs).map((path) => basename(path))]);
-// Last, and only those: a gateway that was started from here before may still load what did not change.
-for (const file of readdirSync(BUNDLE)) if (!written.has(file)) rmSync(join(BUNDLE, file));
+
+/** The files that it has written. */
+async function bundle(entries: readonly string[]): Promise<string[]> {
+  const { metafile } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: Object.fromEntries(entries.map((entry) => [flat(entry), `src/${entry}.ts`])),
+    outdir: 'dist/bundle',
+    bundle: true,
+    splitting: true,
+    format: 'esm',
+    platform: 'node',
+    target: 'node24',
+    // What Node finds by that name is CommonJS.
+    alias: { yaml: join(folderOf('yaml'), 'browser/index.js') },
+    // A thread that is ended while a module waits at its top takes the process along (nodejs/node#62114).
+    supported: { 'top-level-await': false },
+    sourcemap: 'linked',
+    sourcesContent: false,
+    plugins: [ours],
+    metafile: true,
+    logLevel: 'warning',
+  });
+  return Object.keys(metafile.outputs);
+}
+
+function flat(entry: string): string {
+  return entry.replaceAll('/', '-');
+}
 
 /** Two carry no text: they are of the authors of `hono`, by the same licence, whose text is here too. */
 function licence(name: string): string {
