@@ -83,7 +83,10 @@ for (const entry of GROUPS.flat()) {
   writeFileSync(file, `export * from '${up}bundle/${flat(entry)}.js';\n`);
 }
 
-/** The files that it has written. */
+/**
+ * The files that it has written, maps too. What only code without use imports is written as well: nothing leads there,
+ * and it is removed with what was there before.
+ */
 async function bundle(entries: readonly string[]): Promise<string[]> {
   const { metafile } = await build({
     absWorkingDir: ROOT,
@@ -104,7 +107,16 @@ async function bundle(entries: readonly string[]): Promise<string[]> {
     metafile: true,
     logLevel: 'warning',
   });
-  return Object.keys(metafile.outputs);
+  const { outputs } = metafile;
+  const reached = new Set<string>();
+  const reach = (path: string): void => {
+    const output = outputs[path];
+    if (output === undefined || reached.has(path)) return;
+    reached.add(path);
+    for (const each of output.imports) reach(each.path);
+  };
+  for (const entry of entries) reach(`dist/bundle/${flat(entry)}.js`);
+  return [...reached].flatMap((path) => [path, `${path}.map`]);
 }
 
 function flat(entry: string): string {
