@@ -101,7 +101,7 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
   }
 
   async function joinWorker({ cluster }: Scene, wanted: Partial<NewNode> = {}) {
-    const { token } = await cluster.members.createJoinToken({
+    const { token } = await cluster.joinTokens.create({
       labels: {},
       zone: null,
       ttlMs: 60_000,
@@ -133,7 +133,7 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
   describe(`the cluster on ${name}`, () => {
     test('a join token of one use joins one node, and what it says of labels wins', async (t) => {
       const { cluster } = await scene(t);
-      const { token } = await cluster.members.createJoinToken({
+      const { token } = await cluster.joinTokens.create({
         labels: { tier: 'gold' },
         zone: 'b',
         ttlMs: 60_000,
@@ -244,9 +244,9 @@ export function clusterSuite(name: string, database: () => Promise<string>): voi
 
     test('events have ids without holes in the order of commits, under many writers', async (t) => {
       const { cluster } = await scene(t);
-      const { members } = cluster;
+      const { joinTokens } = cluster;
       const made = Array.from({ length: 30 }, () =>
-        members.createJoinToken({ labels: {}, zone: null, ttlMs: 60_000, uses: null, createdBy: 'test' }),
+        joinTokens.create({ labels: {}, zone: null, ttlMs: 60_000, uses: null, createdBy: 'test' }),
       );
       await Promise.all(made);
       const ids = (await cluster.events.after(0, 100)).map(({ id }) => id);

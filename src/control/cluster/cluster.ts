@@ -12,6 +12,7 @@ import { Election } from './election.ts';
 import { EventFeed } from './event-feed.ts';
 import { EventReader } from './events.ts';
 import { Fence } from './fence.ts';
+import { JoinTokens } from './join-tokens.ts';
 import type { EpochFloor, Lease, LeaseStore } from './lease.ts';
 import { SqlLeaseStore } from './lease.ts';
 import { Members } from './members.ts';
@@ -44,6 +45,7 @@ export class Cluster {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly members: Members;
+  readonly joinTokens: JoinTokens;
   readonly tasks: Tasks;
   readonly messages: Messages;
   readonly rollouts: Rollouts;
@@ -65,6 +67,7 @@ export class Cluster {
     this.#store = store;
     this.#log = log;
     this.members = new Members(store, plan.members);
+    this.joinTokens = new JoinTokens(store);
     this.tasks = new Tasks(store);
     this.messages = new Messages(store);
     this.rollouts = new Rollouts(store);

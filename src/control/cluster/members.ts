@@ -2,14 +2,16 @@
  * The members of the cluster: who joined, who is alive, who takes work. A node joins with a join token (workers) or
  * with access to the store (gateways), sends heartbeats, and is `alive`, `suspect` or `gone` by how long ago the last
  * one was, on the database's clock. Cordon: no new tasks. Drain: no new tasks and no traffic. Called by the agent of a
- * gateway and by the API; the queen's part (what follows from a node being gone) is in queen.ts.
+ * gateway and by the API. Join tokens are in join-tokens.ts, the queen's part (what follows from a node being gone) in
+ * queen.ts.
  */
-import { hash, randomBytes, randomUUID } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import type { Selectable, Transaction } from 'kysely';
 import { databaseNow, readDatabaseTime } from '../store/database-time.ts';
 import type { Store } from '../store/store.ts';
 import { addEvent } from './events.ts';
 import { FACTS_SEQUENCE } from './fact-board.ts';
+import { newToken, tokenHash, useJoinToken } from './join-tokens.ts';
 import { ClusterRefusal, conflict, notFound } from './refusal.ts';
 import type { ClusterTables, NodeRow } from './tables.ts';
 
@@ -93,32 +95,9 @@ export interface CertifiedNode {
   readonly zone: string | null;
 }
 
-export interface NewJoinToken {
-  readonly labels: Readonly<Record<string, string>>;
-  readonly zone: string | null;
-  readonly ttlMs: number;
-  /** Null: until it expires. */
-  readonly uses: number | null;
-  readonly createdBy: string;
-}
-
 /** States of a rollout that is under way; rollout.ts tells them. */
 export const OPEN_ROLLOUT = ['checking', 'canary', 'watching', 'waves', 'rolling-back'] as const;
 
-/** As the list shows it: without its text, of which the store has a hash only. */
-export interface JoinToken {
-  readonly id: string;
-  readonly labels: Readonly<Record<string, string>>;
-  readonly zone: string | null;
-  /** Null: as often as wanted until it expires. */
-  readonly usesLeft: number | null;
-  readonly createdBy: string;
-  readonly createdAtMs: number;
-  readonly expiresAtMs: number;
-}
-
-const MOST_LISTED_TOKENS = 1_000;
-const TOKEN_BYTES = 32;
 const KNOWN_MS = 10_000;
 const MAX_KNOWN = 10_000;
 
@@ -139,88 +118,19 @@ export class Members {
 
   // --- joining -------------------------------------------------------------------------------------------------------
 
-  /** Makes a join token; the text is given here and never again. */
-  async createJoinToken(wanted: NewJoinToken): Promise<{ id: string; token: string; expiresAtMs: number }> {
-    const token = `ghj_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
-    const id = randomUUID();
-    const { dialect } = this.#store;
-    return await this.#store.transaction(async (trx) => {
-      const now = await readDatabaseTime(trx, dialect);
-      const expiresAtMs = now + wanted.ttlMs;
-      await trx.deleteFrom('cluster_join_tokens').where('expires_at', '<', now).execute();
-      await trx
-        .insertInto('cluster_join_tokens')
-        .values({
-          id,
-          hash: hashed(token),
-          labels: JSON.stringify(wanted.labels),
-          zone: wanted.zone,
-          created_by: wanted.createdBy,
-          created_at: now,
-          expires_at: expiresAtMs,
-          uses_left: wanted.uses,
-        })
-        .execute();
-      await addEvent(trx, dialect, { type: 'token.created', subject: id, data: { by: wanted.createdBy } });
-      return { id, token, expiresAtMs };
-    });
-  }
-
-  /** Those that still let a node join, newest first. */
-  async joinTokens(): Promise<readonly JoinToken[]> {
-    const { db, dialect } = this.#store;
-    const rows = await db
-      .selectFrom('cluster_join_tokens')
-      .select(['id', 'labels', 'zone', 'uses_left', 'created_by', 'created_at', 'expires_at'])
-      .where('expires_at', '>=', databaseNow(dialect))
-      .where((where) => where.or([where('uses_left', 'is', null), where('uses_left', '>', 0)]))
-      .orderBy('created_at', 'desc')
-      .limit(MOST_LISTED_TOKENS)
-      .execute();
-    return rows.map((row) => ({
-      id: row.id,
-      labels: JSON.parse(row.labels) as Record<string, string>,
-      zone: row.zone,
-      usesLeft: row.uses_left,
-      createdBy: row.created_by,
-      createdAtMs: Number(row.created_at),
-      expiresAtMs: Number(row.expires_at),
-    }));
-  }
-
-  async revokeJoinToken(id: string, by: string): Promise<void> {
-    await this.#store.transaction(async (trx) => {
-      const { numDeletedRows } = await trx
-        .deleteFrom('cluster_join_tokens')
-        .where('id', '=', id)
-        .executeTakeFirstOrThrow();
-      if (numDeletedRows === 0n) throw notFound('join token', id);
-      await addEvent(trx, this.#store.dialect, { type: 'token.revoked', subject: id, data: { by } });
-    });
-  }
-
   /**
    * A worker joins with a join token and gets a token of its own, shown once. A node of the same name whose heartbeats
    * have stopped is replaced; the name of a live one is refused.
    */
   async join(joinToken: string, wanted: NewNode): Promise<{ node: ClusterNode; token: string }> {
     const { dialect } = this.#store;
-    const token = `ghn_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+    const token = newToken('ghn');
     const node = await this.#store.transaction(async (trx) => {
       const now = await readDatabaseTime(trx, dialect);
-      const row = await trx
-        .updateTable('cluster_join_tokens')
-        .set((set) => ({ uses_left: set('uses_left', '-', 1) }))
-        .where('hash', '=', hashed(joinToken))
-        .where('expires_at', '>=', now)
-        .where((where) => where.or([where('uses_left', 'is', null), where('uses_left', '>', 0)]))
-        .returning(['labels', 'zone'])
-        .executeTakeFirst();
-      if (row === undefined)
-        throw new ClusterRefusal(401, 'AUTHENTICATION_REQUIRED', 'the join token is not known, used up or expired');
+      const said = await useJoinToken(trx, joinToken, now);
       // What the token says about the node wins: a node cannot give itself labels that others trust.
-      const labels = { ...wanted.labels, ...(JSON.parse(row.labels) as Record<string, string>) };
-      return await this.#put(trx, { ...wanted, labels, zone: row.zone ?? wanted.zone }, hashed(token), now);
+      const labels = { ...wanted.labels, ...said.labels };
+      return await this.#put(trx, { ...wanted, labels, zone: said.zone ?? wanted.zone }, tokenHash(token), now);
     });
     return { node, token };
   }
@@ -233,12 +143,12 @@ export class Members {
     wanted: NewNode,
     known: CertifiedNode = { labels: {}, zone: null },
   ): Promise<{ node: ClusterNode; token: string }> {
-    const token = `ghn_${randomBytes(TOKEN_BYTES).toString('base64url')}`;
+    const token = newToken('ghn');
     const labels = { ...wanted.labels, ...known.labels };
     const node = await this.#store.transaction(async (trx) => {
       const now = await readDatabaseTime(trx, this.#store.dialect);
       const asked = { ...wanted, labels, zone: known.zone ?? wanted.zone };
-      return await this.#put(trx, asked, hashed(token), now, true);
+      return await this.#put(trx, asked, tokenHash(token), now, true);
     });
     this.#known.clear();
     return { node, token };
@@ -344,7 +254,7 @@ export class Members {
 
   /** The id of the node whose token this is. Known ones are remembered for some seconds; heartbeats refuse at once. */
   async authenticate(token: string): Promise<string> {
-    const hash = hashed(token);
+    const hash = tokenHash(token);
     const nowMs = performance.now();
     const known = this.#known.get(hash);
     if (known !== undefined && known.untilMs > nowMs) return known.id;
@@ -523,8 +433,4 @@ export async function currentVersion(db: Transaction<ClusterTables>): Promise<{ 
     .limit(1)
     .executeTakeFirst();
   return { version: Number(row?.version ?? 0) };
-}
-
-function hashed(token: string): string {
-  return hash('sha256', token, 'hex');
 }

@@ -4,7 +4,8 @@
  */
 import { z } from '@hono/zod-openapi';
 import type { ClusterEvent } from './events.ts';
-import type { ClusterNode, JoinToken } from './members.ts';
+import type { JoinToken } from './join-tokens.ts';
+import type { ClusterNode } from './members.ts';
 import type { Message } from './messages.ts';
 import type { Rollout, Version } from './rollout.ts';
 import type { Task } from './tasks.ts';

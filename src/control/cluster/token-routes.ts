@@ -11,7 +11,7 @@ import * as schema from './schemas.ts';
 
 export function addTokenRoutes(
   app: ClusterApp,
-  { members }: Cluster,
+  { joinTokens }: Cluster,
   needs: (right: Right) => MiddlewareHandler<ClusterEnv>,
 ): void {
   app.openapi(
@@ -26,7 +26,7 @@ export function addTokenRoutes(
     async (context) => {
       const who = context.get('caller');
       const { ttl_ms, ...wanted } = context.req.valid('json');
-      const made = await members.createJoinToken({ ...wanted, ttlMs: ttl_ms, createdBy: who });
+      const made = await joinTokens.create({ ...wanted, ttlMs: ttl_ms, createdBy: who });
       return context.json({ id: made.id, token: made.token, expires_at: schema.iso(made.expiresAtMs) }, 201);
     },
   );
@@ -39,7 +39,7 @@ export function addTokenRoutes(
       responses: { 200: json(z.object({ tokens: z.array(schema.listedTokenSchema) }), 'The tokens.') },
     }),
     async (context) => {
-      return context.json({ tokens: (await members.joinTokens()).map(schema.shownToken) }, 200);
+      return context.json({ tokens: (await joinTokens.list()).map(schema.shownToken) }, 200);
     },
   );
   app.openapi(
@@ -52,7 +52,7 @@ export function addTokenRoutes(
       responses: { 204: { description: 'Done.' } },
     }),
     async (context) => {
-      await members.revokeJoinToken(context.req.valid('param').id, context.get('caller'));
+      await joinTokens.revoke(context.req.valid('param').id, context.get('caller'));
       return context.body(null, 204);
     },
   );

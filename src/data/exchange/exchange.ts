@@ -10,10 +10,9 @@
 import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
-import { derivedOf } from '../contract/identity-derived.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
 import { checkStatus } from '../contract/policy-limits.ts';
-import { IDEMPOTENCY_KEY, idOfName } from '../parser/field-names.ts';
+import { IDEMPOTENCY_KEY } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import { UNKNOWN_LENGTH } from '../parser/framing.ts';
 import type { Head } from '../parser/head.ts';
@@ -41,7 +40,7 @@ import { report } from './report.ts';
 import { bodyOf, RequestBody } from './request-body.ts';
 import { type RequestBodyOwner, RequestBodyWork } from './request-body-work.ts';
 import type { RequestBuffers } from './request-buffers.ts';
-import { writeRequestFields, writeRequestHead } from './request-head.ts';
+import { sentField, writeRequestFields, writeRequestHead } from './request-head.ts';
 import { tooLarge } from './route-faults.ts';
 import type { StepTimes } from './step-times.ts';
 import { beginTrace, timeRoute, tracePolicy } from './trace-request.ts';
@@ -114,19 +113,8 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     return `${host} ${prefix} ${isMoved ? `${this.upstreamPath}?${this.upstreamQuery ?? ''}` : ''}`;
   }
 
-  /** A request field as a service gets it: what the client sent, unless the gateway says something in its place. */
   sentUpstream(name: string): string | null {
-    const { identity, upstreamChanges: changes } = this;
-    const { head, meaning } = this.incoming;
-    const isOwn =
-      requestDrop(this.peer.trusted, false, this.trace !== null)[idOfName(name)] !== 0 ||
-      (identity !== null && derivedOf(identity).keys.has(name)) ||
-      name === 'x-forwarded-prefix';
-    if (isOwn) return this.forwardedFields().valueOf(name);
-    const isTaken = meaning.nominated?.includes(name) === true || changes?.removes(name) === true;
-    const sent = isTaken ? null : head.valueOf(name);
-    const added = changes === null ? null : changes.addedValue(name);
-    return sent === null || added === null ? (sent ?? added) : `${sent}, ${added}`;
+    return sentField(this, this.incoming, this.upstreamChanges, name);
   }
 
   /** What the client's address holds of this worker. */
@@ -350,7 +338,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.#wentAsync = true;
   }
 
-  /** Told once when the exchange is over, before the request's memory is used for another one. */
+  /** `listener` is called once when the exchange is over, before the request's memory is used for another one. */
   onGone(listener: GoneListener): void {
     this.#whenGone = listener;
   }

@@ -2,6 +2,7 @@
 import { FieldStart } from '../contract/field-block.ts';
 import type { FieldWriter } from '../contract/field-writer.ts';
 import { derivedOf } from '../contract/identity-derived.ts';
+import { idOfName } from '../parser/field-names.ts';
 import type { DropMask, HeadWriter } from '../parser/head-writer.ts';
 import { hasPrefix } from '../router/path-prefix.ts';
 import type { Attempt, UpstreamService } from './attempt.ts';
@@ -75,6 +76,25 @@ export function writeRequestFields(
   own.begin(REQUEST_ID);
   exchange.writeRequestId(own);
   own.end();
+}
+
+/** A request field as a service gets it: what the client sent, unless the gateway says something in its place. */
+export function sentField(
+  exchange: Exchange,
+  { head, meaning }: RequestBuffers,
+  changes: FieldChanges | null,
+  name: string,
+): string | null {
+  const { identity, peer, trace } = exchange;
+  const isOwn =
+    requestDrop(peer.trusted, false, trace !== null)[idOfName(name)] !== 0 ||
+    (identity !== null && derivedOf(identity).keys.has(name)) ||
+    name === PREFIX;
+  if (isOwn) return exchange.forwardedFields().valueOf(name);
+  const isTaken = meaning.nominated?.includes(name) === true || changes?.removes(name) === true;
+  const sent = isTaken ? null : head.valueOf(name);
+  const added = changes === null ? null : changes.addedValue(name);
+  return sent === null || added === null ? (sent ?? added) : `${sent}, ${added}`;
 }
 
 /** Writes what the gateway says itself, unless a policy says something else. */
