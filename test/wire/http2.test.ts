@@ -199,6 +199,19 @@ describe('HTTP/2 downstream', () => {
     await peer.frame(({ stream, type, flags }) => stream === 1 && (type === f.RST_STREAM || (flags & 1) === 1));
   });
 
+  test('RFC 8441 §5: a client that ends its side of a tunnel before it is there has one that ends', async (t) => {
+    const tunnel = [[':method', 'CONNECT'], [':protocol', 'websocket'], ...get('/ws').slice(1)] as [string, string][];
+    const peer = await Http2Peer.connect(t, gateway.port);
+    // With the head; behind it; behind bytes that wait for the tunnel.
+    peer.headers(1, tunnel, f.END_HEADERS | f.END_STREAM);
+    peer.headers(3, tunnel, f.END_HEADERS);
+    peer.data(3, '', f.END_STREAM);
+    peer.headers(5, tunnel, f.END_HEADERS);
+    peer.data(5, 'x', f.END_STREAM);
+    for (const id of [1, 3, 5])
+      await peer.frame(({ stream, type, flags }) => stream === id && (type === f.RST_STREAM || (flags & 1) === 1));
+  });
+
   test('a body that stops is answered with 408, a client that opens no window is reset', async (t) => {
     const peer = await Http2Peer.connect(t, impatient.port, [[f.SETTING_INITIAL_WINDOW_SIZE, 100]]);
     peer.credits = false;

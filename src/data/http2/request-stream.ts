@@ -51,6 +51,10 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   #isBodyless = false;
   #takesTrailers = false;
   #awaitsTunnel = false;
+  /** The client has ended its side of a tunnel that is not there yet. */
+  #endsTunnel = false;
+  /** The exchange has all of the request. */
+  #requestEnded = false;
   #isTunnel = false;
   #tunnelUsed = false;
   /** Where the frames of a WebSocket end that go to the client. */
@@ -82,6 +86,7 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     this.remoteEnded = ended;
     if (meaning.upgrade >= 0) {
       this.#awaitsTunnel = true;
+      this.#endsTunnel = ended;
       this.pauseReceiving();
     } else if (!ended) {
       if (meaning.lengthGiven) this.expectBytes(meaning.bodyLength);
@@ -93,7 +98,9 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     const handler = host.beginExchange(this, incoming);
     if (handler === null) return;
     this.#handler = handler;
-    if (meaning.bodyLength === 0) handler.onRequestEnd(null);
+    if (meaning.bodyLength !== 0) return;
+    this.#requestEnded = true;
+    handler.onRequestEnd(null);
   }
 
   /** The head was decoded and is refused; what is known of it is read where it is looked at. */
@@ -166,9 +173,11 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   protected onRemoteEnd(trailers: Head | null): void {
     if (this.#deadline !== null) this.#connection.host.wheel.clear(this.#deadline);
     this.#stopAwaiting();
-    if (!this.#isTunnel) this.#handler?.onRequestEnd(trailers);
     // RFC 8441 §5: the end of the stream is that of the connection which it stands for.
-    else this.#gone();
+    if (this.#isTunnel) this.#gone();
+    else if (this.#awaitsTunnel) this.#endsTunnel = true;
+    // Behind `Content-Length: 0` it only says what is known.
+    else if (!this.#requestEnded) this.#handler?.onRequestEnd(trailers);
     if (this.localEnded) this.close();
   }
 
@@ -289,6 +298,7 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
     host.wheel.set(this.#deadline, host.limits.tunnelIdleTimeoutMs);
     this.#connection.headEncoder.omitted = null;
     this.resumeReceiving();
+    if (this.#endsTunnel && !this.isClosed) this.onRemoteEnd(null);
   }
 
   sendClose(frame: Buffer): void {

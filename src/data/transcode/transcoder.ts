@@ -5,6 +5,7 @@
  */
 import { JsonEncoder, type JsonProblem } from '../../base/protobuf/json-to-wire.ts';
 import { type MessageType, TypeSet } from '../../base/protobuf/types.ts';
+import { WireFault } from '../../base/protobuf/wire.ts';
 import { JsonDecoder } from '../../base/protobuf/wire-to-json.ts';
 import { type Violation, violation } from '../content/violation.ts';
 import type { TranscodeApi, TranscodeBinding, TranscodeSettings } from '../contract/transcode.ts';
@@ -103,10 +104,14 @@ export class Transcoder {
   }
 }
 
-/** A field of google.api.HttpBody by either name. */
+/** What may stand in a field: a service may have it from anybody, and a line end in it would be another field. */
+const FIELD_VALUE = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+
+/** A field of google.api.HttpBody by either name. Throws a `WireFault` when its type is none. */
 function rawContent(value: unknown): Content {
   const { contentType, content_type, data } = value as Readonly<Record<string, string | undefined>>;
   const type = contentType || content_type || 'application/octet-stream';
+  if (!FIELD_VALUE.test(type)) throw new WireFault(`the content type ${JSON.stringify(type.slice(0, 100))}`);
   return { type, bytes: Buffer.from(data ?? '', 'base64') };
 }
 

@@ -367,4 +367,55 @@ describe('transcoding', () => {
     });
     for (const status of [502, 502, 502, 500]) assert.equal((await fetch(`${bad.url}/v1/isbn/1`)).status, status);
   });
+
+  test('a content type of HttpBody that is no field splits no response', async (t) => {
+    const TYPES = [
+      'text/html\r\nset-cookie: a=b',
+      'text/html\n\nHTTP/1.1 200 OK',
+      // Its second byte is that of CR where texts are written byte by byte.
+      'text/html\u010d\u010aset-cookie: a=b',
+      'text/html\0',
+      ' text/html ',
+      'täxt/html',
+    ];
+    const upstream = await Http2Peer.serve(t, (peer) => {
+      void (async () => {
+        for (let i = 0; ; i++) {
+          const { stream, fields } = await peer.request(i);
+          const nth = Number(fields.find(([name]) => name === 'x-nth')![1]);
+          const text = Buffer.from(TYPES[nth] ?? 'text/csv; charset=utf-8');
+          const message = Buffer.concat([Buffer.of(10, text.length), text, Buffer.of(18, 2), Buffer.from('ab')]);
+          const head = block([
+            [':status', '200'],
+            ['content-type', 'application/grpc'],
+          ]);
+          peer.send(
+            frame(f.HEADERS, f.END_HEADERS, stream, head),
+            frame(f.DATA, 0, stream, Buffer.concat([Buffer.of(0, 0, 0, 0, message.length), message])),
+            frame(f.HEADERS, f.END_HEADERS | f.END_STREAM, stream, block([['grpc-status', '0']])),
+          );
+        }
+      })().catch(() => {});
+    });
+    const bad = await startTestGateway(t, {
+      services: { s: { instances: [upstream.url], protocol: 'grpc', retries: 0, ejection: 'off' } },
+      routes: [{ match: { path: '/*' }, service: 's', auth: 'public', transcode: { proto: PROTO } }],
+    });
+    const ask = async (nth: number): Promise<{ status: number; text: string }> => {
+      const caller = new RawCaller(bad.port);
+      caller.send(`GET /v1/files/x HTTP/1.1\r\nHost: a\r\nX-Nth: ${nth}\r\nConnection: close\r\n\r\n`);
+      const text = (await caller.end()).toString('latin1');
+      return { status: Number(text.slice(9, 12)), text };
+    };
+    const fine = await ask(TYPES.length);
+    assert.deepEqual(
+      [fine.status, /\r\ncontent-type: (.*)\r\n/i.exec(fine.text)?.[1]],
+      [200, 'text/csv; charset=utf-8'],
+    );
+    for (const [nth, type] of TYPES.entries()) {
+      const { status, text } = await ask(nth);
+      assert.equal(status, 502, JSON.stringify(type));
+      assert.ok(!/set-cookie|200 OK/i.test(text), text);
+    }
+  });
 });
