@@ -64,6 +64,35 @@ test('nesting without end and aliases without end are refused, not suffered', ()
   }
   const { problems } = textSource(bomb.join('\n'), 'f', 'yaml', {});
   assert.match(problems[0]?.message ?? '', /too large/);
+  for (const first of ['{}', '{ a: 1 }']) {
+    const merges = [`x0: &x0 ${first}`];
+    for (let level = 1; level < 12; level++)
+      merges.push(`x${level}: &x${level} { <<: [${Array.from({ length: 10 }, () => `*x${level - 1}`).join(', ')}] }`);
+    const merged = textSource(merges.join('\n'), 'f', 'yaml', {});
+    assert.match(merged.problems[0]?.message ?? '', /too large/);
+  }
+});
+
+test('an alias stands for the last node before it that has the anchor', () => {
+  const text = 'a: &x 1\nb: *x\nc: [&x 2, *x]\nd: { <<: &z { e: 3 }, f: *x }\ng: *z\n';
+  assert.deepEqual(sourceOf(text, 'yaml').value, { a: 1, b: 1, c: [2, 2], d: { f: 2, e: 3 }, g: { e: 3 } });
+  const { problems } = textSource('a: *x\nb: &x 1\n', 'f', 'yaml', {});
+  assert.match(problems[0]?.message ?? '', /no anchor "&x" before this alias/);
+});
+
+test('ten thousand routes may each have aliases', () => {
+  const shared = Array.from({ length: 20 }, (_, i) => `k${i}: ${i}`).join(', ');
+  const routes = Array.from({ length: 10_000 }, (_, i) => `  - { path: /a${i}, cors: *c, <<: *m }`);
+  const text = `x-c: &c { ${shared} }\nx-m: &m { auth: public }\nroutes:\n${routes.join('\n')}\n`;
+  const sinceMs = performance.now();
+  const { routes: read } = sourceOf(text, 'yaml').value as { routes: { path: string; cors: object; auth: string }[] };
+  const last = read.at(-1)!;
+  assert.deepEqual(
+    [read.length, last.path, Object.keys(last.cors).length, last.auth],
+    [10_000, '/a9999', 20, 'public'],
+  );
+  // Each of them looked for in the whole document took minutes.
+  assert.ok(performance.now() - sinceMs < 20_000);
 });
 
 test('what JSON could not say is refused where it stands: tags of other kinds, dates of YAML 1.1', () => {

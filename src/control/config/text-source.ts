@@ -4,8 +4,8 @@
  * places only when one is asked for: json-source.ts has read the values long before. Calls substitute.ts for `${NAME}`.
  * Anchors, aliases and merge keys are followed, within limits; tags and second documents are refused.
  */
-import type { Document, Node, Pair } from 'yaml';
-import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar } from 'yaml';
+import type { Alias, Document, Node, Pair, YAMLMap } from 'yaml';
+import { isAlias, isMap, isPair, isScalar, isSeq, LineCounter, parseDocument, Scalar, visit } from 'yaml';
 import type { KeyPath } from '../../data/contract/options.ts';
 import { jsonProblem } from './json-grammar.ts';
 import { plainJson } from './json-source.ts';
@@ -16,8 +16,9 @@ import { pathId } from './source.ts';
 import { type MaskedText, maskTokens, substitute } from './substitute.ts';
 
 const MOST_VALUES = 1_000_000;
-/** Aliases can make a short file expand without end; no real configuration is near this. */
+/** Aliases can make a short file expand without end; no real configuration is near both of these. */
 const MOST_ALIASED_VALUES = 100_000;
+const MOST_ALIASED_PER_VALUE = 20;
 const DEEPEST = 64;
 
 interface Offsets {
@@ -167,6 +168,7 @@ class TreeBuilder {
   #aliases = 0;
   #aliasedValues = 0;
   #isTooLarge = false;
+  #targets: ReadonlyMap<Alias, Node> | null = null;
 
   constructor(document: Document.Parsed, tokens: readonly string[], env: Environment, complain: Complain) {
     this.#document = document;
@@ -179,15 +181,7 @@ class TreeBuilder {
     if (!this.offsets.has(pathId(path))) {
       this.offsets.set(pathId(path), { key: keyOffset, value: offsetOfNode(node) });
     }
-    this.#values++;
-    if (this.#aliases > 0) this.#aliasedValues++;
-    if (this.#values > MOST_VALUES || this.#aliasedValues > MOST_ALIASED_VALUES || depth > DEEPEST) {
-      if (!this.#isTooLarge) {
-        this.#complain(offsetOfNode(node), formatKey(path), 'the document is too large or nested too deeply');
-      }
-      this.#isTooLarge = true;
-      return null;
-    }
+    if (!this.#mayGoOn(node, path, depth)) return null;
     const target = this.#follow(node, path);
     if (target === undefined) {
       this.environmentValues.set(pathId(path), {
@@ -223,9 +217,22 @@ class TreeBuilder {
     return value;
   }
 
+  /** Counts what is walked through: once for each way to it, so that what expands without end is found early. */
+  #mayGoOn(node: Node, path: KeyPath, depth: number): boolean {
+    this.#values++;
+    if (this.#aliases > 0) this.#aliasedValues++;
+    if (this.#isTooLarge) return false;
+    const mostAliased = Math.max(MOST_ALIASED_VALUES, MOST_ALIASED_PER_VALUE * (this.#values - this.#aliasedValues));
+    this.#isTooLarge = this.#values > MOST_VALUES || this.#aliasedValues > mostAliased || depth > DEEPEST;
+    if (this.#isTooLarge)
+      this.#complain(offsetOfNode(node), formatKey(path), 'the document is too large or nested too deeply');
+    return !this.#isTooLarge;
+  }
+
   #follow(node: Node, path: KeyPath): Node | undefined {
     if (!isAlias(node)) return node;
-    const target = node.resolve(this.#document);
+    this.#targets ??= targetsOf(this.#document);
+    const target = this.#targets.get(node);
     if (target === undefined) {
       this.#complain(offsetOfNode(node), formatKey(path), `there is no anchor "&${node.source}" before this alias`);
       return undefined;
@@ -288,22 +295,24 @@ class TreeBuilder {
 
   /** `<<: *anchor` or `<<: [*a, *b]`: keys that are there already stay. */
   #merge(node: Node, mapping: Record<string, unknown>, path: KeyPath, depth: number): void {
+    if (!this.#mayGoOn(node, path, depth)) return;
     const target = this.#follow(node, path);
     if (target === undefined) return;
-    if (isSeq(target)) {
-      for (const item of target.items) this.#merge(item as Node, mapping, path, depth);
-      return;
-    }
-    if (!isMap(target)) {
-      this.#complain(offsetOfNode(node), formatKey(path), '"<<" takes a mapping or a list of mappings');
-      return;
-    }
+    const isAliased = target !== node;
+    if (isAliased) this.#aliases++;
     this.#open.add(target);
+    if (isSeq(target)) for (const item of target.items) this.#merge(item as Node, mapping, path, depth + 1);
+    else if (isMap(target)) this.#mergeMapping(target, mapping, path, depth);
+    else this.#complain(offsetOfNode(node), formatKey(path), '"<<" takes a mapping or a list of mappings');
+    this.#open.delete(target);
+    if (isAliased) this.#aliases--;
+  }
+
+  #mergeMapping(target: YAMLMap, mapping: Record<string, unknown>, path: KeyPath, depth: number): void {
     const fresh = (target.items as Pair<Node, Node | null>[]).filter(
       ({ key }) => !isScalar(key) || !Object.hasOwn(mapping, String(key.value)),
     );
     Object.assign(mapping, this.#mapping(fresh, path, depth + 1));
-    this.#open.delete(target);
   }
 
   #keyName(key: Node, path: KeyPath): string | undefined {
@@ -321,6 +330,24 @@ class TreeBuilder {
     this.#complain(offsetOfNode(key), formatKey(path), 'a key must be a plain text');
     return undefined;
   }
+}
+
+/**
+ * What each alias stands for: the last node before it that has the anchor (YAML 1.2.2 §7.1). The parser's own
+ * `resolve` looks through the whole document for each of them.
+ */
+function targetsOf(document: Document.Parsed): ReadonlyMap<Alias, Node> {
+  const anchors = new Map<string, Node>();
+  const targets = new Map<Alias, Node>();
+  visit(document, {
+    Node: (_, node) => {
+      if (isAlias(node)) {
+        const target = anchors.get(node.source);
+        if (target !== undefined) targets.set(node, target);
+      } else if (node.anchor !== undefined) anchors.set(node.anchor, node);
+    },
+  });
+  return targets;
 }
 
 function offsetOfNode(node: Node): number {
