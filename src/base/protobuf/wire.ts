@@ -22,6 +22,11 @@ export class WireWriter {
     this.#at = 0;
   }
 
+  /** Forgets what was written behind this length. */
+  cut(length: number): void {
+    this.#at = length;
+  }
+
   /** Copies what was written to `target`, from its beginning. */
   copyTo(target: Uint8Array): void {
     target.set(this.#bytes.subarray(0, this.#at));
@@ -141,14 +146,8 @@ export class WireWriter {
 
   /** Four bytes, the highest first. */
   word(value: number): void {
-    this.#room(4);
-    const bytes = this.#bytes;
-    const at = this.#at;
-    bytes[at] = value >>> 24;
-    bytes[at + 1] = value >>> 16;
-    bytes[at + 2] = value >>> 8;
-    bytes[at + 3] = value;
-    this.#at = at + 4;
+    const at = this.claim(4);
+    putWord(this.#bytes, at, value);
   }
 
   /** Bytes that are written in hexadecimal, with their length in front. Two digits a byte. */
@@ -163,14 +162,8 @@ export class WireWriter {
 
   /** A `fixed64` of nanoseconds since 1970, of milliseconds since then. */
   nanoseconds(wallMs: number): void {
-    this.#room(8);
-    const seconds = Math.floor(wallMs / 1_000);
-    const nanos = Math.round((wallMs - seconds * 1_000) * 1e6);
-    // Two products that a double holds exactly: the number of seconds in parts of 16 bits.
-    const upper = Math.floor(seconds / 65_536) * 1e9;
-    const lower = (seconds % 65_536) * 1e9 + nanos + (upper % 65_536) * 65_536;
-    this.#at = this.#bytes.writeUInt32LE(lower % TWO_32, this.#at);
-    this.#at = this.#bytes.writeUInt32LE(Math.floor(upper / 65_536) + Math.floor(lower / TWO_32), this.#at);
+    const at = this.claim(8);
+    putNanoseconds(this.#bytes, at, wallMs);
   }
 
   /** Begins what has its length in front; give the result to `end`. */
@@ -212,12 +205,64 @@ export class WireWriter {
     this.#bytes[start - 1] = length >>> 14;
   }
 
+  /** Room for so many bytes, which the caller writes to `memory` from the result on: one check for many of them. */
+  claim(bytes: number): number {
+    this.#room(bytes);
+    const at = this.#at;
+    this.#at = at + bytes;
+    return at;
+  }
+
+  /** Until more is written or claimed. */
+  get memory(): Buffer {
+    return this.#bytes;
+  }
+
   #room(bytes: number): void {
     if (this.#at + bytes <= this.#bytes.length) return;
     const larger = Buffer.allocUnsafe(Math.max(this.#bytes.length * 2, this.#at + bytes));
     this.#bytes.copy(larger, 0, 0, this.#at);
     this.#bytes = larger;
   }
+}
+
+/** Four bytes to `bytes[at, at + 4)`, the highest first. */
+export function putWord(bytes: Uint8Array, at: number, value: number): void {
+  bytes[at] = value >>> 24;
+  bytes[at + 1] = value >>> 16;
+  bytes[at + 2] = value >>> 8;
+  bytes[at + 3] = value;
+}
+
+/** A whole second lately, and its nanoseconds since 1970 in two words: others near it need one multiplication. */
+let nearMs = 0;
+let nearLow = 0;
+let nearHigh = 0;
+const NEAR_MS = 4_000;
+
+/** A `fixed64` of nanoseconds since 1970 to `bytes[at, at + 8)`, of milliseconds since then. */
+export function putNanoseconds(bytes: Uint8Array, at: number, wallMs: number): void {
+  let past = wallMs - nearMs;
+  if (past < 0 || past >= NEAR_MS) {
+    nearMs = Math.floor(wallMs / 1_000) * 1_000;
+    const nanos = BigInt(nearMs) * 1_000_000n;
+    nearLow = Number(nanos & 0xffffffffn);
+    nearHigh = Number(nanos >> 32n);
+    past = wallMs - nearMs;
+  }
+  // Less than 2^32 of them.
+  const sum = nearLow + Math.round(past * 1e6);
+  const isOver = sum >= TWO_32;
+  const low = isOver ? sum - TWO_32 : sum;
+  const high = isOver ? nearHigh + 1 : nearHigh;
+  bytes[at] = low;
+  bytes[at + 1] = low >>> 8;
+  bytes[at + 2] = low >>> 16;
+  bytes[at + 3] = low >>> 24;
+  bytes[at + 4] = high;
+  bytes[at + 5] = high >>> 8;
+  bytes[at + 6] = high >>> 16;
+  bytes[at + 7] = high >>> 24;
 }
 
 /** Of a digit in lower or upper case. */

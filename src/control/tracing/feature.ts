@@ -26,7 +26,7 @@ import type { QueueCounts } from './span-queue.ts';
 
 const LAST_EXPORT_MS = 3_000;
 /** Of the queue, so that a full one loses little at a time. */
-const PAGES_WAITING = 16;
+const PAGES_WAITING = 8;
 /** Of workers: more than there are at a time. */
 const MOST_MEMORIES = 256;
 

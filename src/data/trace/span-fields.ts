@@ -127,6 +127,41 @@ export function attemptPart(method: string): Buffer {
   return part;
 }
 
+/** `Span.flags`: sampled, and whether the parent is another's is known, and so. */
+const OWN_PARENT_FLAGS = 0x101;
+const REMOTE_PARENT_FLAGS = 0x301;
+
+function flags(value: number): Buffer {
+  return made((out) => {
+    out.varint(FLAGS);
+    out.fixed32(value);
+  });
+}
+
+export const OWN_PARENT: Buffer = flags(OWN_PARENT_FLAGS);
+export const REMOTE_PARENT: Buffer = flags(REMOTE_PARENT_FLAGS);
+
+/** Several pieces that mostly stand together, joined: to copy one is cheaper than to copy four. */
+export class JoinedParts {
+  #first: Buffer | null = null;
+  #second: Buffer | null = null;
+  #third: Buffer | null = null;
+  #fourth: Buffer | null = null;
+  #joined: Buffer = FAILED;
+
+  /** Those of the last time are at hand. */
+  of(first: Buffer, second: Buffer, third: Buffer, fourth: Buffer): Buffer {
+    if (first === this.#first && second === this.#second && third === this.#third && fourth === this.#fourth)
+      return this.#joined;
+    this.#first = first;
+    this.#second = second;
+    this.#third = third;
+    this.#fourth = fourth;
+    this.#joined = Buffer.concat([first, second, third, fourth]);
+    return this.#joined;
+  }
+}
+
 /** Name, kind and system of an attempt to deliver an event of this stream. */
 export function writeDelivery(out: WireWriter, stream: string, method: string): void {
   writeNameAndKind(out, `deliver ${stream}`, CONSUMER);

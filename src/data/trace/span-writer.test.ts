@@ -188,3 +188,15 @@ it('a method that nobody knows, a long path and a caller’s own trace are told 
   assert.equal(long?.attributes['url.path']?.length, 121);
   assert.equal(long?.name, 'PUT /*');
 });
+
+it('a path of any length, in ASCII or not, is whole', () => {
+  const writer = new SpanWriter();
+  const trace = new ExchangeTrace(new SpanIds(), 0, null, 1, 2, '', true);
+  const paths: string[] = [];
+  for (let length = 0; length < 300; length++) paths.push(`/${'a'.repeat(length)}`, `/${'a'.repeat(length)}é`);
+  for (const path of paths) writer.add(exchangeWith(trace, { method: 'GET', path, reason: 's', status: 200 }));
+  assert.deepEqual(
+    spansOf(writer).map(({ attributes }) => attributes['url.path']),
+    paths,
+  );
+});

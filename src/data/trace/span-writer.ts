@@ -5,14 +5,11 @@
  */
 import { grpcStatusOf, httpStatusOf } from '../../base/grpc-status.ts';
 import { DOUBLE, TEXT, VALUE, WHOLE, writeAttribute } from '../../base/protobuf/attributes.ts';
-import { WireWriter } from '../../base/protobuf/wire.ts';
+import { putNanoseconds, putWord, WireWriter } from '../../base/protobuf/wire.ts';
 import type { DeliveryMark } from '../contract/service-calls.ts';
 import type { ExchangeTrace, InnerSpan, TracedPart, TracedTry } from './exchange-trace.ts';
 import * as fields from './span-fields.ts';
 
-/** `SpanFlags`: sampled, and whether the parent is another's is known, and so. */
-const OWN_PARENT = 0x101;
-const REMOTE_PARENT = 0x301;
 /** Characters of paths; the whole of them is in the access log. */
 const MOST_PATH = 2_048;
 
@@ -25,6 +22,11 @@ const FIRST_BYTE = fields.keyOf('gatehouse.first_byte_ms');
 const NO_BASE = Buffer.alloc(0);
 /** Its tag and eight bytes. */
 const DOUBLE_BYTES = 9;
+/** Tag and room for the length of a span, its trace, its own id, start and end. */
+const HEAD_BYTES = 50;
+const PARENT_BYTES = 10;
+/** Up to here all lengths of an attribute are one byte. */
+const SHORT = 90;
 
 /** An exchange that ended, as far as spans tell of it. */
 export interface FinishedExchange {
@@ -57,6 +59,8 @@ export class SpanWriter {
   readonly #out = new WireWriter(64 * 1_024);
   readonly #routes = new fields.RouteParts();
   readonly #instances = new fields.InstanceParts();
+  readonly #joinedExchange = new fields.JoinedParts();
+  readonly #joinedAttempt = new fields.JoinedParts();
   #spans = 0;
   /** Of the exchange that is being written. */
   #trace!: ExchangeTrace;
@@ -106,14 +110,18 @@ export class SpanWriter {
       out.varint(fields.PARENT_ID);
       out.hex(trace.parentId);
     }
-    out.varint(fields.FLAGS);
-    out.fixed32(trace.parentId === '' ? OWN_PARENT : REMOTE_PARENT);
+    const flags = trace.parentId === '' ? fields.OWN_PARENT : fields.REMOTE_PARENT;
+    const recorded = fields.RECORDED[reason];
     if (delivery === null) {
-      out.raw(this.#routes.of(exchange.route, exchange.method));
+      const route = this.#routes.of(exchange.route, exchange.method);
+      out.raw(this.#joinedExchange.of(flags, route, fields.statusPart(status), recorded));
       out.raw(client);
-    } else this.#delivery(delivery, exchange.method);
-    out.raw(fields.statusPart(status));
-    out.raw(fields.RECORDED[reason]);
+    } else {
+      out.raw(flags);
+      this.#delivery(delivery, exchange.method);
+      out.raw(fields.statusPart(status));
+      out.raw(recorded);
+    }
     this.#text(URL_PATH, NO_BASE, exchange.path);
     if (exchange.requestId !== '') this.#text(REQUEST_ID, NO_BASE, exchange.requestId);
     this.#whole(BYTES_IN, exchange.bytesReceived);
@@ -143,16 +151,16 @@ export class SpanWriter {
     const span = this.#begin(done.idHigh, done.idLow, done.startedMs, done.endMs);
     this.#ownParent(part);
     // Parts have methods and paths of their own, which are not kept.
-    out.raw(part === null ? fields.attemptPart(exchange.method) : fields.PART_ATTEMPT);
-    out.raw(attributes);
+    const named = part === null ? fields.attemptPart(exchange.method) : fields.PART_ATTEMPT;
+    const statusPart = status === 0 ? NO_BASE : fields.statusPart(grpcStatus >= 0 ? 200 : status);
+    const reused = done.isReused ? fields.REUSED : fields.NOT_REUSED;
+    out.raw(this.#joinedAttempt.of(named, attributes, statusPart, reused));
     if (part === null && exchange.upstreamPath !== '') this.#text(URL_FULL, base, exchange.upstreamPath);
-    if (status !== 0) out.raw(fields.statusPart(grpcStatus >= 0 ? 200 : status));
     const sentBefore = resends + (exchange.delivery === null ? 0 : exchange.delivery.attempt - 1);
     if (sentBefore !== 0) this.#attribute('http.request.resend_count', sentBefore);
     if (grpcStatus >= 0) this.#call(grpcStatus);
     if (hasFailed) this.#attribute('error.type', fault === '' ? nameOf(status, grpcStatus) : fault);
     if (firstByteMs !== 0) this.#double(FIRST_BYTE, firstByteMs);
-    out.raw(done.isReused ? fields.REUSED : fields.NOT_REUSED);
     if (done.isAbandoned && fault === '') out.raw(fields.ABANDONED);
     if (hasFailed) out.raw(fields.FAILED);
     out.endLong(span);
@@ -180,39 +188,42 @@ export class SpanWriter {
     const out = this.#out;
     const { trace0, trace1, trace2, trace3, traceState } = this.#trace;
     this.#spans++;
-    out.varint(fields.SPAN);
-    const span = out.beginLong();
-    out.varint(fields.TRACE_ID);
-    out.varint(16);
-    out.word(trace0);
-    out.word(trace1);
-    out.word(trace2);
-    out.word(trace3);
-    out.varint(fields.SPAN_ID);
-    out.varint(8);
-    out.word(idHigh);
-    out.word(idLow);
+    const at = out.claim(HEAD_BYTES);
+    const bytes = out.memory;
+    bytes[at] = fields.SPAN;
+    // Three bytes of its length: `endLong`.
+    bytes[at + 4] = fields.TRACE_ID;
+    bytes[at + 5] = 16;
+    putWord(bytes, at + 6, trace0);
+    putWord(bytes, at + 10, trace1);
+    putWord(bytes, at + 14, trace2);
+    putWord(bytes, at + 18, trace3);
+    bytes[at + 22] = fields.SPAN_ID;
+    bytes[at + 23] = 8;
+    putWord(bytes, at + 24, idHigh);
+    putWord(bytes, at + 28, idLow);
+    bytes[at + 32] = fields.START;
+    putNanoseconds(bytes, at + 33, this.#wallOffsetMs + startMs);
+    bytes[at + 41] = fields.END;
+    putNanoseconds(bytes, at + 42, this.#wallOffsetMs + endMs);
     if (traceState !== '') {
       out.varint(fields.TRACE_STATE);
       out.text(traceState);
     }
-    out.varint(fields.START);
-    out.nanoseconds(this.#wallOffsetMs + startMs);
-    out.varint(fields.END);
-    out.nanoseconds(this.#wallOffsetMs + endMs);
-    return span;
+    return at + 4;
   }
 
   /** Null: the exchange itself. */
   #ownParent(part: TracedPart | null): void {
     const out = this.#out;
     const { idHigh, idLow } = part ?? this.#trace;
-    out.varint(fields.PARENT_ID);
-    out.varint(8);
-    out.word(idHigh);
-    out.word(idLow);
-    out.varint(fields.FLAGS);
-    out.fixed32(OWN_PARENT);
+    const at = out.claim(PARENT_BYTES);
+    const bytes = out.memory;
+    bytes[at] = fields.PARENT_ID;
+    bytes[at + 1] = 8;
+    putWord(bytes, at + 2, idHigh);
+    putWord(bytes, at + 6, idLow);
+    out.raw(fields.OWN_PARENT);
   }
 
   #call(grpcStatus: number): void {
@@ -227,6 +238,24 @@ export class SpanWriter {
   /** `base` and `text` as one value. */
   #text(key: Buffer, base: Buffer, text: string): void {
     const out = this.#out;
+    const length = base.length + text.length;
+    const lead = key.length + 6;
+    if (lead + length < SHORT) {
+      const start = out.length;
+      const at = out.claim(lead);
+      const bytes = out.memory;
+      bytes[at] = fields.ATTRIBUTE;
+      bytes[at + 1] = key.length + length + 4;
+      for (let i = 0; i < key.length; i++) bytes[at + 2 + i] = key[i]!;
+      bytes[at + lead - 4] = VALUE;
+      bytes[at + lead - 3] = length + 2;
+      bytes[at + lead - 2] = TEXT;
+      bytes[at + lead - 1] = length;
+      out.raw(base);
+      if (out.rawAscii(text)) return;
+      // It is longer than its characters.
+      out.cut(start);
+    }
     out.varint(fields.ATTRIBUTE);
     const pair = out.begin();
     out.raw(key);

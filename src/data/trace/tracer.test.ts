@@ -137,14 +137,14 @@ describe('a tracer', () => {
       const trace = tracer.begin(null, null, false, 0);
       tracer.record(exchangeOf(trace), CLIENT, 's', 200, 5, 1_800_000_000_000);
     };
-    // A page for each two of them; of pages there are eight.
-    for (let i = 0; i < 18; i++) record();
-    assert.equal(control.pages.length, 8);
+    // A page for each two of them; of pages there are four.
+    for (let i = 0; i < 10; i++) record();
+    assert.equal(control.pages.length, 4);
     assert.deepEqual(
       control.pages.map(({ memory }) => memory !== null),
-      [true, ...new Array<boolean>(7).fill(false)],
+      [true, ...new Array<boolean>(3).fill(false)],
     );
-    assert.equal(new Set(control.pages.map(({ at }) => at)).size, 8);
+    assert.equal(new Set(control.pages.map(({ at }) => at)).size, 4);
     const [{ memory, exemplars }] = control.pages as [SpanPage];
     for (const { at, length, memoryId } of control.pages) {
       assert.equal(memoryId, control.pages[0]!.memoryId);
@@ -159,23 +159,23 @@ describe('a tracer', () => {
     control.answers[0]!.resolve(true);
     await new Promise(setImmediate);
     for (let i = 0; i < 2; i++) record();
-    assert.deepEqual([control.pages[8]!.at, control.pages[8]!.memory], [control.pages[0]!.at, null]);
+    assert.deepEqual([control.pages[4]!.at, control.pages[4]!.memory], [control.pages[0]!.at, null]);
     control.answers[1]!.resolve(false);
     await new Promise(setImmediate);
     for (let i = 0; i < 2; i++) record();
-    assert.equal(control.pages[9]!.memory, memory);
+    assert.equal(control.pages[5]!.memory, memory);
     // One that was given up may still be read, so there is other memory from then on.
     control.answers[2]!.reject(new Error('too late'));
     await new Promise(setImmediate);
     for (let i = 0; i < 2; i++) record();
-    assert.notEqual(control.pages[10]!.memoryId, control.pages[0]!.memoryId);
-    assert.notEqual(control.pages[10]!.memory, null);
+    assert.notEqual(control.pages[6]!.memoryId, control.pages[0]!.memoryId);
+    assert.notEqual(control.pages[6]!.memory, null);
     assert.deepEqual(control.gone, [control.pages[0]!.memoryId]);
     record();
     tracer.close();
-    assert.equal(control.pages[11]!.spans, 1);
-    assert.deepEqual(control.gone, [control.pages[0]!.memoryId, control.pages[10]!.memoryId]);
-    // Those of the ninth page, of the one that was not known, and of the one that was given up.
+    assert.equal(control.pages[7]!.spans, 1);
+    assert.deepEqual(control.gone, [control.pages[0]!.memoryId, control.pages[6]!.memoryId]);
+    // Those of the fifth page, of the one that was not known, and of the one that was given up.
     const untilMs = performance.now() + 10_000;
     while (control.dropped < 6 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(control.dropped, 6);

@@ -35,11 +35,12 @@ import {
 const FLUSH_MS = 250;
 /** Exchanges whose spans are written at a time: one by one, between other work, they cost twice as much. */
 const TOGETHER = 32;
-const PAGE_BYTES = 256 * 1_024;
-/** A page goes when it has this many bytes: most exchanges have a few hundred, the longest still fits behind them. */
-const FULL_BYTES = PAGE_BYTES / 2;
+/** Each page is a message to the main thread, which costs as much as writing fifty exchanges. */
+const PAGE_BYTES = 640 * 1_024;
+/** A page goes when it has this many bytes: most exchanges have some 900, the longest still fits behind them. */
+const FULL_BYTES = 512 * 1_024;
 /** That control has not answered for, per worker. */
-const MOST_PAGES = 8;
+const MOST_PAGES = 4;
 const ANSWER_MS = 30_000;
 
 /** What it looks at of an exchange that ended. */
