@@ -67,7 +67,8 @@ test('a number that is hidden in the access log is hidden in the tail, in securi
     'the tail',
     LONG_MS,
   );
-  assert.equal(await ask(`/closed/${CARD}`, { authorization: 'Bearer not.a.token' }), 401);
+  const named = { 'user-agent': `shop ${CARD}`, 'x-request-id': `order-${CARD}` };
+  assert.equal(await ask(`/closed/${CARD}`, { authorization: 'Bearer not.a.token', ...named }), 401);
   const read = (file: string): string => (existsSync(file) ? readFileSync(file, 'utf8') : '');
   await until(() => read(accessLog).includes('/closed/'), 'the access log', LONG_MS);
   await until(() => read(securityLog).includes('/closed/'), 'the security event', LONG_MS);

@@ -12,6 +12,7 @@ import { VIA } from '../parser/field-names.ts';
 import { FieldRecorder } from '../parser/field-recorder.ts';
 import type { Head } from '../parser/head.ts';
 import { clientPart, type TracedClient } from '../trace/span-fields.ts';
+import type { Tracer } from '../trace/tracer.ts';
 import type { CompiledRoute } from './active-config.ts';
 import type { Exchange } from './exchange.ts';
 import { writeForwarding } from './forwarding.ts';
@@ -31,6 +32,7 @@ export class PerConnectionCache {
   #tail = '';
 
   #traced: TracedClient | null = null;
+  #tracer: Tracer | null = null;
   #client: Buffer = NO_BYTES;
 
   /** `protocol` by its name in ALPN. */
@@ -82,14 +84,27 @@ export class PerConnectionCache {
     }
     return this.#tail;
   }
-  /** Attributes of spans that say who asked. */
-  clientPart(exchange: Exchange): Buffer {
-    const { host, address } = exchange;
+
+  /** Attributes of spans that say who asked, without what the settings of this tracer hide. */
+  clientPart(exchange: Exchange, tracer: Tracer): Buffer {
+    const { host, address, scheme } = exchange;
     const agent = exchange.userAgent();
     const known = this.#traced;
-    if (known === null || known.host !== host || known.address !== address || known.agent !== agent) {
-      this.#traced = { scheme: exchange.scheme, host, address, protocol: exchange.protocol, agent };
-      this.#client = clientPart(this.#traced);
+    if (
+      known === null ||
+      known.host !== host ||
+      known.address !== address ||
+      known.agent !== agent ||
+      known.scheme !== scheme ||
+      tracer !== this.#tracer
+    ) {
+      this.#traced = { scheme, host, address, protocol: exchange.protocol, agent };
+      this.#tracer = tracer;
+      this.#client = clientPart({
+        ...this.#traced,
+        host: tracer.shown(host),
+        agent: agent === null ? null : tracer.shown(agent),
+      });
     }
     return this.#client;
   }

@@ -64,5 +64,5 @@ export function endTrace(
 ): void {
   const reason = tracer.reasonFor(exchange, outcome, elapsedMs);
   if (reason === null) return;
-  tracer.record(exchange, exchange.downstream.cache.clientPart(exchange), reason, status, elapsedMs, wallMs);
+  tracer.record(exchange, exchange.downstream.cache.clientPart(exchange, tracer), reason, status, elapsedMs, wallMs);
 }

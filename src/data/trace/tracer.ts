@@ -125,6 +125,11 @@ export class Tracer {
     return new ExchangeTrace(this.#ids, startedMs, parent, trace2, trace3, state, isSampled);
   }
 
+  /** A text of the caller's without what patterns hide. */
+  shown(text: string): string {
+    return this.#redaction.text(text);
+  }
+
   /** Why an exchange that is over is recorded; null: it is not. `outcome`: the status that says how it went. */
   reasonFor(exchange: TracedExchange, outcome: number, elapsedMs: number): 's' | 'e' | 'l' | null {
     if (exchange.trace!.isSampled) return 's';
@@ -156,15 +161,15 @@ export class Tracer {
       elapsedMs,
       wallMs,
       method,
-      path: this.#redaction.text(path),
-      upstreamPath: this.#redaction.text(upstreamPath),
+      path: this.shown(path),
+      upstreamPath: this.shown(upstreamPath),
       bytesReceived,
       bytesSent,
       grpcStatus,
       fault: exchange.fault === null ? '' : exchange.fault.kind.reason,
       route,
-      requestId,
-      delivery,
+      requestId: this.shown(requestId),
+      delivery: delivery === null ? null : { ...delivery, event: this.shown(delivery.event) },
     });
     this.#latest.note(route?.settings.id ?? '', trace, elapsedMs, wallMs);
     this.#timer ??= systemTimers.after(FLUSH_MS, () => this.flush());
