@@ -2,7 +2,7 @@
  * What operators do with the configuration of a running gateway: look first, reload, go back, restart; by the command.
  */
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, readlink, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { type TestContext, test } from 'node:test';
 import { createLogger } from '../../src/base/log.ts';
@@ -73,6 +73,24 @@ test('rollback --write brings the file back too, byte for byte', async (t) => {
   assert.deepEqual([await hello(), await readFile(path, 'utf8')], ['one', first]);
   const gone = await cli.run('rollback', '77');
   assert.deepEqual([gone.code, gone.err], [4, 'there is no such revision that could be restored\n']);
+});
+
+test('rollback --write through a link leaves the link, and the mode of the file', async (t) => {
+  const first = document('one', '  watch: false\n');
+  const { cli, path, hello } = await running(t, first);
+  const real = join(cli.folder, 'elsewhere', 'real.yaml');
+  await mkdir(join(cli.folder, 'elsewhere'));
+  await rm(path);
+  await writeFile(real, document('two', '  watch: false\n'));
+  await chmod(real, 0o666);
+  await symlink(join('elsewhere', 'real.yaml'), path);
+  assert.equal((await cli.run('reload')).code, 0);
+  assert.equal((await cli.run('rollback', '--write')).code, 0);
+  assert.equal(await hello(), 'one');
+  assert.equal(await readlink(path), join('elsewhere', 'real.yaml'));
+  assert.equal(await readFile(real, 'utf8'), first);
+  assert.equal((await stat(real)).mode & 0o777, 0o666);
+  assert.deepEqual(await readdir(join(cli.folder, 'elsewhere')), ['real.yaml']);
 });
 
 test('a TypeScript configuration reloads when a file that it imports is saved, and goes back', async (t) => {

@@ -4,7 +4,7 @@
  * possible. What a document means is the same for all of them (load.ts, compile.ts); live-configuration.ts is the only
  * caller.
  */
-import { open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, resolve } from 'node:path';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -78,18 +78,20 @@ class FileSource implements DocumentSource {
 
   async write(text: string): Promise<void> {
     if (this.whyReadOnly !== null) throw new Error(this.whyReadOnly);
-    const now = await readFile(this.#path, 'utf8').catch(() => null);
+    // A link stays one: what it leads to is replaced, where others look for it too.
+    const path = await realpath(this.#path).catch(() => this.#path);
+    const now = await readFile(path, 'utf8').catch(() => null);
     if (now === text) return;
-    const mode = (await stat(this.#path).catch(() => null))?.mode ?? 0o600;
-    const beside = `${this.#path}.${process.pid}.new`;
+    const mode = (await stat(path).catch(() => null))?.mode ?? 0o600;
+    const beside = `${path}.${process.pid}.new`;
     try {
       await writeAll(beside, text, 'w', mode);
-      await rename(beside, this.#path);
+      await rename(beside, path);
     } catch (error) {
       await rm(beside, { force: true }).catch(() => {});
       // A single file that is mounted into a container cannot be renamed over, but it can be written to.
       this.#log.debug('the configuration file is written in place', { reason: messageOf(error) });
-      await writeAll(this.#path, text, 'r+', mode);
+      await writeAll(path, text, 'r+', mode);
     }
     this.#watch.accept();
   }
@@ -103,6 +105,8 @@ async function writeAll(path: string, text: string, flags: string, mode: number)
   const handle = await open(path, flags, mode);
   try {
     await handle.truncate(0);
+    // As it was, whatever the umask of this process.
+    if (flags === 'w') await handle.chmod(mode & 0o7777);
     await handle.writeFile(text);
     await handle.sync();
   } finally {
