@@ -23,7 +23,7 @@ const { values } = parseArgs({ options: { out: { type: 'string', default: 'relea
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as { version: string };
 
 const files = [...OWN.flatMap((part) => filesOf(join(ROOT, part), false)), ...packages().flatMap(packageFiles)];
-const { index, bytes } = archive(files);
+const { entries, bytes } = archive(files);
 const out = values.out;
 mkdirSync(out, { recursive: true });
 const program = join(out, `gatehouse-${version}-${process.platform}-${process.arch}`);
@@ -66,9 +66,11 @@ function npm(...args: string[]): string {
   return execFileSync('npm', args, { cwd: ROOT, encoding: 'utf8', maxBuffer: 64 * 1024 ** 2 });
 }
 
-function archive(paths: readonly string[]): { index: string; bytes: Buffer } {
+type Entry = readonly [path: string, offset: number, length: number];
+
+function archive(paths: readonly string[]): { entries: readonly Entry[]; bytes: Buffer } {
   const parts: Buffer[] = [];
-  const entries: [path: string, offset: number, length: number][] = [];
+  const entries: Entry[] = [];
   let offset = 0;
   for (const path of [...paths].sort()) {
     const part = readFileSync(path);
@@ -76,7 +78,12 @@ function archive(paths: readonly string[]): { index: string; bytes: Buffer } {
     parts.push(part);
     offset += part.length;
   }
-  return { index: JSON.stringify(entries), bytes: Buffer.concat(parts) };
+  return { entries, bytes: Buffer.concat(parts) };
+}
+
+/** What is looked for at each start: all of ours, and that each package is there. */
+function isNeeded(path: string): boolean {
+  return !path.startsWith('node_modules/') || /^node_modules\/(@[^/]+\/)?[^/]+\/package\.json$/.test(path);
 }
 
 function build(output: string): void {
@@ -88,7 +95,11 @@ function build(output: string): void {
     };
     const level = { params: { [constants.ZSTD_c_compressionLevel]: 12 } };
     const assets = {
-      index: asset('index', index),
+      index: asset('index', JSON.stringify(entries)),
+      needed: asset(
+        'needed',
+        JSON.stringify(entries.filter(([path]) => isNeeded(path)).map(([path, , length]) => [path, length])),
+      ),
       files: asset('files', zstdCompressSync(bytes, level)),
       name: asset('name', `${version}-${sha256(bytes, 'base64url').slice(0, 16)}`),
     };

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, truncate, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -98,6 +98,25 @@ describe('the single executable', { timeout: 600_000 }, () => {
     await run('--version');
     assert.deepEqual(await readdir(cache), [name]);
     assert.equal((await stat(join(cache, name!))).ino, ino);
+  });
+
+  test('unpacks itself anew where a cache was cleaned', async () => {
+    const cache = join(folder, 'home/.cache/gatehouse');
+    const [name = ''] = await readdir(cache);
+    const modules = (await readdir(join(cache, name, 'dist/bundle'))).filter((file) => file.endsWith('.js'));
+    for (const spoil of [
+      () => rm(join(cache, name, 'bin'), { recursive: true }),
+      () => rm(join(cache, name, 'dist/bundle', modules[0]!)),
+      () => truncate(join(cache, name, 'dist/bundle', modules.at(-1)!), 10),
+      () => rm(join(cache, name, 'node_modules/jose'), { recursive: true }),
+    ]) {
+      await spoil();
+      await run('--version');
+      assert.deepEqual(await readdir(cache), [name]);
+      for (const file of ['bin/gatehouse.js', 'node_modules/jose/package.json', `dist/bundle/${modules[0]}`])
+        assert.ok((await stat(join(cache, name, file))).isFile(), file);
+      assert.ok((await stat(join(cache, name, 'dist/bundle', modules.at(-1)!))).size > 10);
+    }
   });
 
   test('follows the tutorial, without Node on the path', async (t) => {

@@ -4,9 +4,10 @@
  *
  * The folder is `GATEHOUSE_UNPACK_DIR`, or `gatehouse` in the user's cache (`XDG_CACHE_HOME`, `~/.cache`), or one
  * of this process alone where none can be written. It is named by what is in it, is only used if nobody else could have
- * written to it, and appears whole or not at all.
+ * written to it, and appears whole or not at all. Programs that clean caches may take files out of it: those without
+ * which no gateway starts are looked for at each start, and where one is missing or cut off it is unpacked anew.
  */
-import { existsSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { homedir, tmpdir } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { getAsset, getRawAsset } from 'node:sea';
@@ -41,7 +42,7 @@ function unpacked() {
       mkdirSync(parent, { recursive: true, mode: 0o700 });
       if (!isOursAlone(parent)) continue;
       const folder = join(parent, name);
-      if (!existsSync(folder)) unpack(parent, folder);
+      if (!isWhole(folder)) unpack(parent, folder);
       return folder;
     } catch {
       // It cannot be written: the next one.
@@ -66,6 +67,13 @@ function isOursAlone(folder) {
   return process.getuid === undefined || (uid === process.getuid() && (mode & 0o022) === 0);
 }
 
+function isWhole(folder) {
+  if (!existsSync(folder)) return false;
+  return JSON.parse(getAsset('needed', 'utf8')).every(
+    ([path, length]) => statSync(join(folder, path), { throwIfNoEntry: false })?.size === length,
+  );
+}
+
 function unpack(parent, folder) {
   const half = mkdtempSync(join(parent, '.unpacking-'));
   try {
@@ -79,10 +87,26 @@ function unpack(parent, folder) {
       made.add(into);
       writeFileSync(place, bytes.subarray(offset, offset + length));
     }
-    renameSync(half, folder);
+    putInPlace(half, folder);
   } catch (error) {
     rmSync(half, { recursive: true, force: true });
-    // Another process was quicker.
+    throw error;
+  }
+}
+
+function putInPlace(half, folder) {
+  try {
+    renameSync(half, folder);
+    return;
+  } catch (error) {
     if (!existsSync(folder)) throw error;
+  }
+  const former = `${half}-former`;
+  // Another process was quicker; or it has holes and makes room: whoever runs from it finds the same files there again.
+  if (isWhole(folder)) rmSync(half, { recursive: true, force: true });
+  else {
+    renameSync(folder, former);
+    renameSync(half, folder);
+    rmSync(former, { recursive: true, force: true });
   }
 }
