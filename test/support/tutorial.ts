@@ -19,7 +19,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { freePort } from './ports.ts';
+import { freePorts } from './ports.ts';
 import type { Scope } from './scope.ts';
 
 const PAGE = fileURLToPath(new URL('../../docs/tutorial.md', import.meta.url));
@@ -74,7 +74,8 @@ function withoutNode(bin: string): void {
 /** With free ports, and the services of the reader run by the Node of this test. */
 async function page(): Promise<string> {
   let text = readFileSync(PAGE, 'utf8');
-  for (const port of PORTS) text = text.replaceAll(`:${port}`, `:${await freePort()}`);
+  const free = await freePorts(PORTS.length);
+  for (const [i, port] of PORTS.entries()) text = text.replaceAll(`:${port}`, `:${free[i]}`);
   for (const [, name = '', written = ''] of text.matchAll(/node orders\.mjs (one|two) (\d+)/g)) {
     const now = [...text.matchAll(/http:\/\/127\.0\.0\.1:(\d+)'/g)][name === 'one' ? 0 : 1]![1]!;
     text = text.replace(`node orders.mjs ${name} ${written}`, `'${process.execPath}' orders.mjs ${name} ${now}`);

@@ -15,14 +15,23 @@ const UNKNOWN = 2;
 export const INTERNAL = 13;
 const UNAVAILABLE = 14;
 
+const GRPC = 'application/grpc';
+const GRPC_WEB = 'application/grpc-web';
+
 /** Is this the content type of a call: `application/grpc`, `application/grpc+proto`? gRPC-Web is another protocol. */
 export function isGrpcType(contentType: string | null): boolean {
-  return contentType !== null && /^application\/grpc(?:[+;]|$)/i.test(contentType);
+  // Most calls, several times each.
+  if (contentType === null || contentType === GRPC) return contentType === GRPC;
+  return /^application\/grpc(?:[+;]|$)/i.test(contentType);
 }
 
 /** What a gRPC-Web client sends, and expects back, in binary or as base64 (`application/grpc-web-text`). */
 export function isGrpcWebType(contentType: string | null): boolean {
-  return contentType !== null && /^application\/grpc-web(?:-text)?(?:[+;]|$)/i.test(contentType);
+  return (
+    contentType !== null &&
+    contentType.length >= GRPC_WEB.length &&
+    /^application\/grpc-web(?:-text)?(?:[+;]|$)/i.test(contentType)
+  );
 }
 
 export function isCallType(contentType: string | null): boolean {
@@ -83,6 +92,7 @@ export function countedStatus(code: number): number {
 
 /** The number in a `grpc-status` field; -1 when it is none. */
 export function readCode(value: string | null): number {
+  if (value === '0') return 0;
   return value !== null && /^\d{1,3}$/.test(value) ? Number(value) : -1;
 }
 
