@@ -5,6 +5,7 @@
  */
 import type http2 from 'node:http2';
 import net from 'node:net';
+import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import { onDemand } from '../../base/on-demand.ts';
 import { JsonEncoder } from '../../base/protobuf/json-to-wire.ts';
 import { TypeSet } from '../../base/protobuf/types.ts';
@@ -166,7 +167,7 @@ class Files {
 class Questions {
   readonly #stream: http2.ClientHttp2Stream;
   readonly #encoder = new JsonEncoder(types());
-  #bytes: Buffer = Buffer.alloc(0);
+  #gathered = new GatheredBytes();
   #status: string | undefined;
   #problem: string | null = null;
   #isOver = false;
@@ -194,8 +195,8 @@ class Questions {
     });
     stream.on('trailers', takeStatus);
     stream.on('data', (chunk: Buffer) => {
-      this.#bytes = Buffer.concat([this.#bytes, chunk]);
-      if (this.#bytes.length > MOST_BYTES * 2) stream.destroy(new Error('the answer is too long'));
+      this.#gathered.add(chunk);
+      if (this.#gathered.length > MOST_BYTES * 2) stream.destroy(new Error('the answer is too long'));
       this.#wake?.();
     });
     stream.on('error', (error) => this.#over(socketFault(error.cause ?? error).reason ?? error.message));
@@ -230,12 +231,14 @@ class Questions {
   }
 
   #take(): Response | null {
-    if (this.#bytes.length < PREFIX_BYTES) return null;
-    const end = PREFIX_BYTES + this.#bytes.readUInt32BE(1);
-    if (this.#bytes[0] !== 0) throw new ReflectionFault('the answer is compressed, or no gRPC');
-    if (this.#bytes.length < end) return null;
-    const message = this.#bytes.subarray(PREFIX_BYTES, end);
-    this.#bytes = Buffer.from(this.#bytes.subarray(end));
+    const { bytes } = this.#gathered;
+    if (bytes.length < PREFIX_BYTES) return null;
+    const end = PREFIX_BYTES + bytes.readUInt32BE(1);
+    if (bytes[0] !== 0) throw new ReflectionFault('the answer is compressed, or no gRPC');
+    if (bytes.length < end) return null;
+    const message = bytes.subarray(PREFIX_BYTES, end);
+    this.#gathered = new GatheredBytes();
+    this.#gathered.add(bytes, end);
     try {
       const type = types().message('reflection.Response');
       return new JsonDecoder(types(), { fileNames: true }).decode(type, Buffer.from(message)) as Response;
