@@ -1,3 +1,4 @@
+/** What the commands about accounts share: the identity service of a configuration, opened without a gateway. */
 import { resolve } from 'node:path';
 import { createLogger } from '../base/log.ts';
 import { compile } from '../control/config/compile.ts';

@@ -56,7 +56,7 @@ import { SecurityJournal } from './security-journal.ts';
 import { handOverTo, Predecessor } from './takeover.ts';
 import { banksFor, Workers } from './workers.ts';
 
-/** After this the start is over and done with. */
+/** Time after which garbage of the start is collected. */
 const SETTLED_MS = 1_000;
 /** So long, at least, connections that are idle may ask once more and hear that it was the last time. */
 const LINGER_MS = 5_000;

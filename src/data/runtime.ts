@@ -48,7 +48,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   readonly log: Logger;
   readonly metrics: MetricsBank;
   readonly accessLog: AccessLog;
-  /** Told of what no route sees: requests that none took, and heads that were refused. */
+  /** Receives requests that matched no route, and heads that were refused. */
   readonly abuse: AbuseWatch;
   readonly streams: LiveStreams;
   readonly buffers = new BufferPool();
@@ -67,7 +67,7 @@ export class WorkerRuntime implements ConnectionHost, ExchangeHost {
   draining = false;
   /** Null for the usual access record. */
   records: AccessRecords | null = null;
-  /** Null while nobody wants security events. */
+  /** Null while security events have no reader. */
   security: SecurityWatch | null = null;
   /** Null while nothing is traced. */
   tracer: Tracer | null = null;

@@ -91,7 +91,7 @@ export const ARRIVAL_FAULTS = {
     'accept',
     'internal',
     'always',
-    'the gateway holds as many connections as it may',
+    'the connection limit of the gateway is reached',
   ),
   // route
   unsafePath: kind(

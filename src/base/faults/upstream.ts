@@ -28,7 +28,7 @@ export const UPSTREAM_FAULTS = {
     'pick',
     'upstream',
     'always',
-    'the service has as many requests in flight as it may',
+    'the concurrency limit of the service is reached',
   ),
   queueTimeout: kind(
     'queue_timeout',

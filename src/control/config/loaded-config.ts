@@ -1,3 +1,4 @@
+/** What reading a configuration gives: a document that was found right, or its problems. */
 import type { Problem } from './problems.ts';
 import type { ConfigDocument } from './schema/document.ts';
 import type { ConfigSource, Environment } from './source.ts';

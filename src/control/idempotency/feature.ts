@@ -50,7 +50,7 @@ export function idempotencyFeature(host: Host): Feature {
     const store = await keys(question);
     const answer = await store.begin(question);
     if (answer.kind !== 'first' || performance.now() - sinceMs < IDEMPOTENCY_ASK_WITHIN_MS) return answer;
-    // The request was answered 503 meanwhile, so nobody would ever let go of its key.
+    // The request got 503 meanwhile, so nothing else would ever release its key.
     await store.release({ keptIn, keyHash, begunMs: answer.begunMs });
     throw new Error('the store of idempotency keys answered too late');
   };

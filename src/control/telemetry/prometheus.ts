@@ -30,7 +30,7 @@ export interface MetricsSources {
   readonly wallMs: number;
   /** Metrics of parts that keep their own, such as limits and identity. Some begin anew when they are asked. */
   readonly extra: () => readonly (ExtraMetric | HistogramMetric)[];
-  /** Traces whose durations fell into the buckets of a route, as far as there are any. */
+  /** The last trace in each latency bucket of a route; undefined: none was recorded. */
   readonly exemplars: (routeId: string) => Exemplars | undefined;
 }
 

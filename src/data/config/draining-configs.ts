@@ -1,7 +1,7 @@
 /**
  * Configurations that were replaced while exchanges under them go on: a long download, an event stream, a tunnel. Their
  * policies stay until the last exchange ends. A route that is gone loses its slot at once, since control hands the slot
- * to another route after a while: what still ends on the old one counts among what has no route. Owned by the worker,
+ * to another route after a while: exchanges still running on it are counted under "no route". Owned by the worker,
  * written only when a snapshot is swapped in and when a former configuration ends; the hot path reads nothing here.
  */
 import type { ActiveConfig } from '../exchange/active-config.ts';

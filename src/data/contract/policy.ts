@@ -111,8 +111,8 @@ export interface FieldRange {
 /** What policies see of an exchange. Strings are made on first use, so asking for nothing costs nothing. */
 export interface PolicyContext extends BodyAccess {
   /**
-   * The monotonic time of this moment where it is known without a look at the clock, as it mostly is on the way to the
-   * service, which takes microseconds.
+   * Monotonic time in milliseconds if it is already known, as it mostly is on the way to the service, which takes
+   * microseconds; undefined: read the clock.
    */
   readonly nowMs?: number | undefined;
   readonly requestId: string;

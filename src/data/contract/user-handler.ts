@@ -97,7 +97,7 @@ export function defineTransform<Options = unknown>(
 }
 
 /**
- * A service gave no response. A handler that does not catch it answers with `status`, as a route to the service would.
+ * A service gave no response. A handler that does not catch it responds with `status`, as a route to the service would.
  */
 export class ServiceError extends Error {
   override readonly name = 'ServiceError';

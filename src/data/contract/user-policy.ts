@@ -1,6 +1,6 @@
 /**
  * The package's `gatehouse/policy`: what a policy in a user's own file is made of. Stable and small on purpose: a
- * user's policy sees this part of an exchange, answers with a plain response or a refusal, and knows nothing of the
+ * user's policy sees this part of an exchange, returns a plain response or a refusal, and knows nothing of the
  * engine. How such a file is loaded, guarded and counted is in data/user-policies; the key that names it is `use`.
  */
 import type { Clock } from '../../base/clock.ts';

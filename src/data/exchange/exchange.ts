@@ -163,7 +163,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
 
   // --- the way there ---------------------------------------------------------------------------------------------
 
-  /** From phase to phase, falling through, until something answers or an asynchronous policy is waited for. */
+  /** From phase to phase, falling through, until something responds or an asynchronous policy is waited for. */
   #advance(from: number, hook = 0): void {
     try {
       switch (from) {
@@ -196,7 +196,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     }
   }
 
-  /** Runs the policies of one phase. True when the exchange must not go on now: answered, failed or waiting. */
+  /** Runs the policies of one phase. True when the exchange must not go on now: it has a response, failed or waits. */
   #stoppedBy(hooks: readonly PolicyHook[], phase: number, first: number): boolean {
     const isTimed = this.#isTimed;
     for (let i = first; i < hooks.length; i++) {

@@ -73,7 +73,7 @@ function hostField({ runtime }: Exchange, field: number, head: Head): string {
 }
 
 /**
- * RFC 9110 §7.6.2: how many may still pass an OPTIONS request on. At 0 the gateway is the one that answers; a value
+ * RFC 9110 §7.6.2: how many may still pass an OPTIONS request on. At 0 the gateway is the one that responds; a value
  * that is no number is passed on for the service to judge.
  */
 function countForward(exchange: Exchange, head: Head): Reply | null {
@@ -85,7 +85,7 @@ function countForward(exchange: Exchange, head: Head): Reply | null {
   return null;
 }
 
-/** A CORS preflight is about the route that the announced method would reach; its policy answers, before all others. */
+/** A CORS preflight is about the route that the announced method would reach; its policy responds, before all others. */
 function answerPreflight(exchange: Exchange): Reply | Fault | null {
   const method = exchange.header('access-control-request-method');
   if (method === null || exchange.header('origin') === null) return null;

@@ -225,7 +225,7 @@ export class Connection extends ConnectionLife implements Downstream, Reader, Aw
       this.setRead(this.host.limits.bodyIdleTimeoutMs);
     }
     const user = this.host.beginExchange(this, incoming);
-    // The exchange may already have answered and ended.
+    // The exchange may already have responded and ended.
     if (user !== null) {
       this.user = user;
       if (meaning.bodyLength === 0) user.onRequestEnd(null);

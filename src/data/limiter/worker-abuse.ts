@@ -240,7 +240,7 @@ export class WorkerAbuse {
 const isDriven = (exchange: Pick<PolicyContext, 'header'>): boolean =>
   exchange.header('sec-fetch-site') === 'cross-site';
 
-/** Routes of the identity service; it answers 401 to a POST after a failed sign-in. */
+/** Routes of the identity service; it responds with 401 to a POST after a failed sign-in. */
 const SIGN_IN_ROUTES = 'builtin:identity';
 
 function isSignIn({ method, routeId }: EndedExchange): boolean {

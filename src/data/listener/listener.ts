@@ -152,7 +152,7 @@ export class Listener {
     else this.#admit(socket, caller, null);
   }
 
-  /** Null: its address has as many connections as it may, and this one is closed. */
+  /** Null: its address has reached its limit of connections, and this one is closed. */
   #caller(socket: Socket, address: string, port: number, admission: Admission): Caller | null {
     const runtime = this.#runtime;
     const source = runtime.live.trusted.has(address) ? null : runtime.sources.of(address);
@@ -160,7 +160,7 @@ export class Listener {
       runtime.metrics.add('connections_refused', 1);
       runtime.metrics.add('address_connections_refused', 1);
       this.#refusals.write((leftOut) =>
-        runtime.log.warn('an address has as many connections as it may', {
+        runtime.log.warn('connection limit of an address reached', {
           address: source.name,
           connections: source.connections,
           listener: this.settings.id,

@@ -31,11 +31,11 @@ export interface AuthorizeSettings {
     readonly paths: readonly ClaimPath[];
     readonly values: readonly (string | number | boolean)[];
   }[];
-  /** Condition of ownership; when it is false the answer is that of a resource that does not exist. */
+  /** Condition of ownership; when it is false the response is that of a resource that does not exist. */
   readonly owns: string | null;
   /** Roles that need not own. */
   readonly ownsExcept: readonly string[];
-  /** Any other condition; when it is false the answer is 403. */
+  /** Any other condition; when it is false the response is 403. */
   readonly when: string | null;
   /** Years; 0 asks for none. */
   readonly minAge: number;

@@ -1,8 +1,8 @@
 /**
- * `cors`: which pages of other sites may read this route's answers (WHATWG Fetch §3.2). It tells browsers, it does not
- * guard: a caller that is no browser is not stopped by it, which is what `auth` is for. Preflights are answered here,
- * before authentication, because they never carry credentials; every other answer, also a refusal of the gateway, gets
- * its fields in `responseHead`, and what the upstream said about CORS is replaced, so that two voices cannot disagree.
+ * `cors`: which pages of other sites may read this route's responses (WHATWG Fetch §3.2). It informs browsers and does
+ * not guard: a client that is no browser is not stopped by it, which is what `auth` is for. Responses to preflights are
+ * made here, before authentication, because preflights never carry credentials. Every other response, also a refusal of
+ * the gateway, gets its fields in `responseHead`; CORS fields of the service are replaced, so that no two contradict.
  */
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { FieldBlock, NO_FIELDS } from '../contract/field-block.ts';
@@ -22,11 +22,11 @@ export interface CorsSettings {
   readonly maxAgeSeconds: number;
   /** Answer `Access-Control-Request-Private-Network` with yes. */
   readonly privateNetwork: boolean;
-  /** Refuse requests of browsers on other sites with 403 instead of only not sharing the answer. */
+  /** Refuse requests of browsers on other sites with 403 instead of only not sharing the response. */
   readonly refuseOthers: boolean;
 }
 
-/** Fields of an answer that only this policy may write. */
+/** Fields of a response that only this policy may write. */
 const CORS_FIELDS = new FieldNames([
   'access-control-allow-origin',
   'access-control-allow-credentials',
@@ -70,10 +70,10 @@ export const cors = definePolicy<CorsSettings>({
       },
 
       responseHead: (exchange) => {
-        // The answer to a preflight was made above, whole.
+        // The response to a preflight was made above, whole.
         if (isPreflight(exchange)) return;
         exchange.removeServiceFields(CORS_FIELDS);
-        // A cache must not give one site's answer to another (Fetch §3.2.5), nor the answer made without one.
+        // A cache must not give one site's response to another (Fetch §3.2.5), nor the response made without one.
         if (!anySite) addVary(exchange);
         const site = anySite ? '*' : exchange.header('origin');
         if (site !== null && allows(site)) exchange.setResponseFields(shared.of(site));
@@ -82,7 +82,7 @@ export const cors = definePolicy<CorsSettings>({
   },
 });
 
-/** The fields that share an answer with one site; most callers of a route are pages of one. */
+/** The fields that share a response with one site; most callers of a route are pages of one. */
 class SharedFields {
   readonly #constant: readonly (readonly [name: string, value: string])[];
   #site = '';

@@ -1,5 +1,5 @@
 /**
- * `headers`: sets, adds, removes and renames fields of the upstream request and of the answer. In this order on each
+ * `headers`: sets, adds, removes and renames fields of the upstream request and of the response. In this order on each
  * side: rename, remove, set, add; so a field can be renamed and its old name then set anew. Values may hold
  * placeholders (`{request.id}`, `{auth.sub}`, `{params.x}` ...), compiled once. Fields that frame a message, belong to
  * a connection, or say who the caller is are refused by the configuration (headers.options.ts) and not checked again.

@@ -1,6 +1,6 @@
 /**
  * `quota`: so many per day, week or month, such as five stories a day. A request reserves what it will cost; when its
- * answer is one that counts, the reservation is used up, otherwise it is given back. Refuses with 429 `QUOTA_EXCEEDED`
+ * response is one that counts, the reservation is used up, otherwise it is given back. Refuses with 429 `QUOTA_EXCEEDED`
  * until the period ends. Durable counting is control's; the worker holds small grants (data/limiter/quota-book.ts).
  */
 
@@ -106,7 +106,7 @@ class Checker {
     this.#book.settle(held.reservation, this.#counts(exchange) ? held.cost : 0);
   };
 
-  /** The answer's fields are only there in `responseHead`. */
+  /** The response's fields are only there in `responseHead`. */
   readCost(exchange: PolicyContext): void {
     const { costHeader } = this.#settings;
     const held = this.#held.get(exchange);

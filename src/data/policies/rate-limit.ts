@@ -102,7 +102,7 @@ class Checker {
     return this.#answer(exchange, set, decision, nowMs);
   };
 
-  /** Charges what the answer says the request cost beyond what was charged before. */
+  /** Charges what the response says the request cost beyond what was charged before. */
   readonly addCosts = (exchange: PolicyContext): void => {
     const limits = this.#limits;
     const set = this.#sets.prepare(exchange, limits.table.time.nowMs());

@@ -10,7 +10,7 @@ import { definePolicy } from '../contract/policy.ts';
 export interface SecurityHeadersSettings {
   /** Names as sent and their values. */
   readonly set: Readonly<Record<string, string>>;
-  /** `Strict-Transport-Security`, only on answers over HTTPS (RFC 6797 §7.2); null sends none. */
+  /** `Strict-Transport-Security`, only on responses over HTTPS (RFC 6797 §7.2); null sends none. */
   readonly strictTransport: string | null;
   /** Fields of the upstream that tell more than they help, such as `server`; lower case. */
   readonly remove: readonly string[];

@@ -6,7 +6,7 @@
  *   CLOSED ------------------------------------------------------------------------------------> OPEN
  *     ^                                                                                         |    ^
  *     |                                             the first pick after resetTimeout           |    |
- *     |   halfOpenProbes good answers                                                           v    |
+ *     |   halfOpenProbes good responses                                                         v    |
  *     +--------------------------------------------------------------------------------- HALF-OPEN --+
  *                                                            no verdict in good time: |   ^   a probe fails
  *                                                            a new round of probes    +---+

@@ -1,6 +1,6 @@
 /**
  * May a failed attempt be tried again, and after how long? A pure decision from the settings, the request and how it
- * failed; the budget is asked by the service, last, because asking takes from it.
+ * failed. The service takes from the retry budget last, because asking consumes it.
  *
  * What may be sent twice: anything of which no byte was sent (the fault's advice is `always`); after that only
  * idempotent methods (RFC 9110 §9.2.2) and requests whose caller vouches with an `Idempotency-Key`. A lost connection

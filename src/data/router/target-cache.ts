@@ -1,9 +1,8 @@
 /**
- * Request targets that come again and again, kept by their bytes with what was read of them: such a request makes no
- * text of its target, reads it no second time, and its path is the very string that the router's maps know. A target is
- * kept when it comes a second time while its place remembers the first, so that targets which are all different cost a
- * look and no memory. One place for each hash: callers can push each other's targets out, and nothing else. Owner: one
- * worker.
+ * Request targets that repeat, by their bytes, with what was parsed from them: for a cached target no string is built
+ * and nothing is parsed again, and its path is the string that the router's maps have as a key. A target is cached on
+ * its second use while its place remembers the first; targets that never repeat cost a lookup and no memory. One place
+ * for each hash: callers can evict each other's targets, and nothing else. Owner: one worker.
  */
 import { readTarget, type Target } from '../parser/target.ts';
 

@@ -113,7 +113,7 @@ export class UserPolicies {
     this.#control.tell(POLICY_TABLE_TOPIC, table);
   }
 
-  /** The guarded hooks. They are let go of by `dispose` of what is returned. */
+  /** The guarded hooks; `dispose` of the result releases them. */
   acquire(settings: UseSettings): PolicyHooks {
     const key = keyOf('policy', settings);
     let made = this.#made.get(key);

@@ -89,7 +89,9 @@ function commonName({ subject }: X509Certificate): string {
   return /(?:^|\n)CN=([^\n]+)/.exec(subject ?? '')?.[1] ?? '';
 }
 
-/** DNS names of a certificate (RFC 6125 §6.4: the common name counts only where there is no alternative name). */
+/**
+ * DNS names of a certificate. RFC 9525 knows alternative names only; the common name serves certificates that have none.
+ */
 export function certificateNames(certificate: X509Certificate): string[] {
   const names = [...(certificate.subjectAltName ?? '').matchAll(/DNS:([^,\s"]+)/g)].map((match) => match[1] ?? '');
   const common = /(?:^|\n)CN=([^\n]+)/.exec(certificate.subject)?.[1];

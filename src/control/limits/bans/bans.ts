@@ -311,7 +311,7 @@ export class BanBook {
     }
     if (soonest === undefined) throw new Error(`there are ${this.#active.size} bans without end, no more are taken`);
     this.#active.delete(soonest.id);
-    this.#log.warn('there are as many bans as may be; one ends early', {
+    this.#log.warn('the limit of bans is reached; one ends early', {
       kind: soonest.kind,
       subject: soonest.subject,
     });

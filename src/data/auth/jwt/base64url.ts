@@ -1,7 +1,7 @@
 /**
  * Strict base64url (RFC 4648 §5, RFC 7515 §2): no padding, no white space, no `+` or `/`, and no set bits after the
  * last byte. Node's own decoder forgives all of these, so that one token would have many spellings; this one gives
- * every byte string exactly one. Pure; used by data/auth/jwt/jwt.ts and jwk.ts.
+ * every byte string exactly one. Pure; used by jwt.ts and verify-key.ts.
  */
 
 const SEXTETS = new Int8Array(128).fill(-1);

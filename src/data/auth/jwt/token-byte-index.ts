@@ -1,13 +1,12 @@
 /**
- * In front of the token cache: finds a verified token by the bytes of its field, where they lie, so that the usual
- * request makes no text of its token (a text of 300 characters is expensive to make and to hash). Found by the last
- * bytes, which are the signature's and as good as random, and then compared whole. It holds what the token cache has
- * given out at least once; whenever that forgets anything (age, revocations, changed keys) this forgets all, by its
- * version.
+ * In front of the token cache: finds a verified token by the bytes of its field in the request's head, so that the
+ * usual request builds no string of its token (300 characters are expensive to copy and to hash). The index is the
+ * token's last bytes, which belong to the signature and are as good as random; then all bytes are compared. It holds
+ * tokens that the token cache has returned at least once; when the cache drops any (age, revocations, changed keys),
+ * this drops all, by the cache's version.
  *
- * Everything lies in a few arrays, token behind token: with a thousand callers taking turns, nothing about one of them
- * is in the processor's nearest memory when he comes, and every object that must be looked at is a wait of its own.
- * Owner: one worker, one bearer method.
+ * Everything lies in a few arrays, token behind token: with a thousand callers taking turns, the cache of the processor
+ * holds nothing about the next one, and each extra object costs a memory access. Owner: one worker, one bearer method.
  */
 import { Buffer } from 'node:buffer';
 import type { FieldRange, PolicyContext } from '../../contract/policy.ts';

@@ -1,7 +1,7 @@
 /**
  * Power of two choices by expected delay: draws two candidates by weight and takes the one with the lower cost, which
  * is its latency times what it has to do, for its weight. The latency is a moving average that jumps up with a slow
- * answer and decays with time, so a slow instance loses traffic at once and is tried again later. Two draws are enough
+ * response and decays with time, so a slow instance loses traffic at once and is tried again later. Two draws are enough
  * to avoid the worst, and unlike "the best of all" they do not send every worker to the same instance.
  *
  * The weight is in the draw as well as in the cost: by cost alone, an idle service would never use a candidate that is
@@ -11,7 +11,7 @@ import type { Candidate } from '../../contract/balancer.ts';
 import { defineBalancer } from '../../contract/balancer.ts';
 import { WeightedDraw } from './weighted-draw.ts';
 
-/** Stands for the latency of a candidate that has requests in flight but has never answered: likely slow or dead. */
+/** Stands for the latency of a candidate that has requests in flight but has never responded: likely slow or dead. */
 const UNKNOWN_LATENCY_MS = 60_000;
 /** Draws for the second candidate before its neighbour is taken, when one weighs nearly everything. */
 const SECOND_DRAWS = 4;
