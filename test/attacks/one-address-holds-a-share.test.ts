@@ -177,7 +177,9 @@ test('an address has a share of the connections; the next is closed, and others 
   assert.match(text, /^HTTP\/1.1 200 /);
   assert.match(text, /^gatehouse_address_connections_refused_total 5$/m);
   assert.ok(
-    gateway.logged.some((line) => line.includes('connection limit of an address reached') && line.includes('127.0.0.1')),
+    gateway.logged.some(
+      (line) => line.includes('connection limit of an address reached') && line.includes('127.0.0.1'),
+    ),
   );
   open[0]!.close();
   await until(() => {

@@ -322,7 +322,8 @@ export class Service<P> {
   }
 
   /**
-   * What the configuration says to do instead when `pick` refused for the state of the service; null: respond with the fault.
+   * What the configuration says to do instead when `pick` refused for the state of the service; null: respond with the
+   * fault.
    */
   fallbackFor(fault: Fault): FallbackSettings | null {
     const refusedForState = fault.kind === FAULTS.circuitOpen || fault.kind === FAULTS.noInstance;

@@ -85,7 +85,7 @@ function countForward(exchange: Exchange, head: Head): Reply | null {
   return null;
 }
 
-/** A CORS preflight is about the route that the announced method would reach; its policy responds, before all others. */
+/** A CORS preflight is about the route that the announced method would reach; its policy responds before all others. */
 function answerPreflight(exchange: Exchange): Reply | Fault | null {
   const method = exchange.header('access-control-request-method');
   if (method === null || exchange.header('origin') === null) return null;

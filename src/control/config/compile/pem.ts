@@ -90,7 +90,7 @@ function commonName({ subject }: X509Certificate): string {
 }
 
 /**
- * DNS names of a certificate. RFC 9525 knows alternative names only; the common name serves certificates that have none.
+ * DNS names of a certificate. RFC 9525 knows alternative names only; the common name serves certificates without any.
  */
 export function certificateNames(certificate: X509Certificate): string[] {
   const names = [...(certificate.subjectAltName ?? '').matchAll(/DNS:([^,\s"]+)/g)].map((match) => match[1] ?? '');

@@ -1,7 +1,7 @@
 /**
  * Power of two choices by expected delay: draws two candidates by weight and takes the one with the lower cost, which
  * is its latency times what it has to do, for its weight. The latency is a moving average that jumps up with a slow
- * response and decays with time, so a slow instance loses traffic at once and is tried again later. Two draws are enough
+ * response and decays with time, so a slow instance loses traffic at once and is tried again later. Two draws suffice
  * to avoid the worst, and unlike "the best of all" they do not send every worker to the same instance.
  *
  * The weight is in the draw as well as in the cost: by cost alone, an idle service would never use a candidate that is
