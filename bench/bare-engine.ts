@@ -1,14 +1,17 @@
 /**
  * Publishes to a broker and reads from it by nothing but its own client, as a program without a gateway would; for
- * engines.ts, which starts it with how (`alone`, or behind a plain `http` server), the kind of broker, its URL,
- * seconds, how many at once, how many alone, the port, and the body.
+ * engines.ts, which starts it with how (`alone`, or behind a plain `http` server), the kind of broker, its URL, seconds,
+ * how many at once, how many alone, the port, the body, events of a batch and batches at once.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { median } from './lib/statistics.ts';
 
-const [, , mode, kind = '', url = '', seconds = '', atOnce = '', alone = '', port = '', body = ''] = process.argv;
+const [, , mode, kind = '', url = '', seconds = '', atOnce = '', alone = '', port = '', body = '', ...batches] =
+  process.argv;
+const [batch = 0, batchesAtOnce = 0] = batches.map(Number);
+const IS_BATCH = /^application\/cloudevents-batch\+json/;
 const WARM_UP_MS = 3_000;
 
 interface Bare {
@@ -65,7 +68,7 @@ const bare = await (kind === 'nats' ? nats() : redis());
 if (mode === 'http') serve(bare);
 else await measure(bare);
 
-/** POST publishes its body, which must be JSON; GET sends events as they are, as server-sent events. */
+/** POST publishes its body, which must be JSON, or each of a batch of CloudEvents; GET sends events as they are, as server-sent events. */
 function serve({ publish, read }: Bare): void {
   createServer((request, response) => {
     if (request.method === 'GET') {
@@ -77,9 +80,13 @@ function serve({ publish, read }: Bare): void {
     request.on('data', (piece: Buffer) => pieces.push(piece));
     request.on('end', async () => {
       const data = Buffer.concat(pieces);
-      JSON.parse(data.toString());
-      const id = randomUUID();
-      const text = JSON.stringify({ id, position: await publish(data) });
+      const parsed = JSON.parse(data.toString()) as unknown;
+      const events = IS_BATCH.test(request.headers['content-type'] ?? '')
+        ? (parsed as { readonly data: unknown }[]).map((event) => Buffer.from(JSON.stringify(event.data)))
+        : [data];
+      const text = JSON.stringify(
+        await Promise.all(events.map(async (each) => ({ id: randomUUID(), position: await publish(each) }))),
+      );
       response.writeHead(202, { 'content-type': 'application/json', 'content-length': text.length });
       response.end(text);
     });
@@ -94,16 +101,19 @@ function sendEvent(response: ServerResponse, position: string, data: Uint8Array 
 
 async function measure({ publish, read }: Bare): Promise<void> {
   const payload = Buffer.from(body);
-  const publishFor = async (ms: number): Promise<number> => {
+  const doFor = async (ms: number, workers: number, act: () => Promise<unknown>): Promise<number> => {
     let count = 0;
     const endAt = performance.now() + ms;
     await Promise.all(
-      Array.from({ length: Number(atOnce) }, async () => {
-        for (; performance.now() < endAt; count++) await publish(payload);
+      Array.from({ length: workers }, async () => {
+        for (; performance.now() < endAt; count++) await act();
       }),
     );
     return count;
   };
+  const publishFor = (ms: number): Promise<number> => doFor(ms, Number(atOnce), () => publish(payload));
+  const publishBatches = (ms: number): Promise<number> =>
+    doFor(ms, batchesAtOnce, () => Promise.all(Array.from({ length: batch }, () => publish(payload))));
   const warmed = await publishFor(WARM_UP_MS);
   await delay(WARM_UP_MS / 6);
   const times: number[] = [];
@@ -120,10 +130,15 @@ async function measure({ publish, read }: Bare): Promise<void> {
   let seen = 0;
   await read(() => ++seen < total);
   const taken = process.cpuUsage(readBefore);
+  await publishBatches(WARM_UP_MS);
+  const batchesBefore = process.cpuUsage();
+  const sent = (await publishBatches(Number(seconds) * 1_000)) * batch;
+  const batched = process.cpuUsage(batchesBefore);
   process.send!({
     perSecond: count / Number(seconds),
     microseconds: (user + system) / count,
     alone: median(times),
+    batched: (batched.user + batched.system) / sent,
     received: (taken.user + taken.system) / total,
   });
 }

@@ -6,7 +6,7 @@
  */
 import type { RedisConnection } from '../../../base/redis.ts';
 import { asBuffer } from './embedded.ts';
-import type { NewEvent, Published, StreamSettings } from './engine.ts';
+import { type NewEvent, type Published, type StreamSettings, within } from './engine.ts';
 
 const KEYS_KNOWN_FOR_MS = 600_000;
 /** Of one call: Redis does nothing else meanwhile. */
@@ -73,6 +73,8 @@ export class RedisAppend {
   readonly #prefix: string;
   #waiting: Waiting[] = [];
   #bytes = 0;
+  /** How long those that wait may take: one timer for all of them. */
+  #withinMs = 0;
   #isPlanned = false;
   settings: StreamSettings;
 
@@ -82,8 +84,10 @@ export class RedisAppend {
     this.settings = settings;
   }
 
-  /** Rejects with what Redis says. */
-  add(event: NewEvent): Promise<Published> {
+  /** Rejects with what Redis says, or with an `EngineFault` when that takes longer. */
+  add(event: NewEvent, withinMs: number): Promise<Published> {
+    if (withinMs !== this.#withinMs) this.#send();
+    this.#withinMs = withinMs;
     return new Promise((resolve, reject) => {
       const { data, ...facts } = event;
       // One field for all of them: each costs a reader as much as the event itself.
@@ -115,7 +119,7 @@ export class RedisAppend {
       args.push(dedupeId === null ? '' : `${prefix}key:${dedupeId}`, bytes, facts, data);
     }
     const add = (this.#redis as unknown as Record<typeof COMMAND, Add>)[COMMAND](...args);
-    add.then(
+    within(add, this.#withinMs).then(
       (reply) => {
         for (const [i, { resolve }] of batch.entries()) {
           resolve({ position: String(reply[2 * i]), duplicate: reply[2 * i + 1] === 1 });

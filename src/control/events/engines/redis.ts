@@ -81,7 +81,7 @@ export class RedisEngine implements EventEngine {
   }
 
   async publish(stream: string, event: NewEvent, withinMs: number): Promise<Published> {
-    return await this.#ask(withinMs, (redis) => this.#appendTo(stream, redis).add(event));
+    return await this.#ask(null, (redis) => this.#appendTo(stream, redis).add(event, withinMs));
   }
 
   #appendTo(stream: string, redis: RedisConnection): RedisAppend {
@@ -94,13 +94,14 @@ export class RedisEngine implements EventEngine {
     return append;
   }
 
-  async #ask<Result>(withinMs: number, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {
+  /** `withinMs` null: whoever is asked sees to the time. */
+  async #ask<Result>(withinMs: number | null, ask: (redis: RedisConnection) => Promise<Result>): Promise<Result> {
     const redis = this.#redis;
     if (redis === null || redis.status !== 'ready') {
       throw new EngineFault('unavailable', this.#problem ?? 'Redis is not connected');
     }
     try {
-      return await within(ask(redis), withinMs);
+      return await (withinMs === null ? ask(redis) : within(ask(redis), withinMs));
     } catch (error) {
       if (error instanceof EngineFault) throw error;
       const message = messageOf(error);

@@ -19,6 +19,12 @@ export interface EventParts {
   readonly data: Uint8Array;
 }
 
+/** As it was read. */
+interface ReadParts extends EventParts {
+  /** Its data was written as JSON here: it need not be read again to know. */
+  readonly isJson?: boolean;
+}
+
 export interface EventDefaults {
   readonly body: 'any' | 'json' | 'cloudevent';
   readonly type: string;
@@ -92,23 +98,36 @@ function placed({ fields = [], ...refusal }: Refusal, index: number): Refusal {
 }
 
 /** With what the route gives to an event that does not bring it. */
-function completed(parts: EventParts | Refusal, headers: Fields, defaults: EventDefaults): EventParts | Refusal {
+function completed(parts: ReadParts | Refusal, headers: Fields, defaults: EventDefaults): EventParts | Refusal {
   if ('status' in parts) return parts;
+  const { id, data, attributes } = parts;
   const wantsJson = defaults.body === 'json' || (isJsonType(parts.contentType) && parts.data.byteLength > 0);
-  if (wantsJson && !isJson(parts.data)) return invalid(422, 'body', '', 'valid JSON in UTF-8');
+  if (wantsJson && parts.isJson !== true && !isJson(data)) return invalid(422, 'body', '', 'valid JSON in UTF-8');
   const contentOf = defaults.body === 'json' && !isJsonType(parts.contentType) ? 'application/json' : parts.contentType;
   return {
-    id: parts.id === '' ? randomUUID() : parts.id,
+    id: id === '' ? randomUUID() : id,
     contentType: contentOf,
-    data: parts.data,
+    data,
     attributes: {
       source: defaults.source,
       type: defaults.type,
-      time: new Date(defaults.nowMs).toISOString(),
+      time: attributes['time'] ?? timeText(defaults.nowMs),
       ...traceOf(headers),
-      ...decidedBy(headers, parts.attributes),
+      ...decidedBy(headers, attributes),
     },
   };
+}
+
+/** Of the millisecond before: all events of a batch have the same. */
+let lastMs = Number.NaN;
+let lastText = '';
+
+function timeText(nowMs: number): string {
+  if (nowMs !== lastMs) {
+    lastMs = nowMs;
+    lastText = new Date(nowMs).toISOString();
+  }
+  return lastText;
 }
 
 /**
@@ -143,7 +162,7 @@ function parsed(body: Uint8Array): unknown {
   }
 }
 
-function structured(written: unknown): EventParts | Refusal {
+function structured(written: unknown): ReadParts | Refusal {
   if (typeof written !== 'object' || written === null || Array.isArray(written)) {
     return invalid(422, 'body', '', 'a CloudEvent as a JSON object');
   }
@@ -167,7 +186,9 @@ function structured(written: unknown): EventParts | Refusal {
   const bytes = base64 === undefined ? bytesOf(data, contentType) : Buffer.from(base64 as string, 'base64');
   if (bytes === null) return invalid(422, 'data', '', 'JSON that is not nested as deep');
   const id = event['id'];
-  return checked({ id: typeof id === 'string' ? id : '', contentType, attributes, data: bytes }, event['specversion']);
+  const isJson = data !== undefined && isJsonType(contentType);
+  const parts = { id: typeof id === 'string' ? id : '', contentType, attributes, data: bytes, isJson };
+  return checked(parts, event['specversion']);
 }
 
 /** Null: nested so deep that it cannot be written again. */
@@ -223,7 +244,7 @@ function addAttribute(attributes: Record<string, string>, name: string, value: u
 }
 
 /** CloudEvents 1.0 §3.1: the attributes that every event has. */
-function checked(parts: EventParts, version: unknown): EventParts | Refusal {
+function checked(parts: ReadParts, version: unknown): ReadParts | Refusal {
   if (version !== '1.0') return invalid(422, 'specversion', String(version ?? ''), '1.0');
   if (parts.id === '' || parts.id.length > 500) return invalid(422, 'id', parts.id, 'a text of 1 to 500 characters');
   for (const name of ['source', 'type']) {
