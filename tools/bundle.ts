@@ -101,6 +101,8 @@ async function bundle(entries: readonly string[]): Promise<string[]> {
     alias: { yaml: join(folderOf('yaml'), 'browser/index.js') },
     // A thread that is ended while a module waits at its top takes the process along (nodejs/node#62114).
     supported: { 'top-level-await': false },
+    // Constants are put in where they are used: joined modules have them in variables, whose value V8 cannot count on.
+    minifySyntax: true,
     sourcemap: 'linked',
     sourcesContent: false,
     plugins: [ours],
