@@ -49,6 +49,21 @@ describe('reading an API document', () => {
     assert.match(problem(' '.repeat(5 * 1_024 * 1_024 + 1)), /longer than 5 MB/);
   });
 
+  it('refuses what grows without end as it is read: aliases, and examples nested too deep', () => {
+    const problem = (text: string) => {
+      const result = readApiDocument(text);
+      return 'problem' in result ? result.problem : 'none';
+    };
+    const list = `[${'1,'.repeat(100_000)}1]`;
+    const aliases = `[${'*a,'.repeat(5_000)}*a]`;
+    const head = 'openapi: 3.1.0\npaths: {}\n';
+    assert.match(problem(`${head}x-a: &a ${list}\nx-b: ${aliases}\n`), /more than 1000000 values/);
+    assert.match(problem(`${head}example: { a: &a ${list}, b: ${aliases} }\n`), /more than 1000000 values/);
+    const deep = `${'['.repeat(100_000)}{"1":2}${']'.repeat(100_000)}`;
+    assert.match(problem(`{"openapi":"3.1.0","paths":{},"example":${deep}}`), /nested deeper than 200/);
+    assert.match(problem(`${head}example: ${'['.repeat(20_000)}1${']'.repeat(20_000)}\n`), /no mapping|deeper/);
+  });
+
   it('makes no prototype out of a document', () => {
     const result = readApiDocument('{"openapi":"3.1.0","paths":{"__proto__":{"get":{}}}}');
     assert.ok('document' in result);

@@ -8,6 +8,8 @@ import { isMapping, type Mapping } from '../openapi-document.ts';
 
 export const MAX_DOCUMENT_BYTES = 5 * 1_024 * 1_024;
 const MAX_DEPTH = 200;
+/** Aliases of YAML count as often as they stand: a few bytes could be more than any memory holds. */
+const MAX_VALUES = 1_000_000;
 
 export type ReadDocument = { readonly document: Mapping } | { readonly problem: string };
 
@@ -15,6 +17,8 @@ export function readApiDocument(text: string): ReadDocument {
   if (text.length > MAX_DOCUMENT_BYTES) return { problem: 'it is longer than 5 MB' };
   const value = parsed(text);
   if (!isMapping(value)) return { problem: 'it is no mapping in YAML or JSON' };
+  const tooLarge = sizeProblem(value);
+  if (tooLarge !== undefined) return { problem: tooLarge };
   const version = String(value['openapi'] ?? value['swagger'] ?? '');
   if (!/^3\.[01]\./.test(version)) return { problem: `OpenAPI 3.0 or 3.1 is expected, not ${JSON.stringify(version)}` };
   if (!isMapping(value['paths'])) return { problem: 'there are no paths' };
@@ -30,14 +34,30 @@ function parsed(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' });
-    if (document.errors.length > 0) return undefined;
     try {
+      const document = parseDocument(text, { prettyErrors: false, logLevel: 'error' });
+      if (document.errors.length > 0) return undefined;
       return document.toJS({ maxAliasCount: 10_000 });
     } catch {
       return undefined;
     }
   }
+}
+
+/** Of all of it, examples too: what is shown is written as JSON again. */
+function sizeProblem(document: Mapping): string | undefined {
+  let values = 0;
+  const measure = (value: unknown, depth: number): string | undefined => {
+    if (++values > MAX_VALUES) return `it has more than ${MAX_VALUES} values, those of aliases included`;
+    if (typeof value !== 'object' || value === null) return undefined;
+    if (depth > MAX_DEPTH) return `it is nested deeper than ${MAX_DEPTH}`;
+    for (const each of Object.values(value)) {
+      const problem = measure(each, depth + 1);
+      if (problem !== undefined) return problem;
+    }
+    return undefined;
+  };
+  return measure(document, 0);
 }
 
 /** Data (examples, defaults, enums) is left as it is. */
