@@ -90,10 +90,13 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
       this.pauseReceiving();
     } else if (!ended) {
       if (meaning.lengthGiven) this.expectBytes(meaning.bodyLength);
-      this.#hasBody = true;
-      // Whatever comes of the body in this read, the head is sent on at its end (`bodyInHand`). What is not whole by
-      // then is watched.
-      this.#connection.touch(this);
+      // Behind `Content-Length: 0` comes nothing that the request would wait for.
+      if (meaning.bodyLength !== 0) {
+        this.#hasBody = true;
+        // Whatever comes of the body in this read, the head is sent on at its end (`bodyInHand`). What is not whole by
+        // then is watched.
+        this.#connection.touch(this);
+      }
     }
     const handler = host.beginExchange(this, incoming);
     if (handler === null) return;
@@ -193,7 +196,7 @@ export class RequestStream extends Http2Stream implements Downstream, DeadlineOw
   }
 
   get bodyInHand(): boolean {
-    return !this.remoteEnded && this.isTouched;
+    return this.#hasBody && !this.remoteEnded && this.isTouched;
   }
 
   /** Frames come one by one. */
