@@ -11,20 +11,36 @@ function* busy(steps: number): Steps<number> {
   return steps;
 }
 
-test('work in slices lets others have their turn, at once it does not', async () => {
+/** Counts turns of the event loop until `work` is over. */
+async function countingTurns(work: (turns: () => number) => Promise<void>): Promise<void> {
   let turns = 0;
-  let isRunning = true;
-  const count = (): void => {
+  let next = setImmediate(function count() {
     turns++;
-    if (isRunning) setImmediate(count);
-  };
-  setImmediate(count);
-  assert.equal(atOnce(busy(20)), 20);
-  assert.equal(turns, 0);
-  assert.equal(await inSlices(busy(40)), 40);
-  isRunning = false;
-  assert.ok(turns >= 2, `${turns} turns`);
-});
+    next = setImmediate(count);
+  });
+  try {
+    await work(() => turns);
+  } finally {
+    clearImmediate(next);
+  }
+}
+
+test('work in slices lets others have their turn, at once it does not', () =>
+  countingTurns(async (turns) => {
+    assert.equal(atOnce(busy(20)), 20);
+    assert.equal(turns(), 0);
+    assert.equal(await inSlices(busy(40)), 40);
+    assert.ok(turns() >= 2, `${turns()} turns`);
+  }));
+
+test('several works in a row make no long slice', () =>
+  countingTurns(async (turns) => {
+    // Each of them ends within its first slice.
+    for (let i = 1; i <= 5; i++) {
+      await inSlices(busy(1));
+      assert.ok(turns() >= i, `${turns()} turns after ${i}`);
+    }
+  }));
 
 test('what the work throws rejects, in the first slice and in later ones', async () => {
   function* failing(after: number): Steps<void> {

@@ -17,14 +17,24 @@ export function atOnce<Result>(steps: Steps<Result>): Result {
   }
 }
 
-/** The first slice runs before this returns. Rejects with what the work throws. */
+/** Work that ends after less than this is not worth a turn of its own. */
+const SHORT_MS = 0.2;
+
+/**
+ * The first slice runs before this returns. Rejects with what the work throws. Behind the last slice there is a turn
+ * too: the caller goes on with other work, which would make one long slice of the two.
+ */
 export async function inSlices<Result>(steps: Steps<Result>): Promise<Result> {
   for (;;) {
-    const end = performance.now() + SLICE_MS;
+    const begin = performance.now();
+    let now: number;
     do {
       const { done, value } = steps.next();
-      if (done === true) return value;
-    } while (performance.now() < end);
+      now = performance.now();
+      if (done !== true) continue;
+      if (now - begin > SHORT_MS) await turn();
+      return value;
+    } while (now - begin < SLICE_MS);
     await turn();
   }
 }

@@ -288,7 +288,7 @@ class DataWorker {
     } else {
       const old = runtime.live;
       runtime.live = live;
-      this.#former.retire(old, live);
+      await inSlices(this.#former.retireSteps(old, live));
     }
     await inSlices(this.#services.commitSteps(services));
   }

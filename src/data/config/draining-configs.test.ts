@@ -44,7 +44,7 @@ const slotsOf = ({ routes }: ActiveConfig): number[] => routes.map(({ settings }
 test('a route that is gone has no slot any more, one that stays keeps its own', () => {
   const { former, live } = scene();
   const old = live(1, { a: 1, b: 2, c: 3 }, 1);
-  former.retire(old, live(2, { b: 2, d: 4 }, 0));
+  atOnce(former.retireSteps(old, live(2, { b: 2, d: 4 }, 0)));
   assert.deepEqual(slotsOf(old), [0, 2, 0]);
   assert.deepEqual(
     old.routes.map(({ settings }) => settings.id),
@@ -57,11 +57,11 @@ test('so has one that goes two configurations later, or that came back in anothe
   const first = live(1, { a: 1, b: 2 }, 1);
   const second = live(2, { a: 1, b: 2 }, 0);
   const third = live(3, { b: 2 }, 1);
-  former.retire(first, second);
+  atOnce(former.retireSteps(first, second));
   assert.deepEqual(slotsOf(first), [1, 2]);
-  former.retire(second, third);
+  atOnce(former.retireSteps(second, third));
   assert.deepEqual(slotsOf(first), [0, 2]);
-  former.retire(third, live(4, { a: 3, b: 4 }, 0));
+  atOnce(former.retireSteps(third, live(4, { a: 3, b: 4 }, 0)));
   assert.deepEqual([...slotsOf(first), ...slotsOf(third)], [0, 0, 0]);
 });
 
@@ -70,12 +70,12 @@ test('a configuration without exchanges is disposed of at once, another one when
   const idle = live(1, { a: 1 }, 0);
   const busy = live(2, { a: 1 }, 1);
   const next = live(3, { a: 1 }, 0);
-  former.retire(idle, busy);
+  atOnce(former.retireSteps(idle, busy));
   assert.deepEqual([disposed, idle.retired], [[1], true]);
-  former.retire(busy, next);
+  atOnce(former.retireSteps(busy, next));
   assert.deepEqual([disposed, busy.retired], [[1], true]);
   busy.dispose();
   assert.deepEqual(disposed, [1, 2]);
-  former.retire(next, live(4, {}, 0));
+  atOnce(former.retireSteps(next, live(4, {}, 0)));
   assert.deepEqual(slotsOf(busy), [1], 'nothing is done any more for one that has ended');
 });

@@ -8,7 +8,7 @@ import { threadId } from 'node:worker_threads';
 import type { Clock } from '../../base/clock.ts';
 import { FAULTS, type FaultKind, messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
-import { inSlices, mapSteps, type Steps } from '../../base/slices.ts';
+import { inSlices, type Steps } from '../../base/slices.ts';
 import { type Cancel, every } from '../../base/system-timers.ts';
 import type { ControlLink, PolicyEnvironment, PolicyHooks } from '../contract/policy.ts';
 import { nameHooks } from '../contract/policy-names.ts';
@@ -312,18 +312,19 @@ interface WantedModule {
 
 /** Every module that a snapshot names. */
 function* modulesOf({ routes }: Snapshot): Steps<WantedModule[]> {
-  const found = yield* mapSteps(routes, ({ action, policies }) => [
-    ...(action.kind === 'handler' ? [{ kind: 'handler' as const, settings: action.handler }] : []),
-    ...policies.flatMap(({ name, options }): WantedModule[] => {
-      if (name === 'use') return [{ kind: 'policy', settings: options as UseSettings }];
-      if (name !== 'transform') return [];
+  const found: WantedModule[] = [];
+  for (const { action, policies } of routes) {
+    if (action.kind === 'handler') found.push({ kind: 'handler', settings: action.handler });
+    for (const { name, options } of policies) {
+      if (name === 'use') found.push({ kind: 'policy', settings: options as UseSettings });
+      if (name !== 'transform') continue;
       const { request, response } = options as TransformSettings;
-      return [request?.body?.script, response?.body?.script].flatMap((script) =>
-        script == null ? [] : [{ kind: 'transform' as const, settings: script }],
-      );
-    }),
-  ]);
-  return found.flat();
+      for (const settings of [request?.body?.script, response?.body?.script])
+        if (settings != null) found.push({ kind: 'transform', settings });
+    }
+    yield;
+  }
+  return found;
 }
 
 /** Same file, same text, same options: the same policy. */
