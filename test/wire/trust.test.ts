@@ -3,19 +3,30 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
-import { startTestGateway } from '../support/gateway.ts';
+import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
-import type { Scope } from '../support/scope.ts';
+import { suiteScope } from '../support/scope.ts';
 import { echoUpstream } from '../support/upstream.ts';
 
-async function fieldsSeen(test: Scope, gateway: Record<string, unknown>, text: string) {
-  const upstream = await echoUpstream(test);
-  const running = await startTestGateway(test, {
+const scope = suiteScope();
+/** By their settings: tests that want the same share a gateway. */
+const gateways = new Map<string, Promise<TestGateway>>();
+
+async function echoing(gateway: Record<string, unknown>): Promise<TestGateway> {
+  const upstream = await echoUpstream(scope);
+  return await startTestGateway(scope, {
     gateway,
     services: { s: { instances: [{ url: upstream.url }] } },
     routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
   });
-  const caller = new RawCaller(running.port);
+}
+
+/** The fields that a service gets of the request `text`. */
+async function fieldsSeen(gateway: Record<string, unknown>, text: string) {
+  const key = JSON.stringify(gateway);
+  const running = gateways.get(key) ?? echoing(gateway);
+  gateways.set(key, running);
+  const caller = new RawCaller((await running).port);
   const answer = await caller.send(text).answer();
   caller.close();
   const { headers } = JSON.parse(answer.body.toString()) as { headers: string[] };
@@ -26,9 +37,8 @@ async function fieldsSeen(test: Scope, gateway: Record<string, unknown>, text: s
 }
 
 describe('a trusted proxy', () => {
-  test('is believed about caller, scheme and host, and its list goes on', async (t) => {
+  test('is believed about caller, scheme and host, and its list goes on', async () => {
     const field = await fieldsSeen(
-      t,
       { trustProxy: ['127.0.0.0/8'] },
       'GET / HTTP/1.1\r\nHost: inner\r\nX-Forwarded-For: 203.0.113.7, 127.0.0.9\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example\r\nForwarded: for=203.0.113.7\r\nVia: 1.1 edge\r\n\r\n',
     );
@@ -44,7 +54,7 @@ describe('what proxies say of the client', () => {
   const trusting = { trustProxy: ['127.0.0.0/8', '10.0.0.0/8'] };
   const ask = (fields: string): string => `GET / HTTP/1.1\r\nHost: inner\r\n${fields}\r\n`;
 
-  test('fields with nothing in them say nothing, and do no harm', async (t) => {
+  test('fields with nothing in them say nothing, and do no harm', async () => {
     for (const empty of ['', '"', ',', ' , ', '""'])
       for (const others of [
         '',
@@ -53,7 +63,7 @@ describe('what proxies say of the client', () => {
         'X-Forwarded-For: \r\n',
       ]) {
         const fields = `Forwarded: ${empty}\r\n${others}`;
-        const field = await fieldsSeen(t, trusting, ask(fields));
+        const field = await fieldsSeen(trusting, ask(fields));
         const isNamed = others.includes('203.0.113.7');
         assert.equal(field('x-forwarded-for'), isNamed ? '203.0.113.7, 127.0.0.1' : '127.0.0.1', fields);
         assert.equal(field('x-forwarded-proto'), others.includes('https') ? 'https' : 'http', fields);
@@ -62,7 +72,7 @@ describe('what proxies say of the client', () => {
       }
   });
 
-  test('schemes are read in any case, in lists and of WebSockets', async (t) => {
+  test('schemes are read in any case, in lists and of WebSockets', async () => {
     const rows: { fields: string; scheme: string }[] = [
       { fields: 'X-Forwarded-Proto: HTTPS\r\n', scheme: 'https' },
       { fields: 'X-Forwarded-Proto: wss\r\n', scheme: 'https' },
@@ -74,12 +84,12 @@ describe('what proxies say of the client', () => {
       { fields: 'Forwarded: for=203.0.113.7;Proto=https\r\n', scheme: 'https' },
     ];
     for (const { fields, scheme } of rows) {
-      const field = await fieldsSeen(t, trusting, ask(fields));
+      const field = await fieldsSeen(trusting, ask(fields));
       assert.equal(field('x-forwarded-proto'), scheme, fields);
     }
   });
 
-  test('a port and the families of proxies pass from a trusted proxy only', async (t) => {
+  test('a port and the families of proxies pass from a trusted proxy only', async () => {
     const names = [
       'X-Forwarded-Prefix',
       'X-Forwarded-Ssl',
@@ -89,18 +99,18 @@ describe('what proxies say of the client', () => {
       'Proxy',
     ];
     const fields = `X-Forwarded-Port: 8443\r\n${names.map((name) => `${name}: x\r\n`).join('')}`;
-    const trusted = await fieldsSeen(t, trusting, ask(fields));
+    const trusted = await fieldsSeen(trusting, ask(fields));
     assert.equal(trusted('x-forwarded-port'), '8443');
     for (const name of names) assert.equal(trusted(name.toLowerCase()), 'x', name);
-    const other = await fieldsSeen(t, {}, ask(`${fields}X.Forwarded.For: 1.2.3.4\r\nX_Forwarded_Prefix: x\r\n`));
+    const other = await fieldsSeen({}, ask(`${fields}X.Forwarded.For: 1.2.3.4\r\nX_Forwarded_Prefix: x\r\n`));
     for (const name of [...names, 'X-Forwarded-Port', 'X.Forwarded.For', 'X_Forwarded_Prefix'])
       assert.equal(other(name.toLowerCase()), undefined, name);
   });
 
-  test('X-Real-IP and X-Forwarded-Port are written when asked for', async (t) => {
+  test('X-Real-IP and X-Forwarded-Port are written when asked for', async () => {
     const forwarded = { realIp: true, port: true };
     const lies = 'X-Real-IP: 1.2.3.4\r\nX-Forwarded-Port: 1\r\nX-Forwarded-Host: a:2\r\n';
-    const plain = await fieldsSeen(t, { forwarded }, ask(lies));
+    const plain = await fieldsSeen({ forwarded }, ask(lies));
     assert.deepEqual([plain('x-real-ip'), plain('x-forwarded-port')], ['127.0.0.1', '80']);
     const fields = 'X-Forwarded-For: 203.0.113.7, 10.0.0.1\r\n';
     const rows = [
@@ -109,10 +119,10 @@ describe('what proxies say of the client', () => {
       { said: 'X-Forwarded-Port: 9443\r\n', port: '9443' },
     ];
     for (const { said, port } of rows) {
-      const behind = await fieldsSeen(t, { ...trusting, forwarded }, ask(fields + said));
+      const behind = await fieldsSeen({ ...trusting, forwarded }, ask(fields + said));
       assert.deepEqual([behind('x-real-ip'), behind('x-forwarded-port')], ['203.0.113.7', port]);
     }
-    const silent = await fieldsSeen(t, {}, ask(lies));
+    const silent = await fieldsSeen({}, ask(lies));
     assert.deepEqual([silent('x-real-ip'), silent('x-forwarded-port')], [undefined, undefined]);
   });
 
@@ -143,7 +153,7 @@ describe('what proxies say of the client', () => {
     }
   });
 
-  test('the service gets the same client in X-Forwarded-For and Forwarded, whichever the proxy sent', async (t) => {
+  test('the service gets the same client in X-Forwarded-For and Forwarded, whichever the proxy sent', async () => {
     const own = 'for=127.0.0.1;host="inner";proto=http';
     const rows: { fields: string; list: string; forwarded: string; host?: string }[] = [
       {
@@ -182,11 +192,11 @@ describe('what proxies say of the client', () => {
       },
     ];
     for (const { fields, list, forwarded, host = 'inner' } of rows) {
-      const field = await fieldsSeen(t, trusting, ask(fields));
+      const field = await fieldsSeen(trusting, ask(fields));
       const seen = [field('x-forwarded-for'), field('forwarded'), field('x-forwarded-host')];
       assert.deepEqual(seen, [list, forwarded, host], fields);
     }
-    const stranger = await fieldsSeen(t, {}, ask('Forwarded: for=203.0.113.7;host=h.example\r\n'));
+    const stranger = await fieldsSeen({}, ask('Forwarded: for=203.0.113.7;host=h.example\r\n'));
     assert.deepEqual([stranger('x-forwarded-for'), stranger('forwarded')], ['127.0.0.1', own]);
   });
 
