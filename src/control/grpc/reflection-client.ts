@@ -4,14 +4,13 @@
  * stream for all questions. What an instance sends is bounded in bytes, files and time.
  */
 import type http2 from 'node:http2';
-import net from 'node:net';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';
-import { onDemand } from '../../base/on-demand.ts';
 import { JsonEncoder } from '../../base/protobuf/json-to-wire.ts';
 import { TypeSet } from '../../base/protobuf/types.ts';
 import { WireFault } from '../../base/protobuf/wire.ts';
 import { JsonDecoder } from '../../base/protobuf/wire-to-json.ts';
-import { authorityOf, type ProbeAddress, socketFault, tlsOptions } from '../health/probe.ts';
+import { openHttp2 } from '../health/grpc-probe.ts';
+import { authorityOf, type ProbeAddress, socketFault } from '../health/probe.ts';
 import { fileHead } from './descriptor-set.ts';
 import { readProtoFiles } from './proto-files.ts';
 
@@ -67,7 +66,7 @@ export async function reflect(address: ProbeAddress, wanted: readonly string[] |
   // Loaded when the first service is asked, as by probes.
   const { connect } = await import('node:http2');
   const secure = address.protocol === 'https';
-  const session = open(connect, address, secure);
+  const session = openHttp2(connect, address, secure);
   const lost = new Promise<never>((_, reject) => {
     session.on('error', (error) => reject(new ReflectionFault(socketFault(error).reason ?? error.message)));
     session.on('close', () => reject(new ReflectionFault('the connection was closed')));
@@ -81,19 +80,6 @@ export async function reflect(address: ProbeAddress, wanted: readonly string[] |
     clearTimeout(timer);
     session.destroy();
   }
-}
-
-function open(connect: typeof http2.connect, address: ProbeAddress, secure: boolean): http2.ClientHttp2Session {
-  const security = secure ? tlsOptions(address.tls) : {};
-  const path = address.socketPath;
-  const overSocket = (): net.Socket =>
-    secure
-      ? onDemand.tls.connect({ path: path ?? '', ALPNProtocols: ['h2'], ...security })
-      : net.connect({ path: path ?? '' });
-  return connect(`${secure ? 'https' : 'http'}://${authorityOf(address, secure)}`, {
-    ...security,
-    ...(path === null ? {} : { createConnection: overSocket }),
-  });
 }
 
 async function readAll(

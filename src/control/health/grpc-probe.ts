@@ -18,7 +18,7 @@ export const grpcProbe: Probe = {
     // HTTP/2 takes 10 MB of memory, which a gateway without gRPC probes does not need.
     const { connect } = await import('node:http2');
     return new Promise((resolve) => {
-      const session = open(connect, address);
+      const session = openHttp2(connect, address, address.protocol === 'https');
       const settle = (outcome: ProbeOutcome): void => {
         signal.removeEventListener('abort', giveUp);
         resolve(outcome);
@@ -33,8 +33,12 @@ export const grpcProbe: Probe = {
   },
 };
 
-function open(connect: typeof http2.connect, address: ProbeAddress): http2.ClientHttp2Session {
-  const secure = address.protocol === 'https';
+/** A connection of its own to an instance, in clear or over TLS, by port or socket. `connect`: that of `node:http2`. */
+export function openHttp2(
+  connect: typeof http2.connect,
+  address: ProbeAddress,
+  secure: boolean,
+): http2.ClientHttp2Session {
   const security = secure ? tlsOptions(address.tls) : {};
   const path = address.socketPath;
   const overSocket = (): net.Socket =>

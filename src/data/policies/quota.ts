@@ -1,7 +1,8 @@
 /**
  * `quota`: so many per day, week or month, such as five stories a day. A request reserves what it will cost; when its
  * response is one that counts, the reservation is used up, otherwise it is given back. Refuses with 429
- * `QUOTA_EXCEEDED` until the period ends. Durable counting is control's; the worker holds small grants (data/limiter/quota-book.ts).
+ * `QUOTA_EXCEEDED` until the period ends. Durable counting is control's; the worker holds small grants
+ * (data/limiter/quota-book.ts).
  */
 
 import { FAULTS, Fault } from '../../base/errors.ts';
