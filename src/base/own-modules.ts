@@ -2,6 +2,8 @@
  * What the package exports to modules of the user that run inside it: policies, balancers, configurations. They get the
  * running gateway's own, wherever their files lie and whether or not the package is installed beside them.
  */
+import { registerHooks } from 'node:module';
+
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
 const OWN: Readonly<Record<string, string>> = {
@@ -14,4 +16,13 @@ const OWN: Readonly<Record<string, string>> = {
 export function ownModule(specifier: string): string | undefined {
   const own = OWN[specifier];
   return own === undefined ? undefined : new URL(own, import.meta.url).href;
+}
+
+let isGiven = false;
+
+/** From now on modules that this thread loads get them. */
+export function giveOwnModules(): void {
+  if (isGiven) return;
+  isGiven = true;
+  registerHooks({ resolve: (specifier, context, next) => next(ownModule(specifier) ?? specifier, context) });
 }

@@ -83,6 +83,18 @@ describe('a file of the user', () => {
     }
   });
 
+  it('gets gatehouse/balancer from the gateway, wherever it lies', async () => {
+    const folder = mkdtempSync(join(tmpdir(), 'gh-balancer-'));
+    after(() => rmSync(folder, { recursive: true, force: true }));
+    const file = join(folder, 'first.mts');
+    writeFileSync(
+      file,
+      `import { defineBalancer } from 'gatehouse/balancer';
+export default defineBalancer({ name: 'first', create: () => ({ pick: () => 0 }) });`,
+    );
+    assert.equal((await load(file)).name, 'first');
+  });
+
   it('is taken up anew by a reload when it changed, and only then', async () => {
     const text = (index: number): string =>
       `export default { name: 'fixed', create: () => ({ pick: (): number => ${index} }) };`;
