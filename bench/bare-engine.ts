@@ -1,7 +1,7 @@
 /**
  * Publishes to a broker and reads from it by nothing but its own client, as a program without a gateway would; for
- * engines.ts, which starts it with how (`alone`, or behind a plain `http` server), the kind of broker, its URL, seconds,
- * how many at once, how many alone, the port, the body, events of a batch and batches at once.
+ * engines.ts, which starts it with how (`alone`, or behind a plain `http` server), the kind of broker, its URL,
+ * seconds, how many at once, how many alone, the port, the body, events of a batch and batches at once.
  */
 import { randomUUID } from 'node:crypto';
 import { createServer, type ServerResponse } from 'node:http';

@@ -31,7 +31,9 @@ export class GatheredBytes {
     const { length } = this.#memory;
     const usual = this.#usualBytes;
     const doubled = length < usual ? Math.min(Math.max(length * 2, FIRST_BYTES), usual) : length * 2;
-    const larger = Buffer.allocUnsafeSlow(Math.max(needed, doubled));
+    const size = Math.max(needed, doubled);
+    // What is known to grow has memory of its own, as it may wait; the rest shares some, as short copies do.
+    const larger = usual > 0 ? Buffer.allocUnsafeSlow(size) : Buffer.allocUnsafe(size);
     this.#memory.copy(larger, 0, 0, this.#used);
     this.#memory = larger;
   }

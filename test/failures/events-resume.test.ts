@@ -1,6 +1,7 @@
 /**
- * A subscriber that comes back after an hour's worth of events (ten a second) gets each of them, once, in order, by both
- * ways of subscribing; and one whose place is older than the stream keeps gets a gap first, and then all that is kept.
+ * A subscriber that comes back after an hour's worth of events (ten a second) gets each of them, once, in order, by
+ * both ways of subscribing; and one whose place is older than the stream keeps gets a gap first, and then all that is
+ * kept.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

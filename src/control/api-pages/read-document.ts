@@ -1,7 +1,6 @@
 /**
  * Reads an OpenAPI document of a service and brings it to 3.1: 3.0's `nullable` and boolean bounds become what JSON
- * Schema 2020-12 says. Swagger 2.0 and references to other files are refused with a
- * message that says so.
+ * Schema 2020-12 says. Swagger 2.0 and references to other files are refused with a message that says so.
  */
 import { parseDocument } from 'yaml';
 import { isMapping, type Mapping } from '../openapi-document.ts';

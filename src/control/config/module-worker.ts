@@ -5,7 +5,7 @@
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
-import { ownModule } from '../../base/own-modules.ts';
+import { giveOwnModules } from '../../base/own-modules.ts';
 import type { ModuleMessage } from './module-source.ts';
 
 /** Files that the configuration imports, installed packages aside: saving one is saving the configuration. */
@@ -14,10 +14,8 @@ const MOST_FILES = 200;
 /** Of the gateway itself: nothing that a configuration consists of. */
 const OWN_FOLDER = new URL('../../', import.meta.url).href;
 
+giveOwnModules();
 registerHooks({
-  resolve(specifier, context, nextResolve) {
-    return nextResolve(ownModule(specifier) ?? specifier, context);
-  },
   load(url, context, nextLoad) {
     if (
       url.startsWith('file:') &&

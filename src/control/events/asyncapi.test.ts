@@ -1,6 +1,6 @@
 /**
- * The AsyncAPI documents of a configuration: valid by the schema of AsyncAPI itself, every channel is in one for whom it
- * is, every reference leads somewhere, no secret is there.
+ * The AsyncAPI documents of a configuration: valid by the schema of AsyncAPI itself, every channel is in the one of its
+ * audience, every reference leads somewhere, no secret is there.
  */
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';

@@ -1,8 +1,8 @@
 /**
- * What the gateway says over channels of events, as AsyncAPI 3.0 documents (https://www.asyncapi.com): its `publish` and
- * `subscribe` routes, the hub, and the calls of consumers, each audience with what it may read. The document is about
- * the gateway: it `receive`s what clients publish and `send`s what they subscribe to. It holds no secret. Loaded when
- * a caller asks for it.
+ * What the gateway says over channels of events, as AsyncAPI 3.0 documents (https://www.asyncapi.com): its `publish`
+ * and `subscribe` routes, the hub, and the calls of consumers, each audience with what it may read. The document is
+ * about the gateway: it `receive`s what clients publish and `send`s what they subscribe to. It holds no secret. Loaded
+ * when a caller asks for it.
  */
 import type { PublishSettings, SubscribeSettings } from '../../data/contract/events.ts';
 import { AUDIENCES, type Audience } from '../audience.ts';

@@ -2,7 +2,6 @@
  * Looks at a whole body without changing it. Held: nothing of it goes on before the verdict. Not held: it passes as it
  * comes, and the verdict is there before its end.
  */
-
 import type { Fault } from '../../base/errors.ts';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';

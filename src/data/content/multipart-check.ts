@@ -2,7 +2,6 @@
  * The parts of one multipart body against what is said of them: names, number, sizes, types, file names, and the values
  * of fields. Of files nothing is kept; fields are, all together up to `maxFieldBytes`.
  */
-
 import { isUtf8 } from 'node:buffer';
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';

@@ -1,8 +1,8 @@
 /**
  * The definitions of one document, each compiled once however many operations use it, circular ones included: a schema
  * that refers to `#/$defs/NAME` calls what was made of NAME. Compiled a definition at a time, so that a large document
- * does not hold up the traffic of a worker. In a circle of definitions each looks at each value once: forms that all look
- * at the same would take time that doubles with each level.
+ * does not hold up the traffic of a worker. In a circle of definitions each looks at each value once: forms that all
+ * look at the same would take time that doubles with each level.
  */
 import { hash } from 'node:crypto';
 import { setImmediate as turn } from 'node:timers/promises';

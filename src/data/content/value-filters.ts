@@ -3,7 +3,6 @@
  * length), and those that are many, one a line (NDJSON) or one an event (server-sent events), each sent on when it is
  * there.
  */
-
 import type { Fault } from '../../base/errors.ts';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import type { BodyFilter, BodyOutput } from '../contract/body-access.ts';

@@ -95,7 +95,7 @@ export class Context implements Omit<PolicyContext, keyof BodyAccess | 'sentUpst
     this.startedMs = startedMs;
   }
 
-  /** From here on there are no fields, no path and no parameters. */
+  /** From here on there are no fields, no query and no parameters. */
   protected leaveRequest(): void {
     this.incoming = NO_REQUEST;
     this.target = NO_REQUEST.target;

@@ -19,13 +19,13 @@ export function sendMirror(exchange: Exchange): void {
     runtime.metrics.add('mirror_dropped', 1);
     return;
   }
-  // Written now: when a connection is there the exchange may be gone. What policies keep from the service (credentials
-  // that `auth` took off) is kept from the shadow too.
   const copy = RequestBody.whole([...body.kept]);
   const request = new MadeRequest({
     method: exchange.method,
     path: exchange.isAllStripped ? '' : exchange.upstreamPath,
     query: exchange.upstreamQuery,
+    // Written now: when a connection is there the exchange may be gone. What policies keep from the service, such as
+    // credentials that `auth` took off, is kept from the shadow too.
     fields: exchange.forwardedFields(),
     bodyLength: copy.length,
     authority: authorityFor(exchange, service),

@@ -52,8 +52,8 @@ export function writeRequestHead(
 }
 
 /**
- * Without those that belong to the connection. What a policy says of a field stands in place of what the client sent and
- * of what the gateway would say itself.
+ * Without those that belong to the connection. What a policy says of a field stands in place of what the client sent
+ * and of what the gateway would say itself.
  */
 export function writeRequestFields(
   out: HeadWriter,

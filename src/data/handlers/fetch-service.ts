@@ -2,7 +2,6 @@
  * `context.fetch` of handlers: `service:NAME/PATH?QUERY` is a request of the gateway's own to that service, as any
  * other goes through its balancer, breaker, retries and limits (upstream-call.ts); its response comes as it is read.
  */
-
 import { FAULTS, Fault } from '../../base/errors.ts';
 import { GatheredBytes } from '../../base/gathered-bytes.ts';
 import { BodyVeil, unseen } from '../content/body-veil.ts';

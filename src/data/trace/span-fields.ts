@@ -147,7 +147,7 @@ export class JoinedParts {
   #second: Buffer | null = null;
   #third: Buffer | null = null;
   #fourth: Buffer | null = null;
-  #joined: Buffer = FAILED;
+  #joined: Buffer = Buffer.alloc(0);
 
   /** Those of the last time are at hand. */
   of(first: Buffer, second: Buffer, third: Buffer, fourth: Buffer): Buffer {
