@@ -68,8 +68,13 @@ export interface RunningGateway {
   readonly primary: Primary;
 }
 
-/** Rejects with a `ConfigurationError` when the configuration is wrong, or with what could not be bound or opened. */
+/**
+ * Rejects with a `ConfigurationError` when the configuration is wrong, with a `TypeError` when the options name none or
+ * two, or with what could not be bound or opened.
+ */
 export async function startGateway(options: GatewayOptions): Promise<RunningGateway> {
+  if ((options?.configFile === undefined) === (options?.document === undefined))
+    throw new TypeError('startGateway takes either `configFile` or `document`');
   // Until the configuration is read, what the environment alone says.
   const setting: LevelSetting = { level: logLevel(options.env ?? process.env) };
   const log = options.log ?? createLogger(setting);
