@@ -68,7 +68,10 @@ const bare = await (kind === 'nats' ? nats() : redis());
 if (mode === 'http') serve(bare);
 else await measure(bare);
 
-/** POST publishes its body, which must be JSON, or each of a batch of CloudEvents; GET sends events as they are, as server-sent events. */
+/**
+ * POST publishes its body, which must be JSON, or each of a batch of CloudEvents; GET sends events as they are, as
+ * server-sent events.
+ */
 function serve({ publish, read }: Bare): void {
   createServer((request, response) => {
     if (request.method === 'GET') {

@@ -49,7 +49,10 @@ test('an instance fails for a while, once in each way that a running process can
     await t.test(name, async (each) => {
       const load = new Load(gateway.port);
       each.after(() => load.stop());
-      await until(() => load.GET.answered('b') >= 5, 'traffic at it', PATIENCE_MS);
+      await until(() => load.GET.answered('b') >= 5, 'traffic at it', PATIENCE_MS).catch((error: Error) => {
+        const counts = ['a', 'b', 'c'].map((one) => `${one} ${load.GET.answered(one)}`).join(', ');
+        assert.fail(`${error.message}; responses of ${counts}; ${gateway.logged.slice(-8).join('')}`);
+      });
       const logged = gateway.logged.length;
       const told = (message: string): boolean =>
         gateway.logged.slice(logged).some((line) => line.includes(message) && line.includes(`:${b.port}"`));

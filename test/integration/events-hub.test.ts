@@ -562,6 +562,19 @@ test('the second door: the same topics as server-sent events, with a place to re
   assert.equal((await fetch(`${gateway.url}/ws/nothing`)).status, 404);
 });
 
+/** Ada, by server-sent events. */
+async function listen(t: Scope, gateway: TestGateway, query: string): Promise<{ heard: string }> {
+  const abort = new AbortController();
+  t.after(() => abort.abort());
+  const headers = { authorization: `Bearer ${token('ada')}` };
+  const { body } = await fetch(`${gateway.url}/ws${query}`, { headers, signal: abort.signal });
+  const seen = { heard: '' };
+  void (async () => {
+    for await (const text of body!.pipeThrough(new TextDecoderStream())) seen.heard += text;
+  })().catch(() => {});
+  return seen;
+}
+
 test('a topic with wildcards brings nothing about which an earlier rule says no, by either door', {
   timeout: 60_000,
 }, async (t) => {
@@ -580,24 +593,15 @@ test('a topic with wildcards brings nothing about which an earlier rule says no,
     await client.got('subscribed');
     await client.settled();
   }
-  const abort = new AbortController();
-  t.after(() => abort.abort());
-  const headers = { authorization: `Bearer ${token('ada')}` };
-  const listened = await fetch(`${gateway.url}/ws?topic=%3E`, { headers, signal: abort.signal });
-  let heard = '';
-  const listening = (async () => {
-    for await (const text of listened.body!.pipeThrough(new TextDecoderStream())) heard += text;
-  })().catch(() => {});
+  const second = await listen(t, gateway, '?topic=%3E');
   for (const topic of ['staff.pay', 'staff.open', 'shop.open', 'end'])
     assert.equal((await post(gateway, topic, { topic })).status, 202);
   const topics = (client: typeof ada): unknown[] => client.of('message').map(({ topic }) => topic);
   await until(() => topics(boss).includes('end') && topics(ada).includes('end'), 'the last one', SOON);
-  await until(() => heard.includes('"end"'), 'the last one by the second door', SOON);
+  await until(() => second.heard.includes('"end"'), 'the last one by the second door', SOON);
   assert.deepEqual(new Set(topics(boss)), new Set(['staff.pay', 'staff.open', 'shop.open', 'end']));
   assert.deepEqual(new Set(topics(ada)), new Set(['shop.open', 'end']));
-  assert.doesNotMatch(heard, /staff/);
-  abort.abort();
-  await listening;
+  assert.doesNotMatch(second.heard, /staff/);
 });
 
 test('a place that the stream does not have yet is a gap, and no silence until it has; by either door', {
@@ -613,18 +617,11 @@ test('a place that the stream does not have yet is a gap, and no silence until i
   const back = open(t, gateway, `/ws?after=${ahead}`, bearer('ada'), V1);
   assert.deepEqual(await back.got('gap'), { type: 'gap', topic: 'training.ada.>' });
   await back.settled();
-  const abort = new AbortController();
-  t.after(() => abort.abort());
-  const headers = { authorization: `Bearer ${token('ada')}` };
-  const listened = await fetch(`${gateway.url}/ws?after=${ahead}`, { headers, signal: abort.signal });
-  let heard = '';
-  void (async () => {
-    for await (const text of listened.body!.pipeThrough(new TextDecoderStream())) heard += text;
-  })().catch(() => {});
-  await until(() => heard.includes('event: gap'), 'the gap', SOON);
+  const second = await listen(t, gateway, `?after=${ahead}`);
+  await until(() => second.heard.includes('event: gap'), 'the gap', SOON);
   await post(gateway, 'training.ada.progress', { n: 2 });
   assert.deepEqual((await back.got('message'))['data'], { n: 2 });
-  await until(() => heard.includes('{"n":2}'), 'the message', SOON);
+  await until(() => second.heard.includes('{"n":2}'), 'the message', SOON);
 });
 
 test('what a client says of its place is not repeated into its events', { timeout: 60_000 }, async (t) => {
@@ -634,15 +631,9 @@ test('what a client says of its place is not repeated into its events', { timeou
   await client.opened();
   await client.settled();
   const id = String((await client.got('pong'))['id']);
-  const abort = new AbortController();
-  const headers = { authorization: `Bearer ${token('ada')}` };
-  const after = encodeURIComponent(`${id}.x\n\ndata: forged\n\n`);
-  const response = await fetch(`${gateway.url}/ws?after=${after}`, { headers, signal: abort.signal });
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let heard = '';
-  while (!heard.includes('gap')) heard += (await reader.read()).value ?? assert.fail(heard);
-  abort.abort();
-  assert.doesNotMatch(heard, /forged/);
+  const second = await listen(t, gateway, `?after=${encodeURIComponent(`${id}.x\n\ndata: forged\n\n`)}`);
+  await until(() => second.heard.includes('event: gap'), 'the gap', SOON);
+  assert.doesNotMatch(second.heard, /forged/);
 });
 
 test('a message that is nested too deep is told so, and others go on', { timeout: 60_000 }, async (t) => {

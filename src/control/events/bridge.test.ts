@@ -1,4 +1,7 @@
-/** What begins to open while the gateway stops: nothing would end it any more, so it is refused. */
+/**
+ * What becomes of subscriptions and clients of the hub when the gateway stops, and when a new configuration says
+ * something else of what they read.
+ */
 import assert from 'node:assert/strict';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -66,21 +69,9 @@ for (const route of ['subscribe', 'hub'])
   for (const isUpgrade of [false, true])
     for (const stops of [false, true])
       test(`${route}, ${isUpgrade ? 'WebSocket' : 'server-sent events'}: ${stops ? 'refused when a stop begins while it opens' : 'opens'}`, async (t) => {
-        const folder = mkdtempSync(join(tmpdir(), 'gatehouse-bridge-'));
-        const log = createLogger('error', () => {});
-        const bridge = await Bridge.start({ ...SETTINGS, storeUrl: `sqlite:${folder}/events.db` }, log);
-        const { port1, port2 } = new MessageChannel();
-        bridge.addWorker(port1);
+        const { bridge, link, port } = await opened(t, SETTINGS);
         // Behind the listener of the bridge: it has begun with the request, and waits.
-        if (stops) port1.on('message', () => bridge.drain());
-        const link = new BridgeLink(systemClock);
-        link.serve(port2);
-        t.after(async () => {
-          await bridge.stop();
-          link.close();
-          port1.close();
-          rmSync(folder, { recursive: true, force: true });
-        });
+        if (stops) port.on('message', () => bridge.drain());
         const outcome = await new Promise<string>((resolve) => {
           const client: LinkedCall = {
             id: 0,
@@ -153,7 +144,7 @@ async function opened(t: Scope, settings: Omit<BridgeSettings, 'storeUrl'>) {
   };
   const apply = (next: Omit<BridgeSettings, 'storeUrl'>): Promise<void> =>
     bridge.apply({ ...next, storeUrl: stored.storeUrl });
-  return { bridge, listen, apply };
+  return { bridge, link, port: port1, listen, apply };
 }
 
 const withSubscribe = (settings: object, more: object = {}): Omit<BridgeSettings, 'storeUrl'> => {

@@ -1,4 +1,4 @@
-/** A feed whose stream is lost and begun anew while it is read: positions begin anew, and readers must not wait there. */
+/** A feed whose stream is lost and begun anew while it is read: positions begin anew, and no reader may wait there. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { event } from '../engines/engine.suite.ts';
