@@ -1,6 +1,8 @@
 /**
- * What the package exports to modules of the user that run inside it: policies, balancers, configurations. They get the
- * running gateway's own, wherever their files lie and whether or not the package is installed beside them.
+ * Modules of the user that run inside the gateway: policies, balancers, configurations. What they import of the package
+ * is the running gateway's own, wherever their files lie and whether or not the package is installed beside them; and
+ * their TypeScript is a module (`import`, `export`) even where the `package.json` beside it says `"type": "commonjs"`,
+ * as that of `npm init` does.
  */
 import { registerHooks } from 'node:module';
 
@@ -13,16 +15,26 @@ const OWN: Readonly<Record<string, string>> = {
 };
 
 /** The URL of such a module; undefined for every other name. */
-export function ownModule(specifier: string): string | undefined {
+function ownModule(specifier: string): string | undefined {
   const own = OWN[specifier];
   return own === undefined ? undefined : new URL(own, import.meta.url).href;
 }
 
-let isGiven = false;
+let isReady = false;
 
-/** From now on modules that this thread loads get them. */
-export function giveOwnModules(): void {
-  if (isGiven) return;
-  isGiven = true;
-  registerHooks({ resolve: (specifier, context, next) => next(ownModule(specifier) ?? specifier, context) });
+/** Before the first module of a user's is loaded in this thread. */
+export function hookUserModules(): void {
+  if (isReady) return;
+  isReady = true;
+  registerHooks({
+    resolve(specifier, context, next) {
+      const found = next(ownModule(specifier) ?? specifier, context);
+      return isTypeScript(found.url) ? { ...found, format: 'module-typescript' } : found;
+    },
+  });
+}
+
+/** Packages bring JavaScript. */
+function isTypeScript(url: string): boolean {
+  return url.startsWith('file:') && !url.includes('/node_modules/') && new URL(url).pathname.endsWith('.ts');
 }

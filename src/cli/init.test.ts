@@ -102,4 +102,13 @@ test('init --policy writes a policy whose test passes, and never overwrites it',
   assert.equal(again.code, 5);
   assert.match(again.err, /my-policy\.ts exists already/);
   assert.equal((await cli.run('init', '--policy', 'My Policy')).code, 2);
+  // As `npm init` writes it: Node would take the test for CommonJS.
+  const own = join(folder, 'package.json');
+  writeFileSync(own, '{ "name": "mine", "version": "1.0.0", "type": "commonjs" }');
+  const [type = '', run = ''] = nextSteps((await cli.run('init', 'mine', '--policy', 'third')).out);
+  assert.equal(type, 'npm pkg set type=module --prefix mine');
+  const env = { PATH: `${dirname(process.execPath)}:${process.env['PATH']}` };
+  await promisify(execFile)('sh', ['-c', `${type} && ${run}`], { cwd: cli.folder, env });
+  assert.equal((JSON.parse(readFileSync(own, 'utf8')) as { type: string }).type, 'module');
+  assert.ok(!(await cli.run('init', 'mine', '--policy', 'fourth')).out.includes('npm pkg'), 'it says so now');
 });

@@ -2,9 +2,10 @@
  * `gatehouse init`: writes a first configuration, with comments, and the JSON Schema that editors complete it by; with
  * `--policy NAME` instead a first policy in TypeScript and its test.
  */
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { join, relative, resolve } from 'node:path';
+import { dirname, join, relative, resolve } from 'node:path';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, UsageError } from './command.ts';
 import { INITIAL_CONFIG, INITIAL_TYPESCRIPT, SCHEMA_FILE } from './init-template.ts';
@@ -89,6 +90,26 @@ function installStep(cwd: string, folder: string, why: string): string {
   }
 }
 
+/** Empty unless Node takes TypeScript in the folder for CommonJS, as `npm init` asks for; the gateway itself does not. */
+function typeStep(cwd: string, folder: string): string {
+  for (let at = folder; ; at = dirname(at)) {
+    const type = packageType(join(at, 'package.json'));
+    if (type === undefined && at !== dirname(at)) continue;
+    if (type !== 'commonjs') return '';
+    const place = relative(cwd, at);
+    return `  npm pkg set type=module${place === '' ? '' : ` --prefix ${place}`}     so that Node runs the test as a module\n`;
+  }
+}
+
+/** Undefined: there is no such file, or it cannot be read. */
+function packageType(file: string): string | undefined {
+  try {
+    return (JSON.parse(readFileSync(file, 'utf8')) as { type?: string }).type ?? 'not said';
+  } catch {
+    return undefined;
+  }
+}
+
 /** How this command was called: by npx, by the script of a checkout, or by its name. */
 function commandName(env: CommandContext['env']): string {
   if (env['npm_lifecycle_event'] === 'gatehouse') return 'npm run gatehouse --';
@@ -113,7 +134,7 @@ async function initPolicy(folder: string, name: string, { cwd, out, err }: Comma
   ${shown(cwd, policy)}   a policy, to be changed
   ${shown(cwd, test)}   its test
 next
-${installStep(cwd, folder, 'what its test runs it with')}  node --test ${shown(cwd, test)}
+${installStep(cwd, folder, 'what its test runs it with')}${typeStep(cwd, folder)}  node --test ${shown(cwd, test)}
 and in a route: use: ./policies/${name}.ts
 `);
   return EXIT.ok;

@@ -5,7 +5,7 @@
 import { registerHooks } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { parentPort, workerData } from 'node:worker_threads';
-import { giveOwnModules } from '../../base/own-modules.ts';
+import { hookUserModules } from '../../base/own-modules.ts';
 import type { ModuleMessage } from './module-source.ts';
 
 /** Files that the configuration imports, installed packages aside: saving one is saving the configuration. */
@@ -14,7 +14,7 @@ const MOST_FILES = 200;
 /** Of the gateway itself: nothing that a configuration consists of. */
 const OWN_FOLDER = new URL('../../', import.meta.url).href;
 
-giveOwnModules();
+hookUserModules();
 registerHooks({
   load(url, context, nextLoad) {
     if (

@@ -6,7 +6,7 @@
  */
 import { type LoadFnOutput, registerHooks } from 'node:module';
 import { pathToFileURL } from 'node:url';
-import { ownModule } from '../../base/own-modules.ts';
+import { hookUserModules } from '../../base/own-modules.ts';
 import { PolicyError } from './definition.ts';
 import { Intrinsics, type Restored, UNCHANGED } from './intrinsics.ts';
 
@@ -68,12 +68,11 @@ export function areGlobalsSpoiled(): boolean {
 }
 
 function hook(): void {
+  hookUserModules();
   registerHooks({
     resolve(specifier, context, next) {
       const { parentURL } = context;
       if (parentURL === undefined || !parentURL.includes(`?${PARAMETER}=`)) return next(specifier, context);
-      const own = ownModule(specifier);
-      if (own !== undefined) return next(own, context);
       const found = next(specifier, context);
       if (!/^\.{1,2}\//.test(specifier) || !found.url.startsWith('file:')) return found;
       const version = new URL(parentURL).searchParams.get(PARAMETER) ?? '';

@@ -7,7 +7,7 @@
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
-import { giveOwnModules } from '../../../base/own-modules.ts';
+import { hookUserModules } from '../../../base/own-modules.ts';
 import { systemTimers } from '../../../base/system-timers.ts';
 import type { PolicyContext } from '../../contract/policy.ts';
 
@@ -105,7 +105,7 @@ export class Authorizer {
   async #load(): Promise<AuthorizeFunction | null> {
     const { file, version } = this.#settings;
     try {
-      giveOwnModules();
+      hookUserModules();
       const module = (await import(`${pathToFileURL(file).href}?v=${version}`)) as { readonly default?: unknown };
       if (typeof module.default !== 'function') throw new TypeError('the default export is no function');
       this.#decide = module.default as AuthorizeFunction;

@@ -5,14 +5,14 @@
  */
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../base/errors.ts';
-import { giveOwnModules } from '../../../base/own-modules.ts';
+import { hookUserModules } from '../../../base/own-modules.ts';
 
 /** What it ends with when the file waits for something that never comes. */
 process.exitCode = 13;
 void check(process.argv[2] ?? '');
 
 async function check(path: string): Promise<void> {
-  giveOwnModules();
+  hookUserModules();
   try {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
     process.exitCode = typeof module.default === 'function' ? 0 : 3;

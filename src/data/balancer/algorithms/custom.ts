@@ -7,7 +7,7 @@ import { stat } from 'node:fs/promises';
 import { pathToFileURL } from 'node:url';
 import { messageOf } from '../../../base/errors.ts';
 import type { Logger } from '../../../base/log.ts';
-import { giveOwnModules } from '../../../base/own-modules.ts';
+import { hookUserModules } from '../../../base/own-modules.ts';
 import type { Balancer, BalancerDefinition } from '../../contract/balancer.ts';
 import type { ServiceSettings } from '../../contract/snapshot.ts';
 import { BALANCERS } from '../index.ts';
@@ -44,7 +44,7 @@ export async function loadCustomBalancers(
 }
 
 async function loadDefinition(file: string): Promise<BalancerDefinition> {
-  giveOwnModules();
+  hookUserModules();
   let loaded: unknown;
   try {
     const { mtimeMs, size } = await stat(file);
