@@ -1,25 +1,25 @@
 /**
- * `npm run compile`, and part of `npm run build`: puts the code of the package together. Some 900 modules, which Node
- * would find, read and link one by one in each thread of a gateway, become some 300 files of `dist/bundle`: what
- * several entries share, or what is loaded later, is a file of its own, so that no thread loads more than before. Where
- * somebody loads a module by its path (the package's exports, threads, programs), there is a module of one line that
- * leads there. Names and lines stay as they are written; the map beside each file leads to the source.
+ * `npm run compile`, and part of `npm run build`: compiles the package and puts its modules together. Node would find,
+ * read and link hundreds of them one by one in each thread of a gateway; all of them become some 300 files of
+ * `dist/bundle`. What several entries share, or what is loaded later, is a file of its own, so that no thread loads more
+ * than before. Where a module is loaded by its path (the package's exports, threads, programs), there is a module of one
+ * line that leads there. Names are not shortened; the map beside each file leads to the source.
  *
  * What is not ours stays a package, installed beside; but for those that a configuration cannot be read without, which
  * are put in for the same reason, with their licences.
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, relative, sep } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Plugin } from 'esbuild';
+import { build, type OutputFile, type Plugin } from 'esbuild';
 
 const ROOT = fileURLToPath(new URL('../', import.meta.url));
 const SOURCE = join(ROOT, 'src');
 const DIST = join(ROOT, 'dist');
 const BUNDLE = join(DIST, 'bundle');
 
-/** Modules that are loaded by their path. Those of one group may meet in one thread: what they share is one module. */
+/** Modules that are loaded by their path; one that is missing here is missing in the package. Those of one group may meet in one thread: what they share is one module. */
 const GROUPS: readonly (readonly string[])[] = [
   ['index', 'cli/gatehouse', 'cluster-client/index', 'registry/index'],
   [
@@ -60,7 +60,7 @@ const ours: Plugin = {
     });
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       if (!path.startsWith(SOURCE)) return undefined;
-      const place = relative(SOURCE, path).split(sep).join('/').replace(/\.ts$/, '.js');
+      const place = relative(SOURCE, path).replace(/\.ts$/, '.js');
       const text = await readFile(path, 'utf8');
       return {
         contents: text.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`),
@@ -70,12 +70,13 @@ const ours: Plugin = {
   },
 };
 
-const LICENCES = 'LICENSES.txt';
-const written = new Set([LICENCES]);
-for (const group of GROUPS) for (const path of await bundle(group)) written.add(basename(path));
-writeFileSync(join(BUNDLE, LICENCES), INSIDE.map(licence).join('\n\n'));
+const files = new Map<string, string | Uint8Array>([['LICENSES.txt', INSIDE.map(licence).join('\n\n')]]);
+for (const group of GROUPS) for (const { path, contents } of await bundle(group)) files.set(basename(path), contents);
+// Nothing is written before all of it is there: a mistake in the source leaves the former package as it was.
+mkdirSync(BUNDLE, { recursive: true });
+for (const [name, contents] of files) writeFileSync(join(BUNDLE, name), contents);
 // Last, and only those: a gateway that was started from here before may still load what did not change.
-for (const file of readdirSync(BUNDLE)) if (!written.has(file)) rmSync(join(BUNDLE, file));
+for (const file of readdirSync(BUNDLE)) if (!files.has(file)) rmSync(join(BUNDLE, file));
 for (const entry of GROUPS.flat()) {
   const file = join(DIST, `${entry}.js`);
   mkdirSync(dirname(file), { recursive: true });
@@ -83,12 +84,9 @@ for (const entry of GROUPS.flat()) {
   writeFileSync(file, `export * from '${up}bundle/${flat(entry)}.js';\n`);
 }
 
-/**
- * The files that it has written, maps too. What only code without use imports is written as well: nothing leads there,
- * and it is removed with what was there before.
- */
-async function bundle(entries: readonly string[]): Promise<string[]> {
-  const { metafile } = await build({
+/** Maps too. What only code without use imports is left out: nothing leads there. */
+async function bundle(entries: readonly string[]): Promise<OutputFile[]> {
+  const { metafile, outputFiles } = await build({
     absWorkingDir: ROOT,
     entryPoints: Object.fromEntries(entries.map((entry) => [flat(entry), `src/${entry}.ts`])),
     outdir: 'dist/bundle',
@@ -107,6 +105,7 @@ async function bundle(entries: readonly string[]): Promise<string[]> {
     sourcesContent: false,
     plugins: [ours],
     metafile: true,
+    write: false,
     logLevel: 'warning',
   });
   const { outputs } = metafile;
@@ -118,7 +117,7 @@ async function bundle(entries: readonly string[]): Promise<string[]> {
     for (const each of output.imports) reach(each.path);
   };
   for (const entry of entries) reach(`dist/bundle/${flat(entry)}.js`);
-  return [...reached].flatMap((path) => [path, `${path}.map`]);
+  return outputFiles.filter(({ path }) => reached.has(relative(ROOT, path).replace(/\.map$/, '')));
 }
 
 function flat(entry: string): string {
