@@ -5,6 +5,7 @@
  * as that of `npm init` does.
  */
 import { registerHooks } from 'node:module';
+import { messageOf } from './errors.ts';
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
@@ -37,4 +38,16 @@ export function hookUserModules(): void {
 /** Packages bring JavaScript. */
 function isTypeScript(url: string): boolean {
   return url.startsWith('file:') && !url.includes('/node_modules/') && new URL(url).pathname.endsWith('.ts');
+}
+
+const OWN_FOLDER = new URL('../', import.meta.url);
+const PLACE = /([^/\\\s(]+\.[cm]?[jt]s)(?:\?[^\s:]*)?:(\d+)/;
+
+/** Why a module of the user's did not load: in one line, with file and line of the user's where the stack has them. */
+export function loadProblem(error: unknown): string {
+  const [problem = ''] = messageOf(error).split('\n', 1);
+  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const theirs = stack.split('\n').filter((line) => !line.includes(OWN_FOLDER.pathname));
+  const place = theirs.map((line) => PLACE.exec(line)).find((match) => match !== null);
+  return place === undefined ? problem : `${problem} (${place[1]}, line ${place[2]})`;
 }

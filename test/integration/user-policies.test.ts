@@ -358,11 +358,11 @@ export default definePolicy({ name: 'mine', create() {
 
 describe('a policy that cannot be used stops the start', () => {
   for (const [what, text, expected] of [
-    ['does not parse', 'export default {', /cannot be loaded/],
+    ['does not parse', 'const a = 1;\nexport default {', /cannot be loaded.*\(mine\.ts, line 2\)/],
     ['has an enum', `enum A { B } export default {}`, /cannot be loaded.*enum/],
     ['is none', 'export default {}', /not made with definePolicy/],
     ['ends the process', 'process.exit(3)', /ended the process/],
-    ['throws', `throw new Error('not today')`, /not today/],
+    ['throws', `throw new Error('not today')`, /not today \(mine\.ts, line 1\)/],
     ['throws in create', policy(`(() => { throw new Error('no database'); })()`), /no database/],
     ['has no such hook', policy('{ onRequest() {} }'), /there is no hook "onRequest"/],
   ] as const) {

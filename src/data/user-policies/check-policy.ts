@@ -4,7 +4,7 @@
  * descriptor 3. `create` is not called: it may open connections, which a check must not.
  */
 import { writeSync } from 'node:fs';
-import { messageOf } from '../../base/errors.ts';
+import { loadProblem } from '../../base/own-modules.ts';
 import { checkedOptions, type ModuleKind, PolicyError, schemaOf } from './definition.ts';
 import { loadModule } from './load-module.ts';
 
@@ -31,7 +31,7 @@ async function check({ file, version, options, kind }: CheckRequest): Promise<Ch
   } catch (error) {
     if (error instanceof PolicyError)
       return { ok: false, message: error.message, path: error.path, expected: error.expected };
-    return { ok: false, message: `the file cannot be loaded: ${messageOf(error).split('\n', 1)[0]}`, path: null };
+    return { ok: false, message: `the file cannot be loaded: ${loadProblem(error)}`, path: null };
   }
 }
 

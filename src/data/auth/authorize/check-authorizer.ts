@@ -4,8 +4,7 @@
  * does not load.
  */
 import { pathToFileURL } from 'node:url';
-import { messageOf } from '../../../base/errors.ts';
-import { hookUserModules } from '../../../base/own-modules.ts';
+import { hookUserModules, loadProblem } from '../../../base/own-modules.ts';
 
 /** What it ends with when the file waits for something that never comes. */
 process.exitCode = 13;
@@ -17,7 +16,7 @@ async function check(path: string): Promise<void> {
     const module = (await import(pathToFileURL(path).href)) as { default?: unknown };
     process.exitCode = typeof module.default === 'function' ? 0 : 3;
   } catch (error) {
-    process.stderr.write(messageOf(error));
+    process.stderr.write(loadProblem(error));
     process.exitCode = 4;
   }
 }
