@@ -1,7 +1,8 @@
 #!/usr/bin/env node
 /**
- * The command `gatehouse`: says clearly when Node is too old, and otherwise runs the compiled command line, or the sources
- * in a checkout that was not built. Plain JavaScript of long ago, so that an old Node gets as far as the message.
+ * The command `gatehouse`: says clearly when Node is too old, and otherwise runs the compiled command line, or the
+ * sources in a checkout that was not built. Plain JavaScript of long ago, so that an old Node gets as far as the
+ * message.
  */
 const major = Number(process.versions.node.split('.')[0]);
 
