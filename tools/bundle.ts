@@ -1,9 +1,9 @@
 /**
  * `npm run compile`, and part of `npm run build`: compiles the package and puts its modules together. Node would find,
  * read and link hundreds of them one by one in each thread of a gateway; all of them become some 300 files of
- * `dist/bundle`. What several entries share, or what is loaded later, is a file of its own, so that no thread loads more
- * than before. Where a module is loaded by its path (the package's exports, threads, programs), there is a module of one
- * line that leads there. Names are not shortened; the map beside each file leads to the source.
+ * `dist/bundle`. What several entries share, or what is loaded later, is a file of its own, so that no thread loads
+ * more than before. Where a module is loaded by its path (the package's exports, threads, programs), there is a module
+ * of one line that leads there. Names are not shortened; the map beside each file leads to the source.
  *
  * What is not ours stays a package, installed beside; but for those that a configuration cannot be read without, which
  * are put in for the same reason, with their licences.
@@ -19,7 +19,10 @@ const SOURCE = join(ROOT, 'src');
 const DIST = join(ROOT, 'dist');
 const BUNDLE = join(DIST, 'bundle');
 
-/** Modules that are loaded by their path; one that is missing here is missing in the package. Those of one group may meet in one thread: what they share is one module. */
+/**
+ * Modules that are loaded by their path; one that is missing here is missing in the package. Those of one group may
+ * meet in one thread: what they share is one module.
+ */
 const GROUPS: readonly (readonly string[])[] = [
   ['index', 'cli/gatehouse', 'cluster-client/index', 'registry/index'],
   [
