@@ -20,7 +20,8 @@ export interface LoadOptions {
   /** Callers for each method. Default 6 GET, 2 PUT, 4 POST. */
   readonly callers?: Readonly<Partial<Record<LoadMethod, number>>>;
   /**
-   * Each caller begins a request so often, or as soon as the last one has ended; 0 is as fast as it goes. Default 20.
+   * Each caller begins a request so often on average, or as soon as the last one has ended; 0 is as fast as it goes.
+   * Default 20.
    */
   readonly everyMs?: number;
   /** Default `/w`. */
@@ -127,14 +128,15 @@ export class Load {
     const agent = new Agent({ keepAlive: true, maxSockets: 1 });
     this.#agents.push(agent);
     const tally = this[method];
-    // Callers do not march in step.
     let nextMs = performance.now() + Math.random() * this.#everyMs;
     while (!this.#stopped) {
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, nextMs - performance.now())));
       const beganMs = performance.now();
       const outcome = await this.#ask(method, agent, `${this.#path}/${++number}`);
       tally.count(outcome, performance.now() - beganMs);
-      nextMs = Math.max(nextMs + this.#everyMs, performance.now() - this.#everyMs);
+      // Callers do not march in step: where they always came in the same order, instances that are asked in turn would
+      // each have the same callers for seconds, and one of them perhaps no GET at all.
+      nextMs = Math.max(nextMs + this.#everyMs * (0.5 + Math.random()), performance.now() - this.#everyMs);
     }
   }
 
