@@ -144,7 +144,12 @@ async function opened(t: Scope, settings: Omit<BridgeSettings, 'storeUrl'>) {
   };
   const apply = (next: Omit<BridgeSettings, 'storeUrl'>): Promise<void> =>
     bridge.apply({ ...next, storeUrl: stored.storeUrl });
-  return { bridge, link, port: port1, listen, apply };
+  /** What the bridge says comes in order: when a later client hears something, the others have heard all before it. */
+  const settled = async (): Promise<void> => {
+    const later = listen('subscribe');
+    await until(() => later.text.includes('retry'), 'a later client opens');
+  };
+  return { bridge, link, port: port1, listen, apply, settled };
 }
 
 const withSubscribe = (settings: object, more: object = {}): Omit<BridgeSettings, 'storeUrl'> => {
@@ -174,10 +179,11 @@ for (const [what, next] of [
   ],
 ] as const)
   test(`a subscription whose route gets ${what} ends and says so, instead of waiting for nothing`, async (t) => {
-    const { listen, apply } = await opened(t, SETTINGS);
+    const { listen, apply, settled } = await opened(t, SETTINGS);
     const client = listen('subscribe');
     await until(() => client.text.includes('retry'), 'it opens');
     await apply(SETTINGS);
+    await settled();
     assert.equal(client.isOver, false);
     await apply(next);
     await until(() => client.isOver, 'it ends');
@@ -191,16 +197,18 @@ test('a client of the hub stays while the rules say the same of its topics, and 
     ...SETTINGS,
     hub: { ...hub, topics: rules.map((each) => ({ ...rule, ...each })) },
   });
-  const { listen, apply } = await opened(t, topics({ topic: 'rooms.*' }, { topic: 'news.>' }));
+  const { listen, apply, settled } = await opened(t, topics({ topic: 'rooms.*' }, { topic: 'news.>' }));
   const rooms = listen('hub', '/?topic=rooms.*');
   const news = listen('hub', '/?topic=news.a');
   await until(() => rooms.text.includes('retry') && news.text.includes('retry'), 'they open');
   await apply(topics({ topic: 'rooms.*' }, { topic: 'news.>' }, { topic: 'other' }));
   await apply(topics({ topic: 'other' }, { topic: 'rooms.*' }, { topic: 'news.>' }));
+  await settled();
   assert.deepEqual([rooms.isOver, news.isOver], [false, false]);
   await apply(topics({ topic: 'rooms.secret', subscribe: 'nobody' }, { topic: 'rooms.*' }, { topic: 'news.>' }));
   await until(() => rooms.isOver, 'it ends');
   assert.match(rooms.text, /"route_changed"/);
+  await settled();
   assert.equal(news.isOver, false);
   await apply(topics({ topic: 'rooms.*' }));
   await until(() => news.isOver, 'it ends too');
