@@ -9,10 +9,11 @@ import { before, describe, test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
 import { RawCaller } from '../support/raw.ts';
 import { suiteScope } from '../support/scope.ts';
+import { httpUpstream } from '../support/upstream.ts';
 
 const LENGTH = 30_000;
 const MOMENT_MS = 1_000;
-/** The best of these counts: a busy machine holds up one or the other, what reads more than once holds up each. */
+/** The quickest of these counts: a busy machine delays some of them, a head that is read over and over delays all. */
 const TRIES = ['/a', '/b', '/c'];
 const blanks = ' '.repeat(LENGTH);
 
@@ -106,14 +107,10 @@ describe('so is the head of a response', () => {
   let gateway: TestGateway;
 
   before(async () => {
-    const upstream = createServer((request, response) => {
+    const { url } = await httpUpstream(scope, (request, response) => {
       const [name, value] = RESPONSE_FIELDS[decodeURIComponent(request.url!.slice(1))]!;
       response.setHeader('Content-Type', 'text/plain').setHeader(name, value).writeHead(201).end('a'.repeat(2_000));
     });
-    await new Promise<void>((resolve) => void upstream.listen(0, '127.0.0.1', resolve));
-    scope.after(() => void upstream.closeAllConnections());
-    scope.after(() => void upstream.close());
-    const url = `http://127.0.0.1:${(upstream.address() as AddressInfo).port}`;
     gateway = await startTestGateway(scope, {
       services: { things: { instances: [{ url }], host: { fixed: 'things.internal' } } },
       routes: [

@@ -27,13 +27,13 @@ test('what is left of a deadline is told in whole milliseconds, never as none', 
 });
 
 test('what is passed on of a deadline has eight digits at most, and is never longer than what was given', () => {
-  for (const text of ['99999999H', '99999999M', '99999999S', '5999999941S', '100000000m', '1H', '27777H']) {
+  for (const text of ['99999999H', '99999999M', '99999999S', '1H', '27777H']) {
     const ms = readTimeout(text);
-    if (ms < 0) continue;
     const passed = timeoutText(ms);
     const readMs = readTimeout(passed);
     assert.ok(readMs > 0 && readMs <= ms && readMs > ms * 0.99, `${text} becomes ${passed}`);
   }
+  for (const text of ['5999999941S', '100000000m']) assert.equal(readTimeout(text), -1, `${text} has too many digits`);
   assert.deepEqual([timeoutText(readTimeout('99999999H')), timeoutText(1e18)], ['99999999H', '99999999H']);
 });
 
