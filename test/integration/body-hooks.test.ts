@@ -1,15 +1,13 @@
 /** Policies of users that read and change bodies, through real workers and sockets. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { request as httpRequest } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
 import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { policyFile } from '../support/policy-file.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
@@ -34,11 +32,8 @@ const echo: Service = (response, request, body) => {
 
 /** `hooks` is the object that `create` returns, as text. */
 async function sceneWith(test: Scope, hooks: string, use: object = {}, more: object = {}): Promise<Scene> {
-  const folder = await mkdtemp(join(tmpdir(), 'gh-bodies-'));
-  test.after(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, 'mine.ts');
-  await writeFile(
-    file,
+  const file = await policyFile(
+    test,
     `import { bodyStream, definePolicy, jsonBody, refuse, wholeBody } from 'gatehouse/policy';
 export default definePolicy({ name: 'mine', create: (options, { clock }) => (${hooks}) });`,
   );

@@ -1,11 +1,9 @@
 /** Whose word counts for a field of the request that a service gets: the client’s, the gateway’s or a policy’s. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request } from 'node:http';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTestGateway } from '../support/gateway.ts';
+import { policyFile } from '../support/policy-file.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
@@ -24,23 +22,18 @@ async function recorder(t: Scope): Promise<{ url: string; rawHeaders: string[][]
   return { url, rawHeaders, headers };
 }
 
-async function policyFile(t: Scope, hooks: string): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'gh-fields-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, 'mine.ts');
-  await writeFile(
-    file,
+const policyOf = (t: Scope, hooks: string): Promise<string> =>
+  policyFile(
+    t,
     `import { definePolicy } from 'gatehouse/policy';
 let kept = null;
 export default definePolicy({ name: 'mine', create: () => (${hooks}) });`,
   );
-  return file;
-}
 
 test('what a policy says of a field stands in place of what the gateway says, and in no second field', async (t) => {
   const service = await recorder(t);
   const collector = await httpUpstream(t, (_, response) => response.end());
-  const use = await policyFile(
+  const use = await policyOf(
     t,
     `{ requestHead(request) {
       for (const name of ['X-Auth-Subject', 'X-Forwarded-For', 'X-Request-ID', 'Traceparent']) request.setUpstreamHeader(name, 'mine');
@@ -118,7 +111,7 @@ test('fields added by several levels stand beside one another', async (t) => {
 
 test('a policy that keeps an exchange sees nothing of the next request', async (t) => {
   const service = await recorder(t);
-  const use = await policyFile(
+  const use = await policyOf(
     t,
     `{ requestHead(request) {
       const { path, query, params } = kept ?? {};

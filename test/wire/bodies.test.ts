@@ -1,11 +1,9 @@
 /** What policies do with bodies, through real sockets: read them whole, replace them, filter them piece by piece. */
 import assert from 'node:assert/strict';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import type { TestGateway } from '../support/gateway.ts';
 import { startTestGateway } from '../support/gateway.ts';
+import { policyFile } from '../support/policy-file.ts';
 import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
@@ -55,11 +53,8 @@ class Whole extends Capitals {
 `;
 
 async function gatewayWith(t: Scope, hooks: string, url: string, more: object = {}): Promise<TestGateway> {
-  const folder = await mkdtemp(join(tmpdir(), 'gh-bodies-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, 'policy.ts');
-  await writeFile(
-    file,
+  const file = await policyFile(
+    t,
     `import { definePolicy } from 'gatehouse/policy';
 ${FILTERS}
 export default definePolicy({ name: 'bodies', create: () => (${hooks}) });`,

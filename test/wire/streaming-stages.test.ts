@@ -4,13 +4,11 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { connect } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import { startTestGateway, type TestGateway } from '../support/gateway.ts';
+import { policyFile } from '../support/policy-file.ts';
 import type { Scope } from '../support/scope.ts';
 import { httpUpstream, rawUpstream } from '../support/upstream.ts';
 
@@ -80,14 +78,6 @@ async function inFront(t: Scope, url: string, route: object): Promise<TestGatewa
   });
 }
 
-async function policyFile(t: Scope): Promise<string> {
-  const folder = await mkdtemp(join(tmpdir(), 'gh-stages-'));
-  t.after(() => rm(folder, { recursive: true, force: true }));
-  const file = join(folder, 'passes.ts');
-  await writeFile(file, POLICY);
-  return file;
-}
-
 const line = Buffer.from(`${JSON.stringify({ text: 'x'.repeat(BLOCK - 30), secret: 1 })}\n`);
 
 describe('448 MB', () => {
@@ -127,7 +117,7 @@ describe('448 MB', () => {
       });
       const route =
         name === 'bodyStream'
-          ? { use: [await policyFile(t)] }
+          ? { use: [await policyFile(t, POLICY)] }
           : name === 'compression'
             ? { compression: {} }
             : { transform: { response: { hide: [{ fields: ['/secret'] }] } } };
@@ -151,7 +141,7 @@ describe('448 MB', () => {
         if (received > BODY_BYTES) socket.write('HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok');
       }),
     );
-    const gateway = await inFront(t, upstream.url, { use: [await policyFile(t)] });
+    const gateway = await inFront(t, upstream.url, { use: [await policyFile(t, POLICY)] });
     const block = Buffer.alloc(BLOCK, 'x');
     const grown = await growth(
       () =>
