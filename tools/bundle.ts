@@ -10,7 +10,7 @@
  */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { basename, dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { build, type OutputFile, type Plugin } from 'esbuild';
 
@@ -50,6 +50,8 @@ const INSIDE = [
   'zod',
 ];
 
+/** As esbuild writes paths. */
+const inside = (folder: string, path: string): string => relative(folder, path).split(sep).join('/');
 const folderOf = (name: string): string => join(ROOT, 'node_modules', name);
 
 /** Other packages are left to Node; a module of ours knows its own place, wherever it was put. */
@@ -63,7 +65,7 @@ const ours: Plugin = {
     });
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
       if (!path.startsWith(SOURCE)) return undefined;
-      const place = relative(SOURCE, path).replace(/\.ts$/, '.js');
+      const place = inside(SOURCE, path).replace(/\.ts$/, '.js');
       const text = await readFile(path, 'utf8');
       return {
         contents: text.replaceAll('import.meta.url', `new URL('../${place}', import.meta.url).href`),
@@ -120,7 +122,7 @@ async function bundle(entries: readonly string[]): Promise<OutputFile[]> {
     for (const each of output.imports) reach(each.path);
   };
   for (const entry of entries) reach(`dist/bundle/${flat(entry)}.js`);
-  return outputFiles.filter(({ path }) => reached.has(relative(ROOT, path).replace(/\.map$/, '')));
+  return outputFiles.filter(({ path }) => reached.has(inside(ROOT, path).replace(/\.map$/, '')));
 }
 
 function flat(entry: string): string {

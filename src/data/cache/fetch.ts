@@ -8,10 +8,11 @@
  *                   --else-> store it if it may be stored, and pass it on -> onBody ... -> onEnd
  *
  *   the client reads slowly  -> the fill goes on, the client gets the rest from the store
- *   the client goes          -> the fill goes on, if others wait for it
+ *   the client goes          -> the fill goes on, as long as others wait for it
  *   the service breaks off   -> the rest is asked for once (rest-of-body.ts)
  */
 import { FAULTS, Fault, type FaultKind } from '../../base/errors.ts';
+import { every } from '../../base/system-timers.ts';
 import type { CacheResult } from '../contract/cache.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Reply } from '../contract/policy.ts';
@@ -62,6 +63,9 @@ const BROKEN_OFF: ReadonlySet<FaultKind> = new Set([
   FAULTS.upstreamTruncated,
   FAULTS.upstreamIdleTimeout,
 ]);
+
+/** Does anybody still wait? */
+const LOOK_EVERY_MS = 1_000;
 
 /** What a fetch is for. */
 export interface Wanted {
@@ -145,14 +149,28 @@ export class Fetch implements ResponseSource, ResponseHandler {
     const recorder = this.#recorder;
     if (this.#source !== null && recorder !== null && this.#headSent && this.#request.body.complete) {
       if (recorder.isAwaited) {
-        this.#route.counts.takeover('client_gone');
-        if (this.#isPaused) this.resume();
+        this.#goOnForOthers(recorder);
         return;
       }
     }
+    this.#leave();
+  }
+
+  /** Until the last of them has gone too: a service that is slow would be held for nobody. */
+  #goOnForOthers(recorder: FillRecorder): void {
+    this.#route.counts.takeover('client_gone');
+    const stop = every(LOOK_EVERY_MS, () => {
+      if (this.#source !== null && recorder.isAwaited) return;
+      stop();
+      if (this.#source !== null) this.#leave();
+    });
+    if (this.#isPaused) this.resume();
+  }
+
+  #leave(): void {
     this.#source?.abandon();
     this.#source = null;
-    recorder?.giveUp(0);
+    this.#recorder?.giveUp(0);
   }
 
   // --- asking ------------------------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { until } from '../../../test/support/until.ts';
 import { FillWatches } from './fill-watch.ts';
 import { Fill } from './store/fill.ts';
 import { allocateCache } from './store/layout.ts';
@@ -64,4 +65,23 @@ test('one that is whole by now is followed as well; one that is free or says onl
   const gone = begin(store, 'gone');
   gone.giveUp(1e15);
   assert.equal(watches.follow(gone.entry, 'gone', follower, 1_000), null);
+});
+
+test('a watch whose last follower has gone holds nothing', async () => {
+  const memory = allocateCache(2 * 1024 ** 2);
+  const [one, other] = [new CacheStore(memory, 0), new CacheStore(memory, 1)];
+  const watches = new FillWatches(one);
+  const { entry } = begin(other, 'slow');
+  const readers = [follower, { ...follower }].map((each) => {
+    const reader = watches.follow(entry, 'slow', each, 60_000)!;
+    return () => {
+      reader.close();
+      watches.unfollow(entry, each);
+    };
+  });
+  readers[0]!();
+  await new Promise(setImmediate);
+  assert.equal(other.isReadByOthers(entry), true, 'one still follows');
+  readers[1]!();
+  await until(() => !other.isReadByOthers(entry), 'nobody does');
 });

@@ -53,7 +53,8 @@ export class FillWatches {
   }
 
   unfollow(entry: Entry, follower: Follower): void {
-    this.#watches.get(entry)?.followers.delete(follower);
+    const watch = this.#watches.get(entry);
+    if (watch?.followers.delete(follower) === true && watch.followers.size === 0) watch.wake();
   }
 }
 
@@ -72,6 +73,11 @@ class FillWatch {
     this.#word = store.at(reader.entry) + BEHIND;
     this.#untilMs = systemClock.monotonicMs() + longestMs;
     this.#onOver = onOver;
+  }
+
+  /** Nobody follows any more: what is asleep until then would hold the entry, as if somebody waited for it. */
+  wake(): void {
+    Atomics.notify(this.#words, this.#word);
   }
 
   /** Looks, sleeps, tells, until the fill has ended one way or the other. */
