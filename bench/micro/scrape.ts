@@ -81,6 +81,7 @@ function sourcesOf(routes: number): MetricsSources {
     services: [],
     workersListening: WORKERS,
     workerRestarts: 0,
+    unhandledRejections: { main: 0, worker: 0 },
     logLinesDropped: 0,
     uptimeSeconds: 1,
     residentBytes: 1,

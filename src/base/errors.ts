@@ -67,3 +67,8 @@ const NOTHING = Object.freeze({});
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }
+
+/** Where it was made; empty for what is no `Error`. */
+export function stackOf(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? '') : '';
+}

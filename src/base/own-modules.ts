@@ -5,7 +5,7 @@
  * as that of `npm init` does.
  */
 import { registerHooks } from 'node:module';
-import { messageOf } from './errors.ts';
+import { messageOf, stackOf } from './errors.ts';
 
 const EXTENSION = import.meta.url.endsWith('.ts') ? '.ts' : '.js';
 
@@ -46,7 +46,7 @@ const PLACE = /([^/\\\s(]+\.[cm]?[jt]s)(?:\?[^\s:]*)?:(\d+)/;
 /** Why a module of the user's did not load: in one line, with file and line of the user's where the stack has them. */
 export function loadProblem(error: unknown): string {
   const [problem = ''] = messageOf(error).split('\n', 1);
-  const stack = error instanceof Error ? (error.stack ?? '') : '';
+  const stack = stackOf(error);
   const theirs = stack.split('\n').filter((line) => !line.includes(OWN_FOLDER.pathname));
   const place = theirs.map((line) => PLACE.exec(line)).find((match) => match !== null);
   return place === undefined ? problem : `${problem} (${place[1]}, line ${place[2]})`;

@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { type AddressInfo, createServer } from 'node:net';
 import { test } from 'node:test';
-import { parseRedisUrl, reconnectDelayMs } from './redis.ts';
+import { until } from '../../test/support/until.ts';
+import { connectRedis, parseRedisUrl, reconnectDelayMs } from './redis.ts';
 
 const single = { kind: 'single', name: '', username: null, password: null, db: 0, tls: false };
 
@@ -63,4 +66,40 @@ test('reconnecting waits longer each time, up to 5 s, and never the same for all
     const whole = Math.min(5_000, 50 * 2 ** Math.min(attempt, 10));
     assert.ok(delay >= whole / 2 && delay <= whole, `${delay} of ${whole}`);
   }
+});
+
+test('a Redis that goes away again while one subscribes anew is a problem that somebody hears of, not the end', async (t) => {
+  const unheard: unknown[] = [];
+  const hear = (reason: unknown): void => void unheard.push(reason);
+  process.on('unhandledRejection', hear);
+  t.after(() => process.off('unhandledRejection', hear));
+  let lines = 0;
+  // It answers what a connection begins with, and the first SUBSCRIBE; at each later one it is gone.
+  const server = createServer((socket) => {
+    const line = ++lines;
+    socket.on('error', () => {});
+    socket.on('data', (bytes) => {
+      const commands = bytes
+        .toString()
+        .split(/\*\d+\r\n/)
+        .slice(1)
+        .map((text) => text.split('\r\n')[1]!.toLowerCase());
+      for (const command of commands) {
+        if (command === 'info') socket.write('$17\r\nredis_version:7.0\r\n');
+        else if (command !== 'subscribe') socket.write('+OK\r\n');
+        else if (line === 1) socket.write('*3\r\n$9\r\nsubscribe\r\n$4\r\nnews\r\n:1\r\n', () => socket.destroy());
+        else socket.destroy();
+      }
+    });
+  }).listen(0, '127.0.0.1');
+  t.after(() => server.close());
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const connection = await connectRedis(parseRedisUrl(`redis://127.0.0.1:${port}`), 'test');
+  t.after(() => connection.disconnect());
+  const heard: string[] = [];
+  connection.on('error', () => {});
+  connection.on('ready', () => connection.subscribe('news').catch((error: Error) => heard.push(error.message)));
+  await until(() => heard.length >= 2, 'two connections were lost while they subscribed');
+  assert.deepEqual(unheard, []);
 });

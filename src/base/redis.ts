@@ -76,6 +76,8 @@ export async function connectRedis(
     connectionName,
     enableOfflineQueue: false,
     autoResendUnfulfilledCommands: false,
+    // Whoever subscribes does so again each time the line is up. ioredis would do it with nobody to hear that it failed.
+    autoResubscribe: false,
     maxRetriesPerRequest: 0,
     connectTimeout: 2_000,
   };

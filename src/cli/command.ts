@@ -29,10 +29,14 @@ export interface CommandOption extends ParseArgsOptionDescriptor {
   readonly meaning: string;
 }
 
-/** The part of `process` that tells of signals. */
+type OwnFault = 'unhandledRejection' | 'uncaughtException';
+
+/** The part of `process` that tells of signals, and of what goes wrong where nothing waits for it. */
 export interface SignalSource {
   on(signal: NodeJS.Signals, listener: () => void): unknown;
+  on(fault: OwnFault, listener: (reason: unknown) => void): unknown;
   off(signal: NodeJS.Signals, listener: () => void): unknown;
+  off(fault: OwnFault, listener: (reason: unknown) => void): unknown;
 }
 
 export interface CommandContext {

@@ -2,8 +2,8 @@
 
 import { createLogger } from '../base/log.ts';
 import { createIdentity } from '../control/identity/identity.ts';
-import type { CommandContext } from './command.ts';
 import { type CommonValues, identityCommand, identitySettings, UsageError } from './identity-common.ts';
+import { untilEnded } from './until-ended.ts';
 
 interface Values extends CommonValues {
   readonly listen?: string;
@@ -18,7 +18,7 @@ export const runIdentity = identityCommand<Values>(async (values, words, io) => 
   const log = createLogger('info', (line) => io.err(`${line}\n`));
   const deps = { dataDir, environment: io.env, trustProxy, log, print: (text: string) => io.err(`${text}\n`) };
   // Signals count from here on: one that comes while the service starts must not be lost.
-  const stopped = untilSignal(io);
+  const ended = untilEnded(io, log);
   const identity = await createIdentity(options, {
     ...deps,
     ...(storeUrl === undefined ? {} : { storeUrl }),
@@ -28,11 +28,10 @@ export const runIdentity = identityCommand<Values>(async (values, words, io) => 
     const { port } = await identity.start(where);
     const shown = typeof where === 'string' ? where : `http://${where.host}:${port}`;
     io.out(values.json ? `${JSON.stringify({ listening: shown })}\n` : `identity service on ${shown}\n`);
-    await stopped;
+    return await ended;
   } finally {
     await identity.close();
   }
-  return 0;
 });
 
 function hostText({ host, port }: { host: string; port: number }): string {
@@ -44,10 +43,4 @@ function address(text: string): { host: string; port: number } {
   const port = Number(match?.[2]);
   if (match === null || port > 65_535) throw new UsageError(`--listen must read HOST:PORT, not "${text}"`);
   return { host: (match[1] ?? '').replace(/^\[|\]$/g, ''), port };
-}
-
-function untilSignal({ signals }: CommandContext): Promise<void> {
-  return new Promise((stop) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) signals.on(signal, () => stop());
-  });
 }

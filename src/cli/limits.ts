@@ -1,8 +1,9 @@
 /**
  * `gatehouse limits`: the API of usage, plans and bans as a process of its own, for deployments that scale it apart.
  */
-import { type Command, type CommandContext, EXIT, UsageError } from './command.ts';
+import { type Command, EXIT, UsageError } from './command.ts';
 import { configFile, loadAndCompile, problemLines } from './config-file.ts';
+import { untilEnded } from './until-ended.ts';
 
 export const limits: Command = {
   name: 'limits',
@@ -40,7 +41,7 @@ Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 5 it cannot sta
     ]);
     const log = createLogger('info', (line) => context.err(`${line}\n`));
     // Signals count from here on: one that comes while it starts must not be lost.
-    const stopped = untilSignal(context);
+    const ended = untilEnded(context, log);
     let running: Awaited<ReturnType<typeof createLimitsProcess>> | undefined;
     try {
       running = await createLimitsProcess(loaded.compiled, { log, from: blocks.length === 0 ? LOOPBACK : blocks });
@@ -52,9 +53,9 @@ Exit codes: 0 done, 1 the configuration is wrong, 2 wrong usage, 5 it cannot sta
       await running?.close();
       return EXIT.failed;
     }
-    await stopped;
+    const code = await ended;
     await running.close();
-    return EXIT.ok;
+    return code;
   },
 };
 
@@ -72,11 +73,5 @@ async function blocksOf(text: string): Promise<string[]> {
     const read = cidr().safeParse(word);
     if (!read.success) throw new UsageError(`--from takes addresses and CIDR blocks, not "${word}"`);
     return read.data;
-  });
-}
-
-function untilSignal({ signals }: CommandContext): Promise<void> {
-  return new Promise((stop) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) signals.on(signal, () => stop());
   });
 }

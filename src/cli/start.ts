@@ -9,6 +9,7 @@ import { WORKER_ENTRY } from '../worker-entry.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
 import { configFile, counted } from './config-file.ts';
+import { watchOwnFaults } from './own-faults.ts';
 import { serviceManager } from './service-manager.ts';
 
 /** What a shell shows for a process that a signal ended. */
@@ -24,7 +25,7 @@ SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, fin
 
 With --takeover it takes over from the gateway that runs with the same data folder, without losing a request: it listens on the same ports beside it, and when all of it serves the other one finishes what it has and exits with 0. If it cannot start, the other one goes on. Without another one it just starts. Linux only.
 
-Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use.`,
+Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use, or a fault of the program made it drain and end.`,
   options: {
     json: JSON_OPTION,
     takeover: { type: 'boolean', meaning: 'take over from the gateway that runs with the same data folder' },
@@ -71,6 +72,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       }
       return EXIT.failed;
     }
+    const faults = watchOwnFaults(context, gateway.primary.faults);
     tell(gateway, file, context);
     const manager = serviceManager(context.env, (problem) => context.err(`${problem}\n`));
     const ready = (): void => manager.ready(`listens on ${gateway.addresses.map(urlOf).join(', ')}`);
@@ -88,15 +90,16 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     forget(later);
     if (early.has('SIGHUP')) reload();
     if (early.has('SIGUSR1')) reopen();
-    await Promise.race([ending.asked, gateway.replaced]);
+    await Promise.race([ending.asked, gateway.replaced, faults.unwell]);
     // Who takes over from it says so for itself: the service goes on.
-    if (ending.isAsked()) manager.stopping();
+    if (ending.isAsked() || faults.isUnwell()) manager.stopping();
     const cutOff = await gateway.stop();
     forget({ SIGHUP: reload, SIGUSR1: reopen });
     ending.forget();
+    faults.forget();
     await manager.delivered();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
-    return EXIT.ok;
+    return faults.isUnwell() ? EXIT.failed : EXIT.ok;
   },
 };
 

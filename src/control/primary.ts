@@ -48,6 +48,7 @@ import { OpsListener } from './ops/ops-listener.ts';
 import type { OpsSources } from './ops/sources.ts';
 import { overallHealth } from './ops/sources.ts';
 import { Overrides } from './overrides.ts';
+import { OwnFaults } from './own-faults.ts';
 import { Ports } from './ports.ts';
 import type { PrimaryOptions } from './primary-options.ts';
 import type { ProcessTraffic } from './process-traffic.ts';
@@ -67,6 +68,7 @@ const buildHere: Build = async (order) => (await import('./config/build.ts')).bu
 export class Primary implements OperatorHost {
   readonly log: Logger;
   readonly events: Events;
+  readonly faults: OwnFaults;
   readonly security = new SecurityJournal();
   readonly facts = new Facts();
   readonly overrides: Overrides;
@@ -138,6 +140,7 @@ export class Primary implements OperatorHost {
     this.#source = source;
     this.events = events;
     this.log = options.log;
+    this.faults = new OwnFaults(options.log);
     this.configuration = configuration;
     const { plan } = configuration.compiled;
     this.cache = options.createCache(plan.sections.stores.cacheBytes);
@@ -159,6 +162,7 @@ export class Primary implements OperatorHost {
       metrics: this.metrics,
       instances: this.instances,
       cache: this.cache,
+      faults: this.faults,
       heapBytes: () => this.compiled.plan.gateway.policies.heapBytes,
       writeStdout: (lines, done) => this.#stdout.write(lines, done),
       writeLog: options.writeLog,
@@ -430,6 +434,7 @@ export class Primary implements OperatorHost {
         services,
         workersListening: this.workers.listening,
         workerRestarts: workers.reduce((sum, worker) => sum + worker.restarts, 0),
+        unhandledRejections: this.faults.rejections,
         logLinesDropped: standardError.dropped + standardOutput.dropped,
         uptimeSeconds: (Date.now() - this.#startedAt.getTime()) / 1000,
         residentBytes: process.memoryUsage.rss(),

@@ -21,6 +21,7 @@ import { MAX_WORKERS } from '../data/contract/shared.ts';
 import type { Secrets, ServiceSettings, Snapshot } from '../data/contract/snapshot.ts';
 import type { Received } from '../data/contract/snapshot-parts.ts';
 import type { ControlBus } from './bus.ts';
+import type { OwnFaults } from './own-faults.ts';
 import { type PackedSnapshot, packAll, packSteps } from './packed-snapshot.ts';
 import { APPLY_TIMEOUT_MS, confirms } from './worker-confirms.ts';
 import { workerThread } from './worker-thread.ts';
@@ -41,6 +42,7 @@ export interface WorkersOptions {
   readonly metrics: MetricsReader;
   readonly instances: InstanceTable;
   readonly cache: Pick<CacheControl, 'clearWorker'>;
+  readonly faults: OwnFaults;
   /** Most bytes of a worker's heap; null: as Node.js has it. */
   heapBytes(): number | null;
   /** Takes blocks of the access log for standard output; `done` says that they are written or dropped. */
@@ -488,6 +490,9 @@ export class Workers implements ControlBus {
         break;
       case 'ask':
         void this.#answer(member, message.id, message.topic, message.data);
+        break;
+      case 'rejection':
+        this.#options.faults.rejections.worker++;
         break;
       case 'unwell':
         this.#onUnwell(member);

@@ -9,7 +9,7 @@ import type { MessagePort } from 'node:worker_threads';
 import { parentPort, workerData } from 'node:worker_threads';
 import { BlockWriter } from '../base/block-writer.ts';
 import { systemClock } from '../base/clock.ts';
-import { messageOf } from '../base/errors.ts';
+import { messageOf, stackOf } from '../base/errors.ts';
 import { createLogger, type LevelSetting } from '../base/log.ts';
 import { MetricsBank } from '../base/metrics.ts';
 import { releaseMemory } from '../base/release-memory.ts';
@@ -114,9 +114,7 @@ class DataWorker {
     this.#wheel.start();
     port.on('message', (message: ToWorker) => this.#onMessage(message));
     process.on('uncaughtException', (error) => this.#onUnwell(error));
-    process.on('unhandledRejection', (reason) =>
-      this.#log.error('unhandled promise rejection', { error: messageOf(reason), stack: stackOf(reason) }),
-    );
+    process.on('unhandledRejection', (reason) => this.#onRejection(reason));
     this.#beginPulse();
     this.#receive(start.snapshot, start.parts);
   }
@@ -421,6 +419,11 @@ class DataWorker {
     }
   }
 
+  #onRejection(reason: unknown): void {
+    this.#log.error('unhandled promise rejection', { error: messageOf(reason), stack: stackOf(reason) });
+    this.#send({ kind: 'rejection' });
+  }
+
   #onUnwell(error: Error): void {
     this.#log.error('uncaught exception; replacing the worker', {
       error: error.message,
@@ -428,10 +431,6 @@ class DataWorker {
     });
     this.#send({ kind: 'unwell', problem: error.message });
   }
-}
-
-function stackOf(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? '') : '';
 }
 
 if (parentPort === null) throw new TypeError('data/worker.ts runs as a worker thread');

@@ -55,6 +55,7 @@ const ELSEWHERE: Readonly<Record<string, readonly string[]>> = {
     'gatehouse_breaker_open',
   ],
   'test/failures/full-disk.test.ts': ['gatehouse_access_log_dropped_total'],
+  'test/failures/own-faults.test.ts': ['gatehouse_unhandled_rejections_total'],
   'test/failures/unread-output.test.ts': ['gatehouse_process_log_dropped_total'],
   'test/integration/validation-responses.test.ts': ['gatehouse_invalid_responses_total'],
 };
@@ -115,6 +116,7 @@ function expectations(instance: string): readonly Expectation[] {
     say('gatehouse_dependency_available', '{dependency="identity"}', 1),
     say('gatehouse_workers_listening', '', 1),
     say('gatehouse_worker_restarts_total', '', 0),
+    say('gatehouse_unhandled_rejections_total', '{thread="main"}', 0),
     say('gatehouse_configuration_version', '', some),
     say('gatehouse_time_seconds', '', (value) => Math.abs(value - Date.now() / 1_000) < 60),
     say('gatehouse_uptime_seconds', '', some),

@@ -330,6 +330,11 @@ describe('alert rules', () => {
         '0x5 1x60',
         fires('GatehouseWorkerReplaced', '10m', { instance: 'g' }),
       ),
+      one(
+        'gatehouse_unhandled_rejections_total{thread="main",instance="g"}',
+        '0x5 1x60',
+        fires('GatehousePromiseRejected', '10m', { instance: 'g', thread: 'main' }),
+      ),
     ];
     const tested = new Set(tests.flatMap(({ alert_rule_test: each }) => each.map((test) => named(test))));
     const all = alertGroups().flatMap(({ rules }) => rules.map(({ alert }) => alert));

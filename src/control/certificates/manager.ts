@@ -194,9 +194,10 @@ export class CertificateManager {
       await writePrivate(folder, fileOf(folder, name), pem);
       const kept = parseKept(pem);
       this.#states.set(name, { kept, renewAtMs: this.#renewAt(kept), failures: 0, notBeforeMs: 0, problem: null });
+      // Who reads that it was issued finds it in use.
+      await this.#options.changed();
       const days = ((kept?.notAfterMs ?? 0) - clock.wallMs()) / 86_400_000;
       log.info('a certificate was issued', { name, validForDays: Math.round(days * 10) / 10 });
-      await this.#options.changed();
     } finally {
       await storage.unlock(`order/${name}`);
     }

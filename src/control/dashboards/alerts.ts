@@ -126,6 +126,14 @@ export function alertGroups(): RuleGroup[] {
           'A defect: the process log has it.',
         ),
         rule(
+          'PromiseRejected',
+          'ticket',
+          null,
+          `increase(${metric('gatehouse_unhandled_rejections_total')}[1h]) > 0`,
+          'nothing handled a rejected promise of {{ $labels.instance }}',
+          'A defect, of the gateway or of code that was added to it: the process log has it.',
+        ),
+        rule(
           'DiscoveryStale',
           'ticket',
           '5m',

@@ -35,6 +35,7 @@ function sources(): MetricsSources {
     services: services.map((service) => readServiceState(table, service)),
     workersListening: 1,
     workerRestarts: 0,
+    unhandledRejections: { main: 0, worker: 0 },
     logLinesDropped: 0,
     uptimeSeconds: 1,
     residentBytes: 1,

@@ -12,6 +12,7 @@ import { atOnce, mapSteps, type Steps } from '../../base/slices.ts';
 import type { InstanceState, ServiceState } from '../../data/contract/service-state.ts';
 import { CONNECTION_ENDS, SERVICE_COUNTERS } from '../../data/contract/service-state.ts';
 import type { Snapshot } from '../../data/contract/snapshot.ts';
+import type { OwnFaults } from '../own-faults.ts';
 import { CORE_METRICS, type CoreMetric, type ProcessMetric } from './catalogue.ts';
 import type { Exemplars, Exposition, HistogramSample } from './exposition.ts';
 import { LabelSet, NO_LABELS } from './label-set.ts';
@@ -23,6 +24,7 @@ export interface MetricsSources {
   readonly services: readonly ServiceState[];
   readonly workersListening: number;
   readonly workerRestarts: number;
+  readonly unhandledRejections: OwnFaults['rejections'];
   readonly logLinesDropped: number;
   readonly uptimeSeconds: number;
   readonly residentBytes: number;
@@ -208,6 +210,9 @@ function processFamilies(out: Exposition, sources: MetricsSources): void {
   }
   one(out, 'gatehouse_workers_listening', sources.workersListening);
   one(out, 'gatehouse_worker_restarts_total', sources.workerRestarts);
+  core(out, 'gatehouse_unhandled_rejections_total');
+  for (const [thread, count] of Object.entries(sources.unhandledRejections))
+    out.sample(new LabelSet({ thread }), count);
   one(out, 'gatehouse_process_log_dropped_total', sources.logLinesDropped);
   one(out, 'gatehouse_configuration_version', sources.snapshot.version);
   core(out, 'gatehouse_dependency_available');

@@ -52,5 +52,7 @@ export type FromWorker =
   | { readonly kind: 'log'; readonly lines: Uint8Array }
   /** One finished line of the process log. */
   | { readonly kind: 'logLine'; readonly line: string }
+  /** A promise was rejected that nothing handles; it is in the log. */
+  | { readonly kind: 'rejection' }
   /** Something was thrown where nothing may throw: replace this worker, its state is not to be trusted. */
   | { readonly kind: 'unwell'; readonly problem: string };

@@ -7,7 +7,7 @@
  *   accept -> arrival -> route -> authenticate -> authorize -> limit -> requestHead -> requestBody
  *          -> [pick -> connect -> send -> upstreamHead]* -> responseHead -> responseBody -> finish
  */
-import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { FAULTS, Fault, messageOf, stackOf } from '../../base/errors.ts';
 import type { BodyFilter, ResponseFilterOptions } from '../contract/body-access.ts';
 import type { FieldBlock } from '../contract/field-block.ts';
 import type { Outcome, PolicyContext, PolicyHook, Reply } from '../contract/policy.ts';
@@ -501,7 +501,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
       request_id: this.requestId,
       route: this.routeId,
       error: messageOf(error),
-      stack: error instanceof Error ? (error.stack ?? '') : '',
+      stack: stackOf(error),
     });
     this.#fail(new Fault(FAULTS.internal));
   }

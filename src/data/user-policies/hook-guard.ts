@@ -5,7 +5,7 @@
  */
 
 import type { FaultKind } from '../../base/errors.ts';
-import { FAULTS, Fault, messageOf } from '../../base/errors.ts';
+import { FAULTS, Fault, messageOf, stackOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { Outcome, PolicyContext, PolicyHook, ResponseHook } from '../contract/policy.ts';
@@ -235,7 +235,7 @@ export class HookGuard {
   }
 
   #failure(phase: string, error: unknown): Fault {
-    this.#note('failures', phase, messageOf(error), error instanceof Error ? (error.stack ?? '') : '');
+    this.#note('failures', phase, messageOf(error), stackOf(error));
     return new Fault(this.#faults.failed, { cause: `${this.#parts.name}, ${phase}: ${messageOf(error)}` });
   }
 

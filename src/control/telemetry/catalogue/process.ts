@@ -38,6 +38,11 @@ export const PROCESS_METRICS = {
     labels: [],
     help: 'Time of day of the process, since 1970',
   },
+  gatehouse_unhandled_rejections_total: {
+    type: 'counter',
+    labels: ['thread'],
+    help: 'Promises that were rejected and that nothing handled, in the main thread or in a worker: a fault of the program, or of code that was added to it',
+  },
   gatehouse_uptime_seconds: { type: 'gauge', unit: 'seconds', labels: [], help: 'Time since the process started' },
   gatehouse_worker_restarts_total: { type: 'counter', labels: [], help: 'Worker threads that ended and were replaced' },
   gatehouse_workers_listening: { type: 'gauge', labels: [], help: 'Worker threads that accept connections' },
