@@ -73,7 +73,7 @@ export class ServiceCalls {
     const ended = (one: UpstreamCall): void => {
       made = one;
     };
-    const trace = beginTrace(runtime, call, startedMs);
+    const trace = beginTrace(runtime, call);
     try {
       const fields = FieldBlock.of(trace === null ? call.fields : withoutTrace(call.fields));
       const bodyLength = call.body.byteLength;
@@ -102,10 +102,10 @@ export class ServiceCalls {
 }
 
 /** The publisher's trace goes on. Whether it is sampled was decided when the event was published. */
-function beginTrace({ tracer }: WorkerRuntime, { fields }: ServiceCall, startedMs: number): ExchangeTrace | null {
+function beginTrace({ tracer }: WorkerRuntime, { fields }: ServiceCall): ExchangeTrace | null {
   if (tracer === null) return null;
   const field = (wanted: string): string | null => fields.find(([name]) => name === wanted)?.[1] ?? null;
-  return tracer.begin(field('traceparent'), field('tracestate'), true, startedMs);
+  return tracer.begin(field('traceparent'), field('tracestate'), true);
 }
 
 function withoutTrace(fields: ServiceCall['fields']): ServiceCall['fields'] {
@@ -130,7 +130,7 @@ function record(
   const bytesOut = response?.bytes ?? 0;
   if (trace !== null && tracer !== null) {
     const sizes = { bytesReceived: bytesIn, bytesSent: bytesOut, grpcStatus: -1 };
-    const traced = { trace, method, path, upstreamPath: path, ...sizes, fault, route: null, requestId: '' };
+    const traced = { trace, startedMs, method, path, upstreamPath: path, ...sizes, fault, route: null, requestId: '' };
     // What was not taken is an error here, whoever's it is.
     const reason = tracer.reasonFor(traced, status < 300 ? status : 500, elapsedMs);
     if (reason !== null) tracer.record(traced, NO_CLIENT, reason, status, elapsedMs, wallMs, mark);

@@ -19,7 +19,7 @@ const PHASE_NAMES = PHASES.slice(PHASES.indexOf('arrival'));
 export function beginTrace(exchange: Exchange, head: Head, tracer: Tracer): ExchangeTrace {
   const parent = head.find(TRACEPARENT) < 0 ? null : head.valueOf('traceparent');
   const state = parent === null ? null : head.valueOf('tracestate');
-  return tracer.begin(parent, state, exchange.peer.trusted, exchange.startedMs);
+  return tracer.begin(parent, state, exchange.peer.trusted);
 }
 
 /** A policy that waited for something, such as an introspection or a shared limit, or computed for long. */
@@ -30,7 +30,7 @@ export function tracePolicy(exchange: Exchange, phase: number, hook: object, sin
   times?.add(PHASE_NAMES[phase]!, policyOf(hook), sinceMs, nowMs, failed ? 'refused' : '');
   if (trace === null) return;
   // Who was asked has got the span's id.
-  if (trace.asked === '' && nowMs - sinceMs < (runtime.tracer?.settings.policyMs ?? 0)) return;
+  if (!trace.isAsking && nowMs - sinceMs < (runtime.tracer?.settings.policyMs ?? 0)) return;
   trace.addPolicy(PHASE_NAMES[phase]!, policyOf(hook), sinceMs, nowMs, failed ? 'refused' : '');
 }
 

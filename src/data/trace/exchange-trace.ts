@@ -1,8 +1,9 @@
 /**
  * The trace of one exchange: its place among others (W3C Trace Context) and what happened on the way. Made only where
  * tracing is on, and then for each exchange, sampled or not: one that fails or is slow is recorded in the end, and the
- * services must be told something. So it is one object, without texts, as long as there is one attempt and nothing else
- * was waited for. Each attempt gets a span id when its head is written, because the service is told that id.
+ * services must get a `traceparent`. So it is one small object, without texts, as long as there is one attempt that
+ * succeeds and nothing else was waited for: what spans need beyond that is taken from the attempt when the exchange is
+ * recorded. Each attempt gets a span id when its head is written, because the service is sent that id.
  */
 import type { FaultKind } from '../../base/errors.ts';
 import type { ByteWriter } from '../contract/byte-writer.ts';
@@ -113,33 +114,41 @@ const FLAG_AT = 54;
 /** Used by one after the other. */
 const LINE = Buffer.from(`00-${'0'.repeat(32)}-${'0'.repeat(16)}-00`, 'latin1');
 
+/** What few exchanges have. */
+class Rare {
+  others: TracedTry[] | null = null;
+  inner: InnerSpan[] | null = null;
+  /** Host that a policy asks now, the first of several; empty: none. */
+  asked = '';
+  askedHigh = 0;
+  askedLow = 0;
+}
+
 export class ExchangeTrace implements ExchangeObserver {
   /** The words of the trace's id, the first ones first. */
   readonly trace0: number;
   readonly trace1: number;
   readonly trace2: number;
   readonly trace3: number;
-  readonly idHigh: number;
-  readonly idLow: number;
   /** Hexadecimal; empty for a new trace. */
   readonly parentId: string;
   readonly traceState: string;
   readonly isSampled: boolean;
-  readonly startedMs: number;
-  /** Nearly always the only one. */
-  first: TracedTry | null = null;
-  others: TracedTry[] | null = null;
-  inner: InnerSpan[] | null = null;
-  /** Host that a policy asks now, the first of several; empty: none. */
-  asked = '';
-  #askedHigh = 0;
-  #askedLow = 0;
   readonly #ids: SpanIds;
-  #traceId = '';
+  /** Of the exchange's own span; both 0 until something needs it. */
+  #idHigh = 0;
+  #idLow = 0;
+  /** The first attempt as long as nothing but its end in success is known of it; `#first` is made of it. */
+  #only: TracedAttempt | null = null;
+  #onlyHigh = 0;
+  #onlyLow = 0;
+  /** How long it took, in whole microseconds; below 0 while it goes on. A double would be an object of its own. */
+  #onlyTookUs = -1;
+  #first: TracedTry | null = null;
+  #rare: Rare | null = null;
 
   constructor(
     ids: SpanIds,
-    startedMs: number,
     parent: ParentContext | null,
     trace2: number,
     trace3: number,
@@ -147,25 +156,35 @@ export class ExchangeTrace implements ExchangeObserver {
     isSampled: boolean,
   ) {
     this.#ids = ids;
-    this.startedMs = startedMs;
     this.trace0 = parent === null ? ids.word() : parent.trace0;
     this.trace1 = parent === null ? ids.word() : parent.trace1;
     this.trace2 = trace2;
     this.trace3 = trace3;
-    this.idHigh = ids.word();
-    this.idLow = ids.word();
     this.parentId = parent === null ? '' : parent.spanId;
     this.traceState = traceState;
     this.isSampled = isSampled;
   }
 
+  get idHigh(): number {
+    this.#makeId();
+    return this.#idHigh;
+  }
+
+  get idLow(): number {
+    this.#makeId();
+    return this.#idLow;
+  }
+
+  #makeId(): void {
+    if (this.#idHigh !== 0 || this.#idLow !== 0) return;
+    this.#idHigh = this.#ids.word();
+    this.#idLow = this.#ids.word();
+  }
+
   /** In hexadecimal. */
   get traceId(): string {
-    if (this.#traceId === '') {
-      this.#writeTrace();
-      this.#traceId = LINE.latin1Slice(TRACE_AT, TRACE_AT + 32);
-    }
-    return this.#traceId;
+    this.#writeTrace();
+    return LINE.latin1Slice(TRACE_AT, TRACE_AT + 32);
   }
 
   writeTraceId(out: ByteWriter): void {
@@ -197,12 +216,11 @@ export class ExchangeTrace implements ExchangeObserver {
     // A second head of one attempt (the first met a stale connection) is a request of its own to whoever gets it.
     const idHigh = this.#ids.word();
     const idLow = this.#ids.word();
-    const known = this.#tryOf(attempt);
-    if (known === null) this.#add(attempt, idHigh, idLow);
-    else {
-      known.idHigh = idHigh;
-      known.idLow = idLow;
-    }
+    if (this.#first === null && (this.#only === null || this.#only === attempt)) {
+      this.#only = attempt;
+      this.#onlyHigh = idHigh;
+      this.#onlyLow = idLow;
+    } else this.#sendAgain(attempt, idHigh, idLow);
     this.#writeLine(idHigh, idLow);
     out.begin(TRACEPARENT);
     out.bytes(LINE, 0, LINE.length);
@@ -210,8 +228,19 @@ export class ExchangeTrace implements ExchangeObserver {
     if (this.traceState !== '') out.field('tracestate', this.traceState);
   }
 
+  #sendAgain(attempt: TracedAttempt, idHigh: number, idLow: number): void {
+    const known = this.#tryOf(attempt);
+    if (known === null) this.#add(attempt, idHigh, idLow);
+    else {
+      known.idHigh = idHigh;
+      known.idLow = idLow;
+    }
+  }
+
   attemptEnd(attempt: TracedAttempt, fault: FaultKind | null, isAbandoned: boolean, nowMs: number): void {
-    this.attemptEndIn(null, attempt, fault, isAbandoned, nowMs);
+    if (attempt === this.#only && fault === null && !isAbandoned)
+      this.#onlyTookUs = Math.round((nowMs - attempt.startedMs) * 1_000);
+    else this.attemptEndIn(null, attempt, fault, isAbandoned, nowMs);
   }
 
   attemptEndIn(
@@ -221,14 +250,34 @@ export class ExchangeTrace implements ExchangeObserver {
     isAbandoned: boolean,
     nowMs: number,
   ): void {
-    // Nothing was sent: nobody was told an id.
+    // Nothing was sent: no service was sent an id.
     const ended = this.#tryOf(attempt) ?? this.#add(attempt, this.#ids.word(), this.#ids.word());
     if (ended === null) return;
     ended.end(part, this.#endedIn(part), nowMs, fault === null ? '' : fault.reason, isAbandoned);
   }
 
+  /** Nearly always the only one. */
+  get first(): TracedTry | null {
+    const only = this.#only;
+    if (only === null) return this.#first;
+    const first = new TracedTry(only, this.#onlyHigh, this.#onlyLow);
+    if (this.#onlyTookUs >= 0) first.end(null, 0, only.startedMs + this.#onlyTookUs / 1_000, '', false);
+    this.#first = first;
+    this.#only = null;
+    return first;
+  }
+
+  get others(): readonly TracedTry[] | null {
+    return this.#rare === null ? null : this.#rare.others;
+  }
+
+  get inner(): readonly InnerSpan[] | null {
+    return this.#rare === null ? null : this.#rare.inner;
+  }
+
   #tryOf(attempt: TracedAttempt): TracedTry | null {
-    if (this.first?.attempt === attempt) return this.first;
+    const { first } = this;
+    if (first?.attempt === attempt) return first;
     return this.others?.find((each) => each.attempt === attempt) ?? null;
   }
 
@@ -236,12 +285,13 @@ export class ExchangeTrace implements ExchangeObserver {
   #add(attempt: TracedAttempt, idHigh: number, idLow: number): TracedTry | null {
     const made = new TracedTry(attempt, idHigh, idLow);
     if (this.first === null) {
-      this.first = made;
+      this.#first = made;
       return made;
     }
-    this.others ??= [];
-    if (this.others.length >= MOST_INNER - 1) return null;
-    this.others.push(made);
+    this.#rare ??= new Rare();
+    this.#rare.others ??= [];
+    if (this.#rare.others.length >= MOST_INNER - 1) return null;
+    this.#rare.others.push(made);
     return made;
   }
 
@@ -257,26 +307,35 @@ export class ExchangeTrace implements ExchangeObserver {
     return new TracedPart(this, this.#ids.word(), this.#ids.word());
   }
 
+  /** A policy asks a host at this time. */
+  get isAsking(): boolean {
+    return this.#rare !== null && this.#rare.asked !== '';
+  }
+
   /**
    * A policy asks a host: the `traceparent` of its question, which names the span that `addPolicy` will add. One that
    * asks again before that has one span all the same, with the host that it asked first.
    */
   ask(host: string): string {
-    if (this.asked === '') {
-      this.asked = host;
-      this.#askedHigh = this.#ids.word();
-      this.#askedLow = this.#ids.word();
+    this.#rare ??= new Rare();
+    const rare = this.#rare;
+    if (rare.asked === '') {
+      rare.asked = host;
+      rare.askedHigh = this.#ids.word();
+      rare.askedLow = this.#ids.word();
     }
-    this.#writeLine(this.#askedHigh, this.#askedLow);
+    this.#writeLine(rare.askedHigh, rare.askedLow);
     return LINE.latin1Slice(0, LINE.length);
   }
 
   /** A policy that was waited for, or computed for long: it began at `startMs` and ended now. */
   addPolicy(phase: string, policy: string, startMs: number, nowMs: number, failed: string): void {
-    const host = this.asked;
-    const idHigh = host === '' ? this.#ids.word() : this.#askedHigh;
-    const idLow = host === '' ? this.#ids.word() : this.#askedLow;
-    this.asked = '';
+    this.#rare ??= new Rare();
+    const rare = this.#rare;
+    const host = rare.asked;
+    const idHigh = host === '' ? this.#ids.word() : rare.askedHigh;
+    const idLow = host === '' ? this.#ids.word() : rare.askedLow;
+    rare.asked = '';
     this.#addInner({ idHigh, idLow, name: phase, policy, host, startMs, endMs: nowMs, failed });
   }
 
@@ -285,8 +344,9 @@ export class ExchangeTrace implements ExchangeObserver {
   }
 
   #addInner(span: InnerSpan): void {
-    this.inner ??= [];
-    if (this.inner.length < MOST_INNER) this.inner.push(span);
+    this.#rare ??= new Rare();
+    this.#rare.inner ??= [];
+    if (this.#rare.inner.length < MOST_INNER) this.#rare.inner.push(span);
   }
 }
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
+import { FAULTS } from '../../base/errors.ts';
 import { WireReader } from '../../base/protobuf/wire.ts';
 import { ExchangeTrace, type TracedAttempt } from './exchange-trace.ts';
 import { clientPart } from './span-fields.ts';
@@ -79,6 +80,7 @@ function exchangeWith(trace: ExchangeTrace, more: Partial<FinishedExchange> = {}
     client: CLIENT,
     reason: 's',
     status: 200,
+    startedMs: 1_000,
     elapsedMs: 5,
     wallMs: 1_800_000_000_005,
     method: 'GET',
@@ -99,7 +101,7 @@ const CLIENT = clientPart({ scheme: 'http', host: 'x', address: '127.0.0.1', pro
 
 it('a policy that asks twice has one span, whose id both questions name', () => {
   const writer = new SpanWriter();
-  const trace = new ExchangeTrace(new SpanIds(), 1_000, null, 1, 2, '', true);
+  const trace = new ExchangeTrace(new SpanIds(), null, 1, 2, '', true);
   const told = [trace.ask('a.example'), trace.ask('b.example')];
   trace.addPolicy('authenticate', 'auth', 1_000, 1_001, '');
   told.push(trace.ask('c.example'));
@@ -114,7 +116,7 @@ it('a policy that asks twice has one span, whose id both questions name', () => 
 
 it('an exchange, its attempts and what was waited for are whole spans under each other', () => {
   const writer = new SpanWriter();
-  const trace = new ExchangeTrace(new SpanIds(), 1_000, null, 1, 2, '', true);
+  const trace = new ExchangeTrace(new SpanIds(), null, 1, 2, '', true);
   const first = attempt(1_001);
   trace.send(NOTHING, first);
   trace.attemptEnd(first, null, false, 1_004);
@@ -167,10 +169,52 @@ it('an exchange, its attempts and what was waited for are whole spans under each
   assert.equal(two.attributes['url.full'], undefined);
 });
 
+it('attempts that follow each other keep the ids that their services were sent', () => {
+  const sent: string[] = [];
+  const out = {
+    ...NOTHING,
+    bytes: (bytes: Buffer, start: number, end: number) => sent.push(bytes.latin1Slice(start, end)),
+  };
+  const writer = new SpanWriter();
+  const trace = new ExchangeTrace(new SpanIds(), null, 1, 2, '', false);
+  const refused = { ...attempt(1_000), status: 503 };
+  // Its first connection was stale.
+  trace.send(out, refused);
+  trace.send(out, refused);
+  trace.attemptEnd(refused, null, false, 1_001.25);
+  const unsent = { ...attempt(1_001.5), status: 0, firstByteMs: 0 };
+  trace.attemptEnd(unsent, FAULTS.connectRefused, false, 1_002);
+  const good = attempt(1_002);
+  trace.send(out, good);
+  trace.attemptEnd(good, null, false, 1_004);
+  const late = attempt(1_003);
+  trace.send(out, late);
+  writer.add(exchangeWith(trace));
+  const [exchange, first, second, third, none] = spansOf(writer);
+  assert.ok(exchange && first && second && third);
+  assert.equal(none, undefined, 'one that has not ended has no span');
+  const ids = sent.map((line) => line.split('-')[2]);
+  assert.deepEqual([first.id, third.id], [ids[1], ids[2]]);
+  assert.equal(new Set([...ids, exchange.id, second.id]).size, 6);
+  assert.deepEqual(
+    sent.map((line) => line.split('-')[1]),
+    Array<string>(4).fill(trace.traceId),
+  );
+  assert.deepEqual(first.times, [1_800_000_000_000_000_000n, 1_800_000_000_001_250_000n]);
+  assert.deepEqual(
+    [first, second, third].map(({ attributes }) => [attributes['error.type'], attributes['http.request.resend_count']]),
+    [
+      ['503', undefined],
+      ['connect_failed', '01'],
+      [undefined, '02'],
+    ],
+  );
+});
+
 it('a method that nobody knows, a long path and a caller’s own trace are told as they should be', () => {
   const writer = new SpanWriter();
   const parent = parseTraceparent(`00-${TRACE}-${PARENT}-01`)!;
-  const trace = new ExchangeTrace(new SpanIds(), 0, parent, parent.trace2, parent.trace3, 'v=1', true);
+  const trace = new ExchangeTrace(new SpanIds(), parent, parent.trace2, parent.trace3, 'v=1', true);
   assert.equal(trace.traceId, TRACE);
   assert.match(trace.traceparent, new RegExp(`^00-${TRACE}-[0-9a-f]{16}-01$`));
   for (const [method, path] of [
@@ -191,7 +235,7 @@ it('a method that nobody knows, a long path and a caller’s own trace are told 
 
 it('a path of any length, in ASCII or not, is whole', () => {
   const writer = new SpanWriter();
-  const trace = new ExchangeTrace(new SpanIds(), 0, null, 1, 2, '', true);
+  const trace = new ExchangeTrace(new SpanIds(), null, 1, 2, '', true);
   const paths: string[] = [];
   for (let length = 0; length < 300; length++) paths.push(`/${'a'.repeat(length)}`, `/${'a'.repeat(length)}é`);
   for (const path of paths) writer.add(exchangeWith(trace, { method: 'GET', path, reason: 's', status: 200 }));

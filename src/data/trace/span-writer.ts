@@ -36,6 +36,8 @@ export interface FinishedExchange {
   /** Why it is recorded: `s` sampled, `e` error, `l` slow. */
   readonly reason: 's' | 'e' | 'l';
   readonly status: number;
+  /** Monotonic. */
+  readonly startedMs: number;
   readonly elapsedMs: number;
   /** Time of day when it ended. */
   readonly wallMs: number;
@@ -87,9 +89,9 @@ export class SpanWriter {
   }
 
   add(exchange: FinishedExchange): void {
-    const { trace, wallMs, elapsedMs } = exchange;
+    const { trace, wallMs, startedMs, elapsedMs } = exchange;
     this.#trace = trace;
-    this.#wallOffsetMs = wallMs - elapsedMs - trace.startedMs;
+    this.#wallOffsetMs = wallMs - elapsedMs - startedMs;
     this.#exchange(exchange);
     const { first, others, inner } = trace;
     if (inner !== null) for (const each of inner) this.#inner(each, exchange);
@@ -98,14 +100,14 @@ export class SpanWriter {
   }
 
   #exchange(exchange: FinishedExchange): void {
-    const { client, reason, status, elapsedMs, fault, grpcStatus, delivery } = exchange;
+    const { client, reason, status, startedMs, elapsedMs, fault, grpcStatus, delivery } = exchange;
     const out = this.#out;
     const trace = this.#trace;
     const isCall = grpcStatus >= 0;
     const isRefused = delivery !== null && status >= 300;
     const hasFailed =
       isRefused || (isCall ? httpStatusOf(grpcStatus) >= 500 : status >= 500 || (fault !== '' && status < 400));
-    const span = this.#begin(trace.idHigh, trace.idLow, trace.startedMs, trace.startedMs + elapsedMs);
+    const span = this.#begin(trace.idHigh, trace.idLow, startedMs, startedMs + elapsedMs);
     if (trace.parentId !== '') {
       out.varint(fields.PARENT_ID);
       out.hex(trace.parentId);

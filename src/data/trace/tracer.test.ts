@@ -52,6 +52,7 @@ const settings = (more: Partial<TracingSettings> = {}): TracingSettings => ({
 function exchangeOf(trace: ExchangeTrace, more: Partial<TracedExchange> = {}): TracedExchange {
   return {
     trace,
+    startedMs: 0,
     method: 'GET',
     path: '/p',
     upstreamPath: '/p',
@@ -71,7 +72,7 @@ describe('a tracer', () => {
     parent: string | null,
     isTrusted: boolean,
     state: string | null = null,
-  ) => new Tracer(settings(more), new Control().link).begin(parent, state, isTrusted, 0);
+  ) => new Tracer(settings(more), new Control().link).begin(parent, state, isTrusted);
 
   it('follows whom it is told to follow, and decides itself otherwise', () => {
     const sampled = `00-${TRACE}-${SPAN}-01`;
@@ -106,7 +107,7 @@ describe('a tracer', () => {
     let sampled = 0;
     const tracer = new Tracer(settings({ ratio: 0.5 }), new Control().link);
     for (let i = 0; i < 1_000; i++) {
-      const trace = tracer.begin(null, null, false, 0);
+      const trace = tracer.begin(null, null, false);
       assert.equal(trace.traceState, trace.isSampled ? 'ot=th:8' : '');
       if (trace.isSampled) sampled++;
     }
@@ -115,7 +116,7 @@ describe('a tracer', () => {
 
   it('records what failed or was slow, though it was not sampled', () => {
     const tracer = new Tracer(settings({ ratio: 0, slowMs: 500, slowRoutes: { quick: 50 } }), new Control().link);
-    const trace = tracer.begin(null, null, false, 0);
+    const trace = tracer.begin(null, null, false);
     const reason = (status: number, elapsedMs: number, more: Partial<TracedExchange> = {}) =>
       tracer.reasonFor(exchangeOf(trace, more), status, elapsedMs);
     const quick = { route: { settings: { id: 'quick', match: { path: {} } } } };
@@ -134,7 +135,7 @@ describe('a tracer', () => {
     const control = new Control();
     const tracer = new Tracer(settings(), control.link);
     const record = (): void => {
-      const trace = tracer.begin(null, null, false, 0);
+      const trace = tracer.begin(null, null, false);
       tracer.record(exchangeOf(trace), CLIENT, 's', 200, 5, 1_800_000_000_000);
     };
     // A page for each two of them; of pages there are four.

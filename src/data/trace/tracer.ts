@@ -46,6 +46,8 @@ const ANSWER_MS = 30_000;
 /** What it looks at of an exchange that ended. */
 export interface TracedExchange {
   readonly trace: ExchangeTrace | null;
+  /** Monotonic. */
+  readonly startedMs: number;
   readonly method: string;
   readonly path: string;
   readonly upstreamPath: string;
@@ -71,6 +73,8 @@ export class Tracer {
   readonly settings: TracingSettings;
   readonly #threshold: string;
   readonly #rejected: number;
+  /** Nothing shorter is slow, whatever its route. */
+  readonly #leastSlowMs: number;
   readonly #redaction: Redaction;
   readonly #ids = new SpanIds();
   readonly #control: ControlLink;
@@ -86,6 +90,8 @@ export class Tracer {
     this.settings = settings;
     this.#threshold = thresholdOf(settings.ratio);
     this.#rejected = rejectedBelow(settings.ratio);
+    const bounds = [settings.slowMs, ...Object.values(settings.slowRoutes)].filter((ms) => ms > 0);
+    this.#leastSlowMs = Math.min(...bounds);
     this.#redaction = new Redaction(settings.hiddenPatterns);
     this.#control = control;
     this.#together = Math.min(TOGETHER, settings.pageSpans);
@@ -102,19 +108,20 @@ export class Tracer {
   }
 
   /** `traceparent` and `tracestate` as the caller sent them. */
-  begin(traceparent: string | null, tracestate: string | null, isTrusted: boolean, startedMs: number): ExchangeTrace {
+  begin(traceparent: string | null, tracestate: string | null, isTrusted: boolean): ExchangeTrace {
     const parent = traceparent === null ? null : parseTraceparent(traceparent);
-    return parent === null ? this.#new(startedMs) : this.#goOn(parent, tracestate, isTrusted, startedMs);
+    return parent === null ? this.#new() : this.#goOn(parent, tracestate, isTrusted);
   }
 
-  #new(startedMs: number): ExchangeTrace {
-    const [trace2, trace3] = [this.#ids.word(), this.#ids.word()];
+  #new(): ExchangeTrace {
+    const trace2 = this.#ids.word();
+    const trace3 = this.#ids.word();
     const isSampled = isSampledBy(trace2, trace3, this.#rejected);
     const state = isSampled && this.#rejected > 0 ? `ot=th:${this.#threshold}` : '';
-    return new ExchangeTrace(this.#ids, startedMs, null, trace2, trace3, state, isSampled);
+    return new ExchangeTrace(this.#ids, null, trace2, trace3, state, isSampled);
   }
 
-  #goOn(parent: ParentContext, tracestate: string | null, isTrusted: boolean, startedMs: number): ExchangeTrace {
+  #goOn(parent: ParentContext, tracestate: string | null, isTrusted: boolean): ExchangeTrace {
     const { trace2, trace3 } = parent;
     const { parent: whose } = this.settings;
     const isDecided = whose === 'always' || (whose === 'trusted' && isTrusted);
@@ -122,7 +129,7 @@ export class Tracer {
     let state = tracestate === null ? '' : checkTracestate(tracestate);
     if (!isDecided && (state !== '' || (isSampled && this.#rejected > 0)))
       state = withThreshold(state, isSampled ? this.#threshold : null);
-    return new ExchangeTrace(this.#ids, startedMs, parent, trace2, trace3, state, isSampled);
+    return new ExchangeTrace(this.#ids, parent, trace2, trace3, state, isSampled);
   }
 
   /** A text of the caller's without what patterns hide. */
@@ -133,6 +140,7 @@ export class Tracer {
   /** Why an exchange that is over is recorded; null: it is not. `outcome`: the status that says how it went. */
   reasonFor(exchange: TracedExchange, outcome: number, elapsedMs: number): 's' | 'e' | 'l' | null {
     if (exchange.trace!.isSampled) return 's';
+    if (outcome < 500 && exchange.fault === null && elapsedMs < this.#leastSlowMs) return null;
     const { errors, slowMs, slowRoutes } = this.settings;
     // What a client did wrong, or that it left, is no error of ours; a response that broke off is, whatever its status.
     if (errors && (outcome >= 500 || (exchange.fault !== null && exchange.fault.kind.status >= 500))) return 'e';
@@ -151,13 +159,14 @@ export class Tracer {
     wallMs: number,
     delivery: DeliveryMark | null = null,
   ): void {
-    const { method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route, requestId } = exchange;
+    const { startedMs, method, path, upstreamPath, bytesReceived, bytesSent, grpcStatus, route, requestId } = exchange;
     const trace = exchange.trace!;
     this.#finished.push({
       trace,
       client,
       reason,
       status,
+      startedMs,
       elapsedMs,
       wallMs,
       method,
