@@ -20,6 +20,8 @@ export const EXIT = {
   failed: 5,
   /** Done, but some settings take effect at the next start only. */
   restart: 6,
+  /** A defect in Gatehouse (EX_SOFTWARE of sysexits.h); bin/gatehouse.js has it too. */
+  defect: 70,
 } as const;
 
 export interface CommandOption extends ParseArgsOptionDescriptor {

@@ -25,7 +25,7 @@ SIGTERM and SIGINT (Ctrl+C) drain the gateway: it takes no more connections, fin
 
 With --takeover it takes over from the gateway that runs with the same data folder, without losing a request: it listens on the same ports beside it, and when all of it serves the other one finishes what it has and exits with 0. If it cannot start, the other one goes on. Without another one it just starts. Linux only.
 
-Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use, or a fault of the program made it drain and end.`,
+Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the way, such as a port in use, 70 drained because of a defect in Gatehouse.`,
   options: {
     json: JSON_OPTION,
     takeover: { type: 'boolean', meaning: 'take over from the gateway that runs with the same data folder' },
@@ -99,7 +99,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     faults.forget();
     await manager.delivered();
     if (cutOff > 0) context.err(`${counted(cutOff, 'connection')} cut off at the end of the time to finish\n`);
-    return faults.isUnwell() ? EXIT.failed : EXIT.ok;
+    return faults.isUnwell() ? EXIT.defect : EXIT.ok;
   },
 };
 

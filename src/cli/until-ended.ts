@@ -12,5 +12,5 @@ export async function untilEnded(context: Pick<CommandContext, 'signals'>, log: 
     for (const signal of ['SIGINT', 'SIGTERM'] as const) context.signals.on(signal, () => end());
   });
   await Promise.race([ended, faults.unwell]);
-  return faults.isUnwell() ? EXIT.failed : EXIT.ok;
+  return faults.isUnwell() ? EXIT.defect : EXIT.ok;
 }

@@ -294,10 +294,12 @@ export class Overrides {
       this.#all.delete(keyOf(each));
       this.#host.log.info('an override ended', logged(each));
     }
-    await this.#publishInstances(over);
-    await this.#changed(over.filter(({ kind }) => kind !== 'breaker')).catch((error: unknown) =>
-      this.#host.log.error('an override could not be ended', { reason: messageOf(error) }),
-    );
+    try {
+      await this.#publishInstances(over);
+      await this.#changed(over.filter(({ kind }) => kind !== 'breaker'));
+    } catch (error) {
+      this.#host.log.error('an override could not be ended', { reason: messageOf(error) });
+    }
   }
 
   #write(): void {

@@ -85,7 +85,7 @@ test('a promise that is rejected unheard, in the main thread or in a worker, tak
   assert.deepEqual(await once(gateway.child, 'exit'), [0, null]);
 });
 
-test('an exception that nothing catches in the main thread: requests in flight end, then the process, with 5', async (t) => {
+test('an exception that nothing catches in the main thread: requests in flight end, then the process, with 70', async (t) => {
   const held = Promise.withResolvers<ServerResponse>();
   const service = createServer((_, response) => held.resolve(response)).listen(0, '127.0.0.1');
   t.after(() => service.close());
@@ -101,5 +101,5 @@ test('an exception that nothing catches in the main thread: requests in flight e
   const ended = once(gateway.child, 'exit');
   response.end('to the end');
   assert.equal(await (await asked).text(), 'to the end');
-  assert.deepEqual(await ended, [5, null]);
+  assert.deepEqual(await ended, [70, null]);
 });

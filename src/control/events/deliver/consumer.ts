@@ -52,8 +52,8 @@ export class Consumer {
   }
 
   start(): void {
-    this.#timer = setInterval(() => this.look(), TICK_MS);
-    this.look();
+    this.#timer = setInterval(() => void this.look(), TICK_MS);
+    void this.look();
   }
 
   /** At once what happens every two seconds: the lease, and rows that were replayed. */
