@@ -362,7 +362,7 @@ test('a delivery is in the trace of who published: a span for each attempt, and 
     assert.equal(attributes['gatehouse.delivery.attempt'], index + 1);
     const sent = attempts().find(({ parentId }) => parentId === one.spanId)!;
     assert.equal(sent.attributes['http.request.resend_count'], index === 0 ? undefined : 1);
-    assert.equal(got[index]!.request.headers['traceparent'], `00-${one.traceId}-${sent.spanId}-01`);
+    assert.equal(got[index]!.request.headers['traceparent'], `00-${one.traceId}-${sent.spanId}-03`);
   }
   assert.deepEqual([first!.status, second!.status], [2, 0]);
 });

@@ -119,7 +119,7 @@ describe('traces', () => {
     ]) {
       await (await fetch(`${trusting.url}/`, { headers: { traceparent, tracestate: 'v=1' } })).text();
       const last = seen.at(-1)!;
-      assert.match(String(last['traceparent']), /^00-[0-9a-f]{32}-[0-9a-f]{16}-00$/);
+      assert.match(String(last['traceparent']), /^00-[0-9a-f]{32}-[0-9a-f]{16}-02$/);
       assert.ok(!String(last['traceparent']).includes(TRACE));
       assert.equal(last['tracestate'], undefined);
     }
@@ -195,7 +195,7 @@ describe('traces', () => {
     assert.equal(identity.attributes['server.address'], new URL(authorizer.url).host);
     assert.ok(identity.endMs - identity.startMs >= 29);
     // The authorizer goes on in the same trace, below that span.
-    assert.deepEqual(asked, [`00-${identity.traceId}-${identity.spanId}-01`]);
+    assert.deepEqual(asked, [`00-${identity.traceId}-${identity.spanId}-03`]);
     const part = inner.find(({ name }) => name === 'part two')!;
     assert.equal(part.status, 2);
     const attempt = kindOf(collector.spans, 'client').find(({ parentId }) => parentId === part.spanId);
@@ -298,7 +298,7 @@ describe('traces', () => {
       [who?.attributes['gatehouse.route'], who?.attributes['server.address']],
       ['who', new URL(issuer.url).host],
     );
-    assert.deepEqual(asked, [`00-${who?.traceId}-${who?.spanId}-01`]);
+    assert.deepEqual(asked, [`00-${who?.traceId}-${who?.spanId}-03`]);
     const slow = inner.find(({ name }) => name === 'requestHead');
     assert.deepEqual([slow?.attributes['gatehouse.policy'], slow?.attributes['gatehouse.route']], ['slow', 'slow']);
     assert.ok(slow!.endMs - slow!.startMs >= 19);

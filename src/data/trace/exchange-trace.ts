@@ -134,6 +134,8 @@ export class ExchangeTrace implements ExchangeObserver {
   readonly parentId: string;
   readonly traceState: string;
   readonly isSampled: boolean;
+  /** The last 56 bits of the trace's id are random, as far as whoever made it has said so. */
+  readonly isRandom: boolean;
   readonly #ids: SpanIds;
   /** Of the exchange's own span; both 0 until something needs it. */
   #idHigh = 0;
@@ -163,6 +165,7 @@ export class ExchangeTrace implements ExchangeObserver {
     this.parentId = parent === null ? '' : parent.spanId;
     this.traceState = traceState;
     this.isSampled = isSampled;
+    this.isRandom = parent === null || parent.isRandom;
   }
 
   get idHigh(): number {
@@ -202,7 +205,7 @@ export class ExchangeTrace implements ExchangeObserver {
     this.#writeTrace();
     writeHex(LINE, SPAN_AT, idHigh);
     writeHex(LINE, SPAN_AT + 8, idLow);
-    LINE[FLAG_AT] = this.isSampled ? 0x31 : 0x30;
+    LINE[FLAG_AT] = 0x30 + (this.isSampled ? 1 : 0) + (this.isRandom ? 2 : 0);
   }
 
   #writeTrace(): void {

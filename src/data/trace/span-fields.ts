@@ -127,19 +127,28 @@ export function attemptPart(method: string): Buffer {
   return part;
 }
 
-/** `Span.flags`: sampled, and whether the parent is another's is known, and so. */
-const OWN_PARENT_FLAGS = 0x101;
-const REMOTE_PARENT_FLAGS = 0x301;
+/** `Span.flags`: those of the trace, and whether the parent is another's is known, and so. */
+const SAMPLED_FLAG = 0x1;
+const RANDOM_FLAG = 0x2;
+const KNOWN_PARENT_FLAG = 0x100;
+const REMOTE_PARENT_FLAG = 0x200;
 
 function flags(value: number): Buffer {
   return made((out) => {
     out.varint(FLAGS);
-    out.fixed32(value);
+    out.fixed32(SAMPLED_FLAG | KNOWN_PARENT_FLAG | value);
   });
 }
 
-export const OWN_PARENT: Buffer = flags(OWN_PARENT_FLAGS);
-export const REMOTE_PARENT: Buffer = flags(REMOTE_PARENT_FLAGS);
+const OWN_PARENT: Buffer = flags(0);
+const OWN_PARENT_RANDOM: Buffer = flags(RANDOM_FLAG);
+const REMOTE_PARENT: Buffer = flags(REMOTE_PARENT_FLAG);
+const REMOTE_PARENT_RANDOM: Buffer = flags(REMOTE_PARENT_FLAG | RANDOM_FLAG);
+
+export function flagsPart(isRemote: boolean, isRandom: boolean): Buffer {
+  if (isRemote) return isRandom ? REMOTE_PARENT_RANDOM : REMOTE_PARENT;
+  return isRandom ? OWN_PARENT_RANDOM : OWN_PARENT;
+}
 
 /** Several pieces that mostly stand together, joined: to copy one is cheaper than to copy four. */
 export class JoinedParts {

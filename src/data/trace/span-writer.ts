@@ -112,7 +112,7 @@ export class SpanWriter {
       out.varint(fields.PARENT_ID);
       out.hex(trace.parentId);
     }
-    const flags = trace.parentId === '' ? fields.OWN_PARENT : fields.REMOTE_PARENT;
+    const flags = fields.flagsPart(trace.parentId !== '', trace.isRandom);
     const recorded = fields.RECORDED[reason];
     if (delivery === null) {
       const route = this.#routes.of(exchange.route, exchange.method);
@@ -225,7 +225,7 @@ export class SpanWriter {
     bytes[at + 1] = 8;
     putWord(bytes, at + 2, idHigh);
     putWord(bytes, at + 6, idLow);
-    out.raw(fields.OWN_PARENT);
+    out.raw(fields.flagsPart(false, this.#trace.isRandom));
   }
 
   #call(grpcStatus: number): void {

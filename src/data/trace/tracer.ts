@@ -27,6 +27,7 @@ import {
   isSampledBy,
   type ParentContext,
   parseTraceparent,
+  randomnessOf,
   rejectedBelow,
   thresholdOf,
   withThreshold,
@@ -125,8 +126,10 @@ export class Tracer {
     const { trace2, trace3 } = parent;
     const { parent: whose } = this.settings;
     const isDecided = whose === 'always' || (whose === 'trusted' && isTrusted);
-    const isSampled = isDecided ? parent.isSampled : isSampledBy(trace2, trace3, this.#rejected);
     let state = tracestate === null ? '' : checkTracestate(tracestate);
+    const randomness = isDecided ? null : randomnessOf(state);
+    const isOurs = randomness === null ? isSampledBy(trace2, trace3, this.#rejected) : randomness >= this.#rejected;
+    const isSampled = isDecided ? parent.isSampled : isOurs;
     if (!isDecided && (state !== '' || (isSampled && this.#rejected > 0)))
       state = withThreshold(state, isSampled ? this.#threshold : null);
     return new ExchangeTrace(this.#ids, parent, trace2, trace3, state, isSampled);
