@@ -1,10 +1,9 @@
 /**
- * What sends spans: the export delegates of OpenTelemetry, with their retries, time limits and compression, each loaded
- * only where its protocol is chosen; gRPC's retries are grpc-transport.ts's. What they are given is written already
- * (span-batch.ts).
+ * What sends spans: the export delegate of OpenTelemetry over a transport of ours, which is loaded only where its
+ * protocol is chosen. What it gets is written already (span-batch.ts).
  */
+import type { IExporterTransport } from '@opentelemetry/otlp-exporter-base';
 import { systemTimers } from '../../base/system-timers.ts';
-import { grpcTransport, USER_AGENT } from './grpc-transport.ts';
 import type { ExporterPlan } from './section.ts';
 import type { SpanBatch } from './span-batch.ts';
 import { readRejected } from './trace-response.ts';
@@ -46,7 +45,7 @@ const COUNTS_SPANS = { name: 'span', countItems: ({ spans }: SpanBatch): number 
 
 export async function makeExporter(plan: ExporterPlan): Promise<Exporter> {
   const serializer = new BatchSerializer();
-  const delegate = await (plan.protocol === 'grpc' ? grpcDelegate(plan, serializer) : httpDelegate(plan, serializer));
+  const delegate = await makeDelegate(plan, serializer);
   return {
     export(batch, done) {
       delegate.export(batch, ({ code, error }) => {
@@ -59,47 +58,23 @@ export async function makeExporter(plan: ExporterPlan): Promise<Exporter> {
   };
 }
 
-/** Their own reading of the environment is not wanted: section.ts has read it, and what the file says counts too. */
-async function httpDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
-  const [{ createOtlpHttpExportDelegate, httpAgentFactoryFromOptions }, { CompressionAlgorithm }] = await Promise.all([
-    import('@opentelemetry/otlp-exporter-base/node-http'),
-    import('@opentelemetry/otlp-exporter-base'),
-  ]);
-  const { url, headers, timeoutMs: timeoutMillis, gzip, tls } = plan;
-  const given = Object.fromEntries(Object.entries(tls).filter(([, pem]) => pem !== null));
-  return createOtlpHttpExportDelegate(
-    {
-      url,
-      timeoutMillis,
-      compression: gzip ? CompressionAlgorithm.GZIP : CompressionAlgorithm.NONE,
-      concurrencyLimit: CONCURRENT,
-      headers: async () => ({ ...headers, 'Content-Type': 'application/x-protobuf' }),
-      agentFactory: httpAgentFactoryFromOptions({ keepAlive: true, ...given }),
-      userAgent: USER_AGENT,
-    },
-    serializer,
-    'otlp_http_span_exporter',
-    COUNTS_SPANS,
-    undefined,
-  );
-}
-
 const CONCURRENT = 4;
 
-async function grpcDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
+/** Its own reading of the environment is not wanted: section.ts has read it, and what the file says counts too. */
+async function makeDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
   const { createOtlpNetworkExportDelegate, ExporterMetrics } = await import('@opentelemetry/otlp-exporter-base');
   const metrics = new ExporterMetrics<SpanBatch>({
-    componentType: 'otlp_grpc_span_exporter',
+    componentType: plan.protocol === 'grpc' ? 'otlp_grpc_span_exporter' : 'otlp_http_span_exporter',
     metricsHelper: COUNTS_SPANS,
     url: plan.url,
     meterProvider: undefined,
     responseAttributesFromError: () => ({}),
   });
   const settings = { timeoutMillis: plan.timeoutMs, concurrencyLimit: CONCURRENT, compression: 'none' as const };
-  return createOtlpNetworkExportDelegate(
-    settings as never,
-    serializer,
-    metrics,
-    await grpcTransport(plan, systemTimers),
-  );
+  return createOtlpNetworkExportDelegate(settings as never, serializer, metrics, await transportOf(plan));
+}
+
+async function transportOf(plan: ExporterPlan): Promise<IExporterTransport> {
+  if (plan.protocol === 'grpc') return (await import('./grpc-transport.ts')).grpcTransport(plan, systemTimers);
+  return (await import('./http-transport.ts')).httpTransport(plan, systemTimers);
 }

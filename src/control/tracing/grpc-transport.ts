@@ -1,23 +1,20 @@
-/**
- * OTLP by gRPC: one call an export, tried again as the OTLP specification says ("Failures" of OTLP/gRPC) until the
- * export's time is up. The delegate of OpenTelemetry does so over HTTP only.
- */
+/** OTLP by gRPC: one call a try. */
 import { isIP } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import type { ServiceError } from '@grpc/grpc-js';
-import type { ExportResponse, IExporterTransport } from '@opentelemetry/otlp-exporter-base';
-import { backoffMs, type Timers } from '../../base/system-timers.ts';
+import type { ExportResponse } from '@opentelemetry/otlp-exporter-base';
+import type { Timers } from '../../base/system-timers.ts';
 import { readRetryDelayMs } from './retry-info.ts';
+import { RetryingTransport } from './retrying-transport.ts';
 import type { ExporterPlan } from './section.ts';
+import { USER_AGENT } from './user-agent.ts';
 
-export const USER_AGENT = 'gatehouse';
 const EXPORT_PATH = '/opentelemetry.proto.collector.trace.v1.TraceService/Export';
 
 /** Statuses after which the same export may succeed, and the one that says so only with a `RetryInfo`. */
 const RETRYABLE = new Set([1, 4, 10, 11, 14, 15]);
 const RESOURCE_EXHAUSTED = 8;
-const BACKOFF_BASE_MS = 1_000;
-const BACKOFF_MAX_MS = 5_000;
+const RECONNECT_BASE_MS = 1_000;
 /** As the channel would wait up to two minutes before it connects again. */
 const RECONNECT_MAX_MS = 5_000;
 const DETAILS = 'grpc-status-details-bin';
@@ -25,7 +22,7 @@ const DETAILS = 'grpc-status-details-bin';
 export async function grpcTransport(
   { url, headers, gzip, tls }: ExporterPlan,
   timers: Timers,
-): Promise<IExporterTransport> {
+): Promise<RetryingTransport> {
   const { Client, Metadata, compressionAlgorithms, credentials } = await import('@grpc/grpc-js');
   const { host, hostname, protocol } = new URL(url);
   const metadata = new Metadata();
@@ -45,7 +42,7 @@ export async function grpcTransport(
     'grpc.primary_user_agent': USER_AGENT,
     // It would send an address as the server's name, which TLS does not allow (RFC 6066 §3) and Node.js refuses.
     ...(isAddress ? { 'grpc.ssl_target_name_override': 'localhost' } : {}),
-    'grpc.initial_reconnect_backoff_ms': BACKOFF_BASE_MS,
+    'grpc.initial_reconnect_backoff_ms': RECONNECT_BASE_MS,
     'grpc.max_reconnect_backoff_ms': RECONNECT_MAX_MS,
   });
   const asBuffer = (bytes: Uint8Array): Buffer => Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -58,35 +55,7 @@ export async function grpcTransport(
         else resolve(failed(error));
       });
     });
-  const giveUps = new Set<() => void>();
-  let isClosed = false;
-  /** False when the exporter is closed meanwhile. */
-  const pause = (ms: number): Promise<boolean> =>
-    new Promise((resolve) => {
-      const end = (): void => {
-        cancel();
-        giveUps.delete(end);
-        resolve(!isClosed);
-      };
-      const cancel = timers.after(ms, end);
-      giveUps.add(end);
-    });
-  return {
-    async send(data, timeoutMillis) {
-      const deadlineMs = Date.now() + timeoutMillis;
-      for (let attempt = 0; ; attempt++) {
-        const result = await once(data, deadlineMs);
-        if (result.status !== 'retryable') return result;
-        const waitMs = result.retryInMillis ?? backoffMs(attempt, BACKOFF_BASE_MS, BACKOFF_MAX_MS, Math.random);
-        if (isClosed || Date.now() + waitMs >= deadlineMs || !(await pause(waitMs))) return result;
-      }
-    },
-    shutdown() {
-      isClosed = true;
-      for (const giveUp of giveUps) giveUp();
-      client.close();
-    },
-  };
+  return new RetryingTransport(once, () => client.close(), timers);
 }
 
 function failed(error: ServiceError): ExportResponse {
