@@ -25,6 +25,8 @@ const ACCEPTED = [
   '',
   'a|b',
   '[]a',
+  '.*/\\.ht[\\s\\S]*',
+  '(?:.*\\.(env|git)|.*ab)[\\s\\S]*',
   '/\\x41\\u0042\\cJ\\0\\n[\\b\\]]',
 ];
 
@@ -38,6 +40,10 @@ const REFUSED: readonly { source: string; want: RegExp }[] = [
   { source: '(a?)+', want: /can be empty is repeated/ },
   { source: '(a?|b?)c', want: /alternatives can be empty/ },
   { source: '.*x.*y', want: /quadratic/ },
+  { source: '.*x.*y[\\s\\S]*', want: /quadratic/ },
+  { source: '(a+)+b[\\s\\S]*', want: /exponential/ },
+  { source: '(?:a|.*b[\\s\\S]*)', want: /quadratic/ },
+  { source: '.*x\\p{L}*', want: /quadratic/ },
   { source: '/.+/.+/z', want: /quadratic/ },
   { source: '\\d+\\d+x', want: /quadratic/ },
   { source: '.*a[ab]*c', want: /quadratic/ },

@@ -13,6 +13,9 @@
  *                                 allowed: .+\.jpg      refused: .*x.*y
  *
  * A loop over something that can be empty is refused as well: the automaton does not show it, the engine suffers it.
+ *
+ * A final `[\s\S]*` takes whatever is left, so it is never the reason why an earlier choice is tried again; what
+ * stands before it is judged alone, and `.*x[\s\S]*` (a text with an x in it) is allowed.
  */
 import { ALL, type CharSet, parseRegex, type RegexNode } from './regex-syntax.ts';
 
@@ -29,9 +32,19 @@ export function regexProblem(source: string): string | undefined {
   const tree = parseRegex(source);
   if (typeof tree === 'string') return tree;
   const automaton = new Automaton();
-  const whole = automaton.build(tree);
+  const whole = automaton.build(withoutRest(tree, source));
   automaton.link([0], whole.first);
   return automaton.problem ?? automaton.ambiguity();
+}
+
+const REST = '[\\s\\S]*';
+
+/** Without a `[\s\S]*` at the end. The text is looked at too: sets of other languages' letters count as all. */
+function withoutRest(tree: RegexNode, source: string): RegexNode {
+  if (!source.endsWith(REST) || tree.kind !== 'sequence') return tree;
+  const last = tree.items.at(-1);
+  const isRest = last?.kind === 'repeat' && last.min === 0 && last.item.kind === 'set' && last.item.set === ALL;
+  return isRest ? { kind: 'sequence', items: tree.items.slice(0, -1) } : tree;
 }
 
 /** Compiles `source` so that it must match a whole text. Throws a TypeError where `regexProblem` finds one. */

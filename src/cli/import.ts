@@ -67,7 +67,7 @@ Exit codes: 0 all exact, 1 something differs, 2 something was not carried or a r
     let draft: Draft;
     try {
       const folders = { source: dirname(resolve(cwd, file)), out: folder };
-      draft = await importText(format, await readFile(resolve(cwd, file), 'utf8'), folders);
+      draft = await importText(format, textOf(await readFile(resolve(cwd, file))), folders);
     } catch (error) {
       err(`${file}: ${messageOf(error)}\n`);
       return EXIT.failed;
@@ -76,15 +76,30 @@ Exit codes: 0 all exact, 1 something differs, 2 something was not carried or a r
   },
 };
 
+/** The checker finds some problems only once others are gone. */
+const MOST_ROUNDS = 8;
+
 const HERE: Folders = { source: '.', out: '.' };
+
+/** Throws where the bytes are no text in UTF-8. */
+function textOf(bytes: Buffer): string {
+  const isWide =
+    bytes.length > 1 && ((bytes[0] === 0xff && bytes[1] === 0xfe) || (bytes[0] === 0xfe && bytes[1] === 0xff));
+  if (isWide) throw new Error('it is written in UTF-16; save it as UTF-8');
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error('it is no text in UTF-8');
+  }
+}
 
 /** Throws what is wrong with the text. */
 export async function importText(format: Format, text: string, folders: Folders = HERE): Promise<Draft> {
-  if (format === 'nginx') return (await import('./import/nginx.ts')).importNginx(text, folders);
-  const { parse } = await import('yaml');
-  const document: unknown = parse(text);
-  if (typeof document !== 'object' || document === null) throw new Error('holds no mapping');
-  if (format === 'kong') return (await import('./import/kong.ts')).importKong(document);
+  const { fieldChecker } = await import('./import/draft.ts');
+  if (format === 'nginx') return (await import('./import/nginx.ts')).importNginx(text, folders, await fieldChecker());
+  const { readMapping } = await import('./import/read-mapping.ts');
+  const document = readMapping(text);
+  if (format === 'kong') return (await import('./import/kong.ts')).importKong(document, await fieldChecker());
   if (format === 'krakend') return (await import('./import/krakend.ts')).importKrakend(document);
   return (await import('./import/express-gateway.ts')).importExpressGateway(document);
 }
@@ -117,7 +132,6 @@ async function write(
   try {
     await mkdir(folder, { recursive: true });
     await writeFile(config, draft.yaml(from), { flag: 'wx' });
-    await writeFile(join(folder, 'import-report.md'), reportOf(draft, from));
     await writeFile(join(folder, 'gatehouse.schema.json'), `${JSON.stringify(editorSchema(), null, 2)}\n`);
     if (draft.variables.size > 0) {
       const lines = [...draft.variables].map(([name, value]) => `${name}=${JSON.stringify(value)}\n`);
@@ -129,7 +143,12 @@ async function write(
     return EXIT.failed;
   }
   const withVariables = { ...context, env: { ...context.env, ...Object.fromEntries(draft.variables) } };
-  const loaded = await loadAndCompile(config, withVariables);
+  let loaded = await loadAndCompile(config, withVariables);
+  for (let round = 0; round < MOST_ROUNDS && !loaded.ok && draft.mend(loaded.problems); round++) {
+    await writeFile(config, draft.yaml(from));
+    loaded = await loadAndCompile(config, withVariables);
+  }
+  await writeFile(join(folder, 'import-report.md'), reportOf(draft, from));
   const problems = loaded.ok ? [] : loaded.problems.filter(({ severity }) => severity === 'error');
   const grade = gradeOf(draft.findings);
   let replay: Replay | undefined;

@@ -56,7 +56,12 @@ async function run(folder: string, args: readonly string[], env: Readonly<Record
 }
 
 interface Imported {
-  readonly routes: readonly { readonly service?: string; readonly respond: { readonly status: number } }[];
+  readonly routes: readonly {
+    readonly name: string;
+    readonly match: { readonly path: unknown };
+    readonly service?: string;
+    readonly respond: { readonly status: number };
+  }[];
 }
 
 /** The document that a text becomes, with the values of its variables, after `check` has taken it. */
@@ -241,6 +246,416 @@ describe('what protects', () => {
     assert.equal((await rules('deny 10.0.0.1; allow 10.0.0.0/8; deny all;')).routes[0]!.respond?.['status'], 501);
     assert.deepEqual((await rules('deny all;')).routes[0]!['ipFilter'], { allow: [] });
   });
+});
+
+/** What becomes of the first route, or of the one of this name: its service, or the status that it answers. */
+async function became(format: Format, text: string | object, name?: string): Promise<unknown> {
+  const draft = await importText(format, typeof text === 'string' ? text : JSON.stringify(text));
+  const route = name === undefined ? draft.routes[0] : draft.routes.find((each) => each.name === name);
+  return route === undefined ? 'nothing' : (route.service ?? route.respond?.['status']);
+}
+
+describe('what protects in nginx, by other words', () => {
+  const inLocation = (text: string): string =>
+    `server { listen 80; location /x { ${text} proxy_pass http://127.0.0.1:1; } }`;
+
+  for (const [text, status] of [
+    ['internal;', 404],
+    ['limit_except GET { deny all; }', 501],
+    ['modsecurity on;', 501],
+    ['a_module_of_somebody on;', 501],
+    ['access_by_lua_block { local t = { a = "}" } -- }\n if t.a then ngx.exit(403) end }', 501],
+    ['modsecurity off;', '127'],
+    ['expires 1d; proxy_cache_valid 200 1h;', '127'],
+  ] as const) {
+    test(`${text.split('\n')[0]} becomes ${status}`, async () => {
+      const got = await became('nginx', inLocation(text));
+      assert.equal(status === '127' ? typeof got : got, status === '127' ? 'string' : status);
+    });
+  }
+
+  test('directives that are not known close what they stand around', async () => {
+    for (const level of ['http', 'server']) {
+      const [http, server] = ['http', 'server'].map((name) => (name === level ? 'app_protect_enable on;' : ''));
+      const text = `http { ${http} server { listen 80; ${server} location / { proxy_pass http://127.0.0.1:1; } } }`;
+      assert.equal(await became('nginx', text), 501, level);
+    }
+    assert.equal(await became('nginx', `http { include security.conf; ${inLocation('')} }`), 501);
+  });
+
+  test('a field that nginx sets is not taken from clients where its variable cannot be carried', async () => {
+    const draft = await importText(
+      'nginx',
+      inLocation('proxy_set_header X-User $remote_user; proxy_set_header X-Who "$remote_addr {a}";'),
+    );
+    assert.deepEqual(draft.routes[0]!['headers'], {
+      request: { remove: ['X-User'], set: { 'X-Who': '{request.address} {{a}}' } },
+    });
+  });
+
+  test('lists of addresses hold only where the address of a client is the one that nginx sees', async () => {
+    const of = (before: string, header = 'X-Forwarded-For'): Promise<unknown> =>
+      became(
+        'nginx',
+        `http { ${before} real_ip_header ${header}; server { listen 80; location / { allow 10.0.0.0/8; deny all; proxy_pass http://127.0.0.1:1; } } }`,
+      );
+    assert.equal(await of('set_real_ip_from 192.0.2.0/24;', 'CF-Connecting-IP'), 501);
+    assert.equal(await of('set_real_ip_from unix:;'), 501);
+    assert.equal(typeof (await of('set_real_ip_from 192.0.2.0/24;')), 'string');
+    const draft = await importText(
+      'nginx',
+      'http { set_real_ip_from 192.0.2.0/24; real_ip_header X-Forwarded-For; server { listen 80; location / { proxy_pass http://127.0.0.1:1; } } }',
+    );
+    assert.deepEqual(draft.gateway['trustProxy'], ['192.0.2.0/24']);
+  });
+
+  test('what is only for one address has a listener of its own', async () => {
+    const draft = await importText(
+      'nginx',
+      'server { listen 8080; location / { return 404; } } server { listen 127.0.0.1:8080; location / { proxy_pass http://127.0.0.1:1; } }',
+    );
+    assert.deepEqual(
+      draft.routes.map(({ match, service }) => [match['listener'], service !== undefined]),
+      [
+        [['port-8080'], false],
+        [['port-8080-127.0.0.1'], true],
+      ],
+    );
+  });
+
+  test('servers of a listener never get less of a client than they ask for', async () => {
+    const server = (name: string, text: string): string =>
+      `server { listen 8443 ssl; server_name ${name}.example; ssl_certificate c.pem; ssl_certificate_key k.pem; ${text} location / { proxy_pass http://127.0.0.1:1; } }`;
+    const asked = async (...servers: string[]) => {
+      const draft = await importText('nginx', servers.join('\n'));
+      const [{ tls }] = draft.gateway['listeners'] as [{ tls?: Record<string, unknown> }];
+      const open = draft.routes.filter(({ service }) => service !== undefined).map(({ name }) => name.slice(0, 1));
+      return [tls?.['clientCertificate'], String(tls?.['clientCa']).replace(/^.*\//, ''), [...new Set(open)].join('')];
+    };
+    const on = 'ssl_verify_client on; ssl_client_certificate';
+    const optional = 'ssl_verify_client optional; ssl_client_certificate';
+    assert.deepEqual(await asked(server('a', `${on} one.pem;`), server('b', `${optional} one.pem;`)), [
+      'required',
+      'one.pem',
+      'adb',
+    ]);
+    assert.deepEqual(await asked(server('a', `${on} one.pem;`), server('b', `${on} two.pem;`)), [
+      'required',
+      'one.pem',
+      'ad',
+    ]);
+    assert.deepEqual(await asked(server('b', ''), server('a', `${on} one.pem;`)), ['required', 'one.pem', 'bda']);
+    assert.equal((await asked(server('a', 'ssl_verify_client optional_no_ca;')))[2], '');
+    assert.equal((await asked(server('a', `${on} one.pem; ssl_crl revoked.pem;`)))[2], '');
+    const bare = server('a', `${on} one.pem;`).replace('c.pem', '$name.pem');
+    assert.equal((await asked(bare))[2], '', 'a listener without certificate asks for none');
+  });
+
+  test('a file that includes itself is said at once, also by way of others', async (t) => {
+    const folder = await folderFor(t);
+    for (let i = 0; i < 10; i++) await writeFile(join(folder, `${i}.conf`), 'include *.conf;');
+    await writeFile(join(folder, 'nginx.conf'), 'http { include *.conf; server { listen 80; } }');
+    const { code, err } = await run(folder, ['import', 'nginx', 'nginx.conf']);
+    assert.equal(code, 5);
+    assert.match(err, /includes itself/);
+  });
+});
+
+describe('what protects in Kong, by other words', () => {
+  const service = { name: 's', id: 'f1', url: 'http://127.0.0.1:1' };
+  const route = { name: 'r', id: 'a1', service: 'f1', paths: ['/r'] };
+  const limited = { minute: 5 };
+
+  for (const [what, document] of Object.entries({
+    'plugins that name a route by its id': {
+      services: [service],
+      routes: [route],
+      plugins: [{ name: 'jwt', route: 'a1' }],
+    },
+    'plugins that name a service by its id': {
+      services: [service],
+      routes: [route],
+      plugins: [{ name: 'jwt', service: { id: 'f1' } }],
+    },
+    'plugins whose route is not in the file': {
+      services: [service],
+      routes: [route],
+      plugins: [{ name: 'jwt', route: 'elsewhere' }],
+    },
+    'a configuration that is not in the file': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'ip-restriction', _config: 'nets' }] }],
+    },
+    'an address list without addresses': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'ip-restriction', config: {} }] }],
+    },
+    'limits of a month beside those of a minute': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'rate-limiting', config: { ...limited, month: 100 } }] }],
+    },
+    'requests that are sent elsewhere': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'request-transformer', config: { replace: { uri: '/public' } } }] }],
+    },
+    'bodies of which something is taken': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'response-transformer', config: { remove: { json: ['secret'] } } }] }],
+    },
+    'groups that are denied beside those that are allowed': {
+      services: [service],
+      routes: [{ ...route, plugins: [{ name: 'acl', config: { allow: ['a'], deny: ['b'] } }] }],
+    },
+  }))
+    test(`${what} close the route`, async () => assert.equal(await became('kong', document), 501));
+
+  test('a service that is turned off has no routes', async () => {
+    const draft = await importText(
+      'kong',
+      JSON.stringify({ services: [{ ...service, enabled: false }], routes: [route] }),
+    );
+    assert.deepEqual(draft.routes, []);
+  });
+
+  test('a guard that stands in a merged mapping is there', async () => {
+    const text = `
+x-guarded: &guarded { plugins: [{ name: jwt }] }
+services:
+  - name: s
+    url: http://127.0.0.1:1
+    routes: [{ name: r, paths: [/r], <<: *guarded }]`;
+    assert.equal(await became('kong', text), 501);
+  });
+
+  test('before 3.0 a path with signs of expressions is one', async () => {
+    const draft = await importText(
+      'kong',
+      JSON.stringify({
+        _format_version: '1.1',
+        services: [
+          {
+            ...service,
+            routes: [
+              { name: 'r', paths: ['/users/\\d+$'], plugins: [{ name: 'jwt' }] },
+              { name: 'all', paths: ['/'] },
+            ],
+          },
+        ],
+      }),
+    );
+    assert.deepEqual(draft.routes[0]!.match['path'], { regex: '/users/\\d+' });
+    assert.ok((draft.routes[0]!.priority ?? 0) > (draft.routes[1]!.priority ?? 0), 'and goes before prefixes');
+  });
+
+  test('a guarded prefix is guarded beyond its last segment too', async (t) => {
+    const { document } = await imported(
+      t,
+      'kong',
+      JSON.stringify({
+        services: [
+          {
+            ...service,
+            routes: [
+              { name: 'admin', paths: ['/admin'], plugins: [{ name: 'jwt' }] },
+              { name: 'all', paths: ['/'] },
+            ],
+          },
+        ],
+      }),
+    );
+    const beyond = document.routes.find(({ name }) => name === 'admin and beyond');
+    assert.equal(beyond?.respond.status, 501);
+    assert.deepEqual(beyond?.match.path, { regex: '/admin[^/][\\s\\S]*' });
+  });
+
+  test('keys of consumers with limits of their own are left out, wherever these stand', async () => {
+    const consumers = [
+      { username: 'alice', groups: [{ name: 'gold' }], keyauth_credentials: [{ key: '0123456789abcdef' }] },
+    ];
+    const routes = [{ ...route, plugins: [{ name: 'key-auth' }] }];
+    for (const more of [
+      {
+        plugins: [{ name: 'rate-limiting', consumer_group: 'gold', config: limited }],
+        consumer_groups: [{ name: 'gold' }],
+      },
+      { consumer_groups: [{ name: 'gold', plugins: [{ name: 'rate-limiting', config: limited }] }] },
+      {
+        routes: [
+          {
+            ...routes[0],
+            plugins: [{ name: 'key-auth' }, { name: 'rate-limiting', consumer: 'alice', config: limited }],
+          },
+        ],
+      },
+    ])
+      assert.equal(
+        await became('kong', { services: [service], routes, consumers, ...more }),
+        501,
+        JSON.stringify(more),
+      );
+    assert.equal(
+      await became('kong', { services: [service], routes, consumers, consumer_groups: [{ name: 'gold' }] }),
+      's',
+    );
+  });
+
+  test('a reference to a secret is no key', async () => {
+    for (const key of ['{vault://env/office-key}', `$${'{{ env "DECK_OFFICE_KEY" }}'}`]) {
+      const consumers = [{ username: 'office', keyauth_credentials: [{ key }] }];
+      assert.equal(
+        await became('kong', {
+          services: [service],
+          routes: [{ ...route, plugins: [{ name: 'key-auth' }] }],
+          consumers,
+        }),
+        501,
+      );
+    }
+  });
+
+  test('text that looks like a variable stays text', async (t) => {
+    const { yaml } = await imported(
+      t,
+      'kong',
+      JSON.stringify({
+        services: [
+          {
+            ...service,
+            routes: [
+              {
+                name: 'r',
+                paths: ['/r'],
+                plugins: [{ name: 'request-termination', config: { body: `in $${'{HOME}'}` } }],
+              },
+            ],
+          },
+        ],
+      }),
+    );
+    assert.match(yaml, /in \$\$\{HOME\}/);
+  });
+});
+
+describe('what protects in KrakenD and Express Gateway, by other words', () => {
+  const krakend = (endpoint: object, root: object = {}): object => ({
+    version: 3,
+    endpoints: [{ endpoint: '/a', backend: [{ host: ['http://127.0.0.1:1'], url_pattern: '/a' }], ...endpoint }],
+    ...root,
+  });
+  const validator = { issuer: 'https://i.example', jwk_url: 'https://i.example/keys', audience: ['a'] };
+
+  for (const [what, document] of Object.entries({
+    'a plugin of the whole gateway': krakend({}, { extra_config: { 'plugin/http-server': { name: ['ip-filter'] } } }),
+    'API keys of the whole gateway': krakend({}, { extra_config: { 'auth/api-keys': { keys: [] } } }),
+    'certificates of clients': krakend({}, { tls: { enable_mtls: true } }),
+    'a program': krakend({ extra_config: { 'modifier/lua-proxy': { pre: 'x' } } }),
+    'fields that are taken out of a list': krakend({ extra_config: { proxy: { flatmap_filter: [{ type: 'del' }] } } }),
+    'claims that the service believes': krakend({
+      extra_config: { 'auth/validator': { ...validator, propagate_claims: [['sub', 'x-user']] } },
+    }),
+  }))
+    test(`KrakenD: ${what} closes the endpoint`, async () => assert.equal(await became('krakend', document), 501));
+
+  test('KrakenD: endpoints that ask for other audiences do not share one', async () => {
+    const at = (endpoint: string, audience: string): object => ({
+      endpoint,
+      backend: [{ host: ['http://127.0.0.1:1'] }],
+      extra_config: { 'auth/validator': { ...validator, audience: [audience] } },
+    });
+    const draft = await importText(
+      'krakend',
+      JSON.stringify({ endpoints: [at('/a', 'one'), at('/b', 'two'), at('/c', 'one')] }),
+    );
+    const audiences = draft.routes.map(({ auth }) => {
+      const { jwt } = auth as { jwt: { issuers: [string] } };
+      return (draft.issuers[jwt.issuers[0]] as { audience: string[] }).audience[0];
+    });
+    assert.deepEqual(audiences, ['one', 'two', 'one']);
+  });
+
+  test('Express Gateway: a guarded path is guarded in any case, with a slash, and as any text behind a star', async () => {
+    const draft = await importText(
+      'express-gateway',
+      JSON.stringify({
+        apiEndpoints: { admin: { host: '*', paths: ['/admin', '/staff*'] }, all: { host: '*' } },
+        serviceEndpoints: { s: { url: 'http://127.0.0.1:1' } },
+        pipelines: {
+          guarded: {
+            apiEndpoints: ['admin'],
+            policies: [{ jwt: null }, { proxy: [{ action: { serviceEndpoint: 's' } }] }],
+          },
+          open: { apiEndpoints: ['all'], policies: [{ proxy: [{ action: { serviceEndpoint: 's' } }] }] },
+        },
+      }),
+    );
+    const closed = draft.routes.filter(({ respond }) => respond?.['status'] === 501);
+    const taken = (path: string): boolean =>
+      closed.some(({ match }) => new RegExp(`^(?:${(match['path'] as { regex: string }).regex})$`).test(path));
+    for (const path of ['/admin', '/ADMIN/', '/Staff', '/staffroom/7']) assert.ok(taken(path), path);
+    assert.ok(!taken('/shop'));
+    assert.ok(closed.every(({ priority = 0 }) => priority > (draft.routes.at(-1)!.priority ?? 0)));
+  });
+
+  test('Express Gateway: a guarded path that cannot be carried closes those that would take its requests', async () => {
+    const document = {
+      apiEndpoints: { admin: { pathRegex: '^/admin.*' }, all: { host: '*' } },
+      serviceEndpoints: { s: { url: 'http://127.0.0.1:1' } },
+      pipelines: {
+        guarded: { apiEndpoints: ['admin'], policies: [{ jwt: null }] },
+        open: { apiEndpoints: ['all'], policies: [{ proxy: [{ action: { serviceEndpoint: 's' } }] }] },
+      },
+    };
+    assert.equal(await became('express-gateway', document), 501);
+  });
+});
+
+test('input that is no configuration is said in one line', async (t) => {
+  const folder = await folderFor(t);
+  const cases: readonly (readonly [string, Format, string | Buffer, RegExp])[] = [
+    ['binary', 'nginx', Buffer.from([0, 1, 2, 255, 254, 200]), /it is no text in UTF-8/],
+    ['zeros', 'nginx', 'server {\n\0 }', /line 2: a zero byte/],
+    ['wide', 'kong', Buffer.from('\ufeffservices: []', 'utf16le'), /it is written in UTF-16; save it as UTF-8/],
+    ['deep', 'nginx', 'a {'.repeat(100_000), /more than 200 blocks stand in each other/],
+    ['empty', 'nginx', '', /there is no server in it/],
+    ['list', 'kong', '- a\n- b', /holds no mapping/],
+    [
+      'laughs',
+      'kong',
+      `a0: &a0 [x, x]\n${Array.from({ length: 30 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}]`).join('\n')}`,
+      /alias|anchors/,
+    ],
+    ['cyclic', 'kong', 'a: &a\n  b: *a', /an anchor stands for something that it is part of/],
+    ['template', 'krakend', '{ "endpoints": [ {{ range .x }} ] }', /it has templates in it: import what is made of it/],
+    ['several', 'kong', 'a: 1\n---\nb: 2', /it holds several documents/],
+  ];
+  for (const [name, format, text, problem] of cases) {
+    await writeFile(join(folder, name), text);
+    const { code, out, err } = await run(folder, ['import', format, name, '--out', `out-${name}`]);
+    assert.deepEqual([code, out], [5, ''], name);
+    assert.match(err, problem, name);
+    assert.ok(err.trim().split('\n').length === 1 && err.length < 400, err);
+  }
+  const marked = '\ufeffserver {\r\n  listen 80;\r\n  location / { proxy_pass http://127.0.0.1:1; }\r\n}\r\n';
+  await writeFile(join(folder, 'marked'), marked);
+  assert.equal((await run(folder, ['import', 'nginx', 'marked', '--out', 'out-marked'])).code, 0);
+  const many = Array.from(
+    { length: 4_000 },
+    (_, i) => `location = /l${i} { proxy_pass http://127.0.0.1:${1 + (i % 90)}; }`,
+  );
+  const before = process.cpuUsage();
+  await importText('nginx', `server { listen 80; ${many.join('\n')} }`);
+  assert.ok(process.cpuUsage(before).user < 10_000_000, 'thousands of locations take no minutes');
+});
+
+test('what the checker does not take is closed, so that the rest can be used', async (t) => {
+  const { document, report } = await imported(
+    t,
+    'nginx',
+    'server { listen 80; location /a { allow unix:; deny all; proxy_pass http://127.0.0.1:1; } location /b/ { proxy_pass http://127.0.0.1:1; } }',
+  );
+  assert.equal(document.routes[0]!.respond.status, 501);
+  assert.notEqual(document.routes[1]!.service, undefined);
+  assert.match(report, /"gatehouse check" refuses routes\[0\]\.ipFilter/);
 });
 
 /** A site as Debian lays it out, and what `nginx -T` prints of it. */

@@ -4,6 +4,8 @@
  * (501), whatever else is lost.
  */
 import { stringify } from 'yaml';
+import type { Problem } from '../../control/config/problems.ts';
+import { literally } from './regex.ts';
 
 /** What became of one object of the source. */
 export interface Finding {
@@ -65,10 +67,14 @@ export class Draft {
     this.#add({ source, line, verdict: 'not carried', note });
   }
 
+  readonly #said = new Set<string>();
+
   /** Said once, however many routes it concerns. */
   #add(finding: Finding): void {
     const text = JSON.stringify(finding);
-    if (!this.findings.some((known) => JSON.stringify(known) === text)) this.findings.push(finding);
+    if (this.#said.has(text)) return;
+    this.#said.add(text);
+    this.findings.push(finding);
   }
 
   /** A protection that cannot be carried: the route answers 501 until an operator has rewritten it. */
@@ -84,23 +90,128 @@ export class Draft {
   readonly #unguarded: { readonly prefix: string; readonly source: string }[] = [];
 
   /**
-   * A guarded route with this beginning of its path could not be carried: whatever wider route could take its requests
+   * A guarded route with this beginning of its path could not be carried: whatever other route could take its requests
    * is closed.
    */
   closeWider(prefix: string, source: string): void {
     this.#unguarded.push({ prefix, source });
   }
 
+  readonly #prefixes: Prefix[] = [];
+  readonly #ordered = new Set<string>();
+  readonly #guardedBeyond = new Set<DraftRoute>();
+
+  /**
+   * The source takes what begins with `text`, here a prefix ends at a slash. Where that guards something, `/adminx`
+   * stays as guarded as `/admin`.
+   */
+  prefix(prefix: Prefix): void {
+    this.#prefixes.push(prefix);
+  }
+
   /** Call when all routes are there. */
   settle(): void {
-    for (const { prefix, source } of this.#unguarded) {
+    for (const { prefix, source } of this.#unguarded.splice(0)) {
       for (const route of this.routes) {
         const { path } = route.match;
-        const isWider = typeof path !== 'string' || prefix.startsWith(path.replace(/\/\*$/, ''));
-        if (route.service !== undefined && isWider)
+        const known = typeof path === 'string' ? path.replace(/(?:\/\*|:.*)$/, '') : '';
+        const isNear = prefix.startsWith(known) || known.startsWith(prefix);
+        if (route.service !== undefined && isNear)
           this.close(route, source, 'a guarded route that could not be carried is taken by this one');
       }
     }
+    const needed = this.#prefixes.filter(
+      ({ route, text }) =>
+        !text.endsWith('/') && !this.#guardedBeyond.has(route) && isGuarded(route) && this.#hasWider(text),
+    );
+    const groups = new Set(needed.map(({ group }) => group).filter((group) => !this.#ordered.has(group)));
+    for (const { route, group, order } of this.#prefixes)
+      if (groups.has(group)) route.priority = (route.priority ?? 0) + order;
+    for (const group of groups) this.#ordered.add(group);
+    for (const { route, text, source } of needed) {
+      const beyond: DraftRoute = {
+        ...route,
+        name: this.routeName(`${route.name} and beyond`),
+        match: { ...route.match, path: { regex: `${literally(text)}[^/][\\s\\S]*` } },
+      };
+      this.routes.push(beyond);
+      this.#guardedBeyond.add(route);
+      const reason = this.closed.get(route.name);
+      if (reason !== undefined) this.closed.set(beyond.name, reason);
+      else if (route['rewrite'] !== undefined)
+        this.close(beyond, source, `what begins with ${text} in the middle of a segment is not rewritten`);
+    }
+    this.#lower();
+  }
+
+  /** Only the order of routes matters, and none may go before the gateway's own endpoints. */
+  #lower(): void {
+    const wide = this.routes.filter(({ match }) => match['path'] === '/*' && match['hosts'] === undefined);
+    const most = Math.max(0, ...wide.map(({ priority = 0 }) => priority));
+    if (most === 0) return;
+    for (const route of this.routes) {
+      route.priority = (route.priority ?? 0) - most;
+      if (route.priority === 0) delete route.priority;
+    }
+  }
+
+  /** Would a prefix that ends earlier take what goes on in the middle of a segment? */
+  #hasWider(text: string): boolean {
+    return this.routes.some(({ service, match: { path } }) => {
+      if (service === undefined || typeof path !== 'string' || !path.endsWith('/*')) return false;
+      return text.startsWith(path.slice(0, -1)) && text.length >= path.length;
+    });
+  }
+
+  /** Closes what the checker does not take. True: the document is another now. */
+  mend(problems: readonly Problem[]): boolean {
+    const gone = new Set<DraftRoute>();
+    let isChanged = false;
+    for (const { severity, key, message, got } of problems) {
+      if (severity !== 'error') continue;
+      const said = `"gatehouse check" refuses ${key}: ${message}${got === undefined ? '' : ` (got ${got})`}`;
+      const [, index, field] = /^routes\[(\d+)\](?:\.(\w+))?/.exec(key) ?? [];
+      const service = /^services\.(?:"([^"]+)"|([\w-]+))/.exec(key);
+      const issuer = /^issuers\.(?:"([^"]+)"|([\w-]+))/.exec(key);
+      const name = service?.[1] ?? service?.[2];
+      if (index !== undefined) {
+        const route = this.routes[Number(index)];
+        if (route === undefined || gone.has(route)) continue;
+        isChanged = true;
+        const priority = route.priority ?? 0;
+        if (/^stands in the way of/.test(message) && priority > 0) {
+          // Only their order among each other matters.
+          for (const each of this.routes) each.priority = (each.priority ?? 0) - priority;
+          return true;
+        }
+        if (/^can never match: routes/.test(message)) {
+          this.approximate(route.name, `left out, since others take all its requests: ${message}`);
+          gone.add(route);
+        } else if (field === undefined || field === 'match' || field === 'priority' || this.isClosed(route)) {
+          this.lost(route.name, said);
+          gone.add(route);
+          const { path } = route.match;
+          if (isGuarded(route))
+            this.closeWider(typeof path === 'string' ? path.replace(/[:*].*$/, '') : '', route.name);
+        } else this.close(route, route.name, said);
+      } else if (name !== undefined || issuer !== null) {
+        const issuerName = issuer?.[1] ?? issuer?.[2];
+        for (const route of this.routes) {
+          const isOf =
+            name !== undefined
+              ? route.service === name
+              : list(mapping(mapping(route.auth)['jwt'])['issuers']).includes(issuerName);
+          if (!isOf) continue;
+          this.close(route, name === undefined ? `issuers/${issuerName}` : `services/${name}`, said);
+          isChanged = true;
+        }
+        if (issuerName !== undefined) delete this.issuers[issuerName];
+      }
+    }
+    const left = this.routes.filter((route) => !gone.has(route));
+    this.routes.splice(0, this.routes.length, ...left);
+    this.settle();
+    return isChanged;
   }
 
   isClosed(route: DraftRoute): boolean {
@@ -122,6 +233,8 @@ export class Draft {
     return `\${${name}}`;
   }
 
+  readonly #names = new Map<string, number>();
+
   /** A name that no other route has. */
   routeName(wanted: string): string {
     const base =
@@ -129,8 +242,27 @@ export class Draft {
         .replace(/[^A-Za-z0-9 ._/-]+/g, '-')
         .replace(/^[^A-Za-z0-9]+/, '')
         .slice(0, 180) || 'route';
-    let name = base;
-    for (let i = 2; this.routes.some((route) => route.name === name); i++) name = `${base}-${i}`;
+    let count = this.#names.get(base) ?? 0;
+    let name: string;
+    do {
+      count++;
+      name = count === 1 ? base : `${base}-${count}`;
+    } while (this.#names.has(name));
+    this.#names.set(base, count);
+    if (name !== base) this.#names.set(name, 1);
+    return name;
+  }
+
+  readonly #serviceNames = new Map<string, string>();
+
+  /** The service with these options, which is made where there is none. */
+  serviceFor(wanted: string, options: DraftService): string {
+    const text = JSON.stringify(options);
+    const known = this.#serviceNames.get(text);
+    if (known !== undefined) return known;
+    const name = this.serviceName(wanted);
+    this.services[name] = options;
+    this.#serviceNames.set(text, name);
     return name;
   }
 
@@ -145,6 +277,17 @@ export class Draft {
     return name;
   }
 
+  /** `${NAME}` of a source is text; only the variables made here are variables. */
+  #plain(value: unknown): unknown {
+    if (typeof value === 'string') {
+      const name = /^\$\{(\w+)\}$/.exec(value)?.[1];
+      return name !== undefined && this.variables.has(name) ? value : value.replaceAll('${', () => '$${');
+    }
+    if (Array.isArray(value)) return value.map((each) => this.#plain(each));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, this.#plain(each)]));
+  }
+
   /** The configuration as YAML, with a comment at everything that was closed. */
   yaml(from: string): string {
     const used = new Set(this.routes.map(({ service }) => service));
@@ -155,11 +298,11 @@ export class Draft {
       ...(Object.keys(services).length === 0 ? {} : { services }),
       routes: this.routes,
     };
-    const lines = stringify(document, { lineWidth: 0, aliasDuplicateObjects: false }).split('\n');
+    const lines = stringify(this.#plain(document), { lineWidth: 0, aliasDuplicateObjects: false }).split('\n');
     const commented = lines.flatMap((line) => {
       const name = /^ {2}- name: (.*)$/.exec(line)?.[1];
       const reason = name === undefined ? undefined : this.closed.get(name.replace(/^"|"$/g, ''));
-      return reason === undefined ? [line] : [`  # CLOSED. ${reason}`, line];
+      return reason === undefined ? [line] : [`  # CLOSED. ${reason.replace(/[\r\n]+/g, ' ')}`, line];
     });
     const head = [
       '# yaml-language-server: $schema=./gatehouse.schema.json',
@@ -170,6 +313,24 @@ export class Draft {
   }
 }
 
+/** What takes a request and says how far it guards. */
+export interface Prefix {
+  readonly route: DraftRoute;
+  /** As the source has it. */
+  readonly text: string;
+  readonly source: string;
+  /** Routes that are chosen among each other. */
+  readonly group: string;
+  /** Added to the priority of each of a group, where patterns alone would not keep the source's order. */
+  readonly order: number;
+}
+
+/** Does it refuse anything that a route beside it may not refuse? */
+function isGuarded({ auth, respond, ipFilter, rateLimit }: DraftRoute): boolean {
+  const { status } = (respond ?? {}) as { readonly status?: number };
+  return auth !== 'public' || ipFilter !== undefined || rateLimit !== undefined || (status ?? 0) >= 400;
+}
+
 /** 0: all exact, 1: something differs, 2: something is missing. */
 export function gradeOf(findings: readonly Finding[]): 0 | 1 | 2 {
   if (findings.some(({ verdict }) => verdict === 'not carried')) return 2;
@@ -178,14 +339,17 @@ export function gradeOf(findings: readonly Finding[]): 0 | 1 | 2 {
 
 export function reportOf(draft: Draft, from: string): string {
   const rows = (verdict: Verdict): Finding[] => draft.findings.filter((finding) => finding.verdict === verdict);
-  const place = ({ source, line }: Finding): string => `\`${source}\`${line === null ? '' : ` (line ${line})`}`;
+  const place = ({ source, line }: Finding): string =>
+    `\`${source.replace(/[`\r\n]+/g, ' ')}\`${line === null ? '' : ` (line ${line})`}`;
   const section = (title: string, verdict: Verdict): string[] => {
     const found = rows(verdict);
     if (found.length === 0) return [];
     return [
       `## ${title}`,
       '',
-      ...found.map((finding) => `- ${place(finding)}${finding.note === '' ? '' : `: ${finding.note}`}`),
+      ...found.map(
+        (finding) => `- ${place(finding)}${finding.note === '' ? '' : `: ${finding.note.replace(/[\r\n]+/g, ' ')}`}`,
+      ),
       '',
     ];
   };
@@ -228,6 +392,15 @@ export function mapping(value: unknown): Mapping {
 export function list(value: unknown): readonly unknown[] {
   return Array.isArray(value) ? value : value === undefined || value === null ? [] : [value];
 }
+
+/** What a header field may be set to here; undefined when it may. */
+export async function fieldChecker(): Promise<FieldProblem> {
+  const { headersOptions } = await import('../../data/policies/headers.options.ts');
+  return (side, name, value) =>
+    headersOptions.schema.safeParse({ [side]: { set: { [name]: value } } }).error?.issues[0]?.message;
+}
+
+export type FieldProblem = (side: 'request' | 'response', name: string, value: string) => string | undefined;
 
 export function texts(value: unknown): string[] {
   return list(value).map(String);

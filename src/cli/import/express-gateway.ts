@@ -3,47 +3,94 @@
  * order.
  */
 import { Draft, type DraftRoute, list, mapping, number, texts } from './draft.ts';
+import { caseless, literally, regexProblem } from './regex.ts';
 
 type Item = Readonly<Record<string, unknown>>;
 
 export function importExpressGateway(document: unknown): Draft {
   const draft = new Draft();
   const root = mapping(document);
+  if (Object.keys(mapping(root['pipelines'])).length === 0) throw new Error('there are no pipelines in it');
   const port = number(mapping(root['http'])['port']);
   if (port !== undefined) draft.gateway['port'] = port;
   if (root['https'] !== undefined) draft.lost('https', 'write gateway.listeners with tls (docs/guide/tls.md)');
   const endpoints = mapping(root['apiEndpoints']);
   const services = mapping(root['serviceEndpoints']);
   const pipelines = Object.entries(mapping(root['pipelines']));
+  const allowed = root['policies'] === undefined ? null : texts(root['policies']);
+  const all: {
+    readonly name: string;
+    readonly endpoint: string;
+    readonly api: Item;
+    readonly policies: readonly Item[];
+  }[] = [];
   for (const [name, value] of pipelines) {
     const pipeline = mapping(value);
     for (const endpoint of texts(pipeline['apiEndpoints'] ?? pipeline['apiEndpoint'])) {
-      for (const each of list(endpoints[endpoint]).map(mapping))
-        importPipeline(draft, name, endpoint, each, list(pipeline['policies']).map(mapping), services);
+      if (endpoints[endpoint] === undefined)
+        draft.lost(`pipelines/${name}/apiEndpoints/${endpoint}`, 'it is not in the file');
+      for (const api of list(endpoints[endpoint]).map(mapping))
+        all.push({ name, endpoint, api, policies: list(pipeline['policies']).map(mapping) });
     }
   }
+  const isOpen = all.every(({ policies }) =>
+    policies.every((policy) => UNGUARDED.includes(Object.keys(policy)[0] ?? '')),
+  );
+  // Express takes the first that fits, whatever is longer, and hosts with a name before others.
+  all.forEach((each, index) => {
+    importPipeline(draft, { ...each, services, allowed, order: all.length - index, isOpen });
+  });
+  if (!isOpen)
+    draft.approximate(
+      'pipelines',
+      'the order of pipelines became priorities, and guarded paths are taken without case',
+    );
+  draft.settle();
   return draft;
 }
 
+const UNGUARDED = ['proxy', 'cors', 'log'];
+
+interface Pipeline {
+  readonly name: string;
+  readonly endpoint: string;
+  readonly api: Item;
+  readonly policies: readonly Item[];
+  readonly services: Item;
+  /** Policies that the gateway may load; null for all. */
+  readonly allowed: readonly string[] | null;
+  readonly order: number;
+  /** Nothing is guarded anywhere, so that plain patterns do. */
+  readonly isOpen: boolean;
+}
+
+const NAMED_HOST = 100_000;
+
 function importPipeline(
   draft: Draft,
-  name: string,
-  endpoint: string,
-  api: Item,
-  policies: readonly Item[],
-  services: Item,
+  { name, endpoint, api, policies, services, allowed, order, isOpen }: Pipeline,
 ): undefined {
-  const paths = texts(api['paths'] ?? '*');
+  const paths = texts(api['paths'] ?? api['path'] ?? (api['pathRegex'] === undefined ? '*' : []));
   const hosts = texts(api['host']).filter((host) => host !== '*');
   const methods = texts(api['methods'])
     .flatMap((text) => text.split(','))
-    .map((text) => text.trim())
+    .map((text) => text.trim().toUpperCase())
     .filter((text) => text !== '*' && text !== '');
+  const kinds = policies.map((policy) => Object.keys(policy)[0] ?? '');
+  const isGuarded = kinds.some((kind) => !UNGUARDED.includes(kind));
+  if (api['pathRegex'] !== undefined) {
+    draft.lost(
+      `apiEndpoints/${endpoint}/pathRegex`,
+      'an expression is written anew; other endpoints take its requests',
+    );
+    if (isGuarded) draft.closeWider('', `apiEndpoints/${endpoint}/pathRegex`);
+  }
   for (const path of paths) {
     const source = `apiEndpoints/${endpoint}${path === '*' ? '' : ` ${path}`}`;
-    const pattern = path === '*' || path === '/*' ? '/*' : path.replace(/\*$/, '*');
-    if (!/^\/[^*?()+]*(\/\*)?$/.test(pattern) || api['pathRegex'] !== undefined) {
-      draft.lost(source, 'this path cannot be written as a pattern; nothing answers there (404)');
+    const pattern = patternOf(path, !isGuarded);
+    if (pattern === null) {
+      draft.lost(source, 'this path cannot be written as a pattern; other endpoints take its requests');
+      if (isGuarded) draft.closeWider(/^[^*?()+:]*/.exec(path)?.[0] ?? '', source);
       continue;
     }
     const route: DraftRoute = {
@@ -51,20 +98,44 @@ function importPipeline(
       match: { path: pattern, ...(hosts.length === 0 ? {} : { hosts }), ...(methods.length === 0 ? {} : { methods }) },
       auth: 'public',
     };
+    if (!isOpen) route.priority = order + (hosts.length > 0 ? NAMED_HOST : 0);
     draft.routes.push(route);
+    const unknown = allowed === null ? undefined : kinds.find((kind) => !allowed.includes(kind));
+    if (unknown !== undefined) draft.close(route, `pipelines/${name}/${unknown}`, 'it is not in the list of policies');
     for (const policy of policies) {
       const [kind = '', steps] = Object.entries(policy)[0] ?? [];
       for (const step of list(steps ?? {}).map(mapping))
-        if (!draft.isClosed(route)) applyPolicy(draft, route, kind, step, `pipelines/${name}/${kind}`, services);
+        if (!draft.isClosed(route)) applyPolicy(draft, route, kind, step, path, `pipelines/${name}/${kind}`, services);
       if (list(steps ?? {}).length === 0 && !draft.isClosed(route))
-        applyPolicy(draft, route, kind, {}, `pipelines/${name}/${kind}`, services);
+        applyPolicy(draft, route, kind, {}, path, `pipelines/${name}/${kind}`, services);
     }
     if (draft.isClosed(route)) continue;
-    if (route.service === undefined && route.respond === undefined) {
+    if (list(api['scopes']).length > 0)
+      draft.close(route, `apiEndpoints/${endpoint}/scopes`, 'scopes are written anew (auth.scopes)');
+    else if (route.service === undefined && route.respond === undefined) {
       draft.lost(source, 'the pipeline has no proxy that could be carried');
       route.respond = { status: 501, body: 'Not carried over\n' };
     } else draft.exact(source);
   }
+}
+
+/**
+ * Null: there is none. Express takes any case and a slash at the end, which matters where something is guarded. `*` is
+ * any text there, not only after a slash.
+ */
+function patternOf(path: string, isOpen: boolean): string | { readonly regex: string } | null {
+  if (/[?()+[\]\\]/.test(path)) return null;
+  const absolute = path.startsWith('/') || path.startsWith('*') ? path : `/${path}`;
+  if (absolute === '*' || absolute === '/*') return '/*';
+  if (isOpen && /^\/[^*]*(\/\*)?$/.test(absolute)) return absolute;
+  const pieces = absolute.replace(/\/$/, '').split(/(\/\*$|\*|:\w+)/);
+  const each = pieces.map((piece) => {
+    if (piece === '/*') return '/[\\s\\S]*';
+    if (piece === '*') return '[\\s\\S]*';
+    return piece.startsWith(':') ? '[^/]+' : caseless(literally(piece));
+  });
+  const regex = absolute.endsWith('*') ? each.join('') : `${each.join('')}/?`;
+  return regexProblem(regex) === undefined ? { regex } : null;
 }
 
 function applyPolicy(
@@ -72,6 +143,7 @@ function applyPolicy(
   route: DraftRoute,
   kind: string,
   step: Item,
+  path: string,
   source: string,
   services: Item,
 ): undefined {
@@ -81,7 +153,7 @@ function applyPolicy(
     return draft.close(route, source, `the condition ${String(condition)} is written anew as a route with match`);
   switch (kind) {
     case 'proxy':
-      return proxy(draft, route, action, source, services);
+      return proxy(draft, route, action, path, source, services);
     case 'rate-limit': {
       const by = action['rateLimitBy'];
       if (by !== undefined && !String(by).includes('egContext.req.ip') && !String(by).includes('req.ip'))
@@ -122,7 +194,7 @@ function applyPolicy(
   }
 }
 
-function proxy(draft: Draft, route: DraftRoute, action: Item, source: string, services: Item): undefined {
+function proxy(draft: Draft, route: DraftRoute, action: Item, path: string, source: string, services: Item): undefined {
   const wanted = String(action['serviceEndpoint'] ?? '');
   const endpoint = mapping(services[wanted]);
   const urls = texts(endpoint['urls'] ?? endpoint['url']);
@@ -133,8 +205,15 @@ function proxy(draft: Draft, route: DraftRoute, action: Item, source: string, se
     host: action['changeOrigin'] === false ? 'preserve' : 'instance',
   };
   route.service = key;
-  const { path } = route.match as { path: string };
-  if (action['stripPath'] === true && path !== '/*') route['rewrite'] = { stripPrefix: path.replace(/\/\*$/, '') };
+  if (action['stripPath'] === true && path !== '/*' && path !== '*') {
+    if (/[*:]/.test(path.replace(/\/\*$/, '')))
+      return draft.close(route, source, 'a path with signs in the middle is not taken off (rewrite)');
+    if (typeof route.match['path'] !== 'string')
+      route['rewrite'] = {
+        regex: { pattern: `${caseless(literally(path.replace(/\/?\*?$/, '')))}/?([\\s\\S]*)`, replacement: '/$1' },
+      };
+    else route['rewrite'] = { stripPrefix: path.replace(/\/\*$/, '') };
+  }
   if (action['ignorePath'] === true) return draft.close(route, source, 'ignorePath has no counterpart');
   draft.exact(source);
 }

@@ -1,11 +1,13 @@
 /** Kong's plugins on one route of ours. What protects and is not known here closes the route. */
-import { type Draft, type DraftRoute, list, mapping, number, texts } from './draft.ts';
+import { type Draft, type DraftRoute, type FieldProblem, list, mapping, number, texts } from './draft.ts';
+import type { KongReferences } from './kong-references.ts';
 
 type Item = Readonly<Record<string, unknown>>;
 
 export interface KongConsumers {
   /** As they stand in `auth.apiKey.keys`. */
   readonly keys: readonly object[];
+  readonly fieldProblem: FieldProblem;
 }
 
 /** They protect nothing, and what they do is there without them, or elsewhere. */
@@ -33,30 +35,28 @@ export function protects(plugin: Item): boolean {
   );
 }
 
-export function readConsumers(draft: Draft, root: Item): KongConsumers {
+export function readConsumers(draft: Draft, references: KongReferences, fieldProblem: FieldProblem): KongConsumers {
   const keys: object[] = [];
-  const limited = new Set(
-    list(root['plugins'])
-      .map((plugin) => String(mapping(plugin)['consumer'] ?? ''))
-      .filter((name) => name !== ''),
-  );
-  for (const each of list(root['consumers']).map(mapping)) {
+  const known = new Set<string>();
+  for (const each of references.consumers) {
     const name = String(each['username'] ?? each['custom_id'] ?? each['id']);
     const source = `consumers/${name}`;
-    if (list(each['plugins']).length > 0 || limited.has(name)) {
+    if (references.hasOwnPlugins(each)) {
       draft.lost(
         source,
-        'it has plugins of its own, which are not carried; so its keys are left out and it is refused',
+        'it, or a group of it, has plugins of its own, which are not carried; so its keys are left out and it is refused',
       );
       continue;
     }
-    const roles = list(each['acls']).map((acl) => String(mapping(acl)['group']));
-    for (const credential of list(each['keyauth_credentials']).map(mapping)) {
+    const roles = references.credentialsOf(each, 'acls').map(({ group }) => String(group));
+    for (const credential of references.credentialsOf(each, 'keyauth_credentials')) {
       const key = String(credential['key'] ?? '');
-      if (key.length < 16) {
-        draft.lost(`${source}/keyauth_credentials`, 'the key is shorter than 16 characters; give it a new one');
+      const problem = keyProblem(key, known.has(key));
+      if (problem !== undefined) {
+        draft.lost(`${source}/keyauth_credentials`, problem);
         continue;
       }
+      known.add(key);
       keys.push({
         key: draft.secret(`KONG_KEY_${name}`, key),
         subject: name,
@@ -71,11 +71,18 @@ export function readConsumers(draft: Draft, root: Item): KongConsumers {
       'oauth2_credentials',
       'mtls_auth_credentials',
     ]) {
-      if (list(each[kind]).length > 0)
+      if (references.credentialsOf(each, kind).length > 0)
         draft.lost(`${source}/${kind}`, 'credentials of this kind are set up anew (docs/guide/authentication.md)');
     }
   }
-  return { keys };
+  return { keys, fieldProblem };
+}
+
+function keyProblem(key: string, isKnown: boolean): string | undefined {
+  // As a key it would be one that everybody can read in the documentation.
+  if (/^\{vault:\/\/|\$\{/.test(key)) return 'the key is a reference to somewhere else; write it as a variable by hand';
+  if (isKnown) return 'another consumer has the same key';
+  return key.length < 16 ? 'the key is shorter than 16 characters; give it a new one' : undefined;
 }
 
 export function applyKongPlugin(
@@ -88,7 +95,6 @@ export function applyKongPlugin(
   const name = String(plugin['name']);
   const source = `${where}/plugins/${name}`;
   const config = mapping(plugin['config']);
-  if (plugin['consumer'] !== undefined) return; // said at the consumer
   const harmless = HARMLESS[name];
   if (harmless !== undefined) return draft.approximate(source, harmless);
   switch (name) {
@@ -96,16 +102,23 @@ export function applyKongPlugin(
       return keyAuth(draft, route, config, source, consumers);
     case 'acl': {
       const allow = texts(config['allow'] ?? config['whitelist']);
-      if (allow.length === 0)
+      if (allow.length === 0 || texts(config['deny'] ?? config['blacklist']).length > 0)
         return draft.close(route, source, 'groups that are denied have no counterpart; write auth.roles');
+      if (config['always_use_authenticated_groups'] === true)
+        return draft.close(route, source, 'groups that are not those of consumers are written anew (auth.roles)');
       route.auth = { ...authOf(route), roles: allow };
       return draft.exact(source);
     }
     case 'ip-restriction': {
       const allow = texts(config['allow'] ?? config['whitelist']);
       const deny = texts(config['deny'] ?? config['blacklist']);
+      if (allow.length + deny.length === 0)
+        return draft.close(route, source, 'its addresses are not in the file (ipFilter)');
       route['ipFilter'] = { ...(allow.length === 0 ? {} : { allow }), ...(deny.length === 0 ? {} : { deny }) };
-      return draft.exact(source);
+      return draft.approximate(
+        source,
+        'by the address that connects; what trusted_ips was in kong.conf is gateway.trustProxy here',
+      );
     }
     case 'rate-limiting':
       return rateLimit(draft, route, config, source);
@@ -118,9 +131,9 @@ export function applyKongPlugin(
     case 'cors':
       return cors(draft, route, config, source);
     case 'request-transformer':
-      return transformer(draft, route, config, source, 'request');
+      return transformer(draft, route, config, source, 'request', consumers.fieldProblem);
     case 'response-transformer':
-      return transformer(draft, route, config, source, 'response');
+      return transformer(draft, route, config, source, 'response', consumers.fieldProblem);
     case 'proxy-cache':
       route['cache'] = {};
       return draft.approximate(
@@ -165,14 +178,15 @@ function keyAuth(draft: Draft, route: DraftRoute, config: Item, source: string, 
 
 function rateLimit(draft: Draft, route: DraftRoute, config: Item, source: string): undefined {
   const units = { second: '1s', minute: '1m', hour: '1h', day: '1d' };
+  const isLong = ['month', 'year'].some((unit) => (number(config[unit]) ?? 0) > 0);
   const limits = Object.entries(units).flatMap(([unit, window]) => {
     const limit = number(config[unit]);
-    return limit === undefined ? [] : [{ limit, window, algorithm: 'fixed' }];
+    return limit === undefined || limit <= 0 ? [] : [{ limit, window, algorithm: 'fixed' }];
   });
-  const by: Readonly<Record<string, string>> = { consumer: 'user', credential: 'user', ip: 'ip', service: 'service' };
+  const by: Readonly<Record<string, string>> = { consumer: 'user', credential: 'user', ip: 'ip', service: 'all' };
   const who = String(config['limit_by'] ?? 'consumer');
   const key = who === 'header' ? `header:${String(config['header_name'])}` : by[who];
-  if (limits.length === 0 || key === undefined)
+  if (limits.length === 0 || isLong || key === undefined)
     return draft.close(
       route,
       source,
@@ -207,12 +221,19 @@ function transformer(
   config: Item,
   source: string,
   side: 'request' | 'response',
+  fieldProblem: FieldProblem,
 ): undefined {
   const pairs = (value: unknown): Record<string, string> =>
     Object.fromEntries(
       texts(mapping(value)['headers']).map((text) => {
         const colon = text.indexOf(':');
-        return [text.slice(0, colon).trim(), text.slice(colon + 1).trim()];
+        return [
+          text.slice(0, colon).trim(),
+          text
+            .slice(colon + 1)
+            .trim()
+            .replace(/[{}]/g, '$&$&'),
+        ];
       }),
     );
   const change: Record<string, unknown> = {};
@@ -224,15 +245,36 @@ function transformer(
   if (remove.length > 0) change['remove'] = remove;
   if (Object.keys(set).length > 0) change['set'] = set;
   if (Object.keys(add).length > 0) change['add'] = add;
-  const others = Object.values(config).some((part) =>
-    Object.keys(mapping(part)).some((key) => key !== 'headers' && list(mapping(part)[key]).length > 0),
+  const values = { ...set, ...add };
+  if (Object.values(values).some((value) => value.includes('$(')))
+    return draft.close(route, source, 'templates are written anew with placeholders (docs/guide/cors.md)');
+  const others = Object.entries(config).flatMap(([action, part]) =>
+    typeof part === 'object'
+      ? Object.entries(mapping(part)).flatMap(([key, value]) =>
+          key !== 'headers' && list(value).length > 0 ? [`${action}.${key}`] : [],
+        )
+      : part === '' || action === 'dots_in_keys'
+        ? []
+        : [action],
   );
-  const templated = Object.values(set).some((value) => value.includes('$('));
-  if (templated) return draft.close(route, source, 'templates are written anew with placeholders (docs/guide/cors.md)');
+  // Where a request goes, and what is taken out of a body or a query, may be what protects.
+  const taken = others.find((each) => /^(?:remove|rename|replace|allow|http_method)\b/.test(each));
+  if (taken !== undefined) return draft.close(route, source, `${taken} is written anew (transform, rewrite)`);
+  const unusable = [
+    ...remove.map((name) => [name, 'x'] as const),
+    ...Object.entries(rename),
+    ...Object.entries(values),
+  ].find(([name, value]) => fieldProblem(side, name, value) !== undefined);
+  if (unusable !== undefined)
+    return draft.close(
+      route,
+      source,
+      `the field ${unusable[0]} is the gateway's own, or has a value that it does not take`,
+    );
   if (Object.keys(change).length > 0) {
     const headers = mapping(route['headers']);
     route['headers'] = { ...headers, [side]: change };
   }
-  if (others) draft.lost(source, 'only header fields are carried; bodies and queries are not changed');
+  if (others.length > 0) draft.lost(source, 'only header fields are carried; bodies and queries are not changed');
   else draft.approximate(source, 'add and replace became set');
 }

@@ -17,19 +17,44 @@ const ENTERPRISE = [
   'security/ip-filter',
   'plugin/req-resp-modifier',
 ];
-const HARMLESS = ['telemetry/', 'documentation/', 'modifier/lua-proxy', 'proxy', 'router', 'qos/http-cache'];
+const HARMLESS = ['telemetry/', 'documentation/', 'proxy', 'router', 'qos/http-cache', 'backend/http/client'];
 
 export function importKrakend(document: unknown): Draft {
   const draft = new Draft();
   const root = mapping(document);
   const port = number(root['port']);
   if (port !== undefined) draft.gateway['port'] = port;
-  rootConfig(draft, mapping(root['extra_config']));
-  for (const endpoint of list(root['endpoints']).map(mapping)) importEndpoint(draft, endpoint, root);
+  if (!Array.isArray(root['endpoints'])) throw new Error('there are no endpoints in it');
+  for (const endpoint of root['endpoints'])
+    if (typeof mapping(endpoint)['endpoint'] !== 'string') throw new Error('an endpoint has no path (endpoint)');
+  const guard = rootConfig(draft, mapping(root['extra_config'])) ?? tlsOf(draft, root);
+  for (const endpoint of list(root['endpoints']).map(mapping)) {
+    const route = importEndpoint(draft, endpoint, root);
+    if (guard !== undefined && !draft.isClosed(route)) draft.close(route, guard.source, guard.note);
+  }
   return draft;
 }
 
-function rootConfig(draft: Draft, extra: Item): undefined {
+/** What protects every endpoint and cannot be carried. */
+interface Guard {
+  readonly source: string;
+  readonly note: string;
+}
+
+function tlsOf(draft: Draft, root: Item): Guard | undefined {
+  const tls = mapping(root['tls']);
+  if (Object.keys(tls).length === 0 || tls['disabled'] === true) return undefined;
+  if (tls['enable_mtls'] === true)
+    return {
+      source: 'tls/enable_mtls',
+      note: 'certificates of clients are asked for by gateway.listeners (docs/guide/tls.md)',
+    };
+  draft.lost('tls', 'write gateway.listeners with tls (docs/guide/tls.md); until then it listens without');
+  return undefined;
+}
+
+function rootConfig(draft: Draft, extra: Item): Guard | undefined {
+  let guard: Guard | undefined;
   for (const [key, value] of Object.entries(extra)) {
     const config = mapping(value);
     if (key === 'security/cors') {
@@ -53,11 +78,12 @@ function rootConfig(draft: Draft, extra: Item): undefined {
       draft.approximate(`extra_config/${key}`, 'securityHeaders has its own values; compare them');
     } else if (HARMLESS.some((prefix) => key.startsWith(prefix)))
       draft.approximate(`extra_config/${key}`, 'metrics, logs and documentation are set up anew');
-    else draft.lost(`extra_config/${key}`, 'it is not known here');
+    else guard ??= { source: `extra_config/${key}`, note: 'it may protect every endpoint, and is not known here' };
   }
+  return guard;
 }
 
-function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
+function importEndpoint(draft: Draft, endpoint: Item, root: Item): DraftRoute {
   const path = String(endpoint['endpoint']);
   const method = String(endpoint['method'] ?? 'GET').toUpperCase();
   const source = `endpoints/${method} ${path}`;
@@ -67,6 +93,13 @@ function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
     auth: 'public',
   };
   draft.routes.push(route);
+  actOf(draft, route, endpoint, root, source);
+  return route;
+}
+
+function actOf(draft: Draft, route: DraftRoute, endpoint: Item, root: Item, source: string): undefined {
+  const path = String(endpoint['endpoint']);
+  const method = String(endpoint['method'] ?? 'GET').toUpperCase();
   const backends = list(endpoint['backend']).map(mapping);
   const [backend] = backends;
   if (backend === undefined || backends.length > 1)
@@ -75,7 +108,7 @@ function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
       source,
       'several backends in one answer are written anew as aggregate (docs/guide/aggregation.md)',
     );
-  for (const key of ['allow', 'deny', 'mapping', 'target', 'is_collection']) {
+  for (const key of ['allow', 'deny', 'mapping', 'target', 'group', 'is_collection']) {
     const value = backend[key];
     if (
       value === undefined ||
@@ -91,6 +124,15 @@ function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
     );
   }
   const hosts = texts(backend['host'] ?? root['host']);
+  const discovery = String(backend['sd'] ?? 'static');
+  if (discovery !== 'static' && discovery !== '')
+    return draft.close(
+      route,
+      `${source}/backend/sd`,
+      `instances found by ${discovery} are written anew (docs/guide/discovery.md)`,
+    );
+  if (hosts.length === 0 || hosts.some((host) => !URL.canParse(host.includes('://') ? host : `http://${host}`)))
+    return draft.close(route, `${source}/backend/host`, 'there is no address of a service');
   const timeout = String(endpoint['timeout'] ?? root['timeout'] ?? '2s');
   const extra = mapping(backend['extra_config']);
   const breaker = mapping(extra['qos/circuit-breaker']);
@@ -110,16 +152,10 @@ function importEndpoint(draft: Draft, endpoint: Item, root: Item): undefined {
   };
   if (Object.keys(breaker).length > 0)
     draft.approximate(`${source}/backend/qos/circuit-breaker`, 'it opens on a share of errors, not on a count');
-  const known = Object.entries(draft.services).find(
-    ([, each]) => JSON.stringify(each) === JSON.stringify(options),
-  )?.[0];
-  const name =
-    known ??
-    draft.serviceName(
-      new URL(String((options['instances'] as { url: string }[])[0]?.url ?? 'http://service')).hostname,
-    );
-  draft.services[name] = options;
-  route.service = name;
+  route.service = draft.serviceFor(
+    new URL(String((options['instances'] as { url: string }[])[0]?.url)).hostname,
+    options,
+  );
   const target = patternOf(String(backend['url_pattern'] ?? path));
   if (target !== patternOf(path)) route['rewrite'] = { path: target };
   const backendMethod = String(backend['method'] ?? method).toUpperCase();
@@ -142,6 +178,12 @@ function endpointConfig(draft: Draft, route: DraftRoute, key: string, config: It
   const source = `${where}/${key}`;
   if (ENTERPRISE.includes(key))
     return draft.close(route, source, 'the free edition ignores this key, so nothing was protected by it so far');
+  if (key === 'proxy' && ['flatmap_filter', 'static'].some((part) => config[part] !== undefined))
+    return draft.close(
+      route,
+      source,
+      'answers that are changed, or whose fields are hidden, are written anew (transform)',
+    );
   if (HARMLESS.some((prefix) => key.startsWith(prefix))) return draft.approximate(source, 'it is set up anew');
   if (key === 'qos/ratelimit/router') {
     const window = String(config['every'] ?? '1s');
@@ -167,23 +209,40 @@ function endpointConfig(draft: Draft, route: DraftRoute, key: string, config: It
       source,
       'tokens are taken by issuer, keys and audience; one of them is not said (issuers)',
     );
-  const name = String(issuer)
-    .replace(/^https?:\/\//, '')
-    .replace(/[^A-Za-z0-9]+/g, '-')
-    .replace(/^-|-$/g, '')
-    .toLowerCase();
-  draft.issuers[name] = {
+  if (texts(config['scopes']).length > 1 && config['scopes_matcher'] !== 'all')
+    return draft.close(route, source, 'one of several scopes is written as authorize');
+  const claims = list(config['propagate_claims']);
+  if (claims.length > 0)
+    return draft.close(
+      route,
+      `${source}/propagate_claims`,
+      'the service believes fields that clients could now send themselves; write headers.request.set with {auth.CLAIM}',
+    );
+  for (const [key, ours] of Object.entries({ roles_key: 'roles', scopes_key: 'scope' }))
+    if (config[`${key}_is_nested`] === true || (key === 'scopes_key' && (config[key] ?? ours) !== ours))
+      return draft.close(route, `${source}/${key}`, 'where tokens have it is said at the issuer (issuers.NAME.claims)');
+  const wanted = {
     issuer,
     jwks,
     audience: texts(audience),
     ...(config['alg'] === undefined ? {} : { algorithms: [config['alg']] }),
+    ...(config['roles_key'] === undefined || config['roles_key'] === 'roles'
+      ? {}
+      : { claims: { roles: config['roles_key'] } }),
   };
+  const base =
+    String(issuer)
+      .replace(/^https?:\/\//, '')
+      .replace(/[^A-Za-z0-9]+/g, '-')
+      .replace(/^-|-$/g, '')
+      .toLowerCase() || 'issuer';
+  // Endpoints that ask for other audiences or keys of the same issuer have one of their own.
+  let name = base;
+  for (let i = 2; name in draft.issuers && JSON.stringify(draft.issuers[name]) !== JSON.stringify(wanted); i++)
+    name = `${base}-${i}`;
+  draft.issuers[name] = wanted;
   const roles = texts(config['roles']);
   const scopes = texts(config['scopes']);
-  if (scopes.length > 1 && config['scopes_matcher'] !== 'all')
-    return draft.close(route, source, 'one of several scopes is written as authorize');
-  if (config['roles_key'] !== undefined && config['roles_key'] !== 'roles')
-    (draft.issuers[name] as Record<string, unknown>)['claims'] = { roles: config['roles_key'] };
   route.auth = {
     jwt: { issuers: [name] },
     ...(roles.length === 0 ? {} : { roles }),

@@ -4,6 +4,7 @@
  */
 import { globSync, readFileSync } from 'node:fs';
 import { dirname, isAbsolute, matchesGlob, posix, relative, resolve, sep } from 'node:path';
+import { messageOf } from '../../base/errors.ts';
 import { type Directive, parseNginx } from './nginx-parser.ts';
 
 export interface Folders {
@@ -17,11 +18,19 @@ interface Part {
   readonly text: string;
   /** Where its first line is in the source; null: in another file. */
   readonly line: number | null;
+  readonly path: string;
 }
 
 const MARK = /^# configuration file (\/.+):$/;
-/** nginx has no bound; a file that includes itself ends here. */
-const DEEPEST = 10;
+/** As Debian's package of nginx has it. */
+const PROXY_PARAMS = [
+  'proxy_set_header Host $http_host;',
+  'proxy_set_header X-Real-IP $remote_addr;',
+  'proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;',
+  'proxy_set_header X-Forwarded-Proto $scheme;',
+].join(' ');
+/** Of all files together. */
+const MOST_DIRECTIVES = 1_000_000;
 
 export class NginxFiles {
   readonly #folders: Folders;
@@ -36,13 +45,13 @@ export class NginxFiles {
     const printed = partsOf(text);
     const [first] = printed;
     this.#printed = first === undefined ? null : printed;
-    this.#main = first?.[1] ?? { text, line: 1 };
+    this.#main = first?.[1] ?? { text, line: 1, path: '' };
     this.#folder = first === undefined ? folders.source : posix.dirname(first[0]);
   }
 
   /** All directives, with those of included files in place. What is not found stays as `include`. */
   directives(): Directive[] {
-    return this.#expand(parseNginx(this.#main.text, this.#main.line ?? 1), null, 0);
+    return this.#expand(parseNginx(this.#main.text, this.#main.line ?? 1), null, [this.#main.path]);
   }
 
   /** A file as the written configuration names it. */
@@ -52,19 +61,36 @@ export class NginxFiles {
     return relative(this.#folders.out, resolve(this.#folder, file)).replaceAll(sep, '/');
   }
 
+  #count = 0;
+
   /** `line`: of the directive of the source that led to another file; null: they are of the source. */
-  #expand(directives: readonly Directive[], line: number | null, depth: number): Directive[] {
+  #expand(directives: readonly Directive[], line: number | null, within: readonly string[]): Directive[] {
+    this.#count += directives.length;
+    if (this.#count > MOST_DIRECTIVES)
+      throw new SyntaxError(`with all included files there are more than ${MOST_DIRECTIVES} directives`);
     return directives.flatMap((directive) => {
       const { name, args, block } = directive;
       const placed = line === null ? directive : { ...directive, line };
-      if (block !== null) return [{ ...placed, block: this.#expand(block, line, depth) }];
+      if (block !== null) return [{ ...placed, block: this.#expand(block, line, within) }];
       if (name !== 'include' || args[0] === undefined) return [placed];
-      const parts = depth < DEEPEST ? this.#included(args[0]) : null;
+      const parts = this.#included(args[0]);
+      if (parts === null && /(?:^|\/)proxy_params$/.test(args[0])) return parseNginx(PROXY_PARAMS, placed.line);
       if (parts === null) return [placed];
-      return parts.flatMap((part) =>
-        this.#expand(parseNginx(part.text, part.line ?? 1), part.line === null ? placed.line : line, depth + 1),
-      );
+      return parts.flatMap((part) => {
+        if (within.includes(part.path))
+          throw new SyntaxError(`line ${placed.line}: include ${args[0]}: ${part.path} includes itself`);
+        return this.#expand(this.#parse(part), part.line === null ? placed.line : line, [...within, part.path]);
+      });
     });
+  }
+
+  #parse(part: Part): Directive[] {
+    if (part.line !== null) return parseNginx(part.text, part.line);
+    try {
+      return parseNginx(part.text);
+    } catch (error) {
+      throw new SyntaxError(`${part.path}: ${messageOf(error)}`);
+    }
   }
 
   /** Null: not here, and perhaps where nginx runs. */
@@ -80,7 +106,7 @@ export class NginxFiles {
     const found = isPattern ? globSync(pattern).sort() : [pattern];
     if (found.length === 0) return globSync(dirname(pattern)).length > 0 ? [] : null;
     try {
-      return found.map((path) => ({ text: readFileSync(path, 'utf8'), line: null }));
+      return found.map((path) => ({ text: readFileSync(path, 'utf8'), line: null, path }));
     } catch {
       return null;
     }
@@ -94,7 +120,7 @@ function partsOf(text: string): Map<string, Part> {
   let lines: string[] = [];
   let begun = 1;
   const end = (): void => {
-    if (path !== null && !parts.has(path)) parts.set(path, { text: lines.join('\n'), line: begun });
+    if (path !== null && !parts.has(path)) parts.set(path, { text: lines.join('\n'), line: begun, path });
   };
   for (const [index, line] of text.split(/\r?\n/).entries()) {
     const next = MARK.exec(line)?.[1];

@@ -1,5 +1,6 @@
 /** What one location of nginx does, on one route of ours, with what it inherits from server and http. */
-import type { Draft, DraftRoute } from './draft.ts';
+import type { Draft, DraftRoute, FieldProblem } from './draft.ts';
+import { meaningOf } from './nginx-directives.ts';
 import type { Directive } from './nginx-parser.ts';
 
 /** Directives in force, the nearest of each name. */
@@ -8,18 +9,41 @@ export interface Scope {
   readonly outer: Scope | null;
   readonly upstreams: Map<string, { readonly block: readonly Directive[]; readonly line: number }>;
   readonly zones: Map<string, readonly string[]>;
-  /** Some server says `default_server`. */
-  hasDefault: boolean;
+  /** Which server takes the requests of a listener that name no other, by the name of the listener. */
+  readonly defaults: Map<string, Directive>;
+  readonly fieldProblem: FieldProblem;
+  /** Why nothing below may be open. */
+  closedBy: { readonly source: string; readonly note: string; readonly line: number } | null;
 }
 
-export function scopeOf(own: readonly Directive[], outer: Scope | null): Scope {
+export function scopeOf(
+  own: readonly Directive[],
+  outer: Scope | null,
+  fieldProblem: FieldProblem = outer?.fieldProblem ?? (() => undefined),
+): Scope {
   return {
     own,
     outer,
     upstreams: outer?.upstreams ?? new Map(),
     zones: outer?.zones ?? new Map(),
-    hasDefault: outer?.hasDefault ?? false,
+    defaults: outer?.defaults ?? new Map(),
+    fieldProblem,
+    closedBy: outer?.closedBy ?? null,
   };
+}
+
+/** Are the addresses of clients taken from a field that the gateway reads, and for all servers alike? */
+export function carriesRealIp(scope: Scope): boolean {
+  let top = scope;
+  while (top.outer !== null) top = top.outer;
+  const from = nearest(scope, 'set_real_ip_from');
+  const [header] = nearest(scope, 'real_ip_header');
+  return (
+    from.length > 0 &&
+    top.own.includes(from[0]!) &&
+    header?.args[0]?.toLowerCase() === 'x-forwarded-for' &&
+    from.every(({ args }) => /^[0-9a-fA-F.:]+(?:\/\d+)?$/.test(args[0] ?? ''))
+  );
 }
 
 /** All of a name at the nearest level that has any: nginx's lists replace those of outer levels. */
@@ -31,53 +55,6 @@ export function nearest(scope: Scope, ...names: string[]): readonly Directive[] 
   return [];
 }
 
-const GUARDS = [
-  'auth_basic',
-  'auth_request',
-  'auth_jwt',
-  'secure_link',
-  'satisfy',
-  'limit_conn',
-  'valid_referers',
-  'access_by_lua_block',
-  'access_by_lua_file',
-  'rewrite_by_lua_block',
-  'js_access',
-];
-const KNOWN = new Set([
-  'proxy_pass',
-  'return',
-  'rewrite',
-  'add_header',
-  'proxy_set_header',
-  'limit_req',
-  'allow',
-  'deny',
-  'client_max_body_size',
-  'proxy_connect_timeout',
-  'proxy_read_timeout',
-  'proxy_send_timeout',
-  'root',
-  'alias',
-  'try_files',
-  'expires',
-  'proxy_http_version',
-  'proxy_redirect',
-  'access_log',
-  'error_log',
-  'proxy_buffering',
-  'index',
-  'proxy_hide_header',
-  'set_real_ip_from',
-  'real_ip_header',
-  'proxy_pass_request_headers',
-  'gzip',
-  'log_not_found',
-  'autoindex',
-  'etag',
-  'default_type',
-]);
-
 export function applyLocation(
   draft: Draft,
   route: DraftRoute,
@@ -88,22 +65,37 @@ export function applyLocation(
   source: string,
 ): undefined {
   const { line } = location;
-  for (const guard of GUARDS) {
-    const [found] = nearest(scope, guard);
-    if (found !== undefined && found.args[0] !== 'off')
-      return draft.close(
-        route,
-        `${source} ${guard}`,
-        `${guard} is written anew (docs/guide/authentication.md)`,
-        found.line,
-      );
+  if (location.name === 'location' && scope.own.some(({ name }) => name === 'internal')) {
+    route.respond = { status: 404 };
+    return draft.exact(`${source} internal`, line);
+  }
+  if (scope.closedBy !== null) {
+    const { source: by, note, line: at } = scope.closedBy;
+    return draft.close(route, by, note, at);
   }
   // What a server or a location takes from a file that is not here may guard it.
-  for (let level = scope; level.outer !== null; level = level.outer) {
-    const missing = level.own.find(({ name }) => name === 'include');
+  for (let level: Scope | null = scope; level !== null; level = level.outer) {
+    const missing = level.own.find(({ name, args }) => name === 'include' && !isHarmlessFile(args[0] ?? ''));
     if (missing === undefined) continue;
-    const name = `${source} include ${missing.args.join(' ')}`;
+    const name = `${level.outer === null ? '' : `${source} `}include ${missing.args.join(' ')}`;
     return draft.close(route, name, 'the file is not here: run nginx -T and import its output', missing.line);
+  }
+  for (let level: Scope | null = scope; level !== null; level = level.outer) {
+    for (const { name, line: at } of level.own) {
+      const meaning = meaningOf(name);
+      if (meaning === 'missing')
+        draft.lost(`${level === scope ? `${source} ` : ''}${name}`, 'it has no counterpart', at);
+      if (meaning !== 'guard' || name === 'if' || name === 'rewrite') continue;
+      if (nearest(scope, name)[0]?.args[0] === 'off') continue;
+      return draft.close(
+        route,
+        `${source} ${name}`,
+        name.startsWith('auth_')
+          ? `${name} is written anew (docs/guide/authentication.md)`
+          : 'it may guard this, and is not known here',
+        at,
+      );
+    }
   }
   const [decided] = nearest(scope, 'if');
   if (decided !== undefined)
@@ -116,12 +108,13 @@ export function applyLocation(
         'a location in a location is written beside it',
         at,
       );
-    if (name.includes('lua') || name.startsWith('js_'))
-      return draft.close(route, `${source} ${name}`, 'what a program decides cannot be carried', at);
-    if (location.name === 'location' && name !== 'set' && !KNOWN.has(name) && !GUARDS.includes(name))
-      draft.lost(`${source} ${name}`, 'it is not known here', at);
   }
   if (!addresses(draft, route, scope, source) || !limit(draft, route, scope, source)) return;
+  if (refusesAll(route) && !scope.own.some(({ name }) => name === 'proxy_pass')) {
+    delete route['ipFilter'];
+    route.respond = { status: 403 };
+    return;
+  }
   const size = nearest(scope, 'client_max_body_size')[0]?.args[0];
   route['maxRequestSize'] = size === undefined ? '1mb' : sizeOf(size);
   headersOf(draft, route, scope, source);
@@ -150,11 +143,13 @@ function act(
     );
   if (back !== undefined) return answer(draft, route, back, source);
   if (proxy === undefined) {
-    draft.lost(source, 'files are not served here; put a service behind the route', line);
+    const other = scope.own.find(({ name }) => /_pass$/.test(name));
+    if (other !== undefined) draft.lost(`${source} ${other.name}`, 'put a service that speaks HTTP behind it', line);
+    else draft.lost(source, 'files are not served here; put a service behind the route', line);
     route.respond = { status: 501, body: 'Not carried over: files\n' };
     return;
   }
-  const target = /^(https?):\/\/([^/]+)(\/.*)?$/.exec(proxy.args[0] ?? '');
+  const target = /^(https?):\/\/(unix:[^:]+|[^/:][^/]*)(?::?(\/.*))?$/.exec(proxy.args[0] ?? '');
   if (target === null || target[0].includes('$'))
     return draft.close(route, `${source} proxy_pass`, 'an address with variables cannot be carried', proxy.line);
   const [, protocol = 'http', authority = '', uri] = target;
@@ -175,8 +170,10 @@ function act(
     route['rewrite'] = { path: uri };
     return draft.exact(`${source} proxy_pass`, proxy.line);
   }
-  const isWhole = prefix.endsWith('/') === uri.endsWith('/');
-  if (!isWhole && prefix !== '/')
+  // `location /api` with `proxy_pass .../`: nginx sends `//orders`, which nobody wants.
+  if (uri === '/' && !prefix.endsWith('/'))
+    draft.approximate(`${source} proxy_pass`, 'nginx sends //x for what is sent as /x here', proxy.line);
+  else if (prefix.endsWith('/') !== uri.endsWith('/') && prefix !== '/')
     return draft.close(
       route,
       `${source} proxy_pass`,
@@ -191,12 +188,13 @@ function act(
 }
 
 function answer(draft: Draft, route: DraftRoute, { args, line }: Directive, source: string): undefined {
-  const status = Number(args[0]);
-  const text = args[1] ?? '';
+  const isUrl = !/^\d+$/.test(args[0] ?? '');
+  const status = isUrl ? 302 : Number(args[0]);
+  const text = (isUrl ? args[0] : args[1]) ?? '';
   const place = text
-    .replaceAll('$request_uri', '{path}{search}')
-    .replaceAll('$uri', '{path}')
-    .replaceAll('$host', '{hostname}')
+    .replaceAll(/\$request_uri\b|\$\{request_uri\}/g, '{path}{search}')
+    .replaceAll(/\$uri\b/g, '{path}')
+    .replaceAll(/\$host\b|\$\{host\}/g, '{hostname}')
     .replaceAll('$is_args$args', '{search}')
     .replaceAll('$scheme', schemeOf(draft, route) ?? '');
   if (place.includes('$'))
@@ -206,8 +204,7 @@ function answer(draft: Draft, route: DraftRoute, { args, line }: Directive, sour
     if (text.includes('$scheme') && scheme === undefined)
       return draft.close(route, `${source} return`, '$scheme cannot be carried', line);
     route.redirect = { location: place, status };
-  } else if (Number.isNaN(status)) route.redirect = { location: args[0], status: 302 };
-  else if (status === 444)
+  } else if (status === 444)
     return draft.close(route, `${source} return`, '444 closes the connection; there is no such answer here', line);
   else route.respond = { status, ...(place === '' ? {} : { body: place }) };
   draft.exact(`${source} return`, line);
@@ -242,11 +239,7 @@ function service(
     timeouts: { connect, firstByte: read, idle: read },
     host,
   };
-  for (const [name, known] of Object.entries(draft.services))
-    if (JSON.stringify(known) === JSON.stringify(options)) return name;
-  const name = draft.serviceName(authority.replace(/:.*/, ''));
-  draft.services[name] = options;
-  return name;
+  return draft.serviceFor(authority.replace(/:.*/, ''), options);
 }
 
 function instances(
@@ -257,7 +250,11 @@ function instances(
   source: string,
 ): object {
   const url = (address: string): string =>
-    `${protocol}://${/:\d+$/.test(address) ? address : `${address}:${protocol === 'https' ? 443 : 80}`}`;
+    address.startsWith('unix:')
+      ? address
+      : `${protocol}://${/:\d+$/.test(address) ? address : `${address}:${protocol === 'https' ? 443 : 80}`}`;
+  if (protocol === 'https')
+    draft.approximate(`${source} proxy_pass`, 'the certificate of the service is verified here; nginx does not look');
   if (upstream === undefined) return { instances: [{ url: url(authority) }] };
   const found = upstream.block
     .filter(({ name, args }) => name === 'server' && !args.includes('down'))
@@ -279,10 +276,31 @@ function instances(
   return { instances: found, loadBalancing: { algorithm } };
 }
 
+/** Files of nginx's packages and of certbot, which hold settings of TLS, types and parameters of FastCGI. */
+function isHarmlessFile(name: string): boolean {
+  return /(?:^|\/)(?:mime\.types|modules-enabled\/\*\.conf|options-ssl-nginx\.conf|(?:fastcgi|uwsgi|scgi)_params|fastcgi\.conf)$/.test(
+    name,
+  );
+}
+
+/** False: the route is closed, because addresses of clients are not those that nginx sees. */
+function knowsAddresses(draft: Draft, route: DraftRoute, scope: Scope, source: string): boolean {
+  const [from] = nearest(scope, 'set_real_ip_from');
+  if (from === undefined || carriesRealIp(scope)) return true;
+  draft.close(
+    route,
+    `${source} set_real_ip_from`,
+    'the addresses of clients are taken from X-Forwarded-For, of the same proxies for all (gateway.trustProxy)',
+    from.line,
+  );
+  return false;
+}
+
 /** False: the route is closed. nginx takes the first rule that fits. */
 function addresses(draft: Draft, route: DraftRoute, scope: Scope, source: string): boolean {
   const rules = nearest(scope, 'allow', 'deny').map(({ name, args }) => ({ name, block: args[0] ?? '' }));
   if (rules.length === 0) return true;
+  if (!knowsAddresses(draft, route, scope, source)) return false;
   const last = rules.at(-1)!;
   const others = rules.slice(0, -1);
   const of = (name: string): string[] =>
@@ -304,9 +322,15 @@ function addresses(draft: Draft, route: DraftRoute, scope: Scope, source: string
   return true;
 }
 
+function refusesAll(route: DraftRoute): boolean {
+  const { allow } = (route['ipFilter'] ?? {}) as { readonly allow?: readonly string[] };
+  return allow?.length === 0;
+}
+
 function limit(draft: Draft, route: DraftRoute, scope: Scope, source: string): boolean {
   const rules = nearest(scope, 'limit_req');
   if (rules.length === 0) return true;
+  if (!knowsAddresses(draft, route, scope, source)) return false;
   const limits: object[] = [];
   for (const { args, line } of rules) {
     const zone = scope.zones.get(/zone=(\S+)/.exec(args.join(' '))?.[1] ?? '');
@@ -328,39 +352,91 @@ function limit(draft: Draft, route: DraftRoute, scope: Scope, source: string): b
   return true;
 }
 
+/** Fields that the gateway writes itself, so that a client's own never arrive. */
+const OWN_FIELD = /^(host|upgrade|connection|x-forwarded-.*|forwarded)$/i;
+const OWN_VALUES: readonly string[] = [
+  '$remote_addr',
+  '$proxy_add_x_forwarded_for',
+  '$scheme',
+  '$host',
+  '$http_host',
+  '$http_upgrade',
+  '$connection_upgrade',
+  '$server_port',
+];
+
+const VARIABLES: Readonly<Record<string, string>> = {
+  remote_addr: '{request.address}',
+  host: '{request.host}',
+  http_host: '{request.host}',
+  request_method: '{request.method}',
+  request_id: '{request.id}',
+  scheme: '{request.scheme}',
+};
+
+/** Null where a variable has no counterpart. */
+function templateOf(value: string): string | null {
+  let isWhole = true;
+  const template = value.replace(/\$(?:\{(\w+)\}|(\w+))|[{}$]/g, (text, braced?: string, plain?: string) => {
+    if (text === '{' || text === '}') return text + text;
+    const name = braced ?? plain ?? '';
+    const known =
+      VARIABLES[name] ?? (/^http_\w+$/.test(name) ? `{header.${name.slice(5).replaceAll('_', '-')}}` : null);
+    isWhole &&= known !== null;
+    return known ?? '';
+  });
+  return isWhole ? template : null;
+}
+
 function headersOf(draft: Draft, route: DraftRoute, scope: Scope, source: string): undefined {
-  const own: Readonly<Record<string, string>> = {
-    $remote_addr: '',
-    $proxy_add_x_forwarded_for: '',
-    $scheme: '',
-    $host: '',
-    $http_host: '',
-    $http_upgrade: '',
-    $connection_upgrade: '',
-  };
   const set: Record<string, string> = {};
   const remove: string[] = [];
   for (const { args, line } of nearest(scope, 'proxy_set_header')) {
     const [name = '', value = ''] = args;
-    if (/^(host|upgrade|connection|x-forwarded-.*|x-real-ip|forwarded)$/i.test(name)) {
-      if (name.toLowerCase() !== 'host' && value.startsWith('$') && own[value] === undefined)
-        draft.approximate(`${source} proxy_set_header ${name}`, 'the gateway writes this field itself', line);
-    } else if (value === '') remove.push(name);
-    else if (value.includes('$'))
-      draft.lost(`${source} proxy_set_header ${name}`, 'variables are written anew as placeholders', line);
-    else set[name] = value;
+    const at = `${source} proxy_set_header ${name}`;
+    const forwarded = (draft.gateway['forwarded'] ?? {}) as Record<string, unknown>;
+    if (/^x-real-ip$/i.test(name) && value === '$remote_addr') {
+      draft.gateway['forwarded'] = { ...forwarded, realIp: true };
+    } else if (/^x-forwarded-port$/i.test(name) && value !== '') {
+      draft.gateway['forwarded'] = { ...forwarded, port: true };
+    } else if (OWN_FIELD.test(name)) {
+      if (name.toLowerCase() !== 'host' && value !== '' && !OWN_VALUES.includes(value) && !/^upgrade$/i.test(value))
+        draft.approximate(at, 'the gateway writes this field itself', line);
+    } else if (value === '') {
+      if (scope.fieldProblem('request', name, 'x') === undefined) remove.push(name);
+    } else {
+      const template = templateOf(value);
+      if (template !== null && scope.fieldProblem('request', name, template) === undefined) set[name] = template;
+      else if (scope.fieldProblem('request', name, 'x') !== undefined)
+        draft.approximate(at, 'the gateway writes this field itself, or takes it off', line);
+      else {
+        // nginx puts its own value in the place of the client's, which would now be believed.
+        remove.push(name);
+        draft.lost(at, 'the variables are written anew as placeholders; what clients send in it is taken off', line);
+      }
+    }
   }
+  const hidden = nearest(scope, 'proxy_hide_header').map(({ args }) => args[0] ?? '');
   const response: Record<string, string> = {};
   for (const { args, line } of nearest(scope, 'add_header')) {
     const [name = '', value = ''] = args;
-    if (value.includes('$'))
-      draft.lost(`${source} add_header ${name}`, 'variables are written anew as placeholders', line);
-    else response[name] = value;
+    const template = templateOf(value);
+    if (
+      template === null ||
+      scope.fieldProblem('response', name, template) !== undefined ||
+      Object.hasOwn(response, name)
+    )
+      draft.lost(`${source} add_header ${name}`, 'it is written anew (headers.response)', line);
+    else response[name] = template;
   }
   const request = { ...(remove.length === 0 ? {} : { remove }), ...(Object.keys(set).length === 0 ? {} : { set }) };
+  const ofResponse = {
+    ...(hidden.length === 0 ? {} : { remove: hidden }),
+    ...(Object.keys(response).length === 0 ? {} : { add: response }),
+  };
   const headers = {
     ...(Object.keys(request).length === 0 ? {} : { request }),
-    ...(Object.keys(response).length === 0 ? {} : { response: { add: response } }),
+    ...(Object.keys(ofResponse).length === 0 ? {} : { response: ofResponse }),
   };
   if (Object.keys(headers).length > 0) route['headers'] = headers;
 }

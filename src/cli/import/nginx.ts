@@ -3,114 +3,117 @@
  * (exact, longest prefix with `^~`, expressions in order, longest prefix) becomes priorities. What guards a location
  * and is not known here closes its route.
  */
-import { Draft, type DraftRoute } from './draft.ts';
+import { Draft, type DraftRoute, type FieldProblem } from './draft.ts';
+import { meaningOf } from './nginx-directives.ts';
 import { type Folders, NginxFiles } from './nginx-files.ts';
-import { applyLocation, nearest, type Scope, scopeOf } from './nginx-location.ts';
+import { addListeners, listenersOf, type Server } from './nginx-listeners.ts';
+import { applyLocation, carriesRealIp, type Scope, scopeOf } from './nginx-location.ts';
 import type { Directive } from './nginx-parser.ts';
-import { regexProblem } from './regex.ts';
-
-/** Said once, since they change nothing of what is imported. */
-const IGNORED = new Set([
-  'user',
-  'worker_processes',
-  'worker_connections',
-  'pid',
-  'events',
-  'include',
-  'error_log',
-  'access_log',
-  'log_format',
-  'sendfile',
-  'tcp_nopush',
-  'tcp_nodelay',
-  'keepalive_timeout',
-  'keepalive_requests',
-  'types_hash_max_size',
-  'server_tokens',
-  'default_type',
-  'gzip',
-  'gzip_types',
-  'gzip_min_length',
-  'gzip_vary',
-  'gzip_proxied',
-  'gzip_comp_level',
-  'server_names_hash_bucket_size',
-  'index',
-  'charset',
-  'worker_rlimit_nofile',
-  'daemon',
-  'load_module',
-  'client_body_temp_path',
-  'proxy_temp_path',
-  'fastcgi_temp_path',
-  'uwsgi_temp_path',
-  'scgi_temp_path',
-  'proxy_http_version',
-  'proxy_buffering',
-  'proxy_buffers',
-  'proxy_buffer_size',
-  'limit_req_zone',
-  'map',
-  'types',
-]);
+import { wholePath } from './regex.ts';
 
 /** Throws a `SyntaxError` with the line for a text that is no nginx configuration. */
-export function importNginx(text: string, folders: Folders): Draft {
+export function importNginx(text: string, folders: Folders, fieldProblem: FieldProblem = () => undefined): Draft {
   const draft = new Draft();
   const files = new NginxFiles(text, folders);
   const top = files.directives();
-  const http = top.find(({ name }) => name === 'http')?.block ?? top;
-  const outer = scopeOf(http, null);
+  const blocks = top.filter(({ name }) => name === 'http');
+  const http = blocks.length === 0 ? top : blocks.flatMap(({ block }) => block ?? []);
+  if (!http.some(({ name, block }) => name === 'server' && block !== null))
+    throw new SyntaxError('there is no server in it');
+  const outer = scopeOf(http, null, fieldProblem);
   for (const { name, args, block, line } of http)
     if (name === 'upstream' && block !== null) outer.upstreams.set(args[0] ?? '', { block, line });
-  outer.hasDefault = http.some(
-    ({ name, block }) =>
-      name === 'server' && (block ?? []).some((each) => each.name === 'listen' && each.args.includes('default_server')),
-  );
-  for (const { name, args, line, block } of http) {
+  for (const { name, args, line } of http) {
     if (name === 'limit_req_zone') outer.zones.set(/zone=([^:]+)/.exec(args.join(' '))?.[1] ?? '', args);
     if (name === 'map') draft.lost(`map ${args.join(' ')}`, 'variables that are computed have no counterpart', line);
-    if (name === 'include' && !args.join('').includes('mime.types'))
-      draft.lost(`include ${args.join(' ')}`, 'the file is not here: run nginx -T and import its output', line);
-    if (block === null || IGNORED.has(name) || ['server', 'upstream', 'geo', 'split_clients'].includes(name)) continue;
-    draft.lost(`${name} ${args.join(' ')}`.trim(), 'it is not known here', line);
   }
-  for (const server of http.filter(({ name }) => name === 'server')) importServer(draft, server, outer, files);
+  for (const { name, line } of top)
+    if (blocks.length > 0 && ['stream', 'mail', 'rtmp'].includes(name))
+      draft.lost(name, 'only HTTP is carried; TCP needs a proxy beside the gateway', line);
+  if (carriesRealIp(outer)) {
+    draft.gateway['trustProxy'] = http.filter(({ name }) => name === 'set_real_ip_from').flatMap(({ args }) => args);
+    draft.approximate(
+      'set_real_ip_from',
+      'the client is the last address in X-Forwarded-For that is none of these, as with real_ip_recursive',
+    );
+  }
+  const servers = http.filter(({ name, block }) => name === 'server' && block !== null);
+  const all = servers.map((directive) => {
+    const names = namesOf(directive);
+    return {
+      directive,
+      scope: scopeOf(withoutTurns(directive.block!), outer),
+      source: `server ${names.join(' ') || '_'}`,
+    };
+  });
+  addListeners(draft, all, files);
+  for (const server of all) importServer(draft, server);
+  draft.settle();
   // Where there is one listener, it needs no condition.
   const listeners = (draft.gateway['listeners'] ?? []) as readonly unknown[];
   if (listeners.length <= 1) for (const { match } of draft.routes) delete match['listener'];
   return draft;
 }
 
-function importServer(draft: Draft, server: Directive, outer: Scope, files: NginxFiles): void {
-  const block = server.block ?? [];
-  const scope = scopeOf(block, outer);
-  const names = block.filter(({ name }) => name === 'server_name').flatMap(({ args }) => args);
-  const listens = block.filter(({ name }) => name === 'listen').map(({ args }) => args);
-  const isDefault = listens.some((args) => args.includes('default_server'));
-  const hosts = names.filter((name) => /^(\*\.)?[A-Za-z0-9][A-Za-z0-9.-]*$/.test(name) && name !== '_');
+function namesOf({ block }: Directive): string[] {
+  return (block ?? []).filter(({ name }) => name === 'server_name').flatMap(({ args }) => args);
+}
+
+function importServer(draft: Draft, { directive: server, scope, source }: Server): undefined {
+  const names = namesOf(server);
+  const hosts = names
+    .flatMap((name) => (name.startsWith('.') ? [name.slice(1), `*${name}`] : [name]))
+    .filter((name) => /^(\*\.)?[A-Za-z0-9][A-Za-z0-9._-]*$/.test(name) && !name.endsWith('.*'));
+  const hasNone = names.every((name) => name === '_' || name === '');
   for (const name of names)
-    if (!hosts.includes(name) && name !== '_' && name !== '')
+    if (!hosts.includes(name.replace(/^\./, '')) && name !== '_' && name !== '')
       draft.lost(`server_name ${name}`, 'names that are expressions, or end in *, are not matched', server.line);
-  const source = `server ${names.join(' ') || '_'}`;
-  if (names.length > 0 && hosts.length === 0 && !names.includes('_') && !isDefault) return;
-  addListeners(draft, scope, files, listens, server.line);
-  const listener = listenersOf(listens).map(({ port }) => `port-${port}`);
+  const listener = listenersOf(draft, scope.own);
+  if (listener.length === 0)
+    return draft.lost(source, 'none of its addresses could be carried, so nothing of it answers', server.line);
   // The first server of an address is its default. Named servers go before it, exact names before wildcards.
+  const defaultOf = listener.filter((name) => scope.defaults.get(name) === server);
+  if (!hasNone && hosts.length === 0 && defaultOf.length === 0) return;
   const groups: Group[] = [
-    { hosts: hosts.filter((host) => !host.startsWith('*.')), priority: 2 * PER_SERVER },
-    { hosts: hosts.filter((host) => host.startsWith('*.')), priority: PER_SERVER },
+    { hosts: hosts.filter((host) => !host.startsWith('*.')), priority: 2 * PER_SERVER, listener },
+    { hosts: hosts.filter((host) => host.startsWith('*.')), priority: PER_SERVER, listener },
   ].filter((group) => group.hosts.length > 0);
-  const isFirst = !draft.routes.some(({ match }) => String(match['listener']) === String(listener));
-  if (isDefault || hosts.length === 0 || (isFirst && !outer.hasDefault)) groups.push({ hosts: [], priority: 0 });
-  for (const { hosts: own, priority } of groups) {
-    const base = { ...(own.length === 0 ? {} : { hosts: own }), listener };
+  if (defaultOf.length > 0) groups.push({ hosts: [], priority: 0, listener: defaultOf });
+  if (groups.length === 0)
+    return draft.lost(source, 'no request has this name, since it is not the default server', server.line);
+  for (const { hosts: own, priority, listener: where } of groups) {
+    const base = { ...(own.length === 0 ? {} : { hosts: own }), listener: where };
     importLocations(draft, server, scope, { base, priority, source, label: own[0] ?? 'default' });
   }
 }
 
+/** `if ($host = NAME) { return ...; }` and `if ($scheme = http) { return ...; }`: a route of its own. */
+interface Turn {
+  readonly hosts: readonly string[] | null;
+  readonly scheme: string | null;
+  readonly block: readonly Directive[];
+  readonly line: number;
+}
+
+function turnOf({ name, args, block, line }: Directive): Turn | null {
+  if (name !== 'if' || block?.length !== 1 || block[0]!.name !== 'return') return null;
+  const condition = args
+    .join(' ')
+    .replace(/^\(\s*|\s*\)$/g, '')
+    .trim();
+  const host = /^\$(?:http_)?host = ([A-Za-z0-9][A-Za-z0-9.-]*)$/.exec(condition)?.[1];
+  if (host !== undefined) return { hosts: [host], scheme: null, block, line };
+  const scheme = /^\$scheme (?:= http|!= https)$/.test(condition);
+  return scheme ? { hosts: null, scheme: 'http', block, line } : null;
+}
+
+function withoutTurns(block: readonly Directive[]): Directive[] {
+  return block.filter((directive) => turnOf(directive) === null);
+}
+
 interface Group {
   readonly hosts: readonly string[];
+  readonly listener: readonly string[];
   readonly priority: number;
 }
 
@@ -138,7 +141,7 @@ function importLocations(
     if (priority + within !== 0) route.priority = priority + within;
     draft.routes.push(route);
     const modifier = location.args.length > 1 ? (location.args[0] ?? '') : '';
-    const inner = location === server ? scope : scopeOf(location.block ?? [], scope);
+    const inner = location === server ? scope : scopeOf(withFallback(location, locations, draft, source), scope);
     applyLocation(
       draft,
       route,
@@ -150,6 +153,15 @@ function importLocations(
     );
     return route;
   };
+  for (const turn of block.map(turnOf)) {
+    if (turn === null) continue;
+    const match = { ...base, ...(turn.hosts === null ? { scheme: turn.scheme } : { hosts: turn.hosts }) };
+    const name = draft.routeName(`${label} ${turn.hosts === null ? turn.scheme : `if ${turn.hosts.join(' ')}`}`);
+    const route: DraftRoute = { name, match: { ...match, path: '/*' }, auth: 'public', priority: priority + FIRST };
+    draft.routes.push(route);
+    const whole: Directive = { name: 'server', args: [], line: turn.line, block: turn.block };
+    applyLocation(draft, route, whole, { ...scope, own: turn.block, outer: scope.outer }, '/', '', `${source} if`);
+  }
   const added: DraftRoute[] = [];
   let lostGuard: string | undefined;
   for (const location of locations) {
@@ -158,15 +170,27 @@ function importLocations(
     const written = second === '' ? first : second;
     const at = `${source} location ${location.args.join(' ')}`;
     if (written.startsWith('@')) {
-      draft.lost(at, 'named locations have no counterpart', location.line);
+      if (!locations.some((each) => fallbackOf(each) === written))
+        draft.lost(at, 'named locations have no counterpart', location.line);
       continue;
     }
-    const path = pathOf(draft, modifier, written, at, location.line);
+    const path = pathOf(draft, location, modifier, written, at);
     if (path === null) {
       if (guards(location)) lostGuard = at;
       continue;
     }
-    added.push(add(location, written, path, priorityOf(modifier, written, regexes.indexOf(location), regexes.length)));
+    const order = priorityOf(modifier, written, regexes.indexOf(location), regexes.length);
+    const route = add(location, written, path, order);
+    added.push(route);
+    // Longer prefixes go first among patterns by themselves, not where one is an expression.
+    if (modifier === '' || modifier === '^~')
+      draft.prefix({
+        route,
+        text: written,
+        source: at,
+        group: `${source} ${label}`,
+        order: modifier === '' ? Math.min(written.length, FIRST_REGEX - 1) : 0,
+      });
   }
   const isWhole = locations.some(({ args }) => args.length === 1 && args[0] === '/');
   const action = block.find(({ name }) => name === 'return' || name === 'proxy_pass' || name === 'root');
@@ -178,25 +202,66 @@ function importLocations(
         draft.close(route, lostGuard, 'a location that refuses something cannot be matched');
 }
 
-/** Does a location refuse or limit anything? */
+/** `try_files $uri @app`: the named location, where this one says nothing else of what to do. */
+function fallbackOf({ block }: Directive): string | undefined {
+  const [files] = (block ?? []).filter(({ name }) => name === 'try_files');
+  const last = files?.args.at(-1);
+  const isElse = (block ?? []).some(({ name }) => name === 'proxy_pass' || name === 'return');
+  return last?.startsWith('@') && !isElse ? last : undefined;
+}
+
+/** There are no files here, so all requests are for the fallback. What either refuses is refused. */
+function withFallback(
+  location: Directive,
+  locations: readonly Directive[],
+  draft: Draft,
+  source: string,
+): readonly Directive[] {
+  const own = location.block ?? [];
+  const name = fallbackOf(location);
+  const named = name === undefined ? undefined : locations.find(({ args }) => args[0] === name);
+  if (named === undefined) return own;
+  draft.approximate(
+    `${source} location ${location.args.join(' ')} try_files`,
+    `files are not served here; all requests go to ${name}`,
+    location.line,
+  );
+  return [...own, ...(named.block ?? [])];
+}
+
+/** Does a location refuse or limit anything, or might it? */
 function guards({ block }: Directive): boolean {
   return (block ?? []).some(
-    ({ name, args }) =>
-      ['deny', 'internal', 'limit_req', 'limit_conn', 'satisfy'].includes(name) ||
-      name.startsWith('auth_') ||
-      (name === 'return' && /^[45]/.test(args[0] ?? '')),
+    (each) =>
+      ['allow', 'deny', 'internal', 'limit_req', 'include', 'if', 'rewrite', 'location'].includes(each.name) ||
+      (meaningOf(each.name) === 'guard' && each.args[0] !== 'off') ||
+      (each.name === 'return' && /^[45]/.test(each.args[0] ?? '')),
   );
 }
 
-function pathOf(draft: Draft, modifier: string, written: string, source: string, line: number): unknown {
+/** It does nothing else. */
+function onlyRefuses({ block }: Directive): boolean {
+  return (
+    (block ?? []).some(
+      ({ name, args }) => (name === 'deny' && args[0] === 'all') || (name === 'return' && /^4/.test(args[0] ?? '')),
+    ) && !(block ?? []).some(({ name }) => ['allow', 'satisfy', 'proxy_pass', 'if', 'location'].includes(name))
+  );
+}
+
+function pathOf(draft: Draft, location: Directive, modifier: string, written: string, source: string): unknown {
+  const { line } = location;
   if (modifier === '=') return written;
   if (modifier === '~' || modifier === '~*') {
     // nginx searches anywhere in the path; a route here matches all of it.
-    const expression = modifier === '~*' ? caseless(written) : written;
-    const whole = wholeOf(expression);
-    const problem = regexProblem(whole);
-    if (problem === undefined) return { regex: whole };
-    draft.lost(source, `the expression is not taken here: ${problem}; other locations take its requests`, line);
+    const reading = { isSearched: true, isCaseless: modifier === '~*' };
+    const whole = wholePath(written, reading);
+    if ('regex' in whole) return whole;
+    const wider = wholePath(written, { ...reading, widely: true });
+    if (onlyRefuses(location) && 'regex' in wider) {
+      draft.approximate(source, `more is refused than there: ${whole.problem}`, line);
+      return wider;
+    }
+    draft.lost(source, `the expression is not taken here: ${whole.problem}; other locations take its requests`, line);
     return null;
   }
   if (written === '/') return '/*';
@@ -210,98 +275,13 @@ function pathOf(draft: Draft, modifier: string, written: string, source: string,
   return `${written.replace(/\/+$/, '')}/*`;
 }
 
+const FIRST_REGEX = 1_000;
+/** Before all locations. */
+const FIRST = 250_000;
+
 /** Exact before `^~`, before expressions in their order, before prefixes; longer prefixes first is our own order. */
 function priorityOf(modifier: string, written: string, index: number, count: number): number {
   if (modifier === '=') return 200_000;
-  if (modifier === '^~') return 100_000 + written.length;
-  return index < 0 ? 0 : 1_000 + (count - index);
-}
-
-function addListeners(
-  draft: Draft,
-  scope: Scope,
-  files: NginxFiles,
-  listens: readonly (readonly string[])[],
-  line: number,
-): void {
-  const listeners = (draft.gateway['listeners'] ?? []) as Record<string, unknown>[];
-  for (const args of listens.length > 0 ? listens : [['80']]) {
-    const address = args[0] ?? '80';
-    if (address.startsWith('unix:') || address.startsWith('[')) {
-      draft.lost(`listen ${args.join(' ')}`, 'write it under gateway.listeners', line);
-      continue;
-    }
-    const { host, port } = addressOf(address);
-    const existing = listeners.find((each) => each['port'] === port);
-    const listener = existing ?? { name: `port-${port}`, host, port };
-    if (existing === undefined) listeners.push(listener);
-    if (args.includes('proxy_protocol'))
-      draft.lost(`listen ${args.join(' ')}`, 'proxyProtocol needs gateway.trustProxy', line);
-    if (!args.includes('ssl')) continue;
-    const certificates = certificatesOf(draft, scope, files);
-    const tls = (listener['tls'] ?? { certificates: [] }) as { certificates: Certificate[] };
-    for (const one of certificates)
-      if (!tls.certificates.some(({ cert }) => cert === one.cert)) tls.certificates.push(one);
-    if (tls.certificates.length === 0) continue;
-    listener['tls'] = tls;
-    const [wanted, authorities] = ['ssl_verify_client', 'ssl_client_certificate'].map(
-      (name) => nearest(scope, name)[0],
-    );
-    const verify = wanted?.args[0] ?? 'off';
-    if (verify === 'optional_no_ca')
-      draft.lost('ssl_verify_client optional_no_ca', 'certificates are verified here, or not asked for', wanted?.line);
-    if ((verify === 'on' || verify === 'optional') && authorities !== undefined) {
-      const clientCertificate = verify === 'on' ? 'required' : 'optional';
-      Object.assign(tls, { clientCertificate, clientCa: files.place(authorities.args[0] ?? '') });
-    }
-  }
-  if (listeners.length > 0) draft.gateway['listeners'] = listeners;
-}
-
-interface Certificate {
-  readonly cert: string;
-  readonly key: string;
-}
-
-/** Of the server, or else of all. */
-function certificatesOf(draft: Draft, scope: Scope, files: NginxFiles): Certificate[] {
-  const keys = nearest(scope, 'ssl_certificate_key');
-  return nearest(scope, 'ssl_certificate').flatMap(({ args: [cert = ''], line }, index) => {
-    const [key = ''] = keys[index]?.args ?? [];
-    if (cert !== '' && key !== '' && ![cert, key].some((file) => /\$|^(?:data|engine|store):/.test(file)))
-      return [{ cert: files.place(cert), key: files.place(key) }];
-    draft.lost(`ssl_certificate ${cert}`, 'only files are taken; write it under gateway.listeners', line);
-    return [];
-  });
-}
-
-function addressOf(address: string): { host: string; port: number } {
-  const [host = '', port = '80'] = /^\d+$/.test(address) ? ['*', address] : address.split(':');
-  return { host: host === '*' ? '0.0.0.0' : host, port: Number(port) };
-}
-
-function listenersOf(listens: readonly (readonly string[])[]): { host: string; port: number }[] {
-  const addresses = listens.length === 0 ? ['80'] : listens.map(([address = '80']) => address);
-  return addresses.filter((address) => !/^(unix:|\[)/.test(address)).map(addressOf);
-}
-
-/** An expression that matches somewhere, as one that matches a whole path. */
-function wholeOf(expression: string): string {
-  const isEnded = /(?<!\\)\$$/.test(expression);
-  const middle = expression.replace(/^\^/, '').replace(/(?<!\\)\$$/, '');
-  const begin = expression.startsWith('^') ? '' : '/.*';
-  return `${begin}${middle}${isEnded ? '' : '.*'}`.replace(/^\/\.\*\//, '(?:/.*)?/');
-}
-
-/** `php` as `[pP][hH][pP]`, classes with both cases; escapes stay. */
-function caseless(expression: string): string {
-  return expression.replace(/\\.|\[(?:\\.|[^\]\\])*\]|[A-Za-z]/g, (part) => {
-    if (part.startsWith('\\')) return part;
-    if (!part.startsWith('[')) return `[${part.toLowerCase()}${part.toUpperCase()}]`;
-    const content = part.slice(1, -1).replace(/^\^/, '');
-    const other = content.replace(/\\.|[A-Za-z]/g, (each) =>
-      each.startsWith('\\') ? '' : each === each.toLowerCase() ? each.toUpperCase() : each.toLowerCase(),
-    );
-    return `[${part.startsWith('[^') ? '^' : ''}${content}${other}]`;
-  });
+  if (modifier === '^~') return 100_000 + Math.min(written.length, 90_000);
+  return index < 0 ? 0 : FIRST_REGEX + (count - index);
 }

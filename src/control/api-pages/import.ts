@@ -106,7 +106,9 @@ function matchPath(path: string, notes: string[]): string | { readonly regex: st
 /** Undefined: as the gateway says for every route. */
 function authOf(document: Mapping, operation: Mapping): unknown {
   const security = operation['security'] ?? document['security'];
-  if (!Array.isArray(security) || security.length === 0) return 'public';
+  // What is written wrong protects all the same.
+  if (security !== undefined && !Array.isArray(security)) return undefined;
+  if (security === undefined || security.length === 0) return 'public';
   if (security.some((each) => isMapping(each) && Object.keys(each).length === 0)) return 'public';
   const scopes = security
     .filter(isMapping)

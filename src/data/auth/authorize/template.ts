@@ -2,7 +2,7 @@
  * Texts with placeholders for field values: `{request.id}`, `{params.userId}`, `{auth.sub}`, `{header.x-tenant}`. The
  * paths are those of expression.ts and three more (`request.id`, `request.scheme`, `request.query`). Compiled once.
  * Claims and parameters, which can hold any character, are put in encoded (`encodeFieldText`), so that none can end the
- * line; what came as a field or in the request line is fit for a field as it is. `{{` stands for a brace.
+ * line; what came as a field or in the request line is fit for a field as it is. `{{` and `}}` stand for braces.
  */
 import type { PolicyContext } from '../../contract/policy.ts';
 import { encodeFieldText } from '../identity-headers.ts';
@@ -11,7 +11,7 @@ import { compileReader, ExpressionError, type Reader } from './expression.ts';
 /** The text, or null when a placeholder has no value: then the field is not sent. */
 export type Template = (exchange: PolicyContext) => string | null;
 
-const PLACEHOLDER = /\{\{|\{([^{}]*)\}|[{}]/g;
+const PLACEHOLDER = /\{\{|\}\}|\{([^{}]*)\}|[{}]/g;
 
 const OWN_READERS: Readonly<Record<string, Reader>> = {
   'request.id': ({ requestId }) => requestId,
@@ -65,8 +65,8 @@ function partsOf(text: string): (string | Reader)[] {
     parts.push(text.slice(end, match.index));
     end = match.index + match[0].length;
     const [whole, path] = match;
-    if (whole === '{{') parts.push('{');
-    else if (path === undefined) throw new ExpressionError('a brace stands alone, write {{ for one', match.index);
+    if (whole === '{{' || whole === '}}') parts.push(whole[0]!);
+    else if (path === undefined) throw new ExpressionError('a brace stands alone, write {{ or }} for one', match.index);
     else parts.push(placeholder(path.trim(), match.index));
   }
   parts.push(text.slice(end));
