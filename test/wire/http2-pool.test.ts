@@ -9,6 +9,7 @@ import type { ConnectionCounter } from '../../src/data/contract/service-state.ts
 import type { PoolSettings } from '../../src/data/contract/snapshot.ts';
 import type { UpstreamHandler, UpstreamStream } from '../../src/data/exchange/upstream-stream.ts';
 import * as f from '../../src/data/http2/frames.ts';
+import { MOST_STREAMS } from '../../src/data/http2/upstream-connection.ts';
 import { ConnectionCounts } from '../../src/data/upstream/connection-counts.ts';
 import { dialTarget } from '../../src/data/upstream/dial.ts';
 import { Http2Pool } from '../../src/data/upstream/http2-pool.ts';
@@ -16,6 +17,7 @@ import { block, frame, Http2Peer } from '../support/http2-peer.ts';
 import { until } from '../support/until.ts';
 
 const HOUR_MS = 3_600_000;
+const NO_BODY = Buffer.alloc(0);
 const SETTINGS = {
   maxConnections: 4,
   maxQueued: 4,
@@ -27,9 +29,13 @@ const SETTINGS = {
   addressShare: 1,
 };
 
-async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
+/** `credits`: instances give windows back by themselves. */
+async function scene(t: TestContext, changed: Partial<PoolSettings> = {}, credits = true) {
   const peers: Http2Peer[] = [];
-  const { url } = await Http2Peer.serve(t, (peer) => void peers.push(peer));
+  const { url } = await Http2Peer.serve(t, (peer) => {
+    peer.credits = credits;
+    peers.push(peer);
+  });
   const port = Number(new URL(url).port);
   const clock = new FakeClock();
   const wheel = new TimerWheel(100, clock);
@@ -76,14 +82,16 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}) {
     onStreamDeadline: () => {},
   };
   /** Sends a request, on a connection that there is or on a new one. */
-  const ask = async (): Promise<void> => {
+  const ask = async (body = NO_BODY): Promise<void> => {
     const stream = await new Promise<UpstreamStream>((resolve, reject) => {
-      const waiter = { source: null, upgrade: '', onStream: resolve, onNoStream: () => reject(new Error('no stream')) };
+      const onNoStream = (): void => reject(new Error('no stream'));
+      const waiter = { source: null, upgrade: '', hasBody: body.length > 0, onStream: resolve, onNoStream };
       const found = pool.acquire(waiter, false);
       if (found !== null) resolve(found);
     });
     stream.begin(handler, 'GET', 'a', '', '/', null, '');
-    stream.endHead(0, false, false);
+    stream.endHead(body.length, false, false);
+    if (body.length > 0) stream.sendBody(body, true);
     stream.sendEnd(null);
     stream.flush();
   };
@@ -170,6 +178,28 @@ test('RFC 9113 §6.8: who hears that a request was not processed and asks again 
   await peers[0]!.closed();
   assert.deepEqual(faults, ['upstream_refused: GOAWAY NO_ERROR']);
   assert.equal(peers[0]!.frames.filter(({ type }) => type === f.HEADERS).length, 1);
+});
+
+test('§6.9: a body takes the connection whose window has room for it', async (t) => {
+  const { peers, ask, ended } = await scene(t, { maxConnections: 2 }, false);
+  const requestsOn = (peer: Http2Peer): number => peer.frames.filter(({ type }) => type === f.HEADERS).length;
+  for (let i = 0; i <= MOST_STREAMS; i++) await ask();
+  await until(() => peers.length === 2 && requestsOn(peers[1]!) === 1, 'another connection');
+  const [first, second] = peers as [Http2Peer, Http2Peer];
+  await first.request(MOST_STREAMS - 1);
+  for (let id = 1; id < 8; id += 2) respond(first, id);
+  await until(() => ended() === 4, 'four responses');
+  await ask(Buffer.alloc(60_000));
+  await until(() => requestsOn(first) === MOST_STREAMS + 1, 'the large one on the first');
+  await ask(Buffer.alloc(1_000));
+  await until(() => requestsOn(second) === 2, 'the small one on the second');
+  // What has no body waits for no window.
+  await ask();
+  await until(() => requestsOn(first) === MOST_STREAMS + 2, 'the one without a body on the first');
+  first.send(frame(f.WINDOW_UPDATE, 0, 0, Buffer.from([0, 0, 0xff, 0xff])));
+  await first.settled();
+  await ask(Buffer.alloc(1_000));
+  await until(() => requestsOn(first) === MOST_STREAMS + 3, 'the next one on the first');
 });
 
 test('an instance that finds the PINGs too many gets half of them from then on', async (t) => {

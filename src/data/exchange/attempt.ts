@@ -27,6 +27,7 @@ export type UpstreamInstance = Endpoint<StreamPool>;
 /** The call that an attempt belongs to. */
 export interface AttemptHandler {
   readonly request: OutgoingRequest;
+  readonly hasBody: boolean;
   /** The head is written: send what there is of the body. */
   onAttemptReady(attempt: Attempt): void;
   /** May the same request be sent once more on a fresh connection, after a reused one turned out to be closed? */
@@ -164,6 +165,10 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
 
   get upgrade(): string {
     return this.#call.request.upgrade;
+  }
+
+  get hasBody(): boolean {
+    return this.#call.hasBody;
   }
 
   get isConnected(): boolean {

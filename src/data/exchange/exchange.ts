@@ -99,7 +99,7 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     this.live.active++;
     this.downstream = downstream;
     this.response = new OutgoingResponse(this);
-    this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0);
+    this.body = bodyOf(incoming.meaning.bodyLength, incoming.meaning.upgrade >= 0, incoming);
   }
 
   /** Where it goes, when that does not follow from its URL: a policy has said so, or a trusted proxy. */
@@ -552,7 +552,10 @@ export class Exchange extends Context implements PolicyContext, DownstreamHandle
     if (this.#behindProxy !== null) this.runtime.sources.leave(this.#behindProxy);
     if (--this.live.active === 0 && this.live.retired) this.live.dispose();
     // The memory is another request's next. A policy that has kept this object must not read of that one.
-    if (!this.incoming.heldByPolicy) this.leaveRequest();
+    if (!this.incoming.heldByPolicy) {
+      this.body.leaveMemory();
+      this.leaveRequest();
+    }
     this.downstream.exchangeDone(nowMs);
   }
 }

@@ -27,3 +27,33 @@ test('small and large pieces stay in their order', () => {
   }
   assert.ok(body.whole().equals(bytes));
 });
+
+test('a short body is kept in memory of its call until somebody else refers to it, and none of it is left there', () => {
+  const memory = Buffer.alloc(8);
+  const body = new RequestBody(UNKNOWN_LENGTH, { bodyMemory: () => memory });
+  body.allowReplay(100);
+  const sent: string[] = [];
+  const taker = { sendBody: (bytes: Uint8Array) => void sent.push(Buffer.from(bytes).toString()) };
+  body.take(Buffer.from('abc'), true);
+  body.take(Buffer.from('de'), true);
+  assert.equal(memory.toString('latin1', 0, 5), 'abcde');
+  body.sendKept(taker);
+  // Too much for it, and what stays as it is anyway, stand behind.
+  body.take(Buffer.from('fghi'), true);
+  body.take(Buffer.from('j'), false);
+  memory.fill('x');
+  body.sendKept(taker);
+  assert.deepEqual(sent, ['abcde', 'abcde', 'fghij']);
+  assert.equal(body.whole().toString(), 'abcdefghij');
+
+  const short = new RequestBody(UNKNOWN_LENGTH, { bodyMemory: () => memory });
+  short.take(Buffer.from('abc'), true);
+  const { kept } = short;
+  memory.fill('y');
+  assert.deepEqual(kept, [Buffer.from('abc')]);
+
+  const over = new RequestBody(UNKNOWN_LENGTH, { bodyMemory: () => memory });
+  over.take(Buffer.from('abc'), true);
+  over.leaveMemory();
+  assert.deepEqual([over.kept, over.isReplayable], [[], false]);
+});

@@ -6,14 +6,18 @@ import { MessageFraming } from '../parser/framing.ts';
 import { Head } from '../parser/head.ts';
 import { Target } from '../parser/target.ts';
 import { RouteMatchResult } from '../router/match-result.ts';
+import type { BodyMemory } from './request-body.ts';
 import { ID_WORDS } from './request-ids.ts';
 
 /** Heads up to this size are read into memory that is used again. */
 export const HEAD_BYTES = 2 * 1024;
 /** The longest request id that is taken from a caller. */
 const MAX_REQUEST_ID_BYTES = 128;
+/** Bodies up to this are kept in memory that is used again. */
+const BODY_BYTES = 4 * 1024;
+const NOTHING = Buffer.alloc(0);
 
-export class RequestBuffers {
+export class RequestBuffers implements BodyMemory {
   readonly head: Head;
   /** What a whole head of at most `HEAD_BYTES` is copied to. */
   readonly bytes = Buffer.allocUnsafeSlow(HEAD_BYTES);
@@ -29,8 +33,16 @@ export class RequestBuffers {
   readonly target = new Target();
   readonly matched = new RouteMatchResult();
 
+  #body: Buffer = NOTHING;
+
   constructor(maxFields: number) {
     this.head = new Head(maxFields);
+  }
+
+  /** Made for the first request that has a body to keep. */
+  bodyMemory(): Buffer {
+    if (this.#body.length === 0) this.#body = Buffer.allocUnsafeSlow(BODY_BYTES);
+    return this.#body;
   }
 
   /** The head's bytes by words; null for a head that has memory of its own. */

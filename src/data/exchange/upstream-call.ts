@@ -101,6 +101,10 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
     return this.request.source;
   }
 
+  get hasBody(): boolean {
+    return this.#body.length !== 0;
+  }
+
   start(nowMs: number): void {
     if (this.#body.length !== 0 || this.request.upgrade !== '') this.#body.consumer = this;
     const totalMs = shorter(this.service.settings.timeouts.totalMs, this.request.deadlineMs);
@@ -314,7 +318,7 @@ export class UpstreamCall implements ResponseSource, BodyConsumer, AttemptHandle
       attempt.sendEnd(null);
       return;
     }
-    for (const bytes of body.kept) attempt.sendBody(bytes, false);
+    body.sendKept(attempt);
     body.handedOver();
     if (body.complete) attempt.sendEnd(body.trailers);
     else this.#handler.onRequestDrain();

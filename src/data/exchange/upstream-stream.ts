@@ -94,6 +94,8 @@ export interface StreamWaiter {
   readonly source: Source | null;
   /** The protocol that the request asks to switch to, or empty. */
   readonly upgrade: string;
+  /** The request has a body. */
+  readonly hasBody: boolean;
   onStream(stream: UpstreamStream): void;
   /** Nothing was sent. */
   onNoStream(kind: FaultKind, cause: string): void;

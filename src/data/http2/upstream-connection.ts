@@ -15,6 +15,7 @@ import {
   END_STREAM,
   ENHANCE_YOUR_CALM,
   errorName,
+  FRAME_BYTES,
   MOST_STREAM_ID,
   PREFACE,
   PROTOCOL_ERROR,
@@ -120,6 +121,11 @@ export class UpstreamConnection extends Http2Connection {
     return (
       !this.isClosed && !this.#isGoingAway && this.streams.size < Math.min(MOST_STREAMS, this.peerSettings.mostStreams)
     );
+  }
+
+  /** The instance takes little more of bodies before it has read what is on its way. */
+  get isTight(): boolean {
+    return this.sendWindow < FRAME_BYTES;
   }
 
   /** Whether it takes an extended CONNECT (RFC 8441 §3); null: its first settings are not here yet. */
