@@ -7,8 +7,11 @@ import { setImmediate as turn } from 'node:timers/promises';
 /** Work that gives a `Result` in the end. Between two yields it should take well below a millisecond. */
 export type Steps<Result> = Generator<undefined, Result, undefined>;
 
-/** How long a slice takes, in milliseconds. Other work waits at most this and one step. */
-const SLICE_MS = 2;
+/**
+ * How long a slice takes, in milliseconds. Other work waits at most this and one step; a request does so once for each
+ * time that something of it arrives, from the client and from the service.
+ */
+const SLICE_MS = 1;
 
 export function atOnce<Result>(steps: Steps<Result>): Result {
   for (;;) {

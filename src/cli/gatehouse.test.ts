@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { after, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
@@ -70,6 +71,35 @@ test('the binary says clearly that an old Node is too old', async () => {
     assert.match(error.stderr, /^gatehouse needs Node.js 24 or newer; this is 20\.11\.0/);
     return true;
   });
+});
+
+/** One line for each time that Node begins in the process: its id, and what it was called with. */
+async function beginnings(command: string, options = ''): Promise<unknown[][]> {
+  const says = `data:text/javascript,import{isMainThread}from'node:worker_threads';
+    if(isMainThread)console.log(JSON.stringify([process.pid,...process.execArgv]))`;
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', says, BIN, command, 'no-such.yaml'], {
+    cwd: cli.folder,
+    env: { ...process.env, NODE_OPTIONS: options },
+  }).catch((error: { stdout: string }) => error);
+  return stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown[]);
+}
+
+const helpers = Math.max(1, availableParallelism() - 1);
+const why =
+  process.platform === 'win32' ? 'no execve' : helpers >= 4 ? 'V8 has four threads, and there are cores' : false;
+test('a start leaves V8 one thread for each core beside one, in the same process', { skip: why }, async () => {
+  const [first, second, ...more] = await beginnings('start');
+  assert.deepEqual(more, []);
+  assert.equal(second?.[0], first?.[0]);
+  assert.deepEqual(second?.slice(1), [`--v8-pool-size=${helpers}`, ...(first?.slice(1) ?? [])]);
+});
+
+test('a start that says itself how many threads V8 has begins once, as other commands do', async () => {
+  assert.equal((await beginnings('start', '--v8-pool-size=4')).length, 1);
+  assert.equal((await beginnings('check')).length, 1);
 });
 
 test('the guide of the command line names every command', () => {

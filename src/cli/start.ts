@@ -9,6 +9,7 @@ import { WORKER_ENTRY } from '../worker-entry.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION } from './command.ts';
 import { configFile, counted } from './config-file.ts';
+import { onNpmGone } from './npm-parent.ts';
 import { watchOwnFaults } from './own-faults.ts';
 import { serviceManager } from './service-manager.ts';
 
@@ -36,6 +37,10 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     const file = configFile(context.positionals[0], context);
     // Signals count from here on: one that comes while the gateway starts must not be lost.
     const ending = endingOf(context);
+    const forgetNpm = onNpmGone(context.env, () => {
+      context.err('npm, which started this gateway, has ended: so does the gateway\n');
+      ending.ask();
+    });
     const early = new Set<'SIGHUP' | 'SIGUSR1'>();
     const later: Readonly<Record<'SIGHUP' | 'SIGUSR1', () => void>> = {
       SIGHUP: () => early.add('SIGHUP'),
@@ -61,6 +66,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
       });
     } catch (error) {
       dismissWorkerThread();
+      forgetNpm();
       ending.forget();
       forget(later);
       context.err(`${messageOf(error)}\n`);
@@ -95,6 +101,7 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
     if (ending.isAsked() || faults.isUnwell()) manager.stopping();
     const cutOff = await gateway.stop();
     forget({ SIGHUP: reload, SIGUSR1: reopen });
+    forgetNpm();
     ending.forget();
     faults.forget();
     await manager.delivered();
@@ -107,15 +114,20 @@ Exit codes: 0 drained, 1 the configuration is wrong, 5 something stands in the w
 function endingOf({ signals, exit }: CommandContext): {
   readonly asked: Promise<void>;
   isAsked(): boolean;
+  /** As a signal would. */
+  ask(): void;
   forget(): void;
 } {
   let count = 0;
   const { promise: asked, resolve } = Promise.withResolvers<void>();
+  const ask = (): void => {
+    count++;
+    resolve();
+  };
   const listeners = (['SIGTERM', 'SIGINT'] as const).map((signal) => {
     const listener = (): void => {
-      count++;
-      if (count === 1) resolve();
-      else exit(SIGNAL_CODES[signal]);
+      ask();
+      if (count > 1) exit(SIGNAL_CODES[signal]);
     };
     signals.on(signal, listener);
     return { signal, listener };
@@ -123,6 +135,7 @@ function endingOf({ signals, exit }: CommandContext): {
   return {
     asked,
     isAsked: () => count > 0,
+    ask,
     forget: () => {
       for (const { signal, listener } of listeners) signals.off(signal, listener);
     },

@@ -218,13 +218,13 @@ class DataWorker {
   /** Discovery found others: the services take them at once, and nothing else is looked at. */
   #applyInstances(version: number, changed: readonly ServiceSettings[]): void {
     const byName = new Map(changed.map((service) => [service.name, service]));
-    this.#applying = this.#applying.then(() => {
+    this.#applying = this.#applying.then(async () => {
       const { snapshot: before, secrets } = this.#newest!;
       const services = before.services.map((service) => byName.get(service.name) ?? service);
       const snapshot: Snapshot = { ...before, version, services };
       this.#newest = { snapshot, secrets };
       try {
-        this.#services.change(changed);
+        await inSlices(this.#services.changeSteps(changed));
         this.#applied = snapshot;
         this.#send({ kind: 'applied', version, isListening: this.#isListening });
       } catch (error) {

@@ -85,15 +85,20 @@ export class ServiceSet {
   }
 
   /** Services that are there take other instances. Throws before anything has changed. */
-  change(changed: readonly ServiceSettings[]): void {
-    const known = changed.map((settings) => {
+  *changeSteps(changed: readonly ServiceSettings[]): Steps<void> {
+    const known: UpstreamService[] = [];
+    for (const settings of changed) {
       const service = this.#services.get(settings.name);
       if (service === undefined || !isSame(service.settings, settings))
         throw new TypeError(`"${settings.name}" is no service that could take other instances`);
       service.check(settings);
-      return service;
-    });
-    for (const [i, service] of known.entries()) service.update(changed[i]!);
+      known.push(service);
+      yield;
+    }
+    for (const [i, service] of known.entries()) {
+      service.update(changed[i]!);
+      yield;
+    }
   }
 
   get(name: string): UpstreamService | undefined {
