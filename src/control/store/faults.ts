@@ -23,6 +23,22 @@ function read(error: unknown): { code: string; errcode: number; message: string 
 const SQLITE_AWAY = new Set([3, 5, 6, 8, 10, 11, 13, 14]);
 const SOCKET_CODES = /^E(CONNREFUSED|CONNRESET|PIPE|TIMEDOUT|HOSTUNREACH|NETUNREACH|NOTFOUND|AI_AGAIN|NOENT|ACCES)$/;
 
+/** What `pg` says of a connection that is gone, that could not be made, or that it closed itself. */
+const WITHOUT_CODE = new RegExp(
+  `^(${[
+    'timeout exceeded when trying to connect',
+    'timeout expired',
+    'Connection terminated',
+    'Query read timeout',
+    'Client has encountered a connection error and is not queryable',
+    'Client was closed and is not queryable',
+    'Received unexpected ',
+    'The server does not support SSL connections',
+    'There was an error establishing an SSL connection',
+    'Cannot use a pool after calling end on the pool',
+  ].join('|')})`,
+);
+
 /** True when the database cannot be used now, so that the caller should answer 503 and not 500. */
 export function isUnavailable(error: unknown): boolean {
   const { code, errcode, message } = read(error);
@@ -31,7 +47,7 @@ export function isUnavailable(error: unknown): boolean {
   if (code === 'ERR_INVALID_STATE' && message.includes('database is not open')) return true;
   // SQLSTATE 08: connection, 53: resources, 57: operator (shutdown, cancelled by a timeout), 58: system.
   if (/^(08|53|57|58)[0-9A-Z]{3}$/.test(code) || SOCKET_CODES.test(code)) return true;
-  return /^(timeout exceeded when trying to connect|Connection terminated|Query read timeout)/.test(message);
+  return WITHOUT_CODE.test(message);
 }
 
 /** In words, for health: nothing of the data, and no message of the driver, which may hold some. */

@@ -167,6 +167,20 @@ describe('openStore on SQLite', () => {
   });
 });
 
+test('a connection that is gone, in the words of `pg`, which gives these no code, is no defect', () => {
+  for (const said of [
+    'Client has encountered a connection error and is not queryable',
+    'Client was closed and is not queryable',
+    'Connection terminated unexpectedly',
+    'Connection terminated due to connection timeout',
+    'Received unexpected commandComplete message from backend.',
+    'The server does not support SSL connections',
+    'timeout expired',
+  ])
+    assert.ok(isUnavailable(new Error(said)), said);
+  assert.ok(!isUnavailable(new TypeError('rows is not iterable')));
+});
+
 describe('openStore', () => {
   for (const url of ['mysql://a@b/c', 'sqlite:', '', '/tmp/x.db']) {
     test(`refuses "${url}"`, async () => {
