@@ -56,6 +56,7 @@ describe('an order', () => {
         key: 'ecdsa',
         responseTimeoutMs: 20_000,
         pendingTimeoutMs: 20_000,
+        orderTimeoutMs: 60_000,
         ...more,
       },
       accountKey,
@@ -126,7 +127,7 @@ describe('an order', () => {
     assert.match((await swapped('<html>busy</html>')).message, /no certificate/);
     assert.match((await swapped('')).message, /certificate/);
     const foreign = await failure(({ path }) =>
-      path.startsWith('/authZ/') ? () => '{"status":"pending","identifier":{"value":"x"}}' : undefined,
+      path.startsWith('/authZ/') ? () => '{"status":"pending","identifier":{"value":"order.example.com"}}' : undefined,
     );
     assert.match(foreign.message, /unexpected/);
   });
@@ -142,6 +143,19 @@ describe('an order', () => {
       { pendingTimeoutMs: 2_000 },
     );
     assert.match(pending.message, /pending for too long/);
+  });
+
+  test('proves no name that was not ordered, and ends an order that never would', async () => {
+    const { presented } = prover;
+    const foreign = await failure(({ path }) =>
+      path.startsWith('/authZ/') ? (body) => body.replace('order.example.com', 'bank.example') : undefined,
+    );
+    assert.match(foreign.message, /asks for a proof of "bank\.example", not of order\.example\.com/);
+    assert.equal(prover.presented, presented);
+    const late = await failure(({ path }) => (path.startsWith('/order-plz') ? 'silence' : undefined), {
+      orderTimeoutMs: 500,
+    });
+    assert.match(late.message, /did not finish the order in time/);
   });
 
   test('says why a name was not proved, and who cannot be reached', async () => {

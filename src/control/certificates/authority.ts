@@ -31,6 +31,8 @@ export interface AuthoritySettings {
   /** Longest time for one response of the authority, and longest time that it may leave an order pending. */
   readonly responseTimeoutMs: number;
   readonly pendingTimeoutMs: number;
+  /** Longest time for the whole order: the next one waits for it. */
+  readonly orderTimeoutMs: number;
 }
 
 /** Puts the proof where the authority looks, and takes it away again. */
@@ -85,7 +87,7 @@ export async function orderCertificate(
     await ensureAccount(client, settings);
     const order = await client.createOrder({ identifiers: [{ type: 'dns', value: name }] });
     const authorizations = await client.getAuthorizations(order);
-    for (const authorization of authorizations) await prove(client, authorization, kind, prover);
+    for (const authorization of authorizations) await prove(client, authorization, name, kind, prover);
     const [key, request] = await acme.crypto.createCsr(
       { commonName: name, altNames: [name] },
       settings.key === 'rsa'
@@ -97,6 +99,7 @@ export async function orderCertificate(
     return checked(name, String(key), chain);
   } catch (error) {
     if (error instanceof OrderError) throw error;
+    if (told.isOver) throw new OrderError('the authority did not finish the order in time');
     if (error instanceof TypeError && told.fault === null)
       throw new OrderError(`the authority sent something unexpected (${error.message})`);
     throw new OrderError(plainMessage(told.fault ?? error), told.retryAfterMs);
@@ -127,11 +130,15 @@ async function ensureAccount(client: acme.Client, { email }: AuthoritySettings):
 async function prove(
   client: acme.Client,
   authorization: acme.Authorization,
+  ordered: string,
   kind: ChallengeKind,
   prover: Prover,
 ): Promise<void> {
   if (authorization.status === 'valid') return;
   const name = authorization.identifier.value;
+  // It would have the gateway, or the user's program, prove a name that nobody ordered, perhaps for somebody else.
+  if (name !== ordered.replace(/^\*\./, ''))
+    throw new OrderError(`the authority asks for a proof of ${JSON.stringify(name).slice(0, 100)}, not of ${ordered}`);
   const challenge = authorization.challenges.find(({ type }) => type === kind);
   if (challenge === undefined) {
     const offered = authorization.challenges.map(({ type }) => type).join(', ');
@@ -182,6 +189,8 @@ interface Heard {
   retryAfterMs: number;
   /** Of a request that got no response. */
   fault: unknown;
+  /** The time for the order has passed. */
+  readonly isOver: boolean;
   stop(): void;
 }
 
@@ -220,15 +229,26 @@ function listenIn(settings: AuthoritySettings): Heard {
     const { handlers } = interceptors.response as unknown as { readonly handlers?: unknown[] };
     if (handlers !== undefined) handlers.unshift(handlers.pop());
   }
-  heard = {
+  // The library's time limit is one between bytes; this one ends a response that trickles.
+  let isOver = false;
+  const end = setTimeout(() => {
+    isOver = true;
+    agent.destroy();
+  }, settings.orderTimeoutMs).unref();
+  const own: Heard = {
     retryAfterMs: 0,
     fault: null,
+    get isOver() {
+      return isOver;
+    },
     stop: () => {
       heard = undefined;
+      clearTimeout(end);
       agent.destroy();
     },
   };
-  return heard;
+  heard = own;
+  return own;
 }
 
 /** RFC 9110 §10.2.3: seconds or a date. An authority that says more than a week is not believed. */

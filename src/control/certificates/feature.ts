@@ -2,6 +2,7 @@
  * Certificates of `tls: auto` as a feature of the control plane: opens the storage, runs the manager, answers
  * challenges, and has a new certificate published to the workers. lazy-feature.ts loads it when a listener says `auto`.
  */
+import { createPrivateKey } from 'node:crypto';
 import { join } from 'node:path';
 import { systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
@@ -26,6 +27,8 @@ const CERTIFICATE_POLL_MS = 30_000;
 const OPEN_AGAIN_AFTER_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 const PENDING_TIMEOUT_MS = 120_000;
+/** Shorter than the lock of an order (manager.ts). */
+const ORDER_TIMEOUT_MS = 10 * 60_000;
 
 export class CertificatesFeature {
   readonly #host: CertificatesHost;
@@ -120,7 +123,7 @@ export class CertificatesFeature {
         random: Math.random,
         pollMs: CERTIFICATE_POLL_MS,
         order: async (name, kind) => {
-          const accountKey = await accountKeyOf(storage);
+          const accountKey = await accountKeyOf(storage, log);
           return orderCertificate(this.#settings!, accountKey, name, kind, prover);
         },
         changed: async () => {
@@ -169,12 +172,21 @@ async function openStorage(
 }
 
 /** Made once; two gateways that start together may each make one, and the last one written is used from then on. */
-async function accountKeyOf(storage: CertificateStorage): Promise<string> {
+async function accountKeyOf(storage: CertificateStorage, log: CertificatesHost['log']): Promise<string> {
   const kept = await storage.read('account');
-  if (kept !== null) return kept;
+  if (kept !== null && isPrivateKey(kept)) return kept;
+  if (kept !== null) log.warn('the key of the ACME account cannot be read, a new account is made', {});
   const made = await makeAccountKey();
   await storage.write('account', made);
   return made;
+}
+
+function isPrivateKey(pem: string): boolean {
+  try {
+    return createPrivateKey(pem).type === 'private';
+  } catch {
+    return false;
+  }
 }
 
 function settingsOf(plan: AcmePlan, { secrets }: Compiled): AuthoritySettings {
@@ -190,6 +202,7 @@ function settingsOf(plan: AcmePlan, { secrets }: Compiled): AuthoritySettings {
         : { keyId: externalAccount.keyId, hmacKey: secrets[externalAccount.hmacKey] ?? '' },
     responseTimeoutMs: ANSWER_TIMEOUT_MS,
     pendingTimeoutMs: PENDING_TIMEOUT_MS,
+    orderTimeoutMs: ORDER_TIMEOUT_MS + (plan.dns === null ? 0 : plan.dns.waitMs + 2 * plan.dns.timeoutMs),
   };
 }
 

@@ -130,6 +130,78 @@ describe('the manager of certificates', () => {
     await manager.close();
   });
 
+  test('a storage that cannot be written costs no order, and is asked no oftener than an authority', async (t) => {
+    const { make, orders, settle, advance, options } = await scene(t);
+    const { storage } = options;
+    const write = storage.write.bind(storage);
+    storage.write = async () => {
+      throw new Error('no space left on device');
+    };
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    for (let i = 0; i < 5; i++) await advance(MINUTE);
+    assert.deepEqual(orders, []);
+    const [report] = manager.report();
+    assert.ok(report!.failures > 1 && report!.failures < 5, String(report!.failures));
+    assert.match(report!.problem ?? '', /no space left/);
+    storage.write = write;
+    for (let i = 0; i < 10; i++) await advance(MINUTE);
+    assert.equal(orders.length, 1);
+    assert.equal(manager.report()[0]!.problem, null);
+    await manager.close();
+  });
+
+  test('what an authority issued and cannot be kept is not ordered again at once', async (t) => {
+    const { make, orders, settle, advance, options } = await scene(t);
+    const { storage } = options;
+    const write = storage.write.bind(storage);
+    storage.write = async (key, value) => {
+      if (key.startsWith('certificate/')) throw new Error('no space left on device');
+      await write(key, value);
+    };
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    for (let i = 0; i < 50; i++) await advance(1_000);
+    assert.equal(orders.length, 1);
+    await manager.close();
+  });
+
+  test('broken notes about failures, and those of a clock that was wrong, hold nothing up', async (t) => {
+    for (const [text, isHeld] of [
+      ['{"failures":', false],
+      ['null', false],
+      ['{"failures":"many","notBeforeMs":"never"}', false],
+      [`{"failures":3,"notBeforeMs":${Date.parse('2999-01-01')},"problem":7}`, true],
+    ] as const) {
+      const { make, orders, settle, options, clock } = await scene(t);
+      await options.storage.write('trouble/a.example', text);
+      const manager = make();
+      await manager.open();
+      manager.run(WISHES);
+      await settle();
+      assert.equal(orders.length, isHeld ? 0 : 1, text);
+      const { nextTryAt } = manager.report()[0]!;
+      if (isHeld) assert.ok(Date.parse(nextTryAt!) <= clock.wallMs() + 7 * 86_400_000, text);
+      await manager.close();
+    }
+  });
+
+  test('a certificate that is due at once is not ordered once a second', async (t) => {
+    const { make, orders, settle, advance, kept, clock } = await scene(t);
+    clock.advance(kept.notAfterMs - kept.notBeforeMs - MINUTE);
+    const manager = make();
+    await manager.open();
+    manager.run(WISHES);
+    await settle();
+    for (let i = 0; i < 50; i++) await advance(1_000);
+    assert.equal(orders.length, 1);
+    await manager.close();
+  });
+
   test('what is kept is published at its start, and a broken file is ordered anew', async (t) => {
     const { make, orders, settle, kept, options, changes } = await scene(t);
     await options.storage.write('certificate/a.example', kept.pem);

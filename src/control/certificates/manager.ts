@@ -50,12 +50,17 @@ export interface CertificateReport {
   readonly problem: string | null;
 }
 
-interface State {
-  kept: KeptCertificate | null;
-  renewAtMs: number;
+interface Trouble {
   failures: number;
   notBeforeMs: number;
   problem: string | null;
+  /** It could not be kept. */
+  unwritten: boolean;
+}
+
+interface State extends Trouble {
+  kept: KeptCertificate | null;
+  renewAtMs: number;
 }
 
 const FIRST_BACKOFF_MS = 60_000;
@@ -64,7 +69,28 @@ const JITTER = 0.1;
 /** An order takes minutes at most; another gateway takes over when this one died in it. */
 const LOCK_MS = 15 * 60_000;
 const LONGEST_SLEEP_MS = 3_600_000;
+/** What is kept says no more than this: a clock that was wrong must not hold renewals up for years. */
+const LONGEST_WAIT_MS = 7 * 86_400_000;
 const SHORTEST_SLEEP_MS = 1_000;
+
+const NO_TROUBLE: Trouble = { failures: 0, notBeforeMs: 0, problem: null, unwritten: false };
+
+/** What cannot be read is none: a file that is broken must not keep the name without a certificate. */
+function parseTrouble(text: string | null, nowMs: number): Trouble {
+  if (text === null) return NO_TROUBLE;
+  try {
+    const { failures, notBeforeMs, problem } = JSON.parse(text) as Readonly<Record<string, unknown>>;
+    if (!Number.isSafeInteger(failures) || typeof notBeforeMs !== 'number') return NO_TROUBLE;
+    return {
+      failures: Math.min(Math.max(failures as number, 0), 1_000),
+      notBeforeMs: Math.min(Math.max(notBeforeMs, 0), nowMs + LONGEST_WAIT_MS),
+      problem: typeof problem === 'string' ? problem : null,
+      unwritten: false,
+    };
+  } catch {
+    return NO_TROUBLE;
+  }
+}
 
 export class CertificateManager {
   readonly #options: ManagerOptions;
@@ -142,14 +168,14 @@ export class CertificateManager {
     let isChanged = false;
     for (const name of this.#wishes.names) {
       const kept = parseKept((await storage.read(`certificate/${name}`)) ?? '');
-      const trouble = JSON.parse((await storage.read(`trouble/${name}`)) ?? '{}') as Partial<State>;
+      const trouble = parseTrouble(await storage.read(`trouble/${name}`), this.#options.clock.wallMs());
       const before = this.#states.get(name);
+      // A storage that can be read and not written has forgotten what this gateway knows.
+      const isNewer = before?.unwritten === true && before.notBeforeMs > trouble.notBeforeMs;
       const state: State = {
+        ...(isNewer ? before : trouble),
         kept,
         renewAtMs: before !== undefined && before.kept?.pem === kept?.pem ? before.renewAtMs : this.#renewAt(kept),
-        failures: trouble.failures ?? 0,
-        notBeforeMs: trouble.notBeforeMs ?? 0,
-        problem: trouble.problem ?? null,
       };
       this.#states.set(name, state);
       if (kept === null || before?.kept?.pem === kept.pem) continue;
@@ -184,16 +210,21 @@ export class CertificateManager {
       log.info('a certificate is ordered', { name, challenge: kind, renewal: state.kept !== null });
       let pem: string;
       try {
+        // What the authority issues and cannot be kept is ordered again and again, until it refuses.
+        await storage.write(`trial/${name}`, '');
+        await storage.remove(`trial/${name}`);
         pem = await this.#options.order(name, kind);
+        this.orders.issued++;
+        await storage.write(`certificate/${name}`, pem);
+        await storage.remove(`trouble/${name}`);
+        await writePrivate(folder, fileOf(folder, name), pem);
       } catch (error) {
         return await this.#failed(name, state, kind, error);
       }
-      this.orders.issued++;
-      await storage.write(`certificate/${name}`, pem);
-      await storage.remove(`trouble/${name}`);
-      await writePrivate(folder, fileOf(folder, name), pem);
       const kept = parseKept(pem);
-      this.#states.set(name, { kept, renewAtMs: this.#renewAt(kept), failures: 0, notBeforeMs: 0, problem: null });
+      // One that is due at once, since it is for a moment or was dated back, is not ordered once a second.
+      const renewAtMs = Math.max(this.#renewAt(kept), clock.wallMs() + FIRST_BACKOFF_MS);
+      this.#states.set(name, { kept, renewAtMs, ...NO_TROUBLE });
       // Who reads that it was issued finds it in use.
       await this.#options.changed();
       const days = ((kept?.notAfterMs ?? 0) - clock.wallMs()) / 86_400_000;
@@ -212,7 +243,11 @@ export class CertificateManager {
     const waitMs = Math.max(jittered(backoffMs, JITTER, this.#options.random), wishedMs);
     state.notBeforeMs = Math.ceil(this.#options.clock.wallMs() + waitMs);
     const { failures, notBeforeMs, problem } = state;
-    await this.#options.storage.write(`trouble/${name}`, JSON.stringify({ failures, notBeforeMs, problem }));
+    const written = JSON.stringify({ failures, notBeforeMs, problem });
+    state.unwritten = await this.#options.storage.write(`trouble/${name}`, written).then(
+      () => false,
+      () => true,
+    );
     const fields = { name, challenge: kind, problem, failures, nextTry: new Date(notBeforeMs).toISOString() };
     if (state.kept === null) this.#options.log.error('there is no certificate: the order failed', fields);
     else

@@ -3,7 +3,7 @@
  * a record that a program of the user's sets. Where gateways share a database any of them may be asked, so the answers
  * of the first two are in the storage as well.
  */
-import { execFile } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { messageOf } from '../../base/errors.ts';
 import type { Logger } from '../../base/log.ts';
@@ -15,7 +15,9 @@ import type { CertificateStorage } from './storage.ts';
 
 /** How often a gateway looks whether another one has put up a challenge. */
 export const SHARED_POLL_MS = 3_000;
-const MAX_OUTPUT = 64 * 1024;
+/** Characters of what the program says. */
+const MAX_OUTPUT = 4_096;
+const LAST_WORDS_MS = 250;
 
 export interface ProverOptions {
   readonly bus: Pick<ControlBus, 'publish'>;
@@ -114,24 +116,60 @@ export class ChallengeProver implements Prover {
     const { dns, cwd } = this.#options;
     const [program, ...args] = dns?.command ?? [];
     if (dns === null || program === undefined) return Promise.reject(new OrderError('acme.dns has no command'));
-    return new Promise((resolve, reject) => {
-      execFile(
-        program,
-        [...args, what, `_acme-challenge.${name}`, answer],
-        { cwd, timeout: dns.timeoutMs, maxBuffer: MAX_OUTPUT, killSignal: 'SIGKILL' },
-        (error, _stdout, stderr) => {
-          if (error === null) resolve();
-          else
-            reject(new OrderError(`the command of acme.dns failed to ${what} the record: ${reasonOf(error, stderr)}`));
-        },
-      );
-    });
+    return runProgram(program, [...args, what, `_acme-challenge.${name}`, answer], cwd, dns.timeoutMs).catch(
+      (error: unknown) =>
+        Promise.reject(new OrderError(`the command of acme.dns failed to ${what} the record: ${messageOf(error)}`)),
+    );
   }
 }
 
-function reasonOf(error: Error & { code?: unknown; killed?: boolean }, stderr: string): string {
-  if (error.killed === true) return 'it ran for too long';
-  const said = stderr.trim().split('\n').at(-1) ?? '';
-  if (typeof error.code === 'string') return error.code === 'ENOENT' ? 'there is no such program' : error.code;
-  return `exit code ${String(error.code)}${said === '' ? '' : `: ${said.slice(0, 300)}`}`;
+/**
+ * Resolves when the program itself has ended well, whatever it leaves running; rejects with a reason in plain words. It
+ * may print as much as it likes: the end of what it says about a failure is kept.
+ */
+function runProgram(program: string, args: readonly string[], cwd: string, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    // A group of its own, so that what it has started ends with it. Windows has none.
+    const hasGroup = process.platform !== 'win32';
+    const child = spawn(program, args, { cwd, stdio: ['ignore', 'ignore', 'pipe'], detached: hasGroup });
+    let said = '';
+    let isLate = false;
+    const late = setTimeout(() => {
+      isLate = true;
+      try {
+        if (hasGroup && child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+        else child.kill('SIGKILL');
+      } catch {
+        // It has just ended.
+      }
+    }, timeoutMs);
+    child.stderr.setEncoding('utf8');
+    child.stderr.on('data', (text: string) => {
+      said = (said + text).slice(-MAX_OUTPUT);
+    });
+    child.on('error', ({ code, message }: NodeJS.ErrnoException) => {
+      clearTimeout(late);
+      reject(new Error(code === 'ENOENT' ? 'there is no such program' : (code ?? message)));
+    });
+    let isDone = false;
+    const done = (code: number | null, signal: NodeJS.Signals | null): void => {
+      if (isDone) return;
+      isDone = true;
+      child.stderr.destroy();
+      if (code === 0 && !isLate) resolve();
+      else reject(new Error(isLate ? 'it ran for too long' : howItEnded(code, signal, said)));
+    };
+    child.on('exit', (code, signal) => {
+      clearTimeout(late);
+      // What it printed last may still be on its way; what it left running may hold the pipe for ever.
+      setTimeout(done, LAST_WORDS_MS, code, signal);
+    });
+    child.on('close', done);
+  });
+}
+
+function howItEnded(code: number | null, signal: NodeJS.Signals | null, said: string): string {
+  const last = said.trim().split('\n').at(-1) ?? '';
+  const how = signal === null ? `exit code ${code}` : `it was ended by ${signal}`;
+  return `${how}${last === '' ? '' : `: ${last.slice(0, 300)}`}`;
 }
