@@ -106,6 +106,8 @@ async function bundle(entries: readonly string[]): Promise<OutputFile[]> {
     supported: { 'top-level-await': false },
     // Constants are put in where they are used: joined modules have them in variables, whose value V8 cannot count on.
     minifySyntax: true,
+    minifyWhitespace: true,
+    lineLimit: 120,
     sourcemap: 'linked',
     sourcesContent: false,
     plugins: [ours],
