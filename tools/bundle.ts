@@ -3,7 +3,9 @@
  * read and link hundreds of them one by one in each thread of a gateway; all of them become some 300 files of
  * `dist/bundle`. What several entries share, or what is loaded later, is a file of its own, so that no thread loads
  * more than before. Where a module is loaded by its path (the package's exports, threads, programs), there is a module
- * of one line that leads there. Names are not shortened; the map beside each file leads to the source.
+ * of one line that leads there. Names are not shortened; the map beside each file leads to the source. Each thread
+ * keeps the text of what it runs, so comments and indents are left out, and every character is ASCII: for one that is
+ * not (a section sign in a comment) Node keeps the whole file with two bytes a character.
  *
  * What is not ours stays a package, installed beside; but for those that a configuration cannot be read without, which
  * are put in for the same reason, with their licences.
@@ -107,7 +109,9 @@ async function bundle(entries: readonly string[]): Promise<OutputFile[]> {
     // Constants are put in where they are used: joined modules have them in variables, whose value V8 cannot count on.
     minifySyntax: true,
     minifyWhitespace: true,
+    // Places in stack traces can still be found without the map.
     lineLimit: 120,
+    charset: 'ascii',
     sourcemap: 'linked',
     sourcesContent: false,
     plugins: [ours],

@@ -13,7 +13,7 @@ import type { Logger } from '../base/log.ts';
 import { createMetricsBuffer } from '../base/metrics.ts';
 import { MetricsReader } from '../base/metrics-reader.ts';
 import { standardError, standardOutput } from '../base/process-output.ts';
-import { releaseMemory } from '../base/release-memory.ts';
+import { releaseMemory, trimMemory } from '../base/release-memory.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import { createInstanceTable, InstanceTable } from '../data/contract/instance-table.ts';
 import { readServiceState } from '../data/contract/service-state.ts';
@@ -61,6 +61,12 @@ import { banksFor, Workers } from './workers.ts';
 const SETTLED_MS = 1_000;
 /** So long, at least, connections that are idle may ask once more and hear that it was the last time. */
 const LINGER_MS = 5_000;
+
+/** Of this thread's garbage first, then of what all of them have freed. */
+function settle(): void {
+  releaseMemory();
+  trimMemory();
+}
 
 /** A document that the program hands in may hold what no other thread can have. */
 const buildHere: Build = async (order) => (await import('./config/build.ts')).build(order);
@@ -220,7 +226,7 @@ export class Primary implements OperatorHost {
     this.#predecessor = null;
     this.#ports.predecessor = [];
     if (predecessor !== null) this.#dismiss(predecessor);
-    setTimeout(releaseMemory, SETTLED_MS).unref();
+    setTimeout(settle, SETTLED_MS).unref();
     this.#features.applied(this.compiled);
   }
 

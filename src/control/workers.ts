@@ -12,6 +12,7 @@ import { messageOf } from '../base/errors.ts';
 import type { Logger } from '../base/log.ts';
 import type { MetricsReader } from '../base/metrics-reader.ts';
 import { standardError, standardOutput } from '../base/process-output.ts';
+import { trimMemory } from '../base/release-memory.ts';
 import { inSlices } from '../base/slices.ts';
 import type { CacheControl } from '../data/contract/cache.ts';
 import type { InstanceTable } from '../data/contract/instance-table.ts';
@@ -460,7 +461,10 @@ export class Workers implements ControlBus {
       return this.#spawnSpare(failures);
     }
     if (this.#ending || this.#spare !== null) packed.parts.close();
-    else await this.#spawn(0, failures, true, packed);
+    else {
+      await this.#spawn(0, failures, true, packed);
+      if (this.#isFirst) trimMemory();
+    }
   }
 
   #later(ms: number, task: () => unknown): void {
