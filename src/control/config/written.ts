@@ -569,7 +569,7 @@ export interface WrittenGateway<N extends Names> {
   })[] | undefined;
   /** Worker threads that serve traffic. `auto` is one for each processor; where the system cannot share a port between threads (macOS, Windows) it is one. Values: `auto`, or whole number, 1 to 64. Default: `auto`. */
   readonly workers?: 'auto' | number | undefined;
-  /** Where there is one worker thread, another one stands by, ready but for its sockets (about 26 MB), so that the death of the worker costs what it had in flight and no start. Read at start. Default: `true`. */
+  /** Where there is one worker thread, another one stands by, ready but for its sockets (about 17 MB), so that the death of the worker costs what it had in flight and no start. Read at start. Default: `true`. */
   readonly spareWorker?: boolean | undefined;
   /** `false` is one worker thread, whatever `workers` says; `true` goes by `workers`. */
   readonly clusterMode?: boolean | undefined;

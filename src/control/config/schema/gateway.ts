@@ -192,7 +192,7 @@ const core = {
     .boolean()
     .prefault(true)
     .describe(
-      'Where there is one worker thread, another one stands by, ready but for its sockets (about 26 MB), so that the death of the worker costs what it had in flight and no start. Read at start.',
+      'Where there is one worker thread, another one stands by, ready but for its sockets (about 17 MB), so that the death of the worker costs what it had in flight and no start. Read at start.',
     ),
   clusterMode: z
     .boolean()
