@@ -23,7 +23,12 @@ console.log(JSON.stringify({ fell: freedMB - residentMB(), kept: kept.length, sa
 `;
 
 const run = async (...flags: readonly string[]) => {
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, [...flags, '--input-type=module', '-e', PROGRAM]);
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, [
+    ...flags,
+    '--input-type=module',
+    '-e',
+    PROGRAM,
+  ]);
   return { ...(JSON.parse(stdout) as { fell: number; kept: number; same: boolean }), stderr };
 };
 const isGlibc = (process.report.getReport() as { header: { glibcVersionRuntime?: string } }).header.glibcVersionRuntime;

@@ -131,12 +131,13 @@ describe('the package', { timeout: 240_000 }, () => {
     };
     const used = new Set(Object.values(exports).map((entry) => posix.normalize(entry.default ?? '')));
     for (const file of listed.filter((each) => /\.(js|d\.ts)$/.test(each))) {
-      const text = await readFile(join(installed, file), 'utf8');
+      // Lines are broken in the middle of strings, too.
+      const text = (await readFile(join(installed, file), 'utf8')).replaceAll('\\\n', '');
       // Imports, those of types too.
       for (const [, name = ''] of text.matchAll(/['"`](\.\.?\/[\w./-]+?)\.[jt]s['"]/g))
         used.add(`${posix.join(posix.dirname(file), name)}.js`);
       // Files that threads start with: named without their ending, from the place that the module had.
-      for (const [, name = '', place = ''] of text.matchAll(/`(\.[\w./-]+)\$\{new URL\("\.\.\/([\w./-]+)"/g))
+      for (const [, name = '', place = ''] of text.matchAll(/`(\.[\w./-]+)\$\{new URL\(\s*"\.\.\/([\w./-]+)"/g))
         used.add(`${posix.join('dist', posix.dirname(place), name)}.js`);
     }
     assert.deepEqual(
@@ -144,6 +145,13 @@ describe('the package', { timeout: 240_000 }, () => {
       modules.filter((file) => !/^(bin|dist\/vendor)\//.test(file) && !used.has(file)),
       [],
     );
+  });
+
+  test('has code of which Node keeps one byte for a character', async () => {
+    for (const file of listed.filter((each) => each.startsWith('dist/bundle/') && each.endsWith('.js'))) {
+      const text = await readFile(join(project, 'node_modules/gatehouse', file), 'latin1');
+      assert.doesNotMatch(text, /[^\x00-\x7f]/, file);
+    }
   });
 
   test('prints its version', async () => {
