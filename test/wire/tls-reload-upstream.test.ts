@@ -1,6 +1,7 @@
 /**
- * A reload changes what TLS to a service asks for while a handshake is under way: no request goes over what that
- * handshake makes, whichever protocol it gives and whichever the pool had before.
+ * What a reload makes of the TLS connections to services. One that changes what TLS asks for ends them, also while a
+ * handshake is under way: no request goes over what that handshake makes, whichever protocol it gives and whichever the
+ * pool had before. One that changes other things leaves them.
  */
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -11,6 +12,8 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import { describe, test } from 'node:test';
+import { createLogger } from '../../src/base/log.ts';
+import { startGateway } from '../../src/main.ts';
 import { Authority } from '../support/certificates.ts';
 import { startTestGateway } from '../support/gateway.ts';
 import type { Scope } from '../support/scope.ts';
@@ -113,5 +116,56 @@ describe('a reload that changes TLS in the middle of a handshake', () => {
       assert.equal(made.length - earlier, 2, 'the connection that was being made, and one after the reload');
       // And it is the one that goes on being used.
       assert.equal((await fetch(gateway.url)).headers.get('connection_port'), `${made.at(-1)}`);
+    });
+});
+
+describe('a reload that changes a service, and nothing of its TLS', () => {
+  for (const protocol of ['h1', 'h2', 'auto'] as const)
+    test(`keeps its connections: protocol ${protocol}`, async (t) => {
+      const authority = await Authority.create(t);
+      const { certPem, keyPem } = await authority.issue('localhost', ['localhost']);
+      const instance = createSecureServer({ cert: certPem, key: keyPem, allowHTTP1: true }, (_, response) => {
+        response.end('fine');
+      });
+      // That of its HTTP/1.1: a reload takes long on a busy machine.
+      Object.assign(instance, { keepAliveTimeout: 600_000 });
+      let handshakes = 0;
+      instance.on('secureConnection', () => void handshakes++);
+      const url = `https://localhost:${await listening(t, instance as unknown as Server)}`;
+      const ca = join(authority.folder, 'trusted.pem');
+      await writeFile(ca, authority.ca.certPem);
+
+      const configFile = join(authority.folder, 'gatehouse.json');
+      const configure = (instances: readonly object[], more: object = {}): Promise<void> =>
+        writeFile(
+          configFile,
+          JSON.stringify({
+            gateway: { host: '127.0.0.1', port: 0, workers: 1, spareWorker: false, accessLog: 'off' },
+            services: { s: { instances, protocol, tls: { ca }, ...more } },
+            routes: [{ match: { path: '/*' }, service: 's', auth: 'public' }],
+          }),
+        );
+      await configure([{ url, weight: 1 }]);
+      const gateway = await startGateway({ configFile, env: {}, log: createLogger('silent') });
+      t.after(() => gateway.stop({ timeoutMs: 500 }));
+      const ask = async (): Promise<void> => {
+        const response = await fetch(`http://127.0.0.1:${gateway.addresses[0]!.port}`);
+        assert.deepEqual([response.status, await response.text()], [200, 'fine']);
+      };
+      const reloadAndAsk = async (instances: readonly object[], more: object = {}): Promise<void> => {
+        await configure(instances, more);
+        assert.equal((await gateway.reload()).ok, true);
+        await ask();
+      };
+
+      await ask();
+      const changed = { url, weight: 7, zone: 'a', metadata: { rack: '3' } };
+      await reloadAndAsk([changed], { timeouts: { firstByte: '9s' }, pool: { maxConnections: 9 } });
+      assert.equal(handshakes, 1, 'connections made');
+      await writeFile(ca, `${authority.ca.certPem}${(await Authority.create(t)).ca.certPem}`);
+      await reloadAndAsk([changed]);
+      assert.equal(handshakes, 2, 'one more under other trust');
+      await reloadAndAsk([changed], { tls: { ca, serverName: 'localhost' } });
+      assert.equal(handshakes, 3, 'and under another name');
     });
 });

@@ -23,7 +23,7 @@ import type { UpstreamService } from '../exchange/attempt.ts';
 import { AlpnPool } from '../upstream/alpn-pool.ts';
 import { ConnectionCounts } from '../upstream/connection-counts.ts';
 import type { DialTarget } from '../upstream/dial.ts';
-import { dialTarget } from '../upstream/dial.ts';
+import { dialTarget, TrustContext } from '../upstream/dial.ts';
 import { Http2Pool } from '../upstream/http2-pool.ts';
 import { Pool, type UpstreamPool } from '../upstream/pool.ts';
 
@@ -44,8 +44,6 @@ export class ServiceSet {
   /** Secrets are others than before, so that services take them though they stay. */
   #hasNewSecrets = false;
   #find = balancerFinder();
-  /** TLS contexts are expensive, and the same for all instances of a service: kept while settings and secrets stay. */
-  readonly #targets = new Map<string, { readonly key: string; readonly target: DialTarget }>();
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -119,6 +117,9 @@ export class ServiceSet {
     const { start, wheel, clock, log, metrics } = this.#parts;
     const secrets = (): Secrets => this.#secrets;
     const counts = new ConnectionCounts(this.#table, settings.slot);
+    const context = new TrustContext();
+    const target = (instance: InstanceSettings, tls: UpstreamTls | null): DialTarget =>
+      dialTarget(instance, tls, this.#secrets, context);
     return new Service<UpstreamPool>(settings, {
       clock,
       log,
@@ -132,26 +133,15 @@ export class ServiceSet {
       findBalancer: (name) => this.#find(name),
       makePool: (instance, service) =>
         new (poolOf(service.protocol, instance.protocol === 'https'))(
-          this.#target(instance, service.tls),
+          target(instance, service.tls),
           service.pool,
           service.timeouts.connectMs,
           { wheel, clock, metrics, counts },
         ),
       updatePool: (pool, instance, service) =>
-        pool.update(this.#target(instance, service.tls), service.pool, service.timeouts.connectMs),
+        pool.update(target(instance, service.tls), service.pool, service.timeouts.connectMs),
       disposePool: (pool) => pool.close(),
     });
-  }
-
-  #target(instance: InstanceSettings, tls: UpstreamTls | null): DialTarget {
-    if (instance.protocol !== 'https') return dialTarget(instance, null, this.#secrets);
-    const texts = [tls?.ca, tls?.cert, tls?.key].map((id) => (id == null ? '' : (this.#secrets[id] ?? '')));
-    const key = JSON.stringify([instance, tls, texts]);
-    const known = this.#targets.get(instance.id);
-    if (known?.key === key) return known.target;
-    const target = dialTarget(instance, tls, this.#secrets);
-    this.#targets.set(instance.id, { key, target });
-    return target;
   }
 }
 

@@ -26,19 +26,50 @@ export interface DialTarget {
   readonly secureContext: SecureContext | null;
 }
 
-export function dialTarget(instance: InstanceSettings, tls: UpstreamTls | null, secrets: Secrets): DialTarget {
+export function dialTarget(
+  instance: InstanceSettings,
+  tls: UpstreamTls | null,
+  secrets: Secrets,
+  context: TrustContext = new TrustContext(),
+): DialTarget {
   if (instance.protocol !== 'https') return { instance, tls: null, secureContext: null };
-  const text = (id: string | null | undefined): string | undefined => (id == null ? undefined : secrets[id]);
-  const ca = text(tls?.ca);
-  const cert = text(tls?.cert);
-  const key = text(tls?.key);
-  const secureContext = onDemand.tls.createSecureContext({
-    minVersion: 'TLSv1.2',
-    ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
-  });
-  return { instance, tls, secureContext };
+  return { instance, tls, secureContext: context.of(tls, secrets) };
+}
+
+/**
+ * Whom a service trusts and how it shows itself, as OpenSSL knows it: expensive, the same for all instances, and kept
+ * until one of the three texts is another one, since the connections made with it end then.
+ */
+export class TrustContext {
+  #texts: readonly (string | undefined)[] = [];
+  #context: SecureContext | null = null;
+
+  of(tls: UpstreamTls | null, secrets: Secrets): SecureContext {
+    const texts = [tls?.ca, tls?.cert, tls?.key].map((id) => (id == null ? undefined : secrets[id]));
+    if (this.#context !== null && texts.every((text, i) => text === this.#texts[i])) return this.#context;
+    const [ca, cert, key] = texts;
+    this.#context = onDemand.tls.createSecureContext({
+      minVersion: 'TLSv1.2',
+      ...(ca === undefined ? {} : { ca }),
+      ...(cert === undefined ? {} : { cert }),
+      ...(key === undefined ? {} : { key }),
+    });
+    this.#texts = texts;
+    return this.#context;
+  }
+}
+
+/** May what was opened to one serve requests for the other? Weight, health and the like are not asked. */
+export function areInterchangeable(a: DialTarget, b: DialTarget): boolean {
+  return (
+    a.secureContext === b.secureContext &&
+    a.tls?.serverName === b.tls?.serverName &&
+    a.tls?.verify === b.tls?.verify &&
+    a.instance.protocol === b.instance.protocol &&
+    a.instance.host === b.instance.host &&
+    a.instance.port === b.instance.port &&
+    a.instance.socketPath === b.instance.socketPath
+  );
 }
 
 export interface DialResult {

@@ -20,7 +20,7 @@ import type { UpstreamConnection, UpstreamConnectionOwner } from '../http2/upstr
 import { MOST_STREAMS } from '../http2/upstream-connection.ts';
 import { isTooOld } from '../wire/connection-age.ts';
 import type { AlpnResult, DialTarget, Http2DialResult, ProtocolPools } from './dial.ts';
-import { dialByAlpn, dialHttp2 } from './dial.ts';
+import { areInterchangeable, dialByAlpn, dialHttp2 } from './dial.ts';
 import type { PoolEnvironment, UpstreamPool } from './pool.ts';
 import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
@@ -67,9 +67,7 @@ export class Http2Pool implements UpstreamPool, UpstreamConnectionOwner, Deadlin
   }
 
   update(target: DialTarget, settings: PoolSettings, connectMs: number): void {
-    const interchangeable =
-      JSON.stringify(target.tls) === JSON.stringify(this.#target.tls) &&
-      target.secureContext === this.#target.secureContext;
+    const interchangeable = areInterchangeable(target, this.#target);
     if (settings.pingAfterMs !== this.#settings.pingAfterMs) this.#pingPatience = 1;
     this.#target = target;
     this.#settings = settings;

@@ -18,7 +18,7 @@ import type { UpstreamConnection } from '../http2/upstream-connection.ts';
 import { isTooOld } from '../wire/connection-age.ts';
 import type { ConnectionCounts } from './connection-counts.ts';
 import type { AlpnResult, DialResult, DialTarget, ProtocolPools } from './dial.ts';
-import { dial, dialByAlpn } from './dial.ts';
+import { areInterchangeable, dial, dialByAlpn } from './dial.ts';
 import { type Holding, PoolShares, shareCause, shareOf } from './pool-shares.ts';
 
 /** A pool of any protocol, as the service's owner sees it. */
@@ -77,11 +77,9 @@ export class Pool implements UpstreamPool, SessionOwner, DeadlineOwner {
     this.#shares.mostWaiting = shareOf(maxQueued, addressShare);
   }
 
-  /** After a reload. Connections made under other TLS settings are not interchangeable with new ones and end. */
+  /** After a reload. Connections that are not interchangeable with new ones end: their TLS is another one. */
   update(target: DialTarget, settings: PoolSettings, connectMs: number): void {
-    const interchangeable =
-      JSON.stringify(target.tls) === JSON.stringify(this.target.tls) &&
-      target.secureContext === this.target.secureContext;
+    const interchangeable = areInterchangeable(target, this.target);
     this.target = target;
     this.settings = settings;
     this.connectMs = connectMs;
