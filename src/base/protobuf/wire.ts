@@ -22,14 +22,15 @@ export class WireWriter {
     this.#at = 0;
   }
 
+  /** Writes to this memory from `at` on; what outgrows it goes on in other memory (`memory`). */
+  over(memory: Buffer, at: number): void {
+    this.#bytes = memory;
+    this.#at = at;
+  }
+
   /** Forgets what was written behind this length. */
   cut(length: number): void {
     this.#at = length;
-  }
-
-  /** Copies what was written to `target`, from its beginning. */
-  copyTo(target: Uint8Array): void {
-    target.set(this.#bytes.subarray(0, this.#at));
   }
 
   /** A copy of what was written, behind `room` bytes of garbage. */

@@ -5,19 +5,21 @@
 import type { IExporterTransport } from '@opentelemetry/otlp-exporter-base';
 import { systemTimers } from '../../base/system-timers.ts';
 import type { ExporterPlan } from './section.ts';
-import type { SpanBatch } from './span-batch.ts';
+import type { ExportedSpans } from './span-batch.ts';
 import { readRejected } from './trace-response.ts';
 
 /** How an export ended. `rejected`: spans that the collector says it left out, of those that it took. */
 export type ExportDone = (problem: string | null, rejected: number) => void;
 
 export interface Exporter {
-  export(batch: SpanBatch, done: ExportDone): void;
+  /** What it exports may be memory that threads share: the system gets it as it is, and nothing else reads it. */
+  readonly takesShared: boolean;
+  export(batch: ExportedSpans, done: ExportDone): void;
   shutdown(): Promise<void>;
 }
 
 interface Delegate {
-  export(batch: SpanBatch, done: (result: { readonly code: number; readonly error?: Error }) => void): void;
+  export(batch: ExportedSpans, done: (result: { readonly code: number; readonly error?: Error }) => void): void;
   shutdown(): Promise<void>;
 }
 
@@ -25,7 +27,7 @@ interface Delegate {
 class BatchSerializer {
   rejected = 0;
 
-  serializeRequest(batch: SpanBatch): Uint8Array {
+  serializeRequest(batch: ExportedSpans): Uint8Array {
     return batch.message;
   }
 
@@ -41,12 +43,13 @@ class BatchSerializer {
   }
 }
 
-const COUNTS_SPANS = { name: 'span', countItems: ({ spans }: SpanBatch): number => spans } as const;
+const COUNTS_SPANS = { name: 'span', countItems: ({ spans }: ExportedSpans): number => spans } as const;
 
 export async function makeExporter(plan: ExporterPlan): Promise<Exporter> {
   const serializer = new BatchSerializer();
   const delegate = await makeDelegate(plan, serializer);
   return {
+    takesShared: plan.protocol === 'http/protobuf' && !plan.gzip && plan.url.startsWith('http:'),
     export(batch, done) {
       delegate.export(batch, ({ code, error }) => {
         const rejected = serializer.takeRejected();
@@ -63,7 +66,7 @@ const CONCURRENT = 4;
 /** Its own reading of the environment is not wanted: section.ts has read it, and what the file says counts too. */
 async function makeDelegate(plan: ExporterPlan, serializer: BatchSerializer): Promise<Delegate> {
   const { createOtlpNetworkExportDelegate, ExporterMetrics } = await import('@opentelemetry/otlp-exporter-base');
-  const metrics = new ExporterMetrics<SpanBatch>({
+  const metrics = new ExporterMetrics<ExportedSpans>({
     componentType: plan.protocol === 'grpc' ? 'otlp_grpc_span_exporter' : 'otlp_http_span_exporter',
     metricsHelper: COUNTS_SPANS,
     url: plan.url,

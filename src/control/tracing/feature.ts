@@ -10,6 +10,7 @@ import type { ExtraMetric } from '../../base/extra-metric.ts';
 import {
   DROPPED_TOPIC,
   MEMORY_GONE_TOPIC,
+  type PageAnswer,
   SPANS_TOPIC,
   type SpanPage,
   TRACING_TOPIC,
@@ -26,13 +27,13 @@ import type { QueueCounts } from './span-queue.ts';
 
 const LAST_EXPORT_MS = 3_000;
 /** Of the queue, so that a full one loses little at a time. */
-const PAGES_WAITING = 8;
+const PAGES_WAITING = 4;
 /** Of workers: more than there are at a time. */
 const MOST_MEMORIES = 256;
 
 interface Running {
   readonly madeFrom: string;
-  take(page: SpanPage): void;
+  take(page: SpanPage): PageAnswer | Promise<PageAnswer>;
   readonly waiting: number;
   close(): Promise<void>;
 }
@@ -44,11 +45,11 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
   let isHeard = false;
   const exemplars = new ExemplarKeeper();
   const losses = new RecentGrowth(() => counts.failed + counts.dropped);
-  const memories = new Map<string, Uint8Array>();
+  const memories = new Map<string, Buffer>();
 
   /** Those of workers that died are the oldest; one that did not sends its memory again. */
   const keepMemory = (id: string, memory: SharedArrayBuffer): void => {
-    memories.set(id, new Uint8Array(memory));
+    memories.set(id, Buffer.from(memory));
     if (memories.size <= MOST_MEMORIES) return;
     const [oldest] = memories.keys();
     memories.delete(oldest!);
@@ -117,8 +118,7 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
       },
       take({ memoryId, at, length, spans, exemplars: latest }) {
         for (const each of latest) exemplars.add(each);
-        // Copied at once, because the worker writes the next page over it.
-        queue.add(memories.get(memoryId)!.subarray(at, at + length), spans);
+        return queue.take(memories.get(memoryId)!, at, length, spans);
       },
       close: () => queue.close(LAST_EXPORT_MS),
     };
@@ -130,10 +130,10 @@ export function tracingFeature(host: Pick<FeatureHost, 'log' | 'bus' | 'compiled
         host.bus.onAsk(SPANS_TOPIC, (data) => {
           const page = data as SpanPage;
           if (page.memory !== null) keepMemory(page.memoryId, page.memory);
-          if (!memories.has(page.memoryId)) return false;
-          if (running === undefined) counts.dropped += page.spans;
-          else running.take(page);
-          return true;
+          if (!memories.has(page.memoryId)) return 'unknown' satisfies PageAnswer;
+          if (running !== undefined) return running.take(page);
+          counts.dropped += page.spans;
+          return 'taken' satisfies PageAnswer;
         });
         host.bus.onTell(MEMORY_GONE_TOPIC, (data) => void memories.delete(String(data)));
         host.bus.onTell(DROPPED_TOPIC, (data) => {

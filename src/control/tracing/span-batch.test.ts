@@ -34,6 +34,22 @@ it('a batch stands inside of its resource and its scope', () => {
   assert.equal(numbers().length, 6_669);
 });
 
+it('what stands around a page is written into the room around it, and nowhere else', () => {
+  const envelope = new BatchEnvelope({ 'service.name': 'x'.repeat(300) }, { name: 'n', version: 'v' }, 'https://s');
+  const span = Buffer.from([0x12, 0x01, 0x2a]);
+  const batch = new SpanBatch(envelope, 100);
+  batch.add(Buffer.concat([span, span]), 2);
+  const at = 5_000;
+  const memory = Buffer.from(new SharedArrayBuffer(10_000)).fill(7);
+  memory.set(Buffer.concat([span, span]), at);
+  const message = envelope.around(memory, at, 6);
+  assert.deepEqual(message, batch.message);
+  const begin = at - envelope.head.length;
+  assert.deepEqual([memory[begin - 1], memory[begin + message!.length]], [7, 7]);
+  const large = new BatchEnvelope({ a: 'x'.repeat(5_000) }, { name: 'n', version: 'v' }, 'https://s');
+  assert.equal(large.around(memory, at, 6), null);
+});
+
 it('spans are lost as far as the collector says so and can be understood', () => {
   assert.equal(readRejected(Buffer.alloc(0)), 0);
   assert.equal(readRejected(Buffer.from([0x0a, 0x02, 0x08, 0x05])), 5);

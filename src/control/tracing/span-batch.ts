@@ -5,6 +5,7 @@
  */
 import { type AttributeValue, tag, writeAttribute } from '../../base/protobuf/attributes.ts';
 import { WireWriter } from '../../base/protobuf/wire.ts';
+import { PAGE_HEAD_BYTES, PAGE_TAIL_BYTES } from '../../data/contract/tracing.ts';
 
 const RESOURCE_SPANS = tag(1, 2);
 const RESOURCE = tag(1, 2);
@@ -62,6 +63,17 @@ export class BatchEnvelope {
     this.tail = Buffer.concat([out.done(), out.done()]);
   }
 
+  /** Puts what stands around spans into the memory around them, `memory[at, at + length)`; null: there is no room. */
+  around(memory: Buffer, at: number, length: number): Buffer | null {
+    const { head, tail } = this;
+    if (head.length > PAGE_HEAD_BYTES || tail.length > PAGE_TAIL_BYTES) return null;
+    const message = memory.subarray(at - head.length, at + length + tail.length);
+    message.set(head);
+    message.set(tail, head.length + length);
+    this.writeLengths(message, message.length);
+    return message;
+  }
+
   /** Writes the lengths of a whole message, which ends at `end`. */
   writeLengths(message: Buffer, end: number): void {
     writeLength(message, this.#outerAt, end - this.#outerAt - LENGTH_BYTES);
@@ -75,8 +87,14 @@ function writeLength(bytes: Buffer, at: number, length: number): void {
     bytes[at + i] = ((length >>> (7 * i)) & 0x7f) | (i < LENGTH_BYTES - 1 ? 0x80 : 0);
 }
 
-/** One `ExportTraceServiceRequest`. */
-export class SpanBatch {
+/** One `ExportTraceServiceRequest`, as it is sent. */
+export interface ExportedSpans {
+  readonly spans: number;
+  readonly message: Buffer;
+}
+
+/** One that is gathered from several pages, in memory of its own. */
+export class SpanBatch implements ExportedSpans {
   spans = 0;
   readonly #envelope: BatchEnvelope;
   readonly #memory: Buffer;

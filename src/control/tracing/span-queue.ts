@@ -1,12 +1,14 @@
 /**
  * Spans that wait for the collector: bounded, sent in batches, at most two at a time. A collector that is slow, away or
- * full costs spans, which are counted, and nothing else.
+ * full costs spans, which are counted, and nothing else. While it keeps up, a page that is a batch by itself is sent as
+ * it is; all others are copied, so that workers have their pages back.
  */
 import type { Clock } from '../../base/clock.ts';
 import type { Logger } from '../../base/log.ts';
 import { LogThrottle } from '../../base/log-throttle.ts';
+import type { PageAnswer } from '../../data/contract/tracing.ts';
 import type { Exporter } from './exporter.ts';
-import { type BatchEnvelope, SpanBatch } from './span-batch.ts';
+import { type BatchEnvelope, type ExportedSpans, SpanBatch } from './span-batch.ts';
 
 const MOST_UNDER_WAY = 2;
 /** Most of a batch, which is about what most collectors take; few large exports cost less than many small ones. */
@@ -15,6 +17,8 @@ const BATCH_BYTES = 1_024 * 1_024;
 /** Memory of batches that were sent, kept for others. */
 const MOST_FREE = MOST_UNDER_WAY + 1;
 const EVERY_MS = 1_000;
+/** A page of fewer spans waits for others. */
+const LEAST_ALONE = BATCH_SPANS / 2;
 
 export interface QueueCounts {
   exported: number;
@@ -37,6 +41,8 @@ export class SpanQueue {
   readonly #free: SpanBatch[] = [];
   #waiting = 0;
   #underWay = 0;
+  /** The last export failed. */
+  #isFailing = false;
   #timer: NodeJS.Timeout | undefined;
   #idle: (() => void)[] = [];
 
@@ -62,6 +68,20 @@ export class SpanQueue {
   /** Spans. */
   get length(): number {
     return this.#waiting;
+  }
+
+  /** Whole `ScopeSpans.spans` fields, `memory[at, at + length)`. The answer may take as long as an export. */
+  take(memory: Buffer, at: number, length: number, spans: number): PageAnswer | Promise<PageAnswer> {
+    const isAlone = spans >= LEAST_ALONE && this.#exporter.takesShared;
+    if (isAlone && !this.#isFailing && this.#underWay < MOST_UNDER_WAY && this.#batches.length === 0) {
+      const message = this.#envelope.around(memory, at, length);
+      if (message !== null)
+        return new Promise((resolve) => {
+          this.#send({ spans, message }, (isSent) => resolve(isSent ? 'taken' : 'kept'));
+        });
+    }
+    this.add(memory.subarray(at, at + length), spans);
+    return 'taken';
   }
 
   /** Copies whole `ScopeSpans.spans` fields. */
@@ -90,7 +110,12 @@ export class SpanQueue {
       const batch = this.#batches.shift();
       if (batch === undefined) break;
       this.#waiting -= batch.spans;
-      this.#send(batch);
+      this.#send(batch, (isSent) => {
+        // What failed may still be on its way out of this memory.
+        if (!isSent || this.#free.length >= MOST_FREE) return;
+        batch.clear();
+        this.#free.push(batch);
+      });
     }
     if (this.#waiting > 0 && !all)
       this.#timer ??= setTimeout(() => {
@@ -99,7 +124,7 @@ export class SpanQueue {
       }, EVERY_MS).unref();
   }
 
-  #send(batch: SpanBatch): void {
+  #send(batch: ExportedSpans, done: (isSent: boolean) => void): void {
     this.#underWay++;
     const begunMs = performance.now();
     const { spans } = batch;
@@ -112,11 +137,8 @@ export class SpanQueue {
       this.#observe((performance.now() - begunMs) / 1_000);
       const lost = problem === null ? Math.min(spans, rejected) : spans;
       this.counts.exported += spans - lost;
-      // What failed may still be on its way out of this memory.
-      if (problem === null && this.#free.length < MOST_FREE) {
-        batch.clear();
-        this.#free.push(batch);
-      }
+      this.#isFailing = problem !== null;
+      done(problem === null);
       this.counts.failed += lost;
       if (lost > 0)
         this.#complaints.write((leftOut) =>

@@ -6,11 +6,14 @@
 
 /** Control to workers: settings, or null while nothing is traced. */
 export const TRACING_TOPIC = 'tracing:settings';
-/**
- * Workers to control, asked with a `SpanPage`. The answer says that the page was copied and may be written again: true,
- * or false where control did not know the memory and took nothing.
- */
+/** Workers to control, asked with a `SpanPage`; the answer is a `PageAnswer`. */
 export const SPANS_TOPIC = 'tracing:spans';
+
+/**
+ * `taken`: the spans were copied or sent, and the page may be written again. `unknown`: control does not know the
+ * memory and took nothing. `kept`: the spans were lost on their way, and may still be read there.
+ */
+export type PageAnswer = 'taken' | 'unknown' | 'kept';
 /** Workers to control: how many spans were dropped because control did not keep up. */
 export const DROPPED_TOPIC = 'tracing:dropped';
 
@@ -35,6 +38,10 @@ export interface TracingSettings {
   /** Spans of a page, about. */
   readonly pageSpans: number;
 }
+
+/** Bytes in front of the spans of a page, and behind them, where control writes what stands around them. */
+export const PAGE_HEAD_BYTES = 4_096;
+export const PAGE_TAIL_BYTES = 256;
 
 export interface SpanPage {
   /** Of the memory that the page is in: a tracer has one. */

@@ -56,17 +56,39 @@ export interface FinishedExchange {
   readonly delivery: DeliveryMark | null;
 }
 
-/** Gathers spans until they are taken. */
+/** How many spans `add` will write. */
+export function spansOf({ trace: { first, others, inner } }: FinishedExchange): number {
+  let count = 1 + (inner === null ? 0 : inner.length);
+  if (first !== null && first.endMs >= 0) count++;
+  if (others !== null) for (const each of others) if (each.endMs >= 0) count++;
+  return count;
+}
+
+/** Writes spans to the memory that it is opened with. */
 export class SpanWriter {
-  readonly #out = new WireWriter(64 * 1_024);
+  readonly #out = new WireWriter(0);
   readonly #routes = new fields.RouteParts();
   readonly #instances = new fields.InstanceParts();
   readonly #joinedExchange = new fields.JoinedParts();
   readonly #joinedAttempt = new fields.JoinedParts();
+  #memory: Buffer = NO_BASE;
+  /** Where spans begin in it. */
+  #from = 0;
+  /** Where they have to end. */
+  #to = 0;
   #spans = 0;
   /** Of the exchange that is being written. */
   #trace!: ExchangeTrace;
   #wallOffsetMs = 0;
+
+  /** Spans go to `memory[from, to)`. */
+  open(memory: Buffer, from: number, to: number): void {
+    this.#memory = memory;
+    this.#from = from;
+    this.#to = to;
+    this.#spans = 0;
+    this.#out.over(memory, from);
+  }
 
   get spans(): number {
     return this.#spans;
@@ -74,18 +96,12 @@ export class SpanWriter {
 
   /** Bytes. */
   get length(): number {
-    return this.#out.length;
+    return this.#out.length - this.#from;
   }
 
-  /** Copies what was written since the last time to `target`, which has room for `length` bytes. */
-  takeTo(target: Uint8Array): void {
-    this.#out.copyTo(target);
-    this.forget();
-  }
-
-  forget(): void {
-    this.#out.reset();
-    this.#spans = 0;
+  /** They outgrew the memory, and are not whole in it. */
+  get isOver(): boolean {
+    return this.#out.length > this.#to || this.#out.memory !== this.#memory;
   }
 
   add(exchange: FinishedExchange): void {

@@ -4,6 +4,7 @@ import type { ControlLink } from '../contract/policy.ts';
 import {
   DROPPED_TOPIC,
   MEMORY_GONE_TOPIC,
+  type PageAnswer,
   SPANS_TOPIC,
   type SpanPage,
   type TracingSettings,
@@ -19,7 +20,7 @@ const CLIENT = clientPart({ scheme: 'http', host: 'x', address: '127.0.0.1', pro
 /** Control that answers when the test says so. */
 class Control {
   readonly pages: SpanPage[] = [];
-  readonly answers: { resolve(isTaken: boolean): void; reject(error: Error): void }[] = [];
+  readonly answers: { resolve(answer: PageAnswer): void; reject(error: Error): void }[] = [];
   dropped = 0;
   readonly gone: string[] = [];
   readonly link = {
@@ -32,7 +33,7 @@ class Control {
     ask: (topic: string, data: unknown) => {
       assert.equal(topic, SPANS_TOPIC);
       this.pages.push(data as SpanPage);
-      return new Promise<boolean>((resolve, reject) => void this.answers.push({ resolve, reject }));
+      return new Promise<PageAnswer>((resolve, reject) => void this.answers.push({ resolve, reject }));
     },
   } as unknown as ControlLink;
 }
@@ -157,11 +158,11 @@ describe('a tracer', () => {
       [['r', 32, 0.005]],
     );
     // One is taken: its page is written again. Control does not know another one: it is told of the memory again.
-    control.answers[0]!.resolve(true);
+    control.answers[0]!.resolve('taken');
     await new Promise(setImmediate);
     for (let i = 0; i < 2; i++) record();
     assert.deepEqual([control.pages[4]!.at, control.pages[4]!.memory], [control.pages[0]!.at, null]);
-    control.answers[1]!.resolve(false);
+    control.answers[1]!.resolve('unknown');
     await new Promise(setImmediate);
     for (let i = 0; i < 2; i++) record();
     assert.equal(control.pages[5]!.memory, memory);
@@ -180,5 +181,32 @@ describe('a tracer', () => {
     const untilMs = performance.now() + 10_000;
     while (control.dropped < 6 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
     assert.equal(control.dropped, 6);
+  });
+
+  it('writes no page again whose spans are still on their way, and drops what no page holds', async () => {
+    const control = new Control();
+    const tracer = new Tracer(settings({ pageSpans: 1 }), control.link);
+    const record = (more: Partial<TracedExchange> = {}): void => {
+      const trace = tracer.begin(null, null, false);
+      tracer.record(exchangeOf(trace, more), CLIENT, 's', 200, 5, 1_800_000_000_000);
+    };
+    record();
+    const [first] = control.pages as [SpanPage];
+    control.answers[0]!.resolve('kept');
+    await new Promise(setImmediate);
+    assert.deepEqual(control.gone, [first.memoryId]);
+    record();
+    assert.notEqual(control.pages[1]!.memoryId, first.memoryId);
+    assert.notEqual(control.pages[1]!.memory, null);
+    // Far longer than the room behind a page that is not full.
+    record({ requestId: 'x'.repeat(2_000_000), path: 'é'.repeat(2_000) });
+    record({ route: { settings: { id: 'y'.repeat(2_000_000), match: { path: {} } } } });
+    assert.equal(control.pages.length, 3);
+    const page = control.pages[2]!;
+    assert.ok(page.length < 10_000 && page.length > 2_048, `${page.length}`);
+    tracer.close();
+    const untilMs = performance.now() + 10_000;
+    while (control.dropped < 1 && performance.now() < untilMs) await new Promise((resolve) => setTimeout(resolve, 10));
+    assert.equal(control.dropped, 1);
   });
 });

@@ -12,6 +12,9 @@ import type { DeliveryMark } from '../contract/service-calls.ts';
 import {
   DROPPED_TOPIC,
   MEMORY_GONE_TOPIC,
+  PAGE_HEAD_BYTES,
+  PAGE_TAIL_BYTES,
+  type PageAnswer,
   SPANS_TOPIC,
   type SpanPage,
   TRACING_TOPIC,
@@ -21,7 +24,7 @@ import { ExchangeTrace } from './exchange-trace.ts';
 import { LatestTraces } from './latest-traces.ts';
 import type { TracedRoute } from './span-fields.ts';
 import { SpanIds } from './span-ids.ts';
-import { type FinishedExchange, SpanWriter } from './span-writer.ts';
+import { type FinishedExchange, SpanWriter, spansOf } from './span-writer.ts';
 import {
   checkTracestate,
   isSampledBy,
@@ -36,13 +39,14 @@ import {
 const FLUSH_MS = 250;
 /** Exchanges whose spans are written at a time: one by one, between other work, they cost twice as much. */
 const TOGETHER = 32;
-/** Each page is a message to the main thread, which costs as much as writing fifty exchanges. */
-const PAGE_BYTES = 640 * 1_024;
-/** A page goes when it has this many bytes: most exchanges have some 900, the longest still fits behind them. */
-const FULL_BYTES = 512 * 1_024;
+/** A page goes when it has this many bytes of spans: most exchanges have some 900. */
+const FULL_BYTES = 1_024 * 1_024;
+/** The longest exchange still fits behind them. */
+const PAGE_BYTES = PAGE_HEAD_BYTES + FULL_BYTES + 128 * 1_024 + PAGE_TAIL_BYTES;
 /** That control has not answered for, per worker. */
 const MOST_PAGES = 4;
-const ANSWER_MS = 30_000;
+/** Longer than an export may take (`timeout`). */
+const ANSWER_MS = 90_000;
 
 /** What it looks at of an exchange that ended. */
 export interface TracedExchange {
@@ -61,12 +65,21 @@ export interface TracedExchange {
   readonly requestId: string;
 }
 
+interface Page {
+  /** In the memory. */
+  readonly at: number;
+  readonly bytes: Buffer;
+}
+
 /** Shared memory in which control finds spans. */
 class Pages {
   readonly id = randomUUID();
   readonly memory = new SharedArrayBuffer(MOST_PAGES * PAGE_BYTES);
-  /** Where pages begin that may be written. */
-  readonly free: number[] = Array.from({ length: MOST_PAGES }, (_, i) => i * PAGE_BYTES);
+  /** Those that may be written. */
+  readonly free: Page[] = Array.from({ length: MOST_PAGES }, (_, i) => {
+    const at = i * PAGE_BYTES;
+    return { at, bytes: Buffer.from(this.memory, at, PAGE_BYTES) };
+  });
   isTold = false;
 }
 
@@ -84,6 +97,8 @@ export class Tracer {
   readonly #together: number;
   #finished: FinishedExchange[] = [];
   #pages: Pages | null = null;
+  /** The one that is being written. */
+  #page: Page | null = null;
   #dropped = 0;
   #timer: Cancel | null = null;
 
@@ -191,6 +206,10 @@ export class Tracer {
   #write(): void {
     const writer = this.#writer;
     for (const each of this.#finished) {
+      if (!this.#hasPage()) {
+        this.#drop(spansOf(each));
+        continue;
+      }
       writer.add(each);
       if (writer.length >= FULL_BYTES || writer.spans >= this.settings.pageSpans) this.#hand();
     }
@@ -204,32 +223,43 @@ export class Tracer {
     this.#hand();
   }
 
-  #hand(): void {
-    const writer = this.#writer;
-    const { spans, length } = writer;
-    if (spans === 0) return;
+  #hasPage(): boolean {
+    if (this.#page !== null) return true;
     this.#pages ??= new Pages();
+    this.#page = this.#pages.free.pop() ?? null;
+    if (this.#page === null) return false;
+    this.#writer.open(this.#page.bytes, PAGE_HEAD_BYTES, PAGE_BYTES - PAGE_TAIL_BYTES);
+    return true;
+  }
+
+  #hand(): void {
+    const { spans, length, isOver } = this.#writer;
+    const page = this.#page;
     const pages = this.#pages;
-    const at = length > PAGE_BYTES ? undefined : pages.free.pop();
-    if (at === undefined) {
-      writer.forget();
+    if (page === null || pages === null || spans === 0) return;
+    this.#page = null;
+    if (isOver) {
+      pages.free.push(page);
       this.#drop(spans);
       return;
     }
-    writer.takeTo(new Uint8Array(pages.memory, at, length));
     const memory = pages.isTold ? null : pages.memory;
     pages.isTold = true;
-    const page: SpanPage = { memoryId: pages.id, memory, at, length, spans, exemplars: this.#latest.take() };
-    this.#control.ask(SPANS_TOPIC, page, ANSWER_MS).then(
-      (isTaken) => {
-        pages.free.push(at);
-        if (isTaken === true) return;
+    const at = page.at + PAGE_HEAD_BYTES;
+    const sent: SpanPage = { memoryId: pages.id, memory, at, length, spans, exemplars: this.#latest.take() };
+    this.#control.ask(SPANS_TOPIC, sent, ANSWER_MS).then(
+      (answer) => {
+        if ((answer as PageAnswer) === 'kept') {
+          this.#forgetPages(pages);
+          return;
+        }
+        pages.free.push(page);
+        if ((answer as PageAnswer) === 'taken') return;
         pages.isTold = false;
         this.#drop(spans);
       },
       () => {
-        // Control may still come to it, so none of this memory is written again.
-        if (this.#pages === pages) this.#forgetPages();
+        this.#forgetPages(pages);
         this.#drop(spans);
       },
     );
@@ -238,13 +268,16 @@ export class Tracer {
   /** The last flush: exchanges that are still under way are recorded by the tracer that comes after this one. */
   close(): void {
     this.flush();
-    this.#forgetPages();
+    if (this.#pages !== null) this.#forgetPages(this.#pages);
   }
 
-  /** Control hears of it after it has read what is there. */
-  #forgetPages(): void {
-    if (this.#pages !== null) this.#control.tell(MEMORY_GONE_TOPIC, this.#pages.id);
+  /** Control may still read there, so nothing of it is written again; it hears so after the last page. */
+  #forgetPages(pages: Pages): void {
+    if (this.#pages !== pages) return;
+    this.#hand();
+    this.#control.tell(MEMORY_GONE_TOPIC, pages.id);
     this.#pages = null;
+    this.#page = null;
   }
 
   #drop(count: number): void {
