@@ -1,9 +1,12 @@
 /** Whose word counts for a field of the request that a service gets: the client’s, the gateway’s or a policy’s. */
 import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
 import { type IncomingHttpHeaders, request } from 'node:http';
+import { join } from 'node:path';
 import { test } from 'node:test';
 import { startTestGateway } from '../support/gateway.ts';
 import { policyFile } from '../support/policy-file.ts';
+import { RawCaller } from '../support/raw.ts';
 import type { Scope } from '../support/scope.ts';
 import { until } from '../support/until.ts';
 import { httpUpstream } from '../support/upstream.ts';
@@ -134,4 +137,75 @@ test('a policy that keeps an exchange sees nothing of the next request', async (
   await ask('ada');
   await ask('bob');
   assert.equal(service.headers[1]!['x-kept'], '["/","",{},null,null]');
+});
+
+/** What connections of one address share must be right for each of them. */
+test('several clients of one address are each told of as they are, whatever came before', async (t) => {
+  const service = await recorder(t);
+  const gateway = await startTestGateway(t, {
+    gateway: { accessLog: { file: 'access.log' } },
+    services: { live: { instances: [{ url: service.url }] } },
+    routes: [{ match: { path: '/*' }, service: 'live', auth: 'public' }],
+  });
+  const clients = [
+    { version: '1.1', host: 'a.example', agent: 'one' },
+    { version: '1.0', host: 'a.example', agent: 'one' },
+    { version: '1.1', host: 'b.example', agent: 'one' },
+    { version: '1.1', host: 'b.example', agent: 'two' },
+    { version: '1.1', host: 'a.example', agent: 'one' },
+    { version: '1.0', host: 'b.example', agent: undefined },
+  ];
+  for (const { version, host, agent } of clients) {
+    const caller = new RawCaller(gateway.port);
+    // Open until the end: what one connection has made is there for the next one.
+    t.after(() => caller.close());
+    const fields = agent === undefined ? '' : `User-Agent: ${agent}\r\n`;
+    caller.send(`GET / HTTP/${version}\r\nHost: ${host}\r\nConnection: keep-alive\r\n${fields}\r\n`);
+    assert.equal((await caller.answer()).status, 200);
+  }
+  assert.deepEqual(
+    service.headers.map((seen) => ({ via: seen.via, host: seen['x-forwarded-host'], by: seen.forwarded })),
+    clients.map(({ version, host }) => ({
+      via: `${version} gatehouse`,
+      host,
+      by: `for=127.0.0.1;host="${host}";proto=http`,
+    })),
+  );
+  const lines = async (): Promise<{ host: string; user_agent?: string; protocol: string }[]> => {
+    const text = await readFile(join(gateway.folder, 'access.log'), 'utf8').catch(() => '');
+    return text
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line) => JSON.parse(line) as { host: string; user_agent?: string; protocol: string });
+  };
+  await until(async () => (await lines()).length === clients.length, 'the log has them all');
+  assert.deepEqual(
+    (await lines()).map((line) => [line.host, line.user_agent, line.protocol]),
+    clients.map(({ host, agent }) => [host, agent, 'http/1.1']),
+  );
+});
+
+test('clients of one /64 of IPv6, which count as one, are told of by their own addresses', async (t) => {
+  const service = await recorder(t);
+  const gateway = await startTestGateway(t, {
+    gateway: {
+      host: undefined,
+      port: undefined,
+      trustProxy: ['127.0.0.1'],
+      listeners: [{ name: 'behind', host: '127.0.0.1', port: 0, proxyProtocol: true }],
+    },
+    services: { live: { instances: [{ url: service.url }] } },
+    routes: [{ match: { path: '/*' }, service: 'live', auth: 'public' }],
+  });
+  const addresses = ['2001:db8::1', '2001:db8::2', '2001:db8::1'];
+  for (const address of addresses) {
+    const caller = new RawCaller(gateway.port);
+    t.after(() => caller.close());
+    caller.send(`PROXY TCP6 ${address} 2001:db8::ffff 4000 80\r\nGET / HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+    assert.equal((await caller.answer()).status, 200);
+  }
+  assert.deepEqual(
+    service.headers.map((seen) => seen['x-forwarded-for']),
+    addresses,
+  );
 });

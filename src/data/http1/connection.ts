@@ -45,7 +45,7 @@ const HTTP2_BEGIN = Buffer.from('PRI * HTTP/2.0', 'latin1');
 export type ToHttp2 = (socket: Socket, peer: Peer, bytes: Buffer) => void;
 
 export class Connection extends ConnectionLife implements Downstream, Reader, AwaitedBody {
-  readonly cache = new PerConnectionCache('http/1.1');
+  readonly cache: PerConnectionCache;
   readonly #toHttp2: ToHttp2 | null;
   readonly #buffers: ReadBuffers;
   #body: BodyReader | null = null;
@@ -62,6 +62,7 @@ export class Connection extends ConnectionLife implements Downstream, Reader, Aw
    */
   constructor(socket: Socket, peer: Peer, host: ConnectionHost, toHttp2: ToHttp2 | null = null) {
     super(socket, peer, host);
+    this.cache = new PerConnectionCache('http/1.1', peer.source);
     this.#toHttp2 = toHttp2;
     this.#buffers = new ReadBuffers(host.buffers);
     if (!readInto(socket, this)) socket.on('data', (chunk: Buffer) => this.onBytes(chunk)).resume();

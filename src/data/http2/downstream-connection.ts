@@ -67,7 +67,7 @@ const IGNORED: FieldSink = { onField: () => {} };
 export class DownstreamConnection extends Http2Connection implements DeadlineOwner, Reader, ReadWatchOwner {
   readonly peer: Peer;
   readonly host: Http2Host;
-  readonly cache = new PerConnectionCache('h2');
+  readonly cache: PerConnectionCache;
   readonly #settings: Http2Settings;
   readonly #deadline = new Deadline(this, CONNECTION);
   /** Made when bytes of a stream wait for the first time. */
@@ -97,6 +97,7 @@ export class DownstreamConnection extends Http2Connection implements DeadlineOwn
       true,
     );
     this.peer = peer;
+    this.cache = new PerConnectionCache('h2', peer.source);
     this.host = host;
     this.#settings = settings;
     // Its side is ended by us: see `#onEnd`.

@@ -47,6 +47,8 @@ export class Listener {
   readonly #callers = new WeakMap<Socket, Caller>();
   readonly #challenges: ChallengeResponder;
   #admission: Admission = { isOver: false };
+  #lastRemote = '';
+  #lastAddress: string | undefined = undefined;
   /** The text of the authority that client certificates must chain to. */
   #clientCa: string | undefined;
 
@@ -58,7 +60,7 @@ export class Listener {
     this.#refusals = new LogThrottle(runtime.clock);
     if (settings.tls === null) {
       this.#tlsServer = null;
-      this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#accept(socket));
+      this.#server = createServer({ noDelay: true, allowHalfOpen: true }, (socket) => this.#acceptUsual(socket));
       return;
     }
     this.#certificates = new CertificateChoice(settings.tls, secrets);
@@ -79,7 +81,7 @@ export class Listener {
     });
     this.#tlsServer = tls;
     // A plain server in front, because admission and PROXY headers come before the handshake.
-    this.#server = createServer({ noDelay: true }, (socket) => this.#accept(socket));
+    this.#server = createServer({ noDelay: true }, (socket) => this.#acceptUsual(socket));
   }
 
   /** No TLS and no PROXY header: HTTP from the first byte. */
@@ -97,7 +99,7 @@ export class Listener {
           this.#server.on('error', (error) =>
             this.#runtime.log.error('a listener failed', { listener: this.settings.id, error: error.message }),
           );
-          if (this.#isPlain) adoptAccepted(this.#server, (socket) => this.#accept(socket));
+          if (this.#isPlain) adoptAccepted(this.#server, this.#accept);
           resolve((this.#server.address() as AddressInfo).port);
         },
       );
@@ -132,10 +134,14 @@ export class Listener {
     this.#admission = { isOver: false };
   }
 
-  #accept(socket: Socket): void {
+  #acceptUsual(socket: Socket): void {
+    this.#accept(socket, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+  }
+
+  readonly #accept = (socket: Socket, remote: string, port: number): void => {
     this.taken++;
     const runtime = this.#runtime;
-    const address = canonicalAddress(socket.remoteAddress ?? '');
+    const address = this.#canonical(remote);
     if (address === undefined) {
       socket.destroy(); // gone before it was looked at
       return;
@@ -145,11 +151,20 @@ export class Listener {
       socket.resetAndDestroy();
       return;
     }
-    const caller = this.#caller(socket, address, socket.remotePort ?? 0, this.#admission);
+    const caller = this.#caller(socket, address, port, this.#admission);
     if (caller === null) return;
     runtime.metrics.add('connections_accepted', 1);
     if (this.settings.proxyProtocol) this.#readProxyHeader(socket, caller);
     else this.#admit(socket, caller, null);
+  };
+
+  /** Mostly the same client as before; the same string is also found faster by all that look it up. */
+  #canonical(remote: string): string | undefined {
+    if (remote !== this.#lastRemote) {
+      this.#lastRemote = remote;
+      this.#lastAddress = canonicalAddress(remote);
+    }
+    return this.#lastAddress;
   }
 
   /** Null: its address has reached its limit of connections, and this one is closed. */

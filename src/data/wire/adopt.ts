@@ -19,6 +19,7 @@ export interface Reader {
 
 interface Accepted {
   setNoDelay?(on: boolean): void;
+  getpeername?(to: { address?: string; port?: number }): number;
 }
 interface Listening extends Accepted {
   onconnection?: (this: Listening, status: number, accepted: Accepted | undefined) => void;
@@ -27,9 +28,18 @@ interface WithHandle {
   _handle?: Listening | null;
 }
 
-const READING = Symbol('who reads');
-interface Adopted {
-  readonly [READING]?: { reader: Reader };
+/** Who reads. */
+interface Reading {
+  reader: Reader;
+}
+
+class AdoptedSocket extends NetSocket {
+  readonly reading: Reading;
+
+  constructor(reading: Reading, options: ConstructorParameters<typeof NetSocket>[0]) {
+    super(options);
+    this.reading = reading;
+  }
 }
 
 /** Node asks for memory when it makes the socket, before anything reads: all of them read to this one first. */
@@ -37,12 +47,18 @@ const FIRST = Buffer.allocUnsafeSlow(64 * 1024);
 /** Of a socket that is destroyed, or taken before the next turn. */
 const NOBODY: Reader = { nextBuffer: () => FIRST, onRead: () => {} };
 
+/** A socket, and the other end of its connection as Node writes it; an empty address where that has gone already. */
+export type Take = (socket: Socket, address: string, port: number) => void;
+
+/** Filled for one accepted connection after the other: an object for each would be read once. */
+const PEER = { address: '', family: '', port: 0 };
+
 /**
  * Of a server that listens: whatever it accepts from now on goes to `take`, as a socket that reads to memory of its
  * reader (`readInto`), already reading, with TCP_NODELAY and an end of its own for each direction. The server neither
  * counts it nor emits `connection`. Faults of accepting are still the server's events.
  */
-export function adoptAccepted(server: Server, take: (socket: Socket) => void): void {
+export function adoptAccepted(server: Server, take: Take): void {
   const listening = (server as unknown as WithHandle)._handle;
   const usual = listening?.onconnection;
   if (listening == null || typeof usual !== 'function') return;
@@ -55,12 +71,15 @@ export function adoptAccepted(server: Server, take: (socket: Socket) => void): v
       return;
     }
     if (!isInherited) accepted.setNoDelay?.(true);
-    take(socketOf(accepted));
+    const socket = socketOf(accepted);
+    if (accepted.getpeername === undefined) take(socket, socket.remoteAddress ?? '', socket.remotePort ?? 0);
+    else if (accepted.getpeername(PEER) === 0) take(socket, PEER.address, PEER.port);
+    else take(socket, '', 0);
   };
 }
 
 function socketOf(handle: Accepted): Socket {
-  const reading = { reader: NOBODY };
+  const reading: Reading = { reader: NOBODY };
   const options = {
     handle,
     // What an end of the other side means is the protocol's business.
@@ -73,16 +92,13 @@ function socketOf(handle: Accepted): Socket {
       },
     },
   };
-  const socket = new NetSocket(options as unknown as ConstructorParameters<typeof NetSocket>[0]);
-  (socket as { [READING]?: { reader: Reader } })[READING] = reading;
-  return socket;
+  return new AdoptedSocket(reading, options as unknown as ConstructorParameters<typeof NetSocket>[0]);
 }
 
 /** From now on this one reads, also when it is another protocol than was thought. False: by `data` events only. */
 export function readInto(socket: Socket, reader: Reader): boolean {
-  const reading = (socket as Adopted)[READING];
-  if (reading === undefined) return isTls(socket) && readDecrypted(socket, reader);
-  reading.reader = reader;
+  if (!(socket instanceof AdoptedSocket)) return isTls(socket) && readDecrypted(socket, reader);
+  socket.reading.reader = reader;
   return true;
 }
 

@@ -13,6 +13,8 @@ export class Source {
   connections = 0;
   /** Connections and exchanges that know it; without any it is forgotten. */
   users = 0;
+  /** What is made of the client for one of its connections and serves the next one as well. Whoever made it knows it. */
+  made: object | null = null;
 
   constructor(name: string) {
     this.name = name;
