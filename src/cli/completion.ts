@@ -48,7 +48,8 @@ function bash(commands: readonly Command[]): string {
     return `    ${command.name}) words="${flagsOf(command).join(' ')}"${first} ;;`;
   });
   return `_gatehouse() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" words="" first=""
+  local current="\${COMP_WORDS[COMP_CWORD]}" words="" first="" file
+  COMPREPLY=()
   if [ "$COMP_CWORD" -eq 1 ]; then
     COMPREPLY=($(compgen -W "${commands.map(({ name }) => name).join(' ')} --help --version" -- "$current"))
     return
@@ -60,7 +61,7 @@ ${cases.join('\n')}
     -*) COMPREPLY=($(compgen -W "$words" -- "$current")) ;;
     *)
       if [ "$COMP_CWORD" -eq 2 ] && [ -n "$first" ]; then COMPREPLY=($(compgen -W "$first" -- "$current"))
-      else COMPREPLY=($(compgen -f -- "$current")); fi ;;
+      else while IFS= read -r file; do COMPREPLY+=("$file"); done < <(compgen -f -- "$current"); fi ;;
   esac
 }
 complete -o filenames -F _gatehouse gatehouse

@@ -45,7 +45,12 @@ const wrong = [
   { args: ['check', '--jsno'], want: 'gatehouse check: there is no option --jsno; did you mean --json?' },
   { args: ['check', '-x'], want: 'gatehouse check: there is no option -x' },
   { args: ['check', 'a.yaml', 'b.yaml'], want: 'gatehouse check: there is one argument too many: "b.yaml"' },
-  { args: ['status', '--socket'], want: "gatehouse status: option '--socket <value>' argument missing" },
+  { args: ['status', '--socket'], want: 'gatehouse status: --socket needs a value: --socket ' },
+  { args: ['check', '-c'], want: 'gatehouse check: --config needs a value: --config FILE' },
+  { args: ['check', '--config', '--json'], want: 'gatehouse check: --config needs a value: --config FILE' },
+  { args: ['check', '--json=yes'], want: 'gatehouse check: --json takes no value' },
+  { args: ['--config', 'a.yaml', 'check'], want: 'gatehouse: the command stands before its options' },
+  { args: ['routes', 'GET'], want: 'gatehouse routes: behind GET a URL is missing' },
   { args: ['check'], want: 'gatehouse check: there is no configuration file here' },
   { args: ['routes', 'GET', '/'], want: 'gatehouse routes: there is no configuration file here' },
 ];

@@ -38,6 +38,12 @@ export async function main(
   const command = COMMANDS.find(({ name }) => name === first);
   if (command === undefined) {
     const names = COMMANDS.map(({ name }) => name);
+    if (first.startsWith('-')) {
+      err(
+        `gatehouse: the command stands before its options: gatehouse COMMAND ${first} ...; --help lists the commands\n`,
+      );
+      return EXIT.usage;
+    }
     const suggestion = nearest(first, names);
     const hint = suggestion === undefined ? `one of ${names.join(', ')}` : `did you mean "${suggestion}"?`;
     err(`gatehouse: there is no command "${first}"; ${hint}\n`);
@@ -98,6 +104,15 @@ function isUsageError(error: unknown): boolean {
 /** The parser's message as one line, with the nearest option where one is unknown. */
 function usageMessage(error: unknown, command: Command): string {
   const message = messageOf(error);
+  const [, valued, isAbsent, isGiven] =
+    /^Option '(?:-\w, )?--([\w-]+)(?: <value>)?'(?:( argument (?:missing|is ambiguous))|( does not take an argument))/.exec(
+      message,
+    ) ?? [];
+  if (valued !== undefined && isGiven !== undefined) return `--${valued} takes no value`;
+  if (valued !== undefined && isAbsent !== undefined) {
+    const { value = 'VALUE' } = optionsOf(command)[valued] ?? {};
+    return `--${valued} needs a value: --${valued} ${value}, or --${valued}=${value} where it begins with "-"`;
+  }
   const unknown = /^Unknown option '--?([^']*)'/.exec(message)?.[1];
   if (unknown === undefined) return message.charAt(0).toLowerCase() + (message.split('. ', 1)[0] ?? '').slice(1);
   const suggestion = nearest(unknown, [...Object.keys(optionsOf(command)), 'help']);

@@ -5,6 +5,7 @@
  */
 import { readFile, writeFile } from 'node:fs/promises';
 import { relative, resolve } from 'node:path';
+import { readMessage } from '../base/read-failure.ts';
 import type { CommandContext } from './command.ts';
 import { EXIT } from './command.ts';
 
@@ -15,8 +16,8 @@ export async function importOpenApi({ positionals, options, cwd, out, err }: Com
     import('../control/api-pages/import.ts'),
     import('yaml'),
   ]);
-  const text = await readFile(resolve(cwd, file), 'utf8').catch((error: Error) => error);
-  const read = text instanceof Error ? { problem: text.message } : readApiDocument(text);
+  const text = await readFile(resolve(cwd, file), 'utf8').catch((error: unknown) => ({ problem: readMessage(error) }));
+  const read = typeof text === 'string' ? readApiDocument(text) : text;
   if ('problem' in read) {
     err(`${file}: ${read.problem}\n`);
     return EXIT.configuration;

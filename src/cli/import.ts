@@ -2,9 +2,10 @@
  * `gatehouse import`: another gateway's configuration as one of ours, with a report of what became of every object in
  * it. Each format has its importer in import/; this file reads, writes and checks.
  */
+import { existsSync } from 'node:fs';
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join, relative, resolve } from 'node:path';
-import { messageOf } from '../base/errors.ts';
+import { readMessage } from '../base/read-failure.ts';
 import type { RouteSettings } from '../data/contract/snapshot.ts';
 import type { Command, CommandContext } from './command.ts';
 import { EXIT, JSON_OPTION, UsageError } from './command.ts';
@@ -69,7 +70,7 @@ Exit codes: 0 all exact, 1 something differs, 2 something was not carried or a r
       const folders = { source: dirname(resolve(cwd, file)), out: folder };
       draft = await importText(format, textOf(await readFile(resolve(cwd, file))), folders);
     } catch (error) {
-      err(`${file}: ${messageOf(error)}\n`);
+      err(`${file}: ${readMessage(error)}\n`);
       return EXIT.failed;
     }
     return await write(draft, file, folder, context, options['json'] === true, out, err);
@@ -139,7 +140,9 @@ async function write(
     }
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
-    err(code === 'EEXIST' ? `${config} exists already and is left as it is\n` : `${message}\n`);
+    const isFile = code === 'ENOTDIR' || (code === 'EEXIST' && !existsSync(config));
+    if (isFile) err(`${folder}: this is a file, and a folder is needed\n`);
+    else err(code === 'EEXIST' ? `${config} exists already and is left as it is\n` : `${message}\n`);
     return EXIT.failed;
   }
   const withVariables = { ...context, env: { ...context.env, ...Object.fromEntries(draft.variables) } };
@@ -161,7 +164,7 @@ async function write(
       isUnread = routes === null;
       if (routes !== null) replay = await replayLog(routes, resolve(context.cwd, log), host ?? '');
     } catch (error) {
-      err(`${log}: ${messageOf(error)}\n`);
+      err(`${log}: ${readMessage(error)}\n`);
       return EXIT.failed;
     }
   }

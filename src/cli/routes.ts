@@ -4,7 +4,7 @@
  * sees.
  */
 import { resolve } from 'node:path';
-import { messageOf } from '../base/errors.ts';
+import { readMessage } from '../base/read-failure.ts';
 import type { AggregateSettings } from '../data/contract/aggregate.ts';
 import type { RouteAction, RouteSettings } from '../data/contract/snapshot.ts';
 import type { Explanation } from '../data/router/explain.ts';
@@ -57,6 +57,8 @@ Exit codes: 0 a route takes the request, or each that was answered, 1 the config
     const { positionals } = context;
     const isListing = positionals.length < 2;
     const named = positionals.length === 2 ? undefined : positionals[0];
+    if (isListing && /^[A-Z]+$/.test(named ?? ''))
+      throw new UsageError(`behind ${named} a URL is missing, such as https://shop.example.com/orders/7`);
     const loaded = await loadAndCompile(configFile(named, context), context);
     if (!loaded.ok) {
       context.err(problemLines(loaded.problems));
@@ -98,7 +100,7 @@ async function replay(all: readonly RouteSettings[], log: string, context: Comma
     out(options['json'] === true ? `${JSON.stringify(replayJson(found), null, 2)}\n` : replayText(found));
     return isComplete(found) ? EXIT.ok : EXIT.notFound;
   } catch (error) {
-    err(`${log}: ${messageOf(error)}\n`);
+    err(`${log}: ${readMessage(error)}\n`);
     return EXIT.failed;
   }
 }

@@ -798,7 +798,15 @@ test('what cannot be read is said with its line, and nothing is written over', a
   assert.equal((await run(folder, ['import', 'kong', 'bad.yaml'])).code, 5);
   assert.equal((await run(folder, ['import', 'kong', 'absent.yaml'])).code, 5);
   assert.equal((await run(folder, ['import', 'traefik', 'bad.yaml'])).code, 2);
+  for (const [file, problem] of [
+    ['absent.yaml', /^absent\.yaml: the file cannot be read: it does not exist$/m],
+    ['imported', /^imported: the file cannot be read: it is a folder$/m],
+  ] as const)
+    for (const format of ['kong', 'nginx', 'openapi'])
+      assert.match((await run(folder, ['import', format, file])).err, problem, format);
   await writeFile(join(folder, 'good.yaml'), '_format_version: "3.0"\nservices: []\n');
+  const onFile = await run(folder, ['import', 'kong', 'good.yaml', '--out', 'bad.yaml']);
+  assert.match(onFile.err, /bad\.yaml: this is a file, and a folder is needed/);
   await writeFile(join(folder, 'imported/gatehouse.yaml'), 'mine');
   assert.equal((await run(folder, ['import', 'kong', 'good.yaml'])).code, 5);
   assert.equal(await readFile(join(folder, 'imported/gatehouse.yaml'), 'utf8'), 'mine');

@@ -5,7 +5,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
-import { messageOf } from '../../base/errors.ts';
+import { readFailure } from '../../base/read-failure.ts';
 import type { Given } from './build-order.ts';
 import { fileKind } from './files.ts';
 import type { LoadedConfig } from './loaded-config.ts';
@@ -120,13 +120,4 @@ async function readSource(path: string, name: string, env: Environment): Promise
   // A module is read by Node; its text is for the history only.
   const read = kind === 'module' ? await moduleSource(path, name, env) : textSource(text, name, kind, env);
   return { files: [], ...read, text: () => text };
-}
-
-function readFailure(error: unknown): string {
-  const code = (error as NodeJS.ErrnoException).code;
-  if (code === 'ENOENT') return 'it does not exist';
-  if (code === 'EACCES') return 'permission denied';
-  if (code === 'EISDIR') return 'it is a folder';
-  if (code === 'ERR_ENCODING_INVALID_ENCODED_DATA') return 'it is not UTF-8';
-  return messageOf(error);
 }

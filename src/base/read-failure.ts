@@ -1,0 +1,26 @@
+/** Why a file cannot be read, in words that need no list of codes. */
+import { messageOf } from './errors.ts';
+
+const WORDS: Readonly<Record<string, string>> = {
+  ENOENT: 'it does not exist',
+  EACCES: 'permission denied',
+  EPERM: 'permission denied',
+  EISDIR: 'it is a folder',
+  ENOTDIR: 'a part of its path is no folder',
+  ELOOP: 'its links lead to themselves',
+  ENAMETOOLONG: 'its name is too long',
+  ERR_ENCODING_INVALID_ENCODED_DATA: 'it is not UTF-8',
+  ERR_FS_FILE_TOO_LARGE: 'it is larger than 2 GB',
+};
+
+/** For an error of reading or decoding. */
+export function readFailure(error: unknown): string {
+  const { code } = error as { readonly code?: string };
+  return WORDS[code ?? ''] ?? messageOf(error);
+}
+
+/** The same as a sentence, where it is the file that stands in the way; else what the error says. */
+export function readMessage(error: unknown): string {
+  const { code } = error as { readonly code?: string };
+  return WORDS[code ?? ''] === undefined ? messageOf(error) : `the file cannot be read: ${readFailure(error)}`;
+}
