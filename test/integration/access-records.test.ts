@@ -62,6 +62,26 @@ describe('access records', () => {
     );
   });
 
+  it('hide the same in URLs of header fields, and names in every form that services read', async (t) => {
+    const { get, lines } = await scene(t, {
+      fields: ['query', 'referer', 'header:X-Original-URL'],
+      redact: { names: ['pin'] },
+    });
+    await get('/?a=1;token=b&user[password]=c&PIN[]=d&login.%73ecret=e&pinned=f&token', {
+      referer: 'https://app.example/reset?token=g&next=/?code=h#access_token=i&x=j',
+      'x-original-url': '/k?pin=l',
+    });
+    const [line = ''] = await lines(1);
+    assert.deepEqual(JSON.parse(line), {
+      query: 'a=1;token=***&user[password]=***&PIN[]=***&login.%73ecret=***&pinned=f&token',
+      referer: 'https://app.example/reset?token=***&next=/?code=***#access_token=***&x=j',
+      header_x_original_url: '/k?pin=***',
+    });
+    const combined = await scene(t, { format: 'combined' });
+    await combined.get('/', { referer: 'https://app.example/reset?token=g' });
+    assert.match((await combined.lines(1))[0] ?? '', / "https:\/\/app\.example\/reset\?token=\*\*\*" /);
+  });
+
   it('hide what holds credentials by the configuration, on any level', async (t) => {
     const { get, lines } = await scene(
       t,

@@ -142,22 +142,31 @@ export class AccessRecords {
     return ({ exchange }) => this.#header(exchange, name);
   }
 
+  /** Of a URL in it, such as where the caller was before, the query is hidden like the request's own. */
   #header(exchange: RecordedExchange, name: string): string | null {
     const value = exchange.header(name);
-    return value !== null && this.#hiddenNames.has(name) ? HIDDEN : value;
+    if (value === null) return null;
+    if (this.#hiddenNames.has(name)) return HIDDEN;
+    const at = value.search(/[?#]/);
+    return at < 0 ? value : value.slice(0, at) + this.#pairs(value.slice(at));
   }
 
   #query(query: string): string | null {
-    if (query === '') return null;
-    return query
-      .split('&')
-      .map((pair) => {
-        const at = pair.indexOf('=');
-        return at >= 0 && this.#hiddenNames.has(decoded(pair.slice(0, at)).toLowerCase())
-          ? `${pair.slice(0, at)}=${HIDDEN}`
-          : pair;
-      })
-      .join('&');
+    return query === '' ? null : this.#pairs(query);
+  }
+
+  /** Some read `;` between pairs, too. */
+  #pairs(text: string): string {
+    return text.replace(/[^&;?#]+/g, (pair) => {
+      const at = pair.indexOf('=');
+      return at >= 0 && this.#isHidden(pair.slice(0, at)) ? `${pair.slice(0, at)}=${HIDDEN}` : pair;
+    });
+  }
+
+  /** `name`, `name[]`, `user[name]` and `user.name` are as secret as the name. */
+  #isHidden(name: string): boolean {
+    const whole = decoded(name).toLowerCase();
+    return this.#hiddenNames.has(whole) || whole.split(/[[\].]/).some((part) => this.#hiddenNames.has(part));
   }
 
   #json(ended: Ended, marks: Marks): string {
