@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import { withEnvironment } from '../control/identity/environment.ts';
 import { IDENTITY_MIGRATIONS } from '../control/identity/migrations.ts';
+import { identityOptions } from '../control/identity/options.ts';
 import { migrate } from '../control/store/migrate.ts';
 import { openStore, withoutSecret } from '../control/store/store.ts';
 import { type CommonValues, identityCommand, identitySettings, UsageError } from './identity-common.ts';
@@ -9,7 +10,10 @@ import { type CommonValues, identityCommand, identitySettings, UsageError } from
 export const runMigrate = identityCommand<CommonValues>(async (values, words, io) => {
   if (words.length > 0) throw new UsageError(`migrate takes no "${words[0]}"`);
   const { options, dataDir, storeUrl } = await identitySettings(values.config, io);
-  const url = withEnvironment(options, io.env).store ?? storeUrl ?? `sqlite:${join(dataDir, 'identity.db')}`;
+  const url =
+    withEnvironment(identityOptions.parse(options), io.env).store ??
+    storeUrl ??
+    `sqlite:${join(dataDir, 'identity.db')}`;
   const store = await openStore(url);
   try {
     const report = await migrate(store, 'identity', IDENTITY_MIGRATIONS);

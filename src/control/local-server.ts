@@ -11,13 +11,21 @@ export type Fetch = (request: Request) => Response | Promise<Response>;
 
 /** What a Hono app gives, as a listener. The adapter is loaded with the first request, not before. */
 export function fetchListener(fetch: Fetch): RequestListener {
-  let adapted: RequestListener | null = null;
+  return listenerOnDemand(async () => {
+    const { getRequestListener } = await import('@hono/node-server');
+    return getRequestListener(fetch) as RequestListener;
+  });
+}
+
+/** One that is loaded with the first request; where that fails, the next one tries again. */
+export function listenerOnDemand(load: () => Promise<RequestListener>): RequestListener {
+  let loaded: RequestListener | null = null;
   return (request, response) => {
-    if (adapted !== null) return adapted(request, response);
-    import('@hono/node-server').then(
-      ({ getRequestListener }) => {
-        adapted ??= getRequestListener(fetch) as RequestListener;
-        adapted(request, response);
+    if (loaded !== null) return loaded(request, response);
+    load().then(
+      (listener) => {
+        loaded ??= listener;
+        loaded(request, response);
       },
       (error: Error) => response.destroy(error),
     );

@@ -3,8 +3,11 @@
  * like the setting it stands for: one that cannot be honoured stops the start.
  */
 
-import { DEFAULT_ISSUER, type IdentityInput, type IdentityOptions, identityOptions } from './options.ts';
+import type { IdentityOptions, IdentitySection } from './options.ts';
 import { plansOf } from './plans.ts';
+
+/** `iss` where nobody said otherwise: it must not change with the port of a trial. */
+export const DEFAULT_ISSUER = 'http://127.0.0.1:8000';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -15,11 +18,10 @@ export type Environment = Readonly<Record<string, string | undefined>>;
  * Throws a TypeError that names the variable and never repeats its value.
  */
 export function withEnvironment(
-  input: IdentityInput,
+  section: IdentitySection,
   environment: Environment,
   localUrl = DEFAULT_ISSUER,
 ): IdentityOptions {
-  const section = identityOptions.parse(input);
   const tokens = { ...section.tokens };
   const name = set(environment['JWT_SECRET']) ? 'JWT_SECRET' : 'JWT_SECRET_KEY';
   const jwtSecret = strong(environment, name);

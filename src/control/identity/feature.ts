@@ -4,9 +4,11 @@
  */
 
 import { messageOf } from '../../base/errors.ts';
+import { once } from '../../base/once.ts';
 import { localSocketPath } from '../config/plan.ts';
 import type { Feature, FeatureHost, OperationsApi } from '../feature.ts';
 import type { OperatorAccounts } from '../operator-accounts.ts';
+import type { IdentityContext } from './context.ts';
 import type { Identity, IdentityDeps } from './identity.ts';
 import { identityMetrics } from './metrics.ts';
 import type { IdentityPlan } from './section.ts';
@@ -44,13 +46,16 @@ export function identityFeature(host: IdentityHost): Feature {
       ...localUrl(host),
       ...(plan.storeUrl === undefined ? {} : { storeUrl: plan.storeUrl }),
     };
-    // Loaded only where it runs: store, tokens and web framework take 30 MB.
-    const { createIdentity } = await import('./identity.ts');
+    // Loaded only where it runs, and the applications with the first request to them.
+    const [{ createIdentity }, { passkeyDomain }] = await Promise.all([
+      import('./identity.ts'),
+      import('./mfa/passkeys.ts'),
+    ]);
     // Where it answers elsewhere, here it only tells the workers of keys and revocations, and judges API keys.
     const apart = plan.options.service !== undefined;
     const { oauth } = plan.options;
     const silent = { ...plan.options, firstAdmin: 'off' as const, oauth: { ...oauth, enabled: false } };
-    const made = await createIdentity(apart ? silent : plan.options, deps);
+    const made = await createIdentity({ checked: apart ? silent : plan.options }, deps);
     try {
       const socket = localSocketPath(found.plan.dataDir, 'identity');
       if (!apart) await made.start(socket, { replaces: host.isTakingOver ?? false });
@@ -60,12 +65,9 @@ export function identityFeature(host: IdentityHost): Feature {
     }
     identity = made;
     if (apart) return;
-    const [{ createOperatorApp }, { operatorAccounts }] = await Promise.all([
-      import('./operator-app.ts'),
-      import('./operator-sign-in.ts'),
-    ]);
-    accounts = operatorAccounts(made.context, found.snapshot.gateway.trustProxy);
-    operations = { name: 'identity', fetch: createOperatorApp(made.context) };
+    accounts = operatorsOf(made.context, passkeyDomain(made.context), found.snapshot.gateway.trustProxy);
+    const app = once(async () => (await import('./operator-app.ts')).createOperatorApp(made.context));
+    operations = { name: 'identity', fetch: async (request) => (await app())(request) };
   };
   return {
     start: (compiled) => begin(compiled as unknown as CompiledIdentity),
@@ -117,3 +119,15 @@ function localUrl(host: IdentityHost): { localUrl?: string } {
 
 /** For the document of the admin API. */
 const describe = async () => (await import('./operator-description.ts')).operatorPaths();
+
+/** Who signs in to the console is checked by code that is loaded when the first one does. */
+function operatorsOf(context: IdentityContext, rpId: string, trustProxy: readonly string[]): OperatorAccounts {
+  const load = once(async () => (await import('./operator-sign-in.ts')).operatorAccounts(context, trustProxy));
+  return {
+    rpId,
+    challenge: async (...asked) => (await load()).challenge(...asked),
+    signIn: async (...asked) => (await load()).signIn(...asked),
+    rolesOf: async (sessionId) => (await load()).rolesOf(sessionId),
+    end: async (...asked) => (await load()).end(...asked),
+  };
+}

@@ -1,30 +1,13 @@
 /**
  * The fields that requests are made of, each with its expectation in words: what the caller reads when it is wrong.
  */
-import { domainToASCII } from 'node:url';
 import * as z from 'zod';
+import { pasted, pastedDigits, pastedEmail } from './pasted.ts';
 
 /** Deliberately narrower than RFC 5321: no quoting, no comments, no control characters, one `@`. */
 const EMAIL = /^[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?$/;
 /** No `@`, so that a user name never reads as somebody's address (docs/identity-rules.md, 6). */
 const USERNAME = /^[A-Za-z0-9][A-Za-z0-9._-]{1,31}$/;
-
-/** What comes along when people paste: blanks, line ends, characters that nobody sees. None is part of any code. */
-const UNSEEN = /[\s\u00ad\u200b-\u200f\u2060\ufeff]+/g;
-export const pasted = (value: string): string => value.replace(UNSEEN, '');
-/** `123 456` and `123-456` are one code. */
-export const pastedDigits = (value: string): string => pasted(value).replace(/[-\u2010-\u2015\u2212]/g, '');
-
-/** `Ann <ann@example.com>`, `mailto:ann@example.com` and `ann@b\u00fccher.example` as people copy them. */
-function pastedEmail(value: string): string {
-  const bare = pasted(/<([^<>]*)>\s*$/.exec(value)?.[1] ?? value).replace(/^mailto:/i, '');
-  const at = bare.lastIndexOf('@');
-  const domain = at < 0 ? '' : bare.slice(at + 1);
-  return /[^\0-\x7f]/.test(domain) ? `${bare.slice(0, at)}@${domainToASCII(domain)}` : bare;
-}
-
-/** What somebody typed to sign in: an address, or a user name, which holds no blank. */
-export const pastedLogin = (value: string): string => (value.includes('@') ? pastedEmail(value) : pasted(value));
 
 const text = (expected: string, pattern: RegExp): z.ZodString => z.string(expected).regex(pattern, expected);
 

@@ -1,18 +1,20 @@
 /**
  * The identity service, put together: opens its store, migrates it, makes keys, runs its small loops, and serves an
  * HTTP application on a socket or through `fetch`. Part of the gateway's process as `builtin:identity`, or a process
- * of its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions.
+ * of its own (`gatehouse identity`). Publishes key set and revocations to the workers and answers their questions. The
+ * application, whose schemas take 10 MB, is loaded with the first request.
  */
-import type { Server } from 'node:http';
+import type { RequestListener, Server } from 'node:http';
 import { join } from 'node:path';
-import { getRequestListener } from '@hono/node-server';
 import type { Clock } from '../../base/clock.ts';
 import { systemClock } from '../../base/clock.ts';
 import { CidrSet } from '../../base/ip.ts';
 import { createLogger, type Logger } from '../../base/log.ts';
 import { onDemand } from '../../base/on-demand.ts';
+import { once } from '../../base/once.ts';
 import { standardError } from '../../base/process-output.ts';
 import type { ControlBus } from '../bus.ts';
+import { listenerOnDemand } from '../local-server.ts';
 import { masterKeyFile, masterKeyOf } from '../secrets/master-key.ts';
 import type { TellSecurity } from '../security-journal.ts';
 import { migrate } from '../store/migrate.ts';
@@ -23,7 +25,6 @@ import { firstAdminLink } from './accounts/first-admin.ts';
 import { LoginGuard } from './accounts/guard.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
 import { ApiKeyVerifier } from './api-keys/verify.ts';
-import { createApp } from './app.ts';
 import { type AuditEntry, AuditLog } from './audit/chain.ts';
 import { Background } from './background.ts';
 import { connectWorkers } from './bus-topics.ts';
@@ -38,13 +39,18 @@ import { makeMailer } from './mail/mailer.ts';
 import { Mails } from './mail/mails.ts';
 import { Outbox } from './mail/outbox.ts';
 import { IDENTITY_MIGRATIONS } from './migrations.ts';
-import type { IdentityInput } from './options.ts';
+import type { IdentityInput, IdentitySection } from './options.ts';
 import { makePages } from './pages/layout.ts';
 import { PasswordHasher } from './password-hashing/hasher.ts';
 import type { IdentityTables } from './tables.ts';
 import { AccessTokens } from './tokens/access-token.ts';
 import { Revocations } from './tokens/revocations.ts';
 import { SigningKeys } from './tokens/signing-keys.ts';
+
+/** Options of a configuration that has been checked: their schema need not be loaded again. */
+export interface CheckedOptions {
+  readonly checked: IdentitySection;
+}
 
 export interface IdentityDeps {
   /** Folder for the SQLite file, the master key and mails that no server takes. */
@@ -81,7 +87,7 @@ export interface Identity {
 }
 
 /** Throws when an option cannot be honoured, the database is newer, or the master key does not belong to it. */
-export async function createIdentity(input: IdentityInput, deps: IdentityDeps): Promise<Identity> {
+export async function createIdentity(input: IdentityInput | CheckedOptions, deps: IdentityDeps): Promise<Identity> {
   const { context, release } = await openContext(input, deps);
   const keys = new ApiKeyVerifier(context);
   const loops: (() => Promise<void> | void)[] = [];
@@ -120,16 +126,22 @@ async function assemble(
     const print = deps.print ?? ((text: string) => standardError.write(`${text}\n`));
     if (link !== undefined) print(`There is no administrator yet. Make one within a day, once, at:\n  ${link}`);
   }
-  const app = createApp(context, keys, deps.trustProxy ?? []);
+  const appOnDemand = once(async () => {
+    const { createApp } = await import('./app.ts');
+    return createApp(context, keys, deps.trustProxy ?? []);
+  });
   const provider = context.options.oauth.enabled
     ? await (await import('./oauth/provider.ts')).createProvider(context)
     : undefined;
   const trusted = new CidrSet(deps.trustProxy ?? []);
-  const listener = getRequestListener(app.fetch, { overrideGlobalObjects: false });
+  const listener = listenerOnDemand(async () => {
+    const [{ getRequestListener }, app] = await Promise.all([import('@hono/node-server'), appOnDemand()]);
+    return getRequestListener(app.fetch, { overrideGlobalObjects: false }) as RequestListener;
+  });
   let server: Server | undefined;
   let removeFile = (): void => {};
   return {
-    app,
+    app: { fetch: async (request) => (await appOnDemand()).fetch(request) },
     context,
     async start(where, { replaces = false } = {}) {
       server = onDemand.http.createServer(
@@ -137,7 +149,7 @@ async function assemble(
         (request, response) => {
           if (provider?.handles(request.url ?? '') === true) {
             provider.handle(request, response, callerOfMessage(request, trusted, context.options.place.header));
-          } else void listener(request, response);
+          } else listener(request, response);
         },
       );
       const listening = await listenOn(server, where, replaces);
@@ -154,11 +166,12 @@ async function assemble(
 
 /** The parts without a server and without loops: what the command line works with. */
 export async function openContext(
-  input: IdentityInput,
+  input: IdentityInput | CheckedOptions,
   deps: IdentityDeps,
 ): Promise<{ context: IdentityContext; release: () => Promise<void> }> {
   const environment = deps.environment ?? {};
-  const options = withEnvironment(input, environment, deps.localUrl);
+  const section = 'checked' in input ? input.checked : (await import('./options.ts')).identityOptions.parse(input);
+  const options = withEnvironment(section, environment, deps.localUrl);
   const clock = deps.clock ?? systemClock;
   const tellSecurity = deps.tellSecurity ?? ((): void => {});
   const log = (deps.log ?? createLogger('info')).child({ area: 'identity' });

@@ -301,9 +301,6 @@ export const identityOptions = z.strictObject({
   oauth: oauthProviderOptions.prefault({}).describe('Being an OAuth 2 and OpenID provider for others.'),
 });
 
-/** `iss` where nobody said otherwise: it must not change with the port of a trial. */
-export const DEFAULT_ISSUER = 'http://127.0.0.1:8000';
-
 /** The section as it stands in the configuration. */
 export type IdentitySection = z.output<typeof identityOptions>;
 /** As environment.ts completes it. */

@@ -4,7 +4,7 @@
  * with an id are components of the documents.
  */
 import * as z from 'zod';
-import { childRules } from './child-accounts/rules.ts';
+import { childRules } from './child-accounts/rules-schema.ts';
 import { oauthClient } from './oauth/options.ts';
 
 const text = z.string();

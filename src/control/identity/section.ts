@@ -8,9 +8,9 @@ import { messageOf } from '../../base/errors.ts';
 import { SHIPPED_PLAN_NAMES } from '../../data/contract/limits.ts';
 import { defineSection, type SectionContext } from '../config/section.ts';
 import { environmentKeys } from './api-keys/environment-keys.ts';
-import { withEnvironment } from './environment.ts';
+import { DEFAULT_ISSUER, withEnvironment } from './environment.ts';
 import { OPEN_CALLS, OPEN_OAUTH_CALLS, openCalls, RARE_CALLS } from './open-calls.ts';
-import { DEFAULT_ISSUER, type IdentitySection, identityOptions } from './options.ts';
+import { type IdentitySection, identityOptions } from './options.ts';
 import { checkMailTexts, checkPages } from './pages/check.ts';
 import { plansOfDocument } from './plans.ts';
 

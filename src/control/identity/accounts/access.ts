@@ -4,7 +4,7 @@
  * child's answer is always computed from the parent's present one: it cannot exceed a parent that lost something.
  */
 import type { Kysely } from 'kysely';
-import { ageBand, ageOf, allowedUntil, type ChildRules, childRules } from '../child-accounts/rules.ts';
+import { ageBand, ageOf, allowedUntil } from '../child-accounts/rules.ts';
 import type { IdentityContext } from '../context.ts';
 import type { IdentityTables, User } from '../tables.ts';
 
@@ -89,6 +89,7 @@ async function childAccess(context: IdentityContext, db: Handle, child: User): P
   if (parent === undefined || parent.kind !== 'user') return undefined;
   const above = await accessOf(context, db, parent);
   if (above === undefined) return undefined;
+  const { readRules } = await import('../child-accounts/rules-schema.ts');
   const rules = readRules(child);
   const now = context.clock.wallMs();
   const age = ageOf(child.birth_date, now) ?? 0;
@@ -106,11 +107,6 @@ async function childAccess(context: IdentityContext, db: Handle, child: User): P
     quotas: rules.quotas,
     allowedUntil: allowedUntil(rules, now),
   };
-}
-
-/** A damaged rule set must close, not open: it throws, and the sign-in fails. */
-export function readRules(child: User): ChildRules {
-  return childRules.parse(JSON.parse(child.child_rules ?? '{}'));
 }
 
 function isAdministrative(scope: string): boolean {

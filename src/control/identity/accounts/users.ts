@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Kysely, Transaction } from 'kysely';
 import { keyedHash } from '../../secrets/master-key.ts';
 import type { IdentityContext } from '../context.ts';
-import { pastedLogin } from '../fields.ts';
+import { pastedLogin } from '../pasted.ts';
 import { revokeSessions } from '../sessions/sessions.ts';
 import type { IdentityTables, User } from '../tables.ts';
 

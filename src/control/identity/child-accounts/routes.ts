@@ -5,7 +5,6 @@
 import { Hono } from 'hono';
 import * as z from 'zod';
 import { isUniqueViolation } from '../../store/faults.ts';
-import { readRules } from '../accounts/access.ts';
 import { removeUser, storePassword } from '../accounts/change-password.ts';
 import { ownerOf } from '../accounts/guard.ts';
 import { publicUser, usernameTaken } from '../accounts/register.ts';
@@ -20,7 +19,8 @@ import { checkNewPassword } from '../password-hashing/policy.ts';
 import { conflict, forbidden, invalidField, notFound } from '../problem.ts';
 import type { ShownChild } from '../responses.ts';
 import type { User } from '../tables.ts';
-import { ageOf, childRules } from './rules.ts';
+import { ageOf } from './rules.ts';
+import { childRules, readRules } from './rules-schema.ts';
 
 const newChild = z.strictObject({
   username: field.username,

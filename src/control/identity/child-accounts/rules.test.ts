@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
-import { ageBand, ageOf, allowedUntil, childRules } from './rules.ts';
+import { ageBand, ageOf, allowedUntil } from './rules.ts';
+import { childRules } from './rules-schema.ts';
 
 const at = (text: string): number => Date.parse(text);
 const EVERY_DAY = [0, 1, 2, 3, 4, 5, 6];
