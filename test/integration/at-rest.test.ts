@@ -103,3 +103,18 @@ routes:
   }
   assert.ok(configuration.packages.includes('zod'), 'the thread that reads the configuration has the schema');
 });
+
+test('with accounts neither schemas nor a web framework are loaded before somebody asks for them', async (t) => {
+  const { main, worker } = await loadedBy(
+    t,
+    `gateway: { host: 127.0.0.1, port: 0, workers: 1, spareWorker: false, accessLog: 'off', dataDir: ./data }
+identity: { enabled: true, firstAdmin: 'off', masterKey: ${'m'.repeat(32)} }
+routes:
+  - { match: { path: /fixed }, respond: { body: ok }, auth: public }
+`,
+  );
+  assert.deepEqual([...main.packages].sort(), ['jose', 'kysely']);
+  assert.deepEqual(worker.packages, []);
+  const large = PARTS.filter((part) => main.parts.includes(part));
+  assert.deepEqual(large, ['sqlite']);
+});

@@ -4,12 +4,13 @@
  * and a socket of its own for the command line. It only connects; the parts are beside it.
  */
 import { join } from 'node:path';
-import { Hono } from 'hono';
 import { type Clock, systemClock } from '../../base/clock.ts';
 import { messageOf } from '../../base/errors.ts';
 import type { ExtraMetric, HistogramMetric } from '../../base/extra-metric.ts';
+import { once } from '../../base/once.ts';
 import {
   ABUSE_RULES_TOPIC,
+  type AbuseRules,
   type AbuseTrip,
   BANS_TOPIC,
   COUNTS_TOPIC,
@@ -35,19 +36,17 @@ import { LATELY, RecentGrowth } from '../recent-growth.ts';
 import { migrate } from '../store/migrate.ts';
 import { openStore, type Store } from '../store/store.ts';
 import type { StoresPlan } from '../store/stores-section.ts';
-import { type AbusePlan, NO_ABUSE } from './bans/abuse-options.ts';
+import type { AbusePlan } from './bans/abuse-options.ts';
 import { RedisBanShare } from './bans/ban-share.ts';
 import { BanBook } from './bans/bans.ts';
-import { createBansApp } from './bans/bans-app.ts';
 import { FactBanShare } from './bans/fact-share.ts';
-import { gatewayCaller, localCaller, REFUSALS, type ReadCaller, refuse } from './http.ts';
+import { gatewayCaller, localCaller, type ReadCaller } from './http.ts';
 import { limitMetrics, type Utilisation, WorkerCounts } from './metrics.ts';
 import type { LimitsPlan } from './options.ts';
 import type { Plan } from './plans/plans.ts';
 import { type QuotaBasis, QuotaLedger } from './quotas/quota-ledger.ts';
 import type { QuotaDefinitions } from './quotas/quota-options.ts';
 import { type PlanUtilisation, UsageReader } from './quotas/usage.ts';
-import { createUsageApp } from './quotas/usage-app.ts';
 import { SharedCounting } from './shared-counting.ts';
 import { type LimitTables, MIGRATIONS } from './tables.ts';
 
@@ -82,6 +81,8 @@ const LAST_WRITES_MS = 5_000;
 /** Bans that administrators make are kept the same way when no rules are configured. */
 const DEFAULT_BAN_TIMES = { firstMs: 600_000, factor: 2, longestMs: 86_400_000, forgetMs: 7 * 86_400_000 };
 const DEFAULT_MAX_BANS = 10_000;
+/** Nothing counts. */
+const NO_ABUSE: AbuseRules = { rules: [], exempt: [], scanPaths: [] };
 
 export class LimitsFeature {
   readonly #host: LimitsHost;
@@ -148,14 +149,12 @@ export class LimitsFeature {
     bus.onTell(OCCUPANCY_TOPIC, (data) => {
       this.#workers.occupancy = data as TableOccupancy;
     });
-    await this.#host.serveBuiltin(
-      'builtin:limits',
-      this.#app(
-        '/api/v1',
-        gatewayCaller(() => this.#compiled?.plan.sections.limits.adminIssuers ?? []),
-      ).fetch,
-    );
-    const control = this.#app('/', localCaller).fetch;
+    const quotas = (): QuotaDefinitions => this.#compiled?.plan.sections.quotas ?? {};
+    const usage = new UsageReader(store, ledger, quotas, this.#clock);
+    this.#usage = usage;
+    const adminIssuers = () => this.#compiled?.plan.sections.limits.adminIssuers ?? [];
+    await this.#host.serveBuiltin('builtin:limits', this.#app('/api/v1', gatewayCaller(adminIssuers), usage, bans));
+    const control = this.#app('/', localCaller, usage, bans);
     this.#control = control;
     await this.#host.serveBuiltin('builtin:limits-control', control);
   }
@@ -305,26 +304,22 @@ export class LimitsFeature {
     this.#share = { share, madeFrom };
   }
 
-  #app(path: string, caller: ReadCaller): Hono {
-    const { log } = this.#host;
-    const [bans, ledger, store] = [this.#bans, this.#ledger, this.#store];
-    if (bans === undefined || ledger === undefined || store === undefined) throw new TypeError('not started');
-    const errorFormat = (): ErrorFormat => this.#compiled?.snapshot.gateway.errorFormat ?? 'problem';
-    const quotas = (): QuotaDefinitions => this.#compiled?.plan.sections.quotas ?? {};
-    const usage = new UsageReader(store, ledger, quotas, this.#clock);
-    this.#usage = usage;
-    const parts = { caller, errorFormat, clock: this.#clock };
-    const app = new Hono();
-    app.onError((error, context) => {
-      log.error('the API of limits failed', { reason: error.message });
-      return refuse(context, REFUSALS.internal, errorFormat(), this.#clock.wallMs());
+  #app(path: string, caller: ReadCaller, usage: UsageReader, bans: BanBook): Fetch {
+    const app = once(async () => {
+      const { createLimitsApp } = await import('./app.ts');
+      return createLimitsApp({
+        path,
+        caller,
+        usage,
+        bans,
+        log: this.#host.log,
+        clock: this.#clock,
+        errorFormat: () => this.#compiled?.snapshot.gateway.errorFormat ?? 'problem',
+        watches: () => (this.#compiled?.plan.sections.abuse ?? null) !== null,
+        shownPlans: () => this.#shownPlans(),
+      });
     });
-    app.notFound((context) => refuse(context, REFUSALS.notFound, errorFormat(), this.#clock.wallMs()));
-    app.get('/.well-known/gatehouse/plans', (context) => context.json({ plans: this.#shownPlans() }));
-    app.route(path, createUsageApp({ ...parts, usage }));
-    const watches = (): boolean => (this.#compiled?.plan.sections.abuse ?? null) !== null;
-    app.route(path, createBansApp({ ...parts, bans, watches }));
-    return app;
+    return async (request) => (await app()).fetch(request);
   }
 
   /** What anybody may know: how much each plan allows. */

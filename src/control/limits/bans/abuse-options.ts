@@ -144,6 +144,3 @@ export function planOf(options: z.output<typeof abuseSchema>): AbusePlan {
     maxBans: options.maxBans,
   };
 }
-
-/** Nothing counts. */
-export const NO_ABUSE: AbuseRules = { rules: [], exempt: [], scanPaths: [] };
