@@ -67,7 +67,7 @@ async function scene(t: TestContext, changed: Partial<PoolSettings> = {}, credit
   const faulted = { now: (): void => {} };
   const handler: UpstreamHandler = {
     lenient: undefined,
-    onLenientHead: () => {},
+    onLenient: () => {},
     onInterimHead: () => {},
     onResponseHead: () => {},
     onResponseBody: () => {},

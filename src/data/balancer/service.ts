@@ -121,7 +121,7 @@ export class Service<P> {
   }
 
   /** A response passes only because of `lenient`. */
-  onLenientHead(problem: string, instance: string): void {
+  onLenient(problem: string, instance: string): void {
     this.#events.lenient(problem, instance);
   }
 

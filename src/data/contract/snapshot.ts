@@ -137,7 +137,14 @@ export interface ServiceSettings {
   readonly resilience: ResilienceSettings;
 }
 
-export const LENIENT_FORMS = ['lengthBesideChunked', 'anyStatus', 'lineFeeds', 'folding', 'blankBeforeColon'] as const;
+export const LENIENT_FORMS = [
+  'lengthBesideChunked',
+  'anyStatus',
+  'lineFeeds',
+  'folding',
+  'blankBeforeColon',
+  'chunkPadding',
+] as const;
 export type LenientForm = (typeof LENIENT_FORMS)[number];
 
 export interface InstanceSettings {

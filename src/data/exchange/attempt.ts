@@ -125,8 +125,8 @@ export class Attempt implements UpstreamHandler, StreamWaiter {
     return this.service.settings.lenient;
   }
 
-  onLenientHead(problem: string): void {
-    this.service.onLenientHead(problem, this.endpoint.id);
+  onLenient(problem: string): void {
+    this.service.onLenient(problem, this.endpoint.id);
   }
 
   /** Begins; the callbacks may come before this returns. */

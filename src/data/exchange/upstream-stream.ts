@@ -59,8 +59,8 @@ export interface UpstreamStream extends BytesHolder {
 export interface UpstreamHandler {
   /** What the service may do against the grammar of HTTP/1.1. Undefined: nothing. */
   readonly lenient: readonly LenientForm[] | undefined;
-  /** A head passes only because of `lenient`; `problem` says what is wrong with it. */
-  onLenientHead(problem: string): void;
+  /** The response passes only because of `lenient`; `problem` says what is wrong with it. */
+  onLenient(problem: string): void;
   onInterimHead(head: Head): void;
   /** `head` and `framing` are valid until this returns. */
   onResponseHead(head: Head, framing: MessageFraming): void;

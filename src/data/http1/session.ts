@@ -351,7 +351,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     const { head } = mended;
     if (readResponseHead(head, 0, head.length, HEAD_LIMITS, this.#head, mostStatus(forms)) <= 0) return REFUSED;
     if (!readResponseFraming(this.#head, this.#method, this.#meaning)) return REFUSED;
-    handler.onLenientHead(detail);
+    handler.onLenient(detail);
     return mended.end;
   }
 
@@ -381,7 +381,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
     this.#state = READING_BODY;
     if (meaning.bodyLength === UNKNOWN_LENGTH) {
       this.#decoder ??= new ChunkedDecoder();
-      this.#decoder.reset();
+      this.#decoder.reset(handler.lenient?.includes('chunkPadding') === true);
     } else if (meaning.bodyLength === UNTIL_CLOSE) meaning.bodyLength = UNKNOWN_LENGTH;
     handler.onResponseHead(head, meaning);
     if (this.#handler !== handler) return true;
@@ -402,6 +402,7 @@ export class Session implements UpstreamStream, DeadlineOwner {
         i = decoder.position;
         if (found === DATA) handler.onResponseBody(bytes, decoder.dataStart, decoder.dataEnd);
         if (found === END) {
+          if (decoder.wasPadded) handler.onLenient('there are blanks behind the size of a chunk');
           this.#endResponse(handler, decoder.trailers);
           break;
         }

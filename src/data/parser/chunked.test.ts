@@ -46,6 +46,11 @@ describe('the chunked coding', () => {
       want: { body: '0123456789x', rest: 'next' },
     },
     { name: 'leading zeros', input: '0005\r\nhello\r\n000\r\n\r\n', want: { body: 'hello' } },
+    {
+      name: 'sizes of a fixed width of sixteen digits',
+      input: `${'5'.padStart(16, '0')}\r\nhello\r\n${'0'.repeat(16)}\r\n\r\n`,
+      want: { body: 'hello' },
+    },
     { name: 'no chunk at all', input: '0\r\n\r\n', want: { body: '' } },
     { name: 'an extension', input: '5;name\r\nhello\r\n0;a=b;c="d\\"e"\r\n\r\n', want: { body: 'hello' } },
     {
@@ -107,6 +112,8 @@ describe('the chunked coding', () => {
     { name: 'a trailer that ends with LF alone', input: '0\r\nA: b\n\r\n' },
     { name: 'trailers without end', input: `0\r\n${'A: b\r\n'.repeat(40)}` },
     { name: 'a trailer of endless length', input: `0\r\nA: ${'b'.repeat(9_000)}` },
+    { name: 'zeros without end', input: '0'.repeat(20_000) },
+    { name: 'a size of too many digits behind zeros', input: `0000${'F'.repeat(12)}\r\n` },
     { name: 'extensions without end', input: `5;${'a'.repeat(20_000)}` },
   ];
   for (const { name, input } of bad) {

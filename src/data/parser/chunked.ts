@@ -53,15 +53,21 @@ export class ChunkedDecoder {
   trailers: Head | null = null;
   /** With `BAD`: what was wrong. */
   problem = '';
+  /** A size had blanks behind it, which is against the grammar. */
+  wasPadded = false;
 
   #state = SIZE;
   #size = 0;
   #digits = 0;
   #extensionBytes = 0;
   #trailerBytes: Buffer | null = null;
+  #takesPadding = false;
 
-  reset(): void {
+  /** `takesPadding`: blanks between a size and the end of its line, which some servers fill a fixed width with, pass. */
+  reset(takesPadding = false): void {
     this.trailers = null;
+    this.wasPadded = false;
+    this.#takesPadding = takesPadding;
     this.#state = SIZE;
     this.#size = 0;
     this.#digits = 0;
@@ -79,7 +85,10 @@ export class ChunkedDecoder {
         case SIZE_MORE: {
           const value = HEX[byte]!;
           if (value !== 255) {
-            if (++this.#digits > MAX_SIZE_DIGITS) return this.#bad('a chunk size is too large');
+            // Zeros in front say nothing, and count as little as an extension.
+            const isLeading = value === 0 && this.#size === 0;
+            if (isLeading ? ++this.#extensionBytes > MAX_EXTENSION_BYTES : ++this.#digits > MAX_SIZE_DIGITS)
+              return this.#bad('a chunk size is too large');
             this.#size = this.#size * 16 + value;
             this.#state = SIZE_MORE;
             i++;
@@ -146,7 +155,10 @@ export class ChunkedDecoder {
     switch (this.#state) {
       case EXT_START:
         if (byte === SEMICOLON) this.#state = EXT_BEFORE_NAME;
-        else if (!blank) return false;
+        else if (byte === CR && this.#takesPadding) {
+          this.wasPadded = true;
+          this.#state = SIZE_LF;
+        } else if (!blank) return false;
         return true;
       case EXT_BEFORE_NAME:
         if (TOKEN[byte] === 1) this.#state = EXT_NAME;

@@ -1,8 +1,9 @@
 /**
  * What a service may do against the grammar of HTTP/1.1 where its configuration says so (`lenient`): a head that was
  * refused is written anew in the one form that has one reading, and read as strictly as any other. Nothing of this is
- * looked at while services keep to the grammar. Sources: RFC 9112 §2.2 (line feeds), §5.1 (blanks before the colon),
- * §5.2 (folding), §6.3 (a length beside a coding); RFC 9110 §15 (statuses).
+ * looked at while services keep to the grammar. Blanks behind chunk sizes are the decoder's business (chunked.ts).
+ * Sources: RFC 9112 §2.2 (line feeds), §5.1 (blanks before the colon), §5.2 (folding), §6.3 (a length beside a coding);
+ * RFC 9110 §15 (statuses).
  */
 import type { LenientForm } from '../contract/snapshot.ts';
 

@@ -108,7 +108,7 @@ class Noting implements UpstreamHandler {
 
   onUpstreamDrain(): void {}
 
-  onLenientHead(): void {}
+  onLenient(): void {}
 
   onStreamFault(kind: FaultKind): void {
     this.#answer.fault = kind.reason;

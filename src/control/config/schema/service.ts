@@ -233,7 +233,7 @@ const core = {
     .min(1)
     .optional()
     .describe(
-      'What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. Security: an attacker who can put bytes into responses of the service gains more by these; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case.',
+      'What responses over HTTP/1.1 may do against the grammar, each by name; the gateway writes it anew in the right form. `lengthBesideChunked`: a Content-Length beside `Transfer-Encoding: chunked` is dropped, and the connection not used again. `anyStatus`: statuses from 600 to 999 pass, and count as faults of the service. `lineFeeds`: lines that end with a line feed alone. `folding`: field values over several lines. `blankBeforeColon`: blanks between the name of a field and its colon. `chunkPadding`: blanks between the size of a chunk and the end of its line. Security: an attacker who can put bytes into responses of the service gains more by these; name only what the service needs. Default: nothing. Equal copies of Content-Length are one in any case.',
     ),
   timeout: durationOrOff(deadline).optional().describe('Short form of `timeouts: { firstByte: ... }`.'),
   timeouts,
