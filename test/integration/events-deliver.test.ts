@@ -3,7 +3,7 @@
  * by way of their breaker; dead letters are looked at, replayed and dropped, by the command line too.
  */
 import assert from 'node:assert/strict';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { tmpdir } from 'node:os';
@@ -74,9 +74,13 @@ async function publish(gateway: TestGateway, id: string, body: unknown, headers 
   assert.equal(response.status, 202, await response.text());
 }
 
-async function cli(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+function cli(gateway: TestGateway, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  return cliAt(gateway.folder, ...args);
+}
+
+async function cliAt(folder: string, ...args: string[]): Promise<{ code: number; out: string; err: string }> {
   const line = commandLine();
-  const socket = join(gateway.folder, 'gatehouse.sock');
+  const socket = join(folder, 'gatehouse.sock');
   try {
     return await line.run('events', ...args, '--socket', socket);
   } finally {
@@ -266,6 +270,37 @@ test('a gateway that ends and starts again goes on where it was', { timeout: 120
     got.slice(before).map(({ body }) => (JSON.parse(body) as { data: number }).data),
     [1, 2],
   );
+});
+
+test('a stream that begins anew takes nothing from what was kept of the former one', {
+  timeout: 120_000,
+}, async (t) => {
+  let answer = 400;
+  const { got, upstream } = await receiver(t, () => answer);
+  const one = await start(t, upstream.url);
+  for (const id of ['former-1', 'former-2']) await publish(one, id, id);
+  await until(() => got.length === 2, 'both are refused', SOON);
+  await one.stop({ timeoutMs: 500 });
+  const { DatabaseSync } = await import('node:sqlite');
+  const file = readdirSync(one.folder, { recursive: true }).find((name) => String(name).endsWith('.db'))!;
+  const database = new DatabaseSync(join(one.folder, String(file)));
+  for (const table of ['event_log', 'event_streams']) database.exec(`delete from ${table}`);
+  database.close();
+  const two = await start(t, upstream.url, {}, {}, { dataDir: one.folder });
+  for (const id of ['present-1', 'present-2', 'present-3']) await publish(two, id, id);
+  await until(() => got.length === 5, 'each new event arrives', SOON);
+  assert.deepEqual(
+    got.slice(2).map(({ body }) => (JSON.parse(body) as { data: string }).data),
+    ['present-1', 'present-2', 'present-3'],
+  );
+  const dead = async (): Promise<readonly { subject: string }[]> =>
+    JSON.parse((await cliAt(one.folder, 'dead', 'audit', '--json')).out || '[]') as { subject: string }[];
+  await until(async () => (await dead()).length === 5, 'five dead letters', SOON);
+  answer = 204;
+  assert.equal((await cliAt(one.folder, 'replay', 'audit', '--all')).code, 0);
+  await until(() => got.length === 10, 'all are delivered again', SOON);
+  const again = got.slice(5).map(({ body }) => (JSON.parse(body) as { data: string }).data);
+  assert.deepEqual(again.sort(), ['former-1', 'former-2', 'present-1', 'present-2', 'present-3']);
 });
 
 test('wrong consumers are refused with field, value and expectation', { timeout: 60_000 }, async (t) => {

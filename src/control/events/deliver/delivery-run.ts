@@ -16,7 +16,7 @@ import { comparePositions, type StoredEvent } from '../engines/engine.ts';
 import type { Feed, Reader } from '../subscribe/feed.ts';
 import type { FeedEntry } from '../subscribe/feed-entry.ts';
 import { deliveryRequest, type Verdict, verdictOf } from './delivery.ts';
-import type { DeliveryStore, KeptDelivery, RowChange } from './delivery-store.ts';
+import { compareRows, type DeliveryStore, type KeptDelivery, type RowChange } from './delivery-store.ts';
 import type { ConsumerSettings } from './options.ts';
 import type { ServiceCallers } from './service-callers.ts';
 
@@ -89,8 +89,8 @@ export class DeliveryRun {
   #written: string | null | undefined;
   #reader: Reader | null = null;
   #last: string | null = null;
-  /** Rows behind the cursor of the process before: the stream brings their events again. */
-  readonly #known = new Set<string>();
+  /** Ids of rows behind the cursor of the process before, by position: the stream brings their events again. */
+  readonly #known = new Map<string, string>();
   #inFlight = 0;
   #keptCount = 0;
   #isLoading = false;
@@ -110,6 +110,7 @@ export class DeliveryRun {
     await feed.start();
     let position = await store.cursor(settings.name, streamTag);
     if (position === undefined) {
+      await store.setAside(settings.name);
       position = settings.from === 'earliest' ? null : feed.head;
       await store.write(settings.name, streamTag, position, new Map());
     }
@@ -117,12 +118,12 @@ export class DeliveryRun {
     const isLost = position !== null && (await feed.isAhead(position));
     if (isLost) {
       this.#onGap();
+      await store.setAside(settings.name);
       position = null;
     }
     for (const kept of await store.retries(settings.name)) this.#keep(kept);
-    for (const at of await store.positions(settings.name, 2 * WINDOW_EVENTS + MOST_KEPT)) {
-      if (!isLost && (position === null || comparePositions(at, position) > 0)) this.#known.add(at);
-    }
+    for (const { position: at, id } of await store.known(settings.name, 2 * WINDOW_EVENTS + MOST_KEPT))
+      if (position === null || comparePositions(at, position) > 0) this.#known.set(at, id);
     if (this.#isOver) return;
     this.#written = position;
     this.#last = position;
@@ -190,7 +191,10 @@ export class DeliveryRun {
   // --- from the stream to a lane -----------------------------------------------------------------------------------
 
   #take({ event }: FeedEntry): boolean {
-    if (this.#known.size > 0 && this.#known.delete(event.position)) return this.#hasRoom;
+    if (this.#known.size > 0 && this.#known.get(event.position) === event.id) {
+      this.#known.delete(event.position);
+      return this.#hasRoom;
+    }
     const lane = this.#lane(this.#parts.settings.order === 'key' ? event.key : `\n${event.position}`);
     const job: Job = { event, lane, attempts: 0, isKept: false, before: this.#last };
     this.#last = event.position;
@@ -223,7 +227,7 @@ export class DeliveryRun {
 
   #keep(kept: KeptDelivery): void {
     const lane = this.#lane(this.#parts.settings.order === 'key' ? kept.key : `\n${kept.position}`);
-    const at = lane.kept.findIndex(({ position }) => comparePositions(position, kept.position) > 0);
+    const at = lane.kept.findIndex(({ position }) => compareRows(position, kept.position) > 0);
     lane.kept.splice(at < 0 ? lane.kept.length : at, 0, kept);
     this.#waiting.add(lane);
     this.#keptCount++;

@@ -43,6 +43,18 @@ export interface Choice {
 }
 
 const CHUNK = 400;
+/** Begins positions of rows of a stream that began anew, whose own may come again. */
+const ASIDE = '~';
+
+/** Rows that were set aside are older than all others. */
+export function compareRows(a: string, b: string): number {
+  const [isAside, isOther] = [a.startsWith(ASIDE), b.startsWith(ASIDE)];
+  if (isAside !== isOther) return isAside ? -1 : 1;
+  if (!isAside) return comparePositions(a, b);
+  const [, aTime = '', aPosition = ''] = a.split(ASIDE);
+  const [, bTime = '', bPosition = ''] = b.split(ASIDE);
+  return Number(aTime) - Number(bTime) || comparePositions(aPosition, bPosition);
+}
 
 export class DeliveryStore {
   readonly #store: Store<EventTables>;
@@ -78,19 +90,29 @@ export class DeliveryStore {
       attempts: Number(attempts),
       nextMs: Number(next_ms),
     }));
-    return kept.sort((a, b) => comparePositions(a.position, b.position));
+    return kept.sort((a, b) => compareRows(a.position, b.position));
   }
 
-  /** Of rows in any state, those that changed last. */
-  async positions(consumer: string, limit: number): Promise<string[]> {
-    const rows = await this.#store.db
+  /** The events of rows in any state, those that changed last. Not of rows that were set aside. */
+  async known(consumer: string, limit: number): Promise<{ readonly position: string; readonly id: string }[]> {
+    return await this.#store.db
       .selectFrom('event_deliveries')
-      .select('position')
+      .select(['position', 'id'])
       .where('consumer', '=', consumer)
+      .where('position', 'not like', `${ASIDE}%`)
       .orderBy('changed_ms', 'desc')
       .limit(limit)
       .execute();
-    return rows.map(({ position }) => position);
+  }
+
+  /** The stream has begun anew: what is kept of the former one makes room for the same positions. */
+  async setAside(consumer: string): Promise<void> {
+    await this.#store.db
+      .updateTable('event_deliveries')
+      .set({ position: sql<string>`${`${ASIDE}${this.#wallMs()}${ASIDE}`} || position` })
+      .where('consumer', '=', consumer)
+      .where('position', 'not like', `${ASIDE}%`)
+      .execute();
   }
 
   async events(consumer: string, positions: readonly string[]): Promise<Map<string, StoredEvent>> {
@@ -128,9 +150,11 @@ export class DeliveryStore {
           .execute();
       }
       for (let i = 0; i < put.length; i += CHUNK) {
+        const rows = put.slice(i, i + CHUNK);
+        await this.#makeRoom(trx, consumer, rows);
         await trx
           .insertInto('event_deliveries')
-          .values(put.slice(i, i + CHUNK))
+          .values(rows)
           .onConflict((conflict) =>
             conflict.columns(['consumer', 'position']).doUpdateSet((row) => ({
               state: row.ref('excluded.state'),
@@ -143,6 +167,29 @@ export class DeliveryStore {
           .execute();
       }
     });
+  }
+
+  /** A row of another event at a position is one of a stream that began anew unnoticed; it must not get lost. */
+  async #makeRoom(
+    trx: Store<EventTables>['db'],
+    consumer: string,
+    rows: readonly { readonly position: string; readonly id: string }[],
+  ): Promise<void> {
+    const ids = new Map(rows.map(({ position, id }) => [position, id]));
+    const there = await trx
+      .selectFrom('event_deliveries')
+      .select(['position', 'id'])
+      .where('consumer', '=', consumer)
+      .where('position', 'in', [...ids.keys()])
+      .execute();
+    const others = there.filter(({ position, id }) => ids.get(position) !== id).map(({ position }) => position);
+    if (others.length === 0) return;
+    await trx
+      .updateTable('event_deliveries')
+      .set({ position: sql<string>`${`${ASIDE}${this.#wallMs()}${ASIDE}`} || position` })
+      .where('consumer', '=', consumer)
+      .where('position', 'in', others)
+      .execute();
   }
 
   async counts(): Promise<Map<string, { retry: number; dead: number }>> {
